@@ -1,0 +1,79 @@
+#ifndef QKSERVE_BENCH_MEASUREMENT_H_
+#define QKSERVE_BENCH_MEASUREMENT_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "qkserve/v1/scoring.grpc.pb.h"
+
+namespace qkserve::bench {
+
+// Contenders take turns: in each round every one of them, in an order drawn anew, so that a machine
+// that grows slower or busier does so for all of them.
+struct RoundOptions {
+  int rounds = 15;
+  absl::Duration turn = absl::Milliseconds(100);
+
+  // Before each turn, the same requests unmeasured. Long enough for the threads of the contender
+  // before to stop spinning (OpenBLAS's do for about 30 ms) and for those of this one to wake.
+  absl::Duration warm_up = absl::Milliseconds(40);
+
+  // A turn has at least so many requests, however long they take.
+  int requests_min = 3;
+
+  uint64_t seed = 1;
+};
+
+// --- One caller ---------------------------------------------------------------------------------
+
+// Answers one request; `receipt` is left alone by contenders that have none.
+using Ask = std::function<absl::Status(v1::Receipt* receipt)>;
+
+struct LatencySamples {
+  std::vector<double> latency_us;  // of every measured request
+  std::vector<double> queued_us;   // from the receipts
+  std::vector<double> computed_us;
+  std::vector<double> round_latency_us;  // the median of each round, in order
+  std::vector<double> round_computed_us;
+};
+
+// One element a contender, in the order given. The first error ends it.
+absl::StatusOr<std::vector<LatencySamples>> MeasureLatency(absl::Span<const Ask> contenders,
+                                                           const RoundOptions& options);
+
+// --- Many callers -------------------------------------------------------------------------------
+
+// A server and connections to it.
+class Remote {
+ public:
+  Remote(const std::string& address, int channels);
+
+  // Generated code, the same for every server, so that the client costs each of them the same.
+  absl::Status Score(const v1::ScoreRequest& request, int channel,
+                     v1::ScoreResponse* response) const;
+
+ private:
+  std::vector<std::unique_ptr<v1::ScoringService::Stub>> stubs_;
+};
+
+struct ThroughputSamples {
+  std::vector<double> round_requests_per_s;  // in order of the rounds
+  std::vector<double> batch_requests;        // from the receipt of every request
+};
+
+// `concurrency` callers send `request` as soon as the last is answered. A request that is only
+// partly within a turn counts for that part.
+absl::StatusOr<std::vector<ThroughputSamples>> MeasureThroughput(
+    absl::Span<const Remote* const> contenders, const v1::ScoreRequest& request, int concurrency,
+    const RoundOptions& options);
+
+}  // namespace qkserve::bench
+
+#endif  // QKSERVE_BENCH_MEASUREMENT_H_

@@ -1,0 +1,28 @@
+#ifndef QKSERVE_BENCH_STATISTICS_H_
+#define QKSERVE_BENCH_STATISTICS_H_
+
+#include "absl/types/span.h"
+
+namespace qkserve::bench {
+
+// The value that a part `quantile` (0 to 1) of the sample does not exceed, interpolated between
+// neighbours. NaN for an empty sample.
+double Quantile(absl::Span<const double> sample, double quantile);
+
+inline double Median(absl::Span<const double> sample) { return Quantile(sample, 0.5); }
+
+// How two contenders compare. `ratio` is that of the medians over everything; the quartiles are
+// those of the ratios round by round, and show how far the machine let them be told apart.
+struct Ratio {
+  double ratio = 0;
+  double lower_quartile = 0;
+  double upper_quartile = 0;
+};
+
+// rounds_a and rounds_b: the value of each round, as many of both.
+Ratio CompareRounds(double median_a, double median_b, absl::Span<const double> rounds_a,
+                    absl::Span<const double> rounds_b);
+
+}  // namespace qkserve::bench
+
+#endif  // QKSERVE_BENCH_STATISTICS_H_

@@ -1,0 +1,140 @@
+#include "client/client.h"
+
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
+#include "grpcpp/support/channel_arguments.h"
+
+namespace qkserve {
+namespace {
+
+static_assert(static_cast<int>(DataType::kFloat32) == v1::FLOAT32);
+static_assert(static_cast<int>(DataType::kFloat16) == v1::FLOAT16);
+static_assert(static_cast<int>(DataType::kBfloat16) == v1::BFLOAT16);
+
+void SetDeadline(grpc::ClientContext& context, absl::Duration timeout) {
+  if (timeout == absl::InfiniteDuration()) return;
+  context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(timeout));
+}
+
+void ToProto(const TensorView& tensor, v1::Tensor& out) {
+  out.set_data_type(static_cast<v1::DataType>(tensor.data_type));
+  out.mutable_shape()->Assign(tensor.shape.begin(), tensor.shape.end());
+  const int64_t bytes = ElementCount(tensor.shape).value_or(0) * ElementBytes(tensor.data_type);
+  if (bytes > 0) {
+    out.set_data(reinterpret_cast<const char*>(tensor.data), static_cast<size_t>(bytes));
+  }
+}
+
+// Takes over the message's bytes.
+absl::StatusOr<Tensor> FromProto(v1::Tensor& tensor) {
+  if (!IsDataType(tensor.data_type())) {
+    return absl::InternalError(
+        absl::StrCat("the reply has data type ", static_cast<int>(tensor.data_type())));
+  }
+  Tensor out;
+  out.data_type = static_cast<DataType>(tensor.data_type());
+  out.shape.assign(tensor.shape().begin(), tensor.shape().end());
+  const std::optional<int64_t> elements = ElementCount(out.shape);
+  const int64_t size_bytes = static_cast<int64_t>(tensor.data().size());
+  const int64_t element_bytes = ElementBytes(out.data_type);
+  if (!elements.has_value() || size_bytes % element_bytes != 0 ||
+      size_bytes / element_bytes != *elements) {
+    return absl::InternalError(absl::StrCat("the reply has ", size_bytes, " bytes for the shape ",
+                                            ShapeString(out.shape)));
+  }
+  auto* bytes = new std::string(std::move(*tensor.mutable_data()));
+  out.data = Buffer(reinterpret_cast<std::byte*>(bytes->data()), bytes->size(),
+                    [bytes](std::byte*) { delete bytes; });
+  return out;
+}
+
+Receipt FromProto(const v1::Receipt& receipt) {
+  return {.queued = absl::Nanoseconds(receipt.queued_ns()),
+          .computed = absl::Nanoseconds(receipt.computed_ns()),
+          .batch_requests = receipt.batch_requests(),
+          .batch_rows = receipt.batch_rows(),
+          .kernel = receipt.kernel()};
+}
+
+}  // namespace
+
+absl::Status FromGrpcStatus(const grpc::Status& status) {
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+}
+
+v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const TensorView& keys,
+                                  const ScoreOptions& options) {
+  v1::ScoreRequest request;
+  if (options.scale.has_value()) request.mutable_attention()->set_scale(*options.scale);
+  request.set_result_type(static_cast<v1::DataType>(options.result_type));
+  ToProto(queries, *request.mutable_queries());
+  ToProto(keys, *request.mutable_inline_()->mutable_keys());
+  return request;
+}
+
+absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& options) {
+  if (options.channels < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("channels must be at least 1; was ", options.channels));
+  }
+  if (options.message_bytes_max < 1 || options.message_bytes_max > INT32_MAX) {
+    return absl::InvalidArgumentError(absl::StrCat("message_bytes_max must be from 1 to ",
+                                                   INT32_MAX, "; was ", options.message_bytes_max));
+  }
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(static_cast<int>(options.message_bytes_max));
+  arguments.SetMaxSendMessageSize(static_cast<int>(options.message_bytes_max));
+  // Channels with equal arguments would otherwise share one connection.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  std::vector<Stubs> stubs;
+  for (int i = 0; i < options.channels; ++i) {
+    const std::shared_ptr<grpc::Channel> channel =
+        grpc::CreateCustomChannel(options.address, grpc::InsecureChannelCredentials(), arguments);
+    stubs.push_back({.scoring = v1::ScoringService::NewStub(channel),
+                     .status = v1::StatusService::NewStub(channel)});
+  }
+  return std::make_unique<Client>(std::move(stubs));
+}
+
+Client::Client(std::vector<Stubs> stubs) : stubs_(std::move(stubs)) {}
+
+const Client::Stubs& Client::NextStubs() {
+  return stubs_[next_.fetch_add(1, std::memory_order_relaxed) % stubs_.size()];
+}
+
+absl::StatusOr<ScoreResult> Client::Score(const TensorView& queries, const TensorView& keys,
+                                          const ScoreOptions& options) {
+  absl::StatusOr<v1::ScoreResponse> response =
+      Score(MakeScoreRequest(queries, keys, options), options.timeout);
+  if (!response.ok()) return response.status();
+  absl::StatusOr<Tensor> scores = FromProto(*response->mutable_result());
+  if (!scores.ok()) return scores.status();
+  return ScoreResult{.scores = *std::move(scores), .receipt = FromProto(response->receipt())};
+}
+
+absl::StatusOr<v1::ScoreResponse> Client::Score(const v1::ScoreRequest& request,
+                                                absl::Duration timeout) {
+  grpc::ClientContext context;
+  SetDeadline(context, timeout);
+  v1::ScoreResponse response;
+  const grpc::Status status = NextStubs().scoring->Score(&context, request, &response);
+  if (!status.ok()) return FromGrpcStatus(status);
+  return response;
+}
+
+absl::StatusOr<v1::GetStatusResponse> Client::GetStatus(absl::Duration timeout) {
+  grpc::ClientContext context;
+  SetDeadline(context, timeout);
+  v1::GetStatusResponse response;
+  const grpc::Status status = NextStubs().status->GetStatus(&context, {}, &response);
+  if (!status.ok()) return FromGrpcStatus(status);
+  return response;
+}
+
+}  // namespace qkserve

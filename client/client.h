@@ -1,0 +1,101 @@
+#ifndef QKSERVE_CLIENT_CLIENT_H_
+#define QKSERVE_CLIENT_CLIENT_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/limits.h"
+#include "core/tensor.h"
+#include "qkserve/v1/scoring.grpc.pb.h"
+#include "qkserve/v1/status.grpc.pb.h"
+
+namespace qkserve {
+
+struct ClientOptions {
+  // HOST:PORT, or any gRPC target.
+  std::string address = "127.0.0.1:50051";
+
+  // Connections. One connection is worth about one core of traffic; calls go round over them.
+  int channels = 1;
+
+  // Largest message, each way.
+  int64_t message_bytes_max = kMessageBytesMax;
+};
+
+struct ScoreOptions {
+  // Factor on every q·k; 1 where not set.
+  std::optional<float> scale;
+
+  DataType result_type = DataType::kFloat32;
+
+  // The call fails with DEADLINE_EXCEEDED when this has passed. Must be positive.
+  absl::Duration timeout = absl::Seconds(60);
+};
+
+// How a request was answered; see qkserve.v1.Receipt.
+struct Receipt {
+  absl::Duration queued;
+  absl::Duration computed;
+  int64_t batch_requests = 0;
+  int64_t batch_rows = 0;
+  std::string kernel;
+};
+
+struct ScoreResult {
+  Tensor scores;  // [.., n, m]
+  Receipt receipt;
+};
+
+// A connection to a qkserve server. Thread-safe; calls block the caller.
+//
+// Errors are the server's (proto/qkserve/v1/scoring.proto lists them) and gRPC's own: UNAVAILABLE
+// where nobody answers, DEADLINE_EXCEEDED after the timeout. INTERNAL: the reply is not what was
+// asked for.
+class Client {
+ public:
+  // The services of one connection. Tests put mocks here.
+  struct Stubs {
+    std::unique_ptr<v1::ScoringService::StubInterface> scoring;
+    std::unique_ptr<v1::StatusService::StubInterface> status;
+  };
+
+  // Connects lazily: a server that is down shows at the first call.
+  // INVALID_ARGUMENT: an option is out of range.
+  static absl::StatusOr<std::unique_ptr<Client>> Create(const ClientOptions& options);
+
+  // One element a connection, at least one.
+  explicit Client(std::vector<Stubs> stubs);
+
+  // scores = scale * Q·Kᵀ.
+  // queries [.., n, d], keys [.., m, d]; shapes as in qkserve.v1.ScoreRequest.
+  absl::StatusOr<ScoreResult> Score(const TensorView& queries, const TensorView& keys,
+                                    const ScoreOptions& options = {});
+
+  // The same for a request that is built already, for callers that send one request many times.
+  absl::StatusOr<v1::ScoreResponse> Score(const v1::ScoreRequest& request, absl::Duration timeout);
+
+  absl::StatusOr<v1::GetStatusResponse> GetStatus(absl::Duration timeout = absl::Seconds(5));
+
+ private:
+  const Stubs& NextStubs();
+
+  const std::vector<Stubs> stubs_;
+  std::atomic<uint64_t> next_{0};
+};
+
+// The message that Client::Score sends.
+v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const TensorView& keys,
+                                  const ScoreOptions& options);
+
+// Status from gRPC, and the other way round.
+absl::Status FromGrpcStatus(const grpc::Status& status);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CLIENT_CLIENT_H_

@@ -1,0 +1,43 @@
+#include "client/qkctl/json_flag.h"
+
+#include <cerrno>
+#include <cstdio>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+ABSL_FLAG(std::string, json, "",
+          "File to write the answer to as JSON; - or --json alone for standard output, which then "
+          "holds nothing else");
+
+namespace qkserve {
+
+std::vector<const char*> ExpandBareJson(absl::Span<const char* const> args) {
+  std::vector<const char*> expanded(args.begin(), args.end());
+  for (size_t i = 0; i < expanded.size(); ++i) {
+    const absl::string_view arg = expanded[i];
+    if (arg == "--") break;
+    if (arg != "--json" && arg != "-json") continue;
+    if (i + 1 == expanded.size() || absl::StartsWith(expanded[i + 1], "--")) {
+      expanded[i] = "--json=-";
+    }
+  }
+  return expanded;
+}
+
+absl::Status WriteJson(const std::string& path, const nlohmann::ordered_json& json) {
+  // Text that is not UTF-8 is replaced, not refused: it would be a server's mistake.
+  const std::string text =
+      json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  std::FILE* const file = path == "-" ? stdout : std::fopen(path.c_str(), "we");
+  if (file == nullptr) {
+    return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot create"));
+  }
+  const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  const bool flushed = (file == stdout ? std::fflush(file) : std::fclose(file)) == 0;
+  if (written && flushed) return absl::OkStatus();
+  return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot write"));
+}
+
+}  // namespace qkserve

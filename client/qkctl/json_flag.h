@@ -1,0 +1,29 @@
+#ifndef QKSERVE_CLIENT_QKCTL_JSON_FLAG_H_
+#define QKSERVE_CLIENT_QKCTL_JSON_FLAG_H_
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/flags/declare.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+// Where the commands that can answer in JSON write it; "" for text, "-" for standard output.
+ABSL_DECLARE_FLAG(std::string, json);
+
+namespace qkserve {
+
+inline constexpr absl::string_view kJsonFlagFile = "/qkctl/json_flag.cc";
+
+// The arguments with "--json" alone, where no file name can be meant (it is the last one, or a flag
+// follows), written out as "--json=-".
+std::vector<const char*> ExpandBareJson(absl::Span<const char* const> args);
+
+// Members keep the order in which they were added.
+absl::Status WriteJson(const std::string& path, const nlohmann::ordered_json& json);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CLIENT_QKCTL_JSON_FLAG_H_

@@ -1,0 +1,47 @@
+#ifndef QKSERVE_CLIENT_QKCTL_LATENCY_HISTOGRAM_H_
+#define QKSERVE_CLIENT_QKCTL_LATENCY_HISTOGRAM_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/time/time.h"
+
+namespace qkserve {
+
+// How often which latency occurred, at a resolution that follows the value: each power of two of
+// nanoseconds is cut into 512 equal steps, and a value is told by the middle of its step. So a
+// percentile is off by at most 1/1024 of itself, and below 1024 ns it is exact. Every duration of
+// 64 bits of nanoseconds has its place; memory is 220 KB however many are recorded.
+//
+// Thread-compatible.
+class LatencyHistogram {
+ public:
+  LatencyHistogram();
+
+  // Negative latencies count as 0.
+  void Record(absl::Duration latency);
+
+  void Merge(const LatencyHistogram& other);
+
+  int64_t Count() const { return count_; }
+
+  // The smallest latency that at least p percent of the recorded ones do not exceed (nearest rank);
+  // p from 0, the minimum, to 100, the maximum. Zero if nothing was recorded.
+  absl::Duration Percentile(double p) const;
+
+  // Exact. Zero if nothing was recorded.
+  absl::Duration Min() const;
+  absl::Duration Max() const;
+  absl::Duration Mean() const;
+
+ private:
+  std::vector<int64_t> counts_;
+  int64_t count_ = 0;
+  int64_t min_ns_ = INT64_MAX;
+  int64_t max_ns_ = 0;
+  double sum_ns_ = 0;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CLIENT_QKCTL_LATENCY_HISTOGRAM_H_

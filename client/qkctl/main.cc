@@ -1,0 +1,133 @@
+// qkctl, the client tool: one subcommand a job.
+//
+// Exit codes: 0; 1 where the job failed; 2 for wrong usage.
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "absl/flags/commandlineflag.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "client/qkctl/command.h"
+#include "client/qkctl/command_load.h"
+#include "client/qkctl/command_score.h"
+#include "client/qkctl/command_status.h"
+#include "client/qkctl/json_flag.h"
+#include "client/qkctl/shared_flags.h"
+#include "core/command_line.h"
+#include "core/version.h"
+
+namespace qkserve {
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kWrongUsage = 2;
+
+bool IsSharedFlag(const absl::CommandLineFlag& flag) {
+  return FlagIsDefinedIn(flag, kSharedFlagsFile);
+}
+
+bool IsFlagOf(const Command& command, const absl::CommandLineFlag& flag) {
+  return std::any_of(command.flag_files.begin(), command.flag_files.end(),
+                     [&flag](absl::string_view file) { return FlagIsDefinedIn(flag, file); });
+}
+
+std::string Help(const std::vector<Command>& commands) {
+  std::string help =
+      "qkctl: dot-product attention scores from a qkserve server.\n\n"
+      "Usage: qkctl COMMAND [--flag=value ...]\n\n"
+      "Commands:\n";
+  for (const Command& command : commands) {
+    absl::StrAppend(&help, "  ", command.name, "\n      ", command.summary, "\n      ",
+                    command.example, "\n");
+  }
+  absl::StrAppend(&help, "\nFlags of every command:\n", FlagHelp(IsSharedFlag),
+                  "\n'qkctl COMMAND --help' lists the flags of a command, 'qkctl --version' tells "
+                  "the version.\n");
+  return help;
+}
+
+std::string CommandHelp(const Command& command) {
+  const auto is_own = [&command](const auto& flag) { return IsFlagOf(command, flag); };
+  return absl::StrCat("qkctl ", command.name, ": ", command.summary, "\n", command.details,
+                      "\nExample:\n  ", command.example, "\n\nFlags:\n", FlagHelp(is_own),
+                      "\nFlags of every command:\n", FlagHelp(IsSharedFlag));
+}
+
+// `command` is empty where none was recognised.
+int WrongUsage(absl::string_view command, absl::string_view message) {
+  absl::FPrintF(stderr, "error: %s\nSee 'qkctl %s%s--help'.\n", Printable(message), command,
+                command.empty() ? "" : " ");
+  return kWrongUsage;
+}
+
+int Failed(const absl::Status& status) {
+  absl::FPrintF(stderr, "error: %s: %s\n", absl::StatusCodeToString(status.code()),
+                Printable(status.message()));
+  return kFailed;
+}
+
+// What was printed may still wait in a buffer: a full disk shows here.
+absl::Status FlushOutput() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(errno, "cannot write to standard output");
+}
+
+int RunCommand(const Command& command, absl::Span<const char* const> args) {
+  const std::vector<const char*> expanded = ExpandBareJson(args);
+  const auto is_known = [&command](const absl::CommandLineFlag& flag) {
+    return IsSharedFlag(flag) || IsFlagOf(command, flag);
+  };
+  absl::StatusOr<CommandLine> line = ParseCommandLine(expanded, is_known);
+  if (!line.ok()) return WrongUsage(command.name, line.status().message());
+  if (line->help) {
+    std::fputs(CommandHelp(command).c_str(), stdout);
+    return 0;
+  }
+  if (!line->arguments.empty()) {
+    return WrongUsage(command.name, absl::StrCat("surplus argument '", line->arguments[0], "'"));
+  }
+  absl::Status status = CheckSharedFlags();
+  if (status.ok()) status = command.check_flags();
+  if (!status.ok()) return WrongUsage(command.name, status.message());
+
+  status = command.run();
+  if (status.ok()) status = FlushOutput();
+  return status.ok() ? 0 : Failed(status);
+}
+
+int Main(absl::Span<const char* const> args) {
+  const std::vector<Command> commands = {ScoreCommand(), StatusCommand(), LoadCommand()};
+  if (args.empty()) return WrongUsage("", "a command is required");
+  const absl::string_view first = args[0];
+  if (first == "--help" || first == "-h") {
+    std::fputs(Help(commands).c_str(), stdout);
+    return 0;
+  }
+  if (first == "--version") {
+    std::printf("qkctl %s\n", kVersion);
+    return 0;
+  }
+  if (absl::StartsWith(first, "-")) {
+    return WrongUsage("", absl::StrCat("expected a command first, got '", first, "'"));
+  }
+  for (const Command& command : commands) {
+    if (first == command.name) return RunCommand(command, args.subspan(1));
+  }
+  return WrongUsage("", absl::StrCat("unknown command '", first, "'"));
+}
+
+}  // namespace
+}  // namespace qkserve
+
+int main(int argc, char** argv) {
+  return qkserve::Main(absl::MakeConstSpan(argv + 1, argc > 0 ? argc - 1 : 0));
+}

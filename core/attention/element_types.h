@@ -1,0 +1,24 @@
+#ifndef QKSERVE_CORE_ATTENTION_ELEMENT_TYPES_H_
+#define QKSERVE_CORE_ATTENTION_ELEMENT_TYPES_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/tensor.h"
+
+namespace qkserve {
+
+// Conversions between float32 and the 16-bit element types, vectorised for the CPU at hand.
+//
+// Subnormals, infinities and NaN survive both ways; NaN stays NaN, its payload may change.
+
+// Widens `count` elements of `type` at `from` (exact for both 16-bit types; a copy for float32).
+void ConvertToFloat32(DataType type, const std::byte* from, int64_t count, float* to);
+
+// Narrows `count` elements to `type`, rounding to nearest, ties to even; beyond the range of
+// float16 that is infinity.
+void ConvertFromFloat32(DataType type, const float* from, int64_t count, std::byte* to);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_ATTENTION_ELEMENT_TYPES_H_

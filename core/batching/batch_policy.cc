@@ -1,0 +1,74 @@
+#include "core/batching/batch_policy.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace qkserve {
+
+absl::Status BatchPolicyOptions::Validate() const {
+  const auto check_count = [](const char* name, int64_t value) {
+    return value >= 1
+               ? absl::OkStatus()
+               : absl::InvalidArgumentError(absl::StrCat(name, " must be at least 1; was ", value));
+  };
+  const auto check_time = [](const char* name, absl::Duration value) {
+    return value >= absl::ZeroDuration()
+               ? absl::OkStatus()
+               : absl::InvalidArgumentError(absl::StrCat(name, " must not be negative; was ",
+                                                         absl::FormatDuration(value)));
+  };
+  absl::Status status = check_count("workers", workers);
+  status.Update(check_count("queued_requests_max", queued_requests_max));
+  status.Update(check_count("group_requests_max", group_requests_max));
+  status.Update(check_time("queued_time_max", queued_time_max));
+  status.Update(check_time("small_cost_max", small_cost_max));
+  status.Update(check_time("group_cost_max", group_cost_max));
+  status.Update(check_time("arrival_cost_max", arrival_cost_max));
+  return status;
+}
+
+bool IsSmall(const BatchPolicyOptions& options, const JobSpec& spec) {
+  return spec.tile_count <= 1 && spec.cost <= options.small_cost_max;
+}
+
+bool RunsOnArrival(const BatchPolicyOptions& options, const QueueSummary& queue,
+                   const JobSpec& spec) {
+  return IsSmall(options, spec) && spec.cost <= options.arrival_cost_max && queue.requests() == 0 &&
+         queue.busy < options.workers;
+}
+
+absl::Status AdmitToQueue(const BatchPolicyOptions& options, const QueueSummary& queue,
+                          const JobSpec& spec) {
+  if (queue.requests() == 0) return absl::OkStatus();
+  if (queue.requests() >= options.queued_requests_max) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the queue is full: ", queue.requests(), " requests wait"));
+  }
+  const absl::Duration time = (queue.cost() + spec.cost) / options.workers;
+  if (time > options.queued_time_max) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the queue is full: with this request it would hold work for ", absl::FormatDuration(time),
+        ", the limit is ", absl::FormatDuration(options.queued_time_max)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Duration GroupCost(const BatchPolicyOptions& options, const QueueSummary& queue) {
+  return std::min(queue.small_cost / options.workers, options.group_cost_max);
+}
+
+Lane FairShare::Choose(bool small_waits, bool large_waits) {
+  // The flow that had nothing to do starts where the other one is.
+  if (!small_waits) small_clock_ = std::max(small_clock_, large_clock_);
+  if (!large_waits) large_clock_ = std::max(small_clock_, large_clock_);
+  if (!large_waits) return Lane::kSmall;
+  if (!small_waits) return Lane::kLarge;
+  return small_clock_ <= large_clock_ ? Lane::kSmall : Lane::kLarge;
+}
+
+void FairShare::Charge(Lane lane, absl::Duration cost) {
+  (lane == Lane::kSmall ? small_clock_ : large_clock_) += cost;
+}
+
+}  // namespace qkserve

@@ -1,0 +1,89 @@
+#ifndef QKSERVE_CORE_BATCHING_BATCH_POLICY_H_
+#define QKSERVE_CORE_BATCHING_BATCH_POLICY_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "core/batching/job.h"
+#include "core/limits.h"
+
+namespace qkserve {
+
+// The decisions of the batcher as pure functions: what is seen -> what to do. No threads, no clock.
+
+struct BatchPolicyOptions {
+  // Threads' worth of work that may be under way at once. At least 1.
+  int64_t workers = 1;
+
+  // Bounds of what may wait: requests, and the time that all workers together are predicted to
+  // need for them. A queue that holds more answers nobody in time.
+  int64_t queued_requests_max = kQueueRequestsMax;
+  absl::Duration queued_time_max = absl::Seconds(10);
+
+  // A request of one tile up to this cost is small: it may be answered in a group and overtakes
+  // large ones.
+  absl::Duration small_cost_max = absl::Milliseconds(1);
+
+  // A worker takes small requests up to this cost at once (but at least one).
+  absl::Duration group_cost_max = absl::Milliseconds(1);
+  int64_t group_requests_max = kGroupRequestsMax;
+
+  // A request up to this cost runs on the thread that it arrived on where a worker's turn is free:
+  // waking a worker would take longer than the work.
+  absl::Duration arrival_cost_max = absl::Microseconds(100);
+
+  // INVALID_ARGUMENT names the option that is out of range.
+  absl::Status Validate() const;
+};
+
+// What waits and what runs.
+struct QueueSummary {
+  int64_t small_requests = 0;
+  absl::Duration small_cost = absl::ZeroDuration();
+  int64_t large_requests = 0;
+  absl::Duration large_cost = absl::ZeroDuration();  // of the tiles that have not begun
+
+  // Turns in use: groups and tiles being run. At most `workers`.
+  int64_t busy = 0;
+
+  int64_t requests() const { return small_requests + large_requests; }
+  absl::Duration cost() const { return small_cost + large_cost; }
+};
+
+bool IsSmall(const BatchPolicyOptions& options, const JobSpec& spec);
+
+// Whether a request runs at once on the thread it arrived on. Never past one that waits.
+bool RunsOnArrival(const BatchPolicyOptions& options, const QueueSummary& queue,
+                   const JobSpec& spec);
+
+// OK, or RESOURCE_EXHAUSTED with the limit that a further request would break. A request that finds
+// the queue empty is never refused: it could not be served at a better time.
+absl::Status AdmitToQueue(const BatchPolicyOptions& options, const QueueSummary& queue,
+                          const JobSpec& spec);
+
+// How much work a worker takes from the small requests at once: an even share, so that the others
+// find theirs when they come, within group_cost_max.
+absl::Duration GroupCost(const BatchPolicyOptions& options, const QueueSummary& queue);
+
+// Which of two kinds of waiting work goes next: each gets half of the time while both wait.
+//
+// A fair queue of two flows (start-time fair queueing: Goyal, Vin, Cheng, SIGCOMM 1996). A flow's
+// clock is the work it was given; one that had nothing to do does not save up for later.
+enum class Lane { kSmall, kLarge };
+class FairShare {
+ public:
+  // `small_waits` or `large_waits`, or both.
+  Lane Choose(bool small_waits, bool large_waits);
+
+  // `cost` of work was taken from `lane`.
+  void Charge(Lane lane, absl::Duration cost);
+
+ private:
+  absl::Duration small_clock_;
+  absl::Duration large_clock_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_BATCHING_BATCH_POLICY_H_

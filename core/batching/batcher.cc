@@ -1,0 +1,188 @@
+#include "core/batching/batcher.h"
+
+#include <utility>
+
+namespace qkserve {
+
+absl::StatusOr<std::unique_ptr<Batcher>> Batcher::Create(const BatchPolicyOptions& options,
+                                                         const Clock* clock) {
+  absl::Status status = options.Validate();
+  if (!status.ok()) return status;
+  return std::unique_ptr<Batcher>(new Batcher(options, clock));
+}
+
+Batcher::Batcher(const BatchPolicyOptions& options, const Clock* clock)
+    : options_(options), clock_(clock), queue_(options) {
+  workers_.reserve(static_cast<size_t>(options.workers));
+  for (int64_t i = 0; i < options.workers; ++i) {
+    workers_.emplace_back([this] { WorkerLoop(); });
+  }
+}
+
+Batcher::~Batcher() {
+  Drain();
+  {
+    MutexLock lock(&mutex_);
+    shutdown_ = true;
+    work_.NotifyAll();
+  }
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void Batcher::Submit(std::unique_ptr<Job> job, const JobSpec& spec) {
+  auto queued = std::make_shared<QueuedJob>();
+  queued->job = std::move(job);
+  queued->spec = spec;
+  queued->arrival = clock_->Now();
+  absl::Status status = CheckStillWanted(*queued, queued->arrival);
+  bool run_here = false;
+  if (status.ok() && spec.tile_count > 0) {
+    MutexLock lock(&mutex_);
+    if (draining_) {
+      status = absl::UnavailableError("the server is draining");
+    } else if (RunsOnArrival(options_, queue_.summary(), spec)) {
+      run_here = true;
+      queue_.TurnBegins();
+    } else {
+      status = queue_.Push(queued);
+      if (status.ok()) {
+        WakeWorkers(spec.tile_count);
+        return;
+      }
+    }
+  }
+  if (run_here) {
+    RunOnArrival(std::move(queued));
+  } else {
+    Finish(*queued, status, {.batch_requests = 1, .batch_rows = spec.rows});
+  }
+}
+
+void Batcher::WakeWorkers(int64_t tiles) {
+  if (!queue_.TurnIsFree()) return;
+  if (tiles > 1) {
+    work_.NotifyAll();
+  } else {
+    work_.NotifyOne();
+  }
+}
+
+void Batcher::RunOnArrival(std::shared_ptr<QueuedJob> job) {
+  const int64_t answered = RunGroup({std::move(job)});
+  MutexLock lock(&mutex_);
+  requests_answered_ += answered;
+  batches_ += answered;
+  queue_.TurnEnds();
+  if (queue_.HasWaiting()) {
+    work_.NotifyOne();
+  } else {
+    idle_.NotifyAll();
+  }
+}
+
+void Batcher::WorkerLoop() {
+  mutex_.Lock();
+  while (true) {
+    while (!shutdown_ && !(queue_.HasWaiting() && queue_.TurnIsFree())) work_.Wait(&mutex_);
+    if (shutdown_) break;
+    const Assignment assignment = queue_.Take(clock_->Now());
+    // A wake-up may have gone to a worker that was not needed; pass on what is left.
+    if (queue_.HasWaiting() && queue_.TurnIsFree()) work_.NotifyOne();
+    finishing_ += static_cast<int64_t>(assignment.dropped.size());
+    mutex_.Unlock();
+    Run(assignment);
+    mutex_.Lock();
+    finishing_ -= static_cast<int64_t>(assignment.dropped.size());
+    if (!queue_.HasWaiting()) idle_.NotifyAll();
+  }
+  mutex_.Unlock();
+}
+
+void Batcher::Run(const Assignment& assignment) {
+  FinishDropped(assignment);
+  if (!assignment.group.empty()) {
+    const int64_t answered = RunGroup(assignment.group);
+    MutexLock lock(&mutex_);
+    requests_answered_ += answered;
+    batches_ += answered > 0 ? 1 : 0;
+    queue_.TurnEnds();
+  } else if (assignment.large != nullptr) {
+    RunTile(assignment.large, assignment.tile);
+  }
+}
+
+int64_t Batcher::RunGroup(const std::vector<std::shared_ptr<QueuedJob>>& group) {
+  std::vector<JobReceipt> receipts(group.size());
+  int64_t rows = 0;
+  absl::Time now = clock_->Now();
+  for (size_t i = 0; i < group.size(); ++i) {
+    QueuedJob& job = *group[i];
+    // The jobs before it in the group took time.
+    if (i > 0) job.status = CheckStillWanted(job, now);
+    if (!job.status.ok()) continue;
+    rows += job.spec.rows;
+    receipts[i].queued = now - job.arrival;
+    job.status = job.job->RunTile(0);
+    const absl::Time end = clock_->Now();
+    receipts[i].computed = end - now;
+    now = end;
+  }
+  int64_t answered = 0;
+  for (size_t i = 0; i < group.size(); ++i) {
+    receipts[i].batch_requests = static_cast<int64_t>(group.size());
+    receipts[i].batch_rows = rows;
+    if (Finish(*group[i], group[i]->status, receipts[i])) ++answered;
+  }
+  return answered;
+}
+
+void Batcher::RunTile(const std::shared_ptr<QueuedJob>& job, int64_t tile) {
+  const absl::Status status = job->job->RunTile(tile);
+  const absl::Time end = clock_->Now();
+  bool is_last = false;
+  {
+    MutexLock lock(&mutex_);
+    is_last = queue_.TileDone(*job, status);
+    if (!is_last) queue_.TurnEnds();
+  }
+  if (!is_last) return;
+  // No other thread has this job any more.
+  const JobReceipt receipt = {.queued = job->started - job->arrival,
+                              .computed = end - job->started,
+                              .batch_requests = 1,
+                              .batch_rows = job->spec.rows};
+  const bool answered = Finish(*job, job->status, receipt);
+  MutexLock lock(&mutex_);
+  requests_answered_ += answered ? 1 : 0;
+  batches_ += answered ? 1 : 0;
+  queue_.TurnEnds();
+}
+
+void Batcher::FinishDropped(const Assignment& assignment) {
+  for (const std::shared_ptr<QueuedJob>& job : assignment.dropped) {
+    Finish(*job, job->status, {.batch_requests = 1, .batch_rows = job->spec.rows});
+  }
+}
+
+bool Batcher::Finish(QueuedJob& job, const absl::Status& status, const JobReceipt& receipt) {
+  const absl::Status final_status = status.ok() ? CheckStillWanted(job, clock_->Now()) : status;
+  job.job->Finish(final_status, receipt);
+  // Here, where no lock is held and Drain still waits: a job may own much memory.
+  job.job.reset();
+  return final_status.ok();
+}
+
+void Batcher::Drain() {
+  MutexLock lock(&mutex_);
+  draining_ = true;
+  while (queue_.HasWaiting() || queue_.summary().busy > 0 || finishing_ > 0) {
+    idle_.Wait(&mutex_);
+  }
+}
+
+Batcher::Stats Batcher::GetStats() const {
+  MutexLock lock(&mutex_);
+  return {.queue = queue_.summary(), .requests_answered = requests_answered_, .batches = batches_};
+}
+
+}  // namespace qkserve

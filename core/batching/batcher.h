@@ -1,0 +1,88 @@
+#ifndef QKSERVE_CORE_BATCHING_BATCHER_H_
+#define QKSERVE_CORE_BATCHING_BATCHER_H_
+
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "core/batching/batch_policy.h"
+#include "core/batching/batch_queue.h"
+#include "core/batching/job.h"
+#include "core/clock.h"
+#include "core/mutex.h"
+
+namespace qkserve {
+
+// Runs jobs on a pool of workers: what queued while they were busy is taken in groups (small jobs)
+// or tile by tile (large ones); see BatchQueue. It never waits for a batch to fill.
+//
+// Guarantees:
+//  1. Finish is called exactly once for every submitted job.
+//  2. At most options.workers groups or tiles run at a time, those on arrival threads included.
+//  3. While a worker is free nothing waits.
+//  4. A job that is expired or cancelled when its turn comes runs no tile; no job finishes OK after
+//     its deadline.
+//
+// Thread-safe. Jobs are called without the lock.
+class Batcher {
+ public:
+  // INVALID_ARGUMENT: an option is out of range. `clock` must outlive the batcher.
+  static absl::StatusOr<std::unique_ptr<Batcher>> Create(const BatchPolicyOptions& options,
+                                                         const Clock* clock);
+
+  // Drains first.
+  ~Batcher();
+
+  Batcher(const Batcher&) = delete;
+  Batcher& operator=(const Batcher&) = delete;
+
+  // Takes a job. It may be finished before this returns: refused, expired, empty, or so small that
+  // it ran on this thread.
+  void Submit(std::unique_ptr<Job> job, const JobSpec& spec);
+
+  // Refuses jobs from now on (UNAVAILABLE) and returns when all accepted ones are finished.
+  void Drain();
+
+  struct Stats {
+    QueueSummary queue;
+    int64_t requests_answered = 0;  // with OK
+    int64_t batches = 0;            // groups, and large jobs, that answered them
+  };
+  Stats GetStats() const;
+
+ private:
+  Batcher(const BatchPolicyOptions& options, const Clock* clock);
+
+  void WorkerLoop();
+  void Run(const Assignment& assignment);
+  void RunOnArrival(std::shared_ptr<QueuedJob> job);
+  // Runs the jobs one after the other, then finishes them. Returns how many ended OK.
+  int64_t RunGroup(const std::vector<std::shared_ptr<QueuedJob>>& group);
+  void RunTile(const std::shared_ptr<QueuedJob>& job, int64_t tile);
+  void FinishDropped(const Assignment& assignment);
+  // Returns whether it ended OK: `status`, unless the deadline has passed by now.
+  bool Finish(QueuedJob& job, const absl::Status& status, const JobReceipt& receipt);
+  void WakeWorkers(int64_t tiles) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const BatchPolicyOptions options_;
+  const Clock* const clock_;
+
+  mutable Mutex mutex_;
+  CondVar work_;  // something waits and a turn is free, or shutdown_
+  CondVar idle_;  // nothing waits and no turn is taken
+  BatchQueue queue_ ABSL_GUARDED_BY(mutex_);
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+  bool shutdown_ ABSL_GUARDED_BY(mutex_) = false;
+  int64_t requests_answered_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t batches_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t finishing_ ABSL_GUARDED_BY(mutex_) = 0;  // dropped jobs whose Finish is being called
+
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_BATCHING_BATCHER_H_

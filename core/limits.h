@@ -1,0 +1,58 @@
+#ifndef QKSERVE_CORE_LIMITS_H_
+#define QKSERVE_CORE_LIMITS_H_
+
+#include <cstdint>
+
+// Every limit of the service in one place. Those that an operator may change are the defaults of
+// flags; the others shape the computation and are part of what makes its bits repeatable.
+
+namespace qkserve {
+
+inline constexpr int64_t kKiB = int64_t{1} << 10;
+inline constexpr int64_t kMiB = int64_t{1} << 20;
+inline constexpr int64_t kGiB = int64_t{1} << 30;
+
+// --- The wire -----------------------------------------------------------------------------------
+
+// Largest message, each way (--message_bytes_max). gRPC takes an int.
+inline constexpr int64_t kMessageBytesMax = 256 * kMiB;
+
+// What a response may hold beside the elements of its result: receipt, shape, framing.
+inline constexpr int64_t kResponseOverheadBytesMax = 4 * kKiB;
+
+// Bytes of all requests in flight (--in_flight_bytes_max).
+inline constexpr int64_t kInFlightBytesMax = 2 * kGiB;
+
+// --- Tiles --------------------------------------------------------------------------------------
+// A tile is the unit that workers share and small requests overtake. Tiles are cut by the request's
+// shape alone. A block of 256 x 1024 float32 results is 1 MiB: it stays in the L2 cache while the
+// matrix product writes, reads and writes it again. With few rows a tile has more keys, with few
+// keys more rows.
+
+inline constexpr int64_t kTileRows = 256;
+inline constexpr int64_t kTileKeys = 1024;
+inline constexpr int64_t kTileResults = kTileRows * kTileKeys;
+
+// Multiply-adds of a tile, about 5 ms of one AVX-512 core, and elements that it reads, about 3 ms
+// of memory traffic: with a long d tiles have fewer rows and keys.
+inline constexpr int64_t kTileMultiplyAdds = kTileResults * 1024;
+inline constexpr int64_t kTileElements = int64_t{8} << 20;
+
+// About 0.4 ms: below this a request is not worth cutting.
+inline constexpr int64_t kTileMultiplyAddsMin = kTileMultiplyAdds / 16;
+static_assert(kTileMultiplyAddsMin <= kTileMultiplyAdds);
+
+// Where elements must be converted to float32, at most so much of d is held converted at a time.
+inline constexpr int64_t kDepthChunk = 512;
+
+// --- The queue ----------------------------------------------------------------------------------
+
+// Requests that may wait (--queue_requests_max).
+inline constexpr int64_t kQueueRequestsMax = 10'000;
+
+// Requests that one worker answers together at most.
+inline constexpr int64_t kGroupRequestsMax = 64;
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_LIMITS_H_

@@ -1,0 +1,33 @@
+#ifndef QKSERVE_DEMO_QUESTIONS_H_
+#define QKSERVE_DEMO_QUESTIONS_H_
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "demo/text_embedding.h"
+#include "demo/text_file.h"
+
+namespace qkserve {
+
+struct Question {
+  std::string text;
+  // The index of the line it was made from, which an answer should find. Not set: a person asked.
+  std::optional<size_t> source;
+};
+
+// What the demo asks when nobody asks anything: questions about qkserve where the file is our
+// README.md, else phrases from a few distinctive lines of the text, spoilt with SpoilPhrase. At
+// least one question.
+std::vector<Question> ChooseQuestions(absl::string_view path, const TextFile& file,
+                                      const TextEmbedding& embedding);
+
+// Some words of `line`, the second of them left out and the longest with two letters swapped: near
+// enough to be found, and not a copy.
+std::string SpoilPhrase(absl::string_view line);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_DEMO_QUESTIONS_H_

@@ -1,0 +1,60 @@
+#ifndef QKSERVE_SERVER_BYTE_BUDGET_H_
+#define QKSERVE_SERVER_BYTE_BUDGET_H_
+
+#include <atomic>
+#include <cstdint>
+#include <utility>
+
+#include "absl/status/statusor.h"
+
+namespace qkserve {
+
+// How many bytes requests in flight may hold together. Bytes are charged before they are allocated.
+//
+// Thread-safe. Must outlive its charges.
+class ByteBudget {
+ public:
+  explicit ByteBudget(int64_t bytes_max) : bytes_max_(bytes_max) {}
+
+  // Gives its bytes back when it is destroyed.
+  class Charge {
+   public:
+    Charge() = default;
+    Charge(Charge&& other) noexcept
+        : budget_(std::exchange(other.budget_, nullptr)), bytes_(other.bytes_) {}
+    Charge& operator=(Charge&& other) noexcept {
+      std::swap(budget_, other.budget_);
+      std::swap(bytes_, other.bytes_);
+      return *this;
+    }
+    ~Charge() {
+      if (budget_ != nullptr) budget_->Return(bytes_);
+    }
+
+   private:
+    friend class ByteBudget;
+    Charge(ByteBudget* budget, int64_t bytes) : budget_(budget), bytes_(bytes) {}
+
+    ByteBudget* budget_ = nullptr;
+    int64_t bytes_ = 0;
+  };
+
+  // `bytes` is 0 or more. RESOURCE_EXHAUSTED: they do not fit now, or never will.
+  absl::StatusOr<Charge> TryCharge(int64_t bytes);
+
+  int64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
+  int64_t bytes_max() const { return bytes_max_; }
+  // Charges that are held now.
+  int64_t charges() const { return charges_.load(std::memory_order_relaxed); }
+
+ private:
+  void Return(int64_t bytes);
+
+  const int64_t bytes_max_;
+  std::atomic<int64_t> bytes_{0};
+  std::atomic<int64_t> charges_{0};
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_BYTE_BUDGET_H_

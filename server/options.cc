@@ -1,0 +1,38 @@
+#include "server/options.h"
+
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+
+namespace qkserve {
+namespace {
+
+absl::Status CheckRange(const char* name, int64_t value, int64_t min, int64_t max) {
+  if (value >= min && value <= max) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(name, " must be from ", min, " to ", max, "; was ", value));
+}
+
+absl::Status CheckPositive(const char* name, absl::Duration value) {
+  if (value > absl::ZeroDuration()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(name, " must be positive; was ", absl::FormatDuration(value)));
+}
+
+}  // namespace
+
+absl::Status ServerOptions::Validate() const {
+  constexpr int64_t kWorkersMax = 1024;
+  absl::Status status = CheckRange("workers", workers, 0, kWorkersMax);
+  status.Update(CheckRange("message_bytes_max", message_bytes_max, 2 * kResponseOverheadBytesMax,
+                           std::numeric_limits<int32_t>::max()));
+  status.Update(CheckRange("in_flight_bytes_max", in_flight_bytes_max, kMiB,
+                           std::numeric_limits<int64_t>::max()));
+  status.Update(
+      CheckRange("queue_requests_max", queue_requests_max, 1, std::numeric_limits<int32_t>::max()));
+  status.Update(CheckPositive("queue_time_max", queue_time_max));
+  status.Update(CheckPositive("drain_timeout", drain_timeout));
+  return status;
+}
+
+}  // namespace qkserve

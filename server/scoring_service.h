@@ -1,0 +1,43 @@
+#ifndef QKSERVE_SERVER_SCORING_SERVICE_H_
+#define QKSERVE_SERVER_SCORING_SERVICE_H_
+
+#include <cstdint>
+#include <string>
+
+#include "core/batching/batcher.h"
+#include "core/clock.h"
+#include "qkserve/v1/scoring.grpc.pb.h"
+#include "server/byte_budget.h"
+
+namespace qkserve {
+
+// The RPCs of qkserve.v1.ScoringService: wire -> admission -> batcher -> wire.
+//
+// A call is decoded and admitted on gRPC's thread, in constant time, and answered on the thread
+// that computed it.
+class ScoringService final : public v1::ScoringService::CallbackService {
+ public:
+  struct Options {
+    int64_t message_bytes_max = 0;
+    std::string kernel;
+    double gflops_per_worker = 1.0;  // for the prediction of costs
+  };
+
+  // The pointers must outlive the service and the calls.
+  ScoringService(const Options& options, Batcher* batcher, ByteBudget* budget, const Clock* clock)
+      : options_(options), batcher_(*batcher), budget_(*budget), clock_(*clock) {}
+
+  grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context,
+                                  const v1::ScoreRequest* request,
+                                  v1::ScoreResponse* response) override;
+
+ private:
+  const Options options_;
+  Batcher& batcher_;
+  ByteBudget& budget_;
+  const Clock& clock_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_SCORING_SERVICE_H_

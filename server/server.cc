@@ -1,0 +1,102 @@
+#include "server/server.h"
+
+#include <chrono>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/attention/blas.h"
+#include "grpcpp/ext/proto_server_reflection_plugin.h"
+#include "grpcpp/grpcpp.h"
+#include "grpcpp/health_check_service_interface.h"
+#include "server/cpus.h"
+
+namespace qkserve {
+namespace {
+
+// The rate of the process's kernel, measured once.
+double GflopsPerWorker() {
+  static const double gflops = MeasureBlasGflops();
+  return gflops;
+}
+
+std::string WithPort(const std::string& listen_address, int port) {
+  if (absl::StartsWith(listen_address, "unix")) return listen_address;
+  const size_t colon = listen_address.rfind(':');
+  return absl::StrCat(listen_address.substr(0, colon), ":", port);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
+                                                      const Clock* clock) {
+  absl::Status status = options.Validate();
+  if (!status.ok()) return status;
+  const int64_t workers = options.workers > 0 ? options.workers : UsableCpus();
+  BatchPolicyOptions policy;
+  policy.workers = workers;
+  policy.queued_requests_max = options.queue_requests_max;
+  policy.queued_time_max = options.queue_time_max;
+  absl::StatusOr<std::unique_ptr<Batcher>> batcher = Batcher::Create(policy, clock);
+  if (!batcher.ok()) return batcher.status();
+  std::unique_ptr<Server> server(new Server(options, *std::move(batcher), workers, clock));
+  status = server->Listen();
+  if (!status.ok()) return status;
+  return server;
+}
+
+Server::Server(const ServerOptions& options, std::unique_ptr<Batcher> batcher, int64_t workers,
+               const Clock* clock)
+    : options_(options),
+      budget_(options.in_flight_bytes_max),
+      batcher_(std::move(batcher)),
+      scoring_({.message_bytes_max = options.message_bytes_max,
+                .kernel = BlasKernelName(),
+                .gflops_per_worker = GflopsPerWorker()},
+               batcher_.get(), &budget_, clock),
+      status_(
+          {.kernel = BlasKernelName(), .gflops_per_worker = GflopsPerWorker(), .workers = workers},
+          batcher_.get(), &budget_, clock),
+      description_(absl::StrFormat("kernel %s (%s, %.0f GFLOP/s a worker), %d workers, "
+                                   "message_bytes_max %d, in_flight_bytes_max %d",
+                                   BlasKernelName(), BlasVersion(), GflopsPerWorker(), workers,
+                                   options.message_bytes_max, options.in_flight_bytes_max)) {}
+
+Server::~Server() { Drain(); }
+
+absl::Status Server::Listen() {
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  builder.SetMaxReceiveMessageSize(static_cast<int>(options_.message_bytes_max));
+  builder.SetMaxSendMessageSize(static_cast<int>(options_.message_bytes_max));
+  // gRPC's default lets a second server share the port silently.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddListeningPort(options_.listen_address, grpc::InsecureServerCredentials(), &port_);
+  builder.RegisterService(&scoring_);
+  builder.RegisterService(&status_);
+  grpc_server_ = builder.BuildAndStart();
+  if (grpc_server_ == nullptr || port_ == 0) {
+    grpc_server_ = nullptr;
+    return absl::UnavailableError(absl::StrCat("cannot listen on ", options_.listen_address));
+  }
+  address_ = WithPort(options_.listen_address, port_);
+  for (const char* service :
+       {v1::ScoringService::service_full_name(), v1::StatusService::service_full_name()}) {
+    grpc_server_->GetHealthCheckService()->SetServingStatus(service, true);
+  }
+  return absl::OkStatus();
+}
+
+void Server::Drain() {
+  if (grpc_server_ == nullptr) return;
+  grpc_server_->GetHealthCheckService()->SetServingStatus(false);
+  grpc_server_->Shutdown(std::chrono::system_clock::now() +
+                         absl::ToChronoNanoseconds(options_.drain_timeout));
+  grpc_server_->Wait();
+  grpc_server_ = nullptr;
+}
+
+}  // namespace qkserve

@@ -1,0 +1,64 @@
+#ifndef QKSERVE_SERVER_SERVER_H_
+#define QKSERVE_SERVER_SERVER_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "core/batching/batcher.h"
+#include "core/clock.h"
+#include "grpcpp/server.h"
+#include "server/byte_budget.h"
+#include "server/options.h"
+#include "server/scoring_service.h"
+#include "server/status_service.h"
+
+namespace qkserve {
+
+// A running server: gRPC on one address, health and reflection beside the services of qkserve.v1.
+//
+// The process must have chosen its kernel (EnsureBlasKernel) before. Thread-compatible.
+class Server {
+ public:
+  // Listens when it returns. INVALID_ARGUMENT: an option is out of range. UNAVAILABLE: the address
+  // cannot be listened on.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
+                                                       const Clock* clock = Clock::Monotonic());
+
+  // Drains first.
+  ~Server();
+
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Where it listens, with the port that was taken: HOST:PORT, or unix:PATH.
+  const std::string& address() const { return address_; }
+  int port() const { return port_; }
+
+  // Says NOT_SERVING, takes no new calls, lets those in flight finish within drain_timeout (then
+  // they are cancelled), and returns when none is left. More than once is allowed.
+  void Drain();
+
+  // One line for the log: kernel, rate, workers, limits.
+  const std::string& description() const { return description_; }
+
+ private:
+  Server(const ServerOptions& options, std::unique_ptr<Batcher> batcher, int64_t workers,
+         const Clock* clock);
+  absl::Status Listen();
+
+  const ServerOptions options_;
+  // Destroyed from the last to the first: the gRPC server ends its calls before what they use goes.
+  ByteBudget budget_;
+  const std::unique_ptr<Batcher> batcher_;
+  ScoringService scoring_;
+  StatusService status_;
+  std::unique_ptr<grpc::Server> grpc_server_;
+  std::string address_;
+  int port_ = 0;
+  std::string description_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_SERVER_H_

@@ -1,0 +1,28 @@
+#include "server/status_service.h"
+
+#include "core/version.h"
+
+namespace qkserve {
+
+grpc::ServerUnaryReactor* StatusService::GetStatus(grpc::CallbackServerContext* context,
+                                                   const v1::GetStatusRequest* /*request*/,
+                                                   v1::GetStatusResponse* response) {
+  const Batcher::Stats stats = batcher_.GetStats();
+  response->set_version(kVersion);
+  response->set_kernel(options_.kernel);
+  response->set_gflops_per_worker(options_.gflops_per_worker);
+  response->set_workers(options_.workers);
+  response->set_uptime_ns(absl::ToInt64Nanoseconds(clock_.Now() - started_));
+  response->set_queued_requests(stats.queue.requests());
+  response->set_queued_cost_ns(absl::ToInt64Nanoseconds(stats.queue.cost()));
+  response->set_in_flight_requests(budget_.charges());
+  response->set_in_flight_bytes(budget_.bytes());
+  response->set_in_flight_bytes_max(budget_.bytes_max());
+  response->set_requests_answered(stats.requests_answered);
+  response->set_batches(stats.batches);
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(grpc::Status::OK);
+  return reactor;
+}
+
+}  // namespace qkserve

@@ -1,0 +1,47 @@
+#ifndef QKSERVE_SERVER_STATUS_SERVICE_H_
+#define QKSERVE_SERVER_STATUS_SERVICE_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/time/time.h"
+#include "core/batching/batcher.h"
+#include "core/clock.h"
+#include "qkserve/v1/status.grpc.pb.h"
+#include "server/byte_budget.h"
+
+namespace qkserve {
+
+// The RPCs of qkserve.v1.StatusService.
+class StatusService final : public v1::StatusService::CallbackService {
+ public:
+  struct Options {
+    std::string kernel;
+    double gflops_per_worker = 0;
+    int64_t workers = 0;
+  };
+
+  // The pointers must outlive the service. Uptime counts from here.
+  StatusService(const Options& options, const Batcher* batcher, const ByteBudget* budget,
+                const Clock* clock)
+      : options_(options),
+        batcher_(*batcher),
+        budget_(*budget),
+        clock_(*clock),
+        started_(clock->Now()) {}
+
+  grpc::ServerUnaryReactor* GetStatus(grpc::CallbackServerContext* context,
+                                      const v1::GetStatusRequest* request,
+                                      v1::GetStatusResponse* response) override;
+
+ private:
+  const Options options_;
+  const Batcher& batcher_;
+  const ByteBudget& budget_;
+  const Clock& clock_;
+  const absl::Time started_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_STATUS_SERVICE_H_

@@ -1,0 +1,319 @@
+#include "client/qkctl/npy.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "client/qkctl/npy_header.h"
+#include "gtest/gtest.h"
+
+namespace qkserve {
+namespace {
+
+constexpr absl::string_view kTwoByThree =
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }";
+
+std::string LittleEndian(size_t value, int bytes) {
+  std::string text;
+  for (int i = 0; i < bytes; ++i) text.push_back(static_cast<char>(value >> (8 * i) & 0xff));
+  return text;
+}
+
+std::string FileBytes(absl::string_view dictionary, absl::string_view data, int version = 1) {
+  return absl::StrCat(kNpyMagic, LittleEndian(version, 1), LittleEndian(0, 1),
+                      LittleEndian(dictionary.size(), version == 1 ? 2 : 4), dictionary, data);
+}
+
+std::string Floats(const std::vector<float>& values) {
+  return std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+}
+
+std::vector<float> FloatsOf(const Tensor& tensor) {
+  std::vector<float> values(tensor.data.size_bytes() / sizeof(float));
+  if (!values.empty()) std::memcpy(values.data(), tensor.data.data(), tensor.data.size_bytes());
+  return values;
+}
+
+class NpyTest : public testing::Test {
+ protected:
+  NpyTest() {
+    std::string pattern = absl::StrCat(testing::TempDir(), "/npy_test.XXXXXX");
+    directory_ = mkdtemp(pattern.data());
+  }
+  ~NpyTest() override { std::filesystem::remove_all(directory_); }
+
+  std::string Path(absl::string_view name) const { return absl::StrCat(directory_, "/", name); }
+
+  std::string Write(absl::string_view bytes) const {
+    std::string path = Path("input.npy");
+    std::ofstream(path, std::ios::binary | std::ios::trunc).write(bytes.data(), bytes.size());
+    return path;
+  }
+
+  static std::string Read(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  }
+
+  absl::StatusOr<Tensor> ReadBytes(absl::string_view bytes) const { return ReadNpy(Write(bytes)); }
+
+  // What came is refused with a message that names the file and says `expected`.
+  void ExpectRefused(absl::string_view bytes, absl::string_view expected) const {
+    const absl::Status status = ReadBytes(bytes).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    EXPECT_TRUE(absl::StrContains(status.message(), "input.npy: ")) << status;
+    EXPECT_TRUE(absl::StrContains(status.message(), expected)) << status;
+  }
+
+  std::string directory_;
+};
+
+TEST_F(NpyTest, ReadsEveryFormatVersion) {
+  const std::vector<float> values = {1, 2, 3, 4, 5, 6};
+  for (const int version : {1, 2, 3}) {
+    absl::StatusOr<Tensor> tensor = ReadBytes(FileBytes(kTwoByThree, Floats(values), version));
+    ASSERT_TRUE(tensor.ok()) << tensor.status();
+    EXPECT_EQ(tensor->shape, (Shape{2, 3}));
+    EXPECT_EQ(tensor->data_type, DataType::kFloat32);
+    EXPECT_EQ(FloatsOf(*tensor), values);
+  }
+}
+
+TEST_F(NpyTest, ReadsHeadersHoweverTheyAreLaidOut) {
+  const std::string data = Floats({1, 2, 3, 4, 5, 6});
+  for (const absl::string_view dictionary : {
+           "{'shape':(2,3),'fortran_order':False,'descr':'<f4'}",
+           "  {\n\t\"fortran_order\" : False ,\"descr\" : \"=f4\", \"shape\" : ( 2 , 3 , ) , }  \n",
+           "{'descr': '<f4', 'fortran_order': False, 'shape': (2L, 3L)}\n",
+       }) {
+    absl::StatusOr<Tensor> tensor = ReadBytes(FileBytes(dictionary, data));
+    ASSERT_TRUE(tensor.ok()) << tensor.status();
+    EXPECT_EQ(tensor->shape, (Shape{2, 3}));
+  }
+}
+
+TEST_F(NpyTest, ReadsAnyRank) {
+  const auto read = [this](absl::string_view shape, size_t elements) {
+    return ReadBytes(
+        FileBytes(absl::StrCat("{'descr': '<f2', 'fortran_order': False, 'shape': ", shape, "}"),
+                  std::string(2 * elements, '\0')));
+  };
+  EXPECT_EQ(read("()", 1)->shape, Shape());
+  EXPECT_EQ(read("(3,)", 3)->shape, Shape{3});
+  EXPECT_EQ(read("(2, 1, 3, 1, 2)", 12)->shape, (Shape{2, 1, 3, 1, 2}));
+  EXPECT_EQ(read("(4, 0)", 0)->shape, (Shape{4, 0}));
+  EXPECT_EQ(read("(2,)", 2)->data_type, DataType::kFloat16);
+}
+
+TEST_F(NpyTest, RefusesElementsThatItCannotUse) {
+  const auto with_descr = [](absl::string_view descr) {
+    return FileBytes(absl::StrCat("{'descr': ", descr, ", 'fortran_order': False, 'shape': (1,)}"),
+                     "1234");
+  };
+  ExpectRefused(with_descr("'>f4'"), "'>f4' (big-endian)");
+  ExpectRefused(with_descr("'<f8'"), "array.astype('<f4')");
+  ExpectRefused(with_descr("'|O'"), "'|O'");
+  ExpectRefused(with_descr("[('a', '<f4'), ('b', '<f4')]"), "structured");
+  ExpectRefused(with_descr("'\x1b[2J'"), "\\x1b[2J");
+}
+
+TEST_F(NpyTest, RefusesFortranOrderAndSaysWhatHelps) {
+  ExpectRefused(FileBytes("{'descr': '<f4', 'fortran_order': True, 'shape': (1,)}", "1234"),
+                "numpy.ascontiguousarray");
+}
+
+TEST_F(NpyTest, RefusesWhatIsNotNpy) {
+  ExpectRefused("", "begins with nothing");
+  ExpectRefused("PK\x03\x04 an archive", "not an .npy file");
+  ExpectRefused(kNpyMagic, "truncated before the version");
+  ExpectRefused(FileBytes(kTwoByThree, "", 4), "format version 4");
+  ExpectRefused(absl::StrCat(kNpyMagic, LittleEndian(1, 2), "x"), "truncated before the header");
+  ExpectRefused(absl::StrCat(kNpyMagic, LittleEndian(1, 2), LittleEndian(500, 2), "{"),
+                "does not fit in a file of 11");
+  ExpectRefused(absl::StrCat(kNpyMagic, LittleEndian(2, 2), LittleEndian(0xffffffff, 4)),
+                "a header of 4294967295 bytes");
+}
+
+TEST_F(NpyTest, RefusesMalformedHeaders) {
+  for (const absl::string_view dictionary : {
+           "",
+           "{",
+           "}",
+           "{'descr'",
+           "{'descr': }",
+           "{'descr': '<f4'",
+           "{'descr': '<f4' 'shape': (1,)}",
+           "{'descr': '<f4', 'fortran_order': False}",
+           "{'fortran_order': False, 'shape': (1,)}",
+           "{'descr': '<f4', 'shape': (1,)}",
+           "{'descr': '<f4', 'fortran_order': 0, 'shape': (1,)}",
+           "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'shape': (1,)}",
+           "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'more': 1}",
+           "{'descr': '<f4', 'fortran_order': False, 'shape': (1,)} more",
+           "{'descr': '<f4', 'fortran_order': False, 'shape': (1)}",
+           "{'descr': '<f4', 'fortran_order': False, 'shape': [1]}",
+           "{'descr': '<f4', 'fortran_order': False, 'shape': (,)}",
+           "{'descr': '<f4', 'fortran_order': False, 'shape': (1 1)}",
+           "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, -1)}",
+       }) {
+    SCOPED_TRACE(dictionary);
+    ExpectRefused(FileBytes(dictionary, "1234"), "header");
+  }
+}
+
+TEST_F(NpyTest, RefusesSizesThatOverflow) {
+  const auto with_shape = [](absl::string_view shape) {
+    return FileBytes(absl::StrCat("{'descr': '<f4', 'fortran_order': False, 'shape': ", shape, "}"),
+                     "");
+  };
+  ExpectRefused(with_shape("(99999999999999999999,)"), "does not fit in 64 bits");
+  ExpectRefused(with_shape("(4294967296, 4294967296)"), "does not fit in 64 bits");
+  // The elements fit, their bytes do not.
+  ExpectRefused(with_shape("(4611686018427387904,)"), "does not fit in 64 bits");
+  std::string many = "(";
+  for (size_t i = 0; i <= kNpyRankMax; ++i) many += "1,";
+  ExpectRefused(with_shape(many + ")"), "dimensions");
+}
+
+TEST_F(NpyTest, RefusesMoreOrLessDataThanTheShapeNeeds) {
+  ExpectRefused(FileBytes(kTwoByThree, Floats({1, 2, 3, 4, 5})),
+                "truncated: 20 bytes of elements, expected 24 for FLOAT32 [2, 3]");
+  ExpectRefused(FileBytes(kTwoByThree, Floats({1, 2, 3, 4, 5, 6, 7})),
+                "surplus data: 28 bytes of elements, expected 24");
+  // A tiny file may claim a huge array; its size is compared before anything is allocated.
+  ExpectRefused(
+      FileBytes("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,)}", ""),
+      "truncated: 0 bytes of elements, expected 4000000000000");
+}
+
+TEST_F(NpyTest, NamesFilesThatCannotBeRead) {
+  absl::Status status = ReadNpy(Path("absent.npy")).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), "absent.npy")) << status;
+
+  status = ReadNpy(directory_).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), "is a directory")) << status;
+
+  ASSERT_EQ(mkfifo(Path("pipe").c_str(), 0600), 0);
+  status = ReadNpy(Path("pipe")).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), "not a regular file")) << status;
+}
+
+TEST_F(NpyTest, WritesWhatItReads) {
+  const std::vector<float> values = {0, -1.5F, 3e38F, 1e-40F, 5, 6};
+  for (const Shape& shape : {Shape{6}, Shape{2, 3}, Shape{1, 2, 1, 3}}) {
+    const TensorView view{DataType::kFloat32, shape,
+                          reinterpret_cast<const std::byte*>(values.data())};
+    ASSERT_TRUE(WriteNpy(Path("out.npy"), view).ok());
+    absl::StatusOr<Tensor> tensor = ReadNpy(Path("out.npy"));
+    ASSERT_TRUE(tensor.ok()) << tensor.status();
+    EXPECT_EQ(tensor->shape, shape);
+    EXPECT_EQ(FloatsOf(*tensor), values);
+  }
+}
+
+TEST_F(NpyTest, AlignsTheElements) {
+  Shape shape;
+  for (int rank = 0; rank <= 40; ++rank, shape.push_back(rank % 2 == 0 ? 1 : 0)) {
+    absl::StatusOr<std::string> header = FormatNpyHeader({DataType::kFloat16, shape});
+    ASSERT_TRUE(header.ok());
+    EXPECT_EQ(header->size() % 64, 0U);
+    EXPECT_EQ(header->back(), '\n');
+  }
+}
+
+TEST_F(NpyTest, ReplacesFilesWhole) {
+  const std::vector<float> values = {1, 2};
+  const TensorView view{DataType::kFloat32, {2}, reinterpret_cast<const std::byte*>(values.data())};
+  const std::string target = Path("target.npy");
+  std::ofstream(target) << "the old content, longer than the new one" << std::string(1000, '.');
+  std::filesystem::create_symlink(target, Path("link.npy"));
+
+  ASSERT_TRUE(WriteNpy(Path("link.npy"), view).ok());
+  EXPECT_TRUE(std::filesystem::is_symlink(Path("link.npy")));
+  EXPECT_TRUE(ReadNpy(target).ok());
+  // Nothing else is left behind.
+  const std::filesystem::directory_iterator entries(directory_);
+  EXPECT_EQ(std::distance(begin(entries), end(entries)), 2);
+}
+
+TEST_F(NpyTest, WritesInPlaceToWhatIsNotARegularFile) {
+  const TensorView empty{DataType::kFloat32, {0}, nullptr};
+  EXPECT_TRUE(WriteNpy("/dev/null", empty).ok());
+  EXPECT_FALSE(std::filesystem::is_regular_file("/dev/null"));
+}
+
+TEST_F(NpyTest, NamesFilesThatCannotBeWritten) {
+  const TensorView empty{DataType::kFloat32, {0}, nullptr};
+  for (const std::string& path : {Path("absent/out.npy"), directory_, std::string("/dev/full")}) {
+    const absl::Status status = WriteNpy(path, empty);
+    EXPECT_FALSE(status.ok());
+    EXPECT_TRUE(absl::StrContains(status.message(), path)) << status;
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(directory_));
+}
+
+TEST_F(NpyTest, RefusesToWriteBfloat16) {
+  const absl::Status status = WriteNpy(Path("out.npy"), {DataType::kBfloat16, {0}, nullptr});
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(absl::StrContains(status.message(), "BFLOAT16")) << status;
+}
+
+// Files from anywhere are refused or read, never more than that.
+TEST_F(NpyTest, SurvivesMutatedFiles) {
+  std::mt19937 random(1);
+  const std::string whole = FileBytes(kTwoByThree, Floats({1, 2, 3, 4, 5, 6}));
+  constexpr absl::string_view kTelling = "{}()[],:'\"\\ 0123456789-L\xff\n";
+  int accepted = 0;
+  for (int round = 0; round < 5'000; ++round) {
+    std::string bytes = whole;
+    for (uint32_t edits = random() % 4 + 1; edits > 0; --edits) {
+      const size_t at = random() % bytes.size();
+      switch (random() % 5) {
+        case 0:
+          bytes[at] = static_cast<char>(random());
+          break;
+        case 1:
+          bytes[at] = kTelling[random() % kTelling.size()];
+          break;
+        case 2:
+          bytes.erase(at, random() % 8 + 1);
+          break;
+        case 3:
+          bytes.insert(at, bytes.substr(random() % bytes.size(), random() % 16));
+          break;
+        default:
+          bytes.resize(at + 1);
+      }
+      if (bytes.empty()) bytes = "x";
+    }
+    absl::StatusOr<Tensor> tensor = ReadBytes(bytes);
+    if (!tensor.ok()) {
+      ASSERT_EQ(tensor.status().code(), absl::StatusCode::kInvalidArgument) << tensor.status();
+      continue;
+    }
+    ++accepted;
+    ASSERT_LE(tensor->data.size_bytes(), bytes.size());
+    ASSERT_EQ(static_cast<int64_t>(tensor->data.size_bytes()),
+              ElementCount(tensor->shape).value() * ElementBytes(tensor->data_type));
+  }
+  // Mutations of the elements alone leave a valid file: the test reaches both sides.
+  EXPECT_GT(accepted, 100);
+}
+
+}  // namespace
+}  // namespace qkserve

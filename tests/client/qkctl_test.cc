@@ -1,0 +1,481 @@
+// The programs themselves: what a user of a shell sees of qkctl, with a real server behind it.
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pty.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "client/qkctl/npy.h"
+#include "core/version.h"
+#include "gtest/gtest.h"
+
+namespace qkserve {
+namespace {
+
+constexpr char kPython[] = "/usr/bin/python3";
+
+// What a step that depends on other processes may take on a loaded machine.
+constexpr absl::Duration kPatience = absl::Seconds(60);
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+// Asks every few milliseconds until the answer is yes, or patience ends.
+bool Eventually(const std::function<bool()>& condition) {
+  const absl::Time end = absl::Now() + kPatience;
+  while (!condition()) {
+    if (absl::Now() > end) return false;
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  return true;
+}
+
+std::vector<char*> Pointers(std::vector<std::string>& strings) {
+  std::vector<char*> pointers;
+  pointers.reserve(strings.size() + 1);
+  for (std::string& text : strings) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// A process whose output goes to files. Killed, if it still runs, at the end of the test.
+class Process {
+ public:
+  Process(std::vector<std::string> command, const std::string& out_path,
+          const std::string& err_path) {
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    constexpr int kFlags = O_WRONLY | O_CREAT | O_TRUNC;
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out_path.c_str(), kFlags, 0600);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err_path.c_str(), kFlags, 0600);
+    const std::vector<char*> argv = Pointers(command);
+    EXPECT_EQ(posix_spawn(&pid_, argv[0], &actions, nullptr, argv.data(), environ), 0)
+        << command[0];
+    posix_spawn_file_actions_destroy(&actions);
+  }
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+  ~Process() {
+    if (Ended()) return;
+    Signal(SIGKILL);
+    Wait();
+  }
+
+  void Signal(int signal) const { kill(pid_, signal); }
+
+  // The exit code, or minus the signal that ended it.
+  int Wait() {
+    if (!exit_code_.has_value()) Reap(0);
+    return *exit_code_;
+  }
+
+  bool Ended() {
+    if (!exit_code_.has_value()) Reap(WNOHANG);
+    return exit_code_.has_value();
+  }
+
+ private:
+  void Reap(int options) {
+    int status = 0;
+    if (waitpid(pid_, &status, options) != pid_) return;
+    exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  }
+
+  pid_t pid_ = -1;
+  std::optional<int> exit_code_;
+};
+
+struct Outcome {
+  int exit_code = 0;
+  std::string out;
+  std::string err;
+};
+
+// A port of this host on which nobody listens, for as long as the object lives.
+class ClosedPort {
+ public:
+  ClosedPort() : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    auto* const generic = reinterpret_cast<sockaddr*>(&address);
+    EXPECT_EQ(bind(socket_, generic, size), 0);
+    EXPECT_EQ(getsockname(socket_, generic, &size), 0);
+    address_ = absl::StrCat("127.0.0.1:", ntohs(address.sin_port));
+  }
+  ClosedPort(const ClosedPort&) = delete;
+  ClosedPort& operator=(const ClosedPort&) = delete;
+  ~ClosedPort() { close(socket_); }
+
+  const std::string& address() const { return address_; }
+
+ private:
+  const int socket_;
+  std::string address_;
+};
+
+class QkctlTest : public testing::Test {
+ protected:
+  QkctlTest() {
+    std::string pattern = absl::StrCat(testing::TempDir(), "/qkctl_test.XXXXXX");
+    directory_ = mkdtemp(pattern.data());
+  }
+  ~QkctlTest() override { std::filesystem::remove_all(directory_); }
+
+  std::string Path(absl::string_view name) const { return absl::StrCat(directory_, "/", name); }
+
+  Outcome Run(std::vector<std::string> command) const {
+    Process process(std::move(command), Path("out"), Path("err"));
+    const int exit_code = process.Wait();
+    return {exit_code, ReadFile(Path("out")), ReadFile(Path("err"))};
+  }
+
+  Outcome Qkctl(std::vector<std::string> args) const {
+    args.insert(args.begin(), QKCTL_PROGRAM);
+    return Run(std::move(args));
+  }
+
+  // Runs a Python script; its argument is the test's directory.
+  void Python(const std::string& script) const {
+    const Outcome outcome = Run(
+        {kPython, "-c", absl::StrCat("import sys, numpy\nd = sys.argv[1]\n", script), directory_});
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  }
+
+  void ExpectWrongUsage(std::vector<std::string> args, absl::string_view message) const {
+    const Outcome outcome = Qkctl(std::move(args));
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_TRUE(absl::StartsWith(outcome.err, "error: ")) << outcome.err;
+    EXPECT_TRUE(absl::StrContains(outcome.err, message)) << outcome.err;
+    EXPECT_TRUE(absl::StrContains(outcome.err, "--help'.\n")) << outcome.err;
+  }
+
+  void ExpectFailure(std::vector<std::string> args, absl::string_view message) const {
+    const Outcome outcome = Qkctl(std::move(args));
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_TRUE(absl::StartsWith(outcome.err, absl::StrCat("error: ", message))) << outcome.err;
+  }
+
+  std::string directory_;
+};
+
+TEST_F(QkctlTest, HelpListsEveryCommandWithAnExample) {
+  const Outcome outcome = Qkctl({"--help"});
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_EQ(outcome.err, "");
+  for (const absl::string_view expected : {"qkctl score --queries=", "qkctl status --server=",
+                                           "qkctl load --concurrency=", "--timeout=1m"}) {
+    EXPECT_TRUE(absl::StrContains(outcome.out, expected)) << outcome.out;
+  }
+  EXPECT_FALSE(absl::StrContains(outcome.out, "--seed=")) << outcome.out;
+}
+
+TEST_F(QkctlTest, CommandHelpListsItsOwnFlagsAndTheSharedOnes) {
+  const Outcome score = Qkctl({"score", "--help"});
+  EXPECT_EQ(score.exit_code, 0);
+  EXPECT_TRUE(absl::StrContains(score.out, "--result_type=float32")) << score.out;
+  EXPECT_TRUE(absl::StrContains(score.out, "--server=127.0.0.1:50051")) << score.out;
+  EXPECT_FALSE(absl::StrContains(score.out, "--concurrency")) << score.out;
+  EXPECT_FALSE(absl::StrContains(score.out, "--json")) << score.out;
+
+  const Outcome load = Qkctl({"load", "-h"});
+  EXPECT_TRUE(absl::StrContains(load.out, "--concurrency=1\n")) << load.out;
+  EXPECT_TRUE(absl::StrContains(load.out, "--json=")) << load.out;
+}
+
+TEST_F(QkctlTest, TellsItsVersion) {
+  EXPECT_EQ(Qkctl({"--version"}).out, absl::StrCat("qkctl ", kVersion, "\n"));
+}
+
+TEST_F(QkctlTest, WrongUsageEndsWithCodeTwoAndAHint) {
+  ExpectWrongUsage({}, "a command is required");
+  ExpectWrongUsage({"compute"}, "unknown command 'compute'");
+  ExpectWrongUsage({"--server=a", "status"}, "expected a command first");
+  ExpectWrongUsage({"status", "extra"}, "surplus argument 'extra'");
+  ExpectWrongUsage({"status", "--seed=1"}, "unknown flag --seed");
+  ExpectWrongUsage({"status", "--timeout=0"}, "--timeout must be positive; was 0");
+  ExpectWrongUsage({"status", "--timeout"}, "--timeout lacks its value");
+  ExpectWrongUsage({"status", "--server="}, "--server must not be empty");
+  ExpectWrongUsage({"status", "--channels=0"}, "--channels must be from 1 to 1000; was 0");
+  ExpectWrongUsage({"status", "--message_bytes_max=3000000000"}, "--message_bytes_max must be");
+  ExpectWrongUsage({"score", "--keys=k.npy"}, "--queries is required");
+  ExpectWrongUsage({"score", "--queries=q.npy"}, "--keys is required");
+  ExpectWrongUsage({"score", "--scale=inf"}, "expected a finite number or auto");
+  ExpectWrongUsage({"score", "--result_type=int8"}, "expected float32 or float16");
+}
+
+TEST_F(QkctlTest, LoadRefusesWhatItCannotSend) {
+  ExpectWrongUsage({"load", "--concurrency=0"}, "--concurrency must be from 1 to 10000; was 0");
+  ExpectWrongUsage({"load", "--concurrency=10001"}, "--concurrency must be from 1 to 10000");
+  ExpectWrongUsage({"load", "--duration=-1s"}, "--duration must be positive; was -1s");
+  ExpectWrongUsage({"load", "--n=-1"}, "--n, --m and --d must be 0 or more");
+  ExpectWrongUsage({"load", "--m=1000000", "--d=1000"}, "a request larger than");
+  ExpectWrongUsage({"load", "--n=4611686018427387905", "--d=4"}, "a request larger than");
+  ExpectWrongUsage({"load", "--n=100000", "--m=100000", "--d=1"}, "a result larger than");
+}
+
+TEST_F(QkctlTest, FilesThatCannotBeUsedAreNamed) {
+  ExpectFailure({"score", absl::StrCat("--queries=", Path("absent.npy")), "--keys=k.npy"},
+                absl::StrCat("NOT_FOUND: ", Path("absent.npy"), ": "));
+  std::ofstream(Path("text.npy")) << "1 2 3";
+  ExpectFailure({"score", absl::StrCat("--queries=", Path("text.npy")), "--keys=k.npy"},
+                absl::StrCat("INVALID_ARGUMENT: ", Path("text.npy"), ": not an .npy file"));
+}
+
+TEST_F(QkctlTest, WithoutAServerEveryCommandFails) {
+  const ClosedPort port;
+  const std::string server = absl::StrCat("--server=", port.address());
+  ExpectFailure({"status", server}, "UNAVAILABLE: ");
+  // Long before its time: nobody is there to be loaded.
+  ExpectFailure({"load", server, "--concurrency=8", "--duration=1h"}, "UNAVAILABLE: ");
+}
+
+// --- With a server ------------------------------------------------------------------------------
+
+class QkctlServerTest : public QkctlTest {
+ protected:
+  void SetUp() override {
+    server_.emplace(std::vector<std::string>{QKSERVE_PROGRAM, "--listen_address=127.0.0.1:0",
+                                             absl::StrCat("--port_file=", Path("port"))},
+                    Path("server_out"), Path("server_err"));
+    ASSERT_TRUE(
+        Eventually([this] { return server_->Ended() || std::filesystem::exists(Path("port")); }));
+    std::ifstream port_file(Path("port"));
+    int port = 0;
+    ASSERT_TRUE(port_file >> port) << ReadFile(Path("server_err"));
+    flag_ = absl::StrCat("--server=127.0.0.1:", port);
+  }
+
+  void TearDown() override {
+    if (!server_.has_value() || server_->Ended()) return;
+    server_->Signal(SIGTERM);
+    EXPECT_EQ(server_->Wait(), 0) << ReadFile(Path("server_err"));
+  }
+
+  Outcome Score(std::vector<std::string> args = {}) const {
+    args.insert(args.begin(), {"score", flag_, absl::StrCat("--queries=", Path("q.npy")),
+                               absl::StrCat("--keys=", Path("k.npy"))});
+    return Qkctl(std::move(args));
+  }
+
+  void ExpectScored(std::vector<std::string> args) const {
+    const Outcome outcome = Score(std::move(args));
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_EQ(outcome.err, "");
+  }
+
+  // All that `args` print where standard output and error are a terminal.
+  std::string ScoreOnTerminal(bool no_color) const;
+
+  std::optional<Process> server_;
+  std::string flag_;
+};
+
+TEST_F(QkctlServerTest, ScoresMatchNumPyInDoublePrecision) {
+  Python(
+      "r = numpy.random.default_rng(1)\n"
+      "numpy.save(d + '/q.npy', r.standard_normal((2, 3, 5, 64), dtype='f4'))\n"
+      "numpy.save(d + '/k.npy', r.standard_normal((2, 3, 7, 64), dtype='f4'))\n");
+  ExpectScored({absl::StrCat("--out=", Path("s.npy"))});
+  ExpectScored({"--scale=auto", absl::StrCat("--out=", Path("auto.npy"))});
+  ExpectScored({"--scale=-2.5", "--result_type=float16", absl::StrCat("--out=", Path("half.npy"))});
+  Python(
+      "q, k = (numpy.load(d + '/' + f + '.npy').astype('f8') for f in 'qk')\n"
+      "exact = numpy.einsum('bhnd,bhmd->bhnm', q, k)\n"
+      "size = numpy.einsum('bhnd,bhmd->bhnm', abs(q), abs(k))\n"
+      "def check(name, scale, dtype, eps):\n"
+      "    s = numpy.load(d + '/' + name + '.npy')\n"
+      "    assert s.dtype == dtype and s.shape == (2, 3, 5, 7), (s.dtype, s.shape)\n"
+      "    bound = abs(scale) * (64 * 2.0**-24 * size + eps * abs(exact)) * 1.01\n"
+      "    assert (abs(s - scale * exact) <= bound).all(), (name, s, scale * exact)\n"
+      "check('s', 1, '<f4', 2.0**-24)\n"
+      "check('auto', 1 / 8, '<f4', 2.0**-23)\n"
+      "check('half', -2.5, '<f2', 2.0**-11)\n");
+}
+
+TEST_F(QkctlServerTest, ScoresHalfPrecisionInputs) {
+  Python(
+      "numpy.save(d + '/q.npy', numpy.array([[1, 2], [3, 4]], dtype='f2'))\n"
+      "numpy.save(d + '/k.npy', numpy.array([[1, 0], [0, 1], [1, 1]], dtype='f2'))\n");
+  for (const char* type : {"float32", "float16"}) {
+    const Outcome outcome = Score({absl::StrCat("--result_type=", type)});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_EQ(outcome.out, "[[1.0 2.0 3.0]\n [3.0 4.0 7.0]]\n");
+  }
+}
+
+TEST_F(QkctlServerTest, WritesToStandardOutputNothingButTheFile) {
+  Python(
+      "numpy.save(d + '/q.npy', numpy.eye(3, dtype='f4'))\n"
+      "numpy.save(d + '/k.npy', numpy.eye(3, dtype='f4'))\n");
+  ExpectScored({"--out=-"});
+  std::filesystem::rename(Path("out"), Path("s.npy"));
+  Python("assert (numpy.load(d + '/s.npy') == numpy.eye(3)).all()\n");
+}
+
+TEST_F(QkctlServerTest, TellsTheReceiptOnRequest) {
+  Python(
+      "numpy.save(d + '/q.npy', numpy.eye(3, dtype='f4'))\n"
+      "numpy.save(d + '/k.npy', numpy.eye(3, dtype='f4'))\n");
+  const Outcome outcome = Score({"--receipt"});
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_TRUE(absl::StartsWith(outcome.err, "queued ")) << outcome.err;
+  EXPECT_TRUE(absl::StrContains(outcome.err, "1 requests and 3 rows in its batch, "))
+      << outcome.err;
+}
+
+TEST_F(QkctlServerTest, AnswersThatTheServerRefusesAreErrors) {
+  Python(
+      "numpy.save(d + '/q.npy', numpy.zeros((2, 3), dtype='f4'))\n"
+      "numpy.save(d + '/k.npy', numpy.zeros((2, 4), dtype='f4'))\n");
+  const Outcome outcome = Score();
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_TRUE(absl::StartsWith(outcome.err, "error: INVALID_ARGUMENT: ")) << outcome.err;
+}
+
+std::string QkctlServerTest::ScoreOnTerminal(bool no_color) const {
+  std::vector<std::string> command = {QKCTL_PROGRAM, "score", flag_,
+                                      absl::StrCat("--queries=", Path("q.npy")),
+                                      absl::StrCat("--keys=", Path("k.npy"))};
+  const std::vector<char*> argv = Pointers(command);
+  std::vector<std::string> environment = {"TERM=xterm", no_color ? "NO_COLOR=1" : "NO_COLOR="};
+  const std::vector<char*> envp = Pointers(environment);
+  winsize size = {};
+  size.ws_row = 24;
+  size.ws_col = 30;
+  int terminal = -1;
+  const pid_t pid = forkpty(&terminal, nullptr, nullptr, &size);
+  if (pid == 0) {
+    execve(argv[0], argv.data(), envp.data());
+    _exit(127);
+  }
+  std::string output;
+  char bytes[4096];
+  // Reading fails when the other side is closed.
+  for (ssize_t count = 0; (count = read(terminal, bytes, sizeof(bytes))) > 0;) {
+    output.append(bytes, count);
+  }
+  close(terminal);
+  int status = 0;
+  EXPECT_EQ(waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(status, 0) << output;
+  return output;
+}
+
+TEST_F(QkctlServerTest, TerminalsShowAHeatMapAndTheReceipt) {
+  Python(
+      "numpy.save(d + '/q.npy', numpy.eye(100, dtype='f4'))\n"
+      "numpy.save(d + '/k.npy', numpy.eye(100, dtype='f4'))\n");
+  const std::string colored = ScoreOnTerminal(/*no_color=*/false);
+  EXPECT_TRUE(absl::StartsWith(colored, "[[1.0 0.0 0.0 0.0 ... ")) << colored;
+  EXPECT_TRUE(absl::StrContains(colored, "\x1b[38;2;")) << colored;
+  EXPECT_TRUE(absl::StrContains(colored, "100 rows in its batch")) << colored;
+
+  const std::string plain = ScoreOnTerminal(/*no_color=*/true);
+  EXPECT_TRUE(absl::StartsWith(plain, "[[1.0 0.0 0.0 0.0 ... ")) << plain;
+  EXPECT_FALSE(absl::StrContains(plain, "\x1b")) << plain;
+}
+
+TEST_F(QkctlServerTest, StatusIsForPeopleOrForPrograms) {
+  const Outcome text = Qkctl({"status", flag_});
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_TRUE(absl::StartsWith(text.out, absl::StrCat("version             ", kVersion, "\n")))
+      << text.out;
+  for (const absl::string_view expected :
+       {"\nkernel ", "GFLOP/s per worker\n", "\nworkers ", "\nuptime ", "\nqueued requests     0\n",
+        "\nqueued cost ", "\nin flight ", "\nrequests answered   0\n",
+        "\nmean batch          -\n"}) {
+    EXPECT_TRUE(absl::StrContains(text.out, expected)) << expected << text.out;
+  }
+
+  const Outcome outcome = Qkctl({"status", flag_, "--json"});
+  const nlohmann::json json = nlohmann::json::parse(outcome.out, nullptr, false);
+  ASSERT_TRUE(json.is_object()) << outcome.out;
+  EXPECT_EQ(json.at("version"), kVersion);
+  EXPECT_GE(json.at("workers"), 1);
+  EXPECT_EQ(json.at("queued_requests"), 0);
+  EXPECT_TRUE(json.at("batch_requests_mean").is_null());
+}
+
+TEST_F(QkctlServerTest, LoadReportsItsFigures) {
+  const Outcome outcome =
+      Qkctl({"load", flag_, "--concurrency=4", "--channels=2", "--duration=1s", "--n=3", "--m=40",
+             "--d=8", absl::StrCat("--json=", Path("load.json"))});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.err, "");
+  for (const absl::string_view expected :
+       {"requests/s ", "latency p50 ", "latency p99.9 ", "latency max ", "mean batch "}) {
+    EXPECT_TRUE(absl::StrContains(outcome.out, expected)) << outcome.out;
+  }
+  const nlohmann::json json = nlohmann::json::parse(ReadFile(Path("load.json")), nullptr, false);
+  ASSERT_TRUE(json.is_object());
+  EXPECT_GT(json.at("requests_per_second"), 0);
+  EXPECT_GT(json.at("ok"), 0);
+  EXPECT_EQ(json.at("errors"), 0);
+  EXPECT_TRUE(json.at("errors_by_code").empty());
+  EXPECT_GE(json.at("batch_requests_mean"), 1);
+  const nlohmann::json& latency_us = json.at("latency_us");
+  EXPECT_GT(latency_us.at("p50"), 0);
+  EXPECT_LE(latency_us.at("p50"), latency_us.at("p90"));
+  EXPECT_LE(latency_us.at("p90"), latency_us.at("p99"));
+  EXPECT_LE(latency_us.at("p99"), latency_us.at("p999"));
+  EXPECT_EQ(json.at("n"), 3);
+  EXPECT_EQ(json.at("m"), 40);
+  EXPECT_EQ(json.at("d"), 8);
+  EXPECT_EQ(json.at("concurrency"), 4);
+  EXPECT_EQ(json.at("channels"), 2);
+  EXPECT_GE(json.at("duration_s"), 1);
+}
+
+TEST_F(QkctlServerTest, LoadInJsonPrintsNothingElse) {
+  const Outcome outcome = Qkctl({"load", flag_, "--duration=50ms", "--json=-"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(nlohmann::json::accept(outcome.out)) << outcome.out;
+}
+
+TEST_F(QkctlServerTest, LoadEndsEarlyWithItsReportWhenInterrupted) {
+  Process load({QKCTL_PROGRAM, "load", flag_, "--duration=1h", "--progress"}, Path("out"),
+               Path("err"));
+  // The first line about its progress: it is under way.
+  ASSERT_TRUE(Eventually([this] { return absl::StrContains(ReadFile(Path("err")), "p99 "); }));
+  load.Signal(SIGINT);
+  EXPECT_EQ(load.Wait(), 0);
+  EXPECT_TRUE(absl::StrContains(ReadFile(Path("out")), "requests/s ")) << ReadFile(Path("out"));
+}
+
+TEST_F(QkctlServerTest, LoadWithoutASingleAnswerFailsWithTheFirstError) {
+  // A result above the server's message limit, not above that of the tool.
+  ExpectFailure({"load", flag_, "--duration=100ms", "--n=10000", "--m=10000", "--d=1",
+                 "--message_bytes_max=2147483647"},
+                "RESOURCE_EXHAUSTED: ");
+}
+
+}  // namespace
+}  // namespace qkserve

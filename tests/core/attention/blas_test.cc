@@ -1,0 +1,69 @@
+#include "core/attention/blas.h"
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "core/attention/kernel.h"
+#include "gtest/gtest.h"
+
+namespace qkserve {
+namespace {
+
+TEST(BlasTest, NeverUsesTheSse3FallbackOnACpuWithAvx2) {
+  if (!DetectCpuFeatures().avx2_fma) return;
+  EXPECT_FALSE(absl::EqualsIgnoreCase(BlasKernelName(), "Prescott"));
+}
+
+TEST(BlasTest, IsThreadSafe) { EXPECT_TRUE(BlasIsThreadSafe()); }
+
+TEST(BlasTest, OverwritesWhateverWasThere) {
+  const std::vector<float> q = {1, 2, 3, 4};
+  const std::vector<float> k = {5, 6, 7, 8};
+  for (const int64_t rows : {1, 2}) {
+    std::vector<float> out(4, std::numeric_limits<float>::quiet_NaN());
+    ComputeDotProducts({.queries = q.data(),
+                        .query_stride = 2,
+                        .keys = k.data(),
+                        .key_stride = 2,
+                        .out = out.data(),
+                        .out_stride = 2,
+                        .rows = rows,
+                        .key_count = 2,
+                        .depth = 2,
+                        .accumulate = false});
+    EXPECT_EQ(out[0], 17);
+    EXPECT_EQ(out[1], 23);
+    if (rows == 2) {
+      EXPECT_EQ(out[2], 39);
+      EXPECT_EQ(out[3], 53);
+    } else {
+      EXPECT_TRUE(std::isnan(out[2]));
+    }
+  }
+}
+
+TEST(BlasTest, Accumulates) {
+  const std::vector<float> q = {1, 2, 3, 4};
+  for (const int64_t rows : {1, 2}) {
+    std::vector<float> out(4, 100);
+    ComputeDotProducts({.queries = q.data(),
+                        .query_stride = 2,
+                        .keys = q.data(),
+                        .key_stride = 2,
+                        .out = out.data(),
+                        .out_stride = 2,
+                        .rows = rows,
+                        .key_count = 2,
+                        .depth = 2,
+                        .accumulate = true});
+    EXPECT_EQ(out[0], 105);
+    EXPECT_EQ(out[1], 111);
+  }
+}
+
+TEST(BlasTest, MeasuresARate) { EXPECT_GT(MeasureBlasGflops(), 0.0); }
+
+}  // namespace
+}  // namespace qkserve

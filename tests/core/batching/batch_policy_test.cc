@@ -1,0 +1,97 @@
+#include "core/batching/batch_policy.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace qkserve {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr BatchPolicyOptions Options() {
+  BatchPolicyOptions options;
+  options.workers = 2;
+  return options;
+}
+
+JobSpec Small(absl::Duration cost = absl::Microseconds(20)) { return {.cost = cost}; }
+
+TEST(BatchPolicyTest, ValidateNamesTheOption) {
+  BatchPolicyOptions options = Options();
+  EXPECT_TRUE(options.Validate().ok());
+  options.workers = 0;
+  EXPECT_EQ(options.Validate().message(), "workers must be at least 1; was 0");
+  options = Options();
+  options.group_cost_max = absl::Microseconds(-1);
+  EXPECT_THAT(options.Validate().message(), HasSubstr("group_cost_max"));
+}
+
+TEST(BatchPolicyTest, SmallIsOneCheapTile) {
+  EXPECT_TRUE(IsSmall(Options(), Small()));
+  EXPECT_FALSE(IsSmall(Options(), Small(absl::Milliseconds(2))));
+  EXPECT_FALSE(IsSmall(Options(), {.tile_count = 2, .cost = absl::Microseconds(20)}));
+}
+
+TEST(BatchPolicyTest, TinyWorkRunsOnArrivalOnlyOnAFreeTurnAndNeverPastTheQueue) {
+  EXPECT_TRUE(RunsOnArrival(Options(), {}, Small()));
+  EXPECT_TRUE(RunsOnArrival(Options(), {.busy = 1}, Small()));
+  EXPECT_FALSE(RunsOnArrival(Options(), {.busy = 2}, Small()));
+  EXPECT_FALSE(RunsOnArrival(Options(), {.small_requests = 1}, Small()));
+  EXPECT_FALSE(RunsOnArrival(Options(), {.large_requests = 1}, Small()));
+  EXPECT_FALSE(RunsOnArrival(Options(), {}, Small(absl::Microseconds(500))));
+}
+
+TEST(BatchPolicyTest, QueueIsBoundedByCountAndByPredictedTime) {
+  BatchPolicyOptions options = Options();
+  options.queued_requests_max = 3;
+  options.queued_time_max = absl::Seconds(1);
+  EXPECT_TRUE(AdmitToQueue(options, {.small_requests = 2}, Small()).ok());
+  EXPECT_EQ(AdmitToQueue(options, {.small_requests = 2, .large_requests = 1}, Small()).code(),
+            absl::StatusCode::kResourceExhausted);
+  // Two workers do two seconds of work in one.
+  const QueueSummary two_seconds = {.large_requests = 1, .large_cost = absl::Seconds(2)};
+  EXPECT_THAT(AdmitToQueue(options, two_seconds, Small()).message(), HasSubstr("the limit is 1s"));
+  const QueueSummary one_second = {.large_requests = 1, .large_cost = absl::Seconds(1)};
+  EXPECT_TRUE(AdmitToQueue(options, one_second, Small()).ok());
+}
+
+TEST(BatchPolicyTest, AnEmptyQueueTakesAnything) {
+  BatchPolicyOptions options = Options();
+  options.queued_time_max = absl::ZeroDuration();
+  EXPECT_TRUE(AdmitToQueue(options, {}, {.tile_count = 9, .cost = absl::Hours(1)}).ok());
+}
+
+TEST(BatchPolicyTest, AGroupIsAnEvenShareWithinTheLimit) {
+  BatchPolicyOptions options = Options();
+  options.group_cost_max = absl::Milliseconds(1);
+  EXPECT_EQ(GroupCost(options, {.small_requests = 4, .small_cost = absl::Microseconds(400)}),
+            absl::Microseconds(200));
+  EXPECT_EQ(GroupCost(options, {.small_requests = 4, .small_cost = absl::Seconds(1)}),
+            absl::Milliseconds(1));
+}
+
+TEST(FairShareTest, EachLaneGetsHalfOfTheTimeWhileBothWait) {
+  FairShare share;
+  absl::Duration small;
+  absl::Duration large;
+  for (int i = 0; i < 1000; ++i) {
+    const Lane lane = share.Choose(true, true);
+    const absl::Duration cost =
+        lane == Lane::kSmall ? absl::Microseconds(300) : absl::Milliseconds(5);
+    share.Charge(lane, cost);
+    (lane == Lane::kSmall ? small : large) += cost;
+  }
+  EXPECT_NEAR(absl::FDivDuration(small, large), 1.0, 0.05);
+}
+
+TEST(FairShareTest, ALaneThatWasIdleDoesNotSaveUp) {
+  FairShare share;
+  for (int i = 0; i < 1000; ++i) share.Charge(share.Choose(false, true), absl::Milliseconds(5));
+  // Small work comes: it may catch up with the last tile, not with the five seconds before.
+  EXPECT_EQ(share.Choose(true, true), Lane::kSmall);
+  share.Charge(Lane::kSmall, absl::Milliseconds(6));
+  EXPECT_EQ(share.Choose(true, true), Lane::kLarge);
+}
+
+}  // namespace
+}  // namespace qkserve
