@@ -34,8 +34,10 @@ ABSL_FLAG(int64_t, queue_requests_max, qkserve::ServerOptions().queue_requests_m
           "requests that may wait for a worker");
 ABSL_FLAG(absl::Duration, queue_time_max, qkserve::ServerOptions().queue_time_max,
           "predicted time to serve what may wait for a worker");
+ABSL_FLAG(absl::Duration, drain_grace, qkserve::ServerOptions().drain_grace,
+          "after SIGTERM, how long new calls are told UNAVAILABLE before connections close");
 ABSL_FLAG(absl::Duration, drain_timeout, qkserve::ServerOptions().drain_timeout,
-          "how long requests in flight may take to finish after SIGTERM");
+          "after drain_grace, how long requests in flight may take to finish");
 ABSL_FLAG(std::string, check, "",
           "ask the server at this address for its health, exit 0 if it serves, else 1");
 ABSL_FLAG(bool, version, false, "print the version");
@@ -64,6 +66,7 @@ ServerOptions OptionsFromFlags() {
   options.in_flight_bytes_max = absl::GetFlag(FLAGS_in_flight_bytes_max);
   options.queue_requests_max = absl::GetFlag(FLAGS_queue_requests_max);
   options.queue_time_max = absl::GetFlag(FLAGS_queue_time_max);
+  options.drain_grace = absl::GetFlag(FLAGS_drain_grace);
   options.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);
   return options;
 }

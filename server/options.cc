@@ -31,6 +31,10 @@ absl::Status ServerOptions::Validate() const {
   status.Update(
       CheckRange("queue_requests_max", queue_requests_max, 1, std::numeric_limits<int32_t>::max()));
   status.Update(CheckPositive("queue_time_max", queue_time_max));
+  if (drain_grace < absl::ZeroDuration()) {
+    status.Update(absl::InvalidArgumentError(
+        absl::StrCat("drain_grace must not be negative; was ", absl::FormatDuration(drain_grace))));
+  }
   status.Update(CheckPositive("drain_timeout", drain_timeout));
   return status;
 }

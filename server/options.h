@@ -28,7 +28,11 @@ struct ServerOptions {
   int64_t queue_requests_max = kQueueRequestsMax;
   absl::Duration queue_time_max = absl::Seconds(10);
 
-  // How long requests in flight may take to finish after SIGTERM.
+  // After SIGTERM: how long new calls are turned away with UNAVAILABLE before connections close, so
+  // that callers and proxies go elsewhere without a broken call.
+  absl::Duration drain_grace = absl::Milliseconds(200);
+
+  // How long after that requests in flight may take to finish.
   absl::Duration drain_timeout = absl::Seconds(30);
 
   // INVALID_ARGUMENT names the option, what it was and what is possible.

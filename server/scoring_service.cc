@@ -1,6 +1,5 @@
 #include "server/scoring_service.h"
 
-#include <atomic>
 #include <chrono>
 #include <memory>
 #include <new>
@@ -14,42 +13,54 @@
 namespace qkserve {
 namespace {
 
-// One call, from its arrival until gRPC is done with it. Deletes itself in OnDone.
-class ScoreCall final : public grpc::ServerUnaryReactor {
+// What a call holds from before its request is read until its response is sent: gRPC makes one a
+// call and releases it when it is done.
+class CallMessages final : public grpc::MessageHolder<v1::ScoreRequest, v1::ScoreResponse> {
  public:
-  void OnCancel() override { cancelled_.store(true, std::memory_order_relaxed); }
-  void OnDone() override { delete this; }
+  CallMessages() {
+    set_request(&request_);
+    set_response(&response_);
+  }
+  void Release() override { delete this; }
 
-  bool IsCancelled() const { return cancelled_.load(std::memory_order_relaxed); }
-
-  // Held until gRPC has sent the response.
   void Hold(ByteBudget::Charge charge) { charge_ = std::move(charge); }
 
  private:
-  std::atomic<bool> cancelled_{false};
+  v1::ScoreRequest request_;
+  v1::ScoreResponse response_;
   ByteBudget::Charge charge_;
 };
 
-// The call as the batcher sees it. The call outlives it: it is done only after Finish.
+class CallMessagesAllocator final
+    : public grpc::MessageAllocator<v1::ScoreRequest, v1::ScoreResponse> {
+ public:
+  grpc::MessageHolder<v1::ScoreRequest, v1::ScoreResponse>* AllocateMessages() override {
+    return new CallMessages();
+  }
+};
+
+// The call as the batcher sees it. What it points to lives until after Finish.
 class ScoreJob final : public Job {
  public:
-  ScoreJob(ScoreCall* call, const std::string& kernel, DecodedScore decoded, Buffer result,
-           v1::ScoreResponse* response)
-      : call_(*call),
+  ScoreJob(grpc::CallbackServerContext* context, grpc::ServerUnaryReactor* reactor,
+           v1::ScoreResponse* response, const std::string& kernel, DecodedScore decoded,
+           Buffer result)
+      : context_(*context),
+        reactor_(*reactor),
+        response_(*response),
         kernel_(kernel),
         decoded_(std::move(decoded)),
-        result_(std::move(result)),
-        response_(*response) {}
+        result_(std::move(result)) {}
 
   absl::Status RunTile(int64_t tile) override {
     return decoded_.plan.ComputeTile(tile, decoded_.problem, result_.data());
   }
 
   void Finish(const absl::Status& status, const JobReceipt& receipt) override {
-    call_.Finish(ToGrpcStatus(status.ok() ? Respond(receipt) : status));
+    reactor_.Finish(ToGrpcStatus(status.ok() ? Respond(receipt) : status));
   }
 
-  bool IsCancelled() const override { return call_.IsCancelled(); }
+  bool IsCancelled() const override { return context_.IsCancelled(); }
 
  private:
   // The message's copy of the result is the only allocation of a request that can be large and does
@@ -63,11 +74,12 @@ class ScoreJob final : public Job {
     }
   }
 
-  ScoreCall& call_;
+  grpc::CallbackServerContext& context_;
+  grpc::ServerUnaryReactor& reactor_;
+  v1::ScoreResponse& response_;
   const std::string& kernel_;
   const DecodedScore decoded_;
   Buffer result_;
-  v1::ScoreResponse& response_;
 };
 
 // The context's deadline is on the system's clock, which may jump; what is left of it is not.
@@ -79,19 +91,28 @@ absl::Time DeadlineOn(const Clock& clock, const grpc::CallbackServerContext& con
 
 }  // namespace
 
+ScoringService::ScoringService(const Options& options, Batcher* batcher, ByteBudget* budget,
+                               const Clock* clock)
+    : options_(options), batcher_(*batcher), budget_(*budget), clock_(*clock) {
+  static CallMessagesAllocator* const allocator = new CallMessagesAllocator();
+  SetMessageAllocatorFor_Score(allocator);
+}
+
 grpc::ServerUnaryReactor* ScoringService::Score(grpc::CallbackServerContext* context,
                                                 const v1::ScoreRequest* request,
                                                 v1::ScoreResponse* response) {
-  auto* call = new ScoreCall();
-  const auto refuse = [call](const absl::Status& status) {
-    call->Finish(ToGrpcStatus(status));
-    return call;
+  // gRPC runs the completion of its own reactor where it stands, that of any other one on a further
+  // thread: a fifth of the latency of a small call.
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const auto refuse = [reactor](const absl::Status& status) {
+    reactor->Finish(ToGrpcStatus(status));
+    return reactor;
   };
   absl::StatusOr<DecodedScore> decoded = DecodeScoreRequest(*request, options_.message_bytes_max);
   if (!decoded.ok()) return refuse(decoded.status());
   absl::StatusOr<ByteBudget::Charge> charge = budget_.TryCharge(decoded->in_flight_bytes);
   if (!charge.ok()) return refuse(charge.status());
-  call->Hold(*std::move(charge));
+  static_cast<CallMessages*>(context->GetRpcAllocatorState())->Hold(*std::move(charge));
   absl::StatusOr<Buffer> result = Buffer::Allocate(static_cast<size_t>(decoded->result_bytes));
   if (!result.ok()) return refuse(result.status());
 
@@ -99,10 +120,10 @@ grpc::ServerUnaryReactor* ScoringService::Score(grpc::CallbackServerContext* con
                         .cost = decoded->plan.PredictCost(options_.gflops_per_worker),
                         .rows = decoded->plan.rows(),
                         .deadline = DeadlineOn(clock_, *context)};
-  batcher_.Submit(std::make_unique<ScoreJob>(call, options_.kernel, *std::move(decoded),
-                                             *std::move(result), response),
+  batcher_.Submit(std::make_unique<ScoreJob>(context, reactor, response, options_.kernel,
+                                             *std::move(decoded), *std::move(result)),
                   spec);
-  return call;
+  return reactor;
 }
 
 }  // namespace qkserve

@@ -24,8 +24,7 @@ class ScoringService final : public v1::ScoringService::CallbackService {
   };
 
   // The pointers must outlive the service and the calls.
-  ScoringService(const Options& options, Batcher* batcher, ByteBudget* budget, const Clock* clock)
-      : options_(options), batcher_(*batcher), budget_(*budget), clock_(*clock) {}
+  ScoringService(const Options& options, Batcher* batcher, ByteBudget* budget, const Clock* clock);
 
   grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context,
                                   const v1::ScoreRequest* request,

@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 #include "core/attention/blas.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/grpcpp.h"
@@ -93,6 +94,10 @@ absl::Status Server::Listen() {
 void Server::Drain() {
   if (grpc_server_ == nullptr) return;
   grpc_server_->GetHealthCheckService()->SetServingStatus(false);
+  // gRPC drops a call that reaches it after Shutdown has begun (the caller sees CANCELLED), so say
+  // UNAVAILABLE for a while first.
+  batcher_->RefuseNewJobs();
+  absl::SleepFor(options_.drain_grace);
   grpc_server_->Shutdown(std::chrono::system_clock::now() +
                          absl::ToChronoNanoseconds(options_.drain_timeout));
   grpc_server_->Wait();

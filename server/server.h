@@ -35,8 +35,9 @@ class Server {
   const std::string& address() const { return address_; }
   int port() const { return port_; }
 
-  // Says NOT_SERVING, takes no new calls, lets those in flight finish within drain_timeout (then
-  // they are cancelled), and returns when none is left. More than once is allowed.
+  // Says NOT_SERVING, turns new calls away (UNAVAILABLE) for drain_grace, then closes connections,
+  // lets calls in flight finish within drain_timeout (then they are cancelled), and returns when
+  // none is left. More than once is allowed.
   void Drain();
 
   // One line for the log: kernel, rate, workers, limits.

@@ -52,14 +52,16 @@ struct SharedState {
 void SendInLoop(int thread, SharedState* state) {
   state->begin.wait();
   if (state->aborted) return;
-  while (!state->stop && !state->watch.NobodyThere()) {
-    const absl::Time sent = state->clock->Now();
-    if (sent >= state->end) return;
+  // At least one request, even if this thread was given no CPU before a short duration had passed.
+  absl::Time sent = state->clock->Now();
+  do {
+    if (state->stop || state->watch.NobodyThere()) return;
     const absl::StatusOr<Receipt> answer = state->send(thread);
     state->recorder->Record(thread, sent, state->clock->Now(), answer);
     state->watch.Answered(answer.status());
     if (absl::IsUnavailable(answer.status())) std::this_thread::sleep_for(kPauseWhereUnavailable);
-  }
+    sent = state->clock->Now();
+  } while (sent < state->end);
 }
 
 absl::Status StartThreads(int count, SharedState* state, std::vector<std::thread>* threads) {

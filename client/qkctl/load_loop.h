@@ -71,8 +71,9 @@ struct LoadOptions {
 // threads at the same time.
 using SendRequest = std::function<absl::StatusOr<Receipt>(int thread)>;
 
-// Sends until `duration` has passed or `stop` is true, waits for the answers that are missing then,
-// and returns the time from the first request to the last answer.
+// Sends until `duration` has passed, though at least one request a thread, or until `stop` is true;
+// waits for the answers that are missing then, and returns the time from the first request to the
+// last answer.
 //
 // Also ends where no server answers: when the first `concurrency` requests were all UNAVAILABLE.
 // RESOURCE_EXHAUSTED: the system has not so many threads; nothing was sent.

@@ -172,9 +172,14 @@ bool Batcher::Finish(QueuedJob& job, const absl::Status& status, const JobReceip
   return final_status.ok();
 }
 
-void Batcher::Drain() {
+void Batcher::RefuseNewJobs() {
   MutexLock lock(&mutex_);
   draining_ = true;
+}
+
+void Batcher::Drain() {
+  RefuseNewJobs();
+  MutexLock lock(&mutex_);
   while (queue_.HasWaiting() || queue_.summary().busy > 0 || finishing_ > 0) {
     idle_.Wait(&mutex_);
   }

@@ -43,7 +43,10 @@ class Batcher {
   // it ran on this thread.
   void Submit(std::unique_ptr<Job> job, const JobSpec& spec);
 
-  // Refuses jobs from now on (UNAVAILABLE) and returns when all accepted ones are finished.
+  // Refuses jobs from now on (UNAVAILABLE); those that were accepted go on.
+  void RefuseNewJobs();
+
+  // RefuseNewJobs, and returns when all accepted ones are finished.
   void Drain();
 
   struct Stats {

@@ -76,6 +76,15 @@ TEST_F(LoadLoopTest, EveryThreadSendsItsOwn) {
   EXPECT_EQ(threads, (std::set<int>{0, 1, 2, 3, 4, 5, 6, 7}));
 }
 
+TEST_F(LoadLoopTest, EveryThreadSendsAtLeastOneRequest) {
+  // The first request outlasts the duration; the others are sent all the same.
+  Run(4, absl::Nanoseconds(1), [&](int) {
+    clock_.Advance(absl::Seconds(1));
+    return Receipt();
+  });
+  EXPECT_EQ(recorder_.Snapshot().ok, 4);
+}
+
 TEST_F(LoadLoopTest, CountsErrorsByCodeAndKeepsTheFirst) {
   int request = 0;
   Run(1, absl::Seconds(4), [&](int) -> absl::StatusOr<Receipt> {

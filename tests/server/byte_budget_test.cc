@@ -1,0 +1,63 @@
+#include "server/byte_budget.h"
+
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace qkserve {
+namespace {
+
+TEST(ByteBudgetTest, ChargesUntilItIsFullAndGetsBytesBack) {
+  ByteBudget budget(100);
+  {
+    const absl::StatusOr<ByteBudget::Charge> first = budget.TryCharge(60);
+    ASSERT_TRUE(first.ok());
+    EXPECT_EQ(budget.bytes(), 60);
+    EXPECT_EQ(budget.charges(), 1);
+    const absl::Status refused = budget.TryCharge(41).status();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_THAT(refused.message(),
+                testing::HasSubstr("needs 41 bytes, requests in flight hold 60"));
+    EXPECT_TRUE(budget.TryCharge(40).ok());
+  }
+  EXPECT_EQ(budget.bytes(), 0);
+  EXPECT_EQ(budget.charges(), 0);
+}
+
+TEST(ByteBudgetTest, SaysWhereARequestCanNeverFit) {
+  ByteBudget budget(100);
+  EXPECT_THAT(budget.TryCharge(101).status().message(),
+              testing::HasSubstr("more than in_flight_bytes_max = 100"));
+}
+
+TEST(ByteBudgetTest, AMovedChargeIsReturnedOnce) {
+  ByteBudget budget(100);
+  {
+    ByteBudget::Charge held;
+    held = *budget.TryCharge(30);
+    const ByteBudget::Charge moved = std::move(held);
+    EXPECT_EQ(budget.bytes(), 30);
+  }
+  EXPECT_EQ(budget.bytes(), 0);
+}
+
+TEST(ByteBudgetTest, NeverExceedsItsLimitUnderContention) {
+  ByteBudget budget(10);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&budget] {
+      for (int i = 0; i < 20000; ++i) {
+        const auto charge = budget.TryCharge(4);
+        EXPECT_LE(budget.bytes(), 10);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(budget.bytes(), 0);
+}
+
+}  // namespace
+}  // namespace qkserve

@@ -1,0 +1,194 @@
+#include "server/codec.h"
+
+#include <limits>
+#include <random>
+#include <string>
+
+#include "client/client.h"
+#include "core/limits.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/random_tensor.h"
+
+namespace qkserve {
+namespace {
+
+using testing::HasSubstr;
+
+v1::ScoreRequest Request(const Shape& q, const Shape& k) {
+  return MakeScoreRequest(RandomTensor(DataType::kFloat32, q, 1).View(),
+                          RandomTensor(DataType::kFloat32, k, 2).View(), {});
+}
+
+absl::StatusOr<DecodedScore> Decode(const v1::ScoreRequest& request) {
+  return DecodeScoreRequest(request, kMessageBytesMax);
+}
+
+std::string Refusal(const v1::ScoreRequest& request) {
+  const absl::Status status = Decode(request).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  return std::string(status.message());
+}
+
+void SetShape(v1::Tensor* tensor, const Shape& shape) {
+  tensor->mutable_shape()->Assign(shape.begin(), shape.end());
+}
+
+TEST(CodecTest, PointsIntoTheRequest) {
+  const v1::ScoreRequest request = Request({2, 3}, {4, 3});
+  const DecodedScore decoded = Decode(request).value();
+  EXPECT_EQ(static_cast<const void*>(decoded.problem.queries.data),
+            static_cast<const void*>(request.queries().data().data()));
+  EXPECT_EQ(decoded.problem.scale, 1.0F);
+  EXPECT_EQ(decoded.problem.result_type, DataType::kFloat32);
+  EXPECT_EQ(decoded.result_bytes, 32);
+  EXPECT_EQ(decoded.in_flight_bytes, 24 + 48 + 64);
+}
+
+TEST(CodecTest, NamesWhatIsMissing) {
+  v1::ScoreRequest request;
+  EXPECT_EQ(Refusal(request), "queries: got none, expected a tensor");
+  request = Request({2, 3}, {4, 3});
+  request.clear_inline_();
+  EXPECT_EQ(Refusal(request), "inline.keys: got none, expected a tensor");
+  request.mutable_inline_();
+  EXPECT_EQ(Refusal(request), "inline.keys: got none, expected a tensor");
+}
+
+TEST(CodecTest, NamesTheWrongLength) {
+  v1::ScoreRequest request = Request({2, 3}, {4, 3});
+  request.mutable_queries()->mutable_data()->pop_back();
+  EXPECT_EQ(Refusal(request), "queries.data: got 23 bytes, expected 24 for FLOAT32 [2, 3]");
+  request = Request({2, 3}, {4, 3});
+  request.mutable_inline_()->mutable_keys()->set_data_type(v1::FLOAT16);
+  EXPECT_EQ(Refusal(request), "inline.keys.data: got 48 bytes, expected 24 for FLOAT16 [4, 3]");
+}
+
+TEST(CodecTest, NamesTheWrongType) {
+  v1::ScoreRequest request = Request({2, 3}, {4, 3});
+  request.mutable_queries()->set_data_type(static_cast<v1::DataType>(77));
+  EXPECT_EQ(Refusal(request), "queries.data_type: got 77, expected FLOAT32, FLOAT16 or BFLOAT16");
+  request.mutable_queries()->clear_data_type();
+  EXPECT_THAT(Refusal(request), HasSubstr("queries.data_type: got none"));
+  request = Request({2, 3}, {4, 3});
+  request.set_result_type(static_cast<v1::DataType>(-5));
+  EXPECT_THAT(Refusal(request), HasSubstr("result_type: got -5"));
+}
+
+TEST(CodecTest, NamesTheWrongShape) {
+  v1::ScoreRequest request = Request({2, 3}, {4, 3});
+  SetShape(request.mutable_queries(), {-2, 3});
+  EXPECT_EQ(Refusal(request), "queries.shape: got [-2, 3], expected sizes of 0 or more");
+  SetShape(request.mutable_queries(), {int64_t{1} << 40, int64_t{1} << 40});
+  EXPECT_THAT(Refusal(request), HasSubstr("more elements than 64 bits can count"));
+  // The elements can be counted, their bytes cannot.
+  SetShape(request.mutable_queries(), {int64_t{1} << 31, int64_t{1} << 31});
+  EXPECT_THAT(Refusal(request), HasSubstr("queries.shape"));
+  SetShape(request.mutable_queries(), {6});
+  EXPECT_EQ(Refusal(request), "queries.shape: got rank 1, expected rank 2, 3 or 4");
+  SetShape(request.mutable_queries(), Shape(1000000, 1));
+  EXPECT_EQ(Refusal(request), "queries.shape: got rank 1000000, expected rank 2, 3 or 4");
+  EXPECT_THAT(Refusal(Request({2, 3}, {4, 5})), HasSubstr("inline.keys.shape: got [4, 5]"));
+  EXPECT_THAT(Refusal(Request({2, 3}, {1, 4, 3})), HasSubstr("expected rank 2"));
+  EXPECT_THAT(Refusal(Request({2, 2, 3}, {3, 4, 3})), HasSubstr("expected 1 or 2"));
+}
+
+TEST(CodecTest, RefusesAScaleThatIsNoNumber) {
+  v1::ScoreRequest request = Request({2, 3}, {4, 3});
+  for (const float scale :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    request.mutable_attention()->set_scale(scale);
+    EXPECT_THAT(Refusal(request), HasSubstr("attention.scale: got"));
+  }
+}
+
+TEST(CodecTest, RefusesAnUnknownOutput) {
+  v1::ScoreRequest request = Request({2, 3}, {4, 3});
+  request.set_output(static_cast<v1::Output>(9));
+  EXPECT_EQ(Refusal(request), "output: got 9, expected SCORES");
+}
+
+TEST(CodecTest, RefusesOptionsOfANewerProtocolInsteadOfIgnoringThem) {
+  constexpr int kField = 500;
+  const auto add_unknown = [](google::protobuf::Message* message) {
+    message->GetReflection()->MutableUnknownFields(message)->AddVarint(kField, 1);
+  };
+  v1::ScoreRequest request = Request({2, 3}, {4, 3});
+  add_unknown(request.mutable_attention());
+  EXPECT_EQ(Refusal(request), "attention: got field number 500, which this server does not know");
+  request = Request({2, 3}, {4, 3});
+  add_unknown(&request);
+  EXPECT_THAT(Refusal(request), HasSubstr("request: got field number 500"));
+  request = Request({2, 3}, {4, 3});
+  add_unknown(request.mutable_inline_()->mutable_keys());
+  EXPECT_THAT(Refusal(request), HasSubstr("inline.keys: got field number 500"));
+}
+
+TEST(CodecTest, AResultBeyondTheLimitIsRefusedFromTheShapesAlone) {
+  // No data at all, and a result of 40 GB.
+  v1::ScoreRequest request = Request({0, 0}, {0, 0});
+  SetShape(request.mutable_queries(), {100000, 0});
+  SetShape(request.mutable_inline_()->mutable_keys(), {100000, 0});
+  const absl::Status status = Decode(request).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(status.message(),
+            "the result would be FLOAT32 [100000, 100000], larger than message_bytes_max = "
+            "268435456");
+  SetShape(request.mutable_queries(), {int64_t{1} << 31, 0});
+  SetShape(request.mutable_inline_()->mutable_keys(), {int64_t{1} << 31, 0});
+  EXPECT_EQ(Decode(request).status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST(CodecTest, TheLimitIsExact) {
+  const v1::ScoreRequest request = Request({10, 2}, {10, 2});
+  EXPECT_TRUE(DecodeScoreRequest(request, 400 + kResponseOverheadBytesMax).ok());
+  EXPECT_FALSE(DecodeScoreRequest(request, 399 + kResponseOverheadBytesMax).ok());
+}
+
+TEST(CodecTest, ResponsesStayWithinTheOverheadThatIsReservedForThem) {
+  const v1::ScoreRequest request = Request({1, 1, 1, 2}, {1, 1, 1, 2});
+  const DecodedScore decoded = Decode(request).value();
+  const float result = 1;
+  v1::ScoreResponse response;
+  EncodeScoreResponse(decoded, reinterpret_cast<const std::byte*>(&result),
+                      {.queued = absl::InfiniteDuration(),
+                       .computed = absl::InfiniteDuration(),
+                       .batch_requests = std::numeric_limits<int64_t>::max(),
+                       .batch_rows = std::numeric_limits<int64_t>::max()},
+                      "SapphireRapids", response);
+  EXPECT_LT(static_cast<int64_t>(response.ByteSizeLong()),
+            kResponseOverheadBytesMax + decoded.result_bytes);
+}
+
+// What parses is either refused or can be computed: mutated messages must not lead outside their
+// memory (which the sanitizers watch).
+TEST(CodecTest, MutatedRequestsAreRefusedOrComputable) {
+  std::mt19937 random(7);
+  const std::string seeds[] = {Request({2, 3}, {4, 3}).SerializeAsString(),
+                               Request({1, 4, 2, 3}, {2, 2, 5, 3}).SerializeAsString(),
+                               Request({2, 0}, {0, 0}).SerializeAsString()};
+  int64_t computed = 0;
+  for (int i = 0; i < 200000; ++i) {
+    std::string bytes = seeds[random() % std::size(seeds)];
+    for (uint32_t edits = 1 + random() % 3; edits > 0; --edits) {
+      // Mostly in the first bytes, where types and shapes are.
+      const size_t at = random() % (random() % 4 == 0 ? bytes.size() : 16);
+      bytes[at] =
+          static_cast<char>(random() % 2 == 0 ? random() : bytes[at] ^ (1U << random() % 8));
+    }
+    v1::ScoreRequest request;
+    if (!request.ParseFromString(bytes)) continue;
+    const absl::StatusOr<DecodedScore> decoded = DecodeScoreRequest(request, kMiB);
+    if (!decoded.ok()) continue;
+    ASSERT_LE(decoded->result_bytes, kMiB);
+    std::vector<std::byte> result(static_cast<size_t>(decoded->result_bytes));
+    for (int64_t tile = 0; tile < decoded->plan.tile_count(); ++tile) {
+      ASSERT_TRUE(decoded->plan.ComputeTile(tile, decoded->problem, result.data()).ok());
+    }
+    ++computed;
+  }
+  EXPECT_GT(computed, 1000);
+}
+
+}  // namespace
+}  // namespace qkserve

@@ -1,0 +1,30 @@
+#include "server/options.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace qkserve {
+namespace {
+
+TEST(ServerOptionsTest, DefaultsAreValid) { EXPECT_TRUE(ServerOptions().Validate().ok()); }
+
+TEST(ServerOptionsTest, NamesTheOptionAndWhatIsPossible) {
+  ServerOptions options;
+  options.workers = -1;
+  EXPECT_EQ(options.Validate().message(), "workers must be from 0 to 1024; was -1");
+  options = {};
+  options.message_bytes_max = int64_t{1} << 31;
+  EXPECT_THAT(options.Validate().message(), testing::HasSubstr("message_bytes_max"));
+  options = {};
+  options.in_flight_bytes_max = 0;
+  EXPECT_THAT(options.Validate().message(), testing::HasSubstr("in_flight_bytes_max"));
+  options = {};
+  options.queue_requests_max = 0;
+  EXPECT_THAT(options.Validate().message(), testing::HasSubstr("queue_requests_max"));
+  options = {};
+  options.drain_timeout = absl::ZeroDuration();
+  EXPECT_EQ(options.Validate().message(), "drain_timeout must be positive; was 0");
+}
+
+}  // namespace
+}  // namespace qkserve

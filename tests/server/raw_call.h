@@ -1,0 +1,39 @@
+#ifndef QKSERVE_TESTS_SERVER_RAW_CALL_H_
+#define QKSERVE_TESTS_SERVER_RAW_CALL_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "grpcpp/channel.h"
+#include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/grpcpp.h"
+
+namespace qkserve {
+
+// Sends bytes to a method and gives what came back, as a client in any language would.
+inline grpc::Status RawCall(const std::shared_ptr<grpc::Channel>& channel,
+                            const std::string& method, const std::string& request,
+                            std::string* response) {
+  grpc::GenericStub stub(channel);
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  const grpc::Slice slice(request);
+  const auto call = stub.PrepareUnaryCall(&context, method, grpc::ByteBuffer(&slice, 1), &queue);
+  call->StartCall();
+  grpc::ByteBuffer bytes;
+  grpc::Status status;
+  call->Finish(&bytes, &status, nullptr);
+  void* tag = nullptr;
+  bool ok = false;
+  queue.Next(&tag, &ok);
+  grpc::Slice whole;
+  if (status.ok() && bytes.DumpToSingleSlice(&whole).ok()) {
+    response->assign(whole.begin(), whole.end());
+  }
+  return status;
+}
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TESTS_SERVER_RAW_CALL_H_

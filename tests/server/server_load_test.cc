@@ -1,0 +1,177 @@
+// Many callers at once against a real server on loopback.
+
+#include <atomic>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "client/client.h"
+#include "gmock/gmock.h"
+#include "grpcpp/grpcpp.h"
+#include "gtest/gtest.h"
+#include "server/server.h"
+#include "tests/support/random_tensor.h"
+
+namespace qkserve {
+namespace {
+
+std::string Bytes(const Tensor& tensor) {
+  return std::string(reinterpret_cast<const char*>(tensor.data.data()), tensor.data.size_bytes());
+}
+
+class ServerLoadTest : public testing::Test {
+ protected:
+  explicit ServerLoadTest(ServerOptions options = {}) {
+    options.listen_address = "127.0.0.1:0";
+    options.workers = 2;
+    server_ = Server::Start(options).value();
+    client_ = Client::Create({.address = server_->address(), .channels = 4}).value();
+  }
+
+  // About a second of work for two workers.
+  static v1::ScoreRequest LongRequest() {
+    static const Tensor* const q = new Tensor(RandomTensor(DataType::kFloat32, {3000, 5000}, 1));
+    static const Tensor* const k = new Tensor(RandomTensor(DataType::kFloat32, {3000, 5000}, 2));
+    return MakeScoreRequest(q->View(), k->View(), {});
+  }
+
+  // Returns when requests are being computed: work is in flight and none of it waits whole.
+  void AwaitInFlight(int64_t requests) const {
+    while (client_->GetStatus()->in_flight_requests() < requests) std::this_thread::yield();
+  }
+
+  std::unique_ptr<Server> server_;
+  std::unique_ptr<Client> client_;
+};
+
+TEST_F(ServerLoadTest, ConcurrentRequestsAreBatchedAndGetTheBitsTheyGetAlone) {
+  constexpr int kCallers = 64;
+  constexpr int kRounds = 20;
+  struct Case {
+    Tensor q, k;
+    std::string alone;
+  };
+  std::vector<Case> cases;
+  for (uint64_t i = 0; i < kCallers; ++i) {
+    // Different shapes, some below and some above what is worth a worker.
+    const int64_t n = 1 + static_cast<int64_t>(i) % 40;
+    Case one = {RandomTensor(DataType::kFloat32, {n * 3, 300}, i),
+                RandomTensor(DataType::kFloat32, {200 + n, 300}, i + 1000), ""};
+    const absl::StatusOr<ScoreResult> alone = client_->Score(one.q.View(), one.k.View());
+    ASSERT_TRUE(alone.ok()) << alone.status();
+    EXPECT_EQ(alone->receipt.batch_requests, 1);
+    one.alone = Bytes(alone->scores);
+    cases.push_back(std::move(one));
+  }
+  std::atomic<int64_t> wrong{0};
+  std::atomic<int64_t> failed{0};
+  std::atomic<int64_t> batched{0};
+  std::vector<std::thread> callers;
+  for (const Case& one : cases) {
+    callers.emplace_back([&] {
+      for (int round = 0; round < kRounds; ++round) {
+        const absl::StatusOr<ScoreResult> result = client_->Score(one.q.View(), one.k.View());
+        if (!result.ok()) {
+          ++failed;
+          continue;
+        }
+        if (Bytes(result->scores) != one.alone) ++wrong;
+        if (result->receipt.batch_requests > 1) ++batched;
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(failed, 0);
+  EXPECT_EQ(wrong, 0);
+  EXPECT_GT(batched, 0);
+  RecordProperty("batched", std::to_string(batched));
+  std::printf("%ld of %d replies came from batches of more than one request\n",
+              static_cast<long>(batched), kCallers * kRounds);
+}
+
+TEST_F(ServerLoadTest, AShortDeadlineEndsAHugeRequestAndItsWork) {
+  const absl::Status status = client_->Score(LongRequest(), absl::Milliseconds(300)).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+  // Its tiles stop: nothing is left in flight, and nothing was answered.
+  while (client_->GetStatus()->in_flight_requests() > 0) std::this_thread::yield();
+  EXPECT_EQ(client_->GetStatus()->requests_answered(), 0);
+}
+
+TEST_F(ServerLoadTest, ACancelledRequestStopsAtTheNextTile) {
+  const auto channel = grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials());
+  const auto stub = v1::ScoringService::NewStub(channel);
+  grpc::ClientContext context;
+  grpc::Status status;
+  std::thread caller([&] {
+    v1::ScoreResponse response;
+    status = stub->Score(&context, LongRequest(), &response);
+  });
+  AwaitInFlight(1);
+  context.TryCancel();
+  caller.join();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::CANCELLED);
+  while (client_->GetStatus()->in_flight_requests() > 0) std::this_thread::yield();
+  EXPECT_EQ(client_->GetStatus()->requests_answered(), 0);
+}
+
+TEST_F(ServerLoadTest, SmallRequestsOvertakeAHugeOne) {
+  std::atomic<bool> huge_is_done{false};
+  std::thread huge([&] {
+    EXPECT_TRUE(client_->Score(LongRequest(), absl::Seconds(120)).ok());
+    huge_is_done = true;
+  });
+  AwaitInFlight(1);
+  const Tensor q = RandomTensor(DataType::kFloat32, {16, 64}, 1);
+  const Tensor k = RandomTensor(DataType::kFloat32, {128, 64}, 2);
+  int64_t answered_meanwhile = 0;
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(client_->Score(q.View(), k.View()).ok());
+    if (!huge_is_done) ++answered_meanwhile;
+  }
+  huge.join();
+  EXPECT_EQ(answered_meanwhile, 5);
+}
+
+TEST_F(ServerLoadTest, DrainLosesNothingThatIsInFlight) {
+  std::atomic<int64_t> ok{0};
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 3; ++i) {
+    callers.emplace_back([&] {
+      const absl::StatusOr<v1::ScoreResponse> response =
+          client_->Score(LongRequest(), absl::Seconds(120));
+      EXPECT_TRUE(response.ok()) << response.status();
+      if (response.ok()) ++ok;
+    });
+  }
+  AwaitInFlight(3);
+  server_->Drain();
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(ok, 3);
+  const Tensor q = RandomTensor(DataType::kFloat32, {2, 3}, 1);
+  EXPECT_EQ(client_->Score(q.View(), q.View()).status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(ServerLoadTest, EveryRequestDuringADrainIsAnsweredOrTurnedAway) {
+  const Tensor q = RandomTensor(DataType::kFloat32, {40, 100}, 1);
+  const Tensor k = RandomTensor(DataType::kFloat32, {300, 100}, 2);
+  std::atomic<int64_t> answered{0};
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 8; ++i) {
+    callers.emplace_back([&] {
+      absl::Status status;
+      while (status.ok()) {
+        status = client_->Score(q.View(), k.View()).status();
+        if (status.ok()) ++answered;
+      }
+      EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+    });
+  }
+  while (answered < 50) std::this_thread::yield();
+  server_->Drain();
+  for (std::thread& caller : callers) caller.join();
+}
+
+}  // namespace
+}  // namespace qkserve

@@ -1,0 +1,204 @@
+#include "server/server.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "client/client.h"
+#include "core/attention/blas.h"
+#include "core/version.h"
+#include "gmock/gmock.h"
+#include "grpcpp/grpcpp.h"
+#include "gtest/gtest.h"
+#include "server/health_check.h"
+#include "tests/server/raw_call.h"
+#include "tests/support/random_tensor.h"
+#include "tests/support/reference.h"
+
+namespace qkserve {
+namespace {
+
+using testing::HasSubstr;
+
+class ServerTest : public testing::Test {
+ protected:
+  ServerTest() {
+    options_.listen_address = "127.0.0.1:0";
+    options_.workers = 2;
+  }
+
+  void Start() {
+    server_ = Server::Start(options_).value();
+    client_ = Connect();
+  }
+  std::unique_ptr<Client> Connect(int channels = 1) const {
+    return Client::Create({.address = server_->address(), .channels = channels}).value();
+  }
+  std::shared_ptr<grpc::Channel> Channel() const {
+    return grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials());
+  }
+
+  ServerOptions options_;
+  std::unique_ptr<Server> server_;
+  std::unique_ptr<Client> client_;
+};
+
+TEST_F(ServerTest, AnswersWithScoresAndAReceipt) {
+  Start();
+  const std::vector<float> q = {1, 2, 3, 4};
+  const std::vector<float> k = {1, 0, 0, 1, 1, 1};
+  const absl::StatusOr<ScoreResult> result = client_->Score(
+      {DataType::kFloat32, {2, 2}, reinterpret_cast<const std::byte*>(q.data())},
+      {DataType::kFloat32, {3, 2}, reinterpret_cast<const std::byte*>(k.data())}, {.scale = 2.0F});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->scores.shape, Shape({2, 3}));
+  EXPECT_THAT(ToFloats(result->scores.View()), testing::ElementsAre(2, 4, 6, 6, 8, 14));
+  EXPECT_EQ(result->receipt.kernel, BlasKernelName());
+  EXPECT_EQ(result->receipt.batch_requests, 1);
+  EXPECT_EQ(result->receipt.batch_rows, 2);
+  EXPECT_GE(result->receipt.queued, absl::ZeroDuration());
+  EXPECT_GT(result->receipt.computed, absl::ZeroDuration());
+}
+
+TEST_F(ServerTest, TakesAndReturnsEveryElementType) {
+  Start();
+  for (const DataType in : {DataType::kFloat32, DataType::kFloat16, DataType::kBfloat16}) {
+    for (const DataType out : {DataType::kFloat32, DataType::kFloat16, DataType::kBfloat16}) {
+      const Tensor q = RandomTensor(in, {2, 6, 5, 33}, 1);
+      const Tensor k = RandomTensor(in, {2, 3, 7, 33}, 2);
+      const absl::StatusOr<ScoreResult> result =
+          client_->Score(q.View(), k.View(), {.scale = 0.125F, .result_type = out});
+      ASSERT_TRUE(result.ok()) << result.status();
+      EXPECT_EQ(result->scores.data_type, out);
+      EXPECT_EQ(CompareToReference(result->scores.View(),
+                                   ComputeReference(q.View(), k.View(), 0.125), 33),
+                "");
+    }
+  }
+}
+
+TEST_F(ServerTest, EmptyDimensionsGiveEmptyResults) {
+  Start();
+  for (const auto& [q_shape, k_shape, expected] : std::vector<std::tuple<Shape, Shape, Shape>>{
+           {{0, 3}, {4, 3}, {0, 4}}, {{2, 3}, {0, 3}, {2, 0}}, {{0, 5, 3}, {1, 4, 3}, {0, 5, 4}}}) {
+    const Tensor q = EmptyTensor(DataType::kFloat32, q_shape);
+    const Tensor k = EmptyTensor(DataType::kFloat32, k_shape);
+    const absl::StatusOr<ScoreResult> result = client_->Score(q.View(), k.View());
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->scores.shape, expected);
+    EXPECT_EQ(result->scores.data.size_bytes(), 0U);
+  }
+  const Tensor q = EmptyTensor(DataType::kFloat32, {2, 0});
+  const Tensor k = EmptyTensor(DataType::kFloat32, {3, 0});
+  EXPECT_THAT(ToFloats(client_->Score(q.View(), k.View())->scores.View()),
+              testing::ElementsAre(0, 0, 0, 0, 0, 0));
+}
+
+TEST_F(ServerTest, BadInputNamesTheField) {
+  Start();
+  const Tensor q = RandomTensor(DataType::kFloat32, {2, 3}, 1);
+  const Tensor k = RandomTensor(DataType::kFloat32, {4, 5}, 2);
+  const absl::Status status = client_->Score(q.View(), k.View()).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message(),
+            "inline.keys.shape: got [4, 5], expected d = 3 in the last dimension to fit queries "
+            "[2, 3]");
+}
+
+TEST_F(ServerTest, JunkOnTheWireIsAnErrorAndTheServerLives) {
+  Start();
+  std::string response;
+  const grpc::Status status =
+      RawCall(Channel(), "/qkserve.v1.ScoringService/Score", std::string(1000, '\xff'), &response);
+  EXPECT_FALSE(status.ok());
+  EXPECT_EQ(RawCall(Channel(), "/qkserve.v1.ScoringService/Nope", "", &response).error_code(),
+            grpc::StatusCode::UNIMPLEMENTED);
+  EXPECT_TRUE(client_->GetStatus().ok());
+}
+
+TEST_F(ServerTest, ARequestBeyondTheMessageLimitIsRefused) {
+  options_.message_bytes_max = 100000;
+  Start();
+  const Tensor q = RandomTensor(DataType::kFloat32, {1000, 30}, 1);
+  const Tensor k = RandomTensor(DataType::kFloat32, {2, 30}, 2);
+  EXPECT_EQ(client_->Score(q.View(), k.View()).status().code(),
+            absl::StatusCode::kResourceExhausted);
+  const Tensor wide = RandomTensor(DataType::kFloat32, {400, 1}, 1);
+  const absl::Status status = client_->Score(wide.View(), wide.View()).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(status.message(), HasSubstr("the result would be FLOAT32 [400, 400]"));
+}
+
+TEST_F(ServerTest, BytesInFlightAreBoundedAndReturned) {
+  options_.in_flight_bytes_max = 1 << 20;
+  Start();
+  const Tensor big = RandomTensor(DataType::kFloat32, {600, 1}, 1);
+  const absl::Status status = client_->Score(big.View(), big.View()).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(status.message(), HasSubstr("in_flight_bytes_max = 1048576"));
+  const Tensor small = RandomTensor(DataType::kFloat32, {100, 1}, 1);
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(client_->Score(small.View(), small.View()).ok());
+}
+
+TEST_F(ServerTest, StatusSaysWhatTheServerIsAndDid) {
+  Start();
+  const Tensor q = RandomTensor(DataType::kFloat32, {2, 3}, 1);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(client_->Score(q.View(), q.View()).ok());
+  const absl::StatusOr<v1::GetStatusResponse> status = client_->GetStatus();
+  ASSERT_TRUE(status.ok());
+  EXPECT_EQ(status->version(), kVersion);
+  EXPECT_EQ(status->kernel(), BlasKernelName());
+  EXPECT_GT(status->gflops_per_worker(), 0);
+  EXPECT_EQ(status->workers(), 2);
+  EXPECT_GT(status->uptime_ns(), 0);
+  EXPECT_EQ(status->requests_answered(), 3);
+  EXPECT_EQ(status->queued_requests(), 0);
+  EXPECT_EQ(status->in_flight_bytes_max(), options_.in_flight_bytes_max);
+}
+
+TEST_F(ServerTest, HealthFollowsTheServersLife) {
+  Start();
+  const std::string address = server_->address();
+  EXPECT_TRUE(CheckHealth(address, absl::Seconds(10)).ok());
+  server_->Drain();
+  EXPECT_EQ(CheckHealth(address, absl::Seconds(10)).code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(ServerTest, ReflectionNamesTheServices) {
+  Start();
+  std::string response;
+  // ServerReflectionRequest{list_services: ""}: field 7, no bytes.
+  const grpc::Status status =
+      RawCall(Channel(), "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+              std::string("\x3a\x00", 2), &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_THAT(response, HasSubstr("qkserve.v1.ScoringService"));
+  EXPECT_THAT(response, HasSubstr("qkserve.v1.StatusService"));
+  EXPECT_THAT(response, HasSubstr("grpc.health.v1.Health"));
+}
+
+TEST_F(ServerTest, ASecondServerDoesNotShareThePort) {
+  Start();
+  options_.listen_address = server_->address();
+  EXPECT_EQ(Server::Start(options_).status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(ServerTest, ServesOnAUnixSocket) {
+  const std::string path = testing::TempDir() + "qkserve_server_test.sock";
+  options_.listen_address = "unix:" + path;
+  Start();
+  EXPECT_EQ(server_->address(), options_.listen_address);
+  EXPECT_TRUE(client_->GetStatus().ok());
+}
+
+TEST_F(ServerTest, RefusesOptionsThatMakeNoSense) {
+  options_.workers = -1;
+  EXPECT_EQ(Server::Start(options_).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace qkserve
