@@ -19,13 +19,7 @@ absl::StatusOr<ByteBudget::Charge> ByteBudget::TryCharge(int64_t bytes) {
                                                        " of in_flight_bytes_max = ", bytes_max_));
     }
   } while (!bytes_.compare_exchange_weak(held, held + bytes, std::memory_order_relaxed));
-  charges_.fetch_add(1, std::memory_order_relaxed);
   return Charge(this, bytes);
-}
-
-void ByteBudget::Return(int64_t bytes) {
-  bytes_.fetch_sub(bytes, std::memory_order_relaxed);
-  charges_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 }  // namespace qkserve

@@ -44,15 +44,12 @@ class ByteBudget {
 
   int64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
   int64_t bytes_max() const { return bytes_max_; }
-  // Charges that are held now.
-  int64_t charges() const { return charges_.load(std::memory_order_relaxed); }
 
  private:
-  void Return(int64_t bytes);
+  void Return(int64_t bytes) { bytes_.fetch_sub(bytes, std::memory_order_relaxed); }
 
   const int64_t bytes_max_;
   std::atomic<int64_t> bytes_{0};
-  std::atomic<int64_t> charges_{0};
 };
 
 }  // namespace qkserve

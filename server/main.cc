@@ -80,7 +80,7 @@ absl::Status WritePortFile(const std::string& path, int port) {
   std::error_code error;
   if (file) std::filesystem::rename(aside, path, error);
   if (!file || error) {
-    return absl::InvalidArgumentError(absl::StrCat("port_file: cannot write ", path));
+    return absl::FailedPreconditionError(absl::StrCat("port_file: cannot write ", path));
   }
   return absl::OkStatus();
 }

@@ -17,26 +17,23 @@ namespace {
 // call and releases it when it is done.
 class CallMessages final : public grpc::MessageHolder<v1::ScoreRequest, v1::ScoreResponse> {
  public:
-  CallMessages() {
+  explicit CallMessages(CallCount* count) : count_(*count) {
     set_request(&request_);
     set_response(&response_);
+    count_.Begin();
   }
+  CallMessages(const CallMessages&) = delete;
+  CallMessages& operator=(const CallMessages&) = delete;
+  ~CallMessages() override { count_.End(); }
   void Release() override { delete this; }
 
   void Hold(ByteBudget::Charge charge) { charge_ = std::move(charge); }
 
  private:
+  CallCount& count_;
   v1::ScoreRequest request_;
   v1::ScoreResponse response_;
   ByteBudget::Charge charge_;
-};
-
-class CallMessagesAllocator final
-    : public grpc::MessageAllocator<v1::ScoreRequest, v1::ScoreResponse> {
- public:
-  grpc::MessageHolder<v1::ScoreRequest, v1::ScoreResponse>* AllocateMessages() override {
-    return new CallMessages();
-  }
 };
 
 // The call as the batcher sees it. What it points to lives until after Finish.
@@ -94,8 +91,11 @@ absl::Time DeadlineOn(const Clock& clock, const grpc::CallbackServerContext& con
 ScoringService::ScoringService(const Options& options, Batcher* batcher, ByteBudget* budget,
                                const Clock* clock)
     : options_(options), batcher_(*batcher), budget_(*budget), clock_(*clock) {
-  static CallMessagesAllocator* const allocator = new CallMessagesAllocator();
-  SetMessageAllocatorFor_Score(allocator);
+  SetMessageAllocatorFor_Score(this);
+}
+
+grpc::MessageHolder<v1::ScoreRequest, v1::ScoreResponse>* ScoringService::AllocateMessages() {
+  return new CallMessages(&calls_);
 }
 
 grpc::ServerUnaryReactor* ScoringService::Score(grpc::CallbackServerContext* context,

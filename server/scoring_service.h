@@ -8,6 +8,7 @@
 #include "core/clock.h"
 #include "qkserve/v1/scoring.grpc.pb.h"
 #include "server/byte_budget.h"
+#include "server/call_count.h"
 
 namespace qkserve {
 
@@ -15,7 +16,8 @@ namespace qkserve {
 //
 // A call is decoded and admitted on gRPC's thread, in constant time, and answered on the thread
 // that computed it.
-class ScoringService final : public v1::ScoringService::CallbackService {
+class ScoringService final : public v1::ScoringService::CallbackService,
+                             private grpc::MessageAllocator<v1::ScoreRequest, v1::ScoreResponse> {
  public:
   struct Options {
     int64_t message_bytes_max = 0;
@@ -30,11 +32,17 @@ class ScoringService final : public v1::ScoringService::CallbackService {
                                   const v1::ScoreRequest* request,
                                   v1::ScoreResponse* response) override;
 
+  // Calls that have not been answered whole.
+  CallCount& calls() { return calls_; }
+
  private:
+  grpc::MessageHolder<v1::ScoreRequest, v1::ScoreResponse>* AllocateMessages() override;
+
   const Options options_;
   Batcher& batcher_;
   ByteBudget& budget_;
   const Clock& clock_;
+  CallCount calls_;
 };
 
 }  // namespace qkserve

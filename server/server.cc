@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "core/attention/blas.h"
+#include "grpc/grpc.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/health_check_service_interface.h"
@@ -35,6 +36,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                                                       const Clock* clock) {
   absl::Status status = options.Validate();
   if (!status.ok()) return status;
+  // Never balanced: where a process's last use of gRPC ends, gRPC ends its threads, and waits up to
+  // 10 s for one that polls.
+  static const bool keeps_grpc = (grpc_init(), true);
+  static_cast<void>(keeps_grpc);
   const int64_t workers = options.workers > 0 ? options.workers : UsableCpus();
   BatchPolicyOptions policy;
   policy.workers = workers;
@@ -51,6 +56,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
 Server::Server(const ServerOptions& options, std::unique_ptr<Batcher> batcher, int64_t workers,
                const Clock* clock)
     : options_(options),
+      clock_(*clock),
       budget_(options.in_flight_bytes_max),
       batcher_(std::move(batcher)),
       scoring_({.message_bytes_max = options.message_bytes_max,
@@ -98,8 +104,10 @@ void Server::Drain() {
   // UNAVAILABLE for a while first.
   batcher_->RefuseNewJobs();
   absl::SleepFor(options_.drain_grace);
-  grpc_server_->Shutdown(std::chrono::system_clock::now() +
-                         absl::ToChronoNanoseconds(options_.drain_timeout));
+  // Wait for the work here: Shutdown would wait for connections too, 20 s for a peer that is idle.
+  scoring_.calls().AwaitNone(clock_, clock_.Now() + options_.drain_timeout);
+  constexpr auto kGoodbye = std::chrono::milliseconds(500);
+  grpc_server_->Shutdown(std::chrono::system_clock::now() + kGoodbye);
   grpc_server_->Wait();
   grpc_server_ = nullptr;
 }

@@ -35,9 +35,9 @@ class Server {
   const std::string& address() const { return address_; }
   int port() const { return port_; }
 
-  // Says NOT_SERVING, turns new calls away (UNAVAILABLE) for drain_grace, then closes connections,
-  // lets calls in flight finish within drain_timeout (then they are cancelled), and returns when
-  // none is left. More than once is allowed.
+  // Says NOT_SERVING and turns new calls away (UNAVAILABLE) for drain_grace, while those in flight
+  // finish; after drain_timeout they are cancelled. Then closes connections and returns. More than
+  // once is allowed.
   void Drain();
 
   // One line for the log: kernel, rate, workers, limits.
@@ -49,6 +49,7 @@ class Server {
   absl::Status Listen();
 
   const ServerOptions options_;
+  const Clock& clock_;
   // Destroyed from the last to the first: the gRPC server ends its calls before what they use goes.
   ByteBudget budget_;
   const std::unique_ptr<Batcher> batcher_;

@@ -15,7 +15,7 @@ grpc::ServerUnaryReactor* StatusService::GetStatus(grpc::CallbackServerContext* 
   response->set_uptime_ns(absl::ToInt64Nanoseconds(clock_.Now() - started_));
   response->set_queued_requests(stats.queue.requests());
   response->set_queued_cost_ns(absl::ToInt64Nanoseconds(stats.queue.cost()));
-  response->set_in_flight_requests(budget_.charges());
+  response->set_in_flight_requests(stats.in_flight);
   response->set_in_flight_bytes(budget_.bytes());
   response->set_in_flight_bytes_max(budget_.bytes_max());
   response->set_requests_answered(stats.requests_answered);

@@ -150,7 +150,8 @@ ScorePlan::ScorePlan(const ScoreShape& shape) : shape_(shape) {
 
   if (row_tiles_ * key_tiles_ == 1) {
     const auto fitting =
-        static_cast<int64_t>(static_cast<double>(kTileMultiplyAddsMin) / unit_multiply_adds);
+        static_cast<int64_t>(static_cast<double>(kTileMultiplyAddsMin) /
+                             (unit_multiply_adds + static_cast<double>(kCallMultiplyAdds)));
     units_per_tile_ = EvenPart(shape_.units, std::clamp<int64_t>(fitting, 1, shape_.units));
   }
   tile_count_ = CeilDivide(shape_.units, units_per_tile_) * row_tiles_ * key_tiles_;
@@ -163,8 +164,12 @@ absl::Duration ScorePlan::PredictCost(double gflops) const {
   // this on an idle machine, where the cores do not share it.
   constexpr double kElementsPerSecond = 2e9;
   const double results = static_cast<double>(rows()) * static_cast<double>(shape_.m);
+  const double calls = static_cast<double>(shape_.units) * static_cast<double>(row_tiles_) *
+                       static_cast<double>(key_tiles_);
   const double multiply_seconds =
-      2e-9 * results * static_cast<double>(shape_.d) / std::max(gflops, 0.1);
+      2e-9 *
+      (results * static_cast<double>(shape_.d) + calls * static_cast<double>(kCallMultiplyAdds)) /
+      std::max(gflops, 0.1);
   const double read_seconds = (static_cast<double>(shape_.units) * static_cast<double>(shape_.m) *
                                    static_cast<double>(shape_.d) +
                                results) /
@@ -188,7 +193,7 @@ absl::Status ScorePlan::ComputeTile(int64_t tile, const ScoreProblem& problem,
   const int64_t first = tile * units_per_tile_;
   const int64_t last = std::min(first + units_per_tile_, shape_.units);
   for (int64_t unit = first; unit < last; ++unit) {
-    const absl::Status status = ComputeBlock(
+    absl::Status status = ComputeBlock(
         {.unit = unit, .row = 0, .rows = shape_.UnitRows(), .key = 0, .keys = shape_.m}, problem,
         result);
     if (!status.ok()) return status;
@@ -210,14 +215,14 @@ absl::Status ScorePlan::ComputeBlock(const Block& block, const ScoreProblem& pro
 
   if (problem.result_type == DataType::kFloat32) {
     float* out = reinterpret_cast<float*>(result) + first;
-    const absl::Status status = Multiply(operands, out, shape_.m);
+    absl::Status status = Multiply(operands, out, shape_.m);
     Scale(problem.scale, out, shape_.m, block.rows, block.keys);
     return status;
   }
   thread_local Scratch scratch;
   const absl::StatusOr<float*> scores = scratch.Get(block.rows * block.keys);
   if (!scores.ok()) return scores.status();
-  const absl::Status status = Multiply(operands, *scores, block.keys);
+  absl::Status status = Multiply(operands, *scores, block.keys);
   if (!status.ok()) return status;
   Scale(problem.scale, *scores, block.keys, block.rows, block.keys);
   const int64_t bytes = ElementBytes(problem.result_type);

@@ -36,7 +36,7 @@ void Batcher::Submit(std::unique_ptr<Job> job, const JobSpec& spec) {
   queued->arrival = clock_->Now();
   absl::Status status = CheckStillWanted(*queued, queued->arrival);
   bool run_here = false;
-  if (status.ok() && spec.tile_count > 0) {
+  if (status.ok()) {
     MutexLock lock(&mutex_);
     if (draining_) {
       status = absl::UnavailableError("the server is draining");
@@ -45,10 +45,11 @@ void Batcher::Submit(std::unique_ptr<Job> job, const JobSpec& spec) {
       queue_.TurnBegins();
     } else {
       status = queue_.Push(queued);
-      if (status.ok()) {
-        WakeWorkers(spec.tile_count);
-        return;
-      }
+    }
+    if (status.ok()) ++in_flight_;
+    if (status.ok() && !run_here) {
+      WakeWorkers(spec.tile_count);
+      return;
     }
   }
   if (run_here) {
@@ -67,17 +68,19 @@ void Batcher::WakeWorkers(int64_t tiles) {
   }
 }
 
+void Batcher::Count(int64_t finished, int64_t answered) {
+  in_flight_ -= finished;
+  requests_answered_ += answered;
+  if (answered > 0) ++batches_;
+  if (in_flight_ == 0) idle_.NotifyAll();
+}
+
 void Batcher::RunOnArrival(std::shared_ptr<QueuedJob> job) {
   const int64_t answered = RunGroup({std::move(job)});
   MutexLock lock(&mutex_);
-  requests_answered_ += answered;
-  batches_ += answered;
+  Count(1, answered);
   queue_.TurnEnds();
-  if (queue_.HasWaiting()) {
-    work_.NotifyOne();
-  } else {
-    idle_.NotifyAll();
-  }
+  if (queue_.HasWaiting()) work_.NotifyOne();
 }
 
 void Batcher::WorkerLoop() {
@@ -88,23 +91,19 @@ void Batcher::WorkerLoop() {
     const Assignment assignment = queue_.Take(clock_->Now());
     // A wake-up may have gone to a worker that was not needed; pass on what is left.
     if (queue_.HasWaiting() && queue_.TurnIsFree()) work_.NotifyOne();
-    finishing_ += static_cast<int64_t>(assignment.dropped.size());
     mutex_.Unlock();
     Run(assignment);
     mutex_.Lock();
-    finishing_ -= static_cast<int64_t>(assignment.dropped.size());
-    if (!queue_.HasWaiting()) idle_.NotifyAll();
   }
   mutex_.Unlock();
 }
 
 void Batcher::Run(const Assignment& assignment) {
-  FinishDropped(assignment);
+  if (!assignment.dropped.empty()) FinishDropped(assignment.dropped);
   if (!assignment.group.empty()) {
     const int64_t answered = RunGroup(assignment.group);
     MutexLock lock(&mutex_);
-    requests_answered_ += answered;
-    batches_ += answered > 0 ? 1 : 0;
+    Count(static_cast<int64_t>(assignment.group.size()), answered);
     queue_.TurnEnds();
   } else if (assignment.large != nullptr) {
     RunTile(assignment.large, assignment.tile);
@@ -122,7 +121,7 @@ int64_t Batcher::RunGroup(const std::vector<std::shared_ptr<QueuedJob>>& group) 
     if (!job.status.ok()) continue;
     rows += job.spec.rows;
     receipts[i].queued = now - job.arrival;
-    job.status = job.job->RunTile(0);
+    if (job.spec.tile_count > 0) job.status = job.job->RunTile(0);
     const absl::Time end = clock_->Now();
     receipts[i].computed = end - now;
     now = end;
@@ -153,15 +152,16 @@ void Batcher::RunTile(const std::shared_ptr<QueuedJob>& job, int64_t tile) {
                               .batch_rows = job->spec.rows};
   const bool answered = Finish(*job, job->status, receipt);
   MutexLock lock(&mutex_);
-  requests_answered_ += answered ? 1 : 0;
-  batches_ += answered ? 1 : 0;
+  Count(1, answered ? 1 : 0);
   queue_.TurnEnds();
 }
 
-void Batcher::FinishDropped(const Assignment& assignment) {
-  for (const std::shared_ptr<QueuedJob>& job : assignment.dropped) {
+void Batcher::FinishDropped(const std::vector<std::shared_ptr<QueuedJob>>& dropped) {
+  for (const std::shared_ptr<QueuedJob>& job : dropped) {
     Finish(*job, job->status, {.batch_requests = 1, .batch_rows = job->spec.rows});
   }
+  MutexLock lock(&mutex_);
+  Count(static_cast<int64_t>(dropped.size()), 0);
 }
 
 bool Batcher::Finish(QueuedJob& job, const absl::Status& status, const JobReceipt& receipt) {
@@ -180,14 +180,15 @@ void Batcher::RefuseNewJobs() {
 void Batcher::Drain() {
   RefuseNewJobs();
   MutexLock lock(&mutex_);
-  while (queue_.HasWaiting() || queue_.summary().busy > 0 || finishing_ > 0) {
-    idle_.Wait(&mutex_);
-  }
+  while (in_flight_ > 0) idle_.Wait(&mutex_);
 }
 
 Batcher::Stats Batcher::GetStats() const {
   MutexLock lock(&mutex_);
-  return {.queue = queue_.summary(), .requests_answered = requests_answered_, .batches = batches_};
+  return {.queue = queue_.summary(),
+          .in_flight = in_flight_,
+          .requests_answered = requests_answered_,
+          .batches = batches_};
 }
 
 }  // namespace qkserve

@@ -39,7 +39,7 @@ class Batcher {
   Batcher(const Batcher&) = delete;
   Batcher& operator=(const Batcher&) = delete;
 
-  // Takes a job. It may be finished before this returns: refused, expired, empty, or so small that
+  // Takes a job. It may be finished before this returns: refused, expired, or so small that
   // it ran on this thread.
   void Submit(std::unique_ptr<Job> job, const JobSpec& spec);
 
@@ -51,6 +51,7 @@ class Batcher {
 
   struct Stats {
     QueueSummary queue;
+    int64_t in_flight = 0;          // accepted and not yet finished
     int64_t requests_answered = 0;  // with OK
     int64_t batches = 0;            // groups, and large jobs, that answered them
   };
@@ -65,23 +66,25 @@ class Batcher {
   // Runs the jobs one after the other, then finishes them. Returns how many ended OK.
   int64_t RunGroup(const std::vector<std::shared_ptr<QueuedJob>>& group);
   void RunTile(const std::shared_ptr<QueuedJob>& job, int64_t tile);
-  void FinishDropped(const Assignment& assignment);
+  void FinishDropped(const std::vector<std::shared_ptr<QueuedJob>>& dropped);
   // Returns whether it ended OK: `status`, unless the deadline has passed by now.
   bool Finish(QueuedJob& job, const absl::Status& status, const JobReceipt& receipt);
   void WakeWorkers(int64_t tiles) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `finished` jobs have ended, `answered` of them with OK, in one batch.
+  void Count(int64_t finished, int64_t answered) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const BatchPolicyOptions options_;
   const Clock* const clock_;
 
   mutable Mutex mutex_;
   CondVar work_;  // something waits and a turn is free, or shutdown_
-  CondVar idle_;  // nothing waits and no turn is taken
+  CondVar idle_;  // in_flight_ is 0
   BatchQueue queue_ ABSL_GUARDED_BY(mutex_);
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool shutdown_ ABSL_GUARDED_BY(mutex_) = false;
+  int64_t in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t requests_answered_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t batches_ ABSL_GUARDED_BY(mutex_) = 0;
-  int64_t finishing_ ABSL_GUARDED_BY(mutex_) = 0;  // dropped jobs whose Finish is being called
 
   std::vector<std::thread> workers_;
 };

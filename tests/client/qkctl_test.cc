@@ -1,19 +1,12 @@
 // The programs themselves: what a user of a shell sees of qkctl, with a real server behind it.
 
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <pty.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <functional>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -23,146 +16,31 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "client/qkctl/npy.h"
 #include "core/version.h"
 #include "gtest/gtest.h"
+#include "tests/support/process.h"
 
 namespace qkserve {
 namespace {
 
 constexpr char kPython[] = "/usr/bin/python3";
 
-// What a step that depends on other processes may take on a loaded machine.
-constexpr absl::Duration kPatience = absl::Seconds(60);
-
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
-
-// Asks every few milliseconds until the answer is yes, or patience ends.
-bool Eventually(const std::function<bool()>& condition) {
-  const absl::Time end = absl::Now() + kPatience;
-  while (!condition()) {
-    if (absl::Now() > end) return false;
-    absl::SleepFor(absl::Milliseconds(5));
-  }
-  return true;
-}
-
-std::vector<char*> Pointers(std::vector<std::string>& strings) {
-  std::vector<char*> pointers;
-  pointers.reserve(strings.size() + 1);
-  for (std::string& text : strings) pointers.push_back(text.data());
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
-// A process whose output goes to files. Killed, if it still runs, at the end of the test.
-class Process {
- public:
-  Process(std::vector<std::string> command, const std::string& out_path,
-          const std::string& err_path) {
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    constexpr int kFlags = O_WRONLY | O_CREAT | O_TRUNC;
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out_path.c_str(), kFlags, 0600);
-    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err_path.c_str(), kFlags, 0600);
-    const std::vector<char*> argv = Pointers(command);
-    EXPECT_EQ(posix_spawn(&pid_, argv[0], &actions, nullptr, argv.data(), environ), 0)
-        << command[0];
-    posix_spawn_file_actions_destroy(&actions);
-  }
-  Process(const Process&) = delete;
-  Process& operator=(const Process&) = delete;
-  ~Process() {
-    if (Ended()) return;
-    Signal(SIGKILL);
-    Wait();
-  }
-
-  void Signal(int signal) const { kill(pid_, signal); }
-
-  // The exit code, or minus the signal that ended it.
-  int Wait() {
-    if (!exit_code_.has_value()) Reap(0);
-    return *exit_code_;
-  }
-
-  bool Ended() {
-    if (!exit_code_.has_value()) Reap(WNOHANG);
-    return exit_code_.has_value();
-  }
-
- private:
-  void Reap(int options) {
-    int status = 0;
-    if (waitpid(pid_, &status, options) != pid_) return;
-    exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-  }
-
-  pid_t pid_ = -1;
-  std::optional<int> exit_code_;
-};
-
-struct Outcome {
-  int exit_code = 0;
-  std::string out;
-  std::string err;
-};
-
-// A port of this host on which nobody listens, for as long as the object lives.
-class ClosedPort {
- public:
-  ClosedPort() : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    auto* const generic = reinterpret_cast<sockaddr*>(&address);
-    EXPECT_EQ(bind(socket_, generic, size), 0);
-    EXPECT_EQ(getsockname(socket_, generic, &size), 0);
-    address_ = absl::StrCat("127.0.0.1:", ntohs(address.sin_port));
-  }
-  ClosedPort(const ClosedPort&) = delete;
-  ClosedPort& operator=(const ClosedPort&) = delete;
-  ~ClosedPort() { close(socket_); }
-
-  const std::string& address() const { return address_; }
-
- private:
-  const int socket_;
-  std::string address_;
-};
-
 class QkctlTest : public testing::Test {
  protected:
-  QkctlTest() {
-    std::string pattern = absl::StrCat(testing::TempDir(), "/qkctl_test.XXXXXX");
-    directory_ = mkdtemp(pattern.data());
-  }
-  ~QkctlTest() override { std::filesystem::remove_all(directory_); }
-
-  std::string Path(absl::string_view name) const { return absl::StrCat(directory_, "/", name); }
-
-  Outcome Run(std::vector<std::string> command) const {
-    Process process(std::move(command), Path("out"), Path("err"));
-    const int exit_code = process.Wait();
-    return {exit_code, ReadFile(Path("out")), ReadFile(Path("err"))};
-  }
+  std::string Path(absl::string_view name) const { return directory_.Path(name); }
 
   Outcome Qkctl(std::vector<std::string> args) const {
     args.insert(args.begin(), QKCTL_PROGRAM);
-    return Run(std::move(args));
+    return RunCommand(std::move(args), directory_);
   }
 
   // Runs a Python script; its argument is the test's directory.
   void Python(const std::string& script) const {
-    const Outcome outcome = Run(
-        {kPython, "-c", absl::StrCat("import sys, numpy\nd = sys.argv[1]\n", script), directory_});
+    const Outcome outcome =
+        RunCommand({kPython, "-c", absl::StrCat("import sys, numpy\nd = sys.argv[1]\n", script),
+                    directory_.path()},
+                   directory_);
     ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   }
 
@@ -182,7 +60,7 @@ class QkctlTest : public testing::Test {
     EXPECT_TRUE(absl::StartsWith(outcome.err, absl::StrCat("error: ", message))) << outcome.err;
   }
 
-  std::string directory_;
+  const TemporaryDirectory directory_{"qkctl_test"};
 };
 
 TEST_F(QkctlTest, HelpListsEveryCommandWithAnExample) {

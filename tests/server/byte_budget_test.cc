@@ -16,7 +16,6 @@ TEST(ByteBudgetTest, ChargesUntilItIsFullAndGetsBytesBack) {
     const absl::StatusOr<ByteBudget::Charge> first = budget.TryCharge(60);
     ASSERT_TRUE(first.ok());
     EXPECT_EQ(budget.bytes(), 60);
-    EXPECT_EQ(budget.charges(), 1);
     const absl::Status refused = budget.TryCharge(41).status();
     EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
     EXPECT_THAT(refused.message(),
@@ -24,7 +23,6 @@ TEST(ByteBudgetTest, ChargesUntilItIsFullAndGetsBytesBack) {
     EXPECT_TRUE(budget.TryCharge(40).ok());
   }
   EXPECT_EQ(budget.bytes(), 0);
-  EXPECT_EQ(budget.charges(), 0);
 }
 
 TEST(ByteBudgetTest, SaysWhereARequestCanNeverFit) {

@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -16,15 +14,11 @@
 #include "client/qkctl/npy.h"
 #include "gtest/gtest.h"
 #include "server/server.h"
+#include "tests/support/process.h"
 #include "tests/support/reference.h"
 
 namespace qkserve {
 namespace {
-
-std::string ReadFile(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
 
 // The elements of a float64 .npy file of format version 1.
 std::vector<double> ReadFloat64Npy(const std::filesystem::path& path) {

@@ -37,7 +37,7 @@ class ServerLoadTest : public testing::Test {
     return MakeScoreRequest(q->View(), k->View(), {});
   }
 
-  // Returns when requests are being computed: work is in flight and none of it waits whole.
+  // Returns when the server has accepted so many that it has not answered yet.
   void AwaitInFlight(int64_t requests) const {
     while (client_->GetStatus()->in_flight_requests() < requests) std::this_thread::yield();
   }

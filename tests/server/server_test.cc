@@ -29,6 +29,7 @@ class ServerTest : public testing::Test {
   ServerTest() {
     options_.listen_address = "127.0.0.1:0";
     options_.workers = 2;
+    options_.drain_grace = absl::ZeroDuration();
   }
 
   void Start() {

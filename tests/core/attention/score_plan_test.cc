@@ -223,6 +223,9 @@ TEST(ScorePlanTest, PredictedCostGrowsWithWork) {
   EXPECT_LT(cost({16, 64}, {128, 64}), absl::Microseconds(50));
   EXPECT_GT(cost({1024, 1024}, {1024, 1024}), absl::Milliseconds(20));
   EXPECT_GT(cost({1, 768}, {10000, 768}), absl::Milliseconds(1));
+  // A million products of 1 x 1 are a million calls, and no single tile.
+  EXPECT_GT(cost({1000000, 1, 1}, {1000000, 1, 1}), absl::Milliseconds(100));
+  EXPECT_GT(PlanOf({1000000, 1, 1}, {1000000, 1, 1}).tile_count(), 100);
 }
 
 }  // namespace

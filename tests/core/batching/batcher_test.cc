@@ -217,7 +217,10 @@ TEST_F(BatcherTest, TheErrorOfATileIsTheJobs) {
 
 TEST_F(BatcherTest, AJobWithoutTilesIsAnsweredAtOnce) {
   Start(1);
-  EXPECT_TRUE(Submit({.tile_count = 0})->AwaitStatus().ok());
+  const auto job = Submit({.tile_count = 0});
+  EXPECT_EQ(job->times_finished(), 1);
+  EXPECT_TRUE(job->AwaitStatus().ok());
+  EXPECT_TRUE(job->tiles_run().empty());
 }
 
 TEST_F(BatcherTest, RefusesWhatTheQueueDoesNotHold) {
@@ -256,6 +259,7 @@ TEST_F(BatcherTest, DrainFinishesWhatWasAcceptedAndRefusesTheRest) {
   EXPECT_EQ(waiting->times_finished(), 1);
   EXPECT_TRUE(waiting->AwaitStatus().ok());
   EXPECT_EQ(batcher_->GetStats().queue.requests(), 0);
+  EXPECT_EQ(batcher_->GetStats().in_flight, 0);
 }
 
 TEST_F(BatcherTest, RefusesOptionsThatMakeNoSense) {

@@ -1,0 +1,43 @@
+#ifndef QKSERVE_SERVER_CALL_COUNT_H_
+#define QKSERVE_SERVER_CALL_COUNT_H_
+
+#include <cstdint>
+
+#include "absl/time/time.h"
+#include "core/clock.h"
+#include "core/mutex.h"
+
+namespace qkserve {
+
+// How many calls there are, from before their request is read until their response is sent.
+// Thread-safe.
+class CallCount {
+ public:
+  void Begin() {
+    MutexLock lock(&mutex_);
+    ++calls_;
+  }
+  void End() {
+    MutexLock lock(&mutex_);
+    if (--calls_ == 0) none_.NotifyAll();
+  }
+
+  // Returns when there is none, or at `deadline`.
+  void AwaitNone(const Clock& clock, absl::Time deadline) {
+    MutexLock lock(&mutex_);
+    while (calls_ > 0) {
+      const absl::Duration left = deadline - clock.Now();
+      if (left <= absl::ZeroDuration()) return;
+      none_.WaitFor(&mutex_, left);
+    }
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar none_;
+  int64_t calls_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_CALL_COUNT_H_

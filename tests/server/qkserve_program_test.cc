@@ -1,0 +1,372 @@
+// The program itself: what a user of a shell, or whatever supervises it, sees of qkserve.
+
+#include <signal.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "client/client.h"
+#include "core/attention/kernel.h"
+#include "core/tensor.h"
+#include "core/version.h"
+#include "gtest/gtest.h"
+#include "tests/support/process.h"
+
+namespace qkserve {
+namespace {
+
+class QkserveProgramTest : public testing::Test {
+ protected:
+  std::string Path(absl::string_view name) const { return directory_.Path(name); }
+
+  // Runs to the end: for what does not serve.
+  Outcome Qkserve(std::vector<std::string> args) const {
+    args.insert(args.begin(), QKSERVE_PROGRAM);
+    return RunCommand(std::move(args), directory_);
+  }
+
+  void ExpectWrongUsage(std::vector<std::string> args, absl::string_view message) const {
+    const Outcome outcome = Qkserve(std::move(args));
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_TRUE(absl::StartsWith(outcome.err, "error: ")) << outcome.err;
+    EXPECT_TRUE(absl::StrContains(outcome.err, message)) << message << "\n" << outcome.err;
+  }
+
+  // Starts the server, on a free port where `args` do not say another, and returns when it has said
+  // where it listens.
+  void Start(std::vector<std::string> args = {}, std::vector<std::string> environment = {}) {
+    args.insert(args.begin(), {QKSERVE_PROGRAM, "--listen_address=127.0.0.1:0"});
+    server_.emplace(std::move(args), Path("server_out"), Path("server_err"),
+                    std::move(environment));
+    ASSERT_TRUE(Eventually([this] {
+      return server_->Ended() || absl::StrContains(ReadFile(Path("server_out")), "\n");
+    }));
+    const std::string out = ReadFile(Path("server_out"));
+    absl::string_view address = out;
+    ASSERT_TRUE(absl::ConsumePrefix(&address, "listening on ")) << out << ServerErrors();
+    ASSERT_TRUE(absl::ConsumeSuffix(&address, "\n")) << out;
+    address_ = std::string(address);
+    client_ = Client::Create({.address = address_}).value();
+  }
+
+  // After a signal, with nothing in flight. The client stays connected: an idle one must not hold
+  // the server, though gRPC would wait up to 20 seconds for it.
+  void ExpectEndsWithCodeZero() {
+    const absl::Time start = absl::Now();
+    EXPECT_EQ(server_->Wait(), 0) << ServerErrors();
+    EXPECT_LT(absl::Now() - start, absl::Seconds(4));
+  }
+
+  std::string ServerErrors() const { return ReadFile(Path("server_err")); }
+
+  // The name that ps and pgrep see.
+  std::string ProcessName() const {
+    return ReadFile(absl::StrCat("/proc/", server_->pid(), "/comm"));
+  }
+
+  const TemporaryDirectory directory_{"qkserve_program_test"};
+  std::optional<Process> server_;
+  std::string address_;             // of the server
+  std::unique_ptr<Client> client_;  // of the server
+};
+
+// --- Command line -------------------------------------------------------------------------------
+
+TEST_F(QkserveProgramTest, HelpListsEveryFlagAndNoneOfTheLibraries) {
+  const Outcome outcome = Qkserve({"--help"});
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_EQ(outcome.err, "");
+  for (const absl::string_view flag :
+       {"--listen_address=127.0.0.1:50051\n", "--port_file=\n", "--workers=0\n", "--kernel=auto\n",
+        "--message_bytes_max=", "--in_flight_bytes_max=", "--queue_requests_max=",
+        "--queue_time_max=", "--drain_grace=", "--drain_timeout=", "--check=\n", "--version="}) {
+    EXPECT_TRUE(absl::StrContains(outcome.out, absl::StrCat("\n  ", flag))) << flag << "\n"
+                                                                            << outcome.out;
+  }
+  EXPECT_FALSE(absl::StrContains(outcome.out, "--flagfile")) << outcome.out;
+}
+
+TEST_F(QkserveProgramTest, TellsItsVersion) {
+  const Outcome outcome = Qkserve({"--version"});
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_EQ(outcome.out, absl::StrCat("qkserve ", kVersion, "\n"));
+  EXPECT_EQ(outcome.err, "");
+}
+
+TEST_F(QkserveProgramTest, WrongUsageEndsWithCodeTwoAndNamesWhatIsWrong) {
+  ExpectWrongUsage({"--wrokers=1"}, "unknown flag --wrokers");
+  ExpectWrongUsage({"--flagfile=x"}, "unknown flag --flagfile");
+  ExpectWrongUsage({"surplus"}, "unexpected argument surplus");
+  ExpectWrongUsage({"--workers=x"}, "--workers: got 'x'");
+  ExpectWrongUsage({"--workers"}, "--workers lacks its value");
+  ExpectWrongUsage({"--workers=-1"}, "workers must be from 0 to ");
+  ExpectWrongUsage({"--message_bytes_max=3000000000"}, "message_bytes_max must be from ");
+  ExpectWrongUsage({"--queue_time_max=0"}, "queue_time_max must be positive; was 0");
+  ExpectWrongUsage({"--drain_grace=-1s"}, "drain_grace must not be negative; was -1s");
+}
+
+// --- Listening ----------------------------------------------------------------------------------
+
+TEST_F(QkserveProgramTest, SaysWhereItListensOnStandardOutputAndInThePortFile) {
+  ASSERT_NO_FATAL_FAILURE(Start({absl::StrCat("--port_file=", Path("port"))}));
+  absl::string_view port = address_;
+  ASSERT_TRUE(absl::ConsumePrefix(&port, "127.0.0.1:")) << address_;
+  EXPECT_NE(port, "0");
+  EXPECT_EQ(ReadFile(Path("port")), absl::StrCat(port, "\n"));
+  EXPECT_TRUE(client_->GetStatus().ok());
+}
+
+TEST_F(QkserveProgramTest, APortFileThatCannotBeWrittenIsAnError) {
+  const Outcome outcome = Qkserve(
+      {"--listen_address=127.0.0.1:0", absl::StrCat("--port_file=", Path("absent"), "/port")});
+  EXPECT_GT(outcome.exit_code, 0);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_TRUE(absl::StrContains(outcome.err, "error: ")) << outcome.err;
+  EXPECT_TRUE(absl::StrContains(outcome.err, "port_file")) << outcome.err;
+}
+
+TEST_F(QkserveProgramTest, ASecondServerOnThePortFailsAndTheFirstGoesOn) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  const Outcome outcome = Qkserve({absl::StrCat("--listen_address=", address_)});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(outcome.out, "");
+  // gRPC logs its own view of it before.
+  EXPECT_TRUE(absl::StrContains(
+      outcome.err, absl::StrCat("error: UNAVAILABLE: cannot listen on ", address_, "\n")))
+      << outcome.err;
+  EXPECT_TRUE(client_->GetStatus().ok());
+}
+
+TEST_F(QkserveProgramTest, StartsOnTheSamePortRightAfterItWasKilled) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  const std::string address = address_;
+  // With a connection, so that the port is left in use as far as TCP is concerned.
+  const std::unique_ptr<Client> client = std::move(client_);
+  ASSERT_TRUE(client->GetStatus().ok());
+  server_->Signal(SIGKILL);
+  EXPECT_EQ(server_->Wait(), -SIGKILL);
+
+  ASSERT_NO_FATAL_FAILURE(Start({absl::StrCat("--listen_address=", address)}));
+  EXPECT_EQ(address_, address);
+  EXPECT_TRUE(client_->GetStatus().ok());
+  // The client of before comes back by itself.
+  EXPECT_TRUE(Eventually([&] { return client->GetStatus().ok(); }));
+}
+
+// --- Health -------------------------------------------------------------------------------------
+
+TEST_F(QkserveProgramTest, CheckTellsWhetherAServerServes) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  const Outcome serving = Qkserve({absl::StrCat("--check=", address_)});
+  EXPECT_EQ(serving.exit_code, 0) << serving.err;
+  EXPECT_EQ(serving.out, absl::StrCat(address_, " is serving\n"));
+
+  const ClosedPort port;
+  const Outcome closed = Qkserve({absl::StrCat("--check=", port.address())});
+  EXPECT_EQ(closed.exit_code, 1);
+  EXPECT_EQ(closed.out, "");
+  EXPECT_TRUE(absl::StartsWith(closed.err, "error: UNAVAILABLE: ")) << closed.err;
+}
+
+TEST_F(QkserveProgramTest, IsNotServingWhileItDrainsAndEndsAtOnceAtASecondSignal) {
+  ASSERT_NO_FATAL_FAILURE(Start({"--drain_grace=1h"}));
+  server_->Signal(SIGTERM);
+  Outcome check;
+  ASSERT_TRUE(Eventually([&] {
+    check = Qkserve({absl::StrCat("--check=", address_)});
+    return check.exit_code != 0;
+  }));
+  EXPECT_EQ(check.exit_code, 1);
+  EXPECT_EQ(check.err, absl::StrCat("error: UNAVAILABLE: ", address_, " is not serving\n"));
+  EXPECT_FALSE(server_->Ended());
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait(), -SIGTERM);
+}
+
+// --- The end ------------------------------------------------------------------------------------
+
+TEST_F(QkserveProgramTest, SignalsEndAnIdleServerWithCodeZero) {
+  for (const int signal : {SIGTERM, SIGINT}) {
+    ASSERT_NO_FATAL_FAILURE(Start());
+    ASSERT_TRUE(client_->GetStatus().ok());
+    server_->Signal(signal);
+    ExpectEndsWithCodeZero();
+  }
+}
+
+// Threads that send one request of about a tenth of a second of one core again and again, each
+// until a call fails or Stop.
+class Callers {
+ public:
+  Callers(const std::string& address, size_t count)
+      : client_(Client::Create({.address = address, .channels = 3}).value()), callers_(count) {
+    const std::vector<float> elements(kRows * kDepth, 1.0f);
+    const TensorView matrix = {
+        DataType::kFloat32, {kRows, kDepth}, reinterpret_cast<const std::byte*>(elements.data())};
+    request_ = MakeScoreRequest(matrix, matrix, {});
+    for (Caller& caller : callers_) {
+      caller.thread = std::thread([this, &caller] { Call(caller); });
+    }
+  }
+  ~Callers() {
+    Stop();
+    Join();
+  }
+
+  // No call begins after this.
+  void Stop() { stopped_ = true; }
+
+  // Returns when every caller has ended.
+  void Join() {
+    for (Caller& caller : callers_) {
+      if (caller.thread.joinable()) caller.thread.join();
+    }
+  }
+
+  // How many calls of each caller ended OK. A caller's next one may be under way.
+  std::vector<int64_t> Answered() const {
+    std::vector<int64_t> answered;
+    for (const Caller& caller : callers_) answered.push_back(caller.answered);
+    return answered;
+  }
+
+  // How the last call of a caller ended. After Join.
+  const absl::Status& LastStatus(size_t caller) const { return callers_[caller].status; }
+
+ private:
+  static constexpr int64_t kRows = 1500;
+  static constexpr int64_t kDepth = 2000;
+
+  struct Caller {
+    std::thread thread;
+    std::atomic<int64_t> answered{0};
+    absl::Status status;
+  };
+
+  void Call(Caller& caller) {
+    while (!stopped_ && caller.status.ok()) {
+      caller.status = client_->Score(request_, kPatience).status();
+      if (caller.status.ok()) ++caller.answered;
+    }
+  }
+
+  std::unique_ptr<Client> client_;
+  v1::ScoreRequest request_;
+  std::atomic<bool> stopped_{false};
+  std::vector<Caller> callers_;
+};
+
+class QkserveDrainTest : public QkserveProgramTest {
+ protected:
+  // Returns when a call of every caller is in flight, with how many it had answered before.
+  std::vector<int64_t> AwaitAllInFlight(const Callers& callers) const {
+    std::vector<int64_t> seen;
+    EXPECT_TRUE(Eventually([&] {
+      const std::vector<int64_t> answered = callers.Answered();
+      const absl::StatusOr<v1::GetStatusResponse> status = client_->GetStatus();
+      const bool all_in_flight =
+          status.ok() && status->in_flight_requests() == static_cast<int64_t>(answered.size());
+      // A call counts from a moment before it is accepted to a moment after it was answered. One
+      // that is seen twice is between.
+      const bool again = all_in_flight && answered == seen;
+      seen = all_in_flight ? answered : std::vector<int64_t>();
+      return again;
+    }));
+    return seen;
+  }
+
+  static void ExpectNothingLost(const Callers& callers, const std::vector<int64_t>& before) {
+    const std::vector<int64_t> answered = callers.Answered();
+    ASSERT_EQ(answered.size(), before.size());
+    for (size_t i = 0; i < answered.size(); ++i) {
+      const absl::Status& status = callers.LastStatus(i);
+      EXPECT_TRUE(status.ok() || absl::IsUnavailable(status)) << status;
+      EXPECT_GT(answered[i], before[i]) << "the call in flight: " << status;
+    }
+  }
+};
+
+TEST_F(QkserveDrainTest, SigtermLetsWhatIsInFlightFinish) {
+  // One worker, so that most of the work is left when the grace is over and connections close.
+  ASSERT_NO_FATAL_FAILURE(Start({"--workers=1"}));
+  Callers callers(address_, 6);
+  const std::vector<int64_t> before = AwaitAllInFlight(callers);
+  callers.Stop();
+  server_->Signal(SIGTERM);
+  callers.Join();
+  ExpectEndsWithCodeZero();
+  ExpectNothingLost(callers, before);
+}
+
+TEST_F(QkserveDrainTest, CallsDuringADrainAreAnsweredOrTurnedAway) {
+  // Long enough for every caller to come back and be turned away.
+  ASSERT_NO_FATAL_FAILURE(Start({"--drain_grace=2s"}));
+  Callers callers(address_, 3);
+  const std::vector<int64_t> before = AwaitAllInFlight(callers);
+  server_->Signal(SIGTERM);
+  callers.Join();
+  ExpectEndsWithCodeZero();
+  ExpectNothingLost(callers, before);
+  for (size_t i = 0; i < before.size(); ++i) {
+    EXPECT_TRUE(absl::IsUnavailable(callers.LastStatus(i))) << callers.LastStatus(i);
+  }
+}
+
+// --- The kernel ---------------------------------------------------------------------------------
+
+// What OpenBLAS falls back to on a CPU that it does not know.
+constexpr char kSlowKernel[] = "OPENBLAS_CORETYPE=Prescott";
+
+TEST_F(QkserveProgramTest, ReplacesASlowKernelByAModernOne) {
+  if (!DetectCpuFeatures().avx2_fma) GTEST_SKIP() << "the CPU lacks AVX2";
+  ASSERT_NO_FATAL_FAILURE(Start({"--kernel=auto"}, {kSlowKernel}));
+  const absl::StatusOr<v1::GetStatusResponse> status = client_->GetStatus();
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_NE(status->kernel(), "");
+  EXPECT_NE(status->kernel(), "Prescott");
+}
+
+TEST_F(QkserveProgramTest, StatusAndReceiptsNameTheKernelThatWasAskedFor) {
+  if (!DetectCpuFeatures().avx2_fma) GTEST_SKIP() << "the CPU lacks AVX2";
+  ASSERT_NO_FATAL_FAILURE(Start({"--kernel=Haswell"}, {kSlowKernel}));
+  const absl::StatusOr<v1::GetStatusResponse> status = client_->GetStatus();
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->kernel(), "Haswell");
+
+  const float elements[] = {1.0f, 2.0f};
+  const TensorView row = {DataType::kFloat32, {1, 2}, reinterpret_cast<const std::byte*>(elements)};
+  const absl::StatusOr<ScoreResult> result = client_->Score(row, row);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->receipt.kernel, "Haswell");
+}
+
+TEST_F(QkserveProgramTest, AnUnknownKernelIsWrongUsage) {
+  ExpectWrongUsage({"--listen_address=127.0.0.1:0", "--kernel=NoSuch"}, "kernel NoSuch");
+}
+
+TEST_F(QkserveProgramTest, KeepsItsNameWhenItReplacesItselfToLoadAKernel) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  EXPECT_EQ(ProcessName(), "qkserve\n");
+  // Where the CPU has AVX2 one of the two at least was replaced.
+  ASSERT_NO_FATAL_FAILURE(Start({}, {kSlowKernel}));
+  EXPECT_EQ(ProcessName(), "qkserve\n");
+}
+
+}  // namespace
+}  // namespace qkserve

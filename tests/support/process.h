@@ -1,0 +1,104 @@
+#ifndef QKSERVE_TESTS_SUPPORT_PROCESS_H_
+#define QKSERVE_TESTS_SUPPORT_PROCESS_H_
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+// What tests need that run the programs themselves, as a user of a shell does.
+
+namespace qkserve {
+
+// What a step that depends on other processes may take on a loaded machine.
+inline constexpr absl::Duration kPatience = absl::Seconds(60);
+
+// Asks every few milliseconds until the answer is yes, or patience ends.
+bool Eventually(const std::function<bool()>& condition);
+
+// The file's bytes, none where it cannot be read.
+std::string ReadFile(const std::filesystem::path& path);
+
+// The strings as execve takes them: with a null pointer at the end, valid as long as `strings` is.
+std::vector<char*> Pointers(std::vector<std::string>& strings);
+
+// A new directory, removed with all it holds at the end.
+class TemporaryDirectory {
+ public:
+  // `name` is for people who find it while the test runs.
+  explicit TemporaryDirectory(absl::string_view name);
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+  ~TemporaryDirectory();
+
+  const std::string& path() const { return path_; }
+  std::string Path(absl::string_view name) const;
+
+ private:
+  std::string path_;
+};
+
+// A process whose output goes to files. Killed, if it still runs, at the end of the test.
+//
+// Thread-compatible.
+class Process {
+ public:
+  // command[0] is a path. `environment` holds NAME=VALUE, beside the test's own variables or in
+  // place of them. Where the command cannot be run, the test fails and the process has ended.
+  Process(std::vector<std::string> command, const std::string& out_path,
+          const std::string& err_path, std::vector<std::string> environment = {});
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+  ~Process();
+
+  pid_t pid() const { return pid_; }
+
+  // Does nothing once it is known to have ended: the id may be another process's by then.
+  void Signal(int signal) const;
+
+  // The exit code, or minus the signal that ended it. It is killed when patience ends.
+  int Wait();
+
+  bool Ended();
+
+ private:
+  void Reap(int options);
+
+  pid_t pid_ = -1;
+  std::optional<int> exit_code_;
+};
+
+struct Outcome {
+  int exit_code = 0;
+  std::string out;
+  std::string err;
+};
+
+// Runs the command to its end. What it prints is also in the files `out` and `err` of `directory`.
+Outcome RunCommand(std::vector<std::string> command, const TemporaryDirectory& directory);
+
+// A port of this host on which nobody listens, for as long as the object lives.
+class ClosedPort {
+ public:
+  ClosedPort();
+  ClosedPort(const ClosedPort&) = delete;
+  ClosedPort& operator=(const ClosedPort&) = delete;
+  ~ClosedPort();
+
+  // "127.0.0.1:PORT".
+  const std::string& address() const { return address_; }
+
+ private:
+  const int socket_;
+  std::string address_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TESTS_SUPPORT_PROCESS_H_
