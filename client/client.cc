@@ -16,6 +16,10 @@ namespace {
 static_assert(static_cast<int>(DataType::kFloat32) == v1::FLOAT32);
 static_assert(static_cast<int>(DataType::kFloat16) == v1::FLOAT16);
 static_assert(static_cast<int>(DataType::kBfloat16) == v1::BFLOAT16);
+static_assert(static_cast<int>(DataType::kBool) == v1::BOOL);
+static_assert(static_cast<int>(DataType::kInt32) == v1::INT32);
+static_assert(static_cast<int>(Output::kScores) == v1::SCORES);
+static_assert(static_cast<int>(Output::kTopK) == v1::TOP_K);
 
 void SetDeadline(grpc::ClientContext& context, absl::Duration timeout) {
   if (timeout == absl::InfiniteDuration()) return;
@@ -71,10 +75,25 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
 v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const TensorView& keys,
                                   const ScoreOptions& options) {
   v1::ScoreRequest request;
-  if (options.scale.has_value()) request.mutable_attention()->set_scale(*options.scale);
+  v1::Attention& attention = *request.mutable_attention();
+  if (options.scale.has_value()) attention.set_scale(*options.scale);
+  if (options.softcap.has_value()) attention.set_softcap(*options.softcap);
+  attention.set_is_causal(options.is_causal);
+  if (options.window_left.has_value()) attention.set_window_left(*options.window_left);
+  if (options.window_right.has_value()) attention.set_window_right(*options.window_right);
+  if (options.offset.has_value()) attention.set_offset(*options.offset);
+  attention.mutable_key_lengths()->Assign(options.key_lengths.begin(), options.key_lengths.end());
+  if (options.mask.has_value()) ToProto(*options.mask, *attention.mutable_mask());
+
+  request.set_output(static_cast<v1::Output>(options.output));
   request.set_result_type(static_cast<v1::DataType>(options.result_type));
+  request.set_top_k(options.top_k);
+  request.set_log_sum_exp(options.log_sum_exp);
   ToProto(queries, *request.mutable_queries());
   ToProto(keys, *request.mutable_inline_()->mutable_keys());
+  if (options.values.has_value()) {
+    ToProto(*options.values, *request.mutable_inline_()->mutable_values());
+  }
   return request;
 }
 
@@ -113,9 +132,23 @@ absl::StatusOr<ScoreResult> Client::Score(const TensorView& queries, const Tenso
   absl::StatusOr<v1::ScoreResponse> response =
       Score(MakeScoreRequest(queries, keys, options), options.timeout);
   if (!response.ok()) return response.status();
-  absl::StatusOr<Tensor> scores = FromProto(*response->mutable_result());
-  if (!scores.ok()) return scores.status();
-  return ScoreResult{.scores = *std::move(scores), .receipt = FromProto(response->receipt())};
+  absl::StatusOr<Tensor> tensor = FromProto(*response->mutable_result());
+  if (!tensor.ok()) return tensor.status();
+  ScoreResult result = {.result = *std::move(tensor),
+                        .indices = std::nullopt,
+                        .log_sum_exp = std::nullopt,
+                        .receipt = FromProto(response->receipt())};
+  if (response->has_indices()) {
+    tensor = FromProto(*response->mutable_indices());
+    if (!tensor.ok()) return tensor.status();
+    result.indices = *std::move(tensor);
+  }
+  if (response->has_log_sum_exp()) {
+    tensor = FromProto(*response->mutable_log_sum_exp());
+    if (!tensor.ok()) return tensor.status();
+    result.log_sum_exp = *std::move(tensor);
+  }
+  return result;
 }
 
 absl::StatusOr<v1::ScoreResponse> Client::Score(const v1::ScoreRequest& request,

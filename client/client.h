@@ -28,11 +28,26 @@ struct ClientOptions {
   int64_t message_bytes_max = kMessageBytesMax;
 };
 
-struct ScoreOptions {
-  // Factor on every q·k; 1 where not set.
-  std::optional<float> scale;
+// Values of qkserve.v1.Output.
+enum class Output { kScores = 1, kCapped = 2, kMasked = 3, kWeights = 4, kContext = 5, kTopK = 6 };
 
+// What to compute; meanings and limits are those of qkserve.v1.Attention and ScoreRequest. What is
+// not set keeps the server's default.
+struct ScoreOptions {
+  std::optional<float> scale;
+  std::optional<float> softcap;
+  bool is_causal = false;
+  std::optional<int64_t> window_left;
+  std::optional<int64_t> window_right;
+  std::optional<int64_t> offset;
+  std::vector<int64_t> key_lengths;
+  std::optional<TensorView> mask;    // bool or float
+  std::optional<TensorView> values;  // [.., m, dv]
+
+  Output output = Output::kScores;
   DataType result_type = DataType::kFloat32;
+  int64_t top_k = 0;         // for kTopK
+  bool log_sum_exp = false;  // for kWeights and kContext
 
   // The call fails with DEADLINE_EXCEEDED when this has passed. Must be positive.
   absl::Duration timeout = absl::Seconds(60);
@@ -48,7 +63,9 @@ struct Receipt {
 };
 
 struct ScoreResult {
-  Tensor scores;  // [.., n, m]
+  Tensor result;                      // [.., n, m], [.., n, dv] or [.., n, top_k]
+  std::optional<Tensor> indices;      // int32 [.., n, top_k], for kTopK
+  std::optional<Tensor> log_sum_exp;  // float32 [.., n], where asked for
   Receipt receipt;
 };
 
@@ -72,7 +89,6 @@ class Client {
   // One element a connection, at least one.
   explicit Client(std::vector<Stubs> stubs);
 
-  // scores = scale * Q·Kᵀ.
   // queries [.., n, d], keys [.., m, d]; shapes as in qkserve.v1.ScoreRequest.
   absl::StatusOr<ScoreResult> Score(const TensorView& queries, const TensorView& keys,
                                     const ScoreOptions& options = {});

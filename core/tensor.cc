@@ -7,7 +7,9 @@
 
 namespace qkserve {
 
-bool IsDataType(int value) { return value >= 1 && value <= 3; }
+bool IsDataType(int value) { return value >= 1 && value <= 5; }
+
+bool IsFloatType(int value) { return value >= 1 && value <= 3; }
 
 absl::string_view DataTypeName(DataType type) {
   switch (type) {
@@ -17,11 +19,27 @@ absl::string_view DataTypeName(DataType type) {
       return "FLOAT16";
     case DataType::kBfloat16:
       return "BFLOAT16";
+    case DataType::kBool:
+      return "BOOL";
+    case DataType::kInt32:
+      return "INT32";
   }
   return "unknown";
 }
 
-int64_t ElementBytes(DataType type) { return type == DataType::kFloat32 ? 4 : 2; }
+int64_t ElementBytes(DataType type) {
+  switch (type) {
+    case DataType::kFloat32:
+    case DataType::kInt32:
+      return 4;
+    case DataType::kFloat16:
+    case DataType::kBfloat16:
+      return 2;
+    case DataType::kBool:
+      return 1;
+  }
+  return 1;
+}
 
 std::optional<int64_t> ElementCount(absl::Span<const int64_t> shape) {
   int64_t count = 1;

@@ -14,15 +14,16 @@
 namespace qkserve {
 
 // Element types, little-endian. Values are those of qkserve.v1.DataType on the wire.
-enum class DataType { kFloat32 = 1, kFloat16 = 2, kBfloat16 = 3 };
+enum class DataType { kFloat32 = 1, kFloat16 = 2, kBfloat16 = 3, kBool = 4, kInt32 = 5 };
 
-// Whether `value`, a number from outside, names a DataType.
+// Whether `value`, a number from outside, names a DataType; one of the three float types.
 bool IsDataType(int value);
+bool IsFloatType(int value);
 
-// "FLOAT32", "FLOAT16", "BFLOAT16": the names of the wire.
+// "FLOAT32", "FLOAT16", "BFLOAT16", "BOOL", "INT32": the names of the wire.
 absl::string_view DataTypeName(DataType type);
 
-// 4 or 2.
+// 4, 2 or 1.
 int64_t ElementBytes(DataType type);
 
 // Sizes of the dimensions, outermost first.

@@ -85,7 +85,7 @@ absl::Status AskQuestions(Client& client, const TextFile& file, const VectorTabl
 
   const Answers answers = {
       file, questions,
-      absl::MakeConstSpan(reinterpret_cast<const float*>(result->scores.data.data()),
+      absl::MakeConstSpan(reinterpret_cast<const float*>(result->result.data.data()),
                           questions.size() * file.lines.size())};
   PrintAnswers(answers, result->receipt, elapsed);
   PrintHeatMap(answers);

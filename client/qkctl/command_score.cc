@@ -143,8 +143,8 @@ absl::Status Run() {
 
   const std::string out = absl::GetFlag(FLAGS_out);
   if (out.empty()) {
-    Show(result->scores.View());
-  } else if (absl::Status status = WriteNpy(out, result->scores.View()); !status.ok()) {
+    Show(result->result.View());
+  } else if (absl::Status status = WriteNpy(out, result->result.View()); !status.ok()) {
     return status;
   }
   if (absl::GetFlag(FLAGS_receipt) || IsTerminal(STDERR_FILENO)) {

@@ -6,6 +6,7 @@
 // clang-format on
 #include "core/attention/element_types.h"
 
+#include <cassert>
 #include <cstring>
 
 #include "hwy/highway.h"
@@ -133,7 +134,11 @@ void ConvertToFloat32(DataType type, const std::byte* from, int64_t count, float
     case DataType::kBfloat16:
       HWY_DYNAMIC_DISPATCH(Bfloat16ToFloat32)(halves, count, to);
       return;
+    case DataType::kBool:
+    case DataType::kInt32:
+      break;
   }
+  assert(false && "not a float type");
 }
 
 void ConvertFromFloat32(DataType type, const float* from, int64_t count, std::byte* to) {
@@ -148,7 +153,11 @@ void ConvertFromFloat32(DataType type, const float* from, int64_t count, std::by
     case DataType::kBfloat16:
       HWY_DYNAMIC_DISPATCH(Float32ToBfloat16)(from, count, halves);
       return;
+    case DataType::kBool:
+    case DataType::kInt32:
+      break;
   }
+  assert(false && "not a float type");
 }
 
 }  // namespace qkserve

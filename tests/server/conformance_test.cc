@@ -74,7 +74,7 @@ TEST_P(ConformanceTest, ScoresAreWithinTheBound) {
   const std::vector<double> scores = ReadFloat64Npy(folder / "expect_scores.npy");
   ASSERT_EQ(scores.size(), expected.scores.size());
   expected.scores = scores;
-  EXPECT_EQ(CompareToReference(result->scores.View(), expected, q.shape.back()), "");
+  EXPECT_EQ(CompareToReference(result->result.View(), expected, q.shape.back()), "");
 }
 
 }  // namespace

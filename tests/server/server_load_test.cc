@@ -62,7 +62,7 @@ TEST_F(ServerLoadTest, ConcurrentRequestsAreBatchedAndGetTheBitsTheyGetAlone) {
     const absl::StatusOr<ScoreResult> alone = client_->Score(one.q.View(), one.k.View());
     ASSERT_TRUE(alone.ok()) << alone.status();
     EXPECT_EQ(alone->receipt.batch_requests, 1);
-    one.alone = Bytes(alone->scores);
+    one.alone = Bytes(alone->result);
     cases.push_back(std::move(one));
   }
   std::atomic<int64_t> wrong{0};
@@ -77,7 +77,7 @@ TEST_F(ServerLoadTest, ConcurrentRequestsAreBatchedAndGetTheBitsTheyGetAlone) {
           ++failed;
           continue;
         }
-        if (Bytes(result->scores) != one.alone) ++wrong;
+        if (Bytes(result->result) != one.alone) ++wrong;
         if (result->receipt.batch_requests > 1) ++batched;
       }
     });

@@ -56,8 +56,8 @@ TEST_F(ServerTest, AnswersWithScoresAndAReceipt) {
       {DataType::kFloat32, {2, 2}, reinterpret_cast<const std::byte*>(q.data())},
       {DataType::kFloat32, {3, 2}, reinterpret_cast<const std::byte*>(k.data())}, {.scale = 2.0F});
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(result->scores.shape, Shape({2, 3}));
-  EXPECT_THAT(ToFloats(result->scores.View()), testing::ElementsAre(2, 4, 6, 6, 8, 14));
+  EXPECT_EQ(result->result.shape, Shape({2, 3}));
+  EXPECT_THAT(ToFloats(result->result.View()), testing::ElementsAre(2, 4, 6, 6, 8, 14));
   EXPECT_EQ(result->receipt.kernel, BlasKernelName());
   EXPECT_EQ(result->receipt.batch_requests, 1);
   EXPECT_EQ(result->receipt.batch_rows, 2);
@@ -74,8 +74,8 @@ TEST_F(ServerTest, TakesAndReturnsEveryElementType) {
       const absl::StatusOr<ScoreResult> result =
           client_->Score(q.View(), k.View(), {.scale = 0.125F, .result_type = out});
       ASSERT_TRUE(result.ok()) << result.status();
-      EXPECT_EQ(result->scores.data_type, out);
-      EXPECT_EQ(CompareToReference(result->scores.View(),
+      EXPECT_EQ(result->result.data_type, out);
+      EXPECT_EQ(CompareToReference(result->result.View(),
                                    ComputeReference(q.View(), k.View(), 0.125), 33),
                 "");
     }
@@ -90,12 +90,12 @@ TEST_F(ServerTest, EmptyDimensionsGiveEmptyResults) {
     const Tensor k = EmptyTensor(DataType::kFloat32, k_shape);
     const absl::StatusOr<ScoreResult> result = client_->Score(q.View(), k.View());
     ASSERT_TRUE(result.ok()) << result.status();
-    EXPECT_EQ(result->scores.shape, expected);
-    EXPECT_EQ(result->scores.data.size_bytes(), 0U);
+    EXPECT_EQ(result->result.shape, expected);
+    EXPECT_EQ(result->result.data.size_bytes(), 0U);
   }
   const Tensor q = EmptyTensor(DataType::kFloat32, {2, 0});
   const Tensor k = EmptyTensor(DataType::kFloat32, {3, 0});
-  EXPECT_THAT(ToFloats(client_->Score(q.View(), k.View())->scores.View()),
+  EXPECT_THAT(ToFloats(client_->Score(q.View(), k.View())->result.View()),
               testing::ElementsAre(0, 0, 0, 0, 0, 0));
 }
 
