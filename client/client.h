@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/limits.h"
+#include "core/output.h"
 #include "core/tensor.h"
 #include "qkserve/v1/scoring.grpc.pb.h"
 #include "qkserve/v1/status.grpc.pb.h"
@@ -27,9 +28,6 @@ struct ClientOptions {
   // Largest message, each way.
   int64_t message_bytes_max = kMessageBytesMax;
 };
-
-// Values of qkserve.v1.Output.
-enum class Output { kScores = 1, kCapped = 2, kMasked = 3, kWeights = 4, kContext = 5, kTopK = 6 };
 
 // What to compute; meanings and limits are those of qkserve.v1.Attention and ScoreRequest. What is
 // not set keeps the server's default.

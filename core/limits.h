@@ -23,6 +23,10 @@ inline constexpr int64_t kResponseOverheadBytesMax = 4 * kKiB;
 // Bytes of all requests in flight (--in_flight_bytes_max).
 inline constexpr int64_t kInFlightBytesMax = 2 * kGiB;
 
+// Scores of a request, whether they are returned or not. 20 minutes of a core: nobody waits for more,
+// and shapes with d = 0 may ask for any number in a few bytes.
+inline constexpr int64_t kScoresMax = int64_t{1} << 40;
+
 // --- Tiles --------------------------------------------------------------------------------------
 // A tile is the unit that workers share and small requests overtake. Tiles are cut by the request's
 // shape alone. A block of 256 x 1024 float32 results is 1 MiB: it stays in the L2 cache while the
@@ -45,6 +49,15 @@ static_assert(kTileMultiplyAddsMin <= kTileMultiplyAdds);
 // What a call of the matrix product costs before its first multiply-add, about 0.2 us, in those:
 // requests may consist of a million products of 1 x 1.
 inline constexpr int64_t kCallMultiplyAdds = 10'000;
+
+// Weights, context and top k: rows of a block, keys that it takes at a time (their scores, 256 KiB,
+// stay in the L2 cache), and elements of a block's result at most.
+inline constexpr int64_t kBlockRows = 128;
+inline constexpr int64_t kStepKeys = 512;
+inline constexpr int64_t kBlockElements = int64_t{1} << 20;
+
+// What masking and weighing a score costs, about 1 ns, in multiply-adds.
+inline constexpr int64_t kExpMultiplyAdds = 50;
 
 // Where elements must be converted to float32, at most so much of d is held converted at a time.
 inline constexpr int64_t kDepthChunk = 512;

@@ -1,107 +1,79 @@
 #include "server/codec.h"
 
-#include <cmath>
 #include <optional>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "core/limits.h"
-#include "google/protobuf/message.h"
-#include "google/protobuf/unknown_field_set.h"
+#include "server/attention_codec.h"
+#include "server/tensor_codec.h"
 
 namespace qkserve {
 namespace {
 
-static_assert(static_cast<int>(DataType::kFloat32) == v1::FLOAT32);
-static_assert(static_cast<int>(DataType::kFloat16) == v1::FLOAT16);
-static_assert(static_cast<int>(DataType::kBfloat16) == v1::BFLOAT16);
-
-// An option that is ignored changes the answer silently; a newer client must hear of it.
-absl::Status RefuseUnknownFields(const google::protobuf::Message& message, absl::string_view name) {
-  const google::protobuf::UnknownFieldSet& unknown =
-      message.GetReflection()->GetUnknownFields(message);
-  if (unknown.empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      name, ": got field number ", unknown.field(0).number(), ", which this server does not know"));
-}
-
-absl::StatusOr<DataType> DecodeDataType(int value, absl::string_view name) {
-  if (IsDataType(value)) return static_cast<DataType>(value);
-  return absl::InvalidArgumentError(absl::StrCat(name, ": got ",
-                                                 value == 0 ? "none" : absl::StrCat(value),
-                                                 ", expected FLOAT32, FLOAT16 or BFLOAT16"));
-}
-
-absl::StatusOr<TensorView> DecodeTensor(const v1::Tensor& tensor, absl::string_view name) {
-  absl::Status status = RefuseUnknownFields(tensor, name);
-  if (!status.ok()) return status;
-  const absl::StatusOr<DataType> type =
-      DecodeDataType(tensor.data_type(), absl::StrCat(name, ".data_type"));
-  if (!type.ok()) return type.status();
-
-  // The rank first: a shape from outside may be of any length.
-  constexpr int kRankMin = 2;
-  constexpr int kRankMax = 4;
-  if (tensor.shape_size() < kRankMin || tensor.shape_size() > kRankMax) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(name, ".shape: got rank ", tensor.shape_size(), ", expected rank 2, 3 or 4"));
-  }
-  TensorView view;
-  view.data_type = *type;
-  view.shape.assign(tensor.shape().begin(), tensor.shape().end());
-  for (const int64_t size : view.shape) {
-    if (size < 0) {
-      return absl::InvalidArgumentError(absl::StrCat(name, ".shape: got ", ShapeString(view.shape),
-                                                     ", expected sizes of 0 or more"));
-    }
-  }
-  const std::optional<int64_t> elements = ElementCount(view.shape);
+// Bytes of a tensor of `shape`; nullopt where 64 bits do not suffice.
+std::optional<int64_t> TensorBytes(const Shape& shape, int64_t element_bytes) {
+  const std::optional<int64_t> elements = ElementCount(shape);
   int64_t bytes = 0;
-  if (!elements.has_value() ||
-      __builtin_mul_overflow(*elements, ElementBytes(view.data_type), &bytes)) {
-    return absl::InvalidArgumentError(absl::StrCat(name, ".shape: got ", ShapeString(view.shape),
-                                                   ", more elements than 64 bits can count"));
+  if (!elements.has_value() || __builtin_mul_overflow(*elements, element_bytes, &bytes)) {
+    return std::nullopt;
   }
-  if (static_cast<uint64_t>(bytes) != tensor.data().size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(name, ".data: got ", tensor.data().size(), " bytes, expected ", bytes, " for ",
-                     DataTypeName(view.data_type), " ", ShapeString(view.shape)));
-  }
-  view.data = reinterpret_cast<const std::byte*>(tensor.data().data());
-  return view;
+  return bytes;
 }
 
-// Options, without the tensors.
-absl::StatusOr<ScoreProblem> DecodeOptions(const v1::ScoreRequest& request) {
-  absl::Status status = RefuseUnknownFields(request, "request");
-  status.Update(RefuseUnknownFields(request.attention(), "attention"));
-  status.Update(RefuseUnknownFields(request.inline_(), "inline"));
-  if (!status.ok()) return status;
-  if (request.output() != v1::OUTPUT_UNSPECIFIED && request.output() != v1::SCORES) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("output: got ", static_cast<int>(request.output()), ", expected SCORES"));
+// The last dimension of the result.
+int64_t ResultColumns(const AttentionProblem& problem, const ScoreShape& shape) {
+  if (problem.output == Output::kContext) return problem.values->shape.back();
+  return problem.output == Output::kTopK ? problem.top_k : shape.m;
+}
+
+// Sets shapes and sizes of what is returned.
+absl::Status SizeResults(bool log_sum_exp, int64_t message_bytes_max, const ScoreShape& shape,
+                         DecodedScore& decoded) {
+  const AttentionProblem& problem = decoded.problem;
+  decoded.result_shape = shape.result;
+  decoded.result_shape.back() = ResultColumns(problem, shape);
+  const std::optional<int64_t> result =
+      TensorBytes(decoded.result_shape, ElementBytes(problem.result_type));
+  const std::optional<int64_t> indices =
+      problem.output == Output::kTopK ? TensorBytes(decoded.result_shape, 4) : 0;
+  const Shape rows(shape.result.begin(), shape.result.end() - 1);
+  const std::optional<int64_t> lse = log_sum_exp ? TensorBytes(rows, 4) : 0;
+  const int64_t bytes_max = message_bytes_max - kResponseOverheadBytesMax;
+  const auto fits = [bytes_max](const std::optional<int64_t>& bytes) {
+    return bytes.has_value() && *bytes <= bytes_max;
+  };
+  if (!fits(result) || !fits(indices) || !fits(lse) || *result + *indices + *lse > bytes_max) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the result would be ", DataTypeName(problem.result_type), " ",
+                     ShapeString(decoded.result_shape),
+                     ", larger than message_bytes_max = ", message_bytes_max));
   }
-  ScoreProblem problem;
-  if (request.result_type() != v1::DATA_TYPE_UNSPECIFIED) {
-    const absl::StatusOr<DataType> type = DecodeDataType(request.result_type(), "result_type");
-    if (!type.ok()) return type.status();
-    problem.result_type = *type;
-  }
-  if (request.attention().has_scale()) problem.scale = request.attention().scale();
-  if (!std::isfinite(problem.scale)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("attention.scale: got ", problem.scale, ", expected a finite number"));
-  }
-  return problem;
+  decoded.result_bytes = *result;
+  decoded.indices_bytes = *indices;
+  decoded.log_sum_exp_bytes = *lse;
+  decoded.has_log_sum_exp = log_sum_exp;
+  return absl::OkStatus();
+}
+
+int64_t RequestBytes(const v1::ScoreRequest& request) {
+  return static_cast<int64_t>(
+      request.queries().data().size() + request.inline_().keys().data().size() +
+      request.inline_().values().data().size() + request.attention().mask().data().size());
 }
 
 }  // namespace
 
+int64_t DecodedScore::Rows() const {
+  const ScoreShape& shape = plan->shape();
+  return shape.batch * shape.heads * shape.n;
+}
+
 absl::StatusOr<DecodedScore> DecodeScoreRequest(const v1::ScoreRequest& request,
                                                 int64_t message_bytes_max) {
-  absl::StatusOr<ScoreProblem> problem = DecodeOptions(request);
+  absl::StatusOr<AttentionProblem> problem = DecodeOptions(request);
   if (!problem.ok()) return problem.status();
-
   if (!request.has_queries()) {
     return absl::InvalidArgumentError("queries: got none, expected a tensor");
   }
@@ -112,31 +84,55 @@ absl::StatusOr<DecodedScore> DecodeScoreRequest(const v1::ScoreRequest& request,
   }
   absl::StatusOr<TensorView> keys = DecodeTensor(request.inline_().keys(), "inline.keys");
   if (!keys.ok()) return keys.status();
-
   const absl::StatusOr<ScoreShape> shape =
       MakeScoreShape("queries", queries->shape, "inline.keys", keys->shape);
   if (!shape.ok()) return shape.status();
 
-  // MakeScoreShape has counted the elements; their bytes may still not fit.
-  int64_t result_bytes = 0;
-  const bool overflows = __builtin_mul_overflow(*ElementCount(shape->result),
-                                                ElementBytes(problem->result_type), &result_bytes);
-  if (overflows || result_bytes > message_bytes_max - kResponseOverheadBytesMax) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "the result would be ", DataTypeName(problem->result_type), " ", ShapeString(shape->result),
-        ", larger than message_bytes_max = ", message_bytes_max));
+  // MakeScoreShape has counted them.
+  if (*ElementCount(shape->result) > kScoresMax) {
+    return absl::ResourceExhaustedError(absl::StrCat("the request has ",
+                                                     *ElementCount(shape->result), " scores ",
+                                                     ShapeString(shape->result),
+                                                     ", more than the limit of ", kScoresMax));
   }
-  const int64_t request_bytes = static_cast<int64_t>(request.queries().data().size() +
-                                                     request.inline_().keys().data().size());
-  problem->queries = *std::move(queries);
-  problem->keys = *std::move(keys);
-  return DecodedScore{.problem = *std::move(problem),
-                      .plan = ScorePlan(*shape),
-                      .result_bytes = result_bytes,
-                      .in_flight_bytes = request_bytes + 2 * result_bytes};
+
+  DecodedScore decoded;
+  decoded.problem = *std::move(problem);
+  decoded.problem.queries = *std::move(queries);
+  decoded.problem.keys = *std::move(keys);
+  absl::Status status = DecodeShapedOptions(request, *shape, decoded.problem);
+  if (!status.ok()) return status;
+  status = SizeResults(request.log_sum_exp(), message_bytes_max, *shape, decoded);
+  if (!status.ok()) return status;
+  decoded.plan = MakeAttentionPlan(decoded.problem, *shape);
+  decoded.in_flight_bytes =
+      RequestBytes(request) + decoded.plan->partial_bytes() +
+      2 * (decoded.result_bytes + decoded.indices_bytes + decoded.log_sum_exp_bytes);
+  return decoded;
 }
 
-void EncodeScoreResponse(const DecodedScore& decoded, const std::byte* result,
+absl::StatusOr<ScoreMemory> ScoreMemory::Allocate(const DecodedScore& decoded) {
+  ScoreMemory memory;
+  for (const auto& [buffer, bytes] : {std::pair(&memory.result, decoded.result_bytes),
+                                      std::pair(&memory.indices, decoded.indices_bytes),
+                                      std::pair(&memory.log_sum_exp, decoded.log_sum_exp_bytes)}) {
+    absl::StatusOr<Buffer> allocated = Buffer::Allocate(static_cast<size_t>(bytes));
+    if (!allocated.ok()) return allocated.status();
+    *buffer = *std::move(allocated);
+  }
+  absl::StatusOr<std::unique_ptr<PartialRows>> partials = decoded.plan->AllocatePartials();
+  if (!partials.ok()) return partials.status();
+  memory.partials = *std::move(partials);
+  return memory;
+}
+
+AttentionResults ScoreMemory::Results() {
+  return {.result = result.data(),
+          .indices = reinterpret_cast<int32_t*>(indices.data()),
+          .log_sum_exp = reinterpret_cast<float*>(log_sum_exp.data())};
+}
+
+void EncodeScoreResponse(const DecodedScore& decoded, const ScoreMemory& memory,
                          const JobReceipt& receipt, const std::string& kernel,
                          v1::ScoreResponse& response) {
   v1::Receipt& out = *response.mutable_receipt();
@@ -145,14 +141,16 @@ void EncodeScoreResponse(const DecodedScore& decoded, const std::byte* result,
   out.set_batch_requests(receipt.batch_requests);
   out.set_batch_rows(receipt.batch_rows);
   out.set_kernel(kernel);
-
-  v1::Tensor& tensor = *response.mutable_result();
-  tensor.set_data_type(static_cast<v1::DataType>(decoded.problem.result_type));
-  const Shape& shape = decoded.plan.shape().result;
-  tensor.mutable_shape()->Assign(shape.begin(), shape.end());
-  if (decoded.result_bytes > 0) {
-    tensor.set_data(reinterpret_cast<const char*>(result),
-                    static_cast<size_t>(decoded.result_bytes));
+  EncodeTensor(decoded.problem.result_type, decoded.result_shape, memory.result.data(),
+               decoded.result_bytes, *response.mutable_result());
+  if (decoded.problem.output == Output::kTopK) {
+    EncodeTensor(DataType::kInt32, decoded.result_shape, memory.indices.data(),
+                 decoded.indices_bytes, *response.mutable_indices());
+  }
+  if (decoded.has_log_sum_exp) {
+    const Shape rows(decoded.result_shape.begin(), decoded.result_shape.end() - 1);
+    EncodeTensor(DataType::kFloat32, rows, memory.log_sum_exp.data(), decoded.log_sum_exp_bytes,
+                 *response.mutable_log_sum_exp());
   }
 }
 

@@ -2,26 +2,37 @@
 #define QKSERVE_SERVER_CODEC_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "core/attention/score_plan.h"
+#include "core/attention/attention_plan.h"
+#include "core/attention/partial_rows.h"
+#include "core/attention/problem.h"
 #include "core/batching/job.h"
+#include "core/buffer.h"
 #include "qkserve/v1/scoring.pb.h"
 
 namespace qkserve {
 
-// Between wire and core. Every check of what a client sent happens here, in constant time and
-// before anything is allocated.
+// Between wire and core. Every check of what a client sent happens here, before anything is
+// allocated, in time that does not depend on the tensors' sizes.
 
 struct DecodedScore {
-  ScoreProblem problem;  // points into the request
-  ScorePlan plan;
-  int64_t result_bytes = 0;
+  AttentionProblem problem;  // points into the request
+  std::unique_ptr<const AttentionPlan> plan;
 
-  // What the request holds while it is in flight: its tensors, the result, and the result once more
-  // in the response message.
+  Shape result_shape;
+  int64_t result_bytes = 0;
+  int64_t indices_bytes = 0;      // 0: not asked for
+  int64_t log_sum_exp_bytes = 0;  // likewise
+  bool has_log_sum_exp = false;
+
+  // What the request holds while it is in flight: its tensors, the results, the results once more
+  // in the response message, and what tiles tell each other.
   int64_t in_flight_bytes = 0;
+
+  int64_t Rows() const;
 };
 
 // `message_bytes_max` bounds the response. INVALID_ARGUMENT and RESOURCE_EXHAUSTED as in
@@ -29,8 +40,17 @@ struct DecodedScore {
 absl::StatusOr<DecodedScore> DecodeScoreRequest(const v1::ScoreRequest& request,
                                                 int64_t message_bytes_max);
 
-// `result` holds decoded.result_bytes.
-void EncodeScoreResponse(const DecodedScore& decoded, const std::byte* result,
+// The memory of a request's results and of its computation.
+struct ScoreMemory {
+  Buffer result, indices, log_sum_exp;
+  std::unique_ptr<PartialRows> partials;
+
+  // RESOURCE_EXHAUSTED: there is none.
+  static absl::StatusOr<ScoreMemory> Allocate(const DecodedScore& decoded);
+  AttentionResults Results();
+};
+
+void EncodeScoreResponse(const DecodedScore& decoded, const ScoreMemory& memory,
                          const JobReceipt& receipt, const std::string& kernel,
                          v1::ScoreResponse& response);
 

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "core/buffer.h"
 #include "server/codec.h"
 #include "server/grpc_status.h"
 
@@ -41,16 +40,17 @@ class ScoreJob final : public Job {
  public:
   ScoreJob(grpc::CallbackServerContext* context, grpc::ServerUnaryReactor* reactor,
            v1::ScoreResponse* response, const std::string& kernel, DecodedScore decoded,
-           Buffer result)
+           ScoreMemory memory)
       : context_(*context),
         reactor_(*reactor),
         response_(*response),
         kernel_(kernel),
         decoded_(std::move(decoded)),
-        result_(std::move(result)) {}
+        memory_(std::move(memory)) {}
 
   absl::Status RunTile(int64_t tile) override {
-    return decoded_.plan.ComputeTile(tile, decoded_.problem, result_.data());
+    return decoded_.plan->ComputeTile(tile, decoded_.problem, memory_.Results(),
+                                      memory_.partials.get());
   }
 
   void Finish(const absl::Status& status, const JobReceipt& receipt) override {
@@ -64,7 +64,7 @@ class ScoreJob final : public Job {
   // not say so: std::string throws.
   absl::Status Respond(const JobReceipt& receipt) {
     try {
-      EncodeScoreResponse(decoded_, result_.data(), receipt, kernel_, response_);
+      EncodeScoreResponse(decoded_, memory_, receipt, kernel_, response_);
       return absl::OkStatus();
     } catch (const std::bad_alloc&) {
       return absl::ResourceExhaustedError("out of memory for the response");
@@ -76,7 +76,7 @@ class ScoreJob final : public Job {
   v1::ScoreResponse& response_;
   const std::string& kernel_;
   const DecodedScore decoded_;
-  Buffer result_;
+  ScoreMemory memory_;
 };
 
 // The context's deadline is on the system's clock, which may jump; what is left of it is not.
@@ -113,15 +113,15 @@ grpc::ServerUnaryReactor* ScoringService::Score(grpc::CallbackServerContext* con
   absl::StatusOr<ByteBudget::Charge> charge = budget_.TryCharge(decoded->in_flight_bytes);
   if (!charge.ok()) return refuse(charge.status());
   static_cast<CallMessages*>(context->GetRpcAllocatorState())->Hold(*std::move(charge));
-  absl::StatusOr<Buffer> result = Buffer::Allocate(static_cast<size_t>(decoded->result_bytes));
-  if (!result.ok()) return refuse(result.status());
+  absl::StatusOr<ScoreMemory> memory = ScoreMemory::Allocate(*decoded);
+  if (!memory.ok()) return refuse(memory.status());
 
-  const JobSpec spec = {.tile_count = decoded->plan.tile_count(),
-                        .cost = decoded->plan.PredictCost(options_.gflops_per_worker),
-                        .rows = decoded->plan.rows(),
+  const JobSpec spec = {.tile_count = decoded->plan->tile_count(),
+                        .cost = decoded->plan->PredictCost(options_.gflops_per_worker),
+                        .rows = decoded->Rows(),
                         .deadline = DeadlineOn(clock_, *context)};
   batcher_.Submit(std::make_unique<ScoreJob>(context, reactor, response, options_.kernel,
-                                             *std::move(decoded), *std::move(result)),
+                                             *std::move(decoded), *std::move(memory)),
                   spec);
   return reactor;
 }

@@ -16,6 +16,9 @@ struct Command {
   absl::string_view example;  // a whole command line
   absl::string_view details;  // what --help says below the summary; may be empty
 
+  // Lines of further examples, for --help; may be empty.
+  absl::string_view more_examples;
+
   // Ends of the paths of the files that define its flags, beside the shared ones.
   std::vector<absl::string_view> flag_files;
 

@@ -3,105 +3,29 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <vector>
 
-#include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "client/qkctl/float16.h"
+#include "client/qkctl/heat_map_png.h"
 #include "client/qkctl/npy.h"
+#include "client/qkctl/score_flags.h"
 #include "client/qkctl/shared_flags.h"
 #include "client/qkctl/terminal_matrix.h"
 
 namespace qkserve {
-
-// --scale=X|auto
-struct ScaleFlag {
-  bool is_auto = false;
-  float value = 1;
-};
-
-bool AbslParseFlag(absl::string_view text, ScaleFlag* scale, std::string* error) {
-  *scale = ScaleFlag();
-  if (text == "auto") {
-    scale->is_auto = true;
-    return true;
-  }
-  if (absl::SimpleAtof(text, &scale->value) && std::isfinite(scale->value)) return true;
-  *error = "expected a finite number or auto";
-  return false;
-}
-
-std::string AbslUnparseFlag(const ScaleFlag& scale) {
-  return scale.is_auto ? "auto" : absl::StrCat(scale.value);
-}
-
-// --result_type=float32|float16
-struct ResultTypeFlag {
-  DataType value = DataType::kFloat32;
-};
-
-bool AbslParseFlag(absl::string_view text, ResultTypeFlag* type, std::string* error) {
-  if (text == "float32") {
-    type->value = DataType::kFloat32;
-  } else if (text == "float16") {
-    type->value = DataType::kFloat16;
-  } else {
-    *error = "expected float32 or float16";
-    return false;
-  }
-  return true;
-}
-
-std::string AbslUnparseFlag(const ResultTypeFlag& type) {
-  return type.value == DataType::kFloat16 ? "float16" : "float32";
-}
-
-}  // namespace qkserve
-
-ABSL_FLAG(std::string, queries, "",
-          ".npy file of the queries, [n, d], [batch, n, d] or [batch, heads, n, d]. Required");
-ABSL_FLAG(std::string, keys, "", ".npy file of the keys, [.., m, d]. Required");
-ABSL_FLAG(qkserve::ScaleFlag, scale, {}, "Factor on every q·k; auto means 1/sqrt(d)");
-ABSL_FLAG(qkserve::ResultTypeFlag, result_type, {},
-          "Element type of the scores: float32 or float16");
-ABSL_FLAG(std::string, out, "",
-          ".npy file to write the scores to, - for standard output; shown as text where not given");
-ABSL_FLAG(bool, receipt, false,
-          "Tell on standard error how the request was answered; done anyway where that is a "
-          "terminal");
-
-namespace qkserve {
 namespace {
-
-absl::Status CheckFlags() {
-  if (absl::GetFlag(FLAGS_queries).empty()) {
-    return absl::InvalidArgumentError("--queries is required");
-  }
-  if (absl::GetFlag(FLAGS_keys).empty()) {
-    return absl::InvalidArgumentError("--keys is required");
-  }
-  return absl::OkStatus();
-}
-
-// Not set where the server's own, 1, is meant.
-std::optional<float> Scale(const ScaleFlag& flag, const Shape& queries_shape) {
-  if (!flag.is_auto) return flag.value;
-  // Without a d there is nothing to scale: the scores are zeros, or the server refuses the shape.
-  if (queries_shape.empty() || queries_shape.back() <= 0) return std::nullopt;
-  return static_cast<float>(1 / std::sqrt(static_cast<double>(queries_shape.back())));
-}
 
 // See https://no-color.org.
 bool WantsColor() {
@@ -118,54 +42,109 @@ HeatMapOptions HeatMapOfTerminal() {
   return options;
 }
 
-void Show(const TensorView& scores) {
-  const std::vector<float> elements = ElementsAsFloat(scores);
-  std::fputs(TensorText(elements, scores.shape).c_str(), stdout);
-  if (!WantsColor() || elements.empty()) return;
-  std::fputs("\n", stdout);
-  std::fputs(TensorHeatMap(elements, scores.shape, HeatMapOfTerminal()).c_str(), stdout);
+std::vector<int32_t> Int32Elements(const Tensor& tensor) {
+  std::vector<int32_t> elements(tensor.data.size_bytes() / sizeof(int32_t));
+  if (!elements.empty()) {
+    std::memcpy(elements.data(), tensor.data.data(), elements.size() * sizeof(int32_t));
+  }
+  return elements;
 }
 
-absl::Status Run() {
-  absl::StatusOr<Tensor> queries = ReadNpy(absl::GetFlag(FLAGS_queries));
-  if (!queries.ok()) return queries.status();
-  absl::StatusOr<Tensor> keys = ReadNpy(absl::GetFlag(FLAGS_keys));
-  if (!keys.ok()) return keys.status();
-  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient();
-  if (!client.ok()) return client.status();
+void Show(const ScoreResult& result, const std::vector<float>& elements) {
+  const Shape& shape = result.result.shape;
+  const std::vector<int32_t> keys =
+      result.indices.has_value() ? Int32Elements(*result.indices) : std::vector<int32_t>();
+  std::fputs(KeyedTensorText(keys, elements, shape).c_str(), stdout);
+  if (!WantsColor() || elements.empty()) return;
+  std::fputs("\n", stdout);
+  std::fputs(TensorHeatMap(elements, shape, HeatMapOfTerminal()).c_str(), stdout);
+}
 
-  ScoreOptions options;
-  options.scale = Scale(absl::GetFlag(FLAGS_scale), queries->shape);
-  options.result_type = absl::GetFlag(FLAGS_result_type).value;
-  options.timeout = absl::GetFlag(FLAGS_timeout);
-  absl::StatusOr<ScoreResult> result = (*client)->Score(queries->View(), keys->View(), options);
-  if (!result.ok()) return result.status();
-
-  const std::string out = absl::GetFlag(FLAGS_out);
-  if (out.empty()) {
-    Show(result->result.View());
-  } else if (absl::Status status = WriteNpy(out, result->result.View()); !status.ok()) {
-    return status;
+// The reply comes from a server that may be any: what is shown or written must be there and fit.
+absl::Status CheckReply(const ScoreOptions& asked, const ScoreResult& result) {
+  if (asked.output == Output::kTopK &&
+      (!result.indices.has_value() || result.indices->data_type != DataType::kInt32 ||
+       result.indices->shape != result.result.shape)) {
+    return absl::InternalError("the reply has no indices that fit its scores");
   }
-  if (absl::GetFlag(FLAGS_receipt) || IsTerminal(STDERR_FILENO)) {
-    std::fprintf(stderr, "%s\n", ReceiptText(result->receipt).c_str());
+  if (asked.output != Output::kTopK && result.indices.has_value()) {
+    return absl::InternalError("the reply has indices that nobody asked for");
+  }
+  if (asked.log_sum_exp && !result.log_sum_exp.has_value()) {
+    return absl::InternalError("the reply has no log-sum-exp");
   }
   return absl::OkStatus();
 }
+
+absl::Status WriteOptional(const std::string& path, const std::optional<Tensor>& tensor) {
+  return path.empty() ? absl::OkStatus() : WriteNpy(path, tensor->View());
+}
+
+absl::Status Deliver(const ScoreResult& result, const ScoreDestinations& to) {
+  std::vector<float> elements;
+  if (to.out.empty() || !to.heatmap.empty()) elements = ElementsAsFloat(result.result.View());
+  if (to.out.empty()) {
+    Show(result, elements);
+  } else if (absl::Status status = WriteNpy(to.out, result.result.View()); !status.ok()) {
+    return status;
+  }
+  absl::Status status = WriteOptional(to.indices_out, result.indices);
+  if (status.ok()) status = WriteOptional(to.log_sum_exp_out, result.log_sum_exp);
+  if (status.ok() && !to.heatmap.empty()) {
+    status = WriteHeatMapPng(to.heatmap, elements, result.result.shape);
+  }
+  return status;
+}
+
+absl::Status Run() {
+  const ScoreDestinations to = ScoreDestinationsFromFlags();
+  absl::StatusOr<ScoreInputs> inputs = ReadScoreInputs();
+  if (!inputs.ok()) return inputs.status();
+  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient();
+  if (!client.ok()) return client.status();
+  absl::StatusOr<ScoreResult> result =
+      (*client)->Score(inputs->queries.View(), inputs->keys.View(), inputs->options);
+  if (!result.ok()) return result.status();
+  absl::Status status = CheckReply(inputs->options, *result);
+  if (status.ok()) status = Deliver(*result, to);
+  if (status.ok() && (to.receipt || IsTerminal(STDERR_FILENO))) {
+    std::fprintf(stderr, "%s\n", ReceiptText(result->receipt).c_str());
+  }
+  return status;
+}
+
+constexpr absl::string_view kDetails =
+    R"(The stages follow each other; --output says which one is returned:
+  scores   scale * q·k                                                 [.., n, m]
+  capped   after --softcap                                             [.., n, m]
+  masked   after --mask, --causal, the window and --key_lengths,
+           which hold together; -inf where a key is not attended       [.., n, m]
+  weights  softmax of masked over the keys                             [.., n, m]
+  context  weights times --values                                      [.., n, dv]
+  top_k    the --top_k best masked scores of each query, best first,
+           and their keys: key -1 and score -inf where fewer are left  [.., n, top_k]
+Files are NumPy's, float32 or float16, in C order. What is not given is left to the server. A
+terminal also shows a heat map, unless NO_COLOR is set. In --heatmap, as there, dark blue is the
+smallest value, yellow the largest and grey what is not finite.
+)";
+
+constexpr absl::string_view kMoreExamples =
+    R"(  qkctl score --queries=q.npy --keys=k.npy --values=v.npy --scale=auto --causal --output=context
+  qkctl score --queries=q.npy --keys=k.npy --output=top_k --top_k=10 --indices_out=i.npy
+  qkctl score --queries=q.npy --keys=k.npy --key_lengths=7,9 --output=weights --heatmap=w.png
+)";
 
 }  // namespace
 
 Command ScoreCommand() {
   Command command;
   command.name = "score";
-  command.summary = "Computes scale * q·k of every query with every key.";
+  command.summary = "Scores queries against keys, and what attention makes of the scores.";
   command.example = "qkctl score --queries=q.npy --keys=k.npy --scale=auto --out=scores.npy";
-  command.details =
-      "Files are NumPy's, float32 or float16, in C order. A terminal also shows a heat map, "
-      "unless\n"
-      "NO_COLOR is set.\n";
-  command.flag_files = {"/qkctl/command_score.cc"};
-  command.check_flags = &CheckFlags;
+  command.details = kDetails;
+  command.more_examples = kMoreExamples;
+  command.flag_files = {kScoreFlagsFile};
+  command.check_flags = &CheckScoreFlags;
   command.run = &Run;
   return command;
 }

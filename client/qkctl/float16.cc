@@ -23,6 +23,10 @@ float Element(const TensorView& tensor, int64_t index) {
       return Float16ToFloat(Load<uint16_t>(tensor.data, index));
     case DataType::kBfloat16:
       return std::bit_cast<float>(uint32_t{Load<uint16_t>(tensor.data, index)} << 16);
+    case DataType::kBool:
+      return Load<uint8_t>(tensor.data, index) != 0 ? 1.0F : 0.0F;
+    case DataType::kInt32:
+      return static_cast<float>(Load<int32_t>(tensor.data, index));
   }
   return std::nanf("");
 }

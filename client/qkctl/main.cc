@@ -58,8 +58,8 @@ std::string Help(const std::vector<Command>& commands) {
 std::string CommandHelp(const Command& command) {
   const auto is_own = [&command](const auto& flag) { return IsFlagOf(command, flag); };
   return absl::StrCat("qkctl ", command.name, ": ", command.summary, "\n", command.details,
-                      "\nExample:\n  ", command.example, "\n\nFlags:\n", FlagHelp(is_own),
-                      "\nFlags of every command:\n", FlagHelp(IsSharedFlag));
+                      "\nExample:\n  ", command.example, "\n", command.more_examples, "\nFlags:\n",
+                      FlagHelp(is_own), "\nFlags of every command:\n", FlagHelp(IsSharedFlag));
 }
 
 // `command` is empty where none was recognised.

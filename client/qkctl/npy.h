@@ -1,7 +1,9 @@
 #ifndef QKSERVE_CLIENT_QKCTL_NPY_H_
 #define QKSERVE_CLIENT_QKCTL_NPY_H_
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -9,9 +11,10 @@
 
 namespace qkserve {
 
-// NumPy's .npy files: little-endian float32 and float16 in C order, of any rank.
+// NumPy's .npy files: little-endian and in C order, of any rank.
 
-// Reads a file that may come from anybody: nothing larger than the file is allocated.
+// Reads float32, float16 and bool from a file that may come from anybody: nothing larger than the
+// file is allocated.
 //
 // Errors name the file:
 //   NOT_FOUND            there is no such file
@@ -22,9 +25,10 @@ namespace qkserve {
 //   UNKNOWN, ...         the operating system's own, while reading
 absl::StatusOr<Tensor> ReadNpy(const std::string& path);
 
-// Writes a file whole: readers of `path` find the old file or the new one, never a part. What is
-// not a regular file, such as /dev/stdout or a pipe, is written in place, and "-" is standard
-// output.
+// Reads int64 or int32 of rank 0 (one number) or 1. Errors as of ReadNpy, for another rank too.
+absl::StatusOr<std::vector<int64_t>> ReadNpyInt64(const std::string& path);
+
+// Writes a file whole, as WriteFileWhole does.
 //
 // INVALID_ARGUMENT for bfloat16, which NumPy does not have; otherwise the operating system's
 // errors.

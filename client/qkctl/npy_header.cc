@@ -26,19 +26,56 @@ std::string Quoted(absl::string_view text) {
                       text.size() > kShown ? "...'" : "'");
 }
 
-absl::StatusOr<DataType> ParseDescr(absl::string_view descr) {
-  if (descr == "<f4" || descr == "=f4") return DataType::kFloat32;
-  if (descr == "<f2" || descr == "=f2") return DataType::kFloat16;
+struct TypeRow {
+  NpyType type;
+  absl::string_view descr;     // how NumPy writes it
+  absl::string_view readable;  // what NumPy's users call it
+  absl::string_view name;
+  int64_t bytes;
+  std::optional<DataType> data_type;
+};
+
+// By NpyType.
+constexpr TypeRow kTypes[] = {
+    {NpyType::kFloat32, "<f4", "float32", "FLOAT32", 4, DataType::kFloat32},
+    {NpyType::kFloat16, "<f2", "float16", "FLOAT16", 2, DataType::kFloat16},
+    {NpyType::kBool, "|b1", "bool", "BOOL", 1, DataType::kBool},
+    {NpyType::kInt32, "<i4", "int32", "INT32", 4, DataType::kInt32},
+    {NpyType::kInt64, "<i8", "int64", "INT64", 8, std::nullopt},
+};
+
+const TypeRow& RowOf(NpyType type) { return kTypes[static_cast<size_t>(type)]; }
+
+// "float32 '<f4', float16 '<f2' or bool '|b1'"
+std::string Readable(absl::Span<const NpyType> types) {
+  std::string text;
+  for (size_t i = 0; i < types.size(); ++i) {
+    const TypeRow& row = RowOf(types[i]);
+    absl::StrAppend(&text, i == 0 ? "" : (i + 1 < types.size() ? ", " : " or "), row.readable, " '",
+                    row.descr, "'");
+  }
+  return text;
+}
+
+absl::StatusOr<NpyType> ParseDescr(absl::string_view descr, absl::Span<const NpyType> types) {
+  for (const NpyType type : types) {
+    const TypeRow& row = RowOf(type);
+    // "=", the byte order of the machine, is what some other writers say.
+    if (descr == row.descr || (row.bytes > 1 && descr == absl::StrCat("=", row.descr.substr(1)))) {
+      return type;
+    }
+  }
   return Bad(absl::StrCat("elements are ", Quoted(descr),
                           absl::StartsWith(descr, ">") ? " (big-endian)" : "",
-                          ", expected little-endian float32 '<f4' or float16 '<f2'; convert with "
-                          "array.astype('<f4')"));
+                          ", expected little-endian ", Readable(types),
+                          "; convert with array.astype('", RowOf(types[0]).descr, "')"));
 }
 
 // A recursive-descent parser for the part of Python's literals that such headers use.
 class HeaderParser {
  public:
-  explicit HeaderParser(absl::string_view text) : rest_(text) {}
+  HeaderParser(absl::string_view text, absl::Span<const NpyType> types)
+      : rest_(text), types_(types) {}
 
   absl::StatusOr<NpyHeader> Parse() {
     if (!Consume('{')) return Malformed("'{'");
@@ -50,7 +87,7 @@ class HeaderParser {
     }
     SkipSpace();
     if (!rest_.empty()) return Malformed("nothing after '}'");
-    if (!data_type_.has_value()) return Missing("descr");
+    if (!type_.has_value()) return Missing("descr");
     if (!fortran_order_.has_value()) return Missing("fortran_order");
     if (!shape_.has_value()) return Missing("shape");
     if (*fortran_order_) {
@@ -58,7 +95,7 @@ class HeaderParser {
           "elements are in Fortran order, expected C order; convert with "
           "numpy.ascontiguousarray(array)");
     }
-    return NpyHeader{*data_type_, *std::move(shape_)};
+    return NpyHeader{*type_, *std::move(shape_)};
   }
 
  private:
@@ -74,16 +111,16 @@ class HeaderParser {
   }
 
   absl::Status ParseDescrValue() {
-    if (data_type_.has_value()) return Twice("descr");
+    if (type_.has_value()) return Twice("descr");
     SkipSpace();
     if (absl::StartsWith(rest_, "[")) {
-      return Bad("elements are of a structured type, expected '<f4' or '<f2'");
+      return Bad(absl::StrCat("elements are of a structured type, expected ", Readable(types_)));
     }
     const std::optional<absl::string_view> descr = ParseString();
     if (!descr.has_value()) return Malformed("an element type in quotes");
-    absl::StatusOr<DataType> data_type = ParseDescr(*descr);
-    if (!data_type.ok()) return data_type.status();
-    data_type_ = *data_type;
+    absl::StatusOr<NpyType> type = ParseDescr(*descr, types_);
+    if (!type.ok()) return type.status();
+    type_ = *type;
     return absl::OkStatus();
   }
 
@@ -169,7 +206,8 @@ class HeaderParser {
   }
 
   absl::string_view rest_;
-  std::optional<DataType> data_type_;
+  const absl::Span<const NpyType> types_;
+  std::optional<NpyType> type_;
   std::optional<bool> fortran_order_;
   std::optional<Shape> shape_;
 };
@@ -183,6 +221,19 @@ int64_t LittleEndian(absl::string_view bytes) {
 }
 
 }  // namespace
+
+absl::string_view NpyTypeName(NpyType type) { return RowOf(type).name; }
+
+int64_t NpyElementBytes(NpyType type) { return RowOf(type).bytes; }
+
+std::optional<DataType> DataTypeOf(NpyType type) { return RowOf(type).data_type; }
+
+std::optional<NpyType> NpyTypeOf(DataType type) {
+  for (const TypeRow& row : kTypes) {
+    if (row.data_type == type) return row.type;
+  }
+  return std::nullopt;
+}
 
 absl::StatusOr<NpyPreamble> ParseNpyPreamble(absl::string_view start) {
   if (!absl::StartsWith(start, kNpyMagic)) {
@@ -208,23 +259,18 @@ absl::StatusOr<NpyPreamble> ParseNpyPreamble(absl::string_view start) {
   return preamble;
 }
 
-absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text) {
-  return HeaderParser(text).Parse();
+absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text, absl::Span<const NpyType> types) {
+  return HeaderParser(text, types).Parse();
 }
 
 absl::StatusOr<std::string> FormatNpyHeader(const NpyHeader& header) {
-  if (header.data_type != DataType::kFloat32 && header.data_type != DataType::kFloat16) {
-    return Bad(absl::StrCat("elements are ", DataTypeName(header.data_type),
-                            ", which NumPy does not have; expected FLOAT32 or FLOAT16"));
-  }
   // So few dimensions also fit in version 1, whose headers have at most 65535 bytes.
   if (header.shape.size() > kNpyRankMax) {
     return Bad(absl::StrCat("more than ", kNpyRankMax, " dimensions"));
   }
   std::string dictionary =
-      absl::StrCat("{'descr': '", header.data_type == DataType::kFloat32 ? "<f4" : "<f2",
-                   "', 'fortran_order': False, 'shape': (", absl::StrJoin(header.shape, ", "),
-                   header.shape.size() == 1 ? ",), }" : "), }");
+      absl::StrCat("{'descr': '", RowOf(header.type).descr, "', 'fortran_order': False, 'shape': (",
+                   absl::StrJoin(header.shape, ", "), header.shape.size() == 1 ? ",), }" : "), }");
   constexpr size_t kPreambleBytes = 10;
   const size_t unpadded_bytes = kPreambleBytes + dictionary.size() + 1;
   dictionary.append((kElementAlignment - unpadded_bytes % kElementAlignment) % kElementAlignment,

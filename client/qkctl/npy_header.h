@@ -3,10 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "core/tensor.h"
 
 namespace qkserve {
@@ -36,18 +38,30 @@ struct NpyPreamble {
 // kNpyHeaderBytesMax.
 absl::StatusOr<NpyPreamble> ParseNpyPreamble(absl::string_view start);
 
+// The element types that are read or written here.
+enum class NpyType { kFloat32, kFloat16, kBool, kInt32, kInt64 };
+
+// "FLOAT32", as the wire says it.
+absl::string_view NpyTypeName(NpyType type);
+
+int64_t NpyElementBytes(NpyType type);
+
+// The same type of a tensor and back; nullopt where the other side does not have it.
+std::optional<DataType> DataTypeOf(NpyType type);
+std::optional<NpyType> NpyTypeOf(DataType type);
+
 struct NpyHeader {
-  DataType data_type = DataType::kFloat32;
+  NpyType type = NpyType::kFloat32;
   Shape shape;
 };
 
 // `text` is the dictionary. Its keys may come in any order, with any white space.
-// INVALID_ARGUMENT: not such a dictionary; an element type other than little-endian float32 and
-// float16; Fortran order; a size that does not fit in 64 bits.
-absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text);
+// INVALID_ARGUMENT: not such a dictionary; an element type that is not one of `types`; Fortran
+// order; a size that does not fit in 64 bits.
+absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text, absl::Span<const NpyType> types);
 
 // Everything before the elements, in version 1.
-// INVALID_ARGUMENT: NumPy has no such element type, or there are too many dimensions.
+// INVALID_ARGUMENT: there are too many dimensions.
 absl::StatusOr<std::string> FormatNpyHeader(const NpyHeader& header);
 
 }  // namespace qkserve

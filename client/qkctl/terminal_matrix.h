@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/types/span.h"
+#include "client/qkctl/color_grid.h"
 
 namespace qkserve {
 
@@ -34,6 +35,13 @@ std::string MatrixText(absl::Span<const float> values, int64_t rows, int64_t col
 std::string TensorText(absl::Span<const float> values, absl::Span<const int64_t> shape,
                        const MatrixTextOptions& options = {});
 
+// The same with the key of every score before it, for the best scores of each query:
+//   [[ 12: 3.50    4: 1.25]
+//    [  7: 2.00   -1: -inf]]
+// `keys` are as many as `values`, or none.
+std::string KeyedTensorText(absl::Span<const int32_t> keys, absl::Span<const float> values,
+                            absl::Span<const int64_t> shape, const MatrixTextOptions& options = {});
+
 struct HeatMapOptions {
   int64_t width_max = 80;  // characters of a line
   int64_t lines_max = 24;  // a line of text shows two rows of colours
@@ -54,18 +62,6 @@ std::string HeatMap(absl::Span<const float> values, int64_t rows, int64_t column
 // Heat maps of a tensor, as TensorText shows its matrices.
 std::string TensorHeatMap(absl::Span<const float> values, absl::Span<const int64_t> shape,
                           const HeatMapOptions& options = {});
-
-struct Color {
-  uint8_t red = 0;
-  uint8_t green = 0;
-  uint8_t blue = 0;
-
-  bool operator==(const Color&) const = default;
-};
-
-// The colour of a heat map at `position` from 0 to 1 (clamped). Lightness rises evenly, so that the
-// order of two values shows on any screen and to any eye.
-Color HeatMapColor(double position);
 
 }  // namespace qkserve
 

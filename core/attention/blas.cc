@@ -37,6 +37,20 @@ void ComputeDotProducts(const DotProducts& args) {
               static_cast<blasint>(args.out_stride));
 }
 
+void AddWeightedSums(const WeightedSums& args) {
+  if (args.rows == 1) {
+    cblas_sgemv(CblasRowMajor, CblasTrans, static_cast<blasint>(args.key_count),
+                static_cast<blasint>(args.columns), 1.0F, args.values,
+                static_cast<blasint>(args.value_stride), args.weights, 1, 1.0F, args.out, 1);
+    return;
+  }
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, static_cast<blasint>(args.rows),
+              static_cast<blasint>(args.columns), static_cast<blasint>(args.key_count), 1.0F,
+              args.weights, static_cast<blasint>(args.weight_stride), args.values,
+              static_cast<blasint>(args.value_stride), 1.0F, args.out,
+              static_cast<blasint>(args.out_stride));
+}
+
 void BlasUsesOneThread() { openblas_set_num_threads(1); }
 
 bool BlasIsThreadSafe() { return openblas_get_parallel() != OPENBLAS_SEQUENTIAL; }

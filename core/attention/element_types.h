@@ -12,7 +12,8 @@ namespace qkserve {
 //
 // Subnormals, infinities and NaN survive both ways; NaN stays NaN, its payload may change.
 
-// Widens `count` elements of the float type `type` at `from` (exact for both 16-bit types; a copy for float32).
+// Widens `count` elements of the float type `type` at `from` (exact for both 16-bit types; a copy
+// for float32).
 void ConvertToFloat32(DataType type, const std::byte* from, int64_t count, float* to);
 
 // Narrows `count` elements to `type`, rounding to nearest, ties to even; beyond the range of

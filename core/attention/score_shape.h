@@ -27,6 +27,9 @@ struct ScoreShape {
   // Rows of a unit's product.
   int64_t UnitRows() const { return slices_per_unit * n; }
 
+  // Query rows over all leading dimensions.
+  int64_t Rows() const { return units * UnitRows(); }
+
   // Which [n, d] matrix of the queries a unit begins with, and which [m, d] matrix of the keys it
   // reads, counted from the tensors' beginnings.
   int64_t QueryMatrix(int64_t unit) const;

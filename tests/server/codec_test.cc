@@ -105,7 +105,8 @@ TEST(CodecTest, RefusesAScaleThatIsNoNumber) {
 TEST(CodecTest, RefusesAnUnknownOutput) {
   v1::ScoreRequest request = Request({2, 3}, {4, 3});
   request.set_output(static_cast<v1::Output>(9));
-  EXPECT_EQ(Refusal(request), "output: got 9, expected SCORES");
+  EXPECT_EQ(Refusal(request),
+            "output: got 9, expected SCORES, CAPPED, MASKED, WEIGHTS, CONTEXT or TOP_K");
 }
 
 TEST(CodecTest, RefusesOptionsOfANewerProtocolInsteadOfIgnoringThem) {
@@ -148,9 +149,10 @@ TEST(CodecTest, TheLimitIsExact) {
 TEST(CodecTest, ResponsesStayWithinTheOverheadThatIsReservedForThem) {
   const v1::ScoreRequest request = Request({1, 1, 1, 2}, {1, 1, 1, 2});
   const DecodedScore decoded = Decode(request).value();
-  const float result = 1;
+  const ScoreMemory memory = ScoreMemory::Allocate(decoded).value();
+  *reinterpret_cast<float*>(const_cast<std::byte*>(memory.result.data())) = 1;
   v1::ScoreResponse response;
-  EncodeScoreResponse(decoded, reinterpret_cast<const std::byte*>(&result),
+  EncodeScoreResponse(decoded, memory,
                       {.queued = absl::InfiniteDuration(),
                        .computed = absl::InfiniteDuration(),
                        .batch_requests = std::numeric_limits<int64_t>::max(),
@@ -181,9 +183,12 @@ TEST(CodecTest, MutatedRequestsAreRefusedOrComputable) {
     const absl::StatusOr<DecodedScore> decoded = DecodeScoreRequest(request, kMiB);
     if (!decoded.ok()) continue;
     ASSERT_LE(decoded->result_bytes, kMiB);
-    std::vector<std::byte> result(static_cast<size_t>(decoded->result_bytes));
-    for (int64_t tile = 0; tile < decoded->plan.tile_count(); ++tile) {
-      ASSERT_TRUE(decoded->plan.ComputeTile(tile, decoded->problem, result.data()).ok());
+    ScoreMemory memory = ScoreMemory::Allocate(*decoded).value();
+    for (int64_t tile = 0; tile < decoded->plan->tile_count(); ++tile) {
+      ASSERT_TRUE(decoded->plan
+                      ->ComputeTile(tile, decoded->problem, memory.Results(),
+                                    memory.partials.get())
+                      .ok());
     }
     ++computed;
   }

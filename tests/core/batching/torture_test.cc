@@ -9,7 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/attention/score_plan.h"
+#include "core/attention/attention_plan.h"
+#include "core/attention/partial_rows.h"
 #include "core/batching/batcher.h"
 #include "core/clock.h"
 #include "core/mutex.h"
@@ -20,19 +21,30 @@ namespace qkserve {
 namespace {
 
 struct Workload {
-  Tensor queries, keys;
-  ScoreProblem problem;
-  ScorePlan plan;
+  Tensor queries, keys, values;
+  AttentionProblem problem;
+  std::unique_ptr<const AttentionPlan> plan;
+  Shape result_shape;
   Tensor expected;
 
-  Workload(const Shape& q, const Shape& k, DataType type, uint64_t seed)
+  Workload(const Shape& q, const Shape& k, DataType type, Output output, uint64_t seed)
       : queries(RandomTensor(type, q, seed)),
         keys(RandomTensor(type, k, seed + 1)),
-        problem({.queries = queries.View(), .keys = keys.View(), .scale = 0.5F}),
-        plan(MakeScoreShape("queries", q, "keys", k).value()),
-        expected(EmptyTensor(DataType::kFloat32, plan.shape().result)) {
-    for (int64_t tile = 0; tile < plan.tile_count(); ++tile) {
-      EXPECT_TRUE(plan.ComputeTile(tile, problem, expected.data.data()).ok());
+        values(RandomTensor(type, k, seed + 2)) {
+    problem.queries = queries.View();
+    problem.keys = keys.View();
+    problem.scale = 0.5F;
+    problem.output = output;
+    if (output == Output::kContext) problem.values = values.View();
+    const ScoreShape shape = MakeScoreShape("queries", q, "keys", k).value();
+    result_shape = shape.result;
+    if (output == Output::kContext) result_shape.back() = k.back();
+    plan = MakeAttentionPlan(problem, shape);
+    expected = EmptyTensor(DataType::kFloat32, result_shape);
+    const std::unique_ptr<PartialRows> partials = plan->AllocatePartials().value();
+    for (int64_t tile = 0; tile < plan->tile_count(); ++tile) {
+      EXPECT_TRUE(
+          plan->ComputeTile(tile, problem, {.result = expected.data.data()}, partials.get()).ok());
     }
   }
 };
@@ -50,10 +62,12 @@ class CheckedJob : public Job {
       : workload_(*workload),
         cancelled_(std::move(cancelled)),
         tally_(*tally),
-        result_(EmptyTensor(DataType::kFloat32, workload->plan.shape().result)) {}
+        result_(EmptyTensor(DataType::kFloat32, workload->result_shape)),
+        partials_(workload->plan->AllocatePartials().value()) {}
 
   absl::Status RunTile(int64_t tile) override {
-    return workload_.plan.ComputeTile(tile, workload_.problem, result_.data.data());
+    return workload_.plan->ComputeTile(tile, workload_.problem, {.result = result_.data.data()},
+                                       partials_.get());
   }
   void Finish(const absl::Status& status, const JobReceipt& receipt) override {
     if (receipt.batch_requests > 1) ++tally_.batched;
@@ -84,19 +98,23 @@ class CheckedJob : public Job {
   const std::shared_ptr<std::atomic<bool>> cancelled_;
   Tally& tally_;
   Tensor result_;
+  const std::unique_ptr<PartialRows> partials_;
 };
 
 TEST(TortureTest, ConcurrentMixedWorkGetsTheSameBitsAndOneStatusEach) {
   std::vector<std::unique_ptr<Workload>> workloads;
-  const auto add = [&workloads](const Shape& q, const Shape& k, DataType type) {
-    workloads.push_back(std::make_unique<Workload>(q, k, type, workloads.size() * 2 + 1));
+  const auto add = [&workloads](const Shape& q, const Shape& k, DataType type,
+                                Output output = Output::kScores) {
+    workloads.push_back(std::make_unique<Workload>(q, k, type, output, workloads.size() * 3 + 1));
   };
   add({1, 16}, {8, 16}, DataType::kFloat32);
   add({16, 64}, {128, 64}, DataType::kFloat32);
   add({3, 200}, {301, 200}, DataType::kFloat16);
   add({1, 300}, {2500, 300}, DataType::kFloat32);
   add({2, 4, 5, 32}, {2, 2, 60, 32}, DataType::kBfloat16);
+  add({20, 32}, {700, 32}, DataType::kFloat32, Output::kWeights);
   add({300, 64}, {2100, 64}, DataType::kFloat32);
+  add({40, 64}, {9000, 64}, DataType::kFloat32, Output::kContext);
   add({64, 700}, {1500, 700}, DataType::kFloat16);
 
   constexpr int kThreads = 4;
@@ -120,9 +138,9 @@ TEST(TortureTest, ConcurrentMixedWorkGetsTheSameBitsAndOneStatusEach) {
           // Small ones far more often than large ones.
           const size_t pick = std::min(random() % workloads.size(), random() % workloads.size());
           flags.push_back(std::make_shared<std::atomic<bool>>(false));
-          JobSpec spec = {.tile_count = workloads[pick]->plan.tile_count(),
-                          .cost = workloads[pick]->plan.PredictCost(50),
-                          .rows = workloads[pick]->plan.rows()};
+          JobSpec spec = {.tile_count = workloads[pick]->plan->tile_count(),
+                          .cost = workloads[pick]->plan->PredictCost(50),
+                          .rows = workloads[pick]->plan->shape().Rows()};
           if (random() % 16 == 0) {
             spec.deadline = Clock::Monotonic()->Now() + absl::Microseconds(random() % 3000);
           }

@@ -1,0 +1,81 @@
+#include "client/qkctl/file_output.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "client/qkctl/file_descriptor.h"
+
+namespace qkserve {
+namespace {
+
+using Parts = absl::Span<const absl::string_view>;
+
+absl::Status WriteTo(int fd, const std::string& path, Parts parts) {
+  for (absl::string_view bytes : parts) {
+    while (!bytes.empty()) {
+      const ssize_t count = write(fd, bytes.data(), std::min(bytes.size(), size_t{1} << 30));
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot write"));
+      bytes.remove_prefix(count);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WriteAndClose(FileDescriptor* fd, const std::string& path, Parts parts) {
+  absl::Status status = WriteTo(fd->get(), path, parts);
+  if (status.ok() && fd->Close() != 0) {
+    status = absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot write"));
+  }
+  return status;
+}
+
+// The file behind symbolic links, which are to stay; `path` itself where there is none yet.
+std::string ResolvedPath(const std::string& path) {
+  const std::unique_ptr<char, void (*)(void*)> resolved(realpath(path.c_str(), nullptr), std::free);
+  return resolved == nullptr ? path : std::string(resolved.get());
+}
+
+bool IsSpecialFile(const std::string& path) {
+  struct stat info;
+  return stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
+}
+
+absl::Status ReplaceFile(const std::string& path, Parts parts) {
+  const std::string target = ResolvedPath(path);
+  const std::string temporary = absl::StrCat(target, ".tmp.", getpid());
+  FileDescriptor fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (fd.get() < 0) return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot create"));
+  absl::Status status = WriteAndClose(&fd, path, parts);
+  if (status.ok() && rename(temporary.c_str(), target.c_str()) != 0) {
+    status = absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot replace"));
+  }
+  if (!status.ok()) unlink(temporary.c_str());
+  return status;
+}
+
+}  // namespace
+
+absl::Status WriteFileWhole(const std::string& path, absl::Span<const absl::string_view> parts) {
+  if (path == "-") {
+    // The descriptor is written to directly: what was printed before must not come behind.
+    std::fflush(stdout);
+    return WriteTo(STDOUT_FILENO, "standard output", parts);
+  }
+  if (!IsSpecialFile(path)) return ReplaceFile(path, parts);
+  FileDescriptor fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (fd.get() < 0) return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot open"));
+  return WriteAndClose(&fd, path, parts);
+}
+
+}  // namespace qkserve

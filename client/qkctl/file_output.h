@@ -1,0 +1,21 @@
+#ifndef QKSERVE_CLIENT_QKCTL_FILE_OUTPUT_H_
+#define QKSERVE_CLIENT_QKCTL_FILE_OUTPUT_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace qkserve {
+
+// Writes the `parts`, one behind the other, as a whole file: readers of `path` find the old file or
+// the new one, never a part. What is not a regular file, such as /dev/stdout or a pipe, is written
+// in place, and "-" is standard output.
+//
+// The operating system's errors, naming the file.
+absl::Status WriteFileWhole(const std::string& path, absl::Span<const absl::string_view> parts);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CLIENT_QKCTL_FILE_OUTPUT_H_

@@ -1,0 +1,282 @@
+#include "client/qkctl/score_flags.h"
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "client/qkctl/npy.h"
+#include "client/qkctl/shared_flags.h"
+
+namespace qkserve {
+
+// --scale=X|auto
+struct ScaleFlag {
+  bool is_auto = false;
+  float value = 1;
+};
+
+bool AbslParseFlag(absl::string_view text, ScaleFlag* scale, std::string* error) {
+  *scale = ScaleFlag();
+  if (text == "auto") {
+    scale->is_auto = true;
+    return true;
+  }
+  if (absl::SimpleAtof(text, &scale->value) && std::isfinite(scale->value)) return true;
+  *error = "expected a finite number or auto";
+  return false;
+}
+
+std::string AbslUnparseFlag(const ScaleFlag& scale) {
+  return scale.is_auto ? "auto" : absl::StrCat(scale.value);
+}
+
+// --result_type=float32|float16
+struct ResultTypeFlag {
+  DataType value = DataType::kFloat32;
+};
+
+bool AbslParseFlag(absl::string_view text, ResultTypeFlag* type, std::string* error) {
+  if (text == "float32") {
+    type->value = DataType::kFloat32;
+  } else if (text == "float16") {
+    type->value = DataType::kFloat16;
+  } else {
+    *error = "expected float32 or float16";
+    return false;
+  }
+  return true;
+}
+
+std::string AbslUnparseFlag(const ResultTypeFlag& type) {
+  return type.value == DataType::kFloat16 ? "float16" : "float32";
+}
+
+// --output=scores|capped|...
+struct OutputFlag {
+  Output value = Output::kScores;
+};
+
+// By Output, from its first.
+constexpr std::array<absl::string_view, 6> kOutputNames = {"scores",  "capped",  "masked",
+                                                           "weights", "context", "top_k"};
+
+std::string AbslUnparseFlag(const OutputFlag& output) {
+  return std::string(kOutputNames[static_cast<size_t>(output.value) - 1]);
+}
+
+bool AbslParseFlag(absl::string_view text, OutputFlag* output, std::string* error) {
+  for (size_t i = 0; i < kOutputNames.size(); ++i) {
+    if (text != kOutputNames[i]) continue;
+    output->value = static_cast<Output>(i + 1);
+    return true;
+  }
+  *error = absl::StrCat("expected ", absl::StrJoin(kOutputNames, ", "));
+  return false;
+}
+
+// --key_lengths=FILE.npy|N,N,...
+struct KeyLengthsFlag {
+  std::vector<int64_t> lengths;
+  std::string path;  // where they are in a file
+};
+
+bool AbslParseFlag(absl::string_view text, KeyLengthsFlag* flag, std::string* error) {
+  *flag = KeyLengthsFlag();
+  if (text.find_first_not_of("0123456789-+, ") != absl::string_view::npos) {
+    flag->path = std::string(text);
+    return true;
+  }
+  for (const absl::string_view part : absl::StrSplit(text, ',')) {
+    int64_t length = 0;
+    if (!absl::SimpleAtoi(part, &length)) {
+      *error = "expected a file or whole numbers with commas between them";
+      return false;
+    }
+    flag->lengths.push_back(length);
+  }
+  return true;
+}
+
+std::string AbslUnparseFlag(const KeyLengthsFlag& flag) {
+  return flag.path.empty() ? absl::StrJoin(flag.lengths, ",") : flag.path;
+}
+
+}  // namespace qkserve
+
+ABSL_FLAG(std::string, queries, "",
+          ".npy file of the queries, [n, d], [batch, n, d] or [batch, heads, n, d]. Required");
+ABSL_FLAG(std::string, keys, "",
+          ".npy file of the keys, [.., m, d]. Leading dimensions are those of the queries, or 1; "
+          "heads may be fewer by a whole factor (grouped). Required");
+ABSL_FLAG(std::string, values, "",
+          ".npy file of the values, [.., m, dv]. Required for --output=context, and only there");
+ABSL_FLAG(qkserve::OutputFlag, output, {},
+          "What to return: scores, capped, masked, weights, context or top_k");
+ABSL_FLAG(std::optional<qkserve::ScaleFlag>, scale, std::nullopt,
+          "Factor on every q·k; auto means 1/sqrt(d). 1 unless given");
+ABSL_FLAG(std::optional<float>, softcap, std::nullopt,
+          "C > 0: a score s becomes C * tanh(s / C). None unless given");
+ABSL_FLAG(bool, causal, false, "Query i attends key j only if j <= i + offset");
+ABSL_FLAG(std::optional<int64_t>, window_left, std::nullopt,
+          "Query i attends key j only if j >= i + offset - N; -1, or not given, for no bound");
+ABSL_FLAG(std::optional<int64_t>, window_right, std::nullopt,
+          "Query i attends key j only if j <= i + offset + N; -1, or not given, for no bound");
+ABSL_FLAG(std::optional<int64_t>, offset, std::nullopt,
+          "How many keys precede the first query, for --causal and windows; may be negative. 0 "
+          "unless given; not together with --key_lengths, which set it to length - n");
+ABSL_FLAG(std::optional<qkserve::KeyLengthsFlag>, key_lengths, std::nullopt,
+          "One number a batch: keys at or beyond it are not attended. Numbers with commas between "
+          "them, or an .npy file of int64");
+ABSL_FLAG(std::string, mask, "",
+          ".npy file: bool (true: attend) or float (added to the score). Right-aligned against "
+          "[.., n, m]; leading dimensions equal or 1; keys beyond the last are not attended");
+ABSL_FLAG(std::optional<int64_t>, top_k, std::nullopt,
+          "How many keys of each query, for --output=top_k, and only there");
+ABSL_FLAG(qkserve::ResultTypeFlag, result_type, {},
+          "Element type of the result: float32 or float16");
+ABSL_FLAG(std::string, out, "",
+          ".npy file to write the result to, - for standard output; shown as text where not given");
+ABSL_FLAG(std::string, indices_out, "",
+          ".npy file to write the int32 keys of --output=top_k to, [.., n, top_k]");
+ABSL_FLAG(std::string, log_sum_exp_out, "",
+          ".npy file to write each query's ln(sum(exp(masked score))) to, [.., n], for "
+          "--output=weights and context");
+ABSL_FLAG(std::string, heatmap, "", ".png file to draw the result into");
+ABSL_FLAG(bool, receipt, false,
+          "Tell on standard error how the request was answered; done anyway where that is a "
+          "terminal");
+
+namespace qkserve {
+namespace {
+
+absl::Status WrongUsage(absl::string_view message) { return absl::InvalidArgumentError(message); }
+
+// What goes with some outputs alone.
+absl::Status CheckOutput() {
+  const OutputFlag flag = absl::GetFlag(FLAGS_output);
+  const Output output = flag.value;
+  const std::string with = absl::StrCat("--output=", AbslUnparseFlag(flag));
+  const bool has_values = !absl::GetFlag(FLAGS_values).empty();
+  const bool has_top_k = absl::GetFlag(FLAGS_top_k).has_value();
+  if (output == Output::kContext && !has_values) {
+    return WrongUsage(absl::StrCat(with, " requires --values"));
+  }
+  if (output != Output::kContext && has_values) {
+    return WrongUsage(absl::StrCat("--values is for --output=context only; with ", with));
+  }
+  if (output == Output::kTopK && !has_top_k) {
+    return WrongUsage(absl::StrCat(with, " requires --top_k"));
+  }
+  if (output != Output::kTopK && has_top_k) {
+    return WrongUsage(absl::StrCat("--top_k is for --output=top_k only; with ", with));
+  }
+  if (output != Output::kTopK && !absl::GetFlag(FLAGS_indices_out).empty()) {
+    return WrongUsage(absl::StrCat("--indices_out is for --output=top_k only; with ", with));
+  }
+  if (output != Output::kWeights && output != Output::kContext &&
+      !absl::GetFlag(FLAGS_log_sum_exp_out).empty()) {
+    return WrongUsage(
+        absl::StrCat("--log_sum_exp_out is for --output=weights and context only; with ", with));
+  }
+  return absl::OkStatus();
+}
+
+// Where text and a file, or two files, were mixed nobody could read either.
+absl::Status CheckStandardOutput(const ScoreDestinations& to) {
+  const int users = (to.out.empty() || to.out == "-" ? 1 : 0) + (to.indices_out == "-" ? 1 : 0) +
+                    (to.log_sum_exp_out == "-" ? 1 : 0) + (to.heatmap == "-" ? 1 : 0);
+  if (users <= 1) return absl::OkStatus();
+  return WrongUsage(
+      "standard output takes one of --out, --indices_out, --log_sum_exp_out and --heatmap; give "
+      "--out a file");
+}
+
+// Not set where the server's own, 1, is meant.
+std::optional<float> Scale(const std::optional<ScaleFlag>& flag, const Shape& queries_shape) {
+  if (!flag.has_value()) return std::nullopt;
+  if (!flag->is_auto) return flag->value;
+  // Without a d there is nothing to scale: the scores are zeros, or the server refuses the shape.
+  if (queries_shape.empty() || queries_shape.back() <= 0) return std::nullopt;
+  return static_cast<float>(1 / std::sqrt(static_cast<double>(queries_shape.back())));
+}
+
+absl::StatusOr<std::vector<int64_t>> KeyLengths(const Shape& queries_shape) {
+  const std::optional<KeyLengthsFlag> flag = absl::GetFlag(FLAGS_key_lengths);
+  if (!flag.has_value()) return std::vector<int64_t>();
+  if (flag->path.empty()) return flag->lengths;
+  absl::StatusOr<std::vector<int64_t>> lengths = ReadNpyInt64(flag->path);
+  // On the wire no lengths are the same as none given: that must not lift a limit silently.
+  const bool has_batches = queries_shape.size() < 3 || queries_shape.front() > 0;
+  if (lengths.ok() && lengths->empty() && has_batches) {
+    return WrongUsage(absl::StrCat(flag->path, ": no lengths, expected one a batch"));
+  }
+  return lengths;
+}
+
+absl::Status ReadOptional(const std::string& path, std::optional<Tensor>* tensor,
+                          std::optional<TensorView>* view) {
+  if (path.empty()) return absl::OkStatus();
+  absl::StatusOr<Tensor> read = ReadNpy(path);
+  if (!read.ok()) return read.status();
+  *view = read->View();
+  *tensor = *std::move(read);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckScoreFlags() {
+  if (absl::GetFlag(FLAGS_queries).empty()) return WrongUsage("--queries is required");
+  if (absl::GetFlag(FLAGS_keys).empty()) return WrongUsage("--keys is required");
+  if (absl::Status status = CheckOutput(); !status.ok()) return status;
+  return CheckStandardOutput(ScoreDestinationsFromFlags());
+}
+
+absl::StatusOr<ScoreInputs> ReadScoreInputs() {
+  absl::StatusOr<Tensor> queries = ReadNpy(absl::GetFlag(FLAGS_queries));
+  if (!queries.ok()) return queries.status();
+  absl::StatusOr<Tensor> keys = ReadNpy(absl::GetFlag(FLAGS_keys));
+  if (!keys.ok()) return keys.status();
+  ScoreInputs inputs;
+  inputs.queries = *std::move(queries);
+  inputs.keys = *std::move(keys);
+
+  ScoreOptions& options = inputs.options;
+  absl::Status status = ReadOptional(absl::GetFlag(FLAGS_values), &inputs.values, &options.values);
+  if (!status.ok()) return status;
+  status = ReadOptional(absl::GetFlag(FLAGS_mask), &inputs.mask, &options.mask);
+  if (!status.ok()) return status;
+  absl::StatusOr<std::vector<int64_t>> key_lengths = KeyLengths(inputs.queries.shape);
+  if (!key_lengths.ok()) return key_lengths.status();
+  options.key_lengths = *std::move(key_lengths);
+
+  options.scale = Scale(absl::GetFlag(FLAGS_scale), inputs.queries.shape);
+  options.softcap = absl::GetFlag(FLAGS_softcap);
+  options.is_causal = absl::GetFlag(FLAGS_causal);
+  options.window_left = absl::GetFlag(FLAGS_window_left);
+  options.window_right = absl::GetFlag(FLAGS_window_right);
+  options.offset = absl::GetFlag(FLAGS_offset);
+  options.output = absl::GetFlag(FLAGS_output).value;
+  options.result_type = absl::GetFlag(FLAGS_result_type).value;
+  options.top_k = absl::GetFlag(FLAGS_top_k).value_or(0);
+  options.log_sum_exp = !absl::GetFlag(FLAGS_log_sum_exp_out).empty();
+  options.timeout = absl::GetFlag(FLAGS_timeout);
+  return inputs;
+}
+
+ScoreDestinations ScoreDestinationsFromFlags() {
+  return {.out = absl::GetFlag(FLAGS_out),
+          .indices_out = absl::GetFlag(FLAGS_indices_out),
+          .log_sum_exp_out = absl::GetFlag(FLAGS_log_sum_exp_out),
+          .heatmap = absl::GetFlag(FLAGS_heatmap),
+          .receipt = absl::GetFlag(FLAGS_receipt)};
+}
+
+}  // namespace qkserve

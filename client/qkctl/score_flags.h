@@ -1,0 +1,46 @@
+#ifndef QKSERVE_CLIENT_QKCTL_SCORE_FLAGS_H_
+#define QKSERVE_CLIENT_QKCTL_SCORE_FLAGS_H_
+
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "client/client.h"
+#include "core/tensor.h"
+
+namespace qkserve {
+
+// The flags of qkctl score: the files and options of one request, and where its answer goes.
+
+inline constexpr absl::string_view kScoreFlagsFile = "/qkctl/score_flags.cc";
+
+// Whether the flags fit together. What depends on shapes is for the server to judge.
+absl::Status CheckScoreFlags();
+
+// A request with the memory of its tensors.
+struct ScoreInputs {
+  Tensor queries;
+  Tensor keys;
+  std::optional<Tensor> values;
+  std::optional<Tensor> mask;
+  ScoreOptions options;  // refers to the tensors' elements, not to the tensors
+};
+
+// Reads the files that the flags name. Errors name the file.
+absl::StatusOr<ScoreInputs> ReadScoreInputs();
+
+// Paths are empty where nothing is to be written.
+struct ScoreDestinations {
+  std::string out;
+  std::string indices_out;
+  std::string log_sum_exp_out;
+  std::string heatmap;
+  bool receipt = false;
+};
+ScoreDestinations ScoreDestinationsFromFlags();
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CLIENT_QKCTL_SCORE_FLAGS_H_

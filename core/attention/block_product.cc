@@ -1,0 +1,155 @@
+#include "core/attention/block_product.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/attention/blas.h"
+#include "core/attention/element_types.h"
+#include "core/attention/row_kernels.h"
+#include "core/limits.h"
+
+namespace qkserve {
+namespace {
+
+const std::byte* ElementAt(const TensorView& tensor, int64_t index) {
+  return tensor.data + index * ElementBytes(tensor.data_type);
+}
+
+const float* Float32At(const TensorView& tensor, int64_t index) {
+  return reinterpret_cast<const float*>(ElementAt(tensor, index));
+}
+
+// A kDepthChunk of d at a time is converted and added. The chunks are cut by d alone.
+absl::Status MultiplyConverted(const ScoreBlock& op, float* out, int64_t out_stride) {
+  const int64_t chunk = EvenPart(op.depth, kDepthChunk);
+  thread_local Scratch scratch;
+  const absl::StatusOr<float*> memory = scratch.Get((op.rows + op.key_count) * chunk);
+  if (!memory.ok()) return memory.status();
+  float* const queries = *memory;
+  float* const keys = queries + op.rows * chunk;
+  for (int64_t begin = 0; begin < op.depth; begin += chunk) {
+    const int64_t depth = std::min(chunk, op.depth - begin);
+    for (int64_t i = 0; i < op.rows; ++i) {
+      ConvertToFloat32(op.queries.data_type,
+                       ElementAt(op.queries, op.query_index + i * op.depth + begin), depth,
+                       queries + i * depth);
+    }
+    for (int64_t j = 0; j < op.key_count; ++j) {
+      ConvertToFloat32(op.keys.data_type, ElementAt(op.keys, op.key_index + j * op.depth + begin),
+                       depth, keys + j * depth);
+    }
+    ComputeDotProducts({.queries = queries,
+                        .query_stride = depth,
+                        .keys = keys,
+                        .key_stride = depth,
+                        .out = out,
+                        .out_stride = out_stride,
+                        .rows = op.rows,
+                        .key_count = op.key_count,
+                        .depth = depth,
+                        .accumulate = begin > 0});
+  }
+  return absl::OkStatus();
+}
+
+// Values of which some are no numbers: a product would spread them to rows that do not attend them.
+void AddSelected(const WeightedSums& args) {
+  for (int64_t i = 0; i < args.rows; ++i) {
+    for (int64_t j = 0; j < args.key_count; ++j) {
+      const float weight = args.weights[i * args.weight_stride + j];
+      if (weight == 0.0F) continue;
+      const float* value = args.values + j * args.value_stride;
+      float* out = args.out + i * args.out_stride;
+      for (int64_t c = 0; c < args.columns; ++c) out[c] += weight * value[c];
+    }
+  }
+}
+
+void AddFloat32(const WeightedSums& args) {
+  bool finite = true;
+  for (int64_t j = 0; finite && j < args.key_count; ++j) {
+    finite = AllFinite(args.values + j * args.value_stride, args.columns);
+  }
+  if (finite) {
+    AddWeightedSums(args);
+  } else {
+    AddSelected(args);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<float*> Scratch::Get(int64_t floats) {
+  const size_t bytes = static_cast<size_t>(floats) * sizeof(float);
+  if (buffer_.size_bytes() < bytes) {
+    absl::StatusOr<Buffer> buffer = Buffer::Allocate(bytes);
+    if (!buffer.ok()) return buffer.status();
+    buffer_ = *std::move(buffer);
+  }
+  return reinterpret_cast<float*>(buffer_.data());
+}
+
+int64_t EvenPart(int64_t total, int64_t part_max) {
+  constexpr int64_t kStep = 16;
+  const int64_t part = CeilDivide(total, CeilDivide(total, part_max));
+  return std::min({CeilDivide(part, kStep) * kStep, part_max, total});
+}
+
+absl::Status MultiplyBlock(const ScoreBlock& op, float* out, int64_t out_stride) {
+  if (op.depth == 0) {
+    for (int64_t i = 0; i < op.rows; ++i) std::fill_n(out + i * out_stride, op.key_count, 0.0F);
+    return absl::OkStatus();
+  }
+  if (op.queries.data_type != DataType::kFloat32 || op.keys.data_type != DataType::kFloat32) {
+    return MultiplyConverted(op, out, out_stride);
+  }
+  ComputeDotProducts({.queries = Float32At(op.queries, op.query_index),
+                      .query_stride = op.depth,
+                      .keys = Float32At(op.keys, op.key_index),
+                      .key_stride = op.depth,
+                      .out = out,
+                      .out_stride = out_stride,
+                      .rows = op.rows,
+                      .key_count = op.key_count,
+                      .depth = op.depth,
+                      .accumulate = false});
+  return absl::OkStatus();
+}
+
+absl::Status AddWeightedValues(const ValueBlock& block, float* out, int64_t out_stride) {
+  WeightedSums args = {.weights = block.weights,
+                       .weight_stride = block.weight_stride,
+                       .values = nullptr,
+                       .value_stride = block.columns,
+                       .out = out,
+                       .out_stride = out_stride,
+                       .rows = block.rows,
+                       .key_count = block.key_count,
+                       .columns = block.columns};
+  if (block.columns == 0) return absl::OkStatus();
+  if (block.values.data_type == DataType::kFloat32) {
+    args.values = Float32At(block.values, block.value_index);
+    AddFloat32(args);
+    return absl::OkStatus();
+  }
+  // kDepthChunk columns at a time are converted; columns are independent of each other.
+  const int64_t chunk = std::min(block.columns, kDepthChunk);
+  thread_local Scratch scratch;
+  const absl::StatusOr<float*> values = scratch.Get(block.key_count * chunk);
+  if (!values.ok()) return values.status();
+  for (int64_t begin = 0; begin < block.columns; begin += chunk) {
+    args.columns = std::min(chunk, block.columns - begin);
+    args.values = *values;
+    args.value_stride = args.columns;
+    args.out = out + begin;
+    for (int64_t j = 0; j < block.key_count; ++j) {
+      ConvertToFloat32(block.values.data_type,
+                       ElementAt(block.values, block.value_index + j * block.columns + begin),
+                       args.columns, *values + j * args.columns);
+    }
+    AddFloat32(args);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace qkserve

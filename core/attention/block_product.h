@@ -1,0 +1,62 @@
+#ifndef QKSERVE_CORE_ATTENTION_BLOCK_PRODUCT_H_
+#define QKSERVE_CORE_ATTENTION_BLOCK_PRODUCT_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/buffer.h"
+#include "core/tensor.h"
+
+namespace qkserve {
+
+// Matrix products of blocks of tensors of any element type, in float32 on the caller's thread.
+
+// Memory that grows to the largest size asked for. Make it thread_local to keep it.
+class Scratch {
+ public:
+  // `floats` floats, uninitialised. RESOURCE_EXHAUSTED: there is no memory.
+  absl::StatusOr<float*> Get(int64_t floats);
+
+ private:
+  Buffer buffer_;
+};
+
+// Cuts `total` into as few parts as `part_max` allows, evenly: the size of a part, in steps that
+// suit the matrix kernels where that costs no further part.
+int64_t EvenPart(int64_t total, int64_t part_max);
+
+inline int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// `rows` rows of the queries from element `query_index` on, and `key_count` rows of the keys from
+// `key_index` on, both of depth `depth`.
+struct ScoreBlock {
+  const TensorView& queries;
+  int64_t query_index;
+  int64_t rows;
+  const TensorView& keys;
+  int64_t key_index;
+  int64_t key_count;
+  int64_t depth;
+};
+
+// out[i][j] = q_i · k_j. RESOURCE_EXHAUSTED: no memory for converted elements (bounded by
+// kDepthChunk).
+absl::Status MultiplyBlock(const ScoreBlock& block, float* out, int64_t out_stride);
+
+// out[i][c] += sum over j of weights[i][j] * v_j[c], for `key_count` rows of `values` (of `columns`
+// elements) from element `value_index` on. Where a weight is 0 its value adds nothing, even NaN.
+struct ValueBlock {
+  const float* weights;
+  int64_t weight_stride;
+  int64_t rows;
+  const TensorView& values;
+  int64_t value_index;
+  int64_t key_count;
+  int64_t columns;
+};
+absl::Status AddWeightedValues(const ValueBlock& block, float* out, int64_t out_stride);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_ATTENTION_BLOCK_PRODUCT_H_

@@ -1,0 +1,44 @@
+#ifndef QKSERVE_CORE_ATTENTION_KEY_MASK_H_
+#define QKSERVE_CORE_ATTENTION_KEY_MASK_H_
+
+#include <cstdint>
+
+#include "core/attention/problem.h"
+#include "core/attention/score_shape.h"
+
+namespace qkserve {
+
+// Keys [begin, end); empty where end <= begin.
+struct KeyRange {
+  int64_t begin = 0;
+  int64_t end = 0;
+};
+
+// Which keys a query attends: an interval (is_causal, window, key_lengths, a short mask) and, in
+// it, the mask's elements.
+//
+// Immutable, so thread-safe. Points into the problem.
+class KeyMask {
+ public:
+  KeyMask(const AttentionProblem& problem, const ScoreShape& shape);
+
+  // The interval of query `query` of slice `slice` (batch * heads + head), within [0, m).
+  KeyRange Range(int64_t slice, int64_t query) const;
+
+  // Turns the capped scores of keys [key, key + count) of a query into masked scores: the mask is
+  // added, and what is not attended becomes -inf whatever it was.
+  void Apply(int64_t slice, int64_t query, int64_t key, int64_t count, float* scores) const;
+
+ private:
+  void AddMask(int64_t slice, int64_t query, int64_t key, int64_t count, float* scores) const;
+
+  const AttentionProblem& problem_;
+  int64_t n_, m_, heads_;
+  // Elements between neighbours in each dimension of the result; 0 where the mask broadcasts.
+  int64_t batch_stride_ = 0, head_stride_ = 0, query_stride_ = 0;
+  int64_t mask_keys_ = 0;  // size of the mask's last dimension
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_ATTENTION_KEY_MASK_H_

@@ -1,0 +1,148 @@
+// Highway compiles this file once for every instruction set and picks at run time.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/attention/row_kernels.cc"
+// clang-format off
+#include "hwy/foreach_target.h"
+// clang-format on
+#include "core/attention/row_kernels.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "hwy/contrib/math/math-inl.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace qkserve {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+void ScaleRow(float factor, int64_t count, float* row) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto factors = hn::Set(d, factor);
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    hn::StoreU(hn::Mul(hn::LoadU(d, row + i), factors), d, row + i);
+  }
+  for (; i < count; ++i) row[i] *= factor;
+}
+
+// In float64, so that the result is as close as float32 can say.
+void Cap(float softcap, int64_t count, float* row) {
+  const hn::ScalableTag<double> d;
+  const hn::Rebind<float, decltype(d)> df;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto caps = hn::Set(d, static_cast<double>(softcap));
+  const auto cap = [&](auto scores) {
+    return hn::DemoteTo(df, hn::Mul(caps, hn::Tanh(d, hn::Div(hn::PromoteTo(d, scores), caps))));
+  };
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const auto scores = hn::LoadU(df, row + i);
+    // Highway's Tanh does not promise NaN for NaN.
+    hn::StoreU(hn::IfThenElse(hn::IsNaN(scores), scores, cap(scores)), df, row + i);
+  }
+  for (; i < count; ++i) {
+    const double scaled = static_cast<double>(row[i]) / static_cast<double>(softcap);
+    row[i] = static_cast<float>(static_cast<double>(softcap) * std::tanh(scaled));
+  }
+}
+
+float MaxElement(const float* row, int64_t count) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  auto largest = hn::Set(d, -std::numeric_limits<float>::infinity());
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) largest = hn::Max(largest, hn::LoadU(d, row + i));
+  float result = hn::GetLane(hn::MaxOfLanes(d, largest));
+  for (; i < count; ++i) result = std::max(result, row[i]);
+  return result;
+}
+
+float ExpAndSum(float max, int64_t count, float* row) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto maxima = hn::Set(d, max);
+  const auto not_attended = hn::Set(d, -std::numeric_limits<float>::infinity());
+  const auto weigh = [&](auto scores) {
+    const auto difference = hn::Sub(scores, maxima);
+    // Highway's Exp does not promise NaN for NaN.
+    const auto weights = hn::IfThenElse(hn::IsNaN(difference), difference, hn::Exp(d, difference));
+    return hn::IfThenZeroElse(hn::Eq(scores, not_attended), weights);
+  };
+  // Two sums: the latency of one addition is longer than the rest takes.
+  auto sum = hn::Zero(d);
+  auto sum2 = hn::Zero(d);
+  int64_t i = 0;
+  for (; i + 2 * lanes <= count; i += 2 * lanes) {
+    const auto weights = weigh(hn::LoadU(d, row + i));
+    const auto weights2 = weigh(hn::LoadU(d, row + i + lanes));
+    hn::StoreU(weights, d, row + i);
+    hn::StoreU(weights2, d, row + i + lanes);
+    sum = hn::Add(sum, weights);
+    sum2 = hn::Add(sum2, weights2);
+  }
+  HWY_ALIGN float tail[2 * HWY_MAX_BYTES / sizeof(float)];
+  for (; i < count; i += lanes) {
+    const int64_t rest = std::min(lanes, count - i);
+    std::fill(tail, tail + lanes, -std::numeric_limits<float>::infinity());
+    std::copy(row + i, row + i + rest, tail);
+    const auto weights = weigh(hn::Load(d, tail));
+    hn::Store(weights, d, tail);
+    std::copy(tail, tail + rest, row + i);
+    sum = hn::Add(sum, weights);
+  }
+  return hn::GetLane(hn::SumOfLanes(d, hn::Add(sum, sum2)));
+}
+
+bool AllFinite(const float* row, int64_t count) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  // x * 0 is 0 for what is finite and NaN for the rest; a NaN stays in a sum.
+  auto sum = hn::Zero(d);
+  const auto zero = hn::Zero(d);
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) sum = hn::MulAdd(hn::LoadU(d, row + i), zero, sum);
+  bool finite = hn::AllFalse(d, hn::IsNaN(sum));
+  for (; i < count; ++i) finite = finite && std::isfinite(row[i]);
+  return finite;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace qkserve
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace qkserve {
+
+HWY_EXPORT(ScaleRow);
+HWY_EXPORT(Cap);
+HWY_EXPORT(MaxElement);
+HWY_EXPORT(ExpAndSum);
+HWY_EXPORT(AllFinite);
+
+void ScaleAndCap(float scale, float softcap, int64_t count, float* row) {
+  if (scale != 1.0F) HWY_DYNAMIC_DISPATCH(ScaleRow)(scale, count, row);
+  if (softcap > 0.0F) HWY_DYNAMIC_DISPATCH(Cap)(softcap, count, row);
+}
+
+float MaxElement(const float* row, int64_t count) {
+  return HWY_DYNAMIC_DISPATCH(MaxElement)(row, count);
+}
+
+float ExpAndSum(float max, int64_t count, float* row) {
+  return HWY_DYNAMIC_DISPATCH(ExpAndSum)(max, count, row);
+}
+
+void ScaleRow(float factor, int64_t count, float* row) {
+  HWY_DYNAMIC_DISPATCH(ScaleRow)(factor, count, row);
+}
+
+bool AllFinite(const float* row, int64_t count) {
+  return HWY_DYNAMIC_DISPATCH(AllFinite)(row, count);
+}
+
+}  // namespace qkserve
+#endif  // HWY_ONCE

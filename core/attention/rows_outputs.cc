@@ -1,0 +1,237 @@
+// What RowsPlan makes of masked scores: weights, context, top k.
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/attention/block_product.h"
+#include "core/attention/element_types.h"
+#include "core/attention/partial_rows.h"
+#include "core/attention/row_kernels.h"
+#include "core/attention/rows_plan.h"
+#include "core/attention/top_k.h"
+#include "core/limits.h"
+
+namespace qkserve {
+namespace {
+
+constexpr float kNotAttended = -std::numeric_limits<float>::infinity();
+
+// What is known of the rows of a block of context after some keys: the largest masked score, the
+// sum of e^(score - max), and the sum of e^(score - max) * value.
+struct ContextRows {
+  ContextRows(std::byte* slot, int64_t rows)
+      : max(reinterpret_cast<float*>(slot)), sum(max + rows), out(sum + rows) {}
+  float* max;
+  float* sum;
+  float* out;  // rows x dv
+};
+
+// The best entries of the rows of a block, each row's in an array of `top_k`.
+struct TopKRows {
+  TopKRows(std::byte* slot, int64_t rows)
+      : sizes(reinterpret_cast<int64_t*>(slot)),
+        entries(reinterpret_cast<TopEntry*>(slot + rows * static_cast<int64_t>(sizeof(int64_t)))) {}
+  int64_t* sizes;
+  TopEntry* entries;
+};
+
+// ln of the sum of e^score, from its two parts. Where all scores are NaN, max may still be -inf.
+float LogSumExp(float max, float sum) {
+  if (sum == 0.0F) return kNotAttended;
+  return (max == kNotAttended ? 0.0F : max) + std::log(sum);
+}
+
+// Rows that attend nothing have a sum of 0; their result is 0.
+float Inverse(float sum) { return sum == 0.0F ? 0.0F : 1.0F / sum; }
+
+std::byte* RowOf(const AttentionProblem& problem, const AttentionResults& results, int64_t row,
+                 int64_t columns) {
+  return results.result + row * columns * ElementBytes(problem.result_type);
+}
+
+}  // namespace
+
+absl::Status RowsPlan::ComputeWeights(const Work& work) const {
+  const bool in_place = work.problem.result_type == DataType::kFloat32;
+  std::byte* const result = RowOf(work.problem, work.results, FirstRow(work.block), shape_.m);
+  // Not kept by the thread: a row may have as many keys as a message has room for.
+  Scratch scratch;
+  float* weights = reinterpret_cast<float*>(result);
+  if (!in_place) {
+    const absl::StatusOr<float*> memory = scratch.Get(work.block.rows * shape_.m);
+    if (!memory.ok()) return memory.status();
+    weights = *memory;
+  }
+  const KeyRange attended = AttendedKeys(work);
+  for (int64_t i = 0; i < work.block.rows; ++i) {
+    float* const row = weights + i * shape_.m;
+    std::fill(row, row + std::min(attended.begin, shape_.m), kNotAttended);
+    std::fill(row + std::clamp(attended.end, std::min(attended.begin, shape_.m), shape_.m),
+              row + shape_.m, kNotAttended);
+  }
+  for (int64_t key = attended.begin; key < attended.end; key += kStepKeys) {
+    const int64_t count = std::min(kStepKeys, attended.end - key);
+    absl::Status status = MaskedScores(work, key, count, weights + key, shape_.m);
+    if (!status.ok()) return status;
+  }
+  for (int64_t i = 0; i < work.block.rows; ++i) {
+    float* const row = weights + i * shape_.m;
+    const float max = MaxElement(row, shape_.m);
+    const float sum = ExpAndSum(max == kNotAttended ? 0.0F : max, shape_.m, row);
+    ScaleRow(Inverse(sum), shape_.m, row);
+    if (work.results.log_sum_exp != nullptr) {
+      work.results.log_sum_exp[FirstRow(work.block) + i] = LogSumExp(max, sum);
+    }
+  }
+  if (!in_place) {
+    ConvertFromFloat32(work.problem.result_type, weights, work.block.rows * shape_.m, result);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RowsPlan::ComputeContext(const Work& work, std::byte* slot) const {
+  const int64_t rows = work.block.rows;
+  const ContextRows state(slot, RowsOfSlot());
+  std::fill_n(state.max, rows, kNotAttended);
+  std::fill_n(state.sum, rows, 0.0F);
+  std::fill_n(state.out, rows * dv_, 0.0F);
+  thread_local Scratch scratch;
+  const absl::StatusOr<float*> scores = scratch.Get(RowsOfSlot() * kStepKeys);
+  if (!scores.ok()) return scores.status();
+
+  const int64_t value_matrix = shape_.KeyMatrix(work.block.slice / shape_.slices_per_unit);
+  const KeyRange attended = AttendedKeys(work);
+  for (int64_t key = attended.begin; key < attended.end; key += kStepKeys) {
+    const int64_t count = std::min(kStepKeys, attended.end - key);
+    absl::Status status = MaskedScores(work, key, count, *scores, kStepKeys);
+    if (!status.ok()) return status;
+    for (int64_t i = 0; i < rows; ++i) {
+      float* const row = *scores + i * kStepKeys;
+      const float max = std::max(state.max[i], MaxElement(row, count));
+      const float correction = max == kNotAttended ? 1.0F : std::exp(state.max[i] - max);
+      const float sum = ExpAndSum(max == kNotAttended ? 0.0F : max, count, row);
+      state.sum[i] = state.sum[i] * correction + sum;
+      if (correction != 1.0F) ScaleRow(correction, dv_, state.out + i * dv_);
+      state.max[i] = max;
+    }
+    status = AddWeightedValues({.weights = *scores,
+                                .weight_stride = kStepKeys,
+                                .rows = rows,
+                                .values = *work.problem.values,
+                                .value_index = (value_matrix * shape_.m + key) * dv_,
+                                .key_count = count,
+                                .columns = dv_},
+                               state.out, dv_);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+void RowsPlan::MergeContext(const Work& work, PartialRows& partials) const {
+  std::byte* const first_slot = partials.Slot(work.block.index, 0);
+  const ContextRows merged(first_slot, RowsOfSlot());
+  for (int64_t split = 1; split < splits_; ++split) {
+    const ContextRows next(partials.Slot(work.block.index, split), RowsOfSlot());
+    for (int64_t i = 0; i < work.block.rows; ++i) {
+      if (next.max[i] == kNotAttended && next.sum[i] == 0.0F) continue;
+      const float max = std::max(merged.max[i], next.max[i]);
+      const float guard = max == kNotAttended ? 0.0F : max;
+      const float old_factor = merged.max[i] == kNotAttended && merged.sum[i] == 0.0F
+                                   ? 0.0F
+                                   : std::exp(merged.max[i] - guard);
+      const float new_factor = std::exp(next.max[i] - guard);
+      merged.sum[i] = merged.sum[i] * old_factor + next.sum[i] * new_factor;
+      for (int64_t c = 0; c < dv_; ++c) {
+        float& out = merged.out[i * dv_ + c];
+        out = out * old_factor + next.out[i * dv_ + c] * new_factor;
+      }
+      merged.max[i] = max;
+    }
+  }
+  WriteContext(work, first_slot);
+}
+
+void RowsPlan::WriteContext(const Work& work, std::byte* slot) const {
+  const ContextRows state(slot, RowsOfSlot());
+  for (int64_t i = 0; i < work.block.rows; ++i) {
+    const int64_t row = FirstRow(work.block) + i;
+    ScaleRow(Inverse(state.sum[i]), dv_, state.out + i * dv_);
+    if (dv_ > 0) {
+      ConvertFromFloat32(work.problem.result_type, state.out + i * dv_, dv_,
+                         RowOf(work.problem, work.results, row, dv_));
+    }
+    if (work.results.log_sum_exp != nullptr) {
+      work.results.log_sum_exp[row] = LogSumExp(state.max[i], state.sum[i]);
+    }
+  }
+}
+
+absl::Status RowsPlan::ComputeTopK(const Work& work, std::byte* slot) const {
+  const int64_t rows = work.block.rows;
+  const TopKRows state(slot, RowsOfSlot());
+  std::fill_n(state.sizes, rows, 0);
+  thread_local Scratch scratch;
+  const absl::StatusOr<float*> scores = scratch.Get(RowsOfSlot() * kStepKeys);
+  if (!scores.ok()) return scores.status();
+  const KeyRange attended = AttendedKeys(work);
+  for (int64_t key = attended.begin; key < attended.end; key += kStepKeys) {
+    const int64_t count = std::min(kStepKeys, attended.end - key);
+    absl::Status status = MaskedScores(work, key, count, *scores, kStepKeys);
+    if (!status.ok()) return status;
+    for (int64_t i = 0; i < rows; ++i) {
+      TopK best(state.entries + i * top_k_, top_k_, state.sizes[i]);
+      best.Offer(*scores + i * kStepKeys, count, key);
+      state.sizes[i] = best.size();
+    }
+  }
+  return absl::OkStatus();
+}
+
+void RowsPlan::MergeTopK(const Work& work, PartialRows& partials) const {
+  std::byte* const first_slot = partials.Slot(work.block.index, 0);
+  const TopKRows merged(first_slot, RowsOfSlot());
+  for (int64_t split = 1; split < splits_; ++split) {
+    const TopKRows next(partials.Slot(work.block.index, split), RowsOfSlot());
+    for (int64_t i = 0; i < work.block.rows; ++i) {
+      TopK best(merged.entries + i * top_k_, top_k_, merged.sizes[i]);
+      for (int64_t j = 0; j < next.sizes[i]; ++j) best.Offer(next.entries[i * top_k_ + j]);
+      merged.sizes[i] = best.size();
+    }
+  }
+  WriteTopK(work, first_slot);
+}
+
+void RowsPlan::WriteTopK(const Work& work, std::byte* slot) const {
+  const TopKRows state(slot, RowsOfSlot());
+  const int64_t columns = work.problem.top_k;
+  for (int64_t i = 0; i < work.block.rows; ++i) {
+    TopEntry* const entries = state.entries + i * top_k_;
+    const int64_t size = state.sizes[i];
+    std::sort(entries, entries + size, IsAhead);
+    const int64_t row = FirstRow(work.block) + i;
+    std::byte* const scores = RowOf(work.problem, work.results, row, columns);
+    int32_t* const indices = work.results.indices + row * columns;
+    for (int64_t j = 0; j < columns; ++j) {
+      const TopEntry entry = j < size ? entries[j] : TopEntry{kNotAttended, -1};
+      ConvertFromFloat32(work.problem.result_type, &entry.score, 1,
+                         scores + j * ElementBytes(work.problem.result_type));
+      indices[j] = entry.key;
+    }
+  }
+}
+
+void RowsPlan::FillUnattended(const AttentionProblem& problem,
+                              const AttentionResults& results) const {
+  const int64_t rows = shape_.batch * shape_.heads * shape_.n;
+  const int64_t columns = output_ == Output::kTopK ? problem.top_k : dv_;
+  const float value = output_ == Output::kTopK ? kNotAttended : 0.0F;
+  const int64_t bytes = ElementBytes(problem.result_type);
+  for (int64_t i = 0; i < rows * columns; ++i) {
+    ConvertFromFloat32(problem.result_type, &value, 1, results.result + i * bytes);
+  }
+  if (output_ == Output::kTopK) std::fill_n(results.indices, rows * columns, -1);
+  if (results.log_sum_exp != nullptr) std::fill_n(results.log_sum_exp, rows, kNotAttended);
+}
+
+}  // namespace qkserve

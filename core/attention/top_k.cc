@@ -1,0 +1,38 @@
+#include "core/attention/top_k.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace qkserve {
+
+bool IsAhead(const TopEntry& a, const TopEntry& b) {
+  const bool a_is_nan = std::isnan(a.score);
+  const bool b_is_nan = std::isnan(b.score);
+  if (a_is_nan != b_is_nan) return b_is_nan;
+  if (!a_is_nan && a.score != b.score) return a.score > b.score;
+  return a.key < b.key;
+}
+
+void TopK::Offer(const TopEntry& entry) {
+  if (size_ < capacity_) {
+    entries_[size_++] = entry;
+    if (size_ == capacity_) std::make_heap(entries_, entries_ + size_, IsAhead);
+    return;
+  }
+  if (!IsAhead(entry, entries_[0])) return;
+  std::pop_heap(entries_, entries_ + size_, IsAhead);
+  entries_[size_ - 1] = entry;
+  std::push_heap(entries_, entries_ + size_, IsAhead);
+}
+
+void TopK::Offer(const float* scores, int64_t count, int64_t key) {
+  for (int64_t j = 0; j < count; ++j) {
+    // Most scores end here: not above the worst that is kept.
+    if (size_ == capacity_ && scores[j] < entries_[0].score) continue;
+    if (scores[j] == -std::numeric_limits<float>::infinity()) continue;
+    Offer({scores[j], static_cast<int32_t>(key + j)});
+  }
+}
+
+}  // namespace qkserve
