@@ -122,9 +122,10 @@ absl::StatusOr<DecodedScore> DecodeScoreRequest(const v1::ScoreRequest& request,
   const bool overflows = __builtin_mul_overflow(*ElementCount(shape->result),
                                                 ElementBytes(problem->result_type), &result_bytes);
   if (overflows || result_bytes > message_bytes_max - kResponseOverheadBytesMax) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "the result would be ", DataTypeName(problem->result_type), " ", ShapeString(shape->result),
-        ", larger than message_bytes_max = ", message_bytes_max));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the result would be ", DataTypeName(problem->result_type), " ",
+                     ShapeString(shape->result), ", which with ", kResponseOverheadBytesMax,
+                     " bytes of framing is larger than message_bytes_max = ", message_bytes_max));
   }
   const int64_t request_bytes = static_cast<int64_t>(request.queries().data().size() +
                                                      request.inline_().keys().data().size());
@@ -133,7 +134,7 @@ absl::StatusOr<DecodedScore> DecodeScoreRequest(const v1::ScoreRequest& request,
   return DecodedScore{.problem = *std::move(problem),
                       .plan = ScorePlan(*shape),
                       .result_bytes = result_bytes,
-                      .in_flight_bytes = request_bytes + 2 * result_bytes};
+                      .in_flight_bytes = request_bytes + 3 * result_bytes};
 }
 
 void EncodeScoreResponse(const DecodedScore& decoded, const std::byte* result,

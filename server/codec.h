@@ -19,8 +19,8 @@ struct DecodedScore {
   ScorePlan plan;
   int64_t result_bytes = 0;
 
-  // What the request holds while it is in flight: its tensors, the result, and the result once more
-  // in the response message.
+  // What the request holds while it is in flight: its tensors, and the result three times:
+  // computed, in the response message, and serialised by gRPC.
   int64_t in_flight_bytes = 0;
 };
 

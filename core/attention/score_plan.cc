@@ -65,6 +65,19 @@ void Scale(float scale, float* out, int64_t out_stride, int64_t rows, int64_t ke
   }
 }
 
+// `columns` elements of each of `rows` rows of `stride` elements, the first at `index`.
+void ConvertColumns(const TensorView& tensor, int64_t index, int64_t rows, int64_t stride,
+                    int64_t columns, float* to) {
+  if (columns == stride) {
+    columns *= rows;  // they follow one another: one call
+    rows = 1;
+  }
+  for (int64_t i = 0; i < rows; ++i) {
+    ConvertToFloat32(tensor.data_type, ElementAt(tensor, index + i * stride), columns,
+                     to + i * columns);
+  }
+}
+
 // A kDepthChunk of d at a time is converted and added. The chunks are cut by d alone.
 absl::Status MultiplyConverted(const Operands& op, float* out, int64_t out_stride) {
   const int64_t chunk = EvenPart(op.depth, kDepthChunk);
@@ -75,15 +88,8 @@ absl::Status MultiplyConverted(const Operands& op, float* out, int64_t out_strid
   float* const keys = queries + op.rows * chunk;
   for (int64_t begin = 0; begin < op.depth; begin += chunk) {
     const int64_t depth = std::min(chunk, op.depth - begin);
-    for (int64_t i = 0; i < op.rows; ++i) {
-      ConvertToFloat32(op.queries.data_type,
-                       ElementAt(op.queries, op.query_index + i * op.depth + begin), depth,
-                       queries + i * depth);
-    }
-    for (int64_t j = 0; j < op.key_count; ++j) {
-      ConvertToFloat32(op.keys.data_type, ElementAt(op.keys, op.key_index + j * op.depth + begin),
-                       depth, keys + j * depth);
-    }
+    ConvertColumns(op.queries, op.query_index + begin, op.rows, op.depth, depth, queries);
+    ConvertColumns(op.keys, op.key_index + begin, op.key_count, op.depth, depth, keys);
     ComputeDotProducts({.queries = queries,
                         .query_stride = depth,
                         .keys = keys,
@@ -160,9 +166,9 @@ ScorePlan::ScorePlan(const ScoreShape& shape) : shape_(shape) {
 absl::Duration ScorePlan::PredictCost(double gflops) const {
   // Beside the tiles: calls, the first touch of the result.
   constexpr double kFixedSeconds = 2e-6;
-  // What one core reads from memory, in float32 elements; measured values are two to three times
-  // this on an idle machine, where the cores do not share it.
-  constexpr double kElementsPerSecond = 2e9;
+  // What one core reads from memory and, where it must, converts. Measured values are two to three
+  // times this on an idle machine, where the cores do not share it.
+  constexpr double kElementsPerSecond = 1.5e9;
   const double results = static_cast<double>(rows()) * static_cast<double>(shape_.m);
   const double calls = static_cast<double>(shape_.units) * static_cast<double>(row_tiles_) *
                        static_cast<double>(key_tiles_);
@@ -170,10 +176,11 @@ absl::Duration ScorePlan::PredictCost(double gflops) const {
       2e-9 *
       (results * static_cast<double>(shape_.d) + calls * static_cast<double>(kCallMultiplyAdds)) /
       std::max(gflops, 0.1);
-  const double read_seconds = (static_cast<double>(shape_.units) * static_cast<double>(shape_.m) *
-                                   static_cast<double>(shape_.d) +
-                               results) /
-                              kElementsPerSecond;
+  const double read_seconds =
+      (static_cast<double>(shape_.units) * static_cast<double>(shape_.UnitRows() + shape_.m) *
+           static_cast<double>(shape_.d) +
+       results) /
+      kElementsPerSecond;
   return absl::Seconds(kFixedSeconds + std::max(multiply_seconds, read_seconds));
 }
 
@@ -226,6 +233,11 @@ absl::Status ScorePlan::ComputeBlock(const Block& block, const ScoreProblem& pro
   if (!status.ok()) return status;
   Scale(problem.scale, *scores, block.keys, block.rows, block.keys);
   const int64_t bytes = ElementBytes(problem.result_type);
+  if (block.keys == shape_.m) {
+    ConvertFromFloat32(problem.result_type, *scores, block.rows * block.keys,
+                       result + first * bytes);
+    return absl::OkStatus();
+  }
   for (int64_t i = 0; i < block.rows; ++i) {
     ConvertFromFloat32(problem.result_type, *scores + i * block.keys, block.keys,
                        result + (first + i * shape_.m) * bytes);

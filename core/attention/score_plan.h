@@ -41,7 +41,7 @@ class ScorePlan {
   int64_t rows() const { return shape_.units * shape_.UnitRows(); }
 
   // What one worker that multiplies at `gflops` should need for all tiles: the longer of the
-  // arithmetic and of reading the keys, plus a little.
+  // arithmetic and of reading the operands, plus a little.
   absl::Duration PredictCost(double gflops) const;
 
   // Computes one tile, 0 <= tile < tile_count(), of `problem`, whose shapes are those of the plan,
