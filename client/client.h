@@ -107,7 +107,7 @@ class Client {
 v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const TensorView& keys,
                                   const ScoreOptions& options);
 
-// Status from gRPC, and the other way round.
+// The codes of gRPC and Abseil are the same numbers.
 absl::Status FromGrpcStatus(const grpc::Status& status);
 
 }  // namespace qkserve

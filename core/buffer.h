@@ -31,6 +31,15 @@ class Buffer {
   // RESOURCE_EXHAUSTED if there is none.
   static absl::StatusOr<Buffer> Allocate(size_t size_bytes);
 
+  // What is moved from is empty.
+  Buffer(Buffer&& other) noexcept
+      : data_(std::move(other.data_)), size_bytes_(std::exchange(other.size_bytes_, 0)) {}
+  Buffer& operator=(Buffer&& other) noexcept {
+    data_ = std::move(other.data_);
+    size_bytes_ = std::exchange(other.size_bytes_, 0);
+    return *this;
+  }
+
   std::byte* data() { return data_.get(); }
   const std::byte* data() const { return data_.get(); }
   size_t size_bytes() const { return size_bytes_; }

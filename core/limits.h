@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-// Every limit of the service in one place. Those that an operator may change are the defaults of
-// flags; the others shape the computation and are part of what makes its bits repeatable.
+// Limits of the wire, of tiles and of the queue. Those that an operator may change are the defaults
+// of flags; those of tiles shape the computation and are part of what makes its bits repeatable.
 
 namespace qkserve {
 

@@ -1,6 +1,7 @@
 #ifndef QKSERVE_CORE_MUTEX_H_
 #define QKSERVE_CORE_MUTEX_H_
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 
@@ -52,7 +53,8 @@ class CondVar {
   // The same, for at most about `time`: the condition may still be false.
   void WaitFor(Mutex* mutex, absl::Duration time) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
-    condition_.wait_for(lock, absl::ToChronoNanoseconds(time));
+    // Longer times overflow in wait_for; callers ask again.
+    condition_.wait_for(lock, absl::ToChronoNanoseconds(std::min(time, absl::Hours(1))));
     lock.release();
   }
   void NotifyOne() { condition_.notify_one(); }

@@ -9,7 +9,7 @@
 
 namespace qkserve {
 
-// How many calls there are, from before their request is read until their response is sent.
+// How many calls there are, from when their whole request has arrived until their response is sent.
 // Thread-safe.
 class CallCount {
  public:
@@ -22,18 +22,24 @@ class CallCount {
     if (--calls_ == 0) none_.NotifyAll();
   }
 
-  // Returns when there is none, or at `deadline`.
-  void AwaitNone(const Clock& clock, absl::Time deadline) {
+  int64_t count() const {
+    MutexLock lock(&mutex_);
+    return calls_;
+  }
+
+  // Returns when there is none, or at `deadline`: how many are left.
+  int64_t AwaitNone(const Clock& clock, absl::Time deadline) {
     MutexLock lock(&mutex_);
     while (calls_ > 0) {
       const absl::Duration left = deadline - clock.Now();
-      if (left <= absl::ZeroDuration()) return;
+      if (left <= absl::ZeroDuration()) break;
       none_.WaitFor(&mutex_, left);
     }
+    return calls_;
   }
 
  private:
-  Mutex mutex_;
+  mutable Mutex mutex_;
   CondVar none_;
   int64_t calls_ ABSL_GUARDED_BY(mutex_) = 0;
 };

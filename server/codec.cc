@@ -47,8 +47,8 @@ absl::Status SizeResults(bool log_sum_exp, int64_t message_bytes_max, const Scor
   if (!fits(result) || !fits(indices) || !fits(lse) || *result + *indices + *lse > bytes_max) {
     return absl::ResourceExhaustedError(
         absl::StrCat("the result would be ", DataTypeName(problem.result_type), " ",
-                     ShapeString(decoded.result_shape),
-                     ", larger than message_bytes_max = ", message_bytes_max));
+                     ShapeString(decoded.result_shape), ", which with ", kResponseOverheadBytesMax,
+                     " bytes of framing is larger than message_bytes_max = ", message_bytes_max));
   }
   decoded.result_bytes = *result;
   decoded.indices_bytes = *indices;
@@ -90,10 +90,9 @@ absl::StatusOr<DecodedScore> DecodeScoreRequest(const v1::ScoreRequest& request,
 
   // MakeScoreShape has counted them.
   if (*ElementCount(shape->result) > kScoresMax) {
-    return absl::ResourceExhaustedError(absl::StrCat("the request has ",
-                                                     *ElementCount(shape->result), " scores ",
-                                                     ShapeString(shape->result),
-                                                     ", more than the limit of ", kScoresMax));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the request has ", *ElementCount(shape->result), " scores ",
+                     ShapeString(shape->result), ", more than the limit of ", kScoresMax));
   }
 
   DecodedScore decoded;
@@ -107,7 +106,7 @@ absl::StatusOr<DecodedScore> DecodeScoreRequest(const v1::ScoreRequest& request,
   decoded.plan = MakeAttentionPlan(decoded.problem, *shape);
   decoded.in_flight_bytes =
       RequestBytes(request) + decoded.plan->partial_bytes() +
-      2 * (decoded.result_bytes + decoded.indices_bytes + decoded.log_sum_exp_bytes);
+      3 * (decoded.result_bytes + decoded.indices_bytes + decoded.log_sum_exp_bytes);
   return decoded;
 }
 

@@ -28,8 +28,8 @@ struct DecodedScore {
   int64_t log_sum_exp_bytes = 0;  // likewise
   bool has_log_sum_exp = false;
 
-  // What the request holds while it is in flight: its tensors, the results, the results once more
-  // in the response message, and what tiles tell each other.
+  // What the request holds while it is in flight: its tensors, the results three times
+  // (computed, in the response message, serialised by gRPC), and what tiles tell each other.
   int64_t in_flight_bytes = 0;
 
   int64_t Rows() const;

@@ -1,5 +1,11 @@
 // qkserve: the server. Flags are read here and nowhere else.
 
+#include <fcntl.h>
+#include <malloc.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -73,7 +79,12 @@ ServerOptions OptionsFromFlags() {
 
 // Whoever polls for the file must never read half of it.
 absl::Status WritePortFile(const std::string& path, int port) {
-  const std::string aside = absl::StrCat(path, ".tmp");
+  std::error_code ignored;
+  if (std::filesystem::exists(path, ignored) && !std::filesystem::is_regular_file(path, ignored)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("port_file: ", path, " is there and is no regular file"));
+  }
+  const std::string aside = absl::StrCat(path, ".tmp.", getpid());
   std::ofstream file(aside);
   file << port << std::endl;
   file.close();
@@ -85,13 +96,61 @@ absl::Status WritePortFile(const std::string& path, int port) {
   return absl::OkStatus();
 }
 
+// The write end of a pipe that the first signal to stop is written to. A handler and not sigwait:
+// OpenBLAS has threads before main that do not block signals.
+int stop_pipe = -1;
+
+void OnStopSignal(int signal) {
+  const auto byte = static_cast<char>(signal);
+  static_cast<void>(!write(stop_pipe, &byte, 1));
+}
+
+// Returns the read end. A second signal ends the process at once.
+int CatchStopSignals() {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return -1;
+  stop_pipe = ends[1];
+  struct sigaction action = {};
+  action.sa_handler = OnStopSignal;
+  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGINT, &action, nullptr);
+  return ends[0];
+}
+
+// Meanwhile gives memory back that requests have left with the allocator, when there are none.
+int AwaitStopSignal(int pipe, Server& server) {
+  constexpr int kTrimEveryMs = 2000;
+  bool trimmed = true;
+  pollfd readable = {.fd = pipe, .events = POLLIN, .revents = 0};
+  while (poll(&readable, 1, kTrimEveryMs) <= 0) {
+    if (!server.IsIdle()) {
+      trimmed = false;
+    } else if (!trimmed) {
+      malloc_trim(0);
+      trimmed = true;
+    }
+  }
+  char signal = 0;
+  static_cast<void>(!read(pipe, &signal, 1));
+  // The other one of the two ends the process now, too.
+  std::signal(SIGTERM, SIG_DFL);
+  std::signal(SIGINT, SIG_DFL);
+  return signal;
+}
+
+// Each connection is a file. Where there are no more, gRPC stops accepting for good.
+void AllowManyConnections() {
+  rlimit files = {};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int Serve() {
-  // Blocked in every thread from here on, so that sigwait gets them.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  AllowManyConnections();
+  const int stop = CatchStopSignals();
+  if (stop < 0) return Fail(absl::InternalError("cannot make a pipe"));
 
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(OptionsFromFlags());
   if (!server.ok()) {
@@ -106,12 +165,10 @@ int Serve() {
   }
   std::cout << "listening on " << (*server)->address() << std::endl;
 
-  int signal = 0;
-  sigwait(&signals, &signal);
+  const int signal = AwaitStopSignal(stop, **server);
   std::cerr << "signal " << signal << ": draining" << std::endl;
-  // A second signal ends the process at once.
-  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
-  (*server)->Drain();
+  const absl::Status drained = (*server)->Drain();
+  if (!drained.ok()) return Fail(drained);
   std::cerr << "drained" << std::endl;
   return 0;
 }

@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
 namespace qkserve {
@@ -19,11 +21,27 @@ absl::Status CheckPositive(const char* name, absl::Duration value) {
       absl::StrCat(name, " must be positive; was ", absl::FormatDuration(value)));
 }
 
+// gRPC takes a missing port for 443 and any number modulo 65536.
+absl::Status CheckAddress(const std::string& address) {
+  if (absl::StartsWith(address, "unix:")) return absl::OkStatus();
+  const size_t colon = address.rfind(':');
+  uint32_t port = 0;
+  constexpr uint32_t kPortMax = 65535;
+  if (colon != std::string::npos && colon > 0 &&
+      absl::SimpleAtoi(address.substr(colon + 1), &port) && port <= kPortMax) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat("listen_address: got '", address,
+                                                 "', expected HOST:PORT with a port from 0 to ",
+                                                 kPortMax, ", or unix:PATH"));
+}
+
 }  // namespace
 
 absl::Status ServerOptions::Validate() const {
   constexpr int64_t kWorkersMax = 1024;
-  absl::Status status = CheckRange("workers", workers, 0, kWorkersMax);
+  absl::Status status = CheckAddress(listen_address);
+  status.Update(CheckRange("workers", workers, 0, kWorkersMax));
   status.Update(CheckRange("message_bytes_max", message_bytes_max, 2 * kResponseOverheadBytesMax,
                            std::numeric_limits<int32_t>::max()));
   status.Update(CheckRange("in_flight_bytes_max", in_flight_bytes_max, kMiB,

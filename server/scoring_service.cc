@@ -12,11 +12,11 @@
 namespace qkserve {
 namespace {
 
-// What a call holds from before its request is read until its response is sent: gRPC makes one a
-// call and releases it when it is done.
+// What a call holds from the moment its whole request has arrived, not yet parsed, until its
+// response is sent: gRPC makes one a call and releases it when it is done.
 class CallMessages final : public grpc::MessageHolder<v1::ScoreRequest, v1::ScoreResponse> {
  public:
-  explicit CallMessages(CallCount* count) : count_(*count) {
+  CallMessages(CallCount* count, absl::Time arrival) : count_(*count), arrival_(arrival) {
     set_request(&request_);
     set_response(&response_);
     count_.Begin();
@@ -26,10 +26,14 @@ class CallMessages final : public grpc::MessageHolder<v1::ScoreRequest, v1::Scor
   ~CallMessages() override { count_.End(); }
   void Release() override { delete this; }
 
+  // When the whole request had arrived.
+  absl::Time arrival() const { return arrival_; }
+
   void Hold(ByteBudget::Charge charge) { charge_ = std::move(charge); }
 
  private:
   CallCount& count_;
+  const absl::Time arrival_;
   v1::ScoreRequest request_;
   v1::ScoreResponse response_;
   ByteBudget::Charge charge_;
@@ -60,8 +64,7 @@ class ScoreJob final : public Job {
   bool IsCancelled() const override { return context_.IsCancelled(); }
 
  private:
-  // The message's copy of the result is the only allocation of a request that can be large and does
-  // not say so: std::string throws.
+  // The message's copy of the result can be large, and std::string throws where there is no memory.
   absl::Status Respond(const JobReceipt& receipt) {
     try {
       EncodeScoreResponse(decoded_, memory_, receipt, kernel_, response_);
@@ -83,7 +86,9 @@ class ScoreJob final : public Job {
 absl::Time DeadlineOn(const Clock& clock, const grpc::CallbackServerContext& context) {
   const auto deadline = context.deadline();
   if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteFuture();
-  return clock.Now() + absl::FromChrono(deadline - std::chrono::system_clock::now());
+  // In Abseil's time, which saturates: a deadline from outside may be anything.
+  return clock.Now() +
+         (absl::FromChrono(deadline) - absl::FromChrono(std::chrono::system_clock::now()));
 }
 
 }  // namespace
@@ -95,7 +100,7 @@ ScoringService::ScoringService(const Options& options, Batcher* batcher, ByteBud
 }
 
 grpc::MessageHolder<v1::ScoreRequest, v1::ScoreResponse>* ScoringService::AllocateMessages() {
-  return new CallMessages(&calls_);
+  return new CallMessages(&calls_, clock_.Now());
 }
 
 grpc::ServerUnaryReactor* ScoringService::Score(grpc::CallbackServerContext* context,
@@ -112,12 +117,14 @@ grpc::ServerUnaryReactor* ScoringService::Score(grpc::CallbackServerContext* con
   if (!decoded.ok()) return refuse(decoded.status());
   absl::StatusOr<ByteBudget::Charge> charge = budget_.TryCharge(decoded->in_flight_bytes);
   if (!charge.ok()) return refuse(charge.status());
-  static_cast<CallMessages*>(context->GetRpcAllocatorState())->Hold(*std::move(charge));
+  auto& messages = static_cast<CallMessages&>(*context->GetRpcAllocatorState());
+  messages.Hold(*std::move(charge));
   absl::StatusOr<ScoreMemory> memory = ScoreMemory::Allocate(*decoded);
   if (!memory.ok()) return refuse(memory.status());
 
   const JobSpec spec = {.tile_count = decoded->plan->tile_count(),
                         .cost = decoded->plan->PredictCost(options_.gflops_per_worker),
+                        .arrival = messages.arrival(),
                         .rows = decoded->Rows(),
                         .deadline = DeadlineOn(clock_, *context)};
   batcher_.Submit(std::make_unique<ScoreJob>(context, reactor, response, options_.kernel,

@@ -1,12 +1,18 @@
 #include "server/server.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
 #include <chrono>
+#include <cstring>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "core/attention/blas.h"
 #include "grpc/grpc.h"
@@ -71,9 +77,33 @@ Server::Server(const ServerOptions& options, std::unique_ptr<Batcher> batcher, i
                                    BlasKernelName(), BlasVersion(), GflopsPerWorker(), workers,
                                    options.message_bytes_max, options.in_flight_bytes_max)) {}
 
-Server::~Server() { Drain(); }
+Server::~Server() { Drain().IgnoreError(); }
+
+// gRPC takes a socket over from a server that still listens on it.
+absl::Status Server::CheckAddressIsFree() const {
+  absl::string_view path = options_.listen_address;
+  if (!absl::ConsumePrefix(&path, "unix:")) return absl::OkStatus();
+  absl::ConsumePrefix(&path, "//");
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof(address.sun_path)) {
+    return absl::InvalidArgumentError(absl::StrCat("listen_address: got a path of ", path.size(),
+                                                   " bytes, expected 1 to ",
+                                                   sizeof(address.sun_path) - 1));
+  }
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const bool is_used =
+      connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+  close(probe);
+  if (!is_used) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("cannot listen on ", options_.listen_address, ": a server does already"));
+}
 
 absl::Status Server::Listen() {
+  absl::Status status = CheckAddressIsFree();
+  if (!status.ok()) return status;
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
@@ -81,6 +111,9 @@ absl::Status Server::Listen() {
   builder.SetMaxSendMessageSize(static_cast<int>(options_.message_bytes_max));
   // gRPC's default lets a second server share the port silently.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // A message of 1 MB may unpack to 1 GB, before any limit of ours sees it.
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   builder.AddListeningPort(options_.listen_address, grpc::InsecureServerCredentials(), &port_);
   builder.RegisterService(&scoring_);
   builder.RegisterService(&status_);
@@ -97,19 +130,23 @@ absl::Status Server::Listen() {
   return absl::OkStatus();
 }
 
-void Server::Drain() {
-  if (grpc_server_ == nullptr) return;
+absl::Status Server::Drain() {
+  if (grpc_server_ == nullptr) return absl::OkStatus();
   grpc_server_->GetHealthCheckService()->SetServingStatus(false);
   // gRPC drops a call that reaches it after Shutdown has begun (the caller sees CANCELLED), so say
   // UNAVAILABLE for a while first.
   batcher_->RefuseNewJobs();
   absl::SleepFor(options_.drain_grace);
   // Wait for the work here: Shutdown would wait for connections too, 20 s for a peer that is idle.
-  scoring_.calls().AwaitNone(clock_, clock_.Now() + options_.drain_timeout);
+  const int64_t abandoned =
+      scoring_.calls().AwaitNone(clock_, clock_.Now() + options_.drain_timeout);
   constexpr auto kGoodbye = std::chrono::milliseconds(500);
   grpc_server_->Shutdown(std::chrono::system_clock::now() + kGoodbye);
   grpc_server_->Wait();
   grpc_server_ = nullptr;
+  if (abandoned == 0) return absl::OkStatus();
+  return absl::DeadlineExceededError(
+      absl::StrCat("drain_timeout passed with calls still in flight: ", abandoned));
 }
 
 }  // namespace qkserve

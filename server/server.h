@@ -37,8 +37,12 @@ class Server {
 
   // Says NOT_SERVING and turns new calls away (UNAVAILABLE) for drain_grace, while those in flight
   // finish; after drain_timeout they are cancelled. Then closes connections and returns. More than
-  // once is allowed.
-  void Drain();
+  // once is allowed. DEADLINE_EXCEEDED: calls were still
+  // in flight after drain_timeout.
+  absl::Status Drain();
+
+  // Whether no call is under way.
+  bool IsIdle() { return scoring_.calls().count() == 0; }
 
   // One line for the log: kernel, rate, workers, limits.
   const std::string& description() const { return description_; }
@@ -46,6 +50,7 @@ class Server {
  private:
   Server(const ServerOptions& options, std::unique_ptr<Batcher> batcher, int64_t workers,
          const Clock* clock);
+  absl::Status CheckAddressIsFree() const;
   absl::Status Listen();
 
   const ServerOptions options_;

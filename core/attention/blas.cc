@@ -23,11 +23,26 @@ void ComputeOneRow(const DotProducts& args) {
               static_cast<blasint>(args.key_stride), args.queries, 1, 1.0F, args.out, 1);
 }
 
+// One key: the same with the roles exchanged, and the results a column.
+void ComputeOneColumn(const DotProducts& args) {
+  if (!args.accumulate) {
+    for (int64_t i = 0; i < args.rows; ++i) args.out[i * args.out_stride] = 0.0F;
+  }
+  cblas_sgemv(CblasRowMajor, CblasNoTrans, static_cast<blasint>(args.rows),
+              static_cast<blasint>(args.depth), 1.0F, args.queries,
+              static_cast<blasint>(args.query_stride), args.keys, 1, 1.0F, args.out,
+              static_cast<blasint>(args.out_stride));
+}
+
 }  // namespace
 
 void ComputeDotProducts(const DotProducts& args) {
   if (args.rows == 1) {
     ComputeOneRow(args);
+    return;
+  }
+  if (args.key_count == 1) {
+    ComputeOneColumn(args);
     return;
   }
   cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, static_cast<blasint>(args.rows),

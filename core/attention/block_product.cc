@@ -19,6 +19,19 @@ const float* Float32At(const TensorView& tensor, int64_t index) {
   return reinterpret_cast<const float*>(ElementAt(tensor, index));
 }
 
+// `columns` elements of each of `rows` rows of `stride` elements, the first at `index`.
+void ConvertColumns(const TensorView& tensor, int64_t index, int64_t rows, int64_t stride,
+                    int64_t columns, float* to) {
+  if (columns == stride) {
+    columns *= rows;  // they follow one another: one call
+    rows = 1;
+  }
+  for (int64_t i = 0; i < rows; ++i) {
+    ConvertToFloat32(tensor.data_type, ElementAt(tensor, index + i * stride), columns,
+                     to + i * columns);
+  }
+}
+
 // A kDepthChunk of d at a time is converted and added. The chunks are cut by d alone.
 absl::Status MultiplyConverted(const ScoreBlock& op, float* out, int64_t out_stride) {
   const int64_t chunk = EvenPart(op.depth, kDepthChunk);
@@ -29,15 +42,8 @@ absl::Status MultiplyConverted(const ScoreBlock& op, float* out, int64_t out_str
   float* const keys = queries + op.rows * chunk;
   for (int64_t begin = 0; begin < op.depth; begin += chunk) {
     const int64_t depth = std::min(chunk, op.depth - begin);
-    for (int64_t i = 0; i < op.rows; ++i) {
-      ConvertToFloat32(op.queries.data_type,
-                       ElementAt(op.queries, op.query_index + i * op.depth + begin), depth,
-                       queries + i * depth);
-    }
-    for (int64_t j = 0; j < op.key_count; ++j) {
-      ConvertToFloat32(op.keys.data_type, ElementAt(op.keys, op.key_index + j * op.depth + begin),
-                       depth, keys + j * depth);
-    }
+    ConvertColumns(op.queries, op.query_index + begin, op.rows, op.depth, depth, queries);
+    ConvertColumns(op.keys, op.key_index + begin, op.key_count, op.depth, depth, keys);
     ComputeDotProducts({.queries = queries,
                         .query_stride = depth,
                         .keys = keys,
@@ -142,11 +148,8 @@ absl::Status AddWeightedValues(const ValueBlock& block, float* out, int64_t out_
     args.values = *values;
     args.value_stride = args.columns;
     args.out = out + begin;
-    for (int64_t j = 0; j < block.key_count; ++j) {
-      ConvertToFloat32(block.values.data_type,
-                       ElementAt(block.values, block.value_index + j * block.columns + begin),
-                       args.columns, *values + j * args.columns);
-    }
+    ConvertColumns(block.values, block.value_index + begin, block.key_count, block.columns,
+                   args.columns, *values);
     AddFloat32(args);
   }
   return absl::OkStatus();

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -10,6 +11,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core/attention/blas.h"
 
 namespace qkserve {
@@ -19,18 +21,53 @@ constexpr char kCoreTypeVariable[] = "OPENBLAS_CORETYPE";
 // Says to the replaced process what it was replaced for, so that it does so only once.
 constexpr char kAttemptVariable[] = "QKSERVE_KERNEL_ATTEMPT";
 
-bool NeedsAvx512(absl::string_view kernel) {
-  for (const absl::string_view name : {"SkylakeX", "Cooperlake", "SapphireRapids"}) {
-    if (absl::EqualsIgnoreCase(kernel, name)) return true;
+// OpenBLAS's names of its x86-64 kernels, and what a CPU needs for them. It would run any of them
+// if told to, and trap.
+struct KernelRule {
+  absl::string_view name;
+  bool CpuFeatures::*needs;  // null: every x86-64 has it
+  bool is_modern = false;    // worth keeping where OpenBLAS picked it
+};
+constexpr KernelRule kKernels[] = {
+    {"Prescott", nullptr},
+    {"Core2", nullptr},
+    {"Penryn", nullptr},
+    {"Nehalem", nullptr},
+    {"Barcelona", nullptr},
+    {"Sandybridge", &CpuFeatures::avx},
+    {"Haswell", &CpuFeatures::avx2_fma, true},
+    {"Zen", &CpuFeatures::avx2_fma, true},
+    {"SkylakeX", &CpuFeatures::avx512, true},
+    {"Cooperlake", &CpuFeatures::avx512_bf16, true},
+    {"SapphireRapids", &CpuFeatures::avx512_bf16, true},
+};
+
+const KernelRule* FindKernel(absl::string_view name) {
+  for (const KernelRule& kernel : kKernels) {
+    if (absl::EqualsIgnoreCase(kernel.name, name)) return &kernel;
   }
-  return false;
+  return nullptr;
 }
 
-bool NeedsAvx2(absl::string_view kernel) {
-  for (const absl::string_view name : {"Haswell", "Zen", "Excavator"}) {
-    if (absl::EqualsIgnoreCase(kernel, name)) return true;
+bool CpuHas(const CpuFeatures& cpu, const KernelRule& kernel) {
+  return kernel.needs == nullptr || cpu.*kernel.needs;
+}
+
+absl::StatusOr<std::string> CheckRequested(const std::string& requested, const CpuFeatures& cpu) {
+  if (!cpu.is_x86_64) return requested;
+  const KernelRule* kernel = FindKernel(requested);
+  if (kernel == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("kernel: got ", requested, ", expected auto or one of ",
+                     absl::StrJoin(kKernels, ", ", [](std::string* out, const KernelRule& rule) {
+                       absl::StrAppend(out, rule.name);
+                     })));
   }
-  return NeedsAvx512(kernel);
+  if (!CpuHas(cpu, *kernel)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("kernel: got ", requested, ", which needs instructions that this CPU lacks"));
+  }
+  return requested;
 }
 
 absl::Status ReplaceProcess(const std::string& kernel, char** argv) {
@@ -51,9 +88,12 @@ CpuFeatures DetectCpuFeatures() {
   CpuFeatures features;
 #if defined(__x86_64__)
   __builtin_cpu_init();
+  features.is_x86_64 = true;
+  features.avx = __builtin_cpu_supports("avx");
   features.avx2_fma = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   features.avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  features.avx512_bf16 = features.avx512 && __builtin_cpu_supports("avx512bf16");
 #endif
   return features;
 }
@@ -61,20 +101,14 @@ CpuFeatures DetectCpuFeatures() {
 absl::StatusOr<std::string> ChooseBlasKernel(const KernelQuestion& question) {
   const CpuFeatures& cpu = question.cpu;
   if (!absl::EqualsIgnoreCase(question.requested, "auto")) {
-    if (NeedsAvx512(question.requested) && !cpu.avx512) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("kernel ", question.requested, " needs AVX-512, which this CPU lacks"));
-    }
-    if (NeedsAvx2(question.requested) && !cpu.avx2_fma) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("kernel ", question.requested, " needs AVX2, which this CPU lacks"));
-    }
-    return question.requested;
+    return CheckRequested(question.requested, cpu);
   }
-  if (question.from_environment && NeedsAvx2(question.loaded)) return std::string();
-  if (cpu.avx512) return std::string("SkylakeX");
-  if (cpu.avx2_fma) return std::string("Haswell");
-  return std::string();
+  if (!cpu.avx2_fma) return std::string();
+  const KernelRule* loaded = FindKernel(question.loaded);
+  const bool is_modern = loaded != nullptr && loaded->is_modern && CpuHas(cpu, *loaded);
+  const bool uses_avx512 = is_modern && loaded->needs != &CpuFeatures::avx2_fma;
+  if (is_modern && (uses_avx512 || !cpu.avx512 || question.from_environment)) return std::string();
+  return std::string(cpu.avx512 ? "SkylakeX" : "Haswell");
 }
 
 absl::Status EnsureBlasKernel(absl::string_view requested, char** argv) {
@@ -92,9 +126,12 @@ absl::Status EnsureBlasKernel(absl::string_view requested, char** argv) {
   if (!wanted->empty() && !absl::EqualsIgnoreCase(*wanted, loaded)) {
     if (attempt.empty()) return ReplaceProcess(*wanted, argv);
     if (!absl::EqualsIgnoreCase(requested, "auto")) {
-      return absl::InvalidArgumentError(absl::StrCat("kernel ", requested, ": ", BlasVersion(),
-                                                     " does not have it and picked ", loaded));
+      return absl::InvalidArgumentError(absl::StrCat("kernel: got ", requested, ", which ",
+                                                     BlasVersion(), " does not have: it picked ",
+                                                     loaded));
     }
+    std::fprintf(stderr, "warning: %s does not have the kernel %s; it uses %s, which may be slow\n",
+                 BlasVersion().c_str(), wanted->c_str(), loaded.c_str());
   }
   if (!BlasIsThreadSafe()) {
     return absl::FailedPreconditionError(

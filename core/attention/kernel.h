@@ -14,18 +14,20 @@ namespace qkserve {
 // but only before it is loaded.
 
 struct CpuFeatures {
-  bool avx2_fma = false;  // AVX2 and FMA
-  bool avx512 = false;    // AVX-512 F, BW, DQ and VL
+  bool is_x86_64 = false;
+  bool avx = false;
+  bool avx2_fma = false;     // AVX2 and FMA
+  bool avx512 = false;       // AVX-512 F, BW, DQ and VL
+  bool avx512_bf16 = false;  // those and BF16
 };
 CpuFeatures DetectCpuFeatures();
 
 // The kernel to ask for, "" to leave the choice to OpenBLAS. Pure.
 //
-// requested       --kernel: "auto", or an OpenBLAS core name
-// loaded          what OpenBLAS picked
-// from_environment  whether OPENBLAS_CORETYPE was set by whoever started the process; a modern
-//                   kernel that was asked for this way is kept
-// INVALID_ARGUMENT: the CPU lacks the instructions of the requested kernel.
+// requested: --kernel, "auto" or an OpenBLAS core name. loaded: what OpenBLAS picked; auto keeps it
+// where it uses what the CPU has. from_environment: OPENBLAS_CORETYPE was set by whoever started
+// the process; auto then keeps an AVX2 kernel on an AVX-512 CPU too. INVALID_ARGUMENT: no such
+// kernel, or the CPU lacks its instructions.
 struct KernelQuestion {
   std::string requested;
   std::string loaded;

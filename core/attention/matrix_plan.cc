@@ -50,9 +50,9 @@ MatrixPlan::MatrixPlan(const ScoreShape& shape) : shape_(shape) {
 absl::Duration MatrixPlan::PredictCost(double gflops) const {
   // Beside the tiles: calls, the first touch of the result.
   constexpr double kFixedSeconds = 2e-6;
-  // What one core reads from memory, in float32 elements; measured values are two to three times
-  // this on an idle machine, where the cores do not share it.
-  constexpr double kElementsPerSecond = 2e9;
+  // What one core reads from memory and, where it must, converts. Measured values are two to three
+  // times this on an idle machine, where the cores do not share it.
+  constexpr double kElementsPerSecond = 1.5e9;
   const double results = static_cast<double>(shape_.Rows()) * static_cast<double>(shape_.m);
   const double calls = static_cast<double>(shape_.units) * static_cast<double>(row_tiles_) *
                        static_cast<double>(key_tiles_);
@@ -60,10 +60,11 @@ absl::Duration MatrixPlan::PredictCost(double gflops) const {
       2e-9 *
       (results * static_cast<double>(shape_.d) + calls * static_cast<double>(kCallMultiplyAdds)) /
       std::max(gflops, 0.1);
-  const double read_seconds = (static_cast<double>(shape_.units) * static_cast<double>(shape_.m) *
-                                   static_cast<double>(shape_.d) +
-                               results) /
-                              kElementsPerSecond;
+  const double read_seconds =
+      (static_cast<double>(shape_.units) * static_cast<double>(shape_.UnitRows() + shape_.m) *
+           static_cast<double>(shape_.d) +
+       results) /
+      kElementsPerSecond;
   return absl::Seconds(kFixedSeconds + std::max(multiply_seconds, read_seconds));
 }
 
@@ -143,6 +144,11 @@ absl::Status MatrixPlan::ComputeBlock(const Block& block, const AttentionProblem
   absl::Status status = ComputeScores(block, problem, *scores, block.keys);
   if (!status.ok()) return status;
   const int64_t bytes = ElementBytes(problem.result_type);
+  if (block.keys == shape_.m) {
+    ConvertFromFloat32(problem.result_type, *scores, block.rows * block.keys,
+                       result + first * bytes);
+    return absl::OkStatus();
+  }
   for (int64_t i = 0; i < block.rows; ++i) {
     ConvertFromFloat32(problem.result_type, *scores + i * block.keys, block.keys,
                        result + (first + i * shape_.m) * bytes);

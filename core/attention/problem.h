@@ -14,9 +14,9 @@ namespace qkserve {
 // What to compute; fields mean what qkserve.v1.Attention and ScoreRequest say. All values are
 // within their limits. The tensors' memory must outlive the computation.
 struct AttentionProblem {
-  TensorView queries;                // [.., n, d]
-  TensorView keys;                   // [.., m, d]
-  std::optional<TensorView> values;  // [.., m, dv]; for kContext
+  TensorView queries;                               // [.., n, d]
+  TensorView keys;                                  // [.., m, d]
+  std::optional<TensorView> values = std::nullopt;  // [.., m, dv]; for kContext
 
   float scale = 1.0F;
   float softcap = 0.0F;  // 0: none
@@ -24,8 +24,8 @@ struct AttentionProblem {
   int64_t window_left = -1;  // -1: open
   int64_t window_right = -1;
   int64_t offset = 0;
-  std::vector<int64_t> key_lengths;  // one a batch; empty: none
-  std::optional<TensorView> mask;    // bool or float
+  std::vector<int64_t> key_lengths = {};          // one a batch; empty: none
+  std::optional<TensorView> mask = std::nullopt;  // bool or float
 
   Output output = Output::kScores;
   DataType result_type = DataType::kFloat32;

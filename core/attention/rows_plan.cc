@@ -83,6 +83,7 @@ void RowsPlan::CutKeys() {
 
 absl::Duration RowsPlan::PredictCost(double gflops) const {
   constexpr double kFixedSeconds = 2e-6;
+  constexpr double kElementsPerSecond = 1.5e9;  // as for scores
   const double rows =
       static_cast<double>(shape_.batch * shape_.heads) * static_cast<double>(shape_.n);
   const double scores = rows * static_cast<double>(shape_.m);
@@ -91,7 +92,11 @@ absl::Duration RowsPlan::PredictCost(double gflops) const {
   const double multiply_adds = scores * static_cast<double>(shape_.d + dv_ + kExpMultiplyAdds) +
                                2 * steps * static_cast<double>(kCallMultiplyAdds) +
                                rows * static_cast<double>(dv_);
-  return absl::Seconds(kFixedSeconds + 2e-9 * multiply_adds / std::max(gflops, 0.1));
+  const double elements =
+      (rows + static_cast<double>(shape_.units) * static_cast<double>(shape_.m)) *
+      static_cast<double>(shape_.d + dv_);
+  return absl::Seconds(kFixedSeconds + std::max(2e-9 * multiply_adds / std::max(gflops, 0.1),
+                                                elements / kElementsPerSecond));
 }
 
 RowsPlan::Block RowsPlan::GetBlock(int64_t index) const {

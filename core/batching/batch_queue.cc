@@ -15,12 +15,13 @@ absl::Duration TileCost(const QueuedJob& job) {
 }  // namespace
 
 absl::Status CheckStillWanted(const QueuedJob& job, absl::Time now) {
-  if (job.job->IsCancelled()) return absl::CancelledError("the caller cancelled the request");
+  // The deadline first: gRPC cancels a call when its deadline passes.
   if (now >= job.spec.deadline) {
     return absl::DeadlineExceededError(absl::StrCat("the deadline passed ",
                                                     absl::FormatDuration(now - job.arrival),
                                                     " after the request arrived"));
   }
+  if (job.job->IsCancelled()) return absl::CancelledError("the caller cancelled the request");
   return absl::OkStatus();
 }
 
@@ -42,7 +43,8 @@ absl::Status BatchQueue::Push(std::shared_ptr<QueuedJob> job) {
 
 Assignment BatchQueue::Take(absl::Time now) {
   Assignment assignment;
-  while (!assignment.HasWork() && HasWaiting()) {
+  while (!assignment.HasWork() && HasWaiting() &&
+         static_cast<int64_t>(assignment.dropped.size()) < options_.group_requests_max) {
     const Lane lane = share_.Choose(!small_.empty(), !large_.empty());
     if (lane == Lane::kSmall) {
       TakeGroup(now, assignment);
@@ -57,8 +59,10 @@ Assignment BatchQueue::Take(absl::Time now) {
 void BatchQueue::TakeGroup(absl::Time now, Assignment& assignment) {
   const absl::Duration cost_max = GroupCost(options_, summary_);
   absl::Duration cost;
-  while (!small_.empty() &&
-         static_cast<int64_t>(assignment.group.size()) < options_.group_requests_max) {
+  const auto taken = [&assignment] {
+    return static_cast<int64_t>(assignment.group.size() + assignment.dropped.size());
+  };
+  while (!small_.empty() && taken() < options_.group_requests_max) {
     const absl::Duration next = small_.front()->spec.cost;
     if (!assignment.group.empty() && cost + next > cost_max) break;
     std::shared_ptr<QueuedJob> job = std::move(small_.front());
@@ -103,7 +107,8 @@ void BatchQueue::TakeTile(absl::Time now, Assignment& assignment) {
   if (job->tiles_taken == job->spec.tile_count) leave_queue();
 }
 
-bool BatchQueue::TileDone(QueuedJob& job, const absl::Status& status) {
+bool BatchQueue::TileDone(QueuedJob& job, const absl::Status& status, absl::Time end) {
+  job.ended = std::max(job.ended, end);
   job.status.Update(status);
   --job.tiles_running;
   return job.tiles_running == 0 && job.tiles_taken == job.spec.tile_count;

@@ -24,7 +24,8 @@ struct QueuedJob {
   int64_t tiles_taken = 0;
   int64_t tiles_running = 0;
   absl::Time started = absl::InfinitePast();
-  absl::Status status;  // the first error
+  absl::Time ended = absl::InfinitePast();  // of the tiles so far
+  absl::Status status;                      // the first error
 };
 
 // What a worker does next.
@@ -64,9 +65,9 @@ class BatchQueue {
   // on the way are dropped.
   Assignment Take(absl::Time now);
 
-  // A tile that Take handed out has run. True where it was the job's last one, so that the job must
-  // now be finished with its `status`.
-  bool TileDone(QueuedJob& job, const absl::Status& status);
+  // A tile that Take handed out has run until `end`. True where it was the job's last one, so that
+  // the job must now be finished with its `status`.
+  bool TileDone(QueuedJob& job, const absl::Status& status, absl::Time end);
 
   // A turn began outside the queue (a job on its arrival thread), or any turn ended.
   void TurnBegins() { ++summary_.busy; }

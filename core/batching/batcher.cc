@@ -1,6 +1,9 @@
 #include "core/batching/batcher.h"
 
+#include <system_error>
 #include <utility>
+
+#include "absl/strings/str_cat.h"
 
 namespace qkserve {
 
@@ -8,19 +11,34 @@ absl::StatusOr<std::unique_ptr<Batcher>> Batcher::Create(const BatchPolicyOption
                                                          const Clock* clock) {
   absl::Status status = options.Validate();
   if (!status.ok()) return status;
-  return std::unique_ptr<Batcher>(new Batcher(options, clock));
+  std::unique_ptr<Batcher> batcher(new Batcher(options, clock));
+  status = batcher->StartWorkers();
+  if (!status.ok()) return status;
+  return batcher;
 }
 
 Batcher::Batcher(const BatchPolicyOptions& options, const Clock* clock)
-    : options_(options), clock_(clock), queue_(options) {
-  workers_.reserve(static_cast<size_t>(options.workers));
-  for (int64_t i = 0; i < options.workers; ++i) {
-    workers_.emplace_back([this] { WorkerLoop(); });
+    : options_(options), clock_(clock), queue_(options) {}
+
+absl::Status Batcher::StartWorkers() {
+  workers_.reserve(static_cast<size_t>(options_.workers));
+  try {
+    for (int64_t i = 0; i < options_.workers; ++i) {
+      workers_.emplace_back([this] { WorkerLoop(); });
+    }
+  } catch (const std::system_error& error) {
+    return absl::ResourceExhaustedError(absl::StrCat("cannot start worker ", workers_.size() + 1,
+                                                     " of ", options_.workers, ": ", error.what()));
   }
+  return absl::OkStatus();
 }
 
 Batcher::~Batcher() {
   Drain();
+  StopWorkers();
+}
+
+void Batcher::StopWorkers() {
   {
     MutexLock lock(&mutex_);
     shutdown_ = true;
@@ -33,8 +51,9 @@ void Batcher::Submit(std::unique_ptr<Job> job, const JobSpec& spec) {
   auto queued = std::make_shared<QueuedJob>();
   queued->job = std::move(job);
   queued->spec = spec;
-  queued->arrival = clock_->Now();
-  absl::Status status = CheckStillWanted(*queued, queued->arrival);
+  const absl::Time now = clock_->Now();
+  queued->arrival = spec.arrival == absl::InfinitePast() ? now : spec.arrival;
+  absl::Status status = CheckStillWanted(*queued, now);
   bool run_here = false;
   if (status.ok()) {
     MutexLock lock(&mutex_);
@@ -99,7 +118,6 @@ void Batcher::WorkerLoop() {
 }
 
 void Batcher::Run(const Assignment& assignment) {
-  if (!assignment.dropped.empty()) FinishDropped(assignment.dropped);
   if (!assignment.group.empty()) {
     const int64_t answered = RunGroup(assignment.group);
     MutexLock lock(&mutex_);
@@ -108,6 +126,7 @@ void Batcher::Run(const Assignment& assignment) {
   } else if (assignment.large != nullptr) {
     RunTile(assignment.large, assignment.tile);
   }
+  if (!assignment.dropped.empty()) FinishDropped(assignment.dropped);
 }
 
 int64_t Batcher::RunGroup(const std::vector<std::shared_ptr<QueuedJob>>& group) {
@@ -116,8 +135,8 @@ int64_t Batcher::RunGroup(const std::vector<std::shared_ptr<QueuedJob>>& group) 
   absl::Time now = clock_->Now();
   for (size_t i = 0; i < group.size(); ++i) {
     QueuedJob& job = *group[i];
-    // The jobs before it in the group took time.
-    if (i > 0) job.status = CheckStillWanted(job, now);
+    // Time has passed since it was taken: the jobs before it in the group, at least.
+    job.status = CheckStillWanted(job, now);
     if (!job.status.ok()) continue;
     rows += job.spec.rows;
     receipts[i].queued = now - job.arrival;
@@ -141,19 +160,20 @@ void Batcher::RunTile(const std::shared_ptr<QueuedJob>& job, int64_t tile) {
   bool is_last = false;
   {
     MutexLock lock(&mutex_);
-    is_last = queue_.TileDone(*job, status);
-    if (!is_last) queue_.TurnEnds();
+    is_last = queue_.TileDone(*job, status, end);
+    queue_.TurnEnds();
+    // This thread is not free yet.
+    if (is_last && queue_.HasWaiting()) work_.NotifyOne();
   }
   if (!is_last) return;
   // No other thread has this job any more.
   const JobReceipt receipt = {.queued = job->started - job->arrival,
-                              .computed = end - job->started,
+                              .computed = job->ended - job->started,
                               .batch_requests = 1,
                               .batch_rows = job->spec.rows};
   const bool answered = Finish(*job, job->status, receipt);
   MutexLock lock(&mutex_);
   Count(1, answered ? 1 : 0);
-  queue_.TurnEnds();
 }
 
 void Batcher::FinishDropped(const std::vector<std::shared_ptr<QueuedJob>>& dropped) {

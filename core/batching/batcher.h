@@ -22,14 +22,18 @@ namespace qkserve {
 // Guarantees:
 //  1. Finish is called exactly once for every submitted job.
 //  2. At most options.workers groups or tiles run at a time, those on arrival threads included.
+//  (The
+//     Finish of a large job is not counted: it may copy a large result, and others go on
+//     meanwhile.)
 //  3. While a worker is free nothing waits.
 //  4. A job that is expired or cancelled when its turn comes runs no tile; no job finishes OK after
 //     its deadline.
 //
-// Thread-safe. Jobs are called without the lock.
+// Thread-safe. RunTile and Finish are called without the lock, IsCancelled also with it.
 class Batcher {
  public:
-  // INVALID_ARGUMENT: an option is out of range. `clock` must outlive the batcher.
+  // INVALID_ARGUMENT: an option is out of range. RESOURCE_EXHAUSTED: the system gives no more
+  // threads. `clock` must outlive the batcher.
   static absl::StatusOr<std::unique_ptr<Batcher>> Create(const BatchPolicyOptions& options,
                                                          const Clock* clock);
 
@@ -60,6 +64,8 @@ class Batcher {
  private:
   Batcher(const BatchPolicyOptions& options, const Clock* clock);
 
+  absl::Status StartWorkers();
+  void StopWorkers();
   void WorkerLoop();
   void Run(const Assignment& assignment);
   void RunOnArrival(std::shared_ptr<QueuedJob> job);

@@ -16,6 +16,9 @@ struct JobSpec {
   // What all tiles should take one worker.
   absl::Duration cost = absl::ZeroDuration();
 
+  // When the request was there, on the batcher's clock. Not given: when it is submitted.
+  absl::Time arrival = absl::InfinitePast();
+
   // Query rows, for the receipt.
   int64_t rows = 0;
 
@@ -47,7 +50,8 @@ class Job {
   // RESOURCE_EXHAUSTED (the queue is full), UNAVAILABLE (draining) or RunTile's error.
   virtual void Finish(const absl::Status& status, const JobReceipt& receipt) = 0;
 
-  // Whether the caller has gone. Any thread, any time.
+  // Whether the caller has gone. Any thread, any time, also with the batcher's lock held: must not
+  // call the batcher.
   virtual bool IsCancelled() const = 0;
 };
 

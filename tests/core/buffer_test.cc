@@ -36,6 +36,7 @@ TEST(BufferTest, DeletesOnceWhateverIsMoved) {
     Buffer first(memory, sizeof(memory), [&deleted](std::byte*) { ++deleted; });
     Buffer second = std::move(first);
     EXPECT_EQ(second.data(), memory);
+    EXPECT_EQ(first.size_bytes(), 0U);  // NOLINT(bugprone-use-after-move): that is the question
     Buffer third;
     third = std::move(second);
     EXPECT_EQ(deleted, 0);

@@ -42,7 +42,7 @@ TEST(CodecTest, PointsIntoTheRequest) {
   EXPECT_EQ(decoded.problem.scale, 1.0F);
   EXPECT_EQ(decoded.problem.result_type, DataType::kFloat32);
   EXPECT_EQ(decoded.result_bytes, 32);
-  EXPECT_EQ(decoded.in_flight_bytes, 24 + 48 + 64);
+  EXPECT_EQ(decoded.in_flight_bytes, 24 + 48 + 96);
 }
 
 TEST(CodecTest, NamesWhatIsMissing) {
@@ -132,9 +132,10 @@ TEST(CodecTest, AResultBeyondTheLimitIsRefusedFromTheShapesAlone) {
   SetShape(request.mutable_inline_()->mutable_keys(), {100000, 0});
   const absl::Status status = Decode(request).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(status.message(),
-            "the result would be FLOAT32 [100000, 100000], larger than message_bytes_max = "
-            "268435456");
+  EXPECT_EQ(
+      status.message(),
+      "the result would be FLOAT32 [100000, 100000], which with 4096 bytes of framing is larger "
+      "than message_bytes_max = 268435456");
   SetShape(request.mutable_queries(), {int64_t{1} << 31, 0});
   SetShape(request.mutable_inline_()->mutable_keys(), {int64_t{1} << 31, 0});
   EXPECT_EQ(Decode(request).status().code(), absl::StatusCode::kResourceExhausted);

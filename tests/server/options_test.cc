@@ -12,6 +12,11 @@ TEST(ServerOptionsTest, NamesTheOptionAndWhatIsPossible) {
   ServerOptions options;
   options.workers = -1;
   EXPECT_EQ(options.Validate().message(), "workers must be from 0 to 1024; was -1");
+  for (const char* address : {"", "127.0.0.1", "127.0.0.1:99999", "127.0.0.1:http", ":1"}) {
+    options = {};
+    options.listen_address = address;
+    EXPECT_THAT(options.Validate().message(), testing::HasSubstr("listen_address: got"));
+  }
   options = {};
   options.message_bytes_max = int64_t{1} << 31;
   EXPECT_THAT(options.Validate().message(), testing::HasSubstr("message_bytes_max"));

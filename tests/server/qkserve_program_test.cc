@@ -357,7 +357,7 @@ TEST_F(QkserveProgramTest, StatusAndReceiptsNameTheKernelThatWasAskedFor) {
 }
 
 TEST_F(QkserveProgramTest, AnUnknownKernelIsWrongUsage) {
-  ExpectWrongUsage({"--listen_address=127.0.0.1:0", "--kernel=NoSuch"}, "kernel NoSuch");
+  ExpectWrongUsage({"--listen_address=127.0.0.1:0", "--kernel=NoSuch"}, "kernel: got NoSuch");
 }
 
 TEST_F(QkserveProgramTest, KeepsItsNameWhenItReplacesItselfToLoadAKernel) {

@@ -165,7 +165,7 @@ TEST_F(ServerTest, HealthFollowsTheServersLife) {
   Start();
   const std::string address = server_->address();
   EXPECT_TRUE(CheckHealth(address, absl::Seconds(10)).ok());
-  server_->Drain();
+  EXPECT_TRUE(server_->Drain().ok());
   EXPECT_EQ(CheckHealth(address, absl::Seconds(10)).code(), absl::StatusCode::kUnavailable);
 }
 
@@ -194,6 +194,31 @@ TEST_F(ServerTest, ServesOnAUnixSocket) {
   Start();
   EXPECT_EQ(server_->address(), options_.listen_address);
   EXPECT_TRUE(client_->GetStatus().ok());
+  // A second one does not take it over.
+  EXPECT_EQ(Server::Start(options_).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(client_->GetStatus().ok());
+}
+
+TEST_F(ServerTest, CompressedRequestsAreNotUnpacked) {
+  Start();
+  const auto stub = v1::ScoringService::NewStub(Channel());
+  grpc::ClientContext context;
+  context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
+  const Tensor q = RandomTensor(DataType::kFloat32, {2, 3}, 1);
+  v1::ScoreResponse response;
+  EXPECT_EQ(stub->Score(&context, MakeScoreRequest(q.View(), q.View(), {}), &response).error_code(),
+            grpc::StatusCode::UNIMPLEMENTED);
+}
+
+TEST_F(ServerTest, DrainSaysWhereItLeftCallsBehind) {
+  options_.drain_timeout = absl::Nanoseconds(1);
+  Start();
+  const Tensor q = RandomTensor(DataType::kFloat32, {4000, 6000}, 1);
+  std::thread caller([&] { static_cast<void>(client_->Score(q.View(), q.View()).status()); });
+  const auto observer = Connect();
+  while (observer->GetStatus()->in_flight_requests() == 0) std::this_thread::yield();
+  EXPECT_EQ(server_->Drain().code(), absl::StatusCode::kDeadlineExceeded);
+  caller.join();
 }
 
 TEST_F(ServerTest, RefusesOptionsThatMakeNoSense) {

@@ -74,6 +74,8 @@ std::vector<ShapeCase> AwkwardShapes() {
       {{kTileRows + 1, 5}, {kTileKeys + 1, 5}},
       {{2 * kTileRows + 3, 2}, {3, 2}},
       {{2, 1}, {5000, 1}},
+      {{700, 33}, {1, 33}},
+      {{3, 9, 5}, {3, 1, 5}},
       {{3, kDepthChunk - 1}, {4, kDepthChunk - 1}},
       {{3, kDepthChunk + 1}, {4, kDepthChunk + 1}},
       {{2, 5 * kDepthChunk + 7}, {2, 5 * kDepthChunk + 7}},
@@ -223,6 +225,8 @@ TEST(MatrixPlanTest, PredictedCostGrowsWithWork) {
   EXPECT_LT(cost({16, 64}, {128, 64}), absl::Microseconds(50));
   EXPECT_GT(cost({1024, 1024}, {1024, 1024}), absl::Milliseconds(20));
   EXPECT_GT(cost({1, 768}, {10000, 768}), absl::Milliseconds(1));
+  // Reading many queries costs what reading many keys does.
+  EXPECT_GT(cost({20000, 200}, {1, 200}), absl::Milliseconds(1));
   // A million products of 1 x 1 are a million calls, and no single tile.
   EXPECT_GT(cost({1000000, 1, 1}, {1000000, 1, 1}), absl::Milliseconds(100));
   EXPECT_GT(PlanOf({1000000, 1, 1}, {1000000, 1, 1}).tile_count(), 100);

@@ -90,9 +90,9 @@ TEST_F(BatchQueueTest, TilesOfALargeJobAreHandedOutOneByOne) {
   EXPECT_FALSE(queue_->HasWaiting());
   EXPECT_EQ(queue_->summary().large_cost, absl::ZeroDuration());
   // Done in any order; the last one to end finishes the job.
-  EXPECT_FALSE(queue_->TileDone(*job, absl::OkStatus()));
-  EXPECT_FALSE(queue_->TileDone(*job, absl::OkStatus()));
-  EXPECT_TRUE(queue_->TileDone(*job, absl::OkStatus()));
+  EXPECT_FALSE(queue_->TileDone(*job, absl::OkStatus(), clock_.Now()));
+  EXPECT_FALSE(queue_->TileDone(*job, absl::OkStatus(), clock_.Now()));
+  EXPECT_TRUE(queue_->TileDone(*job, absl::OkStatus(), clock_.Now()));
 }
 
 TEST_F(BatchQueueTest, SmallJobsOvertakeALargeOneAfterATile) {
@@ -165,14 +165,14 @@ TEST_F(BatchQueueTest, ACancelledLargeJobStopsAfterTheTileThatRuns) {
   EXPECT_FALSE(next.HasWork());
   EXPECT_TRUE(next.dropped.empty());  // its running tile finishes it
   EXPECT_EQ(queue_->summary().large_cost, absl::ZeroDuration());
-  EXPECT_TRUE(queue_->TileDone(*job, absl::OkStatus()));
+  EXPECT_TRUE(queue_->TileDone(*job, absl::OkStatus(), clock_.Now()));
   EXPECT_EQ(job->status.code(), absl::StatusCode::kCancelled);
 }
 
 TEST_F(BatchQueueTest, AFailedTileEndsTheJobWithItsError) {
   const auto job = PushLarge(5, absl::Milliseconds(50));
   Take();
-  EXPECT_FALSE(queue_->TileDone(*job, absl::ResourceExhaustedError("no memory")));
+  EXPECT_FALSE(queue_->TileDone(*job, absl::ResourceExhaustedError("no memory"), clock_.Now()));
   const Assignment next = Take();
   EXPECT_THAT(next.dropped, testing::ElementsAre(job));
   EXPECT_EQ(job->status.message(), "no memory");
