@@ -31,6 +31,7 @@ class ChildServer {
 
   // "127.0.0.1:PORT".
   const std::string& address() const { return address_; }
+  pid_t pid() const { return pid_; }
 
   // Ends the child: SIGTERM, and SIGKILL if it is still there after `timeout`. OK where it went by
   // itself with code 0. Only the first call does anything.

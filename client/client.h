@@ -32,15 +32,15 @@ struct ClientOptions {
 // What to compute; meanings and limits are those of qkserve.v1.Attention and ScoreRequest. What is
 // not set keeps the server's default.
 struct ScoreOptions {
-  std::optional<float> scale;
-  std::optional<float> softcap;
+  std::optional<float> scale = std::nullopt;
+  std::optional<float> softcap = std::nullopt;
   bool is_causal = false;
-  std::optional<int64_t> window_left;
-  std::optional<int64_t> window_right;
-  std::optional<int64_t> offset;
-  std::vector<int64_t> key_lengths;
-  std::optional<TensorView> mask;    // bool or float
-  std::optional<TensorView> values;  // [.., m, dv]
+  std::optional<int64_t> window_left = std::nullopt;
+  std::optional<int64_t> window_right = std::nullopt;
+  std::optional<int64_t> offset = std::nullopt;
+  std::vector<int64_t> key_lengths = {};
+  std::optional<TensorView> mask = std::nullopt;    // bool or float
+  std::optional<TensorView> values = std::nullopt;  // [.., m, dv]
 
   Output output = Output::kScores;
   DataType result_type = DataType::kFloat32;

@@ -1,5 +1,6 @@
 #include "server/codec.h"
 
+#include <algorithm>
 #include <limits>
 #include <random>
 #include <string>
@@ -18,6 +19,24 @@ using testing::HasSubstr;
 v1::ScoreRequest Request(const Shape& q, const Shape& k) {
   return MakeScoreRequest(RandomTensor(DataType::kFloat32, q, 1).View(),
                           RandomTensor(DataType::kFloat32, k, 2).View(), {});
+}
+
+// With every option that its output allows.
+v1::ScoreRequest AttentionRequest(v1::Output output) {
+  const Tensor q = RandomTensor(DataType::kFloat32, {2, 2, 3}, 1);
+  const Tensor k = RandomTensor(DataType::kFloat32, {2, 6, 3}, 2);
+  const Tensor mask = RandomTensor(DataType::kFloat16, {2, 5}, 3);
+  ScoreOptions options;
+  options.softcap = 3.0F;
+  options.is_causal = true;
+  options.window_left = 4;
+  options.key_lengths = {5, 6};
+  options.mask = mask.View();
+  if (output == v1::CONTEXT) options.values = k.View();
+  options.output = static_cast<Output>(output);
+  options.top_k = output == v1::TOP_K ? 3 : 0;
+  options.log_sum_exp = output != v1::TOP_K;
+  return MakeScoreRequest(q.View(), k.View(), options);
 }
 
 absl::StatusOr<DecodedScore> Decode(const v1::ScoreRequest& request) {
@@ -125,6 +144,86 @@ TEST(CodecTest, RefusesOptionsOfANewerProtocolInsteadOfIgnoringThem) {
   EXPECT_THAT(Refusal(request), HasSubstr("inline.keys: got field number 500"));
 }
 
+TEST(CodecTest, NamesWrongOptionsOfAttention) {
+  const auto refusal = [](auto change) {
+    v1::ScoreRequest request = Request({2, 3, 4}, {2, 5, 4});
+    change(request);
+    return Refusal(request);
+  };
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THAT(refusal([](auto& r) { r.mutable_attention()->set_softcap(-1); }),
+              HasSubstr("attention.softcap: got -1"));
+  EXPECT_THAT(refusal([&](auto& r) { r.mutable_attention()->set_softcap(nan); }),
+              HasSubstr("attention.softcap: got nan"));
+  EXPECT_THAT(refusal([](auto& r) { r.mutable_attention()->set_window_left(-2); }),
+              HasSubstr("attention.window_left: got -2, expected -1 (open) or more"));
+  EXPECT_THAT(refusal([](auto& r) { r.mutable_attention()->set_window_right(-2); }),
+              HasSubstr("attention.window_right"));
+  EXPECT_THAT(refusal([](auto& r) { r.mutable_attention()->add_key_lengths(1); }),
+              HasSubstr("attention.key_lengths: got 1 lengths, expected 2, one a batch"));
+  for (const int64_t length : {int64_t{-1}, int64_t{6}}) {
+    EXPECT_THAT(refusal([&](auto& r) {
+                  r.mutable_attention()->add_key_lengths(0);
+                  r.mutable_attention()->add_key_lengths(length);
+                }),
+                HasSubstr("attention.key_lengths[1]: got"));
+  }
+  EXPECT_THAT(refusal([](auto& r) {
+                r.mutable_attention()->add_key_lengths(1);
+                r.mutable_attention()->add_key_lengths(1);
+                r.mutable_attention()->set_offset(0);
+              }),
+              HasSubstr("attention.offset"));
+  EXPECT_THAT(refusal([](auto& r) { r.set_output(v1::TOP_K); }),
+              HasSubstr("top_k: got 0, expected 1 or more"));
+  EXPECT_THAT(refusal([](auto& r) { r.set_top_k(3); }), HasSubstr("top_k: got 3, expected none"));
+  EXPECT_THAT(refusal([](auto& r) { r.set_log_sum_exp(true); }),
+              HasSubstr("log_sum_exp: got true"));
+  EXPECT_THAT(refusal([](auto& r) { r.set_output(v1::CONTEXT); }),
+              HasSubstr("inline.values: got none, expected a tensor"));
+  EXPECT_THAT(refusal([](auto& r) { *r.mutable_inline_()->mutable_values() = r.inline_().keys(); }),
+              HasSubstr("inline.values: got a tensor, expected none"));
+  EXPECT_THAT(refusal([](auto& r) {
+                r.set_output(v1::CONTEXT);
+                *r.mutable_inline_()->mutable_values() = r.queries();
+              }),
+              HasSubstr("inline.values.shape: got [2, 3, 4]"));
+}
+
+TEST(CodecTest, AMaskMustBroadcastToTheScores) {
+  const auto decode = [](const Shape& mask, v1::DataType type) {
+    v1::ScoreRequest request = Request({2, 3, 4}, {2, 5, 4});
+    v1::Tensor& tensor = *request.mutable_attention()->mutable_mask();
+    tensor.set_data_type(type);
+    SetShape(&tensor, mask);
+    tensor.set_data(
+        std::string(static_cast<size_t>(*ElementCount(mask)) * (type == v1::BOOL ? 1 : 4), '\0'));
+    return Decode(request).status();
+  };
+  for (const Shape& fits : {Shape{5}, Shape{3}, Shape{0}, Shape{1, 5}, Shape{3, 5}, Shape{2, 3, 5},
+                            Shape{1, 1, 4}, Shape{2, 1, 5}}) {
+    EXPECT_TRUE(decode(fits, v1::BOOL).ok()) << ShapeString(fits);
+    EXPECT_TRUE(decode(fits, v1::FLOAT32).ok()) << ShapeString(fits);
+  }
+  for (const Shape& misfit : {Shape{6}, Shape{2, 5}, Shape{3, 3, 5}, Shape{1, 2, 3, 5}}) {
+    EXPECT_THAT(decode(misfit, v1::BOOL).message(),
+                HasSubstr("expected a shape that broadcasts to [2, 3, 5]"))
+        << ShapeString(misfit);
+  }
+  EXPECT_THAT(decode({5}, v1::INT32).message(), HasSubstr("attention.mask.data_type: got 5"));
+}
+
+TEST(CodecTest, WorkWithoutEndIsRefusedFromTheShapesAlone) {
+  v1::ScoreRequest request = Request({0, 0}, {0, 0});
+  request.set_output(v1::TOP_K);
+  request.set_top_k(1);
+  SetShape(request.mutable_queries(), {1, 0});
+  SetShape(request.mutable_inline_()->mutable_keys(), {int64_t{1} << 41, 0});
+  const absl::Status status = Decode(request).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(status.message(), HasSubstr("more than the limit of"));
+}
+
 TEST(CodecTest, AResultBeyondTheLimitIsRefusedFromTheShapesAlone) {
   // No data at all, and a result of 40 GB.
   v1::ScoreRequest request = Request({0, 0}, {0, 0});
@@ -169,13 +268,17 @@ TEST(CodecTest, MutatedRequestsAreRefusedOrComputable) {
   std::mt19937 random(7);
   const std::string seeds[] = {Request({2, 3}, {4, 3}).SerializeAsString(),
                                Request({1, 4, 2, 3}, {2, 2, 5, 3}).SerializeAsString(),
-                               Request({2, 0}, {0, 0}).SerializeAsString()};
+                               Request({2, 0}, {0, 0}).SerializeAsString(),
+                               AttentionRequest(v1::CONTEXT).SerializeAsString(),
+                               AttentionRequest(v1::TOP_K).SerializeAsString(),
+                               AttentionRequest(v1::WEIGHTS).SerializeAsString()};
   int64_t computed = 0;
   for (int i = 0; i < 200000; ++i) {
     std::string bytes = seeds[random() % std::size(seeds)];
     for (uint32_t edits = 1 + random() % 3; edits > 0; --edits) {
       // Mostly in the first bytes, where types and shapes are.
-      const size_t at = random() % (random() % 4 == 0 ? bytes.size() : 16);
+      const size_t at =
+          random() % (random() % 4 == 0 ? bytes.size() : std::min<size_t>(bytes.size(), 48));
       bytes[at] =
           static_cast<char>(random() % 2 == 0 ? random() : bytes[at] ^ (1U << random() % 8));
     }
@@ -187,8 +290,7 @@ TEST(CodecTest, MutatedRequestsAreRefusedOrComputable) {
     ScoreMemory memory = ScoreMemory::Allocate(*decoded).value();
     for (int64_t tile = 0; tile < decoded->plan->tile_count(); ++tile) {
       ASSERT_TRUE(decoded->plan
-                      ->ComputeTile(tile, decoded->problem, memory.Results(),
-                                    memory.partials.get())
+                      ->ComputeTile(tile, decoded->problem, memory.Results(), memory.partials.get())
                       .ok());
     }
     ++computed;

@@ -82,6 +82,44 @@ TEST_F(ServerTest, TakesAndReturnsEveryElementType) {
   }
 }
 
+TEST_F(ServerTest, ReturnsTheStagesAfterTheScores) {
+  Start();
+  const std::vector<float> q = {1, 0};
+  const std::vector<float> k = {1, 0, 0, 1, 3, 0};
+  const std::vector<float> v = {10, 20, 30};
+  const auto view = [](const std::vector<float>& values, const Shape& shape) {
+    return TensorView{DataType::kFloat32, shape, reinterpret_cast<const std::byte*>(values.data())};
+  };
+  ScoreOptions options;
+  options.key_lengths = {2};
+  options.output = Output::kMasked;
+  absl::StatusOr<ScoreResult> result = client_->Score(view(q, {1, 2}), view(k, {3, 2}), options);
+  ASSERT_TRUE(result.ok()) << result.status();
+  const float inf = std::numeric_limits<float>::infinity();
+  EXPECT_THAT(ToFloats(result->result.View()), testing::ElementsAre(1, 0, -inf));
+
+  options.output = Output::kContext;
+  options.values = view(v, {3, 1});
+  options.log_sum_exp = true;
+  result = client_->Score(view(q, {1, 2}), view(k, {3, 2}), options);
+  ASSERT_TRUE(result.ok()) << result.status();
+  const double e = std::exp(1.0);
+  EXPECT_NEAR(ToFloats(result->result.View())[0], (10 * e + 20) / (e + 1), 1e-4);
+  ASSERT_TRUE(result->log_sum_exp.has_value());
+  EXPECT_EQ(result->log_sum_exp->shape, Shape({1}));
+  EXPECT_NEAR(ToFloats(result->log_sum_exp->View())[0], std::log(e + 1), 1e-6);
+
+  ScoreOptions top;
+  top.output = Output::kTopK;
+  top.top_k = 4;
+  result = client_->Score(view(q, {1, 2}), view(k, {3, 2}), top);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(ToFloats(result->result.View()), testing::ElementsAre(3, 1, 0, -inf));
+  ASSERT_TRUE(result->indices.has_value());
+  const auto* indices = reinterpret_cast<const int32_t*>(result->indices->data.data());
+  EXPECT_THAT(std::vector<int32_t>(indices, indices + 4), testing::ElementsAre(2, 0, 1, -1));
+}
+
 TEST_F(ServerTest, EmptyDimensionsGiveEmptyResults) {
   Start();
   for (const auto& [q_shape, k_shape, expected] : std::vector<std::tuple<Shape, Shape, Shape>>{

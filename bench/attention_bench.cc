@@ -1,0 +1,214 @@
+// What the stages after the scores cost, measured on a real qkserve in interleaved rounds:
+//   context against cblas_sgemm for the scores alone, in process, on all CPUs;
+//   context with a causal mask against context without;
+//   the server's memory for a context whose score matrix would be 410 MB.
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "bench/child_process.h"
+#include "bench/openblas.h"
+#include "bench/statistics.h"
+#include "client/client.h"
+#include "core/attention/blas.h"
+#include "core/attention/kernel.h"
+#include "core/command_line.h"
+
+ABSL_FLAG(std::string, qkserve, "", "The qkserve program; the one beside this program if empty.");
+ABSL_FLAG(int, rounds, 15, "Rounds of each comparison.");
+
+namespace qkserve::bench {
+namespace {
+
+bool IsOurFlag(const absl::CommandLineFlag& flag) {
+  return FlagIsDefinedIn(flag, "bench/attention_bench.cc");
+}
+
+// Self-attention-like inputs: Q [n, d], K and V [m, d].
+struct Inputs {
+  int64_t n, m, d;
+  std::vector<float> q, k, v;
+
+  Inputs(int64_t n_in, int64_t m_in, int64_t d_in) : n(n_in), m(m_in), d(d_in) {
+    uint32_t state = 1;
+    const auto fill = [&state](std::vector<float>& values, int64_t count) {
+      values.resize(static_cast<size_t>(count));
+      for (float& value : values) {
+        state = state * 1664525U + 1013904223U;
+        value = static_cast<float>(state >> 8) / static_cast<float>(1 << 23) - 1.0F;
+      }
+    };
+    fill(q, n * d);
+    fill(k, m * d);
+    fill(v, m * d);
+  }
+
+  v1::ScoreRequest ContextRequest(bool is_causal) const {
+    const auto view = [this](const std::vector<float>& values, int64_t rows) {
+      return TensorView{
+          DataType::kFloat32, {rows, d}, reinterpret_cast<const std::byte*>(values.data())};
+    };
+    ScoreOptions options;
+    options.scale = 1.0F / std::sqrt(static_cast<float>(d));
+    options.is_causal = is_causal;
+    options.values = view(v, m);
+    options.output = Output::kContext;
+    return MakeScoreRequest(view(q, n), view(k, m), options);
+  }
+};
+
+absl::StatusOr<double> ComputedMs(Client& client, const v1::ScoreRequest& request) {
+  const absl::StatusOr<v1::ScoreResponse> response = client.Score(request, absl::Minutes(2));
+  if (!response.ok()) return response.status();
+  return static_cast<double>(response->receipt().computed_ns()) / 1e6;
+}
+
+// Medians over the rounds of two ways to spend milliseconds, one after the other in each round.
+template <class A, class B>
+absl::StatusOr<std::pair<double, double>> Interleave(int rounds, const A& a, const B& b) {
+  std::vector<double> a_ms;
+  std::vector<double> b_ms;
+  for (int round = -1; round < rounds; ++round) {
+    const absl::StatusOr<double> first = a();
+    if (!first.ok()) return first.status();
+    const absl::StatusOr<double> second = b();
+    if (!second.ok()) return second.status();
+    if (round < 0) continue;  // memory is touched for the first time
+    a_ms.push_back(*first);
+    b_ms.push_back(*second);
+  }
+  return std::pair(Median(a_ms), Median(b_ms));
+}
+
+absl::Status CompareWithSgemm(Client& client, int rounds) {
+  const Inputs in(2048, 2048, 64);
+  const v1::ScoreRequest request = in.ContextRequest(false);
+  std::vector<float> scores(static_cast<size_t>(in.n * in.m));
+  const auto sgemm = [&]() -> absl::StatusOr<double> {
+    const auto start = std::chrono::steady_clock::now();
+    ComputeScoresInOneCall(in.q.data(), in.k.data(), scores.data(), in.n, in.m, in.d);
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+    // OpenBLAS's threads spin for a while after a call; they must not run beside the server.
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    return took.count();
+  };
+  const auto medians = Interleave(
+      rounds, [&] { return ComputedMs(client, request); }, sgemm);
+  if (!medians.ok()) return medians.status();
+  const double operations = static_cast<double>(in.n * in.m * in.d);
+  const double context_gflops = 4 * operations / medians->first / 1e6;
+  const double sgemm_gflops = 2 * operations / medians->second / 1e6;
+  absl::PrintF("context n=m=2048 d=dv=64: computed %.2f ms, %.1f GFLOP/s (4·n·m·d)\n",
+               medians->first, context_gflops);
+  absl::PrintF("  in-process cblas_sgemm for the scores: %.2f ms, %.1f GFLOP/s (2·n·m·d)\n",
+               medians->second, sgemm_gflops);
+  absl::PrintF("  rate / rate of cblas_sgemm: %.2f  (target >= 0.65)\n",
+               context_gflops / sgemm_gflops);
+  return absl::OkStatus();
+}
+
+absl::Status CompareCausal(Client& client, int rounds) {
+  const Inputs in(8192, 8192, 64);
+  const v1::ScoreRequest causal = in.ContextRequest(true);
+  const v1::ScoreRequest full = in.ContextRequest(false);
+  const auto medians = Interleave(
+      rounds, [&] { return ComputedMs(client, causal); }, [&] { return ComputedMs(client, full); });
+  if (!medians.ok()) return medians.status();
+  absl::PrintF("context n=m=8192 d=dv=64: causal %.1f ms, full %.1f ms\n", medians->first,
+               medians->second);
+  absl::PrintF("  causal / full: %.2f  (target <= 0.60)\n", medians->first / medians->second);
+  return absl::OkStatus();
+}
+
+// A field of /proc/PID/status in MB.
+double ProcessMb(pid_t pid, absl::string_view field) {
+  std::ifstream file(absl::StrCat("/proc/", pid, "/status"));
+  for (std::string line; std::getline(file, line);) {
+    const std::vector<std::string> words =
+        absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
+    double kib = 0;
+    if (words.size() > 1 && words[0] == field && absl::SimpleAtod(words[1], &kib)) {
+      return kib * 1024 / 1e6;
+    }
+  }
+  return 0;
+}
+
+absl::Status MeasureMemory(const std::string& qkserve) {
+  const absl::StatusOr<std::unique_ptr<ChildServer>> server =
+      ChildServer::Start({qkserve, "--listen_address=127.0.0.1:0"}, absl::Seconds(30));
+  if (!server.ok()) return server.status();
+  const auto client = Client::Create({.address = (*server)->address()});
+  if (!client.ok()) return client.status();
+  if (const auto status = (*client)->GetStatus(); !status.ok()) return status.status();
+  const double idle_mb = ProcessMb((*server)->pid(), "VmRSS:");
+  const v1::ScoreRequest request = Inputs(2048, 50000, 64).ContextRequest(false);
+  for (int i = 0; i < 3; ++i) {
+    if (const auto ms = ComputedMs(**client, request); !ms.ok()) return ms.status();
+  }
+  const double peak_mb = ProcessMb((*server)->pid(), "VmHWM:");
+  absl::PrintF("context n=2048 m=50000 d=dv=64 (26 MB in; n·m would be 410 MB)\n");
+  absl::PrintF("  peak memory over idle: %.0f MB  (target < 130)\n", peak_mb - idle_mb);
+  return (*server)->Stop();
+}
+
+absl::Status Run() {
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  std::string qkserve = absl::GetFlag(FLAGS_qkserve);
+  if (qkserve.empty()) qkserve = (self.parent_path() / "qkserve").string();
+  absl::StatusOr<std::unique_ptr<ChildServer>> server =
+      ChildServer::Start({qkserve, "--listen_address=127.0.0.1:0"}, absl::Seconds(30));
+  if (!server.ok()) return server.status();
+  const auto client = Client::Create({.address = (*server)->address()});
+  if (!client.ok()) return client.status();
+  const auto status = (*client)->GetStatus();
+  if (!status.ok()) return status.status();
+  absl::PrintF("kernel %s, %d workers; medians of %d interleaved rounds\n", status->kernel(),
+               status->workers(), absl::GetFlag(FLAGS_rounds));
+  SetBlasThreads(static_cast<int>(status->workers()));
+  absl::Status result = CompareWithSgemm(**client, absl::GetFlag(FLAGS_rounds));
+  if (result.ok()) result = CompareCausal(**client, std::min(absl::GetFlag(FLAGS_rounds), 9));
+  result.Update((*server)->Stop());
+  if (result.ok()) result = MeasureMemory(qkserve);
+  return result;
+}
+
+int Main(int argc, char** argv) {
+  const absl::StatusOr<CommandLine> command_line =
+      ParseCommandLine(absl::MakeConstSpan(argv + 1, static_cast<size_t>(argc - 1)), IsOurFlag);
+  if (command_line.ok() && command_line->help) {
+    absl::PrintF("Measures the stages of attention after the scores.\n\n%s", FlagHelp(IsOurFlag));
+    return 0;
+  }
+  absl::Status status = command_line.status();
+  if (status.ok() && (!command_line->arguments.empty() || absl::GetFlag(FLAGS_rounds) < 1)) {
+    status = absl::InvalidArgumentError("--rounds must be 1 or more, and no arguments follow");
+  }
+  if (!status.ok()) {
+    absl::FPrintF(stderr, "error: %s\n", std::string(status.message()));
+    return 2;
+  }
+  status = EnsureBlasKernel("auto", argv);
+  if (status.ok()) status = Run();
+  if (!status.ok()) absl::FPrintF(stderr, "error: %s\n", status.ToString());
+  return status.ok() ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace qkserve::bench
+
+int main(int argc, char** argv) { return qkserve::bench::Main(argc, argv); }
