@@ -117,6 +117,43 @@ TEST_F(NpyTest, ReadsAnyRank) {
   EXPECT_EQ(read("(2,)", 2)->data_type, DataType::kFloat16);
 }
 
+TEST_F(NpyTest, ReadsBooleans) {
+  absl::StatusOr<Tensor> tensor = ReadBytes(FileBytes(
+      "{'descr': '|b1', 'fortran_order': False, 'shape': (1, 3)}", absl::string_view("\1\0\1", 3)));
+  ASSERT_TRUE(tensor.ok()) << tensor.status();
+  EXPECT_EQ(tensor->data_type, DataType::kBool);
+  EXPECT_EQ(tensor->shape, (Shape{1, 3}));
+  EXPECT_EQ(tensor->data.data()[0], std::byte{1});
+  EXPECT_EQ(tensor->data.data()[1], std::byte{0});
+}
+
+TEST_F(NpyTest, ReadsWholeNumbers) {
+  const auto read = [this](absl::string_view descr, absl::string_view shape,
+                           absl::string_view data) {
+    return ReadNpyInt64(Write(FileBytes(
+        absl::StrCat("{'descr': '", descr, "', 'fortran_order': False, 'shape': ", shape, "}"),
+        data)));
+  };
+  const std::string wide = absl::StrCat(LittleEndian(5'000'000'000, 8), std::string(8, '\xff'));
+  EXPECT_EQ(read("<i8", "(2,)", wide).value(), (std::vector<int64_t>{5'000'000'000, -1}));
+  EXPECT_EQ(read("<i4", "(2,)", absl::StrCat(LittleEndian(7, 4), std::string(4, '\xff'))).value(),
+            (std::vector<int64_t>{7, -1}));
+  EXPECT_EQ(read("=i8", "()", LittleEndian(3, 8)).value(), (std::vector<int64_t>{3}));
+  EXPECT_EQ(read("<i8", "(0,)", "").value(), std::vector<int64_t>());
+
+  const auto expect_refused = [&](absl::string_view descr, absl::string_view shape,
+                                  absl::string_view data, absl::string_view expected) {
+    const absl::Status status = read(descr, shape, data).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    EXPECT_TRUE(absl::StrContains(status.message(), "input.npy: ")) << status;
+    EXPECT_TRUE(absl::StrContains(status.message(), expected)) << status;
+  };
+  expect_refused("<i8", "(1, 2)", wide, "the shape is [1, 2], expected one dimension or none");
+  expect_refused("<f4", "(1,)", "1234", "expected little-endian int64 '<i8' or int32 '<i4'");
+  expect_refused("<f4", "(1,)", "1234", "array.astype('<i8')");
+  expect_refused("<i8", "(3,)", wide, "16 bytes of elements, expected 24 for INT64 [3]");
+}
+
 TEST_F(NpyTest, RefusesElementsThatItCannotUse) {
   const auto with_descr = [](absl::string_view descr) {
     return FileBytes(absl::StrCat("{'descr': ", descr, ", 'fortran_order': False, 'shape': (1,)}"),
@@ -124,6 +161,9 @@ TEST_F(NpyTest, RefusesElementsThatItCannotUse) {
   };
   ExpectRefused(with_descr("'>f4'"), "'>f4' (big-endian)");
   ExpectRefused(with_descr("'<f8'"), "array.astype('<f4')");
+  ExpectRefused(with_descr("'<f8'"), "float32 '<f4', float16 '<f2' or bool '|b1'");
+  ExpectRefused(with_descr("'<i8'"), "'<i8'");
+  ExpectRefused(with_descr("'=b1'"), "'=b1'");
   ExpectRefused(with_descr("'|O'"), "'|O'");
   ExpectRefused(with_descr("[('a', '<f4'), ('b', '<f4')]"), "structured");
   ExpectRefused(with_descr("'\x1b[2J'"), "\\x1b[2J");
@@ -226,10 +266,25 @@ TEST_F(NpyTest, WritesWhatItReads) {
   }
 }
 
+TEST_F(NpyTest, WritesIndicesAndBooleans) {
+  const std::vector<int32_t> indices = {3, -1};
+  ASSERT_TRUE(WriteNpy(Path("i.npy"),
+                       {DataType::kInt32, {2}, reinterpret_cast<const std::byte*>(indices.data())})
+                  .ok());
+  EXPECT_EQ(ReadNpyInt64(Path("i.npy")).value(), (std::vector<int64_t>{3, -1}));
+
+  const std::byte booleans[] = {std::byte{0}, std::byte{1}};
+  ASSERT_TRUE(WriteNpy(Path("b.npy"), {DataType::kBool, {2, 1}, booleans}).ok());
+  absl::StatusOr<Tensor> tensor = ReadNpy(Path("b.npy"));
+  ASSERT_TRUE(tensor.ok()) << tensor.status();
+  EXPECT_EQ(tensor->data_type, DataType::kBool);
+  EXPECT_EQ(tensor->data.data()[1], std::byte{1});
+}
+
 TEST_F(NpyTest, AlignsTheElements) {
   Shape shape;
   for (int rank = 0; rank <= 40; ++rank, shape.push_back(rank % 2 == 0 ? 1 : 0)) {
-    absl::StatusOr<std::string> header = FormatNpyHeader({DataType::kFloat16, shape});
+    absl::StatusOr<std::string> header = FormatNpyHeader({NpyType::kFloat16, shape});
     ASSERT_TRUE(header.ok());
     EXPECT_EQ(header->size() % 64, 0U);
     EXPECT_EQ(header->back(), '\n');
@@ -299,7 +354,7 @@ TEST_F(NpyTest, SurvivesMutatedFiles) {
         default:
           bytes.resize(at + 1);
       }
-      if (bytes.empty()) bytes = "x";
+      if (bytes.empty()) bytes.push_back('x');
     }
     absl::StatusOr<Tensor> tensor = ReadBytes(bytes);
     if (!tensor.ok()) {

@@ -77,7 +77,12 @@ TEST_F(QkctlTest, HelpListsEveryCommandWithAnExample) {
 TEST_F(QkctlTest, CommandHelpListsItsOwnFlagsAndTheSharedOnes) {
   const Outcome score = Qkctl({"score", "--help"});
   EXPECT_EQ(score.exit_code, 0);
-  EXPECT_TRUE(absl::StrContains(score.out, "--result_type=float32")) << score.out;
+  for (const absl::string_view flag :
+       {"--result_type=float32", "--output=scores", "--causal=false",
+        "--key_lengths=", "--mask=", "--values=", "--softcap=", "--offset=", "--window_left=",
+        "--window_right=", "--top_k=", "--indices_out=", "--log_sum_exp_out=", "--heatmap="}) {
+    EXPECT_TRUE(absl::StrContains(score.out, absl::StrCat("  ", flag))) << flag << score.out;
+  }
   EXPECT_TRUE(absl::StrContains(score.out, "--server=127.0.0.1:50051")) << score.out;
   EXPECT_FALSE(absl::StrContains(score.out, "--concurrency")) << score.out;
   EXPECT_FALSE(absl::StrContains(score.out, "--json")) << score.out;
@@ -108,6 +113,43 @@ TEST_F(QkctlTest, WrongUsageEndsWithCodeTwoAndAHint) {
   ExpectWrongUsage({"score", "--result_type=int8"}, "expected float32 or float16");
 }
 
+TEST_F(QkctlTest, FlagsOfOneOutputAreWrongUsageWithAnother) {
+  const auto expect_wrong = [this](std::vector<std::string> args, absl::string_view message) {
+    args.insert(args.begin(), {"score", "--queries=q.npy", "--keys=k.npy"});
+    ExpectWrongUsage(std::move(args), message);
+  };
+  expect_wrong({"--output=sums"}, "expected scores, capped, masked, weights, context, top_k");
+  expect_wrong({"--output=context"}, "--output=context requires --values");
+  expect_wrong({"--values=v.npy"}, "--values is for --output=context only; with --output=scores");
+  expect_wrong({"--values=v.npy", "--output=weights"}, "--values is for --output=context only");
+  expect_wrong({"--output=top_k"}, "--output=top_k requires --top_k");
+  expect_wrong({"--top_k=3"}, "--top_k is for --output=top_k only; with --output=scores");
+  expect_wrong({"--indices_out=i.npy"}, "--indices_out is for --output=top_k only");
+  expect_wrong({"--log_sum_exp_out=l.npy"},
+               "--log_sum_exp_out is for --output=weights and context only");
+  expect_wrong({"--log_sum_exp_out=l.npy", "--output=top_k", "--top_k=1"}, "--log_sum_exp_out");
+}
+
+TEST_F(QkctlTest, FlagsOfAttentionAreParsedStrictly) {
+  ExpectWrongUsage({"score", "--softcap=much"}, "--softcap: got 'much'");
+  ExpectWrongUsage({"score", "--offset=1.5"}, "--offset: got '1.5'");
+  ExpectWrongUsage({"score", "--window_left=x"}, "--window_left: got 'x'");
+  ExpectWrongUsage({"score", "--window_right"}, "--window_right lacks its value");
+  ExpectWrongUsage({"score", "--top_k=99999999999999999999"}, "--top_k: got '9999");
+  ExpectWrongUsage({"score", "--key_lengths=1,,2"}, "expected a file or whole numbers");
+  ExpectWrongUsage({"score", "--key_lengths=99999999999999999999"}, "expected a file or whole");
+}
+
+TEST_F(QkctlTest, StandardOutputTakesOneThing) {
+  for (const char* second : {"--heatmap=-", "--log_sum_exp_out=-"}) {
+    for (const char* out : {"--out=", "--out=-"}) {
+      ExpectWrongUsage(
+          {"score", "--queries=q.npy", "--keys=k.npy", "--output=weights", out, second},
+          "standard output takes one of");
+    }
+  }
+}
+
 TEST_F(QkctlTest, LoadRefusesWhatItCannotSend) {
   ExpectWrongUsage({"load", "--concurrency=0"}, "--concurrency must be from 1 to 10000; was 0");
   ExpectWrongUsage({"load", "--concurrency=10001"}, "--concurrency must be from 1 to 10000");
@@ -124,6 +166,23 @@ TEST_F(QkctlTest, FilesThatCannotBeUsedAreNamed) {
   std::ofstream(Path("text.npy")) << "1 2 3";
   ExpectFailure({"score", absl::StrCat("--queries=", Path("text.npy")), "--keys=k.npy"},
                 absl::StrCat("INVALID_ARGUMENT: ", Path("text.npy"), ": not an .npy file"));
+
+  Python("numpy.save(d + '/m.npy', numpy.eye(2, dtype='f4'))\n");
+  Python("numpy.save(d + '/none.npy', numpy.zeros(0, dtype='i8'))\n");
+  const std::vector<std::string> score = {"score", absl::StrCat("--queries=", Path("m.npy")),
+                                          absl::StrCat("--keys=", Path("m.npy"))};
+  const auto expect_named = [&](std::vector<std::string> more, absl::string_view message) {
+    more.insert(more.begin(), score.begin(), score.end());
+    ExpectFailure(std::move(more), message);
+  };
+  const std::string text_error = absl::StrCat("INVALID_ARGUMENT: ", Path("text.npy"), ": ");
+  expect_named({absl::StrCat("--mask=", Path("text.npy"))}, text_error);
+  expect_named({absl::StrCat("--key_lengths=", Path("text.npy"))}, text_error);
+  expect_named({absl::StrCat("--values=", Path("text.npy")), "--output=context"}, text_error);
+  expect_named({absl::StrCat("--key_lengths=", Path("m.npy"))},
+               absl::StrCat("INVALID_ARGUMENT: ", Path("m.npy"), ": elements are '<f4'"));
+  expect_named({absl::StrCat("--key_lengths=", Path("none.npy"))},
+               absl::StrCat("INVALID_ARGUMENT: ", Path("none.npy"), ": no lengths"));
 }
 
 TEST_F(QkctlTest, WithoutAServerEveryCommandFails) {
@@ -215,6 +274,58 @@ TEST_F(QkctlServerTest, WritesToStandardOutputNothingButTheFile) {
   ExpectScored({"--out=-"});
   std::filesystem::rename(Path("out"), Path("s.npy"));
   Python("assert (numpy.load(d + '/s.npy') == numpy.eye(3)).all()\n");
+}
+
+TEST_F(QkctlServerTest, ShowsTheBestKeysBesideTheirScores) {
+  Python(
+      "numpy.save(d + '/q.npy', numpy.array([[1], [-1]], dtype='f4'))\n"
+      "numpy.save(d + '/k.npy', numpy.arange(12, dtype='f4')[:, None])\n");
+  const Outcome outcome = Score({"--output=top_k", "--top_k=2", "--causal", "--offset=10",
+                                 absl::StrCat("--indices_out=", Path("i.npy"))});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, "[[10: 10.0   9:  9.0]\n [ 0:  0.0   1: -1.0]]\n");
+  Python(
+      "i = numpy.load(d + '/i.npy')\n"
+      "assert i.dtype == '<i4' and (i == [[10, 9], [0, 1]]).all(), i\n");
+}
+
+TEST_F(QkctlServerTest, OptionsOfAttentionReachTheServer) {
+  Python(
+      "numpy.save(d + '/q.npy', numpy.ones((1, 1), dtype='f4'))\n"
+      "numpy.save(d + '/k.npy', numpy.arange(1, 6, dtype='f4')[:, None])\n"
+      "numpy.save(d + '/m.npy', numpy.array([True, False, True]))\n");
+  const auto expect_shown = [this](std::vector<std::string> args, absl::string_view expected) {
+    args.insert(args.begin(), "--output=masked");
+    const Outcome outcome = Score(std::move(args));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_EQ(outcome.out, expected);
+  };
+  expect_shown({"--key_lengths=2"}, "[[ 1.0  2.0 -inf -inf -inf]]\n");
+  expect_shown({absl::StrCat("--mask=", Path("m.npy"))}, "[[ 1.0 -inf  3.0 -inf -inf]]\n");
+  expect_shown({"--causal", "--offset", "1"}, "[[ 1.0  2.0 -inf -inf -inf]]\n");
+  expect_shown({"--causal", "--offset", "-1"}, "[[-inf -inf -inf -inf -inf]]\n");
+  expect_shown({"--window_left=1", "--window_right=0", "--offset=2"},
+               "[[-inf  2.0  3.0 -inf -inf]]\n");
+  expect_shown({"--softcap=1e-20", "--scale=1e30"},
+               "[[1.0000e-20 1.0000e-20 1.0000e-20 "
+               "1.0000e-20 1.0000e-20]]\n");
+}
+
+TEST_F(QkctlServerTest, DrawsTheResult) {
+  Python(
+      "numpy.save(d + '/q.npy', numpy.eye(3, dtype='f4'))\n"
+      "numpy.save(d + '/k.npy', numpy.eye(3, dtype='f4'))\n"
+      "numpy.save(d + '/none.npy', numpy.zeros((0, 3), dtype='f4'))\n");
+  const Outcome outcome = Score({absl::StrCat("--heatmap=", Path("map.png"))});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(absl::StartsWith(outcome.out, "[[1.0 0.0 0.0]\n")) << outcome.out;
+  EXPECT_TRUE(absl::StartsWith(ReadFile(Path("map.png")), "\x89PNG"));
+
+  const Outcome empty = Score(
+      {absl::StrCat("--keys=", Path("none.npy")), absl::StrCat("--heatmap=", Path("no.png"))});
+  EXPECT_EQ(empty.exit_code, 1);
+  EXPECT_TRUE(absl::StrContains(empty.err, "would be empty")) << empty.err;
+  EXPECT_FALSE(std::filesystem::exists(Path("no.png")));
 }
 
 TEST_F(QkctlServerTest, TellsTheReceiptOnRequest) {

@@ -113,18 +113,18 @@ TEST(TensorTextTest, SaysTheShapeOfEmptyTensors) {
   EXPECT_EQ(TensorHeatMap({}, {0, 2, 3}), "[] of shape [0, 2, 3]\n");
 }
 
-TEST(HeatMapColorTest, RisesInLightnessAndIsClamped) {
-  double last = -1;
-  for (int i = 0; i <= 100; ++i) {
-    const Color c = HeatMapColor(i / 100.0);
-    const double lightness = 0.2126 * c.red + 0.7152 * c.green + 0.0722 * c.blue;
-    EXPECT_GT(lightness, last);
-    last = lightness;
-  }
-  EXPECT_EQ(HeatMapColor(0), (Color{68, 1, 84}));
-  EXPECT_EQ(HeatMapColor(1), (Color{253, 231, 37}));
-  EXPECT_EQ(HeatMapColor(-3), HeatMapColor(0));
-  EXPECT_EQ(HeatMapColor(3), HeatMapColor(1));
+TEST(KeyedTensorTextTest, ShowsKeysBeforeTheirScores) {
+  EXPECT_EQ(KeyedTensorText({12, 4, 7, -1}, {3.5F, 1.25F, 2, -kInf}, {2, 2}),
+            "[[12: 3.50   4: 1.25]\n"
+            " [ 7: 2.00  -1: -inf]]\n");
+}
+
+TEST(KeyedTensorTextTest, TruncatesAndSplitsAsTensorTextDoes) {
+  MatrixTextOptions options;
+  options.columns_max = 2;
+  EXPECT_EQ(KeyedTensorText({1, 2, 30, 4, 5, 6}, {6, 5, 4, 3, 2, 1}, {2, 1, 3}, options),
+            "[0]\n[[ 1: 6.0  ...  30: 4.0]]\n[1]\n[[4: 3.0  ...  6: 1.0]]\n");
+  EXPECT_EQ(KeyedTensorText({}, {}, {0, 3}), "[] of shape [0, 3]\n");
 }
 
 TEST(HeatMapTest, DrawsTwoRowsALine) {
