@@ -23,8 +23,8 @@ inline constexpr int64_t kResponseOverheadBytesMax = 4 * kKiB;
 // Bytes of all requests in flight (--in_flight_bytes_max).
 inline constexpr int64_t kInFlightBytesMax = 2 * kGiB;
 
-// Scores of a request, whether they are returned or not. 20 minutes of a core: nobody waits for more,
-// and shapes with d = 0 may ask for any number in a few bytes.
+// Scores of a request, whether they are returned or not. 20 minutes of a core: nobody waits for
+// more, and shapes with d = 0 may ask for any number in a few bytes.
 inline constexpr int64_t kScoresMax = int64_t{1} << 40;
 
 // --- Tiles --------------------------------------------------------------------------------------

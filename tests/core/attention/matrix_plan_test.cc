@@ -149,8 +149,9 @@ TEST(MatrixPlanTest, TilesGiveTheSameBitsInAnyOrderAndOnAnyThreads) {
   Tensor parallel = EmptyTensor(DataType::kFloat32, plan.shape().result);
   std::vector<std::thread> threads;
   for (const int64_t tile : order) {
-    threads.emplace_back(
-        [&, tile] { EXPECT_TRUE(plan.ComputeTile(tile, problem, {.result = parallel.data.data()}, nullptr).ok()); });
+    threads.emplace_back([&, tile] {
+      EXPECT_TRUE(plan.ComputeTile(tile, problem, {.result = parallel.data.data()}, nullptr).ok());
+    });
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_TRUE(SameBits(in_order, parallel));

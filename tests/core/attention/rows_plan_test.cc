@@ -166,7 +166,9 @@ TEST(RowsPlanTest, AnyNumberOfThreadsGivesTheSameBits) {
     for (const int threads : {2, 5}) {
       const Answer shared = Compute(problem, threads);
       EXPECT_TRUE(SameBits(alone.result, shared.result));
-      if (output == Output::kTopK) EXPECT_TRUE(SameBits(alone.indices, shared.indices));
+      if (output == Output::kTopK) {
+        EXPECT_TRUE(SameBits(alone.indices, shared.indices));
+      }
     }
   }
 }
