@@ -90,24 +90,31 @@ absl::Status RowsPlan::ComputeWeights(const Work& work) const {
   return absl::OkStatus();
 }
 
+template <class Reduce>
+absl::Status RowsPlan::ForEachStep(const Work& work, const Reduce& reduce) const {
+  thread_local Scratch scratch;
+  const absl::StatusOr<float*> scores = scratch.Get(RowsOfSlot() * kStepKeys);
+  if (!scores.ok()) return scores.status();
+  const KeyRange attended = AttendedKeys(work);
+  for (int64_t key = attended.begin; key < attended.end; key += kStepKeys) {
+    const int64_t count = std::min(kStepKeys, attended.end - key);
+    absl::Status status = MaskedScores(work, key, count, *scores, kStepKeys);
+    if (status.ok()) status = reduce(*scores, key, count);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status RowsPlan::ComputeContext(const Work& work, std::byte* slot) const {
   const int64_t rows = work.block.rows;
   const ContextRows state(slot, RowsOfSlot());
   std::fill_n(state.max, rows, kNotAttended);
   std::fill_n(state.sum, rows, 0.0F);
   std::fill_n(state.out, rows * dv_, 0.0F);
-  thread_local Scratch scratch;
-  const absl::StatusOr<float*> scores = scratch.Get(RowsOfSlot() * kStepKeys);
-  if (!scores.ok()) return scores.status();
-
   const int64_t value_matrix = shape_.KeyMatrix(work.block.slice / shape_.slices_per_unit);
-  const KeyRange attended = AttendedKeys(work);
-  for (int64_t key = attended.begin; key < attended.end; key += kStepKeys) {
-    const int64_t count = std::min(kStepKeys, attended.end - key);
-    absl::Status status = MaskedScores(work, key, count, *scores, kStepKeys);
-    if (!status.ok()) return status;
+  return ForEachStep(work, [&](float* scores, int64_t key, int64_t count) {
     for (int64_t i = 0; i < rows; ++i) {
-      float* const row = *scores + i * kStepKeys;
+      float* const row = scores + i * kStepKeys;
       const float max = std::max(state.max[i], MaxElement(row, count));
       const float correction = max == kNotAttended ? 1.0F : std::exp(state.max[i] - max);
       const float sum = ExpAndSum(max == kNotAttended ? 0.0F : max, count, row);
@@ -115,17 +122,15 @@ absl::Status RowsPlan::ComputeContext(const Work& work, std::byte* slot) const {
       if (correction != 1.0F) ScaleRow(correction, dv_, state.out + i * dv_);
       state.max[i] = max;
     }
-    status = AddWeightedValues({.weights = *scores,
-                                .weight_stride = kStepKeys,
-                                .rows = rows,
-                                .values = *work.problem.values,
-                                .value_index = (value_matrix * shape_.m + key) * dv_,
-                                .key_count = count,
-                                .columns = dv_},
-                               state.out, dv_);
-    if (!status.ok()) return status;
-  }
-  return absl::OkStatus();
+    return AddWeightedValues({.weights = scores,
+                              .weight_stride = kStepKeys,
+                              .rows = rows,
+                              .values = *work.problem.values,
+                              .value_index = (value_matrix * shape_.m + key) * dv_,
+                              .key_count = count,
+                              .columns = dv_},
+                             state.out, dv_);
+  });
 }
 
 void RowsPlan::MergeContext(const Work& work, PartialRows& partials) const {
@@ -171,21 +176,14 @@ absl::Status RowsPlan::ComputeTopK(const Work& work, std::byte* slot) const {
   const int64_t rows = work.block.rows;
   const TopKRows state(slot, RowsOfSlot());
   std::fill_n(state.sizes, rows, 0);
-  thread_local Scratch scratch;
-  const absl::StatusOr<float*> scores = scratch.Get(RowsOfSlot() * kStepKeys);
-  if (!scores.ok()) return scores.status();
-  const KeyRange attended = AttendedKeys(work);
-  for (int64_t key = attended.begin; key < attended.end; key += kStepKeys) {
-    const int64_t count = std::min(kStepKeys, attended.end - key);
-    absl::Status status = MaskedScores(work, key, count, *scores, kStepKeys);
-    if (!status.ok()) return status;
+  return ForEachStep(work, [&](const float* scores, int64_t key, int64_t count) {
     for (int64_t i = 0; i < rows; ++i) {
       TopK best(state.entries + i * top_k_, top_k_, state.sizes[i]);
-      best.Offer(*scores + i * kStepKeys, count, key);
+      best.Offer(scores + i * kStepKeys, count, key);
       state.sizes[i] = best.size();
     }
-  }
-  return absl::OkStatus();
+    return absl::OkStatus();
+  });
 }
 
 void RowsPlan::MergeTopK(const Work& work, PartialRows& partials) const {

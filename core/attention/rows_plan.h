@@ -68,6 +68,10 @@ class RowsPlan final : public AttentionPlan {
   KeyRange AttendedKeys(const Work& work) const;
 
   absl::Status ComputeWork(const Work& work, int64_t split, PartialRows* partials) const;
+  // Calls reduce(scores, key, count) for each step of the work's keys that is attended: the masked
+  // scores of keys [key, key + count), rows kStepKeys apart.
+  template <class Reduce>
+  absl::Status ForEachStep(const Work& work, const Reduce& reduce) const;
   absl::Status ComputeWeights(const Work& work) const;
   absl::Status ComputeContext(const Work& work, std::byte* slot) const;
   absl::Status ComputeTopK(const Work& work, std::byte* slot) const;
