@@ -1,5 +1,6 @@
 #include "server/codec.h"
 
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -60,7 +61,8 @@ absl::Status SizeResults(bool log_sum_exp, int64_t message_bytes_max, const Scor
 int64_t RequestBytes(const v1::ScoreRequest& request) {
   return static_cast<int64_t>(
       request.queries().data().size() + request.inline_().keys().data().size() +
-      request.inline_().values().data().size() + request.attention().mask().data().size());
+      request.inline_().values().data().size() + request.attention().mask().data().size() +
+      2 * sizeof(int64_t) * static_cast<size_t>(request.attention().key_lengths_size()));
 }
 
 }  // namespace
@@ -103,6 +105,12 @@ absl::StatusOr<DecodedScore> DecodeScoreRequest(const v1::ScoreRequest& request,
   if (!status.ok()) return status;
   status = SizeResults(request.log_sum_exp(), message_bytes_max, *shape, decoded);
   if (!status.ok()) return status;
+  constexpr int64_t kIndexMax = std::numeric_limits<int32_t>::max();
+  if (decoded.problem.output == Output::kTopK && shape->m > kIndexMax) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("inline.keys.shape: got m = ", shape->m,
+                     ", more keys than the int32 indices of TOP_K can name"));
+  }
   decoded.plan = MakeAttentionPlan(decoded.problem, *shape);
   decoded.in_flight_bytes =
       RequestBytes(request) + decoded.plan->partial_bytes() +

@@ -36,11 +36,12 @@ absl::Status RefuseUnknownFields(const google::protobuf::Message& message, absl:
       name, ": got field number ", unknown.field(0).number(), ", which this server does not know"));
 }
 
-absl::StatusOr<DataType> DecodeFloatType(int value, absl::string_view name) {
+absl::StatusOr<DataType> DecodeFloatType(int value, absl::string_view name,
+                                         absl::string_view others) {
   if (IsFloatType(value)) return static_cast<DataType>(value);
-  return absl::InvalidArgumentError(absl::StrCat(name, ": got ",
-                                                 value == 0 ? "none" : absl::StrCat(value),
-                                                 ", expected FLOAT32, FLOAT16 or BFLOAT16"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(name, ": got ", value == 0 ? "none" : absl::StrCat(value), ", expected ", others,
+                   "FLOAT32, FLOAT16 or BFLOAT16"));
 }
 
 absl::StatusOr<TensorView> DecodeTensor(const v1::Tensor& tensor, absl::string_view name,
@@ -51,8 +52,8 @@ absl::StatusOr<TensorView> DecodeTensor(const v1::Tensor& tensor, absl::string_v
   if (rule.bool_too && tensor.data_type() == v1::BOOL) {
     view.data_type = DataType::kBool;
   } else {
-    const absl::StatusOr<DataType> type =
-        DecodeFloatType(tensor.data_type(), absl::StrCat(name, ".data_type"));
+    const absl::StatusOr<DataType> type = DecodeFloatType(
+        tensor.data_type(), absl::StrCat(name, ".data_type"), rule.bool_too ? "BOOL, " : "");
     if (!type.ok()) return type.status();
     view.data_type = *type;
   }

@@ -16,8 +16,9 @@ namespace qkserve {
 // An option that is ignored changes the answer silently; a newer client must hear of it.
 absl::Status RefuseUnknownFields(const google::protobuf::Message& message, absl::string_view name);
 
-// One of the three float types.
-absl::StatusOr<DataType> DecodeFloatType(int value, absl::string_view name);
+// One of the three float types; `others`, which end in ", ", are named in the error too.
+absl::StatusOr<DataType> DecodeFloatType(int value, absl::string_view name,
+                                         absl::string_view others = "");
 
 // The tensor, in place. A float type (or BOOL where `bool_too`), a rank from rank_min to 4, sizes
 // of 0 or more, and data of exactly their length.

@@ -97,7 +97,8 @@ bool MatrixPlan::IsAttended(const Block& block, const KeyMask& mask) const {
   for (int64_t i = 0; i < block.rows; ++i) {
     const int64_t row = block.unit * shape_.UnitRows() + block.row + i;
     const KeyRange range = mask.Range(row / shape_.n, row % shape_.n);
-    if (range.begin < block.key + block.keys && block.key < range.end) return true;
+    const int64_t begin = std::max(range.begin, block.key);
+    if (begin < std::min(range.end, block.key + block.keys)) return true;
   }
   return false;
 }

@@ -44,10 +44,13 @@ void Cap(float softcap, int64_t count, float* row) {
     // Highway's Tanh does not promise NaN for NaN.
     hn::StoreU(hn::IfThenElse(hn::IsNaN(scores), scores, cap(scores)), df, row + i);
   }
-  for (; i < count; ++i) {
-    const double scaled = static_cast<double>(row[i]) / static_cast<double>(softcap);
-    row[i] = static_cast<float>(static_cast<double>(softcap) * std::tanh(scaled));
-  }
+  // The rest in a padded copy: an element's bits must not depend on its place.
+  if (i == count) return;
+  float tail[HWY_MAX_BYTES / sizeof(float)] = {};
+  std::copy(row + i, row + count, tail);
+  const auto scores = hn::LoadU(df, tail);
+  hn::StoreU(hn::IfThenElse(hn::IsNaN(scores), scores, cap(scores)), df, tail);
+  std::copy(tail, tail + (count - i), row + i);
 }
 
 float MaxElement(const float* row, int64_t count) {
@@ -84,7 +87,7 @@ float ExpAndSum(float max, int64_t count, float* row) {
     sum = hn::Add(sum, weights);
     sum2 = hn::Add(sum2, weights2);
   }
-  HWY_ALIGN float tail[2 * HWY_MAX_BYTES / sizeof(float)];
+  HWY_ALIGN float tail[HWY_MAX_BYTES / sizeof(float)];
   for (; i < count; i += lanes) {
     const int64_t rest = std::min(lanes, count - i);
     std::fill(tail, tail + lanes, -std::numeric_limits<float>::infinity());

@@ -1,7 +1,7 @@
 #include "core/attention/rows_plan.h"
 
 #include <algorithm>
-#include <limits>
+#include <cmath>
 
 #include "core/attention/block_product.h"
 #include "core/attention/partial_rows.h"
@@ -18,6 +18,7 @@ RowsPlan::RowsPlan(const AttentionProblem& problem, const ScoreShape& shape)
     row_bytes_ = (2 + dv_) * static_cast<int64_t>(sizeof(float));
     row_elements = dv_;
   } else if (output_ == Output::kTopK) {
+    columns_ = problem.top_k;
     top_k_ = std::min(problem.top_k, shape.m);
     row_bytes_ = static_cast<int64_t>(sizeof(int64_t)) + top_k_ * 8;
     row_elements = top_k_;
@@ -29,7 +30,14 @@ RowsPlan::RowsPlan(const AttentionProblem& problem, const ScoreShape& shape)
     tile_count_ = 1;
     return;
   }
-  CutRows(std::clamp(kBlockElements / std::max<int64_t>(row_elements, 1), int64_t{1}, kBlockRows));
+  // A step of a block must not cost more than a tile, whatever d and dv.
+  const double step_rows =
+      static_cast<double>(kTileMultiplyAdds) /
+      (static_cast<double>(kStepKeys) *
+       (static_cast<double>(shape_.d) + static_cast<double>(dv_) + kExpMultiplyAdds));
+  const auto rows_max =
+      static_cast<int64_t>(std::clamp(step_rows, 1.0, static_cast<double>(kBlockRows)));
+  CutRows(std::clamp(kBlockElements / std::max<int64_t>(row_elements, 1), int64_t{1}, rows_max));
   CutKeys();
 }
 
@@ -51,10 +59,9 @@ void RowsPlan::CutRows(int64_t rows_max) {
 }
 
 void RowsPlan::CutKeys() {
-  const double key_multiply_adds = static_cast<double>(rows_per_block_ * slices_per_block_) *
-                                       static_cast<double>(std::max<int64_t>(shape_.d + dv_, 1)) +
-                                   static_cast<double>(rows_per_block_ * slices_per_block_) *
-                                       static_cast<double>(kExpMultiplyAdds);
+  const double key_multiply_adds =
+      static_cast<double>(RowsOfSlot()) *
+      (static_cast<double>(shape_.d) + static_cast<double>(dv_) + kExpMultiplyAdds);
   const double multiply_adds =
       key_multiply_adds * static_cast<double>(shape_.m) * static_cast<double>(blocks_);
   const double tile_multiply_adds =
@@ -95,8 +102,17 @@ absl::Duration RowsPlan::PredictCost(double gflops) const {
   const double elements =
       (rows + static_cast<double>(shape_.units) * static_cast<double>(shape_.m)) *
       static_cast<double>(shape_.d + dv_);
-  return absl::Seconds(kFixedSeconds + std::max(2e-9 * multiply_adds / std::max(gflops, 0.1),
-                                                elements / kElementsPerSecond));
+  // Top k: filling the columns, and keeping the expected number of new bests of keys in any order.
+  constexpr double kColumnSeconds = 10e-9;
+  constexpr double kKeepSeconds = 60e-9;
+  const double kept = static_cast<double>(top_k_) *
+                      (1 + std::log1p(static_cast<double>(shape_.m) /
+                                      static_cast<double>(std::max<int64_t>(top_k_, 1))));
+  const double top_k_seconds =
+      rows * (kColumnSeconds * static_cast<double>(columns_) + kKeepSeconds * kept);
+  return absl::Seconds(
+      kFixedSeconds + top_k_seconds +
+      std::max(2e-9 * multiply_adds / std::max(gflops, 0.1), elements / kElementsPerSecond));
 }
 
 RowsPlan::Block RowsPlan::GetBlock(int64_t index) const {
@@ -143,12 +159,16 @@ absl::Status RowsPlan::ComputeWork(const Work& work, int64_t split, PartialRows*
   if (output_ == Output::kWeights) return ComputeWeights(work);
   const bool is_context = output_ == Output::kContext;
   std::byte* slot = nullptr;
+  Scratch large_scratch;
   if (splits_ > 1) {
     slot = partials->Slot(work.block.index, split);
   } else {
     thread_local Scratch scratch;
+    // What is large is not kept by the thread.
+    constexpr int64_t kKeptBytes = 8 * kMiB;
     const absl::StatusOr<float*> memory =
-        scratch.Get(CeilDivide(SlotBytes(), static_cast<int64_t>(sizeof(float))));
+        (SlotBytes() > kKeptBytes ? large_scratch : scratch)
+            .Get(CeilDivide(SlotBytes(), static_cast<int64_t>(sizeof(float))));
     if (!memory.ok()) return memory.status();
     slot = reinterpret_cast<std::byte*>(*memory);
   }

@@ -83,8 +83,9 @@ class RowsPlan final : public AttentionPlan {
 
   ScoreShape shape_;
   Output output_;
-  int64_t dv_ = 0;     // for context
-  int64_t top_k_ = 0;  // entries kept of a row, for top k: at most m
+  int64_t dv_ = 0;       // for context
+  int64_t columns_ = 0;  // that are asked for, for top k
+  int64_t top_k_ = 0;    // entries kept of a row, for top k: at most m
 
   bool has_whole_slices_ = false;  // blocks consist of whole slices, otherwise of parts of one
   int64_t row_bytes_ = 0;          // of what is known of a row of context or top k

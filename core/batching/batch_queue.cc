@@ -12,6 +12,11 @@ absl::Duration TileCost(const QueuedJob& job) {
   return job.spec.cost / std::max<int64_t>(job.spec.tile_count, 1);
 }
 
+// Its part of the queue's predicted time.
+absl::Duration QueuedTileCost(const QueuedJob& job) {
+  return job.queue_cost / std::max<int64_t>(job.spec.tile_count, 1);
+}
+
 }  // namespace
 
 absl::Status CheckStillWanted(const QueuedJob& job, absl::Time now) {
@@ -28,13 +33,14 @@ absl::Status CheckStillWanted(const QueuedJob& job, absl::Time now) {
 absl::Status BatchQueue::Push(std::shared_ptr<QueuedJob> job) {
   absl::Status status = AdmitToQueue(options_, summary_, job->spec);
   if (!status.ok()) return status;
+  job->queue_cost = std::min(job->spec.cost, options_.queued_time_max * options_.workers / 2);
   if (IsSmall(options_, job->spec)) {
     ++summary_.small_requests;
     summary_.small_cost += job->spec.cost;
     small_.push_back(std::move(job));
   } else {
     ++summary_.large_requests;
-    summary_.large_cost += job->spec.cost;
+    summary_.large_cost += job->queue_cost;
     const absl::Time rank = job->arrival + job->spec.cost;
     large_.emplace(rank, std::move(job));
   }
@@ -84,7 +90,7 @@ void BatchQueue::TakeTile(absl::Time now, Assignment& assignment) {
   const auto first = large_.begin();
   const std::shared_ptr<QueuedJob> job = first->second;
   const auto leave_queue = [&] {
-    summary_.large_cost -= TileCost(*job) * (job->spec.tile_count - job->tiles_taken);
+    summary_.large_cost -= QueuedTileCost(*job) * (job->spec.tile_count - job->tiles_taken);
     --summary_.large_requests;
     large_.erase(first);
     // Costs of tiles are rounded; what that leaves must not add up.
@@ -102,7 +108,7 @@ void BatchQueue::TakeTile(absl::Time now, Assignment& assignment) {
   assignment.large = job;
   assignment.tile = job->tiles_taken++;
   ++job->tiles_running;
-  summary_.large_cost -= TileCost(*job);
+  summary_.large_cost -= QueuedTileCost(*job);
   share_.Charge(Lane::kLarge, TileCost(*job));
   if (job->tiles_taken == job->spec.tile_count) leave_queue();
 }

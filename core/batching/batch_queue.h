@@ -20,6 +20,10 @@ struct QueuedJob {
   JobSpec spec;
   absl::Time arrival;
 
+  // What the job counts for in the queue's predicted time: its cost, but no more than half of what
+  // may wait, so that one giant, which others overtake, does not close the queue to them.
+  absl::Duration queue_cost = absl::ZeroDuration();
+
   // Large jobs only. Tiles are handed out in order.
   int64_t tiles_taken = 0;
   int64_t tiles_running = 0;

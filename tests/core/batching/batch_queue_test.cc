@@ -138,6 +138,13 @@ TEST_F(BatchQueueTest, AGiantThatWaitedAsLongAsItCostsIsNotOvertakenAnyMore) {
   EXPECT_EQ(Take().large, giant);
 }
 
+TEST_F(BatchQueueTest, OneGiantDoesNotCloseTheQueue) {
+  PushLarge(100000, absl::Hours(1));
+  PushSmall();
+  PushLarge(4, absl::Milliseconds(50));
+  EXPECT_EQ(queue_->summary().requests(), 3);
+}
+
 TEST_F(BatchQueueTest, ExpiredJobsAreDroppedBeforeTheyCost) {
   const auto expired =
       Push({.cost = absl::Microseconds(10), .deadline = clock_.Now() + absl::Seconds(1)});
