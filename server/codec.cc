@@ -67,11 +67,6 @@ int64_t RequestBytes(const v1::ScoreRequest& request) {
 
 }  // namespace
 
-int64_t DecodedScore::Rows() const {
-  const ScoreShape& shape = plan->shape();
-  return shape.batch * shape.heads * shape.n;
-}
-
 absl::StatusOr<DecodedScore> DecodeScoreRequest(const v1::ScoreRequest& request,
                                                 int64_t message_bytes_max) {
   absl::StatusOr<AttentionProblem> problem = DecodeOptions(request);

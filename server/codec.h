@@ -31,8 +31,6 @@ struct DecodedScore {
   // What the request holds while it is in flight: its tensors, the results three times
   // (computed, in the response message, serialised by gRPC), and what tiles tell each other.
   int64_t in_flight_bytes = 0;
-
-  int64_t Rows() const;
 };
 
 // `message_bytes_max` bounds the response. INVALID_ARGUMENT and RESOURCE_EXHAUSTED as in

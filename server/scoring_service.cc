@@ -125,7 +125,7 @@ grpc::ServerUnaryReactor* ScoringService::Score(grpc::CallbackServerContext* con
   const JobSpec spec = {.tile_count = decoded->plan->tile_count(),
                         .cost = decoded->plan->PredictCost(options_.gflops_per_worker),
                         .arrival = messages.arrival(),
-                        .rows = decoded->Rows(),
+                        .rows = decoded->plan->shape().Rows(),
                         .deadline = DeadlineOn(clock_, *context)};
   batcher_.Submit(std::make_unique<ScoreJob>(context, reactor, response, options_.kernel,
                                              *std::move(decoded), *std::move(memory)),

@@ -72,11 +72,8 @@ void AddSelected(const WeightedSums& args) {
 }
 
 void AddFloat32(const WeightedSums& args) {
-  bool finite = true;
-  for (int64_t j = 0; finite && j < args.key_count; ++j) {
-    finite = AllFinite(args.values + j * args.value_stride, args.columns);
-  }
-  if (finite) {
+  // The rows of a block of values follow one another: value_stride is columns.
+  if (AllFinite(args.values, args.key_count * args.columns)) {
     AddWeightedSums(args);
   } else {
     AddSelected(args);

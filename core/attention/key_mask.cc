@@ -2,16 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "core/attention/element_types.h"
 
 namespace qkserve {
-namespace {
-
-constexpr float kNotAttended = -std::numeric_limits<float>::infinity();
-
-}  // namespace
 
 KeyMask::KeyMask(const AttentionProblem& problem, const ScoreShape& shape)
     : problem_(problem), n_(shape.n), m_(shape.m), heads_(shape.heads) {

@@ -2,11 +2,15 @@
 #define QKSERVE_CORE_ATTENTION_KEY_MASK_H_
 
 #include <cstdint>
+#include <limits>
 
 #include "core/attention/problem.h"
 #include "core/attention/score_shape.h"
 
 namespace qkserve {
+
+// The masked score of a key that is not attended.
+inline constexpr float kNotAttended = -std::numeric_limits<float>::infinity();
 
 // Keys [begin, end); empty where end <= begin.
 struct KeyRange {

@@ -1,7 +1,6 @@
 #include "core/attention/matrix_plan.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "core/attention/block_product.h"
 #include "core/attention/element_types.h"
@@ -50,9 +49,6 @@ MatrixPlan::MatrixPlan(const ScoreShape& shape) : shape_(shape) {
 absl::Duration MatrixPlan::PredictCost(double gflops) const {
   // Beside the tiles: calls, the first touch of the result.
   constexpr double kFixedSeconds = 2e-6;
-  // What one core reads from memory and, where it must, converts. Measured values are two to three
-  // times this on an idle machine, where the cores do not share it.
-  constexpr double kElementsPerSecond = 1.5e9;
   const double results = static_cast<double>(shape_.Rows()) * static_cast<double>(shape_.m);
   const double calls = static_cast<double>(shape_.units) * static_cast<double>(row_tiles_) *
                        static_cast<double>(key_tiles_);
@@ -64,7 +60,7 @@ absl::Duration MatrixPlan::PredictCost(double gflops) const {
       (static_cast<double>(shape_.units) * static_cast<double>(shape_.UnitRows() + shape_.m) *
            static_cast<double>(shape_.d) +
        results) /
-      kElementsPerSecond;
+      kElementsReadPerSecond;
   return absl::Seconds(kFixedSeconds + std::max(multiply_seconds, read_seconds));
 }
 
@@ -109,7 +105,7 @@ absl::Status MatrixPlan::ComputeScores(const Block& block, const AttentionProble
   const KeyMask mask(problem, shape_);
   if (is_masked && !IsAttended(block, mask)) {
     for (int64_t i = 0; i < block.rows; ++i) {
-      std::fill_n(scores + i * stride, block.keys, -std::numeric_limits<float>::infinity());
+      std::fill_n(scores + i * stride, block.keys, kNotAttended);
     }
     return absl::OkStatus();
   }

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "core/attention/block_product.h"
 #include "core/attention/element_types.h"
+#include "core/attention/key_mask.h"
 #include "core/attention/partial_rows.h"
 #include "core/attention/row_kernels.h"
 #include "core/attention/rows_plan.h"
@@ -14,8 +14,6 @@
 
 namespace qkserve {
 namespace {
-
-constexpr float kNotAttended = -std::numeric_limits<float>::infinity();
 
 // What is known of the rows of a block of context after some keys: the largest masked score, the
 // sum of e^(score - max), and the sum of e^(score - max) * value.
@@ -221,7 +219,7 @@ void RowsPlan::WriteTopK(const Work& work, std::byte* slot) const {
 
 void RowsPlan::FillUnattended(const AttentionProblem& problem,
                               const AttentionResults& results) const {
-  const int64_t rows = shape_.batch * shape_.heads * shape_.n;
+  const int64_t rows = shape_.Rows();
   const int64_t columns = output_ == Output::kTopK ? problem.top_k : dv_;
   const float value = output_ == Output::kTopK ? kNotAttended : 0.0F;
   const int64_t bytes = ElementBytes(problem.result_type);

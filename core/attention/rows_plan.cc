@@ -25,7 +25,7 @@ RowsPlan::RowsPlan(const AttentionProblem& problem, const ScoreShape& shape)
   } else {
     row_elements = shape.m;
   }
-  if (shape_.batch * shape_.heads * shape_.n == 0) return;
+  if (shape_.Rows() == 0) return;
   if (shape_.m == 0) {
     tile_count_ = 1;
     return;
@@ -90,9 +90,7 @@ void RowsPlan::CutKeys() {
 
 absl::Duration RowsPlan::PredictCost(double gflops) const {
   constexpr double kFixedSeconds = 2e-6;
-  constexpr double kElementsPerSecond = 1.5e9;  // as for scores
-  const double rows =
-      static_cast<double>(shape_.batch * shape_.heads) * static_cast<double>(shape_.n);
+  const auto rows = static_cast<double>(shape_.Rows());
   const double scores = rows * static_cast<double>(shape_.m);
   const double steps =
       static_cast<double>(blocks_) * static_cast<double>(CeilDivide(shape_.m, kStepKeys));
@@ -112,7 +110,7 @@ absl::Duration RowsPlan::PredictCost(double gflops) const {
       rows * (kColumnSeconds * static_cast<double>(columns_) + kKeepSeconds * kept);
   return absl::Seconds(
       kFixedSeconds + top_k_seconds +
-      std::max(2e-9 * multiply_adds / std::max(gflops, 0.1), elements / kElementsPerSecond));
+      std::max(2e-9 * multiply_adds / std::max(gflops, 0.1), elements / kElementsReadPerSecond));
 }
 
 RowsPlan::Block RowsPlan::GetBlock(int64_t index) const {

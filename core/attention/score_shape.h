@@ -28,7 +28,7 @@ struct ScoreShape {
   int64_t UnitRows() const { return slices_per_unit * n; }
 
   // Query rows over all leading dimensions.
-  int64_t Rows() const { return units * UnitRows(); }
+  int64_t Rows() const { return batch * heads * n; }
 
   // Which [n, d] matrix of the queries a unit begins with, and which [m, d] matrix of the keys it
   // reads, counted from the tensors' beginnings.

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+
+#include "core/attention/key_mask.h"
 
 namespace qkserve {
 
@@ -30,7 +31,7 @@ void TopK::Offer(const float* scores, int64_t count, int64_t key) {
   for (int64_t j = 0; j < count; ++j) {
     // Most scores end here: not above the worst that is kept.
     if (size_ == capacity_ && scores[j] < entries_[0].score) continue;
-    if (scores[j] == -std::numeric_limits<float>::infinity()) continue;
+    if (scores[j] == kNotAttended) continue;
     Offer({scores[j], static_cast<int32_t>(key + j)});
   }
 }
