@@ -1,0 +1,77 @@
+#ifndef QKSERVE_CORE_ATTENTION_PACKED_KERNEL_H_
+#define QKSERVE_CORE_ATTENTION_PACKED_KERNEL_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/strings/string_view.h"
+#include "core/tensor.h"
+
+namespace qkserve {
+
+// Matrix products with keys and values that were packed once, vectorised for the CPU at hand.
+//
+// Keys and values are kept in panels of kPanelKeys keys of one [m, d] or [m, dv] matrix, in float32,
+// float16 or bfloat16. A panel of keys is transposed: for each element of d the 64 keys stand side
+// by side, so that a vector holds one element of many keys and every (query, key) has one
+// accumulator. It is summed from element 0 to element d - 1 with fused multiply-adds and nothing
+// else: a score is a function of its query, its key and d alone, whatever else is in the call.
+// Likewise every (row, column) of weighted values is summed from the first key to the last.
+//
+// All memory is aligned to Buffer::kAlignment; 16-bit elements are widened exactly and all
+// arithmetic is float32. Functions are thread-safe; none allocates.
+
+inline constexpr int64_t kPanelKeys = 64;
+
+// Elements from one row of packed values to the next, and of outputs of AddWeightedPanels: `columns`
+// rounded up to 16.
+constexpr int64_t PaddedColumns(int64_t columns) { return (columns + 15) / 16 * 16; }
+
+// Bytes of one panel.
+int64_t KeyPanelBytes(DataType type, int64_t d);
+int64_t ValuePanelBytes(DataType type, int64_t columns);
+
+// The code path in use, for example AVX3_ZEN4 or AVX2: Highway's name of it.
+absl::string_view PackedKernelName();
+
+// Puts `count` keys, rows of `d` elements of `type` that follow one another (not necessarily
+// aligned), in the panel's places first, first + 1, ... (first + count <= kPanelKeys). Other places
+// stay as they are: clear a new panel first.
+void PackKeys(DataType type, const std::byte* rows, int64_t count, int64_t d, int64_t first,
+              std::byte* panel);
+
+// Likewise for values. Returns whether all elements are finite.
+bool PackValues(DataType type, const std::byte* rows, int64_t count, int64_t columns, int64_t first,
+                std::byte* panel);
+
+// Panels that follow one another.
+struct KeyPanels {
+  DataType type = DataType::kFloat32;
+  const std::byte* data = nullptr;
+  int64_t count = 0;  // panels
+  int64_t d = 0;
+};
+
+// out[i * out_stride + j] = q_i · k_j for `rows` queries of d float32 that follow one another
+// (at least 4-byte aligned) and all count * kPanelKeys places of the panels. d = 0: zeros.
+// out_stride >= count * kPanelKeys; out is aligned and out_stride a multiple of 16.
+void MultiplyPanels(const float* queries, int64_t rows, const KeyPanels& keys, float* out,
+                    int64_t out_stride);
+
+struct ValuePanels {
+  DataType type = DataType::kFloat32;
+  const std::byte* data = nullptr;
+  int64_t columns = 0;
+  // Whether no value is infinite or NaN. Changes speed, not bits (but for the sign of zeros).
+  bool all_finite = false;
+};
+
+// out[i * PaddedColumns + c] += weights[i * weight_stride + j] * v_j[c] for `rows` rows, the first
+// `key_count` keys of panels that follow one another, and all columns (padding too). Where a weight
+// is 0 its value adds nothing, even NaN.
+void AddWeightedPanels(const float* weights, int64_t weight_stride, int64_t rows,
+                       const ValuePanels& values, int64_t key_count, float* out);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_ATTENTION_PACKED_KERNEL_H_
