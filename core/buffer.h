@@ -31,6 +31,10 @@ class Buffer {
   // RESOURCE_EXHAUSTED if there is none.
   static absl::StatusOr<Buffer> Allocate(size_t size_bytes);
 
+  // Memory that is all zero, for what stays long: large ones are in huge pages where the system
+  // has them, and pages are not touched. RESOURCE_EXHAUSTED if there is none.
+  static absl::StatusOr<Buffer> AllocateZeroed(size_t size_bytes);
+
   // What is moved from is empty.
   Buffer(Buffer&& other) noexcept
       : data_(std::move(other.data_)), size_bytes_(std::exchange(other.size_bytes_, 0)) {}

@@ -7,7 +7,7 @@
 #include "core/batching/batcher.h"
 #include "core/clock.h"
 #include "qkserve/v1/scoring.grpc.pb.h"
-#include "server/byte_budget.h"
+#include "core/byte_budget.h"
 #include "server/call_count.h"
 
 namespace qkserve {

@@ -63,7 +63,7 @@ Server::Server(const ServerOptions& options, std::unique_ptr<Batcher> batcher, i
                const Clock* clock)
     : options_(options),
       clock_(*clock),
-      budget_(options.in_flight_bytes_max),
+      budget_("in_flight_bytes_max", options.in_flight_bytes_max),
       batcher_(std::move(batcher)),
       scoring_({.message_bytes_max = options.message_bytes_max,
                 .kernel = BlasKernelName(),

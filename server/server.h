@@ -8,7 +8,7 @@
 #include "core/batching/batcher.h"
 #include "core/clock.h"
 #include "grpcpp/server.h"
-#include "server/byte_budget.h"
+#include "core/byte_budget.h"
 #include "server/options.h"
 #include "server/scoring_service.h"
 #include "server/status_service.h"

@@ -8,7 +8,7 @@
 #include "core/batching/batcher.h"
 #include "core/clock.h"
 #include "qkserve/v1/status.grpc.pb.h"
-#include "server/byte_budget.h"
+#include "core/byte_budget.h"
 
 namespace qkserve {
 

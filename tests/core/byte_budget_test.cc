@@ -1,4 +1,4 @@
-#include "server/byte_budget.h"
+#include "core/byte_budget.h"
 
 #include <thread>
 #include <utility>
@@ -11,7 +11,7 @@ namespace qkserve {
 namespace {
 
 TEST(ByteBudgetTest, ChargesUntilItIsFullAndGetsBytesBack) {
-  ByteBudget budget(100);
+  ByteBudget budget("in_flight_bytes_max", 100);
   {
     const absl::StatusOr<ByteBudget::Charge> first = budget.TryCharge(60);
     ASSERT_TRUE(first.ok());
@@ -19,20 +19,20 @@ TEST(ByteBudgetTest, ChargesUntilItIsFullAndGetsBytesBack) {
     const absl::Status refused = budget.TryCharge(41).status();
     EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
     EXPECT_THAT(refused.message(),
-                testing::HasSubstr("needs 41 bytes, requests in flight hold 60"));
+                testing::HasSubstr("41 bytes are needed, 60 of in_flight_bytes_max = 100 are in use"));
     EXPECT_TRUE(budget.TryCharge(40).ok());
   }
   EXPECT_EQ(budget.bytes(), 0);
 }
 
 TEST(ByteBudgetTest, SaysWhereARequestCanNeverFit) {
-  ByteBudget budget(100);
+  ByteBudget budget("in_flight_bytes_max", 100);
   EXPECT_THAT(budget.TryCharge(101).status().message(),
               testing::HasSubstr("more than in_flight_bytes_max = 100"));
 }
 
 TEST(ByteBudgetTest, AMovedChargeIsReturnedOnce) {
-  ByteBudget budget(100);
+  ByteBudget budget("in_flight_bytes_max", 100);
   {
     ByteBudget::Charge held;
     held = *budget.TryCharge(30);
@@ -43,7 +43,7 @@ TEST(ByteBudgetTest, AMovedChargeIsReturnedOnce) {
 }
 
 TEST(ByteBudgetTest, NeverExceedsItsLimitUnderContention) {
-  ByteBudget budget(10);
+  ByteBudget budget("in_flight_bytes_max", 10);
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&budget] {

@@ -1,5 +1,5 @@
-#ifndef QKSERVE_SERVER_BYTE_BUDGET_H_
-#define QKSERVE_SERVER_BYTE_BUDGET_H_
+#ifndef QKSERVE_CORE_BYTE_BUDGET_H_
+#define QKSERVE_CORE_BYTE_BUDGET_H_
 
 #include <atomic>
 #include <cstdint>
@@ -9,12 +9,14 @@
 
 namespace qkserve {
 
-// How many bytes requests in flight may hold together. Bytes are charged before they are allocated.
+// How many bytes may be held together, by requests in flight or by key sets. Bytes are charged
+// before they are allocated.
 //
 // Thread-safe. Must outlive its charges.
 class ByteBudget {
  public:
-  explicit ByteBudget(int64_t bytes_max) : bytes_max_(bytes_max) {}
+  // `name` is that of the limit, for errors: a string literal.
+  ByteBudget(const char* name, int64_t bytes_max) : name_(name), bytes_max_(bytes_max) {}
 
   // Gives its bytes back when it is destroyed.
   class Charge {
@@ -48,10 +50,11 @@ class ByteBudget {
  private:
   void Return(int64_t bytes) { bytes_.fetch_sub(bytes, std::memory_order_relaxed); }
 
+  const char* const name_;
   const int64_t bytes_max_;
   std::atomic<int64_t> bytes_{0};
 };
 
 }  // namespace qkserve
 
-#endif  // QKSERVE_SERVER_BYTE_BUDGET_H_
+#endif  // QKSERVE_CORE_BYTE_BUDGET_H_

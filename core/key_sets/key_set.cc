@@ -1,0 +1,209 @@
+#include "core/key_sets/key_set.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace qkserve {
+namespace {
+
+Shape WithRows(const Shape& leading, int64_t rows, int64_t columns) {
+  Shape shape = leading;
+  shape.push_back(rows);
+  shape.push_back(columns);
+  return shape;
+}
+
+// Calls fn(panel, first, count, done) for the pieces of keys [key, key + count) that lie in one
+// panel each: `count` places from `first` on, `done` keys after the first one.
+template <class Fn>
+void ForEachPanel(int64_t key, int64_t count, const Fn& fn) {
+  for (int64_t done = 0; done < count;) {
+    const int64_t first = (key + done) % kPanelKeys;
+    const int64_t piece = std::min(kPanelKeys - first, count - done);
+    fn((key + done) / kPanelKeys, first, piece, done);
+    done += piece;
+  }
+}
+
+}  // namespace
+
+int64_t KeySetLayout::Matrices() const {
+  int64_t matrices = 1;
+  for (const int64_t size : leading) matrices *= size;
+  return matrices;
+}
+
+Shape KeySetLayout::KeyShape(int64_t m) const { return WithRows(leading, m, d); }
+Shape KeySetLayout::ValueShape(int64_t m) const { return WithRows(leading, m, dv.value_or(0)); }
+
+absl::StatusOr<std::shared_ptr<KeyBlock>> KeyBlock::Allocate(const KeySetLayout& layout,
+                                                             int64_t capacity, ByteBudget* budget) {
+  std::shared_ptr<KeyBlock> block(new KeyBlock);
+  block->matrices_ = layout.Matrices();
+  block->capacity_ = capacity;
+  block->key_panel_bytes_ = KeyPanelBytes(layout.key_type, layout.d);
+  block->value_panel_bytes_ =
+      layout.dv.has_value() ? ValuePanelBytes(layout.value_type, *layout.dv) : 0;
+  const int64_t panels = layout.Matrices() * capacity;
+  absl::StatusOr<ByteBudget::Charge> charge =
+      budget->TryCharge(panels * (block->key_panel_bytes_ + block->value_panel_bytes_));
+  if (!charge.ok()) return charge.status();
+  block->charge_ = *std::move(charge);
+  for (const auto& [buffer, panel_bytes] :
+       {std::pair(&block->keys_, block->key_panel_bytes_),
+        std::pair(&block->values_, block->value_panel_bytes_)}) {
+    absl::StatusOr<Buffer> memory =
+        Buffer::AllocateZeroed(static_cast<size_t>(panels * panel_bytes));
+    if (!memory.ok()) return memory.status();
+    *buffer = *std::move(memory);
+  }
+  block->may_be_infinite_ = std::make_unique<bool[]>(static_cast<size_t>(panels));
+  return block;
+}
+
+void KeyBlock::CopyPanels(KeyBlock& from, int64_t count, int64_t to) {
+  for (int64_t matrix = 0; matrix < matrices_; ++matrix) {
+    // Where d or dv is 0 there is no memory at all.
+    if (key_panel_bytes_ > 0) {
+      std::memcpy(Keys(matrix, to), from.Keys(matrix, 0),
+                  static_cast<size_t>(count * key_panel_bytes_));
+    }
+    if (value_panel_bytes_ > 0) {
+      std::memcpy(Values(matrix, to), from.Values(matrix, 0),
+                  static_cast<size_t>(count * value_panel_bytes_));
+    }
+    for (int64_t panel = 0; panel < count; ++panel) {
+      MayBeInfinite(matrix, to + panel) = from.MayBeInfinite(matrix, panel);
+    }
+  }
+}
+
+int64_t KeySet::memory_bytes() const {
+  int64_t bytes = tail_ != nullptr ? tail_->bytes() : 0;
+  for (const std::shared_ptr<KeyBlock>& block : blocks_) bytes += block->bytes();
+  return bytes;
+}
+
+PanelRun KeySet::Panels(int64_t matrix, int64_t panel, int64_t count_max) const {
+  KeyBlock* block = tail_.get();
+  int64_t in_block = 0;
+  int64_t count = 1;
+  if (panel < FullPanels()) {
+    block = blocks_[static_cast<size_t>(panel / kBlockPanels)].get();
+    in_block = panel % kBlockPanels;
+    count = std::min({count_max, FullPanels() - panel, kBlockPanels - in_block});
+  }
+  PanelRun run;
+  run.keys = {.type = layout_.key_type,
+              .data = block->Keys(matrix, in_block),
+              .count = count,
+              .d = layout_.d};
+  if (!layout_.dv.has_value()) return run;
+  run.values = {.type = layout_.value_type,
+                .data = block->Values(matrix, in_block),
+                .columns = *layout_.dv,
+                .all_finite = true};
+  for (int64_t i = 0; i < count; ++i) {
+    if (block->MayBeInfinite(matrix, in_block + i)) run.values.all_finite = false;
+  }
+  return run;
+}
+
+absl::StatusOr<std::unique_ptr<KeySetBuilder>> KeySetBuilder::Create(
+    const KeySetLayout& layout, int64_t keys, std::shared_ptr<const KeySet> base,
+    ByteBudget* budget) {
+  std::unique_ptr<KeySetBuilder> builder(new KeySetBuilder);
+  builder->set_.reset(new KeySet);
+  builder->set_->layout_ = layout;
+  builder->base_m_ = base != nullptr ? base->m() : 0;
+  builder->set_->m_ = builder->base_m_ + keys;
+  if (base != nullptr) builder->set_->base_version_ = base->base_version();
+  absl::Status status = builder->AllocateBlocks(base.get(), budget);
+  if (!status.ok()) return status;
+  return builder;
+}
+
+absl::Status KeySetBuilder::AllocateBlocks(const KeySet* base, ByteBudget* budget) {
+  KeySet& set = *set_;
+  const int64_t full = set.FullPanels();
+  if (base != nullptr) set.blocks_ = base->blocks_;
+  for (int64_t first = 0; first < full; first += KeySet::kBlockPanels) {
+    const auto index = static_cast<size_t>(first / KeySet::kBlockPanels);
+    const int64_t needed = std::min(full - first, KeySet::kBlockPanels);
+    const bool exists = index < set.blocks_.size();
+    if (exists && set.blocks_[index]->capacity() >= needed) continue;
+    // A block that grows does so like a vector, so that many small appends copy little.
+    const int64_t capacity = exists ? std::min(std::max(needed, 2 * set.blocks_[index]->capacity()),
+                                               KeySet::kBlockPanels)
+                                    : needed;
+    absl::StatusOr<std::shared_ptr<KeyBlock>> block =
+        KeyBlock::Allocate(set.layout_, capacity, budget);
+    if (!block.ok()) return block.status();
+    if (exists) {
+      const int64_t used = std::min(base->FullPanels() - first, KeySet::kBlockPanels);
+      (*block)->CopyPanels(*set.blocks_[index], used, 0);
+      set.blocks_[index] = *std::move(block);
+    } else {
+      set.blocks_.push_back(*std::move(block));
+    }
+  }
+  if (set.m_ % kPanelKeys != 0) {
+    absl::StatusOr<std::shared_ptr<KeyBlock>> tail = KeyBlock::Allocate(set.layout_, 1, budget);
+    if (!tail.ok()) return tail.status();
+    set.tail_ = *std::move(tail);
+  }
+  // The keys that did not fill a panel begin the first panel that is new.
+  if (base != nullptr && base->tail_ != nullptr) {
+    int64_t in_block = 0;
+    KeyBlock& block = BlockOf(base->FullPanels(), in_block);
+    block.CopyPanels(*base->tail_, 1, in_block);
+  }
+  return absl::OkStatus();
+}
+
+KeyBlock& KeySetBuilder::BlockOf(int64_t panel, int64_t& panel_in_block) {
+  if (panel >= set_->FullPanels()) {
+    panel_in_block = 0;
+    return *set_->tail_;
+  }
+  panel_in_block = panel % KeySet::kBlockPanels;
+  return *set_->blocks_[static_cast<size_t>(panel / KeySet::kBlockPanels)];
+}
+
+void KeySetBuilder::AddKeys(int64_t matrix, int64_t row, int64_t count, const std::byte* rows) {
+  const KeySetLayout& layout = set_->layout_;
+  const int64_t row_bytes = layout.d * ElementBytes(layout.key_type);
+  ForEachPanel(base_m_ + row, count,
+               [&](int64_t panel, int64_t first, int64_t piece, int64_t done) {
+                 int64_t in_block = 0;
+                 KeyBlock& block = BlockOf(panel, in_block);
+                 PackKeys(layout.key_type, rows + done * row_bytes, piece, layout.d, first,
+                          block.Keys(matrix, in_block));
+               });
+}
+
+void KeySetBuilder::AddValues(int64_t matrix, int64_t row, int64_t count, const std::byte* rows) {
+  const KeySetLayout& layout = set_->layout_;
+  const int64_t row_bytes = *layout.dv * ElementBytes(layout.value_type);
+  ForEachPanel(base_m_ + row, count,
+               [&](int64_t panel, int64_t first, int64_t piece, int64_t done) {
+                 int64_t in_block = 0;
+                 KeyBlock& block = BlockOf(panel, in_block);
+                 const bool finite = PackValues(layout.value_type, rows + done * row_bytes, piece,
+                                                *layout.dv, first, block.Values(matrix, in_block));
+                 if (!finite) block.MayBeInfinite(matrix, in_block) = true;
+               });
+}
+
+std::shared_ptr<const KeySet> KeySetBuilder::Finish(const std::string& name, int64_t version,
+                                                    std::shared_ptr<std::atomic<int64_t>> served) {
+  set_->name_ = name;
+  set_->version_ = version;
+  if (set_->base_version_ == 0) set_->base_version_ = version;
+  set_->requests_served_ =
+      served != nullptr ? std::move(served) : std::make_shared<std::atomic<int64_t>>(0);
+  return std::move(set_);
+}
+
+}  // namespace qkserve

@@ -1,0 +1,99 @@
+#include "core/key_sets/row_stream.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/attention/element_types.h"
+#include "core/attention/packed_kernel.h"
+#include "core/limits.h"
+
+namespace qkserve {
+namespace {
+
+absl::Status GetMemory(int64_t bytes, Buffer& buffer) {
+  if (static_cast<int64_t>(buffer.size_bytes()) >= bytes) return absl::OkStatus();
+  absl::StatusOr<Buffer> memory = Buffer::Allocate(static_cast<size_t>(bytes));
+  if (!memory.ok()) return memory.status();
+  buffer = *std::move(memory);
+  return absl::OkStatus();
+}
+
+// A panel's worth of rows: few calls, and they stay in the cache. Long rows go one by one.
+int64_t BatchRows(int64_t row_bytes) {
+  return std::clamp(kMiB / std::max<int64_t>(row_bytes, 1), int64_t{1}, kPanelKeys);
+}
+
+}  // namespace
+
+RowStream::RowStream(const Source& source, DataType type, Sink sink)
+    : source_(source),
+      type_(type),
+      sink_(std::move(sink)),
+      row_bytes_(source.columns * ElementBytes(source.type)),
+      bytes_(source.matrices * source.rows * row_bytes_),
+      batch_rows_(BatchRows(row_bytes_)) {}
+
+absl::Status RowStream::Add(absl::string_view bytes) {
+  if (static_cast<int64_t>(bytes.size()) > bytes_ - received_) {
+    return absl::InvalidArgumentError(absl::StrCat(source_.name, ": got more than the ", bytes_,
+                                                   " bytes of ", DataTypeName(source_.type),
+                                                   " that the header announced"));
+  }
+  received_ += static_cast<int64_t>(bytes.size());
+  while (!bytes.empty()) {
+    const auto size = static_cast<int64_t>(bytes.size());
+    if (pending_bytes_ == 0 && size >= row_bytes_) {
+      const int64_t count = std::min(size / row_bytes_, batch_rows_);
+      absl::Status status = Emit(reinterpret_cast<const std::byte*>(bytes.data()), count);
+      if (!status.ok()) return status;
+      bytes.remove_prefix(static_cast<size_t>(count * row_bytes_));
+      continue;
+    }
+    absl::Status status = GetMemory(row_bytes_, pending_);
+    if (!status.ok()) return status;
+    const int64_t taken = std::min(size, row_bytes_ - pending_bytes_);
+    std::memcpy(pending_.data() + pending_bytes_, bytes.data(), static_cast<size_t>(taken));
+    bytes.remove_prefix(static_cast<size_t>(taken));
+    pending_bytes_ += taken;
+    if (pending_bytes_ < row_bytes_) break;
+    pending_bytes_ = 0;
+    status = Emit(pending_.data(), 1);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RowStream::Finish() const {
+  if (received_ == bytes_) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(source_.name, ": got ", received_, " bytes of ",
+                                                 DataTypeName(source_.type),
+                                                 ", the header announced ", bytes_));
+}
+
+absl::Status RowStream::Emit(const std::byte* rows, int64_t count) {
+  if (type_ != source_.type) {
+    const int64_t elements = count * source_.columns;
+    absl::Status status = GetMemory(elements * 4, widened_);
+    if (status.ok()) status = GetMemory(elements * ElementBytes(type_), narrowed_);
+    if (!status.ok()) return status;
+    auto* const floats = reinterpret_cast<float*>(widened_.data());
+    ConvertToFloat32(source_.type, rows, elements, floats);
+    ConvertFromFloat32(type_, floats, elements, narrowed_.data());
+    rows = narrowed_.data();
+  }
+  const int64_t to_row_bytes = source_.columns * ElementBytes(type_);
+  while (count > 0) {
+    const int64_t row = emitted_ % source_.rows;
+    const int64_t piece = std::min(count, source_.rows - row);
+    absl::Status status = sink_(emitted_ / source_.rows, row, piece, rows);
+    if (!status.ok()) return status;
+    emitted_ += piece;
+    rows += piece * to_row_bytes;
+    count -= piece;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace qkserve

@@ -1,0 +1,60 @@
+#ifndef QKSERVE_CORE_KEY_SETS_ROW_STREAM_H_
+#define QKSERVE_CORE_KEY_SETS_ROW_STREAM_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "core/buffer.h"
+#include "core/tensor.h"
+
+namespace qkserve {
+
+// Makes whole rows, in the type that they are kept in, of a row-major tensor [matrices, rows,
+// columns] whose bytes come cut anywhere.
+//
+// Thread-compatible.
+class RowStream {
+ public:
+  // `count` rows that follow one another in one matrix, from `row` on. Not necessarily aligned.
+  using Sink = std::function<absl::Status(int64_t matrix, int64_t row, int64_t count,
+                                          const std::byte* rows)>;
+
+  struct Source {
+    const char* name;  // of the tensor, for errors: a string literal
+    DataType type;     // of the bytes
+    int64_t matrices;
+    int64_t rows;
+    int64_t columns;
+  };
+
+  RowStream(const Source& source, DataType type, Sink sink);
+
+  // The next bytes. INVALID_ARGUMENT: more than the tensor has. RESOURCE_EXHAUSTED: no memory for a
+  // row. Or the sink's error.
+  absl::Status Add(absl::string_view bytes);
+
+  // INVALID_ARGUMENT: bytes are missing.
+  absl::Status Finish() const;
+
+ private:
+  absl::Status Emit(const std::byte* rows, int64_t count);
+
+  const Source source_;
+  const DataType type_;
+  const Sink sink_;
+  const int64_t row_bytes_;
+  const int64_t bytes_;       // of the tensor
+  const int64_t batch_rows_;  // that are emitted at a time
+  int64_t received_ = 0;      // bytes
+  int64_t emitted_ = 0;       // rows, over all matrices
+  Buffer pending_;            // the beginning of the next rows
+  int64_t pending_bytes_ = 0;
+  Buffer widened_, narrowed_;  // rows on their way to another type
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_KEY_SETS_ROW_STREAM_H_
