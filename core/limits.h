@@ -74,6 +74,9 @@ inline constexpr int64_t kQueueRequestsMax = 10'000;
 // Requests that one worker answers together at most.
 inline constexpr int64_t kGroupRequestsMax = 64;
 
+// Requests that share one pass over a key set at most.
+inline constexpr int64_t kPassRequestsMax = 256;
+
 }  // namespace qkserve
 
 #endif  // QKSERVE_CORE_LIMITS_H_
