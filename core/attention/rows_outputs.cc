@@ -177,16 +177,15 @@ void RowsPlan::WriteTopK(const Work& work, std::byte* slot) const {
   }
 }
 
-void RowsPlan::FillUnattended(const AttentionProblem& problem,
-                              const AttentionResults& results) const {
-  const int64_t rows = shape_.Rows();
-  const int64_t columns = output_ == Output::kTopK ? problem.top_k : dv_;
-  const float value = output_ == Output::kTopK ? kNotAttended : 0.0F;
+void FillUnattended(const AttentionProblem& problem, int64_t rows, int64_t columns,
+                    const AttentionResults& results) {
+  const bool is_top_k = problem.output == Output::kTopK;
+  const float value = is_top_k ? kNotAttended : 0.0F;
   const int64_t bytes = ElementBytes(problem.result_type);
   for (int64_t i = 0; i < rows * columns; ++i) {
     ConvertFromFloat32(problem.result_type, &value, 1, results.result + i * bytes);
   }
-  if (output_ == Output::kTopK) std::fill_n(results.indices, rows * columns, -1);
+  if (is_top_k) std::fill_n(results.indices, rows * columns, -1);
   if (results.log_sum_exp != nullptr) std::fill_n(results.log_sum_exp, rows, kNotAttended);
 }
 
