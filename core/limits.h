@@ -27,6 +27,16 @@ inline constexpr int64_t kInFlightBytesMax = 2 * kGiB;
 // more, and shapes with d = 0 may ask for any number in a few bytes.
 inline constexpr int64_t kScoresMax = int64_t{1} << 40;
 
+// --- Key sets -----------------------------------------------------------------------------------
+
+// Elements of keys, or of values, and [m, d] matrices of a set. Far beyond any memory, and small
+// enough that no sum of bytes overflows.
+inline constexpr int64_t kKeySetElementsMax = int64_t{1} << 48;
+inline constexpr int64_t kKeySetMatricesMax = int64_t{1} << 20;
+
+// Uploads that may be under way at a time.
+inline constexpr int64_t kUploadsMax = 64;
+
 // --- Tiles --------------------------------------------------------------------------------------
 // A tile is the unit that workers share and small requests overtake. Tiles are cut by the request's
 // shape alone. A block of 256 x 1024 float32 results is 1 MiB: it stays in the L2 cache while the

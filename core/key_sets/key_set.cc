@@ -14,6 +14,9 @@ Shape WithRows(const Shape& leading, int64_t rows, int64_t columns) {
   return shape;
 }
 
+// What a block is beside its panels, about.
+constexpr int64_t kBlockBytes = 256;
+
 // Calls fn(panel, first, count, done) for the pieces of keys [key, key + count) that lie in one
 // panel each: `count` places from `first` on, `done` keys after the first one.
 template <class Fn>
@@ -46,8 +49,9 @@ absl::StatusOr<std::shared_ptr<KeyBlock>> KeyBlock::Allocate(const KeySetLayout&
   block->value_panel_bytes_ =
       layout.dv.has_value() ? ValuePanelBytes(layout.value_type, *layout.dv) : 0;
   const int64_t panels = layout.Matrices() * capacity;
-  absl::StatusOr<ByteBudget::Charge> charge =
-      budget->TryCharge(panels * (block->key_panel_bytes_ + block->value_panel_bytes_));
+  // The rest is what is known of a panel, and of a block.
+  absl::StatusOr<ByteBudget::Charge> charge = budget->TryCharge(
+      panels * (block->key_panel_bytes_ + block->value_panel_bytes_ + 1) + kBlockBytes);
   if (!charge.ok()) return charge.status();
   block->charge_ = *std::move(charge);
   for (const auto& [buffer, panel_bytes] :

@@ -100,7 +100,7 @@ class KeySet {
   PanelRun Panels(int64_t matrix, int64_t panel, int64_t count_max) const;
 
   // Requests answered on any version of the set. Shared by them all, also over puts.
-  std::atomic<int64_t>& requests_served() const { return *requests_served_; }
+  const std::shared_ptr<std::atomic<int64_t>>& requests_served() const { return requests_served_; }
 
  private:
   friend class KeySetBuilder;

@@ -32,7 +32,7 @@ KeySetPass::KeySetPass(std::shared_ptr<const KeySet> key_set)
       padded_dv_(PaddedColumns(key_set_->layout().dv.value_or(0))) {}
 
 absl::StatusOr<std::unique_ptr<KeySetPass>> KeySetPass::Create(
-    std::shared_ptr<const KeySet> key_set, absl::Span<KeySetRequest* const> requests) {
+    std::shared_ptr<const KeySet> key_set, absl::Span<const KeySetRequest* const> requests) {
   std::unique_ptr<KeySetPass> pass(new KeySetPass(std::move(key_set)));
   try {
     pass->AddRows(requests);
@@ -44,7 +44,7 @@ absl::StatusOr<std::unique_ptr<KeySetPass>> KeySetPass::Create(
   return pass;
 }
 
-void KeySetPass::AddRows(absl::Span<KeySetRequest* const> requests) {
+void KeySetPass::AddRows(absl::Span<const KeySetRequest* const> requests) {
   // Context rows first: their weights are then one matrix.
   for (const bool is_context : {true, false}) {
     for (const KeySetRequest* request : requests) {
@@ -252,7 +252,8 @@ absl::Status KeySetPass::RunSplit(const Work& work, int64_t split) {
 
   const int64_t split_end = std::min((split + 1) * splits_.keys, key_set_->m());
   const int64_t begin = std::max(split * splits_.keys, work.attended.begin / kStepKeys * kStepKeys);
-  const int64_t end = std::min(split_end, work.attended.end);
+  // Whole steps: how a row is summed must not depend on what others of the block attend.
+  const int64_t end = std::min(split_end, CeilDivide(work.attended.end, kStepKeys) * kStepKeys);
   for (int64_t key = begin; key < end; key += kStepKeys) {
     const int64_t count = std::min(kStepKeys, end - key);
     const int64_t first_panel = key / kPanelKeys;

@@ -39,7 +39,7 @@ class KeySetPass final : public Pass {
  public:
   // The requests must outlive the pass. RESOURCE_EXHAUSTED: no memory.
   static absl::StatusOr<std::unique_ptr<KeySetPass>> Create(
-      std::shared_ptr<const KeySet> key_set, absl::Span<KeySetRequest* const> requests);
+      std::shared_ptr<const KeySet> key_set, absl::Span<const KeySetRequest* const> requests);
 
   int64_t tile_count() const override { return tile_count_; }
   absl::Status RunTile(int64_t tile) override;
@@ -71,7 +71,7 @@ class KeySetPass final : public Pass {
 
   explicit KeySetPass(std::shared_ptr<const KeySet> key_set);
 
-  void AddRows(absl::Span<KeySetRequest* const> requests);
+  void AddRows(absl::Span<const KeySetRequest* const> requests);
   void AddRowsOf(const KeySetRequest& request);
   void AddBlock(int64_t matrix, int64_t first_row, int64_t rows);
   void CutTiles(Block& block);

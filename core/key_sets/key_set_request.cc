@@ -23,9 +23,9 @@ KeySplits SplitKeys(const KeySetLayout& layout, int64_t m) {
   return splits;
 }
 
-int64_t KeySetStateBytes(const KeySet& key_set, const KeySetRequest& request) {
+int64_t KeySetStateBytes(const KeySet& key_set, const AttentionProblem& problem,
+                         const ScoreShape& shape) {
   constexpr int64_t kRowBytes = 128;  // what the pass knows of a row
-  const AttentionProblem& problem = request.problem;
   const KeySplits splits = SplitKeys(key_set.layout(), key_set.m());
   int64_t row_bytes = kRowBytes;
   if (problem.output == Output::kContext) {
@@ -37,21 +37,22 @@ int64_t KeySetStateBytes(const KeySet& key_set, const KeySetRequest& request) {
   } else if (problem.output == Output::kWeights && problem.result_type != DataType::kFloat32) {
     row_bytes += key_set.m() * kFloatBytes;
   }
-  return request.shape.Rows() * row_bytes;
+  return shape.Rows() * row_bytes;
 }
 
-KeySetCost PredictKeySetCost(const KeySet& key_set, const KeySetRequest& request, double gflops) {
+KeySetCost PredictKeySetCost(const KeySet& key_set, const AttentionProblem& problem,
+                             const ScoreShape& shape, double gflops) {
   constexpr double kFixedSeconds = 2e-6;
   const KeySetLayout& layout = key_set.layout();
-  const bool has_values = request.problem.output == Output::kContext;
+  const bool has_values = problem.output == Output::kContext;
   const auto m = static_cast<double>(key_set.m());
   const auto d = static_cast<double>(layout.d);
   const double dv = has_values ? static_cast<double>(layout.dv.value_or(0)) : 0.0;
-  const auto matrices = static_cast<double>(request.shape.key_batch * request.shape.key_heads);
+  const auto matrices = static_cast<double>(shape.key_batch * shape.key_heads);
   const double bytes = matrices * m *
                        (d * static_cast<double>(ElementBytes(layout.key_type)) +
                         dv * static_cast<double>(ElementBytes(layout.value_type)));
-  const double scores = static_cast<double>(request.shape.Rows()) * m;
+  const double scores = static_cast<double>(shape.Rows()) * m;
   const double multiply_adds = scores * (d + dv + kExpMultiplyAdds);
   const double shared = kFixedSeconds + bytes / kPanelBytesPerSecond;
   const double own = 2e-9 * multiply_adds / std::max(gflops, 0.1);

@@ -13,8 +13,8 @@ namespace qkserve {
 // A request against a key set, and where its results go. `problem.keys` and `problem.values` are
 // not read: the set has them. `shape` is that of the queries and the set's keys.
 struct KeySetRequest {
-  AttentionProblem problem;
-  ScoreShape shape;
+  const AttentionProblem& problem;
+  const ScoreShape& shape;
   AttentionResults results;
 };
 
@@ -27,7 +27,8 @@ struct KeySplits {
 KeySplits SplitKeys(const KeySetLayout& layout, int64_t m);
 
 // Bytes that a pass holds for a request beside its results.
-int64_t KeySetStateBytes(const KeySet& key_set, const KeySetRequest& request);
+int64_t KeySetStateBytes(const KeySet& key_set, const AttentionProblem& problem,
+                         const ScoreShape& shape);
 
 // What a request should cost one worker that multiplies at `gflops`: alone, and the part of it that
 // requests in one pass pay once, which is reading the keys.
@@ -35,7 +36,8 @@ struct KeySetCost {
   absl::Duration alone;
   absl::Duration shared;
 };
-KeySetCost PredictKeySetCost(const KeySet& key_set, const KeySetRequest& request, double gflops);
+KeySetCost PredictKeySetCost(const KeySet& key_set, const AttentionProblem& problem,
+                             const ScoreShape& shape, double gflops);
 
 }  // namespace qkserve
 
