@@ -29,6 +29,9 @@ inline constexpr int64_t kScoresMax = int64_t{1} << 40;
 
 // --- Key sets -----------------------------------------------------------------------------------
 
+// Keys of a key set: indices of top k are 32 bits.
+inline constexpr int64_t kKeySetKeysMax = (int64_t{1} << 31) - 1;
+
 // Elements of keys, or of values, and [m, d] matrices of a set. Far beyond any memory, and small
 // enough that no sum of bytes overflows.
 inline constexpr int64_t kKeySetElementsMax = int64_t{1} << 48;

@@ -1,7 +1,6 @@
 #include "server/key_set_codec.h"
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 #include <string>
 
@@ -29,7 +28,7 @@ absl::StatusOr<Shape> DecodeShape(const v1::TensorSpec& spec, absl::string_view 
   // Sizes of 0 do not make the others harmless.
   Shape sizes = shape;
   for (int64_t& size : sizes) size = size == 0 ? 1 : size;
-  constexpr int64_t kSizeMax = std::numeric_limits<int32_t>::max();
+  constexpr int64_t kSizeMax = kKeySetKeysMax;
   const bool fits = std::all_of(shape.begin(), shape.end(),
                                 [](int64_t size) { return size >= 0 && size <= kSizeMax; });
   const std::optional<int64_t> elements = fits ? ElementCount(sizes) : std::nullopt;
@@ -139,7 +138,7 @@ void EncodeKeySet(const KeySet& key_set, v1::KeySet& out) {
     EncodeSpec(layout.value_type, layout.ValueShape(key_set.m()), *out.mutable_values());
   }
   out.set_memory_bytes(key_set.memory_bytes());
-  out.set_requests_served(*key_set.requests_served());
+  out.set_requests_served(key_set.requests_served());
 }
 
 }  // namespace qkserve

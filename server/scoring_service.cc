@@ -82,7 +82,7 @@ class ScoreJob final : public Job {
  private:
   // The message's copy of the result can be large, and std::string throws where there is no memory.
   absl::Status Respond(const JobReceipt& receipt) {
-    if (decoded_.key_set != nullptr) ++*decoded_.key_set->requests_served();
+    if (decoded_.key_set != nullptr) ++decoded_.key_set->requests_served();
     try {
       EncodeScoreResponse(decoded_, memory_, receipt, kernel_, response_);
       return absl::OkStatus();
@@ -113,7 +113,7 @@ JobSpec MakeJobSpec(const DecodedScore& decoded, double gflops) {
   spec.shared_cost = cost.shared;
   spec.group = decoded.key_set.get();
   // What all versions of the set have in common.
-  spec.lane = decoded.key_set->requests_served().get();
+  spec.lane = &decoded.key_set->requests_served();
   return spec;
 }
 

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cstring>
 #include <functional>
-#include <limits>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -13,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "core/key_sets/key_set_name.h"
+#include "core/limits.h"
 
 namespace qkserve {
 
@@ -204,7 +204,7 @@ absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::CommitVersion(KeySetU
   const absl::StatusOr<std::shared_ptr<const KeySet>> found = Find(spec.name);
   if (found.ok()) base = *found;
   std::shared_ptr<std::atomic<int64_t>> served;
-  if (base != nullptr) served = base->requests_served();
+  if (base != nullptr) served = base->shared_requests_served();
   if (upload.IsAppend()) {
     absl::Status status = CheckAppend(spec);
     if (!status.ok()) return status;
@@ -241,11 +241,10 @@ absl::Status KeySetStore::CheckAppend(const UploadSpec& spec) const {
     return absl::FailedPreconditionError(
         absl::StrCat("key set ", spec.name, " was replaced by one of another shape"));
   }
-  constexpr int64_t kKeysMax = std::numeric_limits<int32_t>::max();
-  if (spec.m > kKeysMax - base.m()) {
+  if (spec.m > kKeySetKeysMax - base.m()) {
     return absl::InvalidArgumentError(absl::StrCat("keys.shape: got ", spec.m,
                                                    " keys for a set of ", base.m(),
-                                                   ", expected at most ", kKeysMax, " in all"));
+                                                   ", expected at most ", kKeySetKeysMax, " in all"));
   }
   return absl::OkStatus();
 }
