@@ -17,7 +17,6 @@
 
 #include "core/attention/packed_layout.h"
 #include "core/attention/widen-inl.h"
-#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -30,194 +29,257 @@ using Words = hn::RebindToUnsigned<Floats>;
 using FloatVector = hn::Vec<Floats>;
 constexpr int64_t kLanes = hn::MaxLanes(Floats());
 
-// A tile of kRowsMax queries and kVectors vectors of keys keeps its accumulators, those vectors and
-// a query's element in registers: 6 x 4 of 32, 6 x 2 of 16. Each element of d then costs fewer
-// loads than half its multiply-adds, and there are enough chains for any latency of these.
+// A tile of kRowsMax queries and VectorsOf(kRowsMax) vectors of keys keeps its accumulators, those
+// vectors and a query's element in registers: 6 x 4 of 32, 6 x 2 of 16. Each element of d then
+// costs fewer loads than half its multiply-adds, and there are chains enough for their latency.
+//
+// Fewer queries take more vectors: as many chains, and longer stretches of what comes from memory.
 constexpr int kRowsMax = 6;
-constexpr int kVectors = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM ? 4 : 2;
-constexpr int64_t kTileKeys = kVectors * kLanes;
-static_assert(kPanelKeys % kTileKeys == 0);
+constexpr int VectorsOf(int rows) {
+  const int vectors = (HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM ? 4 : 2) * (rows == 1  ? 4
+                                                                          : rows < 4 ? 2
+                                                                                     : 1);
+  return std::min(vectors, static_cast<int>(kPanelKeys / kLanes));
+}
 
-// Elements of d that all queries take before the next ones, at most: their part of a panel, 24 KB,
-// stays in the L1 cache. What is summed so far waits in `out` meanwhile: its bits are the same.
-constexpr int64_t kDepthBlock = 96;
+// Elements of d that all queries take before the next ones, at most: their part of a panel and the
+// one after it, 96 KB each, stay in the L2 cache. What is summed so far waits in `out`, so that the
+// bits are the same. (The L1 cache is no better here: its smaller parts have more beginnings and
+// ends, and the tiles read forwards.)
+constexpr int64_t kDepthBlock = 384;
 
-// How kVectors vectors of tile `tile` are read from an element's row of a panel, widened, and which
-// key is the first of vector v.
+// Likewise of 16-bit keys, for which that part is widened first.
+constexpr int64_t kWideDepthBlock = 128;
+
+// Keys of a panel as vectors: kUnit vectors of an element's row, of which unit `unit` begins at
+// FirstKey(unit) and its vectors are kVectorDistance keys apart.
 
 struct Float32Panel {
   using T = float;
-  static int64_t FirstKey(int64_t tile, int v) { return tile * kTileKeys + v * kLanes; }
-  static HWY_INLINE void Load(const T* row, int64_t tile, FloatVector (&keys)[kVectors]) {
-    HWY_UNROLL(4)
-    for (int v = 0; v < kVectors; ++v) keys[v] = hn::Load(Floats(), row + FirstKey(tile, v));
+  static constexpr int kUnit = 1;
+  static constexpr int64_t kVectorDistance = 0;
+  static constexpr int64_t kRowStride = kPanelKeys;
+  static HWY_INLINE void Load(const T* row, int64_t unit, FloatVector* keys) {
+    keys[0] = hn::Load(Floats(), row + unit * kLanes);
   }
 };
 
 struct Float16Panel {
   using T = uint16_t;
-  static int64_t FirstKey(int64_t tile, int v) { return Float32Panel::FirstKey(tile, v); }
-  static HWY_INLINE void Load(const T* row, int64_t tile, FloatVector (&keys)[kVectors]) {
-    HWY_UNROLL(4)
-    for (int v = 0; v < kVectors; ++v) {
-      keys[v] = LoadFloat16(Floats(), row + FirstKey(tile, v));
-    }
+  static constexpr int kUnit = 1;
+  static constexpr int64_t kVectorDistance = 0;
+  static constexpr int64_t kRowStride = kPanelKeys;
+  static HWY_INLINE void Load(const T* row, int64_t unit, FloatVector* keys) {
+    keys[0] = LoadFloat16(Floats(), row + unit * kLanes);
   }
 };
 
 struct Bfloat16Panel {
-  using T = uint32_t;  // a pair
-  static int64_t FirstKey(int64_t tile, int v) {
-    return (tile * kVectors + v) / 2 * kLanes + v % 2 * kPairDistance;
-  }
-  static HWY_INLINE void Load(const T* row, int64_t tile, FloatVector (&keys)[kVectors]) {
-    const auto upper_half = hn::Set(Words(), 0xFFFF0000U);
-    HWY_UNROLL(2)
-    for (int v = 0; v < kVectors; v += 2) {
-      const auto pairs = hn::Load(Words(), row + FirstKey(tile, v));
-      keys[v] = hn::BitCast(Floats(), hn::ShiftLeft<16>(pairs));
-      keys[v + 1] = hn::BitCast(Floats(), hn::And(pairs, upper_half));
-    }
+  using T = uint32_t;  // a pair, see packed_layout.h
+  static constexpr int kUnit = 2;
+  static constexpr int64_t kVectorDistance = kPairDistance;
+  static constexpr int64_t kRowStride = kPanelKeys / 2;
+  static HWY_INLINE void Load(const T* row, int64_t unit, FloatVector* keys) {
+    const auto pairs = hn::Load(Words(), row + unit * kLanes);
+    keys[0] = hn::BitCast(Floats(), hn::ShiftLeft<16>(pairs));
+    keys[1] = hn::BitCast(Floats(), hn::And(pairs, hn::Set(Words(), 0xFFFF0000U)));
   }
 };
 
-// T of an element's row of a panel.
+// The first key of vector v of a panel.
 template <class Panel>
-constexpr int64_t kRowStride = kPanelKeys*(std::is_same_v<Panel, Bfloat16Panel> ? 2 : 4) / 4;
+constexpr int64_t FirstKey(int64_t v) {
+  return v / Panel::kUnit * kLanes + v % Panel::kUnit * Panel::kVectorDistance;
+}
 
-// The queries of a tile and what all tiles of a depth block share.
-struct TileArgs {
+constexpr int64_t kLineBytes = 64;
+
+HWY_INLINE void FetchToL2(const std::byte* at) { __builtin_prefetch(at, 0, 2); }
+
+// Some queries and a depth block of a panel.
+struct BlockArgs {
   const float* queries;
   int64_t query_stride;
   int64_t depth;
   float* out;
   int64_t out_stride;
   bool is_first_block;
-  // What to fetch meanwhile: this much for each element of d.
-  const std::byte* fetch;
-  int64_t fetch_step;
+  // The block after this one, of next_row_bytes for each element of d. All tiles together fetch it
+  // into the L2 cache while they compute, each of them next_step of these.
+  const std::byte* next;
+  int64_t next_row_bytes;
+  int64_t next_step;
 };
 
-template <class Panel, int kRows>
-HWY_INLINE void MultiplyTile(const TileArgs& args, const typename Panel::T* panel, int64_t tile) {
+// Vectors first, first + 1, ... of the panel. kFetches: of `next`, for each element of d.
+template <class Panel, int kRows, int kFetches>
+HWY_INLINE void MultiplyTile(const BlockArgs& args, const typename Panel::T* panel, int64_t first) {
+  constexpr int kVectors = VectorsOf(kRows);
+  const Floats df;
+  float* const out = args.out;
+  const int64_t out_stride = args.out_stride;
   FloatVector sums[kRows][kVectors];
   HWY_UNROLL(6)
   for (int r = 0; r < kRows; ++r) {
-    HWY_UNROLL(4)
+    HWY_UNROLL(16)
     for (int v = 0; v < kVectors; ++v) {
-      sums[r][v] =
-          args.is_first_block
-              ? hn::Zero(Floats())
-              : hn::Load(Floats(), args.out + r * args.out_stride + Panel::FirstKey(tile, v));
+      sums[r][v] = args.is_first_block
+                       ? hn::Zero(df)
+                       : hn::Load(df, out + r * out_stride + FirstKey<Panel>(first + v));
     }
   }
-  const std::byte* fetch = args.fetch;
+  const float* queries = args.queries;
+  const std::byte* next = args.next;
   for (int64_t p = 0; p < args.depth; ++p) {
-    hwy::Prefetch(fetch);
-    hwy::Prefetch(fetch + args.fetch_step / 2);
-    fetch += args.fetch_step;
-    FloatVector keys[kVectors];
-    Panel::Load(panel + p * kRowStride<Panel>, tile, keys);
-    HWY_UNROLL(6)
-    for (int r = 0; r < kRows; ++r) {
-      const auto query = hn::Set(Floats(), args.queries[r * args.query_stride + p]);
-      HWY_UNROLL(4)
-      for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::MulAdd(keys[v], query, sums[r][v]);
+    if constexpr (kFetches > 0) FetchToL2(next);
+    if constexpr (kFetches > 1) FetchToL2(next + args.next_step / 2);
+    next += args.next_step;
+    const auto query = [&](int r) { return hn::Set(df, queries[r * args.query_stride + p]); };
+    const auto load = [&](int v, FloatVector* keys) {
+      Panel::Load(panel, (first + v) / Panel::kUnit, keys);
+    };
+    // The fewer stay in registers, the others come and go.
+    if constexpr (kRows < kVectors) {
+      FloatVector elements[kRows];
+      HWY_UNROLL(6)
+      for (int r = 0; r < kRows; ++r) elements[r] = query(r);
+      HWY_UNROLL(16)
+      for (int v = 0; v < kVectors; v += Panel::kUnit) {
+        FloatVector keys[Panel::kUnit];
+        load(v, keys);
+        HWY_UNROLL(6)
+        for (int r = 0; r < kRows; ++r) {
+          HWY_UNROLL(2)
+          for (int u = 0; u < Panel::kUnit; ++u) {
+            sums[r][v + u] = hn::MulAdd(keys[u], elements[r], sums[r][v + u]);
+          }
+        }
+      }
+    } else {
+      FloatVector keys[kVectors];
+      HWY_UNROLL(16)
+      for (int v = 0; v < kVectors; v += Panel::kUnit) load(v, keys + v);
+      HWY_UNROLL(6)
+      for (int r = 0; r < kRows; ++r) {
+        const auto element = query(r);
+        HWY_UNROLL(16)
+        for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::MulAdd(keys[v], element, sums[r][v]);
+      }
     }
+    panel += Panel::kRowStride;
   }
   HWY_UNROLL(6)
   for (int r = 0; r < kRows; ++r) {
-    HWY_UNROLL(4)
+    HWY_UNROLL(16)
     for (int v = 0; v < kVectors; ++v) {
-      hn::Store(sums[r][v], Floats(), args.out + r * args.out_stride + Panel::FirstKey(tile, v));
+      hn::Store(sums[r][v], df, out + r * out_stride + FirstKey<Panel>(first + v));
     }
   }
 }
 
+// All keys of the panel with one of `groups` groups of queries. Advances `next` by what was
+// fetched.
 template <class Panel, int kRows>
-HWY_NOINLINE void MultiplyRows(const TileArgs& args, const typename Panel::T* panel) {
-  for (int64_t tile = 0; tile < kPanelKeys / kTileKeys; ++tile) {
-    MultiplyTile<Panel, kRows>(args, panel, tile);
+HWY_NOINLINE void MultiplyRows(BlockArgs& args, const typename Panel::T* panel, int64_t groups) {
+  constexpr int64_t kVectors = VectorsOf(kRows);
+  constexpr int64_t kPanelVectors = kPanelKeys / kLanes;
+  const int64_t tiles = kPanelVectors / kVectors * groups;
+  args.next_step = (args.next_row_bytes + tiles - 1) / tiles;
+  for (int64_t first = 0; first < kPanelVectors; first += kVectors) {
+    if (tiles == 1) {
+      // It reads forwards as fast as memory can: fetching would only be in the way.
+      MultiplyTile<Panel, kRows, 0>(args, panel, first);
+    } else if (args.next_step > kLineBytes) {
+      MultiplyTile<Panel, kRows, 2>(args, panel, first);
+    } else {
+      MultiplyTile<Panel, kRows, 1>(args, panel, first);
+    }
+    args.next += args.depth * args.next_step;
   }
 }
 
 template <class Panel>
-void MultiplyAnyRows(int64_t rows, const TileArgs& args, const typename Panel::T* panel) {
+void MultiplyAnyRows(int64_t rows, BlockArgs& args, const typename Panel::T* panel,
+                     int64_t groups) {
   switch (rows) {
     case 1:
-      return MultiplyRows<Panel, 1>(args, panel);
+      return MultiplyRows<Panel, 1>(args, panel, groups);
     case 2:
-      return MultiplyRows<Panel, 2>(args, panel);
+      return MultiplyRows<Panel, 2>(args, panel, groups);
     case 3:
-      return MultiplyRows<Panel, 3>(args, panel);
+      return MultiplyRows<Panel, 3>(args, panel, groups);
     case 4:
-      return MultiplyRows<Panel, 4>(args, panel);
+      return MultiplyRows<Panel, 4>(args, panel, groups);
     case 5:
-      return MultiplyRows<Panel, 5>(args, panel);
+      return MultiplyRows<Panel, 5>(args, panel, groups);
     default:
-      return MultiplyRows<Panel, kRowsMax>(args, panel);
+      return MultiplyRows<Panel, kRowsMax>(args, panel, groups);
   }
 }
 
-// All rows with one depth block of a panel.
+// All queries, in as few groups as can be.
 template <class Panel>
-void MultiplyBlock(int64_t rows, const TileArgs& block, const typename Panel::T* panel,
-                   int64_t raw_row_bytes) {
+void MultiplyBlock(int64_t rows, const BlockArgs& block, const typename Panel::T* panel) {
   const int64_t groups = (rows + kRowsMax - 1) / kRowsMax;
-  TileArgs args = block;
-  args.fetch_step = (raw_row_bytes + groups - 1) / groups;
+  BlockArgs args = block;
   for (int64_t group = 0, row = 0; group < groups; ++group) {
-    const int64_t next = (group + 1) * rows / groups;
+    const int64_t next_row = (group + 1) * rows / groups;
     args.queries = block.queries + row * block.query_stride;
     args.out = block.out + row * block.out_stride;
-    MultiplyAnyRows<Panel>(next - row, args, panel);
-    args.fetch += args.fetch_step * block.depth;
-    row = next;
+    MultiplyAnyRows<Panel>(next_row - row, args, panel, groups);
+    row = next_row;
   }
 }
 
 template <class Panel>
-void Widen(const typename Panel::T* from, int64_t depth, float* HWY_RESTRICT to) {
+void Widen(const typename Panel::T* panel, int64_t depth, float* HWY_RESTRICT to) {
   for (int64_t p = 0; p < depth; ++p) {
-    for (int64_t tile = 0; tile < kPanelKeys / kTileKeys; ++tile) {
-      FloatVector keys[kVectors];
-      Panel::Load(from + p * kRowStride<Panel>, tile, keys);
-      for (int v = 0; v < kVectors; ++v) {
-        hn::Store(keys[v], Floats(), to + p * kPanelKeys + Panel::FirstKey(tile, v));
+    HWY_UNROLL(16)
+    for (int64_t v = 0; v < kPanelKeys / kLanes; v += Panel::kUnit) {
+      FloatVector keys[Panel::kUnit];
+      Panel::Load(panel, v / Panel::kUnit, keys);
+      for (int u = 0; u < Panel::kUnit; ++u) {
+        hn::Store(keys[u], Floats(), to + FirstKey<Panel>(v + u));
       }
     }
+    panel += Panel::kRowStride;
+    to += kPanelKeys;
   }
 }
 
 template <class Panel>
 void MultiplyPanelsOf(const float* queries, int64_t rows, const KeyPanels& keys, float* out,
                       int64_t out_stride) {
-  constexpr bool kIsWide = std::is_same_v<Panel, Float32Panel>;
-  alignas(64) float wide[kIsWide ? 1 : kDepthBlock * kPanelKeys];
+  // With many queries it costs less to widen keys once than in every tile.
+  constexpr bool kIsFloat32 = std::is_same_v<Panel, Float32Panel>;
+  alignas(64) float wide[kIsFloat32 ? 1 : kWideDepthBlock * kPanelKeys];
+  const bool widens = !kIsFloat32 && rows > 2 * kRowsMax;
+  // A single group of queries reads everything once.
+  const int64_t block_max = rows <= kRowsMax ? keys.d : widens ? kWideDepthBlock : kDepthBlock;
+  const int64_t blocks = (keys.d + block_max - 1) / block_max;
   const int64_t row_bytes = KeyPanelBytes(keys.type, 1);
-  const int64_t blocks = (keys.d + kDepthBlock - 1) / kDepthBlock;
   const std::byte* at = keys.data;
   for (int64_t panel = 0; panel < keys.count; ++panel) {
     for (int64_t block = 0, p = 0; block < blocks; ++block) {
-      const int64_t next = (block + 1) * keys.d / blocks;
+      const int64_t next_p = (block + 1) * keys.d / blocks;
       const auto* from = reinterpret_cast<const typename Panel::T*>(at);
-      at += (next - p) * row_bytes;
-      TileArgs args = {.queries = queries + p,
-                       .query_stride = keys.d,
-                       .depth = next - p,
-                       .out = out + panel * kPanelKeys,
-                       .out_stride = out_stride,
-                       .is_first_block = p == 0,
-                       .fetch = at,
-                       .fetch_step = 0};
-      if (!kIsWide && rows > 2 * kRowsMax) {
-        // Every tile would widen them again.
-        Widen<Panel>(from, next - p, wide);
-        MultiplyBlock<Float32Panel>(rows, args, wide, row_bytes);
+      at += (next_p - p) * row_bytes;
+      const BlockArgs args = {.queries = queries + p,
+                              .query_stride = keys.d,
+                              .depth = next_p - p,
+                              .out = out + panel * kPanelKeys,
+                              .out_stride = out_stride,
+                              .is_first_block = p == 0,
+                              .next = at,
+                              .next_row_bytes = row_bytes,
+                              .next_step = 0};
+      if (widens) {
+        Widen<Panel>(from, next_p - p, wide);
+        MultiplyBlock<Float32Panel>(rows, args, wide);
       } else {
-        MultiplyBlock<Panel>(rows, args, from, row_bytes);
+        MultiplyBlock<Panel>(rows, args, from);
       }
-      p = next;
+      p = next_p;
     }
   }
 }

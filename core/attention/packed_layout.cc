@@ -19,14 +19,21 @@ namespace qkserve {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Elements of a row that are packed for all keys before the next ones: what one cache line has of
-// each source row, so that every line of either side is in the L1 cache from its first touch to its
-// last. The line after it is fetched meanwhile: so many streams are more than the hardware follows.
-constexpr int64_t kLineElements = 16;
+// Elements of a row that are packed before the next row's: their part of the panel, 16 KB, stays in
+// the L1 cache while keys come and go, and what is read of a row is a few lines.
+constexpr int64_t kDepthBlock = 64;
 
+// Elements that are transposed together: a whole number of vectors of 16 bytes.
+constexpr int64_t kStep = 8;
+
+// Rows are too many streams for the hardware to see where each goes on.
 template <class T>
-void PrefetchRow(const T* row, int64_t p, int64_t d) {
-  if (p + 2 * kLineElements < d) hwy::Prefetch(row + p + 2 * kLineElements);
+void PrefetchRows(const T* row, int64_t count, int64_t d, int64_t elements) {
+  for (int64_t i = 0; i < count; ++i) {
+    const auto* at = reinterpret_cast<const std::byte*>(row + i * d);
+    const int64_t bytes = elements * static_cast<int64_t>(sizeof(T));
+    for (int64_t b = 0; b < bytes; b += 64) hwy::Prefetch(at + b);
+  }
 }
 
 #if HWY_TARGET != HWY_SCALAR
@@ -50,10 +57,10 @@ void StoreTransposed(WordVector r0, WordVector r1, WordVector r2, WordVector r3,
   hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(dw, high01, high23)), d, to + 3 * stride);
 }
 
-// Elements p to p + 15 of four 32-bit keys that follow one another.
-void PackFourKeys(const uint32_t* row, int64_t d, int64_t p, uint32_t* to) {
+// Elements p to end - 1, a multiple of kStep, of four 32-bit keys that follow one another.
+void PackFourKeys(const uint32_t* row, int64_t d, int64_t p, int64_t end, uint32_t* to) {
   const Words words;
-  for (int64_t end = p + kLineElements; p < end; p += 4) {
+  for (; p < end; p += 4) {
     const auto load = [&](int64_t i) { return hn::LoadU(words, row + i * d + p); };
     StoreTransposed(load(0), load(1), load(2), load(3), to + p * kPanelKeys, kPanelKeys);
   }
@@ -61,11 +68,11 @@ void PackFourKeys(const uint32_t* row, int64_t d, int64_t p, uint32_t* to) {
 
 // Likewise of four pairs of 16-bit keys: pair i is of keys i * step and i * step + distance.
 void PackFourPairs(const uint16_t* row, int64_t d, int64_t step, int64_t distance, int64_t p,
-                   uint16_t* to) {
+                   int64_t end, uint16_t* to) {
   const Words words;
   const hn::Repartition<uint16_t, Words> halves;
   const int64_t stride = kPanelKeys / 2;
-  for (int64_t end = p + kLineElements; p < end; p += 8) {
+  for (; p < end; p += 8) {
     const auto load = [&](int64_t i) { return hn::LoadU(halves, row + i * d + p); };
     const auto low = [&](int64_t i) {
       const auto pairs = hn::InterleaveLower(halves, load(i * step), load(i * step + distance));
@@ -98,41 +105,47 @@ void ScatterKeys(DataType type, const T* rows, int64_t begin, int64_t count, int
 }
 
 void PackKeys32(const uint32_t* rows, int64_t count, int64_t d, int64_t first, uint32_t* panel) {
-  for (int64_t p = 0; p < d; p += kLineElements) {
-    const int64_t end = std::min(d, p + kLineElements);
+  constexpr auto kType = DataType::kFloat32;
+  for (int64_t p = 0; p < d; p += kDepthBlock) {
+    const int64_t end = std::min(d, p + kDepthBlock);
     int64_t i = 0;
 #if HWY_TARGET != HWY_SCALAR
-    for (; end - p == kLineElements && i + 4 <= count; i += 4) {
-      for (int64_t row = i; row < i + 4; ++row) PrefetchRow(rows + row * d, p, d);
-      PackFourKeys(rows + i * d, d, p, panel + first + i);
+    const int64_t whole = p + (end - p) / kStep * kStep;
+    for (; i + 4 <= count; i += 4) {
+      PrefetchRows(rows + (i + 4) * d + p, std::min<int64_t>(4, count - i - 4), d, end - p);
+      PackFourKeys(rows + i * d, d, p, whole, panel + first + i);
     }
+    ScatterKeys(kType, rows, 0, i, d, whole, end, first, panel);
 #endif
-    ScatterKeys(DataType::kFloat32, rows, i, count, d, p, end, first, panel);
+    ScatterKeys(kType, rows, i, count, d, p, end, first, panel);
   }
 }
 
 void PackKeys16(DataType type, const uint16_t* rows, int64_t count, int64_t d, int64_t first,
                 uint16_t* panel) {
-  // How keys pair up, see PlaceInPanelRow: pair i is of keys i * step and i * step + distance.
-  // Pairs of bfloat16 come together only where all keys of a panel do.
-  const bool is_bfloat16 = type == DataType::kBfloat16;
-  [[maybe_unused]] const int64_t step = is_bfloat16 ? 1 : 2;
-  [[maybe_unused]] const int64_t distance = is_bfloat16 ? kPairDistance : 1;
-  [[maybe_unused]] const int64_t pairs = is_bfloat16 && count < kPanelKeys ? 0 : count / 2;
-  for (int64_t p = 0; p < d; p += kLineElements) {
-    const int64_t end = std::min(d, p + kLineElements);
-    int64_t pair = 0;
+  for (int64_t p = 0; p < d; p += kDepthBlock) {
+    const int64_t end = std::min(d, p + kDepthBlock);
+    int64_t i = 0;
 #if HWY_TARGET != HWY_SCALAR
-    for (; end - p == kLineElements && pair + 4 <= pairs; pair += 4) {
+    // Pair `pair` is of keys pair * step and pair * step + distance, see PlaceInPanelRow. Pairs of
+    // bfloat16 come together only where all keys of a panel do.
+    const bool is_bfloat16 = type == DataType::kBfloat16;
+    const int64_t step = is_bfloat16 ? 1 : 2;
+    const int64_t distance = is_bfloat16 ? kPairDistance : 1;
+    const int64_t pairs = is_bfloat16 && count < kPanelKeys ? 0 : count / 2;
+    const int64_t whole = p + (end - p) / kStep * kStep;
+    int64_t pair = 0;
+    for (; pair + 4 <= pairs; pair += 4) {
       const uint16_t* row = rows + pair * step * d;
-      for (int64_t i = 0; i < 4; ++i) {
-        PrefetchRow(row + i * step * d, p, d);
-        PrefetchRow(row + (i * step + distance) * d, p, d);
-      }
-      PackFourPairs(row, d, step, distance, p, panel + first + 2 * pair);
+      const int64_t rest = std::min<int64_t>(4, pairs - pair - 4) * step;
+      PrefetchRows(row + 4 * step * d + p, rest, d, end - p);
+      if (is_bfloat16) PrefetchRows(row + (4 + distance) * d + p, rest, d, end - p);
+      PackFourPairs(row, d, step, distance, p, whole, panel + first + 2 * pair);
     }
+    i = 2 * pair;
+    ScatterKeys(type, rows, 0, i, d, whole, end, first, panel);
 #endif
-    ScatterKeys(type, rows, 2 * pair, count, d, p, end, first, panel);
+    ScatterKeys(type, rows, i, count, d, p, end, first, panel);
   }
 }
 

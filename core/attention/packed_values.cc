@@ -35,7 +35,8 @@ constexpr int kVectorsWide = 4 * kVectors;  // for one row
 // put them all in the same few places of the L1 cache. With few rows the values are read once,
 // nearly in the order of memory.
 constexpr int64_t kKeyBlock = 64;
-constexpr int64_t kKeyBlockFewRows = 16;
+constexpr int64_t kFewRowsBlockBytes = 32 << 10;
+constexpr int64_t kFewRowsKeysMin = 16;
 constexpr int64_t kCopyRowsMin = 3 * kRowsMax;
 
 // An element of a value as it is kept.
@@ -63,7 +64,8 @@ struct TileArgs {
   int64_t out_stride;
 };
 
-template <class T, bool kAllFinite, int kRows, int kColumnVectors>
+// kSelects: what a weight of 0 would add is left out.
+template <class T, bool kSelects, int kRows, int kColumnVectors>
 HWY_NOINLINE void AddTile(const TileArgs<T>& args) {
   const Floats d;
   FloatVector sums[kRows][kColumnVectors];
@@ -86,7 +88,7 @@ HWY_NOINLINE void AddTile(const TileArgs<T>& args) {
       HWY_UNROLL(16)
       for (int v = 0; v < kColumnVectors; ++v) {
         const auto sum = hn::MulAdd(columns[v], weight, sums[r][v]);
-        sums[r][v] = kAllFinite ? sum : hn::IfThenElse(is_zero, sums[r][v], sum);
+        sums[r][v] = kSelects ? hn::IfThenElse(is_zero, sums[r][v], sum) : sum;
       }
     }
   }
@@ -100,17 +102,41 @@ HWY_NOINLINE void AddTile(const TileArgs<T>& args) {
 }
 
 // `columns` columns, of which a tile takes kColumnVectors vectors, and then fewer.
-template <class T, bool kAllFinite, int kRows, int kColumnVectors>
-void AddRows(TileArgs<T> args, int64_t columns) {
+template <class T, bool kSelects, int kRows, int kColumnVectors>
+void AddRowsOf(TileArgs<T> args, int64_t columns) {
   constexpr int64_t kTileColumns = kColumnVectors * kLanes;
   for (; columns >= kTileColumns; columns -= kTileColumns) {
-    AddTile<T, kAllFinite, kRows, kColumnVectors>(args);
+    AddTile<T, kSelects, kRows, kColumnVectors>(args);
     args.values += kTileColumns;
     args.out += kTileColumns;
   }
   if constexpr (kColumnVectors > 1) {
-    if (columns > 0) AddRows<T, kAllFinite, kRows, kColumnVectors / 2>(args, columns);
+    if (columns > 0) AddRowsOf<T, kSelects, kRows, kColumnVectors / 2>(args, columns);
   }
+}
+
+bool HasZero(const float* weights, int64_t count) {
+  const Floats d;
+  auto found = hn::Zero(d);
+  int64_t j = 0;
+  for (; j + kLanes <= count; j += kLanes) {
+    const auto is_zero = hn::Eq(hn::LoadU(d, weights + j), hn::Zero(d));
+    found = hn::Or(found, hn::IfThenElseZero(is_zero, hn::Set(d, 1)));
+  }
+  bool has_zero = !hn::AllTrue(d, hn::Eq(found, hn::Zero(d)));
+  for (; j < count; ++j) has_zero = has_zero || weights[j] == 0;
+  return has_zero;
+}
+
+template <class T, bool kAllFinite, int kRows, int kColumnVectors>
+void AddRows(const TileArgs<T>& args, int64_t columns) {
+  // Where there is nothing to leave out it is faster not to ask every time.
+  bool selects = false;
+  for (int r = 0; !kAllFinite && r < kRows; ++r) {
+    selects = selects || HasZero(args.weights + r * args.weight_stride, args.keys);
+  }
+  if (!selects) return AddRowsOf<T, false, kRows, kColumnVectors>(args, columns);
+  if constexpr (!kAllFinite) AddRowsOf<T, true, kRows, kColumnVectors>(args, columns);
 }
 
 template <class T, bool kAllFinite>
@@ -174,7 +200,11 @@ void AddPanels(const float* weights, int64_t weight_stride, int64_t rows, const 
                int64_t key_count, float* out) {
   // Rows of panels that follow one another follow one another too.
   const int64_t columns = PaddedColumns(values.columns);
-  const int64_t step = rows >= kCopyRowsMin ? kKeyBlock : kKeyBlockFewRows;
+  int64_t step = kKeyBlock;
+  if (rows < kCopyRowsMin && columns > 0) {
+    const int64_t row_bytes = columns * static_cast<int64_t>(sizeof(T));
+    step = std::max(kFewRowsKeysMin, kFewRowsBlockBytes / row_bytes);
+  }
   for (int64_t j = 0; j < key_count; j += step) {
     const TileArgs<T> block = {.weights = weights + j,
                                .weight_stride = weight_stride,
