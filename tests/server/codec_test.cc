@@ -39,8 +39,15 @@ v1::ScoreRequest AttentionRequest(v1::Output output) {
   return MakeScoreRequest(q.View(), k.View(), options);
 }
 
-absl::StatusOr<DecodedScore> Decode(const v1::ScoreRequest& request) {
-  return DecodeScoreRequest(request, kMessageBytesMax);
+// In memory, with nothing in it but what a test puts there.
+KeySetStore& KeySets() {
+  static KeySetStore& key_sets = *KeySetStore::Open({.memory_bytes_max = kMiB}, nullptr)->release();
+  return key_sets;
+}
+
+absl::StatusOr<DecodedScore> Decode(const v1::ScoreRequest& request,
+                                    int64_t message_bytes_max = kMessageBytesMax) {
+  return DecodeScoreRequest(request, message_bytes_max, KeySets());
 }
 
 std::string Refusal(const v1::ScoreRequest& request) {
@@ -242,8 +249,8 @@ TEST(CodecTest, AResultBeyondTheLimitIsRefusedFromTheShapesAlone) {
 
 TEST(CodecTest, TheLimitIsExact) {
   const v1::ScoreRequest request = Request({10, 2}, {10, 2});
-  EXPECT_TRUE(DecodeScoreRequest(request, 400 + kResponseOverheadBytesMax).ok());
-  EXPECT_FALSE(DecodeScoreRequest(request, 399 + kResponseOverheadBytesMax).ok());
+  EXPECT_TRUE(Decode(request, 400 + kResponseOverheadBytesMax).ok());
+  EXPECT_FALSE(Decode(request, 399 + kResponseOverheadBytesMax).ok());
 }
 
 TEST(CodecTest, ResponsesStayWithinTheOverheadThatIsReservedForThem) {
@@ -284,7 +291,7 @@ TEST(CodecTest, MutatedRequestsAreRefusedOrComputable) {
     }
     v1::ScoreRequest request;
     if (!request.ParseFromString(bytes)) continue;
-    const absl::StatusOr<DecodedScore> decoded = DecodeScoreRequest(request, kMiB);
+    const absl::StatusOr<DecodedScore> decoded = Decode(request, kMiB);
     if (!decoded.ok()) continue;
     ASSERT_LE(decoded->result_bytes, kMiB);
     ScoreMemory memory = ScoreMemory::Allocate(*decoded).value();
