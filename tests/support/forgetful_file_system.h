@@ -1,0 +1,92 @@
+#ifndef QKSERVE_TESTS_SUPPORT_FORGETFUL_FILE_SYSTEM_H_
+#define QKSERVE_TESTS_SUPPORT_FORGETFUL_FILE_SYSTEM_H_
+
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/key_sets/file_system.h"
+#include "core/mutex.h"
+
+namespace qkserve {
+
+// A file system in memory that, when its machine crashes, forgets what was not synced: contents of
+// files without Sync; names that were created, renamed and removed without SyncDirectory. What was
+// not synced may survive as well, each change for itself; a seed decides. A rename is kept or
+// forgotten whole.
+//
+// Operations that change something are counted, and one of them can fail or be the last.
+//
+// Thread-safe.
+class ForgetfulFileSystem : public FileSystem {
+ public:
+  ForgetfulFileSystem();
+  ~ForgetfulFileSystem() override;
+
+  // That changed something, since the beginning.
+  int64_t operations() const;
+
+  // The machine stops at this operation (counted from 0), which does nothing: it fails, and all
+  // that follow until Restart.
+  void StopAt(int64_t operation);
+  // This one operation fails; whether it has its effect nevertheless is `effect`.
+  void FailAt(int64_t operation, bool effect);
+
+  // What is left after a crash of the machine. Files and locks of before must be closed.
+  void Crash(uint64_t seed);
+  // The process ended, the machine did not: everything is there.
+  void Restart();
+
+  absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::string& path) override;
+  absl::StatusOr<std::unique_ptr<ReadableFile>> Open(const std::string& path) override;
+  bool Exists(const std::string& path) override;
+  absl::Status Rename(const std::string& from, const std::string& to) override;
+  absl::Status Remove(const std::string& path) override;
+  absl::Status MakeDirectory(const std::string& path) override;
+  absl::Status RemoveDirectory(const std::string& path) override;
+  absl::Status SyncDirectory(const std::string& path) override;
+  absl::StatusOr<std::vector<Entry>> List(const std::string& path) override;
+  absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override;
+
+ private:
+  friend class ForgetfulWritableFile;
+  friend class ForgetfulFileLock;
+
+  struct Node;
+  using NodePointer = std::shared_ptr<Node>;
+  // A name in a directory now stands for something else, or for nothing.
+  struct Change {
+    NodePointer directory;
+    std::string name;
+    NodePointer to;
+  };
+  using Changes = std::vector<Change>;  // kept or forgotten together
+
+  enum class Outcome { kDone, kFails, kFailsWithEffect };
+  Outcome NextOperation() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static absl::Status ToStatus(Outcome outcome);
+  NodePointer Find(const std::string& path) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The directory that `path` is in; the last part of `path` in `name`.
+  NodePointer FindParent(const std::string& path, std::string* name)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Apply(Changes changes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static void Forget(Node& node, std::mt19937_64& random);
+
+  mutable Mutex mutex_;
+  NodePointer root_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Changes> unsynced_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> locks_ ABSL_GUARDED_BY(mutex_);
+  int64_t operations_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t stop_at_ ABSL_GUARDED_BY(mutex_) = std::numeric_limits<int64_t>::max();
+  int64_t fail_at_ ABSL_GUARDED_BY(mutex_) = -1;
+  bool fail_with_effect_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TESTS_SUPPORT_FORGETFUL_FILE_SYSTEM_H_

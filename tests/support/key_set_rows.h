@@ -1,0 +1,43 @@
+#ifndef QKSERVE_TESTS_SUPPORT_KEY_SET_ROWS_H_
+#define QKSERVE_TESTS_SUPPORT_KEY_SET_ROWS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/byte_budget.h"
+#include "core/key_sets/key_set.h"
+#include "core/key_sets/key_set_directory.h"
+
+namespace qkserve {
+
+// Rows that are appended at once: any bits, NaN among them, that the seed decides.
+struct Part {
+  uint64_t seed = 0;
+  int64_t rows = 0;
+};
+
+// "[2, 3, m, 64] FLOAT16, dv 5 BFLOAT16" and so on: what tests go through.
+std::vector<KeySetLayout> LayoutsOfAllKinds();
+
+// One row, of keys or of values.
+std::vector<std::byte> RowBytes(const KeySetLayout& layout, bool values, uint64_t seed,
+                                int64_t matrix, int64_t row);
+
+// All rows of the part, in turns of `step` rows.
+void AddPart(const KeySetLayout& layout, const Part& part, KeySetBuilder& builder, int64_t step);
+absl::Status WritePart(const KeySetLayout& layout, const Part& part, SegmentWriter& segment,
+                       int64_t step = 7);
+
+// A set that is appended together of parts, in memory.
+std::shared_ptr<const KeySet> BuildKeySet(const KeySetLayout& layout,
+                                          const std::vector<Part>& parts, ByteBudget* budget);
+
+// Everything that a set shows of its keys and values: equal for equal sets.
+std::string Contents(const KeySet& set);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TESTS_SUPPORT_KEY_SET_ROWS_H_
