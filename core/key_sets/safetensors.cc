@@ -84,9 +84,8 @@ std::string MakeSafetensorsHeader(std::vector<SafetensorsEntry>& entries) {
     const auto* const type =
         std::find_if(std::begin(kTypes), std::end(kTypes),
                      [&](const auto& known) { return known.second == entry.type; });
-    object[entry.name] = {{"dtype", type->first},
-                          {"shape", entry.shape},
-                          {"data_offsets", {entry.offset, offset}}};
+    object[entry.name] = {
+        {"dtype", type->first}, {"shape", entry.shape}, {"data_offsets", {entry.offset, offset}}};
   }
   std::string header = object.dump();
   const size_t used = (kSafetensorsLengthBytes + header.size()) % kAlignment;
@@ -114,7 +113,8 @@ absl::StatusOr<int64_t> ParseSafetensorsLength(const std::byte* bytes, int64_t f
 
 absl::StatusOr<std::vector<SafetensorsEntry>> ParseSafetensorsHeader(absl::string_view header,
                                                                      int64_t data_bytes) {
-  const json object = json::parse(header.begin(), header.end(), nullptr, /*allow_exceptions=*/false);
+  const json object =
+      json::parse(header.begin(), header.end(), nullptr, /*allow_exceptions=*/false);
   if (!object.is_object()) return absl::InvalidArgumentError("its header is not a JSON object");
   std::vector<SafetensorsEntry> entries;
   for (const auto& [name, value] : object.items()) {
