@@ -16,7 +16,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "client/qkctl/float16.h"
 #include "client/qkctl/npy.h"
+#include "client/qkctl/tensor_file.h"
 #include "core/version.h"
 #include "gtest/gtest.h"
 #include "tests/support/process.h"
@@ -67,8 +69,9 @@ TEST_F(QkctlTest, HelpListsEveryCommandWithAnExample) {
   const Outcome outcome = Qkctl({"--help"});
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_EQ(outcome.err, "");
-  for (const absl::string_view expected : {"qkctl score --queries=", "qkctl status --server=",
-                                           "qkctl load --concurrency=", "--timeout=1m"}) {
+  for (const absl::string_view expected :
+       {"qkctl score --queries=", "qkctl status --server=", "qkctl keys put items --keys=",
+        "qkctl keys list", "qkctl load --concurrency=", "--timeout=1m"}) {
     EXPECT_TRUE(absl::StrContains(outcome.out, expected)) << outcome.out;
   }
   EXPECT_FALSE(absl::StrContains(outcome.out, "--seed=")) << outcome.out;
@@ -92,6 +95,24 @@ TEST_F(QkctlTest, CommandHelpListsItsOwnFlagsAndTheSharedOnes) {
   EXPECT_TRUE(absl::StrContains(load.out, "--json=")) << load.out;
 }
 
+TEST_F(QkctlTest, KeysAloneListsItsCommands) {
+  for (const std::vector<std::string>& args :
+       {std::vector<std::string>{"keys"}, {"keys", "--help"}, {"keys", "-h"}}) {
+    const Outcome outcome = Qkctl(args);
+    EXPECT_EQ(outcome.exit_code, 0);
+    for (const absl::string_view name :
+         {"keys put NAME", "keys append NAME", "keys get NAME", "keys list", "keys delete NAME"}) {
+      EXPECT_TRUE(absl::StrContains(outcome.out, absl::StrCat("\n  ", name, "\n"))) << outcome.out;
+    }
+    EXPECT_FALSE(absl::StrContains(outcome.out, "qkctl load")) << outcome.out;
+  }
+  for (const char* name : {"put", "append", "get", "list", "delete"}) {
+    const Outcome outcome = Qkctl({"keys", name, "--help"});
+    EXPECT_EQ(outcome.exit_code, 0);
+    EXPECT_TRUE(absl::StartsWith(outcome.out, absl::StrCat("qkctl keys ", name))) << outcome.out;
+  }
+}
+
 TEST_F(QkctlTest, TellsItsVersion) {
   EXPECT_EQ(Qkctl({"--version"}).out, absl::StrCat("qkctl ", kVersion, "\n"));
 }
@@ -101,6 +122,14 @@ TEST_F(QkctlTest, WrongUsageEndsWithCodeTwoAndAHint) {
   ExpectWrongUsage({"compute"}, "unknown command 'compute'");
   ExpectWrongUsage({"--server=a", "status"}, "expected a command first");
   ExpectWrongUsage({"status", "extra"}, "surplus argument 'extra'");
+  ExpectWrongUsage({"keys", "buy"}, "unknown command 'keys buy'");
+  ExpectWrongUsage({"keys", "get"}, "NAME is required");
+  ExpectWrongUsage({"keys", "get", ""}, "NAME is required");
+  ExpectWrongUsage({"keys", "get", "a", "b"}, "surplus argument 'b'");
+  ExpectWrongUsage({"keys", "list", "a"}, "surplus argument 'a'");
+  ExpectWrongUsage({"keys", "put", "items"}, "--keys is required");
+  ExpectWrongUsage({"keys", "put", "items", "--storage=int8"}, "expected float32, float16 or");
+  ExpectWrongUsage({"keys", "put", "items", "--expected_version=1"}, "unknown flag");
   ExpectWrongUsage({"status", "--seed=1"}, "unknown flag --seed");
   ExpectWrongUsage({"status", "--timeout=0"}, "--timeout must be positive; was 0");
   ExpectWrongUsage({"status", "--timeout"}, "--timeout lacks its value");
@@ -108,9 +137,9 @@ TEST_F(QkctlTest, WrongUsageEndsWithCodeTwoAndAHint) {
   ExpectWrongUsage({"status", "--channels=0"}, "--channels must be from 1 to 1000; was 0");
   ExpectWrongUsage({"status", "--message_bytes_max=3000000000"}, "--message_bytes_max must be");
   ExpectWrongUsage({"score", "--keys=k.npy"}, "--queries is required");
-  ExpectWrongUsage({"score", "--queries=q.npy"}, "--keys is required");
+  ExpectWrongUsage({"score", "--queries=q.npy"}, "--keys or --key_set is required");
   ExpectWrongUsage({"score", "--scale=inf"}, "expected a finite number or auto");
-  ExpectWrongUsage({"score", "--result_type=int8"}, "expected float32 or float16");
+  ExpectWrongUsage({"score", "--result_type=int8"}, "expected float32, float16 or bfloat16");
 }
 
 TEST_F(QkctlTest, FlagsOfOneOutputAreWrongUsageWithAnother) {
@@ -118,6 +147,8 @@ TEST_F(QkctlTest, FlagsOfOneOutputAreWrongUsageWithAnother) {
     args.insert(args.begin(), {"score", "--queries=q.npy", "--keys=k.npy"});
     ExpectWrongUsage(std::move(args), message);
   };
+  expect_wrong({"--key_set=items"}, "--keys and --key_set exclude each other");
+  expect_wrong({"--key_set_version=1"}, "--key_set_version requires --key_set");
   expect_wrong({"--output=sums"}, "expected scores, capped, masked, weights, context, top_k");
   expect_wrong({"--output=context"}, "--output=context requires --values");
   expect_wrong({"--values=v.npy"}, "--values is for --output=context only; with --output=scores");
@@ -128,6 +159,9 @@ TEST_F(QkctlTest, FlagsOfOneOutputAreWrongUsageWithAnother) {
   expect_wrong({"--log_sum_exp_out=l.npy"},
                "--log_sum_exp_out is for --output=weights and context only");
   expect_wrong({"--log_sum_exp_out=l.npy", "--output=top_k", "--top_k=1"}, "--log_sum_exp_out");
+  expect_wrong({"--result_type=bfloat16", "--out=s.npy"}, "requires a .safetensors file as --out");
+  expect_wrong({"--output=top_k", "--top_k=1", "--indices_out=i.safetensors"},
+               "--indices_out is written as .npy");
 }
 
 TEST_F(QkctlTest, FlagsOfAttentionAreParsedStrictly) {
@@ -157,6 +191,13 @@ TEST_F(QkctlTest, LoadRefusesWhatItCannotSend) {
   ExpectWrongUsage({"load", "--n=-1"}, "--n, --m and --d must be 0 or more");
   ExpectWrongUsage({"load", "--m=1000000", "--d=1000"}, "a request larger than");
   ExpectWrongUsage({"load", "--n=4611686018427387905", "--d=4"}, "a request larger than");
+  ExpectWrongUsage({"load", "--key_set=items", "--m=3"}, "--m and --d are for inline keys");
+  ExpectWrongUsage({"load", "--output=context"}, "requires a key set with values");
+  ExpectWrongUsage({"load", "--output=top_k"}, "--output=top_k requires --top_k");
+  ExpectWrongUsage({"load", "--storage=bfloat16"}, "--storage is for --make_key_set");
+  ExpectWrongUsage({"load", "--make_key_set=5"}, "expected m,d or m,d,dv");
+  ExpectWrongUsage({"load", "--make_key_set=5,-1"}, "expected m,d or m,d,dv");
+  ExpectWrongUsage({"load", "--make_key_set=5,1", "--key_set_version=1"}, "--key_set_version");
   ExpectWrongUsage({"load", "--n=100000", "--m=100000", "--d=1"}, "a result larger than");
 }
 
@@ -189,6 +230,7 @@ TEST_F(QkctlTest, WithoutAServerEveryCommandFails) {
   const ClosedPort port;
   const std::string server = absl::StrCat("--server=", port.address());
   ExpectFailure({"status", server}, "UNAVAILABLE: ");
+  ExpectFailure({"keys", "list", server}, "UNAVAILABLE: ");
   // Long before its time: nobody is there to be loaded.
   ExpectFailure({"load", server, "--concurrency=8", "--duration=1h"}, "UNAVAILABLE: ");
 }
@@ -265,6 +307,27 @@ TEST_F(QkctlServerTest, ScoresHalfPrecisionInputs) {
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     EXPECT_EQ(outcome.out, "[[1.0 2.0 3.0]\n [3.0 4.0 7.0]]\n");
   }
+}
+
+TEST_F(QkctlServerTest, ReadsAndWritesSafetensors) {
+  const std::vector<float> q = {1, 2, 3, 4}, k = {1, 0, 0, 1, 1, 1};
+  const auto write = [this](const std::string& name, const std::vector<float>& elements,
+                            Shape shape) {
+    const TensorView view = {DataType::kFloat32, std::move(shape),
+                             reinterpret_cast<const std::byte*>(elements.data())};
+    ASSERT_TRUE(WriteTensorFile(Path(name), "embedding", view).ok());
+  };
+  write("q.safetensors", q, {2, 2});
+  write("k.safetensors", k, {3, 2});
+  const Outcome outcome =
+      Qkctl({"score", flag_, absl::StrCat("--queries=", Path("q.safetensors")),
+             absl::StrCat("--keys=", Path("k.safetensors:embedding")), "--result_type=bfloat16",
+             absl::StrCat("--out=", Path("s.safetensors"))});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const auto file = OpenTensorFile(Path("s.safetensors:result"), "");
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->spec.data_type, DataType::kBfloat16);
+  EXPECT_EQ(ElementsAsFloat(ReadTensor(*file)->View()), (std::vector<float>{1, 2, 3, 3, 4, 7}));
 }
 
 TEST_F(QkctlServerTest, WritesToStandardOutputNothingButTheFile) {
