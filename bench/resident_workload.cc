@@ -56,11 +56,16 @@ absl::Status CheckTopRow(absl::Span<const float> scores, absl::Span<const int32_
   return absl::OkStatus();
 }
 
-// Softmax and its product with the values, with errors of scores carried through: a score that is
-// off by e changes its weight and the sum by a factor e^e each; sums over m keys may be off by
-// gamma_m of their magnitude, twice.
+// How far a float32 sum of `terms` products is from exact, beside the sum of their magnitudes, when
+// rounding errors are independent (Higham and Mary, A New Approach to Probabilistic Rounding Error
+// Analysis). The certain bound, proportional to `terms`, is as large as contexts are: softmax over
+// thousands of keys averages values to almost nothing.
+double ProbableError(double terms) { return 6 * std::sqrt(terms) * std::ldexp(1.0, -24); }
+
+// Softmax and its product with the values, with the errors of scores carried through: a score that
+// is off by e changes its weight, and the sum of all, by a factor exp(e) at most.
 absl::Status CheckContextRow(absl::Span<const float> context, absl::Span<const ExactScore> exact,
-                             absl::Span<const float> values) {
+                             int64_t d, absl::Span<const float> values) {
   double max = exact[0].score;
   double score_bound = 0;
   for (const ExactScore& key : exact) {
@@ -69,8 +74,8 @@ absl::Status CheckContextRow(absl::Span<const float> context, absl::Span<const E
   }
   double sum = 0;
   for (const ExactScore& key : exact) sum += std::exp(key.score - max);
-  const double gamma = static_cast<double>(exact.size()) * std::ldexp(1.0, -24);
-  const double relative = 2 * std::expm1(score_bound) + 2 * gamma + std::ldexp(1.0, -20);
+  const double score_error = score_bound * ProbableError(d) / ScoreErrorBound(d);
+  const double relative = 2 * std::expm1(score_error) + 2 * ProbableError(exact.size());
   const size_t dv = context.size();
   for (size_t column = 0; column < dv; ++column) {
     ExactScore element;
@@ -157,7 +162,7 @@ absl::Status CheckResidentAnswer(const ResidentData& data, const v1::ScoreReques
     if (is_top) {
       status = CheckTopRow(row, Ints(response.indices()).subspan(i * columns, columns), exact);
     } else if (request.output() == v1::CONTEXT) {
-      status = CheckContextRow(row, exact, Floats(*data.values));
+      status = CheckContextRow(row, exact, d, Floats(*data.values));
     } else {
       status = CheckScoreRow(row, exact);
     }

@@ -40,9 +40,13 @@ absl::Status CheckMatrix(const v1::Tensor& tensor, v1::DataType type, int64_t ro
       absl::StrFormat("a tensor is not %s [%d, %d]", v1::DataType_Name(type), rows, columns));
 }
 
+double ScoreErrorBound(double d) {
+  const double du = d * std::ldexp(1.0, -24);
+  return 2 * du / (1 - du);
+}
+
 ExactScore ComputeExactScore(absl::Span<const float> query, absl::Span<const float> key,
                              double scale) {
-  const double du = static_cast<double>(query.size()) * std::ldexp(1.0, -24);
   double sum = 0;
   double magnitude = 0;
   for (size_t i = 0; i < query.size(); ++i) {
@@ -50,7 +54,8 @@ ExactScore ComputeExactScore(absl::Span<const float> query, absl::Span<const flo
     sum += product;
     magnitude += std::abs(product);
   }
-  return {.score = scale * sum, .bound = 2 * du / (1 - du) * std::abs(scale) * magnitude};
+  return {.score = scale * sum,
+          .bound = ScoreErrorBound(query.size()) * std::abs(scale) * magnitude};
 }
 
 absl::Status CheckScore(double score, const ExactScore& exact) {
