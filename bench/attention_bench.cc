@@ -103,9 +103,9 @@ absl::Status CompareWithSgemm(Client& client, int rounds) {
     return ComputedMs(client, request);
   };
   const auto sgemm = [&]() -> absl::StatusOr<double> {
-    ComputeScoresInOneCall(in.q.data(), in.k.data(), scores.data(), in.n, in.m, in.d);
+    ComputeScoresInOneCall(in.q.data(), in.k.data(), scores.data(), {in.n, in.m, in.d});
     const auto start = std::chrono::steady_clock::now();
-    ComputeScoresInOneCall(in.q.data(), in.k.data(), scores.data(), in.n, in.m, in.d);
+    ComputeScoresInOneCall(in.q.data(), in.k.data(), scores.data(), {in.n, in.m, in.d});
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
     // OpenBLAS's threads spin for a while after a call; they must not run beside the server.
     std::this_thread::sleep_for(std::chrono::milliseconds(150));

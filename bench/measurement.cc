@@ -1,24 +1,22 @@
 #include "bench/measurement.h"
 
-#include <grpcpp/grpcpp.h>
-
 #include <algorithm>
-#include <chrono>
 #include <numeric>
 #include <random>
-#include <thread>
 
+#include "absl/time/clock.h"
+#include "bench/closed_loop.h"
 #include "bench/statistics.h"
-#include "client/client.h"
 #include "core/clock.h"
-#include "core/mutex.h"
 
 namespace qkserve::bench {
 namespace {
 
-constexpr std::chrono::seconds kCallTimeout(60);
-
 absl::Time Now() { return Clock::Monotonic()->Now(); }
+
+void Append(const std::vector<double>& more, std::vector<double>& samples) {
+  samples.insert(samples.end(), more.begin(), more.end());
+}
 
 // Runs turn(contender) for each of `count` contenders in each round.
 template <typename Turn>
@@ -63,59 +61,29 @@ absl::Status LatencyTurn(const Ask& ask, const RoundOptions& options, LatencySam
   return absl::OkStatus();
 }
 
-// What the callers of one turn add up. Thread-safe.
-class TurnTally {
- public:
-  void Add(const absl::Status& status, double requests, absl::Span<const double> batch_requests) {
-    MutexLock lock(&mutex_);
-    status_.Update(status);
-    requests_ += requests;
-    batch_requests_.insert(batch_requests_.end(), batch_requests.begin(), batch_requests.end());
-  }
+// One turn of a contender with many callers.
+absl::Status ThroughputTurn(const Remote& remote, absl::Span<const v1::ScoreRequest> requests,
+                            int concurrency, const RoundOptions& options,
+                            ThroughputSamples& samples) {
+  const absl::Time begin = Now() + options.warm_up;
+  ClosedLoop loop(remote, requests, concurrency, {begin, begin + options.turn});
+  absl::SleepFor(begin - Now());
+  const absl::Duration server_cpu = remote.CpuTime();
+  const absl::Duration client_cpu = OwnCpuTime();
+  absl::SleepFor(options.turn);
+  const absl::Duration server_cpu_spent = remote.CpuTime() - server_cpu;
+  const absl::Duration client_cpu_spent = OwnCpuTime() - client_cpu;
 
-  absl::Status MoveTo(ThroughputSamples& samples, absl::Duration turn) {
-    MutexLock lock(&mutex_);
-    samples.round_requests_per_s.push_back(requests_ / absl::ToDoubleSeconds(turn));
-    samples.batch_requests.insert(samples.batch_requests.end(), batch_requests_.begin(),
-                                  batch_requests_.end());
-    return status_;
-  }
-
- private:
-  Mutex mutex_;
-  absl::Status status_ ABSL_GUARDED_BY(mutex_);
-  double requests_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::vector<double> batch_requests_ ABSL_GUARDED_BY(mutex_);
-};
-
-struct Window {
-  absl::Time begin;
-  absl::Time end;
-
-  // The part of [sent, answered] that is within.
-  double PartOf(absl::Time sent, absl::Time answered) const {
-    const absl::Duration within = std::min(answered, end) - std::max(sent, begin);
-    return within <= absl::ZeroDuration() ? 0 : absl::FDivDuration(within, answered - sent);
-  }
-};
-
-void CallRepeatedly(const Remote& remote, const v1::ScoreRequest& request, int caller,
-                    const Window& window, TurnTally& tally) {
-  double requests = 0;
-  std::vector<double> batch_requests;
-  v1::ScoreResponse response;
-  absl::Status status;
-  for (absl::Time sent = Now(); status.ok() && sent < window.end;) {
-    status = remote.Score(request, caller, &response);
-    const absl::Time answered = Now();
-    const double part = window.PartOf(sent, answered);
-    requests += part;
-    if (part > 0) {
-      batch_requests.push_back(static_cast<double>(response.receipt().batch_requests()));
-    }
-    sent = answered;
-  }
-  tally.Add(status, requests, batch_requests);
+  absl::StatusOr<LoopTally> tally = loop.Join();
+  if (!tally.ok()) return tally.status();
+  samples.round_requests_per_s.push_back(tally->requests / absl::ToDoubleSeconds(options.turn));
+  samples.round_server_cpu_us.push_back(absl::ToDoubleMicroseconds(server_cpu_spent) /
+                                        tally->requests);
+  samples.round_client_cpu_us.push_back(absl::ToDoubleMicroseconds(client_cpu_spent) /
+                                        tally->requests);
+  Append(tally->latency_us, samples.latency_us);
+  Append(tally->batch_requests, samples.batch_requests);
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -130,42 +98,13 @@ absl::StatusOr<std::vector<LatencySamples>> MeasureLatency(absl::Span<const Ask>
   return samples;
 }
 
-Remote::Remote(const std::string& address, int channels) {
-  for (int i = 0; i < channels; ++i) {
-    grpc::ChannelArguments arguments;
-    arguments.SetMaxReceiveMessageSize(-1);
-    arguments.SetMaxSendMessageSize(-1);
-    // Otherwise channels to one address share one connection.
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    stubs_.push_back(v1::ScoringService::NewStub(
-        grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments)));
-  }
-}
-
-absl::Status Remote::Score(const v1::ScoreRequest& request, int channel,
-                           v1::ScoreResponse* response) const {
-  grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + kCallTimeout);
-  return FromGrpcStatus(
-      stubs_[static_cast<size_t>(channel) % stubs_.size()]->Score(&context, request, response));
-}
-
 absl::StatusOr<std::vector<ThroughputSamples>> MeasureThroughput(
-    absl::Span<const Remote* const> contenders, const v1::ScoreRequest& request, int concurrency,
-    const RoundOptions& options) {
+    absl::Span<const Remote* const> contenders, absl::Span<const v1::ScoreRequest> requests,
+    int concurrency, const RoundOptions& options) {
   std::vector<ThroughputSamples> samples(contenders.size());
   const absl::Status status = TakeTurns(contenders.size(), options, [&](size_t contender) {
-    TurnTally tally;
-    const absl::Time begin = Now() + options.warm_up;
-    const Window window = {begin, begin + options.turn};
-    std::vector<std::thread> callers;
-    callers.reserve(static_cast<size_t>(concurrency));
-    for (int caller = 0; caller < concurrency; ++caller) {
-      callers.emplace_back(
-          [&, caller] { CallRepeatedly(*contenders[contender], request, caller, window, tally); });
-    }
-    for (std::thread& caller : callers) caller.join();
-    return tally.MoveTo(samples[contender], options.turn);
+    return ThroughputTurn(*contenders[contender], requests, concurrency, options,
+                          samples[contender]);
   });
   if (!status.ok()) return status;
   return samples;

@@ -3,15 +3,14 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
-#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "qkserve/v1/scoring.grpc.pb.h"
+#include "bench/remote.h"
+#include "qkserve/v1/scoring.pb.h"
 
 namespace qkserve::bench {
 
@@ -50,29 +49,23 @@ absl::StatusOr<std::vector<LatencySamples>> MeasureLatency(absl::Span<const Ask>
 
 // --- Many callers -------------------------------------------------------------------------------
 
-// A server and connections to it.
-class Remote {
- public:
-  Remote(const std::string& address, int channels);
-
-  // Generated code, the same for every server, so that the client costs each of them the same.
-  absl::Status Score(const v1::ScoreRequest& request, int channel,
-                     v1::ScoreResponse* response) const;
-
- private:
-  std::vector<std::unique_ptr<v1::ScoringService::Stub>> stubs_;
-};
-
 struct ThroughputSamples {
   std::vector<double> round_requests_per_s;  // in order of the rounds
-  std::vector<double> batch_requests;        // from the receipt of every request
+  std::vector<double> latency_us;            // of every request answered within its turn
+  std::vector<double> batch_requests;        // from their receipts
+
+  // CPU time of the server's process and of this one, a request. Where they add up to all of the
+  // CPUs, the machine is what limits the rate.
+  std::vector<double> round_server_cpu_us;
+  std::vector<double> round_client_cpu_us;
 };
 
-// `concurrency` callers send `request` as soon as the last is answered. A request that is only
+// A closed loop: `concurrency` callers send their request as soon as the last is answered. They
+// take the requests in turn, so requests[0] alone is what all of them send. A request that is only
 // partly within a turn counts for that part.
 absl::StatusOr<std::vector<ThroughputSamples>> MeasureThroughput(
-    absl::Span<const Remote* const> contenders, const v1::ScoreRequest& request, int concurrency,
-    const RoundOptions& options);
+    absl::Span<const Remote* const> contenders, absl::Span<const v1::ScoreRequest> requests,
+    int concurrency, const RoundOptions& options);
 
 }  // namespace qkserve::bench
 

@@ -6,17 +6,29 @@ namespace qkserve::bench {
 
 void SetBlasThreads(int threads) { openblas_set_num_threads(threads); }
 
-void ComputeScoresInOneCall(const float* queries, const float* keys, float* scores, int64_t n,
-                            int64_t m, int64_t d) {
-  const auto rows = static_cast<blasint>(n);
-  const auto columns = static_cast<blasint>(m);
-  const auto depth = static_cast<blasint>(d);
+void ComputeScoresInOneCall(const float* queries, const float* keys, float* scores,
+                            const Sizes& sizes, float scale) {
+  const auto n = static_cast<blasint>(sizes.n);
+  const auto m = static_cast<blasint>(sizes.m);
+  const auto d = static_cast<blasint>(sizes.d);
   if (n == 1) {
-    cblas_sgemv(CblasRowMajor, CblasNoTrans, columns, depth, 1, keys, depth, queries, 1, 0, scores,
-                1);
+    cblas_sgemv(CblasRowMajor, CblasNoTrans, m, d, scale, keys, d, queries, 1, 0, scores, 1);
   } else {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, columns, depth, 1, queries, depth,
-                keys, depth, 0, scores, columns);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n, m, d, scale, queries, d, keys, d, 0,
+                scores, m);
+  }
+}
+
+void WeighValuesInOneCall(const float* weights, const float* values, float* context,
+                          const Sizes& sizes) {
+  const auto n = static_cast<blasint>(sizes.n);
+  const auto m = static_cast<blasint>(sizes.m);
+  const auto d = static_cast<blasint>(sizes.d);
+  if (n == 1) {
+    cblas_sgemv(CblasRowMajor, CblasTrans, m, d, 1, values, d, weights, 1, 0, context, 1);
+  } else {
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, d, m, 1, weights, m, values, d, 0,
+                context, d);
   }
 }
 

@@ -11,10 +11,20 @@ namespace qkserve::bench {
 // product of OpenBLAS 0.3.21 is one at a time in a process.
 void SetBlasThreads(int threads);
 
-// scores [n, m] = queries [n, d] * keys [m, d] transposed, in one call: cblas_sgemv for one query,
-// else cblas_sgemm. No size is 0.
-void ComputeScoresInOneCall(const float* queries, const float* keys, float* scores, int64_t n,
-                            int64_t m, int64_t d);
+struct Sizes {
+  int64_t n = 0;  // queries
+  int64_t m = 0;  // keys
+  int64_t d = 0;  // elements of a key, or of a value
+};
+
+// scores [n, m] = scale * queries [n, d] * keys [m, d] transposed, in one call: cblas_sgemv for one
+// query, else cblas_sgemm. No size is 0.
+void ComputeScoresInOneCall(const float* queries, const float* keys, float* scores,
+                            const Sizes& sizes, float scale = 1);
+
+// context [n, d] = weights [n, m] * values [m, d], likewise.
+void WeighValuesInOneCall(const float* weights, const float* values, float* context,
+                          const Sizes& sizes);
 
 }  // namespace qkserve::bench
 

@@ -1,14 +1,20 @@
 #ifndef QKSERVE_BENCH_REPORT_H_
 #define QKSERVE_BENCH_REPORT_H_
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
-#include "bench/contenders.h"
+#include "absl/types/span.h"
+#include "bench/measurement.h"
 #include "bench/statistics.h"
 
+// What the reports of all comparisons share.
+
 namespace qkserve::bench {
+
+using Json = nlohmann::ordered_json;
 
 // What the figures were taken on.
 struct Machine {
@@ -22,25 +28,35 @@ Machine DescribeMachine();
 
 // A figure that the project promises, from one workload.
 struct Target {
+  enum class Limit { kAtMost, kAtLeast };
+
   std::string workload;
   std::string what;
-  double limit = 0;
+  Limit limit = Limit::kAtMost;
+  double bound = 0;
   Ratio value;
 
-  bool Met() const { return value.ratio <= limit; }
+  bool Met() const { return limit == Limit::kAtMost ? value.ratio <= bound : value.ratio >= bound; }
 };
-// Those that the measured workloads have.
-std::vector<Target> EvaluateTargets(const std::vector<WorkloadResult>& results);
+
+// "1.5 KB"; "123.4 us"; "0.95 [0.93-0.97]".
+std::string BytesText(double bytes);
+std::string TimeText(double microseconds);
+std::string RatioText(const Ratio& ratio);
+
+// Requests/s of `a` to those of `b`.
+Ratio ThroughputRatio(const ThroughputSamples& a, const ThroughputSamples& b);
 
 // To standard output.
 void PrintMachine(const Machine& machine, const RoundOptions& options);
-void PrintWorkload(const WorkloadResult& result);
-void PrintTargets(const std::vector<Target>& targets);
+void PrintTargets(absl::Span<const Target> targets);
 
-// Everything that is printed, and the value of every round.
+Json ToJson(const Ratio& ratio);
+Json ToJson(const ThroughputSamples& samples);
+
 // Errors: `path` cannot be written.
 absl::Status WriteJson(const std::string& path, const Machine& machine, const RoundOptions& options,
-                       const std::vector<WorkloadResult>& results);
+                       Json workloads, absl::Span<const Target> targets);
 
 }  // namespace qkserve::bench
 

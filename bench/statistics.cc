@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 namespace qkserve::bench {
@@ -16,6 +17,10 @@ double Quantile(absl::Span<const double> sample, double quantile) {
   const auto below = static_cast<size_t>(position);
   const size_t above = std::min(below + 1, sorted.size() - 1);
   return std::lerp(sorted[below], sorted[above], position - static_cast<double>(below));
+}
+
+double Mean(absl::Span<const double> sample) {
+  return std::accumulate(sample.begin(), sample.end(), 0.0) / static_cast<double>(sample.size());
 }
 
 Ratio CompareRounds(double median_a, double median_b, absl::Span<const double> rounds_a,

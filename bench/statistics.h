@@ -9,6 +9,9 @@ namespace qkserve::bench {
 // neighbours. NaN for an empty sample.
 double Quantile(absl::Span<const double> sample, double quantile);
 
+// NaN for an empty sample.
+double Mean(absl::Span<const double> sample);
+
 inline double Median(absl::Span<const double> sample) { return Quantile(sample, 0.5); }
 
 // How two contenders compare. `ratio` is that of the medians over everything; the quartiles are

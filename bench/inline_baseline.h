@@ -1,5 +1,5 @@
-#ifndef QKSERVE_BENCH_BASELINE_SERVER_H_
-#define QKSERVE_BENCH_BASELINE_SERVER_H_
+#ifndef QKSERVE_BENCH_INLINE_BASELINE_H_
+#define QKSERVE_BENCH_INLINE_BASELINE_H_
 
 #include <string>
 
@@ -18,8 +18,8 @@ enum class Baseline {
 // signal.
 //
 // blas_threads: threads of one OpenBLAS call. With more than one, handlers take turns.
-absl::Status ServeBaseline(Baseline baseline, int blas_threads, const std::string& port_file);
+absl::Status ServeInlineBaseline(Baseline baseline, int blas_threads, const std::string& port_file);
 
 }  // namespace qkserve::bench
 
-#endif  // QKSERVE_BENCH_BASELINE_SERVER_H_
+#endif  // QKSERVE_BENCH_INLINE_BASELINE_H_

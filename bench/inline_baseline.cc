@@ -1,28 +1,21 @@
-#include "bench/baseline_server.h"
+#include "bench/inline_baseline.h"
 
 #include <grpcpp/grpcpp.h>
-#include <signal.h>
 
-#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 
-#include "bench/child_process.h"
 #include "bench/openblas.h"
+#include "bench/serve.h"
+#include "bench/tensors.h"
 #include "core/mutex.h"
 #include "qkserve/v1/scoring.grpc.pb.h"
 
 namespace qkserve::bench {
 namespace {
-
-struct Sizes {
-  int64_t n;
-  int64_t m;
-  int64_t d;
-};
 
 bool IsMatrix(const v1::Tensor& tensor) {
   return tensor.data_type() == v1::FLOAT32 && tensor.shape_size() == 2 && tensor.shape(0) > 0 &&
@@ -37,7 +30,7 @@ std::optional<Sizes> SizesOf(const v1::ScoreRequest& request) {
   if (!IsMatrix(queries) || !IsMatrix(keys) || queries.shape(1) != keys.shape(1)) {
     return std::nullopt;
   }
-  return Sizes{queries.shape(0), keys.shape(0), queries.shape(1)};
+  return Sizes{.n = queries.shape(0), .m = keys.shape(0), .d = queries.shape(1)};
 }
 
 // The reply without its elements.
@@ -98,9 +91,9 @@ class StockService final : public v1::ScoringService::CallbackService {
     std::string* data = StartResult(sizes, response)->mutable_data();
     data->resize(static_cast<size_t>(sizes.n * sizes.m) * sizeof(float));
     const auto compute = [&] {
-      ComputeScoresInOneCall(reinterpret_cast<const float*>(request.queries().data().data()),
-                             reinterpret_cast<const float*>(request.inline_().keys().data().data()),
-                             reinterpret_cast<float*>(data->data()), sizes.n, sizes.m, sizes.d);
+      ComputeScoresInOneCall(Floats(request.queries()).data(),
+                             Floats(request.inline_().keys()).data(),
+                             reinterpret_cast<float*>(data->data()), sizes);
     };
     if (calls_overlap_) return compute();
     MutexLock lock(&turn_);
@@ -113,12 +106,9 @@ class StockService final : public v1::ScoringService::CallbackService {
 
 }  // namespace
 
-absl::Status ServeBaseline(Baseline baseline, int blas_threads, const std::string& port_file) {
-  sigset_t termination;
-  sigemptyset(&termination);
-  sigaddset(&termination, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &termination, nullptr);
-
+absl::Status ServeInlineBaseline(Baseline baseline, int blas_threads,
+                                 const std::string& port_file) {
+  BlockTermination();
   SetBlasThreads(blas_threads);
   std::unique_ptr<grpc::Service> service;
   if (baseline == Baseline::kEcho) {
@@ -126,21 +116,7 @@ absl::Status ServeBaseline(Baseline baseline, int blas_threads, const std::strin
   } else {
     service = std::make_unique<StockService>(/*calls_overlap=*/blas_threads == 1);
   }
-  int port = 0;
-  grpc::ServerBuilder builder;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-  builder.SetMaxReceiveMessageSize(-1);
-  builder.SetMaxSendMessageSize(-1);
-  builder.RegisterService(service.get());
-  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  if (server == nullptr) return absl::UnavailableError("cannot listen on 127.0.0.1");
-  absl::Status written = WritePortFile(port_file, port);
-  if (!written.ok()) return written;
-
-  int signal = 0;
-  sigwait(&termination, &signal);
-  server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(2));
-  return absl::OkStatus();
+  return ServeUntilTerminated({service.get()}, port_file);
 }
 
 }  // namespace qkserve::bench

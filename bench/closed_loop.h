@@ -1,0 +1,66 @@
+#ifndef QKSERVE_BENCH_CLOSED_LOOP_H_
+#define QKSERVE_BENCH_CLOSED_LOOP_H_
+
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "bench/remote.h"
+#include "qkserve/v1/scoring.pb.h"
+
+namespace qkserve::bench {
+
+struct Window {
+  absl::Time begin;
+  absl::Time end;
+
+  // The part of [sent, answered] that is within.
+  double PartOf(absl::Time sent, absl::Time answered) const;
+};
+
+// What callers count within the window.
+struct LoopTally {
+  double requests = 0;                 // parts of requests too
+  std::vector<double> latency_us;      // of requests that were answered within
+  std::vector<double> batch_requests;  // from their receipts
+};
+
+// Callers that each send a request when the last one is answered, until the window ends. They are
+// no threads: a completion queue a connection, each with a thread, serves all of them, which costs
+// the client two thirds of the CPU time of a thread a caller.
+//
+// Thread-compatible. `remote` and `requests` must outlive it.
+class ClosedLoop {
+ public:
+  // Starts it. Caller i sends requests[i % size] on connection i % channels.
+  ClosedLoop(const Remote& remote, absl::Span<const v1::ScoreRequest> requests, int callers,
+             const Window& window);
+  ~ClosedLoop();
+  ClosedLoop(const ClosedLoop&) = delete;
+  ClosedLoop& operator=(const ClosedLoop&) = delete;
+
+  // Waits for the answers of all. The first error ends the loop and is returned.
+  absl::StatusOr<LoopTally> Join();
+
+ private:
+  struct Caller;
+  struct Queue;
+
+  void Serve(Queue& queue);
+  void Send(Caller& caller, Queue& queue);
+  void Count(const Caller& caller, absl::Time answered, Queue& queue);
+
+  const Window window_;
+  std::vector<std::unique_ptr<Queue>> queues_;
+  std::vector<std::thread> threads_;
+  std::atomic<bool> failed_{false};
+};
+
+}  // namespace qkserve::bench
+
+#endif  // QKSERVE_BENCH_CLOSED_LOOP_H_

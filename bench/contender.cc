@@ -1,0 +1,77 @@
+#include "bench/contender.h"
+
+#include <sched.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace qkserve::bench {
+namespace {
+
+// One connection is worth about one core.
+constexpr int kChannels = 4;
+constexpr absl::Duration kStartTimeout = absl::Seconds(20);
+
+}  // namespace
+
+int UsableCpus() {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+absl::StatusOr<std::vector<Contender>> StartContenders(
+    absl::Span<const ContenderCommand> commands) {
+  std::vector<Contender> contenders;
+  for (const ContenderCommand& command : commands) {
+    Contender contender;
+    contender.name = command.name;
+    contender.computes = command.computes;
+    contender.serves_many = command.serves_many;
+    absl::StatusOr<std::unique_ptr<ChildServer>> server =
+        ChildServer::Start(command.command, kStartTimeout);
+    if (!server.ok()) return About(contender, server.status());
+    contender.server = *std::move(server);
+    contenders.push_back(std::move(contender));
+  }
+  // Only now, because gRPC starts threads and forks must come before them.
+  for (Contender& contender : contenders) {
+    contender.remote =
+        std::make_unique<Remote>(contender.server->address(), contender.server->pid(), kChannels);
+  }
+  return contenders;
+}
+
+absl::Status StopContenders(std::vector<Contender>& contenders) {
+  absl::Status status;
+  for (Contender& contender : contenders) {
+    contender.remote.reset();
+    status.Update(About(contender, contender.server->Stop()));
+  }
+  return status;
+}
+
+absl::Status About(const Contender& contender, const absl::Status& status) {
+  if (status.ok()) return status;
+  return absl::Status(status.code(),
+                      absl::StrCat("contender ", contender.name, ": ", status.message()));
+}
+
+absl::StatusOr<std::vector<ThroughputResult>> CompareThroughput(
+    absl::Span<const Contender> contenders, absl::Span<const v1::ScoreRequest> requests,
+    int concurrency, const RoundOptions& options) {
+  std::vector<ThroughputResult> results;
+  std::vector<const Remote*> remotes;
+  for (const Contender& contender : contenders) {
+    if (!contender.serves_many) continue;
+    results.push_back({contender.name, {}});
+    remotes.push_back(contender.remote.get());
+  }
+  absl::StatusOr<std::vector<ThroughputSamples>> samples =
+      MeasureThroughput(remotes, requests, concurrency, options);
+  if (!samples.ok()) return samples.status();
+  for (size_t i = 0; i < results.size(); ++i) results[i].samples = std::move((*samples)[i]);
+  return results;
+}
+
+}  // namespace qkserve::bench

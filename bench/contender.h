@@ -1,0 +1,72 @@
+#ifndef QKSERVE_BENCH_CONTENDER_H_
+#define QKSERVE_BENCH_CONTENDER_H_
+
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "bench/child_process.h"
+#include "bench/measurement.h"
+
+namespace qkserve::bench {
+
+// CPUs that this process may run on.
+int UsableCpus();
+
+inline constexpr absl::string_view kEchoName = "echo";
+inline constexpr absl::string_view kQkserveName = "qkserve";
+
+// What to start: the program and its flags.
+struct ContenderCommand {
+  std::string name;
+  std::vector<std::string> command;
+  bool computes = true;     // false: its replies are no scores
+  bool serves_many = true;  // takes part with many callers
+};
+
+// A server of the comparison, in its own process.
+struct Contender {
+  std::string name;
+  bool computes = true;
+  bool serves_many = true;
+  std::unique_ptr<ChildServer> server;  // outlives `remote`
+  std::unique_ptr<Remote> remote;
+};
+
+// First call EnsureBlasKernel: children inherit its choice.
+// DEADLINE_EXCEEDED, ABORTED: a server did not start.
+absl::StatusOr<std::vector<Contender>> StartContenders(absl::Span<const ContenderCommand> commands);
+
+// OK where all ended in order.
+absl::Status StopContenders(std::vector<Contender>& contenders);
+
+// `status` with the contender's name in front.
+absl::Status About(const Contender& contender, const absl::Status& status);
+
+struct ThroughputResult {
+  std::string name;
+  ThroughputSamples samples;
+};
+
+// The result called `name`; there must be one.
+template <typename Result>
+const Result& ResultOf(const std::vector<Result>& results, absl::string_view name) {
+  for (const Result& result : results) {
+    if (result.name == name) return result;
+  }
+  std::abort();
+}
+
+// MeasureThroughput of those that serve many.
+absl::StatusOr<std::vector<ThroughputResult>> CompareThroughput(
+    absl::Span<const Contender> contenders, absl::Span<const v1::ScoreRequest> requests,
+    int concurrency, const RoundOptions& options);
+
+}  // namespace qkserve::bench
+
+#endif  // QKSERVE_BENCH_CONTENDER_H_

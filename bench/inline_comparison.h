@@ -1,0 +1,45 @@
+#ifndef QKSERVE_BENCH_INLINE_COMPARISON_H_
+#define QKSERVE_BENCH_INLINE_COMPARISON_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "bench/contender.h"
+#include "bench/inline_workload.h"
+#include "bench/measurement.h"
+#include "bench/program.h"
+
+namespace qkserve::bench {
+
+inline constexpr absl::string_view kStockName = "stock, 1 thread";
+inline constexpr absl::string_view kInProcessName = "in process";
+
+// Echo, qkserve, stock with one thread a call and, where there are several CPUs, stock with all of
+// them a call. The last one answers one request at a time and is measured with one caller only.
+std::vector<ContenderCommand> InlineContenders(const ProgramPaths& paths);
+
+// One row of the comparison with one caller.
+struct LatencyResult {
+  std::string name;
+  LatencySamples samples;
+};
+
+struct InlineResult {
+  InlineWorkload workload;
+  std::string kernel;                     // of qkserve, from its receipts
+  std::vector<LatencyResult> one_caller;  // the servers, and the call in this process
+  std::vector<ThroughputResult> many_callers;
+};
+
+// Checks the scores of all that compute, then measures.
+// INTERNAL: a score is wrong. Otherwise the first error of a call.
+absl::StatusOr<InlineResult> CompareInline(const InlineWorkload& workload,
+                                           absl::Span<const Contender> contenders,
+                                           const RoundOptions& options);
+
+}  // namespace qkserve::bench
+
+#endif  // QKSERVE_BENCH_INLINE_COMPARISON_H_

@@ -1,0 +1,150 @@
+#include "bench/inline_report.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace qkserve::bench {
+namespace {
+
+constexpr double kComputedLimit = 1.10;
+constexpr double kLatencyLimit = 1.25;
+
+Ratio LatencyRatio(const LatencySamples& a, const LatencySamples& b) {
+  return CompareRounds(Median(a.latency_us), Median(b.latency_us), a.round_latency_us,
+                       b.round_latency_us);
+}
+
+// Time computed in the server to one call of OpenBLAS on all CPUs.
+Ratio ComputedRatio(const InlineResult& result) {
+  const LatencySamples& served = ResultOf(result.one_caller, kQkserveName).samples;
+  const LatencySamples& in_process = ResultOf(result.one_caller, kInProcessName).samples;
+  return CompareRounds(Median(served.computed_us), Median(in_process.latency_us),
+                       served.round_computed_us, in_process.round_latency_us);
+}
+
+void PrintOneCaller(const InlineResult& result) {
+  const LatencySamples& echo = ResultOf(result.one_caller, kEchoName).samples;
+  absl::PrintF("  %-20s %12s %25s   %-18s\n", "one caller", "median", "10% to 90%",
+               "latency / echo");
+  for (const LatencyResult& row : result.one_caller) {
+    const std::vector<double>& latency = row.samples.latency_us;
+    absl::PrintF(
+        "  %-20s %12s %25s   %-18s", row.name, TimeText(Median(latency)),
+        absl::StrCat(TimeText(Quantile(latency, 0.1)), " to ", TimeText(Quantile(latency, 0.9))),
+        RatioText(LatencyRatio(row.samples, echo)));
+    if (row.name == kQkserveName) {
+      absl::PrintF("  queued %s, computed %s", TimeText(Median(row.samples.queued_us)),
+                   TimeText(Median(row.samples.computed_us)));
+    }
+    absl::PrintF("\n");
+  }
+  absl::PrintF("  computed / in process: %s\n", RatioText(ComputedRatio(result)));
+}
+
+void PrintManyCallers(const InlineResult& result) {
+  const ThroughputSamples& echo = ResultOf(result.many_callers, kEchoName).samples;
+  const ThroughputSamples& stock = ResultOf(result.many_callers, kStockName).samples;
+  absl::PrintF("  %-20s %12s   %-18s   %-18s\n",
+               absl::StrCat(result.workload.concurrency, " callers"), "requests/s", "rate / echo",
+               "rate / stock");
+  for (const ThroughputResult& row : result.many_callers) {
+    absl::PrintF("  %-20s %12.0f   %-18s   %-18s", row.name,
+                 Median(row.samples.round_requests_per_s),
+                 RatioText(ThroughputRatio(row.samples, echo)),
+                 RatioText(ThroughputRatio(row.samples, stock)));
+    if (row.name == kQkserveName) {
+      absl::PrintF("  batch of %.1f requests (mean)", Mean(row.samples.batch_requests));
+    }
+    absl::PrintF("\n");
+  }
+}
+
+Json ToJson(const LatencyResult& row, const InlineResult& result) {
+  const LatencySamples& samples = row.samples;
+  Json json = {{"name", row.name},
+               {"requests", samples.latency_us.size()},
+               {"latency_us_median", Median(samples.latency_us)},
+               {"latency_us_p10", Quantile(samples.latency_us, 0.1)},
+               {"latency_us_p90", Quantile(samples.latency_us, 0.9)},
+               {"latency_us_p99", Quantile(samples.latency_us, 0.99)},
+               {"latency_to_echo",
+                ToJson(LatencyRatio(samples, ResultOf(result.one_caller, kEchoName).samples))},
+               {"round_latency_us", samples.round_latency_us}};
+  if (row.name == kQkserveName) {
+    json["queued_us_median"] = Median(samples.queued_us);
+    json["computed_us_median"] = Median(samples.computed_us);
+    json["computed_to_in_process"] = ToJson(ComputedRatio(result));
+    json["round_computed_us"] = samples.round_computed_us;
+  }
+  return json;
+}
+
+Json ToJson(const ThroughputResult& row, const InlineResult& result) {
+  const auto rate_to = [&](absl::string_view name) {
+    return ToJson(ThroughputRatio(row.samples, ResultOf(result.many_callers, name).samples));
+  };
+  Json json = ToJson(row.samples);
+  json["name"] = row.name;
+  json["rate_to_echo"] = rate_to(kEchoName);
+  json["rate_to_stock"] = rate_to(kStockName);
+  return json;
+}
+
+Json ToJson(const InlineResult& result) {
+  const InlineWorkload& workload = result.workload;
+  Json json = {{"name", workload.name},
+               {"n", workload.n},
+               {"m", workload.m},
+               {"d", workload.d},
+               {"concurrency", workload.concurrency},
+               {"kernel", result.kernel},
+               {"one_caller", Json::array()},
+               {"many_callers", Json::array()}};
+  for (const LatencyResult& row : result.one_caller) {
+    json["one_caller"].push_back(ToJson(row, result));
+  }
+  for (const ThroughputResult& row : result.many_callers) {
+    json["many_callers"].push_back(ToJson(row, result));
+  }
+  return json;
+}
+
+}  // namespace
+
+std::vector<Target> EvaluateTargets(const std::vector<InlineResult>& results) {
+  std::vector<Target> targets;
+  for (const InlineResult& result : results) {
+    const std::string& name = result.workload.name;
+    if (name == "inline-square") {
+      targets.push_back({name, "computed / in-process cblas_sgemm", Target::Limit::kAtMost,
+                         kComputedLimit, ComputedRatio(result)});
+    } else if (name == "tiny" || name == "inline-small") {
+      targets.push_back({name, "latency / echo", Target::Limit::kAtMost, kLatencyLimit,
+                         LatencyRatio(ResultOf(result.one_caller, kQkserveName).samples,
+                                      ResultOf(result.one_caller, kEchoName).samples)});
+    }
+  }
+  return targets;
+}
+
+void PrintWorkload(const InlineResult& result) {
+  const InlineWorkload& workload = result.workload;
+  const auto floats = [](int64_t count) { return BytesText(4.0 * static_cast<double>(count)); };
+  absl::PrintF("\n%s: n=%d m=%d d=%d, request %s, reply %s\n", workload.name, workload.n,
+               workload.m, workload.d, floats((workload.n + workload.m) * workload.d),
+               floats(workload.n * workload.m));
+  PrintOneCaller(result);
+  PrintManyCallers(result);
+}
+
+absl::Status WriteInlineJson(const std::string& path, const Machine& machine,
+                             const RoundOptions& options,
+                             const std::vector<InlineResult>& results) {
+  Json workloads = Json::array();
+  for (const InlineResult& result : results) workloads.push_back(ToJson(result));
+  return WriteJson(path, machine, options, std::move(workloads), EvaluateTargets(results));
+}
+
+}  // namespace qkserve::bench

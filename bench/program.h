@@ -1,0 +1,51 @@
+#ifndef QKSERVE_BENCH_PROGRAM_H_
+#define QKSERVE_BENCH_PROGRAM_H_
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "bench/contender.h"
+#include "bench/measurement.h"
+
+// What the programs of this directory share that start servers and compare them: flags, the choice
+// of the kernel, the life of the servers. A program runs itself again, with another --role, as the
+// servers that it is compared with.
+
+namespace qkserve::bench {
+
+struct ProgramPaths {
+  std::string bench;  // this program
+  std::string qkserve;
+};
+
+struct Program {
+  std::string name;
+  std::string about;  // one line for --help
+
+  // Where it defines flags of its own, as FlagIsDefinedIn takes it; "": nowhere.
+  std::string source;
+
+  std::vector<std::string> workloads;  // their names
+  std::vector<std::string> roles;      // of servers
+  RoundOptions rounds;                 // unless flags say otherwise
+
+  std::function<std::vector<ContenderCommand>(const ProgramPaths&)> contenders;
+
+  // Measures the chosen workloads and reports; to `json`, a file, as well unless it is "".
+  std::function<absl::Status(const std::vector<std::string>& workloads,
+                             const std::vector<Contender>&, const RoundOptions&,
+                             const std::string& json)>
+      compare;
+
+  // Is the server of `role` until SIGTERM.
+  std::function<absl::Status(const std::string& role, const std::string& port_file)> serve;
+};
+
+// The exit code: 0 it ran, 1 something failed, 2 wrong usage. For main.
+int RunProgram(const Program& program, int argc, char** argv);
+
+}  // namespace qkserve::bench
+
+#endif  // QKSERVE_BENCH_PROGRAM_H_

@@ -1,0 +1,162 @@
+#include "bench/resident_baseline.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <memory>
+#include <numeric>
+#include <vector>
+
+#include "bench/openblas.h"
+#include "bench/resident_key_sets.h"
+#include "bench/serve.h"
+#include "bench/tensors.h"
+#include "qkserve/v1/scoring.grpc.pb.h"
+
+namespace qkserve::bench {
+namespace {
+
+bool Fits(const v1::ScoreRequest& request, const RowMajorKeySet& key_set) {
+  const v1::Tensor& queries = request.queries();
+  const int64_t n = queries.shape_size() == 2 ? queries.shape(0) : 0;
+  if (n <= 0 || !CheckMatrix(queries, v1::FLOAT32, n, key_set.d).ok()) return false;
+  switch (request.output()) {
+    case v1::SCORES:
+      return true;
+    case v1::TOP_K:
+      return request.top_k() > 0 && request.top_k() <= key_set.m;
+    case v1::CONTEXT:
+      return key_set.dv > 0;
+    default:
+      return false;
+  }
+}
+
+// The matrix's elements, to be written.
+float* Start(v1::DataType type, int64_t rows, int64_t columns, v1::Tensor* matrix) {
+  matrix->set_data_type(type);
+  matrix->add_shape(rows);
+  matrix->add_shape(columns);
+  matrix->mutable_data()->resize(static_cast<size_t>(rows * columns) * sizeof(float));
+  return reinterpret_cast<float*>(matrix->mutable_data()->data());
+}
+
+// --- What the server computes -------------------------------------------------------------------
+
+void SelectTopK(const float* scores, int64_t m, int64_t k, float* best, int32_t* keys) {
+  thread_local std::vector<int32_t> order;
+  order.resize(static_cast<size_t>(m));
+  std::iota(order.begin(), order.end(), 0);
+  std::partial_sort(order.begin(), order.begin() + k, order.end(), [&](int32_t a, int32_t b) {
+    return scores[a] > scores[b] || (scores[a] == scores[b] && a < b);
+  });
+  for (int64_t i = 0; i < k; ++i) {
+    keys[i] = order[i];
+    best[i] = scores[order[i]];
+  }
+}
+
+void Softmax(float* row, int64_t m) {
+  const float max = *std::max_element(row, row + m);
+  float sum = 0;
+  for (int64_t j = 0; j < m; ++j) {
+    row[j] = std::exp(row[j] - max);
+    sum += row[j];
+  }
+  for (int64_t j = 0; j < m; ++j) row[j] /= sum;
+}
+
+void Answer(const v1::ScoreRequest& request, const RowMajorKeySet& key_set,
+            v1::ScoreResponse* response) {
+  const int64_t n = request.queries().shape(0);
+  const int64_t m = key_set.m;
+  const float scale = request.attention().has_scale() ? request.attention().scale() : 1;
+  const auto score = [&](float* scores) {
+    ComputeScoresInOneCall(Floats(request.queries()).data(), key_set.keys.data(), scores,
+                           {.n = n, .m = m, .d = key_set.d}, scale);
+  };
+  if (request.output() == v1::SCORES) {
+    return score(Start(v1::FLOAT32, n, m, response->mutable_result()));
+  }
+  thread_local std::vector<float> scores;
+  scores.resize(static_cast<size_t>(n * m));
+  score(scores.data());
+  if (request.output() == v1::TOP_K) {
+    const int64_t k = request.top_k();
+    float* best = Start(v1::FLOAT32, n, k, response->mutable_result());
+    auto* keys = reinterpret_cast<int32_t*>(Start(v1::INT32, n, k, response->mutable_indices()));
+    for (int64_t i = 0; i < n; ++i) {
+      SelectTopK(scores.data() + i * m, m, k, best + i * k, keys + i * k);
+    }
+  } else {
+    for (int64_t i = 0; i < n; ++i) Softmax(scores.data() + i * m, m);
+    WeighValuesInOneCall(scores.data(), key_set.values.data(),
+                         Start(v1::FLOAT32, n, key_set.dv, response->mutable_result()),
+                         {.n = n, .m = m, .d = key_set.dv});
+  }
+}
+
+// An answer of the same size, for the echo.
+void Resemble(const v1::ScoreRequest& request, const RowMajorKeySet& key_set,
+              v1::ScoreResponse* response) {
+  const int64_t n = request.queries().shape(0);
+  int64_t columns = key_set.m;
+  if (request.output() == v1::CONTEXT) columns = key_set.dv;
+  if (request.output() == v1::TOP_K) {
+    columns = request.top_k();
+    Start(v1::INT32, n, columns, response->mutable_indices());
+  }
+  Start(v1::FLOAT32, n, columns, response->mutable_result());
+}
+
+// --- The server ---------------------------------------------------------------------------------
+
+class ResidentService final : public v1::ScoringService::CallbackService {
+ public:
+  ResidentService(ResidentBaseline baseline, const RowMajorKeySets* key_sets)
+      : baseline_(baseline), key_sets_(key_sets) {}
+
+  grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context,
+                                  const v1::ScoreRequest* request,
+                                  v1::ScoreResponse* response) override {
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    reactor->Finish(Reply(*request, response));
+    return reactor;
+  }
+
+ private:
+  // On the gRPC thread that delivered the request: handing it to a pool of as many threads as CPUs
+  // measured the same or up to a tenth slower.
+  grpc::Status Reply(const v1::ScoreRequest& request, v1::ScoreResponse* response) const {
+    const std::shared_ptr<const RowMajorKeySet> key_set = key_sets_->Find(request.key_set().name());
+    if (key_set == nullptr) return grpc::Status(grpc::StatusCode::NOT_FOUND, "no such key set");
+    if (!Fits(request, *key_set)) {
+      return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT,
+                          "the request does not fit its key set");
+    }
+    if (baseline_ == ResidentBaseline::kEcho) {
+      Resemble(request, *key_set, response);
+    } else {
+      Answer(request, *key_set, response);
+    }
+    return grpc::Status::OK;
+  }
+
+  const ResidentBaseline baseline_;
+  const RowMajorKeySets* const key_sets_;
+};
+
+}  // namespace
+
+absl::Status ServeResidentBaseline(ResidentBaseline baseline, const std::string& port_file) {
+  BlockTermination();
+  SetBlasThreads(1);
+  RowMajorKeySets key_sets;
+  RowMajorKeySetService key_set_service(&key_sets);
+  ResidentService scoring_service(baseline, &key_sets);
+  return ServeUntilTerminated({&scoring_service, &key_set_service}, port_file);
+}
+
+}  // namespace qkserve::bench

@@ -1,0 +1,68 @@
+// resident_bench: qkserve on key sets beside its baseline, interleaved in one run. See README.md.
+
+#include <cstdio>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "bench/contender.h"
+#include "bench/program.h"
+#include "bench/resident_baseline.h"
+#include "bench/resident_comparison.h"
+#include "bench/resident_report.h"
+#include "bench/resident_workload.h"
+
+namespace qkserve::bench {
+namespace {
+
+absl::Status CompareAll(const std::vector<std::string>& names,
+                        const std::vector<Contender>& contenders, const RoundOptions& options,
+                        const std::string& json) {
+  const Machine machine = DescribeMachine();
+  PrintMachine(machine, options);
+  std::vector<ResidentResult> results;
+  for (const std::string& name : names) {
+    absl::StatusOr<ResidentResult> result =
+        CompareResident(ResidentWorkloadCalled(name), contenders, options);
+    if (!result.ok()) {
+      return absl::Status(result.status().code(),
+                          absl::StrCat(name, ": ", result.status().message()));
+    }
+    PrintWorkload(*result);
+    std::fflush(stdout);
+    results.push_back(*std::move(result));
+  }
+  PrintTargets(EvaluateTargets(results));
+  return json.empty() ? absl::OkStatus() : WriteResidentJson(json, machine, options, results);
+}
+
+Program ResidentBench() {
+  Program program;
+  program.name = "resident_bench";
+  program.about = "Measures qkserve on key sets beside its baseline.";
+  for (const ResidentWorkload& workload : ResidentWorkloads()) {
+    program.workloads.push_back(workload.name);
+  }
+  program.roles = {"echo", "stock"};
+  // With many callers a request of the baseline takes 50 ms: turns must be long beside that.
+  program.rounds.rounds = 11;
+  program.rounds.turn = absl::Milliseconds(500);
+  program.rounds.warm_up = absl::Milliseconds(100);
+  program.contenders = ResidentContenders;
+  program.compare = CompareAll;
+  program.serve = [](const std::string& role, const std::string& port_file) {
+    return ServeResidentBaseline(
+        role == "echo" ? ResidentBaseline::kEcho : ResidentBaseline::kStock, port_file);
+  };
+  return program;
+}
+
+}  // namespace
+}  // namespace qkserve::bench
+
+int main(int argc, char** argv) {
+  return qkserve::bench::RunProgram(qkserve::bench::ResidentBench(), argc, argv);
+}

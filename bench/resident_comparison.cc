@@ -1,0 +1,59 @@
+#include "bench/resident_comparison.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace qkserve::bench {
+namespace {
+
+constexpr uint64_t kDataSeed = 42;
+constexpr int kManyCallers = 64;
+constexpr int kCheckedRequests = 8;
+
+absl::Status PutAndCheck(const Contender& contender, const ResidentWorkload& workload,
+                         const ResidentData& data, std::string* kernel) {
+  absl::Status status = contender.remote->PutKeySet(
+      {workload.name, data.keys, data.values ? &*data.values : nullptr});
+  for (int i = 0; i < kCheckedRequests && status.ok(); ++i) {
+    v1::ScoreResponse response;
+    status = contender.remote->Score(data.requests[i], &response);
+    if (status.ok() && contender.computes) {
+      status = CheckResidentAnswer(data, data.requests[i], response);
+    }
+    if (contender.name == kQkserveName) *kernel = response.receipt().kernel();
+  }
+  return About(contender, status);
+}
+
+}  // namespace
+
+std::vector<ContenderCommand> ResidentContenders(const ProgramPaths& paths) {
+  return {
+      {.name = std::string(kEchoName), .command = {paths.bench, "--role=echo"}, .computes = false},
+      {.name = std::string(kQkserveName),
+       .command = {paths.qkserve, "--listen_address=127.0.0.1:0"}},
+      {.name = std::string(kBaselineName), .command = {paths.bench, "--role=stock"}},
+  };
+}
+
+absl::StatusOr<ResidentResult> CompareResident(const ResidentWorkload& workload,
+                                               absl::Span<const Contender> contenders,
+                                               const RoundOptions& options) {
+  const ResidentData data = MakeResidentData(workload, kManyCallers, kDataSeed);
+  ResidentResult result;
+  result.workload = workload;
+  for (const Contender& contender : contenders) {
+    const absl::Status status = PutAndCheck(contender, workload, data, &result.kernel);
+    if (!status.ok()) return status;
+  }
+  for (const int callers : {1, kManyCallers}) {
+    absl::StatusOr<std::vector<ThroughputResult>> rows =
+        CompareThroughput(contenders, data.requests, callers, options);
+    if (!rows.ok()) return rows.status();
+    result.comparisons.push_back({callers, *std::move(rows)});
+  }
+  return result;
+}
+
+}  // namespace qkserve::bench

@@ -1,0 +1,42 @@
+#ifndef QKSERVE_BENCH_RESIDENT_COMPARISON_H_
+#define QKSERVE_BENCH_RESIDENT_COMPARISON_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "bench/contender.h"
+#include "bench/measurement.h"
+#include "bench/program.h"
+#include "bench/resident_workload.h"
+
+namespace qkserve::bench {
+
+inline constexpr absl::string_view kBaselineName = "baseline";
+
+// Echo, qkserve, the baseline.
+std::vector<ContenderCommand> ResidentContenders(const ProgramPaths& paths);
+
+// One row a contender, with one caller and with many.
+struct ResidentComparison {
+  int callers = 1;
+  std::vector<ThroughputResult> rows;
+};
+
+struct ResidentResult {
+  ResidentWorkload workload;
+  std::string kernel;  // of qkserve, from its receipts
+  std::vector<ResidentComparison> comparisons;
+};
+
+// Puts the key set everywhere, checks answers of all that compute, then measures.
+// INTERNAL: an answer is wrong. Otherwise the first error of a call.
+absl::StatusOr<ResidentResult> CompareResident(const ResidentWorkload& workload,
+                                               absl::Span<const Contender> contenders,
+                                               const RoundOptions& options);
+
+}  // namespace qkserve::bench
+
+#endif  // QKSERVE_BENCH_RESIDENT_COMPARISON_H_

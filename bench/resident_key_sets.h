@@ -1,0 +1,53 @@
+#ifndef QKSERVE_BENCH_RESIDENT_KEY_SETS_H_
+#define QKSERVE_BENCH_RESIDENT_KEY_SETS_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "core/mutex.h"
+#include "qkserve/v1/key_set.grpc.pb.h"
+
+namespace qkserve::bench {
+
+// Keys and values as they came: float32, row-major.
+struct RowMajorKeySet {
+  int64_t m = 0;
+  int64_t d = 0;
+  int64_t dv = 0;             // 0: no values
+  std::vector<float> keys;    // [m, d]
+  std::vector<float> values;  // [m, dv]
+};
+
+// Key sets in memory, by name. Thread-safe.
+class RowMajorKeySets {
+ public:
+  void Put(const std::string& name, std::shared_ptr<const RowMajorKeySet> key_set);
+
+  // nullptr: there is none.
+  std::shared_ptr<const RowMajorKeySet> Find(const std::string& name) const;
+
+ private:
+  mutable Mutex mutex_;
+  std::map<std::string, std::shared_ptr<const RowMajorKeySet>> by_name_ ABSL_GUARDED_BY(mutex_);
+};
+
+// KeySetService.PutKeySet for key sets of float32 and rank 2, with generated code.
+class RowMajorKeySetService final : public v1::KeySetService::CallbackService {
+ public:
+  // key_sets outlives it.
+  explicit RowMajorKeySetService(RowMajorKeySets* key_sets) : key_sets_(key_sets) {}
+
+  grpc::ServerReadReactor<v1::PutKeySetRequest>* PutKeySet(
+      grpc::CallbackServerContext* context, v1::PutKeySetResponse* response) override;
+
+ private:
+  RowMajorKeySets* const key_sets_;
+};
+
+}  // namespace qkserve::bench
+
+#endif  // QKSERVE_BENCH_RESIDENT_KEY_SETS_H_

@@ -1,0 +1,118 @@
+#include "bench/resident_report.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace qkserve::bench {
+namespace {
+
+constexpr double kAloneLimit = 0.95;
+
+// How many times the baseline's rate is promised with many callers; 0: nothing is.
+double ManyCallersLimit(absl::string_view workload) {
+  if (workload == "resident-top") return 5;
+  if (workload == "resident-row") return 3.5;
+  return 0;
+}
+
+Ratio RateTo(absl::string_view name, const ThroughputResult& row,
+             const ResidentComparison& comparison) {
+  return ThroughputRatio(row.samples, ResultOf(comparison.rows, name).samples);
+}
+
+std::string MinMax(const std::vector<double>& values) {
+  return absl::StrFormat("%.0f to %.0f", Quantile(values, 0), Quantile(values, 1));
+}
+
+std::string CallersText(int callers) {
+  return callers == 1 ? "one caller" : absl::StrCat(callers, " callers");
+}
+
+void PrintComparison(const ResidentComparison& comparison) {
+  absl::PrintF("  %-12s %10s %18s %10s %10s  %-18s  %-18s  %s\n", CallersText(comparison.callers),
+               "requests/s", "min to max", "p50", "p99", "rate / baseline", "rate / echo",
+               "CPU a request: server + client");
+  for (const ThroughputResult& row : comparison.rows) {
+    const ThroughputSamples& samples = row.samples;
+    absl::PrintF("  %-12s %10.0f %18s %10s %10s  %-18s  %-18s  %s + %s", row.name,
+                 Median(samples.round_requests_per_s), MinMax(samples.round_requests_per_s),
+                 TimeText(Median(samples.latency_us)), TimeText(Quantile(samples.latency_us, 0.99)),
+                 RatioText(RateTo(kBaselineName, row, comparison)),
+                 RatioText(RateTo(kEchoName, row, comparison)),
+                 TimeText(Median(samples.round_server_cpu_us)),
+                 TimeText(Median(samples.round_client_cpu_us)));
+    if (row.name == kQkserveName) {
+      absl::PrintF("  batch of %.1f requests (mean)", Mean(samples.batch_requests));
+    }
+    absl::PrintF("\n");
+  }
+}
+
+Json ToJson(const ResidentComparison& comparison) {
+  Json json = {{"callers", comparison.callers}, {"contenders", Json::array()}};
+  for (const ThroughputResult& row : comparison.rows) {
+    Json contender = bench::ToJson(row.samples);
+    contender["name"] = row.name;
+    contender["rate_to_baseline"] = bench::ToJson(RateTo(kBaselineName, row, comparison));
+    contender["rate_to_echo"] = bench::ToJson(RateTo(kEchoName, row, comparison));
+    json["contenders"].push_back(std::move(contender));
+  }
+  return json;
+}
+
+Json ToJson(const ResidentResult& result) {
+  const ResidentWorkload& workload = result.workload;
+  Json json = {{"name", workload.name},
+               {"n", workload.n},
+               {"m", workload.m},
+               {"d", workload.d},
+               {"dv", workload.dv},
+               {"output", v1::Output_Name(workload.output)},
+               {"top_k", workload.top_k},
+               {"kernel", result.kernel},
+               {"comparisons", Json::array()}};
+  for (const ResidentComparison& comparison : result.comparisons) {
+    json["comparisons"].push_back(ToJson(comparison));
+  }
+  return json;
+}
+
+}  // namespace
+
+std::vector<Target> EvaluateTargets(const std::vector<ResidentResult>& results) {
+  std::vector<Target> targets;
+  for (const ResidentResult& result : results) {
+    for (const ResidentComparison& comparison : result.comparisons) {
+      const double limit =
+          comparison.callers == 1 ? kAloneLimit : ManyCallersLimit(result.workload.name);
+      if (limit == 0) continue;
+      targets.push_back(
+          {result.workload.name, absl::StrCat("rate / baseline, ", CallersText(comparison.callers)),
+           Target::Limit::kAtLeast, limit,
+           RateTo(kBaselineName, ResultOf(comparison.rows, kQkserveName), comparison)});
+    }
+  }
+  return targets;
+}
+
+void PrintWorkload(const ResidentResult& result) {
+  const ResidentWorkload& workload = result.workload;
+  absl::PrintF("\n%s: n=%d m=%d d=%d", workload.name, workload.n, workload.m, workload.d);
+  if (workload.dv > 0) absl::PrintF(" dv=%d", workload.dv);
+  absl::PrintF(", %s", v1::Output_Name(workload.output));
+  if (workload.top_k > 0) absl::PrintF(" %d", workload.top_k);
+  absl::PrintF(", qkserve's kernel %s\n", result.kernel);
+  for (const ResidentComparison& comparison : result.comparisons) PrintComparison(comparison);
+}
+
+absl::Status WriteResidentJson(const std::string& path, const Machine& machine,
+                               const RoundOptions& options,
+                               const std::vector<ResidentResult>& results) {
+  Json workloads = Json::array();
+  for (const ResidentResult& result : results) workloads.push_back(ToJson(result));
+  return WriteJson(path, machine, options, std::move(workloads), EvaluateTargets(results));
+}
+
+}  // namespace qkserve::bench
