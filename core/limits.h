@@ -85,11 +85,6 @@ inline constexpr double kElementsReadPerSecond = 1.5e9;
 // Where elements must be converted to float32, at most so much of d is held converted at a time.
 inline constexpr int64_t kDepthChunk = 512;
 
-// --- Key sets -----------------------------------------------------------------------------------
-
-// Keys of a key set: indices of top k are 32 bits.
-inline constexpr int64_t kKeySetKeysMax = (int64_t{1} << 31) - 1;
-
 // --- The queue ----------------------------------------------------------------------------------
 
 // Requests that may wait (--queue_requests_max).
