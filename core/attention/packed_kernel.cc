@@ -231,8 +231,10 @@ void MultiplyBlock(int64_t rows, const BlockArgs& block, const typename Panel::T
 template <class Panel>
 void MultiplyPanelsOf(const float* queries, int64_t rows, const KeyPanels& keys, float* out,
                       int64_t out_stride) {
-  // A single group of queries reads everything once.
-  const int64_t block_max = rows <= kRowsMax ? keys.d : kDepthBlock;
+  // Where one tile has all queries and keys, nothing is read twice.
+  const bool is_one_tile =
+      rows <= kRowsMax && VectorsOf(static_cast<int>(rows)) * kLanes == kPanelKeys;
+  const int64_t block_max = is_one_tile ? keys.d : kDepthBlock;
   const int64_t blocks = (keys.d + block_max - 1) / block_max;
   const int64_t row_bytes = KeyPanelBytes(keys.type, 1);
   const std::byte* at = keys.data;
