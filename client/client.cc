@@ -1,11 +1,10 @@
 #include "client/client.h"
 
-#include <chrono>
-#include <cstring>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "client/call.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 #include "grpcpp/support/channel_arguments.h"
@@ -20,11 +19,6 @@ static_assert(static_cast<int>(DataType::kBool) == v1::BOOL);
 static_assert(static_cast<int>(DataType::kInt32) == v1::INT32);
 static_assert(static_cast<int>(Output::kScores) == v1::SCORES);
 static_assert(static_cast<int>(Output::kTopK) == v1::TOP_K);
-
-void SetDeadline(grpc::ClientContext& context, absl::Duration timeout) {
-  if (timeout == absl::InfiniteDuration()) return;
-  context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(timeout));
-}
 
 void ToProto(const TensorView& tensor, v1::Tensor& out) {
   out.set_data_type(static_cast<v1::DataType>(tensor.data_type));
@@ -58,22 +52,7 @@ absl::StatusOr<Tensor> FromProto(v1::Tensor& tensor) {
   return out;
 }
 
-Receipt FromProto(const v1::Receipt& receipt) {
-  return {.queued = absl::Nanoseconds(receipt.queued_ns()),
-          .computed = absl::Nanoseconds(receipt.computed_ns()),
-          .batch_requests = receipt.batch_requests(),
-          .batch_rows = receipt.batch_rows(),
-          .kernel = receipt.kernel()};
-}
-
-}  // namespace
-
-absl::Status FromGrpcStatus(const grpc::Status& status) {
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
-}
-
-v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const TensorView& keys,
-                                  const ScoreOptions& options) {
+v1::ScoreRequest MakeRequestWithoutKeys(const TensorView& queries, const ScoreOptions& options) {
   v1::ScoreRequest request;
   v1::Attention& attention = *request.mutable_attention();
   if (options.scale.has_value()) attention.set_scale(*options.scale);
@@ -90,10 +69,61 @@ v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const TensorView& k
   request.set_top_k(options.top_k);
   request.set_log_sum_exp(options.log_sum_exp);
   ToProto(queries, *request.mutable_queries());
+  return request;
+}
+
+// Takes over the reply's tensors.
+absl::StatusOr<ScoreResult> ToResult(absl::StatusOr<v1::ScoreResponse> response) {
+  if (!response.ok()) return response.status();
+  absl::StatusOr<Tensor> tensor = FromProto(*response->mutable_result());
+  if (!tensor.ok()) return tensor.status();
+  ScoreResult result = {.result = *std::move(tensor),
+                        .indices = std::nullopt,
+                        .log_sum_exp = std::nullopt,
+                        .receipt = ReceiptFromProto(response->receipt())};
+  if (response->has_indices()) {
+    tensor = FromProto(*response->mutable_indices());
+    if (!tensor.ok()) return tensor.status();
+    result.indices = *std::move(tensor);
+  }
+  if (response->has_log_sum_exp()) {
+    tensor = FromProto(*response->mutable_log_sum_exp());
+    if (!tensor.ok()) return tensor.status();
+    result.log_sum_exp = *std::move(tensor);
+  }
+  return result;
+}
+
+}  // namespace
+
+Receipt ReceiptFromProto(const v1::Receipt& receipt) {
+  return {.queued = absl::Nanoseconds(receipt.queued_ns()),
+          .computed = absl::Nanoseconds(receipt.computed_ns()),
+          .batch_requests = receipt.batch_requests(),
+          .batch_rows = receipt.batch_rows(),
+          .kernel = receipt.kernel(),
+          .key_set_version = receipt.key_set_version()};
+}
+
+absl::Status FromGrpcStatus(const grpc::Status& status) {
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+}
+
+v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const TensorView& keys,
+                                  const ScoreOptions& options) {
+  v1::ScoreRequest request = MakeRequestWithoutKeys(queries, options);
   ToProto(keys, *request.mutable_inline_()->mutable_keys());
   if (options.values.has_value()) {
     ToProto(*options.values, *request.mutable_inline_()->mutable_values());
   }
+  return request;
+}
+
+v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const KeySetReference& key_set,
+                                  const ScoreOptions& options) {
+  v1::ScoreRequest request = MakeRequestWithoutKeys(queries, options);
+  request.mutable_key_set()->set_name(key_set.name);
+  if (key_set.version.has_value()) request.mutable_key_set()->set_version(*key_set.version);
   return request;
 }
 
@@ -116,7 +146,8 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& opti
     const std::shared_ptr<grpc::Channel> channel =
         grpc::CreateCustomChannel(options.address, grpc::InsecureChannelCredentials(), arguments);
     stubs.push_back({.scoring = v1::ScoringService::NewStub(channel),
-                     .status = v1::StatusService::NewStub(channel)});
+                     .status = v1::StatusService::NewStub(channel),
+                     .key_sets = v1::KeySetService::NewStub(channel)});
   }
   return std::make_unique<Client>(std::move(stubs));
 }
@@ -129,32 +160,22 @@ const Client::Stubs& Client::NextStubs() {
 
 absl::StatusOr<ScoreResult> Client::Score(const TensorView& queries, const TensorView& keys,
                                           const ScoreOptions& options) {
-  absl::StatusOr<v1::ScoreResponse> response =
-      Score(MakeScoreRequest(queries, keys, options), options.timeout);
-  if (!response.ok()) return response.status();
-  absl::StatusOr<Tensor> tensor = FromProto(*response->mutable_result());
-  if (!tensor.ok()) return tensor.status();
-  ScoreResult result = {.result = *std::move(tensor),
-                        .indices = std::nullopt,
-                        .log_sum_exp = std::nullopt,
-                        .receipt = FromProto(response->receipt())};
-  if (response->has_indices()) {
-    tensor = FromProto(*response->mutable_indices());
-    if (!tensor.ok()) return tensor.status();
-    result.indices = *std::move(tensor);
+  return ToResult(Score(MakeScoreRequest(queries, keys, options), options.timeout));
+}
+
+absl::StatusOr<ScoreResult> Client::Score(const TensorView& queries, const KeySetReference& key_set,
+                                          const ScoreOptions& options) {
+  if (options.values.has_value()) {
+    return absl::InvalidArgumentError("values: a key set has its own; send them with inline keys");
   }
-  if (response->has_log_sum_exp()) {
-    tensor = FromProto(*response->mutable_log_sum_exp());
-    if (!tensor.ok()) return tensor.status();
-    result.log_sum_exp = *std::move(tensor);
-  }
-  return result;
+  return ToResult(Score(MakeScoreRequest(queries, key_set, options), options.timeout));
 }
 
 absl::StatusOr<v1::ScoreResponse> Client::Score(const v1::ScoreRequest& request,
                                                 absl::Duration timeout) {
   grpc::ClientContext context;
   SetDeadline(context, timeout);
+  if (request.has_key_set()) AddKeySetMetadata(context, request.key_set().name());
   v1::ScoreResponse response;
   const grpc::Status status = NextStubs().scoring->Score(&context, request, &response);
   if (!status.ok()) return FromGrpcStatus(status);

@@ -10,9 +10,11 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "client/key_set.h"
 #include "core/limits.h"
 #include "core/output.h"
 #include "core/tensor.h"
+#include "qkserve/v1/key_set.grpc.pb.h"
 #include "qkserve/v1/scoring.grpc.pb.h"
 #include "qkserve/v1/status.grpc.pb.h"
 
@@ -40,7 +42,7 @@ struct ScoreOptions {
   std::optional<int64_t> offset = std::nullopt;
   std::vector<int64_t> key_lengths = {};
   std::optional<TensorView> mask = std::nullopt;    // bool or float
-  std::optional<TensorView> values = std::nullopt;  // [.., m, dv]
+  std::optional<TensorView> values = std::nullopt;  // [.., m, dv]; with inline keys only
 
   Output output = Output::kScores;
   DataType result_type = DataType::kFloat32;
@@ -58,6 +60,7 @@ struct Receipt {
   int64_t batch_requests = 0;
   int64_t batch_rows = 0;
   std::string kernel;
+  int64_t key_set_version = 0;  // 0: inline keys
 };
 
 struct ScoreResult {
@@ -69,7 +72,7 @@ struct ScoreResult {
 
 // A connection to a qkserve server. Thread-safe; calls block the caller.
 //
-// Errors are the server's (proto/qkserve/v1/scoring.proto lists them) and gRPC's own: UNAVAILABLE
+// Errors are the server's (proto/qkserve/v1/*.proto list them) and gRPC's own: UNAVAILABLE
 // where nobody answers, DEADLINE_EXCEEDED after the timeout. INTERNAL: the reply is not what was
 // asked for.
 class Client {
@@ -78,6 +81,7 @@ class Client {
   struct Stubs {
     std::unique_ptr<v1::ScoringService::StubInterface> scoring;
     std::unique_ptr<v1::StatusService::StubInterface> status;
+    std::unique_ptr<v1::KeySetService::StubInterface> key_sets;
   };
 
   // Connects lazily: a server that is down shows at the first call.
@@ -91,8 +95,30 @@ class Client {
   absl::StatusOr<ScoreResult> Score(const TensorView& queries, const TensorView& keys,
                                     const ScoreOptions& options = {});
 
+  // The same against keys, and values, that are on the server.
+  absl::StatusOr<ScoreResult> Score(const TensorView& queries, const KeySetReference& key_set,
+                                    const ScoreOptions& options = {});
+
   // The same for a request that is built already, for callers that send one request many times.
   absl::StatusOr<v1::ScoreResponse> Score(const v1::ScoreRequest& request, absl::Duration timeout);
+
+  // Makes or replaces a key set of `keys` [.., m, d]. Where this fails the previous version stays,
+  // but for errors of the connection and of time: then only a look (GetKeySet) can tell.
+  absl::StatusOr<KeySetInfo> PutKeySet(const std::string& name, const TensorSource& keys,
+                                       const PutKeySetOptions& options = {});
+
+  // Adds keys behind the last one. `expected_version` keeps a retry from appending twice.
+  absl::StatusOr<KeySetInfo> AppendKeySet(const std::string& name, int64_t expected_version,
+                                          const TensorSource& keys,
+                                          const AppendKeySetOptions& options = {});
+
+  absl::StatusOr<KeySetInfo> GetKeySet(const std::string& name,
+                                       absl::Duration timeout = absl::Seconds(60));
+
+  // All of them, in order of names; `timeout` is for the pages together.
+  absl::StatusOr<std::vector<KeySetInfo>> ListKeySets(absl::Duration timeout = absl::Seconds(60));
+
+  absl::Status DeleteKeySet(const std::string& name, absl::Duration timeout = absl::Seconds(60));
 
   absl::StatusOr<v1::GetStatusResponse> GetStatus(absl::Duration timeout = absl::Seconds(5));
 
@@ -103,9 +129,13 @@ class Client {
   std::atomic<uint64_t> next_{0};
 };
 
-// The message that Client::Score sends.
+// The messages that Client::Score sends.
 v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const TensorView& keys,
                                   const ScoreOptions& options);
+v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const KeySetReference& key_set,
+                                  const ScoreOptions& options);
+
+Receipt ReceiptFromProto(const v1::Receipt& receipt);
 
 // The codes of gRPC and Abseil are the same numbers.
 absl::Status FromGrpcStatus(const grpc::Status& status);

@@ -27,6 +27,19 @@ inline constexpr int64_t kInFlightBytesMax = 2 * kGiB;
 // more, and shapes with d = 0 may ask for any number in a few bytes.
 inline constexpr int64_t kScoresMax = int64_t{1} << 40;
 
+// --- Key sets -----------------------------------------------------------------------------------
+
+// Keys of a key set: indices of top k are 32 bits.
+inline constexpr int64_t kKeySetKeysMax = (int64_t{1} << 31) - 1;
+
+// Elements of keys, or of values, and [m, d] matrices of a set. Far beyond any memory, and small
+// enough that no sum of bytes overflows.
+inline constexpr int64_t kKeySetElementsMax = int64_t{1} << 48;
+inline constexpr int64_t kKeySetMatricesMax = int64_t{1} << 20;
+
+// Uploads that may be under way at a time.
+inline constexpr int64_t kUploadsMax = 64;
+
 // --- Tiles --------------------------------------------------------------------------------------
 // A tile is the unit that workers share and small requests overtake. Tiles are cut by the request's
 // shape alone. A block of 256 x 1024 float32 results is 1 MiB: it stays in the L2 cache while the
@@ -56,6 +69,12 @@ inline constexpr int64_t kBlockRows = 128;
 inline constexpr int64_t kStepKeys = 512;
 inline constexpr int64_t kBlockElements = int64_t{1} << 20;
 
+// Key sets: elements of keys and values of a split, about 0.4 ms of reading, multiply-adds of a
+// tile, about 1 ms, and what a core reads of packed keys.
+inline constexpr int64_t kSplitElements = int64_t{2} << 20;
+inline constexpr int64_t kPassTileMultiplyAdds = kTileMultiplyAdds / 4;
+inline constexpr double kPanelBytesPerSecond = 16e9;
+
 // What masking and weighing a score costs, about 1 ns, in multiply-adds.
 inline constexpr int64_t kExpMultiplyAdds = 50;
 
@@ -73,6 +92,9 @@ inline constexpr int64_t kQueueRequestsMax = 10'000;
 
 // Requests that one worker answers together at most.
 inline constexpr int64_t kGroupRequestsMax = 64;
+
+// Requests that share one pass over a key set at most.
+inline constexpr int64_t kPassRequestsMax = 256;
 
 }  // namespace qkserve
 

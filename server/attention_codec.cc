@@ -121,6 +121,7 @@ absl::StatusOr<AttentionProblem> DecodeOptions(const v1::ScoreRequest& request) 
   absl::Status status = RefuseUnknownFields(request, "request");
   status.Update(RefuseUnknownFields(request.attention(), "attention"));
   status.Update(RefuseUnknownFields(request.inline_(), "inline"));
+  status.Update(RefuseUnknownFields(request.key_set(), "key_set"));
   if (!status.ok()) return status;
   AttentionProblem problem;
   if (request.output() < v1::OUTPUT_UNSPECIFIED || request.output() > v1::TOP_K) {
@@ -155,7 +156,7 @@ absl::Status DecodeShapedOptions(const v1::ScoreRequest& request, const ScoreSha
                                  AttentionProblem& problem) {
   absl::Status status = DecodeKeyLengths(request.attention(), shape, problem);
   if (status.ok()) status = DecodeMask(request.attention(), shape, problem);
-  if (status.ok()) status = DecodeValues(request, problem);
+  if (status.ok() && request.has_inline_()) status = DecodeValues(request, problem);
   return status;
 }
 

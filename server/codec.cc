@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "core/key_sets/key_set_request.h"
 #include "core/limits.h"
 #include "server/attention_codec.h"
 #include "server/tensor_codec.h"
@@ -24,17 +25,19 @@ std::optional<int64_t> TensorBytes(const Shape& shape, int64_t element_bytes) {
 }
 
 // The last dimension of the result.
-int64_t ResultColumns(const AttentionProblem& problem, const ScoreShape& shape) {
-  if (problem.output == Output::kContext) return problem.values->shape.back();
-  return problem.output == Output::kTopK ? problem.top_k : shape.m;
+int64_t ResultColumns(const DecodedScore& decoded) {
+  const AttentionProblem& problem = decoded.problem;
+  if (problem.output == Output::kTopK) return problem.top_k;
+  if (problem.output != Output::kContext) return decoded.shape.m;
+  return decoded.key_set != nullptr ? *decoded.key_set->layout().dv : problem.values->shape.back();
 }
 
 // Sets shapes and sizes of what is returned.
-absl::Status SizeResults(bool log_sum_exp, int64_t message_bytes_max, const ScoreShape& shape,
-                         DecodedScore& decoded) {
+absl::Status SizeResults(bool log_sum_exp, int64_t message_bytes_max, DecodedScore& decoded) {
   const AttentionProblem& problem = decoded.problem;
+  const ScoreShape& shape = decoded.shape;
   decoded.result_shape = shape.result;
-  decoded.result_shape.back() = ResultColumns(problem, shape);
+  decoded.result_shape.back() = ResultColumns(decoded);
   const std::optional<int64_t> result =
       TensorBytes(decoded.result_shape, ElementBytes(problem.result_type));
   const std::optional<int64_t> indices =
@@ -65,10 +68,72 @@ int64_t RequestBytes(const v1::ScoreRequest& request) {
       2 * sizeof(int64_t) * static_cast<size_t>(request.attention().key_lengths_size()));
 }
 
+absl::StatusOr<std::shared_ptr<const KeySet>> FindKeySet(const v1::KeySetReference& reference,
+                                                         const KeySetStore& key_sets) {
+  absl::StatusOr<std::shared_ptr<const KeySet>> key_set = key_sets.Find(reference.name());
+  if (key_set.ok() && reference.has_version() && reference.version() != (*key_set)->version()) {
+    return absl::FailedPreconditionError(absl::StrCat("key_set.version: got ", reference.version(),
+                                                      ", key set ", reference.name(), " is at ",
+                                                      (*key_set)->version()));
+  }
+  return key_set;
+}
+
+// Sets keys or key set, and the shape. Returns what errors call the keys.
+absl::StatusOr<std::string> DecodeKeys(const v1::ScoreRequest& request, const KeySetStore& key_sets,
+                                       DecodedScore& decoded) {
+  std::string name = "inline.keys";
+  Shape shape;
+  if (request.has_key_set()) {
+    absl::StatusOr<std::shared_ptr<const KeySet>> key_set = FindKeySet(request.key_set(), key_sets);
+    if (!key_set.ok()) return key_set.status();
+    decoded.key_set = *std::move(key_set);
+    const KeySetLayout& layout = decoded.key_set->layout();
+    if (decoded.problem.output == Output::kContext && !layout.dv.has_value()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "key_set: ", decoded.key_set->name(), " has no values, which the output CONTEXT needs"));
+    }
+    name = absl::StrCat("key set ", decoded.key_set->name());
+    shape = layout.KeyShape(decoded.key_set->m());
+  } else {
+    if (!request.has_inline_() || !request.inline_().has_keys()) {
+      return absl::InvalidArgumentError(
+          "keys: got none, expected inline.keys, a tensor, or a key_set");
+    }
+    absl::StatusOr<TensorView> keys = DecodeTensor(request.inline_().keys(), "inline.keys");
+    if (!keys.ok()) return keys.status();
+    decoded.problem.keys = *std::move(keys);
+    shape = decoded.problem.keys.shape;
+  }
+  absl::StatusOr<ScoreShape> score_shape =
+      MakeScoreShape("queries", decoded.problem.queries.shape, name, shape);
+  if (!score_shape.ok()) return score_shape.status();
+  decoded.shape = *std::move(score_shape);
+  return name;
+}
+
+absl::Status CheckCounts(const DecodedScore& decoded, const std::string& keys_name) {
+  const ScoreShape& shape = decoded.shape;
+  // MakeScoreShape has counted them.
+  if (*ElementCount(shape.result) > kScoresMax) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the request has ", *ElementCount(shape.result), " scores ",
+                     ShapeString(shape.result), ", more than the limit of ", kScoresMax));
+  }
+  constexpr int64_t kIndexMax = std::numeric_limits<int32_t>::max();
+  if (decoded.problem.output == Output::kTopK && shape.m > kIndexMax) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(keys_name, ".shape: got m = ", shape.m,
+                     ", more keys than the int32 indices of TOP_K can name"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<DecodedScore> DecodeScoreRequest(const v1::ScoreRequest& request,
-                                                int64_t message_bytes_max) {
+                                                int64_t message_bytes_max,
+                                                const KeySetStore& key_sets) {
   absl::StatusOr<AttentionProblem> problem = DecodeOptions(request);
   if (!problem.ok()) return problem.status();
   if (!request.has_queries()) {
@@ -76,39 +141,25 @@ absl::StatusOr<DecodedScore> DecodeScoreRequest(const v1::ScoreRequest& request,
   }
   absl::StatusOr<TensorView> queries = DecodeTensor(request.queries(), "queries");
   if (!queries.ok()) return queries.status();
-  if (!request.has_inline_() || !request.inline_().has_keys()) {
-    return absl::InvalidArgumentError("inline.keys: got none, expected a tensor");
-  }
-  absl::StatusOr<TensorView> keys = DecodeTensor(request.inline_().keys(), "inline.keys");
-  if (!keys.ok()) return keys.status();
-  const absl::StatusOr<ScoreShape> shape =
-      MakeScoreShape("queries", queries->shape, "inline.keys", keys->shape);
-  if (!shape.ok()) return shape.status();
-
-  // MakeScoreShape has counted them.
-  if (*ElementCount(shape->result) > kScoresMax) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("the request has ", *ElementCount(shape->result), " scores ",
-                     ShapeString(shape->result), ", more than the limit of ", kScoresMax));
-  }
-
   DecodedScore decoded;
   decoded.problem = *std::move(problem);
   decoded.problem.queries = *std::move(queries);
-  decoded.problem.keys = *std::move(keys);
-  absl::Status status = DecodeShapedOptions(request, *shape, decoded.problem);
+  const absl::StatusOr<std::string> keys_name = DecodeKeys(request, key_sets, decoded);
+  if (!keys_name.ok()) return keys_name.status();
+
+  absl::Status status = CheckCounts(decoded, *keys_name);
+  if (status.ok()) status = DecodeShapedOptions(request, decoded.shape, decoded.problem);
+  if (status.ok()) status = SizeResults(request.log_sum_exp(), message_bytes_max, decoded);
   if (!status.ok()) return status;
-  status = SizeResults(request.log_sum_exp(), message_bytes_max, *shape, decoded);
-  if (!status.ok()) return status;
-  constexpr int64_t kIndexMax = std::numeric_limits<int32_t>::max();
-  if (decoded.problem.output == Output::kTopK && shape->m > kIndexMax) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("inline.keys.shape: got m = ", shape->m,
-                     ", more keys than the int32 indices of TOP_K can name"));
+  int64_t state_bytes = 0;
+  if (decoded.key_set != nullptr) {
+    state_bytes = KeySetStateBytes(*decoded.key_set, decoded.problem, decoded.shape);
+  } else {
+    decoded.plan = MakeAttentionPlan(decoded.problem, decoded.shape);
+    state_bytes = decoded.plan->partial_bytes();
   }
-  decoded.plan = MakeAttentionPlan(decoded.problem, *shape);
   decoded.in_flight_bytes =
-      RequestBytes(request) + decoded.plan->partial_bytes() +
+      RequestBytes(request) + state_bytes +
       3 * (decoded.result_bytes + decoded.indices_bytes + decoded.log_sum_exp_bytes);
   return decoded;
 }
@@ -122,6 +173,7 @@ absl::StatusOr<ScoreMemory> ScoreMemory::Allocate(const DecodedScore& decoded) {
     if (!allocated.ok()) return allocated.status();
     *buffer = *std::move(allocated);
   }
+  if (decoded.plan == nullptr) return memory;
   absl::StatusOr<std::unique_ptr<PartialRows>> partials = decoded.plan->AllocatePartials();
   if (!partials.ok()) return partials.status();
   memory.partials = *std::move(partials);
@@ -143,6 +195,7 @@ void EncodeScoreResponse(const DecodedScore& decoded, const ScoreMemory& memory,
   out.set_batch_requests(receipt.batch_requests);
   out.set_batch_rows(receipt.batch_rows);
   out.set_kernel(kernel);
+  if (decoded.key_set != nullptr) out.set_key_set_version(decoded.key_set->version());
   EncodeTensor(decoded.problem.result_type, decoded.result_shape, memory.result.data(),
                decoded.result_bytes, *response.mutable_result());
   if (decoded.problem.output == Output::kTopK) {

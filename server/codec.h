@@ -11,6 +11,8 @@
 #include "core/attention/problem.h"
 #include "core/batching/job.h"
 #include "core/buffer.h"
+#include "core/key_sets/key_set.h"
+#include "core/key_sets/key_set_store.h"
 #include "qkserve/v1/scoring.pb.h"
 
 namespace qkserve {
@@ -20,7 +22,11 @@ namespace qkserve {
 
 struct DecodedScore {
   AttentionProblem problem;  // points into the request
+  ScoreShape shape;
+
+  // One of the two: inline keys have a plan, requests on a key set share passes.
   std::unique_ptr<const AttentionPlan> plan;
+  std::shared_ptr<const KeySet> key_set;
 
   Shape result_shape;
   int64_t result_bytes = 0;
@@ -33,10 +39,12 @@ struct DecodedScore {
   int64_t in_flight_bytes = 0;
 };
 
-// `message_bytes_max` bounds the response. INVALID_ARGUMENT and RESOURCE_EXHAUSTED as in
+// `message_bytes_max` bounds the response. `key_sets` has the key set that the request names.
+// INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION, DATA_LOSS and RESOURCE_EXHAUSTED as in
 // scoring.proto.
 absl::StatusOr<DecodedScore> DecodeScoreRequest(const v1::ScoreRequest& request,
-                                                int64_t message_bytes_max);
+                                                int64_t message_bytes_max,
+                                                const KeySetStore& key_sets);
 
 // The memory of a request's results and of its computation.
 struct ScoreMemory {

@@ -36,6 +36,12 @@ ABSL_FLAG(int64_t, message_bytes_max, qkserve::ServerOptions().message_bytes_max
           "largest message in bytes, each way");
 ABSL_FLAG(int64_t, in_flight_bytes_max, qkserve::ServerOptions().in_flight_bytes_max,
           "bytes of requests and results over all requests in flight");
+ABSL_FLAG(std::string, key_set_dir, "",
+          "directory that key sets are kept in; empty: they end with the server");
+ABSL_FLAG(bool, key_set_dir_read_only, false,
+          "serve what another server writes to key_set_dir, and follow its changes");
+ABSL_FLAG(int64_t, key_set_memory, qkserve::ServerOptions().key_set_memory,
+          "bytes of key sets in memory; 0: half of the memory this process may use");
 ABSL_FLAG(int64_t, queue_requests_max, qkserve::ServerOptions().queue_requests_max,
           "requests that may wait for a worker");
 ABSL_FLAG(absl::Duration, queue_time_max, qkserve::ServerOptions().queue_time_max,
@@ -70,10 +76,16 @@ ServerOptions OptionsFromFlags() {
   options.workers = absl::GetFlag(FLAGS_workers);
   options.message_bytes_max = absl::GetFlag(FLAGS_message_bytes_max);
   options.in_flight_bytes_max = absl::GetFlag(FLAGS_in_flight_bytes_max);
+  options.key_set_dir = absl::GetFlag(FLAGS_key_set_dir);
+  options.key_set_dir_read_only = absl::GetFlag(FLAGS_key_set_dir_read_only);
+  options.key_set_memory = absl::GetFlag(FLAGS_key_set_memory);
   options.queue_requests_max = absl::GetFlag(FLAGS_queue_requests_max);
   options.queue_time_max = absl::GetFlag(FLAGS_queue_time_max);
   options.drain_grace = absl::GetFlag(FLAGS_drain_grace);
   options.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);
+  options.log = [](const std::string& line) {
+    std::cerr << absl::StrCat(line, "\n") << std::flush;
+  };
   return options;
 }
 

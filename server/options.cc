@@ -47,6 +47,12 @@ absl::Status ServerOptions::Validate() const {
   status.Update(CheckRange("in_flight_bytes_max", in_flight_bytes_max, kMiB,
                            std::numeric_limits<int64_t>::max()));
   status.Update(
+      CheckRange("key_set_memory", key_set_memory, 0, std::numeric_limits<int64_t>::max()));
+  if (key_set_dir_read_only && key_set_dir.empty()) {
+    status.Update(absl::InvalidArgumentError("key_set_dir_read_only needs a key_set_dir"));
+  }
+  status.Update(CheckPositive("key_set_refresh", key_set_refresh));
+  status.Update(
       CheckRange("queue_requests_max", queue_requests_max, 1, std::numeric_limits<int32_t>::max()));
   status.Update(CheckPositive("queue_time_max", queue_time_max));
   if (drain_grace < absl::ZeroDuration()) {

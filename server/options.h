@@ -2,6 +2,7 @@
 #define QKSERVE_SERVER_OPTIONS_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -24,6 +25,17 @@ struct ServerOptions {
   // Bytes of requests and results over all requests in flight.
   int64_t in_flight_bytes_max = kInFlightBytesMax;
 
+  // Where key sets are kept in files; empty: in memory only. Read-only: another server writes them,
+  // this one follows.
+  std::string key_set_dir;
+  bool key_set_dir_read_only = false;
+
+  // Bytes of packed key sets in memory. 0: half of the memory that this process may use.
+  int64_t key_set_memory = 0;
+
+  // How often a read-only server looks for new versions.
+  absl::Duration key_set_refresh = absl::Seconds(1);
+
   // Bounds of the queue: requests, and the predicted time to serve them.
   int64_t queue_requests_max = kQueueRequestsMax;
   absl::Duration queue_time_max = absl::Seconds(10);
@@ -34,6 +46,9 @@ struct ServerOptions {
 
   // How long after that requests in flight may take to finish.
   absl::Duration drain_timeout = absl::Seconds(30);
+
+  // For lines to the operator, from any thread.
+  std::function<void(const std::string& line)> log = [](const std::string&) {};
 
   // INVALID_ARGUMENT names the option, what it was and what is possible.
   absl::Status Validate() const;

@@ -4,10 +4,14 @@
 #include <memory>
 #include <new>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "core/key_sets/key_set_pass.h"
+#include "core/key_sets/key_set_request.h"
 #include "server/codec.h"
 #include "server/grpc_status.h"
+#include "server/key_set_metadata.h"
 
 namespace qkserve {
 namespace {
@@ -50,7 +54,19 @@ class ScoreJob final : public Job {
         response_(*response),
         kernel_(kernel),
         decoded_(std::move(decoded)),
-        memory_(std::move(memory)) {}
+        memory_(std::move(memory)),
+        request_{decoded_.problem, decoded_.shape, memory_.Results()} {}
+
+  // On a key set: all jobs of a group are of this class.
+  absl::StatusOr<std::unique_ptr<Pass>> MakePass(absl::Span<Job* const> jobs) override {
+    std::vector<const KeySetRequest*> requests;
+    requests.reserve(jobs.size());
+    for (Job* job : jobs) requests.push_back(&static_cast<ScoreJob*>(job)->request_);
+    absl::StatusOr<std::unique_ptr<KeySetPass>> pass =
+        KeySetPass::Create(decoded_.key_set, requests);
+    if (!pass.ok()) return pass.status();
+    return *std::move(pass);
+  }
 
   absl::Status RunTile(int64_t tile) override {
     return decoded_.plan->ComputeTile(tile, decoded_.problem, memory_.Results(),
@@ -66,6 +82,7 @@ class ScoreJob final : public Job {
  private:
   // The message's copy of the result can be large, and std::string throws where there is no memory.
   absl::Status Respond(const JobReceipt& receipt) {
+    if (decoded_.key_set != nullptr) ++decoded_.key_set->requests_served();
     try {
       EncodeScoreResponse(decoded_, memory_, receipt, kernel_, response_);
       return absl::OkStatus();
@@ -80,7 +97,25 @@ class ScoreJob final : public Job {
   const std::string& kernel_;
   const DecodedScore decoded_;
   ScoreMemory memory_;
+  const KeySetRequest request_;
 };
+
+JobSpec MakeJobSpec(const DecodedScore& decoded, double gflops) {
+  JobSpec spec = {.rows = decoded.shape.Rows()};
+  if (decoded.key_set == nullptr) {
+    spec.tile_count = decoded.plan->tile_count();
+    spec.cost = decoded.plan->PredictCost(gflops);
+    return spec;
+  }
+  const KeySetCost cost =
+      PredictKeySetCost(*decoded.key_set, decoded.problem, decoded.shape, gflops);
+  spec.cost = cost.alone;
+  spec.shared_cost = cost.shared;
+  spec.group = decoded.key_set.get();
+  // What all versions of the set have in common.
+  spec.lane = &decoded.key_set->requests_served();
+  return spec;
+}
 
 // The context's deadline is on the system's clock, which may jump; what is left of it is not.
 absl::Time DeadlineOn(const Clock& clock, const grpc::CallbackServerContext& context) {
@@ -94,8 +129,12 @@ absl::Time DeadlineOn(const Clock& clock, const grpc::CallbackServerContext& con
 }  // namespace
 
 ScoringService::ScoringService(const Options& options, Batcher* batcher, ByteBudget* budget,
-                               const Clock* clock)
-    : options_(options), batcher_(*batcher), budget_(*budget), clock_(*clock) {
+                               const KeySetStore* key_sets, const Clock* clock)
+    : options_(options),
+      batcher_(*batcher),
+      budget_(*budget),
+      key_sets_(*key_sets),
+      clock_(*clock) {
   SetMessageAllocatorFor_Score(this);
 }
 
@@ -113,7 +152,10 @@ grpc::ServerUnaryReactor* ScoringService::Score(grpc::CallbackServerContext* con
     reactor->Finish(ToGrpcStatus(status));
     return reactor;
   };
-  absl::StatusOr<DecodedScore> decoded = DecodeScoreRequest(*request, options_.message_bytes_max);
+  absl::Status status = CheckKeySetMetadata(*context, request->key_set().name());
+  if (!status.ok()) return refuse(status);
+  absl::StatusOr<DecodedScore> decoded =
+      DecodeScoreRequest(*request, options_.message_bytes_max, key_sets_);
   if (!decoded.ok()) return refuse(decoded.status());
   absl::StatusOr<ByteBudget::Charge> charge = budget_.TryCharge(decoded->in_flight_bytes);
   if (!charge.ok()) return refuse(charge.status());
@@ -122,12 +164,12 @@ grpc::ServerUnaryReactor* ScoringService::Score(grpc::CallbackServerContext* con
   absl::StatusOr<ScoreMemory> memory = ScoreMemory::Allocate(*decoded);
   if (!memory.ok()) return refuse(memory.status());
 
-  const JobSpec spec = {.tile_count = decoded->plan->tile_count(),
-                        .cost = decoded->plan->PredictCost(options_.gflops_per_worker),
-                        .arrival = messages.arrival(),
-                        .rows = decoded->plan->shape().Rows(),
-                        .deadline = DeadlineOn(clock_, *context)};
-  batcher_.Submit(std::make_unique<ScoreJob>(context, reactor, response, options_.kernel,
+  JobSpec spec = MakeJobSpec(*decoded, options_.gflops_per_worker);
+  spec.arrival = messages.arrival();
+  spec.deadline = DeadlineOn(clock_, *context);
+  const std::string& kernel =
+      decoded->key_set != nullptr ? options_.key_set_kernel : options_.kernel;
+  batcher_.Submit(std::make_unique<ScoreJob>(context, reactor, response, kernel,
                                              *std::move(decoded), *std::move(memory)),
                   spec);
   return reactor;

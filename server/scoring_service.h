@@ -5,9 +5,10 @@
 #include <string>
 
 #include "core/batching/batcher.h"
-#include "core/clock.h"
-#include "qkserve/v1/scoring.grpc.pb.h"
 #include "core/byte_budget.h"
+#include "core/clock.h"
+#include "core/key_sets/key_set_store.h"
+#include "qkserve/v1/scoring.grpc.pb.h"
 #include "server/call_count.h"
 
 namespace qkserve {
@@ -21,12 +22,14 @@ class ScoringService final : public v1::ScoringService::CallbackService,
  public:
   struct Options {
     int64_t message_bytes_max = 0;
-    std::string kernel;
+    std::string kernel;  // of inline keys
+    std::string key_set_kernel;
     double gflops_per_worker = 1.0;  // for the prediction of costs
   };
 
   // The pointers must outlive the service and the calls.
-  ScoringService(const Options& options, Batcher* batcher, ByteBudget* budget, const Clock* clock);
+  ScoringService(const Options& options, Batcher* batcher, ByteBudget* budget,
+                 const KeySetStore* key_sets, const Clock* clock);
 
   grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context,
                                   const v1::ScoreRequest* request,
@@ -41,6 +44,7 @@ class ScoringService final : public v1::ScoringService::CallbackService,
   const Options options_;
   Batcher& batcher_;
   ByteBudget& budget_;
+  const KeySetStore& key_sets_;
   const Clock& clock_;
   CallCount calls_;
 };

@@ -15,11 +15,12 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "core/attention/blas.h"
+#include "core/attention/packed_kernel.h"
 #include "grpc/grpc.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/health_check_service_interface.h"
-#include "server/cpus.h"
+#include "server/machine.h"
 
 namespace qkserve {
 namespace {
@@ -53,22 +54,36 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   policy.queued_time_max = options.queue_time_max;
   absl::StatusOr<std::unique_ptr<Batcher>> batcher = Batcher::Create(policy, clock);
   if (!batcher.ok()) return batcher.status();
-  std::unique_ptr<Server> server(new Server(options, *std::move(batcher), workers, clock));
+  absl::StatusOr<std::unique_ptr<KeySetStore>> key_sets =
+      KeySetStore::Open({.directory = options.key_set_dir,
+                         .is_read_only = options.key_set_dir_read_only,
+                         .memory_bytes_max = options.key_set_memory > 0 ? options.key_set_memory
+                                                                        : UsableMemoryBytes() / 2,
+                         .load_threads = static_cast<int>(workers),
+                         .refresh_every = options.key_set_refresh,
+                         .log = options.log},
+                        FileSystem::Posix());
+  if (!key_sets.ok()) return key_sets.status();
+  std::unique_ptr<Server> server(
+      new Server(options, *std::move(key_sets), *std::move(batcher), workers, clock));
   status = server->Listen();
   if (!status.ok()) return status;
   return server;
 }
 
-Server::Server(const ServerOptions& options, std::unique_ptr<Batcher> batcher, int64_t workers,
-               const Clock* clock)
+Server::Server(const ServerOptions& options, std::unique_ptr<KeySetStore> key_sets,
+               std::unique_ptr<Batcher> batcher, int64_t workers, const Clock* clock)
     : options_(options),
       clock_(*clock),
       budget_("in_flight_bytes_max", options.in_flight_bytes_max),
+      key_sets_(std::move(key_sets)),
       batcher_(std::move(batcher)),
       scoring_({.message_bytes_max = options.message_bytes_max,
                 .kernel = BlasKernelName(),
+                .key_set_kernel = std::string(PackedKernelName()),
                 .gflops_per_worker = GflopsPerWorker()},
-               batcher_.get(), &budget_, clock),
+               batcher_.get(), &budget_, key_sets_.get(), clock),
+      key_set_service_(key_sets_.get(), &budget_),
       status_(
           {.kernel = BlasKernelName(), .gflops_per_worker = GflopsPerWorker(), .workers = workers},
           batcher_.get(), &budget_, clock),
@@ -116,6 +131,7 @@ absl::Status Server::Listen() {
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   builder.AddListeningPort(options_.listen_address, grpc::InsecureServerCredentials(), &port_);
   builder.RegisterService(&scoring_);
+  builder.RegisterService(&key_set_service_);
   builder.RegisterService(&status_);
   grpc_server_ = builder.BuildAndStart();
   if (grpc_server_ == nullptr || port_ == 0) {
@@ -124,7 +140,8 @@ absl::Status Server::Listen() {
   }
   address_ = WithPort(options_.listen_address, port_);
   for (const char* service :
-       {v1::ScoringService::service_full_name(), v1::StatusService::service_full_name()}) {
+       {v1::ScoringService::service_full_name(), v1::KeySetService::service_full_name(),
+        v1::StatusService::service_full_name()}) {
     grpc_server_->GetHealthCheckService()->SetServingStatus(service, true);
   }
   return absl::OkStatus();
@@ -136,10 +153,12 @@ absl::Status Server::Drain() {
   // gRPC drops a call that reaches it after Shutdown has begun (the caller sees CANCELLED), so say
   // UNAVAILABLE for a while first.
   batcher_->RefuseNewJobs();
+  key_set_service_.RefuseNewCalls();
   absl::SleepFor(options_.drain_grace);
   // Wait for the work here: Shutdown would wait for connections too, 20 s for a peer that is idle.
-  const int64_t abandoned =
-      scoring_.calls().AwaitNone(clock_, clock_.Now() + options_.drain_timeout);
+  const absl::Time deadline = clock_.Now() + options_.drain_timeout;
+  const int64_t abandoned = scoring_.calls().AwaitNone(clock_, deadline) +
+                            key_set_service_.calls().AwaitNone(clock_, deadline);
   constexpr auto kGoodbye = std::chrono::milliseconds(500);
   grpc_server_->Shutdown(std::chrono::system_clock::now() + kGoodbye);
   grpc_server_->Wait();

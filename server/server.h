@@ -6,9 +6,11 @@
 
 #include "absl/status/statusor.h"
 #include "core/batching/batcher.h"
-#include "core/clock.h"
-#include "grpcpp/server.h"
 #include "core/byte_budget.h"
+#include "core/clock.h"
+#include "core/key_sets/key_set_store.h"
+#include "grpcpp/server.h"
+#include "server/key_set_service.h"
 #include "server/options.h"
 #include "server/scoring_service.h"
 #include "server/status_service.h"
@@ -20,8 +22,8 @@ namespace qkserve {
 // The process must have chosen its kernel (EnsureBlasKernel) before. Thread-compatible.
 class Server {
  public:
-  // Listens when it returns. INVALID_ARGUMENT: an option is out of range. UNAVAILABLE: the address
-  // cannot be listened on.
+  // Has loaded all key sets and listens when it returns. INVALID_ARGUMENT: an option is out of
+  // range. UNAVAILABLE: the address cannot be listened on. Or why key_set_dir cannot be used.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
                                                        const Clock* clock = Clock::Monotonic());
 
@@ -42,14 +44,14 @@ class Server {
   absl::Status Drain();
 
   // Whether no call is under way.
-  bool IsIdle() { return scoring_.calls().count() == 0; }
+  bool IsIdle() { return scoring_.calls().count() + key_set_service_.calls().count() == 0; }
 
   // One line for the log: kernel, rate, workers, limits.
   const std::string& description() const { return description_; }
 
  private:
-  Server(const ServerOptions& options, std::unique_ptr<Batcher> batcher, int64_t workers,
-         const Clock* clock);
+  Server(const ServerOptions& options, std::unique_ptr<KeySetStore> key_sets,
+         std::unique_ptr<Batcher> batcher, int64_t workers, const Clock* clock);
   absl::Status CheckAddressIsFree() const;
   absl::Status Listen();
 
@@ -57,8 +59,10 @@ class Server {
   const Clock& clock_;
   // Destroyed from the last to the first: the gRPC server ends its calls before what they use goes.
   ByteBudget budget_;
+  const std::unique_ptr<KeySetStore> key_sets_;
   const std::unique_ptr<Batcher> batcher_;
   ScoringService scoring_;
+  KeySetService key_set_service_;
   StatusService status_;
   std::unique_ptr<grpc::Server> grpc_server_;
   std::string address_;

@@ -6,9 +6,9 @@
 
 #include "absl/time/time.h"
 #include "core/batching/batcher.h"
+#include "core/byte_budget.h"
 #include "core/clock.h"
 #include "qkserve/v1/status.grpc.pb.h"
-#include "core/byte_budget.h"
 
 namespace qkserve {
 

@@ -1,6 +1,7 @@
 #ifndef QKSERVE_CLIENT_QKCTL_COMMAND_H_
 #define QKSERVE_CLIENT_QKCTL_COMMAND_H_
 
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -11,10 +12,13 @@ namespace qkserve {
 // A subcommand of qkctl. Its flags are Abseil's, defined beside it; those of commands that do not
 // run keep their defaults.
 struct Command {
-  absl::string_view name;
+  absl::string_view name;     // may have two words: "keys put"
   absl::string_view summary;  // one line
   absl::string_view example;  // a whole command line
   absl::string_view details;  // what --help says below the summary; may be empty
+
+  // What its one argument is, for example "NAME"; empty where it takes none.
+  absl::string_view argument;
 
   // Lines of further examples, for --help; may be empty.
   absl::string_view more_examples;
@@ -25,7 +29,8 @@ struct Command {
   // Whether the flags make sense: what is wrong here is wrong usage. Touches no file or network.
   absl::Status (*check_flags)() = nullptr;
 
-  absl::Status (*run)() = nullptr;
+  // `argument` is empty where the command takes none.
+  absl::Status (*run)(const std::string& argument) = nullptr;
 };
 
 }  // namespace qkserve

@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -12,7 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <random>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -26,18 +25,27 @@
 #include "absl/time/time.h"
 #include "client/client.h"
 #include "client/qkctl/json_flag.h"
+#include "client/qkctl/key_set_flags.h"
 #include "client/qkctl/load_loop.h"
 #include "client/qkctl/load_report.h"
+#include "client/qkctl/load_requests.h"
+#include "client/qkctl/made_key_set.h"
+#include "client/qkctl/output_flags.h"
 #include "client/qkctl/shared_flags.h"
+#include "client/qkctl/storage_flag.h"
 #include "core/clock.h"
-#include "core/limits.h"
 
 ABSL_FLAG(int32_t, concurrency, 1, "Requests in flight, from 1 to 10000: one thread each");
 ABSL_FLAG(absl::Duration, duration, absl::Seconds(10), "How long to send");
 ABSL_FLAG(int64_t, n, 16, "Queries of a request");
-ABSL_FLAG(int64_t, m, 128, "Keys of a request");
-ABSL_FLAG(int64_t, d, 64, "Length of a query and of a key");
-ABSL_FLAG(int64_t, seed, 1, "Seed of the random queries and keys");
+ABSL_FLAG(std::optional<int64_t>, m, std::nullopt,
+          "Keys of a request, 128 unless given; a key set has its own");
+ABSL_FLAG(std::optional<int64_t>, d, std::nullopt,
+          "Length of a query and of a key, 64 unless given; a key set has its own");
+ABSL_FLAG(int64_t, seed, 1, "Seed of the random queries, keys and values");
+ABSL_FLAG(std::optional<qkserve::MakeKeySetFlag>, make_key_set, std::nullopt,
+          "m,d or m,d,dv: make a key set of m random keys (and values), and remove it at the end. "
+          "It is named --key_set, or as nobody else's");
 ABSL_FLAG(bool, progress, false,
           "Tell once a second on standard error how it goes; done anyway where that is a terminal");
 
@@ -46,54 +54,39 @@ namespace {
 
 constexpr int kConcurrencyMax = 10'000;
 
-// Threads send requests of their own until these take so much memory; then they share.
-constexpr int64_t kPayloadBytesMax = 512 * kMiB;
-
 // Set by Ctrl-C.
 std::atomic<bool> interrupted{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
 
 LoadWorkload WorkloadFromFlags() {
-  return {absl::GetFlag(FLAGS_n), absl::GetFlag(FLAGS_m), absl::GetFlag(FLAGS_d),
-          absl::GetFlag(FLAGS_concurrency), absl::GetFlag(FLAGS_channels)};
+  LoadWorkload workload = {absl::GetFlag(FLAGS_n),
+                           absl::GetFlag(FLAGS_m).value_or(128),
+                           absl::GetFlag(FLAGS_d).value_or(64),
+                           absl::GetFlag(FLAGS_concurrency),
+                           absl::GetFlag(FLAGS_channels),
+                           absl::GetFlag(FLAGS_output).value,
+                           absl::GetFlag(FLAGS_top_k).value_or(0)};
+  workload.key_set = KeySetFromFlags();
+  return workload;
 }
 
-// Bytes of float32 [rows, columns]; INT64_MAX where that does not fit.
-int64_t MatrixBytes(int64_t rows, int64_t columns) {
-  int64_t bytes = 0;
-  if (__builtin_mul_overflow(rows, columns, &bytes) || __builtin_mul_overflow(bytes, 4, &bytes)) {
-    return INT64_MAX;
+// Where the keys come from.
+absl::Status CheckKeys() {
+  const bool makes = absl::GetFlag(FLAGS_make_key_set).has_value();
+  const bool resident = makes || !absl::GetFlag(FLAGS_key_set).empty();
+  if (resident && (absl::GetFlag(FLAGS_m).has_value() || absl::GetFlag(FLAGS_d).has_value())) {
+    return absl::InvalidArgumentError("--m and --d are for inline keys; a key set has its own");
   }
-  return bytes;
-}
-
-int64_t RequestBytes(const LoadWorkload& workload) {
-  int64_t bytes = 0;
-  if (__builtin_add_overflow(MatrixBytes(workload.n, workload.d),
-                             MatrixBytes(workload.m, workload.d), &bytes)) {
-    return INT64_MAX;
+  if (!resident && absl::GetFlag(FLAGS_output).value == Output::kContext) {
+    return absl::InvalidArgumentError("--output=context requires a key set with values");
   }
-  return bytes;
-}
-
-absl::Status CheckSizes(const LoadWorkload& workload) {
-  if (workload.n < 0 || workload.m < 0 || workload.d < 0) {
-    return absl::InvalidArgumentError(absl::StrCat("--n, --m and --d must be 0 or more; were ",
-                                                   workload.n, ", ", workload.m, " and ",
-                                                   workload.d));
+  if (!makes && absl::GetFlag(FLAGS_storage).has_value()) {
+    return absl::InvalidArgumentError("--storage is for --make_key_set");
   }
-  const int64_t bytes_max = absl::GetFlag(FLAGS_message_bytes_max);
-  if (RequestBytes(workload) > bytes_max) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("n=", workload.n, " m=", workload.m, " d=", workload.d,
-                     " make a request larger than --message_bytes_max=", bytes_max));
+  if (makes && absl::GetFlag(FLAGS_key_set_version).has_value()) {
+    return absl::InvalidArgumentError("--key_set_version: the server numbers what is made");
   }
-  if (MatrixBytes(workload.n, workload.m) > bytes_max) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("n=", workload.n, " m=", workload.m,
-                     " make a result larger than --message_bytes_max=", bytes_max));
-  }
-  return absl::OkStatus();
+  return CheckKeySetFlags();
 }
 
 absl::Status CheckFlags() {
@@ -107,46 +100,22 @@ absl::Status CheckFlags() {
     return absl::InvalidArgumentError(
         absl::StrCat("--duration must be positive; was ", absl::FormatDuration(duration)));
   }
-  return CheckSizes(workload);
-}
-
-absl::StatusOr<Tensor> RandomMatrix(int64_t rows, int64_t columns, std::mt19937_64* random) {
-  absl::StatusOr<Buffer> data = Buffer::Allocate(MatrixBytes(rows, columns));
-  if (!data.ok()) return data.status();
-  std::uniform_real_distribution<float> uniform(-1, 1);
-  float* const elements = reinterpret_cast<float*>(data->data());
-  for (int64_t i = 0; i < rows * columns; ++i) elements[i] = uniform(*random);
-  return Tensor{DataType::kFloat32, {rows, columns}, *std::move(data)};
-}
-
-// A request for each thread, or fewer, for threads to share, where memory would not do.
-absl::StatusOr<std::vector<v1::ScoreRequest>> BuildRequests(const LoadWorkload& workload) {
-  const int64_t affordable = kPayloadBytesMax / std::max<int64_t>(1, RequestBytes(workload));
-  const int64_t count = std::clamp<int64_t>(affordable, 1, workload.concurrency);
-  std::mt19937_64 random(absl::GetFlag(FLAGS_seed));
-  std::vector<v1::ScoreRequest> requests;
-  for (int64_t i = 0; i < count; ++i) {
-    absl::StatusOr<Tensor> queries = RandomMatrix(workload.n, workload.d, &random);
-    if (!queries.ok()) return queries.status();
-    absl::StatusOr<Tensor> keys = RandomMatrix(workload.m, workload.d, &random);
-    if (!keys.ok()) return keys.status();
-    requests.push_back(MakeScoreRequest(queries->View(), keys->View(), {}));
+  absl::Status status = CheckKeys();
+  if (status.ok()) status = CheckOutputFlags();
+  if (!status.ok() || absl::GetFlag(FLAGS_make_key_set).has_value() ||
+      workload.key_set.has_value()) {
+    return status;  // the server knows the sizes
   }
-  return requests;
+  return CheckSizes(workload, absl::GetFlag(FLAGS_message_bytes_max));
 }
 
-Receipt ReceiptOf(const v1::ScoreResponse& response) {
-  const v1::Receipt& receipt = response.receipt();
-  return {absl::Nanoseconds(receipt.queued_ns()), absl::Nanoseconds(receipt.computed_ns()),
-          receipt.batch_requests(), receipt.batch_rows(), receipt.kernel()};
-}
-
-// Ctrl-C ends the load early. A second one ends the process, answers missing or not.
+// Ctrl-C or SIGTERM ends the load early. A second one ends the process, answers missing or not.
 void StopOnInterrupt() {
   struct sigaction action = {};
   action.sa_handler = [](int) { interrupted = true; };
   action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
   sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
 }
 
 // Calls `tell` once a second on a thread of its own, until it is destroyed.
@@ -206,21 +175,30 @@ absl::StatusOr<absl::Duration> RunWithProgress(const SendRequest& send, LoadReco
   return RunLoad(options, clock, send, interrupted, recorder);
 }
 
-absl::Status Run() {
-  const LoadWorkload workload = WorkloadFromFlags();
-  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient();
-  if (!client.ok()) return client.status();
-  absl::StatusOr<std::vector<v1::ScoreRequest>> requests = BuildRequests(workload);
-  if (!requests.ok()) return requests.status();
+// Completes `workload` with what the server knows of its key set.
+absl::Status AskForKeySet(Client& client, LoadWorkload* workload) {
+  const absl::StatusOr<KeySetInfo> info =
+      client.GetKeySet(workload->key_set->name, absl::GetFlag(FLAGS_timeout));
+  if (!info.ok()) return info.status();
+  *workload = WithKeySet(std::move(*workload), *info);
+  return CheckSizes(*workload, absl::GetFlag(FLAGS_message_bytes_max));
+}
 
+absl::Status RunAndReport(Client& client, LoadWorkload workload) {
+  if (workload.key_set.has_value()) {
+    absl::Status status = AskForKeySet(client, &workload);
+    if (!status.ok()) return status;
+  }
+  const absl::StatusOr<std::vector<v1::ScoreRequest>> requests =
+      BuildRequests(workload, absl::GetFlag(FLAGS_seed));
+  if (!requests.ok()) return requests.status();
   const absl::Duration timeout = absl::GetFlag(FLAGS_timeout);
   const auto send = [&](int thread) -> absl::StatusOr<Receipt> {
     absl::StatusOr<v1::ScoreResponse> response =
-        (*client)->Score((*requests)[thread % requests->size()], timeout);
+        client.Score((*requests)[thread % requests->size()], timeout);
     if (!response.ok()) return response.status();
-    return ReceiptOf(*response);
+    return ReceiptFromProto(response->receipt());
   };
-  StopOnInterrupt();
   LoadRecorder recorder;
   absl::StatusOr<absl::Duration> elapsed = RunWithProgress(send, &recorder);
   if (!elapsed.ok()) return elapsed.status();
@@ -238,6 +216,23 @@ absl::Status Run() {
                            : WriteJson(json_path, LoadReportJson(workload, counts, *elapsed));
 }
 
+absl::Status Run(const std::string& /*argument*/) {
+  LoadWorkload workload = WorkloadFromFlags();
+  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient();
+  if (!client.ok()) return client.status();
+  StopOnInterrupt();
+  const std::optional<MakeKeySetFlag> make = absl::GetFlag(FLAGS_make_key_set);
+  if (!make.has_value()) return RunAndReport(**client, std::move(workload));
+
+  absl::StatusOr<std::unique_ptr<MadeKeySet>> made = MadeKeySet::Create(
+      client->get(), absl::GetFlag(FLAGS_key_set), *make, absl::GetFlag(FLAGS_seed), &interrupted);
+  if (!made.ok()) return made.status();
+  workload.key_set = KeySetReference{(*made)->name()};
+  absl::Status status = RunAndReport(**client, std::move(workload));
+  const absl::Status removed = (*made)->Remove();
+  return status.ok() ? removed : status;
+}
+
 }  // namespace
 
 Command LoadCommand() {
@@ -248,8 +243,13 @@ Command LoadCommand() {
   command.details =
       "A closed loop: each of --concurrency threads sends a request, waits for its answer and "
       "sends\n"
-      "the next. Ctrl-C ends it early with the report of what ran.\n";
-  command.flag_files = {"/qkctl/command_load.cc", kJsonFlagFile};
+      "the next. Ctrl-C ends it early with the report of what ran. Keys travel with each request\n"
+      "unless there is a key set: one of the server's, or one made for this load.\n";
+  command.more_examples =
+      "  qkctl load --concurrency=64 --n=1 --key_set=items --output=top_k --top_k=10\n"
+      "  qkctl load --concurrency=64 --n=1 --make_key_set=10000,128,128 --output=context\n";
+  command.flag_files = {"/qkctl/command_load.cc", kJsonFlagFile, kKeySetFlagsFile, kOutputFlagsFile,
+                        kStorageFlagFile};
   command.check_flags = &CheckFlags;
   command.run = &Run;
   return command;

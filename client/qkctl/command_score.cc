@@ -19,9 +19,12 @@
 #include "absl/time/time.h"
 #include "client/qkctl/float16.h"
 #include "client/qkctl/heat_map_png.h"
-#include "client/qkctl/npy.h"
+#include "client/qkctl/key_set_flags.h"
+#include "client/qkctl/output_flags.h"
 #include "client/qkctl/score_flags.h"
 #include "client/qkctl/shared_flags.h"
+#include "client/qkctl/tensor_file.h"
+#include "client/qkctl/tensor_flags.h"
 #include "client/qkctl/terminal_matrix.h"
 
 namespace qkserve {
@@ -76,8 +79,10 @@ absl::Status CheckReply(const ScoreOptions& asked, const ScoreResult& result) {
   return absl::OkStatus();
 }
 
-absl::Status WriteOptional(const std::string& path, const std::optional<Tensor>& tensor) {
-  return path.empty() ? absl::OkStatus() : WriteNpy(path, tensor->View());
+// `name` is that in ScoreResponse.
+absl::Status WriteOptional(const std::string& path, absl::string_view name,
+                           const std::optional<Tensor>& tensor) {
+  return path.empty() ? absl::OkStatus() : WriteTensorFile(path, name, tensor->View());
 }
 
 absl::Status Deliver(const ScoreResult& result, const ScoreDestinations& to) {
@@ -85,25 +90,31 @@ absl::Status Deliver(const ScoreResult& result, const ScoreDestinations& to) {
   if (to.out.empty() || !to.heatmap.empty()) elements = ElementsAsFloat(result.result.View());
   if (to.out.empty()) {
     Show(result, elements);
-  } else if (absl::Status status = WriteNpy(to.out, result.result.View()); !status.ok()) {
+  } else if (absl::Status status = WriteTensorFile(to.out, "result", result.result.View());
+             !status.ok()) {
     return status;
   }
-  absl::Status status = WriteOptional(to.indices_out, result.indices);
-  if (status.ok()) status = WriteOptional(to.log_sum_exp_out, result.log_sum_exp);
+  absl::Status status = WriteOptional(to.indices_out, "indices", result.indices);
+  if (status.ok()) status = WriteOptional(to.log_sum_exp_out, "log_sum_exp", result.log_sum_exp);
   if (status.ok() && !to.heatmap.empty()) {
     status = WriteHeatMapPng(to.heatmap, elements, result.result.shape);
   }
   return status;
 }
 
-absl::Status Run() {
+absl::StatusOr<ScoreResult> Score(Client& client, const ScoreInputs& inputs) {
+  const TensorView queries = inputs.queries.View();
+  return inputs.key_set.has_value() ? client.Score(queries, *inputs.key_set, inputs.options)
+                                    : client.Score(queries, inputs.keys.View(), inputs.options);
+}
+
+absl::Status Run(const std::string& /*argument*/) {
   const ScoreDestinations to = ScoreDestinationsFromFlags();
   absl::StatusOr<ScoreInputs> inputs = ReadScoreInputs();
   if (!inputs.ok()) return inputs.status();
   absl::StatusOr<std::unique_ptr<Client>> client = MakeClient();
   if (!client.ok()) return client.status();
-  absl::StatusOr<ScoreResult> result =
-      (*client)->Score(inputs->queries.View(), inputs->keys.View(), inputs->options);
+  absl::StatusOr<ScoreResult> result = Score(**client, *inputs);
   if (!result.ok()) return result.status();
   absl::Status status = CheckReply(inputs->options, *result);
   if (status.ok()) status = Deliver(*result, to);
@@ -123,14 +134,17 @@ constexpr absl::string_view kDetails =
   context  weights times --values                                      [.., n, dv]
   top_k    the --top_k best masked scores of each query, best first,
            and their keys: key -1 and score -inf where fewer are left  [.., n, top_k]
-Files are NumPy's, float32 or float16, in C order. What is not given is left to the server. A
-terminal also shows a heat map, unless NO_COLOR is set. In --heatmap, as there, dark blue is the
+Keys, and values, come from files or from a key set on the server ('qkctl keys'). Files are
+NumPy's .npy, float32 or float16 in C order, or .safetensors, bfloat16 too: FILE.safetensors:TENSOR
+names a tensor; without, queries, keys, values or mask is looked for, or the only one is taken.
+Leading dimensions of queries and keys are equal, or 1; heads of keys may be fewer by a whole factor.
+What is not given is left to the server. A terminal also shows a heat map, unless NO_COLOR is set. In --heatmap, as there, dark blue is the
 smallest value, yellow the largest and grey what is not finite.
 )";
 
 constexpr absl::string_view kMoreExamples =
     R"(  qkctl score --queries=q.npy --keys=k.npy --values=v.npy --scale=auto --causal --output=context
-  qkctl score --queries=q.npy --keys=k.npy --output=top_k --top_k=10 --indices_out=i.npy
+  qkctl score --queries=q.npy --key_set=items --output=top_k --top_k=10 --indices_out=i.npy
   qkctl score --queries=q.npy --keys=k.npy --key_lengths=7,9 --output=weights --heatmap=w.png
 )";
 
@@ -143,17 +157,21 @@ Command ScoreCommand() {
   command.example = "qkctl score --queries=q.npy --keys=k.npy --scale=auto --out=scores.npy";
   command.details = kDetails;
   command.more_examples = kMoreExamples;
-  command.flag_files = {kScoreFlagsFile};
+  command.flag_files = {kScoreFlagsFile, kTensorFlagsFile, kKeySetFlagsFile, kOutputFlagsFile};
   command.check_flags = &CheckScoreFlags;
   command.run = &Run;
   return command;
 }
 
 std::string ReceiptText(const Receipt& receipt) {
-  return absl::StrFormat(
-      "queued %.3f ms, computed %.3f ms, %d requests and %d rows in its batch, %s",
-      absl::ToDoubleMilliseconds(receipt.queued), absl::ToDoubleMilliseconds(receipt.computed),
-      receipt.batch_requests, receipt.batch_rows, Printable(receipt.kernel));
+  return absl::StrCat(
+      absl::StrFormat("queued %.3f ms, computed %.3f ms, %d requests and %d rows in its batch, %s",
+                      absl::ToDoubleMilliseconds(receipt.queued),
+                      absl::ToDoubleMilliseconds(receipt.computed), receipt.batch_requests,
+                      receipt.batch_rows, Printable(receipt.kernel)),
+      receipt.key_set_version == 0
+          ? ""
+          : absl::StrCat(", version ", receipt.key_set_version, " of the key set"));
 }
 
 }  // namespace qkserve

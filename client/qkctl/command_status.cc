@@ -32,7 +32,7 @@ std::string Uptime(int64_t uptime_ns) {
 
 absl::Status CheckFlags() { return absl::OkStatus(); }
 
-absl::Status Run() {
+absl::Status Run(const std::string& /*argument*/) {
   absl::StatusOr<std::unique_ptr<Client>> client = MakeClient();
   if (!client.ok()) return client.status();
   absl::StatusOr<v1::GetStatusResponse> status = (*client)->GetStatus(absl::GetFlag(FLAGS_timeout));

@@ -8,6 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
+#include "client/qkctl/output_flags.h"
+#include "client/qkctl/shared_flags.h"
 
 namespace qkserve {
 namespace {
@@ -26,14 +28,25 @@ std::string Milliseconds(absl::Duration duration) {
   return absl::StrFormat("%.3f ms", absl::ToDoubleMilliseconds(duration));
 }
 
+std::string KeysText(const LoadWorkload& workload) {
+  return workload.key_set.has_value() ? absl::StrCat("key set ", Printable(workload.key_set->name))
+                                      : "inline keys";
+}
+
+std::string OutputText(const LoadWorkload& workload) {
+  const absl::string_view name = OutputName(workload.output);
+  return workload.output == Output::kTopK ? absl::StrCat(name, " ", workload.top_k)
+                                          : std::string(name);
+}
+
 }  // namespace
 
 std::string LoadReportText(const LoadWorkload& workload, const LoadCounts& counts,
                            absl::Duration elapsed) {
-  std::string text =
-      absl::StrFormat("n=%d m=%d d=%d, inline keys; %d at a time over %d connection%s, %.1f s\n\n",
-                      workload.n, workload.m, workload.d, workload.concurrency, workload.channels,
-                      workload.channels == 1 ? "" : "s", absl::ToDoubleSeconds(elapsed));
+  std::string text = absl::StrFormat(
+      "n=%d m=%d d=%d, %s, %s; %d at a time over %d connection%s, %.1f s\n\n", workload.n,
+      workload.m, workload.d, KeysText(workload), OutputText(workload), workload.concurrency,
+      workload.channels, workload.channels == 1 ? "" : "s", absl::ToDoubleSeconds(elapsed));
   const auto line = [&text](absl::string_view name, absl::string_view value) {
     absl::StrAppendFormat(&text, "%-20s%16s\n", name, value);
   };
@@ -92,6 +105,10 @@ nlohmann::ordered_json LoadReportJson(const LoadWorkload& workload, const LoadCo
   json["n"] = workload.n;
   json["m"] = workload.m;
   json["d"] = workload.d;
+  json["key_set"] = nullptr;
+  if (workload.key_set.has_value()) json["key_set"] = workload.key_set->name;
+  json["output"] = std::string(OutputName(workload.output));
+  json["top_k"] = workload.top_k;
   json["concurrency"] = workload.concurrency;
   json["channels"] = workload.channels;
   json["duration_s"] = absl::ToDoubleSeconds(elapsed);

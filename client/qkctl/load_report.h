@@ -7,17 +7,9 @@
 
 #include "absl/time/time.h"
 #include "client/qkctl/load_loop.h"
+#include "client/qkctl/load_requests.h"
 
 namespace qkserve {
-
-// What was sent: inline keys, float32.
-struct LoadWorkload {
-  int64_t n = 0;
-  int64_t m = 0;
-  int64_t d = 0;
-  int concurrency = 0;
-  int channels = 0;
-};
 
 // The closing table.
 std::string LoadReportText(const LoadWorkload& workload, const LoadCounts& counts,

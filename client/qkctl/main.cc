@@ -17,6 +17,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "client/qkctl/command.h"
+#include "client/qkctl/command_keys.h"
+#include "client/qkctl/command_keys_upload.h"
 #include "client/qkctl/command_load.h"
 #include "client/qkctl/command_score.h"
 #include "client/qkctl/command_status.h"
@@ -40,14 +42,23 @@ bool IsFlagOf(const Command& command, const absl::CommandLineFlag& flag) {
                      [&flag](absl::string_view file) { return FlagIsDefinedIn(flag, file); });
 }
 
-std::string Help(const std::vector<Command>& commands) {
-  std::string help =
+bool IsIn(const Command& command, absl::string_view group) {
+  return absl::StartsWith(command.name, absl::StrCat(group, " "));
+}
+
+// `group` is the first word of the names of the commands to list, or empty for all.
+std::string Help(const std::vector<Command>& commands, absl::string_view group) {
+  std::string help = absl::StrCat(
       "qkctl: dot-product attention scores from a qkserve server.\n\n"
-      "Usage: qkctl COMMAND [--flag=value ...]\n\n"
-      "Commands:\n";
+      "Usage: qkctl ",
+      group.empty() ? "COMMAND" : absl::StrCat(group, " COMMAND"),
+      " [--flag=value ...]\n\n"
+      "Commands:\n");
   for (const Command& command : commands) {
-    absl::StrAppend(&help, "  ", command.name, "\n      ", command.summary, "\n      ",
-                    command.example, "\n");
+    if (!group.empty() && !IsIn(command, group)) continue;
+    absl::StrAppend(&help, "  ", command.name, command.argument.empty() ? "" : " ",
+                    command.argument, "\n      ", command.summary, "\n      ", command.example,
+                    "\n");
   }
   absl::StrAppend(&help, "\nFlags of every command:\n", FlagHelp(IsSharedFlag),
                   "\n'qkctl COMMAND --help' lists the flags of a command, 'qkctl --version' tells "
@@ -57,9 +68,10 @@ std::string Help(const std::vector<Command>& commands) {
 
 std::string CommandHelp(const Command& command) {
   const auto is_own = [&command](const auto& flag) { return IsFlagOf(command, flag); };
-  return absl::StrCat("qkctl ", command.name, ": ", command.summary, "\n", command.details,
-                      "\nExample:\n  ", command.example, "\n", command.more_examples, "\nFlags:\n",
-                      FlagHelp(is_own), "\nFlags of every command:\n", FlagHelp(IsSharedFlag));
+  return absl::StrCat("qkctl ", command.name, command.argument.empty() ? "" : " ", command.argument,
+                      ": ", command.summary, "\n", command.details, "\nExample:\n  ",
+                      command.example, "\n", command.more_examples, "\nFlags:\n", FlagHelp(is_own),
+                      "\nFlags of every command:\n", FlagHelp(IsSharedFlag));
 }
 
 // `command` is empty where none was recognised.
@@ -81,6 +93,17 @@ absl::Status FlushOutput() {
   return absl::ErrnoToStatus(errno, "cannot write to standard output");
 }
 
+absl::Status CheckArguments(const Command& command, const std::vector<std::string>& arguments) {
+  const size_t expected = command.argument.empty() ? 0 : 1;
+  if (arguments.size() > expected) {
+    return absl::InvalidArgumentError(absl::StrCat("surplus argument '", arguments[expected], "'"));
+  }
+  if (arguments.size() < expected || (expected == 1 && arguments[0].empty())) {
+    return absl::InvalidArgumentError(absl::StrCat(command.argument, " is required"));
+  }
+  return absl::OkStatus();
+}
+
 int RunCommand(const Command& command, absl::Span<const char* const> args) {
   const std::vector<const char*> expanded = ExpandBareJson(args);
   const auto is_known = [&command](const absl::CommandLineFlag& flag) {
@@ -92,24 +115,40 @@ int RunCommand(const Command& command, absl::Span<const char* const> args) {
     std::fputs(CommandHelp(command).c_str(), stdout);
     return 0;
   }
-  if (!line->arguments.empty()) {
-    return WrongUsage(command.name, absl::StrCat("surplus argument '", line->arguments[0], "'"));
-  }
-  absl::Status status = CheckSharedFlags();
+  absl::Status status = CheckArguments(command, line->arguments);
+  if (!status.ok()) return WrongUsage(command.name, status.message());
+  status = CheckSharedFlags();
   if (status.ok()) status = command.check_flags();
   if (!status.ok()) return WrongUsage(command.name, status.message());
 
-  status = command.run();
+  status = command.run(command.argument.empty() ? "" : line->arguments[0]);
   if (status.ok()) status = FlushOutput();
   return status.ok() ? 0 : Failed(status);
 }
 
+// `args` are those behind `group`, "keys" for example.
+int RunGroup(const std::vector<Command>& commands, absl::string_view group,
+             absl::Span<const char* const> args) {
+  const absl::string_view first = args.empty() ? "--help" : args[0];
+  if (first == "--help" || first == "-h") {
+    std::fputs(Help(commands, group).c_str(), stdout);
+    return 0;
+  }
+  const std::string name = absl::StrCat(group, " ", first);
+  for (const Command& command : commands) {
+    if (name == command.name) return RunCommand(command, args.subspan(1));
+  }
+  return WrongUsage(group, absl::StrCat("unknown command '", name, "'"));
+}
+
 int Main(absl::Span<const char* const> args) {
-  const std::vector<Command> commands = {ScoreCommand(), StatusCommand(), LoadCommand()};
+  const std::vector<Command> commands = {ScoreCommand(),   KeysPutCommand(),  KeysAppendCommand(),
+                                         KeysGetCommand(), KeysListCommand(), KeysDeleteCommand(),
+                                         StatusCommand(),  LoadCommand()};
   if (args.empty()) return WrongUsage("", "a command is required");
   const absl::string_view first = args[0];
   if (first == "--help" || first == "-h") {
-    std::fputs(Help(commands).c_str(), stdout);
+    std::fputs(Help(commands, "").c_str(), stdout);
     return 0;
   }
   if (first == "--version") {
@@ -121,6 +160,7 @@ int Main(absl::Span<const char* const> args) {
   }
   for (const Command& command : commands) {
     if (first == command.name) return RunCommand(command, args.subspan(1));
+    if (IsIn(command, first)) return RunGroup(commands, first, args.subspan(1));
   }
   return WrongUsage("", absl::StrCat("unknown command '", first, "'"));
 }

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/qkctl/tensor_file.h"
 #include "core/tensor.h"
 
 namespace qkserve {
@@ -24,6 +25,9 @@ namespace qkserve {
 //   RESOURCE_EXHAUSTED   out of memory
 //   UNKNOWN, ...         the operating system's own, while reading
 absl::StatusOr<Tensor> ReadNpy(const std::string& path);
+
+// The same without the elements.
+absl::StatusOr<TensorFile> OpenNpy(const std::string& path);
 
 // Reads int64 or int32 of rank 0 (one number) or 1. Errors as of ReadNpy, for another rank too.
 absl::StatusOr<std::vector<int64_t>> ReadNpyInt64(const std::string& path);

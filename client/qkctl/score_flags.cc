@@ -1,6 +1,5 @@
 #include "client/qkctl/score_flags.h"
 
-#include <array>
 #include <cmath>
 #include <cstdint>
 #include <utility>
@@ -11,8 +10,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "client/qkctl/key_set_flags.h"
 #include "client/qkctl/npy.h"
+#include "client/qkctl/output_flags.h"
 #include "client/qkctl/shared_flags.h"
+#include "client/qkctl/storage_flag.h"
+#include "client/qkctl/tensor_file.h"
+#include "client/qkctl/tensor_flags.h"
 
 namespace qkserve {
 
@@ -35,50 +39,6 @@ bool AbslParseFlag(absl::string_view text, ScaleFlag* scale, std::string* error)
 
 std::string AbslUnparseFlag(const ScaleFlag& scale) {
   return scale.is_auto ? "auto" : absl::StrCat(scale.value);
-}
-
-// --result_type=float32|float16
-struct ResultTypeFlag {
-  DataType value = DataType::kFloat32;
-};
-
-bool AbslParseFlag(absl::string_view text, ResultTypeFlag* type, std::string* error) {
-  if (text == "float32") {
-    type->value = DataType::kFloat32;
-  } else if (text == "float16") {
-    type->value = DataType::kFloat16;
-  } else {
-    *error = "expected float32 or float16";
-    return false;
-  }
-  return true;
-}
-
-std::string AbslUnparseFlag(const ResultTypeFlag& type) {
-  return type.value == DataType::kFloat16 ? "float16" : "float32";
-}
-
-// --output=scores|capped|...
-struct OutputFlag {
-  Output value = Output::kScores;
-};
-
-// By Output, from its first.
-constexpr std::array<absl::string_view, 6> kOutputNames = {"scores",  "capped",  "masked",
-                                                           "weights", "context", "top_k"};
-
-std::string AbslUnparseFlag(const OutputFlag& output) {
-  return std::string(kOutputNames[static_cast<size_t>(output.value) - 1]);
-}
-
-bool AbslParseFlag(absl::string_view text, OutputFlag* output, std::string* error) {
-  for (size_t i = 0; i < kOutputNames.size(); ++i) {
-    if (text != kOutputNames[i]) continue;
-    output->value = static_cast<Output>(i + 1);
-    return true;
-  }
-  *error = absl::StrCat("expected ", absl::StrJoin(kOutputNames, ", "));
-  return false;
 }
 
 // --key_lengths=FILE.npy|N,N,...
@@ -110,15 +70,10 @@ std::string AbslUnparseFlag(const KeyLengthsFlag& flag) {
 
 }  // namespace qkserve
 
-ABSL_FLAG(std::string, queries, "",
-          ".npy file of the queries, [n, d], [batch, n, d] or [batch, heads, n, d]. Required");
-ABSL_FLAG(std::string, keys, "",
-          ".npy file of the keys, [.., m, d]. Leading dimensions are those of the queries, or 1; "
-          "heads may be fewer by a whole factor (grouped). Required");
-ABSL_FLAG(std::string, values, "",
-          ".npy file of the values, [.., m, dv]. Required for --output=context, and only there");
-ABSL_FLAG(qkserve::OutputFlag, output, {},
-          "What to return: scores, capped, masked, weights, context or top_k");
+ABSL_FLAG(
+    std::string, queries, "",
+    ".npy or .safetensors file of the queries: [n, d], [batch, n, d] or [batch, heads, n, d]. "
+    "Required");
 ABSL_FLAG(std::optional<qkserve::ScaleFlag>, scale, std::nullopt,
           "Factor on every q·k; auto means 1/sqrt(d). 1 unless given");
 ABSL_FLAG(std::optional<float>, softcap, std::nullopt,
@@ -135,19 +90,19 @@ ABSL_FLAG(std::optional<qkserve::KeyLengthsFlag>, key_lengths, std::nullopt,
           "One number a batch: keys at or beyond it are not attended. Numbers with commas between "
           "them, or an .npy file of int64");
 ABSL_FLAG(std::string, mask, "",
-          ".npy file: bool (true: attend) or float (added to the score). Right-aligned against "
+          "File of bool (.npy; true: attend) or float (added to the score). Right-aligned against "
           "[.., n, m]; leading dimensions equal or 1; keys beyond the last are not attended");
-ABSL_FLAG(std::optional<int64_t>, top_k, std::nullopt,
-          "How many keys of each query, for --output=top_k, and only there");
-ABSL_FLAG(qkserve::ResultTypeFlag, result_type, {},
-          "Element type of the result: float32 or float16");
+ABSL_FLAG(qkserve::FloatTypeFlag, result_type, {},
+          "Element type of the result: float32, float16 or bfloat16");
 ABSL_FLAG(std::string, out, "",
-          ".npy file to write the result to, - for standard output; shown as text where not given");
+          ".npy or .safetensors file to write the result to, - for standard output; shown as text "
+          "where not given");
 ABSL_FLAG(std::string, indices_out, "",
           ".npy file to write the int32 keys of --output=top_k to, [.., n, top_k]");
-ABSL_FLAG(std::string, log_sum_exp_out, "",
-          ".npy file to write each query's ln(sum(exp(masked score))) to, [.., n], for "
-          "--output=weights and context");
+ABSL_FLAG(
+    std::string, log_sum_exp_out, "",
+    ".npy or .safetensors file to write each query's ln(sum(exp(masked score))) to, [.., n], for "
+    "--output=weights and context");
 ABSL_FLAG(std::string, heatmap, "", ".png file to draw the result into");
 ABSL_FLAG(bool, receipt, false,
           "Tell on standard error how the request was answered; done anyway where that is a "
@@ -158,32 +113,50 @@ namespace {
 
 absl::Status WrongUsage(absl::string_view message) { return absl::InvalidArgumentError(message); }
 
+// Where the keys, and values, come from.
+absl::Status CheckKeys() {
+  const bool has_key_set = !absl::GetFlag(FLAGS_key_set).empty();
+  const bool has_values = !absl::GetFlag(FLAGS_values).empty();
+  const OutputFlag flag = absl::GetFlag(FLAGS_output);
+  const std::string with = absl::StrCat("--output=", AbslUnparseFlag(flag));
+  if (absl::GetFlag(FLAGS_keys).empty() != has_key_set) {
+    return WrongUsage(has_key_set ? "--keys and --key_set exclude each other"
+                                  : "--keys or --key_set is required");
+  }
+  if (has_key_set && has_values) return WrongUsage("--values: a key set has its own");
+  if (flag.value == Output::kContext && !has_values && !has_key_set) {
+    return WrongUsage(absl::StrCat(with, " requires --values"));
+  }
+  if (flag.value != Output::kContext && has_values) {
+    return WrongUsage(absl::StrCat("--values is for --output=context only; with ", with));
+  }
+  return CheckKeySetFlags();
+}
+
 // What goes with some outputs alone.
-absl::Status CheckOutput() {
+absl::Status CheckOutput(const ScoreDestinations& to) {
+  if (absl::Status status = CheckOutputFlags(); !status.ok()) return status;
   const OutputFlag flag = absl::GetFlag(FLAGS_output);
   const Output output = flag.value;
   const std::string with = absl::StrCat("--output=", AbslUnparseFlag(flag));
-  const bool has_values = !absl::GetFlag(FLAGS_values).empty();
-  const bool has_top_k = absl::GetFlag(FLAGS_top_k).has_value();
-  if (output == Output::kContext && !has_values) {
-    return WrongUsage(absl::StrCat(with, " requires --values"));
-  }
-  if (output != Output::kContext && has_values) {
-    return WrongUsage(absl::StrCat("--values is for --output=context only; with ", with));
-  }
-  if (output == Output::kTopK && !has_top_k) {
-    return WrongUsage(absl::StrCat(with, " requires --top_k"));
-  }
-  if (output != Output::kTopK && has_top_k) {
-    return WrongUsage(absl::StrCat("--top_k is for --output=top_k only; with ", with));
-  }
-  if (output != Output::kTopK && !absl::GetFlag(FLAGS_indices_out).empty()) {
+  if (output != Output::kTopK && !to.indices_out.empty()) {
     return WrongUsage(absl::StrCat("--indices_out is for --output=top_k only; with ", with));
   }
-  if (output != Output::kWeights && output != Output::kContext &&
-      !absl::GetFlag(FLAGS_log_sum_exp_out).empty()) {
+  if (output != Output::kWeights && output != Output::kContext && !to.log_sum_exp_out.empty()) {
     return WrongUsage(
         absl::StrCat("--log_sum_exp_out is for --output=weights and context only; with ", with));
+  }
+  return absl::OkStatus();
+}
+
+// What the kinds of files cannot hold.
+absl::Status CheckFileTypes(const ScoreDestinations& to) {
+  if (absl::GetFlag(FLAGS_result_type).value == DataType::kBfloat16 && !to.out.empty() &&
+      !IsSafetensorsPath(to.out)) {
+    return WrongUsage("--result_type=bfloat16 requires a .safetensors file as --out");
+  }
+  if (IsSafetensorsPath(to.indices_out)) {
+    return WrongUsage("--indices_out is written as .npy");
   }
   return absl::OkStatus();
 }
@@ -220,10 +193,16 @@ absl::StatusOr<std::vector<int64_t>> KeyLengths(const Shape& queries_shape) {
   return lengths;
 }
 
-absl::Status ReadOptional(const std::string& path, std::optional<Tensor>* tensor,
-                          std::optional<TensorView>* view) {
+absl::StatusOr<Tensor> Read(const std::string& path, absl::string_view name) {
+  absl::StatusOr<TensorFile> file = OpenTensorFile(path, name);
+  if (!file.ok()) return file.status();
+  return ReadTensor(*file);
+}
+
+absl::Status ReadOptional(const std::string& path, absl::string_view name,
+                          std::optional<Tensor>* tensor, std::optional<TensorView>* view) {
   if (path.empty()) return absl::OkStatus();
-  absl::StatusOr<Tensor> read = ReadNpy(path);
+  absl::StatusOr<Tensor> read = Read(path, name);
   if (!read.ok()) return read.status();
   *view = read->View();
   *tensor = *std::move(read);
@@ -233,25 +212,31 @@ absl::Status ReadOptional(const std::string& path, std::optional<Tensor>* tensor
 }  // namespace
 
 absl::Status CheckScoreFlags() {
+  const ScoreDestinations to = ScoreDestinationsFromFlags();
   if (absl::GetFlag(FLAGS_queries).empty()) return WrongUsage("--queries is required");
-  if (absl::GetFlag(FLAGS_keys).empty()) return WrongUsage("--keys is required");
-  if (absl::Status status = CheckOutput(); !status.ok()) return status;
-  return CheckStandardOutput(ScoreDestinationsFromFlags());
+  absl::Status status = CheckKeys();
+  if (status.ok()) status = CheckOutput(to);
+  if (status.ok()) status = CheckFileTypes(to);
+  return status.ok() ? CheckStandardOutput(to) : status;
 }
 
 absl::StatusOr<ScoreInputs> ReadScoreInputs() {
-  absl::StatusOr<Tensor> queries = ReadNpy(absl::GetFlag(FLAGS_queries));
+  absl::StatusOr<Tensor> queries = Read(absl::GetFlag(FLAGS_queries), "queries");
   if (!queries.ok()) return queries.status();
-  absl::StatusOr<Tensor> keys = ReadNpy(absl::GetFlag(FLAGS_keys));
-  if (!keys.ok()) return keys.status();
   ScoreInputs inputs;
   inputs.queries = *std::move(queries);
-  inputs.keys = *std::move(keys);
+  inputs.key_set = KeySetFromFlags();
+  if (!inputs.key_set.has_value()) {
+    absl::StatusOr<Tensor> keys = Read(absl::GetFlag(FLAGS_keys), "keys");
+    if (!keys.ok()) return keys.status();
+    inputs.keys = *std::move(keys);
+  }
 
   ScoreOptions& options = inputs.options;
-  absl::Status status = ReadOptional(absl::GetFlag(FLAGS_values), &inputs.values, &options.values);
+  absl::Status status =
+      ReadOptional(absl::GetFlag(FLAGS_values), "values", &inputs.values, &options.values);
   if (!status.ok()) return status;
-  status = ReadOptional(absl::GetFlag(FLAGS_mask), &inputs.mask, &options.mask);
+  status = ReadOptional(absl::GetFlag(FLAGS_mask), "mask", &inputs.mask, &options.mask);
   if (!status.ok()) return status;
   absl::StatusOr<std::vector<int64_t>> key_lengths = KeyLengths(inputs.queries.shape);
   if (!key_lengths.ok()) return key_lengths.status();

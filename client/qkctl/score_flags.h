@@ -12,7 +12,8 @@
 
 namespace qkserve {
 
-// The flags of qkctl score: the files and options of one request, and where its answer goes.
+// The flags of qkctl score: the files and options of one request, and where its answer goes. Those
+// that other commands have too are in tensor_flags.h, key_set_flags.h and output_flags.h.
 
 inline constexpr absl::string_view kScoreFlagsFile = "/qkctl/score_flags.cc";
 
@@ -22,7 +23,8 @@ absl::Status CheckScoreFlags();
 // A request with the memory of its tensors.
 struct ScoreInputs {
   Tensor queries;
-  Tensor keys;
+  std::optional<KeySetReference> key_set;
+  Tensor keys;  // unless there is a key set
   std::optional<Tensor> values;
   std::optional<Tensor> mask;
   ScoreOptions options;  // refers to the tensors' elements, not to the tensors

@@ -11,20 +11,20 @@ namespace qkserve {
 
 // Matrix products with keys and values that were packed once, vectorised for the CPU at hand.
 //
-// Keys and values are kept in panels of kPanelKeys keys of one [m, d] or [m, dv] matrix, in float32,
-// float16 or bfloat16. A panel of keys is transposed: for each element of d the 64 keys stand side
-// by side, so that a vector holds one element of many keys and every (query, key) has one
-// accumulator. It is summed from element 0 to element d - 1 with fused multiply-adds and nothing
-// else: a score is a function of its query, its key and d alone, whatever else is in the call.
-// Likewise every (row, column) of weighted values is summed from the first key to the last.
+// Keys and values are kept in panels of kPanelKeys keys of one [m, d] or [m, dv] matrix, in
+// float32, float16 or bfloat16. A panel of keys is transposed: for each element of d the 64 keys
+// stand side by side, so that a vector holds one element of many keys and every (query, key) has
+// one accumulator. It is summed from element 0 to element d - 1 with fused multiply-adds and
+// nothing else: a score is a function of its query, its key and d alone, whatever else is in the
+// call. Likewise every (row, column) of weighted values is summed from the first key to the last.
 //
 // All memory is aligned to Buffer::kAlignment; 16-bit elements are widened exactly and all
 // arithmetic is float32. Functions are thread-safe; none allocates.
 
 inline constexpr int64_t kPanelKeys = 64;
 
-// Elements from one row of packed values to the next, and of outputs of AddWeightedPanels: `columns`
-// rounded up to 16.
+// Elements from one row of packed values to the next, and of outputs of AddWeightedPanels:
+// `columns` rounded up to 16.
 constexpr int64_t PaddedColumns(int64_t columns) { return (columns + 15) / 16 * 16; }
 
 // Bytes of one panel.

@@ -1,13 +1,12 @@
 // What RowsPlan makes of masked scores: weights, context, top k.
 
 #include <algorithm>
-#include <cmath>
 
 #include "core/attention/block_product.h"
 #include "core/attention/element_types.h"
 #include "core/attention/key_mask.h"
+#include "core/attention/online_softmax.h"
 #include "core/attention/partial_rows.h"
-#include "core/attention/row_kernels.h"
 #include "core/attention/rows_plan.h"
 #include "core/attention/top_k.h"
 #include "core/limits.h"
@@ -15,14 +14,20 @@
 namespace qkserve {
 namespace {
 
-// What is known of the rows of a block of context after some keys: the largest masked score, the
-// sum of e^(score - max), and the sum of e^(score - max) * value.
+// What is known of the rows of a block of context; see ContextRow.
 struct ContextRows {
-  ContextRows(std::byte* slot, int64_t rows)
-      : max(reinterpret_cast<float*>(slot)), sum(max + rows), out(sum + rows) {}
+  ContextRows(std::byte* slot, int64_t rows, int64_t columns_in)
+      : max(reinterpret_cast<float*>(slot)),
+        sum(max + rows),
+        out(sum + rows),
+        columns(columns_in) {}
+  ContextRow Row(int64_t row) const {
+    return {.max = max[row], .sum = sum[row], .out = out + row * columns, .columns = columns};
+  }
   float* max;
   float* sum;
   float* out;  // rows x dv
+  int64_t columns;
 };
 
 // The best entries of the rows of a block, each row's in an array of `top_k`.
@@ -33,15 +38,6 @@ struct TopKRows {
   int64_t* sizes;
   TopEntry* entries;
 };
-
-// ln of the sum of e^score, from its two parts. Where all scores are NaN, max may still be -inf.
-float LogSumExp(float max, float sum) {
-  if (sum == 0.0F) return kNotAttended;
-  return (max == kNotAttended ? 0.0F : max) + std::log(sum);
-}
-
-// Rows that attend nothing have a sum of 0; their result is 0.
-float Inverse(float sum) { return sum == 0.0F ? 0.0F : 1.0F / sum; }
 
 std::byte* RowOf(const AttentionProblem& problem, const AttentionResults& results, int64_t row,
                  int64_t columns) {
@@ -75,11 +71,9 @@ absl::Status RowsPlan::ComputeWeights(const Work& work) const {
   }
   for (int64_t i = 0; i < work.block.rows; ++i) {
     float* const row = weights + i * shape_.m;
-    const float max = MaxElement(row, shape_.m);
-    const float sum = ExpAndSum(max == kNotAttended ? 0.0F : max, shape_.m, row);
-    ScaleRow(Inverse(sum), shape_.m, row);
+    const float log_sum_exp = Softmax(row, shape_.m);
     if (work.results.log_sum_exp != nullptr) {
-      work.results.log_sum_exp[FirstRow(work.block) + i] = LogSumExp(max, sum);
+      work.results.log_sum_exp[FirstRow(work.block) + i] = log_sum_exp;
     }
   }
   if (!in_place) {
@@ -105,21 +99,11 @@ absl::Status RowsPlan::ForEachStep(const Work& work, const Reduce& reduce) const
 
 absl::Status RowsPlan::ComputeContext(const Work& work, std::byte* slot) const {
   const int64_t rows = work.block.rows;
-  const ContextRows state(slot, RowsOfSlot());
-  std::fill_n(state.max, rows, kNotAttended);
-  std::fill_n(state.sum, rows, 0.0F);
-  std::fill_n(state.out, rows * dv_, 0.0F);
+  const ContextRows state(slot, RowsOfSlot(), dv_);
+  for (int64_t i = 0; i < rows; ++i) state.Row(i).Clear();
   const int64_t value_matrix = shape_.KeyMatrix(work.block.slice / shape_.slices_per_unit);
   return ForEachStep(work, [&](float* scores, int64_t key, int64_t count) {
-    for (int64_t i = 0; i < rows; ++i) {
-      float* const row = scores + i * kStepKeys;
-      const float max = std::max(state.max[i], MaxElement(row, count));
-      const float correction = max == kNotAttended ? 1.0F : std::exp(state.max[i] - max);
-      const float sum = ExpAndSum(max == kNotAttended ? 0.0F : max, count, row);
-      state.sum[i] = state.sum[i] * correction + sum;
-      if (correction != 1.0F) ScaleRow(correction, dv_, state.out + i * dv_);
-      state.max[i] = max;
-    }
+    for (int64_t i = 0; i < rows; ++i) state.Row(i).Weigh(scores + i * kStepKeys, count);
     return AddWeightedValues({.weights = scores,
                               .weight_stride = kStepKeys,
                               .rows = rows,
@@ -133,40 +117,24 @@ absl::Status RowsPlan::ComputeContext(const Work& work, std::byte* slot) const {
 
 void RowsPlan::MergeContext(const Work& work, PartialRows& partials) const {
   std::byte* const first_slot = partials.Slot(work.block.index, 0);
-  const ContextRows merged(first_slot, RowsOfSlot());
+  const ContextRows merged(first_slot, RowsOfSlot(), dv_);
   for (int64_t split = 1; split < splits_; ++split) {
-    const ContextRows next(partials.Slot(work.block.index, split), RowsOfSlot());
-    for (int64_t i = 0; i < work.block.rows; ++i) {
-      if (next.max[i] == kNotAttended && next.sum[i] == 0.0F) continue;
-      const float max = std::max(merged.max[i], next.max[i]);
-      const float guard = max == kNotAttended ? 0.0F : max;
-      const float old_factor = merged.max[i] == kNotAttended && merged.sum[i] == 0.0F
-                                   ? 0.0F
-                                   : std::exp(merged.max[i] - guard);
-      const float new_factor = std::exp(next.max[i] - guard);
-      merged.sum[i] = merged.sum[i] * old_factor + next.sum[i] * new_factor;
-      for (int64_t c = 0; c < dv_; ++c) {
-        float& out = merged.out[i * dv_ + c];
-        out = out * old_factor + next.out[i * dv_ + c] * new_factor;
-      }
-      merged.max[i] = max;
-    }
+    const ContextRows next(partials.Slot(work.block.index, split), RowsOfSlot(), dv_);
+    for (int64_t i = 0; i < work.block.rows; ++i) merged.Row(i).Merge(next.Row(i));
   }
   WriteContext(work, first_slot);
 }
 
 void RowsPlan::WriteContext(const Work& work, std::byte* slot) const {
-  const ContextRows state(slot, RowsOfSlot());
+  const ContextRows state(slot, RowsOfSlot(), dv_);
   for (int64_t i = 0; i < work.block.rows; ++i) {
     const int64_t row = FirstRow(work.block) + i;
-    ScaleRow(Inverse(state.sum[i]), dv_, state.out + i * dv_);
+    const float log_sum_exp = state.Row(i).Finish();
     if (dv_ > 0) {
       ConvertFromFloat32(work.problem.result_type, state.out + i * dv_, dv_,
                          RowOf(work.problem, work.results, row, dv_));
     }
-    if (work.results.log_sum_exp != nullptr) {
-      work.results.log_sum_exp[row] = LogSumExp(state.max[i], state.sum[i]);
-    }
+    if (work.results.log_sum_exp != nullptr) work.results.log_sum_exp[row] = log_sum_exp;
   }
 }
 
@@ -202,31 +170,22 @@ void RowsPlan::WriteTopK(const Work& work, std::byte* slot) const {
   const TopKRows state(slot, RowsOfSlot());
   const int64_t columns = work.problem.top_k;
   for (int64_t i = 0; i < work.block.rows; ++i) {
-    TopEntry* const entries = state.entries + i * top_k_;
-    const int64_t size = state.sizes[i];
-    std::sort(entries, entries + size, IsAhead);
     const int64_t row = FirstRow(work.block) + i;
-    std::byte* const scores = RowOf(work.problem, work.results, row, columns);
-    int32_t* const indices = work.results.indices + row * columns;
-    for (int64_t j = 0; j < columns; ++j) {
-      const TopEntry entry = j < size ? entries[j] : TopEntry{kNotAttended, -1};
-      ConvertFromFloat32(work.problem.result_type, &entry.score, 1,
-                         scores + j * ElementBytes(work.problem.result_type));
-      indices[j] = entry.key;
-    }
+    WriteTopEntries(state.entries + i * top_k_, state.sizes[i], columns, work.problem.result_type,
+                    RowOf(work.problem, work.results, row, columns),
+                    work.results.indices + row * columns);
   }
 }
 
-void RowsPlan::FillUnattended(const AttentionProblem& problem,
-                              const AttentionResults& results) const {
-  const int64_t rows = shape_.Rows();
-  const int64_t columns = output_ == Output::kTopK ? problem.top_k : dv_;
-  const float value = output_ == Output::kTopK ? kNotAttended : 0.0F;
+void FillUnattended(const AttentionProblem& problem, int64_t rows, int64_t columns,
+                    const AttentionResults& results) {
+  const bool is_top_k = problem.output == Output::kTopK;
+  const float value = is_top_k ? kNotAttended : 0.0F;
   const int64_t bytes = ElementBytes(problem.result_type);
   for (int64_t i = 0; i < rows * columns; ++i) {
     ConvertFromFloat32(problem.result_type, &value, 1, results.result + i * bytes);
   }
-  if (output_ == Output::kTopK) std::fill_n(results.indices, rows * columns, -1);
+  if (is_top_k) std::fill_n(results.indices, rows * columns, -1);
   if (results.log_sum_exp != nullptr) std::fill_n(results.log_sum_exp, rows, kNotAttended);
 }
 

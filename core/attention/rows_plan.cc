@@ -137,7 +137,7 @@ absl::StatusOr<std::unique_ptr<PartialRows>> RowsPlan::AllocatePartials() const 
 absl::Status RowsPlan::ComputeTile(int64_t tile, const AttentionProblem& problem,
                                    const AttentionResults& results, PartialRows* partials) const {
   if (shape_.m == 0) {
-    FillUnattended(problem, results);
+    FillUnattended(problem, shape_.Rows(), output_ == Output::kTopK ? columns_ : dv_, results);
     return absl::OkStatus();
   }
   const KeyMask mask(problem, shape_);

@@ -12,6 +12,10 @@
 
 namespace qkserve {
 
+// The results of `rows` rows of `columns` elements of context or top k that attend no key.
+void FillUnattended(const AttentionProblem& problem, int64_t rows, int64_t columns,
+                    const AttentionResults& results);
+
 // Weights, context and top k: outputs that need all scores of a row and store none that nobody
 // asked for.
 //
@@ -79,7 +83,6 @@ class RowsPlan final : public AttentionPlan {
   void MergeTopK(const Work& work, PartialRows& partials) const;
   void WriteContext(const Work& work, std::byte* slot) const;
   void WriteTopK(const Work& work, std::byte* slot) const;
-  void FillUnattended(const AttentionProblem& problem, const AttentionResults& results) const;
 
   ScoreShape shape_;
   Output output_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/attention/element_types.h"
 #include "core/attention/key_mask.h"
 
 namespace qkserve {
@@ -33,6 +34,17 @@ void TopK::Offer(const float* scores, int64_t count, int64_t key) {
     if (size_ == capacity_ && scores[j] < entries_[0].score) continue;
     if (scores[j] == kNotAttended) continue;
     Offer({scores[j], static_cast<int32_t>(key + j)});
+  }
+}
+
+void WriteTopEntries(TopEntry* entries, int64_t size, int64_t columns, DataType type,
+                     std::byte* scores, int32_t* keys) {
+  std::sort(entries, entries + size, IsAhead);
+  const int64_t bytes = ElementBytes(type);
+  for (int64_t j = 0; j < columns; ++j) {
+    const TopEntry entry = j < size ? entries[j] : TopEntry{kNotAttended, -1};
+    ConvertFromFloat32(type, &entry.score, 1, scores + j * bytes);
+    keys[j] = entry.key;
   }
 }
 

@@ -1,7 +1,10 @@
 #ifndef QKSERVE_CORE_ATTENTION_TOP_K_H_
 #define QKSERVE_CORE_ATTENTION_TOP_K_H_
 
+#include <cstddef>
 #include <cstdint>
+
+#include "core/tensor.h"
 
 namespace qkserve {
 
@@ -34,6 +37,11 @@ class TopK {
   const int64_t capacity_;
   int64_t size_;
 };
+
+// Sorts a row's best entries and writes `columns` scores, as `type`, and keys; beyond `size`
+// entries -inf and -1.
+void WriteTopEntries(TopEntry* entries, int64_t size, int64_t columns, DataType type,
+                     std::byte* scores, int32_t* keys);
 
 }  // namespace qkserve
 

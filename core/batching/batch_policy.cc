@@ -21,20 +21,22 @@ absl::Status BatchPolicyOptions::Validate() const {
   absl::Status status = check_count("workers", workers);
   status.Update(check_count("queued_requests_max", queued_requests_max));
   status.Update(check_count("group_requests_max", group_requests_max));
+  status.Update(check_count("pass_requests_max", pass_requests_max));
   status.Update(check_time("queued_time_max", queued_time_max));
   status.Update(check_time("small_cost_max", small_cost_max));
   status.Update(check_time("group_cost_max", group_cost_max));
+  status.Update(check_time("pass_cost_max", pass_cost_max));
   status.Update(check_time("arrival_cost_max", arrival_cost_max));
   return status;
 }
 
 bool IsSmall(const BatchPolicyOptions& options, const JobSpec& spec) {
-  return spec.tile_count <= 1 && spec.cost <= options.small_cost_max;
+  return spec.group == nullptr && spec.tile_count <= 1 && spec.cost <= options.small_cost_max;
 }
 
 bool RunsOnArrival(const BatchPolicyOptions& options, const QueueSummary& queue,
                    const JobSpec& spec) {
-  return IsSmall(options, spec) && spec.cost <= options.arrival_cost_max && queue.requests() == 0 &&
+  return spec.tile_count <= 1 && spec.cost <= options.arrival_cost_max && queue.requests() == 0 &&
          queue.busy < options.workers;
 }
 
@@ -58,17 +60,10 @@ absl::Duration GroupCost(const BatchPolicyOptions& options, const QueueSummary& 
   return std::min(queue.small_cost / options.workers, options.group_cost_max);
 }
 
-Lane FairShare::Choose(bool small_waits, bool large_waits) {
-  // The flow that had nothing to do starts where the other one is.
-  if (!small_waits) small_clock_ = std::max(small_clock_, large_clock_);
-  if (!large_waits) large_clock_ = std::max(small_clock_, large_clock_);
-  if (!large_waits) return Lane::kSmall;
-  if (!small_waits) return Lane::kLarge;
-  return small_clock_ <= large_clock_ ? Lane::kSmall : Lane::kLarge;
-}
-
-void FairShare::Charge(Lane lane, absl::Duration cost) {
-  (lane == Lane::kSmall ? small_clock_ : large_clock_) += cost;
+bool JoinsPass(const BatchPolicyOptions& options, int64_t requests, absl::Duration pass_cost,
+               absl::Duration cost) {
+  if (requests == 0) return true;
+  return requests < options.pass_requests_max && pass_cost + cost <= options.pass_cost_max;
 }
 
 }  // namespace qkserve

@@ -29,6 +29,11 @@ struct BatchPolicyOptions {
   absl::Duration group_cost_max = absl::Milliseconds(1);
   int64_t group_requests_max = kGroupRequestsMax;
 
+  // Requests on one key set share a pass up to this cost (but at least one): who joins a pass waits
+  // for all of it.
+  absl::Duration pass_cost_max = absl::Milliseconds(20);
+  int64_t pass_requests_max = kPassRequestsMax;
+
   // A request up to this cost runs on the thread that it arrived on where a worker's turn is free:
   // waking a worker would take longer than the work.
   absl::Duration arrival_cost_max = absl::Microseconds(100);
@@ -41,6 +46,7 @@ struct BatchPolicyOptions {
 struct QueueSummary {
   int64_t small_requests = 0;
   absl::Duration small_cost = absl::ZeroDuration();
+  // Large ones, and those of a group.
   int64_t large_requests = 0;
   absl::Duration large_cost = absl::ZeroDuration();  // of the tiles that have not begun
 
@@ -66,23 +72,10 @@ absl::Status AdmitToQueue(const BatchPolicyOptions& options, const QueueSummary&
 // find theirs when they come, within group_cost_max.
 absl::Duration GroupCost(const BatchPolicyOptions& options, const QueueSummary& queue);
 
-// Which of two kinds of waiting work goes next: each gets half of the time while both wait.
-//
-// A fair queue of two flows (start-time fair queueing: Goyal, Vin, Cheng, SIGCOMM 1996). A flow's
-// clock is the work it was given; one that had nothing to do does not save up for later.
-enum class Lane { kSmall, kLarge };
-class FairShare {
- public:
-  // `small_waits` or `large_waits`, or both.
-  Lane Choose(bool small_waits, bool large_waits);
-
-  // `cost` of work was taken from `lane`.
-  void Charge(Lane lane, absl::Duration cost);
-
- private:
-  absl::Duration small_clock_;
-  absl::Duration large_clock_;
-};
+// Whether a job that would cost `cost` more joins a pass of `requests` jobs and `pass_cost`. Its
+// first job always does.
+bool JoinsPass(const BatchPolicyOptions& options, int64_t requests, absl::Duration pass_cost,
+               absl::Duration cost);
 
 }  // namespace qkserve
 

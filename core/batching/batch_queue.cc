@@ -8,14 +8,11 @@
 namespace qkserve {
 namespace {
 
-absl::Duration TileCost(const QueuedJob& job) {
-  return job.spec.cost / std::max<int64_t>(job.spec.tile_count, 1);
-}
-
-// Its part of the queue's predicted time.
-absl::Duration QueuedTileCost(const QueuedJob& job) {
-  return job.queue_cost / std::max<int64_t>(job.spec.tile_count, 1);
-}
+// The lanes of jobs that have no group. Only their addresses matter; the lower goes first where
+// both are due.
+constexpr char kLanes[2] = {};
+constexpr const void* kSmallLane = &kLanes[0];
+constexpr const void* kLargeLane = &kLanes[1];
 
 }  // namespace
 
@@ -30,20 +27,42 @@ absl::Status CheckStillWanted(const QueuedJob& job, absl::Time now) {
   return absl::OkStatus();
 }
 
+const void* BatchQueue::LaneOf(const JobSpec& spec) const {
+  if (spec.group != nullptr) return spec.lane;
+  return IsSmall(options_, spec) ? kSmallLane : kLargeLane;
+}
+
 absl::Status BatchQueue::Push(std::shared_ptr<QueuedJob> job) {
   absl::Status status = AdmitToQueue(options_, summary_, job->spec);
   if (!status.ok()) return status;
-  job->queue_cost = std::min(job->spec.cost, options_.queued_time_max * options_.workers / 2);
-  if (IsSmall(options_, job->spec)) {
+  const JobSpec& spec = job->spec;
+  const void* const lane_id = LaneOf(spec);
+  Lane& lane = lanes_[lane_id];
+  job->queue_cost = std::min(spec.cost, options_.queued_time_max * options_.workers / 2);
+  // What it shares with one that waits already is counted there.
+  if (!lane.ungrouped.empty()) job->queue_cost -= std::min(spec.shared_cost, job->queue_cost);
+  const absl::Time rank = job->arrival + spec.cost;
+  if (lane_id == kSmallLane) {
     ++summary_.small_requests;
-    summary_.small_cost += job->spec.cost;
-    small_.push_back(std::move(job));
+    summary_.small_cost += job->queue_cost;
+    lane.small.push_back(std::move(job));
   } else {
     ++summary_.large_requests;
     summary_.large_cost += job->queue_cost;
-    const absl::Time rank = job->arrival + job->spec.cost;
-    large_.emplace(rank, std::move(job));
+    if (spec.group != nullptr) {
+      lane.ungrouped.emplace(rank, std::move(job));
+    } else {
+      auto work = std::make_shared<TiledWork>();
+      work->lane = lane_id;
+      work->rank = rank;
+      work->tile_count = spec.tile_count;
+      work->cost = spec.cost;
+      work->queue_cost = job->queue_cost;
+      work->jobs.push_back(std::move(job));
+      lane.tiled.emplace(rank, std::move(work));
+    }
   }
+  share_.SetActive(lane_id, true);
   return absl::OkStatus();
 }
 
@@ -51,30 +70,39 @@ Assignment BatchQueue::Take(absl::Time now) {
   Assignment assignment;
   while (!assignment.HasWork() && HasWaiting() &&
          static_cast<int64_t>(assignment.dropped.size()) < options_.group_requests_max) {
-    const Lane lane = share_.Choose(!small_.empty(), !large_.empty());
-    if (lane == Lane::kSmall) {
-      TakeGroup(now, assignment);
+    const void* const lane_id = share_.Choose();
+    const auto entry = lanes_.find(lane_id);
+    Lane& lane = entry->second;
+    if (!lane.small.empty()) {
+      TakeGroup(now, lane, assignment);
+    } else if (lane.tiled.empty() || (!lane.ungrouped.empty() &&
+                                      lane.ungrouped.begin()->first < lane.tiled.begin()->first)) {
+      TakePass(now, lane, assignment);
     } else {
-      TakeTile(now, assignment);
+      TakeTile(now, lane, assignment);
+    }
+    if (lane.IsEmpty()) {
+      lanes_.erase(entry);
+      share_.SetActive(lane_id, false);
     }
   }
   if (assignment.HasWork()) TurnBegins();
   return assignment;
 }
 
-void BatchQueue::TakeGroup(absl::Time now, Assignment& assignment) {
+void BatchQueue::TakeGroup(absl::Time now, Lane& lane, Assignment& assignment) {
   const absl::Duration cost_max = GroupCost(options_, summary_);
   absl::Duration cost;
   const auto taken = [&assignment] {
     return static_cast<int64_t>(assignment.group.size() + assignment.dropped.size());
   };
-  while (!small_.empty() && taken() < options_.group_requests_max) {
-    const absl::Duration next = small_.front()->spec.cost;
+  while (!lane.small.empty() && taken() < options_.group_requests_max) {
+    const absl::Duration next = lane.small.front()->spec.cost;
     if (!assignment.group.empty() && cost + next > cost_max) break;
-    std::shared_ptr<QueuedJob> job = std::move(small_.front());
-    small_.pop_front();
+    std::shared_ptr<QueuedJob> job = std::move(lane.small.front());
+    lane.small.pop_front();
     --summary_.small_requests;
-    summary_.small_cost -= next;
+    summary_.small_cost -= job->queue_cost;
     job->status = CheckStillWanted(*job, now);
     if (job->status.ok()) {
       cost += next;
@@ -83,41 +111,103 @@ void BatchQueue::TakeGroup(absl::Time now, Assignment& assignment) {
       assignment.dropped.push_back(std::move(job));
     }
   }
-  share_.Charge(Lane::kSmall, cost);
+  share_.Charge(kSmallLane, cost);
 }
 
-void BatchQueue::TakeTile(absl::Time now, Assignment& assignment) {
-  const auto first = large_.begin();
-  const std::shared_ptr<QueuedJob> job = first->second;
-  const auto leave_queue = [&] {
-    summary_.large_cost -= QueuedTileCost(*job) * (job->spec.tile_count - job->tiles_taken);
-    --summary_.large_requests;
-    large_.erase(first);
-    // Costs of tiles are rounded; what that leaves must not add up.
-    if (large_.empty()) summary_.large_cost = absl::ZeroDuration();
-  };
-  if (job->status.ok()) job->status = CheckStillWanted(*job, now);
-  if (!job->status.ok()) {
-    leave_queue();
-    job->spec.tile_count = job->tiles_taken;
-    // Otherwise the last of its running tiles finishes it.
-    if (job->tiles_running == 0) assignment.dropped.push_back(job);
+void BatchQueue::TakePass(absl::Time now, Lane& lane, Assignment& assignment) {
+  const auto first = lane.ungrouped.begin();
+  const void* const group = first->second->spec.group;
+  auto work = std::make_shared<TiledWork>();
+  work->lane = first->second->spec.lane;
+  work->rank = first->first;
+  for (auto next = first; next != lane.ungrouped.end();) {
+    const std::shared_ptr<QueuedJob> job = next->second;
+    const bool is_first = work->jobs.empty();
+    const absl::Duration cost = is_first ? job->spec.cost : job->spec.cost - job->spec.shared_cost;
+    if (job->spec.group != group ||
+        !JoinsPass(options_, static_cast<int64_t>(work->jobs.size()), work->cost, cost)) {
+      ++next;
+      continue;
+    }
+    next = lane.ungrouped.erase(next);
+    job->status = CheckStillWanted(*job, now);
+    if (job->status.ok()) {
+      work->cost += cost;
+      work->queue_cost += job->queue_cost;
+      work->jobs.push_back(job);
+    } else {
+      --summary_.large_requests;
+      summary_.large_cost -= job->queue_cost;
+      assignment.dropped.push_back(job);
+    }
+  }
+  if (work->jobs.empty()) return;
+  assignment.work = std::move(work);
+  assignment.tile = Assignment::kMakePass;
+}
+
+void BatchQueue::PassMade(const std::shared_ptr<TiledWork>& work, absl::Time now) {
+  work->tile_count = work->pass->tile_count();
+  if (work->tile_count > 1) {
+    lanes_[work->lane].tiled.emplace(work->rank, work);
+    share_.SetActive(work->lane, true);
+  }
+  StartTile(*work, now);
+}
+
+void BatchQueue::PassFailed(const TiledWork& work) {
+  summary_.large_requests -= static_cast<int64_t>(work.jobs.size());
+  summary_.large_cost -= work.queue_cost;
+}
+
+void BatchQueue::TakeTile(absl::Time now, Lane& lane, Assignment& assignment) {
+  const auto first = lane.tiled.begin();
+  const std::shared_ptr<TiledWork> work = first->second;
+  bool is_wanted = false;
+  for (const std::shared_ptr<QueuedJob>& job : work->jobs) {
+    if (job->status.ok()) job->status = CheckStillWanted(*job, now);
+    is_wanted = is_wanted || job->status.ok();
+  }
+  if (!is_wanted || !work->status.ok()) {
+    lane.tiled.erase(first);
+    LeaveQueue(*work);
+    work->tile_count = work->tiles_taken;
+    // Otherwise the last of its running tiles finishes the jobs.
+    if (work->tiles_running == 0) {
+      for (const std::shared_ptr<QueuedJob>& job : work->jobs) job->status.Update(work->status);
+      assignment.dropped.insert(assignment.dropped.end(), work->jobs.begin(), work->jobs.end());
+    }
     return;
   }
-  if (job->tiles_taken == 0) job->started = now;
-  assignment.large = job;
-  assignment.tile = job->tiles_taken++;
-  ++job->tiles_running;
-  summary_.large_cost -= QueuedTileCost(*job);
-  share_.Charge(Lane::kLarge, TileCost(*job));
-  if (job->tiles_taken == job->spec.tile_count) leave_queue();
+  assignment.work = work;
+  assignment.tile = work->tiles_taken;
+  if (work->tiles_taken + 1 == work->tile_count) lane.tiled.erase(first);
+  StartTile(*work, now);
 }
 
-bool BatchQueue::TileDone(QueuedJob& job, const absl::Status& status, absl::Time end) {
-  job.ended = std::max(job.ended, end);
-  job.status.Update(status);
-  --job.tiles_running;
-  return job.tiles_running == 0 && job.tiles_taken == job.spec.tile_count;
+void BatchQueue::StartTile(TiledWork& work, absl::Time now) {
+  if (work.tiles_taken == 0) work.started = now;
+  share_.Charge(work.lane, work.cost / work.tile_count);
+  if (work.tiles_taken + 1 == work.tile_count) {
+    LeaveQueue(work);
+  } else {
+    summary_.large_cost -= work.queue_cost / work.tile_count;
+  }
+  ++work.tiles_taken;
+  ++work.tiles_running;
+}
+
+// What is left of its cost goes with the last tile, so that rounding does not add up.
+void BatchQueue::LeaveQueue(const TiledWork& work) {
+  summary_.large_cost -= work.queue_cost - work.queue_cost / work.tile_count * work.tiles_taken;
+  summary_.large_requests -= static_cast<int64_t>(work.jobs.size());
+}
+
+bool BatchQueue::TileDone(TiledWork& work, const absl::Status& status, absl::Time end) {
+  work.ended = std::max(work.ended, end);
+  work.status.Update(status);
+  --work.tiles_running;
+  return work.tiles_running == 0 && work.tiles_taken == work.tile_count;
 }
 
 }  // namespace qkserve

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/batching/batch_policy.h"
+#include "core/batching/fair_share.h"
 #include "core/batching/job.h"
 
 namespace qkserve {
@@ -24,12 +25,27 @@ struct QueuedJob {
   // may wait, so that one giant, which others overtake, does not close the queue to them.
   absl::Duration queue_cost = absl::ZeroDuration();
 
-  // Large jobs only. Tiles are handed out in order.
+  absl::Status status;  // why it was dropped
+};
+
+// Work that is handed out tile by tile and answered when the last one is done: a large job, or the
+// jobs of a group that share a pass.
+struct TiledWork {
+  std::vector<std::shared_ptr<QueuedJob>> jobs;
+  std::unique_ptr<Pass> pass;  // null: the tiles are those of the one job
+
+  const void* lane = nullptr;
+  absl::Time rank;
+  int64_t tile_count = 0;
+  absl::Duration cost = absl::ZeroDuration();        // of all tiles
+  absl::Duration queue_cost = absl::ZeroDuration();  // likewise, in the queue's predicted time
+
+  // Tiles are handed out in order.
   int64_t tiles_taken = 0;
   int64_t tiles_running = 0;
   absl::Time started = absl::InfinitePast();
   absl::Time ended = absl::InfinitePast();  // of the tiles so far
-  absl::Status status;                      // the first error
+  absl::Status status;                      // the first error of a tile
 };
 
 // What a worker does next.
@@ -37,25 +53,31 @@ struct Assignment {
   // Small jobs to run one after the other and answer together; or
   std::vector<std::shared_ptr<QueuedJob>> group;
 
-  // one tile of a large job.
-  std::shared_ptr<QueuedJob> large;
+  // one tile; or, where the tile is kMakePass, jobs that need a pass first.
+  static constexpr int64_t kMakePass = -1;
+  std::shared_ptr<TiledWork> work;
   int64_t tile = 0;
 
   // Jobs that expired or were cancelled while they waited: `status` says so, none of their tiles is
   // running. To be finished, at no cost.
   std::vector<std::shared_ptr<QueuedJob>> dropped;
 
-  bool HasWork() const { return !group.empty() || large != nullptr; }
+  bool HasWork() const { return !group.empty() || work != nullptr; }
 };
 
 // The queue without threads or locks: which work is next, in which portions.
 //
-// Small jobs (IsSmall) wait in order of arrival and are taken in groups. Large jobs hand out their
-// tiles one at a time, so that a small job never waits for more than a tile of each worker. Among
-// large jobs the next tile comes from the one with the earliest arrival + cost: the shorter goes
-// first, equals go in order of arrival, and nobody waits for ever, because later arrivals rank
-// later whatever they cost. While small and large jobs wait, each kind gets half of the time
-// (FairShare).
+// Work waits in lanes, and each lane gets an equal part of the time while it has any (FairShare):
+//
+//  - Small jobs (IsSmall) wait in order of arrival and are taken in groups, so that a small job
+//    never waits for more than a tile of each worker.
+//  - Large jobs hand out their tiles one at a time. The next tile comes from the one with the
+//    earliest arrival + cost: the shorter goes first, equals go in order of arrival, and nobody
+//    waits for ever, because later arrivals rank later whatever they cost.
+//  - Every key set (JobSpec::lane) has a lane, ordered in the same way. A job whose turn it is
+//  takes
+//    those of its group that wait along in one pass (JoinsPass), which hands out its tiles like a
+//    large job.
 //
 // Not thread-safe: Batcher holds its lock around every call.
 class BatchQueue {
@@ -69,27 +91,42 @@ class BatchQueue {
   // on the way are dropped.
   Assignment Take(absl::Time now);
 
-  // A tile that Take handed out has run until `end`. True where it was the job's last one, so that
-  // the job must now be finished with its `status`.
-  bool TileDone(QueuedJob& job, const absl::Status& status, absl::Time end);
+  // The pass that Take asked for is there, and the worker takes its first tile with it.
+  void PassMade(const std::shared_ptr<TiledWork>& work, absl::Time now);
+  // Or it could not be made, and the jobs are to be finished.
+  void PassFailed(const TiledWork& work);
+
+  // A tile that was handed out has run until `end`. True where it was the last one, so that the
+  // jobs must now be finished with the work's `status`.
+  bool TileDone(TiledWork& work, const absl::Status& status, absl::Time end);
 
   // A turn began outside the queue (a job on its arrival thread), or any turn ended.
   void TurnBegins() { ++summary_.busy; }
   void TurnEnds() { --summary_.busy; }
 
-  bool HasWaiting() const { return summary_.requests() > 0; }
+  bool HasWaiting() const { return share_.HasActive(); }
   bool TurnIsFree() const { return summary_.busy < options_.workers; }
   const QueueSummary& summary() const { return summary_; }
 
  private:
-  void TakeGroup(absl::Time now, Assignment& assignment);
-  void TakeTile(absl::Time now, Assignment& assignment);
+  struct Lane {
+    std::deque<std::shared_ptr<QueuedJob>> small;                     // by arrival
+    std::multimap<absl::Time, std::shared_ptr<QueuedJob>> ungrouped;  // need a pass; by rank
+    std::multimap<absl::Time, std::shared_ptr<TiledWork>> tiled;      // have tiles left; by rank
+
+    bool IsEmpty() const { return small.empty() && ungrouped.empty() && tiled.empty(); }
+  };
+
+  const void* LaneOf(const JobSpec& spec) const;
+  void TakeGroup(absl::Time now, Lane& lane, Assignment& assignment);
+  void TakePass(absl::Time now, Lane& lane, Assignment& assignment);
+  void TakeTile(absl::Time now, Lane& lane, Assignment& assignment);
+  void StartTile(TiledWork& work, absl::Time now);
+  void LeaveQueue(const TiledWork& work);
 
   const BatchPolicyOptions options_;
   FairShare share_;
-  std::deque<std::shared_ptr<QueuedJob>> small_;
-  // Jobs with tiles left to take, by arrival + cost.
-  std::multimap<absl::Time, std::shared_ptr<QueuedJob>> large_;
+  std::map<const void*, Lane> lanes_;  // those that are not empty
   QueueSummary summary_;
 };
 

@@ -123,10 +123,50 @@ void Batcher::Run(const Assignment& assignment) {
     MutexLock lock(&mutex_);
     Count(static_cast<int64_t>(assignment.group.size()), answered);
     queue_.TurnEnds();
-  } else if (assignment.large != nullptr) {
-    RunTile(assignment.large, assignment.tile);
+  } else if (assignment.tile == Assignment::kMakePass) {
+    RunPass(assignment.work);
+  } else if (assignment.work != nullptr) {
+    RunTile(assignment.work, assignment.tile);
   }
   if (!assignment.dropped.empty()) FinishDropped(assignment.dropped);
+}
+
+void Batcher::RunPass(const std::shared_ptr<TiledWork>& work) {
+  std::vector<Job*> jobs;
+  jobs.reserve(work->jobs.size());
+  for (const std::shared_ptr<QueuedJob>& job : work->jobs) jobs.push_back(job->job.get());
+  absl::StatusOr<std::unique_ptr<Pass>> pass = jobs.front()->MakePass(jobs);
+  if (!pass.ok()) {
+    {
+      MutexLock lock(&mutex_);
+      queue_.PassFailed(*work);
+      queue_.TurnEnds();
+    }
+    work->status = pass.status();
+    FinishTiled(*work);
+    return;
+  }
+  work->pass = *std::move(pass);
+  {
+    MutexLock lock(&mutex_);
+    queue_.PassMade(work, clock_->Now());
+    if (work->tile_count > 1) WakeWorkers(work->tile_count - 1);
+  }
+  RunTile(work, 0);
+}
+
+absl::Status Batcher::RunAlone(const QueuedJob& job) {
+  if (job.spec.group == nullptr) {
+    return job.spec.tile_count > 0 ? job.job->RunTile(0) : absl::OkStatus();
+  }
+  Job* const jobs[] = {job.job.get()};
+  absl::StatusOr<std::unique_ptr<Pass>> pass = job.job->MakePass(jobs);
+  if (!pass.ok()) return pass.status();
+  absl::Status status;
+  for (int64_t tile = 0; tile < (*pass)->tile_count() && status.ok(); ++tile) {
+    status = (*pass)->RunTile(tile);
+  }
+  return status;
 }
 
 int64_t Batcher::RunGroup(const std::vector<std::shared_ptr<QueuedJob>>& group) {
@@ -140,7 +180,7 @@ int64_t Batcher::RunGroup(const std::vector<std::shared_ptr<QueuedJob>>& group) 
     if (!job.status.ok()) continue;
     rows += job.spec.rows;
     receipts[i].queued = now - job.arrival;
-    if (job.spec.tile_count > 0) job.status = job.job->RunTile(0);
+    job.status = RunAlone(job);
     const absl::Time end = clock_->Now();
     receipts[i].computed = end - now;
     now = end;
@@ -154,26 +194,35 @@ int64_t Batcher::RunGroup(const std::vector<std::shared_ptr<QueuedJob>>& group) 
   return answered;
 }
 
-void Batcher::RunTile(const std::shared_ptr<QueuedJob>& job, int64_t tile) {
-  const absl::Status status = job->job->RunTile(tile);
+void Batcher::RunTile(const std::shared_ptr<TiledWork>& work, int64_t tile) {
+  const absl::Status status =
+      work->pass != nullptr ? work->pass->RunTile(tile) : work->jobs.front()->job->RunTile(tile);
   const absl::Time end = clock_->Now();
   bool is_last = false;
   {
     MutexLock lock(&mutex_);
-    is_last = queue_.TileDone(*job, status, end);
+    is_last = queue_.TileDone(*work, status, end);
     queue_.TurnEnds();
     // This thread is not free yet.
     if (is_last && queue_.HasWaiting()) work_.NotifyOne();
   }
-  if (!is_last) return;
-  // No other thread has this job any more.
-  const JobReceipt receipt = {.queued = job->started - job->arrival,
-                              .computed = job->ended - job->started,
-                              .batch_requests = 1,
-                              .batch_rows = job->spec.rows};
-  const bool answered = Finish(*job, job->status, receipt);
+  // No other thread has this work any more.
+  if (is_last) FinishTiled(*work);
+}
+
+void Batcher::FinishTiled(TiledWork& work) {
+  work.pass.reset();
+  JobReceipt receipt = {.computed = work.ended - work.started,
+                        .batch_requests = static_cast<int64_t>(work.jobs.size())};
+  for (const std::shared_ptr<QueuedJob>& job : work.jobs) receipt.batch_rows += job->spec.rows;
+  int64_t answered = 0;
+  for (const std::shared_ptr<QueuedJob>& job : work.jobs) {
+    job->status.Update(work.status);
+    receipt.queued = work.started - job->arrival;
+    if (Finish(*job, job->status, receipt)) ++answered;
+  }
   MutexLock lock(&mutex_);
-  Count(1, answered ? 1 : 0);
+  Count(static_cast<int64_t>(work.jobs.size()), answered);
 }
 
 void Batcher::FinishDropped(const std::vector<std::shared_ptr<QueuedJob>>& dropped) {

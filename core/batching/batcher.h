@@ -16,15 +16,14 @@
 
 namespace qkserve {
 
-// Runs jobs on a pool of workers: what queued while they were busy is taken in groups (small jobs)
-// or tile by tile (large ones); see BatchQueue. It never waits for a batch to fill.
+// Runs jobs on a pool of workers: what queued while they were busy is taken in groups (small jobs),
+// tile by tile (large ones) or in passes over what they share (jobs of a group); see BatchQueue. It
+// never waits for a batch to fill.
 //
 // Guarantees:
 //  1. Finish is called exactly once for every submitted job.
 //  2. At most options.workers groups or tiles run at a time, those on arrival threads included.
-//  (The
-//     Finish of a large job is not counted: it may copy a large result, and others go on
-//     meanwhile.)
+//     (Finish after tiles is not counted: it may copy large results, and others go on meanwhile.)
 //  3. While a worker is free nothing waits.
 //  4. A job that is expired or cancelled when its turn comes runs no tile; no job finishes OK after
 //     its deadline.
@@ -71,7 +70,10 @@ class Batcher {
   void RunOnArrival(std::shared_ptr<QueuedJob> job);
   // Runs the jobs one after the other, then finishes them. Returns how many ended OK.
   int64_t RunGroup(const std::vector<std::shared_ptr<QueuedJob>>& group);
-  void RunTile(const std::shared_ptr<QueuedJob>& job, int64_t tile);
+  static absl::Status RunAlone(const QueuedJob& job);
+  void RunPass(const std::shared_ptr<TiledWork>& work);
+  void RunTile(const std::shared_ptr<TiledWork>& work, int64_t tile);
+  void FinishTiled(TiledWork& work);
   void FinishDropped(const std::vector<std::shared_ptr<QueuedJob>>& dropped);
   // Returns whether it ended OK: `status`, unless the deadline has passed by now.
   bool Finish(QueuedJob& job, const absl::Status& status, const JobReceipt& receipt);

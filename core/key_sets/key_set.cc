@@ -4,6 +4,9 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "core/limits.h"
+
 namespace qkserve {
 namespace {
 
@@ -37,6 +40,25 @@ int64_t KeySetLayout::Matrices() const {
 Shape KeySetLayout::KeyShape(int64_t m) const { return WithRows(leading, m, d); }
 Shape KeySetLayout::ValueShape(int64_t m) const { return WithRows(leading, m, dv.value_or(0)); }
 
+absl::Status KeySetLayout::Validate(int64_t m) const {
+  if (m > kKeySetKeysMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("got ", m, " keys, a key set may have ", kKeySetKeysMax));
+  }
+  // With room for the first block of an empty set, and for rows that are padded.
+  constexpr int64_t kElementsMax = int64_t{1} << 48;
+  const int64_t rows = std::max(m, KeySet::kBlockPanels * kPanelKeys);
+  for (const int64_t columns : {d, dv.value_or(0)}) {
+    const std::optional<int64_t> elements =
+        ElementCount(WithRows(leading, rows, std::max<int64_t>(columns, 1)));
+    if (!elements.has_value() || *elements > kElementsMax) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "got shape ", ShapeString(WithRows(leading, m, columns)), ", which is too large"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::shared_ptr<KeyBlock>> KeyBlock::Allocate(const KeySetLayout& layout,
                                                              int64_t capacity, ByteBudget* budget) {
   std::shared_ptr<KeyBlock> block(new KeyBlock);
@@ -47,7 +69,7 @@ absl::StatusOr<std::shared_ptr<KeyBlock>> KeyBlock::Allocate(const KeySetLayout&
       layout.dv.has_value() ? ValuePanelBytes(layout.value_type, *layout.dv) : 0;
   const int64_t panels = layout.Matrices() * capacity;
   absl::StatusOr<ByteBudget::Charge> charge =
-      budget->TryCharge(panels * (block->key_panel_bytes_ + block->value_panel_bytes_));
+      budget->TryCharge(panels * (block->key_panel_bytes_ + block->value_panel_bytes_ + 1));
   if (!charge.ok()) return charge.status();
   block->charge_ = *std::move(charge);
   for (const auto& [buffer, panel_bytes] :
@@ -58,7 +80,9 @@ absl::StatusOr<std::shared_ptr<KeyBlock>> KeyBlock::Allocate(const KeySetLayout&
     if (!memory.ok()) return memory.status();
     *buffer = *std::move(memory);
   }
-  block->may_be_infinite_ = std::make_unique<bool[]>(static_cast<size_t>(panels));
+  absl::StatusOr<Buffer> flags = Buffer::AllocateZeroed(static_cast<size_t>(panels));
+  if (!flags.ok()) return flags.status();
+  block->may_be_infinite_ = *std::move(flags);
   return block;
 }
 
@@ -105,7 +129,7 @@ PanelRun KeySet::Panels(int64_t matrix, int64_t panel, int64_t count_max) const 
                 .columns = *layout_.dv,
                 .all_finite = true};
   for (int64_t i = 0; i < count; ++i) {
-    if (block->MayBeInfinite(matrix, in_block + i)) run.values.all_finite = false;
+    if (block->MayBeInfinite(matrix, in_block + i) != std::byte{0}) run.values.all_finite = false;
   }
   return run;
 }
@@ -153,6 +177,14 @@ absl::Status KeySetBuilder::AllocateBlocks(const KeySet* base, ByteBudget* budge
     if (!tail.ok()) return tail.status();
     set.tail_ = *std::move(tail);
   }
+  // Memory that versions share may have been used by a builder that came to nothing.
+  for (int64_t panel = base != nullptr ? base->FullPanels() : full; panel < full; ++panel) {
+    int64_t in_block = 0;
+    KeyBlock& block = BlockOf(panel, in_block);
+    for (int64_t matrix = 0; matrix < set.layout_.Matrices(); ++matrix) {
+      block.MayBeInfinite(matrix, in_block) = std::byte{0};
+    }
+  }
   // The keys that did not fill a panel begin the first panel that is new.
   if (base != nullptr && base->tail_ != nullptr) {
     int64_t in_block = 0;
@@ -192,15 +224,17 @@ void KeySetBuilder::AddValues(int64_t matrix, int64_t row, int64_t count, const 
                  KeyBlock& block = BlockOf(panel, in_block);
                  const bool finite = PackValues(layout.value_type, rows + done * row_bytes, piece,
                                                 *layout.dv, first, block.Values(matrix, in_block));
-                 if (!finite) block.MayBeInfinite(matrix, in_block) = true;
+                 if (!finite) block.MayBeInfinite(matrix, in_block) = std::byte{1};
                });
 }
 
 std::shared_ptr<const KeySet> KeySetBuilder::Finish(const std::string& name, int64_t version,
-                                                    std::shared_ptr<std::atomic<int64_t>> served) {
+                                                    std::shared_ptr<std::atomic<int64_t>> served,
+                                                    std::optional<int64_t> base_version) {
   set_->name_ = name;
   set_->version_ = version;
   if (set_->base_version_ == 0) set_->base_version_ = version;
+  if (base_version.has_value()) set_->base_version_ = *base_version;
   set_->requests_served_ =
       served != nullptr ? std::move(served) : std::make_shared<std::atomic<int64_t>>(0);
   return std::move(set_);

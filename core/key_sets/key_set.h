@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/attention/packed_kernel.h"
 #include "core/buffer.h"
@@ -29,6 +30,10 @@ struct KeySetLayout {
   Shape KeyShape(int64_t m) const;    // [.., m, d]
   Shape ValueShape(int64_t m) const;  // [.., m, dv]
 
+  // INVALID_ARGUMENT: `m` keys are more than a set may have, or sizes in bytes do not fit in 64
+  // bits, now or when keys are appended. Of types and sizes from outside, that are not negative.
+  absl::Status Validate(int64_t m) const;
+
   friend bool operator==(const KeySetLayout&, const KeySetLayout&) = default;
 };
 
@@ -41,7 +46,10 @@ class KeyBlock {
                                                             int64_t capacity, ByteBudget* budget);
 
   int64_t capacity() const { return capacity_; }
-  int64_t bytes() const { return static_cast<int64_t>(keys_.size_bytes() + values_.size_bytes()); }
+  int64_t bytes() const {
+    return static_cast<int64_t>(keys_.size_bytes() + values_.size_bytes() +
+                                may_be_infinite_.size_bytes());
+  }
 
   // The panels of one matrix follow one another.
   std::byte* Keys(int64_t matrix, int64_t panel) {
@@ -50,9 +58,9 @@ class KeyBlock {
   std::byte* Values(int64_t matrix, int64_t panel) {
     return values_.data() + (matrix * capacity_ + panel) * value_panel_bytes_;
   }
-  // Whether the values of a panel may hold NaN or infinity.
-  bool& MayBeInfinite(int64_t matrix, int64_t panel) {
-    return may_be_infinite_[static_cast<size_t>(matrix * capacity_ + panel)];
+  // 1 where the values of a panel may hold NaN or infinity, otherwise 0.
+  std::byte& MayBeInfinite(int64_t matrix, int64_t panel) {
+    return may_be_infinite_.data()[matrix * capacity_ + panel];
   }
 
   // Copies the first `count` panels of every matrix of `from` to panel `to` and those behind it.
@@ -65,8 +73,7 @@ class KeyBlock {
   int64_t capacity_ = 0;
   int64_t key_panel_bytes_ = 0;
   int64_t value_panel_bytes_ = 0;
-  Buffer keys_, values_;
-  std::unique_ptr<bool[]> may_be_infinite_;
+  Buffer keys_, values_, may_be_infinite_;
   ByteBudget::Charge charge_;
 };
 
@@ -101,6 +108,7 @@ class KeySet {
 
   // Requests answered on any version of the set. Shared by them all, also over puts.
   std::atomic<int64_t>& requests_served() const { return *requests_served_; }
+  std::shared_ptr<std::atomic<int64_t>> shared_requests_served() const { return requests_served_; }
 
  private:
   friend class KeySetBuilder;
@@ -136,9 +144,11 @@ class KeySetBuilder {
   void AddValues(int64_t matrix, int64_t row, int64_t count, const std::byte* rows);
 
   // The version; every row must have been added. `served` is that of the set's other versions, or
-  // null for a new set. The builder is empty then.
+  // null for a new set. `base_version` is given for a set that was put earlier and is read from
+  // files; otherwise it is that of the base or, of a new set, `version`. The builder is empty then.
   std::shared_ptr<const KeySet> Finish(const std::string& name, int64_t version,
-                                       std::shared_ptr<std::atomic<int64_t>> served = nullptr);
+                                       std::shared_ptr<std::atomic<int64_t>> served = nullptr,
+                                       std::optional<int64_t> base_version = std::nullopt);
 
   const KeySetLayout& layout() const { return set_->layout_; }
 

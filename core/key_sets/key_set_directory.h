@@ -1,34 +1,46 @@
 #ifndef QKSERVE_CORE_KEY_SETS_KEY_SET_DIRECTORY_H_
 #define QKSERVE_CORE_KEY_SETS_KEY_SET_DIRECTORY_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "core/byte_budget.h"
 #include "core/key_sets/file_system.h"
 #include "core/key_sets/key_set.h"
+#include "core/key_sets/manifest.h"
+#include "core/key_sets/segment.h"
+#include "core/mutex.h"
 
 namespace qkserve {
 
 // Key sets in files.
 //
-//   DIRECTORY/lock                    held by the one writer
-//   DIRECTORY/last_version            the greatest version of a set that was deleted
+//   DIRECTORY/.lock                   held by the one writer
+//   DIRECTORY/.last_version           as great as any version of a set that was deleted
+//   DIRECTORY/.segment-*.tmp          a segment that is being written
 //   DIRECTORY/NAME/manifest.json      the set's version and its segments, replaced atomically
-//   DIRECTORY/NAME/*.safetensors      segments, immutable: tensors `keys` and `values`
+//   DIRECTORY/NAME/segment-*          segments, immutable .safetensors files: `keys` and `values`
 //   DIRECTORY/NAME.safetensors        left there by another tool; taken in when the writer opens
 //
 // A change is written aside, synced, renamed, and its directory synced; then the manifest likewise.
 // When Put, Append or Delete has returned OK the change survives the end of the process and of the
-// machine; when the process ends earlier the directory shows the set's previous version.
+// machine; where it has not, the directory shows, whole, the set's previous version or the new one.
+// After a change that failed, this object keeps to the previous version, and the next change goes
+// on from there.
 //
-// Calls for different sets may run at the same time; those for one set must not, but for Load in
-// a directory opened to read.
+// A directory without a manifest is no set: the writer clears segments out of it when it opens.
+// Sets must be copied into and out of a directory that no writer has open.
+//
+// Calls for different sets may run at the same time; those for one set must not, but for writing
+// to its segments, ListNames, StoredVersion and Load in a directory opened to read.
 class KeySetDirectory {
  public:
   enum class Mode { kWriter, kReader };
@@ -38,12 +50,10 @@ class KeySetDirectory {
   // notes()). FAILED_PRECONDITION: another writer has it. NOT_FOUND: kReader, and it is missing.
   static absl::StatusOr<std::unique_ptr<KeySetDirectory>> Open(FileSystem* files,
                                                                const std::string& path, Mode mode);
-  ~KeySetDirectory();
-
   // What an operator should know of what Open found.
-  const std::vector<std::string>& notes() const;
+  const std::vector<std::string>& notes() const { return notes_; }
 
-  // The greatest version number that is or ever was in use here.
+  // The greatest version number that is or ever was in use here; of a reader, when it was opened.
   int64_t last_version() const;
 
   // The sets that are there, in order.
@@ -52,42 +62,90 @@ class KeySetDirectory {
   // The version of a set that its manifest names. NOT_FOUND, DATA_LOSS.
   absl::StatusOr<int64_t> StoredVersion(const std::string& name) const;
 
-  // Reads, checks and packs a set. `current` may be a version that was loaded before: where the
-  // stored one grew from the same put, only what is new is read. A reader tries again where a
-  // writer replaces the set meanwhile. NOT_FOUND. DATA_LOSS: a file is missing, damaged or does not
-  // fit; says which. RESOURCE_EXHAUSTED: no memory.
+  // Reads, checks and packs a set. `current` may be its newest version in memory: where the stored
+  // one grew from the same put, only segments with something new are read. A reader tries again
+  // where a writer replaces the set meanwhile. NOT_FOUND. DATA_LOSS: a file is missing, damaged or
+  // does not fit; says which. RESOURCE_EXHAUSTED: no memory. UNAVAILABLE: the writer is faster.
   absl::StatusOr<std::shared_ptr<const KeySet>> Load(const std::string& name, ByteBudget* budget,
                                                      std::shared_ptr<const KeySet> current) const;
 
   // A segment that is being written; a temporary file until Put or Append. Removed if that does not
-  // come. Thread-compatible.
-  class Segment {
-   public:
-    virtual ~Segment() = default;
-    // `count` rows of the layout's type, as KeySetBuilder::AddKeys and AddValues take them.
-    virtual absl::Status WriteKeys(int64_t matrix, int64_t row, int64_t count,
-                                   const std::byte* rows) = 0;
-    virtual absl::Status WriteValues(int64_t matrix, int64_t row, int64_t count,
-                                     const std::byte* rows) = 0;
-  };
-  // RESOURCE_EXHAUSTED: the disk is full.
+  // come. RESOURCE_EXHAUSTED: the disk is full. INVALID_ARGUMENT: see KeySetLayout::Validate.
+  using Segment = SegmentWriter;
   absl::StatusOr<std::unique_ptr<Segment>> NewSegment(const std::string& name,
                                                       const KeySetLayout& layout, int64_t rows);
 
-  // The set `name` is the segment, at `version`, whatever it was before. `version` is greater than
-  // last_version() before the call.
+  // The set `name` is the segment, at `version`, whatever it was before. `version` must never have
+  // been given before, and be greater than last_version() was after Open and than the set's.
   absl::Status Put(const std::string& name, int64_t version, std::unique_ptr<Segment> segment);
 
-  // The set's segments and this one, at `version`.
+  // The set's segments and this one, at `version`, as above. NOT_FOUND, DATA_LOSS.
+  // INVALID_ARGUMENT: the segment has another layout, or the set would have too many keys.
   absl::Status Append(const std::string& name, int64_t version, std::unique_ptr<Segment> segment);
 
   // Its version number is remembered first. NOT_FOUND.
   absl::Status Delete(const std::string& name);
 
-  // Replaces small segments by one, where there are many; the version stays. Returns whether there
-  // was something to do. The work is in proportion to the small segments, not to the set, but for a
-  // factor that grows with its logarithm.
+  // Replaces the newest segments by one, where SegmentsToMerge says so; the version stays. Returns
+  // whether there was something to do: there may be more. NOT_FOUND, DATA_LOSS.
   absl::StatusOr<bool> MergeSegments(const std::string& name);
+
+ private:
+  struct StoredSet {
+    absl::StatusOr<Manifest> manifest;
+    // A change has failed, but readers may have seen it.
+    bool forked = false;
+  };
+
+  KeySetDirectory(FileSystem* files, const std::string& path, Mode mode);
+
+  // Parts of Open, in key_set_directory_open.cc.
+  absl::Status OpenRoot();
+  absl::Status ReadLastVersion();
+  absl::Status FindSets(const std::vector<FileSystem::Entry>& entries);
+  absl::Status ClearAndSync(const std::vector<FileSystem::Entry>& entries);
+  void TakeIn(const std::string& name);
+  absl::Status TryToTakeIn(const std::string& name);
+
+  static std::string SegmentFile(int64_t version, int64_t first_row, int64_t rows);
+  // Says of a file that it is damaged where `status` says that it is missing or not what it should
+  // be; other errors, for example no memory, say nothing of the file.
+  static absl::Status ToDataLoss(const absl::Status& status);
+
+  std::string SetPath(absl::string_view name) const;
+  absl::StatusOr<Manifest> ReadManifest(const std::string& name) const;
+  absl::StatusOr<Manifest> CurrentManifest(const std::string& name) const;
+  absl::StatusOr<std::shared_ptr<const KeySet>> LoadVersion(
+      const Manifest& manifest, ByteBudget* budget, std::shared_ptr<const KeySet> current) const;
+  absl::StatusOr<std::unique_ptr<SegmentReader>> OpenSegment(const Manifest& manifest,
+                                                             const SegmentInfo& info) const;
+  absl::Status CheckSegment(const Manifest& manifest, const SegmentInfo& info,
+                            const SegmentReader& reader) const;
+  absl::Status LoadSegment(const Manifest& manifest, const SegmentInfo& info, int64_t first,
+                           int64_t known, KeySetBuilder& builder) const;
+
+  void RaiseLastVersion(int64_t version);
+  absl::Status WriteLastVersion();
+  absl::Status MakeSetDirectory(const std::string& name);
+  absl::Status AddSegment(Manifest& manifest, Segment& segment);
+  absl::Status StoreManifest(const Manifest& manifest);
+  absl::StatusOr<std::unique_ptr<Segment>> Merged(const Manifest& manifest, size_t count);
+  void RemoveUnused(const std::string& name, const Manifest* manifest);
+
+  FileSystem* const files_;
+  const std::string path_;
+  const Mode mode_;
+  std::unique_ptr<FileLock> lock_;
+  std::vector<std::string> notes_;  // not changed after Open
+  bool lost_versions_ = false;      // .last_version is damaged; likewise
+  std::atomic<int64_t> segments_written_{0};
+
+  mutable Mutex mutex_;
+  int64_t last_version_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Of a writer: what was acknowledged. Of a reader it is empty.
+  std::map<std::string, StoredSet> sets_ ABSL_GUARDED_BY(mutex_);
+
+  Mutex last_version_file_mutex_;
 };
 
 }  // namespace qkserve

@@ -19,6 +19,10 @@ class PuppetStrings {
   // Runs inside RunTile, before the tile counts as run; its status is the tile's.
   std::function<absl::Status(int64_t tile)> on_tile = [](int64_t) { return absl::OkStatus(); };
 
+  // For jobs of a group: called with the jobs of a pass; its number of tiles.
+  std::function<absl::Status(int64_t jobs)> on_pass = [](int64_t) { return absl::OkStatus(); };
+  int64_t pass_tiles = 1;
+
   void Cancel() {
     MutexLock lock(&mutex_);
     cancelled_ = true;
@@ -67,6 +71,24 @@ class PuppetStrings {
   JobReceipt receipt_ ABSL_GUARDED_BY(mutex_);
 };
 
+// A pass that computes nothing and hangs on its strings.
+class PuppetPass : public Pass {
+ public:
+  PuppetPass(std::shared_ptr<PuppetStrings> strings, int64_t tile_count)
+      : strings_(std::move(strings)), tile_count_(tile_count) {}
+
+  int64_t tile_count() const override { return tile_count_; }
+  absl::Status RunTile(int64_t tile) override {
+    absl::Status status = strings_->on_tile(tile);
+    strings_->TileRan(tile);
+    return status;
+  }
+
+ private:
+  const std::shared_ptr<PuppetStrings> strings_;
+  const int64_t tile_count_;
+};
+
 // A job that computes nothing and hangs on its strings.
 class PuppetJob : public Job {
  public:
@@ -81,6 +103,13 @@ class PuppetJob : public Job {
     strings_->Finished(status, receipt);
   }
   bool IsCancelled() const override { return strings_->cancelled(); }
+
+  // Of the first job's strings.
+  absl::StatusOr<std::unique_ptr<Pass>> MakePass(absl::Span<Job* const> jobs) override {
+    absl::Status status = strings_->on_pass(static_cast<int64_t>(jobs.size()));
+    if (!status.ok()) return status;
+    return std::make_unique<PuppetPass>(strings_, strings_->pass_tiles);
+  }
 
  private:
   const std::shared_ptr<PuppetStrings> strings_;

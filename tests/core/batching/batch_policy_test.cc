@@ -70,27 +70,14 @@ TEST(BatchPolicyTest, AGroupIsAnEvenShareWithinTheLimit) {
             absl::Milliseconds(1));
 }
 
-TEST(FairShareTest, EachLaneGetsHalfOfTheTimeWhileBothWait) {
-  FairShare share;
-  absl::Duration small;
-  absl::Duration large;
-  for (int i = 0; i < 1000; ++i) {
-    const Lane lane = share.Choose(true, true);
-    const absl::Duration cost =
-        lane == Lane::kSmall ? absl::Microseconds(300) : absl::Milliseconds(5);
-    share.Charge(lane, cost);
-    (lane == Lane::kSmall ? small : large) += cost;
-  }
-  EXPECT_NEAR(absl::FDivDuration(small, large), 1.0, 0.05);
-}
-
-TEST(FairShareTest, ALaneThatWasIdleDoesNotSaveUp) {
-  FairShare share;
-  for (int i = 0; i < 1000; ++i) share.Charge(share.Choose(false, true), absl::Milliseconds(5));
-  // Small work comes: it may catch up with the last tile, not with the five seconds before.
-  EXPECT_EQ(share.Choose(true, true), Lane::kSmall);
-  share.Charge(Lane::kSmall, absl::Milliseconds(6));
-  EXPECT_EQ(share.Choose(true, true), Lane::kLarge);
+TEST(BatchPolicyTest, AJobJoinsAPassWithinItsLimits) {
+  BatchPolicyOptions options;
+  options.pass_requests_max = 3;
+  options.pass_cost_max = absl::Milliseconds(10);
+  EXPECT_TRUE(JoinsPass(options, 0, absl::ZeroDuration(), absl::Hours(1)));
+  EXPECT_TRUE(JoinsPass(options, 1, absl::Milliseconds(9), absl::Milliseconds(1)));
+  EXPECT_FALSE(JoinsPass(options, 1, absl::Milliseconds(9), absl::Milliseconds(2)));
+  EXPECT_FALSE(JoinsPass(options, 3, absl::ZeroDuration(), absl::ZeroDuration()));
 }
 
 }  // namespace

@@ -35,7 +35,20 @@ class BatchQueueTest : public testing::Test {
   std::shared_ptr<QueuedJob> PushLarge(int64_t tiles, absl::Duration cost) {
     return Push({.tile_count = tiles, .cost = cost});
   }
+  // A job on a key set: `key_set` is group and lane.
+  std::shared_ptr<QueuedJob> PushGrouped(const int& key_set, absl::Duration cost,
+                                         absl::Duration shared_cost) {
+    return Push({.cost = cost, .group = &key_set, .shared_cost = shared_cost, .lane = &key_set});
+  }
   Assignment Take() { return queue_->Take(clock_.Now()); }
+  // What a worker does where Take asks for a pass.
+  void MakePass(const Assignment& assignment, int64_t tiles) {
+    assignment.work->pass = std::make_unique<PuppetPass>(strings_, tiles);
+    queue_->PassMade(assignment.work, clock_.Now());
+  }
+  static std::shared_ptr<QueuedJob> JobOf(const Assignment& assignment) {
+    return assignment.work != nullptr ? assignment.work->jobs.front() : nullptr;
+  }
 
   FakeClock clock_;
   BatchPolicyOptions options_;
@@ -82,25 +95,27 @@ TEST_F(BatchQueueTest, AJobBeyondTheGroupsCostIsTakenAlone) {
 
 TEST_F(BatchQueueTest, TilesOfALargeJobAreHandedOutOneByOne) {
   const auto job = PushLarge(3, absl::Milliseconds(30));
+  std::shared_ptr<TiledWork> work;
   for (int64_t tile = 0; tile < 3; ++tile) {
     const Assignment assignment = Take();
-    EXPECT_EQ(assignment.large, job);
+    EXPECT_EQ(JobOf(assignment), job);
+    work = assignment.work;
     EXPECT_EQ(assignment.tile, tile);
   }
   EXPECT_FALSE(queue_->HasWaiting());
   EXPECT_EQ(queue_->summary().large_cost, absl::ZeroDuration());
   // Done in any order; the last one to end finishes the job.
-  EXPECT_FALSE(queue_->TileDone(*job, absl::OkStatus(), clock_.Now()));
-  EXPECT_FALSE(queue_->TileDone(*job, absl::OkStatus(), clock_.Now()));
-  EXPECT_TRUE(queue_->TileDone(*job, absl::OkStatus(), clock_.Now()));
+  EXPECT_FALSE(queue_->TileDone(*work, absl::OkStatus(), clock_.Now()));
+  EXPECT_FALSE(queue_->TileDone(*work, absl::OkStatus(), clock_.Now()));
+  EXPECT_TRUE(queue_->TileDone(*work, absl::OkStatus(), clock_.Now()));
 }
 
 TEST_F(BatchQueueTest, SmallJobsOvertakeALargeOneAfterATile) {
   const auto large = PushLarge(100, absl::Seconds(1));
-  EXPECT_EQ(Take().large, large);
+  EXPECT_EQ(JobOf(Take()), large);
   const auto small = PushSmall();
   EXPECT_THAT(Take().group, testing::ElementsAre(small));
-  EXPECT_EQ(Take().large, large);
+  EXPECT_EQ(JobOf(Take()), large);
 }
 
 TEST_F(BatchQueueTest, ALargeJobIsNotStarvedBySmallOnes) {
@@ -108,34 +123,34 @@ TEST_F(BatchQueueTest, ALargeJobIsNotStarvedBySmallOnes) {
   int64_t tiles = 0;
   for (int round = 0; round < 40; ++round) {
     while (queue_->summary().small_requests < 20) PushSmall();
-    if (Take().large == large) ++tiles;
+    if (JobOf(Take()) == large) ++tiles;
   }
   EXPECT_EQ(tiles, 10);
 }
 
 TEST_F(BatchQueueTest, TheShorterOfTwoLargeJobsGoesFirst) {
   const auto giant = PushLarge(1000, absl::Seconds(10));
-  EXPECT_EQ(Take().large, giant);
+  EXPECT_EQ(JobOf(Take()), giant);
   clock_.Advance(absl::Seconds(1));
   const auto medium = PushLarge(2, absl::Milliseconds(20));
-  EXPECT_EQ(Take().large, medium);
-  EXPECT_EQ(Take().large, medium);
-  EXPECT_EQ(Take().large, giant);
+  EXPECT_EQ(JobOf(Take()), medium);
+  EXPECT_EQ(JobOf(Take()), medium);
+  EXPECT_EQ(JobOf(Take()), giant);
 }
 
 TEST_F(BatchQueueTest, LargeJobsOfOneSizeGoInOrderOfArrival) {
   const auto first = PushLarge(2, absl::Milliseconds(20));
   const auto second = PushLarge(2, absl::Milliseconds(20));
-  EXPECT_EQ(Take().large, first);
-  EXPECT_EQ(Take().large, first);
-  EXPECT_EQ(Take().large, second);
+  EXPECT_EQ(JobOf(Take()), first);
+  EXPECT_EQ(JobOf(Take()), first);
+  EXPECT_EQ(JobOf(Take()), second);
 }
 
 TEST_F(BatchQueueTest, AGiantThatWaitedAsLongAsItCostsIsNotOvertakenAnyMore) {
   const auto giant = PushLarge(1000, absl::Seconds(10));
   clock_.Advance(absl::Seconds(10));
   PushLarge(2, absl::Milliseconds(20));
-  EXPECT_EQ(Take().large, giant);
+  EXPECT_EQ(JobOf(Take()), giant);
 }
 
 TEST_F(BatchQueueTest, OneGiantDoesNotCloseTheQueue) {
@@ -166,23 +181,139 @@ TEST_F(BatchQueueTest, ExpiredJobsAreDroppedBeforeTheyCost) {
 
 TEST_F(BatchQueueTest, ACancelledLargeJobStopsAfterTheTileThatRuns) {
   const auto job = PushLarge(5, absl::Milliseconds(50));
-  EXPECT_EQ(Take().large, job);
+  const std::shared_ptr<TiledWork> work = Take().work;
   strings_->Cancel();
   const Assignment next = Take();
   EXPECT_FALSE(next.HasWork());
   EXPECT_TRUE(next.dropped.empty());  // its running tile finishes it
   EXPECT_EQ(queue_->summary().large_cost, absl::ZeroDuration());
-  EXPECT_TRUE(queue_->TileDone(*job, absl::OkStatus(), clock_.Now()));
+  EXPECT_TRUE(queue_->TileDone(*work, absl::OkStatus(), clock_.Now()));
   EXPECT_EQ(job->status.code(), absl::StatusCode::kCancelled);
 }
 
 TEST_F(BatchQueueTest, AFailedTileEndsTheJobWithItsError) {
   const auto job = PushLarge(5, absl::Milliseconds(50));
-  Take();
-  EXPECT_FALSE(queue_->TileDone(*job, absl::ResourceExhaustedError("no memory"), clock_.Now()));
+  const std::shared_ptr<TiledWork> work = Take().work;
+  EXPECT_FALSE(queue_->TileDone(*work, absl::ResourceExhaustedError("no memory"), clock_.Now()));
   const Assignment next = Take();
   EXPECT_THAT(next.dropped, testing::ElementsAre(job));
   EXPECT_EQ(job->status.message(), "no memory");
+}
+
+TEST_F(BatchQueueTest, JobsOfAGroupShareAPass) {
+  const int key_set = 0;
+  const int other = 0;
+  std::vector<std::shared_ptr<QueuedJob>> jobs;
+  for (int i = 0; i < 5; ++i) {
+    jobs.push_back(PushGrouped(key_set, absl::Milliseconds(2), absl::Microseconds(1900)));
+  }
+  const auto stranger = PushGrouped(other, absl::Milliseconds(2), absl::Milliseconds(1));
+  // What they share counts once.
+  EXPECT_EQ(queue_->summary().large_cost, absl::Microseconds(2000 + 4 * 100 + 2000));
+  const Assignment first = Take();
+  ASSERT_EQ(first.tile, Assignment::kMakePass);
+  EXPECT_EQ(first.work->jobs, jobs);
+  const Assignment second = Take();
+  EXPECT_EQ(JobOf(second), stranger);
+  EXPECT_FALSE(queue_->TurnIsFree());
+  MakePass(first, 1);
+  MakePass(second, 1);
+  EXPECT_TRUE(queue_->TileDone(*first.work, absl::OkStatus(), clock_.Now()));
+  EXPECT_FALSE(queue_->HasWaiting());
+  EXPECT_EQ(queue_->summary().requests(), 0);
+  EXPECT_EQ(queue_->summary().large_cost, absl::ZeroDuration());
+}
+
+TEST_F(BatchQueueTest, TheTilesOfAPassAreHandedOutOneByOne) {
+  const int key_set = 0;
+  PushGrouped(key_set, absl::Milliseconds(10), absl::Milliseconds(5));
+  const Assignment first = Take();
+  EXPECT_FALSE(queue_->HasWaiting());  // until the pass is there
+  MakePass(first, 3);
+  EXPECT_EQ(queue_->summary().requests(), 1);
+  for (int64_t tile = 1; tile < 3; ++tile) {
+    const Assignment next = Take();
+    EXPECT_EQ(next.work, first.work);
+    EXPECT_EQ(next.tile, tile);
+  }
+  EXPECT_FALSE(queue_->HasWaiting());
+  EXPECT_EQ(queue_->summary().requests(), 0);
+  EXPECT_FALSE(queue_->TileDone(*first.work, absl::OkStatus(), clock_.Now()));
+  EXPECT_FALSE(queue_->TileDone(*first.work, absl::OkStatus(), clock_.Now()));
+  EXPECT_TRUE(queue_->TileDone(*first.work, absl::OkStatus(), clock_.Now()));
+}
+
+TEST_F(BatchQueueTest, APassIsBoundedByCostSoThatSmallOnesDoNotWaitForAHeavyOne) {
+  const int key_set = 0;
+  const auto heavy = PushGrouped(key_set, absl::Milliseconds(19), absl::Milliseconds(2));
+  std::vector<std::shared_ptr<QueuedJob>> light;
+  for (int i = 0; i < 20; ++i) {
+    light.push_back(PushGrouped(key_set, absl::Milliseconds(2), absl::Microseconds(1900)));
+  }
+  // The light ones rank first, and there is no room for the heavy one behind them.
+  const Assignment first = Take();
+  EXPECT_EQ(first.work->jobs, light);
+  EXPECT_EQ(JobOf(Take()), heavy);
+}
+
+TEST_F(BatchQueueTest, VersionsOfAKeySetDoNotShareAPassButTheirLane) {
+  const int key_set = 0;
+  const int old_version = 0;
+  const int new_version = 0;
+  const JobSpec spec = {.cost = absl::Milliseconds(2), .lane = &key_set};
+  JobSpec old_spec = spec;
+  old_spec.group = &old_version;
+  JobSpec new_spec = spec;
+  new_spec.group = &new_version;
+  const auto first = Push(old_spec);
+  const auto second = Push(new_spec);
+  const auto third = Push(old_spec);
+  EXPECT_THAT(Take().work->jobs, testing::ElementsAre(first, third));
+  EXPECT_THAT(Take().work->jobs, testing::ElementsAre(second));
+}
+
+TEST_F(BatchQueueTest, KeySetsGetEqualPartsOfTheTime) {
+  const int busy = 0;
+  const int quiet = 0;
+  absl::Duration quiet_time;
+  absl::Duration busy_time;
+  for (int round = 0; round < 1000; ++round) {
+    // The busy set always has forty in the queue; the quiet one a single request.
+    while (queue_->summary().requests() < 40) {
+      PushGrouped(busy, absl::Milliseconds(3), absl::Milliseconds(1));
+    }
+    if (round % 2 == 0) PushGrouped(quiet, absl::Milliseconds(3), absl::Milliseconds(1));
+    const Assignment next = Take();
+    (next.work->lane == &quiet ? quiet_time : busy_time) += next.work->cost;
+    MakePass(next, 1);
+    queue_->TileDone(*next.work, absl::OkStatus(), clock_.Now());
+    queue_->TurnEnds();
+  }
+  // It asks for less than its part, and gets all of it.
+  EXPECT_GT(quiet_time, absl::Milliseconds(3 * 400));
+  EXPECT_GT(busy_time, quiet_time);
+}
+
+TEST_F(BatchQueueTest, AGroupThatGetsNoPassIsGone) {
+  const int key_set = 0;
+  PushGrouped(key_set, absl::Milliseconds(2), absl::Milliseconds(1));
+  const Assignment first = Take();
+  queue_->PassFailed(*first.work);
+  EXPECT_EQ(queue_->summary().requests(), 0);
+  EXPECT_EQ(queue_->summary().large_cost, absl::ZeroDuration());
+}
+
+TEST_F(BatchQueueTest, ExpiredJobsOfAGroupAreDroppedAndTheOthersGoOn) {
+  const int key_set = 0;
+  const auto expired = Push({.cost = absl::Milliseconds(2),
+                             .group = &key_set,
+                             .lane = &key_set,
+                             .deadline = clock_.Now() + absl::Seconds(1)});
+  const auto alive = PushGrouped(key_set, absl::Milliseconds(2), absl::ZeroDuration());
+  clock_.Advance(absl::Seconds(2));
+  const Assignment next = Take();
+  EXPECT_THAT(next.work->jobs, testing::ElementsAre(alive));
+  EXPECT_THAT(next.dropped, testing::ElementsAre(expired));
 }
 
 }  // namespace

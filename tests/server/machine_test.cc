@@ -1,4 +1,4 @@
-#include "server/cpus.h"
+#include "server/machine.h"
 
 #include <sched.h>
 

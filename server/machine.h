@@ -1,5 +1,5 @@
-#ifndef QKSERVE_SERVER_CPUS_H_
-#define QKSERVE_SERVER_CPUS_H_
+#ifndef QKSERVE_SERVER_MACHINE_H_
+#define QKSERVE_SERVER_MACHINE_H_
 
 #include <cstdint>
 #include <string>
@@ -13,6 +13,10 @@ namespace qkserve {
 // `root` is put before /proc and /sys; tests use it.
 int64_t UsableCpus(const std::string& root = "");
 
+// Bytes of memory that this process may use: the machine's, or the tightest limit of its cgroup and
+// those above it.
+int64_t UsableMemoryBytes(const std::string& root = "");
+
 }  // namespace qkserve
 
-#endif  // QKSERVE_SERVER_CPUS_H_
+#endif  // QKSERVE_SERVER_MACHINE_H_

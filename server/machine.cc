@@ -1,6 +1,7 @@
-#include "server/cpus.h"
+#include "server/machine.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
@@ -35,7 +36,7 @@ int64_t CpusOfQuota(absl::string_view quota_us, absl::string_view period_us) {
   return std::max<int64_t>(1, quota / period);
 }
 
-int64_t CgroupLimitIn(const std::string& folder) {
+int64_t CpuLimitIn(const std::string& folder) {
   const std::vector<std::string> v2 = ReadWords(absl::StrCat(folder, "/cpu.max"));
   if (v2.size() >= 2) return CpusOfQuota(v2[0], v2[1]);
   const std::vector<std::string> quota = ReadWords(absl::StrCat(folder, "/cpu.cfs_quota_us"));
@@ -43,22 +44,34 @@ int64_t CgroupLimitIn(const std::string& folder) {
   return quota.empty() || period.empty() ? kNoLimit : CpusOfQuota(quota[0], period[0]);
 }
 
-// The tightest limit of the process's cgroup and those above it. Inside a container the group's own
-// files are at the top of the mount whatever /proc/self/cgroup says, so that is always looked at.
-int64_t CgroupLimit(const std::string& root) {
+int64_t MemoryLimitIn(const std::string& folder) {
+  for (const char* file : {"/memory.max", "/memory.limit_in_bytes"}) {
+    const std::vector<std::string> words = ReadWords(absl::StrCat(folder, file));
+    int64_t bytes = 0;
+    if (!words.empty() && absl::SimpleAtoi(words[0], &bytes) && bytes > 0) return bytes;
+  }
+  return kNoLimit;
+}
+
+// The tightest limit of the process's cgroup and those above it, where `limit_in` reads that of a
+// folder. Inside a container the group's own files are at the top of the mount whatever
+// /proc/self/cgroup says, so that is always looked at.
+int64_t CgroupLimit(const std::string& root, absl::string_view controller,
+                    int64_t (*limit_in)(const std::string& folder)) {
   int64_t limit = kNoLimit;
   for (const std::string& line : ReadWords(absl::StrCat(root, "/proc/self/cgroup"))) {
     // "0::/a/b" in version 2, "4:cpu,cpuacct:/a/b" in version 1.
     const std::vector<std::string> fields = absl::StrSplit(line, absl::MaxSplits(':', 2));
     if (fields.size() != 3) continue;
     const std::vector<absl::string_view> controllers = absl::StrSplit(fields[1], ',');
-    const bool has_cpu =
-        std::find(controllers.begin(), controllers.end(), "cpu") != controllers.end();
-    if (!fields[1].empty() && !has_cpu) continue;
-    const std::string mount = absl::StrCat(root, "/sys/fs/cgroup", has_cpu ? "/cpu" : "");
+    const bool has_it =
+        std::find(controllers.begin(), controllers.end(), controller) != controllers.end();
+    if (!fields[1].empty() && !has_it) continue;
+    const std::string mount =
+        absl::StrCat(root, "/sys/fs/cgroup", has_it ? absl::StrCat("/", controller) : "");
     std::string path = fields[2] == "/" ? "" : fields[2];
     while (true) {
-      limit = std::min(limit, CgroupLimitIn(absl::StrCat(mount, path)));
+      limit = std::min(limit, limit_in(absl::StrCat(mount, path)));
       if (path.empty()) break;
       path.resize(path.rfind('/') == std::string::npos ? 0 : path.rfind('/'));
     }
@@ -73,7 +86,13 @@ int64_t UsableCpus(const std::string& root) {
   CPU_ZERO(&affinity);
   const int64_t allowed =
       sched_getaffinity(0, sizeof(affinity), &affinity) == 0 ? CPU_COUNT(&affinity) : 1;
-  return std::max<int64_t>(1, std::min(allowed, CgroupLimit(root)));
+  return std::max<int64_t>(1, std::min(allowed, CgroupLimit(root, "cpu", CpuLimitIn)));
+}
+
+int64_t UsableMemoryBytes(const std::string& root) {
+  const int64_t pages = sysconf(_SC_PHYS_PAGES);
+  const int64_t page_bytes = sysconf(_SC_PAGESIZE);
+  return std::min(pages * page_bytes, CgroupLimit(root, "memory", MemoryLimitIn));
 }
 
 }  // namespace qkserve

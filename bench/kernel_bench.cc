@@ -1,0 +1,362 @@
+// The packed kernel beside OpenBLAS and beside the memory limit, on one thread. All contenders take
+// turns in random order (Google Benchmark's random interleaving); a table of the ratios of medians
+// closes the run. Flags are Google Benchmark's.
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "bench/openblas.h"
+#include "bench/statistics.h"
+#include "bench/sum_pass.h"
+#include "benchmark/benchmark.h"
+#include "core/attention/blas.h"
+#include "core/attention/element_types.h"
+#include "core/attention/kernel.h"
+#include "core/attention/packed_kernel.h"
+#include "core/limits.h"
+
+namespace qkserve::bench {
+namespace {
+
+constexpr DataType kTypes[] = {DataType::kFloat32, DataType::kBfloat16, DataType::kFloat16};
+constexpr int64_t kStepPanels = kStepKeys / kPanelKeys;
+
+// Memory in huge pages where the system has them, the same for all contenders: with small ones the
+// luck of their physical places is part of every figure.
+class HugeBuffer {
+ public:
+  explicit HugeBuffer(int64_t bytes) {
+    constexpr size_t kHugePage = size_t{2} << 20;
+    const size_t size = (static_cast<size_t>(bytes) + kHugePage - 1) / kHugePage * kHugePage;
+    data_.reset(static_cast<std::byte*>(std::aligned_alloc(kHugePage, size)));
+    if (data_ == nullptr) std::abort();
+    madvise(data_.get(), size, MADV_HUGEPAGE);
+    std::memset(data_.get(), 0, size);
+  }
+
+  std::byte* data() { return data_.get(); }
+  float* floats() { return reinterpret_cast<float*>(data_.get()); }
+
+ private:
+  struct Free {
+    void operator()(std::byte* data) const { std::free(data); }
+  };
+  std::unique_ptr<std::byte, Free> data_;
+};
+
+void FillRandom(float* values, int64_t count) {
+  static uint32_t state = 1;
+  for (int64_t i = 0; i < count; ++i) {
+    state = state * 1664525U + 1013904223U;
+    values[i] = static_cast<float>(state >> 8) / static_cast<float>(1 << 23) - 1.0F;
+  }
+}
+
+// Keys [m, d] as rows and packed, in every type, and queries and scores for up to rows_max rows.
+struct KeySet {
+  int64_t m;
+  int64_t d;
+  int64_t panels;
+  HugeBuffer queries;
+  HugeBuffer rows;
+  HugeBuffer scores;
+  std::map<DataType, HugeBuffer> rows_of;
+  std::map<DataType, HugeBuffer> packed;
+
+  KeySet(int64_t m_in, int64_t d_in, int64_t rows_max)
+      : m(m_in),
+        d(d_in),
+        panels((m + kPanelKeys - 1) / kPanelKeys),
+        queries(rows_max * d * 4),
+        rows(m * d * 4),
+        scores(rows_max * panels * kPanelKeys * 4) {
+    FillRandom(queries.floats(), rows_max * d);
+    FillRandom(rows.floats(), m * d);
+    for (const DataType type : kTypes) {
+      HugeBuffer& typed = rows_of.try_emplace(type, m * d * ElementBytes(type)).first->second;
+      ConvertFromFloat32(type, rows.floats(), m * d, typed.data());
+      packed.try_emplace(type, panels * KeyPanelBytes(type, d));
+      PackAll(type);
+    }
+  }
+
+  void PackAll(DataType type) {
+    const std::byte* from = rows_of.at(type).data();
+    std::byte* to = packed.at(type).data();
+    for (int64_t j = 0; j < m; j += kPanelKeys) {
+      PackKeys(type, from + j * d * ElementBytes(type), std::min(kPanelKeys, m - j), d, 0,
+               to + j / kPanelKeys * KeyPanelBytes(type, d));
+    }
+  }
+
+  // As the server does, some panels and rows at a time. The scores of a step go to the matrix of
+  // all, or, if it would be used up at once, to the place of the step before.
+  void MultiplyPacked(DataType type, int64_t n, bool whole_matrix) {
+    const int64_t stride = (whole_matrix ? panels : kStepPanels) * kPanelKeys;
+    for (int64_t panel = 0; panel < panels; panel += kStepPanels) {
+      const KeyPanels keys = {type, packed.at(type).data() + panel * KeyPanelBytes(type, d),
+                              std::min(kStepPanels, panels - panel), d};
+      for (int64_t i = 0; i < n; i += kBlockRows) {
+        float* out =
+            whole_matrix ? scores.floats() + i * stride + panel * kPanelKeys : scores.floats();
+        MultiplyPanels(queries.floats() + i * d, std::min(kBlockRows, n - i), keys, out, stride);
+      }
+    }
+    benchmark::ClobberMemory();
+  }
+};
+
+// Values [m, columns], and weights for up to rows_max rows.
+struct ValueSet {
+  int64_t m;
+  int64_t columns;
+  HugeBuffer weights;
+  HugeBuffer rows;
+  HugeBuffer sums;
+  std::map<DataType, HugeBuffer> packed;
+
+  ValueSet(int64_t m_in, int64_t columns_in, int64_t rows_max)
+      : m(m_in),
+        columns(columns_in),
+        weights(rows_max * kStepKeys * 4),
+        rows(m * columns * 4),
+        sums(rows_max * columns * 4) {
+    FillRandom(weights.floats(), rows_max * kStepKeys);
+    FillRandom(rows.floats(), m * columns);
+    std::vector<std::byte> typed(static_cast<size_t>(m * columns * 4));
+    for (const DataType type : kTypes) {
+      ConvertFromFloat32(type, rows.floats(), m * columns, typed.data());
+      const int64_t panel_bytes = ValuePanelBytes(type, columns);
+      HugeBuffer& panels = packed.try_emplace(type, m / kPanelKeys * panel_bytes).first->second;
+      for (int64_t j = 0; j < m; j += kPanelKeys) {
+        PackValues(type, typed.data() + j * columns * ElementBytes(type), kPanelKeys, columns, 0,
+                   panels.data() + j / kPanelKeys * panel_bytes);
+      }
+    }
+  }
+
+  void AddPacked(DataType type, int64_t n, bool all_finite) {
+    for (int64_t j = 0; j < m; j += kStepKeys) {
+      const ValuePanels values = {
+          type, packed.at(type).data() + j / kPanelKeys * ValuePanelBytes(type, columns), columns,
+          all_finite};
+      AddWeightedPanels(weights.floats(), kStepKeys, n, values, kStepKeys, sums.floats());
+    }
+    benchmark::ClobberMemory();
+  }
+
+  void AddBlas(int64_t n) {
+    for (int64_t j = 0; j < m; j += kStepKeys) {
+      AddWeightedSums({.weights = weights.floats(),
+                       .weight_stride = kStepKeys,
+                       .values = rows.floats() + j * columns,
+                       .value_stride = columns,
+                       .out = sums.floats(),
+                       .out_stride = columns,
+                       .rows = n,
+                       .key_count = kStepKeys,
+                       .columns = columns});
+    }
+    benchmark::ClobberMemory();
+  }
+};
+
+// Keeps the CPU times of the thread for the closing table.
+class Reporter : public benchmark::ConsoleReporter {
+ public:
+  void ReportRuns(const std::vector<Run>& runs) override {
+    for (const Run& run : runs) {
+      if (run.run_type == Run::RT_Iteration && run.iterations > 0) {
+        // Not real time: the thread may share its CPU.
+        seconds_[run.run_name.function_name].push_back(run.cpu_accumulated_time /
+                                                       static_cast<double>(run.iterations));
+      }
+    }
+  }
+
+  // NaN where it did not run.
+  double Seconds(const std::string& name) const {
+    const auto found = seconds_.find(name);
+    return Median(found == seconds_.end() ? std::vector<double>() : found->second);
+  }
+
+ private:
+  std::map<std::string, std::vector<double>> seconds_;
+};
+
+void Register(const std::string& name, const std::function<void()>& run) {
+  benchmark::RegisterBenchmark(name.c_str(), [run](benchmark::State& state) {
+    for (auto _ : state) run();
+  });
+}
+
+std::string Name(int64_t m, int64_t d, int64_t n, absl::string_view contender) {
+  return absl::StrCat("m=", m, " d=", d, " n=", n, " ", contender);
+}
+
+std::string Name(int64_t m, int64_t d, int64_t n, absl::string_view contender, DataType type) {
+  return Name(m, d, n, absl::StrCat(contender, " ", DataTypeName(type)));
+}
+
+// sgemv query by query has lost long before.
+constexpr int64_t kGemvRowsMax = 16;
+constexpr int64_t kRows[] = {1, 4, 16, 64, 256, 1024};
+constexpr int64_t kWeightRows[] = {1, 4, 16, 128};
+
+void RegisterScores(KeySet& set) {
+  const int64_t m = set.m;
+  const int64_t d = set.d;
+  for (const int64_t n : kRows) {
+    if (n <= kGemvRowsMax) {
+      Register(Name(m, d, n, "sgemv"), [&set, n] {
+        for (int64_t i = 0; i < n; ++i) {
+          ComputeScoresInOneCall(set.queries.floats() + i * set.d, set.rows.floats(),
+                                 set.scores.floats() + i * set.m, {1, set.m, set.d});
+        }
+      });
+    }
+    if (n > 1) {
+      Register(Name(m, d, n, "sgemm"), [&set, n] {
+        ComputeScoresInOneCall(set.queries.floats(), set.rows.floats(), set.scores.floats(),
+                               {n, set.m, set.d});
+      });
+    }
+    for (const DataType type : kTypes) {
+      Register(Name(m, d, n, "matrix", type),
+               [&set, n, type] { set.MultiplyPacked(type, n, true); });
+      Register(Name(m, d, n, "steps", type),
+               [&set, n, type] { set.MultiplyPacked(type, n, false); });
+    }
+  }
+  for (const DataType type : kTypes) {
+    const int64_t floats = set.panels * KeyPanelBytes(type, d) / 4;
+    Register(Name(m, d, 0, "sum", type), [&set, type, floats] {
+      benchmark::DoNotOptimize(SumPass(set.packed.at(type).floats(), floats));
+    });
+    Register(Name(m, d, 0, "pack", type), [&set, type] { set.PackAll(type); });
+    Register(Name(m, d, 0, "copy", type), [&set, type, floats] {
+      // From its other side: the packed keys are left as they are.
+      std::memcpy(set.scores.data(), set.rows_of.at(type).data(),
+                  static_cast<size_t>(set.m * set.d * ElementBytes(type)));
+      benchmark::ClobberMemory();
+    });
+  }
+}
+
+void RegisterValues(ValueSet& set) {
+  for (const int64_t n : kWeightRows) {
+    Register(Name(set.m, set.columns, n, "weighted blas"), [&set, n] { set.AddBlas(n); });
+    for (const DataType type : kTypes) {
+      Register(Name(set.m, set.columns, n, "weighted", type),
+               [&set, n, type] { set.AddPacked(type, n, true); });
+    }
+    Register(Name(set.m, set.columns, n, "weighted select"),
+             [&set, n] { set.AddPacked(DataType::kFloat32, n, false); });
+  }
+}
+
+void PrintScores(const Reporter& times, int64_t m, int64_t d) {
+  absl::PrintF(
+      "\nScores, m=%d d=%d: milliseconds; ratios are rates over that of the better of "
+      "sgemv query by query and sgemm\n",
+      m, d);
+  absl::PrintF("%6s %9s %9s %9s %8s %6s | %8s %8s %8s | %9s\n", "n", "sgemv", "sgemm", "float32",
+               "GFLOP/s", "ratio", "bfloat16", "float16", "in steps", "target");
+  for (const int64_t n : kRows) {
+    const double sgemv = times.Seconds(Name(m, d, n, "sgemv"));
+    const double sgemm = times.Seconds(Name(m, d, n, "sgemm"));
+    const double blas = std::fmin(sgemv, sgemm);
+    const double packed = times.Seconds(Name(m, d, n, "matrix", DataType::kFloat32));
+    const auto ratio = [&](absl::string_view contender, DataType type) {
+      return blas / times.Seconds(Name(m, d, n, contender, type));
+    };
+    const double target = n == 1 ? 1.0 : n <= 16 ? 2.0 : n <= 64 ? 1.1 : 1.0;
+    absl::PrintF("%6d %9.3f %9.3f %9.3f %8.1f %6.2f | %8.2f %8.2f %8.2f | %9.1f\n", n, sgemv * 1e3,
+                 sgemm * 1e3, packed * 1e3, 2e-9 * static_cast<double>(n * m * d) / packed,
+                 blas / packed, ratio("matrix", DataType::kBfloat16),
+                 ratio("matrix", DataType::kFloat16), ratio("steps", DataType::kFloat32), target);
+  }
+  for (const DataType type : kTypes) {
+    const double sum = times.Seconds(Name(m, d, 0, "sum", type));
+    const double one = times.Seconds(Name(m, d, 1, "matrix", type));
+    const double float32 = times.Seconds(Name(m, d, 1, "matrix", DataType::kFloat32));
+    const double pack = times.Seconds(Name(m, d, 0, "pack", type));
+    const double copy = times.Seconds(Name(m, d, 0, "copy", type));
+    absl::PrintF(
+        "%-8s one query: rate / sum of the same bytes %.2f (target 0.9; sum %.1f GB/s), / "
+        "float32 %.2f%s; packing %.3f ms, rate / memcpy %.2f\n",
+        std::string(DataTypeName(type)), sum / one,
+        static_cast<double>(m * d * ElementBytes(type)) / sum / 1e9, float32 / one,
+        type == DataType::kBfloat16 ? " (target 1.6)" : "", pack * 1e3, copy / pack);
+  }
+}
+
+void PrintValues(const Reporter& times, int64_t m, int64_t columns) {
+  absl::PrintF("\nWeighted values, m=%d columns=%d: milliseconds, and rates over OpenBLAS's\n", m,
+               columns);
+  absl::PrintF("%6s %9s %9s %7s %8s %8s %8s\n", "n", "OpenBLAS", "float32", "ratio", "bfloat16",
+               "float16", "select");
+  for (const int64_t n : kWeightRows) {
+    const double blas = times.Seconds(Name(m, columns, n, "weighted blas"));
+    const auto seconds = [&](DataType type) {
+      return times.Seconds(Name(m, columns, n, "weighted", type));
+    };
+    absl::PrintF("%6d %9.3f %9.3f %7.2f %8.2f %8.2f %8.2f\n", n, blas * 1e3,
+                 seconds(DataType::kFloat32) * 1e3, blas / seconds(DataType::kFloat32),
+                 blas / seconds(DataType::kBfloat16), blas / seconds(DataType::kFloat16),
+                 blas / times.Seconds(Name(m, columns, n, "weighted select")));
+  }
+}
+
+int Main(int argc, char** argv) {
+  const absl::Status status = EnsureBlasKernel("auto", argv);
+  if (!status.ok()) {
+    absl::FPrintF(stderr, "error: %s\n", status.ToString());
+    return 1;
+  }
+  // What is not said otherwise.
+  std::string defaults[] = {"--benchmark_enable_random_interleaving=true",
+                            "--benchmark_repetitions=9", "--benchmark_min_time=0.03"};
+  std::vector<char*> arguments = {argv[0]};
+  for (std::string& argument : defaults) arguments.push_back(argument.data());
+  arguments.insert(arguments.end(), argv + 1, argv + argc);
+  int count = static_cast<int>(arguments.size());
+  arguments.push_back(nullptr);
+  benchmark::Initialize(&count, arguments.data());
+  if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 2;
+
+  KeySet large(10000, 768, kRows[5]);
+  KeySet small(4096, 128, kRows[5]);
+  ValueSet values(4096, 128, kWeightRows[3]);
+  ValueSet wide_values(4096, 512, kWeightRows[3]);
+  RegisterScores(large);
+  RegisterScores(small);
+  RegisterValues(values);
+  RegisterValues(wide_values);
+  Reporter reporter;
+  benchmark::RunSpecifiedBenchmarks(&reporter);
+  absl::PrintF("packed kernel %s, OpenBLAS kernel %s, one thread\n",
+               std::string(PackedKernelName()), BlasKernelName());
+  PrintScores(reporter, large.m, large.d);
+  PrintScores(reporter, small.m, small.d);
+  PrintValues(reporter, values.m, values.columns);
+  PrintValues(reporter, wide_values.m, wide_values.columns);
+  return 0;
+}
+
+}  // namespace
+}  // namespace qkserve::bench
+
+int main(int argc, char** argv) { return qkserve::bench::Main(argc, argv); }

@@ -1,0 +1,93 @@
+#include "client/qkctl/command_keys.h"
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "client/client.h"
+#include "client/qkctl/json_flag.h"
+#include "client/qkctl/key_set_text.h"
+#include "client/qkctl/shared_flags.h"
+
+namespace qkserve {
+namespace {
+
+absl::Status CheckNothing() { return absl::OkStatus(); }
+
+absl::Status Get(const std::string& name) {
+  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient();
+  if (!client.ok()) return client.status();
+  const absl::StatusOr<KeySetInfo> info = (*client)->GetKeySet(name, absl::GetFlag(FLAGS_timeout));
+  if (!info.ok()) return info.status();
+  const std::string json_path = absl::GetFlag(FLAGS_json);
+  if (json_path != "-") std::fputs(KeySetTable({*info}).c_str(), stdout);
+  return json_path.empty() ? absl::OkStatus() : WriteJson(json_path, KeySetJson(*info));
+}
+
+absl::Status List(const std::string& /*argument*/) {
+  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient();
+  if (!client.ok()) return client.status();
+  const absl::StatusOr<std::vector<KeySetInfo>> key_sets =
+      (*client)->ListKeySets(absl::GetFlag(FLAGS_timeout));
+  if (!key_sets.ok()) return key_sets.status();
+  const std::string json_path = absl::GetFlag(FLAGS_json);
+  if (json_path != "-") std::fputs(KeySetTable(*key_sets).c_str(), stdout);
+  if (json_path.empty()) return absl::OkStatus();
+  nlohmann::ordered_json json = {{"key_sets", nlohmann::ordered_json::array()}};
+  for (const KeySetInfo& info : *key_sets) json["key_sets"].push_back(KeySetJson(info));
+  return WriteJson(json_path, json);
+}
+
+absl::Status Delete(const std::string& name) {
+  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient();
+  if (!client.ok()) return client.status();
+  absl::Status status = (*client)->DeleteKeySet(name, absl::GetFlag(FLAGS_timeout));
+  if (status.ok()) std::printf("deleted %s\n", Printable(name).c_str());
+  return status;
+}
+
+}  // namespace
+
+Command KeysGetCommand() {
+  Command command;
+  command.name = "keys get";
+  command.argument = "NAME";
+  command.summary = "Shows a key set: version, shape, type, memory, requests served.";
+  command.example = "qkctl keys get items --json";
+  command.flag_files = {kJsonFlagFile};
+  command.check_flags = &CheckNothing;
+  command.run = &Get;
+  return command;
+}
+
+Command KeysListCommand() {
+  Command command;
+  command.name = "keys list";
+  command.summary = "Lists the key sets of a server, in order of their names.";
+  command.example = "qkctl keys list";
+  command.details =
+      "MEMORY is that of the newest version; versions share what did not change. REQUESTS counts\n"
+      "since the server started, over all versions. Damaged sets have their problem in place of\n"
+      "the rest.\n";
+  command.flag_files = {kJsonFlagFile};
+  command.check_flags = &CheckNothing;
+  command.run = &List;
+  return command;
+}
+
+Command KeysDeleteCommand() {
+  Command command;
+  command.name = "keys delete";
+  command.argument = "NAME";
+  command.summary = "Deletes a key set. Requests that run keep it to their end.";
+  command.example = "qkctl keys delete items";
+  command.check_flags = &CheckNothing;
+  command.run = &Delete;
+  return command;
+}
+
+}  // namespace qkserve

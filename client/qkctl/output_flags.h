@@ -1,0 +1,36 @@
+#ifndef QKSERVE_CLIENT_QKCTL_OUTPUT_FLAGS_H_
+#define QKSERVE_CLIENT_QKCTL_OUTPUT_FLAGS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/flags/declare.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "core/output.h"
+
+namespace qkserve {
+
+inline constexpr absl::string_view kOutputFlagsFile = "/qkctl/output_flags.cc";
+
+// --output=scores|capped|...
+struct OutputFlag {
+  Output value = Output::kScores;
+};
+bool AbslParseFlag(absl::string_view text, OutputFlag* output, std::string* error);
+std::string AbslUnparseFlag(const OutputFlag& output);
+
+// "top_k"
+absl::string_view OutputName(Output output);
+
+// INVALID_ARGUMENT: --top_k is missing, or has no use.
+absl::Status CheckOutputFlags();
+
+}  // namespace qkserve
+
+// What is asked for.
+ABSL_DECLARE_FLAG(qkserve::OutputFlag, output);
+ABSL_DECLARE_FLAG(std::optional<int64_t>, top_k);
+
+#endif  // QKSERVE_CLIENT_QKCTL_OUTPUT_FLAGS_H_

@@ -1,0 +1,91 @@
+#include "client/qkctl/safetensors.h"
+
+#include <array>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/types/span.h"
+#include "client/qkctl/file_output.h"
+#include "client/qkctl/input_file.h"
+#include "core/key_sets/safetensors.h"
+
+namespace qkserve {
+namespace {
+
+// "'keys', 'values'", of files from anybody.
+std::string Names(const std::vector<SafetensorsEntry>& entries) {
+  constexpr size_t kShown = 8;
+  const auto shown = absl::MakeConstSpan(entries).subspan(0, kShown);
+  return absl::StrCat(
+      entries.empty() ? "none" : "",
+      absl::StrJoin(shown, ", ",
+                    [](std::string* out, const SafetensorsEntry& entry) {
+                      absl::StrAppend(out, "'", absl::CHexEscape(entry.name.substr(0, 64)), "'");
+                    }),
+      entries.size() > kShown ? ", ..." : "");
+}
+
+const SafetensorsEntry* Find(const std::vector<SafetensorsEntry>& entries, absl::string_view name) {
+  for (const SafetensorsEntry& entry : entries) {
+    if (entry.name == name) return &entry;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+absl::StatusOr<TensorFile> OpenSafetensors(const std::string& path, absl::string_view name,
+                                           absl::string_view usual_name) {
+  absl::StatusOr<std::shared_ptr<const InputFile>> opened =
+      InputFile::Open(path, "a .safetensors file");
+  if (!opened.ok()) return opened.status();
+  const InputFile& file = **opened;
+  if (file.size_bytes() < kSafetensorsLengthBytes) return file.Bad("not a .safetensors file");
+  std::array<char, kSafetensorsLengthBytes> length;
+  absl::Status status = file.ReadAt(0, absl::MakeSpan(length));
+  if (!status.ok()) return status;
+  const absl::StatusOr<int64_t> header_bytes =
+      ParseSafetensorsLength(reinterpret_cast<const std::byte*>(length.data()), file.size_bytes());
+  if (!header_bytes.ok()) return file.Named(header_bytes.status());
+  std::string header(*header_bytes, '\0');
+  status = file.ReadAt(kSafetensorsLengthBytes, absl::MakeSpan(header));
+  if (!status.ok()) return status;
+  const int64_t data = kSafetensorsLengthBytes + *header_bytes;
+  const absl::StatusOr<std::vector<SafetensorsEntry>> entries =
+      ParseSafetensorsHeader(header, file.size_bytes() - data);
+  if (!entries.ok()) return file.Named(entries.status());
+
+  const SafetensorsEntry* entry = Find(*entries, name.empty() ? usual_name : name);
+  if (entry == nullptr && name.empty() && entries->size() == 1) entry = &entries->front();
+  if (entry == nullptr) {
+    return absl::NotFoundError(absl::StrCat(
+        path, ": no tensor '", name.empty() ? usual_name : name, "'; there are: ", Names(*entries),
+        name.empty() && !entries->empty() ? ". Name one as FILE:TENSOR" : ""));
+  }
+  return TensorFile{*std::move(opened), {entry->type, entry->shape}, data + entry->offset};
+}
+
+absl::Status WriteSafetensors(const std::string& path, absl::string_view name,
+                              const TensorView& tensor) {
+  if (!IsFloatType(static_cast<int>(tensor.data_type))) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        path, ": elements are ", DataTypeName(tensor.data_type), "; write them to an .npy file"));
+  }
+  std::vector<SafetensorsEntry> entries(1);
+  entries[0].name = std::string(name);
+  entries[0].type = tensor.data_type;
+  entries[0].shape = tensor.shape;
+  if (!ElementCount(tensor.shape).has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": shape ", ShapeString(tensor.shape), " is not one of a tensor"));
+  }
+  const std::string header = MakeSafetensorsHeader(entries);
+  return WriteFileWhole(path, {header, absl::string_view(reinterpret_cast<const char*>(tensor.data),
+                                                         entries[0].bytes)});
+}
+
+}  // namespace qkserve

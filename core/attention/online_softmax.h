@@ -1,0 +1,38 @@
+#ifndef QKSERVE_CORE_ATTENTION_ONLINE_SOFTMAX_H_
+#define QKSERVE_CORE_ATTENTION_ONLINE_SOFTMAX_H_
+
+#include <cstdint>
+
+namespace qkserve {
+
+// Softmax of rows of masked scores, whole or piece by piece (Milakov, Gimelshein, "Online
+// normalizer calculation for softmax", 2018). Rows that attend nothing have weights and context of
+// 0 and a log-sum-exp of -inf.
+
+// What is known of a row of context after some keys: the largest masked score, the sum of
+// e^(score - max), and the `columns` sums of e^(score - max) * value.
+struct ContextRow {
+  float& max;
+  float& sum;
+  float* out;
+  int64_t columns;
+
+  void Clear() const;
+
+  // Takes the next keys in: turns their scores into weights, which are then to be added to `out`
+  // times their values, and `out` into what they can be added to.
+  void Weigh(float* scores, int64_t count) const;
+
+  // Takes in what is known of further keys.
+  void Merge(const ContextRow& next) const;
+
+  // Turns `out` into the context. Returns the row's log-sum-exp.
+  float Finish() const;
+};
+
+// row = softmax(row). Returns the row's log-sum-exp.
+float Softmax(float* row, int64_t count);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_ATTENTION_ONLINE_SOFTMAX_H_

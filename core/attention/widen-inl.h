@@ -1,0 +1,59 @@
+// Widening of vectors of 16-bit elements, for files that Highway compiles once for every
+// instruction set. Exact; infinities stay infinite and NaN stays NaN.
+
+// clang-format off
+#if defined(QKSERVE_CORE_ATTENTION_WIDEN_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef QKSERVE_CORE_ATTENTION_WIDEN_INL_H_
+#undef QKSERVE_CORE_ATTENTION_WIDEN_INL_H_
+#else
+#define QKSERVE_CORE_ATTENTION_WIDEN_INL_H_
+#endif
+// clang-format on
+
+#include <cstdint>
+
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace qkserve {
+namespace HWY_NAMESPACE {
+
+// A tag of float32 and aligned elements to fill its vector with.
+
+template <class D>
+HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> LoadFloat16(D d, const uint16_t* from) {
+  namespace hn = hwy::HWY_NAMESPACE;
+#if (HWY_ARCH_X86 && HWY_TARGET > HWY_AVX2) || HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
+  // Without an instruction for it Highway takes infinities and NaN for large numbers. Here the bits
+  // of exponent and fraction move to where float32 has them, and a product corrects the exponent's
+  // bias: exact, subnormals too.
+  const hn::RebindToUnsigned<D> du;
+  const hn::Rebind<uint16_t, D> dh;
+  const auto bits = hn::PromoteTo(du, hn::Load(dh, from));
+  const auto sign = hn::ShiftLeft<16>(hn::And(bits, hn::Set(du, 0x8000)));
+  const auto rest = hn::ShiftLeft<13>(hn::And(bits, hn::Set(du, 0x7FFF)));
+  const auto exponent = hn::Set(du, 0x7C00U << 13);
+  const auto is_special = hn::Eq(hn::And(rest, exponent), exponent);
+  const auto finite = hn::BitCast(du, hn::Mul(hn::BitCast(d, rest), hn::Set(d, 0x1p112F)));
+  const auto special = hn::Or(rest, hn::Set(du, 0x7F800000U));
+  return hn::BitCast(d, hn::Or(sign, hn::IfThenElse(is_special, special, finite)));
+#else
+  const hn::Rebind<hwy::float16_t, D> dh;
+  const hn::Rebind<uint16_t, D> du;
+  return hn::PromoteTo(d, hn::BitCast(dh, hn::Load(du, from)));
+#endif
+}
+
+template <class D>
+HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> LoadBfloat16(D d, const uint16_t* from) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::RebindToUnsigned<D> du;
+  const hn::Rebind<uint16_t, D> dh;
+  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du, hn::Load(dh, from))));
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace qkserve
+HWY_AFTER_NAMESPACE();
+
+#endif  // per target

@@ -1,0 +1,214 @@
+// Opening a directory: what is there, and what interrupted writes have left.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "core/key_sets/checksum.h"
+#include "core/key_sets/key_set_directory.h"
+#include "core/key_sets/key_set_name.h"
+
+namespace qkserve {
+namespace {
+
+constexpr absl::string_view kLastVersionFile = ".last_version";
+constexpr absl::string_view kLoneFileSuffix = ".safetensors";
+
+// How far versions jump where the greatest one that was deleted is not known.
+constexpr int64_t kVersionJump = int64_t{1} << 32;
+
+std::string ParentOf(const std::string& path) {
+  const size_t slash = path.find_last_of('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+std::string LastVersionText(int64_t version) {
+  const std::string digits = absl::StrCat(version);
+  return absl::StrCat(digits, " ", ChecksumText(ChecksumOf(digits)), "\n");
+}
+
+// 0 where it is not the name of a segment.
+int64_t VersionOfSegment(absl::string_view file) {
+  int64_t version = 0;
+  if (!absl::ConsumePrefix(&file, "segment-")) return 0;
+  const absl::string_view digits = file.substr(0, file.find('-'));
+  return absl::SimpleAtoi(digits, &version) ? version : 0;
+}
+
+}  // namespace
+
+KeySetDirectory::KeySetDirectory(FileSystem* files, const std::string& path, Mode mode)
+    : files_(files), path_(path), mode_(mode) {}
+
+absl::StatusOr<std::unique_ptr<KeySetDirectory>> KeySetDirectory::Open(FileSystem* files,
+                                                                       const std::string& path,
+                                                                       Mode mode) {
+  absl::string_view trimmed = path;
+  while (trimmed.size() > 1 && absl::ConsumeSuffix(&trimmed, "/")) {
+  }
+  if (trimmed.empty()) return absl::InvalidArgumentError("the path of the key sets is empty");
+  std::unique_ptr<KeySetDirectory> directory(
+      new KeySetDirectory(files, std::string(trimmed), mode));
+  absl::Status status = directory->OpenRoot();
+  if (!status.ok()) return status;
+  const absl::StatusOr<std::vector<FileSystem::Entry>> entries = files->List(directory->path_);
+  if (!entries.ok()) return entries.status();
+  status = directory->ReadLastVersion();
+  if (status.ok()) status = directory->FindSets(*entries);
+  if (status.ok() && mode == Mode::kWriter) status = directory->ClearAndSync(*entries);
+  if (!status.ok()) return status;
+  for (const FileSystem::Entry& entry : *entries) {
+    absl::string_view name = entry.name;
+    if (!entry.is_directory && absl::ConsumeSuffix(&name, kLoneFileSuffix)) {
+      directory->TakeIn(std::string(name));
+    }
+  }
+  return directory;
+}
+
+absl::Status KeySetDirectory::OpenRoot() {
+  if (mode_ == Mode::kReader) return absl::OkStatus();
+  absl::Status made = files_->MakeDirectory(path_);
+  if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
+  // Also where it was there, as it may have been made just before the process ended. Then it may
+  // be in a directory that is not for us to read.
+  absl::Status status = files_->SyncDirectory(ParentOf(path_));
+  if (made.ok() && !status.ok()) return status;
+  absl::StatusOr<std::unique_ptr<FileLock>> lock = files_->Lock(absl::StrCat(path_, "/.lock"));
+  if (!lock.ok()) return lock.status();
+  lock_ = *std::move(lock);
+  return absl::OkStatus();
+}
+
+absl::Status KeySetDirectory::ReadLastVersion() {
+  const std::string path = absl::StrCat(path_, "/", kLastVersionFile);
+  const absl::StatusOr<std::string> text = ReadFile(files_, path, /*bytes_max=*/64);
+  if (absl::IsNotFound(text.status())) return absl::OkStatus();
+  int64_t version = 0;
+  if (text.ok()) {
+    const absl::string_view digits = absl::string_view(*text).substr(0, text->find(' '));
+    if (absl::SimpleAtoi(digits, &version) && version >= 0 && LastVersionText(version) == *text) {
+      RaiseLastVersion(version);
+      return absl::OkStatus();
+    }
+  }
+  // It only keeps the versions of deleted sets from being used again.
+  notes_.push_back(absl::StrCat(path, ": is damaged; versions go on from greater ones"));
+  lost_versions_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status KeySetDirectory::WriteLastVersion() {
+  MutexLock lock(&last_version_file_mutex_);
+  return ReplaceFile(files_, path_, kLastVersionFile, LastVersionText(last_version()));
+}
+
+absl::Status KeySetDirectory::FindSets(const std::vector<FileSystem::Entry>& entries) {
+  for (const FileSystem::Entry& entry : entries) {
+    if (!entry.is_directory || !ValidateKeySetName(entry.name).ok()) continue;
+    const absl::StatusOr<Manifest> manifest = ReadManifest(entry.name);
+    if (manifest.ok()) RaiseLastVersion(manifest->version);
+    // Their names tell versions even where the manifest is damaged.
+    const absl::StatusOr<std::vector<FileSystem::Entry>> files = files_->List(SetPath(entry.name));
+    if (files.ok()) {
+      for (const FileSystem::Entry& file : *files) RaiseLastVersion(VersionOfSegment(file.name));
+    }
+    if (absl::IsNotFound(manifest.status())) continue;
+    if (!manifest.ok()) notes_.emplace_back(manifest.status().message());
+    if (mode_ == Mode::kWriter) {
+      MutexLock lock(&mutex_);
+      sets_.insert_or_assign(entry.name, StoredSet{manifest});
+    }
+  }
+  if (!lost_versions_) return absl::OkStatus();
+  RaiseLastVersion(last_version() + kVersionJump);
+  return mode_ == Mode::kWriter ? WriteLastVersion() : absl::OkStatus();
+}
+
+absl::Status KeySetDirectory::ClearAndSync(const std::vector<FileSystem::Entry>& entries) {
+  for (const FileSystem::Entry& entry : entries) {
+    if (!entry.is_directory) {
+      const bool temporary = absl::StartsWith(entry.name, ".segment-") ||
+                             absl::StartsWith(entry.name, ".last_version.");
+      if (temporary && absl::EndsWith(entry.name, ".tmp")) {
+        files_->Remove(SetPath(entry.name)).IgnoreError();
+      }
+      continue;
+    }
+    if (!ValidateKeySetName(entry.name).ok()) continue;
+    const absl::StatusOr<Manifest> manifest = CurrentManifest(entry.name);
+    if (absl::IsNotFound(manifest.status())) {
+      RemoveUnused(entry.name, nullptr);
+      files_->RemoveDirectory(SetPath(entry.name)).IgnoreError();
+      continue;
+    }
+    // Of a damaged set nothing is removed: somebody may want to look. And a process that ended may
+    // have left a version that is there to see but not yet durable.
+    if (manifest.ok()) RemoveUnused(entry.name, &*manifest);
+    absl::Status status = files_->SyncDirectory(SetPath(entry.name));
+    if (!status.ok()) return status;
+  }
+  return files_->SyncDirectory(path_);
+}
+
+void KeySetDirectory::TakeIn(const std::string& name) {
+  absl::Status status = ValidateKeySetName(name);
+  if (status.ok() && mode_ == Mode::kReader) {
+    status = absl::FailedPreconditionError("a writer would take it in");
+  }
+  if (status.ok()) status = TryToTakeIn(name);
+  if (!status.ok()) {
+    notes_.push_back(
+        absl::StrCat(SetPath(name), kLoneFileSuffix, ": is not served: ", status.message()));
+  }
+}
+
+// The manifest is there before its segment: a file that somebody put here is never without a name
+// that is known. Where the process ended between them the second half is made up for.
+absl::Status KeySetDirectory::TryToTakeIn(const std::string& name) {
+  const std::string lone = absl::StrCat(SetPath(name), kLoneFileSuffix);
+  const std::string directory = SetPath(name);
+  absl::StatusOr<Manifest> manifest = CurrentManifest(name);
+  const bool half_done = manifest.ok() && manifest->segments.size() == 1 &&
+                         !files_->Exists(absl::StrCat(directory, "/", manifest->segments[0].file));
+  if (!absl::IsNotFound(manifest.status()) && !half_done) {
+    return absl::AlreadyExistsError("there is a key set of this name");
+  }
+  absl::StatusOr<std::unique_ptr<SegmentReader>> reader = SegmentReader::Open(files_, lone);
+  if (!reader.ok()) return reader.status();
+  const RowSink ignore = [](int64_t, int64_t, int64_t, const std::byte*) {
+    return absl::OkStatus();
+  };
+  absl::Status status = ReadRows(**reader, ignore, ignore);
+  if (!status.ok()) return status;
+  const uint64_t checksum = (*reader)->FileChecksum();
+  if (half_done && checksum != manifest->segments[0].checksum) {
+    return absl::AlreadyExistsError("there is a key set of this name, and it is not this file");
+  }
+  if (!half_done) {
+    const int64_t version = last_version() + 1;
+    RaiseLastVersion(version);
+    manifest = Manifest{.name = name,
+                        .version = version,
+                        .base_version = version,
+                        .layout = (*reader)->layout(),
+                        .segments = {{.file = SegmentFile(version, 0, (*reader)->rows()),
+                                      .keys = (*reader)->rows(),
+                                      .bytes = (*reader)->bytes(),
+                                      .checksum = checksum}}};
+    status = MakeSetDirectory(name);
+    if (status.ok()) status = StoreManifest(*manifest);
+    if (!status.ok()) return status;
+  }
+  status = files_->Rename(lone, absl::StrCat(directory, "/", manifest->segments[0].file));
+  if (status.ok()) status = files_->SyncDirectory(directory);
+  if (status.ok()) status = files_->SyncDirectory(path_);
+  return status;
+}
+
+}  // namespace qkserve

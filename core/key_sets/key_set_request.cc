@@ -1,0 +1,62 @@
+#include "core/key_sets/key_set_request.h"
+
+#include <algorithm>
+
+#include "core/attention/block_product.h"
+#include "core/attention/packed_kernel.h"
+#include "core/attention/top_k.h"
+#include "core/limits.h"
+
+namespace qkserve {
+namespace {
+
+constexpr auto kFloatBytes = static_cast<int64_t>(sizeof(float));
+
+}  // namespace
+
+KeySplits SplitKeys(const KeySetLayout& layout, int64_t m) {
+  const int64_t columns = layout.d + layout.dv.value_or(0);
+  const int64_t keys_max = kSplitElements / std::max<int64_t>(columns, 1);
+  KeySplits splits;
+  splits.keys = std::max(keys_max / kStepKeys, int64_t{1}) * kStepKeys;
+  splits.count = std::max(CeilDivide(m, splits.keys), int64_t{1});
+  return splits;
+}
+
+int64_t KeySetStateBytes(const KeySet& key_set, const AttentionProblem& problem,
+                         const ScoreShape& shape) {
+  constexpr int64_t kRowBytes = 128;  // what the pass knows of a row
+  const KeySplits splits = SplitKeys(key_set.layout(), key_set.m());
+  int64_t row_bytes = kRowBytes;
+  if (problem.output == Output::kContext) {
+    row_bytes += splits.count * (2 + PaddedColumns(key_set.layout().dv.value_or(0))) * kFloatBytes;
+  } else if (problem.output == Output::kTopK) {
+    row_bytes += splits.count *
+                 (std::min(problem.top_k, splits.keys) * static_cast<int64_t>(sizeof(TopEntry)) +
+                  static_cast<int64_t>(sizeof(int64_t)));
+  } else if (problem.output == Output::kWeights && problem.result_type != DataType::kFloat32) {
+    row_bytes += key_set.m() * kFloatBytes;
+  }
+  return shape.Rows() * row_bytes;
+}
+
+KeySetCost PredictKeySetCost(const KeySet& key_set, const AttentionProblem& problem,
+                             const ScoreShape& shape, double gflops) {
+  constexpr double kFixedSeconds = 2e-6;
+  const KeySetLayout& layout = key_set.layout();
+  const bool has_values = problem.output == Output::kContext;
+  const auto m = static_cast<double>(key_set.m());
+  const auto d = static_cast<double>(layout.d);
+  const double dv = has_values ? static_cast<double>(layout.dv.value_or(0)) : 0.0;
+  const auto matrices = static_cast<double>(shape.key_batch * shape.key_heads);
+  const double bytes = matrices * m *
+                       (d * static_cast<double>(ElementBytes(layout.key_type)) +
+                        dv * static_cast<double>(ElementBytes(layout.value_type)));
+  const double scores = static_cast<double>(shape.Rows()) * m;
+  const double multiply_adds = scores * (d + dv + kExpMultiplyAdds);
+  const double shared = kFixedSeconds + bytes / kPanelBytesPerSecond;
+  const double own = 2e-9 * multiply_adds / std::max(gflops, 0.1);
+  return {.alone = absl::Seconds(shared + own), .shared = absl::Seconds(shared)};
+}
+
+}  // namespace qkserve

@@ -1,0 +1,394 @@
+#include "core/key_sets/key_set_store.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <functional>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "core/key_sets/key_set_name.h"
+#include "core/limits.h"
+
+namespace qkserve {
+
+absl::StatusOr<std::unique_ptr<KeySetStore>> KeySetStore::Open(const Options& options,
+                                                               FileSystem* files) {
+  std::unique_ptr<KeySetStore> store(new KeySetStore(options));
+  if (options.directory.empty()) {
+    // Numbers must not come again when the process does: begin at the time, in microseconds.
+    MutexLock lock(&store->mutex_);
+    store->last_version_ = absl::ToUnixMicros(absl::Now());
+    return store;
+  }
+  absl::StatusOr<std::unique_ptr<KeySetDirectory>> directory = KeySetDirectory::Open(
+      files, options.directory,
+      options.is_read_only ? KeySetDirectory::Mode::kReader : KeySetDirectory::Mode::kWriter);
+  if (!directory.ok()) return directory.status();
+  store->directory_ = *std::move(directory);
+  for (const std::string& note : store->directory_->notes()) options.log(note);
+  absl::Status status = store->LoadAll();
+  if (!status.ok()) return status;
+  if (options.is_read_only && options.refresh_every < absl::InfiniteDuration()) {
+    store->follower_ = std::thread([raw = store.get()] { raw->FollowLoop(); });
+  }
+  return store;
+}
+
+KeySetStore::KeySetStore(const Options& options)
+    : options_(options), budget_("key_set_memory", options.memory_bytes_max) {}
+
+KeySetStore::~KeySetStore() {
+  if (!follower_.joinable()) return;
+  {
+    MutexLock lock(&mutex_);
+    is_stopping_ = true;
+    stop_.NotifyAll();
+  }
+  follower_.join();
+}
+
+void KeySetStore::FollowLoop() {
+  while (true) {
+    {
+      MutexLock lock(&mutex_);
+      if (!is_stopping_) stop_.WaitFor(&mutex_, options_.refresh_every);
+      if (is_stopping_) return;
+    }
+    Refresh();
+  }
+}
+
+absl::Status KeySetStore::LoadAll() {
+  const absl::StatusOr<std::vector<std::string>> names = directory_->ListNames();
+  if (!names.ok()) return names.status();
+  const absl::Time begin = absl::Now();
+  std::atomic<size_t> next{0};
+  std::atomic<size_t> done{0};
+  const auto load = [&] {
+    for (size_t i = next++; i < names->size(); i = next++) {
+      const std::string& name = (*names)[i];
+      LoadOne(name);
+      const absl::StatusOr<std::shared_ptr<const KeySet>> key_set = Find(name);
+      options_.log(absl::StrFormat(
+          "key set %d of %d: %s: %s", ++done, names->size(), name,
+          key_set.ok() ? absl::StrCat("version ", (*key_set)->version(), ", ",
+                                      ShapeString((*key_set)->layout().KeyShape((*key_set)->m())))
+                       : key_set.status().ToString()));
+    }
+  };
+  std::vector<std::thread> threads;
+  const auto count = std::min(static_cast<size_t>(options_.load_threads), names->size());
+  for (size_t i = 1; i < count; ++i) threads.emplace_back(load);
+  load();
+  for (std::thread& thread : threads) thread.join();
+  if (!names->empty()) {
+    options_.log(absl::StrFormat("%d key sets, %d bytes in memory, loaded in %s", names->size(),
+                                 budget_.bytes(), absl::FormatDuration(absl::Now() - begin)));
+  }
+  MutexLock lock(&mutex_);
+  last_version_ = std::max(last_version_, directory_->last_version());
+  return absl::OkStatus();
+}
+
+void KeySetStore::LoadOne(const std::string& name) {
+  std::shared_ptr<const KeySet> current;
+  const absl::StatusOr<std::shared_ptr<const KeySet>> found = Find(name);
+  if (found.ok()) current = *found;
+  Show(name, directory_->Load(name, &budget_, current));
+}
+
+void KeySetStore::Refresh() {
+  if (directory_ == nullptr || !options_.is_read_only) return;
+  const absl::StatusOr<std::vector<std::string>> names = directory_->ListNames();
+  if (!names.ok()) {
+    options_.log(absl::StrCat("key_set_dir: ", names.status().ToString()));
+    return;
+  }
+  std::vector<std::string> gone;
+  {
+    MutexLock lock(&mutex_);
+    for (const auto& [name, set] : sets_) {
+      if (!std::binary_search(names->begin(), names->end(), name)) gone.push_back(name);
+    }
+    for (const std::string& name : gone) sets_.erase(name);
+  }
+  for (const std::string& name : *names) {
+    const absl::StatusOr<int64_t> stored = directory_->StoredVersion(name);
+    const absl::StatusOr<std::shared_ptr<const KeySet>> found = Find(name);
+    if (stored.ok() && found.ok() && (*found)->version() == *stored) continue;
+    // What was damaged is looked at again only when its manifest can be read.
+    if (!stored.ok() && !found.ok() && !absl::IsNotFound(found.status())) continue;
+    LoadOne(name);
+    options_.log(
+        absl::StrCat("key set ", name, ": ",
+                     stored.ok() ? absl::StrCat("version ", *stored) : stored.status().ToString()));
+  }
+}
+
+absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::Find(absl::string_view name) const {
+  MutexLock lock(&mutex_);
+  const auto entry = sets_.find(name);
+  if (entry != sets_.end()) return entry->second;
+  return absl::NotFoundError(absl::StrCat("no key set has the name '", name.substr(0, 128), "'"));
+}
+
+std::vector<KeySetStore::Listed> KeySetStore::List(absl::string_view after, int64_t count) const {
+  std::vector<Listed> listed;
+  MutexLock lock(&mutex_);
+  for (auto entry = sets_.upper_bound(after);
+       entry != sets_.end() && static_cast<int64_t>(listed.size()) < count; ++entry) {
+    listed.push_back({entry->first, entry->second});
+  }
+  return listed;
+}
+
+int64_t KeySetStore::count() const {
+  MutexLock lock(&mutex_);
+  return static_cast<int64_t>(sets_.size());
+}
+
+Mutex& KeySetStore::WriteMutex(absl::string_view name) const {
+  return write_mutexes_[std::hash<std::string_view>()({name.data(), name.size()}) %
+                        write_mutexes_.size()];
+}
+
+void KeySetStore::Show(const std::string& name,
+                       absl::StatusOr<std::shared_ptr<const KeySet>> key_set) {
+  // What it replaces may be large: freed when the lock is not held.
+  absl::StatusOr<std::shared_ptr<const KeySet>> old = absl::NotFoundError("");
+  MutexLock lock(&mutex_);
+  auto entry = sets_.find(name);
+  if (entry == sets_.end()) {
+    sets_.emplace(name, std::move(key_set));
+  } else {
+    old = std::exchange(entry->second, std::move(key_set));
+  }
+}
+
+absl::Status KeySetStore::CheckWritable() const {
+  if (!options_.is_read_only) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      "this server may only read its key sets (--key_set_dir_read_only)");
+}
+
+absl::StatusOr<std::unique_ptr<KeySetUpload>> KeySetStore::BeginUpload(const UploadSpec& spec) {
+  absl::Status status = CheckWritable();
+  if (status.ok()) status = ValidateKeySetName(spec.name);
+  if (!status.ok()) return status;
+  std::unique_ptr<KeySetUpload> upload(new KeySetUpload(this, spec));
+  status = upload->Allocate();
+  if (!status.ok()) return status;
+  return upload;
+}
+
+absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::Commit(KeySetUpload& upload) {
+  const std::string& name = upload.spec_.name;
+  absl::StatusOr<std::shared_ptr<const KeySet>> key_set = absl::UnknownError("");
+  {
+    MutexLock lock(&WriteMutex(name));
+    key_set = CommitVersion(upload);
+    if (key_set.ok()) Show(name, *key_set);
+  }
+  if (key_set.ok() && upload.IsAppend()) ScheduleMerge(name);
+  return key_set;
+}
+
+absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::CommitVersion(KeySetUpload& upload) {
+  const UploadSpec& spec = upload.spec_;
+  std::shared_ptr<const KeySet> base;
+  const absl::StatusOr<std::shared_ptr<const KeySet>> found = Find(spec.name);
+  if (found.ok()) base = *found;
+  std::shared_ptr<std::atomic<int64_t>> served;
+  if (base != nullptr) served = base->shared_requests_served();
+  if (upload.IsAppend()) {
+    absl::Status status = CheckAppend(spec);
+    if (!status.ok()) return status;
+    absl::StatusOr<std::unique_ptr<KeySetBuilder>> builder =
+        KeySetBuilder::Create(spec.layout, spec.m, base, &budget_);
+    if (!builder.ok()) return builder.status();
+    upload.builder_ = *std::move(builder);
+    upload.PackWaiting();
+  }
+  int64_t version = 0;
+  {
+    MutexLock lock(&mutex_);
+    version = ++last_version_;
+  }
+  if (directory_ != nullptr) {
+    absl::Status status = upload.IsAppend()
+                              ? directory_->Append(spec.name, version, std::move(upload.segment_))
+                              : directory_->Put(spec.name, version, std::move(upload.segment_));
+    if (!status.ok()) return status;
+  }
+  return upload.builder_->Finish(spec.name, version, served);
+}
+
+absl::Status KeySetStore::CheckAppend(const UploadSpec& spec) const {
+  const absl::StatusOr<std::shared_ptr<const KeySet>> found = Find(spec.name);
+  if (!found.ok()) return found.status();
+  const KeySet& base = **found;
+  if (base.version() != *spec.expected_version) {
+    return absl::FailedPreconditionError(absl::StrCat("key set ", spec.name, " is at version ",
+                                                      base.version(), ", expected_version was ",
+                                                      *spec.expected_version));
+  }
+  if (!(base.layout() == spec.layout)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("key set ", spec.name, " was replaced by one of another shape"));
+  }
+  if (spec.m > kKeySetKeysMax - base.m()) {
+    return absl::InvalidArgumentError(absl::StrCat("keys.shape: got ", spec.m,
+                                                   " keys for a set of ", base.m(),
+                                                   ", expected at most ", kKeySetKeysMax, " in all"));
+  }
+  return absl::OkStatus();
+}
+
+void KeySetStore::ScheduleMerge(const std::string& name) {
+  if (directory_ == nullptr) return;
+  {
+    MutexLock lock(&mutex_);
+    if (!merging_.insert(name).second) return;
+  }
+  merges_.Schedule([this, name] {
+    {
+      MutexLock lock(&mutex_);
+      merging_.erase(name);
+    }
+    MutexLock lock(&WriteMutex(name));
+    const absl::StatusOr<bool> merged = directory_->MergeSegments(name);
+    if (!merged.ok() && !absl::IsNotFound(merged.status())) {
+      options_.log(absl::StrCat("key set ", name,
+                                ": segments are not merged: ", merged.status().ToString()));
+    }
+  });
+}
+
+absl::Status KeySetStore::Delete(const std::string& name) {
+  absl::Status status = CheckWritable();
+  if (!status.ok()) return status;
+  MutexLock lock(&WriteMutex(name));
+  absl::StatusOr<std::shared_ptr<const KeySet>> old = Find(name);
+  if (absl::IsNotFound(old.status())) return old.status();
+  if (directory_ != nullptr) {
+    status = directory_->Delete(name);
+    // A set without files that can be read is gone too.
+    if (!status.ok() && !absl::IsNotFound(status)) return status;
+  }
+  MutexLock sets_lock(&mutex_);
+  sets_.erase(name);
+  return absl::OkStatus();
+}
+
+KeySetUpload::KeySetUpload(KeySetStore* store, const KeySetStore::UploadSpec& spec)
+    : store_(*store),
+      spec_(spec),
+      keys_({.name = "keys",
+             .type = spec.key_type,
+             .matrices = spec.layout.Matrices(),
+             .rows = spec.m,
+             .columns = spec.layout.d},
+            spec.layout.key_type,
+            [this](int64_t matrix, int64_t row, int64_t count, const std::byte* rows) {
+              return TakeKeys(matrix, row, count, rows);
+            }) {
+  if (!spec.layout.dv.has_value()) return;
+  values_.emplace(RowStream::Source{.name = "values",
+                                    .type = spec.value_type,
+                                    .matrices = spec.layout.Matrices(),
+                                    .rows = spec.m,
+                                    .columns = *spec.layout.dv},
+                  spec.layout.value_type,
+                  [this](int64_t matrix, int64_t row, int64_t count, const std::byte* rows) {
+                    return TakeValues(matrix, row, count, rows);
+                  });
+}
+
+absl::Status KeySetUpload::Allocate() {
+  if (IsAppend()) {
+    absl::Status status = store_.CheckAppend(spec_);
+    if (!status.ok()) return status;
+    const int64_t rows = spec_.layout.Matrices() * spec_.m;
+    const int64_t key_bytes = rows * KeyRowBytes();
+    const int64_t value_bytes = rows * ValueRowBytes();
+    absl::StatusOr<ByteBudget::Charge> charge = store_.budget_.TryCharge(key_bytes + value_bytes);
+    if (!charge.ok()) return charge.status();
+    waiting_charge_ = *std::move(charge);
+    absl::StatusOr<Buffer> keys = Buffer::Allocate(static_cast<size_t>(key_bytes));
+    absl::StatusOr<Buffer> values = Buffer::Allocate(static_cast<size_t>(value_bytes));
+    if (!keys.ok()) return keys.status();
+    if (!values.ok()) return values.status();
+    waiting_keys_ = *std::move(keys);
+    waiting_values_ = *std::move(values);
+  } else {
+    absl::StatusOr<std::unique_ptr<KeySetBuilder>> builder =
+        KeySetBuilder::Create(spec_.layout, spec_.m, nullptr, &store_.budget_);
+    if (!builder.ok()) return builder.status();
+    builder_ = *std::move(builder);
+  }
+  if (store_.directory_ == nullptr) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<KeySetDirectory::Segment>> segment =
+      store_.directory_->NewSegment(spec_.name, spec_.layout, spec_.m);
+  if (!segment.ok()) return segment.status();
+  segment_ = *std::move(segment);
+  return absl::OkStatus();
+}
+
+absl::Status KeySetUpload::AddValues(absl::string_view bytes) {
+  if (values_.has_value()) return values_->Add(bytes);
+  if (bytes.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError("values: got some, the header announced none");
+}
+
+int64_t KeySetUpload::KeyRowBytes() const {
+  return spec_.layout.d * ElementBytes(spec_.layout.key_type);
+}
+
+int64_t KeySetUpload::ValueRowBytes() const {
+  return spec_.layout.dv.value_or(0) * ElementBytes(spec_.layout.value_type);
+}
+
+absl::Status KeySetUpload::TakeKeys(int64_t matrix, int64_t row, int64_t count,
+                                    const std::byte* rows) {
+  if (builder_ != nullptr) {
+    builder_->AddKeys(matrix, row, count, rows);
+  } else {
+    std::memcpy(waiting_keys_.data() + (matrix * spec_.m + row) * KeyRowBytes(), rows,
+                static_cast<size_t>(count * KeyRowBytes()));
+  }
+  return segment_ != nullptr ? segment_->WriteKeys(matrix, row, count, rows) : absl::OkStatus();
+}
+
+absl::Status KeySetUpload::TakeValues(int64_t matrix, int64_t row, int64_t count,
+                                      const std::byte* rows) {
+  if (builder_ != nullptr) {
+    builder_->AddValues(matrix, row, count, rows);
+  } else {
+    std::memcpy(waiting_values_.data() + (matrix * spec_.m + row) * ValueRowBytes(), rows,
+                static_cast<size_t>(count * ValueRowBytes()));
+  }
+  return segment_ != nullptr ? segment_->WriteValues(matrix, row, count, rows) : absl::OkStatus();
+}
+
+void KeySetUpload::PackWaiting() {
+  for (int64_t matrix = 0; matrix < spec_.layout.Matrices(); ++matrix) {
+    builder_->AddKeys(matrix, 0, spec_.m, waiting_keys_.data() + matrix * spec_.m * KeyRowBytes());
+    if (!values_.has_value()) continue;
+    builder_->AddValues(matrix, 0, spec_.m,
+                        waiting_values_.data() + matrix * spec_.m * ValueRowBytes());
+  }
+}
+
+absl::StatusOr<std::shared_ptr<const KeySet>> KeySetUpload::Commit() {
+  absl::Status status = keys_.Finish();
+  if (status.ok() && values_.has_value()) status = values_->Finish();
+  if (!status.ok()) return status;
+  return store_.Commit(*this);
+}
+
+}  // namespace qkserve

@@ -1,0 +1,165 @@
+#ifndef QKSERVE_CORE_KEY_SETS_KEY_SET_STORE_H_
+#define QKSERVE_CORE_KEY_SETS_KEY_SET_STORE_H_
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "core/byte_budget.h"
+#include "core/key_sets/key_set.h"
+#include "core/key_sets/key_set_directory.h"
+#include "core/key_sets/row_stream.h"
+#include "core/mutex.h"
+#include "core/task_pool.h"
+
+namespace qkserve {
+
+class KeySetUpload;
+
+// The key sets of a server: which version of which name is the newest, and how a new one comes to
+// be. In memory alone, or kept in a directory as well.
+//
+// Thread-safe. Find and List never block for long; uploads, Delete and Refresh read and write
+// files.
+class KeySetStore {
+ public:
+  struct Options {
+    std::string directory;         // empty: memory only
+    bool is_read_only = false;     // follow what another server writes there
+    int64_t memory_bytes_max = 0;  // of packed keys and values
+    int load_threads = 1;
+    // How often a read-only store looks for new versions; never where it is infinite.
+    absl::Duration refresh_every = absl::InfiniteDuration();
+
+    // For messages to the operator, from any thread.
+    std::function<void(const std::string& line)> log = [](const std::string&) {};
+  };
+
+  // Loads all sets of the directory. Errors: those of KeySetDirectory::Open; a set that cannot be
+  // loaded is logged, and answers with its error.
+  static absl::StatusOr<std::unique_ptr<KeySetStore>> Open(const Options& options,
+                                                           FileSystem* files);
+  ~KeySetStore();
+
+  // The newest version. NOT_FOUND; DATA_LOSS or RESOURCE_EXHAUSTED: it could not be loaded.
+  absl::StatusOr<std::shared_ptr<const KeySet>> Find(absl::string_view name) const;
+
+  // Up to `count` sets whose names follow `after`, in order.
+  struct Listed {
+    std::string name;
+    absl::StatusOr<std::shared_ptr<const KeySet>> key_set;
+  };
+  std::vector<Listed> List(absl::string_view after, int64_t count) const;
+
+  // What an upload brings. `leading`, `d`, `dv` and `m` are checked sizes; types are float types.
+  struct UploadSpec {
+    std::string name;
+    KeySetLayout layout;                                     // what the set is kept in
+    DataType key_type, value_type;                           // what comes
+    int64_t m = 0;                                           // keys of each matrix
+    std::optional<int64_t> expected_version = std::nullopt;  // given: an append
+  };
+  // INVALID_ARGUMENT: the name. FAILED_PRECONDITION: read-only; an append to another version, or
+  // whose shape does not fit. NOT_FOUND, DATA_LOSS: an append to a set that is not there.
+  // RESOURCE_EXHAUSTED: memory or disk.
+  absl::StatusOr<std::unique_ptr<KeySetUpload>> BeginUpload(const UploadSpec& spec);
+
+  // NOT_FOUND, FAILED_PRECONDITION (read-only), or a file's error.
+  absl::Status Delete(const std::string& name);
+
+  // Takes in what another server has written to the directory since. For read-only stores.
+  void Refresh();
+
+  const ByteBudget& budget() const { return budget_; }
+  int64_t count() const;
+
+ private:
+  friend class KeySetUpload;
+
+  explicit KeySetStore(const Options& options);
+
+  void FollowLoop();
+  absl::Status LoadAll();
+  void LoadOne(const std::string& name);
+  absl::Status CheckWritable() const;
+  absl::Status CheckAppend(const UploadSpec& spec) const;
+  absl::StatusOr<std::shared_ptr<const KeySet>> Commit(KeySetUpload& upload);
+  absl::StatusOr<std::shared_ptr<const KeySet>> CommitVersion(KeySetUpload& upload);
+  void ScheduleMerge(const std::string& name);
+  // Held while a set is changed, so that its changes follow one another.
+  Mutex& WriteMutex(absl::string_view name) const;
+  void Show(const std::string& name, absl::StatusOr<std::shared_ptr<const KeySet>> key_set);
+
+  const Options options_;
+  mutable ByteBudget budget_;
+  std::unique_ptr<KeySetDirectory> directory_;  // null: memory only
+
+  mutable std::array<Mutex, 64> write_mutexes_;
+
+  mutable Mutex mutex_;
+  std::map<std::string, absl::StatusOr<std::shared_ptr<const KeySet>>, std::less<>> sets_
+      ABSL_GUARDED_BY(mutex_);
+  int64_t last_version_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::set<std::string> merging_ ABSL_GUARDED_BY(mutex_);
+
+  CondVar stop_;
+  bool is_stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread follower_;
+  TaskPool merges_{1};  // last: its tasks use what is above
+};
+
+// A key set, or keys for one, on its way in. Gone without Commit it leaves no trace.
+//
+// Thread-compatible. Must not outlive the store.
+class KeySetUpload {
+ public:
+  // The next bytes of the tensors, row-major, cut anywhere, in the types of the spec.
+  // INVALID_ARGUMENT: more than was announced. RESOURCE_EXHAUSTED: memory, disk.
+  absl::Status AddKeys(absl::string_view bytes) { return keys_.Add(bytes); }
+  absl::Status AddValues(absl::string_view bytes);
+
+  // Makes it the newest version; durable where the store has a directory. INVALID_ARGUMENT: bytes
+  // are missing. FAILED_PRECONDITION: the set has moved on from the version expected.
+  absl::StatusOr<std::shared_ptr<const KeySet>> Commit();
+
+ private:
+  friend class KeySetStore;
+
+  KeySetUpload(KeySetStore* store, const KeySetStore::UploadSpec& spec);
+  absl::Status Allocate();
+  absl::Status TakeKeys(int64_t matrix, int64_t row, int64_t count, const std::byte* rows);
+  absl::Status TakeValues(int64_t matrix, int64_t row, int64_t count, const std::byte* rows);
+  int64_t KeyRowBytes() const;
+  int64_t ValueRowBytes() const;
+  // Puts the waiting rows into the builder.
+  void PackWaiting();
+  bool IsAppend() const { return spec_.expected_version.has_value(); }
+
+  KeySetStore& store_;
+  const KeySetStore::UploadSpec spec_;
+  RowStream keys_;
+  std::optional<RowStream> values_;
+
+  // A new set is packed as it comes. Keys of an append wait as rows: which panel they go to is
+  // known when they are all there.
+  std::unique_ptr<KeySetBuilder> builder_;
+  ByteBudget::Charge waiting_charge_;
+  Buffer waiting_keys_, waiting_values_;
+  std::unique_ptr<KeySetDirectory::Segment> segment_;  // null: memory only
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_KEY_SETS_KEY_SET_STORE_H_

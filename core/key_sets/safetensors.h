@@ -1,0 +1,50 @@
+#ifndef QKSERVE_CORE_KEY_SETS_SAFETENSORS_H_
+#define QKSERVE_CORE_KEY_SETS_SAFETENSORS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "core/limits.h"
+#include "core/tensor.h"
+
+namespace qkserve {
+
+// The .safetensors format (https://github.com/huggingface/safetensors): 8 bytes, little-endian, the
+// length of the header; the header, JSON, padded with spaces; the tensors' elements.
+//
+// Of its types those that keys are kept in: F32, F16, BF16.
+
+struct SafetensorsEntry {
+  std::string name;
+  DataType type = DataType::kFloat32;
+  Shape shape;
+  int64_t offset = 0;  // of its first byte, behind the header
+  int64_t bytes = 0;
+};
+
+inline constexpr int64_t kSafetensorsLengthBytes = 8;
+
+// Ours have some hundred bytes; those of others may say in it where they come from.
+inline constexpr int64_t kSafetensorsHeaderBytesMax = kMiB;
+
+// Length and header of a file that has these tensors one after another; sets their `offset` and
+// `bytes`. A multiple of 64 bytes, so that elements are aligned in memory where the file is.
+std::string MakeSafetensorsHeader(std::vector<SafetensorsEntry>& entries);
+
+// The header's length, of a file of `file_bytes` that begins with these 8 bytes. INVALID_ARGUMENT:
+// it is longer than the file or than kSafetensorsHeaderBytesMax.
+absl::StatusOr<int64_t> ParseSafetensorsLength(const std::byte* bytes, int64_t file_bytes);
+
+// The tensors, in order of their offsets, of a file that has `data_bytes` behind its header.
+// INVALID_ARGUMENT: not such a header, another type, a size that does not fit its shape, or the
+// tensors do not fill the file without gap and overlap.
+absl::StatusOr<std::vector<SafetensorsEntry>> ParseSafetensorsHeader(absl::string_view header,
+                                                                     int64_t data_bytes);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_KEY_SETS_SAFETENSORS_H_

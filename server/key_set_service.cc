@@ -1,0 +1,209 @@
+#include "server/key_set_service.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/limits.h"
+#include "server/grpc_status.h"
+#include "server/key_set_codec.h"
+#include "server/key_set_metadata.h"
+#include "server/tensor_codec.h"
+
+namespace qkserve {
+
+// An upload's stream: each message is worked on by files_ before the next one is read, so a client
+// that is faster than packing and the disk is slowed down by gRPC's flow control. One thing happens
+// at a time: a read, or a task.
+template <class Request, class Response>
+class KeySetService::UploadReactor final : public grpc::ServerReadReactor<Request> {
+ public:
+  UploadReactor(KeySetService* service, grpc::CallbackServerContext* context, Response* response)
+      : service_(*service), context_(*context), response_(*response) {
+    service_.calls_.Begin();
+    absl::Status status = service_.CheckServing();
+    if (++service_.uploads_ > kUploadsMax) {
+      status.Update(absl::ResourceExhaustedError(
+          absl::StrCat("more than ", kUploadsMax, " uploads are under way")));
+    }
+    if (status.ok()) {
+      this->StartRead(&request_);
+    } else {
+      this->Finish(ToGrpcStatus(status));
+    }
+  }
+
+  void OnReadDone(bool ok) override {
+    service_.files_.Schedule([this, ok] {
+      if (ok) {
+        TakeMessage();
+      } else {
+        Commit();
+      }
+    });
+  }
+
+  void OnDone() override {
+    --service_.uploads_;
+    service_.calls_.End();
+    delete this;
+  }
+
+ private:
+  void TakeMessage() {
+    const absl::Status status = Take();
+    // gRPC parses the next message into this one, and it keeps its memory: give it back.
+    request_ = Request();
+    if (status.ok()) {
+      this->StartRead(&request_);
+    } else {
+      this->Finish(ToGrpcStatus(status));
+    }
+  }
+
+  absl::Status Take() {
+    absl::Status status = RefuseUnknownFields(request_, "request");
+    if (!status.ok()) return status;
+    if (request_.has_header()) return TakeHeader();
+    if (!request_.has_chunk()) {
+      return absl::InvalidArgumentError("part: got none, expected a header or a chunk");
+    }
+    if (upload_ == nullptr) {
+      return absl::InvalidArgumentError("part: got a chunk, expected the header first");
+    }
+    const v1::KeySetChunk& chunk = request_.chunk();
+    status = RefuseUnknownFields(chunk, "chunk");
+    if (!status.ok()) return status;
+    const absl::StatusOr<ByteBudget::Charge> charge = service_.budget_.TryCharge(
+        static_cast<int64_t>(chunk.keys().size() + chunk.values().size()));
+    if (!charge.ok()) return charge.status();
+    status = upload_->AddKeys(chunk.keys());
+    if (status.ok()) status = upload_->AddValues(chunk.values());
+    return status;
+  }
+
+  absl::Status TakeHeader() {
+    if (upload_ != nullptr) {
+      return absl::InvalidArgumentError("part: got a second header, expected chunks");
+    }
+    absl::Status status = CheckKeySetMetadata(context_, request_.header().name());
+    if (!status.ok()) return status;
+    const absl::StatusOr<KeySetStore::UploadSpec> spec =
+        DecodeHeader(request_.header(), service_.key_sets_);
+    if (!spec.ok()) return spec.status();
+    absl::StatusOr<std::unique_ptr<KeySetUpload>> upload = service_.key_sets_.BeginUpload(*spec);
+    if (!upload.ok()) return upload.status();
+    upload_ = *std::move(upload);
+    return absl::OkStatus();
+  }
+
+  // The client has said that this was all, or it is gone.
+  void Commit() {
+    absl::Status status;
+    if (context_.IsCancelled()) {
+      status = absl::CancelledError("the upload was cancelled");
+    } else if (upload_ == nullptr) {
+      status = absl::InvalidArgumentError("part: got no message, expected a header");
+    } else {
+      const absl::StatusOr<std::shared_ptr<const KeySet>> key_set = upload_->Commit();
+      status = key_set.status();
+      if (key_set.ok()) EncodeKeySet(**key_set, *response_.mutable_key_set());
+    }
+    // Its memory and its temporary file go before the caller hears of the end.
+    upload_ = nullptr;
+    this->Finish(ToGrpcStatus(status));
+  }
+
+  KeySetService& service_;
+  grpc::CallbackServerContext& context_;
+  Response& response_;
+  Request request_;
+  std::unique_ptr<KeySetUpload> upload_;
+};
+
+absl::Status KeySetService::CheckServing() const {
+  return is_draining_ ? absl::UnavailableError("the server is draining") : absl::OkStatus();
+}
+
+grpc::ServerReadReactor<v1::PutKeySetRequest>* KeySetService::PutKeySet(
+    grpc::CallbackServerContext* context, v1::PutKeySetResponse* response) {
+  return new UploadReactor<v1::PutKeySetRequest, v1::PutKeySetResponse>(this, context, response);
+}
+
+grpc::ServerReadReactor<v1::AppendKeySetRequest>* KeySetService::AppendKeySet(
+    grpc::CallbackServerContext* context, v1::AppendKeySetResponse* response) {
+  return new UploadReactor<v1::AppendKeySetRequest, v1::AppendKeySetResponse>(this, context,
+                                                                              response);
+}
+
+grpc::ServerUnaryReactor* KeySetService::GetKeySet(grpc::CallbackServerContext* context,
+                                                   const v1::GetKeySetRequest* request,
+                                                   v1::GetKeySetResponse* response) {
+  absl::Status status = RefuseUnknownFields(*request, "request");
+  if (status.ok()) status = CheckKeySetMetadata(*context, request->name());
+  if (status.ok()) {
+    const absl::StatusOr<std::shared_ptr<const KeySet>> key_set = key_sets_.Find(request->name());
+    status = key_set.status();
+    if (status.ok()) EncodeKeySet(**key_set, *response->mutable_key_set());
+  }
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(ToGrpcStatus(status));
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* KeySetService::ListKeySets(grpc::CallbackServerContext* context,
+                                                     const v1::ListKeySetsRequest* request,
+                                                     v1::ListKeySetsResponse* response) {
+  constexpr int64_t kPageSizeMax = 1000;
+  constexpr int64_t kPageSizeDefault = 100;
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  absl::Status status = RefuseUnknownFields(*request, "request");
+  const int64_t page_size = request->page_size() == 0 ? kPageSizeDefault : request->page_size();
+  if (page_size < 1 || page_size > kPageSizeMax) {
+    status.Update(absl::InvalidArgumentError(
+        absl::StrCat("page_size: got ", request->page_size(), ", expected 1 to ", kPageSizeMax)));
+  }
+  if (!status.ok()) {
+    reactor->Finish(ToGrpcStatus(status));
+    return reactor;
+  }
+  // The token is the last name of the page before: sets may come and go meanwhile.
+  const std::vector<KeySetStore::Listed> page =
+      key_sets_.List(request->page_token(), page_size + 1);
+  const size_t shown = std::min(page.size(), static_cast<size_t>(page_size));
+  for (size_t i = 0; i < shown; ++i) {
+    v1::KeySet& out = *response->add_key_sets();
+    if (page[i].key_set.ok()) {
+      EncodeKeySet(**page[i].key_set, out);
+    } else {
+      out.set_name(page[i].name);
+      out.set_problem(page[i].key_set.status().ToString());
+    }
+  }
+  if (shown < page.size()) response->set_next_page_token(page[shown - 1].name);
+  reactor->Finish(grpc::Status::OK);
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(grpc::CallbackServerContext* context,
+                                                      const v1::DeleteKeySetRequest* request,
+                                                      v1::DeleteKeySetResponse* /*response*/) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  absl::Status status = RefuseUnknownFields(*request, "request");
+  if (status.ok()) status = CheckServing();
+  if (status.ok()) status = CheckKeySetMetadata(*context, request->name());
+  if (!status.ok()) {
+    reactor->Finish(ToGrpcStatus(status));
+    return reactor;
+  }
+  calls_.Begin();
+  files_.Schedule([this, reactor, name = request->name()] {
+    reactor->Finish(ToGrpcStatus(key_sets_.Delete(name)));
+    calls_.End();
+  });
+  return reactor;
+}
+
+}  // namespace qkserve

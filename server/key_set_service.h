@@ -1,0 +1,58 @@
+#ifndef QKSERVE_SERVER_KEY_SET_SERVICE_H_
+#define QKSERVE_SERVER_KEY_SET_SERVICE_H_
+
+#include <atomic>
+
+#include "core/byte_budget.h"
+#include "core/key_sets/key_set_store.h"
+#include "core/task_pool.h"
+#include "qkserve/v1/key_set.grpc.pb.h"
+#include "server/call_count.h"
+
+namespace qkserve {
+
+// The RPCs of qkserve.v1.KeySetService. What packs, writes or waits runs on threads of its own,
+// never on gRPC's.
+class KeySetService final : public v1::KeySetService::CallbackService {
+ public:
+  // The pointers must outlive the service and the calls. Chunks are charged to `budget`.
+  KeySetService(KeySetStore* key_sets, ByteBudget* budget)
+      : key_sets_(*key_sets), budget_(*budget) {}
+
+  grpc::ServerReadReactor<v1::PutKeySetRequest>* PutKeySet(
+      grpc::CallbackServerContext* context, v1::PutKeySetResponse* response) override;
+  grpc::ServerReadReactor<v1::AppendKeySetRequest>* AppendKeySet(
+      grpc::CallbackServerContext* context, v1::AppendKeySetResponse* response) override;
+  grpc::ServerUnaryReactor* GetKeySet(grpc::CallbackServerContext* context,
+                                      const v1::GetKeySetRequest* request,
+                                      v1::GetKeySetResponse* response) override;
+  grpc::ServerUnaryReactor* ListKeySets(grpc::CallbackServerContext* context,
+                                        const v1::ListKeySetsRequest* request,
+                                        v1::ListKeySetsResponse* response) override;
+  grpc::ServerUnaryReactor* DeleteKeySet(grpc::CallbackServerContext* context,
+                                         const v1::DeleteKeySetRequest* request,
+                                         v1::DeleteKeySetResponse* response) override;
+
+  // Changes are refused from now on (UNAVAILABLE); those that have begun go on.
+  void RefuseNewCalls() { is_draining_ = true; }
+
+  // Calls that change something and have not been answered.
+  CallCount& calls() { return calls_; }
+
+ private:
+  template <class Request, class Response>
+  class UploadReactor;
+
+  absl::Status CheckServing() const;
+
+  KeySetStore& key_sets_;
+  ByteBudget& budget_;
+  std::atomic<bool> is_draining_{false};
+  std::atomic<int64_t> uploads_{0};
+  CallCount calls_;
+  TaskPool files_{4};  // last: its tasks use what is above
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_KEY_SET_SERVICE_H_

@@ -1,0 +1,248 @@
+// The client's calls on key sets, over a real connection to a fake service.
+
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "client/client.h"
+#include "gmock/gmock.h"
+#include "grpcpp/test/mock_stream.h"
+#include "gtest/gtest.h"
+#include "qkserve/v1/key_set_mock.grpc.pb.h"
+#include "tests/client/fake_server.h"
+
+namespace qkserve {
+namespace v1 {
+
+// See concurrent_requests_test.cc: GCC bug 105651.
+void PrintTo(const PutKeySetRequest& request, std::ostream* out) {
+  *out << request.ShortDebugString();
+}
+void PrintTo(const ListKeySetsRequest& request, std::ostream* out) {
+  *out << request.ShortDebugString();
+}
+
+}  // namespace v1
+
+namespace {
+
+using ::testing::_;
+using ::testing::ElementsAre;
+
+// 0, 1, 2, ...
+std::vector<float> Counting(int64_t count) {
+  std::vector<float> elements(count);
+  std::iota(elements.begin(), elements.end(), 0.0f);
+  return elements;
+}
+
+TensorView View(const std::vector<float>& elements, Shape shape) {
+  return {DataType::kFloat32, std::move(shape),
+          reinterpret_cast<const std::byte*>(elements.data())};
+}
+
+std::string BytesOf(const std::vector<float>& elements) {
+  return {reinterpret_cast<const char*>(elements.data()), elements.size() * sizeof(float)};
+}
+
+class KeySetCallsTest : public testing::Test {
+ protected:
+  FakeServer server_;
+  const std::unique_ptr<Client> client_ = Client::Create({.address = server_.address()}).value();
+};
+
+TEST_F(KeySetCallsTest, PutsKeysAndValuesInChunks) {
+  const std::vector<float> keys = Counting(1000 * 7), values = Counting(1000 * 3);
+  std::vector<int64_t> sent;
+  int64_t total = 0;
+  PutKeySetOptions options;
+  options.values = View(values, {1000, 3});
+  options.storage = DataType::kBfloat16;
+  options.chunk_bytes = 1001;  // cut anywhere, also within an element
+  options.progress = [&](int64_t sent_bytes, int64_t total_bytes) {
+    sent.push_back(sent_bytes);
+    total = total_bytes;
+  };
+  const auto info = client_->PutKeySet("items", View(keys, {1000, 7}), options);
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_EQ(info->name, "items");
+  EXPECT_EQ(info->version, 1);
+  EXPECT_EQ(info->keys.data_type, DataType::kBfloat16);
+  EXPECT_EQ(info->keys.shape, (Shape{1000, 7}));
+  ASSERT_TRUE(info->values.has_value());
+  EXPECT_EQ(info->values->shape, (Shape{1000, 3}));
+
+  const auto stored = server_.key_sets().Find("items");
+  ASSERT_TRUE(stored.has_value());
+  EXPECT_EQ(stored->keys, BytesOf(keys));
+  EXPECT_EQ(stored->values, BytesOf(values));
+  EXPECT_LE(server_.key_sets().chunk_bytes_max(), 1001u + 16);
+  EXPECT_THAT(server_.key_sets().metadata(), ElementsAre("items"));
+  EXPECT_EQ(sent.size(), 28u + 12u);
+  EXPECT_TRUE(std::is_sorted(sent.begin(), sent.end()));
+  EXPECT_EQ(sent.back(), 40'000);
+  EXPECT_EQ(total, 40'000);
+}
+
+TEST_F(KeySetCallsTest, PutsNoKeysAtAll) {
+  const auto info = client_->PutKeySet("none", View({}, {0, 7}));
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_EQ(info->keys.shape, (Shape{0, 7}));
+}
+
+TEST_F(KeySetCallsTest, AppendsToTheVersionThatIsExpectedAndNoOther) {
+  const std::vector<float> keys = Counting(6);
+  ASSERT_TRUE(client_->PutKeySet("items", View(keys, {2, 3})).ok());
+  const auto info = client_->AppendKeySet("items", 1, View(keys, {2, 3}));
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_EQ(info->version, 2);
+  EXPECT_EQ(info->keys.shape, (Shape{4, 3}));
+  EXPECT_EQ(server_.key_sets().Find("items")->keys, BytesOf(keys) + BytesOf(keys));
+
+  // The same again, as after a lost reply.
+  const auto again = client_->AppendKeySet("items", 1, View(keys, {2, 3}));
+  EXPECT_EQ(again.status().code(), absl::StatusCode::kFailedPrecondition) << again.status();
+}
+
+// A write that fails only tells that the stream has ended.
+TEST_F(KeySetCallsTest, AnUploadThatBreaksGivesTheServersOwnStatus) {
+  server_.key_sets().FailUploadsAfter(
+      100'000, grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "key sets are full"));
+  const std::vector<float> keys = Counting(8'000'000);
+  const auto info = client_->PutKeySet("items", View(keys, {8000, 1000}));
+  EXPECT_EQ(info.status(), absl::ResourceExhaustedError("key sets are full"));
+  EXPECT_FALSE(server_.key_sets().Find("items").has_value());
+}
+
+TEST_F(KeySetCallsTest, ASourceThatFailsCancelsTheUpload) {
+  const std::vector<float> old_keys = Counting(2);
+  ASSERT_TRUE(client_->PutKeySet("items", View(old_keys, {1, 2})).ok());
+  const TensorSource source(
+      DataType::kFloat32, {1000, 2}, [](int64_t offset, absl::Span<char> out) {
+        std::fill(out.begin(), out.end(), 'x');
+        return offset < 4000 ? absl::OkStatus() : absl::DataLossError("bad sector");
+      });
+  const auto info = client_->PutKeySet("items", source, {.chunk_bytes = 1000});
+  EXPECT_EQ(info.status(), absl::DataLossError("bad sector"));
+  EXPECT_EQ(server_.key_sets().Find("items")->info.version(), 1);
+}
+
+TEST_F(KeySetCallsTest, AnUploadEndsAtItsDeadline) {
+  const TensorSource source(DataType::kFloat32, {1000, 2}, [](int64_t, absl::Span<char>) {
+    absl::SleepFor(absl::Milliseconds(10));
+    return absl::OkStatus();
+  });
+  const auto info =
+      client_->PutKeySet("items", source, {.timeout = absl::Milliseconds(50), .chunk_bytes = 1});
+  EXPECT_EQ(info.status().code(), absl::StatusCode::kDeadlineExceeded) << info.status();
+}
+
+TEST_F(KeySetCallsTest, ShapesThatNobodyHasAreRefusedBeforeTheyAreSent) {
+  const auto code = [this](Shape shape, PutKeySetOptions options = {}) {
+    return client_->PutKeySet("items", View({}, std::move(shape)), options).status().code();
+  };
+  EXPECT_EQ(code({-1, 3}), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(code({int64_t{1} << 62, 2}), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(code({0, 3}, {.chunk_bytes = 0}), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(code({0, 3}, {.values = View({}, {-1, 3})}), absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(server_.key_sets().metadata().empty());
+}
+
+TEST_F(KeySetCallsTest, ListsAllPagesInOrder) {
+  server_.key_sets().SetPageSize(2);
+  for (const char* name : {"e", "b", "d", "a", "c"}) {
+    ASSERT_TRUE(client_->PutKeySet(name, View({}, {0, 1})).ok());
+  }
+  const auto sets = client_->ListKeySets();
+  ASSERT_TRUE(sets.ok()) << sets.status();
+  std::string names;
+  for (const KeySetInfo& info : *sets) names += info.name;
+  EXPECT_EQ(names, "abcde");
+}
+
+TEST_F(KeySetCallsTest, GetsAndDeletesByName) {
+  EXPECT_EQ(client_->GetKeySet("items").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(client_->DeleteKeySet("items").code(), absl::StatusCode::kNotFound);
+  ASSERT_TRUE(client_->PutKeySet("items", View({}, {0, 5})).ok());
+  const auto info = client_->GetKeySet("items");
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_EQ(info->keys.shape, (Shape{0, 5}));
+  EXPECT_FALSE(info->values.has_value());
+  EXPECT_TRUE(client_->DeleteKeySet("items").ok());
+  EXPECT_EQ(client_->GetKeySet("items").status().code(), absl::StatusCode::kNotFound);
+}
+
+// gRPC would end the process over such metadata.
+TEST_F(KeySetCallsTest, NamesThatMetadataCannotCarryAreLeftToTheServer) {
+  for (const char* name : {"a\nb", "\x7f", "\xc3\xa4", "a b", ""}) {
+    EXPECT_EQ(client_->GetKeySet(name).status().code(), absl::StatusCode::kNotFound);
+  }
+}
+
+TEST_F(KeySetCallsTest, ScoresAgainstAKeySet) {
+  const std::vector<float> keys = {1, 0, 0, 1, 1, 1}, queries = {1, 2};
+  ASSERT_TRUE(client_->PutKeySet("items", View(keys, {3, 2})).ok());
+  const auto result = client_->Score(View(queries, {1, 2}), KeySetReference{"items"});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->result.shape, (Shape{1, 3}));
+  const auto* scores = reinterpret_cast<const float*>(result->result.data.data());
+  EXPECT_EQ(std::vector<float>(scores, scores + 3), (std::vector<float>{1, 2, 3}));
+  EXPECT_EQ(result->receipt.key_set_version, 1);
+
+  EXPECT_TRUE(client_->Score(View(queries, {1, 2}), {"items", 1}).ok());
+  EXPECT_EQ(client_->Score(View(queries, {1, 2}), {"items", 2}).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(client_->Score(View(queries, {1, 2}), {"items"}, {.values = View(keys, {3, 2})})
+                .status()
+                .code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+// --- Servers that may be any ---------------------------------------------------------------------
+
+std::unique_ptr<Client> ClientOf(std::unique_ptr<v1::MockKeySetServiceStub> stub) {
+  std::vector<Client::Stubs> stubs(1);
+  stubs[0].key_sets = std::move(stub);
+  return std::make_unique<Client>(std::move(stubs));
+}
+
+TEST(KeySetRepliesTest, AnAnswerBeforeAllWasSentIsNotTrusted) {
+  auto stub = std::make_unique<v1::MockKeySetServiceStub>();
+  auto* writer = new grpc::testing::MockClientWriter<v1::PutKeySetRequest>();
+  EXPECT_CALL(*writer, Write(_, _))
+      .WillOnce(testing::Return(true))
+      .WillOnce(testing::Return(false));
+  EXPECT_CALL(*writer, Finish()).WillOnce(testing::Return(grpc::Status::OK));
+  EXPECT_CALL(*stub, PutKeySetRaw(_, _)).WillOnce(testing::Return(writer));
+  const std::vector<float> keys = Counting(2);
+  const auto info = ClientOf(std::move(stub))->PutKeySet("items", View(keys, {1, 2}));
+  EXPECT_EQ(info.status().code(), absl::StatusCode::kInternal) << info.status();
+}
+
+TEST(KeySetRepliesTest, APageThatFollowsItselfEndsTheList) {
+  auto stub = std::make_unique<v1::MockKeySetServiceStub>();
+  EXPECT_CALL(*stub, ListKeySets(_, _, _))
+      .Times(2)
+      .WillRepeatedly([](auto*, const auto&, v1::ListKeySetsResponse* response) {
+        response->set_next_page_token("again");
+        return grpc::Status::OK;
+      });
+  EXPECT_EQ(ClientOf(std::move(stub))->ListKeySets().status().code(), absl::StatusCode::kInternal);
+}
+
+TEST(KeySetRepliesTest, AnUnknownElementTypeIsAnError) {
+  auto stub = std::make_unique<v1::MockKeySetServiceStub>();
+  EXPECT_CALL(*stub, GetKeySet(_, _, _))
+      .WillOnce([](auto*, const auto&, v1::GetKeySetResponse* response) {
+        response->mutable_key_set()->mutable_keys()->set_data_type(static_cast<v1::DataType>(99));
+        return grpc::Status::OK;
+      });
+  EXPECT_EQ(ClientOf(std::move(stub))->GetKeySet("items").status().code(),
+            absl::StatusCode::kInternal);
+}
+
+}  // namespace
+}  // namespace qkserve

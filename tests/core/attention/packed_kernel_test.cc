@@ -1,0 +1,509 @@
+#include "core/attention/packed_kernel.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/attention/element_types.h"
+#include "core/buffer.h"
+#include "gtest/gtest.h"
+#include "hwy/targets.h"
+#include "tests/support/random_tensor.h"
+
+namespace qkserve {
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr DataType kTypes[] = {DataType::kFloat32, DataType::kFloat16, DataType::kBfloat16};
+constexpr int64_t kDepths[] = {0, 1, 2, 3, 15, 16, 17, 63, 64, 65, 127, 768, 1000};
+
+// The instruction sets of this machine, the best first.
+std::vector<int64_t> Targets() {
+  std::vector<int64_t> targets;
+  for (int64_t rest = hwy::SupportedTargets() & HWY_TARGETS; rest != 0; rest &= rest - 1) {
+    targets.push_back(rest & -rest);
+  }
+  return targets;
+}
+
+// Whether Highway's MulAdd rounds once there.
+bool IsFused(int64_t target) {
+#if HWY_ARCH_X86
+  return target <= HWY_AVX2;
+#else
+  return target < HWY_EMU128;
+#endif
+}
+
+class UseTarget {
+ public:
+  explicit UseTarget(int64_t target) {
+    hwy::SetSupportedTargetsForTest(target);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  }
+  UseTarget(const UseTarget&) = delete;
+  UseTarget& operator=(const UseTarget&) = delete;
+  ~UseTarget() {
+    hwy::SetSupportedTargetsForTest(0);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  }
+};
+
+int64_t PanelCount(int64_t keys) { return (keys + kPanelKeys - 1) / kPanelKeys; }
+
+Buffer Zeros(int64_t bytes) {
+  Buffer buffer = *Buffer::Allocate(static_cast<size_t>(bytes));
+  std::fill_n(buffer.data(), bytes, std::byte{0});
+  return buffer;
+}
+
+float* Floats(Buffer& buffer) { return reinterpret_cast<float*>(buffer.data()); }
+
+// Packs a [m, d] tensor, at most `step` keys in a call, from place `first` of the first panel on.
+Buffer Pack(const TensorView& keys, int64_t step = kPanelKeys, int64_t first = 0) {
+  const int64_t m = keys.shape[0];
+  const int64_t d = keys.shape[1];
+  const int64_t panel_bytes = KeyPanelBytes(keys.data_type, d);
+  Buffer panels = Zeros(PanelCount(first + m) * panel_bytes);
+  for (int64_t j = 0; j < m;) {
+    const int64_t place = (first + j) % kPanelKeys;
+    const int64_t count = std::min({step, m - j, kPanelKeys - place});
+    PackKeys(keys.data_type, keys.data + j * d * ElementBytes(keys.data_type), count, d, place,
+             panels.data() + (first + j) / kPanelKeys * panel_bytes);
+    j += count;
+  }
+  return panels;
+}
+
+// [rows, panels * kPanelKeys]
+std::vector<float> Multiply(const float* queries, int64_t rows, DataType type, const Buffer& panels,
+                            int64_t d, int64_t panel_count) {
+  const int64_t stride = panel_count * kPanelKeys + 16;
+  Buffer out = Zeros(rows * stride * 4);
+  std::fill_n(Floats(out), rows * stride, -7.0F);
+  MultiplyPanels(queries, rows, {type, panels.data(), panel_count, d}, Floats(out), stride);
+  std::vector<float> scores;
+  for (int64_t i = 0; i < rows; ++i) {
+    const float* row = Floats(out) + i * stride;
+    scores.insert(scores.end(), row, row + panel_count * kPanelKeys);
+    EXPECT_TRUE(std::all_of(row + panel_count * kPanelKeys, row + stride,
+                            [](float value) { return value == -7.0F; }));
+  }
+  return scores;
+}
+
+uint32_t Bits(float value) {
+  uint32_t bits = 0;
+  std::memcpy(&bits, &value, sizeof(bits));
+  return bits;
+}
+
+// Bits, but one NaN is as good as another.
+bool IsSame(float a, float b) { return (std::isnan(a) && std::isnan(b)) || Bits(a) == Bits(b); }
+
+testing::AssertionResult AllSame(const float* a, const float* b, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    if (!IsSame(a[i], b[i])) {
+      return testing::AssertionFailure() << "[" << i << "]: " << a[i] << " and " << b[i];
+    }
+  }
+  return testing::AssertionSuccess();
+}
+
+testing::AssertionResult AllSame(const std::vector<float>& a, const std::vector<float>& b) {
+  if (a.size() != b.size()) return testing::AssertionFailure() << "sizes";
+  return AllSame(a.data(), b.data(), a.size());
+}
+
+// start + sum of a[i] * b[i * b_stride], in order, rounded once per element.
+float FusedSum(float start, const float* a, const float* b, int64_t count, int64_t b_stride = 1) {
+  for (int64_t i = 0; i < count; ++i) start = std::fma(a[i], b[i * b_stride], start);
+  return start;
+}
+
+std::string Case(int64_t target, DataType type, int64_t size) {
+  return absl::StrCat(hwy::TargetName(target), " ", DataTypeName(type), " ", size);
+}
+
+TEST(PackedKernelTest, NamesTheInstructionSetInUse) {
+  for (const int64_t target : Targets()) {
+    const UseTarget use(target);
+    // Elsewhere the kernel leaves some out, and the next best one is taken.
+    if (HWY_ARCH_X86) {
+      EXPECT_EQ(PackedKernelName(), hwy::TargetName(target));
+    }
+    EXPECT_FALSE(PackedKernelName().empty());
+  }
+}
+
+TEST(PackedKernelTest, ScoresAreCloseToTheReference) {
+  constexpr int64_t kRows = 7;
+  constexpr int64_t kKeys = 130;
+  for (const DataType type : kTypes) {
+    for (const int64_t d : kDepths) {
+      const Tensor queries = RandomTensor(DataType::kFloat32, {kRows, d}, 1);
+      const Tensor keys = RandomTensor(type, {kKeys, d}, 2);
+      const std::vector<float> q = ToFloats(queries.View());
+      const std::vector<float> k = ToFloats(keys.View());
+      const double rounding = static_cast<double>(d) * std::ldexp(1.0, -24);
+      const double gamma = rounding / (1 - rounding);
+      for (const int64_t target : Targets()) {
+        SCOPED_TRACE(Case(target, type, d));
+        const UseTarget use(target);
+        const Buffer panels = Pack(keys.View());
+        const int64_t columns = PanelCount(kKeys) * kPanelKeys;
+        const std::vector<float> scores =
+            Multiply(q.data(), kRows, type, panels, d, PanelCount(kKeys));
+        for (int64_t i = 0; i < kRows; ++i) {
+          for (int64_t j = 0; j < columns; ++j) {
+            double sum = 0;
+            double magnitude = 0;
+            for (int64_t p = 0; j < kKeys && p < d; ++p) {
+              const double product = static_cast<double>(q[static_cast<size_t>(i * d + p)]) *
+                                     k[static_cast<size_t>(j * d + p)];
+              sum += product;
+              magnitude += std::abs(product);
+            }
+            ASSERT_NEAR(scores[static_cast<size_t>(i * columns + j)], sum, gamma * magnitude)
+                << i << " " << j;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(PackedKernelTest, AScoreIsTheFusedSumInOrderOnEveryInstructionSetThatFuses) {
+  constexpr int64_t kRows = 9;
+  constexpr int64_t kKeys = 2 * kPanelKeys;
+  for (const DataType type : kTypes) {
+    for (const int64_t d : kDepths) {
+      const Tensor queries = RandomTensor(DataType::kFloat32, {kRows, d}, 3);
+      const Tensor keys = RandomTensor(type, {kKeys, d}, 4);
+      const std::vector<float> q = ToFloats(queries.View());
+      const std::vector<float> k = ToFloats(keys.View());
+      std::vector<float> expected;
+      for (int64_t i = 0; i < kRows; ++i) {
+        for (int64_t j = 0; j < kKeys; ++j) {
+          expected.push_back(FusedSum(0, q.data() + i * d, k.data() + j * d, d));
+        }
+      }
+      for (const int64_t target : Targets()) {
+        if (!IsFused(target)) continue;
+        SCOPED_TRACE(Case(target, type, d));
+        const UseTarget use(target);
+        EXPECT_TRUE(AllSame(Multiply(q.data(), kRows, type, Pack(keys.View()), d, 2), expected));
+      }
+    }
+  }
+}
+
+TEST(PackedKernelTest, ARowDoesNotDependOnTheRowsBesideIt) {
+  constexpr int64_t kRows = 130;
+  for (const int64_t target : Targets()) {
+    const UseTarget use(target);
+    for (const DataType type : kTypes) {
+      for (const int64_t d : {17, 200}) {  // 200: several depth blocks
+        SCOPED_TRACE(Case(target, type, d));
+        const Tensor queries = RandomTensor(DataType::kFloat32, {kRows, d}, 5);
+        const Tensor keys = RandomTensor(type, {kPanelKeys, d}, 6);
+        const std::vector<float> q = ToFloats(queries.View());
+        const Buffer panels = Pack(keys.View());
+        std::vector<float> alone;
+        for (int64_t i = 0; i < kRows; ++i) {
+          const auto row = Multiply(q.data() + i * d, 1, type, panels, d, 1);
+          alone.insert(alone.end(), row.begin(), row.end());
+        }
+        for (int64_t rows = 2; rows <= kRows; ++rows) {
+          if (!IsFused(target) && rows > 20 && rows < kRows) continue;  // slow ones
+          const int64_t first = (kRows - rows) / 2;
+          const auto together = Multiply(q.data() + first * d, rows, type, panels, d, 1);
+          ASSERT_TRUE(AllSame(together.data(), alone.data() + first * kPanelKeys, together.size()))
+              << rows << " rows";
+        }
+      }
+    }
+  }
+}
+
+TEST(PackedKernelTest, AKeyDoesNotDependOnItsPlaceNorOnThePanelsBesideIt) {
+  constexpr int64_t kRows = 14;
+  constexpr int64_t kKeys = 150;
+  for (const int64_t target : Targets()) {
+    const UseTarget use(target);
+    for (const DataType type : kTypes) {
+      for (const int64_t d : {3, 64, 130}) {
+        SCOPED_TRACE(Case(target, type, d));
+        const Tensor queries = RandomTensor(DataType::kFloat32, {kRows, d}, 7);
+        const Tensor keys = RandomTensor(type, {kKeys, d}, 8);
+        const std::vector<float> q = ToFloats(queries.View());
+        const int64_t columns = PanelCount(kKeys) * kPanelKeys;
+        const std::vector<float> expected =
+            Multiply(q.data(), kRows, type, Pack(keys.View()), d, PanelCount(kKeys));
+        for (const int64_t first : {1, 5, 16, 31, 32, 63, 64, 100}) {
+          const int64_t panels = PanelCount(first + kKeys);
+          const auto moved =
+              Multiply(q.data(), kRows, type, Pack(keys.View(), 64, first), d, panels);
+          for (int64_t i = 0; i < kRows; ++i) {
+            ASSERT_TRUE(AllSame(moved.data() + i * panels * kPanelKeys + first,
+                                expected.data() + i * columns, kKeys))
+                << first;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(PackedKernelTest, PackingInPiecesGivesTheSamePanels) {
+  constexpr int64_t kKeys = 140;
+  for (const DataType type : kTypes) {
+    for (const int64_t d : kDepths) {
+      const Tensor keys = RandomTensor(type, {kKeys, d}, 9);
+      const auto size = static_cast<size_t>(PanelCount(kKeys) * KeyPanelBytes(type, d));
+      const Buffer whole = Pack(keys.View());
+      // The same rows where they are not aligned.
+      std::vector<std::byte> bytes(keys.data.size_bytes() + 1);
+      if (d > 0) std::memcpy(bytes.data() + 1, keys.data.data(), keys.data.size_bytes());
+      const TensorView unaligned = {type, {kKeys, d}, bytes.data() + 1};
+      for (const int64_t target : Targets()) {
+        SCOPED_TRACE(Case(target, type, d));
+        const UseTarget use(target);
+        for (const int64_t step : {1, 3, 8, 13, 33, 64}) {
+          EXPECT_EQ(std::memcmp(Pack(unaligned, step).data(), whole.data(), size), 0) << step;
+        }
+      }
+    }
+  }
+}
+
+TEST(PackedKernelTest, QueriesNeedNoAlignment) {
+  constexpr int64_t kDepth = 100;
+  const Tensor queries = RandomTensor(DataType::kFloat32, {8, kDepth}, 10);
+  const Tensor keys = RandomTensor(DataType::kFloat32, {kPanelKeys, kDepth}, 11);
+  const std::vector<float> q = ToFloats(queries.View());
+  std::vector<float> moved(q.size() + 1);
+  std::copy(q.begin(), q.end(), moved.begin() + 1);
+  const Buffer panels = Pack(keys.View());
+  EXPECT_TRUE(AllSame(Multiply(q.data(), 8, DataType::kFloat32, panels, kDepth, 1),
+                      Multiply(moved.data() + 1, 8, DataType::kFloat32, panels, kDepth, 1)));
+}
+
+TEST(PackedKernelTest, SubnormalsInfinitiesAndNanAreWhatIeeeSays) {
+  constexpr int64_t kDepth = 5;
+  constexpr int64_t kKeys = 40;
+  // Subnormal in the key's own type, and infinities that meet zeros and each other.
+  const float specials[] = {1e-40F, -1e-7F, kInfinity, -kInfinity, kNan,
+                            0,      1,      -65504,    3e-8F,      -0.0F};
+  for (const DataType type : kTypes) {
+    std::vector<float> values;
+    for (int64_t i = 0; i < kKeys * kDepth; ++i) {
+      values.push_back(specials[static_cast<size_t>((i * i + i / 7) % 10)]);
+    }
+    Tensor keys = EmptyTensor(type, {kKeys, kDepth});
+    ConvertFromFloat32(type, values.data(), kKeys * kDepth, keys.data.data());
+    const std::vector<float> k = ToFloats(keys.View());
+    const std::vector<float> q = {1e-3F, 2,      kInfinity, -1, 0, 1e-40F, 1, 0,
+                                  1e30F, 1e-30F, 0,         0,  0, 0,      1};
+    for (const int64_t target : Targets()) {
+      SCOPED_TRACE(Case(target, type, kDepth));
+      const UseTarget use(target);
+      const auto scores = Multiply(q.data(), 3, type, Pack(keys.View()), kDepth, 1);
+      for (int64_t i = 0; i < 3; ++i) {
+        for (int64_t j = 0; j < kKeys; ++j) {
+          const float expected = FusedSum(0, q.data() + i * kDepth, k.data() + j * kDepth, kDepth);
+          const float score = scores[static_cast<size_t>(i * kPanelKeys + j)];
+          if (IsFused(target)) {
+            EXPECT_TRUE(IsSame(score, expected)) << i << " " << j;
+          } else {
+            EXPECT_EQ(std::isnan(score), std::isnan(expected)) << i << " " << j;
+            EXPECT_EQ(std::isinf(score), std::isinf(expected)) << i << " " << j;
+          }
+        }
+      }
+    }
+  }
+}
+
+// --- Values -------------------------------------------------------------------------------------
+
+struct PackedValues {
+  Buffer panels;
+  bool all_finite = true;
+};
+
+PackedValues PackAllValues(const TensorView& values, int64_t step = kPanelKeys) {
+  const int64_t m = values.shape[0];
+  const int64_t columns = values.shape[1];
+  const int64_t panel_bytes = ValuePanelBytes(values.data_type, columns);
+  PackedValues packed{.panels = Zeros(PanelCount(m) * panel_bytes)};
+  for (int64_t j = 0; j < m;) {
+    const int64_t place = j % kPanelKeys;
+    const int64_t count = std::min({step, m - j, kPanelKeys - place});
+    const bool finite =
+        PackValues(values.data_type, values.data + j * columns * ElementBytes(values.data_type),
+                   count, columns, place, packed.panels.data() + j / kPanelKeys * panel_bytes);
+    packed.all_finite = packed.all_finite && finite;
+    j += count;
+  }
+  return packed;
+}
+
+ValuePanels View(const PackedValues& packed, DataType type, int64_t columns) {
+  return {type, packed.panels.data(), columns, packed.all_finite};
+}
+
+TEST(PackedKernelTest, WeightedValuesAreTheFusedSumInOrder) {
+  constexpr int64_t kKeys = 150;
+  for (const DataType type : kTypes) {
+    for (const int64_t columns : {1, 15, 16, 17, 64, 65, 100, 128, 200, 300}) {
+      const Tensor values = RandomTensor(type, {kKeys, columns}, 12);
+      const std::vector<float> v = ToFloats(values.View());
+      const int64_t padded = PaddedColumns(columns);
+      for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 19, 32}) {
+        const std::vector<float> w =
+            ToFloats(RandomTensor(DataType::kFloat32, {rows, kKeys}, 13).View());
+        for (const int64_t target : Targets()) {
+          if (!IsFused(target)) continue;
+          SCOPED_TRACE(Case(target, type, columns));
+          const UseTarget use(target);
+          const PackedValues packed = PackAllValues(values.View());
+          EXPECT_TRUE(packed.all_finite);
+          Buffer out = Zeros(rows * padded * 4);
+          std::fill_n(Floats(out), rows * padded, 0.5F);
+          AddWeightedPanels(w.data(), kKeys, rows, View(packed, type, columns), kKeys, Floats(out));
+          for (int64_t i = 0; i < rows; ++i) {
+            for (int64_t c = 0; c < padded; ++c) {
+              const float expected =
+                  c < columns ? FusedSum(0.5F, w.data() + i * kKeys, v.data() + c, kKeys, columns)
+                              : 0.5F;
+              ASSERT_TRUE(IsSame(Floats(out)[i * padded + c], expected))
+                  << "row " << i << " of " << rows << ", column " << c;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+// What the target computes, all keys in a call or one panel after another, all rows or one by one.
+std::vector<float> AddInPieces(const std::vector<float>& weights, int64_t rows, int64_t keys,
+                               const ValuePanels& values, int64_t row_step, int64_t panel_step) {
+  const int64_t padded = PaddedColumns(values.columns);
+  Buffer out = Zeros(rows * padded * 4);
+  for (int64_t i = 0; i < rows; i += row_step) {
+    for (int64_t j = 0; j < keys; j += panel_step * kPanelKeys) {
+      ValuePanels part = values;
+      part.data += j / kPanelKeys * ValuePanelBytes(values.type, values.columns);
+      AddWeightedPanels(weights.data() + i * keys + j, keys, std::min(row_step, rows - i), part,
+                        std::min(panel_step * kPanelKeys, keys - j), Floats(out) + i * padded);
+    }
+  }
+  return std::vector<float>(Floats(out), Floats(out) + rows * padded);
+}
+
+TEST(PackedKernelTest, WeightedValuesDoNotDependOnCutsOfRowsOrKeys) {
+  constexpr int64_t kRows = 50;
+  constexpr int64_t kKeys = 300;
+  for (const int64_t target : Targets()) {
+    const UseTarget use(target);
+    for (const DataType type : kTypes) {
+      for (const int64_t columns : {17, 80, 272}) {
+        SCOPED_TRACE(Case(target, type, columns));
+        const std::vector<float> w =
+            ToFloats(RandomTensor(DataType::kFloat32, {kRows, kKeys}, 14).View());
+        const PackedValues packed = PackAllValues(RandomTensor(type, {kKeys, columns}, 15).View());
+        ValuePanels values = View(packed, type, columns);
+        const std::vector<float> whole = AddInPieces(w, kRows, kKeys, values, kRows, 5);
+        for (const int64_t row_step : {1, 2, 3, 7, 18, 23, 50}) {
+          for (const int64_t panel_step : {1, 2, 5}) {
+            values.all_finite = (row_step + panel_step) % 2 == 0;
+            EXPECT_TRUE(AllSame(AddInPieces(w, kRows, kKeys, values, row_step, panel_step), whole))
+                << row_step << " rows, " << panel_step << " panels";
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(PackedKernelTest, AValueOfWeightZeroAddsNothingEvenNan) {
+  constexpr int64_t kKeys = 70;
+  constexpr int64_t kColumns = 20;
+  for (const DataType type : kTypes) {
+    Tensor values = RandomTensor(type, {kKeys, kColumns}, 16);
+    std::vector<float> v = ToFloats(values.View());
+    for (int64_t c = 0; c < kColumns; ++c) {
+      v[static_cast<size_t>(3 * kColumns + c)] = kNan;
+      v[static_cast<size_t>(66 * kColumns + c)] = c % 2 == 0 ? kInfinity : -kInfinity;
+    }
+    ConvertFromFloat32(type, v.data(), kKeys * kColumns, values.data.data());
+    for (const int64_t target : Targets()) {
+      SCOPED_TRACE(Case(target, type, kColumns));
+      const UseTarget use(target);
+      const PackedValues packed = PackAllValues(values.View());
+      EXPECT_FALSE(packed.all_finite);
+      for (const int64_t rows : {1, 4, 30}) {
+        std::vector<float> w = ToFloats(RandomTensor(DataType::kFloat32, {rows, kKeys}, 17).View());
+        for (int64_t i = 0; i < rows; ++i) {
+          w[static_cast<size_t>(i * kKeys + 3)] = i % 2 == 0 ? 0.0F : -0.0F;
+          w[static_cast<size_t>(i * kKeys + 66)] = 0;
+        }
+        w[66] = 2;  // the first row sees the infinities
+        const std::vector<float> sums =
+            AddInPieces(w, rows, kKeys, View(packed, type, kColumns), rows, 2);
+        for (int64_t i = 0; i < rows; ++i) {
+          for (int64_t c = 0; c < kColumns; ++c) {
+            const float sum = sums[static_cast<size_t>(i * PaddedColumns(kColumns) + c)];
+            if (i == 0) {
+              EXPECT_EQ(sum, c % 2 == 0 ? kInfinity : -kInfinity);
+            } else {
+              EXPECT_TRUE(std::isfinite(sum)) << i << " " << c;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(PackedKernelTest, PackingValuesFindsWhatIsNotFinite) {
+  for (const DataType type : kTypes) {
+    for (const int64_t columns : {1, 31, 64}) {
+      for (const float special : {kInfinity, -kInfinity, kNan, 65504.0F, 1e-8F}) {
+        for (const int64_t place : {int64_t{0}, columns / 2, 2 * columns - 1}) {
+          Tensor values = RandomTensor(type, {2, columns}, 18);
+          std::vector<float> v = ToFloats(values.View());
+          v[static_cast<size_t>(place)] = special;
+          ConvertFromFloat32(type, v.data(), 2 * columns, values.data.data());
+          for (const int64_t target : Targets()) {
+            SCOPED_TRACE(Case(target, type, columns));
+            const UseTarget use(target);
+            EXPECT_EQ(PackAllValues(values.View(), 1).all_finite, std::isfinite(special))
+                << special << " at " << place;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(PackedKernelTest, NothingToDoIsDone) {
+  float out[kPanelKeys] = {};
+  MultiplyPanels(nullptr, 0, {DataType::kFloat16, nullptr, 3, 4}, out, kPanelKeys);
+  MultiplyPanels(out, 1, {DataType::kBfloat16, nullptr, 0, 4}, out, kPanelKeys);
+  AddWeightedPanels(out, 1, 1, {DataType::kFloat32, nullptr, 16, false}, 0, out);
+  AddWeightedPanels(out, 1, 1, {DataType::kFloat32, nullptr, 0, true}, 1, out);
+  PackKeys(DataType::kFloat32, nullptr, 0, 4, 0, nullptr);
+  EXPECT_TRUE(PackValues(DataType::kFloat32, nullptr, 2, 0, 0, nullptr));
+  EXPECT_EQ(out[0], 0);
+}
+
+}  // namespace
+}  // namespace qkserve

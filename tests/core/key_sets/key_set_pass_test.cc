@@ -1,0 +1,336 @@
+#include "core/key_sets/key_set_pass.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "core/attention/attention_plan.h"
+#include "core/attention/partial_rows.h"
+#include "core/limits.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/key_sets.h"
+#include "tests/support/random_tensor.h"
+
+namespace qkserve {
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+// A request with all that it points to.
+struct Asked {
+  Tensor queries;
+  std::optional<Tensor> mask;
+  AttentionProblem problem;
+  ScoreShape shape;
+  Tensor result, indices, log_sum_exp;
+
+  AttentionResults Results() {
+    return {.result = result.data.data(),
+            .indices = reinterpret_cast<int32_t*>(indices.data.data()),
+            .log_sum_exp = problem.output == Output::kContext || problem.output == Output::kWeights
+                               ? reinterpret_cast<float*>(log_sum_exp.data.data())
+                               : nullptr};
+  }
+  // Memory for the results, with something in it that is no result.
+  void Clear(const KeySet& key_set) {
+    Shape shape_of_result = shape.result;
+    if (problem.output == Output::kContext) shape_of_result.back() = *key_set.layout().dv;
+    if (problem.output == Output::kTopK) shape_of_result.back() = problem.top_k;
+    result = EmptyTensor(problem.result_type, shape_of_result);
+    indices = EmptyTensor(DataType::kInt32, shape_of_result);
+    log_sum_exp =
+        EmptyTensor(DataType::kFloat32, Shape(shape.result.begin(), shape.result.end() - 1));
+    for (Tensor* tensor : {&result, &indices, &log_sum_exp}) {
+      if (tensor->data.size_bytes() > 0) {
+        std::memset(tensor->data.data(), 0x5A, tensor->data.size_bytes());
+      }
+    }
+  }
+  bool HasBitsOf(const Asked& other) const {
+    const auto same = [](const Tensor& a, const Tensor& b) {
+      return a.shape == b.shape && a.data.size_bytes() == b.data.size_bytes() &&
+             (a.data.size_bytes() == 0 ||
+              std::memcmp(a.data.data(), b.data.data(), a.data.size_bytes()) == 0);
+    };
+    return same(result, other.result) && same(indices, other.indices) &&
+           same(log_sum_exp, other.log_sum_exp);
+  }
+};
+
+Asked Ask(const KeySet& key_set, const Shape& queries, Output output, uint64_t seed) {
+  Asked asked;
+  asked.queries = RandomTensor(DataType::kFloat32, queries, seed);
+  asked.problem.queries = asked.queries.View();
+  asked.problem.output = output;
+  asked.problem.scale = 1.0F / std::sqrt(static_cast<float>(std::max<int64_t>(queries.back(), 1)));
+  asked.shape =
+      MakeScoreShape("queries", queries, "keys", key_set.layout().KeyShape(key_set.m())).value();
+  return asked;
+}
+
+// Answers the requests in one pass, tiles in any order on `threads` threads.
+void Answer(const std::shared_ptr<const KeySet>& key_set, const std::vector<Asked*>& asked,
+            int threads = 1) {
+  std::vector<KeySetRequest> requests;
+  requests.reserve(asked.size());
+  std::vector<const KeySetRequest*> pointers;
+  for (Asked* one : asked) {
+    one->Clear(*key_set);
+    requests.push_back({one->problem, one->shape, one->Results()});
+    pointers.push_back(&requests.back());
+  }
+  const std::unique_ptr<KeySetPass> pass = KeySetPass::Create(key_set, pointers).value();
+  std::atomic<int64_t> next{pass->tile_count()};
+  const auto work = [&] {
+    for (int64_t tile = --next; tile >= 0; tile = --next) {
+      EXPECT_TRUE(pass->RunTile(tile).ok());
+    }
+  };
+  std::vector<std::thread> workers;
+  for (int i = 1; i < threads; ++i) workers.emplace_back(work);
+  work();
+  for (std::thread& worker : workers) worker.join();
+}
+
+// The same request with the keys inline, which has tests and a reference of its own.
+void RunInline(const Tensor& keys, const std::optional<Tensor>& values, const KeySet& key_set,
+               Asked& asked) {
+  asked.Clear(key_set);
+  AttentionProblem problem = asked.problem;
+  problem.keys = keys.View();
+  if (problem.output == Output::kContext) problem.values = values->View();
+  const auto plan = MakeAttentionPlan(problem, asked.shape);
+  const auto partials = plan->AllocatePartials().value();
+  for (int64_t tile = 0; tile < plan->tile_count(); ++tile) {
+    ASSERT_TRUE(plan->ComputeTile(tile, problem, asked.Results(), partials.get()).ok());
+  }
+}
+
+void ExpectClose(const Tensor& got, const Tensor& expected, float bound) {
+  const std::vector<float> a = ToFloats(got.View());
+  const std::vector<float> b = ToFloats(expected.View());
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (std::isnan(b[i])) {
+      ASSERT_TRUE(std::isnan(a[i])) << i;
+    } else if (std::isinf(b[i])) {
+      ASSERT_EQ(a[i], b[i]) << i;
+    } else {
+      ASSERT_NEAR(a[i], b[i], bound) << i;
+    }
+  }
+}
+
+struct Case {
+  Shape keys;
+  int64_t dv;
+  Shape queries;
+};
+
+class KeySetPassTest : public testing::TestWithParam<DataType> {};
+
+TEST_P(KeySetPassTest, AgreesWithInlineKeysOverShapesAndOutputs) {
+  const Case cases[] = {
+      {{1, 1}, 1, {1, 1}},
+      {{63, 5}, 3, {2, 5}},
+      {{64, 16}, 16, {3, 16}},
+      {{700, 24}, 17, {130, 24}},
+      {{2, 130, 8}, 4, {2, 5, 8}},
+      {{1, 130, 8}, 4, {3, 5, 8}},
+      {{3, 70, 8}, 4, {1, 5, 8}},
+      {{2, 2, 600, 8}, 5, {2, 8, 3, 8}},
+      {{1, 2, 100, 8}, 5, {3, 4, 1, 8}},
+      {{0, 4}, 3, {2, 4}},
+      {{5, 0}, 3, {2, 0}},
+      {{5, 4}, 0, {2, 4}},
+      {{5, 4}, 3, {0, 4}},
+      {{0, 5, 4}, 3, {0, 2, 4}},
+  };
+  uint64_t seed = 0;
+  for (const Case& one : cases) {
+    Shape value_shape = one.keys;
+    value_shape.back() = one.dv;
+    const Tensor keys = RandomTensor(GetParam(), one.keys, ++seed);
+    const std::optional<Tensor> values = RandomTensor(GetParam(), value_shape, ++seed);
+    const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, &*values);
+    for (int output = 1; output <= 6; ++output) {
+      Asked asked = Ask(*key_set, one.queries, static_cast<Output>(output), ++seed);
+      asked.problem.top_k = 7;
+      asked.problem.softcap = output % 2 == 0 ? 2.0F : 0.0F;
+      asked.problem.is_causal = seed % 3 == 0;
+      asked.problem.window_left = seed % 2 == 0 ? 40 : -1;
+      Asked expected = Ask(*key_set, one.queries, static_cast<Output>(output), seed);
+      expected.problem = asked.problem;
+      expected.problem.queries = expected.queries.View();
+      Answer(key_set, {&asked});
+      RunInline(keys, values, *key_set, expected);
+      SCOPED_TRACE(testing::Message() << ShapeString(one.keys) << " output " << output);
+      ExpectClose(asked.result, expected.result, 2e-5F);
+      if (asked.problem.output == Output::kTopK) {
+        EXPECT_TRUE(std::equal(asked.indices.data.data(),
+                               asked.indices.data.data() + asked.indices.data.size_bytes(),
+                               expected.indices.data.data()));
+      }
+      if (asked.Results().log_sum_exp != nullptr) {
+        ExpectClose(asked.log_sum_exp, expected.log_sum_exp, 1e-4F);
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, KeySetPassTest,
+                         testing::Values(DataType::kFloat32, DataType::kBfloat16,
+                                         DataType::kFloat16));
+
+// Any request that the set may get.
+Asked AskAnything(const KeySet& key_set, std::mt19937_64& random) {
+  const auto pick = [&random](int64_t low, int64_t high) {
+    return std::uniform_int_distribution<int64_t>(low, high)(random);
+  };
+  const int64_t m = key_set.m();
+  Shape queries = {1, 4, pick(0, 9) == 0 ? pick(1, 150) : pick(1, 3), key_set.layout().d};
+  const int64_t n = queries[2];
+  Asked asked = Ask(key_set, queries, static_cast<Output>(pick(1, 6)), random());
+  AttentionProblem& problem = asked.problem;
+  problem.top_k = pick(0, 4) == 0 ? pick(1, m) : pick(1, 20);
+  problem.result_type = static_cast<DataType>(pick(1, 3));
+  problem.softcap = pick(0, 3) == 0 ? 3.0F : 0.0F;
+  problem.is_causal = pick(0, 3) == 0;
+  problem.window_left = pick(0, 3) == 0 ? pick(0, m) : -1;
+  problem.window_right = pick(0, 3) == 0 ? pick(0, m) : -1;
+  if (pick(0, 3) == 0) problem.key_lengths.assign(1, pick(0, m));
+  if (pick(0, 3) == 0) {
+    asked.mask = RandomTensor(DataType::kFloat32, {n, pick(0, m)}, random());
+    problem.mask = asked.mask->View();
+  }
+  return asked;
+}
+
+// A set of two splits and a tail, with two heads.
+std::shared_ptr<const KeySet> TwoHeads(DataType type) {
+  Tensor keys = RandomTensor(type, {1, 2, 1500, 2000}, 1);
+  Tensor values = RandomTensor(type, {1, 2, 1500, 40}, 2);
+  return MakeKeySet(keys, &values);
+}
+
+TEST(KeySetPassBitsTest, RequestsInMixedPassesGetTheBitsTheyGetAlone) {
+  const std::shared_ptr<const KeySet> key_set = TwoHeads(DataType::kBfloat16);
+  EXPECT_GT(SplitKeys(key_set->layout(), key_set->m()).count, 1);
+  std::mt19937_64 random(7);
+  for (int batch = 0; batch < 6; ++batch) {
+    std::vector<Asked> asked;
+    for (int i = 0; i < 12; ++i) asked.push_back(AskAnything(*key_set, random));
+    std::vector<Asked*> pointers;
+    for (Asked& one : asked) pointers.push_back(&one);
+    Answer(key_set, pointers, 3);
+    for (Asked& one : asked) {
+      Asked alone;
+      alone.problem = one.problem;
+      alone.shape = one.shape;
+      Answer(key_set, {&alone});
+      EXPECT_TRUE(alone.HasBitsOf(one)) << "output " << static_cast<int>(one.problem.output);
+    }
+  }
+}
+
+TEST(KeySetPassBitsTest, TenThousandRequestsInMixedPassesGetTheBitsTheyGetAlone) {
+  Tensor keys = RandomTensor(DataType::kFloat32, {1, 2, 330, 20}, 1);
+  Tensor values = RandomTensor(DataType::kFloat32, {1, 2, 330, 9}, 2);
+  const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, &values);
+  std::mt19937_64 random(8);
+  int64_t requests = 0;
+  while (requests < 10000) {
+    std::vector<Asked> asked;
+    const auto count = std::uniform_int_distribution<int>(1, 60)(random);
+    for (int i = 0; i < count; ++i) asked.push_back(AskAnything(*key_set, random));
+    std::vector<Asked*> pointers;
+    for (Asked& one : asked) pointers.push_back(&one);
+    Answer(key_set, pointers);
+    for (Asked& one : asked) {
+      Asked alone;
+      alone.problem = one.problem;
+      alone.shape = one.shape;
+      Answer(key_set, {&alone});
+      ASSERT_TRUE(alone.HasBitsOf(one)) << "output " << static_cast<int>(one.problem.output);
+    }
+    requests += count;
+  }
+}
+
+TEST(KeySetPassBitsTest, HowTheSetWasAppendedTogetherDoesNotShow) {
+  Tensor keys = RandomTensor(DataType::kFloat32, {1000, 30}, 1);
+  Tensor values = RandomTensor(DataType::kFloat32, {1000, 20}, 2);
+  const std::shared_ptr<const KeySet> whole = MakeKeySet(keys, &values);
+  const std::shared_ptr<const KeySet> grown =
+      MakeKeySetInParts(keys, &values, {1, 62, 1, 1, 64, 200, 3, 0, 668});
+  for (int output = 1; output <= 6; ++output) {
+    Asked a = Ask(*whole, {3, 30}, static_cast<Output>(output), 5);
+    a.problem.top_k = 10;
+    Asked b = Ask(*grown, {3, 30}, static_cast<Output>(output), 5);
+    b.problem = a.problem;
+    Answer(whole, {&a});
+    Answer(grown, {&b});
+    EXPECT_TRUE(a.HasBitsOf(b)) << output;
+  }
+}
+
+TEST(KeySetPassBitsTest, AScoreDoesNotDependOnTheNumberAndPlacesOfTheKeys) {
+  const Tensor keys = RandomTensor(DataType::kFloat32, {300, 50}, 1);
+  const std::shared_ptr<const KeySet> many = MakeKeySet(keys, nullptr);
+  Asked all = Ask(*many, {2, 50}, Output::kScores, 3);
+  Answer(many, {&all});
+  const std::vector<float> scores = ToFloats(all.result.View());
+  for (const int64_t key : {0, 1, 63, 64, 255, 299}) {
+    Tensor row = EmptyTensor(DataType::kFloat32, {1, 50});
+    std::memcpy(row.data.data(), keys.data.data() + key * 200, 200);
+    const std::shared_ptr<const KeySet> single = MakeKeySet(row, nullptr);
+    Asked one = Ask(*single, {2, 50}, Output::kScores, 3);
+    Answer(single, {&one});
+    const std::vector<float> score = ToFloats(one.result.View());
+    EXPECT_EQ(score[0], scores[static_cast<size_t>(key)]);
+    EXPECT_EQ(score[1], scores[static_cast<size_t>(300 + key)]);
+  }
+}
+
+TEST(KeySetPassBitsTest, WhatIsMaskedDoesNotLeak) {
+  Tensor keys = RandomTensor(DataType::kFloat32, {200, 8}, 1);
+  Tensor values = RandomTensor(DataType::kFloat32, {200, 8}, 2);
+  const std::shared_ptr<const KeySet> clean = MakeKeySet(keys, &values);
+  for (int64_t i = 100 * 8; i < 200 * 8; ++i) {
+    reinterpret_cast<float*>(keys.data.data())[i] = kNan;
+    reinterpret_cast<float*>(values.data.data())[i] = kNan;
+  }
+  const std::shared_ptr<const KeySet> dirty = MakeKeySet(keys, &values);
+  for (const Output output : {Output::kContext, Output::kTopK, Output::kWeights}) {
+    Asked a = Ask(*clean, {4, 8}, output, 5);
+    a.problem.top_k = 150;
+    a.problem.key_lengths = {100};
+    Asked b = Ask(*dirty, {4, 8}, output, 5);
+    b.problem = a.problem;
+    Answer(clean, {&a});
+    Answer(dirty, {&b});
+    EXPECT_TRUE(a.HasBitsOf(b)) << static_cast<int>(output);
+  }
+}
+
+TEST(KeySetRequestTest, CostsAreWhatIsSharedAndWhatIsNot) {
+  const Tensor keys = RandomTensor(DataType::kFloat32, {1000, 64}, 1);
+  const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, nullptr);
+  const Asked one = Ask(*key_set, {1, 64}, Output::kScores, 1);
+  const Asked many = Ask(*key_set, {100, 64}, Output::kScores, 1);
+  const KeySetCost cost = PredictKeySetCost(*key_set, one.problem, one.shape, 100);
+  const KeySetCost more = PredictKeySetCost(*key_set, many.problem, many.shape, 100);
+  EXPECT_EQ(cost.shared, more.shared);
+  EXPECT_GT(cost.alone, cost.shared);
+  EXPECT_NEAR(absl::FDivDuration(more.alone - more.shared, cost.alone - cost.shared), 100, 1);
+}
+
+}  // namespace
+}  // namespace qkserve

@@ -1,0 +1,22 @@
+#ifndef QKSERVE_TESTS_SUPPORT_KEY_SETS_H_
+#define QKSERVE_TESTS_SUPPORT_KEY_SETS_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/key_sets/key_set.h"
+#include "core/tensor.h"
+
+namespace qkserve {
+
+// A set of keys [.., m, d] and, where given, values [.., m, dv], in their types.
+std::shared_ptr<const KeySet> MakeKeySet(const Tensor& keys, const Tensor* values);
+
+// The same, put and then appended in parts of so many keys, which add up to m.
+std::shared_ptr<const KeySet> MakeKeySetInParts(const Tensor& keys, const Tensor* values,
+                                                const std::vector<int64_t>& parts);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TESTS_SUPPORT_KEY_SETS_H_
