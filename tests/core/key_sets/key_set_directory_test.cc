@@ -255,6 +255,21 @@ TEST_F(KeySetDirectoryTest, MergingKeepsWhatIsThereAndBoundsTheSegments) {
   }
 }
 
+TEST_F(KeySetDirectoryTest, AnAppendDoesTheSameWhateverTheSizeOfTheSet) {
+  const auto directory = Open();
+  ASSERT_TRUE(Put(*directory, "small", 1, {1, 10}).ok());
+  ASSERT_TRUE(Put(*directory, "large", 2, {1, 10000}).ok());
+  std::vector<int64_t> operations;
+  int64_t version = 2;
+  for (const char* const name : {"small", "large"}) {
+    const int64_t before = memory_.operations();
+    ASSERT_TRUE(Append(*directory, name, ++version, {1, 16}).ok());
+    operations.push_back(memory_.operations() - before);
+  }
+  EXPECT_EQ(operations[0], operations[1]);
+  EXPECT_LE(operations[0], 12);
+}
+
 TEST_F(KeySetDirectoryTest, MergingDoesNotHideDamage) {
   const auto directory = Open();
   ASSERT_TRUE(Put(*directory, "a", 1, {1, 10}).ok());
