@@ -135,7 +135,9 @@ TEST(SafetensorsTest, SurvivesRandomDamage) {
           header.erase(at, random() % 8);
           break;
         default:
-          header.insert(at, header.substr(random() % header.size(), random() % 16));
+          header = absl::StrCat(header.substr(0, at),
+                                header.substr(random() % header.size(), random() % 16),
+                                header.substr(at));
       }
       if (header.empty()) header = " ";
     }
