@@ -214,6 +214,8 @@ FakeServer::FakeServer() {
   int port = 0;
   grpc::ServerBuilder builder;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  // Its threads look so often whether they should end; sometimes nothing else wakes the last one.
+  builder.SetSyncServerOption(grpc::ServerBuilder::CQ_TIMEOUT_MSEC, 50);
   builder.RegisterService(&key_sets_);
   builder.RegisterService(&scoring_);
   server_ = builder.BuildAndStart();
