@@ -242,9 +242,9 @@ absl::Status KeySetStore::CheckAppend(const UploadSpec& spec) const {
         absl::StrCat("key set ", spec.name, " was replaced by one of another shape"));
   }
   if (spec.m > kKeySetKeysMax - base.m()) {
-    return absl::InvalidArgumentError(absl::StrCat("keys.shape: got ", spec.m,
-                                                   " keys for a set of ", base.m(),
-                                                   ", expected at most ", kKeySetKeysMax, " in all"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("keys.shape: got ", spec.m, " keys for a set of ", base.m(),
+                     ", expected at most ", kKeySetKeysMax, " in all"));
   }
   return absl::OkStatus();
 }
