@@ -59,7 +59,7 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<Reques
     if (status.ok()) {
       this->StartRead(&request_);
     } else {
-      this->Finish(ToGrpcStatus(status));
+      End(status);
     }
   }
 
@@ -111,7 +111,11 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<Reques
       status = key_set.status();
       if (key_set.ok()) EncodeKeySet(**key_set, *response_.mutable_key_set());
     }
-    // Its memory and its temporary file go before the caller hears of the end.
+    End(status);
+  }
+
+  // The upload's memory and its temporary file go before the caller hears of the end.
+  void End(const absl::Status& status) {
     upload_ = nullptr;
     this->Finish(ToGrpcStatus(status));
   }

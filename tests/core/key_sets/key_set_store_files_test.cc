@@ -1,0 +1,314 @@
+// What a store makes of its directory: damage, failures, and readers of what another one writes.
+
+#include <atomic>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "core/key_sets/key_set_store.h"
+#include "core/limits.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/forgetful_file_system.h"
+#include "tests/support/key_set_rows.h"
+
+namespace qkserve {
+namespace {
+
+using enum absl::StatusCode;
+using Found = absl::StatusOr<std::shared_ptr<const KeySet>>;
+
+const KeySetLayout kLayout = {.leading = {}, .d = 3, .key_type = DataType::kFloat16};
+
+class KeySetStoreFilesTest : public testing::Test {
+ protected:
+  std::unique_ptr<KeySetStore> Open(bool is_read_only = false) {
+    return KeySetStore::Open({.directory = "/sets",
+                              .is_read_only = is_read_only,
+                              .memory_bytes_max = memory_bytes_max_,
+                              .load_threads = 2,
+                              .log = [this](const std::string& line) { Log(line); }},
+                             &files_)
+        .value();
+  }
+  void Log(const std::string& line) {
+    MutexLock lock(&mutex_);
+    log_.push_back(line);
+  }
+  std::string LastLine() {
+    MutexLock lock(&mutex_);
+    return log_.empty() ? "" : log_.back();
+  }
+
+  static Found Upload(KeySetStore& store, const std::string& name, const Part& part,
+                      std::optional<int64_t> expected_version = std::nullopt) {
+    auto upload = store.BeginUpload({.name = name,
+                                     .layout = kLayout,
+                                     .key_type = kLayout.key_type,
+                                     .value_type = kLayout.value_type,
+                                     .m = part.rows,
+                                     .expected_version = expected_version});
+    if (!upload.ok()) return upload.status();
+    for (int64_t row = 0; row < part.rows; ++row) {
+      const std::vector<std::byte> bytes = RowBytes(kLayout, false, part.seed, 0, row);
+      absl::Status status =
+          (*upload)->AddKeys({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+      if (!status.ok()) return status;
+    }
+    return (*upload)->Commit();
+  }
+
+  std::string Expected(const std::vector<Part>& parts) {
+    return Contents(*BuildKeySet(kLayout, parts, &unlimited_));
+  }
+  static std::string ContentsOf(const KeySetStore& store, const std::string& name) {
+    const Found found = store.Find(name);
+    return found.ok() ? Contents(**found) : found.status().ToString();
+  }
+
+  // The set's files of this beginning are junk from now on.
+  void Damage(const std::string& name, absl::string_view beginning) {
+    const std::string directory = absl::StrCat("/sets/", name);
+    const std::vector<FileSystem::Entry> entries = files_.List(directory).value();
+    for (const FileSystem::Entry& entry : entries) {
+      if (!absl::StartsWith(entry.name, beginning)) continue;
+      const auto file = files_.Create(absl::StrCat(directory, "/", entry.name)).value();
+      ASSERT_TRUE(file->WriteAt(0, reinterpret_cast<const std::byte*>("junk"), 4).ok());
+      ASSERT_TRUE(file->Close().ok());
+    }
+  }
+  size_t FilesOf(const std::string& name) { return files_.List("/sets/" + name).value().size(); }
+
+  ForgetfulFileSystem files_;
+  int64_t memory_bytes_max_ = kGiB;
+  ByteBudget unlimited_{"test", std::numeric_limits<int64_t>::max()};
+  Mutex mutex_;
+  std::vector<std::string> log_ ABSL_GUARDED_BY(mutex_);
+};
+
+TEST_F(KeySetStoreFilesTest, ADamagedSetAnswersDataLossWhileOthersServe) {
+  for (const char* what : {"segment-", "manifest.json"}) {
+    SCOPED_TRACE(what);
+    auto store = Open();
+    int64_t version = 0;
+    for (const char* name : {"a", "damaged", "z"}) {
+      version = Upload(*store, name, {1, 100}).value()->version();
+    }
+    store = nullptr;
+    Damage("damaged", what);
+    store = Open();
+    EXPECT_EQ(store->Find("damaged").status().code(), kDataLoss);
+    EXPECT_EQ(Upload(*store, "damaged", {2, 1}, version).status().code(), kDataLoss);
+    for (const char* name : {"a", "z"}) EXPECT_EQ(ContentsOf(*store, name), Expected({{1, 100}}));
+    const auto listed = store->List("", 10);
+    ASSERT_EQ(listed.size(), 3U);
+    EXPECT_EQ(listed[1].name, "damaged");
+    EXPECT_EQ(listed[1].key_set.status().code(), kDataLoss);
+    // A put makes it whole.
+    const Found put = Upload(*store, "damaged", {3, 10});
+    ASSERT_TRUE(put.ok()) << put.status();
+    EXPECT_GT((*put)->version(), version);
+    store = nullptr;
+    store = Open();
+    EXPECT_EQ(ContentsOf(*store, "damaged"), Expected({{3, 10}}));
+    ASSERT_TRUE(store->Delete("damaged").ok());
+  }
+}
+
+TEST_F(KeySetStoreFilesTest, ADamagedSetCanBeDeleted) {
+  for (const char* what : {"segment-", "manifest.json"}) {
+    SCOPED_TRACE(what);
+    auto store = Open();
+    ASSERT_TRUE(Upload(*store, "a", {1, 10}).ok());
+    store = nullptr;
+    Damage("a", what);
+    store = Open();
+    EXPECT_TRUE(store->Delete("a").ok());
+    EXPECT_EQ(store->Find("a").status().code(), kNotFound);
+    store = nullptr;
+    store = Open();
+    EXPECT_EQ(store->Find("a").status().code(), kNotFound);
+  }
+}
+
+TEST_F(KeySetStoreFilesTest, ASetThatDoesNotFitInMemoryIsLeftOnDisk) {
+  auto store = Open();
+  ASSERT_TRUE(Upload(*store, "large", {1, 10000}).ok());
+  ASSERT_TRUE(Upload(*store, "small", {2, 10}).ok());
+  store = nullptr;
+  memory_bytes_max_ = 10'000;
+  store = Open();
+  EXPECT_EQ(store->Find("large").status().code(), kResourceExhausted);
+  EXPECT_EQ(ContentsOf(*store, "small"), Expected({{2, 10}}));
+  store = nullptr;
+  memory_bytes_max_ = kGiB;
+  store = Open();
+  EXPECT_EQ(ContentsOf(*store, "large"), Expected({{1, 10000}}));
+}
+
+// At each operation of a put and of an append.
+TEST_F(KeySetStoreFilesTest, WhereTheDiskFailsTheOldVersionServesAndTheNextChangeSucceeds) {
+  auto store = Open();
+  std::vector<Part> parts = {{1, 10}};
+  int64_t version = Upload(*store, "a", parts[0]).value()->version();
+  int64_t failed = 0;
+  for (const bool append : {false, true}) {
+    for (int64_t operation = 0;; ++operation) {
+      files_.FailAt(files_.operations() + operation, /*effect=*/operation % 2 == 0);
+      const Part part = {static_cast<uint64_t>(operation) + 2, 3};
+      const std::string before = ContentsOf(*store, "a");
+      const int64_t held = store->budget().bytes();
+      const Found found = Upload(*store, "a", part, append ? std::optional(version) : std::nullopt);
+      if (found.ok()) {
+        version = (*found)->version();
+        if (!append) parts.clear();
+        parts.push_back(part);
+        EXPECT_EQ(ContentsOf(*store, "a"), Expected(parts));
+        break;
+      }
+      ++failed;
+      EXPECT_EQ(ContentsOf(*store, "a"), before);
+      EXPECT_EQ(store->Find("a").value()->version(), version);
+      EXPECT_EQ(store->budget().bytes(), held);
+    }
+  }
+  EXPECT_GT(failed, 10);
+  store = nullptr;
+  store = Open();
+  EXPECT_EQ(ContentsOf(*store, "a"), Expected(parts));
+}
+
+TEST_F(KeySetStoreFilesTest, AnUploadWithoutACommitLeavesNoFile) {
+  auto store = Open();
+  const auto count = [this] { return files_.List("/sets").value().size(); };
+  const size_t before = count();
+  auto upload = store
+                    ->BeginUpload({.name = "a",
+                                   .layout = kLayout,
+                                   .key_type = DataType::kFloat16,
+                                   .value_type = DataType::kFloat16,
+                                   .m = 10})
+                    .value();
+  EXPECT_GT(count(), before);
+  upload = nullptr;
+  EXPECT_EQ(count(), before);
+}
+
+TEST_F(KeySetStoreFilesTest, ManySmallAppendsAreMergedInTheBackground) {
+  auto store = Open();
+  std::vector<Part> parts = {{1, 1}};
+  int64_t version = Upload(*store, "a", parts[0]).value()->version();
+  for (uint64_t i = 2; i < 200; ++i) {
+    parts.push_back({i, 1});
+    version = Upload(*store, "a", parts.back(), version).value()->version();
+  }
+  EXPECT_EQ(ContentsOf(*store, "a"), Expected(parts));
+  store = nullptr;  // merges what was scheduled
+  EXPECT_LT(FilesOf("a"), 100U);
+  store = Open();
+  EXPECT_EQ(store->Find("a").value()->version(), version);
+  EXPECT_EQ(ContentsOf(*store, "a"), Expected(parts));
+}
+
+// --- Readers ------------------------------------------------------------------------------------
+
+TEST_F(KeySetStoreFilesTest, AReaderChangesNothing) {
+  auto store = Open();
+  const int64_t version = Upload(*store, "a", {1, 10}).value()->version();
+  auto reader = Open(/*is_read_only=*/true);
+  EXPECT_EQ(Upload(*reader, "a", {2, 1}).status().code(), kFailedPrecondition);
+  EXPECT_EQ(Upload(*reader, "a", {2, 1}, version).status().code(), kFailedPrecondition);
+  EXPECT_EQ(reader->Delete("a").code(), kFailedPrecondition);
+  EXPECT_EQ(ContentsOf(*reader, "a"), Expected({{1, 10}}));
+}
+
+TEST_F(KeySetStoreFilesTest, RefreshTakesInWhatWasPutAppendedAndDeleted) {
+  auto store = Open();
+  const int64_t version = Upload(*store, "a", {1, 100}).value()->version();
+  ASSERT_TRUE(Upload(*store, "gone", {2, 1}).ok());
+  auto reader = Open(/*is_read_only=*/true);
+  const std::shared_ptr<const KeySet> before = reader->Find("a").value();
+  ASSERT_TRUE(Upload(*store, "a", {3, 60}, version).ok());
+  ASSERT_TRUE(Upload(*store, "new", {4, 5}).ok());
+  ASSERT_TRUE(store->Delete("gone").ok());
+  EXPECT_EQ(ContentsOf(*reader, "a"), Expected({{1, 100}}));
+
+  reader->Refresh();
+  EXPECT_EQ(ContentsOf(*reader, "a"), Expected({{1, 100}, {3, 60}}));
+  EXPECT_EQ(Contents(*before), Expected({{1, 100}}));
+  EXPECT_EQ(ContentsOf(*reader, "new"), Expected({{4, 5}}));
+  EXPECT_EQ(reader->Find("gone").status().code(), kNotFound);
+  EXPECT_EQ(reader->count(), 2);
+  ASSERT_TRUE(Upload(*store, "a", {5, 2}).ok());
+  reader->Refresh();
+  EXPECT_EQ(ContentsOf(*reader, "a"), Expected({{5, 2}}));
+}
+
+TEST_F(KeySetStoreFilesTest, AReaderThatFollowsAWriterSeesOneVersionWhole) {
+  auto store = Open();
+  std::vector<Part> parts;
+  std::map<int64_t, std::string> by_keys;
+  int64_t keys = 0;
+  for (uint64_t i = 0; i < 60; ++i) {
+    parts.push_back({i, 1 + static_cast<int64_t>(i) * 7 % 30});
+    keys += parts.back().rows;
+    by_keys[keys] = Expected(parts);
+  }
+  int64_t version = Upload(*store, "a", parts[0]).value()->version();
+  auto reader = Open(/*is_read_only=*/true);
+  std::atomic<bool> done{false};
+  // Refresh may be called by anybody.
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 2; ++i) {
+    threads.emplace_back([&] {
+      while (!done) reader->Refresh();
+    });
+  }
+  threads.emplace_back([&] {
+    while (!done) {
+      const Found found = reader->Find("a");
+      ASSERT_TRUE(found.ok()) << found.status();
+      const auto expected = by_keys.find((*found)->m());
+      ASSERT_NE(expected, by_keys.end()) << (*found)->m();
+      ASSERT_EQ(Contents(**found), expected->second);
+    }
+  });
+  for (size_t i = 1; i < parts.size(); ++i) {
+    // The set is replaced at times, by its beginning or by all of it.
+    if (i % 20 == 0) {
+      const int64_t base = Upload(*store, "a", parts[0]).value()->version();
+      version = base;
+      for (size_t j = 1; j < i; ++j) {
+        version = Upload(*store, "a", parts[j], version).value()->version();
+      }
+    }
+    version = Upload(*store, "a", parts[i], version).value()->version();
+  }
+  done = true;
+  for (std::thread& thread : threads) thread.join();
+  reader->Refresh();
+  EXPECT_EQ(reader->Find("a").value()->version(), version);
+  EXPECT_EQ(ContentsOf(*reader, "a"), Expected(parts));
+}
+
+TEST_F(KeySetStoreFilesTest, AReaderKeepsToDataLossUntilTheSetIsPutAnew) {
+  auto store = Open();
+  ASSERT_TRUE(Upload(*store, "a", {1, 10}).ok());
+  Damage("a", "segment-");
+  auto reader = Open(/*is_read_only=*/true);
+  EXPECT_EQ(reader->Find("a").status().code(), kDataLoss);
+  reader->Refresh();
+  EXPECT_EQ(reader->Find("a").status().code(), kDataLoss);
+  ASSERT_TRUE(Upload(*store, "a", {2, 10}).ok());
+  reader->Refresh();
+  EXPECT_EQ(ContentsOf(*reader, "a"), Expected({{2, 10}}));
+}
+
+}  // namespace
+}  // namespace qkserve

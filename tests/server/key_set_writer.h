@@ -1,0 +1,91 @@
+#ifndef QKSERVE_TESTS_SERVER_KEY_SET_WRITER_H_
+#define QKSERVE_TESTS_SERVER_KEY_SET_WRITER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "client/client.h"
+#include "core/mutex.h"
+
+namespace qkserve {
+
+// Changes one set, and knows what it should be.
+class KeySetWriter {
+ public:
+  // Rows that are put or appended at once; the seed decides what is in them.
+  struct Part {
+    uint64_t seed;
+    int64_t rows;
+  };
+  using Parts = std::vector<Part>;
+
+  struct Kind {
+    std::string name;
+    Shape leading;
+    int64_t d;
+    int64_t dv;
+    DataType storage;
+  };
+
+  // Versions that any client has seen.
+  class Versions {
+   public:
+    // A new one; false where it came before.
+    bool Add(int64_t version) {
+      MutexLock lock(&mutex_);
+      return seen_.insert(version).second;
+    }
+
+   private:
+    Mutex mutex_;
+    std::set<int64_t> seen_ ABSL_GUARDED_BY(mutex_);
+  };
+
+  KeySetWriter(Kind kind, uint64_t seed, Versions* versions)
+      : kind_(std::move(kind)), random_(seed), versions_(*versions) {}
+
+  // Makes changes until one fails, which must not be before `is_killed`.
+  void Run(Client& client, const std::atomic<bool>& is_killed, std::atomic<int64_t>& acknowledged);
+
+  // After a restart. Goes on from what is there; `memory` is a server that is never killed.
+  void Check(Client& client, Client& memory);
+
+  // Changes whose reply was lost, and which had happened.
+  int64_t happened() const { return happened_; }
+
+ private:
+  enum class Change { kPut, kAppend, kDelete };
+
+  void Choose();
+
+  absl::Status Make(Client& client);
+
+  absl::StatusOr<KeySetInfo> Append(Client& client) const;
+
+  void CheckContents(const KeySetInfo& info, Client& client, Client& memory) const;
+
+  // A client that does not know what became of its append may send it again.
+  void SendAgain(Client& client);
+
+  const Kind kind_;
+  std::mt19937_64 random_;
+  Versions& versions_;
+  int64_t version_ = 0;  // acknowledged; 0: there is no set
+  Parts parts_;
+  std::optional<Change> change_;  // not acknowledged
+  int64_t base_version_ = 0;
+  Parts next_;
+  int64_t happened_ = 0;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TESTS_SERVER_KEY_SET_WRITER_H_
