@@ -223,14 +223,14 @@ void RegisterScores(KeySet& set) {
       Register(Name(m, d, n, "sgemv"), [&set, n] {
         for (int64_t i = 0; i < n; ++i) {
           ComputeScoresInOneCall(set.queries.floats() + i * set.d, set.rows.floats(),
-                                 set.scores.floats() + i * set.m, 1, set.m, set.d);
+                                 set.scores.floats() + i * set.m, {1, set.m, set.d});
         }
       });
     }
     if (n > 1) {
       Register(Name(m, d, n, "sgemm"), [&set, n] {
-        ComputeScoresInOneCall(set.queries.floats(), set.rows.floats(), set.scores.floats(), n,
-                               set.m, set.d);
+        ComputeScoresInOneCall(set.queries.floats(), set.rows.floats(), set.scores.floats(),
+                               {n, set.m, set.d});
       });
     }
     for (const DataType type : kTypes) {

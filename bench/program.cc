@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/synchronization/mutex.h"
 #include "core/attention/kernel.h"
 #include "core/command_line.h"
 
@@ -128,6 +129,8 @@ void PrintHelp(const Program& program,
 }  // namespace
 
 int RunProgram(const Program& program, int argc, char** argv) {
+  // As in qkserve: the baselines and the callers get it too.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   const auto is_ours = [&](const absl::CommandLineFlag& flag) {
     return FlagIsDefinedIn(flag, "bench/program.cc") ||
            (!program.source.empty() && FlagIsDefinedIn(flag, program.source));

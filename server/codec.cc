@@ -98,7 +98,7 @@ absl::StatusOr<std::string> DecodeKeys(const v1::ScoreRequest& request, const Ke
   } else {
     if (!request.has_inline_() || !request.inline_().has_keys()) {
       return absl::InvalidArgumentError(
-          "keys: got none, expected inline.keys, a tensor, or a key_set");
+          "inline.keys: got none, expected a tensor, or a key_set in its place");
     }
     absl::StatusOr<TensorView> keys = DecodeTensor(request.inline_().keys(), "inline.keys");
     if (!keys.ok()) return keys.status();

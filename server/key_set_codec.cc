@@ -48,7 +48,7 @@ absl::StatusOr<Shape> DecodeShape(const v1::TensorSpec& spec, absl::string_view 
 
 // What puts and appends have in common: types and shapes of what comes.
 template <class Header>
-absl::StatusOr<KeySetStore::UploadSpec> DecodeTensors(const Header& header) {
+absl::StatusOr<KeySetUploadSpec> DecodeTensors(const Header& header) {
   absl::Status status = RefuseUnknownFields(header, "header");
   if (status.ok()) status = ValidateKeySetName(header.name());
   if (!status.ok()) return status;
@@ -59,7 +59,7 @@ absl::StatusOr<KeySetStore::UploadSpec> DecodeTensors(const Header& header) {
       DecodeFloatType(header.keys().data_type(), "keys.data_type");
   if (!key_type.ok()) return key_type.status();
 
-  KeySetStore::UploadSpec spec;
+  KeySetUploadSpec spec;
   spec.name = header.name();
   spec.key_type = *key_type;
   spec.m = (*keys)[keys->size() - 2];
@@ -88,9 +88,9 @@ void EncodeSpec(DataType type, const Shape& shape, v1::TensorSpec& out) {
 
 }  // namespace
 
-absl::StatusOr<KeySetStore::UploadSpec> DecodeHeader(const v1::PutKeySetRequest::Header& header,
-                                                     const KeySetStore& /*key_sets*/) {
-  absl::StatusOr<KeySetStore::UploadSpec> spec = DecodeTensors(header);
+absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::PutKeySetRequest::Header& header,
+                                              const KeySetStore& /*key_sets*/) {
+  absl::StatusOr<KeySetUploadSpec> spec = DecodeTensors(header);
   if (!spec.ok()) return spec.status();
   spec->layout.key_type = spec->key_type;
   spec->layout.value_type = spec->value_type;
@@ -102,9 +102,9 @@ absl::StatusOr<KeySetStore::UploadSpec> DecodeHeader(const v1::PutKeySetRequest:
   return spec;
 }
 
-absl::StatusOr<KeySetStore::UploadSpec> DecodeHeader(const v1::AppendKeySetRequest::Header& header,
-                                                     const KeySetStore& key_sets) {
-  absl::StatusOr<KeySetStore::UploadSpec> spec = DecodeTensors(header);
+absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::AppendKeySetRequest::Header& header,
+                                              const KeySetStore& key_sets) {
+  absl::StatusOr<KeySetUploadSpec> spec = DecodeTensors(header);
   if (!spec.ok()) return spec.status();
   if (header.expected_version() < 1) {
     return Misfit("expected_version", absl::StrCat(header.expected_version()),

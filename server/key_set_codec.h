@@ -9,10 +9,10 @@ namespace qkserve {
 
 // Between the messages of KeySetService and the store. Errors are those of key_set.proto.
 
-absl::StatusOr<KeySetStore::UploadSpec> DecodeHeader(const v1::PutKeySetRequest::Header& header,
-                                                     const KeySetStore& key_sets);
-absl::StatusOr<KeySetStore::UploadSpec> DecodeHeader(const v1::AppendKeySetRequest::Header& header,
-                                                     const KeySetStore& key_sets);
+absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::PutKeySetRequest::Header& header,
+                                              const KeySetStore& key_sets);
+absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::AppendKeySetRequest::Header& header,
+                                              const KeySetStore& key_sets);
 
 void EncodeKeySet(const KeySet& key_set, v1::KeySet& out);
 

@@ -90,7 +90,7 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<Reques
     }
     absl::Status status = CheckKeySetMetadata(context_, request_.header().name());
     if (!status.ok()) return status;
-    const absl::StatusOr<KeySetStore::UploadSpec> spec =
+    const absl::StatusOr<KeySetUploadSpec> spec =
         DecodeHeader(request_.header(), service_.key_sets_);
     if (!spec.ok()) return spec.status();
     absl::StatusOr<std::unique_ptr<KeySetUpload>> upload = service_.key_sets_.BeginUpload(*spec);

@@ -84,13 +84,17 @@ Server::Server(const ServerOptions& options, std::unique_ptr<KeySetStore> key_se
                 .gflops_per_worker = GflopsPerWorker()},
                batcher_.get(), &budget_, key_sets_.get(), clock),
       key_set_service_(key_sets_.get(), &budget_),
-      status_(
-          {.kernel = BlasKernelName(), .gflops_per_worker = GflopsPerWorker(), .workers = workers},
-          batcher_.get(), &budget_, clock),
-      description_(absl::StrFormat("kernel %s (%s, %.0f GFLOP/s a worker), %d workers, "
-                                   "message_bytes_max %d, in_flight_bytes_max %d",
-                                   BlasKernelName(), BlasVersion(), GflopsPerWorker(), workers,
-                                   options.message_bytes_max, options.in_flight_bytes_max)) {}
+      status_({.kernel = BlasKernelName(),
+               .key_set_kernel = std::string(PackedKernelName()),
+               .gflops_per_worker = GflopsPerWorker(),
+               .workers = workers},
+              batcher_.get(), &budget_, key_sets_.get(), clock),
+      description_(absl::StrFormat(
+          "kernel %s (%s, %.0f GFLOP/s a worker), key sets %s, %d workers, message_bytes_max %d, "
+          "in_flight_bytes_max %d, key_set_memory %d",
+          BlasKernelName(), BlasVersion(), GflopsPerWorker(), PackedKernelName(), workers,
+          options.message_bytes_max, options.in_flight_bytes_max,
+          key_sets_->budget().bytes_max())) {}
 
 Server::~Server() { Drain().IgnoreError(); }
 

@@ -20,6 +20,10 @@ grpc::ServerUnaryReactor* StatusService::GetStatus(grpc::CallbackServerContext* 
   response->set_in_flight_bytes_max(budget_.bytes_max());
   response->set_requests_answered(stats.requests_answered);
   response->set_batches(stats.batches);
+  response->set_key_sets(key_sets_.count());
+  response->set_key_set_bytes(key_sets_.budget().bytes());
+  response->set_key_set_bytes_max(key_sets_.budget().bytes_max());
+  response->set_key_set_kernel(options_.key_set_kernel);
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(grpc::Status::OK);
   return reactor;

@@ -8,6 +8,7 @@
 #include "core/batching/batcher.h"
 #include "core/byte_budget.h"
 #include "core/clock.h"
+#include "core/key_sets/key_set_store.h"
 #include "qkserve/v1/status.grpc.pb.h"
 
 namespace qkserve {
@@ -17,16 +18,18 @@ class StatusService final : public v1::StatusService::CallbackService {
  public:
   struct Options {
     std::string kernel;
+    std::string key_set_kernel;
     double gflops_per_worker = 0;
     int64_t workers = 0;
   };
 
   // The pointers must outlive the service. Uptime counts from here.
   StatusService(const Options& options, const Batcher* batcher, const ByteBudget* budget,
-                const Clock* clock)
+                const KeySetStore* key_sets, const Clock* clock)
       : options_(options),
         batcher_(*batcher),
         budget_(*budget),
+        key_sets_(*key_sets),
         clock_(*clock),
         started_(clock->Now()) {}
 
@@ -38,6 +41,7 @@ class StatusService final : public v1::StatusService::CallbackService {
   const Options options_;
   const Batcher& batcher_;
   const ByteBudget& budget_;
+  const KeySetStore& key_sets_;
   const Clock& clock_;
   const absl::Time started_;
 };

@@ -57,9 +57,11 @@ absl::StatusOr<Inputs> OpenInputs() {
   return inputs;
 }
 
-// What became of the key set when a call on it failed. `before` is its version then, if any.
+// With what became of the key set when a call on it failed. `before` is its version then, if any.
 absl::Status WithState(const absl::Status& status, Client& client, const std::string& name,
                        std::optional<int64_t> before) {
+  // The server says what it has; nothing was sent.
+  if (absl::IsFailedPrecondition(status) || absl::IsNotFound(status)) return status;
   const absl::StatusOr<KeySetInfo> now = client.GetKeySet(name, absl::Seconds(5));
   std::string state;
   if (now.ok() && now->version == before) {

@@ -63,6 +63,7 @@ std::string StatusText(const v1::GetStatusResponse& status) {
   line("version", Printable(status.version()));
   line("kernel", absl::StrFormat("%s, %.1f GFLOP/s per worker", Printable(status.kernel()),
                                  status.gflops_per_worker()));
+  line("key set kernel", Printable(status.key_set_kernel()));
   line("workers", absl::StrCat(status.workers()));
   line("uptime", Uptime(status.uptime_ns()));
   line("queued requests", absl::StrCat(status.queued_requests()));
@@ -72,6 +73,8 @@ std::string StatusText(const v1::GetStatusResponse& status) {
   line("in flight",
        absl::StrFormat("%d requests, %.1f of %.1f MiB", status.in_flight_requests(),
                        MiB(status.in_flight_bytes()), MiB(status.in_flight_bytes_max())));
+  line("key sets", absl::StrFormat("%d, %.1f of %.1f MiB", status.key_sets(),
+                                   MiB(status.key_set_bytes()), MiB(status.key_set_bytes_max())));
   line("requests answered", absl::StrCat(status.requests_answered()));
   line("batches", absl::StrCat(status.batches()));
   const std::optional<double> mean = BatchRequestsMean(status);
@@ -93,6 +96,10 @@ nlohmann::ordered_json StatusJson(const v1::GetStatusResponse& status) {
       {"in_flight_bytes_max", status.in_flight_bytes_max()},
       {"requests_answered", status.requests_answered()},
       {"batches", status.batches()},
+      {"key_sets", status.key_sets()},
+      {"key_set_bytes", status.key_set_bytes()},
+      {"key_set_bytes_max", status.key_set_bytes_max()},
+      {"key_set_kernel", status.key_set_kernel()},
       {"batch_requests_mean", nullptr},
   };
   const std::optional<double> mean = BatchRequestsMean(status);

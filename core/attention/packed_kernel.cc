@@ -13,7 +13,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <type_traits>
 
 #include "core/attention/packed_layout.h"
 #include "core/attention/widen-inl.h"
@@ -48,11 +47,9 @@ constexpr int VectorsOf(int rows) {
 // ends, and the tiles read forwards.)
 constexpr int64_t kDepthBlock = 384;
 
-// Likewise of 16-bit keys, for which that part is widened first.
-constexpr int64_t kWideDepthBlock = 128;
-
-// Keys of a panel as vectors: kUnit vectors of an element's row, of which unit `unit` begins at
-// FirstKey(unit) and its vectors are kVectorDistance keys apart.
+// An element's row of a panel as vectors of float32: Load reads unit `unit` of it, kUnit vectors
+// that are kVectorDistance keys apart. Tiles widen 16-bit keys again and again: that costs less
+// than keeping them widened, for it goes on beside the multiply-adds.
 
 struct Float32Panel {
   using T = float;
@@ -232,30 +229,12 @@ void MultiplyBlock(int64_t rows, const BlockArgs& block, const typename Panel::T
 }
 
 template <class Panel>
-void Widen(const typename Panel::T* panel, int64_t depth, float* HWY_RESTRICT to) {
-  for (int64_t p = 0; p < depth; ++p) {
-    HWY_UNROLL(16)
-    for (int64_t v = 0; v < kPanelKeys / kLanes; v += Panel::kUnit) {
-      FloatVector keys[Panel::kUnit];
-      Panel::Load(panel, v / Panel::kUnit, keys);
-      for (int u = 0; u < Panel::kUnit; ++u) {
-        hn::Store(keys[u], Floats(), to + FirstKey<Panel>(v + u));
-      }
-    }
-    panel += Panel::kRowStride;
-    to += kPanelKeys;
-  }
-}
-
-template <class Panel>
 void MultiplyPanelsOf(const float* queries, int64_t rows, const KeyPanels& keys, float* out,
                       int64_t out_stride) {
-  // With many queries it costs less to widen keys once than in every tile.
-  constexpr bool kIsFloat32 = std::is_same_v<Panel, Float32Panel>;
-  alignas(64) float wide[kIsFloat32 ? 1 : kWideDepthBlock * kPanelKeys];
-  const bool widens = !kIsFloat32 && rows > 2 * kRowsMax;
-  // A single group of queries reads everything once.
-  const int64_t block_max = rows <= kRowsMax ? keys.d : widens ? kWideDepthBlock : kDepthBlock;
+  // Where one tile has all queries and keys, nothing is read twice.
+  const bool is_one_tile =
+      rows <= kRowsMax && VectorsOf(static_cast<int>(rows)) * kLanes == kPanelKeys;
+  const int64_t block_max = is_one_tile ? keys.d : kDepthBlock;
   const int64_t blocks = (keys.d + block_max - 1) / block_max;
   const int64_t row_bytes = KeyPanelBytes(keys.type, 1);
   const std::byte* at = keys.data;
@@ -273,12 +252,7 @@ void MultiplyPanelsOf(const float* queries, int64_t rows, const KeyPanels& keys,
                               .next = at,
                               .next_row_bytes = row_bytes,
                               .next_step = 0};
-      if (widens) {
-        Widen<Panel>(from, next_p - p, wide);
-        MultiplyBlock<Float32Panel>(rows, args, wide);
-      } else {
-        MultiplyBlock<Panel>(rows, args, from);
-      }
+      MultiplyBlock<Panel>(rows, args, from);
       p = next_p;
     }
   }

@@ -11,7 +11,6 @@
 #include <cstddef>
 #include <cstring>
 
-#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -19,21 +18,23 @@ namespace qkserve {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Elements of a row that are packed before the next row's: their part of the panel, 16 KB, stays in
-// the L1 cache while keys come and go, and what is read of a row is a few lines.
-constexpr int64_t kDepthBlock = 64;
+// Elements of all rows that are packed before the next ones: what one cache line has of each row,
+// and as many lines of the panel. Every line then is in the L1 cache from its first touch to its
+// last.
+template <class T>
+constexpr int64_t kLineElements = 64 / static_cast<int64_t>(sizeof(T));
 
 // Elements that are transposed together: a whole number of vectors of 16 bytes.
 constexpr int64_t kStep = 8;
 
-// Rows are too many streams for the hardware to see where each goes on.
+// Fetches, for a key of `count` whose elements from p on are packed now, the line after those and a
+// line of the panel that will be written then: rows are too many streams for the hardware to see
+// where each goes on. After the last elements come, most likely, rows that follow these.
 template <class T>
-void PrefetchRows(const T* row, int64_t count, int64_t d, int64_t elements) {
-  for (int64_t i = 0; i < count; ++i) {
-    const auto* at = reinterpret_cast<const std::byte*>(row + i * d);
-    const int64_t bytes = elements * static_cast<int64_t>(sizeof(T));
-    for (int64_t b = 0; b < bytes; b += 64) hwy::Prefetch(at + b);
-  }
+void FetchAhead(const T* rows, int64_t key, int64_t count, int64_t d, int64_t p, const T* panel) {
+  const int64_t next = p + kLineElements<T>;
+  __builtin_prefetch(next < d ? rows + key * d + next : rows + (count + key) * d, 0, 2);
+  __builtin_prefetch(panel + next * kPanelKeys + key * kLineElements<T>, 1, 3);
 }
 
 #if HWY_TARGET != HWY_SCALAR
@@ -106,13 +107,13 @@ void ScatterKeys(DataType type, const T* rows, int64_t begin, int64_t count, int
 
 void PackKeys32(const uint32_t* rows, int64_t count, int64_t d, int64_t first, uint32_t* panel) {
   constexpr auto kType = DataType::kFloat32;
-  for (int64_t p = 0; p < d; p += kDepthBlock) {
-    const int64_t end = std::min(d, p + kDepthBlock);
+  for (int64_t p = 0; p < d; p += kLineElements<uint32_t>) {
+    const int64_t end = std::min(d, p + kLineElements<uint32_t>);
     int64_t i = 0;
 #if HWY_TARGET != HWY_SCALAR
     const int64_t whole = p + (end - p) / kStep * kStep;
     for (; i + 4 <= count; i += 4) {
-      PrefetchRows(rows + (i + 4) * d + p, std::min<int64_t>(4, count - i - 4), d, end - p);
+      for (int64_t key = i; key < i + 4; ++key) FetchAhead(rows, key, count, d, p, panel);
       PackFourKeys(rows + i * d, d, p, whole, panel + first + i);
     }
     ScatterKeys(kType, rows, 0, i, d, whole, end, first, panel);
@@ -123,8 +124,8 @@ void PackKeys32(const uint32_t* rows, int64_t count, int64_t d, int64_t first, u
 
 void PackKeys16(DataType type, const uint16_t* rows, int64_t count, int64_t d, int64_t first,
                 uint16_t* panel) {
-  for (int64_t p = 0; p < d; p += kDepthBlock) {
-    const int64_t end = std::min(d, p + kDepthBlock);
+  for (int64_t p = 0; p < d; p += kLineElements<uint16_t>) {
+    const int64_t end = std::min(d, p + kLineElements<uint16_t>);
     int64_t i = 0;
 #if HWY_TARGET != HWY_SCALAR
     // Pair `pair` is of keys pair * step and pair * step + distance, see PlaceInPanelRow. Pairs of
@@ -134,15 +135,14 @@ void PackKeys16(DataType type, const uint16_t* rows, int64_t count, int64_t d, i
     const int64_t distance = is_bfloat16 ? kPairDistance : 1;
     const int64_t pairs = is_bfloat16 && count < kPanelKeys ? 0 : count / 2;
     const int64_t whole = p + (end - p) / kStep * kStep;
-    int64_t pair = 0;
-    for (; pair + 4 <= pairs; pair += 4) {
-      const uint16_t* row = rows + pair * step * d;
-      const int64_t rest = std::min<int64_t>(4, pairs - pair - 4) * step;
-      PrefetchRows(row + 4 * step * d + p, rest, d, end - p);
-      if (is_bfloat16) PrefetchRows(row + (4 + distance) * d + p, rest, d, end - p);
-      PackFourPairs(row, d, step, distance, p, whole, panel + first + 2 * pair);
+    for (int64_t pair = 0; pair + 4 <= pairs; pair += 4) {
+      for (int64_t key = pair * step; key < (pair + 4) * step; key += step) {
+        FetchAhead(rows, key, count, d, p, panel);
+        FetchAhead(rows, key + distance, count, d, p, panel);
+      }
+      PackFourPairs(rows + pair * step * d, d, step, distance, p, whole, panel + first + 2 * pair);
+      i = 2 * (pair + 4);
     }
-    i = 2 * pair;
     ScatterKeys(type, rows, 0, i, d, whole, end, first, panel);
 #endif
     ScatterKeys(type, rows, i, count, d, p, end, first, panel);

@@ -30,14 +30,11 @@ constexpr int kRowsMax = 6;
 constexpr int kVectors = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM ? 4 : 2;
 constexpr int kVectorsWide = 4 * kVectors;  // for one row
 
-// Keys that all rows and columns take before the next ones, at most. With many rows the keys'
-// columns of a tile are copied for all of them: in the values they are a whole row apart, which may
-// put them all in the same few places of the L1 cache. With few rows the values are read once,
-// nearly in the order of memory.
-constexpr int64_t kKeyBlock = 64;
-constexpr int64_t kFewRowsBlockBytes = 32 << 10;
-constexpr int64_t kFewRowsKeysMin = 16;
-constexpr int64_t kCopyRowsMin = 3 * kRowsMax;
+// Keys that all rows and columns take before the next ones, at most: their values stay in the L2
+// cache, and few rows of weights, which read them once, read them nearly in the order of memory.
+constexpr int64_t kBlockBytes = 512 << 10;
+constexpr int64_t kBlockKeysMin = 16;
+constexpr int64_t kBlockKeysMax = 512;
 
 // An element of a value as it is kept.
 struct Float16 {
@@ -171,40 +168,14 @@ void AddBlock(int64_t rows, const TileArgs<T>& block, int64_t columns) {
   }
 }
 
-// Likewise after copying, as float32, the columns of a tile at a time.
-template <class T, bool kAllFinite>
-void AddCopiedBlock(int64_t rows, const TileArgs<T>& block, int64_t columns) {
-  constexpr int64_t kTileColumns = kVectors * kLanes;
-  alignas(64) float copy[kKeyBlock * kTileColumns];
-  for (int64_t c = 0; c < columns; c += kTileColumns) {
-    const int64_t width = std::min(kTileColumns, columns - c);
-    for (int64_t j = 0; j < block.keys; ++j) {
-      for (int64_t i = 0; i < width; i += kLanes) {
-        const auto value = LoadWide(block.values + j * block.value_stride + c + i);
-        hn::Store(value, Floats(), copy + j * kTileColumns + i);
-      }
-    }
-    const TileArgs<float> args = {.weights = block.weights,
-                                  .weight_stride = block.weight_stride,
-                                  .keys = block.keys,
-                                  .values = copy,
-                                  .value_stride = kTileColumns,
-                                  .out = block.out + c,
-                                  .out_stride = block.out_stride};
-    AddBlock<float, kAllFinite>(rows, args, width);
-  }
-}
-
 template <class T, bool kAllFinite>
 void AddPanels(const float* weights, int64_t weight_stride, int64_t rows, const ValuePanels& values,
                int64_t key_count, float* out) {
   // Rows of panels that follow one another follow one another too.
   const int64_t columns = PaddedColumns(values.columns);
-  int64_t step = kKeyBlock;
-  if (rows < kCopyRowsMin && columns > 0) {
-    const int64_t row_bytes = columns * static_cast<int64_t>(sizeof(T));
-    step = std::max(kFewRowsKeysMin, kFewRowsBlockBytes / row_bytes);
-  }
+  if (columns == 0) return;
+  const int64_t row_bytes = columns * static_cast<int64_t>(sizeof(T));
+  const int64_t step = std::clamp(kBlockBytes / row_bytes, kBlockKeysMin, kBlockKeysMax);
   for (int64_t j = 0; j < key_count; j += step) {
     const TileArgs<T> block = {.weights = weights + j,
                                .weight_stride = weight_stride,
@@ -213,11 +184,7 @@ void AddPanels(const float* weights, int64_t weight_stride, int64_t rows, const 
                                .value_stride = columns,
                                .out = out,
                                .out_stride = columns};
-    if (rows >= kCopyRowsMin) {
-      AddCopiedBlock<T, kAllFinite>(rows, block, columns);
-    } else {
-      AddBlock<T, kAllFinite>(rows, block, columns);
-    }
+    AddBlock<T, kAllFinite>(rows, block, columns);
   }
 }
 

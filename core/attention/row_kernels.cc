@@ -64,6 +64,19 @@ float MaxElement(const float* row, int64_t count) {
   return result;
 }
 
+int64_t CountBelow(float limit, int64_t count, const float* row) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto limits = hn::Set(d, limit);
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const intptr_t first = hn::FindFirstTrue(d, hn::Not(hn::Lt(hn::LoadU(d, row + i), limits)));
+    if (first >= 0) return i + first;
+  }
+  while (i < count && row[i] < limit) ++i;
+  return i;
+}
+
 float ExpAndSum(float max, int64_t count, float* row) {
   const hn::ScalableTag<float> d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -123,6 +136,7 @@ namespace qkserve {
 HWY_EXPORT(ScaleRow);
 HWY_EXPORT(Cap);
 HWY_EXPORT(MaxElement);
+HWY_EXPORT(CountBelow);
 HWY_EXPORT(ExpAndSum);
 HWY_EXPORT(AllFinite);
 
@@ -133,6 +147,10 @@ void ScaleAndCap(float scale, float softcap, int64_t count, float* row) {
 
 float MaxElement(const float* row, int64_t count) {
   return HWY_DYNAMIC_DISPATCH(MaxElement)(row, count);
+}
+
+int64_t CountBelow(float limit, int64_t count, const float* row) {
+  return HWY_DYNAMIC_DISPATCH(CountBelow)(limit, count, row);
 }
 
 float ExpAndSum(float max, int64_t count, float* row) {

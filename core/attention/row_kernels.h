@@ -14,6 +14,10 @@ void ScaleAndCap(float scale, float softcap, int64_t count, float* row);
 // The largest element, -inf for none. Where there is a NaN: any element, or NaN.
 float MaxElement(const float* row, int64_t count);
 
+// How many elements at the beginning of the row are below `limit`: up to the first that is not, NaN
+// among them, or all.
+int64_t CountBelow(float limit, int64_t count, const float* row);
+
 // row[j] = e^(row[j] - max), exactly 0 where row[j] is -inf. Returns the sum.
 float ExpAndSum(float max, int64_t count, float* row);
 

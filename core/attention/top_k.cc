@@ -5,6 +5,7 @@
 
 #include "core/attention/element_types.h"
 #include "core/attention/key_mask.h"
+#include "core/attention/row_kernels.h"
 
 namespace qkserve {
 
@@ -30,8 +31,11 @@ void TopK::Offer(const TopEntry& entry) {
 
 void TopK::Offer(const float* scores, int64_t count, int64_t key) {
   for (int64_t j = 0; j < count; ++j) {
-    // Most scores end here: not above the worst that is kept.
-    if (size_ == capacity_ && scores[j] < entries_[0].score) continue;
+    // Most scores end here: below the worst that is kept.
+    if (size_ == capacity_) {
+      j += CountBelow(entries_[0].score, count - j, scores + j);
+      if (j == count) return;
+    }
     if (scores[j] == kNotAttended) continue;
     Offer({scores[j], static_cast<int32_t>(key + j)});
   }

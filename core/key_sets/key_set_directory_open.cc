@@ -1,12 +1,10 @@
 // Opening a directory: what is there, and what interrupted writes have left.
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "core/key_sets/checksum.h"
 #include "core/key_sets/key_set_directory.h"
@@ -162,10 +160,11 @@ void KeySetDirectory::TakeIn(const std::string& name) {
     status = absl::FailedPreconditionError("a writer would take it in");
   }
   if (status.ok()) status = TryToTakeIn(name);
-  if (!status.ok()) {
-    notes_.push_back(
-        absl::StrCat(SetPath(name), kLoneFileSuffix, ": is not served: ", status.message()));
-  }
+  if (status.ok()) return;
+  const std::string path = absl::StrCat(SetPath(name), kLoneFileSuffix, ": ");
+  absl::string_view cause = status.message();
+  absl::ConsumePrefix(&cause, path);
+  notes_.push_back(absl::StrCat(path, "is not served: ", cause));
 }
 
 // The manifest is there before its segment: a file that somebody put here is never without a name

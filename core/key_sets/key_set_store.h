@@ -6,7 +6,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -20,13 +19,11 @@
 #include "core/byte_budget.h"
 #include "core/key_sets/key_set.h"
 #include "core/key_sets/key_set_directory.h"
-#include "core/key_sets/row_stream.h"
+#include "core/key_sets/key_set_upload.h"
 #include "core/mutex.h"
 #include "core/task_pool.h"
 
 namespace qkserve {
-
-class KeySetUpload;
 
 // The key sets of a server: which version of which name is the newest, and how a new one comes to
 // be. In memory alone, or kept in a directory as well.
@@ -36,7 +33,7 @@ class KeySetUpload;
 class KeySetStore {
  public:
   struct Options {
-    std::string directory;         // empty: memory only
+    std::string directory = "";    // empty: memory only
     bool is_read_only = false;     // follow what another server writes there
     int64_t memory_bytes_max = 0;  // of packed keys and values
     int load_threads = 1;
@@ -63,18 +60,10 @@ class KeySetStore {
   };
   std::vector<Listed> List(absl::string_view after, int64_t count) const;
 
-  // What an upload brings. `leading`, `d`, `dv` and `m` are checked sizes; types are float types.
-  struct UploadSpec {
-    std::string name;
-    KeySetLayout layout;                                     // what the set is kept in
-    DataType key_type, value_type;                           // what comes
-    int64_t m = 0;                                           // keys of each matrix
-    std::optional<int64_t> expected_version = std::nullopt;  // given: an append
-  };
   // INVALID_ARGUMENT: the name. FAILED_PRECONDITION: read-only; an append to another version, or
   // whose shape does not fit. NOT_FOUND, DATA_LOSS: an append to a set that is not there.
   // RESOURCE_EXHAUSTED: memory or disk.
-  absl::StatusOr<std::unique_ptr<KeySetUpload>> BeginUpload(const UploadSpec& spec);
+  absl::StatusOr<std::unique_ptr<KeySetUpload>> BeginUpload(const KeySetUploadSpec& spec);
 
   // NOT_FOUND, FAILED_PRECONDITION (read-only), or a file's error.
   absl::Status Delete(const std::string& name);
@@ -94,7 +83,7 @@ class KeySetStore {
   absl::Status LoadAll();
   void LoadOne(const std::string& name);
   absl::Status CheckWritable() const;
-  absl::Status CheckAppend(const UploadSpec& spec) const;
+  absl::Status CheckAppend(const KeySetUploadSpec& spec) const;
   absl::StatusOr<std::shared_ptr<const KeySet>> Commit(KeySetUpload& upload);
   absl::StatusOr<std::shared_ptr<const KeySet>> CommitVersion(KeySetUpload& upload);
   void ScheduleMerge(const std::string& name);
@@ -118,46 +107,6 @@ class KeySetStore {
   bool is_stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread follower_;
   TaskPool merges_{1};  // last: its tasks use what is above
-};
-
-// A key set, or keys for one, on its way in. Gone without Commit it leaves no trace.
-//
-// Thread-compatible. Must not outlive the store.
-class KeySetUpload {
- public:
-  // The next bytes of the tensors, row-major, cut anywhere, in the types of the spec.
-  // INVALID_ARGUMENT: more than was announced. RESOURCE_EXHAUSTED: memory, disk.
-  absl::Status AddKeys(absl::string_view bytes) { return keys_.Add(bytes); }
-  absl::Status AddValues(absl::string_view bytes);
-
-  // Makes it the newest version; durable where the store has a directory. INVALID_ARGUMENT: bytes
-  // are missing. FAILED_PRECONDITION: the set has moved on from the version expected.
-  absl::StatusOr<std::shared_ptr<const KeySet>> Commit();
-
- private:
-  friend class KeySetStore;
-
-  KeySetUpload(KeySetStore* store, const KeySetStore::UploadSpec& spec);
-  absl::Status Allocate();
-  absl::Status TakeKeys(int64_t matrix, int64_t row, int64_t count, const std::byte* rows);
-  absl::Status TakeValues(int64_t matrix, int64_t row, int64_t count, const std::byte* rows);
-  int64_t KeyRowBytes() const;
-  int64_t ValueRowBytes() const;
-  // Puts the waiting rows into the builder.
-  void PackWaiting();
-  bool IsAppend() const { return spec_.expected_version.has_value(); }
-
-  KeySetStore& store_;
-  const KeySetStore::UploadSpec spec_;
-  RowStream keys_;
-  std::optional<RowStream> values_;
-
-  // A new set is packed as it comes. Keys of an append wait as rows: which panel they go to is
-  // known when they are all there.
-  std::unique_ptr<KeySetBuilder> builder_;
-  ByteBudget::Charge waiting_charge_;
-  Buffer waiting_keys_, waiting_values_;
-  std::unique_ptr<KeySetDirectory::Segment> segment_;  // null: memory only
 };
 
 }  // namespace qkserve

@@ -11,7 +11,7 @@ size_t SegmentsToMerge(absl::Span<const int64_t> segment_bytes) {
     const int64_t bytes = segment_bytes[segment_bytes.size() - count];
     sum += bytes;
     largest = std::max(largest, bytes);
-    if (count >= kMergeSegmentsMin && largest <= sum - largest) return count;
+    if (count >= kMergeSegmentsMin && largest <= sum / 4) return count;
   }
   return 0;
 }

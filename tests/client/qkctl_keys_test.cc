@@ -88,7 +88,7 @@ TEST_F(QkctlKeysTest, AppendsToTheNewestVersionOrTheOneThatIsNamed) {
   ExpectOk(Qkctl({"keys", "append", "items", keys}), "items        2  [4, 3]");
   ExpectOk(Qkctl({"keys", "append", "items", keys, "--expected_version=2"}), "[6, 3]");
   ExpectFailure(Qkctl({"keys", "append", "items", keys, "--expected_version=2"}),
-                "FAILED_PRECONDITION: expected_version is 2; the key set is at 3");
+                "FAILED_PRECONDITION: expected_version is 2; the key set is at 3\n");
 }
 
 TEST_F(QkctlKeysTest, ABrokenUploadSaysThatTheOldVersionIsStillThere) {

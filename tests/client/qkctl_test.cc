@@ -374,6 +374,57 @@ TEST_F(QkctlServerTest, OptionsOfAttentionReachTheServer) {
                "1.0000e-20 1.0000e-20]]\n");
 }
 
+// Against the real services what qkctl_keys_test.cc shows against fakes.
+TEST_F(QkctlServerTest, KeySetsLiveFromPutToDelete) {
+  Python(
+      "r = numpy.random.default_rng(1)\n"
+      "for name, shape in ('q', (3, 16)), ('k', (40, 16)), ('v', (40, 5)):\n"
+      "    numpy.save(d + '/' + name, r.standard_normal(shape, dtype='f4'))\n"
+      "for name in 'kv':\n"
+      "    x = numpy.load(d + '/' + name + '.npy')\n"
+      "    numpy.save(d + '/first_' + name, x[:30])\n"
+      "    numpy.save(d + '/more_' + name, x[30:])\n");
+  const auto upload = [this](const char* command, const char* part) {
+    return Qkctl({"keys", command, "items", flag_,
+                  absl::StrCat("--keys=", Path(absl::StrCat(part, "_k.npy"))),
+                  absl::StrCat("--values=", Path(absl::StrCat(part, "_v.npy")))});
+  };
+  const Outcome put = upload("put", "first");
+  EXPECT_EQ(put.exit_code, 0) << put.err;
+  EXPECT_TRUE(absl::StrContains(put.out, "[30, 16]  [30, 5]  FLOAT32")) << put.out;
+  const Outcome append = upload("append", "more");
+  EXPECT_EQ(append.exit_code, 0) << append.err;
+  EXPECT_TRUE(absl::StrContains(append.out, "[40, 16]  [40, 5]  FLOAT32")) << append.out;
+
+  ExpectScored({"--output=context", absl::StrCat("--values=", Path("v.npy")),
+                absl::StrCat("--out=", Path("inline.npy"))});
+  const Outcome score =
+      Qkctl({"score", flag_, absl::StrCat("--queries=", Path("q.npy")), "--key_set=items",
+             "--output=context", absl::StrCat("--out=", Path("resident.npy"))});
+  EXPECT_EQ(score.exit_code, 0) << score.err;
+  Python(
+      "a, b = (numpy.load(d + '/' + f + '.npy') for f in ('inline', 'resident'))\n"
+      "assert a.shape == b.shape == (3, 5) and abs(a - b).max() < 1e-5, abs(a - b).max()\n");
+
+  const Outcome load =
+      Qkctl({"load", flag_, "--key_set=items", "--n=1", "--duration=100ms", "--json"});
+  const nlohmann::json report = nlohmann::json::parse(load.out, nullptr, false);
+  ASSERT_TRUE(report.is_object()) << load.err;
+  EXPECT_EQ(report.at("errors"), 0);
+  EXPECT_EQ(report.at("m"), 40);
+
+  EXPECT_EQ(Qkctl({"keys", "delete", "items", flag_}).exit_code, 0);
+  ExpectFailure({"keys", "get", "items", flag_}, "NOT_FOUND: ");
+}
+
+TEST_F(QkctlServerTest, LoadRemovesTheKeySetThatItMade) {
+  const Outcome load = Qkctl({"load", flag_, "--make_key_set=500,16,8", "--storage=bfloat16",
+                              "--n=1", "--duration=100ms", "--output=context"});
+  EXPECT_EQ(load.exit_code, 0) << load.err;
+  EXPECT_TRUE(absl::StrContains(load.out, "n=1 m=500 d=16, key set qkctl-load-")) << load.out;
+  EXPECT_EQ(Qkctl({"keys", "list", flag_}).out, "no key sets\n");
+}
+
 TEST_F(QkctlServerTest, DrawsTheResult) {
   Python(
       "numpy.save(d + '/q.npy', numpy.eye(3, dtype='f4'))\n"

@@ -41,6 +41,8 @@ class TensorFileTest : public testing::Test {
     return WriteRaw(absl::StrCat(LittleEndian64(header.size()), header, data));
   }
   std::string WriteRaw(absl::string_view bytes) const {
+    // File systems write out at once what replaces a file in place: thousands of times that lasts.
+    std::filesystem::remove(Path("f.safetensors"));
     std::ofstream(Path("f.safetensors"), std::ios::binary) << bytes;
     return Path("f.safetensors");
   }

@@ -18,8 +18,9 @@ TEST(ByteBudgetTest, ChargesUntilItIsFullAndGetsBytesBack) {
     EXPECT_EQ(budget.bytes(), 60);
     const absl::Status refused = budget.TryCharge(41).status();
     EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
-    EXPECT_THAT(refused.message(),
-                testing::HasSubstr("41 bytes are needed, 60 of in_flight_bytes_max = 100 are in use"));
+    EXPECT_THAT(
+        refused.message(),
+        testing::HasSubstr("41 bytes are needed, 60 of in_flight_bytes_max = 100 are in use"));
     EXPECT_TRUE(budget.TryCharge(40).ok());
   }
   EXPECT_EQ(budget.bytes(), 0);

@@ -76,9 +76,11 @@ TEST(CodecTest, NamesWhatIsMissing) {
   EXPECT_EQ(Refusal(request), "queries: got none, expected a tensor");
   request = Request({2, 3}, {4, 3});
   request.clear_inline_();
-  EXPECT_EQ(Refusal(request), "inline.keys: got none, expected a tensor");
+  EXPECT_EQ(Refusal(request),
+            "inline.keys: got none, expected a tensor, or a key_set in its place");
   request.mutable_inline_();
-  EXPECT_EQ(Refusal(request), "inline.keys: got none, expected a tensor");
+  EXPECT_EQ(Refusal(request),
+            "inline.keys: got none, expected a tensor, or a key_set in its place");
 }
 
 TEST(CodecTest, NamesTheWrongLength) {

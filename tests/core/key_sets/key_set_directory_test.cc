@@ -1,6 +1,7 @@
 #include "core/key_sets/key_set_directory.h"
 
 #include <algorithm>
+#include <atomic>
 #include <string>
 #include <thread>
 #include <utility>
@@ -255,6 +256,21 @@ TEST_F(KeySetDirectoryTest, MergingKeepsWhatIsThereAndBoundsTheSegments) {
   }
 }
 
+TEST_F(KeySetDirectoryTest, AnAppendDoesTheSameWhateverTheSizeOfTheSet) {
+  const auto directory = Open();
+  ASSERT_TRUE(Put(*directory, "small", 1, {1, 10}).ok());
+  ASSERT_TRUE(Put(*directory, "large", 2, {1, 10000}).ok());
+  std::vector<int64_t> operations;
+  int64_t version = 2;
+  for (const char* const name : {"small", "large"}) {
+    const int64_t before = memory_.operations();
+    ASSERT_TRUE(Append(*directory, name, ++version, {1, 16}).ok());
+    operations.push_back(memory_.operations() - before);
+  }
+  EXPECT_EQ(operations[0], operations[1]);
+  EXPECT_LE(operations[0], 12);
+}
+
 TEST_F(KeySetDirectoryTest, MergingDoesNotHideDamage) {
   const auto directory = Open();
   ASSERT_TRUE(Put(*directory, "a", 1, {1, 10}).ok());
@@ -453,6 +469,33 @@ TEST_F(KeySetDirectoryTest, AReaderFindsWholeVersionsWhileTheWriterReplacesThem)
     current = *set;
   }
   thread.join();
+}
+
+TEST_F(KeySetDirectoryTest, DifferentSetsMayChangeAtTheSameTime) {
+  const auto directory = Open();
+  std::atomic<int64_t> version{0};
+  std::vector<std::thread> threads;
+  for (uint64_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      const std::string name = absl::StrCat("set-", t);
+      for (int round = 0; round < 3; ++round) {
+        ASSERT_TRUE(Put(*directory, name, ++version, {t, 20}).ok());
+        for (int i = 0; i < 17; ++i) {
+          ASSERT_TRUE(Append(*directory, name, ++version, {t + 10, 3}).ok());
+        }
+        ASSERT_TRUE(directory->MergeSegments(name).value());
+        ASSERT_TRUE(directory->ListNames().ok());
+        ASSERT_TRUE(round == 2 || directory->Delete(name).ok());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(directory->last_version(), version);
+  for (uint64_t t = 0; t < 4; ++t) {
+    std::vector<Part> parts = {{t, 20}};
+    parts.resize(18, {t + 10, 3});
+    ExpectContents(*directory, absl::StrCat("set-", t), parts);
+  }
 }
 
 class LoneFileTest : public KeySetDirectoryTest {

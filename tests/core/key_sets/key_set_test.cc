@@ -1,0 +1,190 @@
+#include "core/key_sets/key_set.h"
+
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/limits.h"
+#include "gtest/gtest.h"
+#include "tests/support/key_set_rows.h"
+
+namespace qkserve {
+namespace {
+
+constexpr int64_t kBlockKeys = KeySet::kBlockPanels * kPanelKeys;
+
+const KeySetLayout kLayout = {.leading = {2}, .d = 3, .key_type = DataType::kFloat16, .dv = 2};
+
+// A part of `rows` rows is the rows of seed 1 from `first` on, whatever the cut.
+std::shared_ptr<const KeySet> Grow(std::shared_ptr<const KeySet> base, const KeySetLayout& layout,
+                                   int64_t rows, ByteBudget* budget) {
+  const int64_t first = base != nullptr ? base->m() : 0;
+  const int64_t version = base != nullptr ? base->version() + 1 : 1;
+  auto builder = KeySetBuilder::Create(layout, rows, base, budget).value();
+  for (int64_t matrix = 0; matrix < layout.Matrices(); ++matrix) {
+    for (int64_t row = 0; row < rows; ++row) {
+      builder->AddKeys(matrix, row, 1, RowBytes(layout, false, 1, matrix, first + row).data());
+      if (!layout.dv.has_value()) continue;
+      builder->AddValues(matrix, row, 1, RowBytes(layout, true, 1, matrix, first + row).data());
+    }
+  }
+  return builder->Finish("set", version,
+                         base != nullptr ? base->shared_requests_served() : nullptr);
+}
+
+TEST(KeySetTest, AnyCutGivesTheSamePanels) {
+  ByteBudget budget("key_set_memory", kGiB);
+  for (const KeySetLayout& layout : LayoutsOfAllKinds()) {
+    const std::string whole = Contents(*Grow(nullptr, layout, 400, &budget));
+    for (const std::vector<int64_t>& cut :
+         std::vector<std::vector<int64_t>>{{0, 400},
+                                           {1, 399},
+                                           {64, 336},
+                                           {63, 1, 336},
+                                           {65, 0, 63, 272},
+                                           {100, 100, 100, 100},
+                                           {7, 1, 1, 1, 50, 140, 200}}) {
+      std::shared_ptr<const KeySet> set;
+      for (const int64_t rows : cut) set = Grow(set, layout, rows, &budget);
+      EXPECT_TRUE(Contents(*set) == whole);
+      EXPECT_EQ(set->m(), 400);
+      EXPECT_EQ(set->base_version(), 1);
+    }
+  }
+}
+
+TEST(KeySetTest, AnyCutAcrossBlocksGivesTheSamePanels) {
+  ByteBudget budget("key_set_memory", kGiB);
+  const std::string whole = Contents(*Grow(nullptr, kLayout, 2 * kBlockKeys + 100, &budget));
+  for (const int64_t first : {kBlockKeys - 1, kBlockKeys, kBlockKeys + 1}) {
+    auto set = Grow(nullptr, kLayout, first, &budget);
+    set = Grow(set, kLayout, kBlockKeys, &budget);
+    set = Grow(set, kLayout, kBlockKeys + 100 - first, &budget);
+    EXPECT_TRUE(Contents(*set) == whole);
+  }
+}
+
+TEST(KeySetTest, AppendsLeaveOlderVersionsAsTheyWere) {
+  ByteBudget budget("key_set_memory", kGiB);
+  std::vector<std::shared_ptr<const KeySet>> versions;
+  std::vector<std::string> contents;
+  std::shared_ptr<const KeySet> set;
+  for (const int64_t rows : {10, 60, 100, 1, 0, 300, 64}) {
+    set = Grow(set, kLayout, rows, &budget);
+    versions.push_back(set);
+    contents.push_back(Contents(*set));
+  }
+  for (size_t i = 0; i < versions.size(); ++i) {
+    EXPECT_TRUE(Contents(*versions[i]) == contents[i]) << i;
+  }
+}
+
+TEST(KeySetTest, VersionsShareMemoryAndGiveItBack) {
+  ByteBudget budget("key_set_memory", kGiB);
+  {
+    const auto base = Grow(nullptr, kLayout, 4 * kBlockKeys, &budget);
+    const int64_t base_bytes = budget.bytes();
+    EXPECT_EQ(base_bytes, base->memory_bytes());
+    auto grown = Grow(base, kLayout, 10, &budget);
+    // One panel more.
+    EXPECT_EQ(budget.bytes(), grown->memory_bytes());
+    EXPECT_LE(budget.bytes() - base_bytes, base_bytes / 200);
+    EXPECT_EQ(base->Panels(1, 70, 1).keys.data, grown->Panels(1, 70, 1).keys.data);
+    grown = nullptr;
+    EXPECT_EQ(budget.bytes(), base_bytes);
+  }
+  EXPECT_EQ(budget.bytes(), 0);
+}
+
+TEST(KeySetTest, ManySmallAppendsCopyLittle) {
+  ByteBudget budget("key_set_memory", kGiB);
+  auto set = Grow(nullptr, kLayout, 1, &budget);
+  for (int i = 0; i < 200; ++i) set = Grow(set, kLayout, 16, &budget);
+  EXPECT_TRUE(Contents(*set) == Contents(*Grow(nullptr, kLayout, 1 + 200 * 16, &budget)));
+  // At most twice what its keys need, as in a vector, and a panel.
+  const int64_t panel_bytes =
+      2 * (KeyPanelBytes(DataType::kFloat16, 3) + ValuePanelBytes(DataType::kFloat32, 2) + 1);
+  EXPECT_LE(set->memory_bytes(), (2 * set->panel_count() + 1) * panel_bytes);
+}
+
+TEST(KeySetTest, ABuilderThatComesToNothingLeavesNoTrace) {
+  ByteBudget budget("key_set_memory", kGiB);
+  // Room for more panels than the version shows.
+  auto base = Grow(nullptr, kLayout, 200, &budget);
+  base = Grow(base, kLayout, 100, &budget);
+  const std::string before = Contents(*base);
+  const int64_t bytes = budget.bytes();
+  {
+    auto builder = KeySetBuilder::Create(kLayout, 100, base, &budget).value();
+    // Bits that are all ones: NaN.
+    const std::vector<std::byte> rows(100 * 8, std::byte{0xff});
+    for (int64_t matrix = 0; matrix < 2; ++matrix) {
+      builder->AddKeys(matrix, 0, 100, rows.data());
+      builder->AddValues(matrix, 0, 100, rows.data());
+    }
+  }
+  EXPECT_EQ(budget.bytes(), bytes);
+  EXPECT_TRUE(Contents(*base) == before);
+  // Zeros are finite: neither they nor what is known of them may show that others were there.
+  const std::vector<std::byte> zeros(150 * 8);
+  const auto with_zeros = [&](const std::shared_ptr<const KeySet>& set) {
+    auto builder = KeySetBuilder::Create(kLayout, 150, set, &budget).value();
+    for (int64_t matrix = 0; matrix < 2; ++matrix) {
+      builder->AddKeys(matrix, 0, 150, zeros.data());
+      builder->AddValues(matrix, 0, 150, zeros.data());
+    }
+    return builder->Finish("set", 9);
+  };
+  EXPECT_TRUE(Contents(*with_zeros(base)) ==
+              Contents(*with_zeros(Grow(nullptr, kLayout, 300, &budget))));
+}
+
+TEST(KeySetTest, SaysWhereThereIsNoMemory) {
+  ByteBudget budget("key_set_memory", 100000);
+  const auto base = Grow(nullptr, kLayout, 100, &budget);
+  const int64_t bytes = budget.bytes();
+  EXPECT_TRUE(
+      absl::IsResourceExhausted(KeySetBuilder::Create(kLayout, 100000, base, &budget).status()));
+  EXPECT_EQ(budget.bytes(), bytes);
+  // Where rows have no bytes, what is known of each panel still has some.
+  EXPECT_TRUE(absl::IsResourceExhausted(
+      KeySetBuilder::Create({.leading = {1 << 20}, .d = 0}, 1000000, nullptr, &budget).status()));
+}
+
+TEST(KeySetTest, CountsRequestsOverAllVersions) {
+  ByteBudget budget("key_set_memory", kGiB);
+  const auto base = Grow(nullptr, kLayout, 10, &budget);
+  const auto grown = Grow(base, kLayout, 10, &budget);
+  ++base->requests_served();
+  ++grown->requests_served();
+  EXPECT_EQ(base->requests_served(), 2);
+}
+
+TEST(KeySetTest, RunsOfPanelsFollowOneAnotherInABlock) {
+  ByteBudget budget("key_set_memory", kGiB);
+  const auto set = Grow(nullptr, kLayout, kBlockKeys + 70, &budget);
+  EXPECT_EQ(set->panel_count(), KeySet::kBlockPanels + 2);
+  EXPECT_EQ(set->Panels(0, 0, 1000).keys.count, KeySet::kBlockPanels);
+  EXPECT_EQ(set->Panels(0, 10, 1000).keys.count, KeySet::kBlockPanels - 10);
+  EXPECT_EQ(set->Panels(0, 10, 3).keys.count, 3);
+  EXPECT_EQ(set->Panels(0, KeySet::kBlockPanels, 1000).keys.count, 1);
+  EXPECT_EQ(set->Panels(0, KeySet::kBlockPanels + 1, 1000).keys.count, 1);
+}
+
+TEST(KeySetLayoutTest, LimitsSizes) {
+  EXPECT_TRUE(kLayout.Validate(0).ok());
+  EXPECT_TRUE((KeySetLayout{.leading = {}, .d = 1024}.Validate(kKeySetKeysMax).ok()));
+  EXPECT_FALSE(kLayout.Validate(kKeySetKeysMax + 1).ok());
+  EXPECT_FALSE((KeySetLayout{.leading = {}, .d = int64_t{1} << 40}.Validate(0).ok()));
+  EXPECT_FALSE((KeySetLayout{.leading = {1 << 30, 1 << 30}, .d = 0}.Validate(0).ok()));
+  EXPECT_FALSE((KeySetLayout{.leading = {0, int64_t{1} << 60}, .d = 0}.Validate(0).ok()));
+  EXPECT_FALSE((KeySetLayout{.leading = {}, .d = 1, .dv = std::numeric_limits<int64_t>::max()}
+                    .Validate(0)
+                    .ok()));
+}
+
+}  // namespace
+}  // namespace qkserve
