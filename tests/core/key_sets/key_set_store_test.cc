@@ -42,7 +42,7 @@ std::string PartBytes(const KeySetLayout& layout, bool values, const Part& part)
   return bytes;
 }
 
-KeySetStore::UploadSpec Spec(const std::string& name, const KeySetLayout& layout, int64_t rows) {
+KeySetUploadSpec Spec(const std::string& name, const KeySetLayout& layout, int64_t rows) {
   return {.name = name,
           .layout = layout,
           .key_type = layout.key_type,
@@ -53,7 +53,7 @@ KeySetStore::UploadSpec Spec(const std::string& name, const KeySetLayout& layout
 // Uploads the part: a put, or an append where a version is expected.
 Found Upload(KeySetStore& store, const std::string& name, const KeySetLayout& layout,
              const Part& part, std::optional<int64_t> expected_version = std::nullopt) {
-  KeySetStore::UploadSpec spec = Spec(name, layout, part.rows);
+  KeySetUploadSpec spec = Spec(name, layout, part.rows);
   spec.expected_version = expected_version;
   auto upload = store.BeginUpload(spec);
   if (!upload.ok()) return upload.status();
@@ -271,7 +271,7 @@ TEST_P(KeySetStoreTest, MemoryIsChargedAndReturned) {
   EXPECT_EQ(budget.bytes(), set->memory_bytes());
   const int64_t before = budget.bytes();
   {
-    KeySetStore::UploadSpec spec = Spec("a", kLayout, 1000);
+    KeySetUploadSpec spec = Spec("a", kLayout, 1000);
     spec.expected_version = version;
     auto append = store_->BeginUpload(spec).value();
     EXPECT_GT(budget.bytes(), before);
@@ -301,7 +301,7 @@ TEST_P(KeySetStoreTest, OverTheMemoryLimitNothingChanges) {
 }
 
 TEST_P(KeySetStoreTest, AnUploadThatComesTooLateIsRefused) {
-  KeySetStore::UploadSpec spec = Spec("a", kLayout, 1);
+  KeySetUploadSpec spec = Spec("a", kLayout, 1);
   spec.expected_version = Upload(*store_, "a", kLayout, {1, 10}).value()->version();
   const auto begin = [&] {
     auto append = store_->BeginUpload(spec).value();
