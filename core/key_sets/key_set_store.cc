@@ -98,11 +98,25 @@ void KeySetStore::LoadOne(const std::string& name) {
   std::shared_ptr<const KeySet> current;
   const absl::StatusOr<std::shared_ptr<const KeySet>> found = Find(name);
   if (found.ok()) current = *found;
-  Show(name, directory_->Load(name, &budget_, current));
+  absl::StatusOr<std::shared_ptr<const KeySet>> loaded = directory_->Load(name, &budget_, current);
+  // Where the writer is faster, or there is no memory, what is there goes on until the next look.
+  if (current != nullptr &&
+      (absl::IsUnavailable(loaded.status()) || absl::IsResourceExhausted(loaded.status()))) {
+    options_.log(absl::StrCat("key set ", name, " stays at version ", current->version(), ": ",
+                              loaded.status().ToString()));
+    return;
+  }
+  if (absl::IsNotFound(loaded.status())) {  // deleted since it was listed
+    MutexLock lock(&mutex_);
+    sets_.erase(name);
+    return;
+  }
+  Show(name, std::move(loaded));
 }
 
 void KeySetStore::Refresh() {
   if (directory_ == nullptr || !options_.is_read_only) return;
+  MutexLock refresh_lock(&refresh_mutex_);
   const absl::StatusOr<std::vector<std::string>> names = directory_->ListNames();
   if (!names.ok()) {
     options_.log(absl::StrCat("key_set_dir: ", names.status().ToString()));

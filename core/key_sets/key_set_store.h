@@ -103,6 +103,8 @@ class KeySetStore {
   int64_t last_version_ ABSL_GUARDED_BY(mutex_) = 0;
   std::set<std::string> merging_ ABSL_GUARDED_BY(mutex_);
 
+  Mutex refresh_mutex_;  // held by Refresh: versions are loaded one after another
+
   CondVar stop_;
   bool is_stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread follower_;

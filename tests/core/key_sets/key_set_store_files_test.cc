@@ -12,11 +12,13 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/key_sets/key_set_store.h"
+#include "core/key_sets/key_set_upload.h"
 #include "core/limits.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/forgetful_file_system.h"
 #include "tests/support/key_set_rows.h"
+#include "tests/support/key_set_uploads.h"
 
 namespace qkserve {
 namespace {
@@ -48,20 +50,7 @@ class KeySetStoreFilesTest : public testing::Test {
 
   static Found Upload(KeySetStore& store, const std::string& name, const Part& part,
                       std::optional<int64_t> expected_version = std::nullopt) {
-    auto upload = store.BeginUpload({.name = name,
-                                     .layout = kLayout,
-                                     .key_type = kLayout.key_type,
-                                     .value_type = kLayout.value_type,
-                                     .m = part.rows,
-                                     .expected_version = expected_version});
-    if (!upload.ok()) return upload.status();
-    for (int64_t row = 0; row < part.rows; ++row) {
-      const std::vector<std::byte> bytes = RowBytes(kLayout, false, part.seed, 0, row);
-      absl::Status status =
-          (*upload)->AddKeys({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-      if (!status.ok()) return status;
-    }
-    return (*upload)->Commit();
+    return UploadPart(store, name, kLayout, part, expected_version);
   }
 
   std::string Expected(const std::vector<Part>& parts) {
@@ -188,13 +177,7 @@ TEST_F(KeySetStoreFilesTest, AnUploadWithoutACommitLeavesNoFile) {
   auto store = Open();
   const auto count = [this] { return files_.List("/sets").value().size(); };
   const size_t before = count();
-  auto upload = store
-                    ->BeginUpload({.name = "a",
-                                   .layout = kLayout,
-                                   .key_type = DataType::kFloat16,
-                                   .value_type = DataType::kFloat16,
-                                   .m = 10})
-                    .value();
+  auto upload = store->BeginUpload(UploadSpec("a", kLayout, 10)).value();
   EXPECT_GT(count(), before);
   upload = nullptr;
   EXPECT_EQ(count(), before);

@@ -12,11 +12,13 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "core/key_sets/key_set_upload.h"
 #include "core/limits.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/forgetful_file_system.h"
 #include "tests/support/key_set_rows.h"
+#include "tests/support/key_set_uploads.h"
 
 namespace qkserve {
 namespace {
@@ -29,41 +31,6 @@ const KeySetLayout kLayout = {.leading = {2},
                               .key_type = DataType::kFloat16,
                               .dv = 2,
                               .value_type = DataType::kFloat32};
-
-// The part's tensor, as it comes over the wire.
-std::string PartBytes(const KeySetLayout& layout, bool values, const Part& part) {
-  std::string bytes;
-  for (int64_t matrix = 0; matrix < layout.Matrices(); ++matrix) {
-    for (int64_t row = 0; row < part.rows; ++row) {
-      const std::vector<std::byte> one = RowBytes(layout, values, part.seed, matrix, row);
-      bytes.append(reinterpret_cast<const char*>(one.data()), one.size());
-    }
-  }
-  return bytes;
-}
-
-KeySetUploadSpec Spec(const std::string& name, const KeySetLayout& layout, int64_t rows) {
-  return {.name = name,
-          .layout = layout,
-          .key_type = layout.key_type,
-          .value_type = layout.value_type,
-          .m = rows};
-}
-
-// Uploads the part: a put, or an append where a version is expected.
-Found Upload(KeySetStore& store, const std::string& name, const KeySetLayout& layout,
-             const Part& part, std::optional<int64_t> expected_version = std::nullopt) {
-  KeySetUploadSpec spec = Spec(name, layout, part.rows);
-  spec.expected_version = expected_version;
-  auto upload = store.BeginUpload(spec);
-  if (!upload.ok()) return upload.status();
-  absl::Status status = (*upload)->AddKeys(PartBytes(layout, false, part));
-  if (status.ok() && layout.dv.has_value()) {
-    status = (*upload)->AddValues(PartBytes(layout, true, part));
-  }
-  if (!status.ok()) return status;
-  return (*upload)->Commit();
-}
 
 void RunThreads(int count, const std::function<void(int thread)>& work) {
   std::vector<std::thread> threads;
@@ -132,9 +99,9 @@ TEST_P(KeySetStoreTest, SetsOfAllKindsAreUploadedAtTheSameTime) {
       const std::string name = absl::StrCat("set-", i, "-", thread);
       const Part first = {i, 130};
       const Part second = {i + 100, 5 + thread};
-      const Found put = Upload(*store_, name, layouts[i], first);
+      const Found put = UploadPart(*store_, name, layouts[i], first);
       ASSERT_TRUE(put.ok()) << put.status();
-      ASSERT_TRUE(Upload(*store_, name, layouts[i], second, (*put)->version()).ok());
+      ASSERT_TRUE(UploadPart(*store_, name, layouts[i], second, (*put)->version()).ok());
     }
   });
   EXPECT_EQ(store_->count(), static_cast<int64_t>(4 * layouts.size()));
@@ -152,7 +119,7 @@ TEST_P(KeySetStoreTest, SetsOfAllKindsAreUploadedAtTheSameTime) {
 }
 
 TEST_P(KeySetStoreTest, OfAppendsToOneVersionExactlyOneWins) {
-  ASSERT_TRUE(Upload(*store_, "a", kLayout, {1, 1}).ok());
+  ASSERT_TRUE(UploadPart(*store_, "a", kLayout, {1, 1}).ok());
   const int64_t first = store_->Find("a").value()->version();
   Mutex mutex;
   std::map<int64_t, std::pair<int64_t, Part>> wins;  // expected version: new version, part
@@ -161,7 +128,7 @@ TEST_P(KeySetStoreTest, OfAppendsToOneVersionExactlyOneWins) {
     for (int64_t i = 0; i < 40; ++i) {
       const int64_t expected = store_->Find("a").value()->version();
       const Part part = {static_cast<uint64_t>(100 * thread + i + 2), i % 9};
-      const Found appended = Upload(*store_, "a", kLayout, part, expected);
+      const Found appended = UploadPart(*store_, "a", kLayout, part, expected);
       if (!appended.ok()) {
         EXPECT_EQ(appended.status().code(), kFailedPrecondition) << appended.status();
         ++losses;
@@ -191,11 +158,11 @@ TEST_P(KeySetStoreTest, OfAppendsToOneVersionExactlyOneWins) {
 
 TEST_P(KeySetStoreTest, WhoeverFindsASetWhileItGrowsFindsOneVersionWhole) {
   Grow(40);
-  int64_t version = Upload(*store_, "a", kLayout, parts_[0]).value()->version();
+  int64_t version = UploadPart(*store_, "a", kLayout, parts_[0]).value()->version();
   std::atomic<bool> done{false};
   std::thread writer([&] {
     for (size_t i = 1; i < parts_.size(); ++i) {
-      version = Upload(*store_, "a", kLayout, parts_[i], version).value()->version();
+      version = UploadPart(*store_, "a", kLayout, parts_[i], version).value()->version();
     }
     done = true;
   });
@@ -222,7 +189,7 @@ TEST_P(KeySetStoreTest, PutsAppendsAndDeletesOfOneSetFollowOneAnother) {
       const uint64_t turn = (i + static_cast<uint64_t>(thread)) % 4;
       absl::Status status;
       if (turn == 0) {
-        status = Upload(*store_, "a", kLayout, {i, 70}).status();
+        status = UploadPart(*store_, "a", kLayout, {i, 70}).status();
         EXPECT_TRUE(status.ok()) << status;
       } else if (turn == 1) {
         status = store_->Delete("a");
@@ -230,7 +197,7 @@ TEST_P(KeySetStoreTest, PutsAppendsAndDeletesOfOneSetFollowOneAnother) {
       } else {
         const Found found = store_->Find("a");
         if (!found.ok()) continue;
-        status = Upload(*store_, "a", kLayout, {i + 100, 3}, (*found)->version()).status();
+        status = UploadPart(*store_, "a", kLayout, {i + 100, 3}, (*found)->version()).status();
         EXPECT_TRUE(status.ok() || absl::IsNotFound(status) || absl::IsFailedPrecondition(status))
             << status;
         EXPECT_EQ(((*found)->m() - 70) % 3, 0);
@@ -245,13 +212,13 @@ TEST_P(KeySetStoreTest, PutsAppendsAndDeletesOfOneSetFollowOneAnother) {
 }
 
 TEST_P(KeySetStoreTest, ADeletedSetStaysWithWhoeverHasIt) {
-  const std::shared_ptr<const KeySet> kept = Upload(*store_, "a", kLayout, {1, 100}).value();
+  const std::shared_ptr<const KeySet> kept = UploadPart(*store_, "a", kLayout, {1, 100}).value();
   ASSERT_TRUE(store_->Delete("a").ok());
   EXPECT_EQ(store_->Find("a").status().code(), kNotFound);
   EXPECT_EQ(store_->Delete("a").code(), kNotFound);
-  EXPECT_EQ(Upload(*store_, "a", kLayout, {2, 1}, kept->version()).status().code(), kNotFound);
+  EXPECT_EQ(UploadPart(*store_, "a", kLayout, {2, 1}, kept->version()).status().code(), kNotFound);
   EXPECT_EQ(Contents(*kept), Expected({{1, 100}}));
-  const std::shared_ptr<const KeySet> again = Upload(*store_, "a", kLayout, {1, 100}).value();
+  const std::shared_ptr<const KeySet> again = UploadPart(*store_, "a", kLayout, {1, 100}).value();
   EXPECT_GT(again->version(), kept->version());
 }
 
@@ -259,27 +226,27 @@ TEST_P(KeySetStoreTest, MemoryIsChargedAndReturned) {
   const ByteBudget& budget = store_->budget();
   EXPECT_EQ(budget.bytes(), 0);
   {
-    auto put = store_->BeginUpload(Spec("a", kLayout, 1000)).value();
+    auto put = store_->BeginUpload(UploadSpec("a", kLayout, 1000)).value();
     EXPECT_GE(budget.bytes(), 1000 * 2 * (3 * 2 + 2 * 4));
     EXPECT_TRUE(put->AddKeys(std::string(100, 'x')).ok());
     EXPECT_EQ(put->Commit().status().code(), kInvalidArgument);
     EXPECT_EQ(put->AddKeys(std::string(100000, 'x')).code(), kInvalidArgument);
   }
   EXPECT_EQ(budget.bytes(), 0);
-  std::shared_ptr<const KeySet> set = Upload(*store_, "a", kLayout, {1, 1000}).value();
+  std::shared_ptr<const KeySet> set = UploadPart(*store_, "a", kLayout, {1, 1000}).value();
   const int64_t version = set->version();
   EXPECT_EQ(budget.bytes(), set->memory_bytes());
   const int64_t before = budget.bytes();
   {
-    KeySetUploadSpec spec = Spec("a", kLayout, 1000);
+    KeySetUploadSpec spec = UploadSpec("a", kLayout, 1000);
     spec.expected_version = version;
     auto append = store_->BeginUpload(spec).value();
     EXPECT_GT(budget.bytes(), before);
   }
-  EXPECT_EQ(Upload(*store_, "a", kLayout, {2, 10}, version + 1).status().code(),
+  EXPECT_EQ(UploadPart(*store_, "a", kLayout, {2, 10}, version + 1).status().code(),
             kFailedPrecondition);
   EXPECT_EQ(budget.bytes(), before);
-  set = Upload(*store_, "a", kLayout, {2, 10}, version).value();
+  set = UploadPart(*store_, "a", kLayout, {2, 10}, version).value();
   EXPECT_EQ(budget.bytes(), set->memory_bytes());
   ASSERT_TRUE(store_->Delete("a").ok());
   EXPECT_EQ(budget.bytes(), set->memory_bytes());
@@ -290,19 +257,21 @@ TEST_P(KeySetStoreTest, MemoryIsChargedAndReturned) {
 TEST_P(KeySetStoreTest, OverTheMemoryLimitNothingChanges) {
   memory_bytes_max_ = 400'000;
   Open();
-  const int64_t version = Upload(*store_, "a", kLayout, {1, 2000}).value()->version();
+  const int64_t version = UploadPart(*store_, "a", kLayout, {1, 2000}).value()->version();
   const int64_t held = store_->budget().bytes();
-  EXPECT_EQ(store_->BeginUpload(Spec("b", kLayout, 2000)).status().code(), kResourceExhausted);
+  EXPECT_EQ(store_->BeginUpload(UploadSpec("b", kLayout, 2000)).status().code(),
+            kResourceExhausted);
   // Its rows have room, the version that they make has not.
-  EXPECT_EQ(Upload(*store_, "a", kLayout, {2, 1500}, version).status().code(), kResourceExhausted);
+  EXPECT_EQ(UploadPart(*store_, "a", kLayout, {2, 1500}, version).status().code(),
+            kResourceExhausted);
   EXPECT_EQ(store_->budget().bytes(), held);
   EXPECT_EQ(ContentsOf("a"), Expected({{1, 2000}}));
-  EXPECT_TRUE(Upload(*store_, "a", kLayout, {2, 10}, version).ok());
+  EXPECT_TRUE(UploadPart(*store_, "a", kLayout, {2, 10}, version).ok());
 }
 
 TEST_P(KeySetStoreTest, AnUploadThatComesTooLateIsRefused) {
-  KeySetUploadSpec spec = Spec("a", kLayout, 1);
-  spec.expected_version = Upload(*store_, "a", kLayout, {1, 10}).value()->version();
+  KeySetUploadSpec spec = UploadSpec("a", kLayout, 1);
+  spec.expected_version = UploadPart(*store_, "a", kLayout, {1, 10}).value()->version();
   const auto begin = [&] {
     auto append = store_->BeginUpload(spec).value();
     EXPECT_TRUE(append->AddKeys(PartBytes(kLayout, false, {2, 1})).ok());
@@ -312,12 +281,12 @@ TEST_P(KeySetStoreTest, AnUploadThatComesTooLateIsRefused) {
   const auto late = begin();
   const auto replaced = begin();
   spec.expected_version =
-      Upload(*store_, "a", kLayout, {3, 1}, *spec.expected_version).value()->version();
+      UploadPart(*store_, "a", kLayout, {3, 1}, *spec.expected_version).value()->version();
   EXPECT_EQ(late->Commit().status().code(), kFailedPrecondition);
   const auto deleted = begin();
   KeySetLayout other = kLayout;
   other.d = 5;
-  ASSERT_TRUE(Upload(*store_, "a", other, {4, 10}).ok());
+  ASSERT_TRUE(UploadPart(*store_, "a", other, {4, 10}).ok());
   EXPECT_EQ(replaced->Commit().status().code(), kFailedPrecondition);
   ASSERT_TRUE(store_->Delete("a").ok());
   EXPECT_EQ(deleted->Commit().status().code(), kNotFound);
@@ -325,7 +294,7 @@ TEST_P(KeySetStoreTest, AnUploadThatComesTooLateIsRefused) {
 
 TEST_P(KeySetStoreTest, ListGoesOnBehindANameThatIsGone) {
   for (const char* name : {"b", "a", "d", "c"}) {
-    ASSERT_TRUE(Upload(*store_, name, kLayout, {1, 1}).ok());
+    ASSERT_TRUE(UploadPart(*store_, name, kLayout, {1, 1}).ok());
   }
   const auto names = [this](const char* after, int64_t count) {
     std::string all;
