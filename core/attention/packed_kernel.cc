@@ -264,7 +264,7 @@ void MultiplyPanels(const float* queries, int64_t rows, const KeyPanels& keys, f
   assert(false && "not a float type");
 }
 
-const char* Name() { return hwy::TargetName(HWY_TARGET); }
+const char* PackedKernelTarget() { return hwy::TargetName(HWY_TARGET); }
 
 }  // namespace HWY_NAMESPACE
 }  // namespace qkserve
@@ -274,9 +274,9 @@ HWY_AFTER_NAMESPACE();
 namespace qkserve {
 
 HWY_EXPORT(MultiplyPanels);
-HWY_EXPORT(Name);
+HWY_EXPORT(PackedKernelTarget);
 
-absl::string_view PackedKernelName() { return HWY_DYNAMIC_DISPATCH(Name)(); }
+absl::string_view PackedKernelName() { return HWY_DYNAMIC_DISPATCH(PackedKernelTarget)(); }
 
 void MultiplyPanels(const float* queries, int64_t rows, const KeyPanels& keys, float* out,
                     int64_t out_stride) {
