@@ -1,11 +1,6 @@
 // Highway compiles this file once for every instruction set and picks at run time.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/attention/packed_kernel.cc"
-// A tile of accumulators is an array, so vectors need a size that is known: 128 bits of NEON serve
-// where Highway would pick SVE. SSSE3 without SSE4 is not worth the time to compile.
-#ifndef HWY_DISABLED_TARGETS
-#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV | HWY_SSSE3)
-#endif
 // clang-format off
 #include "hwy/foreach_target.h"
 // clang-format on
@@ -26,7 +21,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Floats = hn::CappedTag<float, 16>;
 using Words = hn::RebindToUnsigned<Floats>;
 using FloatVector = hn::Vec<Floats>;
-constexpr int64_t kLanes = hn::MaxLanes(Floats());
+constexpr int64_t kLanes = hn::MaxLanes(Floats());  // all: see HWY_DISABLED_TARGETS in CMake
 
 // A tile of kRowsMax queries and VectorsOf(kRowsMax) vectors of keys keeps its accumulators, those
 // vectors and a query's element in registers: 6 x 4 of 32, 6 x 2 of 16. Each element of d then
@@ -269,7 +264,7 @@ void MultiplyPanels(const float* queries, int64_t rows, const KeyPanels& keys, f
   assert(false && "not a float type");
 }
 
-const char* Name() { return hwy::TargetName(HWY_TARGET); }
+const char* PackedKernelTarget() { return hwy::TargetName(HWY_TARGET); }
 
 }  // namespace HWY_NAMESPACE
 }  // namespace qkserve
@@ -279,9 +274,9 @@ HWY_AFTER_NAMESPACE();
 namespace qkserve {
 
 HWY_EXPORT(MultiplyPanels);
-HWY_EXPORT(Name);
+HWY_EXPORT(PackedKernelTarget);
 
-absl::string_view PackedKernelName() { return HWY_DYNAMIC_DISPATCH(Name)(); }
+absl::string_view PackedKernelName() { return HWY_DYNAMIC_DISPATCH(PackedKernelTarget)(); }
 
 void MultiplyPanels(const float* queries, int64_t rows, const KeyPanels& keys, float* out,
                     int64_t out_stride) {

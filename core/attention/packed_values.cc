@@ -1,10 +1,6 @@
 // Highway compiles this file once for every instruction set and picks at run time.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/attention/packed_values.cc"
-// See packed_kernel.cc.
-#ifndef HWY_DISABLED_TARGETS
-#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV | HWY_SSSE3)
-#endif
 // clang-format off
 #include "hwy/foreach_target.h"
 // clang-format on

@@ -133,11 +133,7 @@ std::string Case(int64_t target, DataType type, int64_t size) {
 TEST(PackedKernelTest, NamesTheInstructionSetInUse) {
   for (const int64_t target : Targets()) {
     const UseTarget use(target);
-    // Elsewhere the kernel leaves some out, and the next best one is taken.
-    if (HWY_ARCH_X86 && IsFused(target)) {
-      EXPECT_EQ(PackedKernelName(), hwy::TargetName(target));
-    }
-    EXPECT_FALSE(PackedKernelName().empty());
+    EXPECT_EQ(PackedKernelName(), hwy::TargetName(target));
   }
 }
 
@@ -264,12 +260,13 @@ TEST(PackedKernelTest, PackingInPiecesGivesTheSamePanels) {
   constexpr int64_t kKeys = 140;
   for (const DataType type : kTypes) {
     for (const int64_t d : kDepths) {
+      if (d == 0) continue;  // no panels
       const Tensor keys = RandomTensor(type, {kKeys, d}, 9);
       const auto size = static_cast<size_t>(PanelCount(kKeys) * KeyPanelBytes(type, d));
       const Buffer whole = Pack(keys.View());
       // The same rows where they are not aligned.
       std::vector<std::byte> bytes(keys.data.size_bytes() + 1);
-      if (d > 0) std::memcpy(bytes.data() + 1, keys.data.data(), keys.data.size_bytes());
+      std::memcpy(bytes.data() + 1, keys.data.data(), keys.data.size_bytes());
       const TensorView unaligned = {type, {kKeys, d}, bytes.data() + 1};
       for (const int64_t target : Targets()) {
         SCOPED_TRACE(Case(target, type, d));
