@@ -128,6 +128,7 @@ class KeySetLoadTest : public KeySetServerTest {
       put.values = rows.Values();
       ASSERT_TRUE(client->PutKeySet(absl::StrCat(version), rows.Keys(), put).ok());
     }
+    MutexLock lock(&mutex_);
     for (Answered& one : answered_) {
       const int64_t version = one.response.receipt().key_set_version();
       ASSERT_EQ(versions_.count(version), 1U) << version;
