@@ -246,8 +246,7 @@ void RegisterScores(KeySet& set) {
       benchmark::DoNotOptimize(SumPass(set.packed.at(type).floats(), floats));
     });
     Register(Name(m, d, 0, "pack", type), [&set, type] { set.PackAll(type); });
-    Register(Name(m, d, 0, "copy", type), [&set, type, floats] {
-      // From its other side: the packed keys are left as they are.
+    Register(Name(m, d, 0, "copy", type), [&set, type] {
       std::memcpy(set.scores.data(), set.rows_of.at(type).data(),
                   static_cast<size_t>(set.m * set.d * ElementBytes(type)));
       benchmark::ClobberMemory();

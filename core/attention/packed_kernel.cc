@@ -2,9 +2,9 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/attention/packed_kernel.cc"
 // A tile of accumulators is an array, so vectors need a size that is known: 128 bits of NEON serve
-// where Highway would pick SVE.
+// where Highway would pick SVE. SSSE3 without SSE4 is not worth the time to compile.
 #ifndef HWY_DISABLED_TARGETS
-#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
+#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV | HWY_SSSE3)
 #endif
 // clang-format off
 #include "hwy/foreach_target.h"
@@ -108,8 +108,8 @@ struct BlockArgs {
   int64_t next_step;
 };
 
-// Vectors first, first + 1, ... of the panel. kFetches: of `next`, for each element of d.
-template <class Panel, int kRows, int kFetches>
+// Vectors first, first + 1, ... of the panel.
+template <class Panel, int kRows>
 HWY_INLINE void MultiplyTile(const BlockArgs& args, const typename Panel::T* panel, int64_t first) {
   constexpr int kVectors = VectorsOf(kRows);
   const Floats df;
@@ -127,10 +127,11 @@ HWY_INLINE void MultiplyTile(const BlockArgs& args, const typename Panel::T* pan
   }
   const float* queries = args.queries;
   const std::byte* next = args.next;
+  const int64_t next_step = args.next_step;
   for (int64_t p = 0; p < args.depth; ++p) {
-    if constexpr (kFetches > 0) FetchToL2(next);
-    if constexpr (kFetches > 1) FetchToL2(next + args.next_step / 2);
-    next += args.next_step;
+    if (next_step > 0) FetchToL2(next);
+    if (next_step > kLineBytes) FetchToL2(next + next_step / 2);
+    next += next_step;
     const auto query = [&](int r) { return hn::Set(df, queries[r * args.query_stride + p]); };
     const auto load = [&](int v, FloatVector* keys) {
       Panel::Load(panel, (first + v) / Panel::kUnit, keys);
@@ -181,16 +182,10 @@ HWY_NOINLINE void MultiplyRows(BlockArgs& args, const typename Panel::T* panel, 
   constexpr int64_t kVectors = VectorsOf(kRows);
   constexpr int64_t kPanelVectors = kPanelKeys / kLanes;
   const int64_t tiles = kPanelVectors / kVectors * groups;
-  args.next_step = (args.next_row_bytes + tiles - 1) / tiles;
+  // A single tile reads forwards as fast as memory can: fetching would only be in the way.
+  args.next_step = tiles == 1 ? 0 : (args.next_row_bytes + tiles - 1) / tiles;
   for (int64_t first = 0; first < kPanelVectors; first += kVectors) {
-    if (tiles == 1) {
-      // It reads forwards as fast as memory can: fetching would only be in the way.
-      MultiplyTile<Panel, kRows, 0>(args, panel, first);
-    } else if (args.next_step > kLineBytes) {
-      MultiplyTile<Panel, kRows, 2>(args, panel, first);
-    } else {
-      MultiplyTile<Panel, kRows, 1>(args, panel, first);
-    }
+    MultiplyTile<Panel, kRows>(args, panel, first);
     args.next += args.depth * args.next_step;
   }
 }

@@ -1,9 +1,9 @@
 // Highway compiles this file once for every instruction set and picks at run time.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/attention/packed_values.cc"
-// Arrays of vectors need vectors of known size: see packed_kernel.cc.
+// See packed_kernel.cc.
 #ifndef HWY_DISABLED_TARGETS
-#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
+#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV | HWY_SSSE3)
 #endif
 // clang-format off
 #include "hwy/foreach_target.h"
@@ -61,16 +61,17 @@ struct TileArgs {
   int64_t out_stride;
 };
 
-// kSelects: what a weight of 0 would add is left out.
-template <class T, bool kSelects, int kRows, int kColumnVectors>
+template <class T, int kRows, int kColumnVectors>
 HWY_NOINLINE void AddTile(const TileArgs<T>& args) {
   const Floats d;
+  float* const out = args.out;
+  const int64_t out_stride = args.out_stride;
   FloatVector sums[kRows][kColumnVectors];
   HWY_UNROLL(6)
   for (int r = 0; r < kRows; ++r) {
     HWY_UNROLL(16)
     for (int v = 0; v < kColumnVectors; ++v) {
-      sums[r][v] = hn::Load(d, args.out + r * args.out_stride + v * kLanes);
+      sums[r][v] = hn::Load(d, out + r * out_stride + v * kLanes);
     }
   }
   for (int64_t j = 0; j < args.keys; ++j) {
@@ -81,11 +82,9 @@ HWY_NOINLINE void AddTile(const TileArgs<T>& args) {
     HWY_UNROLL(6)
     for (int r = 0; r < kRows; ++r) {
       const auto weight = hn::Set(d, args.weights[r * args.weight_stride + j]);
-      const auto is_zero = hn::Eq(weight, hn::Zero(d));
       HWY_UNROLL(16)
       for (int v = 0; v < kColumnVectors; ++v) {
-        const auto sum = hn::MulAdd(columns[v], weight, sums[r][v]);
-        sums[r][v] = kSelects ? hn::IfThenElse(is_zero, sums[r][v], sum) : sum;
+        sums[r][v] = hn::MulAdd(columns[v], weight, sums[r][v]);
       }
     }
   }
@@ -93,22 +92,40 @@ HWY_NOINLINE void AddTile(const TileArgs<T>& args) {
   for (int r = 0; r < kRows; ++r) {
     HWY_UNROLL(16)
     for (int v = 0; v < kColumnVectors; ++v) {
-      hn::Store(sums[r][v], d, args.out + r * args.out_stride + v * kLanes);
+      hn::Store(sums[r][v], d, out + r * out_stride + v * kLanes);
     }
   }
 }
 
-// `columns` columns, of which a tile takes kColumnVectors vectors, and then fewer.
-template <class T, bool kSelects, int kRows, int kColumnVectors>
-void AddRowsOf(TileArgs<T> args, int64_t columns) {
+// `columns` columns, of which a tile takes kColumnVectors vectors, and the rest fewer.
+template <class T, int kRows, int kColumnVectors>
+void AddRows(TileArgs<T> args, int64_t columns) {
   constexpr int64_t kTileColumns = kColumnVectors * kLanes;
   for (; columns >= kTileColumns; columns -= kTileColumns) {
-    AddTile<T, kSelects, kRows, kColumnVectors>(args);
+    AddTile<T, kRows, kColumnVectors>(args);
     args.values += kTileColumns;
     args.out += kTileColumns;
   }
   if constexpr (kColumnVectors > 1) {
-    if (columns > 0) AddRowsOf<T, kSelects, kRows, kColumnVectors / 2>(args, columns);
+    if (columns > 0) AddRows<T, kRows, std::max(1, kColumnVectors / 4)>(args, columns);
+  }
+}
+
+template <class T>
+void AddAnyRows(int64_t rows, const TileArgs<T>& args, int64_t columns) {
+  switch (rows) {
+    case 1:
+      return AddRows<T, 1, kVectorsWide>(args, columns);
+    case 2:
+      return AddRows<T, 2, kVectorsWide / 2>(args, columns);
+    case 3:
+      return AddRows<T, 3, kVectors>(args, columns);
+    case 4:
+      return AddRows<T, 4, kVectors>(args, columns);
+    case 5:
+      return AddRows<T, 5, kVectors>(args, columns);
+    default:
+      return AddRows<T, kRowsMax, kVectors>(args, columns);
   }
 }
 
@@ -125,52 +142,54 @@ bool HasZero(const float* weights, int64_t count) {
   return has_zero;
 }
 
-template <class T, bool kAllFinite, int kRows, int kColumnVectors>
-void AddRows(const TileArgs<T>& args, int64_t columns) {
-  // Where there is nothing to leave out it is faster not to ask every time.
-  bool selects = false;
-  for (int r = 0; !kAllFinite && r < kRows; ++r) {
-    selects = selects || HasZero(args.weights + r * args.weight_stride, args.keys);
-  }
-  if (!selects) return AddRowsOf<T, false, kRows, kColumnVectors>(args, columns);
-  if constexpr (!kAllFinite) AddRowsOf<T, true, kRows, kColumnVectors>(args, columns);
-}
-
-template <class T, bool kAllFinite>
-void AddAnyRows(int64_t rows, const TileArgs<T>& args, int64_t columns) {
-  switch (rows) {
-    case 1:
-      return AddRows<T, kAllFinite, 1, kVectorsWide>(args, columns);
-    case 2:
-      return AddRows<T, kAllFinite, 2, kVectorsWide / 2>(args, columns);
-    case 3:
-      return AddRows<T, kAllFinite, 3, kVectors>(args, columns);
-    case 4:
-      return AddRows<T, kAllFinite, 4, kVectors>(args, columns);
-    case 5:
-      return AddRows<T, kAllFinite, 5, kVectors>(args, columns);
-    default:
-      return AddRows<T, kAllFinite, kRowsMax, kVectors>(args, columns);
+// One row, without the keys of weight 0: what stands between them is a call each, which gives the
+// same bits. Slower, and seldom needed: weights of 0 meet values that are not finite.
+template <class T>
+void AddRowWithoutZeros(const TileArgs<T>& row, int64_t columns) {
+  for (int64_t j = 0; j < row.keys;) {
+    if (row.weights[j] == 0) {
+      ++j;
+      continue;
+    }
+    int64_t end = j + 1;
+    while (end < row.keys && row.weights[end] != 0) ++end;
+    TileArgs<T> args = row;
+    args.weights += j;
+    args.values += j * row.value_stride;
+    args.keys = end - j;
+    AddAnyRows(1, args, columns);
+    j = end;
   }
 }
 
 // All rows, in as few groups as can be.
-template <class T, bool kAllFinite>
-void AddBlock(int64_t rows, const TileArgs<T>& block, int64_t columns) {
+template <class T>
+void AddBlock(int64_t rows, const TileArgs<T>& block, int64_t columns, bool all_finite) {
   const int64_t groups = (rows + kRowsMax - 1) / kRowsMax;
-  TileArgs<T> args = block;
   for (int64_t group = 0, row = 0; group < groups; ++group) {
     const int64_t next = (group + 1) * rows / groups;
-    args.weights = block.weights + row * block.weight_stride;
-    args.out = block.out + row * block.out_stride;
-    AddAnyRows<T, kAllFinite>(next - row, args, columns);
+    const auto at = [&](int64_t i) {
+      TileArgs<T> args = block;
+      args.weights += i * block.weight_stride;
+      args.out += i * block.out_stride;
+      return args;
+    };
+    bool has_zero = false;
+    for (int64_t i = row; !all_finite && i < next; ++i) {
+      has_zero = has_zero || HasZero(at(i).weights, block.keys);
+    }
+    if (!has_zero) {
+      AddAnyRows(next - row, at(row), columns);
+    } else {
+      for (int64_t i = row; i < next; ++i) AddRowWithoutZeros(at(i), columns);
+    }
     row = next;
   }
 }
 
-template <class T, bool kAllFinite>
-void AddPanels(const float* weights, int64_t weight_stride, int64_t rows, const ValuePanels& values,
-               int64_t key_count, float* out) {
+template <class T>
+void AddPanelsOf(const float* weights, int64_t weight_stride, int64_t rows,
+                 const ValuePanels& values, int64_t key_count, float* out) {
   // Rows of panels that follow one another follow one another too.
   const int64_t columns = PaddedColumns(values.columns);
   if (columns == 0) return;
@@ -184,15 +203,8 @@ void AddPanels(const float* weights, int64_t weight_stride, int64_t rows, const 
                                .value_stride = columns,
                                .out = out,
                                .out_stride = columns};
-    AddBlock<T, kAllFinite>(rows, block, columns);
+    AddBlock(rows, block, columns, values.all_finite);
   }
-}
-
-template <class T>
-void AddPanelsOf(const float* weights, int64_t weight_stride, int64_t rows,
-                 const ValuePanels& values, int64_t key_count, float* out) {
-  const auto add = values.all_finite ? AddPanels<T, true> : AddPanels<T, false>;
-  add(weights, weight_stride, rows, values, key_count, out);
 }
 
 void AddWeightedPanels(const float* weights, int64_t weight_stride, int64_t rows,

@@ -135,7 +135,7 @@ PanelRun KeySet::Panels(int64_t matrix, int64_t panel, int64_t count_max) const 
 }
 
 absl::StatusOr<std::unique_ptr<KeySetBuilder>> KeySetBuilder::Create(
-    const KeySetLayout& layout, int64_t keys, std::shared_ptr<const KeySet> base,
+    const KeySetLayout& layout, int64_t keys, const std::shared_ptr<const KeySet>& base,
     ByteBudget* budget) {
   std::unique_ptr<KeySetBuilder> builder(new KeySetBuilder);
   builder->set_.reset(new KeySet);

@@ -133,10 +133,9 @@ class KeySetBuilder {
   // `keys` new keys behind those of `base`, or for a new set where `base` is null. `base` must be
   // the newest version, and no other builder may be at work on it: full panels are written into
   // memory that the versions share. RESOURCE_EXHAUSTED: no memory.
-  static absl::StatusOr<std::unique_ptr<KeySetBuilder>> Create(const KeySetLayout& layout,
-                                                               int64_t keys,
-                                                               std::shared_ptr<const KeySet> base,
-                                                               ByteBudget* budget);
+  static absl::StatusOr<std::unique_ptr<KeySetBuilder>> Create(
+      const KeySetLayout& layout, int64_t keys, const std::shared_ptr<const KeySet>& base,
+      ByteBudget* budget);
 
   // `count` rows of the set's type, in row-major order and not necessarily aligned: new keys row,
   // row + 1, ... (0 <= row, row + count <= keys) of one matrix.

@@ -66,8 +66,9 @@ class KeySetDirectory {
   // one grew from the same put, only segments with something new are read. A reader tries again
   // where a writer replaces the set meanwhile. NOT_FOUND. DATA_LOSS: a file is missing, damaged or
   // does not fit; says which. RESOURCE_EXHAUSTED: no memory. UNAVAILABLE: the writer is faster.
-  absl::StatusOr<std::shared_ptr<const KeySet>> Load(const std::string& name, ByteBudget* budget,
-                                                     std::shared_ptr<const KeySet> current) const;
+  absl::StatusOr<std::shared_ptr<const KeySet>> Load(
+      const std::string& name, ByteBudget* budget,
+      const std::shared_ptr<const KeySet>& current) const;
 
   // A segment that is being written; a temporary file until Put or Append. Removed if that does not
   // come. RESOURCE_EXHAUSTED: the disk is full. INVALID_ARGUMENT: see KeySetLayout::Validate.

@@ -26,7 +26,8 @@ RowSink SkipRows(int64_t first, int64_t skipped, int64_t row_bytes, const Add& a
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const KeySet>> KeySetDirectory::Load(
-    const std::string& name, ByteBudget* budget, std::shared_ptr<const KeySet> current) const {
+    const std::string& name, ByteBudget* budget,
+    const std::shared_ptr<const KeySet>& current) const {
   for (int attempt = 0; attempt < kLoadAttemptsMax; ++attempt) {
     const absl::StatusOr<Manifest> manifest = CurrentManifest(name);
     if (!manifest.ok()) return manifest.status();

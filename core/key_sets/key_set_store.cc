@@ -99,8 +99,13 @@ void KeySetStore::LoadOne(const std::string& name) {
   const absl::StatusOr<std::shared_ptr<const KeySet>> found = Find(name);
   if (found.ok()) current = *found;
   absl::StatusOr<std::shared_ptr<const KeySet>> loaded = directory_->Load(name, &budget_, current);
-  // Where the writer is faster, what is there goes on until the next look.
-  if (current != nullptr && absl::IsUnavailable(loaded.status())) return;
+  // Where the writer is faster, or there is no memory, what is there goes on until the next look.
+  if (current != nullptr &&
+      (absl::IsUnavailable(loaded.status()) || absl::IsResourceExhausted(loaded.status()))) {
+    options_.log(absl::StrCat("key set ", name, " stays at version ", current->version(), ": ",
+                              loaded.status().ToString()));
+    return;
+  }
   if (absl::IsNotFound(loaded.status())) {  // deleted since it was listed
     MutexLock lock(&mutex_);
     sets_.erase(name);

@@ -134,7 +134,7 @@ TEST(PackedKernelTest, NamesTheInstructionSetInUse) {
   for (const int64_t target : Targets()) {
     const UseTarget use(target);
     // Elsewhere the kernel leaves some out, and the next best one is taken.
-    if (HWY_ARCH_X86) {
+    if (HWY_ARCH_X86 && IsFused(target)) {
       EXPECT_EQ(PackedKernelName(), hwy::TargetName(target));
     }
     EXPECT_FALSE(PackedKernelName().empty());
@@ -409,21 +409,21 @@ std::vector<float> AddInPieces(const std::vector<float>& weights, int64_t rows, 
 }
 
 TEST(PackedKernelTest, WeightedValuesDoNotDependOnCutsOfRowsOrKeys) {
-  constexpr int64_t kRows = 50;
-  constexpr int64_t kKeys = 300;
+  constexpr int64_t kRows = 25;
+  constexpr int64_t kKeys = 150;
   for (const int64_t target : Targets()) {
     const UseTarget use(target);
     for (const DataType type : kTypes) {
-      for (const int64_t columns : {17, 80, 272}) {
+      for (const int64_t columns : {17, 272}) {
         SCOPED_TRACE(Case(target, type, columns));
         const std::vector<float> w =
             ToFloats(RandomTensor(DataType::kFloat32, {kRows, kKeys}, 14).View());
         const PackedValues packed = PackAllValues(RandomTensor(type, {kKeys, columns}, 15).View());
         ValuePanels values = View(packed, type, columns);
-        const std::vector<float> whole = AddInPieces(w, kRows, kKeys, values, kRows, 5);
-        for (const int64_t row_step : {1, 2, 3, 7, 18, 23, 50}) {
-          for (const int64_t panel_step : {1, 2, 5}) {
-            values.all_finite = (row_step + panel_step) % 2 == 0;
+        const std::vector<float> whole = AddInPieces(w, kRows, kKeys, values, kRows, 3);
+        for (const int64_t row_step : {1, 2, 3, 7, 18, 25}) {
+          for (const int64_t panel_step : {1, 3}) {
+            values.all_finite = panel_step == 1;
             EXPECT_TRUE(AllSame(AddInPieces(w, kRows, kKeys, values, row_step, panel_step), whole))
                 << row_step << " rows, " << panel_step << " panels";
           }

@@ -139,7 +139,7 @@ TEST(SafetensorsTest, SurvivesRandomDamage) {
                                 header.substr(random() % header.size(), random() % 16),
                                 header.substr(at));
       }
-      if (header.empty()) header = " ";
+      if (header.empty()) header.push_back(' ');
     }
     const auto parsed = ParseSafetensorsHeader(header, data_bytes);
     if (!parsed.ok()) continue;

@@ -1,0 +1,187 @@
+// What files of key sets cost:
+//   loading a set of 1000000 x 128 against reading its file and packing it, without a check;
+//   appends of 16 keys to that set against appends to one of 1000 keys.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "bench/statistics.h"
+#include "core/command_line.h"
+#include "core/key_sets/key_set_store.h"
+#include "core/limits.h"
+
+ABSL_FLAG(std::string, directory, "",
+          "Where the files go, in a folder that is removed; the system's temporary one if empty.");
+ABSL_FLAG(int, rounds, 9, "Rounds of loading.");
+
+namespace qkserve::bench {
+namespace {
+
+constexpr int64_t kDepth = 128;
+constexpr int64_t kManyKeys = 1'000'000;
+constexpr int64_t kFewKeys = 1000;
+constexpr int64_t kAppendKeys = 16;
+constexpr int kAppends = 1000;
+constexpr int kAppendsPerRound = 50;
+
+double SecondsOf(const auto& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+[[noreturn]] void Die(const absl::Status& status) {
+  std::fprintf(stderr, "error: %s\n", status.ToString().c_str());
+  std::exit(1);
+}
+
+std::unique_ptr<KeySetStore> OpenStore(const std::string& directory) {
+  absl::StatusOr<std::unique_ptr<KeySetStore>> store = KeySetStore::Open(
+      {.directory = directory, .memory_bytes_max = 8 * kGiB}, FileSystem::Posix());
+  if (!store.ok()) Die(store.status());
+  return *std::move(store);
+}
+
+KeySetUploadSpec Spec(const std::string& name, int64_t m) {
+  KeySetUploadSpec spec;
+  spec.name = name;
+  spec.layout.d = kDepth;
+  spec.key_type = DataType::kFloat32;
+  spec.m = m;
+  return spec;
+}
+
+// Puts or appends `spec.m` keys. Returns the new version.
+int64_t Upload(KeySetStore& store, const KeySetUploadSpec& spec) {
+  static const std::string& rows = *new std::string(kDepth * 4 * 1000, '\x3f');
+  absl::StatusOr<std::unique_ptr<KeySetUpload>> upload = store.BeginUpload(spec);
+  if (!upload.ok()) Die(upload.status());
+  const auto bytes = static_cast<size_t>(spec.m * kDepth * 4);
+  for (size_t done = 0; done < bytes; done += rows.size()) {
+    const absl::Status status = (*upload)->AddKeys(absl::string_view(rows).substr(0, bytes - done));
+    if (!status.ok()) Die(status);
+  }
+  const absl::StatusOr<std::shared_ptr<const KeySet>> key_set = (*upload)->Commit();
+  if (!key_set.ok()) Die(key_set.status());
+  return (*key_set)->version();
+}
+
+// Reads the set's one segment in pieces of 1 MiB and packs it.
+void ReadAndPack(const std::string& folder) {
+  std::string path;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (absl::EndsWith(entry.path().string(), ".safetensors")) path = entry.path().string();
+  }
+  absl::StatusOr<std::unique_ptr<ReadableFile>> file = FileSystem::Posix()->Open(path);
+  if (!file.ok()) Die(file.status());
+  constexpr int64_t kRowBytes = kDepth * 4;
+  const int64_t header_bytes = (*file)->size() - kManyKeys * kRowBytes;
+  ByteBudget budget("bench", 8 * kGiB);
+  const std::unique_ptr<KeySetBuilder> builder =
+      KeySetBuilder::Create(Spec("", kManyKeys).layout, kManyKeys, nullptr, &budget).value();
+  Buffer buffer = Buffer::Allocate(static_cast<size_t>(kMiB)).value();
+  for (int64_t row = 0; row < kManyKeys; row += kMiB / kRowBytes) {
+    const int64_t rows = std::min(kMiB / kRowBytes, kManyKeys - row);
+    const absl::Status status =
+        (*file)->ReadAt(header_bytes + row * kRowBytes, rows * kRowBytes, buffer.data());
+    if (!status.ok()) Die(status);
+    builder->AddKeys(0, row, rows, buffer.data());
+  }
+  builder->Finish("bench", 1);
+}
+
+void CompareLoading(const std::string& directory) {
+  std::vector<double> load;
+  std::vector<double> read;
+  for (int round = -1; round < absl::GetFlag(FLAGS_rounds); ++round) {
+    const double load_seconds = SecondsOf([&] { OpenStore(directory); });
+    const double read_seconds = SecondsOf([&] { ReadAndPack(directory + "/many"); });
+    if (round < 0) continue;  // files come into the page cache
+    load.push_back(load_seconds);
+    read.push_back(read_seconds);
+  }
+  const Ratio ratio = CompareRounds(Median(load), Median(read), load, read);
+  absl::PrintF(
+      "load %d x %d:   %.3f s (checked, packed)   read and pack %.3f s   ratio %.2f [%.2f-%.2f]   "
+      "limit 1.50\n",
+      kManyKeys, kDepth, Median(load), Median(read), ratio.ratio, ratio.lower_quartile,
+      ratio.upper_quartile);
+}
+
+void CompareAppends(const std::string& directory) {
+  const std::unique_ptr<KeySetStore> store = OpenStore(directory);
+  struct Grown {
+    std::string name;
+    int64_t version;
+    std::vector<double> seconds;
+  };
+  Grown grown[] = {{"few", (*store->Find("few"))->version(), {}},
+                   {"many", (*store->Find("many"))->version(), {}}};
+  for (int done = 0; done < kAppends; done += kAppendsPerRound) {
+    // In turns, because the disk is not the same from second to second.
+    for (Grown& one : grown) {
+      one.seconds.push_back(SecondsOf([&] {
+        for (int i = 0; i < kAppendsPerRound; ++i) {
+          KeySetUploadSpec spec = Spec(one.name, kAppendKeys);
+          spec.expected_version = one.version;
+          one.version = Upload(*store, spec);
+        }
+      }));
+    }
+  }
+  const double few = Mean(grown[0].seconds) * kAppends / kAppendsPerRound;
+  const double many = Mean(grown[1].seconds) * kAppends / kAppendsPerRound;
+  absl::PrintF(
+      "%d appends of %d keys:   to %d keys %.2f s   to %d keys %.2f s   ratio %.2f   limit 2.00\n",
+      kAppends, kAppendKeys, kManyKeys, many, kFewKeys, few, many / few);
+}
+
+bool IsOurFlag(const absl::CommandLineFlag& flag) {
+  return FlagIsDefinedIn(flag, "bench/key_set_bench.cc");
+}
+
+int Main(absl::Span<const char* const> args) {
+  const absl::StatusOr<CommandLine> command_line = ParseCommandLine(args, IsOurFlag);
+  if (!command_line.ok()) {
+    std::fprintf(stderr, "error: %s\n", command_line.status().ToString().c_str());
+    return 2;
+  }
+  if (command_line->help) {
+    absl::PrintF("Usage: key_set_bench [FLAGS]\n\nMeasures the files of key sets.\n\n%s",
+                 FlagHelp(IsOurFlag));
+    return 0;
+  }
+  const std::string parent = absl::GetFlag(FLAGS_directory);
+  const std::string directory =
+      absl::StrCat(parent.empty() ? std::filesystem::temp_directory_path().string() : parent,
+                   "/qkserve_key_set_bench_", getpid());
+  {
+    const std::unique_ptr<KeySetStore> store = OpenStore(directory);
+    Upload(*store, Spec("many", kManyKeys));
+    Upload(*store, Spec("few", kFewKeys));
+  }
+  CompareLoading(directory);
+  CompareAppends(directory);
+  std::filesystem::remove_all(directory);
+  return 0;
+}
+
+}  // namespace
+}  // namespace qkserve::bench
+
+int main(int argc, char** argv) {
+  return qkserve::bench::Main(absl::MakeConstSpan(argv + 1, static_cast<size_t>(argc - 1)));
+}
