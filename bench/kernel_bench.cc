@@ -266,6 +266,10 @@ void RegisterValues(ValueSet& set) {
   }
 }
 
+// What no kernel can pass.
+constexpr char kPeakName[] = "peak";
+constexpr int64_t kPeakRounds = 20000;
+
 void PrintScores(const Reporter& times, int64_t m, int64_t d) {
   absl::PrintF(
       "\nScores, m=%d d=%d: milliseconds; ratios are rates over that of the better of "
@@ -344,10 +348,19 @@ int Main(int argc, char** argv) {
   RegisterScores(small);
   RegisterValues(values);
   RegisterValues(wide_values);
+  Register(kPeakName, [] {
+    float sink = 0;
+    benchmark::DoNotOptimize(MultiplyAddPass(kPeakRounds, &sink));
+    benchmark::DoNotOptimize(sink);
+  });
   Reporter reporter;
   benchmark::RunSpecifiedBenchmarks(&reporter);
   absl::PrintF("packed kernel %s, OpenBLAS kernel %s, one thread\n",
                std::string(PackedKernelName()), BlasKernelName());
+  float sink = 0;
+  absl::PrintF("multiply-adds alone, on registers: %.1f GFLOP/s\n",
+               2e-9 * static_cast<double>(MultiplyAddPass(kPeakRounds, &sink)) /
+                   reporter.Seconds(kPeakName));
   PrintScores(reporter, large.m, large.d);
   PrintScores(reporter, small.m, small.d);
   PrintValues(reporter, values.m, values.columns);

@@ -36,6 +36,43 @@ float SumPass(const float* values, int64_t count) {
   return sum;
 }
 
+int64_t MultiplyAddPass(int64_t rounds, float* sink) {
+  const hn::ScalableTag<float> d;
+  const auto x = hn::Set(d, 0.5F);
+  // Different numbers: equal ones would be one chain to the compiler.
+  auto s0 = hn::Set(d, 0.0F);
+  auto s1 = hn::Set(d, 1.0F);
+  auto s2 = hn::Set(d, 2.0F);
+  auto s3 = hn::Set(d, 3.0F);
+  auto s4 = hn::Set(d, 4.0F);
+  auto s5 = hn::Set(d, 5.0F);
+  auto s6 = hn::Set(d, 6.0F);
+  auto s7 = hn::Set(d, 7.0F);
+  auto s8 = hn::Set(d, 8.0F);
+  auto s9 = hn::Set(d, 9.0F);
+  auto s10 = hn::Set(d, 10.0F);
+  auto s11 = hn::Set(d, 11.0F);
+  for (int64_t i = 0; i < rounds; ++i) {
+    s0 = hn::MulAdd(s0, x, x);
+    s1 = hn::MulAdd(s1, x, x);
+    s2 = hn::MulAdd(s2, x, x);
+    s3 = hn::MulAdd(s3, x, x);
+    s4 = hn::MulAdd(s4, x, x);
+    s5 = hn::MulAdd(s5, x, x);
+    s6 = hn::MulAdd(s6, x, x);
+    s7 = hn::MulAdd(s7, x, x);
+    s8 = hn::MulAdd(s8, x, x);
+    s9 = hn::MulAdd(s9, x, x);
+    s10 = hn::MulAdd(s10, x, x);
+    s11 = hn::MulAdd(s11, x, x);
+  }
+  s0 =
+      hn::Add(hn::Add(hn::Add(s0, s1), hn::Add(s2, s3)), hn::Add(hn::Add(s4, s5), hn::Add(s6, s7)));
+  s0 = hn::Add(s0, hn::Add(hn::Add(s8, s9), hn::Add(s10, s11)));
+  *sink = hn::GetLane(hn::SumOfLanes(d, s0));
+  return rounds * 12 * static_cast<int64_t>(hn::Lanes(d));
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace qkserve::bench
 HWY_AFTER_NAMESPACE();
@@ -44,9 +81,14 @@ HWY_AFTER_NAMESPACE();
 namespace qkserve::bench {
 
 HWY_EXPORT(SumPass);
+HWY_EXPORT(MultiplyAddPass);
 
 float SumPass(const float* values, int64_t count) {
   return HWY_DYNAMIC_DISPATCH(SumPass)(values, count);
+}
+
+int64_t MultiplyAddPass(int64_t rounds, float* sink) {
+  return HWY_DYNAMIC_DISPATCH(MultiplyAddPass)(rounds, sink);
 }
 
 }  // namespace qkserve::bench

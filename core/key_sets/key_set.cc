@@ -10,6 +10,9 @@
 namespace qkserve {
 namespace {
 
+// What a block is beside its panels, about: sets of d = 0 may have half a million of them.
+constexpr int64_t kBlockBytes = 512;
+
 Shape WithRows(const Shape& leading, int64_t rows, int64_t columns) {
   Shape shape = leading;
   shape.push_back(rows);
@@ -68,8 +71,8 @@ absl::StatusOr<std::shared_ptr<KeyBlock>> KeyBlock::Allocate(const KeySetLayout&
   block->value_panel_bytes_ =
       layout.dv.has_value() ? ValuePanelBytes(layout.value_type, *layout.dv) : 0;
   const int64_t panels = layout.Matrices() * capacity;
-  absl::StatusOr<ByteBudget::Charge> charge =
-      budget->TryCharge(panels * (block->key_panel_bytes_ + block->value_panel_bytes_ + 1));
+  absl::StatusOr<ByteBudget::Charge> charge = budget->TryCharge(
+      panels * (block->key_panel_bytes_ + block->value_panel_bytes_ + 1) + kBlockBytes);
   if (!charge.ok()) return charge.status();
   block->charge_ = *std::move(charge);
   for (const auto& [buffer, panel_bytes] :

@@ -71,7 +71,7 @@ absl::Status KeySetStore::LoadAll() {
   const auto load = [&] {
     for (size_t i = next++; i < names->size(); i = next++) {
       const std::string& name = (*names)[i];
-      LoadOne(name);
+      LoadOne(name).IgnoreError();  // Find tells
       const absl::StatusOr<std::shared_ptr<const KeySet>> key_set = Find(name);
       options_.log(absl::StrFormat(
           "key set %d of %d: %s: %s", ++done, names->size(), name,
@@ -94,24 +94,21 @@ absl::Status KeySetStore::LoadAll() {
   return absl::OkStatus();
 }
 
-void KeySetStore::LoadOne(const std::string& name) {
+absl::Status KeySetStore::LoadOne(const std::string& name) {
   std::shared_ptr<const KeySet> current;
   const absl::StatusOr<std::shared_ptr<const KeySet>> found = Find(name);
   if (found.ok()) current = *found;
   absl::StatusOr<std::shared_ptr<const KeySet>> loaded = directory_->Load(name, &budget_, current);
+  const absl::Status status = loaded.status();
   // Where the writer is faster, or there is no memory, what is there goes on until the next look.
-  if (current != nullptr &&
-      (absl::IsUnavailable(loaded.status()) || absl::IsResourceExhausted(loaded.status()))) {
-    options_.log(absl::StrCat("key set ", name, " stays at version ", current->version(), ": ",
-                              loaded.status().ToString()));
-    return;
+  const bool stays = absl::IsUnavailable(status) || absl::IsResourceExhausted(status);
+  if (current != nullptr && stays) return status;
+  if (absl::IsNotFound(status)) {  // deleted since it was listed
+    Hide(name);
+  } else {
+    Show(name, std::move(loaded));
   }
-  if (absl::IsNotFound(loaded.status())) {  // deleted since it was listed
-    MutexLock lock(&mutex_);
-    sets_.erase(name);
-    return;
-  }
-  Show(name, std::move(loaded));
+  return status;
 }
 
 void KeySetStore::Refresh() {
@@ -128,19 +125,28 @@ void KeySetStore::Refresh() {
     for (const auto& [name, set] : sets_) {
       if (!std::binary_search(names->begin(), names->end(), name)) gone.push_back(name);
     }
-    for (const std::string& name : gone) sets_.erase(name);
   }
-  for (const std::string& name : *names) {
-    const absl::StatusOr<int64_t> stored = directory_->StoredVersion(name);
-    const absl::StatusOr<std::shared_ptr<const KeySet>> found = Find(name);
-    if (stored.ok() && found.ok() && (*found)->version() == *stored) continue;
-    // What was damaged is looked at again only when its manifest can be read.
-    if (!stored.ok() && !found.ok() && !absl::IsNotFound(found.status())) continue;
-    LoadOne(name);
-    options_.log(
-        absl::StrCat("key set ", name, ": ",
-                     stored.ok() ? absl::StrCat("version ", *stored) : stored.status().ToString()));
+  for (const std::string& name : gone) {
+    Hide(name);
+    looks_.erase(name);
   }
+  for (const std::string& name : *names) RefreshOne(name);
+}
+
+void KeySetStore::RefreshOne(const std::string& name) {
+  const absl::StatusOr<int64_t> stored = directory_->StoredVersion(name);
+  const absl::StatusOr<std::shared_ptr<const KeySet>> found = Find(name);
+  if (stored.ok() && found.ok() && (*found)->version() == *stored) return;
+  // What is damaged is read again when there is another version.
+  Look& last = looks_[name];
+  if (absl::IsDataLoss(found.status()) && last.version == stored.value_or(0)) return;
+  const absl::Status status = LoadOne(name);
+  last.version = stored.value_or(0);
+  std::string line = absl::StrCat(
+      "key set ", name, ": ", status.ok() ? absl::StrCat("version ", *stored) : status.ToString());
+  if (line == last.line) return;  // said already
+  options_.log(line);
+  last.line = std::move(line);
 }
 
 absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::Find(absl::string_view name) const {
@@ -181,6 +187,16 @@ void KeySetStore::Show(const std::string& name,
   } else {
     old = std::exchange(entry->second, std::move(key_set));
   }
+}
+
+void KeySetStore::Hide(const std::string& name) {
+  // As in Show: freed when the lock is not held.
+  absl::StatusOr<std::shared_ptr<const KeySet>> old = absl::NotFoundError("");
+  MutexLock lock(&mutex_);
+  const auto entry = sets_.find(name);
+  if (entry == sets_.end()) return;
+  old = std::move(entry->second);
+  sets_.erase(entry);
 }
 
 absl::Status KeySetStore::CheckWritable() const {
@@ -294,8 +310,7 @@ absl::Status KeySetStore::Delete(const std::string& name) {
     // A set without files that can be read is gone too.
     if (!status.ok() && !absl::IsNotFound(status)) return status;
   }
-  MutexLock sets_lock(&mutex_);
-  sets_.erase(name);
+  Hide(name);
   return absl::OkStatus();
 }
 

@@ -81,7 +81,9 @@ class KeySetStore {
 
   void FollowLoop();
   absl::Status LoadAll();
-  void LoadOne(const std::string& name);
+  // Shows the version that is stored, or why there is none; what is there may stay.
+  absl::Status LoadOne(const std::string& name);
+  void RefreshOne(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(refresh_mutex_);
   absl::Status CheckWritable() const;
   absl::Status CheckAppend(const KeySetUploadSpec& spec) const;
   absl::StatusOr<std::shared_ptr<const KeySet>> Commit(KeySetUpload& upload);
@@ -89,6 +91,7 @@ class KeySetStore {
   void ScheduleMerge(const std::string& name);
   // Held while a set is changed, so that its changes follow one another.
   Mutex& WriteMutex(absl::string_view name) const;
+  void Hide(const std::string& name);
   void Show(const std::string& name, absl::StatusOr<std::shared_ptr<const KeySet>> key_set);
 
   const Options options_;
@@ -103,7 +106,14 @@ class KeySetStore {
   int64_t last_version_ ABSL_GUARDED_BY(mutex_) = 0;
   std::set<std::string> merging_ ABSL_GUARDED_BY(mutex_);
 
-  Mutex refresh_mutex_;  // held by Refresh: versions are loaded one after another
+  // Held by Refresh: versions are loaded one after another.
+  Mutex refresh_mutex_;
+  // What Refresh last found of a set that it did not have.
+  struct Look {
+    int64_t version = 0;
+    std::string line;
+  };
+  std::map<std::string, Look> looks_ ABSL_GUARDED_BY(refresh_mutex_);
 
   CondVar stop_;
   bool is_stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -66,21 +66,6 @@ std::vector<char*> Pointers(std::vector<std::string>& strings) {
   return pointers;
 }
 
-TemporaryDirectory::TemporaryDirectory(absl::string_view name)
-    : path_(absl::StrCat(testing::TempDir(), "/", name, ".XXXXXX")) {
-  EXPECT_NE(mkdtemp(path_.data()), nullptr) << path_;
-}
-
-TemporaryDirectory::~TemporaryDirectory() {
-  std::error_code error;
-  std::filesystem::remove_all(path_, error);
-  EXPECT_FALSE(error) << path_ << ": " << error.message();
-}
-
-std::string TemporaryDirectory::Path(absl::string_view name) const {
-  return absl::StrCat(path_, "/", name);
-}
-
 Process::Process(std::vector<std::string> command, const std::string& out_path,
                  const std::string& err_path, std::vector<std::string> environment) {
   posix_spawn_file_actions_t actions;

@@ -11,6 +11,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "tests/support/temporary_directory.h"
 
 // What tests need that run the programs themselves, as a user of a shell does.
 
@@ -27,22 +28,6 @@ std::string ReadFile(const std::filesystem::path& path);
 
 // The strings as execve takes them: with a null pointer at the end, valid as long as `strings` is.
 std::vector<char*> Pointers(std::vector<std::string>& strings);
-
-// A new directory, removed with all it holds at the end.
-class TemporaryDirectory {
- public:
-  // `name` is for people who find it while the test runs.
-  explicit TemporaryDirectory(absl::string_view name);
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  ~TemporaryDirectory();
-
-  const std::string& path() const { return path_; }
-  std::string Path(absl::string_view name) const;
-
- private:
-  std::string path_;
-};
 
 // A process whose output goes to files. Killed, if it still runs, at the end of the test.
 //

@@ -5,25 +5,32 @@
 
 #include <filesystem>
 #include <string>
+#include <system_error>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 
 namespace qkserve {
 
-// An empty directory, removed with all that is in it.
+// A new directory, removed with all it holds at the end.
 class TemporaryDirectory {
  public:
-  TemporaryDirectory() : path_(testing::TempDir() + "/qkserve-XXXXXX") {
-    EXPECT_NE(mkdtemp(path_.data()), nullptr);
+  // `name` is for people who find it while the test runs.
+  explicit TemporaryDirectory(absl::string_view name = "qkserve")
+      : path_(absl::StrCat(testing::TempDir(), "/", name, ".XXXXXX")) {
+    EXPECT_NE(mkdtemp(path_.data()), nullptr) << path_;
   }
   TemporaryDirectory(const TemporaryDirectory&) = delete;
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
   ~TemporaryDirectory() {
     std::error_code error;
     std::filesystem::remove_all(path_, error);
+    EXPECT_FALSE(error) << path_ << ": " << error.message();
   }
 
   const std::string& path() const { return path_; }
+  std::string Path(absl::string_view name) const { return absl::StrCat(path_, "/", name); }
 
  private:
   std::string path_;
