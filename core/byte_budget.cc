@@ -6,7 +6,7 @@
 namespace qkserve {
 
 absl::StatusOr<ByteBudget::Charge> ByteBudget::TryCharge(int64_t bytes) {
-  if (bytes > bytes_max_) {
+  if (bytes < 0 || bytes > bytes_max_) {
     return absl::ResourceExhaustedError(
         absl::StrCat(bytes, " bytes are needed, more than ", name_, " = ", bytes_max_));
   }

@@ -44,6 +44,12 @@ class ByteBudget {
   // `bytes` is 0 or more. RESOURCE_EXHAUSTED: they do not fit now, or never will.
   absl::StatusOr<Charge> TryCharge(int64_t bytes);
 
+  // For what is in memory already and cannot be refused any more: others are refused meanwhile.
+  Charge ChargeAnyway(int64_t bytes) {
+    bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    return Charge(this, bytes);
+  }
+
   int64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
   int64_t bytes_max() const { return bytes_max_; }
 

@@ -37,6 +37,12 @@ inline constexpr int64_t kKeySetKeysMax = (int64_t{1} << 31) - 1;
 inline constexpr int64_t kKeySetElementsMax = int64_t{1} << 48;
 inline constexpr int64_t kKeySetMatricesMax = int64_t{1} << 20;
 
+// Elements of a key, or of a value: a row is held whole while it comes.
+inline constexpr int64_t kKeySetColumnsMax = int64_t{1} << 20;
+
+// Key sets of a server.
+inline constexpr int64_t kKeySetsMax = 100'000;
+
 // Uploads that may be under way at a time.
 inline constexpr int64_t kUploadsMax = 64;
 

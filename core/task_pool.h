@@ -3,7 +3,9 @@
 
 #include <deque>
 #include <functional>
+#include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -17,7 +19,12 @@ class TaskPool {
  public:
   explicit TaskPool(int threads) {
     threads_.reserve(static_cast<size_t>(threads));
-    for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Loop(); });
+    try {
+      for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Loop(); });
+    } catch (const std::system_error&) {
+      // Fewer do as well; none would not.
+      if (threads_.empty()) throw;
+    }
   }
 
   // Runs what was scheduled.

@@ -9,7 +9,8 @@
 
 namespace qkserve {
 
-// How many calls there are, from when their whole request has arrived until their response is sent.
+// How many calls there are, from when their whole request has arrived (of uploads: from their
+// beginning) until their response is sent.
 // Thread-safe.
 class CallCount {
  public:

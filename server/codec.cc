@@ -114,6 +114,11 @@ absl::StatusOr<std::string> DecodeKeys(const v1::ScoreRequest& request, const Ke
 
 absl::Status CheckCounts(const DecodedScore& decoded, const std::string& keys_name) {
   const ScoreShape& shape = decoded.shape;
+  // Where d or m is 0 there may be any number of queries in no bytes.
+  if (shape.Rows() > kScoresMax) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the request has ", shape.Rows(), " queries, more than the limit of ", kScoresMax));
+  }
   // MakeScoreShape has counted them.
   if (*ElementCount(shape.result) > kScoresMax) {
     return absl::ResourceExhaustedError(

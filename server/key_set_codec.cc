@@ -20,11 +20,11 @@ absl::Status Misfit(absl::string_view field, absl::string_view got, absl::string
 absl::StatusOr<Shape> DecodeShape(const v1::TensorSpec& spec, absl::string_view name) {
   absl::Status status = RefuseUnknownFields(spec, name);
   if (!status.ok()) return status;
-  const Shape shape(spec.shape().begin(), spec.shape().end());
   const std::string field = absl::StrCat(name, ".shape");
-  if (shape.size() < 2 || shape.size() > 4) {
-    return Misfit(field, absl::StrCat("rank ", shape.size()), "rank 2, 3 or 4");
+  if (spec.shape_size() < 2 || spec.shape_size() > 4) {
+    return Misfit(field, absl::StrCat("rank ", spec.shape_size()), "rank 2, 3 or 4");
   }
+  const Shape shape(spec.shape().begin(), spec.shape().end());
   // Sizes of 0 do not make the others harmless.
   Shape sizes = shape;
   for (int64_t& size : sizes) size = size == 0 ? 1 : size;
@@ -36,6 +36,10 @@ absl::StatusOr<Shape> DecodeShape(const v1::TensorSpec& spec, absl::string_view 
     return Misfit(
         field, ShapeString(shape),
         absl::StrCat("sizes from 0 to ", kSizeMax, ", at most ", kKeySetElementsMax, " elements"));
+  }
+  if (shape.back() > kKeySetColumnsMax) {
+    return Misfit(field, ShapeString(shape),
+                  absl::StrCat("at most ", kKeySetColumnsMax, " in the last dimension"));
   }
   int64_t matrices = 1;
   for (size_t i = 0; i + 2 < sizes.size(); ++i) matrices *= sizes[i];
@@ -93,12 +97,12 @@ absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::PutKeySetRequest::Header
   absl::StatusOr<KeySetUploadSpec> spec = DecodeTensors(header);
   if (!spec.ok()) return spec.status();
   spec->layout.key_type = spec->key_type;
-  spec->layout.value_type = spec->value_type;
+  if (header.has_values()) spec->layout.value_type = spec->value_type;
   if (header.storage() == v1::DATA_TYPE_UNSPECIFIED) return spec;
   const absl::StatusOr<DataType> storage = DecodeFloatType(header.storage(), "storage");
   if (!storage.ok()) return storage.status();
   spec->layout.key_type = *storage;
-  spec->layout.value_type = *storage;
+  if (header.has_values()) spec->layout.value_type = *storage;
   return spec;
 }
 
@@ -114,6 +118,12 @@ absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::AppendKeySetRequest::Hea
   const absl::StatusOr<std::shared_ptr<const KeySet>> key_set = key_sets.Find(header.name());
   if (!key_set.ok()) return key_set.status();
   const KeySetLayout& layout = (*key_set)->layout();
+  // First: a set of another shape is another version.
+  if ((*key_set)->version() != header.expected_version()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("key set ", header.name(), " is at version ", (*key_set)->version(),
+                     ", expected_version was ", header.expected_version()));
+  }
   if (spec->layout.leading != layout.leading || spec->layout.d != layout.d) {
     return Misfit("keys.shape", ShapeString(spec->layout.KeyShape(spec->m)),
                   absl::StrCat("all dimensions but the keys' number as in the set's ",

@@ -76,9 +76,9 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<Reques
     const v1::KeySetChunk& chunk = request_.chunk();
     status = RefuseUnknownFields(chunk, "chunk");
     if (!status.ok()) return status;
-    const absl::StatusOr<ByteBudget::Charge> charge = service_.budget_.TryCharge(
+    // An upload does not fail because requests are many: they wait for it.
+    const ByteBudget::Charge charge = service_.budget_.ChargeAnyway(
         static_cast<int64_t>(chunk.keys().size() + chunk.values().size()));
-    if (!charge.ok()) return charge.status();
     status = upload_->AddKeys(chunk.keys());
     if (status.ok()) status = upload_->AddValues(chunk.values());
     return status;
@@ -203,8 +203,12 @@ grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(grpc::CallbackServerContex
     return reactor;
   }
   calls_.Begin();
-  files_.Schedule([this, reactor, name = request->name()] {
-    reactor->Finish(ToGrpcStatus(key_sets_.Delete(name)));
+  files_.Schedule([this, context, reactor, name = request->name()] {
+    // It may have waited.
+    const absl::Status result = context->IsCancelled()
+                                    ? absl::CancelledError("the caller cancelled the request")
+                                    : key_sets_.Delete(name);
+    reactor->Finish(ToGrpcStatus(result));
     calls_.End();
   });
   return reactor;

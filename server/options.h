@@ -11,7 +11,8 @@
 
 namespace qkserve {
 
-// What an operator chooses; main.cc fills it from flags of the same names.
+// What an operator chooses; main.cc fills it from flags of the same names, but for key_set_refresh,
+// which only tests set, and log.
 struct ServerOptions {
   // HOST:PORT or unix:PATH. Port 0 takes a free one.
   std::string listen_address = "127.0.0.1:50051";

@@ -49,6 +49,8 @@ void ContextRow::Merge(const ContextRow& next) const {
 
 float ContextRow::Finish() const {
   ScaleRow(Inverse(sum), columns, out);
+  // No -0: keys that only other rows of a block attend have added +0, or have not.
+  for (int64_t c = 0; c < columns; ++c) out[c] += 0.0F;
   return LogSumExp(max, sum);
 }
 

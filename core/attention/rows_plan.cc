@@ -6,6 +6,7 @@
 #include "core/attention/block_product.h"
 #include "core/attention/partial_rows.h"
 #include "core/attention/row_kernels.h"
+#include "core/attention/top_k.h"
 #include "core/limits.h"
 
 namespace qkserve {
@@ -100,14 +101,8 @@ absl::Duration RowsPlan::PredictCost(double gflops) const {
   const double elements =
       (rows + static_cast<double>(shape_.units) * static_cast<double>(shape_.m)) *
       static_cast<double>(shape_.d + dv_);
-  // Top k: filling the columns, and keeping the expected number of new bests of keys in any order.
-  constexpr double kColumnSeconds = 10e-9;
-  constexpr double kKeepSeconds = 60e-9;
-  const double kept = static_cast<double>(top_k_) *
-                      (1 + std::log1p(static_cast<double>(shape_.m) /
-                                      static_cast<double>(std::max<int64_t>(top_k_, 1))));
   const double top_k_seconds =
-      rows * (kColumnSeconds * static_cast<double>(columns_) + kKeepSeconds * kept);
+      output_ == Output::kTopK ? rows * TopKSeconds(top_k_, shape_.m, columns_) : 0.0;
   return absl::Seconds(
       kFixedSeconds + top_k_seconds +
       std::max(2e-9 * multiply_adds / std::max(gflops, 0.1), elements / kElementsReadPerSecond));

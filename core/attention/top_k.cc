@@ -41,6 +41,16 @@ void TopK::Offer(const float* scores, int64_t count, int64_t key) {
   }
 }
 
+double TopKSeconds(int64_t top_k, int64_t m, int64_t columns) {
+  constexpr double kColumnSeconds = 10e-9;
+  constexpr double kKeepSeconds = 60e-9;
+  // The expected number of new bests.
+  const double kept =
+      static_cast<double>(top_k) *
+      (1 + std::log1p(static_cast<double>(m) / static_cast<double>(std::max<int64_t>(top_k, 1))));
+  return kColumnSeconds * static_cast<double>(columns) + kKeepSeconds * kept;
+}
+
 void WriteTopEntries(TopEntry* entries, int64_t size, int64_t columns, DataType type,
                      std::byte* scores, int32_t* keys) {
   std::sort(entries, entries + size, IsAhead);

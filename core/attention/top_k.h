@@ -38,6 +38,10 @@ class TopK {
   int64_t size_;
 };
 
+// About what it takes to keep the `top_k` best of `m` keys in any order, and to write `columns`
+// entries.
+double TopKSeconds(int64_t top_k, int64_t m, int64_t columns);
+
 // Sorts a row's best entries and writes `columns` scores, as `type`, and keys; beyond `size`
 // entries -inf and -1.
 void WriteTopEntries(TopEntry* entries, int64_t size, int64_t columns, DataType type,

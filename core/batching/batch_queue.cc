@@ -120,7 +120,8 @@ void BatchQueue::TakePass(absl::Time now, Lane& lane, Assignment& assignment) {
   auto work = std::make_shared<TiledWork>();
   work->lane = first->second->spec.lane;
   work->rank = first->first;
-  for (auto next = first; next != lane.ungrouped.end();) {
+  for (auto next = first; next != lane.ungrouped.end() &&
+                          static_cast<int64_t>(work->jobs.size()) < options_.pass_requests_max;) {
     const std::shared_ptr<QueuedJob> job = next->second;
     const bool is_first = work->jobs.empty();
     const absl::Duration cost = is_first ? job->spec.cost : job->spec.cost - job->spec.shared_cost;
@@ -164,9 +165,11 @@ void BatchQueue::TakeTile(absl::Time now, Lane& lane, Assignment& assignment) {
   const auto first = lane.tiled.begin();
   const std::shared_ptr<TiledWork> work = first->second;
   bool is_wanted = false;
+  // One is enough: the others' status is looked at when they are finished.
   for (const std::shared_ptr<QueuedJob>& job : work->jobs) {
     if (job->status.ok()) job->status = CheckStillWanted(*job, now);
-    is_wanted = is_wanted || job->status.ok();
+    is_wanted = job->status.ok();
+    if (is_wanted) break;
   }
   if (!is_wanted || !work->status.ok()) {
     lane.tiled.erase(first);

@@ -74,8 +74,7 @@ struct Assignment {
 //  - Large jobs hand out their tiles one at a time. The next tile comes from the one with the
 //    earliest arrival + cost: the shorter goes first, equals go in order of arrival, and nobody
 //    waits for ever, because later arrivals rank later whatever they cost.
-//  - Every key set (JobSpec::lane) has a lane, ordered in the same way. A job whose turn it is
-//  takes
+//  - Every key set (JobSpec::lane) has a lane, in the same order. A job whose turn it is takes
 //    those of its group that wait along in one pass (JoinsPass), which hands out its tiles like a
 //    large job.
 //

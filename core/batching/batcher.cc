@@ -141,6 +141,7 @@ void Batcher::RunPass(const std::shared_ptr<TiledWork>& work) {
       MutexLock lock(&mutex_);
       queue_.PassFailed(*work);
       queue_.TurnEnds();
+      if (queue_.HasWaiting()) work_.NotifyOne();
     }
     work->status = pass.status();
     FinishTiled(*work);

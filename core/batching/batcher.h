@@ -56,7 +56,7 @@ class Batcher {
     QueueSummary queue;
     int64_t in_flight = 0;          // accepted and not yet finished
     int64_t requests_answered = 0;  // with OK
-    int64_t batches = 0;            // groups, and large jobs, that answered them
+    int64_t batches = 0;            // groups, passes and large jobs that answered them
   };
   Stats GetStats() const;
 

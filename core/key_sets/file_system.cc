@@ -146,8 +146,11 @@ class PosixFileSystem : public FileSystem {
       const std::string name = entry->d_name;
       if (name == "." || name == "..") continue;
       struct stat info;
-      // Follows links. What vanished meanwhile is not there.
-      if (fstatat(dirfd(directory.get()), entry->d_name, &info, 0) != 0) continue;
+      // Follows links. What vanished meanwhile, or a link to nowhere, is not there.
+      if (fstatat(dirfd(directory.get()), entry->d_name, &info, 0) != 0) {
+        if (errno == ENOENT) continue;
+        return ErrnoStatus(absl::StrCat(path, "/", name), "look at");
+      }
       entries.push_back({name, S_ISDIR(info.st_mode)});
     }
     if (errno != 0) return ErrnoStatus(path, "list");

@@ -10,9 +10,6 @@
 namespace qkserve {
 namespace {
 
-// What a block is beside its panels, about: sets of d = 0 may have half a million of them.
-constexpr int64_t kBlockBytes = 512;
-
 Shape WithRows(const Shape& leading, int64_t rows, int64_t columns) {
   Shape shape = leading;
   shape.push_back(rows);
@@ -49,12 +46,11 @@ absl::Status KeySetLayout::Validate(int64_t m) const {
         absl::StrCat("got ", m, " keys, a key set may have ", kKeySetKeysMax));
   }
   // With room for the first block of an empty set, and for rows that are padded.
-  constexpr int64_t kElementsMax = int64_t{1} << 48;
   const int64_t rows = std::max(m, KeySet::kBlockPanels * kPanelKeys);
   for (const int64_t columns : {d, dv.value_or(0)}) {
     const std::optional<int64_t> elements =
         ElementCount(WithRows(leading, rows, std::max<int64_t>(columns, 1)));
-    if (!elements.has_value() || *elements > kElementsMax) {
+    if (!elements.has_value() || *elements > kKeySetElementsMax || columns > kKeySetColumnsMax) {
       return absl::InvalidArgumentError(absl::StrCat(
           "got shape ", ShapeString(WithRows(leading, m, columns)), ", which is too large"));
     }

@@ -46,9 +46,11 @@ class KeyBlock {
                                                             int64_t capacity, ByteBudget* budget);
 
   int64_t capacity() const { return capacity_; }
+  // What it is charged: panels, what is known of each, and about what a block is beside them.
   int64_t bytes() const {
     return static_cast<int64_t>(keys_.size_bytes() + values_.size_bytes() +
-                                may_be_infinite_.size_bytes());
+                                may_be_infinite_.size_bytes()) +
+           kBlockBytes;
   }
 
   // The panels of one matrix follow one another.
@@ -67,14 +69,16 @@ class KeyBlock {
   void CopyPanels(KeyBlock& from, int64_t count, int64_t to);
 
  private:
+  static constexpr int64_t kBlockBytes = 512;
+
   KeyBlock() = default;
 
+  ByteBudget::Charge charge_;  // first, so that it is returned when the memory has gone
   int64_t matrices_ = 0;
   int64_t capacity_ = 0;
   int64_t key_panel_bytes_ = 0;
   int64_t value_panel_bytes_ = 0;
   Buffer keys_, values_, may_be_infinite_;
-  ByteBudget::Charge charge_;
 };
 
 // A run of panels of one matrix that stand in one block.

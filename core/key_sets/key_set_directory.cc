@@ -1,11 +1,15 @@
 #include "core/key_sets/key_set_directory.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <set>
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "core/key_sets/checksum.h"
 #include "core/key_sets/key_set_name.h"
 #include "core/key_sets/merge_policy.h"
@@ -29,6 +33,21 @@ absl::Status NoSuchSet(const std::string& name) {
 // other rows.
 std::string KeySetDirectory::SegmentFile(int64_t version, int64_t first_row, int64_t rows) {
   return absl::StrCat("segment-", version, "-", first_row, "-", first_row + rows, ".safetensors");
+}
+
+int64_t KeySetDirectory::VersionOfSegment(absl::string_view file) {
+  const absl::string_view name = file;
+  if (!absl::ConsumePrefix(&file, "segment-") || !absl::ConsumeSuffix(&file, ".safetensors")) {
+    return 0;
+  }
+  const std::vector<absl::string_view> parts = absl::StrSplit(file, '-');
+  int64_t version = 0;
+  int64_t begin = 0;
+  int64_t end = 0;
+  const bool is_ours = parts.size() == 3 && absl::SimpleAtoi(parts[0], &version) &&
+                       absl::SimpleAtoi(parts[1], &begin) && absl::SimpleAtoi(parts[2], &end) &&
+                       SegmentFile(version, begin, end - begin) == name;
+  return is_ours ? version : 0;
 }
 
 absl::Status KeySetDirectory::ToDataLoss(const absl::Status& status) {
@@ -112,15 +131,13 @@ absl::StatusOr<std::unique_ptr<KeySetDirectory::Segment>> KeySetDirectory::NewSe
                          layout, rows);
 }
 
-absl::Status KeySetDirectory::AddSegment(Manifest& manifest, Segment& segment) {
-  absl::StatusOr<SegmentInfo> info = segment.Finish();
-  if (!info.ok()) return info.status();
+absl::Status KeySetDirectory::AddSegment(Manifest& manifest, Segment& segment, SegmentInfo info) {
   const std::string directory = SetPath(manifest.name);
-  info->file = SegmentFile(manifest.version, manifest.Keys(), segment.rows());
-  absl::Status status = segment.MoveTo(absl::StrCat(directory, "/", info->file));
+  info.file = SegmentFile(manifest.version, manifest.Keys(), segment.rows());
+  absl::Status status = segment.MoveTo(absl::StrCat(directory, "/", info.file));
   // The manifest must not be there before its segment.
   if (status.ok()) status = files_->SyncDirectory(directory);
-  if (status.ok()) manifest.segments.push_back(*std::move(info));
+  if (status.ok()) manifest.segments.push_back(std::move(info));
   return status;
 }
 
@@ -159,7 +176,9 @@ absl::Status KeySetDirectory::Put(const std::string& name, int64_t version,
   manifest.version = version;
   manifest.base_version = version;
   manifest.layout = segment->layout();
-  status = AddSegment(manifest, *segment);
+  absl::StatusOr<SegmentInfo> info = segment->Finish();
+  if (!info.ok()) return info.status();
+  status = AddSegment(manifest, *segment, *std::move(info));
   if (status.ok()) status = StoreManifest(manifest);
   if (status.ok()) RemoveUnused(name, &manifest);
   return status;
@@ -182,7 +201,9 @@ absl::Status KeySetDirectory::Append(const std::string& name, int64_t version,
     MutexLock lock(&mutex_);
     if (sets_.at(name).forked) manifest->base_version = version;
   }
-  status = AddSegment(*manifest, *segment);
+  absl::StatusOr<SegmentInfo> info = segment->Finish();
+  if (!info.ok()) return info.status();
+  status = AddSegment(*manifest, *segment, *std::move(info));
   if (status.ok()) status = StoreManifest(*manifest);
   return status;
 }
@@ -219,8 +240,8 @@ void KeySetDirectory::RemoveUnused(const std::string& name, const Manifest* mani
   if (!entries.ok()) return;
   for (const FileSystem::Entry& entry : *entries) {
     // What else lies there is not ours.
-    const bool ours = absl::StartsWith(entry.name, "segment-") ||
-                      entry.name == absl::StrCat(kManifestFile, ".tmp");
+    const bool ours =
+        VersionOfSegment(entry.name) != 0 || entry.name == absl::StrCat(kManifestFile, ".tmp");
     if (ours && used.count(entry.name) == 0) {
       files_->Remove(absl::StrCat(directory, "/", entry.name)).IgnoreError();
     }
@@ -228,17 +249,45 @@ void KeySetDirectory::RemoveUnused(const std::string& name, const Manifest* mani
 }
 
 absl::StatusOr<bool> KeySetDirectory::MergeSegments(const std::string& name) {
-  absl::StatusOr<Manifest> manifest = CurrentManifest(name);
+  absl::StatusOr<Merge> merge = CopyForMerge(name);
+  if (!merge.ok()) return merge.status();
+  if (merge->merged == nullptr) return false;
+  return FinishMerge(name, *std::move(merge));
+}
+
+absl::StatusOr<KeySetDirectory::Merge> KeySetDirectory::CopyForMerge(const std::string& name) {
+  const absl::StatusOr<Manifest> manifest = CurrentManifest(name);
   if (!manifest.ok()) return manifest.status();
   std::vector<int64_t> bytes;
   for (const SegmentInfo& segment : manifest->segments) bytes.push_back(segment.bytes);
   const size_t count = SegmentsToMerge(bytes);
-  if (count == 0) return false;
+  Merge merge;
+  if (count == 0) return merge;
   absl::StatusOr<std::unique_ptr<Segment>> merged = Merged(*manifest, count);
   if (!merged.ok()) return merged.status();
-  manifest->segments.resize(manifest->segments.size() - count);
-  absl::Status status = AddSegment(*manifest, **merged);
-  if (status.ok()) status = StoreManifest(*manifest);
+  absl::StatusOr<SegmentInfo> info = (*merged)->Finish();
+  if (!info.ok()) return info.status();
+  merge.from.assign(manifest->segments.end() - static_cast<std::ptrdiff_t>(count),
+                    manifest->segments.end());
+  merge.info = *std::move(info);
+  merge.merged = *std::move(merged);
+  return merge;
+}
+
+absl::StatusOr<bool> KeySetDirectory::FinishMerge(const std::string& name, Merge merge) {
+  absl::StatusOr<Manifest> manifest = CurrentManifest(name);
+  if (!manifest.ok()) return manifest.status();
+  std::vector<SegmentInfo>& segments = manifest->segments;
+  const auto begin =
+      std::search(segments.begin(), segments.end(), merge.from.begin(), merge.from.end());
+  if (begin == segments.end()) return false;
+  const std::vector<SegmentInfo> behind(begin + static_cast<std::ptrdiff_t>(merge.from.size()),
+                                        segments.end());
+  segments.erase(begin, segments.end());
+  absl::Status status = AddSegment(*manifest, *merge.merged, std::move(merge.info));
+  if (!status.ok()) return status;
+  segments.insert(segments.end(), behind.begin(), behind.end());
+  status = StoreManifest(*manifest);
   if (!status.ok()) return status;
   RemoveUnused(name, &*manifest);
   return true;

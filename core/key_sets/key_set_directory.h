@@ -91,6 +91,17 @@ class KeySetDirectory {
   // whether there was something to do: there may be more. NOT_FOUND, DATA_LOSS.
   absl::StatusOr<bool> MergeSegments(const std::string& name);
 
+  // The same in two steps. The first copies, and the set may be changed meanwhile; `merged` is null
+  // where there is nothing to do. The second puts the copy in place and is a change like others;
+  // false: the set no longer has what was copied.
+  struct Merge {
+    std::vector<SegmentInfo> from;
+    SegmentInfo info;
+    std::unique_ptr<Segment> merged;
+  };
+  absl::StatusOr<Merge> CopyForMerge(const std::string& name);
+  absl::StatusOr<bool> FinishMerge(const std::string& name, Merge merge);
+
  private:
   struct StoredSet {
     absl::StatusOr<Manifest> manifest;
@@ -109,6 +120,8 @@ class KeySetDirectory {
   absl::Status TryToTakeIn(const std::string& name);
 
   static std::string SegmentFile(int64_t version, int64_t first_row, int64_t rows);
+  // The version in a name that SegmentFile gave; 0 where it did not.
+  static int64_t VersionOfSegment(absl::string_view file);
   // Says of a file that it is damaged where `status` says that it is missing or not what it should
   // be; other errors, for example no memory, say nothing of the file.
   static absl::Status ToDataLoss(const absl::Status& status);
@@ -128,7 +141,8 @@ class KeySetDirectory {
   void RaiseLastVersion(int64_t version);
   absl::Status WriteLastVersion();
   absl::Status MakeSetDirectory(const std::string& name);
-  absl::Status AddSegment(Manifest& manifest, Segment& segment);
+  // Gives a finished segment its name, and a place in the manifest behind what is there.
+  absl::Status AddSegment(Manifest& manifest, Segment& segment, SegmentInfo info);
   absl::Status StoreManifest(const Manifest& manifest);
   absl::StatusOr<std::unique_ptr<Segment>> Merged(const Manifest& manifest, size_t count);
   void RemoveUnused(const std::string& name, const Manifest* manifest);

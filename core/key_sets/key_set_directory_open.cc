@@ -30,14 +30,6 @@ std::string LastVersionText(int64_t version) {
   return absl::StrCat(digits, " ", ChecksumText(ChecksumOf(digits)), "\n");
 }
 
-// 0 where it is not the name of a segment.
-int64_t VersionOfSegment(absl::string_view file) {
-  int64_t version = 0;
-  if (!absl::ConsumePrefix(&file, "segment-")) return 0;
-  const absl::string_view digits = file.substr(0, file.find('-'));
-  return absl::SimpleAtoi(digits, &version) ? version : 0;
-}
-
 }  // namespace
 
 KeySetDirectory::KeySetDirectory(FileSystem* files, const std::string& path, Mode mode)
@@ -148,8 +140,11 @@ absl::Status KeySetDirectory::ClearAndSync(const std::vector<FileSystem::Entry>&
     // Of a damaged set nothing is removed: somebody may want to look. And a process that ended may
     // have left a version that is there to see but not yet durable.
     if (manifest.ok()) RemoveUnused(entry.name, &*manifest);
-    absl::Status status = files_->SyncDirectory(SetPath(entry.name));
-    if (!status.ok()) return status;
+    const absl::Status status = files_->SyncDirectory(SetPath(entry.name));
+    if (status.ok() || !manifest.ok()) continue;  // not ours, or damaged anyway
+    notes_.emplace_back(status.message());
+    MutexLock lock(&mutex_);
+    sets_.insert_or_assign(entry.name, StoredSet{absl::DataLossError(status.message())});
   }
   return files_->SyncDirectory(path_);
 }

@@ -45,6 +45,11 @@ absl::StatusOr<std::unique_ptr<KeySetPass>> KeySetPass::Create(
 }
 
 void KeySetPass::AddRows(absl::Span<const KeySetRequest* const> requests) {
+  int64_t count = 0;
+  for (const KeySetRequest* request : requests) {
+    if (request->shape.units > 0) count += request->shape.Rows();
+  }
+  rows_.reserve(static_cast<size_t>(count));
   // Context rows first: their weights are then one matrix.
   for (const bool is_context : {true, false}) {
     for (const KeySetRequest* request : requests) {
@@ -52,7 +57,7 @@ void KeySetPass::AddRows(absl::Span<const KeySetRequest* const> requests) {
     }
   }
   const auto by_matrix = [](const Row& a, const Row& b) { return a.matrix < b.matrix; };
-  std::stable_sort(rows_.begin(), rows_.end(), by_matrix);
+  if (key_set_->layout().Matrices() > 1) std::stable_sort(rows_.begin(), rows_.end(), by_matrix);
   // Queries of a block and their context stay in the cache.
   const auto rows_max = static_cast<size_t>(
       std::clamp(kBlockElements / std::max<int64_t>(key_set_->layout().d + padded_dv_, 1),
@@ -77,7 +82,9 @@ void KeySetPass::AddRowsOf(const KeySetRequest& request) {
     FillUnattended(request.problem, shape.Rows(),
                    is_context ? *key_set_->layout().dv : request.problem.top_k, request.results);
   }
-  if (shape.m == 0 && request.results.log_sum_exp != nullptr) {
+  // Weights of no keys are nothing, but they have a sum.
+  if (shape.m == 0 && request.problem.output == Output::kWeights &&
+      request.results.log_sum_exp != nullptr) {
     std::fill_n(request.results.log_sum_exp, shape.Rows(), kNotAttended);
   }
   const KeyMask& mask = masks_.emplace_back(request.problem, shape);

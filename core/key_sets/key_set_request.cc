@@ -15,8 +15,10 @@ constexpr auto kFloatBytes = static_cast<int64_t>(sizeof(float));
 }  // namespace
 
 KeySplits SplitKeys(const KeySetLayout& layout, int64_t m) {
-  const int64_t columns = layout.d + layout.dv.value_or(0);
-  const int64_t keys_max = kSplitElements / std::max<int64_t>(columns, 1);
+  // What is done with a score counts too, so that with a short d a split is not a hundred times as
+  // much work.
+  const int64_t columns = layout.d + layout.dv.value_or(0) + kExpMultiplyAdds;
+  const int64_t keys_max = kSplitElements / columns;
   KeySplits splits;
   splits.keys = std::max(keys_max / kStepKeys, int64_t{1}) * kStepKeys;
   splits.count = std::max(CeilDivide(m, splits.keys), int64_t{1});
@@ -25,7 +27,9 @@ KeySplits SplitKeys(const KeySetLayout& layout, int64_t m) {
 
 int64_t KeySetStateBytes(const KeySet& key_set, const AttentionProblem& problem,
                          const ScoreShape& shape) {
-  constexpr int64_t kRowBytes = 128;  // what the pass knows of a row
+  // A pass stacks no rows where there are no scores.
+  if (shape.units == 0) return 0;
+  constexpr int64_t kRowBytes = 256;  // what the pass knows of a row, while they are sorted
   const KeySplits splits = SplitKeys(key_set.layout(), key_set.m());
   int64_t row_bytes = kRowBytes;
   if (problem.output == Output::kContext) {
@@ -55,7 +59,14 @@ KeySetCost PredictKeySetCost(const KeySet& key_set, const AttentionProblem& prob
   const double scores = static_cast<double>(shape.Rows()) * m;
   const double multiply_adds = scores * (d + dv + kExpMultiplyAdds);
   const double shared = kFixedSeconds + bytes / kPanelBytesPerSecond;
-  const double own = 2e-9 * multiply_adds / std::max(gflops, 0.1);
+  // Beside the scores: what a pass knows of a row, and its top k.
+  constexpr double kRowSeconds = 100e-9;
+  double row_seconds = kRowSeconds;
+  if (problem.output == Output::kTopK) {
+    row_seconds += TopKSeconds(std::min(problem.top_k, key_set.m()), key_set.m(), problem.top_k);
+  }
+  const double own = 2e-9 * multiply_adds / std::max(gflops, 0.1) +
+                     static_cast<double>(shape.Rows()) * row_seconds;
   return {.alone = absl::Seconds(shared + own), .shared = absl::Seconds(shared)};
 }
 

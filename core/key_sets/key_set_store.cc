@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -42,13 +43,12 @@ KeySetStore::KeySetStore(const Options& options)
     : options_(options), budget_("key_set_memory", options.memory_bytes_max) {}
 
 KeySetStore::~KeySetStore() {
-  if (!follower_.joinable()) return;
   {
     MutexLock lock(&mutex_);
     is_stopping_ = true;
     stop_.NotifyAll();
   }
-  follower_.join();
+  if (follower_.joinable()) follower_.join();
 }
 
 void KeySetStore::FollowLoop() {
@@ -82,7 +82,11 @@ absl::Status KeySetStore::LoadAll() {
   };
   std::vector<std::thread> threads;
   const auto count = std::min(static_cast<size_t>(options_.load_threads), names->size());
-  for (size_t i = 1; i < count; ++i) threads.emplace_back(load);
+  try {
+    for (size_t i = 1; i < count; ++i) threads.emplace_back(load);
+  } catch (const std::system_error&) {
+    // This thread loads them all.
+  }
   load();
   for (std::thread& thread : threads) thread.join();
   if (!names->empty()) {
@@ -101,8 +105,8 @@ absl::Status KeySetStore::LoadOne(const std::string& name) {
   absl::StatusOr<std::shared_ptr<const KeySet>> loaded = directory_->Load(name, &budget_, current);
   const absl::Status status = loaded.status();
   // Where the writer is faster, or there is no memory, what is there goes on until the next look.
-  const bool stays = absl::IsUnavailable(status) || absl::IsResourceExhausted(status);
-  if (current != nullptr && stays) return status;
+  const bool tells = status.ok() || absl::IsDataLoss(status) || absl::IsNotFound(status);
+  if (current != nullptr && !tells) return status;
   if (absl::IsNotFound(status)) {  // deleted since it was listed
     Hide(name);
   } else {
@@ -247,6 +251,10 @@ absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::CommitVersion(KeySetU
   int64_t version = 0;
   {
     MutexLock lock(&mutex_);
+    if (base == nullptr && static_cast<int64_t>(sets_.size()) >= kKeySetsMax) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("there are ", sets_.size(), " key sets, the limit is ", kKeySetsMax));
+    }
     version = ++last_version_;
   }
   if (directory_ != nullptr) {
@@ -290,13 +298,25 @@ void KeySetStore::ScheduleMerge(const std::string& name) {
       MutexLock lock(&mutex_);
       merging_.erase(name);
     }
-    MutexLock lock(&WriteMutex(name));
-    const absl::StatusOr<bool> merged = directory_->MergeSegments(name);
-    if (!merged.ok() && !absl::IsNotFound(merged.status())) {
-      options_.log(absl::StrCat("key set ", name,
-                                ": segments are not merged: ", merged.status().ToString()));
+    const absl::Status status = Merge(name);
+    if (!status.ok() && !absl::IsNotFound(status)) {
+      options_.log(
+          absl::StrCat("key set ", name, ": segments are not merged: ", status.ToString()));
     }
   });
+}
+
+absl::Status KeySetStore::Merge(const std::string& name) {
+  {
+    // A later append schedules it again.
+    MutexLock lock(&mutex_);
+    if (is_stopping_) return absl::OkStatus();
+  }
+  // The copy may be of gigabytes: the set goes on being changed meanwhile.
+  absl::StatusOr<KeySetDirectory::Merge> merge = directory_->CopyForMerge(name);
+  if (!merge.ok() || merge->merged == nullptr) return merge.status();
+  MutexLock lock(&WriteMutex(name));
+  return directory_->FinishMerge(name, *std::move(merge)).status();
 }
 
 absl::Status KeySetStore::Delete(const std::string& name) {

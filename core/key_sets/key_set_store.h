@@ -89,6 +89,7 @@ class KeySetStore {
   absl::StatusOr<std::shared_ptr<const KeySet>> Commit(KeySetUpload& upload);
   absl::StatusOr<std::shared_ptr<const KeySet>> CommitVersion(KeySetUpload& upload);
   void ScheduleMerge(const std::string& name);
+  absl::Status Merge(const std::string& name);
   // Held while a set is changed, so that its changes follow one another.
   Mutex& WriteMutex(absl::string_view name) const;
   void Hide(const std::string& name);

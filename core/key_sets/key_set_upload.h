@@ -23,10 +23,10 @@ class KeySetStore;
 // What an upload brings. `leading`, `d`, `dv` and `m` are checked sizes; types are float types.
 struct KeySetUploadSpec {
   std::string name;
-  KeySetLayout layout;                                     // what the set is kept in
-  DataType key_type, value_type;                           // what comes
-  int64_t m = 0;                                           // keys of each matrix
-  std::optional<int64_t> expected_version = std::nullopt;  // given: an append
+  KeySetLayout layout;  // what the set is kept in
+  DataType key_type = DataType::kFloat32, value_type = DataType::kFloat32;  // what comes
+  int64_t m = 0;                                                            // keys of each matrix
+  std::optional<int64_t> expected_version = std::nullopt;                   // given: an append
 };
 // A key set, or keys for one, on its way in. Gone without Commit it leaves no trace.
 //

@@ -126,7 +126,7 @@ class SegmentReader {
 using RowSink =
     std::function<absl::Status(int64_t matrix, int64_t row, int64_t count, const std::byte* rows)>;
 
-// Reads a segment to its end, about 1 MiB at a time. RESOURCE_EXHAUSTED: no memory for that.
+// Reads a segment to its end, about 256 KiB at a time. RESOURCE_EXHAUSTED: no memory for that.
 absl::Status ReadRows(SegmentReader& reader, const RowSink& keys, const RowSink& values);
 
 // The rows of segments of one layout, one segment after another in each matrix. Reads them all to

@@ -236,13 +236,14 @@ TEST_F(KeySetBadInputTest, HugeShapesCostNothing) {
   for (const Shape& shape :
        {Shape{kInt64Max, 1}, Shape{1, kInt64Max}, Shape{kInt64Max, kInt64Max}, Shape{k31, 1},
         Shape{k31 - 1, k31 - 1}, Shape{k31 - 1, k31 - 1, 0, 1}, Shape{0, k31 - 1, k31 - 1},
-        Shape{1 << 21, 1, 0}, Shape{1 << 11, 1 << 11, 1, 1}}) {
+        Shape{1 << 21, 1, 0}, Shape{1 << 11, 1 << 11, 1, 1}, Shape{1, k31 - 1},
+        Shape{0, (1 << 20) + 1}}) {
     EXPECT_THAT(SendPut({PutHeader(shape)}), FailsWith(kInvalidArgument, "keys.shape: got "));
   }
   EXPECT_THAT(SendPut({PutHeader({1, 1}, Shape{1, kInt64Max})}),
               FailsWith(kInvalidArgument, "values.shape: got "));
-  for (const Shape& shape : {Shape{k31 - 1, 1}, Shape{k31 - 1, 1000}, Shape{1, k31 - 1},
-                             Shape{1 << 20, 1 << 20, 1}, Shape{1 << 20, 1, 1 << 20}}) {
+  for (const Shape& shape : {Shape{k31 - 1, 1}, Shape{k31 - 1, 1000}, Shape{1 << 20, 1 << 20, 1},
+                             Shape{1 << 20, 1, 1 << 20}}) {
     EXPECT_THAT(SendPut({PutHeader(shape)}), FailsWith(kResourceExhausted, "key_set_memory"));
   }
   EXPECT_THAT(SendAppend({AppendHeader({k31 - 1, 2}, Shape{k31 - 1, 3})}),
