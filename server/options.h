@@ -28,7 +28,7 @@ struct ServerOptions {
 
   // Where key sets are kept in files; empty: in memory only. Read-only: another server writes them,
   // this one follows.
-  std::string key_set_dir = "";
+  std::string key_set_dir = {};
   bool key_set_dir_read_only = false;
 
   // Bytes of packed key sets in memory. 0: half of the memory that this process may use.

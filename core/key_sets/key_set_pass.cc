@@ -152,8 +152,9 @@ void KeySetPass::CutTiles(Block& block) {
 absl::Status KeySetPass::AllocateState() {
   const auto allocate = [](int64_t count, size_t size, Buffer& buffer) {
     absl::StatusOr<Buffer> memory = Buffer::Allocate(static_cast<size_t>(count) * size);
-    if (memory.ok()) buffer = *std::move(memory);
-    return memory.status();
+    if (!memory.ok()) return memory.status();
+    buffer = *std::move(memory);
+    return absl::OkStatus();
   };
   absl::Status status = allocate(context_floats_, sizeof(float), context_);
   status.Update(allocate(weight_floats_, sizeof(float), weights_));

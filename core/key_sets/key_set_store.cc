@@ -103,7 +103,7 @@ absl::Status KeySetStore::LoadOne(const std::string& name) {
   const absl::StatusOr<std::shared_ptr<const KeySet>> found = Find(name);
   if (found.ok()) current = *found;
   absl::StatusOr<std::shared_ptr<const KeySet>> loaded = directory_->Load(name, &budget_, current);
-  const absl::Status status = loaded.status();
+  absl::Status status = loaded.status();
   // Where the writer is faster, or there is no memory, what is there goes on until the next look.
   const bool tells = status.ok() || absl::IsDataLoss(status) || absl::IsNotFound(status);
   if (current != nullptr && !tells) return status;

@@ -33,7 +33,7 @@ namespace qkserve {
 class KeySetStore {
  public:
   struct Options {
-    std::string directory = "";    // empty: memory only
+    std::string directory = {};    // empty: memory only
     bool is_read_only = false;     // follow what another server writes there
     int64_t memory_bytes_max = 0;  // of packed keys and values
     int load_threads = 1;
