@@ -75,9 +75,9 @@ inline constexpr int64_t kBlockRows = 128;
 inline constexpr int64_t kStepKeys = 512;
 inline constexpr int64_t kBlockElements = int64_t{1} << 20;
 
-// Key sets: elements of keys and values of a split, about 0.4 ms of reading (5 ms of multiplying with
-// kBlockRows rows), multiply-adds that a tile aims at, about 1 ms, and what a core reads of packed
-// keys.
+// Key sets: elements of keys and values of a split, about 0.4 ms of reading (5 ms of multiplying
+// with kBlockRows rows), multiply-adds that a tile aims at, about 1 ms, and what a core reads of
+// packed keys.
 inline constexpr int64_t kSplitElements = int64_t{2} << 20;
 inline constexpr int64_t kPassTileMultiplyAdds = kTileMultiplyAdds / 4;
 inline constexpr double kPanelBytesPerSecond = 16e9;
