@@ -95,14 +95,16 @@ TEST_F(KeySetStoreFilesTest, ADamagedSetAnswersDataLossWhileOthersServe) {
     EXPECT_EQ(store->Find("damaged").status().code(), kDataLoss);
     EXPECT_EQ(Upload(*store, "damaged", {2, 1}, version).status().code(), kDataLoss);
     for (const char* name : {"a", "z"}) EXPECT_EQ(ContentsOf(*store, name), Expected({{1, 100}}));
-    const auto listed = store->List("", 10);
-    ASSERT_EQ(listed.size(), 3U);
-    EXPECT_EQ(listed[1].name, "damaged");
-    EXPECT_EQ(listed[1].key_set.status().code(), kDataLoss);
-    // A put makes it whole.
-    const Found put = Upload(*store, "damaged", {3, 10});
-    ASSERT_TRUE(put.ok()) << put.status();
-    EXPECT_GT((*put)->version(), version);
+    {  // versions must not outlive the store
+      const auto listed = store->List("", 10);
+      ASSERT_EQ(listed.size(), 3U);
+      EXPECT_EQ(listed[1].name, "damaged");
+      EXPECT_EQ(listed[1].key_set.status().code(), kDataLoss);
+      // A put makes it whole.
+      const Found put = Upload(*store, "damaged", {3, 10});
+      ASSERT_TRUE(put.ok()) << put.status();
+      EXPECT_GT((*put)->version(), version);
+    }
     store = nullptr;
     store = Open();
     EXPECT_EQ(ContentsOf(*store, "damaged"), Expected({{3, 10}}));
