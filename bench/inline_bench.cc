@@ -1,14 +1,10 @@
 // inline_bench: qkserve on inline keys beside its baselines, interleaved in one run. See README.md.
 
-#include <cstdio>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
 #include "bench/contender.h"
 #include "bench/inline_baseline.h"
 #include "bench/inline_comparison.h"
@@ -24,22 +20,9 @@ namespace {
 absl::Status CompareAll(const std::vector<std::string>& names,
                         const std::vector<Contender>& contenders, const RoundOptions& options,
                         const std::string& json) {
-  const Machine machine = DescribeMachine();
-  PrintMachine(machine, options);
-  std::vector<InlineResult> results;
-  for (const std::string& name : names) {
-    absl::StatusOr<InlineResult> result =
-        CompareInline(InlineWorkloadCalled(name), contenders, options);
-    if (!result.ok()) {
-      return absl::Status(result.status().code(),
-                          absl::StrCat(name, ": ", result.status().message()));
-    }
-    PrintWorkload(*result);
-    std::fflush(stdout);
-    results.push_back(*std::move(result));
-  }
-  PrintTargets(EvaluateTargets(results));
-  return json.empty() ? absl::OkStatus() : WriteInlineJson(json, machine, options, results);
+  return CompareAndReport(names, options, json, [&](const std::string& name) {
+    return CompareInline(InlineWorkloadCalled(name), contenders, options);
+  });
 }
 
 Program InlineBench() {

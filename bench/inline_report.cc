@@ -92,25 +92,6 @@ Json ToJson(const ThroughputResult& row, const InlineResult& result) {
   return json;
 }
 
-Json ToJson(const InlineResult& result) {
-  const InlineWorkload& workload = result.workload;
-  Json json = {{"name", workload.name},
-               {"n", workload.n},
-               {"m", workload.m},
-               {"d", workload.d},
-               {"concurrency", workload.concurrency},
-               {"kernel", result.kernel},
-               {"one_caller", Json::array()},
-               {"many_callers", Json::array()}};
-  for (const LatencyResult& row : result.one_caller) {
-    json["one_caller"].push_back(ToJson(row, result));
-  }
-  for (const ThroughputResult& row : result.many_callers) {
-    json["many_callers"].push_back(ToJson(row, result));
-  }
-  return json;
-}
-
 }  // namespace
 
 std::vector<Target> EvaluateTargets(const std::vector<InlineResult>& results) {
@@ -139,12 +120,23 @@ void PrintWorkload(const InlineResult& result) {
   PrintManyCallers(result);
 }
 
-absl::Status WriteInlineJson(const std::string& path, const Machine& machine,
-                             const RoundOptions& options,
-                             const std::vector<InlineResult>& results) {
-  Json workloads = Json::array();
-  for (const InlineResult& result : results) workloads.push_back(ToJson(result));
-  return WriteJson(path, machine, options, std::move(workloads), EvaluateTargets(results));
+Json ToJson(const InlineResult& result) {
+  const InlineWorkload& workload = result.workload;
+  Json json = {{"name", workload.name},
+               {"n", workload.n},
+               {"m", workload.m},
+               {"d", workload.d},
+               {"concurrency", workload.concurrency},
+               {"kernel", result.kernel},
+               {"one_caller", Json::array()},
+               {"many_callers", Json::array()}};
+  for (const LatencyResult& row : result.one_caller) {
+    json["one_caller"].push_back(ToJson(row, result));
+  }
+  for (const ThroughputResult& row : result.many_callers) {
+    json["many_callers"].push_back(ToJson(row, result));
+  }
+  return json;
 }
 
 }  // namespace qkserve::bench

@@ -1,10 +1,8 @@
 #ifndef QKSERVE_BENCH_INLINE_REPORT_H_
 #define QKSERVE_BENCH_INLINE_REPORT_H_
 
-#include <string>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "bench/inline_comparison.h"
 #include "bench/report.h"
 
@@ -17,9 +15,7 @@ std::vector<Target> EvaluateTargets(const std::vector<InlineResult>& results);
 void PrintWorkload(const InlineResult& result);
 
 // Everything that is printed, and the value of every round.
-// Errors: `path` cannot be written.
-absl::Status WriteInlineJson(const std::string& path, const Machine& machine,
-                             const RoundOptions& options, const std::vector<InlineResult>& results);
+Json ToJson(const InlineResult& result);
 
 }  // namespace qkserve::bench
 

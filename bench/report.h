@@ -1,11 +1,14 @@
 #ifndef QKSERVE_BENCH_REPORT_H_
 #define QKSERVE_BENCH_REPORT_H_
 
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "bench/measurement.h"
 #include "bench/statistics.h"
@@ -57,6 +60,33 @@ Json ToJson(const ThroughputSamples& samples);
 // Errors: `path` cannot be written.
 absl::Status WriteJson(const std::string& path, const Machine& machine, const RoundOptions& options,
                        Json workloads, absl::Span<const Target> targets);
+
+// Measures the workloads one after the other, prints each when it is done and the targets at the
+// end, and writes everything to the file `json` unless it is "". `compare` makes a StatusOr of the
+// result of a name; PrintWorkload, EvaluateTargets and ToJson are those of the result's type.
+template <class Compare>
+absl::Status CompareAndReport(const std::vector<std::string>& names, const RoundOptions& options,
+                              const std::string& json, const Compare& compare) {
+  const Machine machine = DescribeMachine();
+  PrintMachine(machine, options);
+  std::vector<typename decltype(compare(names[0]))::value_type> results;
+  for (const std::string& name : names) {
+    auto result = compare(name);
+    if (!result.ok()) {
+      return absl::Status(result.status().code(),
+                          absl::StrCat(name, ": ", result.status().message()));
+    }
+    PrintWorkload(*result);
+    std::fflush(stdout);
+    results.push_back(*std::move(result));
+  }
+  const std::vector<Target> targets = EvaluateTargets(results);
+  PrintTargets(targets);
+  if (json.empty()) return absl::OkStatus();
+  Json workloads = Json::array();
+  for (const auto& result : results) workloads.push_back(ToJson(result));
+  return WriteJson(json, machine, options, std::move(workloads), targets);
+}
 
 }  // namespace qkserve::bench
 

@@ -1,13 +1,9 @@
 // resident_bench: qkserve on key sets beside its baseline, interleaved in one run. See README.md.
 
-#include <cstdio>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
 #include "bench/contender.h"
 #include "bench/program.h"
 #include "bench/resident_baseline.h"
@@ -21,22 +17,9 @@ namespace {
 absl::Status CompareAll(const std::vector<std::string>& names,
                         const std::vector<Contender>& contenders, const RoundOptions& options,
                         const std::string& json) {
-  const Machine machine = DescribeMachine();
-  PrintMachine(machine, options);
-  std::vector<ResidentResult> results;
-  for (const std::string& name : names) {
-    absl::StatusOr<ResidentResult> result =
-        CompareResident(ResidentWorkloadCalled(name), contenders, options);
-    if (!result.ok()) {
-      return absl::Status(result.status().code(),
-                          absl::StrCat(name, ": ", result.status().message()));
-    }
-    PrintWorkload(*result);
-    std::fflush(stdout);
-    results.push_back(*std::move(result));
-  }
-  PrintTargets(EvaluateTargets(results));
-  return json.empty() ? absl::OkStatus() : WriteResidentJson(json, machine, options, results);
+  return CompareAndReport(names, options, json, [&](const std::string& name) {
+    return CompareResident(ResidentWorkloadCalled(name), contenders, options);
+  });
 }
 
 Program ResidentBench() {

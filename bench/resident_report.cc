@@ -62,23 +62,6 @@ Json ToJson(const ResidentComparison& comparison) {
   return json;
 }
 
-Json ToJson(const ResidentResult& result) {
-  const ResidentWorkload& workload = result.workload;
-  Json json = {{"name", workload.name},
-               {"n", workload.n},
-               {"m", workload.m},
-               {"d", workload.d},
-               {"dv", workload.dv},
-               {"output", v1::Output_Name(workload.output)},
-               {"top_k", workload.top_k},
-               {"kernel", result.kernel},
-               {"comparisons", Json::array()}};
-  for (const ResidentComparison& comparison : result.comparisons) {
-    json["comparisons"].push_back(ToJson(comparison));
-  }
-  return json;
-}
-
 }  // namespace
 
 std::vector<Target> EvaluateTargets(const std::vector<ResidentResult>& results) {
@@ -107,12 +90,21 @@ void PrintWorkload(const ResidentResult& result) {
   for (const ResidentComparison& comparison : result.comparisons) PrintComparison(comparison);
 }
 
-absl::Status WriteResidentJson(const std::string& path, const Machine& machine,
-                               const RoundOptions& options,
-                               const std::vector<ResidentResult>& results) {
-  Json workloads = Json::array();
-  for (const ResidentResult& result : results) workloads.push_back(ToJson(result));
-  return WriteJson(path, machine, options, std::move(workloads), EvaluateTargets(results));
+Json ToJson(const ResidentResult& result) {
+  const ResidentWorkload& workload = result.workload;
+  Json json = {{"name", workload.name},
+               {"n", workload.n},
+               {"m", workload.m},
+               {"d", workload.d},
+               {"dv", workload.dv},
+               {"output", v1::Output_Name(workload.output)},
+               {"top_k", workload.top_k},
+               {"kernel", result.kernel},
+               {"comparisons", Json::array()}};
+  for (const ResidentComparison& comparison : result.comparisons) {
+    json["comparisons"].push_back(ToJson(comparison));
+  }
+  return json;
 }
 
 }  // namespace qkserve::bench

@@ -1,10 +1,8 @@
 #ifndef QKSERVE_BENCH_RESIDENT_REPORT_H_
 #define QKSERVE_BENCH_RESIDENT_REPORT_H_
 
-#include <string>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "bench/report.h"
 #include "bench/resident_comparison.h"
 
@@ -17,10 +15,7 @@ std::vector<Target> EvaluateTargets(const std::vector<ResidentResult>& results);
 void PrintWorkload(const ResidentResult& result);
 
 // Everything that is printed, and the value of every round.
-// Errors: `path` cannot be written.
-absl::Status WriteResidentJson(const std::string& path, const Machine& machine,
-                               const RoundOptions& options,
-                               const std::vector<ResidentResult>& results);
+Json ToJson(const ResidentResult& result);
 
 }  // namespace qkserve::bench
 

@@ -51,6 +51,15 @@ void ToProto(const TensorSpec& spec, v1::TensorSpec& out) {
   out.mutable_shape()->Assign(spec.shape.begin(), spec.shape.end());
 }
 
+// What the headers of puts and appends have in common.
+template <typename Header, typename Options>
+void FillHeader(const std::string& name, const TensorSource& keys, const Options& options,
+                Header& header) {
+  header.set_name(name);
+  ToProto(keys.spec, *header.mutable_keys());
+  if (options.values.has_value()) ToProto(options.values->spec, *header.mutable_values());
+}
+
 // Runs a call that `context` and `writer` belong to; the reply is in `response` at its end.
 template <typename Request, typename Response>
 absl::StatusOr<KeySetInfo> RunUpload(const Upload& upload, const Request& header,
@@ -77,9 +86,7 @@ absl::StatusOr<KeySetInfo> Client::PutKeySet(const std::string& name, const Tens
   if (!upload.ok()) return upload.status();
   v1::PutKeySetRequest request;
   v1::PutKeySetRequest::Header& header = *request.mutable_header();
-  header.set_name(name);
-  ToProto(keys.spec, *header.mutable_keys());
-  if (options.values.has_value()) ToProto(options.values->spec, *header.mutable_values());
+  FillHeader(name, keys, options, header);
   if (options.storage.has_value()) {
     header.set_storage(static_cast<v1::DataType>(*options.storage));
   }
@@ -99,10 +106,8 @@ absl::StatusOr<KeySetInfo> Client::AppendKeySet(const std::string& name, int64_t
   if (!upload.ok()) return upload.status();
   v1::AppendKeySetRequest request;
   v1::AppendKeySetRequest::Header& header = *request.mutable_header();
-  header.set_name(name);
+  FillHeader(name, keys, options, header);
   header.set_expected_version(expected_version);
-  ToProto(keys.spec, *header.mutable_keys());
-  if (options.values.has_value()) ToProto(options.values->spec, *header.mutable_values());
   grpc::ClientContext context;
   SetDeadline(context, options.timeout);
   AddKeySetMetadata(context, name);

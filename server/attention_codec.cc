@@ -19,10 +19,6 @@ static_assert(static_cast<int>(Output::kTopK) == v1::TOP_K);
 // Positions are sums of an offset, a window and sizes. Beyond any size they all mean the same.
 constexpr int64_t kPositionMax = int64_t{1} << 60;
 
-absl::Status Invalid(absl::string_view field, absl::string_view got, absl::string_view expected) {
-  return absl::InvalidArgumentError(absl::StrCat(field, ": got ", got, ", expected ", expected));
-}
-
 absl::StatusOr<int64_t> DecodeWindow(bool is_given, int64_t value, absl::string_view field) {
   if (!is_given) return -1;
   if (value < -1) return Invalid(field, absl::StrCat(value), "-1 (open) or more");

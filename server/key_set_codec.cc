@@ -12,17 +12,13 @@
 namespace qkserve {
 namespace {
 
-absl::Status Misfit(absl::string_view field, absl::string_view got, absl::string_view expected) {
-  return absl::InvalidArgumentError(absl::StrCat(field, ": got ", got, ", expected ", expected));
-}
-
 // The sizes of a tensor that is announced.
 absl::StatusOr<Shape> DecodeShape(const v1::TensorSpec& spec, absl::string_view name) {
   absl::Status status = RefuseUnknownFields(spec, name);
   if (!status.ok()) return status;
   const std::string field = absl::StrCat(name, ".shape");
   if (spec.shape_size() < 2 || spec.shape_size() > 4) {
-    return Misfit(field, absl::StrCat("rank ", spec.shape_size()), "rank 2, 3 or 4");
+    return Invalid(field, absl::StrCat("rank ", spec.shape_size()), "rank 2, 3 or 4");
   }
   const Shape shape(spec.shape().begin(), spec.shape().end());
   // Sizes of 0 do not make the others harmless.
@@ -33,19 +29,19 @@ absl::StatusOr<Shape> DecodeShape(const v1::TensorSpec& spec, absl::string_view 
                                 [](int64_t size) { return size >= 0 && size <= kSizeMax; });
   const std::optional<int64_t> elements = fits ? ElementCount(sizes) : std::nullopt;
   if (!elements.has_value() || *elements > kKeySetElementsMax) {
-    return Misfit(
+    return Invalid(
         field, ShapeString(shape),
         absl::StrCat("sizes from 0 to ", kSizeMax, ", at most ", kKeySetElementsMax, " elements"));
   }
   if (shape.back() > kKeySetColumnsMax) {
-    return Misfit(field, ShapeString(shape),
-                  absl::StrCat("at most ", kKeySetColumnsMax, " in the last dimension"));
+    return Invalid(field, ShapeString(shape),
+                   absl::StrCat("at most ", kKeySetColumnsMax, " in the last dimension"));
   }
   int64_t matrices = 1;
   for (size_t i = 0; i + 2 < sizes.size(); ++i) matrices *= sizes[i];
   if (matrices > kKeySetMatricesMax) {
-    return Misfit(field, ShapeString(shape),
-                  absl::StrCat("at most ", kKeySetMatricesMax, " in the leading dimensions"));
+    return Invalid(field, ShapeString(shape),
+                   absl::StrCat("at most ", kKeySetMatricesMax, " in the leading dimensions"));
   }
   return shape;
 }
@@ -56,7 +52,7 @@ absl::StatusOr<KeySetUploadSpec> DecodeTensors(const Header& header) {
   absl::Status status = RefuseUnknownFields(header, "header");
   if (status.ok()) status = ValidateKeySetName(header.name());
   if (!status.ok()) return status;
-  if (!header.has_keys()) return Misfit("keys", "none", "a data_type and a shape");
+  if (!header.has_keys()) return Invalid("keys", "none", "a data_type and a shape");
   const absl::StatusOr<Shape> keys = DecodeShape(header.keys(), "keys");
   if (!keys.ok()) return keys.status();
   const absl::StatusOr<DataType> key_type =
@@ -77,8 +73,8 @@ absl::StatusOr<KeySetUploadSpec> DecodeTensors(const Header& header) {
   if (!value_type.ok()) return value_type.status();
   if (values->size() != keys->size() ||
       !std::equal(keys->begin(), keys->end() - 1, values->begin())) {
-    return Misfit("values.shape", ShapeString(*values),
-                  absl::StrCat("all dimensions but the last as in keys ", ShapeString(*keys)));
+    return Invalid("values.shape", ShapeString(*values),
+                   absl::StrCat("all dimensions but the last as in keys ", ShapeString(*keys)));
   }
   spec.value_type = *value_type;
   spec.layout.dv = values->back();
@@ -111,29 +107,25 @@ absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::AppendKeySetRequest::Hea
   absl::StatusOr<KeySetUploadSpec> spec = DecodeTensors(header);
   if (!spec.ok()) return spec.status();
   if (header.expected_version() < 1) {
-    return Misfit("expected_version", absl::StrCat(header.expected_version()),
-                  "the version of the key set that these keys follow");
+    return Invalid("expected_version", absl::StrCat(header.expected_version()),
+                   "the version of the key set that these keys follow");
   }
   spec->expected_version = header.expected_version();
-  const absl::StatusOr<std::shared_ptr<const KeySet>> key_set = key_sets.Find(header.name());
+  // First: a set of another shape is another version.
+  const absl::StatusOr<std::shared_ptr<const KeySet>> key_set =
+      key_sets.FindForAppend(header.name(), header.expected_version());
   if (!key_set.ok()) return key_set.status();
   const KeySetLayout& layout = (*key_set)->layout();
-  // First: a set of another shape is another version.
-  if ((*key_set)->version() != header.expected_version()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("key set ", header.name(), " is at version ", (*key_set)->version(),
-                     ", expected_version was ", header.expected_version()));
-  }
   if (spec->layout.leading != layout.leading || spec->layout.d != layout.d) {
-    return Misfit("keys.shape", ShapeString(spec->layout.KeyShape(spec->m)),
-                  absl::StrCat("all dimensions but the keys' number as in the set's ",
-                               ShapeString(layout.KeyShape((*key_set)->m()))));
+    return Invalid("keys.shape", ShapeString(spec->layout.KeyShape(spec->m)),
+                   absl::StrCat("all dimensions but the keys' number as in the set's ",
+                                ShapeString(layout.KeyShape((*key_set)->m()))));
   }
   if (spec->layout.dv != layout.dv) {
-    return Misfit("values.shape",
-                  header.has_values() ? ShapeString(spec->layout.ValueShape(spec->m)) : "none",
-                  layout.dv.has_value() ? absl::StrCat("dv = ", *layout.dv, " as in the set")
-                                        : "none: the set has no values");
+    return Invalid("values.shape",
+                   header.has_values() ? ShapeString(spec->layout.ValueShape(spec->m)) : "none",
+                   layout.dv.has_value() ? absl::StrCat("dv = ", *layout.dv, " as in the set")
+                                         : "none: the set has no values");
   }
   spec->layout = layout;
   return spec;

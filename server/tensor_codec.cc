@@ -28,6 +28,10 @@ absl::Status CheckShape(const Shape& shape, absl::string_view name) {
 
 }  // namespace
 
+absl::Status Invalid(absl::string_view field, absl::string_view got, absl::string_view expected) {
+  return absl::InvalidArgumentError(absl::StrCat(field, ": got ", got, ", expected ", expected));
+}
+
 absl::Status RefuseUnknownFields(const google::protobuf::Message& message, absl::string_view name) {
   const google::protobuf::UnknownFieldSet& unknown =
       message.GetReflection()->GetUnknownFields(message);

@@ -13,6 +13,9 @@ namespace qkserve {
 // Checks of what came from outside; `name` is the field in error messages. INVALID_ARGUMENT says
 // what came and what was expected.
 
+// INVALID_ARGUMENT: "field: got ..., expected ...".
+absl::Status Invalid(absl::string_view field, absl::string_view got, absl::string_view expected);
+
 // An option that is ignored changes the answer silently; a newer client must hear of it.
 absl::Status RefuseUnknownFields(const google::protobuf::Message& message, absl::string_view name);
 

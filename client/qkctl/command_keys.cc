@@ -23,9 +23,7 @@ absl::Status Get(const std::string& name) {
   if (!client.ok()) return client.status();
   const absl::StatusOr<KeySetInfo> info = (*client)->GetKeySet(name, absl::GetFlag(FLAGS_timeout));
   if (!info.ok()) return info.status();
-  const std::string json_path = absl::GetFlag(FLAGS_json);
-  if (json_path != "-") std::fputs(KeySetTable({*info}).c_str(), stdout);
-  return json_path.empty() ? absl::OkStatus() : WriteJson(json_path, KeySetJson(*info));
+  return ShowAnswer(KeySetTable({*info}), KeySetJson(*info));
 }
 
 absl::Status List(const std::string& /*argument*/) {
@@ -34,12 +32,9 @@ absl::Status List(const std::string& /*argument*/) {
   const absl::StatusOr<std::vector<KeySetInfo>> key_sets =
       (*client)->ListKeySets(absl::GetFlag(FLAGS_timeout));
   if (!key_sets.ok()) return key_sets.status();
-  const std::string json_path = absl::GetFlag(FLAGS_json);
-  if (json_path != "-") std::fputs(KeySetTable(*key_sets).c_str(), stdout);
-  if (json_path.empty()) return absl::OkStatus();
   nlohmann::ordered_json json = {{"key_sets", nlohmann::ordered_json::array()}};
   for (const KeySetInfo& info : *key_sets) json["key_sets"].push_back(KeySetJson(info));
-  return WriteJson(json_path, json);
+  return ShowAnswer(KeySetTable(*key_sets), json);
 }
 
 absl::Status Delete(const std::string& name) {

@@ -78,12 +78,6 @@ absl::Status WithState(const absl::Status& status, Client& client, const std::st
   return absl::Status(status.code(), absl::StrCat(status.message(), " (", state, ")"));
 }
 
-absl::Status Show(const KeySetInfo& info) {
-  const std::string json_path = absl::GetFlag(FLAGS_json);
-  if (json_path != "-") std::fputs(KeySetTable({info}).c_str(), stdout);
-  return json_path.empty() ? absl::OkStatus() : WriteJson(json_path, KeySetJson(info));
-}
-
 absl::Status Put(const std::string& name) {
   absl::StatusOr<Inputs> inputs = OpenInputs();
   if (!inputs.ok()) return inputs.status();
@@ -104,7 +98,7 @@ absl::Status Put(const std::string& name) {
   options.chunk_bytes = UploadChunkBytes();
   const absl::StatusOr<KeySetInfo> info = (*client)->PutKeySet(name, inputs->keys, options);
   line.reset();
-  if (info.ok()) return Show(*info);
+  if (info.ok()) return ShowAnswer(KeySetTable({*info}), KeySetJson(*info));
   return WithState(info.status(), **client, name,
                    before.ok() ? std::optional(before->version) : std::nullopt);
 }
@@ -131,7 +125,7 @@ absl::Status Append(const std::string& name) {
   const absl::StatusOr<KeySetInfo> info =
       (*client)->AppendKeySet(name, *version, inputs->keys, options);
   line.reset();
-  if (info.ok()) return Show(*info);
+  if (info.ok()) return ShowAnswer(KeySetTable({*info}), KeySetJson(*info));
   return WithState(info.status(), **client, name, version);
 }
 

@@ -208,12 +208,8 @@ absl::Status RunAndReport(Client& client, LoadWorkload workload) {
     return counts.first_error.ok() ? absl::CancelledError("ended before the first answer")
                                    : counts.first_error;
   }
-  const std::string json_path = absl::GetFlag(FLAGS_json);
-  if (json_path != "-") {
-    std::fputs(LoadReportText(workload, counts, *elapsed).c_str(), stdout);
-  }
-  return json_path.empty() ? absl::OkStatus()
-                           : WriteJson(json_path, LoadReportJson(workload, counts, *elapsed));
+  return ShowAnswer(LoadReportText(workload, counts, *elapsed),
+                    LoadReportJson(workload, counts, *elapsed));
 }
 
 absl::Status Run(const std::string& /*argument*/) {

@@ -37,9 +37,7 @@ absl::Status Run(const std::string& /*argument*/) {
   if (!client.ok()) return client.status();
   absl::StatusOr<v1::GetStatusResponse> status = (*client)->GetStatus(absl::GetFlag(FLAGS_timeout));
   if (!status.ok()) return status.status();
-  const std::string json_path = absl::GetFlag(FLAGS_json);
-  if (json_path != "-") std::fputs(StatusText(*status).c_str(), stdout);
-  return json_path.empty() ? absl::OkStatus() : WriteJson(json_path, StatusJson(*status));
+  return ShowAnswer(StatusText(*status), StatusJson(*status));
 }
 
 }  // namespace

@@ -26,6 +26,12 @@ std::vector<const char*> ExpandBareJson(absl::Span<const char* const> args) {
   return expanded;
 }
 
+absl::Status ShowAnswer(const std::string& text, const nlohmann::ordered_json& json) {
+  const std::string path = absl::GetFlag(FLAGS_json);
+  if (path != "-") std::fputs(text.c_str(), stdout);
+  return path.empty() ? absl::OkStatus() : WriteJson(path, json);
+}
+
 absl::Status WriteJson(const std::string& path, const nlohmann::ordered_json& json) {
   // Text that is not UTF-8 is replaced, not refused: it would be a server's mistake.
   const std::string text =

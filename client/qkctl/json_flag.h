@@ -21,6 +21,10 @@ inline constexpr absl::string_view kJsonFlagFile = "/qkctl/json_flag.cc";
 // follows), written out as "--json=-".
 std::vector<const char*> ExpandBareJson(absl::Span<const char* const> args);
 
+// Shows a command's answer where --json says: the text, unless standard output is for the JSON
+// alone, and the JSON where it is asked for.
+absl::Status ShowAnswer(const std::string& text, const nlohmann::ordered_json& json);
+
 // Members keep the order in which they were added.
 absl::Status WriteJson(const std::string& path, const nlohmann::ordered_json& json);
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/attention/element_types.h"
+#include "core/attention/row_kernels.h"
 
 namespace qkserve {
 
@@ -42,6 +43,15 @@ KeyRange KeyMask::Range(int64_t slice, int64_t query) const {
   if (problem_.mask.has_value()) range.end = std::min(range.end, mask_keys_);
   range.end = std::max(range.begin, range.end);
   return range;
+}
+
+void KeyMask::ToStage(int64_t slice, int64_t query, int64_t key, int64_t count,
+                      float* scores) const {
+  const Output output = problem_.output;
+  ScaleAndCap(problem_.scale, output == Output::kScores ? 0.0F : problem_.softcap, count, scores);
+  if (output != Output::kScores && output != Output::kCapped) {
+    Apply(slice, query, key, count, scores);
+  }
 }
 
 void KeyMask::Apply(int64_t slice, int64_t query, int64_t key, int64_t count, float* scores) const {

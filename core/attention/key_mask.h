@@ -29,6 +29,10 @@ class KeyMask {
   // The interval of query `query` of slice `slice` (batch * heads + head), within [0, m).
   KeyRange Range(int64_t slice, int64_t query) const;
 
+  // Turns the products of a query with keys [key, key + count) into the stage that the output is
+  // made of: scaled, capped but for kScores, masked but for kScores and kCapped.
+  void ToStage(int64_t slice, int64_t query, int64_t key, int64_t count, float* scores) const;
+
   // Turns the capped scores of keys [key, key + count) of a query into masked scores: the mask is
   // added, and what is not attended becomes -inf whatever it was.
   void Apply(int64_t slice, int64_t query, int64_t key, int64_t count, float* scores) const;

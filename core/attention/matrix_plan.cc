@@ -5,7 +5,6 @@
 #include "core/attention/block_product.h"
 #include "core/attention/element_types.h"
 #include "core/attention/key_mask.h"
-#include "core/attention/row_kernels.h"
 #include "core/limits.h"
 
 namespace qkserve {
@@ -101,9 +100,8 @@ bool MatrixPlan::IsAttended(const Block& block, const KeyMask& mask) const {
 
 absl::Status MatrixPlan::ComputeScores(const Block& block, const AttentionProblem& problem,
                                        float* scores, int64_t stride) const {
-  const bool is_masked = problem.output == Output::kMasked;
   const KeyMask mask(problem, shape_);
-  if (is_masked && !IsAttended(block, mask)) {
+  if (problem.output == Output::kMasked && !IsAttended(block, mask)) {
     for (int64_t i = 0; i < block.rows; ++i) {
       std::fill_n(scores + i * stride, block.keys, kNotAttended);
     }
@@ -119,12 +117,9 @@ absl::Status MatrixPlan::ComputeScores(const Block& block, const AttentionProble
        .depth = shape_.d},
       scores, stride);
   if (!status.ok()) return status;
-  const float softcap = problem.output == Output::kScores ? 0.0F : problem.softcap;
   for (int64_t i = 0; i < block.rows; ++i) {
-    ScaleAndCap(problem.scale, softcap, block.keys, scores + i * stride);
-    if (!is_masked) continue;
     const int64_t row = block.unit * shape_.UnitRows() + block.row + i;
-    mask.Apply(row / shape_.n, row % shape_.n, block.key, block.keys, scores + i * stride);
+    mask.ToStage(row / shape_.n, row % shape_.n, block.key, block.keys, scores + i * stride);
   }
   return absl::OkStatus();
 }

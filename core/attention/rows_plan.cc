@@ -5,7 +5,6 @@
 
 #include "core/attention/block_product.h"
 #include "core/attention/partial_rows.h"
-#include "core/attention/row_kernels.h"
 #include "core/attention/top_k.h"
 #include "core/limits.h"
 
@@ -207,9 +206,8 @@ absl::Status RowsPlan::MaskedScores(const Work& work, int64_t key, int64_t count
   if (!status.ok()) return status;
   for (int64_t i = 0; i < work.block.rows; ++i) {
     const int64_t row = work.block.query + i;
-    ScaleAndCap(problem.scale, problem.softcap, count, scores + i * stride);
-    work.mask.Apply(work.block.slice + row / shape_.n, row % shape_.n, key, count,
-                    scores + i * stride);
+    work.mask.ToStage(work.block.slice + row / shape_.n, row % shape_.n, key, count,
+                      scores + i * stride);
   }
   return absl::OkStatus();
 }

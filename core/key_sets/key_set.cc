@@ -204,7 +204,7 @@ KeyBlock& KeySetBuilder::BlockOf(int64_t panel, int64_t& panel_in_block) {
 
 void KeySetBuilder::AddKeys(int64_t matrix, int64_t row, int64_t count, const std::byte* rows) {
   const KeySetLayout& layout = set_->layout_;
-  const int64_t row_bytes = layout.d * ElementBytes(layout.key_type);
+  const int64_t row_bytes = layout.KeyRowBytes();
   ForEachPanel(base_m_ + row, count,
                [&](int64_t panel, int64_t first, int64_t piece, int64_t done) {
                  int64_t in_block = 0;
@@ -216,7 +216,7 @@ void KeySetBuilder::AddKeys(int64_t matrix, int64_t row, int64_t count, const st
 
 void KeySetBuilder::AddValues(int64_t matrix, int64_t row, int64_t count, const std::byte* rows) {
   const KeySetLayout& layout = set_->layout_;
-  const int64_t row_bytes = *layout.dv * ElementBytes(layout.value_type);
+  const int64_t row_bytes = layout.ValueRowBytes();
   ForEachPanel(base_m_ + row, count,
                [&](int64_t panel, int64_t first, int64_t piece, int64_t done) {
                  int64_t in_block = 0;

@@ -30,6 +30,10 @@ struct KeySetLayout {
   Shape KeyShape(int64_t m) const;    // [.., m, d]
   Shape ValueShape(int64_t m) const;  // [.., m, dv]
 
+  // Of one row as it stands in a file; 0 where there are no values.
+  int64_t KeyRowBytes() const { return d * ElementBytes(key_type); }
+  int64_t ValueRowBytes() const { return dv.value_or(0) * ElementBytes(value_type); }
+
   // INVALID_ARGUMENT: `m` keys are more than a set may have, or sizes in bytes do not fit in 64
   // bits, now or when keys are appended. Of types and sizes from outside, that are not negative.
   absl::Status Validate(int64_t m) const;

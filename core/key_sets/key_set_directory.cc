@@ -20,7 +20,7 @@ namespace {
 
 constexpr absl::string_view kManifestFile = "manifest.json";
 
-// Some ten thousand segments: far more than there are where MergeSegments is called at times.
+// Some ten thousand segments: far more than there are where segments are merged at times.
 constexpr int64_t kManifestBytesMax = 4 * kMiB;
 
 absl::Status NoSuchSet(const std::string& name) {
@@ -120,18 +120,19 @@ absl::StatusOr<Manifest> KeySetDirectory::CurrentManifest(const std::string& nam
   return found == sets_.end() ? NoSuchSet(name) : found->second.manifest;
 }
 
-absl::StatusOr<std::unique_ptr<KeySetDirectory::Segment>> KeySetDirectory::NewSegment(
+absl::StatusOr<std::unique_ptr<SegmentWriter>> KeySetDirectory::NewSegment(
     const std::string& name, const KeySetLayout& layout, int64_t rows) {
   absl::Status status = ValidateKeySetName(name);
   if (status.ok()) status = layout.Validate(rows);
   if (!status.ok()) return status;
   // In the root, so that the set's directory may come and go meanwhile.
-  return Segment::Create(files_,
-                         absl::StrCat(path_, "/.segment-", name, "-", segments_written_++, ".tmp"),
-                         layout, rows);
+  return SegmentWriter::Create(
+      files_, absl::StrCat(path_, "/.segment-", name, "-", segments_written_++, ".tmp"), layout,
+      rows);
 }
 
-absl::Status KeySetDirectory::AddSegment(Manifest& manifest, Segment& segment, SegmentInfo info) {
+absl::Status KeySetDirectory::AddSegment(Manifest& manifest, SegmentWriter& segment,
+                                         SegmentInfo info) {
   const std::string directory = SetPath(manifest.name);
   info.file = SegmentFile(manifest.version, manifest.Keys(), segment.rows());
   absl::Status status = segment.MoveTo(absl::StrCat(directory, "/", info.file));
@@ -165,7 +166,7 @@ absl::Status KeySetDirectory::MakeSetDirectory(const std::string& name) {
 }
 
 absl::Status KeySetDirectory::Put(const std::string& name, int64_t version,
-                                  std::unique_ptr<Segment> segment) {
+                                  std::unique_ptr<SegmentWriter> segment) {
   absl::Status status = ValidateKeySetName(name);
   if (!status.ok()) return status;
   RaiseLastVersion(version);
@@ -185,7 +186,7 @@ absl::Status KeySetDirectory::Put(const std::string& name, int64_t version,
 }
 
 absl::Status KeySetDirectory::Append(const std::string& name, int64_t version,
-                                     std::unique_ptr<Segment> segment) {
+                                     std::unique_ptr<SegmentWriter> segment) {
   absl::StatusOr<Manifest> manifest = CurrentManifest(name);
   if (!manifest.ok()) return manifest.status();
   if (segment->layout() != manifest->layout) {
@@ -248,13 +249,6 @@ void KeySetDirectory::RemoveUnused(const std::string& name, const Manifest* mani
   }
 }
 
-absl::StatusOr<bool> KeySetDirectory::MergeSegments(const std::string& name) {
-  absl::StatusOr<Merge> merge = CopyForMerge(name);
-  if (!merge.ok()) return merge.status();
-  if (merge->merged == nullptr) return false;
-  return FinishMerge(name, *std::move(merge));
-}
-
 absl::StatusOr<KeySetDirectory::Merge> KeySetDirectory::CopyForMerge(const std::string& name) {
   const absl::StatusOr<Manifest> manifest = CurrentManifest(name);
   if (!manifest.ok()) return manifest.status();
@@ -263,7 +257,7 @@ absl::StatusOr<KeySetDirectory::Merge> KeySetDirectory::CopyForMerge(const std::
   const size_t count = SegmentsToMerge(bytes);
   Merge merge;
   if (count == 0) return merge;
-  absl::StatusOr<std::unique_ptr<Segment>> merged = Merged(*manifest, count);
+  absl::StatusOr<std::unique_ptr<SegmentWriter>> merged = Merged(*manifest, count);
   if (!merged.ok()) return merged.status();
   absl::StatusOr<SegmentInfo> info = (*merged)->Finish();
   if (!info.ok()) return info.status();
@@ -293,8 +287,8 @@ absl::StatusOr<bool> KeySetDirectory::FinishMerge(const std::string& name, Merge
   return true;
 }
 
-absl::StatusOr<std::unique_ptr<KeySetDirectory::Segment>> KeySetDirectory::Merged(
-    const Manifest& manifest, size_t count) {
+absl::StatusOr<std::unique_ptr<SegmentWriter>> KeySetDirectory::Merged(const Manifest& manifest,
+                                                                       size_t count) {
   std::vector<std::unique_ptr<SegmentReader>> readers;
   int64_t rows = 0;
   for (size_t i = manifest.segments.size() - count; i < manifest.segments.size(); ++i) {
@@ -304,7 +298,7 @@ absl::StatusOr<std::unique_ptr<KeySetDirectory::Segment>> KeySetDirectory::Merge
     rows += (*reader)->rows();
     readers.push_back(*std::move(reader));
   }
-  absl::StatusOr<std::unique_ptr<Segment>> merged =
+  absl::StatusOr<std::unique_ptr<SegmentWriter>> merged =
       NewSegment(manifest.name, manifest.layout, rows);
   if (!merged.ok()) return merged.status();
   absl::Status status = CopyRows(readers, **merged);

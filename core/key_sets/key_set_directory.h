@@ -72,32 +72,31 @@ class KeySetDirectory {
 
   // A segment that is being written; a temporary file until Put or Append. Removed if that does not
   // come. RESOURCE_EXHAUSTED: the disk is full. INVALID_ARGUMENT: see KeySetLayout::Validate.
-  using Segment = SegmentWriter;
-  absl::StatusOr<std::unique_ptr<Segment>> NewSegment(const std::string& name,
-                                                      const KeySetLayout& layout, int64_t rows);
+  absl::StatusOr<std::unique_ptr<SegmentWriter>> NewSegment(const std::string& name,
+                                                            const KeySetLayout& layout,
+                                                            int64_t rows);
 
   // The set `name` is the segment, at `version`, whatever it was before. `version` must never have
   // been given before, and be greater than last_version() was after Open and than the set's.
-  absl::Status Put(const std::string& name, int64_t version, std::unique_ptr<Segment> segment);
+  absl::Status Put(const std::string& name, int64_t version,
+                   std::unique_ptr<SegmentWriter> segment);
 
   // The set's segments and this one, at `version`, as above. NOT_FOUND, DATA_LOSS.
   // INVALID_ARGUMENT: the segment has another layout, or the set would have too many keys.
-  absl::Status Append(const std::string& name, int64_t version, std::unique_ptr<Segment> segment);
+  absl::Status Append(const std::string& name, int64_t version,
+                      std::unique_ptr<SegmentWriter> segment);
 
   // Its version number is remembered first. NOT_FOUND.
   absl::Status Delete(const std::string& name);
 
-  // Replaces the newest segments by one, where SegmentsToMerge says so; the version stays. Returns
-  // whether there was something to do: there may be more. NOT_FOUND, DATA_LOSS.
-  absl::StatusOr<bool> MergeSegments(const std::string& name);
-
-  // The same in two steps. The first copies, and the set may be changed meanwhile; `merged` is null
-  // where there is nothing to do. The second puts the copy in place and is a change like others;
-  // false: the set no longer has what was copied.
+  // Replaces the newest segments by one, where SegmentsToMerge says so; the version stays. In two
+  // steps. The first copies, and the set may be changed meanwhile; `merged` is null where there is
+  // nothing to do. The second puts the copy in place and is a change like others; false: the set no
+  // longer has what was copied. There may be more to merge after. NOT_FOUND, DATA_LOSS.
   struct Merge {
     std::vector<SegmentInfo> from;
     SegmentInfo info;
-    std::unique_ptr<Segment> merged;
+    std::unique_ptr<SegmentWriter> merged;
   };
   absl::StatusOr<Merge> CopyForMerge(const std::string& name);
   absl::StatusOr<bool> FinishMerge(const std::string& name, Merge merge);
@@ -142,9 +141,9 @@ class KeySetDirectory {
   absl::Status WriteLastVersion();
   absl::Status MakeSetDirectory(const std::string& name);
   // Gives a finished segment its name, and a place in the manifest behind what is there.
-  absl::Status AddSegment(Manifest& manifest, Segment& segment, SegmentInfo info);
+  absl::Status AddSegment(Manifest& manifest, SegmentWriter& segment, SegmentInfo info);
   absl::Status StoreManifest(const Manifest& manifest);
-  absl::StatusOr<std::unique_ptr<Segment>> Merged(const Manifest& manifest, size_t count);
+  absl::StatusOr<std::unique_ptr<SegmentWriter>> Merged(const Manifest& manifest, size_t count);
   void RemoveUnused(const std::string& name, const Manifest* manifest);
 
   FileSystem* const files_;

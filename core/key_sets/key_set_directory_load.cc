@@ -1,4 +1,4 @@
-// Reading sets: KeySetDirectory::Load and what it shares with MergeSegments.
+// Reading sets: KeySetDirectory::Load and what it shares with merging.
 
 #include <algorithm>
 #include <utility>
@@ -77,12 +77,11 @@ absl::Status KeySetDirectory::LoadSegment(const Manifest& manifest, const Segmen
   const KeySetLayout& layout = manifest.layout;
   // Where only some rows are new, for example after a merge, the others are read as well: the
   // checksum is of the whole file. The policy of merging bounds what that costs.
-  absl::Status status =
-      ReadRows(**reader,
-               SkipRows(first, known, layout.d * ElementBytes(layout.key_type),
-                        [&](auto... rows) { builder.AddKeys(rows...); }),
-               SkipRows(first, known, layout.dv.value_or(0) * ElementBytes(layout.value_type),
-                        [&](auto... rows) { builder.AddValues(rows...); }));
+  absl::Status status = ReadRows(
+      **reader,
+      SkipRows(first, known, layout.KeyRowBytes(), [&](auto... rows) { builder.AddKeys(rows...); }),
+      SkipRows(first, known, layout.ValueRowBytes(),
+               [&](auto... rows) { builder.AddValues(rows...); }));
   if (!status.ok()) return status;
   return CheckSegment(manifest, info, **reader);
 }

@@ -6,7 +6,6 @@
 
 #include "core/attention/block_product.h"
 #include "core/attention/element_types.h"
-#include "core/attention/row_kernels.h"
 #include "core/attention/rows_plan.h"
 #include "core/limits.h"
 
@@ -18,10 +17,6 @@ bool IsContext(const KeySetRequest& request) { return request.problem.output == 
 // Whether every score of a row is wanted, attended or not.
 bool WantsAllScores(const AttentionProblem& problem) {
   return problem.output != Output::kContext && problem.output != Output::kTopK;
-}
-
-bool IsMasked(const AttentionProblem& problem) {
-  return problem.output != Output::kScores && problem.output != Output::kCapped;
 }
 
 }  // namespace
@@ -274,11 +269,8 @@ absl::Status KeySetPass::RunSplit(const Work& work, int64_t split) {
     }
     for (int64_t i = 0; i < work.block.rows; ++i) {
       const Row& row = rows_[static_cast<size_t>(work.block.first_row + i)];
-      const AttentionProblem& problem = row.request->problem;
       float* const row_scores = scores + i * kStepKeys;
-      ScaleAndCap(problem.scale, problem.output == Output::kScores ? 0.0F : problem.softcap, count,
-                  row_scores);
-      if (IsMasked(problem)) row.mask->Apply(row.slice, row.query, key, count, row_scores);
+      row.mask->ToStage(row.slice, row.query, key, count, row_scores);
       if (i < work.block.context_rows) {
         ContextOf(work.block, split, i).Weigh(row_scores, count);
       } else {

@@ -160,6 +160,15 @@ absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::Find(absl::string_vie
   return absl::NotFoundError(absl::StrCat("no key set has the name '", name.substr(0, 128), "'"));
 }
 
+absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::FindForAppend(
+    absl::string_view name, int64_t expected_version) const {
+  absl::StatusOr<std::shared_ptr<const KeySet>> found = Find(name);
+  if (!found.ok() || (*found)->version() == expected_version) return found;
+  return absl::FailedPreconditionError(absl::StrCat("key set ", name, " is at version ",
+                                                    (*found)->version(), ", expected_version was ",
+                                                    expected_version));
+}
+
 std::vector<KeySetStore::Listed> KeySetStore::List(absl::string_view after, int64_t count) const {
   std::vector<Listed> listed;
   MutexLock lock(&mutex_);
@@ -234,16 +243,12 @@ absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::Commit(KeySetUpload& 
 
 absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::CommitVersion(KeySetUpload& upload) {
   const KeySetUploadSpec& spec = upload.spec_;
-  std::shared_ptr<const KeySet> base;
-  const absl::StatusOr<std::shared_ptr<const KeySet>> found = Find(spec.name);
-  if (found.ok()) base = *found;
-  std::shared_ptr<std::atomic<int64_t>> served;
-  if (base != nullptr) served = base->shared_requests_served();
+  const absl::StatusOr<std::shared_ptr<const KeySet>> base =
+      upload.IsAppend() ? BaseOf(spec) : Find(spec.name);
   if (upload.IsAppend()) {
-    absl::Status status = CheckAppend(spec);
-    if (!status.ok()) return status;
+    if (!base.ok()) return base.status();
     absl::StatusOr<std::unique_ptr<KeySetBuilder>> builder =
-        KeySetBuilder::Create(spec.layout, spec.m, base, &budget_);
+        KeySetBuilder::Create(spec.layout, spec.m, *base, &budget_);
     if (!builder.ok()) return builder.status();
     upload.builder_ = *std::move(builder);
     upload.PackWaiting();
@@ -251,7 +256,7 @@ absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::CommitVersion(KeySetU
   int64_t version = 0;
   {
     MutexLock lock(&mutex_);
-    if (base == nullptr && static_cast<int64_t>(sets_.size()) >= kKeySetsMax) {
+    if (!base.ok() && static_cast<int64_t>(sets_.size()) >= kKeySetsMax) {
       return absl::ResourceExhaustedError(
           absl::StrCat("there are ", sets_.size(), " key sets, the limit is ", kKeySetsMax));
     }
@@ -263,28 +268,25 @@ absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::CommitVersion(KeySetU
                               : directory_->Put(spec.name, version, std::move(upload.segment_));
     if (!status.ok()) return status;
   }
-  return upload.builder_->Finish(spec.name, version, served);
+  return upload.builder_->Finish(spec.name, version,
+                                 base.ok() ? (*base)->shared_requests_served() : nullptr);
 }
 
-absl::Status KeySetStore::CheckAppend(const KeySetUploadSpec& spec) const {
-  const absl::StatusOr<std::shared_ptr<const KeySet>> found = Find(spec.name);
-  if (!found.ok()) return found.status();
-  const KeySet& base = **found;
-  if (base.version() != *spec.expected_version) {
-    return absl::FailedPreconditionError(absl::StrCat("key set ", spec.name, " is at version ",
-                                                      base.version(), ", expected_version was ",
-                                                      *spec.expected_version));
-  }
-  if (!(base.layout() == spec.layout)) {
+absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::BaseOf(
+    const KeySetUploadSpec& spec) const {
+  absl::StatusOr<std::shared_ptr<const KeySet>> base =
+      FindForAppend(spec.name, *spec.expected_version);
+  if (!base.ok()) return base;
+  if (!((*base)->layout() == spec.layout)) {
     return absl::FailedPreconditionError(
         absl::StrCat("key set ", spec.name, " was replaced by one of another shape"));
   }
-  if (spec.m > kKeySetKeysMax - base.m()) {
+  if (spec.m > kKeySetKeysMax - (*base)->m()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("keys.shape: got ", spec.m, " keys for a set of ", base.m(),
+        absl::StrCat("keys.shape: got ", spec.m, " keys for a set of ", (*base)->m(),
                      ", expected at most ", kKeySetKeysMax, " in all"));
   }
-  return absl::OkStatus();
+  return base;
 }
 
 void KeySetStore::ScheduleMerge(const std::string& name) {

@@ -53,6 +53,10 @@ class KeySetStore {
   // The newest version. NOT_FOUND; DATA_LOSS or RESOURCE_EXHAUSTED: it could not be loaded.
   absl::StatusOr<std::shared_ptr<const KeySet>> Find(absl::string_view name) const;
 
+  // The same, for who will append to that version. FAILED_PRECONDITION: the set is at another one.
+  absl::StatusOr<std::shared_ptr<const KeySet>> FindForAppend(absl::string_view name,
+                                                              int64_t expected_version) const;
+
   // Up to `count` sets whose names follow `after`, in order.
   struct Listed {
     std::string name;
@@ -85,7 +89,8 @@ class KeySetStore {
   absl::Status LoadOne(const std::string& name);
   void RefreshOne(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(refresh_mutex_);
   absl::Status CheckWritable() const;
-  absl::Status CheckAppend(const KeySetUploadSpec& spec) const;
+  // The version that an append grows from, once all that it needs of it is checked.
+  absl::StatusOr<std::shared_ptr<const KeySet>> BaseOf(const KeySetUploadSpec& spec) const;
   absl::StatusOr<std::shared_ptr<const KeySet>> Commit(KeySetUpload& upload);
   absl::StatusOr<std::shared_ptr<const KeySet>> CommitVersion(KeySetUpload& upload);
   void ScheduleMerge(const std::string& name);

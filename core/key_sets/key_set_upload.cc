@@ -33,11 +33,11 @@ KeySetUpload::KeySetUpload(KeySetStore* store, const KeySetUploadSpec& spec)
 
 absl::Status KeySetUpload::Allocate() {
   if (IsAppend()) {
-    absl::Status status = store_.CheckAppend(spec_);
+    absl::Status status = store_.BaseOf(spec_).status();
     if (!status.ok()) return status;
     const int64_t rows = spec_.layout.Matrices() * spec_.m;
-    const int64_t key_bytes = rows * KeyRowBytes();
-    const int64_t value_bytes = rows * ValueRowBytes();
+    const int64_t key_bytes = rows * spec_.layout.KeyRowBytes();
+    const int64_t value_bytes = rows * spec_.layout.ValueRowBytes();
     absl::StatusOr<ByteBudget::Charge> charge = store_.budget_.TryCharge(key_bytes + value_bytes);
     if (!charge.ok()) return charge.status();
     waiting_charge_ = *std::move(charge);
@@ -54,7 +54,7 @@ absl::Status KeySetUpload::Allocate() {
     builder_ = *std::move(builder);
   }
   if (store_.directory_ == nullptr) return absl::OkStatus();
-  absl::StatusOr<std::unique_ptr<KeySetDirectory::Segment>> segment =
+  absl::StatusOr<std::unique_ptr<SegmentWriter>> segment =
       store_.directory_->NewSegment(spec_.name, spec_.layout, spec_.m);
   if (!segment.ok()) return segment.status();
   segment_ = *std::move(segment);
@@ -67,21 +67,13 @@ absl::Status KeySetUpload::AddValues(absl::string_view bytes) {
   return absl::InvalidArgumentError("values: got some, the header announced none");
 }
 
-int64_t KeySetUpload::KeyRowBytes() const {
-  return spec_.layout.d * ElementBytes(spec_.layout.key_type);
-}
-
-int64_t KeySetUpload::ValueRowBytes() const {
-  return spec_.layout.dv.value_or(0) * ElementBytes(spec_.layout.value_type);
-}
-
 absl::Status KeySetUpload::TakeKeys(int64_t matrix, int64_t row, int64_t count,
                                     const std::byte* rows) {
   if (builder_ != nullptr) {
     builder_->AddKeys(matrix, row, count, rows);
   } else {
-    std::memcpy(waiting_keys_.data() + (matrix * spec_.m + row) * KeyRowBytes(), rows,
-                static_cast<size_t>(count * KeyRowBytes()));
+    std::memcpy(waiting_keys_.data() + (matrix * spec_.m + row) * spec_.layout.KeyRowBytes(), rows,
+                static_cast<size_t>(count * spec_.layout.KeyRowBytes()));
   }
   return segment_ != nullptr ? segment_->WriteKeys(matrix, row, count, rows) : absl::OkStatus();
 }
@@ -91,18 +83,19 @@ absl::Status KeySetUpload::TakeValues(int64_t matrix, int64_t row, int64_t count
   if (builder_ != nullptr) {
     builder_->AddValues(matrix, row, count, rows);
   } else {
-    std::memcpy(waiting_values_.data() + (matrix * spec_.m + row) * ValueRowBytes(), rows,
-                static_cast<size_t>(count * ValueRowBytes()));
+    std::memcpy(waiting_values_.data() + (matrix * spec_.m + row) * spec_.layout.ValueRowBytes(),
+                rows, static_cast<size_t>(count * spec_.layout.ValueRowBytes()));
   }
   return segment_ != nullptr ? segment_->WriteValues(matrix, row, count, rows) : absl::OkStatus();
 }
 
 void KeySetUpload::PackWaiting() {
   for (int64_t matrix = 0; matrix < spec_.layout.Matrices(); ++matrix) {
-    builder_->AddKeys(matrix, 0, spec_.m, waiting_keys_.data() + matrix * spec_.m * KeyRowBytes());
+    builder_->AddKeys(matrix, 0, spec_.m,
+                      waiting_keys_.data() + matrix * spec_.m * spec_.layout.KeyRowBytes());
     if (!values_.has_value()) continue;
     builder_->AddValues(matrix, 0, spec_.m,
-                        waiting_values_.data() + matrix * spec_.m * ValueRowBytes());
+                        waiting_values_.data() + matrix * spec_.m * spec_.layout.ValueRowBytes());
   }
 }
 

@@ -28,6 +28,7 @@ struct KeySetUploadSpec {
   int64_t m = 0;                                                            // keys of each matrix
   std::optional<int64_t> expected_version = std::nullopt;                   // given: an append
 };
+
 // A key set, or keys for one, on its way in. Gone without Commit it leaves no trace.
 //
 // Thread-compatible. Must not outlive the store.
@@ -49,8 +50,6 @@ class KeySetUpload {
   absl::Status Allocate();
   absl::Status TakeKeys(int64_t matrix, int64_t row, int64_t count, const std::byte* rows);
   absl::Status TakeValues(int64_t matrix, int64_t row, int64_t count, const std::byte* rows);
-  int64_t KeyRowBytes() const;
-  int64_t ValueRowBytes() const;
   // Puts the waiting rows into the builder.
   void PackWaiting();
   bool IsAppend() const { return spec_.expected_version.has_value(); }
@@ -65,7 +64,7 @@ class KeySetUpload {
   std::unique_ptr<KeySetBuilder> builder_;
   ByteBudget::Charge waiting_charge_;
   Buffer waiting_keys_, waiting_values_;
-  std::unique_ptr<KeySetDirectory::Segment> segment_;  // null: memory only
+  std::unique_ptr<SegmentWriter> segment_;  // null: memory only
 };
 
 }  // namespace qkserve

@@ -27,7 +27,7 @@ int64_t BatchRows(int64_t row_bytes) {
 
 }  // namespace
 
-RowStream::RowStream(const Source& source, DataType type, Sink sink)
+RowStream::RowStream(const Source& source, DataType type, RowSink sink)
     : source_(source),
       type_(type),
       sink_(std::move(sink)),

@@ -12,16 +12,16 @@
 
 namespace qkserve {
 
+// Takes `count` rows that follow one another in one matrix, from `row` on. Not necessarily aligned.
+using RowSink =
+    std::function<absl::Status(int64_t matrix, int64_t row, int64_t count, const std::byte* rows)>;
+
 // Makes whole rows, in the type that they are kept in, of a row-major tensor [matrices, rows,
 // columns] whose bytes come cut anywhere.
 //
 // Thread-compatible.
 class RowStream {
  public:
-  // `count` rows that follow one another in one matrix, from `row` on. Not necessarily aligned.
-  using Sink = std::function<absl::Status(int64_t matrix, int64_t row, int64_t count,
-                                          const std::byte* rows)>;
-
   struct Source {
     const char* name;  // of the tensor, for errors: a string literal
     DataType type;     // of the bytes
@@ -30,7 +30,7 @@ class RowStream {
     int64_t columns;
   };
 
-  RowStream(const Source& source, DataType type, Sink sink);
+  RowStream(const Source& source, DataType type, RowSink sink);
 
   // The next bytes. INVALID_ARGUMENT: more than the tensor has. RESOURCE_EXHAUSTED: no memory for a
   // row. Or the sink's error.
@@ -44,7 +44,7 @@ class RowStream {
 
   const Source source_;
   const DataType type_;
-  const Sink sink_;
+  const RowSink sink_;
   const int64_t row_bytes_;
   const int64_t bytes_;       // of the tensor
   const int64_t batch_rows_;  // that are emitted at a time

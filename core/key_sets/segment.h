@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 
@@ -16,6 +15,7 @@
 #include "core/key_sets/file_system.h"
 #include "core/key_sets/key_set.h"
 #include "core/key_sets/manifest.h"
+#include "core/key_sets/row_stream.h"
 #include "core/key_sets/safetensors.h"
 
 namespace qkserve {
@@ -121,10 +121,6 @@ class SegmentReader {
   uint64_t header_checksum_ = 0;
   Tensor keys_, values_;
 };
-
-// Called with `count` rows that follow one another in one matrix, from `row` on.
-using RowSink =
-    std::function<absl::Status(int64_t matrix, int64_t row, int64_t count, const std::byte* rows)>;
 
 // Reads a segment to its end, about 256 KiB at a time. RESOURCE_EXHAUSTED: no memory for that.
 absl::Status ReadRows(SegmentReader& reader, const RowSink& keys, const RowSink& values);

@@ -70,27 +70,22 @@ absl::Status CopyTensor(absl::Span<const std::unique_ptr<SegmentReader>> readers
   return absl::OkStatus();
 }
 
-int64_t KeyRowBytes(const KeySetLayout& layout) { return layout.d * ElementBytes(layout.key_type); }
-int64_t ValueRowBytes(const KeySetLayout& layout) {
-  return layout.dv.value_or(0) * ElementBytes(layout.value_type);
-}
-
 }  // namespace
 
 absl::Status ReadRows(SegmentReader& reader, const RowSink& keys, const RowSink& values) {
   absl::Status status =
-      ReadTensor(reader, &SegmentReader::ReadKeys, KeyRowBytes(reader.layout()), keys);
+      ReadTensor(reader, &SegmentReader::ReadKeys, reader.layout().KeyRowBytes(), keys);
   if (!status.ok()) return status;
-  return ReadTensor(reader, &SegmentReader::ReadValues, ValueRowBytes(reader.layout()), values);
+  return ReadTensor(reader, &SegmentReader::ReadValues, reader.layout().ValueRowBytes(), values);
 }
 
 absl::Status CopyRows(absl::Span<const std::unique_ptr<SegmentReader>> readers,
                       SegmentWriter& writer) {
   absl::Status status = CopyTensor(readers, writer, &SegmentReader::ReadKeys,
-                                   &SegmentWriter::WriteKeys, KeyRowBytes(writer.layout()));
+                                   &SegmentWriter::WriteKeys, writer.layout().KeyRowBytes());
   if (!status.ok()) return status;
   return CopyTensor(readers, writer, &SegmentReader::ReadValues, &SegmentWriter::WriteValues,
-                    ValueRowBytes(writer.layout()));
+                    writer.layout().ValueRowBytes());
 }
 
 }  // namespace qkserve

@@ -81,6 +81,13 @@ absl::Status WritePart(const KeySetLayout& layout, const Part& part, SegmentWrit
       });
 }
 
+absl::StatusOr<bool> MergeSegments(KeySetDirectory& directory, const std::string& name) {
+  absl::StatusOr<KeySetDirectory::Merge> merge = directory.CopyForMerge(name);
+  if (!merge.ok()) return merge.status();
+  if (merge->merged == nullptr) return false;
+  return directory.FinishMerge(name, *std::move(merge));
+}
+
 std::shared_ptr<const KeySet> BuildKeySet(const KeySetLayout& layout,
                                           const std::vector<Part>& parts, ByteBudget* budget) {
   std::shared_ptr<const KeySet> set;

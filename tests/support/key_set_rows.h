@@ -31,6 +31,9 @@ void AddPart(const KeySetLayout& layout, const Part& part, KeySetBuilder& builde
 absl::Status WritePart(const KeySetLayout& layout, const Part& part, SegmentWriter& segment,
                        int64_t step = 7);
 
+// Both steps of a merge. Whether there was something to do.
+absl::StatusOr<bool> MergeSegments(KeySetDirectory& directory, const std::string& name);
+
 // A set that is appended together of parts, in memory.
 std::shared_ptr<const KeySet> BuildKeySet(const KeySetLayout& layout,
                                           const std::vector<Part>& parts, ByteBudget* budget);

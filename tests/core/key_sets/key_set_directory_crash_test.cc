@@ -143,7 +143,7 @@ class World {
  private:
   absl::Status Try(const Change& change) {
     if (change.kind == Change::kDelete) return directory_->Delete(change.name);
-    if (change.kind == Change::kMerge) return directory_->MergeSegments(change.name).status();
+    if (change.kind == Change::kMerge) return MergeSegments(*directory_, change.name).status();
     auto segment = directory_->NewSegment(change.name, kLayout, change.part.rows);
     if (!segment.ok()) return segment.status();
     absl::Status status = WritePart(kLayout, change.part, **segment);

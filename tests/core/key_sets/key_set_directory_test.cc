@@ -181,7 +181,7 @@ TEST_F(KeySetDirectoryTest, RefusesWhatDoesNotFit) {
   const auto directory = Open();
   EXPECT_TRUE(absl::IsNotFound(Append(*directory, "a", 1, {1, 10})));
   EXPECT_TRUE(absl::IsNotFound(directory->Delete("a")));
-  EXPECT_TRUE(absl::IsNotFound(directory->MergeSegments("a").status()));
+  EXPECT_TRUE(absl::IsNotFound(MergeSegments(*directory, "a").status()));
   EXPECT_TRUE(absl::IsNotFound(LoadedContents(*directory, "a").status()));
   EXPECT_TRUE(absl::IsInvalidArgument(Put(*directory, "../a", 1, {1, 10})));
   EXPECT_TRUE(absl::IsInvalidArgument(LoadedContents(*directory, "../a").status()));
@@ -242,7 +242,7 @@ TEST_F(KeySetDirectoryTest, MergingKeepsWhatIsThereAndBoundsTheSegments) {
     for (uint64_t i = 0; i < 40; ++i) {
       parts.push_back({.seed = i, .rows = static_cast<int64_t>(i % 3)});
       ASSERT_TRUE(Append(*directory, "a", ++version, parts.back(), layout).ok());
-      const auto merged = directory->MergeSegments("a");
+      const auto merged = MergeSegments(*directory, "a");
       ASSERT_TRUE(merged.ok()) << merged.status();
       merges += *merged ? 1 : 0;
     }
@@ -281,7 +281,7 @@ TEST_F(KeySetDirectoryTest, MergingDoesNotHideDamage) {
   std::string contents = Read(file);
   contents.back() ^= 1;
   Write(file, contents);
-  const absl::Status status = directory->MergeSegments("a").status();
+  const absl::Status status = MergeSegments(*directory, "a").status();
   EXPECT_TRUE(absl::IsDataLoss(status));
   EXPECT_THAT(status.message(), HasSubstr(file));
   EXPECT_THAT(FilesIn("/sets"), IsEmpty());
@@ -455,7 +455,7 @@ TEST_F(KeySetDirectoryTest, AReaderFindsWholeVersionsWhileTheWriterReplacesThem)
       const absl::Status status = version % 30 == 0 ? Put(*writer, "a", version, part)
                                                     : Append(*writer, "a", version, part);
       ASSERT_TRUE(status.ok()) << status;
-      ASSERT_TRUE(writer->MergeSegments("a").ok());
+      ASSERT_TRUE(MergeSegments(*writer, "a").ok());
     }
   });
   const auto reader = Open(Mode::kReader);
@@ -483,7 +483,7 @@ TEST_F(KeySetDirectoryTest, DifferentSetsMayChangeAtTheSameTime) {
         for (int i = 0; i < 17; ++i) {
           ASSERT_TRUE(Append(*directory, name, ++version, {t + 10, 3}).ok());
         }
-        ASSERT_TRUE(directory->MergeSegments(name).value());
+        ASSERT_TRUE(MergeSegments(*directory, name).value());
         ASSERT_TRUE(directory->ListNames().ok());
         ASSERT_TRUE(round == 2 || directory->Delete(name).ok());
       }
@@ -547,7 +547,7 @@ TEST_F(LoneFileTest, TheWriterTakesThemIn) {
     ASSERT_TRUE(Append(*directory, "both", 11, {4, 7}).ok());
     for (int64_t version = 12; version < 40; ++version) {
       ASSERT_TRUE(Append(*directory, "both", version, {4, 7}).ok());
-      ASSERT_TRUE(directory->MergeSegments("both").ok());
+      ASSERT_TRUE(MergeSegments(*directory, "both").ok());
     }
   }
   const auto directory = Open();

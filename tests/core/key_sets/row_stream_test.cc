@@ -24,7 +24,7 @@ class Gatherer {
  public:
   Gatherer(int64_t rows, int64_t row_bytes) : rows_(rows), row_bytes_(row_bytes) {}
 
-  RowStream::Sink Sink() {
+  RowSink Sink() {
     return [this](int64_t matrix, int64_t row, int64_t count, const std::byte* rows) {
       EXPECT_EQ(matrix * rows_ + row, next_);
       EXPECT_LE(row + count, rows_);
