@@ -132,10 +132,9 @@ class PosixFileSystem : public FileSystem {
     return rmdir(path.c_str()) == 0 ? absl::OkStatus() : ErrnoStatus(path, "remove directory");
   }
 
+  absl::Status SyncFile(const std::string& path) override { return SyncOpened(path, 0); }
   absl::Status SyncDirectory(const std::string& path) override {
-    const Descriptor fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (fd.get() < 0) return ErrnoStatus(path, "open");
-    return fsync(fd.get()) == 0 ? absl::OkStatus() : ErrnoStatus(path, "sync");
+    return SyncOpened(path, O_DIRECTORY);
   }
 
   absl::StatusOr<std::vector<Entry>> List(const std::string& path) override {
@@ -146,12 +145,12 @@ class PosixFileSystem : public FileSystem {
       const std::string name = entry->d_name;
       if (name == "." || name == "..") continue;
       struct stat info;
-      // Follows links. What vanished meanwhile, or a link to nowhere, is not there.
-      if (fstatat(dirfd(directory.get()), entry->d_name, &info, 0) != 0) {
+      // What vanished meanwhile is not there.
+      if (fstatat(dirfd(directory.get()), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
         if (errno == ENOENT) continue;
         return ErrnoStatus(absl::StrCat(path, "/", name), "look at");
       }
-      entries.push_back({name, S_ISDIR(info.st_mode)});
+      entries.push_back({name, S_ISDIR(info.st_mode), S_ISLNK(info.st_mode)});
     }
     if (errno != 0) return ErrnoStatus(path, "list");
     std::sort(entries.begin(), entries.end(),
@@ -167,6 +166,13 @@ class PosixFileSystem : public FileSystem {
       return absl::FailedPreconditionError(path + ": another process holds the lock");
     }
     return std::make_unique<PosixFileLock>(std::move(fd));
+  }
+
+ private:
+  static absl::Status SyncOpened(const std::string& path, int flags) {
+    const Descriptor fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | flags));
+    if (fd.get() < 0) return ErrnoStatus(path, "open");
+    return fsync(fd.get()) == 0 ? absl::OkStatus() : ErrnoStatus(path, "sync");
   }
 };
 

@@ -60,7 +60,11 @@ class FileSystem {
   virtual absl::StatusOr<std::unique_ptr<ReadableFile>> Open(const std::string& path) = 0;
   virtual bool Exists(const std::string& path) = 0;
 
-  // Atomic, in place of a file that is there. Survives when either directory was synced.
+  // A file's contents survive the end of the machine, whoever wrote them.
+  virtual absl::Status SyncFile(const std::string& path) = 0;
+
+  // Atomic. A file in place of a file that is there, a directory in place of an empty one. Survives
+  // when either directory was synced. FAILED_PRECONDITION, ALREADY_EXISTS: something else is there.
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
   virtual absl::Status Remove(const std::string& path) = 0;
 
@@ -72,6 +76,7 @@ class FileSystem {
   struct Entry {
     std::string name;
     bool is_directory = false;
+    bool is_link = false;  // symbolic: neither a directory nor a file, whatever it leads to
   };
   // In order of names.
   virtual absl::StatusOr<std::vector<Entry>> List(const std::string& path) = 0;

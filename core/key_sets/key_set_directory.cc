@@ -12,7 +12,6 @@
 #include "absl/strings/strip.h"
 #include "core/key_sets/checksum.h"
 #include "core/key_sets/key_set_name.h"
-#include "core/key_sets/merge_policy.h"
 #include "core/limits.h"
 
 namespace qkserve {
@@ -86,12 +85,22 @@ absl::StatusOr<std::vector<std::string>> KeySetDirectory::ListNames() const {
   const absl::StatusOr<std::vector<FileSystem::Entry>> entries = files_->List(path_);
   if (!entries.ok()) return entries.status();
   for (const FileSystem::Entry& entry : *entries) {
-    if (entry.is_directory && ValidateKeySetName(entry.name).ok() &&
-        files_->Exists(absl::StrCat(SetPath(entry.name), "/", kManifestFile))) {
+    if (entry.is_directory && ValidateKeySetName(entry.name).ok() && IsSet(entry.name)) {
       names.push_back(entry.name);
     }
   }
   return names;
+}
+
+bool KeySetDirectory::IsSet(const std::string& name) const {
+  return files_->Exists(absl::StrCat(SetPath(name), "/", kManifestFile)) || HasSegments(name);
+}
+
+bool KeySetDirectory::HasSegments(const std::string& name) const {
+  const absl::StatusOr<std::vector<FileSystem::Entry>> entries = files_->List(SetPath(name));
+  return entries.ok() && std::any_of(entries->begin(), entries->end(), [](const auto& entry) {
+           return VersionOfSegment(entry.name) != 0;
+         });
 }
 
 absl::StatusOr<int64_t> KeySetDirectory::StoredVersion(const std::string& name) const {
@@ -103,7 +112,9 @@ absl::StatusOr<int64_t> KeySetDirectory::StoredVersion(const std::string& name) 
 absl::StatusOr<Manifest> KeySetDirectory::ReadManifest(const std::string& name) const {
   const std::string path = absl::StrCat(SetPath(name), "/", kManifestFile);
   const absl::StatusOr<std::string> text = ReadFile(files_, path, kManifestBytesMax);
-  if (absl::IsNotFound(text.status())) return NoSuchSet(name);
+  if (absl::IsNotFound(text.status())) {
+    return HasSegments(name) ? absl::DataLossError(path + ": is missing") : NoSuchSet(name);
+  }
   if (!text.ok()) return ToDataLoss(text.status());
   absl::StatusOr<Manifest> manifest = ParseManifest(name, *text);
   if (!manifest.ok())
@@ -126,29 +137,30 @@ absl::StatusOr<std::unique_ptr<SegmentWriter>> KeySetDirectory::NewSegment(
   if (status.ok()) status = layout.Validate(rows);
   if (!status.ok()) return status;
   // In the root, so that the set's directory may come and go meanwhile.
-  return SegmentWriter::Create(
-      files_, absl::StrCat(path_, "/.segment-", name, "-", segments_written_++, ".tmp"), layout,
-      rows);
+  return SegmentWriter::Create(files_, AsidePath("segment", name), layout, rows);
 }
 
-absl::Status KeySetDirectory::AddSegment(Manifest& manifest, SegmentWriter& segment,
-                                         SegmentInfo info) {
-  const std::string directory = SetPath(manifest.name);
+absl::Status KeySetDirectory::AddSegment(const std::string& folder, Manifest& manifest,
+                                         SegmentWriter& segment, SegmentInfo info) {
   info.file = SegmentFile(manifest.version, manifest.Keys(), segment.rows());
-  absl::Status status = segment.MoveTo(absl::StrCat(directory, "/", info.file));
+  absl::Status status = segment.MoveTo(absl::StrCat(folder, "/", info.file));
   // The manifest must not be there before its segment.
-  if (status.ok()) status = files_->SyncDirectory(directory);
+  if (status.ok()) status = files_->SyncDirectory(folder);
   if (status.ok()) manifest.segments.push_back(std::move(info));
   return status;
 }
 
-absl::Status KeySetDirectory::StoreManifest(const Manifest& manifest) {
+absl::Status KeySetDirectory::WriteManifest(const std::string& folder, const Manifest& manifest) {
   const std::string text = FormatManifest(manifest);
   if (static_cast<int64_t>(text.size()) > kManifestBytesMax) {
     return absl::ResourceExhaustedError(
         absl::StrCat(manifest.name, ": has ", manifest.segments.size(), " segments; merge some"));
   }
-  absl::Status status = ReplaceFile(files_, SetPath(manifest.name), kManifestFile, text);
+  return ReplaceFile(files_, folder, kManifestFile, text);
+}
+
+absl::Status KeySetDirectory::StoreManifest(const Manifest& manifest) {
+  absl::Status status = WriteManifest(SetPath(manifest.name), manifest);
   MutexLock lock(&mutex_);
   if (status.ok()) {
     sets_.insert_or_assign(manifest.name, StoredSet{manifest});
@@ -158,20 +170,11 @@ absl::Status KeySetDirectory::StoreManifest(const Manifest& manifest) {
   return status;
 }
 
-absl::Status KeySetDirectory::MakeSetDirectory(const std::string& name) {
-  absl::Status status = files_->MakeDirectory(SetPath(name));
-  if (!status.ok() && !absl::IsAlreadyExists(status)) return status;
-  // Also where it exists: an earlier put may have got no further.
-  return files_->SyncDirectory(path_);
-}
-
 absl::Status KeySetDirectory::Put(const std::string& name, int64_t version,
                                   std::unique_ptr<SegmentWriter> segment) {
   absl::Status status = ValidateKeySetName(name);
   if (!status.ok()) return status;
   RaiseLastVersion(version);
-  status = MakeSetDirectory(name);
-  if (!status.ok()) return status;
   Manifest manifest;
   manifest.name = name;
   manifest.version = version;
@@ -179,9 +182,16 @@ absl::Status KeySetDirectory::Put(const std::string& name, int64_t version,
   manifest.layout = segment->layout();
   absl::StatusOr<SegmentInfo> info = segment->Finish();
   if (!info.ok()) return info.status();
-  status = AddSegment(manifest, *segment, *std::move(info));
+  if (absl::IsNotFound(CurrentManifest(name).status())) {
+    return AddSet(manifest, segment.get(), *std::move(info));
+  }
+  // The folder may be missing where a delete has failed.
+  status = files_->MakeDirectory(SetPath(name));
+  if (!status.ok() && !absl::IsAlreadyExists(status)) return status;
+  status = files_->SyncDirectory(path_);
+  if (status.ok()) status = AddSegment(SetPath(name), manifest, *segment, *std::move(info));
   if (status.ok()) status = StoreManifest(manifest);
-  if (status.ok()) RemoveUnused(name, &manifest);
+  if (status.ok()) RemoveUnused(SetPath(name), &manifest);
   return status;
 }
 
@@ -197,14 +207,21 @@ absl::Status KeySetDirectory::Append(const std::string& name, int64_t version,
   if (!status.ok()) return status;
   RaiseLastVersion(version);
   manifest->version = version;
+  bool forked = false;
   {
-    // Readers who have seen the change that failed must not take it for what this one grew from.
     MutexLock lock(&mutex_);
-    if (sets_.at(name).forked) manifest->base_version = version;
+    forked = sets_.at(name).forked;
+  }
+  if (forked) {
+    // Readers who have seen the change that failed must not take it for what this one grew from;
+    // and where that was a delete, the set's folder must be here to stay.
+    manifest->base_version = version;
+    status = files_->SyncDirectory(path_);
+    if (!status.ok()) return status;
   }
   absl::StatusOr<SegmentInfo> info = segment->Finish();
   if (!info.ok()) return info.status();
-  status = AddSegment(*manifest, *segment, *std::move(info));
+  status = AddSegment(SetPath(name), *manifest, *segment, *std::move(info));
   if (status.ok()) status = StoreManifest(*manifest);
   return status;
 }
@@ -215,100 +232,80 @@ absl::Status KeySetDirectory::Delete(const std::string& name) {
     return manifest.status();
   }
   absl::Status status = WriteLastVersion();
-  if (!status.ok()) return status;
-  const std::string directory = SetPath(name);
-  status = files_->Remove(absl::StrCat(directory, "/", kManifestFile));
-  // Gone already: by a delete that failed later.
-  if (absl::IsNotFound(status)) status = absl::OkStatus();
-  if (status.ok()) status = files_->SyncDirectory(directory);
-  if (!status.ok()) return status;
-  {
-    MutexLock lock(&mutex_);
+  if (status.ok()) status = RemoveSet(name);
+  MutexLock lock(&mutex_);
+  if (status.ok()) {
     sets_.erase(name);
+  } else {
+    sets_.at(name).forked = true;
   }
-  RemoveUnused(name, nullptr);
-  files_->RemoveDirectory(directory).IgnoreError();
-  return absl::OkStatus();
+  return status;
 }
 
-void KeySetDirectory::RemoveUnused(const std::string& name, const Manifest* manifest) {
+void KeySetDirectory::RemoveUnused(const std::string& folder, const Manifest* manifest) {
   std::set<std::string> used;
   if (manifest != nullptr) {
+    used.emplace(kManifestFile);
     for (const SegmentInfo& segment : manifest->segments) used.insert(segment.file);
   }
-  const std::string directory = SetPath(name);
-  const absl::StatusOr<std::vector<FileSystem::Entry>> entries = files_->List(directory);
+  const absl::StatusOr<std::vector<FileSystem::Entry>> entries = files_->List(folder);
   if (!entries.ok()) return;
   for (const FileSystem::Entry& entry : *entries) {
     // What else lies there is not ours.
-    const bool ours =
-        VersionOfSegment(entry.name) != 0 || entry.name == absl::StrCat(kManifestFile, ".tmp");
+    const bool ours = VersionOfSegment(entry.name) != 0 || entry.name == kManifestFile ||
+                      entry.name == absl::StrCat(kManifestFile, ".tmp");
     if (ours && used.count(entry.name) == 0) {
-      files_->Remove(absl::StrCat(directory, "/", entry.name)).IgnoreError();
+      files_->Remove(absl::StrCat(folder, "/", entry.name)).IgnoreError();
     }
   }
 }
 
-absl::StatusOr<KeySetDirectory::Merge> KeySetDirectory::CopyForMerge(const std::string& name) {
-  const absl::StatusOr<Manifest> manifest = CurrentManifest(name);
-  if (!manifest.ok()) return manifest.status();
-  std::vector<int64_t> bytes;
-  for (const SegmentInfo& segment : manifest->segments) bytes.push_back(segment.bytes);
-  const size_t count = SegmentsToMerge(bytes);
-  Merge merge;
-  if (count == 0) return merge;
-  absl::StatusOr<std::unique_ptr<SegmentWriter>> merged = Merged(*manifest, count);
-  if (!merged.ok()) return merged.status();
-  absl::StatusOr<SegmentInfo> info = (*merged)->Finish();
-  if (!info.ok()) return info.status();
-  merge.from.assign(manifest->segments.end() - static_cast<std::ptrdiff_t>(count),
-                    manifest->segments.end());
-  merge.info = *std::move(info);
-  merge.merged = *std::move(merged);
-  return merge;
+void KeySetDirectory::RemoveFolder(const std::string& folder) {
+  RemoveUnused(folder, nullptr);
+  files_->RemoveDirectory(folder).IgnoreError();
 }
 
-absl::StatusOr<bool> KeySetDirectory::FinishMerge(const std::string& name, Merge merge) {
-  absl::StatusOr<Manifest> manifest = CurrentManifest(name);
-  if (!manifest.ok()) return manifest.status();
-  std::vector<SegmentInfo>& segments = manifest->segments;
-  const auto begin =
-      std::search(segments.begin(), segments.end(), merge.from.begin(), merge.from.end());
-  if (begin == segments.end()) return false;
-  const std::vector<SegmentInfo> behind(begin + static_cast<std::ptrdiff_t>(merge.from.size()),
-                                        segments.end());
-  segments.erase(begin, segments.end());
-  absl::Status status = AddSegment(*manifest, *merge.merged, std::move(merge.info));
-  if (!status.ok()) return status;
-  segments.insert(segments.end(), behind.begin(), behind.end());
-  status = StoreManifest(*manifest);
-  if (!status.ok()) return status;
-  RemoveUnused(name, &*manifest);
-  return true;
+std::string KeySetDirectory::AsidePath(absl::string_view what, const std::string& name) {
+  return absl::StrCat(path_, "/.", what, "-", name, "-", names_aside_++, ".tmp");
 }
 
-absl::StatusOr<std::unique_ptr<SegmentWriter>> KeySetDirectory::Merged(const Manifest& manifest,
-                                                                       size_t count) {
-  std::vector<std::unique_ptr<SegmentReader>> readers;
-  int64_t rows = 0;
-  for (size_t i = manifest.segments.size() - count; i < manifest.segments.size(); ++i) {
-    absl::StatusOr<std::unique_ptr<SegmentReader>> reader =
-        OpenSegment(manifest, manifest.segments[i]);
-    if (!reader.ok()) return reader.status();
-    rows += (*reader)->rows();
-    readers.push_back(*std::move(reader));
+absl::Status KeySetDirectory::AddSet(Manifest& manifest, SegmentWriter* segment, SegmentInfo info) {
+  const std::string aside = AsidePath("put", manifest.name);
+  absl::Status status = files_->MakeDirectory(aside);
+  if (status.ok() && segment != nullptr) {
+    status = AddSegment(aside, manifest, *segment, std::move(info));
   }
-  absl::StatusOr<std::unique_ptr<SegmentWriter>> merged =
-      NewSegment(manifest.name, manifest.layout, rows);
-  if (!merged.ok()) return merged.status();
-  absl::Status status = CopyRows(readers, **merged);
-  if (!status.ok()) return status;
-  for (size_t i = 0; i < count; ++i) {
-    status = CheckSegment(manifest, manifest.segments[manifest.segments.size() - count + i],
-                          *readers[i]);
-    if (!status.ok()) return status;
+  if (status.ok()) status = WriteManifest(aside, manifest);
+  if (status.ok()) status = files_->Rename(aside, SetPath(manifest.name));
+  if (!status.ok() && files_->Exists(aside)) {
+    RemoveFolder(aside);
+    if (!files_->Exists(SetPath(manifest.name))) return status;
+    return absl::FailedPreconditionError(absl::StrCat(
+        SetPath(manifest.name), " is there already and is no key set: ", status.message()));
   }
-  return merged;
+  if (status.ok()) status = files_->SyncDirectory(path_);
+  if (!status.ok()) {
+    // Readers may have seen it: its version must not come again.
+    WriteLastVersion().IgnoreError();
+    RemoveSet(manifest.name).IgnoreError();
+    return status;
+  }
+  MutexLock lock(&mutex_);
+  sets_.insert_or_assign(manifest.name, StoredSet{manifest});
+  return status;
+}
+
+absl::Status KeySetDirectory::RemoveSet(const std::string& name) {
+  const std::string aside = AsidePath("deleted", name);
+  absl::Status status = files_->Rename(SetPath(name), aside);
+  // Gone already: by a delete that failed later.
+  if (status.ok() || absl::IsNotFound(status)) status = files_->SyncDirectory(path_);
+  if (status.ok()) {
+    RemoveFolder(aside);
+  } else if (files_->Exists(aside)) {
+    files_->Rename(aside, SetPath(name)).IgnoreError();
+  }
+  return status;
 }
 
 }  // namespace qkserve

@@ -26,6 +26,8 @@ namespace qkserve {
 //   DIRECTORY/.lock                   held by the one writer
 //   DIRECTORY/.last_version           as great as any version of a set that was deleted
 //   DIRECTORY/.segment-*.tmp          a segment that is being written
+//   DIRECTORY/.put-*.tmp/             a set that is being made
+//   DIRECTORY/.deleted-*.tmp/         one that is being removed
 //   DIRECTORY/NAME/manifest.json      the set's version and its segments, replaced atomically
 //   DIRECTORY/NAME/segment-*          segments, immutable .safetensors files: `keys` and `values`
 //   DIRECTORY/NAME.safetensors        left there by another tool; taken in when the writer opens
@@ -36,8 +38,9 @@ namespace qkserve {
 // After a change that failed, this object keeps to the previous version, and the next change goes
 // on from there.
 //
-// A directory without a manifest is no set: the writer clears segments out of it when it opens.
-// Sets must be copied into and out of a directory that no writer has open.
+// A set's folder comes and goes whole, by a rename. So one that holds segments but no manifest is
+// not ours but half a copy: it answers DATA_LOSS, and nothing of it is removed. Symbolic links are
+// not followed. Sets must be copied into and out of a directory that no writer has open.
 //
 // Calls for different sets may run at the same time; those for one set must not, but for writing
 // to its segments, ListNames, StoredVersion and Load in a directory opened to read.
@@ -78,6 +81,7 @@ class KeySetDirectory {
 
   // The set `name` is the segment, at `version`, whatever it was before. `version` must never have
   // been given before, and be greater than last_version() was after Open and than the set's.
+  // FAILED_PRECONDITION: something else has that name.
   absl::Status Put(const std::string& name, int64_t version,
                    std::unique_ptr<SegmentWriter> segment);
 
@@ -126,6 +130,10 @@ class KeySetDirectory {
   static absl::Status ToDataLoss(const absl::Status& status);
 
   std::string SetPath(absl::string_view name) const;
+  // A name that nothing has, for the time being.
+  std::string AsidePath(absl::string_view what, const std::string& name);
+  bool IsSet(const std::string& name) const;
+  bool HasSegments(const std::string& name) const;
   absl::StatusOr<Manifest> ReadManifest(const std::string& name) const;
   absl::StatusOr<Manifest> CurrentManifest(const std::string& name) const;
   absl::StatusOr<std::shared_ptr<const KeySet>> LoadVersion(
@@ -139,12 +147,20 @@ class KeySetDirectory {
 
   void RaiseLastVersion(int64_t version);
   absl::Status WriteLastVersion();
-  absl::Status MakeSetDirectory(const std::string& name);
   // Gives a finished segment its name, and a place in the manifest behind what is there.
-  absl::Status AddSegment(Manifest& manifest, SegmentWriter& segment, SegmentInfo info);
+  absl::Status AddSegment(const std::string& folder, Manifest& manifest, SegmentWriter& segment,
+                          SegmentInfo info);
+  absl::Status WriteManifest(const std::string& folder, const Manifest& manifest);
+  // Of a set that is there.
   absl::Status StoreManifest(const Manifest& manifest);
+  // A set that was not there, with the segment where it is not null.
+  absl::Status AddSet(Manifest& manifest, SegmentWriter* segment, SegmentInfo info);
+  // The folder of a set is gone, durably. It may be where this fails.
+  absl::Status RemoveSet(const std::string& name);
   absl::StatusOr<std::unique_ptr<SegmentWriter>> Merged(const Manifest& manifest, size_t count);
-  void RemoveUnused(const std::string& name, const Manifest* manifest);
+  // Of our files, those that the manifest does not name; all where it is null.
+  void RemoveUnused(const std::string& folder, const Manifest* manifest);
+  void RemoveFolder(const std::string& folder);
 
   FileSystem* const files_;
   const std::string path_;
@@ -152,7 +168,7 @@ class KeySetDirectory {
   std::unique_ptr<FileLock> lock_;
   std::vector<std::string> notes_;  // not changed after Open
   bool lost_versions_ = false;      // .last_version is damaged; likewise
-  std::atomic<int64_t> segments_written_{0};
+  std::atomic<int64_t> names_aside_{0};
 
   mutable Mutex mutex_;
   int64_t last_version_ ABSL_GUARDED_BY(mutex_) = 0;

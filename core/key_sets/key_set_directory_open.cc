@@ -25,6 +25,15 @@ std::string ParentOf(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
+// A name of something that was being written, or removed.
+bool IsAside(absl::string_view name) {
+  if (!absl::EndsWith(name, ".tmp")) return false;
+  for (const char* const begin : {".segment-", ".put-", ".deleted-", ".last_version."}) {
+    if (absl::StartsWith(name, begin)) return true;
+  }
+  return false;
+}
+
 std::string LastVersionText(int64_t version) {
   const std::string digits = absl::StrCat(version);
   return absl::StrCat(digits, " ", ChecksumText(ChecksumOf(digits)), "\n");
@@ -54,7 +63,11 @@ absl::StatusOr<std::unique_ptr<KeySetDirectory>> KeySetDirectory::Open(FileSyste
   if (!status.ok()) return status;
   for (const FileSystem::Entry& entry : *entries) {
     absl::string_view name = entry.name;
-    if (!entry.is_directory && absl::ConsumeSuffix(&name, kLoneFileSuffix)) {
+    const bool is_lone = absl::ConsumeSuffix(&name, kLoneFileSuffix);
+    if (entry.is_link && ValidateKeySetName(name).ok()) {
+      directory->notes_.push_back(
+          absl::StrCat(directory->SetPath(entry.name), ": is not served: a link, give the files"));
+    } else if (is_lone && !entry.is_directory) {
       directory->TakeIn(std::string(name));
     }
   }
@@ -122,26 +135,24 @@ absl::Status KeySetDirectory::FindSets(const std::vector<FileSystem::Entry>& ent
 
 absl::Status KeySetDirectory::ClearAndSync(const std::vector<FileSystem::Entry>& entries) {
   for (const FileSystem::Entry& entry : entries) {
-    if (!entry.is_directory) {
-      const bool temporary = absl::StartsWith(entry.name, ".segment-") ||
-                             absl::StartsWith(entry.name, ".last_version.");
-      if (temporary && absl::EndsWith(entry.name, ".tmp")) {
-        files_->Remove(SetPath(entry.name)).IgnoreError();
+    if (entry.is_link) continue;
+    const std::string path = SetPath(entry.name);
+    if (IsAside(entry.name)) {
+      if (entry.is_directory) {
+        RemoveFolder(path);
+      } else {
+        files_->Remove(path).IgnoreError();
       }
       continue;
     }
-    if (!ValidateKeySetName(entry.name).ok()) continue;
+    if (!entry.is_directory || !ValidateKeySetName(entry.name).ok()) continue;
     const absl::StatusOr<Manifest> manifest = CurrentManifest(entry.name);
-    if (absl::IsNotFound(manifest.status())) {
-      RemoveUnused(entry.name, nullptr);
-      files_->RemoveDirectory(SetPath(entry.name)).IgnoreError();
-      continue;
-    }
-    // Of a damaged set nothing is removed: somebody may want to look. And a process that ended may
-    // have left a version that is there to see but not yet durable.
-    if (manifest.ok()) RemoveUnused(entry.name, &*manifest);
-    const absl::Status status = files_->SyncDirectory(SetPath(entry.name));
-    if (status.ok() || !manifest.ok()) continue;  // not ours, or damaged anyway
+    // Of a damaged set nothing is removed: somebody may want to look.
+    if (!manifest.ok()) continue;
+    RemoveUnused(path, &*manifest);
+    // A process that ended may have left a version that is there to see but not yet durable.
+    const absl::Status status = files_->SyncDirectory(path);
+    if (status.ok()) continue;
     notes_.emplace_back(status.message());
     MutexLock lock(&mutex_);
     sets_.insert_or_assign(entry.name, StoredSet{absl::DataLossError(status.message())});
@@ -180,6 +191,9 @@ absl::Status KeySetDirectory::TryToTakeIn(const std::string& name) {
   };
   absl::Status status = ReadRows(**reader, ignore, ignore);
   if (!status.ok()) return status;
+  // Nobody knows whether the other tool has.
+  status = files_->SyncFile(lone);
+  if (!status.ok()) return status;
   const uint64_t checksum = (*reader)->FileChecksum();
   if (half_done && checksum != manifest->segments[0].checksum) {
     return absl::AlreadyExistsError("there is a key set of this name, and it is not this file");
@@ -195,8 +209,7 @@ absl::Status KeySetDirectory::TryToTakeIn(const std::string& name) {
                                       .keys = (*reader)->rows(),
                                       .bytes = (*reader)->bytes(),
                                       .checksum = checksum}}};
-    status = MakeSetDirectory(name);
-    if (status.ok()) status = StoreManifest(*manifest);
+    status = AddSet(*manifest, nullptr, {});
     if (!status.ok()) return status;
   }
   status = files_->Rename(lone, absl::StrCat(directory, "/", manifest->segments[0].file));

@@ -189,6 +189,15 @@ bool ForgetfulFileSystem::Exists(const std::string& path) {
   return Find(path) != nullptr;
 }
 
+absl::Status ForgetfulFileSystem::SyncFile(const std::string& path) {
+  MutexLock lock(&mutex_);
+  const NodePointer node = Find(path);
+  if (node == nullptr) return absl::NotFoundError(path);
+  const Outcome outcome = NextOperation();
+  if (outcome != Outcome::kFails) node->synced_data = node->data;
+  return ToStatus(outcome);
+}
+
 absl::Status ForgetfulFileSystem::Rename(const std::string& from, const std::string& to) {
   MutexLock lock(&mutex_);
   std::string from_name, to_name;
@@ -196,6 +205,11 @@ absl::Status ForgetfulFileSystem::Rename(const std::string& from, const std::str
   const NodePointer from_parent = FindParent(from, &from_name);
   const NodePointer to_parent = FindParent(to, &to_name);
   if (node == nullptr || to_parent == nullptr) return absl::NotFoundError(from);
+  const NodePointer replaced = Find(to);
+  if (replaced != nullptr &&
+      (replaced->is_directory != node->is_directory || !replaced->names.empty())) {
+    return absl::FailedPreconditionError(to);
+  }
   return Apply({{from_parent, from_name, nullptr}, {to_parent, to_name, node}});
 }
 

@@ -1,5 +1,7 @@
 #include "core/key_sets/key_set_directory.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <string>
@@ -386,13 +388,18 @@ TEST_F(KeySetDirectoryTest, AManifestCannotBeThatOfAnotherSet) {
 
 TEST_F(KeySetDirectoryTest, TheWriterClearsWhatInterruptedWritesLeft) {
   ASSERT_TRUE(Put(*Open(), "a", 1, {1, 10}).ok());
-  ASSERT_TRUE(files_->MakeDirectory("/sets/b").ok());
+  for (const char* const folder : {"/sets/.put-b-0.tmp", "/sets/.deleted-c-1.tmp", "/sets/d"}) {
+    ASSERT_TRUE(files_->MakeDirectory(folder).ok());
+  }
   for (const char* const path :
        {"/sets/.segment-a-0.tmp", "/sets/.last_version.tmp", "/sets/a/segment-2-10-20.safetensors",
-        "/sets/a/manifest.json.tmp", "/sets/b/segment-3-0-1.safetensors"}) {
+        "/sets/a/manifest.json.tmp", "/sets/.put-b-0.tmp/segment-3-0-1.safetensors",
+        "/sets/.put-b-0.tmp/manifest.json", "/sets/.deleted-c-1.tmp/manifest.json"}) {
     Write(path, "x");
   }
-  for (const char* const path : {"/sets/a/README", "/sets/notes.txt"}) Write(path, "mine");
+  for (const char* const path : {"/sets/a/README", "/sets/notes.txt", "/sets/d/notes.txt"}) {
+    Write(path, "mine");
+  }
   EXPECT_THAT(FilesIn("/sets/a").size(), 5U);
   static_cast<void>(Open(Mode::kReader));
   EXPECT_THAT(FilesIn("/sets/a").size(), 5U);
@@ -400,8 +407,64 @@ TEST_F(KeySetDirectoryTest, TheWriterClearsWhatInterruptedWritesLeft) {
   EXPECT_THAT(FilesIn("/sets/a"),
               ElementsAre("README", "manifest.json", "segment-1-0-10.safetensors"));
   EXPECT_THAT(FilesIn("/sets"), ElementsAre("notes.txt"));
-  EXPECT_FALSE(files_->Exists("/sets/b"));
+  EXPECT_FALSE(files_->Exists("/sets/.put-b-0.tmp"));
+  EXPECT_FALSE(files_->Exists("/sets/.deleted-c-1.tmp"));
+  EXPECT_THAT(FilesIn("/sets/d"), ElementsAre("notes.txt"));
   ExpectContents(*directory, "a", {{1, 10}});
+}
+
+TEST_F(KeySetDirectoryTest, HalfACopyOfASetAnswersDataLossAndIsKept) {
+  ASSERT_TRUE(Put(*Open(), "a", 1, {1, 10}).ok());
+  ASSERT_TRUE(files_->Remove("/sets/a/manifest.json").ok());
+  for (const Mode mode : {Mode::kReader, Mode::kWriter}) {
+    const auto directory = Open(mode);
+    EXPECT_THAT(*directory->ListNames(), ElementsAre("a"));
+    const absl::Status status = LoadedContents(*directory, "a").status();
+    EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+    EXPECT_THAT(status.message(), HasSubstr("/sets/a/manifest.json: is missing"));
+    EXPECT_THAT(directory->notes(), ElementsAre(HasSubstr("manifest.json: is missing")));
+    EXPECT_THAT(FilesIn("/sets/a"), ElementsAre("segment-1-0-10.safetensors"));
+    EXPECT_EQ(directory->last_version(), 1);
+  }
+  const auto directory = Open();
+  ASSERT_TRUE(Put(*directory, "a", 2, {2, 3}).ok());
+  ExpectContents(*directory, "a", {{2, 3}});
+}
+
+TEST_F(KeySetDirectoryTest, APutDoesNotTouchWhatIsNoKeySet) {
+  const auto directory = Open();
+  ASSERT_TRUE(files_->MakeDirectory("/sets/empty").ok());
+  ASSERT_TRUE(files_->MakeDirectory("/sets/theirs").ok());
+  Write("/sets/theirs/notes.txt", "mine");
+  Write("/sets/file", "mine");
+  EXPECT_TRUE(Put(*directory, "empty", 1, {1, 10}).ok());
+  for (const char* const name : {"theirs", "file"}) {
+    const absl::Status status = Put(*directory, name, 2, {1, 10});
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    EXPECT_THAT(status.message(), HasSubstr("is there already and is no key set"));
+  }
+  EXPECT_THAT(FilesIn("/sets/theirs"), ElementsAre("notes.txt"));
+  EXPECT_THAT(*Open(Mode::kReader)->ListNames(), ElementsAre("empty"));
+}
+
+TEST_F(KeySetDirectoryTest, LinksAreNotFollowed) {
+  const TemporaryDirectory temporary;
+  files_ = FileSystem::Posix();
+  path_ = temporary.path() + "/sets";
+  const std::string elsewhere = temporary.path() + "/elsewhere";
+  ASSERT_TRUE(Put(*Open(), "a", 1, {1, 10}).ok());
+  ASSERT_TRUE(files_->Rename(path_ + "/a", elsewhere).ok());
+  ASSERT_EQ(symlink(elsewhere.c_str(), (path_ + "/a").c_str()), 0);
+  ASSERT_EQ(symlink((elsewhere + "/segment-1-0-10.safetensors").c_str(),
+                    (path_ + "/b.safetensors").c_str()),
+            0);
+  const auto directory = Open();
+  EXPECT_THAT(directory->notes(), ElementsAre(HasSubstr("/a: is not served: a link"),
+                                              HasSubstr("b.safetensors: is not served: a link")));
+  EXPECT_THAT(*directory->ListNames(), IsEmpty());
+  EXPECT_TRUE(absl::IsFailedPrecondition(Put(*directory, "a", 2, {2, 10})));
+  EXPECT_THAT(FilesIn(elsewhere), ElementsAre("manifest.json", "segment-1-0-10.safetensors"));
+  EXPECT_TRUE(files_->Exists(path_ + "/b.safetensors"));
 }
 
 TEST_F(KeySetDirectoryTest, OnlyOneWriter) {
