@@ -37,7 +37,8 @@ struct KeySetInfo {
   std::optional<TensorSpec> values = std::nullopt;  // none: the set has no values
   int64_t memory_bytes = 0;
   int64_t requests_served = 0;
-  std::string problem;  // why it cannot be used; then only the name is known
+  std::string problem;  // why what is stored is not served: in place of all but the name, or, where
+                        // `version` is not 0, beside an older version that is
 };
 
 // A tensor that is read in pieces while it is sent, so that it need not fit in memory.

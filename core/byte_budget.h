@@ -33,6 +33,14 @@ class ByteBudget {
       if (budget_ != nullptr) budget_->Return(bytes_);
     }
 
+    int64_t bytes() const { return budget_ != nullptr ? bytes_ : 0; }
+
+    // A part of this charge, which is given back for itself. It has that many bytes.
+    Charge Split(int64_t bytes) {
+      bytes_ -= bytes;
+      return Charge(budget_, bytes);
+    }
+
    private:
     friend class ByteBudget;
     Charge(ByteBudget* budget, int64_t bytes) : budget_(budget), bytes_(bytes) {}

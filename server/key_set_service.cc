@@ -13,6 +13,12 @@
 #include "server/tensor_codec.h"
 
 namespace qkserve {
+namespace {
+
+// A draining server waits so long for the next message of an upload.
+constexpr absl::Duration kDrainIdleTimeout = absl::Seconds(5);
+
+}  // namespace
 
 // An upload's stream: each message is worked on by files_ before the next one is read, so a client
 // that is faster than packing and the disk is slowed down by gRPC's flow control. One thing happens
@@ -29,13 +35,15 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<Reques
           absl::StrCat("more than ", kUploadsMax, " uploads are under way")));
     }
     if (status.ok()) {
-      this->StartRead(&request_);
+      AwaitMessage();
     } else {
       this->Finish(ToGrpcStatus(status));
     }
   }
 
   void OnReadDone(bool ok) override {
+    // Where nothing came for too long the end is under way; the read ends with it.
+    if (!service_.idle_.End(this)) return;
     service_.files_.Schedule([this, ok] {
       if (ok) {
         TakeMessage();
@@ -57,10 +65,27 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<Reques
     // gRPC parses the next message into this one, and it keeps its memory: give it back.
     request_ = Request();
     if (status.ok()) {
-      this->StartRead(&request_);
+      AwaitMessage();
     } else {
       End(status);
     }
+  }
+
+  void AwaitMessage() {
+    MutexLock lock(&read_mutex_);
+    service_.idle_.Begin(this, [this] { service_.files_.Schedule([this] { EndIdle(); }); });
+    this->StartRead(&request_);
+  }
+
+  void EndIdle() {
+    {
+      MutexLock lock(&read_mutex_);  // until the read has begun
+    }
+    const absl::Status status = service_.CheckServing();
+    End(status.ok() ? absl::DeadlineExceededError(
+                          absl::StrCat("the upload sent nothing for upload_idle_timeout = ",
+                                       absl::FormatDuration(service_.upload_idle_timeout_)))
+                    : status);
   }
 
   absl::Status Take() {
@@ -125,7 +150,20 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<Reques
   Response& response_;
   Request request_;
   std::unique_ptr<KeySetUpload> upload_;
+  Mutex read_mutex_;  // held while a read begins
 };
+
+KeySetService::KeySetService(KeySetStore* key_sets, ByteBudget* budget, const Clock* clock,
+                             absl::Duration upload_idle_timeout)
+    : key_sets_(*key_sets),
+      budget_(*budget),
+      upload_idle_timeout_(upload_idle_timeout),
+      idle_(clock, upload_idle_timeout) {}
+
+void KeySetService::RefuseNewCalls() {
+  is_draining_ = true;
+  idle_.SetIdleMax(std::min(upload_idle_timeout_, kDrainIdleTimeout));
+}
 
 absl::Status KeySetService::CheckServing() const {
   return is_draining_ ? absl::UnavailableError("the server is draining") : absl::OkStatus();
@@ -148,9 +186,12 @@ grpc::ServerUnaryReactor* KeySetService::GetKeySet(grpc::CallbackServerContext* 
   absl::Status status = RefuseUnknownFields(*request, "request");
   if (status.ok()) status = CheckKeySetMetadata(*context, request->name());
   if (status.ok()) {
-    const absl::StatusOr<std::shared_ptr<const KeySet>> key_set = key_sets_.Find(request->name());
-    status = key_set.status();
-    if (status.ok()) EncodeKeySet(**key_set, *response->mutable_key_set());
+    const absl::StatusOr<KeySetStore::Listed> listed = key_sets_.Get(request->name());
+    status = listed.ok() ? listed->key_set.status() : listed.status();
+    if (status.ok()) {
+      EncodeKeySet(**listed->key_set, *response->mutable_key_set());
+      response->mutable_key_set()->set_problem(listed->problem);
+    }
   }
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(ToGrpcStatus(status));
@@ -179,12 +220,9 @@ grpc::ServerUnaryReactor* KeySetService::ListKeySets(grpc::CallbackServerContext
   const size_t shown = std::min(page.size(), static_cast<size_t>(page_size));
   for (size_t i = 0; i < shown; ++i) {
     v1::KeySet& out = *response->add_key_sets();
-    if (page[i].key_set.ok()) {
-      EncodeKeySet(**page[i].key_set, out);
-    } else {
-      out.set_name(page[i].name);
-      out.set_problem(page[i].key_set.status().ToString());
-    }
+    out.set_name(page[i].name);
+    if (page[i].key_set.ok()) EncodeKeySet(**page[i].key_set, out);
+    out.set_problem(page[i].problem);
   }
   if (shown < page.size()) response->set_next_page_token(page[shown - 1].name);
   reactor->Finish(grpc::Status::OK);

@@ -3,11 +3,14 @@
 
 #include <atomic>
 
+#include "absl/time/time.h"
 #include "core/byte_budget.h"
+#include "core/clock.h"
 #include "core/key_sets/key_set_store.h"
 #include "core/task_pool.h"
 #include "qkserve/v1/key_set.grpc.pb.h"
 #include "server/call_count.h"
+#include "server/idle_watch.h"
 
 namespace qkserve {
 
@@ -15,9 +18,10 @@ namespace qkserve {
 // never on gRPC's.
 class KeySetService final : public v1::KeySetService::CallbackService {
  public:
-  // The pointers must outlive the service and the calls. Chunks are charged to `budget`.
-  KeySetService(KeySetStore* key_sets, ByteBudget* budget)
-      : key_sets_(*key_sets), budget_(*budget) {}
+  // The pointers must outlive the service and the calls. Chunks are charged to `budget`. An upload
+  // that sends nothing for `upload_idle_timeout` ends.
+  KeySetService(KeySetStore* key_sets, ByteBudget* budget, const Clock* clock,
+                absl::Duration upload_idle_timeout);
 
   grpc::ServerReadReactor<v1::PutKeySetRequest>* PutKeySet(
       grpc::CallbackServerContext* context, v1::PutKeySetResponse* response) override;
@@ -33,8 +37,9 @@ class KeySetService final : public v1::KeySetService::CallbackService {
                                          const v1::DeleteKeySetRequest* request,
                                          v1::DeleteKeySetResponse* response) override;
 
-  // Changes are refused from now on (UNAVAILABLE); those that have begun go on.
-  void RefuseNewCalls() { is_draining_ = true; }
+  // Changes are refused from now on (UNAVAILABLE); those that have begun go on, but for uploads
+  // that send nothing for some seconds.
+  void RefuseNewCalls();
 
   // Calls that change something and have not been answered.
   CallCount& calls() { return calls_; }
@@ -47,10 +52,12 @@ class KeySetService final : public v1::KeySetService::CallbackService {
 
   KeySetStore& key_sets_;
   ByteBudget& budget_;
+  const absl::Duration upload_idle_timeout_;
   std::atomic<bool> is_draining_{false};
   std::atomic<int64_t> uploads_{0};
   CallCount calls_;
-  TaskPool files_{4};  // last: its tasks use what is above
+  TaskPool files_{4};  // its tasks use what is above
+  IdleWatch idle_;     // last: it schedules tasks
 };
 
 }  // namespace qkserve

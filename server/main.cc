@@ -43,6 +43,8 @@ ABSL_FLAG(bool, key_set_dir_read_only, false,
           "serve what another server writes to key_set_dir, and follow its changes");
 ABSL_FLAG(int64_t, key_set_memory, qkserve::ServerOptions().key_set_memory,
           "bytes of key sets in memory; 0: half of the memory this process may use");
+ABSL_FLAG(absl::Duration, upload_idle_timeout, qkserve::ServerOptions().upload_idle_timeout,
+          "an upload of a key set that sends nothing for so long ends");
 ABSL_FLAG(int64_t, queue_requests_max, qkserve::ServerOptions().queue_requests_max,
           "requests that may wait for a worker");
 ABSL_FLAG(absl::Duration, queue_time_max, qkserve::ServerOptions().queue_time_max,
@@ -80,6 +82,7 @@ ServerOptions OptionsFromFlags() {
   options.key_set_dir = absl::GetFlag(FLAGS_key_set_dir);
   options.key_set_dir_read_only = absl::GetFlag(FLAGS_key_set_dir_read_only);
   options.key_set_memory = absl::GetFlag(FLAGS_key_set_memory);
+  options.upload_idle_timeout = absl::GetFlag(FLAGS_upload_idle_timeout);
   options.queue_requests_max = absl::GetFlag(FLAGS_queue_requests_max);
   options.queue_time_max = absl::GetFlag(FLAGS_queue_time_max);
   options.drain_grace = absl::GetFlag(FLAGS_drain_grace);
@@ -104,7 +107,8 @@ absl::Status WritePortFile(const std::string& path, int port) {
   std::error_code error;
   if (file) std::filesystem::rename(aside, path, error);
   if (!file || error) {
-    return absl::FailedPreconditionError(absl::StrCat("port_file: cannot write ", path));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "port_file: cannot write ", path, ": ", error ? error.message() : std::strerror(errno)));
   }
   return absl::OkStatus();
 }

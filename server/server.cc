@@ -83,7 +83,7 @@ Server::Server(const ServerOptions& options, std::unique_ptr<KeySetStore> key_se
                 .key_set_kernel = std::string(PackedKernelName()),
                 .gflops_per_worker = GflopsPerWorker()},
                batcher_.get(), &budget_, key_sets_.get(), clock),
-      key_set_service_(key_sets_.get(), &budget_),
+      key_set_service_(key_sets_.get(), &budget_, clock, options.upload_idle_timeout),
       status_({.kernel = BlasKernelName(),
                .key_set_kernel = std::string(PackedKernelName()),
                .gflops_per_worker = GflopsPerWorker(),

@@ -68,7 +68,7 @@ std::string KeySetTable(absl::Span<const KeySetInfo> key_sets) {
   std::vector<Row> rows = {head};
   for (const KeySetInfo& key_set : key_sets) {
     rows.push_back(RowOf(key_set));
-    if (!key_set.problem.empty()) rows.back() = {rows.back()[0], "-", "", "", "", "", ""};
+    if (key_set.version == 0) rows.back() = {rows.back()[0], "-", "", "", "", "", ""};
   }
   std::array<size_t, kColumns> widths = {};
   for (const Row& row : rows) {
@@ -77,12 +77,14 @@ std::string KeySetTable(absl::Span<const KeySetInfo> key_sets) {
   std::string text;
   AppendRow(head, widths, &text);
   for (size_t i = 0; i < key_sets.size(); ++i) {
-    if (key_sets[i].problem.empty()) {
-      AppendRow(rows[i + 1], widths, &text);
-    } else {
+    const std::string problem = Printable(key_sets[i].problem);
+    if (key_sets[i].version == 0) {
       absl::StrAppendFormat(&text, "%-*s  %*s  %s\n", static_cast<int>(widths[0]), rows[i + 1][0],
-                            static_cast<int>(widths[1]), "-", Printable(key_sets[i].problem));
+                            static_cast<int>(widths[1]), "-", problem);
+      continue;
     }
+    AppendRow(rows[i + 1], widths, &text);
+    if (!problem.empty()) absl::StrAppend(&text, "  ", problem, "\n");
   }
   return text;
 }
@@ -95,10 +97,8 @@ nlohmann::ordered_json KeySetJson(const KeySetInfo& key_set) {
                                  {"memory_bytes", key_set.memory_bytes},
                                  {"requests_served", key_set.requests_served},
                                  {"problem", nullptr}};
-  if (!key_set.problem.empty()) {
-    json["problem"] = key_set.problem;
-    return json;
-  }
+  if (!key_set.problem.empty()) json["problem"] = key_set.problem;
+  if (key_set.version == 0) return json;
   json["version"] = key_set.version;
   json["keys"] = SpecJson(key_set.keys);
   if (key_set.values.has_value()) json["values"] = SpecJson(*key_set.values);

@@ -1,6 +1,5 @@
 #include "client/qkctl/safetensors.h"
 
-#include <array>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -44,29 +43,28 @@ absl::StatusOr<TensorFile> OpenSafetensors(const std::string& path, absl::string
       InputFile::Open(path, "a .safetensors file");
   if (!opened.ok()) return opened.status();
   const InputFile& file = **opened;
-  if (file.size_bytes() < kSafetensorsLengthBytes) return file.Bad("not a .safetensors file");
-  std::array<char, kSafetensorsLengthBytes> length;
-  absl::Status status = file.ReadAt(0, absl::MakeSpan(length));
-  if (!status.ok()) return status;
-  const absl::StatusOr<int64_t> header_bytes =
-      ParseSafetensorsLength(reinterpret_cast<const std::byte*>(length.data()), file.size_bytes());
-  if (!header_bytes.ok()) return file.Named(header_bytes.status());
-  std::string header(*header_bytes, '\0');
-  status = file.ReadAt(kSafetensorsLengthBytes, absl::MakeSpan(header));
-  if (!status.ok()) return status;
-  const int64_t data = kSafetensorsLengthBytes + *header_bytes;
-  const absl::StatusOr<std::vector<SafetensorsEntry>> entries =
-      ParseSafetensorsHeader(header, file.size_bytes() - data);
-  if (!entries.ok()) return file.Named(entries.status());
+  const absl::StatusOr<SafetensorsHeader> header =
+      ReadSafetensorsHeader(file.size_bytes(), [&file](int64_t offset, int64_t count, char* to) {
+        return file.ReadAt(offset, absl::MakeSpan(to, static_cast<size_t>(count)));
+      });
+  if (absl::IsInvalidArgument(header.status())) return file.Named(header.status());
+  if (!header.ok()) return header.status();
+  const std::vector<SafetensorsEntry>& entries = header->entries;
 
-  const SafetensorsEntry* entry = Find(*entries, name.empty() ? usual_name : name);
-  if (entry == nullptr && name.empty() && entries->size() == 1) entry = &entries->front();
+  const SafetensorsEntry* entry = Find(entries, name.empty() ? usual_name : name);
+  if (entry == nullptr && name.empty() && entries.size() == 1) entry = &entries.front();
   if (entry == nullptr) {
     return absl::NotFoundError(absl::StrCat(
-        path, ": no tensor '", name.empty() ? usual_name : name, "'; there are: ", Names(*entries),
-        name.empty() && !entries->empty() ? ". Name one as FILE:TENSOR" : ""));
+        path, ": no tensor '", name.empty() ? usual_name : name, "'; there are: ", Names(entries),
+        name.empty() && !entries.empty() ? ". Name one as FILE:TENSOR" : ""));
   }
-  return TensorFile{*std::move(opened), {entry->type, entry->shape}, data + entry->offset};
+  if (!entry->type.has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": tensor '", absl::CHexEscape(entry->name.substr(0, 64)), "' is ",
+                     absl::CHexEscape(entry->dtype.substr(0, 16)), ", expected F32, F16 or BF16"));
+  }
+  const auto data_offset = static_cast<int64_t>(header->bytes.size());
+  return TensorFile{*std::move(opened), {*entry->type, entry->shape}, data_offset + entry->offset};
 }
 
 absl::Status WriteSafetensors(const std::string& path, absl::string_view name,

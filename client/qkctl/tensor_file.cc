@@ -36,6 +36,10 @@ bool IsSafetensorsPath(absl::string_view path) {
 absl::StatusOr<TensorFile> OpenTensorFile(const std::string& path, absl::string_view name) {
   if (!IsSafetensorsPath(path)) return OpenNpy(path);
   const SplitPath split = Split(path);
+  if (absl::EndsWith(path, kSuffixAndColon)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": expected the name of a tensor behind the colon"));
+  }
   return OpenSafetensors(split.file, split.tensor, name);
 }
 

@@ -58,19 +58,23 @@ absl::Status KeySetLayout::Validate(int64_t m) const {
   return absl::OkStatus();
 }
 
+int64_t KeyBlock::ChargedBytes(const KeySetLayout& layout, int64_t capacity) {
+  const int64_t values = layout.dv.has_value() ? ValuePanelBytes(layout.value_type, *layout.dv) : 0;
+  return layout.Matrices() * capacity * (KeyPanelBytes(layout.key_type, layout.d) + values + 1) +
+         kBlockBytes;
+}
+
 absl::StatusOr<std::shared_ptr<KeyBlock>> KeyBlock::Allocate(const KeySetLayout& layout,
-                                                             int64_t capacity, ByteBudget* budget) {
+                                                             int64_t capacity,
+                                                             ByteBudget::Charge* charge) {
   std::shared_ptr<KeyBlock> block(new KeyBlock);
+  block->charge_ = charge->Split(ChargedBytes(layout, capacity));
   block->matrices_ = layout.Matrices();
   block->capacity_ = capacity;
   block->key_panel_bytes_ = KeyPanelBytes(layout.key_type, layout.d);
   block->value_panel_bytes_ =
       layout.dv.has_value() ? ValuePanelBytes(layout.value_type, *layout.dv) : 0;
   const int64_t panels = layout.Matrices() * capacity;
-  absl::StatusOr<ByteBudget::Charge> charge = budget->TryCharge(
-      panels * (block->key_panel_bytes_ + block->value_panel_bytes_ + 1) + kBlockBytes);
-  if (!charge.ok()) return charge.status();
-  block->charge_ = *std::move(charge);
   for (const auto& [buffer, panel_bytes] :
        {std::pair(&block->keys_, block->key_panel_bytes_),
         std::pair(&block->values_, block->value_panel_bytes_)}) {
@@ -151,19 +155,19 @@ absl::Status KeySetBuilder::AllocateBlocks(const KeySet* base, ByteBudget* budge
   KeySet& set = *set_;
   const int64_t full = set.FullPanels();
   if (base != nullptr) set.blocks_ = base->blocks_;
-  for (int64_t first = 0; first < full; first += KeySet::kBlockPanels) {
-    const auto index = static_cast<size_t>(first / KeySet::kBlockPanels);
-    const int64_t needed = std::min(full - first, KeySet::kBlockPanels);
-    const bool exists = index < set.blocks_.size();
-    if (exists && set.blocks_[index]->capacity() >= needed) continue;
-    // A block that grows does so like a vector, so that many small appends copy little.
-    const int64_t capacity = exists ? std::min(std::max(needed, 2 * set.blocks_[index]->capacity()),
-                                               KeySet::kBlockPanels)
-                                    : needed;
+  const std::vector<NewBlock> blocks = NewBlocks();
+  const bool has_tail = set.m_ % kPanelKeys != 0;
+  // In one piece: what does not fit is refused at once, by its whole size.
+  int64_t bytes = has_tail ? KeyBlock::ChargedBytes(set.layout_, 1) : 0;
+  for (const NewBlock& block : blocks) bytes += KeyBlock::ChargedBytes(set.layout_, block.capacity);
+  absl::StatusOr<ByteBudget::Charge> charge = budget->TryCharge(bytes);
+  if (!charge.ok()) return charge.status();
+  for (const auto& [index, capacity] : blocks) {
     absl::StatusOr<std::shared_ptr<KeyBlock>> block =
-        KeyBlock::Allocate(set.layout_, capacity, budget);
+        KeyBlock::Allocate(set.layout_, capacity, &*charge);
     if (!block.ok()) return block.status();
-    if (exists) {
+    if (index < set.blocks_.size()) {
+      const int64_t first = static_cast<int64_t>(index) * KeySet::kBlockPanels;
       const int64_t used = std::min(base->FullPanels() - first, KeySet::kBlockPanels);
       (*block)->CopyPanels(*set.blocks_[index], used, 0);
       set.blocks_[index] = *std::move(block);
@@ -171,8 +175,8 @@ absl::Status KeySetBuilder::AllocateBlocks(const KeySet* base, ByteBudget* budge
       set.blocks_.push_back(*std::move(block));
     }
   }
-  if (set.m_ % kPanelKeys != 0) {
-    absl::StatusOr<std::shared_ptr<KeyBlock>> tail = KeyBlock::Allocate(set.layout_, 1, budget);
+  if (has_tail) {
+    absl::StatusOr<std::shared_ptr<KeyBlock>> tail = KeyBlock::Allocate(set.layout_, 1, &*charge);
     if (!tail.ok()) return tail.status();
     set.tail_ = *std::move(tail);
   }
@@ -191,6 +195,24 @@ absl::Status KeySetBuilder::AllocateBlocks(const KeySet* base, ByteBudget* budge
     block.CopyPanels(*base->tail_, 1, in_block);
   }
   return absl::OkStatus();
+}
+
+std::vector<KeySetBuilder::NewBlock> KeySetBuilder::NewBlocks() const {
+  const std::vector<std::shared_ptr<KeyBlock>>& old = set_->blocks_;
+  const int64_t full = set_->FullPanels();
+  std::vector<NewBlock> blocks;
+  for (int64_t first = 0; first < full; first += KeySet::kBlockPanels) {
+    const auto index = static_cast<size_t>(first / KeySet::kBlockPanels);
+    const int64_t needed = std::min(full - first, KeySet::kBlockPanels);
+    if (index >= old.size()) {
+      blocks.push_back({index, needed});
+    } else if (old[index]->capacity() < needed) {
+      // A block that grows does so like a vector, so that many small appends copy little.
+      blocks.push_back(
+          {index, std::min(std::max(needed, 2 * old[index]->capacity()), KeySet::kBlockPanels)});
+    }
+  }
+  return blocks;
 }
 
 KeyBlock& KeySetBuilder::BlockOf(int64_t panel, int64_t& panel_in_block) {

@@ -45,17 +45,15 @@ struct KeySetLayout {
 // who is building a version until the first version that shows it, and never changes after.
 class KeyBlock {
  public:
-  // All zero. RESOURCE_EXHAUSTED: the budget or the system has no memory.
+  // What a block is charged: panels, what is known of each, and about what it is beside them.
+  static int64_t ChargedBytes(const KeySetLayout& layout, int64_t capacity);
+  // All zero; takes its part of `charge`. RESOURCE_EXHAUSTED: the system has no memory.
   static absl::StatusOr<std::shared_ptr<KeyBlock>> Allocate(const KeySetLayout& layout,
-                                                            int64_t capacity, ByteBudget* budget);
+                                                            int64_t capacity,
+                                                            ByteBudget::Charge* charge);
 
   int64_t capacity() const { return capacity_; }
-  // What it is charged: panels, what is known of each, and about what a block is beside them.
-  int64_t bytes() const {
-    return static_cast<int64_t>(keys_.size_bytes() + values_.size_bytes() +
-                                may_be_infinite_.size_bytes()) +
-           kBlockBytes;
-  }
+  int64_t bytes() const { return charge_.bytes(); }
 
   // The panels of one matrix follow one another.
   std::byte* Keys(int64_t matrix, int64_t panel) {
@@ -162,6 +160,12 @@ class KeySetBuilder {
  private:
   KeySetBuilder() = default;
 
+  struct NewBlock {
+    size_t index;
+    int64_t capacity;
+  };
+  // Those that the new version needs beside what is there, in order.
+  std::vector<NewBlock> NewBlocks() const;
   absl::Status AllocateBlocks(const KeySet* base, ByteBudget* budget);
   // Where a panel of the new version is.
   KeyBlock& BlockOf(int64_t panel, int64_t& panel_in_block);

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "core/key_sets/key_set_name.h"
 #include "core/limits.h"
@@ -103,14 +104,16 @@ absl::Status KeySetStore::LoadOne(const std::string& name) {
   const absl::StatusOr<std::shared_ptr<const KeySet>> found = Find(name);
   if (found.ok()) current = *found;
   absl::StatusOr<std::shared_ptr<const KeySet>> loaded = directory_->Load(name, &budget_, current);
-  absl::Status status = loaded.status();
-  // Where the writer is faster, or there is no memory, what is there goes on until the next look.
-  const bool tells = status.ok() || absl::IsDataLoss(status) || absl::IsNotFound(status);
-  if (current != nullptr && !tells) return status;
-  if (absl::IsNotFound(status)) {  // deleted since it was listed
+  absl::Status status = loaded.ok() ? absl::OkStatus() : ForCaller(name, loaded.status());
+  if (absl::IsNotFound(loaded.status())) {  // deleted since it was listed
     Hide(name);
-  } else {
+  } else if (status.ok()) {
     Show(name, std::move(loaded));
+  } else if (current != nullptr) {
+    // The writer is faster, there is no memory, or the files are damaged: what is there is whole.
+    SetProblem(name, absl::StrCat("is behind what is stored: ", status.ToString()));
+  } else {
+    Show(name, status);
   }
   return status;
 }
@@ -143,9 +146,10 @@ void KeySetStore::RefreshOne(const std::string& name) {
   if (stored.ok() && found.ok() && (*found)->version() == *stored) return;
   // What is damaged is read again when there is another version.
   Look& last = looks_[name];
-  if (absl::IsDataLoss(found.status()) && last.version == stored.value_or(0)) return;
+  if (last.is_damaged && last.version == stored.value_or(0)) return;
   const absl::Status status = LoadOne(name);
   last.version = stored.value_or(0);
+  last.is_damaged = absl::IsDataLoss(status);
   std::string line = absl::StrCat(
       "key set ", name, ": ", status.ok() ? absl::StrCat("version ", *stored) : status.ToString());
   if (line == last.line) return;  // said already
@@ -156,7 +160,7 @@ void KeySetStore::RefreshOne(const std::string& name) {
 absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::Find(absl::string_view name) const {
   MutexLock lock(&mutex_);
   const auto entry = sets_.find(name);
-  if (entry != sets_.end()) return entry->second;
+  if (entry != sets_.end()) return entry->second.key_set;
   return absl::NotFoundError(absl::StrCat("no key set has the name '", name.substr(0, 128), "'"));
 }
 
@@ -169,12 +173,26 @@ absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::FindForAppend(
                                                     expected_version));
 }
 
+KeySetStore::Listed KeySetStore::ToListed(const std::string& name, const Entry& entry) {
+  return {name, entry.key_set,
+          entry.key_set.ok() ? entry.problem : entry.key_set.status().ToString()};
+}
+
+absl::StatusOr<KeySetStore::Listed> KeySetStore::Get(absl::string_view name) const {
+  {
+    MutexLock lock(&mutex_);
+    const auto entry = sets_.find(name);
+    if (entry != sets_.end()) return ToListed(entry->first, entry->second);
+  }
+  return Find(name).status();
+}
+
 std::vector<KeySetStore::Listed> KeySetStore::List(absl::string_view after, int64_t count) const {
   std::vector<Listed> listed;
   MutexLock lock(&mutex_);
   for (auto entry = sets_.upper_bound(after);
        entry != sets_.end() && static_cast<int64_t>(listed.size()) < count; ++entry) {
-    listed.push_back({entry->first, entry->second});
+    listed.push_back(ToListed(entry->first, entry->second));
   }
   return listed;
 }
@@ -192,24 +210,46 @@ Mutex& KeySetStore::WriteMutex(absl::string_view name) const {
 void KeySetStore::Show(const std::string& name,
                        absl::StatusOr<std::shared_ptr<const KeySet>> key_set) {
   // What it replaces may be large: freed when the lock is not held.
-  absl::StatusOr<std::shared_ptr<const KeySet>> old = absl::NotFoundError("");
+  Entry old = {absl::NotFoundError("")};
   MutexLock lock(&mutex_);
   auto entry = sets_.find(name);
   if (entry == sets_.end()) {
-    sets_.emplace(name, std::move(key_set));
+    sets_.emplace(name, Entry{std::move(key_set)});
   } else {
-    old = std::exchange(entry->second, std::move(key_set));
+    old = std::exchange(entry->second, Entry{std::move(key_set)});
   }
 }
 
 void KeySetStore::Hide(const std::string& name) {
   // As in Show: freed when the lock is not held.
-  absl::StatusOr<std::shared_ptr<const KeySet>> old = absl::NotFoundError("");
+  Entry old = {absl::NotFoundError("")};
   MutexLock lock(&mutex_);
   const auto entry = sets_.find(name);
   if (entry == sets_.end()) return;
   old = std::move(entry->second);
   sets_.erase(entry);
+}
+
+void KeySetStore::SetProblem(const std::string& name, const std::string& problem) {
+  MutexLock lock(&mutex_);
+  const auto entry = sets_.find(name);
+  if (entry != sets_.end()) entry->second.problem = problem;
+}
+
+absl::Status KeySetStore::ForCaller(const std::string& name, const absl::Status& status) const {
+  const std::string message = absl::StrReplaceAll(
+      status.message(), {{absl::StrCat(options_.directory, "/"), ""}, {options_.directory, "."}});
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDataLoss:
+      return absl::Status(status.code(), message);
+    default:
+      options_.log(absl::StrCat("key set ", name, ": ", status.ToString()));
+      return absl::InternalError(absl::StrCat("key_set_dir: ", message));
+  }
 }
 
 absl::Status KeySetStore::CheckWritable() const {
@@ -266,7 +306,7 @@ absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::CommitVersion(KeySetU
     absl::Status status = upload.IsAppend()
                               ? directory_->Append(spec.name, version, std::move(upload.segment_))
                               : directory_->Put(spec.name, version, std::move(upload.segment_));
-    if (!status.ok()) return status;
+    if (!status.ok()) return ForCaller(spec.name, status);
   }
   return upload.builder_->Finish(spec.name, version,
                                  base.ok() ? (*base)->shared_requests_served() : nullptr);
@@ -329,8 +369,7 @@ absl::Status KeySetStore::Delete(const std::string& name) {
   if (absl::IsNotFound(old.status())) return old.status();
   if (directory_ != nullptr) {
     status = directory_->Delete(name);
-    // A set without files that can be read is gone too.
-    if (!status.ok() && !absl::IsNotFound(status)) return status;
+    if (!status.ok()) return ForCaller(name, status);
   }
   Hide(name);
   return absl::OkStatus();

@@ -57,19 +57,23 @@ class KeySetStore {
   absl::StatusOr<std::shared_ptr<const KeySet>> FindForAppend(absl::string_view name,
                                                               int64_t expected_version) const;
 
-  // Up to `count` sets whose names follow `after`, in order.
   struct Listed {
     std::string name;
     absl::StatusOr<std::shared_ptr<const KeySet>> key_set;
+    std::string problem;  // why a version that is stored is not served, in place of a set or beside
+                          // an older version of it
   };
+  // What Find finds, and what is wrong with it. NOT_FOUND.
+  absl::StatusOr<Listed> Get(absl::string_view name) const;
+  // Up to `count` sets whose names follow `after`, in order.
   std::vector<Listed> List(absl::string_view after, int64_t count) const;
 
   // INVALID_ARGUMENT: the name. FAILED_PRECONDITION: read-only; an append to another version, or
   // whose shape does not fit. NOT_FOUND, DATA_LOSS: an append to a set that is not there.
-  // RESOURCE_EXHAUSTED: memory or disk.
+  // RESOURCE_EXHAUSTED: memory or disk. INTERNAL: another error of a file; the log has it.
   absl::StatusOr<std::unique_ptr<KeySetUpload>> BeginUpload(const KeySetUploadSpec& spec);
 
-  // NOT_FOUND, FAILED_PRECONDITION (read-only), or a file's error.
+  // NOT_FOUND, FAILED_PRECONDITION (read-only). INTERNAL: a file's error; the log has it.
   absl::Status Delete(const std::string& name);
 
   // Takes in what another server has written to the directory since. For read-only stores.
@@ -99,6 +103,10 @@ class KeySetStore {
   Mutex& WriteMutex(absl::string_view name) const;
   void Hide(const std::string& name);
   void Show(const std::string& name, absl::StatusOr<std::shared_ptr<const KeySet>> key_set);
+  void SetProblem(const std::string& name, const std::string& problem);
+  // What a caller is told of an error of the directory: nothing of paths, nor of codes that mean
+  // something else to it. The log is told the rest.
+  absl::Status ForCaller(const std::string& name, const absl::Status& status) const;
 
   const Options options_;
   mutable ByteBudget budget_;
@@ -107,8 +115,12 @@ class KeySetStore {
   mutable std::array<Mutex, 64> write_mutexes_;
 
   mutable Mutex mutex_;
-  std::map<std::string, absl::StatusOr<std::shared_ptr<const KeySet>>, std::less<>> sets_
-      ABSL_GUARDED_BY(mutex_);
+  struct Entry {
+    absl::StatusOr<std::shared_ptr<const KeySet>> key_set;
+    std::string problem = {};
+  };
+  static Listed ToListed(const std::string& name, const Entry& entry);
+  std::map<std::string, Entry, std::less<>> sets_ ABSL_GUARDED_BY(mutex_);
   int64_t last_version_ ABSL_GUARDED_BY(mutex_) = 0;
   std::set<std::string> merging_ ABSL_GUARDED_BY(mutex_);
 
@@ -117,6 +129,7 @@ class KeySetStore {
   // What Refresh last found of a set that it did not have.
   struct Look {
     int64_t version = 0;
+    bool is_damaged = false;
     std::string line;
   };
   std::map<std::string, Look> looks_ ABSL_GUARDED_BY(refresh_mutex_);

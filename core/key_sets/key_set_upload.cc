@@ -56,7 +56,7 @@ absl::Status KeySetUpload::Allocate() {
   if (store_.directory_ == nullptr) return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<SegmentWriter>> segment =
       store_.directory_->NewSegment(spec_.name, spec_.layout, spec_.m);
-  if (!segment.ok()) return segment.status();
+  if (!segment.ok()) return store_.ForCaller(spec_.name, segment.status());
   segment_ = *std::move(segment);
   return absl::OkStatus();
 }
@@ -75,7 +75,9 @@ absl::Status KeySetUpload::TakeKeys(int64_t matrix, int64_t row, int64_t count,
     std::memcpy(waiting_keys_.data() + (matrix * spec_.m + row) * spec_.layout.KeyRowBytes(), rows,
                 static_cast<size_t>(count * spec_.layout.KeyRowBytes()));
   }
-  return segment_ != nullptr ? segment_->WriteKeys(matrix, row, count, rows) : absl::OkStatus();
+  if (segment_ == nullptr) return absl::OkStatus();
+  const absl::Status status = segment_->WriteKeys(matrix, row, count, rows);
+  return status.ok() ? status : store_.ForCaller(spec_.name, status);
 }
 
 absl::Status KeySetUpload::TakeValues(int64_t matrix, int64_t row, int64_t count,
@@ -86,7 +88,9 @@ absl::Status KeySetUpload::TakeValues(int64_t matrix, int64_t row, int64_t count
     std::memcpy(waiting_values_.data() + (matrix * spec_.m + row) * spec_.layout.ValueRowBytes(),
                 rows, static_cast<size_t>(count * spec_.layout.ValueRowBytes()));
   }
-  return segment_ != nullptr ? segment_->WriteValues(matrix, row, count, rows) : absl::OkStatus();
+  if (segment_ == nullptr) return absl::OkStatus();
+  const absl::Status status = segment_->WriteValues(matrix, row, count, rows);
+  return status.ok() ? status : store_.ForCaller(spec_.name, status);
 }
 
 void KeySetUpload::PackWaiting() {

@@ -44,12 +44,12 @@ absl::StatusOr<SafetensorsEntry> ToEntry(const std::string& name, const json& ob
   entry.name = name;
 
   const auto dtype = object.find("dtype");
+  if (dtype == object.end() || !dtype->is_string()) return Bad(name, "its dtype is not a text");
+  entry.dtype = dtype->get<std::string>();
   const auto* const type =
-      std::find_if(std::begin(kTypes), std::end(kTypes), [&](const auto& known) {
-        return dtype != object.end() && dtype->is_string() && *dtype == known.first;
-      });
-  if (type == std::end(kTypes)) return Bad(name, "its dtype is not F32, F16 or BF16");
-  entry.type = type->second;
+      std::find_if(std::begin(kTypes), std::end(kTypes),
+                   [&](const auto& known) { return entry.dtype == known.first; });
+  entry.type = type != std::end(kTypes) ? std::optional(type->second) : std::nullopt;
 
   std::optional<Shape> shape = ToSizes(object, "shape");
   if (!shape.has_value()) return Bad(name, "its shape is not up to 8 sizes");
@@ -61,10 +61,12 @@ absl::StatusOr<SafetensorsEntry> ToEntry(const std::string& name, const json& ob
   entry.offset = (*offsets)[0];
   entry.bytes = (*offsets)[1] - (*offsets)[0];
 
+  if (!entry.type.has_value()) return entry;
   const std::optional<int64_t> elements = ElementCount(entry.shape);
   int64_t bytes = 0;
   if (!elements.has_value() ||
-      __builtin_mul_overflow(*elements, ElementBytes(entry.type), &bytes) || bytes != entry.bytes) {
+      __builtin_mul_overflow(*elements, ElementBytes(*entry.type), &bytes) ||
+      bytes != entry.bytes) {
     return Bad(name, absl::StrCat("has ", entry.bytes, " bytes, which is not what its shape ",
                                   ShapeString(entry.shape), " needs"));
   }
@@ -79,7 +81,7 @@ std::string MakeSafetensorsHeader(std::vector<SafetensorsEntry>& entries) {
   int64_t offset = 0;
   for (SafetensorsEntry& entry : entries) {
     entry.offset = offset;
-    entry.bytes = *ElementCount(entry.shape) * ElementBytes(entry.type);
+    entry.bytes = *ElementCount(entry.shape) * ElementBytes(*entry.type);
     offset += entry.bytes;
     const auto* const type =
         std::find_if(std::begin(kTypes), std::end(kTypes),
@@ -136,6 +138,30 @@ absl::StatusOr<std::vector<SafetensorsEntry>> ParseSafetensorsHeader(absl::strin
                                                    data_bytes, " behind its header"));
   }
   return entries;
+}
+
+absl::StatusOr<SafetensorsHeader> ReadSafetensorsHeader(
+    int64_t file_bytes,
+    const std::function<absl::Status(int64_t offset, int64_t count, char* to)>& read) {
+  if (file_bytes < kSafetensorsLengthBytes) {
+    return absl::InvalidArgumentError("is too short for a .safetensors file");
+  }
+  SafetensorsHeader header;
+  header.bytes.resize(kSafetensorsLengthBytes);
+  absl::Status status = read(0, kSafetensorsLengthBytes, header.bytes.data());
+  if (!status.ok()) return status;
+  const absl::StatusOr<int64_t> length =
+      ParseSafetensorsLength(reinterpret_cast<const std::byte*>(header.bytes.data()), file_bytes);
+  if (!length.ok()) return length.status();
+  const int64_t data_offset = kSafetensorsLengthBytes + *length;
+  header.bytes.resize(static_cast<size_t>(data_offset));
+  status = read(kSafetensorsLengthBytes, *length, header.bytes.data() + kSafetensorsLengthBytes);
+  if (!status.ok()) return status;
+  absl::StatusOr<std::vector<SafetensorsEntry>> entries = ParseSafetensorsHeader(
+      absl::string_view(header.bytes).substr(kSafetensorsLengthBytes), file_bytes - data_offset);
+  if (!entries.ok()) return entries.status();
+  header.entries = *std::move(entries);
+  return header;
 }
 
 }  // namespace qkserve

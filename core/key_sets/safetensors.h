@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,11 +18,12 @@ namespace qkserve {
 // The .safetensors format (https://github.com/huggingface/safetensors): 8 bytes, little-endian, the
 // length of the header; the header, JSON, padded with spaces; the tensors' elements.
 //
-// Of its types those that keys are kept in: F32, F16, BF16.
+// Elements are read of those of its types that keys are kept in: F32, F16, BF16.
 
 struct SafetensorsEntry {
   std::string name;
-  DataType type = DataType::kFloat32;
+  std::optional<DataType> type = DataType::kFloat32;  // none: another one, named `dtype`
+  std::string dtype = {};                             // as the file says
   Shape shape;
   int64_t offset = 0;  // of its first byte, behind the header
   int64_t bytes = 0;
@@ -28,8 +31,9 @@ struct SafetensorsEntry {
 
 inline constexpr int64_t kSafetensorsLengthBytes = 8;
 
-// Ours have some hundred bytes; those of others may say in it where they come from.
-inline constexpr int64_t kSafetensorsHeaderBytesMax = kMiB;
+// Ours have some hundred bytes. Others may describe thousands of tensors; the format allows 100 MB,
+// which would take gigabytes to parse.
+inline constexpr int64_t kSafetensorsHeaderBytesMax = 16 * kMiB;
 
 // Length and header of a file that has these tensors one after another; sets their `offset` and
 // `bytes`. A multiple of 64 bytes, so that elements are aligned in memory where the file is.
@@ -40,10 +44,21 @@ std::string MakeSafetensorsHeader(std::vector<SafetensorsEntry>& entries);
 absl::StatusOr<int64_t> ParseSafetensorsLength(const std::byte* bytes, int64_t file_bytes);
 
 // The tensors, in order of their offsets, of a file that has `data_bytes` behind its header.
-// INVALID_ARGUMENT: not such a header, another type, a size that does not fit its shape, or the
-// tensors do not fill the file without gap and overlap.
+// INVALID_ARGUMENT: not such a header, a size that does not fit its shape, or the tensors do not
+// fill the file without gap and overlap.
 absl::StatusOr<std::vector<SafetensorsEntry>> ParseSafetensorsHeader(absl::string_view header,
                                                                      int64_t data_bytes);
+
+struct SafetensorsHeader {
+  std::string bytes;  // of the file, up to the first element
+  std::vector<SafetensorsEntry> entries;
+};
+
+// Both of the above, of a file that `read` reads: `count` bytes from `offset` on. Errors: those of
+// `read`, and INVALID_ARGUMENT as above, which does not name the file.
+absl::StatusOr<SafetensorsHeader> ReadSafetensorsHeader(
+    int64_t file_bytes,
+    const std::function<absl::Status(int64_t offset, int64_t count, char* to)>& read);
 
 }  // namespace qkserve
 

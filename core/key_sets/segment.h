@@ -89,7 +89,8 @@ class SegmentWriter {
 // Reads one. Thread-compatible.
 class SegmentReader {
  public:
-  // Also other tools' files: `keys` may have any name where it is the only tensor. NOT_FOUND.
+  // Also other tools' files: `keys` may have any name where it is the only tensor, and tensors with
+  // other names are passed over. NOT_FOUND.
   // INVALID_ARGUMENT: not such a file; says why.
   static absl::StatusOr<std::unique_ptr<SegmentReader>> Open(FileSystem* files,
                                                              const std::string& path);
@@ -112,7 +113,7 @@ class SegmentReader {
   };
 
   SegmentReader() = default;
-  absl::Status Describe(absl::string_view header, int64_t data_offset);
+  absl::Status Describe(const SafetensorsHeader& header);
   absl::Status Read(Tensor& tensor, int64_t bytes, std::byte* to);
 
   std::unique_ptr<ReadableFile> file_;

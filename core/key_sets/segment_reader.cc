@@ -2,6 +2,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/key_sets/segment.h"
 #include "core/limits.h"
@@ -26,43 +27,38 @@ absl::StatusOr<std::unique_ptr<SegmentReader>> SegmentReader::Open(FileSystem* f
   if (!file.ok()) return file.status();
   std::unique_ptr<SegmentReader> reader(new SegmentReader);
   reader->file_ = *std::move(file);
-  const int64_t size = reader->file_->size();
-  if (size < kSafetensorsLengthBytes) return Bad(path, "is too short for a .safetensors file");
-  std::string header(kSafetensorsLengthBytes, '\0');
-  absl::Status status = reader->file_->ReadAt(0, kSafetensorsLengthBytes,
-                                              reinterpret_cast<std::byte*>(header.data()));
-  if (!status.ok()) return status;
-  const absl::StatusOr<int64_t> length =
-      ParseSafetensorsLength(reinterpret_cast<const std::byte*>(header.data()), size);
-  if (!length.ok()) return Bad(path, length.status().message());
-  const int64_t data_offset = kSafetensorsLengthBytes + *length;
-  header.resize(static_cast<size_t>(data_offset));
-  status =
-      reader->file_->ReadAt(kSafetensorsLengthBytes, *length,
-                            reinterpret_cast<std::byte*>(header.data() + kSafetensorsLengthBytes));
-  if (!status.ok()) return status;
-  reader->header_checksum_ = ChecksumOf(header);
-  status = reader->Describe(absl::string_view(header).substr(kSafetensorsLengthBytes), data_offset);
+  const absl::StatusOr<SafetensorsHeader> header =
+      ReadSafetensorsHeader(reader->file_->size(), [&](int64_t offset, int64_t count, char* to) {
+        return reader->file_->ReadAt(offset, count, reinterpret_cast<std::byte*>(to));
+      });
+  if (absl::IsInvalidArgument(header.status())) return Bad(path, header.status().message());
+  if (!header.ok()) return header.status();
+  reader->header_checksum_ = ChecksumOf(header->bytes);
+  absl::Status status = reader->Describe(*header);
   if (!status.ok()) return Bad(path, status.message());
   return reader;
 }
 
-absl::Status SegmentReader::Describe(absl::string_view header, int64_t data_offset) {
-  const absl::StatusOr<std::vector<SafetensorsEntry>> entries =
-      ParseSafetensorsHeader(header, file_->size() - data_offset);
-  if (!entries.ok()) return entries.status();
+absl::Status SegmentReader::Describe(const SafetensorsHeader& header) {
+  const auto data_offset = static_cast<int64_t>(header.bytes.size());
   const SafetensorsEntry* keys = nullptr;
   const SafetensorsEntry* values = nullptr;
-  for (const SafetensorsEntry& entry : *entries) {
-    if (entry.name == "keys" || entries->size() == 1) {
+  for (const SafetensorsEntry& entry : header.entries) {
+    if (entry.name == "keys" || header.entries.size() == 1) {
       keys = &entry;
     } else if (entry.name == "values") {
       values = &entry;
     }
   }
-  if (keys == nullptr || entries->size() != (values != nullptr ? 2U : 1U)) {
+  if (keys == nullptr) {
     return absl::InvalidArgumentError(
         "expected the tensors \"keys\" and, where there are values, \"values\", or one tensor");
+  }
+  for (const SafetensorsEntry* const entry : {keys, values}) {
+    if (entry == nullptr || entry->type.has_value()) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("the ", entry == keys ? "keys" : "values", " are ",
+                     absl::CHexEscape(entry->dtype.substr(0, 16)), ", expected F32, F16 or BF16"));
   }
   const Shape& shape = keys->shape;
   if (shape.size() < 2 || shape.size() > 4) {
@@ -71,11 +67,11 @@ absl::Status SegmentReader::Describe(absl::string_view header, int64_t data_offs
   }
   rows_ = shape[shape.size() - 2];
   layout_ = {
-      .leading = Shape(shape.begin(), shape.end() - 2), .d = shape.back(), .key_type = keys->type};
+      .leading = Shape(shape.begin(), shape.end() - 2), .d = shape.back(), .key_type = *keys->type};
   keys_.next = data_offset + keys->offset;
   if (values != nullptr) {
     layout_.dv = values->shape.empty() ? 0 : values->shape.back();
-    layout_.value_type = values->type;
+    layout_.value_type = *values->type;
     values_.next = data_offset + values->offset;
     if (values->shape != layout_.ValueShape(rows_)) {
       return absl::InvalidArgumentError(

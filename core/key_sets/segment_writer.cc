@@ -42,7 +42,7 @@ absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Create(FileSystem*
     Tensor& tensor = &entry == entries.data() ? writer->keys_ : writer->values_;
     tensor.offset = header_bytes + entry.offset;
     tensor.bytes = entry.bytes;
-    tensor.row_bytes = entry.shape.back() * ElementBytes(entry.type);
+    tensor.row_bytes = entry.shape.back() * ElementBytes(*entry.type);
     absl::StatusOr<Buffer> pending =
         Buffer::Allocate(static_cast<size_t>(std::min(tensor.bytes, kPendingBytesMax)));
     if (!pending.ok()) return pending.status();

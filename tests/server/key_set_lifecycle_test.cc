@@ -223,6 +223,28 @@ TEST_F(KeySetLifecycleTest, ADirectoryHasOneWriter) {
   Put("items", {1, 1}, 1);
 }
 
+TEST_F(KeySetLifecycleTest, AnUploadThatSendsNothingEndsAndGivesItsMemoryBack) {
+  options_.key_set_memory = kMiB;
+  options_.upload_idle_timeout = absl::Milliseconds(100);
+  Start();
+  auto idle = Open("idle", {3000, 64});
+  EXPECT_THAT(idle.End(), FailsWith(kDeadlineExceeded, "upload_idle_timeout = 100ms"));
+  EXPECT_EQ(client_->GetStatus()->key_set_bytes(), 0);
+  Put("items", {3000, 64}, 1);
+  EXPECT_EQ(client_->GetKeySet("idle").status().code(), kNotFound);
+}
+
+TEST_F(KeySetLifecycleTest, AHeaderThatAsksForMoreThanThereIsIsRefusedAtOnceWithTheWholeSize) {
+  options_.key_set_memory = kMiB;
+  Start();
+  Put("items", {1600, 64}, 1);
+  auto upload = Open("large", {3200, 64});
+  const absl::Status status = upload.End();
+  EXPECT_THAT(status, FailsWith(kResourceExhausted, "key_set_memory = 1048576 are in use"));
+  // 50 panels of 64 x 64 floats, and a little.
+  EXPECT_THAT(std::string(status.message()), testing::StartsWith("8197"));
+}
+
 // --- The end ------------------------------------------------------------------------------------
 
 TEST_F(KeySetLifecycleTest, ADrainingServerRefusesChangesAndFinishesWhatHasBegun) {
@@ -258,6 +280,16 @@ TEST_F(KeySetLifecycleTest, ADrainingServerRefusesChangesAndFinishesWhatHasBegun
   drain.join();
   EXPECT_TRUE(scored.ok()) << scored;
   EXPECT_TRUE(drained.ok()) << drained;
+}
+
+TEST_F(KeySetLifecycleTest, AnIdleUploadDoesNotHoldUpTheEnd) {
+  options_.upload_idle_timeout = absl::Hours(1);
+  options_.drain_timeout = absl::Seconds(60);
+  Start();
+  auto idle = Open("idle", {1, 1});
+  ASSERT_TRUE(Eventually([&] { return !server_->IsIdle(); }));
+  EXPECT_TRUE(server_->Drain().ok());
+  EXPECT_THAT(idle.End(), FailsWith(kUnavailable, "draining"));
 }
 
 }  // namespace

@@ -591,9 +591,10 @@ TEST_F(LoneFileTest, TheWriterTakesThemIn) {
   ASSERT_TRUE(Put(*Open(), "other", 8, {1, 10}).ok());
   Write("/sets/both.safetensors", LoneFile({"values", "keys"}, {2, 100}));
   Write("/sets/one.safetensors", LoneFile({"embeddings"}, {3, 50}));
+  Write("/sets/more.safetensors", LoneFile({"ids", "keys", "notes"}, {3, 50}));
   {
     const auto reader = Open(Mode::kReader);
-    ASSERT_EQ(reader->notes().size(), 2U);
+    ASSERT_EQ(reader->notes().size(), 3U);
     EXPECT_THAT(reader->notes()[0], HasSubstr("/sets/both.safetensors: is not served"));
     EXPECT_THAT(*reader->ListNames(), ElementsAre("other"));
   }
@@ -603,12 +604,12 @@ TEST_F(LoneFileTest, TheWriterTakesThemIn) {
   {
     const auto directory = Open();
     EXPECT_THAT(directory->notes(), IsEmpty());
-    EXPECT_THAT(*directory->ListNames(), ElementsAre("both", "one", "other"));
+    EXPECT_THAT(*directory->ListNames(), ElementsAre("both", "more", "one", "other"));
     EXPECT_EQ(*directory->StoredVersion("both"), 9);
-    EXPECT_EQ(*directory->StoredVersion("one"), 10);
+    EXPECT_EQ(*directory->StoredVersion("more"), 10);
+    EXPECT_EQ(*directory->StoredVersion("one"), 11);
     EXPECT_THAT(FilesIn("/sets"), IsEmpty());
-    ASSERT_TRUE(Append(*directory, "both", 11, {4, 7}).ok());
-    for (int64_t version = 12; version < 40; ++version) {
+    for (int64_t version = 12; version < 41; ++version) {
       ASSERT_TRUE(Append(*directory, "both", version, {4, 7}).ok());
       ASSERT_TRUE(MergeSegments(*directory, "both").ok());
     }
@@ -618,6 +619,7 @@ TEST_F(LoneFileTest, TheWriterTakesThemIn) {
   parts.resize(30, {4, 7});
   ExpectContents(*directory, "both", parts);
   ExpectContents(*directory, "one", {{3, 50}}, keys_only);
+  ExpectContents(*directory, "more", {{3, 50}}, keys_only);
 }
 
 TEST_F(LoneFileTest, WhatCannotBeTakenInIsLeftAndNoted) {
@@ -626,7 +628,7 @@ TEST_F(LoneFileTest, WhatCannotBeTakenInIsLeftAndNoted) {
   Write("/sets/a.safetensors", good);
   Write("/sets/b.safetensors", "not one");
   Write("/sets/bad name.safetensors", good);
-  Write("/sets/c.safetensors", LoneFile({"keys", "weights"}, {2, 10}));
+  Write("/sets/c.safetensors", LoneFile({"queries", "weights"}, {2, 10}));
   ASSERT_TRUE(files_->MakeDirectory("/sets/d.safetensors").ok());
   const auto directory = Open();
   ASSERT_EQ(directory->notes().size(), 4U);
