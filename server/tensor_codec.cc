@@ -44,8 +44,11 @@ absl::StatusOr<DataType> DecodeFloatType(int value, absl::string_view name,
                                          absl::string_view others) {
   if (IsFloatType(value)) return static_cast<DataType>(value);
   return absl::InvalidArgumentError(
-      absl::StrCat(name, ": got ", value == 0 ? "none" : absl::StrCat(value), ", expected ", others,
-                   "FLOAT32, FLOAT16 or BFLOAT16"));
+      absl::StrCat(name, ": got ",
+                   value == 0                    ? "none"
+                   : v1::DataType_IsValid(value) ? v1::DataType_Name(value)
+                                                 : absl::StrCat(value),
+                   ", expected ", others, "FLOAT32, FLOAT16 or BFLOAT16"));
 }
 
 absl::StatusOr<TensorView> DecodeTensor(const v1::Tensor& tensor, absl::string_view name,

@@ -66,8 +66,9 @@ Command KeysListCommand() {
   command.example = "qkctl keys list";
   command.details =
       "MEMORY is that of the newest version; versions share what did not change. REQUESTS counts\n"
-      "since the server started, over all versions. Damaged sets have their problem in place of\n"
-      "the rest.\n";
+      "since the server started, over all versions. What keeps the newest version from being\n"
+      "served, for example damage, stands in place of the rest, or below an older version that "
+      "is.\n";
   command.flag_files = {kJsonFlagFile};
   command.check_flags = &CheckNothing;
   command.run = &List;

@@ -140,7 +140,7 @@ Command KeysPutCommand() {
   command.details =
       "Other requests see the whole new version or the old one. Files may be larger than memory.\n"
       "FILE.safetensors:TENSOR names a tensor; without, keys or values is looked for, or the only\n"
-      "one is taken. The longest wait is --timeout and a second for each MiB. Resumes nothing: an\n"
+      "one of the file is taken. The longest wait is --timeout and a second for each MiB. Resumes nothing: an\n"
       "upload that breaks leaves the old version.\n";
   command.more_examples =
       "  qkctl keys put memory --keys=kv.safetensors --values=kv.safetensors\n"

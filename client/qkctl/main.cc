@@ -68,10 +68,11 @@ std::string Help(const std::vector<Command>& commands, absl::string_view group) 
 
 std::string CommandHelp(const Command& command) {
   const auto is_own = [&command](const auto& flag) { return IsFlagOf(command, flag); };
+  const std::string own = FlagHelp(is_own);
   return absl::StrCat("qkctl ", command.name, command.argument.empty() ? "" : " ", command.argument,
                       ": ", command.summary, "\n", command.details, "\nExample:\n  ",
-                      command.example, "\n", command.more_examples, "\nFlags:\n", FlagHelp(is_own),
-                      "\nFlags of every command:\n", FlagHelp(IsSharedFlag));
+                      command.example, "\n", command.more_examples, own.empty() ? "" : "\nFlags:\n",
+                      own, "\nFlags of every command:\n", FlagHelp(IsSharedFlag));
 }
 
 // `command` is empty where none was recognised.

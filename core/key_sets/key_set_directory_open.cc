@@ -83,6 +83,11 @@ absl::Status KeySetDirectory::OpenRoot() {
   absl::Status status = files_->SyncDirectory(ParentOf(path_));
   if (made.ok() && !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<FileLock>> lock = files_->Lock(absl::StrCat(path_, "/.lock"));
+  if (absl::IsFailedPrecondition(lock.status())) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path_, " has a writer already (", lock.status().message(),
+                     "); any number of servers may read it (--key_set_dir_read_only)"));
+  }
   if (!lock.ok()) return lock.status();
   lock_ = *std::move(lock);
   return absl::OkStatus();
