@@ -100,8 +100,8 @@ TEST_F(TensorFileTest, RefusesWhatIsNotWhole) {
   const std::string header = R"({"keys":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}})";
   ExpectRefused(Write(header, "1234567"), "");
   ExpectRefused(Write(header, "123456789"), "");
-  ExpectRefused(WriteRaw(""), "not a .safetensors file");
-  ExpectRefused(WriteRaw("1234567"), "not a .safetensors file");
+  ExpectRefused(WriteRaw(""), "is too short for a .safetensors file");
+  ExpectRefused(WriteRaw("1234567"), "is too short for a .safetensors file");
   ExpectRefused(WriteRaw(LittleEndian64(1)), "header");
   ExpectRefused(WriteRaw(LittleEndian64(UINT64_MAX)), "header");
   ExpectRefused(WriteRaw(LittleEndian64(uint64_t{1} << 63)), "header");

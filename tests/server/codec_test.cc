@@ -219,7 +219,7 @@ TEST(CodecTest, AMaskMustBroadcastToTheScores) {
                 HasSubstr("expected a shape that broadcasts to [2, 3, 5]"))
         << ShapeString(misfit);
   }
-  EXPECT_THAT(decode({5}, v1::INT32).message(), HasSubstr("attention.mask.data_type: got 5"));
+  EXPECT_THAT(decode({5}, v1::INT32).message(), HasSubstr("attention.mask.data_type: got INT32"));
 }
 
 TEST(CodecTest, WorkWithoutEndIsRefusedFromTheShapesAlone) {
