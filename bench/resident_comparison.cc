@@ -8,18 +8,22 @@ namespace qkserve::bench {
 namespace {
 
 constexpr uint64_t kDataSeed = 42;
-constexpr int kManyCallers = 64;
 constexpr int kCheckedRequests = 8;
 
-absl::Status PutAndCheck(const Contender& contender, const ResidentWorkload& workload,
-                         const ResidentData& data, std::string* kernel) {
-  absl::Status status = contender.remote->PutKeySet(
-      {workload.name, data.keys, data.values ? &*data.values : nullptr});
+absl::Status PutAndCheck(const Contender& contender, const ResidentData& data,
+                         std::string* kernel) {
+  absl::Status status;
+  for (const ResidentKeySet& key_set : data.key_sets) {
+    status.Update(contender.remote->PutKeySet(
+        {key_set.name, key_set.keys, key_set.values ? &*key_set.values : nullptr}));
+  }
   for (int i = 0; i < kCheckedRequests && status.ok(); ++i) {
+    // Spread over the sets.
+    const auto& request = data.requests[i * data.requests.size() / kCheckedRequests];
     v1::ScoreResponse response;
-    status = contender.remote->Score(data.requests[i], &response);
+    status = contender.remote->Score(request, &response);
     if (status.ok() && contender.computes) {
-      status = CheckResidentAnswer(data, data.requests[i], response);
+      status = CheckResidentAnswer(KeySetOf(data, request), request, response);
     }
     if (contender.name == kQkserveName) *kernel = response.receipt().kernel();
   }
@@ -40,14 +44,14 @@ std::vector<ContenderCommand> ResidentContenders(const ProgramPaths& paths) {
 absl::StatusOr<ResidentResult> CompareResident(const ResidentWorkload& workload,
                                                absl::Span<const Contender> contenders,
                                                const RoundOptions& options) {
-  const ResidentData data = MakeResidentData(workload, kManyCallers, kDataSeed);
+  const ResidentData data = MakeResidentData(workload, workload.callers, kDataSeed);
   ResidentResult result;
   result.workload = workload;
   for (const Contender& contender : contenders) {
-    const absl::Status status = PutAndCheck(contender, workload, data, &result.kernel);
+    const absl::Status status = PutAndCheck(contender, data, &result.kernel);
     if (!status.ok()) return status;
   }
-  for (const int callers : {1, kManyCallers}) {
+  for (const int callers : {1, workload.callers}) {
     absl::StatusOr<std::vector<ThroughputResult>> rows =
         CompareThroughput(contenders, data.requests, callers, options);
     if (!rows.ok()) return rows.status();

@@ -86,21 +86,18 @@ void PrintWorkload(const ResidentResult& result) {
   if (workload.dv > 0) absl::PrintF(" dv=%d", workload.dv);
   absl::PrintF(", %s", v1::Output_Name(workload.output));
   if (workload.top_k > 0) absl::PrintF(" %d", workload.top_k);
+  if (workload.key_sets > 1) absl::PrintF(", %d key sets", workload.key_sets);
   absl::PrintF(", qkserve's kernel %s\n", result.kernel);
   for (const ResidentComparison& comparison : result.comparisons) PrintComparison(comparison);
 }
 
 Json ToJson(const ResidentResult& result) {
   const ResidentWorkload& workload = result.workload;
-  Json json = {{"name", workload.name},
-               {"n", workload.n},
-               {"m", workload.m},
-               {"d", workload.d},
-               {"dv", workload.dv},
-               {"output", v1::Output_Name(workload.output)},
-               {"top_k", workload.top_k},
-               {"kernel", result.kernel},
-               {"comparisons", Json::array()}};
+  Json json = {{"name", workload.name},   {"n", workload.n},
+               {"m", workload.m},         {"d", workload.d},
+               {"dv", workload.dv},       {"output", v1::Output_Name(workload.output)},
+               {"top_k", workload.top_k}, {"key_sets", workload.key_sets},
+               {"kernel", result.kernel}, {"comparisons", Json::array()}};
   for (const ResidentComparison& comparison : result.comparisons) {
     json["comparisons"].push_back(ToJson(comparison));
   }

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <random>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "bench/tensors.h"
 
@@ -95,15 +96,29 @@ absl::Status CheckContextRow(absl::Span<const float> context, absl::Span<const E
   return absl::OkStatus();
 }
 
-int64_t ResultColumns(const ResidentData& data, const v1::ScoreRequest& request) {
+int64_t ResultColumns(const ResidentKeySet& key_set, const v1::ScoreRequest& request) {
   switch (request.output()) {
     case v1::TOP_K:
       return request.top_k();
     case v1::CONTEXT:
-      return data.values->shape(1);
+      return key_set.values->shape(1);
     default:
-      return data.keys.shape(0);
+      return key_set.keys.shape(0);
   }
+}
+
+// The set that request i of `requests` goes to, so that each has its share of them as nearly as
+// whole requests allow.
+size_t ZipfSet(int i, int requests, int key_sets) {
+  double sum = 0;
+  for (int set = 1; set <= key_sets; ++set) sum += 1.0 / set;
+  const double at = (i + 0.5) / requests * sum;
+  double covered = 0;
+  for (int set = 1; set < key_sets; ++set) {
+    covered += 1.0 / set;
+    if (at < covered) return static_cast<size_t>(set - 1);
+  }
+  return static_cast<size_t>(key_sets - 1);
 }
 
 }  // namespace
@@ -118,6 +133,19 @@ absl::Span<const ResidentWorkload> ResidentWorkloads() {
        .dv = 128,
        .output = v1::CONTEXT,
        .scale = kContextScale},
+      {.name = "resident-mixed",
+       .m = 10000,
+       .d = 768,
+       .output = v1::TOP_K,
+       .top_k = 10,
+       .key_sets = 8},
+      {.name = "resident-heavy",
+       .n = 64,
+       .m = 20000,
+       .d = 768,
+       .output = v1::TOP_K,
+       .top_k = 10,
+       .callers = 8},
   };
   return *workloads;
 }
@@ -132,37 +160,50 @@ const ResidentWorkload& ResidentWorkloadCalled(absl::string_view name) {
 ResidentData MakeResidentData(const ResidentWorkload& workload, int requests, uint64_t seed) {
   std::mt19937_64 random(seed);
   ResidentData data;
-  data.keys = RandomMatrix(workload.m, workload.d, random);
-  if (workload.dv > 0) data.values = RandomMatrix(workload.m, workload.dv, random);
+  for (int i = 0; i < workload.key_sets; ++i) {
+    ResidentKeySet key_set;
+    key_set.name = absl::StrCat(workload.name, "-", i + 1);
+    key_set.keys = RandomMatrix(workload.m, workload.d, random);
+    if (workload.dv > 0) key_set.values = RandomMatrix(workload.m, workload.dv, random);
+    data.key_sets.push_back(std::move(key_set));
+  }
   for (int i = 0; i < requests; ++i) {
     v1::ScoreRequest request;
     if (workload.scale.has_value()) request.mutable_attention()->set_scale(*workload.scale);
     request.set_output(workload.output);
     request.set_top_k(workload.top_k);
     *request.mutable_queries() = RandomMatrix(workload.n, workload.d, random);
-    request.mutable_key_set()->set_name(workload.name);
+    request.mutable_key_set()->set_name(
+        data.key_sets[ZipfSet(i, requests, workload.key_sets)].name);
     data.requests.push_back(std::move(request));
   }
   return data;
 }
 
-absl::Status CheckResidentAnswer(const ResidentData& data, const v1::ScoreRequest& request,
+const ResidentKeySet& KeySetOf(const ResidentData& data, const v1::ScoreRequest& request) {
+  for (const ResidentKeySet& key_set : data.key_sets) {
+    if (key_set.name == request.key_set().name()) return key_set;
+  }
+  std::abort();
+}
+
+absl::Status CheckResidentAnswer(const ResidentKeySet& key_set, const v1::ScoreRequest& request,
                                  const v1::ScoreResponse& response) {
   const int64_t n = request.queries().shape(0);
   const int64_t d = request.queries().shape(1);
-  const int64_t columns = ResultColumns(data, request);
+  const int64_t columns = ResultColumns(key_set, request);
   const bool is_top = request.output() == v1::TOP_K;
   absl::Status status = CheckMatrix(response.result(), v1::FLOAT32, n, columns);
   if (is_top) status.Update(CheckMatrix(response.indices(), v1::INT32, n, columns));
   const double scale = request.attention().has_scale() ? request.attention().scale() : 1;
   for (int64_t i = 0; i < n && status.ok(); ++i) {
     const std::vector<ExactScore> exact =
-        ExactRow(Floats(request.queries()).subspan(i * d, d), Floats(data.keys), scale);
+        ExactRow(Floats(request.queries()).subspan(i * d, d), Floats(key_set.keys), scale);
     const absl::Span<const float> row = Floats(response.result()).subspan(i * columns, columns);
     if (is_top) {
       status = CheckTopRow(row, Ints(response.indices()).subspan(i * columns, columns), exact);
     } else if (request.output() == v1::CONTEXT) {
-      status = CheckContextRow(row, exact, d, Floats(*data.values));
+      status = CheckContextRow(row, exact, d, Floats(*key_set.values));
     } else {
       status = CheckScoreRow(row, exact);
     }

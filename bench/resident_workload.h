@@ -13,7 +13,7 @@
 
 namespace qkserve::bench {
 
-// Requests of float32 queries against one key set.
+// Requests of float32 queries against key sets of one shape.
 struct ResidentWorkload {
   std::string name;
   int64_t n = 1;   // queries of a request
@@ -23,18 +23,27 @@ struct ResidentWorkload {
   v1::Output output = v1::SCORES;
   int64_t top_k = 0;
   std::optional<float> scale = std::nullopt;
+  // The callers are spread over so many sets as requests are in a catalogue of catalogues: set i,
+  // from 1 on, has a share in proportion to 1/i (Zipf's law with exponent 1).
+  int key_sets = 1;
+  int callers = 64;  // in the second part
 };
 
-// resident-top, resident-row, resident-context.
+// resident-top, resident-row, resident-context, resident-mixed, resident-heavy.
 absl::Span<const ResidentWorkload> ResidentWorkloads();
 
 // The one of this name; there must be one.
 const ResidentWorkload& ResidentWorkloadCalled(absl::string_view name);
 
-// What a workload is run on. The key set has the workload's name.
-struct ResidentData {
+struct ResidentKeySet {
+  std::string name;
   v1::Tensor keys;
   std::optional<v1::Tensor> values;
+};
+
+// What a workload is run on.
+struct ResidentData {
+  std::vector<ResidentKeySet> key_sets;
   std::vector<v1::ScoreRequest> requests;  // with different queries
 };
 
@@ -44,8 +53,11 @@ ResidentData MakeResidentData(const ResidentWorkload& workload, int requests, ui
 // Checks a reply against float64: every score; for TOP_K also that no key was left out that is
 // better by more than rounding; for CONTEXT every element.
 // INTERNAL: something is outside its bound, or type or shape are wrong.
-absl::Status CheckResidentAnswer(const ResidentData& data, const v1::ScoreRequest& request,
+absl::Status CheckResidentAnswer(const ResidentKeySet& key_set, const v1::ScoreRequest& request,
                                  const v1::ScoreResponse& response);
+
+// The one that the request names.
+const ResidentKeySet& KeySetOf(const ResidentData& data, const v1::ScoreRequest& request);
 
 }  // namespace qkserve::bench
 
