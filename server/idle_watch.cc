@@ -38,12 +38,17 @@ void IdleWatch::Loop() {
   constexpr int kLooksInIdleMax = 4;
   MutexLock lock(&mutex_);
   while (!is_stopping_) {
-    TellIdle();
+    LookLocked();
     changed_.WaitFor(&mutex_, std::min(absl::Seconds(1), idle_max_ / kLooksInIdleMax));
   }
 }
 
-void IdleWatch::TellIdle() {
+void IdleWatch::Look() {
+  MutexLock lock(&mutex_);
+  LookLocked();
+}
+
+void IdleWatch::LookLocked() {
   const absl::Time idle_since = clock_.Now() - idle_max_;
   for (auto entry = waiting_.begin(); entry != waiting_.end();) {
     if (entry->second.since > idle_since) {

@@ -32,6 +32,9 @@ class IdleWatch {
   // From now on, also for those who wait.
   void SetIdleMax(absl::Duration idle_max);
 
+  // Tells those who have waited for too long by now. The thread calls it.
+  void Look();
+
  private:
   struct Waiting {
     absl::Time since;
@@ -39,7 +42,7 @@ class IdleWatch {
   };
 
   void Loop();
-  void TellIdle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LookLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Clock& clock_;
   Mutex mutex_;

@@ -13,13 +13,6 @@
 #include "server/tensor_codec.h"
 
 namespace qkserve {
-namespace {
-
-// A draining server waits so long for the next message of an upload.
-constexpr absl::Duration kDrainIdleTimeout = absl::Seconds(5);
-
-}  // namespace
-
 // An upload's stream: each message is worked on by files_ before the next one is read, so a client
 // that is faster than packing and the disk is slowed down by gRPC's flow control. One thing happens
 // at a time: a read, or a task.
@@ -45,6 +38,7 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<Reques
     // Where nothing came for too long the end is under way; the read ends with it.
     if (!service_.idle_.End(this)) return;
     service_.files_.Schedule([this, ok] {
+      AwaitReadBegun();
       if (ok) {
         TakeMessage();
       } else {
@@ -77,13 +71,14 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<Reques
     this->StartRead(&request_);
   }
 
+  // Whoever may end the call, and this object, waits until AwaitMessage needs it no longer.
+  void AwaitReadBegun() { MutexLock lock(&read_mutex_); }
+
   void EndIdle() {
-    {
-      MutexLock lock(&read_mutex_);  // until the read has begun
-    }
+    AwaitReadBegun();
     const absl::Status status = service_.CheckServing();
     End(status.ok() ? absl::DeadlineExceededError(
-                          absl::StrCat("the upload sent nothing for upload_idle_timeout = ",
+                          absl::StrCat("the upload completed no message for upload_idle_timeout = ",
                                        absl::FormatDuration(service_.upload_idle_timeout_)))
                     : status);
   }
@@ -150,7 +145,7 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<Reques
   Response& response_;
   Request request_;
   std::unique_ptr<KeySetUpload> upload_;
-  Mutex read_mutex_;  // held while a read begins
+  Mutex read_mutex_;  // held while a read begins: nothing may end the call before it is released
 };
 
 KeySetService::KeySetService(KeySetStore* key_sets, ByteBudget* budget, const Clock* clock,
@@ -160,9 +155,9 @@ KeySetService::KeySetService(KeySetStore* key_sets, ByteBudget* budget, const Cl
       upload_idle_timeout_(upload_idle_timeout),
       idle_(clock, upload_idle_timeout) {}
 
-void KeySetService::RefuseNewCalls() {
+void KeySetService::RefuseNewCalls(absl::Duration upload_idle_max) {
   is_draining_ = true;
-  idle_.SetIdleMax(std::min(upload_idle_timeout_, kDrainIdleTimeout));
+  idle_.SetIdleMax(std::min(upload_idle_timeout_, upload_idle_max));
 }
 
 absl::Status KeySetService::CheckServing() const {

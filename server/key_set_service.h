@@ -19,7 +19,7 @@ namespace qkserve {
 class KeySetService final : public v1::KeySetService::CallbackService {
  public:
   // The pointers must outlive the service and the calls. Chunks are charged to `budget`. An upload
-  // that sends nothing for `upload_idle_timeout` ends.
+  // that completes no message for `upload_idle_timeout` ends.
   KeySetService(KeySetStore* key_sets, ByteBudget* budget, const Clock* clock,
                 absl::Duration upload_idle_timeout);
 
@@ -38,8 +38,8 @@ class KeySetService final : public v1::KeySetService::CallbackService {
                                          v1::DeleteKeySetResponse* response) override;
 
   // Changes are refused from now on (UNAVAILABLE); those that have begun go on, but for uploads
-  // that send nothing for some seconds.
-  void RefuseNewCalls();
+  // that complete no message for `upload_idle_max`.
+  void RefuseNewCalls(absl::Duration upload_idle_max);
 
   // Calls that change something and have not been answered.
   CallCount& calls() { return calls_; }

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -44,7 +45,7 @@ ABSL_FLAG(bool, key_set_dir_read_only, false,
 ABSL_FLAG(int64_t, key_set_memory, qkserve::ServerOptions().key_set_memory,
           "bytes of key sets in memory; 0: half of the memory this process may use");
 ABSL_FLAG(absl::Duration, upload_idle_timeout, qkserve::ServerOptions().upload_idle_timeout,
-          "an upload of a key set that sends nothing for so long ends");
+          "an upload of a key set that completes no message for so long ends");
 ABSL_FLAG(int64_t, queue_requests_max, qkserve::ServerOptions().queue_requests_max,
           "requests that may wait for a worker");
 ABSL_FLAG(absl::Duration, queue_time_max, qkserve::ServerOptions().queue_time_max,
@@ -101,14 +102,15 @@ absl::Status WritePortFile(const std::string& path, int port) {
         absl::StrCat("port_file: ", path, " is there and is no regular file"));
   }
   const std::string aside = absl::StrCat(path, ".tmp.", getpid());
+  errno = 0;
   std::ofstream file(aside);
   file << port << std::endl;
   file.close();
-  std::error_code error;
+  std::error_code error(errno, std::generic_category());
   if (file) std::filesystem::rename(aside, path, error);
-  if (!file || error) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "port_file: cannot write ", path, ": ", error ? error.message() : std::strerror(errno)));
+  if (!file || error.value() != 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("port_file: cannot write ", path, ": ", error.message()));
   }
   return absl::OkStatus();
 }

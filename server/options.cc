@@ -51,7 +51,11 @@ absl::Status ServerOptions::Validate() const {
   if (key_set_dir_read_only && key_set_dir.empty()) {
     status.Update(absl::InvalidArgumentError("key_set_dir_read_only needs a key_set_dir"));
   }
-  status.Update(CheckPositive("upload_idle_timeout", upload_idle_timeout));
+  if (upload_idle_timeout < absl::Milliseconds(1)) {
+    status.Update(
+        absl::InvalidArgumentError(absl::StrCat("upload_idle_timeout must be at least 1ms; was ",
+                                                absl::FormatDuration(upload_idle_timeout))));
+  }
   status.Update(CheckPositive("key_set_refresh", key_set_refresh));
   status.Update(
       CheckRange("queue_requests_max", queue_requests_max, 1, std::numeric_limits<int32_t>::max()));

@@ -34,7 +34,7 @@ struct ServerOptions {
   // Bytes of packed key sets in memory. 0: half of the memory that this process may use.
   int64_t key_set_memory = 0;
 
-  // An upload that sends nothing for so long ends with DEADLINE_EXCEEDED.
+  // An upload that completes no message for so long ends with DEADLINE_EXCEEDED.
   absl::Duration upload_idle_timeout = absl::Seconds(60);
 
   // How often a read-only server looks for new versions.

@@ -151,13 +151,16 @@ absl::Status Server::Listen() {
   return absl::OkStatus();
 }
 
+// How long a draining server waits for the next message of an upload.
+constexpr absl::Duration kDrainUploadIdleMax = absl::Seconds(5);
+
 absl::Status Server::Drain() {
   if (grpc_server_ == nullptr) return absl::OkStatus();
   grpc_server_->GetHealthCheckService()->SetServingStatus(false);
   // gRPC drops a call that reaches it after Shutdown has begun (the caller sees CANCELLED), so say
   // UNAVAILABLE for a while first.
   batcher_->RefuseNewJobs();
-  key_set_service_.RefuseNewCalls();
+  key_set_service_.RefuseNewCalls(std::min(kDrainUploadIdleMax, options_.drain_timeout / 2));
   absl::SleepFor(options_.drain_grace);
   // Wait for the work here: Shutdown would wait for connections too, 20 s for a peer that is idle.
   const absl::Time deadline = clock_.Now() + options_.drain_timeout;

@@ -1,7 +1,6 @@
 #include "client/qkctl/command_keys_upload.h"
 
 #include <cstdint>
-#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
@@ -85,7 +84,9 @@ absl::Status Put(const std::string& name) {
   if (!client.ok()) return client.status();
   const absl::StatusOr<KeySetInfo> before =
       (*client)->GetKeySet(name, absl::GetFlag(FLAGS_timeout));
-  if (!before.ok() && !absl::IsNotFound(before.status()) && !absl::IsDataLoss(before.status())) {
+  // A set that cannot be used can be replaced.
+  if (absl::IsUnavailable(before.status()) || absl::IsDeadlineExceeded(before.status()) ||
+      absl::IsInvalidArgument(before.status())) {
     return before.status();
   }
 
@@ -140,8 +141,8 @@ Command KeysPutCommand() {
   command.details =
       "Other requests see the whole new version or the old one. Files may be larger than memory.\n"
       "FILE.safetensors:TENSOR names a tensor; without, keys or values is looked for, or the only\n"
-      "one of the file is taken. The longest wait is --timeout and a second for each MiB. Resumes nothing: an\n"
-      "upload that breaks leaves the old version.\n";
+      "one of the file is taken. The longest wait is --timeout and a second for each MiB. Resumes\n"
+      "nothing: an upload that breaks leaves the old version.\n";
   command.more_examples =
       "  qkctl keys put memory --keys=kv.safetensors --values=kv.safetensors\n"
       "  qkctl keys put items --keys=model.safetensors:item_embedding.weight\n";
@@ -158,9 +159,8 @@ Command KeysAppendCommand() {
   command.summary = "Adds keys from files behind the last one of a key set.";
   command.example = "qkctl keys append items --keys=more.npy --expected_version=3";
   command.details =
-      "Costs in proportion to what is added. Leading dimensions and d are as in the set; values "
-      "are\n"
-      "required where it has some. Elements are converted to what the set is kept in.\n"
+      "Costs in proportion to what is added. Leading dimensions and d are as in the set; values\n"
+      "are required where it has some. Elements are converted to what the set is kept in.\n"
       "Give --expected_version in scripts: a call that is repeated then cannot append twice.\n";
   command.flag_files = {kTensorFlagsFile, "/qkctl/command_keys_upload.cc", kJsonFlagFile};
   command.check_flags = &CheckFlags;

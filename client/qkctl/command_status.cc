@@ -1,6 +1,5 @@
 #include "client/qkctl/command_status.h"
 
-#include <cstdio>
 #include <memory>
 #include <optional>
 

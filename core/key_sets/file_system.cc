@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -17,7 +18,28 @@ namespace qkserve {
 namespace {
 
 absl::Status ErrnoStatus(const std::string& path, absl::string_view what) {
-  return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot ", what));
+  const int error = errno;
+  const std::string message = absl::StrCat(path, ": cannot ", what, ": ", std::strerror(error));
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+      return absl::NotFoundError(message);
+    case EEXIST:
+    case ENOTEMPTY:
+      return absl::AlreadyExistsError(message);
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return absl::PermissionDeniedError(message);
+    case ENOSPC:
+    case EDQUOT:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+      return absl::ResourceExhaustedError(message);
+    default:
+      return absl::UnknownError(message);
+  }
 }
 
 class Descriptor {
@@ -108,7 +130,8 @@ class PosixFileSystem : public FileSystem {
 
   absl::StatusOr<std::unique_ptr<ReadableFile>> Open(const std::string& path) override {
     // A pipe that lies there must not hold us up.
-    Descriptor fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    Descriptor fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
+    if (fd.get() < 0 && errno == ELOOP) return absl::FailedPreconditionError(path + ": is a link");
     if (fd.get() < 0) return ErrnoStatus(path, "open");
     struct stat info;
     if (fstat(fd.get(), &info) != 0) return ErrnoStatus(path, "look at");

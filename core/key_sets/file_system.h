@@ -43,8 +43,8 @@ class FileLock {
 // What key sets need of a file system: a seam for tests that forget what was not synced.
 //
 // Errors name the path and the cause: NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED,
-// FAILED_PRECONDITION (a read-only file system; not a file, not a directory),
-// RESOURCE_EXHAUSTED (no space, no descriptors), UNKNOWN and others.
+// FAILED_PRECONDITION (not a regular file), RESOURCE_EXHAUSTED (no space, no descriptors, no
+// memory), and UNKNOWN for all others.
 //
 // Thread-safe.
 class FileSystem {
@@ -56,7 +56,7 @@ class FileSystem {
 
   // Empty, in place of one that is there.
   virtual absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::string& path) = 0;
-  // Regular files only.
+  // Regular files only, and no links to them.
   virtual absl::StatusOr<std::unique_ptr<ReadableFile>> Open(const std::string& path) = 0;
   virtual bool Exists(const std::string& path) = 0;
 
@@ -64,7 +64,7 @@ class FileSystem {
   virtual absl::Status SyncFile(const std::string& path) = 0;
 
   // Atomic. A file in place of a file that is there, a directory in place of an empty one. Survives
-  // when either directory was synced. FAILED_PRECONDITION, ALREADY_EXISTS: something else is there.
+  // when either directory was synced.
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
   virtual absl::Status Remove(const std::string& path) = 0;
 

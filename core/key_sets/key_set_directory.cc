@@ -5,12 +5,10 @@
 #include <set>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "core/key_sets/checksum.h"
 #include "core/key_sets/key_set_name.h"
 #include "core/limits.h"
 
@@ -111,10 +109,13 @@ absl::StatusOr<int64_t> KeySetDirectory::StoredVersion(const std::string& name) 
 
 absl::StatusOr<Manifest> KeySetDirectory::ReadManifest(const std::string& name) const {
   const std::string path = absl::StrCat(SetPath(name), "/", kManifestFile);
-  const absl::StatusOr<std::string> text = ReadFile(files_, path, kManifestBytesMax);
+  absl::StatusOr<std::string> text = ReadFile(files_, path, kManifestBytesMax);
   if (absl::IsNotFound(text.status())) {
-    return HasSegments(name) ? absl::DataLossError(path + ": is missing") : NoSuchSet(name);
+    if (!HasSegments(name)) return NoSuchSet(name);
+    // A writer may have put it there meanwhile, with its segments.
+    text = ReadFile(files_, path, kManifestBytesMax);
   }
+  if (absl::IsNotFound(text.status())) return absl::DataLossError(path + ": is missing");
   if (!text.ok()) return ToDataLoss(text.status());
   absl::StatusOr<Manifest> manifest = ParseManifest(name, *text);
   if (!manifest.ok())
@@ -162,10 +163,13 @@ absl::Status KeySetDirectory::WriteManifest(const std::string& folder, const Man
 absl::Status KeySetDirectory::StoreManifest(const Manifest& manifest) {
   absl::Status status = WriteManifest(SetPath(manifest.name), manifest);
   MutexLock lock(&mutex_);
-  if (status.ok()) {
-    sets_.insert_or_assign(manifest.name, StoredSet{manifest});
-  } else if (const auto found = sets_.find(manifest.name); found != sets_.end()) {
-    found->second.forked = true;
+  StoredSet& set = sets_.at(manifest.name);
+  if (!status.ok()) {
+    set.forked = true;
+  } else {
+    set.manifest = manifest;
+    // A merge does not make good for a change that failed before it.
+    if (manifest.base_version == manifest.version) set.forked = false;
   }
   return status;
 }
@@ -182,12 +186,10 @@ absl::Status KeySetDirectory::Put(const std::string& name, int64_t version,
   manifest.layout = segment->layout();
   absl::StatusOr<SegmentInfo> info = segment->Finish();
   if (!info.ok()) return info.status();
-  if (absl::IsNotFound(CurrentManifest(name).status())) {
+  // The folder may be missing where a delete has failed.
+  if (absl::IsNotFound(CurrentManifest(name).status()) || !files_->Exists(SetPath(name))) {
     return AddSet(manifest, segment.get(), *std::move(info));
   }
-  // The folder may be missing where a delete has failed.
-  status = files_->MakeDirectory(SetPath(name));
-  if (!status.ok() && !absl::IsAlreadyExists(status)) return status;
   status = files_->SyncDirectory(path_);
   if (status.ok()) status = AddSegment(SetPath(name), manifest, *segment, *std::move(info));
   if (status.ok()) status = StoreManifest(manifest);
@@ -232,7 +234,7 @@ absl::Status KeySetDirectory::Delete(const std::string& name) {
     return manifest.status();
   }
   absl::Status status = WriteLastVersion();
-  if (status.ok()) status = RemoveSet(name);
+  if (status.ok()) status = RemoveSet(name, /*keep=*/true);
   MutexLock lock(&mutex_);
   if (status.ok()) {
     sets_.erase(name);
@@ -266,7 +268,11 @@ void KeySetDirectory::RemoveFolder(const std::string& folder) {
 }
 
 std::string KeySetDirectory::AsidePath(absl::string_view what, const std::string& name) {
-  return absl::StrCat(path_, "/.", what, "-", name, "-", names_aside_++, ".tmp");
+  std::string path;
+  do {
+    path = absl::StrCat(path_, "/.", what, "-", name, "-", names_aside_++, ".tmp");
+  } while (files_->Exists(path));
+  return path;
 }
 
 absl::Status KeySetDirectory::AddSet(Manifest& manifest, SegmentWriter* segment, SegmentInfo info) {
@@ -276,7 +282,11 @@ absl::Status KeySetDirectory::AddSet(Manifest& manifest, SegmentWriter* segment,
     status = AddSegment(aside, manifest, *segment, std::move(info));
   }
   if (status.ok()) status = WriteManifest(aside, manifest);
-  if (status.ok()) status = files_->Rename(aside, SetPath(manifest.name));
+  if (!status.ok()) {
+    RemoveFolder(aside);
+    return status;
+  }
+  status = files_->Rename(aside, SetPath(manifest.name));
   if (!status.ok() && files_->Exists(aside)) {
     RemoveFolder(aside);
     if (!files_->Exists(SetPath(manifest.name))) return status;
@@ -284,25 +294,27 @@ absl::Status KeySetDirectory::AddSet(Manifest& manifest, SegmentWriter* segment,
         SetPath(manifest.name), " is there already and is no key set: ", status.message()));
   }
   if (status.ok()) status = files_->SyncDirectory(path_);
+  StoredSet set = {manifest};
   if (!status.ok()) {
     // Readers may have seen it: its version must not come again.
-    WriteLastVersion().IgnoreError();
-    RemoveSet(manifest.name).IgnoreError();
-    return status;
+    absl::Status undone = WriteLastVersion();
+    if (undone.ok()) undone = RemoveSet(manifest.name, /*keep=*/false);
+    if (undone.ok()) return status;
+    set.forked = true;
   }
   MutexLock lock(&mutex_);
-  sets_.insert_or_assign(manifest.name, StoredSet{manifest});
+  sets_.insert_or_assign(manifest.name, std::move(set));
   return status;
 }
 
-absl::Status KeySetDirectory::RemoveSet(const std::string& name) {
+absl::Status KeySetDirectory::RemoveSet(const std::string& name, bool keep) {
   const std::string aside = AsidePath("deleted", name);
   absl::Status status = files_->Rename(SetPath(name), aside);
   // Gone already: by a delete that failed later.
   if (status.ok() || absl::IsNotFound(status)) status = files_->SyncDirectory(path_);
   if (status.ok()) {
     RemoveFolder(aside);
-  } else if (files_->Exists(aside)) {
+  } else if (keep && files_->Exists(aside)) {
     files_->Rename(aside, SetPath(name)).IgnoreError();
   }
   return status;

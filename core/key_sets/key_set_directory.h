@@ -43,7 +43,7 @@ namespace qkserve {
 // not followed. Sets must be copied into and out of a directory that no writer has open.
 //
 // Calls for different sets may run at the same time; those for one set must not, but for writing
-// to its segments, ListNames, StoredVersion and Load in a directory opened to read.
+// to its segments, CopyForMerge, ListNames, StoredVersion and Load in a directory opened to read.
 class KeySetDirectory {
  public:
   enum class Mode { kWriter, kReader };
@@ -53,6 +53,8 @@ class KeySetDirectory {
   // notes()). FAILED_PRECONDITION: another writer has it. NOT_FOUND: kReader, and it is missing.
   static absl::StatusOr<std::unique_ptr<KeySetDirectory>> Open(FileSystem* files,
                                                                const std::string& path, Mode mode);
+  // As it was given, but for slashes at its end.
+  const std::string& path() const { return path_; }
   // What an operator should know of what Open found.
   const std::vector<std::string>& notes() const { return notes_; }
 
@@ -119,6 +121,8 @@ class KeySetDirectory {
   absl::Status ReadLastVersion();
   absl::Status FindSets(const std::vector<FileSystem::Entry>& entries);
   absl::Status ClearAndSync(const std::vector<FileSystem::Entry>& entries);
+  void RemoveAside(const FileSystem::Entry& entry);
+  void SyncAndClear(const std::string& name);
   void TakeIn(const std::string& name);
   absl::Status TryToTakeIn(const std::string& name);
 
@@ -155,8 +159,8 @@ class KeySetDirectory {
   absl::Status StoreManifest(const Manifest& manifest);
   // A set that was not there, with the segment where it is not null.
   absl::Status AddSet(Manifest& manifest, SegmentWriter* segment, SegmentInfo info);
-  // The folder of a set is gone, durably. It may be where this fails.
-  absl::Status RemoveSet(const std::string& name);
+  // The folder of a set is gone, durably. Where this fails it may be gone, or, with `keep`, back.
+  absl::Status RemoveSet(const std::string& name, bool keep);
   absl::StatusOr<std::unique_ptr<SegmentWriter>> Merged(const Manifest& manifest, size_t count);
   // Of our files, those that the manifest does not name; all where it is null.
   void RemoveUnused(const std::string& folder, const Manifest* manifest);

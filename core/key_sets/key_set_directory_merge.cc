@@ -18,7 +18,12 @@ absl::StatusOr<KeySetDirectory::Merge> KeySetDirectory::CopyForMerge(const std::
   Merge merge;
   if (count == 0) return merge;
   absl::StatusOr<std::unique_ptr<SegmentWriter>> merged = Merged(*manifest, count);
-  if (!merged.ok()) return merged.status();
+  if (!merged.ok()) {
+    // The set may have been replaced, or deleted, and its files with it.
+    const absl::StatusOr<Manifest> newer = CurrentManifest(name);
+    if (!newer.ok() || !(*newer == *manifest)) return merge;
+    return merged.status();
+  }
   absl::StatusOr<SegmentInfo> info = (*merged)->Finish();
   if (!info.ok()) return info.status();
   merge.from.assign(manifest->segments.end() - static_cast<std::ptrdiff_t>(count),

@@ -138,31 +138,46 @@ absl::Status KeySetDirectory::FindSets(const std::vector<FileSystem::Entry>& ent
   return mode_ == Mode::kWriter ? WriteLastVersion() : absl::OkStatus();
 }
 
+// What is there to see must be there to stay before anything is removed: a process that ended may
+// have left changes that are not durable yet.
 absl::Status KeySetDirectory::ClearAndSync(const std::vector<FileSystem::Entry>& entries) {
+  absl::Status synced = files_->SyncDirectory(path_);
+  if (!synced.ok()) return synced;
   for (const FileSystem::Entry& entry : entries) {
     if (entry.is_link) continue;
-    const std::string path = SetPath(entry.name);
     if (IsAside(entry.name)) {
-      if (entry.is_directory) {
-        RemoveFolder(path);
-      } else {
-        files_->Remove(path).IgnoreError();
-      }
-      continue;
+      RemoveAside(entry);
+    } else if (entry.is_directory && ValidateKeySetName(entry.name).ok()) {
+      SyncAndClear(entry.name);
     }
-    if (!entry.is_directory || !ValidateKeySetName(entry.name).ok()) continue;
-    const absl::StatusOr<Manifest> manifest = CurrentManifest(entry.name);
-    // Of a damaged set nothing is removed: somebody may want to look.
-    if (!manifest.ok()) continue;
-    RemoveUnused(path, &*manifest);
-    // A process that ended may have left a version that is there to see but not yet durable.
-    const absl::Status status = files_->SyncDirectory(path);
-    if (status.ok()) continue;
-    notes_.emplace_back(status.message());
-    MutexLock lock(&mutex_);
-    sets_.insert_or_assign(entry.name, StoredSet{absl::DataLossError(status.message())});
   }
-  return files_->SyncDirectory(path_);
+  return absl::OkStatus();
+}
+
+void KeySetDirectory::RemoveAside(const FileSystem::Entry& entry) {
+  const std::string path = SetPath(entry.name);
+  if (!entry.is_directory) {
+    files_->Remove(path).IgnoreError();
+    return;
+  }
+  RemoveFolder(path);
+  if (files_->Exists(path)) {
+    notes_.push_back(path + ": is left of a deleted key set and holds files of others");
+  }
+}
+
+void KeySetDirectory::SyncAndClear(const std::string& name) {
+  const absl::StatusOr<Manifest> manifest = CurrentManifest(name);
+  // Of a damaged set nothing is removed: somebody may want to look.
+  if (!manifest.ok()) return;
+  const absl::Status status = files_->SyncDirectory(SetPath(name));
+  if (status.ok()) {
+    RemoveUnused(SetPath(name), &*manifest);
+    return;
+  }
+  notes_.emplace_back(status.message());
+  MutexLock lock(&mutex_);
+  sets_.insert_or_assign(name, StoredSet{absl::DataLossError(status.message())});
 }
 
 void KeySetDirectory::TakeIn(const std::string& name) {
@@ -218,6 +233,12 @@ absl::Status KeySetDirectory::TryToTakeIn(const std::string& name) {
     if (!status.ok()) return status;
   }
   status = files_->Rename(lone, absl::StrCat(directory, "/", manifest->segments[0].file));
+  if (!status.ok() && files_->Exists(lone)) {
+    // Not a set without its keys.
+    RemoveSet(name, /*keep=*/false).IgnoreError();
+    MutexLock lock(&mutex_);
+    sets_.erase(name);
+  }
   if (status.ok()) status = files_->SyncDirectory(directory);
   if (status.ok()) status = files_->SyncDirectory(path_);
   return status;

@@ -10,7 +10,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "core/key_sets/key_set_name.h"
 #include "core/limits.h"
@@ -104,10 +103,12 @@ absl::Status KeySetStore::LoadOne(const std::string& name) {
   const absl::StatusOr<std::shared_ptr<const KeySet>> found = Find(name);
   if (found.ok()) current = *found;
   absl::StatusOr<std::shared_ptr<const KeySet>> loaded = directory_->Load(name, &budget_, current);
-  absl::Status status = loaded.ok() ? absl::OkStatus() : ForCaller(name, loaded.status());
   if (absl::IsNotFound(loaded.status())) {  // deleted since it was listed
     Hide(name);
-  } else if (status.ok()) {
+    return loaded.status();
+  }
+  absl::Status status = ForCaller(loaded.status());
+  if (status.ok()) {
     Show(name, std::move(loaded));
   } else if (current != nullptr) {
     // The writer is faster, there is no memory, or the files are damaged: what is there is whole.
@@ -143,7 +144,11 @@ void KeySetStore::Refresh() {
 void KeySetStore::RefreshOne(const std::string& name) {
   const absl::StatusOr<int64_t> stored = directory_->StoredVersion(name);
   const absl::StatusOr<std::shared_ptr<const KeySet>> found = Find(name);
-  if (stored.ok() && found.ok() && (*found)->version() == *stored) return;
+  if (stored.ok() && found.ok() && (*found)->version() == *stored) {
+    SetProblem(name, "");
+    looks_.erase(name);
+    return;
+  }
   // What is damaged is read again when there is another version.
   Look& last = looks_[name];
   if (last.is_damaged && last.version == stored.value_or(0)) return;
@@ -236,10 +241,19 @@ void KeySetStore::SetProblem(const std::string& name, const std::string& problem
   if (entry != sets_.end()) entry->second.problem = problem;
 }
 
-absl::Status KeySetStore::ForCaller(const std::string& name, const absl::Status& status) const {
-  const std::string message = absl::StrReplaceAll(
-      status.message(), {{absl::StrCat(options_.directory, "/"), ""}, {options_.directory, "."}});
+absl::Status KeySetStore::ForCaller(const absl::Status& status) const {
+  // Paths are relative to the directory.
+  const std::string root = absl::StrCat(directory_->path(), "/");
+  std::string message(status.message());
+  for (size_t at = message.find(root); at != std::string::npos; at = message.find(root, at)) {
+    if (at == 0 || message[at - 1] == ' ') {
+      message.erase(at, root.size());
+    } else {
+      at += root.size();
+    }
+  }
   switch (status.code()) {
+    case absl::StatusCode::kOk:
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kFailedPrecondition:
     case absl::StatusCode::kResourceExhausted:
@@ -247,9 +261,13 @@ absl::Status KeySetStore::ForCaller(const std::string& name, const absl::Status&
     case absl::StatusCode::kDataLoss:
       return absl::Status(status.code(), message);
     default:
-      options_.log(absl::StrCat("key set ", name, ": ", status.ToString()));
       return absl::InternalError(absl::StrCat("key_set_dir: ", message));
   }
+}
+
+absl::Status KeySetStore::FailedChange(const std::string& name, const absl::Status& status) const {
+  options_.log(absl::StrCat("key set ", name, ": a change failed: ", status.ToString()));
+  return ForCaller(status);
 }
 
 absl::Status KeySetStore::CheckWritable() const {
@@ -296,7 +314,7 @@ absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::CommitVersion(KeySetU
   int64_t version = 0;
   {
     MutexLock lock(&mutex_);
-    if (!base.ok() && static_cast<int64_t>(sets_.size()) >= kKeySetsMax) {
+    if (absl::IsNotFound(base.status()) && static_cast<int64_t>(sets_.size()) >= kKeySetsMax) {
       return absl::ResourceExhaustedError(
           absl::StrCat("there are ", sets_.size(), " key sets, the limit is ", kKeySetsMax));
     }
@@ -306,7 +324,7 @@ absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::CommitVersion(KeySetU
     absl::Status status = upload.IsAppend()
                               ? directory_->Append(spec.name, version, std::move(upload.segment_))
                               : directory_->Put(spec.name, version, std::move(upload.segment_));
-    if (!status.ok()) return ForCaller(spec.name, status);
+    if (!status.ok()) return FailedChange(spec.name, status);
   }
   return upload.builder_->Finish(spec.name, version,
                                  base.ok() ? (*base)->shared_requests_served() : nullptr);
@@ -369,7 +387,7 @@ absl::Status KeySetStore::Delete(const std::string& name) {
   if (absl::IsNotFound(old.status())) return old.status();
   if (directory_ != nullptr) {
     status = directory_->Delete(name);
-    if (!status.ok()) return ForCaller(name, status);
+    if (!status.ok()) return FailedChange(name, status);
   }
   Hide(name);
   return absl::OkStatus();

@@ -104,9 +104,11 @@ class KeySetStore {
   void Hide(const std::string& name);
   void Show(const std::string& name, absl::StatusOr<std::shared_ptr<const KeySet>> key_set);
   void SetProblem(const std::string& name, const std::string& problem);
-  // What a caller is told of an error of the directory: nothing of paths, nor of codes that mean
-  // something else to it. The log is told the rest.
-  absl::Status ForCaller(const std::string& name, const absl::Status& status) const;
+  // What a caller is told of an error of the directory: nothing of where that is, nor codes that
+  // mean something else to it.
+  absl::Status ForCaller(const absl::Status& status) const;
+  // The same, and tells the log all.
+  absl::Status FailedChange(const std::string& name, const absl::Status& status) const;
 
   const Options options_;
   mutable ByteBudget budget_;

@@ -56,7 +56,7 @@ absl::Status KeySetUpload::Allocate() {
   if (store_.directory_ == nullptr) return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<SegmentWriter>> segment =
       store_.directory_->NewSegment(spec_.name, spec_.layout, spec_.m);
-  if (!segment.ok()) return store_.ForCaller(spec_.name, segment.status());
+  if (!segment.ok()) return store_.FailedChange(spec_.name, segment.status());
   segment_ = *std::move(segment);
   return absl::OkStatus();
 }
@@ -77,7 +77,7 @@ absl::Status KeySetUpload::TakeKeys(int64_t matrix, int64_t row, int64_t count,
   }
   if (segment_ == nullptr) return absl::OkStatus();
   const absl::Status status = segment_->WriteKeys(matrix, row, count, rows);
-  return status.ok() ? status : store_.ForCaller(spec_.name, status);
+  return status.ok() ? status : store_.FailedChange(spec_.name, status);
 }
 
 absl::Status KeySetUpload::TakeValues(int64_t matrix, int64_t row, int64_t count,
@@ -90,7 +90,7 @@ absl::Status KeySetUpload::TakeValues(int64_t matrix, int64_t row, int64_t count
   }
   if (segment_ == nullptr) return absl::OkStatus();
   const absl::Status status = segment_->WriteValues(matrix, row, count, rows);
-  return status.ok() ? status : store_.ForCaller(spec_.name, status);
+  return status.ok() ? status : store_.FailedChange(spec_.name, status);
 }
 
 void KeySetUpload::PackWaiting() {

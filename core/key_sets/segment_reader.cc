@@ -1,11 +1,8 @@
-#include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/key_sets/segment.h"
-#include "core/limits.h"
 
 namespace qkserve {
 namespace {

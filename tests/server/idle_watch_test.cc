@@ -1,6 +1,7 @@
 #include "server/idle_watch.h"
 
 #include <atomic>
+#include <functional>
 
 #include "gtest/gtest.h"
 #include "tests/support/fake_clock.h"
@@ -8,55 +9,70 @@
 namespace qkserve {
 namespace {
 
-// The thread that looks does so in real time; what time it is the clock says.
-constexpr absl::Duration kIdleMax = absl::Milliseconds(4);
-
 class IdleWatchTest : public testing::Test {
  protected:
-  void AwaitTold(int64_t count) {
-    while (told_ < count) std::this_thread::yield();
+  // Counts who was told. The thread may look as well, whenever it likes.
+  std::function<void()> Told(std::atomic<int>* count) {
+    return [count] { ++*count; };
   }
 
   FakeClock clock_;
-  std::atomic<int64_t> told_{0};
-  IdleWatch watch_{&clock_, kIdleMax};
+  IdleWatch watch_{&clock_, absl::Minutes(1)};
 };
 
 TEST_F(IdleWatchTest, TellsWhoHasWaitedForTooLongAndNobodyElse) {
-  int idle = 0;
-  int busy = 0;
-  int late = 0;
-  std::atomic<bool> wrong{false};
-  watch_.Begin(&idle, [this] { ++told_; });
-  watch_.Begin(&busy, [&] { wrong = true; });
+  std::atomic<int> idle{0};
+  std::atomic<int> busy{0};
+  std::atomic<int> late{0};
+  watch_.Begin(&idle, Told(&idle));
+  watch_.Begin(&busy, Told(&busy));
   EXPECT_TRUE(watch_.End(&busy));
-  clock_.Advance(kIdleMax - absl::Nanoseconds(1));
-  watch_.Begin(&late, [&] { wrong = true; });
+  clock_.Advance(absl::Minutes(1) - absl::Nanoseconds(1));
+  watch_.Look();
+  EXPECT_EQ(idle, 0);
+  watch_.Begin(&late, Told(&late));
   clock_.Advance(absl::Nanoseconds(1));
-  AwaitTold(1);
+  watch_.Look();
+  watch_.Look();
+  EXPECT_EQ(idle, 1);
+  EXPECT_EQ(late, 0);
+  EXPECT_EQ(busy, 0);
   EXPECT_FALSE(watch_.End(&idle));
   EXPECT_TRUE(watch_.End(&late));
-  EXPECT_FALSE(wrong);
 }
 
 TEST_F(IdleWatchTest, WhoWaitsAgainIsGivenTheWholeTimeAgain) {
-  int who = 0;
-  for (int64_t i = 0; i < 10; ++i) {
-    watch_.Begin(&who, [this] { ++told_; });
-    clock_.Advance(kIdleMax / 2);
-    EXPECT_TRUE(watch_.End(&who));
+  std::atomic<int> told{0};
+  for (int i = 0; i < 3; ++i) {
+    watch_.Begin(&told, Told(&told));
+    clock_.Advance(absl::Seconds(40));
+    watch_.Look();
+    EXPECT_TRUE(watch_.End(&told));
   }
-  EXPECT_EQ(told_, 0);
+  EXPECT_EQ(told, 0);
 }
 
 TEST_F(IdleWatchTest, AShorterTimeHoldsForThoseWhoWait) {
-  int who = 0;
-  watch_.SetIdleMax(absl::Hours(1));
-  watch_.Begin(&who, [this] { ++told_; });
-  clock_.Advance(absl::Minutes(1));
+  std::atomic<int> told{0};
+  watch_.Begin(&told, Told(&told));
+  clock_.Advance(absl::Seconds(40));
+  watch_.Look();
+  EXPECT_EQ(told, 0);
   watch_.SetIdleMax(absl::Seconds(30));
-  AwaitTold(1);
-  EXPECT_FALSE(watch_.End(&who));
+  watch_.Look();
+  EXPECT_EQ(told, 1);
+  EXPECT_FALSE(watch_.End(&told));
+}
+
+// Nobody calls Look here.
+TEST_F(IdleWatchTest, AThreadLooks) {
+  std::atomic<bool> told{false};
+  watch_.Begin(&told, [&told] {
+    told = true;
+    told.notify_one();
+  });
+  clock_.Advance(absl::Minutes(1));
+  told.wait(false);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/limits.h"
 #include "tests/server/key_set_server_test.h"
+#include "tests/support/fake_clock.h"
 
 namespace qkserve {
 namespace {
@@ -225,13 +226,16 @@ TEST_F(KeySetLifecycleTest, ADirectoryHasOneWriter) {
 
 TEST_F(KeySetLifecycleTest, AnUploadThatSendsNothingEndsAndGivesItsMemoryBack) {
   options_.key_set_memory = kMiB;
-  options_.upload_idle_timeout = absl::Milliseconds(100);
-  Start();
+  FakeClock clock;
+  Start(&clock);
   auto idle = Open("idle", {3000, 64});
-  EXPECT_THAT(idle.End(), FailsWith(kDeadlineExceeded, "upload_idle_timeout = 100ms"));
+  ASSERT_TRUE(Eventually([&] { return client_->GetStatus()->key_set_bytes() > 0; }));
+  clock.Advance(options_.upload_idle_timeout);
+  EXPECT_THAT(idle.End(), FailsWith(kDeadlineExceeded, "upload_idle_timeout = 1m"));
   EXPECT_EQ(client_->GetStatus()->key_set_bytes(), 0);
   Put("items", {3000, 64}, 1);
   EXPECT_EQ(client_->GetKeySet("idle").status().code(), kNotFound);
+  server_ = nullptr;  // before its clock
 }
 
 TEST_F(KeySetLifecycleTest, AHeaderThatAsksForMoreThanThereIsIsRefusedAtOnceWithTheWholeSize) {
@@ -284,7 +288,7 @@ TEST_F(KeySetLifecycleTest, ADrainingServerRefusesChangesAndFinishesWhatHasBegun
 
 TEST_F(KeySetLifecycleTest, AnIdleUploadDoesNotHoldUpTheEnd) {
   options_.upload_idle_timeout = absl::Hours(1);
-  options_.drain_timeout = absl::Seconds(60);
+  options_.drain_timeout = absl::Seconds(1);
   Start();
   auto idle = Open("idle", {1, 1});
   ASSERT_TRUE(Eventually([&] { return !server_->IsIdle(); }));

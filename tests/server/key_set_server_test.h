@@ -45,10 +45,10 @@ class KeySetServerTest : public testing::Test {
     options_.drain_grace = absl::ZeroDuration();
   }
 
-  void Start() {
+  void Start(const Clock* clock = Clock::Monotonic()) {
     client_ = nullptr;
     server_ = nullptr;  // before the next one: a directory has one writer
-    server_ = Server::Start(options_).value();
+    server_ = Server::Start(options_, clock).value();
     client_ = Connect();
   }
   std::unique_ptr<Client> Connect(int channels = 1) const {

@@ -447,6 +447,49 @@ TEST_F(KeySetDirectoryTest, APutDoesNotTouchWhatIsNoKeySet) {
   EXPECT_THAT(*Open(Mode::kReader)->ListNames(), ElementsAre("empty"));
 }
 
+TEST_F(KeySetDirectoryTest, APutThatFailsDoesNotTouchWhatIsNoKeySet) {
+  const auto directory = Open();
+  ASSERT_TRUE(files_->MakeDirectory("/sets/theirs").ok());
+  Write("/sets/theirs/notes.txt", "mine");
+  for (int64_t operation = 0; operation < 20; ++operation) {
+    for (const bool effect : {false, true}) {
+      memory_.FailAt(memory_.operations() + operation, effect);
+      EXPECT_FALSE(Put(*directory, "theirs", operation + 1, {1, 10}).ok());
+      EXPECT_THAT(FilesIn("/sets/theirs"), ElementsAre("notes.txt"));
+    }
+  }
+}
+
+// A reader that has seen an append that failed must not take its rows for those of the next one,
+// even where it missed what was merged between them.
+TEST_F(KeySetDirectoryTest, AMergeDoesNotHideThatAnAppendFailed) {
+  int64_t failed = 0;
+  for (int64_t operation = 0; operation < 20; ++operation) {
+    files_->Rename("/sets", absl::StrCat("/old-", operation)).IgnoreError();
+    const auto directory = Open();
+    const auto reader = Open(Mode::kReader);
+    std::vector<Part> parts = {{1, 10}};
+    int64_t version = 1;
+    ASSERT_TRUE(Put(*directory, "a", version, parts[0]).ok());
+    for (uint64_t i = 0; i < 20; ++i) {
+      parts.push_back({i, 1});
+      ASSERT_TRUE(Append(*directory, "a", ++version, parts.back()).ok());
+    }
+    memory_.FailAt(memory_.operations() + operation, /*effect=*/true);
+    if (Append(*directory, "a", ++version, {100, 3}).ok()) break;
+    ++failed;
+    const auto seen = reader->Load("a", &budget_, nullptr);
+    ASSERT_TRUE(seen.ok()) << seen.status();
+    ASSERT_TRUE(*MergeSegments(*directory, "a"));
+    parts.push_back({101, 5});
+    ASSERT_TRUE(Append(*directory, "a", ++version, parts.back()).ok());
+    const auto next = reader->Load("a", &budget_, *seen);
+    ASSERT_TRUE(next.ok()) << next.status();
+    EXPECT_TRUE(Contents(**next) == Expected(parts)) << operation;
+  }
+  EXPECT_GT(failed, 3);
+}
+
 TEST_F(KeySetDirectoryTest, LinksAreNotFollowed) {
   const TemporaryDirectory temporary;
   files_ = FileSystem::Posix();
@@ -465,6 +508,12 @@ TEST_F(KeySetDirectoryTest, LinksAreNotFollowed) {
   EXPECT_TRUE(absl::IsFailedPrecondition(Put(*directory, "a", 2, {2, 10})));
   EXPECT_THAT(FilesIn(elsewhere), ElementsAre("manifest.json", "segment-1-0-10.safetensors"));
   EXPECT_TRUE(files_->Exists(path_ + "/b.safetensors"));
+
+  ASSERT_TRUE(Put(*directory, "c", 3, {3, 10}).ok());
+  const std::string segment = path_ + "/c/segment-3-0-10.safetensors";
+  ASSERT_TRUE(files_->Rename(segment, elsewhere + "/moved").ok());
+  ASSERT_EQ(symlink((elsewhere + "/moved").c_str(), segment.c_str()), 0);
+  EXPECT_TRUE(absl::IsDataLoss(LoadedContents(*directory, "c").status()));
 }
 
 TEST_F(KeySetDirectoryTest, OnlyOneWriter) {
