@@ -134,6 +134,8 @@ int CatchStopSignals() {
   action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);
+  // A file that may not grow is an error of one upload, not the end of the server.
+  std::signal(SIGXFSZ, SIG_IGN);
   return ends[0];
 }
 

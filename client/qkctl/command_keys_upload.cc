@@ -59,8 +59,11 @@ absl::StatusOr<Inputs> OpenInputs() {
 // With what became of the key set when a call on it failed. `before` is its version then, if any.
 absl::Status WithState(const absl::Status& status, Client& client, const std::string& name,
                        std::optional<int64_t> before) {
-  // The server says what it has; nothing was sent.
-  if (absl::IsFailedPrecondition(status) || absl::IsNotFound(status)) return status;
+  // The server has refused it.
+  if (absl::IsFailedPrecondition(status) || absl::IsNotFound(status) ||
+      absl::IsInvalidArgument(status)) {
+    return status;
+  }
   const absl::StatusOr<KeySetInfo> now = client.GetKeySet(name, absl::Seconds(5));
   std::string state;
   if (now.ok() && now->version == before) {

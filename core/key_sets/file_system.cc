@@ -33,6 +33,7 @@ absl::Status ErrnoStatus(const std::string& path, absl::string_view what) {
       return absl::PermissionDeniedError(message);
     case ENOSPC:
     case EDQUOT:
+    case EFBIG:
     case EMFILE:
     case ENFILE:
     case ENOMEM:

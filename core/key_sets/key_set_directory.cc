@@ -233,8 +233,7 @@ absl::Status KeySetDirectory::Delete(const std::string& name) {
   if (absl::IsNotFound(manifest.status()) || absl::IsInvalidArgument(manifest.status())) {
     return manifest.status();
   }
-  absl::Status status = WriteLastVersion();
-  if (status.ok()) status = RemoveSet(name, /*keep=*/true);
+  absl::Status status = RemoveSet(name, /*keep=*/true);
   MutexLock lock(&mutex_);
   if (status.ok()) {
     sets_.erase(name);
@@ -297,9 +296,7 @@ absl::Status KeySetDirectory::AddSet(Manifest& manifest, SegmentWriter* segment,
   StoredSet set = {manifest};
   if (!status.ok()) {
     // Readers may have seen it: its version must not come again.
-    absl::Status undone = WriteLastVersion();
-    if (undone.ok()) undone = RemoveSet(manifest.name, /*keep=*/false);
-    if (undone.ok()) return status;
+    if (RemoveSet(manifest.name, /*keep=*/false).ok()) return status;
     set.forked = true;
   }
   MutexLock lock(&mutex_);
@@ -308,12 +305,15 @@ absl::Status KeySetDirectory::AddSet(Manifest& manifest, SegmentWriter* segment,
 }
 
 absl::Status KeySetDirectory::RemoveSet(const std::string& name, bool keep) {
-  const std::string aside = AsidePath("deleted", name);
+  // The name keeps the version, which must not come again, until a file does: where the disk is
+  // full that needs what is removed here.
+  const std::string aside = AsidePath(absl::StrCat("deleted-", last_version()), name);
   absl::Status status = files_->Rename(SetPath(name), aside);
   // Gone already: by a delete that failed later.
   if (status.ok() || absl::IsNotFound(status)) status = files_->SyncDirectory(path_);
   if (status.ok()) {
-    RemoveFolder(aside);
+    RemoveUnused(aside, nullptr);
+    if (WriteLastVersion().ok()) files_->RemoveDirectory(aside).IgnoreError();
   } else if (keep && files_->Exists(aside)) {
     files_->Rename(aside, SetPath(name)).IgnoreError();
   }

@@ -27,7 +27,7 @@ namespace qkserve {
 //   DIRECTORY/.last_version           as great as any version of a set that was deleted
 //   DIRECTORY/.segment-*.tmp          a segment that is being written
 //   DIRECTORY/.put-*.tmp/             a set that is being made
-//   DIRECTORY/.deleted-*.tmp/         one that is being removed
+//   DIRECTORY/.deleted-VERSION-*.tmp/ one that is being removed; the version is as .last_version's
 //   DIRECTORY/NAME/manifest.json      the set's version and its segments, replaced atomically
 //   DIRECTORY/NAME/segment-*          segments, immutable .safetensors files: `keys` and `values`
 //   DIRECTORY/NAME.safetensors        left there by another tool; taken in when the writer opens
@@ -92,7 +92,7 @@ class KeySetDirectory {
   absl::Status Append(const std::string& name, int64_t version,
                       std::unique_ptr<SegmentWriter> segment);
 
-  // Its version number is remembered first. NOT_FOUND.
+  // NOT_FOUND.
   absl::Status Delete(const std::string& name);
 
   // Replaces the newest segments by one, where SegmentsToMerge says so; the version stays. In two

@@ -1,11 +1,14 @@
 // Opening a directory: what is there, and what interrupted writes have left.
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "core/key_sets/checksum.h"
 #include "core/key_sets/key_set_directory.h"
 #include "core/key_sets/key_set_name.h"
@@ -32,6 +35,13 @@ bool IsAside(absl::string_view name) {
     if (absl::StartsWith(name, begin)) return true;
   }
   return false;
+}
+
+// The version in the name of a set that is being removed; 0 where it is none.
+int64_t VersionOfDeleted(absl::string_view name) {
+  int64_t version = 0;
+  if (!absl::ConsumePrefix(&name, ".deleted-")) return 0;
+  return absl::SimpleAtoi(name.substr(0, name.find('-')), &version) ? version : 0;
 }
 
 std::string LastVersionText(int64_t version) {
@@ -118,6 +128,7 @@ absl::Status KeySetDirectory::WriteLastVersion() {
 
 absl::Status KeySetDirectory::FindSets(const std::vector<FileSystem::Entry>& entries) {
   for (const FileSystem::Entry& entry : entries) {
+    RaiseLastVersion(VersionOfDeleted(entry.name));
     if (!entry.is_directory || !ValidateKeySetName(entry.name).ok()) continue;
     const absl::StatusOr<Manifest> manifest = ReadManifest(entry.name);
     if (manifest.ok()) RaiseLastVersion(manifest->version);
@@ -134,7 +145,8 @@ absl::Status KeySetDirectory::FindSets(const std::vector<FileSystem::Entry>& ent
     }
   }
   if (!lost_versions_) return absl::OkStatus();
-  RaiseLastVersion(last_version() + kVersionJump);
+  // Greater than any before, even where this happens again.
+  RaiseLastVersion(std::max(last_version() + kVersionJump, absl::ToUnixMicros(absl::Now())));
   return mode_ == Mode::kWriter ? WriteLastVersion() : absl::OkStatus();
 }
 
@@ -145,7 +157,11 @@ absl::Status KeySetDirectory::ClearAndSync(const std::vector<FileSystem::Entry>&
   if (!synced.ok()) return synced;
   for (const FileSystem::Entry& entry : entries) {
     if (entry.is_link) continue;
-    if (IsAside(entry.name)) {
+    if (VersionOfDeleted(entry.name) != 0) {
+      // As in RemoveSet: the name goes when a file has its version.
+      RemoveUnused(SetPath(entry.name), nullptr);
+      if (WriteLastVersion().ok()) RemoveAside(entry);
+    } else if (IsAside(entry.name)) {
       RemoveAside(entry);
     } else if (entry.is_directory && ValidateKeySetName(entry.name).ok()) {
       SyncAndClear(entry.name);
@@ -183,7 +199,7 @@ void KeySetDirectory::SyncAndClear(const std::string& name) {
 void KeySetDirectory::TakeIn(const std::string& name) {
   absl::Status status = ValidateKeySetName(name);
   if (status.ok() && mode_ == Mode::kReader) {
-    status = absl::FailedPreconditionError("a writer would take it in");
+    status = absl::FailedPreconditionError("a writer takes such files in when it starts");
   }
   if (status.ok()) status = TryToTakeIn(name);
   if (status.ok()) return;

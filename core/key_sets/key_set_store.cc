@@ -10,11 +10,42 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "core/key_sets/key_set_name.h"
 #include "core/limits.h"
 
 namespace qkserve {
+namespace {
+
+// At look 2, 4, 8, 16, 32, and at each 64th from then on.
+bool IsTimeToLookAgain(int64_t look) {
+  constexpr int64_t kLooksMax = 64;
+  return look % kLooksMax == 0 || (look < kLooksMax && (look & (look - 1)) == 0);
+}
+
+// Paths in it are relative to `root`, which itself is ".".
+std::string WithoutRoot(absl::string_view message, const std::string& root) {
+  std::string result;
+  while (!message.empty()) {
+    const bool is_word = result.empty() || result.back() == ' ';
+    absl::string_view rest = message;
+    if (!is_word || !absl::ConsumePrefix(&rest, root)) {
+      result.push_back(message.front());
+      message.remove_prefix(1);
+      continue;
+    }
+    if (!absl::ConsumePrefix(&rest, "/")) {
+      // Not a longer name that begins alike.
+      const bool is_root = rest.empty() || rest.front() == ':' || rest.front() == ' ';
+      absl::StrAppend(&result, is_root ? "." : root);
+    }
+    message = rest;
+  }
+  return result;
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<KeySetStore>> KeySetStore::Open(const Options& options,
                                                                FileSystem* files) {
@@ -149,12 +180,17 @@ void KeySetStore::RefreshOne(const std::string& name) {
     looks_.erase(name);
     return;
   }
-  // What is damaged is read again when there is another version.
+  // What is damaged is read again when there is another version, and seldom in case that its files
+  // were still being copied.
   Look& last = looks_[name];
-  if (last.is_damaged && last.version == stored.value_or(0)) return;
+  if (last.looks_at_damage > 0 && last.version == stored.value_or(0) &&
+      !IsTimeToLookAgain(++last.looks_at_damage)) {
+    return;
+  }
   const absl::Status status = LoadOne(name);
+  if (!absl::IsDataLoss(status) || last.version != stored.value_or(0)) last.looks_at_damage = 0;
+  if (absl::IsDataLoss(status)) last.looks_at_damage = std::max<int64_t>(last.looks_at_damage, 1);
   last.version = stored.value_or(0);
-  last.is_damaged = absl::IsDataLoss(status);
   std::string line = absl::StrCat(
       "key set ", name, ": ", status.ok() ? absl::StrCat("version ", *stored) : status.ToString());
   if (line == last.line) return;  // said already
@@ -242,16 +278,7 @@ void KeySetStore::SetProblem(const std::string& name, const std::string& problem
 }
 
 absl::Status KeySetStore::ForCaller(const absl::Status& status) const {
-  // Paths are relative to the directory.
-  const std::string root = absl::StrCat(directory_->path(), "/");
-  std::string message(status.message());
-  for (size_t at = message.find(root); at != std::string::npos; at = message.find(root, at)) {
-    if (at == 0 || message[at - 1] == ' ') {
-      message.erase(at, root.size());
-    } else {
-      at += root.size();
-    }
-  }
+  const std::string message = WithoutRoot(status.message(), directory_->path());
   switch (status.code()) {
     case absl::StatusCode::kOk:
     case absl::StatusCode::kInvalidArgument:
@@ -358,25 +385,28 @@ void KeySetStore::ScheduleMerge(const std::string& name) {
       MutexLock lock(&mutex_);
       merging_.erase(name);
     }
-    const absl::Status status = Merge(name);
-    if (!status.ok() && !absl::IsNotFound(status)) {
-      options_.log(
-          absl::StrCat("key set ", name, ": segments are not merged: ", status.ToString()));
+    const absl::StatusOr<bool> merged = Merge(name);
+    if (!merged.ok() && !absl::IsNotFound(merged.status())) {
+      options_.log(absl::StrCat("key set ", name,
+                                ": segments are not merged: ", merged.status().ToString()));
     }
+    // Appends may have been faster than this.
+    if (merged.ok() && *merged) ScheduleMerge(name);
   });
 }
 
-absl::Status KeySetStore::Merge(const std::string& name) {
+absl::StatusOr<bool> KeySetStore::Merge(const std::string& name) {
   {
-    // A later append schedules it again.
+    // The next process goes on when it appends.
     MutexLock lock(&mutex_);
-    if (is_stopping_) return absl::OkStatus();
+    if (is_stopping_) return false;
   }
   // The copy may be of gigabytes: the set goes on being changed meanwhile.
   absl::StatusOr<KeySetDirectory::Merge> merge = directory_->CopyForMerge(name);
-  if (!merge.ok() || merge->merged == nullptr) return merge.status();
+  if (!merge.ok()) return merge.status();
+  if (merge->merged == nullptr) return false;
   MutexLock lock(&WriteMutex(name));
-  return directory_->FinishMerge(name, *std::move(merge)).status();
+  return directory_->FinishMerge(name, *std::move(merge));
 }
 
 absl::Status KeySetStore::Delete(const std::string& name) {

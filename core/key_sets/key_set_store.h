@@ -98,7 +98,8 @@ class KeySetStore {
   absl::StatusOr<std::shared_ptr<const KeySet>> Commit(KeySetUpload& upload);
   absl::StatusOr<std::shared_ptr<const KeySet>> CommitVersion(KeySetUpload& upload);
   void ScheduleMerge(const std::string& name);
-  absl::Status Merge(const std::string& name);
+  // Some segments, where there are many. Whether it has, and there may be more.
+  absl::StatusOr<bool> Merge(const std::string& name);
   // Held while a set is changed, so that its changes follow one another.
   Mutex& WriteMutex(absl::string_view name) const;
   void Hide(const std::string& name);
@@ -131,7 +132,7 @@ class KeySetStore {
   // What Refresh last found of a set that it did not have.
   struct Look {
     int64_t version = 0;
-    bool is_damaged = false;
+    int64_t looks_at_damage = 0;  // since this version was found damaged
     std::string line;
   };
   std::map<std::string, Look> looks_ ABSL_GUARDED_BY(refresh_mutex_);

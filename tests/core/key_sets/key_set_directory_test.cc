@@ -317,6 +317,32 @@ TEST_F(KeySetDirectoryTest, VersionsAreNeverUsedAgain) {
   EXPECT_EQ(Open()->last_version(), version);
 }
 
+// Where the disk is full the name of what is removed remembers the version.
+TEST_F(KeySetDirectoryTest, ADeleteNeedsNoSpace) {
+  for (int64_t operation = 0; operation < 12; ++operation) {
+    int64_t version = 0;
+    {
+      const auto directory = Open();
+      version = directory->last_version() + 1;
+      ASSERT_TRUE(Put(*directory, "a", version, {1, 10}).ok());
+      memory_.FailAt(memory_.operations() + operation, /*effect=*/false);
+      if (operation >= 2) {
+        EXPECT_TRUE(directory->Delete("a").ok()) << operation;
+      } else {
+        EXPECT_FALSE(directory->Delete("a").ok());
+        EXPECT_TRUE(directory->Delete("a").ok());
+      }
+      EXPECT_FALSE(files_->Exists("/sets/a"));
+      memory_.FailAt(-1, /*effect=*/false);
+    }
+    memory_.Crash(static_cast<uint64_t>(operation));
+    const auto directory = Open();
+    EXPECT_GE(directory->last_version(), version);
+    EXPECT_THAT(*directory->ListNames(), IsEmpty());
+    EXPECT_THAT(*files_->List("/sets"), testing::SizeIs(1));  // .last_version
+  }
+}
+
 TEST_F(KeySetDirectoryTest, DamageAnywhereIsFoundAndStaysWithItsSet) {
   {
     const auto directory = Open();
