@@ -16,7 +16,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "client/qkctl/float16.h"
+#include "client/float16.h"
 #include "client/qkctl/npy.h"
 #include "client/qkctl/tensor_file.h"
 #include "core/version.h"
