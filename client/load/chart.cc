@@ -19,7 +19,7 @@ constexpr double kTop = 12;
 constexpr double kBottom = kHeight - 40;
 constexpr int kTicks = 5;
 constexpr size_t kDotsMax = 25;
-constexpr size_t kClassLabelsMax = 12;
+constexpr size_t kClassLabelsMax = 8;
 
 std::string Text(double x, double y, absl::string_view anchor, absl::string_view text) {
   return absl::StrFormat("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s</text>\n", x, y, anchor,

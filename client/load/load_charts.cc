@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 
 namespace qkserve {
 namespace {
@@ -19,6 +20,11 @@ double Seconds(absl::Duration duration) { return absl::ToDoubleSeconds(duration)
 
 double Middle(const LoadInterval& interval) {
   return Seconds(interval.begin + interval.length / 2);
+}
+
+// What comes after the end is answers only.
+bool EndsInTime(const LoadInterval& interval, const LoadResult& step) {
+  return interval.begin + interval.length <= step.options.duration + absl::Milliseconds(1);
 }
 
 using Figure = std::function<double(const LoadInterval&)>;
@@ -49,12 +55,16 @@ int DecadeClass(absl::Duration latency, int a_decade) {
   return static_cast<int>(std::floor(std::log10(us) * a_decade));
 }
 
-// "1.2 ms", short: the lower end of a class.
+// "1.2ms": the lower end of a class.
 std::string ClassName(int index, int a_decade) {
   const double us = std::pow(10, static_cast<double>(index) / a_decade);
-  if (us < 999.5) return absl::StrCat(NumberText(std::round(us * 10) / 10), "µs");
-  if (us < 999'500) return absl::StrCat(NumberText(std::round(us / 100) / 10), "ms");
-  return absl::StrCat(NumberText(std::round(us / 100'000) / 10), "s");
+  const auto text = [](double value, const char* unit) {
+    return value < 9.95 ? absl::StrFormat("%.1f%s", value, unit)
+                        : absl::StrFormat("%.0f%s", value, unit);
+  };
+  if (us < 999.5) return text(us, "µs");
+  if (us < 999'500) return text(us / 1000, "ms");
+  return text(us / 1e6, "s");
 }
 
 }  // namespace
@@ -82,9 +92,11 @@ LineChart RateOverTime(const LoadResult& step) {
   }
   if (step.options.concurrency == 0) {
     const auto due = [](const LoadInterval& interval) { return interval.due; };
-    // What comes after the end is answers only.
-    LineChart::Series series = OverTime(step, "due", PerSecond(due));
-    while (!series.points.empty() && series.points.back().second <= 0) series.points.pop_back();
+    LineChart::Series series = {"due", {}};
+    for (const LoadInterval& interval : step.timeline) {
+      if (!EndsInTime(interval, step)) continue;
+      series.points.emplace_back(Middle(interval), PerSecond(due)(interval));
+    }
     chart.series.push_back(std::move(series));
   }
   return chart;
@@ -99,25 +111,30 @@ LineChart ServerTimesOverTime(const LoadResult& step) {
 }
 
 LineChart LatencyAgainstLoad(const std::vector<LoadResult>& steps) {
-  std::vector<LoadInterval> points;
-  if (steps.size() > 1) {
-    for (const LoadResult& step : steps) points.push_back(step.Whole());
+  // Loads by what they got answered; of one whose rate changed, stretches by what was due.
+  std::vector<std::pair<double, LoadInterval>> points;
+  const bool several = steps.size() > 1;
+  if (several) {
+    for (const LoadResult& step : steps) {
+      points.emplace_back(step.PerSecond(step.counts.ok), step.Whole());
+    }
   } else if (steps[0].options.rate_from != steps[0].options.rate_to) {
-    points = steps[0].timeline;
+    for (const LoadInterval& stretch : steps[0].stretches) {
+      if (EndsInTime(stretch, steps[0])) {
+        points.emplace_back(stretch.due / Seconds(stretch.length), stretch);
+      }
+    }
   }
-  const auto rate = [](const LoadInterval& interval) {
-    return static_cast<double>(interval.ok) / std::max(1e-9, Seconds(interval.length));
-  };
   std::sort(points.begin(), points.end(),
-            [&rate](const LoadInterval& a, const LoadInterval& b) { return rate(a) < rate(b); });
+            [](const auto& a, const auto& b) { return a.first < b.first; });
   LineChart chart = {"Response time against load",
-                     {"requests answered OK a second"},
+                     {several ? "requests answered OK a second" : "requests due a second"},
                      {"ms", /*logarithmic=*/true},
                      {{"p50", {}}, {"p99", {}}, {"p99.9", {}}}};
-  for (const LoadInterval& point : points) {
-    chart.series[0].points.emplace_back(rate(point), Milliseconds(&LoadInterval::p50)(point));
-    chart.series[1].points.emplace_back(rate(point), Milliseconds(&LoadInterval::p99)(point));
-    chart.series[2].points.emplace_back(rate(point), Milliseconds(&LoadInterval::p999)(point));
+  for (const auto& [rate, interval] : points) {
+    chart.series[0].points.emplace_back(rate, Milliseconds(&LoadInterval::p50)(interval));
+    chart.series[1].points.emplace_back(rate, Milliseconds(&LoadInterval::p99)(interval));
+    chart.series[2].points.emplace_back(rate, Milliseconds(&LoadInterval::p999)(interval));
   }
   return chart;
 }

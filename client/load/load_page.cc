@@ -1,5 +1,6 @@
 #include "client/load/load_page.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -35,9 +36,10 @@ std::string WorkloadText(const LoadReport& report) {
 // The load that the page shows in detail: what held the limit best, or the last one.
 const LoadResult& DetailOf(const LoadReport& report) {
   if (report.peak.has_value() && report.peak->held.has_value()) {
-    for (const LoadResult& step : report.steps) {
-      if (step.options.rate_from == *report.peak->held) return step;
-    }
+    const auto held = std::find_if(
+        report.steps.rbegin(), report.steps.rend(),
+        [&report](const LoadResult& step) { return step.options.rate_from == *report.peak->held; });
+    if (held != report.steps.rend()) return *held;
   }
   return report.steps.back();
 }

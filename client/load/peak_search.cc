@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace qkserve {
 namespace {
@@ -39,6 +40,8 @@ bool LostLimit(const LoadProgress& progress, const LatencyLimit& limit) {
 
 void PeakSearch::Tell(bool held) {
   if (!next_.has_value()) return;
+  if (!held && !std::exchange(doubted_, true)) return;
+  doubted_ = false;
   const double rate = *next_;
   (held ? held_ : failed_) = rate;
   if (!failed_.has_value()) {

@@ -22,7 +22,8 @@ bool HeldLimit(const LoadResult& result, const LatencyLimit& limit);
 bool LostLimit(const LoadProgress& progress, const LatencyLimit& limit);
 
 // The highest rate at which a limit holds: doubles from a first rate until one does not hold (or
-// halves until one does), then halves the interval between, in ratio, until it is small.
+// halves until one does), then halves the interval between, in ratio, until it is small. A rate
+// must fail twice to have failed: one hiccup of a machine is not the server's limit.
 //
 // Pure and thread-compatible.
 class PeakSearch {
@@ -41,6 +42,7 @@ class PeakSearch {
 
  private:
   std::optional<double> next_;
+  bool doubted_ = false;          // next_ failed once
   std::optional<double> held_;    // the highest
   std::optional<double> failed_;  // the lowest
 };

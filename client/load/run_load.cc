@@ -16,19 +16,20 @@ constexpr std::chrono::milliseconds kLook{10};
 
 // Points of the timeline: fine enough to see a stall, few enough to draw.
 constexpr int kPointsMax = 100;
+constexpr int kStretches = 12;
 
 // What is in flight when a load is interrupted may still be answered.
 constexpr absl::Duration kLastWait = absl::Seconds(1);
 
-absl::Duration IntervalOf(absl::Duration duration) {
-  return std::max(kTick, absl::Ceil(duration / kPointsMax, kTick));
+absl::Duration IntervalOf(absl::Duration duration, int points) {
+  return std::max(kTick, absl::Ceil(duration / points, kTick));
 }
 
 // Cuts what is counted into intervals.
 class TimelineBuilder {
  public:
-  TimelineBuilder(const LoadOptions& options, std::vector<LoadInterval>* timeline)
-      : options_(options), interval_(IntervalOf(options.duration)), timeline_(timeline) {}
+  TimelineBuilder(const LoadOptions& options, int points, std::vector<LoadInterval>* timeline)
+      : options_(options), interval_(IntervalOf(options.duration, points)), timeline_(timeline) {}
 
   void Tick(absl::Duration at, const LoadCounts& counts) {
     if (at >= begin_ + interval_) Cut(at, counts);
@@ -55,7 +56,8 @@ class TimelineBuilder {
 // Looks at the lanes until they are done.
 void Watch(LaneContext& context, const LoadRecorder& recorder, const std::atomic<bool>& stop,
            const LoadObserver& observer, LoadResult* result) {
-  TimelineBuilder timeline(result->options, &result->timeline);
+  TimelineBuilder timeline(result->options, kPointsMax, &result->timeline);
+  TimelineBuilder stretches(result->options, kStretches, &result->stretches);
   absl::Duration next_tick = kTick;
   absl::Duration stopped_at = absl::InfiniteDuration();
   while (context.running > 0) {
@@ -70,11 +72,14 @@ void Watch(LaneContext& context, const LoadRecorder& recorder, const std::atomic
     next_tick = now + kTick;
     const LoadCounts counts = recorder.Snapshot();
     timeline.Tick(now - result->options.warm_up, counts);
+    stretches.Tick(now - result->options.warm_up, counts);
     if (observer && !observer({result->options, now, counts})) {
       result->interrupted = context.stop = context.cancel = true;
     }
   }
-  timeline.Finish(context.Now() - result->options.warm_up, recorder.Snapshot());
+  const absl::Duration at = context.Now() - result->options.warm_up;
+  timeline.Finish(at, recorder.Snapshot());
+  stretches.Finish(at, recorder.Snapshot());
 }
 
 }  // namespace

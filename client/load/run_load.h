@@ -60,6 +60,9 @@ struct LoadResult {
   LoadCounts counts;
   std::vector<LoadInterval> timeline;
 
+  // The same in a few long intervals: what a rate that changes does to latency.
+  std::vector<LoadInterval> stretches;
+
   // From the begin of the measured time to its end, or to the last answer if that came later.
   absl::Duration elapsed;
 

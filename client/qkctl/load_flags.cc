@@ -47,7 +47,9 @@ ABSL_FLAG(qkserve::ArrivalsFlag, arrivals, {},
           "Open loop: when requests come: poisson, as from independent users, or constant");
 ABSL_FLAG(std::optional<absl::Duration>, duration, std::nullopt,
           "How long to send, each load: 10s unless given, 3s for the steps of --find_peak");
-ABSL_FLAG(absl::Duration, warm_up, absl::ZeroDuration(), "Send so long before, without counting");
+ABSL_FLAG(std::optional<absl::Duration>, warm_up, std::nullopt,
+          "Send so long before, without counting: not at all unless given, 500ms before the steps "
+          "of --find_peak");
 ABSL_FLAG(int64_t, in_flight_max, 10'000,
           "Open loop: requests in flight at most. What is due beyond is sent late, and its wait "
           "counts");
@@ -110,9 +112,10 @@ absl::Status CheckPace() {
   if (duration.has_value() && *duration <= absl::ZeroDuration()) {
     return Bad(absl::StrCat("--duration must be positive; was ", absl::FormatDuration(*duration)));
   }
-  if (absl::GetFlag(FLAGS_warm_up) < absl::ZeroDuration()) {
-    return Bad(absl::StrCat("--warm_up must not be negative; was ",
-                            absl::FormatDuration(absl::GetFlag(FLAGS_warm_up))));
+  const std::optional<absl::Duration> warm_up = absl::GetFlag(FLAGS_warm_up);
+  if (warm_up.has_value() && *warm_up < absl::ZeroDuration()) {
+    return Bad(
+        absl::StrCat("--warm_up must not be negative; was ", absl::FormatDuration(*warm_up)));
   }
   return absl::OkStatus();
 }
@@ -216,7 +219,8 @@ std::vector<LoadOptions> LoadOptionsFromFlags() {
   LoadOptions options;
   options.arrivals = absl::GetFlag(FLAGS_arrivals).value;
   options.in_flight_max = absl::GetFlag(FLAGS_in_flight_max);
-  options.warm_up = absl::GetFlag(FLAGS_warm_up);
+  options.warm_up =
+      absl::GetFlag(FLAGS_warm_up).value_or(absl::Milliseconds(limit.has_value() ? 500 : 0));
   options.duration =
       absl::GetFlag(FLAGS_duration).value_or(absl::Seconds(limit.has_value() ? 3 : 10));
   options.timeout = absl::GetFlag(FLAGS_timeout);

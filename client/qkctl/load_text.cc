@@ -121,13 +121,15 @@ std::string VerifyText(const VerifyReport& verify) {
 std::string PeakText(const LoadReport& report) {
   const PeakResult& peak = *report.peak;
   const std::string limit = LatencyLimitText(peak.limit);
-  const auto at = [&report, &peak](double rate) -> std::string {
+  // What counted is the last step at a rate.
+  const auto at = [&report, &peak](double rate) {
+    std::string text = "-";
     for (const LoadResult& step : report.steps) {
       if (step.options.rate_from != rate) continue;
-      return absl::StrFormat("p%g %s", peak.limit.percentile,
+      text = absl::StrFormat("p%g %s", peak.limit.percentile,
                              Milliseconds(step.counts.response.Percentile(peak.limit.percentile)));
     }
-    return "-";
+    return text;
   };
   if (!peak.held.has_value()) {
     return absl::StrFormat("peak: no rate holds %s, down to %.4g/s\n", limit,
