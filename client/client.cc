@@ -5,9 +5,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "client/call.h"
-#include "grpcpp/create_channel.h"
-#include "grpcpp/security/credentials.h"
-#include "grpcpp/support/channel_arguments.h"
+#include "client/channel.h"
 
 namespace qkserve {
 namespace {
@@ -128,23 +126,11 @@ v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const KeySetReferen
 }
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& options) {
-  if (options.channels < 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("channels must be at least 1; was ", options.channels));
-  }
-  if (options.message_bytes_max < 1 || options.message_bytes_max > INT32_MAX) {
-    return absl::InvalidArgumentError(absl::StrCat("message_bytes_max must be from 1 to ",
-                                                   INT32_MAX, "; was ", options.message_bytes_max));
-  }
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(static_cast<int>(options.message_bytes_max));
-  arguments.SetMaxSendMessageSize(static_cast<int>(options.message_bytes_max));
-  // Channels with equal arguments would otherwise share one connection.
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  const absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> channels =
+      MakeChannels(options);
+  if (!channels.ok()) return channels.status();
   std::vector<Stubs> stubs;
-  for (int i = 0; i < options.channels; ++i) {
-    const std::shared_ptr<grpc::Channel> channel =
-        grpc::CreateCustomChannel(options.address, grpc::InsecureChannelCredentials(), arguments);
+  for (const std::shared_ptr<grpc::Channel>& channel : *channels) {
     stubs.push_back({.scoring = v1::ScoringService::NewStub(channel),
                      .status = v1::StatusService::NewStub(channel),
                      .key_sets = v1::KeySetService::NewStub(channel)});

@@ -9,6 +9,12 @@
 
 namespace qkserve {
 
+// `status`, an error, for a command that is to end qkctl with another code than 1.
+absl::Status WithExitCode(absl::Status status, int code);
+
+// 0 for OK, otherwise 1 unless WithExitCode said something else.
+int ExitCodeOf(const absl::Status& status);
+
 // A subcommand of qkctl. Its flags are Abseil's, defined beside it; those of commands that do not
 // run keep their defaults.
 struct Command {

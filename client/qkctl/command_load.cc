@@ -1,20 +1,14 @@
 #include "client/qkctl/command_load.h"
 
 #include <signal.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
-#include <chrono>
-#include <condition_variable>
 #include <cstdint>
-#include <cstdio>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
-#include <stop_token>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -22,212 +16,278 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "client/channel.h"
 #include "client/client.h"
+#include "client/load/load_page.h"
+#include "client/load/load_report.h"
+#include "client/load/run_load.h"
+#include "client/load/verifier.h"
+#include "client/qkctl/file_output.h"
 #include "client/qkctl/json_flag.h"
 #include "client/qkctl/key_set_flags.h"
-#include "client/qkctl/load_loop.h"
-#include "client/qkctl/load_report.h"
-#include "client/qkctl/load_requests.h"
-#include "client/qkctl/made_key_set.h"
+#include "client/qkctl/load_data.h"
+#include "client/qkctl/load_flags.h"
+#include "client/qkctl/load_progress.h"
+#include "client/qkctl/load_text.h"
 #include "client/qkctl/output_flags.h"
+#include "client/qkctl/queries_flag.h"
 #include "client/qkctl/shared_flags.h"
 #include "client/qkctl/storage_flag.h"
+#include "client/qkctl/tensor_flags.h"
 #include "core/clock.h"
-
-ABSL_FLAG(int32_t, concurrency, 1, "Requests in flight, from 1 to 10000: one thread each");
-ABSL_FLAG(absl::Duration, duration, absl::Seconds(10), "How long to send");
-ABSL_FLAG(int64_t, n, 16, "Queries of a request");
-ABSL_FLAG(std::optional<int64_t>, m, std::nullopt,
-          "Keys of a request, 128 unless given; a key set has its own");
-ABSL_FLAG(std::optional<int64_t>, d, std::nullopt,
-          "Length of a query and of a key, 64 unless given; a key set has its own");
-ABSL_FLAG(int64_t, seed, 1, "Seed of the random queries, keys and values");
-ABSL_FLAG(std::optional<qkserve::MakeKeySetFlag>, make_key_set, std::nullopt,
-          "m,d or m,d,dv: make a key set of m random keys (and values), and remove it at the end. "
-          "It is named --key_set, or as nobody else's");
-ABSL_FLAG(bool, progress, false,
-          "Tell once a second on standard error how it goes; done anyway where that is a terminal");
 
 namespace qkserve {
 namespace {
 
-constexpr int kConcurrencyMax = 10'000;
+// The load that was asked for is not the load that was sent.
+constexpr int kBehindSchedule = 3;
+
+// Different requests; with --verify so few that each is sent again soon.
+constexpr int kPayloadsMax = 64;
+constexpr int kPayloadsMaxVerified = 8;
+
+// The server's answer to who it is comes at once, or does not matter.
+constexpr absl::Duration kStatusTimeout = absl::Seconds(5);
 
 // Set by Ctrl-C.
 std::atomic<bool> interrupted{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
 
-LoadWorkload WorkloadFromFlags() {
-  LoadWorkload workload = {absl::GetFlag(FLAGS_n),
-                           absl::GetFlag(FLAGS_m).value_or(128),
-                           absl::GetFlag(FLAGS_d).value_or(64),
-                           absl::GetFlag(FLAGS_concurrency),
-                           absl::GetFlag(FLAGS_channels),
-                           absl::GetFlag(FLAGS_output).value,
-                           absl::GetFlag(FLAGS_top_k).value_or(0)};
-  workload.key_set = KeySetFromFlags();
-  return workload;
-}
-
-// Where the keys come from.
-absl::Status CheckKeys() {
-  const bool makes = absl::GetFlag(FLAGS_make_key_set).has_value();
-  const bool resident = makes || !absl::GetFlag(FLAGS_key_set).empty();
-  if (resident && (absl::GetFlag(FLAGS_m).has_value() || absl::GetFlag(FLAGS_d).has_value())) {
-    return absl::InvalidArgumentError("--m and --d are for inline keys; a key set has its own");
-  }
-  if (!resident && absl::GetFlag(FLAGS_output).value == Output::kContext) {
-    return absl::InvalidArgumentError("--output=context requires a key set with values");
-  }
-  if (!makes && absl::GetFlag(FLAGS_storage).has_value()) {
-    return absl::InvalidArgumentError("--storage is for --make_key_set");
-  }
-  if (makes && absl::GetFlag(FLAGS_key_set_version).has_value()) {
-    return absl::InvalidArgumentError("--key_set_version: the server numbers what is made");
-  }
-  return CheckKeySetFlags();
-}
-
-absl::Status CheckFlags() {
-  const LoadWorkload workload = WorkloadFromFlags();
-  if (workload.concurrency < 1 || workload.concurrency > kConcurrencyMax) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--concurrency must be from 1 to ", kConcurrencyMax, "; was ", workload.concurrency));
-  }
-  const absl::Duration duration = absl::GetFlag(FLAGS_duration);
-  if (duration <= absl::ZeroDuration()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--duration must be positive; was ", absl::FormatDuration(duration)));
-  }
-  absl::Status status = CheckKeys();
-  if (status.ok()) status = CheckOutputFlags();
-  if (!status.ok() || absl::GetFlag(FLAGS_make_key_set).has_value() ||
-      workload.key_set.has_value()) {
-    return status;  // the server knows the sizes
-  }
-  return CheckSizes(workload, absl::GetFlag(FLAGS_message_bytes_max));
-}
-
-// Ctrl-C or SIGTERM ends the load early. A second one ends the process, answers missing or not.
+// Ctrl-C, SIGTERM or a terminal that goes ends the load early. A second signal ends the process.
 void StopOnInterrupt() {
   struct sigaction action = {};
   action.sa_handler = [](int) { interrupted = true; };
   action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &action, nullptr);
 }
 
-// Calls `tell` once a second on a thread of its own, until it is destroyed.
-class EverySecond {
- public:
-  explicit EverySecond(std::function<void()> tell)
-      : thread_([tell = std::move(tell)](const std::stop_token& stop) {
-          std::mutex mutex;
-          std::condition_variable_any stopped;
-          std::unique_lock<std::mutex> lock(mutex);
-          while (!stopped.wait_for(lock, stop, std::chrono::seconds(1),
-                                   [&stop] { return stop.stop_requested(); })) {
-            tell();
-          }
-        }) {}
-
- private:
-  std::jthread thread_;
-};
-
-// Lines about how it goes: one that is overwritten on a terminal, or one below the other.
-class ProgressLines {
- public:
-  ProgressLines(const LoadRecorder* recorder, const Clock* clock, absl::Duration duration)
-      : recorder_(recorder), clock_(clock), last_time_(clock->Now()), end_(last_time_ + duration) {}
-
-  ~ProgressLines() {
-    if (is_terminal_) std::fputs("\r\x1b[K", stderr);
-  }
-
-  void Tell() {
-    const absl::Time now = clock_->Now();
-    const LoadCounts counts = recorder_->Snapshot();
-    const std::string text = LoadProgressText(counts, last_ok_, now - last_time_, end_ - now);
-    std::fprintf(stderr, is_terminal_ ? "\r\x1b[K%s" : "%s\n", text.c_str());
-    last_ok_ = counts.ok;
-    last_time_ = now;
-  }
-
- private:
-  const bool is_terminal_ = IsTerminal(STDERR_FILENO);
-  const LoadRecorder* const recorder_;
-  const Clock* const clock_;
-  absl::Time last_time_;
-  const absl::Time end_;
-  int64_t last_ok_ = 0;
-};
-
-absl::StatusOr<absl::Duration> RunWithProgress(const SendRequest& send, LoadRecorder* recorder) {
-  const LoadOptions options{absl::GetFlag(FLAGS_concurrency), absl::GetFlag(FLAGS_duration)};
-  const Clock* const clock = Clock::Monotonic();
-  if (!absl::GetFlag(FLAGS_progress) && !IsTerminal(STDERR_FILENO)) {
-    return RunLoad(options, clock, send, interrupted, recorder);
-  }
-  ProgressLines lines(recorder, clock, options.duration);
-  const EverySecond ticker([&lines] { lines.Tell(); });
-  return RunLoad(options, clock, send, interrupted, recorder);
+// Who is there. Other servers than ours may not say.
+absl::Status AskForStatus(Client& client, LoadMachines* machines) {
+  machines->client_cpu = CpuName();
+  machines->client_cpus = UsableCpuCount();
+  machines->server = absl::GetFlag(FLAGS_server);
+  const absl::StatusOr<v1::GetStatusResponse> status =
+      client.GetStatus(std::min(absl::GetFlag(FLAGS_timeout), kStatusTimeout));
+  if (absl::IsUnavailable(status.status())) return status.status();
+  if (!status.ok()) return absl::OkStatus();
+  machines->server_version = status->version();
+  machines->server_kernel = status->kernel();
+  machines->server_key_set_kernel = status->key_set_kernel();
+  machines->server_workers = status->workers();
+  return absl::OkStatus();
 }
 
-// Completes `workload` with what the server knows of its key set.
-absl::Status AskForKeySet(Client& client, LoadWorkload* workload) {
-  const absl::StatusOr<KeySetInfo> info =
-      client.GetKeySet(workload->key_set->name, absl::GetFlag(FLAGS_timeout));
-  if (!info.ok()) return info.status();
-  *workload = WithKeySet(std::move(*workload), *info);
-  return CheckSizes(*workload, absl::GetFlag(FLAGS_message_bytes_max));
+// One load with its progress line. `observer` may end it.
+LoadResult RunStep(const LoadOptions& options, const LoadTarget& target, const std::string& name,
+                   const LoadObserver& observer = nullptr) {
+  if (!absl::GetFlag(FLAGS_progress)) {
+    return RunLoad(options, target, Clock::Monotonic(), interrupted, observer);
+  }
+  LoadProgressLine line(name);
+  return RunLoad(options, target, Clock::Monotonic(), interrupted,
+                 [&](const LoadProgress& progress) {
+                   line.Tell(progress);
+                   return !observer || observer(progress);
+                 });
 }
 
-absl::Status RunAndReport(Client& client, LoadWorkload workload) {
-  if (workload.key_set.has_value()) {
-    absl::Status status = AskForKeySet(client, &workload);
-    if (!status.ok()) return status;
+void FindPeak(const LoadOptions& common, const LatencyLimit& limit, const LoadTarget& target,
+              LoadReport* report) {
+  PeakSearch search(common.rate_from);
+  PeakResult peak;
+  peak.limit = limit;
+  while (search.Next().has_value() && !interrupted) {
+    LoadOptions options = common;
+    options.rate_from = options.rate_to = *search.Next();
+    const LoadResult step =
+        RunStep(options, target, PaceText(options),
+                [&limit](const LoadProgress& progress) { return !LostLimit(progress, limit); });
+    report->steps.push_back(step);
+    if (interrupted || step.nobody_there) break;
+    const bool held = HeldLimit(step, limit);
+    search.Tell(held);
+    // What was sent was in time, but it was not all.
+    if (!held && !step.interrupted && !step.KeptSchedule() && step.counts.in_flight_full == 0) {
+      peak.client_limited = true;
+    } else if (!held) {
+      peak.client_limited = false;
+    }
   }
-  const absl::StatusOr<std::vector<v1::ScoreRequest>> requests =
-      BuildRequests(workload, absl::GetFlag(FLAGS_seed));
+  peak.held = search.held();
+  peak.failed = search.failed();
+  report->peak = peak;
+}
+
+void RunAll(const LoadTarget& target, LoadReport* report) {
+  const std::vector<LoadOptions> all = LoadOptionsFromFlags();
+  if (const std::optional<LatencyLimit> limit = PeakLimitFromFlags()) {
+    FindPeak(all[0], *limit, target, report);
+    return;
+  }
+  for (const LoadOptions& options : all) {
+    if (interrupted && !report->steps.empty()) break;
+    report->steps.push_back(
+        RunStep(options, target, all.size() > 1 ? PaceText(options) : std::string()));
+    if (report->steps.back().nobody_there) break;
+  }
+}
+
+absl::StatusOr<std::unique_ptr<Verifier>> MakeVerifier(const RequestSet& requests,
+                                                       const LoadKeySets& key_sets,
+                                                       LoadReport* report) {
+  absl::StatusOr<std::vector<KnownKeySet>> known = key_sets.ReadContents();
+  if (!known.ok()) return known.status();
+  report->verify.emplace();
+  report->verify->keys_known = LoadKeysFromFlags() != LoadKeys::kForeign;
+  return std::make_unique<Verifier>(&requests, *std::move(known), Clock::Monotonic());
+}
+
+// Sends everything and fills the report.
+absl::Status SendLoads(const LoadFiles& files, const LoadKeySets& key_sets, LoadReport* report) {
+  const bool verify = absl::GetFlag(FLAGS_verify);
+  const absl::StatusOr<RequestSet> requests = BuildLoadRequests(
+      report->workload, files, key_sets, verify ? kPayloadsMaxVerified : kPayloadsMax);
   if (!requests.ok()) return requests.status();
-  const absl::Duration timeout = absl::GetFlag(FLAGS_timeout);
-  const auto send = [&](int thread) -> absl::StatusOr<Receipt> {
-    absl::StatusOr<v1::ScoreResponse> response =
-        client.Score((*requests)[thread % requests->size()], timeout);
-    if (!response.ok()) return response.status();
-    return ReceiptFromProto(response->receipt());
-  };
-  LoadRecorder recorder;
-  absl::StatusOr<absl::Duration> elapsed = RunWithProgress(send, &recorder);
-  if (!elapsed.ok()) return elapsed.status();
-
-  const LoadCounts counts = recorder.Snapshot();
-  if (counts.ok == 0) {
-    return counts.first_error.ok() ? absl::CancelledError("ended before the first answer")
-                                   : counts.first_error;
+  std::unique_ptr<Verifier> verifier;
+  if (verify) {
+    absl::StatusOr<std::unique_ptr<Verifier>> made = MakeVerifier(*requests, key_sets, report);
+    if (!made.ok()) return made.status();
+    verifier = *std::move(made);
   }
-  return ShowAnswer(LoadReportText(workload, counts, *elapsed),
-                    LoadReportJson(workload, counts, *elapsed));
+  absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> channels =
+      MakeChannels(ClientOptionsFromFlags());
+  if (!channels.ok()) return channels.status();
+  LoadTarget target = {*std::move(channels), &*requests, nullptr};
+  if (verifier != nullptr) {
+    target.tap = [&verifier](int64_t sequence, size_t request, const grpc::ByteBuffer& reply) {
+      verifier->Offer(sequence, request, reply);
+    };
+  }
+  report->begun = absl::Now();
+  RunAll(target, report);
+  if (verifier != nullptr) report->verify->result = verifier->Finish();
+  return absl::OkStatus();
+}
+
+// Errors whose codes are not allowed; a search expects any.
+absl::Status JudgeErrors(const LoadReport& report) {
+  const StatusCodesFlag allowed = absl::GetFlag(FLAGS_allow_errors);
+  int64_t failed = 0, sent = 0;
+  absl::Status first;
+  for (const LoadResult& step : report.steps) {
+    sent += step.counts.sent;
+    for (const auto& [code, count] : step.counts.errors_by_code) {
+      if (count == 0 || allowed.Has(code)) continue;
+      failed += count;
+      if (first.ok() || step.counts.first_error.code() == code) first = step.counts.first_error;
+    }
+  }
+  if (failed == 0 || report.peak.has_value()) return absl::OkStatus();
+  return absl::Status(first.code(),
+                      absl::StrCat(failed, " of ", sent, " requests failed, the first with: ",
+                                   first.message(), " (see --allow_errors)"));
+}
+
+// What the exit code says, worst first.
+absl::Status Judge(const LoadReport& report) {
+  if (report.verify.has_value() && report.verify->result.wrong > 0) {
+    return report.verify->result.first_wrong;
+  }
+  absl::Status status = JudgeErrors(report);
+  if (!status.ok()) return status;
+  if (report.peak.has_value()) {
+    if (report.peak->client_limited) {
+      return WithExitCode(absl::AbortedError("the peak is this client's; more --channels, or less "
+                                             "on its CPUs, may help"),
+                          kBehindSchedule);
+    }
+    return report.peak->held.has_value() || interrupted
+               ? absl::OkStatus()
+               : absl::OutOfRangeError("no rate holds the limit");
+  }
+  for (const LoadResult& step : report.steps) {
+    if (!step.KeptSchedule()) {
+      return WithExitCode(absl::AbortedError(BehindScheduleText(step)), kBehindSchedule);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WriteFiles(const LoadReport& report) {
+  absl::Status status;
+  if (const std::string path = absl::GetFlag(FLAGS_csv); !path.empty()) {
+    status.Update(WriteFileWhole(path, {LoadReportCsv(report)}));
+  }
+  if (const std::string path = absl::GetFlag(FLAGS_report); !path.empty()) {
+    status.Update(WriteFileWhole(path, {LoadPage(report)}));
+  }
+  return status;
+}
+
+// Without a single answer there is nothing to report but the first error, unless that is allowed.
+absl::Status NothingAnswered(const LoadReport& report) {
+  const StatusCodesFlag allowed = absl::GetFlag(FLAGS_allow_errors);
+  absl::Status first;
+  for (const LoadResult& step : report.steps) {
+    const absl::Status& error = step.counts.first_error;
+    if (step.counts.ok > 0 || (!error.ok() && allowed.Has(error.code()))) return absl::OkStatus();
+    first.Update(error);
+  }
+  if (!first.ok()) return first;
+  // A load may also be too short, or its rate too low, for any request.
+  return interrupted ? absl::CancelledError("ended before the first answer")
+                     : absl::OutOfRangeError("no request was due within --duration");
 }
 
 absl::Status Run(const std::string& /*argument*/) {
-  LoadWorkload workload = WorkloadFromFlags();
+  LoadReport report;
+  report.workload = WorkloadFromFlags();
+  report.channels = absl::GetFlag(FLAGS_channels);
+  const absl::StatusOr<LoadFiles> files = OpenLoadFiles(&report.workload);
+  if (!files.ok()) return files.status();
   absl::StatusOr<std::unique_ptr<Client>> client = MakeClient();
   if (!client.ok()) return client.status();
   StopOnInterrupt();
-  const std::optional<MakeKeySetFlag> make = absl::GetFlag(FLAGS_make_key_set);
-  if (!make.has_value()) return RunAndReport(**client, std::move(workload));
+  absl::Status status = AskForStatus(**client, &report.machines);
+  if (!status.ok()) return status;
+  absl::StatusOr<LoadKeySets> key_sets =
+      LoadKeySets::Prepare(client->get(), *files, &interrupted, &report.workload);
+  if (!key_sets.ok()) return key_sets.status();
+  if (!key_sets->references().empty()) report.key_set = key_sets->references()[0].name;
 
-  absl::StatusOr<std::unique_ptr<MadeKeySet>> made = MadeKeySet::Create(
-      client->get(), absl::GetFlag(FLAGS_key_set), *make, absl::GetFlag(FLAGS_seed), &interrupted);
-  if (!made.ok()) return made.status();
-  workload.key_set = KeySetReference{(*made)->name()};
-  absl::Status status = RunAndReport(**client, std::move(workload));
-  const absl::Status removed = (*made)->Remove();
-  return status.ok() ? removed : status;
+  status = SendLoads(*files, *key_sets, &report);
+  // Before anything is shown: who reads it may go.
+  const absl::Status removed = key_sets->Remove();
+  if (status.ok()) status = NothingAnswered(report);
+  if (!status.ok()) return status;
+  status = ShowAnswer(LoadReportText(report), LoadReportJson(report));
+  status.Update(WriteFiles(report));
+  status.Update(removed);
+  status.Update(Judge(report));
+  return status;
 }
+
+constexpr absl::string_view kDetails =
+    R"(A closed loop (--concurrency) shows what the server can do; an open loop (--rate) shows what users
+see, since they come whether the server keeps up or not. Latency is then counted from the time at
+which a request was due. docs/load.md has the terms. Keys travel with each request unless there is
+a key set: one of the server's (--key_set), or some made for this load and removed at its end
+(--make_key_set, --key_sets, resident workloads; from --keys where given). Ctrl-C ends it early with
+the report of what ran.
+Exit codes: 1 requests failed (see --allow_errors) or were answered wrong (--verify), 3 the load that
+was asked for could not be sent.
+)";
+
+constexpr absl::string_view kMoreExamples =
+    R"(  qkctl load --rate=500 --workload=resident-top --duration=1m --report=load.html
+  qkctl load --concurrency=1:256:x2 --duration=5s --workload=inline-small --csv=load.csv
+  qkctl load --rate=10:2000 --key_set=items --n=1 --output=top_k --top_k=10
+  qkctl load --find_peak --latency_limit=p99:50ms --workload=resident-mixed --verify
+  qkctl load --concurrency=64 --n=1 --make_key_set=10000,128,128 --output=context
+)";
 
 }  // namespace
 
@@ -236,17 +296,11 @@ Command LoadCommand() {
   command.name = "load";
   command.summary = "Keeps a server busy and reports throughput and latencies.";
   command.example = "qkctl load --concurrency=32 --duration=10s --n=16 --m=128 --d=64";
-  command.details =
-      "A closed loop: each of --concurrency threads sends a request, waits for its answer and "
-      "sends\n"
-      "the next. Ctrl-C ends it early with the report of what ran. Keys travel with each request\n"
-      "unless there is a key set: one of the server's, or one made for this load.\n";
-  command.more_examples =
-      "  qkctl load --concurrency=64 --n=1 --key_set=items --output=top_k --top_k=10\n"
-      "  qkctl load --concurrency=64 --n=1 --make_key_set=10000,128,128 --output=context\n";
-  command.flag_files = {"/qkctl/command_load.cc", kJsonFlagFile, kKeySetFlagsFile, kOutputFlagsFile,
-                        kStorageFlagFile};
-  command.check_flags = &CheckFlags;
+  command.details = kDetails;
+  command.more_examples = kMoreExamples;
+  command.flag_files = {kLoadFlagsFile,   kJsonFlagFile,    kKeySetFlagsFile, kOutputFlagsFile,
+                        kQueriesFlagFile, kStorageFlagFile, kTensorFlagsFile};
+  command.check_flags = &CheckLoadFlags;
   command.run = &Run;
   return command;
 }

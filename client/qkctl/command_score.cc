@@ -17,10 +17,11 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "client/qkctl/float16.h"
+#include "client/float16.h"
 #include "client/qkctl/heat_map_png.h"
 #include "client/qkctl/key_set_flags.h"
 #include "client/qkctl/output_flags.h"
+#include "client/qkctl/queries_flag.h"
 #include "client/qkctl/score_flags.h"
 #include "client/qkctl/shared_flags.h"
 #include "client/qkctl/tensor_file.h"
@@ -158,7 +159,8 @@ Command ScoreCommand() {
   command.example = "qkctl score --queries=q.npy --keys=k.npy --scale=auto --out=scores.npy";
   command.details = kDetails;
   command.more_examples = kMoreExamples;
-  command.flag_files = {kScoreFlagsFile, kTensorFlagsFile, kKeySetFlagsFile, kOutputFlagsFile};
+  command.flag_files = {kScoreFlagsFile, kQueriesFlagFile, kTensorFlagsFile, kKeySetFlagsFile,
+                        kOutputFlagsFile};
   command.check_flags = &CheckScoreFlags;
   command.run = &Run;
   return command;

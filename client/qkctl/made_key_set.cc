@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -11,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "client/load/random_source.h"
 #include "client/qkctl/shared_flags.h"
 #include "client/qkctl/storage_flag.h"
 #include "client/qkctl/upload_limits.h"
@@ -18,25 +18,6 @@
 #include "core/clock.h"
 
 namespace qkserve {
-namespace {
-
-// Splitmix64 (Steele, Lea, Flood 2014): its state is a counter, so that any element can be made
-// alone.
-uint64_t Mixed(uint64_t seed, uint64_t index) {
-  uint64_t z = (seed << 32) + (index + 1) * 0x9e3779b97f4a7c15;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
-}
-
-float RandomElement(uint64_t seed, int64_t index) {
-  // 24 bits: every value is a float32.
-  constexpr float kStep = 1.0F / (1 << 23);
-  return static_cast<float>(Mixed(seed, static_cast<uint64_t>(index)) >> 40) * kStep - 1.0F;
-}
-
-}  // namespace
-
 bool AbslParseFlag(absl::string_view text, MakeKeySetFlag* flag, std::string* error) {
   std::vector<int64_t> sizes;
   for (const absl::string_view part : absl::StrSplit(text, ',')) {
@@ -59,28 +40,20 @@ std::string AbslUnparseFlag(const MakeKeySetFlag& flag) {
   return absl::StrCat(flag.m, ",", flag.d, flag.dv.has_value() ? absl::StrCat(",", *flag.dv) : "");
 }
 
-TensorSource RandomSource(Shape shape, uint64_t seed, const std::atomic<bool>* stop) {
-  return TensorSource(
-      DataType::kFloat32, std::move(shape), [seed, stop](int64_t offset, absl::Span<char> out) {
-        if (*stop) return absl::CancelledError("interrupted while the key set was made");
-        const int64_t first = offset / 4;
-        // Chunks are multiples of an element's size (UploadChunkBytes).
-        for (size_t i = 0; i < out.size() / 4; ++i) {
-          const float element = RandomElement(seed, first + static_cast<int64_t>(i));
-          std::memcpy(out.data() + 4 * i, &element, 4);
-        }
-        return absl::OkStatus();
-      });
+KeySetContents RandomContents(const MakeKeySetFlag& flag, uint64_t seed,
+                              const std::atomic<bool>* stop) {
+  KeySetContents contents = {RandomSource({flag.m, flag.d}, seed, stop), std::nullopt};
+  if (flag.dv.has_value()) contents.values = RandomSource({flag.m, *flag.dv}, seed + 1, stop);
+  return contents;
+}
+
+std::string UniqueKeySetName() {
+  return absl::StrCat("qkctl-load-", getpid(), "-", absl::ToUnixNanos(absl::Now()));
 }
 
 absl::StatusOr<std::unique_ptr<MadeKeySet>> MadeKeySet::Create(Client* client, std::string name,
-                                                               const MakeKeySetFlag& flag,
-                                                               uint64_t seed,
-                                                               const std::atomic<bool>* stop) {
-  if (name.empty())
-    name = absl::StrCat("qkctl-load-", getpid(), "-", absl::ToUnixNanos(absl::Now()));
-  const absl::Duration timeout = absl::GetFlag(FLAGS_timeout);
-  const absl::Status exists = client->GetKeySet(name, timeout).status();
+                                                               const KeySetContents& contents) {
+  const absl::Status exists = client->GetKeySet(name, absl::GetFlag(FLAGS_timeout)).status();
   if (exists.ok() || absl::IsDataLoss(exists)) {
     return absl::AlreadyExistsError(
         absl::StrCat("there is a key set '", name,
@@ -89,16 +62,15 @@ absl::StatusOr<std::unique_ptr<MadeKeySet>> MadeKeySet::Create(Client* client, s
   if (!absl::IsNotFound(exists)) return exists;
 
   PutKeySetOptions options;
+  options.values = contents.values;
   options.storage = StorageFromFlag();
   options.chunk_bytes = UploadChunkBytes();
-  const TensorSource keys = RandomSource({flag.m, flag.d}, seed, stop);
-  if (flag.dv.has_value()) options.values = RandomSource({flag.m, *flag.dv}, seed + 1, stop);
-  options.timeout = UploadTimeout(keys, options.values);
+  options.timeout = UploadTimeout(contents.keys, contents.values);
   UploadProgressLine line(Clock::Monotonic());
   options.progress = [&line](int64_t sent, int64_t total) { line.Tell(sent, total); };
   // It is removed where the upload fails, too: the answer may have been lost.
   std::unique_ptr<MadeKeySet> made(new MadeKeySet(client, std::move(name)));
-  const absl::StatusOr<KeySetInfo> info = client->PutKeySet(made->name(), keys, options);
+  const absl::StatusOr<KeySetInfo> info = client->PutKeySet(made->name(), contents.keys, options);
   if (!info.ok()) return info.status();
   return made;
 }

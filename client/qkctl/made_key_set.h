@@ -25,19 +25,26 @@ struct MakeKeySetFlag {
 bool AbslParseFlag(absl::string_view text, MakeKeySetFlag* flag, std::string* error);
 std::string AbslUnparseFlag(const MakeKeySetFlag& flag);
 
-// float32 elements from -1 to 1 that depend on `seed` and their place alone; they are made while
-// they are sent. CANCELLED once `stop` is true.
-TensorSource RandomSource(Shape shape, uint64_t seed, const std::atomic<bool>* stop);
+// What a key set is made of.
+struct KeySetContents {
+  TensorSource keys;
+  std::optional<TensorSource> values;
+};
+
+// The contents of random numbers; `seed` and the next one are used up.
+KeySetContents RandomContents(const MakeKeySetFlag& flag, uint64_t seed,
+                              const std::atomic<bool>* stop);
+
+// A name that no other key set has.
+std::string UniqueKeySetName();
 
 // A key set that is on the server as long as this object is there.
 class MadeKeySet {
  public:
-  // `name`: empty for one that nobody else has. Uploads with a progress line.
+  // Uploads with a progress line.
   // ALREADY_EXISTS: it would replace a key set, and delete it in the end. Or the server's errors.
   static absl::StatusOr<std::unique_ptr<MadeKeySet>> Create(Client* client, std::string name,
-                                                            const MakeKeySetFlag& flag,
-                                                            uint64_t seed,
-                                                            const std::atomic<bool>* stop);
+                                                            const KeySetContents& contents);
   MadeKeySet(const MadeKeySet&) = delete;
   MadeKeySet& operator=(const MadeKeySet&) = delete;
   ~MadeKeySet() { Remove().IgnoreError(); }

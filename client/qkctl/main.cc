@@ -85,7 +85,7 @@ int WrongUsage(absl::string_view command, absl::string_view message) {
 int Failed(const absl::Status& status) {
   absl::FPrintF(stderr, "error: %s: %s\n", absl::StatusCodeToString(status.code()),
                 Printable(status.message()));
-  return kFailed;
+  return ExitCodeOf(status);
 }
 
 // What was printed may still wait in a buffer: a full disk shows here.

@@ -13,6 +13,7 @@
 #include "client/qkctl/key_set_flags.h"
 #include "client/qkctl/npy.h"
 #include "client/qkctl/output_flags.h"
+#include "client/qkctl/queries_flag.h"
 #include "client/qkctl/shared_flags.h"
 #include "client/qkctl/storage_flag.h"
 #include "client/qkctl/tensor_file.h"
@@ -70,10 +71,6 @@ std::string AbslUnparseFlag(const KeyLengthsFlag& flag) {
 
 }  // namespace qkserve
 
-ABSL_FLAG(
-    std::string, queries, "",
-    ".npy or .safetensors file of the queries: [n, d], [batch, n, d] or [batch, heads, n, d]. "
-    "Required");
 ABSL_FLAG(std::optional<qkserve::ScaleFlag>, scale, std::nullopt,
           "Factor on every q·k; auto means 1/sqrt(d). 1 unless given");
 ABSL_FLAG(std::optional<float>, softcap, std::nullopt,

@@ -45,12 +45,16 @@ absl::Status CheckSharedFlags() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<Client>> MakeClient() {
+ClientOptions ClientOptionsFromFlags() {
   ClientOptions options;
   options.address = absl::GetFlag(FLAGS_server);
   options.channels = absl::GetFlag(FLAGS_channels);
   options.message_bytes_max = absl::GetFlag(FLAGS_message_bytes_max);
-  return Client::Create(options);
+  return options;
+}
+
+absl::StatusOr<std::unique_ptr<Client>> MakeClient() {
+  return Client::Create(ClientOptionsFromFlags());
 }
 
 std::string Printable(absl::string_view text) {

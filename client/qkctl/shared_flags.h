@@ -25,6 +25,8 @@ inline constexpr absl::string_view kSharedFlagsFile = "/qkctl/shared_flags.cc";
 
 absl::Status CheckSharedFlags();
 
+ClientOptions ClientOptionsFromFlags();
+
 absl::StatusOr<std::unique_ptr<Client>> MakeClient();
 
 // `text` on one line without control characters: messages and names come from servers, and are not

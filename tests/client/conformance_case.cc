@@ -9,7 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "client/qkctl/float16.h"
+#include "client/float16.h"
 #include "client/qkctl/npy.h"
 #include "gtest/gtest.h"
 #include "tests/support/process.h"

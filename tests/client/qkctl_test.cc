@@ -16,7 +16,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "client/qkctl/float16.h"
+#include "client/float16.h"
 #include "client/qkctl/npy.h"
 #include "client/qkctl/tensor_file.h"
 #include "core/version.h"
@@ -199,6 +199,19 @@ TEST_F(QkctlTest, LoadRefusesWhatItCannotSend) {
   ExpectWrongUsage({"load", "--make_key_set=5,-1"}, "expected m,d or m,d,dv");
   ExpectWrongUsage({"load", "--make_key_set=5,1", "--key_set_version=1"}, "--key_set_version");
   ExpectWrongUsage({"load", "--n=100000", "--m=100000", "--d=1"}, "a result larger than");
+  ExpectWrongUsage({"load", "--rate=0"}, "--rate must be positive");
+  ExpectWrongUsage({"load", "--rate=-5"}, "--rate must be positive");
+  ExpectWrongUsage({"load", "--rate=fast"}, "expected requests a second, or FROM:TO");
+  ExpectWrongUsage({"load", "--rate=5", "--concurrency=2"}, "--concurrency is for a closed loop");
+  ExpectWrongUsage({"load", "--concurrency=4:2:x2"}, "expected a number, FROM:TO:xFACTOR");
+  ExpectWrongUsage({"load", "--workload=resident"}, "unknown 'resident'; there are inline-small, ");
+  ExpectWrongUsage({"load", "--find_peak", "--rate=1:5"}, "--find_peak begins at one --rate");
+  ExpectWrongUsage({"load", "--latency_limit=50ms"}, "as p99:50ms");
+  ExpectWrongUsage({"load", "--allow_errors=SOME"}, "'SOME' is no status code");
+  ExpectWrongUsage({"load", "--zipf=1"}, "--zipf is for several key sets");
+  ExpectWrongUsage({"load", "--in_flight_max=0"}, "--in_flight_max must be from 1 to");
+  ExpectWrongUsage({"load", "--values=v.npy"}, "--values requires --keys");
+  ExpectWrongUsage({"load", "--warm_up=-1s"}, "--warm_up must not be negative");
 }
 
 TEST_F(QkctlTest, FilesThatCannotBeUsedAreNamed) {
@@ -555,6 +568,88 @@ TEST_F(QkctlServerTest, LoadReportsItsFigures) {
   EXPECT_EQ(json.at("concurrency"), 4);
   EXPECT_EQ(json.at("channels"), 2);
   EXPECT_GE(json.at("duration_s"), 1);
+}
+
+TEST_F(QkctlServerTest, LoadInAnOpenLoopShowsWhatWasDue) {
+  const Outcome outcome =
+      Qkctl({"load", flag_, "--rate=100:300", "--arrivals=constant", "--duration=1s",
+             "--warm_up=100ms", "--verify", "--noprogress", absl::StrCat("--json=", Path("l.json")),
+             absl::StrCat("--csv=", Path("l.csv")), absl::StrCat("--report=", Path("l.html"))});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  for (const absl::string_view expected : {"response time    service time\n", "due ", "sent ",
+                                           "100 to 300/s, constant", " 0 wrong\n"}) {
+    EXPECT_TRUE(absl::StrContains(outcome.out, expected)) << outcome.out;
+  }
+  const nlohmann::json json = nlohmann::json::parse(ReadFile(Path("l.json")), nullptr, false);
+  ASSERT_TRUE(json.is_object());
+  EXPECT_EQ(json.at("due"), 200);
+  EXPECT_GT(json.at("verify").at("rows"), 0);
+  EXPECT_GT(json.at("verify").at("duplicates"), 0);
+  EXPECT_GT(json.at("service_us").at("p50"), 0);
+  EXPECT_GT(json.at("intervals").size(), 5u);
+  EXPECT_TRUE(absl::StartsWith(ReadFile(Path("l.csv")), "concurrency,rate,begin_s,"));
+  EXPECT_TRUE(absl::StartsWith(ReadFile(Path("l.html")), "<!DOCTYPE html>"));
+}
+
+TEST_F(QkctlServerTest, LoadRunsOneConcurrencyAfterTheOther) {
+  const Outcome outcome = Qkctl({"load", flag_, "--concurrency=1:4:x2", "--duration=100ms",
+                                 absl::StrCat("--json=", Path("l.json"))});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(absl::StrContains(outcome.out, "\n4 at a time ")) << outcome.out;
+  const nlohmann::json json = nlohmann::json::parse(ReadFile(Path("l.json")), nullptr, false);
+  ASSERT_EQ(json.at("steps").size(), 3u);
+  EXPECT_EQ(json.at("steps")[2].at("concurrency"), 4);
+}
+
+TEST_F(QkctlServerTest, LoadFindsThatNothingHoldsANanosecond) {
+  const Outcome none = Qkctl({"load", flag_, "--find_peak", "--latency_limit=p50:1ns", "--rate=1",
+                              "--duration=50ms", "--warm_up=0s", "--noprogress"});
+  EXPECT_EQ(none.exit_code, 1);
+}
+
+TEST_F(QkctlServerTest, LoadOverSeveralKeySetsLeavesNone) {
+  const Outcome outcome = Qkctl({"load", flag_, "--key_sets=3", "--zipf=1", "--m=50", "--d=8",
+                                 "--n=2", "--duration=200ms", "--storage=float16", "--verify"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(absl::StrContains(outcome.out, " 0 wrong\n")) << outcome.out;
+  EXPECT_EQ(Qkctl({"keys", "list", flag_}).out, "no key sets\n");
+}
+
+TEST_F(QkctlServerTest, LoadTakesItsTensorsFromFiles) {
+  Python(
+      "r = numpy.random.default_rng(1)\n"
+      "for name, shape in (('q', (9, 6)), ('k', (40, 6)), ('v', (40, 3))):\n"
+      "    numpy.save(d + '/' + name + '.npy', r.standard_normal(shape).astype('f4'))\n");
+  for (const char* where : {"--channels=1", "--key_sets=2"}) {  // inline, and in key sets
+    const Outcome outcome =
+        Qkctl({"load", flag_, "--output=context", where, "--verify", "--n=4", "--duration=200ms",
+               absl::StrCat("--queries=", Path("q.npy")), absl::StrCat("--keys=", Path("k.npy")),
+               absl::StrCat("--values=", Path("v.npy"))});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_TRUE(absl::StrContains(outcome.out, "n=4 m=40 d=6")) << outcome.out;
+    EXPECT_TRUE(absl::StrContains(outcome.out, " 0 wrong\n")) << outcome.out;
+    EXPECT_FALSE(absl::StrContains(outcome.out, "verify: 0 rows")) << outcome.out;
+  }
+}
+
+TEST_F(QkctlServerTest, LoadWhoseRequestsFailSaysSo) {
+  std::vector<std::string> command = {"load",      flag_,           "--duration=300ms",
+                                      "--rate=50", "--timeout=1us", "--noprogress"};
+  const Outcome failed = Qkctl(command);
+  EXPECT_EQ(failed.exit_code, 1);
+  EXPECT_TRUE(absl::StartsWith(failed.err, "error: DEADLINE_EXCEEDED: ")) << failed.err;
+  command.emplace_back("--allow_errors=deadline_exceeded");
+  const Outcome allowed = Qkctl(command);
+  EXPECT_EQ(allowed.exit_code, 0) << allowed.err;
+  EXPECT_TRUE(absl::StrContains(allowed.out, "  DEADLINE_EXCEEDED ")) << allowed.out;
+}
+
+TEST_F(QkctlServerTest, LoadThatCannotKeepItsRateEndsWithThree) {
+  const Outcome outcome = Qkctl({"load", flag_, "--rate=2000", "--in_flight_max=1", "--n=512",
+                                 "--m=2048", "--d=256", "--duration=500ms", "--noprogress"});
+  EXPECT_EQ(outcome.exit_code, 3) << outcome.out;
+  EXPECT_TRUE(absl::StartsWith(outcome.err, "error: ABORTED: sent ")) << outcome.err;
+  EXPECT_TRUE(absl::StrContains(outcome.err, "--in_flight_max=1 requests")) << outcome.err;
 }
 
 TEST_F(QkctlServerTest, LoadInJsonPrintsNothingElse) {

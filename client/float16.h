@@ -1,5 +1,5 @@
-#ifndef QKSERVE_CLIENT_QKCTL_FLOAT16_H_
-#define QKSERVE_CLIENT_QKCTL_FLOAT16_H_
+#ifndef QKSERVE_CLIENT_FLOAT16_H_
+#define QKSERVE_CLIENT_FLOAT16_H_
 
 #include <cstdint>
 #include <vector>
@@ -17,4 +17,4 @@ std::vector<float> ElementsAsFloat(const TensorView& tensor);
 
 }  // namespace qkserve
 
-#endif  // QKSERVE_CLIENT_QKCTL_FLOAT16_H_
+#endif  // QKSERVE_CLIENT_FLOAT16_H_

@@ -1,4 +1,4 @@
-#include "client/qkctl/float16.h"
+#include "client/float16.h"
 
 #include <bit>
 #include <cmath>

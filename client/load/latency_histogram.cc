@@ -1,4 +1,4 @@
-#include "client/qkctl/latency_histogram.h"
+#include "client/load/latency_histogram.h"
 
 #include <algorithm>
 #include <bit>
@@ -25,15 +25,14 @@ constexpr size_t Index(int64_t value_ns) {
 
 constexpr size_t kIndexes = Index(INT64_MAX) + 1;
 
-// The middle of the values that share `index`.
-int64_t ValueOf(size_t index) {
+}  // namespace
+
+int64_t LatencyHistogram::ValueOf(size_t index) {
   const int64_t row = static_cast<int64_t>(index) / kSteps;
   const int shift = static_cast<int>(std::max<int64_t>(0, row - 1));
   const int64_t first = (static_cast<int64_t>(index) - shift * kSteps) << shift;
   return first + ((int64_t{1} << shift) - 1) / 2;
 }
-
-}  // namespace
 
 LatencyHistogram::LatencyHistogram() : counts_(kIndexes) {}
 
@@ -52,6 +51,19 @@ void LatencyHistogram::Merge(const LatencyHistogram& other) {
   min_ns_ = std::min(min_ns_, other.min_ns_);
   max_ns_ = std::max(max_ns_, other.max_ns_);
   sum_ns_ += other.sum_ns_;
+}
+
+LatencyHistogram LatencyHistogram::Since(const LatencyHistogram& earlier) const {
+  LatencyHistogram rest;
+  for (size_t i = 0; i < counts_.size(); ++i) {
+    rest.counts_[i] = counts_[i] - earlier.counts_[i];
+    if (rest.counts_[i] == 0) continue;
+    rest.min_ns_ = std::min(rest.min_ns_, ValueOf(i));
+    rest.max_ns_ = ValueOf(i);
+  }
+  rest.count_ = count_ - earlier.count_;
+  rest.sum_ns_ = sum_ns_ - earlier.sum_ns_;
+  return rest;
 }
 
 absl::Duration LatencyHistogram::Percentile(double p) const {

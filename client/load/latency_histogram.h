@@ -1,6 +1,7 @@
-#ifndef QKSERVE_CLIENT_QKCTL_LATENCY_HISTOGRAM_H_
-#define QKSERVE_CLIENT_QKCTL_LATENCY_HISTOGRAM_H_
+#ifndef QKSERVE_CLIENT_LOAD_LATENCY_HISTOGRAM_H_
+#define QKSERVE_CLIENT_LOAD_LATENCY_HISTOGRAM_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -23,6 +24,18 @@ class LatencyHistogram {
 
   void Merge(const LatencyHistogram& other);
 
+  // What was recorded since `earlier`, a copy of this one at that time. Its minimum and maximum are
+  // as exact as percentiles are.
+  LatencyHistogram Since(const LatencyHistogram& earlier) const;
+
+  // Tells each latency that was recorded, to that precision, and how often; in order.
+  template <typename Tell>
+  void ForEach(Tell tell) const {
+    for (size_t i = 0; i < counts_.size(); ++i) {
+      if (counts_[i] > 0) tell(absl::Nanoseconds(ValueOf(i)), counts_[i]);
+    }
+  }
+
   int64_t Count() const { return count_; }
 
   // The smallest latency that at least p percent of the recorded ones do not exceed (nearest rank);
@@ -35,6 +48,9 @@ class LatencyHistogram {
   absl::Duration Mean() const;
 
  private:
+  // The middle of the values that share `index`.
+  static int64_t ValueOf(size_t index);
+
   std::vector<int64_t> counts_;
   int64_t count_ = 0;
   int64_t min_ns_ = INT64_MAX;
@@ -44,4 +60,4 @@ class LatencyHistogram {
 
 }  // namespace qkserve
 
-#endif  // QKSERVE_CLIENT_QKCTL_LATENCY_HISTOGRAM_H_
+#endif  // QKSERVE_CLIENT_LOAD_LATENCY_HISTOGRAM_H_

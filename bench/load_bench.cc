@@ -1,0 +1,129 @@
+// What the load tool costs its client: closed loops of tiny requests by the engine of qkctl load
+// and by a minimal asynchronous client of generated code, in turns against the same server.
+
+#include <atomic>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "bench/closed_loop.h"
+#include "bench/contender.h"
+#include "bench/program.h"
+#include "bench/report.h"
+#include "bench/statistics.h"
+#include "client/channel.h"
+#include "client/load/reply.h"
+#include "client/load/request_set.h"
+#include "client/load/run_load.h"
+#include "core/clock.h"
+
+ABSL_FLAG(int, concurrency, 64, "Callers of the closed loops.");
+ABSL_FLAG(int, channels, 1, "Connections of each client.");
+
+namespace qkserve::bench {
+namespace {
+
+struct Rates {
+  std::vector<double> tool, bare;  // requests/s, a value a round
+};
+
+absl::StatusOr<double> BareRate(const Remote& remote, const std::vector<v1::ScoreRequest>& requests,
+                                const RoundOptions& options) {
+  const absl::Time begin = Clock::Monotonic()->Now() + options.warm_up;
+  const Window window = {begin, begin + options.turn};
+  ClosedLoop loop(remote, requests, absl::GetFlag(FLAGS_concurrency), window);
+  const absl::StatusOr<LoopTally> tally = loop.Join();
+  if (!tally.ok()) return tally.status();
+  return tally->requests / absl::ToDoubleSeconds(options.turn);
+}
+
+absl::StatusOr<double> ToolRate(const LoadTarget& target, const RoundOptions& options) {
+  LoadOptions load;
+  load.concurrency = absl::GetFlag(FLAGS_concurrency);
+  load.warm_up = options.warm_up;
+  load.duration = options.turn;
+  const std::atomic<bool> never{false};
+  const LoadResult result = RunLoad(load, target, Clock::Monotonic(), never);
+  if (result.counts.Errors() > 0) return result.counts.first_error;
+  return result.PerSecond(result.counts.ok);
+}
+
+absl::StatusOr<Rates> Measure(const Contender& server, const RoundOptions& options) {
+  RequestSetOptions request_options;
+  request_options.workload.n = 1;
+  request_options.workload.m = 16;
+  request_options.workload.d = 64;
+  const absl::StatusOr<RequestSet> set = BuildRequestSet(request_options);
+  if (!set.ok()) return set.status();
+  std::vector<v1::ScoreRequest> requests;
+  for (const RequestSet::Request& request : set->requests) {
+    requests.push_back(*ParseRequest(request.bytes));
+  }
+  const int channels = absl::GetFlag(FLAGS_channels);
+  const std::string& address = server.server->address();
+  const Remote remote(address, server.server->pid(), channels);
+  absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> made =
+      MakeChannels({.address = address, .channels = channels});
+  if (!made.ok()) return made.status();
+  const LoadTarget target = {*std::move(made), &*set, nullptr};
+  Rates rates;
+  for (int round = 0; round < options.rounds; ++round) {
+    // Who goes first changes, so that a machine that grows slower does so for both.
+    for (int turn = 0; turn < 2; ++turn) {
+      const bool tools_turn = turn == round % 2;
+      const absl::StatusOr<double> rate =
+          tools_turn ? ToolRate(target, options) : BareRate(remote, requests, options);
+      if (!rate.ok()) return rate.status();
+      (tools_turn ? rates.tool : rates.bare).push_back(*rate);
+    }
+  }
+  return rates;
+}
+
+absl::Status Compare(const std::vector<std::string>& /*workloads*/,
+                     const std::vector<Contender>& contenders, const RoundOptions& options,
+                     const std::string& json) {
+  const absl::StatusOr<Rates> rates = Measure(contenders[0], options);
+  if (!rates.ok()) return rates.status();
+  const double tool = Median(rates->tool), bare = Median(rates->bare);
+  const Ratio ratio = CompareRounds(tool, bare, rates->tool, rates->bare);
+  std::printf(
+      "n=1 m=16 d=64 inline, %d callers, %d connections, %d rounds of %.1f s in turns; medians\n"
+      "qkctl load    %10.0f requests/s\n"
+      "bare client   %10.0f requests/s\n"
+      "ratio         %10.2f (quartiles of the rounds %.2f to %.2f)\n",
+      absl::GetFlag(FLAGS_concurrency), absl::GetFlag(FLAGS_channels), options.rounds,
+      absl::ToDoubleSeconds(options.turn), tool, bare, ratio.ratio, ratio.lower_quartile,
+      ratio.upper_quartile);
+  if (json.empty()) return absl::OkStatus();
+  const Json tiny = {{"name", "tiny"},
+                     {"tool_requests_per_second", rates->tool},
+                     {"bare_requests_per_second", rates->bare},
+                     {"ratio", ToJson(ratio)}};
+  return WriteJson(json, DescribeMachine(), options, Json::array({tiny}), {});
+}
+
+}  // namespace
+}  // namespace qkserve::bench
+
+int main(int argc, char** argv) {
+  using namespace qkserve::bench;  // NOLINT(google-build-using-namespace)
+  Program program;
+  program.name = "load_bench";
+  program.about = "Requests a second that qkctl load drives, beside a minimal client.";
+  program.source = "bench/load_bench.cc";
+  program.workloads = {"tiny"};
+  program.rounds.rounds = 9;
+  program.rounds.turn = absl::Seconds(1);
+  program.rounds.warm_up = absl::Milliseconds(200);
+  program.contenders = [](const ProgramPaths& paths) {
+    return std::vector<ContenderCommand>{
+        {std::string(kQkserveName), {paths.qkserve, "--listen_address=127.0.0.1:0"}}};
+  };
+  program.compare = &Compare;
+  return RunProgram(program, argc, argv);
+}

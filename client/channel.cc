@@ -1,0 +1,34 @@
+#include "client/channel.h"
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
+#include "grpcpp/support/channel_arguments.h"
+
+namespace qkserve {
+
+absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
+    const ClientOptions& options) {
+  if (options.channels < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("channels must be at least 1; was ", options.channels));
+  }
+  if (options.message_bytes_max < 1 || options.message_bytes_max > INT32_MAX) {
+    return absl::InvalidArgumentError(absl::StrCat("message_bytes_max must be from 1 to ",
+                                                   INT32_MAX, "; was ", options.message_bytes_max));
+  }
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(static_cast<int>(options.message_bytes_max));
+  arguments.SetMaxSendMessageSize(static_cast<int>(options.message_bytes_max));
+  // Channels with equal arguments would otherwise share one connection.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  std::vector<std::shared_ptr<grpc::Channel>> channels;
+  for (int i = 0; i < options.channels; ++i) {
+    channels.push_back(
+        grpc::CreateCustomChannel(options.address, grpc::InsecureChannelCredentials(), arguments));
+  }
+  return channels;
+}
+
+}  // namespace qkserve

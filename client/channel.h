@@ -1,0 +1,23 @@
+#ifndef QKSERVE_CLIENT_CHANNEL_H_
+#define QKSERVE_CLIENT_CHANNEL_H_
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "client/client.h"
+#include "grpcpp/channel.h"
+
+// The connections of a client, for those of ours that speak gRPC themselves. Not for users of the
+// library.
+
+namespace qkserve {
+
+// Each a connection of its own, made when the first call needs it. INVALID_ARGUMENT: an option is
+// out of range.
+absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
+    const ClientOptions& options);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CLIENT_CHANNEL_H_

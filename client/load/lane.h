@@ -1,0 +1,101 @@
+#ifndef QKSERVE_CLIENT_LOAD_LANE_H_
+#define QKSERVE_CLIENT_LOAD_LANE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/time/time.h"
+#include "client/load/pacer.h"
+#include "client/load/request_set.h"
+#include "client/load/run_load.h"
+#include "core/mutex.h"
+#include "grpcpp/completion_queue.h"
+#include "grpcpp/generic/generic_stub.h"
+#include "qkserve/v1/scoring.pb.h"
+
+namespace qkserve {
+
+// What the lanes of a load share.
+struct LaneContext {
+  LaneContext(const LoadOptions& options, const LoadTarget& target, const Clock* clock,
+              LoadRecorder* recorder, int lanes);
+
+  absl::Duration Now() const { return clock->Now() - begin; }
+
+  // All of the first requests were refused, and none was answered otherwise.
+  bool NobodyThere() const { return !seen && answers >= first_requests; }
+
+  const LoadOptions& options;
+  const LoadTarget& target;
+  const Clock* const clock;
+  LoadRecorder* const recorder;
+  const int lanes;
+  const absl::Duration end;  // of sending
+  const int64_t first_requests;
+  absl::Time begin;  // set before the lanes start
+
+  std::atomic<bool> stop{false};    // send no more
+  std::atomic<bool> cancel{false};  // and wait no more
+  std::atomic<bool> seen{false};
+  std::atomic<int64_t> answers{0};
+  std::atomic<int> running{0};  // lanes
+};
+
+// A completion queue with connections. One thread receives, and in a closed loop sends as well; in
+// an open loop another one sends, and sleeps between: a completion queue wakes by the millisecond.
+class Lane {
+ public:
+  // Takes every lanes-th channel, from `index` on. `context` must outlive it.
+  Lane(int index, LaneContext* context);
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
+  ~Lane();  // after Join
+
+  void Start();
+  void Join();
+
+ private:
+  struct Call;
+
+  void Receive();
+  void SendOnSchedule();
+  bool WaitForRoom();
+
+  void Begin(Call& call, absl::Duration intended);
+  void Completed(Call& call);
+  void Record(Call& call, absl::Duration answered);
+  void GoOn(Call& call, bool failed);
+  void CancelAll();
+
+  Call* TakeCall();
+  void ReturnCall(Call* call);
+
+  const int index_;
+  LaneContext& context_;
+  const bool open_loop_;
+  grpc::CompletionQueue queue_;
+  std::vector<grpc::GenericStub> stubs_;
+  RequestPicker picker_;
+  Pacer pacer_;             // of an open loop
+  int64_t sequence_ = 0;    // of the sending thread
+  v1::Receipt receipt_;     // of the receiving thread
+  bool cancelled_ = false;  // likewise
+
+  std::vector<std::unique_ptr<Call>> calls_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Call*> free_ ABSL_GUARDED_BY(mutex_);
+  Mutex mutex_;
+  CondVar room_;
+  std::atomic<int64_t> in_flight_{0};
+  std::atomic<bool> all_sent_{false};
+
+  std::thread receiver_;
+  std::thread sender_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CLIENT_LOAD_LANE_H_

@@ -1,0 +1,154 @@
+#include "client/load/run_load.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "client/load/lane.h"
+
+namespace qkserve {
+namespace {
+
+constexpr absl::Duration kTick = absl::Milliseconds(100);
+constexpr std::chrono::milliseconds kLook{10};
+
+// Points of the timeline: fine enough to see a stall, few enough to draw.
+constexpr int kPointsMax = 100;
+constexpr int kStretches = 12;
+
+// What is in flight when a load is interrupted may still be answered.
+constexpr absl::Duration kLastWait = absl::Seconds(1);
+
+absl::Duration IntervalOf(absl::Duration duration, int points) {
+  return std::max(kTick, absl::Ceil(duration / points, kTick));
+}
+
+// Cuts what is counted into intervals.
+class TimelineBuilder {
+ public:
+  TimelineBuilder(const LoadOptions& options, int points, std::vector<LoadInterval>* timeline)
+      : options_(options), interval_(IntervalOf(options.duration, points)), timeline_(timeline) {}
+
+  void Tick(absl::Duration at, const LoadCounts& counts) {
+    if (at >= begin_ + interval_) Cut(at, counts);
+  }
+
+  void Finish(absl::Duration at, const LoadCounts& counts) {
+    if (at > begin_ && counts.sent + counts.ok > last_.sent + last_.ok) Cut(at, counts);
+  }
+
+ private:
+  void Cut(absl::Duration at, const LoadCounts& counts) {
+    timeline_->push_back(MakeInterval(options_, begin_, at - begin_, counts.Since(last_)));
+    last_ = counts;
+    begin_ = at;
+  }
+
+  const LoadOptions& options_;
+  const absl::Duration interval_;
+  std::vector<LoadInterval>* const timeline_;
+  LoadCounts last_;
+  absl::Duration begin_;  // of the next interval, from the begin of the measured time
+};
+
+// Looks at the lanes until they are done.
+void Watch(LaneContext& context, const LoadRecorder& recorder, const std::atomic<bool>& stop,
+           const LoadObserver& observer, LoadResult* result) {
+  TimelineBuilder timeline(result->options, kPointsMax, &result->timeline);
+  TimelineBuilder stretches(result->options, kStretches, &result->stretches);
+  absl::Duration next_tick = kTick;
+  absl::Duration stopped_at = absl::InfiniteDuration();
+  while (context.running > 0) {
+    std::this_thread::sleep_for(kLook);
+    const absl::Duration now = context.Now();
+    if (stop && !result->interrupted) {
+      result->interrupted = context.stop = true;
+      stopped_at = now;
+    }
+    if (now - stopped_at > kLastWait) context.cancel = true;
+    if (now < next_tick) continue;
+    next_tick = now + kTick;
+    const LoadCounts counts = recorder.Snapshot();
+    timeline.Tick(now - result->options.warm_up, counts);
+    stretches.Tick(now - result->options.warm_up, counts);
+    if (observer && !observer({result->options, now, counts})) {
+      result->interrupted = context.stop = context.cancel = true;
+    }
+  }
+  const absl::Duration at = context.Now() - result->options.warm_up;
+  timeline.Finish(at, recorder.Snapshot());
+  stretches.Finish(at, recorder.Snapshot());
+}
+
+}  // namespace
+
+LoadInterval MakeInterval(const LoadOptions& options, absl::Duration begin, absl::Duration length,
+                          const LoadCounts& rest) {
+  LoadInterval interval;
+  interval.begin = begin;
+  interval.length = length;
+  if (options.concurrency == 0) {
+    const RateProfile profile = options.Profile();
+    const absl::Duration from = options.warm_up + begin;
+    interval.due = profile.ExpectedBefore(from + length) - profile.ExpectedBefore(from);
+  }
+  interval.sent = rest.sent;
+  interval.ok = rest.ok;
+  interval.good = rest.good;
+  interval.errors = rest.Errors();
+  if (rest.ok == 0) return interval;
+  interval.p50 = rest.response.Percentile(50);
+  interval.p90 = rest.response.Percentile(90);
+  interval.p99 = rest.response.Percentile(99);
+  interval.p999 = rest.response.Percentile(99.9);
+  interval.p9999 = rest.response.Percentile(99.99);
+  interval.max = rest.response.Max();
+  interval.batch_requests_mean =
+      static_cast<double>(rest.batch_requests) / static_cast<double>(rest.ok);
+  interval.queued_mean = rest.queued.Mean();
+  interval.computed_mean = rest.computed.Mean();
+  return interval;
+}
+
+LoadInterval LoadResult::Whole() const {
+  return MakeInterval(options, absl::ZeroDuration(), elapsed, counts);
+}
+
+double LoadResult::PerSecond(int64_t count) const {
+  const double seconds = absl::ToDoubleSeconds(elapsed);
+  return seconds > 0 ? static_cast<double>(count) / seconds : 0;
+}
+
+bool LoadResult::KeptSchedule() const {
+  return static_cast<double>(counts.sent) >= 0.99 * static_cast<double>(counts.Due());
+}
+
+LoadResult RunLoad(const LoadOptions& options, const LoadTarget& target, const Clock* clock,
+                   const std::atomic<bool>& stop, const LoadObserver& observer) {
+  const auto cpus = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const int channels = static_cast<int>(target.channels.size());
+  int lanes = std::min(channels, cpus);
+  if (options.concurrency > 0) lanes = std::min(lanes, options.concurrency);
+
+  LoadResult result;
+  result.options = options;
+  LoadRecorder recorder(lanes, {options.timeout, options.latency_limit});
+  LaneContext context(result.options, target, clock, &recorder, lanes);
+  std::vector<std::unique_ptr<Lane>> all;
+  for (int i = 0; i < lanes; ++i) all.push_back(std::make_unique<Lane>(i, &context));
+  context.begin = clock->Now();
+  for (const std::unique_ptr<Lane>& lane : all) lane->Start();
+  Watch(context, recorder, stop, observer, &result);
+  for (const std::unique_ptr<Lane>& lane : all) lane->Join();
+
+  result.counts = recorder.Snapshot();
+  result.nobody_there = context.NobodyThere();
+  const bool early = result.interrupted || result.nobody_there;
+  result.elapsed = std::max(early ? absl::ZeroDuration() : options.duration,
+                            result.counts.last_answer - options.warm_up);
+  return result;
+}
+
+}  // namespace qkserve

@@ -1,0 +1,261 @@
+#include "client/qkctl/load_flags.h"
+
+#include <cstdint>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/time.h"
+#include "client/qkctl/key_set_flags.h"
+#include "client/qkctl/made_key_set.h"
+#include "client/qkctl/output_flags.h"
+#include "client/qkctl/queries_flag.h"
+#include "client/qkctl/shared_flags.h"
+#include "client/qkctl/storage_flag.h"
+#include "client/qkctl/tensor_flags.h"
+
+ABSL_FLAG(
+    std::string, workload, "",
+    "A standard workload: inline-small, inline-large, inline-square, resident-row, "
+    "resident-top, resident-context, resident-mixed or resident-heavy. Flags below change it");
+ABSL_FLAG(std::optional<int64_t>, n, std::nullopt, "Queries of a request, 16 unless given");
+ABSL_FLAG(std::optional<int64_t>, m, std::nullopt,
+          "Keys of a request, 128 unless given; a key set has its own");
+ABSL_FLAG(std::optional<int64_t>, d, std::nullopt,
+          "Length of a query and of a key, 64 unless given; a key set has its own");
+ABSL_FLAG(std::optional<int64_t>, dv, std::nullopt,
+          "Length of a value: there are values. With inline keys, --workload and --key_sets");
+ABSL_FLAG(std::optional<qkserve::MakeKeySetFlag>, make_key_set, std::nullopt,
+          "m,d or m,d,dv: make a key set of m random keys (and values), and remove it at the end. "
+          "It is named --key_set, or as nobody else's");
+ABSL_FLAG(std::optional<int32_t>, key_sets, std::nullopt,
+          "Make so many key sets of --m keys, and remove them at the end; requests choose between "
+          "them");
+ABSL_FLAG(std::optional<double>, zipf, std::nullopt,
+          "How skewed that choice is: key set i in proportion to 1 / i^ZIPF. 0, evenly, unless "
+          "given");
+ABSL_FLAG(int64_t, seed, 1, "Seed of the random queries, keys and values, and of arrivals");
+
+ABSL_FLAG(
+    qkserve::ConcurrencyFlag, concurrency, {},
+    "Closed loop: callers who each send when their last request is answered, from 1 to 10000. "
+    "FROM:TO:xFACTOR runs one after the other");
+ABSL_FLAG(std::optional<qkserve::RateFlag>, rate, std::nullopt,
+          "Open loop: requests a second, whether the server keeps up or not. FROM:TO changes it "
+          "over the duration");
+ABSL_FLAG(qkserve::ArrivalsFlag, arrivals, {},
+          "Open loop: when requests come: poisson, as from independent users, or constant");
+ABSL_FLAG(std::optional<absl::Duration>, duration, std::nullopt,
+          "How long to send, each load: 10s unless given, 3s for the steps of --find_peak");
+ABSL_FLAG(std::optional<absl::Duration>, warm_up, std::nullopt,
+          "Send so long before, without counting: not at all unless given, 500ms before the steps "
+          "of --find_peak");
+ABSL_FLAG(int64_t, in_flight_max, 10'000,
+          "Open loop: requests in flight at most. What is due beyond is sent late, and its wait "
+          "counts");
+ABSL_FLAG(bool, find_peak, false,
+          "Search the highest rate that holds --latency_limit, from --rate (100) on");
+ABSL_FLAG(qkserve::LatencyLimitFlag, latency_limit,
+          (qkserve::LatencyLimitFlag{{99, absl::Milliseconds(50)}}),
+          "What --find_peak is to hold: a percentile of response times");
+ABSL_FLAG(bool, verify, false,
+          "Recompute a sample of the answers in float64, and compare answers to the same request "
+          "bit for bit");
+ABSL_FLAG(qkserve::StatusCodesFlag, allow_errors, {},
+          "Status codes that requests may fail with, separated by commas, or all; others make the "
+          "exit code 1");
+ABSL_FLAG(bool, progress, true, "Tell once a second on standard error how it goes");
+ABSL_FLAG(std::string, csv, "",
+          "File for the timeline as comma-separated values; a line a load where there are several");
+ABSL_FLAG(std::string, report, "", "File for a page with charts, FILE.html");
+
+namespace qkserve {
+namespace {
+
+constexpr int kConcurrencyMax = 10'000;
+constexpr double kRateMax = 10e6;
+constexpr int64_t kInFlightMax = 1'000'000;
+constexpr int kKeySetsMax = 1000;
+constexpr double kFirstPeakRate = 100;
+
+absl::Status Bad(const std::string& message) { return absl::InvalidArgumentError(message); }
+
+bool IsClosedLoop() { return !absl::GetFlag(FLAGS_rate).has_value(); }
+
+absl::Status CheckPace() {
+  const ConcurrencyFlag concurrency = absl::GetFlag(FLAGS_concurrency);
+  for (const int value : concurrency.values) {
+    if (value < 1 || value > kConcurrencyMax) {
+      return Bad(
+          absl::StrCat("--concurrency must be from 1 to ", kConcurrencyMax, "; was ", value));
+    }
+  }
+  const std::optional<RateFlag> rate = absl::GetFlag(FLAGS_rate);
+  const bool finds_peak = absl::GetFlag(FLAGS_find_peak);
+  if ((rate.has_value() || finds_peak) && concurrency.text != ConcurrencyFlag().text) {
+    return Bad("--concurrency is for a closed loop; --rate and --find_peak are an open one");
+  }
+  if (rate.has_value() && (rate->from < 0 || rate->to < 0 || rate->from + rate->to <= 0 ||
+                           rate->from > kRateMax || rate->to > kRateMax)) {
+    return Bad(absl::StrCat("--rate must be positive and at most ", kRateMax, "; was ",
+                            AbslUnparseFlag(*rate)));
+  }
+  if (finds_peak && rate.has_value() && rate->from != rate->to) {
+    return Bad("--find_peak begins at one --rate");
+  }
+  const int64_t in_flight = absl::GetFlag(FLAGS_in_flight_max);
+  if (in_flight < 1 || in_flight > kInFlightMax) {
+    return Bad(
+        absl::StrCat("--in_flight_max must be from 1 to ", kInFlightMax, "; was ", in_flight));
+  }
+  const std::optional<absl::Duration> duration = absl::GetFlag(FLAGS_duration);
+  if (duration.has_value() && *duration <= absl::ZeroDuration()) {
+    return Bad(absl::StrCat("--duration must be positive; was ", absl::FormatDuration(*duration)));
+  }
+  const std::optional<absl::Duration> warm_up = absl::GetFlag(FLAGS_warm_up);
+  if (warm_up.has_value() && *warm_up < absl::ZeroDuration()) {
+    return Bad(
+        absl::StrCat("--warm_up must not be negative; was ", absl::FormatDuration(*warm_up)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckWorkload() {
+  const std::string name = absl::GetFlag(FLAGS_workload);
+  if (!name.empty() && FindStandardWorkload(name) == nullptr) {
+    return Bad(absl::StrCat("--workload: unknown '", name, "'; there are ",
+                            absl::StrJoin(StandardWorkloads(), ", ",
+                                          [](std::string* out, const LoadWorkload& workload) {
+                                            absl::StrAppend(out, workload.name);
+                                          })));
+  }
+  const std::optional<int32_t> key_sets = absl::GetFlag(FLAGS_key_sets);
+  if (key_sets.has_value() && (*key_sets < 1 || *key_sets > kKeySetsMax)) {
+    return Bad(absl::StrCat("--key_sets must be from 1 to ", kKeySetsMax, "; was ", *key_sets));
+  }
+  const double zipf = absl::GetFlag(FLAGS_zipf).value_or(0);
+  if (!(zipf >= 0 && zipf <= 100)) {
+    return Bad(absl::StrCat("--zipf must be from 0 to 100; was ", zipf));
+  }
+  if (absl::GetFlag(FLAGS_zipf).has_value() && WorkloadFromFlags().key_sets < 2) {
+    return Bad("--zipf is for several key sets; see --key_sets");
+  }
+  return absl::OkStatus();
+}
+
+// Where the keys come from.
+absl::Status CheckKeys() {
+  const LoadKeys keys = LoadKeysFromFlags();
+  const bool named = !absl::GetFlag(FLAGS_key_set).empty();
+  const bool has_sizes = absl::GetFlag(FLAGS_m).has_value() || absl::GetFlag(FLAGS_d).has_value() ||
+                         absl::GetFlag(FLAGS_dv).has_value();
+  const bool sized = absl::GetFlag(FLAGS_make_key_set).has_value();
+  if ((keys == LoadKeys::kForeign || sized) && has_sizes) {
+    return Bad("--m and --d are for inline keys; a key set has its own");
+  }
+  const bool has_files = !absl::GetFlag(FLAGS_keys).empty();
+  if (has_files && (sized || has_sizes || keys == LoadKeys::kForeign)) {
+    return Bad(
+        "--keys is a file with its own m and d; without --make_key_set, --key_set, --m, --d");
+  }
+  if (!absl::GetFlag(FLAGS_values).empty() && !has_files) return Bad("--values requires --keys");
+  if (WorkloadFromFlags().output == Output::kContext && keys != LoadKeys::kForeign && !sized &&
+      !WorkloadFromFlags().dv.has_value() && absl::GetFlag(FLAGS_values).empty()) {
+    return Bad("--output=context requires a key set with values, --dv, or --keys and --values");
+  }
+  if (keys != LoadKeys::kMade && absl::GetFlag(FLAGS_storage).has_value()) {
+    return Bad("--storage is for --make_key_set, --key_sets and resident workloads");
+  }
+  if (keys == LoadKeys::kMade && absl::GetFlag(FLAGS_key_set_version).has_value()) {
+    return Bad("--key_set_version: the server numbers what is made");
+  }
+  if (named && WorkloadFromFlags().key_sets > 1) {
+    return Bad("--key_set names one key set, and --key_sets makes several");
+  }
+  return CheckKeySetFlags();
+}
+
+}  // namespace
+
+LoadKeys LoadKeysFromFlags() {
+  if (absl::GetFlag(FLAGS_make_key_set).has_value() || absl::GetFlag(FLAGS_key_sets).has_value()) {
+    return LoadKeys::kMade;
+  }
+  if (!absl::GetFlag(FLAGS_key_set).empty()) return LoadKeys::kForeign;
+  const LoadWorkload* const standard = FindStandardWorkload(absl::GetFlag(FLAGS_workload));
+  return standard != nullptr && standard->resident ? LoadKeys::kMade : LoadKeys::kInline;
+}
+
+LoadWorkload WorkloadFromFlags() {
+  const LoadWorkload* const standard = FindStandardWorkload(absl::GetFlag(FLAGS_workload));
+  LoadWorkload workload = standard == nullptr ? LoadWorkload() : *standard;
+  workload.n = absl::GetFlag(FLAGS_n).value_or(workload.n);
+  workload.m = absl::GetFlag(FLAGS_m).value_or(workload.m);
+  workload.d = absl::GetFlag(FLAGS_d).value_or(workload.d);
+  if (absl::GetFlag(FLAGS_dv).has_value()) workload.dv = absl::GetFlag(FLAGS_dv);
+  if (const std::optional<MakeKeySetFlag> make = absl::GetFlag(FLAGS_make_key_set)) {
+    workload.m = make->m;
+    workload.d = make->d;
+    workload.dv = make->dv;
+  }
+  const Output output = absl::GetFlag(FLAGS_output).value;
+  if (output != Output::kScores) workload.output = output;
+  workload.top_k = absl::GetFlag(FLAGS_top_k).value_or(workload.top_k);
+  workload.key_sets = absl::GetFlag(FLAGS_key_sets).value_or(workload.key_sets);
+  workload.zipf = absl::GetFlag(FLAGS_zipf).value_or(workload.zipf);
+  workload.resident = LoadKeysFromFlags() != LoadKeys::kInline;
+  // One that is there, in place of those that the standard workload would have.
+  if (LoadKeysFromFlags() == LoadKeys::kForeign) workload.key_sets = 1;
+  return workload;
+}
+
+std::optional<LatencyLimit> PeakLimitFromFlags() {
+  if (!absl::GetFlag(FLAGS_find_peak)) return std::nullopt;
+  return absl::GetFlag(FLAGS_latency_limit).value;
+}
+
+std::vector<LoadOptions> LoadOptionsFromFlags() {
+  const std::optional<LatencyLimit> limit = PeakLimitFromFlags();
+  LoadOptions options;
+  options.arrivals = absl::GetFlag(FLAGS_arrivals).value;
+  options.in_flight_max = absl::GetFlag(FLAGS_in_flight_max);
+  options.warm_up =
+      absl::GetFlag(FLAGS_warm_up).value_or(absl::Milliseconds(limit.has_value() ? 500 : 0));
+  options.duration =
+      absl::GetFlag(FLAGS_duration).value_or(absl::Seconds(limit.has_value() ? 3 : 10));
+  options.timeout = absl::GetFlag(FLAGS_timeout);
+  options.seed = static_cast<uint64_t>(absl::GetFlag(FLAGS_seed));
+  if (limit.has_value()) options.latency_limit = limit->latency;
+  if (limit.has_value() || !IsClosedLoop()) {
+    const RateFlag rate =
+        absl::GetFlag(FLAGS_rate).value_or(RateFlag{kFirstPeakRate, kFirstPeakRate});
+    options.rate_from = rate.from;
+    options.rate_to = rate.to;
+    return {options};
+  }
+  std::vector<LoadOptions> all;
+  for (const int concurrency : absl::GetFlag(FLAGS_concurrency).values) {
+    options.concurrency = concurrency;
+    all.push_back(options);
+  }
+  return all;
+}
+
+absl::Status CheckLoadFlags() {
+  absl::Status status = CheckPace();
+  if (status.ok()) status = CheckWorkload();
+  if (status.ok()) status = CheckKeys();
+  const LoadWorkload workload = WorkloadFromFlags();
+  // A standard workload brings its output.
+  if (status.ok() && absl::GetFlag(FLAGS_output).value == workload.output &&
+      !(workload.output == Output::kTopK && workload.top_k > 0)) {
+    status = CheckOutputFlags();
+  }
+  if (!status.ok() || LoadKeysFromFlags() == LoadKeys::kForeign ||
+      !absl::GetFlag(FLAGS_keys).empty() || !absl::GetFlag(FLAGS_queries).empty()) {
+    return status;  // the server, or a file, knows the sizes
+  }
+  return CheckSizes(workload, absl::GetFlag(FLAGS_message_bytes_max));
+}
+
+}  // namespace qkserve

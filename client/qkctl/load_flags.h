@@ -1,0 +1,52 @@
+#ifndef QKSERVE_CLIENT_QKCTL_LOAD_FLAGS_H_
+#define QKSERVE_CLIENT_QKCTL_LOAD_FLAGS_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/flags/declare.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "client/load/peak_search.h"
+#include "client/load/run_load.h"
+#include "client/load/workload.h"
+#include "client/qkctl/load_flag_types.h"
+
+// Flags of the load.
+ABSL_DECLARE_FLAG(int64_t, seed);
+ABSL_DECLARE_FLAG(qkserve::StatusCodesFlag, allow_errors);
+ABSL_DECLARE_FLAG(bool, verify);
+ABSL_DECLARE_FLAG(bool, progress);
+ABSL_DECLARE_FLAG(std::string, csv);
+ABSL_DECLARE_FLAG(std::string, report);
+
+namespace qkserve {
+
+inline constexpr absl::string_view kLoadFlagsFile = "/qkctl/load_flags.cc";
+
+// Where the keys of a load come from.
+enum class LoadKeys {
+  kInline,   // each request has its own
+  kForeign,  // a key set that is on the server
+  kMade,     // key sets that are made for the load
+};
+
+// INVALID_ARGUMENT: flags that do not fit together, or values that nobody can want.
+absl::Status CheckLoadFlags();
+
+LoadKeys LoadKeysFromFlags();
+
+// As far as flags tell: files and the server know more.
+LoadWorkload WorkloadFromFlags();
+
+// The loads to run, one after the other. For a search the one element is what its steps have in
+// common.
+std::vector<LoadOptions> LoadOptionsFromFlags();
+
+// nullopt: no search.
+std::optional<LatencyLimit> PeakLimitFromFlags();
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CLIENT_QKCTL_LOAD_FLAGS_H_
