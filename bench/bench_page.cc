@@ -1,0 +1,248 @@
+// bench_page: results of the programs of this directory, as the JSON that they write, on one page.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "bench/statistics.h"
+#include "client/load/chart.h"
+#include "client/load/page.h"
+
+ABSL_FLAG(std::string, out, "", "file for the page");
+ABSL_FLAG(std::string, commit, "", "what was measured");
+
+namespace qkserve::bench {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Rows = std::vector<std::vector<std::string>>;
+
+std::string Callers(int callers) {
+  return callers == 1 ? "one caller" : absl::StrCat(callers, " callers");
+}
+
+std::string Ratio(const Json& ratio) {
+  return absl::StrFormat("%.2f [%.2f-%.2f]", ratio.at("ratio").get<double>(),
+                         ratio.at("lower_quartile").get<double>(),
+                         ratio.at("upper_quartile").get<double>());
+}
+
+std::string Milliseconds(double us) { return absl::StrFormat("%.3g ms", us / 1e3); }
+
+// A contender's requests/s go to the class `index` of the chart.
+void AddBar(BarChart& chart, const std::string& name, size_t index, double value) {
+  auto series = std::find_if(chart.series.begin(), chart.series.end(),
+                             [&name](const auto& other) { return other.name == name; });
+  if (series == chart.series.end()) {
+    chart.series.push_back({name, std::vector<double>(chart.classes.size())});
+    series = chart.series.end() - 1;
+  }
+  series->values[index] = value;
+}
+
+// `contenders` of one number of callers, in a chart that has a class for it already.
+void AddThroughput(const Json& contenders, const std::string& callers, BarChart& chart,
+                   Rows& rows) {
+  chart.classes.push_back(callers);
+  for (auto& series : chart.series) series.values.resize(chart.classes.size());
+  for (const Json& row : contenders) {
+    const auto name = row.at("name").get<std::string>();
+    const auto rate = row.at("requests_per_s_median").get<double>();
+    AddBar(chart, name, chart.classes.size() - 1, rate);
+    const bool is_resident = row.contains("rate_to_baseline");
+    rows.push_back({absl::StrCat(name, ", ", callers), absl::StrFormat("%.0f", rate),
+                    Milliseconds(row.at("latency_us_p50").get<double>()),
+                    Milliseconds(row.at("latency_us_p99").get<double>()),
+                    Ratio(row.at(is_resident ? "rate_to_baseline" : "rate_to_stock")),
+                    Ratio(row.at("rate_to_echo"))});
+  }
+}
+
+std::string ShapeOf(const Json& workload) {
+  std::string text =
+      absl::StrFormat("n=%d m=%d d=%d", workload.at("n").get<int64_t>(),
+                      workload.at("m").get<int64_t>(), workload.at("d").get<int64_t>());
+  if (workload.value("key_sets", 1) > 1) {
+    absl::StrAppend(&text, ", ", workload.at("key_sets").get<int>(), " key sets");
+  }
+  return text;
+}
+
+void AddWorkload(const Json& workload, Page& page) {
+  const auto name = workload.at("name").get<std::string>();
+  BarChart rates = {absl::StrCat(name, ": requests/s"), "", "requests/s", {}, {}};
+  BarChart latencies = {absl::StrCat(name, ": latency, one caller"), "", "ms", {"median"}, {}};
+  Rows rows;
+  if (workload.contains("comparisons")) {
+    for (const Json& comparison : workload.at("comparisons")) {
+      AddThroughput(comparison.at("contenders"), Callers(comparison.at("callers").get<int>()),
+                    rates, rows);
+    }
+  } else {
+    for (const Json& row : workload.at("one_caller")) {
+      AddBar(latencies, row.at("name").get<std::string>(), 0,
+             row.at("latency_us_median").get<double>() / 1e3);
+    }
+    AddThroughput(workload.at("many_callers"), Callers(workload.at("concurrency").get<int>()),
+                  rates, rows);
+  }
+  page.AddHeading(absl::StrCat(name, ": ", ShapeOf(workload)));
+  page.AddCharts({ChartSvg(rates), ChartSvg(latencies)});
+  page.AddTable({"contender", "requests/s", "p50", "p99", "rate / baseline", "rate / echo"}, rows);
+}
+
+void AddTargets(const Json& targets, Page& page) {
+  Rows rows;
+  for (const Json& target : targets) {
+    const bool at_most = target.contains("at_most");
+    rows.push_back({absl::StrCat(target.at("workload").get<std::string>(), ": ",
+                                 target.at("what").get<std::string>()),
+                    absl::StrFormat("%s %.2f", at_most ? "at most" : "at least",
+                                    target.at(at_most ? "at_most" : "at_least").get<double>()),
+                    Ratio(target.at("value")), target.at("met").get<bool>() ? "met" : "missed"});
+  }
+  if (rows.empty()) return;
+  page.AddHeading("Targets");
+  page.AddTable({"figure", "target", "measured", ""}, rows);
+}
+
+// Of Google Benchmark: the median of the repetitions of each name.
+std::map<std::string, double> MedianTimes(const Json& benchmarks) {
+  std::map<std::string, std::vector<double>> times;
+  for (const Json& benchmark : benchmarks) {
+    if (benchmark.value("run_type", "") != "iteration") continue;
+    times[benchmark.at("run_name").get<std::string>()].push_back(
+        benchmark.at("real_time").get<double>());
+  }
+  std::map<std::string, double> medians;
+  for (const auto& [name, sample] : times) medians[name] = Median(sample);
+  return medians;
+}
+
+void AddKernels(const Json& benchmarks, Page& page) {
+  const std::map<std::string, double> times = MedianTimes(benchmarks);
+  std::vector<std::string> charts;
+  for (const char* const set : {"m=10000 d=768", "m=4096 d=128"}) {
+    LineChart chart = {absl::StrCat("Packed keys over the better of sgemv and sgemm, ", set),
+                       {"queries", /*logarithmic=*/true},
+                       {"times as fast"},
+                       {}};
+    for (const char* const type : {"float32", "bfloat16", "float16"}) {
+      LineChart::Series series = {type, {}};
+      for (const int n : {1, 4, 16, 64, 256, 1024}) {
+        const auto time = [&](const std::string& contender) {
+          const auto found = times.find(absl::StrCat(set, " n=", n, " ", contender));
+          return found == times.end() ? std::nan("") : found->second;
+        };
+        const double blas = std::fmin(time("sgemv"), time("sgemm"));
+        series.points.emplace_back(n, blas / time(absl::StrCat("matrix ", type)));
+      }
+      chart.series.push_back(std::move(series));
+    }
+    charts.push_back(ChartSvg(chart));
+  }
+  page.AddHeading("Kernels, one thread");
+  page.AddCharts(charts);
+}
+
+void AddPeers(const Json& result, Page& page) {
+  BarChart chart = {
+      absl::StrFormat("Top %d of %d keys, d=%d: queries/s", result.at("top_k").get<int>(),
+                      result.at("m").get<int>(), result.at("d").get<int>()),
+      "queries at a time",
+      "queries/s",
+      {"1", "64"},
+      {}};
+  Rows rows;
+  for (const Json& row : result.at("results")) {
+    const int callers = row.at("at_a_time").get<int>();
+    const auto name = row.at("contender").get<std::string>();
+    const double rate = Median(row.at("queries_per_s").get<std::vector<double>>());
+    AddBar(chart, name, callers == 1 ? 0 : 1, rate);
+    rows.push_back({absl::StrCat(name, ", ", callers, " at a time"), absl::StrFormat("%.0f", rate),
+                    absl::StrFormat("%.2f", row.at("qkserve_ratio").get<double>())});
+  }
+  page.AddHeading("Beside NumPy and Faiss in process");
+  page.AddCharts({ChartSvg(chart)});
+  page.AddTable({"contender", "queries/s", "qkserve is so many times as fast"}, rows);
+}
+
+void AddResult(const Json& result, Page& page) {
+  if (result.contains("benchmarks")) {
+    AddKernels(result.at("benchmarks"), page);
+  } else if (result.contains("results")) {
+    AddPeers(result, page);
+  } else {
+    AddTargets(result.at("targets"), page);
+    for (const Json& workload : result.at("workloads")) AddWorkload(workload, page);
+  }
+}
+
+std::string MachineOf(const std::vector<Json>& results) {
+  for (const Json& result : results) {
+    if (!result.contains("machine")) continue;
+    const Json& machine = result.at("machine");
+    return absl::StrFormat(
+        "%s, %d CPUs, OpenBLAS %s with kernel %s, gRPC %s", machine.at("cpu").get<std::string>(),
+        machine.at("cpus").get<int>(), machine.at("blas").get<std::string>(),
+        machine.at("kernel").get<std::string>(), machine.at("grpc").get<std::string>());
+  }
+  return "";
+}
+
+int Main(int argc, char** argv) {
+  absl::SetProgramUsageMessage("Draws results: bench_page --out=PAGE.html RESULT.json ...");
+  const std::vector<char*> files = absl::ParseCommandLine(argc, argv);
+  const std::string out = absl::GetFlag(FLAGS_out);
+  if (out.empty() || files.size() < 2) {
+    absl::FPrintF(stderr, "error: usage: bench_page --out=PAGE.html RESULT.json ...\n");
+    return 2;
+  }
+  std::vector<Json> results;
+  for (size_t i = 1; i < files.size(); ++i) {
+    std::ifstream file(files[i]);
+    Json result = Json::parse(file, nullptr, /*allow_exceptions=*/false);
+    if (!result.is_object()) {
+      absl::FPrintF(stderr, "error: %s: cannot be read as a result\n", files[i]);
+      return 1;
+    }
+    results.push_back(std::move(result));
+  }
+  const std::string time = absl::FormatTime("%Y-%m-%d %H:%M UTC", absl::Now(), absl::UTCTimeZone());
+  try {
+    const std::string commit = absl::GetFlag(FLAGS_commit);
+    Page page("qkserve beside its baselines", absl::StrCat(time, commit.empty() ? "" : ", commit ",
+                                                           commit, ". ", MachineOf(results)));
+    page.AddParagraph(
+        "Contenders take turns in one run. Ratios are of medians over all rounds; in brackets the "
+        "quartiles of the ratio round by round. bench/README.md says what each contender is.");
+    for (const Json& result : results) AddResult(result, page);
+    std::ofstream file(out);
+    file << page.Html();
+    file.close();
+    if (file) return 0;
+    absl::FPrintF(stderr, "error: cannot write %s\n", out);
+  } catch (const Json::exception& error) {
+    absl::FPrintF(stderr, "error: not results of this program's version: %s\n", error.what());
+  }
+  return 1;
+}
+
+}  // namespace
+}  // namespace qkserve::bench
+
+int main(int argc, char** argv) { return qkserve::bench::Main(argc, argv); }
