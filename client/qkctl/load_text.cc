@@ -47,7 +47,8 @@ void AddLatencies(const LoadResult& step, std::string* text) {
   const bool open = step.options.concurrency == 0;
   if (open) absl::StrAppendFormat(text, "%-20s%16s%16s\n", "", "response time", "service time");
   for (const auto& [name, p] : kReportPercentiles) {
-    const auto value = [&](const LatencyHistogram& histogram) {
+    // Clang before 16 captures no structured bindings.
+    const auto value = [&counts, p = p](const LatencyHistogram& histogram) {
       return counts.ok == 0 ? "-" : Milliseconds(histogram.Percentile(p));
     };
     absl::StrAppendFormat(text, "%-20s%16s", absl::StrCat("latency ", name),

@@ -30,7 +30,6 @@
 namespace qkserve {
 namespace {
 
-constexpr int kFailed = 1;
 constexpr int kWrongUsage = 2;
 
 bool IsSharedFlag(const absl::CommandLineFlag& flag) {

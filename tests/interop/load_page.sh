@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Opens pages of `qkctl load --report` in headless Chromium: nothing may be logged or asked for, and
+# every chart must have data.
+#
+# usage: load_page.sh [FOLDER WITH qkctl AND qkserve] [FOLDER FOR SCREENSHOTS]
+set -euo pipefail
+bin=${1:-build/release/bin}
+work=$(mktemp -d)
+shots=${2:-$work}
+browser=$(command -v chromium || command -v google-chrome) || {
+  echo "skipped: no chromium here"
+  exit 77
+}
+"$bin/qkserve" --listen_address=127.0.0.1:0 --port_file="$work/port" >"$work/server.log" 2>&1 &
+server=$!
+trap 'kill $server 2>/dev/null || true; wait $server 2>/dev/null || true; rm -rf "$work"' EXIT
+until [ -s "$work/port" ]; do
+  kill -0 "$server" || { cat "$work/server.log"; exit 1; }
+  sleep 0.1
+done
+
+load() {
+  local name=$1
+  shift
+  "$bin/qkctl" load --server="127.0.0.1:$(cat "$work/port")" --noprogress \
+    --report="$work/$name.html" "$@" >"$work/$name.txt" || { cat "$work/$name.txt"; exit 1; }
+}
+
+# check NAME CHARTS
+check() {
+  local name=$1 charts=$2 log=$work/$1.log dom=$work/$1.dom
+  "$browser" --headless --no-sandbox --disable-gpu --enable-logging=stderr --v=0 \
+    --dump-dom "file://$work/$name.html" >"$dom" 2>"$log"
+  if grep -E 'CONSOLE|ERR_|net_error' "$log"; then
+    echo "$name: the browser complains"
+    exit 1
+  fi
+  [ "$(grep -c '<svg ' "$dom")" = "$charts" ] || { echo "$name: not $charts charts"; exit 1; }
+  # Of each drawing: points or bars, and none without a place.
+  awk '/<svg /{data=0} /<circle |<rect /{data++} /<\/svg>/{if (data < 1) exit 1}' "$dom" ||
+    { echo "$name: a chart without data"; exit 1; }
+  ! grep -qE '="[^"]*(nan|inf)[^a-z]' "$dom" || { echo "$name: a point that is nowhere"; exit 1; }
+  local look size flags
+  for look in light:1100,2400 dark:1100,2400 phone:500,3600; do
+    size=${look#*:} flags=()
+    [ "${look%%:*}" != dark ] || flags=(--blink-settings=preferredColorScheme=0)
+    "$browser" --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size="$size" \
+      "${flags[@]}" --screenshot="$shots/$name-${look%%:*}.png" "file://$work/$name.html" \
+      2>/dev/null
+    [ -s "$shots/$name-${look%%:*}.png" ]
+  done
+  echo "$name: $charts charts"
+}
+
+load ramp --rate=50:400 --duration=3s --n=4
+check ramp 7
+load range --concurrency=1:8:x2 --duration=1s --workload=inline-small
+check range 7
+load closed --concurrency=4 --duration=2s
+check closed 6
