@@ -141,6 +141,8 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& opti
   arguments.SetMaxSendMessageSize(static_cast<int>(options.message_bytes_max));
   // Channels with equal arguments would otherwise share one connection.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  // A name with several addresses is several servers.
+  arguments.SetLoadBalancingPolicyName("round_robin");
   std::vector<Stubs> stubs;
   for (int i = 0; i < options.channels; ++i) {
     const std::shared_ptr<grpc::Channel> channel =
