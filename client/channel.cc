@@ -23,6 +23,8 @@ absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
   arguments.SetMaxSendMessageSize(static_cast<int>(options.message_bytes_max));
   // Channels with equal arguments would otherwise share one connection.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  // A name with several addresses is several servers.
+  arguments.SetLoadBalancingPolicyName("round_robin");
   std::vector<std::shared_ptr<grpc::Channel>> channels;
   for (int i = 0; i < options.channels; ++i) {
     channels.push_back(

@@ -21,7 +21,7 @@
 namespace qkserve {
 
 struct ClientOptions {
-  // HOST:PORT, or any gRPC target.
+  // HOST:PORT, or any gRPC target. Where that has several addresses calls go round over them.
   std::string address = "127.0.0.1:50051";
 
   // Connections. One connection is worth about one core of traffic; calls go round over them.

@@ -54,6 +54,17 @@ class KeySetCallsTest : public testing::Test {
   const std::unique_ptr<Client> client_ = Client::Create({.address = server_.address()}).value();
 };
 
+TEST_F(KeySetCallsTest, CallsGoRoundOverTheAddressesOfATarget) {
+  FakeServer other;
+  const auto client =
+      Client::Create({.address = absl::StrCat("ipv4:", server_.address(), ",", other.address())})
+          .value();
+  // The first calls may find one of the two connected.
+  while (server_.key_sets().metadata().empty() || other.key_sets().metadata().empty()) {
+    ASSERT_TRUE(absl::IsNotFound(client->GetKeySet("items").status()));
+  }
+}
+
 TEST_F(KeySetCallsTest, PutsKeysAndValuesInChunks) {
   const std::vector<float> keys = Counting(1000 * 7), values = Counting(1000 * 3);
   std::vector<int64_t> sent;

@@ -1,0 +1,48 @@
+# What `cmake --install` lays out, in two components: `server`, and `client` (the library, its
+# headers, the proto files, the CMake package and qkctl).
+include(CMakePackageConfigHelpers)
+include(GNUInstallDirs)
+
+# All headers stand below one directory of their own, so that "client/client.h" clashes with nobody's.
+set(qkserve_include_dir ${CMAKE_INSTALL_INCLUDEDIR}/qkserve)
+set(qkserve_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/qkserve)
+
+install(TARGETS qkserve COMPONENT server)
+install(FILES packaging/qkserve.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 COMPONENT server)
+
+install(TARGETS qkctl COMPONENT client)
+install(FILES packaging/qkctl.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT client)
+
+# qkserve::client is what programs link; the other two come with it.
+set_target_properties(qkserve_client PROPERTIES EXPORT_NAME client)
+set_target_properties(qkserve_base PROPERTIES EXPORT_NAME base)
+set_target_properties(qkserve_proto PROPERTIES EXPORT_NAME proto)
+foreach(target qkserve_client qkserve_base qkserve_proto)
+  target_include_directories(${target} INTERFACE $<INSTALL_INTERFACE:${qkserve_include_dir}>)
+  target_compile_features(${target} INTERFACE cxx_std_20)
+endforeach()
+install(TARGETS qkserve_client qkserve_base qkserve_proto EXPORT qkserve
+  ARCHIVE COMPONENT client)
+install(EXPORT qkserve NAMESPACE qkserve:: FILE qkserveTargets.cmake
+  DESTINATION ${qkserve_cmake_dir} COMPONENT client)
+
+# client/client.h and all that it includes.
+install(FILES client/client.h client/key_set.h
+  DESTINATION ${qkserve_include_dir}/client COMPONENT client)
+install(FILES core/buffer.h core/limits.h core/output.h core/tensor.h core/version.h
+  DESTINATION ${qkserve_include_dir}/core COMPONENT client)
+install(DIRECTORY ${PROJECT_BINARY_DIR}/proto/generated/ DESTINATION ${qkserve_include_dir}
+  COMPONENT client FILES_MATCHING PATTERN "*.pb.h")
+install(DIRECTORY proto/qkserve DESTINATION ${CMAKE_INSTALL_DATADIR}/qkserve/proto
+  COMPONENT client FILES_MATCHING PATTERN "*.proto")
+
+configure_package_config_file(cmake/qkserveConfig.cmake.in
+  ${PROJECT_BINARY_DIR}/qkserveConfig.cmake
+  INSTALL_DESTINATION ${qkserve_cmake_dir}
+  PATH_VARS CMAKE_INSTALL_DATADIR)
+# Before 1.0 a minor version may change the interface.
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/qkserveConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/qkserveConfig.cmake
+              ${PROJECT_BINARY_DIR}/qkserveConfigVersion.cmake
+  DESTINATION ${qkserve_cmake_dir} COMPONENT client)

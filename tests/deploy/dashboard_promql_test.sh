@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# usage: dashboard_promql_test.sh PROMTOOL DASHBOARD_JSON
+# Every expression of the dashboard is PromQL: promtool takes them as rules. Grafana's variables are
+# replaced by what they may stand for.
+set -euo pipefail
+promtool=$1 dashboard=$2
+rules=$(mktemp --suffix=.yml)
+trap 'rm -f "$rules"' EXIT
+/usr/bin/python3 - "$dashboard" >"$rules" <<'PYTHON'
+import json, sys
+rules = []
+for panel in json.load(open(sys.argv[1]))["panels"]:
+    for number, target in enumerate(panel.get("targets", [])):
+        expression = target["expr"].replace("$__rate_interval", "1m")
+        rules.append({"record": f"panel_{panel['id']}_{number}", "expr": expression})
+# JSON is YAML.
+print(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+PYTHON
+"$promtool" check rules "$rules"

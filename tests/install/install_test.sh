@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# usage: install_test.sh BUILD_DIRECTORY CONSUMER_SOURCES CXX_COMPILER
+# Installs the build into a prefix of its own, builds a program against that, as a user of the
+# library would, and lets it ask the installed server for scores.
+set -euo pipefail
+build=$1 sources=$2 compiler=$3
+folder=$(mktemp -d)
+server=
+finish() {
+  [ -z "$server" ] || { kill "$server" && wait "$server"; } || true
+  rm -rf "$folder"
+}
+trap finish EXIT
+
+cmake --install "$build" --prefix "$folder/prefix" >/dev/null
+# The build's own tree must not be needed: its sources are named nowhere in what was installed.
+if grep -rlF "$(dirname "$(dirname "$build")")" "$folder/prefix" --include='*.cmake'; then
+  echo "the files above name the tree that was built" >&2
+  exit 1
+fi
+cmake -S "$sources" -B "$folder/consumer" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+  -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_PREFIX_PATH="$folder/prefix" >/dev/null
+cmake --build "$folder/consumer"
+
+"$folder/prefix/bin/qkserve" --listen_address=127.0.0.1:0 --port_file="$folder/port" &
+server=$!
+until [ -e "$folder/port" ]; do
+  kill -0 "$server"
+  sleep 0.05
+done
+"$folder/consumer/consumer" "127.0.0.1:$(cat "$folder/port")"
+"$folder/prefix/bin/qkctl" status --server="127.0.0.1:$(cat "$folder/port")"
