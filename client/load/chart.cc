@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
@@ -72,9 +73,9 @@ class Scale {
       if (power * factor >= rough) step = power * factor;
     }
     std::vector<double> ticks;
-    for (double tick = std::ceil(low_ / step) * step; tick <= high_ * (1 + 1e-9); tick += step) {
-      ticks.push_back(std::abs(tick) < step * 1e-6 ? 0 : tick);
-    }
+    const auto first = static_cast<int64_t>(std::ceil(low_ / step));
+    const auto last = static_cast<int64_t>(std::floor(high_ / step * (1 + 1e-9)));
+    for (int64_t i = first; i <= last; ++i) ticks.push_back(static_cast<double>(i) * step);
     return ticks;
   }
 
@@ -82,7 +83,10 @@ class Scale {
   std::vector<double> LogarithmicTicks() const {
     const bool few = std::log10(high_ / low_) < 2.5;
     std::vector<double> ticks;
-    for (double power = std::pow(10, std::floor(std::log10(low_))); power <= high_; power *= 10) {
+    const auto first = static_cast<int>(std::floor(std::log10(low_)));
+    const auto last = static_cast<int>(std::floor(std::log10(high_)));
+    for (int exponent = first; exponent <= last; ++exponent) {
+      const double power = std::pow(10, exponent);
       for (const double factor : {1.0, 2.0, 5.0}) {
         if (factor > 1 && !few) continue;
         const double tick = power * factor;

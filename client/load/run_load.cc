@@ -137,6 +137,7 @@ LoadResult RunLoad(const LoadOptions& options, const LoadTarget& target, const C
   LoadRecorder recorder(lanes, {options.timeout, options.latency_limit});
   LaneContext context(result.options, target, clock, &recorder, lanes);
   std::vector<std::unique_ptr<Lane>> all;
+  all.reserve(static_cast<size_t>(lanes));
   for (int i = 0; i < lanes; ++i) all.push_back(std::make_unique<Lane>(i, &context));
   context.begin = clock->Now();
   for (const std::unique_ptr<Lane>& lane : all) lane->Start();

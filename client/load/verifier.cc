@@ -213,8 +213,8 @@ absl::Status Verifier::CheckRow(const Sample& sample, const v1::ScoreResponse& r
     answer.keys = absl::MakeConstSpan(keys).subspan(static_cast<size_t>(row * columns),
                                                     static_cast<size_t>(columns));
   }
-  const absl::Status status = CheckAnswerRow(answer, queries->Row(row), known.keys, values,
-                                             static_cast<uint64_t>(sample.sequence));
+  absl::Status status = CheckAnswerRow(answer, queries->Row(row), known.keys, values,
+                                       static_cast<uint64_t>(sample.sequence));
   if (status.ok()) return status;
   return absl::InternalError(absl::StrCat("row ", row, ", ", status.message()));
 }
