@@ -36,7 +36,7 @@ class QkserveProgramTest : public testing::Test {
 
   // Runs to the end: for what does not serve.
   Outcome Qkserve(std::vector<std::string> args) const {
-    args.insert(args.begin(), QKSERVE_PROGRAM);
+    args.insert(args.begin(), {QKSERVE_PROGRAM, "--http_address="});
     return RunCommand(std::move(args), directory_);
   }
 
@@ -51,7 +51,7 @@ class QkserveProgramTest : public testing::Test {
   // Starts the server, on a free port where `args` do not say another, and returns when it has said
   // where it listens.
   void Start(std::vector<std::string> args = {}, std::vector<std::string> environment = {}) {
-    args.insert(args.begin(), {QKSERVE_PROGRAM, "--listen_address=127.0.0.1:0"});
+    args.insert(args.begin(), {QKSERVE_PROGRAM, "--listen_address=127.0.0.1:0", "--http_address="});
     server_.emplace(std::move(args), Path("server_out"), Path("server_err"),
                     std::move(environment));
     ASSERT_TRUE(Eventually([this] {
