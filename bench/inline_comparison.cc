@@ -71,7 +71,7 @@ std::vector<ContenderCommand> InlineContenders(const ProgramPaths& paths) {
   std::vector<ContenderCommand> contenders = {
       {.name = std::string(kEchoName), .command = {paths.bench, "--role=echo"}, .computes = false},
       {.name = std::string(kQkserveName),
-       .command = {paths.qkserve, "--listen_address=127.0.0.1:0"}},
+       .command = {paths.qkserve, "--listen_address=127.0.0.1:0", "--http_address="}},
       {.name = std::string(kStockName),
        .command = {paths.bench, "--role=stock", "--blas_threads=1"}},
   };

@@ -1,20 +1,20 @@
 #include "core/byte_budget.h"
 
-#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "core/limit_error.h"
 
 namespace qkserve {
 
 absl::StatusOr<ByteBudget::Charge> ByteBudget::TryCharge(int64_t bytes) {
   if (bytes < 0 || bytes > bytes_max_) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(bytes, " bytes are needed, more than ", name_, " = ", bytes_max_));
+    return LimitError(
+        name_, absl::StrCat(bytes, " bytes are needed, more than ", name_, " = ", bytes_max_));
   }
   int64_t held = bytes_.load(std::memory_order_relaxed);
   do {
     if (bytes > bytes_max_ - held) {
-      return absl::ResourceExhaustedError(absl::StrCat(bytes, " bytes are needed, ", held, " of ",
-                                                       name_, " = ", bytes_max_, " are in use"));
+      return LimitError(name_, absl::StrCat(bytes, " bytes are needed, ", held, " of ", name_,
+                                            " = ", bytes_max_, " are in use"));
     }
   } while (!bytes_.compare_exchange_weak(held, held + bytes, std::memory_order_relaxed));
   return Charge(this, bytes);

@@ -11,17 +11,54 @@
 #include "server/key_set_codec.h"
 #include "server/key_set_metadata.h"
 #include "server/tensor_codec.h"
+#include "server/trace_context.h"
 
 namespace qkserve {
+namespace {
+
+// A call of one request and one response: finished by whoever has the answer.
+class UnaryCall {
+ public:
+  UnaryCall(const CallRecorder& recorder, Method method, grpc::CallbackServerContext* context)
+      : recorder_(&recorder),
+        method_(method),
+        begin_(recorder.Now()),
+        reactor_(context->DefaultReactor()) {
+    EchoRequestTags(*context);
+  }
+
+  grpc::ServerUnaryReactor* reactor() const { return reactor_; }
+
+  grpc::ServerUnaryReactor* Finish(const absl::Status& status) const {
+    recorder_->RecordCall(method_, status, begin_);
+    reactor_->Finish(ToGrpcStatus(status));
+    return reactor_;
+  }
+
+ private:
+  const CallRecorder* recorder_;
+  Method method_;
+  absl::Time begin_;
+  grpc::ServerUnaryReactor* reactor_;
+};
+
+}  // namespace
+
 // An upload's stream: each message is worked on by files_ before the next one is read, so a client
 // that is faster than packing and the disk is slowed down by gRPC's flow control. One thing happens
 // at a time: a read, or a task.
 template <class Request, class Response>
 class KeySetService::UploadReactor final : public grpc::ServerReadReactor<Request> {
  public:
-  UploadReactor(KeySetService* service, grpc::CallbackServerContext* context, Response* response)
-      : service_(*service), context_(*context), response_(*response) {
+  UploadReactor(KeySetService* service, Method method, grpc::CallbackServerContext* context,
+                Response* response)
+      : service_(*service),
+        method_(method),
+        begin_(service->recorder_.Now()),
+        context_(*context),
+        response_(*response) {
     service_.calls_.Begin();
+    EchoRequestTags(context_);
     absl::Status status = service_.CheckServing();
     if (++service_.uploads_ > kUploadsMax) {
       status.Update(absl::ResourceExhaustedError(
@@ -30,7 +67,7 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<Reques
     if (status.ok()) {
       AwaitMessage();
     } else {
-      this->Finish(ToGrpcStatus(status));
+      End(status);
     }
   }
 
@@ -55,6 +92,7 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<Reques
 
  private:
   void TakeMessage() {
+    service_.recorder_.metrics().CountReceived(request_.ByteSizeLong());
     const absl::Status status = Take();
     // gRPC parses the next message into this one, and it keeps its memory: give it back.
     request_ = Request();
@@ -137,10 +175,13 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<Reques
   // The upload's memory and its temporary file go before the caller hears of the end.
   void End(const absl::Status& status) {
     upload_ = nullptr;
+    service_.recorder_.RecordCall(method_, status, begin_);
     this->Finish(ToGrpcStatus(status));
   }
 
   KeySetService& service_;
+  const Method method_;
+  const absl::Time begin_;
   grpc::CallbackServerContext& context_;
   Response& response_;
   Request request_;
@@ -148,10 +189,12 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<Reques
   Mutex read_mutex_;  // held while a read begins: nothing may end the call before it is released
 };
 
-KeySetService::KeySetService(KeySetStore* key_sets, ByteBudget* budget, const Clock* clock,
+KeySetService::KeySetService(KeySetStore* key_sets, ByteBudget* budget,
+                             const CallRecorder* recorder, const Clock* clock,
                              absl::Duration upload_idle_timeout)
     : key_sets_(*key_sets),
       budget_(*budget),
+      recorder_(*recorder),
       upload_idle_timeout_(upload_idle_timeout),
       idle_(clock, upload_idle_timeout) {}
 
@@ -166,18 +209,20 @@ absl::Status KeySetService::CheckServing() const {
 
 grpc::ServerReadReactor<v1::PutKeySetRequest>* KeySetService::PutKeySet(
     grpc::CallbackServerContext* context, v1::PutKeySetResponse* response) {
-  return new UploadReactor<v1::PutKeySetRequest, v1::PutKeySetResponse>(this, context, response);
+  return new UploadReactor<v1::PutKeySetRequest, v1::PutKeySetResponse>(this, Method::kPutKeySet,
+                                                                        context, response);
 }
 
 grpc::ServerReadReactor<v1::AppendKeySetRequest>* KeySetService::AppendKeySet(
     grpc::CallbackServerContext* context, v1::AppendKeySetResponse* response) {
-  return new UploadReactor<v1::AppendKeySetRequest, v1::AppendKeySetResponse>(this, context,
-                                                                              response);
+  return new UploadReactor<v1::AppendKeySetRequest, v1::AppendKeySetResponse>(
+      this, Method::kAppendKeySet, context, response);
 }
 
 grpc::ServerUnaryReactor* KeySetService::GetKeySet(grpc::CallbackServerContext* context,
                                                    const v1::GetKeySetRequest* request,
                                                    v1::GetKeySetResponse* response) {
+  const UnaryCall call(recorder_, Method::kGetKeySet, context);
   absl::Status status = RefuseUnknownFields(*request, "request");
   if (status.ok()) status = CheckKeySetMetadata(*context, request->name());
   if (status.ok()) {
@@ -188,9 +233,7 @@ grpc::ServerUnaryReactor* KeySetService::GetKeySet(grpc::CallbackServerContext* 
       response->mutable_key_set()->set_problem(listed->problem);
     }
   }
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpcStatus(status));
-  return reactor;
+  return call.Finish(status);
 }
 
 grpc::ServerUnaryReactor* KeySetService::ListKeySets(grpc::CallbackServerContext* context,
@@ -198,17 +241,14 @@ grpc::ServerUnaryReactor* KeySetService::ListKeySets(grpc::CallbackServerContext
                                                      v1::ListKeySetsResponse* response) {
   constexpr int64_t kPageSizeMax = 1000;
   constexpr int64_t kPageSizeDefault = 100;
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const UnaryCall call(recorder_, Method::kListKeySets, context);
   absl::Status status = RefuseUnknownFields(*request, "request");
   const int64_t page_size = request->page_size() == 0 ? kPageSizeDefault : request->page_size();
   if (page_size < 1 || page_size > kPageSizeMax) {
     status.Update(absl::InvalidArgumentError(
         absl::StrCat("page_size: got ", request->page_size(), ", expected 1 to ", kPageSizeMax)));
   }
-  if (!status.ok()) {
-    reactor->Finish(ToGrpcStatus(status));
-    return reactor;
-  }
+  if (!status.ok()) return call.Finish(status);
   // The token is the last name of the page before: sets may come and go meanwhile.
   const std::vector<KeySetStore::Listed> page =
       key_sets_.List(request->page_token(), page_size + 1);
@@ -220,31 +260,27 @@ grpc::ServerUnaryReactor* KeySetService::ListKeySets(grpc::CallbackServerContext
     out.set_problem(page[i].problem);
   }
   if (shown < page.size()) response->set_next_page_token(page[shown - 1].name);
-  reactor->Finish(grpc::Status::OK);
-  return reactor;
+  return call.Finish(absl::OkStatus());
 }
 
 grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(grpc::CallbackServerContext* context,
                                                       const v1::DeleteKeySetRequest* request,
                                                       v1::DeleteKeySetResponse* /*response*/) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const UnaryCall call(recorder_, Method::kDeleteKeySet, context);
   absl::Status status = RefuseUnknownFields(*request, "request");
   if (status.ok()) status = CheckServing();
   if (status.ok()) status = CheckKeySetMetadata(*context, request->name());
-  if (!status.ok()) {
-    reactor->Finish(ToGrpcStatus(status));
-    return reactor;
-  }
+  if (!status.ok()) return call.Finish(status);
   calls_.Begin();
-  files_.Schedule([this, context, reactor, name = request->name()] {
+  files_.Schedule([this, context, call, name = request->name()] {
     // It may have waited.
     const absl::Status result = context->IsCancelled()
                                     ? absl::CancelledError("the caller cancelled the request")
                                     : key_sets_.Delete(name);
-    reactor->Finish(ToGrpcStatus(result));
+    call.Finish(result);
     calls_.End();
   });
-  return reactor;
+  return call.reactor();
 }
 
 }  // namespace qkserve

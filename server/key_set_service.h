@@ -10,6 +10,7 @@
 #include "core/task_pool.h"
 #include "qkserve/v1/key_set.grpc.pb.h"
 #include "server/call_count.h"
+#include "server/call_recorder.h"
 #include "server/idle_watch.h"
 
 namespace qkserve {
@@ -20,8 +21,8 @@ class KeySetService final : public v1::KeySetService::CallbackService {
  public:
   // The pointers must outlive the service and the calls. Chunks are charged to `budget`. An upload
   // that completes no message for `upload_idle_timeout` ends.
-  KeySetService(KeySetStore* key_sets, ByteBudget* budget, const Clock* clock,
-                absl::Duration upload_idle_timeout);
+  KeySetService(KeySetStore* key_sets, ByteBudget* budget, const CallRecorder* recorder,
+                const Clock* clock, absl::Duration upload_idle_timeout);
 
   grpc::ServerReadReactor<v1::PutKeySetRequest>* PutKeySet(
       grpc::CallbackServerContext* context, v1::PutKeySetResponse* response) override;
@@ -52,6 +53,7 @@ class KeySetService final : public v1::KeySetService::CallbackService {
 
   KeySetStore& key_sets_;
   ByteBudget& budget_;
+  const CallRecorder& recorder_;
   const absl::Duration upload_idle_timeout_;
   std::atomic<bool> is_draining_{false};
   std::atomic<int64_t> uploads_{0};

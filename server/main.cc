@@ -19,17 +19,30 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
 #include "core/attention/kernel.h"
 #include "core/command_line.h"
 #include "core/version.h"
+#include "grpcpp/version_info.h"
 #include "server/health_check.h"
+#include "server/log_format.h"
 #include "server/options.h"
 #include "server/server.h"
+
+#if GRPC_CPP_VERSION_MAJOR == 1 && GRPC_CPP_VERSION_MINOR < 65
+#include "grpc/support/log.h"
+#define QKSERVE_CATCHES_GRPC_LOG
+#endif
 
 ABSL_FLAG(std::string, listen_address, qkserve::ServerOptions().listen_address,
           "HOST:PORT or unix:PATH to serve gRPC on; port 0 takes a free one");
 ABSL_FLAG(std::string, port_file, "",
           "write the port that was taken to this file, once the server listens");
+ABSL_FLAG(std::string, http_address, qkserve::kHttpAddressDefault,
+          "HOST:PORT for /metrics, /healthz, /readyz and a page at /; port 0 takes a free one, "
+          "empty: no HTTP");
+ABSL_FLAG(std::string, http_port_file, "",
+          "write the HTTP port that was taken to this file, before key sets are loaded");
 ABSL_FLAG(int64_t, workers, qkserve::ServerOptions().workers,
           "threads that compute; 0: the CPUs this process may use (affinity, cgroup quota)");
 ABSL_FLAG(std::string, kernel, "auto",
@@ -54,6 +67,10 @@ ABSL_FLAG(absl::Duration, drain_grace, qkserve::ServerOptions().drain_grace,
           "after SIGTERM, how long new calls are told UNAVAILABLE before connections close");
 ABSL_FLAG(absl::Duration, drain_timeout, qkserve::ServerOptions().drain_timeout,
           "after drain_grace, how long requests in flight may take to finish");
+ABSL_FLAG(qkserve::LogFormat, log_format, qkserve::LogFormat::kText,
+          "lines of the log, on standard error: text, or json (one object a line)");
+ABSL_FLAG(absl::Duration, slow_request_threshold, qkserve::ServerOptions().slow_request_threshold,
+          "log requests that take so long; 0: none");
 ABSL_FLAG(std::string, check, "",
           "ask the server at this address for its health, exit 0 if it serves, else 1");
 ABSL_FLAG(bool, version, false, "print the version");
@@ -74,9 +91,38 @@ int Fail(const absl::Status& status, int exit_code = kExitError) {
   return exit_code;
 }
 
+void Log(const LogEvent& event) {
+  const std::string line = FormatLogLine(absl::GetFlag(FLAGS_log_format), absl::Now(), event);
+  std::cerr << absl::StrCat(line, "\n") << std::flush;
+}
+
+// Where lines are for a machine, the last one is too.
+int FailServing(const absl::Status& status) {
+  const int exit_code = absl::IsInvalidArgument(status) ? kExitUsage : kExitError;
+  if (absl::GetFlag(FLAGS_log_format) == LogFormat::kText) return Fail(status, exit_code);
+  Log({LogLevel::kError,
+       std::string(status.message()),
+       {{"code", absl::StatusCodeToString(status.code())}}});
+  return exit_code;
+}
+
+#ifdef QKSERVE_CATCHES_GRPC_LOG
+// gRPC's own lines look like the others. (Newer versions log with Abseil.)
+void LogForGrpc(gpr_log_func_args* args) {
+  const LogLevel level =
+      args->severity == GPR_LOG_SEVERITY_ERROR ? LogLevel::kError : LogLevel::kInfo;
+  Log({level, args->message, {{"source", absl::StrCat("grpc ", args->file, ":", args->line)}}});
+}
+
+void CatchGrpcLog() { gpr_set_log_function(LogForGrpc); }
+#else
+void CatchGrpcLog() {}
+#endif
+
 ServerOptions OptionsFromFlags() {
   ServerOptions options;
   options.listen_address = absl::GetFlag(FLAGS_listen_address);
+  options.http_address = absl::GetFlag(FLAGS_http_address);
   options.workers = absl::GetFlag(FLAGS_workers);
   options.message_bytes_max = absl::GetFlag(FLAGS_message_bytes_max);
   options.in_flight_bytes_max = absl::GetFlag(FLAGS_in_flight_bytes_max);
@@ -88,18 +134,18 @@ ServerOptions OptionsFromFlags() {
   options.queue_time_max = absl::GetFlag(FLAGS_queue_time_max);
   options.drain_grace = absl::GetFlag(FLAGS_drain_grace);
   options.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);
-  options.log = [](const std::string& line) {
-    std::cerr << absl::StrCat(line, "\n") << std::flush;
-  };
+  options.slow_request_threshold = absl::GetFlag(FLAGS_slow_request_threshold);
+  options.log = Log;
   return options;
 }
 
 // Whoever polls for the file must never read half of it.
-absl::Status WritePortFile(const std::string& path, int port) {
+absl::Status WritePortFile(const char* flag, const std::string& path, int port) {
+  if (path.empty()) return absl::OkStatus();
   std::error_code ignored;
   if (std::filesystem::exists(path, ignored) && !std::filesystem::is_regular_file(path, ignored)) {
     return absl::FailedPreconditionError(
-        absl::StrCat("port_file: ", path, " is there and is no regular file"));
+        absl::StrCat(flag, ": ", path, " is there and is no regular file"));
   }
   const std::string aside = absl::StrCat(path, ".tmp.", getpid());
   errno = 0;
@@ -110,7 +156,7 @@ absl::Status WritePortFile(const std::string& path, int port) {
   if (file) std::filesystem::rename(aside, path, error);
   if (!file || error.value() != 0) {
     return absl::FailedPreconditionError(
-        absl::StrCat("port_file: cannot write ", path, ": ", error.message()));
+        absl::StrCat(flag, ": cannot write ", path, ": ", error.message()));
   }
   return absl::OkStatus();
 }
@@ -171,26 +217,27 @@ void AllowManyConnections() {
 int Serve() {
   AllowManyConnections();
   const int stop = CatchStopSignals();
-  if (stop < 0) return Fail(absl::InternalError("cannot make a pipe"));
+  if (stop < 0) return FailServing(absl::InternalError("cannot make a pipe"));
 
-  absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(OptionsFromFlags());
-  if (!server.ok()) {
-    return Fail(server.status(),
-                absl::IsInvalidArgument(server.status()) ? kExitUsage : kExitError);
-  }
-  std::cerr << "qkserve " << kVersion << ": " << (*server)->description() << std::endl;
-  const std::string port_file = absl::GetFlag(FLAGS_port_file);
-  if (!port_file.empty()) {
-    const absl::Status status = WritePortFile(port_file, (*server)->port());
-    if (!status.ok()) return Fail(status);
-  }
+  CatchGrpcLog();
+  ServerOptions options = OptionsFromFlags();
+  options.on_http_listening = [](int port) {
+    return WritePortFile("http_port_file", absl::GetFlag(FLAGS_http_port_file), port);
+  };
+  absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options);
+  if (!server.ok()) return FailServing(server.status());
+  Log({LogLevel::kInfo, absl::StrCat("qkserve ", kVersion, ": ", (*server)->description())});
+  const absl::Status written =
+      WritePortFile("port_file", absl::GetFlag(FLAGS_port_file), (*server)->port());
+  if (!written.ok()) return FailServing(written);
+  Log({LogLevel::kInfo, "listening", {{"address", (*server)->address()}}});
   std::cout << "listening on " << (*server)->address() << std::endl;
 
   const int signal = AwaitStopSignal(stop, **server);
-  std::cerr << "signal " << signal << ": draining" << std::endl;
+  Log({LogLevel::kInfo, absl::StrCat("signal ", signal, ": draining")});
   const absl::Status drained = (*server)->Drain();
-  if (!drained.ok()) return Fail(drained);
-  std::cerr << "drained" << std::endl;
+  if (!drained.ok()) return FailServing(drained);
+  Log({LogLevel::kInfo, "drained"});
   return 0;
 }
 
@@ -229,9 +276,7 @@ int Main(int argc, char** argv) {
   // some microseconds a request.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   status = EnsureBlasKernel(absl::GetFlag(FLAGS_kernel), argv);
-  if (!status.ok()) {
-    return Fail(status, absl::IsInvalidArgument(status) ? kExitUsage : kExitError);
-  }
+  if (!status.ok()) return FailServing(status);
   return Serve();
 }
 

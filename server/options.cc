@@ -21,9 +21,15 @@ absl::Status CheckPositive(const char* name, absl::Duration value) {
       absl::StrCat(name, " must be positive; was ", absl::FormatDuration(value)));
 }
 
-// gRPC takes a missing port for 443 and any number modulo 65536.
-absl::Status CheckAddress(const std::string& address) {
-  if (absl::StartsWith(address, "unix:")) return absl::OkStatus();
+absl::Status CheckNotNegative(const char* name, absl::Duration value) {
+  if (value >= absl::ZeroDuration()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(name, " must not be negative; was ", absl::FormatDuration(value)));
+}
+
+// gRPC takes a missing port for 443 and any number modulo 65536. `others` are addresses without a
+// port.
+absl::Status CheckAddress(const char* name, const std::string& address, const char* others) {
   const size_t colon = address.rfind(':');
   uint32_t port = 0;
   constexpr uint32_t kPortMax = 65535;
@@ -31,16 +37,22 @@ absl::Status CheckAddress(const std::string& address) {
       absl::SimpleAtoi(address.substr(colon + 1), &port) && port <= kPortMax) {
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(absl::StrCat("listen_address: got '", address,
+  return absl::InvalidArgumentError(absl::StrCat(name, ": got '", address,
                                                  "', expected HOST:PORT with a port from 0 to ",
-                                                 kPortMax, ", or unix:PATH"));
+                                                 kPortMax, ", or ", others));
 }
 
 }  // namespace
 
 absl::Status ServerOptions::Validate() const {
   constexpr int64_t kWorkersMax = 1024;
-  absl::Status status = CheckAddress(listen_address);
+  absl::Status status;
+  if (!absl::StartsWith(listen_address, "unix:")) {
+    status.Update(CheckAddress("listen_address", listen_address, "unix:PATH"));
+  }
+  if (!http_address.empty()) {
+    status.Update(CheckAddress("http_address", http_address, "nothing for no HTTP"));
+  }
   status.Update(CheckRange("workers", workers, 0, kWorkersMax));
   status.Update(CheckRange("message_bytes_max", message_bytes_max, 2 * kResponseOverheadBytesMax,
                            std::numeric_limits<int32_t>::max()));
@@ -60,10 +72,8 @@ absl::Status ServerOptions::Validate() const {
   status.Update(
       CheckRange("queue_requests_max", queue_requests_max, 1, std::numeric_limits<int32_t>::max()));
   status.Update(CheckPositive("queue_time_max", queue_time_max));
-  if (drain_grace < absl::ZeroDuration()) {
-    status.Update(absl::InvalidArgumentError(
-        absl::StrCat("drain_grace must not be negative; was ", absl::FormatDuration(drain_grace))));
-  }
+  status.Update(CheckNotNegative("slow_request_threshold", slow_request_threshold));
+  status.Update(CheckNotNegative("drain_grace", drain_grace));
   status.Update(CheckPositive("drain_timeout", drain_timeout));
   return status;
 }

@@ -8,14 +8,21 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/limits.h"
+#include "core/log.h"
 
 namespace qkserve {
 
+// The default of --http_address. An embedded server has no HTTP unless it is told so.
+inline constexpr char kHttpAddressDefault[] = "127.0.0.1:8080";
+
 // What an operator chooses; main.cc fills it from flags of the same names, but for key_set_refresh,
-// which only tests set, and log.
+// which only tests set, and the functions at the end.
 struct ServerOptions {
   // HOST:PORT or unix:PATH. Port 0 takes a free one.
   std::string listen_address = "127.0.0.1:50051";
+
+  // HOST:PORT for /metrics, /healthz, /readyz and the page; empty: none of them.
+  std::string http_address = {};
 
   // Threads that compute. 0: as many as CPUs this process may use.
   int64_t workers = 0;
@@ -51,8 +58,13 @@ struct ServerOptions {
   // How long after that requests in flight may take to finish.
   absl::Duration drain_timeout = absl::Seconds(30);
 
-  // For lines to the operator, from any thread.
-  std::function<void(const std::string& line)> log = [](const std::string&) {};
+  // Requests that take so long are logged; 0: none.
+  absl::Duration slow_request_threshold = absl::Seconds(1);
+
+  LogSink log = [](const LogEvent&) {};
+
+  // Called once http_address is listened on, before key sets are loaded. An error ends the start.
+  std::function<absl::Status(int port)> on_http_listening = [](int) { return absl::OkStatus(); };
 
   // INVALID_ARGUMENT names the option, what it was and what is possible.
   absl::Status Validate() const;

@@ -12,6 +12,7 @@
 #include "server/codec.h"
 #include "server/grpc_status.h"
 #include "server/key_set_metadata.h"
+#include "server/trace_context.h"
 
 namespace qkserve {
 namespace {
@@ -47,11 +48,13 @@ class CallMessages final : public grpc::MessageHolder<v1::ScoreRequest, v1::Scor
 class ScoreJob final : public Job {
  public:
   ScoreJob(grpc::CallbackServerContext* context, grpc::ServerUnaryReactor* reactor,
-           v1::ScoreResponse* response, const std::string& kernel, DecodedScore decoded,
-           ScoreMemory memory)
+           v1::ScoreResponse* response, const CallRecorder& recorder, absl::Time arrival,
+           const std::string& kernel, DecodedScore decoded, ScoreMemory memory)
       : context_(*context),
         reactor_(*reactor),
         response_(*response),
+        recorder_(recorder),
+        arrival_(arrival),
         kernel_(kernel),
         decoded_(std::move(decoded)),
         memory_(std::move(memory)),
@@ -74,7 +77,14 @@ class ScoreJob final : public Job {
   }
 
   void Finish(const absl::Status& status, const JobReceipt& receipt) override {
-    reactor_.Finish(ToGrpcStatus(status.ok() ? Respond(receipt) : status));
+    const absl::Status answer = status.ok() ? Respond(receipt) : status;
+    recorder_.RecordScore(context_, answer,
+                          {.arrival = arrival_,
+                           .receipt = receipt,
+                           .rows = decoded_.shape.Rows(),
+                           .key_set = decoded_.key_set.get(),
+                           .response_bytes = answer.ok() ? response_.ByteSizeLong() : 0});
+    reactor_.Finish(ToGrpcStatus(answer));
   }
 
   bool IsCancelled() const override { return context_.IsCancelled(); }
@@ -94,6 +104,8 @@ class ScoreJob final : public Job {
   grpc::CallbackServerContext& context_;
   grpc::ServerUnaryReactor& reactor_;
   v1::ScoreResponse& response_;
+  const CallRecorder& recorder_;
+  const absl::Time arrival_;
   const std::string& kernel_;
   const DecodedScore decoded_;
   ScoreMemory memory_;
@@ -129,11 +141,13 @@ absl::Time DeadlineOn(const Clock& clock, const grpc::CallbackServerContext& con
 }  // namespace
 
 ScoringService::ScoringService(const Options& options, Batcher* batcher, ByteBudget* budget,
-                               const KeySetStore* key_sets, const Clock* clock)
+                               const KeySetStore* key_sets, const CallRecorder* recorder,
+                               const Clock* clock)
     : options_(options),
       batcher_(*batcher),
       budget_(*budget),
       key_sets_(*key_sets),
+      recorder_(*recorder),
       clock_(*clock) {
   SetMessageAllocatorFor_Score(this);
 }
@@ -148,7 +162,11 @@ grpc::ServerUnaryReactor* ScoringService::Score(grpc::CallbackServerContext* con
   // gRPC runs the completion of its own reactor where it stands, that of any other one on a further
   // thread: a fifth of the latency of a small call.
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  const auto refuse = [reactor](const absl::Status& status) {
+  auto& messages = static_cast<CallMessages&>(*context->GetRpcAllocatorState());
+  recorder_.metrics().CountReceived(request->ByteSizeLong());
+  EchoRequestTags(*context);
+  const auto refuse = [&](const absl::Status& status) {
+    recorder_.RecordScore(*context, status, {.arrival = messages.arrival()});
     reactor->Finish(ToGrpcStatus(status));
     return reactor;
   };
@@ -159,7 +177,6 @@ grpc::ServerUnaryReactor* ScoringService::Score(grpc::CallbackServerContext* con
   if (!decoded.ok()) return refuse(decoded.status());
   absl::StatusOr<ByteBudget::Charge> charge = budget_.TryCharge(decoded->in_flight_bytes);
   if (!charge.ok()) return refuse(charge.status());
-  auto& messages = static_cast<CallMessages&>(*context->GetRpcAllocatorState());
   messages.Hold(*std::move(charge));
   absl::StatusOr<ScoreMemory> memory = ScoreMemory::Allocate(*decoded);
   if (!memory.ok()) return refuse(memory.status());
@@ -169,8 +186,8 @@ grpc::ServerUnaryReactor* ScoringService::Score(grpc::CallbackServerContext* con
   spec.deadline = DeadlineOn(clock_, *context);
   const std::string& kernel =
       decoded->key_set != nullptr ? options_.key_set_kernel : options_.kernel;
-  batcher_.Submit(std::make_unique<ScoreJob>(context, reactor, response, kernel,
-                                             *std::move(decoded), *std::move(memory)),
+  batcher_.Submit(std::make_unique<ScoreJob>(context, reactor, response, recorder_, spec.arrival,
+                                             kernel, *std::move(decoded), *std::move(memory)),
                   spec);
   return reactor;
 }

@@ -10,6 +10,7 @@
 #include "core/key_sets/key_set_store.h"
 #include "qkserve/v1/scoring.grpc.pb.h"
 #include "server/call_count.h"
+#include "server/call_recorder.h"
 
 namespace qkserve {
 
@@ -29,7 +30,7 @@ class ScoringService final : public v1::ScoringService::CallbackService,
 
   // The pointers must outlive the service and the calls.
   ScoringService(const Options& options, Batcher* batcher, ByteBudget* budget,
-                 const KeySetStore* key_sets, const Clock* clock);
+                 const KeySetStore* key_sets, const CallRecorder* recorder, const Clock* clock);
 
   grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context,
                                   const v1::ScoreRequest* request,
@@ -45,6 +46,7 @@ class ScoringService final : public v1::ScoringService::CallbackService,
   Batcher& batcher_;
   ByteBudget& budget_;
   const KeySetStore& key_sets_;
+  const CallRecorder& recorder_;
   const Clock& clock_;
   CallCount calls_;
 };

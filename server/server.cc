@@ -48,12 +48,28 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   static const bool keeps_grpc = (grpc_init(), true);
   static_cast<void>(keeps_grpc);
   const int64_t workers = options.workers > 0 ? options.workers : UsableCpus();
+  Parts parts;
+  parts.monitor = std::make_unique<Monitor>(
+      Monitor::Machine{BlasKernelName(), std::string(PackedKernelName()), workers});
+  if (!options.http_address.empty()) {
+    absl::StatusOr<std::unique_ptr<HttpServer>> http =
+        HttpServer::Start(options.http_address, parts.monitor.get(), options.log, clock);
+    if (!http.ok()) return http.status();
+    parts.http = *std::move(http);
+    options.log({LogLevel::kInfo, "http listening", {{"address", parts.http->address()}}});
+    status = options.on_http_listening(parts.http->port());
+    if (!status.ok()) return status;
+  }
   BatchPolicyOptions policy;
   policy.workers = workers;
   policy.queued_requests_max = options.queue_requests_max;
   policy.queued_time_max = options.queue_time_max;
-  absl::StatusOr<std::unique_ptr<Batcher>> batcher = Batcher::Create(policy, clock);
+  absl::StatusOr<std::unique_ptr<Batcher>> batcher = Batcher::Create(
+      policy, clock, [&metrics = parts.monitor->metrics()](int64_t requests, int64_t rows) {
+        metrics.CountBatch(requests, rows);
+      });
   if (!batcher.ok()) return batcher.status();
+  parts.batcher = *std::move(batcher);
   absl::StatusOr<std::unique_ptr<KeySetStore>> key_sets =
       KeySetStore::Open({.directory = options.key_set_dir,
                          .is_read_only = options.key_set_dir_read_only,
@@ -64,37 +80,44 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                          .log = options.log},
                         FileSystem::Posix());
   if (!key_sets.ok()) return key_sets.status();
-  std::unique_ptr<Server> server(
-      new Server(options, *std::move(key_sets), *std::move(batcher), workers, clock));
+  parts.key_sets = *std::move(key_sets);
+  std::unique_ptr<Server> server(new Server(options, std::move(parts), workers, clock));
   status = server->Listen();
   if (!status.ok()) return status;
   return server;
 }
 
-Server::Server(const ServerOptions& options, std::unique_ptr<KeySetStore> key_sets,
-               std::unique_ptr<Batcher> batcher, int64_t workers, const Clock* clock)
+Server::Server(const ServerOptions& options, Parts parts, int64_t workers, const Clock* clock)
     : options_(options),
       clock_(*clock),
+      monitor_(std::move(parts.monitor)),
+      slow_requests_(options.slow_request_threshold, options.log, clock),
+      recorder_(&monitor_->metrics(), &slow_requests_, clock),
       budget_("in_flight_bytes_max", options.in_flight_bytes_max),
-      key_sets_(std::move(key_sets)),
-      batcher_(std::move(batcher)),
+      key_sets_(std::move(parts.key_sets)),
+      batcher_(std::move(parts.batcher)),
       scoring_({.message_bytes_max = options.message_bytes_max,
                 .kernel = BlasKernelName(),
                 .key_set_kernel = std::string(PackedKernelName()),
                 .gflops_per_worker = GflopsPerWorker()},
-               batcher_.get(), &budget_, key_sets_.get(), clock),
-      key_set_service_(key_sets_.get(), &budget_, clock, options.upload_idle_timeout),
+               batcher_.get(), &budget_, key_sets_.get(), &recorder_, clock),
+      key_set_service_(key_sets_.get(), &budget_, &recorder_, clock, options.upload_idle_timeout),
       status_({.kernel = BlasKernelName(),
                .key_set_kernel = std::string(PackedKernelName()),
                .gflops_per_worker = GflopsPerWorker(),
                .workers = workers},
-              batcher_.get(), &budget_, key_sets_.get(), clock),
+              batcher_.get(), &budget_, key_sets_.get(), &recorder_, clock),
       description_(absl::StrFormat(
           "kernel %s (%s, %.0f GFLOP/s a worker), key sets %s, %d workers, message_bytes_max %d, "
           "in_flight_bytes_max %d, key_set_memory %d",
           BlasKernelName(), BlasVersion(), GflopsPerWorker(), PackedKernelName(), workers,
-          options.message_bytes_max, options.in_flight_bytes_max,
-          key_sets_->budget().bytes_max())) {}
+          options.message_bytes_max, options.in_flight_bytes_max, key_sets_->budget().bytes_max())),
+      http_(std::move(parts.http)) {
+  monitor_->Attach({.batcher = batcher_.get(),
+                    .budget = &budget_,
+                    .key_sets = key_sets_.get(),
+                    .in_flight_requests = [this] { return CallsInFlight(); }});
+}
 
 Server::~Server() { Drain().IgnoreError(); }
 
@@ -148,6 +171,7 @@ absl::Status Server::Listen() {
         v1::StatusService::service_full_name()}) {
     grpc_server_->GetHealthCheckService()->SetServingStatus(service, true);
   }
+  monitor_->readiness().Set(Readiness::State::kServing);
   return absl::OkStatus();
 }
 
@@ -156,6 +180,7 @@ constexpr absl::Duration kDrainUploadIdleMax = absl::Seconds(5);
 
 absl::Status Server::Drain() {
   if (grpc_server_ == nullptr) return absl::OkStatus();
+  monitor_->readiness().Set(Readiness::State::kDraining);
   grpc_server_->GetHealthCheckService()->SetServingStatus(false);
   // gRPC drops a call that reaches it after Shutdown has begun (the caller sees CANCELLED), so say
   // UNAVAILABLE for a while first.

@@ -10,9 +10,13 @@
 #include "core/clock.h"
 #include "core/key_sets/key_set_store.h"
 #include "grpcpp/server.h"
+#include "server/call_recorder.h"
+#include "server/http_server.h"
 #include "server/key_set_service.h"
+#include "server/monitor.h"
 #include "server/options.h"
 #include "server/scoring_service.h"
+#include "server/slow_request_log.h"
 #include "server/status_service.h"
 
 namespace qkserve {
@@ -22,8 +26,9 @@ namespace qkserve {
 // The process must have chosen its kernel (EnsureBlasKernel) before. Thread-compatible.
 class Server {
  public:
-  // Has loaded all key sets and listens when it returns. INVALID_ARGUMENT: an option is out of
-  // range. UNAVAILABLE: the address cannot be listened on. Or why key_set_dir cannot be used.
+  // Has loaded all key sets and listens when it returns; HTTP is there before they are loaded.
+  // INVALID_ARGUMENT: an option is out of range. UNAVAILABLE: the address cannot be listened on. Or
+  // why key_set_dir cannot be used.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
                                                        const Clock* clock = Clock::Monotonic());
 
@@ -37,6 +42,9 @@ class Server {
   const std::string& address() const { return address_; }
   int port() const { return port_; }
 
+  // The same of HTTP; "" where there is none.
+  std::string http_address() const { return http_ != nullptr ? http_->address() : ""; }
+
   // Says NOT_SERVING and turns new calls away (UNAVAILABLE) for drain_grace, while those in flight
   // finish; after drain_timeout they are cancelled. Then closes connections and returns. More than
   // once is allowed. DEADLINE_EXCEEDED: calls were still
@@ -44,20 +52,30 @@ class Server {
   absl::Status Drain();
 
   // Whether no call is under way.
-  bool IsIdle() { return scoring_.calls().count() + key_set_service_.calls().count() == 0; }
+  bool IsIdle() { return CallsInFlight() == 0; }
 
   // One line for the log: kernel, rate, workers, limits.
   const std::string& description() const { return description_; }
 
  private:
-  Server(const ServerOptions& options, std::unique_ptr<KeySetStore> key_sets,
-         std::unique_ptr<Batcher> batcher, int64_t workers, const Clock* clock);
+  struct Parts {
+    std::unique_ptr<Monitor> monitor;
+    std::unique_ptr<HttpServer> http;  // null: none; asks the monitor
+    std::unique_ptr<Batcher> batcher;  // tells the monitor
+    std::unique_ptr<KeySetStore> key_sets;
+  };
+
+  Server(const ServerOptions& options, Parts parts, int64_t workers, const Clock* clock);
+  int64_t CallsInFlight() { return scoring_.calls().count() + key_set_service_.calls().count(); }
   absl::Status CheckAddressIsFree() const;
   absl::Status Listen();
 
   const ServerOptions options_;
   const Clock& clock_;
   // Destroyed from the last to the first: the gRPC server ends its calls before what they use goes.
+  const std::unique_ptr<Monitor> monitor_;
+  SlowRequestLog slow_requests_;
+  const CallRecorder recorder_;
   ByteBudget budget_;
   const std::unique_ptr<KeySetStore> key_sets_;
   const std::unique_ptr<Batcher> batcher_;
@@ -68,6 +86,7 @@ class Server {
   std::string address_;
   int port_ = 0;
   std::string description_;
+  const std::unique_ptr<HttpServer> http_;  // last: it asks all of the above
 };
 
 }  // namespace qkserve

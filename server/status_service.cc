@@ -7,6 +7,7 @@ namespace qkserve {
 grpc::ServerUnaryReactor* StatusService::GetStatus(grpc::CallbackServerContext* context,
                                                    const v1::GetStatusRequest* /*request*/,
                                                    v1::GetStatusResponse* response) {
+  const absl::Time begin = clock_.Now();
   const Batcher::Stats stats = batcher_.GetStats();
   response->set_version(kVersion);
   response->set_kernel(options_.kernel);
@@ -24,6 +25,7 @@ grpc::ServerUnaryReactor* StatusService::GetStatus(grpc::CallbackServerContext* 
   response->set_key_set_bytes(key_sets_.budget().bytes());
   response->set_key_set_bytes_max(key_sets_.budget().bytes_max());
   response->set_key_set_kernel(options_.key_set_kernel);
+  recorder_.RecordCall(Method::kGetStatus, absl::OkStatus(), begin);
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(grpc::Status::OK);
   return reactor;

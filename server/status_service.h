@@ -10,6 +10,7 @@
 #include "core/clock.h"
 #include "core/key_sets/key_set_store.h"
 #include "qkserve/v1/status.grpc.pb.h"
+#include "server/call_recorder.h"
 
 namespace qkserve {
 
@@ -25,11 +26,12 @@ class StatusService final : public v1::StatusService::CallbackService {
 
   // The pointers must outlive the service. Uptime counts from here.
   StatusService(const Options& options, const Batcher* batcher, const ByteBudget* budget,
-                const KeySetStore* key_sets, const Clock* clock)
+                const KeySetStore* key_sets, const CallRecorder* recorder, const Clock* clock)
       : options_(options),
         batcher_(*batcher),
         budget_(*budget),
         key_sets_(*key_sets),
+        recorder_(*recorder),
         clock_(*clock),
         started_(clock->Now()) {}
 
@@ -42,6 +44,7 @@ class StatusService final : public v1::StatusService::CallbackService {
   const Batcher& batcher_;
   const ByteBudget& budget_;
   const KeySetStore& key_sets_;
+  const CallRecorder& recorder_;
   const Clock& clock_;
   const absl::Time started_;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "core/limit_error.h"
 
 namespace qkserve {
 
@@ -44,14 +45,15 @@ absl::Status AdmitToQueue(const BatchPolicyOptions& options, const QueueSummary&
                           const JobSpec& spec) {
   if (queue.requests() == 0) return absl::OkStatus();
   if (queue.requests() >= options.queued_requests_max) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("the queue is full: ", queue.requests(), " requests wait"));
+    return LimitError("queue_requests_max",
+                      absl::StrCat("the queue is full: ", queue.requests(), " requests wait"));
   }
   const absl::Duration time = (queue.cost() + spec.cost) / options.workers;
   if (time > options.queued_time_max) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "the queue is full: with this request it would hold work for ", absl::FormatDuration(time),
-        ", the limit is ", absl::FormatDuration(options.queued_time_max)));
+    return LimitError("queue_time_max",
+                      absl::StrCat("the queue is full: with this request it would hold work for ",
+                                   absl::FormatDuration(time), ", the limit is ",
+                                   absl::FormatDuration(options.queued_time_max)));
   }
   return absl::OkStatus();
 }

@@ -8,17 +8,17 @@
 namespace qkserve {
 
 absl::StatusOr<std::unique_ptr<Batcher>> Batcher::Create(const BatchPolicyOptions& options,
-                                                         const Clock* clock) {
+                                                         const Clock* clock, OnBatch on_batch) {
   absl::Status status = options.Validate();
   if (!status.ok()) return status;
-  std::unique_ptr<Batcher> batcher(new Batcher(options, clock));
+  std::unique_ptr<Batcher> batcher(new Batcher(options, clock, std::move(on_batch)));
   status = batcher->StartWorkers();
   if (!status.ok()) return status;
   return batcher;
 }
 
-Batcher::Batcher(const BatchPolicyOptions& options, const Clock* clock)
-    : options_(options), clock_(clock), queue_(options) {}
+Batcher::Batcher(const BatchPolicyOptions& options, const Clock* clock, OnBatch on_batch)
+    : options_(options), clock_(clock), on_batch_(std::move(on_batch)), queue_(options) {}
 
 absl::Status Batcher::StartWorkers() {
   workers_.reserve(static_cast<size_t>(options_.workers));
@@ -173,6 +173,7 @@ absl::Status Batcher::RunAlone(const QueuedJob& job) {
 int64_t Batcher::RunGroup(const std::vector<std::shared_ptr<QueuedJob>>& group) {
   std::vector<JobReceipt> receipts(group.size());
   int64_t rows = 0;
+  bool any_ok = false;
   absl::Time now = clock_->Now();
   for (size_t i = 0; i < group.size(); ++i) {
     QueuedJob& job = *group[i];
@@ -182,10 +183,12 @@ int64_t Batcher::RunGroup(const std::vector<std::shared_ptr<QueuedJob>>& group) 
     rows += job.spec.rows;
     receipts[i].queued = now - job.arrival;
     job.status = RunAlone(job);
+    any_ok |= job.status.ok();
     const absl::Time end = clock_->Now();
     receipts[i].computed = end - now;
     now = end;
   }
+  if (any_ok) on_batch_(static_cast<int64_t>(group.size()), rows);
   int64_t answered = 0;
   for (size_t i = 0; i < group.size(); ++i) {
     receipts[i].batch_requests = static_cast<int64_t>(group.size());
@@ -216,6 +219,7 @@ void Batcher::FinishTiled(TiledWork& work) {
   JobReceipt receipt = {.computed = work.ended - work.started,
                         .batch_requests = static_cast<int64_t>(work.jobs.size())};
   for (const std::shared_ptr<QueuedJob>& job : work.jobs) receipt.batch_rows += job->spec.rows;
+  if (work.status.ok()) on_batch_(receipt.batch_requests, receipt.batch_rows);
   int64_t answered = 0;
   for (const std::shared_ptr<QueuedJob>& job : work.jobs) {
     job->status.Update(work.status);

@@ -2,6 +2,7 @@
 #define QKSERVE_CORE_BATCHING_BATCHER_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -31,10 +32,15 @@ namespace qkserve {
 // Thread-safe. RunTile and Finish are called without the lock, IsCancelled also with it.
 class Batcher {
  public:
+  // Told of each group, pass and large job that has answers: the requests and rows it took
+  // together, before they are finished. Any thread, without the lock.
+  using OnBatch = std::function<void(int64_t requests, int64_t rows)>;
+
   // INVALID_ARGUMENT: an option is out of range. RESOURCE_EXHAUSTED: the system gives no more
   // threads. `clock` must outlive the batcher.
-  static absl::StatusOr<std::unique_ptr<Batcher>> Create(const BatchPolicyOptions& options,
-                                                         const Clock* clock);
+  static absl::StatusOr<std::unique_ptr<Batcher>> Create(
+      const BatchPolicyOptions& options, const Clock* clock,
+      OnBatch on_batch = [](int64_t, int64_t) {});
 
   // Drains first.
   ~Batcher();
@@ -61,7 +67,7 @@ class Batcher {
   Stats GetStats() const;
 
  private:
-  Batcher(const BatchPolicyOptions& options, const Clock* clock);
+  Batcher(const BatchPolicyOptions& options, const Clock* clock, OnBatch on_batch);
 
   absl::Status StartWorkers();
   void StopWorkers();
@@ -83,6 +89,7 @@ class Batcher {
 
   const BatchPolicyOptions options_;
   const Clock* const clock_;
+  const OnBatch on_batch_;
 
   mutable Mutex mutex_;
   CondVar work_;  // something waits and a turn is free, or shutdown_

@@ -61,7 +61,9 @@ absl::StatusOr<std::unique_ptr<KeySetStore>> KeySetStore::Open(const Options& op
       options.is_read_only ? KeySetDirectory::Mode::kReader : KeySetDirectory::Mode::kWriter);
   if (!directory.ok()) return directory.status();
   store->directory_ = *std::move(directory);
-  for (const std::string& note : store->directory_->notes()) options.log(note);
+  for (const std::string& note : store->directory_->notes()) {
+    options.log({LogLevel::kWarning, note});
+  }
   absl::Status status = store->LoadAll();
   if (!status.ok()) return status;
   if (options.is_read_only && options.refresh_every < absl::InfiniteDuration()) {
@@ -104,11 +106,13 @@ absl::Status KeySetStore::LoadAll() {
       const std::string& name = (*names)[i];
       LoadOne(name).IgnoreError();  // Find tells
       const absl::StatusOr<std::shared_ptr<const KeySet>> key_set = Find(name);
-      options_.log(absl::StrFormat(
-          "key set %d of %d: %s: %s", ++done, names->size(), name,
-          key_set.ok() ? absl::StrCat("version ", (*key_set)->version(), ", ",
-                                      ShapeString((*key_set)->layout().KeyShape((*key_set)->m())))
-                       : key_set.status().ToString()));
+      options_.log(
+          {key_set.ok() ? LogLevel::kInfo : LogLevel::kWarning,
+           absl::StrFormat("key set %d of %d: %s: %s", ++done, names->size(), name,
+                           key_set.ok() ? absl::StrCat("version ", (*key_set)->version(), ", ",
+                                                       ShapeString((*key_set)->layout().KeyShape(
+                                                           (*key_set)->m())))
+                                        : key_set.status().ToString())});
     }
   };
   std::vector<std::thread> threads;
@@ -121,8 +125,9 @@ absl::Status KeySetStore::LoadAll() {
   load();
   for (std::thread& thread : threads) thread.join();
   if (!names->empty()) {
-    options_.log(absl::StrFormat("%d key sets, %d bytes in memory, loaded in %s", names->size(),
-                                 budget_.bytes(), absl::FormatDuration(absl::Now() - begin)));
+    options_.log({LogLevel::kInfo,
+                  absl::StrFormat("%d key sets, %d bytes in memory, loaded in %s", names->size(),
+                                  budget_.bytes(), absl::FormatDuration(absl::Now() - begin))});
   }
   MutexLock lock(&mutex_);
   last_version_ = std::max(last_version_, directory_->last_version());
@@ -155,7 +160,7 @@ void KeySetStore::Refresh() {
   MutexLock refresh_lock(&refresh_mutex_);
   const absl::StatusOr<std::vector<std::string>> names = directory_->ListNames();
   if (!names.ok()) {
-    options_.log(absl::StrCat("key_set_dir: ", names.status().ToString()));
+    options_.log({LogLevel::kWarning, absl::StrCat("key_set_dir: ", names.status().ToString())});
     return;
   }
   std::vector<std::string> gone;
@@ -194,7 +199,7 @@ void KeySetStore::RefreshOne(const std::string& name) {
   std::string line = absl::StrCat(
       "key set ", name, ": ", status.ok() ? absl::StrCat("version ", *stored) : status.ToString());
   if (line == last.line) return;  // said already
-  options_.log(line);
+  options_.log({status.ok() ? LogLevel::kInfo : LogLevel::kWarning, line});
   last.line = std::move(line);
 }
 
@@ -243,6 +248,11 @@ int64_t KeySetStore::count() const {
   return static_cast<int64_t>(sets_.size());
 }
 
+int64_t KeySetStore::problem_count() const {
+  MutexLock lock(&mutex_);
+  return problem_count_;
+}
+
 Mutex& KeySetStore::WriteMutex(absl::string_view name) const {
   return write_mutexes_[std::hash<std::string_view>()({name.data(), name.size()}) %
                         write_mutexes_.size()];
@@ -253,10 +263,12 @@ void KeySetStore::Show(const std::string& name,
   // What it replaces may be large: freed when the lock is not held.
   Entry old = {absl::NotFoundError("")};
   MutexLock lock(&mutex_);
+  if (!key_set.ok()) ++problem_count_;
   auto entry = sets_.find(name);
   if (entry == sets_.end()) {
     sets_.emplace(name, Entry{std::move(key_set)});
   } else {
+    if (entry->second.HasProblem()) --problem_count_;
     old = std::exchange(entry->second, Entry{std::move(key_set)});
   }
 }
@@ -267,6 +279,7 @@ void KeySetStore::Hide(const std::string& name) {
   MutexLock lock(&mutex_);
   const auto entry = sets_.find(name);
   if (entry == sets_.end()) return;
+  if (entry->second.HasProblem()) --problem_count_;
   old = std::move(entry->second);
   sets_.erase(entry);
 }
@@ -274,7 +287,10 @@ void KeySetStore::Hide(const std::string& name) {
 void KeySetStore::SetProblem(const std::string& name, const std::string& problem) {
   MutexLock lock(&mutex_);
   const auto entry = sets_.find(name);
-  if (entry != sets_.end()) entry->second.problem = problem;
+  if (entry == sets_.end()) return;
+  if (entry->second.HasProblem()) --problem_count_;
+  entry->second.problem = problem;
+  if (entry->second.HasProblem()) ++problem_count_;
 }
 
 absl::Status KeySetStore::ForCaller(const absl::Status& status) const {
@@ -293,7 +309,8 @@ absl::Status KeySetStore::ForCaller(const absl::Status& status) const {
 }
 
 absl::Status KeySetStore::FailedChange(const std::string& name, const absl::Status& status) const {
-  options_.log(absl::StrCat("key set ", name, ": a change failed: ", status.ToString()));
+  options_.log({LogLevel::kWarning,
+                absl::StrCat("key set ", name, ": a change failed: ", status.ToString())});
   return ForCaller(status);
 }
 
@@ -387,8 +404,9 @@ void KeySetStore::ScheduleMerge(const std::string& name) {
     }
     const absl::StatusOr<bool> merged = Merge(name);
     if (!merged.ok() && !absl::IsNotFound(merged.status())) {
-      options_.log(absl::StrCat("key set ", name,
-                                ": segments are not merged: ", merged.status().ToString()));
+      options_.log({LogLevel::kWarning,
+                    absl::StrCat("key set ", name,
+                                 ": segments are not merged: ", merged.status().ToString())});
     }
     // Appends may have been faster than this.
     if (merged.ok() && *merged) ScheduleMerge(name);

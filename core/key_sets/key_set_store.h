@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -20,6 +19,7 @@
 #include "core/key_sets/key_set.h"
 #include "core/key_sets/key_set_directory.h"
 #include "core/key_sets/key_set_upload.h"
+#include "core/log.h"
 #include "core/mutex.h"
 #include "core/task_pool.h"
 
@@ -41,7 +41,7 @@ class KeySetStore {
     absl::Duration refresh_every = absl::InfiniteDuration();
 
     // For messages to the operator, from any thread.
-    std::function<void(const std::string& line)> log = [](const std::string&) {};
+    LogSink log = [](const LogEvent&) {};
   };
 
   // Loads all sets of the directory. Errors: those of KeySetDirectory::Open; a set that cannot be
@@ -81,6 +81,8 @@ class KeySetStore {
 
   const ByteBudget& budget() const { return budget_; }
   int64_t count() const;
+  // Sets of which something that is stored is not served.
+  int64_t problem_count() const;
 
  private:
   friend class KeySetUpload;
@@ -121,9 +123,12 @@ class KeySetStore {
   struct Entry {
     absl::StatusOr<std::shared_ptr<const KeySet>> key_set;
     std::string problem = {};
+
+    bool HasProblem() const { return !key_set.ok() || !problem.empty(); }
   };
   static Listed ToListed(const std::string& name, const Entry& entry);
   std::map<std::string, Entry, std::less<>> sets_ ABSL_GUARDED_BY(mutex_);
+  int64_t problem_count_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t last_version_ ABSL_GUARDED_BY(mutex_) = 0;
   std::set<std::string> merging_ ABSL_GUARDED_BY(mutex_);
 

@@ -51,7 +51,7 @@ class RunningServer {
  public:
   RunningServer()
       : process_({QKSERVE_PROGRAM, "--listen_address=127.0.0.1:0",
-                  absl::StrCat("--port_file=", directory_.Path("port"))},
+                  "--http_address=", absl::StrCat("--port_file=", directory_.Path("port"))},
                  directory_.Path("server_out"), directory_.Path("server_err")) {
     EXPECT_TRUE(Eventually(
         [this] { return process_.Ended() || std::filesystem::exists(directory_.Path("port")); }));

@@ -253,9 +253,10 @@ TEST_F(QkctlTest, WithoutAServerEveryCommandFails) {
 class QkctlServerTest : public QkctlTest {
  protected:
   void SetUp() override {
-    server_.emplace(std::vector<std::string>{QKSERVE_PROGRAM, "--listen_address=127.0.0.1:0",
-                                             absl::StrCat("--port_file=", Path("port"))},
-                    Path("server_out"), Path("server_err"));
+    server_.emplace(
+        std::vector<std::string>{QKSERVE_PROGRAM, "--listen_address=127.0.0.1:0",
+                                 "--http_address=", absl::StrCat("--port_file=", Path("port"))},
+        Path("server_out"), Path("server_err"));
     ASSERT_TRUE(
         Eventually([this] { return server_->Ended() || std::filesystem::exists(Path("port")); }));
     std::ifstream port_file(Path("port"));

@@ -47,8 +47,9 @@ class KeySetCrashTest : public testing::Test {
 
   std::unique_ptr<Process> Spawn(const std::string& name, std::vector<std::string> args) const {
     std::filesystem::remove(directory_.Path(name + ".port"));
-    args.insert(args.begin(), {QKSERVE_PROGRAM, "--listen_address=127.0.0.1:0", "--workers=2",
-                               absl::StrCat("--port_file=", directory_.Path(name + ".port"))});
+    args.insert(args.begin(),
+                {QKSERVE_PROGRAM, "--listen_address=127.0.0.1:0", "--http_address=", "--workers=2",
+                 absl::StrCat("--port_file=", directory_.Path(name + ".port"))});
     return std::make_unique<Process>(std::move(args), directory_.Path(name + ".out"),
                                      directory_.Path(name + ".err"));
   }

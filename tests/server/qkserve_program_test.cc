@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
@@ -25,6 +26,7 @@
 #include "core/tensor.h"
 #include "core/version.h"
 #include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
 #include "tests/support/process.h"
 
 namespace qkserve {
@@ -36,7 +38,7 @@ class QkserveProgramTest : public testing::Test {
 
   // Runs to the end: for what does not serve.
   Outcome Qkserve(std::vector<std::string> args) const {
-    args.insert(args.begin(), QKSERVE_PROGRAM);
+    args.insert(args.begin(), {QKSERVE_PROGRAM, "--http_address="});
     return RunCommand(std::move(args), directory_);
   }
 
@@ -51,7 +53,7 @@ class QkserveProgramTest : public testing::Test {
   // Starts the server, on a free port where `args` do not say another, and returns when it has said
   // where it listens.
   void Start(std::vector<std::string> args = {}, std::vector<std::string> environment = {}) {
-    args.insert(args.begin(), {QKSERVE_PROGRAM, "--listen_address=127.0.0.1:0"});
+    args.insert(args.begin(), {QKSERVE_PROGRAM, "--listen_address=127.0.0.1:0", "--http_address="});
     server_.emplace(std::move(args), Path("server_out"), Path("server_err"),
                     std::move(environment));
     ASSERT_TRUE(Eventually([this] {
@@ -93,7 +95,9 @@ TEST_F(QkserveProgramTest, HelpListsEveryFlagAndNoneOfTheLibraries) {
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_EQ(outcome.err, "");
   for (const absl::string_view flag :
-       {"--listen_address=127.0.0.1:50051\n", "--port_file=\n", "--workers=0\n", "--kernel=auto\n",
+       {"--listen_address=127.0.0.1:50051\n", "--port_file=\n", "--http_address=127.0.0.1:8080\n",
+        "--http_port_file=\n", "--log_format=text\n", "--slow_request_threshold=1s\n",
+        "--workers=0\n", "--kernel=auto\n",
         "--message_bytes_max=", "--in_flight_bytes_max=", "--queue_requests_max=",
         "--queue_time_max=", "--drain_grace=", "--drain_timeout=", "--check=\n", "--version="}) {
     EXPECT_TRUE(absl::StrContains(outcome.out, absl::StrCat("\n  ", flag))) << flag << "\n"
@@ -118,6 +122,10 @@ TEST_F(QkserveProgramTest, WrongUsageEndsWithCodeTwoAndNamesWhatIsWrong) {
   ExpectWrongUsage({"--workers=-1"}, "workers must be from 0 to ");
   ExpectWrongUsage({"--message_bytes_max=3000000000"}, "message_bytes_max must be from ");
   ExpectWrongUsage({"--queue_time_max=0"}, "queue_time_max must be positive; was 0");
+  ExpectWrongUsage({"--http_address=8080"}, "http_address: got '8080', expected HOST:PORT");
+  ExpectWrongUsage({"--log_format=xml"}, "--log_format: got 'xml'");
+  ExpectWrongUsage({"--slow_request_threshold=-1s"},
+                   "slow_request_threshold must not be negative; was -1s");
   ExpectWrongUsage({"--drain_grace=-1s"}, "drain_grace must not be negative; was -1s");
 }
 
@@ -130,6 +138,32 @@ TEST_F(QkserveProgramTest, SaysWhereItListensOnStandardOutputAndInThePortFile) {
   EXPECT_NE(port, "0");
   EXPECT_EQ(ReadFile(Path("port")), absl::StrCat(port, "\n"));
   EXPECT_TRUE(client_->GetStatus().ok());
+}
+
+TEST_F(QkserveProgramTest, WritesTheHttpPortAndEveryLineOfItsLogAsJson) {
+  ASSERT_NO_FATAL_FAILURE(Start({"--http_address=127.0.0.1:0", "--log_format=json",
+                                 absl::StrCat("--http_port_file=", Path("http_port"))}));
+  EXPECT_NE(ReadFile(Path("http_port")), "");
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait(), 0);
+  const std::string log = ServerErrors();
+  EXPECT_TRUE(absl::StrContains(log, R"("message":"http listening","address":"127.0.0.1:)")) << log;
+  EXPECT_TRUE(absl::StrContains(log, R"("level":"info","message":"drained")")) << log;
+  for (const absl::string_view line : absl::StrSplit(log, '\n', absl::SkipEmpty())) {
+    EXPECT_TRUE(nlohmann::json::accept(line.begin(), line.end())) << line;
+  }
+}
+
+// The address is taken: by the server itself.
+TEST_F(QkserveProgramTest, AFailureIsALineOfJsonToo) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  const Outcome outcome =
+      Qkserve({absl::StrCat("--listen_address=", address_), "--log_format=json"});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_TRUE(absl::StrContains(outcome.err, R"("code":"UNAVAILABLE")")) << outcome.err;
+  for (const absl::string_view line : absl::StrSplit(outcome.err, '\n', absl::SkipEmpty())) {
+    EXPECT_TRUE(nlohmann::json::accept(line.begin(), line.end())) << line;
+  }
 }
 
 TEST_F(QkserveProgramTest, APortFileThatCannotBeWrittenIsAnError) {

@@ -37,7 +37,7 @@ class KeySetStoreFilesTest : public testing::Test {
                               .is_read_only = is_read_only,
                               .memory_bytes_max = memory_bytes_max_,
                               .load_threads = 2,
-                              .log = [this](const std::string& line) { Log(line); }},
+                              .log = [this](const LogEvent& event) { Log(event.message); }},
                              &files_)
         .value();
   }

@@ -1,0 +1,50 @@
+#ifndef QKSERVE_SERVER_CALL_RECORDER_H_
+#define QKSERVE_SERVER_CALL_RECORDER_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "core/batching/job.h"
+#include "core/clock.h"
+#include "core/key_sets/key_set.h"
+#include "grpcpp/server_context.h"
+#include "server/metrics.h"
+#include "server/slow_request_log.h"
+
+namespace qkserve {
+
+// What metrics and log are told of each call, just before its answer is handed to gRPC: whoever has
+// the answer finds it counted. Thread-safe.
+class CallRecorder {
+ public:
+  // The pointers must outlive it.
+  CallRecorder(Metrics* metrics, SlowRequestLog* slow_requests, const Clock* clock)
+      : metrics_(*metrics), slow_requests_(*slow_requests), clock_(*clock) {}
+
+  absl::Time Now() const { return clock_.Now(); }
+  Metrics& metrics() const { return metrics_; }
+
+  struct Score {
+    absl::Time arrival;
+    JobReceipt receipt = {};
+    int64_t rows = 0;
+    const KeySet* key_set = nullptr;  // null: inline keys, or none found
+    size_t response_bytes = 0;
+  };
+  void RecordScore(const grpc::ServerContextBase& context, const absl::Status& status,
+                   const Score& score) const;
+
+  // Any other call that began at `begin`.
+  void RecordCall(Method method, const absl::Status& status, absl::Time begin) const;
+
+ private:
+  Metrics& metrics_;
+  SlowRequestLog& slow_requests_;
+  const Clock& clock_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_CALL_RECORDER_H_

@@ -1,0 +1,54 @@
+#ifndef QKSERVE_SERVER_HTTP_SERVER_H_
+#define QKSERVE_SERVER_HTTP_SERVER_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "server/monitor.h"
+
+namespace qkserve {
+
+// /metrics, /healthz, /readyz and a page for people, on a port and a few threads of their own: a
+// scrape never waits for a request, nor a request for a scrape.
+//
+// Each connection is for one request, which has kRequestTimeout and kRequestBytesMax. No more than
+// kThreads are answered and kWaitingMax wait at a time; others wait in the kernel, so that they do
+// not take the files that gRPC's connections need.
+class HttpServer {
+ public:
+  static constexpr int kThreads = 3;
+  static constexpr int kWaitingMax = 16;
+  static constexpr absl::Duration kRequestTimeout = absl::Seconds(5);
+  static constexpr size_t kRequestBytesMax = 16 << 10;
+
+  // Listens on HOST:PORT (port 0: a free one) and answers when it returns. UNAVAILABLE: the address
+  // cannot be listened on. The pointers must outlive the server.
+  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const std::string& address,
+                                                           const Monitor* monitor, LogSink log,
+                                                           const Clock* clock);
+  // Ends connections.
+  ~HttpServer();
+
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  // HOST:PORT with the port that was taken.
+  const std::string& address() const { return address_; }
+  int port() const { return port_; }
+
+ private:
+  class Listener;
+
+  HttpServer(std::unique_ptr<Listener> listener, std::string address, int port);
+
+  const std::unique_ptr<Listener> listener_;
+  const std::string address_;
+  const int port_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_HTTP_SERVER_H_

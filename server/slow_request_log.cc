@@ -1,0 +1,53 @@
+#include "server/slow_request_log.h"
+
+#include <utility>
+
+namespace qkserve {
+
+SlowRequestLog::SlowRequestLog(absl::Duration threshold, LogSink log, const Clock* clock)
+    : threshold_(threshold), log_(std::move(log)), clock_(*clock) {}
+
+bool SlowRequestLog::Allow(int64_t* left_out) {
+  MutexLock lock(&mutex_);
+  const absl::Time now = clock_.Now();
+  if (now - period_begin_ >= kPeriod) {
+    period_begin_ = now;
+    lines_ = 0;
+  }
+  if (lines_ >= kLinesMax) {
+    ++left_out_;
+    return false;
+  }
+  ++lines_;
+  *left_out = std::exchange(left_out_, 0);
+  return true;
+}
+
+void SlowRequestLog::Log(const Request& request) {
+  int64_t left_out = 0;
+  if (!Allow(&left_out)) return;
+  const auto ms = [](absl::Duration time) { return absl::ToDoubleMilliseconds(time); };
+  LogEvent event = {LogLevel::kWarning,
+                    "slow request",
+                    {{"method", request.method},
+                     {"code", absl::StatusCodeToString(request.status.code())},
+                     {"duration_ms", ms(request.duration)},
+                     {"queued_ms", ms(request.receipt.queued)},
+                     {"computed_ms", ms(request.receipt.computed)},
+                     {"batch_requests", static_cast<double>(request.receipt.batch_requests)},
+                     {"rows", static_cast<double>(request.rows)},
+                     {"peer", request.peer}}};
+  const auto add_known = [&event](const char* name, std::string value) {
+    if (!value.empty()) event.fields.emplace_back(name, std::move(value));
+  };
+  add_known("key_set", request.key_set);
+  add_known("request_id", request.tags.request_id);
+  add_known("traceparent", request.tags.traceparent);
+  if (!request.tags.traceparent.empty()) {
+    add_known("trace_id", std::string(TraceId(request.tags.traceparent)));
+  }
+  if (left_out > 0) event.fields.emplace_back("left_out", static_cast<double>(left_out));
+  log_(event);
+}
+
+}  // namespace qkserve

@@ -1,0 +1,362 @@
+// The HTTP port, and what it says of a server.
+
+#include "server/http_server.h"
+
+#include <httplib.h>
+#include <sys/socket.h>
+
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <regex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "grpcpp/grpcpp.h"
+#include "qkserve/v1/scoring.grpc.pb.h"
+#include "tests/server/key_set_server_test.h"
+#include "tests/support/temporary_directory.h"
+
+namespace qkserve {
+namespace {
+
+using testing::HasSubstr;
+
+class HttpServerTest : public KeySetServerTest {
+ protected:
+  HttpServerTest() {
+    options_.http_address = "127.0.0.1:0";
+    options_.log = [this](const LogEvent& event) {
+      MutexLock lock(&mutex_);
+      events_.push_back(event);
+    };
+  }
+  ~HttpServerTest() override { server_ = nullptr; }  // before what it logs to
+
+  httplib::Client Http() const {
+    return httplib::Client(absl::StrCat("http://", server_->http_address()));
+  }
+  httplib::Result Get(const std::string& path) const { return Http().Get(path); }
+
+  // Value by name and labels, as the line has them.
+  std::map<std::string, double> Metrics() const {
+    std::map<std::string, double> values;
+    const std::string body = Get("/metrics")->body;
+    for (const absl::string_view line : absl::StrSplit(body, '\n', absl::SkipEmpty())) {
+      if (line[0] == '#') continue;
+      const size_t space = line.rfind(' ');
+      EXPECT_TRUE(
+          absl::SimpleAtod(line.substr(space + 1), &values[std::string(line.substr(0, space))]))
+          << line;
+    }
+    return values;
+  }
+  double Metric(const std::string& name) const {
+    const std::map<std::string, double> metrics = Metrics();
+    const auto entry = metrics.find(name);
+    EXPECT_NE(entry, metrics.end()) << name;
+    return entry != metrics.end() ? entry->second : -1;
+  }
+  double Refused(const std::string& reason) const {
+    return Metric(absl::StrCat("qkserve_refused_requests_total{reason=\"", reason, "\"}"));
+  }
+  std::vector<LogEvent> Events() {
+    MutexLock lock(&mutex_);
+    return events_;
+  }
+
+  Mutex mutex_;
+  std::vector<LogEvent> events_ ABSL_GUARDED_BY(mutex_);
+};
+
+// --- Paths --------------------------------------------------------------------------------------
+
+TEST_F(HttpServerTest, AnswersHealthReadinessMetricsAndThePage) {
+  Start();
+  EXPECT_EQ(Get("/healthz")->status, 200);
+  EXPECT_EQ(Get("/readyz")->status, 200);
+  const httplib::Result metrics = Get("/metrics");
+  EXPECT_EQ(metrics->status, 200);
+  EXPECT_EQ(metrics->get_header_value("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
+  const httplib::Result page = Get("/");
+  EXPECT_EQ(page->status, 200);
+  EXPECT_EQ(page->get_header_value("Content-Type"), "text/html; charset=utf-8");
+  EXPECT_THAT(page->body, HasSubstr("<title>qkserve</title>"));
+  EXPECT_EQ(Get("/nosuch")->status, 404);
+  EXPECT_EQ(Get("//metrics")->status, 404);
+  EXPECT_EQ(Http().Post("/metrics", std::string(100'000, 'x'), "text/plain")->status, 405);
+  EXPECT_EQ(Http().Head("/readyz")->status, 200);
+}
+
+TEST_F(HttpServerTest, ThePageRunsNoScriptButItsOwn) {
+  Start();
+  const httplib::Result page = Get("/");
+  const std::string policy = page->get_header_value("Content-Security-Policy");
+  std::smatch nonce;
+  ASSERT_TRUE(std::regex_search(policy, nonce, std::regex("script-src 'nonce-([0-9a-f]{32})'")))
+      << policy;
+  EXPECT_THAT(policy, HasSubstr("default-src 'none'"));
+  EXPECT_THAT(page->body, HasSubstr(absl::StrCat("<script nonce=\"", nonce[1].str(), "\">")));
+  EXPECT_FALSE(absl::StrContains(page->body, "@NONCE@"));
+  // Another one each time.
+  EXPECT_FALSE(absl::StrContains(Get("/")->body, nonce[1].str()));
+  // From the server alone.
+  EXPECT_FALSE(absl::StrContains(page->body, "http://"));
+  EXPECT_FALSE(absl::StrContains(page->body, "https://"));
+}
+
+TEST_F(HttpServerTest, DoesNotSpendItsTimeCompressing) {
+  Start();
+  const httplib::Result metrics = Http().Get("/metrics", {{"Accept-Encoding", "br, gzip"}});
+  EXPECT_FALSE(metrics->has_header("Content-Encoding"));
+}
+
+TEST_F(HttpServerTest, IsAliveButNotReadyWhileKeySetsAreLoaded) {
+  int calls = 0;
+  options_.on_http_listening = [&calls](int port) {
+    ++calls;
+    httplib::Client http("127.0.0.1", port);
+    EXPECT_EQ(http.Get("/healthz")->status, 200);
+    const httplib::Result ready = http.Get("/readyz");
+    EXPECT_EQ(ready->status, 503);
+    EXPECT_EQ(ready->body, "key sets are being loaded\n");
+    const std::string metrics = http.Get("/metrics")->body;
+    EXPECT_THAT(metrics, HasSubstr("\nqkserve_ready 0\n"));
+    EXPECT_FALSE(absl::StrContains(metrics, "qkserve_key_sets"));
+    return absl::OkStatus();
+  };
+  Start();
+  EXPECT_EQ(calls, 1);
+  EXPECT_EQ(Get("/readyz")->status, 200);
+  EXPECT_EQ(Metric("qkserve_ready"), 1);
+}
+
+TEST_F(HttpServerTest, IsAliveButNotReadyOnceItDrains) {
+  Start();
+  ASSERT_TRUE(server_->Drain().ok());
+  EXPECT_EQ(Get("/healthz")->status, 200);
+  const httplib::Result ready = Get("/readyz");
+  EXPECT_EQ(ready->status, 503);
+  EXPECT_EQ(ready->body, "the server is draining\n");
+  EXPECT_EQ(Metric("qkserve_ready"), 0);
+}
+
+// --- Listening ----------------------------------------------------------------------------------
+
+TEST_F(HttpServerTest, ASecondServerOnThePortFailsAndSaysWhatToDo) {
+  Start();
+  ServerOptions second = options_;
+  second.http_address = server_->http_address();
+  EXPECT_THAT(Server::Start(second).status(),
+              FailsWith(absl::StatusCode::kUnavailable,
+                        absl::StrCat("http_address: cannot listen on ", second.http_address,
+                                     ": Address already in use; give another one")));
+}
+
+TEST_F(HttpServerTest, AnEmptyAddressIsNoHttp) {
+  options_.http_address = "";
+  Start();
+  EXPECT_EQ(server_->http_address(), "");
+}
+
+// A socket that is connected to the server and has said `text`.
+class RawConnection {
+ public:
+  RawConnection(const std::string& address, const std::string& text)
+      : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    int port = 0;
+    EXPECT_TRUE(absl::SimpleAtoi(address.substr(address.rfind(':') + 1), &port));
+    sockaddr_in to = {};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(static_cast<uint16_t>(port));
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(connect(socket_, reinterpret_cast<const sockaddr*>(&to), sizeof(to)), 0);
+    static_cast<void>(!send(socket_, text.data(), text.size(), MSG_NOSIGNAL));
+  }
+  RawConnection(const RawConnection&) = delete;
+  RawConnection& operator=(const RawConnection&) = delete;
+  ~RawConnection() { close(socket_); }
+
+  std::string ReadToEnd() const {
+    std::string text;
+    char bytes[4096];
+    for (ssize_t n; (n = recv(socket_, bytes, sizeof(bytes), 0)) > 0;) {
+      text.append(bytes, static_cast<size_t>(n));
+    }
+    return text;
+  }
+
+ private:
+  const int socket_;
+};
+
+TEST_F(HttpServerTest, ARequestWithoutEndIsCutOff) {
+  Start();
+  for (const std::string& begin : {std::string(), std::string("GET / HTTP/1.1\r\nX: ")}) {
+    const RawConnection connection(server_->http_address(),
+                                   begin + std::string(HttpServer::kRequestBytesMax + 1, 'a'));
+    EXPECT_FALSE(absl::StrContains(connection.ReadToEnd(), "200 OK"));
+  }
+  EXPECT_EQ(Get("/healthz")->status, 200);
+}
+
+TEST_F(HttpServerTest, AConnectionIsForOneRequest) {
+  Start();
+  const RawConnection connection(server_->http_address(),
+                                 "GET /healthz HTTP/1.1\r\n\r\nGET /healthz HTTP/1.1\r\n\r\n");
+  const std::string answer = connection.ReadToEnd();
+  EXPECT_EQ(answer.find("200 OK"), answer.rfind("200 OK")) << answer;
+  EXPECT_THAT(answer, HasSubstr("Connection: close"));
+}
+
+TEST_F(HttpServerTest, ConnectionsThatSayNothingDoNotHoldItsEnd) {
+  Start();
+  std::vector<std::unique_ptr<RawConnection>> silent;
+  constexpr int kConnections = HttpServer::kThreads + HttpServer::kWaitingMax + 10;
+  for (int i = 0; i < kConnections; ++i) {
+    silent.push_back(std::make_unique<RawConnection>(server_->http_address(), "GET"));
+  }
+  const absl::Time begin = absl::Now();
+  server_ = nullptr;
+  EXPECT_LT(absl::Now() - begin, HttpServer::kRequestTimeout);
+}
+
+// --- Metrics ------------------------------------------------------------------------------------
+
+TEST_F(HttpServerTest, CountsWhatWasAnswered) {
+  Start();
+  Put("items", {1000, 8}, 1);
+  for (int i = 0; i < 3; ++i) ScoresOf("items", 8);
+  const Tensor q = Floats({2, 4}, 1);
+  ASSERT_TRUE(client_->Score(q.View(), q.View()).ok());
+  const std::map<std::string, double> metrics = Metrics();
+  EXPECT_EQ(metrics.at(R"(qkserve_requests_total{method="Score",code="OK"})"), 4);
+  EXPECT_EQ(metrics.at(R"(qkserve_requests_total{method="PutKeySet",code="OK"})"), 1);
+  EXPECT_EQ(metrics.at(R"(qkserve_request_duration_seconds_count{method="Score"})"), 4);
+  EXPECT_EQ(metrics.at(R"(qkserve_request_duration_seconds_bucket{method="Score",le="+Inf"})"), 4);
+  EXPECT_GT(metrics.at(R"(qkserve_request_duration_seconds_sum{method="Score"})"), 0);
+  EXPECT_EQ(metrics.at("qkserve_request_queue_seconds_count"), 4);
+  EXPECT_EQ(metrics.at("qkserve_request_compute_seconds_count"), 4);
+  EXPECT_EQ(metrics.at("qkserve_batch_requests_count"), 4);
+  EXPECT_EQ(metrics.at("qkserve_batch_requests_sum"), 4);
+  EXPECT_EQ(metrics.at("qkserve_batch_rows_sum"), 5);
+  EXPECT_GT(metrics.at("qkserve_received_bytes_total"), 1000 * 8 * 4);
+  EXPECT_GT(metrics.at("qkserve_sent_bytes_total"), 3 * 1000 * 4);
+  EXPECT_EQ(metrics.at("qkserve_key_sets"), 1);
+  EXPECT_EQ(metrics.at("qkserve_key_sets_with_problems"), 0);
+  EXPECT_EQ(metrics.at(R"(qkserve_key_set_requests_total{key_set="items"})"), 3);
+  EXPECT_GT(metrics.at(R"(qkserve_key_set_memory_bytes{key_set="items"})"), 1000 * 8 * 4);
+  EXPECT_EQ(metrics.at(R"(qkserve_key_set_version{key_set="items"})"),
+            static_cast<double>(client_->GetKeySet("items")->version));
+  EXPECT_EQ(metrics.at("qkserve_workers"), 2);
+  EXPECT_EQ(metrics.at("qkserve_queue_requests"), 0);
+  EXPECT_GT(metrics.at("process_resident_memory_bytes"), 0);
+}
+
+TEST_F(HttpServerTest, CountsRefusalsByTheirReason) {
+  options_.in_flight_bytes_max = kMiB;
+  options_.key_set_memory = kMiB;
+  Start();
+  const Tensor q = Floats({2, 4}, 1);
+  const Tensor other = Floats({2, 5}, 1);
+  EXPECT_FALSE(client_->Score(q.View(), other.View()).ok());
+  EXPECT_EQ(Refused("invalid"), 1);
+  EXPECT_FALSE(client_->Score(q.View(), KeySetReference{"nosuch"}).ok());
+  EXPECT_EQ(Refused("not_found"), 1);
+  const Tensor many = Floats({600, 1}, 1);
+  EXPECT_FALSE(client_->Score(many.View(), many.View()).ok());
+  EXPECT_EQ(Refused("in_flight_bytes"), 1);
+  EXPECT_FALSE(client_->PutKeySet("big", Floats({10'000, 64}, 1).View()).ok());
+  EXPECT_EQ(Refused("key_set_memory"), 1);
+  EXPECT_EQ(Metric(R"(qkserve_requests_total{method="Score",code="INVALID_ARGUMENT"})"), 1);
+  EXPECT_EQ(Refused("queue_time"), 0);
+}
+
+TEST_F(HttpServerTest, OnlyTheFirstHundredKeySetsHaveMetricsOfTheirOwn) {
+  Start();
+  for (int i = 0; i < Monitor::kKeySetsShownMax + 3; ++i)
+    Put(absl::StrCat("set", 100 + i), {1, 1}, 1);
+  const std::map<std::string, double> metrics = Metrics();
+  EXPECT_EQ(metrics.at("qkserve_key_sets"), 103);
+  EXPECT_EQ(metrics.at("qkserve_key_sets_left_out"), 3);
+  EXPECT_EQ(metrics.count(R"(qkserve_key_set_version{key_set="set199"})"), 1);
+  EXPECT_EQ(metrics.count(R"(qkserve_key_set_version{key_set="set200"})"), 0);
+}
+
+TEST_F(HttpServerTest, DocumentationNamesExactlyWhatIsExported) {
+  Start();
+  Put("items", {1, 1}, 1);
+  std::set<std::string> exported;
+  const std::string text = Get("/metrics")->body;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    if (!absl::ConsumePrefix(&line, "# TYPE ")) continue;
+    exported.insert(std::string(line.substr(0, line.find(' '))) + " " +
+                    std::string(line.substr(line.find(' ') + 1)));
+  }
+  std::ifstream file(METRICS_DOCUMENT);
+  const std::string document((std::istreambuf_iterator<char>(file)), {});
+  std::set<std::string> documented;
+  const std::regex row("\\| `([a-z_]+)` \\| (counter|gauge|histogram) \\|");
+  for (std::sregex_iterator match(document.begin(), document.end(), row), end; match != end;
+       ++match) {
+    documented.insert(absl::StrCat((*match)[1].str(), " ", (*match)[2].str()));
+  }
+  EXPECT_EQ(documented, exported);
+}
+
+// --- The log ------------------------------------------------------------------------------------
+
+TEST_F(HttpServerTest, ATraceIsEchoedAndNamedInTheLineOfASlowRequest) {
+  options_.slow_request_threshold = absl::Nanoseconds(1);
+  Start();
+  const auto stub = v1::ScoringService::NewStub(
+      grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials()));
+  const auto call = [&stub](const std::string& traceparent) {
+    grpc::ClientContext context;
+    context.AddMetadata("traceparent", traceparent);
+    context.AddMetadata("x-request-id", "r-1");
+    v1::ScoreResponse response;
+    EXPECT_FALSE(stub->Score(&context, v1::ScoreRequest(), &response).ok());
+    std::map<std::string, std::string> echoed;
+    for (const auto& [key, value] : context.GetServerInitialMetadata()) {
+      echoed[std::string(key.data(), key.size())] = std::string(value.data(), value.size());
+    }
+    return echoed;
+  };
+  const std::string valid = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  std::map<std::string, std::string> echoed = call(valid);
+  EXPECT_EQ(echoed["traceparent"], valid);
+  EXPECT_EQ(echoed["x-request-id"], "r-1");
+  echoed = call("00-0-0-0");
+  EXPECT_EQ(echoed.count("traceparent"), 0);
+  EXPECT_EQ(echoed["x-request-id"], "r-1");
+
+  std::vector<std::string> traces;
+  for (const LogEvent& event : Events()) {
+    if (event.message != "slow request") continue;
+    std::string trace = "none";
+    for (const auto& [name, value] : event.fields) {
+      if (std::string(name) == "trace_id") trace = std::get<std::string>(value);
+    }
+    traces.push_back(trace);
+  }
+  EXPECT_THAT(traces, testing::ElementsAre("0af7651916cd43dd8448eb211c80319c", "none"));
+}
+
+TEST_F(HttpServerTest, NoLineForARequestThatIsNotSlow) {
+  options_.slow_request_threshold = absl::Hours(1);
+  Start();
+  const size_t events = Events().size();
+  const Tensor q = Floats({2, 4}, 1);
+  ASSERT_TRUE(client_->Score(q.View(), q.View()).ok());
+  EXPECT_EQ(Events().size(), events);
+}
+
+}  // namespace
+}  // namespace qkserve
