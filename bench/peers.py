@@ -56,7 +56,7 @@ class Qkserve:
         port_file = os.path.join(folder, "port")
         with open(os.path.join(folder, "log"), "w", encoding="utf-8") as log:
             self.server = subprocess.Popen(
-                [os.path.join(programs, "qkserve"), "--listen_address=127.0.0.1:0",
+                [os.path.join(programs, "qkserve"), "--listen_address=127.0.0.1:0", "--http_address=",
                  f"--port_file={port_file}"], stdout=log, stderr=log)
         while not os.path.exists(port_file):
             if self.server.poll() is not None:

@@ -3,7 +3,7 @@
 with labels that it has.
 
 usage: metrics_test.py METRICS DASHBOARD_JSON RULES_YAML
-METRICS has a line NAME{LABEL,...} for each metric; the label `le` marks a histogram."""
+METRICS is docs/metrics.md: its table has the name, the type and the labels of each metric."""
 
 import json
 import re
@@ -24,13 +24,15 @@ def read_metrics(path):
     metrics = dict(OF_PROMETHEUS)
     with open(path) as file:
         for line in file:
-            name, _, labels = line.strip().rstrip("}").partition("{")
-            labels = set(filter(None, labels.split(",")))
-            if "le" not in labels:
+            row = re.match(r"\| `(\w+)` \| (counter|gauge|histogram) \|([^|]*)\|", line)
+            if row is None:
+                continue
+            name, kind, labels = row[1], row[2], set(re.findall(r"`(\w+)`", row[3]))
+            if kind != "histogram":
                 metrics[name] = labels
                 continue
-            metrics[name + "_bucket"] = labels
-            metrics[name + "_sum"] = metrics[name + "_count"] = labels - {"le"}
+            metrics[name + "_bucket"] = labels | {"le"}
+            metrics[name + "_sum"] = metrics[name + "_count"] = labels
     return metrics
 
 

@@ -22,7 +22,7 @@ cmake -S "$sources" -B "$folder/consumer" -G Ninja -DCMAKE_BUILD_TYPE=Release \
   -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_PREFIX_PATH="$folder/prefix" >/dev/null
 cmake --build "$folder/consumer"
 
-"$folder/prefix/bin/qkserve" --listen_address=127.0.0.1:0 --port_file="$folder/port" &
+"$folder/prefix/bin/qkserve" --listen_address=127.0.0.1:0 --http_address= --port_file="$folder/port" &
 server=$!
 until [ -e "$folder/port" ]; do
   kill -0 "$server"

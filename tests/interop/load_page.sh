@@ -11,7 +11,7 @@ browser=$(command -v chromium || command -v google-chrome) || {
   echo "skipped: no chromium here"
   exit 77
 }
-"$bin/qkserve" --listen_address=127.0.0.1:0 --port_file="$work/port" >"$work/server.log" 2>&1 &
+"$bin/qkserve" --listen_address=127.0.0.1:0 --http_address= --port_file="$work/port" >"$work/server.log" 2>&1 &
 server=$!
 trap 'kill $server 2>/dev/null || true; wait $server 2>/dev/null || true; rm -rf "$work"' EXIT
 until [ -s "$work/port" ]; do

@@ -17,7 +17,7 @@ install "$directory"/qkserve-client_*.deb
 mkdir -p /var/lib/private/qkserve
 ln -s private/qkserve /var/lib/qkserve
 folder=$(mktemp -d)
-qkserve --key_set_dir=/var/lib/qkserve --listen_address=127.0.0.1:0 --port_file="$folder/port" &
+qkserve --key_set_dir=/var/lib/qkserve --listen_address=127.0.0.1:0 --http_address= --port_file="$folder/port" &
 server=$!
 until [ -e "$folder/port" ]; do
   kill -0 $server
