@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """qkserve beside NumPy and Faiss IndexFlatIP, which compute in process: resident-top, interleaved.
 
 Queries are the same for all. In each round every contender has a turn, in an order drawn anew:
