@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <exception>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -245,4 +246,11 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace qkserve::bench
 
-int main(int argc, char** argv) { return qkserve::bench::Main(argc, argv); }
+int main(int argc, char** argv) {
+  try {
+    return qkserve::bench::Main(argc, argv);
+  } catch (const std::exception& error) {
+    std::fputs(error.what(), stderr);
+    return 1;
+  }
+}

@@ -58,6 +58,15 @@ absl::Status AdmitToQueue(const BatchPolicyOptions& options, const QueueSummary&
   return absl::OkStatus();
 }
 
+bool TooLateToBegin(const BatchPolicyOptions& options, const QueueSummary& queue,
+                    const JobSpec& spec, absl::Time now) {
+  if (spec.deadline == absl::InfiniteFuture() || queue.requests() <= 1) return false;
+  // A pass is cut into tiles when it is made.
+  const int64_t workers =
+      spec.group != nullptr ? options.workers : std::min(options.workers, spec.tile_count);
+  return now + spec.cost / std::max(workers, int64_t{1}) * 3 / 2 > spec.deadline;
+}
+
 absl::Duration GroupCost(const BatchPolicyOptions& options, const QueueSummary& queue) {
   return std::min(queue.small_cost / options.workers, options.group_cost_max);
 }

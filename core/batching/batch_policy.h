@@ -68,6 +68,12 @@ bool RunsOnArrival(const BatchPolicyOptions& options, const QueueSummary& queue,
 absl::Status AdmitToQueue(const BatchPolicyOptions& options, const QueueSummary& queue,
                           const JobSpec& spec);
 
+// Whether a request that may begin now cannot be expected to end by its deadline, with half of what
+// it should take to spare: where others wait, who begins too late takes their time and is too late
+// himself, and the next one after him. A request that is alone may always try.
+bool TooLateToBegin(const BatchPolicyOptions& options, const QueueSummary& queue,
+                    const JobSpec& spec, absl::Time now);
+
 // How much work a worker takes from the small requests at once: an even share, so that the others
 // find theirs when they come, within group_cost_max.
 absl::Duration GroupCost(const BatchPolicyOptions& options, const QueueSummary& queue);

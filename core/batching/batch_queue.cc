@@ -27,6 +27,15 @@ absl::Status CheckStillWanted(const QueuedJob& job, absl::Time now) {
   return absl::OkStatus();
 }
 
+absl::Status BatchQueue::CheckWorthBeginning(const QueuedJob& job, absl::Time now) const {
+  absl::Status status = CheckStillWanted(job, now);
+  if (!status.ok() || !TooLateToBegin(options_, summary_, job.spec, now)) return status;
+  return absl::DeadlineExceededError(absl::StrCat(
+      "after ", absl::FormatDuration(now - job.arrival), " in the queue ",
+      absl::FormatDuration(job.spec.deadline - now), " were left, too little for work of ",
+      absl::FormatDuration(job.spec.cost), " on one worker"));
+}
+
 const void* BatchQueue::LaneOf(const JobSpec& spec) const {
   if (spec.group != nullptr) return spec.lane;
   return IsSmall(options_, spec) ? kSmallLane : kLargeLane;
@@ -101,9 +110,9 @@ void BatchQueue::TakeGroup(absl::Time now, Lane& lane, Assignment& assignment) {
     if (!assignment.group.empty() && cost + next > cost_max) break;
     std::shared_ptr<QueuedJob> job = std::move(lane.small.front());
     lane.small.pop_front();
+    job->status = CheckWorthBeginning(*job, now);
     --summary_.small_requests;
     summary_.small_cost -= job->queue_cost;
-    job->status = CheckStillWanted(*job, now);
     if (job->status.ok()) {
       cost += next;
       assignment.group.push_back(std::move(job));
@@ -131,7 +140,7 @@ void BatchQueue::TakePass(absl::Time now, Lane& lane, Assignment& assignment) {
       continue;
     }
     next = lane.ungrouped.erase(next);
-    job->status = CheckStillWanted(*job, now);
+    job->status = CheckWorthBeginning(*job, now);
     if (job->status.ok()) {
       work->cost += cost;
       work->queue_cost += job->queue_cost;
@@ -167,7 +176,10 @@ void BatchQueue::TakeTile(absl::Time now, Lane& lane, Assignment& assignment) {
   bool is_wanted = false;
   // One is enough: the others' status is looked at when they are finished.
   for (const std::shared_ptr<QueuedJob>& job : work->jobs) {
-    if (job->status.ok()) job->status = CheckStillWanted(*job, now);
+    if (job->status.ok()) {
+      job->status =
+          work->tiles_taken == 0 ? CheckWorthBeginning(*job, now) : CheckStillWanted(*job, now);
+    }
     is_wanted = job->status.ok();
     if (is_wanted) break;
   }

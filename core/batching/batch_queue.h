@@ -86,8 +86,8 @@ class BatchQueue {
   // RESOURCE_EXHAUSTED, and the job is as it was, where AdmitToQueue says so.
   absl::Status Push(std::shared_ptr<QueuedJob> job);
 
-  // The next work. Counts a turn as busy where HasWork(). Expired and cancelled jobs that are met
-  // on the way are dropped.
+  // The next work. Counts a turn as busy where HasWork(). Jobs that are met on the way and have
+  // expired, are cancelled, or cannot be answered in time any more are dropped.
   Assignment Take(absl::Time now);
 
   // The pass that Take asked for is there, and the worker takes its first tile with it.
@@ -120,6 +120,8 @@ class BatchQueue {
   void TakeGroup(absl::Time now, Lane& lane, Assignment& assignment);
   void TakePass(absl::Time now, Lane& lane, Assignment& assignment);
   void TakeTile(absl::Time now, Lane& lane, Assignment& assignment);
+  // Also DEADLINE_EXCEEDED where it is too late to begin.
+  absl::Status CheckWorthBeginning(const QueuedJob& job, absl::Time now) const;
   void StartTile(TiledWork& work, absl::Time now);
   void LeaveQueue(const TiledWork& work);
 

@@ -80,5 +80,26 @@ TEST(BatchPolicyTest, AJobJoinsAPassWithinItsLimits) {
   EXPECT_FALSE(JoinsPass(options, 3, absl::ZeroDuration(), absl::ZeroDuration()));
 }
 
+TEST(BatchPolicyTest, ItIsTooLateToBeginWhereOthersWaitAndTheTimeLeftIsShort) {
+  BatchPolicyOptions options;
+  options.workers = 2;
+  const absl::Time now = absl::UnixEpoch();
+  const QueueSummary alone = {.large_requests = 1};
+  const QueueSummary others = {.small_requests = 1, .large_requests = 1};
+  // On both workers this takes 10 ms.
+  JobSpec spec = {.tile_count = 4, .cost = absl::Milliseconds(20)};
+  EXPECT_FALSE(TooLateToBegin(options, others, spec, now));
+  spec.deadline = now + absl::Milliseconds(14);
+  EXPECT_TRUE(TooLateToBegin(options, others, spec, now));
+  EXPECT_FALSE(TooLateToBegin(options, alone, spec, now));
+  spec.deadline = now + absl::Milliseconds(15);
+  EXPECT_FALSE(TooLateToBegin(options, others, spec, now));
+  // One tile has one worker, a pass has all.
+  spec.tile_count = 1;
+  EXPECT_TRUE(TooLateToBegin(options, others, spec, now));
+  spec.group = &options;
+  EXPECT_FALSE(TooLateToBegin(options, others, spec, now));
+}
+
 }  // namespace
 }  // namespace qkserve

@@ -179,6 +179,28 @@ TEST_F(BatchQueueTest, ExpiredJobsAreDroppedBeforeTheyCost) {
   EXPECT_EQ(queue_->summary().busy, 1);
 }
 
+// First come, first served would begin each just before it is too late, and answer none in time.
+TEST_F(BatchQueueTest, UnderOverloadNobodyIsBegunWhoWillBeLate) {
+  const int key_set = 0;
+  std::vector<std::shared_ptr<QueuedJob>> jobs;
+  for (int i = 0; i < 20; ++i) {
+    // Work of 10 ms for both workers.
+    jobs.push_back(Push({.cost = absl::Milliseconds(20),
+                         .group = &key_set,
+                         .lane = &key_set,
+                         .deadline = clock_.Now() + absl::Milliseconds(100)}));
+    clock_.Advance(absl::Milliseconds(5));
+  }
+  // The first ones have no time left by now, the next ones too little.
+  const Assignment next = Take();
+  ASSERT_EQ(next.work->jobs.size(), 1U);
+  EXPECT_EQ(next.work->jobs.front(), jobs[3]);
+  EXPECT_THAT(next.dropped, testing::ElementsAre(jobs[0], jobs[1], jobs[2]));
+  for (const auto& job : next.dropped) {
+    EXPECT_EQ(job->status.code(), absl::StatusCode::kDeadlineExceeded);
+  }
+}
+
 TEST_F(BatchQueueTest, ACancelledLargeJobStopsAfterTheTileThatRuns) {
   const auto job = PushLarge(5, absl::Milliseconds(50));
   const std::shared_ptr<TiledWork> work = Take().work;
