@@ -73,6 +73,13 @@ void AddThroughput(const Json& contenders, const std::string& callers, BarChart&
   }
 }
 
+// Echo computes nothing: beside it the others look alike.
+BarChart WithoutEcho(BarChart chart) {
+  absl::StrAppend(&chart.title, ", without echo");
+  std::erase_if(chart.series, [](const auto& series) { return series.name == "echo"; });
+  return chart;
+}
+
 std::string ShapeOf(const Json& workload) {
   std::string text =
       absl::StrFormat("n=%d m=%d d=%d", workload.at("n").get<int64_t>(),
@@ -101,8 +108,11 @@ void AddWorkload(const Json& workload, Page& page) {
     AddThroughput(workload.at("many_callers"), Callers(workload.at("concurrency").get<int>()),
                   rates, rows);
   }
+  // Last, so that the others have the same colours with and without it.
+  std::stable_partition(rates.series.begin(), rates.series.end(),
+                        [](const auto& series) { return series.name != "echo"; });
   page.AddHeading(absl::StrCat(name, ": ", ShapeOf(workload)));
-  page.AddCharts({ChartSvg(rates), ChartSvg(latencies)});
+  page.AddCharts({ChartSvg(rates), ChartSvg(WithoutEcho(rates)), ChartSvg(latencies)});
   page.AddTable({"contender", "requests/s", "p50", "p99", "rate / baseline", "rate / echo"}, rows);
 }
 
@@ -198,7 +208,7 @@ std::string MachineOf(const std::vector<Json>& results) {
     if (!result.contains("machine")) continue;
     const Json& machine = result.at("machine");
     return absl::StrFormat(
-        "%s, %d CPUs, OpenBLAS %s with kernel %s, gRPC %s", machine.at("cpu").get<std::string>(),
+        "%s, %d CPUs, %s with kernel %s, gRPC %s", machine.at("cpu").get<std::string>(),
         machine.at("cpus").get<int>(), machine.at("blas").get<std::string>(),
         machine.at("kernel").get<std::string>(), machine.at("grpc").get<std::string>());
   }

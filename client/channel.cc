@@ -26,6 +26,7 @@ absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
   // A name with several addresses is several servers.
   arguments.SetLoadBalancingPolicyName("round_robin");
   std::vector<std::shared_ptr<grpc::Channel>> channels;
+  channels.reserve(static_cast<size_t>(options.channels));
   for (int i = 0; i < options.channels; ++i) {
     channels.push_back(
         grpc::CreateCustomChannel(options.address, grpc::InsecureChannelCredentials(), arguments));

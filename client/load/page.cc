@@ -25,7 +25,7 @@ p { margin: 4px 0 12px; overflow-wrap: anywhere; }
 .figures div { background: var(--card); border-radius: 8px; padding: 10px 14px; }
 .figures b { display: block; font-size: 22px; font-weight: 600; overflow-wrap: anywhere; }
 .figures span { color: var(--soft); font-size: 13px; }
-.charts { display: grid; gap: 16px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); }
+.charts { display: grid; gap: 16px; margin-bottom: 12px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 420px), 1fr)); }
 figure { margin: 0; background: var(--card); border-radius: 8px; padding: 12px; }
 figcaption { font-weight: 600; margin-bottom: 4px; }
 .legend { font-size: 13px; color: var(--soft); margin: 0 0 4px; }
