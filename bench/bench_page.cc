@@ -100,7 +100,7 @@ void AddWorkload(const Json& workload, Page& page) {
       AddThroughput(comparison.at("contenders"), Callers(comparison.at("callers").get<int>()),
                     rates, rows);
     }
-  } else {
+  } else if (workload.contains("one_caller")) {
     for (const Json& row : workload.at("one_caller")) {
       AddBar(latencies, row.at("name").get<std::string>(), 0,
              row.at("latency_us_median").get<double>() / 1e3);

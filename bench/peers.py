@@ -64,10 +64,14 @@ class Qkserve:
             time.sleep(0.05)
         with open(port_file, encoding="utf-8") as file:
             self.address = f"127.0.0.1:{file.read().strip()}"
+
+    def put(self):
+        """The keys, and the first answers. Returns the OpenBLAS kernel that suits this CPU."""
+        folder = self.folder
         self.run("keys", "put", "peers", f"--keys={folder}/keys.npy")
-        self.kernel = json.loads(self.run("status", "--json"))["kernel"]
         self.run("score", f"--queries={folder}/queries.npy", "--key_set=peers", "--output=top_k",
                  f"--top_k={K}", f"--out={folder}/scores.npy", f"--indices_out={folder}/best.npy")
+        return json.loads(self.run("status", "--json"))["kernel"]
 
     def run(self, *arguments):
         return subprocess.run([self.qkctl, *arguments, f"--server={self.address}"], check=True,
@@ -175,8 +179,8 @@ def main():
             numpy.save(os.path.join(folder, name),
                        generator.standard_normal((rows, D)).astype("f4"))
         contenders = [Qkserve(flags.programs, folder)]
-        kernel = contenders[0].kernel
         try:
+            kernel = contenders[0].put()
             for library in ("NumPy", "Faiss"):
                 for coretype in (None, kernel):
                     contenders.append(Worker(library, coretype, folder))

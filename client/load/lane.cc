@@ -121,6 +121,7 @@ void Lane::Begin(Call& call, absl::Duration intended) {
   call.request = picker_.Next();
   const RequestSet& set = *context_.target.requests;
   const RequestSet::Request& request = set.requests[call.request];
+  call.reader.reset();  // before the call that it belongs to
   call.context.emplace();
   SetDeadline(*call.context, context_.options.timeout);
   if (!set.key_sets.empty()) AddKeySetMetadata(*call.context, set.key_sets[request.key_set]);

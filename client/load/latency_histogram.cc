@@ -68,7 +68,7 @@ LatencyHistogram LatencyHistogram::Since(const LatencyHistogram& earlier) const 
 
 absl::Duration LatencyHistogram::Percentile(double p) const {
   if (count_ == 0) return absl::ZeroDuration();
-  const auto rank = static_cast<int64_t>(std::ceil(p / 100 * static_cast<double>(count_)));
+  const int64_t rank = NearestRank(p, count_);
   // The extremes are known exactly.
   if (rank <= 1) return Min();
   if (rank >= count_) return Max();
@@ -87,6 +87,12 @@ absl::Duration LatencyHistogram::Max() const { return absl::Nanoseconds(max_ns_)
 absl::Duration LatencyHistogram::Mean() const {
   return count_ == 0 ? absl::ZeroDuration()
                      : absl::Nanoseconds(sum_ns_ / static_cast<double>(count_));
+}
+
+int64_t NearestRank(double p, int64_t count) {
+  constexpr double kRoundingError = 1e-9;
+  const auto values = static_cast<double>(count);
+  return static_cast<int64_t>(std::ceil(p * values / 100 - kRoundingError * values));
 }
 
 }  // namespace qkserve

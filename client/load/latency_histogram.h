@@ -58,6 +58,10 @@ class LatencyHistogram {
   double sum_ns_ = 0;
 };
 
+// The nearest rank: the least number of `count` values that are at least `p` percent of them. For
+// percentages of up to four decimals, which binary fractions would push to the next rank.
+int64_t NearestRank(double p, int64_t count);
+
 }  // namespace qkserve
 
 #endif  // QKSERVE_CLIENT_LOAD_LATENCY_HISTOGRAM_H_

@@ -85,10 +85,13 @@ void AddSteps(const std::vector<LoadResult>& steps, Page& page) {
   std::vector<std::vector<std::string>> rows;
   for (const LoadResult& step : steps) {
     const LoadInterval whole = step.Whole();
+    const auto latency = [&whole](absl::Duration duration) {
+      return whole.ok == 0 ? std::string("-") : Milliseconds(duration);
+    };
     rows.push_back({absl::StrCat(PaceText(step.options), step.interrupted ? " (ended early)" : ""),
-                    absl::StrFormat("%.1f", step.PerSecond(step.counts.ok)),
-                    Milliseconds(whole.p50), Milliseconds(whole.p90), Milliseconds(whole.p99),
-                    Milliseconds(whole.p999), Milliseconds(whole.max), absl::StrCat(whole.errors),
+                    absl::StrFormat("%.1f", step.PerSecond(step.counts.ok)), latency(whole.p50),
+                    latency(whole.p90), latency(whole.p99), latency(whole.p999), latency(whole.max),
+                    absl::StrCat(whole.errors),
                     absl::StrFormat("%.2f", whole.batch_requests_mean)});
   }
   page.AddHeading("Loads");

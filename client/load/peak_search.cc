@@ -18,8 +18,8 @@ constexpr double kDeviations = 4;
 }  // namespace
 
 bool HeldLimit(const LoadResult& result, const LatencyLimit& limit) {
-  const auto due = static_cast<double>(result.counts.Due());
-  return due > 0 && static_cast<double>(result.counts.within_limit) >= limit.percentile / 100 * due;
+  const auto due = static_cast<int64_t>(result.counts.Due());
+  return due > 0 && result.counts.within_limit >= NearestRank(limit.percentile, due);
 }
 
 bool LostLimit(const LoadProgress& progress, const LatencyLimit& limit) {

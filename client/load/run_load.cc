@@ -36,7 +36,9 @@ class TimelineBuilder {
   }
 
   void Finish(absl::Duration at, const LoadCounts& counts) {
-    if (at > begin_ && counts.sent + counts.ok > last_.sent + last_.ok) Cut(at, counts);
+    if (at > begin_ &&
+        counts.sent + counts.ok + counts.Errors() > last_.sent + last_.ok + last_.Errors())
+      Cut(at, counts);
   }
 
  private:
@@ -74,7 +76,10 @@ void Watch(LaneContext& context, const LoadRecorder& recorder, const std::atomic
     timeline.Tick(now - result->options.warm_up, counts);
     stretches.Tick(now - result->options.warm_up, counts);
     if (observer && !observer({result->options, now, counts})) {
-      result->interrupted = context.stop = context.cancel = true;
+      // In this order: nobody begins a call after the others were cancelled.
+      context.stop = true;
+      context.cancel = true;
+      result->interrupted = true;
     }
   }
   const absl::Duration at = context.Now() - result->options.warm_up;

@@ -109,11 +109,10 @@ void FindPeak(const LoadOptions& common, const LatencyLimit& limit, const LoadTa
     if (interrupted || step.nobody_there) break;
     const bool held = HeldLimit(step, limit);
     search.Tell(held);
-    // What was sent was in time, but it was not all.
-    if (!held && !step.interrupted && !step.KeptSchedule() && step.counts.in_flight_full == 0) {
-      peak.client_limited = true;
-    } else if (!held) {
-      peak.client_limited = false;
+    // Whether it was the client that could not send what this rate, the lowest that failed, asked
+    // for.
+    if (!held && search.failed() == options.rate_from) {
+      peak.client_limited = !step.KeptSchedule() && step.counts.in_flight_full == 0;
     }
   }
   peak.held = search.held();

@@ -95,8 +95,9 @@ std::string StepsText(const LoadReport& report) {
                                      "p50 ms", "p99 ms", "p99.9 ms", "max ms", "errors", "batch");
   for (const LoadResult& step : report.steps) {
     const LoadInterval whole = step.Whole();
-    const auto ms = [](absl::Duration duration) {
-      return absl::StrFormat("%.3f", absl::ToDoubleMilliseconds(duration));
+    const auto ms = [&whole](absl::Duration duration) {
+      return whole.ok == 0 ? std::string("-")
+                           : absl::StrFormat("%.3f", absl::ToDoubleMilliseconds(duration));
     };
     absl::StrAppendFormat(&text, "%-24s%12.1f%12s%12s%12s%12s%10d%8.2f\n",
                           absl::StrCat(PaceText(step.options), step.interrupted ? " *" : ""),
