@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,14 @@
 #include "core/clock.h"
 
 namespace qkserve {
+namespace {
+
+// Making and removing is not what is measured: it is given time where --timeout is short, so that
+// nothing is left behind.
+absl::Duration Patient(absl::Duration timeout) { return std::max(timeout, absl::Seconds(10)); }
+
+}  // namespace
+
 bool AbslParseFlag(absl::string_view text, MakeKeySetFlag* flag, std::string* error) {
   std::vector<int64_t> sizes;
   for (const absl::string_view part : absl::StrSplit(text, ',')) {
@@ -53,7 +62,8 @@ std::string UniqueKeySetName() {
 
 absl::StatusOr<std::unique_ptr<MadeKeySet>> MadeKeySet::Create(Client* client, std::string name,
                                                                const KeySetContents& contents) {
-  const absl::Status exists = client->GetKeySet(name, absl::GetFlag(FLAGS_timeout)).status();
+  const absl::Status exists =
+      client->GetKeySet(name, Patient(absl::GetFlag(FLAGS_timeout))).status();
   if (exists.ok() || absl::IsDataLoss(exists)) {
     return absl::AlreadyExistsError(
         absl::StrCat("there is a key set '", name,
@@ -65,7 +75,7 @@ absl::StatusOr<std::unique_ptr<MadeKeySet>> MadeKeySet::Create(Client* client, s
   options.values = contents.values;
   options.storage = StorageFromFlag();
   options.chunk_bytes = UploadChunkBytes();
-  options.timeout = UploadTimeout(contents.keys, contents.values);
+  options.timeout = Patient(UploadTimeout(contents.keys, contents.values));
   UploadProgressLine line(Clock::Monotonic());
   options.progress = [&line](int64_t sent, int64_t total) { line.Tell(sent, total); };
   // It is removed where the upload fails, too: the answer may have been lost.
@@ -77,7 +87,7 @@ absl::StatusOr<std::unique_ptr<MadeKeySet>> MadeKeySet::Create(Client* client, s
 
 absl::Status MadeKeySet::Remove() {
   if (std::exchange(removed_, true)) return absl::OkStatus();
-  const absl::Status status = client_->DeleteKeySet(name_, absl::GetFlag(FLAGS_timeout));
+  const absl::Status status = client_->DeleteKeySet(name_, Patient(absl::GetFlag(FLAGS_timeout)));
   if (status.ok() || absl::IsNotFound(status)) return absl::OkStatus();
   return absl::Status(status.code(), absl::StrCat("could not remove the key set '", name_,
                                                   "': ", status.message()));
