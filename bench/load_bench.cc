@@ -48,8 +48,8 @@ absl::StatusOr<double> ToolRate(const LoadTarget& target, const RoundOptions& op
   load.duration = options.turn;
   const std::atomic<bool> never{false};
   const LoadResult result = RunLoad(load, target, Clock::Monotonic(), never);
-  if (result.counts.Errors() > 0) return result.counts.first_error;
-  return result.PerSecond(result.counts.ok);
+  if (result.counts.Errors() > 0) return result.counts.FirstError();
+  return result.RequestsPerSecond();
 }
 
 absl::StatusOr<Rates> Measure(const Contender& server, const RoundOptions& options) {

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "absl/time/time.h"
 
 namespace qkserve {
 namespace {
@@ -45,6 +46,13 @@ absl::StatusOr<Assignment> ParseAssignment(absl::string_view text, const IsKnown
   return absl::InvalidArgumentError(absl::StrCat("unknown flag --", parts.first));
 }
 
+// Abseil says no more than that it is wrong.
+absl::string_view HintFor(const absl::CommandLineFlag& flag) {
+  const bool is_time =
+      flag.IsOfType<absl::Duration>() || flag.IsOfType<std::optional<absl::Duration>>();
+  return is_time ? "; expected a time with its unit, as 10s, 500ms or 1m30s" : "";
+}
+
 }  // namespace
 
 absl::StatusOr<CommandLine> ParseCommandLine(absl::Span<const char* const> args,
@@ -77,7 +85,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(absl::Span<const char* const> args,
     if (!assignment->flag->ParseFrom(*assignment->value, &error)) {
       return absl::InvalidArgumentError(
           absl::StrCat("--", assignment->flag->Name(), ": got '", *assignment->value, "'",
-                       error.empty() ? "" : ": ", absl::StripAsciiWhitespace(error)));
+                       error.empty() ? "" : ": ", absl::StripAsciiWhitespace(error),
+                       HintFor(*assignment->flag)));
     }
   }
   return result;

@@ -44,11 +44,11 @@ class Scale {
     }
     if (from_zero && !logarithmic_) low_ = std::min(low_, 0.0);
     if (logarithmic_) {
-      // A third of a decade at least, so that equal values are no axis without a width.
-      if (high_ / low_ < 2) {
-        low_ /= 1.5;
-        high_ *= 1.5;
-      }
+      // So wide that two of 1, 2 and 5 times a power of ten are on it.
+      constexpr double kRatioMin = 5;
+      const double widen = std::max(1.0, std::sqrt(kRatioMin * low_ / high_));
+      low_ /= widen;
+      high_ *= widen;
     } else if (high_ - low_ <= 0) {
       high_ = low_ + 1;
     }

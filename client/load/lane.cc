@@ -149,11 +149,10 @@ void Lane::Record(Call& call, absl::Duration answered) {
   // Before the count, so that whoever sees the count sees this too.
   if (!absl::IsUnavailable(answer.status)) context_.seen = true;
   ++context_.answers;
-  if (call.intended < context_.options.warm_up) return;
-  if (cancelled_ && absl::IsCancelled(answer.status)) {
-    context_.recorder->RecordAbandoned(index_);
-  } else {
+  if (!cancelled_ || !absl::IsCancelled(answer.status)) {
     context_.recorder->RecordAnswer(index_, answer);
+  } else if (call.intended >= context_.options.warm_up) {
+    context_.recorder->RecordAbandoned(index_);
   }
 }
 
@@ -215,17 +214,16 @@ void Lane::Receive() {
   --context_.running;
 }
 
-// False where the load is to end.
-bool Lane::WaitForRoom() {
-  context_.recorder->RecordFull(index_);
+// A while at most: the load may be to end.
+void Lane::WaitForRoom() {
   MutexLock lock(&mutex_);
-  room_.WaitFor(&mutex_, kSleepMax);
-  return !context_.stop;
+  if (in_flight_ >= pacer_.in_flight_max()) room_.WaitFor(&mutex_, kSleepMax);
 }
 
 void Lane::SendOnSchedule() {
   // The kernel may otherwise wake it 50 us late, to save power.
   prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
+  absl::Duration waited_for = -absl::InfiniteDuration();  // the request that was counted as full
   while (!context_.stop && !context_.NobodyThere()) {
     const absl::Duration now = context_.Now();
     const Pacer::Step step = pacer_.Next(now, in_flight_);
@@ -234,8 +232,9 @@ void Lane::SendOnSchedule() {
       Begin(*TakeCall(), step.at);
     } else if (step.kind == Pacer::Step::kSleep) {
       std::this_thread::sleep_for(absl::ToChronoNanoseconds(std::min(step.at - now, kSleepMax)));
-    } else if (!WaitForRoom()) {
-      break;
+    } else {
+      if (std::exchange(waited_for, step.at) != step.at) context_.recorder->RecordFull(index_);
+      WaitForRoom();
     }
   }
   const absl::Duration end = std::min(context_.Now(), context_.end);

@@ -63,7 +63,7 @@ class Lane {
 
   void Receive();
   void SendOnSchedule();
-  bool WaitForRoom();
+  void WaitForRoom();
 
   void Begin(Call& call, absl::Duration intended);
   void Completed(Call& call);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -22,9 +23,12 @@ double Middle(const LoadInterval& interval) {
   return Seconds(interval.begin + interval.length / 2);
 }
 
-// What comes after the end is answers only.
-bool EndsInTime(const LoadInterval& interval, const LoadResult& step) {
-  return interval.begin + interval.length <= step.options.duration + absl::Milliseconds(1);
+// The rate that was asked for in the middle of an interval. Missing after the end, when there are
+// answers only.
+double RateDue(const LoadInterval& interval, const LoadResult& step) {
+  const absl::Duration middle = interval.begin + interval.length / 2;
+  if (middle > step.options.duration) return kMissing;
+  return step.options.Profile().RateAt(step.options.warm_up + middle);
 }
 
 using Figure = std::function<double(const LoadInterval&)>;
@@ -91,13 +95,8 @@ LineChart RateOverTime(const LoadResult& step) {
     chart.series.push_back(OverTime(step, "failed", PerSecond(errors)));
   }
   if (step.options.concurrency == 0) {
-    const auto due = [](const LoadInterval& interval) { return interval.due; };
-    LineChart::Series series = {"due", {}};
-    for (const LoadInterval& interval : step.timeline) {
-      if (!EndsInTime(interval, step)) continue;
-      series.points.emplace_back(Middle(interval), PerSecond(due)(interval));
-    }
-    chart.series.push_back(std::move(series));
+    chart.series.push_back(OverTime(
+        step, "due", [&step](const LoadInterval& interval) { return RateDue(interval, step); }));
   }
   return chart;
 }
@@ -111,28 +110,26 @@ LineChart ServerTimesOverTime(const LoadResult& step) {
 }
 
 LineChart LatencyAgainstLoad(const std::vector<LoadResult>& steps) {
-  // Loads by what they got answered; of one whose rate changed, stretches by what was due.
+  // Closed loops by what they got answered, in their order: beyond its best a server may answer
+  // less, and the line says so. Open loops by the rate that was due, of several at one rate the
+  // last; of one whose rate changed, stretches of it.
   std::vector<std::pair<double, LoadInterval>> points;
-  const bool several = steps.size() > 1;
-  if (several) {
+  std::map<double, LoadInterval> by_rate;
+  const bool closed = steps[0].options.concurrency > 0;
+  if (steps.size() > 1) {
     for (const LoadResult& step : steps) {
-      points.emplace_back(step.PerSecond(step.counts.ok), step.Whole());
+      if (closed) points.emplace_back(step.RequestsPerSecond(), step.Whole());
+      if (!closed) by_rate[step.options.rate_from] = step.Whole();
     }
   } else if (steps[0].options.rate_from != steps[0].options.rate_to) {
     for (const LoadInterval& stretch : steps[0].stretches) {
-      if (EndsInTime(stretch, steps[0])) {
-        points.emplace_back(stretch.due / Seconds(stretch.length), stretch);
-      }
+      const double rate = RateDue(stretch, steps[0]);
+      if (std::isfinite(rate)) by_rate[rate] = stretch;
     }
   }
-  // Closed loops stay in their order: beyond its best a server may answer less, and the line says
-  // so.
-  if (steps[0].options.concurrency == 0) {
-    std::sort(points.begin(), points.end(),
-              [](const auto& a, const auto& b) { return a.first < b.first; });
-  }
+  points.insert(points.end(), by_rate.begin(), by_rate.end());
   LineChart chart = {"Response time against load",
-                     {several ? "requests answered OK a second" : "requests due a second"},
+                     {closed ? "requests answered OK a second" : "requests due a second"},
                      {"ms", /*logarithmic=*/true},
                      {{"p50", {}}, {"p99", {}}, {"p99.9", {}}}};
   for (const auto& [rate, interval] : points) {

@@ -10,10 +10,25 @@ int BatchSizeClass(int64_t batch_requests) {
   return std::min(static_cast<int>(std::bit_width(size)) - 1, kBatchSizeClasses - 1);
 }
 
+void LoadErrors::Add(const LoadErrors& other) {
+  count += other.count;
+  if (other.first_time >= first_time) return;
+  first_time = other.first_time;
+  first_message = other.first_message;
+}
+
 int64_t LoadCounts::Errors() const {
-  int64_t errors = 0;
-  for (const auto& [code, count] : errors_by_code) errors += count;
-  return errors;
+  int64_t sum = 0;
+  for (const auto& [code, errors] : errors_by_code) sum += errors.count;
+  return sum;
+}
+
+absl::Status LoadCounts::FirstError() const {
+  const auto first = std::min_element(
+      errors_by_code.begin(), errors_by_code.end(),
+      [](const auto& a, const auto& b) { return a.second.first_time < b.second.first_time; });
+  if (first == errors_by_code.end()) return absl::OkStatus();
+  return absl::Status(first->first, first->second.first_message);
 }
 
 void LoadCounts::Merge(const LoadCounts& other) {
@@ -32,12 +47,9 @@ void LoadCounts::Merge(const LoadCounts& other) {
   computed.Merge(other.computed);
   batch_requests += other.batch_requests;
   for (size_t i = 0; i < batch_sizes.size(); ++i) batch_sizes[i] += other.batch_sizes[i];
-  for (const auto& [code, count] : other.errors_by_code) errors_by_code[code] += count;
-  if (other.first_error_time < first_error_time) {
-    first_error = other.first_error;
-    first_error_time = other.first_error_time;
-  }
-  last_answer = std::max(last_answer, other.last_answer);
+  for (const auto& [code, errors] : other.errors_by_code) errors_by_code[code].Add(errors);
+  completed += other.completed;
+  completed_good += other.completed_good;
 }
 
 LoadCounts LoadCounts::Since(const LoadCounts& earlier) const {
@@ -56,7 +68,11 @@ LoadCounts LoadCounts::Since(const LoadCounts& earlier) const {
   rest.computed = computed.Since(earlier.computed);
   rest.batch_requests -= earlier.batch_requests;
   for (size_t i = 0; i < batch_sizes.size(); ++i) rest.batch_sizes[i] -= earlier.batch_sizes[i];
-  for (const auto& [code, count] : earlier.errors_by_code) rest.errors_by_code[code] -= count;
+  for (const auto& [code, errors] : earlier.errors_by_code) {
+    rest.errors_by_code[code].count -= errors.count;
+  }
+  rest.completed -= earlier.completed;
+  rest.completed_good -= earlier.completed_good;
   return rest;
 }
 
@@ -76,16 +92,17 @@ void LoadRecorder::RecordAnswer(int lane, const LoadAnswer& answer) {
   Shard& shard = *shards_[lane];
   MutexLock lock(&shard.mutex);
   LoadCounts& counts = shard.counts;
-  counts.last_answer = std::max(counts.last_answer, answer.answered);
+  const absl::Duration response = answer.answered - answer.intended;
+  if (answer.status.ok() && answer.answered >= limits_.begin) {
+    ++counts.completed;
+    if (response <= limits_.timeout) ++counts.completed_good;
+  }
+  if (answer.intended < limits_.begin) return;
   if (!answer.status.ok()) {
-    ++counts.errors_by_code[answer.status.code()];
-    if (answer.answered < counts.first_error_time) {
-      counts.first_error = answer.status;
-      counts.first_error_time = answer.answered;
-    }
+    counts.errors_by_code[answer.status.code()].Add(
+        {1, std::string(answer.status.message()), answer.answered});
     return;
   }
-  const absl::Duration response = answer.answered - answer.intended;
   ++counts.ok;
   if (response <= limits_.timeout) ++counts.good;
   if (response <= limits_.latency) ++counts.within_limit;

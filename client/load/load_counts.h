@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -29,13 +30,22 @@ struct LoadAnswer {
   Receipt receipt;  // where `status` is OK
 };
 
+// Requests that failed with one code.
+struct LoadErrors {
+  int64_t count = 0;
+  std::string first_message;
+  absl::Duration first_time = absl::InfiniteDuration();
+
+  void Add(const LoadErrors& other);
+};
+
 // What became of the requests of a load that were intended within its measured time.
 struct LoadCounts {
   int64_t sent = 0;
   int64_t late = 0;  // of these, more than kLateSend after the intended time
   absl::Duration delay_max;
   int64_t unsent = 0;          // due and never sent; known at the end
-  int64_t in_flight_full = 0;  // how often nothing was sent because too much was in flight
+  int64_t in_flight_full = 0;  // how many, of the warm-up too, had to wait for answers to others
   int64_t abandoned = 0;       // sent and cancelled by the tool, where it ended early
 
   int64_t ok = 0;
@@ -45,23 +55,27 @@ struct LoadCounts {
   int64_t batch_requests = 0;                            // sum
   std::array<int64_t, kBatchSizeClasses> batch_sizes = {};
 
-  std::map<absl::StatusCode, int64_t> errors_by_code;
-  absl::Status first_error;
-  absl::Duration first_error_time = absl::InfiniteDuration();
-  absl::Duration last_answer;
+  std::map<absl::StatusCode, LoadErrors> errors_by_code;
+
+  // Throughput: answers that came within the measured time so far, those to requests of the
+  // warm-up among them, and how many of these count as `good`.
+  int64_t completed = 0;
+  int64_t completed_good = 0;
 
   int64_t Due() const { return sent + unsent; }
   int64_t Errors() const;
+  absl::Status FirstError() const;  // OK: there was none
   int64_t Outstanding() const { return sent - ok - Errors() - abandoned; }
   void Merge(const LoadCounts& other);
 
-  // What came since `earlier`, a copy of this at that time; the first error and maxima stay.
+  // What came since `earlier`, a copy of this at that time; first errors and maxima stay.
   LoadCounts Since(const LoadCounts& earlier) const;
 };
 
 inline constexpr absl::Duration kLateSend = absl::Milliseconds(1);
 
 struct LoadLimits {
+  absl::Duration begin;                               // of the measured time
   absl::Duration timeout = absl::InfiniteDuration();  // for goodput
   absl::Duration latency = absl::InfiniteDuration();  // for within_limit
 };
@@ -70,6 +84,8 @@ struct LoadLimits {
 class LoadRecorder {
  public:
   LoadRecorder(int lanes, const LoadLimits& limits);
+
+  // Answers of the warm-up are told, too; of other events only those of the measured time.
 
   void RecordSend(int lane, absl::Duration delay);
   void RecordAnswer(int lane, const LoadAnswer& answer);

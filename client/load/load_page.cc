@@ -17,10 +17,6 @@ namespace {
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
-std::string Milliseconds(absl::Duration duration) {
-  return absl::StrFormat("%.3g ms", absl::ToDoubleMilliseconds(duration));
-}
-
 std::string WorkloadText(const LoadReport& report) {
   const LoadWorkload& workload = report.workload;
   std::string text = workload.name.empty() ? "" : absl::StrCat(workload.name, ": ");
@@ -47,10 +43,10 @@ const LoadResult& DetailOf(const LoadReport& report) {
 void AddFigures(const LoadReport& report, const LoadResult& step, Page& page) {
   const LoadCounts& counts = step.counts;
   const auto latency = [&counts](double p) {
-    return counts.ok == 0 ? std::string("-") : Milliseconds(counts.response.Percentile(p));
+    return counts.ok == 0 ? std::string("-") : MillisecondsText(counts.response.Percentile(p));
   };
-  Pairs figures = {{NumberText(step.PerSecond(counts.ok)), "requests/s answered OK"},
-                   {NumberText(step.PerSecond(counts.good)), "goodput/s"},
+  Pairs figures = {{NumberText(step.RequestsPerSecond()), "requests/s answered OK"},
+                   {NumberText(step.GoodputPerSecond()), "goodput/s"},
                    {latency(50), "response time p50"},
                    {latency(99), "response time p99"},
                    {latency(99.9), "response time p99.9"},
@@ -65,31 +61,15 @@ void AddFigures(const LoadReport& report, const LoadResult& step, Page& page) {
   page.AddFigures(figures);
 }
 
-void AddPeak(const PeakResult& peak, Page& page) {
-  const std::string limit =
-      absl::StrFormat("p%g <= %s", peak.limit.percentile, absl::FormatDuration(peak.limit.latency));
-  if (!peak.held.has_value()) {
-    page.AddParagraph(absl::StrCat("No rate holds ", limit, "."));
-    return;
-  }
-  std::string text = absl::StrFormat("Peak: %.4g requests/s hold %s", *peak.held, limit);
-  if (peak.client_limited) {
-    absl::StrAppend(&text, "; the client could not send more");
-  } else if (peak.failed.has_value()) {
-    absl::StrAppendFormat(&text, "; %.4g/s do not", *peak.failed);
-  }
-  page.AddParagraph(absl::StrCat(text, "."));
-}
-
 void AddSteps(const std::vector<LoadResult>& steps, Page& page) {
   std::vector<std::vector<std::string>> rows;
   for (const LoadResult& step : steps) {
     const LoadInterval whole = step.Whole();
     const auto latency = [&whole](absl::Duration duration) {
-      return whole.ok == 0 ? std::string("-") : Milliseconds(duration);
+      return whole.ok == 0 ? std::string("-") : MillisecondsText(duration);
     };
     rows.push_back({absl::StrCat(PaceText(step.options), step.interrupted ? " (ended early)" : ""),
-                    absl::StrFormat("%.1f", step.PerSecond(step.counts.ok)), latency(whole.p50),
+                    absl::StrFormat("%.1f", step.RequestsPerSecond()), latency(whole.p50),
                     latency(whole.p90), latency(whole.p99), latency(whole.p999), latency(whole.max),
                     absl::StrCat(whole.errors),
                     absl::StrFormat("%.2f", whole.batch_requests_mean)});
@@ -107,10 +87,10 @@ void AddLatencies(const LoadResult& step, Page& page) {
   header.insert(header.end(), {"queued", "computed"});
   std::vector<std::vector<std::string>> rows;
   for (const auto& [name, p] : kReportPercentiles) {
-    std::vector<std::string> row = {name, Milliseconds(counts.response.Percentile(p))};
-    if (open) row.push_back(Milliseconds(counts.service.Percentile(p)));
-    row.push_back(Milliseconds(counts.queued.Percentile(p)));
-    row.push_back(Milliseconds(counts.computed.Percentile(p)));
+    std::vector<std::string> row = {name, MillisecondsText(counts.response.Percentile(p))};
+    if (open) row.push_back(MillisecondsText(counts.service.Percentile(p)));
+    row.push_back(MillisecondsText(counts.queued.Percentile(p)));
+    row.push_back(MillisecondsText(counts.computed.Percentile(p)));
     rows.push_back(std::move(row));
   }
   page.AddHeading("Percentiles");
@@ -118,15 +98,17 @@ void AddLatencies(const LoadResult& step, Page& page) {
 }
 
 void AddErrors(const LoadReport& report, Page& page) {
-  std::vector<std::vector<std::string>> rows;
+  Pairs pairs;
   for (const LoadResult& step : report.steps) {
-    for (const auto& [code, count] : step.counts.errors_by_code) {
-      rows.push_back({PaceText(step.options), absl::StatusCodeToString(code), absl::StrCat(count)});
+    for (const auto& [code, errors] : step.counts.errors_by_code) {
+      pairs.emplace_back(absl::StatusCodeToString(code),
+                         absl::StrCat(errors.count, " requests at ", PaceText(step.options),
+                                      "; the first said: ", errors.first_message));
     }
   }
-  if (rows.empty()) return;
+  if (pairs.empty()) return;
   page.AddHeading("Errors");
-  page.AddTable({"load", "code", "requests"}, rows);
+  page.AddPairs(pairs);
 }
 
 void AddConfiguration(const LoadReport& report, Page& page) {
@@ -146,7 +128,7 @@ void AddConfiguration(const LoadReport& report, Page& page) {
     pairs.emplace_back("in flight at most", absl::StrCat(options.in_flight_max));
     pairs.emplace_back("late sends",
                        absl::StrFormat("%d, by %s at most", DetailOf(report).counts.late,
-                                       Milliseconds(DetailOf(report).counts.delay_max)));
+                                       MillisecondsText(DetailOf(report).counts.delay_max)));
   }
   if (report.verify.has_value()) {
     const Verifier::Result& result = report.verify->result;
@@ -181,7 +163,7 @@ std::string LoadPage(const LoadReport& report) {
                                          : report.workload.name),
       absl::StrCat(WorkloadText(report), ". ",
                    absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", report.begun, absl::UTCTimeZone())));
-  if (report.peak.has_value()) AddPeak(*report.peak, page);
+  if (report.peak.has_value()) page.AddParagraph(PeakText(report));
   const bool several = report.steps.size() > 1;
   page.AddHeading(absl::StrCat(PaceText(step.options), step.interrupted ? ", ended early" : ""));
   AddFigures(report, step, page);

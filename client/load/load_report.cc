@@ -1,13 +1,8 @@
 #include "client/load/load_report.h"
 
-#include <sched.h>
-
 #include <algorithm>
-#include <fstream>
-#include <thread>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "qkserve/v1/scoring.pb.h"
@@ -15,157 +10,53 @@
 namespace qkserve {
 namespace {
 
-using nlohmann::ordered_json;
-
-constexpr std::array<std::pair<const char*, double>, 6> kJsonPercentiles = {
-    {{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p999", 99.9}, {"p9999", 99.99}, {"max", 100}}};
-
-ordered_json LatencyJson(const LatencyHistogram& histogram) {
-  ordered_json json;
-  const bool any = histogram.Count() > 0;
-  for (const auto& [name, p] : kJsonPercentiles) {
-    json[name] = nullptr;
-    if (any) json[name] = absl::ToDoubleMicroseconds(histogram.Percentile(p));
-  }
-  json["mean"] = nullptr;
-  if (any) json["mean"] = absl::ToDoubleMicroseconds(histogram.Mean());
-  return json;
+// "0.25", "1660", "39819".
+std::string RateText(double rate) {
+  return rate < 1000 ? absl::StrFormat("%.4g", rate) : absl::StrFormat("%.0f", rate);
 }
 
-void AddPace(const LoadOptions& options, ordered_json& json) {
-  const bool closed = options.concurrency > 0;
-  json["loop"] = closed ? "closed" : "open";
-  json["concurrency"] = nullptr;
-  json["rate_from"] = nullptr;
-  json["rate_to"] = nullptr;
-  json["arrivals"] = nullptr;
-  if (closed) {
-    json["concurrency"] = options.concurrency;
-    return;
-  }
-  json["rate_from"] = options.rate_from;
-  json["rate_to"] = options.rate_to;
-  json["arrivals"] = options.arrivals == Arrivals::kPoisson ? "poisson" : "constant";
-}
-
-ordered_json IntervalJson(const LoadInterval& interval) {
-  ordered_json json;
-  json["begin_s"] = absl::ToDoubleSeconds(interval.begin);
-  json["length_s"] = absl::ToDoubleSeconds(interval.length);
-  json["due"] = interval.due;
-  json["sent"] = interval.sent;
-  json["ok"] = interval.ok;
-  json["good"] = interval.good;
-  json["errors"] = interval.errors;
-  json["p50_us"] = nullptr;
-  json["p90_us"] = nullptr;
-  json["p99_us"] = nullptr;
-  json["p999_us"] = nullptr;
-  json["max_us"] = nullptr;
-  json["batch_requests_mean"] = nullptr;
-  if (interval.ok == 0) return json;
-  json["p50_us"] = absl::ToDoubleMicroseconds(interval.p50);
-  json["p90_us"] = absl::ToDoubleMicroseconds(interval.p90);
-  json["p99_us"] = absl::ToDoubleMicroseconds(interval.p99);
-  json["p999_us"] = absl::ToDoubleMicroseconds(interval.p999);
-  json["max_us"] = absl::ToDoubleMicroseconds(interval.max);
-  json["batch_requests_mean"] = interval.batch_requests_mean;
-  return json;
-}
-
-ordered_json StepJson(const LoadResult& step) {
+// "p99 48.100 ms", or how much was in time, and what failed.
+std::string OutcomeText(const LoadResult& step, const LatencyLimit& limit) {
   const LoadCounts& counts = step.counts;
-  ordered_json json;
-  json["requests_per_second"] = step.PerSecond(counts.ok);
-  json["goodput_per_second"] = step.PerSecond(counts.good);
-  json["latency_us"] = LatencyJson(counts.response);
-  json["service_us"] = LatencyJson(counts.service);
-  json["due"] = counts.Due();
-  json["sent"] = counts.sent;
-  json["late"] = counts.late;
-  json["unsent"] = counts.unsent;
-  json["send_delay_us_max"] = absl::ToDoubleMicroseconds(counts.delay_max);
-  json["abandoned"] = counts.abandoned;
-  json["ok"] = counts.ok;
-  json["good"] = counts.good;
-  json["errors"] = counts.Errors();
-  json["errors_by_code"] = ordered_json::object();
-  for (const auto& [code, count] : counts.errors_by_code) {
-    json["errors_by_code"][absl::StatusCodeToString(code)] = count;
+  if (HeldLimit(step, limit)) {
+    return absl::StrFormat("p%g %s", limit.percentile,
+                           MillisecondsText(counts.response.Percentile(limit.percentile)));
   }
-  json["batch_requests_mean"] = nullptr;
-  json["queued_us_mean"] = nullptr;
-  json["computed_us_mean"] = nullptr;
-  if (counts.ok > 0) {
-    json["batch_requests_mean"] =
-        static_cast<double>(counts.batch_requests) / static_cast<double>(counts.ok);
-    json["queued_us_mean"] = absl::ToDoubleMicroseconds(counts.queued.Mean());
-    json["computed_us_mean"] = absl::ToDoubleMicroseconds(counts.computed.Mean());
+  const double due = std::max(1.0, static_cast<double>(counts.Due()));
+  std::string text =
+      absl::StrFormat("%.3g%% in time", 100 * static_cast<double>(counts.within_limit) / due);
+  for (const auto& [code, errors] : counts.errors_by_code) {
+    absl::StrAppendFormat(&text, ", %d %s", errors.count, absl::StatusCodeToString(code));
   }
-  AddPace(step.options, json);
-  json["warm_up_s"] = absl::ToDoubleSeconds(step.options.warm_up);
-  json["duration_s"] = absl::ToDoubleSeconds(step.elapsed);
-  json["interrupted"] = step.interrupted;
-  json["intervals"] = ordered_json::array();
-  for (const LoadInterval& interval : step.timeline) {
-    json["intervals"].push_back(IntervalJson(interval));
-  }
-  return json;
+  return text;
 }
 
-void AddWorkload(const LoadReport& report, ordered_json& json) {
-  const LoadWorkload& workload = report.workload;
-  json["workload"] = nullptr;
-  if (!workload.name.empty()) json["workload"] = workload.name;
-  json["n"] = workload.n;
-  json["m"] = workload.m;
-  json["d"] = workload.d;
-  json["key_set"] = nullptr;
-  if (workload.resident) json["key_set"] = report.key_set;
-  json["key_sets"] = workload.resident ? workload.key_sets : 0;
-  json["zipf"] = workload.zipf;
-  json["output"] = OutputText(workload.output);
-  json["top_k"] = workload.top_k;
-  json["channels"] = report.channels;
-  const LoadMachines& machines = report.machines;
-  json["client"] = {{"cpu", machines.client_cpu}, {"cpus", machines.client_cpus}};
-  json["server"] = {{"address", machines.server},
-                    {"version", machines.server_version},
-                    {"kernel", machines.server_kernel},
-                    {"key_set_kernel", machines.server_key_set_kernel},
-                    {"workers", machines.server_workers}};
-  json["begun"] = absl::FormatTime(absl::RFC3339_sec, report.begun, absl::UTCTimeZone());
-}
-
-ordered_json PeakJson(const PeakResult& peak) {
-  ordered_json json;
-  json["percentile"] = peak.limit.percentile;
-  json["latency_limit_us"] = absl::ToDoubleMicroseconds(peak.limit.latency);
-  json["requests_per_second"] = nullptr;
-  if (peak.held.has_value()) json["requests_per_second"] = *peak.held;
-  json["failed_at"] = nullptr;
-  if (peak.failed.has_value()) json["failed_at"] = *peak.failed;
-  json["client_limited"] = peak.client_limited;
-  return json;
-}
-
-}  // namespace
-
-std::string CpuName() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    const size_t colon = line.find(':');
-    if (absl::StartsWith(line, "model name") && colon != std::string::npos) {
-      return std::string(absl::StripAsciiWhitespace(absl::string_view(line).substr(colon + 1)));
-    }
+const char* PeakHeadline(PeakEnd end) {
+  switch (end) {
+    case PeakEnd::kFound:
+      return "peak";
+    case PeakEnd::kNothingHeld:
+      return "no peak";
+    case PeakEnd::kClientLimited:
+      return "no peak found: this client could not send more";
+    case PeakEnd::kServerGone:
+      return "no peak found: the server does not answer any more";
+    case PeakEnd::kFailed:
+      return "no peak found: requests failed";
+    case PeakEnd::kInterrupted:
+      return "no peak found: ended early";
   }
   return "";
 }
 
-int UsableCpuCount() {
-  cpu_set_t cpus;
-  if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0) return CPU_COUNT(&cpus);
-  return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+}  // namespace
+
+std::string MillisecondsText(absl::Duration duration) {
+  return absl::StrFormat("%.3f ms", absl::ToDoubleMilliseconds(duration));
+}
+
+std::string LatencyLimitText(const LatencyLimit& limit) {
+  return absl::StrCat("p", limit.percentile, " <= ", absl::FormatDuration(limit.latency));
 }
 
 std::string OutputText(Output output) {
@@ -175,10 +66,9 @@ std::string OutputText(Output output) {
 std::string PaceText(const LoadOptions& options) {
   if (options.concurrency > 0) return absl::StrCat(options.concurrency, " at a time");
   const char* const arrivals = options.arrivals == Arrivals::kPoisson ? "poisson" : "constant";
-  if (options.rate_from == options.rate_to) {
-    return absl::StrFormat("%g/s, %s", options.rate_from, arrivals);
-  }
-  return absl::StrFormat("%g to %g/s, %s", options.rate_from, options.rate_to, arrivals);
+  const std::string to = absl::StrCat(RateText(options.rate_to), "/s, ", arrivals);
+  if (options.rate_from == options.rate_to) return to;
+  return absl::StrCat(RateText(options.rate_from), " to ", to);
 }
 
 std::string BehindScheduleText(const LoadResult& result) {
@@ -194,58 +84,27 @@ std::string BehindScheduleText(const LoadResult& result) {
            : "this client could not send faster; more --channels, or less on its CPUs, may help");
 }
 
-nlohmann::ordered_json LoadReportJson(const LoadReport& report) {
-  ordered_json json;
-  if (report.steps.size() == 1 && !report.peak.has_value()) {
-    json = StepJson(report.steps[0]);
-  } else {
-    json["steps"] = ordered_json::array();
-    for (const LoadResult& step : report.steps) json["steps"].push_back(StepJson(step));
-  }
-  AddWorkload(report, json);
-  if (report.peak.has_value()) json["peak"] = PeakJson(*report.peak);
-  json["verify"] = nullptr;
-  if (report.verify.has_value()) {
-    const Verifier::Result& result = report.verify->result;
-    json["verify"] = {{"keys_known", report.verify->keys_known},
-                      {"rows", result.rows},
-                      {"duplicates", result.duplicates},
-                      {"wrong", result.wrong},
-                      {"first_wrong", std::string(result.first_wrong.message())}};
-  }
-  return json;
-}
-
-std::string LoadReportCsv(const LoadReport& report) {
-  std::string csv =
-      "concurrency,rate,begin_s,length_s,due,sent,ok,good,errors,p50_us,p90_us,p99_us,p999_us,"
-      "p9999_us,max_us,batch_requests_mean,queued_us_mean,computed_us_mean\n";
-  const auto line = [&csv](const LoadOptions& options, double rate, const LoadInterval& interval) {
-    const auto us = [&interval](absl::Duration duration) {
-      return interval.ok == 0 ? "" : absl::StrFormat("%.3f", absl::ToDoubleMicroseconds(duration));
-    };
-    const bool closed = options.concurrency > 0;
-    absl::StrAppend(&csv, closed ? absl::StrCat(options.concurrency) : "", ",",
-                    closed ? "" : absl::StrFormat("%.3f", rate), ",",
-                    absl::StrFormat("%.3f,%.3f,%.1f,", absl::ToDoubleSeconds(interval.begin),
-                                    absl::ToDoubleSeconds(interval.length), interval.due),
-                    interval.sent, ",", interval.ok, ",", interval.good, ",", interval.errors);
-    absl::StrAppend(&csv, ",", us(interval.p50), ",", us(interval.p90), ",", us(interval.p99), ",",
-                    us(interval.p999), ",", us(interval.p9999), ",", us(interval.max), ",",
-                    interval.ok == 0 ? "" : absl::StrFormat("%.3f", interval.batch_requests_mean),
-                    ",", us(interval.queued_mean), ",", us(interval.computed_mean), "\n");
+std::string PeakText(const LoadReport& report) {
+  const PeakResult& peak = *report.peak;
+  const std::string limit = LatencyLimitText(peak.limit);
+  // What counted is the last step at a rate.
+  const auto at = [&report, &peak](double rate) {
+    const auto step = std::find_if(
+        report.steps.rbegin(), report.steps.rend(),
+        [rate](const LoadResult& candidate) { return candidate.options.rate_from == rate; });
+    return step == report.steps.rend() ? "-" : OutcomeText(*step, peak.limit);
   };
-  if (report.steps.size() > 1) {
-    for (const LoadResult& step : report.steps)
-      line(step.options, step.options.rate_from, step.Whole());
-    return csv;
+  std::string text = PeakHeadline(peak.end);
+  if (peak.held.has_value()) {
+    absl::StrAppendFormat(&text, "%s%s/s hold %s (%s)", peak.end == PeakEnd::kFound ? ": " : "; ",
+                          RateText(*peak.held), limit, at(*peak.held));
+  } else {
+    absl::StrAppend(&text, peak.end == PeakEnd::kNothingHeld ? ": " : "; ", "no rate held ", limit);
   }
-  const LoadOptions& options = report.steps[0].options;
-  for (const LoadInterval& interval : report.steps[0].timeline) {
-    const absl::Duration middle = options.warm_up + interval.begin + interval.length / 2;
-    line(options, options.Profile().RateAt(middle), interval);
+  if (peak.failed.has_value()) {
+    absl::StrAppendFormat(&text, "; %s/s do not (%s)", RateText(*peak.failed), at(*peak.failed));
   }
-  return csv;
+  return text;
 }
 
 }  // namespace qkserve

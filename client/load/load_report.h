@@ -3,14 +3,13 @@
 
 #include <array>
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
-#include "client/load/peak_search.h"
+#include "client/load/find_peak.h"
 #include "client/load/run_load.h"
 #include "client/load/verifier.h"
 #include "client/load/workload.h"
@@ -19,13 +18,6 @@ namespace qkserve {
 
 inline constexpr std::array<std::pair<const char*, double>, 6> kReportPercentiles = {
     {{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p99.9", 99.9}, {"p99.99", 99.99}, {"max", 100}}};
-
-struct PeakResult {
-  LatencyLimit limit;
-  std::optional<double> held;    // the highest rate that held
-  std::optional<double> failed;  // the lowest that did not
-  bool client_limited = false;   // the rate that failed could not be sent
-};
 
 struct VerifyReport {
   Verifier::Result result;
@@ -53,9 +45,11 @@ struct LoadReport {
   std::optional<VerifyReport> verify;
 };
 
-// "Intel(R) Xeon(R) ...", "" where the system does not say, and the CPUs that may be used.
-std::string CpuName();
-int UsableCpuCount();
+// "1.234 ms".
+std::string MillisecondsText(absl::Duration duration);
+
+// "p99 <= 50ms".
+std::string LatencyLimitText(const LatencyLimit& limit);
 
 // "top_k", as on the command line.
 std::string OutputText(Output output);
@@ -67,15 +61,9 @@ std::string PaceText(const LoadOptions& options);
 // and why.
 std::string BehindScheduleText(const LoadResult& result);
 
-// Of one load: requests_per_second, goodput_per_second, latency_us (response time) and service_us
-// with p50, p90, p99, p999, p9999, max and mean, due, sent, late, unsent, abandoned, ok, good,
-// errors, errors_by_code, batch_requests_mean, queued_us_mean, computed_us_mean, the workload, its
-// pace, the machines, verify, and the timeline as `intervals`. Of several: `steps`, each with the
-// figures, and `peak`. Times are of requests that were answered OK; what has no value is null.
-nlohmann::ordered_json LoadReportJson(const LoadReport& report);
-
-// The timeline of one load, or a line for each of several; the same columns.
-std::string LoadReportCsv(const LoadReport& report);
+// What a search found, in one line: "peak: 1660/s hold p99 <= 50ms (p99 48.100 ms); 1740/s do not
+// (97.2% in time)". Otherwise why it found nothing, and what it knows.
+std::string PeakText(const LoadReport& report);
 
 }  // namespace qkserve
 

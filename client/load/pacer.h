@@ -31,6 +31,8 @@ class Pacer {
   // in_flight_max: of this lane, positive.
   Pacer(const Schedule& schedule, int lane, int lanes, int64_t in_flight_max);
 
+  int64_t in_flight_max() const { return in_flight_max_; }
+
   // kSend counts as sent. Requests that are a moment late at the end are still sent then.
   Step Next(absl::Duration now, int64_t in_flight);
 

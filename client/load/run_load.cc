@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include "client/load/lane.h"
 
@@ -55,6 +56,12 @@ class TimelineBuilder {
   absl::Duration begin_;  // of the next interval, from the begin of the measured time
 };
 
+void Measure(absl::Duration at, const LoadCounts& counts, LoadResult* result) {
+  result->elapsed = std::max(absl::ZeroDuration(), at);
+  result->completed = counts.completed;
+  result->completed_good = counts.completed_good;
+}
+
 // Looks at the lanes until they are done.
 void Watch(LaneContext& context, const LoadRecorder& recorder, const std::atomic<bool>& stop,
            const LoadObserver& observer, LoadResult* result) {
@@ -62,6 +69,10 @@ void Watch(LaneContext& context, const LoadRecorder& recorder, const std::atomic
   TimelineBuilder stretches(result->options, kStretches, &result->stretches);
   absl::Duration next_tick = kTick;
   absl::Duration stopped_at = absl::InfiniteDuration();
+  bool measured = false;
+  const auto measure = [&](absl::Duration now, const LoadCounts& counts) {
+    if (!std::exchange(measured, true)) Measure(now - result->options.warm_up, counts, result);
+  };
   while (context.running > 0) {
     std::this_thread::sleep_for(kLook);
     const absl::Duration now = context.Now();
@@ -69,6 +80,7 @@ void Watch(LaneContext& context, const LoadRecorder& recorder, const std::atomic
       result->interrupted = context.stop = true;
       stopped_at = now;
     }
+    if (!measured && (context.stop || now >= context.end)) measure(now, recorder.Snapshot());
     if (now - stopped_at > kLastWait) context.cancel = true;
     if (now < next_tick) continue;
     next_tick = now + kTick;
@@ -80,11 +92,14 @@ void Watch(LaneContext& context, const LoadRecorder& recorder, const std::atomic
       context.stop = true;
       context.cancel = true;
       result->interrupted = true;
+      measure(now, counts);
     }
   }
-  const absl::Duration at = context.Now() - result->options.warm_up;
-  timeline.Finish(at, recorder.Snapshot());
-  stretches.Finish(at, recorder.Snapshot());
+  const absl::Duration now = context.Now();
+  const LoadCounts counts = recorder.Snapshot();
+  measure(now, counts);
+  timeline.Finish(now - result->options.warm_up, counts);
+  stretches.Finish(now - result->options.warm_up, counts);
 }
 
 }  // namespace
@@ -139,7 +154,7 @@ LoadResult RunLoad(const LoadOptions& options, const LoadTarget& target, const C
 
   LoadResult result;
   result.options = options;
-  LoadRecorder recorder(lanes, {options.timeout, options.latency_limit});
+  LoadRecorder recorder(lanes, {options.warm_up, options.timeout, options.latency_limit});
   LaneContext context(result.options, target, clock, &recorder, lanes);
   std::vector<std::unique_ptr<Lane>> all;
   all.reserve(static_cast<size_t>(lanes));
@@ -151,9 +166,6 @@ LoadResult RunLoad(const LoadOptions& options, const LoadTarget& target, const C
 
   result.counts = recorder.Snapshot();
   result.nobody_there = context.NobodyThere();
-  const bool early = result.interrupted || result.nobody_there;
-  result.elapsed = std::max(early ? absl::ZeroDuration() : options.duration,
-                            result.counts.last_answer - options.warm_up);
   return result;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -41,7 +42,7 @@ struct LoadOptions {
 struct LoadInterval {
   absl::Duration begin;  // from the begin of the measured time
   absl::Duration length;
-  double due = 0;  // requests expected to become due; 0 in a closed loop
+  std::optional<double> due;  // requests expected to become due, in an open loop
   int64_t sent = 0;
   int64_t ok = 0;
   int64_t good = 0;
@@ -63,19 +64,26 @@ struct LoadResult {
   // The same in a few long intervals: what a rate that changes does to latency.
   std::vector<LoadInterval> stretches;
 
-  // From the begin of the measured time to its end, or to the last answer if that came later.
+  // The measured time: to its end, or until the load was ended early. What was answered OK within
+  // it (LoadCounts::completed): answers that came later are in `counts`, and no throughput.
   absl::Duration elapsed;
+  int64_t completed = 0;
+  int64_t completed_good = 0;
 
   bool interrupted = false;   // ended early by the caller
   bool nobody_there = false;  // ended early: no server answered
 
-  double PerSecond(int64_t count) const;
+  double RequestsPerSecond() const { return PerSecond(completed); }
+  double GoodputPerSecond() const { return PerSecond(completed_good); }
 
   // All of it as one interval.
   LoadInterval Whole() const;
 
   // Whether sent is within 1% of due. Always in a closed loop.
   bool KeptSchedule() const;
+
+ private:
+  double PerSecond(int64_t count) const;
 };
 
 struct LoadProgress {

@@ -86,7 +86,7 @@ Verifier::Verifier(const RequestSet* requests, std::vector<KnownKeySet> key_sets
 }
 
 Verifier::~Verifier() {
-  if (thread_.joinable()) Finish();
+  if (thread_.joinable()) Finish(/*check_rest=*/false);
 }
 
 void Verifier::Offer(int64_t sequence, size_t request, const grpc::ByteBuffer& reply) {
@@ -119,10 +119,11 @@ void Verifier::Run() {
   }
 }
 
-Verifier::Result Verifier::Finish() {
+Verifier::Result Verifier::Finish(bool check_rest) {
   {
     MutexLock lock(&mutex_);
     finish_ = true;
+    if (!check_rest) samples_.clear();
     changed_.NotifyAll();
   }
   thread_.join();

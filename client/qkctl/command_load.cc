@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <cstdio>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -21,8 +22,11 @@
 #include "absl/time/time.h"
 #include "client/channel.h"
 #include "client/client.h"
+#include "client/load/find_peak.h"
+#include "client/load/load_export.h"
 #include "client/load/load_page.h"
 #include "client/load/load_report.h"
+#include "client/load/machine.h"
 #include "client/load/run_load.h"
 #include "client/load/verifier.h"
 #include "client/qkctl/file_output.h"
@@ -32,6 +36,7 @@
 #include "client/qkctl/load_flags.h"
 #include "client/qkctl/load_progress.h"
 #include "client/qkctl/load_text.h"
+#include "client/qkctl/load_verdict.h"
 #include "client/qkctl/output_flags.h"
 #include "client/qkctl/queries_flag.h"
 #include "client/qkctl/shared_flags.h"
@@ -41,9 +46,6 @@
 
 namespace qkserve {
 namespace {
-
-// The load that was asked for is not the load that was sent.
-constexpr int kBehindSchedule = 3;
 
 // Different requests; with --verify so few that each is sent again soon.
 constexpr int kPayloadsMax = 64;
@@ -94,36 +96,16 @@ LoadResult RunStep(const LoadOptions& options, const LoadTarget& target, const s
                  });
 }
 
-void FindPeak(const LoadOptions& common, const LatencyLimit& limit, const LoadTarget& target,
-              LoadReport* report) {
-  PeakSearch search(common.rate_from);
-  PeakResult peak;
-  peak.limit = limit;
-  while (search.Next().has_value() && !interrupted) {
-    LoadOptions options = common;
-    options.rate_from = options.rate_to = *search.Next();
-    const LoadResult step =
-        RunStep(options, target, PaceText(options),
-                [&limit](const LoadProgress& progress) { return !LostLimit(progress, limit); });
-    report->steps.push_back(step);
-    if (interrupted || step.nobody_there) break;
-    const bool held = HeldLimit(step, limit);
-    search.Tell(held);
-    // Whether it was the client that could not send what this rate, the lowest that failed, asked
-    // for.
-    if (!held && search.failed() == options.rate_from) {
-      peak.client_limited = !step.KeptSchedule() && step.counts.in_flight_full == 0;
-    }
-  }
-  peak.held = search.held();
-  peak.failed = search.failed();
-  report->peak = peak;
-}
-
 void RunAll(const LoadTarget& target, LoadReport* report) {
   const std::vector<LoadOptions> all = LoadOptionsFromFlags();
   if (const std::optional<LatencyLimit> limit = PeakLimitFromFlags()) {
-    FindPeak(all[0], *limit, target, report);
+    const auto may_fail = [allowed = absl::GetFlag(FLAGS_allow_errors)](absl::StatusCode code) {
+      return IsOverload(code) || allowed.Has(code);
+    };
+    const auto run = [&target](const LoadOptions& options, const LoadObserver& observer) {
+      return RunStep(options, target, PaceText(options), observer);
+    };
+    report->peak = FindPeak({all[0], *limit, may_fail}, run, interrupted, &report->steps);
     return;
   }
   for (const LoadOptions& options : all) {
@@ -167,52 +149,18 @@ absl::Status SendLoads(const LoadFiles& files, const LoadKeySets& key_sets, Load
   }
   report->begun = absl::Now();
   RunAll(target, report);
-  if (verifier != nullptr) report->verify->result = verifier->Finish();
+  if (verifier != nullptr) report->verify->result = verifier->Finish(/*check_rest=*/!interrupted);
   return absl::OkStatus();
 }
 
-// Errors whose codes are not allowed; a search expects any.
-absl::Status JudgeErrors(const LoadReport& report) {
-  const StatusCodesFlag allowed = absl::GetFlag(FLAGS_allow_errors);
-  int64_t failed = 0, sent = 0;
-  absl::Status first;
-  for (const LoadResult& step : report.steps) {
-    sent += step.counts.sent;
-    for (const auto& [code, count] : step.counts.errors_by_code) {
-      if (count == 0 || allowed.Has(code)) continue;
-      failed += count;
-      if (first.ok() || step.counts.first_error.code() == code) first = step.counts.first_error;
-    }
+// The first that cannot be written.
+absl::Status CheckFiles() {
+  absl::Status status;
+  for (const std::string& path :
+       {absl::GetFlag(FLAGS_json), absl::GetFlag(FLAGS_csv), absl::GetFlag(FLAGS_report)}) {
+    if (!path.empty()) status.Update(CheckFileOutput(path));
   }
-  if (failed == 0 || report.peak.has_value()) return absl::OkStatus();
-  return absl::Status(first.code(),
-                      absl::StrCat(failed, " of ", sent, " requests failed, the first with: ",
-                                   first.message(), " (see --allow_errors)"));
-}
-
-// What the exit code says, worst first.
-absl::Status Judge(const LoadReport& report) {
-  if (report.verify.has_value() && report.verify->result.wrong > 0) {
-    return report.verify->result.first_wrong;
-  }
-  absl::Status status = JudgeErrors(report);
-  if (!status.ok()) return status;
-  if (report.peak.has_value()) {
-    if (report.peak->client_limited) {
-      return WithExitCode(absl::AbortedError("the peak is this client's; more --channels, or less "
-                                             "on its CPUs, may help"),
-                          kBehindSchedule);
-    }
-    return report.peak->held.has_value() || interrupted
-               ? absl::OkStatus()
-               : absl::OutOfRangeError("no rate holds the limit");
-  }
-  for (const LoadResult& step : report.steps) {
-    if (!step.KeptSchedule()) {
-      return WithExitCode(absl::AbortedError(BehindScheduleText(step)), kBehindSchedule);
-    }
-  }
-  return absl::OkStatus();
+  return status;
 }
 
 absl::Status WriteFiles(const LoadReport& report) {
@@ -226,19 +174,12 @@ absl::Status WriteFiles(const LoadReport& report) {
   return status;
 }
 
-// Without a single answer there is nothing to report but the first error, unless that is allowed.
-absl::Status NothingAnswered(const LoadReport& report) {
-  const StatusCodesFlag allowed = absl::GetFlag(FLAGS_allow_errors);
-  absl::Status first;
-  for (const LoadResult& step : report.steps) {
-    const absl::Status& error = step.counts.first_error;
-    if (step.counts.ok > 0 || (!error.ok() && allowed.Has(error.code()))) return absl::OkStatus();
-    first.Update(error);
+// Silence of a server that does not answer would look as if nobody had heard the interrupt.
+absl::Status RemoveKeySets(LoadKeySets& key_sets) {
+  if (interrupted && LoadKeysFromFlags() == LoadKeys::kMade) {
+    std::fputs("removing what was made; interrupt again to leave it\n", stderr);
   }
-  if (!first.ok()) return first;
-  // A load may also be too short, or its rate too low, for any request.
-  return interrupted ? absl::CancelledError("ended before the first answer")
-                     : absl::OutOfRangeError("no request was due within --duration");
+  return key_sets.Remove();
 }
 
 absl::Status Run(const std::string& /*argument*/) {
@@ -249,9 +190,10 @@ absl::Status Run(const std::string& /*argument*/) {
   if (!files.ok()) return files.status();
   absl::StatusOr<std::unique_ptr<Client>> client = MakeClient();
   if (!client.ok()) return client.status();
-  StopOnInterrupt();
-  absl::Status status = AskForStatus(**client, &report.machines);
+  absl::Status status = CheckFiles();
+  if (status.ok()) status = AskForStatus(**client, &report.machines);
   if (!status.ok()) return status;
+  StopOnInterrupt();
   absl::StatusOr<LoadKeySets> key_sets =
       LoadKeySets::Prepare(client->get(), *files, &interrupted, &report.workload);
   if (!key_sets.ok()) return key_sets.status();
@@ -259,13 +201,14 @@ absl::Status Run(const std::string& /*argument*/) {
 
   status = SendLoads(*files, *key_sets, &report);
   // Before anything is shown: who reads it may go.
-  const absl::Status removed = key_sets->Remove();
-  if (status.ok()) status = NothingAnswered(report);
+  const absl::Status removed = RemoveKeySets(*key_sets);
+  const StatusCodesFlag allowed = absl::GetFlag(FLAGS_allow_errors);
+  if (status.ok()) status = CheckAnswered(report, allowed, interrupted);
   if (!status.ok()) return status;
   status = ShowAnswer(LoadReportText(report), LoadReportJson(report));
   status.Update(WriteFiles(report));
+  status.Update(JudgeLoad(report, allowed));
   status.Update(removed);
-  status.Update(Judge(report));
   return status;
 }
 

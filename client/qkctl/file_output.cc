@@ -66,6 +66,23 @@ absl::Status ReplaceFile(const std::string& path, Parts parts) {
 
 }  // namespace
 
+absl::Status CheckFileOutput(const std::string& path) {
+  if (path == "-") return absl::OkStatus();
+  struct stat info;
+  if (stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": is a folder"));
+  }
+  std::string written = path;
+  if (!IsSpecialFile(path)) {
+    // A new file takes its place.
+    const std::string target = ResolvedPath(path);
+    const size_t slash = target.rfind('/');
+    written = slash == std::string::npos ? "." : target.substr(0, slash + 1);
+  }
+  if (access(written.c_str(), W_OK) == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot create"));
+}
+
 absl::Status WriteFileWhole(const std::string& path, absl::Span<const absl::string_view> parts) {
   if (path == "-") {
     // The descriptor is written to directly: what was printed before must not come behind.

@@ -14,6 +14,9 @@ namespace qkserve {
 // in place, and "-" is standard output.
 //
 // The operating system's errors, naming the file.
+//
+// CheckFileOutput: whether that could succeed, as far as can be seen without it.
+absl::Status CheckFileOutput(const std::string& path);
 absl::Status WriteFileWhole(const std::string& path, absl::Span<const absl::string_view> parts);
 
 }  // namespace qkserve

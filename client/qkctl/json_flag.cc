@@ -1,11 +1,10 @@
 #include "client/qkctl/json_flag.h"
 
-#include <cerrno>
 #include <cstdio>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
+#include "client/qkctl/file_output.h"
 
 ABSL_FLAG(std::string, json, "",
           "File to write the answer to as JSON; - or --json alone for standard output, which then "
@@ -36,14 +35,7 @@ absl::Status WriteJson(const std::string& path, const nlohmann::ordered_json& js
   // Text that is not UTF-8 is replaced, not refused: it would be a server's mistake.
   const std::string text =
       json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
-  std::FILE* const file = path == "-" ? stdout : std::fopen(path.c_str(), "we");
-  if (file == nullptr) {
-    return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot create"));
-  }
-  const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  const bool flushed = (file == stdout ? std::fflush(file) : std::fclose(file)) == 0;
-  if (written && flushed) return absl::OkStatus();
-  return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot write"));
+  return WriteFileWhole(path, {text});
 }
 
 }  // namespace qkserve

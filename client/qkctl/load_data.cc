@@ -63,6 +63,9 @@ absl::StatusOr<LoadFiles> OpenLoadFiles(LoadWorkload* workload) {
   if (const std::string path = absl::GetFlag(FLAGS_queries); !path.empty()) {
     absl::StatusOr<TensorFile> queries = OpenMatrix(path, "queries");
     if (!queries.ok()) return queries.status();
+    if (queries->spec.shape[0] == 0) {
+      return absl::InvalidArgumentError(absl::StrCat(path, ": expected rows, got none"));
+    }
     // Random keys get the length of the queries.
     if (!files.keys.has_value() && LoadKeysFromFlags() != LoadKeys::kForeign) {
       workload->d = queries->spec.shape[1];
@@ -107,7 +110,8 @@ absl::StatusOr<LoadKeySets> LoadKeySets::Prepare(Client* client, const LoadFiles
         MadeKeySet::Create(client, name, key_sets.contents_.back());
     if (!made.ok()) return made.status();
     key_sets.made_.push_back(*std::move(made));
-    key_sets.references_.push_back({name});
+    // An answer from what somebody else put there would be another's.
+    key_sets.references_.push_back({name, key_sets.made_.back()->version()});
   }
   return key_sets;
 }

@@ -132,8 +132,4 @@ std::string AbslUnparseFlag(const StatusCodesFlag& flag) {
   });
 }
 
-std::string LatencyLimitText(const LatencyLimit& limit) {
-  return absl::StrCat("p", limit.percentile, " <= ", absl::FormatDuration(limit.latency));
-}
-
 }  // namespace qkserve

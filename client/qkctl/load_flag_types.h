@@ -52,9 +52,6 @@ struct StatusCodesFlag {
 bool AbslParseFlag(absl::string_view text, StatusCodesFlag* flag, std::string* error);
 std::string AbslUnparseFlag(const StatusCodesFlag& flag);
 
-// "p99 <= 50ms"
-std::string LatencyLimitText(const LatencyLimit& limit);
-
 }  // namespace qkserve
 
 #endif  // QKSERVE_CLIENT_QKCTL_LOAD_FLAG_TYPES_H_

@@ -43,21 +43,21 @@ ABSL_FLAG(
 ABSL_FLAG(std::optional<qkserve::RateFlag>, rate, std::nullopt,
           "Open loop: requests a second, whether the server keeps up or not. FROM:TO changes it "
           "over the duration");
-ABSL_FLAG(qkserve::ArrivalsFlag, arrivals, {},
-          "Open loop: when requests come: poisson, as from independent users, or constant");
+ABSL_FLAG(std::optional<qkserve::ArrivalsFlag>, arrivals, std::nullopt,
+          "Open loop: when requests come: poisson, as from independent users, unless given, or "
+          "constant");
 ABSL_FLAG(std::optional<absl::Duration>, duration, std::nullopt,
           "How long to send, each load: 10s unless given, 3s for the steps of --find_peak");
 ABSL_FLAG(std::optional<absl::Duration>, warm_up, std::nullopt,
           "Send so long before, without counting: not at all unless given, 500ms before the steps "
           "of --find_peak");
-ABSL_FLAG(int64_t, in_flight_max, 10'000,
-          "Open loop: requests in flight at most. What is due beyond is sent late, and its wait "
-          "counts");
+ABSL_FLAG(std::optional<int64_t>, in_flight_max, std::nullopt,
+          "Open loop: requests in flight at most, 10000 unless given. What is due beyond is sent "
+          "late, and its wait counts");
 ABSL_FLAG(bool, find_peak, false,
           "Search the highest rate that holds --latency_limit, from --rate (100) on");
-ABSL_FLAG(qkserve::LatencyLimitFlag, latency_limit,
-          (qkserve::LatencyLimitFlag{{99, absl::Milliseconds(50)}}),
-          "What --find_peak is to hold: a percentile of response times");
+ABSL_FLAG(std::optional<qkserve::LatencyLimitFlag>, latency_limit, std::nullopt,
+          "What --find_peak is to hold: a percentile of response times, p99:50ms unless given");
 ABSL_FLAG(bool, verify, false,
           "Recompute a sample of the answers in float64, and compare answers to the same request "
           "bit for bit");
@@ -72,108 +72,10 @@ ABSL_FLAG(std::string, report, "", "File for a page with charts, FILE.html");
 namespace qkserve {
 namespace {
 
-constexpr int kConcurrencyMax = 10'000;
-constexpr double kRateMax = 10e6;
-constexpr int64_t kInFlightMax = 1'000'000;
-constexpr int kKeySetsMax = 1000;
 constexpr double kFirstPeakRate = 100;
-
-absl::Status Bad(const std::string& message) { return absl::InvalidArgumentError(message); }
+constexpr LatencyLimit kPeakLimit = {99, absl::Milliseconds(50)};
 
 bool IsClosedLoop() { return !absl::GetFlag(FLAGS_rate).has_value(); }
-
-absl::Status CheckPace() {
-  const ConcurrencyFlag concurrency = absl::GetFlag(FLAGS_concurrency);
-  for (const int value : concurrency.values) {
-    if (value < 1 || value > kConcurrencyMax) {
-      return Bad(
-          absl::StrCat("--concurrency must be from 1 to ", kConcurrencyMax, "; was ", value));
-    }
-  }
-  const std::optional<RateFlag> rate = absl::GetFlag(FLAGS_rate);
-  const bool finds_peak = absl::GetFlag(FLAGS_find_peak);
-  if ((rate.has_value() || finds_peak) && concurrency.text != ConcurrencyFlag().text) {
-    return Bad("--concurrency is for a closed loop; --rate and --find_peak are an open one");
-  }
-  if (rate.has_value() && (rate->from < 0 || rate->to < 0 || rate->from + rate->to <= 0 ||
-                           rate->from > kRateMax || rate->to > kRateMax)) {
-    return Bad(absl::StrCat("--rate must be positive and at most ", kRateMax, "; was ",
-                            AbslUnparseFlag(*rate)));
-  }
-  if (finds_peak && rate.has_value() && rate->from != rate->to) {
-    return Bad("--find_peak begins at one --rate");
-  }
-  const int64_t in_flight = absl::GetFlag(FLAGS_in_flight_max);
-  if (in_flight < 1 || in_flight > kInFlightMax) {
-    return Bad(
-        absl::StrCat("--in_flight_max must be from 1 to ", kInFlightMax, "; was ", in_flight));
-  }
-  const std::optional<absl::Duration> duration = absl::GetFlag(FLAGS_duration);
-  if (duration.has_value() && *duration <= absl::ZeroDuration()) {
-    return Bad(absl::StrCat("--duration must be positive; was ", absl::FormatDuration(*duration)));
-  }
-  const std::optional<absl::Duration> warm_up = absl::GetFlag(FLAGS_warm_up);
-  if (warm_up.has_value() && *warm_up < absl::ZeroDuration()) {
-    return Bad(
-        absl::StrCat("--warm_up must not be negative; was ", absl::FormatDuration(*warm_up)));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckWorkload() {
-  const std::string name = absl::GetFlag(FLAGS_workload);
-  if (!name.empty() && FindStandardWorkload(name) == nullptr) {
-    return Bad(absl::StrCat("--workload: unknown '", name, "'; there are ",
-                            absl::StrJoin(StandardWorkloads(), ", ",
-                                          [](std::string* out, const LoadWorkload& workload) {
-                                            absl::StrAppend(out, workload.name);
-                                          })));
-  }
-  const std::optional<int32_t> key_sets = absl::GetFlag(FLAGS_key_sets);
-  if (key_sets.has_value() && (*key_sets < 1 || *key_sets > kKeySetsMax)) {
-    return Bad(absl::StrCat("--key_sets must be from 1 to ", kKeySetsMax, "; was ", *key_sets));
-  }
-  const double zipf = absl::GetFlag(FLAGS_zipf).value_or(0);
-  if (!(zipf >= 0 && zipf <= 100)) {
-    return Bad(absl::StrCat("--zipf must be from 0 to 100; was ", zipf));
-  }
-  if (absl::GetFlag(FLAGS_zipf).has_value() && WorkloadFromFlags().key_sets < 2) {
-    return Bad("--zipf is for several key sets; see --key_sets");
-  }
-  return absl::OkStatus();
-}
-
-// Where the keys come from.
-absl::Status CheckKeys() {
-  const LoadKeys keys = LoadKeysFromFlags();
-  const bool named = !absl::GetFlag(FLAGS_key_set).empty();
-  const bool has_sizes = absl::GetFlag(FLAGS_m).has_value() || absl::GetFlag(FLAGS_d).has_value() ||
-                         absl::GetFlag(FLAGS_dv).has_value();
-  const bool sized = absl::GetFlag(FLAGS_make_key_set).has_value();
-  if ((keys == LoadKeys::kForeign || sized) && has_sizes) {
-    return Bad("--m and --d are for inline keys; a key set has its own");
-  }
-  const bool has_files = !absl::GetFlag(FLAGS_keys).empty();
-  if (has_files && (sized || has_sizes || keys == LoadKeys::kForeign)) {
-    return Bad(
-        "--keys is a file with its own m and d; without --make_key_set, --key_set, --m, --d");
-  }
-  if (!absl::GetFlag(FLAGS_values).empty() && !has_files) return Bad("--values requires --keys");
-  if (WorkloadFromFlags().output == Output::kContext && keys != LoadKeys::kForeign && !sized &&
-      !WorkloadFromFlags().dv.has_value() && absl::GetFlag(FLAGS_values).empty()) {
-    return Bad("--output=context requires a key set with values, --dv, or --keys and --values");
-  }
-  if (keys != LoadKeys::kMade && absl::GetFlag(FLAGS_storage).has_value()) {
-    return Bad("--storage is for --make_key_set, --key_sets and resident workloads");
-  }
-  if (keys == LoadKeys::kMade && absl::GetFlag(FLAGS_key_set_version).has_value()) {
-    return Bad("--key_set_version: the server numbers what is made");
-  }
-  if (named && WorkloadFromFlags().key_sets > 1) {
-    return Bad("--key_set names one key set, and --key_sets makes several");
-  }
-  return CheckKeySetFlags();
-}
 
 }  // namespace
 
@@ -211,14 +113,15 @@ LoadWorkload WorkloadFromFlags() {
 
 std::optional<LatencyLimit> PeakLimitFromFlags() {
   if (!absl::GetFlag(FLAGS_find_peak)) return std::nullopt;
-  return absl::GetFlag(FLAGS_latency_limit).value;
+  const std::optional<LatencyLimitFlag> limit = absl::GetFlag(FLAGS_latency_limit);
+  return limit.has_value() ? limit->value : kPeakLimit;
 }
 
 std::vector<LoadOptions> LoadOptionsFromFlags() {
   const std::optional<LatencyLimit> limit = PeakLimitFromFlags();
   LoadOptions options;
-  options.arrivals = absl::GetFlag(FLAGS_arrivals).value;
-  options.in_flight_max = absl::GetFlag(FLAGS_in_flight_max);
+  options.arrivals = absl::GetFlag(FLAGS_arrivals).value_or(ArrivalsFlag()).value;
+  options.in_flight_max = absl::GetFlag(FLAGS_in_flight_max).value_or(options.in_flight_max);
   options.warm_up =
       absl::GetFlag(FLAGS_warm_up).value_or(absl::Milliseconds(limit.has_value() ? 500 : 0));
   options.duration =
@@ -239,23 +142,6 @@ std::vector<LoadOptions> LoadOptionsFromFlags() {
     all.push_back(options);
   }
   return all;
-}
-
-absl::Status CheckLoadFlags() {
-  absl::Status status = CheckPace();
-  if (status.ok()) status = CheckWorkload();
-  if (status.ok()) status = CheckKeys();
-  const LoadWorkload workload = WorkloadFromFlags();
-  // A standard workload brings its output.
-  if (status.ok() && absl::GetFlag(FLAGS_output).value == workload.output &&
-      !(workload.output == Output::kTopK && workload.top_k > 0)) {
-    status = CheckOutputFlags();
-  }
-  if (!status.ok() || LoadKeysFromFlags() == LoadKeys::kForeign ||
-      !absl::GetFlag(FLAGS_keys).empty() || !absl::GetFlag(FLAGS_queries).empty()) {
-    return status;  // the server, or a file, knows the sizes
-  }
-  return CheckSizes(workload, absl::GetFlag(FLAGS_message_bytes_max));
 }
 
 }  // namespace qkserve

@@ -1,6 +1,7 @@
 #ifndef QKSERVE_CLIENT_QKCTL_LOAD_FLAGS_H_
 #define QKSERVE_CLIENT_QKCTL_LOAD_FLAGS_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,13 +9,30 @@
 #include "absl/flags/declare.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "client/load/peak_search.h"
 #include "client/load/run_load.h"
 #include "client/load/workload.h"
 #include "client/qkctl/load_flag_types.h"
+#include "client/qkctl/made_key_set.h"
 
 // Flags of the load.
+ABSL_DECLARE_FLAG(std::string, workload);
+ABSL_DECLARE_FLAG(std::optional<int64_t>, m);
+ABSL_DECLARE_FLAG(std::optional<int64_t>, d);
+ABSL_DECLARE_FLAG(std::optional<int64_t>, dv);
+ABSL_DECLARE_FLAG(std::optional<qkserve::MakeKeySetFlag>, make_key_set);
+ABSL_DECLARE_FLAG(std::optional<int32_t>, key_sets);
+ABSL_DECLARE_FLAG(std::optional<double>, zipf);
 ABSL_DECLARE_FLAG(int64_t, seed);
+ABSL_DECLARE_FLAG(qkserve::ConcurrencyFlag, concurrency);
+ABSL_DECLARE_FLAG(std::optional<qkserve::RateFlag>, rate);
+ABSL_DECLARE_FLAG(std::optional<qkserve::ArrivalsFlag>, arrivals);
+ABSL_DECLARE_FLAG(std::optional<absl::Duration>, duration);
+ABSL_DECLARE_FLAG(std::optional<absl::Duration>, warm_up);
+ABSL_DECLARE_FLAG(std::optional<int64_t>, in_flight_max);
+ABSL_DECLARE_FLAG(bool, find_peak);
+ABSL_DECLARE_FLAG(std::optional<qkserve::LatencyLimitFlag>, latency_limit);
 ABSL_DECLARE_FLAG(qkserve::StatusCodesFlag, allow_errors);
 ABSL_DECLARE_FLAG(bool, verify);
 ABSL_DECLARE_FLAG(bool, progress);

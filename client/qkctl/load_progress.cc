@@ -8,16 +8,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/load/load_report.h"
 #include "client/qkctl/shared_flags.h"
 
 namespace qkserve {
 namespace {
 
 constexpr absl::Duration kEvery = absl::Seconds(1);
-
-std::string Milliseconds(absl::Duration duration) {
-  return absl::StrFormat("%.3f ms", absl::ToDoubleMilliseconds(duration));
-}
 
 }  // namespace
 
@@ -27,8 +24,9 @@ std::string LoadProgressText(const LoadCounts& counts, const LoadCounts& earlier
   return absl::StrFormat(
       "%.1f requests/s, p50 %s, p99 %s, %d errors, %.0f s left",
       static_cast<double>(recent.ok) / std::max(1e-9, absl::ToDoubleSeconds(interval)),
-      Milliseconds(recent.response.Percentile(50)), Milliseconds(recent.response.Percentile(99)),
-      counts.Errors(), std::max(0.0, absl::ToDoubleSeconds(remaining)));
+      MillisecondsText(recent.response.Percentile(50)),
+      MillisecondsText(recent.response.Percentile(99)), counts.Errors(),
+      std::max(0.0, absl::ToDoubleSeconds(remaining)));
 }
 
 LoadProgressLine::LoadProgressLine(std::string name)

@@ -6,15 +6,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
-#include "client/qkctl/load_flag_types.h"
 #include "client/qkctl/shared_flags.h"
 
 namespace qkserve {
 namespace {
-
-std::string Milliseconds(absl::Duration duration) {
-  return absl::StrFormat("%.3f ms", absl::ToDoubleMilliseconds(duration));
-}
 
 std::string KeysText(const LoadReport& report) {
   const LoadWorkload& workload = report.workload;
@@ -49,7 +44,7 @@ void AddLatencies(const LoadResult& step, std::string* text) {
   for (const auto& [name, p] : kReportPercentiles) {
     // Clang before 16 captures no structured bindings.
     const auto value = [&counts, p = p](const LatencyHistogram& histogram) {
-      return counts.ok == 0 ? "-" : Milliseconds(histogram.Percentile(p));
+      return counts.ok == 0 ? "-" : MillisecondsText(histogram.Percentile(p));
     };
     absl::StrAppendFormat(text, "%-20s%16s", absl::StrCat("latency ", name),
                           value(counts.response));
@@ -64,21 +59,21 @@ std::string StepText(const LoadResult& step) {
   const auto line = [&text](absl::string_view name, absl::string_view value) {
     absl::StrAppendFormat(&text, "%-20s%16s\n", name, value);
   };
-  line("requests/s", absl::StrFormat("%.1f", step.PerSecond(counts.ok)));
+  line("requests/s", absl::StrFormat("%.1f", step.RequestsPerSecond()));
   if (counts.good != counts.ok || counts.Errors() > 0) {
-    line("goodput/s", absl::StrFormat("%.1f", step.PerSecond(counts.good)));
+    line("goodput/s", absl::StrFormat("%.1f", step.GoodputPerSecond()));
   }
   AddLatencies(step, &text);
   if (step.options.concurrency == 0) {
     line("due", absl::StrCat(counts.Due()));
     line("sent", absl::StrCat(counts.sent));
     line("  late", absl::StrCat(counts.late));
-    line("  delay max", Milliseconds(counts.delay_max));
+    line("  delay max", MillisecondsText(counts.delay_max));
   }
   line("ok", absl::StrCat(counts.ok));
   line("errors", absl::StrCat(counts.Errors()));
-  for (const auto& [code, count] : counts.errors_by_code) {
-    line(absl::StrCat("  ", absl::StatusCodeToString(code)), absl::StrCat(count));
+  for (const auto& [code, errors] : counts.errors_by_code) {
+    line(absl::StrCat("  ", absl::StatusCodeToString(code)), absl::StrCat(errors.count));
   }
   if (counts.abandoned > 0) line("not waited for", absl::StrCat(counts.abandoned));
   if (counts.ok == 0) return text;
@@ -101,7 +96,7 @@ std::string StepsText(const LoadReport& report) {
     };
     absl::StrAppendFormat(&text, "%-24s%12.1f%12s%12s%12s%12s%10d%8.2f\n",
                           absl::StrCat(PaceText(step.options), step.interrupted ? " *" : ""),
-                          step.PerSecond(whole.ok), ms(whole.p50), ms(whole.p99), ms(whole.p999),
+                          step.RequestsPerSecond(), ms(whole.p50), ms(whole.p99), ms(whole.p999),
                           ms(whole.max), whole.errors, whole.batch_requests_mean);
   }
   const bool early = std::any_of(report.steps.begin(), report.steps.end(),
@@ -120,38 +115,11 @@ std::string VerifyText(const VerifyReport& verify) {
 
 }  // namespace
 
-std::string PeakText(const LoadReport& report) {
-  const PeakResult& peak = *report.peak;
-  const std::string limit = LatencyLimitText(peak.limit);
-  // What counted is the last step at a rate.
-  const auto at = [&report, &peak](double rate) {
-    std::string text = "-";
-    for (const LoadResult& step : report.steps) {
-      if (step.options.rate_from != rate) continue;
-      text = absl::StrFormat("p%g %s", peak.limit.percentile,
-                             Milliseconds(step.counts.response.Percentile(peak.limit.percentile)));
-    }
-    return text;
-  };
-  if (!peak.held.has_value()) {
-    return absl::StrFormat("peak: no rate holds %s, down to %.4g/s\n", limit,
-                           peak.failed.value_or(0));
-  }
-  std::string text =
-      absl::StrFormat("peak: %.4g requests/s hold %s (%s)", *peak.held, limit, at(*peak.held));
-  if (peak.client_limited) {
-    absl::StrAppend(&text, "; this client could not send more");
-  } else if (peak.failed.has_value()) {
-    absl::StrAppendFormat(&text, "; %.4g/s do not (%s)", *peak.failed, at(*peak.failed));
-  }
-  return absl::StrCat(text, "\n");
-}
-
 std::string LoadReportText(const LoadReport& report) {
   std::string text = HeaderText(report);
   absl::StrAppend(&text, report.steps.size() == 1 ? StepText(report.steps[0]) : StepsText(report));
   if (report.verify.has_value()) absl::StrAppend(&text, VerifyText(*report.verify));
-  if (report.peak.has_value()) absl::StrAppend(&text, PeakText(report));
+  if (report.peak.has_value()) absl::StrAppend(&text, PeakText(report), "\n");
   return text;
 }
 

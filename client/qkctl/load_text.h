@@ -11,9 +11,6 @@ namespace qkserve {
 // and what --find_peak found.
 std::string LoadReportText(const LoadReport& report);
 
-// "peak: 5120 requests/s hold p99 <= 50ms ..."
-std::string PeakText(const LoadReport& report);
-
 }  // namespace qkserve
 
 #endif  // QKSERVE_CLIENT_QKCTL_LOAD_TEXT_H_

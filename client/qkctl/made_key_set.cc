@@ -82,12 +82,20 @@ absl::StatusOr<std::unique_ptr<MadeKeySet>> MadeKeySet::Create(Client* client, s
   std::unique_ptr<MadeKeySet> made(new MadeKeySet(client, std::move(name)));
   const absl::StatusOr<KeySetInfo> info = client->PutKeySet(made->name(), contents.keys, options);
   if (!info.ok()) return info.status();
+  made->version_ = info->version;
   return made;
 }
 
 absl::Status MadeKeySet::Remove() {
   if (std::exchange(removed_, true)) return absl::OkStatus();
-  const absl::Status status = client_->DeleteKeySet(name_, Patient(absl::GetFlag(FLAGS_timeout)));
+  const absl::Duration timeout = Patient(absl::GetFlag(FLAGS_timeout));
+  const absl::StatusOr<KeySetInfo> info = client_->GetKeySet(name_, timeout);
+  if (info.ok() && version_ != 0 && info->version != version_) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the key set '", name_, "' was left: version ", version_,
+                     " was made here, somebody else made ", info->version));
+  }
+  const absl::Status status = client_->DeleteKeySet(name_, timeout);
   if (status.ok() || absl::IsNotFound(status)) return absl::OkStatus();
   return absl::Status(status.code(), absl::StrCat("could not remove the key set '", name_,
                                                   "': ", status.message()));

@@ -50,8 +50,10 @@ class MadeKeySet {
   ~MadeKeySet() { Remove().IgnoreError(); }
 
   const std::string& name() const { return name_; }
+  int64_t version() const { return version_; }
 
-  // Earlier than the end, to learn whether it worked.
+  // Earlier than the end, to learn whether it worked. FAILED_PRECONDITION: somebody else has
+  // replaced it, and it was left.
   absl::Status Remove();
 
  private:
@@ -59,6 +61,7 @@ class MadeKeySet {
 
   Client* const client_;
   const std::string name_;
+  int64_t version_ = 0;  // 0: the upload was not acknowledged
   bool removed_ = false;
 };
 

@@ -41,13 +41,17 @@ bool AbslParseFlag(absl::string_view text, OutputFlag* output, std::string* erro
 absl::Status CheckOutputFlags() {
   const OutputFlag flag = absl::GetFlag(FLAGS_output);
   const std::string with = absl::StrCat("--output=", AbslUnparseFlag(flag));
-  const bool has_top_k = absl::GetFlag(FLAGS_top_k).has_value();
+  const std::optional<int64_t> top_k = absl::GetFlag(FLAGS_top_k);
+  const bool has_top_k = top_k.has_value();
   if (flag.value == Output::kTopK && !has_top_k) {
     return absl::InvalidArgumentError(absl::StrCat(with, " requires --top_k"));
   }
   if (flag.value != Output::kTopK && has_top_k) {
     return absl::InvalidArgumentError(
         absl::StrCat("--top_k is for --output=top_k only; with ", with));
+  }
+  if (has_top_k && *top_k < 1) {
+    return absl::InvalidArgumentError(absl::StrCat("--top_k must be 1 or more; was ", *top_k));
   }
   return absl::OkStatus();
 }

@@ -191,7 +191,8 @@ TEST_F(QkctlTest, LoadRefusesWhatItCannotSend) {
   ExpectWrongUsage({"load", "--n=-1"}, "--n, --m and --d must be 0 or more");
   ExpectWrongUsage({"load", "--m=1000000", "--d=1000"}, "a request larger than");
   ExpectWrongUsage({"load", "--n=4611686018427387905", "--d=4"}, "a request larger than");
-  ExpectWrongUsage({"load", "--key_set=items", "--m=3"}, "--m and --d are for inline keys");
+  ExpectWrongUsage({"load", "--key_set=items", "--m=3"},
+                   "--m, --d and --dv are for keys that are made");
   ExpectWrongUsage({"load", "--output=context"}, "requires a key set with values");
   ExpectWrongUsage({"load", "--output=top_k"}, "--output=top_k requires --top_k");
   ExpectWrongUsage({"load", "--storage=bfloat16"}, "--storage is for --make_key_set");
@@ -544,7 +545,7 @@ TEST_F(QkctlServerTest, StatusIsForPeopleOrForPrograms) {
 TEST_F(QkctlServerTest, LoadReportsItsFigures) {
   const Outcome outcome =
       Qkctl({"load", flag_, "--concurrency=4", "--channels=2", "--duration=1s", "--n=3", "--m=40",
-             "--d=8", absl::StrCat("--json=", Path("load.json"))});
+             "--d=8", "--noprogress", absl::StrCat("--json=", Path("load.json"))});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_EQ(outcome.err, "");
   for (const absl::string_view expected :

@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
 #include "client/load/chart.h"
+#include "client/load/load_charts.h"
 #include "gtest/gtest.h"
 
 namespace qkserve {
@@ -69,6 +70,26 @@ TEST(LoadPageTest, ShowsSeveralLoadsAgainstEachOther) {
   EXPECT_FALSE(absl::StrContains(LoadPage(Report({Step(10, 10)})), "Response time against load"));
 }
 
+// A search comes back to rates and does not go upward only.
+TEST(LoadPageTest, OpenLoopsAreShownByRateOnceEach) {
+  const LineChart chart =
+      LatencyAgainstLoad({Step(10, 10), Step(40, 40), Step(40, 40), Step(20, 20)});
+  ASSERT_EQ(chart.series[0].points.size(), 3u);
+  EXPECT_EQ(chart.series[0].points[0].first, 10);
+  EXPECT_EQ(chart.series[0].points[1].first, 20);
+  EXPECT_EQ(chart.series[0].points[2].first, 40);
+}
+
+TEST(LoadPageTest, WhatIsDueIsShownToTheEnd) {
+  LoadResult step = Step(10, 100);
+  // Looked at late, the last interval ends after the load.
+  step.timeline.back() =
+      MakeInterval(step.options, absl::Seconds(9), absl::Milliseconds(1100), step.counts);
+  const LineChart chart = RateOverTime(step);
+  EXPECT_EQ(chart.series.back().name, "due");
+  EXPECT_NEAR(chart.series.back().points.back().second, 10 + 90 * 0.955, 0.01);
+}
+
 TEST(LoadPageTest, EscapesWhatComesFromOutside) {
   const std::string page = LoadPage(Report({Step(10, 10)}));
   EXPECT_FALSE(absl::StrContains(page, "<script"));
@@ -89,9 +110,10 @@ TEST(LoadPageTest, StandsWithoutAnyAnswer) {
   LoadResult step;
   step.options.rate_from = step.options.rate_to = 1;
   step.counts.sent = 5;
-  step.counts.errors_by_code[absl::StatusCode::kUnavailable] = 5;
+  step.counts.errors_by_code[absl::StatusCode::kUnavailable] = {5, "<gone>"};
   const std::string page = LoadPage(Report({step}));
   EXPECT_TRUE(absl::StrContains(page, "UNAVAILABLE"));
+  EXPECT_TRUE(absl::StrContains(page, "the first said: &lt;gone&gt;"));
   EXPECT_FALSE(absl::StrContains(page, "nan"));
   EXPECT_FALSE(absl::StrContains(page, "inf"));
 }
@@ -105,6 +127,15 @@ TEST(ChartTest, LeavesOutWhatCannotBeDrawn) {
   EXPECT_FALSE(absl::StrContains(svg, "nan"));
   EXPECT_FALSE(absl::StrContains(svg, "inf"));
   EXPECT_EQ(ChartSvg(BarChart{"t", "x", "y", {"a"}, {{"s", {0}}}}), "");
+}
+
+TEST(ChartTest, ALogarithmicAxisHasTwoMarksAtLeast) {
+  for (double low = 1; low < 10; low *= 1.1) {
+    for (const double ratio : {1.0, 2.0, 2.4, 4.9}) {
+      const LineChart chart = {"t", {"x"}, {"y", true}, {{"a", {{1, low}, {2, low * ratio}}}}};
+      EXPECT_GE(Count(ChartSvg(chart), "class=\"grid\""), 2u) << low << " " << ratio;
+    }
+  }
 }
 
 TEST(ChartTest, NumbersAreShort) {

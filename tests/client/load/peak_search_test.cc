@@ -83,7 +83,7 @@ TEST_F(LimitTest, AStepIsLostOnceTooManyAreOver) {
   EXPECT_TRUE(Lost(absl::Seconds(1), Counts(1000, 200)));
   // Errors count as over it.
   LoadCounts counts = Counts(800, 0);
-  counts.errors_by_code[absl::StatusCode::kResourceExhausted] = 200;
+  counts.errors_by_code[absl::StatusCode::kResourceExhausted].count = 200;
   EXPECT_TRUE(Lost(absl::Seconds(1), counts));
   // A server that answers nothing.
   EXPECT_TRUE(Lost(absl::Seconds(1), Counts(0, 0)));

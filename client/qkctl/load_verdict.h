@@ -1,0 +1,21 @@
+#ifndef QKSERVE_CLIENT_QKCTL_LOAD_VERDICT_H_
+#define QKSERVE_CLIENT_QKCTL_LOAD_VERDICT_H_
+
+#include "absl/status/status.h"
+#include "client/load/load_report.h"
+#include "client/qkctl/load_flag_types.h"
+
+namespace qkserve {
+
+// Whether there is anything to report: an answer, an error that is allowed, or requests that were
+// due and not sent. Otherwise the first error, or why there is none. `interrupted`: by the user.
+absl::Status CheckAnswered(const LoadReport& report, const StatusCodesFlag& allowed,
+                           bool interrupted);
+
+// What the exit code is to say of a load, worst first: wrong answers, requests that failed with
+// codes that are not allowed, a search that found nothing, a schedule that was not kept.
+absl::Status JudgeLoad(const LoadReport& report, const StatusCodesFlag& allowed);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CLIENT_QKCTL_LOAD_VERDICT_H_
