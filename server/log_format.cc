@@ -1,6 +1,8 @@
 #include "server/log_format.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <variant>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -32,7 +34,8 @@ std::string OneLine(absl::string_view text) {
   return absl::Utf8SafeCEscape(text);
 }
 
-std::string FieldText(const std::variant<std::string, double>& value) {
+std::string FieldText(const LogValue& value) {
+  if (const int64_t* count = std::get_if<int64_t>(&value)) return absl::StrCat(*count);
   if (const double* number = std::get_if<double>(&value)) return absl::StrCat(*number);
   const auto& text = std::get<std::string>(value);
   const auto is_plain = [](char c) { return absl::ascii_isgraph(c) && c != '"' && c != '='; };

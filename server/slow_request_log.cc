@@ -34,8 +34,8 @@ void SlowRequestLog::Log(const Request& request) {
                      {"duration_ms", ms(request.duration)},
                      {"queued_ms", ms(request.receipt.queued)},
                      {"computed_ms", ms(request.receipt.computed)},
-                     {"batch_requests", static_cast<double>(request.receipt.batch_requests)},
-                     {"rows", static_cast<double>(request.rows)},
+                     {"batch_requests", request.receipt.batch_requests},
+                     {"rows", request.rows},
                      {"peer", request.peer}}};
   const auto add_known = [&event](const char* name, std::string value) {
     if (!value.empty()) event.fields.emplace_back(name, std::move(value));
@@ -46,7 +46,7 @@ void SlowRequestLog::Log(const Request& request) {
   if (!request.tags.traceparent.empty()) {
     add_known("trace_id", std::string(TraceId(request.tags.traceparent)));
   }
-  if (left_out > 0) event.fields.emplace_back("left_out", static_cast<double>(left_out));
+  if (left_out > 0) event.fields.emplace_back("left_out", left_out);
   log_(event);
 }
 

@@ -1,5 +1,7 @@
 // Lines of the log: their form, and which requests get one.
 
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +27,22 @@ TEST(LogFormatTest, TextIsTimeLevelMessageAndFields) {
                            {{"rows", 3.0}, {"key_set", "items"}, {"why", "two words"}}}),
             "1970-01-01T00:00:01.500000Z warning slow request rows=3 key_set=items "
             "why=\"two words\"");
+}
+
+TEST(LogFormatTest, CountsHaveAllTheirDigits) {
+  const LogEvent event = {LogLevel::kInfo,
+                          "m",
+                          {{"bytes", int64_t{1234567890123}},
+                           {"max", std::numeric_limits<int64_t>::max()},
+                           {"min", std::numeric_limits<int64_t>::min()}}};
+  for (const auto& [format, fields] :
+       {std::pair(LogFormat::kText,
+                  "m bytes=1234567890123 max=9223372036854775807 min=-9223372036854775808"),
+        std::pair(LogFormat::kJson,
+                  "\"bytes\":1234567890123,\"max\":9223372036854775807,"
+                  "\"min\":-9223372036854775808}")}) {
+    EXPECT_THAT(FormatLogLine(format, kTime, event), testing::EndsWith(fields));
+  }
 }
 
 TEST(LogFormatTest, NothingInAnEventBeginsAnotherLine) {
@@ -75,7 +93,7 @@ TEST_F(SlowRequestLogTest, ALineSaysWhereTheTimeWentAndWhoseRequestItWas) {
            .status = absl::OkStatus(),
            .duration = absl::Seconds(2),
            .receipt = {.queued = absl::Milliseconds(1500), .computed = absl::Milliseconds(499)},
-           .rows = 4,
+           .rows = 12345678,
            .key_set = "items",
            .peer = "ipv4:127.0.0.1:5",
            .tags = {.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
@@ -83,7 +101,7 @@ TEST_F(SlowRequestLogTest, ALineSaysWhereTheTimeWentAndWhoseRequestItWas) {
   ASSERT_EQ(events_.size(), 1);
   EXPECT_THAT(Line(0),
               testing::AllOf(HasSubstr("code=OK duration_ms=2000 queued_ms=1500 computed_ms=499"),
-                             HasSubstr("rows=4"), HasSubstr("key_set=items request_id=r-1"),
+                             HasSubstr("rows=12345678"), HasSubstr("key_set=items request_id=r-1"),
                              HasSubstr("trace_id=0af7651916cd43dd8448eb211c80319c")));
 }
 
