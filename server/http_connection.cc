@@ -1,67 +1,53 @@
 #include "server/http_connection.h"
 
-#include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
-#include <cstring>
+
+#include "absl/strings/match.h"
 
 namespace qkserve {
+namespace {
 
-HttpConnection::HttpConnection(socket_t socket, absl::Duration timeout, size_t read_bytes_max,
-                               const Clock* clock)
-    : socket_(socket),
-      clock_(*clock),
-      deadline_(clock->Now() + timeout),
-      read_bytes_left_(read_bytes_max) {
-  // So that a write of much waits in Await, where the deadline is seen.
-  fcntl(socket_, F_SETFL, fcntl(socket_, F_GETFL) | O_NONBLOCK);
-  fcntl(socket_, F_SETFD, FD_CLOEXEC);
+bool IsForLater(int error) { return error == EAGAIN || error == EINTR; }
+
+}  // namespace
+
+HttpConnection::~HttpConnection() { close(socket_); }
+
+short HttpConnection::events() const { return sent_ < answer_.size() ? POLLOUT : POLLIN; }
+
+bool HttpConnection::Advance(const Answerer& answer) {
+  return sent_ < answer_.size() ? Send() : Receive(answer);
 }
 
-HttpConnection::~HttpConnection() {
-  Abort();
-  close(socket_);
+bool HttpConnection::Receive(const Answerer& answer) {
+  std::array<char, kHeadBytesMax> bytes;
+  const ssize_t count = recv(socket_, bytes.data(), bytes.size() - head_.size(), 0);
+  if (count < 0) return IsForLater(errno);
+  if (count == 0) return false;
+  if (!answer_.empty()) return true;  // thrown away
+  constexpr absl::string_view kEnd = "\r\n\r\n";
+  // The end may have begun in what was there before.
+  const size_t from = std::max(head_.size(), kEnd.size()) - kEnd.size();
+  head_.append(bytes.data(), static_cast<size_t>(count));
+  const bool is_whole = absl::StrContains(absl::string_view(head_).substr(from), kEnd);
+  if (!is_whole && head_.size() < kHeadBytesMax) return true;
+  answer_ = answer(head_);
+  head_.clear();
+  return Send();
 }
 
-void HttpConnection::Abort() { shutdown(socket_, SHUT_RDWR); }
-
-bool HttpConnection::Await(short events) const {
-  while (true) {
-    const absl::Duration left = deadline_ - clock_.Now();
-    if (left <= absl::ZeroDuration()) return false;
-    pollfd ready = {.fd = socket_, .events = events, .revents = 0};
-    const int count = poll(&ready, 1, static_cast<int>(absl::ToInt64Milliseconds(left)) + 1);
-    if (count > 0) return true;
-    if (count < 0 && errno != EINTR) return false;
-  }
-}
-
-ssize_t HttpConnection::read(char* out, size_t size) {
-  if (taken_ == buffer_.size()) {
-    constexpr size_t kReadBytes = 4096;
-    buffer_.resize(std::min(kReadBytes, read_bytes_left_));
-    taken_ = 0;
-    ssize_t count = -1;
-    if (!buffer_.empty() && Await(POLLIN)) {
-      count = recv(socket_, buffer_.data(), buffer_.size(), 0);
-    }
-    buffer_.resize(static_cast<size_t>(std::max(count, ssize_t{0})));
-    if (count <= 0) return count;
-    read_bytes_left_ -= buffer_.size();
-  }
-  const size_t count = std::min(size, buffer_.size() - taken_);
-  std::memcpy(out, buffer_.data() + taken_, count);
-  taken_ += count;
-  return static_cast<ssize_t>(count);
-}
-
-ssize_t HttpConnection::write(const char* bytes, size_t size) {
-  if (!Await(POLLOUT)) return -1;
-  const ssize_t count = send(socket_, bytes, size, MSG_NOSIGNAL);
-  return count < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : count;
+bool HttpConnection::Send() {
+  const ssize_t count = send(socket_, answer_.data() + sent_, answer_.size() - sent_, MSG_NOSIGNAL);
+  if (count < 0) return IsForLater(errno);
+  sent_ += static_cast<size_t>(count);
+  if (sent_ == answer_.size()) shutdown(socket_, SHUT_WR);
+  return true;
 }
 
 }  // namespace qkserve

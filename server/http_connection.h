@@ -1,54 +1,52 @@
 #ifndef QKSERVE_SERVER_HTTP_CONNECTION_H_
 #define QKSERVE_SERVER_HTTP_CONNECTION_H_
 
-#include <httplib.h>
-#include <poll.h>
-
 #include <cstddef>
+#include <functional>
 #include <string>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "core/clock.h"
 
 namespace qkserve {
 
-// A connection as cpp-httplib reads and writes it, for one request: with one deadline for all of it
-// and a limit of what it reads. The library's own has a time limit for each read and none for the
-// length of a line: a byte a second would hold a thread for ever, a long line all memory.
+// A connection for one request, moved on by whoever polls it: nothing here waits for the peer.
 //
-// Thread-compatible, but Abort may come from any thread.
-class HttpConnection final : public httplib::Stream {
+// It reads the head of a request, sends the answer, and then throws away what still comes until the
+// peer closes: closing on bytes that were not read would take the answer from the peer.
+//
+// Thread-compatible.
+class HttpConnection {
  public:
-  // Owns the socket. The clock must outlive it.
-  HttpConnection(socket_t socket, absl::Duration timeout, size_t read_bytes_max,
-                 const Clock* clock);
-  ~HttpConnection() override;
+  static constexpr size_t kHeadBytesMax = 16 << 10;
+
+  // The response to a head, not empty. The head ends in an empty line, or is cut at kHeadBytesMax.
+  using Answerer = std::function<std::string(absl::string_view head)>;
+
+  // Owns the socket, which must not block. It should be closed at the deadline.
+  HttpConnection(int socket, absl::Time deadline) : socket_(socket), deadline_(deadline) {}
+  ~HttpConnection();
   HttpConnection(const HttpConnection&) = delete;
   HttpConnection& operator=(const HttpConnection&) = delete;
 
-  // What reads or writes fails from now on.
-  void Abort();
+  int socket() const { return socket_; }
+  absl::Time deadline() const { return deadline_; }
 
-  bool is_readable() const override { return Await(POLLIN); }
-  bool is_writable() const override { return Await(POLLOUT); }
-  ssize_t read(char* out, size_t size) override;
-  ssize_t write(const char* bytes, size_t size) override;
-  socket_t socket() const override { return socket_; }
-  // Nobody asks: nothing is logged of a request.
-  void get_remote_ip_and_port(std::string& /*ip*/, int& /*port*/) const override {}
-  void get_local_ip_and_port(std::string& /*ip*/, int& /*port*/) const override {}
+  // What to poll for.
+  short events() const;
+
+  // Does what can be done now. False: it is over.
+  bool Advance(const Answerer& answer);
 
  private:
-  // Whether that is possible before the deadline.
-  bool Await(short events) const;
+  bool Receive(const Answerer& answer);
+  bool Send();
 
-  const socket_t socket_;
-  const Clock& clock_;
+  const int socket_;
   const absl::Time deadline_;
-  size_t read_bytes_left_;
-  // What was read and not yet taken: the library takes single bytes.
-  std::string buffer_;
-  size_t taken_ = 0;
+  std::string head_;
+  std::string answer_;  // empty until the head is there
+  size_t sent_ = 0;
 };
 
 }  // namespace qkserve

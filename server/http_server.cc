@@ -1,14 +1,13 @@
 #include "server/http_server.h"
 
-#include <httplib.h>
+#include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <deque>
-#include <functional>
-#include <set>
+#include <list>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -17,147 +16,94 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
-#include "core/mutex.h"
 #include "server/http_connection.h"
-#include "server/http_pages.h"
+#include "server/http_responder.h"
 
 namespace qkserve {
-namespace {
 
-// Threads for connections. Where kWaitingMax wait, the thread that accepts them waits too.
-class BoundedQueue final : public httplib::TaskQueue {
- public:
-  BoundedQueue() {
-    for (int i = 0; i < HttpServer::kThreads; ++i) threads_.emplace_back([this] { Loop(); });
-  }
-
-  void enqueue(std::function<void()> task) override {
-    MutexLock lock(&mutex_);
-    while (tasks_.size() >= HttpServer::kWaitingMax) changed_.Wait(&mutex_);
-    tasks_.push_back(std::move(task));
-    changed_.NotifyAll();
-  }
-
-  // Runs what waits.
-  void shutdown() override {
-    {
-      MutexLock lock(&mutex_);
-      is_stopping_ = true;
-      changed_.NotifyAll();
-    }
-    for (std::thread& thread : threads_) thread.join();
-  }
-
- private:
-  void Loop() {
-    while (true) {
-      std::function<void()> task;
-      {
-        MutexLock lock(&mutex_);
-        while (tasks_.empty() && !is_stopping_) changed_.Wait(&mutex_);
-        if (tasks_.empty()) return;
-        task = std::move(tasks_.front());
-        tasks_.pop_front();
-        changed_.NotifyAll();
-      }
-      task();
-    }
-  }
-
-  Mutex mutex_;
-  CondVar changed_;
-  bool is_stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::deque<std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::thread> threads_;
-};
-
-// For the Date header: the page knows the server's time by it.
-std::string HttpDate() {
-  return absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT", absl::Now(), absl::UTCTimeZone());
-}
-
-void Send(HttpAnswer answer, httplib::Response& out) {
-  out.status = answer.status;
-  for (const auto& [name, value] : answer.headers) out.set_header(name, value);
-  out.set_header("Date", HttpDate());
-  out.set_header("Cache-Control", "no-store");
-  out.set_header("X-Content-Type-Options", "nosniff");
-  out.set_header("Referrer-Policy", "no-referrer");
-  // Not set_content: the library would compress it, with Brotli at its slowest for a browser.
-  const size_t size = answer.body.size();
-  out.set_content_provider(
-      size, answer.content_type,
-      [body = std::move(answer.body)](size_t offset, size_t length, httplib::DataSink& sink) {
-        return sink.write(body.data() + offset, length);
-      });
-}
-
-}  // namespace
-
-class HttpServer::Listener final : public httplib::Server {
+class HttpServer::Listener {
  public:
   Listener(const Monitor* monitor, LogSink log, const Clock* clock)
-      : log_(std::move(log)), clock_(*clock) {
-    new_task_queue = [] { return new BoundedQueue; };
-    // The library's default lets a second server share the port silently.
-    set_socket_options([](socket_t socket) {
-      const int on = 1;
-      setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    });
-    // In place of routes: those are regular expressions, and read the body first.
-    set_pre_routing_handler([monitor](const httplib::Request& request, httplib::Response& out) {
-      Send(AnswerHttp(request.method, request.path, *monitor), out);
-      return HandlerResponse::Handled;
-    });
-  }
+      : log_(std::move(log)), clock_(*clock), responder_(monitor) {}
 
-  // Returns the port, or -1.
-  int Bind(const std::string& host, int port) {
-    if (port == 0) return bind_to_any_port(host);
-    return bind_to_port(host, port) ? port : -1;
-  }
+  // Returns the port, or -1. Whoever connects from now on is answered once Start was called.
+  int Bind(const std::string& host, int port) { return responder_.Bind(host, port); }
 
-  // Returns when connections are accepted: stop() has no effect before.
   void Start() {
     thread_ = std::thread([this] {
-      const bool ok = listen_after_bind();
-      has_ended_ = true;
-      if (!ok && !is_stopping_) log_({LogLevel::kError, "http_address: stopped listening"});
+      while (!is_stopping_) Poll();
     });
-    while (!is_running() && !has_ended_) absl::SleepFor(absl::Milliseconds(1));
   }
 
   void Stop() {
-    {
-      MutexLock lock(&mutex_);
-      is_stopping_ = true;
-      for (HttpConnection* connection : connections_) connection->Abort();
-    }
-    stop();
+    is_stopping_ = true;
+    shutdown(responder_.socket(), SHUT_RDWR);  // ends a poll
     if (thread_.joinable()) thread_.join();
   }
 
  private:
-  bool process_and_close_socket(socket_t socket) override {
-    HttpConnection connection(socket, kRequestTimeout, kRequestBytesMax, &clock_);
-    {
-      MutexLock lock(&mutex_);
-      if (is_stopping_) return false;
-      connections_.insert(&connection);
+  void Poll() {
+    const absl::Time now = clock_.Now();
+    while (!connections_.empty() && connections_.front().deadline() <= now) {
+      connections_.pop_front();
     }
-    bool closed = false;
-    const bool ok = process_request(connection, /*close_connection=*/true, closed, nullptr);
-    MutexLock lock(&mutex_);
-    connections_.erase(&connection);
-    return ok;
+    const bool is_accepting = accept_from_ <= now;
+    std::vector<pollfd> polled;
+    polled.push_back(
+        {.fd = is_accepting ? responder_.socket() : -1, .events = POLLIN, .revents = 0});
+    for (const HttpConnection& connection : connections_) {
+      polled.push_back({.fd = connection.socket(), .events = connection.events(), .revents = 0});
+    }
+    absl::Time until = is_accepting ? absl::InfiniteFuture() : accept_from_;
+    if (!connections_.empty()) until = std::min(until, connections_.front().deadline());
+    if (poll(polled.data(), polled.size(), Milliseconds(until - now)) < 0) {
+      if (errno != EINTR) absl::SleepFor(kAcceptRetry);
+      return;
+    }
+    size_t i = 0;
+    connections_.remove_if([&](HttpConnection& connection) {
+      return polled[++i].revents != 0 && !connection.Advance(answerer_);
+    });
+    // One at a time, so that those that are there go on in between.
+    if (polled.front().revents != 0) Accept();
+  }
+
+  // For poll: rounded up, at most a minute, which is as good as for ever.
+  static int Milliseconds(absl::Duration time) {
+    return static_cast<int>(absl::ToInt64Milliseconds(
+        std::min(absl::Ceil(time, absl::Milliseconds(1)), absl::Minutes(1))));
+  }
+
+  void Accept() {
+    const int socket = accept4(responder_.socket(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (socket >= 0) {
+      if (connections_.size() == kConnectionsMax) connections_.pop_front();
+      connections_.emplace_back(socket, clock_.Now() + kRequestTimeout);
+      is_accept_failing_ = false;
+      return;
+    }
+    // Nobody is there, or no longer.
+    if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED || is_stopping_) return;
+    if (!std::exchange(is_accept_failing_, true)) {
+      log_({LogLevel::kError,
+            absl::StrCat("http_address: cannot accept connections: ", std::strerror(errno),
+                         "; trying again every ", absl::FormatDuration(kAcceptRetry))});
+    }
+    accept_from_ = clock_.Now() + kAcceptRetry;
   }
 
   const LogSink log_;
   const Clock& clock_;
+  HttpResponder responder_;
+  const HttpConnection::Answerer answerer_ = [this](absl::string_view head) {
+    return responder_.Answer(head);
+  };
+  // Of the thread alone.
+  std::list<HttpConnection> connections_;  // the oldest first
+  absl::Time accept_from_ = absl::InfinitePast();
+  bool is_accept_failing_ = false;
+
   std::atomic<bool> is_stopping_{false};
-  std::atomic<bool> has_ended_{false};
-  Mutex mutex_;
-  std::set<HttpConnection*> connections_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;
 };
 

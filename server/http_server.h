@@ -11,18 +11,19 @@
 
 namespace qkserve {
 
-// /metrics, /healthz, /readyz and a page for people, on a port and a few threads of their own: a
-// scrape never waits for a request, nor a request for a scrape.
+// /metrics, /healthz, /readyz and a page for people, on a port and a thread of their own: a scrape
+// never waits for a request, nor a request for a scrape.
 //
-// Each connection is for one request, which has kRequestTimeout and kRequestBytesMax. No more than
-// kThreads are answered and kWaitingMax wait at a time; others wait in the kernel, so that they do
-// not take the files that gRPC's connections need.
+// The thread polls all connections and waits for none. Each is for one request, and has
+// kRequestTimeout from when it was accepted until it is closed. Where there are kConnectionsMax the
+// oldest is closed for a new one: whoever is silent or slow keeps nobody out, and takes few of the
+// files that gRPC's connections need.
 class HttpServer {
  public:
-  static constexpr int kThreads = 3;
-  static constexpr int kWaitingMax = 16;
+  static constexpr int kConnectionsMax = 64;
   static constexpr absl::Duration kRequestTimeout = absl::Seconds(5);
-  static constexpr size_t kRequestBytesMax = 16 << 10;
+  // Where connections cannot be accepted, for want of files for example.
+  static constexpr absl::Duration kAcceptRetry = absl::Milliseconds(100);
 
   // Listens on HOST:PORT (port 0: a free one) and answers when it returns. UNAVAILABLE: the address
   // cannot be listened on. The pointers must outlive the server.

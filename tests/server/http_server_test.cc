@@ -3,7 +3,6 @@
 #include "server/http_server.h"
 
 #include <httplib.h>
-#include <sys/socket.h>
 
 #include <fstream>
 #include <iterator>
@@ -163,68 +162,6 @@ TEST_F(HttpServerTest, AnEmptyAddressIsNoHttp) {
   options_.http_address = "";
   Start();
   EXPECT_EQ(server_->http_address(), "");
-}
-
-// A socket that is connected to the server and has said `text`.
-class RawConnection {
- public:
-  RawConnection(const std::string& address, const std::string& text)
-      : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    int port = 0;
-    EXPECT_TRUE(absl::SimpleAtoi(address.substr(address.rfind(':') + 1), &port));
-    sockaddr_in to = {};
-    to.sin_family = AF_INET;
-    to.sin_port = htons(static_cast<uint16_t>(port));
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(connect(socket_, reinterpret_cast<const sockaddr*>(&to), sizeof(to)), 0);
-    static_cast<void>(!send(socket_, text.data(), text.size(), MSG_NOSIGNAL));
-  }
-  RawConnection(const RawConnection&) = delete;
-  RawConnection& operator=(const RawConnection&) = delete;
-  ~RawConnection() { close(socket_); }
-
-  std::string ReadToEnd() const {
-    std::string text;
-    char bytes[4096];
-    for (ssize_t n; (n = recv(socket_, bytes, sizeof(bytes), 0)) > 0;) {
-      text.append(bytes, static_cast<size_t>(n));
-    }
-    return text;
-  }
-
- private:
-  const int socket_;
-};
-
-TEST_F(HttpServerTest, ARequestWithoutEndIsCutOff) {
-  Start();
-  for (const std::string& begin : {std::string(), std::string("GET / HTTP/1.1\r\nX: ")}) {
-    const RawConnection connection(server_->http_address(),
-                                   begin + std::string(HttpServer::kRequestBytesMax + 1, 'a'));
-    EXPECT_FALSE(absl::StrContains(connection.ReadToEnd(), "200 OK"));
-  }
-  EXPECT_EQ(Get("/healthz")->status, 200);
-}
-
-TEST_F(HttpServerTest, AConnectionIsForOneRequest) {
-  Start();
-  const RawConnection connection(server_->http_address(),
-                                 "GET /healthz HTTP/1.1\r\n\r\nGET /healthz HTTP/1.1\r\n\r\n");
-  const std::string answer = connection.ReadToEnd();
-  EXPECT_EQ(answer.find("200 OK"), answer.rfind("200 OK")) << answer;
-  EXPECT_THAT(answer, HasSubstr("Connection: close"));
-}
-
-TEST_F(HttpServerTest, ConnectionsThatSayNothingDoNotHoldItsEnd) {
-  Start();
-  std::vector<std::unique_ptr<RawConnection>> silent;
-  constexpr int kConnections = HttpServer::kThreads + HttpServer::kWaitingMax + 10;
-  for (int i = 0; i < kConnections; ++i) {
-    silent.push_back(std::make_unique<RawConnection>(server_->http_address(), "GET"));
-  }
-  const absl::Time begin = absl::Now();
-  server_ = nullptr;
-  EXPECT_LT(absl::Now() - begin, HttpServer::kRequestTimeout);
 }
 
 // --- Metrics ------------------------------------------------------------------------------------
