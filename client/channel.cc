@@ -1,7 +1,10 @@
 #include "client/channel.h"
 
+#include <utility>
+
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "client/tls.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 #include "grpcpp/support/channel_arguments.h"
@@ -25,11 +28,20 @@ absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   // A name with several addresses is several servers.
   arguments.SetLoadBalancingPolicyName("round_robin");
+  std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
+  if (options.tls.has_value()) {
+    absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> made =
+        MakeTlsCredentials(*options.tls);
+    if (!made.ok()) return made.status();
+    credentials = *std::move(made);
+    if (!options.tls->server_name.empty()) {
+      arguments.SetSslTargetNameOverride(options.tls->server_name);
+    }
+  }
   std::vector<std::shared_ptr<grpc::Channel>> channels;
   channels.reserve(static_cast<size_t>(options.channels));
   for (int i = 0; i < options.channels; ++i) {
-    channels.push_back(
-        grpc::CreateCustomChannel(options.address, grpc::InsecureChannelCredentials(), arguments));
+    channels.push_back(grpc::CreateCustomChannel(options.address, credentials, arguments));
   }
   return channels;
 }

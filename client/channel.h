@@ -13,8 +13,8 @@
 
 namespace qkserve {
 
-// Each a connection of its own, made when the first call needs it. INVALID_ARGUMENT: an option is
-// out of range.
+// Each a connection of its own, made when the first call needs it. Errors are those of
+// Client::Create.
 absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
     const ClientOptions& options);
 

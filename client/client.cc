@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/call.h"
 #include "client/channel.h"
+#include "client/tls.h"
 
 namespace qkserve {
 namespace {
@@ -104,7 +105,11 @@ Receipt ReceiptFromProto(const v1::Receipt& receipt) {
 }
 
 absl::Status FromGrpcStatus(const grpc::Status& status) {
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  const auto code = static_cast<absl::StatusCode>(status.error_code());
+  const absl::string_view hint =
+      code == absl::StatusCode::kUnavailable ? HandshakeHint(status.error_message()) : "";
+  if (hint.empty()) return absl::Status(code, status.error_message());
+  return absl::Status(code, absl::StrCat(hint, " (", status.error_message(), ")"));
 }
 
 v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const TensorView& keys,

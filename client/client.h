@@ -20,6 +20,21 @@
 
 namespace qkserve {
 
+// TLS. Files hold PEM and are read once, when the client is made.
+struct TlsOptions {
+  // Certificates of the authorities that may sign the server's. Empty: those of the system.
+  std::string ca_file = {};
+
+  // The client's own certificate, with those between it and its authority behind it, and its key
+  // without a pass phrase: for servers that ask who is there. Both or neither.
+  std::string cert_file = {};
+  std::string key_file = {};
+
+  // The name that the server's certificate must be for, also sent as authority. Empty: the host of
+  // the address.
+  std::string server_name = {};
+};
+
 struct ClientOptions {
   // HOST:PORT, or any gRPC target. Where that has several addresses calls go round over them.
   std::string address = "127.0.0.1:50051";
@@ -29,6 +44,9 @@ struct ClientOptions {
 
   // Largest message, each way.
   int64_t message_bytes_max = kMessageBytesMax;
+
+  // Unless set, connections are not encrypted and nobody proves who they are.
+  std::optional<TlsOptions> tls = std::nullopt;
 };
 
 // What to compute; meanings and limits are those of qkserve.v1.Attention and ScoreRequest. What is
@@ -85,7 +103,8 @@ class Client {
   };
 
   // Connects lazily: a server that is down shows at the first call.
-  // INVALID_ARGUMENT: an option is out of range.
+  // INVALID_ARGUMENT: an option is out of range; a file of TlsOptions holds no certificate or key,
+  // or they do not belong together. NOT_FOUND and the like: such a file cannot be read.
   static absl::StatusOr<std::unique_ptr<Client>> Create(const ClientOptions& options);
 
   // One element a connection, at least one.
@@ -137,7 +156,8 @@ v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const KeySetReferen
 
 Receipt ReceiptFromProto(const v1::Receipt& receipt);
 
-// The codes of gRPC and Abseil are the same numbers.
+// The codes of gRPC and Abseil are the same numbers. What a failed TLS handshake means is put
+// before gRPC's words.
 absl::Status FromGrpcStatus(const grpc::Status& status);
 
 }  // namespace qkserve

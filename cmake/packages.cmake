@@ -28,7 +28,9 @@ set(CPACK_DEBIAN_CLIENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_CLIENT_PACKAGE_PROVIDES "libqkserve-dev (= ${PROJECT_VERSION})")
 # What find_package(qkserve) needs of others.
 set(CPACK_DEBIAN_CLIENT_PACKAGE_DEPENDS
-  "libabsl-dev, libgrpc++-dev, libprotobuf-dev, protobuf-compiler, protobuf-compiler-grpc")
+  "libabsl-dev, libgrpc++-dev, libprotobuf-dev, libssl-dev, protobuf-compiler, protobuf-compiler-grpc")
+# The authorities that qkctl --tls trusts.
+set(CPACK_DEBIAN_CLIENT_PACKAGE_RECOMMENDS ca-certificates)
 set(CPACK_COMPONENT_CLIENT_DESCRIPTION
 "client tool and C++ library of the attention server qkserve
 The tool qkctl (scores, key sets, load), the library with its headers and CMake

@@ -9,7 +9,6 @@
 #include "core/mutex.h"
 #include "grpc/grpc.h"
 #include "grpcpp/alarm.h"
-#include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
 
 namespace qkserve {
@@ -55,14 +54,16 @@ class ScoringDouble::Service : public v1::ScoringService::CallbackService {
   std::set<grpc::Alarm*> waiting_ ABSL_GUARDED_BY(mutex_);
 };
 
-ScoringDouble::ScoringDouble(Behaviour behaviour)
+ScoringDouble::ScoringDouble(Behaviour behaviour,
+                             std::shared_ptr<grpc::ServerCredentials> credentials)
     : service_(std::make_unique<Service>(std::move(behaviour))) {
   // gRPC stays for the life of the process: ending it can take 10 s (1.51).
   static const bool initialized = (grpc_init(), true);
   static_cast<void>(initialized);
   int port = 0;
   grpc::ServerBuilder builder;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  if (credentials == nullptr) credentials = grpc::InsecureServerCredentials();
+  builder.AddListeningPort("127.0.0.1:0", credentials, &port);
   builder.RegisterService(service_.get());
   server_ = builder.BuildAndStart();
   address_ = absl::StrCat("127.0.0.1:", port);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server.h"
 #include "qkserve/v1/scoring.grpc.pb.h"
 
@@ -23,7 +24,9 @@ class ScoringDouble {
   // Called by several threads.
   using Behaviour = std::function<Answer(const v1::ScoreRequest&)>;
 
-  explicit ScoringDouble(Behaviour behaviour);
+  // Without credentials it speaks no TLS.
+  explicit ScoringDouble(Behaviour behaviour,
+                         std::shared_ptr<grpc::ServerCredentials> credentials = nullptr);
   ~ScoringDouble();
 
   // "127.0.0.1:PORT".

@@ -1,0 +1,25 @@
+#ifndef QKSERVE_CLIENT_TLS_H_
+#define QKSERVE_CLIENT_TLS_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "client/client.h"
+#include "grpcpp/security/credentials.h"
+
+// TLS of the client's connections. Not for users of the library.
+
+namespace qkserve {
+
+// Reads and checks the files: gRPC would find out at the first call, and not say which one is
+// wrong. Errors are those of Client::Create.
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeTlsCredentials(
+    const TlsOptions& options);
+
+// What the text of gRPC's UNAVAILABLE says about TLS, in plain words; empty where it says nothing.
+absl::string_view HandshakeHint(absl::string_view message);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CLIENT_TLS_H_

@@ -1,0 +1,49 @@
+#ifndef QKSERVE_TESTS_SUPPORT_TEST_AUTHORITY_H_
+#define QKSERVE_TESTS_SUPPORT_TEST_AUTHORITY_H_
+
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+#include <memory>
+#include <string>
+
+namespace qkserve {
+
+// A certificate and its key, PEM.
+struct Identity {
+  std::string certificate;
+  std::string key;
+};
+
+// An authority that signs certificates, made anew for each test: none can expire, and no key is
+// kept.
+class TestAuthority {
+ public:
+  TestAuthority();
+
+  // PEM.
+  const std::string& certificate() const { return pem_; }
+
+  // For both sides of a connection. `names` are as OpenSSL writes them:
+  // "DNS:qkserve.test,IP:127.0.0.1".
+  Identity Issue(const std::string& names) const;
+
+ private:
+  struct Free {
+    void operator()(X509* certificate) const { X509_free(certificate); }
+    void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+  };
+
+  // A certificate about `key` that this authority signs, with one extension; about itself where it
+  // has none yet.
+  std::unique_ptr<X509, Free> Sign(EVP_PKEY* key, const char* subject, int extension,
+                                   const std::string& value) const;
+
+  std::unique_ptr<EVP_PKEY, Free> key_;
+  std::unique_ptr<X509, Free> certificate_;
+  std::string pem_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TESTS_SUPPORT_TEST_AUTHORITY_H_
