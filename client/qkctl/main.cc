@@ -2,6 +2,8 @@
 //
 // Exit codes: 0; 1 where the job failed; 2 for wrong usage.
 
+#include <stdlib.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -169,5 +171,7 @@ int Main(absl::Span<const char* const> args) {
 }  // namespace qkserve
 
 int main(int argc, char** argv) {
+  // What gRPC would log about a connection that fails is in the error, too.
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   return qkserve::Main(absl::MakeConstSpan(argv + 1, argc > 0 ? argc - 1 : 0));
 }

@@ -14,11 +14,36 @@ ABSL_FLAG(std::string, server, "127.0.0.1:50051", "HOST:PORT of the server, or a
 ABSL_FLAG(absl::Duration, timeout, absl::Seconds(60), "Longest wait for one answer");
 ABSL_FLAG(int32_t, channels, 1, "Connections; requests go round over them");
 ABSL_FLAG(int64_t, message_bytes_max, qkserve::kMessageBytesMax, "Largest message, each way");
+ABSL_FLAG(bool, tls, false, "Encrypt, and check who the server is");
+ABSL_FLAG(std::string, tls_ca_file, "",
+          "With --tls: certificates (PEM) of the authorities to trust; the system's unless given");
+ABSL_FLAG(std::string, tls_cert_file, "",
+          "With --tls: this client's own certificate (PEM), for servers that want one");
+ABSL_FLAG(std::string, tls_key_file, "", "The key (PEM, no pass phrase) of --tls_cert_file");
+ABSL_FLAG(std::string, tls_server_name, "",
+          "With --tls: the name that the server's certificate must be for; the host of --server "
+          "unless given");
 
 namespace qkserve {
 namespace {
 
 constexpr int kChannelsMax = 1000;
+
+absl::Status CheckTlsFlags() {
+  const bool cert = !absl::GetFlag(FLAGS_tls_cert_file).empty();
+  const bool key = !absl::GetFlag(FLAGS_tls_key_file).empty();
+  if (cert && !key) return absl::InvalidArgumentError("--tls_cert_file requires --tls_key_file");
+  if (key && !cert) return absl::InvalidArgumentError("--tls_key_file requires --tls_cert_file");
+  if (absl::GetFlag(FLAGS_tls)) return absl::OkStatus();
+  if (cert) return absl::InvalidArgumentError("--tls_cert_file requires --tls");
+  if (!absl::GetFlag(FLAGS_tls_ca_file).empty()) {
+    return absl::InvalidArgumentError("--tls_ca_file requires --tls");
+  }
+  if (!absl::GetFlag(FLAGS_tls_server_name).empty()) {
+    return absl::InvalidArgumentError("--tls_server_name requires --tls");
+  }
+  return absl::OkStatus();
+}
 
 }  // namespace
 
@@ -42,7 +67,7 @@ absl::Status CheckSharedFlags() {
     return absl::InvalidArgumentError(absl::StrCat("--message_bytes_max must be from 1 to ",
                                                    kBytesMax, "; was ", message_bytes_max));
   }
-  return absl::OkStatus();
+  return CheckTlsFlags();
 }
 
 ClientOptions ClientOptionsFromFlags() {
@@ -50,6 +75,12 @@ ClientOptions ClientOptionsFromFlags() {
   options.address = absl::GetFlag(FLAGS_server);
   options.channels = absl::GetFlag(FLAGS_channels);
   options.message_bytes_max = absl::GetFlag(FLAGS_message_bytes_max);
+  if (absl::GetFlag(FLAGS_tls)) {
+    options.tls = TlsOptions{.ca_file = absl::GetFlag(FLAGS_tls_ca_file),
+                             .cert_file = absl::GetFlag(FLAGS_tls_cert_file),
+                             .key_file = absl::GetFlag(FLAGS_tls_key_file),
+                             .server_name = absl::GetFlag(FLAGS_tls_server_name)};
+  }
   return options;
 }
 

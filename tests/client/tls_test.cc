@@ -1,4 +1,4 @@
-// TLS of the client library, against a real gRPC server.
+// TLS of the client library and of qkctl, against a real gRPC server.
 
 #include "client/tls.h"
 
@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "client/client.h"
+#include "client/qkctl/tensor_file.h"
 #include "gmock/gmock.h"
 #include "grpcpp/security/server_credentials.h"
 #include "gtest/gtest.h"
@@ -216,6 +217,101 @@ TEST_F(TlsTest, KnowsWhatOtherServersSay) {
   // A connection that stood.
   EXPECT_EQ(HandshakeHint("Socket closed"), "");
   EXPECT_EQ(HandshakeHint("last error: Failed to connect to remote host: Connection refused"), "");
+}
+
+// --- qkctl --------------------------------------------------------------------------------------
+
+class QkctlTlsTest : public TlsTest {
+ protected:
+  Outcome Qkctl(std::vector<std::string> args) const {
+    args.insert(args.begin(), QKCTL_PROGRAM);
+    return RunCommand(std::move(args), directory_);
+  }
+
+  // A command with the flags of how to reach a server.
+  Outcome Qkctl(const ScoringDouble& server, std::vector<std::string> args,
+                const std::vector<std::string>& flags) const {
+    args.push_back(absl::StrCat("--server=", server.address()));
+    args.insert(args.end(), flags.begin(), flags.end());
+    return Qkctl(std::move(args));
+  }
+
+  // A score command, but for its server.
+  std::vector<std::string> Score() const {
+    EXPECT_TRUE(WriteTensorFile(Path("t.npy"), "t", OneElement()).ok());
+    return {"score", absl::StrCat("--queries=", Path("t.npy")),
+            absl::StrCat("--keys=", Path("t.npy"))};
+  }
+
+  void ExpectOneLine(const Outcome& outcome, int exit_code, absl::string_view begin) const {
+    EXPECT_EQ(outcome.exit_code, exit_code);
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_TRUE(absl::StartsWith(outcome.err, begin)) << outcome.err;
+    if (exit_code == 1) {
+      EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
+    }
+  }
+
+  const std::string ca_flag_ = absl::StrCat("--tls_ca_file=", ca_file_);
+};
+
+TEST_F(QkctlTlsTest, EveryCommandSpeaksTls) {
+  const auto server = Serve();
+  const Outcome score = Qkctl(*server, Score(), {"--tls", ca_flag_});
+  EXPECT_EQ(score.exit_code, 0) << score.err;
+  EXPECT_EQ(score.out, "[[7.0]]\n");
+
+  const Outcome load =
+      Qkctl(*server, {"load", "--duration=100ms", "--channels=2", "--n=1", "--m=1", "--d=1"},
+            {"--tls", ca_flag_, absl::StrCat("--tls_server_name=", kName)});
+  EXPECT_EQ(load.exit_code, 0) << load.err;
+  EXPECT_TRUE(absl::StrContains(load.out, "over 2 connections")) << load.out;
+
+  // The double has no such services, but they were asked.
+  ExpectOneLine(Qkctl(*server, {"status"}, {"--tls", ca_flag_}), 1, "error: UNIMPLEMENTED: ");
+  ExpectOneLine(Qkctl(*server, {"keys", "list"}, {"--tls", ca_flag_}), 1, "error: UNIMPLEMENTED: ");
+}
+
+TEST_F(QkctlTlsTest, ShowsItsCertificateToAServerThatWantsOne) {
+  const auto server = Serve(/*wants_client=*/true);
+  const TlsOptions tls = TrustingAs(authority_);
+  const Outcome outcome = Qkctl(*server, Score(),
+                                {"--tls", ca_flag_, absl::StrCat("--tls_cert_file=", tls.cert_file),
+                                 absl::StrCat("--tls_key_file=", tls.key_file)});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  ExpectOneLine(Qkctl(*server, Score(), {"--tls", ca_flag_}), 1,
+                "error: UNAVAILABLE: the server closes connections at once; ");
+}
+
+TEST_F(QkctlTlsTest, AHandshakeThatFailsIsOneLine) {
+  const auto server = Serve();
+  constexpr char kUntrusted[] = "error: UNAVAILABLE: the server's certificate is not from an ";
+  ExpectOneLine(Qkctl(*server, Score(), {"--tls"}), 1, kUntrusted);
+  ExpectOneLine(Qkctl(*server, {"status"}, {"--tls"}), 1, kUntrusted);
+  ExpectOneLine(Qkctl(*server, {"load", "--duration=1h"}, {"--tls"}), 1, kUntrusted);
+  ExpectOneLine(Qkctl(*server, Score(), {"--tls", ca_flag_, "--tls_server_name=other.test"}), 1,
+                "error: UNAVAILABLE: the server's certificate is for another name (");
+  ExpectOneLine(Qkctl(*server, Score(), {}), 1,
+                "error: UNAVAILABLE: the server closes connections at once; it may want TLS");
+  ExpectOneLine(Qkctl(ScoringDouble(&AnswerSeven), Score(), {"--tls", ca_flag_}), 1,
+                "error: UNAVAILABLE: the server does not speak TLS (");
+}
+
+TEST_F(QkctlTlsTest, FlagsAreNeverIgnored) {
+  const auto expect_wrong = [this](const std::vector<std::string>& flags,
+                                   absl::string_view message) {
+    std::vector<std::string> args = {"status"};
+    args.insert(args.end(), flags.begin(), flags.end());
+    ExpectOneLine(Qkctl(args), 2, absl::StrCat("error: ", message, "\n"));
+  };
+  expect_wrong({ca_flag_}, "--tls_ca_file requires --tls");
+  expect_wrong({ca_flag_, "--notls"}, "--tls_ca_file requires --tls");
+  expect_wrong({"--tls_server_name=a"}, "--tls_server_name requires --tls");
+  expect_wrong({"--tls_cert_file=a", "--tls_key_file=b"}, "--tls_cert_file requires --tls");
+  expect_wrong({"--tls", "--tls_cert_file=a"}, "--tls_cert_file requires --tls_key_file");
+  expect_wrong({"--tls", "--tls_key_file=a"}, "--tls_key_file requires --tls_cert_file");
+  ExpectOneLine(Qkctl({"status", "--tls", absl::StrCat("--tls_ca_file=", Path("absent"))}), 1,
+                absl::StrCat("error: NOT_FOUND: tls.ca_file ", Path("absent"), ": cannot open"));
 }
 
 }  // namespace
