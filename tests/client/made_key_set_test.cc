@@ -65,6 +65,18 @@ TEST_F(MadeKeySetTest, IsRemovedAsWellWhereSomebodyElseDidIt) {
   EXPECT_TRUE((*made)->Remove().ok());
 }
 
+TEST_F(MadeKeySetTest, IsLeftWhereSomebodyElseHasReplacedIt) {
+  const auto made = Create("items", {1, 1, {}});
+  ASSERT_TRUE(made.ok()) << made.status();
+  const float key = 2;
+  const TensorView keys = {DataType::kFloat32, {1, 1}, reinterpret_cast<const char*>(&key)};
+  ASSERT_TRUE(client_->PutKeySet("items", keys).ok());
+  const absl::Status removed = (*made)->Remove();
+  EXPECT_EQ(removed.code(), absl::StatusCode::kFailedPrecondition) << removed;
+  EXPECT_TRUE(absl::StrContains(removed.message(), "somebody else")) << removed;
+  EXPECT_TRUE(server_.key_sets().Find("items").has_value());
+}
+
 TEST(MakeKeySetFlagTest, ReadsSizes) {
   MakeKeySetFlag flag;
   std::string error;

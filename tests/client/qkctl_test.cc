@@ -213,6 +213,23 @@ TEST_F(QkctlTest, LoadRefusesWhatItCannotSend) {
   ExpectWrongUsage({"load", "--in_flight_max=0"}, "--in_flight_max must be from 1 to");
   ExpectWrongUsage({"load", "--values=v.npy"}, "--values requires --keys");
   ExpectWrongUsage({"load", "--warm_up=-1s"}, "--warm_up must not be negative");
+  ExpectWrongUsage({"load", "--duration=10"}, "expected a time with its unit");
+  ExpectWrongUsage({"load", "--output=top_k", "--top_k=0"}, "--top_k must be 1 or more; was 0");
+}
+
+// Nothing is ignored silently, and nothing costs a whole load before it is found out.
+TEST_F(QkctlTest, LoadRefusesWhatWouldNotCount) {
+  ExpectWrongUsage({"load", "--latency_limit=p99:5ms"}, "--latency_limit is for --find_peak");
+  ExpectWrongUsage({"load", "--arrivals=constant"}, "are for an open loop");
+  ExpectWrongUsage({"load", "--in_flight_max=5"}, "are for an open loop");
+  ExpectWrongUsage({"load", "--make_key_set=5,1", "--key_sets=2"}, "makes one key set");
+  ExpectWrongUsage({"load", "--make_key_set=5,1", "--m=2"}, "makes one key set");
+  ExpectWrongUsage({"load", "--keys=k.npy", "--m=2"}, "--keys is a file, whose sizes count");
+  ExpectWrongUsage({"load", "--report=load.htm"}, "expected FILE.html, got load.htm");
+  ExpectWrongUsage({"load", "--csv=a", "--json=a"}, "must be different files");
+  ExpectFailure({"load", "--csv=/nowhere/a.csv"}, "NOT_FOUND: /nowhere/a.csv: cannot create");
+  ExpectFailure({"load", absl::StrCat("--csv=", Path(""))},
+                absl::StrCat("INVALID_ARGUMENT: ", Path(""), ": is a folder"));
 }
 
 TEST_F(QkctlTest, FilesThatCannotBeUsedAreNamed) {
@@ -574,17 +591,17 @@ TEST_F(QkctlServerTest, LoadReportsItsFigures) {
 
 TEST_F(QkctlServerTest, LoadInAnOpenLoopShowsWhatWasDue) {
   const Outcome outcome =
-      Qkctl({"load", flag_, "--rate=100:300", "--arrivals=constant", "--duration=1s",
+      Qkctl({"load", flag_, "--rate=5:15", "--arrivals=constant", "--duration=2s",
              "--warm_up=100ms", "--verify", "--noprogress", absl::StrCat("--json=", Path("l.json")),
              absl::StrCat("--csv=", Path("l.csv")), absl::StrCat("--report=", Path("l.html"))});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-  for (const absl::string_view expected : {"response time    service time\n", "due ", "sent ",
-                                           "100 to 300/s, constant", " 0 wrong\n"}) {
+  for (const absl::string_view expected :
+       {"response time    service time\n", "due ", "sent ", "5 to 15/s, constant", " 0 wrong\n"}) {
     EXPECT_TRUE(absl::StrContains(outcome.out, expected)) << outcome.out;
   }
   const nlohmann::json json = nlohmann::json::parse(ReadFile(Path("l.json")), nullptr, false);
   ASSERT_TRUE(json.is_object());
-  EXPECT_EQ(json.at("due"), 200);
+  EXPECT_EQ(json.at("due"), 20);
   EXPECT_GT(json.at("verify").at("rows"), 0);
   EXPECT_GT(json.at("verify").at("duplicates"), 0);
   EXPECT_GT(json.at("service_us").at("p50"), 0);
@@ -620,7 +637,7 @@ TEST_F(QkctlServerTest, LoadOverSeveralKeySetsLeavesNone) {
 TEST_F(QkctlServerTest, LoadTakesItsTensorsFromFiles) {
   Python(
       "r = numpy.random.default_rng(1)\n"
-      "for name, shape in (('q', (9, 6)), ('k', (40, 6)), ('v', (40, 3))):\n"
+      "for name, shape in (('q', (9, 6)), ('k', (40, 6)), ('v', (40, 3)), ('none', (0, 6))):\n"
       "    numpy.save(d + '/' + name + '.npy', r.standard_normal(shape).astype('f4'))\n");
   for (const char* where : {"--channels=1", "--key_sets=2"}) {  // inline, and in key sets
     const Outcome outcome =
@@ -632,6 +649,8 @@ TEST_F(QkctlServerTest, LoadTakesItsTensorsFromFiles) {
     EXPECT_TRUE(absl::StrContains(outcome.out, " 0 wrong\n")) << outcome.out;
     EXPECT_FALSE(absl::StrContains(outcome.out, "verify: 0 rows")) << outcome.out;
   }
+  ExpectFailure({"load", flag_, absl::StrCat("--queries=", Path("none.npy"))},
+                absl::StrCat("INVALID_ARGUMENT: ", Path("none.npy"), ": expected rows"));
 }
 
 TEST_F(QkctlServerTest, LoadWhoseRequestsFailSaysSo) {
