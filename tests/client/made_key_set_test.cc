@@ -1,6 +1,7 @@
 #include "client/qkctl/made_key_set.h"
 
 #include <atomic>
+#include <cstddef>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -69,7 +70,7 @@ TEST_F(MadeKeySetTest, IsLeftWhereSomebodyElseHasReplacedIt) {
   const auto made = Create("items", {1, 1, {}});
   ASSERT_TRUE(made.ok()) << made.status();
   const float key = 2;
-  const TensorView keys = {DataType::kFloat32, {1, 1}, reinterpret_cast<const char*>(&key)};
+  const TensorView keys = {DataType::kFloat32, {1, 1}, reinterpret_cast<const std::byte*>(&key)};
   ASSERT_TRUE(client_->PutKeySet("items", keys).ok());
   const absl::Status removed = (*made)->Remove();
   EXPECT_EQ(removed.code(), absl::StatusCode::kFailedPrecondition) << removed;
