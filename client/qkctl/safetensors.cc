@@ -59,9 +59,9 @@ absl::StatusOr<TensorFile> OpenSafetensors(const std::string& path, absl::string
         name.empty() && !entries.empty() ? ". Name one as FILE:TENSOR" : ""));
   }
   if (!entry->type.has_value()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": tensor '", absl::CHexEscape(entry->name.substr(0, 64)), "' is ",
-                     absl::CHexEscape(entry->dtype.substr(0, 16)), ", expected F32, F16 or BF16"));
+    return absl::InvalidArgumentError(absl::StrCat(path, ": tensor '",
+                                                   absl::CHexEscape(entry->name.substr(0, 64)),
+                                                   "' is ", OtherTypeText(*entry)));
   }
   const auto data_offset = static_cast<int64_t>(header->bytes.size());
   return TensorFile{*std::move(opened), {*entry->type, entry->shape}, data_offset + entry->offset};

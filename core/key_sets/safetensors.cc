@@ -75,6 +75,10 @@ absl::StatusOr<SafetensorsEntry> ToEntry(const std::string& name, const json& ob
 
 }  // namespace
 
+std::string OtherTypeText(const SafetensorsEntry& entry) {
+  return absl::StrCat(absl::CHexEscape(entry.dtype.substr(0, 16)), ", expected F32, F16 or BF16");
+}
+
 std::string MakeSafetensorsHeader(std::vector<SafetensorsEntry>& entries) {
   constexpr size_t kAlignment = 64;
   json object = json::object();

@@ -29,6 +29,9 @@ struct SafetensorsEntry {
   int64_t bytes = 0;
 };
 
+// "I64, expected F32, F16 or BF16", of an entry without a type.
+std::string OtherTypeText(const SafetensorsEntry& entry);
+
 inline constexpr int64_t kSafetensorsLengthBytes = 8;
 
 // Ours have some hundred bytes. Others may describe thousands of tensors; the format allows 100 MB,

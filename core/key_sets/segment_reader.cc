@@ -1,6 +1,5 @@
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/key_sets/segment.h"
 
@@ -54,8 +53,7 @@ absl::Status SegmentReader::Describe(const SafetensorsHeader& header) {
   for (const SafetensorsEntry* const entry : {keys, values}) {
     if (entry == nullptr || entry->type.has_value()) continue;
     return absl::InvalidArgumentError(
-        absl::StrCat("the ", entry == keys ? "keys" : "values", " are ",
-                     absl::CHexEscape(entry->dtype.substr(0, 16)), ", expected F32, F16 or BF16"));
+        absl::StrCat("the ", entry == keys ? "keys" : "values", " are ", OtherTypeText(*entry)));
   }
   const Shape& shape = keys->shape;
   if (shape.size() < 2 || shape.size() > 4) {
