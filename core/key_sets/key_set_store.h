@@ -89,12 +89,23 @@ class KeySetStore {
 
   explicit KeySetStore(const Options& options);
 
-  void FollowLoop();
+  void Show(const std::string& name, absl::StatusOr<std::shared_ptr<const KeySet>> key_set);
+  void Hide(const std::string& name);
+  void SetProblem(const std::string& name, const std::string& problem);
+
+  // Reading the directory: key_set_store_load.cc.
   absl::Status LoadAll();
   // Shows the version that is stored, or why there is none; what is there may stay.
   absl::Status LoadOne(const std::string& name);
+  void FollowLoop();
   void RefreshOne(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(refresh_mutex_);
+
+  // Changing sets: key_set_store_change.cc.
   absl::Status CheckWritable() const;
+  // An error of the directory as a caller is told it; the log is told all.
+  absl::Status FailedChange(const std::string& name, const absl::Status& status) const;
+  // Held while a set is changed, so that its changes follow one another.
+  Mutex& WriteMutex(absl::string_view name) const;
   // The version that an append grows from, once all that it needs of it is checked.
   absl::StatusOr<std::shared_ptr<const KeySet>> BaseOf(const KeySetUploadSpec& spec) const;
   absl::StatusOr<std::shared_ptr<const KeySet>> Commit(KeySetUpload& upload);
@@ -102,16 +113,6 @@ class KeySetStore {
   void ScheduleMerge(const std::string& name);
   // Some segments, where there are many. Whether it has, and there may be more.
   absl::StatusOr<bool> Merge(const std::string& name);
-  // Held while a set is changed, so that its changes follow one another.
-  Mutex& WriteMutex(absl::string_view name) const;
-  void Hide(const std::string& name);
-  void Show(const std::string& name, absl::StatusOr<std::shared_ptr<const KeySet>> key_set);
-  void SetProblem(const std::string& name, const std::string& problem);
-  // What a caller is told of an error of the directory: nothing of where that is, nor codes that
-  // mean something else to it.
-  absl::Status ForCaller(const absl::Status& status) const;
-  // The same, and tells the log all.
-  absl::Status FailedChange(const std::string& name, const absl::Status& status) const;
 
   const Options options_;
   mutable ByteBudget budget_;

@@ -1,0 +1,145 @@
+// What a store reads of its directory: all of it at the start, then what another server writes.
+
+#include <algorithm>
+#include <atomic>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "core/key_sets/directory_error.h"
+#include "core/key_sets/key_set_store.h"
+
+namespace qkserve {
+namespace {
+
+// At look 2, 4, 8, 16, 32, and at each 64th from then on.
+bool IsTimeToLookAgain(int64_t look) {
+  constexpr int64_t kLooksMax = 64;
+  return look % kLooksMax == 0 || (look < kLooksMax && (look & (look - 1)) == 0);
+}
+
+}  // namespace
+
+absl::Status KeySetStore::LoadAll() {
+  const absl::StatusOr<std::vector<std::string>> names = directory_->ListNames();
+  if (!names.ok()) return names.status();
+  const absl::Time begin = absl::Now();
+  std::atomic<size_t> next{0};
+  std::atomic<size_t> done{0};
+  const auto load = [&] {
+    for (size_t i = next++; i < names->size(); i = next++) {
+      const std::string& name = (*names)[i];
+      LoadOne(name).IgnoreError();  // Find tells
+      const absl::StatusOr<std::shared_ptr<const KeySet>> key_set = Find(name);
+      options_.log(
+          {key_set.ok() ? LogLevel::kInfo : LogLevel::kWarning,
+           absl::StrFormat("key set %d of %d: %s: %s", ++done, names->size(), name,
+                           key_set.ok() ? absl::StrCat("version ", (*key_set)->version(), ", ",
+                                                       ShapeString((*key_set)->layout().KeyShape(
+                                                           (*key_set)->m())))
+                                        : key_set.status().ToString())});
+    }
+  };
+  std::vector<std::thread> threads;
+  const auto count = std::min(static_cast<size_t>(options_.load_threads), names->size());
+  try {
+    for (size_t i = 1; i < count; ++i) threads.emplace_back(load);
+  } catch (const std::system_error&) {
+    // This thread loads them all.
+  }
+  load();
+  for (std::thread& thread : threads) thread.join();
+  if (!names->empty()) {
+    options_.log({LogLevel::kInfo,
+                  absl::StrFormat("%d key sets, %d bytes in memory, loaded in %s", names->size(),
+                                  budget_.bytes(), absl::FormatDuration(absl::Now() - begin))});
+  }
+  MutexLock lock(&mutex_);
+  last_version_ = std::max(last_version_, directory_->last_version());
+  return absl::OkStatus();
+}
+
+absl::Status KeySetStore::LoadOne(const std::string& name) {
+  std::shared_ptr<const KeySet> current;
+  const absl::StatusOr<std::shared_ptr<const KeySet>> found = Find(name);
+  if (found.ok()) current = *found;
+  absl::StatusOr<std::shared_ptr<const KeySet>> loaded = directory_->Load(name, &budget_, current);
+  if (absl::IsNotFound(loaded.status())) {  // deleted since it was listed
+    Hide(name);
+    return loaded.status();
+  }
+  absl::Status status = DirectoryErrorForCaller(loaded.status(), directory_->path());
+  if (status.ok()) {
+    Show(name, std::move(loaded));
+  } else if (current != nullptr) {
+    // The writer is faster, there is no memory, or the files are damaged: what is there is whole.
+    SetProblem(name, absl::StrCat("is behind what is stored: ", status.ToString()));
+  } else {
+    Show(name, status);
+  }
+  return status;
+}
+
+void KeySetStore::FollowLoop() {
+  while (true) {
+    {
+      MutexLock lock(&mutex_);
+      if (!is_stopping_) stop_.WaitFor(&mutex_, options_.refresh_every);
+      if (is_stopping_) return;
+    }
+    Refresh();
+  }
+}
+
+void KeySetStore::Refresh() {
+  if (directory_ == nullptr || !options_.is_read_only) return;
+  MutexLock refresh_lock(&refresh_mutex_);
+  const absl::StatusOr<std::vector<std::string>> names = directory_->ListNames();
+  if (!names.ok()) {
+    options_.log({LogLevel::kWarning, absl::StrCat("key_set_dir: ", names.status().ToString())});
+    return;
+  }
+  std::vector<std::string> gone;
+  {
+    MutexLock lock(&mutex_);
+    for (const auto& [name, set] : sets_) {
+      if (!std::binary_search(names->begin(), names->end(), name)) gone.push_back(name);
+    }
+  }
+  for (const std::string& name : gone) {
+    Hide(name);
+    looks_.erase(name);
+  }
+  for (const std::string& name : *names) RefreshOne(name);
+}
+
+void KeySetStore::RefreshOne(const std::string& name) {
+  const absl::StatusOr<int64_t> stored = directory_->StoredVersion(name);
+  const absl::StatusOr<std::shared_ptr<const KeySet>> found = Find(name);
+  if (stored.ok() && found.ok() && (*found)->version() == *stored) {
+    SetProblem(name, "");
+    looks_.erase(name);
+    return;
+  }
+  // What is damaged is read again when there is another version, and seldom in case that its files
+  // were still being copied.
+  Look& last = looks_[name];
+  if (last.looks_at_damage > 0 && last.version == stored.value_or(0) &&
+      !IsTimeToLookAgain(++last.looks_at_damage)) {
+    return;
+  }
+  const absl::Status status = LoadOne(name);
+  if (!absl::IsDataLoss(status) || last.version != stored.value_or(0)) last.looks_at_damage = 0;
+  if (absl::IsDataLoss(status)) last.looks_at_damage = std::max<int64_t>(last.looks_at_damage, 1);
+  last.version = stored.value_or(0);
+  std::string line = absl::StrCat(
+      "key set ", name, ": ", status.ok() ? absl::StrCat("version ", *stored) : status.ToString());
+  if (line == last.line) return;  // said already
+  options_.log({status.ok() ? LogLevel::kInfo : LogLevel::kWarning, line});
+  last.line = std::move(line);
+}
+
+}  // namespace qkserve
