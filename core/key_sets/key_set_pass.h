@@ -71,11 +71,18 @@ class KeySetPass final : public Pass {
 
   explicit KeySetPass(std::shared_ptr<const KeySet> key_set);
 
+  // Whether every score of a row is wanted, attended or not.
+  static bool WantsAllScores(const AttentionProblem& problem) {
+    return problem.output != Output::kContext && problem.output != Output::kTopK;
+  }
+
   void AddRows(absl::Span<const KeySetRequest* const> requests);
   void AddRowsOf(const KeySetRequest& request);
   void AddBlock(int64_t matrix, int64_t first_row, int64_t rows);
   void CutTiles(Block& block);
   absl::Status AllocateState();
+
+  // Running tiles: key_set_pass_run.cc.
 
   // What a tile works on.
   struct Work {
