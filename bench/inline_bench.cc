@@ -9,8 +9,8 @@
 #include "bench/inline_baseline.h"
 #include "bench/inline_comparison.h"
 #include "bench/inline_report.h"
-#include "bench/inline_workload.h"
 #include "bench/program.h"
+#include "bench/workload.h"
 
 ABSL_FLAG(int, blas_threads, 1, "With --role=stock: threads of one OpenBLAS call.");
 
@@ -21,7 +21,7 @@ absl::Status CompareAll(const std::vector<std::string>& names,
                         const std::vector<Contender>& contenders, const RoundOptions& options,
                         const std::string& json) {
   return CompareAndReport(names, options, json, [&](const std::string& name) {
-    return CompareInline(InlineWorkloadCalled(name), contenders, options);
+    return CompareInline(WorkloadCalled(name), contenders, options);
   });
 }
 
@@ -30,7 +30,7 @@ Program InlineBench() {
   program.name = "inline_bench";
   program.about = "Measures qkserve on inline keys beside its baselines.";
   program.source = "bench/inline_bench.cc";
-  for (const InlineWorkload& workload : InlineWorkloads()) {
+  for (const BenchWorkload& workload : InlineWorkloads()) {
     program.workloads.push_back(workload.name);
   }
   program.roles = {"echo", "stock"};

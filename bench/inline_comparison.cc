@@ -1,8 +1,10 @@
 #include "bench/inline_comparison.h"
 
+#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "bench/answer.h"
 #include "bench/openblas.h"
 #include "bench/tensors.h"
 
@@ -11,11 +13,21 @@ namespace {
 
 constexpr uint64_t kDataSeed = 42;
 
+v1::ScoreRequest MakeRequest(const BenchWorkload& workload) {
+  std::mt19937_64 random(kDataSeed);
+  v1::ScoreRequest request;
+  *request.mutable_queries() = RandomMatrix(workload.n, workload.d, random);
+  *request.mutable_inline_()->mutable_keys() = RandomMatrix(workload.m, workload.d, random);
+  return request;
+}
+
 absl::Status CheckContender(const Contender& contender, const v1::ScoreRequest& request,
                             std::string* kernel) {
   v1::ScoreResponse response;
   absl::Status status = contender.remote->Score(request, &response);
-  if (status.ok() && contender.computes) status = CheckInlineScores(request, response);
+  if (status.ok() && contender.computes) {
+    status = CheckAnswer(request, {ToMatrix(request.inline_().keys()), {}}, response);
+  }
   if (!status.ok()) return About(contender, status);
   if (contender.name == kQkserveName) *kernel = response.receipt().kernel();
   return absl::OkStatus();
@@ -85,10 +97,10 @@ std::vector<ContenderCommand> InlineContenders(const ProgramPaths& paths) {
   return contenders;
 }
 
-absl::StatusOr<InlineResult> CompareInline(const InlineWorkload& workload,
+absl::StatusOr<InlineResult> CompareInline(const BenchWorkload& workload,
                                            absl::Span<const Contender> contenders,
                                            const RoundOptions& options) {
-  const v1::ScoreRequest request = MakeInlineRequest(workload, kDataSeed);
+  const v1::ScoreRequest request = MakeRequest(workload);
   InlineResult result;
   result.workload = workload;
   for (const Contender& contender : contenders) {
@@ -101,7 +113,7 @@ absl::StatusOr<InlineResult> CompareInline(const InlineWorkload& workload,
   result.one_caller = *std::move(one_caller);
 
   absl::StatusOr<std::vector<ThroughputResult>> many_callers =
-      CompareThroughput(contenders, {&request, 1}, workload.concurrency, options);
+      CompareThroughput(contenders, {&request, 1}, workload.callers, options);
   if (!many_callers.ok()) return many_callers.status();
   result.many_callers = *std::move(many_callers);
   return result;

@@ -8,9 +8,9 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "bench/contender.h"
-#include "bench/inline_workload.h"
 #include "bench/measurement.h"
 #include "bench/program.h"
+#include "bench/workload.h"
 
 namespace qkserve::bench {
 
@@ -28,7 +28,7 @@ struct LatencyResult {
 };
 
 struct InlineResult {
-  InlineWorkload workload;
+  BenchWorkload workload;
   std::string kernel;                     // of qkserve, from its receipts
   std::vector<LatencyResult> one_caller;  // the servers, and the call in this process
   std::vector<ThroughputResult> many_callers;
@@ -36,7 +36,7 @@ struct InlineResult {
 
 // Checks the scores of all that compute, then measures.
 // INTERNAL: a score is wrong. Otherwise the first error of a call.
-absl::StatusOr<InlineResult> CompareInline(const InlineWorkload& workload,
+absl::StatusOr<InlineResult> CompareInline(const BenchWorkload& workload,
                                            absl::Span<const Contender> contenders,
                                            const RoundOptions& options);
 

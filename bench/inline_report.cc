@@ -46,9 +46,8 @@ void PrintOneCaller(const InlineResult& result) {
 void PrintManyCallers(const InlineResult& result) {
   const ThroughputSamples& echo = ResultOf(result.many_callers, kEchoName).samples;
   const ThroughputSamples& stock = ResultOf(result.many_callers, kStockName).samples;
-  absl::PrintF("  %-20s %12s   %-18s   %-18s\n",
-               absl::StrCat(result.workload.concurrency, " callers"), "requests/s", "rate / echo",
-               "rate / stock");
+  absl::PrintF("  %-20s %12s   %-18s   %-18s\n", absl::StrCat(result.workload.callers, " callers"),
+               "requests/s", "rate / echo", "rate / stock");
   for (const ThroughputResult& row : result.many_callers) {
     absl::PrintF("  %-20s %12.0f   %-18s   %-18s", row.name,
                  Median(row.samples.round_requests_per_s),
@@ -111,7 +110,7 @@ std::vector<Target> EvaluateTargets(const std::vector<InlineResult>& results) {
 }
 
 void PrintWorkload(const InlineResult& result) {
-  const InlineWorkload& workload = result.workload;
+  const BenchWorkload& workload = result.workload;
   const auto floats = [](int64_t count) { return BytesText(4.0 * static_cast<double>(count)); };
   absl::PrintF("\n%s: n=%d m=%d d=%d, request %s, reply %s\n", workload.name, workload.n,
                workload.m, workload.d, floats((workload.n + workload.m) * workload.d),
@@ -121,12 +120,12 @@ void PrintWorkload(const InlineResult& result) {
 }
 
 Json ToJson(const InlineResult& result) {
-  const InlineWorkload& workload = result.workload;
+  const BenchWorkload& workload = result.workload;
   Json json = {{"name", workload.name},
                {"n", workload.n},
                {"m", workload.m},
                {"d", workload.d},
-               {"concurrency", workload.concurrency},
+               {"concurrency", workload.callers},
                {"kernel", result.kernel},
                {"one_caller", Json::array()},
                {"many_callers", Json::array()}};

@@ -15,6 +15,7 @@
 #include "bench/program.h"
 #include "bench/report.h"
 #include "bench/statistics.h"
+#include "bench/workload.h"
 #include "client/channel.h"
 #include "client/load/reply.h"
 #include "client/load/request_set.h"
@@ -54,9 +55,7 @@ absl::StatusOr<double> ToolRate(const LoadTarget& target, const RoundOptions& op
 
 absl::StatusOr<Rates> Measure(const Contender& server, const RoundOptions& options) {
   RequestSetOptions request_options;
-  request_options.workload.n = 1;
-  request_options.workload.m = 16;
-  request_options.workload.d = 64;
+  request_options.workload = WorkloadCalled("tiny");
   const absl::StatusOr<RequestSet> set = BuildRequestSet(request_options);
   if (!set.ok()) return set.status();
   std::vector<v1::ScoreRequest> requests;

@@ -9,7 +9,7 @@
 #include "bench/resident_baseline.h"
 #include "bench/resident_comparison.h"
 #include "bench/resident_report.h"
-#include "bench/resident_workload.h"
+#include "bench/workload.h"
 
 namespace qkserve::bench {
 namespace {
@@ -18,7 +18,7 @@ absl::Status CompareAll(const std::vector<std::string>& names,
                         const std::vector<Contender>& contenders, const RoundOptions& options,
                         const std::string& json) {
   return CompareAndReport(names, options, json, [&](const std::string& name) {
-    return CompareResident(ResidentWorkloadCalled(name), contenders, options);
+    return CompareResident(WorkloadCalled(name), contenders, options);
   });
 }
 
@@ -26,7 +26,7 @@ Program ResidentBench() {
   Program program;
   program.name = "resident_bench";
   program.about = "Measures qkserve on key sets beside its baseline.";
-  for (const ResidentWorkload& workload : ResidentWorkloads()) {
+  for (const BenchWorkload& workload : ResidentWorkloads()) {
     program.workloads.push_back(workload.name);
   }
   program.roles = {"echo", "stock"};

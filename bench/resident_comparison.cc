@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "bench/answer.h"
+#include "bench/resident_data.h"
 
 namespace qkserve::bench {
 namespace {
@@ -23,7 +25,10 @@ absl::Status PutAndCheck(const Contender& contender, const ResidentData& data,
     v1::ScoreResponse response;
     status = contender.remote->Score(request, &response);
     if (status.ok() && contender.computes) {
-      status = CheckResidentAnswer(KeySetOf(data, request), request, response);
+      const ResidentKeySet& key_set = KeySetOf(data, request);
+      KnownKeySet known = {ToMatrix(key_set.keys), std::nullopt};
+      if (key_set.values) known.values = ToMatrix(*key_set.values);
+      status = CheckAnswer(request, known, response);
     }
     if (contender.name == kQkserveName) *kernel = response.receipt().kernel();
   }
@@ -41,7 +46,7 @@ std::vector<ContenderCommand> ResidentContenders(const ProgramPaths& paths) {
   };
 }
 
-absl::StatusOr<ResidentResult> CompareResident(const ResidentWorkload& workload,
+absl::StatusOr<ResidentResult> CompareResident(const BenchWorkload& workload,
                                                absl::Span<const Contender> contenders,
                                                const RoundOptions& options) {
   const ResidentData data = MakeResidentData(workload, workload.callers, kDataSeed);

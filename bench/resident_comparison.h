@@ -10,7 +10,7 @@
 #include "bench/contender.h"
 #include "bench/measurement.h"
 #include "bench/program.h"
-#include "bench/resident_workload.h"
+#include "bench/workload.h"
 
 namespace qkserve::bench {
 
@@ -26,14 +26,14 @@ struct ResidentComparison {
 };
 
 struct ResidentResult {
-  ResidentWorkload workload;
+  BenchWorkload workload;
   std::string kernel;  // of qkserve, from its receipts
   std::vector<ResidentComparison> comparisons;
 };
 
 // Puts the key set everywhere, checks answers of all that compute, then measures.
 // INTERNAL: an answer is wrong. Otherwise the first error of a call.
-absl::StatusOr<ResidentResult> CompareResident(const ResidentWorkload& workload,
+absl::StatusOr<ResidentResult> CompareResident(const BenchWorkload& workload,
                                                absl::Span<const Contender> contenders,
                                                const RoundOptions& options);
 

@@ -30,6 +30,10 @@ std::string CallersText(int callers) {
   return callers == 1 ? "one caller" : absl::StrCat(callers, " callers");
 }
 
+std::string OutputName(const BenchWorkload& workload) {
+  return v1::Output_Name(static_cast<v1::Output>(workload.output));
+}
+
 void PrintComparison(const ResidentComparison& comparison) {
   absl::PrintF("  %-12s %10s %18s %10s %10s  %-18s  %-18s  %s\n", CallersText(comparison.callers),
                "requests/s", "min to max", "p50", "p99", "rate / baseline", "rate / echo",
@@ -81,10 +85,10 @@ std::vector<Target> EvaluateTargets(const std::vector<ResidentResult>& results) 
 }
 
 void PrintWorkload(const ResidentResult& result) {
-  const ResidentWorkload& workload = result.workload;
+  const BenchWorkload& workload = result.workload;
   absl::PrintF("\n%s: n=%d m=%d d=%d", workload.name, workload.n, workload.m, workload.d);
-  if (workload.dv > 0) absl::PrintF(" dv=%d", workload.dv);
-  absl::PrintF(", %s", v1::Output_Name(workload.output));
+  if (workload.dv) absl::PrintF(" dv=%d", *workload.dv);
+  absl::PrintF(", %s", OutputName(workload));
   if (workload.top_k > 0) absl::PrintF(" %d", workload.top_k);
   if (workload.key_sets > 1) absl::PrintF(", %d key sets", workload.key_sets);
   absl::PrintF(", qkserve's kernel %s\n", result.kernel);
@@ -92,12 +96,17 @@ void PrintWorkload(const ResidentResult& result) {
 }
 
 Json ToJson(const ResidentResult& result) {
-  const ResidentWorkload& workload = result.workload;
-  Json json = {{"name", workload.name},   {"n", workload.n},
-               {"m", workload.m},         {"d", workload.d},
-               {"dv", workload.dv},       {"output", v1::Output_Name(workload.output)},
-               {"top_k", workload.top_k}, {"key_sets", workload.key_sets},
-               {"kernel", result.kernel}, {"comparisons", Json::array()}};
+  const BenchWorkload& workload = result.workload;
+  Json json = {{"name", workload.name},
+               {"n", workload.n},
+               {"m", workload.m},
+               {"d", workload.d},
+               {"dv", workload.dv.value_or(0)},
+               {"output", OutputName(workload)},
+               {"top_k", workload.top_k},
+               {"key_sets", workload.key_sets},
+               {"kernel", result.kernel},
+               {"comparisons", Json::array()}};
   for (const ResidentComparison& comparison : result.comparisons) {
     json["comparisons"].push_back(ToJson(comparison));
   }

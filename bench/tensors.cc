@@ -1,6 +1,5 @@
 #include "bench/tensors.h"
 
-#include <cmath>
 #include <string>
 
 #include "absl/strings/str_format.h"
@@ -38,31 +37,6 @@ absl::Status CheckMatrix(const v1::Tensor& tensor, v1::DataType type, int64_t ro
   }
   return absl::InternalError(
       absl::StrFormat("a tensor is not %s [%d, %d]", v1::DataType_Name(type), rows, columns));
-}
-
-double ScoreErrorBound(double d) {
-  const double du = d * std::ldexp(1.0, -24);
-  return 2 * du / (1 - du);
-}
-
-ExactScore ComputeExactScore(absl::Span<const float> query, absl::Span<const float> key,
-                             double scale) {
-  double sum = 0;
-  double magnitude = 0;
-  for (size_t i = 0; i < query.size(); ++i) {
-    const double product = static_cast<double>(query[i]) * static_cast<double>(key[i]);
-    sum += product;
-    magnitude += std::abs(product);
-  }
-  return {.score = scale * sum,
-          .bound = ScoreErrorBound(query.size()) * std::abs(scale) * magnitude};
-}
-
-absl::Status CheckScore(double score, const ExactScore& exact) {
-  if (std::abs(score - exact.score) <= exact.bound) return absl::OkStatus();
-  return absl::InternalError(absl::StrFormat("is %g, expected %g: off by %g, allowed are %g", score,
-                                             exact.score, std::abs(score - exact.score),
-                                             exact.bound));
 }
 
 }  // namespace qkserve::bench

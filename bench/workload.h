@@ -1,0 +1,29 @@
+#ifndef QKSERVE_BENCH_WORKLOAD_H_
+#define QKSERVE_BENCH_WORKLOAD_H_
+
+#include <optional>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "client/load/workload.h"
+
+namespace qkserve::bench {
+
+// A standard workload and who sends it.
+struct BenchWorkload : LoadWorkload {
+  int callers = 64;  // in the second part, where throughput is measured
+  std::optional<float> scale = std::nullopt;
+};
+
+// tiny, inline-small, inline-large, inline-square.
+absl::Span<const BenchWorkload> InlineWorkloads();
+
+// resident-top, resident-row, resident-context, resident-mixed, resident-heavy.
+absl::Span<const BenchWorkload> ResidentWorkloads();
+
+// The one of this name; there must be one.
+const BenchWorkload& WorkloadCalled(absl::string_view name);
+
+}  // namespace qkserve::bench
+
+#endif  // QKSERVE_BENCH_WORKLOAD_H_
