@@ -1,7 +1,5 @@
 #include "bench/contender.h"
 
-#include <sched.h>
-
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,11 +12,6 @@ constexpr int kChannels = 4;
 constexpr absl::Duration kStartTimeout = absl::Seconds(20);
 
 }  // namespace
-
-int UsableCpus() {
-  cpu_set_t set;
-  return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-}
 
 absl::StatusOr<std::vector<Contender>> StartContenders(
     absl::Span<const ContenderCommand> commands) {

@@ -15,9 +15,6 @@
 
 namespace qkserve::bench {
 
-// CPUs that this process may run on.
-int UsableCpus();
-
 inline constexpr absl::string_view kEchoName = "echo";
 inline constexpr absl::string_view kQkserveName = "qkserve";
 

@@ -7,6 +7,7 @@
 #include "bench/answer.h"
 #include "bench/openblas.h"
 #include "bench/tensors.h"
+#include "client/load/machine.h"
 
 namespace qkserve::bench {
 namespace {
@@ -66,7 +67,7 @@ absl::StatusOr<std::vector<LatencyResult>> CompareOneCaller(absl::Span<const Con
   }
   names.emplace_back(kInProcessName);
   asks.push_back(InProcess(request, scores));
-  SetBlasThreads(UsableCpus());
+  SetBlasThreads(UsableCpuCount());
 
   absl::StatusOr<std::vector<LatencySamples>> samples = MeasureLatency(asks, options);
   if (!samples.ok()) return samples.status();
@@ -87,7 +88,7 @@ std::vector<ContenderCommand> InlineContenders(const ProgramPaths& paths) {
       {.name = std::string(kStockName),
        .command = {paths.bench, "--role=stock", "--blas_threads=1"}},
   };
-  const int cpus = UsableCpus();
+  const int cpus = UsableCpuCount();
   if (cpus > 1) {
     contenders.push_back(
         {.name = absl::StrCat("stock, ", cpus, " threads"),

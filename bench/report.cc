@@ -6,24 +6,13 @@
 #include <fstream>
 #include <utility>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "bench/contender.h"
+#include "client/load/machine.h"
 #include "core/attention/blas.h"
 
 namespace qkserve::bench {
 namespace {
-
-std::string CpuModel() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    if (!absl::StartsWith(line, "model name")) continue;
-    return std::string(absl::StripAsciiWhitespace(line.substr(line.find(':') + 1)));
-  }
-  return "unknown";
-}
 
 absl::string_view Sign(Target::Limit limit) {
   return limit == Target::Limit::kAtMost ? "<=" : ">=";
@@ -40,7 +29,9 @@ Json ToJson(const Target& target) {
 }  // namespace
 
 Machine DescribeMachine() {
-  return {CpuModel(), UsableCpus(), BlasKernelName(), BlasVersion(), grpc::Version()};
+  const std::string cpu = CpuName();
+  return {cpu.empty() ? "unknown" : cpu, UsableCpuCount(), BlasKernelName(), BlasVersion(),
+          grpc::Version()};
 }
 
 std::string BytesText(double bytes) {
