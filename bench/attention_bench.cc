@@ -153,8 +153,8 @@ double ProcessMb(pid_t pid, absl::string_view field) {
 }
 
 absl::Status MeasureMemory(const std::string& qkserve) {
-  const absl::StatusOr<std::unique_ptr<ChildServer>> server = ChildServer::Start(
-      {qkserve, "--listen_address=127.0.0.1:0", "--http_address="}, absl::Seconds(30));
+  const absl::StatusOr<std::unique_ptr<ChildServer>> server =
+      ChildServer::Start(QkserveCommand(qkserve), absl::Seconds(30));
   if (!server.ok()) return server.status();
   const auto client = Client::Create({.address = (*server)->address()});
   if (!client.ok()) return client.status();
@@ -175,8 +175,8 @@ absl::Status Run() {
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
   std::string qkserve = absl::GetFlag(FLAGS_qkserve);
   if (qkserve.empty()) qkserve = (self.parent_path() / "qkserve").string();
-  absl::StatusOr<std::unique_ptr<ChildServer>> server = ChildServer::Start(
-      {qkserve, "--listen_address=127.0.0.1:0", "--http_address="}, absl::Seconds(30));
+  absl::StatusOr<std::unique_ptr<ChildServer>> server =
+      ChildServer::Start(QkserveCommand(qkserve), absl::Seconds(30));
   if (!server.ok()) return server.status();
   const auto client = Client::Create({.address = (*server)->address()});
   if (!client.ok()) return client.status();

@@ -151,6 +151,10 @@ absl::Status ChildServer::Stop(absl::Duration timeout) {
   return DescribeEnd("a server", wait_status);
 }
 
+std::vector<std::string> QkserveCommand(const std::string& path) {
+  return {path, "--listen_address=127.0.0.1:0", "--http_address="};
+}
+
 absl::Status WritePortFile(const std::string& path, int port) {
   const std::string part = path + ".part";
   std::ofstream file(part);

@@ -44,6 +44,9 @@ class ChildServer {
   std::string address_;
 };
 
+// For ChildServer::Start: the program at `path` as a user starts it, but on a port of its choice.
+std::vector<std::string> QkserveCommand(const std::string& path);
+
 // Writes `port` for a ChildServer to read, whole or not at all.
 absl::Status WritePortFile(const std::string& path, int port);
 

@@ -33,15 +33,6 @@ std::optional<Sizes> SizesOf(const v1::ScoreRequest& request) {
   return Sizes{.n = queries.shape(0), .m = keys.shape(0), .d = queries.shape(1)};
 }
 
-// The reply without its elements.
-v1::Tensor* StartResult(const Sizes& sizes, v1::ScoreResponse* response) {
-  v1::Tensor* result = response->mutable_result();
-  result->set_data_type(v1::FLOAT32);
-  result->add_shape(sizes.n);
-  result->add_shape(sizes.m);
-  return result;
-}
-
 class EchoService final : public v1::ScoringService::CallbackService {
  public:
   grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context,
@@ -51,7 +42,11 @@ class EchoService final : public v1::ScoringService::CallbackService {
     const std::optional<Sizes> sizes = SizesOf(*request);
     if (sizes) {
       // Generated code cannot reply without one copy of the bytes into the message.
-      StartResult(*sizes, response)->set_data(Filled(sizes->n * sizes->m * sizeof(float)));
+      v1::Tensor* const result = response->mutable_result();
+      result->set_data_type(v1::FLOAT32);
+      result->add_shape(sizes->n);
+      result->add_shape(sizes->m);
+      result->set_data(Filled(sizes->n * sizes->m * sizeof(float)));
     }
     reactor->Finish(sizes ? grpc::Status::OK
                           : grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "not two matrices"));
@@ -88,12 +83,10 @@ class StockService final : public v1::ScoringService::CallbackService {
 
  private:
   void Compute(const v1::ScoreRequest& request, const Sizes& sizes, v1::ScoreResponse* response) {
-    std::string* data = StartResult(sizes, response)->mutable_data();
-    data->resize(static_cast<size_t>(sizes.n * sizes.m) * sizeof(float));
+    float* const scores = StartMatrix(v1::FLOAT32, sizes.n, sizes.m, response->mutable_result());
     const auto compute = [&] {
       ComputeScoresInOneCall(Floats(request.queries()).data(),
-                             Floats(request.inline_().keys()).data(),
-                             reinterpret_cast<float*>(data->data()), sizes);
+                             Floats(request.inline_().keys()).data(), scores, sizes);
     };
     if (calls_overlap_) return compute();
     MutexLock lock(&turn_);

@@ -83,8 +83,7 @@ absl::StatusOr<std::vector<LatencyResult>> CompareOneCaller(absl::Span<const Con
 std::vector<ContenderCommand> InlineContenders(const ProgramPaths& paths) {
   std::vector<ContenderCommand> contenders = {
       {.name = std::string(kEchoName), .command = {paths.bench, "--role=echo"}, .computes = false},
-      {.name = std::string(kQkserveName),
-       .command = {paths.qkserve, "--listen_address=127.0.0.1:0", "--http_address="}},
+      {.name = std::string(kQkserveName), .command = QkserveCommand(paths.qkserve)},
       {.name = std::string(kStockName),
        .command = {paths.bench, "--role=stock", "--blas_threads=1"}},
   };

@@ -121,8 +121,7 @@ int main(int argc, char** argv) {
   program.rounds.warm_up = absl::Milliseconds(200);
   program.contenders = [](const ProgramPaths& paths) {
     return std::vector<ContenderCommand>{
-        {std::string(kQkserveName),
-         {paths.qkserve, "--listen_address=127.0.0.1:0", "--http_address="}}};
+        {std::string(kQkserveName), QkserveCommand(paths.qkserve)}};
   };
   program.compare = &Compare;
   return RunProgram(program, argc, argv);

@@ -34,15 +34,6 @@ bool Fits(const v1::ScoreRequest& request, const RowMajorKeySet& key_set) {
   }
 }
 
-// The matrix's elements, to be written.
-float* Start(v1::DataType type, int64_t rows, int64_t columns, v1::Tensor* matrix) {
-  matrix->set_data_type(type);
-  matrix->add_shape(rows);
-  matrix->add_shape(columns);
-  matrix->mutable_data()->resize(static_cast<size_t>(rows * columns) * sizeof(float));
-  return reinterpret_cast<float*>(matrix->mutable_data()->data());
-}
-
 // --- What the server computes -------------------------------------------------------------------
 
 void SelectTopK(const float* scores, int64_t m, int64_t k, float* best, int32_t* keys) {
@@ -78,22 +69,23 @@ void Answer(const v1::ScoreRequest& request, const RowMajorKeySet& key_set,
                            {.n = n, .m = m, .d = key_set.d}, scale);
   };
   if (request.output() == v1::SCORES) {
-    return score(Start(v1::FLOAT32, n, m, response->mutable_result()));
+    return score(StartMatrix(v1::FLOAT32, n, m, response->mutable_result()));
   }
   thread_local std::vector<float> scores;
   scores.resize(static_cast<size_t>(n * m));
   score(scores.data());
   if (request.output() == v1::TOP_K) {
     const int64_t k = request.top_k();
-    float* best = Start(v1::FLOAT32, n, k, response->mutable_result());
-    auto* keys = reinterpret_cast<int32_t*>(Start(v1::INT32, n, k, response->mutable_indices()));
+    float* best = StartMatrix(v1::FLOAT32, n, k, response->mutable_result());
+    auto* keys =
+        reinterpret_cast<int32_t*>(StartMatrix(v1::INT32, n, k, response->mutable_indices()));
     for (int64_t i = 0; i < n; ++i) {
       SelectTopK(scores.data() + i * m, m, k, best + i * k, keys + i * k);
     }
   } else {
     for (int64_t i = 0; i < n; ++i) Softmax(scores.data() + i * m, m);
     WeighValuesInOneCall(scores.data(), key_set.values.data(),
-                         Start(v1::FLOAT32, n, key_set.dv, response->mutable_result()),
+                         StartMatrix(v1::FLOAT32, n, key_set.dv, response->mutable_result()),
                          {.n = n, .m = m, .d = key_set.dv});
   }
 }
@@ -106,9 +98,9 @@ void Resemble(const v1::ScoreRequest& request, const RowMajorKeySet& key_set,
   if (request.output() == v1::CONTEXT) columns = key_set.dv;
   if (request.output() == v1::TOP_K) {
     columns = request.top_k();
-    Start(v1::INT32, n, columns, response->mutable_indices());
+    StartMatrix(v1::INT32, n, columns, response->mutable_indices());
   }
-  Start(v1::FLOAT32, n, columns, response->mutable_result());
+  StartMatrix(v1::FLOAT32, n, columns, response->mutable_result());
 }
 
 // --- The server ---------------------------------------------------------------------------------

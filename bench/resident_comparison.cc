@@ -40,8 +40,7 @@ absl::Status PutAndCheck(const Contender& contender, const ResidentData& data,
 std::vector<ContenderCommand> ResidentContenders(const ProgramPaths& paths) {
   return {
       {.name = std::string(kEchoName), .command = {paths.bench, "--role=echo"}, .computes = false},
-      {.name = std::string(kQkserveName),
-       .command = {paths.qkserve, "--listen_address=127.0.0.1:0", "--http_address="}},
+      {.name = std::string(kQkserveName), .command = QkserveCommand(paths.qkserve)},
       {.name = std::string(kBaselineName), .command = {paths.bench, "--role=stock"}},
   };
 }

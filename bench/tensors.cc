@@ -1,20 +1,21 @@
 #include "bench/tensors.h"
 
-#include <string>
-
 #include "absl/strings/str_format.h"
 
 namespace qkserve::bench {
 
+float* StartMatrix(v1::DataType type, int64_t rows, int64_t columns, v1::Tensor* matrix) {
+  matrix->set_data_type(type);
+  matrix->add_shape(rows);
+  matrix->add_shape(columns);
+  matrix->mutable_data()->resize(static_cast<size_t>(rows * columns) * sizeof(float));
+  return reinterpret_cast<float*>(matrix->mutable_data()->data());
+}
+
 v1::Tensor RandomMatrix(int64_t rows, int64_t columns, std::mt19937_64& random) {
   v1::Tensor tensor;
-  tensor.set_data_type(v1::FLOAT32);
-  tensor.add_shape(rows);
-  tensor.add_shape(columns);
+  float* const elements = StartMatrix(v1::FLOAT32, rows, columns, &tensor);
   std::normal_distribution<float> normal;
-  std::string* data = tensor.mutable_data();
-  data->resize(static_cast<size_t>(rows * columns) * sizeof(float));
-  auto* elements = reinterpret_cast<float*>(data->data());
   for (int64_t i = 0; i < rows * columns; ++i) elements[i] = normal(random);
   return tensor;
 }

@@ -10,6 +10,9 @@
 
 namespace qkserve::bench {
 
+// Gives the tensor a type with elements of 4 bytes, a shape and room. Its elements, to be written.
+float* StartMatrix(v1::DataType type, int64_t rows, int64_t columns, v1::Tensor* matrix);
+
 // FLOAT32 [rows, columns] from a standard normal distribution.
 v1::Tensor RandomMatrix(int64_t rows, int64_t columns, std::mt19937_64& random);
 
