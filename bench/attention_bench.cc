@@ -19,10 +19,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "absl/types/span.h"
 #include "bench/child_process.h"
 #include "bench/openblas.h"
 #include "bench/statistics.h"
 #include "client/client.h"
+#include "client/load/random_source.h"
 #include "core/attention/blas.h"
 #include "core/attention/kernel.h"
 #include "core/command_line.h"
@@ -42,18 +44,11 @@ struct Inputs {
   int64_t n, m, d;
   std::vector<float> q, k, v;
 
-  Inputs(int64_t n_in, int64_t m_in, int64_t d_in) : n(n_in), m(m_in), d(d_in) {
-    uint32_t state = 1;
-    const auto fill = [&state](std::vector<float>& values, int64_t count) {
-      values.resize(static_cast<size_t>(count));
-      for (float& value : values) {
-        state = state * 1664525U + 1013904223U;
-        value = static_cast<float>(state >> 8) / static_cast<float>(1 << 23) - 1.0F;
-      }
-    };
-    fill(q, n * d);
-    fill(k, m * d);
-    fill(v, m * d);
+  Inputs(int64_t n_in, int64_t m_in, int64_t d_in)
+      : n(n_in), m(m_in), d(d_in), q(n * d), k(m * d), v(m * d) {
+    FillRandom(1, 0, absl::MakeSpan(q));
+    FillRandom(2, 0, absl::MakeSpan(k));
+    FillRandom(3, 0, absl::MakeSpan(v));
   }
 
   v1::ScoreRequest ContextRequest(bool is_causal) const {

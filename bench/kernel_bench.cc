@@ -17,10 +17,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/types/span.h"
 #include "bench/openblas.h"
 #include "bench/statistics.h"
 #include "bench/sum_pass.h"
 #include "benchmark/benchmark.h"
+#include "client/load/random_source.h"
 #include "core/attention/blas.h"
 #include "core/attention/element_types.h"
 #include "core/attention/kernel.h"
@@ -48,6 +50,7 @@ class HugeBuffer {
 
   std::byte* data() { return data_.get(); }
   float* floats() { return reinterpret_cast<float*>(data_.get()); }
+  absl::Span<float> floats(int64_t count) { return {floats(), static_cast<size_t>(count)}; }
 
  private:
   struct Free {
@@ -55,14 +58,6 @@ class HugeBuffer {
   };
   std::unique_ptr<std::byte, Free> data_;
 };
-
-void FillRandom(float* values, int64_t count) {
-  static uint32_t state = 1;
-  for (int64_t i = 0; i < count; ++i) {
-    state = state * 1664525U + 1013904223U;
-    values[i] = static_cast<float>(state >> 8) / static_cast<float>(1 << 23) - 1.0F;
-  }
-}
 
 // Keys [m, d] as rows and packed, in every type, and queries and scores for up to rows_max rows.
 struct KeySet {
@@ -82,8 +77,8 @@ struct KeySet {
         queries(rows_max * d * 4),
         rows(m * d * 4),
         scores(rows_max * panels * kPanelKeys * 4) {
-    FillRandom(queries.floats(), rows_max * d);
-    FillRandom(rows.floats(), m * d);
+    FillRandom(1, 0, queries.floats(rows_max * d));
+    FillRandom(2, 0, rows.floats(m * d));
     for (const DataType type : kTypes) {
       HugeBuffer& typed = rows_of.try_emplace(type, m * d * ElementBytes(type)).first->second;
       ConvertFromFloat32(type, rows.floats(), m * d, typed.data());
@@ -133,8 +128,8 @@ struct ValueSet {
         weights(rows_max * kStepKeys * 4),
         rows(m * columns * 4),
         sums(rows_max * columns * 4) {
-    FillRandom(weights.floats(), rows_max * kStepKeys);
-    FillRandom(rows.floats(), m * columns);
+    FillRandom(1, 0, weights.floats(rows_max * kStepKeys));
+    FillRandom(2, 0, rows.floats(m * columns));
     std::vector<std::byte> typed(static_cast<size_t>(m * columns * 4));
     for (const DataType type : kTypes) {
       ConvertFromFloat32(type, rows.floats(), m * columns, typed.data());
