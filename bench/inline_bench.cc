@@ -1,11 +1,8 @@
 // inline_bench: qkserve on inline keys beside its baselines, interleaved in one run. See README.md.
 
 #include <string>
-#include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/status/status.h"
-#include "bench/contender.h"
 #include "bench/inline_baseline.h"
 #include "bench/inline_comparison.h"
 #include "bench/inline_report.h"
@@ -17,14 +14,6 @@ ABSL_FLAG(int, blas_threads, 1, "With --role=stock: threads of one OpenBLAS call
 namespace qkserve::bench {
 namespace {
 
-absl::Status CompareAll(const std::vector<std::string>& names,
-                        const std::vector<Contender>& contenders, const RoundOptions& options,
-                        const std::string& json) {
-  return CompareAndReport(names, options, json, [&](const std::string& name) {
-    return CompareInline(WorkloadCalled(name), contenders, options);
-  });
-}
-
 Program InlineBench() {
   Program program;
   program.name = "inline_bench";
@@ -35,7 +24,7 @@ Program InlineBench() {
   }
   program.roles = {"echo", "stock"};
   program.contenders = InlineContenders;
-  program.compare = CompareAll;
+  program.compare = [](const auto&... all) { return CompareAndReport(CompareInline, all...); };
   program.serve = [](const std::string& role, const std::string& port_file) {
     return ServeInlineBaseline(role == "echo" ? Baseline::kEcho : Baseline::kStock,
                                absl::GetFlag(FLAGS_blas_threads), port_file);

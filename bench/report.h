@@ -10,8 +10,10 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
+#include "bench/contender.h"
 #include "bench/measurement.h"
 #include "bench/statistics.h"
+#include "bench/workload.h"
 
 // What the reports of all comparisons share.
 
@@ -63,15 +65,17 @@ absl::Status WriteJson(const std::string& path, const Machine& machine, const Ro
 
 // Measures the workloads one after the other, prints each when it is done and the targets at the
 // end, and writes everything to the file `json` unless it is "". `compare` makes a StatusOr of the
-// result of a name; PrintWorkload, EvaluateTargets and ToJson are those of the result's type.
+// result of a workload; PrintWorkload, EvaluateTargets and ToJson are those of the result's type.
 template <class Compare>
-absl::Status CompareAndReport(const std::vector<std::string>& names, const RoundOptions& options,
-                              const std::string& json, const Compare& compare) {
+absl::Status CompareAndReport(const Compare& compare, const std::vector<std::string>& names,
+                              const std::vector<Contender>& contenders, const RoundOptions& options,
+                              const std::string& json) {
   const Machine machine = DescribeMachine();
   PrintMachine(machine, options);
-  std::vector<typename decltype(compare(names[0]))::value_type> results;
+  using Result = typename decltype(compare(WorkloadCalled(""), contenders, options))::value_type;
+  std::vector<Result> results;
   for (const std::string& name : names) {
-    auto result = compare(name);
+    auto result = compare(WorkloadCalled(name), contenders, options);
     if (!result.ok()) {
       return absl::Status(result.status().code(),
                           absl::StrCat(name, ": ", result.status().message()));

@@ -1,10 +1,7 @@
 // resident_bench: qkserve on key sets beside its baseline, interleaved in one run. See README.md.
 
 #include <string>
-#include <vector>
 
-#include "absl/status/status.h"
-#include "bench/contender.h"
 #include "bench/program.h"
 #include "bench/resident_baseline.h"
 #include "bench/resident_comparison.h"
@@ -13,14 +10,6 @@
 
 namespace qkserve::bench {
 namespace {
-
-absl::Status CompareAll(const std::vector<std::string>& names,
-                        const std::vector<Contender>& contenders, const RoundOptions& options,
-                        const std::string& json) {
-  return CompareAndReport(names, options, json, [&](const std::string& name) {
-    return CompareResident(WorkloadCalled(name), contenders, options);
-  });
-}
 
 Program ResidentBench() {
   Program program;
@@ -35,7 +24,7 @@ Program ResidentBench() {
   program.rounds.turn = absl::Milliseconds(500);
   program.rounds.warm_up = absl::Milliseconds(100);
   program.contenders = ResidentContenders;
-  program.compare = CompareAll;
+  program.compare = [](const auto&... all) { return CompareAndReport(CompareResident, all...); };
   program.serve = [](const std::string& role, const std::string& port_file) {
     return ServeResidentBaseline(
         role == "echo" ? ResidentBaseline::kEcho : ResidentBaseline::kStock, port_file);
