@@ -36,7 +36,7 @@ PeakResult FindPeak(const PeakOptions& options, const LoadRunner& run,
         run(load, [&limit](const LoadProgress& progress) { return !LostLimit(progress, limit); });
     steps->push_back(step);
     if (stop) early = PeakEnd::kInterrupted;
-    if (step.nobody_there) early = PeakEnd::kServerGone;
+    if (!step.nobody_there.ok()) early = PeakEnd::kServerGone;
     if (FailedOtherwise(step, options)) early = PeakEnd::kFailed;
     if (early.has_value()) break;
     const bool held = HeldLimit(step, limit);

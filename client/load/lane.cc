@@ -50,6 +50,22 @@ LaneContext::LaneContext(const LoadOptions& options, const LoadTarget& target, c
       end(options.warm_up + options.duration),
       first_requests(options.concurrency > 0 ? options.concurrency : kFirstRequestsOfOpenLoop) {}
 
+void LaneContext::Tell(const absl::Status& status) {
+  if (!absl::IsUnavailable(status)) {
+    seen = true;
+  } else if (!seen && answers == 0) {
+    MutexLock lock(&mutex_);
+    unavailable_.Update(status);
+  }
+  ++answers;  // last: whoever sees the count sees the rest, too
+}
+
+absl::Status LaneContext::NobodyThereStatus() const {
+  if (!NobodyThere()) return absl::OkStatus();
+  MutexLock lock(&mutex_);
+  return unavailable_;
+}
+
 // A request and what becomes of it; used again for the next one.
 struct Lane::Call {
   std::optional<grpc::ClientContext> context;  // gRPC wants a new one a call
@@ -146,9 +162,7 @@ void Lane::Record(Call& call, absl::Duration answered) {
     answer.receipt.batch_requests = receipt_.batch_requests();
     if (context_.target.tap) context_.target.tap(call.sequence, call.request, call.reply);
   }
-  // Before the count, so that whoever sees the count sees this too.
-  if (!absl::IsUnavailable(answer.status)) context_.seen = true;
-  ++context_.answers;
+  context_.Tell(answer.status);
   if (!cancelled_ || !absl::IsCancelled(answer.status)) {
     context_.recorder->RecordAnswer(index_, answer);
   } else if (call.intended >= context_.options.warm_up) {

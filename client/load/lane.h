@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "client/load/pacer.h"
 #include "client/load/request_set.h"
@@ -26,8 +27,14 @@ struct LaneContext {
 
   absl::Duration Now() const { return clock->Now() - begin; }
 
-  // All of the first requests were refused, and none was answered otherwise.
+  // An answer came, of the warm-up's too.
+  void Tell(const absl::Status& status);
+
+  // All of the first requests were UNAVAILABLE, and none was answered otherwise.
   bool NobodyThere() const { return !seen && answers >= first_requests; }
+
+  // What the first of them said; OK where somebody is there.
+  absl::Status NobodyThereStatus() const;
 
   const LoadOptions& options;
   const LoadTarget& target;
@@ -43,6 +50,10 @@ struct LaneContext {
   std::atomic<bool> seen{false};
   std::atomic<int64_t> answers{0};
   std::atomic<int> running{0};  // lanes
+
+ private:
+  mutable Mutex mutex_;
+  absl::Status unavailable_ ABSL_GUARDED_BY(mutex_);
 };
 
 // A completion queue with connections. One thread receives, and in a closed loop sends as well; in

@@ -165,7 +165,7 @@ LoadResult RunLoad(const LoadOptions& options, const LoadTarget& target, const C
   for (const std::unique_ptr<Lane>& lane : all) lane->Join();
 
   result.counts = recorder.Snapshot();
-  result.nobody_there = context.NobodyThere();
+  result.nobody_there = context.NobodyThereStatus();
   return result;
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "client/load/load_counts.h"
 #include "client/load/request_set.h"
@@ -71,7 +72,7 @@ struct LoadResult {
   int64_t completed_good = 0;
 
   bool interrupted = false;   // ended early by the caller
-  bool nobody_there = false;  // ended early: no server answered
+  absl::Status nobody_there;  // UNAVAILABLE: ended early, because no server answered
 
   double RequestsPerSecond() const { return PerSecond(completed); }
   double GoodputPerSecond() const { return PerSecond(completed_good); }

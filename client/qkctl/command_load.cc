@@ -112,7 +112,7 @@ void RunAll(const LoadTarget& target, LoadReport* report) {
     if (interrupted && !report->steps.empty()) break;
     report->steps.push_back(
         RunStep(options, target, all.size() > 1 ? PaceText(options) : std::string()));
-    if (report->steps.back().nobody_there) break;
+    if (!report->steps.back().nobody_there.ok()) break;
   }
 }
 

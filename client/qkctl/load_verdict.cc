@@ -38,9 +38,8 @@ absl::Status JudgePeak(const LoadReport& report) {
     case PeakEnd::kNothingHeld:
       return absl::OutOfRangeError("no rate holds the limit");
     case PeakEnd::kServerGone:
-      return absl::UnavailableError(
-          absl::StrCat("the server does not answer any more: ",
-                       report.steps.back().counts.FirstError().message()));
+      return absl::UnavailableError(absl::StrCat("the server does not answer any more: ",
+                                                 report.steps.back().nobody_there.message()));
     case PeakEnd::kClientLimited:
       return WithExitCode(
           absl::AbortedError("this client could not send the rate above the one that held; more "
@@ -63,6 +62,7 @@ absl::Status CheckAnswered(const LoadReport& report, const StatusCodesFlag& allo
       if (allowed.Has(code)) return absl::OkStatus();
     }
     first.Update(step.counts.FirstError());
+    first.Update(step.nobody_there);  // in the warm-up
     unsent |= step.counts.unsent > 0;
   }
   if (!first.ok()) return first;

@@ -92,7 +92,7 @@ TEST_F(FindPeakTest, OtherErrorsEndIt) {
 TEST_F(FindPeakTest, AServerThatGoesIsNoPeak) {
   const PeakResult peak = Search([](const LoadOptions& load) {
     LoadResult step = Step(load, load.rate_from > 200 ? 0 : 1);
-    step.nobody_there = load.rate_from > 200;
+    if (load.rate_from > 200) step.nobody_there = absl::UnavailableError("gone");
     return step;
   });
   EXPECT_EQ(peak.end, PeakEnd::kServerGone);
