@@ -11,27 +11,25 @@ bool FailedOtherwise(const LoadResult& step, const PeakOptions& options) {
                      [&options](const auto& code) { return !options.may_fail(code.first); });
 }
 
-// A rate that could not be sent says nothing of the server.
-bool IsClientLimited(const LoadResult& step) {
-  return !step.KeptSchedule() && step.counts.in_flight_full == 0;
+// Lower rates are too few requests a step to say anything.
+double LowestRate(const LoadOptions& load) {
+  constexpr double kRequestsMin = 10;
+  return std::min(load.rate_from, kRequestsMin / absl::ToDoubleSeconds(load.duration));
 }
 
 }  // namespace
 
-bool IsOverload(absl::StatusCode code) {
-  return code == absl::StatusCode::kResourceExhausted ||
-         code == absl::StatusCode::kDeadlineExceeded || code == absl::StatusCode::kUnavailable;
-}
-
 PeakResult FindPeak(const PeakOptions& options, const LoadRunner& run,
                     const std::atomic<bool>& stop, std::vector<LoadResult>* steps) {
   const LatencyLimit& limit = options.limit;
-  PeakSearch search(options.load.rate_from);
+  PeakSearch search(options.load.rate_from, LowestRate(options.load));
   bool client_limited = false;  // of the lowest rate that failed
   std::optional<PeakEnd> early;
   while (search.Next().has_value()) {
     LoadOptions load = options.load;
     load.rate_from = load.rate_to = *search.Next();
+    load.latency_limit = limit.latency;
+    load.seed += steps->size();  // a second try has other arrivals
     const LoadResult step =
         run(load, [&limit](const LoadProgress& progress) { return !LostLimit(progress, limit); });
     steps->push_back(step);
@@ -41,7 +39,9 @@ PeakResult FindPeak(const PeakOptions& options, const LoadRunner& run,
     if (early.has_value()) break;
     const bool held = HeldLimit(step, limit);
     search.Tell(held);
-    if (!held && search.failed() == load.rate_from) client_limited = IsClientLimited(step);
+    if (!held && search.failed() == load.rate_from) {
+      client_limited = !step.KeptSchedule() && !step.counts.ServerWasBehind();
+    }
   }
   PeakResult peak = {limit, search.held(), search.failed(), PeakEnd::kFound};
   if (!peak.held.has_value()) peak.end = PeakEnd::kNothingHeld;

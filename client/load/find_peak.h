@@ -1,6 +1,7 @@
 #ifndef QKSERVE_CLIENT_LOAD_FIND_PEAK_H_
 #define QKSERVE_CLIENT_LOAD_FIND_PEAK_H_
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <optional>
@@ -30,16 +31,18 @@ struct PeakResult {
 };
 
 // What a server with too much to do answers, or the proxy before it. Less load mends it.
-bool IsOverload(absl::StatusCode code);
+inline constexpr std::array<absl::StatusCode, 3> kOverloadCodes = {
+    absl::StatusCode::kResourceExhausted, absl::StatusCode::kDeadlineExceeded,
+    absl::StatusCode::kUnavailable};
 
 // Runs one load; the observer may end it.
 using LoadRunner =
     std::function<LoadResult(const LoadOptions& options, const LoadObserver& observer)>;
 
 struct PeakOptions {
-  LoadOptions load;  // the first rate is its rate_from, and the latency limit is its, too
+  LoadOptions load;  // the first rate is its rate_from
   LatencyLimit limit;
-  std::function<bool(absl::StatusCode)> may_fail = &IsOverload;  // other errors end the search
+  std::function<bool(absl::StatusCode)> may_fail;  // other errors end the search
 };
 
 // Searches the highest rate that holds the limit, with loads of constant rates that `run` carries

@@ -50,20 +50,19 @@ LaneContext::LaneContext(const LoadOptions& options, const LoadTarget& target, c
       end(options.warm_up + options.duration),
       first_requests(options.concurrency > 0 ? options.concurrency : kFirstRequestsOfOpenLoop) {}
 
-void LaneContext::Tell(const absl::Status& status) {
+void LaneContext::Tell(int64_t sequence, const absl::Status& status) {
+  MutexLock lock(&mutex_);
   if (!absl::IsUnavailable(status)) {
-    seen = true;
-  } else if (!seen && answers == 0) {
-    MutexLock lock(&mutex_);
-    unavailable_.Update(status);
+    seen_ = true;
+    return;
   }
-  ++answers;  // last: whoever sees the count sees the rest, too
+  unavailable_.Update(status);
+  if (sequence < first_requests && ++refused_ == first_requests && !seen_) nobody_there = true;
 }
 
-absl::Status LaneContext::NobodyThereStatus() const {
-  if (!NobodyThere()) return absl::OkStatus();
+absl::Status LaneContext::NobodyThere() const {
   MutexLock lock(&mutex_);
-  return unavailable_;
+  return nobody_there || !seen_ ? unavailable_ : absl::OkStatus();
 }
 
 // A request and what becomes of it; used again for the next one.
@@ -162,7 +161,7 @@ void Lane::Record(Call& call, absl::Duration answered) {
     answer.receipt.batch_requests = receipt_.batch_requests();
     if (context_.target.tap) context_.target.tap(call.sequence, call.request, call.reply);
   }
-  context_.Tell(answer.status);
+  context_.Tell(call.sequence, answer.status);
   if (!cancelled_ || !absl::IsCancelled(answer.status)) {
     context_.recorder->RecordAnswer(index_, answer);
   } else if (call.intended >= context_.options.warm_up) {
@@ -187,7 +186,7 @@ void Lane::Completed(Call& call) {
 
 void Lane::GoOn(Call& call, bool failed) {
   const absl::Duration now = context_.Now();
-  if (now >= context_.end || context_.stop || context_.NobodyThere()) {
+  if (now >= context_.end || context_.stop || context_.nobody_there) {
     ReturnCall(&call);
   } else if (failed) {
     const int doublings = std::min(call.failures - 1, kPauseDoublingsMax);
@@ -237,8 +236,8 @@ void Lane::WaitForRoom() {
 void Lane::SendOnSchedule() {
   // The kernel may otherwise wake it 50 us late, to save power.
   prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
-  absl::Duration waited_for = -absl::InfiniteDuration();  // the request that was counted as full
-  while (!context_.stop && !context_.NobodyThere()) {
+  Pacer::Step::Kind last = Pacer::Step::kSleep;
+  while (!context_.stop && !context_.nobody_there) {
     const absl::Duration now = context_.Now();
     const Pacer::Step step = pacer_.Next(now, in_flight_);
     if (step.kind == Pacer::Step::kEnd) break;
@@ -247,12 +246,13 @@ void Lane::SendOnSchedule() {
     } else if (step.kind == Pacer::Step::kSleep) {
       std::this_thread::sleep_for(absl::ToChronoNanoseconds(std::min(step.at - now, kSleepMax)));
     } else {
-      if (std::exchange(waited_for, step.at) != step.at) context_.recorder->RecordFull(index_);
       WaitForRoom();
     }
+    last = step.kind;
   }
   const absl::Duration end = std::min(context_.Now(), context_.end);
-  context_.recorder->RecordUnsent(index_, pacer_.TakeUnsent(context_.options.warm_up, end));
+  context_.recorder->RecordUnsent(index_, pacer_.TakeUnsent(context_.options.warm_up, end),
+                                  last == Pacer::Step::kFull);
   all_sent_ = true;
 }
 

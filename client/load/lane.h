@@ -27,32 +27,31 @@ struct LaneContext {
 
   absl::Duration Now() const { return clock->Now() - begin; }
 
-  // An answer came, of the warm-up's too.
-  void Tell(const absl::Status& status);
+  // The request of that number was answered, of the warm-up's too.
+  void Tell(int64_t sequence, const absl::Status& status);
 
-  // All of the first requests were UNAVAILABLE, and none was answered otherwise.
-  bool NobodyThere() const { return !seen && answers >= first_requests; }
-
-  // What the first of them said; OK where somebody is there.
-  absl::Status NobodyThereStatus() const;
+  // The first UNAVAILABLE, where there was no other answer.
+  absl::Status NobodyThere() const;
 
   const LoadOptions& options;
   const LoadTarget& target;
   const Clock* const clock;
   LoadRecorder* const recorder;
   const int lanes;
-  const absl::Duration end;  // of sending
-  const int64_t first_requests;
-  absl::Time begin;  // set before the lanes start
+  const absl::Duration end;      // of sending
+  const int64_t first_requests;  // those that are numbered below
+  absl::Time begin;              // set before the lanes start
 
   std::atomic<bool> stop{false};    // send no more
   std::atomic<bool> cancel{false};  // and wait no more
-  std::atomic<bool> seen{false};
-  std::atomic<int64_t> answers{0};
+  // All of the first requests were UNAVAILABLE, before any was answered otherwise: send no more.
+  std::atomic<bool> nobody_there{false};
   std::atomic<int> running{0};  // lanes
 
  private:
   mutable Mutex mutex_;
+  bool seen_ ABSL_GUARDED_BY(mutex_) = false;
+  int64_t refused_ ABSL_GUARDED_BY(mutex_) = 0;  // of the first requests
   absl::Status unavailable_ ABSL_GUARDED_BY(mutex_);
 };
 

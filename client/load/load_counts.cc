@@ -36,7 +36,7 @@ void LoadCounts::Merge(const LoadCounts& other) {
   late += other.late;
   delay_max = std::max(delay_max, other.delay_max);
   unsent += other.unsent;
-  in_flight_full += other.in_flight_full;
+  unsent_full += other.unsent_full;
   abandoned += other.abandoned;
   ok += other.ok;
   good += other.good;
@@ -57,7 +57,7 @@ LoadCounts LoadCounts::Since(const LoadCounts& earlier) const {
   rest.sent -= earlier.sent;
   rest.late -= earlier.late;
   rest.unsent -= earlier.unsent;
-  rest.in_flight_full -= earlier.in_flight_full;
+  rest.unsent_full -= earlier.unsent_full;
   rest.abandoned -= earlier.abandoned;
   rest.ok -= earlier.ok;
   rest.good -= earlier.good;
@@ -114,16 +114,11 @@ void LoadRecorder::RecordAnswer(int lane, const LoadAnswer& answer) {
   ++counts.batch_sizes[BatchSizeClass(answer.receipt.batch_requests)];
 }
 
-void LoadRecorder::RecordUnsent(int lane, int64_t count) {
+void LoadRecorder::RecordUnsent(int lane, int64_t count, bool is_full) {
   Shard& shard = *shards_[lane];
   MutexLock lock(&shard.mutex);
   shard.counts.unsent += count;
-}
-
-void LoadRecorder::RecordFull(int lane) {
-  Shard& shard = *shards_[lane];
-  MutexLock lock(&shard.mutex);
-  ++shard.counts.in_flight_full;
+  if (is_full) shard.counts.unsent_full += count;
 }
 
 void LoadRecorder::RecordAbandoned(int lane) {

@@ -44,9 +44,9 @@ struct LoadCounts {
   int64_t sent = 0;
   int64_t late = 0;  // of these, more than kLateSend after the intended time
   absl::Duration delay_max;
-  int64_t unsent = 0;          // due and never sent; known at the end
-  int64_t in_flight_full = 0;  // how many, of the warm-up too, had to wait for answers to others
-  int64_t abandoned = 0;       // sent and cancelled by the tool, where it ended early
+  int64_t unsent = 0;       // due and never sent; known at the end
+  int64_t unsent_full = 0;  // of these, where as much was in flight as may be
+  int64_t abandoned = 0;    // sent and cancelled by the tool, where it ended early
 
   int64_t ok = 0;
   int64_t good = 0;          // OK with a response time of the timeout at most
@@ -63,6 +63,7 @@ struct LoadCounts {
   int64_t completed_good = 0;
 
   int64_t Due() const { return sent + unsent; }
+  bool ServerWasBehind() const { return unsent > 0 && 2 * unsent_full >= unsent; }
   int64_t Errors() const;
   absl::Status FirstError() const;  // OK: there was none
   int64_t Outstanding() const { return sent - ok - Errors() - abandoned; }
@@ -89,8 +90,7 @@ class LoadRecorder {
 
   void RecordSend(int lane, absl::Duration delay);
   void RecordAnswer(int lane, const LoadAnswer& answer);
-  void RecordUnsent(int lane, int64_t count);
-  void RecordFull(int lane);
+  void RecordUnsent(int lane, int64_t count, bool is_full);
   void RecordAbandoned(int lane);
 
   LoadCounts Snapshot() const;

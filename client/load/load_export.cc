@@ -1,5 +1,6 @@
 #include "client/load/load_export.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -56,15 +57,21 @@ ordered_json IntervalJson(const LoadInterval& interval) {
   json["p90_us"] = nullptr;
   json["p99_us"] = nullptr;
   json["p999_us"] = nullptr;
+  json["p9999_us"] = nullptr;
   json["max_us"] = nullptr;
   json["batch_requests_mean"] = nullptr;
+  json["queued_us_mean"] = nullptr;
+  json["computed_us_mean"] = nullptr;
   if (interval.ok == 0) return json;
   json["p50_us"] = absl::ToDoubleMicroseconds(interval.p50);
   json["p90_us"] = absl::ToDoubleMicroseconds(interval.p90);
   json["p99_us"] = absl::ToDoubleMicroseconds(interval.p99);
   json["p999_us"] = absl::ToDoubleMicroseconds(interval.p999);
+  json["p9999_us"] = absl::ToDoubleMicroseconds(interval.p9999);
   json["max_us"] = absl::ToDoubleMicroseconds(interval.max);
   json["batch_requests_mean"] = interval.batch_requests_mean;
+  json["queued_us_mean"] = absl::ToDoubleMicroseconds(interval.queued_mean);
+  json["computed_us_mean"] = absl::ToDoubleMicroseconds(interval.computed_mean);
   return json;
 }
 
@@ -166,7 +173,7 @@ ordered_json PeakJson(const PeakResult& peak) {
 
 nlohmann::ordered_json LoadReportJson(const LoadReport& report) {
   ordered_json json;
-  if (report.steps.size() == 1 && !report.peak.has_value()) {
+  if (!report.several) {
     json = StepJson(report.steps[0]);
   } else {
     json["steps"] = ordered_json::array();
@@ -188,17 +195,20 @@ nlohmann::ordered_json LoadReportJson(const LoadReport& report) {
 
 std::string LoadReportCsv(const LoadReport& report) {
   std::string csv =
-      "concurrency,rate,begin_s,length_s,due,sent,ok,good,errors,p50_us,p90_us,p99_us,p999_us,"
-      "p9999_us,max_us,batch_requests_mean,queued_us_mean,computed_us_mean\n";
-  const auto line = [&csv](const LoadOptions& options, double rate, const LoadInterval& interval) {
+      "concurrency,rate,begin_s,length_s,requests_per_second,goodput_per_second,due,sent,ok,good,"
+      "errors,p50_us,p90_us,p99_us,p999_us,p9999_us,max_us,batch_requests_mean,queued_us_mean,"
+      "computed_us_mean\n";
+  const auto line = [&csv](const LoadOptions& options, double rate, const LoadInterval& interval,
+                           double requests_per_second, double goodput_per_second) {
     const auto us = [&interval](absl::Duration duration) {
       return interval.ok == 0 ? "" : absl::StrFormat("%.3f", absl::ToDoubleMicroseconds(duration));
     };
     const bool closed = options.concurrency > 0;
     absl::StrAppend(&csv, closed ? absl::StrCat(options.concurrency) : "", ",",
                     closed ? "" : absl::StrFormat("%.3f", rate), ",",
-                    absl::StrFormat("%.3f,%.3f,", absl::ToDoubleSeconds(interval.begin),
-                                    absl::ToDoubleSeconds(interval.length)),
+                    absl::StrFormat("%.3f,%.3f,%.3f,%.3f,", absl::ToDoubleSeconds(interval.begin),
+                                    absl::ToDoubleSeconds(interval.length), requests_per_second,
+                                    goodput_per_second),
                     interval.due.has_value() ? absl::StrFormat("%.1f", *interval.due) : "", ",",
                     interval.sent, ",", interval.ok, ",", interval.good, ",", interval.errors);
     absl::StrAppend(&csv, ",", us(interval.p50), ",", us(interval.p90), ",", us(interval.p99), ",",
@@ -206,15 +216,19 @@ std::string LoadReportCsv(const LoadReport& report) {
                     interval.ok == 0 ? "" : absl::StrFormat("%.3f", interval.batch_requests_mean),
                     ",", us(interval.queued_mean), ",", us(interval.computed_mean), "\n");
   };
-  if (report.steps.size() > 1) {
-    for (const LoadResult& step : report.steps)
-      line(step.options, step.options.rate_from, step.Whole());
+  if (report.several) {
+    for (const LoadResult& step : report.steps) {
+      line(step.options, step.options.rate_from, step.Whole(), step.RequestsPerSecond(),
+           step.GoodputPerSecond());
+    }
     return csv;
   }
   const LoadOptions& options = report.steps[0].options;
   for (const LoadInterval& interval : report.steps[0].timeline) {
     const absl::Duration middle = options.warm_up + interval.begin + interval.length / 2;
-    line(options, options.Profile().RateAt(middle), interval);
+    const double seconds = std::max(1e-9, absl::ToDoubleSeconds(interval.length));
+    line(options, options.Profile().RateAt(middle), interval,
+         static_cast<double>(interval.ok) / seconds, static_cast<double>(interval.good) / seconds);
   }
   return csv;
 }

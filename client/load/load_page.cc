@@ -43,7 +43,8 @@ const LoadResult& DetailOf(const LoadReport& report) {
 void AddFigures(const LoadReport& report, const LoadResult& step, Page& page) {
   const LoadCounts& counts = step.counts;
   const auto latency = [&counts](double p) {
-    return counts.ok == 0 ? std::string("-") : MillisecondsText(counts.response.Percentile(p));
+    if (counts.ok == 0) return std::string("-");
+    return NumberText(absl::ToDoubleMilliseconds(counts.response.Percentile(p))) + " ms";
   };
   Pairs figures = {{NumberText(step.RequestsPerSecond()), "requests/s answered OK"},
                    {NumberText(step.GoodputPerSecond()), "goodput/s"},
@@ -115,10 +116,9 @@ void AddConfiguration(const LoadReport& report, Page& page) {
   const LoadOptions& options = report.steps[0].options;
   const LoadMachines& machines = report.machines;
   Pairs pairs = {{"workload", WorkloadText(report)}};
-  pairs.emplace_back(
-      "load", report.steps.size() == 1
-                  ? PaceText(options)
-                  : absl::StrCat(report.steps.size(), " loads, from ", PaceText(options), " on"));
+  pairs.emplace_back("load", !report.several ? PaceText(options)
+                                             : absl::StrCat(report.steps.size(), " loads, from ",
+                                                            PaceText(options), " on"));
   pairs.emplace_back("connections", absl::StrCat(report.channels));
   pairs.emplace_back("duration", absl::FormatDuration(options.duration));
   pairs.emplace_back("warm-up", absl::FormatDuration(options.warm_up));
@@ -164,7 +164,7 @@ std::string LoadPage(const LoadReport& report) {
       absl::StrCat(WorkloadText(report), ". ",
                    absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", report.begun, absl::UTCTimeZone())));
   if (report.peak.has_value()) page.AddParagraph(PeakText(report));
-  const bool several = report.steps.size() > 1;
+  const bool several = report.several;
   page.AddHeading(absl::StrCat(PaceText(step.options), step.interrupted ? ", ended early" : ""));
   AddFigures(report, step, page);
   page.AddHeading("Charts");

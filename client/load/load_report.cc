@@ -22,9 +22,7 @@ std::string OutcomeText(const LoadResult& step, const LatencyLimit& limit) {
     return absl::StrFormat("p%g %s", limit.percentile,
                            MillisecondsText(counts.response.Percentile(limit.percentile)));
   }
-  const double due = std::max(1.0, static_cast<double>(counts.Due()));
-  std::string text =
-      absl::StrFormat("%.3g%% in time", 100 * static_cast<double>(counts.within_limit) / due);
+  std::string text = absl::StrFormat("%d of %d in time", counts.within_limit, counts.Due());
   for (const auto& [code, errors] : counts.errors_by_code) {
     absl::StrAppendFormat(&text, ", %d %s", errors.count, absl::StatusCodeToString(code));
   }
@@ -75,13 +73,12 @@ std::string BehindScheduleText(const LoadResult& result) {
   const LoadCounts& counts = result.counts;
   const double part =
       100 * static_cast<double>(counts.sent) / std::max(1.0, static_cast<double>(counts.Due()));
-  // Nearly as much as that was waiting at the end.
-  const bool full = counts.in_flight_full > 0;
   return absl::StrFormat(
       "sent %d of %d requests that were due (%.1f%%): %s", counts.sent, counts.Due(), part,
-      full ? absl::StrCat("the server was behind by --in_flight_max=", result.options.in_flight_max,
-                          " requests")
-           : "this client could not send faster; more --channels, or less on its CPUs, may help");
+      counts.ServerWasBehind()
+          ? absl::StrCat("the server was behind by --in_flight_max=", result.options.in_flight_max,
+                         " requests")
+          : "this client could not send faster; more --channels, or less on its CPUs, may help");
 }
 
 std::string PeakText(const LoadReport& report) {
@@ -100,6 +97,8 @@ std::string PeakText(const LoadReport& report) {
                           RateText(*peak.held), limit, at(*peak.held));
   } else {
     absl::StrAppend(&text, peak.end == PeakEnd::kNothingHeld ? ": " : "; ", "no rate held ", limit);
+    if (peak.end == PeakEnd::kNothingHeld)
+      absl::StrAppend(&text, ", and lower ones need a longer --duration");
   }
   if (peak.failed.has_value()) {
     absl::StrAppendFormat(&text, "; %s/s do not (%s)", RateText(*peak.failed), at(*peak.failed));

@@ -40,6 +40,7 @@ struct LoadReport {
   int channels = 1;
   absl::Time begun;
   LoadMachines machines;
+  bool several = false;           // loads were asked for, or a search
   std::vector<LoadResult> steps;  // at least one, in the order in which they ran
   std::optional<PeakResult> peak;
   std::optional<VerifyReport> verify;
@@ -62,7 +63,7 @@ std::string PaceText(const LoadOptions& options);
 std::string BehindScheduleText(const LoadResult& result);
 
 // What a search found, in one line: "peak: 1660/s hold p99 <= 50ms (p99 48.100 ms); 1740/s do not
-// (97.2% in time)". Otherwise why it found nothing, and what it knows.
+// (912 of 960 in time)". Otherwise why it found nothing, and what it knows.
 std::string PeakText(const LoadReport& report);
 
 }  // namespace qkserve

@@ -9,7 +9,6 @@ namespace {
 
 // The end of the search: rates that are so close, and rates beyond what there is.
 constexpr double kRatioMin = 1.05;
-constexpr double kRateMin = 0.1;
 constexpr double kRateMax = 1e7;
 
 // Poisson counts are seldom more than so many standard deviations above what is expected.
@@ -19,7 +18,8 @@ constexpr double kDeviations = 4;
 
 bool HeldLimit(const LoadResult& result, const LatencyLimit& limit) {
   const auto due = static_cast<int64_t>(result.counts.Due());
-  return due > 0 && result.counts.within_limit >= NearestRank(limit.percentile, due);
+  return due > 0 && result.KeptSchedule() &&
+         result.counts.within_limit >= NearestRank(limit.percentile, due);
 }
 
 bool LostLimit(const LoadProgress& progress, const LatencyLimit& limit) {
@@ -52,7 +52,7 @@ void PeakSearch::Tell(bool held) {
     next_ = std::sqrt(*held_ * *failed_);
   }
   const bool close = held_.has_value() && failed_.has_value() && *failed_ / *held_ <= kRatioMin;
-  if (close || *next_ < kRateMin || *next_ > kRateMax) next_ = std::nullopt;
+  if (close || *next_ < rate_min_ || *next_ > kRateMax) next_ = std::nullopt;
 }
 
 }  // namespace qkserve

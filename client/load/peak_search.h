@@ -14,8 +14,8 @@ struct LatencyLimit {
   absl::Duration latency = absl::InfiniteDuration();
 };
 
-// Whether the load held the limit. Errors, and what was not sent or not answered, are over it. The
-// options must have had the limit's latency.
+// Whether the load held the limit. Errors, and what was not sent or not answered, are over it; a
+// rate that was not sent is not held. The options must have had the limit's latency.
 bool HeldLimit(const LoadResult& result, const LatencyLimit& limit);
 
 // Whether a load of a constant rate cannot hold the limit any more, whatever follows.
@@ -28,7 +28,8 @@ bool LostLimit(const LoadProgress& progress, const LatencyLimit& limit);
 // Pure and thread-compatible.
 class PeakSearch {
  public:
-  explicit PeakSearch(double first_rate) : next_(first_rate) {}
+  // No rate is lower than rate_min.
+  PeakSearch(double first_rate, double rate_min) : rate_min_(rate_min), next_(first_rate) {}
 
   // The rate to try. nullopt: the search is over.
   std::optional<double> Next() const { return next_; }
@@ -41,6 +42,7 @@ class PeakSearch {
   std::optional<double> failed() const { return failed_; }
 
  private:
+  const double rate_min_;
   std::optional<double> next_;
   bool doubted_ = false;          // next_ failed once
   std::optional<double> held_;    // the highest

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "client/load/lane.h"
+#include "client/load/machine.h"
 
 namespace qkserve {
 namespace {
@@ -133,7 +134,9 @@ LoadInterval MakeInterval(const LoadOptions& options, absl::Duration begin, absl
 }
 
 LoadInterval LoadResult::Whole() const {
-  return MakeInterval(options, absl::ZeroDuration(), elapsed, counts);
+  LoadInterval whole = MakeInterval(options, absl::ZeroDuration(), elapsed, counts);
+  if (whole.due.has_value()) whole.due = static_cast<double>(counts.Due());
+  return whole;
 }
 
 double LoadResult::PerSecond(int64_t count) const {
@@ -147,7 +150,7 @@ bool LoadResult::KeptSchedule() const {
 
 LoadResult RunLoad(const LoadOptions& options, const LoadTarget& target, const Clock* clock,
                    const std::atomic<bool>& stop, const LoadObserver& observer) {
-  const auto cpus = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const int cpus = UsableCpuCount();
   const int channels = static_cast<int>(target.channels.size());
   int lanes = std::min(channels, cpus);
   if (options.concurrency > 0) lanes = std::min(lanes, options.concurrency);
@@ -165,7 +168,7 @@ LoadResult RunLoad(const LoadOptions& options, const LoadTarget& target, const C
   for (const std::unique_ptr<Lane>& lane : all) lane->Join();
 
   result.counts = recorder.Snapshot();
-  result.nobody_there = context.NobodyThereStatus();
+  result.nobody_there = context.NobodyThere();
   return result;
 }
 

@@ -72,7 +72,7 @@ struct LoadResult {
   int64_t completed_good = 0;
 
   bool interrupted = false;   // ended early by the caller
-  absl::Status nobody_there;  // UNAVAILABLE: ended early, because no server answered
+  absl::Status nobody_there;  // UNAVAILABLE: no server answered, and the load may have ended early
 
   double RequestsPerSecond() const { return PerSecond(completed); }
   double GoodputPerSecond() const { return PerSecond(completed_good); }
@@ -111,8 +111,8 @@ struct LoadTarget {
 // Sends until the time is over and waits for the answers, each of which comes within the timeout.
 // Ends early
 // - where `stop` becomes true: answers that are missing a second later are given up;
-// - where no server answers: the first requests (as many as there are callers, at most 10 in an
-//   open loop) were all UNAVAILABLE;
+// - where no server answers: the first requests, one a caller or 10 of an open loop, were all
+//   UNAVAILABLE before any other was answered otherwise;
 // - where the observer says so.
 LoadResult RunLoad(const LoadOptions& options, const LoadTarget& target, const Clock* clock,
                    const std::atomic<bool>& stop, const LoadObserver& observer = nullptr);

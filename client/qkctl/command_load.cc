@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <cstdio>
@@ -58,12 +59,22 @@ constexpr absl::Duration kStatusTimeout = absl::Seconds(5);
 std::atomic<bool> interrupted{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
 
+constexpr std::array<int, 3> kEndSignals = {SIGINT, SIGTERM, SIGHUP};
+
+// Async-signal-safe. What comes next ends the process.
+void Interrupt(int /*signal*/) {
+  interrupted = true;
+  struct sigaction action = {};
+  action.sa_handler = SIG_DFL;
+  for (const int signal : kEndSignals) sigaction(signal, &action, nullptr);
+}
+
 // Ctrl-C, SIGTERM or a terminal that goes ends the load early. A second signal ends the process.
 void StopOnInterrupt() {
   struct sigaction action = {};
-  action.sa_handler = [](int) { interrupted = true; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &action, nullptr);
+  action.sa_handler = &Interrupt;
+  action.sa_flags = SA_RESTART;
+  for (const int signal : kEndSignals) sigaction(signal, &action, nullptr);
 }
 
 // Who is there. Other servers than ours may not say.
@@ -96,11 +107,21 @@ LoadResult RunStep(const LoadOptions& options, const LoadTarget& target, const s
                  });
 }
 
+// Codes that requests may fail with. A search goes to where the server refuses.
+StatusCodesFlag AllowedErrors() {
+  StatusCodesFlag allowed = absl::GetFlag(FLAGS_allow_errors);
+  if (absl::GetFlag(FLAGS_find_peak)) {
+    allowed.codes.insert(kOverloadCodes.begin(), kOverloadCodes.end());
+  }
+  return allowed;
+}
+
 void RunAll(const LoadTarget& target, LoadReport* report) {
   const std::vector<LoadOptions> all = LoadOptionsFromFlags();
+  report->several = all.size() > 1 || PeakLimitFromFlags().has_value();
   if (const std::optional<LatencyLimit> limit = PeakLimitFromFlags()) {
-    const auto may_fail = [allowed = absl::GetFlag(FLAGS_allow_errors)](absl::StatusCode code) {
-      return IsOverload(code) || allowed.Has(code);
+    const auto may_fail = [allowed = AllowedErrors()](absl::StatusCode code) {
+      return allowed.Has(code);
     };
     const auto run = [&target](const LoadOptions& options, const LoadObserver& observer) {
       return RunStep(options, target, PaceText(options), observer);
@@ -182,6 +203,17 @@ absl::Status RemoveKeySets(LoadKeySets& key_sets) {
   return key_sets.Remove();
 }
 
+// Shows what there is to show, and says what the exit code is to be.
+absl::Status Conclude(const LoadReport& report) {
+  const StatusCodesFlag allowed = AllowedErrors();
+  absl::Status status = CheckAnswered(report, allowed, interrupted);
+  if (!status.ok()) return status;
+  status = ShowAnswer(LoadReportText(report), LoadReportJson(report));
+  status.Update(WriteFiles(report));
+  status.Update(JudgeLoad(report, allowed));
+  return status;
+}
+
 absl::Status Run(const std::string& /*argument*/) {
   LoadReport report;
   report.workload = WorkloadFromFlags();
@@ -202,13 +234,10 @@ absl::Status Run(const std::string& /*argument*/) {
   status = SendLoads(*files, *key_sets, &report);
   // Before anything is shown: who reads it may go.
   const absl::Status removed = RemoveKeySets(*key_sets);
-  const StatusCodesFlag allowed = absl::GetFlag(FLAGS_allow_errors);
-  if (status.ok()) status = CheckAnswered(report, allowed, interrupted);
-  if (!status.ok()) return status;
-  status = ShowAnswer(LoadReportText(report), LoadReportJson(report));
-  status.Update(WriteFiles(report));
-  status.Update(JudgeLoad(report, allowed));
-  status.Update(removed);
+  if (status.ok()) status = Conclude(report);
+  if (status.ok()) return removed;
+  // The tool ends with one error, and this one must not get lost.
+  if (!removed.ok()) absl::FPrintF(stderr, "%s\n", Printable(removed.message()));
   return status;
 }
 
@@ -219,8 +248,8 @@ which a request was due. docs/load.md has the terms. Keys travel with each reque
 a key set: one of the server's (--key_set), or some made for this load and removed at its end
 (--make_key_set, --key_sets, resident workloads; from --keys where given). Ctrl-C ends it early with
 the report of what ran.
-Exit codes: 1 requests failed (see --allow_errors) or were answered wrong (--verify), 3 the load that
-was asked for could not be sent.
+Exit codes: 1 requests failed (see --allow_errors) or were answered wrong (--verify), 2 wrong usage,
+3 the load that was asked for could not be sent.
 )";
 
 constexpr absl::string_view kMoreExamples =

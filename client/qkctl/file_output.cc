@@ -51,37 +51,33 @@ bool IsSpecialFile(const std::string& path) {
   return stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
 }
 
+absl::Status WriteInPlace(const std::string& path, Parts parts) {
+  FileDescriptor fd(open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC));
+  if (fd.get() < 0) return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot open"));
+  return WriteAndClose(&fd, path, parts);
+}
+
 absl::Status ReplaceFile(const std::string& path, Parts parts) {
   const std::string target = ResolvedPath(path);
   const std::string temporary = absl::StrCat(target, ".tmp.", getpid());
   FileDescriptor fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (fd.get() < 0) return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot create"));
+  if (fd.get() < 0) {
+    const int error = errno;
+    // A folder that takes no new file may hold one that can be written.
+    if (access(target.c_str(), W_OK) == 0) return WriteInPlace(path, parts);
+    return absl::ErrnoToStatus(error, absl::StrCat(path, ": cannot create"));
+  }
   absl::Status status = WriteAndClose(&fd, path, parts);
   if (status.ok() && rename(temporary.c_str(), target.c_str()) != 0) {
-    status = absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot replace"));
+    // A file that is mounted where it is.
+    status = errno == EBUSY ? WriteInPlace(path, parts)
+                            : absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot replace"));
   }
-  if (!status.ok()) unlink(temporary.c_str());
+  unlink(temporary.c_str());  // unless it was renamed
   return status;
 }
 
 }  // namespace
-
-absl::Status CheckFileOutput(const std::string& path) {
-  if (path == "-") return absl::OkStatus();
-  struct stat info;
-  if (stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": is a folder"));
-  }
-  std::string written = path;
-  if (!IsSpecialFile(path)) {
-    // A new file takes its place.
-    const std::string target = ResolvedPath(path);
-    const size_t slash = target.rfind('/');
-    written = slash == std::string::npos ? "." : target.substr(0, slash + 1);
-  }
-  if (access(written.c_str(), W_OK) == 0) return absl::OkStatus();
-  return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot create"));
-}
 
 absl::Status WriteFileWhole(const std::string& path, absl::Span<const absl::string_view> parts) {
   if (path == "-") {
@@ -89,10 +85,22 @@ absl::Status WriteFileWhole(const std::string& path, absl::Span<const absl::stri
     std::fflush(stdout);
     return WriteTo(STDOUT_FILENO, "standard output", parts);
   }
-  if (!IsSpecialFile(path)) return ReplaceFile(path, parts);
-  FileDescriptor fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (fd.get() < 0) return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot open"));
-  return WriteAndClose(&fd, path, parts);
+  return IsSpecialFile(path) ? WriteInPlace(path, parts) : ReplaceFile(path, parts);
+}
+
+absl::Status CheckFileOutput(const std::string& path) {
+  if (path == "-") return absl::OkStatus();
+  struct stat info;
+  const bool exists = stat(path.c_str(), &info) == 0;
+  if (exists && S_ISDIR(info.st_mode)) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": is a folder"));
+  }
+  if (exists && access(path.c_str(), W_OK) == 0) return absl::OkStatus();
+  const std::string target = ResolvedPath(path);
+  const size_t slash = target.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : target.substr(0, slash + 1);
+  if (access(folder.c_str(), W_OK) == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot create"));
 }
 
 }  // namespace qkserve

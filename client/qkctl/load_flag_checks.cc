@@ -39,7 +39,7 @@ absl::Status CheckPace() {
   }
   const std::optional<RateFlag> rate = absl::GetFlag(FLAGS_rate);
   const bool finds_peak = absl::GetFlag(FLAGS_find_peak);
-  if ((rate.has_value() || finds_peak) && concurrency.text != ConcurrencyFlag().text) {
+  if (IsOpenLoop() && concurrency.text != ConcurrencyFlag().text) {
     return Bad("--concurrency is for a closed loop; --rate and --find_peak are an open one");
   }
   if (rate.has_value() && (rate->from < 0 || rate->to < 0 || rate->from + rate->to <= 0 ||
@@ -55,8 +55,7 @@ absl::Status CheckPace() {
     return Bad(
         absl::StrCat("--in_flight_max must be from 1 to ", kInFlightMax, "; was ", *in_flight));
   }
-  const bool is_open = rate.has_value() || finds_peak;
-  if (!is_open && (in_flight.has_value() || absl::GetFlag(FLAGS_arrivals).has_value())) {
+  if (!IsOpenLoop() && (in_flight.has_value() || absl::GetFlag(FLAGS_arrivals).has_value())) {
     return Bad("--arrivals and --in_flight_max are for an open loop; see --rate and --find_peak");
   }
   if (!finds_peak && absl::GetFlag(FLAGS_latency_limit).has_value()) {

@@ -75,9 +75,11 @@ namespace {
 constexpr double kFirstPeakRate = 100;
 constexpr LatencyLimit kPeakLimit = {99, absl::Milliseconds(50)};
 
-bool IsClosedLoop() { return !absl::GetFlag(FLAGS_rate).has_value(); }
-
 }  // namespace
+
+bool IsOpenLoop() {
+  return absl::GetFlag(FLAGS_rate).has_value() || absl::GetFlag(FLAGS_find_peak);
+}
 
 LoadKeys LoadKeysFromFlags() {
   if (absl::GetFlag(FLAGS_make_key_set).has_value() || absl::GetFlag(FLAGS_key_sets).has_value()) {
@@ -129,7 +131,7 @@ std::vector<LoadOptions> LoadOptionsFromFlags() {
   options.timeout = absl::GetFlag(FLAGS_timeout);
   options.seed = static_cast<uint64_t>(absl::GetFlag(FLAGS_seed));
   if (limit.has_value()) options.latency_limit = limit->latency;
-  if (limit.has_value() || !IsClosedLoop()) {
+  if (IsOpenLoop()) {
     const RateFlag rate =
         absl::GetFlag(FLAGS_rate).value_or(RateFlag{kFirstPeakRate, kFirstPeakRate});
     options.rate_from = rate.from;

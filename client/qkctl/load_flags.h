@@ -53,6 +53,7 @@ enum class LoadKeys {
 // INVALID_ARGUMENT: flags that do not fit together, or values that nobody can want.
 absl::Status CheckLoadFlags();
 
+bool IsOpenLoop();
 LoadKeys LoadKeysFromFlags();
 
 // As far as flags tell: files and the server know more.

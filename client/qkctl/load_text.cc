@@ -26,10 +26,10 @@ std::string HeaderText(const LoadReport& report) {
   absl::StrAppendFormat(&text, "n=%d m=%d d=%d, %s, %s%s; ", workload.n, workload.m, workload.d,
                         KeysText(report), OutputText(workload.output),
                         workload.output == Output::kTopK ? absl::StrCat(" ", workload.top_k) : "");
-  if (report.steps.size() == 1) absl::StrAppend(&text, PaceText(step.options), " ");
+  if (!report.several) absl::StrAppend(&text, PaceText(step.options), " ");
   absl::StrAppendFormat(&text, "over %d connection%s", report.channels,
                         report.channels == 1 ? "" : "s");
-  if (report.steps.size() == 1) {
+  if (!report.several) {
     absl::StrAppendFormat(&text, ", %.1f s%s", absl::ToDoubleSeconds(step.elapsed),
                           step.interrupted ? ", ended early" : "");
   }
@@ -117,7 +117,7 @@ std::string VerifyText(const VerifyReport& verify) {
 
 std::string LoadReportText(const LoadReport& report) {
   std::string text = HeaderText(report);
-  absl::StrAppend(&text, report.steps.size() == 1 ? StepText(report.steps[0]) : StepsText(report));
+  absl::StrAppend(&text, !report.several ? StepText(report.steps[0]) : StepsText(report));
   if (report.verify.has_value()) absl::StrAppend(&text, VerifyText(*report.verify));
   if (report.peak.has_value()) absl::StrAppend(&text, PeakText(report), "\n");
   return text;

@@ -19,8 +19,7 @@ absl::Status JudgeErrors(const LoadReport& report, const StatusCodesFlag& allowe
     sent += step.counts.sent;
     absl::Duration first_time = first.ok() ? absl::InfiniteDuration() : absl::ZeroDuration();
     for (const auto& [code, errors] : step.counts.errors_by_code) {
-      // A search goes to where the server refuses.
-      if (allowed.Has(code) || (report.peak.has_value() && IsOverload(code))) continue;
+      if (allowed.Has(code)) continue;
       failed += errors.count;
       if (errors.first_time >= first_time) continue;
       first_time = errors.first_time;
@@ -41,10 +40,9 @@ absl::Status JudgePeak(const LoadReport& report) {
       return absl::UnavailableError(absl::StrCat("the server does not answer any more: ",
                                                  report.steps.back().nobody_there.message()));
     case PeakEnd::kClientLimited:
-      return WithExitCode(
-          absl::AbortedError("this client could not send the rate above the one that held; more "
-                             "--channels, or less on its CPUs, may help"),
-          kBehindSchedule);
+      return WithExitCode(absl::AbortedError("this client could not send what the next rate asked "
+                                             "for; more --channels, or less on its CPUs, may help"),
+                          kBehindSchedule);
     default:
       return absl::OkStatus();
   }
@@ -79,6 +77,7 @@ absl::Status JudgeLoad(const LoadReport& report, const StatusCodesFlag& allowed)
   if (!status.ok()) return status;
   if (report.peak.has_value()) return JudgePeak(report);
   for (const LoadResult& step : report.steps) {
+    if (!step.nobody_there.ok()) return step.nobody_there;
     if (!step.KeptSchedule()) {
       return WithExitCode(absl::AbortedError(BehindScheduleText(step)), kBehindSchedule);
     }

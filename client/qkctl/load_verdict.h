@@ -13,7 +13,7 @@ absl::Status CheckAnswered(const LoadReport& report, const StatusCodesFlag& allo
                            bool interrupted);
 
 // What the exit code is to say of a load, worst first: wrong answers, requests that failed with
-// codes that are not allowed, a search that found nothing, a schedule that was not kept.
+// codes that are not allowed, a search that found nothing, no server, a schedule that was not kept.
 absl::Status JudgeLoad(const LoadReport& report, const StatusCodesFlag& allowed);
 
 }  // namespace qkserve

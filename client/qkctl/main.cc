@@ -1,6 +1,7 @@
 // qkctl, the client tool: one subcommand a job.
 //
-// Exit codes: 0; 1 where the job failed; 2 for wrong usage.
+// Exit codes: 0; 1 where the job failed; 2 for wrong usage; 3 where the load that was asked for
+// could not be sent.
 
 #include <stdlib.h>
 

@@ -621,9 +621,16 @@ TEST_F(QkctlServerTest, LoadRunsOneConcurrencyAfterTheOther) {
 }
 
 TEST_F(QkctlServerTest, LoadFindsThatNothingHoldsANanosecond) {
-  const Outcome none = Qkctl({"load", flag_, "--find_peak", "--latency_limit=p50:1ns", "--rate=1",
-                              "--duration=50ms", "--warm_up=0s", "--noprogress"});
+  const Outcome none = Qkctl({"load", flag_, "--find_peak", "--latency_limit=p50:1ns", "--rate=200",
+                              "--arrivals=constant", "--duration=200ms", "--warm_up=0s",
+                              "--noprogress", absl::StrCat("--json=", Path("l.json"))});
   EXPECT_EQ(none.exit_code, 1);
+  EXPECT_TRUE(absl::StrContains(none.out, "no peak: no rate held p50 <= 1ns")) << none.out;
+  EXPECT_TRUE(absl::StrContains(none.err, "OUT_OF_RANGE: no rate holds the limit")) << none.err;
+  const nlohmann::json json = nlohmann::json::parse(ReadFile(Path("l.json")), nullptr, false);
+  ASSERT_TRUE(json.is_object());
+  EXPECT_EQ(json.at("peak").at("end"), "nothing_held");
+  EXPECT_GT(json.at("steps").size(), 2u);
 }
 
 TEST_F(QkctlServerTest, LoadOverSeveralKeySetsLeavesNone) {

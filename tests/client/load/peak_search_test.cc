@@ -14,7 +14,7 @@ int Search(PeakSearch& search, double capacity) {
 
 TEST(PeakSearchTest, FindsTheCapacityWithinFivePercent) {
   for (const double capacity : {0.7, 3.0, 99.0, 100.0, 101.0, 12'345.0, 500'000.0}) {
-    PeakSearch search(100);
+    PeakSearch search(100, 0.1);
     EXPECT_LE(Search(search, capacity), 30) << capacity;
     ASSERT_TRUE(search.held().has_value()) << capacity;
     EXPECT_LE(*search.held(), capacity);
@@ -24,19 +24,25 @@ TEST(PeakSearchTest, FindsTheCapacityWithinFivePercent) {
 }
 
 TEST(PeakSearchTest, GivesUpWhereNothingHolds) {
-  PeakSearch search(100);
+  PeakSearch search(100, 0.1);
   EXPECT_LE(Search(search, 0), 24);
   EXPECT_FALSE(search.held().has_value());
 }
 
+TEST(PeakSearchTest, GoesNoLowerThanItMay) {
+  PeakSearch search(100, 30);
+  EXPECT_EQ(Search(search, 0), 4);  // 100 and 50, twice each
+  EXPECT_EQ(search.failed(), 50);
+}
+
 TEST(PeakSearchTest, EndsWhereEverythingHolds) {
-  PeakSearch search(100);
+  PeakSearch search(100, 0.1);
   EXPECT_LE(Search(search, 1e12), 20);
   EXPECT_FALSE(search.failed().has_value());
 }
 
 TEST(PeakSearchTest, OneFailureIsTriedAgain) {
-  PeakSearch search(100);
+  PeakSearch search(100, 0.1);
   search.Tell(false);
   EXPECT_EQ(search.Next(), 100);
   search.Tell(true);
@@ -98,6 +104,11 @@ TEST_F(LimitTest, UnsentRequestsAndErrorsDoNotHold) {
   EXPECT_FALSE(HeldLimit(result, limit_));
   result.counts = Counts(0, 0);
   EXPECT_FALSE(HeldLimit(result, limit_));
+  // Enough was in time, but what was asked for was not sent.
+  result.counts = Counts(950, 0);
+  EXPECT_TRUE(HeldLimit(result, {90, limit_.latency}));
+  result.counts.unsent = 50;
+  EXPECT_FALSE(HeldLimit(result, {90, limit_.latency}));
 }
 
 }  // namespace

@@ -152,6 +152,7 @@ TEST_F(RunLoadTest, AScheduleThatWasNotKeptShows) {
   EXPECT_EQ(result.counts.Due(), 300);
   EXPECT_LT(result.counts.sent, 20);
   EXPECT_FALSE(result.KeptSchedule());
+  EXPECT_TRUE(result.counts.ServerWasBehind());
   EXPECT_EQ(result.counts.errors_by_code.at(absl::StatusCode::kDeadlineExceeded).count,
             result.counts.sent);
 }
@@ -191,6 +192,29 @@ TEST_F(RunLoadTest, EndsWhereNoServerAnswers) {
     EXPECT_EQ(result.nobody_there.code(), absl::StatusCode::kUnavailable);
     EXPECT_NE(result.nobody_there.message(), "");
   }
+}
+
+// What was decided stays: a load that ended early says so, whatever is answered after.
+TEST_F(RunLoadTest, EndsAndSaysSoWhereAllTheFirstAreTurnedAway) {
+  std::atomic<int> requests{0};
+  const ScoringDouble server([&](const v1::ScoreRequest& request) {
+    if (requests++ < 10) return Refusing(grpc::StatusCode::UNAVAILABLE)(request);
+    ScoringDouble::Answer answer = Instant(request);
+    answer.delay = absl::Milliseconds(50);
+    return answer;
+  });
+  open_.rate_from = open_.rate_to = 5000;
+  open_.duration = absl::Hours(1);
+  const LoadResult result = Run(server.address(), open_);
+  EXPECT_EQ(result.nobody_there.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(result.counts.errors_by_code.at(absl::StatusCode::kUnavailable).count, 10);
+}
+
+TEST_F(RunLoadTest, FewRequestsThatNobodyAnswersAreEnough) {
+  const ClosedPort port;
+  open_.rate_from = open_.rate_to = 10;
+  const LoadResult result = Run(port.address(), open_);
+  EXPECT_EQ(result.nobody_there.code(), absl::StatusCode::kUnavailable);
 }
 
 TEST_F(RunLoadTest, GoesOnWhereAServerWasSeen) {
