@@ -14,6 +14,7 @@ namespace {
 constexpr int64_t kMultiplyAddsMax = 16 << 20;
 
 constexpr double kUnit = 0x1p-24;
+constexpr double kSmallest = 0x1p-149;  // the step of float32 near 0
 
 // A float64 value, and how far a float32 one may be away from it.
 struct Exact {
@@ -33,7 +34,13 @@ Exact ExactScore(absl::Span<const float> query, absl::Span<const float> key) {
     score.value += product;
     magnitude += std::abs(product);
   }
-  score.bound = 2 * Gamma(static_cast<double>(query.size())) * magnitude;
+  // A sum of float32 may overflow on its way, and each product may underflow.
+  if (magnitude > std::numeric_limits<float>::max()) {
+    score.bound = std::numeric_limits<double>::infinity();
+  } else {
+    const auto terms = static_cast<double>(query.size());
+    score.bound = 2 * (Gamma(terms) * magnitude + terms * kSmallest);
+  }
   return score;
 }
 
@@ -46,6 +53,7 @@ std::vector<Exact> ExactScores(absl::Span<const float> query, const FloatMatrix&
 }
 
 absl::Status Compare(const char* what, int64_t index, double got, const Exact& exact) {
+  if (std::isinf(exact.bound)) return absl::OkStatus();
   // Where the inputs hold NaN or infinities, so may the answer.
   if (std::abs(got - exact.value) <= exact.bound || got == exact.value) return absl::OkStatus();
   if (std::isnan(exact.value) && std::isnan(got)) return absl::OkStatus();
@@ -113,6 +121,7 @@ absl::Status CheckWeighted(const AnswerRow& row, const std::vector<Exact>& exact
     max = std::max(max, score.value);
     score_bound = std::max(score_bound, score.bound);
   }
+  if (std::isinf(score_bound)) return absl::OkStatus();
   double sum = 0;
   for (const Exact& score : exact) sum += std::exp(score.value - max);
   const auto terms = static_cast<double>(d);

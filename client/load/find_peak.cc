@@ -17,7 +17,16 @@ double LowestRate(const LoadOptions& load) {
   return std::min(load.rate_from, kRequestsMin / absl::ToDoubleSeconds(load.duration));
 }
 
+// Whether it would have held if all of it had been sent.
+bool IsClientLimited(const LoadResult& step, const LatencyLimit& limit) {
+  const LoadCounts& counts = step.counts;
+  return counts.unsent > 0 && !counts.ServerWasBehind() &&
+         counts.within_limit + counts.unsent >= NearestRank(limit.percentile, counts.Due());
+}
+
 }  // namespace
+
+absl::Duration ShortestStep(const LatencyLimit& limit) { return 20 * limit.latency; }
 
 PeakResult FindPeak(const PeakOptions& options, const LoadRunner& run,
                     const std::atomic<bool>& stop, std::vector<LoadResult>* steps) {
@@ -40,7 +49,7 @@ PeakResult FindPeak(const PeakOptions& options, const LoadRunner& run,
     const bool held = HeldLimit(step, limit);
     search.Tell(held);
     if (!held && search.failed() == load.rate_from) {
-      client_limited = !step.KeptSchedule() && !step.counts.ServerWasBehind();
+      client_limited = IsClientLimited(step, limit);
     }
   }
   PeakResult peak = {limit, search.held(), search.failed(), PeakEnd::kFound};

@@ -45,6 +45,10 @@ struct PeakOptions {
   std::function<bool(absl::StatusCode)> may_fail;  // other errors end the search
 };
 
+// A step must be so long that a rate which the server cannot serve shows: beyond it by 5%, the
+// backlog is then as long as the limit.
+absl::Duration ShortestStep(const LatencyLimit& limit);
+
 // Searches the highest rate that holds the limit, with loads of constant rates that `run` carries
 // out. `steps` gets their results, in order. `stop`: where it becomes true, the search ends.
 PeakResult FindPeak(const PeakOptions& options, const LoadRunner& run,

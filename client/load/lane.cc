@@ -162,10 +162,11 @@ void Lane::Record(Call& call, absl::Duration answered) {
     if (context_.target.tap) context_.target.tap(call.sequence, call.request, call.reply);
   }
   context_.Tell(call.sequence, answer.status);
-  if (!cancelled_ || !absl::IsCancelled(answer.status)) {
-    context_.recorder->RecordAnswer(index_, answer);
-  } else if (call.intended >= context_.options.warm_up) {
+  if (call.intended < context_.options.warm_up) return;
+  if (cancelled_ && absl::IsCancelled(answer.status)) {
     context_.recorder->RecordAbandoned(index_);
+  } else {
+    context_.recorder->RecordAnswer(index_, answer);
   }
 }
 

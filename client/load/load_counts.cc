@@ -48,8 +48,6 @@ void LoadCounts::Merge(const LoadCounts& other) {
   batch_requests += other.batch_requests;
   for (size_t i = 0; i < batch_sizes.size(); ++i) batch_sizes[i] += other.batch_sizes[i];
   for (const auto& [code, errors] : other.errors_by_code) errors_by_code[code].Add(errors);
-  completed += other.completed;
-  completed_good += other.completed_good;
 }
 
 LoadCounts LoadCounts::Since(const LoadCounts& earlier) const {
@@ -71,8 +69,6 @@ LoadCounts LoadCounts::Since(const LoadCounts& earlier) const {
   for (const auto& [code, errors] : earlier.errors_by_code) {
     rest.errors_by_code[code].count -= errors.count;
   }
-  rest.completed -= earlier.completed;
-  rest.completed_good -= earlier.completed_good;
   return rest;
 }
 
@@ -92,17 +88,12 @@ void LoadRecorder::RecordAnswer(int lane, const LoadAnswer& answer) {
   Shard& shard = *shards_[lane];
   MutexLock lock(&shard.mutex);
   LoadCounts& counts = shard.counts;
-  const absl::Duration response = answer.answered - answer.intended;
-  if (answer.status.ok() && answer.answered >= limits_.begin) {
-    ++counts.completed;
-    if (response <= limits_.timeout) ++counts.completed_good;
-  }
-  if (answer.intended < limits_.begin) return;
   if (!answer.status.ok()) {
     counts.errors_by_code[answer.status.code()].Add(
         {1, std::string(answer.status.message()), answer.answered});
     return;
   }
+  const absl::Duration response = answer.answered - answer.intended;
   ++counts.ok;
   if (response <= limits_.timeout) ++counts.good;
   if (response <= limits_.latency) ++counts.within_limit;

@@ -57,11 +57,6 @@ struct LoadCounts {
 
   std::map<absl::StatusCode, LoadErrors> errors_by_code;
 
-  // Throughput: answers that came within the measured time so far, those to requests of the
-  // warm-up among them, and how many of these count as `good`.
-  int64_t completed = 0;
-  int64_t completed_good = 0;
-
   int64_t Due() const { return sent + unsent; }
   bool ServerWasBehind() const { return unsent > 0 && 2 * unsent_full >= unsent; }
   int64_t Errors() const;
@@ -76,7 +71,6 @@ struct LoadCounts {
 inline constexpr absl::Duration kLateSend = absl::Milliseconds(1);
 
 struct LoadLimits {
-  absl::Duration begin;                               // of the measured time
   absl::Duration timeout = absl::InfiniteDuration();  // for goodput
   absl::Duration latency = absl::InfiniteDuration();  // for within_limit
 };
@@ -85,8 +79,6 @@ struct LoadLimits {
 class LoadRecorder {
  public:
   LoadRecorder(int lanes, const LoadLimits& limits);
-
-  // Answers of the warm-up are told, too; of other events only those of the measured time.
 
   void RecordSend(int lane, absl::Duration delay);
   void RecordAnswer(int lane, const LoadAnswer& answer);

@@ -107,7 +107,7 @@ ordered_json StepJson(const LoadResult& step) {
   AddPace(step.options, json);
   json["warm_up_s"] = absl::ToDoubleSeconds(step.options.warm_up);
   json["duration_s"] = absl::ToDoubleSeconds(step.elapsed);
-  json["interrupted"] = step.interrupted;
+  json["ended_early"] = step.interrupted;
   json["intervals"] = ordered_json::array();
   for (const LoadInterval& interval : step.timeline) {
     json["intervals"].push_back(IntervalJson(interval));

@@ -23,6 +23,7 @@ std::string OutcomeText(const LoadResult& step, const LatencyLimit& limit) {
                            MillisecondsText(counts.response.Percentile(limit.percentile)));
   }
   std::string text = absl::StrFormat("%d of %d in time", counts.within_limit, counts.Due());
+  if (counts.unsent > 0) absl::StrAppendFormat(&text, ", %d not sent", counts.unsent);
   for (const auto& [code, errors] : counts.errors_by_code) {
     absl::StrAppendFormat(&text, ", %d %s", errors.count, absl::StatusCodeToString(code));
   }

@@ -59,8 +59,8 @@ class TimelineBuilder {
 
 void Measure(absl::Duration at, const LoadCounts& counts, LoadResult* result) {
   result->elapsed = std::max(absl::ZeroDuration(), at);
-  result->completed = counts.completed;
-  result->completed_good = counts.completed_good;
+  result->completed = counts.ok;
+  result->completed_good = counts.good;
 }
 
 // Looks at the lanes until they are done.
@@ -74,7 +74,8 @@ void Watch(LaneContext& context, const LoadRecorder& recorder, const std::atomic
   const auto measure = [&](absl::Duration now, const LoadCounts& counts) {
     if (!std::exchange(measured, true)) Measure(now - result->options.warm_up, counts, result);
   };
-  while (context.running > 0) {
+  // A load lasts as long as was asked for, though nothing more may be due.
+  while (context.running > 0 || !(measured || context.nobody_there)) {
     std::this_thread::sleep_for(kLook);
     const absl::Duration now = context.Now();
     if (stop && !result->interrupted) {
@@ -103,6 +104,22 @@ void Watch(LaneContext& context, const LoadRecorder& recorder, const std::atomic
   stretches.Finish(now - result->options.warm_up, counts);
 }
 
+// Requests that the rate lets expect from `begin` to `end` of the measured time.
+double ExpectedWithin(const LoadOptions& options, absl::Duration begin, absl::Duration end) {
+  const RateProfile profile = options.Profile();
+  return profile.ExpectedBefore(options.warm_up + end) -
+         profile.ExpectedBefore(options.warm_up + begin);
+}
+
+// After an early end nothing was due.
+void EndDue(absl::Duration end, const LoadOptions& options, std::vector<LoadInterval>& timeline) {
+  if (options.concurrency > 0) return;
+  for (LoadInterval& interval : timeline) {
+    if (interval.begin + interval.length <= end) continue;
+    interval.due = ExpectedWithin(options, std::min(interval.begin, end), end);
+  }
+}
+
 }  // namespace
 
 LoadInterval MakeInterval(const LoadOptions& options, absl::Duration begin, absl::Duration length,
@@ -110,11 +127,7 @@ LoadInterval MakeInterval(const LoadOptions& options, absl::Duration begin, absl
   LoadInterval interval;
   interval.begin = begin;
   interval.length = length;
-  if (options.concurrency == 0) {
-    const RateProfile profile = options.Profile();
-    const absl::Duration from = options.warm_up + begin;
-    interval.due = profile.ExpectedBefore(from + length) - profile.ExpectedBefore(from);
-  }
+  if (options.concurrency == 0) interval.due = ExpectedWithin(options, begin, begin + length);
   interval.sent = rest.sent;
   interval.ok = rest.ok;
   interval.good = rest.good;
@@ -157,7 +170,7 @@ LoadResult RunLoad(const LoadOptions& options, const LoadTarget& target, const C
 
   LoadResult result;
   result.options = options;
-  LoadRecorder recorder(lanes, {options.warm_up, options.timeout, options.latency_limit});
+  LoadRecorder recorder(lanes, {options.timeout, options.latency_limit});
   LaneContext context(result.options, target, clock, &recorder, lanes);
   std::vector<std::unique_ptr<Lane>> all;
   all.reserve(static_cast<size_t>(lanes));
@@ -169,6 +182,8 @@ LoadResult RunLoad(const LoadOptions& options, const LoadTarget& target, const C
 
   result.counts = recorder.Snapshot();
   result.nobody_there = context.NobodyThere();
+  EndDue(result.elapsed, options, result.timeline);
+  EndDue(result.elapsed, options, result.stretches);
   return result;
 }
 

@@ -65,8 +65,8 @@ struct LoadResult {
   // The same in a few long intervals: what a rate that changes does to latency.
   std::vector<LoadInterval> stretches;
 
-  // The measured time: to its end, or until the load was ended early. What was answered OK within
-  // it (LoadCounts::completed): answers that came later are in `counts`, and no throughput.
+  // The measured time: to its end, or until the load was ended early. What of `counts` was answered
+  // OK within it is the throughput; answers that came later are none.
   absl::Duration elapsed;
   int64_t completed = 0;
   int64_t completed_good = 0;

@@ -7,10 +7,13 @@
 #include <atomic>
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -75,6 +78,8 @@ void StopOnInterrupt() {
   action.sa_handler = &Interrupt;
   action.sa_flags = SA_RESTART;
   for (const int signal : kEndSignals) sigaction(signal, &action, nullptr);
+  // Whoever reads along may go; what was made must be removed all the same.
+  signal(SIGPIPE, SIG_IGN);
 }
 
 // Who is there. Other servers than ours may not say.
@@ -85,6 +90,9 @@ absl::Status AskForStatus(Client& client, LoadMachines* machines) {
   const absl::StatusOr<v1::GetStatusResponse> status =
       client.GetStatus(std::min(absl::GetFlag(FLAGS_timeout), kStatusTimeout));
   if (absl::IsUnavailable(status.status())) return status.status();
+  if (absl::IsDeadlineExceeded(status.status())) {
+    return absl::DeadlineExceededError(absl::StrCat(machines->server, " does not answer"));
+  }
   if (!status.ok()) return absl::OkStatus();
   machines->server_version = status->version();
   machines->server_kernel = status->kernel();
@@ -174,14 +182,21 @@ absl::Status SendLoads(const LoadFiles& files, const LoadKeySets& key_sets, Load
   return absl::OkStatus();
 }
 
-// The first that cannot be written.
+// The first file that cannot be written, or that would be written twice.
 absl::Status CheckFiles() {
-  absl::Status status;
+  std::set<std::string> seen;
   for (const std::string& path :
        {absl::GetFlag(FLAGS_json), absl::GetFlag(FLAGS_csv), absl::GetFlag(FLAGS_report)}) {
-    if (!path.empty()) status.Update(CheckFileOutput(path));
+    if (path.empty()) continue;
+    absl::Status status = CheckFileOutput(path);
+    if (!status.ok()) return status;
+    std::error_code error;
+    if (!seen.insert(std::filesystem::weakly_canonical(path, error).string()).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--json, --csv and --report must be different files; two are ", path));
+    }
   }
-  return status;
+  return absl::OkStatus();
 }
 
 absl::Status WriteFiles(const LoadReport& report) {

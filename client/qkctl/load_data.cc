@@ -66,6 +66,11 @@ absl::StatusOr<LoadFiles> OpenLoadFiles(LoadWorkload* workload) {
     if (queries->spec.shape[0] == 0) {
       return absl::InvalidArgumentError(absl::StrCat(path, ": expected rows, got none"));
     }
+    const std::optional<int64_t> d = absl::GetFlag(FLAGS_d);
+    if (d.has_value() && *d != queries->spec.shape[1]) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          path, ": its rows have ", queries->spec.shape[1], " elements; --d says ", *d));
+    }
     // Random keys get the length of the queries.
     if (!files.keys.has_value() && LoadKeysFromFlags() != LoadKeys::kForeign) {
       workload->d = queries->spec.shape[1];

@@ -10,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
-#include "client/qkctl/json_flag.h"
 #include "client/qkctl/key_set_flags.h"
 #include "client/qkctl/load_flags.h"
 #include "client/qkctl/output_flags.h"
@@ -65,6 +64,13 @@ absl::Status CheckPace() {
   if (duration.has_value() && *duration <= absl::ZeroDuration()) {
     return Bad(absl::StrCat("--duration must be positive; was ", absl::FormatDuration(*duration)));
   }
+  const std::optional<LatencyLimit> limit = PeakLimitFromFlags();
+  if (limit.has_value() && duration.has_value() && *duration < ShortestStep(*limit)) {
+    return Bad(absl::StrCat(
+        "--duration must be 20 times the latency limit at least, or a backlog "
+        "that grows would hold it: ",
+        absl::FormatDuration(ShortestStep(*limit)), "; was ", absl::FormatDuration(*duration)));
+  }
   const std::optional<absl::Duration> warm_up = absl::GetFlag(FLAGS_warm_up);
   if (warm_up.has_value() && *warm_up < absl::ZeroDuration()) {
     return Bad(
@@ -117,9 +123,15 @@ absl::Status CheckKeys() {
         "--key_set");
   }
   if (!absl::GetFlag(FLAGS_values).empty() && !has_files) return Bad("--values requires --keys");
-  if (WorkloadFromFlags().output == Output::kContext && keys != LoadKeys::kForeign && !sized &&
-      !WorkloadFromFlags().dv.has_value() && absl::GetFlag(FLAGS_values).empty()) {
+  const LoadWorkload workload = WorkloadFromFlags();
+  const bool has_values = !absl::GetFlag(FLAGS_values).empty();
+  // The values of a standard workload are none for keys from a file.
+  const bool has_dv = workload.dv.has_value() && !has_files;
+  if (workload.output == Output::kContext && keys != LoadKeys::kForeign && !has_dv && !has_values) {
     return Bad("--output=context requires a key set with values, --dv, or --keys and --values");
+  }
+  if (workload.output != Output::kContext && keys == LoadKeys::kInline && (has_dv || has_values)) {
+    return Bad("--dv and --values are for --output=context, or for key sets");
   }
   if (keys != LoadKeys::kMade && absl::GetFlag(FLAGS_storage).has_value()) {
     return Bad("--storage is for --make_key_set, --key_sets and resident workloads");
@@ -133,16 +145,10 @@ absl::Status CheckKeys() {
   return CheckKeySetFlags();
 }
 
-// Found out late, a file that cannot be written costs a whole load.
 absl::Status CheckFiles() {
-  const std::string json = absl::GetFlag(FLAGS_json);
-  const std::string csv = absl::GetFlag(FLAGS_csv);
   const std::string report = absl::GetFlag(FLAGS_report);
   if (!report.empty() && !absl::EndsWith(report, ".html")) {
     return Bad(absl::StrCat("--report is a page: expected FILE.html, got ", report));
-  }
-  if ((!json.empty() && json == csv) || (!report.empty() && (report == json || report == csv))) {
-    return Bad("--json, --csv and --report must be different files");
   }
   return absl::OkStatus();
 }
@@ -155,10 +161,10 @@ absl::Status CheckLoadFlags() {
   if (status.ok()) status = CheckKeys();
   if (status.ok()) status = CheckFiles();
   const LoadWorkload workload = WorkloadFromFlags();
-  // A standard workload brings its output.
-  if (status.ok() && absl::GetFlag(FLAGS_output).value == workload.output &&
-      !(workload.output == Output::kTopK && workload.top_k > 0)) {
-    status = CheckOutputFlags();
+  if (status.ok()) {
+    const bool brings_top_k = workload.output == Output::kTopK && workload.top_k > 0;
+    const std::optional<int64_t> top_k = absl::GetFlag(FLAGS_top_k);
+    status = CheckTopK(workload.output, brings_top_k ? workload.top_k : top_k);
   }
   if (!status.ok() || LoadKeysFromFlags() == LoadKeys::kForeign ||
       !absl::GetFlag(FLAGS_keys).empty() || !absl::GetFlag(FLAGS_queries).empty()) {

@@ -1,5 +1,6 @@
 #include "client/qkctl/load_flags.h"
 
+#include <algorithm>
 #include <cstdint>
 
 #include "absl/flags/flag.h"
@@ -47,7 +48,8 @@ ABSL_FLAG(std::optional<qkserve::ArrivalsFlag>, arrivals, std::nullopt,
           "Open loop: when requests come: poisson, as from independent users, unless given, or "
           "constant");
 ABSL_FLAG(std::optional<absl::Duration>, duration, std::nullopt,
-          "How long to send, each load: 10s unless given, 3s for the steps of --find_peak");
+          "How long to send, each load: 10s unless given; for the steps of --find_peak 3s, or 20 "
+          "times the latency limit");
 ABSL_FLAG(std::optional<absl::Duration>, warm_up, std::nullopt,
           "Send so long before, without counting: not at all unless given, 500ms before the steps "
           "of --find_peak");
@@ -74,6 +76,7 @@ namespace {
 
 constexpr double kFirstPeakRate = 100;
 constexpr LatencyLimit kPeakLimit = {99, absl::Milliseconds(50)};
+constexpr absl::Duration kPeakStep = absl::Seconds(3);
 
 }  // namespace
 
@@ -101,9 +104,10 @@ LoadWorkload WorkloadFromFlags() {
     workload.m = make->m;
     workload.d = make->d;
     workload.dv = make->dv;
+    workload.key_sets = 1;
   }
-  const Output output = absl::GetFlag(FLAGS_output).value;
-  if (output != Output::kScores) workload.output = output;
+  if (absl::GetFlag(FLAGS_output).has_value()) workload.output = OutputFromFlag().value;
+  if (workload.output != Output::kTopK) workload.top_k = 0;
   workload.top_k = absl::GetFlag(FLAGS_top_k).value_or(workload.top_k);
   workload.key_sets = absl::GetFlag(FLAGS_key_sets).value_or(workload.key_sets);
   workload.zipf = absl::GetFlag(FLAGS_zipf).value_or(workload.zipf);
@@ -126,8 +130,9 @@ std::vector<LoadOptions> LoadOptionsFromFlags() {
   options.in_flight_max = absl::GetFlag(FLAGS_in_flight_max).value_or(options.in_flight_max);
   options.warm_up =
       absl::GetFlag(FLAGS_warm_up).value_or(absl::Milliseconds(limit.has_value() ? 500 : 0));
-  options.duration =
-      absl::GetFlag(FLAGS_duration).value_or(absl::Seconds(limit.has_value() ? 3 : 10));
+  const absl::Duration duration =
+      limit.has_value() ? std::max(kPeakStep, ShortestStep(*limit)) : options.duration;
+  options.duration = absl::GetFlag(FLAGS_duration).value_or(duration);
   options.timeout = absl::GetFlag(FLAGS_timeout);
   options.seed = static_cast<uint64_t>(absl::GetFlag(FLAGS_seed));
   if (limit.has_value()) options.latency_limit = limit->latency;

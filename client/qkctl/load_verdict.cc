@@ -43,6 +43,9 @@ absl::Status JudgePeak(const LoadReport& report) {
       return WithExitCode(absl::AbortedError("this client could not send what the next rate asked "
                                              "for; more --channels, or less on its CPUs, may help"),
                           kBehindSchedule);
+    case PeakEnd::kInterrupted:
+      return report.peak->held.has_value() ? absl::OkStatus()
+                                           : absl::CancelledError("ended before any rate held");
     default:
       return absl::OkStatus();
   }

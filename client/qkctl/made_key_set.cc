@@ -25,6 +25,9 @@ namespace {
 // nothing is left behind.
 absl::Duration Patient(absl::Duration timeout) { return std::max(timeout, absl::Seconds(10)); }
 
+constexpr int kRemoveTries = 20;
+constexpr absl::Duration kRemovePause = absl::Milliseconds(150);
+
 }  // namespace
 
 bool AbslParseFlag(absl::string_view text, MakeKeySetFlag* flag, std::string* error) {
@@ -88,17 +91,32 @@ absl::StatusOr<std::unique_ptr<MadeKeySet>> MadeKeySet::Create(Client* client, s
 
 absl::Status MadeKeySet::Remove() {
   if (std::exchange(removed_, true)) return absl::OkStatus();
-  const absl::Duration timeout = Patient(absl::GetFlag(FLAGS_timeout));
-  const absl::StatusOr<KeySetInfo> info = client_->GetKeySet(name_, timeout);
-  if (info.ok() && version_ != 0 && info->version != version_) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the key set '", name_, "' was left: version ", version_,
-                     " was made here, somebody else made ", info->version));
+  absl::Status status = TryRemove();
+  // A server that was away may be back: it is worth a moment to leave nothing behind.
+  for (int i = 0; i < kRemoveTries && absl::IsUnavailable(status); ++i) {
+    absl::SleepFor(kRemovePause);
+    status = TryRemove();
   }
-  const absl::Status status = client_->DeleteKeySet(name_, timeout);
-  if (status.ok() || absl::IsNotFound(status)) return absl::OkStatus();
+  if (status.ok()) return status;
   return absl::Status(status.code(), absl::StrCat("could not remove the key set '", name_,
                                                   "': ", status.message()));
+}
+
+absl::Status MadeKeySet::TryRemove() {
+  const absl::Duration timeout = Patient(absl::GetFlag(FLAGS_timeout));
+  const absl::StatusOr<KeySetInfo> info = client_->GetKeySet(name_, timeout);
+  if (absl::IsNotFound(info.status())) {
+    if (version_ == 0) return absl::OkStatus();
+    return absl::NotFoundError(
+        "it is not there: somebody removed it, or --server stands for "
+        "several servers, and it is on another one");
+  }
+  if (info.ok() && version_ != 0 && info->version != version_) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "version ", version_, " was made here, and somebody else made ", info->version));
+  }
+  const absl::Status status = client_->DeleteKeySet(name_, timeout);
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
 }  // namespace qkserve

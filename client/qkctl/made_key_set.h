@@ -53,11 +53,13 @@ class MadeKeySet {
   int64_t version() const { return version_; }
 
   // Earlier than the end, to learn whether it worked. FAILED_PRECONDITION: somebody else has
-  // replaced it, and it was left.
+  // replaced it, and it was left. NOT_FOUND: it is not there.
   absl::Status Remove();
 
  private:
   MadeKeySet(Client* client, std::string name) : client_(client), name_(std::move(name)) {}
+
+  absl::Status TryRemove();
 
   Client* const client_;
   const std::string name_;

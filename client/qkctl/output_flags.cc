@@ -6,8 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
-ABSL_FLAG(qkserve::OutputFlag, output, {},
-          "What to return: scores, capped, masked, weights, context or top_k");
+ABSL_FLAG(std::optional<qkserve::OutputFlag>, output, std::nullopt,
+          "What to return: scores (unless given), capped, masked, weights, context or top_k");
 ABSL_FLAG(std::optional<int64_t>, top_k, std::nullopt,
           "How many keys of each query, for --output=top_k, and only there");
 
@@ -38,19 +38,18 @@ bool AbslParseFlag(absl::string_view text, OutputFlag* output, std::string* erro
   return false;
 }
 
-absl::Status CheckOutputFlags() {
-  const OutputFlag flag = absl::GetFlag(FLAGS_output);
-  const std::string with = absl::StrCat("--output=", AbslUnparseFlag(flag));
-  const std::optional<int64_t> top_k = absl::GetFlag(FLAGS_top_k);
-  const bool has_top_k = top_k.has_value();
-  if (flag.value == Output::kTopK && !has_top_k) {
+OutputFlag OutputFromFlag() { return absl::GetFlag(FLAGS_output).value_or(OutputFlag()); }
+
+absl::Status CheckTopK(Output output, std::optional<int64_t> top_k) {
+  const std::string with = absl::StrCat("--output=", OutputName(output));
+  if (output == Output::kTopK && !top_k.has_value()) {
     return absl::InvalidArgumentError(absl::StrCat(with, " requires --top_k"));
   }
-  if (flag.value != Output::kTopK && has_top_k) {
+  if (output != Output::kTopK && top_k.has_value()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--top_k is for --output=top_k only; with ", with));
   }
-  if (has_top_k && *top_k < 1) {
+  if (top_k.has_value() && *top_k < 1) {
     return absl::InvalidArgumentError(absl::StrCat("--top_k must be 1 or more; was ", *top_k));
   }
   return absl::OkStatus();

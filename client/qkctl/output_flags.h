@@ -24,13 +24,16 @@ std::string AbslUnparseFlag(const OutputFlag& output);
 // "top_k"
 absl::string_view OutputName(Output output);
 
-// INVALID_ARGUMENT: --top_k is missing, or has no use.
-absl::Status CheckOutputFlags();
+// --output, or scores.
+OutputFlag OutputFromFlag();
+
+// INVALID_ARGUMENT: the k of --top_k is missing, has no use, or is less than 1.
+absl::Status CheckTopK(Output output, std::optional<int64_t> top_k);
 
 }  // namespace qkserve
 
 // What is asked for.
-ABSL_DECLARE_FLAG(qkserve::OutputFlag, output);
+ABSL_DECLARE_FLAG(std::optional<qkserve::OutputFlag>, output);
 ABSL_DECLARE_FLAG(std::optional<int64_t>, top_k);
 
 #endif  // QKSERVE_CLIENT_QKCTL_OUTPUT_FLAGS_H_

@@ -114,7 +114,7 @@ absl::Status WrongUsage(absl::string_view message) { return absl::InvalidArgumen
 absl::Status CheckKeys() {
   const bool has_key_set = !absl::GetFlag(FLAGS_key_set).empty();
   const bool has_values = !absl::GetFlag(FLAGS_values).empty();
-  const OutputFlag flag = absl::GetFlag(FLAGS_output);
+  const OutputFlag flag = OutputFromFlag();
   const std::string with = absl::StrCat("--output=", AbslUnparseFlag(flag));
   if (absl::GetFlag(FLAGS_keys).empty() != has_key_set) {
     return WrongUsage(has_key_set ? "--keys and --key_set exclude each other"
@@ -132,8 +132,9 @@ absl::Status CheckKeys() {
 
 // What goes with some outputs alone.
 absl::Status CheckOutput(const ScoreDestinations& to) {
-  if (absl::Status status = CheckOutputFlags(); !status.ok()) return status;
-  const OutputFlag flag = absl::GetFlag(FLAGS_output);
+  const OutputFlag flag = OutputFromFlag();
+  absl::Status status = CheckTopK(flag.value, absl::GetFlag(FLAGS_top_k));
+  if (!status.ok()) return status;
   const Output output = flag.value;
   const std::string with = absl::StrCat("--output=", AbslUnparseFlag(flag));
   if (output != Output::kTopK && !to.indices_out.empty()) {
@@ -245,7 +246,7 @@ absl::StatusOr<ScoreInputs> ReadScoreInputs() {
   options.window_left = absl::GetFlag(FLAGS_window_left);
   options.window_right = absl::GetFlag(FLAGS_window_right);
   options.offset = absl::GetFlag(FLAGS_offset);
-  options.output = absl::GetFlag(FLAGS_output).value;
+  options.output = OutputFromFlag().value;
   options.result_type = absl::GetFlag(FLAGS_result_type).value;
   options.top_k = absl::GetFlag(FLAGS_top_k).value_or(0);
   options.log_sum_exp = !absl::GetFlag(FLAGS_log_sum_exp_out).empty();

@@ -76,7 +76,7 @@ TEST(LoadVerdictTest, WhatASearchFound) {
   LoadReport report = Report(100, 50);
   report.peak.emplace();
   for (const auto& [end, exit_code] : {std::pair(PeakEnd::kFound, 0),
-                                       {PeakEnd::kInterrupted, 0},
+                                       {PeakEnd::kInterrupted, 1},
                                        {PeakEnd::kNothingHeld, 1},
                                        {PeakEnd::kServerGone, 1},
                                        {PeakEnd::kClientLimited, 3}}) {

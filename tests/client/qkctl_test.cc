@@ -226,7 +226,13 @@ TEST_F(QkctlTest, LoadRefusesWhatWouldNotCount) {
   ExpectWrongUsage({"load", "--make_key_set=5,1", "--m=2"}, "makes one key set");
   ExpectWrongUsage({"load", "--keys=k.npy", "--m=2"}, "--keys is a file, whose sizes count");
   ExpectWrongUsage({"load", "--report=load.htm"}, "expected FILE.html, got load.htm");
-  ExpectWrongUsage({"load", "--csv=a", "--json=a"}, "must be different files");
+  ExpectWrongUsage({"load", "--values=v.npy", "--keys=k.npy"}, "are for --output=context");
+  ExpectWrongUsage({"load", "--dv=5"}, "are for --output=context");
+  ExpectWrongUsage({"load", "--keys=k.npy", "--workload=resident-context"}, "requires a key set");
+  ExpectWrongUsage({"load", "--find_peak", "--latency_limit=p99:1s", "--duration=2s"},
+                   "20s; was 2s");
+  ExpectFailure({"load", absl::StrCat("--csv=", Path("a")), absl::StrCat("--json=", Path("./a"))},
+                "INVALID_ARGUMENT: --json, --csv and --report must be different files");
   ExpectFailure({"load", "--csv=/nowhere/a.csv"}, "NOT_FOUND: /nowhere/a.csv: cannot create");
   ExpectFailure({"load", absl::StrCat("--csv=", Path(""))},
                 absl::StrCat("INVALID_ARGUMENT: ", Path(""), ": is a folder"));

@@ -116,6 +116,31 @@ TEST_F(RunLoadTest, WarmUpIsNotCounted) {
   EXPECT_EQ(in_timeline, result.counts.ok);
 }
 
+// What comes after the end is answered, and no throughput.
+TEST_F(RunLoadTest, ThroughputEndsWithTheMeasuredTime) {
+  const ScoringDouble server([](const v1::ScoreRequest& request) {
+    ScoringDouble::Answer answer = Instant(request);
+    answer.delay = absl::Milliseconds(300);
+    return answer;
+  });
+  open_.rate_from = open_.rate_to = 10;
+  open_.duration = absl::Milliseconds(500);
+  const LoadResult result = Run(server.address(), open_);
+  EXPECT_EQ(result.counts.ok, 5);
+  EXPECT_LE(result.completed, 3);  // those of 0 and 100 ms, and perhaps that of 200 ms
+  EXPECT_GE(result.elapsed, open_.duration);
+  EXPECT_EQ(result.RequestsPerSecond(),
+            static_cast<double>(result.completed) / absl::ToDoubleSeconds(result.elapsed));
+}
+
+TEST_F(RunLoadTest, LastsAsLongAsWasAskedFor) {
+  const ScoringDouble server(&Instant);
+  open_.rate_from = open_.rate_to = 1;  // the only one is due at once
+  const LoadResult result = Run(server.address(), open_);
+  EXPECT_EQ(result.counts.ok, 1);
+  EXPECT_GE(result.elapsed, open_.duration);
+}
+
 // The server stalls 200 ms in each second. Callers who come by themselves wait for it: a fifth of
 // them. Four who take turns are held up once each, out of thousands of requests.
 TEST_F(RunLoadTest, AnOpenLoopShowsAStallThatAClosedOneHides) {
@@ -239,6 +264,9 @@ TEST_F(RunLoadTest, AnInterruptEndsItAndGivesUpWhatIsMissing) {
   EXPECT_TRUE(result.interrupted);
   EXPECT_LT(absl::Now() - begin, absl::Seconds(10));
   EXPECT_EQ(result.counts.abandoned, result.counts.sent);
+  double due = 0;  // of the intervals: none after the end, though answers were waited for
+  for (const LoadInterval& interval : result.timeline) due += *interval.due;
+  EXPECT_NEAR(due, 500 * absl::ToDoubleSeconds(result.elapsed), 1);
   EXPECT_EQ(result.counts.Errors(), 0);
 }
 
