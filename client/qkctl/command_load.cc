@@ -2,7 +2,6 @@
 
 #include <signal.h>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -55,7 +54,7 @@ namespace {
 constexpr int kPayloadsMax = 64;
 constexpr int kPayloadsMaxVerified = 8;
 
-// The server's answer to who it is comes at once, or does not matter.
+// The server's answer to who it is comes at once, however short --timeout is.
 constexpr absl::Duration kStatusTimeout = absl::Seconds(5);
 
 // Set by Ctrl-C.
@@ -87,8 +86,7 @@ absl::Status AskForStatus(Client& client, LoadMachines* machines) {
   machines->client_cpu = CpuName();
   machines->client_cpus = UsableCpuCount();
   machines->server = absl::GetFlag(FLAGS_server);
-  const absl::StatusOr<v1::GetStatusResponse> status =
-      client.GetStatus(std::min(absl::GetFlag(FLAGS_timeout), kStatusTimeout));
+  const absl::StatusOr<v1::GetStatusResponse> status = client.GetStatus(kStatusTimeout);
   if (absl::IsUnavailable(status.status())) return status.status();
   if (absl::IsDeadlineExceeded(status.status())) {
     return absl::DeadlineExceededError(absl::StrCat(machines->server, " does not answer"));

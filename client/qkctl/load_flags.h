@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "client/load/peak_search.h"
+#include "client/load/find_peak.h"
 #include "client/load/run_load.h"
 #include "client/load/workload.h"
 #include "client/qkctl/load_flag_types.h"

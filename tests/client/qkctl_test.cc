@@ -81,7 +81,7 @@ TEST_F(QkctlTest, CommandHelpListsItsOwnFlagsAndTheSharedOnes) {
   const Outcome score = Qkctl({"score", "--help"});
   EXPECT_EQ(score.exit_code, 0);
   for (const absl::string_view flag :
-       {"--result_type=float32", "--output=scores", "--causal=false",
+       {"--result_type=float32", "--output=", "--causal=false",
         "--key_lengths=", "--mask=", "--values=", "--softcap=", "--offset=", "--window_left=",
         "--window_right=", "--top_k=", "--indices_out=", "--log_sum_exp_out=", "--heatmap="}) {
     EXPECT_TRUE(absl::StrContains(score.out, absl::StrCat("  ", flag))) << flag << score.out;
