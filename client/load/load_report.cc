@@ -65,7 +65,7 @@ std::string OutputText(Output output) {
 std::string PaceText(const LoadOptions& options) {
   if (options.concurrency > 0) return absl::StrCat(options.concurrency, " at a time");
   const char* const arrivals = options.arrivals == Arrivals::kPoisson ? "poisson" : "constant";
-  const std::string to = absl::StrCat(RateText(options.rate_to), "/s, ", arrivals);
+  std::string to = absl::StrCat(RateText(options.rate_to), "/s, ", arrivals);
   if (options.rate_from == options.rate_to) return to;
   return absl::StrCat(RateText(options.rate_from), " to ", to);
 }

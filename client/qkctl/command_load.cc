@@ -246,7 +246,7 @@ absl::Status Run(const std::string& /*argument*/) {
 
   status = SendLoads(*files, *key_sets, &report);
   // Before anything is shown: who reads it may go.
-  const absl::Status removed = RemoveKeySets(*key_sets);
+  absl::Status removed = RemoveKeySets(*key_sets);
   if (status.ok()) status = Conclude(report);
   if (status.ok()) return removed;
   // The tool ends with one error, and this one must not get lost.
