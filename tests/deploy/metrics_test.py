@@ -11,8 +11,9 @@ import sys
 
 import yaml
 
-# What Prometheus adds, and what is no metric where it stands outside of braces and calls.
-TARGET_LABELS = {"job", "instance"}
+# What Prometheus adds (the namespace in Kubernetes), and what is no metric where it stands outside of
+# braces and calls.
+TARGET_LABELS = {"job", "instance", "namespace"}
 OF_PROMETHEUS = {"up": set()}
 KEYWORDS = {"and", "or", "unless", "by", "without", "on", "ignoring", "group_left", "group_right",
             "bool", "offset"}
