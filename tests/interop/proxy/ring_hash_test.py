@@ -52,7 +52,7 @@ class Fleet:
         self.starts += 1
         port_file = self.folder / f"port{self.starts}"
         process = subprocess.Popen(
-            [BIN / "qkserve", "--listen_address=127.0.0.1:0", f"--port_file={port_file}",
+            [BIN / "qkserve", "--listen_address=127.0.0.1:0", "--http_address=", f"--port_file={port_file}",
              f"--key_set_dir={self.folder / f'shard{shard}'}"], stderr=subprocess.DEVNULL)
         self.exit_stack.callback(stop, process)
         self.shards[shard], self.ports[shard] = process, wait_for(port_file, process)
