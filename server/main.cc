@@ -185,6 +185,11 @@ int CatchStopSignals() {
   return ends[0];
 }
 
+bool IsStopping(int pipe) {
+  pollfd readable = {.fd = pipe, .events = POLLIN, .revents = 0};
+  return poll(&readable, 1, 0) > 0;
+}
+
 // Meanwhile gives memory back that requests have left with the allocator, when there are none.
 int AwaitStopSignal(int pipe, Server& server) {
   constexpr int kTrimEveryMs = 2000;
@@ -224,7 +229,13 @@ int Serve() {
   options.on_http_listening = [](int port) {
     return WritePortFile("http_port_file", absl::GetFlag(FLAGS_http_port_file), port);
   };
+  options.is_stopping = [stop] { return IsStopping(stop); };
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options);
+  if (absl::IsCancelled(server.status())) {
+    // Nobody was promised anything yet.
+    Log({LogLevel::kInfo, "a signal ended the start"});
+    return 0;
+  }
   if (!server.ok()) return FailServing(server.status());
   Log({LogLevel::kInfo, absl::StrCat("qkserve ", kVersion, ": ", (*server)->description())});
   const absl::Status written =

@@ -66,6 +66,9 @@ struct ServerOptions {
   // Called once http_address is listened on, before key sets are loaded. An error ends the start.
   std::function<absl::Status(int port)> on_http_listening = [](int) { return absl::OkStatus(); };
 
+  // Asked while key sets are loaded, from any thread: true ends the start.
+  std::function<bool()> is_stopping = [] { return false; };
+
   // INVALID_ARGUMENT names the option, what it was and what is possible.
   absl::Status Validate() const;
 };

@@ -77,6 +77,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                                                                         : UsableMemoryBytes() / 2,
                          .load_threads = static_cast<int>(workers),
                          .refresh_every = options.key_set_refresh,
+                         .is_stopping = options.is_stopping,
                          .log = options.log},
                         FileSystem::Posix());
   if (!key_sets.ok()) return key_sets.status();

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -12,14 +13,24 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "core/byte_budget.h"
 #include "core/key_sets/file_system.h"
 #include "core/key_sets/key_set.h"
 #include "core/key_sets/manifest.h"
 #include "core/key_sets/segment.h"
+#include "core/log.h"
 #include "core/mutex.h"
 
 namespace qkserve {
+
+// Who waits while many key sets, or large ones, are read from a directory.
+struct DirectoryObserver {
+  // Asked again and again, from any thread. true: Open or Load ends with CANCELLED.
+  std::function<bool()> is_stopping = [] { return false; };
+  // Told about once a second how far Open is.
+  LogSink log = [](const LogEvent&) {};
+};
 
 // Key sets in files.
 //
@@ -51,8 +62,9 @@ class KeySetDirectory {
   // kWriter: makes the directory where it is missing, takes the lock, clears what interrupted
   // writes left and takes in lone .safetensors files (what it cannot take in is left, and named in
   // notes()). FAILED_PRECONDITION: another writer has it. NOT_FOUND: kReader, and it is missing.
-  static absl::StatusOr<std::unique_ptr<KeySetDirectory>> Open(FileSystem* files,
-                                                               const std::string& path, Mode mode);
+  static absl::StatusOr<std::unique_ptr<KeySetDirectory>> Open(
+      FileSystem* files, const std::string& path, Mode mode,
+      const DirectoryObserver& observer = {});
   // As it was given, but for slashes at its end.
   const std::string& path() const { return path_; }
   // What an operator should know of what Open found.
@@ -69,8 +81,9 @@ class KeySetDirectory {
 
   // Reads, checks and packs a set. `current` may be its newest version in memory: where the stored
   // one grew from the same put, only segments with something new are read. A reader tries again
-  // where a writer replaces the set meanwhile. NOT_FOUND. DATA_LOSS: a file is missing, damaged or
-  // does not fit; says which. RESOURCE_EXHAUSTED: no memory. UNAVAILABLE: the writer is faster.
+  // where a writer replaces the set meanwhile. NOT_FOUND. CANCELLED: is_stopping. DATA_LOSS: a file
+  // is missing, damaged or does not fit; says which. RESOURCE_EXHAUSTED: no memory. UNAVAILABLE:
+  // the writer is faster.
   absl::StatusOr<std::shared_ptr<const KeySet>> Load(
       const std::string& name, ByteBudget* budget,
       const std::shared_ptr<const KeySet>& current) const;
@@ -114,15 +127,22 @@ class KeySetDirectory {
     bool forked = false;
   };
 
-  KeySetDirectory(FileSystem* files, const std::string& path, Mode mode);
+  KeySetDirectory(FileSystem* files, const std::string& path, Mode mode,
+                  const DirectoryObserver& observer);
+
+  // CANCELLED: is_stopping.
+  absl::Status GoOn() const;
 
   // Parts of Open, in key_set_directory_open.cc.
+  // Says at times that `done` of `count` is done. CANCELLED: is_stopping.
+  absl::Status GoOn(const char* work, size_t done, size_t count);
   absl::Status OpenRoot();
   absl::Status ReadLastVersion();
   absl::Status FindSets(const std::vector<FileSystem::Entry>& entries);
   absl::Status ClearAndSync(const std::vector<FileSystem::Entry>& entries);
   void RemoveAside(const FileSystem::Entry& entry);
   void SyncAndClear(const std::string& name);
+  absl::Status TakeInFiles(const std::vector<FileSystem::Entry>& entries);
   void TakeIn(const std::string& name);
   absl::Status TryToTakeIn(const std::string& name);
 
@@ -169,6 +189,8 @@ class KeySetDirectory {
   FileSystem* const files_;
   const std::string path_;
   const Mode mode_;
+  const DirectoryObserver observer_;
+  absl::Time last_said_ = absl::InfinitePast();  // of Open
   std::unique_ptr<FileLock> lock_;
   std::vector<std::string> notes_;  // not changed after Open
   bool lost_versions_ = false;      // .last_version is damaged; likewise

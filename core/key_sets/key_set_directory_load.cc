@@ -12,14 +12,16 @@ namespace {
 // Versions that a reader tries before it gives up on a writer that is faster.
 constexpr int kLoadAttemptsMax = 10;
 
-// Hands rows [first, ..) of a segment to `add`, behind the `skipped` rows that are known already.
-template <class Add>
-RowSink SkipRows(int64_t first, int64_t skipped, int64_t row_bytes, const Add& add) {
+// Hands rows [first, ..) of a segment to `add`, behind the `skipped` rows that are known already,
+// for as long as `go_on` says OK.
+template <class Add, class GoOn>
+RowSink SkipRows(int64_t first, int64_t skipped, int64_t row_bytes, const Add& add,
+                 const GoOn& go_on) {
   return [=](int64_t matrix, int64_t row, int64_t count, const std::byte* rows) {
     const int64_t to = first + row - skipped;
     const int64_t known = std::clamp<int64_t>(-to, 0, count);
     if (known < count) add(matrix, to + known, count - known, rows + known * row_bytes);
-    return absl::OkStatus();
+    return go_on();
   };
 }
 
@@ -59,8 +61,10 @@ absl::StatusOr<std::shared_ptr<const KeySet>> KeySetDirectory::LoadVersion(
   if (!builder.ok()) return builder.status();
   int64_t first = 0;
   for (const SegmentInfo& info : manifest.segments) {
+    absl::Status status = GoOn();
+    if (!status.ok()) return status;
     if (current == nullptr || first + info.keys > known) {
-      absl::Status status = LoadSegment(manifest, info, first, known, **builder);
+      status = LoadSegment(manifest, info, first, known, **builder);
       if (!status.ok()) return status;
     }
     first += info.keys;
@@ -77,11 +81,14 @@ absl::Status KeySetDirectory::LoadSegment(const Manifest& manifest, const Segmen
   const KeySetLayout& layout = manifest.layout;
   // Where only some rows are new, for example after a merge, the others are read as well: the
   // checksum is of the whole file. The policy of merging bounds what that costs.
-  absl::Status status = ReadRows(
-      **reader,
-      SkipRows(first, known, layout.KeyRowBytes(), [&](auto... rows) { builder.AddKeys(rows...); }),
-      SkipRows(first, known, layout.ValueRowBytes(),
-               [&](auto... rows) { builder.AddValues(rows...); }));
+  const auto go_on = [this] { return GoOn(); };
+  absl::Status status = ReadRows(**reader,
+                                 SkipRows(
+                                     first, known, layout.KeyRowBytes(),
+                                     [&](auto... rows) { builder.AddKeys(rows...); }, go_on),
+                                 SkipRows(
+                                     first, known, layout.ValueRowBytes(),
+                                     [&](auto... rows) { builder.AddValues(rows...); }, go_on));
   if (!status.ok()) return status;
   return CheckSegment(manifest, info, **reader);
 }

@@ -31,7 +31,8 @@ std::string ParentOf(const std::string& path) {
 // A name of something that was being written, or removed.
 bool IsAside(absl::string_view name) {
   if (!absl::EndsWith(name, ".tmp")) return false;
-  for (const char* const begin : {".segment-", ".put-", ".deleted-", ".last_version."}) {
+  for (const char* const begin :
+       {".segment-", ".put-", ".deleted-", ".last_version."}) {
     if (absl::StartsWith(name, begin)) return true;
   }
   return false;
@@ -51,18 +52,18 @@ std::string LastVersionText(int64_t version) {
 
 }  // namespace
 
-KeySetDirectory::KeySetDirectory(FileSystem* files, const std::string& path, Mode mode)
-    : files_(files), path_(path), mode_(mode) {}
+KeySetDirectory::KeySetDirectory(FileSystem* files, const std::string& path, Mode mode,
+                                 const DirectoryObserver& observer)
+    : files_(files), path_(path), mode_(mode), observer_(observer) {}
 
-absl::StatusOr<std::unique_ptr<KeySetDirectory>> KeySetDirectory::Open(FileSystem* files,
-                                                                       const std::string& path,
-                                                                       Mode mode) {
+absl::StatusOr<std::unique_ptr<KeySetDirectory>> KeySetDirectory::Open(
+    FileSystem* files, const std::string& path, Mode mode, const DirectoryObserver& observer) {
   absl::string_view trimmed = path;
   while (trimmed.size() > 1 && absl::ConsumeSuffix(&trimmed, "/")) {
   }
   if (trimmed.empty()) return absl::InvalidArgumentError("the path of the key sets is empty");
   std::unique_ptr<KeySetDirectory> directory(
-      new KeySetDirectory(files, std::string(trimmed), mode));
+      new KeySetDirectory(files, std::string(trimmed), mode, observer));
   absl::Status status = directory->OpenRoot();
   if (!status.ok()) return status;
   const absl::StatusOr<std::vector<FileSystem::Entry>> entries = files->List(directory->path_);
@@ -70,18 +71,24 @@ absl::StatusOr<std::unique_ptr<KeySetDirectory>> KeySetDirectory::Open(FileSyste
   status = directory->ReadLastVersion();
   if (status.ok()) status = directory->FindSets(*entries);
   if (status.ok() && mode == Mode::kWriter) status = directory->ClearAndSync(*entries);
+  if (status.ok()) status = directory->TakeInFiles(*entries);
   if (!status.ok()) return status;
-  for (const FileSystem::Entry& entry : *entries) {
-    absl::string_view name = entry.name;
-    const bool is_lone = absl::ConsumeSuffix(&name, kLoneFileSuffix);
-    if (entry.is_link && ValidateKeySetName(name).ok()) {
-      directory->notes_.push_back(
-          absl::StrCat(directory->SetPath(entry.name), ": is not served: a link, give the files"));
-    } else if (is_lone && !entry.is_directory) {
-      directory->TakeIn(std::string(name));
-    }
-  }
   return directory;
+}
+
+absl::Status KeySetDirectory::GoOn() const {
+  return observer_.is_stopping() ? absl::CancelledError("the process is to end") : absl::OkStatus();
+}
+
+absl::Status KeySetDirectory::GoOn(const char* work, size_t done, size_t count) {
+  const absl::Time now = absl::Now();
+  if (done == 0) last_said_ = now;
+  if (now - last_said_ >= absl::Seconds(1)) {
+    last_said_ = now;
+    observer_.log(
+        {LogLevel::kInfo, absl::StrCat("key_set_dir: ", work, ": ", done, " of ", count)});
+  }
+  return GoOn();
 }
 
 absl::Status KeySetDirectory::OpenRoot() {
@@ -127,7 +134,10 @@ absl::Status KeySetDirectory::WriteLastVersion() {
 }
 
 absl::Status KeySetDirectory::FindSets(const std::vector<FileSystem::Entry>& entries) {
+  size_t done = 0;
   for (const FileSystem::Entry& entry : entries) {
+    absl::Status status = GoOn("reading manifests", done++, entries.size());
+    if (!status.ok()) return status;
     RaiseLastVersion(VersionOfDeleted(entry.name));
     if (!entry.is_directory || !ValidateKeySetName(entry.name).ok()) continue;
     const absl::StatusOr<Manifest> manifest = ReadManifest(entry.name);
@@ -155,7 +165,10 @@ absl::Status KeySetDirectory::FindSets(const std::vector<FileSystem::Entry>& ent
 absl::Status KeySetDirectory::ClearAndSync(const std::vector<FileSystem::Entry>& entries) {
   absl::Status synced = files_->SyncDirectory(path_);
   if (!synced.ok()) return synced;
+  size_t done = 0;
   for (const FileSystem::Entry& entry : entries) {
+    absl::Status status = GoOn("syncing folders", done++, entries.size());
+    if (!status.ok()) return status;
     if (entry.is_link) continue;
     if (VersionOfDeleted(entry.name) != 0) {
       // As in RemoveSet: the name goes when a file has its version.
@@ -196,6 +209,23 @@ void KeySetDirectory::SyncAndClear(const std::string& name) {
   sets_.insert_or_assign(name, StoredSet{absl::DataLossError(status.message())});
 }
 
+absl::Status KeySetDirectory::TakeInFiles(const std::vector<FileSystem::Entry>& entries) {
+  size_t done = 0;
+  for (const FileSystem::Entry& entry : entries) {
+    absl::Status status = GoOn("taking in files", done++, entries.size());
+    if (!status.ok()) return status;
+    absl::string_view name = entry.name;
+    const bool is_lone = absl::ConsumeSuffix(&name, kLoneFileSuffix);
+    if (entry.is_link && ValidateKeySetName(name).ok()) {
+      notes_.push_back(
+          absl::StrCat(SetPath(entry.name), ": is not served: a link, give the files"));
+    } else if (is_lone && !entry.is_directory) {
+      TakeIn(std::string(name));
+    }
+  }
+  return GoOn();
+}
+
 void KeySetDirectory::TakeIn(const std::string& name) {
   absl::Status status = ValidateKeySetName(name);
   if (status.ok() && mode_ == Mode::kReader) {
@@ -222,9 +252,7 @@ absl::Status KeySetDirectory::TryToTakeIn(const std::string& name) {
   }
   absl::StatusOr<std::unique_ptr<SegmentReader>> reader = SegmentReader::Open(files_, lone);
   if (!reader.ok()) return reader.status();
-  const RowSink ignore = [](int64_t, int64_t, int64_t, const std::byte*) {
-    return absl::OkStatus();
-  };
+  const RowSink ignore = [this](int64_t, int64_t, int64_t, const std::byte*) { return GoOn(); };
   absl::Status status = ReadRows(**reader, ignore, ignore);
   if (!status.ok()) return status;
   // Nobody knows whether the other tool has.

@@ -16,15 +16,17 @@ absl::StatusOr<std::unique_ptr<KeySetStore>> KeySetStore::Open(const Options& op
     store->last_version_ = absl::ToUnixMicros(absl::Now());
     return store;
   }
+  const absl::Time begin = absl::Now();
   absl::StatusOr<std::unique_ptr<KeySetDirectory>> directory = KeySetDirectory::Open(
       files, options.directory,
-      options.is_read_only ? KeySetDirectory::Mode::kReader : KeySetDirectory::Mode::kWriter);
+      options.is_read_only ? KeySetDirectory::Mode::kReader : KeySetDirectory::Mode::kWriter,
+      {.is_stopping = options.is_stopping, .log = options.log});
   if (!directory.ok()) return directory.status();
   store->directory_ = *std::move(directory);
   for (const std::string& note : store->directory_->notes()) {
     options.log({LogLevel::kWarning, note});
   }
-  absl::Status status = store->LoadAll();
+  absl::Status status = store->LoadAll(begin);
   if (!status.ok()) return status;
   if (options.is_read_only && options.refresh_every < absl::InfiniteDuration()) {
     store->follower_ = std::thread([raw = store.get()] { raw->FollowLoop(); });

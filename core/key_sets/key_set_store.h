@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -39,6 +40,9 @@ class KeySetStore {
     int load_threads = 1;
     // How often a read-only store looks for new versions; never where it is infinite.
     absl::Duration refresh_every = absl::InfiniteDuration();
+
+    // Asked while sets are read, from any thread. true: Open ends with CANCELLED.
+    std::function<bool()> is_stopping = [] { return false; };
 
     // For messages to the operator, from any thread.
     LogSink log = [](const LogEvent&) {};
@@ -94,7 +98,8 @@ class KeySetStore {
   void SetProblem(const std::string& name, const std::string& problem);
 
   // Reading the directory: key_set_store_load.cc.
-  absl::Status LoadAll();
+  // Of a store that is being opened since `begin`.
+  absl::Status LoadAll(absl::Time begin);
   // Shows the version that is stored, or why there is none; what is there may stay.
   absl::Status LoadOne(const std::string& name);
   void FollowLoop();

@@ -21,18 +21,22 @@ bool IsTimeToLookAgain(int64_t look) {
   return look % kLooksMax == 0 || (look < kLooksMax && (look & (look - 1)) == 0);
 }
 
+std::string Rounded(absl::Duration time) {
+  return absl::FormatDuration(absl::Ceil(time, absl::Milliseconds(1)));
+}
+
 }  // namespace
 
-absl::Status KeySetStore::LoadAll() {
+absl::Status KeySetStore::LoadAll(absl::Time begin) {
   const absl::StatusOr<std::vector<std::string>> names = directory_->ListNames();
   if (!names.ok()) return names.status();
-  const absl::Time begin = absl::Now();
+  const absl::Time opened = absl::Now();
   std::atomic<size_t> next{0};
   std::atomic<size_t> done{0};
   const auto load = [&] {
     for (size_t i = next++; i < names->size(); i = next++) {
       const std::string& name = (*names)[i];
-      LoadOne(name).IgnoreError();  // Find tells
+      if (absl::IsCancelled(LoadOne(name))) return;  // other errors are told by Find
       const absl::StatusOr<std::shared_ptr<const KeySet>> key_set = Find(name);
       options_.log(
           {key_set.ok() ? LogLevel::kInfo : LogLevel::kWarning,
@@ -52,10 +56,14 @@ absl::Status KeySetStore::LoadAll() {
   }
   load();
   for (std::thread& thread : threads) thread.join();
+  if (options_.is_stopping()) return absl::CancelledError("the process is to end");
   if (!names->empty()) {
+    const absl::Time now = absl::Now();
     options_.log({LogLevel::kInfo,
-                  absl::StrFormat("%d key sets, %d bytes in memory, loaded in %s", names->size(),
-                                  budget_.bytes(), absl::FormatDuration(absl::Now() - begin))});
+                  absl::StrFormat("%d key sets, %d bytes in memory, loaded in %s: the directory "
+                                  "opened in %s, the sets read in %s",
+                                  names->size(), budget_.bytes(), Rounded(now - begin),
+                                  Rounded(opened - begin), Rounded(now - opened))});
   }
   MutexLock lock(&mutex_);
   last_version_ = std::max(last_version_, directory_->last_version());
@@ -71,6 +79,7 @@ absl::Status KeySetStore::LoadOne(const std::string& name) {
     Hide(name);
     return loaded.status();
   }
+  if (absl::IsCancelled(loaded.status())) return loaded.status();
   absl::Status status = DirectoryErrorForCaller(loaded.status(), directory_->path());
   if (status.ok()) {
     Show(name, std::move(loaded));
@@ -132,6 +141,7 @@ void KeySetStore::RefreshOne(const std::string& name) {
     return;
   }
   const absl::Status status = LoadOne(name);
+  if (absl::IsCancelled(status)) return;
   if (!absl::IsDataLoss(status) || last.version != stored.value_or(0)) last.looks_at_damage = 0;
   if (absl::IsDataLoss(status)) last.looks_at_damage = std::max<int64_t>(last.looks_at_damage, 1);
   last.version = stored.value_or(0);

@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -242,6 +244,39 @@ TEST_F(QkserveProgramTest, SignalsEndAnIdleServerWithCodeZero) {
     server_->Signal(signal);
     ExpectEndsWithCodeZero();
   }
+}
+
+// A terabyte of keys, which takes minutes to read and, being a hole, no room on the disk.
+void MakeEndlessKeySetFile(const std::string& path) {
+  constexpr int64_t kBytes = int64_t{1} << 40;
+  std::string header = absl::StrCat(
+      R"({"keys":{"dtype":"F32","shape":[268435456,1024],"data_offsets":[0,)", kBytes, "]}}");
+  header.resize((header.size() + 7) / 8 * 8, ' ');
+  const uint64_t size = header.size();
+  std::ofstream file(path, std::ios::binary);
+  file.write(reinterpret_cast<const char*>(&size),
+             sizeof(size));  // little-endian, as all we run on
+  file << header << std::flush;
+  std::filesystem::resize_file(path, sizeof(size) + size + kBytes);
+}
+
+TEST_F(QkserveProgramTest, ASignalWhileKeySetsAreLoadedEndsTheStartWithCodeZero) {
+  ASSERT_TRUE(std::filesystem::create_directory(Path("sets")));
+  MakeEndlessKeySetFile(Path("sets/endless.safetensors"));
+  for (const int signal : {SIGTERM, SIGINT}) {
+    std::filesystem::remove(Path("http_port"));
+    Process server({QKSERVE_PROGRAM, "--listen_address=127.0.0.1:0", "--http_address=127.0.0.1:0",
+                    absl::StrCat("--http_port_file=", Path("http_port")),
+                    absl::StrCat("--key_set_dir=", Path("sets"))},
+                   Path("server_out"), Path("server_err"));
+    // Written just before they are loaded.
+    ASSERT_TRUE(Eventually([&] { return ReadFile(Path("http_port")) != ""; }));
+    server.Signal(signal);
+    EXPECT_EQ(server.Wait(), 0) << ServerErrors();
+    EXPECT_EQ(ReadFile(Path("server_out")), "");  // never listened
+    EXPECT_TRUE(absl::StrContains(ServerErrors(), "a signal ended the start")) << ServerErrors();
+  }
+  EXPECT_TRUE(std::filesystem::exists(Path("sets/endless.safetensors")));
 }
 
 // Threads that send one request of about a tenth of a second of one core again and again, each

@@ -177,6 +177,42 @@ TEST_F(KeySetStoreFilesTest, WhereTheDiskFailsTheOldVersionServesAndTheNextChang
   EXPECT_EQ(ContentsOf(*store, "a"), Expected(parts));
 }
 
+// At each place where it asks.
+TEST_F(KeySetStoreFilesTest, AnOpenThatIsToldToStopIsCancelledAndChangesNoSet) {
+  auto store = Open();
+  for (const char* name : {"a", "b", "c"}) ASSERT_TRUE(Upload(*store, name, {1, 100}).ok());
+  store = nullptr;
+  for (const bool is_read_only : {false, true}) {
+    int asked = 0;
+    for (bool is_stopped = true; is_stopped; ++asked) {
+      std::atomic<int> left{asked};
+      const auto opened = KeySetStore::Open({.directory = "/sets",
+                                             .is_read_only = is_read_only,
+                                             .memory_bytes_max = kGiB,
+                                             .load_threads = 2,
+                                             .is_stopping = [&left] { return left-- <= 0; }},
+                                            &files_);
+      is_stopped = !opened.ok();
+      EXPECT_TRUE(opened.ok() || opened.status().code() == kCancelled) << opened.status();
+    }
+    EXPECT_GT(asked, 9);
+  }
+  store = Open();
+  EXPECT_EQ(store->count(), 3);
+  for (const char* name : {"a", "b", "c"})
+    EXPECT_EQ(ContentsOf(*store, name), Expected({{1, 100}}));
+}
+
+TEST_F(KeySetStoreFilesTest, TheTimeThatIsLoggedIsOfAllThatWasDone) {
+  auto store = Open();
+  ASSERT_TRUE(Upload(*store, "a", {1, 10}).ok());
+  store = nullptr;
+  store = Open();
+  EXPECT_THAT(LastLine(),
+              testing::ContainsRegex("1 key sets, [0-9]+ bytes in memory, loaded in "
+                                     ".*: the directory opened in .*, the sets read in "));
+}
+
 TEST_F(KeySetStoreFilesTest, AnUploadWithoutACommitLeavesNoFile) {
   auto store = Open();
   const auto count = [this] { return files_.List("/sets").value().size(); };
