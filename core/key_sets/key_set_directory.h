@@ -19,6 +19,7 @@
 #include "core/key_sets/key_set.h"
 #include "core/key_sets/manifest.h"
 #include "core/key_sets/segment.h"
+#include "core/key_sets/synced_sets.h"
 #include "core/log.h"
 #include "core/mutex.h"
 
@@ -35,6 +36,7 @@ struct DirectoryObserver {
 // Key sets in files.
 //
 //   DIRECTORY/.lock                   held by the one writer
+//   DIRECTORY/.synced                 the sets that need no sync when a writer opens: SyncedSets
 //   DIRECTORY/.last_version           as great as any version of a set that was deleted
 //   DIRECTORY/.segment-*.tmp          a segment that is being written
 //   DIRECTORY/.put-*.tmp/             a set that is being made
@@ -65,6 +67,8 @@ class KeySetDirectory {
   static absl::StatusOr<std::unique_ptr<KeySetDirectory>> Open(
       FileSystem* files, const std::string& path, Mode mode,
       const DirectoryObserver& observer = {});
+  ~KeySetDirectory();
+
   // As it was given, but for slashes at its end.
   const std::string& path() const { return path_; }
   // What an operator should know of what Open found.
@@ -138,6 +142,7 @@ class KeySetDirectory {
   absl::Status GoOn(const char* work, size_t done, size_t count);
   absl::Status OpenRoot();
   absl::Status ReadLastVersion();
+  void ReadSynced();
   absl::Status FindSets(const std::vector<FileSystem::Entry>& entries);
   absl::Status ClearAndSync(const std::vector<FileSystem::Entry>& entries);
   void RemoveAside(const FileSystem::Entry& entry);
@@ -169,6 +174,7 @@ class KeySetDirectory {
   absl::Status LoadSegment(const Manifest& manifest, const SegmentInfo& info, int64_t first,
                            int64_t known, KeySetBuilder& builder) const;
 
+  void WriteSynced();
   void RaiseLastVersion(int64_t version);
   absl::Status WriteLastVersion();
   // Gives a finished segment its name, and a place in the manifest behind what is there.
@@ -194,6 +200,8 @@ class KeySetDirectory {
   std::unique_ptr<FileLock> lock_;
   std::vector<std::string> notes_;  // not changed after Open
   bool lost_versions_ = false;      // .last_version is damaged; likewise
+  bool is_open_ = false;            // Open has succeeded
+  SyncedSets synced_;               // what .synced holds
   std::atomic<int64_t> names_aside_{0};
 
   mutable Mutex mutex_;

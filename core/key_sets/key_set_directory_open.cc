@@ -12,15 +12,20 @@
 #include "core/key_sets/checksum.h"
 #include "core/key_sets/key_set_directory.h"
 #include "core/key_sets/key_set_name.h"
+#include "core/limits.h"
 
 namespace qkserve {
 namespace {
 
 constexpr absl::string_view kLastVersionFile = ".last_version";
+constexpr absl::string_view kSyncedFile = ".synced";
 constexpr absl::string_view kLoneFileSuffix = ".safetensors";
 
 // How far versions jump where the greatest one that was deleted is not known.
 constexpr int64_t kVersionJump = int64_t{1} << 32;
+
+// More than kKeySetsMax lines.
+constexpr int64_t kSyncedBytesMax = 16 * kMiB;
 
 std::string ParentOf(const std::string& path) {
   const size_t slash = path.find_last_of('/');
@@ -32,7 +37,7 @@ std::string ParentOf(const std::string& path) {
 bool IsAside(absl::string_view name) {
   if (!absl::EndsWith(name, ".tmp")) return false;
   for (const char* const begin :
-       {".segment-", ".put-", ".deleted-", ".last_version."}) {
+       {".segment-", ".put-", ".deleted-", ".last_version.", ".synced."}) {
     if (absl::StartsWith(name, begin)) return true;
   }
   return false;
@@ -70,11 +75,18 @@ absl::StatusOr<std::unique_ptr<KeySetDirectory>> KeySetDirectory::Open(
   if (!entries.ok()) return entries.status();
   status = directory->ReadLastVersion();
   if (status.ok()) status = directory->FindSets(*entries);
-  if (status.ok() && mode == Mode::kWriter) status = directory->ClearAndSync(*entries);
+  if (status.ok() && mode == Mode::kWriter) {
+    directory->ReadSynced();
+    status = directory->ClearAndSync(*entries);
+  }
   if (status.ok()) status = directory->TakeInFiles(*entries);
   if (!status.ok()) return status;
+  directory->is_open_ = true;
+  directory->WriteSynced();
   return directory;
 }
+
+KeySetDirectory::~KeySetDirectory() { WriteSynced(); }
 
 absl::Status KeySetDirectory::GoOn() const {
   return observer_.is_stopping() ? absl::CancelledError("the process is to end") : absl::OkStatus();
@@ -131,6 +143,26 @@ absl::Status KeySetDirectory::ReadLastVersion() {
 absl::Status KeySetDirectory::WriteLastVersion() {
   MutexLock lock(&last_version_file_mutex_);
   return ReplaceFile(files_, path_, kLastVersionFile, LastVersionText(last_version()));
+}
+
+void KeySetDirectory::ReadSynced() {
+  const absl::StatusOr<std::string> text =
+      ReadFile(files_, absl::StrCat(path_, "/", kSyncedFile), kSyncedBytesMax);
+  if (text.ok()) synced_ = SyncedSets::Parse(*text);
+}
+
+// Where this fails the next process syncs more than it needs to.
+void KeySetDirectory::WriteSynced() {
+  if (!is_open_ || mode_ == Mode::kReader) return;
+  SyncedSets synced;
+  {
+    MutexLock lock(&mutex_);
+    for (const auto& [name, set] : sets_) {
+      if (set.manifest.ok() && !set.forked) synced.Add(*set.manifest);
+    }
+  }
+  if (synced == synced_) return;
+  if (ReplaceFile(files_, path_, kSyncedFile, synced.Format()).ok()) synced_ = std::move(synced);
 }
 
 absl::Status KeySetDirectory::FindSets(const std::vector<FileSystem::Entry>& entries) {
@@ -199,7 +231,8 @@ void KeySetDirectory::SyncAndClear(const std::string& name) {
   const absl::StatusOr<Manifest> manifest = CurrentManifest(name);
   // Of a damaged set nothing is removed: somebody may want to look.
   if (!manifest.ok()) return;
-  const absl::Status status = files_->SyncDirectory(SetPath(name));
+  const absl::Status status =
+      synced_.Has(*manifest) ? absl::OkStatus() : files_->SyncDirectory(SetPath(name));
   if (status.ok()) {
     RemoveUnused(SetPath(name), &*manifest);
     return;
@@ -285,6 +318,11 @@ absl::Status KeySetDirectory::TryToTakeIn(const std::string& name) {
   }
   if (status.ok()) status = files_->SyncDirectory(directory);
   if (status.ok()) status = files_->SyncDirectory(path_);
+  if (!status.ok()) {
+    MutexLock lock(&mutex_);
+    const auto set = sets_.find(name);
+    if (set != sets_.end()) set->second.forked = true;
+  }
   return status;
 }
 

@@ -432,11 +432,38 @@ TEST_F(KeySetDirectoryTest, TheWriterClearsWhatInterruptedWritesLeft) {
   const auto directory = Open();
   EXPECT_THAT(FilesIn("/sets/a"),
               ElementsAre("README", "manifest.json", "segment-1-0-10.safetensors"));
-  EXPECT_THAT(FilesIn("/sets"), ElementsAre("notes.txt"));
+  EXPECT_THAT(FilesIn("/sets"), ElementsAre(".synced", "notes.txt"));
   EXPECT_FALSE(files_->Exists("/sets/.put-b-0.tmp"));
   EXPECT_FALSE(files_->Exists("/sets/.deleted-c-1.tmp"));
   EXPECT_THAT(FilesIn("/sets/d"), ElementsAre("notes.txt"));
   ExpectContents(*directory, "a", {{1, 10}});
+}
+
+TEST_F(KeySetDirectoryTest, OnlySetsThatMayNotBeDurableAreSyncedWhenTheWriterOpens) {
+  {
+    const auto directory = Open();
+    for (int64_t i = 1; i <= 20; ++i) {
+      ASSERT_TRUE(Put(*directory, absl::StrCat("set", i), i, {1, 10}).ok());
+    }
+  }
+  auto before = memory_.operations();
+  auto directory = Open();
+  EXPECT_LT(memory_.operations() - before, 5);
+  // One changes, and the process is killed.
+  ASSERT_TRUE(Put(*directory, "set3", 21, {2, 5}).ok());
+  memory_.StopAt(memory_.operations());
+  directory = nullptr;
+  memory_.Restart();
+  before = memory_.operations();
+  directory = Open();
+  EXPECT_LT(memory_.operations() - before, 12);
+  ExpectContents(*directory, "set3", {{2, 5}});
+  // Where nobody knows, all are.
+  directory = nullptr;
+  ASSERT_TRUE(files_->Remove("/sets/.synced").ok());
+  before = memory_.operations();
+  directory = Open();
+  EXPECT_GT(memory_.operations() - before, 20);
 }
 
 TEST_F(KeySetDirectoryTest, HalfACopyOfASetAnswersDataLossAndIsKept) {
