@@ -170,7 +170,7 @@ void OnStopSignal(int signal) {
   static_cast<void>(!write(stop_pipe, &byte, 1));
 }
 
-// Returns the read end. A second signal ends the process at once.
+// Returns the read end. A second SIGTERM or SIGINT ends the process at once.
 int CatchStopSignals() {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return -1;
@@ -180,6 +180,11 @@ int CatchStopSignals() {
   action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);
+  // A terminal that closes may tell a process twice; nohup wants it told nothing.
+  struct sigaction hangup = {};
+  sigaction(SIGHUP, nullptr, &hangup);
+  action.sa_flags = SA_RESTART;
+  if (hangup.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);
   // A file that may not grow is an error of one upload, not the end of the server.
   std::signal(SIGXFSZ, SIG_IGN);
   return ends[0];

@@ -238,7 +238,7 @@ TEST_F(QkserveProgramTest, IsNotServingWhileItDrainsAndEndsAtOnceAtASecondSignal
 // --- The end ------------------------------------------------------------------------------------
 
 TEST_F(QkserveProgramTest, SignalsEndAnIdleServerWithCodeZero) {
-  for (const int signal : {SIGTERM, SIGINT}) {
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
     ASSERT_NO_FATAL_FAILURE(Start());
     ASSERT_TRUE(client_->GetStatus().ok());
     server_->Signal(signal);
@@ -263,7 +263,7 @@ void MakeEndlessKeySetFile(const std::string& path) {
 TEST_F(QkserveProgramTest, ASignalWhileKeySetsAreLoadedEndsTheStartWithCodeZero) {
   ASSERT_TRUE(std::filesystem::create_directory(Path("sets")));
   MakeEndlessKeySetFile(Path("sets/endless.safetensors"));
-  for (const int signal : {SIGTERM, SIGINT}) {
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
     std::filesystem::remove(Path("http_port"));
     Process server({QKSERVE_PROGRAM, "--listen_address=127.0.0.1:0", "--http_address=127.0.0.1:0",
                     absl::StrCat("--http_port_file=", Path("http_port")),
@@ -395,6 +395,21 @@ TEST_F(QkserveDrainTest, CallsDuringADrainAreAnsweredOrTurnedAway) {
   for (size_t i = 0; i < before.size(); ++i) {
     EXPECT_TRUE(absl::IsUnavailable(callers.LastStatus(i))) << callers.LastStatus(i);
   }
+}
+
+// A terminal that closes tells its processes more than once.
+TEST_F(QkserveProgramTest, FurtherHangupsDoNotEndADrain) {
+  ASSERT_NO_FATAL_FAILURE(Start({"--drain_grace=1h"}));
+  const auto is_draining = [this] {
+    return absl::StrContains(ServerErrors(), "signal 1: draining");
+  };
+  server_->Signal(SIGHUP);
+  ASSERT_TRUE(Eventually(is_draining));
+  server_->Signal(SIGHUP);
+  EXPECT_EQ(Qkserve({absl::StrCat("--check=", address_)}).exit_code, 1);
+  EXPECT_FALSE(server_->Ended());
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait(), -SIGTERM);
 }
 
 // --- The kernel ---------------------------------------------------------------------------------
