@@ -29,4 +29,10 @@ void CallRecorder::RecordCall(Method method, const absl::Status& status, absl::T
   if (!absl::IsDeadlineExceeded(status)) metrics_.CountRefusal(RefusalOf(status));
 }
 
+void CallRecorder::LogChange(const grpc::ServerContextBase& context, LogEvent change) const {
+  change.fields.emplace_back("peer", context.peer());
+  RequestTags::Of(context).AddTo(change);
+  log_(change);
+}
+
 }  // namespace qkserve

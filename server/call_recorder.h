@@ -3,12 +3,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/batching/job.h"
 #include "core/clock.h"
 #include "core/key_sets/key_set.h"
+#include "core/log.h"
 #include "grpcpp/server_context.h"
 #include "server/metrics.h"
 #include "server/slow_request_log.h"
@@ -20,8 +22,8 @@ namespace qkserve {
 class CallRecorder {
  public:
   // The pointers must outlive it.
-  CallRecorder(Metrics* metrics, SlowRequestLog* slow_requests, const Clock* clock)
-      : metrics_(*metrics), slow_requests_(*slow_requests), clock_(*clock) {}
+  CallRecorder(Metrics* metrics, SlowRequestLog* slow_requests, LogSink log, const Clock* clock)
+      : metrics_(*metrics), slow_requests_(*slow_requests), log_(std::move(log)), clock_(*clock) {}
 
   absl::Time Now() const { return clock_.Now(); }
   Metrics& metrics() const { return metrics_; }
@@ -39,9 +41,13 @@ class CallRecorder {
   // Any other call that began at `begin`.
   void RecordCall(Method method, const absl::Status& status, absl::Time begin) const;
 
+  // A key set has changed, to stay. Always a line: what happened to the data, and who did it.
+  void LogChange(const grpc::ServerContextBase& context, LogEvent change) const;
+
  private:
   Metrics& metrics_;
   SlowRequestLog& slow_requests_;
+  const LogSink log_;
   const Clock& clock_;
 };
 

@@ -167,9 +167,24 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<Reques
     } else {
       const absl::StatusOr<std::shared_ptr<const KeySet>> key_set = upload_->Commit();
       status = key_set.status();
-      if (key_set.ok()) EncodeKeySet(**key_set, *response_.mutable_key_set());
+      if (key_set.ok()) {
+        EncodeKeySet(**key_set, *response_.mutable_key_set());
+        LogChange(**key_set);
+      }
     }
     End(status);
+  }
+
+  void LogChange(const KeySet& now) {
+    const bool is_append = method_ == Method::kAppendKeySet;
+    LogEvent change = {LogLevel::kInfo,
+                       is_append ? "key set appended to" : "key set put",
+                       {{"key_set", now.name()},
+                        {"version", now.version()},
+                        {"keys", now.m()},
+                        {"bytes", now.memory_bytes()}}};
+    if (is_append) change.fields.emplace_back("new_keys", upload_->m());
+    service_.recorder_.LogChange(context_, std::move(change));
   }
 
   // The upload's memory and its temporary file go before the caller hears of the end.
@@ -276,11 +291,23 @@ grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(grpc::CallbackServerContex
     // It may have waited.
     const absl::Status result = context->IsCancelled()
                                     ? absl::CancelledError("the caller cancelled the request")
-                                    : key_sets_.Delete(name);
+                                    : Delete(name, *context);
     call.Finish(result);
     calls_.End();
   });
   return call.reactor();
+}
+
+absl::Status KeySetService::Delete(const std::string& name,
+                                   const grpc::ServerContextBase& context) {
+  int64_t version = 0;
+  absl::Status status = key_sets_.Delete(name, &version);
+  if (!status.ok()) return status;
+  LogEvent change = {LogLevel::kInfo, "key set deleted", {{"key_set", name}}};
+  // One that was damaged has none that is known.
+  if (version > 0) change.fields.emplace_back("version", version);
+  recorder_.LogChange(context, std::move(change));
+  return status;
 }
 
 }  // namespace qkserve

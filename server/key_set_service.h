@@ -50,6 +50,7 @@ class KeySetService final : public v1::KeySetService::CallbackService {
   class UploadReactor;
 
   absl::Status CheckServing() const;
+  absl::Status Delete(const std::string& name, const grpc::ServerContextBase& context);
 
   KeySetStore& key_sets_;
   ByteBudget& budget_;

@@ -93,7 +93,7 @@ Server::Server(const ServerOptions& options, Parts parts, int64_t workers, const
       clock_(*clock),
       monitor_(std::move(parts.monitor)),
       slow_requests_(options.slow_request_threshold, options.log, clock),
-      recorder_(&monitor_->metrics(), &slow_requests_, clock),
+      recorder_(&monitor_->metrics(), &slow_requests_, options.log, clock),
       budget_("in_flight_bytes_max", options.in_flight_bytes_max),
       key_sets_(std::move(parts.key_sets)),
       batcher_(std::move(parts.batcher)),

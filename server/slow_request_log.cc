@@ -37,15 +37,8 @@ void SlowRequestLog::Log(const Request& request) {
                      {"batch_requests", request.receipt.batch_requests},
                      {"rows", request.rows},
                      {"peer", request.peer}}};
-  const auto add_known = [&event](const char* name, std::string value) {
-    if (!value.empty()) event.fields.emplace_back(name, std::move(value));
-  };
-  add_known("key_set", request.key_set);
-  add_known("request_id", request.tags.request_id);
-  add_known("traceparent", request.tags.traceparent);
-  if (!request.tags.traceparent.empty()) {
-    add_known("trace_id", std::string(TraceId(request.tags.traceparent)));
-  }
+  if (!request.key_set.empty()) event.fields.emplace_back("key_set", request.key_set);
+  request.tags.AddTo(event);
   if (left_out > 0) event.fields.emplace_back("left_out", left_out);
   log_(event);
 }

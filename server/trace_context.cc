@@ -81,6 +81,13 @@ RequestTags RequestTags::Of(const grpc::ServerContextBase& context) {
           .request_id = std::string(RequestIdOf(context))};
 }
 
+void RequestTags::AddTo(LogEvent& event) const {
+  if (!request_id.empty()) event.fields.emplace_back("request_id", request_id);
+  if (traceparent.empty()) return;
+  event.fields.emplace_back("traceparent", traceparent);
+  event.fields.emplace_back("trace_id", std::string(TraceId(traceparent)));
+}
+
 void EchoRequestTags(grpc::ServerContextBase& context) {
   const absl::string_view traceparent = TraceparentOf(context);
   if (!traceparent.empty()) context.AddInitialMetadata(kTraceparent, std::string(traceparent));

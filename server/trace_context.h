@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "core/log.h"
 #include "grpcpp/server_context.h"
 
 namespace qkserve {
@@ -16,6 +17,9 @@ struct RequestTags {
   std::string request_id;
 
   static RequestTags Of(const grpc::ServerContextBase& context);
+
+  // Those that are there, and the trace's id, as fields.
+  void AddTo(LogEvent& event) const;
 };
 
 // Sends both back as initial metadata, so that a caller finds its call in a log. Before the

@@ -77,8 +77,9 @@ class KeySetStore {
   // RESOURCE_EXHAUSTED: memory or disk. INTERNAL: another error of a file; the log has it.
   absl::StatusOr<std::unique_ptr<KeySetUpload>> BeginUpload(const KeySetUploadSpec& spec);
 
-  // NOT_FOUND, FAILED_PRECONDITION (read-only). INTERNAL: a file's error; the log has it.
-  absl::Status Delete(const std::string& name);
+  // `version`, where it is given, becomes that of the set, if one was served. NOT_FOUND,
+  // FAILED_PRECONDITION (read-only). INTERNAL: a file's error; the log has it.
+  absl::Status Delete(const std::string& name, int64_t* version = nullptr);
 
   // Takes in what another server has written to the directory since. For read-only stores.
   void Refresh();

@@ -100,7 +100,7 @@ absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::CommitVersion(KeySetU
                                  base.ok() ? (*base)->shared_requests_served() : nullptr);
 }
 
-absl::Status KeySetStore::Delete(const std::string& name) {
+absl::Status KeySetStore::Delete(const std::string& name, int64_t* version) {
   absl::Status status = CheckWritable();
   if (!status.ok()) return status;
   MutexLock lock(&WriteMutex(name));
@@ -111,6 +111,7 @@ absl::Status KeySetStore::Delete(const std::string& name) {
     if (!status.ok()) return FailedChange(name, status);
   }
   Hide(name);
+  if (version != nullptr && old.ok()) *version = (*old)->version();
   return absl::OkStatus();
 }
 

@@ -39,6 +39,9 @@ class KeySetUpload {
   absl::Status AddKeys(absl::string_view bytes) { return keys_.Add(bytes); }
   absl::Status AddValues(absl::string_view bytes);
 
+  // Keys of each matrix that it brings.
+  int64_t m() const { return spec_.m; }
+
   // Makes it the newest version; durable where the store has a directory. INVALID_ARGUMENT: bytes
   // are missing. FAILED_PRECONDITION: the set has moved on from the version expected.
   absl::StatusOr<std::shared_ptr<const KeySet>> Commit();

@@ -17,8 +17,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
 #include "grpcpp/grpcpp.h"
+#include "nlohmann/json.hpp"
 #include "qkserve/v1/scoring.grpc.pb.h"
+#include "server/log_format.h"
 #include "tests/server/key_set_server_test.h"
 #include "tests/support/temporary_directory.h"
 
@@ -254,9 +257,11 @@ TEST_F(HttpServerTest, ATraceIsEchoedAndNamedInTheLineOfASlowRequest) {
   Start();
   const auto stub = v1::ScoringService::NewStub(
       grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials()));
-  const auto call = [&stub](const std::string& traceparent) {
+  const auto call = [&stub](const std::vector<std::string>& traceparents) {
     grpc::ClientContext context;
-    context.AddMetadata("traceparent", traceparent);
+    for (const std::string& traceparent : traceparents) {
+      context.AddMetadata("traceparent", traceparent);
+    }
     context.AddMetadata("x-request-id", "r-1");
     v1::ScoreResponse response;
     EXPECT_FALSE(stub->Score(&context, v1::ScoreRequest(), &response).ok());
@@ -267,12 +272,17 @@ TEST_F(HttpServerTest, ATraceIsEchoedAndNamedInTheLineOfASlowRequest) {
     return echoed;
   };
   const std::string valid = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-  std::map<std::string, std::string> echoed = call(valid);
+  std::map<std::string, std::string> echoed = call({valid});
   EXPECT_EQ(echoed["traceparent"], valid);
   EXPECT_EQ(echoed["x-request-id"], "r-1");
-  echoed = call("00-0-0-0");
-  EXPECT_EQ(echoed.count("traceparent"), 0);
-  EXPECT_EQ(echoed["x-request-id"], "r-1");
+  // One that is not valid, and more than one: as the W3C wants it.
+  const std::string other = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+  for (const std::vector<std::string>& ignored :
+       {std::vector<std::string>{"00-0-0-0"}, {valid, valid}, {valid, other}, {valid, "x"}}) {
+    echoed = call(ignored);
+    EXPECT_EQ(echoed.count("traceparent"), 0);
+    EXPECT_EQ(echoed["x-request-id"], "r-1");
+  }
 
   std::vector<std::string> traces;
   for (const LogEvent& event : Events()) {
@@ -283,7 +293,48 @@ TEST_F(HttpServerTest, ATraceIsEchoedAndNamedInTheLineOfASlowRequest) {
     }
     traces.push_back(trace);
   }
-  EXPECT_THAT(traces, testing::ElementsAre("0af7651916cd43dd8448eb211c80319c", "none"));
+  EXPECT_THAT(traces, testing::ElementsAre("0af7651916cd43dd8448eb211c80319c", "none", "none",
+                                           "none", "none"));
+}
+
+TEST_F(HttpServerTest, ALineForEachChangeOfAKeySetSaysWhoseItWas) {
+  Start();
+  const size_t before = Events().size();
+  const int64_t put = Put("items", {100, 8}, 1).version;
+  const Tensor more = Floats({30, 8}, 2);
+  const int64_t appended = client_->AppendKeySet("items", put, more.View())->version;
+  EXPECT_FALSE(client_->AppendKeySet("items", put, more.View()).ok());  // changes nothing
+  EXPECT_TRUE(client_->GetKeySet("items").ok());
+  const int64_t bytes = client_->GetKeySet("items")->memory_bytes;
+  grpc::ClientContext context;
+  context.AddMetadata("x-request-id", "r-1");
+  v1::DeleteKeySetRequest request;
+  request.set_name("items");
+  v1::DeleteKeySetResponse response;
+  EXPECT_TRUE(KeySets()->DeleteKeySet(&context, request, &response).ok());
+
+  std::vector<nlohmann::json> lines;
+  for (const LogEvent& event : Events()) {
+    lines.push_back(nlohmann::json::parse(FormatLogLine(LogFormat::kJson, absl::Now(), event)));
+  }
+  lines.erase(lines.begin(), lines.begin() + static_cast<std::ptrdiff_t>(before));
+  ASSERT_EQ(lines.size(), 3U);
+  for (nlohmann::json& line : lines) {
+    EXPECT_EQ(line["level"], "info");
+    EXPECT_EQ(line["key_set"], "items");
+    EXPECT_THAT(line["peer"].get<std::string>(), testing::StartsWith("ipv4:127.0.0.1:"));
+  }
+  EXPECT_EQ(lines[0]["message"], "key set put");
+  EXPECT_EQ(lines[0]["version"], put);
+  EXPECT_EQ(lines[0]["keys"], 100);
+  EXPECT_EQ(lines[1]["message"], "key set appended to");
+  EXPECT_EQ(lines[1]["version"], appended);
+  EXPECT_EQ(lines[1]["keys"], 130);
+  EXPECT_EQ(lines[1]["new_keys"], 30);
+  EXPECT_EQ(lines[1]["bytes"], bytes);
+  EXPECT_EQ(lines[2]["message"], "key set deleted");
+  EXPECT_EQ(lines[2]["version"], appended);
+  EXPECT_EQ(lines[2]["request_id"], "r-1");
 }
 
 TEST_F(HttpServerTest, NoLineForARequestThatIsNotSlow) {
