@@ -81,6 +81,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(absl::Span<const char* const> args,
       }
       assignment->value = args[i];
     }
+    result.flags.emplace(assignment->flag->Name());
     std::string error;
     if (!assignment->flag->ParseFrom(*assignment->value, &error)) {
       return absl::InvalidArgumentError(

@@ -2,6 +2,7 @@
 #define QKSERVE_CORE_COMMAND_LINE_H_
 
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,9 @@ namespace qkserve {
 struct CommandLine {
   bool help = false;  // --help or -h was there; the rest may be incomplete
   std::vector<std::string> arguments;
+  std::set<std::string, std::less<>> flags;  // names of those that were there
+
+  bool Has(absl::string_view flag) const { return flags.count(flag) > 0; }
 };
 
 // `args` without the program name. Accepts --name=value, --name value, --boolean, --noboolean, and

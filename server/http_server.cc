@@ -12,10 +12,9 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "server/address.h"
 #include "server/http_connection.h"
 #include "server/http_responder.h"
 
@@ -110,25 +109,19 @@ class HttpServer::Listener {
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& address,
                                                               const Monitor* monitor, LogSink log,
                                                               const Clock* clock) {
-  const size_t colon = address.rfind(':');
-  int port = 0;
-  if (colon == std::string::npos || !absl::SimpleAtoi(address.substr(colon + 1), &port)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("http_address: got '", address, "', expected HOST:PORT"));
-  }
-  absl::string_view host = absl::string_view(address).substr(0, colon);
-  if (absl::ConsumePrefix(&host, "[")) absl::ConsumeSuffix(&host, "]");
+  const absl::StatusOr<HostPort> to = ParseHostPort("http_address", address, "nothing");
+  if (!to.ok()) return to.status();
   auto listener = std::make_unique<Listener>(monitor, std::move(log), clock);
   errno = 0;
-  port = listener->Bind(std::string(host), port);
+  const int port = listener->Bind(to->host, to->port);
   if (port < 0) {
     return absl::UnavailableError(absl::StrCat(
         "http_address: cannot listen on ", address, errno != 0 ? ": " : "",
         errno != 0 ? std::strerror(errno) : "", "; give another one, or an empty one for no HTTP"));
   }
   listener->Start();
-  return std::unique_ptr<HttpServer>(
-      new HttpServer(std::move(listener), absl::StrCat(address.substr(0, colon), ":", port), port));
+  return std::unique_ptr<HttpServer>(new HttpServer(
+      std::move(listener), absl::StrCat(address.substr(0, address.rfind(':')), ":", port), port));
 }
 
 HttpServer::HttpServer(std::unique_ptr<Listener> listener, std::string address, int port)

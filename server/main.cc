@@ -17,6 +17,7 @@
 
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
@@ -24,6 +25,7 @@
 #include "core/command_line.h"
 #include "core/version.h"
 #include "grpcpp/version_info.h"
+#include "server/address.h"
 #include "server/health_check.h"
 #include "server/log_format.h"
 #include "server/options.h"
@@ -257,6 +259,18 @@ int Serve() {
   return 0;
 }
 
+int Check(const std::string& address) {
+  if (!absl::StartsWith(address, "unix:")) {
+    const absl::Status status = ParseHostPort("check", address, "unix:PATH").status();
+    if (!status.ok()) return Fail(status, kExitUsage);
+  }
+  constexpr absl::Duration kCheckTimeout = absl::Seconds(5);
+  const absl::Status status = CheckHealth(address, kCheckTimeout);
+  if (!status.ok()) return Fail(status);
+  std::cout << address << " is serving" << std::endl;
+  return 0;
+}
+
 int Main(int argc, char** argv) {
   const absl::StatusOr<CommandLine> command_line =
       ParseCommandLine(absl::MakeConstSpan(argv + 1, static_cast<size_t>(argc - 1)), IsOurFlag);
@@ -280,14 +294,8 @@ int Main(int argc, char** argv) {
     std::cout << "qkserve " << kVersion << std::endl;
     return 0;
   }
-  const std::string check = absl::GetFlag(FLAGS_check);
-  if (!check.empty()) {
-    constexpr absl::Duration kCheckTimeout = absl::Seconds(5);
-    status = CheckHealth(check, kCheckTimeout);
-    if (!status.ok()) return Fail(status);
-    std::cout << check << " is serving" << std::endl;
-    return 0;
-  }
+  // Also where its value is empty: who wants a check must not get a server.
+  if (command_line->Has("check")) return Check(absl::GetFlag(FLAGS_check));
   // gRPC's mutexes are Abseil's, which in Debian's build record every pair that is held together:
   // some microseconds a request.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);

@@ -3,8 +3,8 @@
 #include <limits>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "server/address.h"
 
 namespace qkserve {
 namespace {
@@ -27,19 +27,9 @@ absl::Status CheckNotNegative(const char* name, absl::Duration value) {
       absl::StrCat(name, " must not be negative; was ", absl::FormatDuration(value)));
 }
 
-// gRPC takes a missing port for 443 and any number modulo 65536. `others` are addresses without a
-// port.
-absl::Status CheckAddress(const char* name, const std::string& address, const char* others) {
-  const size_t colon = address.rfind(':');
-  uint32_t port = 0;
-  constexpr uint32_t kPortMax = 65535;
-  if (colon != std::string::npos && colon > 0 &&
-      absl::SimpleAtoi(address.substr(colon + 1), &port) && port <= kPortMax) {
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(absl::StrCat(name, ": got '", address,
-                                                 "', expected HOST:PORT with a port from 0 to ",
-                                                 kPortMax, ", or ", others));
+absl::Status CheckFinite(const char* name, absl::Duration value) {
+  if (value < absl::InfiniteDuration()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(name, " must be finite; was inf"));
 }
 
 }  // namespace
@@ -48,10 +38,10 @@ absl::Status ServerOptions::Validate() const {
   constexpr int64_t kWorkersMax = 1024;
   absl::Status status;
   if (!absl::StartsWith(listen_address, "unix:")) {
-    status.Update(CheckAddress("listen_address", listen_address, "unix:PATH"));
+    status.Update(ParseHostPort("listen_address", listen_address, "unix:PATH").status());
   }
   if (!http_address.empty()) {
-    status.Update(CheckAddress("http_address", http_address, "nothing for no HTTP"));
+    status.Update(ParseHostPort("http_address", http_address, "nothing for no HTTP").status());
   }
   status.Update(CheckRange("workers", workers, 0, kWorkersMax));
   status.Update(CheckRange("message_bytes_max", message_bytes_max, 2 * kResponseOverheadBytesMax,
@@ -74,6 +64,7 @@ absl::Status ServerOptions::Validate() const {
   status.Update(CheckPositive("queue_time_max", queue_time_max));
   status.Update(CheckNotNegative("slow_request_threshold", slow_request_threshold));
   status.Update(CheckNotNegative("drain_grace", drain_grace));
+  status.Update(CheckFinite("drain_grace", drain_grace));
   status.Update(CheckPositive("drain_timeout", drain_timeout));
   return status;
 }

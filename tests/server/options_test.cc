@@ -17,6 +17,14 @@ TEST(ServerOptionsTest, NamesTheOptionAndWhatIsPossible) {
     options.listen_address = address;
     EXPECT_THAT(options.Validate().message(), testing::HasSubstr("listen_address: got"));
   }
+  for (const char* address : {"*:8080", "::1:0", "127.0.0.1:+1"}) {
+    options = {};
+    options.http_address = address;
+    EXPECT_THAT(options.Validate().message(), testing::HasSubstr("http_address: got"));
+  }
+  options = {};
+  options.drain_grace = absl::InfiniteDuration();
+  EXPECT_EQ(options.Validate().message(), "drain_grace must be finite; was inf");
   options = {};
   options.message_bytes_max = int64_t{1} << 31;
   EXPECT_THAT(options.Validate().message(), testing::HasSubstr("message_bytes_max"));

@@ -128,6 +128,13 @@ TEST_F(QkserveProgramTest, WrongUsageEndsWithCodeTwoAndNamesWhatIsWrong) {
   ExpectWrongUsage({"--log_format=xml"}, "--log_format: got 'xml'");
   ExpectWrongUsage({"--slow_request_threshold=-1s"},
                    "slow_request_threshold must not be negative; was -1s");
+  ExpectWrongUsage({"--drain_grace=inf"}, "drain_grace must be finite; was inf");
+  ExpectWrongUsage({"--http_address=*:0"}, "http_address: got '*:0'; all addresses");
+  for (const absl::string_view address :
+       {"", "127.0.0.1", "127.0.0.1:99999", ":abc", "127.0.0.1:+1"}) {
+    ExpectWrongUsage({absl::StrCat("--check=", address)},
+                     absl::StrCat("check: got '", address, "', expected HOST:PORT"));
+  }
   ExpectWrongUsage({"--drain_grace=-1s"}, "drain_grace must not be negative; was -1s");
 }
 
