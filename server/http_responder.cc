@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -59,6 +60,24 @@ void Send(const HttpAnswer& answer, httplib::Response& out) {
   out.set_header("Referrer-Policy", "no-referrer");
   out.set_header("X-Content-Type-Options", "nosniff");
   out.set_content(answer.body, answer.content_type);
+}
+
+// The line as the library knows it. It refuses methods that it has never heard of, which are
+// answered as others that are not for reading; and it knows no targets that name the host, as
+// proxies send them (RFC 9112, 3.2.2).
+std::string CommonRequestLine(absl::string_view line) {
+  const size_t method_end = line.find(' ');
+  if (method_end == 0 || method_end == absl::string_view::npos) return std::string(line);
+  absl::string_view method = line.substr(0, method_end);
+  absl::string_view rest = line.substr(method_end);
+  const bool is_known = method == "GET" || method == "HEAD";
+  if (!is_known && std::all_of(method.begin(), method.end(), absl::ascii_isalpha)) method = "POST";
+  for (const absl::string_view scheme : {" http://", " https://"}) {
+    if (!absl::StartsWithIgnoreCase(rest, scheme)) continue;
+    rest.remove_prefix(std::min(rest.find_first_of("/? ", scheme.size()), rest.size()));
+    return absl::StrCat(method, absl::StartsWith(rest, "/") ? " " : " /", rest);
+  }
+  return absl::StrCat(method, rest);
 }
 
 // Why the library refused the request.
@@ -116,7 +135,8 @@ std::string HttpResponder::Answer(absl::string_view head) {
   is_too_long_ = !absl::StrContains(head, "\r\n\r\n");
   // Without the header's fields: no answer depends on them, and the library acts on some. It
   // answers parts of Range wrongly, and compresses with Brotli at its slowest.
-  const std::string line = absl::StrCat(head.substr(0, head.find(kLineEnd)), kLineEnd, kLineEnd);
+  const std::string line =
+      absl::StrCat(CommonRequestLine(head.substr(0, head.find(kLineEnd))), kLineEnd, kLineEnd);
   StringStream stream(line);
   bool closed = false;
   process_request(stream, /*close_connection=*/true, closed, nullptr);

@@ -269,6 +269,15 @@ TEST_F(HttpConnectionsTest, WrongRequestsAreToldWhy) {
       {absl::StrCat("GET /nosuch HTTP/1.1\r\nA: ", many_a.substr(0, 9000), "\r\n\r\n"), "404",
        "not here; see /, /metrics, /healthz, /readyz\n"},
       {absl::StrCat("POST /metrics HTTP/1.1\r\n\r\n", many_a), "405", "only GET and HEAD\n"},
+      {"FOO /metrics HTTP/1.1\r\n\r\n", "405", "only GET and HEAD\n"},
+      {"get /metrics HTTP/1.1\r\n\r\n", "405", "only GET and HEAD\n"},
+      {"CONNECT host:443 HTTP/1.1\r\n\r\n", "405", "only GET and HEAD\n"},
+      {" / HTTP/1.1\r\n\r\n", "400", "expected METHOD PATH HTTP/1.1\n"},
+      {"F\x01 / HTTP/1.1\r\n\r\n", "400", "expected METHOD PATH HTTP/1.1\n"},
+      {"FOO / HTTP/9\r\n\r\n", "400", "expected METHOD PATH HTTP/1.1\n"},
+      {"GET http://host\r\n\r\n", "400", "expected METHOD PATH HTTP/1.1\n"},
+      {"GET ftp://host/metrics HTTP/1.1\r\n\r\n", "404",
+       "not here; see /, /metrics, /healthz, /readyz\n"},
   };
   for (const auto& [request, status, body] : cases) {
     const std::string answer = Ask(request);
@@ -276,6 +285,22 @@ TEST_F(HttpConnectionsTest, WrongRequestsAreToldWhy) {
     EXPECT_THAT(answer, HasSubstr(absl::StrCat("\r\nContent-Length: ", body.size(), "\r\n")));
     EXPECT_THAT(answer, EndsWith(absl::StrCat("\r\n\r\n", body)));
   }
+}
+
+// As proxies send them.
+TEST_F(HttpConnectionsTest, ATargetMayNameTheHost) {
+  Start(&clock_);
+  for (const char* target : {"http://host/healthz", "http://127.0.0.1:8080/healthz",
+                             "HTTPS://user@[::1]:1/healthz", "http://host/healthz?x=http://y/"}) {
+    EXPECT_THAT(Ask(absl::StrCat("GET ", target, " HTTP/1.1\r\n\r\n")), EndsWith("\r\n\r\nok\n"))
+        << target;
+  }
+  for (const char* target : {"http://host", "http://host/", "http://host?x", "http://"}) {
+    EXPECT_THAT(Ask(absl::StrCat("GET ", target, " HTTP/1.1\r\n\r\n")),
+                HasSubstr("<title>qkserve</title>"))
+        << target;
+  }
+  EXPECT_THAT(Ask("POST http://host/metrics HTTP/1.1\r\n\r\n"), StartsWith("HTTP/1.1 405 "));
 }
 
 TEST_F(HttpConnectionsTest, ARangeIsIgnored) {
