@@ -118,16 +118,17 @@ TEST_F(RunLoadTest, WarmUpIsNotCounted) {
 
 // What comes after the end is answered, and no throughput.
 TEST_F(RunLoadTest, ThroughputEndsWithTheMeasuredTime) {
-  const ScoringDouble server([](const v1::ScoreRequest& request) {
+  std::atomic<int> requests{0};
+  const ScoringDouble server([&](const v1::ScoreRequest& request) {
     ScoringDouble::Answer answer = Instant(request);
-    answer.delay = absl::Milliseconds(300);
+    if (requests++ >= 2) answer.delay = absl::Seconds(2);
     return answer;
   });
   open_.rate_from = open_.rate_to = 10;
   open_.duration = absl::Milliseconds(500);
   const LoadResult result = Run(server.address(), open_);
-  EXPECT_EQ(result.counts.ok, 5);
-  EXPECT_LE(result.completed, 3);  // those of 0 and 100 ms, and perhaps that of 200 ms
+  EXPECT_GT(result.counts.ok, 2);
+  EXPECT_LE(result.completed, 2);
   EXPECT_GE(result.elapsed, open_.duration);
   EXPECT_EQ(result.RequestsPerSecond(),
             static_cast<double>(result.completed) / absl::ToDoubleSeconds(result.elapsed));
@@ -227,7 +228,7 @@ TEST_F(RunLoadTest, EndsAndSaysSoWhereAllTheFirstAreTurnedAway) {
     const bool refuses = requests++ < 40;
     ScoringDouble::Answer answer =
         refuses ? Refusing(grpc::StatusCode::UNAVAILABLE)(request) : Instant(request);
-    answer.delay = absl::Milliseconds(refuses ? 20 : 50);
+    answer.delay = absl::Milliseconds(refuses ? 20 : 2000);
     return answer;
   });
   open_.rate_from = open_.rate_to = 5000;
