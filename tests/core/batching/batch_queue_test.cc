@@ -223,8 +223,10 @@ TEST_F(BatchQueueTest, AFailedTileEndsTheJobWithItsError) {
 }
 
 TEST_F(BatchQueueTest, JobsOfAGroupShareAPass) {
-  const int key_set = 0;
-  const int other = 0;
+  // Both are due at once: the lower address goes first.
+  const int key_sets[2] = {};
+  const int& key_set = key_sets[0];
+  const int& other = key_sets[1];
   std::vector<std::shared_ptr<QueuedJob>> jobs;
   for (int i = 0; i < 5; ++i) {
     jobs.push_back(PushGrouped(key_set, absl::Milliseconds(2), absl::Microseconds(1900)));
