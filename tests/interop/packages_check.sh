@@ -3,7 +3,7 @@
 # On a bare Debian 12, as root: installs both packages that `./run package` left in DIRECTORY, lets
 # them serve requests, builds tests/install/consumer against the library, and purges the server.
 set -euo pipefail
-directory=$1 consumer=$2
+directory=$(realpath "$1") consumer=$2
 install() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
   echo "$(dpkg-query -W | wc -l) packages with $*"
