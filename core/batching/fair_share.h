@@ -30,8 +30,7 @@ class FairShare {
 
   bool HasActive() const { return !active_.empty(); }
 
-  // The lane whose turn it is, of several the one with the lower address; there must be an active
-  // one.
+  // The lane whose turn it is, where several are due that of the lower address. One must be active.
   Lane Choose();
 
   // `cost` of work was taken from the lane, which may have none left.

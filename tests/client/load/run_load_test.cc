@@ -127,6 +127,8 @@ TEST_F(RunLoadTest, ThroughputEndsWithTheMeasuredTime) {
   open_.rate_from = open_.rate_to = 10;
   open_.duration = absl::Milliseconds(500);
   const LoadResult result = Run(server.address(), open_);
+  EXPECT_EQ(result.counts.Due(), 5);
+  EXPECT_EQ(result.counts.ok, result.counts.sent);
   EXPECT_GT(result.counts.ok, 2);
   EXPECT_LE(result.completed, 2);
   EXPECT_GE(result.elapsed, open_.duration);
