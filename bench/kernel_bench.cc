@@ -127,7 +127,7 @@ struct ValueSet {
         columns(columns_in),
         weights(rows_max * kStepKeys * 4),
         rows(m * columns * 4),
-        sums(rows_max * columns * 4) {
+        sums(rows_max * columns * 8) {
     FillRandom(1, 0, weights.floats(rows_max * kStepKeys));
     FillRandom(2, 0, rows.floats(m * columns));
     std::vector<std::byte> typed(static_cast<size_t>(m * columns * 4));
@@ -142,12 +142,12 @@ struct ValueSet {
     }
   }
 
-  void AddPacked(DataType type, int64_t n, bool all_finite) {
+  void AddPacked(DataType type, int64_t n) {
     for (int64_t j = 0; j < m; j += kStepKeys) {
       const ValuePanels values = {
-          type, packed.at(type).data() + j / kPanelKeys * ValuePanelBytes(type, columns), columns,
-          all_finite};
-      AddWeightedPanels(weights.floats(), kStepKeys, n, values, kStepKeys, sums.floats());
+          type, packed.at(type).data() + j / kPanelKeys * ValuePanelBytes(type, columns), columns};
+      AddWeightedPanels(weights.floats(), kStepKeys, n, values, kStepKeys,
+                        reinterpret_cast<double*>(sums.data()), columns);
     }
     benchmark::ClobberMemory();
   }
@@ -254,10 +254,8 @@ void RegisterValues(ValueSet& set) {
     Register(Name(set.m, set.columns, n, "weighted blas"), [&set, n] { set.AddBlas(n); });
     for (const DataType type : kTypes) {
       Register(Name(set.m, set.columns, n, "weighted", type),
-               [&set, n, type] { set.AddPacked(type, n, true); });
+               [&set, n, type] { set.AddPacked(type, n); });
     }
-    Register(Name(set.m, set.columns, n, "weighted select"),
-             [&set, n] { set.AddPacked(DataType::kFloat32, n, false); });
   }
 }
 
@@ -304,17 +302,16 @@ void PrintScores(const Reporter& times, int64_t m, int64_t d) {
 void PrintValues(const Reporter& times, int64_t m, int64_t columns) {
   absl::PrintF("\nWeighted values, m=%d columns=%d: milliseconds, and rates over OpenBLAS's\n", m,
                columns);
-  absl::PrintF("%6s %9s %9s %7s %8s %8s %8s\n", "n", "OpenBLAS", "float32", "ratio", "bfloat16",
-               "float16", "select");
+  absl::PrintF("%6s %9s %9s %7s %8s %8s\n", "n", "OpenBLAS", "float32", "ratio", "bfloat16",
+               "float16");
   for (const int64_t n : kWeightRows) {
     const double blas = times.Seconds(Name(m, columns, n, "weighted blas"));
     const auto seconds = [&](DataType type) {
       return times.Seconds(Name(m, columns, n, "weighted", type));
     };
-    absl::PrintF("%6d %9.3f %9.3f %7.2f %8.2f %8.2f %8.2f\n", n, blas * 1e3,
+    absl::PrintF("%6d %9.3f %9.3f %7.2f %8.2f %8.2f\n", n, blas * 1e3,
                  seconds(DataType::kFloat32) * 1e3, blas / seconds(DataType::kFloat32),
-                 blas / seconds(DataType::kBfloat16), blas / seconds(DataType::kFloat16),
-                 blas / times.Seconds(Name(m, columns, n, "weighted select")));
+                 blas / seconds(DataType::kBfloat16), blas / seconds(DataType::kFloat16));
   }
 }
 

@@ -5,7 +5,6 @@
 
 #include "core/attention/blas.h"
 #include "core/attention/element_types.h"
-#include "core/attention/row_kernels.h"
 #include "core/limits.h"
 
 namespace qkserve {
@@ -58,28 +57,6 @@ absl::Status MultiplyConverted(const ScoreBlock& op, float* out, int64_t out_str
   return absl::OkStatus();
 }
 
-// Values of which some are no numbers: a product would spread them to rows that do not attend them.
-void AddSelected(const WeightedSums& args) {
-  for (int64_t i = 0; i < args.rows; ++i) {
-    for (int64_t j = 0; j < args.key_count; ++j) {
-      const float weight = args.weights[i * args.weight_stride + j];
-      if (weight == 0.0F) continue;
-      const float* value = args.values + j * args.value_stride;
-      float* out = args.out + i * args.out_stride;
-      for (int64_t c = 0; c < args.columns; ++c) out[c] += weight * value[c];
-    }
-  }
-}
-
-void AddFloat32(const WeightedSums& args) {
-  // The rows of a block of values follow one another: value_stride is columns.
-  if (AllFinite(args.values, args.key_count * args.columns)) {
-    AddWeightedSums(args);
-  } else {
-    AddSelected(args);
-  }
-}
-
 }  // namespace
 
 absl::StatusOr<float*> Scratch::Get(int64_t floats) {
@@ -116,39 +93,6 @@ absl::Status MultiplyBlock(const ScoreBlock& op, float* out, int64_t out_stride)
                       .key_count = op.key_count,
                       .depth = op.depth,
                       .accumulate = false});
-  return absl::OkStatus();
-}
-
-absl::Status AddWeightedValues(const ValueBlock& block, float* out, int64_t out_stride) {
-  WeightedSums args = {.weights = block.weights,
-                       .weight_stride = block.weight_stride,
-                       .values = nullptr,
-                       .value_stride = block.columns,
-                       .out = out,
-                       .out_stride = out_stride,
-                       .rows = block.rows,
-                       .key_count = block.key_count,
-                       .columns = block.columns};
-  if (block.columns == 0) return absl::OkStatus();
-  if (block.values.data_type == DataType::kFloat32) {
-    args.values = Float32At(block.values, block.value_index);
-    AddFloat32(args);
-    return absl::OkStatus();
-  }
-  // kDepthChunk columns at a time are converted; columns are independent of each other.
-  const int64_t chunk = std::min(block.columns, kDepthChunk);
-  thread_local Scratch scratch;
-  const absl::StatusOr<float*> values = scratch.Get(block.key_count * chunk);
-  if (!values.ok()) return values.status();
-  for (int64_t begin = 0; begin < block.columns; begin += chunk) {
-    args.columns = std::min(chunk, block.columns - begin);
-    args.values = *values;
-    args.value_stride = args.columns;
-    args.out = out + begin;
-    ConvertColumns(block.values, block.value_index + begin, block.key_count, block.columns,
-                   args.columns, *values);
-    AddFloat32(args);
-  }
   return absl::OkStatus();
 }
 

@@ -44,19 +44,6 @@ struct ScoreBlock {
 // kDepthChunk).
 absl::Status MultiplyBlock(const ScoreBlock& block, float* out, int64_t out_stride);
 
-// out[i][c] += sum over j of weights[i][j] * v_j[c], for `key_count` rows of `values` (of `columns`
-// elements) from element `value_index` on. Where a weight is 0 its value adds nothing, even NaN.
-struct ValueBlock {
-  const float* weights;
-  int64_t weight_stride;
-  int64_t rows;
-  const TensorView& values;
-  int64_t value_index;
-  int64_t key_count;
-  int64_t columns;
-};
-absl::Status AddWeightedValues(const ValueBlock& block, float* out, int64_t out_stride);
-
 }  // namespace qkserve
 
 #endif  // QKSERVE_CORE_ATTENTION_BLOCK_PRODUCT_H_

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
+#include "core/attention/element_types.h"
 #include "core/attention/key_mask.h"
 #include "core/attention/row_kernels.h"
 
@@ -10,54 +12,80 @@ namespace qkserve {
 namespace {
 
 // ln of the sum of e^score, from its two parts. Where all scores are NaN, max may still be -inf.
-float LogSumExp(float max, float sum) {
-  if (sum == 0.0F) return kNotAttended;
-  return (max == kNotAttended ? 0.0F : max) + std::log(sum);
+float LogSumExp(double max, double sum) {
+  if (sum == 0.0) return kNotAttended;
+  return static_cast<float>((max == kNotAttended ? 0.0 : max) + std::log(sum));
 }
 
-float Inverse(float sum) { return sum == 0.0F ? 0.0F : 1.0F / sum; }
+// What turns weights that are relative to the score `from` into weights relative to `to`, which is
+// not less. 0 where a weight of float32 would be 0: a key that comes later would add nothing, so
+// those that came earlier do not either.
+double Correction(double from, double to) {
+  if (from == to) return 1.0;
+  return std::exp(static_cast<float>(from - to)) == 0.0F ? 0.0 : std::exp(from - to);
+}
+
+// What is multiplied with 0 adds nothing, even infinity.
+double Corrected(double value, double correction) {
+  return correction == 0.0 ? 0.0 : value * correction;
+}
+
+// A mean of finite values is finite; rounding may take it beyond the largest of them.
+float RoundedMean(double mean) {
+  constexpr double kLargest = std::numeric_limits<float>::max();
+  const auto rounded =
+      static_cast<float>(std::isfinite(mean) ? std::clamp(mean, -kLargest, kLargest) : mean);
+  return rounded + 0.0F;  // no -0: a sum of nothing but -0 may have begun with 0, or not
+}
 
 }  // namespace
 
 void ContextRow::Clear() const {
   max = kNotAttended;
-  sum = 0.0F;
-  std::fill_n(out, columns, 0.0F);
+  sum = 0.0;
+  std::fill_n(out, columns, 0.0);
 }
 
 void ContextRow::Weigh(float* scores, int64_t count) const {
-  const float new_max = std::max(max, MaxElement(scores, count));
-  const float correction = new_max == kNotAttended ? 1.0F : std::exp(max - new_max);
-  const float new_sum = ExpAndSum(new_max == kNotAttended ? 0.0F : new_max, count, scores);
+  const double new_max = std::max(max, static_cast<double>(MaxElement(scores, count)));
+  const double correction = Correction(max, new_max);
+  const double new_sum =
+      ExpAndSum(new_max == kNotAttended ? 0.0F : static_cast<float>(new_max), count, scores);
   sum = sum * correction + new_sum;
-  if (correction != 1.0F) ScaleRow(correction, columns, out);
-  max = new_max;
-}
-
-void ContextRow::Merge(const ContextRow& next) const {
-  if (next.max == kNotAttended && next.sum == 0.0F) return;
-  const float new_max = std::max(max, next.max);
-  const float guard = new_max == kNotAttended ? 0.0F : new_max;
-  const float old_factor = max == kNotAttended && sum == 0.0F ? 0.0F : std::exp(max - guard);
-  const float new_factor = std::exp(next.max - guard);
-  sum = sum * old_factor + next.sum * new_factor;
-  for (int64_t c = 0; c < columns; ++c) {
-    out[c] = out[c] * old_factor + next.out[c] * new_factor;
+  if (correction != 1.0) {
+    for (int64_t c = 0; c < columns; ++c) out[c] = Corrected(out[c], correction);
   }
   max = new_max;
 }
 
-float ContextRow::Finish() const {
-  ScaleRow(Inverse(sum), columns, out);
-  // No -0: keys that only other rows of a block attend have added +0, or have not.
-  for (int64_t c = 0; c < columns; ++c) out[c] += 0.0F;
+void ContextRow::Merge(const ContextRow& next) const {
+  if (next.max == kNotAttended && next.sum == 0.0) return;
+  const double new_max = std::max(max, next.max);
+  const double old_correction = Correction(max, new_max);
+  const double new_correction = Correction(next.max, new_max);
+  sum = sum * old_correction + next.sum * new_correction;
+  for (int64_t c = 0; c < columns; ++c) {
+    out[c] = Corrected(out[c], old_correction) + Corrected(next.out[c], new_correction);
+  }
+  max = new_max;
+}
+
+float ContextRow::Finish(DataType type, std::byte* context) const {
+  constexpr int64_t kPiece = 256;  // a kilobyte of stack
+  float piece[kPiece];
+  const double factor = sum == 0.0 ? 0.0 : 1.0 / sum;
+  for (int64_t begin = 0; begin < columns; begin += kPiece) {
+    const int64_t count = std::min(kPiece, columns - begin);
+    for (int64_t c = 0; c < count; ++c) piece[c] = RoundedMean(out[begin + c] * factor);
+    ConvertFromFloat32(type, piece, count, context + begin * ElementBytes(type));
+  }
   return LogSumExp(max, sum);
 }
 
 float Softmax(float* row, int64_t count) {
   const float max = MaxElement(row, count);
-  const float sum = ExpAndSum(max == kNotAttended ? 0.0F : max, count, row);
-  ScaleRow(Inverse(sum), count, row);
+  const double sum = ExpAndSum(max == kNotAttended ? 0.0F : max, count, row);
+  ScaleRow(sum == 0.0 ? 0.0F : static_cast<float>(1.0 / sum), count, row);
   return LogSumExp(max, sum);
 }
 

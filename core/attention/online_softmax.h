@@ -1,7 +1,10 @@
 #ifndef QKSERVE_CORE_ATTENTION_ONLINE_SOFTMAX_H_
 #define QKSERVE_CORE_ATTENTION_ONLINE_SOFTMAX_H_
 
+#include <cstddef>
 #include <cstdint>
+
+#include "core/tensor.h"
 
 namespace qkserve {
 
@@ -10,11 +13,12 @@ namespace qkserve {
 // 0 and a log-sum-exp of -inf.
 
 // What is known of a row of context after some keys: the largest masked score, the sum of
-// e^(score - max), and the `columns` sums of e^(score - max) * value.
+// e^(score - max), and the `columns` sums of e^(score - max) * value. In float64, so that the error
+// does not grow with the number of keys and finite values overflow nothing.
 struct ContextRow {
-  float& max;
-  float& sum;
-  float* out;
+  double& max;
+  double& sum;
+  double* out;
   int64_t columns;
 
   void Clear() const;
@@ -26,8 +30,8 @@ struct ContextRow {
   // Takes in what is known of further keys.
   void Merge(const ContextRow& next) const;
 
-  // Turns `out` into the context. Returns the row's log-sum-exp.
-  float Finish() const;
+  // Writes the context as `type` to `context`. Returns the row's log-sum-exp.
+  float Finish(DataType type, std::byte* context) const;
 };
 
 // row = softmax(row). Returns the row's log-sum-exp.

@@ -16,15 +16,14 @@ namespace qkserve {
 // stand side by side, so that a vector holds one element of many keys and every (query, key) has
 // one accumulator. It is summed from element 0 to element d - 1 with fused multiply-adds and
 // nothing else: a score is a function of its query, its key and d alone, whatever else is in the
-// call. Likewise every (row, column) of weighted values is summed from the first key to the last.
+// call. A panel of values is its rows, one after the other, without padding.
 //
-// All memory is aligned to Buffer::kAlignment; 16-bit elements are widened exactly and all
-// arithmetic is float32. Functions are thread-safe; none allocates.
+// Panels of keys are aligned to Buffer::kAlignment. 16-bit elements are widened exactly. Functions
+// are thread-safe; none allocates.
 
 inline constexpr int64_t kPanelKeys = 64;
 
-// Elements from one row of packed values to the next, and of outputs of AddWeightedPanels:
-// `columns` rounded up to 16.
+// `columns` rounded up to 16: rows of so many float32 or float64 begin at a cache line.
 constexpr int64_t PaddedColumns(int64_t columns) { return (columns + 15) / 16 * 16; }
 
 // Bytes of one panel.
@@ -40,8 +39,8 @@ absl::string_view PackedKernelName();
 void PackKeys(DataType type, const std::byte* rows, int64_t count, int64_t d, int64_t first,
               std::byte* panel);
 
-// Likewise for values. Returns whether all elements are finite.
-bool PackValues(DataType type, const std::byte* rows, int64_t count, int64_t columns, int64_t first,
+// The same for values.
+void PackValues(DataType type, const std::byte* rows, int64_t count, int64_t columns, int64_t first,
                 std::byte* panel);
 
 // Panels that follow one another.
@@ -58,19 +57,24 @@ struct KeyPanels {
 void MultiplyPanels(const float* queries, int64_t rows, const KeyPanels& keys, float* out,
                     int64_t out_stride);
 
+// Value panels that follow one another, or any rows of `columns` elements that do. Elements need
+// only their own alignment.
 struct ValuePanels {
   DataType type = DataType::kFloat32;
   const std::byte* data = nullptr;
   int64_t columns = 0;
-  // Whether no value is infinite or NaN. Changes speed, not bits (but for the sign of zeros).
-  bool all_finite = false;
 };
 
-// out[i * PaddedColumns + c] += weights[i * weight_stride + j] * v_j[c] for `rows` rows, the first
-// `key_count` keys of panels that follow one another, and all columns (padding too). Where a weight
-// is 0 its value adds nothing, even NaN.
+// out[i * out_stride + c] += weights[i * weight_stride + j] * v_j[c] for `rows` rows, the first
+// `key_count` keys and all columns. Where a weight is 0 its value adds nothing, even NaN.
+//
+// Sums are float32 over short chains of keys and float64 from there on. The error of what a call
+// adds is below 1.2e-6 * sum of |w v|, whatever the number of keys. A float32 sum that is not
+// finite is computed anew in float64: finite values overflow nothing. An element's bits depend on
+// its row of weights, its column of values and the sizes of a row and of the call's keys.
 void AddWeightedPanels(const float* weights, int64_t weight_stride, int64_t rows,
-                       const ValuePanels& values, int64_t key_count, float* out);
+                       const ValuePanels& values, int64_t key_count, double* out,
+                       int64_t out_stride);
 
 }  // namespace qkserve
 

@@ -149,31 +149,6 @@ void PackKeys16(DataType type, const uint16_t* rows, int64_t count, int64_t d, i
   }
 }
 
-// Whether all of `count` elements are finite: no exponent is all ones.
-template <class T>
-bool AllBelow(const T* elements, int64_t count, T exponent) {
-  const hn::ScalableTag<T> d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto exponents = hn::Set(d, exponent);
-  auto found = hn::Zero(d);
-  int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    const auto bits = hn::And(hn::LoadU(d, elements + i), exponents);
-    found = hn::Or(found, hn::VecFromMask(d, hn::Eq(bits, exponents)));
-  }
-  bool all_below = hn::AllTrue(d, hn::Eq(found, hn::Zero(d)));
-  for (; i < count; ++i) all_below = all_below && (elements[i] & exponent) != exponent;
-  return all_below;
-}
-
-bool AllFiniteBits32(const uint32_t* elements, int64_t count) {
-  return AllBelow<uint32_t>(elements, count, 0x7F800000U);
-}
-
-bool AllFiniteBits16(const uint16_t* elements, int64_t count, uint16_t exponent) {
-  return AllBelow<uint16_t>(elements, count, exponent);
-}
-
 }  // namespace HWY_NAMESPACE
 }  // namespace qkserve
 HWY_AFTER_NAMESPACE();
@@ -183,13 +158,11 @@ namespace qkserve {
 
 HWY_EXPORT(PackKeys32);
 HWY_EXPORT(PackKeys16);
-HWY_EXPORT(AllFiniteBits32);
-HWY_EXPORT(AllFiniteBits16);
 
 int64_t KeyPanelBytes(DataType type, int64_t d) { return kPanelKeys * d * ElementBytes(type); }
 
 int64_t ValuePanelBytes(DataType type, int64_t columns) {
-  return kPanelKeys * PaddedColumns(columns) * ElementBytes(type);
+  return kPanelKeys * columns * ElementBytes(type);
 }
 
 void PackKeys(DataType type, const std::byte* rows, int64_t count, int64_t d, int64_t first,
@@ -206,26 +179,14 @@ void PackKeys(DataType type, const std::byte* rows, int64_t count, int64_t d, in
   }
 }
 
-bool PackValues(DataType type, const std::byte* rows, int64_t count, int64_t columns, int64_t first,
+void PackValues(DataType type, const std::byte* rows, int64_t count, int64_t columns, int64_t first,
                 std::byte* panel) {
   assert(IsFloatType(static_cast<int>(type)));
   assert(first >= 0 && count >= 0 && first + count <= kPanelKeys);
   const int64_t row_bytes = columns * ElementBytes(type);
-  const int64_t padded_bytes = PaddedColumns(columns) * ElementBytes(type);
-  bool all_finite = true;
-  for (int64_t i = 0; i < count; ++i) {
-    std::byte* to = panel + (first + i) * padded_bytes;
-    // Where there are no columns there may be no memory either.
-    if (row_bytes > 0) std::memcpy(to, rows + i * row_bytes, static_cast<size_t>(row_bytes));
-    if (type == DataType::kFloat32) {
-      all_finite &= HWY_DYNAMIC_DISPATCH(AllFiniteBits32)(reinterpret_cast<uint32_t*>(to), columns);
-    } else {
-      const uint16_t exponent = type == DataType::kFloat16 ? 0x7C00 : 0x7F80;
-      all_finite &=
-          HWY_DYNAMIC_DISPATCH(AllFiniteBits16)(reinterpret_cast<uint16_t*>(to), columns, exponent);
-    }
-  }
-  return all_finite;
+  // Where there are no columns there may be no memory either.
+  if (count == 0 || row_bytes == 0) return;
+  std::memcpy(panel + first * row_bytes, rows, static_cast<size_t>(count * row_bytes));
 }
 
 }  // namespace qkserve

@@ -6,6 +6,8 @@
 // clang-format on
 #include <algorithm>
 #include <cassert>
+#include <cmath>
+#include <cstring>
 
 #include "core/attention/packed_kernel.h"
 #include "core/attention/widen-inl.h"
@@ -26,10 +28,17 @@ constexpr int kRowsMax = 6;
 constexpr int kVectors = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM ? 4 : 2;
 constexpr int kVectorsWide = 4 * kVectors;  // for one row
 
+// Keys whose products are summed in registers, one after the other. Rounding makes an error of at
+// most 12 units of 2^-24 of the sum of their magnitudes (partial sums are smaller). Such chains are
+// then added in float32, at most kBlockKeysMax / kChainKeys of them (7 units more), and these sums
+// to totals in float64. Longer chains save little and err more: 128 keys alone may err by 44 units,
+// where the bound of accuracy for a context is 33.
+constexpr int64_t kChainKeys = 32;
+
 // Keys that all rows and columns take before the next ones, at most: their values stay in the L2
 // cache, and few rows of weights, which read them once, read them nearly in the order of memory.
 constexpr int64_t kBlockBytes = 512 << 10;
-constexpr int64_t kBlockKeysMin = 16;
+constexpr int64_t kBlockKeysMin = kChainKeys;
 constexpr int64_t kBlockKeysMax = 512;
 
 // An element of a value as it is kept.
@@ -40,7 +49,7 @@ struct Bfloat16 {
   uint16_t bits;
 };
 
-HWY_INLINE FloatVector LoadWide(const float* from) { return hn::Load(Floats(), from); }
+HWY_INLINE FloatVector LoadWide(const float* from) { return hn::LoadU(Floats(), from); }
 HWY_INLINE FloatVector LoadWide(const Float16* from) { return LoadFloat16(Floats(), &from->bits); }
 HWY_INLINE FloatVector LoadWide(const Bfloat16* from) {
   return LoadBfloat16(Floats(), &from->bits);
@@ -53,43 +62,127 @@ struct TileArgs {
   int64_t keys;
   const T* values;
   int64_t value_stride;
-  float* out;
+  double* out;
   int64_t out_stride;
 };
 
-template <class T, int kRows, int kColumnVectors>
-HWY_NOINLINE void AddTile(const TileArgs<T>& args) {
-  const Floats d;
-  float* const out = args.out;
-  const int64_t out_stride = args.out_stride;
-  FloatVector sums[kRows][kColumnVectors];
-  HWY_UNROLL(6)
-  for (int r = 0; r < kRows; ++r) {
-    HWY_UNROLL(16)
-    for (int v = 0; v < kColumnVectors; ++v) {
-      sums[r][v] = hn::Load(d, out + r * out_stride + v * kLanes);
-    }
+// out[c] += sums[c] for the columns from `begin` to end - 1.
+void AddToTotals(const float* sums, int64_t begin, int64_t end, double* out) {
+  const hn::ScalableTag<double> d;
+  const hn::Rebind<float, decltype(d)> narrow;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t c = begin;
+  for (; c + lanes <= end; c += lanes) {
+    const auto more = hn::PromoteTo(d, hn::LoadU(narrow, sums + c));
+    hn::StoreU(hn::Add(hn::LoadU(d, out + c), more), d, out + c);
   }
+  for (; c < end; ++c) out[c] += static_cast<double>(sums[c]);
+}
+
+// The sums of the first row of `args`, a vector of columns, without the keys of weight 0: the bits
+// of AddTile where those are finite.
+template <class T>
+FloatVector SumAttended(const TileArgs<T>& args) {
+  const Floats d;
+  auto total = hn::Zero(d);
+  for (int64_t begin = 0; begin < args.keys; begin += kChainKeys) {
+    auto sum = hn::Zero(d);
+    for (int64_t j = begin; j < std::min(begin + kChainKeys, args.keys); ++j) {
+      if (args.weights[j] == 0) continue;
+      sum = hn::MulAdd(LoadWide(args.values + j * args.value_stride), hn::Set(d, args.weights[j]),
+                       sum);
+    }
+    total = hn::Add(total, sum);
+  }
+  return total;
+}
+
+// The same in float64, which no sum of finite values overflows.
+template <class T>
+void SumAttendedWide(const TileArgs<T>& args, double* sums) {
+  HWY_ALIGN float value[kLanes];
+  std::fill_n(sums, kLanes, 0.0);
   for (int64_t j = 0; j < args.keys; ++j) {
-    const T* value = args.values + j * args.value_stride;
-    FloatVector columns[kColumnVectors];
-    HWY_UNROLL(16)
-    for (int v = 0; v < kColumnVectors; ++v) columns[v] = LoadWide(value + v * kLanes);
+    const auto weight = static_cast<double>(args.weights[j]);
+    if (weight == 0) continue;
+    hn::Store(LoadWide(args.values + j * args.value_stride), Floats(), value);
+    for (int64_t c = 0; c < kLanes; ++c) sums[c] += weight * static_cast<double>(value[c]);
+  }
+}
+
+// The columns from `begin` to end - 1 of the first row, of which some are not finite in float32: a
+// value is infinite or NaN, attended or not, or values are so large that their sum overflows.
+template <class T>
+HWY_NOINLINE void AddCarefully(TileArgs<T> args, int64_t begin, int64_t end) {
+  HWY_ALIGN float sums[kLanes];
+  double wide_sums[kLanes] = {};
+  for (int64_t first = 0; first < end; first += kLanes) {
+    hn::Store(SumAttended(args), Floats(), sums);
+    const bool is_finite =
+        std::all_of(sums, sums + kLanes, [](float sum) { return std::isfinite(sum); });
+    if (!is_finite) SumAttendedWide(args, wide_sums);
+    for (int64_t c = std::max(begin - first, int64_t{0}); c < std::min(end - first, kLanes); ++c) {
+      args.out[c] += std::isfinite(sums[c]) ? static_cast<double>(sums[c]) : wide_sums[c];
+    }
+    args.values += kLanes;
+    args.out += kLanes;
+  }
+}
+
+// Sums kRows rows and kColumnVectors vectors of columns, and adds to `out` those of the columns
+// from `begin` to end - 1.
+template <class T, int kRows, int kColumnVectors>
+HWY_NOINLINE void AddTile(const TileArgs<T>& args, int64_t begin, int64_t end) {
+  const Floats d;
+  HWY_ALIGN float totals[kRows][kColumnVectors * kLanes] = {};
+  for (int64_t first = 0; first < args.keys; first += kChainKeys) {
+    FloatVector sums[kRows][kColumnVectors];
     HWY_UNROLL(6)
     for (int r = 0; r < kRows; ++r) {
-      const auto weight = hn::Set(d, args.weights[r * args.weight_stride + j]);
+      HWY_UNROLL(16)
+      for (int v = 0; v < kColumnVectors; ++v) sums[r][v] = hn::Zero(d);
+    }
+    const int64_t last = std::min(first + kChainKeys, args.keys);
+    for (int64_t j = first; j < last; ++j) {
+      const T* value = args.values + j * args.value_stride;
+      FloatVector columns[kColumnVectors];
+      HWY_UNROLL(16)
+      for (int v = 0; v < kColumnVectors; ++v) columns[v] = LoadWide(value + v * kLanes);
+      HWY_UNROLL(6)
+      for (int r = 0; r < kRows; ++r) {
+        const auto weight = hn::Set(d, args.weights[r * args.weight_stride + j]);
+        HWY_UNROLL(16)
+        for (int v = 0; v < kColumnVectors; ++v) {
+          sums[r][v] = hn::MulAdd(columns[v], weight, sums[r][v]);
+        }
+      }
+    }
+    HWY_UNROLL(6)
+    for (int r = 0; r < kRows; ++r) {
       HWY_UNROLL(16)
       for (int v = 0; v < kColumnVectors; ++v) {
-        sums[r][v] = hn::MulAdd(columns[v], weight, sums[r][v]);
+        float* const total = totals[r] + v * kLanes;
+        hn::Store(hn::Add(hn::Load(d, total), sums[r][v]), d, total);
       }
     }
   }
-  HWY_UNROLL(6)
-  for (int r = 0; r < kRows; ++r) {
-    HWY_UNROLL(16)
+  // x * 0 is NaN for what is not finite; a NaN stays in a sum.
+  auto special = hn::Zero(d);
+  for (const auto& row : totals) {
     for (int v = 0; v < kColumnVectors; ++v) {
-      hn::Store(sums[r][v], d, out + r * out_stride + v * kLanes);
+      special = hn::MulAdd(hn::Load(d, row + v * kLanes), hn::Zero(d), special);
     }
+  }
+  const bool all_finite = hn::AllFalse(d, hn::IsNaN(special));
+  for (int r = 0; r < kRows; ++r) {
+    if (all_finite) {
+      AddToTotals(totals[r], begin, end, args.out + r * args.out_stride);
+      continue;
+    }
+    TileArgs<T> row = args;
+    row.weights += r * args.weight_stride;
+    row.out += r * args.out_stride;
+    AddCarefully(row, begin, end);
   }
 }
 
@@ -98,12 +191,20 @@ template <class T, int kRows, int kColumnVectors>
 void AddRows(TileArgs<T> args, int64_t columns) {
   constexpr int64_t kTileColumns = kColumnVectors * kLanes;
   for (; columns >= kTileColumns; columns -= kTileColumns) {
-    AddTile<T, kRows, kColumnVectors>(args);
+    AddTile<T, kRows, kColumnVectors>(args, 0, kTileColumns);
     args.values += kTileColumns;
     args.out += kTileColumns;
   }
+  if (columns == 0) return;
   if constexpr (kColumnVectors > 1) {
-    if (columns > 0) AddRows<T, kRows, std::max(1, kColumnVectors / 4)>(args, columns);
+    AddRows<T, kRows, std::max(1, kColumnVectors / 4)>(args, columns);
+  } else {
+    // A vector that ends with the row, so that nothing is read behind it. A row that is shorter is
+    // read on into the next one, see AddNarrow.
+    const int64_t back = args.value_stride < kLanes ? 0 : kLanes - columns;
+    args.values -= back;
+    args.out -= back;
+    AddTile<T, kRows, 1>(args, back, back + columns);
   }
 }
 
@@ -125,72 +226,46 @@ void AddAnyRows(int64_t rows, const TileArgs<T>& args, int64_t columns) {
   }
 }
 
-bool HasZero(const float* weights, int64_t count) {
-  const Floats d;
-  auto found = hn::Zero(d);
-  int64_t j = 0;
-  for (; j + kLanes <= count; j += kLanes) {
-    const auto is_zero = hn::Eq(hn::LoadU(d, weights + j), hn::Zero(d));
-    found = hn::Or(found, hn::IfThenElseZero(is_zero, hn::Set(d, 1)));
-  }
-  bool has_zero = !hn::AllTrue(d, hn::Eq(found, hn::Zero(d)));
-  for (; j < count; ++j) has_zero = has_zero || weights[j] == 0;
-  return has_zero;
-}
-
-// One row, without the keys of weight 0: what stands between them is a call each, which gives the
-// same bits. Slower, and seldom needed: weights of 0 meet values that are not finite.
-template <class T>
-void AddRowWithoutZeros(const TileArgs<T>& row, int64_t columns) {
-  for (int64_t j = 0; j < row.keys;) {
-    if (row.weights[j] == 0) {
-      ++j;
-      continue;
-    }
-    int64_t end = j + 1;
-    while (end < row.keys && row.weights[end] != 0) ++end;
-    TileArgs<T> args = row;
-    args.weights += j;
-    args.values += j * row.value_stride;
-    args.keys = end - j;
-    AddAnyRows(1, args, columns);
-    j = end;
-  }
-}
-
 // All rows, in as few groups as can be.
 template <class T>
-void AddBlock(int64_t rows, const TileArgs<T>& block, int64_t columns, bool all_finite) {
+void AddBlock(int64_t rows, const TileArgs<T>& block, int64_t columns) {
   const int64_t groups = (rows + kRowsMax - 1) / kRowsMax;
   for (int64_t group = 0, row = 0; group < groups; ++group) {
     const int64_t next = (group + 1) * rows / groups;
-    const auto at = [&](int64_t i) {
-      TileArgs<T> args = block;
-      args.weights += i * block.weight_stride;
-      args.out += i * block.out_stride;
-      return args;
-    };
-    bool has_zero = false;
-    for (int64_t i = row; !all_finite && i < next; ++i) {
-      has_zero = has_zero || HasZero(at(i).weights, block.keys);
-    }
-    if (!has_zero) {
-      AddAnyRows(next - row, at(row), columns);
-    } else {
-      for (int64_t i = row; i < next; ++i) AddRowWithoutZeros(at(i), columns);
-    }
+    TileArgs<T> args = block;
+    args.weights += row * block.weight_stride;
+    args.out += row * block.out_stride;
+    AddAnyRows(next - row, args, columns);
     row = next;
   }
 }
 
+// The same where a row is less than a vector. The last keys, behind whose rows there are not
+// elements enough to read, are copied to where there are.
+template <class T>
+void AddNarrow(int64_t rows, const TileArgs<T>& block, int64_t columns) {
+  const int64_t unsafe = std::min((kLanes + columns - 1) / columns - 1, block.keys);
+  TileArgs<T> args = block;
+  args.keys -= unsafe;
+  if (args.keys > 0) AddBlock(rows, args, columns);
+  T copies[2 * kLanes] = {};  // unsafe * columns < kLanes
+  std::memcpy(copies, block.values + args.keys * columns,
+              static_cast<size_t>(unsafe * columns) * sizeof(T));
+  args.weights += args.keys;
+  args.keys = unsafe;
+  args.values = copies;
+  AddBlock(rows, args, columns);
+}
+
 template <class T>
 void AddPanelsOf(const float* weights, int64_t weight_stride, int64_t rows,
-                 const ValuePanels& values, int64_t key_count, float* out) {
+                 const ValuePanels& values, int64_t key_count, double* out, int64_t out_stride) {
   // Rows of panels that follow one another follow one another too.
-  const int64_t columns = PaddedColumns(values.columns);
+  const int64_t columns = values.columns;
   if (columns == 0) return;
   const int64_t row_bytes = columns * static_cast<int64_t>(sizeof(T));
-  const int64_t step = std::clamp(kBlockBytes / row_bytes, kBlockKeysMin, kBlockKeysMax);
+  const int64_t step =
+      std::clamp(kBlockBytes / row_bytes / kChainKeys * kChainKeys, kBlockKeysMin, kBlockKeysMax);
   for (int64_t j = 0; j < key_count; j += step) {
     const TileArgs<T> block = {.weights = weights + j,
                                .weight_stride = weight_stride,
@@ -198,20 +273,26 @@ void AddPanelsOf(const float* weights, int64_t weight_stride, int64_t rows,
                                .values = reinterpret_cast<const T*>(values.data) + j * columns,
                                .value_stride = columns,
                                .out = out,
-                               .out_stride = columns};
-    AddBlock(rows, block, columns, values.all_finite);
+                               .out_stride = out_stride};
+    if (columns < kLanes) {
+      AddNarrow(rows, block, columns);
+    } else {
+      AddBlock(rows, block, columns);
+    }
   }
 }
 
 void AddWeightedPanels(const float* weights, int64_t weight_stride, int64_t rows,
-                       const ValuePanels& values, int64_t key_count, float* out) {
+                       const ValuePanels& values, int64_t key_count, double* out,
+                       int64_t out_stride) {
   switch (values.type) {
     case DataType::kFloat32:
-      return AddPanelsOf<float>(weights, weight_stride, rows, values, key_count, out);
+      return AddPanelsOf<float>(weights, weight_stride, rows, values, key_count, out, out_stride);
     case DataType::kFloat16:
-      return AddPanelsOf<Float16>(weights, weight_stride, rows, values, key_count, out);
+      return AddPanelsOf<Float16>(weights, weight_stride, rows, values, key_count, out, out_stride);
     case DataType::kBfloat16:
-      return AddPanelsOf<Bfloat16>(weights, weight_stride, rows, values, key_count, out);
+      return AddPanelsOf<Bfloat16>(weights, weight_stride, rows, values, key_count, out,
+                                   out_stride);
     case DataType::kBool:
     case DataType::kInt32:
       break;
@@ -229,9 +310,10 @@ namespace qkserve {
 HWY_EXPORT(AddWeightedPanels);
 
 void AddWeightedPanels(const float* weights, int64_t weight_stride, int64_t rows,
-                       const ValuePanels& values, int64_t key_count, float* out) {
+                       const ValuePanels& values, int64_t key_count, double* out,
+                       int64_t out_stride) {
   HWY_DYNAMIC_DISPATCH(AddWeightedPanels)
-  (weights, weight_stride, rows, values, key_count, out);
+  (weights, weight_stride, rows, values, key_count, out, out_stride);
 }
 
 }  // namespace qkserve

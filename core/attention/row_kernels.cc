@@ -7,7 +7,6 @@
 #include "core/attention/row_kernels.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "hwy/contrib/math/math-inl.h"
@@ -77,9 +76,12 @@ int64_t CountBelow(float limit, int64_t count, const float* row) {
   return i;
 }
 
-float ExpAndSum(float max, int64_t count, float* row) {
+double ExpAndSum(float max, int64_t count, float* row) {
   const hn::ScalableTag<float> d;
+  const hn::ScalableTag<double> dd;
+  const hn::Rebind<float, decltype(dd)> narrow;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto wide_lanes = static_cast<int64_t>(hn::Lanes(dd));
   const auto maxima = hn::Set(d, max);
   const auto not_attended = hn::Set(d, -std::numeric_limits<float>::infinity());
   const auto weigh = [&](auto scores) {
@@ -88,19 +90,32 @@ float ExpAndSum(float max, int64_t count, float* row) {
     const auto weights = hn::IfThenElse(hn::IsNaN(difference), difference, hn::Exp(d, difference));
     return hn::IfThenZeroElse(hn::Eq(scores, not_attended), weights);
   };
-  // Two sums: the latency of one addition is longer than the rest takes.
-  auto sum = hn::Zero(d);
-  auto sum2 = hn::Zero(d);
-  int64_t i = 0;
-  for (; i + 2 * lanes <= count; i += 2 * lanes) {
-    const auto weights = weigh(hn::LoadU(d, row + i));
-    const auto weights2 = weigh(hn::LoadU(d, row + i + lanes));
-    hn::StoreU(weights, d, row + i);
-    hn::StoreU(weights2, d, row + i + lanes);
-    sum = hn::Add(sum, weights);
-    sum2 = hn::Add(sum2, weights2);
-  }
   HWY_ALIGN float tail[HWY_MAX_BYTES / sizeof(float)];
+  auto totals = hn::Zero(dd);
+  const auto add_to_totals = [&](auto sums) {
+    hn::Store(sums, d, tail);
+    for (int64_t lane = 0; lane < lanes; lane += wide_lanes) {
+      totals = hn::Add(totals, hn::PromoteTo(dd, hn::LoadU(narrow, tail + lane)));
+    }
+  };
+  // Two sums: the latency of one addition is longer than the rest takes. After so many additions
+  // they go to float64: few enough for an error of 4 units, and their cost is hidden.
+  const int64_t chain = 8 * 2 * lanes;
+  int64_t i = 0;
+  while (i + 2 * lanes <= count) {
+    auto sum = hn::Zero(d);
+    auto sum2 = hn::Zero(d);
+    const int64_t end = std::min(i + chain, count - 2 * lanes + 1);
+    for (; i < end; i += 2 * lanes) {
+      const auto weights = weigh(hn::LoadU(d, row + i));
+      const auto weights2 = weigh(hn::LoadU(d, row + i + lanes));
+      hn::StoreU(weights, d, row + i);
+      hn::StoreU(weights2, d, row + i + lanes);
+      sum = hn::Add(sum, weights);
+      sum2 = hn::Add(sum2, weights2);
+    }
+    add_to_totals(hn::Add(sum, sum2));
+  }
   for (; i < count; i += lanes) {
     const int64_t rest = std::min(lanes, count - i);
     std::fill(tail, tail + lanes, -std::numeric_limits<float>::infinity());
@@ -108,22 +123,9 @@ float ExpAndSum(float max, int64_t count, float* row) {
     const auto weights = weigh(hn::Load(d, tail));
     hn::Store(weights, d, tail);
     std::copy(tail, tail + rest, row + i);
-    sum = hn::Add(sum, weights);
+    add_to_totals(weights);
   }
-  return hn::GetLane(hn::SumOfLanes(d, hn::Add(sum, sum2)));
-}
-
-bool AllFinite(const float* row, int64_t count) {
-  const hn::ScalableTag<float> d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  // x * 0 is 0 for what is finite and NaN for the rest; a NaN stays in a sum.
-  auto sum = hn::Zero(d);
-  const auto zero = hn::Zero(d);
-  int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) sum = hn::MulAdd(hn::LoadU(d, row + i), zero, sum);
-  bool finite = hn::AllFalse(d, hn::IsNaN(sum));
-  for (; i < count; ++i) finite = finite && std::isfinite(row[i]);
-  return finite;
+  return hn::GetLane(hn::SumOfLanes(dd, totals));
 }
 
 }  // namespace HWY_NAMESPACE
@@ -138,7 +140,6 @@ HWY_EXPORT(Cap);
 HWY_EXPORT(MaxElement);
 HWY_EXPORT(CountBelow);
 HWY_EXPORT(ExpAndSum);
-HWY_EXPORT(AllFinite);
 
 void ScaleAndCap(float scale, float softcap, int64_t count, float* row) {
   if (scale != 1.0F) HWY_DYNAMIC_DISPATCH(ScaleRow)(scale, count, row);
@@ -153,16 +154,12 @@ int64_t CountBelow(float limit, int64_t count, const float* row) {
   return HWY_DYNAMIC_DISPATCH(CountBelow)(limit, count, row);
 }
 
-float ExpAndSum(float max, int64_t count, float* row) {
+double ExpAndSum(float max, int64_t count, float* row) {
   return HWY_DYNAMIC_DISPATCH(ExpAndSum)(max, count, row);
 }
 
 void ScaleRow(float factor, int64_t count, float* row) {
   HWY_DYNAMIC_DISPATCH(ScaleRow)(factor, count, row);
-}
-
-bool AllFinite(const float* row, int64_t count) {
-  return HWY_DYNAMIC_DISPATCH(AllFinite)(row, count);
 }
 
 }  // namespace qkserve

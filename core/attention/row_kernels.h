@@ -18,14 +18,12 @@ float MaxElement(const float* row, int64_t count);
 // among them, or all.
 int64_t CountBelow(float limit, int64_t count, const float* row);
 
-// row[j] = e^(row[j] - max), exactly 0 where row[j] is -inf. Returns the sum.
-float ExpAndSum(float max, int64_t count, float* row);
+// row[j] = e^(row[j] - max), exactly 0 where row[j] is -inf. Returns the sum, whose relative error
+// does not grow with the count.
+double ExpAndSum(float max, int64_t count, float* row);
 
 // row *= factor.
 void ScaleRow(float factor, int64_t count, float* row);
-
-// Whether no element is infinite or NaN.
-bool AllFinite(const float* row, int64_t count);
 
 }  // namespace qkserve
 

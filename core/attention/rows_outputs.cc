@@ -6,6 +6,7 @@
 #include "core/attention/element_types.h"
 #include "core/attention/key_mask.h"
 #include "core/attention/online_softmax.h"
+#include "core/attention/packed_kernel.h"
 #include "core/attention/partial_rows.h"
 #include "core/attention/rows_plan.h"
 #include "core/attention/top_k.h"
@@ -17,16 +18,16 @@ namespace {
 // What is known of the rows of a block of context; see ContextRow.
 struct ContextRows {
   ContextRows(std::byte* slot, int64_t rows, int64_t columns_in)
-      : max(reinterpret_cast<float*>(slot)),
+      : max(reinterpret_cast<double*>(slot)),
         sum(max + rows),
         out(sum + rows),
         columns(columns_in) {}
   ContextRow Row(int64_t row) const {
     return {.max = max[row], .sum = sum[row], .out = out + row * columns, .columns = columns};
   }
-  float* max;
-  float* sum;
-  float* out;  // rows x dv
+  double* max;
+  double* sum;
+  double* out;  // rows x dv
   int64_t columns;
 };
 
@@ -101,17 +102,17 @@ absl::Status RowsPlan::ComputeContext(const Work& work, std::byte* slot) const {
   const int64_t rows = work.block.rows;
   const ContextRows state(slot, RowsOfSlot(), dv_);
   for (int64_t i = 0; i < rows; ++i) state.Row(i).Clear();
+  const TensorView& values = *work.problem.values;
   const int64_t value_matrix = shape_.KeyMatrix(work.block.slice / shape_.slices_per_unit);
   return ForEachStep(work, [&](float* scores, int64_t key, int64_t count) {
     for (int64_t i = 0; i < rows; ++i) state.Row(i).Weigh(scores + i * kStepKeys, count);
-    return AddWeightedValues({.weights = scores,
-                              .weight_stride = kStepKeys,
-                              .rows = rows,
-                              .values = *work.problem.values,
-                              .value_index = (value_matrix * shape_.m + key) * dv_,
-                              .key_count = count,
-                              .columns = dv_},
-                             state.out, dv_);
+    const int64_t value_index = (value_matrix * shape_.m + key) * dv_;
+    AddWeightedPanels(scores, kStepKeys, rows,
+                      {.type = values.data_type,
+                       .data = values.data + value_index * ElementBytes(values.data_type),
+                       .columns = dv_},
+                      count, state.out, dv_);
+    return absl::OkStatus();
   });
 }
 
@@ -129,11 +130,8 @@ void RowsPlan::WriteContext(const Work& work, std::byte* slot) const {
   const ContextRows state(slot, RowsOfSlot(), dv_);
   for (int64_t i = 0; i < work.block.rows; ++i) {
     const int64_t row = FirstRow(work.block) + i;
-    const float log_sum_exp = state.Row(i).Finish();
-    if (dv_ > 0) {
-      ConvertFromFloat32(work.problem.result_type, state.out + i * dv_, dv_,
-                         RowOf(work.problem, work.results, row, dv_));
-    }
+    const float log_sum_exp =
+        state.Row(i).Finish(work.problem.result_type, RowOf(work.problem, work.results, row, dv_));
     if (work.results.log_sum_exp != nullptr) work.results.log_sum_exp[row] = log_sum_exp;
   }
 }

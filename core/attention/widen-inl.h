@@ -18,7 +18,7 @@ HWY_BEFORE_NAMESPACE();
 namespace qkserve {
 namespace HWY_NAMESPACE {
 
-// A tag of float32 and aligned elements to fill its vector with.
+// A tag of float32 and elements to fill its vector with, which need no alignment.
 
 template <class D>
 HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> LoadFloat16(D d, const uint16_t* from) {
@@ -29,7 +29,7 @@ HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> LoadFloat16(D d, const uint16_t* from) {
   // bias: exact, subnormals too.
   const hn::RebindToUnsigned<D> du;
   const hn::Rebind<uint16_t, D> dh;
-  const auto bits = hn::PromoteTo(du, hn::Load(dh, from));
+  const auto bits = hn::PromoteTo(du, hn::LoadU(dh, from));
   const auto sign = hn::ShiftLeft<16>(hn::And(bits, hn::Set(du, 0x8000)));
   const auto rest = hn::ShiftLeft<13>(hn::And(bits, hn::Set(du, 0x7FFF)));
   const auto exponent = hn::Set(du, 0x7C00U << 13);
@@ -40,7 +40,7 @@ HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> LoadFloat16(D d, const uint16_t* from) {
 #else
   const hn::Rebind<hwy::float16_t, D> dh;
   const hn::Rebind<uint16_t, D> du;
-  return hn::PromoteTo(d, hn::BitCast(dh, hn::Load(du, from)));
+  return hn::PromoteTo(d, hn::BitCast(dh, hn::LoadU(du, from)));
 #endif
 }
 
@@ -49,7 +49,7 @@ HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> LoadBfloat16(D d, const uint16_t* from) {
   namespace hn = hwy::HWY_NAMESPACE;
   const hn::RebindToUnsigned<D> du;
   const hn::Rebind<uint16_t, D> dh;
-  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du, hn::Load(dh, from))));
+  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du, hn::LoadU(dh, from))));
 }
 
 }  // namespace HWY_NAMESPACE

@@ -45,7 +45,7 @@ absl::Status KeySetLayout::Validate(int64_t m) const {
     return absl::InvalidArgumentError(
         absl::StrCat("got ", m, " keys, a key set may have ", kKeySetKeysMax));
   }
-  // With room for the first block of an empty set, and for rows that are padded.
+  // With room for a whole block, and for what is charged where rows have no elements.
   const int64_t rows = std::max(m, KeySet::kBlockPanels * kPanelKeys);
   for (const int64_t columns : {d, dv.value_or(0)}) {
     const std::optional<int64_t> elements =
@@ -60,7 +60,7 @@ absl::Status KeySetLayout::Validate(int64_t m) const {
 
 int64_t KeyBlock::ChargedBytes(const KeySetLayout& layout, int64_t capacity) {
   const int64_t values = layout.dv.has_value() ? ValuePanelBytes(layout.value_type, *layout.dv) : 0;
-  return layout.Matrices() * capacity * (KeyPanelBytes(layout.key_type, layout.d) + values + 1) +
+  return layout.Matrices() * capacity * (KeyPanelBytes(layout.key_type, layout.d) + values) +
          kBlockBytes;
 }
 
@@ -83,9 +83,6 @@ absl::StatusOr<std::shared_ptr<KeyBlock>> KeyBlock::Allocate(const KeySetLayout&
     if (!memory.ok()) return memory.status();
     *buffer = *std::move(memory);
   }
-  absl::StatusOr<Buffer> flags = Buffer::AllocateZeroed(static_cast<size_t>(panels));
-  if (!flags.ok()) return flags.status();
-  block->may_be_infinite_ = *std::move(flags);
   return block;
 }
 
@@ -99,9 +96,6 @@ void KeyBlock::CopyPanels(KeyBlock& from, int64_t count, int64_t to) {
     if (value_panel_bytes_ > 0) {
       std::memcpy(Values(matrix, to), from.Values(matrix, 0),
                   static_cast<size_t>(count * value_panel_bytes_));
-    }
-    for (int64_t panel = 0; panel < count; ++panel) {
-      MayBeInfinite(matrix, to + panel) = from.MayBeInfinite(matrix, panel);
     }
   }
 }
@@ -117,23 +111,19 @@ PanelRun KeySet::Panels(int64_t matrix, int64_t panel, int64_t count_max) const 
   int64_t in_block = 0;
   int64_t count = 1;
   if (panel < FullPanels()) {
-    block = blocks_[static_cast<size_t>(panel / kBlockPanels)].get();
     in_block = panel % kBlockPanels;
     count = std::min({count_max, FullPanels() - panel, kBlockPanels - in_block});
+    block = blocks_.empty() ? nullptr : blocks_[static_cast<size_t>(panel / kBlockPanels)].get();
   }
   PanelRun run;
   run.keys = {.type = layout_.key_type,
-              .data = block->Keys(matrix, in_block),
+              .data = block != nullptr ? block->Keys(matrix, in_block) : nullptr,
               .count = count,
               .d = layout_.d};
   if (!layout_.dv.has_value()) return run;
   run.values = {.type = layout_.value_type,
-                .data = block->Values(matrix, in_block),
-                .columns = *layout_.dv,
-                .all_finite = true};
-  for (int64_t i = 0; i < count; ++i) {
-    if (block->MayBeInfinite(matrix, in_block + i) != std::byte{0}) run.values.all_finite = false;
-  }
+                .data = block != nullptr ? block->Values(matrix, in_block) : nullptr,
+                .columns = *layout_.dv};
   return run;
 }
 
@@ -153,10 +143,9 @@ absl::StatusOr<std::unique_ptr<KeySetBuilder>> KeySetBuilder::Create(
 
 absl::Status KeySetBuilder::AllocateBlocks(const KeySet* base, ByteBudget* budget) {
   KeySet& set = *set_;
-  const int64_t full = set.FullPanels();
   if (base != nullptr) set.blocks_ = base->blocks_;
   const std::vector<NewBlock> blocks = NewBlocks();
-  const bool has_tail = set.m_ % kPanelKeys != 0;
+  const bool has_tail = set.layout_.HasBytes() && set.m_ % kPanelKeys != 0;
   // In one piece: what does not fit is refused at once, by its whole size.
   int64_t bytes = has_tail ? KeyBlock::ChargedBytes(set.layout_, 1) : 0;
   for (const NewBlock& block : blocks) bytes += KeyBlock::ChargedBytes(set.layout_, block.capacity);
@@ -180,14 +169,6 @@ absl::Status KeySetBuilder::AllocateBlocks(const KeySet* base, ByteBudget* budge
     if (!tail.ok()) return tail.status();
     set.tail_ = *std::move(tail);
   }
-  // Memory that versions share may have been used by a builder that came to nothing.
-  for (int64_t panel = base != nullptr ? base->FullPanels() : full; panel < full; ++panel) {
-    int64_t in_block = 0;
-    KeyBlock& block = BlockOf(panel, in_block);
-    for (int64_t matrix = 0; matrix < set.layout_.Matrices(); ++matrix) {
-      block.MayBeInfinite(matrix, in_block) = std::byte{0};
-    }
-  }
   // The keys that did not fill a panel begin the first panel that is new.
   if (base != nullptr && base->tail_ != nullptr) {
     int64_t in_block = 0;
@@ -201,15 +182,16 @@ std::vector<KeySetBuilder::NewBlock> KeySetBuilder::NewBlocks() const {
   const std::vector<std::shared_ptr<KeyBlock>>& old = set_->blocks_;
   const int64_t full = set_->FullPanels();
   std::vector<NewBlock> blocks;
+  if (!set_->layout_.HasBytes()) return blocks;
   for (int64_t first = 0; first < full; first += KeySet::kBlockPanels) {
     const auto index = static_cast<size_t>(first / KeySet::kBlockPanels);
     const int64_t needed = std::min(full - first, KeySet::kBlockPanels);
     if (index >= old.size()) {
       blocks.push_back({index, needed});
     } else if (old[index]->capacity() < needed) {
-      // A block that grows does so like a vector, so that many small appends copy little.
-      blocks.push_back(
-          {index, std::min(std::max(needed, 2 * old[index]->capacity()), KeySet::kBlockPanels)});
+      // A block that grows gets a sixteenth more than it needs: what many small appends copy stays
+      // below 20 times what they add, and unused room below a tenth of the set.
+      blocks.push_back({index, std::min(needed + needed / 16, KeySet::kBlockPanels)});
     }
   }
   return blocks;
@@ -227,6 +209,7 @@ KeyBlock& KeySetBuilder::BlockOf(int64_t panel, int64_t& panel_in_block) {
 void KeySetBuilder::AddKeys(int64_t matrix, int64_t row, int64_t count, const std::byte* rows) {
   const KeySetLayout& layout = set_->layout_;
   const int64_t row_bytes = layout.KeyRowBytes();
+  if (row_bytes == 0) return;
   ForEachPanel(base_m_ + row, count,
                [&](int64_t panel, int64_t first, int64_t piece, int64_t done) {
                  int64_t in_block = 0;
@@ -239,13 +222,13 @@ void KeySetBuilder::AddKeys(int64_t matrix, int64_t row, int64_t count, const st
 void KeySetBuilder::AddValues(int64_t matrix, int64_t row, int64_t count, const std::byte* rows) {
   const KeySetLayout& layout = set_->layout_;
   const int64_t row_bytes = layout.ValueRowBytes();
+  if (row_bytes == 0) return;
   ForEachPanel(base_m_ + row, count,
                [&](int64_t panel, int64_t first, int64_t piece, int64_t done) {
                  int64_t in_block = 0;
                  KeyBlock& block = BlockOf(panel, in_block);
-                 const bool finite = PackValues(layout.value_type, rows + done * row_bytes, piece,
-                                                *layout.dv, first, block.Values(matrix, in_block));
-                 if (!finite) block.MayBeInfinite(matrix, in_block) = std::byte{1};
+                 PackValues(layout.value_type, rows + done * row_bytes, piece, *layout.dv, first,
+                            block.Values(matrix, in_block));
                });
 }
 

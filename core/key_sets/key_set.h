@@ -33,6 +33,7 @@ struct KeySetLayout {
   // Of one row as it stands in a file; 0 where there are no values.
   int64_t KeyRowBytes() const { return d * ElementBytes(key_type); }
   int64_t ValueRowBytes() const { return dv.value_or(0) * ElementBytes(value_type); }
+  bool HasBytes() const { return Matrices() * (KeyRowBytes() + ValueRowBytes()) > 0; }
 
   // INVALID_ARGUMENT: `m` keys are more than a set may have, or sizes in bytes do not fit in 64
   // bits, now or when keys are appended. Of types and sizes from outside, that are not negative.
@@ -45,7 +46,7 @@ struct KeySetLayout {
 // who is building a version until the first version that shows it, and never changes after.
 class KeyBlock {
  public:
-  // What a block is charged: panels, what is known of each, and about what it is beside them.
+  // What a block is charged: panels, and about what it is beside them.
   static int64_t ChargedBytes(const KeySetLayout& layout, int64_t capacity);
   // All zero; takes its part of `charge`. RESOURCE_EXHAUSTED: the system has no memory.
   static absl::StatusOr<std::shared_ptr<KeyBlock>> Allocate(const KeySetLayout& layout,
@@ -62,10 +63,6 @@ class KeyBlock {
   std::byte* Values(int64_t matrix, int64_t panel) {
     return values_.data() + (matrix * capacity_ + panel) * value_panel_bytes_;
   }
-  // 1 where the values of a panel may hold NaN or infinity, otherwise 0.
-  std::byte& MayBeInfinite(int64_t matrix, int64_t panel) {
-    return may_be_infinite_.data()[matrix * capacity_ + panel];
-  }
 
   // Copies the first `count` panels of every matrix of `from` to panel `to` and those behind it.
   void CopyPanels(KeyBlock& from, int64_t count, int64_t to);
@@ -80,7 +77,7 @@ class KeyBlock {
   int64_t capacity_ = 0;
   int64_t key_panel_bytes_ = 0;
   int64_t value_panel_bytes_ = 0;
-  Buffer keys_, values_, may_be_infinite_;
+  Buffer keys_, values_;
 };
 
 // A run of panels of one matrix that stand in one block.
@@ -93,7 +90,7 @@ struct PanelRun {
 //
 // Full panels stand in blocks of kBlockPanels (the last block may have fewer) and are shared by all
 // versions from the put on; the keys that do not fill a panel stand in a block of their own, which
-// an append copies. So a version costs what it adds, and one panel.
+// an append copies. So a version costs what it adds, and one panel. Rows of no bytes need no block.
 class KeySet {
  public:
   static constexpr int64_t kBlockPanels = 64;

@@ -110,10 +110,10 @@ void KeySetPass::AddBlock(int64_t matrix, int64_t first_row, int64_t rows) {
       row.state = std::exchange(weight_floats_, weight_floats_ + key_set_->m());
     }
   }
-  // Aligned: a multiple of 16 floats each.
+  // Aligned: a multiple of 16 each.
   block.context_state = std::exchange(
-      context_floats_, context_floats_ + splits_.count * (block.context_rows * padded_dv_ +
-                                                          PaddedColumns(2 * block.context_rows)));
+      context_doubles_, context_doubles_ + splits_.count * (block.context_rows * padded_dv_ +
+                                                            PaddedColumns(2 * block.context_rows)));
   CutTiles(block);
 }
 
@@ -146,7 +146,7 @@ absl::Status KeySetPass::AllocateState() {
     buffer = *std::move(memory);
     return absl::OkStatus();
   };
-  absl::Status status = allocate(context_floats_, sizeof(float), context_);
+  absl::Status status = allocate(context_doubles_, sizeof(double), context_);
   status.Update(allocate(weight_floats_, sizeof(float), weights_));
   status.Update(allocate(top_entries_, sizeof(TopEntry), entries_));
   status.Update(allocate(top_sizes_, sizeof(int64_t), sizes_));

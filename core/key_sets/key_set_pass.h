@@ -63,7 +63,7 @@ class KeySetPass final : public Pass {
     int64_t first_row;
     int64_t rows;
     int64_t context_rows = 0;   // they come first
-    int64_t context_state = 0;  // index of its first float
+    int64_t context_state = 0;  // index of its first float64
     int64_t first_tile = 0;
     int64_t tiles = 1;
     std::atomic<int64_t> tiles_left{0};
@@ -112,7 +112,7 @@ class KeySetPass final : public Pass {
   std::deque<Block> blocks_;
   int64_t tile_count_ = 0;
   double tile_filled_ = 1.0;  // of the last tile, where further blocks may share it
-  int64_t context_floats_ = 0, weight_floats_ = 0, top_entries_ = 0, top_sizes_ = 0;
+  int64_t context_doubles_ = 0, weight_floats_ = 0, top_entries_ = 0, top_sizes_ = 0;
   Buffer context_, weights_, entries_, sizes_;
 };
 

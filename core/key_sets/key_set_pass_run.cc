@@ -10,15 +10,15 @@
 namespace qkserve {
 
 ContextRow KeySetPass::ContextOf(const Block& block, int64_t split, int64_t row) {
-  const int64_t split_floats =
+  const int64_t split_size =
       block.context_rows * padded_dv_ + PaddedColumns(2 * block.context_rows);
-  float* const out =
-      reinterpret_cast<float*>(context_.data()) + block.context_state + split * split_floats;
-  float* const max = out + block.context_rows * padded_dv_;
+  double* const out =
+      reinterpret_cast<double*>(context_.data()) + block.context_state + split * split_size;
+  double* const max = out + block.context_rows * padded_dv_;
   return {.max = max[row],
           .sum = max[block.context_rows + row],
           .out = out + row * padded_dv_,
-          .columns = padded_dv_};
+          .columns = *key_set_->layout().dv};
 }
 
 int64_t KeySetPass::TopCapacity(const Row& row, int64_t split_count) const {
@@ -129,12 +129,12 @@ absl::Status KeySetPass::RunSplit(const Work& work, int64_t split) {
       }
     }
     if (work.block.context_rows == 0) continue;
-    float* const out = ContextOf(work.block, split, 0).out;
+    double* const out = ContextOf(work.block, split, 0).out;
     for (int64_t panel = 0; panel < panels;) {
       const PanelRun run = key_set_->Panels(work.block.matrix, first_panel + panel, panels - panel);
       const int64_t keys = std::min(run.keys.count * kPanelKeys, count - panel * kPanelKeys);
       AddWeightedPanels(scores + panel * kPanelKeys, kStepKeys, work.block.context_rows, run.values,
-                        keys, out);
+                        keys, out, padded_dv_);
       panel += run.keys.count;
     }
   }
@@ -172,11 +172,8 @@ void KeySetPass::FinishBlock(const Block& block) {
       for (int64_t split = 1; split < splits_.count; ++split) {
         context.Merge(ContextOf(block, split, i));
       }
-      log_sum_exp = context.Finish();
-      if (dv > 0) {
-        ConvertFromFloat32(problem.result_type, context.out, dv,
-                           results.result + row.result_row * dv * bytes);
-      }
+      log_sum_exp =
+          context.Finish(problem.result_type, results.result + row.result_row * dv * bytes);
     } else if (problem.output == Output::kWeights) {
       const int64_t m = key_set_->m();
       float* const weights = WeightsOf(row, 0);

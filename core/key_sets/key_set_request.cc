@@ -33,7 +33,8 @@ int64_t KeySetStateBytes(const KeySet& key_set, const AttentionProblem& problem,
   const KeySplits splits = SplitKeys(key_set.layout(), key_set.m());
   int64_t row_bytes = kRowBytes;
   if (problem.output == Output::kContext) {
-    row_bytes += splits.count * (2 + PaddedColumns(key_set.layout().dv.value_or(0))) * kFloatBytes;
+    row_bytes += splits.count * (2 + PaddedColumns(key_set.layout().dv.value_or(0))) *
+                 static_cast<int64_t>(sizeof(double));
   } else if (problem.output == Output::kTopK) {
     row_bytes += splits.count *
                  (std::min(problem.top_k, splits.keys) * static_cast<int64_t>(sizeof(TopEntry)) +

@@ -119,7 +119,6 @@ std::string Contents(const KeySet& set) {
         contents.append(reinterpret_cast<const char*>(run.values.data),
                         static_cast<size_t>(ValuePanelBytes(layout.value_type, *layout.dv)));
       }
-      contents.push_back(run.values.all_finite ? '1' : '0');
     }
   }
   return contents;

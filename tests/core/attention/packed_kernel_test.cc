@@ -1,5 +1,8 @@
 #include "core/attention/packed_kernel.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -120,9 +123,9 @@ testing::AssertionResult AllSame(const std::vector<float>& a, const std::vector<
   return AllSame(a.data(), b.data(), a.size());
 }
 
-// start + sum of a[i] * b[i * b_stride], in order, rounded once per element.
-float FusedSum(float start, const float* a, const float* b, int64_t count, int64_t b_stride = 1) {
-  for (int64_t i = 0; i < count; ++i) start = std::fma(a[i], b[i * b_stride], start);
+// start + sum of a[i] * b[i], in order, rounded once per element.
+float FusedSum(float start, const float* a, const float* b, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) start = std::fma(a[i], b[i], start);
   return start;
 }
 
@@ -329,59 +332,85 @@ TEST(PackedKernelTest, SubnormalsInfinitiesAndNanAreWhatIeeeSays) {
 
 // --- Values -------------------------------------------------------------------------------------
 
-struct PackedValues {
-  Buffer panels;
-  bool all_finite = true;
-};
-
-PackedValues PackAllValues(const TensorView& values, int64_t step = kPanelKeys) {
+Buffer PackAllValues(const TensorView& values, int64_t step = kPanelKeys) {
   const int64_t m = values.shape[0];
   const int64_t columns = values.shape[1];
   const int64_t panel_bytes = ValuePanelBytes(values.data_type, columns);
-  PackedValues packed{.panels = Zeros(PanelCount(m) * panel_bytes)};
+  Buffer panels = Zeros(PanelCount(m) * panel_bytes);
   for (int64_t j = 0; j < m;) {
     const int64_t place = j % kPanelKeys;
     const int64_t count = std::min({step, m - j, kPanelKeys - place});
-    const bool finite =
-        PackValues(values.data_type, values.data + j * columns * ElementBytes(values.data_type),
-                   count, columns, place, packed.panels.data() + j / kPanelKeys * panel_bytes);
-    packed.all_finite = packed.all_finite && finite;
+    PackValues(values.data_type, values.data + j * columns * ElementBytes(values.data_type), count,
+               columns, place, panels.data() + j / kPanelKeys * panel_bytes);
     j += count;
   }
-  return packed;
+  return panels;
 }
 
-ValuePanels View(const PackedValues& packed, DataType type, int64_t columns) {
-  return {type, packed.panels.data(), columns, packed.all_finite};
+// What is added to zeros, at most `row_step` rows in a call.
+std::vector<double> Weigh(const std::vector<float>& weights, int64_t rows, int64_t keys,
+                          const ValuePanels& values, int64_t row_step = 1000) {
+  std::vector<double> out(static_cast<size_t>(rows * values.columns));
+  for (int64_t i = 0; i < rows; i += row_step) {
+    AddWeightedPanels(weights.data() + i * keys, keys, std::min(row_step, rows - i), values, keys,
+                      out.data() + i * values.columns, values.columns);
+  }
+  return out;
 }
 
-TEST(PackedKernelTest, WeightedValuesAreTheFusedSumInOrder) {
-  constexpr int64_t kKeys = 150;
+// |got - exact| <= 1.2e-6 * sum of |w v| everywhere.
+testing::AssertionResult AllWithinBound(const std::vector<double>& got,
+                                        const std::vector<float>& weights,
+                                        const std::vector<float>& values, int64_t columns) {
+  const int64_t keys = static_cast<int64_t>(values.size()) / columns;
+  for (size_t at = 0; at < got.size(); ++at) {
+    const int64_t i = static_cast<int64_t>(at) / columns;
+    double exact = 0;
+    double magnitude = 0;
+    for (int64_t j = 0; j < keys; ++j) {
+      const double product =
+          static_cast<double>(weights[static_cast<size_t>(i * keys + j)]) *
+          static_cast<double>(
+              values[static_cast<size_t>(j * columns + static_cast<int64_t>(at) % columns)]);
+      exact += product;
+      magnitude += std::abs(product);
+    }
+    if (!(std::abs(got[at] - exact) <= 1.2e-6 * magnitude)) {
+      return testing::AssertionFailure()
+             << "[" << at << "]: " << got[at] << ", expected " << exact << " of " << magnitude;
+    }
+  }
+  return testing::AssertionSuccess();
+}
+
+TEST(PackedKernelTest, PackedValuesAreTheirRows) {
   for (const DataType type : kTypes) {
-    for (const int64_t columns : {1, 15, 16, 17, 64, 65, 100, 128, 200, 300}) {
-      const Tensor values = RandomTensor(type, {kKeys, columns}, 12);
-      const std::vector<float> v = ToFloats(values.View());
-      const int64_t padded = PaddedColumns(columns);
-      for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 19, 32}) {
-        const std::vector<float> w =
-            ToFloats(RandomTensor(DataType::kFloat32, {rows, kKeys}, 13).View());
-        for (const int64_t target : Targets()) {
-          if (!IsFused(target)) continue;
-          SCOPED_TRACE(Case(target, type, columns));
-          const UseTarget use(target);
-          const PackedValues packed = PackAllValues(values.View());
-          EXPECT_TRUE(packed.all_finite);
-          Buffer out = Zeros(rows * padded * 4);
-          std::fill_n(Floats(out), rows * padded, 0.5F);
-          AddWeightedPanels(w.data(), kKeys, rows, View(packed, type, columns), kKeys, Floats(out));
-          for (int64_t i = 0; i < rows; ++i) {
-            for (int64_t c = 0; c < padded; ++c) {
-              const float expected =
-                  c < columns ? FusedSum(0.5F, w.data() + i * kKeys, v.data() + c, kKeys, columns)
-                              : 0.5F;
-              ASSERT_TRUE(IsSame(Floats(out)[i * padded + c], expected))
-                  << "row " << i << " of " << rows << ", column " << c;
-            }
+    const Tensor values = RandomTensor(type, {150, 7}, 11);
+    for (const int64_t step : {1, 3, 64}) {
+      EXPECT_EQ(std::memcmp(PackAllValues(values.View(), step).data(), values.data.data(),
+                            values.data.size_bytes()),
+                0);
+    }
+  }
+}
+
+TEST(PackedKernelTest, WeightedValuesAreCloseToTheReference) {
+  for (const DataType type : kTypes) {
+    for (const int64_t columns : {1, 2, 7, 8, 15, 16, 17, 31, 64, 65, 100, 128, 200, 300}) {
+      for (const int64_t keys : {1, 5, 31, 64, 150, 512}) {
+        const Tensor values = RandomTensor(type, {keys, columns}, 12);
+        const std::vector<float> v = ToFloats(values.View());
+        for (const int64_t rows : {1, 2, 3, 4, 5, 6, 19}) {
+          if (keys * columns * rows > 512 * 100 * 19) continue;  // slow
+          const std::vector<float> w =
+              ToFloats(RandomTensor(DataType::kFloat32, {rows, keys}, 13).View());
+          for (const int64_t target : Targets()) {
+            SCOPED_TRACE(Case(target, type, columns));
+            const UseTarget use(target);
+            const Buffer panels = PackAllValues(values.View());
+            ASSERT_TRUE(
+                AllWithinBound(Weigh(w, rows, keys, {type, panels.data(), columns}), w, v, columns))
+                << rows << " rows, " << keys << " keys";
           }
         }
       }
@@ -389,79 +418,106 @@ TEST(PackedKernelTest, WeightedValuesAreTheFusedSumInOrder) {
   }
 }
 
-// What the target computes, all keys in a call or one panel after another, all rows or one by one.
-std::vector<float> AddInPieces(const std::vector<float>& weights, int64_t rows, int64_t keys,
-                               const ValuePanels& values, int64_t row_step, int64_t panel_step) {
-  const int64_t padded = PaddedColumns(values.columns);
-  Buffer out = Zeros(rows * padded * 4);
-  for (int64_t i = 0; i < rows; i += row_step) {
-    for (int64_t j = 0; j < keys; j += panel_step * kPanelKeys) {
-      ValuePanels part = values;
-      part.data += j / kPanelKeys * ValuePanelBytes(values.type, values.columns);
-      AddWeightedPanels(weights.data() + i * keys + j, keys, std::min(row_step, rows - i), part,
-                        std::min(panel_step * kPanelKeys, keys - j), Floats(out) + i * padded);
+// Where all terms are the same, so are the errors of adding them: they pile up.
+TEST(PackedKernelTest, ErrorsOfEqualTermsDoNotPileUp) {
+  for (const int64_t keys : {32, 33, 512, 4000}) {
+    for (const int64_t columns : {1, 40, 700}) {
+      for (const float value : {0.7F, 1.1F, 973.3F, 1.0F / 3}) {
+        const std::vector<float> v(static_cast<size_t>(keys * columns), value);
+        const std::vector<float> w(static_cast<size_t>(keys), 0.9F);
+        for (const int64_t target : Targets()) {
+          const UseTarget use(target);
+          const ValuePanels values = {DataType::kFloat32,
+                                      reinterpret_cast<const std::byte*>(v.data()), columns};
+          ASSERT_TRUE(AllWithinBound(Weigh(w, 1, keys, values), w, v, columns))
+              << hwy::TargetName(target) << " " << keys << " x " << columns << " of " << value;
+        }
+      }
     }
   }
-  return std::vector<float>(Floats(out), Floats(out) + rows * padded);
 }
 
-TEST(PackedKernelTest, WeightedValuesDoNotDependOnCutsOfRowsOrKeys) {
+TEST(PackedKernelTest, WeightedValuesDoNotDependOnCutsOfRows) {
   constexpr int64_t kRows = 25;
   constexpr int64_t kKeys = 150;
   for (const int64_t target : Targets()) {
     const UseTarget use(target);
     for (const DataType type : kTypes) {
-      for (const int64_t columns : {17, 272}) {
+      for (const int64_t columns : {3, 17, 272}) {
         SCOPED_TRACE(Case(target, type, columns));
         const std::vector<float> w =
             ToFloats(RandomTensor(DataType::kFloat32, {kRows, kKeys}, 14).View());
-        const PackedValues packed = PackAllValues(RandomTensor(type, {kKeys, columns}, 15).View());
-        ValuePanels values = View(packed, type, columns);
-        const std::vector<float> whole = AddInPieces(w, kRows, kKeys, values, kRows, 3);
-        for (const int64_t row_step : {1, 2, 3, 7, 18, 25}) {
-          for (const int64_t panel_step : {1, 3}) {
-            values.all_finite = panel_step == 1;
-            EXPECT_TRUE(AllSame(AddInPieces(w, kRows, kKeys, values, row_step, panel_step), whole))
-                << row_step << " rows, " << panel_step << " panels";
-          }
+        const Tensor rows = RandomTensor(type, {kKeys, columns}, 15);
+        const ValuePanels values = {type, rows.data.data(), columns};
+        const std::vector<double> whole = Weigh(w, kRows, kKeys, values);
+        for (const int64_t row_step : {1, 2, 3, 7, 18}) {
+          EXPECT_EQ(Weigh(w, kRows, kKeys, values, row_step), whole) << row_step << " rows";
         }
       }
     }
   }
 }
 
+TEST(PackedKernelTest, ValuesAreNotReadBeyondTheirEnd) {
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  void* const mapped =
+      mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(mapped, MAP_FAILED);
+  auto* const end = static_cast<std::byte*>(mapped) + page;
+  ASSERT_EQ(mprotect(end, page, PROT_NONE), 0);
+  for (const DataType type : kTypes) {
+    for (int64_t columns = 1; columns <= 40; ++columns) {
+      for (const int64_t keys : {1, 2, 3, 17, 24}) {
+        const Tensor values = RandomTensor(type, {keys, columns}, 16);
+        std::byte* const rows = end - values.data.size_bytes();
+        std::memcpy(rows, values.data.data(), values.data.size_bytes());
+        const std::vector<float> w =
+            ToFloats(RandomTensor(DataType::kFloat32, {7, keys}, 17).View());
+        for (const int64_t target : Targets()) {
+          const UseTarget use(target);
+          ASSERT_TRUE(AllWithinBound(Weigh(w, 7, keys, {type, rows, columns}), w,
+                                     ToFloats(values.View()), columns))
+              << Case(target, type, columns);
+        }
+      }
+    }
+  }
+  munmap(mapped, 2 * page);
+}
+
 TEST(PackedKernelTest, AValueOfWeightZeroAddsNothingEvenNan) {
   constexpr int64_t kKeys = 70;
-  constexpr int64_t kColumns = 20;
   for (const DataType type : kTypes) {
-    Tensor values = RandomTensor(type, {kKeys, kColumns}, 16);
-    std::vector<float> v = ToFloats(values.View());
-    for (int64_t c = 0; c < kColumns; ++c) {
-      v[static_cast<size_t>(3 * kColumns + c)] = kNan;
-      v[static_cast<size_t>(66 * kColumns + c)] = c % 2 == 0 ? kInfinity : -kInfinity;
-    }
-    ConvertFromFloat32(type, v.data(), kKeys * kColumns, values.data.data());
-    for (const int64_t target : Targets()) {
-      SCOPED_TRACE(Case(target, type, kColumns));
-      const UseTarget use(target);
-      const PackedValues packed = PackAllValues(values.View());
-      EXPECT_FALSE(packed.all_finite);
-      for (const int64_t rows : {1, 4, 30}) {
-        std::vector<float> w = ToFloats(RandomTensor(DataType::kFloat32, {rows, kKeys}, 17).View());
-        for (int64_t i = 0; i < rows; ++i) {
-          w[static_cast<size_t>(i * kKeys + 3)] = i % 2 == 0 ? 0.0F : -0.0F;
-          w[static_cast<size_t>(i * kKeys + 66)] = 0;
-        }
-        w[66] = 2;  // the first row sees the infinities
-        const std::vector<float> sums =
-            AddInPieces(w, rows, kKeys, View(packed, type, kColumns), rows, 2);
-        for (int64_t i = 0; i < rows; ++i) {
-          for (int64_t c = 0; c < kColumns; ++c) {
-            const float sum = sums[static_cast<size_t>(i * PaddedColumns(kColumns) + c)];
-            if (i == 0) {
-              EXPECT_EQ(sum, c % 2 == 0 ? kInfinity : -kInfinity);
+    for (const int64_t columns : {3, 20, 130}) {
+      Tensor values = RandomTensor(type, {kKeys, columns}, 16);
+      const Tensor clean = RandomTensor(type, {kKeys, columns}, 16);
+      std::vector<float> v = ToFloats(values.View());
+      for (int64_t c = 0; c < columns; ++c) {
+        v[static_cast<size_t>(3 * columns + c)] = kNan;
+        v[static_cast<size_t>(66 * columns + c)] = c % 2 == 0 ? kInfinity : -kInfinity;
+      }
+      ConvertFromFloat32(type, v.data(), kKeys * columns, values.data.data());
+      for (const int64_t target : Targets()) {
+        SCOPED_TRACE(Case(target, type, columns));
+        const UseTarget use(target);
+        for (const int64_t rows : {1, 4, 30}) {
+          std::vector<float> w =
+              ToFloats(RandomTensor(DataType::kFloat32, {rows, kKeys}, 17).View());
+          for (int64_t i = 0; i < rows; ++i) {
+            w[static_cast<size_t>(i * kKeys + 3)] = i % 2 == 0 ? 0.0F : -0.0F;
+            w[static_cast<size_t>(i * kKeys + 66)] = 0;
+          }
+          const std::vector<double> expected =
+              Weigh(w, rows, kKeys, {type, clean.data.data(), columns});
+          w[66] = 2;  // the first row sees the infinities
+          const std::vector<double> sums =
+              Weigh(w, rows, kKeys, {type, values.data.data(), columns});
+          for (int64_t i = 0; i < rows * columns; ++i) {
+            const auto at = static_cast<size_t>(i);
+            if (i < columns) {
+              EXPECT_EQ(sums[at], i % 2 == 0 ? kInfinity : -kInfinity) << i;
             } else {
-              EXPECT_TRUE(std::isfinite(sum)) << i << " " << c;
+              EXPECT_EQ(sums[at], expected[at]) << i;
             }
           }
         }
@@ -470,21 +526,20 @@ TEST(PackedKernelTest, AValueOfWeightZeroAddsNothingEvenNan) {
   }
 }
 
-TEST(PackedKernelTest, PackingValuesFindsWhatIsNotFinite) {
-  for (const DataType type : kTypes) {
-    for (const int64_t columns : {1, 31, 64}) {
-      for (const float special : {kInfinity, -kInfinity, kNan, 65504.0F, 1e-8F}) {
-        for (const int64_t place : {int64_t{0}, columns / 2, 2 * columns - 1}) {
-          Tensor values = RandomTensor(type, {2, columns}, 18);
-          std::vector<float> v = ToFloats(values.View());
-          v[static_cast<size_t>(place)] = special;
-          ConvertFromFloat32(type, v.data(), 2 * columns, values.data.data());
-          for (const int64_t target : Targets()) {
-            SCOPED_TRACE(Case(target, type, columns));
-            const UseTarget use(target);
-            EXPECT_EQ(PackAllValues(values.View(), 1).all_finite, std::isfinite(special))
-                << special << " at " << place;
-          }
+TEST(PackedKernelTest, SumsOfFiniteValuesDoNotOverflow) {
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  for (const int64_t columns : {1, 16, 70}) {
+    for (const int64_t keys : {2, 64, 512}) {
+      std::vector<float> v(static_cast<size_t>(keys * columns), kLargest);
+      std::fill(v.begin(), v.begin() + columns, -kLargest);
+      const std::vector<float> w(static_cast<size_t>(3 * keys), 1.0F);
+      for (const int64_t target : Targets()) {
+        const UseTarget use(target);
+        const ValuePanels values = {DataType::kFloat32,
+                                    reinterpret_cast<const std::byte*>(v.data()), columns};
+        for (const double sum : Weigh(w, 3, keys, values)) {
+          ASSERT_EQ(sum, static_cast<double>(keys - 2) * static_cast<double>(kLargest))
+              << hwy::TargetName(target) << " " << keys << " x " << columns;
         }
       }
     }
@@ -495,10 +550,12 @@ TEST(PackedKernelTest, NothingToDoIsDone) {
   float out[kPanelKeys] = {};
   MultiplyPanels(nullptr, 0, {DataType::kFloat16, nullptr, 3, 4}, out, kPanelKeys);
   MultiplyPanels(out, 1, {DataType::kBfloat16, nullptr, 0, 4}, out, kPanelKeys);
-  AddWeightedPanels(out, 1, 1, {DataType::kFloat32, nullptr, 16, false}, 0, out);
-  AddWeightedPanels(out, 1, 1, {DataType::kFloat32, nullptr, 0, true}, 1, out);
+  double sums[16] = {};
+  AddWeightedPanels(out, 1, 1, {DataType::kFloat32, nullptr, 16}, 0, sums, 16);
+  AddWeightedPanels(out, 1, 1, {DataType::kFloat32, nullptr, 0}, 1, sums, 0);
   PackKeys(DataType::kFloat32, nullptr, 0, 4, 0, nullptr);
-  EXPECT_TRUE(PackValues(DataType::kFloat32, nullptr, 2, 0, 0, nullptr));
+  PackValues(DataType::kFloat32, nullptr, 2, 0, 0, nullptr);
+  EXPECT_EQ(sums[0], 0);
   EXPECT_EQ(out[0], 0);
 }
 
