@@ -16,13 +16,10 @@ static_assert(static_cast<int>(Output::kWeights) == v1::WEIGHTS);
 static_assert(static_cast<int>(Output::kContext) == v1::CONTEXT);
 static_assert(static_cast<int>(Output::kTopK) == v1::TOP_K);
 
-// Positions are sums of an offset, a window and sizes. Beyond any size they all mean the same.
-constexpr int64_t kPositionMax = int64_t{1} << 60;
-
 absl::StatusOr<int64_t> DecodeWindow(bool is_given, int64_t value, absl::string_view field) {
   if (!is_given) return -1;
   if (value < -1) return Invalid(field, absl::StrCat(value), "-1 (open) or more");
-  return std::min(value, kPositionMax);
+  return value;
 }
 
 absl::Status DecodeAttention(const v1::Attention& attention, AttentionProblem& problem) {
@@ -44,7 +41,7 @@ absl::Status DecodeAttention(const v1::Attention& attention, AttentionProblem& p
                         "attention.window_right");
   if (!window.ok()) return window.status();
   problem.window_right = *window;
-  problem.offset = std::clamp(attention.offset(), -kPositionMax, kPositionMax);
+  problem.offset = attention.offset();
   return absl::OkStatus();
 }
 

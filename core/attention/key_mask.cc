@@ -2,11 +2,22 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/attention/element_types.h"
 #include "core/attention/row_kernels.h"
 
 namespace qkserve {
+namespace {
+
+// a + b, cut to the range of int64.
+int64_t Add(int64_t a, int64_t b) {
+  int64_t sum = 0;
+  if (!__builtin_add_overflow(a, b, &sum)) return sum;
+  return b < 0 ? std::numeric_limits<int64_t>::min() : std::numeric_limits<int64_t>::max();
+}
+
+}  // namespace
 
 KeyMask::KeyMask(const AttentionProblem& problem, const ScoreShape& shape)
     : problem_(problem), n_(shape.n), m_(shape.m), heads_(shape.heads) {
@@ -27,6 +38,8 @@ KeyMask::KeyMask(const AttentionProblem& problem, const ScoreShape& shape)
 }
 
 KeyRange KeyMask::Range(int64_t slice, int64_t query) const {
+  // The bounds are the exact sums cut to 64 bits: in each the window moves the offset, before the
+  // query is added, and a sum that was cut lies on its side of [0, m) whatever is added.
   KeyRange range = {0, m_};
   int64_t offset = problem_.offset;
   if (!problem_.key_lengths.empty()) {
@@ -34,14 +47,13 @@ KeyRange KeyMask::Range(int64_t slice, int64_t query) const {
     range.end = std::min(range.end, length);
     offset = length - n_;
   }
-  const int64_t position = query + offset;
-  if (problem_.is_causal) range.end = std::min(range.end, position + 1);
-  if (problem_.window_left >= 0)
-    range.begin = std::max(range.begin, position - problem_.window_left);
-  if (problem_.window_right >= 0)
-    range.end = std::min(range.end, position + problem_.window_right + 1);
+  const auto attend_to = [&](int64_t last) { range.end = std::min(range.end, Add(last, 1)); };
+  if (problem_.is_causal) attend_to(Add(offset, query));
+  if (problem_.window_left >= 0) range.begin = Add(Add(offset, -problem_.window_left), query);
+  if (problem_.window_right >= 0) attend_to(Add(Add(offset, problem_.window_right), query));
   if (problem_.mask.has_value()) range.end = std::min(range.end, mask_keys_);
-  range.end = std::max(range.begin, range.end);
+  range.end = std::max(range.end, int64_t{0});
+  range.begin = std::clamp(range.begin, int64_t{0}, range.end);
   return range;
 }
 

@@ -26,7 +26,8 @@ class KeyMask {
  public:
   KeyMask(const AttentionProblem& problem, const ScoreShape& shape);
 
-  // The interval of query `query` of slice `slice` (batch * heads + head), within [0, m).
+  // The interval of query `query` of slice `slice` (batch * heads + head): 0 <= begin <= end <= m,
+  // whatever offset and windows are, to the ends of int64.
   KeyRange Range(int64_t slice, int64_t query) const;
 
   // Turns the products of a query with keys [key, key + count) into the stage that the output is

@@ -153,6 +153,20 @@ TEST(CodecTest, RefusesOptionsOfANewerProtocolInsteadOfIgnoringThem) {
   EXPECT_THAT(Refusal(request), HasSubstr("inline.keys: got field number 500"));
 }
 
+TEST(CodecTest, TakesOffsetsAndWindowsToTheEndsOfInt64) {
+  v1::ScoreRequest request = Request({2, 3}, {4, 3});
+  for (const int64_t offset :
+       {std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max()}) {
+    request.mutable_attention()->set_offset(offset);
+    request.mutable_attention()->set_window_left(std::numeric_limits<int64_t>::max());
+    request.mutable_attention()->set_window_right(std::numeric_limits<int64_t>::max());
+    const DecodedScore decoded = Decode(request).value();
+    EXPECT_EQ(decoded.problem.offset, offset);
+    EXPECT_EQ(decoded.problem.window_left, std::numeric_limits<int64_t>::max());
+    EXPECT_EQ(decoded.problem.window_right, std::numeric_limits<int64_t>::max());
+  }
+}
+
 TEST(CodecTest, NamesWrongOptionsOfAttention) {
   const auto refusal = [](auto change) {
     v1::ScoreRequest request = Request({2, 3, 4}, {2, 5, 4});
