@@ -49,6 +49,10 @@ absl::Duration MatrixPlan::PredictCost(double gflops) const {
   // Beside the tiles: calls, the first touch of the result.
   constexpr double kFixedSeconds = 2e-6;
   const double results = static_cast<double>(shape_.Rows()) * static_cast<double>(shape_.m);
+  // Scaling, masking and narrowing a row of a tile, however short.
+  constexpr double kRowSeconds = 15e-9;
+  const double row_seconds =
+      kRowSeconds * static_cast<double>(shape_.Rows()) * static_cast<double>(key_tiles_);
   const double calls = static_cast<double>(shape_.units) * static_cast<double>(row_tiles_) *
                        static_cast<double>(key_tiles_);
   const double multiply_seconds =
@@ -60,7 +64,7 @@ absl::Duration MatrixPlan::PredictCost(double gflops) const {
            static_cast<double>(shape_.d) +
        results) /
       kElementsReadPerSecond;
-  return absl::Seconds(kFixedSeconds + std::max(multiply_seconds, read_seconds));
+  return absl::Seconds(kFixedSeconds + row_seconds + std::max(multiply_seconds, read_seconds));
 }
 
 absl::Status MatrixPlan::ComputeTile(int64_t tile, const AttentionProblem& problem,

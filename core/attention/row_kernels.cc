@@ -7,8 +7,10 @@
 #include "core/attention/row_kernels.h"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 
+#include "core/attention/top_k.h"
 #include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
 
@@ -63,16 +65,28 @@ float MaxElement(const float* row, int64_t count) {
   return result;
 }
 
-int64_t CountBelow(float limit, int64_t count, const float* row) {
-  const hn::ScalableTag<float> d;
+int64_t TakeAbove(float limit, int64_t count, const float* row, int64_t key, int64_t room,
+                  TopEntry* out, int64_t& taken) {
+  const hn::CappedTag<float, kTakeStep> d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto limits = hn::Set(d, limit);
+  taken = 0;
   int64_t i = 0;
   for (; i + lanes <= count; i += lanes) {
-    const intptr_t first = hn::FindFirstTrue(d, hn::Not(hn::Lt(hn::LoadU(d, row + i), limits)));
-    if (first >= 0) return i + first;
+    const auto above = hn::Gt(hn::LoadU(d, row + i), limits);
+    // Most end here.
+    if (hn::AllFalse(d, above)) continue;
+    if (taken + lanes > room) return i;
+    uint8_t bytes[8] = {};
+    hn::StoreMaskBits(d, above, bytes);
+    for (uint32_t bits = bytes[0] | uint32_t{bytes[1]} << 8; bits != 0; bits &= bits - 1) {
+      const int64_t j = i + std::countr_zero(bits);
+      out[taken++] = {row[j], static_cast<int32_t>(key + j)};
+    }
   }
-  while (i < count && row[i] < limit) ++i;
+  for (; i < count && taken < room; ++i) {
+    if (row[i] > limit) out[taken++] = {row[i], static_cast<int32_t>(key + i)};
+  }
   return i;
 }
 
@@ -138,7 +152,7 @@ namespace qkserve {
 HWY_EXPORT(ScaleRow);
 HWY_EXPORT(Cap);
 HWY_EXPORT(MaxElement);
-HWY_EXPORT(CountBelow);
+HWY_EXPORT(TakeAbove);
 HWY_EXPORT(ExpAndSum);
 
 void ScaleAndCap(float scale, float softcap, int64_t count, float* row) {
@@ -150,8 +164,9 @@ float MaxElement(const float* row, int64_t count) {
   return HWY_DYNAMIC_DISPATCH(MaxElement)(row, count);
 }
 
-int64_t CountBelow(float limit, int64_t count, const float* row) {
-  return HWY_DYNAMIC_DISPATCH(CountBelow)(limit, count, row);
+int64_t TakeAbove(float limit, int64_t count, const float* row, int64_t key, int64_t room,
+                  TopEntry* out, int64_t& taken) {
+  return HWY_DYNAMIC_DISPATCH(TakeAbove)(limit, count, row, key, room, out, taken);
 }
 
 double ExpAndSum(float max, int64_t count, float* row) {

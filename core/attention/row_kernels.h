@@ -14,9 +14,13 @@ void ScaleAndCap(float scale, float softcap, int64_t count, float* row);
 // The largest element, -inf for none. Where there is a NaN: any element, or NaN.
 float MaxElement(const float* row, int64_t count);
 
-// How many elements at the beginning of the row are below `limit`: up to the first that is not, NaN
-// among them, or all.
-int64_t CountBelow(float limit, int64_t count, const float* row);
+// Takes the row's elements that are above `limit`, in order: element j, which is no NaN, becomes
+// out[taken++] = {row[j], key + j}. Returns how many elements it went over: all, or fewer where
+// `room` might not hold what the next kTakeStep elements have.
+inline constexpr int64_t kTakeStep = 16;
+struct TopEntry;
+int64_t TakeAbove(float limit, int64_t count, const float* row, int64_t key, int64_t room,
+                  TopEntry* out, int64_t& taken);
 
 // row[j] = e^(row[j] - max), exactly 0 where row[j] is -inf. Returns the sum, whose relative error
 // does not grow with the count.

@@ -1,6 +1,7 @@
 // What RowsPlan makes of masked scores: weights, context, top k.
 
 #include <algorithm>
+#include <vector>
 
 #include "core/attention/block_product.h"
 #include "core/attention/element_types.h"
@@ -136,55 +137,55 @@ void RowsPlan::WriteContext(const Work& work, std::byte* slot) const {
   }
 }
 
-absl::Status RowsPlan::ComputeTopK(const Work& work, std::byte* slot) const {
+absl::Status RowsPlan::ComputeTopK(const Work& work, int64_t split, PartialRows* partials) const {
   const int64_t rows = work.block.rows;
-  const TopKRows state(slot, RowsOfSlot());
-  std::fill_n(state.sizes, rows, 0);
-  return ForEachStep(work, [&](const float* scores, int64_t key, int64_t count) {
+  const std::vector<int64_t> ks(static_cast<size_t>(rows), top_k_);
+  absl::StatusOr<TopRows> top = TopRows::Create(ks, work.keys.end - work.keys.begin);
+  if (!top.ok()) return top.status();
+  absl::Status status = ForEachStep(work, [&](const float* scores, int64_t key, int64_t count) {
     for (int64_t i = 0; i < rows; ++i) {
-      TopK best(state.entries + i * top_k_, top_k_, state.sizes[i]);
-      best.Offer(scores + i * kStepKeys, count, key);
-      state.sizes[i] = best.size();
+      top->rows[static_cast<size_t>(i)].Offer(scores + i * kStepKeys, count, key);
     }
     return absl::OkStatus();
   });
+  if (!status.ok()) return status;
+  if (splits_ == 1) {
+    WriteTopK(work, *top);
+    return absl::OkStatus();
+  }
+  const TopKRows state(partials->Slot(work.block.index, split), RowsOfSlot());
+  for (int64_t i = 0; i < rows; ++i) {
+    TopK& best = top->rows[static_cast<size_t>(i)];
+    state.sizes[i] = best.Select();
+    std::copy_n(best.entries(), state.sizes[i], state.entries + i * top_k_);
+  }
+  return partials->IsLast(work.block.index) ? MergeTopK(work, *partials) : absl::OkStatus();
 }
 
-void RowsPlan::MergeTopK(const Work& work, PartialRows& partials) const {
-  std::byte* const first_slot = partials.Slot(work.block.index, 0);
-  const TopKRows merged(first_slot, RowsOfSlot());
-  for (int64_t split = 1; split < splits_; ++split) {
+absl::Status RowsPlan::MergeTopK(const Work& work, PartialRows& partials) const {
+  const std::vector<int64_t> ks(static_cast<size_t>(work.block.rows), top_k_);
+  absl::StatusOr<TopRows> top = TopRows::Create(ks, shape_.m);
+  if (!top.ok()) return top.status();
+  for (int64_t split = 0; split < splits_; ++split) {
     const TopKRows next(partials.Slot(work.block.index, split), RowsOfSlot());
     for (int64_t i = 0; i < work.block.rows; ++i) {
-      TopK best(merged.entries + i * top_k_, top_k_, merged.sizes[i]);
-      for (int64_t j = 0; j < next.sizes[i]; ++j) best.Offer(next.entries[i * top_k_ + j]);
-      merged.sizes[i] = best.size();
+      top->rows[static_cast<size_t>(i)].Merge(next.entries + i * top_k_, next.sizes[i]);
     }
   }
-  WriteTopK(work, first_slot);
+  WriteTopK(work, *top);
+  return absl::OkStatus();
 }
 
-void RowsPlan::WriteTopK(const Work& work, std::byte* slot) const {
-  const TopKRows state(slot, RowsOfSlot());
+void RowsPlan::WriteTopK(const Work& work, TopRows& top) const {
   const int64_t columns = work.problem.top_k;
   for (int64_t i = 0; i < work.block.rows; ++i) {
     const int64_t row = FirstRow(work.block) + i;
-    WriteTopEntries(state.entries + i * top_k_, state.sizes[i], columns, work.problem.result_type,
+    TopK& best = top.rows[static_cast<size_t>(i)];
+    const int64_t size = best.Select();
+    WriteTopEntries(best.entries(), size, unattended_.ColumnsOfRow(), work.problem.result_type,
                     RowOf(work.problem, work.results, row, columns),
                     work.results.indices + row * columns);
   }
-}
-
-void FillUnattended(const AttentionProblem& problem, int64_t rows, int64_t columns,
-                    const AttentionResults& results) {
-  const bool is_top_k = problem.output == Output::kTopK;
-  const float value = is_top_k ? kNotAttended : 0.0F;
-  const int64_t bytes = ElementBytes(problem.result_type);
-  for (int64_t i = 0; i < rows * columns; ++i) {
-    ConvertFromFloat32(problem.result_type, &value, 1, results.result + i * bytes);
-  }
-  if (is_top_k) std::fill_n(results.indices, rows * columns, -1);
-  if (results.log_sum_exp != nullptr) std::fill_n(results.log_sum_exp, rows, kNotAttended);
 }
 
 }  // namespace qkserve

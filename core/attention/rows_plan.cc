@@ -25,11 +25,10 @@ RowsPlan::RowsPlan(const AttentionProblem& problem, const ScoreShape& shape)
   } else {
     row_elements = shape.m;
   }
-  if (shape_.Rows() == 0) return;
-  if (shape_.m == 0) {
-    tile_count_ = 1;
-    return;
-  }
+  unattended_ = UnattendedColumnsOf(problem, shape, dv_);
+  const int64_t fill_tiles = CeilDivide(unattended_.Places(), kFillPlaces);
+  tile_count_ = fill_tiles;
+  if (shape_.Rows() == 0 || shape_.m == 0) return;
   // A step of a block must not cost more than a tile, whatever d and dv.
   const double step_rows =
       static_cast<double>(kTileMultiplyAdds) /
@@ -39,6 +38,7 @@ RowsPlan::RowsPlan(const AttentionProblem& problem, const ScoreShape& shape)
       static_cast<int64_t>(std::clamp(step_rows, 1.0, static_cast<double>(kBlockRows)));
   CutRows(std::clamp(kBlockElements / std::max<int64_t>(row_elements, 1), int64_t{1}, rows_max));
   CutKeys();
+  tile_count_ = block_tiles_ + fill_tiles;
 }
 
 void RowsPlan::CutRows(int64_t rows_max) {
@@ -79,13 +79,20 @@ void RowsPlan::CutKeys() {
   }
   splits_ = CeilDivide(shape_.m, split_keys_);
   if (splits_ == 1) {
-    const double block_multiply_adds =
-        key_multiply_adds * static_cast<double>(shape_.m) + static_cast<double>(kCallMultiplyAdds);
+    // Of a row beside its keys: what is known of it, about 100 ns, and writing it.
+    constexpr double kRowMultiplyAdds = 5000;
+    constexpr double kWriteMultiplyAdds = 50;
+    const double row_multiply_adds =
+        kRowMultiplyAdds +
+        kWriteMultiplyAdds * static_cast<double>(dv_ + std::min(columns_, top_k_ + kPaddingMax));
+    const double block_multiply_adds = key_multiply_adds * static_cast<double>(shape_.m) +
+                                       static_cast<double>(RowsOfSlot()) * row_multiply_adds +
+                                       static_cast<double>(kCallMultiplyAdds);
     const auto fitting =
         static_cast<int64_t>(static_cast<double>(kTileMultiplyAddsMin) / block_multiply_adds);
     blocks_per_tile_ = EvenPart(blocks_, std::clamp<int64_t>(fitting, 1, blocks_));
   }
-  tile_count_ = CeilDivide(blocks_, blocks_per_tile_) * splits_;
+  block_tiles_ = CeilDivide(blocks_, blocks_per_tile_) * splits_;
 }
 
 absl::Duration RowsPlan::PredictCost(double gflops) const {
@@ -97,13 +104,15 @@ absl::Duration RowsPlan::PredictCost(double gflops) const {
   const double multiply_adds = scores * static_cast<double>(shape_.d + dv_ + kExpMultiplyAdds) +
                                2 * steps * static_cast<double>(kCallMultiplyAdds) +
                                rows * static_cast<double>(dv_);
+  // What is known of a row beside its scores.
+  constexpr double kRowSeconds = 50e-9;
   const double elements =
       (rows + static_cast<double>(shape_.units) * static_cast<double>(shape_.m)) *
       static_cast<double>(shape_.d + dv_);
   const double top_k_seconds =
       output_ == Output::kTopK ? rows * TopKSeconds(top_k_, shape_.m, columns_) : 0.0;
   return absl::Seconds(
-      kFixedSeconds + top_k_seconds +
+      kFixedSeconds + rows * kRowSeconds + top_k_seconds +
       std::max(2e-9 * multiply_adds / std::max(gflops, 0.1), elements / kElementsReadPerSecond));
 }
 
@@ -130,8 +139,8 @@ absl::StatusOr<std::unique_ptr<PartialRows>> RowsPlan::AllocatePartials() const 
 
 absl::Status RowsPlan::ComputeTile(int64_t tile, const AttentionProblem& problem,
                                    const AttentionResults& results, PartialRows* partials) const {
-  if (shape_.m == 0) {
-    FillUnattended(problem, shape_.Rows(), output_ == Output::kTopK ? columns_ : dv_, results);
+  if (tile >= block_tiles_) {
+    FillUnattended(problem, results, unattended_, tile - block_tiles_);
     return absl::OkStatus();
   }
   const KeyMask mask(problem, shape_);
@@ -149,7 +158,7 @@ absl::Status RowsPlan::ComputeTile(int64_t tile, const AttentionProblem& problem
 
 absl::Status RowsPlan::ComputeWork(const Work& work, int64_t split, PartialRows* partials) const {
   if (output_ == Output::kWeights) return ComputeWeights(work);
-  const bool is_context = output_ == Output::kContext;
+  if (output_ == Output::kTopK) return ComputeTopK(work, split, partials);
   std::byte* slot = nullptr;
   Scratch large_scratch;
   if (splits_ > 1) {
@@ -164,12 +173,12 @@ absl::Status RowsPlan::ComputeWork(const Work& work, int64_t split, PartialRows*
     if (!memory.ok()) return memory.status();
     slot = reinterpret_cast<std::byte*>(*memory);
   }
-  absl::Status status = is_context ? ComputeContext(work, slot) : ComputeTopK(work, slot);
+  absl::Status status = ComputeContext(work, slot);
   if (!status.ok()) return status;
   if (splits_ == 1) {
-    is_context ? WriteContext(work, slot) : WriteTopK(work, slot);
+    WriteContext(work, slot);
   } else if (partials->IsLast(work.block.index)) {
-    is_context ? MergeContext(work, *partials) : MergeTopK(work, *partials);
+    MergeContext(work, *partials);
   }
   return absl::OkStatus();
 }

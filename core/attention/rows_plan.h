@@ -8,13 +8,11 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/attention/attention_plan.h"
+#include "core/attention/fill_unattended.h"
 #include "core/attention/key_mask.h"
+#include "core/attention/top_k.h"
 
 namespace qkserve {
-
-// The results of `rows` rows of `columns` elements of context or top k that attend no key.
-void FillUnattended(const AttentionProblem& problem, int64_t rows, int64_t columns,
-                    const AttentionResults& results);
 
 // Weights, context and top k: outputs that need all scores of a row and store none that nobody
 // asked for.
@@ -78,11 +76,11 @@ class RowsPlan final : public AttentionPlan {
   absl::Status ForEachStep(const Work& work, const Reduce& reduce) const;
   absl::Status ComputeWeights(const Work& work) const;
   absl::Status ComputeContext(const Work& work, std::byte* slot) const;
-  absl::Status ComputeTopK(const Work& work, std::byte* slot) const;
+  absl::Status ComputeTopK(const Work& work, int64_t split, PartialRows* partials) const;
   void MergeContext(const Work& work, PartialRows& partials) const;
-  void MergeTopK(const Work& work, PartialRows& partials) const;
+  absl::Status MergeTopK(const Work& work, PartialRows& partials) const;
   void WriteContext(const Work& work, std::byte* slot) const;
-  void WriteTopK(const Work& work, std::byte* slot) const;
+  void WriteTopK(const Work& work, TopRows& top) const;
 
   ScoreShape shape_;
   Output output_;
@@ -100,6 +98,8 @@ class RowsPlan final : public AttentionPlan {
   int64_t split_keys_ = 0;
   int64_t splits_ = 1;
   int64_t blocks_per_tile_ = 1;  // more than 1 only where splits_ is 1
+  int64_t block_tiles_ = 0;
+  UnattendedColumns unattended_;  // filled by the tiles after those of blocks
   int64_t tile_count_ = 0;
 };
 

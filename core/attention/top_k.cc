@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/attention/element_types.h"
 #include "core/attention/key_mask.h"
@@ -17,28 +18,61 @@ bool IsAhead(const TopEntry& a, const TopEntry& b) {
   return a.key < b.key;
 }
 
-void TopK::Offer(const TopEntry& entry) {
-  if (size_ < capacity_) {
-    entries_[size_++] = entry;
-    if (size_ == capacity_) std::make_heap(entries_, entries_ + size_, IsAhead);
-    return;
-  }
-  if (!IsAhead(entry, entries_[0])) return;
-  std::pop_heap(entries_, entries_ + size_, IsAhead);
-  entries_[size_ - 1] = entry;
-  std::push_heap(entries_, entries_ + size_, IsAhead);
+int64_t TopK::Room(int64_t k, int64_t keys) {
+  constexpr int64_t kMore = 32;
+  static_assert(kMore >= kTakeStep);
+  return std::min(k + std::max(k, kMore), keys);
+}
+
+int64_t TopK::Select() {
+  if (size_ < k_ || (size_ == k_ && has_worst_)) return size_;
+  std::nth_element(entries_, entries_ + k_ - 1, entries_ + size_, IsAhead);
+  size_ = k_;
+  has_worst_ = true;
+  worst_ = entries_[k_ - 1];
+  return size_;
 }
 
 void TopK::Offer(const float* scores, int64_t count, int64_t key) {
-  for (int64_t j = 0; j < count; ++j) {
-    // Most scores end here: below the worst that is kept.
-    if (size_ == capacity_) {
-      j += CountBelow(entries_[0].score, count - j, scores + j);
-      if (j == count) return;
-    }
+  int64_t j = 0;
+  for (; j < count && !has_worst_; ++j) {
     if (scores[j] == kNotAttended) continue;
-    Offer({scores[j], static_cast<int32_t>(key + j)});
+    // All keys fit, or what does not is selected.
+    if (size_ == room_) Select();
+    if (has_worst_) break;
+    entries_[size_++] = {scores[j], static_cast<int32_t>(key + j)};
   }
+  // An equal score has the higher key: it is behind. Every number is ahead of NaN.
+  while (j < count) {
+    const float limit = std::isnan(worst_.score) ? kNotAttended : worst_.score;
+    int64_t taken = 0;
+    j += TakeAbove(limit, count - j, scores + j, key + j, room_ - size_, entries_ + size_, taken);
+    size_ += taken;
+    if (j < count) Select();
+  }
+}
+
+void TopK::Merge(const TopEntry* entries, int64_t count) {
+  for (int64_t j = 0; j < count; ++j) {
+    if (has_worst_ && !IsAhead(entries[j], worst_)) continue;
+    if (size_ == room_) Select();
+    entries_[size_++] = entries[j];
+  }
+}
+
+absl::StatusOr<TopRows> TopRows::Create(absl::Span<const int64_t> ks, int64_t keys) {
+  int64_t places = 0;
+  for (const int64_t k : ks) places += TopK::Room(k, keys);
+  absl::StatusOr<Buffer> memory = Buffer::Allocate(static_cast<size_t>(places) * sizeof(TopEntry));
+  if (!memory.ok()) return memory.status();
+  TopRows top = {.rows = {}, .entries = *std::move(memory)};
+  top.rows.reserve(ks.size());
+  auto* entries = reinterpret_cast<TopEntry*>(top.entries.data());
+  for (const int64_t k : ks) {
+    top.rows.emplace_back(entries, k, keys);
+    entries += TopK::Room(k, keys);
+  }
+  return top;
 }
 
 double TopKSeconds(int64_t top_k, int64_t m, int64_t columns) {
@@ -54,11 +88,16 @@ double TopKSeconds(int64_t top_k, int64_t m, int64_t columns) {
 void WriteTopEntries(TopEntry* entries, int64_t size, int64_t columns, DataType type,
                      std::byte* scores, int32_t* keys) {
   std::sort(entries, entries + size, IsAhead);
-  const int64_t bytes = ElementBytes(type);
-  for (int64_t j = 0; j < columns; ++j) {
-    const TopEntry entry = j < size ? entries[j] : TopEntry{kNotAttended, -1};
-    ConvertFromFloat32(type, &entry.score, 1, scores + j * bytes);
-    keys[j] = entry.key;
+  constexpr int64_t kChunk = 256;
+  float chunk[kChunk];
+  for (int64_t begin = 0; begin < columns; begin += kChunk) {
+    const int64_t count = std::min(kChunk, columns - begin);
+    for (int64_t j = 0; j < count; ++j) {
+      const TopEntry entry = begin + j < size ? entries[begin + j] : TopEntry{kNotAttended, -1};
+      chunk[j] = entry.score;
+      keys[begin + j] = entry.key;
+    }
+    ConvertFromFloat32(type, chunk, count, scores + begin * ElementBytes(type));
   }
 }
 

@@ -3,7 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "core/buffer.h"
 #include "core/tensor.h"
 
 namespace qkserve {
@@ -17,25 +21,49 @@ struct TopEntry {
 // Whether `a` is ahead of `b`: the higher score, any number before NaN, equals by lower key.
 bool IsAhead(const TopEntry& a, const TopEntry& b);
 
-// The best entries of those offered, in memory of the caller: which ones does not depend on the
-// order of the offers. In no order until they are sorted by IsAhead. Not thread-safe.
+// The `k` best entries of those offered, in memory of the caller. Not thread-safe.
+//
+// Entries that may be among the best are gathered in the memory, in no order; when it is full all
+// but the k best are dropped, and scores that are not above the worst of these are passed over from
+// then on. So an entry costs a constant, whatever the scores are: equal, ascending, all NaN.
 class TopK {
  public:
-  // Memory for `capacity` entries, at least 1, of which `size` are there from another TopK.
-  TopK(TopEntry* entries, int64_t capacity, int64_t size)
-      : entries_(entries), capacity_(capacity), size_(size) {}
+  // Entries of memory for the `k` best of `keys` keys. Twice k, so that dropping k costs each of
+  // them a constant, but not less than some vectors.
+  static int64_t Room(int64_t k, int64_t keys);
 
-  // Offers scores of keys key, key + 1, ...; -inf is not attended and never kept.
+  // `k` is at least 1. `entries` has Room(k, keys) places.
+  TopK(TopEntry* entries, int64_t k, int64_t keys)
+      : entries_(entries), k_(k), room_(Room(k, keys)) {}
+
+  // Offers scores of keys key, key + 1, ..., all of them above those of earlier calls; -inf is not
+  // attended and never kept.
   void Offer(const float* scores, int64_t count, int64_t key);
-  void Offer(const TopEntry& entry);
 
-  int64_t size() const { return size_; }
+  // Offers the best of other keys, in any order. Not before Offer.
+  void Merge(const TopEntry* entries, int64_t count);
+
+  // Drops all but the k best. Returns how many there are, at entries().
+  int64_t Select();
+  TopEntry* entries() const { return entries_; }
 
  private:
-  // A heap with the worst entry on top, once it is full.
-  TopEntry* const entries_;
-  const int64_t capacity_;
-  int64_t size_;
+  TopEntry* entries_;
+  int64_t k_;
+  int64_t room_;
+  int64_t size_ = 0;
+  // The worst of the best k so far; of fewer, what everything is ahead of.
+  bool has_worst_ = false;
+  TopEntry worst_ = {};
+};
+
+// The best entries of several rows, with their memory.
+struct TopRows {
+  // For each row its k, at least 1, and room for `keys` keys. RESOURCE_EXHAUSTED: no memory.
+  static absl::StatusOr<TopRows> Create(absl::Span<const int64_t> ks, int64_t keys);
+
+  std::vector<TopK> rows;
+  Buffer entries;
 };
 
 // About what it takes to keep the `top_k` best of `m` keys in any order, and to write `columns`

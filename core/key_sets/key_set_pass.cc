@@ -1,156 +1,200 @@
-// What a pass consists of: its rows, blocks and tiles, and the memory that they need.
+// What a pass consists of: how its rows are stacked in blocks and these cut into tiles.
 
 #include "core/key_sets/key_set_pass.h"
 
 #include <algorithm>
+#include <cmath>
 #include <new>
 #include <utility>
 
-#include "core/attention/rows_plan.h"
+#include "core/attention/block_product.h"
+#include "core/attention/fill_unattended.h"
 #include "core/limits.h"
 
 namespace qkserve {
 namespace {
 
+// In multiply-adds, 50 of which take a core about 1 ns: what a block and a row cost beside their
+// scores, what keeping a score costs at worst (each a new best), and, when a block is finished,
+// sorting an entry of top k (times the logarithm of k), writing one, weighing a score, and merging
+// a split of context (times its columns, and for its sum).
+constexpr int64_t kBlockMultiplyAdds = 50'000;
+constexpr int64_t kRowMultiplyAdds = 5'000;
+constexpr int64_t kKeepMultiplyAdds = 200;
+constexpr int64_t kSortMultiplyAdds = 150;
+constexpr int64_t kWriteMultiplyAdds = 50;
+constexpr int64_t kSoftmaxMultiplyAdds = 75;
+constexpr int64_t kMergeMultiplyAdds = 25;
+constexpr int64_t kMergeSumMultiplyAdds = 1'500;
+
 bool IsContext(const KeySetRequest& request) { return request.problem.output == Output::kContext; }
+
+// Rows that take so long to finish that a block can have fewer of them.
+bool IsLongToFinish(int64_t finish) { return finish > kTileMultiplyAdds / kBlockRows; }
 
 }  // namespace
 
 KeySetPass::KeySetPass(std::shared_ptr<const KeySet> key_set)
     : key_set_(std::move(key_set)),
       splits_(SplitKeys(key_set_->layout(), key_set_->m())),
-      padded_dv_(PaddedColumns(key_set_->layout().dv.value_or(0))) {}
+      padded_dv_(PaddedColumns(key_set_->layout().dv.value_or(0))),
+      matrices_(key_set_->layout().Matrices()) {}
 
 absl::StatusOr<std::unique_ptr<KeySetPass>> KeySetPass::Create(
     std::shared_ptr<const KeySet> key_set, absl::Span<const KeySetRequest* const> requests) {
   std::unique_ptr<KeySetPass> pass(new KeySetPass(std::move(key_set)));
   try {
-    pass->AddRows(requests);
+    pass->AddSources(requests);
+    for (const KeySetRequest* request : requests) pass->AddFill(*request);
   } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError("out of memory for the rows of a pass");
+    return absl::ResourceExhaustedError("out of memory for a pass");
   }
-  absl::Status status = pass->AllocateState();
-  if (!status.ok()) return status;
+  // Nothing to do is done by one tile.
+  pass->tile_count_ = std::max<int64_t>(pass->tile_count_, 1);
   return pass;
 }
 
-void KeySetPass::AddRows(absl::Span<const KeySetRequest* const> requests) {
-  int64_t count = 0;
-  for (const KeySetRequest* request : requests) {
-    if (request->shape.units > 0) count += request->shape.Rows();
-  }
-  rows_.reserve(static_cast<size_t>(count));
-  // Context rows first: their weights are then one matrix.
-  for (const bool is_context : {true, false}) {
-    for (const KeySetRequest* request : requests) {
-      if (IsContext(*request) == is_context) AddRowsOf(*request);
+int64_t KeySetPass::FinishMultiplyAdds(const AttentionProblem& problem) const {
+  const int64_t m = key_set_->m();
+  switch (problem.output) {
+    case Output::kTopK: {
+      const int64_t k = std::min(problem.top_k, m);
+      return kRowMultiplyAdds + kWriteMultiplyAdds * std::min(problem.top_k, k + kPaddingMax) +
+             kSortMultiplyAdds * k * static_cast<int64_t>(std::log2(static_cast<double>(k)) + 1);
     }
+    case Output::kWeights:
+      return kRowMultiplyAdds + kSoftmaxMultiplyAdds * m;
+    case Output::kContext:
+      return kRowMultiplyAdds +
+             splits_.count * (kMergeMultiplyAdds * padded_dv_ + kMergeSumMultiplyAdds);
+    case Output::kScores:
+    case Output::kCapped:
+    case Output::kMasked:
+      break;
   }
-  const auto by_matrix = [](const Row& a, const Row& b) { return a.matrix < b.matrix; };
-  if (key_set_->layout().Matrices() > 1) std::stable_sort(rows_.begin(), rows_.end(), by_matrix);
+  return kRowMultiplyAdds;
+}
+
+void KeySetPass::AddSources(absl::Span<const KeySetRequest* const> requests) {
+  sources_.reserve(requests.size());
+  double matrix_tiles = 0;
+  int64_t row = 0;
+  // Rows that are long to finish have blocks of their own. In a block context rows are first: their
+  // weights are then one matrix.
+  for (const bool is_long : {false, true}) {
+    Section section = {.first_row = row, .context_end = row, .end_row = row};
+    for (const bool is_context : {true, false}) {
+      for (const KeySetRequest* request : requests) {
+        const int64_t finish = FinishMultiplyAdds(request->problem);
+        if (request->shape.units == 0 || IsContext(*request) != is_context ||
+            IsLongToFinish(finish) != is_long) {
+          continue;
+        }
+        const int64_t rows = request->shape.Rows() / matrices_;
+        sources_.push_back({.request = request,
+                            .mask = KeyMask(request->problem, request->shape),
+                            .first_row = row,
+                            .rows = rows});
+        row += rows;
+        section.finish = std::max(section.finish, finish);
+        section.has_top_k |= request->problem.output == Output::kTopK;
+      }
+      if (is_context) section.context_end = row;
+    }
+    section.end_row = row;
+    matrix_tiles += CutRows(section);
+  }
+  if (!runs_.empty()) CountTiles(matrix_tiles);
+}
+
+double KeySetPass::CutRows(const Section& section) {
   // Queries of a block and their context stay in the cache.
-  const auto rows_max = static_cast<size_t>(
-      std::clamp(kBlockElements / std::max<int64_t>(key_set_->layout().d + padded_dv_, 1),
-                 int64_t{1}, kBlockRows));
-  for (size_t first = 0; first < rows_.size();) {
-    size_t end = first;
-    while (end < rows_.size() && end - first < rows_max &&
-           rows_[end].matrix == rows_[first].matrix) {
-      ++end;
+  const int64_t row_elements = std::max<int64_t>(key_set_->layout().d + padded_dv_, 1);
+  const int64_t fitting = std::min(kBlockElements / row_elements,
+                                   kTileMultiplyAdds / std::max<int64_t>(section.finish, 1));
+  const int64_t rows_max = std::clamp(fitting, int64_t{1}, kBlockRows);
+  double tiles = 0;
+  for (int64_t first = section.first_row; first < section.end_row;) {
+    const int64_t rows = std::min(rows_max, section.end_row - first);
+    Run run = {.first_row = first,
+               .rows = rows,
+               .context_rows = std::clamp(section.context_end - first, int64_t{0}, rows),
+               .first_block = blocks_per_matrix_};
+    if (rows == rows_max && run.context_rows == rows) {
+      run.blocks = (section.context_end - first) / rows;
+    } else if (rows == rows_max && run.context_rows == 0) {
+      run.blocks = (section.end_row - first) / rows;
     }
-    AddBlock(rows_[first].matrix, static_cast<int64_t>(first), static_cast<int64_t>(end - first));
-    first = end;
+    tiles += CutTiles(section, run);
+    runs_.push_back(run);
+    blocks_per_matrix_ += run.blocks;
+    first += run.blocks * rows;
   }
-  // Nothing to do is done by one tile.
-  tile_count_ = std::max<int64_t>(tile_count_, 1);
+  return tiles;
 }
 
-void KeySetPass::AddRowsOf(const KeySetRequest& request) {
-  const ScoreShape& shape = request.shape;
-  if (shape.m == 0 && !WantsAllScores(request.problem)) {
-    const bool is_context = IsContext(request);
-    FillUnattended(request.problem, shape.Rows(),
-                   is_context ? *key_set_->layout().dv : request.problem.top_k, request.results);
-  }
-  // Weights of no keys are nothing, but they have a sum.
-  if (shape.m == 0 && request.problem.output == Output::kWeights &&
-      request.results.log_sum_exp != nullptr) {
-    std::fill_n(request.results.log_sum_exp, shape.Rows(), kNotAttended);
-  }
-  const KeyMask& mask = masks_.emplace_back(request.problem, shape);
-  for (int64_t unit = 0; unit < shape.units; ++unit) {
-    for (int64_t i = 0; i < shape.UnitRows(); ++i) {
-      const int64_t result_row = unit * shape.UnitRows() + i;
-      rows_.push_back({.matrix = shape.KeyMatrix(unit),
-                       .request = &request,
-                       .mask = &mask,
-                       .slice = result_row / shape.n,
-                       .query = result_row % shape.n,
-                       .query_row = shape.QueryMatrix(unit) * shape.n + i,
-                       .result_row = result_row});
-    }
-  }
-}
-
-void KeySetPass::AddBlock(int64_t matrix, int64_t first_row, int64_t rows) {
-  Block& block = blocks_.emplace_back();
-  block.matrix = matrix;
-  block.first_row = first_row;
-  block.rows = rows;
-  for (int64_t i = 0; i < rows; ++i) {
-    Row& row = rows_[static_cast<size_t>(first_row + i)];
-    const AttentionProblem& problem = row.request->problem;
-    if (problem.output == Output::kContext) {
-      ++block.context_rows;
-    } else if (problem.output == Output::kTopK) {
-      row.state = std::exchange(
-          top_entries_, top_entries_ + splits_.count * std::min(problem.top_k, splits_.keys));
-      row.sizes = std::exchange(top_sizes_, top_sizes_ + splits_.count);
-    } else if (problem.output == Output::kWeights && problem.result_type != DataType::kFloat32) {
-      row.state = std::exchange(weight_floats_, weight_floats_ + key_set_->m());
-    }
-  }
-  // Aligned: a multiple of 16 each.
-  block.context_state = std::exchange(
-      context_doubles_, context_doubles_ + splits_.count * (block.context_rows * padded_dv_ +
-                                                            PaddedColumns(2 * block.context_rows)));
-  CutTiles(block);
-}
-
-void KeySetPass::CutTiles(Block& block) {
+double KeySetPass::CutTiles(const Section& section, Run& run) const {
   const KeySetLayout& layout = key_set_->layout();
   const auto m = static_cast<double>(key_set_->m());
-  const double elements =
-      m * static_cast<double>(layout.d + (block.context_rows > 0 ? padded_dv_ : 0));
+  // Panels are multiplied whole.
+  const auto padded_m = static_cast<double>(key_set_->panel_count() * kPanelKeys);
+  const auto rows = static_cast<double>(run.rows);
+  const auto context_rows = static_cast<double>(run.context_rows);
+  const auto d = static_cast<double>(layout.d);
+  const auto dv = static_cast<double>(padded_dv_);
+  const double elements = padded_m * (d + (run.context_rows > 0 ? dv : 0)) + rows * d;
   const double multiply_adds =
-      m * (static_cast<double>(block.rows) * static_cast<double>(layout.d + kExpMultiplyAdds) +
-           static_cast<double>(block.context_rows) * static_cast<double>(padded_dv_));
+      padded_m * (rows * d + context_rows * dv) + m * rows * static_cast<double>(kExpMultiplyAdds);
+  const double keep_multiply_adds =
+      section.has_top_k ? m * (rows - context_rows) * static_cast<double>(kKeepMultiplyAdds) : 0;
   const double tiles = std::max(elements / static_cast<double>(kTileElements),
                                 multiply_adds / static_cast<double>(kPassTileMultiplyAdds));
-  block.tiles =
-      static_cast<int64_t>(std::clamp(tiles + 0.5, 1.0, static_cast<double>(splits_.count)));
-  block.tiles_left.store(block.tiles, std::memory_order_relaxed);
-  if (block.tiles == 1 && tile_filled_ + tiles <= 1.0) {
-    block.first_tile = tile_count_ - 1;
-    tile_filled_ += tiles;
-    return;
+  // A part is some splits; where it would still be more than a tile at worst, and has no context,
+  // which must be summed split by split, some steps.
+  const double worst_tiles =
+      (multiply_adds + keep_multiply_adds) / static_cast<double>(kTileMultiplyAdds);
+  double parts = std::clamp(tiles + 0.5, 1.0, static_cast<double>(splits_.count));
+  if (run.context_rows == 0 && worst_tiles > parts) {
+    parts = std::min(std::ceil(worst_tiles), std::ceil(m / static_cast<double>(kStepKeys)));
   }
-  block.first_tile = std::exchange(tile_count_, tile_count_ + block.tiles);
-  tile_filled_ = block.tiles == 1 ? tiles : 1.0;
+  run.parts = static_cast<int64_t>(parts);
+  run.tiles = run.blocks * run.parts;
+  const auto blocks = static_cast<double>(run.blocks);
+  if (run.parts > 1) return blocks * parts;
+  const double block_multiply_adds = multiply_adds + static_cast<double>(kBlockMultiplyAdds) +
+                                     rows * static_cast<double>(section.finish);
+  const double block_tiles =
+      std::max(tiles, block_multiply_adds / static_cast<double>(kPassTileMultiplyAdds));
+  run.blocks_per_tile =
+      EvenPart(run.blocks, static_cast<int64_t>(std::clamp(1 / block_tiles, 1.0, blocks)));
+  run.tiles = CeilDivide(run.blocks, run.blocks_per_tile);
+  return blocks * block_tiles;
 }
 
-absl::Status KeySetPass::AllocateState() {
-  const auto allocate = [](int64_t count, size_t size, Buffer& buffer) {
-    absl::StatusOr<Buffer> memory = Buffer::Allocate(static_cast<size_t>(count) * size);
-    if (!memory.ok()) return memory.status();
-    buffer = *std::move(memory);
-    return absl::OkStatus();
-  };
-  absl::Status status = allocate(context_doubles_, sizeof(double), context_);
-  status.Update(allocate(weight_floats_, sizeof(float), weights_));
-  status.Update(allocate(top_entries_, sizeof(TopEntry), entries_));
-  status.Update(allocate(top_sizes_, sizeof(int64_t), sizes_));
-  return status;
+void KeySetPass::CountTiles(double matrix_tiles) {
+  if (matrix_tiles <= 1) {
+    matrices_per_tile_ = EvenPart(
+        matrices_,
+        static_cast<int64_t>(std::clamp(1 / matrix_tiles, 1.0, static_cast<double>(matrices_))));
+    block_tiles_ = CeilDivide(matrices_, matrices_per_tile_);
+  } else {
+    tiles_per_matrix_ = 0;
+    for (Run& run : runs_) {
+      run.first_tile = std::exchange(tiles_per_matrix_, tiles_per_matrix_ + run.tiles);
+    }
+    block_tiles_ = tiles_per_matrix_ * matrices_;
+  }
+  tile_count_ = block_tiles_;
+}
+
+void KeySetPass::AddFill(const KeySetRequest& request) {
+  const UnattendedColumns columns =
+      UnattendedColumnsOf(request.problem, request.shape, key_set_->layout().dv.value_or(0));
+  if (columns.Places() == 0) return;
+  const int64_t tiles = CeilDivide(columns.Places(), kFillPlaces);
+  fills_.push_back({.request = &request,
+                    .columns = columns,
+                    .first_tile = std::exchange(tile_count_, tile_count_ + tiles)});
 }
 
 }  // namespace qkserve

@@ -1,6 +1,8 @@
 // How the tiles of a pass run.
 
 #include <algorithm>
+#include <array>
+#include <vector>
 
 #include "core/attention/block_product.h"
 #include "core/attention/element_types.h"
@@ -9,41 +11,188 @@
 
 namespace qkserve {
 
-ContextRow KeySetPass::ContextOf(const Block& block, int64_t split, int64_t row) {
-  const int64_t split_size =
-      block.context_rows * padded_dv_ + PaddedColumns(2 * block.context_rows);
-  double* const out =
-      reinterpret_cast<double*>(context_.data()) + block.context_state + split * split_size;
-  double* const max = out + block.context_rows * padded_dv_;
+absl::Status KeySetPass::RunTile(int64_t tile) {
+  if (tile >= block_tiles_) {
+    RunFill(tile);
+    return absl::OkStatus();
+  }
+  absl::Status status;
+  if (tiles_per_matrix_ == 1) {
+    const int64_t end = std::min((tile + 1) * matrices_per_tile_, matrices_);
+    for (int64_t matrix = tile * matrices_per_tile_; matrix < end; ++matrix) {
+      for (const Run& run : runs_) {
+        status = RunBlocks(run, matrix, 0, run.blocks);
+        if (!status.ok()) return status;
+      }
+    }
+    return status;
+  }
+  const int64_t matrix = tile / tiles_per_matrix_;
+  const int64_t in_matrix = tile % tiles_per_matrix_;
+  const Run& run = *(std::upper_bound(runs_.begin(), runs_.end(), in_matrix,
+                                      [](int64_t t, const Run& r) { return t < r.first_tile; }) -
+                     1);
+  const int64_t in_run = in_matrix - run.first_tile;
+  if (run.parts > 1) return RunPart(GetBlock(run, matrix, in_run / run.parts), in_run % run.parts);
+  const int64_t first = in_run * run.blocks_per_tile;
+  return RunBlocks(run, matrix, first, std::min(first + run.blocks_per_tile, run.blocks));
+}
+
+void KeySetPass::RunFill(int64_t tile) const {
+  for (const Fill& fill : fills_) {
+    const int64_t in_fill = tile - fill.first_tile;
+    if (in_fill < 0 || in_fill * kFillPlaces >= fill.columns.Places()) continue;
+    FillUnattended(fill.request->problem, fill.request->results, fill.columns, in_fill);
+  }
+}
+
+absl::Status KeySetPass::RunBlocks(const Run& run, int64_t matrix, int64_t first, int64_t end) {
+  absl::Status status;
+  for (int64_t block = first; block < end && status.ok(); ++block) {
+    status = RunPart(GetBlock(run, matrix, block), 0);
+  }
+  return status;
+}
+
+KeySetPass::Block KeySetPass::GetBlock(const Run& run, int64_t matrix, int64_t block) const {
+  return {.matrix = matrix,
+          .index = matrix * blocks_per_matrix_ + run.first_block + block,
+          .first_row = run.first_row + block * run.rows,
+          .rows = run.rows,
+          .context_rows = run.context_rows,
+          .parts = run.parts};
+}
+
+// The rows of a matrix are, request by request, those of the slices that read it, in order.
+void KeySetPass::MakeRows(const Block& block, Row* rows) const {
+  for (const Source& source : sources_) {
+    const ScoreShape& shape = source.request->shape;
+    const int64_t heads_per_key_head = shape.heads / shape.key_heads;
+    const int64_t batch_rows = heads_per_key_head * shape.n;
+    const int64_t begin = std::max(block.first_row, source.first_row);
+    const int64_t end = std::min(block.first_row + block.rows, source.first_row + source.rows);
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t index = row - source.first_row;
+      const int64_t batch =
+          shape.key_batch == 1 ? index / batch_rows : block.matrix / shape.key_heads;
+      const int64_t head =
+          block.matrix % shape.key_heads * heads_per_key_head + index % batch_rows / shape.n;
+      const int64_t query = index % shape.n;
+      const int64_t slice = batch * shape.heads + head;
+      const int64_t query_matrix = (shape.query_batch == 1 ? 0 : batch) * shape.query_heads +
+                                   (shape.query_heads == 1 ? 0 : head);
+      *rows++ = {.request = source.request,
+                 .mask = &source.mask,
+                 .slice = slice,
+                 .query = query,
+                 .query_row = query_matrix * shape.n + query,
+                 .result_row = slice * shape.n + query};
+    }
+  }
+}
+
+// Parts are cut where splits are, or, where there are more parts than splits, where steps are.
+KeyRange KeySetPass::KeysOf(const Block& block, int64_t part) const {
+  const int64_t unit = block.parts <= splits_.count ? splits_.keys : kStepKeys;
+  const int64_t units = CeilDivide(key_set_->m(), unit);
+  return {part * units / block.parts * unit,
+          std::min((part + 1) * units / block.parts * unit, key_set_->m())};
+}
+
+absl::Status KeySetPass::AllocateState(const Block& block, absl::Span<const Row> rows,
+                                       BlockState& state) const {
+  int64_t weight_rows = 0;
+  for (const Row& row : rows) {
+    if (HasWeightsOfItsOwn(row)) ++weight_rows;
+  }
+  // Aligned: a multiple of 16 numbers for each split.
+  const int64_t context_doubles =
+      splits_.count * (block.context_rows * padded_dv_ + PaddedColumns(2 * block.context_rows));
+  const int64_t weight_floats = weight_rows * key_set_->m();
+  for (const auto& [buffer, bytes] :
+       {std::pair(&state.context, static_cast<size_t>(context_doubles) * sizeof(double)),
+        std::pair(&state.weights, static_cast<size_t>(weight_floats) * sizeof(float))}) {
+    absl::StatusOr<Buffer> memory = Buffer::Allocate(bytes);
+    if (!memory.ok()) return memory.status();
+    *buffer = *std::move(memory);
+  }
+  state.parts_left = block.parts;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<KeySetPass::BlockState*> KeySetPass::SharedState(const Block& block,
+                                                                absl::Span<const Row> rows) {
+  MutexLock lock(&mutex_);
+  const auto [entry, is_new] = states_.try_emplace(block.index);
+  if (is_new) {
+    absl::Status status = AllocateState(block, rows, entry->second);
+    if (!status.ok()) {
+      states_.erase(entry);
+      return status;
+    }
+  }
+  return &entry->second;
+}
+
+// A part that ends leaves its best for the next one to take along: they wait for nobody, and the
+// last one has those of all.
+bool KeySetPass::HandOver(BlockState& state, TopRows& top) {
+  while (true) {
+    TopRows other;
+    {
+      MutexLock lock(&mutex_);
+      if (!state.has_top) {
+        if (--state.parts_left == 0) return true;
+        state.top = std::move(top);
+        state.has_top = true;
+        return false;
+      }
+      other = std::move(state.top);
+      state.has_top = false;
+    }
+    for (size_t i = 0; i < top.rows.size(); ++i) {
+      top.rows[i].Merge(other.rows[i].entries(), other.rows[i].Select());
+    }
+  }
+}
+
+absl::StatusOr<TopRows> KeySetPass::MakeTopRows(absl::Span<Row> rows) const {
+  std::vector<int64_t> ks;
+  for (Row& row : rows) {
+    if (row.request->problem.output != Output::kTopK) continue;
+    row.top = ks.size();
+    ks.push_back(row.request->problem.top_k);
+  }
+  return TopRows::Create(ks, key_set_->m());
+}
+
+void KeySetPass::PlaceWeights(absl::Span<Row> rows, BlockState& state) const {
+  auto* weights = reinterpret_cast<float*>(state.weights.data());
+  for (Row& row : rows) {
+    if (HasWeightsOfItsOwn(row)) {
+      row.weights = weights;
+      weights += key_set_->m();
+    } else if (row.request->problem.output == Output::kWeights) {
+      row.weights =
+          reinterpret_cast<float*>(row.request->results.result) + row.result_row * key_set_->m();
+    }
+  }
+}
+
+ContextRow KeySetPass::ContextOf(const Work& work, int64_t split, int64_t row) const {
+  const int64_t context_rows = work.block.context_rows;
+  const int64_t split_doubles = context_rows * padded_dv_ + PaddedColumns(2 * context_rows);
+  double* const out = reinterpret_cast<double*>(work.state.context.data()) + split * split_doubles;
+  double* const max = out + context_rows * padded_dv_;
   return {.max = max[row],
-          .sum = max[block.context_rows + row],
+          .sum = max[context_rows + row],
           .out = out + row * padded_dv_,
           .columns = *key_set_->layout().dv};
 }
 
-int64_t KeySetPass::TopCapacity(const Row& row, int64_t split_count) const {
-  return std::min({row.request->problem.top_k, split_count * splits_.keys, key_set_->m()});
-}
-
-TopK KeySetPass::TopOf(const Row& row, int64_t first_split, int64_t split_count) {
-  const int64_t split_entries = std::min(row.request->problem.top_k, splits_.keys);
-  return {reinterpret_cast<TopEntry*>(entries_.data()) + row.state + first_split * split_entries,
-          TopCapacity(row, split_count),
-          reinterpret_cast<const int64_t*>(sizes_.data())[row.sizes + first_split]};
-}
-
-float* KeySetPass::WeightsOf(const Row& row, int64_t key) {
-  if (row.request->problem.result_type == DataType::kFloat32) {
-    return reinterpret_cast<float*>(row.request->results.result) + row.result_row * key_set_->m() +
-           key;
-  }
-  return reinterpret_cast<float*>(weights_.data()) + row.state + key;
-}
-
-KeyRange KeySetPass::AttendedKeys(const Block& block) const {
+KeyRange KeySetPass::AttendedKeys(absl::Span<const Row> rows) const {
   KeyRange keys = {key_set_->m(), 0};
-  for (int64_t i = 0; i < block.rows; ++i) {
-    const Row& row = rows_[static_cast<size_t>(block.first_row + i)];
+  for (const Row& row : rows) {
     if (WantsAllScores(row.request->problem)) return {0, key_set_->m()};
     const KeyRange range = row.mask->Range(row.slice, row.query);
     if (range.end <= range.begin) continue;
@@ -53,61 +202,74 @@ KeyRange KeySetPass::AttendedKeys(const Block& block) const {
   return keys;
 }
 
-absl::Status KeySetPass::RunTile(int64_t tile) {
-  auto block = std::partition_point(blocks_.begin(), blocks_.end(), [tile](const Block& b) {
-    return b.first_tile + b.tiles <= tile;
-  });
-  absl::Status status;
-  for (; block != blocks_.end() && block->first_tile <= tile && status.ok(); ++block) {
-    status = RunPart(*block, tile - block->first_tile);
-  }
-  return status;
-}
-
-absl::Status KeySetPass::RunPart(Block& block, int64_t part) {
-  const int64_t first_split = part * splits_.count / block.tiles;
-  const int64_t end_split = (part + 1) * splits_.count / block.tiles;
+absl::Status KeySetPass::RunPart(const Block& block, int64_t part) {
   const int64_t d = key_set_->layout().d;
   thread_local Scratch kept;
   Scratch large;  // a long row is not kept
   const absl::StatusOr<float*> queries =
       (block.rows * d > 2 * kBlockElements ? large : kept).Get(block.rows * d);
   if (!queries.ok()) return queries.status();
-  for (int64_t i = 0; i < block.rows; ++i) {
-    const Row& row = rows_[static_cast<size_t>(block.first_row + i)];
-    const TensorView& from = row.request->problem.queries;
-    if (d > 0) {
-      ConvertToFloat32(from.data_type, from.data + row.query_row * d * ElementBytes(from.data_type),
-                       d, *queries + i * d);
-    }
-    if (row.request->problem.output == Output::kTopK) {
-      reinterpret_cast<int64_t*>(sizes_.data())[row.sizes + first_split] = 0;
-    }
+  std::array<Row, kBlockRows> row_memory;
+  const absl::Span<Row> rows(row_memory.data(), static_cast<size_t>(block.rows));
+  MakeRows(block, rows.data());
+  for (size_t i = 0; i < rows.size() && d > 0; ++i) {
+    const TensorView& from = rows[i].request->problem.queries;
+    ConvertToFloat32(from.data_type,
+                     from.data + rows[i].query_row * d * ElementBytes(from.data_type), d,
+                     *queries + static_cast<int64_t>(i) * d);
   }
-  const Work work = {.block = block,
-                     .first_split = first_split,
-                     .split_count = end_split - first_split,
-                     .queries = *queries,
-                     .attended = AttendedKeys(block)};
-  for (int64_t split = first_split; split < end_split; ++split) {
-    absl::Status status = RunSplit(work, split);
+  absl::StatusOr<TopRows> top = MakeTopRows(rows);
+  if (!top.ok()) return top.status();
+  BlockState own;
+  BlockState* state = &own;
+  if (block.parts > 1) {
+    const absl::StatusOr<BlockState*> shared = SharedState(block, rows);
+    if (!shared.ok()) return shared.status();
+    state = *shared;
+  } else {
+    absl::Status status = AllocateState(block, rows, own);
     if (!status.ok()) return status;
   }
-  if (block.tiles_left.fetch_sub(1, std::memory_order_acq_rel) == 1) FinishBlock(block);
+  PlaceWeights(rows, *state);
+  const Work work = {.block = block,
+                     .state = *state,
+                     .top = *top,
+                     .rows = rows,
+                     .queries = *queries,
+                     .attended = AttendedKeys(rows)};
+  absl::Status status = RunKeys(work, KeysOf(block, part));
+  if (!status.ok()) return status;
+  if (block.parts == 1) {
+    FinishBlock(work);
+  } else if (HandOver(*state, *top)) {
+    FinishBlock(work);
+    // Its memory is given back without the lock.
+    std::map<int64_t, BlockState>::node_type done;
+    MutexLock lock(&mutex_);
+    done = states_.extract(block.index);
+  }
   return absl::OkStatus();
 }
 
-absl::Status KeySetPass::RunSplit(const Work& work, int64_t split) {
+absl::Status KeySetPass::RunKeys(const Work& work, KeyRange keys) {
+  if (work.block.context_rows == 0) return RunSplit(work, 0, keys);
+  absl::Status status;
+  for (int64_t key = keys.begin; key < keys.end && status.ok(); key += splits_.keys) {
+    status = RunSplit(work, key / splits_.keys, {key, std::min(key + splits_.keys, keys.end)});
+  }
+  return status;
+}
+
+absl::Status KeySetPass::RunSplit(const Work& work, int64_t split, KeyRange keys) {
   thread_local Scratch scratch;
   const absl::StatusOr<float*> memory = scratch.Get(work.block.rows * kStepKeys);
   if (!memory.ok()) return memory.status();
   float* const scores = *memory;
-  for (int64_t i = 0; i < work.block.context_rows; ++i) ContextOf(work.block, split, i).Clear();
+  for (int64_t i = 0; i < work.block.context_rows; ++i) ContextOf(work, split, i).Clear();
 
-  const int64_t split_end = std::min((split + 1) * splits_.keys, key_set_->m());
-  const int64_t begin = std::max(split * splits_.keys, work.attended.begin / kStepKeys * kStepKeys);
+  const int64_t begin = std::max(keys.begin, work.attended.begin / kStepKeys * kStepKeys);
   // Whole steps: how a row is summed must not depend on what others of the block attend.
-  const int64_t end = std::min(split_end, CeilDivide(work.attended.end, kStepKeys) * kStepKeys);
+  const int64_t end = std::min(keys.end, CeilDivide(work.attended.end, kStepKeys) * kStepKeys);
   for (int64_t key = begin; key < end; key += kStepKeys) {
     const int64_t count = std::min(kStepKeys, end - key);
     const int64_t first_panel = key / kPanelKeys;
@@ -119,22 +281,22 @@ absl::Status KeySetPass::RunSplit(const Work& work, int64_t split) {
       panel += run.keys.count;
     }
     for (int64_t i = 0; i < work.block.rows; ++i) {
-      const Row& row = rows_[static_cast<size_t>(work.block.first_row + i)];
+      const Row& row = work.rows[static_cast<size_t>(i)];
       float* const row_scores = scores + i * kStepKeys;
       row.mask->ToStage(row.slice, row.query, key, count, row_scores);
       if (i < work.block.context_rows) {
-        ContextOf(work.block, split, i).Weigh(row_scores, count);
+        ContextOf(work, split, i).Weigh(row_scores, count);
       } else {
         Reduce(work, row, key, count, row_scores);
       }
     }
     if (work.block.context_rows == 0) continue;
-    double* const out = ContextOf(work.block, split, 0).out;
+    double* const out = ContextOf(work, split, 0).out;
     for (int64_t panel = 0; panel < panels;) {
       const PanelRun run = key_set_->Panels(work.block.matrix, first_panel + panel, panels - panel);
-      const int64_t keys = std::min(run.keys.count * kPanelKeys, count - panel * kPanelKeys);
+      const int64_t keys_of_run = std::min(run.keys.count * kPanelKeys, count - panel * kPanelKeys);
       AddWeightedPanels(scores + panel * kPanelKeys, kStepKeys, work.block.context_rows, run.values,
-                        keys, out, padded_dv_);
+                        keys_of_run, out, padded_dv_);
       panel += run.keys.count;
     }
   }
@@ -145,11 +307,9 @@ void KeySetPass::Reduce(const Work& work, const Row& row, int64_t key, int64_t c
                         float* scores) {
   const AttentionProblem& problem = row.request->problem;
   if (problem.output == Output::kTopK) {
-    TopK best = TopOf(row, work.first_split, work.split_count);
-    best.Offer(scores, count, key);
-    reinterpret_cast<int64_t*>(sizes_.data())[row.sizes + work.first_split] = best.size();
+    work.top.rows[row.top].Offer(scores, count, key);
   } else if (problem.output == Output::kWeights) {
-    std::copy(scores, scores + count, WeightsOf(row, key));
+    std::copy(scores, scores + count, row.weights + key);
   } else {
     ConvertFromFloat32(problem.result_type, scores, count,
                        row.request->results.result + (row.result_row * key_set_->m() + key) *
@@ -157,29 +317,28 @@ void KeySetPass::Reduce(const Work& work, const Row& row, int64_t key, int64_t c
   }
 }
 
-void KeySetPass::FinishBlock(const Block& block) {
-  for (int64_t i = 0; i < block.rows; ++i) {
-    const Row& row = rows_[static_cast<size_t>(block.first_row + i)];
+void KeySetPass::FinishBlock(const Work& work) {
+  for (int64_t i = 0; i < work.block.rows; ++i) {
+    const Row& row = work.rows[static_cast<size_t>(i)];
     const AttentionProblem& problem = row.request->problem;
     const AttentionResults& results = row.request->results;
     const int64_t bytes = ElementBytes(problem.result_type);
     float log_sum_exp = 0.0F;
     if (problem.output == Output::kTopK) {
-      FinishTopK(block, row);
+      FinishTopK(row, work.top.rows[row.top]);
     } else if (problem.output == Output::kContext) {
       const int64_t dv = *key_set_->layout().dv;
-      const ContextRow context = ContextOf(block, 0, i);
+      const ContextRow context = ContextOf(work, 0, i);
       for (int64_t split = 1; split < splits_.count; ++split) {
-        context.Merge(ContextOf(block, split, i));
+        context.Merge(ContextOf(work, split, i));
       }
       log_sum_exp =
           context.Finish(problem.result_type, results.result + row.result_row * dv * bytes);
     } else if (problem.output == Output::kWeights) {
       const int64_t m = key_set_->m();
-      float* const weights = WeightsOf(row, 0);
-      log_sum_exp = Softmax(weights, m);
+      log_sum_exp = Softmax(row.weights, m);
       if (problem.result_type != DataType::kFloat32 && m > 0) {
-        ConvertFromFloat32(problem.result_type, weights, m,
+        ConvertFromFloat32(problem.result_type, row.weights, m,
                            results.result + row.result_row * m * bytes);
       }
     }
@@ -187,19 +346,11 @@ void KeySetPass::FinishBlock(const Block& block) {
   }
 }
 
-void KeySetPass::FinishTopK(const Block& block, const Row& row) {
+void KeySetPass::FinishTopK(const Row& row, TopK& best) const {
   const AttentionProblem& problem = row.request->problem;
-  const auto* const sizes = reinterpret_cast<const int64_t*>(sizes_.data()) + row.sizes;
-  auto* const entries = reinterpret_cast<TopEntry*>(entries_.data()) + row.state;
-  const int64_t split_entries = std::min(problem.top_k, splits_.keys);
-  // All splits' room is there for the best of all.
-  TopK best(entries, TopCapacity(row, splits_.count), sizes[0]);
-  for (int64_t part = 1; part < block.tiles; ++part) {
-    const int64_t split = part * splits_.count / block.tiles;
-    const TopEntry* const next = entries + split * split_entries;
-    for (int64_t j = 0; j < sizes[split]; ++j) best.Offer(next[j]);
-  }
-  WriteTopEntries(entries, best.size(), problem.top_k, problem.result_type,
+  const int64_t size = best.Select();
+  const int64_t columns = UnattendedColumnsOf(problem, row.request->shape, 0).ColumnsOfRow();
+  WriteTopEntries(best.entries(), size, columns, problem.result_type,
                   row.request->results.result +
                       row.result_row * problem.top_k * ElementBytes(problem.result_type),
                   row.request->results.indices + row.result_row * problem.top_k);

@@ -27,18 +27,17 @@ KeySplits SplitKeys(const KeySetLayout& layout, int64_t m) {
 
 int64_t KeySetStateBytes(const KeySet& key_set, const AttentionProblem& problem,
                          const ScoreShape& shape) {
-  // A pass stacks no rows where there are no scores.
+  // A pass computes nothing where there are no scores.
   if (shape.units == 0) return 0;
-  constexpr int64_t kRowBytes = 256;  // what the pass knows of a row, while they are sorted
   const KeySplits splits = SplitKeys(key_set.layout(), key_set.m());
-  int64_t row_bytes = kRowBytes;
+  int64_t row_bytes = 0;
   if (problem.output == Output::kContext) {
     row_bytes += splits.count * (2 + PaddedColumns(key_set.layout().dv.value_or(0))) *
                  static_cast<int64_t>(sizeof(double));
   } else if (problem.output == Output::kTopK) {
-    row_bytes += splits.count *
-                 (std::min(problem.top_k, splits.keys) * static_cast<int64_t>(sizeof(TopEntry)) +
-                  static_cast<int64_t>(sizeof(int64_t)));
+    // Those of a part of the keys, and those that another part has left.
+    row_bytes +=
+        2 * TopK::Room(problem.top_k, key_set.m()) * static_cast<int64_t>(sizeof(TopEntry));
   } else if (problem.output == Output::kWeights && problem.result_type != DataType::kFloat32) {
     row_bytes += key_set.m() * kFloatBytes;
   }
@@ -57,17 +56,20 @@ KeySetCost PredictKeySetCost(const KeySet& key_set, const AttentionProblem& prob
   const double bytes = matrices * m *
                        (d * static_cast<double>(ElementBytes(layout.key_type)) +
                         dv * static_cast<double>(ElementBytes(layout.value_type)));
-  const double scores = static_cast<double>(shape.Rows()) * m;
-  const double multiply_adds = scores * (d + dv + kExpMultiplyAdds);
-  const double shared = kFixedSeconds + bytes / kPanelBytesPerSecond;
+  const auto rows = static_cast<double>(shape.Rows());
+  // Panels are multiplied whole.
+  const auto padded_m = static_cast<double>(key_set.panel_count() * kPanelKeys);
+  const double multiply_adds = rows * (padded_m * (d + dv) + m * kExpMultiplyAdds);
+  // What a pass does for a matrix beside reading its keys.
+  constexpr double kMatrixSeconds = 0.5e-6;
+  const double shared = kFixedSeconds + matrices * kMatrixSeconds + bytes / kPanelBytesPerSecond;
   // Beside the scores: what a pass knows of a row, and its top k.
   constexpr double kRowSeconds = 100e-9;
   double row_seconds = kRowSeconds;
   if (problem.output == Output::kTopK) {
     row_seconds += TopKSeconds(std::min(problem.top_k, key_set.m()), key_set.m(), problem.top_k);
   }
-  const double own = 2e-9 * multiply_adds / std::max(gflops, 0.1) +
-                     static_cast<double>(shape.Rows()) * row_seconds;
+  const double own = 2e-9 * multiply_adds / std::max(gflops, 0.1) + rows * row_seconds;
   return {.alone = absl::Seconds(shared + own), .shared = absl::Seconds(shared)};
 }
 

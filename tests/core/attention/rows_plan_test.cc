@@ -320,6 +320,42 @@ TEST(RowsPlanTest, WithoutKeysRowsAttendNothing) {
   EXPECT_EQ(reinterpret_cast<const int32_t*>(answer.indices.data.data())[5], -1);
 }
 
+TEST(RowsPlanTest, WithoutKeysRowsAreFilledInTiles) {
+  const Inputs in(3, 0, 8, 2, 1);
+  AttentionProblem top = in.Problem(Output::kTopK);
+  top.top_k = kFillPlaces;
+  const Answer answer = Compute(top);
+  EXPECT_EQ(answer.tiles, 3);
+  const std::vector<float> scores = ToFloats(answer.result.View());
+  EXPECT_EQ(std::count(scores.begin(), scores.end(), -kInf), 3 * kFillPlaces);
+}
+
+TEST(RowsPlanTest, ColumnsBeyondTheKeysAreFilledInTiles) {
+  const Inputs in(2, 3, 8, 2, 1);
+  AttentionProblem top = in.Problem(Output::kTopK);
+  for (const int64_t padding : {kPaddingMax, kPaddingMax + 1, kFillPlaces}) {
+    top.top_k = 3 + padding;
+    const Answer answer = Compute(top);
+    EXPECT_EQ(answer.tiles, padding <= kPaddingMax ? 1 : padding < kFillPlaces ? 2 : 3);
+    const std::vector<float> scores = ToFloats(answer.result.View());
+    const auto* indices = reinterpret_cast<const int32_t*>(answer.indices.data.data());
+    for (size_t i = 0; i < scores.size(); ++i) {
+      const bool is_key = static_cast<int64_t>(i) % top.top_k < 3;
+      ASSERT_EQ(std::isfinite(scores[i]), is_key) << i;
+      ASSERT_EQ(indices[i] >= 0, is_key) << i;
+    }
+  }
+}
+
+TEST(RowsPlanTest, ManyRowsOfOneKeyAreManyTiles) {
+  const Inputs in(200'000, 1, 1, 1, 1);
+  for (const Output output : {Output::kWeights, Output::kContext, Output::kTopK}) {
+    AttentionProblem problem = in.Problem(output);
+    problem.top_k = output == Output::kTopK ? 1 : 0;
+    EXPECT_GT(Compute(problem).tiles, 50) << static_cast<int>(output);
+  }
+}
+
 TEST(RowsPlanTest, GroupedHeadsReadTheirKeysAndValues) {
   const Tensor q = RandomTensor(DataType::kFloat32, {2, 6, 3, 8}, 1);
   const Tensor k = RandomTensor(DataType::kFloat32, {2, 2, 50, 8}, 2);

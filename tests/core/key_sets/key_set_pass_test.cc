@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/attention/attention_plan.h"
+#include "core/attention/fill_unattended.h"
 #include "core/attention/partial_rows.h"
 #include "core/limits.h"
 #include "gmock/gmock.h"
@@ -317,6 +318,155 @@ TEST(KeySetPassBitsTest, WhatIsMaskedDoesNotLeak) {
     Answer(clean, {&a});
     Answer(dirty, {&b});
     EXPECT_TRUE(a.HasBitsOf(b)) << static_cast<int>(output);
+  }
+}
+
+// Passes are made in no time and their tiles are short, whatever the shape.
+
+// Results that a tile has written, where each was `unwritten` before.
+int64_t Written(const Tensor& result, float unwritten) {
+  const std::vector<float> results = ToFloats(result.View());
+  return static_cast<int64_t>(results.size()) -
+         std::count(results.begin(), results.end(), unwritten);
+}
+
+// Runs the pass of one request tile by tile. Returns the results that a tile wrote at most.
+int64_t MostOfATile(const std::shared_ptr<const KeySet>& key_set, Asked& asked) {
+  constexpr float kUnwritten = 12345.0F;
+  asked.Clear(*key_set);
+  std::fill_n(reinterpret_cast<float*>(asked.result.data.data()),
+              asked.result.data.size_bytes() / sizeof(float), kUnwritten);
+  const KeySetRequest request = {asked.problem, asked.shape, asked.Results()};
+  const KeySetRequest* const requests[] = {&request};
+  const std::unique_ptr<KeySetPass> pass = KeySetPass::Create(key_set, requests).value();
+  int64_t most = 0;
+  int64_t written = 0;
+  for (int64_t tile = 0; tile < pass->tile_count(); ++tile) {
+    EXPECT_TRUE(pass->RunTile(tile).ok());
+    // Every thousandth, and the last: counting is slow.
+    if (tile % 1000 != 0 && tile + 1 != pass->tile_count() && pass->tile_count() > 100) continue;
+    const int64_t now = Written(asked.result, kUnwritten);
+    most = std::max(most, now - written);
+    written = now;
+  }
+  EXPECT_EQ(written, static_cast<int64_t>(asked.result.data.size_bytes() / sizeof(float)));
+  return most;
+}
+
+TEST(KeySetPassTilesTest, APassIsMadeWithoutGoingOverItsRows) {
+  const Tensor keys = EmptyTensor(DataType::kFloat32, {1, 0});
+  const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, nullptr);
+  // Rows that no machine could go over, in no bytes.
+  Asked asked = Ask(*key_set, {kScoresMax, 0}, Output::kScores, 1);
+  const KeySetRequest request = {asked.problem, asked.shape, {}};
+  const KeySetRequest* const requests[] = {&request};
+  const std::unique_ptr<KeySetPass> pass = KeySetPass::Create(key_set, requests).value();
+  EXPECT_GT(pass->tile_count(), kScoresMax / 100'000);
+}
+
+TEST(KeySetPassTilesTest, ManyRowsOnATinySetAreManyTiles) {
+  const std::shared_ptr<const KeySet> key_set =
+      MakeKeySet(RandomTensor(DataType::kFloat32, {1, 1}, 1), nullptr);
+  for (const Output output : {Output::kScores, Output::kWeights, Output::kTopK}) {
+    Asked asked = Ask(*key_set, {200'000, 1}, output, 2);
+    asked.problem.top_k = 1;
+    EXPECT_LE(MostOfATile(key_set, asked), 20'000) << static_cast<int>(output);
+  }
+}
+
+TEST(KeySetPassTilesTest, ManyMatricesOfOneKeyAreManyTiles) {
+  constexpr int64_t kMatrices = 100'000;
+  Tensor keys = RandomTensor(DataType::kFloat32, {kMatrices, 1, 1}, 1);
+  Tensor values = EmptyTensor(DataType::kFloat32, {kMatrices, 1, 0});
+  const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, &values);
+  for (const Output output : {Output::kScores, Output::kWeights, Output::kTopK}) {
+    Asked asked = Ask(*key_set, {kMatrices, 1, 1}, output, 2);
+    asked.problem.top_k = 1;
+    EXPECT_LE(MostOfATile(key_set, asked), 2'000) << static_cast<int>(output);
+    if (output == Output::kWeights) continue;
+    const std::vector<float> q = ToFloats(asked.queries.View());
+    const std::vector<float> k = ToFloats(keys.View());
+    const std::vector<float> scores = ToFloats(asked.result.View());
+    for (size_t i = 0; i < scores.size(); ++i) ASSERT_EQ(scores[i], q[i] * k[i]);
+  }
+  Asked context = Ask(*key_set, {kMatrices, 1, 1}, Output::kContext, 2);
+  Answer(key_set, {&context});
+  const std::vector<float> lse = ToFloats(context.log_sum_exp.View());
+  EXPECT_THAT(lse, testing::Each(testing::Truly([](float x) { return std::isfinite(x); })));
+}
+
+TEST(KeySetPassTilesTest, WhatNoKeyHasAPartInIsFilledInTiles) {
+  const std::shared_ptr<const KeySet> no_keys =
+      MakeKeySet(EmptyTensor(DataType::kFloat32, {0, 0}), nullptr);
+  Asked top = Ask(*no_keys, {3, 0}, Output::kTopK, 1);
+  top.problem.top_k = kFillPlaces;
+  EXPECT_LE(MostOfATile(no_keys, top), kFillPlaces);
+  const std::shared_ptr<const KeySet> two_keys =
+      MakeKeySet(RandomTensor(DataType::kFloat32, {2, 1}, 1), nullptr);
+  Asked wide = Ask(*two_keys, {2, 1}, Output::kTopK, 1);
+  wide.problem.top_k = kFillPlaces + 2;
+  EXPECT_LE(MostOfATile(two_keys, wide), kFillPlaces);
+  for (const Asked* asked : {&top, &wide}) {
+    const int64_t keys = asked == &top ? 0 : 2;
+    const std::vector<float> scores = ToFloats(asked->result.View());
+    const auto* indices = reinterpret_cast<const int32_t*>(asked->indices.data.data());
+    for (size_t i = 0; i < scores.size(); ++i) {
+      const bool is_key = static_cast<int64_t>(i) % asked->problem.top_k < keys;
+      ASSERT_EQ(std::isfinite(scores[i]), is_key) << i;
+      ASSERT_EQ(indices[i] >= 0, is_key) << i;
+    }
+  }
+}
+
+TEST(KeySetPassTilesTest, RowsThatAreLongToFinishHaveShortTiles) {
+  constexpr int64_t kKeys = 200'000;
+  const std::shared_ptr<const KeySet> key_set =
+      MakeKeySet(RandomTensor(DataType::kFloat32, {kKeys, 1}, 1), nullptr);
+  for (const Output output : {Output::kWeights, Output::kTopK}) {
+    Asked asked = Ask(*key_set, {40, 1}, output, 2);
+    asked.problem.top_k = 20'000;
+    const int64_t columns = output == Output::kTopK ? asked.problem.top_k : kKeys;
+    // The tile that finishes a block writes its rows.
+    EXPECT_LE(MostOfATile(key_set, asked), 20 * columns);
+  }
+}
+
+// Sets and requests of odd shapes against the same with inline keys, which are cut otherwise.
+TEST(KeySetPassTilesTest, OddShapesAgreeWithInlineKeys) {
+  struct Shapes {
+    Shape keys, queries;
+    int64_t top_k;
+  };
+  const Shapes all[] = {
+      {{1, 1}, {5000, 1}, 1},
+      {{1, 0}, {5000, 0}, 3},
+      {{70, 1}, {4000, 1}, 2000},
+      {{3000, 1, 2}, {3000, 2, 2}, 1},
+      {{500, 2, 3, 1}, {500, 6, 2, 1}, 2},
+      {{1, 3, 2, 1}, {700, 3, 3, 1}, 5},
+      {{2, 1, 5, 1}, {2, 1, 900, 1}, 2},
+      {{9000, 1}, {150, 1}, 4000},
+  };
+  uint64_t seed = 0;
+  for (const Shapes& shapes : all) {
+    Shape value_shape = shapes.keys;
+    value_shape.back() = 2;
+    const Tensor keys = RandomTensor(DataType::kFloat32, shapes.keys, ++seed);
+    const std::optional<Tensor> values = RandomTensor(DataType::kFloat32, value_shape, ++seed);
+    const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, &*values);
+    for (int output = 1; output <= 6; ++output) {
+      SCOPED_TRACE(testing::Message() << ShapeString(shapes.keys) << " output " << output);
+      Asked asked = Ask(*key_set, shapes.queries, static_cast<Output>(output), ++seed);
+      asked.problem.top_k = shapes.top_k;
+      Asked expected = Ask(*key_set, shapes.queries, static_cast<Output>(output), seed);
+      expected.problem.top_k = shapes.top_k;
+      Answer(key_set, {&asked}, 3);
+      RunInline(keys, values, *key_set, expected);
+      ExpectClose(asked.result, expected.result, 2e-5F);
+      if (asked.Results().log_sum_exp != nullptr) {
+        ExpectClose(asked.log_sum_exp, expected.log_sum_exp, 1e-4F);
+      }
+    }
   }
 }
 
