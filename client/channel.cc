@@ -1,15 +1,41 @@
 #include "client/channel.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "client/tls.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 #include "grpcpp/support/channel_arguments.h"
 
 namespace qkserve {
+namespace {
+
+// As gRPC takes it. gRPC goes without a proxy where it cannot read its address.
+absl::StatusOr<std::string> ProxyUri(absl::string_view http_proxy) {
+  absl::string_view rest = http_proxy;
+  absl::ConsumePrefix(&rest, "http://");
+  const bool is_plain = std::all_of(rest.begin(), rest.end(), [](char c) {
+    return absl::ascii_isgraph(static_cast<unsigned char>(c)) && c != '/' && c != '?' && c != '#';
+  });
+  const size_t colon = rest.rfind(':');
+  int port = 0;
+  if (!is_plain || colon == 0 || colon == absl::string_view::npos ||
+      !absl::SimpleAtoi(rest.substr(colon + 1), &port) || port < 1 || port > 65535) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "http_proxy must be HOST:PORT, with http:// before it or not; was '", http_proxy, "'"));
+  }
+  return absl::StrCat("http://", rest);
+}
+
+}  // namespace
 
 absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
     const ClientOptions& options) {
@@ -29,6 +55,14 @@ absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
   // A server that is back is found soon; gRPC would wait up to two minutes.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+  // Programs in containers inherit variables that name a proxy, which loopback and cluster
+  // addresses are not to go through.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, options.http_proxy.empty() ? 0 : 1);
+  if (!options.http_proxy.empty()) {
+    absl::StatusOr<std::string> uri = ProxyUri(options.http_proxy);
+    if (!uri.ok()) return uri.status();
+    arguments.SetString(GRPC_ARG_HTTP_PROXY, *uri);
+  }
   // A name with several addresses is several servers.
   arguments.SetLoadBalancingPolicyName("round_robin");
   std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();

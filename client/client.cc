@@ -140,10 +140,20 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& opti
                      .status = v1::StatusService::NewStub(channel),
                      .key_sets = v1::KeySetService::NewStub(channel)});
   }
-  return std::make_unique<Client>(std::move(stubs));
+  // Without user and password: errors are printed.
+  const size_t host = options.http_proxy.find_last_of("@/") + 1;  // npos + 1 is 0
+  return std::make_unique<Client>(std::move(stubs), options.http_proxy.substr(host));
 }
 
-Client::Client(std::vector<Stubs> stubs) : stubs_(std::move(stubs)) {}
+Client::Client(std::vector<Stubs> stubs, std::string http_proxy)
+    : stubs_(std::move(stubs)), http_proxy_(std::move(http_proxy)) {}
+
+absl::Status Client::ToStatus(const grpc::Status& status) const {
+  absl::Status converted = FromGrpcStatus(status);
+  if (http_proxy_.empty() || !absl::IsUnavailable(converted)) return converted;
+  return absl::UnavailableError(
+      absl::StrCat(converted.message(), " (through the HTTP proxy ", http_proxy_, ")"));
+}
 
 const Client::Stubs& Client::NextStubs() {
   return stubs_[next_.fetch_add(1, std::memory_order_relaxed) % stubs_.size()];
@@ -169,7 +179,7 @@ absl::StatusOr<v1::ScoreResponse> Client::Score(const v1::ScoreRequest& request,
   if (request.has_key_set()) AddKeySetMetadata(context, request.key_set().name());
   v1::ScoreResponse response;
   const grpc::Status status = NextStubs().scoring->Score(&context, request, &response);
-  if (!status.ok()) return FromGrpcStatus(status);
+  if (!status.ok()) return ToStatus(status);
   return response;
 }
 
@@ -178,7 +188,7 @@ absl::StatusOr<v1::GetStatusResponse> Client::GetStatus(absl::Duration timeout) 
   SetDeadline(context, timeout);
   v1::GetStatusResponse response;
   const grpc::Status status = NextStubs().status->GetStatus(&context, {}, &response);
-  if (!status.ok()) return FromGrpcStatus(status);
+  if (!status.ok()) return ToStatus(status);
   return response;
 }
 

@@ -47,6 +47,11 @@ struct ClientOptions {
 
   // Unless set, connections are not encrypted and nobody proves who they are.
   std::optional<TlsOptions> tls = std::nullopt;
+
+  // [http://][USER:PASSWORD@]HOST:PORT of an HTTP proxy that is asked to CONNECT to the address.
+  // Empty: none; the variables http_proxy, https_proxy and grpc_proxy of the environment are never
+  // read. Hosts in the variables no_grpc_proxy or no_proxy are reached without the proxy.
+  std::string http_proxy = {};
 };
 
 // What to compute; meanings and limits are those of qkserve.v1.Attention and ScoreRequest. What is
@@ -107,8 +112,8 @@ class Client {
   // or they do not belong together. NOT_FOUND and the like: such a file cannot be read.
   static absl::StatusOr<std::unique_ptr<Client>> Create(const ClientOptions& options);
 
-  // One element a connection, at least one.
-  explicit Client(std::vector<Stubs> stubs);
+  // One element a connection, at least one. `http_proxy` is named in errors of the connection.
+  explicit Client(std::vector<Stubs> stubs, std::string http_proxy = "");
 
   // queries [.., n, d], keys [.., m, d]; shapes as in qkserve.v1.ScoreRequest.
   absl::StatusOr<ScoreResult> Score(const TensorView& queries, const TensorView& keys,
@@ -143,8 +148,10 @@ class Client {
 
  private:
   const Stubs& NextStubs();
+  absl::Status ToStatus(const grpc::Status& status) const;
 
   const std::vector<Stubs> stubs_;
+  const std::string http_proxy_;
   std::atomic<uint64_t> next_{0};
 };
 

@@ -124,7 +124,7 @@ absl::StatusOr<KeySetInfo> Client::GetKeySet(const std::string& name, absl::Dura
   request.set_name(name);
   v1::GetKeySetResponse response;
   const grpc::Status status = NextStubs().key_sets->GetKeySet(&context, request, &response);
-  if (!status.ok()) return FromGrpcStatus(status);
+  if (!status.ok()) return ToStatus(status);
   return FromProto(response.key_set());
 }
 
@@ -138,7 +138,7 @@ absl::StatusOr<std::vector<KeySetInfo>> Client::ListKeySets(absl::Duration timeo
     SetDeadline(context, deadline - absl::Now());
     v1::ListKeySetsResponse response;
     const grpc::Status status = NextStubs().key_sets->ListKeySets(&context, request, &response);
-    if (!status.ok()) return FromGrpcStatus(status);
+    if (!status.ok()) return ToStatus(status);
     for (const v1::KeySet& key_set : response.key_sets()) {
       absl::StatusOr<KeySetInfo> info = FromProto(key_set);
       if (!info.ok()) return info.status();
@@ -159,7 +159,7 @@ absl::Status Client::DeleteKeySet(const std::string& name, absl::Duration timeou
   v1::DeleteKeySetRequest request;
   request.set_name(name);
   v1::DeleteKeySetResponse response;
-  return FromGrpcStatus(NextStubs().key_sets->DeleteKeySet(&context, request, &response));
+  return ToStatus(NextStubs().key_sets->DeleteKeySet(&context, request, &response));
 }
 
 }  // namespace qkserve

@@ -7,6 +7,7 @@
 #include "grpcpp/create_channel.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/grpcpp.h"
+#include "grpcpp/support/channel_arguments.h"
 
 namespace qkserve {
 namespace {
@@ -18,7 +19,11 @@ constexpr char kServing[] = {0x08, 0x01};
 }  // namespace
 
 absl::Status CheckHealth(const std::string& address, absl::Duration timeout) {
-  const auto channel = grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
+  // Docker puts the variables of a proxy into containers, which has no way back into them.
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  const auto channel =
+      grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
   grpc::GenericStub stub(channel);
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(timeout));

@@ -14,6 +14,8 @@ ABSL_FLAG(std::string, server, "127.0.0.1:50051", "HOST:PORT of the server, or a
 ABSL_FLAG(absl::Duration, timeout, absl::Seconds(60), "Longest wait for one answer");
 ABSL_FLAG(int32_t, channels, 1, "Connections; requests go round over them");
 ABSL_FLAG(int64_t, message_bytes_max, qkserve::kMessageBytesMax, "Largest message, each way");
+ABSL_FLAG(std::string, http_proxy, "",
+          "HOST:PORT of an HTTP proxy to go through; variables such as http_proxy are not read");
 ABSL_FLAG(bool, tls, false, "Encrypt, and check who the server is");
 ABSL_FLAG(std::string, tls_ca_file, "",
           "With --tls: certificates (PEM) of the authorities to trust; the system's unless given");
@@ -75,6 +77,7 @@ ClientOptions ClientOptionsFromFlags() {
   options.address = absl::GetFlag(FLAGS_server);
   options.channels = absl::GetFlag(FLAGS_channels);
   options.message_bytes_max = absl::GetFlag(FLAGS_message_bytes_max);
+  options.http_proxy = absl::GetFlag(FLAGS_http_proxy);
   if (absl::GetFlag(FLAGS_tls)) {
     options.tls = TlsOptions{.ca_file = absl::GetFlag(FLAGS_tls_ca_file),
                              .cert_file = absl::GetFlag(FLAGS_tls_cert_file),

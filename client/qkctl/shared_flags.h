@@ -18,6 +18,7 @@ ABSL_DECLARE_FLAG(std::string, server);
 ABSL_DECLARE_FLAG(absl::Duration, timeout);
 ABSL_DECLARE_FLAG(int32_t, channels);
 ABSL_DECLARE_FLAG(int64_t, message_bytes_max);
+ABSL_DECLARE_FLAG(std::string, http_proxy);
 ABSL_DECLARE_FLAG(bool, tls);
 ABSL_DECLARE_FLAG(std::string, tls_ca_file);
 ABSL_DECLARE_FLAG(std::string, tls_cert_file);

@@ -255,8 +255,7 @@ TEST_F(HttpServerTest, DocumentationNamesExactlyWhatIsExported) {
 TEST_F(HttpServerTest, ATraceIsEchoedAndNamedInTheLineOfASlowRequest) {
   options_.slow_request_threshold = absl::Nanoseconds(1);
   Start();
-  const auto stub = v1::ScoringService::NewStub(
-      grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials()));
+  const auto stub = v1::ScoringService::NewStub(ChannelTo(server_->address()));
   const auto call = [&stub](const std::vector<std::string>& traceparents) {
     grpc::ClientContext context;
     for (const std::string& traceparent : traceparents) {

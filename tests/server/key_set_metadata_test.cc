@@ -81,8 +81,7 @@ class KeySetMetadataTest : public KeySetServerTest {
   }
   absl::Status ScoreWith(const Metadata& metadata, const v1::ScoreRequest& request) const {
     return With(metadata, [&](grpc::ClientContext& context) {
-      const auto stub = v1::ScoringService::NewStub(
-          grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials()));
+      const auto stub = v1::ScoringService::NewStub(ChannelTo(server_->address()));
       v1::ScoreResponse response;
       return stub->Score(&context, request, &response);
     });

@@ -16,6 +16,7 @@
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
 #include "server/server.h"
+#include "tests/server/raw_call.h"
 #include "tests/support/process.h"
 #include "tests/support/random_tensor.h"
 
@@ -55,8 +56,7 @@ class KeySetServerTest : public testing::Test {
     return Client::Create({.address = server_->address(), .channels = channels}).value();
   }
   std::unique_ptr<v1::KeySetService::Stub> KeySets() const {
-    return v1::KeySetService::NewStub(
-        grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials()));
+    return v1::KeySetService::NewStub(ChannelTo(server_->address()));
   }
 
   static Tensor Floats(const Shape& shape, uint64_t seed) {

@@ -227,6 +227,18 @@ TEST_F(QkserveProgramTest, CheckTellsWhetherAServerServes) {
   EXPECT_TRUE(absl::StartsWith(closed.err, "error: UNAVAILABLE: ")) << closed.err;
 }
 
+// Docker puts these variables into containers.
+TEST_F(QkserveProgramTest, CheckNeverAsksAProxy) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  const ClosedPort closed;
+  for (const char* const name : {"http_proxy", "https_proxy", "grpc_proxy"}) {
+    Process check(
+        {QKSERVE_PROGRAM, absl::StrCat("--check=", address_)}, Path("out"), Path("err"),
+        {absl::StrCat(name, "=http://", closed.address()), "no_proxy=", "no_grpc_proxy="});
+    EXPECT_EQ(check.Wait(), 0) << name << ": " << ReadFile(Path("err"));
+  }
+}
+
 TEST_F(QkserveProgramTest, IsNotServingWhileItDrainsAndEndsAtOnceAtASecondSignal) {
   ASSERT_NO_FATAL_FAILURE(Start({"--drain_grace=1h"}));
   server_->Signal(SIGTERM);

@@ -11,6 +11,13 @@
 
 namespace qkserve {
 
+// A connection to a server of this test: never through a proxy that the environment names.
+inline std::shared_ptr<grpc::Channel> ChannelTo(
+    const std::string& address, grpc::ChannelArguments arguments = grpc::ChannelArguments()) {
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
 // Sends bytes to a method and gives what came back, as a client in any language would.
 inline grpc::Status RawCall(const std::shared_ptr<grpc::Channel>& channel,
                             const std::string& method, const std::string& request,

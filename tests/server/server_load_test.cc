@@ -12,6 +12,7 @@
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
 #include "server/server.h"
+#include "tests/server/raw_call.h"
 #include "tests/support/random_tensor.h"
 
 namespace qkserve {
@@ -100,7 +101,7 @@ TEST_F(ServerLoadTest, AShortDeadlineEndsAHugeRequestAndItsWork) {
 }
 
 TEST_F(ServerLoadTest, ACancelledRequestStopsAtTheNextTile) {
-  const auto channel = grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials());
+  const auto channel = ChannelTo(server_->address());
   const auto stub = v1::ScoringService::NewStub(channel);
   grpc::ClientContext context;
   grpc::Status status;

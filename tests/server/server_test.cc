@@ -39,9 +39,7 @@ class ServerTest : public testing::Test {
   std::unique_ptr<Client> Connect(int channels = 1) const {
     return Client::Create({.address = server_->address(), .channels = channels}).value();
   }
-  std::shared_ptr<grpc::Channel> Channel() const {
-    return grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials());
-  }
+  std::shared_ptr<grpc::Channel> Channel() const { return ChannelTo(server_->address()); }
 
   ServerOptions options_;
   std::unique_ptr<Server> server_;
