@@ -35,7 +35,8 @@ struct KeySetUploadSpec {
 class KeySetUpload {
  public:
   // The next bytes of the tensors, row-major, cut anywhere, in the types of the spec.
-  // INVALID_ARGUMENT: more than was announced. RESOURCE_EXHAUSTED: memory, disk.
+  // INVALID_ARGUMENT: more than was announced, or a finite element too large for the layout's type.
+  // RESOURCE_EXHAUSTED: memory, disk.
   absl::Status AddKeys(absl::string_view bytes) { return keys_.Add(bytes); }
   absl::Status AddValues(absl::string_view bytes);
 

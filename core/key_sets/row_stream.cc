@@ -1,6 +1,8 @@
 #include "core/key_sets/row_stream.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
@@ -23,6 +25,23 @@ absl::Status GetMemory(int64_t bytes, Buffer& buffer) {
 // A panel's worth of rows: few calls, and they stay in the cache. Long rows go one by one.
 int64_t BatchRows(int64_t row_bytes) {
   return std::clamp(kMiB / std::max<int64_t>(row_bytes, 1), int64_t{1}, kPanelKeys);
+}
+
+// True where a finite element has become infinite in one of the 16-bit types. Without branches, so
+// that compilers vectorise it.
+bool HasOverflow(DataType type, const float* from, const std::byte* narrowed, int64_t count) {
+  if (type == DataType::kFloat32) return false;
+  constexpr uint32_t kInfinity32 = 0x7f800000;
+  const uint32_t infinity16 = type == DataType::kFloat16 ? 0x7c00 : 0x7f80;
+  uint32_t overflows = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    uint16_t to = 0;
+    std::memcpy(&to, narrowed + 2 * i, sizeof(to));
+    const uint32_t magnitude = std::bit_cast<uint32_t>(from[i]) & 0x7fffffff;
+    overflows |= static_cast<uint32_t>((to & 0x7fffu) == infinity16) &
+                 static_cast<uint32_t>(magnitude < kInfinity32);
+  }
+  return overflows != 0;
 }
 
 }  // namespace
@@ -72,6 +91,17 @@ absl::Status RowStream::Finish() const {
                                                  ", the header announced ", bytes_));
 }
 
+absl::Status RowStream::Overflow(const float* floats, int64_t elements) const {
+  int64_t at = 0;
+  while (at < elements && !HasOverflow(type_, floats + at, narrowed_.data() + 2 * at, 1)) ++at;
+  const int64_t row = emitted_ + at / source_.columns;
+  return absl::InvalidArgumentError(absl::StrCat(
+      source_.name, ": got ", floats[at], " in matrix ", row / source_.rows, ", row ",
+      row % source_.rows, ", column ", at % source_.columns, " (counted from 0), expected at most ",
+      type_ == DataType::kFloat16 ? "65504" : "3.38953e+38", " in magnitude, the largest of ",
+      DataTypeName(type_), ", which the set is kept in"));
+}
+
 absl::Status RowStream::Emit(const std::byte* rows, int64_t count) {
   if (type_ != source_.type) {
     const int64_t elements = count * source_.columns;
@@ -81,6 +111,7 @@ absl::Status RowStream::Emit(const std::byte* rows, int64_t count) {
     auto* const floats = reinterpret_cast<float*>(widened_.data());
     ConvertToFloat32(source_.type, rows, elements, floats);
     ConvertFromFloat32(type_, floats, elements, narrowed_.data());
+    if (HasOverflow(type_, floats, narrowed_.data(), elements)) return Overflow(floats, elements);
     rows = narrowed_.data();
   }
   const int64_t to_row_bytes = source_.columns * ElementBytes(type_);

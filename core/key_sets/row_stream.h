@@ -32,8 +32,9 @@ class RowStream {
 
   RowStream(const Source& source, DataType type, RowSink sink);
 
-  // The next bytes. INVALID_ARGUMENT: more than the tensor has. RESOURCE_EXHAUSTED: no memory for a
-  // row. Or the sink's error.
+  // The next bytes. INVALID_ARGUMENT: more than the tensor has, or a finite element that would be
+  // infinite in the type it is kept in. RESOURCE_EXHAUSTED: no memory for a row. Or the sink's
+  // error.
   absl::Status Add(absl::string_view bytes);
 
   // INVALID_ARGUMENT: bytes are missing.
@@ -41,6 +42,8 @@ class RowStream {
 
  private:
   absl::Status Emit(const std::byte* rows, int64_t count);
+  // INVALID_ARGUMENT: names the first of the next `elements` that the type cannot hold.
+  absl::Status Overflow(const float* floats, int64_t elements) const;
 
   const Source source_;
   const DataType type_;

@@ -157,6 +157,27 @@ TEST_F(KeySetBadInputTest, ChunksShortOfAndBeyondWhatTheHeaderAnnounced) {
               FailsWith(kInvalidArgument, "values: got more than the 12 bytes"));
 }
 
+TEST_F(KeySetBadInputTest, ElementsTooLargeForTheStorage) {
+  const Tensor fine = Floats({4, 2}, 1);
+  Tensor large = Floats({4, 2}, 1);
+  reinterpret_cast<float*>(large.data.data())[5] = -70000;
+  PutKeySetOptions options;
+  options.storage = DataType::kFloat16;
+  EXPECT_THAT(client_->PutKeySet("items", large.View(), options).status(),
+              FailsWith(kInvalidArgument, "keys: got -70000 in matrix 0, row 2, column 1"));
+  options.values = large.View();
+  EXPECT_THAT(client_->PutKeySet("items", fine.View(), options).status(),
+              FailsWith(kInvalidArgument, "values: got -70000 in matrix 0, row 2, column 1"));
+  EXPECT_EQ(client_->GetKeySet("items").value().version, version_);
+
+  // An append comes in another type than the set's.
+  options.values = std::nullopt;
+  const KeySetInfo half = client_->PutKeySet("half", fine.View(), options).value();
+  EXPECT_THAT(client_->AppendKeySet("half", half.version, large.View()).status(),
+              FailsWith(kInvalidArgument, "at most 65504"));
+  EXPECT_EQ(client_->GetKeySet("half").value().version, half.version);
+}
+
 TEST_F(KeySetBadInputTest, MessagesOutOfOrder) {
   EXPECT_THAT(SendPut({}), FailsWith(kInvalidArgument, "part: got no message, expected a header"));
   EXPECT_THAT(SendPut({PutChunk(16)}),

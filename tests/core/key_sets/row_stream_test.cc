@@ -1,10 +1,13 @@
 #include "core/key_sets/row_stream.h"
 
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "core/attention/element_types.h"
 #include "core/limits.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -81,6 +84,59 @@ TEST(RowStreamTest, ConvertsToTheTypeThatRowsAreKeptIn) {
       EXPECT_TRUE(to != from || whole == BytesOf(tensor));
     }
   }
+}
+
+// Adds 3 matrices of 100 x 9 ones of type `from`, with `value` at matrix 1, row 70, column 5.
+absl::Status AddWith(float value, DataType from, DataType to, size_t piece) {
+  Tensor tensor = RandomTensor(from, {3, 100, 9}, 5);
+  ConvertFromFloat32(from, &value, 1, tensor.data.data() + (170 * 9 + 5) * ElementBytes(from));
+  RowStream stream({"values", from, 3, 100, 9}, to,
+                   [](int64_t, int64_t, int64_t, const std::byte*) { return absl::OkStatus(); });
+  const absl::string_view bytes = BytesOf(tensor);
+  for (size_t at = 0; at < bytes.size(); at += piece) {
+    absl::Status status = stream.Add(bytes.substr(at, piece));
+    if (!status.ok()) return status;
+  }
+  return stream.Finish();
+}
+
+TEST(RowStreamTest, RefusesFiniteElementsThatTheTypeCannotHold) {
+  using enum DataType;
+  for (const size_t piece : {size_t{100000}, size_t{13}}) {
+    // Halfway to what would be the next number; ties go to infinity.
+    for (const float value : {65520.0F, -65520.0F, 70000.0F, 3e38F}) {
+      for (const DataType from : {kFloat32, kBfloat16}) {
+        const absl::Status status = AddWith(value, from, kFloat16, piece);
+        EXPECT_TRUE(absl::IsInvalidArgument(status)) << value << " " << status;
+        EXPECT_THAT(status.message(), HasSubstr("in matrix 1, row 70, column 5"));
+        EXPECT_THAT(status.message(), HasSubstr("at most 65504"));
+        EXPECT_THAT(status.message(), HasSubstr("of FLOAT16"));
+      }
+    }
+    EXPECT_THAT(AddWith(-70000.0F, kFloat32, kFloat16, piece).message(),
+                HasSubstr("values: got -70000 in"));
+    const absl::Status status =
+        AddWith(std::numeric_limits<float>::max(), kFloat32, kBfloat16, piece);
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+    EXPECT_THAT(status.message(), HasSubstr("at most 3.38953e+38 in magnitude, the largest of B"));
+  }
+}
+
+TEST(RowStreamTest, KeepsInfinityNanAndTheLargestElements) {
+  using enum DataType;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const float below_halfway = std::nextafter(65520.0F, 0.0F);
+  for (const float value : {kInfinity, -kInfinity, std::nanf(""), 65504.0F, below_halfway}) {
+    for (const DataType from : {kFloat32, kFloat16, kBfloat16}) {
+      // A bfloat16 of 65504 is 65536.
+      if (from == kBfloat16 && std::isfinite(value)) continue;
+      if (from == kFloat16 && value == below_halfway) continue;
+      for (const DataType to : {kFloat32, kFloat16, kBfloat16}) {
+        EXPECT_TRUE(AddWith(value, from, to, 1000).ok()) << value;
+      }
+    }
+  }
+  EXPECT_TRUE(AddWith(3.38953e38F, kFloat32, kBfloat16, 1000).ok());
 }
 
 TEST(RowStreamTest, LongRowsGoOneByOne) {
