@@ -1,5 +1,7 @@
 #include "client/qkctl/safetensors.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -16,19 +18,20 @@ namespace qkserve {
 namespace {
 
 // "'keys', 'values'", of files from anybody.
-std::string Names(const std::vector<SafetensorsEntry>& entries) {
+std::string Names(const SafetensorsEntries& entries) {
   constexpr size_t kShown = 8;
-  const auto shown = absl::MakeConstSpan(entries).subspan(0, kShown);
+  const auto shown_end =
+      entries.begin() + static_cast<std::ptrdiff_t>(std::min(entries.size(), kShown));
   return absl::StrCat(
       entries.empty() ? "none" : "",
-      absl::StrJoin(shown, ", ",
+      absl::StrJoin(entries.begin(), shown_end, ", ",
                     [](std::string* out, const SafetensorsEntry& entry) {
                       absl::StrAppend(out, "'", absl::CHexEscape(entry.name.substr(0, 64)), "'");
                     }),
       entries.size() > kShown ? ", ..." : "");
 }
 
-const SafetensorsEntry* Find(const std::vector<SafetensorsEntry>& entries, absl::string_view name) {
+const SafetensorsEntry* Find(const SafetensorsEntries& entries, absl::string_view name) {
   for (const SafetensorsEntry& entry : entries) {
     if (entry.name == name) return &entry;
   }
@@ -49,7 +52,7 @@ absl::StatusOr<TensorFile> OpenSafetensors(const std::string& path, absl::string
       });
   if (absl::IsInvalidArgument(header.status())) return file.Named(header.status());
   if (!header.ok()) return header.status();
-  const std::vector<SafetensorsEntry>& entries = header->entries;
+  const SafetensorsEntries& entries = header->entries;
 
   const SafetensorsEntry* entry = Find(entries, name.empty() ? usual_name : name);
   if (entry == nullptr && name.empty() && entries.size() == 1) entry = &entries.front();
@@ -63,8 +66,8 @@ absl::StatusOr<TensorFile> OpenSafetensors(const std::string& path, absl::string
                                                    absl::CHexEscape(entry->name.substr(0, 64)),
                                                    "' is ", OtherTypeText(*entry)));
   }
-  const auto data_offset = static_cast<int64_t>(header->bytes.size());
-  return TensorFile{*std::move(opened), {*entry->type, entry->shape}, data_offset + entry->offset};
+  return TensorFile{
+      *std::move(opened), {*entry->type, entry->shape}, header->data_offset + entry->offset};
 }
 
 absl::Status WriteSafetensors(const std::string& path, absl::string_view name,

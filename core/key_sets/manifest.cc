@@ -1,12 +1,15 @@
 #include "core/key_sets/manifest.h"
 
+#include <cstddef>
 #include <limits>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/key_sets/checksum.h"
+#include "core/key_sets/json_tokens.h"
 #include "core/key_sets/key_set_name.h"
 #include "core/limits.h"
 #include "nlohmann/json.hpp"
@@ -128,34 +131,113 @@ KeySetLayout ToLayout(Members& members) {
 // Segments lie beside their manifest, and nowhere else.
 bool IsPlainName(absl::string_view file) { return ValidateKeySetName(file).ok(); }
 
-absl::StatusOr<Manifest> ToManifest(const json& object) {
+absl::StatusOr<SegmentInfo> ToSegment(const json& item) {
   std::string problem;
-  Members members(object, &problem);
+  Members members(item, &problem);
+  SegmentInfo info;
+  info.file = members.Text("file");
+  if (!IsPlainName(info.file)) members.Fail("file");
+  info.keys = members.Integer("keys", 0);
+  info.bytes = members.Integer("bytes", 0);
+  info.checksum = members.Digits("checksum");
+  if (!problem.empty()) return absl::DataLossError(problem);
+  return info;
+}
+
+// Takes the text piece by piece, as the parser comes upon it: no more than a segment is kept as
+// JSON. Each function returns whether the parser is to go on.
+class Handler : public nlohmann::json_sax<json> {
+ public:
+  // All but the segments.
+  const json& object() const { return object_; }
+  std::vector<SegmentInfo>& segments() { return segments_; }
+  // Where parsing has failed.
+  const std::string& problem() const { return problem_; }
+
+  bool null() override { return false; }
+  bool boolean(bool /*value*/) override { return false; }
+  bool number_integer(int64_t value) override { return Add(value); }
+  bool number_unsigned(uint64_t value) override { return Add(value); }
+  bool number_float(double /*value*/, const std::string& /*text*/) override { return false; }
+  bool string(std::string& value) override { return Add(value); }
+  bool binary(json::binary_t& /*value*/) override { return false; }
+
+  bool key(std::string& name) override {
+    key_ = name;
+    // A manifest has eleven members, and none twice.
+    const json& object = place_ == Place::kSegment ? segment_ : object_;
+    return object.size() < 16 && !object.contains(name);
+  }
+  bool start_object(size_t /*count*/) override {
+    if (place_ != Place::kBefore && place_ != Place::kSegments) return false;
+    place_ = place_ == Place::kBefore ? Place::kManifest : Place::kSegment;
+    (place_ == Place::kSegment ? segment_ : object_) = json::object();
+    return true;
+  }
+  bool end_object() override {
+    if (place_ != Place::kSegment) return true;
+    place_ = Place::kSegments;
+    absl::StatusOr<SegmentInfo> segment = ToSegment(segment_);
+    if (segment.ok()) {
+      segments_.push_back(*std::move(segment));
+    } else {
+      problem_ = std::string(segment.status().message());
+    }
+    return problem_.empty();
+  }
+  bool start_array(size_t /*count*/) override {
+    if (place_ != Place::kManifest || (key_ != "leading" && key_ != "segments")) return false;
+    place_ = key_ == "leading" ? Place::kLeading : Place::kSegments;
+    object_[key_] = json::array();
+    return true;
+  }
+  bool end_array() override {
+    place_ = Place::kManifest;
+    return true;
+  }
+  bool parse_error(size_t /*position*/, const std::string& /*token*/,
+                   const json::exception& /*error*/) override {
+    return false;
+  }
+
+ private:
+  enum class Place { kBefore, kManifest, kLeading, kSegments, kSegment };
+
+  template <class Value>
+  bool Add(const Value& value) {
+    if (place_ == Place::kManifest) object_[key_] = value;
+    if (place_ == Place::kSegment) segment_[key_] = value;
+    if (place_ == Place::kLeading) object_["leading"].push_back(value);
+    // More than two leading sizes are wrong, however many there are.
+    return place_ != Place::kBefore && place_ != Place::kSegments &&
+           (place_ != Place::kLeading || object_["leading"].size() <= 3);
+  }
+
+  Place place_ = Place::kBefore;
+  std::string key_;
+  json object_;
+  json segment_;
+  std::vector<SegmentInfo> segments_;
+  std::string problem_;
+};
+
+absl::StatusOr<Manifest> ToManifest(Handler& handler) {
+  std::string problem;
+  Members members(handler.object(), &problem);
   Manifest manifest;
   manifest.name = members.Text("name");
   manifest.version = members.Integer("version", 1);
   manifest.base_version = members.Integer("base_version", 1);
   if (manifest.base_version > manifest.version) members.Fail("base_version");
   manifest.layout = ToLayout(members);
+  manifest.segments = std::move(handler.segments());
   int64_t keys = 0;
-  for (const json& item : members.Array("segments")) {
-    if (!item.is_object()) {
-      members.Fail("segments");
-      break;
-    }
-    Members segment(item, &problem);
-    SegmentInfo info;
-    info.file = segment.Text("file");
-    if (!IsPlainName(info.file)) segment.Fail("file");
-    info.keys = segment.Integer("keys", 0);
-    info.bytes = segment.Integer("bytes", 0);
-    info.checksum = segment.Digits("checksum");
+  for (const SegmentInfo& info : manifest.segments) {
     if (info.keys > kKeySetKeysMax - keys) {
-      segment.Fail("keys");
+      members.Fail("keys");
       break;
     }
     keys += info.keys;
-    manifest.segments.push_back(std::move(info));
   }
   if (manifest.segments.empty()) members.Fail("segments");
   if (problem.empty()) problem = std::string(manifest.layout.Validate(keys).message());
@@ -178,14 +260,22 @@ std::string FormatManifest(const Manifest& manifest) {
 }
 
 absl::StatusOr<Manifest> ParseManifest(absl::string_view name, absl::string_view text) {
-  const json object = json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) return absl::DataLossError("is not a JSON object");
-  const auto format = object.find("format");
-  if (format == object.end() || *format != kFormat) {
+  // The longest texts are names.
+  constexpr int64_t kTokenBytesMax = 1024;
+  Handler handler;
+  const bool parsed = JsonTokens(kTokenBytesMax).Accept(text) &&
+                      json::sax_parse(text.begin(), text.end(), &handler);
+  if (!handler.problem().empty()) return absl::DataLossError(handler.problem());
+  if (!parsed) {
+    return absl::DataLossError(
+        absl::StrCat("is not JSON, or not of format ", kFormat, ", which this version reads"));
+  }
+  const auto format = handler.object().find("format");
+  if (format == handler.object().end() || *format != kFormat) {
     return absl::DataLossError(
         absl::StrCat("is not of format ", kFormat, ", which this version reads"));
   }
-  absl::StatusOr<Manifest> manifest = ToManifest(object);
+  absl::StatusOr<Manifest> manifest = ToManifest(handler);
   if (!manifest.ok()) return manifest.status();
   // What it says is complete and consistent; that it is what was written, to the last byte, the
   // checksum tells.

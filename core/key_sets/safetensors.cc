@@ -1,12 +1,14 @@
 #include "core/key_sets/safetensors.h"
 
 #include <algorithm>
-#include <limits>
-#include <optional>
+#include <istream>
+#include <streambuf>
 #include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "core/key_sets/json_tokens.h"
+#include "core/key_sets/safetensors_json.h"
 #include "nlohmann/json.hpp"
 
 namespace qkserve {
@@ -17,66 +19,70 @@ using nlohmann::json;
 constexpr std::pair<const char*, DataType> kTypes[] = {
     {"F32", DataType::kFloat32}, {"F16", DataType::kFloat16}, {"BF16", DataType::kBfloat16}};
 
-constexpr size_t kRankMax = 8;
+// The bytes of a header, read piece by piece.
+class HeaderText : public std::streambuf {
+ public:
+  using Read = std::function<absl::Status(int64_t offset, int64_t count, char* to)>;
 
-absl::Status Bad(absl::string_view tensor, absl::string_view what) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("tensor \"", absl::CHexEscape(tensor.substr(0, 64)), "\": ", what));
-}
+  HeaderText(int64_t bytes, const Read& read) : left_(bytes), read_(read) {}
 
-// An array of at most kRankMax integers of 0 or more.
-std::optional<Shape> ToSizes(const json& object, const char* key) {
-  const auto found = object.find(key);
-  if (found == object.end() || !found->is_array() || found->size() > kRankMax) return std::nullopt;
-  Shape sizes;
-  for (const json& size : *found) {
-    if (!size.is_number_unsigned()) return std::nullopt;
-    const auto value = size.get<uint64_t>();
-    if (value > uint64_t{std::numeric_limits<int64_t>::max()}) return std::nullopt;
-    sizes.push_back(static_cast<int64_t>(value));
+  // Why the text ended early, or is none to be parsed.
+  const absl::Status& status() const { return status_; }
+
+ protected:
+  int_type underflow() override {
+    const int64_t count = std::min(left_, static_cast<int64_t>(sizeof(piece_)));
+    if (count == 0 || !status_.ok()) return traits_type::eof();
+    const bool is_first = offset_ == kSafetensorsLengthBytes;
+    status_ = read_(offset_, count, piece_);
+    if (status_.ok() && is_first && piece_[0] != '{') {
+      status_ =
+          absl::InvalidArgumentError("its header is not a JSON object: it does not begin with '{'");
+    }
+    if (status_.ok() && !tokens_.Accept({piece_, static_cast<size_t>(count)})) {
+      status_ = absl::InvalidArgumentError(
+          absl::StrCat("its header is not a JSON object: it has a NUL, or a text of more than ",
+                       kSafetensorsTextBytesMax, " bytes"));
+    }
+    if (!status_.ok()) return traits_type::eof();
+    offset_ += count;
+    left_ -= count;
+    setg(piece_, piece_, piece_ + count);
+    return traits_type::to_int_type(piece_[0]);
   }
-  return sizes;
-}
 
-absl::StatusOr<SafetensorsEntry> ToEntry(const std::string& name, const json& object) {
-  if (!object.is_object()) return Bad(name, "expected an object");
-  SafetensorsEntry entry;
-  entry.name = name;
+ private:
+  int64_t offset_ = kSafetensorsLengthBytes;
+  int64_t left_;
+  const Read& read_;
+  JsonTokens tokens_{kSafetensorsTextBytesMax};
+  absl::Status status_;
+  char piece_[16 * kKiB];
+};
 
-  const auto dtype = object.find("dtype");
-  if (dtype == object.end() || !dtype->is_string()) return Bad(name, "its dtype is not a text");
-  entry.dtype = dtype->get<std::string>();
-  const auto* const type =
-      std::find_if(std::begin(kTypes), std::end(kTypes),
-                   [&](const auto& known) { return entry.dtype == known.first; });
-  entry.type = type != std::end(kTypes) ? std::optional(type->second) : std::nullopt;
-
-  std::optional<Shape> shape = ToSizes(object, "shape");
-  if (!shape.has_value()) return Bad(name, "its shape is not up to 8 sizes");
-  entry.shape = *std::move(shape);
-  const std::optional<Shape> offsets = ToSizes(object, "data_offsets");
-  if (!offsets.has_value() || offsets->size() != 2 || (*offsets)[0] > (*offsets)[1]) {
-    return Bad(name, "its data_offsets are not a beginning and an end");
+// Sorts them by offset. INVALID_ARGUMENT: they do not fill `data_bytes`.
+absl::Status CheckOffsets(SafetensorsEntries& entries, int64_t data_bytes) {
+  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.offset, a.bytes) < std::pair(b.offset, b.bytes);
+  });
+  int64_t end = 0;
+  for (const SafetensorsEntry& entry : entries) {
+    if (entry.offset != end) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("tensor \"", absl::CHexEscape(entry.name.substr(0, 64)),
+                       "\": does not begin where the one before it ends"));
+    }
+    end = entry.offset + entry.bytes;
   }
-  entry.offset = (*offsets)[0];
-  entry.bytes = (*offsets)[1] - (*offsets)[0];
-
-  if (!entry.type.has_value()) return entry;
-  const std::optional<int64_t> elements = ElementCount(entry.shape);
-  int64_t bytes = 0;
-  if (!elements.has_value() ||
-      __builtin_mul_overflow(*elements, ElementBytes(*entry.type), &bytes) ||
-      bytes != entry.bytes) {
-    return Bad(name, absl::StrCat("has ", entry.bytes, " bytes, which is not what its shape ",
-                                  ShapeString(entry.shape), " needs"));
-  }
-  return entry;
+  if (end == data_bytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("its tensors have ", end, " bytes, there are ",
+                                                 data_bytes, " behind its header"));
 }
 
 }  // namespace
 
 std::string OtherTypeText(const SafetensorsEntry& entry) {
-  return absl::StrCat(absl::CHexEscape(entry.dtype.substr(0, 16)), ", expected F32, F16 or BF16");
+  return absl::StrCat(entry.dtype, ", expected F32, F16 or BF16");
 }
 
 std::string MakeSafetensorsHeader(std::vector<SafetensorsEntry>& entries) {
@@ -117,54 +123,27 @@ absl::StatusOr<int64_t> ParseSafetensorsLength(const std::byte* bytes, int64_t f
   return static_cast<int64_t>(length);
 }
 
-absl::StatusOr<std::vector<SafetensorsEntry>> ParseSafetensorsHeader(absl::string_view header,
-                                                                     int64_t data_bytes) {
-  const json object =
-      json::parse(header.begin(), header.end(), nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) return absl::InvalidArgumentError("its header is not a JSON object");
-  std::vector<SafetensorsEntry> entries;
-  for (const auto& [name, value] : object.items()) {
-    if (name == "__metadata__") continue;  // free text about the file
-    absl::StatusOr<SafetensorsEntry> entry = ToEntry(name, value);
-    if (!entry.ok()) return entry.status();
-    entries.push_back(*std::move(entry));
-  }
-  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
-    return std::pair(a.offset, a.bytes) < std::pair(b.offset, b.bytes);
-  });
-  int64_t end = 0;
-  for (const SafetensorsEntry& entry : entries) {
-    if (entry.offset != end) return Bad(entry.name, "does not begin where the one before it ends");
-    end = entry.offset + entry.bytes;
-  }
-  if (end != data_bytes) {
-    return absl::InvalidArgumentError(absl::StrCat("its tensors have ", end, " bytes, there are ",
-                                                   data_bytes, " behind its header"));
-  }
-  return entries;
-}
-
 absl::StatusOr<SafetensorsHeader> ReadSafetensorsHeader(
     int64_t file_bytes,
     const std::function<absl::Status(int64_t offset, int64_t count, char* to)>& read) {
   if (file_bytes < kSafetensorsLengthBytes) {
     return absl::InvalidArgumentError("is too short for a .safetensors file");
   }
-  SafetensorsHeader header;
-  header.bytes.resize(kSafetensorsLengthBytes);
-  absl::Status status = read(0, kSafetensorsLengthBytes, header.bytes.data());
+  std::byte length_bytes[kSafetensorsLengthBytes];
+  absl::Status status = read(0, kSafetensorsLengthBytes, reinterpret_cast<char*>(&length_bytes[0]));
   if (!status.ok()) return status;
-  const absl::StatusOr<int64_t> length =
-      ParseSafetensorsLength(reinterpret_cast<const std::byte*>(header.bytes.data()), file_bytes);
+  const absl::StatusOr<int64_t> length = ParseSafetensorsLength(length_bytes, file_bytes);
   if (!length.ok()) return length.status();
-  const int64_t data_offset = kSafetensorsLengthBytes + *length;
-  header.bytes.resize(static_cast<size_t>(data_offset));
-  status = read(kSafetensorsLengthBytes, *length, header.bytes.data() + kSafetensorsLengthBytes);
-  if (!status.ok()) return status;
-  absl::StatusOr<std::vector<SafetensorsEntry>> entries = ParseSafetensorsHeader(
-      absl::string_view(header.bytes).substr(kSafetensorsLengthBytes), file_bytes - data_offset);
+
+  HeaderText text(*length, read);
+  std::istream stream(&text);
+  absl::StatusOr<SafetensorsEntries> entries = ParseSafetensorsJson(stream);
+  if (!text.status().ok()) return text.status();
   if (!entries.ok()) return entries.status();
-  header.entries = *std::move(entries);
+  SafetensorsHeader header = {.data_offset = kSafetensorsLengthBytes + *length,
+                              .entries = *std::move(entries)};
+  status = CheckOffsets(header.entries, file_bytes - header.data_offset);
+  if (!status.ok()) return status;
   return header;
 }
 

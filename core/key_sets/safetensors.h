@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <string>
@@ -23,20 +24,26 @@ namespace qkserve {
 struct SafetensorsEntry {
   std::string name;
   std::optional<DataType> type = DataType::kFloat32;  // none: another one, named `dtype`
-  std::string dtype = {};                             // as the file says
+  absl::string_view dtype = {};                       // as the file says; a literal
   Shape shape;
   int64_t offset = 0;  // of its first byte, behind the header
   int64_t bytes = 0;
 };
+
+// A file may have hundreds of thousands: blocks of them, which never move, take the least memory.
+using SafetensorsEntries = std::deque<SafetensorsEntry>;
 
 // "I64, expected F32, F16 or BF16", of an entry without a type.
 std::string OtherTypeText(const SafetensorsEntry& entry);
 
 inline constexpr int64_t kSafetensorsLengthBytes = 8;
 
-// Ours have some hundred bytes. Others may describe thousands of tensors; the format allows 100 MB,
-// which would take gigabytes to parse.
+// Ours have some hundred bytes. Others may describe thousands of tensors; the format allows 100 MB.
+// What is kept of a header takes less than three times its bytes.
 inline constexpr int64_t kSafetensorsHeaderBytesMax = 16 * kMiB;
+
+// Of one text in a header, as `__metadata__` may have: the JSON parser keeps it whole.
+inline constexpr int64_t kSafetensorsTextBytesMax = 2 * kMiB;
 
 // Length and header of a file that has these tensors one after another; sets their `offset` and
 // `bytes`. A multiple of 64 bytes, so that elements are aligned in memory where the file is.
@@ -46,19 +53,16 @@ std::string MakeSafetensorsHeader(std::vector<SafetensorsEntry>& entries);
 // it is longer than the file or than kSafetensorsHeaderBytesMax.
 absl::StatusOr<int64_t> ParseSafetensorsLength(const std::byte* bytes, int64_t file_bytes);
 
-// The tensors, in order of their offsets, of a file that has `data_bytes` behind its header.
-// INVALID_ARGUMENT: not such a header, a size that does not fit its shape, or the tensors do not
-// fill the file without gap and overlap.
-absl::StatusOr<std::vector<SafetensorsEntry>> ParseSafetensorsHeader(absl::string_view header,
-                                                                     int64_t data_bytes);
-
 struct SafetensorsHeader {
-  std::string bytes;  // of the file, up to the first element
-  std::vector<SafetensorsEntry> entries;
+  int64_t data_offset = 0;     // where the elements begin in the file
+  SafetensorsEntries entries;  // in order of their offsets
 };
 
-// Both of the above, of a file that `read` reads: `count` bytes from `offset` on. Errors: those of
-// `read`, and INVALID_ARGUMENT as above, which does not name the file.
+// The header of a file that `read` reads: `count` bytes from `offset` on, from the file's first
+// byte to the last before its elements, once and in order. Errors: those of `read`, and
+// INVALID_ARGUMENT, which does not name the file: what ParseSafetensorsLength and
+// ParseSafetensorsJson refuse; the header does not begin with '{'; the tensors do not fill the file
+// without gap and overlap.
 absl::StatusOr<SafetensorsHeader> ReadSafetensorsHeader(
     int64_t file_bytes,
     const std::function<absl::Status(int64_t offset, int64_t count, char* to)>& read);

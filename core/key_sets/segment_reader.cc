@@ -23,20 +23,23 @@ absl::StatusOr<std::unique_ptr<SegmentReader>> SegmentReader::Open(FileSystem* f
   if (!file.ok()) return file.status();
   std::unique_ptr<SegmentReader> reader(new SegmentReader);
   reader->file_ = *std::move(file);
+  Checksum checksum;
   const absl::StatusOr<SafetensorsHeader> header =
       ReadSafetensorsHeader(reader->file_->size(), [&](int64_t offset, int64_t count, char* to) {
-        return reader->file_->ReadAt(offset, count, reinterpret_cast<std::byte*>(to));
+        auto* const bytes = reinterpret_cast<std::byte*>(to);
+        absl::Status status = reader->file_->ReadAt(offset, count, bytes);
+        if (status.ok()) checksum.Add(bytes, count);
+        return status;
       });
   if (absl::IsInvalidArgument(header.status())) return Bad(path, header.status().message());
   if (!header.ok()) return header.status();
-  reader->header_checksum_ = ChecksumOf(header->bytes);
+  reader->header_checksum_ = checksum.Value();
   absl::Status status = reader->Describe(*header);
   if (!status.ok()) return Bad(path, status.message());
   return reader;
 }
 
 absl::Status SegmentReader::Describe(const SafetensorsHeader& header) {
-  const auto data_offset = static_cast<int64_t>(header.bytes.size());
   const SafetensorsEntry* keys = nullptr;
   const SafetensorsEntry* values = nullptr;
   for (const SafetensorsEntry& entry : header.entries) {
@@ -63,11 +66,11 @@ absl::Status SegmentReader::Describe(const SafetensorsHeader& header) {
   rows_ = shape[shape.size() - 2];
   layout_ = {
       .leading = Shape(shape.begin(), shape.end() - 2), .d = shape.back(), .key_type = *keys->type};
-  keys_.next = data_offset + keys->offset;
+  keys_.next = header.data_offset + keys->offset;
   if (values != nullptr) {
     layout_.dv = values->shape.empty() ? 0 : values->shape.back();
     layout_.value_type = *values->type;
-    values_.next = data_offset + values->offset;
+    values_.next = header.data_offset + values->offset;
     if (values->shape != layout_.ValueShape(rows_)) {
       return absl::InvalidArgumentError(
           absl::StrCat("the values have shape ", ShapeString(values->shape),

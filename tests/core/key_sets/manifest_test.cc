@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "core/key_sets/checksum.h"
 #include "core/key_sets/key_set_name.h"
 #include "core/limits.h"
@@ -85,6 +86,26 @@ TEST(ManifestTest, RefusesDamageInEveryByte) {
     EXPECT_TRUE(absl::IsDataLoss(ParseManifest("items", text.substr(0, i)).status()));
   }
   EXPECT_TRUE(absl::IsDataLoss(ParseManifest("items", text + " ").status()));
+}
+
+TEST(ManifestTest, RefusesOtherJson) {
+  const std::string text = FormatManifest(AManifest());
+  const std::string twice = absl::StrCat("{\"version\": 12,", text.substr(1));
+  std::string wide = "{\"leading\": [0";
+  std::string many = "{";
+  for (int i = 0; i < 100000; ++i) {
+    wide += ",0";
+    absl::StrAppend(&many, "\"", i, "\": 0,");
+  }
+  for (const std::string& other :
+       {std::string(kMiB, '['), "{\"segments\": " + std::string(kMiB, '['), twice, wide, many,
+        "{\"name\": \"" + std::string(kMiB, 'a'), std::string("{\"name\": null}"),
+        std::string("[]"), std::string("5"), std::string(), text + text,
+        text + std::string(1, '\0'), "\xef\xbb\xbf" + text}) {
+    const absl::Status status = ParseManifest("items", other).status();
+    EXPECT_TRUE(absl::IsDataLoss(status)) << other.substr(0, 60);
+    EXPECT_LT(status.message().size(), 200U);
+  }
 }
 
 TEST(ManifestTest, SaysWhereTheFormatIsAnother) {
