@@ -37,7 +37,11 @@ absl::Status BatchQueue::CheckWorthBeginning(const QueuedJob& job, absl::Time no
 }
 
 const void* BatchQueue::LaneOf(const JobSpec& spec) const {
-  if (spec.group != nullptr) return spec.lane;
+  // What costs more than a pass may shares it with nobody. It is in a lane beside that of its key
+  // set, so that the set's other requests never wait for all of it.
+  if (spec.group != nullptr) {
+    return static_cast<const char*>(spec.lane) + (spec.cost > options_.pass_cost_max ? 1 : 0);
+  }
   return IsSmall(options_, spec) ? kSmallLane : kLargeLane;
 }
 
@@ -127,7 +131,7 @@ void BatchQueue::TakePass(absl::Time now, Lane& lane, Assignment& assignment) {
   const auto first = lane.ungrouped.begin();
   const void* const group = first->second->spec.group;
   auto work = std::make_shared<TiledWork>();
-  work->lane = first->second->spec.lane;
+  work->lane = LaneOf(first->second->spec);
   work->rank = first->first;
   for (auto next = first; next != lane.ungrouped.end() &&
                           static_cast<int64_t>(work->jobs.size()) < options_.pass_requests_max;) {

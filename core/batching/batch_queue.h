@@ -76,7 +76,8 @@ struct Assignment {
 //    waits for ever, because later arrivals rank later whatever they cost.
 //  - Every key set (JobSpec::lane) has a lane, in the same order. A job whose turn it is takes
 //    those of its group that wait along in one pass (JoinsPass), which hands out its tiles like a
-//    large job.
+//    large job. Jobs that cost more than a pass may have a lane of their own beside it: the others
+//    never wait for more than a tile of theirs.
 //
 // Not thread-safe: Batcher holds its lock around every call.
 class BatchQueue {

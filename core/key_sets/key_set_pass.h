@@ -149,6 +149,7 @@ class KeySetPass final : public Pass {
   absl::Status RunBlocks(const Run& run, int64_t matrix, int64_t first, int64_t end);
   Block GetBlock(const Run& run, int64_t matrix, int64_t block) const;
   void MakeRows(const Block& block, Row* rows) const;
+  void ConvertQueries(absl::Span<const Row> rows, float* queries) const;
   KeyRange KeysOf(const Block& block, int64_t part) const;
   absl::Status AllocateState(const Block& block, absl::Span<const Row> rows,
                              BlockState& state) const;

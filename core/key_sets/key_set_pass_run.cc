@@ -66,28 +66,50 @@ KeySetPass::Block KeySetPass::GetBlock(const Run& run, int64_t matrix, int64_t b
 // The rows of a matrix are, request by request, those of the slices that read it, in order.
 void KeySetPass::MakeRows(const Block& block, Row* rows) const {
   for (const Source& source : sources_) {
+    const int64_t begin = std::max(block.first_row, source.first_row) - source.first_row;
+    const int64_t end =
+        std::min(block.first_row + block.rows, source.first_row + source.rows) - source.first_row;
+    if (begin >= end) continue;
     const ScoreShape& shape = source.request->shape;
-    const int64_t heads_per_key_head = shape.heads / shape.key_heads;
-    const int64_t batch_rows = heads_per_key_head * shape.n;
-    const int64_t begin = std::max(block.first_row, source.first_row);
-    const int64_t end = std::min(block.first_row + block.rows, source.first_row + source.rows);
-    for (int64_t row = begin; row < end; ++row) {
-      const int64_t index = row - source.first_row;
-      const int64_t batch =
-          shape.key_batch == 1 ? index / batch_rows : block.matrix / shape.key_heads;
-      const int64_t head =
-          block.matrix % shape.key_heads * heads_per_key_head + index % batch_rows / shape.n;
-      const int64_t query = index % shape.n;
-      const int64_t slice = batch * shape.heads + head;
+    const int64_t heads = shape.heads / shape.key_heads;  // that read the matrix
+    const int64_t first_head = block.matrix % shape.key_heads * heads;
+    int64_t batch =
+        shape.key_batch == 1 ? begin / (heads * shape.n) : block.matrix / shape.key_heads;
+    int64_t head = begin % (heads * shape.n) / shape.n;
+    int64_t query = begin % shape.n;
+    for (int64_t index = begin; index < end; ++index) {
+      const int64_t slice = batch * shape.heads + first_head + head;
       const int64_t query_matrix = (shape.query_batch == 1 ? 0 : batch) * shape.query_heads +
-                                   (shape.query_heads == 1 ? 0 : head);
+                                   (shape.query_heads == 1 ? 0 : first_head + head);
       *rows++ = {.request = source.request,
                  .mask = &source.mask,
                  .slice = slice,
                  .query = query,
                  .query_row = query_matrix * shape.n + query,
                  .result_row = slice * shape.n + query};
+      if (++query < shape.n) continue;
+      query = 0;
+      if (++head < heads) continue;
+      head = 0;
+      ++batch;
     }
+  }
+}
+
+// As float32, rows that follow one another at once.
+void KeySetPass::ConvertQueries(absl::Span<const Row> rows, float* queries) const {
+  const int64_t d = key_set_->layout().d;
+  for (size_t first = 0; first < rows.size() && d > 0;) {
+    const Row& row = rows[first];
+    size_t count = 1;
+    while (first + count < rows.size() && rows[first + count].request == row.request &&
+           rows[first + count].query_row == row.query_row + static_cast<int64_t>(count)) {
+      ++count;
+    }
+    const TensorView& from = row.request->problem.queries;
+    ConvertToFloat32(from.data_type, from.data + row.query_row * d * ElementBytes(from.data_type),
+                     static_cast<int64_t>(count) * d, queries + static_cast<int64_t>(first) * d);
+    first += count;
   }
 }
 
@@ -212,12 +234,7 @@ absl::Status KeySetPass::RunPart(const Block& block, int64_t part) {
   std::array<Row, kBlockRows> row_memory;
   const absl::Span<Row> rows(row_memory.data(), static_cast<size_t>(block.rows));
   MakeRows(block, rows.data());
-  for (size_t i = 0; i < rows.size() && d > 0; ++i) {
-    const TensorView& from = rows[i].request->problem.queries;
-    ConvertToFloat32(from.data_type,
-                     from.data + rows[i].query_row * d * ElementBytes(from.data_type), d,
-                     *queries + static_cast<int64_t>(i) * d);
-  }
+  ConvertQueries(rows, *queries);
   absl::StatusOr<TopRows> top = MakeTopRows(rows);
   if (!top.ok()) return top.status();
   BlockState own;

@@ -318,6 +318,28 @@ TEST_F(BatchQueueTest, KeySetsGetEqualPartsOfTheTime) {
   EXPECT_GT(busy_time, quiet_time);
 }
 
+TEST_F(BatchQueueTest, AGiantOnAKeySetIsOvertakenAfterATileHoweverLongItWaited) {
+  const int key_set = 0;
+  const auto giant = PushGrouped(key_set, absl::Seconds(1), absl::Milliseconds(1));
+  const Assignment pass = Take();
+  EXPECT_EQ(JobOf(pass), giant);
+  MakePass(pass, 1000);
+  // It takes much longer than was predicted, and others of its size wait.
+  const auto next_giant = PushGrouped(key_set, absl::Seconds(1), absl::Milliseconds(1));
+  for (int round = 0; round < 10; ++round) {
+    clock_.Advance(absl::Seconds(10));
+    const auto request = PushGrouped(key_set, absl::Microseconds(500), absl::Microseconds(100));
+    const Assignment first = Take();
+    const Assignment second = Take();
+    EXPECT_TRUE(JobOf(first) == request || JobOf(second) == request);
+    EXPECT_TRUE(JobOf(first) == giant || JobOf(second) == giant);
+    for (const Assignment& assignment : {first, second}) {
+      if (JobOf(assignment) == request) MakePass(assignment, 1);
+      queue_->TurnEnds();
+    }
+  }
+}
+
 TEST_F(BatchQueueTest, AGroupThatGetsNoPassIsGone) {
   const int key_set = 0;
   PushGrouped(key_set, absl::Milliseconds(2), absl::Milliseconds(1));
