@@ -80,6 +80,12 @@ absl::StatusOr<std::vector<int64_t>> ReadWidened(const NpyFile& npy) {
   if (!status.ok()) return status;
   std::vector<T> values(data->size_bytes() / sizeof(T));
   if (!values.empty()) std::memcpy(values.data(), data->data(), data->size_bytes());
+  if (npy.header.order.is_big_endian) {
+    for (T& value : values) {
+      auto* const bytes = reinterpret_cast<char*>(&value);
+      std::reverse(bytes, bytes + sizeof(T));
+    }
+  }
   return std::vector<int64_t>(values.begin(), values.end());
 }
 
@@ -91,7 +97,8 @@ absl::StatusOr<TensorFile> OpenNpy(const std::string& path) {
   if (!npy.ok()) return npy.status();
   return TensorFile{std::move(npy->file),
                     {DataTypeOf(npy->header.type).value(), std::move(npy->header.shape)},
-                    npy->offset};
+                    npy->offset,
+                    npy->header.order};
 }
 
 absl::StatusOr<Tensor> ReadNpy(const std::string& path) {

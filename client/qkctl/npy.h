@@ -12,16 +12,18 @@
 
 namespace qkserve {
 
-// NumPy's .npy files: little-endian and in C order, of any rank.
+// NumPy's .npy files, of any rank. Read in either order of elements and bytes, written in C order
+// and little-endian.
 
 // Reads float32, float16 and bool from a file that may come from anybody: nothing larger than the
-// file is allocated.
+// file is allocated, but for some MiB where elements must be reordered.
 //
 // Errors name the file:
 //   NOT_FOUND            there is no such file
 //   PERMISSION_DENIED    it may not be read
-//   INVALID_ARGUMENT     it is no regular file; or what is in it: not .npy, another element type or
-//                        byte order, Fortran order, more or less data than its shape needs
+//   INVALID_ARGUMENT     it is no regular file; or what is in it: not .npy, another element type,
+//   more
+//                        or less data than its shape needs
 //   RESOURCE_EXHAUSTED   out of memory
 //   UNKNOWN, ...         the operating system's own, while reading
 absl::StatusOr<Tensor> ReadNpy(const std::string& path);

@@ -1,5 +1,6 @@
 #include "client/qkctl/npy_header.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -28,8 +29,9 @@ std::string Quoted(absl::string_view text) {
 
 struct TypeRow {
   NpyType type;
-  absl::string_view descr;     // how NumPy writes it
-  absl::string_view readable;  // what NumPy's users call it
+  absl::string_view descr;      // how NumPy writes it
+  absl::string_view character;  // how it may also be written
+  absl::string_view readable;   // what NumPy's users call it
   absl::string_view name;
   int64_t bytes;
   std::optional<DataType> data_type;
@@ -37,11 +39,11 @@ struct TypeRow {
 
 // By NpyType.
 constexpr TypeRow kTypes[] = {
-    {NpyType::kFloat32, "<f4", "float32", "FLOAT32", 4, DataType::kFloat32},
-    {NpyType::kFloat16, "<f2", "float16", "FLOAT16", 2, DataType::kFloat16},
-    {NpyType::kBool, "|b1", "bool", "BOOL", 1, DataType::kBool},
-    {NpyType::kInt32, "<i4", "int32", "INT32", 4, DataType::kInt32},
-    {NpyType::kInt64, "<i8", "int64", "INT64", 8, std::nullopt},
+    {NpyType::kFloat32, "<f4", "f", "float32", "FLOAT32", 4, DataType::kFloat32},
+    {NpyType::kFloat16, "<f2", "e", "float16", "FLOAT16", 2, DataType::kFloat16},
+    {NpyType::kBool, "|b1", "?", "bool", "BOOL", 1, DataType::kBool},
+    {NpyType::kInt32, "<i4", "i", "int32", "INT32", 4, DataType::kInt32},
+    {NpyType::kInt64, "<i8", "q", "int64", "INT64", 8, std::nullopt},
 };
 
 const TypeRow& RowOf(NpyType type) { return kTypes[static_cast<size_t>(type)]; }
@@ -57,18 +59,32 @@ std::string Readable(absl::Span<const NpyType> types) {
   return text;
 }
 
-absl::StatusOr<NpyType> ParseDescr(absl::string_view descr, absl::Span<const NpyType> types) {
+struct ElementType {
+  NpyType type;
+  bool is_big_endian;
+};
+
+// As numpy.dtype reads it: "<f4", "=f4", "|f4", "f4" and "float32" are the same on this machine.
+absl::StatusOr<ElementType> ParseDescr(absl::string_view descr, absl::Span<const NpyType> types) {
+  absl::string_view code = descr;
+  const bool has_order = !code.empty() && absl::StrContains("<>=|", code.substr(0, 1));
+  if (has_order) code.remove_prefix(1);
   for (const NpyType type : types) {
     const TypeRow& row = RowOf(type);
-    // "=", the byte order of the machine, is what some other writers say.
-    if (descr == row.descr || (row.bytes > 1 && descr == absl::StrCat("=", row.descr.substr(1)))) {
-      return type;
+    if (code == row.descr.substr(1) || code == row.character ||
+        (code == row.readable && !has_order)) {
+      return ElementType{type, row.bytes > 1 && absl::StartsWith(descr, ">")};
     }
   }
-  return Bad(absl::StrCat("elements are ", Quoted(descr),
-                          absl::StartsWith(descr, ">") ? " (big-endian)" : "",
-                          ", expected little-endian ", Readable(types),
+  return Bad(absl::StrCat("elements are ", Quoted(descr), ", expected ", Readable(types),
                           "; convert with array.astype('", RowOf(types[0]).descr, "')"));
+}
+
+// Some order of the elements is another one only where two dimensions have more than one.
+bool OrderMatters(const Shape& shape) {
+  const bool is_empty = std::find(shape.begin(), shape.end(), 0) != shape.end();
+  return !is_empty &&
+         std::count_if(shape.begin(), shape.end(), [](int64_t size) { return size > 1; }) > 1;
 }
 
 // A recursive-descent parser for the part of Python's literals that such headers use.
@@ -90,12 +106,9 @@ class HeaderParser {
     if (!type_.has_value()) return Missing("descr");
     if (!fortran_order_.has_value()) return Missing("fortran_order");
     if (!shape_.has_value()) return Missing("shape");
-    if (*fortran_order_) {
-      return Bad(
-          "elements are in Fortran order, expected C order; convert with "
-          "numpy.ascontiguousarray(array)");
-    }
-    return NpyHeader{*type_, *std::move(shape_)};
+    const ElementOrder order = {.is_fortran = *fortran_order_ && OrderMatters(*shape_),
+                                .is_big_endian = type_->is_big_endian};
+    return NpyHeader{type_->type, *std::move(shape_), order};
   }
 
  private:
@@ -118,7 +131,7 @@ class HeaderParser {
     }
     const std::optional<absl::string_view> descr = ParseString();
     if (!descr.has_value()) return Malformed("an element type in quotes");
-    absl::StatusOr<NpyType> type = ParseDescr(*descr, types_);
+    absl::StatusOr<ElementType> type = ParseDescr(*descr, types_);
     if (!type.ok()) return type.status();
     type_ = *type;
     return absl::OkStatus();
@@ -176,6 +189,8 @@ class HeaderParser {
   // Escapes do not occur in the strings that are accepted here.
   std::optional<absl::string_view> ParseString() {
     SkipSpace();
+    // Python 2 wrote some texts as u'...'.
+    if (absl::StartsWith(rest_, "u'") || absl::StartsWith(rest_, "u\"")) rest_.remove_prefix(1);
     if (rest_.empty() || (rest_[0] != '\'' && rest_[0] != '"')) return std::nullopt;
     const size_t end = rest_.find(rest_[0], 1);
     if (end == absl::string_view::npos) return std::nullopt;
@@ -207,7 +222,7 @@ class HeaderParser {
 
   absl::string_view rest_;
   const absl::Span<const NpyType> types_;
-  std::optional<NpyType> type_;
+  std::optional<ElementType> type_;
   std::optional<bool> fortran_order_;
   std::optional<Shape> shape_;
 };

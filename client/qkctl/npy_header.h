@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "client/qkctl/reordered_reader.h"
 #include "core/tensor.h"
 
 namespace qkserve {
@@ -53,14 +54,15 @@ std::optional<NpyType> NpyTypeOf(DataType type);
 struct NpyHeader {
   NpyType type = NpyType::kFloat32;
   Shape shape;
+  ElementOrder order = {};  // is_fortran only where that makes a difference
 };
 
 // `text` is the dictionary. Its keys may come in any order, with any white space.
-// INVALID_ARGUMENT: not such a dictionary; an element type that is not one of `types`; Fortran
-// order; a size that does not fit in 64 bits.
+// INVALID_ARGUMENT: not such a dictionary; an element type that is not one of `types`; a size
+// that does not fit in 64 bits.
 absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text, absl::Span<const NpyType> types);
 
-// Everything before the elements, in version 1.
+// Everything before the elements, in version 1: of C order and little-endian.
 // INVALID_ARGUMENT: there are too many dimensions.
 absl::StatusOr<std::string> FormatNpyHeader(const NpyHeader& header);
 

@@ -47,13 +47,19 @@ absl::StatusOr<Tensor> ReadTensor(const TensorFile& tensor) {
   const int64_t count = ElementCount(tensor.spec.shape).value();
   absl::StatusOr<Buffer> data = Buffer::Allocate(count * ElementBytes(tensor.spec.data_type));
   if (!data.ok()) return tensor.file->Named(data.status());
-  absl::Status status = tensor.file->ReadAt(
-      tensor.offset, absl::MakeSpan(reinterpret_cast<char*>(data->data()), data->size_bytes()));
+  absl::Status status = SourceOf(tensor).read(
+      0, absl::MakeSpan(reinterpret_cast<char*>(data->data()), data->size_bytes()));
   if (!status.ok()) return status;
   return Tensor{tensor.spec.data_type, tensor.spec.shape, *std::move(data)};
 }
 
 TensorSource SourceOf(const TensorFile& tensor) {
+  if (!tensor.order.IsPlain()) {
+    return TensorSource(
+        tensor.spec.data_type, tensor.spec.shape,
+        [reader = ReorderedReader(tensor.file, tensor.spec, tensor.offset, tensor.order)](
+            int64_t offset, absl::Span<char> out) mutable { return reader.Read(offset, out); });
+  }
   return TensorSource(
       tensor.spec.data_type, tensor.spec.shape,
       [file = tensor.file, begin = tensor.offset](int64_t offset, absl::Span<char> out) {

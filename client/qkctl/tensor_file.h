@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "client/key_set.h"
 #include "client/qkctl/input_file.h"
+#include "client/qkctl/reordered_reader.h"
 #include "core/tensor.h"
 
 namespace qkserve {
@@ -19,6 +20,7 @@ struct TensorFile {
   std::shared_ptr<const InputFile> file;
   TensorSpec spec;
   int64_t offset = 0;  // of the elements, which are all there
+  ElementOrder order = {};
 };
 
 // Opens FILE.npy, FILE.safetensors or FILE.safetensors:TENSOR; the name says which it is. Of a
@@ -26,7 +28,8 @@ struct TensorFile {
 // Errors: those of ReadNpy and OpenSafetensors.
 absl::StatusOr<TensorFile> OpenTensorFile(const std::string& path, absl::string_view name);
 
-// All its elements. RESOURCE_EXHAUSTED: out of memory; or the errors of InputFile::ReadAt.
+// All its elements, in C order. RESOURCE_EXHAUSTED: out of memory; or the errors of
+// InputFile::ReadAt.
 absl::StatusOr<Tensor> ReadTensor(const TensorFile& tensor);
 
 // The same piece by piece, for files larger than memory. Keeps the file open.
