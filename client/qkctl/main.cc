@@ -28,6 +28,7 @@
 #include "client/qkctl/json_flag.h"
 #include "client/qkctl/shared_flags.h"
 #include "core/command_line.h"
+#include "core/standard_streams.h"
 #include "core/version.h"
 
 namespace qkserve {
@@ -172,6 +173,7 @@ int Main(absl::Span<const char* const> args) {
 }  // namespace qkserve
 
 int main(int argc, char** argv) {
+  qkserve::OpenClosedStandardStreams(qkserve::ClosedOutput::kFail);
   // What gRPC would log about a connection that fails is in the error, too.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   return qkserve::Main(absl::MakeConstSpan(argv + 1, argc > 0 ? argc - 1 : 0));
