@@ -1,19 +1,18 @@
 // qkserve: the server. Flags are read here and nowhere else.
 
-#include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <string>
 #include <system_error>
+#include <thread>
+#include <utility>
 
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
@@ -23,13 +22,17 @@
 #include "absl/time/clock.h"
 #include "core/attention/kernel.h"
 #include "core/command_line.h"
+#include "core/standard_streams.h"
 #include "core/version.h"
 #include "grpcpp/version_info.h"
 #include "server/address.h"
 #include "server/health_check.h"
 #include "server/log_format.h"
+#include "server/log_writer.h"
 #include "server/options.h"
+#include "server/process_log.h"
 #include "server/server.h"
+#include "server/stop_signals.h"
 
 #if GRPC_CPP_VERSION_MAJOR == 1 && GRPC_CPP_VERSION_MINOR < 65
 #include "grpc/support/log.h"
@@ -88,14 +91,14 @@ bool IsOurFlag(const absl::CommandLineFlag& flag) {
 }
 
 int Fail(const absl::Status& status, int exit_code = kExitError) {
-  std::cerr << "error: " << absl::StatusCodeToString(status.code()) << ": " << status.message()
-            << std::endl;
+  WriteToLog(absl::StrCat("error: ", absl::StatusCodeToString(status.code()), ": ",
+                          status.message(), "\n"));
   return exit_code;
 }
 
 void Log(const LogEvent& event) {
-  const std::string line = FormatLogLine(absl::GetFlag(FLAGS_log_format), absl::Now(), event);
-  std::cerr << absl::StrCat(line, "\n") << std::flush;
+  WriteToLog(
+      absl::StrCat(FormatLogLine(absl::GetFlag(FLAGS_log_format), absl::Now(), event), "\n"));
 }
 
 // Where lines are for a machine, the last one is too.
@@ -114,6 +117,8 @@ void LogForGrpc(gpr_log_func_args* args) {
   const LogLevel level =
       args->severity == GPR_LOG_SEVERITY_ERROR ? LogLevel::kError : LogLevel::kInfo;
   Log({level, args->message, {{"source", absl::StrCat("grpc ", args->file, ":", args->line)}}});
+  // gRPC aborts the process after such a line.
+  if (absl::StartsWith(args->message, "assertion failed")) FlushLog();
 }
 
 void CatchGrpcLog() { gpr_set_log_function(LogForGrpc); }
@@ -138,6 +143,7 @@ ServerOptions OptionsFromFlags() {
   options.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);
   options.slow_request_threshold = absl::GetFlag(FLAGS_slow_request_threshold);
   options.log = Log;
+  options.log_lines_dropped = LogLinesDropped;
   return options;
 }
 
@@ -163,40 +169,6 @@ absl::Status WritePortFile(const char* flag, const std::string& path, int port) 
   return absl::OkStatus();
 }
 
-// The write end of a pipe that the first signal to stop is written to. A handler and not sigwait:
-// OpenBLAS has threads before main that do not block signals.
-int stop_pipe = -1;
-
-void OnStopSignal(int signal) {
-  const auto byte = static_cast<char>(signal);
-  static_cast<void>(!write(stop_pipe, &byte, 1));
-}
-
-// Returns the read end. A second SIGTERM or SIGINT ends the process at once.
-int CatchStopSignals() {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return -1;
-  stop_pipe = ends[1];
-  struct sigaction action = {};
-  action.sa_handler = OnStopSignal;
-  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
-  sigaction(SIGTERM, &action, nullptr);
-  sigaction(SIGINT, &action, nullptr);
-  // A terminal that closes may tell a process twice; nohup wants it told nothing.
-  struct sigaction hangup = {};
-  sigaction(SIGHUP, nullptr, &hangup);
-  action.sa_flags = SA_RESTART;
-  if (hangup.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);
-  // A file that may not grow is an error of one upload, not the end of the server.
-  std::signal(SIGXFSZ, SIG_IGN);
-  return ends[0];
-}
-
-bool IsStopping(int pipe) {
-  pollfd readable = {.fd = pipe, .events = POLLIN, .revents = 0};
-  return poll(&readable, 1, 0) > 0;
-}
-
 // Meanwhile gives memory back that requests have left with the allocator, when there are none.
 int AwaitStopSignal(int pipe, Server& server) {
   constexpr int kTrimEveryMs = 2000;
@@ -212,9 +184,6 @@ int AwaitStopSignal(int pipe, Server& server) {
   }
   char signal = 0;
   static_cast<void>(!read(pipe, &signal, 1));
-  // The other one of the two ends the process now, too.
-  std::signal(SIGTERM, SIG_DFL);
-  std::signal(SIGINT, SIG_DFL);
   return signal;
 }
 
@@ -226,7 +195,18 @@ void AllowManyConnections() {
   setrlimit(RLIMIT_NOFILE, &files);
 }
 
+// Waits for nobody: standard output may be a pipe that is full.
+void PrintAddress(const std::string& address) {
+  const std::string line = absl::StrCat("listening on ", address, "\n");
+  try {
+    std::thread([line] { WriteWithin(STDOUT_FILENO, line, absl::InfiniteDuration()); }).detach();
+  } catch (const std::system_error&) {
+    WriteWithin(STDOUT_FILENO, line, absl::ZeroDuration());
+  }
+}
+
 int Serve() {
+  StartLogWriter(absl::GetFlag(FLAGS_log_format));
   AllowManyConnections();
   const int stop = CatchStopSignals();
   if (stop < 0) return FailServing(absl::InternalError("cannot make a pipe"));
@@ -249,7 +229,7 @@ int Serve() {
       WritePortFile("port_file", absl::GetFlag(FLAGS_port_file), (*server)->port());
   if (!written.ok()) return FailServing(written);
   Log({LogLevel::kInfo, "listening", {{"address", (*server)->address()}}});
-  std::cout << "listening on " << (*server)->address() << std::endl;
+  PrintAddress((*server)->address());
 
   const int signal = AwaitStopSignal(stop, **server);
   Log({LogLevel::kInfo, absl::StrCat("signal ", signal, ": draining")});
@@ -287,7 +267,7 @@ int Main(int argc, char** argv) {
   }
   if (!status.ok()) {
     Fail(status);
-    std::cerr << "try: qkserve --help" << std::endl;
+    WriteToLog("try: qkserve --help\n");
     return kExitUsage;
   }
   if (absl::GetFlag(FLAGS_version)) {
@@ -307,4 +287,10 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace qkserve
 
-int main(int argc, char** argv) { return qkserve::Main(argc, argv); }
+int main(int argc, char** argv) {
+  qkserve::OpenClosedStandardStreams(qkserve::ClosedOutput::kDiscard);
+  qkserve::IgnoreWriteSignals();
+  const int exit_code = qkserve::Main(argc, argv);
+  qkserve::FlushLog();
+  return exit_code;
+}

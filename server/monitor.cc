@@ -140,6 +140,8 @@ std::vector<prometheus::MetricFamily> Monitor::Collect() const {
   out.Begin("qkserve_kernel_info", MetricType::Gauge, "Always 1.");
   out.Add(1, {{"kernel", machine_.kernel}, {"key_set_kernel", machine_.key_set_kernel}});
   out.Gauge("qkserve_workers", static_cast<double>(machine_.workers), "Threads that compute.");
+  out.Counter("qkserve_log_lines_dropped_total", static_cast<double>(log_lines_dropped_()),
+              "Lines of the log that were not written.");
 
   const Metrics::Snapshot counts = metrics_.Read();
   AddCalls(counts, out);

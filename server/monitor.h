@@ -33,7 +33,10 @@ class Monitor final : public prometheus::Collectable {
     std::string key_set_kernel;
     int64_t workers = 0;
   };
-  explicit Monitor(Machine machine) : machine_(std::move(machine)) {}
+  // `log_lines_dropped` is called from any thread.
+  explicit Monitor(
+      Machine machine, std::function<int64_t()> log_lines_dropped = [] { return 0; })
+      : machine_(std::move(machine)), log_lines_dropped_(std::move(log_lines_dropped)) {}
 
   Metrics& metrics() { return metrics_; }
   Readiness& readiness() { return readiness_; }
@@ -56,6 +59,7 @@ class Monitor final : public prometheus::Collectable {
 
  private:
   const Machine machine_;
+  const std::function<int64_t()> log_lines_dropped_;
   Metrics metrics_;
   Readiness readiness_;
   mutable Mutex mutex_;

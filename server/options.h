@@ -63,6 +63,9 @@ struct ServerOptions {
 
   LogSink log = [](const LogEvent&) {};
 
+  // For the metric: lines of the log that were not written. Called from any thread.
+  std::function<int64_t()> log_lines_dropped = [] { return 0; };
+
   // Called once http_address is listened on, before key sets are loaded. An error ends the start.
   std::function<absl::Status(int port)> on_http_listening = [](int) { return absl::OkStatus(); };
 

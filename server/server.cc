@@ -50,7 +50,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   const int64_t workers = options.workers > 0 ? options.workers : UsableCpus();
   Parts parts;
   parts.monitor = std::make_unique<Monitor>(
-      Monitor::Machine{BlasKernelName(), std::string(PackedKernelName()), workers});
+      Monitor::Machine{BlasKernelName(), std::string(PackedKernelName()), workers},
+      options.log_lines_dropped);
   if (!options.http_address.empty()) {
     absl::StatusOr<std::unique_ptr<HttpServer>> http =
         HttpServer::Start(options.http_address, parts.monitor.get(), options.log, clock);

@@ -1,0 +1,236 @@
+// The program as a process: standard streams, signals, threads.
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "client/client.h"
+#include "core/tensor.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "tests/support/process.h"
+#include "tests/support/temporary_directory.h"
+
+namespace qkserve {
+namespace {
+
+// A named pipe of one page.
+class Fifo {
+ public:
+  explicit Fifo(std::string path) : path_(std::move(path)) {
+    EXPECT_EQ(mkfifo(path_.c_str(), 0600), 0);
+    Open();
+  }
+  Fifo(const Fifo&) = delete;
+  Fifo& operator=(const Fifo&) = delete;
+  ~Fifo() { Close(); }
+
+  const std::string& path() const { return path_; }
+
+  // A reader comes, and reads only when it is told to.
+  void Open() {
+    reader_ = open(path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    EXPECT_GE(reader_, 0);
+    EXPECT_GT(fcntl(reader_, F_SETPIPE_SZ, 4096), 0);
+  }
+  void Close() {
+    if (reader_ >= 0) close(std::exchange(reader_, -1));
+  }
+
+  // All that was read so far.
+  const std::string& Read() {
+    char buffer[4096];
+    ssize_t size = 0;
+    while ((size = read(reader_, buffer, sizeof(buffer))) > 0) {
+      text_.append(buffer, static_cast<size_t>(size));
+    }
+    return text_;
+  }
+
+ private:
+  const std::string path_;
+  int reader_ = -1;
+  std::string text_;
+};
+
+class QkserveProcessTest : public testing::Test {
+ protected:
+  std::string Path(absl::string_view name) const { return directory_.Path(name); }
+  std::string ErrPath() const { return Path("err"); }
+
+  // `prefix` runs the server, with the server's command line behind it. Returns when it listens.
+  void Start(std::vector<std::string> prefix, std::vector<std::string> args,
+             const std::string& out_path, const std::string& err_path,
+             std::vector<std::string> environment = {}) {
+    std::vector<std::string> command = std::move(prefix);
+    command.insert(command.end(), {QKSERVE_PROGRAM, "--listen_address=127.0.0.1:0",
+                                   "--http_address=", absl::StrCat("--port_file=", Path("port"))});
+    command.insert(command.end(), args.begin(), args.end());
+    std::filesystem::remove(Path("port"));
+    server_.emplace(std::move(command), out_path, err_path, std::move(environment));
+    ASSERT_TRUE(Eventually([this] { return server_->Ended() || ReadFile(Path("port")) != ""; }));
+    ASSERT_FALSE(server_->Ended()) << ReadFile(err_path);
+    const std::string port = ReadFile(Path("port"));
+    address_ = absl::StrCat("127.0.0.1:", absl::StripSuffix(port, "\n"));
+    client_ = Client::Create({.address = address_}).value();
+  }
+
+  // One line of the log each.
+  void PutKeySets(int count) {
+    const float element = 1;
+    const TensorView key = {
+        DataType::kFloat32, {1, 1}, reinterpret_cast<const std::byte*>(&element)};
+    for (int i = 0; i < count; ++i) {
+      const auto put = client_->PutKeySet("a", key);
+      ASSERT_TRUE(put.ok()) << put.status();
+    }
+  }
+
+  const TemporaryDirectory directory_{"qkserve_process_test"};
+  std::optional<Process> server_;
+  std::string address_;
+  std::unique_ptr<Client> client_;
+};
+
+// More lines than a pipe of one page takes.
+constexpr int kManyLines = 100;
+
+TEST_F(QkserveProcessTest, AReaderOfTheLogThatStopsHoldsUpNeitherCallsNorTheEnd) {
+  Fifo log(Path("log"));
+  ASSERT_NO_FATAL_FAILURE(Start({}, {}, Path("out"), log.path()));
+  ASSERT_NO_FATAL_FAILURE(PutKeySets(kManyLines));
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait(), 0);
+  EXPECT_FALSE(absl::StrContains(log.Read(), "drained"));
+}
+
+TEST_F(QkserveProcessTest, AReaderOfTheLogThatGoesOnGetsEveryLine) {
+  Fifo log(Path("log"));
+  ASSERT_NO_FATAL_FAILURE(Start({}, {}, Path("out"), log.path()));
+  ASSERT_NO_FATAL_FAILURE(PutKeySets(kManyLines));
+  server_->Signal(SIGTERM);
+  ASSERT_TRUE(Eventually([&] { return absl::StrContains(log.Read(), "drained\n"); }));
+  EXPECT_EQ(server_->Wait(), 0);
+  const std::vector<std::string> parts = absl::StrSplit(log.Read(), "key set put");
+  EXPECT_EQ(parts.size(), kManyLines + 1);
+}
+
+TEST_F(QkserveProcessTest, GoesOnWithoutAReaderOfTheLogAndTellsTheNextOneWhatItMissed) {
+  Fifo log(Path("log"));
+  ASSERT_NO_FATAL_FAILURE(Start({}, {"--log_format=json"}, Path("out"), log.path()));
+  ASSERT_TRUE(Eventually([&] { return absl::StrContains(log.Read(), "\"listening\""); }));
+  log.Close();
+  ASSERT_NO_FATAL_FAILURE(PutKeySets(3));
+  log.Open();
+  server_->Signal(SIGTERM);
+  EXPECT_TRUE(Eventually([&] { return absl::StrContains(log.Read(), "\"drained\""); }));
+  EXPECT_EQ(server_->Wait(), 0);
+  const std::string text = log.Read();
+  EXPECT_TRUE(absl::StrContains(text, "\"dropped\":")) << text;
+  for (const absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+    EXPECT_TRUE(nlohmann::json::accept(line.begin(), line.end())) << line;
+  }
+}
+
+TEST_F(QkserveProcessTest, ServesWithTheLogOnAFullDisk) {
+  ASSERT_NO_FATAL_FAILURE(Start({}, {}, "/dev/full", "/dev/full"));
+  ASSERT_NO_FATAL_FAILURE(PutKeySets(3));
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait(), 0);
+}
+
+TEST_F(QkserveProcessTest, AReaderOfStandardOutputThatGoesOrStopsDoesNotMatter) {
+  Fifo out(Path("fifo"));
+  // The address finds the pipe full.
+  const int filler = open(out.path().c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+  ASSERT_EQ(write(filler, std::string(4096, 'x').data(), 4096), 4096);
+  ASSERT_NO_FATAL_FAILURE(Start({}, {}, out.path(), ErrPath()));
+  EXPECT_TRUE(client_->GetStatus().ok());
+  close(filler);
+  // The reader goes, and with it whoever waits to write.
+  out.Close();
+  EXPECT_TRUE(client_->GetStatus().ok());
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait(), 0) << ReadFile(ErrPath());
+}
+
+TEST_F(QkserveProcessTest, StandardStreamsThatAreClosedNeverBecomeFilesOrSockets) {
+  for (const absl::string_view closed : {"<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"}) {
+    ASSERT_NO_FATAL_FAILURE(Start({"/bin/sh", "-c", absl::StrCat("exec \"$0\" \"$@\" ", closed)},
+                                  {absl::StrCat("--key_set_dir=", Path("sets"))}, Path("out"),
+                                  ErrPath()));
+    for (const int stream : {0, 1, 2}) {
+      const std::string file =
+          std::filesystem::read_symlink(absl::StrCat("/proc/", server_->pid(), "/fd/", stream));
+      std::error_code error;
+      EXPECT_TRUE(file == "/dev/null" || std::filesystem::equivalent(file, Path("out"), error) ||
+                  std::filesystem::equivalent(file, ErrPath(), error))
+          << closed << ": " << stream << " is " << file;
+    }
+    ASSERT_NO_FATAL_FAILURE(PutKeySets(1));
+    server_->Signal(SIGTERM);
+    EXPECT_EQ(server_->Wait(), 0) << closed << ReadFile(ErrPath());
+  }
+}
+
+TEST_F(QkserveProcessTest, QkctlFailsWhereItsStandardOutputIsClosed) {
+  ASSERT_NO_FATAL_FAILURE(Start({}, {}, Path("server_out"), Path("server_err")));
+  ASSERT_NO_FATAL_FAILURE(PutKeySets(1));
+  const Outcome outcome = RunCommand({"/bin/sh", "-c", "exec \"$0\" \"$@\" >&-", QKCTL_PROGRAM,
+                                      "keys", "list", absl::StrCat("--server=", address_)},
+                                     directory_);
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_TRUE(absl::StrContains(outcome.err, "cannot write to standard output")) << outcome.err;
+}
+
+// Ended by the signal itself, so that supervisors and shells see which.
+TEST_F(QkserveProcessTest, ASecondSignalEndsADrainAtOnce) {
+  for (const auto& [first, second] : {std::pair(SIGTERM, SIGTERM), std::pair(SIGINT, SIGINT),
+                                      std::pair(SIGTERM, SIGINT), std::pair(SIGHUP, SIGINT)}) {
+    ASSERT_NO_FATAL_FAILURE(Start({}, {"--drain_grace=1h"}, Path("out"), ErrPath()));
+    server_->Signal(first);
+    ASSERT_TRUE(Eventually([&] { return absl::StrContains(ReadFile(ErrPath()), "draining"); }));
+    server_->Signal(second);
+    EXPECT_EQ(server_->Wait(), -second);
+  }
+}
+
+// The kernel ignores signals without a handler there.
+TEST_F(QkserveProcessTest, ASecondSignalEndsADrainAtOnceAsProcessOneOfAContainer) {
+  const std::vector<std::string> unshare = {
+      "/usr/bin/unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"};
+  std::vector<std::string> probe = unshare;
+  probe.emplace_back("/bin/true");
+  if (!std::filesystem::exists(unshare.front()) || RunCommand(probe, directory_).exit_code != 0) {
+    GTEST_SKIP() << "no namespaces of processes here";
+  }
+  for (const auto& [signal, exit_code] : {std::pair(SIGTERM, 143), std::pair(SIGINT, 130)}) {
+    ASSERT_NO_FATAL_FAILURE(Start(unshare, {"--drain_grace=1h"}, Path("out"), ErrPath()));
+    const std::string children =
+        ReadFile(absl::StrCat("/proc/", server_->pid(), "/task/", server_->pid(), "/children"));
+    const pid_t inside = std::stoi(children);
+    ASSERT_EQ(kill(inside, signal), 0);
+    ASSERT_TRUE(Eventually([&] { return absl::StrContains(ReadFile(ErrPath()), "draining"); }));
+    ASSERT_EQ(kill(inside, signal), 0);
+    EXPECT_EQ(server_->Wait(), exit_code);
+  }
+}
+
+}  // namespace
+}  // namespace qkserve
