@@ -23,6 +23,7 @@
 #include "core/attention/kernel.h"
 #include "core/command_line.h"
 #include "core/standard_streams.h"
+#include "core/thread_limit.h"
 #include "core/version.h"
 #include "grpcpp/version_info.h"
 #include "server/address.h"
@@ -245,7 +246,8 @@ int Check(const std::string& address) {
     if (!status.ok()) return Fail(status, kExitUsage);
   }
   constexpr absl::Duration kCheckTimeout = absl::Seconds(5);
-  const absl::Status status = CheckHealth(address, kCheckTimeout);
+  absl::Status status = CheckThreads(GrpcThreads());
+  if (status.ok()) status = CheckHealth(address, kCheckTimeout);
   if (!status.ok()) return Fail(status);
   std::cout << address << " is serving" << std::endl;
   return 0;
@@ -279,7 +281,7 @@ int Main(int argc, char** argv) {
   // gRPC's mutexes are Abseil's, which in Debian's build record every pair that is held together:
   // some microseconds a request.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  status = EnsureBlasKernel(absl::GetFlag(FLAGS_kernel), argv);
+  status = EnsureBlasKernel(absl::GetFlag(FLAGS_kernel), argv, Log);
   if (!status.ok()) return FailServing(status);
   return Serve();
 }

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -16,6 +17,7 @@
 #include "absl/time/clock.h"
 #include "core/attention/blas.h"
 #include "core/attention/packed_kernel.h"
+#include "core/thread_limit.h"
 #include "grpc/grpc.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/grpcpp.h"
@@ -31,6 +33,10 @@ double GflopsPerWorker() {
   return gflops;
 }
 
+// Beside workers and gRPC's: HTTP, uploads' files (4), merges, the watch of idle uploads and of the
+// directory make 8. The same again is room for those that gRPC adds under load.
+constexpr int64_t kOtherThreads = 16;
+
 std::string WithPort(const std::string& listen_address, int port) {
   if (absl::StartsWith(listen_address, "unix")) return listen_address;
   const size_t colon = listen_address.rfind(':');
@@ -40,14 +46,16 @@ std::string WithPort(const std::string& listen_address, int port) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
-                                                      const Clock* clock) {
+                                                      const Clock* clock) try {
   absl::Status status = options.Validate();
+  if (!status.ok()) return status;
+  const int64_t workers = options.workers > 0 ? options.workers : UsableCpus();
+  status = CheckThreads(workers + kOtherThreads + GrpcThreads());
   if (!status.ok()) return status;
   // Never balanced: where a process's last use of gRPC ends, gRPC ends its threads, and waits up to
   // 10 s for one that polls.
   static const bool keeps_grpc = (grpc_init(), true);
   static_cast<void>(keeps_grpc);
-  const int64_t workers = options.workers > 0 ? options.workers : UsableCpus();
   Parts parts;
   parts.monitor = std::make_unique<Monitor>(
       Monitor::Machine{BlasKernelName(), std::string(PackedKernelName()), workers},
@@ -87,6 +95,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   status = server->Listen();
   if (!status.ok()) return status;
   return server;
+} catch (const std::system_error& error) {
+  // From a std::thread, where other processes took what CheckThreads had found.
+  return absl::ResourceExhaustedError(absl::StrCat("threads: cannot start one: ", error.what()));
 }
 
 Server::Server(const ServerOptions& options, Parts parts, int64_t workers, const Clock* clock)

@@ -28,6 +28,7 @@ class Server {
  public:
   // Has loaded all key sets and listens when it returns; HTTP is there before they are loaded.
   // INVALID_ARGUMENT: an option is out of range. UNAVAILABLE: the address cannot be listened on.
+  // RESOURCE_EXHAUSTED: the system gives the process too few threads.
   // CANCELLED: options.is_stopping said so. Or why key_set_dir cannot be used.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
                                                        const Clock* clock = Clock::Monotonic());

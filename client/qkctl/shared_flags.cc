@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "core/limits.h"
+#include "core/thread_limit.h"
 
 ABSL_FLAG(std::string, server, "127.0.0.1:50051", "HOST:PORT of the server, or any gRPC target");
 ABSL_FLAG(absl::Duration, timeout, absl::Seconds(60), "Longest wait for one answer");
@@ -88,6 +89,9 @@ ClientOptions ClientOptionsFromFlags() {
 }
 
 absl::StatusOr<std::unique_ptr<Client>> MakeClient() {
+  // A load has two threads a channel, and one that verifies.
+  const absl::Status status = CheckThreads(GrpcThreads() + 2 * absl::GetFlag(FLAGS_channels) + 1);
+  if (!status.ok()) return status;
   return Client::Create(ClientOptionsFromFlags());
 }
 

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -111,7 +110,7 @@ absl::StatusOr<std::string> ChooseBlasKernel(const KernelQuestion& question) {
   return std::string(cpu.avx512 ? "SkylakeX" : "Haswell");
 }
 
-absl::Status EnsureBlasKernel(absl::string_view requested, char** argv) {
+absl::Status EnsureBlasKernel(absl::string_view requested, char** argv, const LogSink& log) {
   const char* attempt_value = std::getenv(kAttemptVariable);
   const std::string attempt = attempt_value == nullptr ? "" : attempt_value;
   unsetenv(kAttemptVariable);
@@ -130,8 +129,8 @@ absl::Status EnsureBlasKernel(absl::string_view requested, char** argv) {
                                                      BlasVersion(), " does not have: it picked ",
                                                      loaded));
     }
-    std::fprintf(stderr, "warning: %s does not have the kernel %s; it uses %s, which may be slow\n",
-                 BlasVersion().c_str(), wanted->c_str(), loaded.c_str());
+    log({LogLevel::kWarning, absl::StrCat(BlasVersion(), " does not have the kernel ", *wanted,
+                                          "; it uses ", loaded, ", which may be slow")});
   }
   if (!BlasIsThreadSafe()) {
     return absl::FailedPreconditionError(

@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "core/log.h"
 
 namespace qkserve {
 
@@ -42,7 +43,10 @@ absl::StatusOr<std::string> ChooseBlasKernel(const KernelQuestion& question);
 //
 // INVALID_ARGUMENT: the CPU or this OpenBLAS does not have the requested kernel.
 // FAILED_PRECONDITION: this build of OpenBLAS may not be called from several threads.
-absl::Status EnsureBlasKernel(absl::string_view requested, char** argv);
+//
+// `log` is told where the kernel may be slow because this OpenBLAS has no better one.
+absl::Status EnsureBlasKernel(
+    absl::string_view requested, char** argv, const LogSink& log = [](const LogEvent&) {});
 
 }  // namespace qkserve
 

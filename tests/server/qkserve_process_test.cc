@@ -21,6 +21,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "client/client.h"
+#include "core/attention/kernel.h"
 #include "core/tensor.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -229,6 +230,43 @@ TEST_F(QkserveProcessTest, ASecondSignalEndsADrainAtOnceAsProcessOneOfAContainer
     ASSERT_TRUE(Eventually([&] { return absl::StrContains(ReadFile(ErrPath()), "draining"); }));
     ASSERT_EQ(kill(inside, signal), 0);
     EXPECT_EQ(server_->Wait(), exit_code);
+  }
+}
+
+// The warning about the kernel comes before all other lines.
+TEST_F(QkserveProcessTest, TheWarningAboutASlowKernelIsALineOfTheLog) {
+  if (!DetectCpuFeatures().avx2_fma) GTEST_SKIP() << "the CPU lacks AVX2";
+  // As the process finds itself that has replaced itself in vain.
+  ASSERT_NO_FATAL_FAILURE(Start({}, {"--log_format=json"}, Path("out"), ErrPath(),
+                                {"OPENBLAS_CORETYPE=Prescott", "QKSERVE_KERNEL_ATTEMPT=SkylakeX"}));
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait(), 0);
+  const std::string log = ReadFile(ErrPath());
+  EXPECT_TRUE(absl::StrContains(log, "which may be slow")) << log;
+  for (const absl::string_view line : absl::StrSplit(log, '\n', absl::SkipEmpty())) {
+    EXPECT_TRUE(nlohmann::json::accept(line.begin(), line.end())) << line;
+  }
+}
+
+// Stacks of a petabyte: no thread can have one. OpenBLAS, which is loaded before main, must not
+// try.
+TEST_F(QkserveProcessTest, TooFewThreadsAreAnErrorThatSaysSo) {
+  const std::string limited = "ulimit -S -s 1099511627776 && exec \"$0\" \"$@\"";
+  if (RunCommand({"/bin/sh", "-c", limited, "/bin/true"}, directory_).exit_code != 0) {
+    GTEST_SKIP() << "stacks are limited here";
+  }
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{QKSERVE_PROGRAM, "--listen_address=127.0.0.1:0",
+                                 "--http_address=127.0.0.1:0"},
+        {QKSERVE_PROGRAM, "--check=127.0.0.1:1"},
+        {QKCTL_PROGRAM, "status", "--server=127.0.0.1:1"}}) {
+    std::vector<std::string> all = {"/bin/sh", "-c",
+                                    absl::StrCat("export OPENBLAS_NUM_THREADS=1; ", limited)};
+    all.insert(all.end(), command.begin(), command.end());
+    const Outcome outcome = RunCommand(all, directory_);
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_TRUE(absl::StrContains(outcome.err, "error: RESOURCE_EXHAUSTED: threads: got 0 of the "))
+        << outcome.err;
   }
 }
 
