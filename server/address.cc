@@ -41,11 +41,15 @@ absl::StatusOr<HostPort> ParseHostPort(const char* flag, const std::string& addr
                      kPortMax, " and an IPv6 address in brackets, or ", others));
   }
   if (host == "*") {
-    return absl::InvalidArgumentError(absl::StrCat(
-        flag, ": got '", address, "'; all addresses of this machine are 0.0.0.0:", port,
-        ", with IPv6 [::]:", port));
+    return absl::InvalidArgumentError(
+        absl::StrCat(flag, ": got '", address,
+                     "'; all addresses of this machine are 0.0.0.0:", port, " or [::]:", port));
   }
   return HostPort{std::string(host), port};
+}
+
+std::string WithPort(const std::string& address, int port) {
+  return absl::StrCat(address.substr(0, address.rfind(':')), ":", port);
 }
 
 }  // namespace qkserve

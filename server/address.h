@@ -17,6 +17,9 @@ struct HostPort {
 absl::StatusOr<HostPort> ParseHostPort(const char* flag, const std::string& address,
                                        const char* others);
 
+// HOST:PORT with this port in place of its own.
+std::string WithPort(const std::string& address, int port);
+
 }  // namespace qkserve
 
 #endif  // QKSERVE_SERVER_ADDRESS_H_

@@ -1,7 +1,9 @@
 #include "server/http_pages.h"
 
+#include <algorithm>
 #include <random>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "server/page.h"
@@ -29,12 +31,23 @@ HttpAnswer Page() {
                                     "form-action 'none'; frame-ancestors 'none'")}}};
 }
 
+// Proxies send targets that name the host (RFC 9112, 3.2.2).
+absl::string_view PathOf(absl::string_view target) {
+  for (const absl::string_view scheme : {"http://", "https://"}) {
+    if (!absl::StartsWithIgnoreCase(target, scheme)) continue;
+    target.remove_prefix(std::min(target.find('/', scheme.size()), target.size()));
+    return target.empty() ? "/" : target;
+  }
+  return target;
+}
+
 }  // namespace
 
-HttpAnswer AnswerHttp(absl::string_view method, absl::string_view path, const Monitor& monitor) {
+HttpAnswer AnswerHttp(absl::string_view method, absl::string_view target, const Monitor& monitor) {
   if (method != "GET" && method != "HEAD") {
     return {.status = 405, .body = "only GET and HEAD\n", .headers = {{"Allow", "GET, HEAD"}}};
   }
+  const absl::string_view path = PathOf(target);
   if (path == "/") return Page();
   if (path == "/metrics") {
     return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = monitor.Text()};

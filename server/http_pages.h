@@ -25,7 +25,8 @@ struct HttpAnswer {
 //   /readyz   200: it takes requests; 503: it does not, and the body says why
 //
 // Everything else is 404, other methods are 405.
-HttpAnswer AnswerHttp(absl::string_view method, absl::string_view path, const Monitor& monitor);
+// The target is a path, or http(s)://HOST/PATH; it has no query.
+HttpAnswer AnswerHttp(absl::string_view method, absl::string_view target, const Monitor& monitor);
 
 }  // namespace qkserve
 

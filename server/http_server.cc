@@ -1,5 +1,6 @@
 #include "server/http_server.h"
 
+#include <microhttpd.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -7,98 +8,194 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <list>
+#include <deque>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "server/address.h"
-#include "server/http_connection.h"
-#include "server/http_responder.h"
+#include "server/bound_sockets.h"
+#include "server/http_pages.h"
 
 namespace qkserve {
+namespace {
 
-class HttpServer::Listener {
+constexpr char kOthers[] = "nothing for no HTTP";
+
+MHD_Result Respond(MHD_Connection* connection, const HttpAnswer& answer) {
+  // The library only reads what it copies.
+  const std::unique_ptr<MHD_Response, void (*)(MHD_Response*)> response(
+      MHD_create_response_from_buffer(answer.body.size(), const_cast<char*>(answer.body.data()),
+                                      MHD_RESPMEM_MUST_COPY),
+      MHD_destroy_response);
+  if (response == nullptr) return MHD_NO;
+  const auto add = [&response](const std::string& name, const std::string& value) {
+    MHD_add_response_header(response.get(), name.c_str(), value.c_str());
+  };
+  for (const auto& [name, value] : answer.headers) add(name, value);
+  add("Accept-Ranges", "none");
+  add("Cache-Control", "no-store");
+  add("Connection", "close");
+  add("Content-Type", answer.content_type);
+  add("Referrer-Policy", "no-referrer");
+  add("X-Content-Type-Options", "nosniff");
+  return MHD_queue_response(connection, static_cast<unsigned>(answer.status), response.get());
+}
+
+}  // namespace
+
+// The thread and what it polls. libmicrohttpd could accept connections itself, but its time limit
+// begins again with every byte, its full house turns new connections away, and it polls without a
+// pause where there are no files.
+class HttpServer::Loop {
  public:
-  Listener(const Monitor* monitor, LogSink log, const Clock* clock)
-      : log_(std::move(log)), clock_(*clock), responder_(monitor) {}
+  Loop(BoundSockets sockets, const Monitor* monitor, LogSink log, const Clock* clock)
+      : monitor_(*monitor), log_(std::move(log)), clock_(*clock), sockets_(std::move(sockets)) {}
 
-  // Returns the port, or -1. Whoever connects from now on is answered once Start was called.
-  int Bind(const std::string& host, int port) { return responder_.Bind(host, port); }
+  ~Loop() {
+    is_stopping_ = true;
+    shutdown(sockets_.sockets().front(), SHUT_RDWR);  // ends a poll
+    if (thread_.joinable()) thread_.join();
+    if (daemon_ != nullptr) MHD_stop_daemon(daemon_);
+  }
 
-  void Start() {
+  // Who connects from now on is answered.
+  absl::Status Start() {
+    absl::Status status = sockets_.Listen();
+    if (!status.ok()) return status;
+    // One connection more than there may be: the one that was cut for a new one.
+    daemon_ = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, nullptr, nullptr, &Loop::OnRequest, this,
+        MHD_OPTION_CONNECTION_LIMIT, static_cast<unsigned>(kConnectionsMax + 1),
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, kHeadBytesMax, MHD_OPTION_NOTIFY_CONNECTION,
+        &Loop::OnConnection, this, MHD_OPTION_END);
+    if (daemon_ == nullptr) return absl::UnavailableError("libmicrohttpd does not start");
     thread_ = std::thread([this] {
       while (!is_stopping_) Poll();
     });
+    return absl::OkStatus();
   }
 
-  void Stop() {
-    is_stopping_ = true;
-    shutdown(responder_.socket(), SHUT_RDWR);  // ends a poll
-    if (thread_.joinable()) thread_.join();
-  }
+  const BoundSockets& sockets() const { return sockets_; }
 
  private:
+  struct Connection {
+    int socket;
+    absl::Time deadline;
+    bool is_cut = false;
+  };
+
+  // Called once with the header, then with each part of a body, then once more. A body is read and
+  // thrown away: closing on bytes that were not read would take the answer from the peer.
+  static MHD_Result OnRequest(void* self, MHD_Connection* connection, const char* url,
+                              const char* method, const char* /*version*/, const char* /*body*/,
+                              size_t* body_size, void** seen) {
+    const bool is_first = std::exchange(*seen, self) == nullptr;
+    const bool waits_for_answer =
+        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Expect") != nullptr;
+    if ((is_first && !waits_for_answer) || *body_size > 0) {
+      *body_size = 0;
+      return MHD_YES;
+    }
+    return Respond(connection, AnswerHttp(method, url, static_cast<Loop*>(self)->monitor_));
+  }
+
+  static void OnConnection(void* self, MHD_Connection* connection, void** /*context*/,
+                           MHD_ConnectionNotificationCode what) {
+    if (what != MHD_CONNECTION_NOTIFY_CLOSED) return;
+    const int socket =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    std::erase_if(static_cast<Loop*>(self)->connections_,
+                  [socket](const Connection& other) { return other.socket == socket; });
+  }
+
   void Poll() {
     const absl::Time now = clock_.Now();
-    while (!connections_.empty() && connections_.front().deadline() <= now) {
-      connections_.pop_front();
+    for (Connection& connection : connections_) {
+      if (connection.deadline <= now) Cut(connection);
     }
+    MHD_run(daemon_);
     const bool is_accepting = accept_from_ <= now;
     std::vector<pollfd> polled;
-    polled.push_back(
-        {.fd = is_accepting ? responder_.socket() : -1, .events = POLLIN, .revents = 0});
-    for (const HttpConnection& connection : connections_) {
-      polled.push_back({.fd = connection.socket(), .events = connection.events(), .revents = 0});
+    for (const int socket : sockets_.sockets()) {
+      polled.push_back({.fd = is_accepting ? socket : -1, .events = POLLIN, .revents = 0});
     }
-    absl::Time until = is_accepting ? absl::InfiniteFuture() : accept_from_;
-    if (!connections_.empty()) until = std::min(until, connections_.front().deadline());
-    if (poll(polled.data(), polled.size(), Milliseconds(until - now)) < 0) {
+    const int connections_fd = MHD_get_daemon_info(daemon_, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    polled.push_back({.fd = connections_fd, .events = POLLIN, .revents = 0});
+    if (poll(polled.data(), polled.size(), Milliseconds(Until(is_accepting) - now)) < 0) {
       if (errno != EINTR) absl::SleepFor(kAcceptRetry);
       return;
     }
-    size_t i = 0;
-    connections_.remove_if([&](HttpConnection& connection) {
-      return polled[++i].revents != 0 && !connection.Advance(answerer_);
-    });
     // One at a time, so that those that are there go on in between.
-    if (polled.front().revents != 0) Accept();
+    for (size_t i = 0; i < sockets_.sockets().size(); ++i) {
+      if (polled[i].revents != 0) Accept(sockets_.sockets()[i]);
+    }
   }
 
-  // For poll: rounded up, at most a minute, which is as good as for ever.
+  // When there is something to do although no socket is ready.
+  absl::Time Until(bool is_accepting) const {
+    unsigned long long milliseconds = 0;  // NOLINT(google-runtime-int): the library's type
+    if (MHD_get_timeout(daemon_, &milliseconds) == MHD_YES && milliseconds == 0) {
+      return absl::InfinitePast();
+    }
+    absl::Time until = is_accepting ? absl::InfiniteFuture() : accept_from_;
+    for (const Connection& connection : connections_) {
+      if (!connection.is_cut) until = std::min(until, connection.deadline);
+    }
+    return until;
+  }
+
+  // For poll: rounded up, from nothing to a minute, which is as good as for ever.
   static int Milliseconds(absl::Duration time) {
-    return static_cast<int>(absl::ToInt64Milliseconds(
-        std::min(absl::Ceil(time, absl::Milliseconds(1)), absl::Minutes(1))));
+    return static_cast<int>(absl::ToInt64Milliseconds(std::clamp(
+        absl::Ceil(time, absl::Milliseconds(1)), absl::ZeroDuration(), absl::Minutes(1))));
   }
 
-  void Accept() {
-    const int socket = accept4(responder_.socket(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (socket >= 0) {
-      if (connections_.size() == kConnectionsMax) connections_.pop_front();
-      connections_.emplace_back(socket, clock_.Now() + kRequestTimeout);
-      is_accept_failing_ = false;
+  // The library closes it when it runs next.
+  static void Cut(Connection& connection) {
+    if (!std::exchange(connection.is_cut, true)) shutdown(connection.socket, SHUT_RDWR);
+  }
+
+  void Accept(int listening) {
+    SocketAddress peer;
+    peer.size = sizeof(peer.storage);
+    const int socket = accept4(listening, reinterpret_cast<sockaddr*>(&peer.storage), &peer.size,
+                               SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (socket < 0) {
+      OnAcceptError(errno);
       return;
     }
+    is_accept_failing_ = false;
+    if (connections_.size() >= kConnectionsMax) {
+      Cut(connections_.front());
+      MHD_run(daemon_);
+    }
+    // Where it fails it has closed the socket.
+    if (MHD_add_connection(daemon_, socket, peer.get(), peer.size) != MHD_YES) return;
+    connections_.push_back({.socket = socket, .deadline = clock_.Now() + kRequestTimeout});
+  }
+
+  void OnAcceptError(int error) {
     // Nobody is there, or no longer.
-    if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED || is_stopping_) return;
+    if (error == EAGAIN || error == EINTR || error == ECONNABORTED || is_stopping_) return;
     if (!std::exchange(is_accept_failing_, true)) {
       log_({LogLevel::kError,
-            absl::StrCat("http_address: cannot accept connections: ", std::strerror(errno),
+            absl::StrCat("http_address: cannot accept connections: ", std::strerror(error),
                          "; trying again every ", absl::FormatDuration(kAcceptRetry))});
     }
     accept_from_ = clock_.Now() + kAcceptRetry;
   }
 
+  const Monitor& monitor_;
   const LogSink log_;
   const Clock& clock_;
-  HttpResponder responder_;
-  const HttpConnection::Answerer answerer_ = [this](absl::string_view head) {
-    return responder_.Answer(head);
-  };
-  // Of the thread alone.
-  std::list<HttpConnection> connections_;  // the oldest first
+  const BoundSockets sockets_;
+  MHD_Daemon* daemon_ = nullptr;
+  // Used by the thread alone.
+  std::deque<Connection> connections_;  // the oldest first
   absl::Time accept_from_ = absl::InfinitePast();
   bool is_accept_failing_ = false;
 
@@ -109,24 +206,19 @@ class HttpServer::Listener {
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& address,
                                                               const Monitor* monitor, LogSink log,
                                                               const Clock* clock) {
-  const absl::StatusOr<HostPort> to = ParseHostPort("http_address", address, "nothing");
-  if (!to.ok()) return to.status();
-  auto listener = std::make_unique<Listener>(monitor, std::move(log), clock);
-  errno = 0;
-  const int port = listener->Bind(to->host, to->port);
-  if (port < 0) {
-    return absl::UnavailableError(absl::StrCat(
-        "http_address: cannot listen on ", address, errno != 0 ? ": " : "",
-        errno != 0 ? std::strerror(errno) : "", "; give another one, or an empty one for no HTTP"));
-  }
-  listener->Start();
-  return std::unique_ptr<HttpServer>(new HttpServer(
-      std::move(listener), absl::StrCat(address.substr(0, address.rfind(':')), ":", port), port));
+  absl::StatusOr<BoundSockets> sockets = BoundSockets::Bind("http_address", address, kOthers);
+  if (!sockets.ok()) return sockets.status();
+  const int port = sockets->port();
+  auto loop = std::make_unique<Loop>(*std::move(sockets), monitor, std::move(log), clock);
+  const absl::Status status = loop->Start();
+  if (!status.ok()) return CannotListen("http_address", address, kOthers, status);
+  return std::unique_ptr<HttpServer>(
+      new HttpServer(std::move(loop), WithPort(address, port), port));
 }
 
-HttpServer::HttpServer(std::unique_ptr<Listener> listener, std::string address, int port)
-    : listener_(std::move(listener)), address_(std::move(address)), port_(port) {}
+HttpServer::HttpServer(std::unique_ptr<Loop> loop, std::string address, int port)
+    : loop_(std::move(loop)), address_(std::move(address)), port_(port) {}
 
-HttpServer::~HttpServer() { listener_->Stop(); }
+HttpServer::~HttpServer() = default;
 
 }  // namespace qkserve

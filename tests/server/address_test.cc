@@ -41,9 +41,9 @@ TEST(AddressTest, AnythingElseIsRefusedWithWhatIsPossible) {
 }
 
 TEST(AddressTest, AStarIsToldWhatAllAddressesAre) {
-  EXPECT_EQ(ParseHostPort("http_address", "*:8080", "nothing").status().message(),
-            "http_address: got '*:8080'; all addresses of this machine are 0.0.0.0:8080, with IPv6 "
-            "[::]:8080");
+  EXPECT_EQ(
+      ParseHostPort("http_address", "*:8080", "nothing").status().message(),
+      "http_address: got '*:8080'; all addresses of this machine are 0.0.0.0:8080 or [::]:8080");
 }
 
 }  // namespace

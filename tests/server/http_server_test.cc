@@ -2,8 +2,6 @@
 
 #include "server/http_server.h"
 
-#include <httplib.h>
-
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -23,6 +21,7 @@
 #include "qkserve/v1/scoring.grpc.pb.h"
 #include "server/log_format.h"
 #include "tests/server/key_set_server_test.h"
+#include "tests/support/http_peer.h"
 #include "tests/support/temporary_directory.h"
 
 namespace qkserve {
@@ -41,15 +40,14 @@ class HttpServerTest : public KeySetServerTest {
   }
   ~HttpServerTest() override { server_ = nullptr; }  // before what it logs to
 
-  httplib::Client Http() const {
-    return httplib::Client(absl::StrCat("http://", server_->http_address()));
+  HttpResponse Get(const std::string& path) const {
+    return AskHttp(server_->http_address(), "GET", path);
   }
-  httplib::Result Get(const std::string& path) const { return Http().Get(path); }
 
   // Value by name and labels, as the line has them.
   std::map<std::string, double> Metrics() const {
     std::map<std::string, double> values;
-    const std::string body = Get("/metrics")->body;
+    const std::string body = Get("/metrics").body;
     for (const absl::string_view line : absl::StrSplit(body, '\n', absl::SkipEmpty())) {
       if (line[0] == '#') continue;
       const size_t space = line.rfind(' ');
@@ -81,71 +79,74 @@ class HttpServerTest : public KeySetServerTest {
 
 TEST_F(HttpServerTest, AnswersHealthReadinessMetricsAndThePage) {
   Start();
-  EXPECT_EQ(Get("/healthz")->status, 200);
-  EXPECT_EQ(Get("/readyz")->status, 200);
-  const httplib::Result metrics = Get("/metrics");
-  EXPECT_EQ(metrics->status, 200);
-  EXPECT_EQ(metrics->get_header_value("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
-  const httplib::Result page = Get("/");
-  EXPECT_EQ(page->status, 200);
-  EXPECT_EQ(page->get_header_value("Content-Type"), "text/html; charset=utf-8");
-  EXPECT_THAT(page->body, HasSubstr("<title>qkserve</title>"));
-  EXPECT_EQ(Get("/nosuch")->status, 404);
-  EXPECT_EQ(Get("//metrics")->status, 404);
-  EXPECT_EQ(Http().Post("/metrics", std::string(100'000, 'x'), "text/plain")->status, 405);
-  EXPECT_EQ(Http().Head("/readyz")->status, 200);
+  EXPECT_EQ(Get("/healthz").status, 200);
+  EXPECT_EQ(Get("/readyz").status, 200);
+  const HttpResponse metrics = Get("/metrics");
+  EXPECT_EQ(metrics.status, 200);
+  EXPECT_EQ(metrics.headers.at("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
+  const HttpResponse page = Get("/");
+  EXPECT_EQ(page.status, 200);
+  EXPECT_EQ(page.headers.at("Content-Type"), "text/html; charset=utf-8");
+  EXPECT_THAT(page.body, HasSubstr("<title>qkserve</title>"));
+  EXPECT_EQ(Get("/nosuch").status, 404);
+  EXPECT_EQ(Get("//metrics").status, 404);
+  EXPECT_EQ(
+      AskHttp(server_->http_address(), "POST", "/metrics", "", std::string(100'000, 'x')).status,
+      405);
+  EXPECT_EQ(AskHttp(server_->http_address(), "HEAD", "/readyz").status, 200);
 }
 
 TEST_F(HttpServerTest, ThePageRunsNoScriptButItsOwn) {
   Start();
-  const httplib::Result page = Get("/");
-  const std::string policy = page->get_header_value("Content-Security-Policy");
+  const HttpResponse page = Get("/");
+  const std::string policy = page.headers.at("Content-Security-Policy");
   std::smatch nonce;
   ASSERT_TRUE(std::regex_search(policy, nonce, std::regex("script-src 'nonce-([0-9a-f]{32})'")))
       << policy;
   EXPECT_THAT(policy, HasSubstr("default-src 'none'"));
-  EXPECT_THAT(page->body, HasSubstr(absl::StrCat("<script nonce=\"", nonce[1].str(), "\">")));
-  EXPECT_FALSE(absl::StrContains(page->body, "@NONCE@"));
+  EXPECT_THAT(page.body, HasSubstr(absl::StrCat("<script nonce=\"", nonce[1].str(), "\">")));
+  EXPECT_FALSE(absl::StrContains(page.body, "@NONCE@"));
   // Another one each time.
-  EXPECT_FALSE(absl::StrContains(Get("/")->body, nonce[1].str()));
+  EXPECT_FALSE(absl::StrContains(Get("/").body, nonce[1].str()));
   // From the server alone.
-  EXPECT_FALSE(absl::StrContains(page->body, "http://"));
-  EXPECT_FALSE(absl::StrContains(page->body, "https://"));
+  EXPECT_FALSE(absl::StrContains(page.body, "http://"));
+  EXPECT_FALSE(absl::StrContains(page.body, "https://"));
 }
 
 TEST_F(HttpServerTest, DoesNotSpendItsTimeCompressing) {
   Start();
-  const httplib::Result metrics = Http().Get("/metrics", {{"Accept-Encoding", "br, gzip"}});
-  EXPECT_FALSE(metrics->has_header("Content-Encoding"));
+  const HttpResponse metrics =
+      AskHttp(server_->http_address(), "GET", "/metrics", "Accept-Encoding: br, gzip\r\n");
+  EXPECT_FALSE(metrics.headers.contains("Content-Encoding"));
 }
 
 TEST_F(HttpServerTest, IsAliveButNotReadyWhileKeySetsAreLoaded) {
   int calls = 0;
   options_.on_http_listening = [&calls](int port) {
     ++calls;
-    httplib::Client http("127.0.0.1", port);
-    EXPECT_EQ(http.Get("/healthz")->status, 200);
-    const httplib::Result ready = http.Get("/readyz");
-    EXPECT_EQ(ready->status, 503);
-    EXPECT_EQ(ready->body, "key sets are being loaded\n");
-    const std::string metrics = http.Get("/metrics")->body;
+    const std::string http = absl::StrCat("127.0.0.1:", port);
+    EXPECT_EQ(AskHttp(http, "GET", "/healthz").status, 200);
+    const HttpResponse ready = AskHttp(http, "GET", "/readyz");
+    EXPECT_EQ(ready.status, 503);
+    EXPECT_EQ(ready.body, "key sets are being loaded\n");
+    const std::string metrics = AskHttp(http, "GET", "/metrics").body;
     EXPECT_THAT(metrics, HasSubstr("\nqkserve_ready 0\n"));
     EXPECT_FALSE(absl::StrContains(metrics, "qkserve_key_sets"));
     return absl::OkStatus();
   };
   Start();
   EXPECT_EQ(calls, 1);
-  EXPECT_EQ(Get("/readyz")->status, 200);
+  EXPECT_EQ(Get("/readyz").status, 200);
   EXPECT_EQ(Metric("qkserve_ready"), 1);
 }
 
 TEST_F(HttpServerTest, IsAliveButNotReadyOnceItDrains) {
   Start();
   ASSERT_TRUE(server_->Drain().ok());
-  EXPECT_EQ(Get("/healthz")->status, 200);
-  const httplib::Result ready = Get("/readyz");
-  EXPECT_EQ(ready->status, 503);
-  EXPECT_EQ(ready->body, "the server is draining\n");
+  EXPECT_EQ(Get("/healthz").status, 200);
+  const HttpResponse ready = Get("/readyz");
+  EXPECT_EQ(ready.status, 503);
+  EXPECT_EQ(ready.body, "the server is draining\n");
   EXPECT_EQ(Metric("qkserve_ready"), 0);
 }
 
@@ -233,7 +234,7 @@ TEST_F(HttpServerTest, DocumentationNamesExactlyWhatIsExported) {
   Start();
   Put("items", {1, 1}, 1);
   std::set<std::string> exported;
-  const std::string text = Get("/metrics")->body;
+  const std::string text = Get("/metrics").body;
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
     if (!absl::ConsumePrefix(&line, "# TYPE ")) continue;
     exported.insert(std::string(line.substr(0, line.find(' '))) + " " +
