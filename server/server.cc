@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "core/attention/blas.h"
@@ -22,10 +23,15 @@
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/health_check_service_interface.h"
+#include "server/address.h"
 #include "server/machine.h"
 
 namespace qkserve {
 namespace {
+
+constexpr char kListenFlag[] = "listen_address";
+constexpr char kOthers[] = "unix:PATH";
+constexpr absl::string_view kUnixPrefix = "unix:";
 
 // The rate of the process's kernel, measured once.
 double GflopsPerWorker() {
@@ -36,12 +42,6 @@ double GflopsPerWorker() {
 // Beside workers and gRPC's: HTTP, uploads' files (4), merges, the watch of idle uploads and of the
 // directory make 8. The same again is room for those that gRPC adds under load.
 constexpr int64_t kOtherThreads = 16;
-
-std::string WithPort(const std::string& listen_address, int port) {
-  if (absl::StartsWith(listen_address, "unix")) return listen_address;
-  const size_t colon = listen_address.rfind(':');
-  return absl::StrCat(listen_address.substr(0, colon), ":", port);
-}
 
 }  // namespace
 
@@ -137,7 +137,7 @@ Server::~Server() { Drain().IgnoreError(); }
 // gRPC takes a socket over from a server that still listens on it.
 absl::Status Server::CheckAddressIsFree() const {
   absl::string_view path = options_.listen_address;
-  if (!absl::ConsumePrefix(&path, "unix:")) return absl::OkStatus();
+  if (!absl::ConsumePrefix(&path, kUnixPrefix)) return absl::OkStatus();
   absl::ConsumePrefix(&path, "//");
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
@@ -152,8 +152,31 @@ absl::Status Server::CheckAddressIsFree() const {
       connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
   close(probe);
   if (!is_used) return absl::OkStatus();
-  return absl::UnavailableError(
-      absl::StrCat("cannot listen on ", options_.listen_address, ": a server does already"));
+  return CannotListen(kListenFlag, options_.listen_address, kOthers,
+                      absl::UnavailableError("a server does already"));
+}
+
+// gRPC binds sockets of its own, and is content with one of a name's addresses. So the addresses
+// are found and their port is taken here; what is returned keeps it until gRPC listens.
+absl::StatusOr<std::optional<BoundSockets>> Server::AddListeningPorts(
+    grpc::ServerBuilder& builder) {
+  const std::shared_ptr<grpc::ServerCredentials> plain = grpc::InsecureServerCredentials();
+  if (absl::StartsWith(options_.listen_address, kUnixPrefix)) {
+    builder.AddListeningPort(options_.listen_address, plain);
+    // gRPC's number for a path.
+    port_ = 1;
+    address_ = options_.listen_address;
+    return std::nullopt;
+  }
+  absl::StatusOr<BoundSockets> sockets =
+      BoundSockets::Bind(kListenFlag, options_.listen_address, kOthers);
+  if (!sockets.ok()) return sockets.status();
+  for (const SocketAddress& address : sockets->addresses()) {
+    builder.AddListeningPort(address.Text(), plain);
+  }
+  port_ = sockets->port();
+  address_ = WithPort(options_.listen_address, port_);
+  return *std::move(sockets);
 }
 
 absl::Status Server::Listen() {
@@ -169,16 +192,16 @@ absl::Status Server::Listen() {
   // A message of 1 MB may unpack to 1 GB, before any limit of ours sees it.
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
-  builder.AddListeningPort(options_.listen_address, grpc::InsecureServerCredentials(), &port_);
+  absl::StatusOr<std::optional<BoundSockets>> sockets = AddListeningPorts(builder);
+  if (!sockets.ok()) return sockets.status();
   builder.RegisterService(&scoring_);
   builder.RegisterService(&key_set_service_);
   builder.RegisterService(&status_);
   grpc_server_ = builder.BuildAndStart();
-  if (grpc_server_ == nullptr || port_ == 0) {
-    grpc_server_ = nullptr;
-    return absl::UnavailableError(absl::StrCat("cannot listen on ", options_.listen_address));
+  if (grpc_server_ == nullptr) {
+    return CannotListen(kListenFlag, options_.listen_address, kOthers,
+                        absl::UnavailableError("gRPC cannot; its log says why"));
   }
-  address_ = WithPort(options_.listen_address, port_);
   for (const char* service :
        {v1::ScoringService::service_full_name(), v1::KeySetService::service_full_name(),
         v1::StatusService::service_full_name()}) {

@@ -2,6 +2,7 @@
 #define QKSERVE_SERVER_SERVER_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -10,6 +11,8 @@
 #include "core/clock.h"
 #include "core/key_sets/key_set_store.h"
 #include "grpcpp/server.h"
+#include "grpcpp/server_builder.h"
+#include "server/bound_sockets.h"
 #include "server/call_recorder.h"
 #include "server/http_server.h"
 #include "server/key_set_service.h"
@@ -69,6 +72,7 @@ class Server {
   Server(const ServerOptions& options, Parts parts, int64_t workers, const Clock* clock);
   int64_t CallsInFlight() { return scoring_.calls().count() + key_set_service_.calls().count(); }
   absl::Status CheckAddressIsFree() const;
+  absl::StatusOr<std::optional<BoundSockets>> AddListeningPorts(grpc::ServerBuilder& builder);
   absl::Status Listen();
 
   const ServerOptions options_;

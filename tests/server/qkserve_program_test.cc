@@ -189,9 +189,9 @@ TEST_F(QkserveProgramTest, ASecondServerOnThePortFailsAndTheFirstGoesOn) {
   const Outcome outcome = Qkserve({absl::StrCat("--listen_address=", address_)});
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_EQ(outcome.out, "");
-  // gRPC logs its own view of it before.
   EXPECT_TRUE(absl::StrContains(
-      outcome.err, absl::StrCat("error: UNAVAILABLE: cannot listen on ", address_, "\n")))
+      outcome.err, absl::StrCat("error: UNAVAILABLE: listen_address: cannot listen on ", address_,
+                                ": Address already in use; give another one, or unix:PATH\n")))
       << outcome.err;
   EXPECT_TRUE(client_->GetStatus().ok());
 }
