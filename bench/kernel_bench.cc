@@ -127,7 +127,7 @@ struct ValueSet {
         columns(columns_in),
         weights(rows_max * kStepKeys * 4),
         rows(m * columns * 4),
-        sums(rows_max * columns * 8) {
+        sums(rows_max * (columns * 9 + 8)) {
     FillRandom(1, 0, weights.floats(rows_max * kStepKeys));
     FillRandom(2, 0, rows.floats(m * columns));
     std::vector<std::byte> typed(static_cast<size_t>(m * columns * 4));
@@ -146,8 +146,12 @@ struct ValueSet {
     for (int64_t j = 0; j < m; j += kStepKeys) {
       const ValuePanels values = {
           type, packed.at(type).data() + j / kPanelKeys * ValuePanelBytes(type, columns), columns};
-      AddWeightedPanels(weights.floats(), kStepKeys, n, values, kStepKeys,
-                        reinterpret_cast<double*>(sums.data()), columns);
+      auto* const out = reinterpret_cast<double*>(sums.data());
+      double* const infinite_weights = out + n * columns;
+      AddWeightedPanels(weights.floats(), kStepKeys, n, values, kStepKeys, out, columns,
+                        {.weights = infinite_weights,
+                         .kinds = reinterpret_cast<std::byte*>(infinite_weights + n),
+                         .kind_stride = columns});
     }
     benchmark::ClobberMemory();
   }

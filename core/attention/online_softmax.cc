@@ -18,24 +18,19 @@ float LogSumExp(double max, double sum) {
 }
 
 // What turns weights that are relative to the score `from` into weights relative to `to`, which is
-// not less. 0 where a weight of float32 would be 0: a key that comes later would add nothing, so
-// those that came earlier do not either.
-double Correction(double from, double to) {
-  if (from == to) return 1.0;
-  return std::exp(static_cast<float>(from - to)) == 0.0F ? 0.0 : std::exp(from - to);
-}
+// not less.
+double Correction(double from, double to) { return from == to ? 1.0 : std::exp(from - to); }
 
-// What is multiplied with 0 adds nothing, even infinity.
-double Corrected(double value, double correction) {
-  return correction == 0.0 ? 0.0 : value * correction;
-}
+bool IsZeroInFloat32(double weight) { return static_cast<float>(weight) == 0.0F; }
 
-// A mean of finite values is finite; rounding may take it beyond the largest of them.
-float RoundedMean(double mean) {
+// A mean of finite values is finite; rounding may take it beyond the largest of them. Never -0: a
+// sum of nothing but -0 may have begun with 0, or not.
+float RoundedMean(double mean, std::byte infinities) {
   constexpr double kLargest = std::numeric_limits<float>::max();
-  const auto rounded =
-      static_cast<float>(std::isfinite(mean) ? std::clamp(mean, -kLargest, kLargest) : mean);
-  return rounded + 0.0F;  // no -0: a sum of nothing but -0 may have begun with 0, or not
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr float kAdded[] = {0.0F, kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN()};
+  const double clamped = std::isnan(mean) ? mean : std::clamp(mean, -kLargest, kLargest);
+  return static_cast<float>(clamped) + kAdded[static_cast<size_t>(infinities)];
 }
 
 }  // namespace
@@ -44,6 +39,16 @@ void ContextRow::Clear() const {
   max = kNotAttended;
   sum = 0.0;
   std::fill_n(out, columns, 0.0);
+  infinite_weight = 0.0;
+  std::fill_n(kinds, columns, std::byte{0});
+}
+
+void ContextRow::CorrectInfinities(double correction) const {
+  if (infinite_weight == 0.0) return;
+  infinite_weight *= correction;
+  if (!IsZeroInFloat32(infinite_weight)) return;
+  infinite_weight = 0.0;
+  std::fill_n(kinds, columns, std::byte{0});
 }
 
 void ContextRow::Weigh(float* scores, int64_t count) const {
@@ -53,7 +58,8 @@ void ContextRow::Weigh(float* scores, int64_t count) const {
       ExpAndSum(new_max == kNotAttended ? 0.0F : static_cast<float>(new_max), count, scores);
   sum = sum * correction + new_sum;
   if (correction != 1.0) {
-    for (int64_t c = 0; c < columns; ++c) out[c] = Corrected(out[c], correction);
+    for (int64_t c = 0; c < columns; ++c) out[c] *= correction;
+    CorrectInfinities(correction);
   }
   max = new_max;
 }
@@ -65,7 +71,13 @@ void ContextRow::Merge(const ContextRow& next) const {
   const double new_correction = Correction(next.max, new_max);
   sum = sum * old_correction + next.sum * new_correction;
   for (int64_t c = 0; c < columns; ++c) {
-    out[c] = Corrected(out[c], old_correction) + Corrected(next.out[c], new_correction);
+    out[c] = out[c] * old_correction + next.out[c] * new_correction;
+  }
+  CorrectInfinities(old_correction);
+  const double next_weight = next.infinite_weight * new_correction;
+  if (!IsZeroInFloat32(next_weight)) {
+    infinite_weight = std::max(infinite_weight, next_weight);
+    for (int64_t c = 0; c < columns; ++c) kinds[c] |= next.kinds[c];
   }
   max = new_max;
 }
@@ -74,9 +86,12 @@ float ContextRow::Finish(DataType type, std::byte* context) const {
   constexpr int64_t kPiece = 256;  // a kilobyte of stack
   float piece[kPiece];
   const double factor = sum == 0.0 ? 0.0 : 1.0 / sum;
+  CorrectInfinities(factor);
   for (int64_t begin = 0; begin < columns; begin += kPiece) {
     const int64_t count = std::min(kPiece, columns - begin);
-    for (int64_t c = 0; c < count; ++c) piece[c] = RoundedMean(out[begin + c] * factor);
+    for (int64_t c = 0; c < count; ++c) {
+      piece[c] = RoundedMean(out[begin + c] * factor, kinds[begin + c]);
+    }
     ConvertFromFloat32(type, piece, count, context + begin * ElementBytes(type));
   }
   return LogSumExp(max, sum);

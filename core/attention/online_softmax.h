@@ -14,11 +14,14 @@ namespace qkserve {
 
 // What is known of a row of context after some keys: the largest masked score, the sum of
 // e^(score - max), and the `columns` sums of e^(score - max) * value. In float64, so that the error
-// does not grow with the number of keys and finite values overflow nothing.
+// does not grow with the number of keys and finite values overflow nothing. Values that are not
+// finite are known apart: the largest of their weights, and their kinds by column (see Infinities).
 struct ContextRow {
   double& max;
   double& sum;
   double* out;
+  double& infinite_weight;
+  std::byte* kinds;
   int64_t columns;
 
   void Clear() const;
@@ -32,6 +35,11 @@ struct ContextRow {
 
   // Writes the context as `type` to `context`. Returns the row's log-sum-exp.
   float Finish(DataType type, std::byte* context) const;
+
+ private:
+  // Values that are not finite have `correction` times their weight. Where that is 0 in float32
+  // they are forgotten: then no key adds anything, wherever it stands.
+  void CorrectInfinities(double correction) const;
 };
 
 // row = softmax(row). Returns the row's log-sum-exp.

@@ -65,8 +65,20 @@ struct ValuePanels {
   int64_t columns = 0;
 };
 
+// What sums of weighted values have met that is not finite. It is kept apart from them, so that it
+// can vanish where its weight does.
+struct Infinities {
+  static constexpr std::byte kPlus{1};
+  static constexpr std::byte kMinus{2};  // NaN is both
+
+  double* weights;   // of each row: the largest weight of a key with such a value
+  std::byte* kinds;  // of each row and column
+  int64_t kind_stride;
+};
+
 // out[i * out_stride + c] += weights[i * weight_stride + j] * v_j[c] for `rows` rows, the first
-// `key_count` keys and all columns. Where a weight is 0 its value adds nothing, even NaN.
+// `key_count` keys and all columns, as far as values are finite; others are added to `infinities`.
+// Where a weight is 0 its value adds nothing.
 //
 // Sums are float32 over short chains of keys and float64 from there on. The error of what a call
 // adds is below 1.2e-6 * sum of |w v|, whatever the number of keys. A float32 sum that is not
@@ -74,7 +86,7 @@ struct ValuePanels {
 // its row of weights, its column of values and the sizes of a row and of the call's keys.
 void AddWeightedPanels(const float* weights, int64_t weight_stride, int64_t rows,
                        const ValuePanels& values, int64_t key_count, double* out,
-                       int64_t out_stride);
+                       int64_t out_stride, const Infinities& infinities);
 
 }  // namespace qkserve
 

@@ -64,6 +64,19 @@ struct TileArgs {
   int64_t value_stride;
   double* out;
   int64_t out_stride;
+  Infinities infinities;
+
+  void SkipRows(int64_t rows) {
+    weights += rows * weight_stride;
+    out += rows * out_stride;
+    infinities.weights += rows;
+    infinities.kinds += rows * infinities.kind_stride;
+  }
+  void SkipColumns(int64_t columns) {
+    values += columns;
+    out += columns;
+    infinities.kinds += columns;
+  }
 };
 
 // out[c] += sums[c] for the columns from `begin` to end - 1.
@@ -97,16 +110,29 @@ FloatVector SumAttended(const TileArgs<T>& args) {
   return total;
 }
 
-// The same in float64, which no sum of finite values overflows.
+std::byte InfinityKind(float value) {
+  if (std::isnan(value)) return Infinities::kPlus | Infinities::kMinus;
+  return value > 0 ? Infinities::kPlus : Infinities::kMinus;
+}
+
+// The columns from `begin` to end - 1 in float64, which no sum of finite values overflows. What is
+// not finite goes to the infinities.
 template <class T>
-void SumAttendedWide(const TileArgs<T>& args, double* sums) {
+void SumFiniteWide(const TileArgs<T>& args, int64_t begin, int64_t end, double* sums) {
   HWY_ALIGN float value[kLanes];
   std::fill_n(sums, kLanes, 0.0);
   for (int64_t j = 0; j < args.keys; ++j) {
     const auto weight = static_cast<double>(args.weights[j]);
     if (weight == 0) continue;
     hn::Store(LoadWide(args.values + j * args.value_stride), Floats(), value);
-    for (int64_t c = 0; c < kLanes; ++c) sums[c] += weight * static_cast<double>(value[c]);
+    for (int64_t c = begin; c < end; ++c) {
+      if (std::isfinite(value[c])) {
+        sums[c] += weight * static_cast<double>(value[c]);
+      } else {
+        args.infinities.kinds[c] |= InfinityKind(value[c]);
+        *args.infinities.weights = std::max(*args.infinities.weights, weight);
+      }
+    }
   }
 }
 
@@ -117,15 +143,16 @@ HWY_NOINLINE void AddCarefully(TileArgs<T> args, int64_t begin, int64_t end) {
   HWY_ALIGN float sums[kLanes];
   double wide_sums[kLanes] = {};
   for (int64_t first = 0; first < end; first += kLanes) {
+    const int64_t c_begin = std::max(begin - first, int64_t{0});
+    const int64_t c_end = std::min(end - first, kLanes);
     hn::Store(SumAttended(args), Floats(), sums);
     const bool is_finite =
-        std::all_of(sums, sums + kLanes, [](float sum) { return std::isfinite(sum); });
-    if (!is_finite) SumAttendedWide(args, wide_sums);
-    for (int64_t c = std::max(begin - first, int64_t{0}); c < std::min(end - first, kLanes); ++c) {
+        std::all_of(sums + c_begin, sums + c_end, [](float sum) { return std::isfinite(sum); });
+    if (!is_finite) SumFiniteWide(args, c_begin, c_end, wide_sums);
+    for (int64_t c = c_begin; c < c_end; ++c) {
       args.out[c] += std::isfinite(sums[c]) ? static_cast<double>(sums[c]) : wide_sums[c];
     }
-    args.values += kLanes;
-    args.out += kLanes;
+    args.SkipColumns(kLanes);
   }
 }
 
@@ -180,8 +207,7 @@ HWY_NOINLINE void AddTile(const TileArgs<T>& args, int64_t begin, int64_t end) {
       continue;
     }
     TileArgs<T> row = args;
-    row.weights += r * args.weight_stride;
-    row.out += r * args.out_stride;
+    row.SkipRows(r);
     AddCarefully(row, begin, end);
   }
 }
@@ -192,8 +218,7 @@ void AddRows(TileArgs<T> args, int64_t columns) {
   constexpr int64_t kTileColumns = kColumnVectors * kLanes;
   for (; columns >= kTileColumns; columns -= kTileColumns) {
     AddTile<T, kRows, kColumnVectors>(args, 0, kTileColumns);
-    args.values += kTileColumns;
-    args.out += kTileColumns;
+    args.SkipColumns(kTileColumns);
   }
   if (columns == 0) return;
   if constexpr (kColumnVectors > 1) {
@@ -202,8 +227,7 @@ void AddRows(TileArgs<T> args, int64_t columns) {
     // A vector that ends with the row, so that nothing is read behind it. A row that is shorter is
     // read on into the next one, see AddNarrow.
     const int64_t back = args.value_stride < kLanes ? 0 : kLanes - columns;
-    args.values -= back;
-    args.out -= back;
+    args.SkipColumns(-back);
     AddTile<T, kRows, 1>(args, back, back + columns);
   }
 }
@@ -233,8 +257,7 @@ void AddBlock(int64_t rows, const TileArgs<T>& block, int64_t columns) {
   for (int64_t group = 0, row = 0; group < groups; ++group) {
     const int64_t next = (group + 1) * rows / groups;
     TileArgs<T> args = block;
-    args.weights += row * block.weight_stride;
-    args.out += row * block.out_stride;
+    args.SkipRows(row);
     AddAnyRows(next - row, args, columns);
     row = next;
   }
@@ -259,7 +282,8 @@ void AddNarrow(int64_t rows, const TileArgs<T>& block, int64_t columns) {
 
 template <class T>
 void AddPanelsOf(const float* weights, int64_t weight_stride, int64_t rows,
-                 const ValuePanels& values, int64_t key_count, double* out, int64_t out_stride) {
+                 const ValuePanels& values, int64_t key_count, double* out, int64_t out_stride,
+                 const Infinities& infinities) {
   // Rows of panels that follow one another follow one another too.
   const int64_t columns = values.columns;
   if (columns == 0) return;
@@ -273,7 +297,8 @@ void AddPanelsOf(const float* weights, int64_t weight_stride, int64_t rows,
                                .values = reinterpret_cast<const T*>(values.data) + j * columns,
                                .value_stride = columns,
                                .out = out,
-                               .out_stride = out_stride};
+                               .out_stride = out_stride,
+                               .infinities = infinities};
     if (columns < kLanes) {
       AddNarrow(rows, block, columns);
     } else {
@@ -284,15 +309,17 @@ void AddPanelsOf(const float* weights, int64_t weight_stride, int64_t rows,
 
 void AddWeightedPanels(const float* weights, int64_t weight_stride, int64_t rows,
                        const ValuePanels& values, int64_t key_count, double* out,
-                       int64_t out_stride) {
+                       int64_t out_stride, const Infinities& infinities) {
   switch (values.type) {
     case DataType::kFloat32:
-      return AddPanelsOf<float>(weights, weight_stride, rows, values, key_count, out, out_stride);
+      return AddPanelsOf<float>(weights, weight_stride, rows, values, key_count, out, out_stride,
+                                infinities);
     case DataType::kFloat16:
-      return AddPanelsOf<Float16>(weights, weight_stride, rows, values, key_count, out, out_stride);
+      return AddPanelsOf<Float16>(weights, weight_stride, rows, values, key_count, out, out_stride,
+                                  infinities);
     case DataType::kBfloat16:
-      return AddPanelsOf<Bfloat16>(weights, weight_stride, rows, values, key_count, out,
-                                   out_stride);
+      return AddPanelsOf<Bfloat16>(weights, weight_stride, rows, values, key_count, out, out_stride,
+                                   infinities);
     case DataType::kBool:
     case DataType::kInt32:
       break;
@@ -311,9 +338,9 @@ HWY_EXPORT(AddWeightedPanels);
 
 void AddWeightedPanels(const float* weights, int64_t weight_stride, int64_t rows,
                        const ValuePanels& values, int64_t key_count, double* out,
-                       int64_t out_stride) {
+                       int64_t out_stride, const Infinities& infinities) {
   HWY_DYNAMIC_DISPATCH(AddWeightedPanels)
-  (weights, weight_stride, rows, values, key_count, out, out_stride);
+  (weights, weight_stride, rows, values, key_count, out, out_stride, infinities);
 }
 
 }  // namespace qkserve

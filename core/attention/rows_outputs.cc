@@ -22,13 +22,22 @@ struct ContextRows {
       : max(reinterpret_cast<double*>(slot)),
         sum(max + rows),
         out(sum + rows),
+        infinite_weight(out + rows * columns_in),
+        kinds(reinterpret_cast<std::byte*>(infinite_weight + rows)),
         columns(columns_in) {}
   ContextRow Row(int64_t row) const {
-    return {.max = max[row], .sum = sum[row], .out = out + row * columns, .columns = columns};
+    return {.max = max[row],
+            .sum = sum[row],
+            .out = out + row * columns,
+            .infinite_weight = infinite_weight[row],
+            .kinds = kinds + row * columns,
+            .columns = columns};
   }
   double* max;
   double* sum;
   double* out;  // rows x dv
+  double* infinite_weight;
+  std::byte* kinds;  // rows x dv
   int64_t columns;
 };
 
@@ -112,7 +121,8 @@ absl::Status RowsPlan::ComputeContext(const Work& work, std::byte* slot) const {
                       {.type = values.data_type,
                        .data = values.data + value_index * ElementBytes(values.data_type),
                        .columns = dv_},
-                      count, state.out, dv_);
+                      count, state.out, dv_,
+                      {.weights = state.infinite_weight, .kinds = state.kinds, .kind_stride = dv_});
     return absl::OkStatus();
   });
 }

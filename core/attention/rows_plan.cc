@@ -15,7 +15,8 @@ RowsPlan::RowsPlan(const AttentionProblem& problem, const ScoreShape& shape)
   int64_t row_elements = 1;
   if (output_ == Output::kContext) {
     dv_ = problem.values->shape.back();
-    row_bytes_ = (2 + dv_) * static_cast<int64_t>(sizeof(double));
+    constexpr auto kDoubleBytes = static_cast<int64_t>(sizeof(double));
+    row_bytes_ = (3 + dv_ + CeilDivide(dv_, kDoubleBytes)) * kDoubleBytes;
     row_elements = dv_;
   } else if (output_ == Output::kTopK) {
     columns_ = problem.top_k;

@@ -171,6 +171,12 @@ class KeySetPass final : public Pass {
   void Reduce(const Work& work, const Row& row, int64_t key, int64_t count, float* scores);
   void FinishBlock(const Work& work);
   void FinishTopK(const Row& row, TopK& best) const;
+
+  // What a block's split knows of its rows of context, in float64: sums of values, three numbers a
+  // row, and a byte for each column. Rounded up, so that all begin at a cache line.
+  int64_t ContextStateSize(int64_t rows) const {
+    return rows * padded_dv_ + PaddedColumns(3 * rows + rows * padded_dv_ / 8);
+  }
   ContextRow ContextOf(const Work& work, int64_t split, int64_t row) const;
 
   const std::shared_ptr<const KeySet> key_set_;

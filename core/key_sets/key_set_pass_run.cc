@@ -127,9 +127,7 @@ absl::Status KeySetPass::AllocateState(const Block& block, absl::Span<const Row>
   for (const Row& row : rows) {
     if (HasWeightsOfItsOwn(row)) ++weight_rows;
   }
-  // Aligned: a multiple of 16 numbers for each split.
-  const int64_t context_doubles =
-      splits_.count * (block.context_rows * padded_dv_ + PaddedColumns(2 * block.context_rows));
+  const int64_t context_doubles = splits_.count * ContextStateSize(block.context_rows);
   const int64_t weight_floats = weight_rows * key_set_->m();
   for (const auto& [buffer, bytes] :
        {std::pair(&state.context, static_cast<size_t>(context_doubles) * sizeof(double)),
@@ -203,12 +201,15 @@ void KeySetPass::PlaceWeights(absl::Span<Row> rows, BlockState& state) const {
 
 ContextRow KeySetPass::ContextOf(const Work& work, int64_t split, int64_t row) const {
   const int64_t context_rows = work.block.context_rows;
-  const int64_t split_doubles = context_rows * padded_dv_ + PaddedColumns(2 * context_rows);
-  double* const out = reinterpret_cast<double*>(work.state.context.data()) + split * split_doubles;
+  double* const out = reinterpret_cast<double*>(work.state.context.data()) +
+                      split * ContextStateSize(context_rows);
   double* const max = out + context_rows * padded_dv_;
+  auto* const kinds = reinterpret_cast<std::byte*>(max + 3 * context_rows);
   return {.max = max[row],
           .sum = max[context_rows + row],
           .out = out + row * padded_dv_,
+          .infinite_weight = max[2 * context_rows + row],
+          .kinds = kinds + row * padded_dv_,
           .columns = *key_set_->layout().dv};
 }
 
@@ -308,12 +309,14 @@ absl::Status KeySetPass::RunSplit(const Work& work, int64_t split, KeyRange keys
       }
     }
     if (work.block.context_rows == 0) continue;
-    double* const out = ContextOf(work, split, 0).out;
+    const ContextRow first = ContextOf(work, split, 0);
+    const Infinities infinities = {
+        .weights = &first.infinite_weight, .kinds = first.kinds, .kind_stride = padded_dv_};
     for (int64_t panel = 0; panel < panels;) {
       const PanelRun run = key_set_->Panels(work.block.matrix, first_panel + panel, panels - panel);
       const int64_t keys_of_run = std::min(run.keys.count * kPanelKeys, count - panel * kPanelKeys);
       AddWeightedPanels(scores + panel * kPanelKeys, kStepKeys, work.block.context_rows, run.values,
-                        keys_of_run, out, padded_dv_);
+                        keys_of_run, first.out, padded_dv_, infinities);
       panel += run.keys.count;
     }
   }

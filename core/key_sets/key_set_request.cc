@@ -32,8 +32,9 @@ int64_t KeySetStateBytes(const KeySet& key_set, const AttentionProblem& problem,
   const KeySplits splits = SplitKeys(key_set.layout(), key_set.m());
   int64_t row_bytes = 0;
   if (problem.output == Output::kContext) {
-    row_bytes += splits.count * (2 + PaddedColumns(key_set.layout().dv.value_or(0))) *
-                 static_cast<int64_t>(sizeof(double));
+    const int64_t padded_dv = PaddedColumns(key_set.layout().dv.value_or(0));
+    row_bytes +=
+        splits.count * ((3 + padded_dv) * static_cast<int64_t>(sizeof(double)) + padded_dv);
   } else if (problem.output == Output::kTopK) {
     // Those of a part of the keys, and those that another part has left.
     row_bytes +=

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/attention/element_types.h"
 #include "core/buffer.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "hwy/targets.h"
 #include "tests/support/random_tensor.h"
@@ -347,15 +348,29 @@ Buffer PackAllValues(const TensorView& values, int64_t step = kPanelKeys) {
   return panels;
 }
 
-// What is added to zeros, at most `row_step` rows in a call.
-std::vector<double> Weigh(const std::vector<float>& weights, int64_t rows, int64_t keys,
-                          const ValuePanels& values, int64_t row_step = 1000) {
-  std::vector<double> out(static_cast<size_t>(rows * values.columns));
+// What is added to nothing: sums, the largest weight of what is not finite, and its kinds.
+struct Sums {
+  std::vector<double> out;
+  std::vector<double> infinite_weights;
+  std::vector<std::byte> kinds;
+};
+
+// At most `row_step` rows in a call.
+Sums Weigh(const std::vector<float>& weights, int64_t rows, int64_t keys, const ValuePanels& values,
+           int64_t row_step = 1000) {
+  const int64_t columns = values.columns;
+  const auto size = static_cast<size_t>(rows * columns);
+  Sums sums = {.out = std::vector<double>(size),
+               .infinite_weights = std::vector<double>(static_cast<size_t>(rows)),
+               .kinds = std::vector<std::byte>(size)};
   for (int64_t i = 0; i < rows; i += row_step) {
     AddWeightedPanels(weights.data() + i * keys, keys, std::min(row_step, rows - i), values, keys,
-                      out.data() + i * values.columns, values.columns);
+                      sums.out.data() + i * columns, columns,
+                      {.weights = sums.infinite_weights.data() + i,
+                       .kinds = sums.kinds.data() + i * columns,
+                       .kind_stride = columns});
   }
-  return out;
+  return sums;
 }
 
 // |got - exact| <= 1.2e-6 * sum of |w v| everywhere.
@@ -408,8 +423,8 @@ TEST(PackedKernelTest, WeightedValuesAreCloseToTheReference) {
             SCOPED_TRACE(Case(target, type, columns));
             const UseTarget use(target);
             const Buffer panels = PackAllValues(values.View());
-            ASSERT_TRUE(
-                AllWithinBound(Weigh(w, rows, keys, {type, panels.data(), columns}), w, v, columns))
+            ASSERT_TRUE(AllWithinBound(Weigh(w, rows, keys, {type, panels.data(), columns}).out, w,
+                                       v, columns))
                 << rows << " rows, " << keys << " keys";
           }
         }
@@ -429,7 +444,7 @@ TEST(PackedKernelTest, ErrorsOfEqualTermsDoNotPileUp) {
           const UseTarget use(target);
           const ValuePanels values = {DataType::kFloat32,
                                       reinterpret_cast<const std::byte*>(v.data()), columns};
-          ASSERT_TRUE(AllWithinBound(Weigh(w, 1, keys, values), w, v, columns))
+          ASSERT_TRUE(AllWithinBound(Weigh(w, 1, keys, values).out, w, v, columns))
               << hwy::TargetName(target) << " " << keys << " x " << columns << " of " << value;
         }
       }
@@ -449,9 +464,9 @@ TEST(PackedKernelTest, WeightedValuesDoNotDependOnCutsOfRows) {
             ToFloats(RandomTensor(DataType::kFloat32, {kRows, kKeys}, 14).View());
         const Tensor rows = RandomTensor(type, {kKeys, columns}, 15);
         const ValuePanels values = {type, rows.data.data(), columns};
-        const std::vector<double> whole = Weigh(w, kRows, kKeys, values);
+        const std::vector<double> whole = Weigh(w, kRows, kKeys, values).out;
         for (const int64_t row_step : {1, 2, 3, 7, 18}) {
-          EXPECT_EQ(Weigh(w, kRows, kKeys, values, row_step), whole) << row_step << " rows";
+          EXPECT_EQ(Weigh(w, kRows, kKeys, values, row_step).out, whole) << row_step << " rows";
         }
       }
     }
@@ -475,7 +490,7 @@ TEST(PackedKernelTest, ValuesAreNotReadBeyondTheirEnd) {
             ToFloats(RandomTensor(DataType::kFloat32, {7, keys}, 17).View());
         for (const int64_t target : Targets()) {
           const UseTarget use(target);
-          ASSERT_TRUE(AllWithinBound(Weigh(w, 7, keys, {type, rows, columns}), w,
+          ASSERT_TRUE(AllWithinBound(Weigh(w, 7, keys, {type, rows, columns}).out, w,
                                      ToFloats(values.View()), columns))
               << Case(target, type, columns);
         }
@@ -508,16 +523,27 @@ TEST(PackedKernelTest, AValueOfWeightZeroAddsNothingEvenNan) {
             w[static_cast<size_t>(i * kKeys + 66)] = 0;
           }
           const std::vector<double> expected =
-              Weigh(w, rows, kKeys, {type, clean.data.data(), columns});
-          w[66] = 2;  // the first row sees the infinities
-          const std::vector<double> sums =
-              Weigh(w, rows, kKeys, {type, values.data.data(), columns});
-          for (int64_t i = 0; i < rows * columns; ++i) {
-            const auto at = static_cast<size_t>(i);
-            if (i < columns) {
-              EXPECT_EQ(sums[at], i % 2 == 0 ? kInfinity : -kInfinity) << i;
-            } else {
-              EXPECT_EQ(sums[at], expected[at]) << i;
+              Weigh(w, rows, kKeys, {type, clean.data.data(), columns}).out;
+          const auto weigh = [&] {
+            return Weigh(w, rows, kKeys, {type, values.data.data(), columns});
+          };
+          Sums sums = weigh();
+          EXPECT_EQ(sums.out, expected);
+          EXPECT_THAT(sums.infinite_weights, testing::Each(0.0));
+          EXPECT_THAT(sums.kinds, testing::Each(std::byte{0}));
+          // The first row sees the infinities, the last the NaN.
+          w[66] = 0.25F;
+          w[static_cast<size_t>((rows - 1) * kKeys + 3)] = 0.5F;
+          sums = weigh();
+          for (size_t at = 0; at < expected.size(); ++at) {
+            EXPECT_NEAR(sums.out[at], expected[at], 1e-4);
+          }
+          for (int64_t i = 0; i < rows; ++i) {
+            const double weight = i == rows - 1 ? 0.5 : i == 0 ? 0.25 : 0.0;
+            EXPECT_EQ(sums.infinite_weights[static_cast<size_t>(i)], weight);
+            for (int64_t c = 0; c < columns; ++c) {
+              const int kind = i == rows - 1 ? 3 : i == 0 ? 1 + static_cast<int>(c % 2) : 0;
+              EXPECT_EQ(sums.kinds[static_cast<size_t>(i * columns + c)], std::byte(kind));
             }
           }
         }
@@ -537,7 +563,7 @@ TEST(PackedKernelTest, SumsOfFiniteValuesDoNotOverflow) {
         const UseTarget use(target);
         const ValuePanels values = {DataType::kFloat32,
                                     reinterpret_cast<const std::byte*>(v.data()), columns};
-        for (const double sum : Weigh(w, 3, keys, values)) {
+        for (const double sum : Weigh(w, 3, keys, values).out) {
           ASSERT_EQ(sum, static_cast<double>(keys - 2) * static_cast<double>(kLargest))
               << hwy::TargetName(target) << " " << keys << " x " << columns;
         }
@@ -551,8 +577,8 @@ TEST(PackedKernelTest, NothingToDoIsDone) {
   MultiplyPanels(nullptr, 0, {DataType::kFloat16, nullptr, 3, 4}, out, kPanelKeys);
   MultiplyPanels(out, 1, {DataType::kBfloat16, nullptr, 0, 4}, out, kPanelKeys);
   double sums[16] = {};
-  AddWeightedPanels(out, 1, 1, {DataType::kFloat32, nullptr, 16}, 0, sums, 16);
-  AddWeightedPanels(out, 1, 1, {DataType::kFloat32, nullptr, 0}, 1, sums, 0);
+  AddWeightedPanels(out, 1, 1, {DataType::kFloat32, nullptr, 16}, 0, sums, 16, {});
+  AddWeightedPanels(out, 1, 1, {DataType::kFloat32, nullptr, 0}, 1, sums, 0, {});
   PackKeys(DataType::kFloat32, nullptr, 0, 4, 0, nullptr);
   PackValues(DataType::kFloat32, nullptr, 2, 0, 0, nullptr);
   EXPECT_EQ(sums[0], 0);

@@ -257,6 +257,35 @@ TEST(ContextTest, InfinityOfWeightZeroAddsNothingWhereverItStands) {
   }
 }
 
+// Steps and splits see its weight shrink bit by bit.
+TEST(ContextTest, InfinityWhoseWeightVanishesLittleByLittleAddsNothing) {
+  for (const int64_t m : {5000, 200'000}) {
+    for (const bool is_rising : {false, true}) {
+      Question question = {.scores = Made(m, [](double at) { return 300 * at; }),
+                           .values = std::vector<float>(static_cast<size_t>(m) * 2, 1.0F)};
+      // Scores of 0, 120 and 180: weights of e^-300, e^-180 and e^-120.
+      for (const double place : {0.0, 0.4, 0.6}) {
+        question.values[2 * static_cast<size_t>(place * static_cast<double>(m))] = kInfinity;
+      }
+      if (!is_rising) {
+        std::reverse(question.scores.begin(), question.scores.end());
+        std::reverse(question.values.begin(), question.values.end());
+      }
+      for (const bool resident : {false, true}) {
+        const Answer answer = Ask(question, Output::kContext, resident);
+        EXPECT_NEAR(answer.result[0], 1.0F, 1e-6) << m << " " << is_rising;
+        EXPECT_NEAR(answer.result[1], 1.0F, 1e-6) << m << " " << is_rising;
+      }
+      // A weight of nearly 1 beside them.
+      question.values[static_cast<size_t>(is_rising ? 2 * m - 4 : 2)] = -kInfinity;
+      for (const bool resident : {false, true}) {
+        const Answer answer = Ask(question, Output::kContext, resident);
+        EXPECT_EQ(answer.result[0], -kInfinity) << m << " " << is_rising;
+      }
+    }
+  }
+}
+
 TEST(ContextTest, InfinityThatIsAttendedIsTheMean) {
   for (const int64_t m : {1, 70, 2000, 90'000}) {
     for (const int64_t place : {int64_t{0}, m / 2, m - 1}) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "core/attention/attention_plan.h"
@@ -467,6 +468,23 @@ TEST(KeySetPassTilesTest, OddShapesAgreeWithInlineKeys) {
         ExpectClose(asked.log_sum_exp, expected.log_sum_exp, 1e-4F);
       }
     }
+  }
+}
+
+// As scoring.proto says: the product is float32 before the scale is applied.
+TEST(KeySetPassScaleTest, MultipliesTheProductOnTheServerAndInline) {
+  Tensor keys = EmptyTensor(DataType::kFloat32, {1, 1});
+  reinterpret_cast<float*>(keys.data.data())[0] = 1e20F;
+  const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, nullptr);
+  for (const auto& [query, score] :
+       {std::pair(1e20F, std::numeric_limits<float>::infinity()), std::pair(1e10F, 1e20F)}) {
+    Asked asked = Ask(*key_set, {1, 1}, Output::kScores, 1);
+    reinterpret_cast<float*>(asked.queries.data.data())[0] = query;
+    asked.problem.scale = 1e-10F;
+    Answer(key_set, {&asked});
+    EXPECT_FLOAT_EQ(ToFloats(asked.result.View())[0], score);
+    RunInline(keys, std::nullopt, *key_set, asked);
+    EXPECT_FLOAT_EQ(ToFloats(asked.result.View())[0], score);
   }
 }
 
