@@ -21,7 +21,7 @@ namespace {
 constexpr int64_t kBlockMultiplyAdds = 50'000;
 constexpr int64_t kRowMultiplyAdds = 5'000;
 constexpr int64_t kKeepMultiplyAdds = 200;
-constexpr int64_t kSortMultiplyAdds = 150;
+constexpr int64_t kSortMultiplyAdds = 500;
 constexpr int64_t kWriteMultiplyAdds = 50;
 constexpr int64_t kSoftmaxMultiplyAdds = 75;
 constexpr int64_t kMergeMultiplyAdds = 25;
@@ -150,12 +150,13 @@ double KeySetPass::CutTiles(const Section& section, Run& run) const {
   const double tiles = std::max(elements / static_cast<double>(kTileElements),
                                 multiply_adds / static_cast<double>(kPassTileMultiplyAdds));
   // A part is some splits; where it would still be more than a tile at worst, and has no context,
-  // which must be summed split by split, some steps.
+  // which must be summed split by split, some panels.
   const double worst_tiles =
-      (multiply_adds + keep_multiply_adds) / static_cast<double>(kTileMultiplyAdds);
-  double parts = std::clamp(tiles + 0.5, 1.0, static_cast<double>(splits_.count));
-  if (run.context_rows == 0 && worst_tiles > parts) {
-    parts = std::min(std::ceil(worst_tiles), std::ceil(m / static_cast<double>(kStepKeys)));
+      std::max(elements / static_cast<double>(kTileElements),
+               (multiply_adds + keep_multiply_adds) / static_cast<double>(kTileMultiplyAdds));
+  double parts = std::floor(std::clamp(tiles + 0.5, 1.0, static_cast<double>(splits_.count)));
+  if (run.context_rows == 0 && worst_tiles > parts + 1) {
+    parts = std::min(std::ceil(worst_tiles), static_cast<double>(key_set_->panel_count()));
   }
   run.parts = static_cast<int64_t>(parts);
   run.tiles = run.blocks * run.parts;

@@ -82,15 +82,16 @@ class KeySetPass final : public Pass {
     int64_t parts;
   };
 
+  // Members have no initial values: a tile has room for kBlockRows and makes those that it needs.
   struct Row {
     const KeySetRequest* request;
     const KeyMask* mask;
     int64_t slice;
-    int64_t query;             // within the slice
-    int64_t query_row;         // of the queries tensor
-    int64_t result_row;        // of the results
-    float* weights = nullptr;  // of all keys; for kWeights
-    size_t top = 0;            // its place in TopRows; for kTopK
+    int64_t query;       // within the slice
+    int64_t query_row;   // of the queries tensor
+    int64_t result_row;  // of the results
+    float* weights;      // of all keys; for kWeights
+    size_t top;          // its place in TopRows; for kTopK
   };
 
   // What the parts of a block find, but for the best k, which each part has for itself and hands

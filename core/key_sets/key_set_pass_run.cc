@@ -86,7 +86,9 @@ void KeySetPass::MakeRows(const Block& block, Row* rows) const {
                  .slice = slice,
                  .query = query,
                  .query_row = query_matrix * shape.n + query,
-                 .result_row = slice * shape.n + query};
+                 .result_row = slice * shape.n + query,
+                 .weights = nullptr,
+                 .top = 0};
       if (++query < shape.n) continue;
       query = 0;
       if (++head < heads) continue;
@@ -113,9 +115,9 @@ void KeySetPass::ConvertQueries(absl::Span<const Row> rows, float* queries) cons
   }
 }
 
-// Parts are cut where splits are, or, where there are more parts than splits, where steps are.
+// Parts are cut where splits are, or, where there are more parts than splits, where panels are.
 KeyRange KeySetPass::KeysOf(const Block& block, int64_t part) const {
-  const int64_t unit = block.parts <= splits_.count ? splits_.keys : kStepKeys;
+  const int64_t unit = block.parts <= splits_.count ? splits_.keys : kPanelKeys;
   const int64_t units = CeilDivide(key_set_->m(), unit);
   return {part * units / block.parts * unit,
           std::min((part + 1) * units / block.parts * unit, key_set_->m())};

@@ -432,6 +432,39 @@ TEST(KeySetPassTilesTest, RowsThatAreLongToFinishHaveShortTiles) {
   }
 }
 
+TEST(KeySetPassTilesTest, ASplitIsCutWhereItsTopKIsMoreThanATileAtWorst) {
+  const Tensor keys = RandomTensor(DataType::kFloat32, {40'000, 1}, 1);
+  const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, nullptr);
+  ASSERT_EQ(SplitKeys(key_set->layout(), key_set->m()).count, 1);
+  Asked asked = Ask(*key_set, {128, 1}, Output::kTopK, 2);
+  asked.problem.top_k = 3;
+  Asked expected = Ask(*key_set, {128, 1}, Output::kTopK, 2);
+  expected.problem.top_k = 3;
+  asked.Clear(*key_set);
+  const KeySetRequest request = {asked.problem, asked.shape, asked.Results()};
+  const KeySetRequest* const requests[] = {&request};
+  EXPECT_GT(KeySetPass::Create(key_set, requests).value()->tile_count(), 3);
+  Answer(key_set, {&asked}, 3);
+  RunInline(keys, std::nullopt, *key_set, expected);
+  EXPECT_TRUE(std::equal(asked.indices.data.data(),
+                         asked.indices.data.data() + asked.indices.data.size_bytes(),
+                         expected.indices.data.data()));
+}
+
+TEST(KeySetPassTilesTest, ALongDepthIsCutInPanels) {
+  const Tensor keys = RandomTensor(DataType::kBfloat16, {256, 100'000}, 1);
+  const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, nullptr);
+  Asked asked = Ask(*key_set, {1, 100'000}, Output::kScores, 2);
+  Asked expected = Ask(*key_set, {1, 100'000}, Output::kScores, 2);
+  asked.Clear(*key_set);
+  const KeySetRequest request = {asked.problem, asked.shape, asked.Results()};
+  const KeySetRequest* const requests[] = {&request};
+  EXPECT_EQ(KeySetPass::Create(key_set, requests).value()->tile_count(), 4);
+  Answer(key_set, {&asked}, 2);
+  RunInline(keys, std::nullopt, *key_set, expected);
+  ExpectClose(asked.result, expected.result, 1e-3F);
+}
+
 // Sets and requests of odd shapes against the same with inline keys, which are cut otherwise.
 TEST(KeySetPassTilesTest, OddShapesAgreeWithInlineKeys) {
   struct Shapes {
