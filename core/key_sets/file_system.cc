@@ -47,6 +47,10 @@ class Descriptor {
  public:
   explicit Descriptor(int fd) : fd_(fd) {}
   Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
   ~Descriptor() { Close(); }
   int get() const { return fd_; }
   int Close() { return fd_ < 0 ? 0 : close(std::exchange(fd_, -1)); }
@@ -115,9 +119,23 @@ class PosixReadableFile : public ReadableFile {
 
 class PosixFileLock : public FileLock {
  public:
-  explicit PosixFileLock(Descriptor fd) : fd_(std::move(fd)) {}
+  PosixFileLock(std::string path, Descriptor fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+
+  absl::Status Check() const override {
+    struct stat held;
+    struct stat there;
+    if (fstat(fd_.get(), &held) != 0) return ErrnoStatus(path_, "look at");
+    if (stat(path_.c_str(), &there) != 0) {
+      return absl::UnknownError(absl::StrCat(ErrnoStatus(path_, "look at").message(),
+                                             ": the directory is not the one that was opened"));
+    }
+    if (held.st_dev == there.st_dev && held.st_ino == there.st_ino) return absl::OkStatus();
+    return absl::UnknownError(path_ +
+                              ": is another file: the directory is not the one that was opened");
+  }
 
  private:
+  const std::string path_;
   const Descriptor fd_;  // closing it gives the lock back, as does the end of the process
 };
 
@@ -140,7 +158,10 @@ class PosixFileSystem : public FileSystem {
     return std::make_unique<PosixReadableFile>(path, std::move(fd), info.st_size);
   }
 
-  bool Exists(const std::string& path) override { return access(path.c_str(), F_OK) == 0; }
+  bool Exists(const std::string& path) override {
+    struct stat info;
+    return lstat(path.c_str(), &info) == 0;
+  }
 
   absl::Status Rename(const std::string& from, const std::string& to) override {
     return rename(from.c_str(), to.c_str()) == 0 ? absl::OkStatus()
@@ -184,12 +205,15 @@ class PosixFileSystem : public FileSystem {
 
   absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override {
     Descriptor fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+    if (fd.get() < 0 && errno == EISDIR) {
+      fd = Descriptor(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    }
     if (fd.get() < 0) return ErrnoStatus(path, "open");
     if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno != EWOULDBLOCK) return ErrnoStatus(path, "lock");
       return absl::FailedPreconditionError(path + ": another process holds the lock");
     }
-    return std::make_unique<PosixFileLock>(std::move(fd));
+    return std::make_unique<PosixFileLock>(path, std::move(fd));
   }
 
  private:
@@ -211,15 +235,8 @@ absl::Status WriteWholeFile(FileSystem* files, const std::string& path,
   return status;
 }
 
-}  // namespace
-
-FileSystem* FileSystem::Posix() {
-  static FileSystem* const files = new PosixFileSystem;
-  return files;
-}
-
-absl::Status ReplaceFile(FileSystem* files, const std::string& directory, absl::string_view name,
-                         absl::string_view contents) {
+absl::Status TryToReplaceFile(FileSystem* files, const std::string& directory,
+                              absl::string_view name, absl::string_view contents) {
   const std::string path = absl::StrCat(directory, "/", name);
   const std::string temporary = path + ".tmp";
   absl::Status status = WriteWholeFile(files, temporary, contents);
@@ -230,6 +247,36 @@ absl::Status ReplaceFile(FileSystem* files, const std::string& directory, absl::
   status = files->Rename(temporary, path);
   if (status.ok()) status = files->SyncDirectory(directory);
   return status;
+}
+
+// True where there was a directory of this name and is none any more.
+bool MoveDirectoryAside(FileSystem* files, const std::string& directory, absl::string_view name) {
+  const absl::StatusOr<std::vector<FileSystem::Entry>> entries = files->List(directory);
+  if (!entries.ok()) return false;
+  const auto found = std::find_if(entries->begin(), entries->end(),
+                                  [&](const auto& entry) { return entry.name == name; });
+  if (found == entries->end() || !found->is_directory) return false;
+  const std::string path = absl::StrCat(directory, "/", name);
+  int number = 0;
+  while (files->Exists(absl::StrCat(path, ".directory-", number))) ++number;
+  return files->Rename(path, absl::StrCat(path, ".directory-", number)).ok();
+}
+
+}  // namespace
+
+FileSystem* FileSystem::Posix() {
+  static FileSystem* const files = new PosixFileSystem;
+  return files;
+}
+
+absl::Status ReplaceFile(FileSystem* files, const std::string& directory, absl::string_view name,
+                         absl::string_view contents) {
+  absl::Status status = TryToReplaceFile(files, directory, name, contents);
+  if (status.ok()) return status;
+  const bool moved_file = MoveDirectoryAside(files, directory, name);
+  const bool moved_temporary = MoveDirectoryAside(files, directory, absl::StrCat(name, ".tmp"));
+  if (!moved_file && !moved_temporary) return status;
+  return TryToReplaceFile(files, directory, name, contents);
 }
 
 absl::StatusOr<std::string> ReadFile(FileSystem* files, const std::string& path,

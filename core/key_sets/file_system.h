@@ -34,10 +34,12 @@ class ReadableFile {
   virtual absl::Status ReadAt(int64_t offset, int64_t size, std::byte* to) const = 0;
 };
 
-// Held until it is destroyed.
+// Held until it is destroyed. Thread-safe.
 class FileLock {
  public:
   virtual ~FileLock() = default;
+  // UNKNOWN: its path now leads to another file, or to none: whoever locks that is not kept out.
+  virtual absl::Status Check() const = 0;
 };
 
 // What key sets need of a file system: a seam for tests that forget what was not synced.
@@ -58,6 +60,7 @@ class FileSystem {
   virtual absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::string& path) = 0;
   // Regular files only, and no links to them.
   virtual absl::StatusOr<std::unique_ptr<ReadableFile>> Open(const std::string& path) = 0;
+  // Also a link that leads nowhere.
   virtual bool Exists(const std::string& path) = 0;
 
   // A file's contents survive the end of the machine, whoever wrote them.
@@ -81,11 +84,13 @@ class FileSystem {
   // In order of names.
   virtual absl::StatusOr<std::vector<Entry>> List(const std::string& path) = 0;
 
-  // Makes the file where it is missing. FAILED_PRECONDITION: somebody else holds its lock.
+  // Makes the file where it is missing; a directory there will do. FAILED_PRECONDITION: somebody
+  // else holds its lock.
   virtual absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) = 0;
 };
 
 // The file DIRECTORY/NAME has these contents, durably: readers see the old or the new file, whole.
+// A directory that lies in its place, or in that of NAME.tmp, is renamed to NAME.directory-0.
 absl::Status ReplaceFile(FileSystem* files, const std::string& directory, absl::string_view name,
                          absl::string_view contents);
 

@@ -91,7 +91,9 @@ absl::StatusOr<std::vector<std::string>> KeySetDirectory::ListNames() const {
 }
 
 bool KeySetDirectory::IsSet(const std::string& name) const {
-  return files_->Exists(absl::StrCat(SetPath(name), "/", kManifestFile)) || HasSegments(name);
+  if (files_->Exists(absl::StrCat(SetPath(name), "/", kManifestFile))) return true;
+  const absl::Status status = files_->List(SetPath(name)).status();
+  return status.ok() ? HasSegments(name) : !absl::IsNotFound(status);
 }
 
 bool KeySetDirectory::HasSegments(const std::string& name) const {
@@ -174,9 +176,15 @@ absl::Status KeySetDirectory::StoreManifest(const Manifest& manifest) {
   return status;
 }
 
+absl::Status KeySetDirectory::CheckRoot() const {
+  const absl::Status status = lock_ != nullptr ? lock_->Check() : absl::OkStatus();
+  return status.ok() ? status : absl::InternalError(status.message());
+}
+
 absl::Status KeySetDirectory::Put(const std::string& name, int64_t version,
                                   std::unique_ptr<SegmentWriter> segment) {
   absl::Status status = ValidateKeySetName(name);
+  if (status.ok()) status = CheckRoot();
   if (!status.ok()) return status;
   RaiseLastVersion(version);
   Manifest manifest;
@@ -206,6 +214,7 @@ absl::Status KeySetDirectory::Append(const std::string& name, int64_t version,
         absl::StrCat("the new keys' shape or type does not fit the key set ", name));
   }
   absl::Status status = manifest->layout.Validate(manifest->Keys() + segment->rows());
+  if (status.ok()) status = CheckRoot();
   if (!status.ok()) return status;
   RaiseLastVersion(version);
   manifest->version = version;
@@ -233,7 +242,9 @@ absl::Status KeySetDirectory::Delete(const std::string& name) {
   if (absl::IsNotFound(manifest.status()) || absl::IsInvalidArgument(manifest.status())) {
     return manifest.status();
   }
-  absl::Status status = RemoveSet(name, /*keep=*/true);
+  absl::Status status = CheckRoot();
+  if (!status.ok()) return status;
+  status = RemoveSet(name, /*keep=*/true);
   MutexLock lock(&mutex_);
   if (status.ok()) {
     sets_.erase(name);

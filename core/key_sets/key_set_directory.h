@@ -49,7 +49,7 @@ struct DirectoryObserver {
 // When Put, Append or Delete has returned OK the change survives the end of the process and of the
 // machine; where it has not, the directory shows, whole, the set's previous version or the new one.
 // After a change that failed, this object keeps to the previous version, and the next change goes
-// on from there.
+// on from there. A change fails as well where the directory's path leads to another one meanwhile.
 //
 // A set's folder comes and goes whole, by a rename. So one that holds segments but no manifest is
 // not ours but half a copy: it answers DATA_LOSS, and nothing of it is removed. Symbolic links are
@@ -79,6 +79,17 @@ class KeySetDirectory {
 
   // The sets that are there, in order.
   absl::StatusOr<std::vector<std::string>> ListNames() const;
+
+  // For a reader that serves these sets, each with its version, or 0 where it has none to serve.
+  // A set was deleted where nothing has its name any more, in a directory that is evidently still
+  // the one it was in: another of the sets is there, or .last_version, or the name of a set that is
+  // being removed, tells of a delete since. UNAVAILABLE: that cannot be told; or the error of
+  // listing it.
+  struct Changes {
+    std::vector<std::string> there;    // in order, with those that are served but damaged now
+    std::vector<std::string> deleted;  // of those that are served
+  };
+  absl::StatusOr<Changes> FindChanges(const std::map<std::string, int64_t>& served) const;
 
   // The version of a set that its manifest names. NOT_FOUND, DATA_LOSS.
   absl::StatusOr<int64_t> StoredVersion(const std::string& name) const;
@@ -142,6 +153,8 @@ class KeySetDirectory {
   absl::Status GoOn(const char* work, size_t done, size_t count);
   absl::Status OpenRoot();
   absl::Status ReadLastVersion();
+  // What .last_version says. NOT_FOUND; DATA_LOSS: nothing that WriteLastVersion has written.
+  absl::StatusOr<int64_t> StoredLastVersion() const;
   void ReadSynced();
   absl::Status FindSets(const std::vector<FileSystem::Entry>& entries);
   absl::Status ClearAndSync(const std::vector<FileSystem::Entry>& entries);
@@ -161,8 +174,11 @@ class KeySetDirectory {
   std::string SetPath(absl::string_view name) const;
   // A name that nothing has, for the time being.
   std::string AsidePath(absl::string_view what, const std::string& name);
+  // Or may be one, where its folder cannot be read.
   bool IsSet(const std::string& name) const;
   bool HasSegments(const std::string& name) const;
+  // INTERNAL: a change would go to another directory than the one that was opened.
+  absl::Status CheckRoot() const;
   absl::StatusOr<Manifest> ReadManifest(const std::string& name) const;
   absl::StatusOr<Manifest> CurrentManifest(const std::string& name) const;
   absl::StatusOr<std::shared_ptr<const KeySet>> LoadVersion(

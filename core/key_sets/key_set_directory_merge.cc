@@ -34,6 +34,8 @@ absl::StatusOr<KeySetDirectory::Merge> KeySetDirectory::CopyForMerge(const std::
 }
 
 absl::StatusOr<bool> KeySetDirectory::FinishMerge(const std::string& name, Merge merge) {
+  absl::Status status = CheckRoot();
+  if (!status.ok()) return status;
   absl::StatusOr<Manifest> manifest = CurrentManifest(name);
   if (!manifest.ok()) return manifest.status();
   std::vector<SegmentInfo>& segments = manifest->segments;
@@ -43,7 +45,7 @@ absl::StatusOr<bool> KeySetDirectory::FinishMerge(const std::string& name, Merge
   const std::vector<SegmentInfo> behind(begin + static_cast<std::ptrdiff_t>(merge.from.size()),
                                         segments.end());
   segments.erase(begin, segments.end());
-  absl::Status status = AddSegment(SetPath(name), *manifest, *merge.merged, std::move(merge.info));
+  status = AddSegment(SetPath(name), *manifest, *merge.merged, std::move(merge.info));
   if (!status.ok()) return status;
   segments.insert(segments.end(), behind.begin(), behind.end());
   status = StoreManifest(*manifest);

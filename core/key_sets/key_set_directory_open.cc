@@ -1,6 +1,7 @@
 // Opening a directory: what is there, and what interrupted writes have left.
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -122,22 +123,58 @@ absl::Status KeySetDirectory::OpenRoot() {
   return absl::OkStatus();
 }
 
-absl::Status KeySetDirectory::ReadLastVersion() {
+absl::StatusOr<int64_t> KeySetDirectory::StoredLastVersion() const {
   const std::string path = absl::StrCat(path_, "/", kLastVersionFile);
   const absl::StatusOr<std::string> text = ReadFile(files_, path, /*bytes_max=*/64);
-  if (absl::IsNotFound(text.status())) return absl::OkStatus();
+  if (absl::IsNotFound(text.status())) return text.status();
   int64_t version = 0;
   if (text.ok()) {
     const absl::string_view digits = absl::string_view(*text).substr(0, text->find(' '));
     if (absl::SimpleAtoi(digits, &version) && version >= 0 && LastVersionText(version) == *text) {
-      RaiseLastVersion(version);
-      return absl::OkStatus();
+      return version;
     }
   }
+  return absl::DataLossError(path + ": is damaged");
+}
+
+absl::Status KeySetDirectory::ReadLastVersion() {
+  const absl::StatusOr<int64_t> version = StoredLastVersion();
+  if (version.ok()) RaiseLastVersion(*version);
+  if (!absl::IsDataLoss(version.status())) return absl::OkStatus();
   // It only keeps the versions of deleted sets from being used again.
-  notes_.push_back(absl::StrCat(path, ": is damaged; versions go on from greater ones"));
+  notes_.push_back(absl::StrCat(version.status().message(), "; versions go on from greater ones"));
   lost_versions_ = true;
   return absl::OkStatus();
+}
+
+absl::StatusOr<KeySetDirectory::Changes> KeySetDirectory::FindChanges(
+    const std::map<std::string, int64_t>& served) const {
+  // One listing tells all: the directory may vanish at any time.
+  const absl::StatusOr<std::vector<FileSystem::Entry>> entries = files_->List(path_);
+  if (!entries.ok()) return entries.status();
+  int64_t last_deleted = StoredLastVersion().value_or(0);
+  Changes changes;
+  for (const FileSystem::Entry& entry : *entries) {
+    last_deleted = std::max(last_deleted, VersionOfDeleted(entry.name));
+    if (served.count(entry.name) > 0 ||
+        (entry.is_directory && ValidateKeySetName(entry.name).ok() && IsSet(entry.name))) {
+      changes.there.push_back(entry.name);
+    }
+  }
+  int64_t newest = 1;
+  for (const auto& [name, version] : served) {
+    newest = std::max(newest, version);
+    if (!std::binary_search(changes.there.begin(), changes.there.end(), name)) {
+      changes.deleted.push_back(name);
+    }
+  }
+  if (changes.deleted.empty() || changes.deleted.size() < served.size() || last_deleted >= newest) {
+    return changes;
+  }
+  return absl::UnavailableError(absl::StrCat(
+      path_, ": has none of the ", served.size(),
+      " key sets that are served, and nothing tells that they were deleted: it is another "
+      "directory, or was emptied"));
 }
 
 absl::Status KeySetDirectory::WriteLastVersion() {
@@ -153,7 +190,7 @@ void KeySetDirectory::ReadSynced() {
 
 // Where this fails the next process syncs more than it needs to.
 void KeySetDirectory::WriteSynced() {
-  if (!is_open_ || mode_ == Mode::kReader) return;
+  if (!is_open_ || mode_ == Mode::kReader || !CheckRoot().ok()) return;
   SyncedSets synced;
   {
     MutexLock lock(&mutex_);
@@ -189,7 +226,11 @@ absl::Status KeySetDirectory::FindSets(const std::vector<FileSystem::Entry>& ent
   if (!lost_versions_) return absl::OkStatus();
   // Greater than any before, even where this happens again.
   RaiseLastVersion(std::max(last_version() + kVersionJump, absl::ToUnixMicros(absl::Now())));
-  return mode_ == Mode::kWriter ? WriteLastVersion() : absl::OkStatus();
+  if (mode_ == Mode::kReader) return absl::OkStatus();
+  // Without it versions jump again when the next process starts.
+  const absl::Status status = WriteLastVersion();
+  if (!status.ok()) notes_.push_back(absl::StrCat("is not made anew: ", status.message()));
+  return absl::OkStatus();
 }
 
 // What is there to see must be there to stay before anything is removed: a process that ended may

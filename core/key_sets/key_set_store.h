@@ -81,7 +81,8 @@ class KeySetStore {
   // FAILED_PRECONDITION (read-only). INTERNAL: a file's error; the log has it.
   absl::Status Delete(const std::string& name, int64_t* version = nullptr);
 
-  // Takes in what another server has written to the directory since. For read-only stores.
+  // Takes in what another server has written to the directory since. For read-only stores. Where
+  // the directory is away, empty or cannot be read, all sets stay, and have a problem.
   void Refresh();
 
   const ByteBudget& budget() const { return budget_; }
@@ -104,6 +105,8 @@ class KeySetStore {
   // Shows the version that is stored, or why there is none; what is there may stay.
   absl::Status LoadOne(const std::string& name);
   void FollowLoop();
+  // Says, once, that the directory cannot be followed, or can again where it is OK.
+  void TellDirectory(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(refresh_mutex_);
   void RefreshOne(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(refresh_mutex_);
 
   // Changing sets: key_set_store_change.cc.
@@ -147,6 +150,7 @@ class KeySetStore {
     int64_t looks_at_damage = 0;  // since this version was found damaged
     std::string line;
   };
+  absl::Status directory_status_ ABSL_GUARDED_BY(refresh_mutex_);  // that was told last
   std::map<std::string, Look> looks_ ABSL_GUARDED_BY(refresh_mutex_);
 
   CondVar stop_;

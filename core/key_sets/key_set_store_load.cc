@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
+#include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -75,9 +77,13 @@ absl::Status KeySetStore::LoadOne(const std::string& name) {
   const absl::StatusOr<std::shared_ptr<const KeySet>> found = Find(name);
   if (found.ok()) current = *found;
   absl::StatusOr<std::shared_ptr<const KeySet>> loaded = directory_->Load(name, &budget_, current);
-  if (absl::IsNotFound(loaded.status())) {  // deleted since it was listed
-    Hide(name);
-    return loaded.status();
+  if (absl::IsNotFound(loaded.status())) {
+    // Deleted since it was listed, which the next listing tells; or its folder was emptied.
+    if (current == nullptr) {
+      Hide(name);
+      return loaded.status();
+    }
+    loaded = absl::DataLossError("neither its manifest nor a segment is there");
   }
   if (absl::IsCancelled(loaded.status())) return loaded.status();
   absl::Status status = DirectoryErrorForCaller(loaded.status(), directory_->path());
@@ -106,23 +112,39 @@ void KeySetStore::FollowLoop() {
 void KeySetStore::Refresh() {
   if (directory_ == nullptr || !options_.is_read_only) return;
   MutexLock refresh_lock(&refresh_mutex_);
-  const absl::StatusOr<std::vector<std::string>> names = directory_->ListNames();
-  if (!names.ok()) {
-    options_.log({LogLevel::kWarning, absl::StrCat("key_set_dir: ", names.status().ToString())});
-    return;
-  }
-  std::vector<std::string> gone;
+  std::map<std::string, int64_t> served;
   {
     MutexLock lock(&mutex_);
     for (const auto& [name, set] : sets_) {
-      if (!std::binary_search(names->begin(), names->end(), name)) gone.push_back(name);
+      served.emplace(name, set.key_set.ok() ? (*set.key_set)->version() : 0);
     }
   }
-  for (const std::string& name : gone) {
+  const absl::StatusOr<KeySetDirectory::Changes> changes = directory_->FindChanges(served);
+  TellDirectory(changes.status());
+  if (!changes.ok()) {
+    const std::string problem =
+        absl::StrCat("is not followed: ",
+                     DirectoryErrorForCaller(changes.status(), directory_->path()).ToString());
+    for (const auto& [name, version] : served) SetProblem(name, problem);
+    return;
+  }
+  for (const std::string& name : changes->deleted) {
     Hide(name);
     looks_.erase(name);
   }
-  for (const std::string& name : *names) RefreshOne(name);
+  for (const std::string& name : changes->there) RefreshOne(name);
+}
+
+void KeySetStore::TellDirectory(const absl::Status& status) {
+  if (status == directory_status_) return;
+  directory_status_ = status;
+  if (status.ok()) {
+    options_.log({LogLevel::kInfo, "key_set_dir: is followed again"});
+  } else {
+    options_.log(
+        {LogLevel::kWarning,
+         absl::StrCat("key_set_dir: what was loaded goes on being served: ", status.ToString())});
+  }
 }
 
 void KeySetStore::RefreshOne(const std::string& name) {

@@ -125,6 +125,47 @@ TEST_F(FileSystemTest, OneHoldsALock) {
   EXPECT_TRUE(files_->Lock(Path("lock")).ok());
 }
 
+TEST_F(FileSystemTest, ALockKnowsWhetherItsPathStillLeadsToIt) {
+  ASSERT_TRUE(files_->MakeDirectory(Path("d")).ok());
+  const auto lock = files_->Lock(Path("d/lock")).value();
+  EXPECT_TRUE(lock->Check().ok());
+  ASSERT_TRUE(files_->Rename(Path("d"), Path("away")).ok());
+  EXPECT_THAT(lock->Check().message(), HasSubstr("d/lock: cannot look at: No such file"));
+  ASSERT_TRUE(files_->MakeDirectory(Path("d")).ok());
+  EXPECT_FALSE(lock->Check().ok());
+  Write("d/lock", "");
+  EXPECT_THAT(lock->Check().message(), HasSubstr("is another file"));
+  ASSERT_TRUE(files_->Remove(Path("d/lock")).ok());
+  ASSERT_TRUE(files_->RemoveDirectory(Path("d")).ok());
+  ASSERT_TRUE(files_->Rename(Path("away"), Path("d")).ok());
+  EXPECT_TRUE(lock->Check().ok());
+}
+
+TEST_F(FileSystemTest, ADirectoryCanBeALock) {
+  ASSERT_TRUE(files_->MakeDirectory(Path("lock")).ok());
+  const auto lock = files_->Lock(Path("lock"));
+  ASSERT_TRUE(lock.ok()) << lock.status();
+  EXPECT_TRUE((*lock)->Check().ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(files_->Lock(Path("lock")).status()));
+}
+
+TEST_F(FileSystemTest, DirectoriesMakeWayForAFile) {
+  for (const char* const name : {"a", "a.tmp"}) {
+    for (int number = 0; number < 2; ++number) {
+      files_->Remove(Path("a")).IgnoreError();
+      ASSERT_TRUE(files_->MakeDirectory(Path(name)).ok());
+      Write(std::string(name) + "/inside", "kept");
+      ASSERT_TRUE(ReplaceFile(files_, temporary_.path(), "a", "text").ok());
+      EXPECT_EQ(*ReadFile(files_, Path("a"), 10), "text");
+      EXPECT_EQ(
+          *ReadFile(files_,
+                    Path(std::string(name) + ".directory-" + std::to_string(number) + "/inside"),
+                    10),
+          "kept");
+    }
+  }
+}
+
 TEST_F(FileSystemTest, ReplacingAFileLeavesNothingElse) {
   Write("a", "one");
   Write("a", "two");

@@ -362,6 +362,86 @@ TEST_F(KeySetStoreFilesTest, AReaderThatCannotFollowServesWhatItHasAndSaysSo) {
   EXPECT_EQ(reader->Get("a")->problem, "");
 }
 
+TEST_F(KeySetStoreFilesTest, AReaderKeepsItsSetsWhileTheDirectoryIsAway) {
+  auto store = Open();
+  for (const char* name : {"a", "b"}) ASSERT_TRUE(Upload(*store, name, {1, 10}).ok());
+  auto reader = Open(/*is_read_only=*/true);
+  const auto expect_served = [&](const std::string& problem) {
+    EXPECT_EQ(reader->count(), 2);
+    EXPECT_EQ(reader->problem_count(), problem.empty() ? 0 : 2);
+    for (const KeySetStore::Listed& listed : reader->List("", 10)) {
+      EXPECT_EQ(ContentsOf(*reader, listed.name), Expected({{1, 10}}));
+      EXPECT_THAT(listed.problem, testing::HasSubstr(problem));
+      EXPECT_THAT(listed.problem, testing::Not(testing::HasSubstr("/sets")));
+    }
+  };
+  ASSERT_TRUE(files_.Rename("/sets", "/away").ok());
+  reader->Refresh();
+  expect_served("is not followed: INTERNAL: key_set_dir: .");
+  EXPECT_THAT(LastLine(), testing::HasSubstr("goes on being served"));
+  Log("nothing more");
+  reader->Refresh();
+  EXPECT_EQ(LastLine(), "nothing more");
+
+  // An empty directory, and one that a writer has made anew, tell of no delete.
+  ASSERT_TRUE(files_.MakeDirectory("/sets").ok());
+  reader->Refresh();
+  expect_served("is not followed: UNAVAILABLE: .: has none of the 2 key sets");
+  ASSERT_TRUE(files_.Create("/sets/.lock").value()->Close().ok());
+  reader->Refresh();
+  expect_served("is not followed");
+  ASSERT_TRUE(files_.Remove("/sets/.lock").ok());
+  ASSERT_TRUE(files_.RemoveDirectory("/sets").ok());
+  ASSERT_TRUE(files_.Rename("/away", "/sets").ok());
+  reader->Refresh();
+  expect_served("");
+  EXPECT_EQ(LastLine(), "key_set_dir: is followed again");
+}
+
+TEST_F(KeySetStoreFilesTest, TheLastSetsThatAreDeletedDisappearFromReaders) {
+  auto store = Open();
+  for (const char* name : {"a", "b"}) ASSERT_TRUE(Upload(*store, name, {1, 10}).ok());
+  auto reader = Open(/*is_read_only=*/true);
+  for (const char* name : {"a", "b"}) ASSERT_TRUE(store->Delete(name).ok());
+  reader->Refresh();
+  EXPECT_EQ(reader->count(), 0);
+  // The delete of before tells nothing of this set.
+  ASSERT_TRUE(Upload(*store, "c", {2, 10}).ok());
+  reader->Refresh();
+  ASSERT_TRUE(files_.Rename("/sets/c", "/c").ok());
+  reader->Refresh();
+  EXPECT_EQ(ContentsOf(*reader, "c"), Expected({{2, 10}}));
+  EXPECT_EQ(reader->problem_count(), 1);
+  ASSERT_TRUE(files_.Rename("/c", "/sets/c").ok());
+  ASSERT_TRUE(store->Delete("c").ok());
+  reader->Refresh();
+  EXPECT_EQ(reader->count(), 0);
+  EXPECT_EQ(reader->problem_count(), 0);
+}
+
+TEST_F(KeySetStoreFilesTest, AReaderKeepsASetWhoseFolderIsEmptiedOrAFile) {
+  auto store = Open();
+  for (const char* name : {"a", "b"}) ASSERT_TRUE(Upload(*store, name, {1, 10}).ok());
+  auto reader = Open(/*is_read_only=*/true);
+  ASSERT_TRUE(files_.Rename("/sets/a", "/a").ok());
+  ASSERT_TRUE(files_.MakeDirectory("/sets/a").ok());
+  const auto expect_kept = [&] {
+    reader->Refresh();
+    EXPECT_EQ(reader->count(), 2);
+    EXPECT_EQ(ContentsOf(*reader, "a"), Expected({{1, 10}}));
+    EXPECT_THAT(reader->Get("a").value().problem, testing::HasSubstr("is behind what is stored"));
+    EXPECT_EQ(reader->Get("b").value().problem, "");
+  };
+  expect_kept();
+  ASSERT_TRUE(files_.RemoveDirectory("/sets/a").ok());
+  ASSERT_TRUE(files_.Create("/sets/a").value()->Close().ok());
+  expect_kept();
+  ASSERT_TRUE(files_.Remove("/sets/a").ok());
+  ASSERT_TRUE(files_.Rename("/a", "/sets/a").ok());
+  reader->Refresh();
+  EXPECT_EQ(reader->problem_count(), 0);
+}
+
 TEST_F(KeySetStoreFilesTest, AReaderReadsDamageAgainButSeldom) {
   auto store = Open();
   ASSERT_TRUE(Upload(*store, "a", {1, 10}).ok());
