@@ -56,7 +56,8 @@ absl::string_view HintFor(const absl::CommandLineFlag& flag) {
 }  // namespace
 
 absl::StatusOr<CommandLine> ParseCommandLine(absl::Span<const char* const> args,
-                                             const IsKnown& is_known) {
+                                             const IsKnown& is_known,
+                                             absl::Span<const absl::string_view> may_be_empty) {
   CommandLine result;
   for (size_t i = 0; i < args.size(); ++i) {
     absl::string_view arg = args[i];
@@ -81,13 +82,19 @@ absl::StatusOr<CommandLine> ParseCommandLine(absl::Span<const char* const> args,
       }
       assignment->value = args[i];
     }
-    result.flags.emplace(assignment->flag->Name());
+    const absl::string_view name = assignment->flag->Name();
+    const bool may_be_empty_here =
+        std::find(may_be_empty.begin(), may_be_empty.end(), name) != may_be_empty.end();
+    if (assignment->value->empty() && !may_be_empty_here) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--", name, ": got '', expected a value, or the flag left out"));
+    }
+    result.flags.emplace(name);
     std::string error;
     if (!assignment->flag->ParseFrom(*assignment->value, &error)) {
       return absl::InvalidArgumentError(
-          absl::StrCat("--", assignment->flag->Name(), ": got '", *assignment->value, "'",
-                       error.empty() ? "" : ": ", absl::StripAsciiWhitespace(error),
-                       HintFor(*assignment->flag)));
+          absl::StrCat("--", name, ": got '", *assignment->value, "'", error.empty() ? "" : ": ",
+                       absl::StripAsciiWhitespace(error), HintFor(*assignment->flag)));
     }
   }
   return result;

@@ -28,10 +28,13 @@ struct CommandLine {
 
 // `args` without the program name. Accepts --name=value, --name value, --boolean, --noboolean, and
 // "--" before arguments that begin with a dash. A flag for which `is_known` is false does not
-// exist. INVALID_ARGUMENT names the flag that is unknown, lacks its value or does not parse.
+// exist. INVALID_ARGUMENT names the flag that is unknown, lacks its value, does not parse, or has
+// an empty value though it is none of `may_be_empty`: a shell variable that is not set must not
+// look like a flag that was not given.
 absl::StatusOr<CommandLine> ParseCommandLine(
     absl::Span<const char* const> args,
-    const std::function<bool(const absl::CommandLineFlag&)>& is_known);
+    const std::function<bool(const absl::CommandLineFlag&)>& is_known,
+    absl::Span<const absl::string_view> may_be_empty = {});
 
 // One line a flag, sorted by name: "  --name=DEFAULT  help".
 std::string FlagHelp(const std::function<bool(const absl::CommandLineFlag&)>& is_shown);

@@ -254,8 +254,10 @@ int Check(const std::string& address) {
 }
 
 int Main(int argc, char** argv) {
-  const absl::StatusOr<CommandLine> command_line =
-      ParseCommandLine(absl::MakeConstSpan(argv + 1, static_cast<size_t>(argc - 1)), IsOurFlag);
+  // No HTTP; key sets in memory. An empty --check is refused as no address.
+  constexpr absl::string_view kMayBeEmpty[] = {"http_address", "key_set_dir", "check"};
+  const absl::StatusOr<CommandLine> command_line = ParseCommandLine(
+      absl::MakeConstSpan(argv + 1, static_cast<size_t>(argc - 1)), IsOurFlag, kMayBeEmpty);
   if (command_line.ok() && command_line->help) {
     std::cout << "qkserve: dot-product attention scores as a network service\n"
                  "usage: qkserve [--flag=value ...]\n\nEvery flag may be left out:\n"

@@ -51,9 +51,6 @@ absl::Status CheckTlsFlags() {
 }  // namespace
 
 absl::Status CheckSharedFlags() {
-  if (absl::GetFlag(FLAGS_server).empty()) {
-    return absl::InvalidArgumentError("--server must not be empty");
-  }
   if (absl::GetFlag(FLAGS_timeout) <= absl::ZeroDuration()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--timeout must be positive; was ", absl::FormatDuration(absl::GetFlag(FLAGS_timeout))));

@@ -133,7 +133,7 @@ TEST_F(QkctlTest, WrongUsageEndsWithCodeTwoAndAHint) {
   ExpectWrongUsage({"status", "--seed=1"}, "unknown flag --seed");
   ExpectWrongUsage({"status", "--timeout=0"}, "--timeout must be positive; was 0");
   ExpectWrongUsage({"status", "--timeout"}, "--timeout lacks its value");
-  ExpectWrongUsage({"status", "--server="}, "--server must not be empty");
+  ExpectWrongUsage({"status", "--server="}, "--server: got '', expected a value");
   ExpectWrongUsage({"status", "--channels=0"}, "--channels must be from 1 to 1000; was 0");
   ExpectWrongUsage({"status", "--message_bytes_max=3000000000"}, "--message_bytes_max must be");
   ExpectWrongUsage({"score", "--keys=k.npy"}, "--queries is required");
@@ -176,11 +176,11 @@ TEST_F(QkctlTest, FlagsOfAttentionAreParsedStrictly) {
 
 TEST_F(QkctlTest, StandardOutputTakesOneThing) {
   for (const char* second : {"--heatmap=-", "--log_sum_exp_out=-"}) {
-    for (const char* out : {"--out=", "--out=-"}) {
-      ExpectWrongUsage(
-          {"score", "--queries=q.npy", "--keys=k.npy", "--output=weights", out, second},
-          "standard output takes one of");
-    }
+    std::vector<std::string> args = {"score", "--queries=q.npy", "--keys=k.npy", "--output=weights",
+                                     second};
+    ExpectWrongUsage(args, "standard output takes one of");
+    args.emplace_back("--out=-");
+    ExpectWrongUsage(args, "standard output takes one of");
   }
 }
 

@@ -1,6 +1,8 @@
 #include "core/command_line.h"
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/flags/flag.h"
 #include "gmock/gmock.h"
@@ -8,6 +10,7 @@
 
 ABSL_FLAG(int, test_count, 7, "how many");
 ABSL_FLAG(bool, test_loud, false, "with noise");
+ABSL_FLAG(std::optional<int>, test_depth, std::nullopt, "how deep");
 ABSL_FLAG(std::string, test_name, "", "of whom");
 
 namespace qkserve {
@@ -56,6 +59,22 @@ TEST_F(CommandLineTest, NamesWhatIsWrong) {
   EXPECT_THAT(Parse({"--test_count=many"}).status().message(), HasSubstr("'many'"));
   EXPECT_THAT(Parse({"--test_count"}).status().message(), HasSubstr("lacks its value"));
   EXPECT_THAT(Parse({"--notest_count"}).status().message(), HasSubstr("unknown flag"));
+}
+
+TEST_F(CommandLineTest, AnEmptyValueIsAnErrorUnlessItHasAMeaning) {
+  for (const std::vector<const char*>& args : {std::vector<const char*>{"--test_name="},
+                                               {"--test_name", ""},
+                                               {"--test_depth="},
+                                               {"--test_loud="},
+                                               {"--test_count="}}) {
+    const absl::Status status = Parse(args).status();
+    EXPECT_THAT(status.message(), testing::AllOf(HasSubstr("--test_"), HasSubstr("got ''")));
+  }
+  constexpr absl::string_view kMayBeEmpty[] = {"test_name"};
+  const char* const args[] = {"--test_name="};
+  absl::SetFlag(&FLAGS_test_name, "ann");
+  EXPECT_TRUE(ParseCommandLine(args, IsOurs, kMayBeEmpty).ok());
+  EXPECT_EQ(absl::GetFlag(FLAGS_test_name), "");
 }
 
 TEST_F(CommandLineTest, DoesNotKnowFlagsOfOtherFiles) {

@@ -233,6 +233,29 @@ TEST_F(QkserveProcessTest, ASecondSignalEndsADrainAtOnceAsProcessOneOfAContainer
   }
 }
 
+// A shell variable that is not set.
+TEST_F(QkserveProcessTest, AFlagWithoutItsValueIsWrongUsageUnlessEmptyHasAMeaning) {
+  for (const absl::string_view flag :
+       {"listen_address", "port_file", "http_port_file", "kernel", "workers", "log_format"}) {
+    const Outcome outcome =
+        RunCommand({QKSERVE_PROGRAM, absl::StrCat("--", flag, "=")}, directory_);
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_TRUE(absl::StartsWith(outcome.err, absl::StrCat("error: INVALID_ARGUMENT: --", flag,
+                                                           ": got '', expected a value")))
+        << outcome.err;
+  }
+  for (const absl::string_view flag :
+       {"server", "out", "queries", "key_set", "scale", "tls_ca_file"}) {
+    const Outcome outcome =
+        RunCommand({QKCTL_PROGRAM, "score", absl::StrCat("--", flag, "=")}, directory_);
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_TRUE(absl::StartsWith(outcome.err,
+                                 absl::StrCat("error: --", flag, ": got '', expected a value")))
+        << outcome.err;
+  }
+  ASSERT_NO_FATAL_FAILURE(Start({}, {"--http_address=", "--key_set_dir="}, Path("out"), ErrPath()));
+}
+
 // The warning about the kernel comes before all other lines.
 TEST_F(QkserveProcessTest, TheWarningAboutASlowKernelIsALineOfTheLog) {
   if (!DetectCpuFeatures().avx2_fma) GTEST_SKIP() << "the CPU lacks AVX2";
