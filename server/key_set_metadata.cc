@@ -1,6 +1,7 @@
 #include "server/key_set_metadata.h"
 
 #include "absl/strings/str_cat.h"
+#include "core/utf8.h"
 
 namespace qkserve {
 
@@ -12,8 +13,8 @@ absl::Status CheckKeySetMetadata(const grpc::ServerContextBase& context, absl::s
     const absl::string_view value(entry->second.data(), entry->second.size());
     if (value == name) continue;
     return absl::InvalidArgumentError(
-        absl::StrCat("metadata ", kKey, ": got '", value.substr(0, kShownMax), "', expected '",
-                     name.substr(0, kShownMax), "' as in the message"));
+        absl::StrCat("metadata ", kKey, ": got '", Utf8Prefix(value, kShownMax), "', expected '",
+                     Utf8Prefix(name, kShownMax), "' as in the message"));
   }
   return absl::OkStatus();
 }

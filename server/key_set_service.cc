@@ -245,7 +245,7 @@ grpc::ServerUnaryReactor* KeySetService::GetKeySet(grpc::CallbackServerContext* 
     status = listed.ok() ? listed->key_set.status() : listed.status();
     if (status.ok()) {
       EncodeKeySet(**listed->key_set, *response->mutable_key_set());
-      response->mutable_key_set()->set_problem(listed->problem);
+      response->mutable_key_set()->set_problem(ClientText(listed->problem));
     }
   }
   return call.Finish(status);
@@ -272,7 +272,7 @@ grpc::ServerUnaryReactor* KeySetService::ListKeySets(grpc::CallbackServerContext
     v1::KeySet& out = *response->add_key_sets();
     out.set_name(page[i].name);
     if (page[i].key_set.ok()) EncodeKeySet(**page[i].key_set, out);
-    out.set_problem(page[i].problem);
+    out.set_problem(ClientText(page[i].problem));
   }
   if (shown < page.size()) response->set_next_page_token(page[shown - 1].name);
   return call.Finish(absl::OkStatus());

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "core/utf8.h"
 
 namespace qkserve {
 namespace {
@@ -23,7 +24,7 @@ absl::Status Bad(absl::string_view message) { return absl::InvalidArgumentError(
 // What came from the file, fit for a terminal.
 std::string Quoted(absl::string_view text) {
   constexpr size_t kShown = 40;
-  return absl::StrCat("'", absl::CHexEscape(text.substr(0, kShown)),
+  return absl::StrCat("'", absl::CHexEscape(Utf8Prefix(text, kShown)),
                       text.size() > kShown ? "...'" : "'");
 }
 

@@ -13,6 +13,7 @@
 #include "client/qkctl/file_output.h"
 #include "client/qkctl/input_file.h"
 #include "core/key_sets/safetensors.h"
+#include "core/utf8.h"
 
 namespace qkserve {
 namespace {
@@ -26,7 +27,7 @@ std::string Names(const SafetensorsEntries& entries) {
       entries.empty() ? "none" : "",
       absl::StrJoin(entries.begin(), shown_end, ", ",
                     [](std::string* out, const SafetensorsEntry& entry) {
-                      absl::StrAppend(out, "'", absl::CHexEscape(entry.name.substr(0, 64)), "'");
+                      absl::StrAppend(out, "'", absl::CHexEscape(Utf8Prefix(entry.name, 64)), "'");
                     }),
       entries.size() > kShown ? ", ..." : "");
 }
@@ -63,7 +64,7 @@ absl::StatusOr<TensorFile> OpenSafetensors(const std::string& path, absl::string
   }
   if (!entry->type.has_value()) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": tensor '",
-                                                   absl::CHexEscape(entry->name.substr(0, 64)),
+                                                   absl::CHexEscape(Utf8Prefix(entry->name, 64)),
                                                    "' is ", OtherTypeText(*entry)));
   }
   return TensorFile{

@@ -5,6 +5,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "core/utf8.h"
 
 namespace qkserve {
 
@@ -17,7 +18,7 @@ absl::Status ValidateKeySetName(absl::string_view name) {
                      });
   if (valid) return absl::OkStatus();
   // Names from outside may be long, and hold anything.
-  const absl::string_view shown = name.substr(0, kSizeMax);
+  const absl::string_view shown = Utf8Prefix(name, kSizeMax);
   return absl::InvalidArgumentError(absl::StrCat(
       "name: got \"", absl::CHexEscape(shown), shown.size() < name.size() ? "...\"" : "\"",
       ", expected 1 to 128 of A-Z a-z 0-9 . _ - and no leading dot"));

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "core/utf8.h"
 
 namespace qkserve {
 
@@ -50,7 +51,7 @@ absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::Find(absl::string_vie
   MutexLock lock(&mutex_);
   const auto entry = sets_.find(name);
   if (entry != sets_.end()) return entry->second.key_set;
-  return absl::NotFoundError(absl::StrCat("no key set has the name '", name.substr(0, 128), "'"));
+  return absl::NotFoundError(absl::StrCat("no key set has the name '", Utf8Prefix(name, 128), "'"));
 }
 
 absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::FindForAppend(

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/key_sets/json_tokens.h"
 #include "core/key_sets/safetensors_json.h"
+#include "core/utf8.h"
 #include "nlohmann/json.hpp"
 
 namespace qkserve {
@@ -69,7 +70,7 @@ absl::Status CheckOffsets(SafetensorsEntries& entries, int64_t data_bytes) {
   for (const SafetensorsEntry& entry : entries) {
     if (entry.offset != end) {
       return absl::InvalidArgumentError(
-          absl::StrCat("tensor \"", absl::CHexEscape(entry.name.substr(0, 64)),
+          absl::StrCat("tensor \"", absl::CHexEscape(Utf8Prefix(entry.name, 64)),
                        "\": does not begin where the one before it ends"));
     }
     end = entry.offset + entry.bytes;

@@ -1,4 +1,5 @@
 #include "core/key_sets/safetensors_json.h"
+#include "core/utf8.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -85,7 +86,7 @@ class Handler : public nlohmann::json_sax<json> {
     if (place_ != Place::kTensor || field_ != Field::kType) return Other();
     type_ = FindType(value);
     if (type_ != nullptr) return true;
-    return Fail(absl::StrCat("its dtype is ", absl::CHexEscape(value.substr(0, 16)),
+    return Fail(absl::StrCat("its dtype is ", absl::CHexEscape(Utf8Prefix(value, 16)),
                              ", which is none of the format"));
   }
 
@@ -172,7 +173,7 @@ class Handler : public nlohmann::json_sax<json> {
 
   bool Fail(absl::string_view what) {
     problem_ = absl::StrCat(is_metadata_ ? "" : "tensor ", "\"",
-                            absl::CHexEscape(name_.substr(0, 64)), "\": ", what);
+                            absl::CHexEscape(Utf8Prefix(name_, 64)), "\": ", what);
     return false;
   }
 
@@ -265,7 +266,7 @@ absl::StatusOr<SafetensorsEntries> ParseSafetensorsJson(std::istream& text) {
                                         [](auto& a, auto& b) { return a.name == b.name; });
   if (twice == entries.end()) return entries;
   return absl::InvalidArgumentError(
-      absl::StrCat("tensor \"", absl::CHexEscape(twice->name.substr(0, 64)), "\": comes twice"));
+      absl::StrCat("tensor \"", absl::CHexEscape(Utf8Prefix(twice->name, 64)), "\": comes twice"));
 }
 
 }  // namespace qkserve
