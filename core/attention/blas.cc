@@ -1,16 +1,68 @@
 #include "core/attention/blas.h"
 
 #include <cblas.h>
+#include <sched.h>
+#include <semaphore.h>
 
 #include <algorithm>
 #include <chrono>
+#include <string>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 
 namespace qkserve {
 namespace {
+
+// OpenBLAS has two buffers for each of the threads that it was built for.
+int ThreadsOfBlas() {
+  // "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH NO_AFFINITY SkylakeX MAX_THREADS=128"
+  const std::string config = openblas_get_config();
+  for (absl::string_view word : absl::StrSplit(config, ' ')) {
+    int threads = 0;
+    if (absl::ConsumePrefix(&word, "MAX_THREADS=") && absl::SimpleAtoi(word, &threads)) {
+      return std::max(threads, 1);
+    }
+  }
+  // Every build has at least 50 buffers.
+  return 16;
+}
+
+// POSIX's semaphore: a free turn costs one atomic operation, and no wake-up is lost.
+// (std::counting_semaphore of libstdc++ 12 loses them: its bug 104928.)
+class Turns {
+ public:
+  explicit Turns(int count) { sem_init(&semaphore_, 0, static_cast<unsigned>(count)); }
+  void Take() {
+    while (sem_wait(&semaphore_) != 0) {
+      // A signal came.
+    }
+  }
+  void Return() { sem_post(&semaphore_); }
+
+ private:
+  sem_t semaphore_;
+};
+
+// The right to call OpenBLAS, for the length of a scope.
+class BlasTurn {
+ public:
+  BlasTurn() { All().Take(); }
+  ~BlasTurn() { All().Return(); }
+  BlasTurn(const BlasTurn&) = delete;
+  BlasTurn& operator=(const BlasTurn&) = delete;
+
+ private:
+  // Never destroyed: threads may compute while the process ends.
+  static Turns& All() {
+    static Turns& turns = *new Turns(BlasCallsMax());
+    return turns;
+  }
+};
 
 // One query: a matrix-vector product streams the keys once, where the matrix product would pack
 // them first (2.5 times slower at 10000 x 768).
@@ -37,6 +89,7 @@ void ComputeOneColumn(const DotProducts& args) {
 }  // namespace
 
 void ComputeDotProducts(const DotProducts& args) {
+  const BlasTurn turn;
   if (args.rows == 1) {
     ComputeOneRow(args);
     return;
@@ -53,6 +106,7 @@ void ComputeDotProducts(const DotProducts& args) {
 }
 
 void AddWeightedSums(const WeightedSums& args) {
+  const BlasTurn turn;
   if (args.rows == 1) {
     cblas_sgemv(CblasRowMajor, CblasTrans, static_cast<blasint>(args.key_count),
                 static_cast<blasint>(args.columns), 1.0F, args.values,
@@ -67,6 +121,17 @@ void AddWeightedSums(const WeightedSums& args) {
 }
 
 void BlasUsesOneThread() { openblas_set_num_threads(1); }
+
+int BlasCallsMax() {
+  static const int calls_max = [] {
+    cpu_set_t affinity;
+    CPU_ZERO(&affinity);
+    // It fails where the machine has more CPUs than the set has room for.
+    const bool is_known = sched_getaffinity(0, sizeof(affinity), &affinity) == 0;
+    return std::min(is_known ? CPU_COUNT(&affinity) : CPU_SETSIZE, ThreadsOfBlas());
+  }();
+  return calls_max;
+}
 
 bool BlasIsThreadSafe() { return openblas_get_parallel() != OPENBLAS_SEQUENTIAL; }
 

@@ -8,7 +8,8 @@ namespace qkserve {
 
 // The only door to OpenBLAS: blas.cc alone includes cblas.h.
 //
-// Thread-safe after BlasUsesOneThread(); a call runs on its caller's thread alone.
+// Thread-safe after BlasUsesOneThread(); a call runs on its caller's thread alone. At most
+// BlasCallsMax() calls run at a time, from any number of threads; further callers wait.
 
 // out[i][j] (+)= sum over p of queries[i][p] * keys[j][p].
 //
@@ -54,6 +55,11 @@ void BlasUsesOneThread();
 
 // Whether calls from several threads at once are safe: a build without threads is not locked.
 bool BlasIsThreadSafe();
+
+// Calls of OpenBLAS that run at a time: as many as CPUs that this process may use, but no more than
+// half the buffers that OpenBLAS was built with. Each call takes one of those buffers, and keeps
+// the pages that it touched; OpenBLAS 0.3.21 crashes where more threads want one than there are.
+int BlasCallsMax();
 
 // OpenBLAS's name of the kernels it picked when it was loaded, for example "SkylakeX".
 std::string BlasKernelName();

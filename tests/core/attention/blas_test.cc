@@ -1,7 +1,9 @@
 #include "core/attention/blas.h"
 
+#include <atomic>
 #include <cmath>
 #include <limits>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -17,6 +19,44 @@ TEST(BlasTest, NeverUsesTheSse3FallbackOnACpuWithAvx2) {
 }
 
 TEST(BlasTest, IsThreadSafe) { EXPECT_TRUE(BlasIsThreadSafe()); }
+
+TEST(BlasTest, FewerCallsRunAtATimeThanItHasBuffers) {
+  EXPECT_GE(BlasCallsMax(), 1);
+  // Debian's build has 256.
+  EXPECT_LE(BlasCallsMax(), 128);
+}
+
+// OpenBLAS 0.3.21 crashes where more threads call it than it has buffers for.
+TEST(BlasTest, AnyNumberOfThreadsMayCall) {
+  constexpr int kThreads = 400;
+  constexpr int64_t kSize = 96;
+  const std::vector<float> ones(kSize * kSize, 1.0F);
+  std::atomic<int> waiting{0};
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&] {
+      ++waiting;
+      while (waiting < kThreads) std::this_thread::yield();
+      std::vector<float> out(kSize * kSize);
+      for (int round = 0; round < 20; ++round) {
+        ComputeDotProducts({.queries = ones.data(),
+                            .query_stride = kSize,
+                            .keys = ones.data(),
+                            .key_stride = kSize,
+                            .out = out.data(),
+                            .out_stride = kSize,
+                            .rows = kSize,
+                            .key_count = kSize,
+                            .depth = kSize,
+                            .accumulate = false});
+        if (out != std::vector<float>(kSize * kSize, static_cast<float>(kSize))) ++wrong;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+}
 
 TEST(BlasTest, OverwritesWhateverWasThere) {
   const std::vector<float> q = {1, 2, 3, 4};
