@@ -1,6 +1,7 @@
 #include "core/byte_budget.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "core/limit_error.h"
 
 namespace qkserve {
@@ -13,8 +14,12 @@ absl::StatusOr<ByteBudget::Charge> ByteBudget::TryCharge(int64_t bytes) {
   int64_t held = bytes_.load(std::memory_order_relaxed);
   do {
     if (bytes > bytes_max_ - held) {
-      return LimitError(name_, absl::StrCat(bytes, " bytes are needed, ", held, " of ", name_,
-                                            " = ", bytes_max_, " are in use"));
+      // They are returned within the time of a request, usually.
+      constexpr absl::Duration kRetryAfter = absl::Milliseconds(100);
+      return WithRetryAfter(
+          LimitError(name_, absl::StrCat(bytes, " bytes are needed, ", held, " of ", name_, " = ",
+                                         bytes_max_, " are in use")),
+          kRetryAfter);
     }
   } while (!bytes_.compare_exchange_weak(held, held + bytes, std::memory_order_relaxed));
   return Charge(this, bytes);

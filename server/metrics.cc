@@ -130,6 +130,7 @@ Refusal RefusalOf(const absl::Status& status) {
   const std::string limit = LimitOf(status);
   if (limit == "queue_requests_max") return Refusal::kQueueRequests;
   if (limit == "queue_time_max") return Refusal::kQueueTime;
+  if (limit == "deadline") return Refusal::kQueueDeadline;
   if (limit == "in_flight_bytes_max") return Refusal::kInFlightBytes;
   if (limit == "key_set_memory") return Refusal::kKeySetMemory;
   return Refusal::kLimit;

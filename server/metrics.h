@@ -30,6 +30,7 @@ inline constexpr std::array kMethodNames = {
 enum class Refusal {
   kQueueRequests,
   kQueueTime,
+  kQueueDeadline,
   kDeadline,
   kInFlightBytes,
   kKeySetMemory,
@@ -41,9 +42,10 @@ enum class Refusal {
   kDataLoss,
   kNone
 };
-inline constexpr std::array kRefusalNames = {
-    "queue_requests", "queue_time", "deadline",  "in_flight_bytes", "key_set_memory", "limit",
-    "draining",       "invalid",    "not_found", "precondition",    "data_loss"};
+inline constexpr std::array kRefusalNames = {"queue_requests", "queue_time",      "queue_deadline",
+                                             "deadline",       "in_flight_bytes", "key_set_memory",
+                                             "limit",          "draining",        "invalid",
+                                             "not_found",      "precondition",    "data_loss"};
 
 // What a status that was given before the work says; kNone of OK, CANCELLED, INTERNAL and the like.
 Refusal RefusalOf(const absl::Status& status);

@@ -7,8 +7,12 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "core/key_sets/key_set_pass.h"
 #include "core/key_sets/key_set_request.h"
+#include "core/limit_error.h"
 #include "server/codec.h"
 #include "server/grpc_status.h"
 #include "server/key_set_metadata.h"
@@ -43,6 +47,14 @@ class CallMessages final : public grpc::MessageHolder<v1::ScoreRequest, v1::Scor
   v1::ScoreResponse response_;
   ByteBudget::Charge charge_;
 };
+
+// Tells gRPC's clients, those with a retry policy, how long to wait before they try again.
+void AddPushBack(const absl::Status& status, grpc::ServerContextBase& context) {
+  const absl::optional<absl::Duration> after = RetryAfterOf(status);
+  if (!after.has_value()) return;
+  context.AddTrailingMetadata("grpc-retry-pushback-ms",
+                              absl::StrCat(absl::ToInt64Milliseconds(*after)));
+}
 
 // The call as the batcher sees it. What it points to lives until after Finish.
 class ScoreJob final : public Job {
@@ -84,6 +96,7 @@ class ScoreJob final : public Job {
                            .rows = decoded_.shape.Rows(),
                            .key_set = decoded_.key_set.get(),
                            .response_bytes = answer.ok() ? response_.ByteSizeLong() : 0});
+    AddPushBack(answer, context_);
     reactor_.Finish(ToGrpcStatus(answer));
   }
 
@@ -167,6 +180,7 @@ grpc::ServerUnaryReactor* ScoringService::Score(grpc::CallbackServerContext* con
   EchoRequestTags(*context);
   const auto refuse = [&](const absl::Status& status) {
     recorder_.RecordScore(*context, status, {.arrival = messages.arrival()});
+    AddPushBack(status, *context);
     reactor->Finish(ToGrpcStatus(status));
     return reactor;
   };

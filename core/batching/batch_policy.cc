@@ -6,6 +6,17 @@
 #include "core/limit_error.h"
 
 namespace qkserve {
+namespace {
+
+// How long a request should take where it has all the workers that can share it.
+absl::Duration TimeAlone(const BatchPolicyOptions& options, const JobSpec& spec) {
+  // A pass is cut into tiles when it is made.
+  const int64_t workers =
+      spec.group != nullptr ? options.workers : std::min(options.workers, spec.tile_count);
+  return spec.cost / std::max(workers, int64_t{1});
+}
+
+}  // namespace
 
 absl::Status BatchPolicyOptions::Validate() const {
   const auto check_count = [](const char* name, int64_t value) {
@@ -35,6 +46,11 @@ bool IsSmall(const BatchPolicyOptions& options, const JobSpec& spec) {
   return spec.group == nullptr && spec.tile_count <= 1 && spec.cost <= options.small_cost_max;
 }
 
+WorkKind KindOf(const BatchPolicyOptions& options, const JobSpec& spec) {
+  if (spec.group != nullptr) return WorkKind::kPass;
+  return IsSmall(options, spec) ? WorkKind::kSmall : WorkKind::kTiled;
+}
+
 bool RunsOnArrival(const BatchPolicyOptions& options, const QueueSummary& queue,
                    const JobSpec& spec) {
   return spec.tile_count <= 1 && spec.cost <= options.arrival_cost_max && queue.requests() == 0 &&
@@ -58,13 +74,32 @@ absl::Status AdmitToQueue(const BatchPolicyOptions& options, const QueueSummary&
   return absl::OkStatus();
 }
 
+absl::Status AdmitByDeadline(const BatchPolicyOptions& options, const QueueSummary& queue,
+                             const JobSpec& spec, absl::Duration ahead, absl::Time now) {
+  if (spec.deadline == absl::InfiniteFuture() || queue.requests() == 0) return absl::OkStatus();
+  const absl::Duration wait = ahead / options.workers;
+  const absl::Duration own = TimeAlone(options, spec);
+  if (now + wait * 5 / 4 + own * 3 / 2 <= spec.deadline) return absl::OkStatus();
+  return LimitError("deadline", absl::StrCat("too much is queued to meet the deadline: it is ",
+                                             absl::FormatDuration(spec.deadline - now),
+                                             " away, and the request should wait for ",
+                                             absl::FormatDuration(wait), " and take ",
+                                             absl::FormatDuration(own)));
+}
+
 bool TooLateToBegin(const BatchPolicyOptions& options, const QueueSummary& queue,
-                    const JobSpec& spec, absl::Time now) {
+                    const JobSpec& spec, absl::Duration others, absl::Time now) {
   if (spec.deadline == absl::InfiniteFuture() || queue.requests() <= 1) return false;
-  // A pass is cut into tiles when it is made.
-  const int64_t workers =
-      spec.group != nullptr ? options.workers : std::min(options.workers, spec.tile_count);
-  return now + spec.cost / std::max(workers, int64_t{1}) * 3 / 2 > spec.deadline;
+  return now + others / options.workers + TimeAlone(options, spec) * 3 / 2 > spec.deadline;
+}
+
+bool TooLateToGoOn(const BatchPolicyOptions& options, const JobSpec& spec, absl::Duration remaining,
+                   absl::Time now) {
+  return now + remaining / options.workers > spec.deadline;
+}
+
+absl::Duration RetryAfter(const BatchPolicyOptions& options, const QueueSummary& queue) {
+  return std::clamp(queue.cost() / options.workers, absl::Milliseconds(10), absl::Seconds(1));
 }
 
 absl::Duration GroupCost(const BatchPolicyOptions& options, const QueueSummary& queue) {

@@ -59,6 +59,11 @@ struct QueueSummary {
 
 bool IsSmall(const BatchPolicyOptions& options, const JobSpec& spec);
 
+// Kinds of work whose predictions are off by different factors.
+enum class WorkKind { kSmall, kTiled, kPass };
+inline constexpr int kWorkKinds = 3;
+WorkKind KindOf(const BatchPolicyOptions& options, const JobSpec& spec);
+
 // Whether a request runs at once on the thread it arrived on. Never past one that waits.
 bool RunsOnArrival(const BatchPolicyOptions& options, const QueueSummary& queue,
                    const JobSpec& spec);
@@ -68,11 +73,29 @@ bool RunsOnArrival(const BatchPolicyOptions& options, const QueueSummary& queue,
 absl::Status AdmitToQueue(const BatchPolicyOptions& options, const QueueSummary& queue,
                           const JobSpec& spec);
 
-// Whether a request that may begin now cannot be expected to end by its deadline, with half of what
-// it should take to spare: where others wait, who begins too late takes their time and is too late
-// himself, and the next one after him. A request that is alone may always try.
+// What follows decides by deadlines. Costs are corrected (CostRatio). A request that finds nothing
+// waiting may always try, however pessimistic its prediction is; so may one without a deadline.
+
+// OK, or RESOURCE_EXHAUSTED with the limit "deadline": a request that comes now, with `ahead` of
+// work (of one worker) to be done before it, cannot be expected to end by its deadline. A quarter
+// of the wait and half of its own time are to spare.
+absl::Status AdmitByDeadline(const BatchPolicyOptions& options, const QueueSummary& queue,
+                             const JobSpec& spec, absl::Duration ahead, absl::Time now);
+
+// Whether a request that may begin now, while `others` work (of one worker) gets its turns, cannot
+// be expected to end by its deadline, with half of what it should take to spare. It would take the
+// time of those that wait, and make them late too.
 bool TooLateToBegin(const BatchPolicyOptions& options, const QueueSummary& queue,
-                    const JobSpec& spec, absl::Time now);
+                    const JobSpec& spec, absl::Duration others, absl::Time now);
+
+// Whether a request that has begun will end after its deadline though all workers share the
+// `remaining` work (of one worker). Nothing is to spare here: what is done is paid for.
+bool TooLateToGoOn(const BatchPolicyOptions& options, const JobSpec& spec, absl::Duration remaining,
+                   absl::Time now);
+
+// When a request that was refused may come again: all that waits now is then done. Between 10 ms,
+// so that refused callers do not keep the server busy with refusals, and 1 s.
+absl::Duration RetryAfter(const BatchPolicyOptions& options, const QueueSummary& queue);
 
 // How much work a worker takes from the small requests at once: an even share, so that the others
 // find theirs when they come, within group_cost_max.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/limit_error.h"
 
 namespace qkserve {
 namespace {
@@ -13,6 +14,12 @@ namespace {
 constexpr char kLanes[2] = {};
 constexpr const void* kSmallLane = &kLanes[0];
 constexpr const void* kLargeLane = &kLanes[1];
+
+// What the tiles that have not begun count for in the queue. What rounding leaves goes with the
+// last.
+absl::Duration QueueCostLeft(const TiledWork& work) {
+  return work.queue_cost - work.queue_cost / work.tile_count * work.tiles_taken;
+}
 
 }  // namespace
 
@@ -27,13 +34,106 @@ absl::Status CheckStillWanted(const QueuedJob& job, absl::Time now) {
   return absl::OkStatus();
 }
 
-absl::Status BatchQueue::CheckWorthBeginning(const QueuedJob& job, absl::Time now) const {
+bool BatchQueue::IsTooLate(const QueuedJob& job, absl::Duration cost, absl::Time now) const {
+  if (job.spec.deadline == absl::InfiniteFuture()) return false;
+  const double ratio = RatioAt(KindOf(options_, job.spec), now);
+  JobSpec spec = job.spec;
+  spec.cost = cost * ratio;
+  const absl::Duration others =
+      OthersMeanwhile(LaneOf(job.spec), spec.cost, CorrectedSummary(now), ratio);
+  return TooLateToBegin(options_, summary_, spec, others, now);
+}
+
+absl::Status BatchQueue::LateError(const QueuedJob& job, absl::Duration cost,
+                                   absl::Time now) const {
+  const absl::Duration corrected = cost * RatioAt(KindOf(options_, job.spec), now);
+  return WithRetryAfter(
+      LimitError("deadline", absl::StrCat("too much was queued to meet the deadline: after ",
+                                          absl::FormatDuration(now - job.arrival), ", ",
+                                          absl::FormatDuration(job.spec.deadline - now),
+                                          " are left for work of ", absl::FormatDuration(corrected),
+                                          " on one worker")),
+      RetryAfter(options_, CorrectedSummary(now)));
+}
+
+absl::Status BatchQueue::CheckWorthBeginning(const QueuedJob& job, absl::Duration cost,
+                                             absl::Time now) const {
   absl::Status status = CheckStillWanted(job, now);
-  if (!status.ok() || !TooLateToBegin(options_, summary_, job.spec, now)) return status;
-  return absl::DeadlineExceededError(absl::StrCat(
-      "after ", absl::FormatDuration(now - job.arrival), " in the queue ",
-      absl::FormatDuration(job.spec.deadline - now), " were left, too little for work of ",
-      absl::FormatDuration(job.spec.cost), " on one worker"));
+  if (!status.ok() || !IsTooLate(job, cost, now)) return status;
+  return LateError(job, cost, now);
+}
+
+absl::Status BatchQueue::CheckWorthGoingOn(const QueuedJob& job, const TiledWork& work,
+                                           absl::Time now) const {
+  absl::Status status = CheckStillWanted(job, now);
+  const bool others_wait = summary_.requests() > static_cast<int64_t>(work.jobs.size());
+  if (!status.ok() || !others_wait) return status;
+  const absl::Duration remaining = work.tile_cost * (work.tile_count - work.tiles_taken);
+  if (!TooLateToGoOn(options_, job.spec, remaining * RatioAt(work.kind, now), now)) return status;
+  return LateError(job, remaining, now);
+}
+
+void BatchQueue::AddLargeCost(WorkKind kind, absl::Duration cost) {
+  summary_.large_cost += cost;
+  if (kind == WorkKind::kPass) pass_cost_ += cost;
+}
+
+QueueSummary BatchQueue::CorrectedSummary(absl::Time now) const {
+  QueueSummary corrected = summary_;
+  corrected.small_cost *= RatioAt(WorkKind::kSmall, now);
+  corrected.large_cost = (summary_.large_cost - pass_cost_) * RatioAt(WorkKind::kTiled, now) +
+                         pass_cost_ * RatioAt(WorkKind::kPass, now);
+  return corrected;
+}
+
+absl::Duration BatchQueue::OthersMeanwhile(const void* lane_id, absl::Duration own,
+                                           const QueueSummary& corrected, double ratio) const {
+  const auto lane = lanes_.find(lane_id);
+  const bool is_active = lane != lanes_.end();
+  const absl::Duration in_lane = is_active ? lane->second.cost * ratio : absl::ZeroDuration();
+  const auto lanes = static_cast<int64_t>(lanes_.size()) - (is_active ? 1 : 0);
+  return std::min(corrected.cost() - in_lane, own * lanes);
+}
+
+absl::Duration BatchQueue::WorkAhead(const void* lane_id, absl::Time rank, absl::Duration own,
+                                     const QueueSummary& corrected, double ratio) const {
+  absl::Duration in_lane;
+  absl::Duration behind;
+  const auto lane = lanes_.find(lane_id);
+  if (lane != lanes_.end()) {
+    in_lane = lane->second.cost;
+    // Few rank behind one that comes now: what arrived earlier and costs more by as much. Beyond
+    // this many it counts as ahead, which only refuses more.
+    int left = 64;
+    const auto& ungrouped = lane->second.ungrouped;
+    for (auto job = ungrouped.rbegin(); job != ungrouped.rend() && job->first > rank; ++job) {
+      if (left-- == 0) break;
+      behind += job->second->queue_cost;
+    }
+    const auto& tiled = lane->second.tiled;
+    for (auto work = tiled.rbegin(); work != tiled.rend() && work->first > rank; ++work) {
+      if (left-- == 0) break;
+      behind += QueueCostLeft(*work->second);
+    }
+  }
+  const absl::Duration ahead = (in_lane - behind) * ratio;
+  return running_cost_ * ratio + ahead + OthersMeanwhile(lane_id, ahead + own, corrected, ratio);
+}
+
+absl::Status BatchQueue::Admit(const QueuedJob& job, const void* lane_id, absl::Time now) const {
+  if (summary_.requests() == 0) return absl::OkStatus();
+  const double ratio = RatioAt(KindOf(options_, job.spec), now);
+  const QueueSummary corrected = CorrectedSummary(now);
+  JobSpec spec = job.spec;
+  spec.cost *= ratio;
+  absl::Status status = AdmitToQueue(options_, corrected, spec);
+  if (status.ok() && spec.deadline != absl::InfiniteFuture()) {
+    spec.cost = job.queue_cost * ratio;
+    const absl::Time rank = job.arrival + job.spec.cost;
+    status = AdmitByDeadline(options_, corrected, spec,
+                             WorkAhead(lane_id, rank, spec.cost, corrected, ratio), now);
+  }
+  return status.ok() ? status : WithRetryAfter(status, RetryAfter(options_, corrected));
 }
 
 const void* BatchQueue::LaneOf(const JobSpec& spec) const {
@@ -45,15 +145,19 @@ const void* BatchQueue::LaneOf(const JobSpec& spec) const {
   return IsSmall(options_, spec) ? kSmallLane : kLargeLane;
 }
 
-absl::Status BatchQueue::Push(std::shared_ptr<QueuedJob> job) {
-  absl::Status status = AdmitToQueue(options_, summary_, job->spec);
-  if (!status.ok()) return status;
+absl::Status BatchQueue::Push(std::shared_ptr<QueuedJob> job, absl::Time now) {
   const JobSpec& spec = job->spec;
   const void* const lane_id = LaneOf(spec);
-  Lane& lane = lanes_[lane_id];
+  const auto found = lanes_.find(lane_id);
   job->queue_cost = std::min(spec.cost, options_.queued_time_max * options_.workers / 2);
   // What it shares with one that waits already is counted there.
-  if (!lane.ungrouped.empty()) job->queue_cost -= std::min(spec.shared_cost, job->queue_cost);
+  if (found != lanes_.end() && !found->second.ungrouped.empty()) {
+    job->queue_cost -= std::min(spec.shared_cost, job->queue_cost);
+  }
+  absl::Status status = Admit(*job, lane_id, now);
+  if (!status.ok()) return status;
+  Lane& lane = lanes_[lane_id];
+  lane.cost += job->queue_cost;
   const absl::Time rank = job->arrival + spec.cost;
   if (lane_id == kSmallLane) {
     ++summary_.small_requests;
@@ -61,7 +165,7 @@ absl::Status BatchQueue::Push(std::shared_ptr<QueuedJob> job) {
     lane.small.push_back(std::move(job));
   } else {
     ++summary_.large_requests;
-    summary_.large_cost += job->queue_cost;
+    AddLargeCost(KindOf(options_, spec), job->queue_cost);
     if (spec.group != nullptr) {
       lane.ungrouped.emplace(rank, std::move(job));
     } else {
@@ -70,6 +174,7 @@ absl::Status BatchQueue::Push(std::shared_ptr<QueuedJob> job) {
       work->rank = rank;
       work->tile_count = spec.tile_count;
       work->cost = spec.cost;
+      work->tile_cost = spec.cost / std::max(spec.tile_count, int64_t{1});
       work->queue_cost = job->queue_cost;
       work->jobs.push_back(std::move(job));
       lane.tiled.emplace(rank, std::move(work));
@@ -114,9 +219,10 @@ void BatchQueue::TakeGroup(absl::Time now, Lane& lane, Assignment& assignment) {
     if (!assignment.group.empty() && cost + next > cost_max) break;
     std::shared_ptr<QueuedJob> job = std::move(lane.small.front());
     lane.small.pop_front();
-    job->status = CheckWorthBeginning(*job, now);
+    job->status = CheckWorthBeginning(*job, cost + next, now);
     --summary_.small_requests;
     summary_.small_cost -= job->queue_cost;
+    lane.cost -= job->queue_cost;
     if (job->status.ok()) {
       cost += next;
       assignment.group.push_back(std::move(job));
@@ -124,6 +230,8 @@ void BatchQueue::TakeGroup(absl::Time now, Lane& lane, Assignment& assignment) {
       assignment.dropped.push_back(std::move(job));
     }
   }
+  assignment.group_cost = cost;
+  running_cost_ += cost;
   share_.Charge(kSmallLane, cost);
 }
 
@@ -132,7 +240,9 @@ void BatchQueue::TakePass(absl::Time now, Lane& lane, Assignment& assignment) {
   const void* const group = first->second->spec.group;
   auto work = std::make_shared<TiledWork>();
   work->lane = LaneOf(first->second->spec);
+  work->kind = WorkKind::kPass;
   work->rank = first->first;
+  std::shared_ptr<QueuedJob> earliest;  // of the pass, by deadline
   for (auto next = first; next != lane.ungrouped.end() &&
                           static_cast<int64_t>(work->jobs.size()) < options_.pass_requests_max;) {
     const std::shared_ptr<QueuedJob> job = next->second;
@@ -143,15 +253,24 @@ void BatchQueue::TakePass(absl::Time now, Lane& lane, Assignment& assignment) {
       ++next;
       continue;
     }
+    job->status = CheckWorthBeginning(*job, cost, now);
+    const bool is_earliest = is_first || job->spec.deadline < earliest->spec.deadline;
+    // A job that would make the pass too late for one of its jobs waits for the next pass.
+    if (job->status.ok() && !is_first &&
+        IsTooLate(is_earliest ? *job : *earliest, work->cost + cost, now)) {
+      ++next;
+      continue;
+    }
     next = lane.ungrouped.erase(next);
-    job->status = CheckWorthBeginning(*job, now);
+    lane.cost -= job->queue_cost;
     if (job->status.ok()) {
+      if (is_earliest) earliest = job;
       work->cost += cost;
       work->queue_cost += job->queue_cost;
       work->jobs.push_back(job);
     } else {
       --summary_.large_requests;
-      summary_.large_cost -= job->queue_cost;
+      AddLargeCost(WorkKind::kPass, -job->queue_cost);
       assignment.dropped.push_back(job);
     }
   }
@@ -162,16 +281,20 @@ void BatchQueue::TakePass(absl::Time now, Lane& lane, Assignment& assignment) {
 
 void BatchQueue::PassMade(const std::shared_ptr<TiledWork>& work, absl::Time now) {
   work->tile_count = work->pass->tile_count();
+  work->tile_cost = work->cost / work->tile_count;
+  Lane* lane = nullptr;
   if (work->tile_count > 1) {
-    lanes_[work->lane].tiled.emplace(work->rank, work);
+    lane = &lanes_[work->lane];
+    lane->tiled.emplace(work->rank, work);
+    lane->cost += work->queue_cost;
     share_.SetActive(work->lane, true);
   }
-  StartTile(*work, now);
+  StartTile(*work, lane, now);
 }
 
 void BatchQueue::PassFailed(const TiledWork& work) {
   summary_.large_requests -= static_cast<int64_t>(work.jobs.size());
-  summary_.large_cost -= work.queue_cost;
+  AddLargeCost(work.kind, -work.queue_cost);
 }
 
 void BatchQueue::TakeTile(absl::Time now, Lane& lane, Assignment& assignment) {
@@ -181,15 +304,15 @@ void BatchQueue::TakeTile(absl::Time now, Lane& lane, Assignment& assignment) {
   // One is enough: the others' status is looked at when they are finished.
   for (const std::shared_ptr<QueuedJob>& job : work->jobs) {
     if (job->status.ok()) {
-      job->status =
-          work->tiles_taken == 0 ? CheckWorthBeginning(*job, now) : CheckStillWanted(*job, now);
+      job->status = work->tiles_taken == 0 ? CheckWorthBeginning(*job, work->cost, now)
+                                           : CheckWorthGoingOn(*job, *work, now);
     }
     is_wanted = job->status.ok();
     if (is_wanted) break;
   }
   if (!is_wanted || !work->status.ok()) {
     lane.tiled.erase(first);
-    LeaveQueue(*work);
+    LeaveQueue(*work, &lane);
     work->tile_count = work->tiles_taken;
     // Otherwise the last of its running tiles finishes the jobs.
     if (work->tiles_running == 0) {
@@ -201,30 +324,34 @@ void BatchQueue::TakeTile(absl::Time now, Lane& lane, Assignment& assignment) {
   assignment.work = work;
   assignment.tile = work->tiles_taken;
   if (work->tiles_taken + 1 == work->tile_count) lane.tiled.erase(first);
-  StartTile(*work, now);
+  StartTile(*work, &lane, now);
 }
 
-void BatchQueue::StartTile(TiledWork& work, absl::Time now) {
+void BatchQueue::StartTile(TiledWork& work, Lane* lane, absl::Time now) {
   if (work.tiles_taken == 0) work.started = now;
-  share_.Charge(work.lane, work.cost / work.tile_count);
+  share_.Charge(work.lane, work.tile_cost);
+  running_cost_ += work.tile_cost;
   if (work.tiles_taken + 1 == work.tile_count) {
-    LeaveQueue(work);
+    LeaveQueue(work, lane);
   } else {
-    summary_.large_cost -= work.queue_cost / work.tile_count;
+    AddLargeCost(work.kind, -(work.queue_cost / work.tile_count));
+    if (lane != nullptr) lane->cost -= work.queue_cost / work.tile_count;
   }
   ++work.tiles_taken;
   ++work.tiles_running;
 }
 
-// What is left of its cost goes with the last tile, so that rounding does not add up.
-void BatchQueue::LeaveQueue(const TiledWork& work) {
-  summary_.large_cost -= work.queue_cost - work.queue_cost / work.tile_count * work.tiles_taken;
+void BatchQueue::LeaveQueue(const TiledWork& work, Lane* lane) {
+  const absl::Duration left = QueueCostLeft(work);
+  AddLargeCost(work.kind, -left);
+  if (lane != nullptr) lane->cost -= left;
   summary_.large_requests -= static_cast<int64_t>(work.jobs.size());
 }
 
 bool BatchQueue::TileDone(TiledWork& work, const absl::Status& status, absl::Time end) {
   work.ended = std::max(work.ended, end);
   work.status.Update(status);
+  running_cost_ -= work.tile_cost;
   --work.tiles_running;
   return work.tiles_running == 0 && work.tiles_taken == work.tile_count;
 }

@@ -1,6 +1,7 @@
 #ifndef QKSERVE_CORE_BATCHING_BATCH_QUEUE_H_
 #define QKSERVE_CORE_BATCHING_BATCH_QUEUE_H_
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -10,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/batching/batch_policy.h"
+#include "core/batching/cost_ratio.h"
 #include "core/batching/fair_share.h"
 #include "core/batching/job.h"
 
@@ -36,7 +38,9 @@ struct TiledWork {
 
   const void* lane = nullptr;
   absl::Time rank;
+  WorkKind kind = WorkKind::kTiled;
   int64_t tile_count = 0;
+  absl::Duration tile_cost = absl::ZeroDuration();
   absl::Duration cost = absl::ZeroDuration();        // of all tiles
   absl::Duration queue_cost = absl::ZeroDuration();  // likewise, in the queue's predicted time
 
@@ -50,8 +54,9 @@ struct TiledWork {
 
 // What a worker does next.
 struct Assignment {
-  // Small jobs to run one after the other and answer together; or
+  // Small jobs to run one after the other and answer together, and their cost; or
   std::vector<std::shared_ptr<QueuedJob>> group;
+  absl::Duration group_cost = absl::ZeroDuration();
 
   // one tile; or, where the tile is kMakePass, jobs that need a pass first.
   static constexpr int64_t kMakePass = -1;
@@ -84,8 +89,14 @@ class BatchQueue {
  public:
   explicit BatchQueue(const BatchPolicyOptions& options) : options_(options) {}
 
-  // RESOURCE_EXHAUSTED, and the job is as it was, where AdmitToQueue says so.
-  absl::Status Push(std::shared_ptr<QueuedJob> job);
+  // RESOURCE_EXHAUSTED, and the job is as it was, where AdmitToQueue or AdmitByDeadline says so;
+  // the status says when a retry may help.
+  absl::Status Push(std::shared_ptr<QueuedJob> job, absl::Time now);
+
+  // Work of a kind was predicted to take a worker `predicted` and took it `measured`, until `now`.
+  void Learn(WorkKind kind, absl::Duration predicted, absl::Duration measured, absl::Time now) {
+    RatioOf(kind).Learn(predicted, measured, now);
+  }
 
   // The next work. Counts a turn as busy where HasWork(). Jobs that are met on the way and have
   // expired, are cancelled, or cannot be answered in time any more are dropped.
@@ -100,6 +111,9 @@ class BatchQueue {
   // jobs must now be finished with the work's `status`.
   bool TileDone(TiledWork& work, const absl::Status& status, absl::Time end);
 
+  // A group that was handed out has run.
+  void GroupDone(const Assignment& assignment) { running_cost_ -= assignment.group_cost; }
+
   // A turn began outside the queue (a job on its arrival thread), or any turn ended.
   void TurnBegins() { ++summary_.busy; }
   void TurnEnds() { --summary_.busy; }
@@ -107,9 +121,13 @@ class BatchQueue {
   bool HasWaiting() const { return share_.HasActive(); }
   bool TurnIsFree() const { return summary_.busy < options_.workers; }
   const QueueSummary& summary() const { return summary_; }
+  // The same, with the costs that are to be expected after what was learned.
+  QueueSummary CorrectedSummary(absl::Time now) const;
 
  private:
   struct Lane {
+    // Of what is below, as it counts in the summary; of work with tiles left, those not begun.
+    absl::Duration cost = absl::ZeroDuration();
     std::deque<std::shared_ptr<QueuedJob>> small;                     // by arrival
     std::multimap<absl::Time, std::shared_ptr<QueuedJob>> ungrouped;  // need a pass; by rank
     std::multimap<absl::Time, std::shared_ptr<TiledWork>> tiled;      // have tiles left; by rank
@@ -121,15 +139,40 @@ class BatchQueue {
   void TakeGroup(absl::Time now, Lane& lane, Assignment& assignment);
   void TakePass(absl::Time now, Lane& lane, Assignment& assignment);
   void TakeTile(absl::Time now, Lane& lane, Assignment& assignment);
-  // Also DEADLINE_EXCEEDED where it is too late to begin.
-  absl::Status CheckWorthBeginning(const QueuedJob& job, absl::Time now) const;
-  void StartTile(TiledWork& work, absl::Time now);
-  void LeaveQueue(const TiledWork& work);
+  // Whether it is too late to begin a job that ends with work of `cost`, uncorrected.
+  bool IsTooLate(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
+  // OK, or why the job is dropped when its turn has come: as CheckStillWanted, or
+  // RESOURCE_EXHAUSTED where it would end too late.
+  absl::Status CheckWorthBeginning(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
+  absl::Status CheckWorthGoingOn(const QueuedJob& job, const TiledWork& work, absl::Time now) const;
+  // A request that cannot meet its deadline any more.
+  absl::Status LateError(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
+  // `lane` is null where none has the work.
+  void StartTile(TiledWork& work, Lane* lane, absl::Time now);
+  void LeaveQueue(const TiledWork& work, Lane* lane);
+
+  void AddLargeCost(WorkKind kind, absl::Duration cost);
+
+  CostRatio& RatioOf(WorkKind kind) { return ratios_[static_cast<size_t>(kind)]; }
+  double RatioAt(WorkKind kind, absl::Time now) const {
+    return ratios_[static_cast<size_t>(kind)].At(now);
+  }
+  // Corrected work that other lanes get done while this one gets `own`: each at most as much.
+  absl::Duration OthersMeanwhile(const void* lane_id, absl::Duration own,
+                                 const QueueSummary& corrected, double ratio) const;
+  // Corrected work that is done before a job that comes to the lane at `rank` has ended, without
+  // its own: what ranks before it there, the tiles that run, and what other lanes get.
+  absl::Duration WorkAhead(const void* lane_id, absl::Time rank, absl::Duration own,
+                           const QueueSummary& corrected, double ratio) const;
+  absl::Status Admit(const QueuedJob& job, const void* lane_id, absl::Time now) const;
 
   const BatchPolicyOptions options_;
   FairShare share_;
   std::map<const void*, Lane> lanes_;  // those that are not empty
   QueueSummary summary_;
+  absl::Duration pass_cost_;     // the part of large_cost that waits for passes or is of passes
+  absl::Duration running_cost_;  // of the groups and tiles being run
+  std::array<CostRatio, kWorkKinds> ratios_;
 };
 
 // OK, DEADLINE_EXCEEDED or CANCELLED: whether the job is still worth running.

@@ -63,7 +63,7 @@ void Batcher::Submit(std::unique_ptr<Job> job, const JobSpec& spec) {
       run_here = true;
       queue_.TurnBegins();
     } else {
-      status = queue_.Push(queued);
+      status = queue_.Push(queued, now);
     }
     if (status.ok()) ++in_flight_;
     if (status.ok() && !run_here) {
@@ -95,9 +95,11 @@ void Batcher::Count(int64_t finished, int64_t answered) {
 }
 
 void Batcher::RunOnArrival(std::shared_ptr<QueuedJob> job) {
-  const int64_t answered = RunGroup({std::move(job)});
+  const WorkKind kind = KindOf(options_, job->spec);
+  const GroupRun run = RunGroup({std::move(job)});
   MutexLock lock(&mutex_);
-  Count(1, answered);
+  queue_.Learn(kind, run.predicted, run.measured, run.end);
+  Count(1, run.answered);
   queue_.TurnEnds();
   if (queue_.HasWaiting()) work_.NotifyOne();
 }
@@ -119,9 +121,11 @@ void Batcher::WorkerLoop() {
 
 void Batcher::Run(const Assignment& assignment) {
   if (!assignment.group.empty()) {
-    const int64_t answered = RunGroup(assignment.group);
+    const GroupRun run = RunGroup(assignment.group);
     MutexLock lock(&mutex_);
-    Count(static_cast<int64_t>(assignment.group.size()), answered);
+    queue_.Learn(WorkKind::kSmall, run.predicted, run.measured, run.end);
+    queue_.GroupDone(assignment);
+    Count(static_cast<int64_t>(assignment.group.size()), run.answered);
     queue_.TurnEnds();
   } else if (assignment.tile == Assignment::kMakePass) {
     RunPass(assignment.work);
@@ -170,7 +174,8 @@ absl::Status Batcher::RunAlone(const QueuedJob& job) {
   return status;
 }
 
-int64_t Batcher::RunGroup(const std::vector<std::shared_ptr<QueuedJob>>& group) {
+Batcher::GroupRun Batcher::RunGroup(const std::vector<std::shared_ptr<QueuedJob>>& group) {
+  GroupRun run;
   std::vector<JobReceipt> receipts(group.size());
   int64_t rows = 0;
   bool any_ok = false;
@@ -186,25 +191,31 @@ int64_t Batcher::RunGroup(const std::vector<std::shared_ptr<QueuedJob>>& group) 
     any_ok |= job.status.ok();
     const absl::Time end = clock_->Now();
     receipts[i].computed = end - now;
+    if (job.status.ok()) {
+      run.predicted += job.spec.cost;
+      run.measured += end - now;
+    }
     now = end;
   }
+  run.end = now;
   if (any_ok) on_batch_(static_cast<int64_t>(group.size()), rows);
-  int64_t answered = 0;
   for (size_t i = 0; i < group.size(); ++i) {
     receipts[i].batch_requests = static_cast<int64_t>(group.size());
     receipts[i].batch_rows = rows;
-    if (Finish(*group[i], group[i]->status, receipts[i])) ++answered;
+    if (Finish(*group[i], group[i]->status, receipts[i])) ++run.answered;
   }
-  return answered;
+  return run;
 }
 
 void Batcher::RunTile(const std::shared_ptr<TiledWork>& work, int64_t tile) {
+  const absl::Time begin = clock_->Now();
   const absl::Status status =
       work->pass != nullptr ? work->pass->RunTile(tile) : work->jobs.front()->job->RunTile(tile);
   const absl::Time end = clock_->Now();
   bool is_last = false;
   {
     MutexLock lock(&mutex_);
+    if (status.ok()) queue_.Learn(work->kind, work->tile_cost, end - begin, end);
     is_last = queue_.TileDone(*work, status, end);
     queue_.TurnEnds();
     // This thread is not free yet.
@@ -259,7 +270,7 @@ void Batcher::Drain() {
 
 Batcher::Stats Batcher::GetStats() const {
   MutexLock lock(&mutex_);
-  return {.queue = queue_.summary(),
+  return {.queue = queue_.CorrectedSummary(clock_->Now()),
           .in_flight = in_flight_,
           .requests_answered = requests_answered_,
           .batches = batches_};

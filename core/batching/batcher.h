@@ -74,8 +74,16 @@ class Batcher {
   void WorkerLoop();
   void Run(const Assignment& assignment);
   void RunOnArrival(std::shared_ptr<QueuedJob> job);
-  // Runs the jobs one after the other, then finishes them. Returns how many ended OK.
-  int64_t RunGroup(const std::vector<std::shared_ptr<QueuedJob>>& group);
+  // What became of small jobs: how many ended OK, and what those whose tiles ran were predicted to
+  // take and took.
+  struct GroupRun {
+    int64_t answered = 0;
+    absl::Duration predicted = absl::ZeroDuration();
+    absl::Duration measured = absl::ZeroDuration();
+    absl::Time end = absl::InfinitePast();
+  };
+  // Runs the jobs one after the other, then finishes them.
+  GroupRun RunGroup(const std::vector<std::shared_ptr<QueuedJob>>& group);
   static absl::Status RunAlone(const QueuedJob& job);
   void RunPass(const std::shared_ptr<TiledWork>& work);
   void RunTile(const std::shared_ptr<TiledWork>& work, int64_t tile);

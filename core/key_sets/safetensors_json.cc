@@ -1,5 +1,4 @@
 #include "core/key_sets/safetensors_json.h"
-#include "core/utf8.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -14,6 +13,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "core/utf8.h"
 #include "nlohmann/json.hpp"
 
 namespace qkserve {

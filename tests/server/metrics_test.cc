@@ -70,6 +70,7 @@ TEST(MetricsTest, ARefusalIsCountedByTheLimitThatRefused) {
   const auto of_limit = [](const char* limit) { return RefusalOf(LimitError(limit, "full")); };
   EXPECT_EQ(of_limit("queue_requests_max"), Refusal::kQueueRequests);
   EXPECT_EQ(of_limit("queue_time_max"), Refusal::kQueueTime);
+  EXPECT_EQ(of_limit("deadline"), Refusal::kQueueDeadline);
   EXPECT_EQ(of_limit("in_flight_bytes_max"), Refusal::kInFlightBytes);
   EXPECT_EQ(of_limit("key_set_memory"), Refusal::kKeySetMemory);
   EXPECT_EQ(RefusalOf(absl::ResourceExhaustedError("")), Refusal::kLimit);

@@ -174,5 +174,35 @@ TEST_F(ServerLoadTest, EveryRequestDuringADrainIsAnsweredOrTurnedAway) {
   for (std::thread& caller : callers) caller.join();
 }
 
+class ShortQueueTest : public ServerLoadTest {
+ protected:
+  static ServerOptions Options() {
+    ServerOptions options;
+    options.queue_requests_max = 1;
+    return options;
+  }
+  ShortQueueTest() : ServerLoadTest(Options()) {}
+};
+
+TEST_F(ShortQueueTest, ARefusalSaysWhenToTryAgain) {
+  std::thread huge([&] { EXPECT_TRUE(client_->Score(LongRequest(), absl::Seconds(120)).ok()); });
+  AwaitInFlight(1);
+  const auto stub = v1::ScoringService::NewStub(
+      grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials()));
+  const Tensor q = RandomTensor(DataType::kFloat32, {16, 64}, 1);
+  grpc::ClientContext context;
+  v1::ScoreResponse response;
+  const grpc::Status status =
+      stub->Score(&context, MakeScoreRequest(q.View(), q.View(), {}), &response);
+  huge.join();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  const auto& trailers = context.GetServerTrailingMetadata();
+  const auto push_back = trailers.find("grpc-retry-pushback-ms");
+  ASSERT_NE(push_back, trailers.end());
+  const int ms = std::stoi(std::string(push_back->second.data(), push_back->second.size()));
+  EXPECT_GE(ms, 10);
+  EXPECT_LE(ms, 1000);
+}
+
 }  // namespace
 }  // namespace qkserve

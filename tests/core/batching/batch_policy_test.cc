@@ -88,17 +88,17 @@ TEST(BatchPolicyTest, ItIsTooLateToBeginWhereOthersWaitAndTheTimeLeftIsShort) {
   const QueueSummary others = {.small_requests = 1, .large_requests = 1};
   // On both workers this takes 10 ms.
   JobSpec spec = {.tile_count = 4, .cost = absl::Milliseconds(20)};
-  EXPECT_FALSE(TooLateToBegin(options, others, spec, now));
+  EXPECT_FALSE(TooLateToBegin(options, others, spec, absl::ZeroDuration(), now));
   spec.deadline = now + absl::Milliseconds(14);
-  EXPECT_TRUE(TooLateToBegin(options, others, spec, now));
-  EXPECT_FALSE(TooLateToBegin(options, alone, spec, now));
+  EXPECT_TRUE(TooLateToBegin(options, others, spec, absl::ZeroDuration(), now));
+  EXPECT_FALSE(TooLateToBegin(options, alone, spec, absl::ZeroDuration(), now));
   spec.deadline = now + absl::Milliseconds(15);
-  EXPECT_FALSE(TooLateToBegin(options, others, spec, now));
+  EXPECT_FALSE(TooLateToBegin(options, others, spec, absl::ZeroDuration(), now));
   // One tile has one worker, a pass has all.
   spec.tile_count = 1;
-  EXPECT_TRUE(TooLateToBegin(options, others, spec, now));
+  EXPECT_TRUE(TooLateToBegin(options, others, spec, absl::ZeroDuration(), now));
   spec.group = &options;
-  EXPECT_FALSE(TooLateToBegin(options, others, spec, now));
+  EXPECT_FALSE(TooLateToBegin(options, others, spec, absl::ZeroDuration(), now));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/limit_error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/fake_clock.h"
@@ -21,12 +22,17 @@ class BatchQueueTest : public testing::Test {
     queue_ = std::make_unique<BatchQueue>(options_);
   }
 
-  std::shared_ptr<QueuedJob> Push(const JobSpec& spec) {
+  std::shared_ptr<QueuedJob> MakeJob(const JobSpec& spec) {
     auto job = std::make_shared<QueuedJob>();
     job->job = std::make_unique<PuppetJob>(strings_);
     job->spec = spec;
     job->arrival = clock_.Now();
-    EXPECT_TRUE(queue_->Push(job).ok());
+    return job;
+  }
+  absl::Status TryPush(const JobSpec& spec) { return queue_->Push(MakeJob(spec), clock_.Now()); }
+  std::shared_ptr<QueuedJob> Push(const JobSpec& spec) {
+    auto job = MakeJob(spec);
+    EXPECT_TRUE(queue_->Push(job, clock_.Now()).ok());
     return job;
   }
   std::shared_ptr<QueuedJob> PushSmall(absl::Duration cost = absl::Microseconds(100)) {
@@ -183,7 +189,7 @@ TEST_F(BatchQueueTest, ExpiredJobsAreDroppedBeforeTheyCost) {
 TEST_F(BatchQueueTest, UnderOverloadNobodyIsBegunWhoWillBeLate) {
   const int key_set = 0;
   std::vector<std::shared_ptr<QueuedJob>> jobs;
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < 5; ++i) {
     // Work of 10 ms for both workers.
     jobs.push_back(Push({.cost = absl::Milliseconds(20),
                          .group = &key_set,
@@ -191,14 +197,104 @@ TEST_F(BatchQueueTest, UnderOverloadNobodyIsBegunWhoWillBeLate) {
                          .deadline = clock_.Now() + absl::Milliseconds(100)}));
     clock_.Advance(absl::Milliseconds(5));
   }
-  // The first ones have no time left by now, the next ones too little.
+  // The workers were away longer than predicted: the first job has no time left, the next ones too
+  // little.
+  clock_.Advance(absl::Milliseconds(75));
   const Assignment next = Take();
   ASSERT_EQ(next.work->jobs.size(), 1U);
   EXPECT_EQ(next.work->jobs.front(), jobs[3]);
   EXPECT_THAT(next.dropped, testing::ElementsAre(jobs[0], jobs[1], jobs[2]));
-  for (const auto& job : next.dropped) {
-    EXPECT_EQ(job->status.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(jobs[0]->status.code(), absl::StatusCode::kDeadlineExceeded);
+  for (int i = 1; i < 3; ++i) {
+    EXPECT_EQ(jobs[i]->status.code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ(LimitOf(jobs[i]->status), "deadline");
   }
+}
+
+TEST_F(BatchQueueTest, WhatCannotEndInTimeIsRefusedOnArrival) {
+  const int key_set = 0;
+  const JobSpec spec = {.cost = absl::Milliseconds(20),
+                        .group = &key_set,
+                        .lane = &key_set,
+                        .deadline = clock_.Now() + absl::Milliseconds(100)};
+  // 10 ms each for both workers; a quarter of the wait and half of the last one's time are to
+  // spare.
+  for (int i = 0; i < 7; ++i) Push(spec);
+  const absl::Status refused = TryPush(spec);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(LimitOf(refused), "deadline");
+  EXPECT_EQ(RetryAfterOf(refused), absl::Milliseconds(70));
+  EXPECT_EQ(queue_->summary().large_requests, 7);
+  // What has no deadline may wait, and so may what goes before the others.
+  JobSpec patient = spec;
+  patient.deadline = absl::InfiniteFuture();
+  EXPECT_TRUE(TryPush(patient).ok());
+  JobSpec quick = spec;
+  quick.cost = absl::Milliseconds(1);
+  EXPECT_TRUE(TryPush(quick).ok());
+}
+
+TEST_F(BatchQueueTest, WhatTilesTookCorrectsWhatIsExpected) {
+  const auto large = [&] {
+    return JobSpec{.tile_count = 2,
+                   .cost = absl::Milliseconds(10),
+                   .deadline = clock_.Now() + absl::Milliseconds(30)};
+  };
+  Push(large());
+  EXPECT_TRUE(TryPush(large()).ok());
+  while (queue_->HasWaiting()) Take();
+  // Alone, it may always try, however long it should take.
+  queue_->Learn(WorkKind::kTiled, absl::Seconds(1), absl::Seconds(9), clock_.Now());
+  EXPECT_TRUE(TryPush(large()).ok());
+  EXPECT_EQ(LimitOf(TryPush(large())), "deadline");
+  // Other kinds of work are as fast as ever.
+  EXPECT_TRUE(
+      TryPush({.cost = absl::Microseconds(100), .deadline = clock_.Now() + absl::Milliseconds(90)})
+          .ok());
+}
+
+TEST_F(BatchQueueTest, OtherKeySetsAreExpectedToTakeNoMoreThanTheirTurns) {
+  const int busy = 0;
+  const int quiet = 0;
+  for (int i = 0; i < 50; ++i) PushGrouped(busy, absl::Milliseconds(20), absl::ZeroDuration());
+  const JobSpec spec = {.cost = absl::Milliseconds(20),
+                        .group = &quiet,
+                        .lane = &quiet,
+                        .deadline = clock_.Now() + absl::Milliseconds(50)};
+  // The busy set gets one turn for each of the quiet one's.
+  EXPECT_TRUE(TryPush(spec).ok());
+  EXPECT_TRUE(TryPush(spec).code() == absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(BatchQueueTest, BegunWorkThatWillEndTooLateMakesRoomForOthers) {
+  const auto late = Push({.tile_count = 4,
+                          .cost = absl::Milliseconds(40),
+                          .deadline = clock_.Now() + absl::Milliseconds(50)});
+  const Assignment first = Take();
+  EXPECT_EQ(JobOf(first), late);
+  clock_.Advance(absl::Milliseconds(40));
+  // 30 ms of work are left for two workers and 10 ms. Where nobody waits it may try.
+  const Assignment second = Take();
+  EXPECT_EQ(JobOf(second), late);
+  const auto other = PushLarge(4, absl::Milliseconds(40));
+  clock_.Advance(absl::Milliseconds(9));
+  const Assignment third = Take();
+  EXPECT_EQ(JobOf(third), other);
+  EXPECT_EQ(LimitOf(late->status), "deadline");
+  EXPECT_FALSE(queue_->TileDone(*first.work, absl::OkStatus(), clock_.Now()));
+  EXPECT_TRUE(queue_->TileDone(*second.work, absl::OkStatus(), clock_.Now()));
+}
+
+// Together they would end too late for the first one.
+TEST_F(BatchQueueTest, APassTakesNobodyAlongWhoMakesItTooLate) {
+  const int key_set = 0;
+  const auto urgent = Push({.cost = absl::Milliseconds(4),
+                            .group = &key_set,
+                            .lane = &key_set,
+                            .deadline = clock_.Now() + absl::Milliseconds(5)});
+  const auto patient = PushGrouped(key_set, absl::Milliseconds(10), absl::Milliseconds(1));
+  EXPECT_THAT(Take().work->jobs, testing::ElementsAre(urgent));
+  EXPECT_THAT(Take().work->jobs, testing::ElementsAre(patient));
 }
 
 TEST_F(BatchQueueTest, ACancelledLargeJobStopsAfterTheTileThatRuns) {

@@ -164,8 +164,9 @@ TEST_F(BatcherTest, ExpiredOrCancelledInTheQueueCostsNoTile) {
   OccupyWorkers(gate);
   const auto expired = Submit({.cost = kSmallCost, .deadline = clock_.Now() + absl::Seconds(1)});
   const auto cancelled = Submit({.cost = kSmallCost});
-  const auto large = Submit(
-      {.tile_count = 3, .cost = absl::Seconds(1), .deadline = clock_.Now() + absl::Seconds(1)});
+  const auto large = Submit({.tile_count = 3,
+                             .cost = absl::Milliseconds(100),
+                             .deadline = clock_.Now() + absl::Seconds(1)});
   cancelled->Cancel();
   clock_.Advance(absl::Seconds(2));
   gate.Open();

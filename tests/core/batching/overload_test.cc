@@ -1,0 +1,191 @@
+// The queue under more load than its workers can do, in virtual time: arrivals at a fixed rate,
+// tiles that take what the test says and not what was predicted. No threads, no clock of the
+// machine.
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "core/batching/batch_queue.h"
+#include "core/limit_error.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/puppet_job.h"
+
+namespace qkserve {
+namespace {
+
+constexpr int64_t kWorkers = 2;
+constexpr absl::Duration kRun = absl::Seconds(8);
+
+// What the requests of a run are, and how far off their predictions.
+struct Traffic {
+  WorkKind kind = WorkKind::kPass;
+  int64_t tiles = 1;
+  absl::Duration cost;  // of one worker, really
+  double real_by_predicted = 1.0;
+  int key_sets = 1;
+};
+
+// Sends requests with deadlines of ten times their cost at `load` times what the workers can do.
+class OpenLoop {
+ public:
+  OpenLoop(const Traffic& traffic, double load) : traffic_(traffic), queue_(Options()) {
+    const absl::Duration period = traffic.cost / kWorkers / load;
+    absl::Time arrival = now_;
+    while (now_ < kBegin + kRun) {
+      if (!events_.empty() && events_.begin()->first <= arrival) {
+        now_ = events_.begin()->first;
+        const std::function<void()> event = std::move(events_.begin()->second);
+        events_.erase(events_.begin());
+        event();
+      } else {
+        now_ = arrival;
+        Arrive();
+        arrival += period;
+      }
+      while (queue_.HasWaiting() && queue_.TurnIsFree()) Work();
+    }
+  }
+
+  // Of what the workers could have answered.
+  double Goodput() const {
+    return static_cast<double>(in_time_) * absl::FDivDuration(traffic_.cost, kWorkers * kRun);
+  }
+  int64_t in_time() const { return in_time_; }
+  int64_t late() const { return late_; }
+  int64_t refused() const { return refused_; }
+  int64_t dropped() const { return dropped_; }
+
+ private:
+  static constexpr absl::Time kBegin = absl::UnixEpoch();
+
+  static BatchPolicyOptions Options() {
+    BatchPolicyOptions options;
+    options.workers = kWorkers;
+    return options;
+  }
+
+  void Arrive() {
+    const int* const key_set = &key_sets_[static_cast<size_t>(arrivals_++ % traffic_.key_sets)];
+    auto job = std::make_shared<QueuedJob>();
+    job->job = std::make_unique<PuppetJob>(strings_);
+    job->arrival = now_;
+    job->spec = {.tile_count = traffic_.tiles,
+                 .cost = traffic_.cost / traffic_.real_by_predicted,
+                 .deadline = now_ + 10 * traffic_.cost};
+    if (traffic_.kind == WorkKind::kPass) {
+      job->spec.group = key_set;
+      job->spec.lane = key_set;
+    }
+    const absl::Status status = queue_.Push(job, now_);
+    if (status.ok()) return;
+    ++refused_;
+    EXPECT_EQ(LimitOf(status), "deadline") << status;
+    EXPECT_TRUE(RetryAfterOf(status).has_value());
+  }
+
+  void Work() {
+    const Assignment next = queue_.Take(now_);
+    dropped_ += static_cast<int64_t>(next.dropped.size());
+    if (!next.group.empty()) return RunGroup(next);
+    if (next.work == nullptr) return;
+    if (next.tile == Assignment::kMakePass) {
+      next.work->pass = std::make_unique<PuppetPass>(strings_, traffic_.tiles);
+      queue_.PassMade(next.work, now_);
+    }
+    const absl::Duration took = Jitter(next.work->tile_cost * traffic_.real_by_predicted);
+    events_.emplace(now_ + took, [this, work = next.work, took] {
+      queue_.Learn(work->kind, work->tile_cost, took, now_);
+      const bool is_last = queue_.TileDone(*work, absl::OkStatus(), now_);
+      queue_.TurnEnds();
+      if (!is_last) return;
+      for (const auto& job : work->jobs) Finish(*job);
+    });
+  }
+
+  void RunGroup(const Assignment& assignment) {
+    const absl::Duration took = Jitter(assignment.group_cost * traffic_.real_by_predicted);
+    events_.emplace(now_ + took, [this, assignment, took] {
+      queue_.Learn(WorkKind::kSmall, assignment.group_cost, took, now_);
+      queue_.GroupDone(assignment);
+      queue_.TurnEnds();
+      for (const auto& job : assignment.group) Finish(*job);
+    });
+  }
+
+  void Finish(const QueuedJob& job) {
+    ++(job.status.ok() && now_ <= job.spec.deadline ? in_time_ : late_);
+  }
+
+  // A tile takes up to a third more or less than the others.
+  absl::Duration Jitter(absl::Duration time) {
+    return time * (0.67 + 0.66 * static_cast<double>(random_() % 1000) / 1000.0);
+  }
+
+  const Traffic traffic_;
+  BatchQueue queue_;
+  absl::Time now_ = kBegin;
+  std::multimap<absl::Time, std::function<void()>> events_;
+  std::shared_ptr<PuppetStrings> strings_ = std::make_shared<PuppetStrings>();
+  std::mt19937 random_{1};
+  int64_t arrivals_ = 0;
+  int64_t in_time_ = 0, late_ = 0, refused_ = 0, dropped_ = 0;
+  int key_sets_[16] = {};
+};
+
+class OverloadTest : public testing::TestWithParam<double> {
+ protected:
+  // Predictions are off by this factor.
+  static double RealByPredicted() { return GetParam(); }
+
+  static void ExpectGoodput(const Traffic& traffic) {
+    for (const auto& [load, goodput] : {std::pair(1.0, 0.85), {2.0, 0.85}, {8.0, 0.75}}) {
+      SCOPED_TRACE(testing::Message() << load << " times the capacity");
+      const OpenLoop loop(traffic, load);
+      EXPECT_GE(loop.Goodput(), goodput);
+      // Work that is begun ends in time.
+      EXPECT_LE(loop.late(), loop.in_time() / 20);
+      // Nearly all that cannot be answered learn it when they come.
+      EXPECT_LE(loop.dropped(), loop.in_time() / 10 + loop.refused() / 10);
+    }
+  }
+};
+
+TEST_P(OverloadTest, RequestsOnAKeySet) {
+  ExpectGoodput({.kind = WorkKind::kPass,
+                 .tiles = 15,
+                 .cost = absl::Milliseconds(28),
+                 .real_by_predicted = RealByPredicted()});
+}
+
+TEST_P(OverloadTest, RequestsOnManyKeySets) {
+  ExpectGoodput({.kind = WorkKind::kPass,
+                 .tiles = 15,
+                 .cost = absl::Milliseconds(28),
+                 .real_by_predicted = RealByPredicted(),
+                 .key_sets = 4});
+}
+
+TEST_P(OverloadTest, LargeRequests) {
+  ExpectGoodput({.kind = WorkKind::kTiled,
+                 .tiles = 8,
+                 .cost = absl::Milliseconds(40),
+                 .real_by_predicted = RealByPredicted()});
+}
+
+TEST_P(OverloadTest, SmallRequests) {
+  ExpectGoodput({.kind = WorkKind::kSmall,
+                 .cost = absl::Microseconds(900),
+                 .real_by_predicted = RealByPredicted()});
+}
+
+INSTANTIATE_TEST_SUITE_P(PredictionsOff, OverloadTest, testing::Values(0.5, 1.0, 2.0, 3.0));
+
+}  // namespace
+}  // namespace qkserve
