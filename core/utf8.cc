@@ -35,6 +35,15 @@ absl::string_view Utf8Prefix(absl::string_view text, size_t bytes_max) {
   return text.substr(0, IsContinuation(text[end]) ? bytes_max : end);
 }
 
+bool IsUtf8(absl::string_view text) {
+  while (!text.empty()) {
+    const size_t size = CharacterBytes(text);
+    if (size == 0) return false;
+    text.remove_prefix(size);
+  }
+  return true;
+}
+
 std::string ValidUtf8(absl::string_view text) {
   constexpr char kReplacement[] = "\xEF\xBF\xBD";
   std::string valid;

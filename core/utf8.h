@@ -12,6 +12,10 @@ namespace qkserve {
 // that is not UTF-8 is cut somewhere.
 absl::string_view Utf8Prefix(absl::string_view text, size_t bytes_max);
 
+// Whether the text is UTF-8 as RFC 3629 has it: the shortest form of each code point, no
+// surrogates.
+bool IsUtf8(absl::string_view text);
+
 // The text with U+FFFD in place of each byte that belongs to no character of UTF-8.
 std::string ValidUtf8(absl::string_view text);
 

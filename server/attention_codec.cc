@@ -111,11 +111,6 @@ absl::Status DecodeValues(const v1::ScoreRequest& request, AttentionProblem& pro
 }  // namespace
 
 absl::StatusOr<AttentionProblem> DecodeOptions(const v1::ScoreRequest& request) {
-  absl::Status status = RefuseUnknownFields(request, "request");
-  status.Update(RefuseUnknownFields(request.attention(), "attention"));
-  status.Update(RefuseUnknownFields(request.inline_(), "inline"));
-  status.Update(RefuseUnknownFields(request.key_set(), "key_set"));
-  if (!status.ok()) return status;
   AttentionProblem problem;
   if (request.output() < v1::OUTPUT_UNSPECIFIED || request.output() > v1::TOP_K) {
     return Invalid("output", absl::StrCat(static_cast<int>(request.output())),
@@ -140,7 +135,7 @@ absl::StatusOr<AttentionProblem> DecodeOptions(const v1::ScoreRequest& request) 
   if (request.log_sum_exp() && !has_log_sum_exp) {
     return Invalid("log_sum_exp", "true", "false: only the outputs WEIGHTS and CONTEXT have it");
   }
-  status = DecodeAttention(request.attention(), problem);
+  const absl::Status status = DecodeAttention(request.attention(), problem);
   if (!status.ok()) return status;
   return problem;
 }

@@ -14,8 +14,6 @@ namespace {
 
 // The sizes of a tensor that is announced.
 absl::StatusOr<Shape> DecodeShape(const v1::TensorSpec& spec, absl::string_view name) {
-  absl::Status status = RefuseUnknownFields(spec, name);
-  if (!status.ok()) return status;
   const std::string field = absl::StrCat(name, ".shape");
   if (spec.shape_size() < 2 || spec.shape_size() > 4) {
     return Invalid(field, absl::StrCat("rank ", spec.shape_size()), "rank 2, 3 or 4");
@@ -49,8 +47,7 @@ absl::StatusOr<Shape> DecodeShape(const v1::TensorSpec& spec, absl::string_view 
 // What puts and appends have in common: types and shapes of what comes.
 template <class Header>
 absl::StatusOr<KeySetUploadSpec> DecodeTensors(const Header& header) {
-  absl::Status status = RefuseUnknownFields(header, "header");
-  if (status.ok()) status = ValidateKeySetName(header.name());
+  const absl::Status status = ValidateKeySetName(header.name());
   if (!status.ok()) return status;
   if (!header.has_keys()) return Invalid("keys", "none", "a data_type and a shape");
   const absl::StatusOr<Shape> keys = DecodeShape(header.keys(), "keys");

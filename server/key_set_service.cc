@@ -10,7 +10,6 @@
 #include "server/grpc_status.h"
 #include "server/key_set_codec.h"
 #include "server/key_set_metadata.h"
-#include "server/tensor_codec.h"
 #include "server/trace_context.h"
 
 namespace qkserve {
@@ -48,7 +47,7 @@ class UnaryCall {
 // that is faster than packing and the disk is slowed down by gRPC's flow control. One thing happens
 // at a time: a read, or a task.
 template <class Request, class Response>
-class KeySetService::UploadReactor final : public grpc::ServerReadReactor<Request> {
+class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMessage<Request>> {
  public:
   UploadReactor(KeySetService* service, Method method, grpc::CallbackServerContext* context,
                 Response* response)
@@ -92,10 +91,10 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<Reques
 
  private:
   void TakeMessage() {
-    service_.recorder_.metrics().CountReceived(request_.ByteSizeLong());
-    const absl::Status status = Take();
-    // gRPC parses the next message into this one, and it keeps its memory: give it back.
-    request_ = Request();
+    service_.recorder_.metrics().CountReceived(wire_.bytes);
+    const absl::Status status = wire_.status.ok() ? Take() : wire_.status;
+    // The next message is read into this one: give its memory back.
+    wire_ = {};
     if (status.ok()) {
       AwaitMessage();
     } else {
@@ -106,7 +105,7 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<Reques
   void AwaitMessage() {
     MutexLock lock(&read_mutex_);
     service_.idle_.Begin(this, [this] { service_.files_.Schedule([this] { EndIdle(); }); });
-    this->StartRead(&request_);
+    this->StartRead(&wire_);
   }
 
   // Whoever may end the call, and this object, waits until AwaitMessage needs it no longer.
@@ -122,34 +121,30 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<Reques
   }
 
   absl::Status Take() {
-    absl::Status status = RefuseUnknownFields(request_, "request");
-    if (!status.ok()) return status;
-    if (request_.has_header()) return TakeHeader();
-    if (!request_.has_chunk()) {
+    const Request& request = wire_.message;
+    if (request.has_header()) return TakeHeader(request.header());
+    if (!request.has_chunk()) {
       return absl::InvalidArgumentError("part: got none, expected a header or a chunk");
     }
     if (upload_ == nullptr) {
       return absl::InvalidArgumentError("part: got a chunk, expected the header first");
     }
-    const v1::KeySetChunk& chunk = request_.chunk();
-    status = RefuseUnknownFields(chunk, "chunk");
-    if (!status.ok()) return status;
+    const v1::KeySetChunk& chunk = request.chunk();
     // An upload does not fail because requests are many: they wait for it.
     const ByteBudget::Charge charge = service_.budget_.ChargeAnyway(
         static_cast<int64_t>(chunk.keys().size() + chunk.values().size()));
-    status = upload_->AddKeys(chunk.keys());
+    absl::Status status = upload_->AddKeys(chunk.keys());
     if (status.ok()) status = upload_->AddValues(chunk.values());
     return status;
   }
 
-  absl::Status TakeHeader() {
+  absl::Status TakeHeader(const typename Request::Header& header) {
     if (upload_ != nullptr) {
       return absl::InvalidArgumentError("part: got a second header, expected chunks");
     }
-    absl::Status status = CheckKeySetMetadata(context_, request_.header().name());
+    absl::Status status = CheckKeySetMetadata(context_, header.name());
     if (!status.ok()) return status;
-    const absl::StatusOr<KeySetUploadSpec> spec =
-        DecodeHeader(request_.header(), service_.key_sets_);
+    const absl::StatusOr<KeySetUploadSpec> spec = DecodeHeader(header, service_.key_sets_);
     if (!spec.ok()) return spec.status();
     absl::StatusOr<std::unique_ptr<KeySetUpload>> upload = service_.key_sets_.BeginUpload(*spec);
     if (!upload.ok()) return upload.status();
@@ -199,7 +194,7 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<Reques
   const absl::Time begin_;
   grpc::CallbackServerContext& context_;
   Response& response_;
-  Request request_;
+  WireMessage<Request> wire_;
   std::unique_ptr<KeySetUpload> upload_;
   Mutex read_mutex_;  // held while a read begins: nothing may end the call before it is released
 };
@@ -211,7 +206,29 @@ KeySetService::KeySetService(KeySetStore* key_sets, ByteBudget* budget,
       budget_(*budget),
       recorder_(*recorder),
       upload_idle_timeout_(upload_idle_timeout),
-      idle_(clock, upload_idle_timeout) {}
+      idle_(clock, upload_idle_timeout) {
+  AddUpload<v1::PutKeySetRequest, v1::PutKeySetResponse>(
+      "/qkserve.v1.KeySetService/PutKeySet", [this](auto* context, auto* response) {
+        return Upload<v1::PutKeySetRequest>(context, Method::kPutKeySet, response);
+      });
+  AddUpload<v1::AppendKeySetRequest, v1::AppendKeySetResponse>(
+      "/qkserve.v1.KeySetService/AppendKeySet", [this](auto* context, auto* response) {
+        return Upload<v1::AppendKeySetRequest>(context, Method::kAppendKeySet, response);
+      });
+  AddUnary<v1::GetKeySetRequest, v1::GetKeySetResponse>(
+      "/qkserve.v1.KeySetService/GetKeySet", [this](auto* context, auto* wire, auto* response) {
+        return GetKeySet(context, wire, response);
+      });
+  AddUnary<v1::ListKeySetsRequest, v1::ListKeySetsResponse>(
+      "/qkserve.v1.KeySetService/ListKeySets", [this](auto* context, auto* wire, auto* response) {
+        return ListKeySets(context, wire, response);
+      });
+  AddUnary<v1::DeleteKeySetRequest, v1::DeleteKeySetResponse>(
+      "/qkserve.v1.KeySetService/DeleteKeySet",
+      [this](auto* context, auto* wire, auto* /*response*/) {
+        return DeleteKeySet(context, wire);
+      });
+}
 
 void KeySetService::RefuseNewCalls(absl::Duration upload_idle_max) {
   is_draining_ = true;
@@ -222,26 +239,21 @@ absl::Status KeySetService::CheckServing() const {
   return is_draining_ ? absl::UnavailableError("the server is draining") : absl::OkStatus();
 }
 
-grpc::ServerReadReactor<v1::PutKeySetRequest>* KeySetService::PutKeySet(
-    grpc::CallbackServerContext* context, v1::PutKeySetResponse* response) {
-  return new UploadReactor<v1::PutKeySetRequest, v1::PutKeySetResponse>(this, Method::kPutKeySet,
-                                                                        context, response);
-}
-
-grpc::ServerReadReactor<v1::AppendKeySetRequest>* KeySetService::AppendKeySet(
-    grpc::CallbackServerContext* context, v1::AppendKeySetResponse* response) {
-  return new UploadReactor<v1::AppendKeySetRequest, v1::AppendKeySetResponse>(
-      this, Method::kAppendKeySet, context, response);
+template <class Request, class Response>
+grpc::ServerReadReactor<WireMessage<Request>>* KeySetService::Upload(
+    grpc::CallbackServerContext* context, Method method, Response* response) {
+  return new UploadReactor<Request, Response>(this, method, context, response);
 }
 
 grpc::ServerUnaryReactor* KeySetService::GetKeySet(grpc::CallbackServerContext* context,
-                                                   const v1::GetKeySetRequest* request,
+                                                   const WireMessage<v1::GetKeySetRequest>* wire,
                                                    v1::GetKeySetResponse* response) {
   const UnaryCall call(recorder_, Method::kGetKeySet, context);
-  absl::Status status = RefuseUnknownFields(*request, "request");
-  if (status.ok()) status = CheckKeySetMetadata(*context, request->name());
+  const std::string& name = wire->message.name();
+  absl::Status status = wire->status;
+  if (status.ok()) status = CheckKeySetMetadata(*context, name);
   if (status.ok()) {
-    const absl::StatusOr<KeySetStore::Listed> listed = key_sets_.Get(request->name());
+    const absl::StatusOr<KeySetStore::Listed> listed = key_sets_.Get(name);
     status = listed.ok() ? listed->key_set.status() : listed.status();
     if (status.ok()) {
       EncodeKeySet(**listed->key_set, *response->mutable_key_set());
@@ -251,22 +263,22 @@ grpc::ServerUnaryReactor* KeySetService::GetKeySet(grpc::CallbackServerContext* 
   return call.Finish(status);
 }
 
-grpc::ServerUnaryReactor* KeySetService::ListKeySets(grpc::CallbackServerContext* context,
-                                                     const v1::ListKeySetsRequest* request,
-                                                     v1::ListKeySetsResponse* response) {
+grpc::ServerUnaryReactor* KeySetService::ListKeySets(
+    grpc::CallbackServerContext* context, const WireMessage<v1::ListKeySetsRequest>* wire,
+    v1::ListKeySetsResponse* response) {
   constexpr int64_t kPageSizeMax = 1000;
   constexpr int64_t kPageSizeDefault = 100;
   const UnaryCall call(recorder_, Method::kListKeySets, context);
-  absl::Status status = RefuseUnknownFields(*request, "request");
-  const int64_t page_size = request->page_size() == 0 ? kPageSizeDefault : request->page_size();
+  const v1::ListKeySetsRequest& request = wire->message;
+  absl::Status status = wire->status;
+  const int64_t page_size = request.page_size() == 0 ? kPageSizeDefault : request.page_size();
   if (page_size < 1 || page_size > kPageSizeMax) {
     status.Update(absl::InvalidArgumentError(
-        absl::StrCat("page_size: got ", request->page_size(), ", expected 1 to ", kPageSizeMax)));
+        absl::StrCat("page_size: got ", request.page_size(), ", expected 1 to ", kPageSizeMax)));
   }
   if (!status.ok()) return call.Finish(status);
   // The token is the last name of the page before: sets may come and go meanwhile.
-  const std::vector<KeySetStore::Listed> page =
-      key_sets_.List(request->page_token(), page_size + 1);
+  const std::vector<KeySetStore::Listed> page = key_sets_.List(request.page_token(), page_size + 1);
   const size_t shown = std::min(page.size(), static_cast<size_t>(page_size));
   for (size_t i = 0; i < shown; ++i) {
     v1::KeySet& out = *response->add_key_sets();
@@ -278,16 +290,15 @@ grpc::ServerUnaryReactor* KeySetService::ListKeySets(grpc::CallbackServerContext
   return call.Finish(absl::OkStatus());
 }
 
-grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(grpc::CallbackServerContext* context,
-                                                      const v1::DeleteKeySetRequest* request,
-                                                      v1::DeleteKeySetResponse* /*response*/) {
+grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(
+    grpc::CallbackServerContext* context, const WireMessage<v1::DeleteKeySetRequest>* wire) {
   const UnaryCall call(recorder_, Method::kDeleteKeySet, context);
-  absl::Status status = RefuseUnknownFields(*request, "request");
+  absl::Status status = wire->status;
   if (status.ok()) status = CheckServing();
-  if (status.ok()) status = CheckKeySetMetadata(*context, request->name());
+  if (status.ok()) status = CheckKeySetMetadata(*context, wire->message.name());
   if (!status.ok()) return call.Finish(status);
   calls_.Begin();
-  files_.Schedule([this, context, call, name = request->name()] {
+  files_.Schedule([this, context, call, name = wire->message.name()] {
     // It may have waited.
     const absl::Status result = context->IsCancelled()
                                     ? absl::CancelledError("the caller cancelled the request")

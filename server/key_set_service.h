@@ -8,35 +8,23 @@
 #include "core/clock.h"
 #include "core/key_sets/key_set_store.h"
 #include "core/task_pool.h"
-#include "qkserve/v1/key_set.grpc.pb.h"
+#include "qkserve/v1/key_set.pb.h"
 #include "server/call_count.h"
 #include "server/call_recorder.h"
 #include "server/idle_watch.h"
+#include "server/wire_message.h"
+#include "server/wire_service.h"
 
 namespace qkserve {
 
 // The RPCs of qkserve.v1.KeySetService. What packs, writes or waits runs on threads of its own,
 // never on gRPC's.
-class KeySetService final : public v1::KeySetService::CallbackService {
+class KeySetService final : public WireService {
  public:
   // The pointers must outlive the service and the calls. Chunks are charged to `budget`. An upload
   // that completes no message for `upload_idle_timeout` ends.
   KeySetService(KeySetStore* key_sets, ByteBudget* budget, const CallRecorder* recorder,
                 const Clock* clock, absl::Duration upload_idle_timeout);
-
-  grpc::ServerReadReactor<v1::PutKeySetRequest>* PutKeySet(
-      grpc::CallbackServerContext* context, v1::PutKeySetResponse* response) override;
-  grpc::ServerReadReactor<v1::AppendKeySetRequest>* AppendKeySet(
-      grpc::CallbackServerContext* context, v1::AppendKeySetResponse* response) override;
-  grpc::ServerUnaryReactor* GetKeySet(grpc::CallbackServerContext* context,
-                                      const v1::GetKeySetRequest* request,
-                                      v1::GetKeySetResponse* response) override;
-  grpc::ServerUnaryReactor* ListKeySets(grpc::CallbackServerContext* context,
-                                        const v1::ListKeySetsRequest* request,
-                                        v1::ListKeySetsResponse* response) override;
-  grpc::ServerUnaryReactor* DeleteKeySet(grpc::CallbackServerContext* context,
-                                         const v1::DeleteKeySetRequest* request,
-                                         v1::DeleteKeySetResponse* response) override;
 
   // Changes are refused from now on (UNAVAILABLE); those that have begun go on, but for uploads
   // that complete no message for `upload_idle_max`.
@@ -48,6 +36,18 @@ class KeySetService final : public v1::KeySetService::CallbackService {
  private:
   template <class Request, class Response>
   class UploadReactor;
+
+  template <class Request, class Response>
+  grpc::ServerReadReactor<WireMessage<Request>>* Upload(grpc::CallbackServerContext* context,
+                                                        Method method, Response* response);
+  grpc::ServerUnaryReactor* GetKeySet(grpc::CallbackServerContext* context,
+                                      const WireMessage<v1::GetKeySetRequest>* wire,
+                                      v1::GetKeySetResponse* response);
+  grpc::ServerUnaryReactor* ListKeySets(grpc::CallbackServerContext* context,
+                                        const WireMessage<v1::ListKeySetsRequest>* wire,
+                                        v1::ListKeySetsResponse* response);
+  grpc::ServerUnaryReactor* DeleteKeySet(grpc::CallbackServerContext* context,
+                                         const WireMessage<v1::DeleteKeySetRequest>* wire);
 
   absl::Status CheckServing() const;
   absl::Status Delete(const std::string& name, const grpc::ServerContextBase& context);

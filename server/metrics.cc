@@ -111,6 +111,7 @@ Metrics::Snapshot Metrics::Read() const {
 Refusal RefusalOf(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kUnimplemented:  // bytes that are no request
       return Refusal::kInvalid;
     case absl::StatusCode::kNotFound:
       return Refusal::kNotFound;

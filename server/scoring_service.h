@@ -8,9 +8,11 @@
 #include "core/byte_budget.h"
 #include "core/clock.h"
 #include "core/key_sets/key_set_store.h"
-#include "qkserve/v1/scoring.grpc.pb.h"
+#include "qkserve/v1/scoring.pb.h"
 #include "server/call_count.h"
 #include "server/call_recorder.h"
+#include "server/wire_message.h"
+#include "server/wire_service.h"
 
 namespace qkserve {
 
@@ -18,9 +20,12 @@ namespace qkserve {
 //
 // A call is decoded and admitted on gRPC's thread, in constant time, and answered on the thread
 // that computed it.
-class ScoringService final : public v1::ScoringService::CallbackService,
-                             private grpc::MessageAllocator<v1::ScoreRequest, v1::ScoreResponse> {
+class ScoringService final
+    : public WireService,
+      private grpc::MessageAllocator<WireMessage<v1::ScoreRequest>, v1::ScoreResponse> {
  public:
+  using Request = WireMessage<v1::ScoreRequest>;
+
   struct Options {
     int64_t message_bytes_max = 0;
     std::string kernel;  // of inline keys
@@ -32,15 +37,13 @@ class ScoringService final : public v1::ScoringService::CallbackService,
   ScoringService(const Options& options, Batcher* batcher, ByteBudget* budget,
                  const KeySetStore* key_sets, const CallRecorder* recorder, const Clock* clock);
 
-  grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context,
-                                  const v1::ScoreRequest* request,
-                                  v1::ScoreResponse* response) override;
-
   // Calls that have not been answered whole.
   CallCount& calls() { return calls_; }
 
  private:
-  grpc::MessageHolder<v1::ScoreRequest, v1::ScoreResponse>* AllocateMessages() override;
+  grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context, const Request* wire,
+                                  v1::ScoreResponse* response);
+  grpc::MessageHolder<Request, v1::ScoreResponse>* AllocateMessages() override;
 
   const Options options_;
   Batcher& batcher_;

@@ -4,6 +4,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <system_error>
@@ -20,9 +21,10 @@
 #include "core/attention/packed_kernel.h"
 #include "core/thread_limit.h"
 #include "grpc/grpc.h"
-#include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/grpcpp.h"
-#include "grpcpp/health_check_service_interface.h"
+#include "qkserve/v1/key_set.grpc.pb.h"
+#include "qkserve/v1/scoring.grpc.pb.h"
+#include "qkserve/v1/status.grpc.pb.h"
 #include "server/address.h"
 #include "server/machine.h"
 
@@ -120,6 +122,11 @@ Server::Server(const ServerOptions& options, Parts parts, int64_t workers, const
                .gflops_per_worker = GflopsPerWorker(),
                .workers = workers},
               batcher_.get(), &budget_, key_sets_.get(), &recorder_, clock),
+      health_({"", v1::ScoringService::service_full_name(), v1::KeySetService::service_full_name(),
+               v1::StatusService::service_full_name()}),
+      reflection_({v1::ScoringService::service_full_name(), v1::KeySetService::service_full_name(),
+                   v1::StatusService::service_full_name(), "grpc.health.v1.Health",
+                   "grpc.reflection.v1alpha.ServerReflection"}),
       description_(absl::StrFormat(
           "kernel %s (%s, %.0f GFLOP/s a worker), key sets %s, %d workers, message_bytes_max %d, "
           "in_flight_bytes_max %d, key_set_memory %d",
@@ -182,8 +189,6 @@ absl::StatusOr<std::optional<BoundSockets>> Server::AddListeningPorts(
 absl::Status Server::Listen() {
   absl::Status status = CheckAddressIsFree();
   if (!status.ok()) return status;
-  grpc::EnableDefaultHealthCheckService(true);
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(static_cast<int>(options_.message_bytes_max));
   builder.SetMaxSendMessageSize(static_cast<int>(options_.message_bytes_max));
@@ -197,15 +202,12 @@ absl::Status Server::Listen() {
   builder.RegisterService(&scoring_);
   builder.RegisterService(&key_set_service_);
   builder.RegisterService(&status_);
+  builder.RegisterService(&health_);
+  builder.RegisterService(&reflection_);
   grpc_server_ = builder.BuildAndStart();
   if (grpc_server_ == nullptr) {
     return CannotListen(kListenFlag, options_.listen_address, kOthers,
                         absl::UnavailableError("gRPC cannot; its log says why"));
-  }
-  for (const char* service :
-       {v1::ScoringService::service_full_name(), v1::KeySetService::service_full_name(),
-        v1::StatusService::service_full_name()}) {
-    grpc_server_->GetHealthCheckService()->SetServingStatus(service, true);
   }
   monitor_->readiness().Set(Readiness::State::kServing);
   return absl::OkStatus();
@@ -217,7 +219,7 @@ constexpr absl::Duration kDrainUploadIdleMax = absl::Seconds(5);
 absl::Status Server::Drain() {
   if (grpc_server_ == nullptr) return absl::OkStatus();
   monitor_->readiness().Set(Readiness::State::kDraining);
-  grpc_server_->GetHealthCheckService()->SetServingStatus(false);
+  health_.SetServing(false);
   // gRPC drops a call that reaches it after Shutdown has begun (the caller sees CANCELLED), so say
   // UNAVAILABLE for a while first.
   batcher_->RefuseNewJobs();

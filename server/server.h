@@ -14,10 +14,12 @@
 #include "grpcpp/server_builder.h"
 #include "server/bound_sockets.h"
 #include "server/call_recorder.h"
+#include "server/health_service.h"
 #include "server/http_server.h"
 #include "server/key_set_service.h"
 #include "server/monitor.h"
 #include "server/options.h"
+#include "server/reflection_service.h"
 #include "server/scoring_service.h"
 #include "server/slow_request_log.h"
 #include "server/status_service.h"
@@ -87,6 +89,8 @@ class Server {
   ScoringService scoring_;
   KeySetService key_set_service_;
   StatusService status_;
+  HealthService health_;
+  ReflectionService reflection_;
   std::unique_ptr<grpc::Server> grpc_server_;
   std::string address_;
   int port_ = 0;

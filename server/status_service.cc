@@ -1,11 +1,12 @@
 #include "server/status_service.h"
 
 #include "core/version.h"
+#include "server/grpc_status.h"
 
 namespace qkserve {
 
 grpc::ServerUnaryReactor* StatusService::GetStatus(grpc::CallbackServerContext* context,
-                                                   const v1::GetStatusRequest* /*request*/,
+                                                   const absl::Status& status,
                                                    v1::GetStatusResponse* response) {
   const absl::Time begin = clock_.Now();
   const Batcher::Stats stats = batcher_.GetStats();
@@ -25,9 +26,9 @@ grpc::ServerUnaryReactor* StatusService::GetStatus(grpc::CallbackServerContext* 
   response->set_key_set_bytes(key_sets_.budget().bytes());
   response->set_key_set_bytes_max(key_sets_.budget().bytes_max());
   response->set_key_set_kernel(options_.key_set_kernel);
-  recorder_.RecordCall(Method::kGetStatus, absl::OkStatus(), begin);
+  recorder_.RecordCall(Method::kGetStatus, status, begin);
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(grpc::Status::OK);
+  reactor->Finish(ToGrpcStatus(status));
   return reactor;
 }
 

@@ -4,18 +4,20 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/batching/batcher.h"
 #include "core/byte_budget.h"
 #include "core/clock.h"
 #include "core/key_sets/key_set_store.h"
-#include "qkserve/v1/status.grpc.pb.h"
+#include "qkserve/v1/status.pb.h"
 #include "server/call_recorder.h"
+#include "server/wire_service.h"
 
 namespace qkserve {
 
 // The RPCs of qkserve.v1.StatusService.
-class StatusService final : public v1::StatusService::CallbackService {
+class StatusService final : public WireService {
  public:
   struct Options {
     std::string kernel;
@@ -33,13 +35,17 @@ class StatusService final : public v1::StatusService::CallbackService {
         key_sets_(*key_sets),
         recorder_(*recorder),
         clock_(*clock),
-        started_(clock->Now()) {}
-
-  grpc::ServerUnaryReactor* GetStatus(grpc::CallbackServerContext* context,
-                                      const v1::GetStatusRequest* request,
-                                      v1::GetStatusResponse* response) override;
+        started_(clock->Now()) {
+    AddUnary<v1::GetStatusRequest, v1::GetStatusResponse>(
+        "/qkserve.v1.StatusService/GetStatus", [this](auto* context, auto* wire, auto* response) {
+          return GetStatus(context, wire->status, response);
+        });
+  }
 
  private:
+  grpc::ServerUnaryReactor* GetStatus(grpc::CallbackServerContext* context,
+                                      const absl::Status& status, v1::GetStatusResponse* response);
+
   const Options options_;
   const Batcher& batcher_;
   const ByteBudget& budget_;

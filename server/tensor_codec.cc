@@ -3,7 +3,6 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
-#include "google/protobuf/unknown_field_set.h"
 
 namespace qkserve {
 namespace {
@@ -32,14 +31,6 @@ absl::Status Invalid(absl::string_view field, absl::string_view got, absl::strin
   return absl::InvalidArgumentError(absl::StrCat(field, ": got ", got, ", expected ", expected));
 }
 
-absl::Status RefuseUnknownFields(const google::protobuf::Message& message, absl::string_view name) {
-  const google::protobuf::UnknownFieldSet& unknown =
-      message.GetReflection()->GetUnknownFields(message);
-  if (unknown.empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      name, ": got field number ", unknown.field(0).number(), ", which this server does not know"));
-}
-
 absl::StatusOr<DataType> DecodeFloatType(int value, absl::string_view name,
                                          absl::string_view others) {
   if (IsFloatType(value)) return static_cast<DataType>(value);
@@ -53,8 +44,6 @@ absl::StatusOr<DataType> DecodeFloatType(int value, absl::string_view name,
 
 absl::StatusOr<TensorView> DecodeTensor(const v1::Tensor& tensor, absl::string_view name,
                                         const TensorRule& rule) {
-  absl::Status status = RefuseUnknownFields(tensor, name);
-  if (!status.ok()) return status;
   TensorView view;
   if (rule.bool_too && tensor.data_type() == v1::BOOL) {
     view.data_type = DataType::kBool;
@@ -71,7 +60,7 @@ absl::StatusOr<TensorView> DecodeTensor(const v1::Tensor& tensor, absl::string_v
                                                    rule.rank_min == 2 ? "2, 3 or 4" : "1 to 4"));
   }
   view.shape.assign(tensor.shape().begin(), tensor.shape().end());
-  status = CheckShape(view.shape, name);
+  const absl::Status status = CheckShape(view.shape, name);
   if (!status.ok()) return status;
   const std::optional<int64_t> elements = ElementCount(view.shape);
   int64_t bytes = 0;

@@ -5,7 +5,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "core/tensor.h"
-#include "google/protobuf/message.h"
 #include "qkserve/v1/tensor.pb.h"
 
 namespace qkserve {
@@ -15,9 +14,6 @@ namespace qkserve {
 
 // INVALID_ARGUMENT: "field: got ..., expected ...".
 absl::Status Invalid(absl::string_view field, absl::string_view got, absl::string_view expected);
-
-// An option that is ignored changes the answer silently; a newer client must hear of it.
-absl::Status RefuseUnknownFields(const google::protobuf::Message& message, absl::string_view name);
 
 // One of the three float types; `others`, which end in ", ", are named in the error too.
 absl::StatusOr<DataType> DecodeFloatType(int value, absl::string_view name,

@@ -137,22 +137,6 @@ TEST(CodecTest, RefusesAnUnknownOutput) {
             "output: got 9, expected SCORES, CAPPED, MASKED, WEIGHTS, CONTEXT or TOP_K");
 }
 
-TEST(CodecTest, RefusesOptionsOfANewerProtocolInsteadOfIgnoringThem) {
-  constexpr int kField = 500;
-  const auto add_unknown = [](google::protobuf::Message* message) {
-    message->GetReflection()->MutableUnknownFields(message)->AddVarint(kField, 1);
-  };
-  v1::ScoreRequest request = Request({2, 3}, {4, 3});
-  add_unknown(request.mutable_attention());
-  EXPECT_EQ(Refusal(request), "attention: got field number 500, which this server does not know");
-  request = Request({2, 3}, {4, 3});
-  add_unknown(&request);
-  EXPECT_THAT(Refusal(request), HasSubstr("request: got field number 500"));
-  request = Request({2, 3}, {4, 3});
-  add_unknown(request.mutable_inline_()->mutable_keys());
-  EXPECT_THAT(Refusal(request), HasSubstr("inline.keys: got field number 500"));
-}
-
 TEST(CodecTest, TakesOffsetsAndWindowsToTheEndsOfInt64) {
   v1::ScoreRequest request = Request({2, 3}, {4, 3});
   for (const int64_t offset :

@@ -151,10 +151,35 @@ TEST_F(ServerTest, JunkOnTheWireIsAnErrorAndTheServerLives) {
   std::string response;
   const grpc::Status status =
       RawCall(Channel(), "/qkserve.v1.ScoringService/Score", std::string(1000, '\xff'), &response);
-  EXPECT_FALSE(status.ok());
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
+  EXPECT_EQ(status.error_message(), "the bytes are no qkserve.v1.ScoreRequest");
+  const grpc::Status upload = RawCall(Channel(), "/qkserve.v1.KeySetService/PutKeySet",
+                                      std::string(1000, '\xff'), &response);
+  EXPECT_EQ(upload.error_code(), grpc::StatusCode::UNIMPLEMENTED);
+  EXPECT_EQ(upload.error_message(), "the bytes are no qkserve.v1.PutKeySetRequest");
   EXPECT_EQ(RawCall(Channel(), "/qkserve.v1.ScoringService/Nope", "", &response).error_code(),
             grpc::StatusCode::UNIMPLEMENTED);
   EXPECT_TRUE(client_->GetStatus().ok());
+}
+
+// Those of other protocols too: what a server keeps of them may be many times their size.
+TEST_F(ServerTest, EveryMethodRefusesUnknownFields) {
+  Start();
+  const std::string unknown = std::string("\xa2\x1f\x00", 3);  // field 500, no bytes
+  std::string response;
+  for (const char* const method :
+       {"/qkserve.v1.ScoringService/Score", "/qkserve.v1.KeySetService/PutKeySet",
+        "/qkserve.v1.KeySetService/AppendKeySet", "/qkserve.v1.KeySetService/GetKeySet",
+        "/qkserve.v1.KeySetService/ListKeySets", "/qkserve.v1.KeySetService/DeleteKeySet",
+        "/qkserve.v1.StatusService/GetStatus", "/grpc.health.v1.Health/Check",
+        "/grpc.health.v1.Health/Watch",
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"}) {
+    const grpc::Status status = RawCall(Channel(), method, unknown, &response);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << method;
+    EXPECT_EQ(status.error_message(),
+              "request: got field number 500, which this server does not know")
+        << method;
+  }
 }
 
 TEST_F(ServerTest, ARequestBeyondTheMessageLimitIsRefused) {
@@ -216,6 +241,31 @@ TEST_F(ServerTest, ReflectionNamesTheServices) {
   EXPECT_THAT(response, HasSubstr("qkserve.v1.ScoringService"));
   EXPECT_THAT(response, HasSubstr("qkserve.v1.StatusService"));
   EXPECT_THAT(response, HasSubstr("grpc.health.v1.Health"));
+}
+
+TEST_F(ServerTest, ReflectionDescribesServicesAndMessages) {
+  Start();
+  const auto ask = [this](absl::string_view request) {
+    std::string response;
+    const grpc::Status status =
+        RawCall(Channel(), "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                std::string(request), &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response;
+  };
+  // file_containing_symbol, with the files that it imports.
+  const std::string file = ask("\x22\x19qkserve.v1.ScoringService");
+  EXPECT_THAT(file, HasSubstr("ScoreResponse"));
+  EXPECT_THAT(file, HasSubstr("BFLOAT16"));
+  // file_by_filename
+  EXPECT_THAT(ask("\x1a\x17qkserve/v1/status.proto"), HasSubstr("GetStatusResponse"));
+  EXPECT_THAT(ask("\x22\x04nope"), HasSubstr("this server does not know it"));
+  // all_extension_numbers_of_type
+  EXPECT_THAT(ask("\x32\x11qkserve.v1.Tensor"), HasSubstr("qkserve.v1.Tensor"));
+  EXPECT_THAT(ask("\x32\x04nope"), HasSubstr("this server does not know it"));
+  // file_containing_extension
+  EXPECT_THAT(ask("\x2a\x06\x0a\x04nope"), HasSubstr("this server does not know it"));
+  EXPECT_THAT(ask(""), HasSubstr("message_request: got none"));
 }
 
 TEST_F(ServerTest, ASecondServerDoesNotShareThePort) {
