@@ -65,6 +65,11 @@ ABSL_FLAG(int64_t, key_set_memory, qkserve::ServerOptions().key_set_memory,
           "bytes of key sets in memory; 0: half of the memory this process may use");
 ABSL_FLAG(absl::Duration, upload_idle_timeout, qkserve::ServerOptions().upload_idle_timeout,
           "an upload of a key set that completes no message for so long ends");
+ABSL_FLAG(absl::Duration, connection_age, qkserve::ServerOptions().connection_age,
+          "close connections at this age or up to 22 % later, after their calls, so that clients "
+          "look names up again; 0: never");
+ABSL_FLAG(absl::Duration, keepalive_interval_min, qkserve::ServerOptions().keepalive_interval_min,
+          "cut clients off that send keepalive pings faster; 0: none");
 ABSL_FLAG(int64_t, queue_requests_max, qkserve::ServerOptions().queue_requests_max,
           "requests that may wait for a worker");
 ABSL_FLAG(absl::Duration, queue_time_max, qkserve::ServerOptions().queue_time_max,
@@ -138,6 +143,8 @@ ServerOptions OptionsFromFlags() {
   options.key_set_dir_read_only = absl::GetFlag(FLAGS_key_set_dir_read_only);
   options.key_set_memory = absl::GetFlag(FLAGS_key_set_memory);
   options.upload_idle_timeout = absl::GetFlag(FLAGS_upload_idle_timeout);
+  options.connection_age = absl::GetFlag(FLAGS_connection_age);
+  options.keepalive_interval_min = absl::GetFlag(FLAGS_keepalive_interval_min);
   options.queue_requests_max = absl::GetFlag(FLAGS_queue_requests_max);
   options.queue_time_max = absl::GetFlag(FLAGS_queue_time_max);
   options.drain_grace = absl::GetFlag(FLAGS_drain_grace);

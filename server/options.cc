@@ -59,6 +59,8 @@ absl::Status ServerOptions::Validate() const {
                                                 absl::FormatDuration(upload_idle_timeout))));
   }
   status.Update(CheckPositive("key_set_refresh", key_set_refresh));
+  status.Update(CheckNotNegative("connection_age", connection_age));
+  status.Update(CheckNotNegative("keepalive_interval_min", keepalive_interval_min));
   status.Update(
       CheckRange("queue_requests_max", queue_requests_max, 1, std::numeric_limits<int32_t>::max()));
   status.Update(CheckPositive("queue_time_max", queue_time_max));

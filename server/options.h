@@ -15,6 +15,10 @@ namespace qkserve {
 // The default of --http_address. An embedded server has no HTTP unless it is told so.
 inline constexpr char kHttpAddressDefault[] = "127.0.0.1:8080";
 
+// Metadata of a call, keys and values and 32 for each pair, as HTTP/2 counts. It is held for every
+// call before any limit of ours; a token and a trace context take 1 to 4 KiB.
+inline constexpr int kMetadataBytesMax = 8192;
+
 // What an operator chooses; main.cc fills it from flags of the same names, but for key_set_refresh,
 // which only tests set, and the functions at the end.
 struct ServerOptions {
@@ -46,6 +50,14 @@ struct ServerOptions {
 
   // How often a read-only server looks for new versions.
   absl::Duration key_set_refresh = absl::Seconds(1);
+
+  // A connection is closed, once its calls have ended, at this age or up to 22 % later, so that
+  // clients look their servers' names up again. 0 or infinite: never.
+  absl::Duration connection_age = absl::Seconds(60);
+
+  // A client whose keepalive pings come faster is cut off at its third ping. gRPC's clients for Go
+  // and Java ping every 10 s at most.
+  absl::Duration keepalive_interval_min = absl::Seconds(5);
 
   // Bounds of the queue: requests, and the predicted time to serve them.
   int64_t queue_requests_max = kQueueRequestsMax;
