@@ -186,6 +186,7 @@ std::string LoadPage(const LoadReport& report) {
        ChartSvg(ServerTimesOverTime(step))});
   if (several) AddSteps(report.steps, page);
   AddLatencies(step, page);
+  page.AddParagraph(absl::StrCat(LatencyScopeText(report), "."));
   AddErrors(report, page);
   AddConfiguration(report, page);
   return page.Html();

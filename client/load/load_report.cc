@@ -70,6 +70,17 @@ std::string PaceText(const LoadOptions& options) {
   return absl::StrCat(RateText(options.rate_from), " to ", to);
 }
 
+std::string LatencyScopeText(const LoadReport& report) {
+  int64_t ok = 0;
+  int64_t others = 0;
+  for (const LoadResult& step : report.steps) {
+    ok += step.counts.ok;
+    others += step.counts.Errors() + step.counts.abandoned;
+  }
+  const std::string text = absl::StrCat("latencies are of the ", ok, " requests answered OK");
+  return others == 0 ? text : absl::StrCat(text, "; ", others, " others are left out");
+}
+
 std::string BehindScheduleText(const LoadResult& result) {
   const LoadCounts& counts = result.counts;
   const double part =

@@ -62,6 +62,10 @@ std::string PaceText(const LoadOptions& options);
 // and why.
 std::string BehindScheduleText(const LoadResult& result);
 
+// "latencies are of the 990 requests answered OK; 10 others are left out": failed and abandoned ones
+// of all loads have no latency.
+std::string LatencyScopeText(const LoadReport& report);
+
 // What a search found, in one line: "peak: 1660/s hold p99 <= 50ms (p99 48.100 ms); 1740/s do not
 // (912 of 960 in time)". Otherwise why it found nothing, and what it knows.
 std::string PeakText(const LoadReport& report);

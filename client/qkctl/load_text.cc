@@ -118,6 +118,7 @@ std::string VerifyText(const VerifyReport& verify) {
 std::string LoadReportText(const LoadReport& report) {
   std::string text = HeaderText(report);
   absl::StrAppend(&text, !report.several ? StepText(report.steps[0]) : StepsText(report));
+  absl::StrAppend(&text, LatencyScopeText(report), "\n");
   if (report.verify.has_value()) absl::StrAppend(&text, VerifyText(*report.verify));
   if (report.peak.has_value()) absl::StrAppend(&text, PeakText(report), "\n");
   return text;

@@ -108,6 +108,17 @@ TEST(LoadPageTest, LoadsNothing) {
   EXPECT_TRUE(absl::StrContains(page, "prefers-color-scheme: dark"));
 }
 
+TEST(LoadPageTest, SaysWhichRequestsHaveLatencies) {
+  LoadResult step = Step(10, 10);
+  EXPECT_TRUE(absl::StrContains(LoadPage(Report({step})),
+                                "latencies are of the 1000 requests answered OK."));
+  step.counts.errors_by_code[absl::StatusCode::kUnavailable] = {5, "gone"};
+  step.counts.abandoned = 2;
+  EXPECT_TRUE(absl::StrContains(
+      LoadPage(Report({step, Step(20, 20)})),
+      "latencies are of the 2000 requests answered OK; 7 others are left out."));
+}
+
 TEST(LoadPageTest, StandsWithoutAnyAnswer) {
   LoadResult step;
   step.options.rate_from = step.options.rate_to = 1;
