@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -149,11 +150,24 @@ TEST_F(QkserveProcessTest, GoesOnWithoutAReaderOfTheLogAndTellsTheNextOneWhatItM
   }
 }
 
-TEST_F(QkserveProcessTest, ServesWithTheLogOnAFullDisk) {
-  ASSERT_NO_FATAL_FAILURE(Start({}, {}, "/dev/full", "/dev/full"));
-  ASSERT_NO_FATAL_FAILURE(PutKeySets(3));
+TEST_F(QkserveProcessTest, ServesWithTheLogOnAFullDiskAndWritesItAgainWhereThereIsRoom) {
+  // A limit of a file's size, of a block, stands for the disk.
+  ASSERT_NO_FATAL_FAILURE(Start({"/bin/sh", "-c", "ulimit -S -f 1 && exec \"$0\" \"$@\""},
+                                {"--log_format=json"}, Path("out"), ErrPath()));
+  ASSERT_NO_FATAL_FAILURE(PutKeySets(20));
+  rlimit size = {};
+  ASSERT_EQ(prlimit(server_->pid(), RLIMIT_FSIZE, nullptr, &size), 0);
+  size.rlim_cur = size.rlim_max;
+  ASSERT_EQ(prlimit(server_->pid(), RLIMIT_FSIZE, &size, nullptr), 0);
+  ASSERT_NO_FATAL_FAILURE(PutKeySets(1));
   server_->Signal(SIGTERM);
   EXPECT_EQ(server_->Wait(), 0);
+  const std::string log = ReadFile(ErrPath());
+  EXPECT_TRUE(absl::StrContains(log, "\"dropped\":")) << log;
+  EXPECT_TRUE(absl::StrContains(log, "\"drained\"")) << log;
+  for (const absl::string_view line : absl::StrSplit(log, '\n', absl::SkipEmpty())) {
+    EXPECT_TRUE(nlohmann::json::accept(line.begin(), line.end())) << line;
+  }
 }
 
 TEST_F(QkserveProcessTest, AReaderOfStandardOutputThatGoesOrStopsDoesNotMatter) {
