@@ -20,7 +20,7 @@ namespace {
 // A pipe that polls as writable takes this many bytes without blocking.
 constexpr size_t kWriteBytesMax = PIPE_BUF;
 
-// Where poll and write disagree: a descriptor that polls as writable and takes nothing.
+// For a descriptor that polls as writable and takes nothing.
 constexpr absl::Duration kRetryAfter = absl::Milliseconds(10);
 
 // Writes from the beginning of `text` what the descriptor takes and cuts it off. Waits for as long

@@ -14,7 +14,7 @@ void IgnoreWriteSignals();
 // code 143 or 130 as a shell shows it, also as process 1 of a container. Call it once.
 int CatchStopSignals();
 
-// Whether one has come. `pipe` is what CatchStopSignals returned.
+// True once one of them has come. `pipe` is what CatchStopSignals returned.
 bool IsStopping(int pipe);
 
 }  // namespace qkserve
