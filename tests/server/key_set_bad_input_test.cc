@@ -176,6 +176,7 @@ TEST_F(KeySetBadInputTest, ElementsTooLargeForTheStorage) {
   EXPECT_THAT(client_->AppendKeySet("half", half.version, large.View()).status(),
               FailsWith(kInvalidArgument, "at most 65504"));
   EXPECT_EQ(client_->GetKeySet("half").value().version, half.version);
+  EXPECT_TRUE(client_->DeleteKeySet("half").ok());
 }
 
 TEST_F(KeySetBadInputTest, MessagesOutOfOrder) {
