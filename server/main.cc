@@ -21,6 +21,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "core/attention/kernel.h"
+#include "core/attention/tile_scratch.h"
 #include "core/command_line.h"
 #include "core/standard_streams.h"
 #include "core/thread_limit.h"
@@ -30,6 +31,7 @@
 #include "server/health_check.h"
 #include "server/log_format.h"
 #include "server/log_writer.h"
+#include "server/machine.h"
 #include "server/options.h"
 #include "server/process_log.h"
 #include "server/server.h"
@@ -186,6 +188,7 @@ int AwaitStopSignal(int pipe, Server& server) {
     if (!server.IsIdle()) {
       trimmed = false;
     } else if (!trimmed) {
+      FreeKeptScratch();
       malloc_trim(0);
       trimmed = true;
     }
@@ -214,6 +217,8 @@ void PrintAddress(const std::string& address) {
 }
 
 int Serve() {
+  // Each of the allocator's arenas keeps memory of its own; by default there are 8 for each CPU.
+  mallopt(M_ARENA_MAX, static_cast<int>(UsableCpus()));
   StartLogWriter(absl::GetFlag(FLAGS_log_format));
   AllowManyConnections();
   const int stop = CatchStopSignals();

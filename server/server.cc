@@ -27,6 +27,7 @@
 #include "qkserve/v1/scoring.grpc.pb.h"
 #include "qkserve/v1/status.grpc.pb.h"
 #include "server/address.h"
+#include "server/compute_turns.h"
 #include "server/machine.h"
 
 namespace qkserve {
@@ -96,7 +97,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
     if (!status.ok()) return status;
   }
   BatchPolicyOptions policy;
-  policy.workers = workers;
+  policy.workers = ComputeTurns(workers, UsableCpus(), options.in_flight_bytes_max);
+  policy.threads = workers;
   policy.queued_requests_max = options.queue_requests_max;
   policy.queued_time_max = options.queue_time_max;
   absl::StatusOr<std::unique_ptr<Batcher>> batcher = Batcher::Create(
@@ -133,6 +135,8 @@ Server::Server(const ServerOptions& options, Parts parts, int64_t workers, const
       slow_requests_(options.slow_request_threshold, options.log, clock),
       recorder_(&monitor_->metrics(), &slow_requests_, options.log, clock),
       budget_("in_flight_bytes_max", options.in_flight_bytes_max),
+      turns_charge_(budget_.ChargeAnyway(
+          ComputeTurnsCharge(ComputeTurns(workers, UsableCpus(), options.in_flight_bytes_max)))),
       key_sets_(std::move(parts.key_sets)),
       batcher_(std::move(parts.batcher)),
       scoring_({.message_bytes_max = options.message_bytes_max,

@@ -84,6 +84,7 @@ class Server {
   SlowRequestLog slow_requests_;
   const CallRecorder recorder_;
   ByteBudget budget_;
+  const ByteBudget::Charge turns_charge_;  // see ComputeTurnsCharge
   const std::unique_ptr<KeySetStore> key_sets_;
   const std::unique_ptr<Batcher> batcher_;
   ScoringService scoring_;

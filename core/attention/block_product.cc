@@ -1,10 +1,10 @@
 #include "core/attention/block_product.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "core/attention/blas.h"
 #include "core/attention/element_types.h"
+#include "core/attention/tile_scratch.h"
 #include "core/limits.h"
 
 namespace qkserve {
@@ -34,7 +34,7 @@ void ConvertColumns(const TensorView& tensor, int64_t index, int64_t rows, int64
 // A kDepthChunk of d at a time is converted and added. The chunks are cut by d alone.
 absl::Status MultiplyConverted(const ScoreBlock& op, float* out, int64_t out_stride) {
   const int64_t chunk = EvenPart(op.depth, kDepthChunk);
-  thread_local Scratch scratch;
+  TileScratch scratch;
   const absl::StatusOr<float*> memory = scratch.Get((op.rows + op.key_count) * chunk);
   if (!memory.ok()) return memory.status();
   float* const queries = *memory;
@@ -58,16 +58,6 @@ absl::Status MultiplyConverted(const ScoreBlock& op, float* out, int64_t out_str
 }
 
 }  // namespace
-
-absl::StatusOr<float*> Scratch::Get(int64_t floats) {
-  const size_t bytes = static_cast<size_t>(floats) * sizeof(float);
-  if (buffer_.size_bytes() < bytes) {
-    absl::StatusOr<Buffer> buffer = Buffer::Allocate(bytes);
-    if (!buffer.ok()) return buffer.status();
-    buffer_ = *std::move(buffer);
-  }
-  return reinterpret_cast<float*>(buffer_.data());
-}
 
 int64_t EvenPart(int64_t total, int64_t part_max) {
   constexpr int64_t kStep = 16;

@@ -4,23 +4,11 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
-#include "core/buffer.h"
 #include "core/tensor.h"
 
 namespace qkserve {
 
 // Matrix products of blocks of tensors of any element type, in float32 on the caller's thread.
-
-// Memory that grows to the largest size asked for. Make it thread_local to keep it.
-class Scratch {
- public:
-  // `floats` floats, uninitialised. RESOURCE_EXHAUSTED: there is no memory.
-  absl::StatusOr<float*> Get(int64_t floats);
-
- private:
-  Buffer buffer_;
-};
 
 // Cuts `total` into as few parts as `part_max` allows, evenly: the size of a part, in steps that
 // suit the matrix kernels where that costs no further part.

@@ -5,6 +5,7 @@
 #include "core/attention/block_product.h"
 #include "core/attention/element_types.h"
 #include "core/attention/key_mask.h"
+#include "core/attention/tile_scratch.h"
 #include "core/limits.h"
 
 namespace qkserve {
@@ -81,6 +82,7 @@ absl::Status MatrixPlan::ComputeTile(int64_t tile, const AttentionProblem& probl
                          .keys = std::min(tile_keys_, shape_.m - key)},
                         problem, results.result);
   }
+  const ScratchScope scope;
   const int64_t first = tile * units_per_tile_;
   const int64_t last = std::min(first + units_per_tile_, shape_.units);
   for (int64_t unit = first; unit < last; ++unit) {
@@ -134,7 +136,7 @@ absl::Status MatrixPlan::ComputeBlock(const Block& block, const AttentionProblem
   if (problem.result_type == DataType::kFloat32) {
     return ComputeScores(block, problem, reinterpret_cast<float*>(result) + first, shape_.m);
   }
-  thread_local Scratch scratch;
+  TileScratch scratch;
   const absl::StatusOr<float*> scores = scratch.Get(block.rows * block.keys);
   if (!scores.ok()) return scores.status();
   absl::Status status = ComputeScores(block, problem, *scores, block.keys);

@@ -10,6 +10,7 @@
 #include "core/attention/packed_kernel.h"
 #include "core/attention/partial_rows.h"
 #include "core/attention/rows_plan.h"
+#include "core/attention/tile_scratch.h"
 #include "core/attention/top_k.h"
 #include "core/limits.h"
 
@@ -60,8 +61,7 @@ std::byte* RowOf(const AttentionProblem& problem, const AttentionResults& result
 absl::Status RowsPlan::ComputeWeights(const Work& work) const {
   const bool in_place = work.problem.result_type == DataType::kFloat32;
   std::byte* const result = RowOf(work.problem, work.results, FirstRow(work.block), shape_.m);
-  // Not kept by the thread: a row may have as many keys as a message has room for.
-  Scratch scratch;
+  TileScratch scratch;
   float* weights = reinterpret_cast<float*>(result);
   if (!in_place) {
     const absl::StatusOr<float*> memory = scratch.Get(work.block.rows * shape_.m);
@@ -95,7 +95,7 @@ absl::Status RowsPlan::ComputeWeights(const Work& work) const {
 
 template <class Reduce>
 absl::Status RowsPlan::ForEachStep(const Work& work, const Reduce& reduce) const {
-  thread_local Scratch scratch;
+  TileScratch scratch;
   const absl::StatusOr<float*> scores = scratch.Get(RowsOfSlot() * kStepKeys);
   if (!scores.ok()) return scores.status();
   const KeyRange attended = AttendedKeys(work);

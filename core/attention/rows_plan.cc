@@ -5,6 +5,7 @@
 
 #include "core/attention/block_product.h"
 #include "core/attention/partial_rows.h"
+#include "core/attention/tile_scratch.h"
 #include "core/attention/top_k.h"
 #include "core/limits.h"
 
@@ -144,6 +145,7 @@ absl::Status RowsPlan::ComputeTile(int64_t tile, const AttentionProblem& problem
     FillUnattended(problem, results, unattended_, tile - block_tiles_);
     return absl::OkStatus();
   }
+  const ScratchScope scope;
   const KeyMask mask(problem, shape_);
   const int64_t split = tile % splits_;
   const int64_t first = tile / splits_ * blocks_per_tile_;
@@ -161,16 +163,12 @@ absl::Status RowsPlan::ComputeWork(const Work& work, int64_t split, PartialRows*
   if (output_ == Output::kWeights) return ComputeWeights(work);
   if (output_ == Output::kTopK) return ComputeTopK(work, split, partials);
   std::byte* slot = nullptr;
-  Scratch large_scratch;
+  TileScratch scratch;
   if (splits_ > 1) {
     slot = partials->Slot(work.block.index, split);
   } else {
-    thread_local Scratch scratch;
-    // What is large is not kept by the thread.
-    constexpr int64_t kKeptBytes = 8 * kMiB;
     const absl::StatusOr<float*> memory =
-        (SlotBytes() > kKeptBytes ? large_scratch : scratch)
-            .Get(CeilDivide(SlotBytes(), static_cast<int64_t>(sizeof(float))));
+        scratch.Get(CeilDivide(SlotBytes(), static_cast<int64_t>(sizeof(float))));
     if (!memory.ok()) return memory.status();
     slot = reinterpret_cast<std::byte*>(*memory);
   }

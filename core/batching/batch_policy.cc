@@ -31,6 +31,10 @@ absl::Status BatchPolicyOptions::Validate() const {
                                                          absl::FormatDuration(value)));
   };
   absl::Status status = check_count("workers", workers);
+  if (threads != 0 && threads < workers) {
+    status.Update(absl::InvalidArgumentError(
+        absl::StrCat("threads must be 0 or at least workers = ", workers, "; was ", threads)));
+  }
   status.Update(check_count("queued_requests_max", queued_requests_max));
   status.Update(check_count("group_requests_max", group_requests_max));
   status.Update(check_count("pass_requests_max", pass_requests_max));

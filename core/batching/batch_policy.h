@@ -16,6 +16,10 @@ struct BatchPolicyOptions {
   // Threads' worth of work that may be under way at once. At least 1.
   int64_t workers = 1;
 
+  // Threads that do it. Those beyond `workers` send answers while the others compute. 0: as many as
+  // `workers`.
+  int64_t threads = 0;
+
   // Bounds of what may wait: requests, and the time that all workers together are predicted to
   // need for them. A queue that holds more answers nobody in time.
   int64_t queued_requests_max = kQueueRequestsMax;

@@ -1,5 +1,6 @@
 #include "core/batching/batcher.h"
 
+#include <algorithm>
 #include <system_error>
 #include <utility>
 
@@ -21,14 +22,15 @@ Batcher::Batcher(const BatchPolicyOptions& options, const Clock* clock, OnBatch 
     : options_(options), clock_(clock), on_batch_(std::move(on_batch)), queue_(options) {}
 
 absl::Status Batcher::StartWorkers() {
-  workers_.reserve(static_cast<size_t>(options_.workers));
+  const int64_t threads = options_.threads > 0 ? options_.threads : options_.workers;
+  workers_.reserve(static_cast<size_t>(threads));
   try {
-    for (int64_t i = 0; i < options_.workers; ++i) {
+    for (int64_t i = 0; i < threads; ++i) {
       workers_.emplace_back([this] { WorkerLoop(); });
     }
   } catch (const std::system_error& error) {
     return absl::ResourceExhaustedError(absl::StrCat("cannot start worker ", workers_.size() + 1,
-                                                     " of ", options_.workers, ": ", error.what()));
+                                                     " of ", threads, ": ", error.what()));
   }
   return absl::OkStatus();
 }
@@ -42,7 +44,11 @@ void Batcher::StopWorkers() {
   {
     MutexLock lock(&mutex_);
     shutdown_ = true;
-    work_.NotifyAll();
+    for (Sleeper* sleeper : sleepers_) {
+      sleeper->is_woken = true;
+      sleeper->woken.NotifyOne();
+    }
+    sleepers_.clear();
   }
   for (std::thread& worker : workers_) worker.join();
 }
@@ -67,7 +73,7 @@ void Batcher::Submit(std::unique_ptr<Job> job, const JobSpec& spec) {
     }
     if (status.ok()) ++in_flight_;
     if (status.ok() && !run_here) {
-      WakeWorkers(spec.tile_count);
+      WakeWorkers(std::max(spec.tile_count, int64_t{1}));
       return;
     }
   }
@@ -79,12 +85,18 @@ void Batcher::Submit(std::unique_ptr<Job> job, const JobSpec& spec) {
 }
 
 void Batcher::WakeWorkers(int64_t tiles) {
-  if (!queue_.TurnIsFree()) return;
-  if (tiles > 1) {
-    work_.NotifyAll();
-  } else {
-    work_.NotifyOne();
+  const int64_t turns = options_.workers - queue_.summary().busy;
+  for (int64_t left = std::min(tiles, turns); left > 0 && !sleepers_.empty(); --left) {
+    sleepers_.back()->is_woken = true;
+    sleepers_.back()->woken.NotifyOne();
+    sleepers_.pop_back();
   }
+}
+
+void Batcher::Sleep() {
+  Sleeper me;
+  sleepers_.push_back(&me);
+  while (!me.is_woken) me.woken.Wait(&mutex_);
 }
 
 void Batcher::Count(int64_t finished, int64_t answered) {
@@ -101,17 +113,17 @@ void Batcher::RunOnArrival(std::shared_ptr<QueuedJob> job) {
   queue_.Learn(kind, run.predicted, run.measured, run.end);
   Count(1, run.answered);
   queue_.TurnEnds();
-  if (queue_.HasWaiting()) work_.NotifyOne();
+  if (queue_.HasWaiting()) WakeWorkers(1);
 }
 
 void Batcher::WorkerLoop() {
   mutex_.Lock();
   while (true) {
-    while (!shutdown_ && !(queue_.HasWaiting() && queue_.TurnIsFree())) work_.Wait(&mutex_);
+    while (!shutdown_ && !(queue_.HasWaiting() && queue_.TurnIsFree())) Sleep();
     if (shutdown_) break;
     const Assignment assignment = queue_.Take(clock_->Now());
     // A wake-up may have gone to a worker that was not needed; pass on what is left.
-    if (queue_.HasWaiting() && queue_.TurnIsFree()) work_.NotifyOne();
+    if (queue_.HasWaiting() && queue_.TurnIsFree()) WakeWorkers(1);
     mutex_.Unlock();
     Run(assignment);
     mutex_.Lock();
@@ -145,7 +157,7 @@ void Batcher::RunPass(const std::shared_ptr<TiledWork>& work) {
       MutexLock lock(&mutex_);
       queue_.PassFailed(*work);
       queue_.TurnEnds();
-      if (queue_.HasWaiting()) work_.NotifyOne();
+      if (queue_.HasWaiting()) WakeWorkers(1);
     }
     work->status = pass.status();
     FinishTiled(*work);
@@ -219,7 +231,7 @@ void Batcher::RunTile(const std::shared_ptr<TiledWork>& work, int64_t tile) {
     is_last = queue_.TileDone(*work, status, end);
     queue_.TurnEnds();
     // This thread is not free yet.
-    if (is_last && queue_.HasWaiting()) work_.NotifyOne();
+    if (is_last && queue_.HasWaiting()) WakeWorkers(1);
   }
   // No other thread has this work any more.
   if (is_last) FinishTiled(*work);

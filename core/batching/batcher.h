@@ -91,6 +91,13 @@ class Batcher {
   void FinishDropped(const std::vector<std::shared_ptr<QueuedJob>>& dropped);
   // Returns whether it ended OK: `status`, unless the deadline has passed by now.
   bool Finish(QueuedJob& job, const absl::Status& status, const JobReceipt& receipt);
+  // A worker that waits until something waits and a turn is free, or shutdown_.
+  struct Sleeper {
+    CondVar woken;
+    bool is_woken = false;
+  };
+  void Sleep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // As many workers as there are tiles and free turns.
   void WakeWorkers(int64_t tiles) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // `finished` jobs have ended, `answered` of them with OK, in one batch.
   void Count(int64_t finished, int64_t answered) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -100,9 +107,11 @@ class Batcher {
   const OnBatch on_batch_;
 
   mutable Mutex mutex_;
-  CondVar work_;  // something waits and a turn is free, or shutdown_
   CondVar idle_;  // in_flight_ is 0
   BatchQueue queue_ ABSL_GUARDED_BY(mutex_);
+  // The last one is woken first: its stack and caches are warm, and workers that are not needed
+  // never touch theirs.
+  std::vector<Sleeper*> sleepers_ ABSL_GUARDED_BY(mutex_);
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool shutdown_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t in_flight_ ABSL_GUARDED_BY(mutex_) = 0;

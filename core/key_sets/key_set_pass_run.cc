@@ -6,12 +6,14 @@
 
 #include "core/attention/block_product.h"
 #include "core/attention/element_types.h"
+#include "core/attention/tile_scratch.h"
 #include "core/key_sets/key_set_pass.h"
 #include "core/limits.h"
 
 namespace qkserve {
 
 absl::Status KeySetPass::RunTile(int64_t tile) {
+  const ScratchScope scope;
   if (tile >= block_tiles_) {
     RunFill(tile);
     return absl::OkStatus();
@@ -229,10 +231,8 @@ KeyRange KeySetPass::AttendedKeys(absl::Span<const Row> rows) const {
 
 absl::Status KeySetPass::RunPart(const Block& block, int64_t part) {
   const int64_t d = key_set_->layout().d;
-  thread_local Scratch kept;
-  Scratch large;  // a long row is not kept
-  const absl::StatusOr<float*> queries =
-      (block.rows * d > 2 * kBlockElements ? large : kept).Get(block.rows * d);
+  TileScratch scratch;
+  const absl::StatusOr<float*> queries = scratch.Get(block.rows * d);
   if (!queries.ok()) return queries.status();
   std::array<Row, kBlockRows> row_memory;
   const absl::Span<Row> rows(row_memory.data(), static_cast<size_t>(block.rows));
@@ -281,7 +281,7 @@ absl::Status KeySetPass::RunKeys(const Work& work, KeyRange keys) {
 }
 
 absl::Status KeySetPass::RunSplit(const Work& work, int64_t split, KeyRange keys) {
-  thread_local Scratch scratch;
+  TileScratch scratch;
   const absl::StatusOr<float*> memory = scratch.Get(work.block.rows * kStepKeys);
   if (!memory.ok()) return memory.status();
   float* const scores = *memory;

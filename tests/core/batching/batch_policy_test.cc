@@ -22,6 +22,9 @@ TEST(BatchPolicyTest, ValidateNamesTheOption) {
   options.workers = 0;
   EXPECT_EQ(options.Validate().message(), "workers must be at least 1; was 0");
   options = Options();
+  options.threads = 1;
+  EXPECT_EQ(options.Validate().message(), "threads must be 0 or at least workers = 2; was 1");
+  options = Options();
   options.group_cost_max = absl::Microseconds(-1);
   EXPECT_THAT(options.Validate().message(), HasSubstr("group_cost_max"));
 }

@@ -63,6 +63,28 @@ TEST_F(BatcherTest, ARequestThatFindsAFreeWorkerStartsAtOnceAndAlone) {
   EXPECT_EQ(job->receipt().queued, absl::ZeroDuration());
 }
 
+TEST_F(BatcherTest, MoreThreadsThanWorkersRunNoMoreTilesAtATime) {
+  BatchPolicyOptions options;
+  options.workers = 1;
+  options.threads = 5;
+  Start(options);
+  std::atomic<int> running{0};
+  std::atomic<int> most{0};
+  std::vector<std::shared_ptr<PuppetStrings>> jobs;
+  for (int i = 0; i < 20; ++i) {
+    auto strings = std::make_shared<PuppetStrings>();
+    strings->on_tile = [&](int64_t) {
+      most = std::max<int>(most, ++running);
+      std::this_thread::yield();
+      --running;
+      return absl::OkStatus();
+    };
+    jobs.push_back(Submit({.tile_count = 4, .cost = absl::Milliseconds(20)}, strings));
+  }
+  for (const auto& job : jobs) EXPECT_TRUE(job->AwaitStatus().ok());
+  EXPECT_EQ(most, 1);
+}
+
 TEST_F(BatcherTest, BatchesOnlyWhatQueuedWhileWorkersWereBusy) {
   Start(1);
   Gate gate;
