@@ -88,6 +88,11 @@ TEST_F(HttpServerTest, AnswersHealthReadinessMetricsAndThePage) {
   EXPECT_EQ(page.status, 200);
   EXPECT_EQ(page.headers.at("Content-Type"), "text/html; charset=utf-8");
   EXPECT_THAT(page.body, HasSubstr("<title>qkserve</title>"));
+  EXPECT_EQ(page.headers.at("Cache-Control"), "no-store");
+  EXPECT_EQ(page.headers.at("Referrer-Policy"), "no-referrer");
+  EXPECT_EQ(page.headers.at("X-Content-Type-Options"), "nosniff");
+  // The page knows the server's time by it.
+  EXPECT_THAT(page.headers.at("Date"), testing::EndsWith(" GMT"));
   EXPECT_EQ(Get("/nosuch").status, 404);
   EXPECT_EQ(Get("//metrics").status, 404);
   EXPECT_EQ(
