@@ -140,7 +140,8 @@ TEST_F(HttpConnectionsTest, WrongRequestsAreRefusedAtOnce) {
       {"GET /healthz HTTP/9\r\n\r\n", "400"},
       {"GET /healthz\r\n\r\n", "400"},
       {"GET http://host\r\n\r\n", "400"},
-      {many_a, "414"},
+      {many_a, ""},
+      {absl::StrCat("GET /", many_a, " HTTP/1.1\r\n\r\n"), "414"},
       {absl::StrCat("GET / HTTP/1.1\r\nA: ", many_a, "\r\n\r\n"), "431"},
   };
   for (const auto& [request, status] : cases) {
