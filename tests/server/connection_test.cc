@@ -22,15 +22,19 @@ TEST_F(ConnectionTest, PingsMayComeAsFastAsTheOptionSays) {
   options_.keepalive_interval_min = absl::ZeroDuration();
   Start();
   Http2Peer peer(server_->port());
-  for (int i = 0; i < 10; ++i) peer.SendPing();
-  EXPECT_EQ(peer.ReadPingAnswers(10), 10);
+  // In rounds: pings that come together are answered even where the last ones are too many.
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 10; ++i) peer.SendPing();
+    EXPECT_EQ(peer.ReadPingAnswers(10), 10);
+  }
 }
 
-TEST_F(ConnectionTest, WithoutEndFastPingsAreCutOff) {
+TEST_F(ConnectionTest, PingsThatComeFasterEndTheConnection) {
+  options_.connection_age = absl::ZeroDuration();
   Start();
   Http2Peer peer(server_->port());
   for (int i = 0; i < 10; ++i) peer.SendPing();
-  EXPECT_LT(peer.ReadPingAnswers(10), 10);
+  peer.AwaitEnd();
   EXPECT_TRUE(client_->GetStatus().ok());
 }
 
