@@ -126,7 +126,9 @@ absl::Status BatchQueue::Admit(const QueuedJob& job, const void* lane_id, absl::
   const QueueSummary corrected = CorrectedSummary(now);
   JobSpec spec = job.spec;
   spec.cost *= ratio;
-  absl::Status status = AdmitToQueue(options_, corrected, spec);
+  // The queue's bounds are in predicted time as it is: on a machine that is slow for the moment,
+  // callers who are ready to wait are not refused.
+  absl::Status status = AdmitToQueue(options_, summary_, job.spec);
   if (status.ok() && spec.deadline != absl::InfiniteFuture()) {
     spec.cost = job.queue_cost * ratio;
     const absl::Time rank = job.arrival + job.spec.cost;

@@ -282,7 +282,7 @@ void Batcher::Drain() {
 
 Batcher::Stats Batcher::GetStats() const {
   MutexLock lock(&mutex_);
-  return {.queue = queue_.CorrectedSummary(clock_->Now()),
+  return {.queue = queue_.summary(),
           .in_flight = in_flight_,
           .requests_answered = requests_answered_,
           .batches = batches_};
