@@ -43,10 +43,9 @@ struct Place {
 };
 
 std::string NameOf(const Place& place, const FieldDescriptor& field) {
-  const std::string name(field.name());
   // Fields at the top, and in a header, go by their own names.
-  if (place.parent == nullptr || place.field->name() == "header") return name;
-  return absl::StrCat(NameOf(*place.parent, *place.field), ".", name);
+  if (place.parent == nullptr || place.field->name() == "header") return std::string(field.name());
+  return absl::StrCat(NameOf(*place.parent, *place.field), ".", field.name());
 }
 
 std::string NameOf(const Place& place) {
