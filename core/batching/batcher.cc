@@ -1,6 +1,7 @@
 #include "core/batching/batcher.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <system_error>
 #include <utility>
 
@@ -87,9 +88,11 @@ void Batcher::Submit(std::unique_ptr<Job> job, const JobSpec& spec) {
 void Batcher::WakeWorkers(int64_t tiles) {
   const int64_t turns = options_.workers - queue_.summary().busy;
   for (int64_t left = std::min(tiles, turns); left > 0 && !sleepers_.empty(); --left) {
-    sleepers_.back()->is_woken = true;
-    sleepers_.back()->woken.NotifyOne();
-    sleepers_.pop_back();
+    const auto warm = std::min(sleepers_.size(), static_cast<size_t>(options_.workers));
+    const auto next = sleepers_.end() - static_cast<std::ptrdiff_t>(warm);
+    (*next)->is_woken = true;
+    (*next)->woken.NotifyOne();
+    sleepers_.erase(next);
   }
 }
 
