@@ -62,8 +62,8 @@ std::string PaceText(const LoadOptions& options);
 // and why.
 std::string BehindScheduleText(const LoadResult& result);
 
-// "latencies are of the 990 requests answered OK; 10 others are left out": failed and abandoned ones
-// of all loads have no latency.
+// "latencies are of the 990 requests answered OK; 10 others are left out": failed and abandoned
+// ones of all loads have no latency.
 std::string LatencyScopeText(const LoadReport& report);
 
 // What a search found, in one line: "peak: 1660/s hold p99 <= 50ms (p99 48.100 ms); 1740/s do not

@@ -205,8 +205,8 @@ void KeySetPass::PlaceWeights(absl::Span<Row> rows, BlockState& state) const {
 
 ContextRow KeySetPass::ContextOf(const Work& work, int64_t split, int64_t row) const {
   const int64_t context_rows = work.block.context_rows;
-  double* const out = reinterpret_cast<double*>(work.state.context.data()) +
-                      split * ContextStateSize(context_rows);
+  double* const out =
+      reinterpret_cast<double*>(work.state.context.data()) + split * ContextStateSize(context_rows);
   double* const max = out + context_rows * padded_dv_;
   auto* const kinds = reinterpret_cast<std::byte*>(max + 3 * context_rows);
   return {.max = max[row],

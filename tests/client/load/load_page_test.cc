@@ -114,9 +114,9 @@ TEST(LoadPageTest, SaysWhichRequestsHaveLatencies) {
                                 "latencies are of the 1000 requests answered OK."));
   step.counts.errors_by_code[absl::StatusCode::kUnavailable] = {5, "gone"};
   step.counts.abandoned = 2;
-  EXPECT_TRUE(absl::StrContains(
-      LoadPage(Report({step, Step(20, 20)})),
-      "latencies are of the 2000 requests answered OK; 7 others are left out."));
+  EXPECT_TRUE(
+      absl::StrContains(LoadPage(Report({step, Step(20, 20)})),
+                        "latencies are of the 2000 requests answered OK; 7 others are left out."));
 }
 
 TEST(LoadPageTest, StandsWithoutAnyAnswer) {
