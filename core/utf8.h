@@ -12,8 +12,7 @@ namespace qkserve {
 // that is not UTF-8 is cut somewhere.
 absl::string_view Utf8Prefix(absl::string_view text, size_t bytes_max);
 
-// Whether the text is UTF-8 as RFC 3629 has it: the shortest form of each code point, no
-// surrogates.
+// True if the text is UTF-8 by RFC 3629: each code point in its shortest form, no surrogates.
 bool IsUtf8(absl::string_view text);
 
 // The text with U+FFFD in place of each byte that belongs to no character of UTF-8.

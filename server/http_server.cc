@@ -62,7 +62,7 @@ class HttpServer::Loop {
     if (daemon_ != nullptr) MHD_stop_daemon(daemon_);
   }
 
-  // Who connects from now on is answered.
+  // Connections are answered from the return on.
   absl::Status Start() {
     absl::Status status = sockets_.Listen();
     if (!status.ok()) return status;
@@ -173,7 +173,7 @@ class HttpServer::Loop {
       Cut(connections_.front());
       MHD_run(daemon_);
     }
-    // Where it fails it has closed the socket.
+    // If it fails, it has closed the socket.
     if (MHD_add_connection(daemon_, socket, peer.get(), peer.size) != MHD_YES) return;
     connections_.push_back({.socket = socket, .deadline = clock_.Now() + kRequestTimeout});
   }

@@ -53,7 +53,7 @@ int MillisecondsArgument(absl::Duration duration) {
       std::min<int64_t>(absl::ToInt64Milliseconds(duration), std::numeric_limits<int>::max()));
 }
 
-// What connections may do, and how long they live.
+// Limits of connections: age, pings, metadata.
 void SetConnectionArguments(const ServerOptions& options, grpc::ServerBuilder& builder) {
   if (options.connection_age > absl::ZeroDuration()) {
     // gRPC closes at 0.9 to 1.1 times what it is told: 1 to 1.22 times the flag. Never 0, which

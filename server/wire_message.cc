@@ -37,7 +37,7 @@ struct Place {
   const Place* parent;           // null: it is the request
   const FieldDescriptor* field;  // of the parent
   Message* message;
-  // Of the message, which takes a while to look them up.
+  // Kept here: looking them up takes a while.
   const Descriptor& type;
   const Reflection& fields;
 };

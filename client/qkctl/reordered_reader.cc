@@ -10,8 +10,8 @@
 namespace qkserve {
 namespace {
 
-// Of a matrix with 768 columns of float32 these are 2730 rows: 11 KB of each column, which takes a
-// disk or a page cache about as long to find as to read.
+// 8 MiB are 2730 rows of 768 float32 columns: 11 KB of each column. A disk or the page cache takes
+// about as long to find such a piece as to read it.
 constexpr int64_t kBlockBytes = 8 * kMiB;
 
 // Short columns are read many at a time, long ones in pieces.
@@ -82,7 +82,7 @@ absl::Status ReorderedReader::LoadBlock(int64_t first_row) {
   return absl::OkStatus();
 }
 
-// Where the matrix's first element stands: the leading indices run fastest in the file.
+// Index of the matrix's first element in the file: the leading indices run fastest there.
 int64_t ReorderedReader::FortranIndexOf(int64_t matrix) const {
   int64_t index = 0;
   int64_t stride = matrices_;

@@ -17,8 +17,8 @@ float LogSumExp(double max, double sum) {
   return static_cast<float>((max == kNotAttended ? 0.0 : max) + std::log(sum));
 }
 
-// What turns weights that are relative to the score `from` into weights relative to `to`, which is
-// not less.
+// Factor from weights relative to the score `from` to weights relative to `to`. Requires
+// to >= from.
 double Correction(double from, double to) { return from == to ? 1.0 : std::exp(from - to); }
 
 bool IsZeroInFloat32(double weight) { return static_cast<float>(weight) == 0.0F; }

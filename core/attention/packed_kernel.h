@@ -65,8 +65,8 @@ struct ValuePanels {
   int64_t columns = 0;
 };
 
-// What sums of weighted values have met that is not finite. It is kept apart from them, so that it
-// can vanish where its weight does.
+// Infinities and NaN that sums of weighted values have met. They are kept apart from the sums, so
+// that they vanish when their weight does.
 struct Infinities {
   static constexpr std::byte kPlus{1};
   static constexpr std::byte kMinus{2};  // NaN is both

@@ -184,7 +184,7 @@ void PackValues(DataType type, const std::byte* rows, int64_t count, int64_t col
   assert(IsFloatType(static_cast<int>(type)));
   assert(first >= 0 && count >= 0 && first + count <= kPanelKeys);
   const int64_t row_bytes = columns * ElementBytes(type);
-  // Where there are no columns there may be no memory either.
+  // Without columns there may be no memory.
   if (count == 0 || row_bytes == 0) return;
   std::memcpy(panel + first * row_bytes, rows, static_cast<size_t>(count * row_bytes));
 }

@@ -81,7 +81,7 @@ void RowsPlan::CutKeys() {
   }
   splits_ = CeilDivide(shape_.m, split_keys_);
   if (splits_ == 1) {
-    // Of a row beside its keys: what is known of it, about 100 ns, and writing it.
+    // Cost of a row beside its keys: its state, about 100 ns, and writing it.
     constexpr double kRowMultiplyAdds = 5000;
     constexpr double kWriteMultiplyAdds = 50;
     const double row_multiply_adds =
@@ -106,7 +106,7 @@ absl::Duration RowsPlan::PredictCost(double gflops) const {
   const double multiply_adds = scores * static_cast<double>(shape_.d + dv_ + kExpMultiplyAdds) +
                                2 * steps * static_cast<double>(kCallMultiplyAdds) +
                                rows * static_cast<double>(dv_);
-  // What is known of a row beside its scores.
+  // Cost of a row's state, beside its scores.
   constexpr double kRowSeconds = 50e-9;
   const double elements =
       (rows + static_cast<double>(shape_.units) * static_cast<double>(shape_.m)) *

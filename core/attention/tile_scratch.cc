@@ -63,7 +63,7 @@ class Seats {
   std::vector<std::unique_ptr<Seat>> free_ ABSL_GUARDED_BY(mutex_);
 };
 
-// What this thread has of them.
+// The seat of this thread, if it has one, and its use.
 struct ThreadSeat {
   std::unique_ptr<Seat> seat;
   int levels = 0;  // in use

@@ -77,8 +77,9 @@ bool RunsOnArrival(const BatchPolicyOptions& options, const QueueSummary& queue,
 absl::Status AdmitToQueue(const BatchPolicyOptions& options, const QueueSummary& queue,
                           const JobSpec& spec);
 
-// What follows decides by deadlines. Costs are corrected (CostRatio). A request that finds nothing
-// waiting may always try, however pessimistic its prediction is; so may one without a deadline.
+// The next functions decide by deadlines. Their costs are corrected (CostRatio). A request that
+// finds nothing waiting may always try, however pessimistic its prediction; so may one without a
+// deadline.
 
 // OK, or RESOURCE_EXHAUSTED with the limit "deadline": a request that comes now, with `ahead` of
 // work (of one worker) to be done before it, cannot be expected to end by its deadline. A quarter
@@ -86,14 +87,14 @@ absl::Status AdmitToQueue(const BatchPolicyOptions& options, const QueueSummary&
 absl::Status AdmitByDeadline(const BatchPolicyOptions& options, const QueueSummary& queue,
                              const JobSpec& spec, absl::Duration ahead, absl::Time now);
 
-// Whether a request that may begin now, while `others` work (of one worker) gets its turns, cannot
-// be expected to end by its deadline, with half of what it should take to spare. It would take the
-// time of those that wait, and make them late too.
+// True if a request that begins now would miss its deadline at 1.5 times its cost, while `others`
+// (work of one worker) gets its turns. It would take the time of those that wait, and make them
+// late as well.
 bool TooLateToBegin(const BatchPolicyOptions& options, const QueueSummary& queue,
                     const JobSpec& spec, absl::Duration others, absl::Time now);
 
-// Whether a request that has begun will end after its deadline though all workers share the
-// `remaining` work (of one worker). Nothing is to spare here: what is done is paid for.
+// True if a request that has begun will miss its deadline even if all workers share the `remaining`
+// work (of one worker). No margin: the work done so far is paid for.
 bool TooLateToGoOn(const BatchPolicyOptions& options, const JobSpec& spec, absl::Duration remaining,
                    absl::Time now);
 

@@ -15,8 +15,7 @@ constexpr char kLanes[2] = {};
 constexpr const void* kSmallLane = &kLanes[0];
 constexpr const void* kLargeLane = &kLanes[1];
 
-// What the tiles that have not begun count for in the queue. What rounding leaves goes with the
-// last.
+// Cost in the queue of the tiles that have not begun. The last tile takes what rounding leaves.
 absl::Duration QueueCostLeft(const TiledWork& work) {
   return work.queue_cost - work.queue_cost / work.tile_count * work.tiles_taken;
 }
@@ -139,8 +138,8 @@ absl::Status BatchQueue::Admit(const QueuedJob& job, const void* lane_id, absl::
 }
 
 const void* BatchQueue::LaneOf(const JobSpec& spec) const {
-  // What costs more than a pass may shares it with nobody. It is in a lane beside that of its key
-  // set, so that the set's other requests never wait for all of it.
+  // A job that costs more than a pass may shares it with no other. It has a lane beside that of its
+  // key set, so that the set's other requests never wait for all of it.
   if (spec.group != nullptr) {
     return static_cast<const char*>(spec.lane) + (spec.cost > options_.pass_cost_max ? 1 : 0);
   }

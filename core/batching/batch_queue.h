@@ -126,7 +126,7 @@ class BatchQueue {
 
  private:
   struct Lane {
-    // Of what is below, as it counts in the summary; of work with tiles left, those not begun.
+    // Cost of the work below, as the summary counts it: of tiled work, the tiles not begun.
     absl::Duration cost = absl::ZeroDuration();
     std::deque<std::shared_ptr<QueuedJob>> small;                     // by arrival
     std::multimap<absl::Time, std::shared_ptr<QueuedJob>> ungrouped;  // need a pass; by rank
@@ -139,7 +139,7 @@ class BatchQueue {
   void TakeGroup(absl::Time now, Lane& lane, Assignment& assignment);
   void TakePass(absl::Time now, Lane& lane, Assignment& assignment);
   void TakeTile(absl::Time now, Lane& lane, Assignment& assignment);
-  // Whether it is too late to begin a job that ends with work of `cost`, uncorrected.
+  // True if it is too late to begin a job that ends with work of `cost`, uncorrected.
   bool IsTooLate(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
   // OK, or why the job is dropped when its turn has come: as CheckStillWanted, or
   // RESOURCE_EXHAUSTED where it would end too late.

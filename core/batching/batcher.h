@@ -74,8 +74,7 @@ class Batcher {
   void WorkerLoop();
   void Run(const Assignment& assignment);
   void RunOnArrival(std::shared_ptr<QueuedJob> job);
-  // What became of small jobs: how many ended OK, and what those whose tiles ran were predicted to
-  // take and took.
+  // Outcome of a group: jobs that ended OK, and the predicted and measured time of those that ran.
   struct GroupRun {
     int64_t answered = 0;
     absl::Duration predicted = absl::ZeroDuration();

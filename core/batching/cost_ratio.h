@@ -37,7 +37,7 @@ class CostRatio {
   double At(absl::Time now) const;
 
  private:
-  // What is left at `now` of what was learned until last_.
+  // Factor by which the sums learned until last_ have decayed at `now`.
   double Remaining(absl::Time now) const;
 
   double predicted_seconds_ = 0.0;

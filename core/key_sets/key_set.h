@@ -46,7 +46,7 @@ struct KeySetLayout {
 // who is building a version until the first version that shows it, and never changes after.
 class KeyBlock {
  public:
-  // What a block is charged: panels, and about what it is beside them.
+  // Bytes charged for a block: its panels, and about the size of the block itself.
   static int64_t ChargedBytes(const KeySetLayout& layout, int64_t capacity);
   // All zero; takes its part of `charge`. RESOURCE_EXHAUSTED: the system has no memory.
   static absl::StatusOr<std::shared_ptr<KeyBlock>> Allocate(const KeySetLayout& layout,

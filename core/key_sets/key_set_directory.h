@@ -153,7 +153,8 @@ class KeySetDirectory {
   absl::Status GoOn(const char* work, size_t done, size_t count);
   absl::Status OpenRoot();
   absl::Status ReadLastVersion();
-  // What .last_version says. NOT_FOUND; DATA_LOSS: nothing that WriteLastVersion has written.
+  // The version in .last_version. NOT_FOUND: there is no such file. DATA_LOSS: it holds something
+  // else.
   absl::StatusOr<int64_t> StoredLastVersion() const;
   void ReadSynced();
   absl::Status FindSets(const std::vector<FileSystem::Entry>& entries);

@@ -1,4 +1,4 @@
-// What a pass consists of: how its rows are stacked in blocks and these cut into tiles.
+// Making a pass: rows are stacked in blocks, and blocks are cut into tiles.
 
 #include "core/key_sets/key_set_pass.h"
 

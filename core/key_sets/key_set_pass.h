@@ -94,8 +94,7 @@ class KeySetPass final : public Pass {
     size_t top;          // its place in TopRows; for kTopK
   };
 
-  // What the parts of a block find, but for the best k, which each part has for itself and hands
-  // over.
+  // Shared results of the parts of a block. Each part keeps its own best k and hands them over.
   struct BlockState {
     Buffer context, weights;
     TopRows top;  // of a part that has ended, where has_top
@@ -136,7 +135,7 @@ class KeySetPass final : public Pass {
 
   // Running tiles: key_set_pass_run.cc.
 
-  // What a part of a block works on.
+  // Input of a part of a block.
   struct Work {
     const Block& block;
     BlockState& state;
@@ -173,8 +172,9 @@ class KeySetPass final : public Pass {
   void FinishBlock(const Work& work);
   void FinishTopK(const Row& row, TopK& best) const;
 
-  // What a block's split knows of its rows of context, in float64: sums of values, three numbers a
-  // row, and a byte for each column. Rounded up, so that all begin at a cache line.
+  // float64 numbers that a split of a block keeps of `rows` rows of context: sums of values, three
+  // numbers a row, and a byte for each column. Rounded up, so that each split begins at a cache
+  // line.
   int64_t ContextStateSize(int64_t rows) const {
     return rows * padded_dv_ + PaddedColumns(3 * rows + rows * padded_dv_ / 8);
   }

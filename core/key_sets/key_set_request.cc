@@ -61,7 +61,7 @@ KeySetCost PredictKeySetCost(const KeySet& key_set, const AttentionProblem& prob
   // Panels are multiplied whole.
   const auto padded_m = static_cast<double>(key_set.panel_count() * kPanelKeys);
   const double multiply_adds = rows * (padded_m * (d + dv) + m * kExpMultiplyAdds);
-  // What a pass does for a matrix beside reading its keys.
+  // Time of a pass for a matrix, beside reading its keys.
   constexpr double kMatrixSeconds = 0.5e-6;
   const double shared = kFixedSeconds + matrices * kMatrixSeconds + bytes / kPanelBytesPerSecond;
   // Beside the scores: what a pass knows of a row, and its top k.

@@ -151,7 +151,7 @@ class Handler : public nlohmann::json_sax<json> {
   // All but the segments.
   const json& object() const { return object_; }
   std::vector<SegmentInfo>& segments() { return segments_; }
-  // Where parsing has failed.
+  // The reason, after parsing has failed.
   const std::string& problem() const { return problem_; }
 
   bool null() override { return false; }

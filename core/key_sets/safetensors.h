@@ -42,7 +42,7 @@ inline constexpr int64_t kSafetensorsLengthBytes = 8;
 // What is kept of a header takes less than three times its bytes.
 inline constexpr int64_t kSafetensorsHeaderBytesMax = 16 * kMiB;
 
-// Of one text in a header, as `__metadata__` may have: the JSON parser keeps it whole.
+// Bytes of one text in a header, for example in `__metadata__`: the JSON parser keeps it whole.
 inline constexpr int64_t kSafetensorsTextBytesMax = 2 * kMiB;
 
 // Length and header of a file that has these tensors one after another; sets their `offset` and

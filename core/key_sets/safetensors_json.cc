@@ -23,7 +23,7 @@ using nlohmann::json;
 
 constexpr size_t kRankMax = 8;
 
-// What the reference implementation allows. Only fields that it does not know nest at all.
+// Nesting that the reference implementation allows. Only unknown fields nest at all.
 constexpr int64_t kDepthMax = 128;
 
 // The format's element types.
@@ -56,7 +56,7 @@ const TypeRow* FindType(absl::string_view dtype) {
 // parser is to go on.
 class Handler : public nlohmann::json_sax<json> {
  public:
-  // Where parsing has failed.
+  // The reason, after parsing has failed.
   absl::Status Problem() const {
     return absl::InvalidArgumentError(problem_.empty() ? "its header is not a JSON object"
                                                        : problem_);
@@ -158,7 +158,7 @@ class Handler : public nlohmann::json_sax<json> {
   bool IsInOther() const {
     return skipped_ > 0 || (place_ == Place::kTensor && field_ == Field::kOther);
   }
-  // Of values that only such fields have.
+  // Values of kinds that only unknown fields have.
   bool Other() { return IsInOther() || Unexpected(); }
 
   bool Skip() {
@@ -241,7 +241,7 @@ class Handler : public nlohmann::json_sax<json> {
   std::string problem_;
   SafetensorsEntries entries_;
 
-  // Of the tensor, or of `__metadata__`, that is being read.
+  // Name of the tensor that is being read, or `__metadata__`.
   std::string name_;
   bool is_metadata_ = false;
   std::vector<size_t> names_;  // hashes of its fields' names

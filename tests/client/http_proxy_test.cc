@@ -53,7 +53,7 @@ class OneConnectProxy {
 
   const std::string& address() const { return address_; }
 
-  // What the first connection asked for, once it has.
+  // The first line of the first connection. Waits for it.
   std::string Head() {
     thread_.join();
     return head_;

@@ -96,7 +96,7 @@ TEST(BoundSocketsTest, WhileTheyAreThereAnotherOneListensOnlyWhereTheyDoNot) {
 
 // --- Both protocols -----------------------------------------------------------------------------
 
-// Whether gRPC and HTTP, each with this address and port 0, answer at `from`.
+// Asks whether gRPC and HTTP, each with this address and port 0, answer at `from`.
 class ListenAddressTest : public KeySetServerTest {
  protected:
   void Start(const std::string& address) {

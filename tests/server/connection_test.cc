@@ -1,4 +1,4 @@
-// What clients' connections may do and how long they live.
+// Limits of clients' connections, and how long they live.
 
 #include <atomic>
 #include <memory>

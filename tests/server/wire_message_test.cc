@@ -62,7 +62,7 @@ void ExpectRefused(absl::string_view bytes, absl::string_view text) {
   const absl::Status status = Read(bytes, request);
   EXPECT_EQ(status.code(), kInvalidArgument) << status;
   EXPECT_EQ(status.message(), text);
-  // What it costs does not grow with the message.
+  // The cost does not grow with the message.
   EXPECT_LT(request.SpaceUsedLong(), kMiB) << text;
 }
 
@@ -182,7 +182,7 @@ TEST(WireMessageTest, Utf8IsTheShortestFormOfCodePoints) {
   }
 }
 
-// Whether the message, or one within it, has fields that are not known.
+// True if the message, or one within it, has unknown fields.
 bool HasUnknownFields(const Message& message) {
   const google::protobuf::Reflection& reflection = *message.GetReflection();
   if (!reflection.GetUnknownFields(message).empty()) return true;

@@ -36,7 +36,7 @@ struct HttpResponse {
   std::string body;
 };
 
-// What the server answers to one request with further header lines, each with its line end.
+// The server's answer to one request with further header lines, each with its line end.
 HttpResponse AskHttp(const std::string& address, const std::string& method, const std::string& path,
                      const std::string& header_lines = "", const std::string& body = "");
 

@@ -348,7 +348,7 @@ Buffer PackAllValues(const TensorView& values, int64_t step = kPanelKeys) {
   return panels;
 }
 
-// What is added to nothing: sums, the largest weight of what is not finite, and its kinds.
+// Sums that begin at nothing, the largest weight of an infinity or NaN, and their kinds.
 struct Sums {
   std::vector<double> out;
   std::vector<double> infinite_weights;
@@ -433,7 +433,7 @@ TEST(PackedKernelTest, WeightedValuesAreCloseToTheReference) {
   }
 }
 
-// Where all terms are the same, so are the errors of adding them: they pile up.
+// Equal terms have equal rounding errors, which pile up.
 TEST(PackedKernelTest, ErrorsOfEqualTermsDoNotPileUp) {
   for (const int64_t keys : {32, 33, 512, 4000}) {
     for (const int64_t columns : {1, 40, 700}) {

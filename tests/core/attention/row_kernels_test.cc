@@ -27,7 +27,7 @@ void ForEachTarget(const Fn& fn) {
   }
 }
 
-// Where all terms are the same, so are the errors of adding them: they pile up.
+// Equal terms have equal rounding errors, which pile up.
 TEST(RowKernelsTest, TheErrorOfASumOfWeightsDoesNotGrowWithTheirNumber) {
   ForEachTarget([] {
     for (const int64_t count : {1, 2, 3, 15, 100, 511, 512, 1000, 3'000'001}) {

@@ -225,7 +225,7 @@ TEST_F(BatchQueueTest, WhatCannotEndInTimeIsRefusedOnArrival) {
   EXPECT_EQ(LimitOf(refused), "deadline");
   EXPECT_EQ(RetryAfterOf(refused), absl::Milliseconds(70));
   EXPECT_EQ(queue_->summary().large_requests, 7);
-  // What has no deadline may wait, and so may what goes before the others.
+  // A job without a deadline may wait, and so may one that goes before the others.
   JobSpec patient = spec;
   patient.deadline = absl::InfiniteFuture();
   EXPECT_TRUE(TryPush(patient).ok());

@@ -23,7 +23,7 @@ namespace {
 constexpr int64_t kWorkers = 2;
 constexpr absl::Duration kRun = absl::Seconds(8);
 
-// What the requests of a run are, and how far off their predictions.
+// The requests of a run, and how far off their predictions are.
 struct Traffic {
   WorkKind kind = WorkKind::kPass;
   int64_t tiles = 1;
@@ -53,7 +53,7 @@ class OpenLoop {
     }
   }
 
-  // Of what the workers could have answered.
+  // The part answered in time of what the workers could have answered.
   double Goodput() const {
     return static_cast<double>(in_time_) * absl::FDivDuration(traffic_.cost, kWorkers * kRun);
   }

@@ -107,7 +107,7 @@ TEST(KeySetTest, ManySmallAppendsCopyLittle) {
   EXPECT_TRUE(Contents(*set) == Contents(*Grow(nullptr, kLayout, 1 + 200 * 16, &budget)));
 }
 
-// What docs/operations.md says that a set takes.
+// Bytes of a set by the formula of docs/operations.md.
 int64_t DocumentedBytes(const KeySetLayout& layout, int64_t m) {
   return layout.Matrices() * ((m + kPanelKeys - 1) / kPanelKeys) * kPanelKeys *
          (layout.KeyRowBytes() + layout.ValueRowBytes());

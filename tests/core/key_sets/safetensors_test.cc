@@ -27,7 +27,7 @@ std::string WithLength(absl::string_view header) {
   return absl::StrCat(file, header);
 }
 
-// Of a file that has `data_bytes` behind this header.
+// Parses the header of a file that has `data_bytes` behind it.
 absl::StatusOr<SafetensorsEntries> ParseSafetensorsHeader(absl::string_view header,
                                                           int64_t data_bytes) {
   const std::string file = WithLength(header);
@@ -149,7 +149,7 @@ TEST(SafetensorsTest, RefusesWhatIsNotAHeader) {
   }
 }
 
-// What the format's reference implementation refuses or the format's description forbids.
+// Headers that the format's reference implementation refuses or its description forbids.
 TEST(SafetensorsTest, RefusesWhatTheReferenceRefuses) {
   const std::string info = R"({"dtype":"F32","shape":[2,2],"data_offsets":[0,16]})";
   const std::string fine = absl::StrCat(R"({"keys":)", info, "}");
