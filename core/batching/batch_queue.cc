@@ -101,17 +101,17 @@ absl::Duration BatchQueue::WorkAhead(const void* lane_id, absl::Time rank, absl:
   const auto lane = lanes_.find(lane_id);
   if (lane != lanes_.end()) {
     in_lane = lane->second.cost;
-    // Few rank behind one that comes now: what arrived earlier and costs more by as much. Beyond
-    // this many it counts as ahead, which only refuses more.
+    // Few jobs rank behind a new one: only earlier, costlier jobs do. Beyond this many they count
+    // as ahead, which only refuses more.
     int left = 64;
     const auto& ungrouped = lane->second.ungrouped;
-    for (auto job = ungrouped.rbegin(); job != ungrouped.rend() && job->first > rank; ++job) {
-      if (left-- == 0) break;
+    for (auto job = ungrouped.rbegin(); left > 0 && job != ungrouped.rend() && job->first > rank;
+         ++job, --left) {
       behind += job->second->queue_cost;
     }
     const auto& tiled = lane->second.tiled;
-    for (auto work = tiled.rbegin(); work != tiled.rend() && work->first > rank; ++work) {
-      if (left-- == 0) break;
+    for (auto work = tiled.rbegin(); left > 0 && work != tiled.rend() && work->first > rank;
+         ++work, --left) {
       behind += QueueCostLeft(*work->second);
     }
   }
@@ -119,17 +119,17 @@ absl::Duration BatchQueue::WorkAhead(const void* lane_id, absl::Time rank, absl:
   return running_cost_ * ratio + ahead + OthersMeanwhile(lane_id, ahead + own, corrected, ratio);
 }
 
-absl::Status BatchQueue::Admit(const QueuedJob& job, const void* lane_id, absl::Time now) const {
+absl::Status BatchQueue::Admit(const QueuedJob& job, absl::Duration own, const void* lane_id,
+                               absl::Time now) const {
   if (summary_.requests() == 0) return absl::OkStatus();
   const double ratio = RatioAt(KindOf(options_, job.spec), now);
   const QueueSummary corrected = CorrectedSummary(now);
-  JobSpec spec = job.spec;
-  spec.cost *= ratio;
   // The queue's bounds are in predicted time as it is: on a machine that is slow for the moment,
   // callers who are ready to wait are not refused.
   absl::Status status = AdmitToQueue(options_, summary_, job.spec);
-  if (status.ok() && spec.deadline != absl::InfiniteFuture()) {
-    spec.cost = job.queue_cost * ratio;
+  if (status.ok() && job.spec.deadline != absl::InfiniteFuture()) {
+    JobSpec spec = job.spec;
+    spec.cost = own * ratio;
     const absl::Time rank = job.arrival + job.spec.cost;
     status = AdmitByDeadline(options_, corrected, spec,
                              WorkAhead(lane_id, rank, spec.cost, corrected, ratio), now);
@@ -150,12 +150,13 @@ absl::Status BatchQueue::Push(std::shared_ptr<QueuedJob> job, absl::Time now) {
   const JobSpec& spec = job->spec;
   const void* const lane_id = LaneOf(spec);
   const auto found = lanes_.find(lane_id);
-  job->queue_cost = std::min(spec.cost, options_.queued_time_max * options_.workers / 2);
-  // What it shares with one that waits already is counted there.
-  if (found != lanes_.end() && !found->second.ungrouped.empty()) {
-    job->queue_cost -= std::min(spec.shared_cost, job->queue_cost);
-  }
-  absl::Status status = Admit(*job, lane_id, now);
+  // Work that it shares with one that waits already is counted there.
+  const bool shares = found != lanes_.end() && !found->second.ungrouped.empty();
+  const auto own = [&](absl::Duration cost) {
+    return shares ? cost - std::min(spec.shared_cost, cost) : cost;
+  };
+  job->queue_cost = own(std::min(spec.cost, options_.queued_time_max * options_.workers / 2));
+  absl::Status status = Admit(*job, own(spec.cost), lane_id, now);
   if (!status.ok()) return status;
   Lane& lane = lanes_[lane_id];
   lane.cost += job->queue_cost;
@@ -244,14 +245,20 @@ void BatchQueue::TakePass(absl::Time now, Lane& lane, Assignment& assignment) {
   work->kind = WorkKind::kPass;
   work->rank = first->first;
   std::shared_ptr<QueuedJob> earliest;  // of the pass, by deadline
-  for (auto next = first; next != lane.ungrouped.end() &&
-                          static_cast<int64_t>(work->jobs.size()) < options_.pass_requests_max;) {
+  const auto is_full = [&] {
+    return static_cast<int64_t>(work->jobs.size()) >= options_.pass_requests_max ||
+           static_cast<int64_t>(assignment.dropped.size()) >= options_.group_requests_max;
+  };
+  // Jobs that are looked at and left: a bound for the time under the lock.
+  int skips_left = 256;
+  for (auto next = first; next != lane.ungrouped.end() && !is_full() && skips_left > 0;) {
     const std::shared_ptr<QueuedJob> job = next->second;
     const bool is_first = work->jobs.empty();
     const absl::Duration cost = is_first ? job->spec.cost : job->spec.cost - job->spec.shared_cost;
     if (job->spec.group != group ||
         !JoinsPass(options_, static_cast<int64_t>(work->jobs.size()), work->cost, cost)) {
       ++next;
+      --skips_left;
       continue;
     }
     job->status = CheckWorthBeginning(*job, cost, now);
@@ -260,6 +267,7 @@ void BatchQueue::TakePass(absl::Time now, Lane& lane, Assignment& assignment) {
     if (job->status.ok() && !is_first &&
         IsTooLate(is_earliest ? *job : *earliest, work->cost + cost, now)) {
       ++next;
+      --skips_left;
       continue;
     }
     next = lane.ungrouped.erase(next);
@@ -301,15 +309,17 @@ void BatchQueue::PassFailed(const TiledWork& work) {
 void BatchQueue::TakeTile(absl::Time now, Lane& lane, Assignment& assignment) {
   const auto first = lane.tiled.begin();
   const std::shared_ptr<TiledWork> work = first->second;
-  bool is_wanted = false;
-  // One is enough: the others' status is looked at when they are finished.
-  for (const std::shared_ptr<QueuedJob>& job : work->jobs) {
-    if (job->status.ok()) {
-      job->status = work->tiles_taken == 0 ? CheckWorthBeginning(*job, work->cost, now)
-                                           : CheckWorthGoingOn(*job, *work, now);
-    }
-    is_wanted = job->status.ok();
-    if (is_wanted) break;
+  const auto check = [&](const QueuedJob& job) {
+    if (!job.status.ok()) return job.status;
+    return work->tiles_taken == 0 ? CheckWorthBeginning(job, work->cost, now)
+                                  : CheckWorthGoingOn(job, *work, now);
+  };
+  // One is enough: where the work goes on for it, the others may still be answered in time.
+  const bool is_wanted =
+      std::any_of(work->jobs.begin(), work->jobs.end(),
+                  [&](const std::shared_ptr<QueuedJob>& job) { return check(*job).ok(); });
+  if (!is_wanted) {
+    for (const std::shared_ptr<QueuedJob>& job : work->jobs) job->status = check(*job);
   }
   if (!is_wanted || !work->status.ok()) {
     lane.tiled.erase(first);

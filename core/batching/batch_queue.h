@@ -89,8 +89,8 @@ class BatchQueue {
  public:
   explicit BatchQueue(const BatchPolicyOptions& options) : options_(options) {}
 
-  // RESOURCE_EXHAUSTED, and the job is as it was, where AdmitToQueue or AdmitByDeadline says so;
-  // the status says when a retry may help.
+  // RESOURCE_EXHAUSTED if AdmitToQueue or AdmitByDeadline refuses; the job is unchanged, and the
+  // status says when a retry may help.
   absl::Status Push(std::shared_ptr<QueuedJob> job, absl::Time now);
 
   // Work of a kind was predicted to take a worker `predicted` and took it `measured`, until `now`.
@@ -164,7 +164,9 @@ class BatchQueue {
   // its own: what ranks before it there, the tiles that run, and what other lanes get.
   absl::Duration WorkAhead(const void* lane_id, absl::Time rank, absl::Duration own,
                            const QueueSummary& corrected, double ratio) const;
-  absl::Status Admit(const QueuedJob& job, const void* lane_id, absl::Time now) const;
+  // `own`: its cost, without what it shares with jobs that wait.
+  absl::Status Admit(const QueuedJob& job, absl::Duration own, const void* lane_id,
+                     absl::Time now) const;
 
   const BatchPolicyOptions options_;
   FairShare share_;

@@ -135,6 +135,8 @@ void Batcher::WorkerLoop() {
 }
 
 void Batcher::Run(const Assignment& assignment) {
+  // First: a refusal is worth most at once.
+  if (!assignment.dropped.empty()) FinishDropped(assignment.dropped);
   if (!assignment.group.empty()) {
     const GroupRun run = RunGroup(assignment.group);
     MutexLock lock(&mutex_);
@@ -147,7 +149,6 @@ void Batcher::Run(const Assignment& assignment) {
   } else if (assignment.work != nullptr) {
     RunTile(assignment.work, assignment.tile);
   }
-  if (!assignment.dropped.empty()) FinishDropped(assignment.dropped);
 }
 
 void Batcher::RunPass(const std::shared_ptr<TiledWork>& work) {
@@ -245,7 +246,11 @@ void Batcher::FinishTiled(TiledWork& work) {
   JobReceipt receipt = {.computed = work.ended - work.started,
                         .batch_requests = static_cast<int64_t>(work.jobs.size())};
   for (const std::shared_ptr<QueuedJob>& job : work.jobs) receipt.batch_rows += job->spec.rows;
-  if (work.status.ok()) on_batch_(receipt.batch_requests, receipt.batch_rows);
+  const bool has_answers =
+      work.status.ok() &&
+      std::any_of(work.jobs.begin(), work.jobs.end(),
+                  [](const std::shared_ptr<QueuedJob>& job) { return job->status.ok(); });
+  if (has_answers) on_batch_(receipt.batch_requests, receipt.batch_rows);
   int64_t answered = 0;
   for (const std::shared_ptr<QueuedJob>& job : work.jobs) {
     job->status.Update(work.status);

@@ -108,9 +108,9 @@ class Batcher {
   mutable Mutex mutex_;
   CondVar idle_;  // in_flight_ is 0
   BatchQueue queue_ ABSL_GUARDED_BY(mutex_);
-  // By when they fell asleep. Of the last ones, as many as there are turns, the first is woken: the
-  // last would most likely have to wait for the CPU that it shares with whom it served. Threads
-  // that are not needed never touch their stacks.
+  // Sleeping workers, the latest last. WakeWorkers wakes the oldest of the last `workers` of them:
+  // the latest probably still shares its CPU with the client that it answered, and threads that are
+  // not needed never touch their stacks.
   std::vector<Sleeper*> sleepers_ ABSL_GUARDED_BY(mutex_);
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool shutdown_ ABSL_GUARDED_BY(mutex_) = false;

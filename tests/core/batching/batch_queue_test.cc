@@ -285,6 +285,35 @@ TEST_F(BatchQueueTest, BegunWorkThatWillEndTooLateMakesRoomForOthers) {
   EXPECT_TRUE(queue_->TileDone(*second.work, absl::OkStatus(), clock_.Now()));
 }
 
+// However much a job costs, all of it is looked at, not what it counts for in the queue.
+TEST_F(BatchQueueTest, AGiantThatCannotEndInTimeIsRefusedOnArrival) {
+  PushLarge(4, absl::Milliseconds(100));
+  const JobSpec giant = {.tile_count = 1000,
+                         .cost = options_.queued_time_max * options_.workers * 9 / 10,
+                         .deadline = clock_.Now() + options_.queued_time_max * 8 / 10};
+  EXPECT_EQ(LimitOf(TryPush(giant)), "deadline");
+}
+
+// The pass is computed for another of its jobs anyway: the first one may still be answered in time.
+TEST_F(BatchQueueTest, AJobOfAPassThatGoesOnIsNotGivenUp) {
+  const int key_set = 0;
+  const auto urgent = Push({.cost = absl::Milliseconds(4),
+                            .group = &key_set,
+                            .shared_cost = absl::Milliseconds(4),
+                            .lane = &key_set,
+                            .deadline = clock_.Now() + absl::Milliseconds(20)});
+  const auto patient = PushGrouped(key_set, absl::Milliseconds(4), absl::Milliseconds(4));
+  const Assignment pass = Take();
+  ASSERT_THAT(pass.work->jobs, testing::ElementsAre(urgent, patient));
+  MakePass(pass, 4);
+  PushLarge(4, absl::Milliseconds(40));
+  clock_.Advance(absl::Milliseconds(19));
+  Assignment next = Take();
+  for (int i = 0; i < 10 && next.work != pass.work; ++i) next = Take();
+  ASSERT_EQ(next.work, pass.work);
+  EXPECT_TRUE(urgent->status.ok());
+}
+
 // Together they would end too late for the first one.
 TEST_F(BatchQueueTest, APassTakesNobodyAlongWhoMakesItTooLate) {
   const int key_set = 0;
