@@ -26,6 +26,7 @@
 #include "core/attention/blas.h"
 #include "core/attention/element_types.h"
 #include "core/attention/kernel.h"
+#include "core/attention/online_softmax.h"
 #include "core/attention/packed_kernel.h"
 #include "core/limits.h"
 
@@ -127,7 +128,7 @@ struct ValueSet {
         columns(columns_in),
         weights(rows_max * kStepKeys * 4),
         rows(m * columns * 4),
-        sums(rows_max * (columns * 9 + 8)) {
+        sums(ContextRows::BytesFor(rows_max, columns)) {
     FillRandom(1, 0, weights.floats(rows_max * kStepKeys));
     FillRandom(2, 0, rows.floats(m * columns));
     std::vector<std::byte> typed(static_cast<size_t>(m * columns * 4));
@@ -146,12 +147,9 @@ struct ValueSet {
     for (int64_t j = 0; j < m; j += kStepKeys) {
       const ValuePanels values = {
           type, packed.at(type).data() + j / kPanelKeys * ValuePanelBytes(type, columns), columns};
-      auto* const out = reinterpret_cast<double*>(sums.data());
-      double* const infinite_weights = out + n * columns;
-      AddWeightedPanels(weights.floats(), kStepKeys, n, values, kStepKeys, out, columns,
-                        {.weights = infinite_weights,
-                         .kinds = reinterpret_cast<std::byte*>(infinite_weights + n),
-                         .kind_stride = columns});
+      const ContextRows context(sums.data(), n, columns, columns);
+      AddWeightedPanels(weights.floats(), kStepKeys, n, values, kStepKeys, context.out(), columns,
+                        context.infinities());
     }
     benchmark::ClobberMemory();
   }

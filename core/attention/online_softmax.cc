@@ -4,9 +4,11 @@
 #include <cmath>
 #include <limits>
 
+#include "core/attention/block_product.h"
 #include "core/attention/element_types.h"
 #include "core/attention/key_mask.h"
 #include "core/attention/row_kernels.h"
+#include "core/buffer.h"
 
 namespace qkserve {
 namespace {
@@ -21,16 +23,12 @@ float LogSumExp(double max, double sum) {
 // to >= from.
 double Correction(double from, double to) { return from == to ? 1.0 : std::exp(from - to); }
 
-bool IsZeroInFloat32(double weight) { return static_cast<float>(weight) == 0.0F; }
-
 // A mean of finite values is finite; rounding may take it beyond the largest of them. Never -0: a
 // sum of nothing but -0 may have begun with 0, or not.
-float RoundedMean(double mean, std::byte infinities) {
+float RoundedMean(double mean) {
   constexpr double kLargest = std::numeric_limits<float>::max();
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  constexpr float kAdded[] = {0.0F, kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN()};
   const double clamped = std::isnan(mean) ? mean : std::clamp(mean, -kLargest, kLargest);
-  return static_cast<float>(clamped) + kAdded[static_cast<size_t>(infinities)];
+  return static_cast<float>(clamped) + 0.0F;
 }
 
 }  // namespace
@@ -39,16 +37,7 @@ void ContextRow::Clear() const {
   max = kNotAttended;
   sum = 0.0;
   std::fill_n(out, columns, 0.0);
-  infinite_weight = 0.0;
-  std::fill_n(kinds, columns, std::byte{0});
-}
-
-void ContextRow::CorrectInfinities(double correction) const {
-  if (infinite_weight == 0.0) return;
-  infinite_weight *= correction;
-  if (!IsZeroInFloat32(infinite_weight)) return;
-  infinite_weight = 0.0;
-  std::fill_n(kinds, columns, std::byte{0});
+  *infinities.met = false;
 }
 
 void ContextRow::Weigh(float* scores, int64_t count) const {
@@ -59,7 +48,6 @@ void ContextRow::Weigh(float* scores, int64_t count) const {
   sum = sum * correction + new_sum;
   if (correction != 1.0) {
     for (int64_t c = 0; c < columns; ++c) out[c] *= correction;
-    CorrectInfinities(correction);
   }
   max = new_max;
 }
@@ -73,28 +61,86 @@ void ContextRow::Merge(const ContextRow& next) const {
   for (int64_t c = 0; c < columns; ++c) {
     out[c] = out[c] * old_correction + next.out[c] * new_correction;
   }
-  CorrectInfinities(old_correction);
-  const double next_weight = next.infinite_weight * new_correction;
-  if (!IsZeroInFloat32(next_weight)) {
-    infinite_weight = std::max(infinite_weight, next_weight);
-    for (int64_t c = 0; c < columns; ++c) kinds[c] |= next.kinds[c];
-  }
+  if (*next.infinities.met) MergeInfinities(next.infinities);
   max = new_max;
+}
+
+void ContextRow::MergeInfinities(const Infinities& next) const {
+  if (!*infinities.met) {
+    std::copy_n(next.plus, columns, infinities.plus);
+    std::copy_n(next.minus, columns, infinities.minus);
+    *infinities.met = true;
+    return;
+  }
+  for (int64_t c = 0; c < columns; ++c) {
+    infinities.plus[c] = std::max(infinities.plus[c], next.plus[c]);
+    infinities.minus[c] = std::max(infinities.minus[c], next.minus[c]);
+  }
+}
+
+float ContextRow::AddedByInfinities(int64_t column, double factor) const {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const auto has_weight = [&](float score) {
+    return score != kNotAttended &&
+           static_cast<float>(std::exp(static_cast<double>(score) - max) * factor) != 0.0F;
+  };
+  const bool has_plus = has_weight(infinities.plus[column]);
+  const bool has_minus = has_weight(infinities.minus[column]);
+  // Their sum, but with the sign bit of NaN the same on every CPU.
+  if (has_plus && has_minus) return std::numeric_limits<float>::quiet_NaN();
+  if (has_plus) return kInfinity;
+  return has_minus ? -kInfinity : 0.0F;
 }
 
 float ContextRow::Finish(DataType type, std::byte* context) const {
   constexpr int64_t kPiece = 256;  // a kilobyte of stack
   float piece[kPiece];
   const double factor = sum == 0.0 ? 0.0 : 1.0 / sum;
-  CorrectInfinities(factor);
   for (int64_t begin = 0; begin < columns; begin += kPiece) {
     const int64_t count = std::min(kPiece, columns - begin);
     for (int64_t c = 0; c < count; ++c) {
-      piece[c] = RoundedMean(out[begin + c] * factor, kinds[begin + c]);
+      piece[c] = RoundedMean(out[begin + c] * factor);
+    }
+    if (*infinities.met) {
+      for (int64_t c = 0; c < count; ++c) piece[c] += AddedByInfinities(begin + c, factor);
     }
     ConvertFromFloat32(type, piece, count, context + begin * ElementBytes(type));
   }
   return LogSumExp(max, sum);
+}
+
+int64_t ContextRows::BytesFor(int64_t rows, int64_t stride) {
+  constexpr auto kDoubleBytes = static_cast<int64_t>(sizeof(double));
+  constexpr auto kFloatBytes = static_cast<int64_t>(sizeof(float));
+  constexpr auto kLine = static_cast<int64_t>(Buffer::kAlignment);
+  const int64_t row_bytes = (2 + stride) * kDoubleBytes + 2 * stride * kFloatBytes + 1;
+  return CeilDivide(rows * row_bytes, kLine) * kLine;
+}
+
+ContextRows::ContextRows(std::byte* memory, int64_t rows, int64_t columns, int64_t stride)
+    : out_(reinterpret_cast<double*>(memory)), max_(out_ + rows * stride), sum_(max_ + rows) {
+  auto* const plus = reinterpret_cast<float*>(sum_ + rows);
+  float* const minus = plus + rows * stride;
+  infinities_ = {.maxes = max_,
+                 .met = reinterpret_cast<bool*>(minus + rows * stride),
+                 .plus = plus,
+                 .minus = minus,
+                 .columns = columns,
+                 .stride = stride};
+}
+
+ContextRow ContextRows::Row(int64_t row) const {
+  const int64_t begin = row * infinities_.stride;
+  Infinities infinities = infinities_;
+  infinities.maxes += row;
+  infinities.met += row;
+  infinities.plus += begin;
+  infinities.minus += begin;
+  return {.max = max_[row],
+          .sum = sum_[row],
+          .out = out_ + begin,
+          .infinities = infinities,
+          .columns = infinities_.columns};
 }
 
 float Softmax(float* row, int64_t count) {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/attention/packed_kernel.h"
 #include "core/tensor.h"
 
 namespace qkserve {
@@ -15,13 +16,12 @@ namespace qkserve {
 // What is known of a row of context after some keys: the largest masked score, the sum of
 // e^(score - max), and the `columns` sums of e^(score - max) * value. In float64, so that the error
 // does not grow with the number of keys and finite values overflow nothing. Values that are not
-// finite are known apart: the largest of their weights, and their kinds by column (see Infinities).
+// finite are known apart (see Infinities).
 struct ContextRow {
   double& max;
   double& sum;
   double* out;
-  double& infinite_weight;
-  std::byte* kinds;
+  Infinities infinities;  // of this row
   int64_t columns;
 
   void Clear() const;
@@ -37,9 +37,30 @@ struct ContextRow {
   float Finish(DataType type, std::byte* context) const;
 
  private:
-  // Values that are not finite have `correction` times their weight. Where that is 0 in float32
-  // they are forgotten: then no key adds anything, wherever it stands.
-  void CorrectInfinities(double correction) const;
+  void MergeInfinities(const Infinities& next) const;
+  // What the infinities of a column add to its mean: 0, an infinity or NaN. Those whose weight,
+  // `factor` times that relative to `max`, is 0 in float32 add nothing, wherever their keys stand.
+  float AddedByInfinities(int64_t column, double factor) const;
+};
+
+// The memory of rows of context. Rows of `stride` sums follow one another.
+class ContextRows {
+ public:
+  // A multiple of a cache line.
+  static int64_t BytesFor(int64_t rows, int64_t stride);
+
+  // Takes BytesFor(rows, stride) bytes at `memory`, which is aligned to float64; stride >= columns.
+  ContextRows(std::byte* memory, int64_t rows, int64_t columns, int64_t stride);
+
+  ContextRow Row(int64_t row) const;
+  double* out() const { return out_; }
+  const Infinities& infinities() const { return infinities_; }
+
+ private:
+  double* out_;
+  double* max_;
+  double* sum_;
+  Infinities infinities_;
 };
 
 // row = softmax(row). Returns the row's log-sum-exp.

@@ -65,15 +65,21 @@ struct ValuePanels {
   int64_t columns = 0;
 };
 
-// Infinities and NaN that sums of weighted values have met. They are kept apart from the sums, so
-// that they vanish when their weight does.
+// Infinities and NaN that sums of weighted values have met. They are kept apart from the sums, each
+// column and sign with the largest score that had one, so that each vanishes when its weight does.
 struct Infinities {
-  static constexpr std::byte kPlus{1};
-  static constexpr std::byte kMinus{2};  // NaN is both
+  const double* maxes;  // of each row: the score whose weight is 1
+  bool* met;            // of each row: any; what follows is written only then
+  // Of each row and column: the largest score of a key with such a value, -inf for none. NaN is
+  // both.
+  float* plus;
+  float* minus;
+  int64_t columns;
+  int64_t stride;
 
-  double* weights;   // of each row: the largest weight of a key with such a value
-  std::byte* kinds;  // of each row and column
-  int64_t kind_stride;
+  // The first row has met such values in `column`: the weights are the largest of their keys, 0 for
+  // none.
+  void Add(int64_t column, float plus_weight, float minus_weight) const;
 };
 
 // out[i * out_stride + c] += weights[i * weight_stride + j] * v_j[c] for `rows` rows, the first

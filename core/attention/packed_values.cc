@@ -8,6 +8,7 @@
 #include <cassert>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "core/attention/packed_kernel.h"
 #include "core/attention/widen-inl.h"
@@ -64,18 +65,21 @@ struct TileArgs {
   int64_t value_stride;
   double* out;
   int64_t out_stride;
+  int64_t column;  // that `values` and `out` begin with
   Infinities infinities;
 
   void SkipRows(int64_t rows) {
     weights += rows * weight_stride;
     out += rows * out_stride;
-    infinities.weights += rows;
-    infinities.kinds += rows * infinities.kind_stride;
+    infinities.maxes += rows;
+    infinities.met += rows;
+    infinities.plus += rows * infinities.stride;
+    infinities.minus += rows * infinities.stride;
   }
   void SkipColumns(int64_t columns) {
     values += columns;
     out += columns;
-    infinities.kinds += columns;
+    column += columns;
   }
 };
 
@@ -110,29 +114,30 @@ FloatVector SumAttended(const TileArgs<T>& args) {
   return total;
 }
 
-std::byte InfinityKind(float value) {
-  if (std::isnan(value)) return Infinities::kPlus | Infinities::kMinus;
-  return value > 0 ? Infinities::kPlus : Infinities::kMinus;
-}
-
 // The columns from `begin` to end - 1 in float64, which no sum of finite values overflows. What is
 // not finite goes to the infinities.
 template <class T>
 void SumFiniteWide(const TileArgs<T>& args, int64_t begin, int64_t end, double* sums) {
   HWY_ALIGN float value[kLanes];
+  float plus[kLanes] = {};
+  float minus[kLanes] = {};
   std::fill_n(sums, kLanes, 0.0);
   for (int64_t j = 0; j < args.keys; ++j) {
-    const auto weight = static_cast<double>(args.weights[j]);
+    const float weight = args.weights[j];
     if (weight == 0) continue;
     hn::Store(LoadWide(args.values + j * args.value_stride), Floats(), value);
     for (int64_t c = begin; c < end; ++c) {
       if (std::isfinite(value[c])) {
-        sums[c] += weight * static_cast<double>(value[c]);
-      } else {
-        args.infinities.kinds[c] |= InfinityKind(value[c]);
-        *args.infinities.weights = std::max(*args.infinities.weights, weight);
+        sums[c] += static_cast<double>(weight) * static_cast<double>(value[c]);
+        continue;
       }
+      // NaN is neither above nor below 0.
+      if (!(value[c] < 0)) plus[c] = std::max(plus[c], weight);
+      if (!(value[c] > 0)) minus[c] = std::max(minus[c], weight);
     }
+  }
+  for (int64_t c = begin; c < end; ++c) {
+    if (plus[c] > 0 || minus[c] > 0) args.infinities.Add(args.column + c, plus[c], minus[c]);
   }
 }
 
@@ -298,6 +303,7 @@ void AddPanelsOf(const float* weights, int64_t weight_stride, int64_t rows,
                                .value_stride = columns,
                                .out = out,
                                .out_stride = out_stride,
+                               .column = 0,
                                .infinities = infinities};
     if (columns < kLanes) {
       AddNarrow(rows, block, columns);
@@ -335,6 +341,21 @@ HWY_AFTER_NAMESPACE();
 namespace qkserve {
 
 HWY_EXPORT(AddWeightedPanels);
+
+void Infinities::Add(int64_t column, float plus_weight, float minus_weight) const {
+  constexpr float kNone = -std::numeric_limits<float>::infinity();
+  if (!*met) {
+    std::fill_n(plus, columns, kNone);
+    std::fill_n(minus, columns, kNone);
+    *met = true;
+  }
+  // The ln of 0 is -inf.
+  const auto score = [&](float weight) {
+    return static_cast<float>(*maxes + std::log(static_cast<double>(weight)));
+  };
+  plus[column] = std::max(plus[column], score(plus_weight));
+  minus[column] = std::max(minus[column], score(minus_weight));
+}
 
 void AddWeightedPanels(const float* weights, int64_t weight_stride, int64_t rows,
                        const ValuePanels& values, int64_t key_count, double* out,

@@ -17,31 +17,6 @@
 namespace qkserve {
 namespace {
 
-// What is known of the rows of a block of context; see ContextRow.
-struct ContextRows {
-  ContextRows(std::byte* slot, int64_t rows, int64_t columns_in)
-      : max(reinterpret_cast<double*>(slot)),
-        sum(max + rows),
-        out(sum + rows),
-        infinite_weight(out + rows * columns_in),
-        kinds(reinterpret_cast<std::byte*>(infinite_weight + rows)),
-        columns(columns_in) {}
-  ContextRow Row(int64_t row) const {
-    return {.max = max[row],
-            .sum = sum[row],
-            .out = out + row * columns,
-            .infinite_weight = infinite_weight[row],
-            .kinds = kinds + row * columns,
-            .columns = columns};
-  }
-  double* max;
-  double* sum;
-  double* out;  // rows x dv
-  double* infinite_weight;
-  std::byte* kinds;  // rows x dv
-  int64_t columns;
-};
-
 // The best entries of the rows of a block, each row's in an array of `top_k`.
 struct TopKRows {
   TopKRows(std::byte* slot, int64_t rows)
@@ -110,7 +85,7 @@ absl::Status RowsPlan::ForEachStep(const Work& work, const Reduce& reduce) const
 
 absl::Status RowsPlan::ComputeContext(const Work& work, std::byte* slot) const {
   const int64_t rows = work.block.rows;
-  const ContextRows state(slot, RowsOfSlot(), dv_);
+  const ContextRows state(slot, RowsOfSlot(), dv_, dv_);
   for (int64_t i = 0; i < rows; ++i) state.Row(i).Clear();
   const TensorView& values = *work.problem.values;
   const int64_t value_matrix = shape_.KeyMatrix(work.block.slice / shape_.slices_per_unit);
@@ -121,24 +96,23 @@ absl::Status RowsPlan::ComputeContext(const Work& work, std::byte* slot) const {
                       {.type = values.data_type,
                        .data = values.data + value_index * ElementBytes(values.data_type),
                        .columns = dv_},
-                      count, state.out, dv_,
-                      {.weights = state.infinite_weight, .kinds = state.kinds, .kind_stride = dv_});
+                      count, state.out(), dv_, state.infinities());
     return absl::OkStatus();
   });
 }
 
 void RowsPlan::MergeContext(const Work& work, PartialRows& partials) const {
   std::byte* const first_slot = partials.Slot(work.block.index, 0);
-  const ContextRows merged(first_slot, RowsOfSlot(), dv_);
+  const ContextRows merged(first_slot, RowsOfSlot(), dv_, dv_);
   for (int64_t split = 1; split < splits_; ++split) {
-    const ContextRows next(partials.Slot(work.block.index, split), RowsOfSlot(), dv_);
+    const ContextRows next(partials.Slot(work.block.index, split), RowsOfSlot(), dv_, dv_);
     for (int64_t i = 0; i < work.block.rows; ++i) merged.Row(i).Merge(next.Row(i));
   }
   WriteContext(work, first_slot);
 }
 
 void RowsPlan::WriteContext(const Work& work, std::byte* slot) const {
-  const ContextRows state(slot, RowsOfSlot(), dv_);
+  const ContextRows state(slot, RowsOfSlot(), dv_, dv_);
   for (int64_t i = 0; i < work.block.rows; ++i) {
     const int64_t row = FirstRow(work.block) + i;
     const float log_sum_exp =

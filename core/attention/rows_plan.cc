@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/attention/block_product.h"
+#include "core/attention/online_softmax.h"
 #include "core/attention/partial_rows.h"
 #include "core/attention/tile_scratch.h"
 #include "core/attention/top_k.h"
@@ -16,13 +17,10 @@ RowsPlan::RowsPlan(const AttentionProblem& problem, const ScoreShape& shape)
   int64_t row_elements = 1;
   if (output_ == Output::kContext) {
     dv_ = problem.values->shape.back();
-    constexpr auto kDoubleBytes = static_cast<int64_t>(sizeof(double));
-    row_bytes_ = (3 + dv_ + CeilDivide(dv_, kDoubleBytes)) * kDoubleBytes;
     row_elements = dv_;
   } else if (output_ == Output::kTopK) {
     columns_ = problem.top_k;
     top_k_ = std::min(problem.top_k, shape.m);
-    row_bytes_ = static_cast<int64_t>(sizeof(int64_t)) + top_k_ * 8;
     row_elements = top_k_;
   } else {
     row_elements = shape.m;
@@ -116,6 +114,11 @@ absl::Duration RowsPlan::PredictCost(double gflops) const {
   return absl::Seconds(
       kFixedSeconds + rows * kRowSeconds + top_k_seconds +
       std::max(2e-9 * multiply_adds / std::max(gflops, 0.1), elements / kElementsReadPerSecond));
+}
+
+int64_t RowsPlan::SlotBytes() const {
+  if (output_ == Output::kContext) return ContextRows::BytesFor(RowsOfSlot(), dv_);
+  return RowsOfSlot() * (static_cast<int64_t>(sizeof(int64_t)) + top_k_ * 8);
 }
 
 RowsPlan::Block RowsPlan::GetBlock(int64_t index) const {

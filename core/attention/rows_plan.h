@@ -61,7 +61,8 @@ class RowsPlan final : public AttentionPlan {
   Block GetBlock(int64_t index) const;
   int64_t FirstRow(const Block& block) const { return block.slice * shape_.n + block.query; }
   int64_t RowsOfSlot() const { return rows_per_block_ * slices_per_block_; }
-  int64_t SlotBytes() const { return RowsOfSlot() * row_bytes_; }
+  // What is known of the rows of a block of context or top k.
+  int64_t SlotBytes() const;
 
   // Masked scores of the work's rows and keys [key, key + count), with row stride `stride`.
   absl::Status MaskedScores(const Work& work, int64_t key, int64_t count, float* scores,
@@ -89,7 +90,6 @@ class RowsPlan final : public AttentionPlan {
   int64_t top_k_ = 0;    // entries kept of a row, for top k: at most m
 
   bool has_whole_slices_ = false;  // blocks consist of whole slices, otherwise of parts of one
-  int64_t row_bytes_ = 0;          // of what is known of a row of context or top k
   int64_t rows_per_block_ = 0;
   int64_t blocks_per_slice_ = 1;
   int64_t slices_per_block_ = 1;

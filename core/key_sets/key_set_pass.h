@@ -172,13 +172,8 @@ class KeySetPass final : public Pass {
   void FinishBlock(const Work& work);
   void FinishTopK(const Row& row, TopK& best) const;
 
-  // float64 numbers that a split of a block keeps of `rows` rows of context: sums of values, three
-  // numbers a row, and a byte for each column. Rounded up, so that each split begins at a cache
-  // line.
-  int64_t ContextStateSize(int64_t rows) const {
-    return rows * padded_dv_ + PaddedColumns(3 * rows + rows * padded_dv_ / 8);
-  }
-  ContextRow ContextOf(const Work& work, int64_t split, int64_t row) const;
+  // What a split knows of the block's rows of context.
+  ContextRows ContextOf(const Work& work, int64_t split) const;
 
   const std::shared_ptr<const KeySet> key_set_;
   const KeySplits splits_;

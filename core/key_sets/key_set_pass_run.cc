@@ -131,10 +131,11 @@ absl::Status KeySetPass::AllocateState(const Block& block, absl::Span<const Row>
   for (const Row& row : rows) {
     if (HasWeightsOfItsOwn(row)) ++weight_rows;
   }
-  const int64_t context_doubles = splits_.count * ContextStateSize(block.context_rows);
+  const int64_t context_bytes =
+      splits_.count * ContextRows::BytesFor(block.context_rows, padded_dv_);
   const int64_t weight_floats = weight_rows * key_set_->m();
   for (const auto& [buffer, bytes] :
-       {std::pair(&state.context, static_cast<size_t>(context_doubles) * sizeof(double)),
+       {std::pair(&state.context, static_cast<size_t>(context_bytes)),
         std::pair(&state.weights, static_cast<size_t>(weight_floats) * sizeof(float))}) {
     absl::StatusOr<Buffer> memory = Buffer::Allocate(bytes);
     if (!memory.ok()) return memory.status();
@@ -203,18 +204,10 @@ void KeySetPass::PlaceWeights(absl::Span<Row> rows, BlockState& state) const {
   }
 }
 
-ContextRow KeySetPass::ContextOf(const Work& work, int64_t split, int64_t row) const {
-  const int64_t context_rows = work.block.context_rows;
-  double* const out =
-      reinterpret_cast<double*>(work.state.context.data()) + split * ContextStateSize(context_rows);
-  double* const max = out + context_rows * padded_dv_;
-  auto* const kinds = reinterpret_cast<std::byte*>(max + 3 * context_rows);
-  return {.max = max[row],
-          .sum = max[context_rows + row],
-          .out = out + row * padded_dv_,
-          .infinite_weight = max[2 * context_rows + row],
-          .kinds = kinds + row * padded_dv_,
-          .columns = *key_set_->layout().dv};
+ContextRows KeySetPass::ContextOf(const Work& work, int64_t split) const {
+  const int64_t rows = work.block.context_rows;
+  return {work.state.context.data() + split * ContextRows::BytesFor(rows, padded_dv_), rows,
+          key_set_->layout().dv.value_or(0), padded_dv_};
 }
 
 KeyRange KeySetPass::AttendedKeys(absl::Span<const Row> rows) const {
@@ -285,7 +278,8 @@ absl::Status KeySetPass::RunSplit(const Work& work, int64_t split, KeyRange keys
   const absl::StatusOr<float*> memory = scratch.Get(work.block.rows * kStepKeys);
   if (!memory.ok()) return memory.status();
   float* const scores = *memory;
-  for (int64_t i = 0; i < work.block.context_rows; ++i) ContextOf(work, split, i).Clear();
+  const ContextRows context = ContextOf(work, split);
+  for (int64_t i = 0; i < work.block.context_rows; ++i) context.Row(i).Clear();
 
   const int64_t begin = std::max(keys.begin, work.attended.begin / kStepKeys * kStepKeys);
   // Whole steps: how a row is summed must not depend on what others of the block attend.
@@ -305,20 +299,17 @@ absl::Status KeySetPass::RunSplit(const Work& work, int64_t split, KeyRange keys
       float* const row_scores = scores + i * kStepKeys;
       row.mask->ToStage(row.slice, row.query, key, count, row_scores);
       if (i < work.block.context_rows) {
-        ContextOf(work, split, i).Weigh(row_scores, count);
+        context.Row(i).Weigh(row_scores, count);
       } else {
         Reduce(work, row, key, count, row_scores);
       }
     }
     if (work.block.context_rows == 0) continue;
-    const ContextRow first = ContextOf(work, split, 0);
-    const Infinities infinities = {
-        .weights = &first.infinite_weight, .kinds = first.kinds, .kind_stride = padded_dv_};
     for (int64_t panel = 0; panel < panels;) {
       const PanelRun run = key_set_->Panels(work.block.matrix, first_panel + panel, panels - panel);
       const int64_t keys_of_run = std::min(run.keys.count * kPanelKeys, count - panel * kPanelKeys);
       AddWeightedPanels(scores + panel * kPanelKeys, kStepKeys, work.block.context_rows, run.values,
-                        keys_of_run, first.out, padded_dv_, infinities);
+                        keys_of_run, context.out(), padded_dv_, context.infinities());
       panel += run.keys.count;
     }
   }
@@ -350,9 +341,9 @@ void KeySetPass::FinishBlock(const Work& work) {
       FinishTopK(row, work.top.rows[row.top]);
     } else if (problem.output == Output::kContext) {
       const int64_t dv = *key_set_->layout().dv;
-      const ContextRow context = ContextOf(work, 0, i);
+      const ContextRow context = ContextOf(work, 0).Row(i);
       for (int64_t split = 1; split < splits_.count; ++split) {
-        context.Merge(ContextOf(work, split, i));
+        context.Merge(ContextOf(work, split).Row(i));
       }
       log_sum_exp =
           context.Finish(problem.result_type, results.result + row.result_row * dv * bytes);

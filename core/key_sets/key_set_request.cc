@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/attention/block_product.h"
+#include "core/attention/online_softmax.h"
 #include "core/attention/packed_kernel.h"
 #include "core/attention/top_k.h"
 #include "core/limits.h"
@@ -29,13 +30,13 @@ int64_t KeySetStateBytes(const KeySet& key_set, const AttentionProblem& problem,
                          const ScoreShape& shape) {
   // A pass computes nothing where there are no scores.
   if (shape.units == 0) return 0;
-  const KeySplits splits = SplitKeys(key_set.layout(), key_set.m());
-  int64_t row_bytes = 0;
   if (problem.output == Output::kContext) {
+    const KeySplits splits = SplitKeys(key_set.layout(), key_set.m());
     const int64_t padded_dv = PaddedColumns(key_set.layout().dv.value_or(0));
-    row_bytes +=
-        splits.count * ((3 + padded_dv) * static_cast<int64_t>(sizeof(double)) + padded_dv);
-  } else if (problem.output == Output::kTopK) {
+    return splits.count * ContextRows::BytesFor(shape.Rows(), padded_dv);
+  }
+  int64_t row_bytes = 0;
+  if (problem.output == Output::kTopK) {
     // Those of a part of the keys, and those that another part has left.
     row_bytes +=
         2 * TopK::Room(problem.top_k, key_set.m()) * static_cast<int64_t>(sizeof(TopEntry));

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -348,11 +349,13 @@ Buffer PackAllValues(const TensorView& values, int64_t step = kPanelKeys) {
   return panels;
 }
 
-// Sums that begin at nothing, the largest weight of an infinity or NaN, and their kinds.
+// Sums that begin at nothing, and the largest scores of infinities and NaN, where 0 is the score of
+// weight 1.
 struct Sums {
   std::vector<double> out;
-  std::vector<double> infinite_weights;
-  std::vector<std::byte> kinds;
+  std::unique_ptr<bool[]> met;
+  std::vector<float> plus;
+  std::vector<float> minus;
 };
 
 // At most `row_step` rows in a call.
@@ -360,15 +363,20 @@ Sums Weigh(const std::vector<float>& weights, int64_t rows, int64_t keys, const 
            int64_t row_step = 1000) {
   const int64_t columns = values.columns;
   const auto size = static_cast<size_t>(rows * columns);
+  const std::vector<double> maxes(static_cast<size_t>(rows));
   Sums sums = {.out = std::vector<double>(size),
-               .infinite_weights = std::vector<double>(static_cast<size_t>(rows)),
-               .kinds = std::vector<std::byte>(size)};
+               .met = std::make_unique<bool[]>(static_cast<size_t>(rows)),
+               .plus = std::vector<float>(size),
+               .minus = std::vector<float>(size)};
   for (int64_t i = 0; i < rows; i += row_step) {
     AddWeightedPanels(weights.data() + i * keys, keys, std::min(row_step, rows - i), values, keys,
                       sums.out.data() + i * columns, columns,
-                      {.weights = sums.infinite_weights.data() + i,
-                       .kinds = sums.kinds.data() + i * columns,
-                       .kind_stride = columns});
+                      {.maxes = maxes.data() + i,
+                       .met = sums.met.get() + i,
+                       .plus = sums.plus.data() + i * columns,
+                       .minus = sums.minus.data() + i * columns,
+                       .columns = columns,
+                       .stride = columns});
   }
   return sums;
 }
@@ -529,8 +537,9 @@ TEST(PackedKernelTest, AValueOfWeightZeroAddsNothingEvenNan) {
           };
           Sums sums = weigh();
           EXPECT_EQ(sums.out, expected);
-          EXPECT_THAT(sums.infinite_weights, testing::Each(0.0));
-          EXPECT_THAT(sums.kinds, testing::Each(std::byte{0}));
+          for (int64_t i = 0; i < rows; ++i) EXPECT_FALSE(sums.met[static_cast<size_t>(i)]);
+          EXPECT_THAT(sums.plus, testing::Each(0.0F));
+          EXPECT_THAT(sums.minus, testing::Each(0.0F));
           // The first row sees the infinities, the last the NaN.
           w[66] = 0.25F;
           w[static_cast<size_t>((rows - 1) * kKeys + 3)] = 0.5F;
@@ -539,11 +548,16 @@ TEST(PackedKernelTest, AValueOfWeightZeroAddsNothingEvenNan) {
             EXPECT_NEAR(sums.out[at], expected[at], 1e-4);
           }
           for (int64_t i = 0; i < rows; ++i) {
-            const double weight = i == rows - 1 ? 0.5 : i == 0 ? 0.25 : 0.0;
-            EXPECT_EQ(sums.infinite_weights[static_cast<size_t>(i)], weight);
+            const bool sees_infinity = i == 0;
+            const bool sees_nan = i == rows - 1;
+            EXPECT_EQ(sums.met[static_cast<size_t>(i)], sees_infinity || sees_nan);
+            if (!sees_infinity && !sees_nan) continue;
             for (int64_t c = 0; c < columns; ++c) {
-              const int kind = i == rows - 1 ? 3 : i == 0 ? 1 + static_cast<int>(c % 2) : 0;
-              EXPECT_EQ(sums.kinds[static_cast<size_t>(i * columns + c)], std::byte(kind));
+              const auto at = static_cast<size_t>(i * columns + c);
+              const float other = sees_nan ? std::log(0.5F) : -kInfinity;
+              const float own = sees_nan ? std::log(0.5F) : std::log(0.25F);
+              EXPECT_FLOAT_EQ(sums.plus[at], c % 2 == 0 ? own : other);
+              EXPECT_FLOAT_EQ(sums.minus[at], c % 2 == 0 ? other : own);
             }
           }
         }

@@ -301,6 +301,52 @@ TEST(ContextTest, InfinityThatIsAttendedIsTheMean) {
   }
 }
 
+// Three keys with a weight: `faint` (score 0), whose weight vanishes beside `top` (110), but not
+// beside `strong` (60), whose own stays. All others have none.
+void ExpectFaintAddsNothing(float faint, int64_t faint_column, int64_t m, int64_t columns,
+                            std::vector<int64_t> places) {
+  do {
+    Question question = {.scores = std::vector<float>(static_cast<size_t>(m), -1000.0F),
+                         .values = std::vector<float>(static_cast<size_t>(m * columns), 1.0F)};
+    question.scores[static_cast<size_t>(places[0])] = 0;
+    question.scores[static_cast<size_t>(places[1])] = 60;
+    question.scores[static_cast<size_t>(places[2])] = 110;
+    question.values[static_cast<size_t>(places[0] * columns + faint_column)] = faint;
+    question.values[static_cast<size_t>(places[1] * columns)] = kInfinity;
+    std::vector<float> expected(static_cast<size_t>(columns), 1.0F);
+    expected[0] = kInfinity;
+    for (const bool resident : {false, true}) {
+      for (const int64_t copies : {1, 7}) {
+        EXPECT_EQ(Ask(question, Output::kContext, resident, copies).result, expected)
+            << faint << " in column " << faint_column << " of " << columns << ", keys " << places[0]
+            << ", " << places[1] << ", " << places[2] << " of " << m << ", resident " << resident
+            << ", copies " << copies;
+      }
+    }
+  } while (std::next_permutation(places.begin(), places.end()));
+}
+
+TEST(ContextTest, InfinityOfWeightZeroAddsNothingBesideAnotherThatCounts) {
+  for (const float faint : {kInfinity, -kInfinity, std::nanf("")}) {
+    for (const int64_t columns : {2, 20}) {
+      for (const int64_t column : {int64_t{0}, columns - 1}) {
+        // One step, and two or three.
+        for (const std::vector<int64_t>& places :
+             {std::vector<int64_t>{0, 1, 2}, {0, 1, 600}, {0, 600, 601}, {0, 600, 1200}}) {
+          ExpectFaintAddsNothing(faint, column, 1300, columns, places);
+        }
+      }
+    }
+    for (const int64_t column : {0, 1}) {
+      // Two or three splits.
+      for (const std::vector<int64_t>& places :
+           {std::vector<int64_t>{0, 600, 89'999}, {0, 89'998, 89'999}, {0, 45'000, 89'999}}) {
+        ExpectFaintAddsNothing(faint, column, 90'000, 2, places);
+      }
+    }
+  }
+}
+
 TEST(ContextTest, OtherRowsDoNotChangeARowWhateverItsValuesAre) {
   Question question = {.scores = RandomNumbers(5000, 7), .values = RandomNumbers(5000 * 20, 8)};
   for (const float special : {kInfinity, std::nanf(""), kLargest, 1.0F}) {
