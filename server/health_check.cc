@@ -19,7 +19,8 @@ constexpr char kServing[] = {0x08, 0x01};
 }  // namespace
 
 absl::Status CheckHealth(const std::string& address, absl::Duration timeout) {
-  // Docker puts the variables of a proxy into containers, which has no way back into them.
+  // Docker puts the variables of a proxy into containers: such a proxy cannot reach the container's
+  // own address.
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   const auto channel =

@@ -48,8 +48,8 @@ MHD_Result Respond(MHD_Connection* connection, const HttpAnswer& answer) {
 }  // namespace
 
 // The thread and what it polls. libmicrohttpd could accept connections itself, but its time limit
-// begins again with every byte, its full house turns new connections away, and it polls without a
-// pause where there are no files.
+// begins again with every byte, at its limit it refuses new connections, and it spins if
+// descriptors run out.
 class HttpServer::Loop {
  public:
   Loop(BoundSockets sockets, const Monitor* monitor, LogSink log, const Clock* clock)

@@ -19,8 +19,8 @@ namespace qkserve {
 //     dropped.
 //  2. A line that cannot be written (a full disk, a reader that went) is dropped; the next one is
 //     tried again.
-//  3. Dropped lines are counted. Where they are missing, a line says how many, once writing works
-//     again.
+//  3. Dropped lines are counted. A line in their place says how many are missing, once writing
+//     works again.
 //  4. Lines are written whole and in order. A line of which a part was written is finished before
 //     any other.
 //

@@ -15,8 +15,9 @@ namespace qkserve {
 // Requests as they come off the wire.
 //
 // Generated parsers keep fields that they do not know, at 20 to 30 times their bytes, and numbers
-// at 8 to 16 times: a message of 200 MB took 6 GB and 20 s. This one refuses such a message where
-// it stands, before it costs: all that is ever held is twice the message and a few MiB.
+// at 8 to 16 times: a message of 200 MB took 6 GB and 20 s. This parser refuses such a message at
+// the offending field, before it allocates: all that is ever held is twice the message and a few
+// MiB.
 
 // Numbers of a repeated field in a request: as many as a key set may have matrices, 8 MiB. A larger
 // request may have one for 8 of its bytes, so that they are never larger than the request itself.

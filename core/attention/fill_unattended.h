@@ -8,13 +8,13 @@
 
 namespace qkserve {
 
-// Columns of top k beyond the number of keys that are written with their row, in about 1 us. With
-// more they are filled apart.
+// Columns of top k beyond the number of keys that are written with their row, in about 1 us. More
+// columns get tiles of their own.
 inline constexpr int64_t kPaddingMax = 1024;
 
 // Results that no key has a part in, which are known before anything is computed: all of a request
-// without keys, and of top k the columns beyond the number of keys (kPaddingMax). They are a place
-// each: of a row that has none, its log-sum-exp is one.
+// without keys, and of top k the columns beyond the number of keys (kPaddingMax). Each such element
+// is one place. A row without elements has one place, its log-sum-exp.
 struct UnattendedColumns {
   int64_t rows = 0;
   int64_t first = 0;  // of the columns

@@ -12,9 +12,9 @@ namespace qkserve {
 // block.
 //
 // It comes from seats, as many as calls of OpenBLAS may run at a time (BlasCallsMax): a thread
-// takes a seat with the first TileScratch of a scope and gives it back with the last. Where all
-// seats are taken it waits until another thread's tile ends, and it never waits while it has a
-// seat. So the memory is bounded by the CPUs, whatever the number of threads, and it stays warm.
+// takes a seat with the first TileScratch of a scope and gives it back with the last. If all seats
+// are taken, it waits until another thread's tile ends. It never waits while it has a seat. So the
+// memory is bounded by the CPUs, whatever the number of threads, and it stays warm.
 //
 // A seat keeps at most kSeatLevels blocks of kKeptBytesMax; larger ones are freed with their scope.
 
@@ -23,8 +23,8 @@ namespace qkserve {
 inline constexpr int kSeatLevels = 3;
 inline constexpr int64_t kKeptBytesMax = int64_t{8} << 20;
 
-// Keeps the thread's seat until its end: for a loop over many short uses. Costs nothing where there
-// are none.
+// Keeps the thread's seat until its end: for a loop over many short uses. Free of cost if the loop
+// takes no scratch.
 class ScratchScope {
  public:
   ScratchScope();
@@ -50,7 +50,7 @@ class TileScratch {
   Buffer large_;
 };
 
-// Bytes that all seats keep. Any thread.
+// Bytes kept by seats that are free now. Any thread.
 int64_t KeptScratchBytes();
 
 // Frees what the free seats keep, for a process that has become idle. Any thread.

@@ -49,7 +49,7 @@ absl::StatusOr<std::unique_ptr<KeySetPass>> KeySetPass::Create(
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("out of memory for a pass");
   }
-  // Nothing to do is done by one tile.
+  // An empty pass still has one tile, which does nothing.
   pass->tile_count_ = std::max<int64_t>(pass->tile_count_, 1);
   return pass;
 }

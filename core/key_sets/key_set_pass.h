@@ -32,8 +32,8 @@ namespace qkserve {
 // keys of a block; the last tile of a block merges what the splits found, in order, and writes the
 // results. Blocks that are less than a tile share one.
 //
-// What a tile works on follows from its number: rows, blocks and their memory are made by the tile
-// that needs them, so that a pass over millions of rows is made at once and no tile is long.
+// A tile computes its rows and blocks from its number, and allocates their memory. So a pass over
+// millions of rows is made at once, and no tile is long.
 //
 // Why the bits are the same in every pass: a score depends on its query and key alone (see
 // packed_kernel.h), what follows is done row by row, splits and steps are cut by the set alone and
@@ -183,7 +183,7 @@ class KeySetPass final : public Pass {
   std::vector<Run> runs_;
   std::vector<Fill> fills_;
   int64_t blocks_per_matrix_ = 0;
-  // One of them is 1, or both.
+  // At least one of the two is 1.
   int64_t tiles_per_matrix_ = 1;
   int64_t matrices_per_tile_ = 1;
   int64_t block_tiles_ = 0;  // tiles of blocks; those that fill come after

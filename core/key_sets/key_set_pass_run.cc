@@ -159,8 +159,8 @@ absl::StatusOr<KeySetPass::BlockState*> KeySetPass::SharedState(const Block& blo
   return &entry->second;
 }
 
-// A part that ends leaves its best for the next one to take along: they wait for nobody, and the
-// last one has those of all.
+// A part that ends stores its best entries; the next part that ends merges them. No part waits for
+// another. The last one has the best of all.
 bool KeySetPass::HandOver(BlockState& state, TopRows& top) {
   while (true) {
     TopRows other;
