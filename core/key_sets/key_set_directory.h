@@ -56,7 +56,8 @@ struct DirectoryObserver {
 // not followed. Sets must be copied into and out of a directory that no writer has open.
 //
 // Calls for different sets may run at the same time; those for one set must not, but for writing
-// to its segments, CopyForMerge, ListNames, StoredVersion and Load in a directory opened to read.
+// to its segments, CopyForMerge, ListNames, StoredVersion, FindChanges and Load in a directory
+// opened to read.
 class KeySetDirectory {
  public:
   enum class Mode { kWriter, kReader };
