@@ -17,6 +17,9 @@ constexpr int64_t kBlockBytes = 8 * kMiB;
 // Short columns are read many at a time, long ones in pieces.
 constexpr int64_t kPieceBytes = 256 * kKiB;
 
+// A column of a page costs about as much to read as a piece of it.
+constexpr int64_t kPageBytes = 4 * kKiB;
+
 void SwapBytes(char* elements, size_t bytes, int64_t element_bytes) {
   for (char* end = elements + bytes; elements < end; elements += element_bytes) {
     std::reverse(elements, elements + element_bytes);
@@ -97,7 +100,9 @@ int64_t ReorderedReader::FortranIndexOf(int64_t matrix) const {
 absl::Status ReorderedReader::GatherColumns(int64_t matrix, int64_t begin, int64_t end, char* to) {
   const int64_t first = FortranIndexOf(matrix);
   const int64_t column_bytes = matrices_ * rows_ * element_bytes_;
-  const int64_t at_a_time = kPieceBytes / column_bytes;
+  // Whole columns only if the block has at least half of each: so the file is read at most twice.
+  const bool reads_whole = 2 * (end - begin) >= rows_ || column_bytes <= kPageBytes;
+  const int64_t at_a_time = reads_whole ? kPieceBytes / column_bytes : 0;
   for (int64_t column = 0; column < columns_;) {
     if (at_a_time == 0) {
       absl::Status status = GatherColumn(first, column, begin, end, to + column * element_bytes_);

@@ -22,6 +22,7 @@
 #include "absl/strings/string_view.h"
 #include "client/qkctl/npy_header.h"
 #include "client/qkctl/tensor_file.h"
+#include "core/limits.h"
 #include "gtest/gtest.h"
 
 namespace qkserve {
@@ -280,6 +281,34 @@ TEST_F(NpyTest, ReadsFortranOrderInPieces) {
       ASSERT_EQ(Floats(values), got);
       for (size_t i = 0; i < values.size(); ++i) ASSERT_EQ(values[i], i) << ShapeString(shape);
     }
+  }
+}
+
+// Bytes that this process has read so far; -1: the kernel does not count them.
+int64_t BytesRead() {
+  std::ifstream io("/proc/self/io");
+  std::string name;
+  int64_t bytes = -1;
+  io >> name >> bytes;
+  return name == "rchar:" ? bytes : -1;
+}
+
+TEST_F(NpyTest, ReadsFortranOrderAboutOnce) {
+  if (BytesRead() < 0) GTEST_SKIP() << "no /proc/self/io";
+  // A column is less than a piece. Its rows are read in eight blocks, in two, and in one.
+  for (const int64_t rows : {20000, 5000, 2000}) {
+    const std::string path = Write(FileBytes(
+        absl::StrCat("{'descr': '<f4', 'fortran_order': True, 'shape': (", rows, ", 768)}"), ""));
+    const int64_t bytes = rows * 768 * 4;
+    // The elements are a hole: nothing is written.
+    std::filesystem::resize_file(path, std::filesystem::file_size(path) + bytes);
+    const auto file = OpenNpy(path);
+    ASSERT_TRUE(file.ok()) << file.status();
+    const int64_t before = BytesRead();
+    ASSERT_TRUE(ReadTensor(*file).ok());
+    const int64_t read = BytesRead() - before;
+    EXPECT_GE(read, bytes) << rows;
+    EXPECT_LE(read, 2 * bytes + kMiB) << rows;
   }
 }
 
