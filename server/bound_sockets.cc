@@ -74,7 +74,8 @@ bool IsWildcard(const SocketAddress& address, int port) {
 }
 
 absl::Status ErrnoStatus(const SocketAddress& address) {
-  return absl::UnavailableError(absl::StrCat(address.Text(), ": ", std::strerror(errno)));
+  const int error = errno;  // Text may change it
+  return absl::UnavailableError(absl::StrCat(address.Text(), ": ", std::strerror(error)));
 }
 
 }  // namespace
