@@ -1,5 +1,9 @@
 #include "core/byte_budget.h"
 
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "core/limit_error.h"
@@ -7,19 +11,20 @@
 namespace qkserve {
 
 absl::StatusOr<ByteBudget::Charge> ByteBudget::TryCharge(int64_t bytes) {
-  if (bytes < 0 || bytes > bytes_max_) {
-    return LimitError(
-        name_, absl::StrCat(bytes, " bytes are needed, more than ", name_, " = ", bytes_max_));
+  if (bytes < 0 || bytes > bytes_max_ - reserved_bytes_) {
+    const std::string reserved =
+        reserved_bytes_ > 0 ? absl::StrCat(", of which ", reserved_bytes_, " are reserved") : "";
+    return LimitError(name_, absl::StrCat(bytes, " bytes are needed, more than ", name_, " = ",
+                                          bytes_max_, reserved));
   }
   int64_t held = bytes_.load(std::memory_order_relaxed);
   do {
     if (bytes > bytes_max_ - held) {
-      // They are returned within the time of a request, usually.
-      constexpr absl::Duration kRetryAfter = absl::Milliseconds(100);
-      return WithRetryAfter(
+      absl::Status refusal =
           LimitError(name_, absl::StrCat(bytes, " bytes are needed, ", held, " of ", name_, " = ",
-                                         bytes_max_, " are in use")),
-          kRetryAfter);
+                                         bytes_max_, " are in use"));
+      if (retry_after_ == absl::ZeroDuration()) return refusal;
+      return WithRetryAfter(std::move(refusal), retry_after_);
     }
   } while (!bytes_.compare_exchange_weak(held, held + bytes, std::memory_order_relaxed));
   return Charge(this, bytes);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 
 namespace qkserve {
 
@@ -15,8 +16,16 @@ namespace qkserve {
 // Thread-safe. Must outlive its charges.
 class ByteBudget {
  public:
-  // `name` is that of the limit, for errors: a string literal.
-  ByteBudget(const char* name, int64_t bytes_max) : name_(name), bytes_max_(bytes_max) {}
+  // `name` is that of the limit, for errors: a string literal. `retry_after` is how long a charge
+  // is held usually, which a caller who is refused is told; 0: a retry does not help soon, and none
+  // is told. `reserved_bytes` of the limit are in use for good.
+  ByteBudget(const char* name, int64_t bytes_max, absl::Duration retry_after = absl::ZeroDuration(),
+             int64_t reserved_bytes = 0)
+      : name_(name),
+        bytes_max_(bytes_max),
+        retry_after_(retry_after),
+        reserved_bytes_(reserved_bytes),
+        bytes_(reserved_bytes) {}
 
   // Gives its bytes back when it is destroyed.
   class Charge {
@@ -58,6 +67,7 @@ class ByteBudget {
     return Charge(this, bytes);
   }
 
+  // Reserved ones included.
   int64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
   int64_t bytes_max() const { return bytes_max_; }
 
@@ -66,7 +76,9 @@ class ByteBudget {
 
   const char* const name_;
   const int64_t bytes_max_;
-  std::atomic<int64_t> bytes_{0};
+  const absl::Duration retry_after_;
+  const int64_t reserved_bytes_;
+  std::atomic<int64_t> bytes_;
 };
 
 }  // namespace qkserve

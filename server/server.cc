@@ -47,6 +47,9 @@ double GflopsPerWorker() {
 // directory make 8. The same again is room for those that gRPC adds under load.
 constexpr int64_t kOtherThreads = 16;
 
+// Bytes in flight are returned within the time of a request, usually.
+constexpr absl::Duration kInFlightRetryAfter = absl::Milliseconds(100);
+
 // gRPC takes milliseconds in an int; INT_MAX is never.
 int MillisecondsArgument(absl::Duration duration) {
   return static_cast<int>(
@@ -134,9 +137,8 @@ Server::Server(const ServerOptions& options, Parts parts, int64_t workers, const
       monitor_(std::move(parts.monitor)),
       slow_requests_(options.slow_request_threshold, options.log, clock),
       recorder_(&monitor_->metrics(), &slow_requests_, options.log, clock),
-      budget_("in_flight_bytes_max", options.in_flight_bytes_max),
-      turns_charge_(budget_.ChargeAnyway(
-          ComputeTurnsCharge(ComputeTurns(workers, UsableCpus(), options.in_flight_bytes_max)))),
+      budget_("in_flight_bytes_max", options.in_flight_bytes_max, kInFlightRetryAfter,
+              ComputeTurnsCharge(ComputeTurns(workers, UsableCpus(), options.in_flight_bytes_max))),
       key_sets_(std::move(parts.key_sets)),
       batcher_(std::move(parts.batcher)),
       scoring_({.message_bytes_max = options.message_bytes_max,

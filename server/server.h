@@ -83,8 +83,7 @@ class Server {
   const std::unique_ptr<Monitor> monitor_;
   SlowRequestLog slow_requests_;
   const CallRecorder recorder_;
-  ByteBudget budget_;
-  const ByteBudget::Charge turns_charge_;  // see ComputeTurnsCharge
+  ByteBudget budget_;  // ComputeTurnsCharge is reserved
   const std::unique_ptr<KeySetStore> key_sets_;
   const std::unique_ptr<Batcher> batcher_;
   ScoringService scoring_;

@@ -36,7 +36,9 @@ absl::StatusOr<std::unique_ptr<KeySetStore>> KeySetStore::Open(const Options& op
 }
 
 KeySetStore::KeySetStore(const Options& options)
-    : options_(options), budget_("key_set_memory", options.memory_bytes_max) {}
+    : options_(options),
+      // Sets are held until they are deleted: a retry does not help soon.
+      budget_("key_set_memory", options.memory_bytes_max) {}
 
 KeySetStore::~KeySetStore() {
   {

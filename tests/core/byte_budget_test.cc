@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
+#include "core/limit_error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -30,6 +32,34 @@ TEST(ByteBudgetTest, SaysWhereARequestCanNeverFit) {
   ByteBudget budget("in_flight_bytes_max", 100);
   EXPECT_THAT(budget.TryCharge(101).status().message(),
               testing::HasSubstr("more than in_flight_bytes_max = 100"));
+}
+
+TEST(ByteBudgetTest, ACallerIsToldToRetryIfChargesAreHeldShortly) {
+  ByteBudget requests("in_flight_bytes_max", 100, absl::Milliseconds(70));
+  const auto held = requests.TryCharge(60);
+  EXPECT_EQ(RetryAfterOf(requests.TryCharge(41).status()), absl::Milliseconds(70));
+  EXPECT_FALSE(RetryAfterOf(requests.TryCharge(101).status()).has_value());
+  ByteBudget sets("key_set_memory", 100);
+  const auto held_long = sets.TryCharge(60);
+  const absl::Status refused = sets.TryCharge(41).status();
+  EXPECT_EQ(LimitOf(refused), "key_set_memory");
+  EXPECT_FALSE(RetryAfterOf(refused).has_value());
+}
+
+TEST(ByteBudgetTest, WhatDoesNotFitBesideReservedBytesNeverFits) {
+  ByteBudget budget("in_flight_bytes_max", 100, absl::Milliseconds(70), 40);
+  EXPECT_EQ(budget.bytes(), 40);
+  EXPECT_EQ(budget.bytes_max(), 100);
+  const absl::Status refused = budget.TryCharge(61).status();
+  EXPECT_EQ(refused.message(),
+            "61 bytes are needed, more than in_flight_bytes_max = 100, of which 40 are reserved");
+  EXPECT_FALSE(RetryAfterOf(refused).has_value());
+  {
+    const auto charge = budget.TryCharge(60);
+    EXPECT_TRUE(charge.ok());
+    EXPECT_TRUE(RetryAfterOf(budget.TryCharge(1).status()).has_value());
+  }
+  EXPECT_EQ(budget.bytes(), 40);
 }
 
 TEST(ByteBudgetTest, AMovedChargeIsReturnedOnce) {

@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/key_sets/key_set_upload.h"
+#include "core/limit_error.h"
 #include "core/limits.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -259,8 +260,9 @@ TEST_P(KeySetStoreTest, OverTheMemoryLimitNothingChanges) {
   Open();
   const int64_t version = UploadPart(*store_, "a", kLayout, {1, 2000}).value()->version();
   const int64_t held = store_->budget().bytes();
-  EXPECT_EQ(store_->BeginUpload(UploadSpec("b", kLayout, 2000)).status().code(),
-            kResourceExhausted);
+  const absl::Status refused = store_->BeginUpload(UploadSpec("b", kLayout, 2000)).status();
+  EXPECT_EQ(refused.code(), kResourceExhausted);
+  EXPECT_FALSE(RetryAfterOf(refused).has_value());
   // Its rows have room, the version that they make has not.
   EXPECT_EQ(UploadPart(*store_, "a", kLayout, {2, 1500}, version).status().code(),
             kResourceExhausted);
