@@ -3,6 +3,7 @@
 #include "core/key_sets/key_set_pass.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <new>
 #include <utility>
@@ -60,7 +61,7 @@ int64_t KeySetPass::FinishMultiplyAdds(const AttentionProblem& problem) const {
     case Output::kTopK: {
       const int64_t k = std::min(problem.top_k, m);
       return kRowMultiplyAdds + kWriteMultiplyAdds * std::min(problem.top_k, k + kPaddingMax) +
-             kSortMultiplyAdds * k * static_cast<int64_t>(std::log2(static_cast<double>(k)) + 1);
+             kSortMultiplyAdds * k * std::bit_width(static_cast<uint64_t>(k));
     }
     case Output::kWeights:
       return kRowMultiplyAdds + kSoftmaxMultiplyAdds * m;
@@ -85,11 +86,9 @@ void KeySetPass::AddSources(absl::Span<const KeySetRequest* const> requests) {
     Section section = {.first_row = row, .context_end = row, .end_row = row};
     for (const bool is_context : {true, false}) {
       for (const KeySetRequest* request : requests) {
+        if (request->shape.units == 0 || IsContext(*request) != is_context) continue;
         const int64_t finish = FinishMultiplyAdds(request->problem);
-        if (request->shape.units == 0 || IsContext(*request) != is_context ||
-            IsLongToFinish(finish) != is_long) {
-          continue;
-        }
+        if (IsLongToFinish(finish) != is_long) continue;
         const int64_t rows = request->shape.Rows() / matrices_;
         sources_.push_back({.request = request,
                             .mask = KeyMask(request->problem, request->shape),

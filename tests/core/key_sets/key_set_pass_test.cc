@@ -521,6 +521,28 @@ TEST(KeySetPassScaleTest, MultipliesTheProductOnTheServerAndInline) {
   }
 }
 
+TEST(KeySetPassTilesTest, TopKOfAnEmptySetIsOneShortTile) {
+  const std::shared_ptr<const KeySet> no_keys =
+      MakeKeySet(EmptyTensor(DataType::kFloat32, {0, 5}), nullptr);
+  Asked top = Ask(*no_keys, {3, 5}, Output::kTopK, 1);
+  top.problem.top_k = 2;
+  Asked scores = Ask(*no_keys, {3, 5}, Output::kScores, 1);
+  top.Clear(*no_keys);
+  scores.Clear(*no_keys);
+  const KeySetRequest top_request = {top.problem, top.shape, top.Results()};
+  const KeySetRequest scores_request = {scores.problem, scores.shape, scores.Results()};
+  const KeySetRequest* const requests[] = {&top_request, &scores_request};
+  const std::unique_ptr<KeySetPass> pass = KeySetPass::Create(no_keys, requests).value();
+  EXPECT_EQ(pass->tile_count(), 1);
+  EXPECT_TRUE(pass->RunTile(0).ok());
+  const std::vector<float> found = ToFloats(top.result.View());
+  const auto* indices = reinterpret_cast<const int32_t*>(top.indices.data.data());
+  for (size_t i = 0; i < found.size(); ++i) {
+    EXPECT_EQ(found[i], -std::numeric_limits<float>::infinity());
+    EXPECT_EQ(indices[i], -1);
+  }
+}
+
 TEST(KeySetRequestTest, CostsAreWhatIsSharedAndWhatIsNot) {
   const Tensor keys = RandomTensor(DataType::kFloat32, {1000, 64}, 1);
   const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, nullptr);
