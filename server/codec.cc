@@ -161,7 +161,7 @@ absl::StatusOr<DecodedScore> DecodeScoreRequest(const v1::ScoreRequest& request,
     state_bytes = KeySetStateBytes(*decoded.key_set, decoded.problem, decoded.shape);
   } else {
     decoded.plan = MakeAttentionPlan(decoded.problem, decoded.shape);
-    state_bytes = decoded.plan->partial_bytes();
+    state_bytes = decoded.plan->state_bytes();
   }
   decoded.in_flight_bytes =
       RequestBytes(request) + state_bytes +

@@ -34,9 +34,11 @@ class AttentionPlan {
   // What one worker that multiplies at `gflops` should need for all tiles.
   virtual absl::Duration PredictCost(double gflops) const = 0;
 
-  // Bytes of what tiles tell each other, and the memory for it; 0 and null where they do not.
-  // RESOURCE_EXHAUSTED: there is no memory.
-  virtual int64_t partial_bytes() const { return 0; }
+  // Bytes that tiles hold beside results and scratch: what they tell each other, and what grows
+  // with the top k that is asked for.
+  virtual int64_t state_bytes() const { return 0; }
+  // The memory for what tiles tell each other; null if they tell nothing. RESOURCE_EXHAUSTED: there
+  // is no memory.
   virtual absl::StatusOr<std::unique_ptr<PartialRows>> AllocatePartials() const;
 
   // Computes one tile, 0 <= tile < tile_count(), of `problem`, for which the plan was made.

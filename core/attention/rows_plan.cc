@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/attention/blas.h"
 #include "core/attention/block_product.h"
 #include "core/attention/online_softmax.h"
 #include "core/attention/partial_rows.h"
@@ -135,6 +136,20 @@ RowsPlan::Block RowsPlan::GetBlock(int64_t index) const {
           .slice = index / blocks_per_unit_ * shape_.slices_per_unit + first,
           .query = 0,
           .rows = slices * shape_.n};
+}
+
+// A tile that runs has room for the best of its keys, row by row, and for those of all keys if it
+// merges a block. It has a seat of TileScratch meanwhile: there are BlasCallsMax().
+int64_t RowsPlan::TopBytesOfTiles() const {
+  if (output_ != Output::kTopK) return 0;
+  const int64_t tiles = std::min<int64_t>(block_tiles_, BlasCallsMax());
+  const int64_t merging = splits_ > 1 ? std::min(blocks_, tiles) : 0;
+  return RowsOfSlot() * static_cast<int64_t>(sizeof(TopEntry)) *
+         (tiles * TopK::Room(top_k_, split_keys_) + merging * TopK::Room(top_k_, shape_.m));
+}
+
+int64_t RowsPlan::state_bytes() const {
+  return (splits_ > 1 ? blocks_ * splits_ * SlotBytes() : 0) + TopBytesOfTiles();
 }
 
 absl::StatusOr<std::unique_ptr<PartialRows>> RowsPlan::AllocatePartials() const {

@@ -30,9 +30,7 @@ class RowsPlan final : public AttentionPlan {
   const ScoreShape& shape() const override { return shape_; }
   int64_t tile_count() const override { return tile_count_; }
   absl::Duration PredictCost(double gflops) const override;
-  int64_t partial_bytes() const override {
-    return splits_ > 1 ? blocks_ * splits_ * SlotBytes() : 0;
-  }
+  int64_t state_bytes() const override;
 
   absl::StatusOr<std::unique_ptr<PartialRows>> AllocatePartials() const override;
 
@@ -63,6 +61,7 @@ class RowsPlan final : public AttentionPlan {
   int64_t RowsOfSlot() const { return rows_per_block_ * slices_per_block_; }
   // What is known of the rows of a block of context or top k.
   int64_t SlotBytes() const;
+  int64_t TopBytesOfTiles() const;
 
   // Masked scores of the work's rows and keys [key, key + count), with row stride `stride`.
   absl::Status MaskedScores(const Work& work, int64_t key, int64_t count, float* scores,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/attention/blas.h"
 #include "core/attention/block_product.h"
 #include "core/attention/online_softmax.h"
 #include "core/attention/packed_kernel.h"
@@ -12,6 +13,15 @@ namespace qkserve {
 namespace {
 
 constexpr auto kFloatBytes = static_cast<int64_t>(sizeof(float));
+
+// Rows of best entries, each with its room, that parts of `rows` rows hold together at most. A part
+// that runs has its own, and while it merges those of another part; a block keeps those of one part
+// that has ended. A part that runs has a seat of TileScratch: there are BlasCallsMax(). A part has
+// at least a panel of the keys.
+int64_t TopRowsHeld(int64_t rows, int64_t panel_count) {
+  const int64_t running = 2 * BlasCallsMax() * std::min(rows, kBlockRows);
+  return std::min(rows * panel_count, rows + running);
+}
 
 }  // namespace
 
@@ -30,17 +40,17 @@ int64_t KeySetStateBytes(const KeySet& key_set, const AttentionProblem& problem,
                          const ScoreShape& shape) {
   // A pass computes nothing where there are no scores.
   if (shape.units == 0) return 0;
+  if (problem.output == Output::kTopK) {
+    return TopRowsHeld(shape.Rows(), key_set.panel_count()) *
+           TopK::Room(problem.top_k, key_set.m()) * static_cast<int64_t>(sizeof(TopEntry));
+  }
   if (problem.output == Output::kContext) {
     const KeySplits splits = SplitKeys(key_set.layout(), key_set.m());
     const int64_t padded_dv = PaddedColumns(key_set.layout().dv.value_or(0));
     return splits.count * ContextRows::BytesFor(shape.Rows(), padded_dv);
   }
   int64_t row_bytes = 0;
-  if (problem.output == Output::kTopK) {
-    // Those of a part of the keys, and those that another part has left.
-    row_bytes +=
-        2 * TopK::Room(problem.top_k, key_set.m()) * static_cast<int64_t>(sizeof(TopEntry));
-  } else if (problem.output == Output::kWeights && problem.result_type != DataType::kFloat32) {
+  if (problem.output == Output::kWeights && problem.result_type != DataType::kFloat32) {
     row_bytes += key_set.m() * kFloatBytes;
   }
   return shape.Rows() * row_bytes;

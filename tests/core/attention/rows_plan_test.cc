@@ -11,7 +11,9 @@
 #include <thread>
 #include <vector>
 
+#include "core/attention/blas.h"
 #include "core/attention/partial_rows.h"
+#include "core/attention/top_k.h"
 #include "core/limits.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -177,6 +179,30 @@ TEST(RowsPlanTest, KeysAreSplitWhereRowsAreFew) {
   const Inputs in(4, 200000, 64, 64, 1);
   const AttentionProblem problem = in.Problem(Output::kContext);
   EXPECT_GT(Compute(problem).tiles, 3);
+}
+
+TEST(RowsPlanTest, TopKIsChargedForAllTilesThatRunAtATime) {
+  // Room for ten of many keys is 42 entries.
+  constexpr int64_t kRoomBytes = 42 * int64_t{sizeof(TopEntry)};
+  const auto plan_of = [](const Inputs& in, AttentionProblem& problem) {
+    problem = in.Problem(Output::kTopK);
+    problem.top_k = 10;
+    const ScoreShape shape =
+        MakeScoreShape("queries", problem.queries.shape, "keys", problem.keys.shape).value();
+    return MakeAttentionPlan(problem, shape);
+  };
+  AttentionProblem problem;
+  const Inputs small(3, 100, 4, 1, 1);
+  const auto one_tile = plan_of(small, problem);
+  ASSERT_EQ(one_tile->tile_count(), 1);
+  EXPECT_EQ(one_tile->state_bytes(), 3 * kRoomBytes);
+  const Inputs large(1, 1'000'000, 4, 1, 1);
+  const auto split = plan_of(large, problem);
+  const int64_t tiles = split->tile_count();
+  ASSERT_GT(tiles, 1);
+  // A slot has a number and ten entries; one of the tiles merges.
+  EXPECT_EQ(split->state_bytes(),
+            tiles * (8 + 10 * 8) + (std::min<int64_t>(tiles, BlasCallsMax()) + 1) * kRoomBytes);
 }
 
 TEST(RowsPlanTest, TopKIsTheSortOfTheMaskedScores) {

@@ -12,8 +12,10 @@
 #include <vector>
 
 #include "core/attention/attention_plan.h"
+#include "core/attention/blas.h"
 #include "core/attention/fill_unattended.h"
 #include "core/attention/partial_rows.h"
+#include "core/attention/top_k.h"
 #include "core/limits.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -541,6 +543,26 @@ TEST(KeySetPassTilesTest, TopKOfAnEmptySetIsOneShortTile) {
     EXPECT_EQ(found[i], -std::numeric_limits<float>::infinity());
     EXPECT_EQ(indices[i], -1);
   }
+}
+
+TEST(KeySetRequestTest, TopKIsChargedForAllPartsThatRunAtATime) {
+  const int64_t running = 2 * BlasCallsMax();
+  const auto bytes = [](int64_t rows, int64_t m, int64_t k) {
+    const std::shared_ptr<const KeySet> key_set =
+        MakeKeySet(RandomTensor(DataType::kFloat32, {m, 1}, 1), nullptr);
+    Asked asked = Ask(*key_set, {rows, 1}, Output::kTopK, 1);
+    asked.problem.top_k = k;
+    return KeySetStateBytes(*key_set, asked.problem, asked.shape);
+  };
+  constexpr int64_t kEntry = sizeof(TopEntry);
+  // Room for ten of many keys is 42 entries. 20'000 keys are 313 panels.
+  EXPECT_EQ(bytes(1, 20'000, 10), std::min<int64_t>(1 + running, 313) * 42 * kEntry);
+  EXPECT_EQ(bytes(300, 20'000, 10),
+            std::min(300 + running * kBlockRows, 300 * int64_t{313}) * 42 * kEntry);
+  // Keys of one panel have one part.
+  EXPECT_EQ(bytes(3, 50, 10), 3 * 42 * kEntry);
+  EXPECT_EQ(bytes(3, 20, 10), 3 * 20 * kEntry);
+  EXPECT_EQ(bytes(3, 0, 10), 0);
 }
 
 TEST(KeySetRequestTest, CostsAreWhatIsSharedAndWhatIsNot) {
