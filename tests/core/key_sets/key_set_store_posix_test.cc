@@ -84,9 +84,11 @@ TEST_F(KeySetStorePosixTest, DirectoriesInThePlaceOfFilesTouchOnlyTheirSet) {
   ASSERT_TRUE(store->Find("b").ok());
   const int64_t b = store->Find("b").value()->version();
   EXPECT_TRUE(UploadPart(*store, "b", kLayout, {2, 10}, b).ok());
-  const Found put = UploadPart(*store, "a", kLayout, {3, 10});
-  ASSERT_TRUE(put.ok()) << put.status();
-  EXPECT_GT((*put)->version(), version);
+  {
+    const Found put = UploadPart(*store, "a", kLayout, {3, 10});
+    ASSERT_TRUE(put.ok()) << put.status();
+    EXPECT_GT((*put)->version(), version);
+  }
   EXPECT_TRUE(store->Delete("b").ok());
   store = nullptr;
   store = Open();
