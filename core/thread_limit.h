@@ -22,9 +22,8 @@ using StartThread = std::function<std::thread(std::function<void()> body)>;
 // Starts `count` threads that do nothing, and ends them again. RESOURCE_EXHAUSTED says how many
 // there were to be had. `start` is for tests.
 absl::Status CheckThreads(
-    int64_t count, const StartThread& start = [](std::function<void()> body) {
-      return std::thread(std::move(body));
-    });
+    int64_t count,
+    const StartThread& start = [](const std::function<void()>& body) { return std::thread(body); });
 
 }  // namespace qkserve
 

@@ -99,7 +99,7 @@ class LogWriter::Queue {
       const bool has_line = !line.text.empty();
       if ((missing == 0 || Finish(dropped_line_(missing)))) {
         missing_ = 0;
-        if (has_line && !Finish(std::move(line.text))) CountMissing(1);
+        if (has_line && !Finish(line.text)) CountMissing(1);
       } else {
         missing_ = missing;
         if (has_line) CountMissing(1);
@@ -132,7 +132,7 @@ class LogWriter::Queue {
   }
 
   // Writes the rest of the line before, then `text`. False: no byte of `text` was written.
-  bool Finish(std::string text) {
+  bool Finish(const std::string& text) {
     absl::string_view left = rest_;
     const bool rest_is_written = WriteAll(descriptor_, left, absl::InfiniteFuture());
     rest_.erase(0, rest_.size() - left.size());

@@ -19,7 +19,7 @@ constexpr auto kFloatBytes = static_cast<int64_t>(sizeof(float));
 // that has ended. A part that runs has a seat of TileScratch: there are BlasCallsMax(). A part has
 // at least a panel of the keys.
 int64_t TopRowsHeld(int64_t rows, int64_t panel_count) {
-  const int64_t running = 2 * BlasCallsMax() * std::min(rows, kBlockRows);
+  const int64_t running = int64_t{2} * BlasCallsMax() * std::min(rows, kBlockRows);
   return std::min(rows * panel_count, rows + running);
 }
 

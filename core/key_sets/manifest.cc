@@ -146,7 +146,7 @@ absl::StatusOr<SegmentInfo> ToSegment(const json& item) {
 
 // Takes the text piece by piece, as the parser comes upon it: no more than a segment is kept as
 // JSON. Each function returns whether the parser is to go on.
-class Handler : public nlohmann::json_sax<json> {
+class Handler : public nlohmann::json_sax<json> {  // NOLINT(bugprone-exception-escape): never moved
  public:
   // All but the segments.
   const json& object() const { return object_; }
