@@ -87,7 +87,8 @@ ClientOptions ClientOptionsFromFlags() {
 
 absl::StatusOr<std::unique_ptr<Client>> MakeClient() {
   // A load has two threads a channel, and one that verifies.
-  const absl::Status status = CheckThreads(GrpcThreads() + 2 * absl::GetFlag(FLAGS_channels) + 1);
+  const absl::Status status =
+      CheckThreads(GrpcThreads() + int64_t{2} * absl::GetFlag(FLAGS_channels) + 1);
   if (!status.ok()) return status;
   return Client::Create(ClientOptionsFromFlags());
 }
