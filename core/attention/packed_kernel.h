@@ -84,7 +84,7 @@ struct Infinities {
 
 // out[i * out_stride + c] += weights[i * weight_stride + j] * v_j[c] for `rows` rows, the first
 // `key_count` keys and all columns, as far as values are finite; others are added to `infinities`.
-// Where a weight is 0 its value adds nothing.
+// A value adds nothing if its weight is 0.
 //
 // Sums are float32 over short chains of keys and float64 from there on. The error of what a call
 // adds is below 1.2e-6 * sum of |w v|, whatever the number of keys. A float32 sum that is not

@@ -59,7 +59,7 @@ class RowsPlan final : public AttentionPlan {
   Block GetBlock(int64_t index) const;
   int64_t FirstRow(const Block& block) const { return block.slice * shape_.n + block.query; }
   int64_t RowsOfSlot() const { return rows_per_block_ * slices_per_block_; }
-  // What is known of the rows of a block of context or top k.
+  // State of the rows of a block of context or top k.
   int64_t SlotBytes() const;
   int64_t TopBytesOfTiles() const;
 

@@ -172,7 +172,7 @@ class KeySetPass final : public Pass {
   void FinishBlock(const Work& work);
   void FinishTopK(const Row& row, TopK& best) const;
 
-  // What a split knows of the block's rows of context.
+  // State of the block's rows of context in a split.
   ContextRows ContextOf(const Work& work, int64_t split) const;
 
   const std::shared_ptr<const KeySet> key_set_;

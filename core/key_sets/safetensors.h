@@ -39,7 +39,7 @@ std::string OtherTypeText(const SafetensorsEntry& entry);
 inline constexpr int64_t kSafetensorsLengthBytes = 8;
 
 // Ours have some hundred bytes. Others may describe thousands of tensors; the format allows 100 MB.
-// What is kept of a header takes less than three times its bytes.
+// The kept part of a header takes less than three times its bytes.
 inline constexpr int64_t kSafetensorsHeaderBytesMax = 16 * kMiB;
 
 // Bytes of one text in a header, for example in `__metadata__`: the JSON parser keeps it whole.
