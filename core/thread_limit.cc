@@ -5,38 +5,18 @@
 #include <algorithm>
 #include <filesystem>
 #include <iterator>
+#include <latch>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "core/mutex.h"
 
 namespace qkserve {
 namespace {
-
-// Closed until it is opened, then open.
-class Gate {
- public:
-  void Open() {
-    MutexLock lock(&mutex_);
-    is_open_ = true;
-    changed_.NotifyAll();
-  }
-  void Await() {
-    MutexLock lock(&mutex_);
-    while (!is_open_) changed_.Wait(&mutex_);
-  }
-
- private:
-  Mutex mutex_;
-  CondVar changed_;
-  bool is_open_ ABSL_GUARDED_BY(mutex_) = false;
-};
 
 int64_t ThreadsOfProcess() {
   std::error_code error;
@@ -64,18 +44,18 @@ int64_t GrpcThreads() {
 
 absl::Status CheckThreads(int64_t count, const StartThread& start) {
   const int64_t before = ThreadsOfProcess();
-  Gate gate;
+  std::latch gate(1);
   std::vector<std::thread> threads;
   threads.reserve(static_cast<size_t>(count));
   std::string error;
   try {
     while (static_cast<int64_t>(threads.size()) < count) {
-      threads.push_back(start([&gate] { gate.Await(); }));
+      threads.push_back(start([&gate] { gate.wait(); }));
     }
   } catch (const std::system_error& caught) {
     error = caught.what();
   }
-  gate.Open();
+  gate.count_down();
   for (std::thread& thread : threads) thread.join();
   if (error.empty()) {
     AwaitThreads(before);

@@ -38,8 +38,8 @@ struct ContextRow {
 
  private:
   void MergeInfinities(const Infinities& next) const;
-  // What the infinities of a column add to its mean: 0, an infinity or NaN. Those whose weight,
-  // `factor` times that relative to `max`, is 0 in float32 add nothing, wherever their keys stand.
+  // 0, an infinity or NaN: the part of a column's mean that its infinities add. One whose weight,
+  // `factor` times that relative to `max`, is 0 in float32 adds nothing, wherever its key stands.
   float AddedByInfinities(int64_t column, double factor) const;
 };
 

@@ -70,8 +70,8 @@ struct ValuePanels {
 struct Infinities {
   const double* maxes;  // of each row: the score whose weight is 1
   bool* met;            // of each row: any; what follows is written only then
-  // Of each row and column: the largest score of a key with such a value, -inf for none. NaN is
-  // both.
+  // The largest score of a key with such a value, for each row and column; -inf for none. NaN
+  // counts in both.
   float* plus;
   float* minus;
   int64_t columns;

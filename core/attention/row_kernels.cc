@@ -114,7 +114,7 @@ double ExpAndSum(float max, int64_t count, float* row) {
   };
   // Two sums: the latency of one addition is longer than the rest takes. After so many additions
   // they go to float64: few enough for an error of 4 units, and their cost is hidden.
-  const int64_t chain = 8 * 2 * lanes;
+  const int64_t chain = int64_t{8} * 2 * lanes;
   int64_t i = 0;
   while (i + 2 * lanes <= count) {
     auto sum = hn::Zero(d);

@@ -17,9 +17,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::pair<const char*, DataType> kTypes[] = {
-    {"F32", DataType::kFloat32}, {"F16", DataType::kFloat16}, {"BF16", DataType::kBfloat16}};
-
 // The bytes of a header, read piece by piece.
 class HeaderText : public std::streambuf {
  public:
@@ -94,11 +91,9 @@ std::string MakeSafetensorsHeader(std::vector<SafetensorsEntry>& entries) {
     entry.offset = offset;
     entry.bytes = *ElementCount(entry.shape) * ElementBytes(*entry.type);
     offset += entry.bytes;
-    const auto* const type =
-        std::find_if(std::begin(kTypes), std::end(kTypes),
-                     [&](const auto& known) { return known.second == entry.type; });
-    object[entry.name] = {
-        {"dtype", type->first}, {"shape", entry.shape}, {"data_offsets", {entry.offset, offset}}};
+    object[entry.name] = {{"dtype", SafetensorsDtype(*entry.type)},
+                          {"shape", entry.shape},
+                          {"data_offsets", {entry.offset, offset}}};
   }
   std::string header = object.dump();
   const size_t used = (kSafetensorsLengthBytes + header.size()) % kAlignment;

@@ -28,7 +28,7 @@ constexpr int64_t kDepthMax = 128;
 
 // The format's element types.
 struct TypeRow {
-  absl::string_view dtype;
+  const char* dtype;
   int64_t bits;
   std::optional<DataType> type;  // what keys may be kept in
 };
@@ -267,6 +267,12 @@ absl::StatusOr<SafetensorsEntries> ParseSafetensorsJson(std::istream& text) {
   if (twice == entries.end()) return entries;
   return absl::InvalidArgumentError(
       absl::StrCat("tensor \"", absl::CHexEscape(Utf8Prefix(twice->name, 64)), "\": comes twice"));
+}
+
+const char* SafetensorsDtype(DataType type) {
+  return std::find_if(std::begin(kTypes), std::end(kTypes),
+                      [&](const TypeRow& row) { return row.type == type; })
+      ->dtype;
 }
 
 }  // namespace qkserve

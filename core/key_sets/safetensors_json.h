@@ -17,6 +17,9 @@ namespace qkserve {
 // it, as the format demands: no tensor, and no field of `__metadata__`, twice.
 absl::StatusOr<SafetensorsEntries> ParseSafetensorsJson(std::istream& text);
 
+// The format's name of a type, F32 for example.
+const char* SafetensorsDtype(DataType type);
+
 }  // namespace qkserve
 
 #endif  // QKSERVE_CORE_KEY_SETS_SAFETENSORS_JSON_H_

@@ -1,7 +1,5 @@
 // HTTP proxies: none because of the environment, one where the client is told so.
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -23,16 +21,9 @@ namespace {
 // A proxy for one connection: takes the request's head and closes.
 class OneConnectProxy {
  public:
-  OneConnectProxy() : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    auto* const generic = reinterpret_cast<sockaddr*>(&address);
-    EXPECT_EQ(bind(socket_, generic, size), 0);
+  OneConnectProxy()
+      : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), address_(BindToLoopback(socket_)) {
     EXPECT_EQ(listen(socket_, 8), 0);
-    EXPECT_EQ(getsockname(socket_, generic, &size), 0);
-    address_ = absl::StrCat("127.0.0.1:", ntohs(address.sin_port));
     thread_ = std::thread([this] {
       const int peer = accept(socket_, nullptr, nullptr);
       char bytes[1024];
@@ -61,7 +52,7 @@ class OneConnectProxy {
 
  private:
   const int socket_;
-  std::string address_;
+  const std::string address_;
   std::string head_;
   std::thread thread_;
 };

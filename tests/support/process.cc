@@ -131,16 +131,19 @@ Outcome RunCommand(std::vector<std::string> command, const TemporaryDirectory& d
   return {exit_code, ReadFile(out_path), ReadFile(err_path)};
 }
 
-ClosedPort::ClosedPort() : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+std::string BindToLoopback(int socket) {
   sockaddr_in address = {};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof(address);
   auto* const generic = reinterpret_cast<sockaddr*>(&address);
-  EXPECT_EQ(bind(socket_, generic, size), 0);
-  EXPECT_EQ(getsockname(socket_, generic, &size), 0);
-  address_ = absl::StrCat("127.0.0.1:", ntohs(address.sin_port));
+  EXPECT_EQ(bind(socket, generic, size), 0);
+  EXPECT_EQ(getsockname(socket, generic, &size), 0);
+  return absl::StrCat("127.0.0.1:", ntohs(address.sin_port));
 }
+
+ClosedPort::ClosedPort()
+    : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), address_(BindToLoopback(socket_)) {}
 
 ClosedPort::~ClosedPort() { close(socket_); }
 

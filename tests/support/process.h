@@ -68,6 +68,9 @@ struct Outcome {
 // Runs the command to its end. What it prints is also in the files `out` and `err` of `directory`.
 Outcome RunCommand(std::vector<std::string> command, const TemporaryDirectory& directory);
 
+// Binds a socket to a free port of 127.0.0.1. Returns "127.0.0.1:PORT".
+std::string BindToLoopback(int socket);
+
 // A port of this host on which nobody listens, for as long as the object lives.
 class ClosedPort {
  public:
@@ -81,7 +84,7 @@ class ClosedPort {
 
  private:
   const int socket_;
-  std::string address_;
+  const std::string address_;
 };
 
 }  // namespace qkserve
