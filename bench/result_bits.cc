@@ -1,0 +1,362 @@
+// A checksum of results: varied requests against a running server, each alone and again among
+// others. Two builds whose servers have the same kernel must print the same checksums.
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/types/span.h"
+#include "client/client.h"
+#include "core/attention/element_types.h"
+#include "core/command_line.h"
+
+ABSL_FLAG(std::string, server, "127.0.0.1:50051", "The server's address.");
+ABSL_FLAG(int, requests, 1000, "Requests.");
+ABSL_FLAG(bool, each, false, "Print a line for each request.");
+
+namespace qkserve::bench {
+namespace {
+
+constexpr char kKeySet[] = "result-bits";
+constexpr int kCallers = 16;
+
+// Requests on one key set, whose rows come in one put and some appends.
+constexpr int kRequestsOfKeySet = 20;
+
+bool IsOurFlag(const absl::CommandLineFlag& flag) {
+  return FlagIsDefinedIn(flag, "bench/result_bits.cc");
+}
+
+// FNV-1a.
+class Checksum {
+ public:
+  void Add(const void* data, size_t bytes) {
+    const auto* const from = static_cast<const unsigned char*>(data);
+    for (size_t i = 0; i < bytes; ++i) value_ = (value_ ^ from[i]) * 1099511628211U;
+  }
+  void Add(uint64_t value) { Add(&value, sizeof(value)); }
+  uint64_t value() const { return value_; }
+
+ private:
+  uint64_t value_ = 14695981039346656037U;
+};
+
+// Draws what requests are made of. The same seed gives the same requests.
+class Draw {
+ public:
+  explicit Draw(uint64_t seed) : random_(seed) {}
+
+  // The distributions of the standard library differ between libraries; the generator does not.
+  int64_t Between(int64_t first, int64_t last) {
+    return first + static_cast<int64_t>(random_() % static_cast<uint64_t>(last - first + 1));
+  }
+  bool OneIn(int64_t count) { return Between(1, count) == 1; }
+  template <class T>
+  T OneOf(std::initializer_list<T> values) {
+    return values.begin()[Between(0, static_cast<int64_t>(values.size()) - 1)];
+  }
+  float Number() {
+    // A sum of three is bell-shaped enough.
+    float sum = 0;
+    for (int i = 0; i < 3; ++i) sum += static_cast<float>(Between(-1000, 1000)) / 1000.0F;
+    return sum;
+  }
+
+ private:
+  std::mt19937_64 random_;
+};
+
+enum class Elements { kUsual, kWithSpecial, kTied };
+
+Tensor MakeTensor(Draw& draw, DataType type, const Shape& shape, Elements elements) {
+  std::vector<float> values(static_cast<size_t>(*ElementCount(shape)));
+  for (float& value : values) {
+    value = elements == Elements::kTied ? static_cast<float>(draw.Between(-1, 1)) : draw.Number();
+    if (elements == Elements::kWithSpecial && draw.OneIn(200)) {
+      constexpr float kInfinity = std::numeric_limits<float>::infinity();
+      value = draw.OneOf({kInfinity, -kInfinity, std::nanf(""), 60000.0F, -60000.0F});
+    }
+  }
+  Tensor tensor = {type, shape, {}};
+  tensor.data = Buffer::Allocate(values.size() * static_cast<size_t>(ElementBytes(type))).value();
+  if (!values.empty()) {
+    ConvertFromFloat32(type, values.data(), static_cast<int64_t>(values.size()),
+                       tensor.data.data());
+  }
+  return tensor;
+}
+
+DataType DrawFloatType(Draw& draw) {
+  return draw.OneOf(
+      {DataType::kFloat32, DataType::kFloat32, DataType::kFloat16, DataType::kBfloat16});
+}
+
+// Sizes around the cuts of blocks, steps, splits and tiles, as far as `elements_max` allows.
+int64_t DrawSize(Draw& draw, int64_t size_max) {
+  const int64_t size = draw.OneOf<int64_t>({0, 1, 2, 7, 16, 63, 64, 65, 127, 128, 129, 300, 511,
+                                            512, 513, 1024, 1500, 4097, 20'000, 70'000});
+  return size <= size_max ? size : draw.Between(1, size_max);
+}
+
+// The keys of some requests: their shape without m, and their sizes.
+struct Keys {
+  Shape leading;  // [], [batch] or [batch, heads]
+  int64_t m, d, dv;
+
+  Shape Of(int64_t rows, int64_t columns) const {
+    Shape shape = leading;
+    shape.insert(shape.end(), {rows, columns});
+    return shape;
+  }
+  int64_t Matrices() const { return *ElementCount(leading); }
+};
+
+Keys DrawKeys(Draw& draw) {
+  constexpr int64_t kKeyElementsMax = int64_t{4} << 20;
+  Keys keys = {};
+  switch (draw.Between(2, 4)) {
+    case 3: keys.leading = {draw.Between(1, 3)}; break;
+    case 4: keys.leading = {draw.Between(1, 3), draw.Between(1, 4)}; break;
+    default: break;
+  }
+  keys.d = draw.OneOf<int64_t>({0, 1, 3, 8, 16, 33, 64, 64, 128, 128, 600, 768, 1500});
+  keys.dv = draw.OneOf<int64_t>({1, 8, 16, 40, 64, 128, 300});
+  const int64_t row = keys.Matrices() * std::max<int64_t>({keys.d, keys.dv, 1});
+  keys.m = DrawSize(draw, std::max<int64_t>(1, kKeyElementsMax / row));
+  return keys;
+}
+
+// Tensors of a request with its options, which point into them.
+struct Request {
+  Tensor queries, mask;
+  std::optional<Tensor> keys, values;  // none: on the key set
+  ScoreOptions options;
+  std::string text;
+};
+
+Shape DrawQueryShape(Draw& draw, const Keys& keys) {
+  constexpr int64_t kScoreCountMax = int64_t{2} << 20;
+  Shape shape = keys.leading;
+  if (!shape.empty() && shape[0] == 1 && draw.OneIn(2)) shape[0] = draw.Between(1, 3);
+  if (shape.size() == 2 && draw.OneIn(2)) shape[1] *= draw.Between(1, 3);  // grouped heads
+  const int64_t row = *ElementCount(shape) * std::max<int64_t>({keys.m, keys.d, keys.dv, 1});
+  shape.push_back(DrawSize(draw, std::clamp<int64_t>(kScoreCountMax / row, 1, 2000)));
+  shape.push_back(keys.d);
+  return shape;
+}
+
+void DrawMask(Draw& draw, const Keys& keys, Request& request) {
+  ScoreOptions& options = request.options;
+  options.is_causal = draw.OneIn(4);
+  if (draw.OneIn(5)) options.window_left = draw.Between(-1, keys.m + 2);
+  if (draw.OneIn(5)) options.window_right = draw.Between(-1, keys.m + 2);
+  const Shape& shape = request.queries.shape;
+  const size_t rank = shape.size();
+  const int64_t batches = rank == 2 ? 1 : shape[0];
+  if (draw.OneIn(5)) {
+    for (int64_t b = 0; b < batches; ++b) {
+      options.key_lengths.push_back(draw.Between(0, keys.m));
+    }
+  } else if (draw.OneIn(4)) {
+    options.offset = draw.Between(-5, keys.m + 5);
+  }
+  if (!draw.OneIn(3)) return;
+  Shape mask_shape = shape;
+  mask_shape.back() = draw.OneIn(3) ? 1 : keys.m;
+  for (size_t i = 0; i + 1 < rank; ++i) {
+    if (draw.OneIn(2)) mask_shape[i] = 1;
+  }
+  if (draw.OneIn(2)) {
+    request.mask = {DataType::kBool, mask_shape, {}};
+    const auto count = static_cast<size_t>(*ElementCount(mask_shape));
+    request.mask.data = Buffer::Allocate(count).value();
+    for (size_t i = 0; i < count; ++i) {
+      request.mask.data.data()[i] = static_cast<std::byte>(draw.OneIn(4) ? 0 : 1);
+    }
+  } else {
+    request.mask = MakeTensor(draw, DrawFloatType(draw), mask_shape, Elements::kUsual);
+  }
+  options.mask = request.mask.View();
+}
+
+// `inline_keys` as well, if the request carries its own.
+std::unique_ptr<Request> DrawRequest(Draw& draw, const Keys& keys, bool inline_keys) {
+  auto request = std::make_unique<Request>();
+  ScoreOptions& options = request->options;
+  const auto elements = draw.OneOf({Elements::kUsual, Elements::kUsual, Elements::kUsual,
+                                    Elements::kTied, Elements::kWithSpecial});
+  request->queries =
+      MakeTensor(draw, DrawFloatType(draw), DrawQueryShape(draw, keys), elements);
+  options.output = draw.OneOf({Output::kScores, Output::kCapped, Output::kMasked, Output::kWeights,
+                               Output::kContext, Output::kContext, Output::kTopK, Output::kTopK});
+  options.result_type = DrawFloatType(draw);
+  options.timeout = absl::Minutes(5);
+  if (draw.OneIn(2)) options.scale = draw.Number();
+  if (draw.OneIn(3)) options.softcap = std::abs(draw.Number()) * 5 + 0.5F;
+  if (options.output == Output::kTopK) {
+    options.top_k = draw.OneOf<int64_t>({1, 3, 10, 100, 2000});
+  }
+  options.log_sum_exp =
+      (options.output == Output::kWeights || options.output == Output::kContext) && draw.OneIn(2);
+  if (options.output != Output::kScores && options.output != Output::kCapped) {
+    DrawMask(draw, keys, *request);
+  }
+  if (inline_keys) {
+    request->keys = MakeTensor(draw, DrawFloatType(draw), keys.Of(keys.m, keys.d), elements);
+    if (options.output == Output::kContext) {
+      request->values = MakeTensor(draw, DrawFloatType(draw), keys.Of(keys.m, keys.dv), elements);
+      options.values = request->values->View();
+    }
+  }
+  request->text = absl::StrCat(
+      inline_keys ? "inline" : "key set", " output ", static_cast<int>(options.output), " queries ",
+      ShapeString(request->queries.shape), " m ", keys.m, " dv ", keys.dv);
+  return request;
+}
+
+uint64_t ChecksumOf(const absl::StatusOr<ScoreResult>& result) {
+  Checksum checksum;
+  checksum.Add(static_cast<uint64_t>(result.status().code()));
+  if (!result.ok()) return checksum.value();
+  const auto add = [&checksum](const Tensor& tensor) {
+    for (const int64_t size : tensor.shape) checksum.Add(static_cast<uint64_t>(size));
+    checksum.Add(tensor.data.data(),
+                 static_cast<size_t>(*ElementCount(tensor.shape) * ElementBytes(tensor.data_type)));
+  };
+  add(result->result);
+  if (result->indices.has_value()) add(*result->indices);
+  if (result->log_sum_exp.has_value()) add(*result->log_sum_exp);
+  return checksum.value();
+}
+
+uint64_t Ask(Client& client, const Request& request) {
+  const TensorView queries = request.queries.View();
+  return ChecksumOf(
+      request.keys.has_value()
+          ? client.Score(queries, request.keys->View(), request.options)
+          : client.Score(queries, KeySetReference{.name = kKeySet}, request.options));
+}
+
+using Requests = std::vector<std::unique_ptr<Request>>;
+
+std::vector<uint64_t> AskAlone(Client& client, const Requests& requests) {
+  std::vector<uint64_t> checksums;
+  for (const auto& request : requests) checksums.push_back(Ask(client, *request));
+  return checksums;
+}
+
+std::vector<uint64_t> AskTogether(Client& client, const Requests& requests) {
+  std::vector<uint64_t> checksums(requests.size());
+  std::atomic<size_t> next{0};
+  std::vector<std::thread> callers;
+  for (int i = 0; i < kCallers; ++i) {
+    callers.emplace_back([&] {
+      for (size_t r = next++; r < requests.size(); r = next++) {
+        checksums[r] = Ask(client, *requests[r]);
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  return checksums;
+}
+
+absl::Status MakeKeySet(Client& client, Draw& draw, const Keys& keys) {
+  const DataType type = DrawFloatType(draw);
+  const auto elements = draw.OneOf({Elements::kUsual, Elements::kUsual, Elements::kWithSpecial});
+  const int64_t parts = draw.Between(1, 4);
+  int64_t version = 0;
+  for (int64_t part = 0; part < parts; ++part) {
+    const int64_t rows = keys.m * (part + 1) / parts - keys.m * part / parts;
+    const Tensor part_keys = MakeTensor(draw, type, keys.Of(rows, keys.d), elements);
+    const Tensor part_values = MakeTensor(draw, type, keys.Of(rows, keys.dv), elements);
+    absl::StatusOr<KeySetInfo> info;
+    if (part == 0) {
+      info = client.PutKeySet(kKeySet, part_keys.View(), {.values = part_values.View()});
+    } else {
+      info = client.AppendKeySet(kKeySet, version, part_keys.View(),
+                                 {.values = part_values.View()});
+    }
+    if (!info.ok()) return info.status();
+    version = info->version;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Run() {
+  absl::StatusOr<std::unique_ptr<Client>> client =
+      Client::Create({.address = absl::GetFlag(FLAGS_server)});
+  if (!client.ok()) return client.status();
+  const absl::StatusOr<v1::GetStatusResponse> status = (*client)->GetStatus();
+  if (!status.ok()) return status.status();
+  Checksum totals[2];  // inline, key set
+  const int count = absl::GetFlag(FLAGS_requests);
+  int asked = 0;
+  for (int group = 0; asked < count; ++group) {
+    Draw draw(static_cast<uint64_t>(group));
+    const bool is_inline = group % 2 == 0;
+    std::optional<Keys> keys;
+    if (!is_inline) {
+      keys = DrawKeys(draw);
+      if (absl::Status made = MakeKeySet(**client, draw, *keys); !made.ok()) return made;
+    }
+    Requests requests;
+    for (int i = 0; i < kRequestsOfKeySet && asked < count; ++i, ++asked) {
+      requests.push_back(DrawRequest(draw, is_inline ? DrawKeys(draw) : *keys, is_inline));
+    }
+    const std::vector<uint64_t> checksums = AskAlone(**client, requests);
+    const std::vector<uint64_t> together = AskTogether(**client, requests);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      if (absl::GetFlag(FLAGS_each)) {
+        absl::PrintF("%016x %s\n", checksums[i], requests[i]->text);
+      }
+      if (checksums[i] != together[i]) {
+        return absl::InternalError(
+            absl::StrCat("other bits among others than alone: ", requests[i]->text));
+      }
+      totals[is_inline ? 0 : 1].Add(checksums[i]);
+    }
+    absl::FPrintF(stderr, "\r%d of %d", asked, count);
+  }
+  absl::FPrintF(stderr, "\r");
+  absl::Status deleted = (*client)->DeleteKeySet(kKeySet);
+  if (!deleted.ok() && !absl::IsNotFound(deleted)) return deleted;
+  absl::PrintF("%d requests, kernel %s: inline %016x, key sets %016x\n", asked, status->kernel(),
+               totals[0].value(), totals[1].value());
+  return absl::OkStatus();
+}
+
+int Main(int argc, char** argv) {
+  const absl::StatusOr<CommandLine> command_line =
+      ParseCommandLine(absl::MakeConstSpan(argv + 1, static_cast<size_t>(argc - 1)), IsOurFlag);
+  if (command_line.ok() && command_line->help) {
+    absl::PrintF("Prints a checksum of the results of varied requests.\n\n%s", FlagHelp(IsOurFlag));
+    return 0;
+  }
+  absl::Status status = command_line.status();
+  if (status.ok() && (!command_line->arguments.empty() || absl::GetFlag(FLAGS_requests) < 1)) {
+    status = absl::InvalidArgumentError("--requests must be 1 or more, and no arguments follow");
+  }
+  if (!status.ok()) {
+    absl::FPrintF(stderr, "error: %s\n", std::string(status.message()));
+    return 2;
+  }
+  status = Run();
+  if (!status.ok()) absl::FPrintF(stderr, "error: %s\n", status.ToString());
+  return status.ok() ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace qkserve::bench
+
+int main(int argc, char** argv) { return qkserve::bench::Main(argc, argv); }
