@@ -2,8 +2,8 @@
 #define QKSERVE_BENCH_ANSWER_H_
 
 #include "absl/status/status.h"
-#include "client/load/verifier.h"
 #include "qkserve/v1/scoring.pb.h"
+#include "tools/load/verifier.h"
 
 namespace qkserve::bench {
 

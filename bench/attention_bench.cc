@@ -20,14 +20,14 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/types/span.h"
+#include "base/command_line.h"
 #include "bench/child_process.h"
 #include "bench/openblas.h"
 #include "bench/statistics.h"
-#include "client/client.h"
-#include "client/load/random_source.h"
-#include "core/attention/blas.h"
-#include "core/attention/kernel.h"
-#include "core/command_line.h"
+#include "core/kernels/blas.h"
+#include "core/kernels/blas_kernel.h"
+#include "qkserve/client.h"
+#include "tools/load/random_source.h"
 
 ABSL_FLAG(std::string, qkserve, "", "The qkserve program; the one beside this program if empty.");
 ABSL_FLAG(int, rounds, 15, "Rounds of each comparison.");

@@ -20,8 +20,8 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "bench/statistics.h"
-#include "client/load/chart.h"
-#include "client/load/page.h"
+#include "tools/report/chart.h"
+#include "tools/report/page.h"
 
 ABSL_FLAG(std::string, out, "", "file for the page");
 ABSL_FLAG(std::string, commit, "", "what was measured");

@@ -6,8 +6,8 @@
 #include <chrono>
 #include <optional>
 
-#include "client/client.h"
-#include "core/clock.h"
+#include "base/clock.h"
+#include "qkserve/client.h"
 
 namespace qkserve::bench {
 namespace {

@@ -8,10 +8,10 @@
 #include <optional>
 #include <string>
 
+#include "base/mutex.h"
 #include "bench/openblas.h"
 #include "bench/serve.h"
 #include "bench/tensors.h"
-#include "core/mutex.h"
 #include "qkserve/v1/scoring.grpc.pb.h"
 
 namespace qkserve::bench {

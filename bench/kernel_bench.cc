@@ -22,13 +22,13 @@
 #include "bench/statistics.h"
 #include "bench/sum_pass.h"
 #include "benchmark/benchmark.h"
-#include "client/load/random_source.h"
-#include "core/attention/blas.h"
-#include "core/attention/element_types.h"
-#include "core/attention/kernel.h"
-#include "core/attention/online_softmax.h"
-#include "core/attention/packed_kernel.h"
-#include "core/limits.h"
+#include "core/kernels/blas.h"
+#include "core/kernels/blas_kernel.h"
+#include "core/kernels/element_conversion.h"
+#include "core/kernels/panels.h"
+#include "core/scoring/limits.h"
+#include "core/scoring/online_softmax.h"
+#include "tools/load/random_source.h"
 
 namespace qkserve::bench {
 namespace {

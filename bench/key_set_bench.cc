@@ -18,10 +18,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/command_line.h"
 #include "bench/statistics.h"
-#include "core/command_line.h"
 #include "core/key_sets/key_set_store.h"
-#include "core/limits.h"
+#include "qkserve/limits.h"
 
 ABSL_FLAG(std::string, directory, "",
           "Where the files go, in a folder that is removed; the system's temporary one if empty.");

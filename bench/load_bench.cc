@@ -10,6 +10,7 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
+#include "base/clock.h"
 #include "bench/closed_loop.h"
 #include "bench/contender.h"
 #include "bench/program.h"
@@ -17,10 +18,9 @@
 #include "bench/statistics.h"
 #include "bench/workload.h"
 #include "client/channel.h"
-#include "client/load/reply.h"
-#include "client/load/request_set.h"
-#include "client/load/run_load.h"
-#include "core/clock.h"
+#include "tools/load/reply.h"
+#include "tools/load/request_set.h"
+#include "tools/load/run_load.h"
 
 ABSL_FLAG(int, concurrency, 64, "Callers of the closed loops.");
 ABSL_FLAG(int, channels, 1, "Connections of each client.");

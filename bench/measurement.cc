@@ -5,9 +5,9 @@
 #include <random>
 
 #include "absl/time/clock.h"
+#include "base/clock.h"
 #include "bench/closed_loop.h"
 #include "bench/statistics.h"
-#include "core/clock.h"
 
 namespace qkserve::bench {
 namespace {

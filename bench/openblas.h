@@ -5,7 +5,7 @@
 
 namespace qkserve::bench {
 
-// OpenBLAS as its users call it, for the baselines. The service itself uses core/attention/blas.h.
+// OpenBLAS as its users call it, for the baselines. The service itself uses core/kernels/blas.h.
 
 // Threads that one call uses. With more than one, calls must not overlap: the threaded matrix
 // product of OpenBLAS 0.3.21 is one at a time in a process.

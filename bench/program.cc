@@ -10,8 +10,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/synchronization/mutex.h"
-#include "core/attention/kernel.h"
-#include "core/command_line.h"
+#include "base/command_line.h"
+#include "core/kernels/blas_kernel.h"
 
 ABSL_FLAG(std::string, workload, "all", "Workloads, separated by commas.");
 ABSL_FLAG(int, rounds, 0, "Rounds of each comparison; 0: the program's choice, which it prints.");

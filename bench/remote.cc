@@ -7,7 +7,7 @@
 #include <chrono>
 
 #include "absl/strings/string_view.h"
-#include "client/client.h"
+#include "qkserve/client.h"
 
 namespace qkserve::bench {
 namespace {

@@ -8,8 +8,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "client/load/machine.h"
-#include "core/attention/blas.h"
+#include "core/kernels/blas.h"
+#include "tools/load/machine.h"
 
 namespace qkserve::bench {
 namespace {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "core/mutex.h"
+#include "base/mutex.h"
 #include "qkserve/v1/key_set.grpc.pb.h"
 
 namespace qkserve::bench {

@@ -17,9 +17,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/types/span.h"
-#include "client/client.h"
-#include "core/attention/element_types.h"
-#include "core/command_line.h"
+#include "base/command_line.h"
+#include "core/kernels/element_conversion.h"
+#include "qkserve/client.h"
 
 ABSL_FLAG(std::string, server, "127.0.0.1:50051", "The server's address.");
 ABSL_FLAG(int, requests, 1000, "Requests.");
@@ -104,8 +104,9 @@ DataType DrawFloatType(Draw& draw) {
 
 // Sizes around the cuts of blocks, steps, splits and tiles, as far as `elements_max` allows.
 int64_t DrawSize(Draw& draw, int64_t size_max) {
-  const int64_t size = draw.OneOf<int64_t>({0, 1, 2, 7, 16, 63, 64, 65, 127, 128, 129, 300, 511,
-                                            512, 513, 1024, 1500, 4097, 20'000, 70'000});
+  const int64_t size =
+      draw.OneOf<int64_t>({0,   1,   2,   7,   16,  63,   64,   65,   127,    128,
+                           129, 300, 511, 512, 513, 1024, 1500, 4097, 20'000, 70'000});
   return size <= size_max ? size : draw.Between(1, size_max);
 }
 
@@ -126,9 +127,14 @@ Keys DrawKeys(Draw& draw) {
   constexpr int64_t kKeyElementsMax = int64_t{4} << 20;
   Keys keys = {};
   switch (draw.Between(2, 4)) {
-    case 3: keys.leading = {draw.Between(1, 3)}; break;
-    case 4: keys.leading = {draw.Between(1, 3), draw.Between(1, 4)}; break;
-    default: break;
+    case 3:
+      keys.leading = {draw.Between(1, 3)};
+      break;
+    case 4:
+      keys.leading = {draw.Between(1, 3), draw.Between(1, 4)};
+      break;
+    default:
+      break;
   }
   keys.d = draw.OneOf<int64_t>({0, 1, 3, 8, 16, 33, 64, 64, 128, 128, 600, 768, 1500});
   keys.dv = draw.OneOf<int64_t>({1, 8, 16, 40, 64, 128, 300});
@@ -196,8 +202,7 @@ std::unique_ptr<Request> DrawRequest(Draw& draw, const Keys& keys, bool inline_k
   ScoreOptions& options = request->options;
   const auto elements = draw.OneOf({Elements::kUsual, Elements::kUsual, Elements::kUsual,
                                     Elements::kTied, Elements::kWithSpecial});
-  request->queries =
-      MakeTensor(draw, DrawFloatType(draw), DrawQueryShape(draw, keys), elements);
+  request->queries = MakeTensor(draw, DrawFloatType(draw), DrawQueryShape(draw, keys), elements);
   options.output = draw.OneOf({Output::kScores, Output::kCapped, Output::kMasked, Output::kWeights,
                                Output::kContext, Output::kContext, Output::kTopK, Output::kTopK});
   options.result_type = DrawFloatType(draw);
@@ -219,9 +224,9 @@ std::unique_ptr<Request> DrawRequest(Draw& draw, const Keys& keys, bool inline_k
       options.values = request->values->View();
     }
   }
-  request->text = absl::StrCat(
-      inline_keys ? "inline" : "key set", " output ", static_cast<int>(options.output), " queries ",
-      ShapeString(request->queries.shape), " m ", keys.m, " dv ", keys.dv);
+  request->text = absl::StrCat(inline_keys ? "inline" : "key set", " output ",
+                               static_cast<int>(options.output), " queries ",
+                               ShapeString(request->queries.shape), " m ", keys.m, " dv ", keys.dv);
   return request;
 }
 
@@ -242,10 +247,9 @@ uint64_t ChecksumOf(const absl::StatusOr<ScoreResult>& result) {
 
 uint64_t Ask(Client& client, const Request& request) {
   const TensorView queries = request.queries.View();
-  return ChecksumOf(
-      request.keys.has_value()
-          ? client.Score(queries, request.keys->View(), request.options)
-          : client.Score(queries, KeySetReference{.name = kKeySet}, request.options));
+  return ChecksumOf(request.keys.has_value()
+                        ? client.Score(queries, request.keys->View(), request.options)
+                        : client.Score(queries, KeySetReference{.name = kKeySet}, request.options));
 }
 
 using Requests = std::vector<std::unique_ptr<Request>>;
@@ -284,8 +288,8 @@ absl::Status MakeKeySet(Client& client, Draw& draw, const Keys& keys) {
     if (part == 0) {
       info = client.PutKeySet(kKeySet, part_keys.View(), {.values = part_values.View()});
     } else {
-      info = client.AppendKeySet(kKeySet, version, part_keys.View(),
-                                 {.values = part_values.View()});
+      info =
+          client.AppendKeySet(kKeySet, version, part_keys.View(), {.values = part_values.View()});
     }
     if (!info.ok()) return info.status();
     version = info->version;

@@ -5,7 +5,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "client/load/workload.h"
+#include "tools/load/workload.h"
 
 namespace qkserve::bench {
 

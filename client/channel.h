@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "client/client.h"
 #include "grpcpp/channel.h"
+#include "qkserve/client.h"
 
 // The connections of a client, for those of ours that speak gRPC themselves. Not for users of the
 // library.

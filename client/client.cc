@@ -1,4 +1,4 @@
-#include "client/client.h"
+#include "qkserve/client.h"
 
 #include <utility>
 

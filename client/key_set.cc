@@ -1,4 +1,4 @@
-#include "client/key_set.h"
+#include "qkserve/key_set.h"
 
 #include <cstring>
 

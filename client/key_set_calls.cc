@@ -8,8 +8,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "client/call.h"
-#include "client/client.h"
 #include "client/upload.h"
+#include "qkserve/client.h"
 
 namespace qkserve {
 namespace {

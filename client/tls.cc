@@ -16,7 +16,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "core/limits.h"
+#include "qkserve/limits.h"
 
 namespace qkserve {
 namespace {

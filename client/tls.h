@@ -5,8 +5,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "client/client.h"
 #include "grpcpp/security/credentials.h"
+#include "qkserve/client.h"
 
 // TLS of the client's connections. Not for users of the library.
 

@@ -9,8 +9,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "client/key_set.h"
 #include "grpcpp/support/sync_stream.h"
+#include "qkserve/key_set.h"
 #include "qkserve/v1/key_set.pb.h"
 
 // The elements of a put or an append on their way. Not for users of the library.

@@ -3,7 +3,7 @@
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 
-# All headers stand below one directory of their own, so that "client/client.h" clashes with nobody's.
+# All headers stand below one directory of their own, so that "client/include/qkserve/client.h" clashes with nobody's.
 set(qkserve_include_dir ${CMAKE_INSTALL_INCLUDEDIR}/qkserve)
 set(qkserve_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/qkserve)
 
@@ -18,7 +18,7 @@ set_target_properties(qkserve_client PROPERTIES EXPORT_NAME client)
 set_target_properties(qkserve_base PROPERTIES EXPORT_NAME base)
 set_target_properties(qkserve_proto PROPERTIES EXPORT_NAME proto)
 foreach(target qkserve_client qkserve_base qkserve_proto)
-  target_include_directories(${target} INTERFACE $<INSTALL_INTERFACE:${qkserve_include_dir}>)
+  target_include_directories(${target} INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_compile_features(${target} INTERFACE cxx_std_20)
 endforeach()
 install(TARGETS qkserve_client qkserve_base qkserve_proto EXPORT qkserve
@@ -26,10 +26,10 @@ install(TARGETS qkserve_client qkserve_base qkserve_proto EXPORT qkserve
 install(EXPORT qkserve NAMESPACE qkserve:: FILE qkserveTargets.cmake
   DESTINATION ${qkserve_cmake_dir} COMPONENT client)
 
-# client/client.h and all that it includes.
-install(FILES client/client.h client/key_set.h
+# client/include/qkserve/client.h and all that it includes.
+install(FILES client/include/qkserve/client.h client/include/qkserve/key_set.h
   DESTINATION ${qkserve_include_dir}/client COMPONENT client)
-install(FILES core/buffer.h core/limits.h core/output.h core/tensor.h core/version.h
+install(FILES base/include/qkserve/buffer.h base/include/qkserve/limits.h base/include/qkserve/output.h base/include/qkserve/tensor.h base/include/qkserve/version.h
   DESTINATION ${qkserve_include_dir}/core COMPONENT client)
 install(DIRECTORY ${PROJECT_BINARY_DIR}/proto/generated/ DESTINATION ${qkserve_include_dir}
   COMPONENT client FILES_MATCHING PATTERN "*.pb.h")

@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "client/client.h"
+#include "qkserve/client.h"
 
 namespace qkserve {
 

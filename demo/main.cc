@@ -13,14 +13,14 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "client/client.h"
-#include "core/clock.h"
-#include "core/command_line.h"
+#include "base/clock.h"
+#include "base/command_line.h"
 #include "demo/concurrent_requests.h"
 #include "demo/questions.h"
 #include "demo/report.h"
 #include "demo/text_embedding.h"
 #include "demo/text_file.h"
+#include "qkserve/client.h"
 
 ABSL_FLAG(std::string, server, "127.0.0.1:50051", "HOST:PORT of a qkserve server.");
 ABSL_FLAG(std::string, text, "README.md", "Text file to search.");

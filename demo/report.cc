@@ -13,9 +13,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
-#include "client/qkctl/terminal_matrix.h"
 #include "demo/text_embedding.h"
 #include "demo/utf8.h"
+#include "tools/qkctl/picture/terminal_matrix.h"
 
 namespace qkserve {
 namespace {

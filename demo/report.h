@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "client/client.h"
 #include "demo/concurrent_requests.h"
 #include "demo/questions.h"
 #include "demo/text_file.h"
+#include "qkserve/client.h"
 
 namespace qkserve {
 

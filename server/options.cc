@@ -4,7 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "server/address.h"
+#include "server/lifecycle/address.h"
 
 namespace qkserve {
 namespace {

@@ -7,8 +7,10 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "core/limits.h"
-#include "core/log.h"
+#include "base/log.h"
+#include "core/batching/limits.h"
+#include "qkserve/limits.h"
+#include "server/limits.h"
 
 namespace qkserve {
 

@@ -18,17 +18,17 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
-#include "core/attention/blas.h"
-#include "core/attention/packed_kernel.h"
-#include "core/thread_limit.h"
+#include "base/thread_limit.h"
+#include "core/kernels/blas.h"
+#include "core/kernels/panels.h"
 #include "grpc/grpc.h"
 #include "grpcpp/grpcpp.h"
 #include "qkserve/v1/key_set.grpc.pb.h"
 #include "qkserve/v1/scoring.grpc.pb.h"
 #include "qkserve/v1/status.grpc.pb.h"
-#include "server/address.h"
-#include "server/compute_turns.h"
-#include "server/machine.h"
+#include "server/admission/compute_turns.h"
+#include "server/lifecycle/address.h"
+#include "server/observe/machine.h"
 
 namespace qkserve {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "core/limit_error.h"
+#include "base/limit_error.h"
 
 namespace qkserve {
 namespace {

@@ -6,7 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/batching/job.h"
-#include "core/limits.h"
+#include "core/batching/limits.h"
 
 namespace qkserve {
 

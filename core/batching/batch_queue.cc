@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/limit_error.h"
+#include "base/limit_error.h"
 
 namespace qkserve {
 namespace {

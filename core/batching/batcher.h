@@ -9,11 +9,11 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/mutex.h"
 #include "core/batching/batch_policy.h"
 #include "core/batching/batch_queue.h"
 #include "core/batching/job.h"
-#include "core/clock.h"
-#include "core/mutex.h"
 
 namespace qkserve {
 

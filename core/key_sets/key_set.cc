@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/limits.h"
+#include "core/key_sets/limits.h"
 
 namespace qkserve {
 namespace {

@@ -10,10 +10,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "core/attention/packed_kernel.h"
-#include "core/buffer.h"
-#include "core/byte_budget.h"
-#include "core/tensor.h"
+#include "base/byte_budget.h"
+#include "core/kernels/panels.h"
+#include "qkserve/buffer.h"
+#include "qkserve/tensor.h"
 
 namespace qkserve {
 

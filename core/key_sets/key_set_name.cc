@@ -5,7 +5,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "core/utf8.h"
+#include "base/utf8.h"
 
 namespace qkserve {
 

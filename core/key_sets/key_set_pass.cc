@@ -8,9 +8,9 @@
 #include <new>
 #include <utility>
 
-#include "core/attention/block_product.h"
-#include "core/attention/fill_unattended.h"
-#include "core/limits.h"
+#include "core/kernels/block_product.h"
+#include "core/scoring/fill_unattended.h"
+#include "core/scoring/limits.h"
 
 namespace qkserve {
 namespace {

@@ -11,15 +11,15 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "core/attention/fill_unattended.h"
-#include "core/attention/key_mask.h"
-#include "core/attention/online_softmax.h"
-#include "core/attention/top_k.h"
+#include "base/mutex.h"
 #include "core/batching/job.h"
-#include "core/buffer.h"
 #include "core/key_sets/key_set.h"
 #include "core/key_sets/key_set_request.h"
-#include "core/mutex.h"
+#include "core/scoring/fill_unattended.h"
+#include "core/scoring/online_softmax.h"
+#include "core/scoring/score_mask.h"
+#include "core/scoring/top_k.h"
+#include "qkserve/buffer.h"
 
 namespace qkserve {
 

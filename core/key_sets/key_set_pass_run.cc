@@ -4,11 +4,11 @@
 #include <array>
 #include <vector>
 
-#include "core/attention/block_product.h"
-#include "core/attention/element_types.h"
-#include "core/attention/tile_scratch.h"
+#include "core/kernels/block_product.h"
+#include "core/kernels/element_conversion.h"
+#include "core/kernels/tile_scratch.h"
 #include "core/key_sets/key_set_pass.h"
-#include "core/limits.h"
+#include "core/scoring/limits.h"
 
 namespace qkserve {
 

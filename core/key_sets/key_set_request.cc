@@ -2,12 +2,12 @@
 
 #include <algorithm>
 
-#include "core/attention/blas.h"
-#include "core/attention/block_product.h"
-#include "core/attention/online_softmax.h"
-#include "core/attention/packed_kernel.h"
-#include "core/attention/top_k.h"
-#include "core/limits.h"
+#include "core/kernels/blas.h"
+#include "core/kernels/block_product.h"
+#include "core/kernels/panels.h"
+#include "core/scoring/limits.h"
+#include "core/scoring/online_softmax.h"
+#include "core/scoring/top_k.h"
 
 namespace qkserve {
 namespace {

@@ -4,9 +4,9 @@
 #include <cstdint>
 
 #include "absl/time/time.h"
-#include "core/attention/problem.h"
-#include "core/attention/score_shape.h"
 #include "core/key_sets/key_set.h"
+#include "core/scoring/problem.h"
+#include "core/scoring/score_shape.h"
 
 namespace qkserve {
 

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "core/utf8.h"
+#include "base/utf8.h"
 
 namespace qkserve {
 

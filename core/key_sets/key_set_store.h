@@ -16,13 +16,13 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "core/byte_budget.h"
+#include "base/byte_budget.h"
+#include "base/log.h"
+#include "base/mutex.h"
+#include "base/task_pool.h"
 #include "core/key_sets/key_set.h"
-#include "core/key_sets/key_set_directory.h"
 #include "core/key_sets/key_set_upload.h"
-#include "core/log.h"
-#include "core/mutex.h"
-#include "core/task_pool.h"
+#include "core/key_sets/storage/key_set_directory.h"
 
 namespace qkserve {
 

@@ -5,10 +5,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/key_sets/directory_error.h"
 #include "core/key_sets/key_set_name.h"
 #include "core/key_sets/key_set_store.h"
-#include "core/limits.h"
+#include "core/key_sets/limits.h"
+#include "core/key_sets/storage/directory_error.h"
+#include "qkserve/limits.h"
 
 namespace qkserve {
 

@@ -11,8 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
-#include "core/key_sets/directory_error.h"
 #include "core/key_sets/key_set_store.h"
+#include "core/key_sets/storage/directory_error.h"
 
 namespace qkserve {
 namespace {

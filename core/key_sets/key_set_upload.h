@@ -10,11 +10,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "core/buffer.h"
-#include "core/byte_budget.h"
+#include "base/byte_budget.h"
 #include "core/key_sets/key_set.h"
-#include "core/key_sets/key_set_directory.h"
 #include "core/key_sets/row_stream.h"
+#include "core/key_sets/storage/key_set_directory.h"
+#include "qkserve/buffer.h"
 
 namespace qkserve {
 

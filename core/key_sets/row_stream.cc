@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/attention/element_types.h"
-#include "core/attention/packed_kernel.h"
-#include "core/limits.h"
+#include "core/kernels/element_conversion.h"
+#include "core/kernels/panels.h"
+#include "qkserve/limits.h"
 
 namespace qkserve {
 namespace {

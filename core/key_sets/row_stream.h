@@ -7,8 +7,8 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "core/buffer.h"
-#include "core/tensor.h"
+#include "qkserve/buffer.h"
+#include "qkserve/tensor.h"
 
 namespace qkserve {
 

@@ -10,9 +10,9 @@
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "client/client.h"
 #include "gtest/gtest.h"
-#include "tests/client/fake_server.h"
+#include "qkserve/client.h"
+#include "tests/support/fake_server.h"
 #include "tests/support/process.h"
 
 namespace qkserve {

@@ -7,12 +7,12 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "client/client.h"
 #include "gmock/gmock.h"
 #include "grpcpp/test/mock_stream.h"
 #include "gtest/gtest.h"
+#include "qkserve/client.h"
 #include "qkserve/v1/key_set_mock.grpc.pb.h"
-#include "tests/client/fake_server.h"
+#include "tests/support/fake_server.h"
 
 namespace qkserve {
 namespace v1 {

@@ -14,14 +14,14 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "client/client.h"
-#include "client/qkctl/tensor_file.h"
 #include "gmock/gmock.h"
 #include "grpcpp/security/server_credentials.h"
 #include "gtest/gtest.h"
-#include "tests/client/scoring_double.h"
+#include "qkserve/client.h"
 #include "tests/support/process.h"
+#include "tests/support/scoring_double.h"
 #include "tests/support/test_authority.h"
+#include "tools/qkctl/input/tensor_file.h"
 
 namespace qkserve {
 namespace {

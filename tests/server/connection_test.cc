@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "absl/time/clock.h"
-#include "client/client.h"
 #include "grpc/health/v1/health.pb.h"
+#include "qkserve/client.h"
 #include "tests/server/http2_peer.h"
 #include "tests/server/key_set_server_test.h"
 #include "tests/server/raw_call.h"

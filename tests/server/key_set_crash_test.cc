@@ -15,8 +15,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "client/client.h"
 #include "gtest/gtest.h"
+#include "qkserve/client.h"
 #include "tests/server/key_set_writer.h"
 #include "tests/support/process.h"
 

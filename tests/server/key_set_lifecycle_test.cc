@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "core/limits.h"
+#include "qkserve/limits.h"
+#include "server/limits.h"
 #include "tests/server/key_set_server_test.h"
 #include "tests/support/fake_clock.h"
 

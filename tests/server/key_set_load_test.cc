@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "core/mutex.h"
+#include "base/mutex.h"
 #include "tests/server/key_set_server_test.h"
 
 namespace qkserve {

@@ -12,8 +12,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "client/client.h"
-#include "core/mutex.h"
+#include "base/mutex.h"
+#include "qkserve/client.h"
 
 namespace qkserve {
 

@@ -23,12 +23,12 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "client/client.h"
-#include "core/attention/kernel.h"
-#include "core/tensor.h"
-#include "core/version.h"
+#include "core/kernels/blas_kernel.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "qkserve/client.h"
+#include "qkserve/tensor.h"
+#include "qkserve/version.h"
 #include "tests/support/process.h"
 
 namespace qkserve {

@@ -7,10 +7,10 @@
 #include <thread>
 #include <vector>
 
-#include "client/client.h"
 #include "gmock/gmock.h"
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
+#include "qkserve/client.h"
 #include "server/server.h"
 #include "tests/server/raw_call.h"
 #include "tests/support/random_tensor.h"

@@ -8,13 +8,13 @@
 #include <thread>
 #include <vector>
 
-#include "client/client.h"
-#include "core/attention/blas.h"
-#include "core/version.h"
+#include "core/kernels/blas.h"
 #include "gmock/gmock.h"
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
-#include "server/health_check.h"
+#include "qkserve/client.h"
+#include "qkserve/version.h"
+#include "server/lifecycle/health_check.h"
 #include "tests/server/raw_call.h"
 #include "tests/support/random_tensor.h"
 #include "tests/support/reference.h"

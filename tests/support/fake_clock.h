@@ -2,8 +2,8 @@
 #define QKSERVE_TESTS_SUPPORT_FAKE_CLOCK_H_
 
 #include "absl/time/time.h"
-#include "core/clock.h"
-#include "core/mutex.h"
+#include "base/clock.h"
+#include "base/mutex.h"
 
 namespace qkserve {
 

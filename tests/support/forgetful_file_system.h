@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "core/key_sets/file_system.h"
-#include "core/mutex.h"
+#include "base/mutex.h"
+#include "core/key_sets/storage/file_system.h"
 
 namespace qkserve {
 

@@ -2,7 +2,7 @@
 
 #include <cstdio>
 
-#include "core/attention/kernel.h"
+#include "core/kernels/blas_kernel.h"
 #include "gtest/gtest.h"
 
 // Abseil's library is not instrumented: tsan misses how a Status counts its copies, and takes the

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "core/byte_budget.h"
+#include "base/byte_budget.h"
 #include "core/key_sets/key_set.h"
-#include "core/key_sets/key_set_directory.h"
+#include "core/key_sets/storage/key_set_directory.h"
 
 namespace qkserve {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/key_sets/key_set.h"
-#include "core/tensor.h"
+#include "qkserve/tensor.h"
 
 namespace qkserve {
 

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "base/mutex.h"
 #include "core/batching/job.h"
-#include "core/mutex.h"
 
 namespace qkserve {
 

@@ -3,7 +3,7 @@
 #include <random>
 #include <utility>
 
-#include "core/attention/element_types.h"
+#include "core/kernels/element_conversion.h"
 
 namespace qkserve {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "core/limit_error.h"
+#include "base/limit_error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/fake_clock.h"

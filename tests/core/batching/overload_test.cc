@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "base/limit_error.h"
 #include "core/batching/batch_queue.h"
-#include "core/limit_error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/puppet_job.h"

@@ -9,11 +9,11 @@
 #include <utility>
 #include <vector>
 
-#include "core/attention/attention_plan.h"
-#include "core/attention/partial_rows.h"
+#include "base/clock.h"
+#include "base/mutex.h"
 #include "core/batching/batcher.h"
-#include "core/clock.h"
-#include "core/mutex.h"
+#include "core/scoring/attention_plan.h"
+#include "core/scoring/partials.h"
 #include "gtest/gtest.h"
 #include "tests/support/random_tensor.h"
 

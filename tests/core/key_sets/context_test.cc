@@ -12,10 +12,10 @@
 #include <utility>
 #include <vector>
 
-#include "core/attention/attention_plan.h"
-#include "core/attention/element_types.h"
-#include "core/attention/partial_rows.h"
+#include "core/kernels/element_conversion.h"
 #include "core/key_sets/key_set_pass.h"
+#include "core/scoring/attention_plan.h"
+#include "core/scoring/partials.h"
 #include "gtest/gtest.h"
 #include "tests/support/key_sets.h"
 #include "tests/support/random_tensor.h"

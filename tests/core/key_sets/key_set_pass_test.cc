@@ -11,12 +11,12 @@
 #include <utility>
 #include <vector>
 
-#include "core/attention/attention_plan.h"
-#include "core/attention/blas.h"
-#include "core/attention/fill_unattended.h"
-#include "core/attention/partial_rows.h"
-#include "core/attention/top_k.h"
-#include "core/limits.h"
+#include "core/kernels/blas.h"
+#include "core/scoring/attention_plan.h"
+#include "core/scoring/fill_unattended.h"
+#include "core/scoring/limits.h"
+#include "core/scoring/partials.h"
+#include "core/scoring/top_k.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/key_sets.h"

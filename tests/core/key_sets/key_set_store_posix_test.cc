@@ -8,9 +8,9 @@
 #include <string>
 
 #include "core/key_sets/key_set_store.h"
-#include "core/limits.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "qkserve/limits.h"
 #include "tests/support/key_set_rows.h"
 #include "tests/support/key_set_uploads.h"
 #include "tests/support/temporary_directory.h"

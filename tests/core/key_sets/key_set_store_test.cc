@@ -12,11 +12,11 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/limit_error.h"
 #include "core/key_sets/key_set_upload.h"
-#include "core/limit_error.h"
-#include "core/limits.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "qkserve/limits.h"
 #include "tests/support/forgetful_file_system.h"
 #include "tests/support/key_set_rows.h"
 #include "tests/support/key_set_uploads.h"

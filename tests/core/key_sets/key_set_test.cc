@@ -8,8 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "core/limits.h"
+#include "core/key_sets/limits.h"
 #include "gtest/gtest.h"
+#include "qkserve/limits.h"
 #include "tests/support/key_set_rows.h"
 
 namespace qkserve {

@@ -7,8 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "core/attention/element_types.h"
-#include "core/limits.h"
+#include "core/kernels/element_conversion.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/random_tensor.h"

@@ -1,10 +1,10 @@
 // Asks the server at argv[1] for the scores of one query against two keys, and checks them.
 
+#include <qkserve/client.h>
+
 #include <cstdio>
 #include <cstring>
 #include <iostream>
-
-#include "client/client.h"
 
 int main(int argc, char** argv) {
   if (argc != 2) {

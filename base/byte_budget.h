@@ -1,0 +1,86 @@
+#ifndef QKSERVE_BASE_BYTE_BUDGET_H_
+#define QKSERVE_BASE_BYTE_BUDGET_H_
+
+#include <atomic>
+#include <cstdint>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace qkserve {
+
+// How many bytes may be held together, by requests in flight or by key sets. Bytes are charged
+// before they are allocated.
+//
+// Thread-safe. Must outlive its charges.
+class ByteBudget {
+ public:
+  // `name` is that of the limit, for errors: a string literal. `retry_after` is how long a charge
+  // is held usually, which a caller who is refused is told; 0: a retry does not help soon, and none
+  // is told. `reserved_bytes` of the limit are in use for good.
+  ByteBudget(const char* name, int64_t bytes_max, absl::Duration retry_after = absl::ZeroDuration(),
+             int64_t reserved_bytes = 0)
+      : name_(name),
+        bytes_max_(bytes_max),
+        retry_after_(retry_after),
+        reserved_bytes_(reserved_bytes),
+        bytes_(reserved_bytes) {}
+
+  // Gives its bytes back when it is destroyed.
+  class Charge {
+   public:
+    Charge() = default;
+    Charge(Charge&& other) noexcept
+        : budget_(std::exchange(other.budget_, nullptr)), bytes_(other.bytes_) {}
+    Charge& operator=(Charge&& other) noexcept {
+      std::swap(budget_, other.budget_);
+      std::swap(bytes_, other.bytes_);
+      return *this;
+    }
+    ~Charge() {
+      if (budget_ != nullptr) budget_->Return(bytes_);
+    }
+
+    int64_t bytes() const { return budget_ != nullptr ? bytes_ : 0; }
+
+    // A part of this charge, which is given back for itself. It has that many bytes.
+    Charge Split(int64_t bytes) {
+      bytes_ -= bytes;
+      return Charge(budget_, bytes);
+    }
+
+   private:
+    friend class ByteBudget;
+    Charge(ByteBudget* budget, int64_t bytes) : budget_(budget), bytes_(bytes) {}
+
+    ByteBudget* budget_ = nullptr;
+    int64_t bytes_ = 0;
+  };
+
+  // `bytes` is 0 or more. RESOURCE_EXHAUSTED: they do not fit now, or never will.
+  absl::StatusOr<Charge> TryCharge(int64_t bytes);
+
+  // For what is in memory already and cannot be refused any more: others are refused meanwhile.
+  Charge ChargeAnyway(int64_t bytes) {
+    bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    return Charge(this, bytes);
+  }
+
+  // Reserved ones included.
+  int64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
+  int64_t bytes_max() const { return bytes_max_; }
+
+ private:
+  void Return(int64_t bytes) { bytes_.fetch_sub(bytes, std::memory_order_relaxed); }
+
+  const char* const name_;
+  const int64_t bytes_max_;
+  const absl::Duration retry_after_;
+  const int64_t reserved_bytes_;
+  std::atomic<int64_t> bytes_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_BASE_BYTE_BUDGET_H_

@@ -1,0 +1,24 @@
+#ifndef QKSERVE_BASE_CLOCK_H_
+#define QKSERVE_BASE_CLOCK_H_
+
+#include "absl/time/time.h"
+
+namespace qkserve {
+
+// Where time comes from. Injected everywhere, so that tests decide what time it is.
+// Implementations are thread-safe.
+class Clock {
+ public:
+  virtual ~Clock() = default;
+
+  // Never goes back. Comparable with other values of the same clock only: deadlines from outside
+  // are converted to "Now() + time left" when they arrive.
+  virtual absl::Time Now() const = 0;
+
+  // The machine's monotonic clock. Never destroyed.
+  static const Clock* Monotonic();
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_BASE_CLOCK_H_

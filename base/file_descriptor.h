@@ -1,0 +1,28 @@
+#ifndef QKSERVE_BASE_FILE_DESCRIPTOR_H_
+#define QKSERVE_BASE_FILE_DESCRIPTOR_H_
+
+#include <unistd.h>
+
+#include <utility>
+
+namespace qkserve {
+
+// Owns a descriptor of an open file, or -1.
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  ~FileDescriptor() { Close(); }
+
+  int get() const { return fd_; }
+  // 0, or -1 with errno: where the disk is full, closing is what may say so.
+  int Close() { return fd_ < 0 ? 0 : close(std::exchange(fd_, -1)); }
+
+ private:
+  int fd_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_BASE_FILE_DESCRIPTOR_H_

@@ -1,0 +1,22 @@
+#ifndef QKSERVE_LIMITS_H_
+#define QKSERVE_LIMITS_H_
+
+#include <cstdint>
+
+// Limits that clients see. Those of a part of the server stand in the limits.h of its folder.
+
+namespace qkserve {
+
+inline constexpr int64_t kKiB = int64_t{1} << 10;
+inline constexpr int64_t kMiB = int64_t{1} << 20;
+inline constexpr int64_t kGiB = int64_t{1} << 30;
+
+// Largest message, each way (--message_bytes_max). gRPC takes an int.
+inline constexpr int64_t kMessageBytesMax = 256 * kMiB;
+
+// Key sets of a server.
+inline constexpr int64_t kKeySetsMax = 100'000;
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_LIMITS_H_

@@ -1,0 +1,50 @@
+#ifndef QKSERVE_BASE_LIMIT_ERROR_H_
+#define QKSERVE_BASE_LIMIT_ERROR_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/cord.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+
+namespace qkserve {
+
+inline constexpr char kLimitPayload[] = "qkserve.limit";
+inline constexpr char kRetryPayload[] = "qkserve.retry_after_ms";
+
+// RESOURCE_EXHAUSTED that knows which limit refused: the name of the option that sets it, for
+// example "queue_time_max", or "deadline" where it is the caller's. Metrics count refusals by it.
+inline absl::Status LimitError(absl::string_view limit, absl::string_view message) {
+  absl::Status status = absl::ResourceExhaustedError(message);
+  status.SetPayload(kLimitPayload, absl::Cord(limit));
+  return status;
+}
+
+// The limit, or "" where the status names none.
+inline std::string LimitOf(const absl::Status& status) {
+  const absl::optional<absl::Cord> limit = status.GetPayload(kLimitPayload);
+  return limit.has_value() ? std::string(*limit) : std::string();
+}
+
+// Adds to a refusal when a retry may help. Rounded to milliseconds.
+inline absl::Status WithRetryAfter(absl::Status status, absl::Duration after) {
+  status.SetPayload(kRetryPayload, absl::Cord(absl::StrCat(absl::ToInt64Milliseconds(after))));
+  return status;
+}
+
+// When a retry may help; nullopt where the status does not say.
+inline absl::optional<absl::Duration> RetryAfterOf(const absl::Status& status) {
+  const absl::optional<absl::Cord> text = status.GetPayload(kRetryPayload);
+  int64_t ms = 0;
+  if (!text.has_value() || !absl::SimpleAtoi(std::string(*text), &ms)) return absl::nullopt;
+  return absl::Milliseconds(ms);
+}
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_BASE_LIMIT_ERROR_H_

@@ -1,0 +1,31 @@
+#ifndef QKSERVE_BASE_LOG_H_
+#define QKSERVE_BASE_LOG_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace qkserve {
+
+enum class LogLevel { kInfo, kWarning, kError };
+
+// Counts, sizes and versions are int64_t: all their digits are written.
+using LogValue = std::variant<std::string, double, int64_t>;
+
+// What is worth telling the operator: becomes one line of the log.
+struct LogEvent {
+  LogLevel level = LogLevel::kInfo;
+  std::string message;
+  // What a search would filter by. Names are literals in lower case with underscores.
+  std::vector<std::pair<const char*, LogValue>> fields = {};
+};
+
+// Called from any thread.
+using LogSink = std::function<void(const LogEvent& event)>;
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_BASE_LOG_H_

@@ -1,0 +1,16 @@
+#ifndef QKSERVE_BASE_STANDARD_STREAMS_H_
+#define QKSERVE_BASE_STANDARD_STREAMS_H_
+
+namespace qkserve {
+
+// Opens those of the descriptors 0, 1 and 2 that the parent left closed. Otherwise the next file or
+// socket would get the number, and what is printed would go into it. Call it first in main.
+//
+// kDiscard: output vanishes, for a server. kFail: writes fail (EBADF) as on a closed descriptor,
+// for a tool whose output is its result.
+enum class ClosedOutput { kDiscard, kFail };
+void OpenClosedStandardStreams(ClosedOutput output);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_BASE_STANDARD_STREAMS_H_

@@ -1,0 +1,75 @@
+#ifndef QKSERVE_BASE_TASK_POOL_H_
+#define QKSERVE_BASE_TASK_POOL_H_
+
+#include <deque>
+#include <functional>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "base/mutex.h"
+
+namespace qkserve {
+
+// A few threads for work that may block: files, packing. Tasks start in the order they came.
+// Thread-safe.
+class TaskPool {
+ public:
+  explicit TaskPool(int threads) {
+    threads_.reserve(static_cast<size_t>(threads));
+    try {
+      for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Loop(); });
+    } catch (const std::system_error&) {
+      // Fewer do as well; none would not.
+      if (threads_.empty()) throw;
+    }
+  }
+
+  // Runs what was scheduled.
+  ~TaskPool() {
+    {
+      MutexLock lock(&mutex_);
+      shutdown_ = true;
+      changed_.NotifyAll();
+    }
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  TaskPool(const TaskPool&) = delete;
+  TaskPool& operator=(const TaskPool&) = delete;
+
+  void Schedule(std::function<void()> task) {
+    MutexLock lock(&mutex_);
+    tasks_.push_back(std::move(task));
+    changed_.NotifyOne();
+  }
+
+ private:
+  void Loop() {
+    mutex_.Lock();
+    while (true) {
+      while (tasks_.empty() && !shutdown_) changed_.Wait(&mutex_);
+      if (tasks_.empty()) break;
+      {
+        const std::function<void()> task = std::move(tasks_.front());
+        tasks_.pop_front();
+        mutex_.Unlock();
+        task();
+      }
+      mutex_.Lock();
+    }
+    mutex_.Unlock();
+  }
+
+  Mutex mutex_;
+  CondVar changed_;
+  std::deque<std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);
+  bool shutdown_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_BASE_TASK_POOL_H_

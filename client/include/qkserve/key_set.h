@@ -1,0 +1,90 @@
+#ifndef QKSERVE_KEY_SET_H_
+#define QKSERVE_KEY_SET_H_
+
+#include <qkserve/limits.h>
+#include <qkserve/tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+
+// What the client's calls on key sets take and return; see qkserve.v1.KeySetService.
+
+namespace qkserve {
+
+// A key set to score against, at its newest version unless one is given.
+struct KeySetReference {
+  std::string name;
+  std::optional<int64_t> version = std::nullopt;
+};
+
+// A tensor without its elements.
+struct TensorSpec {
+  DataType data_type = DataType::kFloat32;
+  Shape shape;
+};
+
+// What a server knows of a key set.
+struct KeySetInfo {
+  std::string name;
+  int64_t version = 0;
+  TensorSpec keys;                                  // the type they are kept in
+  std::optional<TensorSpec> values = std::nullopt;  // none: the set has no values
+  int64_t memory_bytes = 0;
+  int64_t requests_served = 0;
+  std::string problem;  // why what is stored is not served: in place of all but the name, or, where
+                        // `version` is not 0, beside an older version that is
+};
+
+// A tensor that is read in pieces while it is sent, so that it need not fit in memory.
+struct TensorSource {
+  // Fills `out` with the bytes from `offset` on. Called in order, on the calling thread.
+  using Read = std::function<absl::Status(int64_t offset, absl::Span<char> out)>;
+
+  TensorSource(DataType data_type, Shape shape, Read read)
+      : spec{data_type, std::move(shape)}, read(std::move(read)) {}
+
+  // A tensor in memory is a source, too. NOLINTNEXTLINE(google-explicit-constructor)
+  TensorSource(const TensorView& tensor);
+
+  TensorSpec spec;
+  Read read;
+};
+
+// Told after each chunk. `sent_bytes` have been given to the connection; what waits in it is
+// bounded by HTTP/2's flow control.
+using UploadProgress = std::function<void(int64_t sent_bytes, int64_t total_bytes)>;
+
+inline constexpr int64_t kUploadChunkBytes = kMiB;
+
+struct PutKeySetOptions {
+  std::optional<TensorSource> values = std::nullopt;  // [.., m, dv]
+
+  // A float type that keys and values are to be kept in; as they come unless given.
+  std::optional<DataType> storage = std::nullopt;
+
+  // The whole call, sending included. Must be positive.
+  absl::Duration timeout = absl::Minutes(10);
+
+  UploadProgress progress = nullptr;
+  int64_t chunk_bytes = kUploadChunkBytes;  // must be positive
+};
+
+struct AppendKeySetOptions {
+  // Required where the key set has values, and only there.
+  std::optional<TensorSource> values = std::nullopt;
+
+  absl::Duration timeout = absl::Minutes(10);
+  UploadProgress progress = nullptr;
+  int64_t chunk_bytes = kUploadChunkBytes;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_KEY_SET_H_

@@ -1,0 +1,21 @@
+#ifndef QKSERVE_CORE_BATCHING_LIMITS_H_
+#define QKSERVE_CORE_BATCHING_LIMITS_H_
+
+#include <cstdint>
+
+// Limits of the queue.
+
+namespace qkserve {
+
+// Requests that may wait (--queue_requests_max).
+inline constexpr int64_t kQueueRequestsMax = 10'000;
+
+// Requests that one worker answers together at most.
+inline constexpr int64_t kGroupRequestsMax = 64;
+
+// Requests that share one pass over a key set at most.
+inline constexpr int64_t kPassRequestsMax = 256;
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_BATCHING_LIMITS_H_

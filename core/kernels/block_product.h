@@ -1,0 +1,40 @@
+#ifndef QKSERVE_CORE_KERNELS_BLOCK_PRODUCT_H_
+#define QKSERVE_CORE_KERNELS_BLOCK_PRODUCT_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "qkserve/tensor.h"
+
+namespace qkserve {
+
+// Matrix products of blocks of tensors of any element type, in float32 on the caller's thread.
+
+// Cuts `total` into as few parts as `part_max` allows, evenly: the size of a part, in steps that
+// suit the matrix kernels where that costs no further part.
+int64_t EvenPart(int64_t total, int64_t part_max);
+
+inline int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Where elements must be converted to float32, at most so much of d is held converted at a time.
+inline constexpr int64_t kDepthChunk = 512;
+
+// `rows` rows of the queries from element `query_index` on, and `key_count` rows of the keys from
+// `key_index` on, both of depth `depth`.
+struct ScoreBlock {
+  const TensorView& queries;
+  int64_t query_index;
+  int64_t rows;
+  const TensorView& keys;
+  int64_t key_index;
+  int64_t key_count;
+  int64_t depth;
+};
+
+// out[i][j] = q_i · k_j. RESOURCE_EXHAUSTED: no memory for converted elements (bounded by
+// kDepthChunk).
+absl::Status MultiplyBlock(const ScoreBlock& block, float* out, int64_t out_stride);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_KERNELS_BLOCK_PRODUCT_H_

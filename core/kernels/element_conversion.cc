@@ -1,0 +1,135 @@
+// Highway compiles this file once for every instruction set and picks at run time.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/kernels/element_conversion.cc"
+// clang-format off
+#include "hwy/foreach_target.h"
+// clang-format on
+#include "core/kernels/element_conversion.h"
+
+#include <cassert>
+#include <cstring>
+
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace qkserve {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+constexpr size_t kMaxLanes = HWY_MAX_BYTES / sizeof(float);
+
+// Runs `convert(source, target)`, which does `lanes` elements, over all; the rest in a padded copy.
+template <class From, class To, class Convert>
+void ConvertAll(size_t lanes, const From* from, int64_t count, To* to, const Convert& convert) {
+  const auto step = static_cast<int64_t>(lanes);
+  int64_t i = 0;
+  for (; i + step <= count; i += step) convert(from + i, to + i);
+  if (i == count) return;
+  const auto rest = static_cast<size_t>(count - i);
+  From source[kMaxLanes] = {};
+  To target[kMaxLanes];
+  std::memcpy(source, from + i, rest * sizeof(From));
+  convert(source, target);
+  std::memcpy(to + i, target, rest * sizeof(To));
+}
+
+void Float16ToFloat32(const uint16_t* from, int64_t count, float* to) {
+  const hn::ScalableTag<float> df;
+  const hn::Rebind<hwy::float16_t, decltype(df)> dh;
+  const hn::Rebind<uint16_t, decltype(df)> du;
+  ConvertAll(hn::Lanes(df), from, count, to, [&](const uint16_t* source, float* target) {
+    hn::StoreU(hn::PromoteTo(df, hn::BitCast(dh, hn::LoadU(du, source))), df, target);
+  });
+}
+
+void Float32ToFloat16(const float* from, int64_t count, uint16_t* to) {
+  const hn::ScalableTag<float> df;
+  const hn::Rebind<hwy::float16_t, decltype(df)> dh;
+  const hn::Rebind<uint16_t, decltype(df)> du;
+  ConvertAll(hn::Lanes(df), from, count, to, [&](const float* source, uint16_t* target) {
+    hn::StoreU(hn::BitCast(du, hn::DemoteTo(dh, hn::LoadU(df, source))), du, target);
+  });
+}
+
+void Bfloat16ToFloat32(const uint16_t* from, int64_t count, float* to) {
+  const hn::ScalableTag<float> df;
+  const hn::ScalableTag<uint32_t> du;
+  const hn::Rebind<uint16_t, decltype(du)> dh;
+  ConvertAll(hn::Lanes(df), from, count, to, [&](const uint16_t* source, float* target) {
+    const auto bits = hn::ShiftLeft<16>(hn::PromoteTo(du, hn::LoadU(dh, source)));
+    hn::StoreU(hn::BitCast(df, bits), df, target);
+  });
+}
+
+void Float32ToBfloat16(const float* from, int64_t count, uint16_t* to) {
+  const hn::ScalableTag<float> df;
+  const hn::ScalableTag<uint32_t> du;
+  const hn::ScalableTag<int32_t> di;
+  const hn::Rebind<uint16_t, decltype(du)> dh;
+  ConvertAll(hn::Lanes(df), from, count, to, [&](const float* source, uint16_t* target) {
+    const auto value = hn::LoadU(df, source);
+    const auto bits = hn::BitCast(du, value);
+    // Half a unit in the last place, less one where the last kept bit is even: ties go to even.
+    const auto last_kept = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1));
+    const auto rounded = hn::Add(bits, hn::Add(last_kept, hn::Set(du, 0x7FFF)));
+    // Rounding could carry a NaN into infinity; setting a mantissa bit keeps it NaN instead.
+    const auto quiet_nan = hn::Or(bits, hn::Set(du, 0x400000));
+    const auto is_nan = hn::RebindMask(du, hn::IsNaN(value));
+    const auto upper = hn::ShiftRight<16>(hn::IfThenElse(is_nan, quiet_nan, rounded));
+    // At most 0xFFFF, so the saturating narrowing of a signed value changes nothing.
+    hn::StoreU(hn::DemoteTo(dh, hn::BitCast(di, upper)), dh, target);
+  });
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace qkserve
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace qkserve {
+
+HWY_EXPORT(Float16ToFloat32);
+HWY_EXPORT(Float32ToFloat16);
+HWY_EXPORT(Bfloat16ToFloat32);
+HWY_EXPORT(Float32ToBfloat16);
+
+void ConvertToFloat32(DataType type, const std::byte* from, int64_t count, float* to) {
+  const auto* halves = reinterpret_cast<const uint16_t*>(from);
+  switch (type) {
+    case DataType::kFloat32:
+      std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
+      return;
+    case DataType::kFloat16:
+      HWY_DYNAMIC_DISPATCH(Float16ToFloat32)(halves, count, to);
+      return;
+    case DataType::kBfloat16:
+      HWY_DYNAMIC_DISPATCH(Bfloat16ToFloat32)(halves, count, to);
+      return;
+    case DataType::kBool:
+    case DataType::kInt32:
+      break;
+  }
+  assert(false && "not a float type");
+}
+
+void ConvertFromFloat32(DataType type, const float* from, int64_t count, std::byte* to) {
+  auto* halves = reinterpret_cast<uint16_t*>(to);
+  switch (type) {
+    case DataType::kFloat32:
+      std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
+      return;
+    case DataType::kFloat16:
+      HWY_DYNAMIC_DISPATCH(Float32ToFloat16)(from, count, halves);
+      return;
+    case DataType::kBfloat16:
+      HWY_DYNAMIC_DISPATCH(Float32ToBfloat16)(from, count, halves);
+      return;
+    case DataType::kBool:
+    case DataType::kInt32:
+      break;
+  }
+  assert(false && "not a float type");
+}
+
+}  // namespace qkserve
+#endif  // HWY_ONCE

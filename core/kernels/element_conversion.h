@@ -1,0 +1,25 @@
+#ifndef QKSERVE_CORE_KERNELS_ELEMENT_CONVERSION_H_
+#define QKSERVE_CORE_KERNELS_ELEMENT_CONVERSION_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "qkserve/tensor.h"
+
+namespace qkserve {
+
+// Conversions between float32 and the 16-bit element types, vectorised for the CPU at hand.
+//
+// Subnormals, infinities and NaN survive both ways; NaN stays NaN, its payload may change.
+
+// Widens `count` elements of the float type `type` at `from` (exact for both 16-bit types; a copy
+// for float32).
+void ConvertToFloat32(DataType type, const std::byte* from, int64_t count, float* to);
+
+// Narrows `count` elements to `type`, rounding to nearest, ties to even; beyond the range of
+// float16 that is infinity.
+void ConvertFromFloat32(DataType type, const float* from, int64_t count, std::byte* to);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_KERNELS_ELEMENT_CONVERSION_H_

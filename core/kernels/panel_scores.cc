@@ -1,0 +1,292 @@
+// Highway compiles this file once for every instruction set and picks at run time.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/kernels/panel_scores.cc"
+// clang-format off
+#include "hwy/foreach_target.h"
+// clang-format on
+#include <algorithm>
+#include <cassert>
+
+#include "core/kernels/panel_layout.h"
+#include "core/kernels/panels.h"
+#include "core/kernels/widen-inl.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace qkserve {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Floats = hn::CappedTag<float, 16>;
+using Words = hn::RebindToUnsigned<Floats>;
+using FloatVector = hn::Vec<Floats>;
+constexpr int64_t kLanes = hn::MaxLanes(Floats());  // all: see HWY_DISABLED_TARGETS in CMake
+
+// A tile of kRowsMax queries and VectorsOf(kRowsMax) vectors of keys keeps its accumulators, those
+// vectors and a query's element in registers: 6 x 4 of 32, 6 x 2 of 16. Each element of d then
+// costs fewer loads than half its multiply-adds, and there are chains enough for their latency.
+//
+// Fewer queries take more vectors: as many chains, and longer stretches of what comes from memory.
+constexpr int kRowsMax = 6;
+constexpr int VectorsOf(int rows) {
+  const int vectors = (HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM ? 4 : 2) * (rows == 1  ? 4
+                                                                          : rows < 4 ? 2
+                                                                                     : 1);
+  return std::min(vectors, static_cast<int>(kPanelKeys / kLanes));
+}
+
+// Elements of d that all queries take before the next ones, at most: their part of a panel and the
+// one after it, 96 KB each, stay in the L2 cache. What is summed so far waits in `out`, so that the
+// bits are the same. (The L1 cache is no better here: its smaller parts have more beginnings and
+// ends, and the tiles read forwards.)
+constexpr int64_t kDepthBlock = 384;
+
+// An element's row of a panel as vectors of float32: Load reads unit `unit` of it, kUnit vectors
+// that are kVectorDistance keys apart. Tiles widen 16-bit keys again and again: that costs less
+// than keeping them widened, for it goes on beside the multiply-adds.
+
+struct Float32Panel {
+  using T = float;
+  static constexpr int kUnit = 1;
+  static constexpr int64_t kVectorDistance = 0;
+  static constexpr int64_t kRowStride = kPanelKeys;
+  static HWY_INLINE void Load(const T* row, int64_t unit, FloatVector* keys) {
+    keys[0] = hn::Load(Floats(), row + unit * kLanes);
+  }
+};
+
+struct Float16Panel {
+  using T = uint16_t;
+  static constexpr int kUnit = 1;
+  static constexpr int64_t kVectorDistance = 0;
+  static constexpr int64_t kRowStride = kPanelKeys;
+  static HWY_INLINE void Load(const T* row, int64_t unit, FloatVector* keys) {
+    keys[0] = LoadFloat16(Floats(), row + unit * kLanes);
+  }
+};
+
+struct Bfloat16Panel {
+  using T = uint32_t;  // a pair, see packed_layout.h
+  static constexpr int kUnit = 2;
+  static constexpr int64_t kVectorDistance = kPairDistance;
+  static constexpr int64_t kRowStride = kPanelKeys / 2;
+  static HWY_INLINE void Load(const T* row, int64_t unit, FloatVector* keys) {
+    const auto pairs = hn::Load(Words(), row + unit * kLanes);
+    keys[0] = hn::BitCast(Floats(), hn::ShiftLeft<16>(pairs));
+    keys[1] = hn::BitCast(Floats(), hn::And(pairs, hn::Set(Words(), 0xFFFF0000U)));
+  }
+};
+
+// The first key of vector v of a panel.
+template <class Panel>
+constexpr int64_t FirstKey(int64_t v) {
+  return v / Panel::kUnit * kLanes + v % Panel::kUnit * Panel::kVectorDistance;
+}
+
+constexpr int64_t kLineBytes = 64;
+
+HWY_INLINE void FetchToL2(const std::byte* at) { __builtin_prefetch(at, 0, 2); }
+
+// Some queries and a depth block of a panel.
+struct BlockArgs {
+  const float* queries;
+  int64_t query_stride;
+  int64_t depth;
+  float* out;
+  int64_t out_stride;
+  bool is_first_block;
+  // The block after this one, of next_row_bytes for each element of d. All tiles together fetch it
+  // into the L2 cache while they compute, each of them next_step of these.
+  const std::byte* next;
+  int64_t next_row_bytes;
+  int64_t next_step;
+};
+
+// Vectors first, first + 1, ... of the panel.
+template <class Panel, int kRows>
+HWY_INLINE void MultiplyTile(const BlockArgs& args, const typename Panel::T* panel, int64_t first) {
+  constexpr int kVectors = VectorsOf(kRows);
+  const Floats df;
+  float* const out = args.out;
+  const int64_t out_stride = args.out_stride;
+  FloatVector sums[kRows][kVectors];
+  HWY_UNROLL(6)
+  for (int r = 0; r < kRows; ++r) {
+    HWY_UNROLL(16)
+    for (int v = 0; v < kVectors; ++v) {
+      sums[r][v] = args.is_first_block
+                       ? hn::Zero(df)
+                       : hn::Load(df, out + r * out_stride + FirstKey<Panel>(first + v));
+    }
+  }
+  const float* queries = args.queries;
+  const std::byte* next = args.next;
+  const int64_t next_step = args.next_step;
+  for (int64_t p = 0; p < args.depth; ++p) {
+    if (next_step > 0) FetchToL2(next);
+    if (next_step > kLineBytes) FetchToL2(next + next_step / 2);
+    next += next_step;
+    const auto query = [&](int r) { return hn::Set(df, queries[r * args.query_stride + p]); };
+    const auto load = [&](int v, FloatVector* keys) {
+      Panel::Load(panel, (first + v) / Panel::kUnit, keys);
+    };
+    // The fewer stay in registers, the others come and go.
+    if constexpr (kRows < kVectors) {
+      FloatVector elements[kRows];
+      HWY_UNROLL(6)
+      for (int r = 0; r < kRows; ++r) elements[r] = query(r);
+      HWY_UNROLL(16)
+      for (int v = 0; v < kVectors; v += Panel::kUnit) {
+        FloatVector keys[Panel::kUnit];
+        load(v, keys);
+        HWY_UNROLL(6)
+        for (int r = 0; r < kRows; ++r) {
+          HWY_UNROLL(2)
+          for (int u = 0; u < Panel::kUnit; ++u) {
+            sums[r][v + u] = hn::MulAdd(keys[u], elements[r], sums[r][v + u]);
+          }
+        }
+      }
+    } else {
+      FloatVector keys[kVectors];
+      HWY_UNROLL(16)
+      for (int v = 0; v < kVectors; v += Panel::kUnit) load(v, keys + v);
+      HWY_UNROLL(6)
+      for (int r = 0; r < kRows; ++r) {
+        const auto element = query(r);
+        HWY_UNROLL(16)
+        for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::MulAdd(keys[v], element, sums[r][v]);
+      }
+    }
+    panel += Panel::kRowStride;
+  }
+  HWY_UNROLL(6)
+  for (int r = 0; r < kRows; ++r) {
+    HWY_UNROLL(16)
+    for (int v = 0; v < kVectors; ++v) {
+      hn::Store(sums[r][v], df, out + r * out_stride + FirstKey<Panel>(first + v));
+    }
+  }
+}
+
+// All keys of the panel with one of `groups` groups of queries. Advances `next` by what was
+// fetched.
+template <class Panel, int kRows>
+HWY_NOINLINE void MultiplyRows(BlockArgs& args, const typename Panel::T* panel, int64_t groups) {
+  constexpr int64_t kVectors = VectorsOf(kRows);
+  constexpr int64_t kPanelVectors = kPanelKeys / kLanes;
+  const int64_t tiles = kPanelVectors / kVectors * groups;
+  // A single tile reads forwards as fast as memory can: fetching would only be in the way.
+  args.next_step = tiles == 1 ? 0 : (args.next_row_bytes + tiles - 1) / tiles;
+  for (int64_t first = 0; first < kPanelVectors; first += kVectors) {
+    MultiplyTile<Panel, kRows>(args, panel, first);
+    args.next += args.depth * args.next_step;
+  }
+}
+
+template <class Panel>
+void MultiplyAnyRows(int64_t rows, BlockArgs& args, const typename Panel::T* panel,
+                     int64_t groups) {
+  switch (rows) {
+    case 1:
+      return MultiplyRows<Panel, 1>(args, panel, groups);
+    case 2:
+      return MultiplyRows<Panel, 2>(args, panel, groups);
+    case 3:
+      return MultiplyRows<Panel, 3>(args, panel, groups);
+    case 4:
+      return MultiplyRows<Panel, 4>(args, panel, groups);
+    case 5:
+      return MultiplyRows<Panel, 5>(args, panel, groups);
+    default:
+      return MultiplyRows<Panel, kRowsMax>(args, panel, groups);
+  }
+}
+
+// All queries, in as few groups as can be.
+template <class Panel>
+void MultiplyBlock(int64_t rows, const BlockArgs& block, const typename Panel::T* panel) {
+  const int64_t groups = (rows + kRowsMax - 1) / kRowsMax;
+  BlockArgs args = block;
+  for (int64_t group = 0, row = 0; group < groups; ++group) {
+    const int64_t next_row = (group + 1) * rows / groups;
+    args.queries = block.queries + row * block.query_stride;
+    args.out = block.out + row * block.out_stride;
+    MultiplyAnyRows<Panel>(next_row - row, args, panel, groups);
+    row = next_row;
+  }
+}
+
+template <class Panel>
+void MultiplyPanelsOf(const float* queries, int64_t rows, const KeyPanels& keys, float* out,
+                      int64_t out_stride) {
+  // Where one tile has all queries and keys, nothing is read twice.
+  const bool is_one_tile =
+      rows <= kRowsMax && VectorsOf(static_cast<int>(rows)) * kLanes == kPanelKeys;
+  const int64_t block_max = is_one_tile ? keys.d : kDepthBlock;
+  const int64_t blocks = (keys.d + block_max - 1) / block_max;
+  const int64_t row_bytes = KeyPanelBytes(keys.type, 1);
+  const std::byte* at = keys.data;
+  for (int64_t panel = 0; panel < keys.count; ++panel) {
+    for (int64_t block = 0, p = 0; block < blocks; ++block) {
+      const int64_t next_p = (block + 1) * keys.d / blocks;
+      const auto* from = reinterpret_cast<const typename Panel::T*>(at);
+      at += (next_p - p) * row_bytes;
+      const BlockArgs args = {.queries = queries + p,
+                              .query_stride = keys.d,
+                              .depth = next_p - p,
+                              .out = out + panel * kPanelKeys,
+                              .out_stride = out_stride,
+                              .is_first_block = p == 0,
+                              .next = at,
+                              .next_row_bytes = row_bytes,
+                              .next_step = 0};
+      MultiplyBlock<Panel>(rows, args, from);
+      p = next_p;
+    }
+  }
+}
+
+void MultiplyPanels(const float* queries, int64_t rows, const KeyPanels& keys, float* out,
+                    int64_t out_stride) {
+  switch (keys.type) {
+    case DataType::kFloat32:
+      return MultiplyPanelsOf<Float32Panel>(queries, rows, keys, out, out_stride);
+    case DataType::kFloat16:
+      return MultiplyPanelsOf<Float16Panel>(queries, rows, keys, out, out_stride);
+    case DataType::kBfloat16:
+      return MultiplyPanelsOf<Bfloat16Panel>(queries, rows, keys, out, out_stride);
+    case DataType::kBool:
+    case DataType::kInt32:
+      break;
+  }
+  assert(false && "not a float type");
+}
+
+const char* PackedKernelTarget() { return hwy::TargetName(HWY_TARGET); }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace qkserve
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace qkserve {
+
+HWY_EXPORT(MultiplyPanels);
+HWY_EXPORT(PackedKernelTarget);
+
+absl::string_view PackedKernelName() { return HWY_DYNAMIC_DISPATCH(PackedKernelTarget)(); }
+
+void MultiplyPanels(const float* queries, int64_t rows, const KeyPanels& keys, float* out,
+                    int64_t out_stride) {
+  if (keys.d > 0 && rows > 0) {
+    HWY_DYNAMIC_DISPATCH(MultiplyPanels)(queries, rows, keys, out, out_stride);
+    return;
+  }
+  for (int64_t i = 0; i < rows; ++i) {
+    std::fill_n(out + i * out_stride, keys.count * kPanelKeys, 0.0F);
+  }
+}
+
+}  // namespace qkserve
+#endif  // HWY_ONCE

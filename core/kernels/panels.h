@@ -1,0 +1,99 @@
+#ifndef QKSERVE_CORE_KERNELS_PANELS_H_
+#define QKSERVE_CORE_KERNELS_PANELS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/strings/string_view.h"
+#include "qkserve/tensor.h"
+
+namespace qkserve {
+
+// Matrix products with keys and values that were packed once, vectorised for the CPU at hand.
+//
+// Keys and values are kept in panels of kPanelKeys keys of one [m, d] or [m, dv] matrix, in
+// float32, float16 or bfloat16. A panel of keys is transposed: for each element of d the 64 keys
+// stand side by side, so that a vector holds one element of many keys and every (query, key) has
+// one accumulator. It is summed from element 0 to element d - 1 with fused multiply-adds and
+// nothing else: a score is a function of its query, its key and d alone, whatever else is in the
+// call. A panel of values is its rows, one after the other, without padding.
+//
+// Panels of keys are aligned to Buffer::kAlignment. 16-bit elements are widened exactly. Functions
+// are thread-safe; none allocates.
+
+inline constexpr int64_t kPanelKeys = 64;
+
+// `columns` rounded up to 16: rows of so many float32 or float64 begin at a cache line.
+constexpr int64_t PaddedColumns(int64_t columns) { return (columns + 15) / 16 * 16; }
+
+// Bytes of one panel.
+int64_t KeyPanelBytes(DataType type, int64_t d);
+int64_t ValuePanelBytes(DataType type, int64_t columns);
+
+// The code path in use, for example AVX3_ZEN4 or AVX2: Highway's name of it.
+absl::string_view PackedKernelName();
+
+// Puts `count` keys, rows of `d` elements of `type` that follow one another (not necessarily
+// aligned), in the panel's places first, first + 1, ... (first + count <= kPanelKeys). Other places
+// stay as they are: clear a new panel first.
+void PackKeys(DataType type, const std::byte* rows, int64_t count, int64_t d, int64_t first,
+              std::byte* panel);
+
+// The same for values.
+void PackValues(DataType type, const std::byte* rows, int64_t count, int64_t columns, int64_t first,
+                std::byte* panel);
+
+// Panels that follow one another.
+struct KeyPanels {
+  DataType type = DataType::kFloat32;
+  const std::byte* data = nullptr;
+  int64_t count = 0;  // panels
+  int64_t d = 0;
+};
+
+// out[i * out_stride + j] = q_i · k_j for `rows` queries of d float32 that follow one another
+// (at least 4-byte aligned) and all count * kPanelKeys places of the panels. d = 0: zeros.
+// out_stride >= count * kPanelKeys; out is aligned and out_stride a multiple of 16.
+void MultiplyPanels(const float* queries, int64_t rows, const KeyPanels& keys, float* out,
+                    int64_t out_stride);
+
+// Value panels that follow one another, or any rows of `columns` elements that do. Elements need
+// only their own alignment.
+struct ValuePanels {
+  DataType type = DataType::kFloat32;
+  const std::byte* data = nullptr;
+  int64_t columns = 0;
+};
+
+// Infinities and NaN that sums of weighted values have met. They are kept apart from the sums, each
+// column and sign with the largest score that had one, so that each vanishes when its weight does.
+struct Infinities {
+  const double* maxes;  // of each row: the score whose weight is 1
+  bool* met;            // of each row: any; what follows is written only then
+  // The largest score of a key with such a value, for each row and column; -inf for none. NaN
+  // counts in both.
+  float* plus;
+  float* minus;
+  int64_t columns;
+  int64_t stride;
+
+  // The first row has met such values in `column`: the weights are the largest of their keys, 0 for
+  // none.
+  void Add(int64_t column, float plus_weight, float minus_weight) const;
+};
+
+// out[i * out_stride + c] += weights[i * weight_stride + j] * v_j[c] for `rows` rows, the first
+// `key_count` keys and all columns, as far as values are finite; others are added to `infinities`.
+// A value adds nothing if its weight is 0.
+//
+// Sums are float32 over short chains of keys and float64 from there on. The error of what a call
+// adds is below 1.2e-6 * sum of |w v|, whatever the number of keys. A float32 sum that is not
+// finite is computed anew in float64: finite values overflow nothing. An element's bits depend on
+// its row of weights, its column of values and the sizes of a row and of the call's keys.
+void AddWeightedPanels(const float* weights, int64_t weight_stride, int64_t rows,
+                       const ValuePanels& values, int64_t key_count, double* out,
+                       int64_t out_stride, const Infinities& infinities);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_KERNELS_PANELS_H_

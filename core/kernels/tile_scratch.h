@@ -1,0 +1,61 @@
+#ifndef QKSERVE_CORE_KERNELS_TILE_SCRATCH_H_
+#define QKSERVE_CORE_KERNELS_TILE_SCRATCH_H_
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "qkserve/buffer.h"
+
+namespace qkserve {
+
+// Memory that a tile needs while it runs: converted operands, scores of a step, the state of a
+// block.
+//
+// It comes from seats, as many as calls of OpenBLAS may run at a time (BlasCallsMax): a thread
+// takes a seat with the first TileScratch of a scope and gives it back with the last. If all seats
+// are taken, it waits until another thread's tile ends. It never waits while it has a seat. So the
+// memory is bounded by the CPUs, whatever the number of threads, and it stays warm.
+//
+// A seat keeps at most kSeatLevels blocks of kKeptBytesMax; larger ones are freed with their scope.
+
+// About 25 MB of converted operands and scores at most: their sizes are bounded by the constants of
+// tiles (limits.h), and what is usual takes 1 to 4 MB.
+inline constexpr int kSeatLevels = 3;
+inline constexpr int64_t kKeptBytesMax = int64_t{8} << 20;
+
+// Keeps the thread's seat until its end: for a loop over many short uses. Free of cost if the loop
+// takes no scratch.
+class ScratchScope {
+ public:
+  ScratchScope();
+  ~ScratchScope();
+  ScratchScope(const ScratchScope&) = delete;
+  ScratchScope& operator=(const ScratchScope&) = delete;
+};
+
+// A block of memory for the length of a scope: a local variable, never thread_local. They end in
+// the opposite order of their Get.
+class TileScratch {
+ public:
+  TileScratch() = default;
+  ~TileScratch();
+  TileScratch(const TileScratch&) = delete;
+  TileScratch& operator=(const TileScratch&) = delete;
+
+  // `floats` floats, uninitialised. Once. RESOURCE_EXHAUSTED: there is no memory.
+  absl::StatusOr<float*> Get(int64_t floats);
+
+ private:
+  bool has_level_ = false;
+  Buffer large_;
+};
+
+// Bytes kept by seats that are free now. Any thread.
+int64_t KeptScratchBytes();
+
+// Frees what the free seats keep, for a process that has become idle. Any thread.
+void FreeKeptScratch();
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_KERNELS_TILE_SCRATCH_H_

@@ -1,0 +1,37 @@
+#ifndef QKSERVE_CORE_KEY_SETS_STORAGE_CHECKSUM_H_
+#define QKSERVE_CORE_KEY_SETS_STORAGE_CHECKSUM_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+struct XXH3_state_s;
+
+namespace qkserve {
+
+// XXH3 with 64 bits, of bytes that come in pieces. Finds damage, not forgery. Thread-compatible.
+class Checksum {
+ public:
+  Checksum();
+
+  void Add(const std::byte* data, int64_t size);
+  uint64_t Value() const;  // of all so far
+
+ private:
+  struct Free {
+    void operator()(XXH3_state_s* state) const;
+  };
+  std::unique_ptr<XXH3_state_s, Free> state_;
+};
+
+uint64_t ChecksumOf(absl::string_view bytes);
+
+// 16 hexadecimal digits.
+std::string ChecksumText(uint64_t checksum);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_KEY_SETS_STORAGE_CHECKSUM_H_

@@ -1,0 +1,297 @@
+#include "core/key_sets/storage/file_system.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace qkserve {
+namespace {
+
+absl::Status ErrnoStatus(const std::string& path, absl::string_view what) {
+  const int error = errno;
+  const std::string message = absl::StrCat(path, ": cannot ", what, ": ", std::strerror(error));
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+      return absl::NotFoundError(message);
+    case EEXIST:
+    case ENOTEMPTY:
+      return absl::AlreadyExistsError(message);
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return absl::PermissionDeniedError(message);
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+      return absl::ResourceExhaustedError(message);
+    default:
+      return absl::UnknownError(message);
+  }
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~Descriptor() { Close(); }
+  int get() const { return fd_; }
+  int Close() { return fd_ < 0 ? 0 : close(std::exchange(fd_, -1)); }
+
+ private:
+  int fd_;
+};
+
+// pwrite and pread take at most about 2 GiB at a time.
+constexpr int64_t kCallBytesMax = int64_t{1} << 30;
+
+class PosixWritableFile : public WritableFile {
+ public:
+  PosixWritableFile(std::string path, Descriptor fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+
+  absl::Status WriteAt(int64_t offset, const std::byte* data, int64_t size) override {
+    while (size > 0) {
+      const auto call_bytes = static_cast<size_t>(std::min(size, kCallBytesMax));
+      const ssize_t count = pwrite(fd_.get(), data, call_bytes, offset);
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) return ErrnoStatus(path_, "write");
+      offset += count;
+      data += count;
+      size -= count;
+    }
+    return absl::OkStatus();
+  }
+  absl::Status Sync() override {
+    return fsync(fd_.get()) == 0 ? absl::OkStatus() : ErrnoStatus(path_, "sync");
+  }
+  absl::Status Close() override {
+    return fd_.Close() == 0 ? absl::OkStatus() : ErrnoStatus(path_, "close");
+  }
+
+ private:
+  const std::string path_;
+  Descriptor fd_;
+};
+
+class PosixReadableFile : public ReadableFile {
+ public:
+  PosixReadableFile(std::string path, Descriptor fd, int64_t size)
+      : path_(std::move(path)), fd_(std::move(fd)), size_(size) {}
+
+  int64_t size() const override { return size_; }
+  absl::Status ReadAt(int64_t offset, int64_t size, std::byte* to) const override {
+    while (size > 0) {
+      const auto call_bytes = static_cast<size_t>(std::min(size, kCallBytesMax));
+      const ssize_t count = pread(fd_.get(), to, call_bytes, offset);
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0 && errno == EIO) return absl::DataLossError(path_ + ": cannot read");
+      if (count < 0) return ErrnoStatus(path_, "read");
+      if (count == 0) return absl::DataLossError(absl::StrCat(path_, ": ends at byte ", offset));
+      offset += count;
+      to += count;
+      size -= count;
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  const std::string path_;
+  const Descriptor fd_;
+  const int64_t size_;
+};
+
+class PosixFileLock : public FileLock {
+ public:
+  PosixFileLock(std::string path, Descriptor fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+
+  absl::Status Check() const override {
+    struct stat held;
+    struct stat there;
+    if (fstat(fd_.get(), &held) != 0) return ErrnoStatus(path_, "look at");
+    if (stat(path_.c_str(), &there) != 0) {
+      return absl::UnknownError(absl::StrCat(ErrnoStatus(path_, "look at").message(),
+                                             ": the directory is not the one that was opened"));
+    }
+    if (held.st_dev == there.st_dev && held.st_ino == there.st_ino) return absl::OkStatus();
+    return absl::UnknownError(path_ +
+                              ": is another file: the directory is not the one that was opened");
+  }
+
+ private:
+  const std::string path_;
+  const Descriptor fd_;  // closing it gives the lock back, as does the end of the process
+};
+
+class PosixFileSystem : public FileSystem {
+ public:
+  absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::string& path) override {
+    Descriptor fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+    if (fd.get() < 0) return ErrnoStatus(path, "create");
+    return std::make_unique<PosixWritableFile>(path, std::move(fd));
+  }
+
+  absl::StatusOr<std::unique_ptr<ReadableFile>> Open(const std::string& path) override {
+    // A pipe that lies there must not hold us up.
+    Descriptor fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
+    if (fd.get() < 0 && errno == ELOOP) return absl::FailedPreconditionError(path + ": is a link");
+    if (fd.get() < 0) return ErrnoStatus(path, "open");
+    struct stat info;
+    if (fstat(fd.get(), &info) != 0) return ErrnoStatus(path, "look at");
+    if (!S_ISREG(info.st_mode)) return absl::FailedPreconditionError(path + ": is not a file");
+    return std::make_unique<PosixReadableFile>(path, std::move(fd), info.st_size);
+  }
+
+  bool Exists(const std::string& path) override {
+    struct stat info;
+    return lstat(path.c_str(), &info) == 0;
+  }
+
+  absl::Status Rename(const std::string& from, const std::string& to) override {
+    return rename(from.c_str(), to.c_str()) == 0 ? absl::OkStatus()
+                                                 : ErrnoStatus(from, "rename to " + to);
+  }
+  absl::Status Remove(const std::string& path) override {
+    return unlink(path.c_str()) == 0 ? absl::OkStatus() : ErrnoStatus(path, "remove");
+  }
+  absl::Status MakeDirectory(const std::string& path) override {
+    return mkdir(path.c_str(), 0777) == 0 ? absl::OkStatus() : ErrnoStatus(path, "make directory");
+  }
+  absl::Status RemoveDirectory(const std::string& path) override {
+    return rmdir(path.c_str()) == 0 ? absl::OkStatus() : ErrnoStatus(path, "remove directory");
+  }
+
+  absl::Status SyncFile(const std::string& path) override { return SyncOpened(path, 0); }
+  absl::Status SyncDirectory(const std::string& path) override {
+    return SyncOpened(path, O_DIRECTORY);
+  }
+
+  absl::StatusOr<std::vector<Entry>> List(const std::string& path) override {
+    const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(path.c_str()), closedir);
+    if (directory == nullptr) return ErrnoStatus(path, "list");
+    std::vector<Entry> entries;
+    for (errno = 0; const dirent* entry = readdir(directory.get()); errno = 0) {
+      const std::string name = entry->d_name;
+      if (name == "." || name == "..") continue;
+      struct stat info;
+      // What vanished meanwhile is not there.
+      if (fstatat(dirfd(directory.get()), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT) continue;
+        return ErrnoStatus(absl::StrCat(path, "/", name), "look at");
+      }
+      entries.push_back({name, S_ISDIR(info.st_mode), S_ISLNK(info.st_mode)});
+    }
+    if (errno != 0) return ErrnoStatus(path, "list");
+    std::sort(entries.begin(), entries.end(),
+              [](const Entry& a, const Entry& b) { return a.name < b.name; });
+    return entries;
+  }
+
+  absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override {
+    Descriptor fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+    if (fd.get() < 0 && errno == EISDIR) {
+      fd = Descriptor(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    }
+    if (fd.get() < 0) return ErrnoStatus(path, "open");
+    if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK) return ErrnoStatus(path, "lock");
+      return absl::FailedPreconditionError(path + ": another process holds the lock");
+    }
+    return std::make_unique<PosixFileLock>(path, std::move(fd));
+  }
+
+ private:
+  static absl::Status SyncOpened(const std::string& path, int flags) {
+    const Descriptor fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | flags));
+    if (fd.get() < 0) return ErrnoStatus(path, "open");
+    return fsync(fd.get()) == 0 ? absl::OkStatus() : ErrnoStatus(path, "sync");
+  }
+};
+
+absl::Status WriteWholeFile(FileSystem* files, const std::string& path,
+                            absl::string_view contents) {
+  absl::StatusOr<std::unique_ptr<WritableFile>> file = files->Create(path);
+  if (!file.ok()) return file.status();
+  absl::Status status = (*file)->WriteAt(0, reinterpret_cast<const std::byte*>(contents.data()),
+                                         static_cast<int64_t>(contents.size()));
+  if (status.ok()) status = (*file)->Sync();
+  if (status.ok()) status = (*file)->Close();
+  return status;
+}
+
+absl::Status TryToReplaceFile(FileSystem* files, const std::string& directory,
+                              absl::string_view name, absl::string_view contents) {
+  const std::string path = absl::StrCat(directory, "/", name);
+  const std::string temporary = path + ".tmp";
+  absl::Status status = WriteWholeFile(files, temporary, contents);
+  if (!status.ok()) {
+    files->Remove(temporary).IgnoreError();
+    return status;
+  }
+  status = files->Rename(temporary, path);
+  if (status.ok()) status = files->SyncDirectory(directory);
+  return status;
+}
+
+// True where there was a directory of this name and is none any more.
+bool MoveDirectoryAside(FileSystem* files, const std::string& directory, absl::string_view name) {
+  const absl::StatusOr<std::vector<FileSystem::Entry>> entries = files->List(directory);
+  if (!entries.ok()) return false;
+  const auto found = std::find_if(entries->begin(), entries->end(),
+                                  [&](const auto& entry) { return entry.name == name; });
+  if (found == entries->end() || !found->is_directory) return false;
+  const std::string path = absl::StrCat(directory, "/", name);
+  int number = 0;
+  while (files->Exists(absl::StrCat(path, ".directory-", number))) ++number;
+  return files->Rename(path, absl::StrCat(path, ".directory-", number)).ok();
+}
+
+}  // namespace
+
+FileSystem* FileSystem::Posix() {
+  static FileSystem* const files = new PosixFileSystem;
+  return files;
+}
+
+absl::Status ReplaceFile(FileSystem* files, const std::string& directory, absl::string_view name,
+                         absl::string_view contents) {
+  absl::Status status = TryToReplaceFile(files, directory, name, contents);
+  if (status.ok()) return status;
+  const bool moved_file = MoveDirectoryAside(files, directory, name);
+  const bool moved_temporary = MoveDirectoryAside(files, directory, absl::StrCat(name, ".tmp"));
+  if (!moved_file && !moved_temporary) return status;
+  return TryToReplaceFile(files, directory, name, contents);
+}
+
+absl::StatusOr<std::string> ReadFile(FileSystem* files, const std::string& path,
+                                     int64_t bytes_max) {
+  absl::StatusOr<std::unique_ptr<ReadableFile>> file = files->Open(path);
+  if (!file.ok()) return file.status();
+  const int64_t size = (*file)->size();
+  if (size > bytes_max) {
+    return absl::OutOfRangeError(
+        absl::StrCat(path, ": has ", size, " bytes, at most ", bytes_max, " are read"));
+  }
+  std::string contents(static_cast<size_t>(size), '\0');
+  absl::Status status = (*file)->ReadAt(0, size, reinterpret_cast<std::byte*>(contents.data()));
+  if (!status.ok()) return status;
+  return contents;
+}
+
+}  // namespace qkserve

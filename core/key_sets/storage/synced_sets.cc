@@ -1,0 +1,28 @@
+#include "core/key_sets/storage/synced_sets.h"
+
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "core/key_sets/storage/checksum.h"
+
+namespace qkserve {
+
+std::string SyncedSets::Line(const Manifest& manifest) {
+  return absl::StrCat(ChecksumText(ChecksumOf(FormatManifest(manifest))), " ", manifest.name);
+}
+
+std::string SyncedSets::Format() const {
+  const std::string lines = absl::StrJoin(lines_, "\n");
+  return absl::StrCat(ChecksumText(ChecksumOf(lines)), "\n", lines);
+}
+
+SyncedSets SyncedSets::Parse(absl::string_view text) {
+  SyncedSets sets;
+  const std::vector<absl::string_view> lines = absl::StrSplit(text, '\n', absl::SkipEmpty());
+  if (!lines.empty()) sets.lines_.insert(lines.begin() + 1, lines.end());
+  return sets.Format() == text ? sets : SyncedSets();
+}
+
+}  // namespace qkserve

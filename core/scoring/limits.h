@@ -1,0 +1,59 @@
+#ifndef QKSERVE_CORE_SCORING_LIMITS_H_
+#define QKSERVE_CORE_SCORING_LIMITS_H_
+
+#include <cstdint>
+
+// Limits of requests and of tiles. Those of tiles shape the computation and are part of what makes
+// its bits repeatable.
+
+namespace qkserve {
+
+// Scores of a request, whether they are returned or not. 20 minutes of a core: nobody waits for
+// more, and shapes with d = 0 may ask for any number in a few bytes.
+inline constexpr int64_t kScoresMax = int64_t{1} << 40;
+
+// A tile is the unit that workers share and small requests overtake. Tiles are cut by the request's
+// shape alone. A block of 256 x 1024 float32 results is 1 MiB: it stays in the L2 cache while the
+// matrix product writes, reads and writes it again. With few rows a tile has more keys, with few
+// keys more rows.
+
+inline constexpr int64_t kTileRows = 256;
+inline constexpr int64_t kTileKeys = 1024;
+inline constexpr int64_t kTileResults = kTileRows * kTileKeys;
+
+// Multiply-adds of a tile, about 5 ms of one AVX-512 core, and elements that it reads, about 3 ms
+// of memory traffic: with a long d tiles have fewer rows and keys.
+inline constexpr int64_t kTileMultiplyAdds = kTileResults * 1024;
+inline constexpr int64_t kTileElements = int64_t{8} << 20;
+
+// About 0.4 ms: below this a request is not worth cutting.
+inline constexpr int64_t kTileMultiplyAddsMin = kTileMultiplyAdds / 16;
+static_assert(kTileMultiplyAddsMin <= kTileMultiplyAdds);
+
+// What a call of the matrix product costs before its first multiply-add, about 0.2 us, in those:
+// requests may consist of a million products of 1 x 1.
+inline constexpr int64_t kCallMultiplyAdds = 10'000;
+
+// Weights, context and top k: rows of a block, keys that it takes at a time (their scores, 256 KiB,
+// stay in the L2 cache), and elements of a block's result at most.
+inline constexpr int64_t kBlockRows = 128;
+inline constexpr int64_t kStepKeys = 512;
+inline constexpr int64_t kBlockElements = int64_t{1} << 20;
+
+// Key sets: elements of keys and values of a split, about 0.4 ms of reading (5 ms of multiplying
+// with kBlockRows rows), multiply-adds that a tile aims at, about 1 ms, and what a core reads of
+// packed keys.
+inline constexpr int64_t kSplitElements = int64_t{2} << 20;
+inline constexpr int64_t kPassTileMultiplyAdds = kTileMultiplyAdds / 4;
+inline constexpr double kPanelBytesPerSecond = 16e9;
+
+// What masking and weighing a score costs, about 1 ns, in multiply-adds.
+inline constexpr int64_t kExpMultiplyAdds = 50;
+
+// For predictions: what one core reads from memory and, where it must, converts. Measured values
+// are two to three times this on an idle machine, where the cores do not share it.
+inline constexpr double kElementsReadPerSecond = 1.5e9;
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_SCORING_LIMITS_H_

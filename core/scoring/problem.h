@@ -1,0 +1,44 @@
+#ifndef QKSERVE_CORE_SCORING_PROBLEM_H_
+#define QKSERVE_CORE_SCORING_PROBLEM_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "qkserve/output.h"
+#include "qkserve/tensor.h"
+
+namespace qkserve {
+
+// What to compute; fields mean what qkserve.v1.Attention and ScoreRequest say. All values are
+// within their limits. The tensors' memory must outlive the computation.
+struct AttentionProblem {
+  TensorView queries;                               // [.., n, d]
+  TensorView keys;                                  // [.., m, d]
+  std::optional<TensorView> values = std::nullopt;  // [.., m, dv]; for kContext
+
+  float scale = 1.0F;
+  float softcap = 0.0F;  // 0: none
+  bool is_causal = false;
+  int64_t window_left = -1;  // -1: open
+  int64_t window_right = -1;
+  int64_t offset = 0;
+  std::vector<int64_t> key_lengths = {};          // one a batch; empty: none
+  std::optional<TensorView> mask = std::nullopt;  // bool or float
+
+  Output output = Output::kScores;
+  DataType result_type = DataType::kFloat32;
+  int64_t top_k = 0;  // for kTopK
+};
+
+// Where the results go. Aligned to their elements; what is not asked for is null.
+struct AttentionResults {
+  std::byte* result = nullptr;   // [.., n, m], [.., n, dv] or [.., n, top_k] of result_type
+  int32_t* indices = nullptr;    // [.., n, top_k]
+  float* log_sum_exp = nullptr;  // [.., n]
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_SCORING_PROBLEM_H_

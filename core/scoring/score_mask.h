@@ -1,0 +1,53 @@
+#ifndef QKSERVE_CORE_SCORING_SCORE_MASK_H_
+#define QKSERVE_CORE_SCORING_SCORE_MASK_H_
+
+#include <cstdint>
+#include <limits>
+
+#include "core/scoring/problem.h"
+#include "core/scoring/score_shape.h"
+
+namespace qkserve {
+
+// The masked score of a key that is not attended.
+inline constexpr float kNotAttended = -std::numeric_limits<float>::infinity();
+
+// Keys [begin, end); empty where end <= begin.
+struct KeyRange {
+  int64_t begin = 0;
+  int64_t end = 0;
+};
+
+// Which keys a query attends: an interval (is_causal, window, key_lengths, a short mask) and, in
+// it, the mask's elements.
+//
+// Immutable, so thread-safe. Points into the problem.
+class KeyMask {
+ public:
+  KeyMask(const AttentionProblem& problem, const ScoreShape& shape);
+
+  // The interval of query `query` of slice `slice` (batch * heads + head): 0 <= begin <= end <= m,
+  // whatever offset and windows are, to the ends of int64.
+  KeyRange Range(int64_t slice, int64_t query) const;
+
+  // Turns the products of a query with keys [key, key + count) into the stage that the output is
+  // made of: scaled, capped but for kScores, masked but for kScores and kCapped.
+  void ToStage(int64_t slice, int64_t query, int64_t key, int64_t count, float* scores) const;
+
+  // Turns the capped scores of keys [key, key + count) of a query into masked scores: the mask is
+  // added, and what is not attended becomes -inf whatever it was.
+  void Apply(int64_t slice, int64_t query, int64_t key, int64_t count, float* scores) const;
+
+ private:
+  void AddMask(int64_t slice, int64_t query, int64_t key, int64_t count, float* scores) const;
+
+  const AttentionProblem& problem_;
+  int64_t n_, m_, heads_;
+  // Elements between neighbours in each dimension of the result; 0 where the mask broadcasts.
+  int64_t batch_stride_ = 0, head_stride_ = 0, query_stride_ = 0;
+  int64_t mask_keys_ = 0;  // size of the mask's last dimension
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_SCORING_SCORE_MASK_H_

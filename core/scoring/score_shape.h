@@ -1,0 +1,57 @@
+#ifndef QKSERVE_CORE_SCORING_SCORE_SHAPE_H_
+#define QKSERVE_CORE_SCORING_SCORE_SHAPE_H_
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "qkserve/tensor.h"
+
+namespace qkserve {
+
+// How the query and key matrices of a request meet.
+//
+// The result has one slice [n, m] for each combination of leading dimensions. Slices that follow
+// one another, read queries that follow one another and share their keys (broadcast keys, grouped
+// heads) are one taller matrix product: a unit.
+struct ScoreShape {
+  int64_t n = 0;  // queries of a slice
+  int64_t m = 0;  // keys
+  int64_t d = 0;  // depth
+  Shape result;   // [.., n, m]
+
+  int64_t units = 0;
+  int64_t slices_per_unit = 1;
+
+  // Rows of a unit's product.
+  int64_t UnitRows() const { return slices_per_unit * n; }
+
+  // Query rows over all leading dimensions.
+  int64_t Rows() const { return batch * heads * n; }
+
+  // Which [n, d] matrix of the queries a unit begins with, and which [m, d] matrix of the keys it
+  // reads, counted from the tensors' beginnings.
+  int64_t QueryMatrix(int64_t unit) const;
+  int64_t KeyMatrix(int64_t unit) const;
+
+  // Leading dimensions, padded with 1 to [batch, heads].
+  int64_t query_batch = 1, query_heads = 1;
+  int64_t key_batch = 1, key_heads = 1;
+  int64_t batch = 1, heads = 1;
+};
+
+// The rules: equal rank, 2 to 4; equal d; leading dimensions equal or 1, which broadcasts; in rank
+// 4 the query heads may also be a multiple of the key heads, and query head h reads key head h /
+// (query heads / key heads).
+//
+// Sizes must be 0 or more. INVALID_ARGUMENT names `queries_name` or `keys_name`, what came and what
+// was expected. RESOURCE_EXHAUSTED: the number of results does not fit in 64 bits.
+absl::StatusOr<ScoreShape> MakeScoreShape(absl::string_view queries_name,
+                                          absl::Span<const int64_t> queries,
+                                          absl::string_view keys_name,
+                                          absl::Span<const int64_t> keys);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_SCORING_SCORE_SHAPE_H_

@@ -1,0 +1,80 @@
+#ifndef QKSERVE_CORE_SCORING_TOP_K_H_
+#define QKSERVE_CORE_SCORING_TOP_K_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "qkserve/buffer.h"
+#include "qkserve/tensor.h"
+
+namespace qkserve {
+
+// A score and its key.
+struct TopEntry {
+  float score;
+  int32_t key;
+};
+
+// Whether `a` is ahead of `b`: the higher score, any number before NaN, equals by lower key.
+bool IsAhead(const TopEntry& a, const TopEntry& b);
+
+// The `k` best entries of those offered, in memory of the caller. Not thread-safe.
+//
+// Entries that may be among the best are gathered in the memory, in no order; when it is full all
+// but the k best are dropped, and scores that are not above the worst of these are passed over from
+// then on. So an entry costs a constant, whatever the scores are: equal, ascending, all NaN.
+class TopK {
+ public:
+  // Entries of memory for the `k` best of `keys` keys. Twice k, so that dropping k costs each of
+  // them a constant, but not less than some vectors.
+  static int64_t Room(int64_t k, int64_t keys);
+
+  // `k` is at least 1. `entries` has Room(k, keys) places.
+  TopK(TopEntry* entries, int64_t k, int64_t keys)
+      : entries_(entries), k_(k), room_(Room(k, keys)) {}
+
+  // Offers scores of keys key, key + 1, ..., all of them above those of earlier calls; -inf is not
+  // attended and never kept.
+  void Offer(const float* scores, int64_t count, int64_t key);
+
+  // Offers the best of other keys, in any order. Not before Offer.
+  void Merge(const TopEntry* entries, int64_t count);
+
+  // Drops all but the k best. Returns how many there are, at entries().
+  int64_t Select();
+  TopEntry* entries() const { return entries_; }
+
+ private:
+  TopEntry* entries_;
+  int64_t k_;
+  int64_t room_;
+  int64_t size_ = 0;
+  // The worst of the best k so far; of fewer, what everything is ahead of.
+  bool has_worst_ = false;
+  TopEntry worst_ = {};
+};
+
+// The best entries of several rows, with their memory.
+struct TopRows {
+  // For each row its k, at least 1, and room for `keys` keys. RESOURCE_EXHAUSTED: no memory.
+  static absl::StatusOr<TopRows> Create(absl::Span<const int64_t> ks, int64_t keys);
+
+  std::vector<TopK> rows;
+  Buffer entries;
+};
+
+// About what it takes to keep the `top_k` best of `m` keys in any order, and to write `columns`
+// entries.
+double TopKSeconds(int64_t top_k, int64_t m, int64_t columns);
+
+// Sorts a row's best entries and writes `columns` scores, as `type`, and keys; beyond `size`
+// entries -inf and -1.
+void WriteTopEntries(TopEntry* entries, int64_t size, int64_t columns, DataType type,
+                     std::byte* scores, int32_t* keys);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_SCORING_TOP_K_H_

@@ -1,0 +1,146 @@
+#include "formats/safetensors.h"
+
+#include <algorithm>
+#include <istream>
+#include <streambuf>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "base/utf8.h"
+#include "formats/json_tokens.h"
+#include "formats/safetensors_json.h"
+#include "nlohmann/json.hpp"
+
+namespace qkserve {
+namespace {
+
+using nlohmann::json;
+
+// The bytes of a header, read piece by piece.
+class HeaderText : public std::streambuf {
+ public:
+  using Read = std::function<absl::Status(int64_t offset, int64_t count, char* to)>;
+
+  HeaderText(int64_t bytes, const Read& read) : left_(bytes), read_(read) {}
+
+  // Why the text ended early, or is none to be parsed.
+  const absl::Status& status() const { return status_; }
+
+ protected:
+  int_type underflow() override {
+    const int64_t count = std::min(left_, static_cast<int64_t>(sizeof(piece_)));
+    if (count == 0 || !status_.ok()) return traits_type::eof();
+    const bool is_first = offset_ == kSafetensorsLengthBytes;
+    status_ = read_(offset_, count, piece_);
+    if (status_.ok() && is_first && piece_[0] != '{') {
+      status_ =
+          absl::InvalidArgumentError("its header is not a JSON object: it does not begin with '{'");
+    }
+    if (status_.ok() && !tokens_.Accept({piece_, static_cast<size_t>(count)})) {
+      status_ = absl::InvalidArgumentError(
+          absl::StrCat("its header is not a JSON object: it has a NUL, or a text of more than ",
+                       kSafetensorsTextBytesMax, " bytes"));
+    }
+    if (!status_.ok()) return traits_type::eof();
+    offset_ += count;
+    left_ -= count;
+    setg(piece_, piece_, piece_ + count);
+    return traits_type::to_int_type(piece_[0]);
+  }
+
+ private:
+  int64_t offset_ = kSafetensorsLengthBytes;
+  int64_t left_;
+  const Read& read_;
+  JsonTokens tokens_{kSafetensorsTextBytesMax};
+  absl::Status status_;
+  char piece_[16 * kKiB];
+};
+
+// Sorts them by offset. INVALID_ARGUMENT: they do not fill `data_bytes`.
+absl::Status CheckOffsets(SafetensorsEntries& entries, int64_t data_bytes) {
+  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.offset, a.bytes) < std::pair(b.offset, b.bytes);
+  });
+  int64_t end = 0;
+  for (const SafetensorsEntry& entry : entries) {
+    if (entry.offset != end) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("tensor \"", absl::CHexEscape(Utf8Prefix(entry.name, 64)),
+                       "\": does not begin where the one before it ends"));
+    }
+    end = entry.offset + entry.bytes;
+  }
+  if (end == data_bytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("its tensors have ", end, " bytes, there are ",
+                                                 data_bytes, " behind its header"));
+}
+
+}  // namespace
+
+std::string OtherTypeText(const SafetensorsEntry& entry) {
+  return absl::StrCat(entry.dtype, ", expected F32, F16 or BF16");
+}
+
+std::string MakeSafetensorsHeader(std::vector<SafetensorsEntry>& entries) {
+  constexpr size_t kAlignment = 64;
+  json object = json::object();
+  int64_t offset = 0;
+  for (SafetensorsEntry& entry : entries) {
+    entry.offset = offset;
+    entry.bytes = *ElementCount(entry.shape) * ElementBytes(*entry.type);
+    offset += entry.bytes;
+    object[entry.name] = {{"dtype", SafetensorsDtype(*entry.type)},
+                          {"shape", entry.shape},
+                          {"data_offsets", {entry.offset, offset}}};
+  }
+  std::string header = object.dump();
+  const size_t used = (kSafetensorsLengthBytes + header.size()) % kAlignment;
+  header.append((kAlignment - used) % kAlignment, ' ');
+  std::string length(kSafetensorsLengthBytes, '\0');
+  for (size_t i = 0; i < length.size(); ++i) {
+    length[i] = static_cast<char>(header.size() >> (8 * i));
+  }
+  return length + header;
+}
+
+absl::StatusOr<int64_t> ParseSafetensorsLength(const std::byte* bytes, int64_t file_bytes) {
+  uint64_t length = 0;
+  for (int i = 0; i < kSafetensorsLengthBytes; ++i) {
+    length |= std::to_integer<uint64_t>(bytes[i]) << (8 * i);
+  }
+  if (length > uint64_t{kSafetensorsHeaderBytesMax} ||
+      static_cast<int64_t>(length) > file_bytes - kSafetensorsLengthBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("says that its header has ", length, " bytes, of ", file_bytes,
+                     " bytes in all; at most ", kSafetensorsHeaderBytesMax, " are read"));
+  }
+  return static_cast<int64_t>(length);
+}
+
+absl::StatusOr<SafetensorsHeader> ReadSafetensorsHeader(
+    int64_t file_bytes,
+    const std::function<absl::Status(int64_t offset, int64_t count, char* to)>& read) {
+  if (file_bytes < kSafetensorsLengthBytes) {
+    return absl::InvalidArgumentError("is too short for a .safetensors file");
+  }
+  std::byte length_bytes[kSafetensorsLengthBytes];
+  absl::Status status = read(0, kSafetensorsLengthBytes, reinterpret_cast<char*>(&length_bytes[0]));
+  if (!status.ok()) return status;
+  const absl::StatusOr<int64_t> length = ParseSafetensorsLength(length_bytes, file_bytes);
+  if (!length.ok()) return length.status();
+
+  HeaderText text(*length, read);
+  std::istream stream(&text);
+  absl::StatusOr<SafetensorsEntries> entries = ParseSafetensorsJson(stream);
+  if (!text.status().ok()) return text.status();
+  if (!entries.ok()) return entries.status();
+  SafetensorsHeader header = {.data_offset = kSafetensorsLengthBytes + *length,
+                              .entries = *std::move(entries)};
+  status = CheckOffsets(header.entries, file_bytes - header.data_offset);
+  if (!status.ok()) return status;
+  return header;
+}
+
+}  // namespace qkserve

@@ -1,0 +1,50 @@
+#ifndef QKSERVE_SERVER_ADMISSION_CALL_COUNT_H_
+#define QKSERVE_SERVER_ADMISSION_CALL_COUNT_H_
+
+#include <cstdint>
+
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/mutex.h"
+
+namespace qkserve {
+
+// How many calls there are, from when their whole request has arrived (of uploads: from their
+// beginning) until their response is sent.
+// Thread-safe.
+class CallCount {
+ public:
+  void Begin() {
+    MutexLock lock(&mutex_);
+    ++calls_;
+  }
+  void End() {
+    MutexLock lock(&mutex_);
+    if (--calls_ == 0) none_.NotifyAll();
+  }
+
+  int64_t count() const {
+    MutexLock lock(&mutex_);
+    return calls_;
+  }
+
+  // Returns when there is none, or at `deadline`: how many are left.
+  int64_t AwaitNone(const Clock& clock, absl::Time deadline) {
+    MutexLock lock(&mutex_);
+    while (calls_ > 0) {
+      const absl::Duration left = deadline - clock.Now();
+      if (left <= absl::ZeroDuration()) break;
+      none_.WaitFor(&mutex_, left);
+    }
+    return calls_;
+  }
+
+ private:
+  mutable Mutex mutex_;
+  CondVar none_;
+  int64_t calls_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_ADMISSION_CALL_COUNT_H_

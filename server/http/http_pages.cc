@@ -1,0 +1,64 @@
+#include "server/http/http_pages.h"
+
+#include <algorithm>
+#include <random>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "server/http/page.h"
+
+namespace qkserve {
+namespace {
+
+// A script or style that somehow got into the page does not know it, and so is not run.
+std::string MakeNonce() {
+  std::random_device random;
+  std::string nonce;
+  constexpr int kWords = 4;
+  for (int i = 0; i < kWords; ++i) absl::StrAppend(&nonce, absl::Hex(random(), absl::kZeroPad8));
+  return nonce;
+}
+
+HttpAnswer Page() {
+  const std::string nonce = MakeNonce();
+  return {.content_type = "text/html; charset=utf-8",
+          .body = absl::StrReplaceAll(kPageHtml, {{"@NONCE@", nonce}}),
+          .headers = {{"Content-Security-Policy",
+                       absl::StrCat("default-src 'none'; script-src 'nonce-", nonce,
+                                    "'; style-src 'nonce-", nonce,
+                                    "'; img-src data:; connect-src 'self'; base-uri 'none'; "
+                                    "form-action 'none'; frame-ancestors 'none'")}}};
+}
+
+// Proxies send targets that name the host (RFC 9112, 3.2.2).
+absl::string_view PathOf(absl::string_view target) {
+  for (const absl::string_view scheme : {"http://", "https://"}) {
+    if (!absl::StartsWithIgnoreCase(target, scheme)) continue;
+    target.remove_prefix(std::min(target.find('/', scheme.size()), target.size()));
+    return target.empty() ? "/" : target;
+  }
+  return target;
+}
+
+}  // namespace
+
+HttpAnswer AnswerHttp(absl::string_view method, absl::string_view target, const Monitor& monitor) {
+  if (method != "GET" && method != "HEAD") {
+    return {.status = 405, .body = "only GET and HEAD\n", .headers = {{"Allow", "GET, HEAD"}}};
+  }
+  const absl::string_view path = PathOf(target);
+  if (path == "/") return Page();
+  if (path == "/metrics") {
+    return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = monitor.Text()};
+  }
+  if (path == "/healthz") return {.body = "ok\n"};
+  if (path == "/readyz") {
+    const Readiness::State state = monitor.readiness().state();
+    return {.status = state == Readiness::State::kServing ? 200 : 503,
+            .body = absl::StrCat(Readiness::Text(state), "\n")};
+  }
+  return {.status = 404, .body = "not here; see /, /metrics, /healthz, /readyz\n"};
+}
+
+}  // namespace qkserve

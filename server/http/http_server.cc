@@ -1,0 +1,224 @@
+#include "server/http/http_server.h"
+
+#include <microhttpd.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <deque>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/http/http_pages.h"
+#include "server/lifecycle/address.h"
+#include "server/lifecycle/bound_sockets.h"
+
+namespace qkserve {
+namespace {
+
+constexpr char kOthers[] = "nothing for no HTTP";
+
+MHD_Result Respond(MHD_Connection* connection, const HttpAnswer& answer) {
+  // The library only reads what it copies.
+  const std::unique_ptr<MHD_Response, void (*)(MHD_Response*)> response(
+      MHD_create_response_from_buffer(answer.body.size(), const_cast<char*>(answer.body.data()),
+                                      MHD_RESPMEM_MUST_COPY),
+      MHD_destroy_response);
+  if (response == nullptr) return MHD_NO;
+  const auto add = [&response](const std::string& name, const std::string& value) {
+    MHD_add_response_header(response.get(), name.c_str(), value.c_str());
+  };
+  for (const auto& [name, value] : answer.headers) add(name, value);
+  add("Accept-Ranges", "none");
+  add("Cache-Control", "no-store");
+  add("Connection", "close");
+  add("Content-Type", answer.content_type);
+  add("Referrer-Policy", "no-referrer");
+  add("X-Content-Type-Options", "nosniff");
+  return MHD_queue_response(connection, static_cast<unsigned>(answer.status), response.get());
+}
+
+}  // namespace
+
+// The thread and what it polls. libmicrohttpd could accept connections itself, but its time limit
+// begins again with every byte, at its limit it refuses new connections, and it spins if
+// descriptors run out.
+class HttpServer::Loop {
+ public:
+  Loop(BoundSockets sockets, const Monitor* monitor, LogSink log, const Clock* clock)
+      : monitor_(*monitor), log_(std::move(log)), clock_(*clock), sockets_(std::move(sockets)) {}
+
+  ~Loop() {
+    is_stopping_ = true;
+    shutdown(sockets_.sockets().front(), SHUT_RDWR);  // ends a poll
+    if (thread_.joinable()) thread_.join();
+    if (daemon_ != nullptr) MHD_stop_daemon(daemon_);
+  }
+
+  // Connections are answered from the return on.
+  absl::Status Start() {
+    absl::Status status = sockets_.Listen();
+    if (!status.ok()) return status;
+    // One connection more than there may be: the one that was cut for a new one.
+    daemon_ = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, nullptr, nullptr, &Loop::OnRequest, this,
+        MHD_OPTION_CONNECTION_LIMIT, static_cast<unsigned>(kConnectionsMax + 1),
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, kHeadBytesMax, MHD_OPTION_NOTIFY_CONNECTION,
+        &Loop::OnConnection, this, MHD_OPTION_END);
+    if (daemon_ == nullptr) return absl::UnavailableError("libmicrohttpd does not start");
+    thread_ = std::thread([this] {
+      while (!is_stopping_) Poll();
+    });
+    return absl::OkStatus();
+  }
+
+  const BoundSockets& sockets() const { return sockets_; }
+
+ private:
+  struct Connection {
+    int socket;
+    absl::Time deadline;
+    bool is_cut = false;
+  };
+
+  // Called once with the header, then with each part of a body, then once more. A body is read and
+  // thrown away: closing on bytes that were not read would take the answer from the peer.
+  static MHD_Result OnRequest(void* self, MHD_Connection* connection, const char* url,
+                              const char* method, const char* /*version*/, const char* /*body*/,
+                              size_t* body_size, void** seen) {
+    const bool is_first = std::exchange(*seen, self) == nullptr;
+    const bool waits_for_answer =
+        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Expect") != nullptr;
+    if ((is_first && !waits_for_answer) || *body_size > 0) {
+      *body_size = 0;
+      return MHD_YES;
+    }
+    return Respond(connection, AnswerHttp(method, url, static_cast<Loop*>(self)->monitor_));
+  }
+
+  static void OnConnection(void* self, MHD_Connection* connection, void** /*context*/,
+                           MHD_ConnectionNotificationCode what) {
+    if (what != MHD_CONNECTION_NOTIFY_CLOSED) return;
+    const int socket =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    std::erase_if(static_cast<Loop*>(self)->connections_,
+                  [socket](const Connection& other) { return other.socket == socket; });
+  }
+
+  void Poll() {
+    const absl::Time now = clock_.Now();
+    for (Connection& connection : connections_) {
+      if (connection.deadline <= now) Cut(connection);
+    }
+    MHD_run(daemon_);
+    const bool is_accepting = accept_from_ <= now;
+    std::vector<pollfd> polled;
+    for (const int socket : sockets_.sockets()) {
+      polled.push_back({.fd = is_accepting ? socket : -1, .events = POLLIN, .revents = 0});
+    }
+    const int connections_fd = MHD_get_daemon_info(daemon_, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    polled.push_back({.fd = connections_fd, .events = POLLIN, .revents = 0});
+    if (poll(polled.data(), polled.size(), Milliseconds(Until(is_accepting) - now)) < 0) {
+      if (errno != EINTR) absl::SleepFor(kAcceptRetry);
+      return;
+    }
+    // One at a time, so that those that are there go on in between.
+    for (size_t i = 0; i < sockets_.sockets().size(); ++i) {
+      if (polled[i].revents != 0) Accept(sockets_.sockets()[i]);
+    }
+  }
+
+  // When there is something to do although no socket is ready.
+  absl::Time Until(bool is_accepting) const {
+    unsigned long long milliseconds = 0;  // NOLINT(google-runtime-int): the library's type
+    if (MHD_get_timeout(daemon_, &milliseconds) == MHD_YES && milliseconds == 0) {
+      return absl::InfinitePast();
+    }
+    absl::Time until = is_accepting ? absl::InfiniteFuture() : accept_from_;
+    for (const Connection& connection : connections_) {
+      if (!connection.is_cut) until = std::min(until, connection.deadline);
+    }
+    return until;
+  }
+
+  // For poll: rounded up, from nothing to a minute, which is as good as for ever.
+  static int Milliseconds(absl::Duration time) {
+    return static_cast<int>(absl::ToInt64Milliseconds(std::clamp(
+        absl::Ceil(time, absl::Milliseconds(1)), absl::ZeroDuration(), absl::Minutes(1))));
+  }
+
+  // The library closes it when it runs next.
+  static void Cut(Connection& connection) {
+    if (!std::exchange(connection.is_cut, true)) shutdown(connection.socket, SHUT_RDWR);
+  }
+
+  void Accept(int listening) {
+    SocketAddress peer;
+    peer.size = sizeof(peer.storage);
+    const int socket = accept4(listening, reinterpret_cast<sockaddr*>(&peer.storage), &peer.size,
+                               SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (socket < 0) {
+      OnAcceptError(errno);
+      return;
+    }
+    is_accept_failing_ = false;
+    if (connections_.size() >= kConnectionsMax) {
+      Cut(connections_.front());
+      MHD_run(daemon_);
+    }
+    // If it fails, it has closed the socket.
+    if (MHD_add_connection(daemon_, socket, peer.get(), peer.size) != MHD_YES) return;
+    connections_.push_back({.socket = socket, .deadline = clock_.Now() + kRequestTimeout});
+  }
+
+  void OnAcceptError(int error) {
+    // Nobody is there, or no longer.
+    if (error == EAGAIN || error == EINTR || error == ECONNABORTED || is_stopping_) return;
+    if (!std::exchange(is_accept_failing_, true)) {
+      log_({LogLevel::kError,
+            absl::StrCat("http_address: cannot accept connections: ", std::strerror(error),
+                         "; trying again every ", absl::FormatDuration(kAcceptRetry))});
+    }
+    accept_from_ = clock_.Now() + kAcceptRetry;
+  }
+
+  const Monitor& monitor_;
+  const LogSink log_;
+  const Clock& clock_;
+  const BoundSockets sockets_;
+  MHD_Daemon* daemon_ = nullptr;
+  // Used by the thread alone.
+  std::deque<Connection> connections_;  // the oldest first
+  absl::Time accept_from_ = absl::InfinitePast();
+  bool is_accept_failing_ = false;
+
+  std::atomic<bool> is_stopping_{false};
+  std::thread thread_;
+};
+
+absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& address,
+                                                              const Monitor* monitor, LogSink log,
+                                                              const Clock* clock) {
+  absl::StatusOr<BoundSockets> sockets = BoundSockets::Bind("http_address", address, kOthers);
+  if (!sockets.ok()) return sockets.status();
+  const int port = sockets->port();
+  auto loop = std::make_unique<Loop>(*std::move(sockets), monitor, std::move(log), clock);
+  const absl::Status status = loop->Start();
+  if (!status.ok()) return CannotListen("http_address", address, kOthers, status);
+  return std::unique_ptr<HttpServer>(
+      new HttpServer(std::move(loop), WithPort(address, port), port));
+}
+
+HttpServer::HttpServer(std::unique_ptr<Loop> loop, std::string address, int port)
+    : loop_(std::move(loop)), address_(std::move(address)), port_(port) {}
+
+HttpServer::~HttpServer() = default;
+
+}  // namespace qkserve

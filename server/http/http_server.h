@@ -1,0 +1,59 @@
+#ifndef QKSERVE_SERVER_HTTP_HTTP_SERVER_H_
+#define QKSERVE_SERVER_HTTP_HTTP_SERVER_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/observe/monitor.h"
+
+namespace qkserve {
+
+// /metrics, /healthz, /readyz and a page for people, on a port and a thread of their own: a scrape
+// never waits for a request, nor a request for a scrape.
+//
+// The thread polls all connections and waits for none; libmicrohttpd reads requests and writes
+// responses. Each connection is for one request, and has kRequestTimeout from when it was accepted
+// until it is closed. Where there are kConnectionsMax the oldest is closed for a new one: silent
+// and slow peers keep nobody out, and take few of the files that gRPC's connections need.
+class HttpServer {
+ public:
+  static constexpr int kConnectionsMax = 64;
+  static constexpr absl::Duration kRequestTimeout = absl::Seconds(5);
+  // Where connections cannot be accepted, for want of files for example.
+  static constexpr absl::Duration kAcceptRetry = absl::Milliseconds(100);
+  // The request line, the header and what libmicrohttpd notes about them: 414 or 431 beyond it.
+  static constexpr size_t kHeadBytesMax = 16 << 10;
+
+  // Listens on HOST:PORT (port 0: a free one) and answers when it returns. UNAVAILABLE: the address
+  // cannot be listened on. The pointers must outlive the server.
+  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const std::string& address,
+                                                           const Monitor* monitor, LogSink log,
+                                                           const Clock* clock);
+  // Ends connections.
+  ~HttpServer();
+
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  // HOST:PORT with the port that was taken.
+  const std::string& address() const { return address_; }
+  int port() const { return port_; }
+
+ private:
+  class Loop;
+
+  HttpServer(std::unique_ptr<Loop> loop, std::string address, int port);
+
+  const std::unique_ptr<Loop> loop_;
+  const std::string address_;
+  const int port_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_HTTP_HTTP_SERVER_H_

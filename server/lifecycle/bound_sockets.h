@@ -1,0 +1,81 @@
+#ifndef QKSERVE_SERVER_LIFECYCLE_BOUND_SOCKETS_H_
+#define QKSERVE_SERVER_LIFECYCLE_BOUND_SOCKETS_H_
+
+#include <sys/socket.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/lifecycle/address.h"
+
+namespace qkserve {
+
+// An IP address of the machine, with a port.
+struct SocketAddress {
+  sockaddr_storage storage = {};
+  socklen_t size = 0;
+
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+  // 127.0.0.1:80 or [::1]:80.
+  std::string Text() const;
+};
+
+// The addresses that a host stands for, each once. gRPC and HTTP read hosts alike:
+//
+//   0.0.0.0, ::  every address of the machine, IPv4 and IPv6, with one socket
+//   a name       all its addresses; IPv6 ones are left out where the machine has no IPv6
+//
+// UNAVAILABLE: the name has no address; the message says why. Blocks while the name is looked up.
+absl::StatusOr<std::vector<SocketAddress>> ResolveHost(const HostPort& to);
+
+// One socket for each of some addresses, all bound to the same port.
+//
+// They keep the port for this process. gRPC, which binds sockets of its own, may listen on the same
+// addresses in the meantime: all sockets are bound with SO_REUSEADDR.
+//
+// Thread-compatible.
+class BoundSockets {
+ public:
+  // Resolves HOST:PORT and binds. INVALID_ARGUMENT: it is no HOST:PORT. UNAVAILABLE: it has no
+  // address, or one of them cannot be bound. Messages begin with the flag's name. `others` says
+  // what the flag takes beside HOST:PORT.
+  static absl::StatusOr<BoundSockets> Bind(const char* flag, const std::string& address,
+                                           const char* others);
+
+  // The same for addresses that share a port. Port 0 takes one that is free on each of them.
+  // UNAVAILABLE names the address that cannot be bound.
+  static absl::StatusOr<BoundSockets> Bind(std::vector<SocketAddress> addresses);
+
+  ~BoundSockets();
+  BoundSockets(BoundSockets&& other) noexcept;
+  BoundSockets(const BoundSockets&) = delete;
+  BoundSockets& operator=(const BoundSockets&) = delete;
+  BoundSockets& operator=(BoundSockets&&) = delete;
+
+  // All listen; accept on them does not block. UNAVAILABLE: another process listens on one.
+  absl::Status Listen() const;
+
+  // With the port that was taken.
+  const std::vector<SocketAddress>& addresses() const { return addresses_; }
+  int port() const;
+  const std::vector<int>& sockets() const { return sockets_; }
+
+ private:
+  explicit BoundSockets(std::vector<SocketAddress> addresses) : addresses_(std::move(addresses)) {}
+  absl::Status BindEach();
+  void Close();
+
+  std::vector<SocketAddress> addresses_;
+  std::vector<int> sockets_;  // one for each address
+};
+
+// "FLAG: cannot listen on ADDRESS: why; give another one, or OTHERS". The status's message is why.
+absl::Status CannotListen(const char* flag, const std::string& address, const char* others,
+                          const absl::Status& why);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_LIFECYCLE_BOUND_SOCKETS_H_

@@ -1,0 +1,53 @@
+#include "server/lifecycle/health_check.h"
+
+#include <chrono>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/grpcpp.h"
+#include "grpcpp/support/channel_arguments.h"
+
+namespace qkserve {
+namespace {
+
+// The two messages of grpc.health.v1 as they are on the wire. The request asks for the whole server
+// (no service name): it is empty. In the response field 1 is the status, 1 is SERVING.
+constexpr char kServing[] = {0x08, 0x01};
+
+}  // namespace
+
+absl::Status CheckHealth(const std::string& address, absl::Duration timeout) {
+  // Docker puts the variables of a proxy into containers: such a proxy cannot reach the container's
+  // own address.
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  const auto channel =
+      grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  grpc::GenericStub stub(channel);
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(timeout));
+  grpc::CompletionQueue queue;
+  const grpc::Slice empty;
+  const auto call = stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check",
+                                          grpc::ByteBuffer(&empty, 1), &queue);
+  call->StartCall();
+  grpc::ByteBuffer response;
+  grpc::Status status;
+  call->Finish(&response, &status, nullptr);
+  void* tag = nullptr;
+  bool ok = false;
+  queue.Next(&tag, &ok);
+  if (!status.ok()) {
+    return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  }
+  grpc::Slice bytes;
+  if (!response.DumpToSingleSlice(&bytes).ok() || bytes.size() != sizeof(kServing) ||
+      std::memcmp(bytes.begin(), kServing, sizeof(kServing)) != 0) {
+    return absl::UnavailableError(absl::StrCat(address, " is not serving"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace qkserve

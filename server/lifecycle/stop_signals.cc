@@ -1,0 +1,74 @@
+#include "server/lifecycle/stop_signals.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+
+namespace qkserve {
+namespace {
+
+// The write end of a pipe that the first signal to stop is written to. A handler and not sigwait:
+// OpenBLAS has threads before main that do not block signals.
+int stop_pipe = -1;
+std::atomic_flag is_stop_signalled = ATOMIC_FLAG_INIT;
+
+// Ends the process as if the signal had no handler. As process 1 of a container, where the kernel
+// ignores a signal without a handler: with the exit code that a shell shows for it.
+void EndAtOnce(int number) {
+  signal(number, SIG_DFL);
+  sigset_t unblocked;
+  sigemptyset(&unblocked);
+  sigaddset(&unblocked, number);
+  pthread_sigmask(SIG_UNBLOCK, &unblocked, nullptr);
+  raise(number);
+  constexpr int kShellSignalExit = 128;
+  _exit(kShellSignalExit + number);
+}
+
+// A terminal that closes may tell a process more than once, so only the first SIGHUP counts.
+void OnStopSignal(int number) {
+  const int saved_errno = errno;
+  if (!is_stop_signalled.test_and_set()) {
+    const auto byte = static_cast<char>(number);
+    static_cast<void>(!write(stop_pipe, &byte, 1));
+  } else if (number != SIGHUP) {
+    EndAtOnce(number);
+  }
+  errno = saved_errno;
+}
+
+}  // namespace
+
+void IgnoreWriteSignals() {
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGTTOU, SIG_IGN);
+  // A file that may not grow is an error of one upload, not the end of the server.
+  signal(SIGXFSZ, SIG_IGN);
+}
+
+int CatchStopSignals() {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return -1;
+  stop_pipe = ends[1];
+  struct sigaction action = {};
+  action.sa_handler = OnStopSignal;
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGINT, &action, nullptr);
+  // nohup wants the process told nothing.
+  struct sigaction hangup = {};
+  sigaction(SIGHUP, nullptr, &hangup);
+  if (hangup.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);
+  return ends[0];
+}
+
+bool IsStopping(int pipe) {
+  pollfd readable = {.fd = pipe, .events = POLLIN, .revents = 0};
+  return poll(&readable, 1, 0) > 0;
+}
+
+}  // namespace qkserve

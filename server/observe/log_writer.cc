@@ -1,0 +1,189 @@
+#include "server/observe/log_writer.h"
+
+#include <limits.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <deque>
+#include <thread>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/time/clock.h"
+#include "base/mutex.h"
+
+namespace qkserve {
+namespace {
+
+// A pipe that polls as writable takes this many bytes without blocking.
+constexpr size_t kWriteBytesMax = PIPE_BUF;
+
+// For a descriptor that polls as writable and takes nothing.
+constexpr absl::Duration kRetryAfter = absl::Milliseconds(10);
+
+// Writes from the beginning of `text` what the descriptor takes and cuts it off. Waits for as long
+// as the descriptor would block, until `deadline`. Returns whether nothing is left; otherwise it
+// cannot be written now.
+bool WriteAll(int descriptor, absl::string_view& text, absl::Time deadline) {
+  while (!text.empty()) {
+    const absl::Duration left = std::max(deadline - absl::Now(), absl::ZeroDuration());
+    pollfd writable = {.fd = descriptor, .events = POLLOUT, .revents = 0};
+    const int64_t ms = left == absl::InfiniteDuration()
+                           ? -1
+                           : std::min<int64_t>(absl::ToInt64Milliseconds(left), INT_MAX);
+    const int ready = poll(&writable, 1, static_cast<int>(ms));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0) return false;
+    const ssize_t written = write(descriptor, text.data(), std::min(text.size(), kWriteBytesMax));
+    if (written > 0) {
+      text.remove_prefix(static_cast<size_t>(written));
+    } else if (written < 0 && errno == EAGAIN) {
+      if (left == absl::ZeroDuration()) return false;
+      absl::SleepFor(std::min(left, kRetryAfter));
+    } else if (written == 0 || errno != EINTR) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+// The lines that wait, and the thread's loop over them. It lives as long as the thread or the
+// writer does.
+class LogWriter::Queue {
+ public:
+  Queue(int descriptor, DroppedLine dropped_line)
+      : descriptor_(descriptor), dropped_line_(std::move(dropped_line)) {}
+
+  void Push(std::string line) {
+    MutexLock lock(&mutex_);
+    if (lines_.size() >= kQueueLinesMax || line.size() > kQueueBytesMax - bytes_) {
+      ++dropped_since_;
+      ++dropped_;
+      return;
+    }
+    bytes_ += line.size();
+    lines_.push_back({std::exchange(dropped_since_, 0), std::move(line)});
+    changed_.NotifyAll();
+  }
+
+  void Stop() {
+    MutexLock lock(&mutex_);
+    is_stopping_ = true;
+    changed_.NotifyAll();
+  }
+
+  bool AwaitEmpty(absl::Time deadline) {
+    MutexLock lock(&mutex_);
+    while (!lines_.empty() || is_writing_ || dropped_since_ > 0) {
+      const absl::Duration left = deadline - absl::Now();
+      if (left <= absl::ZeroDuration()) return false;
+      changed_.WaitFor(&mutex_, left);
+    }
+    return true;
+  }
+
+  int64_t dropped() const {
+    MutexLock lock(&mutex_);
+    return dropped_;
+  }
+
+  // The thread.
+  void Loop() {
+    Line line;
+    while (Take(&line)) {
+      const int64_t missing = missing_ + std::exchange(line.dropped_before, 0);
+      const bool has_line = !line.text.empty();
+      if ((missing == 0 || Finish(dropped_line_(missing)))) {
+        missing_ = 0;
+        if (has_line && !Finish(line.text)) CountMissing(1);
+      } else {
+        missing_ = missing;
+        if (has_line) CountMissing(1);
+      }
+    }
+  }
+
+ private:
+  struct Line {
+    int64_t dropped_before = 0;
+    std::string text;  // empty: none, only the lines dropped before it
+  };
+
+  // Waits for the next line. False: there are no more.
+  bool Take(Line* line) {
+    MutexLock lock(&mutex_);
+    is_writing_ = false;
+    changed_.NotifyAll();
+    while (lines_.empty() && dropped_since_ == 0 && !is_stopping_) changed_.Wait(&mutex_);
+    if (lines_.empty() && dropped_since_ == 0) return false;
+    is_writing_ = true;
+    if (lines_.empty()) {
+      *line = {std::exchange(dropped_since_, 0), ""};
+      return true;
+    }
+    *line = std::move(lines_.front());
+    lines_.pop_front();
+    bytes_ -= line->text.size();
+    return true;
+  }
+
+  // Writes the rest of the line before, then `text`. False: no byte of `text` was written.
+  bool Finish(const std::string& text) {
+    absl::string_view left = rest_;
+    const bool rest_is_written = WriteAll(descriptor_, left, absl::InfiniteFuture());
+    rest_.erase(0, rest_.size() - left.size());
+    if (!rest_is_written) return false;
+    left = text;
+    if (WriteAll(descriptor_, left, absl::InfiniteFuture())) return true;
+    if (left.size() == text.size()) return false;
+    rest_ = std::string(left);
+    return true;
+  }
+
+  void CountMissing(int64_t lines) {
+    missing_ += lines;
+    MutexLock lock(&mutex_);
+    dropped_ += lines;
+  }
+
+  const int descriptor_;
+  const DroppedLine dropped_line_;
+
+  mutable Mutex mutex_;
+  CondVar changed_;  // lines to write, or nothing left to write
+  std::deque<Line> lines_ ABSL_GUARDED_BY(mutex_);
+  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;           // of lines_
+  int64_t dropped_since_ ABSL_GUARDED_BY(mutex_) = 0;  // after the last of lines_
+  int64_t dropped_ ABSL_GUARDED_BY(mutex_) = 0;        // in all
+  bool is_writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool is_stopping_ ABSL_GUARDED_BY(mutex_) = false;
+
+  // For the thread alone.
+  std::string rest_;     // of a line of which a part was written
+  int64_t missing_ = 0;  // lines that could not be written since one was
+};
+
+LogWriter::LogWriter(int descriptor, DroppedLine dropped_line)
+    : queue_(std::make_shared<Queue>(descriptor, std::move(dropped_line))) {
+  std::thread([queue = queue_] { queue->Loop(); }).detach();
+}
+
+LogWriter::~LogWriter() { queue_->Stop(); }
+
+void LogWriter::Write(std::string line) { queue_->Push(std::move(line)); }
+
+bool LogWriter::Flush(absl::Duration patience) {
+  return queue_->AwaitEmpty(absl::Now() + patience);
+}
+
+int64_t LogWriter::lines_dropped() const { return queue_->dropped(); }
+
+bool WriteWithin(int descriptor, absl::string_view text, absl::Duration patience) {
+  return WriteAll(descriptor, text, absl::Now() + patience);
+}
+
+}  // namespace qkserve

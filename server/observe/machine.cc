@@ -1,0 +1,98 @@
+#include "server/observe/machine.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+#include <sstream>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+
+namespace qkserve {
+namespace {
+
+constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
+
+// The file's first words, none where there is no such file.
+std::vector<std::string> ReadWords(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return absl::StrSplit(text.str(), absl::ByAnyChar(" \n"), absl::SkipEmpty());
+}
+
+// Whole CPUs of a quota and its period in microseconds. "max" and -1 are no limit.
+int64_t CpusOfQuota(absl::string_view quota_us, absl::string_view period_us) {
+  int64_t quota = 0;
+  int64_t period = 0;
+  if (!absl::SimpleAtoi(quota_us, &quota) || !absl::SimpleAtoi(period_us, &period)) return kNoLimit;
+  if (quota <= 0 || period <= 0) return kNoLimit;
+  return std::max<int64_t>(1, quota / period);
+}
+
+int64_t CpuLimitIn(const std::string& folder) {
+  const std::vector<std::string> v2 = ReadWords(absl::StrCat(folder, "/cpu.max"));
+  if (v2.size() >= 2) return CpusOfQuota(v2[0], v2[1]);
+  const std::vector<std::string> quota = ReadWords(absl::StrCat(folder, "/cpu.cfs_quota_us"));
+  const std::vector<std::string> period = ReadWords(absl::StrCat(folder, "/cpu.cfs_period_us"));
+  return quota.empty() || period.empty() ? kNoLimit : CpusOfQuota(quota[0], period[0]);
+}
+
+int64_t MemoryLimitIn(const std::string& folder) {
+  for (const char* file : {"/memory.max", "/memory.limit_in_bytes"}) {
+    const std::vector<std::string> words = ReadWords(absl::StrCat(folder, file));
+    int64_t bytes = 0;
+    if (!words.empty() && absl::SimpleAtoi(words[0], &bytes) && bytes > 0) return bytes;
+  }
+  return kNoLimit;
+}
+
+// The tightest limit of the process's cgroup and those above it, where `limit_in` reads that of a
+// folder. Inside a container the group's own files are at the top of the mount whatever
+// /proc/self/cgroup says, so that is always looked at.
+int64_t CgroupLimit(const std::string& root, absl::string_view controller,
+                    int64_t (*limit_in)(const std::string& folder)) {
+  int64_t limit = kNoLimit;
+  for (const std::string& line : ReadWords(absl::StrCat(root, "/proc/self/cgroup"))) {
+    // "0::/a/b" in version 2, "4:cpu,cpuacct:/a/b" in version 1.
+    const std::vector<std::string> fields = absl::StrSplit(line, absl::MaxSplits(':', 2));
+    if (fields.size() != 3) continue;
+    const std::vector<absl::string_view> controllers = absl::StrSplit(fields[1], ',');
+    const bool has_it =
+        std::find(controllers.begin(), controllers.end(), controller) != controllers.end();
+    if (!fields[1].empty() && !has_it) continue;
+    const std::string mount =
+        absl::StrCat(root, "/sys/fs/cgroup", has_it ? absl::StrCat("/", controller) : "");
+    std::string path = fields[2] == "/" ? "" : fields[2];
+    while (true) {
+      limit = std::min(limit, limit_in(absl::StrCat(mount, path)));
+      if (path.empty()) break;
+      path.resize(path.rfind('/') == std::string::npos ? 0 : path.rfind('/'));
+    }
+  }
+  return limit;
+}
+
+}  // namespace
+
+int64_t UsableCpus(const std::string& root) {
+  cpu_set_t affinity;
+  CPU_ZERO(&affinity);
+  const int64_t allowed =
+      sched_getaffinity(0, sizeof(affinity), &affinity) == 0 ? CPU_COUNT(&affinity) : 1;
+  return std::max<int64_t>(1, std::min(allowed, CgroupLimit(root, "cpu", CpuLimitIn)));
+}
+
+int64_t UsableMemoryBytes(const std::string& root) {
+  const int64_t pages = sysconf(_SC_PHYS_PAGES);
+  const int64_t page_bytes = sysconf(_SC_PAGESIZE);
+  return std::min(pages * page_bytes, CgroupLimit(root, "memory", MemoryLimitIn));
+}
+
+}  // namespace qkserve

@@ -1,0 +1,22 @@
+#ifndef QKSERVE_SERVER_OBSERVE_MACHINE_H_
+#define QKSERVE_SERVER_OBSERVE_MACHINE_H_
+
+#include <cstdint>
+#include <string>
+
+namespace qkserve {
+
+// CPUs that this process may really use: its affinity, and the CPU quota of its cgroup (versions 1
+// and 2) rounded down, but at least 1. A pool larger than the quota would be throttled in the
+// middle of its work.
+//
+// `root` is put before /proc and /sys; tests use it.
+int64_t UsableCpus(const std::string& root = "");
+
+// Bytes of memory that this process may use: the machine's, or the tightest limit of its cgroup and
+// those above it.
+int64_t UsableMemoryBytes(const std::string& root = "");
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_OBSERVE_MACHINE_H_

@@ -1,0 +1,116 @@
+#ifndef QKSERVE_SERVER_OBSERVE_METRICS_H_
+#define QKSERVE_SERVER_OBSERVE_METRICS_H_
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "core/batching/job.h"
+
+namespace qkserve {
+
+// The calls that are counted, by their RPC's name.
+enum class Method {
+  kScore,
+  kPutKeySet,
+  kAppendKeySet,
+  kGetKeySet,
+  kListKeySets,
+  kDeleteKeySet,
+  kGetStatus
+};
+inline constexpr std::array kMethodNames = {
+    "Score", "PutKeySet", "AppendKeySet", "GetKeySet", "ListKeySets", "DeleteKeySet", "GetStatus"};
+
+// Why a call was turned away before any of its work was done.
+enum class Refusal {
+  kQueueRequests,
+  kQueueTime,
+  kQueueDeadline,
+  kDeadline,
+  kInFlightBytes,
+  kKeySetMemory,
+  kLimit,
+  kDraining,
+  kInvalid,
+  kNotFound,
+  kPrecondition,
+  kDataLoss,
+  kNone
+};
+inline constexpr std::array kRefusalNames = {"queue_requests", "queue_time",      "queue_deadline",
+                                             "deadline",       "in_flight_bytes", "key_set_memory",
+                                             "limit",          "draining",        "invalid",
+                                             "not_found",      "precondition",    "data_loss"};
+
+// What a status that was given before the work says; kNone of OK, CANCELLED, INTERNAL and the like.
+Refusal RefusalOf(const absl::Status& status);
+
+inline constexpr size_t kStatusCodes = 17;
+
+// Upper bounds of histogram buckets, beside infinity. Times are in nanoseconds: 10 us to 30 s.
+inline constexpr std::array<int64_t, 20> kTimeBounds = {
+    10'000,        25'000,        50'000,        100'000,        250'000,
+    500'000,       1'000'000,     2'500'000,     5'000'000,      10'000'000,
+    25'000'000,    50'000'000,    100'000'000,   250'000'000,    500'000'000,
+    1'000'000'000, 2'500'000'000, 5'000'000'000, 10'000'000'000, 30'000'000'000};
+inline constexpr std::array<int64_t, 9> kBatchRequestsBounds = {1, 2, 4, 8, 16, 32, 64, 128, 256};
+inline constexpr std::array<int64_t, 10> kBatchRowsBounds = {1,    4,    16,    64,    256,
+                                                             1024, 4096, 16384, 65536, 262144};
+
+// Counts of the request path: plain relaxed atomics, sharded by thread, so that a request pays for
+// some additions in cache lines that other threads leave alone. A scrape sums the shards; it may
+// see a request counted in one place and not yet in another.
+//
+// Thread-safe.
+class Metrics {
+ public:
+  Metrics();
+  ~Metrics();
+
+  // A call that was answered: `duration` from the arrival of its whole request (of uploads: from
+  // their beginning).
+  void CountCall(Method method, absl::StatusCode code, absl::Duration duration);
+  void CountRefusal(Refusal refusal);
+  // Of a request that was answered with OK.
+  void CountTimes(const JobReceipt& receipt);
+  // What one group, pass or large job answered together.
+  void CountBatch(int64_t requests, int64_t rows);
+  void CountReceived(size_t bytes);
+  void CountSent(size_t bytes);
+
+  template <size_t N>
+  struct HistogramSum {
+    std::array<int64_t, N + 1> counts = {};  // of each bucket; not cumulative
+    int64_t sum = 0;
+  };
+  using TimeHistogram = HistogramSum<kTimeBounds.size()>;
+
+  struct Snapshot {
+    std::array<std::array<int64_t, kStatusCodes>, kMethodNames.size()> calls = {};
+    std::array<int64_t, kRefusalNames.size()> refusals = {};
+    std::array<TimeHistogram, kMethodNames.size()> durations = {};
+    TimeHistogram queued, computed;
+    HistogramSum<kBatchRequestsBounds.size()> batch_requests;
+    HistogramSum<kBatchRowsBounds.size()> batch_rows;
+    int64_t received_bytes = 0;
+    int64_t sent_bytes = 0;
+  };
+  Snapshot Read() const;
+
+ private:
+  struct Shard;
+  static constexpr size_t kShards = 16;
+
+  Shard& MyShard();
+
+  const std::unique_ptr<std::array<Shard, kShards>> shards_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_OBSERVE_METRICS_H_

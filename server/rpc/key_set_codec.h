@@ -1,0 +1,21 @@
+#ifndef QKSERVE_SERVER_RPC_KEY_SET_CODEC_H_
+#define QKSERVE_SERVER_RPC_KEY_SET_CODEC_H_
+
+#include "absl/status/statusor.h"
+#include "core/key_sets/key_set_store.h"
+#include "qkserve/v1/key_set.pb.h"
+
+namespace qkserve {
+
+// Between the messages of KeySetService and the store. Errors are those of key_set.proto.
+
+absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::PutKeySetRequest::Header& header,
+                                              const KeySetStore& key_sets);
+absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::AppendKeySetRequest::Header& header,
+                                              const KeySetStore& key_sets);
+
+void EncodeKeySet(const KeySet& key_set, v1::KeySet& out);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_RPC_KEY_SET_CODEC_H_

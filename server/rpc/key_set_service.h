@@ -1,0 +1,68 @@
+#ifndef QKSERVE_SERVER_RPC_KEY_SET_SERVICE_H_
+#define QKSERVE_SERVER_RPC_KEY_SET_SERVICE_H_
+
+#include <atomic>
+
+#include "absl/time/time.h"
+#include "base/byte_budget.h"
+#include "base/clock.h"
+#include "base/task_pool.h"
+#include "core/key_sets/key_set_store.h"
+#include "qkserve/v1/key_set.pb.h"
+#include "server/admission/call_count.h"
+#include "server/observe/call_recorder.h"
+#include "server/rpc/idle_watch.h"
+#include "server/rpc/wire_message.h"
+#include "server/rpc/wire_service.h"
+
+namespace qkserve {
+
+// The RPCs of qkserve.v1.KeySetService. What packs, writes or waits runs on threads of its own,
+// never on gRPC's.
+class KeySetService final : public WireService {
+ public:
+  // The pointers must outlive the service and the calls. Chunks are charged to `budget`. An upload
+  // that completes no message for `upload_idle_timeout` ends.
+  KeySetService(KeySetStore* key_sets, ByteBudget* budget, const CallRecorder* recorder,
+                const Clock* clock, absl::Duration upload_idle_timeout);
+
+  // Changes are refused from now on (UNAVAILABLE); those that have begun go on, but for uploads
+  // that complete no message for `upload_idle_max`.
+  void RefuseNewCalls(absl::Duration upload_idle_max);
+
+  // Calls that change something and have not been answered.
+  CallCount& calls() { return calls_; }
+
+ private:
+  template <class Request, class Response>
+  class UploadReactor;
+
+  template <class Request, class Response>
+  grpc::ServerReadReactor<WireMessage<Request>>* Upload(grpc::CallbackServerContext* context,
+                                                        Method method, Response* response);
+  grpc::ServerUnaryReactor* GetKeySet(grpc::CallbackServerContext* context,
+                                      const WireMessage<v1::GetKeySetRequest>* wire,
+                                      v1::GetKeySetResponse* response);
+  grpc::ServerUnaryReactor* ListKeySets(grpc::CallbackServerContext* context,
+                                        const WireMessage<v1::ListKeySetsRequest>* wire,
+                                        v1::ListKeySetsResponse* response);
+  grpc::ServerUnaryReactor* DeleteKeySet(grpc::CallbackServerContext* context,
+                                         const WireMessage<v1::DeleteKeySetRequest>* wire);
+
+  absl::Status CheckServing() const;
+  absl::Status Delete(const std::string& name, const grpc::ServerContextBase& context);
+
+  KeySetStore& key_sets_;
+  ByteBudget& budget_;
+  const CallRecorder& recorder_;
+  const absl::Duration upload_idle_timeout_;
+  std::atomic<bool> is_draining_{false};
+  std::atomic<int64_t> uploads_{0};
+  CallCount calls_;
+  TaskPool files_{4};  // its tasks use what is above
+  IdleWatch idle_;     // last: it schedules tasks
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_RPC_KEY_SET_SERVICE_H_

@@ -1,0 +1,31 @@
+#ifndef QKSERVE_SERVER_RPC_REFLECTION_SERVICE_H_
+#define QKSERVE_SERVER_RPC_REFLECTION_SERVICE_H_
+
+#include <set>
+#include <string>
+
+#include "grpc/reflection/v1alpha/reflection.pb.h"
+#include "server/rpc/wire_service.h"
+
+namespace qkserve {
+
+// grpc.reflection.v1alpha.ServerReflection: what tools such as grpcurl ask for services and their
+// messages. gRPC's own keeps sixty times what a request holds in unknown fields.
+class ReflectionService final : public WireService {
+ public:
+  // The names of the services that the server has.
+  explicit ReflectionService(std::set<std::string> services);
+
+ private:
+  class Stream;
+  using Request = grpc::reflection::v1alpha::ServerReflectionRequest;
+  using Response = grpc::reflection::v1alpha::ServerReflectionResponse;
+
+  void Answer(const Request& request, Response& response) const;
+
+  const std::set<std::string> services_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_RPC_REFLECTION_SERVICE_H_

@@ -1,0 +1,68 @@
+#ifndef QKSERVE_SERVER_RPC_WIRE_MESSAGE_H_
+#define QKSERVE_SERVER_RPC_WIRE_MESSAGE_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "google/protobuf/message.h"
+#include "grpcpp/impl/serialization_traits.h"
+#include "grpcpp/support/byte_buffer.h"
+#include "grpcpp/support/status.h"
+
+namespace qkserve {
+
+// Requests as they come off the wire.
+//
+// Generated parsers keep fields that they do not know, at 20 to 30 times their bytes, and numbers
+// at 8 to 16 times: a message of 200 MB took 6 GB and 20 s. This parser refuses such a message at
+// the offending field, before it allocates: all that is ever held is twice the message and a few
+// MiB.
+
+// Numbers of a repeated field in a request: as many as a key set may have matrices, 8 MiB. A larger
+// request may have one for 8 of its bytes, so that they are never larger than the request itself.
+inline constexpr int64_t kWireNumbersMax = int64_t{1} << 20;
+
+// Sizes of a shape that are read, so that errors can tell the rank; no tensor has more than 4.
+inline constexpr int kWireRankMax = 16;
+
+// Bytes of a text field. The longest that means something is a key set's name, 128.
+inline constexpr int kWireTextBytesMax = 4096;
+
+// Fields in all, those of messages within included. A request has at most 30; a field that comes
+// again overrides the one before, which costs time and means nothing.
+inline constexpr int kWireFieldsMax = 1000;
+
+// Reads `bytes`, which it releases, into `message`, an empty one. The same as the generated parser,
+// but for the limits above and unknown fields.
+//
+// INVALID_ARGUMENT: a field is not known, or at a limit; names the message by its path.
+// UNIMPLEMENTED: the bytes are no such message. RESOURCE_EXHAUSTED: there is no memory for it.
+absl::Status ReadWireMessage(grpc::ByteBuffer* bytes, google::protobuf::Message* message);
+
+// A request of a call, as gRPC hands it over: where `status` is an error the rest means nothing.
+template <class Request>
+struct WireMessage {
+  absl::Status status;
+  size_t bytes = 0;  // on the wire
+  Request message;
+};
+
+}  // namespace qkserve
+
+namespace grpc {
+
+template <class Request>
+class SerializationTraits<qkserve::WireMessage<Request>> {
+ public:
+  // Never an error: gRPC would answer in its own words, and end a stream as if the client had.
+  static Status Deserialize(ByteBuffer* bytes, qkserve::WireMessage<Request>* wire) {
+    wire->bytes = bytes->Length();
+    wire->status = qkserve::ReadWireMessage(bytes, &wire->message);
+    return Status::OK;
+  }
+};
+
+}  // namespace grpc
+
+#endif  // QKSERVE_SERVER_RPC_WIRE_MESSAGE_H_

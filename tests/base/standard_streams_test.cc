@@ -1,0 +1,60 @@
+#include "base/standard_streams.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <initializer_list>
+
+#include "gtest/gtest.h"
+
+namespace qkserve {
+namespace {
+
+// In a process of its own, whose exit code tells the result.
+template <typename Check>
+void ExpectInChild(const Check& check) {
+  EXPECT_EXIT(std::_Exit(check() ? 0 : 1), testing::ExitedWithCode(0), "");
+}
+
+int NextDescriptor() { return open("/dev/null", O_RDWR | O_CLOEXEC); }
+
+TEST(StandardStreamsTest, ClosedOnesAreTakenSoThatNoFileGetsTheirNumber) {
+  ExpectInChild([] {
+    for (const int stream : {0, 1, 2}) close(stream);
+    OpenClosedStandardStreams(ClosedOutput::kDiscard);
+    return NextDescriptor() > 2 && write(1, "x", 1) == 1 && write(2, "x", 1) == 1;
+  });
+}
+
+TEST(StandardStreamsTest, OutputOfAToolFailsAsBefore) {
+  ExpectInChild([] {
+    for (const int stream : {1, 2}) close(stream);
+    OpenClosedStandardStreams(ClosedOutput::kFail);
+    return NextDescriptor() > 2 && write(1, "x", 1) < 0 && errno == EBADF;
+  });
+}
+
+TEST(StandardStreamsTest, WhatALibraryOpenedBeforeMainDoesNotStay) {
+  ExpectInChild([] {
+    close(2);
+    if (NextDescriptor() != 2) return false;
+    OpenClosedStandardStreams(ClosedOutput::kDiscard);
+    return (fcntl(2, F_GETFD) & FD_CLOEXEC) == 0;
+  });
+}
+
+TEST(StandardStreamsTest, OpenOnesStay) {
+  ExpectInChild([] {
+    int ends[2];
+    if (pipe(ends) != 0) return false;
+    dup2(ends[1], 1);
+    OpenClosedStandardStreams(ClosedOutput::kDiscard);
+    char byte = 0;
+    return write(1, "x", 1) == 1 && read(ends[0], &byte, 1) == 1;
+  });
+}
+
+}  // namespace
+}  // namespace qkserve

@@ -1,0 +1,129 @@
+#include "core/kernels/element_conversion.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace qkserve {
+namespace {
+
+// Bit by bit, from the definition of the formats.
+double HalfValue(uint16_t bits) {
+  const int exponent = (bits >> 10) & 31;
+  const double fraction = bits & 1023;
+  double value = 0;
+  if (exponent == 31) {
+    value = fraction == 0 ? std::numeric_limits<double>::infinity()
+                          : std::numeric_limits<double>::quiet_NaN();
+  } else if (exponent == 0) {
+    value = std::ldexp(fraction, -24);
+  } else {
+    value = std::ldexp(1024 + fraction, exponent - 25);
+  }
+  return (bits & 0x8000) != 0 ? -value : value;
+}
+
+double Bfloat16Value(uint16_t bits) {
+  const uint32_t wide = static_cast<uint32_t>(bits) << 16;
+  float value = 0;
+  std::memcpy(&value, &wide, sizeof(value));
+  return value;
+}
+
+double Value(DataType type, uint16_t bits) {
+  return type == DataType::kFloat16 ? HalfValue(bits) : Bfloat16Value(bits);
+}
+
+std::vector<uint16_t> AllBits() {
+  std::vector<uint16_t> bits(65536);
+  for (size_t i = 0; i < bits.size(); ++i) bits[i] = static_cast<uint16_t>(i);
+  return bits;
+}
+
+uint16_t Narrow(DataType type, float value) {
+  uint16_t bits = 0;
+  ConvertFromFloat32(type, &value, 1, reinterpret_cast<std::byte*>(&bits));
+  return bits;
+}
+
+class ElementTypesTest : public testing::TestWithParam<DataType> {};
+INSTANTIATE_TEST_SUITE_P(Types, ElementTypesTest,
+                         testing::Values(DataType::kFloat16, DataType::kBfloat16));
+
+TEST_P(ElementTypesTest, WidensEveryValueExactly) {
+  const std::vector<uint16_t> bits = AllBits();
+  std::vector<float> wide(bits.size());
+  ConvertToFloat32(GetParam(), reinterpret_cast<const std::byte*>(bits.data()), 65536, wide.data());
+  for (size_t i = 0; i < bits.size(); ++i) {
+    const double expected = Value(GetParam(), bits[i]);
+    if (std::isnan(expected)) {
+      EXPECT_TRUE(std::isnan(wide[i])) << i;
+    } else {
+      EXPECT_EQ(wide[i], expected) << i;
+      EXPECT_EQ(std::signbit(wide[i]), std::signbit(expected)) << i;
+    }
+  }
+}
+
+TEST_P(ElementTypesTest, NarrowsBackToTheSameBits) {
+  const std::vector<uint16_t> bits = AllBits();
+  std::vector<float> wide(bits.size());
+  std::vector<uint16_t> narrow(bits.size());
+  ConvertToFloat32(GetParam(), reinterpret_cast<const std::byte*>(bits.data()), 65536, wide.data());
+  ConvertFromFloat32(GetParam(), wide.data(), 65536, reinterpret_cast<std::byte*>(narrow.data()));
+  for (size_t i = 0; i < bits.size(); ++i) {
+    if (std::isnan(wide[i])) {
+      EXPECT_TRUE(std::isnan(Value(GetParam(), narrow[i]))) << i;
+    } else {
+      EXPECT_EQ(narrow[i], bits[i]) << i;
+    }
+  }
+}
+
+TEST_P(ElementTypesTest, RoundsToNearestTiesToEven) {
+  // Between every two neighbours: the middle goes to the even one, either side to the nearer one.
+  for (uint16_t low = 0; std::isfinite(Value(GetParam(), low + 1)); ++low) {
+    const uint16_t high = low + 1;
+    const auto middle = static_cast<float>((Value(GetParam(), low) + Value(GetParam(), high)) / 2);
+    ASSERT_EQ(Narrow(GetParam(), middle), low % 2 == 0 ? low : high) << low;
+    ASSERT_EQ(Narrow(GetParam(), std::nextafter(middle, 0.0F)), low) << low;
+    ASSERT_EQ(Narrow(GetParam(), std::nextafter(middle, std::numeric_limits<float>::infinity())),
+              high)
+        << low;
+  }
+}
+
+TEST_P(ElementTypesTest, BeyondTheRangeIsInfinityAndNanStaysNan) {
+  const float inf = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(Value(GetParam(), Narrow(GetParam(), std::numeric_limits<float>::max())), inf);
+  EXPECT_EQ(Value(GetParam(), Narrow(GetParam(), -inf)), -inf);
+  // A NaN whose payload is only in bits that are cut off.
+  const uint32_t bits = 0x7F800001;
+  float nan = 0;
+  std::memcpy(&nan, &bits, sizeof(nan));
+  EXPECT_TRUE(std::isnan(Value(GetParam(), Narrow(GetParam(), nan))));
+}
+
+TEST_P(ElementTypesTest, EveryCountTouchesItsElementsOnly) {
+  for (int64_t count = 0; count < 70; ++count) {
+    std::vector<uint16_t> bits(71, 0x3F80);
+    std::vector<float> wide(71, 7.0F);
+    ConvertToFloat32(GetParam(), reinterpret_cast<const std::byte*>(bits.data()), count,
+                     wide.data());
+    for (int64_t i = 0; i < 71; ++i) {
+      EXPECT_EQ(wide[i], i < count ? Value(GetParam(), 0x3F80) : 7.0) << count << " " << i;
+    }
+    std::vector<uint16_t> narrow(71, 0xABCD);
+    const std::vector<float> ones(71, 1.0F);
+    ConvertFromFloat32(GetParam(), ones.data(), count, reinterpret_cast<std::byte*>(narrow.data()));
+    for (int64_t i = 0; i < 71; ++i) {
+      EXPECT_EQ(narrow[i], i < count ? Narrow(GetParam(), 1.0F) : 0xABCD) << count << " " << i;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace qkserve

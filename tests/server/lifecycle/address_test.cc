@@ -1,0 +1,50 @@
+#include "server/lifecycle/address.h"
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace qkserve {
+namespace {
+
+TEST(AddressTest, IsANameOrAnAddressAndAPort) {
+  const struct {
+    const char* address;
+    const char* host;
+    int port;
+  } cases[] = {{"127.0.0.1:50051", "127.0.0.1", 50051},
+               {"localhost:0", "localhost", 0},
+               {"0.0.0.0:65535", "0.0.0.0", 65535},
+               {"[::1]:8080", "::1", 8080},
+               {"[::]:0", "::", 0}};
+  for (const auto& [address, host, port] : cases) {
+    const absl::StatusOr<HostPort> parsed = ParseHostPort("flag", address, "nothing");
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    EXPECT_EQ(parsed->host, host);
+    EXPECT_EQ(parsed->port, port);
+  }
+}
+
+TEST(AddressTest, AnythingElseIsRefusedWithWhatIsPossible) {
+  for (const char* address :
+       {"", ":", ":1", ":abc", "127.0.0.1", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:+1",
+        "127.0.0.1:-1", "127.0.0.1: 1", "127.0.0.1:1 ", "127.0.0.1:http",
+        "127.0.0.1:99999999999999999999", "::1:0", "::1", "[::1", "[]:1", "[::1:1", "::1]:1"}) {
+    const absl::Status status = ParseHostPort("flag", address, "nothing").status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << address;
+    EXPECT_THAT(std::string(status.message()),
+                testing::StartsWith("flag: got '" + std::string(address) +
+                                    "', expected HOST:PORT with a port from 0 to 65535"));
+  }
+}
+
+TEST(AddressTest, AStarIsToldWhatAllAddressesAre) {
+  EXPECT_EQ(
+      ParseHostPort("http_address", "*:8080", "nothing").status().message(),
+      "http_address: got '*:8080'; all addresses of this machine are 0.0.0.0:8080 or [::]:8080");
+}
+
+}  // namespace
+}  // namespace qkserve

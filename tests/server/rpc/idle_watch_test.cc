@@ -1,0 +1,79 @@
+#include "server/rpc/idle_watch.h"
+
+#include <atomic>
+#include <functional>
+
+#include "gtest/gtest.h"
+#include "tests/support/fake_clock.h"
+
+namespace qkserve {
+namespace {
+
+class IdleWatchTest : public testing::Test {
+ protected:
+  // Counts who was told. The thread may look as well, whenever it likes.
+  std::function<void()> Told(std::atomic<int>* count) {
+    return [count] { ++*count; };
+  }
+
+  FakeClock clock_;
+  IdleWatch watch_{&clock_, absl::Minutes(1)};
+};
+
+TEST_F(IdleWatchTest, TellsWhoHasWaitedForTooLongAndNobodyElse) {
+  std::atomic<int> idle{0};
+  std::atomic<int> busy{0};
+  std::atomic<int> late{0};
+  watch_.Begin(&idle, Told(&idle));
+  watch_.Begin(&busy, Told(&busy));
+  EXPECT_TRUE(watch_.End(&busy));
+  clock_.Advance(absl::Minutes(1) - absl::Nanoseconds(1));
+  watch_.Look();
+  EXPECT_EQ(idle, 0);
+  watch_.Begin(&late, Told(&late));
+  clock_.Advance(absl::Nanoseconds(1));
+  watch_.Look();
+  watch_.Look();
+  EXPECT_EQ(idle, 1);
+  EXPECT_EQ(late, 0);
+  EXPECT_EQ(busy, 0);
+  EXPECT_FALSE(watch_.End(&idle));
+  EXPECT_TRUE(watch_.End(&late));
+}
+
+TEST_F(IdleWatchTest, WhoWaitsAgainIsGivenTheWholeTimeAgain) {
+  std::atomic<int> told{0};
+  for (int i = 0; i < 3; ++i) {
+    watch_.Begin(&told, Told(&told));
+    clock_.Advance(absl::Seconds(40));
+    watch_.Look();
+    EXPECT_TRUE(watch_.End(&told));
+  }
+  EXPECT_EQ(told, 0);
+}
+
+TEST_F(IdleWatchTest, AShorterTimeHoldsForThoseWhoWait) {
+  std::atomic<int> told{0};
+  watch_.Begin(&told, Told(&told));
+  clock_.Advance(absl::Seconds(40));
+  watch_.Look();
+  EXPECT_EQ(told, 0);
+  watch_.SetIdleMax(absl::Seconds(30));
+  watch_.Look();
+  EXPECT_EQ(told, 1);
+  EXPECT_FALSE(watch_.End(&told));
+}
+
+// Nobody calls Look here.
+TEST_F(IdleWatchTest, AThreadLooks) {
+  std::atomic<bool> told{false};
+  watch_.Begin(&told, [&told] {
+    told = true;
+    told.notify_one();
+  });
+  clock_.Advance(absl::Minutes(1));
+  told.wait(false);
+}
+
+}  // namespace
+}  // namespace qkserve

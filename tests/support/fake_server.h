@@ -1,0 +1,100 @@
+#ifndef QKSERVE_TESTS_SUPPORT_FAKE_SERVER_H_
+#define QKSERVE_TESTS_SUPPORT_FAKE_SERVER_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "grpcpp/server.h"
+#include "qkserve/v1/key_set.grpc.pb.h"
+#include "qkserve/v1/scoring.grpc.pb.h"
+
+namespace qkserve {
+
+// Key sets as the bytes that came, for tests of those who send them. It checks what a client can
+// get wrong on the wire, and can be told to fail where a real server seldom does.
+class FakeKeySetService : public v1::KeySetService::Service {
+ public:
+  struct KeySet {
+    v1::KeySet info;
+    std::string keys, values;
+  };
+
+  // nullopt: there is none.
+  std::optional<KeySet> Find(const std::string& name);
+
+  // Largest message of an upload so far, and what calls named as metadata "qkserve-key-set".
+  size_t chunk_bytes_max();
+  std::vector<std::string> metadata();
+
+  // Uploads fail with `status` once so many bytes of elements have come, and leave the rest unread.
+  void FailUploadsAfter(int64_t bytes, grpc::Status status);
+
+  // ListKeySets shows at most so many at a time.
+  void SetPageSize(int size);
+
+  grpc::Status PutKeySet(grpc::ServerContext* context,
+                         grpc::ServerReader<v1::PutKeySetRequest>* reader,
+                         v1::PutKeySetResponse* response) override;
+  grpc::Status AppendKeySet(grpc::ServerContext* context,
+                            grpc::ServerReader<v1::AppendKeySetRequest>* reader,
+                            v1::AppendKeySetResponse* response) override;
+  grpc::Status GetKeySet(grpc::ServerContext* context, const v1::GetKeySetRequest* request,
+                         v1::GetKeySetResponse* response) override;
+  grpc::Status ListKeySets(grpc::ServerContext* context, const v1::ListKeySetsRequest* request,
+                           v1::ListKeySetsResponse* response) override;
+  grpc::Status DeleteKeySet(grpc::ServerContext* context, const v1::DeleteKeySetRequest* request,
+                            v1::DeleteKeySetResponse* response) override;
+
+ private:
+  template <typename Request>
+  grpc::Status Receive(grpc::ServerReader<Request>* reader, typename Request::Header* header,
+                       KeySet* received);
+  void NoteMetadata(const grpc::ServerContext& context);
+
+  Mutex mutex_;
+  std::map<std::string, KeySet> key_sets_ ABSL_GUARDED_BY(mutex_);
+  int64_t last_version_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t chunk_bytes_max_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<std::string> metadata_ ABSL_GUARDED_BY(mutex_);
+  int64_t fail_after_bytes_ ABSL_GUARDED_BY(mutex_) = INT64_MAX;
+  grpc::Status failure_ ABSL_GUARDED_BY(mutex_);
+  int page_size_ ABSL_GUARDED_BY(mutex_) = 1000;
+};
+
+// Scores float32 [n, d] against key sets of float32 [m, d], whatever the output is; no inline keys.
+class FakeScoringService : public v1::ScoringService::Service {
+ public:
+  explicit FakeScoringService(FakeKeySetService* key_sets) : key_sets_(key_sets) {}
+
+  grpc::Status Score(grpc::ServerContext* context, const v1::ScoreRequest* request,
+                     v1::ScoreResponse* response) override;
+
+ private:
+  FakeKeySetService* const key_sets_;
+};
+
+// Both on a free port of this host.
+class FakeServer {
+ public:
+  FakeServer();
+  ~FakeServer();
+
+  // "127.0.0.1:PORT".
+  const std::string& address() const { return address_; }
+  FakeKeySetService& key_sets() { return key_sets_; }
+
+ private:
+  FakeKeySetService key_sets_;
+  FakeScoringService scoring_{&key_sets_};
+  std::unique_ptr<grpc::Server> server_;
+  std::string address_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TESTS_SUPPORT_FAKE_SERVER_H_

@@ -1,0 +1,72 @@
+#ifndef QKSERVE_TESTS_TOOLS_QKCTL_CONFORMANCE_CASE_H_
+#define QKSERVE_TESTS_TOOLS_QKCTL_CONFORMANCE_CASE_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "qkserve/tensor.h"
+
+namespace qkserve {
+
+// The elements of an .npy file, whatever numbers they are, as float64.
+struct Array {
+  Shape shape;
+  std::vector<double> values;
+};
+
+// A file of format version 1 as NumPy writes it. The test fails where it is something else.
+Array ReadArray(const std::filesystem::path& path);
+
+// One folder of conformance data: the inputs and options of a request, what must come back, and how
+// far from it what comes back may be.
+//
+// The bounds: a score's is ScoreBound. An error e in a score is a factor of about 1 + e in a
+// weight, so that those of weights and context follow from the largest bound of the row's attended
+// scores.
+class ConformanceCase {
+ public:
+  explicit ConformanceCase(std::filesystem::path folder);
+
+  // "scores" stands for expect_scores.npy.
+  bool Expects(absl::string_view name) const;
+  Array Expected(absl::string_view name) const;
+
+  // The flags of qkctl score for all but the output.
+  const std::vector<std::string>& flags() const { return flags_; }
+  std::string ValuesFlag() const;
+
+  // [.., n, m], float64; what is not in the folder because of its size is computed.
+  const Array& masked() const { return masked_; }
+  int64_t keys() const { return masked_.shape.back(); }
+  int64_t rows() const { return static_cast<int64_t>(row_bounds_.size()); }
+
+  // How far a score, capped or masked score may be from what is expected.
+  double ScoreBoundAt(int64_t element, double expected) const;
+
+  // The largest of those of the row's masked scores; 0 where it attends no key.
+  double RowBound(int64_t row) const { return row_bounds_[row]; }
+  bool IsDead(int64_t row) const;
+
+  // Σ w|v| for each row and column of the context.
+  std::vector<double> ContextMagnitudes() const;
+
+ private:
+  void ReadFlags();
+  void ReadMasked();
+
+  const std::filesystem::path folder_;
+  double scale_ = 1;
+  bool is_only_scaled_ = true;  // no softcap, no mask of any kind
+  std::vector<std::string> flags_;
+  Array masked_;
+  std::vector<double> magnitudes_;
+  int64_t d_ = 0;
+  std::vector<double> row_bounds_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TESTS_TOOLS_QKCTL_CONFORMANCE_CASE_H_

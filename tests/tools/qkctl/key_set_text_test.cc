@@ -1,0 +1,67 @@
+#include "tools/qkctl/output/key_set_text.h"
+
+#include <cstdint>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace qkserve {
+namespace {
+
+TEST(BytesTextTest, UsesTheUnitThatReadsBest) {
+  EXPECT_EQ(BytesText(0), "0 B");
+  EXPECT_EQ(BytesText(1023), "1023 B");
+  EXPECT_EQ(BytesText(1024), "1.0 KiB");
+  EXPECT_EQ(BytesText(30'720'000), "29.3 MiB");
+  EXPECT_EQ(BytesText((int64_t{1} << 30) - 1), "1.0 GiB");
+  EXPECT_EQ(BytesText(int64_t{3} << 40), "3.0 TiB");
+  EXPECT_EQ(BytesText(INT64_MAX), "8192.0 PiB");
+}
+
+KeySetInfo Items() {
+  KeySetInfo info;
+  info.name = "items";
+  info.version = 3;
+  info.keys = {DataType::kBfloat16, {10000, 768}};
+  info.memory_bytes = 15'360'000;
+  info.requests_served = 1234;
+  return info;
+}
+
+TEST(KeySetTableTest, AlignsItsColumns) {
+  KeySetInfo memory = Items();
+  memory.name = "a.memory";
+  memory.version = 1000;
+  memory.keys.shape = {2, 8, 10, 64};
+  memory.values = TensorSpec{DataType::kFloat32, {2, 8, 10, 32}};
+  EXPECT_EQ(
+      KeySetTable({memory, Items()}),
+      "NAME      VERSION  KEYS            VALUES          TYPE                 MEMORY  REQUESTS\n"
+      "a.memory     1000  [2, 8, 10, 64]  [2, 8, 10, 32]  BFLOAT16, FLOAT32  14.6 MiB      1234\n"
+      "items           3  [10000, 768]    -               BFLOAT16           14.6 MiB      1234\n");
+  EXPECT_EQ(KeySetTable({}), "no key sets\n");
+}
+
+TEST(KeySetTableTest, ShowsTheProblemOfDamagedSetsAndKeepsTheTerminalSafe) {
+  KeySetInfo damaged;
+  damaged.name = "it\x1bms";
+  damaged.problem = "base.safetensors: checksum\ndiffers";
+  EXPECT_EQ(KeySetTable({damaged}),
+            "NAME   VERSION  KEYS  VALUES  TYPE  MEMORY  REQUESTS\n"
+            "it ms        -  base.safetensors: checksum differs\n");
+}
+
+TEST(KeySetJsonTest, HasTheFieldsOfTheMessage) {
+  EXPECT_EQ(KeySetJson(Items()).dump(),
+            R"({"name":"items","version":3,"keys":{"data_type":"BFLOAT16","shape":[10000,768]},)"
+            R"("values":null,"memory_bytes":15360000,"requests_served":1234,"problem":null})");
+  KeySetInfo damaged;
+  damaged.name = "items";
+  damaged.problem = "gone";
+  EXPECT_EQ(KeySetJson(damaged).dump(),
+            R"({"name":"items","version":null,"keys":null,"values":null,"memory_bytes":0,)"
+            R"("requests_served":0,"problem":"gone"})");
+}
+
+}  // namespace
+}  // namespace qkserve

@@ -1,0 +1,97 @@
+#include "tools/qkctl/input/made_key_set.h"
+
+#include <atomic>
+#include <cstddef>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "gtest/gtest.h"
+#include "tests/support/fake_server.h"
+
+namespace qkserve {
+namespace {
+
+std::atomic<bool> never{false};
+
+class MadeKeySetTest : public testing::Test {
+ protected:
+  absl::StatusOr<std::unique_ptr<MadeKeySet>> Create(const std::string& name,
+                                                     const MakeKeySetFlag& sizes,
+                                                     const std::atomic<bool>* stop = &never) {
+    return MadeKeySet::Create(client_.get(), name, RandomContents(sizes, 1, stop));
+  }
+
+  FakeServer server_;
+  const std::unique_ptr<Client> client_ = Client::Create({.address = server_.address()}).value();
+};
+
+TEST_F(MadeKeySetTest, IsThereAsLongAsTheObject) {
+  std::string name;
+  {
+    const auto made = Create(UniqueKeySetName(), {100, 8, 5});
+    ASSERT_TRUE(made.ok()) << made.status();
+    name = (*made)->name();
+    const auto stored = server_.key_sets().Find(name);
+    ASSERT_TRUE(stored.has_value());
+    EXPECT_EQ(stored->keys.size(), 100u * 8 * 4);
+    EXPECT_EQ(stored->values.size(), 100u * 5 * 4);
+    EXPECT_NE(stored->keys.substr(0, 2000), stored->values);
+  }
+  EXPECT_FALSE(server_.key_sets().Find(name).has_value());
+}
+
+TEST_F(MadeKeySetTest, NeverTakesTheNameOfAnother) {
+  const auto first = Create("items", {1, 1, {}});
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(Create("items", {1, 1, {}}).status().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_TRUE(server_.key_sets().Find("items").has_value());
+}
+
+TEST_F(MadeKeySetTest, AnInterruptEndsTheUploadAndLeavesNothing) {
+  std::atomic<bool> stop{true};
+  const auto made = Create("items", {100, 8, {}}, &stop);
+  EXPECT_EQ(made.status().code(), absl::StatusCode::kCancelled) << made.status();
+  EXPECT_FALSE(server_.key_sets().Find("items").has_value());
+}
+
+TEST_F(MadeKeySetTest, SizesThatNobodyHasAreRefused) {
+  const auto made = Create("items", {INT64_MAX, INT64_MAX, {}});
+  EXPECT_EQ(made.status().code(), absl::StatusCode::kInvalidArgument) << made.status();
+}
+
+TEST_F(MadeKeySetTest, SaysThatItIsNotThere) {
+  const auto made = Create("items", {1, 1, {}});
+  ASSERT_TRUE(made.ok()) << made.status();
+  ASSERT_TRUE(client_->DeleteKeySet("items").ok());
+  EXPECT_EQ((*made)->Remove().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(MadeKeySetTest, IsLeftWhereSomebodyElseHasReplacedIt) {
+  const auto made = Create("items", {1, 1, {}});
+  ASSERT_TRUE(made.ok()) << made.status();
+  const float key = 2;
+  const TensorView keys = {DataType::kFloat32, {1, 1}, reinterpret_cast<const std::byte*>(&key)};
+  ASSERT_TRUE(client_->PutKeySet("items", keys).ok());
+  const absl::Status removed = (*made)->Remove();
+  EXPECT_EQ(removed.code(), absl::StatusCode::kFailedPrecondition) << removed;
+  EXPECT_TRUE(absl::StrContains(removed.message(), "somebody else")) << removed;
+  EXPECT_TRUE(server_.key_sets().Find("items").has_value());
+}
+
+TEST(MakeKeySetFlagTest, ReadsSizes) {
+  MakeKeySetFlag flag;
+  std::string error;
+  ASSERT_TRUE(AbslParseFlag("10,20", &flag, &error));
+  EXPECT_EQ(flag.m, 10);
+  EXPECT_EQ(flag.d, 20);
+  EXPECT_FALSE(flag.dv.has_value());
+  ASSERT_TRUE(AbslParseFlag("10,20,0", &flag, &error));
+  EXPECT_EQ(flag.dv, 0);
+  EXPECT_EQ(AbslUnparseFlag(flag), "10,20,0");
+  for (const char* text : {"", "10", "10,", "10,x", "1,2,3,4", "1,-2", "99999999999999999999,1"}) {
+    EXPECT_FALSE(AbslParseFlag(text, &flag, &error)) << text;
+  }
+}
+
+}  // namespace
+}  // namespace qkserve

@@ -1,0 +1,162 @@
+#include "tools/report/load_page.h"
+
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "gtest/gtest.h"
+#include "tools/report/chart.h"
+#include "tools/report/load_charts.h"
+
+namespace qkserve {
+namespace {
+
+LoadResult Step(double rate_from, double rate_to) {
+  LoadResult step;
+  step.options.rate_from = rate_from;
+  step.options.rate_to = rate_to;
+  step.elapsed = absl::Seconds(10);
+  LoadCounts& counts = step.counts;
+  for (int i = 1; i <= 1000; ++i) {
+    ++counts.sent;
+    ++counts.ok;
+    counts.response.Record(absl::Microseconds(100 * i));
+    counts.service.Record(absl::Microseconds(90 * i));
+    counts.queued.Record(absl::Microseconds(i));
+    counts.computed.Record(absl::Microseconds(2 * i));
+    ++counts.batch_sizes[static_cast<size_t>(i % 3)];
+  }
+  for (int i = 0; i < 10; ++i) {
+    step.timeline.push_back(MakeInterval(step.options, absl::Seconds(i), absl::Seconds(1), counts));
+  }
+  step.stretches = step.timeline;
+  return step;
+}
+
+LoadReport Report(std::vector<LoadResult> steps) {
+  LoadReport report;
+  report.workload = *FindStandardWorkload("resident-top");
+  report.key_set = "<script>alert('x')</script>";
+  report.machines.client_cpu = "CPU & \"more\"";
+  report.machines.client_cpus = 2;
+  report.machines.server_version = "0.1.0";
+  report.machines.server_kernel = "SkylakeX";
+  report.several = steps.size() > 1;
+  report.steps = std::move(steps);
+  return report;
+}
+
+size_t Count(const std::string& page, const std::string& text) {
+  return std::vector<std::string>(absl::StrSplit(page, text)).size() - 1;
+}
+
+TEST(LoadPageTest, HasEveryChartWithData) {
+  const std::string page = LoadPage(Report({Step(10, 100)}));
+  for (const char* chart : {"Response time against load", "Response time over time",
+                            "Requests over time", "Response and service times", "Batch sizes",
+                            "Time queued and computed", "Inside the server over time"}) {
+    EXPECT_TRUE(absl::StrContains(page, absl::StrCat("<figcaption>", chart))) << chart;
+  }
+  EXPECT_EQ(Count(page, "<svg "), 7u);
+  EXPECT_GT(Count(page, "<circle "), 50u);
+  EXPECT_GT(Count(page, "<rect "), 20u);
+  EXPECT_TRUE(absl::StrContains(page, "SkylakeX"));
+}
+
+TEST(LoadPageTest, ShowsSeveralLoadsAgainstEachOther) {
+  const std::string page = LoadPage(Report({Step(10, 10), Step(20, 20)}));
+  EXPECT_TRUE(absl::StrContains(page, "Response time against load"));
+  EXPECT_TRUE(absl::StrContains(page, "<td>20/s, poisson</td>"));
+  // One load at one rate has no such chart.
+  EXPECT_FALSE(absl::StrContains(LoadPage(Report({Step(10, 10)})), "Response time against load"));
+}
+
+// A search comes back to rates and does not go upward only.
+TEST(LoadPageTest, OpenLoopsAreShownByRateOnceEach) {
+  const LineChart chart =
+      LatencyAgainstLoad({Step(10, 10), Step(40, 40), Step(40, 40), Step(20, 20)});
+  ASSERT_EQ(chart.series[0].points.size(), 3u);
+  EXPECT_EQ(chart.series[0].points[0].first, 10);
+  EXPECT_EQ(chart.series[0].points[1].first, 20);
+  EXPECT_EQ(chart.series[0].points[2].first, 40);
+}
+
+TEST(LoadPageTest, WhatIsDueIsShownToTheEnd) {
+  LoadResult step = Step(10, 100);
+  // Looked at late, the last interval ends after the load.
+  step.timeline.back() =
+      MakeInterval(step.options, absl::Seconds(9), absl::Milliseconds(1100), step.counts);
+  const LineChart chart = RateOverTime(step);
+  EXPECT_EQ(chart.series.back().name, "due");
+  EXPECT_NEAR(chart.series.back().points.back().second, 10 + 90 * 0.955, 0.01);
+}
+
+TEST(LoadPageTest, EscapesWhatComesFromOutside) {
+  const std::string page = LoadPage(Report({Step(10, 10)}));
+  EXPECT_FALSE(absl::StrContains(page, "<script"));
+  EXPECT_TRUE(absl::StrContains(page, "&lt;script&gt;alert(&#39;x&#39;)"));
+  EXPECT_TRUE(absl::StrContains(page, "CPU &amp; &quot;more&quot;"));
+}
+
+TEST(LoadPageTest, LoadsNothing) {
+  const std::string page = LoadPage(Report({Step(10, 10)}));
+  for (const char* text : {"http:", "https:", "src=", "@import", "url("}) {
+    EXPECT_FALSE(absl::StrContains(page, text)) << text;
+  }
+  EXPECT_TRUE(absl::StrContains(page, "width=device-width"));
+  EXPECT_TRUE(absl::StrContains(page, "prefers-color-scheme: dark"));
+}
+
+TEST(LoadPageTest, SaysWhichRequestsHaveLatencies) {
+  LoadResult step = Step(10, 10);
+  EXPECT_TRUE(absl::StrContains(LoadPage(Report({step})),
+                                "latencies are of the 1000 requests answered OK."));
+  step.counts.errors_by_code[absl::StatusCode::kUnavailable] = {5, "gone"};
+  step.counts.abandoned = 2;
+  EXPECT_TRUE(
+      absl::StrContains(LoadPage(Report({step, Step(20, 20)})),
+                        "latencies are of the 2000 requests answered OK; 7 others are left out."));
+}
+
+TEST(LoadPageTest, StandsWithoutAnyAnswer) {
+  LoadResult step;
+  step.options.rate_from = step.options.rate_to = 1;
+  step.counts.sent = 5;
+  step.counts.errors_by_code[absl::StatusCode::kUnavailable] = {5, "<gone>"};
+  const std::string page = LoadPage(Report({step}));
+  EXPECT_TRUE(absl::StrContains(page, "UNAVAILABLE"));
+  EXPECT_TRUE(absl::StrContains(page, "the first said: &lt;gone&gt;"));
+  EXPECT_FALSE(absl::StrContains(page, "nan"));
+  EXPECT_FALSE(absl::StrContains(page, "inf"));
+}
+
+TEST(ChartTest, LeavesOutWhatCannotBeDrawn) {
+  LineChart chart = {"t", {"x"}, {"y", true}, {{"a", {{1, 0}, {2, -1}}}}};
+  EXPECT_EQ(ChartSvg(chart), "");
+  chart.series[0].points = {{1, 5}, {2, HUGE_VAL}, {3, 5}};
+  const std::string svg = ChartSvg(chart);
+  EXPECT_EQ(Count(svg, "<circle "), 2u);
+  EXPECT_FALSE(absl::StrContains(svg, "nan"));
+  EXPECT_FALSE(absl::StrContains(svg, "inf"));
+  EXPECT_EQ(ChartSvg(BarChart{"t", "x", "y", {"a"}, {{"s", {0}}}}), "");
+}
+
+TEST(ChartTest, ALogarithmicAxisHasTwoMarksAtLeast) {
+  for (double low = 1; low < 10; low *= 1.1) {
+    for (const double ratio : {1.0, 2.0, 2.4, 4.9}) {
+      const LineChart chart = {"t", {"x"}, {"y", true}, {{"a", {{1, low}, {2, low * ratio}}}}};
+      EXPECT_GE(Count(ChartSvg(chart), "class=\"grid\""), 2u) << low << " " << ratio;
+    }
+  }
+}
+
+TEST(ChartTest, NumbersAreShort) {
+  EXPECT_EQ(NumberText(0.25), "0.25");
+  EXPECT_EQ(NumberText(1234), "1234");
+  EXPECT_EQ(NumberText(12'500), "12.5k");
+  EXPECT_EQ(NumberText(3'200'000), "3.2M");
+}
+
+}  // namespace
+}  // namespace qkserve

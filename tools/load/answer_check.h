@@ -1,0 +1,50 @@
+#ifndef QKSERVE_TOOLS_LOAD_ANSWER_CHECK_H_
+#define QKSERVE_TOOLS_LOAD_ANSWER_CHECK_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "qkserve/output.h"
+#include "qkserve/tensor.h"
+
+namespace qkserve {
+
+// A matrix in the values that the server computes with.
+struct FloatMatrix {
+  int64_t rows = 0;
+  int64_t columns = 0;
+  std::vector<float> elements;
+
+  absl::Span<const float> Row(int64_t row) const {
+    return absl::MakeConstSpan(elements).subspan(static_cast<size_t>(row * columns),
+                                                 static_cast<size_t>(columns));
+  }
+};
+
+// `value` as a key set keeps it in `storage`: rounded to nearest, ties to even.
+float RoundedTo(DataType storage, float value);
+
+// A row of an answer: scores [m], weights [m], context [dv], or the scores and keys of the top k.
+struct AnswerRow {
+  Output output = Output::kScores;
+  absl::Span<const float> elements;
+  absl::Span<const int32_t> keys;  // for kTopK
+};
+
+// Computes the row in float64 and compares. Bounds are
+// - of scores: 2 * gamma_d * sum |q_i * k_i| with gamma_d = d * u / (1 - d * u), u = 2^-24, twice
+//   what holds for any order of summation (Higham, Accuracy and Stability of Numerical Algorithms,
+//   section 3.1);
+// - of weights and context: errors of scores carried through the softmax, and sums over the keys
+//   as independent rounding errors make them (Higham and Mary 2019), times 6.
+// Of scores with very many elements a part is compared, which `seed` chooses.
+//
+// OK, or INTERNAL: "key 12: got 1.5, expected 1.25, bound 3e-06".
+absl::Status CheckAnswerRow(const AnswerRow& row, absl::Span<const float> query,
+                            const FloatMatrix& keys, const FloatMatrix* values, uint64_t seed);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TOOLS_LOAD_ANSWER_CHECK_H_

@@ -1,0 +1,67 @@
+#ifndef QKSERVE_TOOLS_LOAD_LATENCY_HISTOGRAM_H_
+#define QKSERVE_TOOLS_LOAD_LATENCY_HISTOGRAM_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/time/time.h"
+
+namespace qkserve {
+
+// How often which latency occurred, at a resolution that follows the value: each power of two of
+// nanoseconds is cut into 512 equal steps, and a value is told by the middle of its step. So a
+// percentile is off by at most 1/1024 of itself, and below 1024 ns it is exact. Every duration of
+// 64 bits of nanoseconds has its place; memory is 220 KB however many are recorded.
+//
+// Thread-compatible.
+class LatencyHistogram {
+ public:
+  LatencyHistogram();
+
+  // Negative latencies count as 0.
+  void Record(absl::Duration latency);
+
+  void Merge(const LatencyHistogram& other);
+
+  // What was recorded since `earlier`, a copy of this one at that time. Its minimum and maximum are
+  // as exact as percentiles are.
+  LatencyHistogram Since(const LatencyHistogram& earlier) const;
+
+  // Tells each latency that was recorded, to that precision, and how often; in order.
+  template <typename Tell>
+  void ForEach(Tell tell) const {
+    for (size_t i = 0; i < counts_.size(); ++i) {
+      if (counts_[i] > 0) tell(absl::Nanoseconds(ValueOf(i)), counts_[i]);
+    }
+  }
+
+  int64_t Count() const { return count_; }
+
+  // The smallest latency that at least p percent of the recorded ones do not exceed (nearest rank);
+  // p from 0, the minimum, to 100, the maximum. Zero if nothing was recorded.
+  absl::Duration Percentile(double p) const;
+
+  // Exact. Zero if nothing was recorded.
+  absl::Duration Min() const;
+  absl::Duration Max() const;
+  absl::Duration Mean() const;
+
+ private:
+  // The middle of the values that share `index`.
+  static int64_t ValueOf(size_t index);
+
+  std::vector<int64_t> counts_;
+  int64_t count_ = 0;
+  int64_t min_ns_ = INT64_MAX;
+  int64_t max_ns_ = 0;
+  double sum_ns_ = 0;
+};
+
+// The nearest rank: the least number of `count` values that are at least `p` percent of them. For
+// percentages of up to four decimals, which binary fractions would push to the next rank.
+int64_t NearestRank(double p, int64_t count);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TOOLS_LOAD_LATENCY_HISTOGRAM_H_

@@ -1,0 +1,130 @@
+#include "tools/load/load_counts.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace qkserve {
+
+int BatchSizeClass(int64_t batch_requests) {
+  const auto size = static_cast<uint64_t>(std::max<int64_t>(1, batch_requests));
+  return std::min(static_cast<int>(std::bit_width(size)) - 1, kBatchSizeClasses - 1);
+}
+
+void LoadErrors::Add(const LoadErrors& other) {
+  count += other.count;
+  if (other.first_time >= first_time) return;
+  first_time = other.first_time;
+  first_message = other.first_message;
+}
+
+int64_t LoadCounts::Errors() const {
+  int64_t sum = 0;
+  for (const auto& [code, errors] : errors_by_code) sum += errors.count;
+  return sum;
+}
+
+absl::Status LoadCounts::FirstError() const {
+  const auto first = std::min_element(
+      errors_by_code.begin(), errors_by_code.end(),
+      [](const auto& a, const auto& b) { return a.second.first_time < b.second.first_time; });
+  if (first == errors_by_code.end()) return absl::OkStatus();
+  return absl::Status(first->first, first->second.first_message);
+}
+
+void LoadCounts::Merge(const LoadCounts& other) {
+  sent += other.sent;
+  late += other.late;
+  delay_max = std::max(delay_max, other.delay_max);
+  unsent += other.unsent;
+  unsent_full += other.unsent_full;
+  abandoned += other.abandoned;
+  ok += other.ok;
+  good += other.good;
+  within_limit += other.within_limit;
+  response.Merge(other.response);
+  service.Merge(other.service);
+  queued.Merge(other.queued);
+  computed.Merge(other.computed);
+  batch_requests += other.batch_requests;
+  for (size_t i = 0; i < batch_sizes.size(); ++i) batch_sizes[i] += other.batch_sizes[i];
+  for (const auto& [code, errors] : other.errors_by_code) errors_by_code[code].Add(errors);
+}
+
+LoadCounts LoadCounts::Since(const LoadCounts& earlier) const {
+  LoadCounts rest = *this;
+  rest.sent -= earlier.sent;
+  rest.late -= earlier.late;
+  rest.unsent -= earlier.unsent;
+  rest.unsent_full -= earlier.unsent_full;
+  rest.abandoned -= earlier.abandoned;
+  rest.ok -= earlier.ok;
+  rest.good -= earlier.good;
+  rest.within_limit -= earlier.within_limit;
+  rest.response = response.Since(earlier.response);
+  rest.service = service.Since(earlier.service);
+  rest.queued = queued.Since(earlier.queued);
+  rest.computed = computed.Since(earlier.computed);
+  rest.batch_requests -= earlier.batch_requests;
+  for (size_t i = 0; i < batch_sizes.size(); ++i) rest.batch_sizes[i] -= earlier.batch_sizes[i];
+  for (const auto& [code, errors] : earlier.errors_by_code) {
+    rest.errors_by_code[code].count -= errors.count;
+  }
+  return rest;
+}
+
+LoadRecorder::LoadRecorder(int lanes, const LoadLimits& limits) : limits_(limits) {
+  for (int i = 0; i < lanes; ++i) shards_.push_back(std::make_unique<Shard>());
+}
+
+void LoadRecorder::RecordSend(int lane, absl::Duration delay) {
+  Shard& shard = *shards_[lane];
+  MutexLock lock(&shard.mutex);
+  ++shard.counts.sent;
+  if (delay > kLateSend) ++shard.counts.late;
+  shard.counts.delay_max = std::max(shard.counts.delay_max, delay);
+}
+
+void LoadRecorder::RecordAnswer(int lane, const LoadAnswer& answer) {
+  Shard& shard = *shards_[lane];
+  MutexLock lock(&shard.mutex);
+  LoadCounts& counts = shard.counts;
+  if (!answer.status.ok()) {
+    counts.errors_by_code[answer.status.code()].Add(
+        {1, std::string(answer.status.message()), answer.answered});
+    return;
+  }
+  const absl::Duration response = answer.answered - answer.intended;
+  ++counts.ok;
+  if (response <= limits_.timeout) ++counts.good;
+  if (response <= limits_.latency) ++counts.within_limit;
+  counts.response.Record(response);
+  counts.service.Record(answer.answered - answer.sent);
+  counts.queued.Record(answer.receipt.queued);
+  counts.computed.Record(answer.receipt.computed);
+  counts.batch_requests += answer.receipt.batch_requests;
+  ++counts.batch_sizes[BatchSizeClass(answer.receipt.batch_requests)];
+}
+
+void LoadRecorder::RecordUnsent(int lane, int64_t count, bool is_full) {
+  Shard& shard = *shards_[lane];
+  MutexLock lock(&shard.mutex);
+  shard.counts.unsent += count;
+  if (is_full) shard.counts.unsent_full += count;
+}
+
+void LoadRecorder::RecordAbandoned(int lane) {
+  Shard& shard = *shards_[lane];
+  MutexLock lock(&shard.mutex);
+  ++shard.counts.abandoned;
+}
+
+LoadCounts LoadRecorder::Snapshot() const {
+  LoadCounts counts;
+  for (const std::unique_ptr<Shard>& shard : shards_) {
+    MutexLock lock(&shard->mutex);
+    counts.Merge(shard->counts);
+  }
+  return counts;
+}
+
+}  // namespace qkserve

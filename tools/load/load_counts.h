@@ -1,0 +1,102 @@
+#ifndef QKSERVE_TOOLS_LOAD_LOAD_COUNTS_H_
+#define QKSERVE_TOOLS_LOAD_LOAD_COUNTS_H_
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/mutex.h"
+#include "qkserve/client.h"
+#include "tools/load/latency_histogram.h"
+
+namespace qkserve {
+
+// Batches of 1, 2-3, 4-7 and so on requests.
+inline constexpr int kBatchSizeClasses = 12;
+int BatchSizeClass(int64_t batch_requests);
+
+// A request that is over. Times count from the begin of the load.
+struct LoadAnswer {
+  absl::Duration intended;  // in a closed loop the same as `sent`
+  absl::Duration sent;
+  absl::Duration answered;
+  absl::Status status;
+  Receipt receipt;  // where `status` is OK
+};
+
+// Requests that failed with one code.
+struct LoadErrors {
+  int64_t count = 0;
+  std::string first_message;
+  absl::Duration first_time = absl::InfiniteDuration();
+
+  void Add(const LoadErrors& other);
+};
+
+// What became of the requests of a load that were intended within its measured time.
+struct LoadCounts {
+  int64_t sent = 0;
+  int64_t late = 0;  // of these, more than kLateSend after the intended time
+  absl::Duration delay_max;
+  int64_t unsent = 0;       // due and never sent; known at the end
+  int64_t unsent_full = 0;  // of these, where as much was in flight as may be
+  int64_t abandoned = 0;    // sent and cancelled by the tool, where it ended early
+
+  int64_t ok = 0;
+  int64_t good = 0;          // OK with a response time of the timeout at most
+  int64_t within_limit = 0;  // OK with a response time of LoadLimits::latency at most
+  LatencyHistogram response, service, queued, computed;  // of the ok ones
+  int64_t batch_requests = 0;                            // sum
+  std::array<int64_t, kBatchSizeClasses> batch_sizes = {};
+
+  std::map<absl::StatusCode, LoadErrors> errors_by_code;
+
+  int64_t Due() const { return sent + unsent; }
+  bool ServerWasBehind() const { return unsent > 0 && 2 * unsent_full >= unsent; }
+  int64_t Errors() const;
+  absl::Status FirstError() const;  // OK: there was none
+  int64_t Outstanding() const { return sent - ok - Errors() - abandoned; }
+  void Merge(const LoadCounts& other);
+
+  // What came since `earlier`, a copy of this at that time; first errors and maxima stay.
+  LoadCounts Since(const LoadCounts& earlier) const;
+};
+
+inline constexpr absl::Duration kLateSend = absl::Milliseconds(1);
+
+struct LoadLimits {
+  absl::Duration timeout = absl::InfiniteDuration();  // for goodput
+  absl::Duration latency = absl::InfiniteDuration();  // for within_limit
+};
+
+// Counts of a running load. Thread-safe; lanes do not wait for each other.
+class LoadRecorder {
+ public:
+  LoadRecorder(int lanes, const LoadLimits& limits);
+
+  void RecordSend(int lane, absl::Duration delay);
+  void RecordAnswer(int lane, const LoadAnswer& answer);
+  void RecordUnsent(int lane, int64_t count, bool is_full);
+  void RecordAbandoned(int lane);
+
+  LoadCounts Snapshot() const;
+
+ private:
+  struct Shard {
+    mutable Mutex mutex;
+    LoadCounts counts ABSL_GUARDED_BY(mutex);
+  };
+
+  const LoadLimits limits_;
+  std::vector<std::unique_ptr<Shard>> shards_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TOOLS_LOAD_LOAD_COUNTS_H_

@@ -1,0 +1,69 @@
+#ifndef QKSERVE_TOOLS_LOAD_REQUEST_SET_H_
+#define QKSERVE_TOOLS_LOAD_REQUEST_SET_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "grpcpp/support/byte_buffer.h"
+#include "qkserve/key_set.h"
+#include "qkserve/tensor.h"
+#include "tools/load/workload.h"
+
+namespace qkserve {
+
+// The requests of a load, serialised: each payload once a key set, or once where keys are inline.
+struct RequestSet {
+  struct Request {
+    grpc::ByteBuffer bytes;  // a qkserve.v1.ScoreRequest
+    int key_set = 0;
+    int payload = 0;
+  };
+
+  std::vector<Request> requests;  // those of a key set stand together
+  int payloads = 0;
+  std::vector<std::string> key_sets;  // names, for metadata; empty: inline keys
+  double zipf = 0;
+};
+
+struct RequestSetOptions {
+  LoadWorkload workload;
+  std::vector<KeySetReference> key_sets;  // none: inline keys
+  int payloads_max = 64;                  // fewer where memory would not do
+  uint64_t seed = 1;
+
+  // In place of random ones. Queries [rows, d], of which payloads take n in turn, from the first
+  // again after the last; keys [m, d] and values [m, dv] for inline keys.
+  std::optional<TensorView> queries = std::nullopt;
+  std::optional<TensorView> keys = std::nullopt;
+  std::optional<TensorView> values = std::nullopt;
+};
+
+// The same options give the same requests. RESOURCE_EXHAUSTED: out of memory.
+absl::StatusOr<RequestSet> BuildRequestSet(const RequestSetOptions& options);
+
+// Which request comes next: payloads in turn, key sets drawn. One a lane.
+//
+// Thread-compatible.
+class RequestPicker {
+ public:
+  // `set` must outlive it.
+  RequestPicker(const RequestSet* set, int lane, int lanes, uint64_t seed);
+
+  size_t Next();
+
+ private:
+  const RequestSet* const set_;
+  const size_t step_;
+  size_t payload_;
+  std::mt19937_64 random_;
+  std::discrete_distribution<size_t> key_set_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TOOLS_LOAD_REQUEST_SET_H_

@@ -1,0 +1,122 @@
+#ifndef QKSERVE_TOOLS_LOAD_RUN_LOAD_H_
+#define QKSERVE_TOOLS_LOAD_RUN_LOAD_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "grpcpp/channel.h"
+#include "grpcpp/support/byte_buffer.h"
+#include "tools/load/load_counts.h"
+#include "tools/load/request_set.h"
+#include "tools/load/schedule.h"
+
+namespace qkserve {
+
+// One load: a closed loop, or an open loop (docs/load.md has the terms).
+struct LoadOptions {
+  // A closed loop of so many callers; 0: an open loop.
+  int concurrency = 0;
+
+  // An open loop: requests a second at the begin and at the end.
+  double rate_from = 0;
+  double rate_to = 0;
+  Arrivals arrivals = Arrivals::kPoisson;
+  int64_t in_flight_max = 10'000;
+
+  absl::Duration warm_up;                                   // not counted
+  absl::Duration duration = absl::Seconds(10);              // positive
+  absl::Duration timeout = absl::Seconds(60);               // of a call, and for goodput
+  absl::Duration latency_limit = absl::InfiniteDuration();  // for LoadCounts::within_limit
+  uint64_t seed = 1;                                        // of arrivals and of key sets
+
+  RateProfile Profile() const { return {rate_from, rate_to, warm_up, duration}; }
+};
+
+// A piece of the measured time. Counts are of what was sent and of what was answered within it.
+struct LoadInterval {
+  absl::Duration begin;  // from the begin of the measured time
+  absl::Duration length;
+  std::optional<double> due;  // requests expected to become due, in an open loop
+  int64_t sent = 0;
+  int64_t ok = 0;
+  int64_t good = 0;
+  int64_t errors = 0;
+  absl::Duration p50, p90, p99, p999, p9999, max;  // response time of the ok ones
+  double batch_requests_mean = 0;
+  absl::Duration queued_mean, computed_mean;
+};
+
+// The figures of `rest`, what came within [begin, begin + length) of the measured time.
+LoadInterval MakeInterval(const LoadOptions& options, absl::Duration begin, absl::Duration length,
+                          const LoadCounts& rest);
+
+struct LoadResult {
+  LoadOptions options;
+  LoadCounts counts;
+  std::vector<LoadInterval> timeline;
+
+  // The same in a few long intervals: what a rate that changes does to latency.
+  std::vector<LoadInterval> stretches;
+
+  // The measured time: to its end, or until the load was ended early. What of `counts` was answered
+  // OK within it is the throughput; answers that came later are none.
+  absl::Duration elapsed;
+  int64_t completed = 0;
+  int64_t completed_good = 0;
+
+  bool interrupted = false;   // ended early by the caller
+  absl::Status nobody_there;  // UNAVAILABLE: no server answered, and the load may have ended early
+
+  double RequestsPerSecond() const { return PerSecond(completed); }
+  double GoodputPerSecond() const { return PerSecond(completed_good); }
+
+  // All of it as one interval.
+  LoadInterval Whole() const;
+
+  // Whether sent is within 1% of due. Always in a closed loop.
+  bool KeptSchedule() const;
+
+ private:
+  double PerSecond(int64_t count) const;
+};
+
+struct LoadProgress {
+  const LoadOptions& options;
+  absl::Duration at;  // from the begin of the load, warm-up included
+  const LoadCounts& counts;
+};
+
+// Called about ten times a second on RunLoad's thread. False ends the load at once: what is in
+// flight is cancelled.
+using LoadObserver = std::function<bool(const LoadProgress&)>;
+
+// Told of each answer that was OK, on the lanes' threads: `request` is the index in the set,
+// `sequence` counts requests. Must be quick. `reply` keeps its bytes.
+using AnswerTap =
+    std::function<void(int64_t sequence, size_t request, const grpc::ByteBuffer& reply)>;
+
+struct LoadTarget {
+  std::vector<std::shared_ptr<grpc::Channel>> channels;  // at least one
+  const RequestSet* requests = nullptr;
+  AnswerTap tap = nullptr;
+};
+
+// Sends until the time is over and waits for the answers, each of which comes within the timeout.
+// Ends early
+// - where `stop` becomes true: answers that are missing a second later are given up;
+// - where no server answers: the first requests, one a caller or 10 of an open loop, were all
+//   UNAVAILABLE before any other was answered otherwise;
+// - where the observer says so.
+LoadResult RunLoad(const LoadOptions& options, const LoadTarget& target, const Clock* clock,
+                   const std::atomic<bool>& stop, const LoadObserver& observer = nullptr);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TOOLS_LOAD_RUN_LOAD_H_

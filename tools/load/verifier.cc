@@ -1,0 +1,223 @@
+#include "tools/load/verifier.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/float16.h"
+#include "qkserve/limits.h"
+#include "tools/load/reply.h"
+
+namespace qkserve {
+namespace {
+
+constexpr size_t kSamplesMax = 64;
+constexpr int64_t kSamplesBytesMax = 256 * kMiB;
+constexpr int64_t kFirstRepliesBytesMax = 256 * kMiB;
+constexpr int64_t kMatrixElementsMax = int64_t{1} << 30;
+
+// It rests so many times as long as it worked.
+constexpr int kRest = 3;
+
+std::vector<float> ElementsOf(DataType type, const Shape& shape, const std::string& bytes) {
+  return ElementsAsFloat({type, shape, reinterpret_cast<const std::byte*>(bytes.data())});
+}
+
+// Rows of leading dimensions count on.
+int64_t RowsOf(const v1::Tensor& tensor) {
+  int64_t rows = 1;
+  for (int i = 0; i + 1 < tensor.shape_size(); ++i) rows *= tensor.shape(i);
+  return rows;
+}
+
+int64_t ColumnsOf(const v1::Tensor& tensor) {
+  return tensor.shape_size() > 0 ? tensor.shape(tensor.shape_size() - 1) : 0;
+}
+
+absl::StatusOr<FloatMatrix> ToMatrix(const v1::Tensor& tensor) {
+  const Shape shape(tensor.shape().begin(), tensor.shape().end());
+  const std::optional<int64_t> count = ElementCount(shape);
+  const auto type = static_cast<DataType>(tensor.data_type());
+  if (!IsFloatType(tensor.data_type()) || !count.has_value() ||
+      static_cast<int64_t>(tensor.data().size()) != *count * ElementBytes(type)) {
+    return absl::InternalError(absl::StrCat("got a tensor of ", tensor.data().size(),
+                                            " bytes that do not fit its shape and type"));
+  }
+  return FloatMatrix{RowsOf(tensor), ColumnsOf(tensor), ElementsOf(type, shape, tensor.data())};
+}
+
+std::vector<int32_t> ToKeys(const v1::Tensor& tensor) {
+  std::vector<int32_t> keys(tensor.data().size() / sizeof(int32_t));
+  if (!keys.empty()) std::memcpy(keys.data(), tensor.data().data(), keys.size() * sizeof(int32_t));
+  return keys;
+}
+
+int64_t ExpectedColumns(const v1::ScoreRequest& request, const FloatMatrix& keys,
+                        const FloatMatrix* values) {
+  if (request.output() == v1::TOP_K) return request.top_k();
+  if (request.output() == v1::CONTEXT) return values == nullptr ? 0 : values->columns;
+  return keys.rows;
+}
+
+}  // namespace
+
+absl::StatusOr<FloatMatrix> ReadMatrix(const TensorSource& source,
+                                       std::optional<DataType> storage) {
+  const std::optional<int64_t> count = ElementCount(source.spec.shape);
+  if (source.spec.shape.size() != 2 || !count.has_value() || *count > kMatrixElementsMax) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "--verify holds matrices of ", kMatrixElementsMax, " elements at most in memory"));
+  }
+  const DataType type = source.spec.data_type;
+  std::string bytes(static_cast<size_t>(*count * ElementBytes(type)), '\0');
+  absl::Status status = source.read(0, absl::MakeSpan(bytes));
+  if (!status.ok()) return status;
+  FloatMatrix matrix = {source.spec.shape[0], source.spec.shape[1],
+                        ElementsOf(type, source.spec.shape, bytes)};
+  for (float& element : matrix.elements) element = RoundedTo(storage.value_or(type), element);
+  return matrix;
+}
+
+Verifier::Verifier(const RequestSet* requests, std::vector<KnownKeySet> key_sets,
+                   const Clock* clock)
+    : requests_(requests), key_sets_(std::move(key_sets)), clock_(clock) {
+  thread_ = std::thread([this] { Run(); });
+}
+
+Verifier::~Verifier() {
+  if (thread_.joinable()) Finish(/*check_rest=*/false);
+}
+
+void Verifier::Offer(int64_t sequence, size_t request, const grpc::ByteBuffer& reply) {
+  MutexLock lock(&mutex_);
+  const auto bytes = static_cast<int64_t>(reply.Length());
+  if (samples_.size() >= kSamplesMax) return;
+  if (!samples_.empty() && samples_bytes_ + bytes > kSamplesBytesMax) return;
+  samples_.push_back({sequence, request, reply});
+  samples_bytes_ += bytes;
+  changed_.NotifyOne();
+}
+
+std::optional<Verifier::Sample> Verifier::Take() {
+  MutexLock lock(&mutex_);
+  while (samples_.empty() && !finish_) changed_.Wait(&mutex_);
+  if (samples_.empty()) return std::nullopt;
+  Sample sample = std::move(samples_.front());
+  samples_.pop_front();
+  samples_bytes_ -= static_cast<int64_t>(sample.reply.Length());
+  return sample;
+}
+
+void Verifier::Run() {
+  while (const std::optional<Sample> sample = Take()) {
+    const absl::Time begin = clock_->Now();
+    Check(*sample);
+    const absl::Time rested = clock_->Now() + kRest * (clock_->Now() - begin);
+    MutexLock lock(&mutex_);
+    while (!finish_ && clock_->Now() < rested) changed_.WaitFor(&mutex_, rested - clock_->Now());
+  }
+}
+
+Verifier::Result Verifier::Finish(bool check_rest) {
+  {
+    MutexLock lock(&mutex_);
+    finish_ = true;
+    if (!check_rest) samples_.clear();
+    changed_.NotifyAll();
+  }
+  thread_.join();
+  return result_;
+}
+
+void Verifier::Wrong(const Sample& sample, const absl::Status& problem) {
+  const RequestSet::Request& request = requests_->requests[sample.request];
+  if (++result_.wrong > 1) return;
+  result_.first_wrong = absl::InternalError(absl::StrCat(
+      "wrong answer: request ", sample.sequence, " (payload ", request.payload,
+      requests_->key_sets.empty()
+          ? ""
+          : absl::StrCat(", key set ", requests_->key_sets[static_cast<size_t>(request.key_set)]),
+      "), ", problem.message()));
+}
+
+void Verifier::Check(const Sample& sample) {
+  const absl::StatusOr<v1::ScoreResponse> response = ParseReply(sample.reply);
+  if (!response.ok()) {
+    Wrong(sample, response.status());
+    return;
+  }
+  CheckDuplicate(sample, *response);
+  // Keys that nobody here knows.
+  if (!requests_->key_sets.empty() && key_sets_.empty()) return;
+  const absl::Status status = CheckRow(sample, *response);
+  if (!status.ok()) Wrong(sample, status);
+}
+
+void Verifier::CheckDuplicate(const Sample& sample, const v1::ScoreResponse& response) {
+  std::string bits = absl::StrCat(response.result().data(), response.indices().data());
+  const SameAnswer same = {sample.request, response.receipt().key_set_version(),
+                           response.receipt().kernel()};
+  const auto first = first_replies_.find(same);
+  if (first != first_replies_.end()) {
+    ++result_.duplicates;
+    if (first->second == bits) return;
+    size_t at = 0;
+    const size_t size = std::min(bits.size(), first->second.size());
+    while (at < size && bits[at] == first->second[at]) ++at;
+    Wrong(sample, absl::InternalError(absl::StrCat(
+                      "which was answered before with other bits: they differ from element ",
+                      at / 4, " on, of ", first->second.size() / 4)));
+    return;
+  }
+  const auto bytes = static_cast<int64_t>(bits.size());
+  if (first_replies_bytes_ + bytes > kFirstRepliesBytesMax) return;
+  first_replies_bytes_ += bytes;
+  first_replies_.emplace(same, std::move(bits));
+}
+
+absl::Status Verifier::CheckRow(const Sample& sample, const v1::ScoreResponse& response) {
+  const RequestSet::Request& sent = requests_->requests[sample.request];
+  const absl::StatusOr<v1::ScoreRequest> request = ParseRequest(sent.bytes);
+  if (!request.ok()) return request.status();
+  const absl::StatusOr<FloatMatrix> queries = ToMatrix(request->queries());
+  if (!queries.ok()) return queries.status();
+  KnownKeySet inline_keys;
+  if (key_sets_.empty()) {
+    absl::StatusOr<FloatMatrix> keys = ToMatrix(request->inline_().keys());
+    if (!keys.ok()) return keys.status();
+    inline_keys.keys = *std::move(keys);
+    if (request->inline_().has_values()) {
+      absl::StatusOr<FloatMatrix> values = ToMatrix(request->inline_().values());
+      if (!values.ok()) return values.status();
+      inline_keys.values = *std::move(values);
+    }
+  }
+  const KnownKeySet& known =
+      key_sets_.empty() ? inline_keys : key_sets_[static_cast<size_t>(sent.key_set)];
+  const FloatMatrix* const values = known.values.has_value() ? &*known.values : nullptr;
+
+  const absl::StatusOr<FloatMatrix> result = ToMatrix(response.result());
+  if (!result.ok()) return result.status();
+  const std::vector<int32_t> keys = ToKeys(response.indices());
+  const int64_t columns = ExpectedColumns(*request, known.keys, values);
+  if (result->rows != queries->rows || result->columns != columns ||
+      (request->output() == v1::TOP_K && keys.size() != result->elements.size())) {
+    return absl::InternalError(absl::StrCat("got a result [", result->rows, ", ", result->columns,
+                                            "], expected [", queries->rows, ", ", columns, "]"));
+  }
+  if (queries->rows == 0) return absl::OkStatus();
+  // Rows in turn: over time all of them are seen.
+  const int64_t row = result_.rows++ % queries->rows;
+  AnswerRow answer = {static_cast<Output>(request->output()), result->Row(row), {}};
+  if (request->output() == v1::TOP_K) {
+    answer.keys = absl::MakeConstSpan(keys).subspan(static_cast<size_t>(row * columns),
+                                                    static_cast<size_t>(columns));
+  }
+  absl::Status status = CheckAnswerRow(answer, queries->Row(row), known.keys, values,
+                                       static_cast<uint64_t>(sample.sequence));
+  if (status.ok()) return status;
+  return absl::InternalError(absl::StrCat("row ", row, ", ", status.message()));
+}
+
+}  // namespace qkserve

@@ -1,0 +1,99 @@
+#ifndef QKSERVE_TOOLS_LOAD_VERIFIER_H_
+#define QKSERVE_TOOLS_LOAD_VERIFIER_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <thread>
+#include <tuple>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "grpcpp/support/byte_buffer.h"
+#include "qkserve/key_set.h"
+#include "qkserve/v1/scoring.pb.h"
+#include "tools/load/answer_check.h"
+#include "tools/load/request_set.h"
+
+namespace qkserve {
+
+// What a key set holds, as it computes with it.
+struct KnownKeySet {
+  FloatMatrix keys;
+  std::optional<FloatMatrix> values;
+};
+
+// Reads a source, of rank 2, and rounds it to what it is kept in.
+// RESOURCE_EXHAUSTED: too large to be checked; or the source's errors.
+absl::StatusOr<FloatMatrix> ReadMatrix(const TensorSource& source, std::optional<DataType> storage);
+
+// Looks whether answers are right, on a thread of its own that takes a quarter of a core at most
+// while the load runs: so it sees a sample. Each reply is compared with the first one to the same
+// request, which must have the same bits (the same kernel and version of the key set given); and of
+// some a row is computed in float64.
+//
+// Offer may be called by any thread.
+class Verifier {
+ public:
+  struct Result {
+    int64_t rows = 0;        // computed
+    int64_t duplicates = 0;  // compared
+    int64_t wrong = 0;
+    absl::Status first_wrong;  // names the request, the row, the key and the values
+  };
+
+  // `requests` must outlive it. `key_sets`: by their index in `requests`; empty where keys are
+  // inline, or not known: then only duplicates are compared.
+  Verifier(const RequestSet* requests, std::vector<KnownKeySet> key_sets, const Clock* clock);
+  Verifier(const Verifier&) = delete;
+  Verifier& operator=(const Verifier&) = delete;
+  ~Verifier();
+
+  // Keeps references to the reply's bytes, or, where it has enough to do, nothing.
+  void Offer(int64_t sequence, size_t request, const grpc::ByteBuffer& reply);
+
+  // Ends, after a look at what waits where that is asked for. Once.
+  Result Finish(bool check_rest = true);
+
+ private:
+  struct Sample {
+    int64_t sequence;
+    size_t request;
+    grpc::ByteBuffer reply;
+  };
+  // Replies that must agree: of a request, a version of the key set and a kernel.
+  using SameAnswer = std::tuple<size_t, int64_t, std::string>;
+
+  void Run();
+  std::optional<Sample> Take();
+  void Check(const Sample& sample);
+  void CheckDuplicate(const Sample& sample, const v1::ScoreResponse& response);
+  absl::Status CheckRow(const Sample& sample, const v1::ScoreResponse& response);
+  void Wrong(const Sample& sample, const absl::Status& problem);
+
+  const RequestSet* const requests_;
+  const std::vector<KnownKeySet> key_sets_;
+  const Clock* const clock_;
+
+  // Of its thread.
+  std::map<SameAnswer, std::string> first_replies_;
+  int64_t first_replies_bytes_ = 0;
+  Result result_;
+
+  Mutex mutex_;
+  CondVar changed_;
+  std::deque<Sample> samples_ ABSL_GUARDED_BY(mutex_);
+  int64_t samples_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool finish_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TOOLS_LOAD_VERIFIER_H_

@@ -1,0 +1,292 @@
+#include "tools/qkctl/commands/load.h"
+
+#include <signal.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "client/channel.h"
+#include "qkserve/client.h"
+#include "tools/load/find_peak.h"
+#include "tools/load/machine.h"
+#include "tools/load/run_load.h"
+#include "tools/load/verifier.h"
+#include "tools/qkctl/flags/json_flag.h"
+#include "tools/qkctl/flags/key_set_flags.h"
+#include "tools/qkctl/flags/load_flags.h"
+#include "tools/qkctl/flags/output_flags.h"
+#include "tools/qkctl/flags/queries_flag.h"
+#include "tools/qkctl/flags/shared_flags.h"
+#include "tools/qkctl/flags/storage_flag.h"
+#include "tools/qkctl/flags/tensor_flags.h"
+#include "tools/qkctl/input/load_data.h"
+#include "tools/qkctl/output/file_output.h"
+#include "tools/qkctl/output/load_progress.h"
+#include "tools/qkctl/output/load_text.h"
+#include "tools/qkctl/output/load_verdict.h"
+#include "tools/report/load_export.h"
+#include "tools/report/load_page.h"
+#include "tools/report/load_report.h"
+
+namespace qkserve {
+namespace {
+
+// Different requests; with --verify so few that each is sent again soon.
+constexpr int kPayloadsMax = 64;
+constexpr int kPayloadsMaxVerified = 8;
+
+// The server's answer to who it is comes at once, however short --timeout is.
+constexpr absl::Duration kStatusTimeout = absl::Seconds(5);
+
+// Set by Ctrl-C.
+std::atomic<bool> interrupted{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
+
+constexpr std::array<int, 3> kEndSignals = {SIGINT, SIGTERM, SIGHUP};
+
+// Async-signal-safe. What comes next ends the process.
+void Interrupt(int /*signal*/) {
+  interrupted = true;
+  struct sigaction action = {};
+  action.sa_handler = SIG_DFL;
+  for (const int signal : kEndSignals) sigaction(signal, &action, nullptr);
+}
+
+// Ctrl-C, SIGTERM or a terminal that goes ends the load early. A second signal ends the process.
+void StopOnInterrupt() {
+  struct sigaction action = {};
+  action.sa_handler = &Interrupt;
+  action.sa_flags = SA_RESTART;
+  for (const int signal : kEndSignals) sigaction(signal, &action, nullptr);
+  // Whoever reads along may go; what was made must be removed all the same.
+  signal(SIGPIPE, SIG_IGN);
+}
+
+// Who is there. Other servers than ours may not say.
+absl::Status AskForStatus(Client& client, LoadMachines* machines) {
+  machines->client_cpu = CpuName();
+  machines->client_cpus = UsableCpuCount();
+  machines->server = absl::GetFlag(FLAGS_server);
+  const absl::StatusOr<v1::GetStatusResponse> status = client.GetStatus(kStatusTimeout);
+  if (absl::IsUnavailable(status.status())) return status.status();
+  if (absl::IsDeadlineExceeded(status.status())) {
+    return absl::DeadlineExceededError(absl::StrCat(machines->server, " does not answer"));
+  }
+  if (!status.ok()) return absl::OkStatus();
+  machines->server_version = status->version();
+  machines->server_kernel = status->kernel();
+  machines->server_key_set_kernel = status->key_set_kernel();
+  machines->server_workers = status->workers();
+  return absl::OkStatus();
+}
+
+// One load with its progress line. `observer` may end it.
+LoadResult RunStep(const LoadOptions& options, const LoadTarget& target, const std::string& name,
+                   const LoadObserver& observer = nullptr) {
+  if (!absl::GetFlag(FLAGS_progress)) {
+    return RunLoad(options, target, Clock::Monotonic(), interrupted, observer);
+  }
+  LoadProgressLine line(name);
+  return RunLoad(options, target, Clock::Monotonic(), interrupted,
+                 [&](const LoadProgress& progress) {
+                   line.Tell(progress);
+                   return !observer || observer(progress);
+                 });
+}
+
+// Codes that requests may fail with. A search goes to where the server refuses.
+StatusCodesFlag AllowedErrors() {
+  StatusCodesFlag allowed = absl::GetFlag(FLAGS_allow_errors);
+  if (absl::GetFlag(FLAGS_find_peak)) {
+    allowed.codes.insert(kOverloadCodes.begin(), kOverloadCodes.end());
+  }
+  return allowed;
+}
+
+void RunAll(const LoadTarget& target, LoadReport* report) {
+  const std::vector<LoadOptions> all = LoadOptionsFromFlags();
+  report->several = all.size() > 1 || PeakLimitFromFlags().has_value();
+  if (const std::optional<LatencyLimit> limit = PeakLimitFromFlags()) {
+    const auto may_fail = [allowed = AllowedErrors()](absl::StatusCode code) {
+      return allowed.Has(code);
+    };
+    const auto run = [&target](const LoadOptions& options, const LoadObserver& observer) {
+      return RunStep(options, target, PaceText(options), observer);
+    };
+    report->peak = FindPeak({all[0], *limit, may_fail}, run, interrupted, &report->steps);
+    return;
+  }
+  for (const LoadOptions& options : all) {
+    if (interrupted && !report->steps.empty()) break;
+    report->steps.push_back(
+        RunStep(options, target, all.size() > 1 ? PaceText(options) : std::string()));
+    if (!report->steps.back().nobody_there.ok()) break;
+  }
+}
+
+absl::StatusOr<std::unique_ptr<Verifier>> MakeVerifier(const RequestSet& requests,
+                                                       const LoadKeySets& key_sets,
+                                                       LoadReport* report) {
+  absl::StatusOr<std::vector<KnownKeySet>> known = key_sets.ReadContents();
+  if (!known.ok()) return known.status();
+  report->verify.emplace();
+  report->verify->keys_known = LoadKeysFromFlags() != LoadKeys::kForeign;
+  return std::make_unique<Verifier>(&requests, *std::move(known), Clock::Monotonic());
+}
+
+// Sends everything and fills the report.
+absl::Status SendLoads(const LoadFiles& files, const LoadKeySets& key_sets, LoadReport* report) {
+  const bool verify = absl::GetFlag(FLAGS_verify);
+  const absl::StatusOr<RequestSet> requests = BuildLoadRequests(
+      report->workload, files, key_sets, verify ? kPayloadsMaxVerified : kPayloadsMax);
+  if (!requests.ok()) return requests.status();
+  std::unique_ptr<Verifier> verifier;
+  if (verify) {
+    absl::StatusOr<std::unique_ptr<Verifier>> made = MakeVerifier(*requests, key_sets, report);
+    if (!made.ok()) return made.status();
+    verifier = *std::move(made);
+  }
+  absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> channels =
+      MakeChannels(ClientOptionsFromFlags());
+  if (!channels.ok()) return channels.status();
+  LoadTarget target = {*std::move(channels), &*requests, nullptr};
+  if (verifier != nullptr) {
+    target.tap = [&verifier](int64_t sequence, size_t request, const grpc::ByteBuffer& reply) {
+      verifier->Offer(sequence, request, reply);
+    };
+  }
+  report->begun = absl::Now();
+  RunAll(target, report);
+  if (verifier != nullptr) report->verify->result = verifier->Finish(/*check_rest=*/!interrupted);
+  return absl::OkStatus();
+}
+
+// The first file that cannot be written, or that would be written twice.
+absl::Status CheckFiles() {
+  std::set<std::string> seen;
+  for (const std::string& path :
+       {absl::GetFlag(FLAGS_json), absl::GetFlag(FLAGS_csv), absl::GetFlag(FLAGS_report)}) {
+    if (path.empty()) continue;
+    absl::Status status = CheckFileOutput(path);
+    if (!status.ok()) return status;
+    std::error_code error;
+    if (!seen.insert(std::filesystem::weakly_canonical(path, error).string()).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--json, --csv and --report must be different files; two are ", path));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WriteFiles(const LoadReport& report) {
+  absl::Status status;
+  if (const std::string path = absl::GetFlag(FLAGS_csv); !path.empty()) {
+    status.Update(WriteFileWhole(path, {LoadReportCsv(report)}));
+  }
+  if (const std::string path = absl::GetFlag(FLAGS_report); !path.empty()) {
+    status.Update(WriteFileWhole(path, {LoadPage(report)}));
+  }
+  return status;
+}
+
+// Silence of a server that does not answer would look as if nobody had heard the interrupt.
+absl::Status RemoveKeySets(LoadKeySets& key_sets) {
+  if (interrupted && LoadKeysFromFlags() == LoadKeys::kMade) {
+    std::fputs("removing what was made; interrupt again to leave it\n", stderr);
+  }
+  return key_sets.Remove();
+}
+
+// Shows what there is to show, and says what the exit code is to be.
+absl::Status Conclude(const LoadReport& report) {
+  const StatusCodesFlag allowed = AllowedErrors();
+  absl::Status status = CheckAnswered(report, allowed, interrupted);
+  if (!status.ok()) return status;
+  status = ShowAnswer(LoadReportText(report), LoadReportJson(report));
+  status.Update(WriteFiles(report));
+  status.Update(JudgeLoad(report, allowed));
+  return status;
+}
+
+absl::Status Run(const std::string& /*argument*/) {
+  LoadReport report;
+  report.workload = WorkloadFromFlags();
+  report.channels = absl::GetFlag(FLAGS_channels);
+  const absl::StatusOr<LoadFiles> files = OpenLoadFiles(&report.workload);
+  if (!files.ok()) return files.status();
+  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient();
+  if (!client.ok()) return client.status();
+  absl::Status status = CheckFiles();
+  if (status.ok()) status = AskForStatus(**client, &report.machines);
+  if (!status.ok()) return status;
+  StopOnInterrupt();
+  absl::StatusOr<LoadKeySets> key_sets =
+      LoadKeySets::Prepare(client->get(), *files, &interrupted, &report.workload);
+  if (!key_sets.ok()) return key_sets.status();
+  if (!key_sets->references().empty()) report.key_set = key_sets->references()[0].name;
+
+  status = SendLoads(*files, *key_sets, &report);
+  // Before anything is shown: who reads it may go.
+  absl::Status removed = RemoveKeySets(*key_sets);
+  if (status.ok()) status = Conclude(report);
+  if (status.ok()) return removed;
+  // The tool ends with one error, and this one must not get lost.
+  if (!removed.ok()) absl::FPrintF(stderr, "%s\n", Printable(removed.message()));
+  return status;
+}
+
+constexpr absl::string_view kDetails =
+    R"(A closed loop (--concurrency) shows what the server can do; an open loop (--rate) shows what users
+see, since they come whether the server keeps up or not. Latency is then counted from the time at
+which a request was due. docs/load.md has the terms. Keys travel with each request unless there is
+a key set: one of the server's (--key_set), or some made for this load and removed at its end
+(--make_key_set, --key_sets, resident workloads; from --keys where given). Ctrl-C ends it early with
+the report of what ran.
+Exit codes: 1 requests failed (see --allow_errors) or were answered wrong (--verify), 2 wrong usage,
+3 the load that was asked for could not be sent.
+)";
+
+constexpr absl::string_view kMoreExamples =
+    R"(  qkctl load --rate=500 --workload=resident-top --duration=1m --report=load.html
+  qkctl load --concurrency=1:256:x2 --duration=5s --workload=inline-small --csv=load.csv
+  qkctl load --rate=10:2000 --key_set=items --n=1 --output=top_k --top_k=10
+  qkctl load --find_peak --latency_limit=p99:50ms --workload=resident-mixed --verify
+  qkctl load --concurrency=64 --n=1 --make_key_set=10000,128,128 --output=context
+)";
+
+}  // namespace
+
+Command LoadCommand() {
+  Command command;
+  command.name = "load";
+  command.summary = "Keeps a server busy and reports throughput and latencies.";
+  command.example = "qkctl load --concurrency=32 --duration=10s --n=16 --m=128 --d=64";
+  command.details = kDetails;
+  command.more_examples = kMoreExamples;
+  command.flag_files = {kLoadFlagsFile,   kJsonFlagFile,    kKeySetFlagsFile, kOutputFlagsFile,
+                        kQueriesFlagFile, kStorageFlagFile, kTensorFlagsFile};
+  command.check_flags = &CheckLoadFlags;
+  command.run = &Run;
+  return command;
+}
+
+}  // namespace qkserve

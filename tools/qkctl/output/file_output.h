@@ -1,0 +1,24 @@
+#ifndef QKSERVE_TOOLS_QKCTL_OUTPUT_FILE_OUTPUT_H_
+#define QKSERVE_TOOLS_QKCTL_OUTPUT_FILE_OUTPUT_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace qkserve {
+
+// Writes the `parts`, one behind the other, as a whole file: readers of `path` find the old file or
+// the new one, never a part. Where no new file can take its place it is written in place, as is
+// what is not a regular file, such as /dev/stdout or a pipe. "-" is standard output.
+//
+// The operating system's errors, naming the file.
+absl::Status WriteFileWhole(const std::string& path, absl::Span<const absl::string_view> parts);
+
+// Whether that could succeed, as far as can be seen without it.
+absl::Status CheckFileOutput(const std::string& path);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TOOLS_QKCTL_OUTPUT_FILE_OUTPUT_H_

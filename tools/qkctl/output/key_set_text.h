@@ -1,0 +1,26 @@
+#ifndef QKSERVE_TOOLS_QKCTL_OUTPUT_KEY_SET_TEXT_H_
+#define QKSERVE_TOOLS_QKCTL_OUTPUT_KEY_SET_TEXT_H_
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "absl/types/span.h"
+#include "qkserve/key_set.h"
+
+namespace qkserve {
+
+// "29.3 MiB"
+std::string BytesText(int64_t bytes);
+
+// A table of name, version, shapes, type, memory and requests served; damaged sets have their
+// problem in place of the rest.
+std::string KeySetTable(absl::Span<const KeySetInfo> key_sets);
+
+// The fields of qkserve.v1.KeySet by their names; values is null where there are none, keys and
+// version too where there is a problem.
+nlohmann::ordered_json KeySetJson(const KeySetInfo& key_set);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TOOLS_QKCTL_OUTPUT_KEY_SET_TEXT_H_

@@ -1,0 +1,16 @@
+#ifndef QKSERVE_TOOLS_QKCTL_OUTPUT_LOAD_TEXT_H_
+#define QKSERVE_TOOLS_QKCTL_OUTPUT_LOAD_TEXT_H_
+
+#include <string>
+
+#include "tools/report/load_report.h"
+
+namespace qkserve {
+
+// The closing table of one load, or a table with a line for each of several; then what --verify saw
+// and what --find_peak found.
+std::string LoadReportText(const LoadReport& report);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TOOLS_QKCTL_OUTPUT_LOAD_TEXT_H_

@@ -1,0 +1,91 @@
+#include "tools/qkctl/output/load_verdict.h"
+
+#include <cstdint>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "tools/qkctl/command.h"
+
+namespace qkserve {
+namespace {
+
+// The load that was asked for is not the load that was sent.
+constexpr int kBehindSchedule = 3;
+
+absl::Status JudgeErrors(const LoadReport& report, const StatusCodesFlag& allowed) {
+  int64_t failed = 0, sent = 0;
+  absl::Status first;
+  for (const LoadResult& step : report.steps) {
+    sent += step.counts.sent;
+    absl::Duration first_time = first.ok() ? absl::InfiniteDuration() : absl::ZeroDuration();
+    for (const auto& [code, errors] : step.counts.errors_by_code) {
+      if (allowed.Has(code)) continue;
+      failed += errors.count;
+      if (errors.first_time >= first_time) continue;
+      first_time = errors.first_time;
+      first = absl::Status(code, errors.first_message);
+    }
+  }
+  if (failed == 0) return absl::OkStatus();
+  return absl::Status(first.code(),
+                      absl::StrCat(failed, " of ", sent, " requests failed, the first with: ",
+                                   first.message(), " (see --allow_errors)"));
+}
+
+absl::Status JudgePeak(const LoadReport& report) {
+  switch (report.peak->end) {
+    case PeakEnd::kNothingHeld:
+      return absl::OutOfRangeError("no rate holds the limit");
+    case PeakEnd::kServerGone:
+      return absl::UnavailableError(absl::StrCat("the server does not answer any more: ",
+                                                 report.steps.back().nobody_there.message()));
+    case PeakEnd::kClientLimited:
+      return WithExitCode(absl::AbortedError("this client could not send what the next rate asked "
+                                             "for; more --channels, or less on its CPUs, may help"),
+                          kBehindSchedule);
+    case PeakEnd::kInterrupted:
+      return report.peak->held.has_value() ? absl::OkStatus()
+                                           : absl::CancelledError("ended before any rate held");
+    default:
+      return absl::OkStatus();
+  }
+}
+
+}  // namespace
+
+absl::Status CheckAnswered(const LoadReport& report, const StatusCodesFlag& allowed,
+                           bool interrupted) {
+  absl::Status first;
+  bool unsent = false;
+  for (const LoadResult& step : report.steps) {
+    if (step.counts.ok > 0) return absl::OkStatus();
+    for (const auto& [code, errors] : step.counts.errors_by_code) {
+      if (allowed.Has(code)) return absl::OkStatus();
+    }
+    first.Update(step.counts.FirstError());
+    first.Update(step.nobody_there);  // in the warm-up
+    unsent |= step.counts.unsent > 0;
+  }
+  if (!first.ok()) return first;
+  if (interrupted) return absl::CancelledError("ended before the first answer");
+  // A load may be too short, or its rate too low, for any request.
+  return unsent ? absl::OkStatus() : absl::OutOfRangeError("no request was due within --duration");
+}
+
+absl::Status JudgeLoad(const LoadReport& report, const StatusCodesFlag& allowed) {
+  if (report.verify.has_value() && report.verify->result.wrong > 0) {
+    return report.verify->result.first_wrong;
+  }
+  absl::Status status = JudgeErrors(report, allowed);
+  if (!status.ok()) return status;
+  if (report.peak.has_value()) return JudgePeak(report);
+  for (const LoadResult& step : report.steps) {
+    if (!step.nobody_there.ok()) return step.nobody_there;
+    if (!step.KeptSchedule()) {
+      return WithExitCode(absl::AbortedError(BehindScheduleText(step)), kBehindSchedule);
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace qkserve

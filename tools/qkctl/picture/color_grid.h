@@ -1,0 +1,74 @@
+#ifndef QKSERVE_TOOLS_QKCTL_PICTURE_COLOR_GRID_H_
+#define QKSERVE_TOOLS_QKCTL_PICTURE_COLOR_GRID_H_
+
+#include <cstdint>
+#include <limits>
+
+#include "absl/types/span.h"
+
+namespace qkserve {
+
+// What heat maps have in common, on a terminal or in a picture.
+
+struct Color {
+  uint8_t red = 0;
+  uint8_t green = 0;
+  uint8_t blue = 0;
+
+  bool operator==(const Color&) const = default;
+};
+
+// The colour of a heat map at `position` from 0 to 1 (clamped). Lightness rises evenly, so that the
+// order of two values shows on any screen and to any eye.
+Color HeatMapColor(double position);
+
+// The colour of what is NaN or infinite: grey, which HeatMapColor never is.
+inline constexpr Color kNothingFinite{96, 96, 96};
+
+struct ValueRange {
+  float min = std::numeric_limits<float>::infinity();
+  float max = -std::numeric_limits<float>::infinity();
+
+  bool empty() const { return min > max; }
+
+  // From 0 to 1; the middle where all values are the same.
+  double Position(double value) const {
+    return max > min ? (value - min) / (static_cast<double>(max) - min) : 0.5;
+  }
+};
+
+ValueRange FiniteRange(absl::Span<const float> values);
+
+// The matrices of a tensor, one for each leading index, as `rank` 2 sees it: rank 1 is one row,
+// rank 0 one element.
+struct MatrixSizes {
+  int64_t rows = 1;
+  int64_t columns = 1;
+};
+MatrixSizes MatrixSizesOf(absl::Span<const int64_t> shape);
+
+// The colours of one matrix, `height` times `width` of them: elements are enlarged or reduced, each
+// direction for itself. A colour that stands for several elements is that of the mean of the finite
+// ones. Rows and columns must not be 0.
+class ColorGrid {
+ public:
+  ColorGrid(absl::Span<const float> values, MatrixSizes matrix, const ValueRange& range,
+            int64_t height, int64_t width)
+      : values_(values), matrix_(matrix), range_(range), height_(height), width_(width) {}
+
+  int64_t height() const { return height_; }
+  int64_t width() const { return width_; }
+
+  Color At(int64_t y, int64_t x) const;
+
+ private:
+  const absl::Span<const float> values_;
+  const MatrixSizes matrix_;
+  const ValueRange range_;
+  const int64_t height_;
+  const int64_t width_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TOOLS_QKCTL_PICTURE_COLOR_GRID_H_

@@ -1,0 +1,138 @@
+#include "tools/qkctl/picture/heat_map_png.h"
+
+#include <png.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "qkserve/tensor.h"
+#include "tools/qkctl/output/file_output.h"
+#include "tools/qkctl/picture/color_grid.h"
+
+namespace qkserve {
+namespace {
+
+constexpr Color kWhite{255, 255, 255};
+constexpr int64_t kGap = 3;
+constexpr int64_t kBarGap = 8;
+constexpr int64_t kBarWidth = 16;
+
+// Below so many rows of pixels a matrix is no picture of its own.
+constexpr int64_t kMatrixHeightMin = 4;
+
+class Picture {
+ public:
+  Picture(int64_t width, int64_t height)
+      : width_(width), height_(height), pixels_(width * height, kWhite) {}
+
+  int64_t height() const { return height_; }
+  void Set(int64_t y, int64_t x, Color color) { pixels_[y * width_ + x] = color; }
+
+  absl::StatusOr<std::string> Encode() const {
+    png_image image = {};
+    image.version = PNG_IMAGE_VERSION;
+    image.width = static_cast<png_uint_32>(width_);
+    image.height = static_cast<png_uint_32>(height_);
+    image.format = PNG_FORMAT_RGB;
+    static_assert(sizeof(Color) == 3, "libpng takes the pixels as they are");
+    std::string bytes(PNG_IMAGE_PNG_SIZE_MAX(image), '\0');
+    png_alloc_size_t size = bytes.size();
+    if (png_image_write_to_memory(&image, bytes.data(), &size, /*convert_to_8_bit=*/0,
+                                  pixels_.data(), /*row_stride=*/0, /*colormap=*/nullptr) == 0) {
+      return absl::ResourceExhaustedError(absl::StrCat("libpng: ", image.message));
+    }
+    bytes.resize(size);
+    return bytes;
+  }
+
+ private:
+  const int64_t width_;
+  const int64_t height_;
+  std::vector<Color> pixels_;
+};
+
+// The matrices of a tensor and the pixels of each.
+struct Layout {
+  int64_t matrices = 1;
+  MatrixSizes matrix;
+  int64_t height = 0;
+  int64_t width = 0;
+
+  int64_t total_height() const { return matrices * (height + kGap) - kGap; }
+};
+
+// `count` elements in `pixels_max`: each `enlargement` wide, more where the strip would be too
+// thin, or reduced.
+int64_t Pixels(int64_t count, int64_t enlargement, int64_t pixels_max, int64_t side_min) {
+  if (count >= pixels_max) return pixels_max;
+  const int64_t stretched = std::min((side_min + count - 1) / count, pixels_max / count);
+  return count * std::max(enlargement, stretched);
+}
+
+Layout LayOut(absl::Span<const int64_t> shape, int64_t elements, const HeatMapPngOptions& options) {
+  Layout layout;
+  layout.matrix = MatrixSizesOf(shape);
+  layout.matrices = elements / (layout.matrix.rows * layout.matrix.columns);
+  int64_t height_max = (options.height_max + kGap) / layout.matrices - kGap;
+  if (height_max < kMatrixHeightMin) {
+    layout.matrix.rows *= layout.matrices;
+    layout.matrices = 1;
+    height_max = options.height_max;
+  }
+  const int64_t enlargement = std::clamp<int64_t>(
+      std::min(options.width_max / layout.matrix.columns, height_max / layout.matrix.rows), 1,
+      options.enlargement_max);
+  layout.height = Pixels(layout.matrix.rows, enlargement, height_max, options.side_min);
+  layout.width = Pixels(layout.matrix.columns, enlargement, options.width_max, options.side_min);
+  return layout;
+}
+
+void DrawMatrix(const ColorGrid& grid, int64_t top, Picture* picture) {
+  for (int64_t y = 0; y < grid.height(); ++y) {
+    for (int64_t x = 0; x < grid.width(); ++x) picture->Set(top + y, x, grid.At(y, x));
+  }
+}
+
+void DrawBar(int64_t left, Picture* picture) {
+  const int64_t last = std::max<int64_t>(1, picture->height() - 1);
+  for (int64_t y = 0; y < picture->height(); ++y) {
+    const Color color = HeatMapColor(1 - static_cast<double>(y) / static_cast<double>(last));
+    for (int64_t x = 0; x < kBarWidth; ++x) picture->Set(y, left + x, color);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> HeatMapPng(absl::Span<const float> values,
+                                       absl::Span<const int64_t> shape,
+                                       const HeatMapPngOptions& options) {
+  if (values.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a picture of shape ", ShapeString(shape), " would be empty"));
+  }
+  const Layout layout = LayOut(shape, static_cast<int64_t>(values.size()), options);
+  const int64_t matrix_elements = layout.matrix.rows * layout.matrix.columns;
+  const ValueRange range = FiniteRange(values);
+  Picture picture(layout.width + kBarGap + kBarWidth, layout.total_height());
+  for (int64_t i = 0; i < layout.matrices; ++i) {
+    const ColorGrid grid(values.subspan(i * matrix_elements, matrix_elements), layout.matrix, range,
+                         layout.height, layout.width);
+    DrawMatrix(grid, i * (layout.height + kGap), &picture);
+  }
+  DrawBar(layout.width + kBarGap, &picture);
+  return picture.Encode();
+}
+
+absl::Status WriteHeatMapPng(const std::string& path, absl::Span<const float> values,
+                             absl::Span<const int64_t> shape) {
+  absl::StatusOr<std::string> png = HeatMapPng(values, shape);
+  if (!png.ok()) {
+    return absl::Status(png.status().code(), absl::StrCat(path, ": ", png.status().message()));
+  }
+  return WriteFileWhole(path, {absl::string_view(*png)});
+}
+
+}  // namespace qkserve

@@ -1,0 +1,36 @@
+#ifndef QKSERVE_TOOLS_REPORT_LOAD_CHARTS_H_
+#define QKSERVE_TOOLS_REPORT_LOAD_CHARTS_H_
+
+#include <vector>
+
+#include "tools/load/latency_histogram.h"
+#include "tools/load/run_load.h"
+#include "tools/report/chart.h"
+
+// The charts of a load, for pages.
+
+namespace qkserve {
+
+// Response times over the time of one load, and what was due, answered and failed.
+LineChart LatencyOverTime(const LoadResult& step);
+LineChart RateOverTime(const LoadResult& step);
+
+// The server's own account over time: means of time queued and computed.
+LineChart ServerTimesOverTime(const LoadResult& step);
+
+// Response times against requests answered a second: a point a load, or, of a load whose rate
+// changed, one an interval.
+LineChart LatencyAgainstLoad(const std::vector<LoadResult>& steps);
+
+struct NamedHistogram {
+  std::string name;
+  const LatencyHistogram& histogram;
+};
+// Shares of requests, over classes that grow by the same factor.
+BarChart LatencyShares(const std::string& title, const std::vector<NamedHistogram>& histograms);
+
+BarChart BatchSizes(const LoadCounts& counts);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TOOLS_REPORT_LOAD_CHARTS_H_

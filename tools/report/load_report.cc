@@ -1,0 +1,121 @@
+#include "tools/report/load_report.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "qkserve/v1/scoring.pb.h"
+
+namespace qkserve {
+namespace {
+
+// "0.25", "1660", "39819".
+std::string RateText(double rate) {
+  return rate < 1000 ? absl::StrFormat("%.4g", rate) : absl::StrFormat("%.0f", rate);
+}
+
+// "p99 48.100 ms", or how much was in time, and what failed.
+std::string OutcomeText(const LoadResult& step, const LatencyLimit& limit) {
+  const LoadCounts& counts = step.counts;
+  if (HeldLimit(step, limit)) {
+    return absl::StrFormat("p%g %s", limit.percentile,
+                           MillisecondsText(counts.response.Percentile(limit.percentile)));
+  }
+  std::string text = absl::StrFormat("%d of %d in time", counts.within_limit, counts.Due());
+  if (counts.unsent > 0) absl::StrAppendFormat(&text, ", %d not sent", counts.unsent);
+  for (const auto& [code, errors] : counts.errors_by_code) {
+    absl::StrAppendFormat(&text, ", %d %s", errors.count, absl::StatusCodeToString(code));
+  }
+  return text;
+}
+
+const char* PeakHeadline(PeakEnd end) {
+  switch (end) {
+    case PeakEnd::kFound:
+      return "peak";
+    case PeakEnd::kNothingHeld:
+      return "no peak";
+    case PeakEnd::kClientLimited:
+      return "no peak found: this client could not send more";
+    case PeakEnd::kServerGone:
+      return "no peak found: the server does not answer any more";
+    case PeakEnd::kFailed:
+      return "no peak found: requests failed";
+    case PeakEnd::kInterrupted:
+      return "no peak found: ended early";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string MillisecondsText(absl::Duration duration) {
+  return absl::StrFormat("%.3f ms", absl::ToDoubleMilliseconds(duration));
+}
+
+std::string LatencyLimitText(const LatencyLimit& limit) {
+  return absl::StrCat("p", limit.percentile, " <= ", absl::FormatDuration(limit.latency));
+}
+
+std::string OutputText(Output output) {
+  return absl::AsciiStrToLower(v1::Output_Name(static_cast<v1::Output>(output)));
+}
+
+std::string PaceText(const LoadOptions& options) {
+  if (options.concurrency > 0) return absl::StrCat(options.concurrency, " at a time");
+  const char* const arrivals = options.arrivals == Arrivals::kPoisson ? "poisson" : "constant";
+  std::string to = absl::StrCat(RateText(options.rate_to), "/s, ", arrivals);
+  if (options.rate_from == options.rate_to) return to;
+  return absl::StrCat(RateText(options.rate_from), " to ", to);
+}
+
+std::string LatencyScopeText(const LoadReport& report) {
+  int64_t ok = 0;
+  int64_t others = 0;
+  for (const LoadResult& step : report.steps) {
+    ok += step.counts.ok;
+    others += step.counts.Errors() + step.counts.abandoned;
+  }
+  const std::string text = absl::StrCat("latencies are of the ", ok, " requests answered OK");
+  return others == 0 ? text : absl::StrCat(text, "; ", others, " others are left out");
+}
+
+std::string BehindScheduleText(const LoadResult& result) {
+  const LoadCounts& counts = result.counts;
+  const double part =
+      100 * static_cast<double>(counts.sent) / std::max(1.0, static_cast<double>(counts.Due()));
+  return absl::StrFormat(
+      "sent %d of %d requests that were due (%.1f%%): %s", counts.sent, counts.Due(), part,
+      counts.ServerWasBehind()
+          ? absl::StrCat("the server was behind by --in_flight_max=", result.options.in_flight_max,
+                         " requests")
+          : "this client could not send faster; more --channels, or less on its CPUs, may help");
+}
+
+std::string PeakText(const LoadReport& report) {
+  const PeakResult& peak = *report.peak;
+  const std::string limit = LatencyLimitText(peak.limit);
+  // What counted is the last step at a rate.
+  const auto at = [&report, &peak](double rate) {
+    const auto step = std::find_if(
+        report.steps.rbegin(), report.steps.rend(),
+        [rate](const LoadResult& candidate) { return candidate.options.rate_from == rate; });
+    return step == report.steps.rend() ? "-" : OutcomeText(*step, peak.limit);
+  };
+  std::string text = PeakHeadline(peak.end);
+  if (peak.held.has_value()) {
+    absl::StrAppendFormat(&text, "%s%s/s hold %s (%s)", peak.end == PeakEnd::kFound ? ": " : "; ",
+                          RateText(*peak.held), limit, at(*peak.held));
+  } else {
+    absl::StrAppend(&text, peak.end == PeakEnd::kNothingHeld ? ": " : "; ", "no rate held ", limit);
+    if (peak.end == PeakEnd::kNothingHeld)
+      absl::StrAppend(&text, ", and lower ones need a longer --duration");
+  }
+  if (peak.failed.has_value()) {
+    absl::StrAppendFormat(&text, "; %s/s do not (%s)", RateText(*peak.failed), at(*peak.failed));
+  }
+  return text;
+}
+
+}  // namespace qkserve

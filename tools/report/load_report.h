@@ -1,0 +1,75 @@
+#ifndef QKSERVE_TOOLS_REPORT_LOAD_REPORT_H_
+#define QKSERVE_TOOLS_REPORT_LOAD_REPORT_H_
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "tools/load/find_peak.h"
+#include "tools/load/run_load.h"
+#include "tools/load/verifier.h"
+#include "tools/load/workload.h"
+
+namespace qkserve {
+
+inline constexpr std::array<std::pair<const char*, double>, 6> kReportPercentiles = {
+    {{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p99.9", 99.9}, {"p99.99", 99.99}, {"max", 100}}};
+
+struct VerifyReport {
+  Verifier::Result result;
+  bool keys_known = true;  // otherwise duplicates only
+};
+
+// Who sent and who answered.
+struct LoadMachines {
+  std::string client_cpu;  // "" where it is not known
+  int client_cpus = 0;
+  std::string server;                                                // its address
+  std::string server_version, server_kernel, server_key_set_kernel;  // "" where it did not say
+  int64_t server_workers = 0;
+};
+
+// All that is known of a load when it is over.
+struct LoadReport {
+  LoadWorkload workload;
+  std::string key_set;  // the name, or that of the first
+  int channels = 1;
+  absl::Time begun;
+  LoadMachines machines;
+  bool several = false;           // loads were asked for, or a search
+  std::vector<LoadResult> steps;  // at least one, in the order in which they ran
+  std::optional<PeakResult> peak;
+  std::optional<VerifyReport> verify;
+};
+
+// "1.234 ms".
+std::string MillisecondsText(absl::Duration duration);
+
+// "p99 <= 50ms".
+std::string LatencyLimitText(const LatencyLimit& limit);
+
+// "top_k", as on the command line.
+std::string OutputText(Output output);
+
+// "32 at a time", "500/s, poisson", "100 to 500/s, constant".
+std::string PaceText(const LoadOptions& options);
+
+// "sent 480 of 1000 requests that were due (48.0%): ..." where a load did not keep its schedule,
+// and why.
+std::string BehindScheduleText(const LoadResult& result);
+
+// "latencies are of the 990 requests answered OK; 10 others are left out": failed and abandoned
+// ones of all loads have no latency.
+std::string LatencyScopeText(const LoadReport& report);
+
+// What a search found, in one line: "peak: 1660/s hold p99 <= 50ms (p99 48.100 ms); 1740/s do not
+// (912 of 960 in time)". Otherwise why it found nothing, and what it knows.
+std::string PeakText(const LoadReport& report);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TOOLS_REPORT_LOAD_REPORT_H_
