@@ -83,6 +83,13 @@ std::string OtherTypeText(const SafetensorsEntry& entry) {
   return absl::StrCat(entry.dtype, ", expected F32, F16 or BF16");
 }
 
+const SafetensorsEntry* SafetensorsHeader::Find(absl::string_view name) const {
+  const auto found =
+      std::find_if(entries.begin(), entries.end(),
+                   [&](const SafetensorsEntry& entry) { return entry.name == name; });
+  return found == entries.end() ? nullptr : &*found;
+}
+
 std::string MakeSafetensorsHeader(std::vector<SafetensorsEntry>& entries) {
   constexpr size_t kAlignment = 64;
   json object = json::object();

@@ -56,6 +56,9 @@ absl::StatusOr<int64_t> ParseSafetensorsLength(const std::byte* bytes, int64_t f
 struct SafetensorsHeader {
   int64_t data_offset = 0;     // where the elements begin in the file
   SafetensorsEntries entries;  // in order of their offsets
+
+  // Null: there is no such tensor.
+  const SafetensorsEntry* Find(absl::string_view name) const;
 };
 
 // The header of a file that `read` reads: `count` bytes from `offset` on, from the file's first

@@ -20,7 +20,8 @@
 #include "core/key_sets/key_set.h"
 #include "core/key_sets/storage/file_system.h"
 #include "core/key_sets/storage/manifest.h"
-#include "core/key_sets/storage/segment.h"
+#include "core/key_sets/storage/segment_reader.h"
+#include "core/key_sets/storage/segment_writer.h"
 #include "core/key_sets/storage/synced_sets.h"
 
 namespace qkserve {

@@ -5,25 +5,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/key_sets/storage/key_set_directory.h"
+#include "core/key_sets/storage/segment_rows.h"
 
 namespace qkserve {
 namespace {
 
 // Versions that a reader tries before it gives up on a writer that is faster.
 constexpr int kLoadAttemptsMax = 10;
-
-// Hands rows [first, ..) of a segment to `add`, behind the `skipped` rows that are known already,
-// for as long as `go_on` says OK.
-template <class Add, class GoOn>
-RowSink SkipRows(int64_t first, int64_t skipped, int64_t row_bytes, const Add& add,
-                 const GoOn& go_on) {
-  return [=](int64_t matrix, int64_t row, int64_t count, const std::byte* rows) {
-    const int64_t to = first + row - skipped;
-    const int64_t known = std::clamp<int64_t>(-to, 0, count);
-    if (known < count) add(matrix, to + known, count - known, rows + known * row_bytes);
-    return go_on();
-  };
-}
 
 }  // namespace
 
@@ -78,17 +66,18 @@ absl::Status KeySetDirectory::LoadSegment(const Manifest& manifest, const Segmen
                                           KeySetBuilder& builder) const {
   absl::StatusOr<std::unique_ptr<SegmentReader>> reader = OpenSegment(manifest, info);
   if (!reader.ok()) return reader.status();
-  const KeySetLayout& layout = manifest.layout;
-  // Where only some rows are new, for example after a merge, the others are read as well: the
-  // checksum is of the whole file. The policy of merging bounds what that costs.
-  const auto go_on = [this] { return GoOn(); };
-  absl::Status status = ReadRows(**reader,
-                                 SkipRows(
-                                     first, known, layout.KeyRowBytes(),
-                                     [&](auto... rows) { builder.AddKeys(rows...); }, go_on),
-                                 SkipRows(
-                                     first, known, layout.ValueRowBytes(),
-                                     [&](auto... rows) { builder.AddValues(rows...); }, go_on));
+  // A segment with some new rows is read whole, because the checksum is of the whole file. The
+  // policy of merging bounds what that costs.
+  absl::Status status = ReadRows(**reader, [&](const Column& column, int64_t matrix, int64_t row,
+                                               int64_t count, const std::byte* rows) {
+    const int64_t to = first + row - known;
+    const int64_t skipped = std::clamp<int64_t>(-to, 0, count);
+    if (skipped < count) {
+      builder.Add(column.id, matrix, to + skipped, count - skipped,
+                  rows + skipped * column.RowBytes());
+    }
+    return GoOn();
+  });
   if (!status.ok()) return status;
   return CheckSegment(manifest, info, **reader);
 }

@@ -6,6 +6,7 @@
 
 #include "core/key_sets/storage/key_set_directory.h"
 #include "core/key_sets/storage/merge_policy.h"
+#include "core/key_sets/storage/segment_rows.h"
 
 namespace qkserve {
 

@@ -13,6 +13,7 @@
 #include "core/key_sets/key_set_name.h"
 #include "core/key_sets/storage/checksum.h"
 #include "core/key_sets/storage/key_set_directory.h"
+#include "core/key_sets/storage/segment_rows.h"
 #include "qkserve/limits.h"
 
 namespace qkserve {
@@ -326,8 +327,7 @@ absl::Status KeySetDirectory::TryToTakeIn(const std::string& name) {
   }
   absl::StatusOr<std::unique_ptr<SegmentReader>> reader = SegmentReader::Open(files_, lone);
   if (!reader.ok()) return reader.status();
-  const RowSink ignore = [this](int64_t, int64_t, int64_t, const std::byte*) { return GoOn(); };
-  absl::Status status = ReadRows(**reader, ignore, ignore);
+  absl::Status status = ReadRows(**reader, [this](auto&&...) { return GoOn(); });
   if (!status.ok()) return status;
   // Nobody knows whether the other tool has.
   status = files_->SyncFile(lone);

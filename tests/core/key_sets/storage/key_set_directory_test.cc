@@ -136,10 +136,10 @@ TEST_F(KeySetDirectoryTest, RowsMayComeInAnyOrder) {
   for (const int64_t row : {20, 0, 30, 10}) {
     for (const int64_t matrix : {1, 0}) {
       for (int64_t i = row; i < row + 10; ++i) {
-        const auto keys = RowBytes(kLayout, false, 5, matrix, i);
-        const auto values = RowBytes(kLayout, true, 5, matrix, i);
-        ASSERT_TRUE(segment->WriteValues(matrix, i, 1, values.data()).ok());
-        ASSERT_TRUE(segment->WriteKeys(matrix, i, 1, keys.data()).ok());
+        const auto keys = RowBytes(kLayout, ColumnId::kKeys, 5, matrix, i);
+        const auto values = RowBytes(kLayout, ColumnId::kValues, 5, matrix, i);
+        ASSERT_TRUE(segment->Write(ColumnId::kValues, matrix, i, 1, values.data()).ok());
+        ASSERT_TRUE(segment->Write(ColumnId::kKeys, matrix, i, 1, keys.data()).ok());
       }
     }
   }
@@ -680,7 +680,8 @@ class LoneFileTest : public KeySetDirectoryTest {
     for (const std::string& name : names) {
       for (int64_t matrix = 0; matrix < 2; ++matrix) {
         for (int64_t row = 0; row < part.rows; ++row) {
-          for (const std::byte byte : RowBytes(kLayout, name == "values", part.seed, matrix, row)) {
+          const ColumnId column = name == "values" ? ColumnId::kValues : ColumnId::kKeys;
+          for (const std::byte byte : RowBytes(kLayout, column, part.seed, matrix, row)) {
             contents.push_back(static_cast<char>(byte));
           }
         }
