@@ -1,30 +1,38 @@
-// Reading sets: KeySetDirectory::Load and what it shares with merging.
+#include "core/key_sets/storage/loader.h"
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/key_sets/storage/key_set_directory.h"
 #include "core/key_sets/storage/segment_rows.h"
+#include "core/key_sets/storage/set_folder.h"
 
 namespace qkserve {
 namespace {
 
-// Versions that a reader tries before it gives up on a writer that is faster.
+// Versions that a reader tries before it gives up because the writer is faster.
 constexpr int kLoadAttemptsMax = 10;
+
+// The set in memory is an older version of the stored one: its rows are the first of the stored
+// set.
+bool HasGrown(const KeySet& current, const Manifest& stored) {
+  return current.base_version() == stored.base_version && current.version() < stored.version &&
+         current.layout() == stored.layout && current.m() <= stored.Keys();
+}
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<const KeySet>> KeySetDirectory::Load(
+absl::StatusOr<std::shared_ptr<const KeySet>> Loader::Load(
     const std::string& name, ByteBudget* budget,
     const std::shared_ptr<const KeySet>& current) const {
   for (int attempt = 0; attempt < kLoadAttemptsMax; ++attempt) {
-    const absl::StatusOr<Manifest> manifest = CurrentManifest(name);
+    const absl::StatusOr<Manifest> manifest = sets_.Find(name);
     if (!manifest.ok()) return manifest.status();
     absl::StatusOr<std::shared_ptr<const KeySet>> set = LoadVersion(*manifest, budget, current);
-    if (mode_ == Mode::kWriter || !absl::IsDataLoss(set.status())) return set;
-    // A writer may have removed what the manifest names. Then there is another manifest.
-    const absl::StatusOr<Manifest> newer = CurrentManifest(name);
+    if (sets_.mode() == DirectoryMode::kWriter || !absl::IsDataLoss(set.status())) return set;
+    // A writer may have removed files that the manifest names. Then there is another manifest.
+    const absl::StatusOr<Manifest> newer = sets_.Find(name);
     if (!newer.ok()) return newer.status();
     if (*newer == *manifest) return set;
   }
@@ -32,16 +40,25 @@ absl::StatusOr<std::shared_ptr<const KeySet>> KeySetDirectory::Load(
       absl::StrCat("the key set ", name, " is replaced faster than it is read"));
 }
 
-absl::StatusOr<std::shared_ptr<const KeySet>> KeySetDirectory::LoadVersion(
+// The version in memory (`current`) and the stored manifest decide what is read:
+//
+//   in memory                        stored                             action
+//   -------------------------------  ---------------------------------  --------------------------
+//   none                             any                                read all rows
+//   version v                        version v                          keep the one in memory
+//   base_version b, version < v      base_version b, version v, the     read the rows behind those
+//                                    same layout, not fewer keys        in memory
+//   anything else                    any                                read all rows
+//
+// A new base_version is written by a Put, and by an Append after a change that failed: see the
+// table in committer.cc.
+absl::StatusOr<std::shared_ptr<const KeySet>> Loader::LoadVersion(
     const Manifest& manifest, ByteBudget* budget, std::shared_ptr<const KeySet> current) const {
   std::shared_ptr<std::atomic<int64_t>> served;
   if (current != nullptr) {
     if (current->version() == manifest.version) return current;
     served = current->shared_requests_served();
-    const bool grew = current->base_version() == manifest.base_version &&
-                      current->version() < manifest.version &&
-                      current->layout() == manifest.layout && current->m() <= manifest.Keys();
-    if (!grew) current = nullptr;
+    if (!HasGrown(*current, manifest)) current = nullptr;
   }
   const int64_t known = current != nullptr ? current->m() : 0;
   absl::StatusOr<std::unique_ptr<KeySetBuilder>> builder =
@@ -49,7 +66,7 @@ absl::StatusOr<std::shared_ptr<const KeySet>> KeySetDirectory::LoadVersion(
   if (!builder.ok()) return builder.status();
   int64_t first = 0;
   for (const SegmentInfo& info : manifest.segments) {
-    absl::Status status = GoOn();
+    absl::Status status = observer_.CheckNotStopping();
     if (!status.ok()) return status;
     if (current == nullptr || first + info.keys > known) {
       status = LoadSegment(manifest, info, first, known, **builder);
@@ -61,9 +78,8 @@ absl::StatusOr<std::shared_ptr<const KeySet>> KeySetDirectory::LoadVersion(
                             manifest.base_version);
 }
 
-absl::Status KeySetDirectory::LoadSegment(const Manifest& manifest, const SegmentInfo& info,
-                                          int64_t first, int64_t known,
-                                          KeySetBuilder& builder) const {
+absl::Status Loader::LoadSegment(const Manifest& manifest, const SegmentInfo& info, int64_t first,
+                                 int64_t known, KeySetBuilder& builder) const {
   absl::StatusOr<std::unique_ptr<SegmentReader>> reader = OpenSegment(manifest, info);
   if (!reader.ok()) return reader.status();
   // A segment with some new rows is read whole, because the checksum is of the whole file. The
@@ -76,15 +92,15 @@ absl::Status KeySetDirectory::LoadSegment(const Manifest& manifest, const Segmen
       builder.Add(column.id, matrix, to + skipped, count - skipped,
                   rows + skipped * column.RowBytes());
     }
-    return GoOn();
+    return observer_.CheckNotStopping();
   });
   if (!status.ok()) return status;
   return CheckSegment(manifest, info, **reader);
 }
 
-absl::StatusOr<std::unique_ptr<SegmentReader>> KeySetDirectory::OpenSegment(
-    const Manifest& manifest, const SegmentInfo& info) const {
-  const std::string path = absl::StrCat(SetPath(manifest.name), "/", info.file);
+absl::StatusOr<std::unique_ptr<SegmentReader>> Loader::OpenSegment(const Manifest& manifest,
+                                                                   const SegmentInfo& info) const {
+  const std::string path = sets_.FolderOf(manifest.name).SegmentPath(info);
   absl::StatusOr<std::unique_ptr<SegmentReader>> reader = SegmentReader::Open(files_, path);
   if (!reader.ok()) return ToDataLoss(reader.status());
   if ((*reader)->bytes() != info.bytes) {
@@ -97,11 +113,11 @@ absl::StatusOr<std::unique_ptr<SegmentReader>> KeySetDirectory::OpenSegment(
   return reader;
 }
 
-absl::Status KeySetDirectory::CheckSegment(const Manifest& manifest, const SegmentInfo& info,
-                                           const SegmentReader& reader) const {
+absl::Status Loader::CheckSegment(const Manifest& manifest, const SegmentInfo& info,
+                                  const SegmentReader& reader) const {
   if (reader.FileChecksum() == info.checksum) return absl::OkStatus();
-  return absl::DataLossError(
-      absl::StrCat(SetPath(manifest.name), "/", info.file, ": its checksum does not match"));
+  return absl::DataLossError(absl::StrCat(sets_.FolderOf(manifest.name).SegmentPath(info),
+                                          ": its checksum does not match"));
 }
 
 }  // namespace qkserve
