@@ -27,7 +27,7 @@ KeySetUpload::KeySetUpload(KeySetStore* store, const KeySetUploadSpec& spec)
 
 absl::Status KeySetUpload::Allocate() {
   if (IsAppend()) {
-    absl::Status status = store_.BaseOf(spec_).status();
+    absl::Status status = store_.CheckedAppendBase(spec_).status();
     if (!status.ok()) return status;
     absl::StatusOr<ByteBudget::Charge> charge =
         store_.budget_.TryCharge(spec_.layout.BytesFor(spec_.m));
