@@ -104,7 +104,7 @@ absl::Status KeySetBuilder::AllocateBlocks(const KeySet* base, ByteBudget* budge
   if (base != nullptr) set.blocks_ = base->blocks_;
   const std::vector<NewBlock> blocks = NewBlocks();
   const bool has_tail = set.layout_.BytesFor(1) > 0 && set.m_ % kPanelKeys != 0;
-  // In one piece: what does not fit is refused at once, by its whole size.
+  // Charged in one piece, so that a set that does not fit is refused at once, by its whole size.
   int64_t bytes = has_tail ? KeyBlock::ChargedBytes(set.layout_, 1) : 0;
   for (const NewBlock& block : blocks) bytes += KeyBlock::ChargedBytes(set.layout_, block.capacity);
   absl::StatusOr<ByteBudget::Charge> charge = budget->TryCharge(bytes);
@@ -147,8 +147,8 @@ std::vector<KeySetBuilder::NewBlock> KeySetBuilder::NewBlocks() const {
     if (index >= old.size()) {
       blocks.push_back({index, needed});
     } else if (old[index]->capacity() < needed) {
-      // A block that grows gets a sixteenth more than it needs: what many small appends copy stays
-      // below 20 times what they add, and unused room below a tenth of the set.
+      // A block that grows gets a sixteenth more than it needs. Many small appends then copy at
+      // most 20 times the bytes that they add, and less than a tenth of the set is unused room.
       blocks.push_back({index, std::min(needed + needed / 16, KeySet::kBlockPanels)});
     }
   }

@@ -71,7 +71,7 @@ absl::Status KeySetLayout::Validate(int64_t m) const {
     return absl::InvalidArgumentError(
         absl::StrCat("got ", m, " keys, a key set may have ", kKeySetKeysMax));
   }
-  // With room for a whole block, and for what is charged where rows have no elements.
+  // With room for a whole block. Rows without elements count as one element, as they are charged.
   const int64_t rows = std::max(m, KeySet::kBlockPanels * kPanelKeys);
   for (const Column& column : Columns()) {
     const std::optional<int64_t> elements =

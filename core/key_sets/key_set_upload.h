@@ -20,7 +20,7 @@ namespace qkserve {
 
 class KeySetStore;
 
-// What an upload announces. Sizes were checked; types are float types.
+// The announcement of an upload. Sizes were checked; types are float types.
 struct KeySetUploadSpec {
   std::string name;
   KeySetLayout layout;  // of the set

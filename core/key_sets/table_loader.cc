@@ -40,7 +40,7 @@ absl::Status TableLoader::LoadAll(int threads, absl::Time begin) {
     const auto count = std::min(static_cast<size_t>(threads), names->size());
     for (size_t i = 1; i < count; ++i) others.emplace_back(load);
   } catch (const std::system_error&) {
-    // This thread loads what others do not.
+    // Fewer threads will do: this one loads, too.
   }
   load();
   for (std::thread& thread : others) thread.join();

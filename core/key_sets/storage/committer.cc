@@ -25,7 +25,7 @@
 //
 // A new base_version equals the new version. It tells readers to forget what they have of the set:
 // they may hold the change that failed, and would take it for rows of the version that follows.
-// The same base_version lets readers go on from an older version: see the table in loader.cc.
+// The same base_version lets readers add to an older version: see the table in loader.cc.
 
 namespace qkserve {
 

@@ -67,7 +67,7 @@ class KeySetDirectory {
 
   // The path as it was given, without slashes at its end.
   const std::string& path() const { return paths_.root(); }
-  // What Open found that an operator should know.
+  // Findings of Open that an operator should know.
   const std::vector<std::string>& notes() const { return notes_; }
 
   // The greatest version number that is or ever was in use here; for a reader, when it was opened.
@@ -76,14 +76,13 @@ class KeySetDirectory {
   // The names of the sets that are there, in order.
   absl::StatusOr<std::vector<std::string>> ListNames() const { return sets_.Names(); }
 
-  // For a reader that serves these sets, each with its version, or 0 where it has none to serve.
-  // A set was deleted where nothing has its name any more, in a directory that is evidently still
-  // the one it was in: another of the sets is there, or .last_version, or the name of a set that is
-  // being removed, tells of a delete since. UNAVAILABLE: that cannot be told; or the error of
-  // listing it.
+  // The changes since a reader read the sets that it serves, each with its version (0: none). A set
+  // counts as deleted if nothing has its name, and the directory is evidently still the same:
+  // another served set is there, or .last_version or the name of a set that is being removed tells
+  // of a later delete. UNAVAILABLE: it may be another directory. Or the error of listing it.
   struct Changes {
-    std::vector<std::string> there;    // in order, with those that are served but damaged now
-    std::vector<std::string> deleted;  // of those that are served
+    std::vector<std::string> there;    // in order; some may be damaged
+    std::vector<std::string> deleted;  // served ones
   };
   absl::StatusOr<Changes> FindChanges(const std::map<std::string, int64_t>& served) const;
 

@@ -284,8 +284,8 @@ absl::StatusOr<Manifest> ParseManifest(absl::string_view name, absl::string_view
   }
   absl::StatusOr<Manifest> manifest = ToManifest(handler);
   if (!manifest.ok()) return manifest.status();
-  // What it says is complete and consistent; that it is what was written, to the last byte, the
-  // checksum tells.
+  // The manifest is complete and consistent. It is also what was written, to the last byte, if the
+  // checksum in the text is that of the manifest.
   if (FormatManifest(*manifest) != text) return absl::DataLossError("its checksum does not match");
   if (manifest->name != name) {
     return absl::DataLossError(absl::StrCat("is that of the key set ", manifest->name));

@@ -37,7 +37,7 @@ struct Manifest {
 // JSON, with a checksum of itself.
 std::string FormatManifest(const Manifest& manifest);
 
-// DATA_LOSS: not exactly what FormatManifest makes of some manifest of the set `name`; says why.
+// DATA_LOSS: not exactly a text that FormatManifest makes for the set `name`; says why.
 absl::StatusOr<Manifest> ParseManifest(absl::string_view name, absl::string_view text);
 
 }  // namespace qkserve

@@ -32,11 +32,11 @@ absl::StatusOr<std::unique_ptr<SegmentReader>> SegmentReader::Open(FileSystem* f
 
 absl::Status SegmentReader::Describe(const SafetensorsHeader& header) {
   PerColumn<const SafetensorsEntry*> found;
-  for (const Column& column : layout_.Columns()) found[column.id] = header.Find(column.name);
-  const SafetensorsEntry*& keys = found[ColumnId::kKeys];
-  if (header.entries.size() == 1) {
-    keys = &header.entries.front();
-    found[ColumnId::kValues] = nullptr;
+  const SafetensorsEntry* const keys = header.FindOrOnly("keys");
+  for (const Column& column : layout_.Columns()) {
+    const SafetensorsEntry* const entry = header.Find(column.name);
+    // The only tensor is the keys, even if it is named `values`.
+    found[column.id] = column.id == ColumnId::kKeys ? keys : entry == keys ? nullptr : entry;
   }
   if (keys == nullptr) {
     return absl::InvalidArgumentError(

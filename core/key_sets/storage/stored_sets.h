@@ -36,7 +36,7 @@ class StoredSets {
   // The current manifest. INVALID_ARGUMENT: the name. NOT_FOUND, DATA_LOSS.
   absl::StatusOr<Manifest> Find(const std::string& name) const;
 
-  // What follows is for a writer alone. Some calls require that the set is there.
+  // The rest is for a writer alone.
 
   // Adds a set, damaged or not, in place of one that is there.
   void Insert(const std::string& name, absl::StatusOr<Manifest> manifest,
