@@ -59,7 +59,6 @@ KeySetUploadSpec Spec(const std::string& name, int64_t m) {
   KeySetUploadSpec spec;
   spec.name = name;
   spec.layout.d = kDepth;
-  spec.key_type = DataType::kFloat32;
   spec.m = m;
   return spec;
 }
@@ -71,7 +70,8 @@ int64_t Upload(KeySetStore& store, const KeySetUploadSpec& spec) {
   if (!upload.ok()) Die(upload.status());
   const auto bytes = static_cast<size_t>(spec.m * kDepth * 4);
   for (size_t done = 0; done < bytes; done += rows.size()) {
-    const absl::Status status = (*upload)->AddKeys(absl::string_view(rows).substr(0, bytes - done));
+    const absl::Status status =
+        (*upload)->Add(ColumnId::kKeys, absl::string_view(rows).substr(0, bytes - done));
     if (!status.ok()) Die(status);
   }
   const absl::StatusOr<std::shared_ptr<const KeySet>> key_set = (*upload)->Commit();
@@ -98,7 +98,7 @@ void ReadAndPack(const std::string& folder) {
     const absl::Status status =
         (*file)->ReadAt(header_bytes + row * kRowBytes, rows * kRowBytes, buffer.data());
     if (!status.ok()) Die(status);
-    builder->AddKeys(0, row, rows, buffer.data());
+    builder->Add(ColumnId::kKeys, 0, row, rows, buffer.data());
   }
   builder->Finish("bench", 1);
 }

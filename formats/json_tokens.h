@@ -7,16 +7,16 @@
 
 namespace qkserve {
 
-// Looks at JSON text before a parser does. A parser keeps a string or a number whole, and copies it
-// several times where it complains about it: their length bounds the memory that parsing takes.
+// Checks the lengths of JSON tokens before a parser reads them, which bounds the memory that
+// parsing takes: a parser keeps a string or a number whole, and copies it into its error messages.
 //
 // Thread-compatible.
 class JsonTokens {
  public:
   explicit JsonTokens(int64_t bytes_max) : bytes_max_(bytes_max) {}
 
-  // The next bytes of the text, cut anywhere. False: a string, a number or a word has more than
-  // `bytes_max` bytes, or there is a NUL, which no JSON text has.
+  // Checks the next bytes of the text, cut anywhere. False: a string, a number or a word has more
+  // than `bytes_max` bytes, or there is a NUL, which no JSON text has.
   bool Accept(absl::string_view text);
 
  private:

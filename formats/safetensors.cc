@@ -24,7 +24,7 @@ class HeaderText : public std::streambuf {
 
   HeaderText(int64_t bytes, const Read& read) : left_(bytes), read_(read) {}
 
-  // Why the text ended early, or is none to be parsed.
+  // Not OK: the text ended early, for this reason.
   const absl::Status& status() const { return status_; }
 
  protected:
@@ -81,6 +81,18 @@ absl::Status CheckOffsets(SafetensorsEntries& entries, int64_t data_bytes) {
 
 std::string OtherTypeText(const SafetensorsEntry& entry) {
   return absl::StrCat(entry.dtype, ", expected F32, F16 or BF16");
+}
+
+const SafetensorsEntry* SafetensorsHeader::Find(absl::string_view name) const {
+  const auto found =
+      std::find_if(entries.begin(), entries.end(),
+                   [&](const SafetensorsEntry& entry) { return entry.name == name; });
+  return found == entries.end() ? nullptr : &*found;
+}
+
+const SafetensorsEntry* SafetensorsHeader::FindOrOnly(absl::string_view name) const {
+  const SafetensorsEntry* const found = Find(name);
+  return found == nullptr && entries.size() == 1 ? &entries.front() : found;
 }
 
 std::string MakeSafetensorsHeader(std::vector<SafetensorsEntry>& entries) {

@@ -23,14 +23,14 @@ using nlohmann::json;
 
 constexpr size_t kRankMax = 8;
 
-// Nesting that the reference implementation allows. Only unknown fields nest at all.
+// Nesting that the reference implementation allows. Only unknown fields nest.
 constexpr int64_t kDepthMax = 128;
 
 // The format's element types.
 struct TypeRow {
   const char* dtype;
   int64_t bits;
-  std::optional<DataType> type;  // what keys may be kept in
+  std::optional<DataType> type;  // none: its elements are not read
 };
 constexpr TypeRow kTypes[] = {
     {"F32", 32, DataType::kFloat32},   {"F16", 16, DataType::kFloat16},
@@ -52,8 +52,7 @@ const TypeRow* FindType(absl::string_view dtype) {
   return found != std::end(kTypes) ? found : nullptr;
 }
 
-// Takes the text piece by piece, as the parser comes upon it. Each function returns whether the
-// parser is to go on.
+// Collects entries while the text is parsed. Each function returns false to stop the parser.
 class Handler : public nlohmann::json_sax<json> {
  public:
   // The reason, after parsing has failed.
@@ -154,7 +153,7 @@ class Handler : public nlohmann::json_sax<json> {
   enum class Place { kBefore, kFile, kMetadata, kTensor, kSizes };
   enum class Field { kType, kShape, kOffsets, kOther };
 
-  // Is in the value of a field of a tensor that the format does not know.
+  // True inside the value of a field of a tensor that the format does not know.
   bool IsInOther() const {
     return skipped_ > 0 || (place_ == Place::kTensor && field_ == Field::kOther);
   }

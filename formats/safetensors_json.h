@@ -8,13 +8,13 @@
 
 namespace qkserve {
 
-// The tensors that the JSON text of a header describes, in its order; each by itself is checked,
-// how they lie in the file is not. Reads the text to its end, where it is right, and keeps nothing
-// of it but what it returns.
+// The tensors that the JSON text of a header describes, in order of their names. Each is checked by
+// itself; their places in the file are not. Reads a valid text to its end, and keeps only what it
+// returns.
 //
-// INVALID_ARGUMENT: not such a text. As in the format's reference implementation: no other element
-// types than the format's, no field of a tensor twice, nothing but text in `__metadata__`. Beyond
-// it, as the format demands: no tensor, and no field of `__metadata__`, twice.
+// INVALID_ARGUMENT: not such a text. Like the format's reference implementation it refuses unknown
+// element types, a field of a tensor that comes twice, and anything but texts in `__metadata__`. As
+// the format demands, it also refuses a tensor or a field of `__metadata__` that comes twice.
 absl::StatusOr<SafetensorsEntries> ParseSafetensorsJson(std::istream& text);
 
 // The format's name of a type, F32 for example.

@@ -4,18 +4,8 @@
 #include <cstring>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "core/key_sets/limits.h"
-
 namespace qkserve {
 namespace {
-
-Shape WithRows(const Shape& leading, int64_t rows, int64_t columns) {
-  Shape shape = leading;
-  shape.push_back(rows);
-  shape.push_back(columns);
-  return shape;
-}
 
 // Calls fn(panel, first, count, done) for the pieces of keys [key, key + count) that lie in one
 // panel each: `count` places from `first` on, `done` keys after the first one.
@@ -31,37 +21,10 @@ void ForEachPanel(int64_t key, int64_t count, const Fn& fn) {
 
 }  // namespace
 
-int64_t KeySetLayout::Matrices() const {
-  int64_t matrices = 1;
-  for (const int64_t size : leading) matrices *= size;
-  return matrices;
-}
-
-Shape KeySetLayout::KeyShape(int64_t m) const { return WithRows(leading, m, d); }
-Shape KeySetLayout::ValueShape(int64_t m) const { return WithRows(leading, m, dv.value_or(0)); }
-
-absl::Status KeySetLayout::Validate(int64_t m) const {
-  if (m > kKeySetKeysMax) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("got ", m, " keys, a key set may have ", kKeySetKeysMax));
-  }
-  // With room for a whole block, and for what is charged where rows have no elements.
-  const int64_t rows = std::max(m, KeySet::kBlockPanels * kPanelKeys);
-  for (const int64_t columns : {d, dv.value_or(0)}) {
-    const std::optional<int64_t> elements =
-        ElementCount(WithRows(leading, rows, std::max<int64_t>(columns, 1)));
-    if (!elements.has_value() || *elements > kKeySetElementsMax || columns > kKeySetColumnsMax) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "got shape ", ShapeString(WithRows(leading, m, columns)), ", which is too large"));
-    }
-  }
-  return absl::OkStatus();
-}
-
 int64_t KeyBlock::ChargedBytes(const KeySetLayout& layout, int64_t capacity) {
-  const int64_t values = layout.dv.has_value() ? ValuePanelBytes(layout.value_type, *layout.dv) : 0;
-  return layout.Matrices() * capacity * (KeyPanelBytes(layout.key_type, layout.d) + values) +
-         kBlockBytes;
+  int64_t panel_bytes = 0;
+  for (const Column& column : layout.Columns()) panel_bytes += column.PanelBytes();
+  return layout.Matrices() * capacity * panel_bytes + kBlockBytes;
 }
 
 absl::StatusOr<std::shared_ptr<KeyBlock>> KeyBlock::Allocate(const KeySetLayout& layout,
@@ -71,31 +34,24 @@ absl::StatusOr<std::shared_ptr<KeyBlock>> KeyBlock::Allocate(const KeySetLayout&
   block->charge_ = charge->Split(ChargedBytes(layout, capacity));
   block->matrices_ = layout.Matrices();
   block->capacity_ = capacity;
-  block->key_panel_bytes_ = KeyPanelBytes(layout.key_type, layout.d);
-  block->value_panel_bytes_ =
-      layout.dv.has_value() ? ValuePanelBytes(layout.value_type, *layout.dv) : 0;
-  const int64_t panels = layout.Matrices() * capacity;
-  for (const auto& [buffer, panel_bytes] :
-       {std::pair(&block->keys_, block->key_panel_bytes_),
-        std::pair(&block->values_, block->value_panel_bytes_)}) {
-    absl::StatusOr<Buffer> memory =
-        Buffer::AllocateZeroed(static_cast<size_t>(panels * panel_bytes));
-    if (!memory.ok()) return memory.status();
-    *buffer = *std::move(memory);
+  for (const Column& column : layout.Columns()) {
+    PanelMemory& memory = block->columns_[column.id];
+    memory.panel_bytes = column.PanelBytes();
+    absl::StatusOr<Buffer> bytes = Buffer::AllocateZeroed(
+        static_cast<size_t>(layout.Matrices() * capacity * memory.panel_bytes));
+    if (!bytes.ok()) return bytes.status();
+    memory.bytes = *std::move(bytes);
   }
   return block;
 }
 
 void KeyBlock::CopyPanels(KeyBlock& from, int64_t count, int64_t to) {
-  for (int64_t matrix = 0; matrix < matrices_; ++matrix) {
-    // Where d or dv is 0 there is no memory at all.
-    if (key_panel_bytes_ > 0) {
-      std::memcpy(Keys(matrix, to), from.Keys(matrix, 0),
-                  static_cast<size_t>(count * key_panel_bytes_));
-    }
-    if (value_panel_bytes_ > 0) {
-      std::memcpy(Values(matrix, to), from.Values(matrix, 0),
-                  static_cast<size_t>(count * value_panel_bytes_));
+  for (size_t i = 0; i < kColumnCount; ++i) {
+    const auto id = static_cast<ColumnId>(i);
+    const auto bytes = static_cast<size_t>(count * columns_[id].panel_bytes);
+    if (bytes == 0) continue;  // there is no memory at all
+    for (int64_t matrix = 0; matrix < matrices_; ++matrix) {
+      std::memcpy(Panel(id, matrix, to), from.Panel(id, matrix, 0), bytes);
     }
   }
 }
@@ -117,13 +73,14 @@ PanelRun KeySet::Panels(int64_t matrix, int64_t panel, int64_t count_max) const 
   }
   PanelRun run;
   run.keys = {.type = layout_.key_type,
-              .data = block != nullptr ? block->Keys(matrix, in_block) : nullptr,
+              .data = block != nullptr ? block->Panel(ColumnId::kKeys, matrix, in_block) : nullptr,
               .count = count,
               .d = layout_.d};
   if (!layout_.dv.has_value()) return run;
-  run.values = {.type = layout_.value_type,
-                .data = block != nullptr ? block->Values(matrix, in_block) : nullptr,
-                .columns = *layout_.dv};
+  run.values = {
+      .type = layout_.value_type,
+      .data = block != nullptr ? block->Panel(ColumnId::kValues, matrix, in_block) : nullptr,
+      .columns = *layout_.dv};
   return run;
 }
 
@@ -133,6 +90,7 @@ absl::StatusOr<std::unique_ptr<KeySetBuilder>> KeySetBuilder::Create(
   std::unique_ptr<KeySetBuilder> builder(new KeySetBuilder);
   builder->set_.reset(new KeySet);
   builder->set_->layout_ = layout;
+  builder->columns_ = layout.Columns();
   builder->base_m_ = base != nullptr ? base->m() : 0;
   builder->set_->m_ = builder->base_m_ + keys;
   if (base != nullptr) builder->set_->base_version_ = base->base_version();
@@ -145,8 +103,8 @@ absl::Status KeySetBuilder::AllocateBlocks(const KeySet* base, ByteBudget* budge
   KeySet& set = *set_;
   if (base != nullptr) set.blocks_ = base->blocks_;
   const std::vector<NewBlock> blocks = NewBlocks();
-  const bool has_tail = set.layout_.HasBytes() && set.m_ % kPanelKeys != 0;
-  // In one piece: what does not fit is refused at once, by its whole size.
+  const bool has_tail = set.layout_.BytesFor(1) > 0 && set.m_ % kPanelKeys != 0;
+  // Charged in one piece, so that a set that does not fit is refused at once, by its whole size.
   int64_t bytes = has_tail ? KeyBlock::ChargedBytes(set.layout_, 1) : 0;
   for (const NewBlock& block : blocks) bytes += KeyBlock::ChargedBytes(set.layout_, block.capacity);
   absl::StatusOr<ByteBudget::Charge> charge = budget->TryCharge(bytes);
@@ -182,15 +140,15 @@ std::vector<KeySetBuilder::NewBlock> KeySetBuilder::NewBlocks() const {
   const std::vector<std::shared_ptr<KeyBlock>>& old = set_->blocks_;
   const int64_t full = set_->FullPanels();
   std::vector<NewBlock> blocks;
-  if (!set_->layout_.HasBytes()) return blocks;
+  if (set_->layout_.BytesFor(1) == 0) return blocks;
   for (int64_t first = 0; first < full; first += KeySet::kBlockPanels) {
     const auto index = static_cast<size_t>(first / KeySet::kBlockPanels);
     const int64_t needed = std::min(full - first, KeySet::kBlockPanels);
     if (index >= old.size()) {
       blocks.push_back({index, needed});
     } else if (old[index]->capacity() < needed) {
-      // A block that grows gets a sixteenth more than it needs: what many small appends copy stays
-      // below 20 times what they add, and unused room below a tenth of the set.
+      // A block that grows gets a sixteenth more than it needs. Many small appends then copy at
+      // most 20 times the bytes that they add, and less than a tenth of the set is unused room.
       blocks.push_back({index, std::min(needed + needed / 16, KeySet::kBlockPanels)});
     }
   }
@@ -206,29 +164,17 @@ KeyBlock& KeySetBuilder::BlockOf(int64_t panel, int64_t& panel_in_block) {
   return *set_->blocks_[static_cast<size_t>(panel / KeySet::kBlockPanels)];
 }
 
-void KeySetBuilder::AddKeys(int64_t matrix, int64_t row, int64_t count, const std::byte* rows) {
-  const KeySetLayout& layout = set_->layout_;
-  const int64_t row_bytes = layout.KeyRowBytes();
+void KeySetBuilder::Add(ColumnId id, int64_t matrix, int64_t row, int64_t count,
+                        const std::byte* rows) {
+  const Column& column = columns_[id];
+  const int64_t row_bytes = column.RowBytes();
   if (row_bytes == 0) return;
   ForEachPanel(base_m_ + row, count,
                [&](int64_t panel, int64_t first, int64_t piece, int64_t done) {
                  int64_t in_block = 0;
                  KeyBlock& block = BlockOf(panel, in_block);
-                 PackKeys(layout.key_type, rows + done * row_bytes, piece, layout.d, first,
-                          block.Keys(matrix, in_block));
-               });
-}
-
-void KeySetBuilder::AddValues(int64_t matrix, int64_t row, int64_t count, const std::byte* rows) {
-  const KeySetLayout& layout = set_->layout_;
-  const int64_t row_bytes = layout.ValueRowBytes();
-  if (row_bytes == 0) return;
-  ForEachPanel(base_m_ + row, count,
-               [&](int64_t panel, int64_t first, int64_t piece, int64_t done) {
-                 int64_t in_block = 0;
-                 KeyBlock& block = BlockOf(panel, in_block);
-                 PackValues(layout.value_type, rows + done * row_bytes, piece, *layout.dv, first,
-                            block.Values(matrix, in_block));
+                 column.pack(column.type, rows + done * row_bytes, piece, column.width, first,
+                             block.Panel(id, matrix, in_block));
                });
 }
 

@@ -12,43 +12,20 @@
 #include "absl/status/statusor.h"
 #include "base/byte_budget.h"
 #include "core/kernels/panels.h"
+#include "core/key_sets/key_set_layout.h"
 #include "qkserve/buffer.h"
 #include "qkserve/tensor.h"
 
 namespace qkserve {
 
-// What all versions of a key set from one put on have in common.
-struct KeySetLayout {
-  Shape leading;  // [], [batch] or [batch, heads]
-  int64_t d = 0;
-  DataType key_type = DataType::kFloat32;    // that they are kept in
-  std::optional<int64_t> dv = std::nullopt;  // none: no values
-  DataType value_type = DataType::kFloat32;
-
-  // [m, d] matrices: the product of the leading dimensions.
-  int64_t Matrices() const;
-  Shape KeyShape(int64_t m) const;    // [.., m, d]
-  Shape ValueShape(int64_t m) const;  // [.., m, dv]
-
-  // Of one row as it stands in a file; 0 where there are no values.
-  int64_t KeyRowBytes() const { return d * ElementBytes(key_type); }
-  int64_t ValueRowBytes() const { return dv.value_or(0) * ElementBytes(value_type); }
-  bool HasBytes() const { return Matrices() * (KeyRowBytes() + ValueRowBytes()) > 0; }
-
-  // INVALID_ARGUMENT: `m` keys are more than a set may have, or sizes in bytes do not fit in 64
-  // bits, now or when keys are appended. Of types and sizes from outside, that are not negative.
-  absl::Status Validate(int64_t m) const;
-
-  friend bool operator==(const KeySetLayout&, const KeySetLayout&) = default;
-};
-
-// Memory for `capacity` panels of keys, and values, of each matrix. A panel's memory belongs to
-// who is building a version until the first version that shows it, and never changes after.
+// Memory for `capacity` panels of each matrix and column. A panel belongs to the builder of the
+// first version that has it, and never changes after that version is finished.
 class KeyBlock {
  public:
   // Bytes charged for a block: its panels, and about the size of the block itself.
   static int64_t ChargedBytes(const KeySetLayout& layout, int64_t capacity);
-  // All zero; takes its part of `charge`. RESOURCE_EXHAUSTED: the system has no memory.
+  // All zero; moves the block's bytes out of `charge`. RESOURCE_EXHAUSTED: the system has no
+  // memory.
   static absl::StatusOr<std::shared_ptr<KeyBlock>> Allocate(const KeySetLayout& layout,
                                                             int64_t capacity,
                                                             ByteBudget::Charge* charge);
@@ -57,11 +34,9 @@ class KeyBlock {
   int64_t bytes() const { return charge_.bytes(); }
 
   // The panels of one matrix follow one another.
-  std::byte* Keys(int64_t matrix, int64_t panel) {
-    return keys_.data() + (matrix * capacity_ + panel) * key_panel_bytes_;
-  }
-  std::byte* Values(int64_t matrix, int64_t panel) {
-    return values_.data() + (matrix * capacity_ + panel) * value_panel_bytes_;
+  std::byte* Panel(ColumnId id, int64_t matrix, int64_t panel) {
+    PanelMemory& memory = columns_[id];
+    return memory.bytes.data() + (matrix * capacity_ + panel) * memory.panel_bytes;
   }
 
   // Copies the first `count` panels of every matrix of `from` to panel `to` and those behind it.
@@ -70,14 +45,17 @@ class KeyBlock {
  private:
   static constexpr int64_t kBlockBytes = 512;
 
+  struct PanelMemory {
+    int64_t panel_bytes = 0;
+    Buffer bytes;
+  };
+
   KeyBlock() = default;
 
-  ByteBudget::Charge charge_;  // first, so that it is returned when the memory has gone
+  ByteBudget::Charge charge_;  // first, so that it is returned after the memory
   int64_t matrices_ = 0;
   int64_t capacity_ = 0;
-  int64_t key_panel_bytes_ = 0;
-  int64_t value_panel_bytes_ = 0;
-  Buffer keys_, values_;
+  PerColumn<PanelMemory> columns_;
 };
 
 // A run of panels of one matrix that stand in one block.
@@ -129,8 +107,8 @@ class KeySet {
   std::shared_ptr<std::atomic<int64_t>> requests_served_;
 };
 
-// Makes a version out of rows. Not thread-safe, but AddKeys and AddValues may be called from
-// several threads for different panels.
+// Makes a version out of rows. Not thread-safe, but Add may be called from several threads for
+// different panels.
 class KeySetBuilder {
  public:
   // `keys` new keys behind those of `base`, or for a new set where `base` is null. `base` must be
@@ -140,14 +118,13 @@ class KeySetBuilder {
       const KeySetLayout& layout, int64_t keys, const std::shared_ptr<const KeySet>& base,
       ByteBudget* budget);
 
-  // `count` rows of the set's type, in row-major order and not necessarily aligned: new keys row,
-  // row + 1, ... (0 <= row, row + count <= keys) of one matrix.
-  void AddKeys(int64_t matrix, int64_t row, int64_t count, const std::byte* rows);
-  void AddValues(int64_t matrix, int64_t row, int64_t count, const std::byte* rows);
+  // Packs `count` rows of a column, of its type and not necessarily aligned: those of the new keys
+  // row, row + 1, ... (0 <= row, row + count <= keys) of one matrix.
+  void Add(ColumnId id, int64_t matrix, int64_t row, int64_t count, const std::byte* rows);
 
-  // The version; every row must have been added. `served` is that of the set's other versions, or
-  // null for a new set. `base_version` is given for a set that was put earlier and is read from
-  // files; otherwise it is that of the base or, of a new set, `version`. The builder is empty then.
+  // The version, once every row was added; the builder must not be used after. `served` is that of
+  // the set's other versions, or null for a new set. `base_version` is given for a set that is read
+  // from files; otherwise it is that of the base or, for a new set, `version`.
   std::shared_ptr<const KeySet> Finish(const std::string& name, int64_t version,
                                        std::shared_ptr<std::atomic<int64_t>> served = nullptr,
                                        std::optional<int64_t> base_version = std::nullopt);
@@ -161,13 +138,14 @@ class KeySetBuilder {
     size_t index;
     int64_t capacity;
   };
-  // Those that the new version needs beside what is there, in order.
+  // The blocks that the new version needs and its base lacks, in order.
   std::vector<NewBlock> NewBlocks() const;
   absl::Status AllocateBlocks(const KeySet* base, ByteBudget* budget);
-  // Where a panel of the new version is.
+  // The block of a panel of the new version.
   KeyBlock& BlockOf(int64_t panel, int64_t& panel_in_block);
 
   std::shared_ptr<KeySet> set_;
+  PerColumn<Column> columns_;
   int64_t base_m_ = 0;
 };
 

@@ -6,8 +6,8 @@
 
 namespace qkserve {
 
-// INVALID_ARGUMENT: not [A-Za-z0-9._-]{1,128} without a leading dot. What is valid is the name of a
-// directory, and no name of a file of ours.
+// INVALID_ARGUMENT: not [A-Za-z0-9._-]{1,128} without a leading dot. A valid name can name a
+// folder, and differs from all names of storage's own files.
 absl::Status ValidateKeySetName(absl::string_view name);
 
 }  // namespace qkserve

@@ -1,59 +1,61 @@
 #include "core/key_sets/key_set_store.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "base/utf8.h"
+#include "core/key_sets/key_set_name.h"
+#include "core/key_sets/limits.h"
+#include "core/key_sets/storage/directory_error.h"
+#include "qkserve/limits.h"
 
 namespace qkserve {
+
+KeySetStore::KeySetStore(const Options& options)
+    : options_(options), budget_("key_set_memory", options.memory_bytes_max) {}
 
 absl::StatusOr<std::unique_ptr<KeySetStore>> KeySetStore::Open(const Options& options,
                                                                FileSystem* files) {
   std::unique_ptr<KeySetStore> store(new KeySetStore(options));
   if (options.directory.empty()) {
-    // Numbers must not come again when the process does: begin at the time, in microseconds.
-    MutexLock lock(&store->mutex_);
+    // The next process must not give the same versions: they begin at the time in microseconds.
+    MutexLock lock(&store->version_mutex_);
     store->last_version_ = absl::ToUnixMicros(absl::Now());
     return store;
   }
-  const absl::Time begin = absl::Now();
-  absl::StatusOr<std::unique_ptr<KeySetDirectory>> directory = KeySetDirectory::Open(
-      files, options.directory,
-      options.is_read_only ? KeySetDirectory::Mode::kReader : KeySetDirectory::Mode::kWriter,
-      {.is_stopping = options.is_stopping, .log = options.log});
-  if (!directory.ok()) return directory.status();
-  store->directory_ = *std::move(directory);
-  for (const std::string& note : store->directory_->notes()) {
-    options.log({LogLevel::kWarning, note});
-  }
-  absl::Status status = store->LoadAll(begin);
+  absl::Status status = store->OpenDirectory(files);
   if (!status.ok()) return status;
-  if (options.is_read_only && options.refresh_every < absl::InfiniteDuration()) {
-    store->follower_ = std::thread([raw = store.get()] { raw->FollowLoop(); });
-  }
   return store;
 }
 
-KeySetStore::KeySetStore(const Options& options)
-    : options_(options),
-      // Sets are held until they are deleted: a retry does not help soon.
-      budget_("key_set_memory", options.memory_bytes_max) {}
-
-KeySetStore::~KeySetStore() {
-  {
-    MutexLock lock(&mutex_);
-    is_stopping_ = true;
-    stop_.NotifyAll();
+absl::Status KeySetStore::OpenDirectory(FileSystem* files) {
+  const absl::Time begin = absl::Now();
+  const DirectoryObserver observer = {.is_stopping = options_.is_stopping, .log = options_.log};
+  absl::StatusOr<std::unique_ptr<KeySetDirectory>> directory = KeySetDirectory::Open(
+      files, options_.directory,
+      options_.is_read_only ? KeySetDirectory::Mode::kReader : KeySetDirectory::Mode::kWriter,
+      observer);
+  if (!directory.ok()) return directory.status();
+  directory_ = *std::move(directory);
+  for (const std::string& note : directory_->notes()) {
+    options_.log({LogLevel::kWarning, note});
   }
-  if (follower_.joinable()) follower_.join();
-}
-
-absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::Find(absl::string_view name) const {
-  MutexLock lock(&mutex_);
-  const auto entry = sets_.find(name);
-  if (entry != sets_.end()) return entry->second.key_set;
-  return absl::NotFoundError(absl::StrCat("no key set has the name '", Utf8Prefix(name, 128), "'"));
+  loader_ = std::make_unique<TableLoader>(directory_.get(), observer, &budget_, &table_);
+  absl::Status status = loader_->LoadAll(options_.load_threads, begin);
+  if (!status.ok()) return status;
+  {
+    MutexLock lock(&version_mutex_);
+    last_version_ = directory_->last_version();
+  }
+  if (!options_.is_read_only) {
+    merger_ = std::make_unique<BackgroundMerger>(directory_.get(), &change_mutexes_, options_.log);
+    return status;
+  }
+  follower_ =
+      std::make_unique<DirectoryFollower>(directory_.get(), &table_, loader_.get(), options_.log);
+  if (options_.refresh_every < absl::InfiniteDuration()) follower_->Start(options_.refresh_every);
+  return status;
 }
 
 absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::FindForAppend(
@@ -65,73 +67,108 @@ absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::FindForAppend(
                                                     expected_version));
 }
 
-KeySetStore::Listed KeySetStore::ToListed(const std::string& name, const Entry& entry) {
-  return {name, entry.key_set,
-          entry.key_set.ok() ? entry.problem : entry.key_set.status().ToString()};
+absl::Status KeySetStore::CheckWritable() const {
+  if (!options_.is_read_only) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      "this server may only read its key sets (--key_set_dir_read_only)");
 }
 
-absl::StatusOr<KeySetStore::Listed> KeySetStore::Get(absl::string_view name) const {
+absl::Status KeySetStore::FailedChange(const std::string& name, const absl::Status& status) const {
+  options_.log({LogLevel::kWarning,
+                absl::StrCat("key set ", name, ": a change failed: ", status.ToString())});
+  return DirectoryErrorForCaller(status, directory_->path());
+}
+
+absl::StatusOr<std::unique_ptr<KeySetUpload>> KeySetStore::BeginUpload(
+    const KeySetUploadSpec& spec) {
+  absl::Status status = CheckWritable();
+  if (status.ok()) status = ValidateKeySetName(spec.name);
+  if (!status.ok()) return status;
+  std::unique_ptr<KeySetUpload> upload(new KeySetUpload(this, spec));
+  status = upload->Allocate();
+  if (!status.ok()) return status;
+  return upload;
+}
+
+absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::CheckedAppendBase(
+    const KeySetUploadSpec& spec) const {
+  absl::StatusOr<std::shared_ptr<const KeySet>> base =
+      FindForAppend(spec.name, *spec.expected_version);
+  if (!base.ok()) return base;
+  if (!((*base)->layout() == spec.layout)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("key set ", spec.name, " was replaced by one of another shape"));
+  }
+  if (spec.m > kKeySetKeysMax - (*base)->m()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("keys.shape: got ", spec.m, " keys for a set of ", (*base)->m(),
+                     ", expected at most ", kKeySetKeysMax, " in all"));
+  }
+  return base;
+}
+
+absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::Commit(KeySetUpload& upload) {
+  const std::string& name = upload.spec_.name;
+  absl::StatusOr<std::shared_ptr<const KeySet>> key_set = absl::UnknownError("");
   {
-    MutexLock lock(&mutex_);
-    const auto entry = sets_.find(name);
-    if (entry != sets_.end()) return ToListed(entry->first, entry->second);
+    MutexLock lock(&change_mutexes_.For(name));
+    key_set = CommitVersion(upload);
+    if (key_set.ok()) table_.Publish(name, *key_set);
   }
-  return Find(name).status();
+  if (key_set.ok() && upload.IsAppend() && merger_ != nullptr) merger_->Schedule(name);
+  return key_set;
 }
 
-std::vector<KeySetStore::Listed> KeySetStore::List(absl::string_view after, int64_t count) const {
-  std::vector<Listed> listed;
-  MutexLock lock(&mutex_);
-  for (auto entry = sets_.upper_bound(after);
-       entry != sets_.end() && static_cast<int64_t>(listed.size()) < count; ++entry) {
-    listed.push_back(ToListed(entry->first, entry->second));
+absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::CommitVersion(KeySetUpload& upload) {
+  const KeySetUploadSpec& spec = upload.spec_;
+  const absl::StatusOr<std::shared_ptr<const KeySet>> base =
+      upload.IsAppend() ? CheckedAppendBase(spec) : Find(spec.name);
+  if (upload.IsAppend()) {
+    if (!base.ok()) return base.status();
+    absl::StatusOr<std::unique_ptr<KeySetBuilder>> builder =
+        KeySetBuilder::Create(spec.layout, spec.m, *base, &budget_);
+    if (!builder.ok()) return builder.status();
+    upload.builder_ = *std::move(builder);
+    upload.PackWaiting();
   }
-  return listed;
-}
-
-int64_t KeySetStore::count() const {
-  MutexLock lock(&mutex_);
-  return static_cast<int64_t>(sets_.size());
-}
-
-int64_t KeySetStore::problem_count() const {
-  MutexLock lock(&mutex_);
-  return problem_count_;
-}
-
-void KeySetStore::Show(const std::string& name,
-                       absl::StatusOr<std::shared_ptr<const KeySet>> key_set) {
-  // What it replaces may be large: freed when the lock is not held.
-  Entry old = {absl::NotFoundError("")};
-  MutexLock lock(&mutex_);
-  if (!key_set.ok()) ++problem_count_;
-  auto entry = sets_.find(name);
-  if (entry == sets_.end()) {
-    sets_.emplace(name, Entry{std::move(key_set)});
-  } else {
-    if (entry->second.HasProblem()) --problem_count_;
-    old = std::exchange(entry->second, Entry{std::move(key_set)});
+  const absl::StatusOr<int64_t> version = NewVersion(absl::IsNotFound(base.status()));
+  if (!version.ok()) return version.status();
+  if (directory_ != nullptr) {
+    absl::Status status = upload.IsAppend()
+                              ? directory_->Append(spec.name, *version, std::move(upload.segment_))
+                              : directory_->Put(spec.name, *version, std::move(upload.segment_));
+    if (!status.ok()) return FailedChange(spec.name, status);
   }
+  return upload.builder_->Finish(spec.name, *version,
+                                 base.ok() ? (*base)->shared_requests_served() : nullptr);
 }
 
-void KeySetStore::Hide(const std::string& name) {
-  // As in Show: freed when the lock is not held.
-  Entry old = {absl::NotFoundError("")};
-  MutexLock lock(&mutex_);
-  const auto entry = sets_.find(name);
-  if (entry == sets_.end()) return;
-  if (entry->second.HasProblem()) --problem_count_;
-  old = std::move(entry->second);
-  sets_.erase(entry);
+absl::StatusOr<int64_t> KeySetStore::NewVersion(bool is_new) {
+  MutexLock lock(&version_mutex_);
+  if (is_new && table_.count() >= kKeySetsMax) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("there are ", table_.count(), " key sets, the limit is ", kKeySetsMax));
+  }
+  return ++last_version_;
 }
 
-void KeySetStore::SetProblem(const std::string& name, const std::string& problem) {
-  MutexLock lock(&mutex_);
-  const auto entry = sets_.find(name);
-  if (entry == sets_.end()) return;
-  if (entry->second.HasProblem()) --problem_count_;
-  entry->second.problem = problem;
-  if (entry->second.HasProblem()) ++problem_count_;
+absl::Status KeySetStore::Delete(const std::string& name, int64_t* version) {
+  absl::Status status = CheckWritable();
+  if (!status.ok()) return status;
+  MutexLock lock(&change_mutexes_.For(name));
+  absl::StatusOr<std::shared_ptr<const KeySet>> old = Find(name);
+  if (absl::IsNotFound(old.status())) return old.status();
+  if (directory_ != nullptr) {
+    status = directory_->Delete(name);
+    if (!status.ok()) return FailedChange(name, status);
+  }
+  table_.Unpublish(name);
+  if (version != nullptr && old.ok()) *version = (*old)->version();
+  return absl::OkStatus();
+}
+
+void KeySetStore::Refresh() {
+  if (follower_ != nullptr) follower_->Refresh();
 }
 
 }  // namespace qkserve

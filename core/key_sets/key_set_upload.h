@@ -20,27 +20,27 @@ namespace qkserve {
 
 class KeySetStore;
 
-// What an upload brings. `leading`, `d`, `dv` and `m` are checked sizes; types are float types.
+// The announcement of an upload. Sizes were checked; types are float types.
 struct KeySetUploadSpec {
   std::string name;
-  KeySetLayout layout;  // what the set is kept in
-  DataType key_type = DataType::kFloat32, value_type = DataType::kFloat32;  // what comes
-  int64_t m = 0;                                                            // keys of each matrix
-  std::optional<int64_t> expected_version = std::nullopt;                   // given: an append
+  KeySetLayout layout;  // of the set
+  PerColumn<DataType> received_types = {{DataType::kFloat32, DataType::kFloat32}};
+  int64_t m = 0;                                           // keys of each matrix
+  std::optional<int64_t> expected_version = std::nullopt;  // given: an append
 };
 
-// A key set, or keys for one, on its way in. Gone without Commit it leaves no trace.
+// A key set, or keys to append to one, while it is received. Destroying it without Commit discards
+// it.
 //
 // Thread-compatible. Must not outlive the store.
 class KeySetUpload {
  public:
-  // The next bytes of the tensors, row-major, cut anywhere, in the types of the spec.
-  // INVALID_ARGUMENT: more than was announced, or a finite element too large for the layout's type.
+  // The next bytes of a column, row-major, cut anywhere, in its received type. INVALID_ARGUMENT:
+  // more than was announced, or a finite element too large for the layout's type.
   // RESOURCE_EXHAUSTED: memory, disk.
-  absl::Status AddKeys(absl::string_view bytes) { return keys_.Add(bytes); }
-  absl::Status AddValues(absl::string_view bytes);
+  absl::Status Add(ColumnId id, absl::string_view bytes);
 
-  // Keys of each matrix that it brings.
+  // The number of keys of each matrix that it adds.
   int64_t m() const { return spec_.m; }
 
   // Makes it the newest version; durable where the store has a directory. INVALID_ARGUMENT: bytes
@@ -52,22 +52,21 @@ class KeySetUpload {
 
   KeySetUpload(KeySetStore* store, const KeySetUploadSpec& spec);
   absl::Status Allocate();
-  absl::Status TakeKeys(int64_t matrix, int64_t row, int64_t count, const std::byte* rows);
-  absl::Status TakeValues(int64_t matrix, int64_t row, int64_t count, const std::byte* rows);
-  // Puts the waiting rows into the builder.
+  absl::Status TakeRows(const Column& column, int64_t matrix, int64_t row, int64_t count,
+                        const std::byte* rows);
+  // Packs the waiting rows.
   void PackWaiting();
   bool IsAppend() const { return spec_.expected_version.has_value(); }
 
   KeySetStore& store_;
   const KeySetUploadSpec spec_;
-  RowStream keys_;
-  std::optional<RowStream> values_;
+  PerColumn<std::optional<RowStream>> streams_;  // none: the set lacks the column
 
-  // A new set is packed as it comes. Keys of an append wait as rows: which panel they go to is
-  // known when they are all there.
+  // A new set is packed while it is received. The rows of an append wait: their panels are known
+  // only when it is committed.
   std::unique_ptr<KeySetBuilder> builder_;
   ByteBudget::Charge waiting_charge_;
-  Buffer waiting_keys_, waiting_values_;
+  PerColumn<Buffer> waiting_;
   std::unique_ptr<SegmentWriter> segment_;  // null: memory only
 };
 

@@ -7,15 +7,15 @@
 
 namespace qkserve {
 
-// Keys of a key set: indices of top k are 32 bits.
+// Keys of a key set. The reason: indices of top k have 32 bits.
 inline constexpr int64_t kKeySetKeysMax = (int64_t{1} << 31) - 1;
 
-// Elements of keys, or of values, and [m, d] matrices of a set. Far beyond any memory, and small
-// enough that no sum of bytes overflows.
+// Elements of a column, and [m, d] matrices of a set. Both are far beyond any memory, and small
+// enough that no sum of bytes overflows 64 bits.
 inline constexpr int64_t kKeySetElementsMax = int64_t{1} << 48;
 inline constexpr int64_t kKeySetMatricesMax = int64_t{1} << 20;
 
-// Elements of a key, or of a value: a row is held whole while it comes.
+// Elements of a row: a row is held whole while it is received.
 inline constexpr int64_t kKeySetColumnsMax = int64_t{1} << 20;
 
 }  // namespace qkserve

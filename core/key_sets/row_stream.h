@@ -12,37 +12,37 @@
 
 namespace qkserve {
 
-// Takes `count` rows that follow one another in one matrix, from `row` on. Not necessarily aligned.
+// Gets `count` consecutive rows of one matrix, from `row` on, not necessarily aligned.
 using RowSink =
     std::function<absl::Status(int64_t matrix, int64_t row, int64_t count, const std::byte* rows)>;
 
-// Makes whole rows, in the type that they are kept in, of a row-major tensor [matrices, rows,
-// columns] whose bytes come cut anywhere.
+// Makes whole rows, in the type of the set, of a row-major tensor [matrices, rows, columns] whose
+// bytes are received in pieces cut anywhere.
 //
 // Thread-compatible.
 class RowStream {
  public:
   struct Source {
     const char* name;  // of the tensor, for errors: a string literal
-    DataType type;     // of the bytes
+    DataType type;     // of the received bytes
     int64_t matrices;
     int64_t rows;
     int64_t columns;
   };
 
+  // `type` is that of the set.
   RowStream(const Source& source, DataType type, RowSink sink);
 
-  // The next bytes. INVALID_ARGUMENT: more than the tensor has, or a finite element that would be
-  // infinite in the type it is kept in. RESOURCE_EXHAUSTED: no memory for a row. Or the sink's
-  // error.
+  // Adds the next bytes. INVALID_ARGUMENT: more than the tensor has, or a finite element that would
+  // be infinite in the set's type. RESOURCE_EXHAUSTED: no memory for a row. Or the sink's error.
   absl::Status Add(absl::string_view bytes);
 
-  // INVALID_ARGUMENT: bytes are missing.
+  // To be called after the last Add. INVALID_ARGUMENT: bytes are missing.
   absl::Status Finish() const;
 
  private:
   absl::Status Emit(const std::byte* rows, int64_t count);
-  // INVALID_ARGUMENT: names the first of the next `elements` that the type cannot hold.
+  // INVALID_ARGUMENT, naming the first of the next `elements` that the type cannot hold.
   absl::Status Overflow(const float* floats, int64_t elements) const;
 
   const Source source_;
@@ -50,12 +50,12 @@ class RowStream {
   const RowSink sink_;
   const int64_t row_bytes_;
   const int64_t bytes_;       // of the tensor
-  const int64_t batch_rows_;  // that are emitted at a time
+  const int64_t batch_rows_;  // emitted at a time
   int64_t received_ = 0;      // bytes
   int64_t emitted_ = 0;       // rows, over all matrices
   Buffer pending_;            // the beginning of the next rows
   int64_t pending_bytes_ = 0;
-  Buffer widened_, narrowed_;  // rows on their way to another type
+  Buffer widened_, narrowed_;  // rows while they are converted
 };
 
 }  // namespace qkserve

@@ -58,7 +58,7 @@ absl::StatusOr<KeySetUploadSpec> DecodeTensors(const Header& header) {
 
   KeySetUploadSpec spec;
   spec.name = header.name();
-  spec.key_type = *key_type;
+  spec.received_types[ColumnId::kKeys] = *key_type;
   spec.m = (*keys)[keys->size() - 2];
   spec.layout.leading.assign(keys->begin(), keys->end() - 2);
   spec.layout.d = keys->back();
@@ -73,7 +73,7 @@ absl::StatusOr<KeySetUploadSpec> DecodeTensors(const Header& header) {
     return Invalid("values.shape", ShapeString(*values),
                    absl::StrCat("all dimensions but the last as in keys ", ShapeString(*keys)));
   }
-  spec.value_type = *value_type;
+  spec.received_types[ColumnId::kValues] = *value_type;
   spec.layout.dv = values->back();
   return spec;
 }
@@ -89,8 +89,10 @@ absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::PutKeySetRequest::Header
                                               const KeySetStore& /*key_sets*/) {
   absl::StatusOr<KeySetUploadSpec> spec = DecodeTensors(header);
   if (!spec.ok()) return spec.status();
-  spec->layout.key_type = spec->key_type;
-  if (header.has_values()) spec->layout.value_type = spec->value_type;
+  spec->layout.key_type = spec->received_types[ColumnId::kKeys];
+  if (header.has_values()) {
+    spec->layout.value_type = spec->received_types[ColumnId::kValues];
+  }
   if (header.storage() == v1::DATA_TYPE_UNSPECIFIED) return spec;
   const absl::StatusOr<DataType> storage = DecodeFloatType(header.storage(), "storage");
   if (!storage.ok()) return storage.status();

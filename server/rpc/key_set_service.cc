@@ -133,8 +133,8 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
     // An upload does not fail because requests are many: they wait for it.
     const ByteBudget::Charge charge = service_.budget_.ChargeAnyway(
         static_cast<int64_t>(chunk.keys().size() + chunk.values().size()));
-    absl::Status status = upload_->AddKeys(chunk.keys());
-    if (status.ok()) status = upload_->AddValues(chunk.values());
+    absl::Status status = upload_->Add(ColumnId::kKeys, chunk.keys());
+    if (status.ok()) status = upload_->Add(ColumnId::kValues, chunk.values());
     return status;
   }
 

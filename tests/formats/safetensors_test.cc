@@ -208,6 +208,18 @@ TEST(SafetensorsTest, RefusesWhatTheReferenceRefuses) {
   }
 }
 
+TEST(SafetensorsTest, FindsATensorByNameOrTheOnlyOne) {
+  SafetensorsHeader header;
+  EXPECT_EQ(header.FindOrOnly("keys"), nullptr);
+  header.entries.push_back({.name = "a", .shape = {}});
+  EXPECT_EQ(header.Find("keys"), nullptr);
+  EXPECT_EQ(header.FindOrOnly("keys"), &header.entries[0]);
+  header.entries.push_back({.name = "keys", .shape = {}});
+  EXPECT_EQ(header.Find("keys"), &header.entries[1]);
+  EXPECT_EQ(header.FindOrOnly("keys"), &header.entries[1]);
+  EXPECT_EQ(header.FindOrOnly("values"), nullptr);
+}
+
 TEST(SafetensorsTest, PassesOverTheFormatsOtherTypes) {
   for (const auto& [dtype, bits] : std::initializer_list<std::pair<const char*, int>>{
            {"BOOL", 8}, {"F4", 4}, {"F6_E2M3", 6}, {"F8_E5M2", 8}, {"U16", 16}, {"C64", 64}}) {

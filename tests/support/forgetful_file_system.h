@@ -37,7 +37,7 @@ class ForgetfulFileSystem : public FileSystem {
   // This one operation fails; whether it has its effect nevertheless is `effect`.
   void FailAt(int64_t operation, bool effect);
 
-  // What is left after a crash of the machine. Files and locks of before must be closed.
+  // Makes the machine crash and start again. Files and locks of before must be closed.
   void Crash(uint64_t seed);
   // The process ended, the machine did not: everything is there.
   void Restart();

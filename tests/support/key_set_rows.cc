@@ -9,20 +9,21 @@
 namespace qkserve {
 namespace {
 
-// Calls fn(values, matrix, row, count, bytes) for all rows.
+// Calls fn(column, matrix, row, count, bytes) for all rows.
 template <class Fn>
 absl::Status ForRows(const KeySetLayout& layout, const Part& part, int64_t step, const Fn& fn) {
-  for (const bool values : {false, true}) {
-    if (values && !layout.dv.has_value()) continue;
+  for (const Column& column : layout.Columns()) {
+    if (!column.is_present) continue;
     for (int64_t matrix = 0; matrix < layout.Matrices(); ++matrix) {
       for (int64_t row = 0; row < part.rows; row += step) {
         const int64_t count = std::min(step, part.rows - row);
         std::vector<std::byte> bytes;
         for (int64_t i = 0; i < count; ++i) {
-          const std::vector<std::byte> one = RowBytes(layout, values, part.seed, matrix, row + i);
+          const std::vector<std::byte> one =
+              RowBytes(layout, column.id, part.seed, matrix, row + i);
           bytes.insert(bytes.end(), one.begin(), one.end());
         }
-        absl::Status status = fn(values, matrix, row, count, bytes.data());
+        absl::Status status = fn(column.id, matrix, row, count, bytes.data());
         if (!status.ok()) return status;
       }
     }
@@ -46,11 +47,10 @@ std::vector<KeySetLayout> LayoutsOfAllKinds() {
   };
 }
 
-std::vector<std::byte> RowBytes(const KeySetLayout& layout, bool values, uint64_t seed,
+std::vector<std::byte> RowBytes(const KeySetLayout& layout, ColumnId column, uint64_t seed,
                                 int64_t matrix, int64_t row) {
-  const int64_t size = values ? layout.dv.value_or(0) * ElementBytes(layout.value_type)
-                              : layout.d * ElementBytes(layout.key_type);
-  std::seed_seq sequence{seed, static_cast<uint64_t>(values), static_cast<uint64_t>(matrix),
+  const int64_t size = layout.Columns()[column].RowBytes();
+  std::seed_seq sequence{seed, static_cast<uint64_t>(column), static_cast<uint64_t>(matrix),
                          static_cast<uint64_t>(row)};
   std::minstd_rand random(sequence);
   std::vector<std::byte> bytes(static_cast<size_t>(size));
@@ -59,26 +59,15 @@ std::vector<std::byte> RowBytes(const KeySetLayout& layout, bool values, uint64_
 }
 
 void AddPart(const KeySetLayout& layout, const Part& part, KeySetBuilder& builder, int64_t step) {
-  ForRows(layout, part, step,
-          [&](bool values, int64_t matrix, int64_t row, int64_t count, const std::byte* rows) {
-            if (values) {
-              builder.AddValues(matrix, row, count, rows);
-            } else {
-              builder.AddKeys(matrix, row, count, rows);
-            }
-            return absl::OkStatus();
-          })
-      .IgnoreError();
+  ForRows(layout, part, step, [&](auto... rows) {
+    builder.Add(rows...);
+    return absl::OkStatus();
+  }).IgnoreError();
 }
 
 absl::Status WritePart(const KeySetLayout& layout, const Part& part, SegmentWriter& segment,
                        int64_t step) {
-  return ForRows(
-      layout, part, step,
-      [&](bool values, int64_t matrix, int64_t row, int64_t count, const std::byte* rows) {
-        return values ? segment.WriteValues(matrix, row, count, rows)
-                      : segment.WriteKeys(matrix, row, count, rows);
-      });
+  return ForRows(layout, part, step, [&](auto... rows) { return segment.Write(rows...); });
 }
 
 absl::StatusOr<bool> MergeSegments(KeySetDirectory& directory, const std::string& name) {

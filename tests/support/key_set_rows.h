@@ -22,8 +22,8 @@ struct Part {
 // "[2, 3, m, 64] FLOAT16, dv 5 BFLOAT16" and so on: what tests go through.
 std::vector<KeySetLayout> LayoutsOfAllKinds();
 
-// One row, of keys or of values.
-std::vector<std::byte> RowBytes(const KeySetLayout& layout, bool values, uint64_t seed,
+// One row of a column.
+std::vector<std::byte> RowBytes(const KeySetLayout& layout, ColumnId column, uint64_t seed,
                                 int64_t matrix, int64_t row);
 
 // All rows of the part, in turns of `step` rows.

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "client/float16.h"
+#include "base/float16.h"
 #include "qkserve/limits.h"
 #include "tools/load/reply.h"
 

@@ -12,13 +12,14 @@ struct XXH3_state_s;
 
 namespace qkserve {
 
-// XXH3 with 64 bits, of bytes that come in pieces. Finds damage, not forgery. Thread-compatible.
+// XXH3 with 64 bits over bytes that are added in pieces. Finds damage, not forgery.
+// Thread-compatible.
 class Checksum {
  public:
   Checksum();
 
   void Add(const std::byte* data, int64_t size);
-  uint64_t Value() const;  // of all so far
+  uint64_t Value() const;  // of all bytes added so far
 
  private:
   struct Free {

@@ -7,23 +7,24 @@
 namespace qkserve {
 namespace {
 
-// Paths in it are relative to `root`, which itself is ".".
+// Makes the paths in a message relative to `root`, which itself becomes ".".
 std::string WithoutRoot(absl::string_view message, const std::string& root) {
   std::string result;
   while (!message.empty()) {
     const bool is_word = result.empty() || result.back() == ' ';
-    absl::string_view rest = message;
-    if (!is_word || !absl::ConsumePrefix(&rest, root)) {
+    absl::string_view after_root = message;
+    if (!is_word || !absl::ConsumePrefix(&after_root, root)) {
       result.push_back(message.front());
       message.remove_prefix(1);
       continue;
     }
-    if (!absl::ConsumePrefix(&rest, "/")) {
-      // Not a longer name that begins alike.
-      const bool is_root = rest.empty() || rest.front() == ':' || rest.front() == ' ';
+    if (!absl::ConsumePrefix(&after_root, "/")) {
+      // A longer name may begin with the root's.
+      const bool is_root =
+          after_root.empty() || after_root.front() == ':' || after_root.front() == ' ';
       absl::StrAppend(&result, is_root ? "." : root);
     }
-    message = rest;
+    message = after_root;
   }
   return result;
 }

@@ -7,8 +7,8 @@
 
 namespace qkserve {
 
-// What a caller is told of an error of the key set directory `root`: nothing of where that is, nor
-// codes that mean something else to it (those become INTERNAL).
+// An error of the key set directory `root` as a caller may see it: without the path of the
+// directory, and with INTERNAL in place of codes that mean something else to a caller.
 absl::Status DirectoryErrorForCaller(const absl::Status& status, const std::string& root);
 
 }  // namespace qkserve

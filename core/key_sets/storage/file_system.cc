@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/file_descriptor.h"
 
 namespace qkserve {
 namespace {
@@ -43,28 +44,13 @@ absl::Status ErrnoStatus(const std::string& path, absl::string_view what) {
   }
 }
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor() { Close(); }
-  int get() const { return fd_; }
-  int Close() { return fd_ < 0 ? 0 : close(std::exchange(fd_, -1)); }
-
- private:
-  int fd_;
-};
-
 // pwrite and pread take at most about 2 GiB at a time.
 constexpr int64_t kCallBytesMax = int64_t{1} << 30;
 
 class PosixWritableFile : public WritableFile {
  public:
-  PosixWritableFile(std::string path, Descriptor fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+  PosixWritableFile(std::string path, FileDescriptor fd)
+      : path_(std::move(path)), fd_(std::move(fd)) {}
 
   absl::Status WriteAt(int64_t offset, const std::byte* data, int64_t size) override {
     while (size > 0) {
@@ -87,12 +73,12 @@ class PosixWritableFile : public WritableFile {
 
  private:
   const std::string path_;
-  Descriptor fd_;
+  FileDescriptor fd_;
 };
 
 class PosixReadableFile : public ReadableFile {
  public:
-  PosixReadableFile(std::string path, Descriptor fd, int64_t size)
+  PosixReadableFile(std::string path, FileDescriptor fd, int64_t size)
       : path_(std::move(path)), fd_(std::move(fd)), size_(size) {}
 
   int64_t size() const override { return size_; }
@@ -113,13 +99,13 @@ class PosixReadableFile : public ReadableFile {
 
  private:
   const std::string path_;
-  const Descriptor fd_;
+  const FileDescriptor fd_;
   const int64_t size_;
 };
 
 class PosixFileLock : public FileLock {
  public:
-  PosixFileLock(std::string path, Descriptor fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+  PosixFileLock(std::string path, FileDescriptor fd) : path_(std::move(path)), fd_(std::move(fd)) {}
 
   absl::Status Check() const override {
     struct stat held;
@@ -136,20 +122,20 @@ class PosixFileLock : public FileLock {
 
  private:
   const std::string path_;
-  const Descriptor fd_;  // closing it gives the lock back, as does the end of the process
+  const FileDescriptor fd_;  // closing it releases the lock, as does the end of the process
 };
 
 class PosixFileSystem : public FileSystem {
  public:
   absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::string& path) override {
-    Descriptor fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+    FileDescriptor fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
     if (fd.get() < 0) return ErrnoStatus(path, "create");
     return std::make_unique<PosixWritableFile>(path, std::move(fd));
   }
 
   absl::StatusOr<std::unique_ptr<ReadableFile>> Open(const std::string& path) override {
-    // A pipe that lies there must not hold us up.
-    Descriptor fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
+    // O_NONBLOCK: opening a pipe must not wait for its writer.
+    FileDescriptor fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
     if (fd.get() < 0 && errno == ELOOP) return absl::FailedPreconditionError(path + ": is a link");
     if (fd.get() < 0) return ErrnoStatus(path, "open");
     struct stat info;
@@ -190,7 +176,7 @@ class PosixFileSystem : public FileSystem {
       const std::string name = entry->d_name;
       if (name == "." || name == "..") continue;
       struct stat info;
-      // What vanished meanwhile is not there.
+      // A file that vanished meanwhile is not listed.
       if (fstatat(dirfd(directory.get()), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
         if (errno == ENOENT) continue;
         return ErrnoStatus(absl::StrCat(path, "/", name), "look at");
@@ -204,9 +190,9 @@ class PosixFileSystem : public FileSystem {
   }
 
   absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override {
-    Descriptor fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+    FileDescriptor fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
     if (fd.get() < 0 && errno == EISDIR) {
-      fd = Descriptor(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      fd = FileDescriptor(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     }
     if (fd.get() < 0) return ErrnoStatus(path, "open");
     if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
@@ -218,7 +204,7 @@ class PosixFileSystem : public FileSystem {
 
  private:
   static absl::Status SyncOpened(const std::string& path, int flags) {
-    const Descriptor fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | flags));
+    const FileDescriptor fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | flags));
     if (fd.get() < 0) return ErrnoStatus(path, "open");
     return fsync(fd.get()) == 0 ? absl::OkStatus() : ErrnoStatus(path, "sync");
   }
@@ -235,8 +221,9 @@ absl::Status WriteWholeFile(FileSystem* files, const std::string& path,
   return status;
 }
 
-absl::Status TryToReplaceFile(FileSystem* files, const std::string& directory,
-                              absl::string_view name, absl::string_view contents) {
+// Writes NAME.tmp, syncs it, renames it, and syncs the directory.
+absl::Status ReplaceFileOnce(FileSystem* files, const std::string& directory,
+                             absl::string_view name, absl::string_view contents) {
   const std::string path = absl::StrCat(directory, "/", name);
   const std::string temporary = path + ".tmp";
   absl::Status status = WriteWholeFile(files, temporary, contents);
@@ -249,8 +236,8 @@ absl::Status TryToReplaceFile(FileSystem* files, const std::string& directory,
   return status;
 }
 
-// True where there was a directory of this name and is none any more.
-bool MoveDirectoryAside(FileSystem* files, const std::string& directory, absl::string_view name) {
+// True if there was a directory of this name, which now has another one.
+bool MoveDirectoryAway(FileSystem* files, const std::string& directory, absl::string_view name) {
   const absl::StatusOr<std::vector<FileSystem::Entry>> entries = files->List(directory);
   if (!entries.ok()) return false;
   const auto found = std::find_if(entries->begin(), entries->end(),
@@ -271,12 +258,12 @@ FileSystem* FileSystem::Posix() {
 
 absl::Status ReplaceFile(FileSystem* files, const std::string& directory, absl::string_view name,
                          absl::string_view contents) {
-  absl::Status status = TryToReplaceFile(files, directory, name, contents);
+  absl::Status status = ReplaceFileOnce(files, directory, name, contents);
   if (status.ok()) return status;
-  const bool moved_file = MoveDirectoryAside(files, directory, name);
-  const bool moved_temporary = MoveDirectoryAside(files, directory, absl::StrCat(name, ".tmp"));
+  const bool moved_file = MoveDirectoryAway(files, directory, name);
+  const bool moved_temporary = MoveDirectoryAway(files, directory, absl::StrCat(name, ".tmp"));
   if (!moved_file && !moved_temporary) return status;
-  return TryToReplaceFile(files, directory, name, contents);
+  return ReplaceFileOnce(files, directory, name, contents);
 }
 
 absl::StatusOr<std::string> ReadFile(FileSystem* files, const std::string& path,

@@ -17,10 +17,10 @@ namespace qkserve {
 class WritableFile {
  public:
   virtual ~WritableFile() = default;
-  // Anywhere; what was skipped is zero.
+  // Writes at any place; bytes that are skipped are zero.
   virtual absl::Status WriteAt(int64_t offset, const std::byte* data, int64_t size) = 0;
-  // What was written survives the end of the machine; the file's name needs SyncDirectory. After an
-  // error the file must be given up: nobody knows what of it was written.
+  // Makes the contents survive the end of the machine; the file's name needs SyncDirectory. After
+  // an error the file must be given up, because any part of it may be written.
   virtual absl::Status Sync() = 0;
   virtual absl::Status Close() = 0;
 };
@@ -30,7 +30,7 @@ class ReadableFile {
  public:
   virtual ~ReadableFile() = default;
   virtual int64_t size() const = 0;  // when it was opened
-  // All `size` bytes. DATA_LOSS: the file has become shorter, or its medium cannot be read.
+  // Reads all `size` bytes. DATA_LOSS: the file has become shorter, or its medium cannot be read.
   virtual absl::Status ReadAt(int64_t offset, int64_t size, std::byte* to) const = 0;
 };
 
@@ -38,11 +38,12 @@ class ReadableFile {
 class FileLock {
  public:
   virtual ~FileLock() = default;
-  // UNKNOWN: its path now leads to another file, or to none: whoever locks that is not kept out.
+  // UNKNOWN: its path now leads to another file, or to none, which another process may lock.
   virtual absl::Status Check() const = 0;
 };
 
-// What key sets need of a file system: a seam for tests that forget what was not synced.
+// The operations of a file system that key sets need. Tests replace it by one that forgets what was
+// not synced.
 //
 // Errors name the path and the cause: NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED,
 // FAILED_PRECONDITION (not a regular file), RESOURCE_EXHAUSTED (no space, no descriptors, no
@@ -56,14 +57,14 @@ class FileSystem {
   // The machine's. Never destroyed.
   static FileSystem* Posix();
 
-  // Empty, in place of one that is there.
+  // Makes an empty file, in place of one that is there.
   virtual absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::string& path) = 0;
-  // Regular files only, and no links to them.
+  // Opens a regular file. FAILED_PRECONDITION: a link, or something else.
   virtual absl::StatusOr<std::unique_ptr<ReadableFile>> Open(const std::string& path) = 0;
-  // Also a link that leads nowhere.
+  // True also for a link that leads nowhere.
   virtual bool Exists(const std::string& path) = 0;
 
-  // A file's contents survive the end of the machine, whoever wrote them.
+  // Makes a file's contents survive the end of the machine, also those that others wrote.
   virtual absl::Status SyncFile(const std::string& path) = 0;
 
   // Atomic. A file in place of a file that is there, a directory in place of an empty one. Survives
@@ -73,7 +74,7 @@ class FileSystem {
 
   virtual absl::Status MakeDirectory(const std::string& path) = 0;
   virtual absl::Status RemoveDirectory(const std::string& path) = 0;  // an empty one
-  // What was created, renamed and removed in it survives the end of the machine.
+  // Makes creations, renames and removals in it survive the end of the machine.
   virtual absl::Status SyncDirectory(const std::string& path) = 0;
 
   struct Entry {
@@ -84,17 +85,17 @@ class FileSystem {
   // In order of names.
   virtual absl::StatusOr<std::vector<Entry>> List(const std::string& path) = 0;
 
-  // Makes the file where it is missing; a directory there will do. FAILED_PRECONDITION: somebody
-  // else holds its lock.
+  // Locks a file, which is made if it is missing, or a directory. FAILED_PRECONDITION: another
+  // process holds the lock.
   virtual absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) = 0;
 };
 
-// The file DIRECTORY/NAME has these contents, durably: readers see the old or the new file, whole.
+// Replaces the file DIRECTORY/NAME, durably; readers see the old or the new contents, whole.
 // A directory that lies in its place, or in that of NAME.tmp, is renamed to NAME.directory-0.
 absl::Status ReplaceFile(FileSystem* files, const std::string& directory, absl::string_view name,
                          absl::string_view contents);
 
-// OUT_OF_RANGE: more than `bytes_max`.
+// The contents of a file. OUT_OF_RANGE: it has more than `bytes_max` bytes.
 absl::StatusOr<std::string> ReadFile(FileSystem* files, const std::string& path, int64_t bytes_max);
 
 }  // namespace qkserve

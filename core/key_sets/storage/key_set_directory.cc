@@ -1,334 +1,122 @@
 #include "core/key_sets/storage/key_set_directory.h"
 
 #include <algorithm>
-#include <cstddef>
-#include <set>
-#include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "core/key_sets/key_set_name.h"
-#include "qkserve/limits.h"
+#include "core/key_sets/storage/loose_files.h"
+#include "core/key_sets/storage/recovery.h"
 
 namespace qkserve {
 namespace {
 
-constexpr absl::string_view kManifestFile = "manifest.json";
-
-// Some ten thousand segments: far more than there are where segments are merged at times.
-constexpr int64_t kManifestBytesMax = 4 * kMiB;
-
-absl::Status NoSuchSet(const std::string& name) {
-  return absl::NotFoundError(absl::StrCat("there is no key set ", name));
+std::string ParentOf(const std::string& path) {
+  const size_t slash = path.find_last_of('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
 }
 
 }  // namespace
 
-// Version and rows make it unique: a version adds one segment, and merging it with others gives it
-// other rows.
-std::string KeySetDirectory::SegmentFile(int64_t version, int64_t first_row, int64_t rows) {
-  return absl::StrCat("segment-", version, "-", first_row, "-", first_row + rows, ".safetensors");
-}
+KeySetDirectory::KeySetDirectory(FileSystem* files, const std::string& path, Mode mode,
+                                 const DirectoryObserver& observer)
+    : observer_(observer), paths_(files, path), sets_(&paths_, mode) {}
 
-int64_t KeySetDirectory::VersionOfSegment(absl::string_view file) {
-  const absl::string_view name = file;
-  if (!absl::ConsumePrefix(&file, "segment-") || !absl::ConsumeSuffix(&file, ".safetensors")) {
-    return 0;
+absl::StatusOr<std::unique_ptr<KeySetDirectory>> KeySetDirectory::Open(
+    FileSystem* files, const std::string& path, Mode mode, const DirectoryObserver& observer) {
+  absl::string_view trimmed = path;
+  while (trimmed.size() > 1 && absl::ConsumeSuffix(&trimmed, "/")) {
   }
-  const std::vector<absl::string_view> parts = absl::StrSplit(file, '-');
-  int64_t version = 0;
-  int64_t begin = 0;
-  int64_t end = 0;
-  const bool is_ours = parts.size() == 3 && absl::SimpleAtoi(parts[0], &version) &&
-                       absl::SimpleAtoi(parts[1], &begin) && absl::SimpleAtoi(parts[2], &end) &&
-                       SegmentFile(version, begin, end - begin) == name;
-  return is_ours ? version : 0;
+  if (trimmed.empty()) return absl::InvalidArgumentError("the path of the key sets is empty");
+  std::unique_ptr<KeySetDirectory> directory(
+      new KeySetDirectory(files, std::string(trimmed), mode, observer));
+  absl::Status status = mode == Mode::kWriter ? directory->OpenRoot() : absl::OkStatus();
+  if (status.ok()) status = directory->FindSets();
+  if (!status.ok()) return status;
+  directory->is_open_ = true;
+  directory->WriteSynced();
+  return directory;
 }
 
-absl::Status KeySetDirectory::ToDataLoss(const absl::Status& status) {
-  switch (status.code()) {
-    case absl::StatusCode::kNotFound:
-    case absl::StatusCode::kInvalidArgument:
-    case absl::StatusCode::kFailedPrecondition:
-    case absl::StatusCode::kOutOfRange:
-      return absl::DataLossError(status.message());
-    default:
-      return status;
+KeySetDirectory::~KeySetDirectory() { WriteSynced(); }
+
+absl::Status KeySetDirectory::OpenRoot() {
+  FileSystem& files = *paths_.files();
+  absl::Status made = files.MakeDirectory(path());
+  if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
+  // Also for a directory that was there: it may have been made just before the process ended. Its
+  // parent may be one that this process must not read.
+  absl::Status status = files.SyncDirectory(ParentOf(path()));
+  if (made.ok() && !status.ok()) return status;
+  absl::StatusOr<std::unique_ptr<FileLock>> lock = files.Lock(paths_.Path(".lock"));
+  if (absl::IsFailedPrecondition(lock.status())) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path(), " has a writer already (", lock.status().message(),
+                     "); any number of servers may read it (--key_set_dir_read_only)"));
   }
+  if (!lock.ok()) return lock.status();
+  committer_.HoldLock(*std::move(lock));
+  return absl::OkStatus();
 }
 
-int64_t KeySetDirectory::last_version() const {
-  MutexLock lock(&mutex_);
-  return last_version_;
-}
-
-void KeySetDirectory::RaiseLastVersion(int64_t version) {
-  MutexLock lock(&mutex_);
-  last_version_ = std::max(last_version_, version);
-}
-
-std::string KeySetDirectory::SetPath(absl::string_view name) const {
-  return absl::StrCat(path_, "/", name);
-}
-
-absl::StatusOr<std::vector<std::string>> KeySetDirectory::ListNames() const {
-  std::vector<std::string> names;
-  if (mode_ == Mode::kWriter) {
-    MutexLock lock(&mutex_);
-    for (const auto& [name, set] : sets_) names.push_back(name);
-    return names;
-  }
-  const absl::StatusOr<std::vector<FileSystem::Entry>> entries = files_->List(path_);
+absl::Status KeySetDirectory::FindSets() {
+  const absl::StatusOr<std::vector<FileSystem::Entry>> entries = paths_.files()->List(path());
   if (!entries.ok()) return entries.status();
-  for (const FileSystem::Entry& entry : *entries) {
-    if (entry.is_directory && ValidateKeySetName(entry.name).ok() && IsSet(entry.name)) {
-      names.push_back(entry.name);
-    }
+  Recovery recovery(&paths_, &sets_, &last_version_, &observer_, &notes_);
+  absl::Status status = recovery.FindSets(*entries);
+  if (status.ok() && sets_.mode() == Mode::kWriter) {
+    synced_ = SyncedSets::ReadFrom(paths_.files(), path());
+    status = recovery.SyncAndClear(*entries, synced_);
   }
-  return names;
+  if (!status.ok()) return status;
+  LooseFileImporter importer(&paths_, &sets_, &last_version_, &committer_, &observer_, &notes_);
+  return importer.ImportAll(*entries);
 }
 
-bool KeySetDirectory::IsSet(const std::string& name) const {
-  if (files_->Exists(absl::StrCat(SetPath(name), "/", kManifestFile))) return true;
-  const absl::Status status = files_->List(SetPath(name)).status();
-  return status.ok() ? HasSegments(name) : !absl::IsNotFound(status);
-}
-
-bool KeySetDirectory::HasSegments(const std::string& name) const {
-  const absl::StatusOr<std::vector<FileSystem::Entry>> entries = files_->List(SetPath(name));
-  return entries.ok() && std::any_of(entries->begin(), entries->end(), [](const auto& entry) {
-           return VersionOfSegment(entry.name) != 0;
-         });
+// If this fails, the next process syncs more than it needs to.
+void KeySetDirectory::WriteSynced() {
+  if (!is_open_ || sets_.mode() == Mode::kReader || !committer_.CheckRoot().ok()) return;
+  SyncedSets durable = sets_.Durable();
+  if (durable == synced_) return;
+  if (durable.WriteTo(paths_.files(), path()).ok()) synced_ = std::move(durable);
 }
 
 absl::StatusOr<int64_t> KeySetDirectory::StoredVersion(const std::string& name) const {
-  const absl::StatusOr<Manifest> manifest = CurrentManifest(name);
+  const absl::StatusOr<Manifest> manifest = sets_.Find(name);
   if (!manifest.ok()) return manifest.status();
   return manifest->version;
 }
 
-absl::StatusOr<Manifest> KeySetDirectory::ReadManifest(const std::string& name) const {
-  const std::string path = absl::StrCat(SetPath(name), "/", kManifestFile);
-  absl::StatusOr<std::string> text = ReadFile(files_, path, kManifestBytesMax);
-  if (absl::IsNotFound(text.status())) {
-    if (!HasSegments(name)) return NoSuchSet(name);
-    // A writer may have put it there meanwhile, with its segments.
-    text = ReadFile(files_, path, kManifestBytesMax);
-  }
-  if (absl::IsNotFound(text.status())) return absl::DataLossError(path + ": is missing");
-  if (!text.ok()) return ToDataLoss(text.status());
-  absl::StatusOr<Manifest> manifest = ParseManifest(name, *text);
-  if (!manifest.ok())
-    return absl::DataLossError(absl::StrCat(path, ": ", manifest.status().message()));
-  return manifest;
-}
-
-absl::StatusOr<Manifest> KeySetDirectory::CurrentManifest(const std::string& name) const {
-  absl::Status status = ValidateKeySetName(name);
-  if (!status.ok()) return status;
-  if (mode_ == Mode::kReader) return ReadManifest(name);
-  MutexLock lock(&mutex_);
-  const auto found = sets_.find(name);
-  return found == sets_.end() ? NoSuchSet(name) : found->second.manifest;
-}
-
-absl::StatusOr<std::unique_ptr<SegmentWriter>> KeySetDirectory::NewSegment(
-    const std::string& name, const KeySetLayout& layout, int64_t rows) {
-  absl::Status status = ValidateKeySetName(name);
-  if (status.ok()) status = layout.Validate(rows);
-  if (!status.ok()) return status;
-  // In the root, so that the set's directory may come and go meanwhile.
-  return SegmentWriter::Create(files_, AsidePath("segment", name), layout, rows);
-}
-
-absl::Status KeySetDirectory::AddSegment(const std::string& folder, Manifest& manifest,
-                                         SegmentWriter& segment, SegmentInfo info) {
-  info.file = SegmentFile(manifest.version, manifest.Keys(), segment.rows());
-  absl::Status status = segment.MoveTo(absl::StrCat(folder, "/", info.file));
-  // The manifest must not be there before its segment.
-  if (status.ok()) status = files_->SyncDirectory(folder);
-  if (status.ok()) manifest.segments.push_back(std::move(info));
-  return status;
-}
-
-absl::Status KeySetDirectory::WriteManifest(const std::string& folder, const Manifest& manifest) {
-  const std::string text = FormatManifest(manifest);
-  if (static_cast<int64_t>(text.size()) > kManifestBytesMax) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(manifest.name, ": has ", manifest.segments.size(), " segments; merge some"));
-  }
-  return ReplaceFile(files_, folder, kManifestFile, text);
-}
-
-absl::Status KeySetDirectory::StoreManifest(const Manifest& manifest) {
-  absl::Status status = WriteManifest(SetPath(manifest.name), manifest);
-  MutexLock lock(&mutex_);
-  StoredSet& set = sets_.at(manifest.name);
-  if (!status.ok()) {
-    set.forked = true;
-  } else {
-    set.manifest = manifest;
-    // A merge does not make good for a change that failed before it.
-    if (manifest.base_version == manifest.version) set.forked = false;
-  }
-  return status;
-}
-
-absl::Status KeySetDirectory::CheckRoot() const {
-  const absl::Status status = lock_ != nullptr ? lock_->Check() : absl::OkStatus();
-  return status.ok() ? status : absl::InternalError(status.message());
-}
-
-absl::Status KeySetDirectory::Put(const std::string& name, int64_t version,
-                                  std::unique_ptr<SegmentWriter> segment) {
-  absl::Status status = ValidateKeySetName(name);
-  if (status.ok()) status = CheckRoot();
-  if (!status.ok()) return status;
-  RaiseLastVersion(version);
-  Manifest manifest;
-  manifest.name = name;
-  manifest.version = version;
-  manifest.base_version = version;
-  manifest.layout = segment->layout();
-  absl::StatusOr<SegmentInfo> info = segment->Finish();
-  if (!info.ok()) return info.status();
-  // The folder may be missing where a delete has failed.
-  if (absl::IsNotFound(CurrentManifest(name).status()) || !files_->Exists(SetPath(name))) {
-    return AddSet(manifest, segment.get(), *std::move(info));
-  }
-  status = files_->SyncDirectory(path_);
-  if (status.ok()) status = AddSegment(SetPath(name), manifest, *segment, *std::move(info));
-  if (status.ok()) status = StoreManifest(manifest);
-  if (status.ok()) RemoveUnused(SetPath(name), &manifest);
-  return status;
-}
-
-absl::Status KeySetDirectory::Append(const std::string& name, int64_t version,
-                                     std::unique_ptr<SegmentWriter> segment) {
-  absl::StatusOr<Manifest> manifest = CurrentManifest(name);
-  if (!manifest.ok()) return manifest.status();
-  if (segment->layout() != manifest->layout) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the new keys' shape or type does not fit the key set ", name));
-  }
-  absl::Status status = manifest->layout.Validate(manifest->Keys() + segment->rows());
-  if (status.ok()) status = CheckRoot();
-  if (!status.ok()) return status;
-  RaiseLastVersion(version);
-  manifest->version = version;
-  bool forked = false;
-  {
-    MutexLock lock(&mutex_);
-    forked = sets_.at(name).forked;
-  }
-  if (forked) {
-    // Readers who have seen the change that failed must not take it for what this one grew from;
-    // and where that was a delete, the set's folder must be here to stay.
-    manifest->base_version = version;
-    status = files_->SyncDirectory(path_);
-    if (!status.ok()) return status;
-  }
-  absl::StatusOr<SegmentInfo> info = segment->Finish();
-  if (!info.ok()) return info.status();
-  status = AddSegment(SetPath(name), *manifest, *segment, *std::move(info));
-  if (status.ok()) status = StoreManifest(*manifest);
-  return status;
-}
-
-absl::Status KeySetDirectory::Delete(const std::string& name) {
-  const absl::StatusOr<Manifest> manifest = CurrentManifest(name);
-  if (absl::IsNotFound(manifest.status()) || absl::IsInvalidArgument(manifest.status())) {
-    return manifest.status();
-  }
-  absl::Status status = CheckRoot();
-  if (!status.ok()) return status;
-  status = RemoveSet(name, /*keep=*/true);
-  MutexLock lock(&mutex_);
-  if (status.ok()) {
-    sets_.erase(name);
-  } else {
-    sets_.at(name).forked = true;
-  }
-  return status;
-}
-
-void KeySetDirectory::RemoveUnused(const std::string& folder, const Manifest* manifest) {
-  std::set<std::string> used;
-  if (manifest != nullptr) {
-    used.emplace(kManifestFile);
-    for (const SegmentInfo& segment : manifest->segments) used.insert(segment.file);
-  }
-  const absl::StatusOr<std::vector<FileSystem::Entry>> entries = files_->List(folder);
-  if (!entries.ok()) return;
+absl::StatusOr<KeySetDirectory::Changes> KeySetDirectory::FindChanges(
+    const std::map<std::string, int64_t>& served) const {
+  // One listing decides, because the directory may vanish at any time.
+  const absl::StatusOr<std::vector<FileSystem::Entry>> entries = paths_.files()->List(path());
+  if (!entries.ok()) return entries.status();
+  int64_t last_deleted = last_version_.Stored().value_or(0);
+  Changes changes;
   for (const FileSystem::Entry& entry : *entries) {
-    // What else lies there is not ours.
-    const bool ours = VersionOfSegment(entry.name) != 0 || entry.name == kManifestFile ||
-                      entry.name == absl::StrCat(kManifestFile, ".tmp");
-    if (ours && used.count(entry.name) == 0) {
-      files_->Remove(absl::StrCat(folder, "/", entry.name)).IgnoreError();
+    last_deleted = std::max(last_deleted, VersionOfDeleted(entry.name));
+    if (served.count(entry.name) > 0 ||
+        (entry.is_directory && ValidateKeySetName(entry.name).ok() &&
+         sets_.FolderOf(entry.name).IsSet())) {
+      changes.there.push_back(entry.name);
     }
   }
-}
-
-void KeySetDirectory::RemoveFolder(const std::string& folder) {
-  RemoveUnused(folder, nullptr);
-  files_->RemoveDirectory(folder).IgnoreError();
-}
-
-std::string KeySetDirectory::AsidePath(absl::string_view what, const std::string& name) {
-  std::string path;
-  do {
-    path = absl::StrCat(path_, "/.", what, "-", name, "-", names_aside_++, ".tmp");
-  } while (files_->Exists(path));
-  return path;
-}
-
-absl::Status KeySetDirectory::AddSet(Manifest& manifest, SegmentWriter* segment, SegmentInfo info) {
-  const std::string aside = AsidePath("put", manifest.name);
-  absl::Status status = files_->MakeDirectory(aside);
-  if (status.ok() && segment != nullptr) {
-    status = AddSegment(aside, manifest, *segment, std::move(info));
+  int64_t newest = 1;
+  for (const auto& [name, version] : served) {
+    newest = std::max(newest, version);
+    if (!std::binary_search(changes.there.begin(), changes.there.end(), name)) {
+      changes.deleted.push_back(name);
+    }
   }
-  if (status.ok()) status = WriteManifest(aside, manifest);
-  if (!status.ok()) {
-    RemoveFolder(aside);
-    return status;
+  if (changes.deleted.empty() || changes.deleted.size() < served.size() || last_deleted >= newest) {
+    return changes;
   }
-  status = files_->Rename(aside, SetPath(manifest.name));
-  if (!status.ok() && files_->Exists(aside)) {
-    RemoveFolder(aside);
-    if (!files_->Exists(SetPath(manifest.name))) return status;
-    return absl::FailedPreconditionError(absl::StrCat(
-        SetPath(manifest.name), " is there already and is no key set: ", status.message()));
-  }
-  if (status.ok()) status = files_->SyncDirectory(path_);
-  StoredSet set = {manifest};
-  if (!status.ok()) {
-    // Readers may have seen it: its version must not come again.
-    if (RemoveSet(manifest.name, /*keep=*/false).ok()) return status;
-    set.forked = true;
-  }
-  MutexLock lock(&mutex_);
-  sets_.insert_or_assign(manifest.name, std::move(set));
-  return status;
-}
-
-absl::Status KeySetDirectory::RemoveSet(const std::string& name, bool keep) {
-  // The name keeps the version, which must not come again, until a file does: where the disk is
-  // full that needs what is removed here.
-  const std::string aside = AsidePath(absl::StrCat("deleted-", last_version()), name);
-  absl::Status status = files_->Rename(SetPath(name), aside);
-  // Gone already: by a delete that failed later.
-  if (status.ok() || absl::IsNotFound(status)) status = files_->SyncDirectory(path_);
-  if (status.ok()) {
-    RemoveUnused(aside, nullptr);
-    if (WriteLastVersion().ok()) files_->RemoveDirectory(aside).IgnoreError();
-  } else if (keep && files_->Exists(aside)) {
-    files_->Rename(aside, SetPath(name)).IgnoreError();
-  }
-  return status;
+  return absl::UnavailableError(absl::StrCat(
+      path(), ": has none of the ", served.size(),
+      " key sets that are served, and nothing tells that they were deleted: it is another "
+      "directory, or was emptied"));
 }
 
 }  // namespace qkserve

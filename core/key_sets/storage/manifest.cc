@@ -21,19 +21,25 @@ using nlohmann::json;
 
 constexpr int kFormat = 1;
 
+// The members that describe a column.
+struct ColumnMembers {
+  const char* width;
+  const char* type;
+};
+constexpr PerColumn<ColumnMembers> kColumnMembers = {
+    {{{.width = "d", .type = "key_type"}, {.width = "dv", .type = "value_type"}}}};
+
 json ToJson(const Manifest& manifest) {
-  const KeySetLayout& layout = manifest.layout;
   json object = {{"format", kFormat},
                  {"name", manifest.name},
                  {"version", manifest.version},
                  {"base_version", manifest.base_version},
-                 {"leading", layout.leading},
-                 {"d", layout.d},
-                 {"key_type", std::string(DataTypeName(layout.key_type))},
+                 {"leading", manifest.layout.leading},
                  {"segments", json::array()}};
-  if (layout.dv.has_value()) {
-    object["dv"] = *layout.dv;
-    object["value_type"] = std::string(DataTypeName(layout.value_type));
+  for (const Column& column : manifest.layout.Columns()) {
+    if (!column.is_present) continue;
+    object[kColumnMembers[column.id].width] = column.width;
+    object[kColumnMembers[column.id].type] = std::string(DataTypeName(column.type));
   }
   for (const SegmentInfo& segment : manifest.segments) {
     object["segments"].push_back({{"file", segment.file},
@@ -119,11 +125,12 @@ KeySetLayout ToLayout(Members& members) {
     }
     layout.leading.push_back(size.get<int64_t>());
   }
-  layout.d = members.Integer("d", 0);
-  layout.key_type = members.FloatType("key_type");
-  if (members.Has("dv")) {
-    layout.dv = members.Integer("dv", 0);
-    layout.value_type = members.FloatType("value_type");
+  for (const Column& column : layout.Columns()) {
+    const auto& [width, type] = kColumnMembers[column.id];
+    // A set always has the columns that an empty layout has.
+    if (!column.is_present && !members.Has(width)) continue;
+    const int64_t elements = members.Integer(width, 0);
+    layout.SetColumn(column.id, members.FloatType(type), elements);
   }
   return layout;
 }
@@ -144,8 +151,8 @@ absl::StatusOr<SegmentInfo> ToSegment(const json& item) {
   return info;
 }
 
-// Takes the text piece by piece, as the parser comes upon it: no more than a segment is kept as
-// JSON. Each function returns whether the parser is to go on.
+// Collects members while the text is parsed, so that at most one segment is kept as JSON. Each
+// function returns false to stop the parser.
 class Handler : public nlohmann::json_sax<json> {  // NOLINT(bugprone-exception-escape): never moved
  public:
   // All but the segments.
@@ -277,8 +284,8 @@ absl::StatusOr<Manifest> ParseManifest(absl::string_view name, absl::string_view
   }
   absl::StatusOr<Manifest> manifest = ToManifest(handler);
   if (!manifest.ok()) return manifest.status();
-  // What it says is complete and consistent; that it is what was written, to the last byte, the
-  // checksum tells.
+  // The manifest is complete and consistent. It is also what was written, to the last byte, if the
+  // checksum in the text is that of the manifest.
   if (FormatManifest(*manifest) != text) return absl::DataLossError("its checksum does not match");
   if (manifest->name != name) {
     return absl::DataLossError(absl::StrCat("is that of the key set ", manifest->name));

@@ -7,25 +7,25 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "core/key_sets/key_set.h"
+#include "core/key_sets/key_set_layout.h"
 
 namespace qkserve {
 
-// A file of a set: keys, and values, that follow those of the segments before it.
+// A file of a set. Its rows follow those of the segments before it.
 struct SegmentInfo {
   std::string file;
   int64_t keys = 0;  // m
   int64_t bytes = 0;
-  uint64_t checksum = 0;  // see SegmentReader::FileChecksum
+  uint64_t checksum = 0;  // see SegmentChecksum
 
   friend bool operator==(const SegmentInfo&, const SegmentInfo&) = default;
 };
 
-// What a version of a set consists of.
+// The contents of a version of a set.
 struct Manifest {
   std::string name;
   int64_t version = 0;
-  int64_t base_version = 0;  // of the put that it grew from
+  int64_t base_version = 0;  // the version of the put that it grew from
   KeySetLayout layout;
   std::vector<SegmentInfo> segments;  // from the oldest to the newest
 
@@ -37,7 +37,7 @@ struct Manifest {
 // JSON, with a checksum of itself.
 std::string FormatManifest(const Manifest& manifest);
 
-// DATA_LOSS: not exactly what FormatManifest makes of some manifest of the set `name`; says why.
+// DATA_LOSS: not exactly a text that FormatManifest makes for the set `name`; says why.
 absl::StatusOr<Manifest> ParseManifest(absl::string_view name, absl::string_view text);
 
 }  // namespace qkserve

@@ -8,17 +8,17 @@
 
 namespace qkserve {
 
-// Segments that are merged at once at least.
+// The fewest segments that are merged at once.
 inline constexpr size_t kMergeSegmentsMin = 16;
 
-// How many of the newest segments should become one, given the sizes of all from the oldest to the
-// newest; 0: none.
+// The number of the newest segments that should become one, given the sizes of all segments from
+// the oldest to the newest; 0: none.
 //
-// The fewest, kMergeSegmentsMin or more, of which none has more than a fourth of the bytes: the
-// merged one is at least four times as large as any of them, so a byte is written again at most
-// log4(bytes of the set) times, and a large base is left alone until three times as much was
-// appended. Where this is asked after every append there are some tens of segments, or, with
-// appends of very different sizes, some hundred.
+// It is the smallest number, at least kMergeSegmentsMin, for which no segment has more than a
+// fourth of the bytes. The merged segment is then at least four times as large as any of its parts,
+// so a byte is rewritten at most log4(bytes of the set) times, and a large base is rewritten only
+// after three times its size was appended. Merging after every append keeps some tens of segments,
+// or some hundred if appends have very different sizes.
 size_t SegmentsToMerge(absl::Span<const int64_t> segment_bytes);
 
 }  // namespace qkserve

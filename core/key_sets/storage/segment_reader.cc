@@ -1,21 +1,12 @@
+#include "core/key_sets/storage/segment_reader.h"
+
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/key_sets/storage/segment.h"
+#include "base/format_error.h"
+#include "core/key_sets/storage/segment_writer.h"
 
 namespace qkserve {
-namespace {
-
-absl::Status Bad(const std::string& path, absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat(path, ": ", what));
-}
-
-}  // namespace
-
-uint64_t CombinedChecksum(uint64_t header, const Checksum& keys, const Checksum& values) {
-  return ChecksumOf(
-      absl::StrCat(ChecksumText(header), ChecksumText(keys.Value()), ChecksumText(values.Value())));
-}
 
 absl::StatusOr<std::unique_ptr<SegmentReader>> SegmentReader::Open(FileSystem* files,
                                                                    const std::string& path) {
@@ -31,32 +22,31 @@ absl::StatusOr<std::unique_ptr<SegmentReader>> SegmentReader::Open(FileSystem* f
         if (status.ok()) checksum.Add(bytes, count);
         return status;
       });
-  if (absl::IsInvalidArgument(header.status())) return Bad(path, header.status().message());
+  if (absl::IsInvalidArgument(header.status())) return FormatError(path, header.status().message());
   if (!header.ok()) return header.status();
   reader->header_checksum_ = checksum.Value();
   absl::Status status = reader->Describe(*header);
-  if (!status.ok()) return Bad(path, status.message());
+  if (!status.ok()) return FormatError(path, status.message());
   return reader;
 }
 
 absl::Status SegmentReader::Describe(const SafetensorsHeader& header) {
-  const SafetensorsEntry* keys = nullptr;
-  const SafetensorsEntry* values = nullptr;
-  for (const SafetensorsEntry& entry : header.entries) {
-    if (entry.name == "keys" || header.entries.size() == 1) {
-      keys = &entry;
-    } else if (entry.name == "values") {
-      values = &entry;
-    }
+  PerColumn<const SafetensorsEntry*> found;
+  const SafetensorsEntry* const keys = header.FindOrOnly("keys");
+  for (const Column& column : layout_.Columns()) {
+    const SafetensorsEntry* const entry = header.Find(column.name);
+    // The only tensor is the keys, even if it is named `values`.
+    found[column.id] = column.id == ColumnId::kKeys ? keys : entry == keys ? nullptr : entry;
   }
   if (keys == nullptr) {
     return absl::InvalidArgumentError(
         "expected the tensors \"keys\" and, where there are values, \"values\", or one tensor");
   }
-  for (const SafetensorsEntry* const entry : {keys, values}) {
+  for (const Column& column : layout_.Columns()) {
+    const SafetensorsEntry* const entry = found[column.id];
     if (entry == nullptr || entry->type.has_value()) continue;
     return absl::InvalidArgumentError(
-        absl::StrCat("the ", entry == keys ? "keys" : "values", " are ", OtherTypeText(*entry)));
+        absl::StrCat("the ", column.name, " are ", OtherTypeText(*entry)));
   }
   const Shape& shape = keys->shape;
   if (shape.size() < 2 || shape.size() > 4) {
@@ -64,32 +54,35 @@ absl::Status SegmentReader::Describe(const SafetensorsHeader& header) {
         absl::StrCat("the keys have shape ", ShapeString(shape), ", expected 2 to 4 dimensions"));
   }
   rows_ = shape[shape.size() - 2];
-  layout_ = {
-      .leading = Shape(shape.begin(), shape.end() - 2), .d = shape.back(), .key_type = *keys->type};
-  keys_.next = header.data_offset + keys->offset;
-  if (values != nullptr) {
-    layout_.dv = values->shape.empty() ? 0 : values->shape.back();
-    layout_.value_type = *values->type;
-    values_.next = header.data_offset + values->offset;
-    if (values->shape != layout_.ValueShape(rows_)) {
+  layout_.leading.assign(shape.begin(), shape.end() - 2);
+  for (Column column : layout_.Columns()) {
+    const SafetensorsEntry* const entry = found[column.id];
+    if (entry == nullptr) continue;
+    columns_[column.id].next = header.data_offset + entry->offset;
+    column.width = entry->shape.empty() ? 0 : entry->shape.back();
+    layout_.SetColumn(column.id, *entry->type, column.width);
+    if (entry->shape != layout_.ShapeOf(column, rows_)) {
       return absl::InvalidArgumentError(
-          absl::StrCat("the values have shape ", ShapeString(values->shape),
+          absl::StrCat("the ", column.name, " have shape ", ShapeString(entry->shape),
                        ", which does not fit the keys' ", ShapeString(shape)));
     }
   }
   return layout_.Validate(rows_);
 }
 
-absl::Status SegmentReader::Read(Tensor& tensor, int64_t bytes, std::byte* to) {
-  absl::Status status = file_->ReadAt(tensor.next, bytes, to);
+absl::Status SegmentReader::Read(ColumnId id, int64_t bytes, std::byte* to) {
+  Progress& column = columns_[id];
+  absl::Status status = file_->ReadAt(column.next, bytes, to);
   if (!status.ok()) return status;
-  tensor.checksum.Add(to, bytes);
-  tensor.next += bytes;
+  column.checksum.Add(to, bytes);
+  column.next += bytes;
   return absl::OkStatus();
 }
 
 uint64_t SegmentReader::FileChecksum() const {
-  return CombinedChecksum(header_checksum_, keys_.checksum, values_.checksum);
+  PerColumn<uint64_t> columns;
+  for (size_t i = 0; i < kColumnCount; ++i) columns.items[i] = columns_.items[i].checksum.Value();
+  return SegmentChecksum(header_checksum_, columns);
 }
 
 }  // namespace qkserve

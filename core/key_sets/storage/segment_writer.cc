@@ -1,19 +1,27 @@
+#include "core/key_sets/storage/segment_writer.h"
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "core/key_sets/storage/segment.h"
+#include "formats/safetensors.h"
 #include "qkserve/limits.h"
 
 namespace qkserve {
 namespace {
 
-// Rows may come one by one, and have few bytes.
-constexpr int64_t kPendingBytesMax = kMiB / 4;
+// Bytes that are gathered before a write: rows may come one by one, and be short.
+constexpr int64_t kPendingBytesMax = 256 * kKiB;
 
 }  // namespace
+
+uint64_t SegmentChecksum(uint64_t header, const PerColumn<uint64_t>& columns) {
+  std::string text = ChecksumText(header);
+  for (const uint64_t column : columns) text += ChecksumText(column);
+  return ChecksumOf(text);
+}
 
 SegmentWriter::SegmentWriter(FileSystem* files, std::string path, const KeySetLayout& layout,
                              int64_t rows)
@@ -21,7 +29,7 @@ SegmentWriter::SegmentWriter(FileSystem* files, std::string path, const KeySetLa
 
 SegmentWriter::~SegmentWriter() {
   file_ = nullptr;
-  // Where this fails it is cleared away when the directory is next opened.
+  // A file that cannot be removed goes when the directory is next opened.
   if (!path_.empty()) files_->Remove(path_).IgnoreError();
 }
 
@@ -30,23 +38,25 @@ absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Create(FileSystem*
                                                                      const KeySetLayout& layout,
                                                                      int64_t rows) {
   std::unique_ptr<SegmentWriter> writer(new SegmentWriter(files, std::move(path), layout, rows));
-  std::vector<SafetensorsEntry> entries = {
-      {.name = "keys", .type = layout.key_type, .shape = layout.KeyShape(rows)}};
-  if (layout.dv.has_value()) {
+  std::vector<SafetensorsEntry> entries;
+  std::vector<ColumnId> ids;
+  for (const Column& column : layout.Columns()) {
+    if (!column.is_present) continue;
     entries.push_back(
-        {.name = "values", .type = layout.value_type, .shape = layout.ValueShape(rows)});
+        {.name = column.name, .type = column.type, .shape = layout.ShapeOf(column, rows)});
+    ids.push_back(column.id);
   }
   writer->header_ = MakeSafetensorsHeader(entries);
   const auto header_bytes = static_cast<int64_t>(writer->header_.size());
-  for (const SafetensorsEntry& entry : entries) {
-    Tensor& tensor = &entry == entries.data() ? writer->keys_ : writer->values_;
-    tensor.offset = header_bytes + entry.offset;
-    tensor.bytes = entry.bytes;
-    tensor.row_bytes = entry.shape.back() * ElementBytes(*entry.type);
+  for (size_t i = 0; i < entries.size(); ++i) {
+    Progress& column = writer->columns_[ids[i]];
+    column.offset = header_bytes + entries[i].offset;
+    column.bytes = entries[i].bytes;
+    column.row_bytes = layout.Columns()[ids[i]].RowBytes();
     absl::StatusOr<Buffer> pending =
-        Buffer::Allocate(static_cast<size_t>(std::min(tensor.bytes, kPendingBytesMax)));
+        Buffer::Allocate(static_cast<size_t>(std::min(column.bytes, kPendingBytesMax)));
     if (!pending.ok()) return pending.status();
-    tensor.pending = *std::move(pending);
+    column.pending = *std::move(pending);
   }
   absl::StatusOr<std::unique_ptr<WritableFile>> file = files->Create(writer->path_);
   if (!file.ok()) return file.status();
@@ -57,22 +67,23 @@ absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Create(FileSystem*
   return writer;
 }
 
-absl::Status SegmentWriter::WriteRows(Tensor& tensor, int64_t matrix, int64_t row, int64_t count,
-                                      const std::byte* rows) {
-  int64_t at = (matrix * rows_ + row) * tensor.row_bytes;
-  int64_t bytes = count * tensor.row_bytes;
-  tensor.written += bytes;
+absl::Status SegmentWriter::Write(ColumnId id, int64_t matrix, int64_t row, int64_t count,
+                                  const std::byte* rows) {
+  Progress& column = columns_[id];
+  int64_t at = (matrix * rows_ + row) * column.row_bytes;
+  int64_t bytes = count * column.row_bytes;
+  column.written += bytes;
   while (bytes > 0) {
-    if (at != tensor.pending_at + tensor.pending_bytes ||
-        tensor.pending_bytes == static_cast<int64_t>(tensor.pending.size_bytes())) {
-      absl::Status status = Flush(tensor);
+    if (at != column.pending_at + column.pending_bytes ||
+        column.pending_bytes == static_cast<int64_t>(column.pending.size_bytes())) {
+      absl::Status status = Flush(column);
       if (!status.ok()) return status;
-      tensor.pending_at = at;
+      column.pending_at = at;
     }
     const int64_t piece =
-        std::min(bytes, static_cast<int64_t>(tensor.pending.size_bytes()) - tensor.pending_bytes);
-    std::memcpy(tensor.pending.data() + tensor.pending_bytes, rows, static_cast<size_t>(piece));
-    tensor.pending_bytes += piece;
+        std::min(bytes, static_cast<int64_t>(column.pending.size_bytes()) - column.pending_bytes);
+    std::memcpy(column.pending.data() + column.pending_bytes, rows, static_cast<size_t>(piece));
+    column.pending_bytes += piece;
     at += piece;
     rows += piece;
     bytes -= piece;
@@ -80,48 +91,52 @@ absl::Status SegmentWriter::WriteRows(Tensor& tensor, int64_t matrix, int64_t ro
   return absl::OkStatus();
 }
 
-absl::Status SegmentWriter::Flush(Tensor& tensor) {
-  const int64_t bytes = std::exchange(tensor.pending_bytes, 0);
-  if (tensor.pending_at == tensor.checked) {
-    tensor.checksum.Add(tensor.pending.data(), bytes);
-    tensor.checked += bytes;
+absl::Status SegmentWriter::Flush(Progress& column) {
+  const int64_t bytes = std::exchange(column.pending_bytes, 0);
+  if (column.pending_at == column.checked) {
+    column.checksum.Add(column.pending.data(), bytes);
+    column.checked += bytes;
   }
-  return file_->WriteAt(tensor.offset + tensor.pending_at, tensor.pending.data(), bytes);
+  return file_->WriteAt(column.offset + column.pending_at, column.pending.data(), bytes);
 }
 
-absl::Status SegmentWriter::FinishChecksum(Tensor& tensor) {
-  absl::Status status = Flush(tensor);
-  if (!status.ok() || tensor.checked == tensor.bytes) return status;
+absl::Status SegmentWriter::FinishChecksum(Progress& column) {
+  absl::Status status = Flush(column);
+  if (!status.ok() || column.checked == column.bytes) return status;
   absl::StatusOr<std::unique_ptr<ReadableFile>> file = files_->Open(path_);
   if (!file.ok()) return file.status();
-  while (tensor.checked < tensor.bytes) {
+  while (column.checked < column.bytes) {
     const int64_t piece =
-        std::min(tensor.bytes - tensor.checked, static_cast<int64_t>(tensor.pending.size_bytes()));
-    status = (*file)->ReadAt(tensor.offset + tensor.checked, piece, tensor.pending.data());
+        std::min(column.bytes - column.checked, static_cast<int64_t>(column.pending.size_bytes()));
+    status = (*file)->ReadAt(column.offset + column.checked, piece, column.pending.data());
     if (!status.ok()) return status;
-    tensor.checksum.Add(tensor.pending.data(), piece);
-    tensor.checked += piece;
+    column.checksum.Add(column.pending.data(), piece);
+    column.checked += piece;
   }
   return absl::OkStatus();
 }
 
 absl::StatusOr<SegmentInfo> SegmentWriter::Finish() {
-  for (Tensor* const tensor : {&keys_, &values_}) {
-    if (tensor->written != tensor->bytes) {
+  auto bytes = static_cast<int64_t>(header_.size());
+  PerColumn<uint64_t> checksums;
+  for (size_t i = 0; i < kColumnCount; ++i) {
+    Progress& column = columns_.items[i];
+    if (column.written != column.bytes) {
       return absl::InternalError(
-          absl::StrCat(path_, ": ", tensor->written, " bytes of ", tensor->bytes, " were written"));
+          absl::StrCat(path_, ": ", column.written, " bytes of ", column.bytes, " were written"));
     }
-    absl::Status status = FinishChecksum(*tensor);
+    absl::Status status = FinishChecksum(column);
     if (!status.ok()) return status;
+    bytes += column.bytes;
+    checksums.items[i] = column.checksum.Value();
   }
   absl::Status status = file_->Sync();
   if (status.ok()) status = file_->Close();
   if (!status.ok()) return status;
-  return SegmentInfo{
-      .file = "",
-      .keys = rows_,
-      .bytes = static_cast<int64_t>(header_.size()) + keys_.bytes + values_.bytes,
-      .checksum = CombinedChecksum(ChecksumOf(header_), keys_.checksum, values_.checksum)};
+  return SegmentInfo{.file = "",
+                     .keys = rows_,
+                     .bytes = bytes,
+                     .checksum = SegmentChecksum(ChecksumOf(header_), checksums)};
 }
 
 absl::Status SegmentWriter::MoveTo(const std::string& path) {

@@ -2,12 +2,22 @@
 
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "core/key_sets/storage/checksum.h"
+#include "qkserve/limits.h"
 
 namespace qkserve {
+namespace {
+
+constexpr absl::string_view kSyncedFile = ".synced";
+
+// More than kKeySetsMax lines.
+constexpr int64_t kSyncedBytesMax = 16 * kMiB;
+
+}  // namespace
 
 std::string SyncedSets::Line(const Manifest& manifest) {
   return absl::StrCat(ChecksumText(ChecksumOf(FormatManifest(manifest))), " ", manifest.name);
@@ -23,6 +33,16 @@ SyncedSets SyncedSets::Parse(absl::string_view text) {
   const std::vector<absl::string_view> lines = absl::StrSplit(text, '\n', absl::SkipEmpty());
   if (!lines.empty()) sets.lines_.insert(lines.begin() + 1, lines.end());
   return sets.Format() == text ? sets : SyncedSets();
+}
+
+SyncedSets SyncedSets::ReadFrom(FileSystem* files, const std::string& directory) {
+  const absl::StatusOr<std::string> text =
+      ReadFile(files, absl::StrCat(directory, "/", kSyncedFile), kSyncedBytesMax);
+  return text.ok() ? Parse(*text) : SyncedSets();
+}
+
+absl::Status SyncedSets::WriteTo(FileSystem* files, const std::string& directory) const {
+  return ReplaceFile(files, directory, kSyncedFile, Format());
 }
 
 }  // namespace qkserve

@@ -4,22 +4,28 @@
 #include <set>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "core/key_sets/storage/file_system.h"
 #include "core/key_sets/storage/manifest.h"
 
 namespace qkserve {
 
-// The manifests that a writer knew to be durable, with all they name. Versions never come again, so
-// a manifest that is found unchanged is still durable, whatever happened since.
+// The manifests that a writer knew to be durable, with all files they name. Versions are never used
+// again, so a manifest that is found unchanged is still durable.
 class SyncedSets {
  public:
   void Add(const Manifest& manifest) { lines_.insert(Line(manifest)); }
   bool Has(const Manifest& manifest) const { return lines_.count(Line(manifest)) > 0; }
 
-  // A line a set, and a checksum of them.
+  // A checksum, and one line for each set.
   std::string Format() const;
-  // None where it is not exactly what Format makes.
+  // Empty for a text that Format does not make.
   static SyncedSets Parse(absl::string_view text);
+
+  // The file .synced of a directory. Empty where it cannot be read.
+  static SyncedSets ReadFrom(FileSystem* files, const std::string& directory);
+  absl::Status WriteTo(FileSystem* files, const std::string& directory) const;
 
   friend bool operator==(const SyncedSets&, const SyncedSets&) = default;
 

@@ -1,10 +1,12 @@
 #include "core/kernels/element_conversion.h"
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <vector>
 
+#include "base/float16.h"
 #include "gtest/gtest.h"
 
 namespace qkserve {
@@ -47,6 +49,23 @@ uint16_t Narrow(DataType type, float value) {
   uint16_t bits = 0;
   ConvertFromFloat32(type, &value, 1, reinterpret_cast<std::byte*>(&bits));
   return bits;
+}
+
+TEST(ElementConversionTest, WidensToTheValuesOfTheScalarConversion) {
+  const std::vector<uint16_t> bits = AllBits();
+  for (const DataType type : {DataType::kFloat16, DataType::kBfloat16}) {
+    const auto* const elements = reinterpret_cast<const std::byte*>(bits.data());
+    std::vector<float> wide(bits.size());
+    ConvertToFloat32(type, elements, 65536, wide.data());
+    const std::vector<float> scalar = ElementsAsFloat({type, {65536}, elements});
+    for (size_t i = 0; i < bits.size(); ++i) {
+      if (std::isnan(scalar[i])) {
+        EXPECT_TRUE(std::isnan(wide[i])) << i;
+      } else {
+        EXPECT_EQ(std::bit_cast<uint32_t>(wide[i]), std::bit_cast<uint32_t>(scalar[i])) << i;
+      }
+    }
+  }
 }
 
 class ElementTypesTest : public testing::TestWithParam<DataType> {};

@@ -229,9 +229,9 @@ TEST_P(KeySetStoreTest, MemoryIsChargedAndReturned) {
   {
     auto put = store_->BeginUpload(UploadSpec("a", kLayout, 1000)).value();
     EXPECT_GE(budget.bytes(), 1000 * 2 * (3 * 2 + 2 * 4));
-    EXPECT_TRUE(put->AddKeys(std::string(100, 'x')).ok());
+    EXPECT_TRUE(put->Add(ColumnId::kKeys, std::string(100, 'x')).ok());
     EXPECT_EQ(put->Commit().status().code(), kInvalidArgument);
-    EXPECT_EQ(put->AddKeys(std::string(100000, 'x')).code(), kInvalidArgument);
+    EXPECT_EQ(put->Add(ColumnId::kKeys, std::string(100000, 'x')).code(), kInvalidArgument);
   }
   EXPECT_EQ(budget.bytes(), 0);
   std::shared_ptr<const KeySet> set = UploadPart(*store_, "a", kLayout, {1, 1000}).value();
@@ -276,8 +276,8 @@ TEST_P(KeySetStoreTest, AnUploadThatComesTooLateIsRefused) {
   spec.expected_version = UploadPart(*store_, "a", kLayout, {1, 10}).value()->version();
   const auto begin = [&] {
     auto append = store_->BeginUpload(spec).value();
-    EXPECT_TRUE(append->AddKeys(PartBytes(kLayout, false, {2, 1})).ok());
-    EXPECT_TRUE(append->AddValues(PartBytes(kLayout, true, {2, 1})).ok());
+    EXPECT_TRUE(append->Add(ColumnId::kKeys, PartBytes(kLayout, ColumnId::kKeys, {2, 1})).ok());
+    EXPECT_TRUE(append->Add(ColumnId::kValues, PartBytes(kLayout, ColumnId::kValues, {2, 1})).ok());
     return append;
   };
   const auto late = begin();

@@ -28,9 +28,11 @@ std::shared_ptr<const KeySet> Grow(std::shared_ptr<const KeySet> base, const Key
   auto builder = KeySetBuilder::Create(layout, rows, base, budget).value();
   for (int64_t matrix = 0; matrix < layout.Matrices(); ++matrix) {
     for (int64_t row = 0; row < rows; ++row) {
-      builder->AddKeys(matrix, row, 1, RowBytes(layout, false, 1, matrix, first + row).data());
+      builder->Add(ColumnId::kKeys, matrix, row, 1,
+                   RowBytes(layout, ColumnId::kKeys, 1, matrix, first + row).data());
       if (!layout.dv.has_value()) continue;
-      builder->AddValues(matrix, row, 1, RowBytes(layout, true, 1, matrix, first + row).data());
+      builder->Add(ColumnId::kValues, matrix, row, 1,
+                   RowBytes(layout, ColumnId::kValues, 1, matrix, first + row).data());
     }
   }
   return builder->Finish("set", version,
@@ -110,8 +112,7 @@ TEST(KeySetTest, ManySmallAppendsCopyLittle) {
 
 // Bytes of a set by the formula of docs/operations.md.
 int64_t DocumentedBytes(const KeySetLayout& layout, int64_t m) {
-  return layout.Matrices() * ((m + kPanelKeys - 1) / kPanelKeys) * kPanelKeys *
-         (layout.KeyRowBytes() + layout.ValueRowBytes());
+  return layout.BytesFor((m + kPanelKeys - 1) / kPanelKeys * kPanelKeys);
 }
 
 TEST(KeySetTest, MemoryIsWhatTheKeysNeedOverShapesAndTypes) {
@@ -168,8 +169,8 @@ TEST(KeySetTest, ABuilderThatComesToNothingLeavesNoTrace) {
     // Bits that are all ones: NaN.
     const std::vector<std::byte> rows(100 * 8, std::byte{0xff});
     for (int64_t matrix = 0; matrix < 2; ++matrix) {
-      builder->AddKeys(matrix, 0, 100, rows.data());
-      builder->AddValues(matrix, 0, 100, rows.data());
+      builder->Add(ColumnId::kKeys, matrix, 0, 100, rows.data());
+      builder->Add(ColumnId::kValues, matrix, 0, 100, rows.data());
     }
   }
   EXPECT_EQ(budget.bytes(), bytes);
@@ -179,8 +180,8 @@ TEST(KeySetTest, ABuilderThatComesToNothingLeavesNoTrace) {
   const auto with_zeros = [&](const std::shared_ptr<const KeySet>& set) {
     auto builder = KeySetBuilder::Create(kLayout, 150, set, &budget).value();
     for (int64_t matrix = 0; matrix < 2; ++matrix) {
-      builder->AddKeys(matrix, 0, 150, zeros.data());
-      builder->AddValues(matrix, 0, 150, zeros.data());
+      builder->Add(ColumnId::kKeys, matrix, 0, 150, zeros.data());
+      builder->Add(ColumnId::kValues, matrix, 0, 150, zeros.data());
     }
     return builder->Finish("set", 9);
   };

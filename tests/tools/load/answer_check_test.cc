@@ -8,7 +8,7 @@
 #include <numeric>
 
 #include "absl/strings/match.h"
-#include "client/float16.h"
+#include "base/float16.h"
 #include "gtest/gtest.h"
 #include "tools/load/random_source.h"
 

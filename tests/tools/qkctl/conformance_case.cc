@@ -9,7 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "client/float16.h"
+#include "base/float16.h"
 #include "gtest/gtest.h"
 #include "tests/support/process.h"
 #include "tests/support/reference.h"

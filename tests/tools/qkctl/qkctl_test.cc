@@ -16,7 +16,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "client/float16.h"
+#include "base/float16.h"
 #include "gtest/gtest.h"
 #include "qkserve/version.h"
 #include "tests/support/process.h"

@@ -9,7 +9,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "client/float16.h"
+#include "base/float16.h"
 #include "gtest/gtest.h"
 #include "tests/support/process.h"
 #include "tools/qkctl/input/npy.h"

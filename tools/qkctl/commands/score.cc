@@ -17,7 +17,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "client/float16.h"
+#include "base/float16.h"
 #include "tools/qkctl/flags/key_set_flags.h"
 #include "tools/qkctl/flags/output_flags.h"
 #include "tools/qkctl/flags/queries_flag.h"

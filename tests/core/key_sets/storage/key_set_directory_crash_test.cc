@@ -48,7 +48,7 @@ std::vector<Change> Changes() {
   return changes;
 }
 
-// What a set should hold; none: there is no such set.
+// The parts that a set should hold; empty: there is no such set.
 using Parts = std::vector<Part>;
 using Sets = std::map<std::string, Parts>;
 
@@ -107,8 +107,8 @@ class World {
     return status;
   }
 
-  // Every set is what was acknowledged, or the change that was not has happened. Goes on from what
-  // is there.
+  // Expects that every set is what was acknowledged, or that the change that was not has happened.
+  // Later checks start from what is there.
   void Check() {
     for (const std::string name : {"a", "b", "lone"}) {
       const auto set = directory_->Load(name, &budget_, nullptr);
@@ -130,7 +130,7 @@ class World {
     Check();
   }
 
-  // Whether a set, or that there is none, is what may be seen.
+  // True if a reader may see this set, or that there is none.
   bool IsAllowed(const std::string& name, const KeySet* set) {
     const auto found = sets_.find(name);
     const bool deleted = name == uncertain_ && if_it_happened_.empty();
@@ -206,7 +206,7 @@ TEST(KeySetDirectoryCrashTest, WhatWasAcknowledgedSurvivesACrashAtAnyOperation) 
       world.files().Crash(seed * 1000 + static_cast<uint64_t>(operation));
       ASSERT_TRUE(world.Open().ok());
       ASSERT_NO_FATAL_FAILURE(world.Check());
-      // And it goes on.
+      // Changes are possible again.
       ASSERT_TRUE(world.Make({Change::kPut, "b", {100, 2}}).ok());
       ASSERT_TRUE(world.Make({Change::kAppend, "b", {101, 2}}).ok());
       world.Close();
@@ -217,7 +217,8 @@ TEST(KeySetDirectoryCrashTest, WhatWasAcknowledgedSurvivesACrashAtAnyOperation) 
   }
 }
 
-// What a process saw when it opened the directory must survive too: clients have been told.
+// The versions that a process saw when it opened the directory must survive, too, because clients
+// were told of them.
 TEST(KeySetDirectoryCrashTest, WhatWasSeenAfterAKillSurvivesACrash) {
   const int64_t first = World().files().operations();
   const int64_t end = OperationsOfARun();
@@ -281,8 +282,8 @@ TEST(KeySetDirectoryCrashTest, ACrashWhileOpeningAfterACrashLosesNothing) {
   }
 }
 
-// After a change that failed the writer goes on from the version before it, and a reader who has
-// seen it does not take it for part of what follows.
+// After a change that failed the writer continues from the version before it, and a reader that has
+// seen it does not take it for part of the next version.
 TEST(KeySetDirectoryCrashTest, AChangeThatFailsLeavesTheVersionBeforeIt) {
   const int64_t first = World().files().operations();
   const int64_t end = OperationsOfARun();

@@ -1,5 +1,5 @@
-#ifndef QKSERVE_CLIENT_FLOAT16_H_
-#define QKSERVE_CLIENT_FLOAT16_H_
+#ifndef QKSERVE_BASE_FLOAT16_H_
+#define QKSERVE_BASE_FLOAT16_H_
 
 #include <cstdint>
 #include <vector>
@@ -8,8 +8,8 @@
 
 namespace qkserve {
 
-// The value of an IEEE 754 binary16, exactly. For display; the server converts with its own
-// kernels.
+// The value of an IEEE 754 binary16, exactly. One element at a time, as for display:
+// core/kernels/element_conversion.h converts many, to the same values.
 float Float16ToFloat(uint16_t bits);
 
 // The elements of a tensor as float32. Its shape must be valid (ElementCount).
@@ -17,4 +17,4 @@ std::vector<float> ElementsAsFloat(const TensorView& tensor);
 
 }  // namespace qkserve
 
-#endif  // QKSERVE_CLIENT_FLOAT16_H_
+#endif  // QKSERVE_BASE_FLOAT16_H_

@@ -1,0 +1,19 @@
+#ifndef QKSERVE_BASE_FORMAT_ERROR_H_
+#define QKSERVE_BASE_FORMAT_ERROR_H_
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+namespace qkserve {
+
+// INVALID_ARGUMENT "FILE: WHAT": the file is not in the format that its reader expects. `what` is
+// given in parts, as to absl::StrCat.
+template <class... Parts>
+absl::Status FormatError(absl::string_view file, const Parts&... what) {
+  return absl::InvalidArgumentError(absl::StrCat(file, ": ", what...));
+}
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_BASE_FORMAT_ERROR_H_

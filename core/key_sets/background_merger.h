@@ -1,0 +1,60 @@
+#ifndef QKSERVE_CORE_KEY_SETS_BACKGROUND_MERGER_H_
+#define QKSERVE_CORE_KEY_SETS_BACKGROUND_MERGER_H_
+
+#include <array>
+#include <functional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/log.h"
+#include "base/mutex.h"
+#include "base/task_pool.h"
+#include "core/key_sets/storage/key_set_directory.h"
+
+namespace qkserve {
+
+// A mutex for each name, to be held while the set of that name is changed. Names share 64 mutexes.
+class NameMutexes {
+ public:
+  Mutex& For(absl::string_view name) {
+    return mutexes_[std::hash<std::string_view>()({name.data(), name.size()}) % mutexes_.size()];
+  }
+
+ private:
+  std::array<Mutex, 64> mutexes_;
+};
+
+// Merges the segments that appends leave behind, on a thread of its own. Thread-safe.
+class BackgroundMerger {
+ public:
+  // All must outlive the merger.
+  BackgroundMerger(KeySetDirectory* directory, NameMutexes* change_mutexes, LogSink log)
+      : directory_(*directory), change_mutexes_(*change_mutexes), log_(std::move(log)) {}
+  // Waits for the merge step that runs; the next process continues when it appends.
+  ~BackgroundMerger();
+
+  // Merges the set's segments soon, until there is nothing to merge. Does not block.
+  void Schedule(const std::string& name);
+
+ private:
+  void Run(const std::string& name);
+  // Runs one merge step; true if it merged and there may be more to do.
+  absl::StatusOr<bool> Merge(const std::string& name);
+
+  KeySetDirectory& directory_;
+  NameMutexes& change_mutexes_;
+  const LogSink log_;
+  Mutex mutex_;
+  bool is_stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::set<std::string> scheduled_ ABSL_GUARDED_BY(mutex_);
+  TaskPool thread_{1};  // last: its tasks use the other members
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_KEY_SETS_BACKGROUND_MERGER_H_

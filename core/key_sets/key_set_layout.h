@@ -1,0 +1,80 @@
+#ifndef QKSERVE_CORE_KEY_SETS_KEY_SET_LAYOUT_H_
+#define QKSERVE_CORE_KEY_SETS_KEY_SET_LAYOUT_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "absl/status/status.h"
+#include "core/kernels/panels.h"
+#include "qkserve/tensor.h"
+
+namespace qkserve {
+
+// The columns that a key set may have: tensors [.., m, width] with one row for each key. A further
+// column is an entry here and in KeySetLayout::Columns; ingest and files go through all of them.
+enum class ColumnId { kKeys, kValues };
+inline constexpr size_t kColumnCount = 2;
+
+// One T for each ColumnId.
+template <class T>
+struct PerColumn {
+  T& operator[](ColumnId id) { return items[static_cast<size_t>(id)]; }
+  const T& operator[](ColumnId id) const { return items[static_cast<size_t>(id)]; }
+  auto begin() { return items.begin(); }
+  auto end() { return items.end(); }
+  auto begin() const { return items.begin(); }
+  auto end() const { return items.end(); }
+
+  std::array<T, kColumnCount> items = {};
+};
+
+struct Column {
+  ColumnId id = ColumnId::kKeys;
+  const char* name = "";    // of its tensor in files and in errors
+  bool is_present = false;  // otherwise its width is 0
+  DataType type = DataType::kFloat32;
+  int64_t width = 0;  // elements of a row
+
+  // How rows become panels: see core/kernels/panels.h.
+  int64_t (*panel_bytes_for)(DataType type, int64_t width) = &KeyPanelBytes;
+  void (*pack)(DataType type, const std::byte* rows, int64_t count, int64_t width, int64_t first,
+               std::byte* panel) = &PackKeys;
+
+  // Bytes of a row in a file, and of the panel of kPanelKeys rows in memory.
+  int64_t RowBytes() const { return width * ElementBytes(type); }
+  int64_t PanelBytes() const { return panel_bytes_for(type, width); }
+};
+
+// The shape and types of a key set, which its versions share from one put to the next.
+struct KeySetLayout {
+  Shape leading;  // [], [batch] or [batch, heads]
+  int64_t d = 0;
+  DataType key_type = DataType::kFloat32;    // in memory and in files
+  std::optional<int64_t> dv = std::nullopt;  // none: the set has no values
+  DataType value_type = DataType::kFloat32;
+
+  // All that a set may have, each at its ColumnId.
+  PerColumn<Column> Columns() const;
+  void SetColumn(ColumnId id, DataType type, int64_t width);
+
+  // The number of [m, width] matrices of a column: the product of the leading dimensions.
+  int64_t Matrices() const;
+  Shape ShapeOf(const Column& column, int64_t m) const;  // [.., m, width]
+  Shape KeyShape(int64_t m) const;                       // [.., m, d]
+  Shape ValueShape(int64_t m) const;                     // [.., m, dv]
+
+  // Bytes of `m` rows of all matrices and columns, as in a file.
+  int64_t BytesFor(int64_t m) const;
+
+  // INVALID_ARGUMENT: `m` keys are more than a set may have, or sizes in bytes do not fit in 64
+  // bits, now or after appends. Sizes may come from anybody, but must not be negative.
+  absl::Status Validate(int64_t m) const;
+
+  friend bool operator==(const KeySetLayout&, const KeySetLayout&) = default;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_KEY_SETS_KEY_SET_LAYOUT_H_

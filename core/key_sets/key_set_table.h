@@ -1,0 +1,66 @@
+#ifndef QKSERVE_CORE_KEY_SETS_KEY_SET_TABLE_H_
+#define QKSERVE_CORE_KEY_SETS_KEY_SET_TABLE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/mutex.h"
+#include "core/key_sets/key_set.h"
+
+namespace qkserve {
+
+// The key sets that are served: the newest version of each name, or why there is none.
+//
+// Thread-safe. No call blocks for long.
+class KeySetTable {
+ public:
+  struct Listed {
+    std::string name;
+    absl::StatusOr<std::shared_ptr<const KeySet>> key_set;
+    // Why a stored version is not served: an older version is served, or none. Empty: all is well.
+    std::string problem;
+  };
+
+  // The newest version. NOT_FOUND, or the error that was published for the name.
+  absl::StatusOr<std::shared_ptr<const KeySet>> Find(absl::string_view name) const;
+  // The same with its problem. NOT_FOUND.
+  absl::StatusOr<Listed> Get(absl::string_view name) const;
+  // Up to `count` sets whose names follow `after`, in order.
+  std::vector<Listed> List(absl::string_view after, int64_t count) const;
+  // The versions that are served; 0 for names that have an error.
+  std::map<std::string, int64_t> Versions() const;
+
+  // Makes `key_set` the newest version, or the error its name answers with, without a problem.
+  void Publish(const std::string& name, absl::StatusOr<std::shared_ptr<const KeySet>> key_set);
+  void Unpublish(const std::string& name);
+  // Sets the problem of a name that is there; empty: none.
+  void SetProblem(const std::string& name, const std::string& problem);
+
+  int64_t count() const;
+  // The number of sets with an error or a problem.
+  int64_t problem_count() const;
+
+ private:
+  struct Entry {
+    absl::StatusOr<std::shared_ptr<const KeySet>> key_set;
+    std::string problem = {};
+
+    bool HasProblem() const { return !key_set.ok() || !problem.empty(); }
+  };
+  static Listed ToListed(const std::string& name, const Entry& entry);
+
+  mutable Mutex mutex_;
+  std::map<std::string, Entry, std::less<>> sets_ ABSL_GUARDED_BY(mutex_);
+  int64_t problem_count_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_KEY_SETS_KEY_SET_TABLE_H_

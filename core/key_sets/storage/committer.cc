@@ -1,0 +1,188 @@
+#include "core/key_sets/storage/committer.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/key_sets/key_set_name.h"
+
+// The state of a set is what this process acknowledged last (its manifest in memory), and whether a
+// reader may have seen a later change that failed (has_unacknowledged_change). A change moves it:
+//
+//   change  outcome                    manifest in memory   has_unacknowledged_change
+//   ------  -------------------------  -------------------  -------------------------
+//   any     failed before its rename   stays                stays
+//   any     failed after its rename    stays                true
+//   Put     OK                         new base_version     false
+//   Append  OK, the flag was false     same base_version    false
+//   Append  OK, the flag was true      new base_version     false
+//   merge   OK                         same base_version    stays
+//   Delete  OK                         none                 none
+//
+// A Put of a new set that failed after its rename is removed again; only if that fails, too, the
+// new manifest stays in memory, because its version must not be given again.
+//
+// A new base_version equals the new version. It tells readers to forget what they have of the set:
+// they may hold the change that failed, and would take it for rows of the version that follows.
+// The same base_version lets readers add to an older version: see the table in loader.cc.
+
+namespace qkserve {
+
+absl::Status Committer::CheckRoot() const {
+  const absl::Status status = lock_ != nullptr ? lock_->Check() : absl::OkStatus();
+  return status.ok() ? status : absl::InternalError(status.message());
+}
+
+absl::StatusOr<std::unique_ptr<SegmentWriter>> Committer::NewSegment(const std::string& name,
+                                                                     const KeySetLayout& layout,
+                                                                     int64_t rows) {
+  absl::Status status = ValidateKeySetName(name);
+  if (status.ok()) status = layout.Validate(rows);
+  if (!status.ok()) return status;
+  // In the root, because the set's folder may be added and removed before the segment is finished.
+  return SegmentWriter::Create(files_, paths_.TemporaryPath("segment", name), layout, rows);
+}
+
+absl::Status Committer::Put(const std::string& name, int64_t version,
+                            std::unique_ptr<SegmentWriter> segment) {
+  absl::Status status = ValidateKeySetName(name);
+  if (status.ok()) status = CheckRoot();
+  if (!status.ok()) return status;
+  last_version_.Raise(version);
+  Manifest manifest = {.name = name,
+                       .version = version,
+                       .base_version = version,
+                       .layout = segment->layout(),
+                       .segments = {}};
+  absl::StatusOr<SegmentInfo> info = segment->Finish();
+  if (!info.ok()) return info.status();
+  SetFolder folder = sets_.FolderOf(name);
+  // The folder of a known set is missing after a delete that failed.
+  if (absl::IsNotFound(sets_.Find(name).status()) || !folder.Exists()) {
+    return AddSet(std::move(manifest), segment.get(), *std::move(info));
+  }
+  status = files_->SyncDirectory(paths_.root());
+  if (status.ok()) status = folder.AddSegment(manifest, *segment, *std::move(info));
+  if (status.ok()) status = StoreManifest(manifest);
+  if (status.ok()) folder.RemoveFilesBut(manifest);
+  return status;
+}
+
+absl::Status Committer::Append(const std::string& name, int64_t version,
+                               std::unique_ptr<SegmentWriter> segment) {
+  absl::StatusOr<Manifest> manifest = sets_.Find(name);
+  if (!manifest.ok()) return manifest.status();
+  if (segment->layout() != manifest->layout) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the new keys' shape or type does not fit the key set ", name));
+  }
+  absl::Status status = manifest->layout.Validate(manifest->Keys() + segment->rows());
+  if (status.ok()) status = CheckRoot();
+  if (!status.ok()) return status;
+  last_version_.Raise(version);
+  manifest->version = version;
+  if (sets_.HasUnacknowledgedChange(name)) {
+    manifest->base_version = version;
+    // If the change was a delete, the folder must first be durable again.
+    status = files_->SyncDirectory(paths_.root());
+    if (!status.ok()) return status;
+  }
+  absl::StatusOr<SegmentInfo> info = segment->Finish();
+  if (!info.ok()) return info.status();
+  status = sets_.FolderOf(name).AddSegment(*manifest, *segment, *std::move(info));
+  if (status.ok()) status = StoreManifest(*manifest);
+  return status;
+}
+
+absl::Status Committer::Delete(const std::string& name) {
+  const absl::StatusOr<Manifest> manifest = sets_.Find(name);
+  if (absl::IsNotFound(manifest.status()) || absl::IsInvalidArgument(manifest.status())) {
+    return manifest.status();
+  }
+  absl::Status status = CheckRoot();
+  if (!status.ok()) return status;
+  const std::string temporary = paths_.DeletedPath(last_version_.value(), name);
+  status = MoveAndRemove(name, temporary);
+  if (status.ok()) {
+    sets_.Erase(name);
+    return status;
+  }
+  if (files_->Exists(temporary)) files_->Rename(temporary, paths_.Path(name)).IgnoreError();
+  sets_.MarkUnacknowledgedChange(name);
+  return status;
+}
+
+absl::StatusOr<bool> Committer::ReplaceSegments(const std::string& name,
+                                                absl::Span<const SegmentInfo> from,
+                                                SegmentWriter& merged, SegmentInfo merged_info) {
+  absl::Status status = CheckRoot();
+  if (!status.ok()) return status;
+  absl::StatusOr<Manifest> manifest = sets_.Find(name);
+  if (!manifest.ok()) return manifest.status();
+  std::vector<SegmentInfo>& segments = manifest->segments;
+  const auto begin = std::search(segments.begin(), segments.end(), from.begin(), from.end());
+  if (begin == segments.end()) return false;
+  const std::vector<SegmentInfo> newer(begin + static_cast<std::ptrdiff_t>(from.size()),
+                                       segments.end());
+  segments.erase(begin, segments.end());
+  SetFolder folder = sets_.FolderOf(name);
+  status = folder.AddSegment(*manifest, merged, std::move(merged_info));
+  if (!status.ok()) return status;
+  segments.insert(segments.end(), newer.begin(), newer.end());
+  status = StoreManifest(*manifest);
+  if (!status.ok()) return status;
+  folder.RemoveFilesBut(*manifest);
+  return true;
+}
+
+absl::Status Committer::StoreManifest(const Manifest& manifest) {
+  absl::Status status = sets_.FolderOf(manifest.name).WriteManifest(manifest);
+  if (status.ok()) {
+    sets_.Acknowledge(manifest);
+  } else {
+    sets_.MarkUnacknowledgedChange(manifest.name);
+  }
+  return status;
+}
+
+absl::Status Committer::AddSet(Manifest manifest, SegmentWriter* segment, SegmentInfo info) {
+  SetFolder temporary(files_, paths_.TemporaryPath("put", manifest.name));
+  const std::string path = paths_.Path(manifest.name);
+  absl::Status status = files_->MakeDirectory(temporary.path());
+  if (status.ok() && segment != nullptr) {
+    status = temporary.AddSegment(manifest, *segment, std::move(info));
+  }
+  if (status.ok()) status = temporary.WriteManifest(manifest);
+  if (!status.ok()) {
+    temporary.Remove();
+    return status;
+  }
+  status = files_->Rename(temporary.path(), path);
+  if (!status.ok() && temporary.Exists()) {
+    temporary.Remove();
+    if (!files_->Exists(path)) return status;
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " is there already and is no key set: ", status.message()));
+  }
+  if (status.ok()) status = files_->SyncDirectory(paths_.root());
+  if (!status.ok() && RemoveSet(manifest.name).ok()) return status;
+  sets_.Insert(manifest.name, manifest, /*has_unacknowledged_change=*/!status.ok());
+  return status;
+}
+
+absl::Status Committer::RemoveSet(const std::string& name) {
+  return MoveAndRemove(name, paths_.DeletedPath(last_version_.value(), name));
+}
+
+absl::Status Committer::MoveAndRemove(const std::string& name, const std::string& temporary) {
+  absl::Status status = files_->Rename(paths_.Path(name), temporary);
+  // After an earlier change that failed the folder may be missing, but not durably.
+  if (status.ok() || absl::IsNotFound(status)) status = files_->SyncDirectory(paths_.root());
+  if (!status.ok()) return status;
+  SetFolder(files_, temporary).RemoveFiles();
+  if (last_version_.Store().ok()) files_->RemoveDirectory(temporary).IgnoreError();
+  return status;
+}
+
+}  // namespace qkserve

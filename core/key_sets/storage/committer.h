@@ -1,0 +1,76 @@
+#ifndef QKSERVE_CORE_KEY_SETS_STORAGE_COMMITTER_H_
+#define QKSERVE_CORE_KEY_SETS_STORAGE_COMMITTER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "core/key_sets/storage/directory_paths.h"
+#include "core/key_sets/storage/file_system.h"
+#include "core/key_sets/storage/last_version.h"
+#include "core/key_sets/storage/manifest.h"
+#include "core/key_sets/storage/segment_writer.h"
+#include "core/key_sets/storage/set_folder.h"
+#include "core/key_sets/storage/stored_sets.h"
+
+namespace qkserve {
+
+// Changes the sets of a directory. A change that returned OK survives the end of the process and of
+// the machine; one that failed leaves on disk, whole, the previous version or the new one, and in
+// memory the previous one.
+//
+// Calls for different sets may run at the same time; those for one set must not, but for
+// NewSegment.
+class Committer {
+ public:
+  Committer(DirectoryPaths* paths, StoredSets* sets, LastVersion* last_version)
+      : paths_(*paths), files_(paths->files()), sets_(*sets), last_version_(*last_version) {}
+
+  // From here on changes are checked to go to the directory of this lock.
+  void HoldLock(std::unique_ptr<FileLock> lock) { lock_ = std::move(lock); }
+  // INTERNAL: a change would go to another directory than the one that was opened.
+  absl::Status CheckRoot() const;
+
+  // These do what KeySetDirectory says of them.
+  absl::StatusOr<std::unique_ptr<SegmentWriter>> NewSegment(const std::string& name,
+                                                            const KeySetLayout& layout,
+                                                            int64_t rows);
+  absl::Status Put(const std::string& name, int64_t version,
+                   std::unique_ptr<SegmentWriter> segment);
+  absl::Status Append(const std::string& name, int64_t version,
+                      std::unique_ptr<SegmentWriter> segment);
+  absl::Status Delete(const std::string& name);
+
+  // Puts `merged`, a copy of the segments `from`, in their place; the version stays. false: the set
+  // no longer has these segments. NOT_FOUND, DATA_LOSS.
+  absl::StatusOr<bool> ReplaceSegments(const std::string& name, absl::Span<const SegmentInfo> from,
+                                       SegmentWriter& merged, SegmentInfo merged_info);
+
+  // Adds a set with a manifest whose segments are not there yet.
+  absl::Status AddManifest(Manifest manifest) { return AddSet(std::move(manifest), nullptr, {}); }
+  // Removes the set's folder durably. If this fails it may be gone or not.
+  absl::Status RemoveSet(const std::string& name);
+
+ private:
+  // Replaces the manifest of a set that is there.
+  absl::Status StoreManifest(const Manifest& manifest);
+  // Adds a set that is not there, with the segment if it is not null.
+  absl::Status AddSet(Manifest manifest, SegmentWriter* segment, SegmentInfo info);
+  // Removes a set by way of a DeletedPath. That path keeps the version, which must not be given
+  // again, until .last_version has it: that file may need the disk space that is freed here.
+  absl::Status MoveAndRemove(const std::string& name, const std::string& temporary);
+
+  DirectoryPaths& paths_;
+  FileSystem* const files_;
+  StoredSets& sets_;
+  LastVersion& last_version_;
+  std::unique_ptr<FileLock> lock_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_KEY_SETS_STORAGE_COMMITTER_H_

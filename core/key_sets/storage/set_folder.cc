@@ -1,0 +1,109 @@
+#include "core/key_sets/storage/set_folder.h"
+
+#include <algorithm>
+#include <set>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/key_sets/storage/directory_paths.h"
+#include "qkserve/limits.h"
+
+namespace qkserve {
+namespace {
+
+constexpr absl::string_view kManifestFile = "manifest.json";
+
+// Some ten thousand segments: far more than there are where segments are merged now and then.
+constexpr int64_t kManifestBytesMax = 4 * kMiB;
+
+}  // namespace
+
+absl::Status ToDataLoss(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kOutOfRange:
+      return absl::DataLossError(status.message());
+    default:
+      return status;
+  }
+}
+
+std::string SetFolder::SegmentPath(const SegmentInfo& segment) const {
+  return absl::StrCat(path_, "/", segment.file);
+}
+
+bool SetFolder::IsSet() const {
+  if (files_->Exists(absl::StrCat(path_, "/", kManifestFile))) return true;
+  const absl::Status status = files_->List(path_).status();
+  return status.ok() ? HasSegments() : !absl::IsNotFound(status);
+}
+
+bool SetFolder::HasSegments() const {
+  const absl::StatusOr<std::vector<FileSystem::Entry>> entries = files_->List(path_);
+  return entries.ok() && std::any_of(entries->begin(), entries->end(), [](const auto& entry) {
+           return VersionOfSegment(entry.name) != 0;
+         });
+}
+
+absl::StatusOr<Manifest> SetFolder::ReadManifest(const std::string& name) const {
+  const std::string path = absl::StrCat(path_, "/", kManifestFile);
+  absl::StatusOr<std::string> text = ReadFile(files_, path, kManifestBytesMax);
+  if (absl::IsNotFound(text.status())) {
+    if (!HasSegments()) return absl::NotFoundError(absl::StrCat("there is no key set ", name));
+    // A writer may have added it in between, with its segments.
+    text = ReadFile(files_, path, kManifestBytesMax);
+  }
+  if (absl::IsNotFound(text.status())) return absl::DataLossError(path + ": is missing");
+  if (!text.ok()) return ToDataLoss(text.status());
+  absl::StatusOr<Manifest> manifest = ParseManifest(name, *text);
+  if (manifest.ok()) return manifest;
+  return absl::DataLossError(absl::StrCat(path, ": ", manifest.status().message()));
+}
+
+absl::Status SetFolder::WriteManifest(const Manifest& manifest) {
+  const std::string text = FormatManifest(manifest);
+  if (static_cast<int64_t>(text.size()) > kManifestBytesMax) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(manifest.name, ": has ", manifest.segments.size(), " segments; merge some"));
+  }
+  return ReplaceFile(files_, path_, kManifestFile, text);
+}
+
+absl::Status SetFolder::AddSegment(Manifest& manifest, SegmentWriter& segment, SegmentInfo info) {
+  info.file = SegmentFile(manifest.version, manifest.Keys(), segment.rows());
+  absl::Status status = segment.MoveTo(SegmentPath(info));
+  // A manifest must not be durable before its segments.
+  if (status.ok()) status = Sync();
+  if (status.ok()) manifest.segments.push_back(std::move(info));
+  return status;
+}
+
+void SetFolder::RemoveFilesBut(const Manifest& used) { RemoveFilesBut(&used); }
+
+void SetFolder::RemoveFiles() { RemoveFilesBut(nullptr); }
+
+void SetFolder::RemoveFilesBut(const Manifest* used) {
+  std::set<std::string> used_files;
+  if (used != nullptr) {
+    used_files.emplace(kManifestFile);
+    for (const SegmentInfo& segment : used->segments) used_files.insert(segment.file);
+  }
+  const absl::StatusOr<std::vector<FileSystem::Entry>> entries = files_->List(path_);
+  if (!entries.ok()) return;
+  for (const FileSystem::Entry& entry : *entries) {
+    const bool is_ours = VersionOfSegment(entry.name) != 0 || entry.name == kManifestFile ||
+                         entry.name == absl::StrCat(kManifestFile, ".tmp");
+    if (is_ours && used_files.count(entry.name) == 0) {
+      files_->Remove(absl::StrCat(path_, "/", entry.name)).IgnoreError();
+    }
+  }
+}
+
+void SetFolder::Remove() {
+  RemoveFiles();
+  files_->RemoveDirectory(path_).IgnoreError();
+}
+
+}  // namespace qkserve

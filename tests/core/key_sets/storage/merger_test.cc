@@ -1,0 +1,92 @@
+#include "core/key_sets/storage/merger.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/key_set_directory_fixture.h"
+
+namespace qkserve {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class MergerTest : public KeySetDirectoryFixture {};
+
+TEST_F(MergerTest, MergingKeepsWhatIsThereAndBoundsTheSegments) {
+  for (const KeySetLayout& layout : LayoutsOfAllKinds()) {
+    const auto directory = Open();
+    int64_t version = directory->last_version();
+    std::vector<Part> parts = {{.seed = 1, .rows = 500}};
+    ASSERT_TRUE(Put(*directory, "a", ++version, parts[0], layout).ok());
+    const auto first = *directory->Load("a", &budget_, nullptr);
+    size_t merges = 0;
+    for (uint64_t i = 0; i < 40; ++i) {
+      parts.push_back({.seed = i, .rows = static_cast<int64_t>(i % 3)});
+      ASSERT_TRUE(Append(*directory, "a", ++version, parts.back(), layout).ok());
+      const auto merged = MergeSegments(*directory, "a");
+      ASSERT_TRUE(merged.ok()) << merged.status();
+      merges += *merged ? 1 : 0;
+    }
+    EXPECT_GE(merges, 2U);
+    EXPECT_LE(FilesIn("/sets/a").size(), 20U);
+    EXPECT_EQ(*directory->StoredVersion("a"), version);
+    ExpectContents(*directory, "a", parts, layout);
+    const auto grown = directory->Load("a", &budget_, first);
+    ASSERT_TRUE(grown.ok()) << grown.status();
+    EXPECT_TRUE(Contents(**grown) == Expected(parts, layout));
+  }
+}
+
+TEST_F(MergerTest, MergingDoesNotHideDamage) {
+  const auto directory = Open();
+  ASSERT_TRUE(Put(*directory, "a", 1, {1, 10}).ok());
+  for (int64_t version = 2; version <= 17; ++version) {
+    ASSERT_TRUE(Append(*directory, "a", version, {1, 10}).ok());
+  }
+  const std::string file = "/sets/a/segment-5-40-50.safetensors";
+  std::string contents = Read(file);
+  contents.back() ^= 1;
+  Write(file, contents);
+  const absl::Status status = MergeSegments(*directory, "a").status();
+  EXPECT_TRUE(absl::IsDataLoss(status));
+  EXPECT_THAT(status.message(), HasSubstr(file));
+  EXPECT_THAT(FilesIn("/sets"), IsEmpty());
+}
+
+// A reader that has seen an append that failed must not take its rows for those of the next one,
+// even where it missed what was merged between them.
+TEST_F(MergerTest, AMergeDoesNotHideThatAnAppendFailed) {
+  int64_t failed = 0;
+  for (int64_t operation = 0; operation < 20; ++operation) {
+    files_->Rename("/sets", absl::StrCat("/old-", operation)).IgnoreError();
+    const auto directory = Open();
+    const auto reader = Open(Mode::kReader);
+    std::vector<Part> parts = {{1, 10}};
+    int64_t version = 1;
+    ASSERT_TRUE(Put(*directory, "a", version, parts[0]).ok());
+    for (uint64_t i = 0; i < 20; ++i) {
+      parts.push_back({i, 1});
+      ASSERT_TRUE(Append(*directory, "a", ++version, parts.back()).ok());
+    }
+    memory_.FailAt(memory_.operations() + operation, /*effect=*/true);
+    if (Append(*directory, "a", ++version, {100, 3}).ok()) break;
+    ++failed;
+    const auto seen = reader->Load("a", &budget_, nullptr);
+    ASSERT_TRUE(seen.ok()) << seen.status();
+    ASSERT_TRUE(*MergeSegments(*directory, "a"));
+    parts.push_back({101, 5});
+    ASSERT_TRUE(Append(*directory, "a", ++version, parts.back()).ok());
+    const auto next = reader->Load("a", &budget_, *seen);
+    ASSERT_TRUE(next.ok()) << next.status();
+    EXPECT_TRUE(Contents(**next) == Expected(parts)) << operation;
+  }
+  EXPECT_GT(failed, 3);
+}
+
+}  // namespace
+}  // namespace qkserve
