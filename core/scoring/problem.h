@@ -11,6 +11,8 @@
 
 namespace qkserve {
 
+struct ScoreShape;
+
 // What to compute; fields mean what qkserve.v1.Attention and ScoreRequest say. All values are
 // within their limits. The tensors' memory must outlive the computation.
 struct AttentionProblem {
@@ -37,6 +39,14 @@ struct AttentionResults {
   std::byte* result = nullptr;   // [.., n, m], [.., n, dv] or [.., n, top_k] of result_type
   int32_t* indices = nullptr;    // [.., n, top_k]
   float* log_sum_exp = nullptr;  // [.., n]
+};
+
+// A request, and where its results go. What it refers to must outlive the computation. Requests on
+// a key set do not read `problem.keys` and `problem.values`: the set has them.
+struct ScoreRequest {
+  const AttentionProblem& problem;
+  const ScoreShape& shape;  // of the queries and the keys
+  AttentionResults results;
 };
 
 }  // namespace qkserve
