@@ -11,8 +11,8 @@ struct TopEntry {
   int32_t key;
 };
 
-// What happens to a piece of a row of scores, vectorised for the CPU at hand. Deterministic: bits
-// depend on the values and the count.
+// Steps on a piece of a row of scores, vectorised for the CPU at hand. Deterministic: bits depend
+// on the values and the count.
 
 // row *= scale, then, where softcap > 0, row = softcap * tanh(row / softcap).
 void ScaleAndCap(float scale, float softcap, int64_t count, float* row);

@@ -11,14 +11,6 @@
 namespace qkserve {
 namespace {
 
-// How the rows and keys of a request are cut. The bits of its result depend on it.
-struct InlineCut {
-  int64_t chunk_rows = 1;  // a slice, or a product; no block crosses its end
-  int64_t block_rows = 1;
-  int64_t blocks = 1;  // of a matrix
-  KeySplits splits;
-};
-
 double KeyMultiplyAdds(int64_t rows, const KeySizes& sizes) {
   return static_cast<double>(rows) *
          (static_cast<double>(sizes.d) + static_cast<double>(sizes.dv) + kExpMultiplyAdds);
@@ -36,7 +28,17 @@ int64_t BlockRowsMax(int64_t row_elements, const KeySizes& sizes) {
   return std::clamp(kBlockElements / std::max<int64_t>(row_elements, 1), int64_t{1}, rows_max);
 }
 
-KeySplits CutKeys(const InlineCut& cut, const KeySizes& sizes) {
+KeySizes SizesOf(const AttentionProblem& problem, const ScoreShape& shape) {
+  const bool reads_values = ReducerOf(problem.output).ReadsValues();
+  return {.matrices = shape.KeyMatrices(),
+          .m = shape.m,
+          .d = shape.d,
+          .dv = reads_values ? problem.values->shape.back() : 0};
+}
+
+}  // namespace
+
+KeySplits InlineKeys::CutKeys(const BlockCut& cut, const KeySizes& sizes) {
   const double key_multiply_adds = KeyMultiplyAdds(cut.block_rows, sizes);
   const double multiply_adds = key_multiply_adds * static_cast<double>(sizes.m) *
                                static_cast<double>(cut.blocks * sizes.matrices);
@@ -55,12 +57,12 @@ KeySplits CutKeys(const InlineCut& cut, const KeySizes& sizes) {
   return {.keys = split_keys, .count = CeilDivide(sizes.m, split_keys)};
 }
 
-// Requires shape.products > 0.
-InlineCut CutRequest(const AttentionProblem& problem, const ScoreShape& shape,
-                     const KeySizes& sizes) {
-  const int64_t rows_max =
-      BlockRowsMax(ReducerOf(problem.output).KeyColumns(problem, sizes), sizes);
-  InlineCut cut;
+InlineKeys::BlockCut InlineKeys::CutBlocks(const AttentionProblem& problem, const ScoreShape& shape,
+                                           const KeySizes& sizes) {
+  BlockCut cut;
+  const RowReducer& reducer = ReducerOf(problem.output);
+  if (shape.products == 0 || reducer.NeedsAllScores()) return cut;
+  const int64_t rows_max = BlockRowsMax(reducer.KeyColumns(problem, sizes), sizes);
   if (shape.n > rows_max || shape.n >= kBlockRows / 2) {
     // Blocks end where slices do, so that a causal mask leaves out as much as it can.
     cut.chunk_rows = shape.n;
@@ -76,18 +78,8 @@ InlineCut CutRequest(const AttentionProblem& problem, const ScoreShape& shape,
   return cut;
 }
 
-KeySizes SizesOf(const AttentionProblem& problem, const ScoreShape& shape) {
-  const bool reads_values = ReducerOf(problem.output).ReadsValues();
-  return {.matrices = shape.KeyMatrices(),
-          .m = shape.m,
-          .d = shape.d,
-          .dv = reads_values ? problem.values->shape.back() : 0};
-}
-
-}  // namespace
-
 InlineKeys::InlineKeys(const AttentionProblem& problem, const ScoreShape& shape)
-    : KeySource(SizesOf(problem, shape)) {
+    : KeySource(SizesOf(problem, shape)), cut_(CutBlocks(problem, shape, sizes())) {
   if (!problem.values.has_value()) return;
   value_type_ = problem.values->data_type;
   values_ = problem.values->data;
@@ -97,29 +89,19 @@ RowCut InlineKeys::Cut(absl::Span<const ScoreRequest* const> requests) const {
   const ScoreRequest& request = *requests.front();
   if (request.shape.products == 0) return RowCut(sizes(), {});
   const RowReducer& reducer = ReducerOf(request.problem.output);
-  const InlineCut cut = CutRequest(request.problem, request.shape, sizes());
-  RowCut rows(sizes(), cut.splits);
+  RowCut rows(sizes(), cut_.splits);
   rows.AddRows(request, reducer);
-  BlockRun run = {.block_rows = cut.block_rows,
-                  .chunk_rows = cut.chunk_rows,
-                  .blocks = cut.blocks,
-                  .parts = cut.splits.count};
-  double matrix_tiles = static_cast<double>(cut.blocks * run.parts);
-  if (run.parts == 1) {
-    // Small blocks share a tile.
-    const double block_multiply_adds =
-        KeyMultiplyAdds(cut.block_rows, sizes()) * static_cast<double>(sizes().m) +
-        static_cast<double>(cut.block_rows) *
-            static_cast<double>(reducer.FinishMultiplyAdds(request.problem, sizes(), cut.splits)) +
-        static_cast<double>(kCallMultiplyAdds);
-    const double block_tiles = block_multiply_adds / static_cast<double>(kTileMultiplyAddsMin);
-    run.blocks_per_tile = EvenPart(
-        cut.blocks,
-        static_cast<int64_t>(std::clamp(1 / block_tiles, 1.0, static_cast<double>(cut.blocks))));
-    matrix_tiles *= std::min(block_tiles, 1.0);
-  }
-  rows.AddRun(run);
-  rows.CutTiles(matrix_tiles);
+  const BlockRun run = {.block_rows = cut_.block_rows,
+                        .chunk_rows = cut_.chunk_rows,
+                        .blocks = cut_.blocks,
+                        .parts = cut_.splits.count};
+  const double block_multiply_adds =
+      KeyMultiplyAdds(cut_.block_rows, sizes()) * static_cast<double>(sizes().m) +
+      static_cast<double>(cut_.block_rows) *
+          static_cast<double>(reducer.FinishMultiplyAdds(request.problem, sizes(), cut_.splits)) +
+      static_cast<double>(kCallMultiplyAdds);
+  rows.AddRun(run, block_multiply_adds / static_cast<double>(kTileMultiplyAddsMin));
+  rows.CutTiles();
   return rows;
 }
 
@@ -161,9 +143,7 @@ ScoreWork InlineKeys::WorkOf(const AttentionProblem& problem, const ScoreShape& 
   ScoreWork work = {.row_seconds = rows * kRowSeconds,
                     .read_seconds = (rows + static_cast<double>(shape.products) * m) * columns /
                                     kElementsReadPerSecond};
-  if (shape.products == 0) return work;
-  const InlineCut cut = CutRequest(problem, shape, sizes());
-  const double steps = static_cast<double>(cut.blocks * sizes().matrices) *
+  const double steps = static_cast<double>(cut_.blocks * sizes().matrices) *
                        static_cast<double>(CeilDivide(shape.m, kStepKeys));
   work.multiply_adds = rows * m * (columns + kExpMultiplyAdds) +
                        2 * steps * static_cast<double>(kCallMultiplyAdds) +
@@ -171,13 +151,11 @@ ScoreWork InlineKeys::WorkOf(const AttentionProblem& problem, const ScoreShape& 
   return work;
 }
 
-StateExtent InlineKeys::StateExtentOf(const AttentionProblem& problem,
-                                      const ScoreShape& shape) const {
-  const InlineCut cut = CutRequest(problem, shape, sizes());
+StateExtent InlineKeys::StateExtentOf(const ScoreShape& shape) const {
   return {.rows = shape.Rows(),
-          .block_rows = cut.block_rows,
-          .parts = cut.splits.count,
-          .splits = cut.splits.count};
+          .block_rows = cut_.block_rows,
+          .parts = cut_.splits.count,
+          .splits = cut_.splits.count};
 }
 
 }  // namespace qkserve

@@ -16,8 +16,8 @@ namespace qkserve {
 // end where slices do, or, if slices are short and share their keys, have several whole slices.
 class InlineKeys final : public KeySource {
  public:
-  // The values' memory must outlive the source; `problem` itself need not. `shape` is that of its
-  // queries and keys.
+  // The source is for one request. The values' memory must outlive it; `problem` itself need not.
+  // `shape` is that of its queries and keys.
   InlineKeys(const AttentionProblem& problem, const ScoreShape& shape);
 
   RowCut Cut(absl::Span<const ScoreRequest* const> requests) const override;
@@ -29,10 +29,22 @@ class InlineKeys final : public KeySource {
                          KeyRange keys, const ContextSums& sums) const override;
   std::unique_ptr<Pass> MakeDirectPass(const ScoreRequest& request) const override;
   ScoreWork WorkOf(const AttentionProblem& problem, const ScoreShape& shape) const override;
-  StateExtent StateExtentOf(const AttentionProblem& problem,
-                            const ScoreShape& shape) const override;
+  StateExtent StateExtentOf(const ScoreShape& shape) const override;
 
  private:
+  // How rows and keys are cut, unless the request has a direct pass. Every bit depends on it.
+  struct BlockCut {
+    int64_t chunk_rows = 1;  // a slice, or a product; no block crosses its end
+    int64_t block_rows = 1;
+    int64_t blocks = 0;  // of a matrix
+    KeySplits splits;
+  };
+
+  static BlockCut CutBlocks(const AttentionProblem& problem, const ScoreShape& shape,
+                            const KeySizes& sizes);
+  static KeySplits CutKeys(const BlockCut& cut, const KeySizes& sizes);
+
+  const BlockCut cut_;
   DataType value_type_ = DataType::kFloat32;
   const std::byte* values_ = nullptr;
 };

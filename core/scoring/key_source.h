@@ -28,7 +28,7 @@ struct ContextSums {
   Infinities infinities;
 };
 
-// What a request asks of its source, in numbers: the inputs of the cost model (score_cost.h).
+// The work of a request on its source: the inputs of the cost model (score_cost.h).
 struct ScoreWork {
   double multiply_adds = 0;  // of products, weighted values and stages, and of calls
   double row_seconds = 0;    // what rows cost beside them
@@ -85,8 +85,7 @@ class KeySource {
 
   // For the cost model. In constant time.
   virtual ScoreWork WorkOf(const AttentionProblem& problem, const ScoreShape& shape) const = 0;
-  virtual StateExtent StateExtentOf(const AttentionProblem& problem,
-                                    const ScoreShape& shape) const = 0;
+  virtual StateExtent StateExtentOf(const ScoreShape& shape) const = 0;
 
  protected:
   explicit KeySource(const KeySizes& sizes) : sizes_(sizes) {}

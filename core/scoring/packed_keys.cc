@@ -10,7 +10,7 @@
 namespace qkserve {
 namespace {
 
-// What a block costs beside its rows and scores, about 1 us, in multiply-adds.
+// Cost of a block beside its rows and scores, about 1 us, in multiply-adds.
 constexpr int64_t kBlockMultiplyAdds = 50'000;
 
 // Rows that take so long to finish that a block can have fewer of them.
@@ -19,7 +19,7 @@ bool IsLongToFinish(int64_t finish) { return finish > kTileMultiplyAdds / kBlock
 }  // namespace
 
 KeySplits SplitKeys(const KeySizes& sizes) {
-  // What is done with a score counts too, so that with a short d a split is not a hundred times as
+  // The stages of a score count too, so that with a short d a split is not a hundred times as
   // much work.
   const int64_t columns = sizes.d + sizes.dv + kExpMultiplyAdds;
   const int64_t keys_max = kSplitElements / columns;
@@ -34,15 +34,14 @@ PackedKeys::PackedKeys(const KeySizes& sizes, const Types& types)
 
 RowCut PackedKeys::Cut(absl::Span<const ScoreRequest* const> requests) const {
   RowCut cut(sizes(), splits_);
-  double matrix_tiles = 0;
   // Rows that are long to finish have blocks of their own. In a block rows with the same reducer
   // follow one another.
   for (const bool is_long : {false, true}) {
     Section section = {.first_row = cut.rows(), .value_end = cut.rows(), .end_row = 0};
     for (const RowReducer* reducer : AllReducers()) {
       for (const ScoreRequest* request : requests) {
-        if (&ReducerOf(request->problem.output) != reducer || request->shape.products == 0)
-          continue;
+        const bool has_scores = request->shape.products > 0;
+        if (!has_scores || &ReducerOf(request->problem.output) != reducer) continue;
         const int64_t finish = reducer->FinishMultiplyAdds(request->problem, sizes(), splits_);
         if (IsLongToFinish(finish) != is_long) continue;
         cut.AddRows(*request, *reducer);
@@ -52,20 +51,19 @@ RowCut PackedKeys::Cut(absl::Span<const ScoreRequest* const> requests) const {
       if (reducer->ReadsValues()) section.value_end = cut.rows();
     }
     section.end_row = cut.rows();
-    matrix_tiles += CutSection(section, cut);
+    CutSection(section, cut);
   }
-  cut.CutTiles(matrix_tiles);
+  cut.CutTiles();
   return cut;
 }
 
-// Cuts a section into blocks. Returns the tiles that they are worth.
-double PackedKeys::CutSection(const Section& section, RowCut& cut) const {
+// Cuts a section into blocks.
+void PackedKeys::CutSection(const Section& section, RowCut& cut) const {
   // Queries of a block and their context stay in the cache.
   const int64_t row_elements = std::max<int64_t>(sizes().d + PaddedColumns(sizes().dv), 1);
   const int64_t fitting = std::min(kBlockElements / row_elements,
                                    kTileMultiplyAdds / std::max<int64_t>(section.finish, 1));
   const int64_t rows_max = std::clamp(fitting, int64_t{1}, kBlockRows);
-  double tiles = 0;
   for (int64_t first = section.first_row; first < section.end_row;) {
     const int64_t rows = std::min(rows_max, section.end_row - first);
     const int64_t value_rows = std::clamp(section.value_end - first, int64_t{0}, rows);
@@ -75,16 +73,14 @@ double PackedKeys::CutSection(const Section& section, RowCut& cut) const {
     } else if (rows == rows_max && value_rows == 0) {
       run.blocks = (section.end_row - first) / rows;
     }
-    tiles += CutBlocks(section, {rows, value_rows}, run);
-    cut.AddRun(run);
+    const double block_tiles = CutKeys(section, {rows, value_rows}, run);
+    cut.AddRun(run, block_tiles);
     first += run.blocks * rows;
   }
-  return tiles;
 }
 
-// Decides the run's parts, or how many of its blocks are a tile. Returns the tiles that they are
-// worth.
-double PackedKeys::CutBlocks(const Section& section, const RunRows& run_rows, BlockRun& run) const {
+// Decides the run's parts. Returns the tiles that a block of one part is worth.
+double PackedKeys::CutKeys(const Section& section, const RunRows& run_rows, BlockRun& run) const {
   const auto m = static_cast<double>(sizes().m);
   // Panels are multiplied whole.
   const auto padded_m = static_cast<double>(PanelCount() * kPanelKeys);
@@ -108,15 +104,9 @@ double PackedKeys::CutBlocks(const Section& section, const RunRows& run_rows, Bl
     parts = std::min(std::ceil(worst_tiles), static_cast<double>(PanelCount()));
   }
   run.parts = static_cast<int64_t>(parts);
-  const auto blocks = static_cast<double>(run.blocks);
-  if (run.parts > 1) return blocks * parts;
   const double block_multiply_adds = multiply_adds + static_cast<double>(kBlockMultiplyAdds) +
                                      rows * static_cast<double>(section.finish);
-  const double block_tiles =
-      std::max(tiles, block_multiply_adds / static_cast<double>(kPassTileMultiplyAdds));
-  run.blocks_per_tile =
-      EvenPart(run.blocks, static_cast<int64_t>(std::clamp(1 / block_tiles, 1.0, blocks)));
-  return blocks * block_tiles;
+  return std::max(tiles, block_multiply_adds / static_cast<double>(kPassTileMultiplyAdds));
 }
 
 absl::Status PackedKeys::Multiply(const BlockQueries& queries, int64_t matrix, KeyRange keys,
@@ -166,8 +156,7 @@ ScoreWork PackedKeys::WorkOf(const AttentionProblem& problem, const ScoreShape& 
           .shares_reading = true};
 }
 
-StateExtent PackedKeys::StateExtentOf(const AttentionProblem& /*problem*/,
-                                      const ScoreShape& shape) const {
+StateExtent PackedKeys::StateExtentOf(const ScoreShape& shape) const {
   // How its rows are stacked depends on the pass. A part has at least a panel of the keys.
   return {.rows = shape.Rows(),
           .block_rows = kBlockRows,

@@ -33,7 +33,7 @@ class PackedKeys : public KeySource {
   void AddWeightedValues(const float* weights, int64_t stride, int64_t rows, int64_t matrix,
                          KeyRange keys, const ContextSums& sums) const final;
   ScoreWork WorkOf(const AttentionProblem& problem, const ScoreShape& shape) const final;
-  StateExtent StateExtentOf(const AttentionProblem& problem, const ScoreShape& shape) const final;
+  StateExtent StateExtentOf(const ScoreShape& shape) const final;
 
  protected:
   PackedKeys(const KeySizes& sizes, const Types& types);
@@ -48,8 +48,8 @@ class PackedKeys : public KeySource {
   struct RunRows {
     int64_t rows, value_rows;
   };
-  double CutSection(const Section& section, RowCut& cut) const;
-  double CutBlocks(const Section& section, const RunRows& rows, BlockRun& run) const;
+  void CutSection(const Section& section, RowCut& cut) const;
+  double CutKeys(const Section& section, const RunRows& rows, BlockRun& run) const;
   int64_t PanelCount() const { return (sizes().m + kPanelKeys - 1) / kPanelKeys; }
 
   const Types types_;

@@ -13,7 +13,7 @@ namespace qkserve {
 
 struct ScoreShape;
 
-// What to compute; fields mean what qkserve.v1.Attention and ScoreRequest say. All values are
+// A computation; fields mean what qkserve.v1.Attention and ScoreRequest say. All values are
 // within their limits. The tensors' memory must outlive the computation.
 struct AttentionProblem {
   TensorView queries;                               // [.., n, d]
@@ -34,7 +34,7 @@ struct AttentionProblem {
   int64_t top_k = 0;  // for kTopK
 };
 
-// Where the results go. Aligned to their elements; what is not asked for is null.
+// Memory for the results, aligned to their elements. Results that are not asked for are null.
 struct AttentionResults {
   std::byte* result = nullptr;   // [.., n, m], [.., n, dv] or [.., n, top_k] of result_type
   int32_t* indices = nullptr;    // [.., n, top_k]

@@ -3,7 +3,7 @@
 
 #include "core/kernels/panels.h"
 #include "core/scoring/online_softmax.h"
-#include "core/scoring/reducers.h"
+#include "core/scoring/row_reducer.h"
 
 namespace qkserve {
 namespace {

@@ -1,7 +1,7 @@
 // Scores, capped and masked scores: written as they come.
 
 #include "core/kernels/element_conversion.h"
-#include "core/scoring/reducers.h"
+#include "core/scoring/row_reducer.h"
 
 namespace qkserve {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "core/kernels/blas.h"
 #include "core/scoring/fill_unattended.h"
-#include "core/scoring/reducers.h"
+#include "core/scoring/row_reducer.h"
 #include "core/scoring/top_k.h"
 
 namespace qkserve {

@@ -5,7 +5,7 @@
 
 #include "core/kernels/element_conversion.h"
 #include "core/scoring/online_softmax.h"
-#include "core/scoring/reducers.h"
+#include "core/scoring/row_reducer.h"
 
 namespace qkserve {
 namespace {

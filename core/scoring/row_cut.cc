@@ -56,17 +56,23 @@ void RowCut::AddRows(const ScoreRequest& request, const RowReducer& reducer) {
   rows_ += rows;
 }
 
-void RowCut::AddRun(BlockRun run) {
+void RowCut::AddRun(BlockRun run, double block_tiles) {
+  const auto blocks = static_cast<double>(run.blocks);
+  if (run.parts == 1) {
+    run.blocks_per_tile =
+        EvenPart(run.blocks, static_cast<int64_t>(std::clamp(1 / block_tiles, 1.0, blocks)));
+  }
+  matrix_tiles_ += blocks * (run.parts == 1 ? block_tiles : static_cast<double>(run.parts));
   run.first_block = blocks_per_matrix_;
   blocks_per_matrix_ += run.blocks;
   runs_.push_back(run);
 }
 
-void RowCut::CutTiles(double matrix_tiles) {
+void RowCut::CutTiles() {
   if (runs_.empty()) return;
-  if (matrix_tiles <= 1) {
+  if (matrix_tiles_ <= 1) {
     matrices_per_tile_ = EvenPart(
-        sizes_.matrices, static_cast<int64_t>(std::clamp(1 / matrix_tiles, 1.0,
+        sizes_.matrices, static_cast<int64_t>(std::clamp(1 / matrix_tiles_, 1.0,
                                                          static_cast<double>(sizes_.matrices))));
     tile_count_ = CeilDivide(sizes_.matrices, matrices_per_tile_);
     return;
@@ -123,6 +129,7 @@ Block RowCut::GetBlock(const BlockRun& run, int64_t matrix, int64_t block) const
 }
 
 KeyRange RowCut::KeysOf(const Block& block, int64_t part) const {
+  if (block.parts == 1) return {0, sizes_.m};
   const int64_t piece = block.parts <= splits_.count ? splits_.keys : kPanelKeys;
   const int64_t pieces = CeilDivide(sizes_.m, piece);
   return {part * pieces / block.parts * piece,

@@ -57,10 +57,10 @@ struct BlockRun {
   int64_t chunk_rows = 1;
   int64_t blocks = 1;
   int64_t parts = 1;
-  int64_t blocks_per_tile = 1;  // more than 1 only if `parts` is 1
   // Set by RowCut.
-  int64_t first_block = 0;  // among the blocks of a matrix
-  int64_t first_tile = 0;   // among the tiles of a matrix
+  int64_t blocks_per_tile = 1;  // more than 1 only if `parts` is 1
+  int64_t first_block = 0;      // among the blocks of a matrix
+  int64_t first_tile = 0;       // among the tiles of a matrix
 
   int64_t Tiles() const;
 };
@@ -93,10 +93,11 @@ class RowCut {
 
   // The next rows of each matrix. Requires shape.products > 0.
   void AddRows(const ScoreRequest& request, const RowReducer& reducer);
-  void AddRun(BlockRun run);
-  // After the last AddRun: `matrix_tiles` is what the work for a matrix is worth, in tiles. If it
-  // is less than one, a tile has several matrices.
-  void CutTiles(double matrix_tiles);
+  // `block_tiles`: the work of a block of one part, in tiles. Small blocks share a tile.
+  void AddRun(BlockRun run, double block_tiles);
+  // After the last AddRun. If the blocks of a matrix are less than a tile, a tile has several
+  // matrices.
+  void CutTiles();
 
   const KeySplits& splits() const { return splits_; }
   int64_t rows() const { return rows_; }  // of a matrix
@@ -124,6 +125,7 @@ class RowCut {
   std::vector<BlockRun> runs_;
   int64_t rows_ = 0;
   int64_t blocks_per_matrix_ = 0;
+  double matrix_tiles_ = 0;  // the work for a matrix
   // At least one of the two is 1.
   int64_t tiles_per_matrix_ = 1;
   int64_t matrices_per_tile_ = 1;

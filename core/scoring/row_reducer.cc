@@ -1,7 +1,5 @@
 #include "core/scoring/row_reducer.h"
 
-#include "core/scoring/reducers.h"
-
 namespace qkserve {
 
 const RowReducer& ReducerOf(Output output) {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
 #include "core/scoring/key_source.h"
 #include "core/scoring/limits.h"
@@ -26,6 +27,8 @@ struct RowGroup {
   std::byte* part_state;   // PartBytes, which a part has alone
 };
 
+using RowGroups = absl::InlinedVector<RowGroup, 4>;
+
 // Products of a group's rows with keys [keys.begin, keys.end), rows kStepKeys apart.
 struct Step {
   KeyRange keys;
@@ -40,7 +43,7 @@ struct Step {
   }
 };
 
-// What becomes of the scores of a row: one class for each output, with no data of its own.
+// Makes a row of an output from a row's scores: one class for each output, without data of its own.
 //
 // A block's keys are cut into parts, which any threads run in any order at the same time. Each part
 // has state of its own (PartBytes) and shares some with the others (BlockBytes), in which it writes
@@ -69,11 +72,11 @@ class RowReducer {
   // Values are read.
   virtual bool ReadsValues() const { return false; }
 
-  // What it costs, in multiply-adds, to keep a score at worst and to finish a row.
+  // Cost of keeping a score, at worst, and of finishing a row, in multiply-adds.
   virtual int64_t KeepMultiplyAdds() const { return 0; }
   virtual int64_t FinishMultiplyAdds(const AttentionProblem& problem, const KeySizes& sizes,
                                      const KeySplits& splits) const = 0;
-  // What a row should take beside its scores, in seconds.
+  // Predicted time of a row beside its scores, in seconds.
   virtual double RowSeconds(const AttentionProblem& /*problem*/, const KeySizes& /*sizes*/) const {
     return 0.0;
   }
@@ -103,9 +106,16 @@ const RowReducer& ReducerOf(Output output);
 // All of them, each once. Those that read values come first.
 absl::Span<const RowReducer* const> AllReducers();
 
-// Cost of a row that is finished, beside what its reducer adds: about 100 ns.
+// One for each file reducer_*.cc. Others ask ReducerOf.
+const RowReducer& ScoresReducer();
+const RowReducer& WeightsReducer();
+const RowReducer& ContextReducer();
+const RowReducer& TopKReducer();
+
+// In multiply-adds, 50 of which take a core about 1 ns. Finishing a row, beside what its reducer
+// adds: about 100 ns.
 inline constexpr int64_t kRowMultiplyAdds = 5'000;
-// Writing an element of a result, and merging one of context, in multiply-adds.
+// Writing an element of a result, about 1 ns.
 inline constexpr int64_t kWriteMultiplyAdds = 50;
 
 // The place of a row of `columns` results.

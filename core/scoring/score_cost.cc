@@ -31,7 +31,7 @@ int64_t StateBytes(const KeySource& source, const AttentionProblem& problem,
   const RowReducer& reducer = ReducerOf(problem.output);
   // Without scores nothing is computed, and scores are written as they come.
   if (shape.products == 0 || reducer.NeedsAllScores()) return 0;
-  return reducer.StateBytes(problem, source.sizes(), source.StateExtentOf(problem, shape));
+  return reducer.StateBytes(problem, source.sizes(), source.StateExtentOf(shape));
 }
 
 }  // namespace qkserve

@@ -39,21 +39,18 @@ int64_t Aligned(int64_t bytes) {
 }
 
 // Bytes of all groups' state, group by group, each aligned.
-template <class Groups>
-int64_t BlockBytes(const Groups& groups) {
+int64_t BlockBytes(const RowGroups& groups) {
   int64_t bytes = 0;
   for (const RowGroup& group : groups) bytes += Aligned(group.reducer.BlockBytes(group));
   return bytes;
 }
-template <class Groups>
-int64_t PartBytes(const Groups& groups) {
+int64_t PartBytes(const RowGroups& groups) {
   int64_t bytes = 0;
   for (const RowGroup& group : groups) bytes += Aligned(group.reducer.PartBytes(group));
   return bytes;
 }
 
-template <class Groups>
-void Begin(std::byte* block_state, std::byte* part_state, Groups& groups) {
+void Begin(std::byte* block_state, std::byte* part_state, RowGroups& groups) {
   for (RowGroup& group : groups) {
     group.block_state = block_state;
     group.part_state = part_state;
@@ -63,8 +60,7 @@ void Begin(std::byte* block_state, std::byte* part_state, Groups& groups) {
   }
 }
 
-template <class Groups>
-void Finish(const Groups& groups) {
+void Finish(const RowGroups& groups) {
   for (const RowGroup& group : groups) group.reducer.Finish(group);
 }
 
@@ -117,7 +113,7 @@ void ScorePass::RunFill(int64_t tile) const {
 absl::Status ScorePass::RunPart(const Block& block, int64_t part) {
   std::array<BlockRow, kBlockRows> row_memory;
   const absl::Span<BlockRow> rows(row_memory.data(), static_cast<size_t>(block.rows));
-  const RowRanges ranges = cut_.MakeRows(block, rows.data());
+  RowGroups groups = MakeGroups(block, rows);
   BlockQueries queries = {.rows = rows};
   TileScratch scratch;
   if (source_->TakesFloats()) {
@@ -127,15 +123,13 @@ absl::Status ScorePass::RunPart(const Block& block, int64_t part) {
     ConvertQueries(rows, d, *floats);
     queries.floats = *floats;
   }
-  Groups groups = MakeGroups(block, ranges, rows);
   return block.parts == 1 ? RunOnlyPart(block, queries, groups)
                           : RunOneOfParts(block, part, queries, groups);
 }
 
-ScorePass::Groups ScorePass::MakeGroups(const Block& block, const RowRanges& ranges,
-                                        absl::Span<BlockRow> rows) const {
-  Groups groups;
-  for (const RowRange& range : ranges) {
+RowGroups ScorePass::MakeGroups(const Block& block, absl::Span<BlockRow> rows) const {
+  RowGroups groups;
+  for (const RowRange& range : cut_.MakeRows(block, rows.data())) {
     groups.push_back(
         {.reducer = *range.reducer,
          .source = *source_,
@@ -150,7 +144,7 @@ ScorePass::Groups ScorePass::MakeGroups(const Block& block, const RowRanges& ran
 }
 
 absl::Status ScorePass::RunOnlyPart(const Block& block, const BlockQueries& queries,
-                                    Groups& groups) const {
+                                    RowGroups& groups) const {
   const int64_t block_bytes = BlockBytes(groups);
   TileScratch scratch;
   const absl::StatusOr<float*> memory =
@@ -158,17 +152,13 @@ absl::Status ScorePass::RunOnlyPart(const Block& block, const BlockQueries& quer
   if (!memory.ok()) return memory.status();
   auto* const state = reinterpret_cast<std::byte*>(*memory);
   Begin(state, state + block_bytes, groups);
-  absl::Status status = RunKeys({.block = block,
-                                 .queries = queries,
-                                 .groups = groups,
-                                 .keys = cut_.KeysOf(block, 0),
-                                 .attended = AttendedKeys(groups)});
+  absl::Status status = RunKeys(block, 0, queries, groups);
   if (status.ok()) Finish(groups);
   return status;
 }
 
 absl::Status ScorePass::RunOneOfParts(const Block& block, int64_t part, const BlockQueries& queries,
-                                      Groups& groups) {
+                                      RowGroups& groups) {
   const absl::StatusOr<std::byte*> shared =
       partials_.Share(block.index, block.parts, BlockBytes(groups));
   if (!shared.ok()) return shared.status();
@@ -176,11 +166,7 @@ absl::Status ScorePass::RunOneOfParts(const Block& block, int64_t part, const Bl
   if (!found.ok()) return found.status();
   std::byte* const own = found->data();
   Begin(*shared, own, groups);
-  absl::Status status = RunKeys({.block = block,
-                                 .queries = queries,
-                                 .groups = groups,
-                                 .keys = cut_.KeysOf(block, part),
-                                 .attended = AttendedKeys(groups)});
+  absl::Status status = RunKeys(block, part, queries, groups);
   if (!status.ok()) return status;
   const bool is_last = partials_.HandOver(block.index, *found, [&](std::byte* other) {
     for (const RowGroup& group : groups) {
@@ -193,7 +179,7 @@ absl::Status ScorePass::RunOneOfParts(const Block& block, int64_t part, const Bl
   return absl::OkStatus();
 }
 
-KeyRange ScorePass::AttendedKeys(const Groups& groups) const {
+KeyRange ScorePass::AttendedKeys(const RowGroups& groups) const {
   const int64_t m = source_->sizes().m;
   KeyRange keys = {m, 0};
   for (const RowGroup& group : groups) {
@@ -210,36 +196,41 @@ KeyRange ScorePass::AttendedKeys(const Groups& groups) const {
   return keys;
 }
 
-absl::Status ScorePass::RunKeys(const Part& part) const {
+absl::Status ScorePass::RunKeys(const Block& block, int64_t part, const BlockQueries& queries,
+                                const RowGroups& groups) const {
   TileScratch scratch;
-  const absl::StatusOr<float*> products = scratch.Get(part.block.rows * kStepKeys);
+  const absl::StatusOr<float*> products = scratch.Get(block.rows * kStepKeys);
   if (!products.ok()) return products.status();
-  absl::Status status;
+  const Work work = {.matrix = block.matrix,
+                     .queries = queries,
+                     .groups = groups,
+                     .attended = AttendedKeys(groups)};
+  const KeyRange keys = cut_.KeysOf(block, part);
   const int64_t split_keys = cut_.splits().keys;
-  for (int64_t key = part.keys.begin; key < part.keys.end && status.ok();) {
+  absl::Status status;
+  for (int64_t key = keys.begin; key < keys.end && status.ok();) {
     const int64_t split = key / split_keys;
-    const int64_t end = std::min((split + 1) * split_keys, part.keys.end);
-    status = RunSplit(part, split, {key, end}, *products);
+    const int64_t end = std::min((split + 1) * split_keys, keys.end);
+    status = RunSplit(work, split, {key, end}, *products);
     key = end;
   }
   return status;
 }
 
-absl::Status ScorePass::RunSplit(const Part& part, int64_t split, KeyRange keys,
+absl::Status ScorePass::RunSplit(const Work& work, int64_t split, KeyRange keys,
                                  float* products) const {
-  const int64_t begin = std::clamp(part.attended.begin, keys.begin, keys.end);
-  const int64_t end = std::clamp(part.attended.end, begin, keys.end);
-  for (const RowGroup& group : part.groups) {
+  const int64_t begin = std::clamp(work.attended.begin, keys.begin, keys.end);
+  const int64_t end = std::clamp(work.attended.end, begin, keys.end);
+  for (const RowGroup& group : work.groups) {
     group.reducer.BeginSplit(group, split);
     if (keys.begin < begin) group.reducer.Skip(group, {keys.begin, begin});
     if (end < keys.end) group.reducer.Skip(group, {end, keys.end});
   }
   for (int64_t key = begin; key < end; key += kStepKeys) {
     const KeyRange step = {key, std::min(key + kStepKeys, end)};
-    absl::Status status =
-        source_->Multiply(part.queries, part.block.matrix, step, products, kStepKeys);
+    absl::Status status = source_->Multiply(work.queries, work.matrix, step, products, kStepKeys);
     if (!status.ok()) return status;
-    for (const RowGroup& group : part.groups) {
+    for (const RowGroup& group : work.groups) {
       group.reducer.Take(group, split, {step, products + group.first * kStepKeys});
     }
   }

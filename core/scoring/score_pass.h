@@ -17,31 +17,34 @@
 
 namespace qkserve {
 
-// How the work is cut. Eight words name the pieces, here for one matrix of 1500 keys:
+// How the work is cut, in eight words. Requests A, B and C read the same 2048 keys:
 //
-//                 keys 0         512        1024       1500
-//                  |    split 0   |       split 1       |      slice    [n, m] scores of one
-//                  |    step      |   step   |   step   |               combination of leading
-//                  panels of 64   |          |          |               dimensions
-//   request A    +-+-+-+-+-+-+-+-+----------+----------+      product  slices that follow one
-//    slice 0   n | block 0        :          :          |               another and share keys
-//    slice 1   n |  (128 rows)    :          :          |      matrix   [m, d] keys, and values,
-//    that
-//   request B    |.tile 0.........:..tile 1.............|               are read together
-//    slice 0   n |----------------+----------+----------|      block    up to 128 rows that read
-//    one
-//   request C    | block 1        :          :          |               matrix, multiplied together
-//    slice 0   n |.tile 2.........:..tile 3.............|      tile     what a worker takes at a
-//    time
-//                +----------------+----------+----------+
+//             0          512        1024       1536       2048   keys of a matrix
+//             +----------+----------+----------+----------+
+//       row 0 |          :          |          :          |  slice 0 of A \  product
+//             |       tile 0        |       tile 1        |  slice 1 of A /  of A
+//             |          :          |          :          |
+//         127 |          :          |          :          |  slice 0 of B    product of B
+//             +----------+----------+----------+----------+  block 0 ends
+//         128 |       tile 2        |       tile 3        |
+//         200 |          :          |          :          |  slice 0 of C    product of C
+//             +----------+----------+----------+----------+  block 1 ends
+//             |   step   :   step   |   step   :   step   |  of 8 panels each
+//             |       split 0       |       split 1       |
 //
-//  panel  64 packed keys: what the packed kernel multiplies at a time. Inline keys have none.
-//  step   512 keys: their scores for the rows of a block are 256 KiB and stay in the L2 cache while
-//         they are scaled, capped, masked and reduced.
-//  split  Some steps that context is summed over by itself. Splits are merged in order, and are cut
-//         by the keys, or by the inline request: so the bits do not depend on the tiles.
-//  tile   A part of a block's keys (some splits, or, if nothing is summed, some panels), or several
-//         small blocks, or all blocks of several small matrices: about 1 ms.
+//  slice    The scores [n, m] of one combination of leading dimensions.
+//  product  Slices of a request that follow one another and share their keys (ScoreShape).
+//  matrix   The keys [m, d], and values [m, dv], of one combination of their leading dimensions.
+//  block    Up to kBlockRows (128) rows that read one matrix and are multiplied together.
+//  panel    kPanelKeys (64) packed keys, which the packed kernel takes at a time. Inline keys have
+//           none.
+//  step     kStepKeys (512) keys. Their scores for a block are 256 KiB, which stay in the L2 cache
+//           while they are scaled, capped, masked and reduced.
+//  split    Some steps over which context is summed by itself. Splits are cut by the keys, or by
+//           the inline request, and merged in order: so tiles do not show in the bits.
+//  tile     What a worker takes at a time, about 1 ms (inline keys: 0.4 to 5 ms): a part of a
+//           block's keys, or several small blocks, or all blocks of several small matrices. A part
+//           is some splits or, if nothing is summed, some panels.
 
 // One go over the keys of a source that answers some requests: 1 for inline keys, any number for
 // packed keys.
@@ -52,8 +55,7 @@ namespace qkserve {
 //
 // Invariants:
 //  1. The bits of a request's results depend on the request and its source, never on other
-//  requests,
-//     workers or load.
+//     requests, workers or load.
 //  2. Each element of the results is written by exactly one tile.
 //  3. A tile makes its rows from its number, so a pass of millions of rows is made in microseconds
 //     and no tile is long.
@@ -70,8 +72,6 @@ class ScorePass final : public Pass {
   absl::Status RunTile(int64_t tile) override;
 
  private:
-  using Groups = absl::InlinedVector<RowGroup, 4>;
-
   // Results of a request that no key has a part in.
   struct Fill {
     const ScoreRequest* request;
@@ -79,13 +79,12 @@ class ScorePass final : public Pass {
     int64_t first_tile;
   };
 
-  // A part of a block that runs.
-  struct Part {
-    const Block& block;
-    BlockQueries queries;
-    const Groups& groups;
-    KeyRange keys;      // of the part
-    KeyRange attended;  // keys that any row of the block needs
+  // The input of a part of a block.
+  struct Work {
+    int64_t matrix;
+    const BlockQueries& queries;
+    const RowGroups& groups;
+    KeyRange attended;  // keys that any row of the block needs, to the ends of steps
   };
 
   ScorePass(std::shared_ptr<const KeySource> source, RowCut cut);
@@ -93,13 +92,15 @@ class ScorePass final : public Pass {
   void AddFill(const ScoreRequest& request);
   void RunFill(int64_t tile) const;
   absl::Status RunPart(const Block& block, int64_t part);
-  Groups MakeGroups(const Block& block, const RowRanges& ranges, absl::Span<BlockRow> rows) const;
-  absl::Status RunOnlyPart(const Block& block, const BlockQueries& queries, Groups& groups) const;
+  RowGroups MakeGroups(const Block& block, absl::Span<BlockRow> rows) const;
+  absl::Status RunOnlyPart(const Block& block, const BlockQueries& queries,
+                           RowGroups& groups) const;
   absl::Status RunOneOfParts(const Block& block, int64_t part, const BlockQueries& queries,
-                             Groups& groups);
-  absl::Status RunKeys(const Part& part) const;
-  absl::Status RunSplit(const Part& part, int64_t split, KeyRange keys, float* products) const;
-  KeyRange AttendedKeys(const Groups& groups) const;
+                             RowGroups& groups);
+  absl::Status RunKeys(const Block& block, int64_t part, const BlockQueries& queries,
+                       const RowGroups& groups) const;
+  absl::Status RunSplit(const Work& work, int64_t split, KeyRange keys, float* products) const;
+  KeyRange AttendedKeys(const RowGroups& groups) const;
 
   const std::shared_ptr<const KeySource> source_;
   const RowCut cut_;
