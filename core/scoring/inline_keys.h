@@ -21,8 +21,7 @@ class InlineKeys final : public KeySource {
   InlineKeys(const AttentionProblem& problem, const ScoreShape& shape);
 
   RowCut Cut(absl::Span<const ScoreRequest* const> requests) const override;
-  bool TakesFloats() const override { return false; }
-  bool HasWholeSteps() const override { return false; }
+  bool IsShared() const override { return false; }
   absl::Status Multiply(const BlockQueries& queries, int64_t matrix, KeyRange keys, float* products,
                         int64_t stride) const override;
   void AddWeightedValues(const float* weights, int64_t stride, int64_t rows, int64_t matrix,

@@ -18,7 +18,7 @@ namespace qkserve {
 // The query rows of a block.
 struct BlockQueries {
   absl::Span<const BlockRow> rows;
-  const float* floats = nullptr;  // rows x d; null unless the source TakesFloats
+  const float* floats = nullptr;  // rows x d; null unless the source IsShared
 };
 
 // Sums of weighted values, one row for each row of weights.
@@ -33,8 +33,6 @@ struct ScoreWork {
   double multiply_adds = 0;  // of products, weighted values and stages, and of calls
   double row_seconds = 0;    // what rows cost beside them
   double read_seconds = 0;   // reading keys and values
-  // Requests in one pass read the keys once.
-  bool shares_reading = false;
 };
 
 // How much state the request's rows can have at a time: see RowReducer::StateBytes.
@@ -58,17 +56,17 @@ class KeySource {
   // Stacks the requests' rows in blocks and cuts the blocks into tiles. Throws std::bad_alloc.
   virtual RowCut Cut(absl::Span<const ScoreRequest* const> requests) const = 0;
 
-  // True if Multiply reads BlockQueries::floats; otherwise it reads the requests' tensors, and a
-  // block has rows of one request that follow one another in its queries.
-  virtual bool TakesFloats() const = 0;
-
-  // True if a step's keys do not depend on what its rows attend, so that requests can share it.
-  // Otherwise the last step ends with the last attended key.
-  virtual bool HasWholeSteps() const = 0;
+  // True if requests share its passes. Rows of a block may then come from anywhere: Multiply reads
+  // BlockQueries::floats, and steps are whole, so that a step's keys do not depend on what its rows
+  // attend. False if it has the keys of one request: a block's rows follow one another in queries
+  // and results, Multiply reads the request's tensor, and the last step ends with the last
+  // attended key.
+  virtual bool IsShared() const = 0;
 
   // products[i * stride + j] = q_i . k_j for keys [keys.begin, keys.end) of a matrix.
-  // `products` is aligned, `stride` a multiple of 16; columns up to the next multiple of
-  // kPanelKeys may be overwritten. RESOURCE_EXHAUSTED: no memory for converted elements.
+  // If IsShared, `products` is aligned, `stride` a multiple of 16, and columns up to the next
+  // multiple of kPanelKeys may be overwritten. RESOURCE_EXHAUSTED: no memory for converted
+  // elements.
   virtual absl::Status Multiply(const BlockQueries& queries, int64_t matrix, KeyRange keys,
                                 float* products, int64_t stride) const = 0;
 

@@ -152,8 +152,7 @@ ScoreWork PackedKeys::WorkOf(const AttentionProblem& problem, const ScoreShape& 
   constexpr double kRowSeconds = 100e-9;
   return {.multiply_adds = rows * (padded_m * (d + dv) + m * kExpMultiplyAdds),
           .row_seconds = rows * kRowSeconds,
-          .read_seconds = matrices * kMatrixSeconds + bytes / kPanelBytesPerSecond,
-          .shares_reading = true};
+          .read_seconds = matrices * kMatrixSeconds + bytes / kPanelBytesPerSecond};
 }
 
 StateExtent PackedKeys::StateExtentOf(const ScoreShape& shape) const {

@@ -26,8 +26,7 @@ class PackedKeys : public KeySource {
   virtual PanelRun Panels(int64_t matrix, int64_t panel, int64_t count_max) const = 0;
 
   RowCut Cut(absl::Span<const ScoreRequest* const> requests) const final;
-  bool TakesFloats() const final { return true; }
-  bool HasWholeSteps() const final { return true; }
+  bool IsShared() const final { return true; }
   absl::Status Multiply(const BlockQueries& queries, int64_t matrix, KeyRange keys, float* products,
                         int64_t stride) const final;
   void AddWeightedValues(const float* weights, int64_t stride, int64_t rows, int64_t matrix,

@@ -57,7 +57,7 @@ class Context final : public RowReducer {
       float* const scores = step.Staged(i, group.rows[static_cast<size_t>(i)]);
       sums.Row(i).Weigh(scores, step.Count());
     }
-    group.source.AddWeightedValues(step.products, kStepKeys, rows, group.matrix, step.keys,
+    group.source.AddWeightedValues(step.products, step.stride, rows, group.matrix, step.keys,
                                    {.out = sums.out(),
                                     .stride = PaddedColumns(group.source.sizes().dv),
                                     .infinities = sums.infinities()});

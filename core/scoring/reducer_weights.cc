@@ -60,10 +60,15 @@ class Weights final : public RowReducer {
     }
   }
 
+  float* PlaceOf(const RowGroup& group, int64_t key) const override {
+    return WeightsOf(group.rows.front()) + key;
+  }
+
   void Take(const RowGroup& group, int64_t /*split*/, const Step& step) const override {
     for (size_t i = 0; i < group.rows.size(); ++i) {
       const float* const scores = step.Staged(static_cast<int64_t>(i), group.rows[i]);
-      std::copy_n(scores, step.Count(), WeightsOf(group.rows[i]) + step.keys.begin);
+      float* const weights = WeightsOf(group.rows[i]) + step.keys.begin;
+      if (scores != weights) std::copy_n(scores, step.Count(), weights);
     }
   }
 

@@ -7,7 +7,6 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
 #include "core/scoring/key_source.h"
-#include "core/scoring/limits.h"
 #include "core/scoring/problem.h"
 #include "core/scoring/row_cut.h"
 #include "core/scoring/score_mask.h"
@@ -29,15 +28,16 @@ struct RowGroup {
 
 using RowGroups = absl::InlinedVector<RowGroup, 4>;
 
-// Products of a group's rows with keys [keys.begin, keys.end), rows kStepKeys apart.
+// Products of a group's rows with keys [keys.begin, keys.end), rows `stride` apart.
 struct Step {
   KeyRange keys;
   float* products;
+  int64_t stride;
 
   int64_t Count() const { return keys.end - keys.begin; }
   // Turns the products of row `i`, which is `row`, into their stage, once. Returns them.
   float* Staged(int64_t i, const BlockRow& row) const {
-    float* const scores = products + i * kStepKeys;
+    float* const scores = products + i * stride;
     row.mask->ApplyStages(row.slice, row.query, keys.begin, Count(), scores);
     return scores;
   }
@@ -94,6 +94,9 @@ class RowReducer {
   virtual void BeginSplit(const RowGroup& /*group*/, int64_t /*split*/) const {}
   // No row of the block attends these keys; not called if NeedsAllScores.
   virtual void Skip(const RowGroup& /*group*/, KeyRange /*keys*/) const {}
+  // If the source is not shared: the group's place for the products of keys from `key` on, rows as
+  // far apart as rows of the result. Null: they go to scratch.
+  virtual float* PlaceOf(const RowGroup& /*group*/, int64_t /*key*/) const { return nullptr; }
   virtual void Take(const RowGroup& group, int64_t split, const Step& step) const = 0;
   // `other` is the part_state of another part, which has ended.
   virtual void Merge(const RowGroup& /*group*/, std::byte* /*other*/) const {}

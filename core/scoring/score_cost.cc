@@ -15,7 +15,7 @@ ScoreCost PredictCost(const KeySource& source, const AttentionProblem& problem,
       work.row_seconds + static_cast<double>(shape.Rows()) *
                              ReducerOf(problem.output).RowSeconds(problem, source.sizes());
   const double multiply_seconds = 2e-9 * work.multiply_adds / std::max(gflops, 0.1);
-  if (work.shares_reading) {
+  if (source.IsShared()) {
     const double shared = kFixedSeconds + work.read_seconds;
     return {.alone = absl::Seconds(shared + multiply_seconds + row_seconds),
             .shared = absl::Seconds(shared)};

@@ -116,7 +116,7 @@ absl::Status ScorePass::RunPart(const Block& block, int64_t part) {
   RowGroups groups = MakeGroups(block, rows);
   BlockQueries queries = {.rows = rows};
   TileScratch scratch;
-  if (source_->TakesFloats()) {
+  if (source_->IsShared()) {
     const int64_t d = source_->sizes().d;
     const absl::StatusOr<float*> floats = scratch.Get(block.rows * d);
     if (!floats.ok()) return floats.status();
@@ -192,7 +192,7 @@ KeyRange ScorePass::AttendedKeys(const RowGroups& groups) const {
     }
   }
   keys.begin = keys.begin / kStepKeys * kStepKeys;
-  if (source_->HasWholeSteps()) keys.end = CeilDivide(keys.end, kStepKeys) * kStepKeys;
+  if (source_->IsShared()) keys.end = CeilDivide(keys.end, kStepKeys) * kStepKeys;
   return keys;
 }
 
@@ -227,11 +227,20 @@ absl::Status ScorePass::RunSplit(const Work& work, int64_t split, KeyRange keys,
     if (end < keys.end) group.reducer.Skip(group, {end, keys.end});
   }
   for (int64_t key = begin; key < end; key += kStepKeys) {
-    const KeyRange step = {key, std::min(key + kStepKeys, end)};
-    absl::Status status = source_->Multiply(work.queries, work.matrix, step, products, kStepKeys);
+    Step step = {
+        .keys = {key, std::min(key + kStepKeys, end)}, .products = products, .stride = kStepKeys};
+    const RowGroup& front = work.groups.front();
+    float* const place = source_->IsShared() ? nullptr : front.reducer.PlaceOf(front, key);
+    if (place != nullptr) {
+      step.products = place;
+      step.stride = source_->sizes().m;
+    }
+    absl::Status status =
+        source_->Multiply(work.queries, work.matrix, step.keys, step.products, step.stride);
     if (!status.ok()) return status;
     for (const RowGroup& group : work.groups) {
-      group.reducer.Take(group, split, {step, products + group.first * kStepKeys});
+      group.reducer.Take(group, split,
+                         {step.keys, step.products + group.first * step.stride, step.stride});
     }
   }
   return absl::OkStatus();

@@ -12,6 +12,7 @@
 
 #include "core/kernels/blas.h"
 #include "core/scoring/fill_unattended.h"
+#include "core/scoring/limits.h"
 #include "core/scoring/score_cost.h"
 #include "core/scoring/score_pass.h"
 #include "core/scoring/top_k.h"
