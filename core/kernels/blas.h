@@ -53,7 +53,7 @@ void AddWeightedSums(const WeightedSums& args);
 // From now on every OpenBLAS call of this process uses its caller's thread only.
 void BlasUsesOneThread();
 
-// Whether calls from several threads at once are safe: a build without threads is not locked.
+// True if calls from several threads at once are safe: a build without threads has no locks.
 bool BlasIsThreadSafe();
 
 // Calls of OpenBLAS that run at a time: as many as CPUs that this process may use, but no more than

@@ -16,7 +16,7 @@ int64_t EvenPart(int64_t total, int64_t part_max);
 
 inline int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Where elements must be converted to float32, at most so much of d is held converted at a time.
+// Elements of d that are kept converted to float32 at a time, for each row, at most.
 inline constexpr int64_t kDepthChunk = 512;
 
 // `rows` rows of the queries from element `query_index` on, and `key_count` rows of the keys from

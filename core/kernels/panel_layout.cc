@@ -67,7 +67,7 @@ void PackFourKeys(const uint32_t* row, int64_t d, int64_t p, int64_t end, uint32
   }
 }
 
-// Likewise of four pairs of 16-bit keys: pair i is of keys i * step and i * step + distance.
+// The same for four pairs of 16-bit keys: pair i has keys i * step and i * step + distance.
 void PackFourPairs(const uint16_t* row, int64_t d, int64_t step, int64_t distance, int64_t p,
                    int64_t end, uint16_t* to) {
   const Words words;

@@ -6,8 +6,8 @@
 #include "core/kernels/panels.h"
 #include "qkserve/tensor.h"
 
-// Where a panel of keys has what, for the kernels that write and read it. The same on every
-// instruction set.
+// The places of keys in a panel, for the kernels that write and read it. They are the same on
+// every instruction set.
 
 namespace qkserve {
 

@@ -220,7 +220,7 @@ void MultiplyBlock(int64_t rows, const BlockArgs& block, const typename Panel::T
 template <class Panel>
 void MultiplyPanelsOf(const float* queries, int64_t rows, const KeyPanels& keys, float* out,
                       int64_t out_stride) {
-  // Where one tile has all queries and keys, nothing is read twice.
+  // If one tile has all queries and keys, nothing is read twice.
   const bool is_one_tile =
       rows <= kRowsMax && VectorsOf(static_cast<int>(rows)) * kLanes == kPanelKeys;
   const int64_t block_max = is_one_tile ? keys.d : kDepthBlock;

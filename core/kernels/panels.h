@@ -65,6 +65,12 @@ struct ValuePanels {
   int64_t columns = 0;
 };
 
+// Panels of one matrix that follow one another in memory.
+struct PanelRun {
+  KeyPanels keys;
+  ValuePanels values;  // if there are any
+};
+
 // Infinities and NaN that sums of weighted values have met. They are kept apart from the sums, each
 // column and sign with the largest score that had one, so that each vanishes when its weight does.
 struct Infinities {

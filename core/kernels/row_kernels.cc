@@ -10,7 +10,6 @@
 #include <bit>
 #include <limits>
 
-#include "core/scoring/top_k.h"
 #include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
 

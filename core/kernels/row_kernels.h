@@ -5,8 +5,14 @@
 
 namespace qkserve {
 
-// What happens to a piece of a row of scores, vectorised for the CPU at hand. Deterministic: bits
-// depend on the values and the count.
+// A score and its key.
+struct TopEntry {
+  float score;
+  int32_t key;
+};
+
+// Steps on a piece of a row of scores, vectorised for the CPU at hand. Deterministic: bits depend
+// on the values and the count.
 
 // row *= scale, then, where softcap > 0, row = softcap * tanh(row / softcap).
 void ScaleAndCap(float scale, float softcap, int64_t count, float* row);
@@ -18,7 +24,6 @@ float MaxElement(const float* row, int64_t count);
 // out[taken++] = {row[j], key + j}. Returns how many elements it went over: all, or fewer where
 // `room` might not hold what the next kTakeStep elements have.
 inline constexpr int64_t kTakeStep = 16;
-struct TopEntry;
 int64_t TakeAbove(float limit, int64_t count, const float* row, int64_t key, int64_t room,
                   TopEntry* out, int64_t& taken);
 

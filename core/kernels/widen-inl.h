@@ -2,11 +2,11 @@
 // instruction set. Exact; infinities stay infinite and NaN stays NaN.
 
 // clang-format off
-#if defined(QKSERVE_CORE_ATTENTION_WIDEN_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef QKSERVE_CORE_ATTENTION_WIDEN_INL_H_
-#undef QKSERVE_CORE_ATTENTION_WIDEN_INL_H_
+#if defined(QKSERVE_CORE_KERNELS_WIDEN_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef QKSERVE_CORE_KERNELS_WIDEN_INL_H_
+#undef QKSERVE_CORE_KERNELS_WIDEN_INL_H_
 #else
-#define QKSERVE_CORE_ATTENTION_WIDEN_INL_H_
+#define QKSERVE_CORE_KERNELS_WIDEN_INL_H_
 #endif
 // clang-format on
 

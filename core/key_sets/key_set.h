@@ -58,12 +58,6 @@ class KeyBlock {
   PerColumn<PanelMemory> columns_;
 };
 
-// A run of panels of one matrix that stand in one block.
-struct PanelRun {
-  KeyPanels keys;
-  ValuePanels values;  // where the set has them
-};
-
 // One version of a key set: keys, and values, packed for the kernel. Immutable, thread-safe.
 //
 // Full panels stand in blocks of kBlockPanels (the last block may have fewer) and are shared by all

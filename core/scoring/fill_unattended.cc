@@ -5,7 +5,9 @@
 
 #include "core/kernels/block_product.h"
 #include "core/kernels/element_conversion.h"
+#include "core/scoring/row_reducer.h"
 #include "core/scoring/score_mask.h"
+#include "core/scoring/score_shape.h"
 
 namespace qkserve {
 namespace {
@@ -27,31 +29,26 @@ int64_t UnattendedColumns::Places() const {
   return rows * std::max<int64_t>(columns - first, first == 0 ? 1 : 0);
 }
 
-UnattendedColumns UnattendedColumnsOf(const AttentionProblem& problem, const ScoreShape& shape,
-                                      int64_t dv) {
-  UnattendedColumns unattended = {.rows = shape.Rows()};
-  if (problem.output == Output::kTopK) {
-    unattended.columns = problem.top_k;
-    unattended.first = std::min(problem.top_k, shape.m);
-    if (shape.m > 0 && problem.top_k - shape.m <= kPaddingMax) unattended.rows = 0;
-  } else if (shape.m > 0 ||
-             (problem.output != Output::kContext && problem.output != Output::kWeights)) {
-    unattended.rows = 0;
-  } else {
-    unattended.columns = problem.output == Output::kContext ? dv : 0;
-  }
+UnattendedColumns UnattendedColumnsOf(const ScoreRequest& request, const KeySizes& sizes) {
+  const RowReducer& reducer = ReducerOf(request.problem.output);
+  if (reducer.NeedsAllScores()) return {};
+  UnattendedColumns unattended = {.rows = request.shape.Rows(),
+                                  .first = reducer.KeyColumns(request.problem, sizes),
+                                  .columns = reducer.ResultColumns(request.problem, sizes)};
+  const bool fills_with_row = sizes.m > 0 && unattended.columns - unattended.first <= kPaddingMax;
+  if (fills_with_row) unattended.rows = 0;
   return unattended;
 }
 
-void FillUnattended(const AttentionProblem& problem, const AttentionResults& results,
-                    const UnattendedColumns& columns, int64_t tile) {
-  const bool is_top_k = problem.output == Output::kTopK;
+void FillUnattended(const ScoreRequest& request, const UnattendedColumns& columns, int64_t tile) {
+  const AttentionResults& results = request.results;
+  const float empty = ReducerOf(request.problem.output).EmptyResult();
   const int64_t width = std::max<int64_t>(columns.columns - columns.first, 1);
   const int64_t begin = tile * kFillPlaces;
   const int64_t end = std::min(begin + kFillPlaces, columns.Places());
   const auto fill = [&](int64_t first, int64_t count) {
-    FillElements(problem.result_type, is_top_k ? kNotAttended : 0.0F, first, count, results.result);
-    if (is_top_k) std::fill_n(results.indices + first, count, -1);
+    FillElements(request.problem.result_type, empty, first, count, results.result);
+    if (results.indices != nullptr) std::fill_n(results.indices + first, count, -1);
   };
   if (columns.first > 0) {
     for (int64_t place = begin; place < end;) {

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "core/scoring/problem.h"
-#include "core/scoring/score_shape.h"
+#include "core/scoring/row_cut.h"
 
 namespace qkserve {
 
@@ -24,17 +24,14 @@ struct UnattendedColumns {
   // Columns of top k that are written with their row.
   int64_t ColumnsOfRow() const { return rows > 0 ? first : columns; }
 };
-// `dv` is that of the values, for kContext.
-UnattendedColumns UnattendedColumnsOf(const AttentionProblem& problem, const ScoreShape& shape,
-                                      int64_t dv);
+UnattendedColumns UnattendedColumnsOf(const ScoreRequest& request, const KeySizes& sizes);
 
 // Places that one tile fills, about 2 ms.
 inline constexpr int64_t kFillPlaces = int64_t{1} << 20;
 
 // Fills places [tile * kFillPlaces, (tile + 1) * kFillPlaces): scores of -inf and keys of -1 (top
 // k), context of 0, and log-sum-exp of -inf.
-void FillUnattended(const AttentionProblem& problem, const AttentionResults& results,
-                    const UnattendedColumns& columns, int64_t tile);
+void FillUnattended(const ScoreRequest& request, const UnattendedColumns& columns, int64_t tile);
 
 }  // namespace qkserve
 

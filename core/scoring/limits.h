@@ -30,12 +30,12 @@ inline constexpr int64_t kTileElements = int64_t{8} << 20;
 inline constexpr int64_t kTileMultiplyAddsMin = kTileMultiplyAdds / 16;
 static_assert(kTileMultiplyAddsMin <= kTileMultiplyAdds);
 
-// What a call of the matrix product costs before its first multiply-add, about 0.2 us, in those:
-// requests may consist of a million products of 1 x 1.
+// Cost of a call of the matrix product before its first multiply-add, about 0.2 us, in
+// multiply-adds: requests may consist of a million products of 1 x 1.
 inline constexpr int64_t kCallMultiplyAdds = 10'000;
 
-// Weights, context and top k: rows of a block, keys that it takes at a time (their scores, 256 KiB,
-// stay in the L2 cache), and elements of a block's result at most.
+// Rows of a block, keys of a step (a block's scores of a step, 256 KiB, stay in the L2 cache), and
+// elements of a block's result at most.
 inline constexpr int64_t kBlockRows = 128;
 inline constexpr int64_t kStepKeys = 512;
 inline constexpr int64_t kBlockElements = int64_t{1} << 20;
@@ -47,7 +47,7 @@ inline constexpr int64_t kSplitElements = int64_t{2} << 20;
 inline constexpr int64_t kPassTileMultiplyAdds = kTileMultiplyAdds / 4;
 inline constexpr double kPanelBytesPerSecond = 16e9;
 
-// What masking and weighing a score costs, about 1 ns, in multiply-adds.
+// Cost of masking and weighing a score, about 1 ns, in multiply-adds.
 inline constexpr int64_t kExpMultiplyAdds = 50;
 
 // For predictions: what one core reads from memory and, where it must, converts. Measured values

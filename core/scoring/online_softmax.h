@@ -13,7 +13,7 @@ namespace qkserve {
 // normalizer calculation for softmax", 2018). Rows that attend nothing have weights and context of
 // 0 and a log-sum-exp of -inf.
 
-// What is known of a row of context after some keys: the largest masked score, the sum of
+// The context of a row after some keys: the largest masked score, the sum of
 // e^(score - max), and the `columns` sums of e^(score - max) * value. In float64, so that the error
 // does not grow with the number of keys and finite values overflow nothing. Values that are not
 // finite are known apart (see Infinities).
@@ -26,11 +26,11 @@ struct ContextRow {
 
   void Clear() const;
 
-  // Takes the next keys in: turns their scores into weights, which are then to be added to `out`
-  // times their values, and `out` into what they can be added to.
+  // Replaces the scores of the next keys by weights relative to the new maximum and rescales `out`
+  // to it. The caller then adds the weighted values to `out`.
   void Weigh(float* scores, int64_t count) const;
 
-  // Takes in what is known of further keys.
+  // Adds the context of further keys.
   void Merge(const ContextRow& next) const;
 
   // Writes the context as `type` to `context`. Returns the row's log-sum-exp.

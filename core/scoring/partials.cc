@@ -4,21 +4,47 @@
 
 namespace qkserve {
 
-absl::StatusOr<std::unique_ptr<PartialRows>> PartialRows::Allocate(int64_t blocks, int64_t splits,
-                                                                   int64_t slot_bytes) {
-  absl::StatusOr<Buffer> slots =
-      Buffer::Allocate(static_cast<size_t>(blocks * splits * slot_bytes));
-  if (!slots.ok()) return slots.status();
-  return std::unique_ptr<PartialRows>(
-      new PartialRows(blocks, splits, slot_bytes, *std::move(slots)));
+absl::StatusOr<std::byte*> Partials::Share(int64_t block, int64_t parts, int64_t bytes) {
+  MutexLock lock(&mutex_);
+  const auto [entry, is_new] = blocks_.try_emplace(block);
+  BlockState& state = entry->second;
+  if (is_new) {
+    absl::StatusOr<Buffer> memory = Buffer::Allocate(static_cast<size_t>(bytes));
+    if (!memory.ok()) {
+      blocks_.erase(entry);
+      return memory.status();
+    }
+    state.shared = *std::move(memory);
+    state.parts_left = parts;
+  }
+  return state.shared.data();
 }
 
-PartialRows::PartialRows(int64_t blocks, int64_t splits, int64_t slot_bytes, Buffer slots)
-    : splits_(splits),
-      slot_bytes_(slot_bytes),
-      slots_(std::move(slots)),
-      left_(std::make_unique<std::atomic<int64_t>[]>(static_cast<size_t>(blocks))) {
-  for (int64_t block = 0; block < blocks; ++block) left_[static_cast<size_t>(block)] = splits;
+bool Partials::HandOver(int64_t block, Buffer& found,
+                        absl::FunctionRef<void(std::byte* other)> merge) {
+  while (true) {
+    Buffer other;
+    {
+      MutexLock lock(&mutex_);
+      BlockState& state = blocks_.find(block)->second;
+      if (!state.has_left) {
+        if (--state.parts_left == 0) return true;
+        state.has_left = found.size_bytes() > 0;
+        state.left = std::move(found);
+        return false;
+      }
+      other = std::move(state.left);
+      state.has_left = false;
+    }
+    merge(other.data());
+  }
+}
+
+void Partials::Remove(int64_t block) {
+  // Its memory is given back without the lock.
+  std::map<int64_t, BlockState>::node_type done;
+  MutexLock lock(&mutex_);
+  done = blocks_.extract(block);
 }
 
 }  // namespace qkserve

@@ -1,42 +1,44 @@
 #ifndef QKSERVE_CORE_SCORING_PARTIALS_H_
 #define QKSERVE_CORE_SCORING_PARTIALS_H_
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <map>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
+#include "base/mutex.h"
 #include "qkserve/buffer.h"
 
 namespace qkserve {
 
-// What the tiles of one block of rows know when each has seen a part of the keys: the last of them
-// merges it. Thread-safe as used: each tile writes its own slot, then calls IsLast.
-class PartialRows {
+// Partial results of the blocks whose keys are cut into several parts, from the first part that
+// begins to the last one that ends. Thread-safe; no part waits for another.
+class Partials {
  public:
-  // `slot_bytes` for each of `splits` tiles of `blocks` blocks of rows. RESOURCE_EXHAUSTED: there
-  // is no memory.
-  static absl::StatusOr<std::unique_ptr<PartialRows>> Allocate(int64_t blocks, int64_t splits,
-                                                               int64_t slot_bytes);
+  // The memory that all `parts` parts of a block share: `bytes`, uninitialised and aligned, which
+  // the first caller allocates. It lives until Remove. RESOURCE_EXHAUSTED: there is no memory.
+  absl::StatusOr<std::byte*> Share(int64_t block, int64_t parts, int64_t bytes);
 
-  std::byte* Slot(int64_t block, int64_t split) {
-    return slots_.data() + (block * splits_ + split) * slot_bytes_;
-  }
+  // A part of the block has ended, after Share, with `found` of its own. It takes over what another
+  // part has left, by merge(what the other found), and leaves the sum for the next one. True for
+  // the last part of the block, which keeps what all have found.
+  bool HandOver(int64_t block, Buffer& found, absl::FunctionRef<void(std::byte* other)> merge);
 
-  // The caller's tile of `block` has filled its slot. True for the last one, which then sees all.
-  bool IsLast(int64_t block) {
-    return left_[static_cast<size_t>(block)].fetch_sub(1, std::memory_order_acq_rel) == 1;
-  }
+  // Frees the block's memory. For the last part.
+  void Remove(int64_t block);
 
  private:
-  PartialRows(int64_t blocks, int64_t splits, int64_t slot_bytes, Buffer slots);
+  struct BlockState {
+    Buffer shared;
+    Buffer left;  // what a part that has ended has found
+    bool has_left = false;
+    int64_t parts_left = 0;
+  };
 
-  const int64_t splits_;
-  const int64_t slot_bytes_;
-  Buffer slots_;
-  // Tiles of each block that have not filled their slots.
-  const std::unique_ptr<std::atomic<int64_t>[]> left_;
+  Mutex mutex_;
+  std::map<int64_t, BlockState> blocks_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace qkserve

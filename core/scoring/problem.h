@@ -11,7 +11,9 @@
 
 namespace qkserve {
 
-// What to compute; fields mean what qkserve.v1.Attention and ScoreRequest say. All values are
+struct ScoreShape;
+
+// A computation; fields mean what qkserve.v1.Attention and ScoreRequest say. All values are
 // within their limits. The tensors' memory must outlive the computation.
 struct AttentionProblem {
   TensorView queries;                               // [.., n, d]
@@ -32,11 +34,19 @@ struct AttentionProblem {
   int64_t top_k = 0;  // for kTopK
 };
 
-// Where the results go. Aligned to their elements; what is not asked for is null.
+// Memory for the results, aligned to their elements. Results that are not asked for are null.
 struct AttentionResults {
   std::byte* result = nullptr;   // [.., n, m], [.., n, dv] or [.., n, top_k] of result_type
   int32_t* indices = nullptr;    // [.., n, top_k]
   float* log_sum_exp = nullptr;  // [.., n]
+};
+
+// A request, and where its results go. What it refers to must outlive the computation. Requests on
+// a key set do not read `problem.keys` and `problem.values`: the set has them.
+struct ScoreRequest {
+  const AttentionProblem& problem;
+  const ScoreShape& shape;  // of the queries and the keys
+  AttentionResults results;
 };
 
 }  // namespace qkserve

@@ -19,7 +19,7 @@ int64_t Add(int64_t a, int64_t b) {
 
 }  // namespace
 
-KeyMask::KeyMask(const AttentionProblem& problem, const ScoreShape& shape)
+ScoreMask::ScoreMask(const AttentionProblem& problem, const ScoreShape& shape)
     : problem_(problem), n_(shape.n), m_(shape.m), heads_(shape.heads) {
   if (!problem.mask.has_value()) return;
   const Shape& mask = problem.mask->shape;
@@ -37,7 +37,7 @@ KeyMask::KeyMask(const AttentionProblem& problem, const ScoreShape& shape)
   batch_stride_ = batch == 1 ? 0 : mask_keys_ * queries * heads;
 }
 
-KeyRange KeyMask::Range(int64_t slice, int64_t query) const {
+KeyRange ScoreMask::Range(int64_t slice, int64_t query) const {
   // The bounds are the exact sums cut to 64 bits: in each the window moves the offset, before the
   // query is added, and a sum that was cut lies on its side of [0, m) whatever is added.
   KeyRange range = {0, m_};
@@ -57,8 +57,8 @@ KeyRange KeyMask::Range(int64_t slice, int64_t query) const {
   return range;
 }
 
-void KeyMask::ToStage(int64_t slice, int64_t query, int64_t key, int64_t count,
-                      float* scores) const {
+void ScoreMask::ApplyStages(int64_t slice, int64_t query, int64_t key, int64_t count,
+                            float* scores) const {
   const Output output = problem_.output;
   ScaleAndCap(problem_.scale, output == Output::kScores ? 0.0F : problem_.softcap, count, scores);
   if (output != Output::kScores && output != Output::kCapped) {
@@ -66,7 +66,8 @@ void KeyMask::ToStage(int64_t slice, int64_t query, int64_t key, int64_t count,
   }
 }
 
-void KeyMask::Apply(int64_t slice, int64_t query, int64_t key, int64_t count, float* scores) const {
+void ScoreMask::Apply(int64_t slice, int64_t query, int64_t key, int64_t count,
+                      float* scores) const {
   const KeyRange range = Range(slice, query);
   const int64_t begin = std::clamp(range.begin - key, int64_t{0}, count);
   const int64_t end = std::clamp(range.end - key, begin, count);
@@ -77,8 +78,8 @@ void KeyMask::Apply(int64_t slice, int64_t query, int64_t key, int64_t count, fl
   std::fill(scores + end, scores + count, kNotAttended);
 }
 
-void KeyMask::AddMask(int64_t slice, int64_t query, int64_t key, int64_t count,
-                      float* scores) const {
+void ScoreMask::AddMask(int64_t slice, int64_t query, int64_t key, int64_t count,
+                        float* scores) const {
   const int64_t first =
       slice / heads_ * batch_stride_ + slice % heads_ * head_stride_ + query * query_stride_ + key;
   const TensorView& mask = *problem_.mask;

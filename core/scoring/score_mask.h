@@ -22,17 +22,17 @@ struct KeyRange {
 // it, the mask's elements.
 //
 // Immutable, so thread-safe. Points into the problem.
-class KeyMask {
+class ScoreMask {
  public:
-  KeyMask(const AttentionProblem& problem, const ScoreShape& shape);
+  ScoreMask(const AttentionProblem& problem, const ScoreShape& shape);
 
   // The interval of query `query` of slice `slice` (batch * heads + head): 0 <= begin <= end <= m,
   // whatever offset and windows are, to the ends of int64.
   KeyRange Range(int64_t slice, int64_t query) const;
 
   // Turns the products of a query with keys [key, key + count) into the stage that the output is
-  // made of: scaled, capped but for kScores, masked but for kScores and kCapped.
-  void ToStage(int64_t slice, int64_t query, int64_t key, int64_t count, float* scores) const;
+  // made of: scaled for kScores, scaled and capped for kCapped, and masked as well for all others.
+  void ApplyStages(int64_t slice, int64_t query, int64_t key, int64_t count, float* scores) const;
 
   // Turns the capped scores of keys [key, key + count) of a query into masked scores: the mask is
   // added, and what is not attended becomes -inf whatever it was.

@@ -22,7 +22,7 @@ std::optional<int64_t> BroadcastHeads(int64_t queries, int64_t keys) {
 }
 
 // Slices in a row that read consecutive queries and the same keys.
-int64_t SlicesPerUnit(const ScoreShape& s) {
+int64_t SlicesPerProduct(const ScoreShape& s) {
   int64_t slices = 1;
   if (s.query_heads == s.heads && s.key_heads > 0) slices = s.heads / s.key_heads;
   const bool all_heads = slices == s.heads;
@@ -32,15 +32,15 @@ int64_t SlicesPerUnit(const ScoreShape& s) {
 
 }  // namespace
 
-int64_t ScoreShape::QueryMatrix(int64_t unit) const {
-  const int64_t slice = unit * slices_per_unit;
+int64_t ScoreShape::QueryMatrix(int64_t product) const {
+  const int64_t slice = product * slices_per_product;
   const int64_t b = query_batch == 1 ? 0 : slice / heads;
   const int64_t h = query_heads == 1 ? 0 : slice % heads;
   return b * query_heads + h;
 }
 
-int64_t ScoreShape::KeyMatrix(int64_t unit) const {
-  const int64_t slice = unit * slices_per_unit;
+int64_t ScoreShape::KeyMatrix(int64_t product) const {
+  const int64_t slice = product * slices_per_product;
   const int64_t b = key_batch == 1 ? 0 : slice / heads;
   const int64_t h = (slice % heads) / (heads / key_heads);
   return b * key_heads + h;
@@ -96,10 +96,10 @@ absl::StatusOr<ScoreShape> MakeScoreShape(absl::string_view queries_name,
                                                      ShapeString(shape.result),
                                                      ", more elements than 64 bits can count"));
   }
-  // Sizes of 0 make an empty result: no units, and none of the divisions above.
+  // Sizes of 0 make an empty result: no products, and none of the divisions above.
   if (*results == 0) return shape;
-  shape.slices_per_unit = SlicesPerUnit(shape);
-  shape.units = shape.batch * shape.heads / shape.slices_per_unit;
+  shape.slices_per_product = SlicesPerProduct(shape);
+  shape.products = shape.batch * shape.heads / shape.slices_per_product;
   return shape;
 }
 

@@ -14,26 +14,29 @@ namespace qkserve {
 //
 // The result has one slice [n, m] for each combination of leading dimensions. Slices that follow
 // one another, read queries that follow one another and share their keys (broadcast keys, grouped
-// heads) are one taller matrix product: a unit.
+// heads) form one taller matrix multiplication: a product. score_pass.h defines the other words.
 struct ScoreShape {
   int64_t n = 0;  // queries of a slice
   int64_t m = 0;  // keys
   int64_t d = 0;  // depth
   Shape result;   // [.., n, m]
 
-  int64_t units = 0;
-  int64_t slices_per_unit = 1;
+  int64_t products = 0;
+  int64_t slices_per_product = 1;
 
-  // Rows of a unit's product.
-  int64_t UnitRows() const { return slices_per_unit * n; }
+  // Query rows of a product.
+  int64_t ProductRows() const { return slices_per_product * n; }
 
   // Query rows over all leading dimensions.
   int64_t Rows() const { return batch * heads * n; }
 
-  // Which [n, d] matrix of the queries a unit begins with, and which [m, d] matrix of the keys it
-  // reads, counted from the tensors' beginnings.
-  int64_t QueryMatrix(int64_t unit) const;
-  int64_t KeyMatrix(int64_t unit) const;
+  // [m, d] matrices of the keys. Each is read by Rows() / KeyMatrices() query rows.
+  int64_t KeyMatrices() const { return key_batch * key_heads; }
+
+  // Which [n, d] matrix of the queries a product begins with, and which [m, d] matrix of the keys
+  // it reads, counted from the tensors' beginnings.
+  int64_t QueryMatrix(int64_t product) const;
+  int64_t KeyMatrix(int64_t product) const;
 
   // Leading dimensions, padded with 1 to [batch, heads].
   int64_t query_batch = 1, query_heads = 1;

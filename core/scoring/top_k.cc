@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
 
 #include "core/kernels/element_conversion.h"
 #include "core/kernels/row_kernels.h"
@@ -58,21 +57,6 @@ void TopK::Merge(const TopEntry* entries, int64_t count) {
     if (size_ == room_) Select();
     entries_[size_++] = entries[j];
   }
-}
-
-absl::StatusOr<TopRows> TopRows::Create(absl::Span<const int64_t> ks, int64_t keys) {
-  int64_t places = 0;
-  for (const int64_t k : ks) places += TopK::Room(k, keys);
-  absl::StatusOr<Buffer> memory = Buffer::Allocate(static_cast<size_t>(places) * sizeof(TopEntry));
-  if (!memory.ok()) return memory.status();
-  TopRows top = {.rows = {}, .entries = *std::move(memory)};
-  top.rows.reserve(ks.size());
-  auto* entries = reinterpret_cast<TopEntry*>(top.entries.data());
-  for (const int64_t k : ks) {
-    top.rows.emplace_back(entries, k, keys);
-    entries += TopK::Room(k, keys);
-  }
-  return top;
 }
 
 double TopKSeconds(int64_t top_k, int64_t m, int64_t columns) {

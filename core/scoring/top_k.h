@@ -3,22 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
-#include "absl/status/statusor.h"
-#include "absl/types/span.h"
-#include "qkserve/buffer.h"
+#include "core/kernels/row_kernels.h"
 #include "qkserve/tensor.h"
 
 namespace qkserve {
 
-// A score and its key.
-struct TopEntry {
-  float score;
-  int32_t key;
-};
-
-// Whether `a` is ahead of `b`: the higher score, any number before NaN, equals by lower key.
+// True if `a` is ahead of `b`: the higher score, any number before NaN, equals by lower key.
 bool IsAhead(const TopEntry& a, const TopEntry& b);
 
 // The `k` best entries of those offered, in memory of the caller. Not thread-safe.
@@ -55,15 +46,6 @@ class TopK {
   // The worst of the best k so far; of fewer, what everything is ahead of.
   bool has_worst_ = false;
   TopEntry worst_ = {};
-};
-
-// The best entries of several rows, with their memory.
-struct TopRows {
-  // For each row its k, at least 1, and room for `keys` keys. RESOURCE_EXHAUSTED: no memory.
-  static absl::StatusOr<TopRows> Create(absl::Span<const int64_t> ks, int64_t keys);
-
-  std::vector<TopK> rows;
-  Buffer entries;
 };
 
 // About what it takes to keep the `top_k` best of `m` keys in any order, and to write `columns`

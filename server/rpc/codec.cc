@@ -6,8 +6,11 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "core/key_sets/key_set_request.h"
+#include "core/key_sets/key_set_source.h"
+#include "core/scoring/inline_keys.h"
 #include "core/scoring/limits.h"
+#include "core/scoring/row_reducer.h"
+#include "core/scoring/score_cost.h"
 #include "server/limits.h"
 #include "server/rpc/attention_codec.h"
 #include "server/rpc/tensor_codec.h"
@@ -25,20 +28,13 @@ std::optional<int64_t> TensorBytes(const Shape& shape, int64_t element_bytes) {
   return bytes;
 }
 
-// The last dimension of the result.
-int64_t ResultColumns(const DecodedScore& decoded) {
-  const AttentionProblem& problem = decoded.problem;
-  if (problem.output == Output::kTopK) return problem.top_k;
-  if (problem.output != Output::kContext) return decoded.shape.m;
-  return decoded.key_set != nullptr ? *decoded.key_set->layout().dv : problem.values->shape.back();
-}
-
 // Sets shapes and sizes of what is returned.
 absl::Status SizeResults(bool log_sum_exp, int64_t message_bytes_max, DecodedScore& decoded) {
   const AttentionProblem& problem = decoded.problem;
   const ScoreShape& shape = decoded.shape;
   decoded.result_shape = shape.result;
-  decoded.result_shape.back() = ResultColumns(decoded);
+  decoded.result_shape.back() =
+      ReducerOf(problem.output).ResultColumns(problem, decoded.keys->sizes());
   const std::optional<int64_t> result =
       TensorBytes(decoded.result_shape, ElementBytes(problem.result_type));
   const std::optional<int64_t> indices =
@@ -155,17 +151,16 @@ absl::StatusOr<DecodedScore> DecodeScoreRequest(const v1::ScoreRequest& request,
 
   absl::Status status = CheckCounts(decoded, *keys_name);
   if (status.ok()) status = DecodeShapedOptions(request, decoded.shape, decoded.problem);
-  if (status.ok()) status = SizeResults(request.log_sum_exp(), message_bytes_max, decoded);
   if (!status.ok()) return status;
-  int64_t state_bytes = 0;
   if (decoded.key_set != nullptr) {
-    state_bytes = KeySetStateBytes(*decoded.key_set, decoded.problem, decoded.shape);
+    decoded.keys = MakeKeySource(decoded.key_set);
   } else {
-    decoded.plan = MakeAttentionPlan(decoded.problem, decoded.shape);
-    state_bytes = decoded.plan->state_bytes();
+    decoded.keys = std::make_shared<InlineKeys>(decoded.problem, decoded.shape);
   }
+  status = SizeResults(request.log_sum_exp(), message_bytes_max, decoded);
+  if (!status.ok()) return status;
   decoded.in_flight_bytes =
-      RequestBytes(request) + state_bytes +
+      RequestBytes(request) + StateBytes(*decoded.keys, decoded.problem, decoded.shape) +
       3 * (decoded.result_bytes + decoded.indices_bytes + decoded.log_sum_exp_bytes);
   return decoded;
 }
@@ -179,10 +174,6 @@ absl::StatusOr<ScoreMemory> ScoreMemory::Allocate(const DecodedScore& decoded) {
     if (!allocated.ok()) return allocated.status();
     *buffer = *std::move(allocated);
   }
-  if (decoded.plan == nullptr) return memory;
-  absl::StatusOr<std::unique_ptr<PartialRows>> partials = decoded.plan->AllocatePartials();
-  if (!partials.ok()) return partials.status();
-  memory.partials = *std::move(partials);
   return memory;
 }
 

@@ -9,8 +9,7 @@
 #include "core/batching/job.h"
 #include "core/key_sets/key_set.h"
 #include "core/key_sets/key_set_store.h"
-#include "core/scoring/attention_plan.h"
-#include "core/scoring/partials.h"
+#include "core/scoring/key_source.h"
 #include "core/scoring/problem.h"
 #include "qkserve/buffer.h"
 #include "qkserve/v1/scoring.pb.h"
@@ -24,9 +23,9 @@ struct DecodedScore {
   AttentionProblem problem;  // points into the request
   ScoreShape shape;
 
-  // One of the two: inline keys have a plan, requests on a key set share passes.
-  std::unique_ptr<const AttentionPlan> plan;
-  std::shared_ptr<const KeySet> key_set;
+  // Keys and values, of the request or of the key set.
+  std::shared_ptr<const KeySource> keys;
+  std::shared_ptr<const KeySet> key_set;  // null for inline keys
 
   Shape result_shape;
   int64_t result_bytes = 0;
@@ -35,7 +34,7 @@ struct DecodedScore {
   bool has_log_sum_exp = false;
 
   // What the request holds while it is in flight: its tensors, the results three times
-  // (computed, in the response message, serialised by gRPC), and what tiles tell each other.
+  // (computed, in the response message, serialised by gRPC), and the state of its tiles.
   int64_t in_flight_bytes = 0;
 };
 
@@ -46,10 +45,9 @@ absl::StatusOr<DecodedScore> DecodeScoreRequest(const v1::ScoreRequest& request,
                                                 int64_t message_bytes_max,
                                                 const KeySetStore& key_sets);
 
-// The memory of a request's results and of its computation.
+// The memory of a request's results.
 struct ScoreMemory {
   Buffer result, indices, log_sum_exp;
-  std::unique_ptr<PartialRows> partials;
 
   // RESOURCE_EXHAUSTED: there is none.
   static absl::StatusOr<ScoreMemory> Allocate(const DecodedScore& decoded);

@@ -11,8 +11,8 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "base/limit_error.h"
-#include "core/key_sets/key_set_pass.h"
-#include "core/key_sets/key_set_request.h"
+#include "core/scoring/score_cost.h"
+#include "core/scoring/score_pass.h"
 #include "server/observe/trace_context.h"
 #include "server/rpc/codec.h"
 #include "server/rpc/grpc_status.h"
@@ -74,19 +74,24 @@ class ScoreJob final : public Job {
 
   // On a key set: all jobs of a group are of this class.
   absl::StatusOr<std::unique_ptr<Pass>> MakePass(absl::Span<Job* const> jobs) override {
-    std::vector<const KeySetRequest*> requests;
+    std::vector<const ScoreRequest*> requests;
     requests.reserve(jobs.size());
     for (Job* job : jobs) requests.push_back(&static_cast<ScoreJob*>(job)->request_);
-    absl::StatusOr<std::unique_ptr<KeySetPass>> pass =
-        KeySetPass::Create(decoded_.key_set, requests);
-    if (!pass.ok()) return pass.status();
-    return *std::move(pass);
+    return MakeScorePass(decoded_.keys, requests);
   }
 
-  absl::Status RunTile(int64_t tile) override {
-    return decoded_.plan->ComputeTile(tile, decoded_.problem, memory_.Results(),
-                                      memory_.partials.get());
+  // With inline keys: makes the pass of this request alone. Before anything else.
+  // RESOURCE_EXHAUSTED: no memory.
+  absl::Status MakeOwnPass() {
+    const ScoreRequest* const requests[] = {&request_};
+    absl::StatusOr<std::unique_ptr<Pass>> pass = MakeScorePass(decoded_.keys, requests);
+    if (!pass.ok()) return pass.status();
+    own_pass_ = *std::move(pass);
+    return absl::OkStatus();
   }
+  int64_t tile_count() const { return own_pass_->tile_count(); }
+
+  absl::Status RunTile(int64_t tile) override { return own_pass_->RunTile(tile); }
 
   void Finish(const absl::Status& status, const JobReceipt& receipt) override {
     const absl::Status answer = status.ok() ? Respond(receipt) : status;
@@ -122,20 +127,14 @@ class ScoreJob final : public Job {
   const std::string& kernel_;
   const DecodedScore decoded_;
   ScoreMemory memory_;
-  const KeySetRequest request_;
+  const ScoreRequest request_;
+  std::unique_ptr<Pass> own_pass_;  // null on a key set
 };
 
 JobSpec MakeJobSpec(const DecodedScore& decoded, double gflops) {
-  JobSpec spec = {.rows = decoded.shape.Rows()};
-  if (decoded.key_set == nullptr) {
-    spec.tile_count = decoded.plan->tile_count();
-    spec.cost = decoded.plan->PredictCost(gflops);
-    return spec;
-  }
-  const KeySetCost cost =
-      PredictKeySetCost(*decoded.key_set, decoded.problem, decoded.shape, gflops);
-  spec.cost = cost.alone;
-  spec.shared_cost = cost.shared;
+  const ScoreCost cost = PredictCost(*decoded.keys, decoded.problem, decoded.shape, gflops);
+  JobSpec spec = {.cost = cost.alone, .shared_cost = cost.shared, .rows = decoded.shape.Rows()};
+  if (decoded.key_set == nullptr) return spec;
   spec.group = decoded.key_set.get();
   // What all versions of the set have in common.
   spec.lane = &decoded.key_set->requests_served();
@@ -206,9 +205,15 @@ grpc::ServerUnaryReactor* ScoringService::Score(grpc::CallbackServerContext* con
   spec.deadline = DeadlineOn(clock_, *context);
   const std::string& kernel =
       decoded->key_set != nullptr ? options_.key_set_kernel : options_.kernel;
-  batcher_.Submit(std::make_unique<ScoreJob>(context, reactor, response, recorder_, spec.arrival,
-                                             kernel, *std::move(decoded), *std::move(memory)),
-                  spec);
+  const bool is_inline = decoded->key_set == nullptr;
+  auto job = std::make_unique<ScoreJob>(context, reactor, response, recorder_, spec.arrival, kernel,
+                                        *std::move(decoded), *std::move(memory));
+  if (is_inline) {
+    status = job->MakeOwnPass();
+    if (!status.ok()) return refuse(status);
+    spec.tile_count = job->tile_count();
+  }
+  batcher_.Submit(std::move(job), spec);
   return reactor;
 }
 

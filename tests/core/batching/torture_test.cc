@@ -12,10 +12,12 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "core/batching/batcher.h"
-#include "core/scoring/attention_plan.h"
-#include "core/scoring/partials.h"
+#include "core/scoring/inline_keys.h"
+#include "core/scoring/score_cost.h"
+#include "core/scoring/score_pass.h"
 #include "gtest/gtest.h"
 #include "tests/support/random_tensor.h"
+#include "tests/support/run_pass.h"
 
 namespace qkserve {
 namespace {
@@ -23,7 +25,8 @@ namespace {
 struct Workload {
   Tensor queries, keys, values;
   AttentionProblem problem;
-  std::unique_ptr<const AttentionPlan> plan;
+  ScoreShape shape;
+  absl::Duration cost;
   Shape result_shape;
   Tensor expected;
 
@@ -36,16 +39,12 @@ struct Workload {
     problem.scale = 0.5F;
     problem.output = output;
     if (output == Output::kContext) problem.values = values.View();
-    const ScoreShape shape = MakeScoreShape("queries", q, "keys", k).value();
+    shape = MakeScoreShape("queries", q, "keys", k).value();
     result_shape = shape.result;
     if (output == Output::kContext) result_shape.back() = k.back();
-    plan = MakeAttentionPlan(problem, shape);
+    cost = PredictCost(InlineKeys(problem, shape), problem, shape, 50).alone;
     expected = EmptyTensor(DataType::kFloat32, result_shape);
-    const std::unique_ptr<PartialRows> partials = plan->AllocatePartials().value();
-    for (int64_t tile = 0; tile < plan->tile_count(); ++tile) {
-      EXPECT_TRUE(
-          plan->ComputeTile(tile, problem, {.result = expected.data.data()}, partials.get()).ok());
-    }
+    RunInline({problem, shape, {.result = expected.data.data()}});
   }
 };
 
@@ -63,12 +62,16 @@ class CheckedJob : public Job {
         cancelled_(std::move(cancelled)),
         tally_(*tally),
         result_(EmptyTensor(DataType::kFloat32, workload->result_shape)),
-        partials_(workload->plan->AllocatePartials().value()) {}
-
-  absl::Status RunTile(int64_t tile) override {
-    return workload_.plan->ComputeTile(tile, workload_.problem, {.result = result_.data.data()},
-                                       partials_.get());
+        request_{workload->problem, workload->shape, {.result = result_.data.data()}} {
+    const ScoreRequest* const requests[] = {&request_};
+    pass_ =
+        MakeScorePass(std::make_shared<InlineKeys>(workload_.problem, workload_.shape), requests)
+            .value();
   }
+
+  int64_t tile_count() const { return pass_->tile_count(); }
+
+  absl::Status RunTile(int64_t tile) override { return pass_->RunTile(tile); }
   void Finish(const absl::Status& status, const JobReceipt& receipt) override {
     if (receipt.batch_requests > 1) ++tally_.batched;
     switch (status.code()) {
@@ -98,7 +101,8 @@ class CheckedJob : public Job {
   const std::shared_ptr<std::atomic<bool>> cancelled_;
   Tally& tally_;
   Tensor result_;
-  const std::unique_ptr<PartialRows> partials_;
+  const ScoreRequest request_;
+  std::unique_ptr<Pass> pass_;
 };
 
 TEST(TortureTest, ConcurrentMixedWorkGetsTheSameBitsAndOneStatusEach) {
@@ -138,14 +142,15 @@ TEST(TortureTest, ConcurrentMixedWorkGetsTheSameBitsAndOneStatusEach) {
           // Small ones far more often than large ones.
           const size_t pick = std::min(random() % workloads.size(), random() % workloads.size());
           flags.push_back(std::make_shared<std::atomic<bool>>(false));
-          JobSpec spec = {.tile_count = workloads[pick]->plan->tile_count(),
-                          .cost = workloads[pick]->plan->PredictCost(50),
-                          .rows = workloads[pick]->plan->shape().Rows()};
+          const Workload& workload = *workloads[pick];
+          auto job = std::make_unique<CheckedJob>(&workload, flags.back(), &tally);
+          JobSpec spec = {.tile_count = job->tile_count(),
+                          .cost = workload.cost,
+                          .rows = workload.shape.Rows()};
           if (random() % 16 == 0) {
             spec.deadline = Clock::Monotonic()->Now() + absl::Microseconds(random() % 3000);
           }
-          batcher->Submit(std::make_unique<CheckedJob>(workloads[pick].get(), flags.back(), &tally),
-                          spec);
+          batcher->Submit(std::move(job), spec);
           if (random() % 16 == 0) *flags[random() % flags.size()] = true;
         }
       });

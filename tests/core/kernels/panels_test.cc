@@ -36,7 +36,7 @@ std::vector<int64_t> Targets() {
   return targets;
 }
 
-// Whether Highway's MulAdd rounds once there.
+// True if Highway's MulAdd rounds once there.
 bool IsFused(int64_t target) {
 #if HWY_ARCH_X86
   return target <= HWY_AVX2;

@@ -26,7 +26,7 @@ bool IsAttended(const AttentionProblem& problem, int64_t query, int64_t key) {
 
 void ExpectAsDefined(const AttentionProblem& problem) {
   const ScoreShape shape = MakeScoreShape("queries", {kQueries, 1}, "keys", {kKeys, 1}).value();
-  const KeyMask mask(problem, shape);
+  const ScoreMask mask(problem, shape);
   for (int64_t query = 0; query < kQueries; ++query) {
     const KeyRange range = mask.Range(0, query);
     ASSERT_LE(0, range.begin);
@@ -44,7 +44,7 @@ void ExpectAsDefined(const AttentionProblem& problem) {
   }
 }
 
-TEST(KeyMaskTest, OffsetsAndWindowsMeanTheSameToTheEndsOfInt64) {
+TEST(ScoreMaskTest, OffsetsAndWindowsMeanTheSameToTheEndsOfInt64) {
   std::vector<int64_t> ends = {kMin, kMax, 0};
   for (const int exponent : {31, 32, 60, 61, 62}) {
     ends.push_back(int64_t{1} << exponent);

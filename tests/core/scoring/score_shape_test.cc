@@ -30,22 +30,22 @@ TEST(ScoreShapeTest, SizesOfOneBroadcastOnEitherSide) {
 
 TEST(ScoreShapeTest, GroupedHeadsReadTheirKeyHead) {
   const ScoreShape s = Make({2, 6, 3, 5}, {2, 3, 7, 5}).value();
-  EXPECT_EQ(s.slices_per_unit, 2);
-  EXPECT_EQ(s.units, 6);
-  for (int64_t unit = 0; unit < s.units; ++unit) {
-    EXPECT_EQ(s.QueryMatrix(unit), unit * 2);
-    EXPECT_EQ(s.KeyMatrix(unit), unit);
+  EXPECT_EQ(s.slices_per_product, 2);
+  EXPECT_EQ(s.products, 6);
+  for (int64_t product = 0; product < s.products; ++product) {
+    EXPECT_EQ(s.QueryMatrix(product), product * 2);
+    EXPECT_EQ(s.KeyMatrix(product), product);
   }
 }
 
 TEST(ScoreShapeTest, SlicesThatShareKeysAreOneProduct) {
-  EXPECT_EQ(Make({6, 3, 5}, {1, 7, 5})->UnitRows(), 18);
-  EXPECT_EQ(Make({2, 4, 3, 5}, {1, 1, 7, 5})->UnitRows(), 24);
-  EXPECT_EQ(Make({2, 4, 3, 5}, {2, 1, 7, 5})->UnitRows(), 12);
-  EXPECT_EQ(Make({2, 4, 3, 5}, {1, 2, 7, 5})->UnitRows(), 6);
+  EXPECT_EQ(Make({6, 3, 5}, {1, 7, 5})->ProductRows(), 18);
+  EXPECT_EQ(Make({2, 4, 3, 5}, {1, 1, 7, 5})->ProductRows(), 24);
+  EXPECT_EQ(Make({2, 4, 3, 5}, {2, 1, 7, 5})->ProductRows(), 12);
+  EXPECT_EQ(Make({2, 4, 3, 5}, {1, 2, 7, 5})->ProductRows(), 6);
   // Queries that are broadcast are read again and again: no taller matrix.
-  EXPECT_EQ(Make({1, 4, 3, 5}, {2, 1, 7, 5})->UnitRows(), 12);
-  EXPECT_EQ(Make({1, 3, 5}, {6, 7, 5})->UnitRows(), 3);
+  EXPECT_EQ(Make({1, 4, 3, 5}, {2, 1, 7, 5})->ProductRows(), 12);
+  EXPECT_EQ(Make({1, 3, 5}, {6, 7, 5})->ProductRows(), 3);
 }
 
 TEST(ScoreShapeTest, ZeroSizesMakeAnEmptyResult) {
@@ -57,9 +57,9 @@ TEST(ScoreShapeTest, ZeroSizesMakeAnEmptyResult) {
     const absl::StatusOr<ScoreShape> s = Make(q, k);
     ASSERT_TRUE(s.ok()) << s.status();
     EXPECT_EQ(ElementCount(s->result), 0);
-    EXPECT_EQ(s->units, 0);
+    EXPECT_EQ(s->products, 0);
   }
-  EXPECT_EQ(Make({3, 0}, {7, 0})->units, 1);
+  EXPECT_EQ(Make({3, 0}, {7, 0})->products, 1);
 }
 
 TEST(ScoreShapeTest, NamesTheFieldWhatCameAndWhatWasExpected) {

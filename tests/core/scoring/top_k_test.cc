@@ -127,18 +127,6 @@ TEST(TopKTest, PartsMergeInAnyOrder) {
   }
 }
 
-TEST(TopKTest, RowsHaveMemoryOfTheirOwn) {
-  const int64_t ks[] = {1, 3};
-  TopRows top = TopRows::Create(ks, 100).value();
-  std::vector<float> scores(100);
-  for (size_t j = 0; j < 100; ++j) scores[j] = static_cast<float>(j);
-  for (TopK& row : top.rows) row.Offer(scores.data(), 100, 0);
-  for (const size_t i : {0, 1}) {
-    ASSERT_EQ(top.rows[i].Select(), ks[i]);
-    EXPECT_GE(top.rows[i].entries()[0].score, 97.0F);
-  }
-}
-
 // Scores passed over are what makes ties cost nothing: none of them is gathered.
 TEST(RowKernelsTest, TakeAboveTakesWhatIsAboveTheLimitInOrder) {
   std::vector<float> row(100, 1.0F);

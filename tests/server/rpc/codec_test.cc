@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <random>
 #include <string>
 
+#include "core/scoring/score_pass.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "qkserve/client.h"
@@ -296,10 +298,11 @@ TEST(CodecTest, MutatedRequestsAreRefusedOrComputable) {
     if (!decoded.ok()) continue;
     ASSERT_LE(decoded->result_bytes, kMiB);
     ScoreMemory memory = ScoreMemory::Allocate(*decoded).value();
-    for (int64_t tile = 0; tile < decoded->plan->tile_count(); ++tile) {
-      ASSERT_TRUE(decoded->plan
-                      ->ComputeTile(tile, decoded->problem, memory.Results(), memory.partials.get())
-                      .ok());
+    const ScoreRequest score = {decoded->problem, decoded->shape, memory.Results()};
+    const ScoreRequest* const scores[] = {&score};
+    const std::unique_ptr<Pass> pass = MakeScorePass(decoded->keys, scores).value();
+    for (int64_t tile = 0; tile < pass->tile_count(); ++tile) {
+      ASSERT_TRUE(pass->RunTile(tile).ok());
     }
     ++computed;
   }

@@ -1,26 +1,26 @@
-#include "core/key_sets/key_set_pass.h"
+#include "core/scoring/packed_keys.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <memory>
 #include <random>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "core/kernels/blas.h"
-#include "core/scoring/attention_plan.h"
+#include "core/key_sets/key_set_source.h"
 #include "core/scoring/fill_unattended.h"
 #include "core/scoring/limits.h"
-#include "core/scoring/partials.h"
+#include "core/scoring/score_cost.h"
+#include "core/scoring/score_pass.h"
 #include "core/scoring/top_k.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/key_sets.h"
 #include "tests/support/random_tensor.h"
+#include "tests/support/run_pass.h"
 
 namespace qkserve {
 namespace {
@@ -82,39 +82,34 @@ Asked Ask(const KeySet& key_set, const Shape& queries, Output output, uint64_t s
 // Answers the requests in one pass, tiles in any order on `threads` threads.
 void Answer(const std::shared_ptr<const KeySet>& key_set, const std::vector<Asked*>& asked,
             int threads = 1) {
-  std::vector<KeySetRequest> requests;
+  std::vector<ScoreRequest> requests;
   requests.reserve(asked.size());
-  std::vector<const KeySetRequest*> pointers;
+  std::vector<const ScoreRequest*> pointers;
   for (Asked* one : asked) {
     one->Clear(*key_set);
     requests.push_back({one->problem, one->shape, one->Results()});
     pointers.push_back(&requests.back());
   }
-  const std::unique_ptr<KeySetPass> pass = KeySetPass::Create(key_set, pointers).value();
-  std::atomic<int64_t> next{pass->tile_count()};
-  const auto work = [&] {
-    for (int64_t tile = --next; tile >= 0; tile = --next) {
-      EXPECT_TRUE(pass->RunTile(tile).ok());
-    }
-  };
-  std::vector<std::thread> workers;
-  for (int i = 1; i < threads; ++i) workers.emplace_back(work);
-  work();
-  for (std::thread& worker : workers) worker.join();
+  RunPass(MakeKeySource(key_set), pointers, threads);
 }
 
 // The same request with the keys inline, which has tests and a reference of its own.
-void RunInline(const Tensor& keys, const std::optional<Tensor>& values, const KeySet& key_set,
-               Asked& asked) {
+void AnswerInline(const Tensor& keys, const std::optional<Tensor>& values, const KeySet& key_set,
+                  Asked& asked) {
   asked.Clear(key_set);
   AttentionProblem problem = asked.problem;
   problem.keys = keys.View();
   if (problem.output == Output::kContext) problem.values = values->View();
-  const auto plan = MakeAttentionPlan(problem, asked.shape);
-  const auto partials = plan->AllocatePartials().value();
-  for (int64_t tile = 0; tile < plan->tile_count(); ++tile) {
-    ASSERT_TRUE(plan->ComputeTile(tile, problem, asked.Results(), partials.get()).ok());
-  }
+  RunInline({problem, asked.shape, asked.Results()});
+}
+
+std::unique_ptr<Pass> PassOf(const std::shared_ptr<const KeySet>& key_set,
+                             absl::Span<const ScoreRequest* const> requests) {
+  return MakeScorePass(MakeKeySource(key_set), requests).value();
+}
+
+KeySplits SplitsOf(const std::shared_ptr<const KeySet>& key_set) {
+  return SplitKeys(MakeKeySource(key_set)->sizes());
 }
 
 void ExpectClose(const Tensor& got, const Tensor& expected, float bound) {
@@ -138,9 +133,9 @@ struct Case {
   Shape queries;
 };
 
-class KeySetPassTest : public testing::TestWithParam<DataType> {};
+class PackedKeysTest : public testing::TestWithParam<DataType> {};
 
-TEST_P(KeySetPassTest, AgreesWithInlineKeysOverShapesAndOutputs) {
+TEST_P(PackedKeysTest, AgreesWithInlineKeysOverShapesAndOutputs) {
   const Case cases[] = {
       {{1, 1}, 1, {1, 1}},
       {{63, 5}, 3, {2, 5}},
@@ -174,7 +169,7 @@ TEST_P(KeySetPassTest, AgreesWithInlineKeysOverShapesAndOutputs) {
       expected.problem = asked.problem;
       expected.problem.queries = expected.queries.View();
       Answer(key_set, {&asked});
-      RunInline(keys, values, *key_set, expected);
+      AnswerInline(keys, values, *key_set, expected);
       SCOPED_TRACE(testing::Message() << ShapeString(one.keys) << " output " << output);
       ExpectClose(asked.result, expected.result, 2e-5F);
       if (asked.problem.output == Output::kTopK) {
@@ -189,7 +184,7 @@ TEST_P(KeySetPassTest, AgreesWithInlineKeysOverShapesAndOutputs) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, KeySetPassTest,
+INSTANTIATE_TEST_SUITE_P(Types, PackedKeysTest,
                          testing::Values(DataType::kFloat32, DataType::kBfloat16,
                                          DataType::kFloat16));
 
@@ -235,9 +230,9 @@ std::shared_ptr<const KeySet> TwoHeads(DataType type) {
   return MakeKeySet(keys, &values);
 }
 
-TEST(KeySetPassBitsTest, RequestsInMixedPassesGetTheBitsTheyGetAlone) {
+TEST(PackedKeysBitsTest, RequestsInMixedPassesGetTheBitsTheyGetAlone) {
   const std::shared_ptr<const KeySet> key_set = TwoHeads(DataType::kBfloat16);
-  EXPECT_GT(SplitKeys(key_set->layout(), key_set->m()).count, 1);
+  EXPECT_GT(SplitsOf(key_set).count, 1);
   std::mt19937_64 random(7);
   for (int batch = 0; batch < 6; ++batch) {
     std::vector<Asked> asked;
@@ -249,7 +244,7 @@ TEST(KeySetPassBitsTest, RequestsInMixedPassesGetTheBitsTheyGetAlone) {
   }
 }
 
-TEST(KeySetPassBitsTest, TenThousandRequestsInMixedPassesGetTheBitsTheyGetAlone) {
+TEST(PackedKeysBitsTest, TenThousandRequestsInMixedPassesGetTheBitsTheyGetAlone) {
   Tensor keys = RandomTensor(DataType::kFloat32, {1, 2, 330, 20}, 1);
   Tensor values = RandomTensor(DataType::kFloat32, {1, 2, 330, 9}, 2);
   const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, &values);
@@ -268,7 +263,7 @@ TEST(KeySetPassBitsTest, TenThousandRequestsInMixedPassesGetTheBitsTheyGetAlone)
   }
 }
 
-TEST(KeySetPassBitsTest, HowTheSetWasAppendedTogetherDoesNotShow) {
+TEST(PackedKeysBitsTest, HowTheSetWasAppendedTogetherDoesNotShow) {
   Tensor keys = RandomTensor(DataType::kFloat32, {1000, 30}, 1);
   Tensor values = RandomTensor(DataType::kFloat32, {1000, 20}, 2);
   const std::shared_ptr<const KeySet> whole = MakeKeySet(keys, &values);
@@ -285,7 +280,7 @@ TEST(KeySetPassBitsTest, HowTheSetWasAppendedTogetherDoesNotShow) {
   }
 }
 
-TEST(KeySetPassBitsTest, AScoreDoesNotDependOnTheNumberAndPlacesOfTheKeys) {
+TEST(PackedKeysBitsTest, AScoreDoesNotDependOnTheNumberAndPlacesOfTheKeys) {
   const Tensor keys = RandomTensor(DataType::kFloat32, {300, 50}, 1);
   const std::shared_ptr<const KeySet> many = MakeKeySet(keys, nullptr);
   Asked all = Ask(*many, {2, 50}, Output::kScores, 3);
@@ -303,7 +298,7 @@ TEST(KeySetPassBitsTest, AScoreDoesNotDependOnTheNumberAndPlacesOfTheKeys) {
   }
 }
 
-TEST(KeySetPassBitsTest, WhatIsMaskedDoesNotLeak) {
+TEST(PackedKeysBitsTest, WhatIsMaskedDoesNotLeak) {
   Tensor keys = RandomTensor(DataType::kFloat32, {200, 8}, 1);
   Tensor values = RandomTensor(DataType::kFloat32, {200, 8}, 2);
   const std::shared_ptr<const KeySet> clean = MakeKeySet(keys, &values);
@@ -339,9 +334,9 @@ int64_t MostOfATile(const std::shared_ptr<const KeySet>& key_set, Asked& asked) 
   asked.Clear(*key_set);
   std::fill_n(reinterpret_cast<float*>(asked.result.data.data()),
               asked.result.data.size_bytes() / sizeof(float), kUnwritten);
-  const KeySetRequest request = {asked.problem, asked.shape, asked.Results()};
-  const KeySetRequest* const requests[] = {&request};
-  const std::unique_ptr<KeySetPass> pass = KeySetPass::Create(key_set, requests).value();
+  const ScoreRequest request = {asked.problem, asked.shape, asked.Results()};
+  const ScoreRequest* const requests[] = {&request};
+  const std::unique_ptr<Pass> pass = PassOf(key_set, requests);
   int64_t most = 0;
   int64_t written = 0;
   for (int64_t tile = 0; tile < pass->tile_count(); ++tile) {
@@ -356,18 +351,18 @@ int64_t MostOfATile(const std::shared_ptr<const KeySet>& key_set, Asked& asked) 
   return most;
 }
 
-TEST(KeySetPassTilesTest, APassIsMadeWithoutGoingOverItsRows) {
+TEST(PackedKeysTilesTest, APassIsMadeWithoutGoingOverItsRows) {
   const Tensor keys = EmptyTensor(DataType::kFloat32, {1, 0});
   const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, nullptr);
   // Rows that no machine could go over, in no bytes.
   Asked asked = Ask(*key_set, {kScoresMax, 0}, Output::kScores, 1);
-  const KeySetRequest request = {asked.problem, asked.shape, {}};
-  const KeySetRequest* const requests[] = {&request};
-  const std::unique_ptr<KeySetPass> pass = KeySetPass::Create(key_set, requests).value();
+  const ScoreRequest request = {asked.problem, asked.shape, {}};
+  const ScoreRequest* const requests[] = {&request};
+  const std::unique_ptr<Pass> pass = PassOf(key_set, requests);
   EXPECT_GT(pass->tile_count(), kScoresMax / 100'000);
 }
 
-TEST(KeySetPassTilesTest, ManyRowsOnATinySetAreManyTiles) {
+TEST(PackedKeysTilesTest, ManyRowsOnATinySetAreManyTiles) {
   const std::shared_ptr<const KeySet> key_set =
       MakeKeySet(RandomTensor(DataType::kFloat32, {1, 1}, 1), nullptr);
   for (const Output output : {Output::kScores, Output::kWeights, Output::kTopK}) {
@@ -377,7 +372,7 @@ TEST(KeySetPassTilesTest, ManyRowsOnATinySetAreManyTiles) {
   }
 }
 
-TEST(KeySetPassTilesTest, ManyMatricesOfOneKeyAreManyTiles) {
+TEST(PackedKeysTilesTest, ManyMatricesOfOneKeyAreManyTiles) {
   constexpr int64_t kMatrices = 100'000;
   Tensor keys = RandomTensor(DataType::kFloat32, {kMatrices, 1, 1}, 1);
   Tensor values = EmptyTensor(DataType::kFloat32, {kMatrices, 1, 0});
@@ -398,7 +393,7 @@ TEST(KeySetPassTilesTest, ManyMatricesOfOneKeyAreManyTiles) {
   EXPECT_THAT(lse, testing::Each(testing::Truly([](float x) { return std::isfinite(x); })));
 }
 
-TEST(KeySetPassTilesTest, WhatNoKeyHasAPartInIsFilledInTiles) {
+TEST(PackedKeysTilesTest, WhatNoKeyHasAPartInIsFilledInTiles) {
   const std::shared_ptr<const KeySet> no_keys =
       MakeKeySet(EmptyTensor(DataType::kFloat32, {0, 0}), nullptr);
   Asked top = Ask(*no_keys, {3, 0}, Output::kTopK, 1);
@@ -421,7 +416,7 @@ TEST(KeySetPassTilesTest, WhatNoKeyHasAPartInIsFilledInTiles) {
   }
 }
 
-TEST(KeySetPassTilesTest, RowsThatAreLongToFinishHaveShortTiles) {
+TEST(PackedKeysTilesTest, RowsThatAreLongToFinishHaveShortTiles) {
   constexpr int64_t kKeys = 200'000;
   const std::shared_ptr<const KeySet> key_set =
       MakeKeySet(RandomTensor(DataType::kFloat32, {kKeys, 1}, 1), nullptr);
@@ -434,41 +429,41 @@ TEST(KeySetPassTilesTest, RowsThatAreLongToFinishHaveShortTiles) {
   }
 }
 
-TEST(KeySetPassTilesTest, ASplitIsCutWhereItsTopKIsMoreThanATileAtWorst) {
+TEST(PackedKeysTilesTest, ASplitIsCutWhereItsTopKIsMoreThanATileAtWorst) {
   const Tensor keys = RandomTensor(DataType::kFloat32, {40'000, 1}, 1);
   const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, nullptr);
-  ASSERT_EQ(SplitKeys(key_set->layout(), key_set->m()).count, 1);
+  ASSERT_EQ(SplitsOf(key_set).count, 1);
   Asked asked = Ask(*key_set, {128, 1}, Output::kTopK, 2);
   asked.problem.top_k = 3;
   Asked expected = Ask(*key_set, {128, 1}, Output::kTopK, 2);
   expected.problem.top_k = 3;
   asked.Clear(*key_set);
-  const KeySetRequest request = {asked.problem, asked.shape, asked.Results()};
-  const KeySetRequest* const requests[] = {&request};
-  EXPECT_GT(KeySetPass::Create(key_set, requests).value()->tile_count(), 3);
+  const ScoreRequest request = {asked.problem, asked.shape, asked.Results()};
+  const ScoreRequest* const requests[] = {&request};
+  EXPECT_GT(PassOf(key_set, requests)->tile_count(), 3);
   Answer(key_set, {&asked}, 3);
-  RunInline(keys, std::nullopt, *key_set, expected);
+  AnswerInline(keys, std::nullopt, *key_set, expected);
   EXPECT_TRUE(std::equal(asked.indices.data.data(),
                          asked.indices.data.data() + asked.indices.data.size_bytes(),
                          expected.indices.data.data()));
 }
 
-TEST(KeySetPassTilesTest, ALongDepthIsCutInPanels) {
+TEST(PackedKeysTilesTest, ALongDepthIsCutInPanels) {
   const Tensor keys = RandomTensor(DataType::kBfloat16, {256, 100'000}, 1);
   const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, nullptr);
   Asked asked = Ask(*key_set, {1, 100'000}, Output::kScores, 2);
   Asked expected = Ask(*key_set, {1, 100'000}, Output::kScores, 2);
   asked.Clear(*key_set);
-  const KeySetRequest request = {asked.problem, asked.shape, asked.Results()};
-  const KeySetRequest* const requests[] = {&request};
-  EXPECT_EQ(KeySetPass::Create(key_set, requests).value()->tile_count(), 4);
+  const ScoreRequest request = {asked.problem, asked.shape, asked.Results()};
+  const ScoreRequest* const requests[] = {&request};
+  EXPECT_EQ(PassOf(key_set, requests)->tile_count(), 4);
   Answer(key_set, {&asked}, 2);
-  RunInline(keys, std::nullopt, *key_set, expected);
+  AnswerInline(keys, std::nullopt, *key_set, expected);
   ExpectClose(asked.result, expected.result, 1e-3F);
 }
 
 // Sets and requests of odd shapes against the same with inline keys, which are cut otherwise.
-TEST(KeySetPassTilesTest, OddShapesAgreeWithInlineKeys) {
+TEST(PackedKeysTilesTest, OddShapesAgreeWithInlineKeys) {
   struct Shapes {
     Shape keys, queries;
     int64_t top_k;
@@ -497,7 +492,7 @@ TEST(KeySetPassTilesTest, OddShapesAgreeWithInlineKeys) {
       Asked expected = Ask(*key_set, shapes.queries, static_cast<Output>(output), seed);
       expected.problem.top_k = shapes.top_k;
       Answer(key_set, {&asked}, 3);
-      RunInline(keys, values, *key_set, expected);
+      AnswerInline(keys, values, *key_set, expected);
       ExpectClose(asked.result, expected.result, 2e-5F);
       if (asked.Results().log_sum_exp != nullptr) {
         ExpectClose(asked.log_sum_exp, expected.log_sum_exp, 1e-4F);
@@ -507,7 +502,7 @@ TEST(KeySetPassTilesTest, OddShapesAgreeWithInlineKeys) {
 }
 
 // As scoring.proto says: the product is float32 before the scale is applied.
-TEST(KeySetPassScaleTest, MultipliesTheProductOnTheServerAndInline) {
+TEST(PackedKeysScaleTest, MultipliesTheProductOnTheServerAndInline) {
   Tensor keys = EmptyTensor(DataType::kFloat32, {1, 1});
   reinterpret_cast<float*>(keys.data.data())[0] = 1e20F;
   const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, nullptr);
@@ -518,12 +513,12 @@ TEST(KeySetPassScaleTest, MultipliesTheProductOnTheServerAndInline) {
     asked.problem.scale = 1e-10F;
     Answer(key_set, {&asked});
     EXPECT_FLOAT_EQ(ToFloats(asked.result.View())[0], score);
-    RunInline(keys, std::nullopt, *key_set, asked);
+    AnswerInline(keys, std::nullopt, *key_set, asked);
     EXPECT_FLOAT_EQ(ToFloats(asked.result.View())[0], score);
   }
 }
 
-TEST(KeySetPassTilesTest, TopKOfAnEmptySetIsOneShortTile) {
+TEST(PackedKeysTilesTest, TopKOfAnEmptySetIsOneShortTile) {
   const std::shared_ptr<const KeySet> no_keys =
       MakeKeySet(EmptyTensor(DataType::kFloat32, {0, 5}), nullptr);
   Asked top = Ask(*no_keys, {3, 5}, Output::kTopK, 1);
@@ -531,10 +526,10 @@ TEST(KeySetPassTilesTest, TopKOfAnEmptySetIsOneShortTile) {
   Asked scores = Ask(*no_keys, {3, 5}, Output::kScores, 1);
   top.Clear(*no_keys);
   scores.Clear(*no_keys);
-  const KeySetRequest top_request = {top.problem, top.shape, top.Results()};
-  const KeySetRequest scores_request = {scores.problem, scores.shape, scores.Results()};
-  const KeySetRequest* const requests[] = {&top_request, &scores_request};
-  const std::unique_ptr<KeySetPass> pass = KeySetPass::Create(no_keys, requests).value();
+  const ScoreRequest top_request = {top.problem, top.shape, top.Results()};
+  const ScoreRequest scores_request = {scores.problem, scores.shape, scores.Results()};
+  const ScoreRequest* const requests[] = {&top_request, &scores_request};
+  const std::unique_ptr<Pass> pass = PassOf(no_keys, requests);
   EXPECT_EQ(pass->tile_count(), 1);
   EXPECT_TRUE(pass->RunTile(0).ok());
   const std::vector<float> found = ToFloats(top.result.View());
@@ -545,14 +540,14 @@ TEST(KeySetPassTilesTest, TopKOfAnEmptySetIsOneShortTile) {
   }
 }
 
-TEST(KeySetRequestTest, TopKIsChargedForAllPartsThatRunAtATime) {
+TEST(ScoreCostTest, TopKIsChargedForAllPartsThatRunAtATime) {
   const int64_t running = 2 * BlasCallsMax();
   const auto bytes = [](int64_t rows, int64_t m, int64_t k) {
     const std::shared_ptr<const KeySet> key_set =
         MakeKeySet(RandomTensor(DataType::kFloat32, {m, 1}, 1), nullptr);
     Asked asked = Ask(*key_set, {rows, 1}, Output::kTopK, 1);
     asked.problem.top_k = k;
-    return KeySetStateBytes(*key_set, asked.problem, asked.shape);
+    return StateBytes(*MakeKeySource(key_set), asked.problem, asked.shape);
   };
   constexpr int64_t kEntry = sizeof(TopEntry);
   // Room for ten of many keys is 42 entries. 20'000 keys are 313 panels.
@@ -565,13 +560,14 @@ TEST(KeySetRequestTest, TopKIsChargedForAllPartsThatRunAtATime) {
   EXPECT_EQ(bytes(3, 0, 10), 0);
 }
 
-TEST(KeySetRequestTest, CostsAreWhatIsSharedAndWhatIsNot) {
+TEST(ScoreCostTest, CostsAreWhatIsSharedAndWhatIsNot) {
   const Tensor keys = RandomTensor(DataType::kFloat32, {1000, 64}, 1);
   const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, nullptr);
   const Asked one = Ask(*key_set, {1, 64}, Output::kScores, 1);
   const Asked many = Ask(*key_set, {100, 64}, Output::kScores, 1);
-  const KeySetCost cost = PredictKeySetCost(*key_set, one.problem, one.shape, 100);
-  const KeySetCost more = PredictKeySetCost(*key_set, many.problem, many.shape, 100);
+  const std::shared_ptr<const KeySource> source = MakeKeySource(key_set);
+  const ScoreCost cost = PredictCost(*source, one.problem, one.shape, 100);
+  const ScoreCost more = PredictCost(*source, many.problem, many.shape, 100);
   EXPECT_EQ(cost.shared, more.shared);
   EXPECT_GT(cost.alone, cost.shared);
   EXPECT_NEAR(absl::FDivDuration(more.alone - more.shared, cost.alone - cost.shared), 100, 1);

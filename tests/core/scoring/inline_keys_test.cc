@@ -1,4 +1,4 @@
-#include "core/scoring/rows_plan.h"
+#include "core/scoring/inline_keys.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,15 +8,18 @@
 #include <numeric>
 #include <random>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "core/kernels/blas.h"
-#include "core/scoring/partials.h"
+#include "core/scoring/fill_unattended.h"
+#include "core/scoring/limits.h"
+#include "core/scoring/score_cost.h"
+#include "core/scoring/score_pass.h"
 #include "core/scoring/top_k.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/random_tensor.h"
+#include "tests/support/run_pass.h"
 
 namespace qkserve {
 namespace {
@@ -33,7 +36,6 @@ struct Answer {
 Answer Compute(const AttentionProblem& problem, int threads = 1) {
   const ScoreShape shape =
       MakeScoreShape("queries", problem.queries.shape, "keys", problem.keys.shape).value();
-  const std::unique_ptr<const AttentionPlan> plan = MakeAttentionPlan(problem, shape);
   Shape result_shape = shape.result;
   if (problem.output == Output::kContext) result_shape.back() = problem.values->shape.back();
   if (problem.output == Output::kTopK) result_shape.back() = problem.top_k;
@@ -42,24 +44,13 @@ Answer Compute(const AttentionProblem& problem, int threads = 1) {
   answer.indices = EmptyTensor(DataType::kInt32, result_shape);
   answer.log_sum_exp =
       EmptyTensor(DataType::kFloat32, Shape(shape.result.begin(), shape.result.end() - 1));
-  answer.tiles = plan->tile_count();
   const AttentionResults results = {
       .result = answer.result.data.data(),
       .indices = reinterpret_cast<int32_t*>(answer.indices.data.data()),
       .log_sum_exp = problem.output == Output::kTopK
                          ? nullptr
                          : reinterpret_cast<float*>(answer.log_sum_exp.data.data())};
-  const std::unique_ptr<PartialRows> partials = plan->AllocatePartials().value();
-  std::atomic<int64_t> next{0};
-  const auto work = [&] {
-    for (int64_t tile = next++; tile < plan->tile_count(); tile = next++) {
-      EXPECT_TRUE(plan->ComputeTile(tile, problem, results, partials.get()).ok());
-    }
-  };
-  std::vector<std::thread> workers;
-  for (int i = 1; i < threads; ++i) workers.emplace_back(work);
-  work();
-  for (std::thread& worker : workers) worker.join();
+  answer.tiles = RunInline({problem, shape, results}, threads);
   return answer;
 }
 
@@ -117,7 +108,7 @@ void ExpectNear(const std::vector<float>& got, const std::vector<double>& expect
   }
 }
 
-TEST(RowsPlanTest, ContextIsTheWeightedMeanOverAwkwardSizes) {
+TEST(InlineKeysTest, ContextIsTheWeightedMeanOverAwkwardSizes) {
   uint64_t seed = 0;
   for (const int64_t n : {1, 3, 63, 64, 65, 127, 129, 300}) {
     for (const int64_t m : {1, 2, 511, 512, 513, 1031, 9000}) {
@@ -136,7 +127,7 @@ TEST(RowsPlanTest, ContextIsTheWeightedMeanOverAwkwardSizes) {
   }
 }
 
-TEST(RowsPlanTest, WeightsSumToOneAndRowsWithoutKeysToZero) {
+TEST(InlineKeysTest, WeightsSumToOneAndRowsWithoutKeysToZero) {
   const Inputs in(70, 700, 8, 1, 1);
   AttentionProblem problem = in.Problem(Output::kWeights);
   problem.is_causal = true;
@@ -157,7 +148,7 @@ TEST(RowsPlanTest, WeightsSumToOneAndRowsWithoutKeysToZero) {
   }
 }
 
-TEST(RowsPlanTest, AnyNumberOfThreadsGivesTheSameBits) {
+TEST(InlineKeysTest, AnyNumberOfThreadsGivesTheSameBits) {
   const Inputs in(200, 40000, 32, 24, 1);
   for (const Output output : {Output::kContext, Output::kTopK, Output::kWeights}) {
     AttentionProblem problem = in.Problem(output);
@@ -174,37 +165,41 @@ TEST(RowsPlanTest, AnyNumberOfThreadsGivesTheSameBits) {
   }
 }
 
-TEST(RowsPlanTest, KeysAreSplitWhereRowsAreFew) {
+TEST(InlineKeysTest, KeysAreSplitWhereRowsAreFew) {
   const Inputs in(4, 200000, 64, 64, 1);
   const AttentionProblem problem = in.Problem(Output::kContext);
   EXPECT_GT(Compute(problem).tiles, 3);
 }
 
-TEST(RowsPlanTest, TopKIsChargedForAllTilesThatRunAtATime) {
+TEST(InlineKeysTest, TopKIsChargedForAllTilesThatRunAtATime) {
   // Room for ten of many keys is 42 entries.
   constexpr int64_t kRoomBytes = 42 * int64_t{sizeof(TopEntry)};
-  const auto plan_of = [](const Inputs& in, AttentionProblem& problem) {
-    problem = in.Problem(Output::kTopK);
+  struct Charge {
+    int64_t bytes, tiles;
+  };
+  const auto charge = [](const Inputs& in) {
+    AttentionProblem problem = in.Problem(Output::kTopK);
     problem.top_k = 10;
     const ScoreShape shape =
         MakeScoreShape("queries", problem.queries.shape, "keys", problem.keys.shape).value();
-    return MakeAttentionPlan(problem, shape);
+    const auto keys = std::make_shared<InlineKeys>(problem, shape);
+    const ScoreRequest request = {problem, shape, {}};
+    const ScoreRequest* const requests[] = {&request};
+    return Charge{StateBytes(*keys, problem, shape),
+                  MakeScorePass(keys, requests).value()->tile_count()};
   };
-  AttentionProblem problem;
-  const Inputs small(3, 100, 4, 1, 1);
-  const auto one_tile = plan_of(small, problem);
-  ASSERT_EQ(one_tile->tile_count(), 1);
-  EXPECT_EQ(one_tile->state_bytes(), 3 * kRoomBytes);
-  const Inputs large(1, 1'000'000, 4, 1, 1);
-  const auto split = plan_of(large, problem);
-  const int64_t tiles = split->tile_count();
-  ASSERT_GT(tiles, 1);
-  // A slot has a number and ten entries; one of the tiles merges.
-  EXPECT_EQ(split->state_bytes(),
-            tiles * (8 + 10 * 8) + (std::min<int64_t>(tiles, BlasCallsMax()) + 1) * kRoomBytes);
+  const Charge small = charge(Inputs(3, 100, 4, 1, 1));
+  EXPECT_EQ(small.tiles, 1);
+  EXPECT_EQ(small.bytes, 3 * kRoomBytes);
+  const Charge split = charge(Inputs(1, 1'000'000, 4, 1, 1));
+  ASSERT_GT(split.tiles, 1);
+  EXPECT_EQ(split.bytes, std::min<int64_t>(split.tiles, 1 + 2 * BlasCallsMax()) * kRoomBytes);
+  const Charge many_blocks = charge(Inputs(10'000, 100, 4, 1, 1));
+  ASSERT_GT(many_blocks.tiles, 1);
+  EXPECT_LE(many_blocks.bytes, BlasCallsMax() * kBlockRows * kRoomBytes);
 }
 
-TEST(RowsPlanTest, TopKIsTheSortOfTheMaskedScores) {
+TEST(InlineKeysTest, TopKIsTheSortOfTheMaskedScores) {
   const Inputs in(20, 30000, 16, 1, 5);
   AttentionProblem problem = in.Problem(Output::kTopK);
   problem.window_left = 15000;
@@ -222,14 +217,14 @@ TEST(RowsPlanTest, TopKIsTheSortOfTheMaskedScores) {
       return masked[i * 30000 + a] > masked[i * 30000 + b];
     });
     for (size_t j = 0; j < 50; ++j) {
-      // The two plans multiply in other blocks, so scores may differ in their last bits.
+      // The two ways multiply in other blocks, so scores may differ in their last bits.
       EXPECT_NEAR(scores[i * 50 + j], masked[i * 30000 + order[j]], 1e-4);
       EXPECT_NEAR(masked[i * 30000 + indices[i * 50 + j]], scores[i * 50 + j], 1e-4);
     }
   }
 }
 
-TEST(RowsPlanTest, TopKBeyondTheAttendedKeysIsPadded) {
+TEST(InlineKeysTest, TopKBeyondTheAttendedKeysIsPadded) {
   const Inputs in(3, 4, 8, 1, 1);
   AttentionProblem problem = in.Problem(Output::kTopK);
   problem.is_causal = true;
@@ -246,7 +241,7 @@ TEST(RowsPlanTest, TopKBeyondTheAttendedKeysIsPadded) {
   }
 }
 
-TEST(RowsPlanTest, MaskedNanNeverLeaks) {
+TEST(InlineKeysTest, MaskedNanNeverLeaks) {
   Inputs in(40, 900, 8, 6, 1);
   AttentionProblem problem = in.Problem(Output::kContext);
   std::vector<char> attend(900, 1);
@@ -266,14 +261,14 @@ TEST(RowsPlanTest, MaskedNanNeverLeaks) {
   }
 }
 
-TEST(RowsPlanTest, UnmaskedNanStaysInItsRow) {
+TEST(InlineKeysTest, UnmaskedNanStaysInItsRow) {
   Inputs in(5, 600, 8, 4, 1);
   reinterpret_cast<float*>(in.q.data.data())[2 * 8] = kNan;
   const std::vector<float> context = ToFloats(Compute(in.Problem(Output::kContext)).result.View());
   for (size_t i = 0; i < context.size(); ++i) EXPECT_EQ(std::isnan(context[i]), i / 4 == 2) << i;
 }
 
-TEST(RowsPlanTest, MaskingIsRemoving) {
+TEST(InlineKeysTest, MaskingIsRemoving) {
   const Inputs in(30, 1000, 16, 7, 3);
   AttentionProblem problem = in.Problem(Output::kContext);
   problem.key_lengths = {400};
@@ -285,7 +280,7 @@ TEST(RowsPlanTest, MaskingIsRemoving) {
   for (size_t i = 0; i < masked.size(); ++i) EXPECT_NEAR(masked[i], removed[i], 1e-5);
 }
 
-TEST(RowsPlanTest, PermutingKeysPermutesWeights) {
+TEST(InlineKeysTest, PermutingKeysPermutesWeights) {
   const Inputs in(10, 777, 16, 1, 3);
   AttentionProblem problem = in.Problem(Output::kWeights);
   const std::vector<float> weights = ToFloats(Compute(problem).result.View());
@@ -306,7 +301,7 @@ TEST(RowsPlanTest, PermutingKeysPermutesWeights) {
   }
 }
 
-TEST(RowsPlanTest, ShardsMergeWithTheirLogSumExp) {
+TEST(InlineKeysTest, ShardsMergeWithTheirLogSumExp) {
   const Inputs in(12, 3000, 16, 5, 9);
   const AttentionProblem whole = in.Problem(Output::kContext);
   const std::vector<float> expected = ToFloats(Compute(whole).result.View());
@@ -333,7 +328,7 @@ TEST(RowsPlanTest, ShardsMergeWithTheirLogSumExp) {
   }
 }
 
-TEST(RowsPlanTest, WithoutKeysRowsAttendNothing) {
+TEST(InlineKeysTest, WithoutKeysRowsAttendNothing) {
   const Inputs in(3, 0, 8, 2, 1);
   EXPECT_THAT(ToFloats(Compute(in.Problem(Output::kContext)).result.View()), testing::Each(0.0F));
   EXPECT_THAT(ToFloats(Compute(in.Problem(Output::kContext)).log_sum_exp.View()),
@@ -345,7 +340,7 @@ TEST(RowsPlanTest, WithoutKeysRowsAttendNothing) {
   EXPECT_EQ(reinterpret_cast<const int32_t*>(answer.indices.data.data())[5], -1);
 }
 
-TEST(RowsPlanTest, WithoutKeysRowsAreFilledInTiles) {
+TEST(InlineKeysTest, WithoutKeysRowsAreFilledInTiles) {
   const Inputs in(3, 0, 8, 2, 1);
   AttentionProblem top = in.Problem(Output::kTopK);
   top.top_k = kFillPlaces;
@@ -355,7 +350,7 @@ TEST(RowsPlanTest, WithoutKeysRowsAreFilledInTiles) {
   EXPECT_EQ(std::count(scores.begin(), scores.end(), -kInf), 3 * kFillPlaces);
 }
 
-TEST(RowsPlanTest, ColumnsBeyondTheKeysAreFilledInTiles) {
+TEST(InlineKeysTest, ColumnsBeyondTheKeysAreFilledInTiles) {
   const Inputs in(2, 3, 8, 2, 1);
   AttentionProblem top = in.Problem(Output::kTopK);
   for (const int64_t padding : {kPaddingMax, kPaddingMax + 1, kFillPlaces}) {
@@ -372,7 +367,7 @@ TEST(RowsPlanTest, ColumnsBeyondTheKeysAreFilledInTiles) {
   }
 }
 
-TEST(RowsPlanTest, ManyRowsOfOneKeyAreManyTiles) {
+TEST(InlineKeysTest, ManyRowsOfOneKeyAreManyTiles) {
   const Inputs in(200'000, 1, 1, 1, 1);
   for (const Output output : {Output::kWeights, Output::kContext, Output::kTopK}) {
     AttentionProblem problem = in.Problem(output);
@@ -381,7 +376,7 @@ TEST(RowsPlanTest, ManyRowsOfOneKeyAreManyTiles) {
   }
 }
 
-TEST(RowsPlanTest, GroupedHeadsReadTheirKeysAndValues) {
+TEST(InlineKeysTest, GroupedHeadsReadTheirKeysAndValues) {
   const Tensor q = RandomTensor(DataType::kFloat32, {2, 6, 3, 8}, 1);
   const Tensor k = RandomTensor(DataType::kFloat32, {2, 2, 50, 8}, 2);
   const Tensor v = RandomTensor(DataType::kFloat32, {2, 2, 50, 4}, 3);

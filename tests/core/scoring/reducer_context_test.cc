@@ -13,12 +13,13 @@
 #include <vector>
 
 #include "core/kernels/element_conversion.h"
-#include "core/key_sets/key_set_pass.h"
-#include "core/scoring/attention_plan.h"
-#include "core/scoring/partials.h"
+#include "core/key_sets/key_set_source.h"
+#include "core/scoring/problem.h"
+#include "core/scoring/score_shape.h"
 #include "gtest/gtest.h"
 #include "tests/support/key_sets.h"
 #include "tests/support/random_tensor.h"
+#include "tests/support/run_pass.h"
 
 namespace qkserve {
 namespace {
@@ -68,19 +69,12 @@ Answer Ask(const Question& question, Output output, bool resident, int64_t copie
   const AttentionResults results = {.result = const_cast<std::byte*>(result.data.data()),
                                     .indices = nullptr,
                                     .log_sum_exp = log_sum_exp.data()};
+  const ScoreRequest request = {problem, shape, results};
+  const ScoreRequest* const requests[] = {&request};
   if (resident) {
-    const KeySetRequest request = {problem, shape, results};
-    const KeySetRequest* const requests[] = {&request};
-    const auto pass = KeySetPass::Create(MakeKeySet(keys, &values), requests).value();
-    for (int64_t tile = 0; tile < pass->tile_count(); ++tile) {
-      EXPECT_TRUE(pass->RunTile(tile).ok());
-    }
+    RunPass(MakeKeySource(MakeKeySet(keys, &values)), requests);
   } else {
-    const auto plan = MakeAttentionPlan(problem, shape);
-    const auto partials = plan->AllocatePartials().value();
-    for (int64_t tile = 0; tile < plan->tile_count(); ++tile) {
-      EXPECT_TRUE(plan->ComputeTile(tile, problem, results, partials.get()).ok());
-    }
+    RunInline(request);
   }
   Answer answer = {.result = ToFloats(result.View()), .log_sum_exp = log_sum_exp.back()};
   answer.result.erase(answer.result.begin(), answer.result.end() - columns);

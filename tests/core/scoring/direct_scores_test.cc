@@ -1,4 +1,4 @@
-#include "core/scoring/matrix_plan.h"
+#include "core/scoring/direct_scores.h"
 
 #include <algorithm>
 #include <cmath>
@@ -11,7 +11,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/kernels/block_product.h"
+#include "core/scoring/inline_keys.h"
 #include "core/scoring/limits.h"
+#include "core/scoring/score_cost.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/random_tensor.h"
@@ -20,28 +22,41 @@
 namespace qkserve {
 namespace {
 
-MatrixPlan PlanOf(const Shape& q, const Shape& k) {
-  return MatrixPlan(MakeScoreShape("queries", q, "keys", k).value());
+ScoreShape ShapeOf(const Shape& q, const Shape& k) {
+  return MakeScoreShape("queries", q, "keys", k).value();
 }
 
-// All tiles, in the given order, into memory that was full of NaN.
-Tensor Compute(const AttentionProblem& problem, const MatrixPlan& plan,
-               std::vector<int64_t> order = {}) {
-  Tensor result = EmptyTensor(problem.result_type, plan.shape().result);
+int64_t TilesOf(const Shape& q, const Shape& k) {
+  const AttentionProblem problem;
+  const ScoreShape shape = ShapeOf(q, k);
+  const ScoreRequest request = {problem, shape, {}};
+  return DirectScores(request).tile_count();
+}
+
+// Runs all tiles, in the given order or each on a thread of its own, into memory full of NaN.
+Tensor Compute(const AttentionProblem& problem, const std::vector<int64_t>& order = {},
+               bool on_threads = false) {
+  const ScoreShape shape = ShapeOf(problem.queries.shape, problem.keys.shape);
+  Tensor result = EmptyTensor(problem.result_type, shape.result);
   if (result.data.size_bytes() > 0) {
     std::memset(result.data.data(), 0xFF, result.data.size_bytes());
   }
-  for (int64_t tile = 0; order.empty() && tile < plan.tile_count(); ++tile) {
-    EXPECT_TRUE(plan.ComputeTile(tile, problem, {.result = result.data.data()}, nullptr).ok());
+  const ScoreRequest request = {problem, shape, {.result = result.data.data()}};
+  DirectScores pass(request);
+  for (int64_t tile = 0; order.empty() && tile < pass.tile_count(); ++tile) {
+    EXPECT_TRUE(pass.RunTile(tile).ok());
   }
+  std::vector<std::thread> threads;
   for (const int64_t tile : order) {
-    EXPECT_TRUE(plan.ComputeTile(tile, problem, {.result = result.data.data()}, nullptr).ok());
+    const auto run = [&pass, tile] { EXPECT_TRUE(pass.RunTile(tile).ok()); };
+    if (on_threads) {
+      threads.emplace_back(run);
+    } else {
+      run();
+    }
   }
+  for (std::thread& thread : threads) thread.join();
   return result;
-}
-
-Tensor Compute(const AttentionProblem& problem) {
-  return Compute(problem, PlanOf(problem.queries.shape, problem.keys.shape));
 }
 
 bool SameBits(const Tensor& a, const Tensor& b) {
@@ -49,7 +64,7 @@ bool SameBits(const Tensor& a, const Tensor& b) {
          std::memcmp(a.data.data(), b.data.data(), a.data.size_bytes()) == 0;
 }
 
-TEST(MatrixPlanTest, KnownAnswer) {
+TEST(DirectScoresTest, KnownAnswer) {
   const std::vector<float> q = {1, 2, 3, -1, 0, 1};
   const std::vector<float> k = {1, 1, 1, 2, 0, -2};
   const AttentionProblem problem = {
@@ -108,9 +123,9 @@ std::string TypesName(const testing::TestParamInfo<Types>& info) {
                       DataTypeName(info.param.result));
 }
 
-class MatrixPlanTypesTest : public testing::TestWithParam<Types> {};
+class DirectScoresTypesTest : public testing::TestWithParam<Types> {};
 INSTANTIATE_TEST_SUITE_P(
-    Types, MatrixPlanTypesTest,
+    Types, DirectScoresTypesTest,
     testing::Values(Types{DataType::kFloat32, DataType::kFloat32, DataType::kFloat32},
                     Types{DataType::kFloat16, DataType::kFloat16, DataType::kFloat32},
                     Types{DataType::kBfloat16, DataType::kBfloat16, DataType::kBfloat16},
@@ -118,7 +133,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Types{DataType::kBfloat16, DataType::kFloat32, DataType::kFloat32}),
     TypesName);
 
-TEST_P(MatrixPlanTypesTest, AgreesWithTheReferenceOverAwkwardShapes) {
+TEST_P(DirectScoresTypesTest, AgreesWithTheReferenceOverAwkwardShapes) {
   const Types& types = GetParam();
   uint64_t seed = 1;
   for (const ShapeCase& shapes : AwkwardShapes()) {
@@ -133,32 +148,21 @@ TEST_P(MatrixPlanTypesTest, AgreesWithTheReferenceOverAwkwardShapes) {
   }
 }
 
-TEST(MatrixPlanTest, TilesGiveTheSameBitsInAnyOrderAndOnAnyThreads) {
+TEST(DirectScoresTest, TilesGiveTheSameBitsInAnyOrderAndOnAnyThreads) {
   const Tensor q = RandomTensor(DataType::kFloat32, {600, 70}, 1);
   const Tensor k = RandomTensor(DataType::kFloat32, {2100, 70}, 2);
   const AttentionProblem problem = {.queries = q.View(), .keys = k.View()};
-  const MatrixPlan plan = PlanOf(q.shape, k.shape);
-  ASSERT_GT(plan.tile_count(), 3);
-  const Tensor in_order = Compute(problem, plan);
-
-  std::vector<int64_t> order(static_cast<size_t>(plan.tile_count()));
+  std::vector<int64_t> order(static_cast<size_t>(TilesOf(q.shape, k.shape)));
+  ASSERT_GT(order.size(), 3);
+  const Tensor in_order = Compute(problem);
   for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(i);
   std::mt19937 random(3);
   std::shuffle(order.begin(), order.end(), random);
-  EXPECT_TRUE(SameBits(in_order, Compute(problem, plan, order)));
-
-  Tensor parallel = EmptyTensor(DataType::kFloat32, plan.shape().result);
-  std::vector<std::thread> threads;
-  for (const int64_t tile : order) {
-    threads.emplace_back([&, tile] {
-      EXPECT_TRUE(plan.ComputeTile(tile, problem, {.result = parallel.data.data()}, nullptr).ok());
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_TRUE(SameBits(in_order, parallel));
+  EXPECT_TRUE(SameBits(in_order, Compute(problem, order)));
+  EXPECT_TRUE(SameBits(in_order, Compute(problem, order, true)));
 }
 
-TEST(MatrixPlanTest, NoTileCostsMoreThanTheLimit) {
+TEST(DirectScoresTest, NoTileCostsMoreThanTheLimit) {
   for (const ShapeCase& shapes : std::vector<ShapeCase>{{{4096, 1024}, {4096, 1024}},
                                                         {{1024, 1024}, {1024, 1024}},
                                                         {{1, 768}, {1000000, 768}},
@@ -167,30 +171,28 @@ TEST(MatrixPlanTest, NoTileCostsMoreThanTheLimit) {
                                                         {{1, 5000000}, {13, 5000000}},
                                                         {{1000, 128, 128}, {1000, 128, 128}},
                                                         {{256, 100000}, {256, 100000}}}) {
-    const MatrixPlan plan = PlanOf(shapes.queries, shapes.keys);
-    const ScoreShape& s = plan.shape();
-    const double all = static_cast<double>(s.units * s.UnitRows()) * static_cast<double>(s.m) *
-                       static_cast<double>(s.d);
-    EXPECT_GE(static_cast<double>(plan.tile_count()), all / kTileMultiplyAdds)
-        << ShapeString(shapes.queries);
+    const ScoreShape s = ShapeOf(shapes.queries, shapes.keys);
+    const auto tiles = static_cast<double>(TilesOf(shapes.queries, shapes.keys));
+    const double all = static_cast<double>(s.products * s.ProductRows()) *
+                       static_cast<double>(s.m) * static_cast<double>(s.d);
+    EXPECT_GE(tiles, all / kTileMultiplyAdds) << ShapeString(shapes.queries);
     // Nor are there so many that handing them out is work.
-    const double read = static_cast<double>(s.units * (s.UnitRows() + s.m) * s.d);
-    EXPECT_LE(static_cast<double>(plan.tile_count()),
-              4 + 8 * std::max({all / static_cast<double>(kTileMultiplyAddsMin),
-                                read / static_cast<double>(kTileElements),
-                                static_cast<double>(s.units * s.UnitRows() * s.m) /
-                                    static_cast<double>(kTileRows * kTileKeys)}))
+    const double read = static_cast<double>(s.products * (s.ProductRows() + s.m) * s.d);
+    EXPECT_LE(tiles, 4 + 8 * std::max({all / static_cast<double>(kTileMultiplyAddsMin),
+                                       read / static_cast<double>(kTileElements),
+                                       static_cast<double>(s.products * s.ProductRows() * s.m) /
+                                           static_cast<double>(kTileRows * kTileKeys)}))
         << ShapeString(shapes.queries);
   }
 }
 
-TEST(MatrixPlanTest, SmallRequestsAreOneTile) {
-  EXPECT_EQ(PlanOf({16, 64}, {128, 64}).tile_count(), 1);
-  EXPECT_EQ(PlanOf({8, 4, 16, 64}, {8, 4, 16, 64}).tile_count(), 1);
-  EXPECT_EQ(PlanOf({0, 64}, {128, 64}).tile_count(), 0);
+TEST(DirectScoresTest, SmallRequestsAreOneTile) {
+  EXPECT_EQ(TilesOf({16, 64}, {128, 64}), 1);
+  EXPECT_EQ(TilesOf({8, 4, 16, 64}, {8, 4, 16, 64}), 1);
+  EXPECT_EQ(TilesOf({0, 64}, {128, 64}), 1);
 }
 
-TEST(MatrixPlanTest, NanAndInfinityTouchTheirOwnScoresOnly) {
+TEST(DirectScoresTest, NanAndInfinityTouchTheirOwnScoresOnly) {
   for (const Shape& q_shape : {Shape{1, 40}, Shape{33, 40}}) {
     const Tensor q = RandomTensor(DataType::kFloat32, q_shape, 1);
     Tensor k = RandomTensor(DataType::kFloat32, {19, 40}, 2);
@@ -212,7 +214,7 @@ TEST(MatrixPlanTest, NanAndInfinityTouchTheirOwnScoresOnly) {
   }
 }
 
-TEST(MatrixPlanTest, AScaleOfZeroIsAFactorLikeAnyOther) {
+TEST(DirectScoresTest, AScaleOfZeroIsAFactorLikeAnyOther) {
   Tensor q = RandomTensor(DataType::kFloat32, {2, 4}, 1);
   reinterpret_cast<float*>(q.data.data())[0] = std::numeric_limits<float>::infinity();
   const Tensor k = RandomTensor(DataType::kFloat32, {3, 4}, 2);
@@ -222,8 +224,12 @@ TEST(MatrixPlanTest, AScaleOfZeroIsAFactorLikeAnyOther) {
   EXPECT_EQ(scores[3], 0.0F);
 }
 
-TEST(MatrixPlanTest, PredictedCostGrowsWithWork) {
-  const auto cost = [](const Shape& q, const Shape& k) { return PlanOf(q, k).PredictCost(100); };
+TEST(DirectScoresTest, PredictedCostGrowsWithWork) {
+  const auto cost = [](const Shape& q, const Shape& k) {
+    const AttentionProblem problem;
+    const ScoreShape shape = ShapeOf(q, k);
+    return PredictCost(InlineKeys(problem, shape), problem, shape, 100).alone;
+  };
   EXPECT_LT(cost({16, 64}, {128, 64}), absl::Microseconds(50));
   EXPECT_GT(cost({1024, 1024}, {1024, 1024}), absl::Milliseconds(20));
   EXPECT_GT(cost({1, 768}, {10000, 768}), absl::Milliseconds(1));
@@ -231,7 +237,7 @@ TEST(MatrixPlanTest, PredictedCostGrowsWithWork) {
   EXPECT_GT(cost({20000, 200}, {1, 200}), absl::Milliseconds(1));
   // A million products of 1 x 1 are a million calls, and no single tile.
   EXPECT_GT(cost({1000000, 1, 1}, {1000000, 1, 1}), absl::Milliseconds(100));
-  EXPECT_GT(PlanOf({1000000, 1, 1}, {1000000, 1, 1}).tile_count(), 100);
+  EXPECT_GT(TilesOf({1000000, 1, 1}, {1000000, 1, 1}), 100);
 }
 
 }  // namespace

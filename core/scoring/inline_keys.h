@@ -1,0 +1,53 @@
+#ifndef QKSERVE_CORE_SCORING_INLINE_KEYS_H_
+#define QKSERVE_CORE_SCORING_INLINE_KEYS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "core/scoring/key_source.h"
+
+namespace qkserve {
+
+// Keys and values that came with one request, multiplied by OpenBLAS.
+//
+// OpenBLAS's rounding depends on the sizes of a call, so every cut that a call depends on is made
+// by the request's shape and options alone: the rows of a block, the steps and the splits. Blocks
+// end where slices do, or, if slices are short and share their keys, have several whole slices.
+class InlineKeys final : public KeySource {
+ public:
+  // The source is for one request. The values' memory must outlive it; `problem` itself need not.
+  // `shape` is that of its queries and keys.
+  InlineKeys(const AttentionProblem& problem, const ScoreShape& shape);
+
+  RowCut Cut(absl::Span<const ScoreRequest* const> requests) const override;
+  bool IsShared() const override { return false; }
+  absl::Status Multiply(const BlockQueries& queries, int64_t matrix, KeyRange keys, float* products,
+                        int64_t stride) const override;
+  void AddWeightedValues(const float* weights, int64_t stride, int64_t rows, int64_t matrix,
+                         KeyRange keys, const ContextSums& sums) const override;
+  std::unique_ptr<Pass> MakeDirectPass(const ScoreRequest& request) const override;
+  ScoreWork WorkOf(const AttentionProblem& problem, const ScoreShape& shape) const override;
+  StateExtent StateExtentOf(const ScoreShape& shape) const override;
+
+ private:
+  // How rows and keys are cut, unless the request has a direct pass. Every bit depends on it.
+  struct BlockCut {
+    int64_t chunk_rows = 1;  // a slice, or a product; no block crosses its end
+    int64_t block_rows = 1;
+    int64_t blocks = 0;  // of a matrix
+    KeySplits splits;
+  };
+
+  static BlockCut CutBlocks(const AttentionProblem& problem, const ScoreShape& shape,
+                            const KeySizes& sizes);
+  static KeySplits CutKeys(const BlockCut& cut, const KeySizes& sizes);
+
+  const BlockCut cut_;
+  DataType value_type_ = DataType::kFloat32;
+  const std::byte* values_ = nullptr;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_SCORING_INLINE_KEYS_H_

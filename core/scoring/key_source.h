@@ -1,0 +1,97 @@
+#ifndef QKSERVE_CORE_SCORING_KEY_SOURCE_H_
+#define QKSERVE_CORE_SCORING_KEY_SOURCE_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "core/batching/job.h"
+#include "core/kernels/panels.h"
+#include "core/scoring/problem.h"
+#include "core/scoring/row_cut.h"
+#include "core/scoring/score_mask.h"
+#include "core/scoring/score_shape.h"
+
+namespace qkserve {
+
+// The query rows of a block.
+struct BlockQueries {
+  absl::Span<const BlockRow> rows;
+  const float* floats = nullptr;  // rows x d; null unless the source IsShared
+};
+
+// Sums of weighted values, one row for each row of weights.
+struct ContextSums {
+  double* out;
+  int64_t stride;
+  Infinities infinities;
+};
+
+// The work of a request on its source: the inputs of the cost model (score_cost.h).
+struct ScoreWork {
+  double multiply_adds = 0;  // of products, weighted values and stages, and of calls
+  double row_seconds = 0;    // what rows cost beside them
+  double read_seconds = 0;   // reading keys and values
+};
+
+// How much state the request's rows can have at a time: see RowReducer::StateBytes.
+struct StateExtent {
+  int64_t rows = 0;        // of the request
+  int64_t block_rows = 0;  // at most
+  int64_t parts = 0;       // of a block, at most
+  int64_t splits = 0;
+};
+
+// Keys and values of some requests, and how they are multiplied. A source decides what shapes the
+// bits of a result: the rows of a block, the steps and the splits.
+//
+// Immutable, thread-safe. Virtual calls are made for a block and a step, not for elements.
+class KeySource {
+ public:
+  virtual ~KeySource() = default;
+
+  const KeySizes& sizes() const { return sizes_; }
+
+  // Stacks the requests' rows in blocks and cuts the blocks into tiles. Throws std::bad_alloc.
+  virtual RowCut Cut(absl::Span<const ScoreRequest* const> requests) const = 0;
+
+  // True if requests share its passes. Rows of a block may then come from anywhere: Multiply reads
+  // BlockQueries::floats, and steps are whole, so that a step's keys do not depend on what its rows
+  // attend. False if it has the keys of one request: a block's rows follow one another in queries
+  // and results, Multiply reads the request's tensor, and the last step ends with the last
+  // attended key.
+  virtual bool IsShared() const = 0;
+
+  // products[i * stride + j] = q_i . k_j for keys [keys.begin, keys.end) of a matrix.
+  // If IsShared, `products` is aligned, `stride` a multiple of 16, and columns up to the next
+  // multiple of kPanelKeys may be overwritten. RESOURCE_EXHAUSTED: no memory for converted
+  // elements.
+  virtual absl::Status Multiply(const BlockQueries& queries, int64_t matrix, KeyRange keys,
+                                float* products, int64_t stride) const = 0;
+
+  // Adds the weighted values of keys [keys.begin, keys.end) to `sums`: AddWeightedPanels for rows
+  // of weights that are `stride` apart.
+  virtual void AddWeightedValues(const float* weights, int64_t stride, int64_t rows, int64_t matrix,
+                                 KeyRange keys, const ContextSums& sums) const = 0;
+
+  // A pass that multiplies straight into the reply, in blocks of its own shape (direct_scores.h).
+  // Null if the request has none.
+  virtual std::unique_ptr<Pass> MakeDirectPass(const ScoreRequest& /*request*/) const {
+    return nullptr;
+  }
+
+  // For the cost model. In constant time.
+  virtual ScoreWork WorkOf(const AttentionProblem& problem, const ScoreShape& shape) const = 0;
+  virtual StateExtent StateExtentOf(const ScoreShape& shape) const = 0;
+
+ protected:
+  explicit KeySource(const KeySizes& sizes) : sizes_(sizes) {}
+
+ private:
+  const KeySizes sizes_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_SCORING_KEY_SOURCE_H_

@@ -1,0 +1,63 @@
+#ifndef QKSERVE_CORE_SCORING_PACKED_KEYS_H_
+#define QKSERVE_CORE_SCORING_PACKED_KEYS_H_
+
+#include <cstdint>
+
+#include "core/kernels/panels.h"
+#include "core/scoring/key_source.h"
+#include "qkserve/tensor.h"
+
+namespace qkserve {
+
+// Keys and values that stay, packed in panels, multiplied by the packed kernel. Any number of
+// requests share a pass: they have queries of any type, outputs, masks and k of their own.
+//
+// A score is a function of its query, its key and d (panels.h), rows are reduced one by one, and
+// the splits and steps are cut by the keys alone: so a pass, and what else is in it, does not show
+// in the bits. Steps are read whole: how a row is summed must not depend on what others attend.
+class PackedKeys : public KeySource {
+ public:
+  struct Types {
+    DataType keys = DataType::kFloat32;
+    DataType values = DataType::kFloat32;
+  };
+
+  // From panel `panel` of a matrix on, at least one and at most `count_max` panels.
+  virtual PanelRun Panels(int64_t matrix, int64_t panel, int64_t count_max) const = 0;
+
+  RowCut Cut(absl::Span<const ScoreRequest* const> requests) const final;
+  bool IsShared() const final { return true; }
+  absl::Status Multiply(const BlockQueries& queries, int64_t matrix, KeyRange keys, float* products,
+                        int64_t stride) const final;
+  void AddWeightedValues(const float* weights, int64_t stride, int64_t rows, int64_t matrix,
+                         KeyRange keys, const ContextSums& sums) const final;
+  ScoreWork WorkOf(const AttentionProblem& problem, const ScoreShape& shape) const final;
+  StateExtent StateExtentOf(const ScoreShape& shape) const final;
+
+ protected:
+  PackedKeys(const KeySizes& sizes, const Types& types);
+
+ private:
+  // Rows of a matrix that may share blocks; those that read values come first.
+  struct Section {
+    int64_t first_row, value_end, end_row;
+    int64_t finish = 0;  // multiply-adds that finishing one of its rows is worth at most
+    int64_t keep = 0;    // and keeping one of its scores
+  };
+  struct RunRows {
+    int64_t rows, value_rows;
+  };
+  void CutSection(const Section& section, RowCut& cut) const;
+  double CutKeys(const Section& section, const RunRows& rows, BlockRun& run) const;
+  int64_t PanelCount() const { return (sizes().m + kPanelKeys - 1) / kPanelKeys; }
+
+  const Types types_;
+  const KeySplits splits_;
+};
+
+// The splits of packed keys: a function of the keys alone.
+KeySplits SplitKeys(const KeySizes& sizes);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_SCORING_PACKED_KEYS_H_

@@ -1,0 +1,129 @@
+#ifndef QKSERVE_CORE_SCORING_ROW_REDUCER_H_
+#define QKSERVE_CORE_SCORING_ROW_REDUCER_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/types/span.h"
+#include "core/scoring/key_source.h"
+#include "core/scoring/problem.h"
+#include "core/scoring/row_cut.h"
+#include "core/scoring/score_mask.h"
+#include "qkserve/output.h"
+
+namespace qkserve {
+
+// Rows of a block that one reducer takes, and the memory of their state.
+struct RowGroup {
+  const RowReducer& reducer;
+  const KeySource& source;
+  const KeySplits& splits;
+  int64_t matrix;
+  int64_t first;  // of the rows, among those of the block
+  absl::Span<BlockRow> rows;
+  std::byte* block_state;  // BlockBytes, which all parts of the block share
+  std::byte* part_state;   // PartBytes, which a part has alone
+};
+
+using RowGroups = absl::InlinedVector<RowGroup, 4>;
+
+// Products of a group's rows with keys [keys.begin, keys.end), rows `stride` apart.
+struct Step {
+  KeyRange keys;
+  float* products;
+  int64_t stride;
+
+  int64_t Count() const { return keys.end - keys.begin; }
+  // Turns the products of row `i`, which is `row`, into their stage, once. Returns them.
+  float* Staged(int64_t i, const BlockRow& row) const {
+    float* const scores = products + i * stride;
+    row.mask->ApplyStages(row.slice, row.query, keys.begin, Count(), scores);
+    return scores;
+  }
+};
+
+// Makes a row of an output from a row's scores: one class for each output, without data of its own.
+//
+// A block's keys are cut into parts, which any threads run in any order at the same time. Each part
+// has state of its own (PartBytes) and shares some with the others (BlockBytes), in which it writes
+// only what belongs to its keys. For each part Begin is called, then BeginSplit, Skip and Take with
+// keys in ascending order. A part that has ended takes over what another one has found (Merge);
+// the last one then calls Finish. All bytes are uninitialised and aligned to 64.
+//
+// Requirements on bits: what is written depends on the row, the source, its steps and its splits,
+// but not on other rows, the number of parts or the order in which they end.
+class RowReducer {
+ public:
+  virtual ~RowReducer() = default;
+
+  // Known from the request alone. `sizes` are those of its source.
+
+  // Columns of the result, and how many of them keys have a part in. The others hold
+  // `EmptyResult`.
+  virtual int64_t ResultColumns(const AttentionProblem& problem, const KeySizes& sizes) const = 0;
+  virtual int64_t KeyColumns(const AttentionProblem& problem, const KeySizes& sizes) const {
+    return sizes.m > 0 ? ResultColumns(problem, sizes) : 0;
+  }
+  virtual float EmptyResult() const { return 0.0F; }
+
+  // Every score of a row is wanted, attended or not.
+  virtual bool NeedsAllScores() const { return false; }
+  // Values are read.
+  virtual bool ReadsValues() const { return false; }
+
+  // Cost of keeping a score, at worst, and of finishing a row, in multiply-adds.
+  virtual int64_t KeepMultiplyAdds() const { return 0; }
+  virtual int64_t FinishMultiplyAdds(const AttentionProblem& problem, const KeySizes& sizes,
+                                     const KeySplits& splits) const = 0;
+  // Predicted time of a row beside its scores, in seconds.
+  virtual double RowSeconds(const AttentionProblem& /*problem*/, const KeySizes& /*sizes*/) const {
+    return 0.0;
+  }
+  // Bytes of state that a request can hold at a time, beside the scratch of the tiles that run.
+  virtual int64_t StateBytes(const AttentionProblem& /*problem*/, const KeySizes& /*sizes*/,
+                             const StateExtent& /*extent*/) const {
+    return 0;
+  }
+
+  // Running.
+
+  virtual int64_t BlockBytes(const RowGroup& /*group*/) const { return 0; }
+  virtual int64_t PartBytes(const RowGroup& /*group*/) const { return 0; }
+  virtual void Begin(const RowGroup& /*group*/) const {}
+  virtual void BeginSplit(const RowGroup& /*group*/, int64_t /*split*/) const {}
+  // No row of the block attends these keys; not called if NeedsAllScores.
+  virtual void Skip(const RowGroup& /*group*/, KeyRange /*keys*/) const {}
+  // If the source is not shared: the group's place for the products of keys from `key` on, rows as
+  // far apart as rows of the result. Null: they go to scratch.
+  virtual float* PlaceOf(const RowGroup& /*group*/, int64_t /*key*/) const { return nullptr; }
+  virtual void Take(const RowGroup& group, int64_t split, const Step& step) const = 0;
+  // `other` is the part_state of another part, which has ended.
+  virtual void Merge(const RowGroup& /*group*/, std::byte* /*other*/) const {}
+  virtual void Finish(const RowGroup& group) const = 0;
+};
+
+// The reducer of an output: the one place that knows them all. They live as long as the process.
+const RowReducer& ReducerOf(Output output);
+
+// All of them, each once. Those that read values come first.
+absl::Span<const RowReducer* const> AllReducers();
+
+// One for each file reducer_*.cc. Others ask ReducerOf.
+const RowReducer& ScoresReducer();
+const RowReducer& WeightsReducer();
+const RowReducer& ContextReducer();
+const RowReducer& TopKReducer();
+
+// In multiply-adds, 50 of which take a core about 1 ns. Finishing a row, beside what its reducer
+// adds: about 100 ns.
+inline constexpr int64_t kRowMultiplyAdds = 5'000;
+// Writing an element of a result, about 1 ns.
+inline constexpr int64_t kWriteMultiplyAdds = 50;
+
+// The place of a row of `columns` results.
+std::byte* ResultOf(const BlockRow& row, int64_t columns);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_SCORING_ROW_REDUCER_H_
