@@ -38,7 +38,7 @@ struct BatchPolicyOptions {
   absl::Duration pass_cost_max = absl::Milliseconds(20);
   int64_t pass_requests_max = kPassRequestsMax;
 
-  // A request up to this cost runs on the thread that it arrived on where a worker's turn is free:
+  // A request up to this cost runs on the thread that it arrived on where a slot is free:
   // waking a worker would take longer than the work.
   absl::Duration arrival_cost_max = absl::Microseconds(100);
 
@@ -54,7 +54,7 @@ struct QueueSummary {
   int64_t large_requests = 0;
   absl::Duration large_cost = absl::ZeroDuration();  // of the tiles that have not begun
 
-  // Turns in use: groups and tiles being run. At most `workers`.
+  // Slots in use: groups and tiles being run. At most `workers`.
   int64_t busy = 0;
 
   int64_t requests() const { return small_requests + large_requests; }

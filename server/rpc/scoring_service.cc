@@ -1,6 +1,7 @@
 #include "server/rpc/scoring_service.h"
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <new>
 #include <utility>
@@ -19,6 +20,11 @@
 #include "server/rpc/key_set_metadata.h"
 
 namespace qkserve {
+
+struct PassRequest {
+  KeySetRequest request;
+};
+
 namespace {
 
 // What a call holds from the moment its whole request has arrived, not yet parsed, until its
@@ -70,15 +76,16 @@ class ScoreJob final : public Job {
         kernel_(kernel),
         decoded_(std::move(decoded)),
         memory_(std::move(memory)),
-        request_{decoded_.problem, decoded_.shape, memory_.Results()} {}
+        request_{{decoded_.problem, decoded_.shape, memory_.Results()}} {}
 
-  // On a key set: all jobs of a group are of this class.
-  absl::StatusOr<std::unique_ptr<Pass>> MakePass(absl::Span<Job* const> jobs) override {
-    std::vector<const KeySetRequest*> requests;
-    requests.reserve(jobs.size());
-    for (Job* job : jobs) requests.push_back(&static_cast<ScoreJob*>(job)->request_);
-    absl::StatusOr<std::unique_ptr<KeySetPass>> pass =
-        KeySetPass::Create(decoded_.key_set, requests);
+  const PassRequest* pass_request() const override { return &request_; }
+
+  absl::StatusOr<std::unique_ptr<Pass>> MakePass(
+      absl::Span<const PassRequest* const> requests) override {
+    std::vector<const KeySetRequest*> all;
+    all.reserve(requests.size());
+    for (const PassRequest* request : requests) all.push_back(&request->request);
+    absl::StatusOr<std::unique_ptr<KeySetPass>> pass = KeySetPass::Create(decoded_.key_set, all);
     if (!pass.ok()) return pass.status();
     return *std::move(pass);
   }
@@ -122,7 +129,7 @@ class ScoreJob final : public Job {
   const std::string& kernel_;
   const DecodedScore decoded_;
   ScoreMemory memory_;
-  const KeySetRequest request_;
+  const PassRequest request_;
 };
 
 JobSpec MakeJobSpec(const DecodedScore& decoded, double gflops) {
@@ -136,9 +143,9 @@ JobSpec MakeJobSpec(const DecodedScore& decoded, double gflops) {
       PredictKeySetCost(*decoded.key_set, decoded.problem, decoded.shape, gflops);
   spec.cost = cost.alone;
   spec.shared_cost = cost.shared;
-  spec.group = decoded.key_set.get();
-  // What all versions of the set have in common.
-  spec.lane = &decoded.key_set->requests_served();
+  spec.group = GroupId{decoded.key_set->id()};
+  // All versions of the set have its name in common.
+  spec.tenant = TenantId{std::hash<std::string>()(decoded.key_set->name())};
   return spec;
 }
 

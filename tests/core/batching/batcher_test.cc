@@ -120,7 +120,7 @@ TEST_F(BatcherTest, TinyWorkRunsOnTheThreadItArrivedOn) {
   EXPECT_EQ(ran_on, std::this_thread::get_id());
 }
 
-TEST_F(BatcherTest, TinyWorkWaitsWhereNoTurnIsFree) {
+TEST_F(BatcherTest, TinyWorkWaitsWhereNoSlotIsFree) {
   Start(1);
   Gate gate;
   OccupyWorkers(gate);
