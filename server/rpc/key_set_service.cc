@@ -22,6 +22,7 @@ class UnaryCall {
       : recorder_(&recorder),
         method_(method),
         begin_(recorder.Now()),
+        context_(context),
         reactor_(context->DefaultReactor()) {
     EchoRequestTags(*context);
   }
@@ -30,7 +31,7 @@ class UnaryCall {
 
   grpc::ServerUnaryReactor* Finish(const absl::Status& status) const {
     recorder_->RecordCall(method_, status, begin_);
-    reactor_->Finish(ToGrpcStatus(status));
+    reactor_->Finish(ToGrpcStatus(status, *context_));
     return reactor_;
   }
 
@@ -38,6 +39,7 @@ class UnaryCall {
   const CallRecorder* recorder_;
   Method method_;
   absl::Time begin_;
+  grpc::CallbackServerContext* context_;
   grpc::ServerUnaryReactor* reactor_;
 };
 
@@ -186,7 +188,7 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
   void End(const absl::Status& status) {
     upload_ = nullptr;
     service_.recorder_.RecordCall(method_, status, begin_);
-    this->Finish(ToGrpcStatus(status));
+    this->Finish(ToGrpcStatus(status, context_));
   }
 
   KeySetService& service_;
