@@ -7,10 +7,11 @@
 
 namespace qkserve {
 
-// Owns a descriptor of an open file, or -1.
+// Owns a descriptor of an open file or socket, or -1.
 class FileDescriptor {
  public:
   explicit FileDescriptor(int fd) : fd_(fd) {}
+  FileDescriptor(FileDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   FileDescriptor(const FileDescriptor&) = delete;
   FileDescriptor& operator=(const FileDescriptor&) = delete;
   ~FileDescriptor() { Close(); }

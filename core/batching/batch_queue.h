@@ -70,7 +70,7 @@ struct TileToRun {
   int64_t tile = 0;
 };
 
-// What a worker does next.
+// The next thing that a worker does.
 struct Assignment {
   // No work: nothing is worth running now.
   std::variant<std::monostate, SmallJobs, PassToMake, TileToRun> work;

@@ -56,7 +56,7 @@ class FairShare {
   void ForgetIdle();
 
   absl::Duration now_;  // clock of the lane chosen last
-  // Of active lanes, and of idle ones that may be ahead of `now_`.
+  // Clocks of active lanes, and of idle ones that may be ahead of `now_`.
   std::map<LaneId, absl::Duration> clocks_;
   std::set<std::pair<absl::Duration, LaneId>> active_;
 };

@@ -20,7 +20,7 @@ enum class GroupId : uint64_t { kNone = 0 };
 // time. Groups may have the same tenant, as the versions of a key set do.
 enum class TenantId : uint64_t {};
 
-// What the batcher must know of a request to schedule it.
+// All that the batcher must know of a request to schedule it.
 //
 // Three costs tell what a job adds to the queue. All are predicted times of one worker.
 //
@@ -67,8 +67,8 @@ class Pass {
   virtual absl::Status RunTile(int64_t tile) = 0;
 };
 
-// What a job asks of a pass. The batcher only carries pointers to it: the code that makes jobs and
-// passes defines the type, one for the whole program.
+// The part of a job in a pass. The batcher only carries pointers to it: the code that makes jobs
+// and passes defines the type, one for the whole program.
 struct PassRequest;
 
 // A request as the batcher sees it: tiles to run and one status to give.
@@ -80,7 +80,7 @@ class Job {
   // other tiles. The first error ends the job; tiles that have not begun are then not run.
   virtual absl::Status RunTile(int64_t tile) = 0;
 
-  // What this job asks of a pass; not null for a job of a group. Lives as long as the job.
+  // This job's part in a pass; not null for a job of a group. Lives as long as the job.
   virtual const PassRequest* pass_request() const { return nullptr; }
 
   // For a job of a group, instead of RunTile: the pass that answers `requests`, which are those of

@@ -72,7 +72,7 @@ absl::StatusOr<std::shared_ptr<const KeySet>> AdmitKeys(ScoreCall& call,
 }
 
 absl::Status CheckCounts(const ScoreShape& shape, Output output, absl::string_view keys_name) {
-  // Where d or m is 0 there may be any number of queries in no bytes.
+  // If d or m is 0 there may be any number of queries in no bytes.
   if (shape.Rows() > kScoresMax) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "the request has ", shape.Rows(), " queries, more than the limit of ", kScoresMax));

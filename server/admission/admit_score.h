@@ -19,7 +19,8 @@
 
 namespace qkserve {
 
-// What admission decides by. Constant while the server runs; the pointers outlive all calls.
+// The limits and parts that admission decides by. Constant while the server runs; the pointers
+// outlive all calls.
 struct AdmissionOptions {
   int64_t message_bytes_max = 0;  // of the response
   double gflops_per_worker = 1.0;

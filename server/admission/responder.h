@@ -23,7 +23,7 @@ struct ResultTensor {
   int64_t bytes = 0;
 };
 
-// What a call computed. Valid during Responder::Respond.
+// The tensors that a call computed. Valid during Responder::Respond.
 struct ComputedScore {
   ResultTensor result;                      // [.., n, m], [.., n, dv] or [.., n, top_k]
   std::optional<ResultTensor> indices;      // [.., n, top_k], for the output TOP_K
@@ -39,7 +39,7 @@ struct ScoreReceipt {
   const KeySet* key_set = nullptr;  // null: inline keys. Valid during the call of the Responder.
 };
 
-// Where the answer to one score call goes: a unary reply, a message of a stream, another protocol.
+// Takes the answer to one score call: a unary reply, a message of a stream, another protocol.
 // The call's protocol implements it and keeps what ScoreCall points into.
 //
 // Exactly one of Respond and Fail is called, once, from any thread; neither may block. The

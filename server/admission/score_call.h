@@ -12,7 +12,7 @@
 
 namespace qkserve {
 
-// What a protocol calls the fields of a score call: errors name what the caller sent.
+// A protocol's names for the fields of a score call: errors name what the caller sent.
 struct ScoreFieldNames {
   const char* queries;
   const char* keys;

@@ -16,8 +16,8 @@ namespace qkserve {
 // log_sum_exp.
 absl::Status AdmitOptions(const ScoreCall& call, AttentionProblem& problem);
 
-// What depends on the shape of the scores: key_lengths, mask and, of a call with inline keys,
-// values. Moves mask and values out of the call. problem.output and problem.keys are set.
+// Options that depend on the shape of the scores: key_lengths, mask and, of a call with inline
+// keys, values. Moves mask and values out of the call. problem.output and problem.keys are set.
 absl::Status AdmitShapedOptions(ScoreCall& call, const ScoreShape& shape,
                                 AttentionProblem& problem);
 

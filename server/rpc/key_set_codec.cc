@@ -45,7 +45,7 @@ absl::StatusOr<Shape> DecodeShape(const v1::TensorSpec& spec, absl::string_view 
   return shape;
 }
 
-// What puts and appends have in common: types and shapes of what comes.
+// The part that puts and appends have in common: types and shapes of the new rows.
 template <class Header>
 absl::StatusOr<KeySetUploadSpec> DecodeTensors(const Header& header) {
   const absl::Status status = ValidateKeySetName(header.name());

@@ -59,8 +59,8 @@ class KeySetService final : public WireService {
   std::atomic<bool> is_draining_{false};
   std::atomic<int64_t> uploads_{0};
   InFlightCalls calls_;
-  TaskPool files_{4};  // its tasks use what is above
-  IdleWatch idle_;     // last: it schedules tasks
+  TaskPool upload_threads_{4};  // its tasks use what is above
+  IdleWatch idle_;              // last: it schedules tasks
 };
 
 }  // namespace qkserve

@@ -52,7 +52,7 @@ class BatchQueueTest : public testing::Test {
                  .tenant = TenantId{key_set}});
   }
   Assignment Take() { return queue_->Take(clock_.Now()); }
-  // What a worker does where Take asks for a pass.
+  // Does what a worker does if Take asks for a pass.
   void MakePass(const Assignment& assignment, int64_t tiles) {
     const std::shared_ptr<TiledWork>& work = std::get<PassToMake>(assignment.work).work;
     work->pass = std::make_unique<PuppetPass>(strings_, tiles);
@@ -378,7 +378,7 @@ TEST_F(BatchQueueTest, JobsOfAGroupShareAPass) {
     jobs.push_back(PushGrouped(key_set, absl::Milliseconds(2), absl::Microseconds(1900)));
   }
   const auto stranger = PushGrouped(other, absl::Milliseconds(2), absl::Milliseconds(1));
-  // What they share counts once.
+  // Their shared cost counts once.
   EXPECT_EQ(queue_->summary().large_cost, absl::Microseconds(2000 + 4 * 100 + 2000));
   const Assignment first = Take();
   ASSERT_TRUE(std::holds_alternative<PassToMake>(first.work));

@@ -269,7 +269,7 @@ TEST_F(BatcherTest, DrainFinishesWhatWasAcceptedAndRefusesTheRest) {
   const auto running = OccupyWorkers(gate);
   const auto waiting = Submit({.tile_count = 3, .cost = absl::Milliseconds(30)});
   std::thread drain([this] { batcher_->Drain(); });
-  // Whether the drain has begun shows in the refusals.
+  // The refusals show that the drain has begun.
   absl::Status status;
   while (status.code() != absl::StatusCode::kUnavailable) {
     const auto probe =

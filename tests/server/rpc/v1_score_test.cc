@@ -213,8 +213,8 @@ TEST(V1ScoreTest, ResponsesStayWithinTheOverheadThatIsReservedForThem) {
             kResponseOverheadBytesMax + score.layout.result_bytes);
 }
 
-// What parses is either refused or can be computed: mutated messages must not lead outside their
-// memory (which the sanitizers watch).
+// A request that parses is either refused or can be computed: mutated messages must not lead
+// outside their memory (which the sanitizers watch).
 TEST(V1ScoreTest, MutatedRequestsAreRefusedOrComputable) {
   std::mt19937 random(7);
   const std::string seeds[] = {Request({2, 3}, {4, 3}).SerializeAsString(),
