@@ -7,7 +7,7 @@
 
 namespace qkserve {
 
-// Owns a descriptor of an open file, or -1.
+// Owns a descriptor of an open file or socket, or -1.
 class FileDescriptor {
  public:
   explicit FileDescriptor(int fd) : fd_(fd) {}
@@ -16,6 +16,8 @@ class FileDescriptor {
     std::swap(fd_, other.fd_);
     return *this;
   }
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
   ~FileDescriptor() { Close(); }
 
   int get() const { return fd_; }

@@ -9,7 +9,7 @@
 
 namespace qkserve {
 
-// What a response may hold beside the elements of its result: receipt, shape, framing.
+// Bytes that a response may hold beside the elements of its result: receipt, shape, framing.
 inline constexpr int64_t kResponseOverheadBytesMax = 4 * kKiB;
 
 // Bytes of all requests in flight (--in_flight_bytes_max).

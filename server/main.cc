@@ -22,6 +22,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "base/command_line.h"
+#include "base/host.h"
 #include "base/standard_streams.h"
 #include "base/thread_limit.h"
 #include "core/kernels/blas_kernel.h"
@@ -33,7 +34,6 @@
 #include "server/lifecycle/stop_signals.h"
 #include "server/observe/log_format.h"
 #include "server/observe/log_writer.h"
-#include "server/observe/machine.h"
 #include "server/observe/process_log.h"
 #include "server/options.h"
 #include "server/server.h"
@@ -110,7 +110,7 @@ void Log(const LogEvent& event) {
       absl::StrCat(FormatLogLine(absl::GetFlag(FLAGS_log_format), absl::Now(), event), "\n"));
 }
 
-// Where lines are for a machine, the last one is too.
+// In JSON the last line is an event as well, so that a machine can read it.
 int FailServing(const absl::Status& status) {
   const int exit_code = absl::IsInvalidArgument(status) ? kExitUsage : kExitError;
   if (absl::GetFlag(FLAGS_log_format) == LogFormat::kText) return Fail(status, exit_code);

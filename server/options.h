@@ -21,8 +21,8 @@ inline constexpr char kHttpAddressDefault[] = "127.0.0.1:8080";
 // call before any limit of ours; a token and a trace context take 1 to 4 KiB.
 inline constexpr int kMetadataBytesMax = 8192;
 
-// What an operator chooses; main.cc fills it from flags of the same names, but for key_set_refresh,
-// which only tests set, and the functions at the end.
+// The choices of an operator; main.cc fills it from flags of the same names, but for
+// key_set_refresh, which only tests set, and the functions at the end.
 struct ServerOptions {
   // HOST:PORT or unix:PATH. Port 0 takes a free one.
   std::string listen_address = "127.0.0.1:50051";
@@ -39,8 +39,8 @@ struct ServerOptions {
   // Bytes of requests and results over all requests in flight.
   int64_t in_flight_bytes_max = kInFlightBytesMax;
 
-  // Where key sets are kept in files; empty: in memory only. Read-only: another server writes them,
-  // this one follows.
+  // The folder that key sets are kept in; empty: in memory only. Read-only: another server writes
+  // them, this one follows.
   std::string key_set_dir = {};
   bool key_set_dir_read_only = false;
 

@@ -2,7 +2,6 @@
 
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -18,6 +17,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "base/file_descriptor.h"
+#include "base/host.h"
 #include "base/thread_limit.h"
 #include "core/kernels/blas.h"
 #include "core/kernels/panels.h"
@@ -26,9 +27,8 @@
 #include "qkserve/v1/key_set.grpc.pb.h"
 #include "qkserve/v1/scoring.grpc.pb.h"
 #include "qkserve/v1/status.grpc.pb.h"
-#include "server/admission/compute_turns.h"
+#include "server/admission/compute_slots.h"
 #include "server/lifecycle/address.h"
-#include "server/observe/machine.h"
 
 namespace qkserve {
 namespace {
@@ -87,12 +87,12 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   static const bool keeps_grpc = (grpc_init(), true);
   static_cast<void>(keeps_grpc);
   Parts parts;
-  parts.monitor = std::make_unique<Monitor>(
-      Monitor::Machine{BlasKernelName(), std::string(PackedKernelName()), workers},
+  parts.exporter = std::make_unique<MetricsExporter>(
+      MetricsExporter::Setup{BlasKernelName(), std::string(PackedKernelName()), workers},
       options.log_lines_dropped);
   if (!options.http_address.empty()) {
     absl::StatusOr<std::unique_ptr<HttpServer>> http =
-        HttpServer::Start(options.http_address, parts.monitor.get(), options.log, clock);
+        HttpServer::Start(options.http_address, parts.exporter.get(), options.log, clock);
     if (!http.ok()) return http.status();
     parts.http = *std::move(http);
     options.log({LogLevel::kInfo, "http listening", {{"address", parts.http->address()}}});
@@ -100,12 +100,12 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
     if (!status.ok()) return status;
   }
   BatchPolicyOptions policy;
-  policy.workers = ComputeTurns(workers, UsableCpus(), options.in_flight_bytes_max);
+  policy.workers = ComputeSlots(workers, UsableCpus(), options.in_flight_bytes_max);
   policy.threads = workers;
   policy.queued_requests_max = options.queue_requests_max;
   policy.queued_time_max = options.queue_time_max;
   absl::StatusOr<std::unique_ptr<Batcher>> batcher = Batcher::Create(
-      policy, clock, [&metrics = parts.monitor->metrics()](int64_t requests, int64_t rows) {
+      policy, clock, [&metrics = parts.exporter->metrics()](int64_t requests, int64_t rows) {
         metrics.CountBatch(requests, rows);
       });
   if (!batcher.ok()) return batcher.status();
@@ -134,18 +134,20 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
 Server::Server(const ServerOptions& options, Parts parts, int64_t workers, const Clock* clock)
     : options_(options),
       clock_(*clock),
-      monitor_(std::move(parts.monitor)),
+      exporter_(std::move(parts.exporter)),
       slow_requests_(options.slow_request_threshold, options.log, clock),
-      recorder_(&monitor_->metrics(), &slow_requests_, options.log, clock),
+      recorder_(&exporter_->metrics(), &slow_requests_, options.log, clock),
       budget_("in_flight_bytes_max", options.in_flight_bytes_max, kInFlightRetryAfter,
-              ComputeTurnsCharge(ComputeTurns(workers, UsableCpus(), options.in_flight_bytes_max))),
+              ComputeSlotsCharge(ComputeSlots(workers, UsableCpus(), options.in_flight_bytes_max))),
       key_sets_(std::move(parts.key_sets)),
       batcher_(std::move(parts.batcher)),
       scoring_({.message_bytes_max = options.message_bytes_max,
+                .gflops_per_worker = GflopsPerWorker(),
                 .kernel = BlasKernelName(),
                 .key_set_kernel = std::string(PackedKernelName()),
-                .gflops_per_worker = GflopsPerWorker()},
-               batcher_.get(), &budget_, key_sets_.get(), &recorder_, clock),
+                .key_sets = key_sets_.get(),
+                .budget = &budget_},
+               batcher_.get(), &recorder_, clock),
       key_set_service_(key_sets_.get(), &budget_, &recorder_, clock, options.upload_idle_timeout),
       status_({.kernel = BlasKernelName(),
                .key_set_kernel = std::string(PackedKernelName()),
@@ -163,10 +165,10 @@ Server::Server(const ServerOptions& options, Parts parts, int64_t workers, const
           BlasKernelName(), BlasVersion(), GflopsPerWorker(), PackedKernelName(), workers,
           options.message_bytes_max, options.in_flight_bytes_max, key_sets_->budget().bytes_max())),
       http_(std::move(parts.http)) {
-  monitor_->Attach({.batcher = batcher_.get(),
-                    .budget = &budget_,
-                    .key_sets = key_sets_.get(),
-                    .in_flight_requests = [this] { return CallsInFlight(); }});
+  exporter_->Attach({.batcher = batcher_.get(),
+                     .budget = &budget_,
+                     .key_sets = key_sets_.get(),
+                     .in_flight_requests = [this] { return CallsInFlight(); }});
 }
 
 Server::~Server() { Drain().IgnoreError(); }
@@ -184,10 +186,9 @@ absl::Status Server::CheckAddressIsFree() const {
                                                    sizeof(address.sun_path) - 1));
   }
   std::memcpy(address.sun_path, path.data(), path.size());
-  const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const FileDescriptor probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const bool is_used =
-      connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
-  close(probe);
+      connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
   if (!is_used) return absl::OkStatus();
   return CannotListen(kListenFlag, options_.listen_address, kOthers,
                       absl::UnavailableError("a server does already"));
@@ -240,7 +241,7 @@ absl::Status Server::Listen() {
     return CannotListen(kListenFlag, options_.listen_address, kOthers,
                         absl::UnavailableError("gRPC cannot; its log says why"));
   }
-  monitor_->readiness().Set(Readiness::State::kServing);
+  exporter_->readiness().Set(Readiness::State::kServing);
   return absl::OkStatus();
 }
 
@@ -249,7 +250,7 @@ constexpr absl::Duration kDrainUploadIdleMax = absl::Seconds(5);
 
 absl::Status Server::Drain() {
   if (grpc_server_ == nullptr) return absl::OkStatus();
-  monitor_->readiness().Set(Readiness::State::kDraining);
+  exporter_->readiness().Set(Readiness::State::kDraining);
   health_.SetServing(false);
   // gRPC drops a call that reaches it after Shutdown has begun (the caller sees CANCELLED), so say
   // UNAVAILABLE for a while first.

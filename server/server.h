@@ -15,7 +15,7 @@
 #include "server/http/http_server.h"
 #include "server/lifecycle/bound_sockets.h"
 #include "server/observe/call_recorder.h"
-#include "server/observe/monitor.h"
+#include "server/observe/metrics_exporter.h"
 #include "server/observe/slow_request_log.h"
 #include "server/options.h"
 #include "server/rpc/health_service.h"
@@ -44,7 +44,7 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Where it listens, with the port that was taken: HOST:PORT, or unix:PATH.
+  // The address it listens on, with the port that was taken: HOST:PORT, or unix:PATH.
   const std::string& address() const { return address_; }
   int port() const { return port_; }
 
@@ -57,7 +57,7 @@ class Server {
   // in flight after drain_timeout.
   absl::Status Drain();
 
-  // Whether no call is under way.
+  // True if no call is under way.
   bool IsIdle() { return CallsInFlight() == 0; }
 
   // One line for the log: kernel, rate, workers, limits.
@@ -65,9 +65,9 @@ class Server {
 
  private:
   struct Parts {
-    std::unique_ptr<Monitor> monitor;
-    std::unique_ptr<HttpServer> http;  // null: none; asks the monitor
-    std::unique_ptr<Batcher> batcher;  // tells the monitor
+    std::unique_ptr<MetricsExporter> exporter;
+    std::unique_ptr<HttpServer> http;  // null: none; asks the exporter
+    std::unique_ptr<Batcher> batcher;  // tells the exporter
     std::unique_ptr<KeySetStore> key_sets;
   };
 
@@ -80,10 +80,10 @@ class Server {
   const ServerOptions options_;
   const Clock& clock_;
   // Destroyed from the last to the first: the gRPC server ends its calls before what they use goes.
-  const std::unique_ptr<Monitor> monitor_;
+  const std::unique_ptr<MetricsExporter> exporter_;
   SlowRequestLog slow_requests_;
   const CallRecorder recorder_;
-  ByteBudget budget_;  // ComputeTurnsCharge is reserved
+  ByteBudget budget_;  // ComputeSlotsCharge is reserved
   const std::unique_ptr<KeySetStore> key_sets_;
   const std::unique_ptr<Batcher> batcher_;
   ScoringService scoring_;

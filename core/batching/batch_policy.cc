@@ -12,7 +12,7 @@ namespace {
 absl::Duration TimeAlone(const BatchPolicyOptions& options, const JobSpec& spec) {
   // A pass is cut into tiles when it is made.
   const int64_t workers =
-      spec.group != nullptr ? options.workers : std::min(options.workers, spec.tile_count);
+      spec.group != GroupId::kNone ? options.workers : std::min(options.workers, spec.tile_count);
   return spec.cost / std::max(workers, int64_t{1});
 }
 
@@ -47,11 +47,12 @@ absl::Status BatchPolicyOptions::Validate() const {
 }
 
 bool IsSmall(const BatchPolicyOptions& options, const JobSpec& spec) {
-  return spec.group == nullptr && spec.tile_count <= 1 && spec.cost <= options.small_cost_max;
+  return spec.group == GroupId::kNone && spec.tile_count <= 1 &&
+         spec.cost <= options.small_cost_max;
 }
 
 WorkKind KindOf(const BatchPolicyOptions& options, const JobSpec& spec) {
-  if (spec.group != nullptr) return WorkKind::kPass;
+  if (spec.group != GroupId::kNone) return WorkKind::kPass;
   return IsSmall(options, spec) ? WorkKind::kSmall : WorkKind::kTiled;
 }
 

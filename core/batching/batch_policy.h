@@ -38,7 +38,7 @@ struct BatchPolicyOptions {
   absl::Duration pass_cost_max = absl::Milliseconds(20);
   int64_t pass_requests_max = kPassRequestsMax;
 
-  // A request up to this cost runs on the thread that it arrived on where a worker's turn is free:
+  // A request up to this cost runs on the thread that it arrived on where a slot is free:
   // waking a worker would take longer than the work.
   absl::Duration arrival_cost_max = absl::Microseconds(100);
 
@@ -46,7 +46,7 @@ struct BatchPolicyOptions {
   absl::Status Validate() const;
 };
 
-// What waits and what runs.
+// A summary of what waits and what runs.
 struct QueueSummary {
   int64_t small_requests = 0;
   absl::Duration small_cost = absl::ZeroDuration();
@@ -54,7 +54,7 @@ struct QueueSummary {
   int64_t large_requests = 0;
   absl::Duration large_cost = absl::ZeroDuration();  // of the tiles that have not begun
 
-  // Turns in use: groups and tiles being run. At most `workers`.
+  // Slots in use: groups and tiles being run. At most `workers`.
   int64_t busy = 0;
 
   int64_t requests() const { return small_requests + large_requests; }
@@ -68,7 +68,7 @@ enum class WorkKind { kSmall, kTiled, kPass };
 inline constexpr int kWorkKinds = 3;
 WorkKind KindOf(const BatchPolicyOptions& options, const JobSpec& spec);
 
-// Whether a request runs at once on the thread it arrived on. Never past one that waits.
+// True if a request runs at once on the thread it arrived on. Never past one that waits.
 bool RunsOnArrival(const BatchPolicyOptions& options, const QueueSummary& queue,
                    const JobSpec& spec);
 
@@ -106,7 +106,7 @@ absl::Duration RetryAfter(const BatchPolicyOptions& options, const QueueSummary&
 // find theirs when they come, within group_cost_max.
 absl::Duration GroupCost(const BatchPolicyOptions& options, const QueueSummary& queue);
 
-// Whether a job that would cost `cost` more joins a pass of `requests` jobs and `pass_cost`. Its
+// True if a job that would cost `cost` more joins a pass of `requests` jobs and `pass_cost`. Its
 // first job always does.
 bool JoinsPass(const BatchPolicyOptions& options, int64_t requests, absl::Duration pass_cost,
                absl::Duration cost);

@@ -9,12 +9,6 @@
 namespace qkserve {
 namespace {
 
-// The lanes of jobs that have no group. Only their addresses matter; the lower goes first where
-// both are due.
-constexpr char kLanes[2] = {};
-constexpr const void* kSmallLane = &kLanes[0];
-constexpr const void* kLargeLane = &kLanes[1];
-
 // Cost in the queue of the tiles that have not begun. The last tile takes what rounding leaves.
 absl::Duration QueueCostLeft(const TiledWork& work) {
   return work.queue_cost - work.queue_cost / work.tile_count * work.tiles_taken;
@@ -85,7 +79,7 @@ QueueSummary BatchQueue::CorrectedSummary(absl::Time now) const {
   return corrected;
 }
 
-absl::Duration BatchQueue::OthersMeanwhile(const void* lane_id, absl::Duration own,
+absl::Duration BatchQueue::OthersMeanwhile(LaneId lane_id, absl::Duration own,
                                            const QueueSummary& corrected, double ratio) const {
   const auto lane = lanes_.find(lane_id);
   const bool is_active = lane != lanes_.end();
@@ -94,7 +88,7 @@ absl::Duration BatchQueue::OthersMeanwhile(const void* lane_id, absl::Duration o
   return std::min(corrected.cost() - in_lane, own * lanes);
 }
 
-absl::Duration BatchQueue::WorkAhead(const void* lane_id, absl::Time rank, absl::Duration own,
+absl::Duration BatchQueue::WorkAhead(LaneId lane_id, absl::Time rank, absl::Duration own,
                                      const QueueSummary& corrected, double ratio) const {
   absl::Duration in_lane;
   absl::Duration behind;
@@ -119,7 +113,7 @@ absl::Duration BatchQueue::WorkAhead(const void* lane_id, absl::Time rank, absl:
   return running_cost_ * ratio + ahead + OthersMeanwhile(lane_id, ahead + own, corrected, ratio);
 }
 
-absl::Status BatchQueue::Admit(const QueuedJob& job, absl::Duration own, const void* lane_id,
+absl::Status BatchQueue::Admit(const QueuedJob& job, absl::Duration own, LaneId lane_id,
                                absl::Time now) const {
   if (summary_.requests() == 0) return absl::OkStatus();
   const double ratio = RatioAt(KindOf(options_, job.spec), now);
@@ -137,18 +131,17 @@ absl::Status BatchQueue::Admit(const QueuedJob& job, absl::Duration own, const v
   return status.ok() ? status : WithRetryAfter(status, RetryAfter(options_, corrected));
 }
 
-const void* BatchQueue::LaneOf(const JobSpec& spec) const {
+LaneId BatchQueue::LaneOf(const JobSpec& spec) const {
+  using Kind = LaneId::Kind;
+  if (spec.group == GroupId::kNone) return {IsSmall(options_, spec) ? Kind::kSmall : Kind::kLarge};
   // A job that costs more than a pass may shares it with no other. It has a lane beside that of its
-  // key set, so that the set's other requests never wait for all of it.
-  if (spec.group != nullptr) {
-    return static_cast<const char*>(spec.lane) + (spec.cost > options_.pass_cost_max ? 1 : 0);
-  }
-  return IsSmall(options_, spec) ? kSmallLane : kLargeLane;
+  // tenant, so that the tenant's other requests never wait for all of it.
+  return {spec.cost > options_.pass_cost_max ? Kind::kHeavy : Kind::kTenant, spec.tenant};
 }
 
 absl::Status BatchQueue::Push(std::shared_ptr<QueuedJob> job, absl::Time now) {
   const JobSpec& spec = job->spec;
-  const void* const lane_id = LaneOf(spec);
+  const LaneId lane_id = LaneOf(spec);
   const auto found = lanes_.find(lane_id);
   // Work that it shares with one that waits already is counted there.
   const bool shares = found != lanes_.end() && !found->second.ungrouped.empty();
@@ -161,14 +154,14 @@ absl::Status BatchQueue::Push(std::shared_ptr<QueuedJob> job, absl::Time now) {
   Lane& lane = lanes_[lane_id];
   lane.cost += job->queue_cost;
   const absl::Time rank = job->arrival + spec.cost;
-  if (lane_id == kSmallLane) {
+  if (lane_id.kind == LaneId::Kind::kSmall) {
     ++summary_.small_requests;
     summary_.small_cost += job->queue_cost;
     lane.small.push_back(std::move(job));
   } else {
     ++summary_.large_requests;
     AddLargeCost(KindOf(options_, spec), job->queue_cost);
-    if (spec.group != nullptr) {
+    if (spec.group != GroupId::kNone) {
       lane.ungrouped.emplace(rank, std::move(job));
     } else {
       auto work = std::make_shared<TiledWork>();
@@ -190,11 +183,11 @@ Assignment BatchQueue::Take(absl::Time now) {
   Assignment assignment;
   while (!assignment.HasWork() && HasWaiting() &&
          static_cast<int64_t>(assignment.dropped.size()) < options_.group_requests_max) {
-    const void* const lane_id = share_.Choose();
+    const LaneId lane_id = share_.Choose();
     const auto entry = lanes_.find(lane_id);
     Lane& lane = entry->second;
     if (!lane.small.empty()) {
-      TakeGroup(now, lane, assignment);
+      TakeSmall(now, lane, assignment);
     } else if (lane.tiled.empty() || (!lane.ungrouped.empty() &&
                                       lane.ungrouped.begin()->first < lane.tiled.begin()->first)) {
       TakePass(now, lane, assignment);
@@ -206,40 +199,41 @@ Assignment BatchQueue::Take(absl::Time now) {
       share_.SetActive(lane_id, false);
     }
   }
-  if (assignment.HasWork()) TurnBegins();
+  if (assignment.HasWork()) AcquireSlot();
   return assignment;
 }
 
-void BatchQueue::TakeGroup(absl::Time now, Lane& lane, Assignment& assignment) {
+void BatchQueue::TakeSmall(absl::Time now, Lane& lane, Assignment& assignment) {
   const absl::Duration cost_max = GroupCost(options_, summary_);
-  absl::Duration cost;
-  const auto taken = [&assignment] {
-    return static_cast<int64_t>(assignment.group.size() + assignment.dropped.size());
+  SmallJobs small;
+  const auto taken = [&] {
+    return static_cast<int64_t>(small.jobs.size() + assignment.dropped.size());
   };
   while (!lane.small.empty() && taken() < options_.group_requests_max) {
     const absl::Duration next = lane.small.front()->spec.cost;
-    if (!assignment.group.empty() && cost + next > cost_max) break;
+    if (!small.jobs.empty() && small.cost + next > cost_max) break;
     std::shared_ptr<QueuedJob> job = std::move(lane.small.front());
     lane.small.pop_front();
-    job->status = CheckWorthBeginning(*job, cost + next, now);
+    job->status = CheckWorthBeginning(*job, small.cost + next, now);
     --summary_.small_requests;
     summary_.small_cost -= job->queue_cost;
     lane.cost -= job->queue_cost;
     if (job->status.ok()) {
-      cost += next;
-      assignment.group.push_back(std::move(job));
+      small.cost += next;
+      small.jobs.push_back(std::move(job));
     } else {
       assignment.dropped.push_back(std::move(job));
     }
   }
-  assignment.group_cost = cost;
-  running_cost_ += cost;
-  share_.Charge(kSmallLane, cost);
+  if (small.jobs.empty()) return;
+  running_cost_ += small.cost;
+  share_.Charge({LaneId::Kind::kSmall}, small.cost);
+  assignment.work = std::move(small);
 }
 
 void BatchQueue::TakePass(absl::Time now, Lane& lane, Assignment& assignment) {
   const auto first = lane.ungrouped.begin();
-  const void* const group = first->second->spec.group;
+  const GroupId group = first->second->spec.group;
   auto work = std::make_shared<TiledWork>();
   work->lane = LaneOf(first->second->spec);
   work->kind = WorkKind::kPass;
@@ -284,8 +278,7 @@ void BatchQueue::TakePass(absl::Time now, Lane& lane, Assignment& assignment) {
     }
   }
   if (work->jobs.empty()) return;
-  assignment.work = std::move(work);
-  assignment.tile = Assignment::kMakePass;
+  assignment.work = PassToMake{std::move(work)};
 }
 
 void BatchQueue::PassMade(const std::shared_ptr<TiledWork>& work, absl::Time now) {
@@ -332,8 +325,7 @@ void BatchQueue::TakeTile(absl::Time now, Lane& lane, Assignment& assignment) {
     }
     return;
   }
-  assignment.work = work;
-  assignment.tile = work->tiles_taken;
+  assignment.work = TileToRun{work, work->tiles_taken};
   if (work->tiles_taken + 1 == work->tile_count) lane.tiled.erase(first);
   StartTile(*work, &lane, now);
 }

@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -23,8 +24,8 @@ struct QueuedJob {
   JobSpec spec;
   absl::Time arrival;
 
-  // What the job counts for in the queue's predicted time: its cost, but no more than half of what
-  // may wait, so that one giant, which others overtake, does not close the queue to them.
+  // The job's part of the queue's predicted time (see JobSpec). Capped at half of what may wait:
+  // small jobs overtake a huge one, so it must not make the queue look full to them.
   absl::Duration queue_cost = absl::ZeroDuration();
 
   absl::Status status;  // why it was dropped
@@ -36,13 +37,13 @@ struct TiledWork {
   std::vector<std::shared_ptr<QueuedJob>> jobs;
   std::unique_ptr<Pass> pass;  // null: the tiles are those of the one job
 
-  const void* lane = nullptr;
+  LaneId lane;
   absl::Time rank;
   WorkKind kind = WorkKind::kTiled;
   int64_t tile_count = 0;
   absl::Duration tile_cost = absl::ZeroDuration();
   absl::Duration cost = absl::ZeroDuration();        // of all tiles
-  absl::Duration queue_cost = absl::ZeroDuration();  // likewise, in the queue's predicted time
+  absl::Duration queue_cost = absl::ZeroDuration();  // the sum of the jobs' parts
 
   // Tiles are handed out in order.
   int64_t tiles_taken = 0;
@@ -52,22 +53,33 @@ struct TiledWork {
   absl::Status status;                      // the first error of a tile
 };
 
-// What a worker does next.
-struct Assignment {
-  // Small jobs to run one after the other and answer together, and their cost; or
-  std::vector<std::shared_ptr<QueuedJob>> group;
-  absl::Duration group_cost = absl::ZeroDuration();
+// Small jobs to run one after the other and answer together.
+struct SmallJobs {
+  std::vector<std::shared_ptr<QueuedJob>> jobs;
+  absl::Duration cost = absl::ZeroDuration();
+};
 
-  // one tile; or, where the tile is kMakePass, jobs that need a pass first.
-  static constexpr int64_t kMakePass = -1;
+// Jobs that share a pass, which the worker makes.
+struct PassToMake {
+  std::shared_ptr<TiledWork> work;
+};
+
+// One tile of work that is cut already.
+struct TileToRun {
   std::shared_ptr<TiledWork> work;
   int64_t tile = 0;
+};
+
+// The next thing that a worker does.
+struct Assignment {
+  // No work: nothing is worth running now.
+  std::variant<std::monostate, SmallJobs, PassToMake, TileToRun> work;
 
   // Jobs that expired or were cancelled while they waited: `status` says so, none of their tiles is
   // running. To be finished, at no cost.
   std::vector<std::shared_ptr<QueuedJob>> dropped;
 
-  bool HasWork() const { return !group.empty() || work != nullptr; }
+  bool HasWork() const { return !std::holds_alternative<std::monostate>(work); }
 };
 
 // The queue without threads or locks: which work is next, in which portions.
@@ -79,10 +91,10 @@ struct Assignment {
 //  - Large jobs hand out their tiles one at a time. The next tile comes from the one with the
 //    earliest arrival + cost: the shorter goes first, equals go in order of arrival, and nobody
 //    waits for ever, because later arrivals rank later whatever they cost.
-//  - Every key set (JobSpec::lane) has a lane, in the same order. A job whose turn it is takes
-//    those of its group that wait along in one pass (JoinsPass), which hands out its tiles like a
-//    large job. Jobs that cost more than a pass may have a lane of their own beside it: the others
-//    never wait for more than a tile of theirs.
+//  - Every tenant has a lane for the jobs of its groups, in the same order. A job whose turn it is
+//    takes those of its group that wait along in one pass (JoinsPass), which hands out its tiles
+//    like a large job. Jobs that cost more than a pass may have a lane of their own beside it: the
+//    others never wait for more than a tile of theirs.
 //
 // Not thread-safe: Batcher holds its lock around every call.
 class BatchQueue {
@@ -98,7 +110,7 @@ class BatchQueue {
     RatioOf(kind).Learn(predicted, measured, now);
   }
 
-  // The next work. Counts a turn as busy where HasWork(). Jobs that are met on the way and have
+  // The next work. Acquires a slot where HasWork(). Jobs that are met on the way and have
   // expired, are cancelled, or cannot be answered in time any more are dropped.
   Assignment Take(absl::Time now);
 
@@ -111,15 +123,16 @@ class BatchQueue {
   // jobs must now be finished with the work's `status`.
   bool TileDone(TiledWork& work, const absl::Status& status, absl::Time end);
 
-  // A group that was handed out has run.
-  void GroupDone(const Assignment& assignment) { running_cost_ -= assignment.group_cost; }
+  // Small jobs that were handed out have run.
+  void SmallJobsDone(const SmallJobs& small) { running_cost_ -= small.cost; }
 
-  // A turn began outside the queue (a job on its arrival thread), or any turn ended.
-  void TurnBegins() { ++summary_.busy; }
-  void TurnEnds() { --summary_.busy; }
+  // There is a slot for each of options.workers. Take acquires one for the work it hands out; a job
+  // that runs on its arrival thread acquires one here. Every slot must be released.
+  void AcquireSlot() { ++summary_.busy; }
+  void ReleaseSlot() { --summary_.busy; }
 
   bool HasWaiting() const { return share_.HasActive(); }
-  bool TurnIsFree() const { return summary_.busy < options_.workers; }
+  bool HasFreeSlot() const { return summary_.busy < options_.workers; }
   const QueueSummary& summary() const { return summary_; }
   // The same, with the costs that are to be expected after what was learned.
   QueueSummary CorrectedSummary(absl::Time now) const;
@@ -135,8 +148,8 @@ class BatchQueue {
     bool IsEmpty() const { return small.empty() && ungrouped.empty() && tiled.empty(); }
   };
 
-  const void* LaneOf(const JobSpec& spec) const;
-  void TakeGroup(absl::Time now, Lane& lane, Assignment& assignment);
+  LaneId LaneOf(const JobSpec& spec) const;
+  void TakeSmall(absl::Time now, Lane& lane, Assignment& assignment);
   void TakePass(absl::Time now, Lane& lane, Assignment& assignment);
   void TakeTile(absl::Time now, Lane& lane, Assignment& assignment);
   // True if it is too late to begin a job that ends with work of `cost`, uncorrected.
@@ -158,19 +171,19 @@ class BatchQueue {
     return ratios_[static_cast<size_t>(kind)].At(now);
   }
   // Corrected work that other lanes get done while this one gets `own`: each at most as much.
-  absl::Duration OthersMeanwhile(const void* lane_id, absl::Duration own,
-                                 const QueueSummary& corrected, double ratio) const;
+  absl::Duration OthersMeanwhile(LaneId lane_id, absl::Duration own, const QueueSummary& corrected,
+                                 double ratio) const;
   // Corrected work that is done before a job that comes to the lane at `rank` has ended, without
   // its own: what ranks before it there, the tiles that run, and what other lanes get.
-  absl::Duration WorkAhead(const void* lane_id, absl::Time rank, absl::Duration own,
+  absl::Duration WorkAhead(LaneId lane_id, absl::Time rank, absl::Duration own,
                            const QueueSummary& corrected, double ratio) const;
   // `own`: its cost, without what it shares with jobs that wait.
-  absl::Status Admit(const QueuedJob& job, absl::Duration own, const void* lane_id,
+  absl::Status Admit(const QueuedJob& job, absl::Duration own, LaneId lane_id,
                      absl::Time now) const;
 
   const BatchPolicyOptions options_;
   FairShare share_;
-  std::map<const void*, Lane> lanes_;  // those that are not empty
+  std::map<LaneId, Lane> lanes_;  // those that are not empty
   QueueSummary summary_;
   absl::Duration pass_cost_;     // the part of large_cost that waits for passes or is of passes
   absl::Duration running_cost_;  // of the groups and tiles being run

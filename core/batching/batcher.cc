@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <system_error>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 
@@ -68,7 +69,7 @@ void Batcher::Submit(std::unique_ptr<Job> job, const JobSpec& spec) {
       status = absl::UnavailableError("the server is draining");
     } else if (RunsOnArrival(options_, queue_.summary(), spec)) {
       run_here = true;
-      queue_.TurnBegins();
+      queue_.AcquireSlot();
     } else {
       status = queue_.Push(queued, now);
     }
@@ -86,8 +87,8 @@ void Batcher::Submit(std::unique_ptr<Job> job, const JobSpec& spec) {
 }
 
 void Batcher::WakeWorkers(int64_t tiles) {
-  const int64_t turns = options_.workers - queue_.summary().busy;
-  for (int64_t left = std::min(tiles, turns); left > 0 && !sleepers_.empty(); --left) {
+  const int64_t slots = options_.workers - queue_.summary().busy;
+  for (int64_t left = std::min(tiles, slots); left > 0 && !sleepers_.empty(); --left) {
     const auto warm = std::min(sleepers_.size(), static_cast<size_t>(options_.workers));
     const auto next = sleepers_.end() - static_cast<std::ptrdiff_t>(warm);
     (*next)->is_woken = true;
@@ -111,22 +112,22 @@ void Batcher::Count(int64_t finished, int64_t answered) {
 
 void Batcher::RunOnArrival(std::shared_ptr<QueuedJob> job) {
   const WorkKind kind = KindOf(options_, job->spec);
-  const GroupRun run = RunGroup({std::move(job)});
+  const SmallRun run = RunSmall({std::move(job)});
   MutexLock lock(&mutex_);
   queue_.Learn(kind, run.predicted, run.measured, run.end);
   Count(1, run.answered);
-  queue_.TurnEnds();
+  queue_.ReleaseSlot();
   if (queue_.HasWaiting()) WakeWorkers(1);
 }
 
 void Batcher::WorkerLoop() {
   mutex_.Lock();
   while (true) {
-    while (!shutdown_ && !(queue_.HasWaiting() && queue_.TurnIsFree())) Sleep();
+    while (!shutdown_ && !(queue_.HasWaiting() && queue_.HasFreeSlot())) Sleep();
     if (shutdown_) break;
     const Assignment assignment = queue_.Take(clock_->Now());
     // A wake-up may have gone to a worker that was not needed; pass on what is left.
-    if (queue_.HasWaiting() && queue_.TurnIsFree()) WakeWorkers(1);
+    if (queue_.HasWaiting() && queue_.HasFreeSlot()) WakeWorkers(1);
     mutex_.Unlock();
     Run(assignment);
     mutex_.Lock();
@@ -137,30 +138,32 @@ void Batcher::WorkerLoop() {
 void Batcher::Run(const Assignment& assignment) {
   // First: a refusal is worth most at once.
   if (!assignment.dropped.empty()) FinishDropped(assignment.dropped);
-  if (!assignment.group.empty()) {
-    const GroupRun run = RunGroup(assignment.group);
+  if (const auto* small = std::get_if<SmallJobs>(&assignment.work)) {
+    const SmallRun run = RunSmall(small->jobs);
     MutexLock lock(&mutex_);
     queue_.Learn(WorkKind::kSmall, run.predicted, run.measured, run.end);
-    queue_.GroupDone(assignment);
-    Count(static_cast<int64_t>(assignment.group.size()), run.answered);
-    queue_.TurnEnds();
-  } else if (assignment.tile == Assignment::kMakePass) {
-    RunPass(assignment.work);
-  } else if (assignment.work != nullptr) {
-    RunTile(assignment.work, assignment.tile);
+    queue_.SmallJobsDone(*small);
+    Count(static_cast<int64_t>(small->jobs.size()), run.answered);
+    queue_.ReleaseSlot();
+  } else if (const auto* pass = std::get_if<PassToMake>(&assignment.work)) {
+    RunPass(pass->work);
+  } else if (const auto* tile = std::get_if<TileToRun>(&assignment.work)) {
+    RunTile(tile->work, tile->tile);
   }
 }
 
 void Batcher::RunPass(const std::shared_ptr<TiledWork>& work) {
-  std::vector<Job*> jobs;
-  jobs.reserve(work->jobs.size());
-  for (const std::shared_ptr<QueuedJob>& job : work->jobs) jobs.push_back(job->job.get());
-  absl::StatusOr<std::unique_ptr<Pass>> pass = jobs.front()->MakePass(jobs);
+  std::vector<const PassRequest*> requests;
+  requests.reserve(work->jobs.size());
+  for (const std::shared_ptr<QueuedJob>& job : work->jobs) {
+    requests.push_back(job->job->pass_request());
+  }
+  absl::StatusOr<std::unique_ptr<Pass>> pass = work->jobs.front()->job->MakePass(requests);
   if (!pass.ok()) {
     {
       MutexLock lock(&mutex_);
       queue_.PassFailed(*work);
-      queue_.TurnEnds();
+      queue_.ReleaseSlot();
       if (queue_.HasWaiting()) WakeWorkers(1);
     }
     work->status = pass.status();
@@ -177,11 +180,11 @@ void Batcher::RunPass(const std::shared_ptr<TiledWork>& work) {
 }
 
 absl::Status Batcher::RunAlone(const QueuedJob& job) {
-  if (job.spec.group == nullptr) {
+  if (job.spec.group == GroupId::kNone) {
     return job.spec.tile_count > 0 ? job.job->RunTile(0) : absl::OkStatus();
   }
-  Job* const jobs[] = {job.job.get()};
-  absl::StatusOr<std::unique_ptr<Pass>> pass = job.job->MakePass(jobs);
+  const PassRequest* const requests[] = {job.job->pass_request()};
+  absl::StatusOr<std::unique_ptr<Pass>> pass = job.job->MakePass(requests);
   if (!pass.ok()) return pass.status();
   absl::Status status;
   for (int64_t tile = 0; tile < (*pass)->tile_count() && status.ok(); ++tile) {
@@ -190,15 +193,15 @@ absl::Status Batcher::RunAlone(const QueuedJob& job) {
   return status;
 }
 
-Batcher::GroupRun Batcher::RunGroup(const std::vector<std::shared_ptr<QueuedJob>>& group) {
-  GroupRun run;
-  std::vector<JobReceipt> receipts(group.size());
+Batcher::SmallRun Batcher::RunSmall(const std::vector<std::shared_ptr<QueuedJob>>& jobs) {
+  SmallRun run;
+  std::vector<JobReceipt> receipts(jobs.size());
   int64_t rows = 0;
   bool any_ok = false;
   absl::Time now = clock_->Now();
-  for (size_t i = 0; i < group.size(); ++i) {
-    QueuedJob& job = *group[i];
-    // Time has passed since it was taken: the jobs before it in the group, at least.
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    QueuedJob& job = *jobs[i];
+    // Time has passed since it was taken: the jobs before it ran, at least.
     job.status = CheckStillWanted(job, now);
     if (!job.status.ok()) continue;
     rows += job.spec.rows;
@@ -214,11 +217,11 @@ Batcher::GroupRun Batcher::RunGroup(const std::vector<std::shared_ptr<QueuedJob>
     now = end;
   }
   run.end = now;
-  if (any_ok) on_batch_(static_cast<int64_t>(group.size()), rows);
-  for (size_t i = 0; i < group.size(); ++i) {
-    receipts[i].batch_requests = static_cast<int64_t>(group.size());
+  if (any_ok) on_batch_(static_cast<int64_t>(jobs.size()), rows);
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    receipts[i].batch_requests = static_cast<int64_t>(jobs.size());
     receipts[i].batch_rows = rows;
-    if (Finish(*group[i], group[i]->status, receipts[i])) ++run.answered;
+    if (Finish(*jobs[i], jobs[i]->status, receipts[i])) ++run.answered;
   }
   return run;
 }
@@ -233,7 +236,7 @@ void Batcher::RunTile(const std::shared_ptr<TiledWork>& work, int64_t tile) {
     MutexLock lock(&mutex_);
     if (status.ok()) queue_.Learn(work->kind, work->tile_cost, end - begin, end);
     is_last = queue_.TileDone(*work, status, end);
-    queue_.TurnEnds();
+    queue_.ReleaseSlot();
     // This thread is not free yet.
     if (is_last && queue_.HasWaiting()) WakeWorkers(1);
   }

@@ -74,15 +74,16 @@ class Batcher {
   void WorkerLoop();
   void Run(const Assignment& assignment);
   void RunOnArrival(std::shared_ptr<QueuedJob> job);
-  // Outcome of a group: jobs that ended OK, and the predicted and measured time of those that ran.
-  struct GroupRun {
+  // Outcome of small jobs: how many ended OK, and the predicted and measured time of those that
+  // ran.
+  struct SmallRun {
     int64_t answered = 0;
     absl::Duration predicted = absl::ZeroDuration();
     absl::Duration measured = absl::ZeroDuration();
     absl::Time end = absl::InfinitePast();
   };
   // Runs the jobs one after the other, then finishes them.
-  GroupRun RunGroup(const std::vector<std::shared_ptr<QueuedJob>>& group);
+  SmallRun RunSmall(const std::vector<std::shared_ptr<QueuedJob>>& jobs);
   static absl::Status RunAlone(const QueuedJob& job);
   void RunPass(const std::shared_ptr<TiledWork>& work);
   void RunTile(const std::shared_ptr<TiledWork>& work, int64_t tile);
@@ -90,13 +91,13 @@ class Batcher {
   void FinishDropped(const std::vector<std::shared_ptr<QueuedJob>>& dropped);
   // Returns whether it ended OK: `status`, unless the deadline has passed by now.
   bool Finish(QueuedJob& job, const absl::Status& status, const JobReceipt& receipt);
-  // A worker that waits until something waits and a turn is free, or shutdown_.
+  // A worker that sleeps until something waits and a slot is free, or shutdown_.
   struct Sleeper {
     CondVar woken;
     bool is_woken = false;
   };
   void Sleep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // As many workers as there are tiles and free turns.
+  // As many workers as there are tiles and free slots.
   void WakeWorkers(int64_t tiles) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // `finished` jobs have ended, `answered` of them with OK, in one batch.
   void Count(int64_t finished, int64_t answered) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

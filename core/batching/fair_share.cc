@@ -5,7 +5,7 @@
 
 namespace qkserve {
 
-void FairShare::SetActive(Lane lane, bool active) {
+void FairShare::SetActive(LaneId lane, bool active) {
   absl::Duration& clock = clocks_.try_emplace(lane, now_).first->second;
   if (active && active_.count(std::pair(clock, lane)) == 0) {
     clock = std::max(clock, now_);
@@ -26,13 +26,13 @@ void FairShare::ForgetIdle() {
   }
 }
 
-FairShare::Lane FairShare::Choose() {
+LaneId FairShare::Choose() {
   const auto& [clock, lane] = *active_.begin();
   now_ = std::max(now_, clock);
   return lane;
 }
 
-void FairShare::Charge(Lane lane, absl::Duration cost) {
+void FairShare::Charge(LaneId lane, absl::Duration cost) {
   absl::Duration& clock = clocks_.try_emplace(lane, now_).first->second;
   const bool is_active = active_.erase(std::pair(clock, lane)) > 0;
   clock = std::max(clock, now_) + cost;

@@ -12,25 +12,37 @@
 
 namespace qkserve {
 
-// What the batcher must know of a request to schedule it.
+// Jobs with the same group share passes: a version of a key set has one. kNone: the job shares
+// nothing and runs its own tiles.
+enum class GroupId : uint64_t { kNone = 0 };
+
+// The tenant that pays for a job of a group: all tenants that have work get an equal part of the
+// time. Groups may have the same tenant, as the versions of a key set do.
+enum class TenantId : uint64_t {};
+
+// All that the batcher must know of a request to schedule it.
+//
+// Three costs tell what a job adds to the queue. All are predicted times of one worker.
+//
+//   cost                      The job alone: 10 ms, of which 8 ms read the keys.
+//   shared_cost               The part of it that a pass pays once: 8 ms. A second job of the group
+//                             costs cost - shared_cost = 2 ms more, and a pass over both 12 ms.
+//   QueuedJob::queue_cost     What the queue counts while the job waits: 10 ms for the first job of
+//                             the group, 2 ms for each further one, with an upper bound.
 struct JobSpec {
-  // Pieces of work that different threads may do at the same time. 0: nothing to do.
+  // Pieces of work that different threads may do at the same time. 0: nothing to do. A job of a
+  // group has no tiles of its own.
   int64_t tile_count = 1;
 
-  // What all tiles should take one worker.
   absl::Duration cost = absl::ZeroDuration();
 
   // When the request was there, on the batcher's clock. Not given: when it is submitted.
   absl::Time arrival = absl::InfinitePast();
 
-  // Jobs with the same group may be answered in one pass (Job::MakePass), and `shared_cost` of what
-  // each would cost alone is then paid once. Null: none. An identity, never read: what it points to
-  // lives as long as the job.
-  const void* group = nullptr;
-  absl::Duration shared_cost = absl::ZeroDuration();
-
-  // Whose part of the time a job of a group is taken from: each lane gets an equal part.
-  const void* lane = nullptr;
+  // Not kNone: the job is answered by a pass (Job::MakePass).
+  GroupId group = GroupId::kNone;
+  absl::Duration shared_cost = absl::ZeroDuration();  // 0 without a group
+  TenantId tenant = {};                               // not read without a group
 
   // Query rows, for the receipt.
   int64_t rows = 0;
@@ -55,6 +67,10 @@ class Pass {
   virtual absl::Status RunTile(int64_t tile) = 0;
 };
 
+// The part of a job in a pass. The batcher only carries pointers to it: the code that makes jobs
+// and passes defines the type, one for the whole program.
+struct PassRequest;
+
 // A request as the batcher sees it: tiles to run and one status to give.
 class Job {
  public:
@@ -64,11 +80,15 @@ class Job {
   // other tiles. The first error ends the job; tiles that have not begun are then not run.
   virtual absl::Status RunTile(int64_t tile) = 0;
 
-  // For a job of a group, instead of RunTile: the pass that answers `jobs`, all of this job's group
-  // and this one among them, when all its tiles have run. An error ends them all. The pass is
-  // destroyed before they are finished.
-  virtual absl::StatusOr<std::unique_ptr<Pass>> MakePass(absl::Span<Job* const> jobs) {
-    return absl::InternalError(absl::StrCat("no pass for ", jobs.size(), " jobs"));
+  // This job's part in a pass; not null for a job of a group. Lives as long as the job.
+  virtual const PassRequest* pass_request() const { return nullptr; }
+
+  // For a job of a group, instead of RunTile: the pass that answers `requests`, which are those of
+  // jobs of this job's group, its own first. All its tiles are run. An error, or that of a tile,
+  // ends all these jobs. The pass is destroyed before they are finished.
+  virtual absl::StatusOr<std::unique_ptr<Pass>> MakePass(
+      absl::Span<const PassRequest* const> requests) {
+    return absl::InternalError(absl::StrCat("no pass for ", requests.size(), " requests"));
   }
 
   // Called exactly once, after the last RunTile has returned, on a thread that ran a tile or that
@@ -78,8 +98,8 @@ class Job {
   // RESOURCE_EXHAUSTED (the queue is full), UNAVAILABLE (draining) or RunTile's error.
   virtual void Finish(const absl::Status& status, const JobReceipt& receipt) = 0;
 
-  // Whether the caller has gone. Any thread, any time, also with the batcher's lock held: must not
-  // call the batcher.
+  // True if the caller has gone. Called from any thread at any time, also with the batcher's lock
+  // held: must not call the batcher.
   virtual bool IsCancelled() const = 0;
 };
 

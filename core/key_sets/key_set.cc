@@ -56,6 +56,11 @@ void KeyBlock::CopyPanels(KeyBlock& from, int64_t count, int64_t to) {
   }
 }
 
+uint64_t KeySet::NextId() {
+  static std::atomic<uint64_t> last{0};
+  return ++last;
+}
+
 int64_t KeySet::memory_bytes() const {
   int64_t bytes = tail_ != nullptr ? tail_->bytes() : 0;
   for (const std::shared_ptr<KeyBlock>& block : blocks_) bytes += block->bytes();

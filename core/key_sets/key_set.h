@@ -67,6 +67,8 @@ class KeySet {
  public:
   static constexpr int64_t kBlockPanels = 64;
 
+  // Unique among the versions of all key sets that this process ever had.
+  uint64_t id() const { return id_; }
   const std::string& name() const { return name_; }
   int64_t version() const { return version_; }
   // The version of the put that this one grew from.
@@ -89,8 +91,10 @@ class KeySet {
   friend class KeySetBuilder;
   KeySet() = default;
 
+  static uint64_t NextId();
   int64_t FullPanels() const { return m_ / kPanelKeys; }
 
+  const uint64_t id_ = NextId();
   std::string name_;
   int64_t version_ = 0;
   int64_t base_version_ = 0;

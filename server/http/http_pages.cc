@@ -43,18 +43,19 @@ absl::string_view PathOf(absl::string_view target) {
 
 }  // namespace
 
-HttpAnswer AnswerHttp(absl::string_view method, absl::string_view target, const Monitor& monitor) {
+HttpAnswer AnswerHttp(absl::string_view method, absl::string_view target,
+                      const MetricsExporter& exporter) {
   if (method != "GET" && method != "HEAD") {
     return {.status = 405, .body = "only GET and HEAD\n", .headers = {{"Allow", "GET, HEAD"}}};
   }
   const absl::string_view path = PathOf(target);
   if (path == "/") return Page();
   if (path == "/metrics") {
-    return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = monitor.Text()};
+    return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = exporter.Text()};
   }
   if (path == "/healthz") return {.body = "ok\n"};
   if (path == "/readyz") {
-    const Readiness::State state = monitor.readiness().state();
+    const Readiness::State state = exporter.readiness().state();
     return {.status = state == Readiness::State::kServing ? 200 : 503,
             .body = absl::StrCat(Readiness::Text(state), "\n")};
   }

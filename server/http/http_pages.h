@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "server/observe/monitor.h"
+#include "server/observe/metrics_exporter.h"
 
 namespace qkserve {
 
@@ -17,7 +17,7 @@ struct HttpAnswer {
   std::vector<std::pair<std::string, std::string>> headers = {};
 };
 
-// What the HTTP port says: to GET and HEAD of
+// The answers of the HTTP port. GET and HEAD are answered for
 //
 //   /         a page for people that reads /metrics
 //   /metrics  Prometheus's text format
@@ -26,7 +26,8 @@ struct HttpAnswer {
 //
 // Everything else is 404, other methods are 405.
 // The target is a path, or http(s)://HOST/PATH; it has no query.
-HttpAnswer AnswerHttp(absl::string_view method, absl::string_view target, const Monitor& monitor);
+HttpAnswer AnswerHttp(absl::string_view method, absl::string_view target,
+                      const MetricsExporter& exporter);
 
 }  // namespace qkserve
 

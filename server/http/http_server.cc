@@ -52,12 +52,12 @@ MHD_Result Respond(MHD_Connection* connection, const HttpAnswer& answer) {
 // descriptors run out.
 class HttpServer::Loop {
  public:
-  Loop(BoundSockets sockets, const Monitor* monitor, LogSink log, const Clock* clock)
-      : monitor_(*monitor), log_(std::move(log)), clock_(*clock), sockets_(std::move(sockets)) {}
+  Loop(BoundSockets sockets, const MetricsExporter* exporter, LogSink log, const Clock* clock)
+      : exporter_(*exporter), log_(std::move(log)), clock_(*clock), sockets_(std::move(sockets)) {}
 
   ~Loop() {
     is_stopping_ = true;
-    shutdown(sockets_.sockets().front(), SHUT_RDWR);  // ends a poll
+    shutdown(sockets_.sockets().front().get(), SHUT_RDWR);  // ends a poll
     if (thread_.joinable()) thread_.join();
     if (daemon_ != nullptr) MHD_stop_daemon(daemon_);
   }
@@ -100,7 +100,7 @@ class HttpServer::Loop {
       *body_size = 0;
       return MHD_YES;
     }
-    return Respond(connection, AnswerHttp(method, url, static_cast<Loop*>(self)->monitor_));
+    return Respond(connection, AnswerHttp(method, url, static_cast<Loop*>(self)->exporter_));
   }
 
   static void OnConnection(void* self, MHD_Connection* connection, void** /*context*/,
@@ -120,8 +120,8 @@ class HttpServer::Loop {
     MHD_run(daemon_);
     const bool is_accepting = accept_from_ <= now;
     std::vector<pollfd> polled;
-    for (const int socket : sockets_.sockets()) {
-      polled.push_back({.fd = is_accepting ? socket : -1, .events = POLLIN, .revents = 0});
+    for (const FileDescriptor& socket : sockets_.sockets()) {
+      polled.push_back({.fd = is_accepting ? socket.get() : -1, .events = POLLIN, .revents = 0});
     }
     const int connections_fd = MHD_get_daemon_info(daemon_, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     polled.push_back({.fd = connections_fd, .events = POLLIN, .revents = 0});
@@ -131,7 +131,7 @@ class HttpServer::Loop {
     }
     // One at a time, so that those that are there go on in between.
     for (size_t i = 0; i < sockets_.sockets().size(); ++i) {
-      if (polled[i].revents != 0) Accept(sockets_.sockets()[i]);
+      if (polled[i].revents != 0) Accept(sockets_.sockets()[i].get());
     }
   }
 
@@ -189,7 +189,7 @@ class HttpServer::Loop {
     accept_from_ = clock_.Now() + kAcceptRetry;
   }
 
-  const Monitor& monitor_;
+  const MetricsExporter& exporter_;
   const LogSink log_;
   const Clock& clock_;
   const BoundSockets sockets_;
@@ -204,12 +204,12 @@ class HttpServer::Loop {
 };
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& address,
-                                                              const Monitor* monitor, LogSink log,
-                                                              const Clock* clock) {
+                                                              const MetricsExporter* exporter,
+                                                              LogSink log, const Clock* clock) {
   absl::StatusOr<BoundSockets> sockets = BoundSockets::Bind("http_address", address, kOthers);
   if (!sockets.ok()) return sockets.status();
   const int port = sockets->port();
-  auto loop = std::make_unique<Loop>(*std::move(sockets), monitor, std::move(log), clock);
+  auto loop = std::make_unique<Loop>(*std::move(sockets), exporter, std::move(log), clock);
   const absl::Status status = loop->Start();
   if (!status.ok()) return CannotListen("http_address", address, kOthers, status);
   return std::unique_ptr<HttpServer>(

@@ -9,7 +9,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "server/observe/monitor.h"
+#include "server/observe/metrics_exporter.h"
 
 namespace qkserve {
 
@@ -24,7 +24,7 @@ class HttpServer {
  public:
   static constexpr int kConnectionsMax = 64;
   static constexpr absl::Duration kRequestTimeout = absl::Seconds(5);
-  // Where connections cannot be accepted, for want of files for example.
+  // The pause after a connection could not be accepted, for want of files for example.
   static constexpr absl::Duration kAcceptRetry = absl::Milliseconds(100);
   // The request line, the header and what libmicrohttpd notes about them: 414 or 431 beyond it.
   static constexpr size_t kHeadBytesMax = 16 << 10;
@@ -32,8 +32,8 @@ class HttpServer {
   // Listens on HOST:PORT (port 0: a free one) and answers when it returns. UNAVAILABLE: the address
   // cannot be listened on. The pointers must outlive the server.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const std::string& address,
-                                                           const Monitor* monitor, LogSink log,
-                                                           const Clock* clock);
+                                                           const MetricsExporter* exporter,
+                                                           LogSink log, const Clock* clock);
   // Ends connections.
   ~HttpServer();
 

@@ -2,7 +2,6 @@
 
 #include <netdb.h>
 #include <netinet/in.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -57,12 +56,10 @@ SocketAddress Ipv4(in_addr_t host, int port) {
 
 // gRPC's question: a kernel may know IPv6 and have no address of it.
 bool HasIpv6() {
-  const int probe = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (probe < 0) return false;
+  const FileDescriptor probe(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (probe.get() < 0) return false;
   const SocketAddress loopback = Ipv6(in6addr_loopback, 0);
-  const bool is_bound = bind(probe, loopback.get(), loopback.size) == 0;
-  close(probe);
-  return is_bound;
+  return bind(probe.get(), loopback.get(), loopback.size) == 0;
 }
 
 bool IsSame(const SocketAddress& a, const SocketAddress& b) {
@@ -138,7 +135,7 @@ absl::StatusOr<BoundSockets> BoundSockets::Bind(std::vector<SocketAddress> addre
   for (int i = 0; i < (takes_any_port ? kAttempts : 1); ++i) {
     status = bound.BindEach();
     if (status.ok()) return bound;
-    bound.Close();
+    bound.sockets_.clear();
     if (takes_any_port) {
       for (SocketAddress& bound_address : bound.addresses_) SetPort(bound_address, 0);
     }
@@ -152,7 +149,7 @@ absl::Status BoundSockets::BindEach() {
     const int socket =
         ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (socket < 0) return ErrnoStatus(address);
-    sockets_.push_back(socket);
+    sockets_.emplace_back(socket);
     // Connections of a server that was killed do not keep the next one from the port.
     const int on = 1;
     setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
@@ -171,22 +168,12 @@ absl::Status BoundSockets::BindEach() {
 
 absl::Status BoundSockets::Listen() const {
   for (size_t i = 0; i < sockets_.size(); ++i) {
-    if (listen(sockets_[i], SOMAXCONN) != 0) return ErrnoStatus(addresses_[i]);
+    if (listen(sockets_[i].get(), SOMAXCONN) != 0) return ErrnoStatus(addresses_[i]);
   }
   return absl::OkStatus();
 }
 
 int BoundSockets::port() const { return PortOf(addresses_.front()); }
-
-void BoundSockets::Close() {
-  for (const int socket : sockets_) close(socket);
-  sockets_.clear();
-}
-
-BoundSockets::~BoundSockets() { Close(); }
-
-BoundSockets::BoundSockets(BoundSockets&& other) noexcept
-    : addresses_(std::move(other.addresses_)), sockets_(std::exchange(other.sockets_, {})) {}
 
 absl::Status CannotListen(const char* flag, const std::string& address, const char* others,
                           const absl::Status& why) {

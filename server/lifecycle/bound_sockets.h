@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/file_descriptor.h"
 #include "server/lifecycle/address.h"
 
 namespace qkserve {
@@ -49,11 +50,7 @@ class BoundSockets {
   // UNAVAILABLE names the address that cannot be bound.
   static absl::StatusOr<BoundSockets> Bind(std::vector<SocketAddress> addresses);
 
-  ~BoundSockets();
-  BoundSockets(BoundSockets&& other) noexcept;
-  BoundSockets(const BoundSockets&) = delete;
-  BoundSockets& operator=(const BoundSockets&) = delete;
-  BoundSockets& operator=(BoundSockets&&) = delete;
+  BoundSockets(BoundSockets&& other) noexcept = default;
 
   // All listen; accept on them does not block. UNAVAILABLE: another process listens on one.
   absl::Status Listen() const;
@@ -61,15 +58,14 @@ class BoundSockets {
   // With the port that was taken.
   const std::vector<SocketAddress>& addresses() const { return addresses_; }
   int port() const;
-  const std::vector<int>& sockets() const { return sockets_; }
+  const std::vector<FileDescriptor>& sockets() const { return sockets_; }
 
  private:
   explicit BoundSockets(std::vector<SocketAddress> addresses) : addresses_(std::move(addresses)) {}
   absl::Status BindEach();
-  void Close();
 
   std::vector<SocketAddress> addresses_;
-  std::vector<int> sockets_;  // one for each address
+  std::vector<FileDescriptor> sockets_;  // one for each address
 };
 
 // "FLAG: cannot listen on ADDRESS: why; give another one, or OTHERS". The status's message is why.

@@ -12,21 +12,22 @@
 #include "core/batching/job.h"
 #include "core/key_sets/key_set.h"
 #include "grpcpp/server_context.h"
-#include "server/observe/metrics.h"
+#include "server/observe/request_metrics.h"
 #include "server/observe/slow_request_log.h"
 
 namespace qkserve {
 
-// What metrics and log are told of each call, just before its answer is handed to gRPC: whoever has
+// Tells metrics and log of each call, just before its answer is handed to gRPC: a client that has
 // the answer finds it counted. Thread-safe.
 class CallRecorder {
  public:
   // The pointers must outlive it.
-  CallRecorder(Metrics* metrics, SlowRequestLog* slow_requests, LogSink log, const Clock* clock)
+  CallRecorder(RequestMetrics* metrics, SlowRequestLog* slow_requests, LogSink log,
+               const Clock* clock)
       : metrics_(*metrics), slow_requests_(*slow_requests), log_(std::move(log)), clock_(*clock) {}
 
   absl::Time Now() const { return clock_.Now(); }
-  Metrics& metrics() const { return metrics_; }
+  RequestMetrics& metrics() const { return metrics_; }
 
   struct Score {
     absl::Time arrival;
@@ -45,7 +46,7 @@ class CallRecorder {
   void LogChange(const grpc::ServerContextBase& context, LogEvent change) const;
 
  private:
-  Metrics& metrics_;
+  RequestMetrics& metrics_;
   SlowRequestLog& slow_requests_;
   const LogSink log_;
   const Clock& clock_;

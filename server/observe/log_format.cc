@@ -26,7 +26,7 @@ const char* LevelName(LogLevel level) {
   return "error";
 }
 
-// Of the message only what would end the line or move the terminal's cursor is escaped.
+// Escapes only what would end the line or move the terminal's cursor.
 std::string OneLine(absl::string_view text) {
   if (std::none_of(text.begin(), text.end(), [](char c) { return absl::ascii_iscntrl(c); })) {
     return std::string(text);

@@ -43,7 +43,7 @@ class SlowRequestLog {
   void Log(const Request& request);
 
  private:
-  // Whether a line may be written now, and how many were left out since the last one.
+  // True if a line may be written now; sets how many were left out since the last one.
   bool Allow(int64_t* left_out);
 
   const absl::Duration threshold_;

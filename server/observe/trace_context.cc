@@ -10,7 +10,7 @@ namespace {
 constexpr char kTraceparent[] = "traceparent";
 constexpr char kRequestId[] = "x-request-id";
 
-// Where the parts of a traceparent begin, and how long they are.
+// Offsets and lengths of the parts of a traceparent.
 constexpr size_t kTraceIdAt = 3;
 constexpr size_t kTraceIdSize = 32;
 constexpr size_t kParentIdAt = kTraceIdAt + kTraceIdSize + 1;

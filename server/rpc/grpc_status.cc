@@ -2,6 +2,9 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "base/limit_error.h"
 #include "base/utf8.h"
 
 namespace qkserve {
@@ -23,6 +26,15 @@ std::string ClientText(absl::string_view text) {
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), ClientText(status.message()));
+}
+
+grpc::Status ToGrpcStatus(const absl::Status& status, grpc::ServerContextBase& context) {
+  const absl::optional<absl::Duration> after = RetryAfterOf(status);
+  if (after.has_value()) {
+    context.AddTrailingMetadata("grpc-retry-pushback-ms",
+                                absl::StrCat(absl::ToInt64Milliseconds(*after)));
+  }
+  return ToGrpcStatus(status);
 }
 
 }  // namespace qkserve

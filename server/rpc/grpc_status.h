@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "grpcpp/server_context.h"
 #include "grpcpp/support/status.h"
 
 namespace qkserve {
@@ -18,6 +19,11 @@ std::string ClientText(absl::string_view text);
 
 // The codes of Abseil and gRPC are the same numbers. The message is a ClientText.
 grpc::Status ToGrpcStatus(const absl::Status& status);
+
+// The same, to finish a call of `context` with. Where the status says when a retry may help
+// (RetryAfterOf), gRPC's clients are told by the trailing metadata grpc-retry-pushback-ms: those
+// with a retry policy wait so long.
+grpc::Status ToGrpcStatus(const absl::Status& status, grpc::ServerContextBase& context);
 
 }  // namespace qkserve
 

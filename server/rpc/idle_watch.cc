@@ -6,56 +6,45 @@
 namespace qkserve {
 
 IdleWatch::IdleWatch(const Clock* clock, absl::Duration idle_max)
-    : clock_(*clock), idle_max_(idle_max), thread_([this] { Loop(); }) {}
+    : clock_(*clock), idle_max_(idle_max), thread_([this] {
+        ExpireOverdue();
+        return LookAfter();
+      }) {}
 
-IdleWatch::~IdleWatch() {
-  {
-    MutexLock lock(&mutex_);
-    is_stopping_ = true;
-    changed_.NotifyAll();
-  }
-  thread_.join();
-}
-
-void IdleWatch::Begin(const void* who, std::function<void()> on_idle) {
+void IdleWatch::Arm(const void* call, std::function<void()> on_idle) {
   const absl::Time now = clock_.Now();
   MutexLock lock(&mutex_);
-  waiting_[who] = {now, std::move(on_idle)};
+  waiting_[call] = {now, std::move(on_idle)};
 }
 
-bool IdleWatch::End(const void* who) {
+bool IdleWatch::Disarm(const void* call) {
   MutexLock lock(&mutex_);
-  return waiting_.erase(who) > 0;
+  return waiting_.erase(call) > 0;
 }
 
 void IdleWatch::SetIdleMax(absl::Duration idle_max) {
-  MutexLock lock(&mutex_);
-  idle_max_ = idle_max;
-  changed_.NotifyAll();
+  {
+    MutexLock lock(&mutex_);
+    idle_max_ = idle_max;
+  }
+  thread_.Wake();
 }
 
-void IdleWatch::Loop() {
+absl::Duration IdleWatch::LookAfter() const {
   constexpr int kLooksInIdleMax = 4;
   MutexLock lock(&mutex_);
-  while (!is_stopping_) {
-    LookLocked();
-    changed_.WaitFor(&mutex_, std::min(absl::Seconds(1), idle_max_ / kLooksInIdleMax));
-  }
+  return std::min(absl::Seconds(1), idle_max_ / kLooksInIdleMax);
 }
 
-void IdleWatch::Look() {
+void IdleWatch::ExpireOverdue() {
   MutexLock lock(&mutex_);
-  LookLocked();
-}
-
-void IdleWatch::LookLocked() {
   const absl::Time idle_since = clock_.Now() - idle_max_;
   for (auto entry = waiting_.begin(); entry != waiting_.end();) {
     if (entry->second.since > idle_since) {
       ++entry;
       continue;
     }
-    // Under the lock: so End tells truly whether it was called.
+    // Under the lock: so Disarm tells truly whether it was called.
     entry->second.on_idle();
     entry = waiting_.erase(entry);
   }

@@ -3,37 +3,36 @@
 
 #include <functional>
 #include <map>
-#include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
+#include "base/background_thread.h"
 #include "base/clock.h"
 #include "base/mutex.h"
 
 namespace qkserve {
 
-// Knows who waits for a message of a client, and tells those who have waited for too long. A thread
-// of its own looks four times in `idle_max`, at least once a second.
+// Ends calls that have waited longer than `idle_max` for a message of their client. A thread of its
+// own looks for them four times in `idle_max`, at least once a second.
 //
-// Thread-safe. Whoever waits must stop waiting before this is destroyed.
+// Thread-safe. Every call must be disarmed or expired before this is destroyed.
 class IdleWatch {
  public:
   // The clock must outlive it.
   IdleWatch(const Clock* clock, absl::Duration idle_max);
-  ~IdleWatch();
 
-  // `who` waits from now on. `on_idle` is called at most once, on the thread that looks, and must
-  // not block or call this.
-  void Begin(const void* who, std::function<void()> on_idle);
+  // `call` waits from now on; it is only an identity. If it waits for too long `on_idle` is called,
+  // once, on the thread that looks. It must not block or call this object.
+  void Arm(const void* call, std::function<void()> on_idle);
 
-  // `who` waits no longer. False: on_idle was called.
-  bool End(const void* who);
+  // `call` waits no longer. False: its on_idle was called.
+  bool Disarm(const void* call);
 
-  // From now on, also for those who wait.
+  // Counts from now on, also for calls that wait.
   void SetIdleMax(absl::Duration idle_max);
 
-  // Tells those who have waited for too long by now. The thread calls it.
-  void Look();
+  // Ends the calls that have waited for too long by now. The thread calls it.
+  void ExpireOverdue();
 
  private:
   struct Waiting {
@@ -41,16 +40,14 @@ class IdleWatch {
     std::function<void()> on_idle;
   };
 
-  void Loop();
-  void LookLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // How long until it looks again.
+  absl::Duration LookAfter() const;
 
   const Clock& clock_;
-  Mutex mutex_;
-  CondVar changed_;
+  mutable Mutex mutex_;
   absl::Duration idle_max_ ABSL_GUARDED_BY(mutex_);
-  bool is_stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<const void*, Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
-  std::thread thread_;  // last: it uses what is above
+  BackgroundThread thread_;  // last: it uses what is above
 };
 
 }  // namespace qkserve

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/key_sets/key_set_name.h"
 #include "core/key_sets/limits.h"
+#include "server/admission/field_error.h"
 #include "server/rpc/tensor_codec.h"
 
 namespace qkserve {
@@ -16,7 +17,7 @@ namespace {
 absl::StatusOr<Shape> DecodeShape(const v1::TensorSpec& spec, absl::string_view name) {
   const std::string field = absl::StrCat(name, ".shape");
   if (spec.shape_size() < 2 || spec.shape_size() > 4) {
-    return Invalid(field, absl::StrCat("rank ", spec.shape_size()), "rank 2, 3 or 4");
+    return FieldError(field, absl::StrCat("rank ", spec.shape_size()), "rank 2, 3 or 4");
   }
   const Shape shape(spec.shape().begin(), spec.shape().end());
   // Sizes of 0 do not make the others harmless.
@@ -27,29 +28,29 @@ absl::StatusOr<Shape> DecodeShape(const v1::TensorSpec& spec, absl::string_view 
                                 [](int64_t size) { return size >= 0 && size <= kSizeMax; });
   const std::optional<int64_t> elements = fits ? ElementCount(sizes) : std::nullopt;
   if (!elements.has_value() || *elements > kKeySetElementsMax) {
-    return Invalid(
+    return FieldError(
         field, ShapeString(shape),
         absl::StrCat("sizes from 0 to ", kSizeMax, ", at most ", kKeySetElementsMax, " elements"));
   }
   if (shape.back() > kKeySetColumnsMax) {
-    return Invalid(field, ShapeString(shape),
-                   absl::StrCat("at most ", kKeySetColumnsMax, " in the last dimension"));
+    return FieldError(field, ShapeString(shape),
+                      absl::StrCat("at most ", kKeySetColumnsMax, " in the last dimension"));
   }
   int64_t matrices = 1;
   for (size_t i = 0; i + 2 < sizes.size(); ++i) matrices *= sizes[i];
   if (matrices > kKeySetMatricesMax) {
-    return Invalid(field, ShapeString(shape),
-                   absl::StrCat("at most ", kKeySetMatricesMax, " in the leading dimensions"));
+    return FieldError(field, ShapeString(shape),
+                      absl::StrCat("at most ", kKeySetMatricesMax, " in the leading dimensions"));
   }
   return shape;
 }
 
-// What puts and appends have in common: types and shapes of what comes.
+// The part that puts and appends have in common: types and shapes of the new rows.
 template <class Header>
 absl::StatusOr<KeySetUploadSpec> DecodeTensors(const Header& header) {
   const absl::Status status = ValidateKeySetName(header.name());
   if (!status.ok()) return status;
-  if (!header.has_keys()) return Invalid("keys", "none", "a data_type and a shape");
+  if (!header.has_keys()) return FieldError("keys", "none", "a data_type and a shape");
   const absl::StatusOr<Shape> keys = DecodeShape(header.keys(), "keys");
   if (!keys.ok()) return keys.status();
   const absl::StatusOr<DataType> key_type =
@@ -70,8 +71,8 @@ absl::StatusOr<KeySetUploadSpec> DecodeTensors(const Header& header) {
   if (!value_type.ok()) return value_type.status();
   if (values->size() != keys->size() ||
       !std::equal(keys->begin(), keys->end() - 1, values->begin())) {
-    return Invalid("values.shape", ShapeString(*values),
-                   absl::StrCat("all dimensions but the last as in keys ", ShapeString(*keys)));
+    return FieldError("values.shape", ShapeString(*values),
+                      absl::StrCat("all dimensions but the last as in keys ", ShapeString(*keys)));
   }
   spec.received_types[ColumnId::kValues] = *value_type;
   spec.layout.dv = values->back();
@@ -106,8 +107,8 @@ absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::AppendKeySetRequest::Hea
   absl::StatusOr<KeySetUploadSpec> spec = DecodeTensors(header);
   if (!spec.ok()) return spec.status();
   if (header.expected_version() < 1) {
-    return Invalid("expected_version", absl::StrCat(header.expected_version()),
-                   "the version of the key set that these keys follow");
+    return FieldError("expected_version", absl::StrCat(header.expected_version()),
+                      "the version of the key set that these keys follow");
   }
   spec->expected_version = header.expected_version();
   // First: a set of another shape is another version.
@@ -116,15 +117,15 @@ absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::AppendKeySetRequest::Hea
   if (!key_set.ok()) return key_set.status();
   const KeySetLayout& layout = (*key_set)->layout();
   if (spec->layout.leading != layout.leading || spec->layout.d != layout.d) {
-    return Invalid("keys.shape", ShapeString(spec->layout.KeyShape(spec->m)),
-                   absl::StrCat("all dimensions but the keys' number as in the set's ",
-                                ShapeString(layout.KeyShape((*key_set)->m()))));
+    return FieldError("keys.shape", ShapeString(spec->layout.KeyShape(spec->m)),
+                      absl::StrCat("all dimensions but the keys' number as in the set's ",
+                                   ShapeString(layout.KeyShape((*key_set)->m()))));
   }
   if (spec->layout.dv != layout.dv) {
-    return Invalid("values.shape",
-                   header.has_values() ? ShapeString(spec->layout.ValueShape(spec->m)) : "none",
-                   layout.dv.has_value() ? absl::StrCat("dv = ", *layout.dv, " as in the set")
-                                         : "none: the set has no values");
+    return FieldError("values.shape",
+                      header.has_values() ? ShapeString(spec->layout.ValueShape(spec->m)) : "none",
+                      layout.dv.has_value() ? absl::StrCat("dv = ", *layout.dv, " as in the set")
+                                            : "none: the set has no values");
   }
   spec->layout = layout;
   return spec;

@@ -22,6 +22,7 @@ class UnaryCall {
       : recorder_(&recorder),
         method_(method),
         begin_(recorder.Now()),
+        context_(context),
         reactor_(context->DefaultReactor()) {
     EchoRequestTags(*context);
   }
@@ -30,7 +31,7 @@ class UnaryCall {
 
   grpc::ServerUnaryReactor* Finish(const absl::Status& status) const {
     recorder_->RecordCall(method_, status, begin_);
-    reactor_->Finish(ToGrpcStatus(status));
+    reactor_->Finish(ToGrpcStatus(status, *context_));
     return reactor_;
   }
 
@@ -38,14 +39,15 @@ class UnaryCall {
   const CallRecorder* recorder_;
   Method method_;
   absl::Time begin_;
+  grpc::CallbackServerContext* context_;
   grpc::ServerUnaryReactor* reactor_;
 };
 
 }  // namespace
 
-// An upload's stream: each message is worked on by files_ before the next one is read, so a client
-// that is faster than packing and the disk is slowed down by gRPC's flow control. One thing happens
-// at a time: a read, or a task.
+// An upload's stream: each message is worked on by upload_threads_ before the next one is read, so
+// a client that is faster than packing and the disk is slowed down by gRPC's flow control. One
+// thing happens at a time: a read, or a task.
 template <class Request, class Response>
 class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMessage<Request>> {
  public:
@@ -71,9 +73,9 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
   }
 
   void OnReadDone(bool ok) override {
-    // Where nothing came for too long the end is under way; the read ends with it.
-    if (!service_.idle_.End(this)) return;
-    service_.files_.Schedule([this, ok] {
+    // Expired: the end is under way, and this read ends with it.
+    if (!service_.idle_.Disarm(this)) return;
+    service_.upload_threads_.Schedule([this, ok] {
       AwaitReadBegun();
       if (ok) {
         TakeMessage();
@@ -104,7 +106,7 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
 
   void AwaitMessage() {
     MutexLock lock(&read_mutex_);
-    service_.idle_.Begin(this, [this] { service_.files_.Schedule([this] { EndIdle(); }); });
+    service_.idle_.Arm(this, [this] { service_.upload_threads_.Schedule([this] { EndIdle(); }); });
     this->StartRead(&wire_);
   }
 
@@ -186,7 +188,7 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
   void End(const absl::Status& status) {
     upload_ = nullptr;
     service_.recorder_.RecordCall(method_, status, begin_);
-    this->Finish(ToGrpcStatus(status));
+    this->Finish(ToGrpcStatus(status, context_));
   }
 
   KeySetService& service_;
@@ -298,7 +300,7 @@ grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(
   if (status.ok()) status = CheckKeySetMetadata(*context, wire->message.name());
   if (!status.ok()) return call.Finish(status);
   calls_.Begin();
-  files_.Schedule([this, context, call, name = wire->message.name()] {
+  upload_threads_.Schedule([this, context, call, name = wire->message.name()] {
     // It may have waited.
     const absl::Status result = context->IsCancelled()
                                     ? absl::CancelledError("the caller cancelled the request")

@@ -9,7 +9,7 @@
 #include "base/task_pool.h"
 #include "core/key_sets/key_set_store.h"
 #include "qkserve/v1/key_set.pb.h"
-#include "server/admission/call_count.h"
+#include "server/admission/in_flight_calls.h"
 #include "server/observe/call_recorder.h"
 #include "server/rpc/idle_watch.h"
 #include "server/rpc/wire_message.h"
@@ -31,7 +31,7 @@ class KeySetService final : public WireService {
   void RefuseNewCalls(absl::Duration upload_idle_max);
 
   // Calls that change something and have not been answered.
-  CallCount& calls() { return calls_; }
+  InFlightCalls& calls() { return calls_; }
 
  private:
   template <class Request, class Response>
@@ -58,9 +58,9 @@ class KeySetService final : public WireService {
   const absl::Duration upload_idle_timeout_;
   std::atomic<bool> is_draining_{false};
   std::atomic<int64_t> uploads_{0};
-  CallCount calls_;
-  TaskPool files_{4};  // its tasks use what is above
-  IdleWatch idle_;     // last: it schedules tasks
+  InFlightCalls calls_;
+  TaskPool upload_threads_{4};  // its tasks use what is above
+  IdleWatch idle_;              // last: it schedules tasks
 };
 
 }  // namespace qkserve

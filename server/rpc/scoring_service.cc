@@ -1,145 +1,20 @@
 #include "server/rpc/scoring_service.h"
 
 #include <chrono>
-#include <memory>
 #include <new>
 #include <utility>
-#include <vector>
 
-#include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
+#include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "absl/types/optional.h"
-#include "base/limit_error.h"
-#include "core/scoring/score_cost.h"
-#include "core/scoring/score_pass.h"
+#include "server/admission/responder.h"
+#include "server/admission/submit_score.h"
 #include "server/observe/trace_context.h"
-#include "server/rpc/codec.h"
 #include "server/rpc/grpc_status.h"
 #include "server/rpc/key_set_metadata.h"
+#include "server/rpc/v1_score.h"
 
 namespace qkserve {
 namespace {
-
-// What a call holds from the moment its whole request has arrived, not yet parsed, until its
-// response is sent: gRPC makes one a call and releases it when it is done.
-class CallMessages final : public grpc::MessageHolder<ScoringService::Request, v1::ScoreResponse> {
- public:
-  CallMessages(CallCount* count, absl::Time arrival) : count_(*count), arrival_(arrival) {
-    set_request(&request_);
-    set_response(&response_);
-    count_.Begin();
-  }
-  CallMessages(const CallMessages&) = delete;
-  CallMessages& operator=(const CallMessages&) = delete;
-  ~CallMessages() override { count_.End(); }
-  void Release() override { delete this; }
-
-  // When the whole request had arrived.
-  absl::Time arrival() const { return arrival_; }
-
-  void Hold(ByteBudget::Charge charge) { charge_ = std::move(charge); }
-
- private:
-  CallCount& count_;
-  const absl::Time arrival_;
-  ScoringService::Request request_;
-  v1::ScoreResponse response_;
-  ByteBudget::Charge charge_;
-};
-
-// Tells gRPC's clients, those with a retry policy, how long to wait before they try again.
-void AddPushBack(const absl::Status& status, grpc::ServerContextBase& context) {
-  const absl::optional<absl::Duration> after = RetryAfterOf(status);
-  if (!after.has_value()) return;
-  context.AddTrailingMetadata("grpc-retry-pushback-ms",
-                              absl::StrCat(absl::ToInt64Milliseconds(*after)));
-}
-
-// The call as the batcher sees it. What it points to lives until after Finish.
-class ScoreJob final : public Job {
- public:
-  ScoreJob(grpc::CallbackServerContext* context, grpc::ServerUnaryReactor* reactor,
-           v1::ScoreResponse* response, const CallRecorder& recorder, absl::Time arrival,
-           const std::string& kernel, DecodedScore decoded, ScoreMemory memory)
-      : context_(*context),
-        reactor_(*reactor),
-        response_(*response),
-        recorder_(recorder),
-        arrival_(arrival),
-        kernel_(kernel),
-        decoded_(std::move(decoded)),
-        memory_(std::move(memory)),
-        request_{decoded_.problem, decoded_.shape, memory_.Results()} {}
-
-  // On a key set: all jobs of a group are of this class.
-  absl::StatusOr<std::unique_ptr<Pass>> MakePass(absl::Span<Job* const> jobs) override {
-    std::vector<const ScoreRequest*> requests;
-    requests.reserve(jobs.size());
-    for (Job* job : jobs) requests.push_back(&static_cast<ScoreJob*>(job)->request_);
-    return MakeScorePass(decoded_.keys, requests);
-  }
-
-  // With inline keys: makes the pass of this request alone. Before anything else.
-  // RESOURCE_EXHAUSTED: no memory.
-  absl::Status MakeOwnPass() {
-    const ScoreRequest* const requests[] = {&request_};
-    absl::StatusOr<std::unique_ptr<Pass>> pass = MakeScorePass(decoded_.keys, requests);
-    if (!pass.ok()) return pass.status();
-    own_pass_ = *std::move(pass);
-    return absl::OkStatus();
-  }
-  int64_t tile_count() const { return own_pass_->tile_count(); }
-
-  absl::Status RunTile(int64_t tile) override { return own_pass_->RunTile(tile); }
-
-  void Finish(const absl::Status& status, const JobReceipt& receipt) override {
-    const absl::Status answer = status.ok() ? Respond(receipt) : status;
-    recorder_.RecordScore(context_, answer,
-                          {.arrival = arrival_,
-                           .receipt = receipt,
-                           .rows = decoded_.shape.Rows(),
-                           .key_set = decoded_.key_set.get(),
-                           .response_bytes = answer.ok() ? response_.ByteSizeLong() : 0});
-    AddPushBack(answer, context_);
-    reactor_.Finish(ToGrpcStatus(answer));
-  }
-
-  bool IsCancelled() const override { return context_.IsCancelled(); }
-
- private:
-  // The message's copy of the result can be large, and std::string throws where there is no memory.
-  absl::Status Respond(const JobReceipt& receipt) {
-    if (decoded_.key_set != nullptr) ++decoded_.key_set->requests_served();
-    try {
-      EncodeScoreResponse(decoded_, memory_, receipt, kernel_, response_);
-      return absl::OkStatus();
-    } catch (const std::bad_alloc&) {
-      return absl::ResourceExhaustedError("out of memory for the response");
-    }
-  }
-
-  grpc::CallbackServerContext& context_;
-  grpc::ServerUnaryReactor& reactor_;
-  v1::ScoreResponse& response_;
-  const CallRecorder& recorder_;
-  const absl::Time arrival_;
-  const std::string& kernel_;
-  const DecodedScore decoded_;
-  ScoreMemory memory_;
-  const ScoreRequest request_;
-  std::unique_ptr<Pass> own_pass_;  // null on a key set
-};
-
-JobSpec MakeJobSpec(const DecodedScore& decoded, double gflops) {
-  const ScoreCost cost = PredictCost(*decoded.keys, decoded.problem, decoded.shape, gflops);
-  JobSpec spec = {.cost = cost.alone, .shared_cost = cost.shared, .rows = decoded.shape.Rows()};
-  if (decoded.key_set == nullptr) return spec;
-  spec.group = decoded.key_set.get();
-  // What all versions of the set have in common.
-  spec.lane = &decoded.key_set->requests_served();
-  return spec;
-}
 
 // The context's deadline is on the system's clock, which may jump; what is left of it is not.
 absl::Time DeadlineOn(const Clock& clock, const grpc::CallbackServerContext& context) {
@@ -152,68 +27,113 @@ absl::Time DeadlineOn(const Clock& clock, const grpc::CallbackServerContext& con
 
 }  // namespace
 
-ScoringService::ScoringService(const Options& options, Batcher* batcher, ByteBudget* budget,
-                               const KeySetStore* key_sets, const CallRecorder* recorder,
-                               const Clock* clock)
-    : options_(options),
-      batcher_(*batcher),
-      budget_(*budget),
-      key_sets_(*key_sets),
-      recorder_(*recorder),
-      clock_(*clock) {
+// A call and its unary reply: all that it holds from the moment its whole request has arrived, not
+// yet parsed, until its response is sent. gRPC makes one and releases it when it is done, at any
+// time after the reactor's Finish.
+class ScoringService::Call final : public grpc::MessageHolder<Request, v1::ScoreResponse>,
+                                   public Responder {
+ public:
+  Call(ScoringService* service, absl::Time arrival) : service_(*service), arrival_(arrival) {
+    set_request(&request_);
+    set_response(&response_);
+    service_.calls_.Begin();
+  }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+  ~Call() override { service_.calls_.End(); }
+  void Release() override { delete this; }
+
+  // When the whole request had arrived.
+  absl::Time arrival() const { return arrival_; }
+
+  // To be called first. Returns what the call will be finished with.
+  grpc::ServerUnaryReactor* Begin(grpc::CallbackServerContext* context) {
+    context_ = context;
+    // gRPC completes its default reactor inline; a custom reactor costs a thread hop, a fifth of
+    // the latency of a small call.
+    reactor_ = context->DefaultReactor();
+    return reactor_;
+  }
+
+  void Respond(const ComputedScore& score, const ScoreReceipt& receipt) override {
+    // The response's copy of the result can be large.
+    try {
+      EncodeScoreResponse(score, receipt, response_);
+    } catch (const std::bad_alloc&) {
+      Fail(absl::ResourceExhaustedError("out of memory for the response"), receipt);
+      return;
+    }
+    Finish(absl::OkStatus(), receipt, response_.ByteSizeLong());
+  }
+
+  void Fail(const absl::Status& status, const ScoreReceipt& receipt) override {
+    Finish(status, receipt, 0);
+  }
+
+  void Hold(ByteBudget::Charge charge) override { charge_ = std::move(charge); }
+
+  bool IsCancelled() const override { return context_->IsCancelled(); }
+
+ private:
+  void Finish(const absl::Status& status, const ScoreReceipt& receipt, size_t response_bytes) {
+    service_.recorder_.RecordScore(*context_, status,
+                                   {.arrival = arrival_,
+                                    .receipt = receipt.job,
+                                    .rows = receipt.rows,
+                                    .key_set = receipt.key_set,
+                                    .response_bytes = response_bytes});
+    reactor_->Finish(ToGrpcStatus(status, *context_));
+  }
+
+  ScoringService& service_;
+  const absl::Time arrival_;
+  grpc::CallbackServerContext* context_ = nullptr;
+  grpc::ServerUnaryReactor* reactor_ = nullptr;
+  Request request_;
+  v1::ScoreResponse response_;
+  ByteBudget::Charge charge_;
+};
+
+ScoringService::ScoringService(AdmissionOptions admission, Batcher* batcher,
+                               const CallRecorder* recorder, const Clock* clock)
+    : admission_(std::move(admission)), batcher_(*batcher), recorder_(*recorder), clock_(*clock) {
   AddUnary<v1::ScoreRequest, v1::ScoreResponse>(
       "/qkserve.v1.ScoringService/Score",
       [this](grpc::CallbackServerContext* context, const Request* wire,
-             v1::ScoreResponse* response) { return Score(context, wire, response); },
+             v1::ScoreResponse* /*response*/) { return Score(context, wire); },
       this);
 }
 
 grpc::MessageHolder<ScoringService::Request, v1::ScoreResponse>*
 ScoringService::AllocateMessages() {
-  return new CallMessages(&calls_, clock_.Now());
+  return new Call(this, clock_.Now());
+}
+
+absl::StatusOr<ScoreCall> ScoringService::Decode(const grpc::CallbackServerContext& context,
+                                                 const Request& wire, absl::Time arrival) const {
+  if (!wire.status.ok()) return wire.status;
+  const absl::Status status = CheckKeySetMetadata(context, wire.message.key_set().name());
+  if (!status.ok()) return status;
+  absl::StatusOr<ScoreCall> call = DecodeScoreCall(wire.message);
+  if (!call.ok()) return call;
+  call->arrival = arrival;
+  call->deadline = DeadlineOn(clock_, context);
+  return call;
 }
 
 grpc::ServerUnaryReactor* ScoringService::Score(grpc::CallbackServerContext* context,
-                                                const Request* wire, v1::ScoreResponse* response) {
-  // gRPC runs the completion of its own reactor where it stands, that of any other one on a further
-  // thread: a fifth of the latency of a small call.
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  auto& messages = static_cast<CallMessages&>(*context->GetRpcAllocatorState());
+                                                const Request* wire) {
+  // AllocateMessages made it.
+  auto& call = static_cast<Call&>(*context->GetRpcAllocatorState());
+  grpc::ServerUnaryReactor* const reactor = call.Begin(context);
   recorder_.metrics().CountReceived(wire->bytes);
   EchoRequestTags(*context);
-  const auto refuse = [&](const absl::Status& status) {
-    recorder_.RecordScore(*context, status, {.arrival = messages.arrival()});
-    AddPushBack(status, *context);
-    reactor->Finish(ToGrpcStatus(status));
-    return reactor;
-  };
-  if (!wire->status.ok()) return refuse(wire->status);
-  const v1::ScoreRequest& request = wire->message;
-  absl::Status status = CheckKeySetMetadata(*context, request.key_set().name());
-  if (!status.ok()) return refuse(status);
-  absl::StatusOr<DecodedScore> decoded =
-      DecodeScoreRequest(request, options_.message_bytes_max, key_sets_);
-  if (!decoded.ok()) return refuse(decoded.status());
-  absl::StatusOr<ByteBudget::Charge> charge = budget_.TryCharge(decoded->in_flight_bytes);
-  if (!charge.ok()) return refuse(charge.status());
-  messages.Hold(*std::move(charge));
-  absl::StatusOr<ScoreMemory> memory = ScoreMemory::Allocate(*decoded);
-  if (!memory.ok()) return refuse(memory.status());
-
-  JobSpec spec = MakeJobSpec(*decoded, options_.gflops_per_worker);
-  spec.arrival = messages.arrival();
-  spec.deadline = DeadlineOn(clock_, *context);
-  const std::string& kernel =
-      decoded->key_set != nullptr ? options_.key_set_kernel : options_.kernel;
-  const bool is_inline = decoded->key_set == nullptr;
-  auto job = std::make_unique<ScoreJob>(context, reactor, response, recorder_, spec.arrival, kernel,
-                                        *std::move(decoded), *std::move(memory));
-  if (is_inline) {
-    status = job->MakeOwnPass();
-    if (!status.ok()) return refuse(status);
-    spec.tile_count = job->tile_count();
+  absl::StatusOr<ScoreCall> score = Decode(*context, *wire, call.arrival());
+  if (score.ok()) {
+    SubmitScore(*std::move(score), &call, admission_, &batcher_);
+  } else {
+    call.Fail(score.status(), {});
   }
-  batcher_.Submit(std::move(job), spec);
   return reactor;
 }
 

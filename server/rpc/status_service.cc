@@ -28,7 +28,7 @@ grpc::ServerUnaryReactor* StatusService::GetStatus(grpc::CallbackServerContext* 
   response->set_key_set_kernel(options_.key_set_kernel);
   recorder_.RecordCall(Method::kGetStatus, status, begin);
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpcStatus(status));
+  reactor->Finish(ToGrpcStatus(status, *context));
   return reactor;
 }
 

@@ -13,7 +13,7 @@
 #include "google/protobuf/reflection.h"
 #include "google/protobuf/wire_format_lite.h"
 #include "grpcpp/support/proto_buffer_reader.h"
-#include "server/rpc/tensor_codec.h"
+#include "server/admission/field_error.h"
 
 namespace qkserve {
 namespace {
@@ -79,7 +79,8 @@ class WireReader {
 
   absl::Status CountField() {
     if (++fields_ <= kWireFieldsMax) return absl::OkStatus();
-    return Invalid("request", absl::StrCat("more than ", kWireFieldsMax, " fields"), "each once");
+    return FieldError("request", absl::StrCat("more than ", kWireFieldsMax, " fields"),
+                      "each once");
   }
 
   absl::Status ReadField(const Place& place, uint32_t tag) {
@@ -158,8 +159,8 @@ class WireReader {
     if (length < 0) return Malformed();
     const bool is_text = field.type() == FieldDescriptor::TYPE_STRING;
     if (is_text && length > kWireTextBytesMax) {
-      return Invalid(NameOf(place, field), absl::StrCat(length, " bytes"),
-                     absl::StrCat("at most ", kWireTextBytesMax));
+      return FieldError(NameOf(place, field), absl::StrCat(length, " bytes"),
+                        absl::StrCat("at most ", kWireTextBytesMax));
     }
     std::string value;
     value.reserve(static_cast<size_t>(length));
@@ -187,9 +188,9 @@ class WireReader {
     const auto read_one = [&] {
       uint64_t value = 0;
       if (++count > max) {
-        return Invalid(NameOf(place, field),
-                       absl::StrCat("more than ", max, is_shape ? " sizes" : " numbers"),
-                       is_shape ? "at most 4" : "one a batch");
+        return FieldError(NameOf(place, field),
+                          absl::StrCat("more than ", max, is_shape ? " sizes" : " numbers"),
+                          is_shape ? "at most 4" : "one a batch");
       }
       if (!in_.ReadVarint64(&value)) return Malformed();
       numbers.Add(static_cast<int64_t>(value));

@@ -78,7 +78,7 @@ TEST_F(KeySetLifecycleTest, OverTheMemoryLimitNothingIsEvicted) {
   EXPECT_EQ(client_->GetKeySet("c").status().code(), kNotFound);
   EXPECT_EQ(ScoresOf("a", 64), scores_a);
   EXPECT_EQ(ScoresOf("b", 64), scores_b);
-  // What was refused holds nothing, and what is deleted comes free.
+  // A refused upload holds nothing, and a deleted set comes free.
   ASSERT_TRUE(client_->DeleteKeySet("b").ok());
   EXPECT_TRUE(put("a", two_fifths).ok());
   EXPECT_TRUE(put("c", two_fifths).ok());

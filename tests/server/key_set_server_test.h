@@ -20,7 +20,7 @@
 #include "tests/support/process.h"
 #include "tests/support/random_tensor.h"
 
-// What tests of key sets on a server in this process have in common.
+// The common part of tests of key sets on a server in this process.
 
 namespace qkserve {
 

@@ -433,7 +433,7 @@ TEST_F(QkserveProgramTest, FurtherHangupsDoNotEndADrain) {
 
 // --- The kernel ---------------------------------------------------------------------------------
 
-// What OpenBLAS falls back to on a CPU that it does not know.
+// The kernel that OpenBLAS falls back to on a CPU that it does not know.
 constexpr char kSlowKernel[] = "OPENBLAS_CORETYPE=Prescott";
 
 TEST_F(QkserveProgramTest, ReplacesASlowKernelByAModernOne) {
@@ -466,7 +466,7 @@ TEST_F(QkserveProgramTest, AnUnknownKernelIsWrongUsage) {
 TEST_F(QkserveProgramTest, KeepsItsNameWhenItReplacesItselfToLoadAKernel) {
   ASSERT_NO_FATAL_FAILURE(Start());
   EXPECT_EQ(ProcessName(), "qkserve\n");
-  // Where the CPU has AVX2 one of the two at least was replaced.
+  // If the CPU has AVX2 one of the two at least was replaced.
   ASSERT_NO_FATAL_FAILURE(Start({}, {kSlowKernel}));
   EXPECT_EQ(ProcessName(), "qkserve\n");
 }

@@ -105,8 +105,9 @@ class PuppetJob : public Job {
   bool IsCancelled() const override { return strings_->cancelled(); }
 
   // Of the first job's strings.
-  absl::StatusOr<std::unique_ptr<Pass>> MakePass(absl::Span<Job* const> jobs) override {
-    absl::Status status = strings_->on_pass(static_cast<int64_t>(jobs.size()));
+  absl::StatusOr<std::unique_ptr<Pass>> MakePass(
+      absl::Span<const PassRequest* const> requests) override {
+    absl::Status status = strings_->on_pass(static_cast<int64_t>(requests.size()));
     if (!status.ok()) return status;
     return std::make_unique<PuppetPass>(strings_, strings_->pass_tiles);
   }

@@ -35,7 +35,7 @@ TEST(BatchPolicyTest, SmallIsOneCheapTile) {
   EXPECT_FALSE(IsSmall(Options(), {.tile_count = 2, .cost = absl::Microseconds(20)}));
 }
 
-TEST(BatchPolicyTest, TinyWorkRunsOnArrivalOnlyOnAFreeTurnAndNeverPastTheQueue) {
+TEST(BatchPolicyTest, TinyWorkRunsOnArrivalOnlyOnAFreeSlotAndNeverPastTheQueue) {
   EXPECT_TRUE(RunsOnArrival(Options(), {}, Small()));
   EXPECT_TRUE(RunsOnArrival(Options(), {.busy = 1}, Small()));
   EXPECT_FALSE(RunsOnArrival(Options(), {.busy = 2}, Small()));
@@ -100,7 +100,7 @@ TEST(BatchPolicyTest, ItIsTooLateToBeginWhereOthersWaitAndTheTimeLeftIsShort) {
   // One tile has one worker, a pass has all.
   spec.tile_count = 1;
   EXPECT_TRUE(TooLateToBegin(options, others, spec, absl::ZeroDuration(), now));
-  spec.group = &options;
+  spec.group = GroupId{1};
   EXPECT_FALSE(TooLateToBegin(options, others, spec, absl::ZeroDuration(), now));
 }
 

@@ -1,7 +1,9 @@
 #include "core/batching/batch_queue.h"
 
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "base/limit_error.h"
@@ -41,19 +43,38 @@ class BatchQueueTest : public testing::Test {
   std::shared_ptr<QueuedJob> PushLarge(int64_t tiles, absl::Duration cost) {
     return Push({.tile_count = tiles, .cost = cost});
   }
-  // A job on a key set: `key_set` is group and lane.
-  std::shared_ptr<QueuedJob> PushGrouped(const int& key_set, absl::Duration cost,
+  // A job on a key set: `key_set` is group and tenant.
+  std::shared_ptr<QueuedJob> PushGrouped(uint64_t key_set, absl::Duration cost,
                                          absl::Duration shared_cost) {
-    return Push({.cost = cost, .group = &key_set, .shared_cost = shared_cost, .lane = &key_set});
+    return Push({.cost = cost,
+                 .group = GroupId{key_set},
+                 .shared_cost = shared_cost,
+                 .tenant = TenantId{key_set}});
   }
   Assignment Take() { return queue_->Take(clock_.Now()); }
-  // What a worker does where Take asks for a pass.
+  // Does what a worker does if Take asks for a pass.
   void MakePass(const Assignment& assignment, int64_t tiles) {
-    assignment.work->pass = std::make_unique<PuppetPass>(strings_, tiles);
-    queue_->PassMade(assignment.work, clock_.Now());
+    const std::shared_ptr<TiledWork>& work = std::get<PassToMake>(assignment.work).work;
+    work->pass = std::make_unique<PuppetPass>(strings_, tiles);
+    queue_->PassMade(work, clock_.Now());
+  }
+  // The parts of an assignment; empty, null or -1 where it is of another kind.
+  static std::vector<std::shared_ptr<QueuedJob>> SmallOf(const Assignment& assignment) {
+    const auto* small = std::get_if<SmallJobs>(&assignment.work);
+    return small != nullptr ? small->jobs : std::vector<std::shared_ptr<QueuedJob>>();
+  }
+  static std::shared_ptr<TiledWork> WorkOf(const Assignment& assignment) {
+    if (const auto* pass = std::get_if<PassToMake>(&assignment.work)) return pass->work;
+    const auto* tile = std::get_if<TileToRun>(&assignment.work);
+    return tile != nullptr ? tile->work : nullptr;
+  }
+  static int64_t TileOf(const Assignment& assignment) {
+    const auto* tile = std::get_if<TileToRun>(&assignment.work);
+    return tile != nullptr ? tile->tile : -1;
   }
   static std::shared_ptr<QueuedJob> JobOf(const Assignment& assignment) {
-    return assignment.work != nullptr ? assignment.work->jobs.front() : nullptr;
+    const std::shared_ptr<TiledWork> work = WorkOf(assignment);
+    return work != nullptr ? work->jobs.front() : nullptr;
   }
 
   FakeClock clock_;
@@ -65,7 +86,7 @@ class BatchQueueTest : public testing::Test {
 TEST_F(BatchQueueTest, AnEmptyQueueGivesNothing) {
   EXPECT_FALSE(Take().HasWork());
   EXPECT_FALSE(queue_->HasWaiting());
-  EXPECT_TRUE(queue_->TurnIsFree());
+  EXPECT_TRUE(queue_->HasFreeSlot());
 }
 
 TEST_F(BatchQueueTest, SmallJobsAreTakenInGroupsInOrderOfArrival) {
@@ -73,30 +94,30 @@ TEST_F(BatchQueueTest, SmallJobsAreTakenInGroupsInOrderOfArrival) {
   for (int i = 0; i < 8; ++i) jobs.push_back(PushSmall());
   // An even share: 8 x 100 us over two workers.
   const Assignment first = Take();
-  EXPECT_THAT(first.group, testing::ElementsAre(jobs[0], jobs[1], jobs[2], jobs[3]));
+  EXPECT_THAT(SmallOf(first), testing::ElementsAre(jobs[0], jobs[1], jobs[2], jobs[3]));
   const Assignment second = Take();
-  EXPECT_THAT(second.group, testing::ElementsAre(jobs[4], jobs[5]));
-  EXPECT_FALSE(queue_->TurnIsFree());
+  EXPECT_THAT(SmallOf(second), testing::ElementsAre(jobs[4], jobs[5]));
+  EXPECT_FALSE(queue_->HasFreeSlot());
   EXPECT_EQ(queue_->summary().small_requests, 2);
   EXPECT_EQ(queue_->summary().small_cost, absl::Microseconds(200));
 }
 
 TEST_F(BatchQueueTest, AGroupIsBoundedByPredictedCost) {
   for (int i = 0; i < 100; ++i) PushSmall(absl::Microseconds(300));
-  EXPECT_EQ(Take().group.size(), 3U);
+  EXPECT_EQ(SmallOf(Take()).size(), 3U);
 }
 
 TEST_F(BatchQueueTest, AGroupIsBoundedByCount) {
   options_.group_requests_max = 5;
   queue_ = std::make_unique<BatchQueue>(options_);
   for (int i = 0; i < 100; ++i) PushSmall(absl::Microseconds(1));
-  EXPECT_EQ(Take().group.size(), 5U);
+  EXPECT_EQ(SmallOf(Take()).size(), 5U);
 }
 
 TEST_F(BatchQueueTest, AJobBeyondTheGroupsCostIsTakenAlone) {
   PushSmall(absl::Milliseconds(1));
   PushSmall(absl::Milliseconds(1));
-  EXPECT_EQ(Take().group.size(), 1U);
+  EXPECT_EQ(SmallOf(Take()).size(), 1U);
 }
 
 TEST_F(BatchQueueTest, TilesOfALargeJobAreHandedOutOneByOne) {
@@ -105,8 +126,8 @@ TEST_F(BatchQueueTest, TilesOfALargeJobAreHandedOutOneByOne) {
   for (int64_t tile = 0; tile < 3; ++tile) {
     const Assignment assignment = Take();
     EXPECT_EQ(JobOf(assignment), job);
-    work = assignment.work;
-    EXPECT_EQ(assignment.tile, tile);
+    work = WorkOf(assignment);
+    EXPECT_EQ(TileOf(assignment), tile);
   }
   EXPECT_FALSE(queue_->HasWaiting());
   EXPECT_EQ(queue_->summary().large_cost, absl::ZeroDuration());
@@ -120,7 +141,7 @@ TEST_F(BatchQueueTest, SmallJobsOvertakeALargeOneAfterATile) {
   const auto large = PushLarge(100, absl::Seconds(1));
   EXPECT_EQ(JobOf(Take()), large);
   const auto small = PushSmall();
-  EXPECT_THAT(Take().group, testing::ElementsAre(small));
+  EXPECT_THAT(SmallOf(Take()), testing::ElementsAre(small));
   EXPECT_EQ(JobOf(Take()), large);
 }
 
@@ -175,7 +196,7 @@ TEST_F(BatchQueueTest, ExpiredJobsAreDroppedBeforeTheyCost) {
   const auto alive = PushSmall();
   clock_.Advance(absl::Seconds(2));
   const Assignment first = Take();
-  EXPECT_THAT(first.group, testing::ElementsAre(alive));
+  EXPECT_THAT(SmallOf(first), testing::ElementsAre(alive));
   EXPECT_THAT(first.dropped, testing::ElementsAre(expired));
   EXPECT_EQ(expired->status.code(), absl::StatusCode::kDeadlineExceeded);
   const Assignment second = Take();
@@ -187,13 +208,13 @@ TEST_F(BatchQueueTest, ExpiredJobsAreDroppedBeforeTheyCost) {
 
 // First come, first served would begin each just before it is too late, and answer none in time.
 TEST_F(BatchQueueTest, UnderOverloadNobodyIsBegunWhoWillBeLate) {
-  const int key_set = 0;
+  constexpr uint64_t key_set = 1;
   std::vector<std::shared_ptr<QueuedJob>> jobs;
   for (int i = 0; i < 5; ++i) {
     // Work of 10 ms for both workers.
     jobs.push_back(Push({.cost = absl::Milliseconds(20),
-                         .group = &key_set,
-                         .lane = &key_set,
+                         .group = GroupId{key_set},
+                         .tenant = TenantId{key_set},
                          .deadline = clock_.Now() + absl::Milliseconds(100)}));
     clock_.Advance(absl::Milliseconds(5));
   }
@@ -201,8 +222,8 @@ TEST_F(BatchQueueTest, UnderOverloadNobodyIsBegunWhoWillBeLate) {
   // little.
   clock_.Advance(absl::Milliseconds(75));
   const Assignment next = Take();
-  ASSERT_EQ(next.work->jobs.size(), 1U);
-  EXPECT_EQ(next.work->jobs.front(), jobs[3]);
+  ASSERT_EQ(WorkOf(next)->jobs.size(), 1U);
+  EXPECT_EQ(WorkOf(next)->jobs.front(), jobs[3]);
   EXPECT_THAT(next.dropped, testing::ElementsAre(jobs[0], jobs[1], jobs[2]));
   EXPECT_EQ(jobs[0]->status.code(), absl::StatusCode::kDeadlineExceeded);
   for (int i = 1; i < 3; ++i) {
@@ -212,10 +233,10 @@ TEST_F(BatchQueueTest, UnderOverloadNobodyIsBegunWhoWillBeLate) {
 }
 
 TEST_F(BatchQueueTest, WhatCannotEndInTimeIsRefusedOnArrival) {
-  const int key_set = 0;
+  constexpr uint64_t key_set = 1;
   const JobSpec spec = {.cost = absl::Milliseconds(20),
-                        .group = &key_set,
-                        .lane = &key_set,
+                        .group = GroupId{key_set},
+                        .tenant = TenantId{key_set},
                         .deadline = clock_.Now() + absl::Milliseconds(100)};
   // 10 ms each for both workers; a quarter of the wait and half of the last one's time are to
   // spare.
@@ -254,12 +275,12 @@ TEST_F(BatchQueueTest, WhatTilesTookCorrectsWhatIsExpected) {
 }
 
 TEST_F(BatchQueueTest, OtherKeySetsAreExpectedToTakeNoMoreThanTheirTurns) {
-  const int busy = 0;
-  const int quiet = 0;
+  constexpr uint64_t busy = 1;
+  constexpr uint64_t quiet = 2;
   for (int i = 0; i < 50; ++i) PushGrouped(busy, absl::Milliseconds(20), absl::ZeroDuration());
   const JobSpec spec = {.cost = absl::Milliseconds(20),
-                        .group = &quiet,
-                        .lane = &quiet,
+                        .group = GroupId{quiet},
+                        .tenant = TenantId{quiet},
                         .deadline = clock_.Now() + absl::Milliseconds(50)};
   // The busy set gets one turn for each of the quiet one's.
   EXPECT_TRUE(TryPush(spec).ok());
@@ -281,8 +302,8 @@ TEST_F(BatchQueueTest, BegunWorkThatWillEndTooLateMakesRoomForOthers) {
   const Assignment third = Take();
   EXPECT_EQ(JobOf(third), other);
   EXPECT_EQ(LimitOf(late->status), "deadline");
-  EXPECT_FALSE(queue_->TileDone(*first.work, absl::OkStatus(), clock_.Now()));
-  EXPECT_TRUE(queue_->TileDone(*second.work, absl::OkStatus(), clock_.Now()));
+  EXPECT_FALSE(queue_->TileDone(*WorkOf(first), absl::OkStatus(), clock_.Now()));
+  EXPECT_TRUE(queue_->TileDone(*WorkOf(second), absl::OkStatus(), clock_.Now()));
 }
 
 // However much a job costs, all of it is looked at, not what it counts for in the queue.
@@ -296,39 +317,39 @@ TEST_F(BatchQueueTest, AGiantThatCannotEndInTimeIsRefusedOnArrival) {
 
 // The pass is computed for another of its jobs anyway: the first one may still be answered in time.
 TEST_F(BatchQueueTest, AJobOfAPassThatGoesOnIsNotGivenUp) {
-  const int key_set = 0;
+  constexpr uint64_t key_set = 1;
   const auto urgent = Push({.cost = absl::Milliseconds(4),
-                            .group = &key_set,
+                            .group = GroupId{key_set},
                             .shared_cost = absl::Milliseconds(4),
-                            .lane = &key_set,
+                            .tenant = TenantId{key_set},
                             .deadline = clock_.Now() + absl::Milliseconds(20)});
   const auto patient = PushGrouped(key_set, absl::Milliseconds(4), absl::Milliseconds(4));
   const Assignment pass = Take();
-  ASSERT_THAT(pass.work->jobs, testing::ElementsAre(urgent, patient));
+  ASSERT_THAT(WorkOf(pass)->jobs, testing::ElementsAre(urgent, patient));
   MakePass(pass, 4);
   PushLarge(4, absl::Milliseconds(40));
   clock_.Advance(absl::Milliseconds(19));
   Assignment next = Take();
-  for (int i = 0; i < 10 && next.work != pass.work; ++i) next = Take();
-  ASSERT_EQ(next.work, pass.work);
+  for (int i = 0; i < 10 && WorkOf(next) != WorkOf(pass); ++i) next = Take();
+  ASSERT_EQ(WorkOf(next), WorkOf(pass));
   EXPECT_TRUE(urgent->status.ok());
 }
 
 // Together they would end too late for the first one.
 TEST_F(BatchQueueTest, APassTakesNobodyAlongWhoMakesItTooLate) {
-  const int key_set = 0;
+  constexpr uint64_t key_set = 1;
   const auto urgent = Push({.cost = absl::Milliseconds(4),
-                            .group = &key_set,
-                            .lane = &key_set,
+                            .group = GroupId{key_set},
+                            .tenant = TenantId{key_set},
                             .deadline = clock_.Now() + absl::Milliseconds(5)});
   const auto patient = PushGrouped(key_set, absl::Milliseconds(10), absl::Milliseconds(1));
-  EXPECT_THAT(Take().work->jobs, testing::ElementsAre(urgent));
-  EXPECT_THAT(Take().work->jobs, testing::ElementsAre(patient));
+  EXPECT_THAT(WorkOf(Take())->jobs, testing::ElementsAre(urgent));
+  EXPECT_THAT(WorkOf(Take())->jobs, testing::ElementsAre(patient));
 }
 
 TEST_F(BatchQueueTest, ACancelledLargeJobStopsAfterTheTileThatRuns) {
   const auto job = PushLarge(5, absl::Milliseconds(50));
-  const std::shared_ptr<TiledWork> work = Take().work;
+  const std::shared_ptr<TiledWork> work = WorkOf(Take());
   strings_->Cancel();
   const Assignment next = Take();
   EXPECT_FALSE(next.HasWork());
@@ -340,7 +361,7 @@ TEST_F(BatchQueueTest, ACancelledLargeJobStopsAfterTheTileThatRuns) {
 
 TEST_F(BatchQueueTest, AFailedTileEndsTheJobWithItsError) {
   const auto job = PushLarge(5, absl::Milliseconds(50));
-  const std::shared_ptr<TiledWork> work = Take().work;
+  const std::shared_ptr<TiledWork> work = WorkOf(Take());
   EXPECT_FALSE(queue_->TileDone(*work, absl::ResourceExhaustedError("no memory"), clock_.Now()));
   const Assignment next = Take();
   EXPECT_THAT(next.dropped, testing::ElementsAre(job));
@@ -349,7 +370,7 @@ TEST_F(BatchQueueTest, AFailedTileEndsTheJobWithItsError) {
 
 TEST_F(BatchQueueTest, JobsOfAGroupShareAPass) {
   // Both are due at once: the lower address goes first.
-  const int key_sets[2] = {};
+  constexpr uint64_t key_sets[] = {1, 2};
   const int& key_set = key_sets[0];
   const int& other = key_sets[1];
   std::vector<std::shared_ptr<QueuedJob>> jobs;
@@ -357,24 +378,24 @@ TEST_F(BatchQueueTest, JobsOfAGroupShareAPass) {
     jobs.push_back(PushGrouped(key_set, absl::Milliseconds(2), absl::Microseconds(1900)));
   }
   const auto stranger = PushGrouped(other, absl::Milliseconds(2), absl::Milliseconds(1));
-  // What they share counts once.
+  // Their shared cost counts once.
   EXPECT_EQ(queue_->summary().large_cost, absl::Microseconds(2000 + 4 * 100 + 2000));
   const Assignment first = Take();
-  ASSERT_EQ(first.tile, Assignment::kMakePass);
-  EXPECT_EQ(first.work->jobs, jobs);
+  ASSERT_TRUE(std::holds_alternative<PassToMake>(first.work));
+  EXPECT_EQ(WorkOf(first)->jobs, jobs);
   const Assignment second = Take();
   EXPECT_EQ(JobOf(second), stranger);
-  EXPECT_FALSE(queue_->TurnIsFree());
+  EXPECT_FALSE(queue_->HasFreeSlot());
   MakePass(first, 1);
   MakePass(second, 1);
-  EXPECT_TRUE(queue_->TileDone(*first.work, absl::OkStatus(), clock_.Now()));
+  EXPECT_TRUE(queue_->TileDone(*WorkOf(first), absl::OkStatus(), clock_.Now()));
   EXPECT_FALSE(queue_->HasWaiting());
   EXPECT_EQ(queue_->summary().requests(), 0);
   EXPECT_EQ(queue_->summary().large_cost, absl::ZeroDuration());
 }
 
 TEST_F(BatchQueueTest, TheTilesOfAPassAreHandedOutOneByOne) {
-  const int key_set = 0;
+  constexpr uint64_t key_set = 1;
   PushGrouped(key_set, absl::Milliseconds(10), absl::Milliseconds(5));
   const Assignment first = Take();
   EXPECT_FALSE(queue_->HasWaiting());  // until the pass is there
@@ -382,18 +403,18 @@ TEST_F(BatchQueueTest, TheTilesOfAPassAreHandedOutOneByOne) {
   EXPECT_EQ(queue_->summary().requests(), 1);
   for (int64_t tile = 1; tile < 3; ++tile) {
     const Assignment next = Take();
-    EXPECT_EQ(next.work, first.work);
-    EXPECT_EQ(next.tile, tile);
+    EXPECT_EQ(WorkOf(next), WorkOf(first));
+    EXPECT_EQ(TileOf(next), tile);
   }
   EXPECT_FALSE(queue_->HasWaiting());
   EXPECT_EQ(queue_->summary().requests(), 0);
-  EXPECT_FALSE(queue_->TileDone(*first.work, absl::OkStatus(), clock_.Now()));
-  EXPECT_FALSE(queue_->TileDone(*first.work, absl::OkStatus(), clock_.Now()));
-  EXPECT_TRUE(queue_->TileDone(*first.work, absl::OkStatus(), clock_.Now()));
+  EXPECT_FALSE(queue_->TileDone(*WorkOf(first), absl::OkStatus(), clock_.Now()));
+  EXPECT_FALSE(queue_->TileDone(*WorkOf(first), absl::OkStatus(), clock_.Now()));
+  EXPECT_TRUE(queue_->TileDone(*WorkOf(first), absl::OkStatus(), clock_.Now()));
 }
 
 TEST_F(BatchQueueTest, APassIsBoundedByCostSoThatSmallOnesDoNotWaitForAHeavyOne) {
-  const int key_set = 0;
+  constexpr uint64_t key_set = 1;
   const auto heavy = PushGrouped(key_set, absl::Milliseconds(19), absl::Milliseconds(2));
   std::vector<std::shared_ptr<QueuedJob>> light;
   for (int i = 0; i < 20; ++i) {
@@ -401,29 +422,29 @@ TEST_F(BatchQueueTest, APassIsBoundedByCostSoThatSmallOnesDoNotWaitForAHeavyOne)
   }
   // The light ones rank first, and there is no room for the heavy one behind them.
   const Assignment first = Take();
-  EXPECT_EQ(first.work->jobs, light);
+  EXPECT_EQ(WorkOf(first)->jobs, light);
   EXPECT_EQ(JobOf(Take()), heavy);
 }
 
 TEST_F(BatchQueueTest, VersionsOfAKeySetDoNotShareAPassButTheirLane) {
-  const int key_set = 0;
-  const int old_version = 0;
-  const int new_version = 0;
-  const JobSpec spec = {.cost = absl::Milliseconds(2), .lane = &key_set};
+  constexpr uint64_t key_set = 1;
+  constexpr uint64_t old_version = 2;
+  constexpr uint64_t new_version = 3;
+  const JobSpec spec = {.cost = absl::Milliseconds(2), .tenant = TenantId{key_set}};
   JobSpec old_spec = spec;
-  old_spec.group = &old_version;
+  old_spec.group = GroupId{old_version};
   JobSpec new_spec = spec;
-  new_spec.group = &new_version;
+  new_spec.group = GroupId{new_version};
   const auto first = Push(old_spec);
   const auto second = Push(new_spec);
   const auto third = Push(old_spec);
-  EXPECT_THAT(Take().work->jobs, testing::ElementsAre(first, third));
-  EXPECT_THAT(Take().work->jobs, testing::ElementsAre(second));
+  EXPECT_THAT(WorkOf(Take())->jobs, testing::ElementsAre(first, third));
+  EXPECT_THAT(WorkOf(Take())->jobs, testing::ElementsAre(second));
 }
 
 TEST_F(BatchQueueTest, KeySetsGetEqualPartsOfTheTime) {
-  const int busy = 0;
-  const int quiet = 0;
+  constexpr uint64_t busy = 1;
+  constexpr uint64_t quiet = 2;
   absl::Duration quiet_time;
   absl::Duration busy_time;
   for (int round = 0; round < 1000; ++round) {
@@ -433,10 +454,10 @@ TEST_F(BatchQueueTest, KeySetsGetEqualPartsOfTheTime) {
     }
     if (round % 2 == 0) PushGrouped(quiet, absl::Milliseconds(3), absl::Milliseconds(1));
     const Assignment next = Take();
-    (next.work->lane == &quiet ? quiet_time : busy_time) += next.work->cost;
+    (WorkOf(next)->lane.tenant == TenantId{quiet} ? quiet_time : busy_time) += WorkOf(next)->cost;
     MakePass(next, 1);
-    queue_->TileDone(*next.work, absl::OkStatus(), clock_.Now());
-    queue_->TurnEnds();
+    queue_->TileDone(*WorkOf(next), absl::OkStatus(), clock_.Now());
+    queue_->ReleaseSlot();
   }
   // It asks for less than its part, and gets all of it.
   EXPECT_GT(quiet_time, absl::Milliseconds(3 * 400));
@@ -444,7 +465,7 @@ TEST_F(BatchQueueTest, KeySetsGetEqualPartsOfTheTime) {
 }
 
 TEST_F(BatchQueueTest, AGiantOnAKeySetIsOvertakenAfterATileHoweverLongItWaited) {
-  const int key_set = 0;
+  constexpr uint64_t key_set = 1;
   const auto giant = PushGrouped(key_set, absl::Seconds(1), absl::Milliseconds(1));
   const Assignment pass = Take();
   EXPECT_EQ(JobOf(pass), giant);
@@ -460,30 +481,30 @@ TEST_F(BatchQueueTest, AGiantOnAKeySetIsOvertakenAfterATileHoweverLongItWaited) 
     EXPECT_TRUE(JobOf(first) == giant || JobOf(second) == giant);
     for (const Assignment& assignment : {first, second}) {
       if (JobOf(assignment) == request) MakePass(assignment, 1);
-      queue_->TurnEnds();
+      queue_->ReleaseSlot();
     }
   }
 }
 
 TEST_F(BatchQueueTest, AGroupThatGetsNoPassIsGone) {
-  const int key_set = 0;
+  constexpr uint64_t key_set = 1;
   PushGrouped(key_set, absl::Milliseconds(2), absl::Milliseconds(1));
   const Assignment first = Take();
-  queue_->PassFailed(*first.work);
+  queue_->PassFailed(*WorkOf(first));
   EXPECT_EQ(queue_->summary().requests(), 0);
   EXPECT_EQ(queue_->summary().large_cost, absl::ZeroDuration());
 }
 
 TEST_F(BatchQueueTest, ExpiredJobsOfAGroupAreDroppedAndTheOthersGoOn) {
-  const int key_set = 0;
+  constexpr uint64_t key_set = 1;
   const auto expired = Push({.cost = absl::Milliseconds(2),
-                             .group = &key_set,
-                             .lane = &key_set,
+                             .group = GroupId{key_set},
+                             .tenant = TenantId{key_set},
                              .deadline = clock_.Now() + absl::Seconds(1)});
   const auto alive = PushGrouped(key_set, absl::Milliseconds(2), absl::ZeroDuration());
   clock_.Advance(absl::Seconds(2));
   const Assignment next = Take();
-  EXPECT_THAT(next.work->jobs, testing::ElementsAre(alive));
+  EXPECT_THAT(WorkOf(next)->jobs, testing::ElementsAre(alive));
   EXPECT_THAT(next.dropped, testing::ElementsAre(expired));
 }
 

@@ -120,7 +120,7 @@ TEST_F(BatcherTest, TinyWorkRunsOnTheThreadItArrivedOn) {
   EXPECT_EQ(ran_on, std::this_thread::get_id());
 }
 
-TEST_F(BatcherTest, TinyWorkWaitsWhereNoTurnIsFree) {
+TEST_F(BatcherTest, TinyWorkWaitsWhereNoSlotIsFree) {
   Start(1);
   Gate gate;
   OccupyWorkers(gate);
@@ -269,7 +269,7 @@ TEST_F(BatcherTest, DrainFinishesWhatWasAcceptedAndRefusesTheRest) {
   const auto running = OccupyWorkers(gate);
   const auto waiting = Submit({.tile_count = 3, .cost = absl::Milliseconds(30)});
   std::thread drain([this] { batcher_->Drain(); });
-  // Whether the drain has begun shows in the refusals.
+  // The refusals show that the drain has begun.
   absl::Status status;
   while (status.code() != absl::StatusCode::kUnavailable) {
     const auto probe =

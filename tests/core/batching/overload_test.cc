@@ -8,6 +8,7 @@
 #include <memory>
 #include <random>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -49,7 +50,7 @@ class OpenLoop {
         Arrive();
         arrival += period;
       }
-      while (queue_.HasWaiting() && queue_.TurnIsFree()) Work();
+      while (queue_.HasWaiting() && queue_.HasFreeSlot()) Work();
     }
   }
 
@@ -72,7 +73,7 @@ class OpenLoop {
   }
 
   void Arrive() {
-    const int* const key_set = &key_sets_[static_cast<size_t>(arrivals_++ % traffic_.key_sets)];
+    const auto key_set = static_cast<uint64_t>(1 + arrivals_++ % traffic_.key_sets);
     auto job = std::make_shared<QueuedJob>();
     job->job = std::make_unique<PuppetJob>(strings_);
     job->arrival = now_;
@@ -80,8 +81,8 @@ class OpenLoop {
                  .cost = traffic_.cost / traffic_.real_by_predicted,
                  .deadline = now_ + 10 * traffic_.cost};
     if (traffic_.kind == WorkKind::kPass) {
-      job->spec.group = key_set;
-      job->spec.lane = key_set;
+      job->spec.group = GroupId{key_set};
+      job->spec.tenant = TenantId{key_set};
     }
     const absl::Status status = queue_.Push(job, now_);
     if (status.ok()) return;
@@ -93,29 +94,35 @@ class OpenLoop {
   void Work() {
     const Assignment next = queue_.Take(now_);
     dropped_ += static_cast<int64_t>(next.dropped.size());
-    if (!next.group.empty()) return RunGroup(next);
-    if (next.work == nullptr) return;
-    if (next.tile == Assignment::kMakePass) {
-      next.work->pass = std::make_unique<PuppetPass>(strings_, traffic_.tiles);
-      queue_.PassMade(next.work, now_);
+    if (const auto* small = std::get_if<SmallJobs>(&next.work)) {
+      RunSmall(*small);
+    } else if (const auto* pass = std::get_if<PassToMake>(&next.work)) {
+      pass->work->pass = std::make_unique<PuppetPass>(strings_, traffic_.tiles);
+      queue_.PassMade(pass->work, now_);
+      RunTile(pass->work);
+    } else if (const auto* tile = std::get_if<TileToRun>(&next.work)) {
+      RunTile(tile->work);
     }
-    const absl::Duration took = Jitter(next.work->tile_cost * traffic_.real_by_predicted);
-    events_.emplace(now_ + took, [this, work = next.work, took] {
+  }
+
+  void RunTile(const std::shared_ptr<TiledWork>& work) {
+    const absl::Duration took = Jitter(work->tile_cost * traffic_.real_by_predicted);
+    events_.emplace(now_ + took, [this, work, took] {
       queue_.Learn(work->kind, work->tile_cost, took, now_);
       const bool is_last = queue_.TileDone(*work, absl::OkStatus(), now_);
-      queue_.TurnEnds();
+      queue_.ReleaseSlot();
       if (!is_last) return;
       for (const auto& job : work->jobs) Finish(*job);
     });
   }
 
-  void RunGroup(const Assignment& assignment) {
-    const absl::Duration took = Jitter(assignment.group_cost * traffic_.real_by_predicted);
-    events_.emplace(now_ + took, [this, assignment, took] {
-      queue_.Learn(WorkKind::kSmall, assignment.group_cost, took, now_);
-      queue_.GroupDone(assignment);
-      queue_.TurnEnds();
-      for (const auto& job : assignment.group) Finish(*job);
+  void RunSmall(const SmallJobs& small) {
+    const absl::Duration took = Jitter(small.cost * traffic_.real_by_predicted);
+    events_.emplace(now_ + took, [this, small, took] {
+      queue_.Learn(WorkKind::kSmall, small.cost, took, now_);
+      queue_.SmallJobsDone(small);
+      queue_.ReleaseSlot();
+      for (const auto& job : small.jobs) Finish(*job);
     });
   }
 
@@ -136,7 +143,6 @@ class OpenLoop {
   std::mt19937 random_{1};
   int64_t arrivals_ = 0;
   int64_t in_time_ = 0, late_ = 0, refused_ = 0, dropped_ = 0;
-  int key_sets_[16] = {};
 };
 
 class OverloadTest : public testing::TestWithParam<double> {

@@ -48,7 +48,7 @@ struct Workload {
   }
 };
 
-// What became of all jobs.
+// The ends of all jobs.
 struct Tally {
   std::atomic<int64_t> ok{0}, wrong{0}, cancelled{0}, expired{0}, refused{0}, other{0};
   std::atomic<int64_t> batched{0};

@@ -14,7 +14,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/http/http_server.h"
-#include "server/observe/monitor.h"
+#include "server/observe/metrics_exporter.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/http_peer.h"
 
@@ -31,7 +31,7 @@ class HttpConnectionsTest : public testing::Test {
  protected:
   void Start(const Clock* clock) {
     server_ = HttpServer::Start(
-                  "127.0.0.1:0", &monitor_,
+                  "127.0.0.1:0", &exporter_,
                   [this](const LogEvent& event) {
                     MutexLock lock(&mutex_);
                     events_.push_back(event.message);
@@ -58,7 +58,7 @@ class HttpConnectionsTest : public testing::Test {
   }
 
   FakeClock clock_;
-  Monitor monitor_{Monitor::Machine{}};
+  MetricsExporter exporter_{MetricsExporter::Setup{}};
   Mutex mutex_;
   CondVar changed_;
   std::vector<std::string> events_ ABSL_GUARDED_BY(mutex_);

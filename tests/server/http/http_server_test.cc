@@ -45,7 +45,7 @@ class HttpServerTest : public KeySetServerTest {
   }
 
   // Value by name and labels, as the line has them.
-  std::map<std::string, double> Metrics() const {
+  std::map<std::string, double> RequestMetrics() const {
     std::map<std::string, double> values;
     const std::string body = Get("/metrics").body;
     for (const absl::string_view line : absl::StrSplit(body, '\n', absl::SkipEmpty())) {
@@ -58,7 +58,7 @@ class HttpServerTest : public KeySetServerTest {
     return values;
   }
   double Metric(const std::string& name) const {
-    const std::map<std::string, double> metrics = Metrics();
+    const std::map<std::string, double> metrics = RequestMetrics();
     const auto entry = metrics.find(name);
     EXPECT_NE(entry, metrics.end()) << name;
     return entry != metrics.end() ? entry->second : -1;
@@ -173,7 +173,8 @@ TEST_F(HttpServerTest, AnEmptyAddressIsNoHttp) {
   EXPECT_EQ(server_->http_address(), "");
 }
 
-// --- Metrics ------------------------------------------------------------------------------------
+// --- RequestMetrics
+// ------------------------------------------------------------------------------------
 
 TEST_F(HttpServerTest, CountsWhatWasAnswered) {
   Start();
@@ -181,7 +182,7 @@ TEST_F(HttpServerTest, CountsWhatWasAnswered) {
   for (int i = 0; i < 3; ++i) ScoresOf("items", 8);
   const Tensor q = Floats({2, 4}, 1);
   ASSERT_TRUE(client_->Score(q.View(), q.View()).ok());
-  const std::map<std::string, double> metrics = Metrics();
+  const std::map<std::string, double> metrics = RequestMetrics();
   EXPECT_EQ(metrics.at(R"(qkserve_requests_total{method="Score",code="OK"})"), 4);
   EXPECT_EQ(metrics.at(R"(qkserve_requests_total{method="PutKeySet",code="OK"})"), 1);
   EXPECT_EQ(metrics.at(R"(qkserve_request_duration_seconds_count{method="Score"})"), 4);
@@ -226,9 +227,9 @@ TEST_F(HttpServerTest, CountsRefusalsByTheirReason) {
 
 TEST_F(HttpServerTest, OnlyTheFirstHundredKeySetsHaveMetricsOfTheirOwn) {
   Start();
-  for (int i = 0; i < Monitor::kKeySetsShownMax + 3; ++i)
+  for (int i = 0; i < MetricsExporter::kKeySetsShownMax + 3; ++i)
     Put(absl::StrCat("set", 100 + i), {1, 1}, 1);
-  const std::map<std::string, double> metrics = Metrics();
+  const std::map<std::string, double> metrics = RequestMetrics();
   EXPECT_EQ(metrics.at("qkserve_key_sets"), 103);
   EXPECT_EQ(metrics.at("qkserve_key_sets_left_out"), 3);
   EXPECT_EQ(metrics.count(R"(qkserve_key_set_version{key_set="set199"})"), 1);

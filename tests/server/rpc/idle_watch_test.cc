@@ -24,50 +24,50 @@ TEST_F(IdleWatchTest, TellsWhoHasWaitedForTooLongAndNobodyElse) {
   std::atomic<int> idle{0};
   std::atomic<int> busy{0};
   std::atomic<int> late{0};
-  watch_.Begin(&idle, Told(&idle));
-  watch_.Begin(&busy, Told(&busy));
-  EXPECT_TRUE(watch_.End(&busy));
+  watch_.Arm(&idle, Told(&idle));
+  watch_.Arm(&busy, Told(&busy));
+  EXPECT_TRUE(watch_.Disarm(&busy));
   clock_.Advance(absl::Minutes(1) - absl::Nanoseconds(1));
-  watch_.Look();
+  watch_.ExpireOverdue();
   EXPECT_EQ(idle, 0);
-  watch_.Begin(&late, Told(&late));
+  watch_.Arm(&late, Told(&late));
   clock_.Advance(absl::Nanoseconds(1));
-  watch_.Look();
-  watch_.Look();
+  watch_.ExpireOverdue();
+  watch_.ExpireOverdue();
   EXPECT_EQ(idle, 1);
   EXPECT_EQ(late, 0);
   EXPECT_EQ(busy, 0);
-  EXPECT_FALSE(watch_.End(&idle));
-  EXPECT_TRUE(watch_.End(&late));
+  EXPECT_FALSE(watch_.Disarm(&idle));
+  EXPECT_TRUE(watch_.Disarm(&late));
 }
 
 TEST_F(IdleWatchTest, WhoWaitsAgainIsGivenTheWholeTimeAgain) {
   std::atomic<int> told{0};
   for (int i = 0; i < 3; ++i) {
-    watch_.Begin(&told, Told(&told));
+    watch_.Arm(&told, Told(&told));
     clock_.Advance(absl::Seconds(40));
-    watch_.Look();
-    EXPECT_TRUE(watch_.End(&told));
+    watch_.ExpireOverdue();
+    EXPECT_TRUE(watch_.Disarm(&told));
   }
   EXPECT_EQ(told, 0);
 }
 
 TEST_F(IdleWatchTest, AShorterTimeHoldsForThoseWhoWait) {
   std::atomic<int> told{0};
-  watch_.Begin(&told, Told(&told));
+  watch_.Arm(&told, Told(&told));
   clock_.Advance(absl::Seconds(40));
-  watch_.Look();
+  watch_.ExpireOverdue();
   EXPECT_EQ(told, 0);
   watch_.SetIdleMax(absl::Seconds(30));
-  watch_.Look();
+  watch_.ExpireOverdue();
   EXPECT_EQ(told, 1);
-  EXPECT_FALSE(watch_.End(&told));
+  EXPECT_FALSE(watch_.Disarm(&told));
 }
 
 // Nobody calls Look here.
 TEST_F(IdleWatchTest, AThreadLooks) {
   std::atomic<bool> told{false};
-  watch_.Begin(&told, [&told] {
+  watch_.Arm(&told, [&told] {
     told = true;
     told.notify_one();
   });

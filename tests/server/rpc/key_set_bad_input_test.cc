@@ -1,5 +1,5 @@
-// What does not fit is refused with the right code and the field's name, and the version before it
-// goes on serving.
+// Input that does not fit is refused with the right code and the field's name, and the version
+// before it goes on serving.
 
 #include <functional>
 #include <limits>

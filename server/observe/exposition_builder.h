@@ -1,5 +1,5 @@
-#ifndef QKSERVE_SERVER_OBSERVE_METRIC_FAMILIES_H_
-#define QKSERVE_SERVER_OBSERVE_METRIC_FAMILIES_H_
+#ifndef QKSERVE_SERVER_OBSERVE_EXPOSITION_BUILDER_H_
+#define QKSERVE_SERVER_OBSERVE_EXPOSITION_BUILDER_H_
 
 #include <array>
 #include <cstddef>
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "prometheus/metric_family.h"
-#include "server/observe/metrics.h"
+#include "server/observe/request_metrics.h"
 
 namespace qkserve {
 
@@ -17,7 +17,7 @@ namespace qkserve {
 //
 // Its own Counter and Histogram are not used: a Histogram there has a mutex, which all threads of
 // the request path would meet at.
-class MetricFamilies {
+class ExpositionBuilder {
  public:
   using Labels = std::vector<prometheus::ClientMetric::Label>;
 
@@ -29,7 +29,7 @@ class MetricFamilies {
 
   // To a histogram. `unit` is what bounds and sum are multiplied by.
   template <size_t N>
-  void Add(const std::array<int64_t, N>& bounds, const Metrics::HistogramSum<N>& histogram,
+  void Add(const std::array<int64_t, N>& bounds, const RequestMetrics::HistogramSum<N>& histogram,
            double unit, Labels labels = {}) {
     Add(bounds.data(), histogram.counts.data(), N, histogram.sum, unit, std::move(labels));
   }
@@ -55,4 +55,4 @@ class MetricFamilies {
 
 }  // namespace qkserve
 
-#endif  // QKSERVE_SERVER_OBSERVE_METRIC_FAMILIES_H_
+#endif  // QKSERVE_SERVER_OBSERVE_EXPOSITION_BUILDER_H_

@@ -1,4 +1,4 @@
-#include "server/observe/metrics.h"
+#include "server/observe/request_metrics.h"
 
 #include <thread>
 #include <vector>
@@ -10,14 +10,14 @@
 namespace qkserve {
 namespace {
 
-int64_t Total(const Metrics::TimeHistogram& histogram) {
+int64_t Total(const RequestMetrics::TimeHistogram& histogram) {
   int64_t total = 0;
   for (const int64_t count : histogram.counts) total += count;
   return total;
 }
 
-TEST(MetricsTest, ATimeFallsIntoTheFirstBucketThatHoldsIt) {
-  Metrics metrics;
+TEST(RequestMetricsTest, ATimeFallsIntoTheFirstBucketThatHoldsIt) {
+  RequestMetrics metrics;
   const auto count = [&metrics](absl::Duration time) {
     metrics.CountCall(Method::kScore, absl::StatusCode::kOk, time);
   };
@@ -26,17 +26,17 @@ TEST(MetricsTest, ATimeFallsIntoTheFirstBucketThatHoldsIt) {
   count(absl::Microseconds(10) + absl::Nanoseconds(1));
   count(absl::Seconds(31));
   count(-absl::InfiniteDuration());
-  const Metrics::TimeHistogram histogram = metrics.Read().durations[0];
+  const RequestMetrics::TimeHistogram histogram = metrics.Read().durations[0];
   EXPECT_EQ(histogram.counts.front(), 3);
   EXPECT_EQ(histogram.counts[1], 1);
   EXPECT_EQ(histogram.counts.back(), 1);
   EXPECT_EQ(histogram.sum, 20'001 + 31'000'000'000);
 }
 
-TEST(MetricsTest, CountsOfAllThreadsAreSummed) {
+TEST(RequestMetricsTest, CountsOfAllThreadsAreSummed) {
   constexpr int kThreads = 40;  // more than there are shards
   constexpr int kCalls = 500;
-  Metrics metrics;
+  RequestMetrics metrics;
   std::vector<std::thread> threads;
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&metrics] {
@@ -53,7 +53,7 @@ TEST(MetricsTest, CountsOfAllThreadsAreSummed) {
   }
   for (std::thread& thread : threads) thread.join();
   constexpr int64_t kAll = kThreads * kCalls;
-  const Metrics::Snapshot sum = metrics.Read();
+  const RequestMetrics::Snapshot sum = metrics.Read();
   EXPECT_EQ(sum.calls[1][5], kAll);
   EXPECT_EQ(Total(sum.durations[1]), kAll);
   EXPECT_EQ(Total(sum.durations[0]), 0);
@@ -66,7 +66,7 @@ TEST(MetricsTest, CountsOfAllThreadsAreSummed) {
   EXPECT_EQ(sum.refusals[1], kAll);
 }
 
-TEST(MetricsTest, ARefusalIsCountedByTheLimitThatRefused) {
+TEST(RequestMetricsTest, ARefusalIsCountedByTheLimitThatRefused) {
   const auto of_limit = [](const char* limit) { return RefusalOf(LimitError(limit, "full")); };
   EXPECT_EQ(of_limit("queue_requests_max"), Refusal::kQueueRequests);
   EXPECT_EQ(of_limit("queue_time_max"), Refusal::kQueueTime);

@@ -1,14 +1,14 @@
-#include "server/observe/metric_families.h"
+#include "server/observe/exposition_builder.h"
 
 #include <limits>
 
 namespace qkserve {
 
-void MetricFamilies::Begin(const char* name, prometheus::MetricType type, const char* help) {
+void ExpositionBuilder::Begin(const char* name, prometheus::MetricType type, const char* help) {
   families_.push_back({name, help, type, {}});
 }
 
-void MetricFamilies::Add(double value, Labels labels) {
+void ExpositionBuilder::Add(double value, Labels labels) {
   prometheus::ClientMetric metric;
   metric.label = std::move(labels);
   if (families_.back().type == prometheus::MetricType::Counter) {
@@ -19,8 +19,8 @@ void MetricFamilies::Add(double value, Labels labels) {
   families_.back().metric.push_back(std::move(metric));
 }
 
-void MetricFamilies::Add(const int64_t* bounds, const int64_t* counts, size_t bounds_count,
-                         int64_t sum, double unit, Labels labels) {
+void ExpositionBuilder::Add(const int64_t* bounds, const int64_t* counts, size_t bounds_count,
+                            int64_t sum, double unit, Labels labels) {
   prometheus::ClientMetric metric;
   metric.label = std::move(labels);
   uint64_t cumulative = 0;

@@ -1,5 +1,5 @@
-#ifndef QKSERVE_SERVER_OBSERVE_MACHINE_H_
-#define QKSERVE_SERVER_OBSERVE_MACHINE_H_
+#ifndef QKSERVE_BASE_HOST_H_
+#define QKSERVE_BASE_HOST_H_
 
 #include <cstdint>
 #include <string>
@@ -19,4 +19,4 @@ int64_t UsableMemoryBytes(const std::string& root = "");
 
 }  // namespace qkserve
 
-#endif  // QKSERVE_SERVER_OBSERVE_MACHINE_H_
+#endif  // QKSERVE_BASE_HOST_H_

@@ -1,5 +1,5 @@
-#ifndef QKSERVE_SERVER_ADMISSION_CALL_COUNT_H_
-#define QKSERVE_SERVER_ADMISSION_CALL_COUNT_H_
+#ifndef QKSERVE_SERVER_ADMISSION_IN_FLIGHT_CALLS_H_
+#define QKSERVE_SERVER_ADMISSION_IN_FLIGHT_CALLS_H_
 
 #include <cstdint>
 
@@ -9,10 +9,9 @@
 
 namespace qkserve {
 
-// How many calls there are, from when their whole request has arrived (of uploads: from their
-// beginning) until their response is sent.
-// Thread-safe.
-class CallCount {
+// Counts calls in flight: a unary call from when its whole request has arrived until its response
+// is sent, an upload from its beginning. Thread-safe.
+class InFlightCalls {
  public:
   void Begin() {
     MutexLock lock(&mutex_);
@@ -28,7 +27,7 @@ class CallCount {
     return calls_;
   }
 
-  // Returns when there is none, or at `deadline`: how many are left.
+  // Blocks until there is none, or until `deadline`. Returns how many are left.
   int64_t AwaitNone(const Clock& clock, absl::Time deadline) {
     MutexLock lock(&mutex_);
     while (calls_ > 0) {
@@ -47,4 +46,4 @@ class CallCount {
 
 }  // namespace qkserve
 
-#endif  // QKSERVE_SERVER_ADMISSION_CALL_COUNT_H_
+#endif  // QKSERVE_SERVER_ADMISSION_IN_FLIGHT_CALLS_H_

@@ -1,5 +1,5 @@
-#ifndef QKSERVE_SERVER_OBSERVE_METRICS_H_
-#define QKSERVE_SERVER_OBSERVE_METRICS_H_
+#ifndef QKSERVE_SERVER_OBSERVE_REQUEST_METRICS_H_
+#define QKSERVE_SERVER_OBSERVE_REQUEST_METRICS_H_
 
 #include <array>
 #include <atomic>
@@ -47,7 +47,8 @@ inline constexpr std::array kRefusalNames = {"queue_requests", "queue_time",    
                                              "limit",          "draining",        "invalid",
                                              "not_found",      "precondition",    "data_loss"};
 
-// What a status that was given before the work says; kNone of OK, CANCELLED, INTERNAL and the like.
+// The reason that a status given before the work stands for. kNone: OK, CANCELLED, INTERNAL and the
+// like.
 Refusal RefusalOf(const absl::Status& status);
 
 inline constexpr size_t kStatusCodes = 17;
@@ -67,18 +68,18 @@ inline constexpr std::array<int64_t, 10> kBatchRowsBounds = {1,    4,    16,    
 // see a request counted in one place and not yet in another.
 //
 // Thread-safe.
-class Metrics {
+class RequestMetrics {
  public:
-  Metrics();
-  ~Metrics();
+  RequestMetrics();
+  ~RequestMetrics();
 
   // A call that was answered: `duration` from the arrival of its whole request (of uploads: from
   // their beginning).
   void CountCall(Method method, absl::StatusCode code, absl::Duration duration);
   void CountRefusal(Refusal refusal);
-  // Of a request that was answered with OK.
+  // The times of a request that was answered with OK.
   void CountTimes(const JobReceipt& receipt);
-  // What one group, pass or large job answered together.
+  // Requests and rows that one group, pass or large job answered together.
   void CountBatch(int64_t requests, int64_t rows);
   void CountReceived(size_t bytes);
   void CountSent(size_t bytes);
@@ -113,4 +114,4 @@ class Metrics {
 
 }  // namespace qkserve
 
-#endif  // QKSERVE_SERVER_OBSERVE_METRICS_H_
+#endif  // QKSERVE_SERVER_OBSERVE_REQUEST_METRICS_H_

@@ -1,4 +1,4 @@
-#include "server/observe/machine.h"
+#include "base/host.h"
 
 #include <sched.h>
 #include <unistd.h>

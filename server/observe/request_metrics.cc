@@ -1,4 +1,4 @@
-#include "server/observe/metrics.h"
+#include "server/observe/request_metrics.h"
 
 #include <algorithm>
 #include <string>
@@ -25,7 +25,7 @@ struct Histogram {
     Add(sum, value);
   }
 
-  void AddTo(Metrics::HistogramSum<N>& out) const {
+  void AddTo(RequestMetrics::HistogramSum<N>& out) const {
     for (size_t i = 0; i < counts.size(); ++i) out.counts[i] += Value(counts[i]);
     out.sum += Value(sum);
   }
@@ -38,7 +38,7 @@ void Observe(Histogram<kTimeBounds.size()>& histogram, absl::Duration time) {
 }  // namespace
 
 // A cache line of its own at both ends; prefetchers fetch lines in pairs.
-struct alignas(128) Metrics::Shard {
+struct alignas(128) RequestMetrics::Shard {
   std::array<std::array<Counter, kStatusCodes>, kMethodNames.size()> calls = {};
   std::array<Counter, kRefusalNames.size()> refusals = {};
   std::array<Histogram<kTimeBounds.size()>, kMethodNames.size()> durations;
@@ -49,46 +49,48 @@ struct alignas(128) Metrics::Shard {
   Counter sent_bytes{0};
 };
 
-Metrics::Metrics() : shards_(std::make_unique<std::array<Shard, kShards>>()) {}
+RequestMetrics::RequestMetrics() : shards_(std::make_unique<std::array<Shard, kShards>>()) {}
 
-Metrics::~Metrics() = default;
+RequestMetrics::~RequestMetrics() = default;
 
-Metrics::Shard& Metrics::MyShard() {
+RequestMetrics::Shard& RequestMetrics::MyShard() {
   static std::atomic<size_t> threads{0};
   thread_local const size_t shard = threads.fetch_add(1, std::memory_order_relaxed) % kShards;
   return (*shards_)[shard];
 }
 
-void Metrics::CountCall(Method method, absl::StatusCode code, absl::Duration duration) {
+void RequestMetrics::CountCall(Method method, absl::StatusCode code, absl::Duration duration) {
   Shard& shard = MyShard();
   const auto row = static_cast<size_t>(method);
   Add(shard.calls[row][std::min(static_cast<size_t>(code), kStatusCodes - 1)], 1);
   Observe(shard.durations[row], duration);
 }
 
-void Metrics::CountRefusal(Refusal refusal) {
+void RequestMetrics::CountRefusal(Refusal refusal) {
   if (refusal != Refusal::kNone) Add(MyShard().refusals[static_cast<size_t>(refusal)], 1);
 }
 
-void Metrics::CountTimes(const JobReceipt& receipt) {
+void RequestMetrics::CountTimes(const JobReceipt& receipt) {
   Shard& shard = MyShard();
   Observe(shard.queued, receipt.queued);
   Observe(shard.computed, receipt.computed);
 }
 
-void Metrics::CountBatch(int64_t requests, int64_t rows) {
+void RequestMetrics::CountBatch(int64_t requests, int64_t rows) {
   Shard& shard = MyShard();
   shard.batch_requests.Observe(kBatchRequestsBounds, requests);
   shard.batch_rows.Observe(kBatchRowsBounds, rows);
 }
 
-void Metrics::CountReceived(size_t bytes) {
+void RequestMetrics::CountReceived(size_t bytes) {
   Add(MyShard().received_bytes, static_cast<int64_t>(bytes));
 }
 
-void Metrics::CountSent(size_t bytes) { Add(MyShard().sent_bytes, static_cast<int64_t>(bytes)); }
+void RequestMetrics::CountSent(size_t bytes) {
+  Add(MyShard().sent_bytes, static_cast<int64_t>(bytes));
+}
 
-Metrics::Snapshot Metrics::Read() const {
+RequestMetrics::Snapshot RequestMetrics::Read() const {
   Snapshot sum;
   for (const Shard& shard : *shards_) {
     for (size_t method = 0; method < kMethodNames.size(); ++method) {

@@ -1,4 +1,4 @@
-#include "server/observe/monitor.h"
+#include "server/observe/metrics_exporter.h"
 
 #include <algorithm>
 #include <utility>
@@ -6,7 +6,7 @@
 #include "absl/status/status.h"
 #include "prometheus/text_serializer.h"
 #include "qkserve/version.h"
-#include "server/observe/metric_families.h"
+#include "server/observe/exposition_builder.h"
 #include "server/observe/process_stats.h"
 
 namespace qkserve {
@@ -17,7 +17,7 @@ using prometheus::MetricType;
 constexpr double kSecondsPerNanosecond = 1e-9;
 constexpr auto kStatusCodeOk = static_cast<size_t>(absl::StatusCode::kOk);
 
-void AddCalls(const Metrics::Snapshot& counts, MetricFamilies& out) {
+void AddCalls(const RequestMetrics::Snapshot& counts, ExpositionBuilder& out) {
   out.Begin("qkserve_requests_total", MetricType::Counter, "Calls answered.");
   for (size_t method = 0; method < kMethodNames.size(); ++method) {
     for (size_t code = 0; code < kStatusCodes; ++code) {
@@ -43,7 +43,7 @@ void AddCalls(const Metrics::Snapshot& counts, MetricFamilies& out) {
   }
 }
 
-void AddWork(const Metrics::Snapshot& counts, MetricFamilies& out) {
+void AddWork(const RequestMetrics::Snapshot& counts, ExpositionBuilder& out) {
   out.Begin("qkserve_request_queue_seconds", MetricType::Histogram,
             "Score requests answered with OK: from arrival to the start of their first tile.");
   out.Add(kTimeBounds, counts.queued, kSecondsPerNanosecond);
@@ -63,7 +63,7 @@ void AddWork(const Metrics::Snapshot& counts, MetricFamilies& out) {
               "Bytes of response messages of Score.");
 }
 
-void AddLoad(const Monitor::Parts& parts, int64_t workers, MetricFamilies& out) {
+void AddLoad(const MetricsExporter::Parts& parts, int64_t workers, ExpositionBuilder& out) {
   const Batcher::Stats stats = parts.batcher->GetStats();
   out.Gauge("qkserve_in_flight_requests", static_cast<double>(parts.in_flight_requests()),
             "Calls that have not been answered whole.");
@@ -78,7 +78,7 @@ void AddLoad(const Monitor::Parts& parts, int64_t workers, MetricFamilies& out) 
             "Time that all workers together are predicted to need for what waits.");
 }
 
-void AddKeySets(const KeySetStore& store, MetricFamilies& out) {
+void AddKeySets(const KeySetStore& store, ExpositionBuilder& out) {
   const int64_t count = store.count();
   out.Gauge("qkserve_key_sets", static_cast<double>(count), "Key sets.");
   out.Gauge("qkserve_key_sets_with_problems", static_cast<double>(store.problem_count()),
@@ -87,9 +87,9 @@ void AddKeySets(const KeySetStore& store, MetricFamilies& out) {
             "Bytes of key sets in memory.");
   out.Gauge("qkserve_key_set_bytes_max", static_cast<double>(store.budget().bytes_max()),
             "Their limit, --key_set_memory.");
-  const std::vector<KeySetStore::Listed> shown = store.List("", Monitor::kKeySetsShownMax);
+  const std::vector<KeySetStore::Listed> shown = store.List("", MetricsExporter::kKeySetsShownMax);
   out.Gauge("qkserve_key_sets_left_out",
-            static_cast<double>(std::max(count - Monitor::kKeySetsShownMax, int64_t{0})),
+            static_cast<double>(std::max(count - MetricsExporter::kKeySetsShownMax, int64_t{0})),
             "Key sets without metrics of their own: only the first 100 by name have them.");
   const auto add_each = [&](const char* name, MetricType type, const char* help,
                             const auto& value_of) {
@@ -109,7 +109,7 @@ void AddKeySets(const KeySetStore& store, MetricFamilies& out) {
            [](const KeySet& key_set) { return key_set.requests_served().load(); });
 }
 
-void AddProcess(MetricFamilies& out) {
+void AddProcess(ExpositionBuilder& out) {
   const ProcessStats stats = ProcessStats::Read();
   out.Counter("process_cpu_seconds_total", stats.cpu_seconds, "User and system CPU time.");
   out.Gauge("process_resident_memory_bytes", static_cast<double>(stats.resident_bytes),
@@ -126,24 +126,24 @@ void AddProcess(MetricFamilies& out) {
 
 }  // namespace
 
-void Monitor::Attach(Parts parts) {
+void MetricsExporter::Attach(Parts parts) {
   MutexLock lock(&mutex_);
   parts_ = std::move(parts);
 }
 
-std::vector<prometheus::MetricFamily> Monitor::Collect() const {
-  MetricFamilies out;
+std::vector<prometheus::MetricFamily> MetricsExporter::Collect() const {
+  ExpositionBuilder out;
   out.Gauge("qkserve_ready", readiness_.state() == Readiness::State::kServing ? 1 : 0,
             "1 where the server takes requests: key sets are loaded and it does not drain.");
   out.Begin("qkserve_build_info", MetricType::Gauge, "Always 1.");
   out.Add(1, {{"version", kVersion}});
   out.Begin("qkserve_kernel_info", MetricType::Gauge, "Always 1.");
-  out.Add(1, {{"kernel", machine_.kernel}, {"key_set_kernel", machine_.key_set_kernel}});
-  out.Gauge("qkserve_workers", static_cast<double>(machine_.workers), "Threads that compute.");
+  out.Add(1, {{"kernel", setup_.kernel}, {"key_set_kernel", setup_.key_set_kernel}});
+  out.Gauge("qkserve_workers", static_cast<double>(setup_.workers), "Threads that compute.");
   out.Counter("qkserve_log_lines_dropped_total", static_cast<double>(log_lines_dropped_()),
               "Lines of the log that were not written.");
 
-  const Metrics::Snapshot counts = metrics_.Read();
+  const RequestMetrics::Snapshot counts = metrics_.Read();
   AddCalls(counts, out);
   AddWork(counts, out);
   std::optional<Parts> parts;
@@ -152,13 +152,15 @@ std::vector<prometheus::MetricFamily> Monitor::Collect() const {
     parts = parts_;
   }
   if (parts.has_value()) {
-    AddLoad(*parts, machine_.workers, out);
+    AddLoad(*parts, setup_.workers, out);
     AddKeySets(*parts->key_sets, out);
   }
   AddProcess(out);
   return out.Take();
 }
 
-std::string Monitor::Text() const { return prometheus::TextSerializer().Serialize(Collect()); }
+std::string MetricsExporter::Text() const {
+  return prometheus::TextSerializer().Serialize(Collect());
+}
 
 }  // namespace qkserve

@@ -1,5 +1,5 @@
-#ifndef QKSERVE_SERVER_OBSERVE_MONITOR_H_
-#define QKSERVE_SERVER_OBSERVE_MONITOR_H_
+#ifndef QKSERVE_SERVER_OBSERVE_METRICS_EXPORTER_H_
+#define QKSERVE_SERVER_OBSERVE_METRICS_EXPORTER_H_
 
 #include <cstdint>
 #include <functional>
@@ -14,7 +14,7 @@
 #include "core/key_sets/key_set_store.h"
 #include "prometheus/collectable.h"
 #include "server/lifecycle/readiness.h"
-#include "server/observe/metrics.h"
+#include "server/observe/request_metrics.h"
 
 namespace qkserve {
 
@@ -23,22 +23,22 @@ namespace qkserve {
 //
 // It is there before the parts are: while key sets are loaded, metrics that need them are absent.
 // Thread-safe.
-class Monitor final : public prometheus::Collectable {
+class MetricsExporter final : public prometheus::Collectable {
  public:
   // Key sets that have metrics of their own: the first by name.
   static constexpr int64_t kKeySetsShownMax = 100;
 
-  struct Machine {
+  struct Setup {
     std::string kernel;
     std::string key_set_kernel;
     int64_t workers = 0;
   };
   // `log_lines_dropped` is called from any thread.
-  explicit Monitor(
-      Machine machine, std::function<int64_t()> log_lines_dropped = [] { return 0; })
-      : machine_(std::move(machine)), log_lines_dropped_(std::move(log_lines_dropped)) {}
+  explicit MetricsExporter(
+      Setup setup, std::function<int64_t()> log_lines_dropped = [] { return 0; })
+      : setup_(std::move(setup)), log_lines_dropped_(std::move(log_lines_dropped)) {}
 
-  Metrics& metrics() { return metrics_; }
+  RequestMetrics& metrics() { return metrics_; }
   Readiness& readiness() { return readiness_; }
   const Readiness& readiness() const { return readiness_; }
 
@@ -58,9 +58,9 @@ class Monitor final : public prometheus::Collectable {
   std::string Text() const;
 
  private:
-  const Machine machine_;
+  const Setup setup_;
   const std::function<int64_t()> log_lines_dropped_;
-  Metrics metrics_;
+  RequestMetrics metrics_;
   Readiness readiness_;
   mutable Mutex mutex_;
   std::optional<Parts> parts_ ABSL_GUARDED_BY(mutex_);
@@ -68,4 +68,4 @@ class Monitor final : public prometheus::Collectable {
 
 }  // namespace qkserve
 
-#endif  // QKSERVE_SERVER_OBSERVE_MONITOR_H_
+#endif  // QKSERVE_SERVER_OBSERVE_METRICS_EXPORTER_H_

@@ -1,0 +1,86 @@
+#ifndef QKSERVE_BASE_BACKGROUND_THREAD_H_
+#define QKSERVE_BASE_BACKGROUND_THREAD_H_
+
+#include <functional>
+#include <thread>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/mutex.h"
+
+namespace qkserve {
+
+// Runs a step again and again on a thread of its own.
+//
+// Guarantees:
+//  1. The first step begins at once, each further one when the pause that the last one asked for is
+//     over or Wake is called, whichever is first.
+//  2. Steps never overlap. None begins after RequestStop.
+//  3. The destructor returns when the last step has ended.
+//
+// Thread-safe, but for the destructor. Put it last among the members that the step uses.
+class BackgroundThread {
+ public:
+  // Does a piece of work and returns how long to pause after it, from 0 to infinity. May call any
+  // method of this object.
+  using Step = std::function<absl::Duration()>;
+
+  // Throws std::system_error where there is no thread to be had.
+  explicit BackgroundThread(Step step) : step_(std::move(step)), thread_([this] { Loop(); }) {}
+
+  ~BackgroundThread() {
+    RequestStop();
+    thread_.join();
+  }
+
+  BackgroundThread(const BackgroundThread&) = delete;
+  BackgroundThread& operator=(const BackgroundThread&) = delete;
+
+  // Ends the pause, or leaves out the one after the step that runs. Does not block.
+  void Wake() {
+    MutexLock lock(&mutex_);
+    is_woken_ = true;
+    changed_.NotifyAll();
+  }
+
+  // Ends the pause and lets no step begin; the one that runs goes to its end. Does not block.
+  void RequestStop() {
+    MutexLock lock(&mutex_);
+    is_stopping_ = true;
+    changed_.NotifyAll();
+  }
+  bool IsStopRequested() const {
+    MutexLock lock(&mutex_);
+    return is_stopping_;
+  }
+
+ private:
+  void Loop() {
+    while (!IsStopRequested()) Pause(step_());
+  }
+
+  void Pause(absl::Duration length) {
+    const Clock& clock = *Clock::Monotonic();
+    const absl::Time end = clock.Now() + length;
+    MutexLock lock(&mutex_);
+    while (!is_stopping_ && !is_woken_) {
+      const absl::Duration left = end - clock.Now();
+      if (left <= absl::ZeroDuration()) break;
+      changed_.WaitFor(&mutex_, left);
+    }
+    is_woken_ = false;
+  }
+
+  const Step step_;
+  mutable Mutex mutex_;
+  CondVar changed_;
+  bool is_woken_ ABSL_GUARDED_BY(mutex_) = false;
+  bool is_stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;  // last: it uses what is above
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_BASE_BACKGROUND_THREAD_H_

@@ -1,0 +1,34 @@
+#ifndef QKSERVE_SERVER_ADMISSION_COMPUTE_SLOTS_H_
+#define QKSERVE_SERVER_ADMISSION_COMPUTE_SLOTS_H_
+
+#include <algorithm>
+#include <cstdint>
+
+#include "qkserve/limits.h"
+
+namespace qkserve {
+
+// A slot lets one tile, or one group of small requests, run at a time.
+
+// Memory of a slot: scratch of a tile (TileScratch, usually 1 to 4 MB) and the pages that OpenBLAS
+// touches in a call.
+inline constexpr int64_t kComputeSlotBytes = 6 * kMiB;
+
+// Slots whose memory is within the 0.1 GB that docs/operations.md reckons beside bytes in flight.
+inline constexpr int64_t kComputeSlotsFree = 8;
+
+// How many slots there are. More tiles at a time than CPUs end no sooner, and hold more memory
+// meanwhile. With many CPUs the slots' memory is taken from in_flight_bytes_max, at most half of
+// it.
+inline int64_t ComputeSlots(int64_t workers, int64_t cpus, int64_t in_flight_bytes_max) {
+  return std::min({workers, cpus, kComputeSlotsFree + in_flight_bytes_max / 2 / kComputeSlotBytes});
+}
+
+// The part of in_flight_bytes_max that is charged for `slots`.
+inline int64_t ComputeSlotsCharge(int64_t slots) {
+  return std::max(slots - kComputeSlotsFree, int64_t{0}) * kComputeSlotBytes;
+}
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_ADMISSION_COMPUTE_SLOTS_H_

@@ -1,0 +1,68 @@
+#ifndef QKSERVE_SERVER_ADMISSION_RESPONDER_H_
+#define QKSERVE_SERVER_ADMISSION_RESPONDER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "base/byte_budget.h"
+#include "core/batching/job.h"
+#include "core/key_sets/key_set.h"
+#include "qkserve/tensor.h"
+
+namespace qkserve {
+
+// A computed tensor, dense and row-major. Somebody else owns the shape and the data.
+struct ResultTensor {
+  DataType data_type = DataType::kFloat32;
+  absl::Span<const int64_t> shape;
+  const std::byte* data = nullptr;
+  int64_t bytes = 0;
+};
+
+// The tensors that a call computed. Valid during Responder::Respond.
+struct ComputedScore {
+  ResultTensor result;                      // [.., n, m], [.., n, dv] or [.., n, top_k]
+  std::optional<ResultTensor> indices;      // [.., n, top_k], for the output TOP_K
+  std::optional<ResultTensor> log_sum_exp;  // [.., n], where asked for
+  absl::string_view kernel;                 // the code path that computed it
+};
+
+// How a call was run, for receipts, metrics and logs. All zero where it was refused before it came
+// to the batcher.
+struct ScoreReceipt {
+  JobReceipt job = {};
+  int64_t rows = 0;                 // its own query rows
+  const KeySet* key_set = nullptr;  // null: inline keys. Valid during the call of the Responder.
+};
+
+// Takes the answer to one score call: a unary reply, a message of a stream, another protocol.
+// The call's protocol implements it and keeps what ScoreCall points into.
+//
+// Exactly one of Respond and Fail is called, once, from any thread; neither may block. The
+// responder and what ScoreCall points into must live until then and may be gone when it returns.
+class Responder {
+ public:
+  virtual void Respond(const ComputedScore& result, const ScoreReceipt& receipt) = 0;
+
+  // `status` is not OK.
+  virtual void Fail(const absl::Status& status, const ScoreReceipt& receipt) = 0;
+
+  // Keeps the charge for the call's memory until the request and its answer have left it, which is
+  // after Respond or Fail. Called at most once, before them.
+  virtual void Hold(ByteBudget::Charge charge) = 0;
+
+  // True if nobody waits for the answer. Called from any thread before Respond or Fail, also with
+  // the batcher's lock held: must not block.
+  virtual bool IsCancelled() const = 0;
+
+ protected:
+  ~Responder() = default;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_ADMISSION_RESPONDER_H_

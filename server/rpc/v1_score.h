@@ -1,0 +1,25 @@
+#ifndef QKSERVE_SERVER_RPC_V1_SCORE_H_
+#define QKSERVE_SERVER_RPC_V1_SCORE_H_
+
+#include "absl/status/statusor.h"
+#include "core/batching/job.h"
+#include "qkserve/v1/scoring.pb.h"
+#include "server/admission/responder.h"
+#include "server/admission/score_call.h"
+
+namespace qkserve {
+
+// Between the messages of qkserve.v1.ScoringService and the neutral score call.
+
+// Views of `request`, which must outlive the call. Arrival and deadline are left to the caller.
+// INVALID_ARGUMENT names the field whose syntax is wrong (see ScoreCall), what came and what was
+// expected. Takes a time that does not depend on the tensors' sizes.
+absl::StatusOr<ScoreCall> DecodeScoreCall(const v1::ScoreRequest& request);
+
+// Copies the result. Throws std::bad_alloc: std::string does where there is no memory.
+void EncodeScoreResponse(const ComputedScore& result, const ScoreReceipt& receipt,
+                         v1::ScoreResponse& response);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_RPC_V1_SCORE_H_

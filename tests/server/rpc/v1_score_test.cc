@@ -1,0 +1,250 @@
+#include "server/rpc/v1_score.h"
+
+#include <algorithm>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <utility>
+
+#include "base/byte_budget.h"
+#include "core/key_sets/key_set_store.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "qkserve/client.h"
+#include "qkserve/limits.h"
+#include "server/admission/admit_score.h"
+#include "server/limits.h"
+#include "tests/support/random_tensor.h"
+
+namespace qkserve {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+v1::ScoreRequest Request(const Shape& q, const Shape& k) {
+  return MakeScoreRequest(RandomTensor(DataType::kFloat32, q, 1).View(),
+                          RandomTensor(DataType::kFloat32, k, 2).View(), {});
+}
+
+// With every option that its output allows.
+v1::ScoreRequest AttentionRequest(v1::Output output) {
+  const Tensor q = RandomTensor(DataType::kFloat32, {2, 2, 3}, 1);
+  const Tensor k = RandomTensor(DataType::kFloat32, {2, 6, 3}, 2);
+  const Tensor mask = RandomTensor(DataType::kFloat16, {2, 5}, 3);
+  ScoreOptions options;
+  options.softcap = 3.0F;
+  options.is_causal = true;
+  options.window_left = 4;
+  options.key_lengths = {5, 6};
+  options.mask = mask.View();
+  if (output == v1::CONTEXT) options.values = k.View();
+  options.output = static_cast<Output>(output);
+  options.top_k = output == v1::TOP_K ? 3 : 0;
+  options.log_sum_exp = output != v1::TOP_K;
+  return MakeScoreRequest(q.View(), k.View(), options);
+}
+
+// Decodes and admits, without any key set.
+absl::StatusOr<AdmittedScore> Admit(const v1::ScoreRequest& request) {
+  static KeySetStore& key_sets = *KeySetStore::Open({.memory_bytes_max = kMiB}, nullptr)->release();
+  static ByteBudget& budget = *new ByteBudget("in_flight_bytes_max", kGiB);
+  absl::StatusOr<ScoreCall> call = DecodeScoreCall(request);
+  if (!call.ok()) return call.status();
+  return AdmitScore(
+      *std::move(call),
+      {.message_bytes_max = kMiB, .kernel = "test", .key_sets = &key_sets, .budget = &budget});
+}
+
+std::string Refusal(const v1::ScoreRequest& request) {
+  const absl::Status status = DecodeScoreCall(request).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  return std::string(status.message());
+}
+
+void SetShape(v1::Tensor* tensor, const Shape& shape) {
+  tensor->mutable_shape()->Assign(shape.begin(), shape.end());
+}
+
+TEST(V1ScoreTest, TheCallPointsIntoTheRequest) {
+  const v1::ScoreRequest request = Request({2, 3}, {4, 3});
+  const ScoreCall call = DecodeScoreCall(request).value();
+  EXPECT_EQ(static_cast<const void*>(call.queries.data),
+            static_cast<const void*>(request.queries().data().data()));
+  EXPECT_EQ(call.scale, 1.0F);
+  EXPECT_EQ(call.result_type, DataType::kFloat32);
+  EXPECT_EQ(call.request_bytes, 24 + 48);
+}
+
+TEST(V1ScoreTest, TheCallHasEveryOption) {
+  const v1::ScoreRequest request = AttentionRequest(v1::CONTEXT);
+  const ScoreCall call = DecodeScoreCall(request).value();
+  EXPECT_EQ(call.output, Output::kContext);
+  EXPECT_TRUE(call.log_sum_exp);
+  EXPECT_EQ(call.softcap, 3.0F);
+  EXPECT_TRUE(call.is_causal);
+  EXPECT_EQ(call.window_left, 4);
+  EXPECT_EQ(call.window_right, -1);
+  EXPECT_EQ(call.offset, std::nullopt);
+  EXPECT_THAT(call.key_lengths, ElementsAre(5, 6));
+  EXPECT_THAT(call.mask->shape, ElementsAre(2, 5));
+  EXPECT_THAT(call.values->shape, ElementsAre(2, 6, 3));
+  EXPECT_FALSE(call.key_set.has_value());
+}
+
+TEST(V1ScoreTest, TheCallNamesTheKeySet) {
+  v1::ScoreRequest request = Request({2, 3}, {4, 3});
+  request.mutable_key_set()->set_name("docs");
+  EXPECT_EQ(DecodeScoreCall(request)->key_set->name, "docs");
+  EXPECT_EQ(DecodeScoreCall(request)->key_set->version, std::nullopt);
+  request.mutable_key_set()->set_version(7);
+  EXPECT_EQ(DecodeScoreCall(request)->key_set->version, 7);
+  EXPECT_FALSE(DecodeScoreCall(request)->keys.has_value());
+}
+
+TEST(V1ScoreTest, NamesWhatIsMissing) {
+  v1::ScoreRequest request;
+  EXPECT_EQ(Refusal(request), "queries: got none, expected a tensor");
+  request = Request({2, 3}, {4, 3});
+  request.clear_inline_();
+  constexpr char kNoKeys[] = "inline.keys: got none, expected a tensor, or a key_set in its place";
+  EXPECT_EQ(Admit(request).status().message(), kNoKeys);
+  request.mutable_inline_();
+  EXPECT_EQ(Admit(request).status().message(), kNoKeys);
+}
+
+TEST(V1ScoreTest, NamesTheWrongLength) {
+  v1::ScoreRequest request = Request({2, 3}, {4, 3});
+  request.mutable_queries()->mutable_data()->pop_back();
+  EXPECT_EQ(Refusal(request), "queries.data: got 23 bytes, expected 24 for FLOAT32 [2, 3]");
+  request = Request({2, 3}, {4, 3});
+  request.mutable_inline_()->mutable_keys()->set_data_type(v1::FLOAT16);
+  EXPECT_EQ(Refusal(request), "inline.keys.data: got 48 bytes, expected 24 for FLOAT16 [4, 3]");
+}
+
+TEST(V1ScoreTest, NamesTheWrongType) {
+  v1::ScoreRequest request = Request({2, 3}, {4, 3});
+  request.mutable_queries()->set_data_type(static_cast<v1::DataType>(77));
+  EXPECT_EQ(Refusal(request), "queries.data_type: got 77, expected FLOAT32, FLOAT16 or BFLOAT16");
+  request.mutable_queries()->clear_data_type();
+  EXPECT_THAT(Refusal(request), HasSubstr("queries.data_type: got none"));
+  request = Request({2, 3}, {4, 3});
+  request.set_result_type(static_cast<v1::DataType>(-5));
+  EXPECT_THAT(Refusal(request), HasSubstr("result_type: got -5"));
+  request = Request({2, 3}, {4, 3});
+  request.mutable_attention()->mutable_mask()->set_data_type(v1::INT32);
+  EXPECT_EQ(Refusal(request),
+            "attention.mask.data_type: got INT32, expected BOOL, FLOAT32, FLOAT16 or BFLOAT16");
+}
+
+TEST(V1ScoreTest, NamesTheWrongShape) {
+  v1::ScoreRequest request = Request({2, 3}, {4, 3});
+  SetShape(request.mutable_queries(), {-2, 3});
+  EXPECT_EQ(Refusal(request), "queries.shape: got [-2, 3], expected sizes of 0 or more");
+  SetShape(request.mutable_queries(), {int64_t{1} << 40, int64_t{1} << 40});
+  EXPECT_THAT(Refusal(request), HasSubstr("more elements than 64 bits can count"));
+  // The elements can be counted, their bytes cannot.
+  SetShape(request.mutable_queries(), {int64_t{1} << 31, int64_t{1} << 31});
+  EXPECT_THAT(Refusal(request), HasSubstr("queries.shape"));
+  SetShape(request.mutable_queries(), {6});
+  EXPECT_EQ(Refusal(request), "queries.shape: got rank 1, expected rank 2, 3 or 4");
+  SetShape(request.mutable_queries(), Shape(1000000, 1));
+  EXPECT_EQ(Refusal(request), "queries.shape: got rank 1000000, expected rank 2, 3 or 4");
+}
+
+TEST(V1ScoreTest, NamesAnUnknownOutput) {
+  v1::ScoreRequest request = Request({2, 3}, {4, 3});
+  request.set_output(static_cast<v1::Output>(9));
+  EXPECT_EQ(Refusal(request),
+            "output: got 9, expected SCORES, CAPPED, MASKED, WEIGHTS, CONTEXT or TOP_K");
+}
+
+TEST(V1ScoreTest, AdmissionNamesTheFieldsOfV1) {
+  const auto refusal = [](auto change) {
+    v1::ScoreRequest request = Request({2, 3, 4}, {2, 5, 4});
+    change(request);
+    return std::string(Admit(request).status().message());
+  };
+  EXPECT_EQ(refusal([](auto& r) { r.mutable_attention()->set_scale(1.0F / 0.0F); }),
+            "attention.scale: got inf, expected a finite number");
+  EXPECT_THAT(refusal([](auto& r) { r.mutable_attention()->set_softcap(-1); }),
+              HasSubstr("attention.softcap: got -1"));
+  EXPECT_THAT(refusal([](auto& r) { r.mutable_attention()->set_window_left(-2); }),
+              HasSubstr("attention.window_left: got -2, expected -1 (open) or more"));
+  EXPECT_THAT(refusal([](auto& r) { r.mutable_attention()->set_window_right(-2); }),
+              HasSubstr("attention.window_right"));
+  EXPECT_THAT(refusal([](auto& r) { r.mutable_attention()->add_key_lengths(1); }),
+              HasSubstr("attention.key_lengths: got 1 lengths, expected 2, one a batch"));
+  EXPECT_THAT(refusal([](auto& r) {
+                r.mutable_attention()->add_key_lengths(1);
+                r.mutable_attention()->set_offset(0);
+              }),
+              HasSubstr("attention.offset: got 0"));
+  EXPECT_THAT(refusal([](auto& r) { *r.mutable_attention()->mutable_mask() = r.inline_().keys(); }),
+              HasSubstr("attention.mask.shape: got [2, 5, 4]"));
+  EXPECT_THAT(refusal([](auto& r) { r.set_top_k(3); }), HasSubstr("top_k: got 3, expected none"));
+  EXPECT_THAT(refusal([](auto& r) { r.set_log_sum_exp(true); }),
+              HasSubstr("log_sum_exp: got true"));
+  EXPECT_THAT(refusal([](auto& r) { r.set_output(v1::CONTEXT); }),
+              HasSubstr("inline.values: got none, expected a tensor"));
+  EXPECT_THAT(refusal([](auto& r) {
+                *r.mutable_queries() = Request({2, 3}, {4, 3}).queries();
+              }),
+              HasSubstr("inline.keys.shape: got [2, 5, 4], expected rank 2 to fit queries"));
+  EXPECT_THAT(refusal([](auto& r) { r.mutable_key_set()->set_name("nope"); }),
+              HasSubstr("no key set has the name 'nope'"));
+}
+
+TEST(V1ScoreTest, ResponsesStayWithinTheOverheadThatIsReservedForThem) {
+  const v1::ScoreRequest request = Request({1, 1, 1, 2}, {1, 1, 1, 2});
+  AdmittedScore score = Admit(request).value();
+  *reinterpret_cast<float*>(score.buffers.result.data()) = 1;
+  score.kernel = "SapphireRapids";
+  v1::ScoreResponse response;
+  EncodeScoreResponse(score.Result(),
+                      {.job = {.queued = absl::InfiniteDuration(),
+                               .computed = absl::InfiniteDuration(),
+                               .batch_requests = std::numeric_limits<int64_t>::max(),
+                               .batch_rows = std::numeric_limits<int64_t>::max()}},
+                      response);
+  EXPECT_LT(static_cast<int64_t>(response.ByteSizeLong()),
+            kResponseOverheadBytesMax + score.layout.result_bytes);
+}
+
+// A request that parses is either refused or can be computed: mutated messages must not lead
+// outside their memory (which the sanitizers watch).
+TEST(V1ScoreTest, MutatedRequestsAreRefusedOrComputable) {
+  std::mt19937 random(7);
+  const std::string seeds[] = {Request({2, 3}, {4, 3}).SerializeAsString(),
+                               Request({1, 4, 2, 3}, {2, 2, 5, 3}).SerializeAsString(),
+                               Request({2, 0}, {0, 0}).SerializeAsString(),
+                               AttentionRequest(v1::CONTEXT).SerializeAsString(),
+                               AttentionRequest(v1::TOP_K).SerializeAsString(),
+                               AttentionRequest(v1::WEIGHTS).SerializeAsString()};
+  int64_t computed = 0;
+  for (int i = 0; i < 200000; ++i) {
+    std::string bytes = seeds[random() % std::size(seeds)];
+    for (uint32_t edits = 1 + random() % 3; edits > 0; --edits) {
+      // Mostly in the first bytes, where types and shapes are.
+      const size_t at =
+          random() % (random() % 4 == 0 ? bytes.size() : std::min<size_t>(bytes.size(), 48));
+      bytes[at] =
+          static_cast<char>(random() % 2 == 0 ? random() : bytes[at] ^ (1U << random() % 8));
+    }
+    v1::ScoreRequest request;
+    if (!request.ParseFromString(bytes)) continue;
+    absl::StatusOr<AdmittedScore> score = Admit(request);
+    if (!score.ok()) continue;
+    ASSERT_LE(score->layout.result_bytes, kMiB);
+    for (int64_t tile = 0; tile < score->spec.tile_count; ++tile) {
+      ASSERT_TRUE(score->task.RunTile(tile).ok());
+    }
+    ++computed;
+  }
+  EXPECT_GT(computed, 1000);
+}
+
+}  // namespace
+}  // namespace qkserve
