@@ -8,8 +8,8 @@
 #include <numeric>
 
 #include "absl/strings/match.h"
-#include "client/float16.h"
 #include "gtest/gtest.h"
+#include "tools/load/float16.h"
 #include "tools/load/random_source.h"
 
 namespace qkserve {

@@ -9,11 +9,11 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "client/float16.h"
+#include "formats/npy.h"
 #include "gtest/gtest.h"
 #include "tests/support/process.h"
 #include "tests/support/reference.h"
-#include "tools/qkctl/input/npy.h"
+#include "tools/load/float16.h"
 
 namespace qkserve {
 namespace {
