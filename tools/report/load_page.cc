@@ -117,8 +117,8 @@ void AddConfiguration(const LoadReport& report, HtmlPage& page) {
   const LoadMachines& machines = report.machines;
   Pairs pairs = {{"workload", WorkloadText(report)}};
   pairs.emplace_back("load", !report.is_series ? PaceText(options)
-                                             : absl::StrCat(report.steps.size(), " loads, from ",
-                                                            PaceText(options), " on"));
+                                               : absl::StrCat(report.steps.size(), " loads, from ",
+                                                              PaceText(options), " on"));
   pairs.emplace_back("connections", absl::StrCat(report.channels));
   pairs.emplace_back("duration", absl::FormatDuration(options.duration));
   pairs.emplace_back("warm-up", absl::FormatDuration(options.warm_up));

@@ -40,7 +40,7 @@ struct LoadReport {
   int channels = 1;
   absl::Time begun;
   LoadMachines machines;
-  bool is_series = false;          // several loads were asked for, or a search
+  bool is_series = false;         // several loads were asked for, or a search
   std::vector<LoadResult> steps;  // at least one, in the order in which they ran
   std::optional<PeakResult> peak;
   std::optional<VerifyReport> verify;
