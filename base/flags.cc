@@ -197,28 +197,31 @@ void Flags::AddArguments(const std::string& name, std::vector<std::string>* valu
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
-absl::Status Flags::CheckCommand() const {
+absl::Status Flags::CheckRest(bool asks_for_help) const {
   const std::vector<std::string> rest = app_->remaining();
   const auto first = std::find_if(rest.begin(), rest.end(),
                                   [](const std::string& argument) { return argument != "--"; });
   if (first == rest.end()) {
     for (const std::unique_ptr<Flags>& command : commands_) {
-      if (command->app_->parsed()) return command->CheckCommand();
+      if (command->app_->parsed()) return command->CheckRest(asks_for_help);
     }
-    return commands_.empty() ? absl::OkStatus()
-                             : absl::InvalidArgumentError("a command is required");
+    return commands_.empty() || asks_for_help ? absl::OkStatus()
+                                              : absl::InvalidArgumentError("a command is required");
   }
-  const bool is_flag = first->size() > 1 && absl::StartsWith(*first, "-");
-  const std::string name(absl::StripSuffix(first->substr(0, first->find('=')), kEmptyValue));
-  const std::string group = app_->get_name();
-  if (commands_.empty()) {
+  const std::string text(ValueText(*first));
+  const bool is_flag = text.size() > 1 && text[0] == '-';
+  const std::string flag = text.substr(0, text.find('='));
+  if (!commands_.empty() && !is_flag) {
+    const std::string group = app_->get_name();
     return absl::InvalidArgumentError(
-        is_flag ? absl::StrCat("unknown flag ", name)
-                : absl::StrCat("surplus argument '", ValueText(*first), "'"));
+        absl::StrCat("unknown command '", group, group.empty() ? "" : " ", text, "'"));
   }
-  return absl::InvalidArgumentError(
-      is_flag ? absl::StrCat("expected a command first, got '", name, "'")
-              : absl::StrCat("unknown command '", group, group.empty() ? "" : " ", *first, "'"));
+  if (asks_for_help) return absl::OkStatus();
+  if (!commands_.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("expected a command first, got '", flag, "'"));
+  }
+  return absl::InvalidArgumentError(is_flag ? absl::StrCat("unknown flag ", flag)
+                                            : absl::StrCat("surplus argument '", text, "'"));
 }
 
 absl::StatusOr<std::string> Flags::Parse(absl::Span<const char* const> args) {
@@ -229,6 +232,8 @@ absl::StatusOr<std::string> Flags::Parse(absl::Span<const char* const> args) {
   try {
     app_->parse(reversed);
   } catch (const CLI::CallForHelp&) {
+    const absl::Status status = CheckRest(/*asks_for_help=*/true);
+    if (!status.ok()) return status;
     return app_->help();
   } catch (const CLI::ArgumentMismatch& error) {
     const std::string what = error.what();
@@ -236,12 +241,12 @@ absl::StatusOr<std::string> Flags::Parse(absl::Span<const char* const> args) {
         absl::StrCat(what.substr(0, what.find(':')), " lacks its value"));
   } catch (const CLI::RequiredError& error) {
     // A surplus argument is the likelier mistake.
-    const absl::Status status = CheckCommand();
+    const absl::Status status = CheckRest(/*asks_for_help=*/false);
     return status.ok() ? absl::InvalidArgumentError(error.what()) : status;
   } catch (const CLI::ParseError& error) {
     return absl::InvalidArgumentError(error.what());
   }
-  if (absl::Status status = CheckCommand(); !status.ok()) return status;
+  if (absl::Status status = CheckRest(/*asks_for_help=*/false); !status.ok()) return status;
   return std::string();
 }
 

@@ -114,7 +114,9 @@ class Flags {
   explicit Flags(CLI::App* app);
   void AddText(const std::string& name, const std::string& default_text, const std::string& help,
                const Form& form, const ParseText& parse);
-  absl::Status CheckCommand() const;
+  // INVALID_ARGUMENT: there is something that no flag and no argument took, or a command is
+  // missing. A text of help only wants its command to be known.
+  absl::Status CheckRest(bool asks_for_help) const;
 
   std::unique_ptr<CLI::App> owned_;  // none: a command, which its parent owns
   CLI::App* const app_;

@@ -116,7 +116,7 @@ int main(int argc, char** argv) {
   program.name = "load_bench";
   program.about = "Requests a second that qkctl load drives, beside a minimal client.";
   Clients clients;
-  program.add_flags = [&clients](Flags& flags) {
+  program.add_flags = [&clients](qkserve::Flags& flags) {
     flags.Add("concurrency", &clients.concurrency, "Callers of the closed loops");
     flags.Add("channels", &clients.channels, "Connections of each client");
   };

@@ -166,6 +166,7 @@ TEST(FlagsCommandTest, ACommandHasFlagsAndArgumentsOfItsOwn) {
   };
   EXPECT_EQ(message({}), "a command is required");
   EXPECT_EQ(message({"buy"}), "unknown command 'buy'");
+  EXPECT_EQ(message({"buy", "--help"}), "unknown command 'buy'");
   EXPECT_EQ(message({"--file=a", "list"}), "expected a command first, got '--file'");
   EXPECT_EQ(message({"keys", "buy"}), "unknown command 'keys buy'");
   EXPECT_EQ(flags.GivenCommand(), "keys");
