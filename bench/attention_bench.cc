@@ -1,4 +1,4 @@
-// What the stages after the scores cost, measured on a real qkserve in interleaved rounds:
+// The cost of the stages after the scores, measured on a real qkserve in interleaved rounds:
 //   context against cblas_sgemm for the scores alone, in process, on all CPUs;
 //   context with a causal mask against context without;
 //   the server's memory for a context whose score matrix would be 410 MB.
@@ -7,37 +7,34 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <vector>
 
-#include "absl/flags/flag.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/types/span.h"
-#include "base/command_line.h"
+#include "base/flags.h"
 #include "bench/child_process.h"
 #include "bench/openblas.h"
+#include "bench/program.h"
 #include "bench/statistics.h"
 #include "core/kernels/blas.h"
 #include "core/kernels/blas_kernel.h"
 #include "qkserve/client.h"
 #include "tools/load/random_source.h"
 
-ABSL_FLAG(std::string, qkserve, "", "The qkserve program; the one beside this program if empty.");
-ABSL_FLAG(int, rounds, 15, "Rounds of each comparison.");
-
 namespace qkserve::bench {
 namespace {
 
-bool IsOurFlag(const absl::CommandLineFlag& flag) {
-  return FlagIsDefinedIn(flag, "bench/attention_bench.cc");
-}
+struct Options {
+  std::string qkserve;  // the program; empty: the one beside this
+  int rounds = 15;      // of each comparison
+};
 
 // Self-attention-like inputs: Q [n, d], K and V [m, d].
 struct Inputs {
@@ -165,45 +162,39 @@ absl::Status MeasureMemory(const std::string& qkserve) {
   return (*server)->Stop();
 }
 
-absl::Status Run() {
-  std::error_code error;
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
-  std::string qkserve = absl::GetFlag(FLAGS_qkserve);
-  if (qkserve.empty()) qkserve = (self.parent_path() / "qkserve").string();
+absl::Status Run(const Options& options) {
+  const absl::StatusOr<ProgramPaths> paths = FindPrograms(options.qkserve);
+  if (!paths.ok()) return paths.status();
   absl::StatusOr<std::unique_ptr<ChildServer>> server =
-      ChildServer::Start(QkserveCommand(qkserve), absl::Seconds(30));
+      ChildServer::Start(QkserveCommand(paths->qkserve), absl::Seconds(30));
   if (!server.ok()) return server.status();
   const auto client = Client::Create({.address = (*server)->address()});
   if (!client.ok()) return client.status();
   const auto status = (*client)->GetStatus();
   if (!status.ok()) return status.status();
   absl::PrintF("kernel %s, %d workers; medians of %d interleaved rounds\n", status->kernel(),
-               status->workers(), absl::GetFlag(FLAGS_rounds));
+               status->workers(), options.rounds);
   SetBlasThreads(static_cast<int>(status->workers()));
-  absl::Status result = CompareWithSgemm(**client, absl::GetFlag(FLAGS_rounds));
-  if (result.ok()) result = CompareCausal(**client, std::min(absl::GetFlag(FLAGS_rounds), 9));
+  absl::Status result = CompareWithSgemm(**client, options.rounds);
+  if (result.ok()) result = CompareCausal(**client, std::min(options.rounds, 9));
   result.Update((*server)->Stop());
-  if (result.ok()) result = MeasureMemory(qkserve);
+  if (result.ok()) result = MeasureMemory(paths->qkserve);
   return result;
 }
 
 int Main(int argc, char** argv) {
-  const absl::StatusOr<CommandLine> command_line =
-      ParseCommandLine(absl::MakeConstSpan(argv + 1, static_cast<size_t>(argc - 1)), IsOurFlag);
-  if (command_line.ok() && command_line->help) {
-    absl::PrintF("Measures the stages of attention after the scores.\n\n%s", FlagHelp(IsOurFlag));
-    return 0;
-  }
-  absl::Status status = command_line.status();
-  if (status.ok() && (!command_line->arguments.empty() || absl::GetFlag(FLAGS_rounds) < 1)) {
-    status = absl::InvalidArgumentError("--rounds must be 1 or more, and no arguments follow");
-  }
-  if (!status.ok()) {
-    absl::FPrintF(stderr, "error: %s\n", std::string(status.message()));
-    return 2;
-  }
-  status = EnsureBlasKernel("auto", argv);
-  if (status.ok()) status = Run();
+  Options options;
+  Flags flags("Measures the stages of attention after the scores.\n");
+  flags.Add("qkserve", &options.qkserve,
+            "The qkserve program; the one beside this program if empty");
+  flags.Add("rounds", &options.rounds, "Rounds of each comparison");
+  const std::optional<int> exit_code = flags.ParseMain(argc, argv, [&options] {
+    return options.rounds >= 1 ? absl::OkStatus()
+                               : absl::InvalidArgumentError("--rounds must be 1 or more");
+  });
+  if (exit_code.has_value()) return *exit_code;
+  absl::Status status = EnsureBlasKernel("auto", argv);
+  if (status.ok()) status = Run(options);
   if (!status.ok()) absl::FPrintF(stderr, "error: %s\n", status.ToString());
   return status.ok() ? 0 : 1;
 }

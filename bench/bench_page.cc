@@ -8,23 +8,19 @@
 #include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/flags.h"
 #include "bench/statistics.h"
 #include "tools/report/chart.h"
-#include "tools/report/page.h"
-
-ABSL_FLAG(std::string, out, "", "file for the page");
-ABSL_FLAG(std::string, commit, "", "what was measured");
+#include "tools/report/html_page.h"
 
 namespace qkserve::bench {
 namespace {
@@ -90,7 +86,7 @@ std::string ShapeOf(const Json& workload) {
   return text;
 }
 
-void AddWorkload(const Json& workload, Page& page) {
+void AddWorkload(const Json& workload, HtmlPage& page) {
   const auto name = workload.at("name").get<std::string>();
   BarChart rates = {absl::StrCat(name, ": requests/s"), "", "requests/s", {}, {}};
   BarChart latencies = {absl::StrCat(name, ": latency, one caller"), "", "ms", {"median"}, {}};
@@ -116,7 +112,7 @@ void AddWorkload(const Json& workload, Page& page) {
   page.AddTable({"contender", "requests/s", "p50", "p99", "rate / baseline", "rate / echo"}, rows);
 }
 
-void AddTargets(const Json& targets, Page& page) {
+void AddTargets(const Json& targets, HtmlPage& page) {
   Rows rows;
   for (const Json& target : targets) {
     const bool at_most = target.contains("at_most");
@@ -131,7 +127,7 @@ void AddTargets(const Json& targets, Page& page) {
   page.AddTable({"figure", "target", "measured", ""}, rows);
 }
 
-// Of Google Benchmark: the median of the repetitions of each name.
+// Results of Google Benchmark: the median of the repetitions of each name.
 std::map<std::string, double> MedianTimes(const Json& benchmarks) {
   std::map<std::string, std::vector<double>> times;
   for (const Json& benchmark : benchmarks) {
@@ -144,7 +140,7 @@ std::map<std::string, double> MedianTimes(const Json& benchmarks) {
   return medians;
 }
 
-void AddKernels(const Json& benchmarks, Page& page) {
+void AddKernels(const Json& benchmarks, HtmlPage& page) {
   const std::map<std::string, double> times = MedianTimes(benchmarks);
   std::vector<std::string> charts;
   for (const char* const set : {"m=10000 d=768", "m=4096 d=128"}) {
@@ -170,7 +166,7 @@ void AddKernels(const Json& benchmarks, Page& page) {
   page.AddCharts(charts);
 }
 
-void AddPeers(const Json& result, Page& page) {
+void AddPeers(const Json& result, HtmlPage& page) {
   BarChart chart = {
       absl::StrFormat("Top %d of %d keys, d=%d: queries/s", result.at("top_k").get<int>(),
                       result.at("m").get<int>(), result.at("d").get<int>()),
@@ -192,7 +188,7 @@ void AddPeers(const Json& result, Page& page) {
   page.AddTable({"contender", "queries/s", "qkserve is so many times as fast"}, rows);
 }
 
-void AddResult(const Json& result, Page& page) {
+void AddResult(const Json& result, HtmlPage& page) {
   if (result.contains("benchmarks")) {
     AddKernels(result.at("benchmarks"), page);
   } else if (result.contains("results")) {
@@ -216,28 +212,31 @@ std::string MachineOf(const std::vector<Json>& results) {
 }
 
 int Main(int argc, char** argv) {
-  absl::SetProgramUsageMessage("Draws results: bench_page --out=PAGE.html RESULT.json ...");
-  const std::vector<char*> files = absl::ParseCommandLine(argc, argv);
-  const std::string out = absl::GetFlag(FLAGS_out);
-  if (out.empty() || files.size() < 2) {
-    absl::FPrintF(stderr, "error: usage: bench_page --out=PAGE.html RESULT.json ...\n");
-    return 2;
-  }
+  std::string out, commit;
+  std::vector<std::string> files;
+  Flags flags("Draws results: bench_page --out=PAGE.html RESULT.json ...\n");
+  flags.Add("out", &out, "File for the page; required");
+  flags.Add("commit", &commit, "Name of the version that was measured", {.may_be_empty = true});
+  flags.AddArguments("RESULT.json", &files);
+  const std::optional<int> exit_code = flags.ParseMain(argc, argv, [&out] {
+    return out.empty() ? absl::InvalidArgumentError("--out is required") : absl::OkStatus();
+  });
+  if (exit_code.has_value()) return *exit_code;
   std::vector<Json> results;
-  for (size_t i = 1; i < files.size(); ++i) {
-    std::ifstream file(files[i]);
+  for (const std::string& path : files) {
+    std::ifstream file(path);
     Json result = Json::parse(file, nullptr, /*allow_exceptions=*/false);
     if (!result.is_object()) {
-      absl::FPrintF(stderr, "error: %s: cannot be read as a result\n", files[i]);
+      absl::FPrintF(stderr, "error: %s: cannot be read as a result\n", path);
       return 1;
     }
     results.push_back(std::move(result));
   }
   const std::string time = absl::FormatTime("%Y-%m-%d %H:%M UTC", absl::Now(), absl::UTCTimeZone());
   try {
-    const std::string commit = absl::GetFlag(FLAGS_commit);
-    Page page("qkserve beside its baselines", absl::StrCat(time, commit.empty() ? "" : ", commit ",
-                                                           commit, ". ", MachineOf(results)));
+    HtmlPage page(
+        "qkserve beside its baselines",
+        absl::StrCat(time, commit.empty() ? "" : ", commit ", commit, ". ", MachineOf(results)));
     page.AddParagraph(
         "Contenders take turns in one run. Ratios are of medians over all rounds; in brackets the "
         "quartiles of the ratio round by round. bench/README.md says what each contender is.");

@@ -78,7 +78,7 @@ std::optional<int> ReadPortFile(const std::string& path) {
   return port;
 }
 
-// Whether the child has ended and was waited for; then `wait_status` is set.
+// True if the child has ended and was waited for; then `wait_status` is set.
 bool HasEnded(pid_t pid, int& wait_status) {
   pid_t got;
   do {

@@ -21,7 +21,7 @@ namespace qkserve::bench {
 class ChildServer {
  public:
   // Runs command[0] (a path) with "--port_file=FILE" added and waits until it has written its port.
-  // What it prints is discarded, but for the last line if it does not start.
+  // Its output is discarded, except the last line if it does not start.
   // DEADLINE_EXCEEDED: no port within `timeout`. ABORTED: the child ended instead.
   static absl::StatusOr<std::unique_ptr<ChildServer>> Start(std::vector<std::string> command,
                                                             absl::Duration timeout);

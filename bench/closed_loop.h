@@ -23,7 +23,7 @@ struct Window {
   double PartOf(absl::Time sent, absl::Time answered) const;
 };
 
-// What callers count within the window.
+// Counts of the callers within the window.
 struct LoopTally {
   double requests = 0;                 // parts of requests too
   std::vector<double> latency_us;      // of requests that were answered within

@@ -18,7 +18,7 @@ namespace qkserve::bench {
 inline constexpr absl::string_view kEchoName = "echo";
 inline constexpr absl::string_view kQkserveName = "qkserve";
 
-// What to start: the program and its flags.
+// A program to start, with its flags.
 struct ContenderCommand {
   std::string name;
   std::vector<std::string> command;

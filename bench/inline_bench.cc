@@ -1,15 +1,13 @@
 // inline_bench: qkserve on inline keys beside its baselines, interleaved in one run. See README.md.
 
+#include <memory>
 #include <string>
 
-#include "absl/flags/flag.h"
 #include "bench/inline_baseline.h"
 #include "bench/inline_comparison.h"
 #include "bench/inline_report.h"
 #include "bench/program.h"
 #include "bench/workload.h"
-
-ABSL_FLAG(int, blas_threads, 1, "With --role=stock: threads of one OpenBLAS call.");
 
 namespace qkserve::bench {
 namespace {
@@ -18,16 +16,20 @@ Program InlineBench() {
   Program program;
   program.name = "inline_bench";
   program.about = "Measures qkserve on inline keys beside its baselines.";
-  program.source = "bench/inline_bench.cc";
+  const auto blas_threads = std::make_shared<int>(1);
+  program.add_flags = [blas_threads](Flags& flags) {
+    flags.Add("blas_threads", blas_threads.get(),
+              "With --role=stock: threads of one OpenBLAS call");
+  };
   for (const BenchWorkload& workload : InlineWorkloads()) {
     program.workloads.push_back(workload.name);
   }
   program.roles = {"echo", "stock"};
   program.contenders = InlineContenders;
   program.compare = [](const auto&... all) { return CompareAndReport(CompareInline, all...); };
-  program.serve = [](const std::string& role, const std::string& port_file) {
-    return ServeInlineBaseline(role == "echo" ? Baseline::kEcho : Baseline::kStock,
-                               absl::GetFlag(FLAGS_blas_threads), port_file);
+  program.serve = [blas_threads](const std::string& role, const std::string& port_file) {
+    return ServeInlineBaseline(role == "echo" ? Baseline::kEcho : Baseline::kStock, *blas_threads,
+                               port_file);
   };
   return program;
 }

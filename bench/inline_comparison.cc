@@ -7,7 +7,7 @@
 #include "bench/answer.h"
 #include "bench/openblas.h"
 #include "bench/tensors.h"
-#include "tools/load/machine.h"
+#include "tools/load/cpu.h"
 
 namespace qkserve::bench {
 namespace {

@@ -261,7 +261,7 @@ void RegisterValues(ValueSet& set) {
   }
 }
 
-// What no kernel can pass.
+// The upper limit of every kernel.
 constexpr char kPeakName[] = "peak";
 constexpr int64_t kPeakRounds = 20000;
 
@@ -323,7 +323,7 @@ int Main(int argc, char** argv) {
     absl::FPrintF(stderr, "error: %s\n", status.ToString());
     return 1;
   }
-  // What is not said otherwise.
+  // Defaults, which flags override.
   std::string defaults[] = {"--benchmark_enable_random_interleaving=true",
                             "--benchmark_repetitions=9", "--benchmark_min_time=0.03"};
   std::vector<char*> arguments = {argv[0]};

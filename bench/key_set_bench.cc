@@ -1,4 +1,4 @@
-// What files of key sets cost:
+// The cost of the files of key sets:
 //   loading a set of 1000000 x 128 against reading its file and packing it, without a check;
 //   appends of 16 keys to that set against appends to one of 1000 keys.
 
@@ -10,22 +10,18 @@
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/flags/flag.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "base/command_line.h"
+#include "base/flags.h"
 #include "bench/statistics.h"
 #include "core/key_sets/key_set_store.h"
 #include "qkserve/limits.h"
-
-ABSL_FLAG(std::string, directory, "",
-          "Where the files go, in a folder that is removed; the system's temporary one if empty.");
-ABSL_FLAG(int, rounds, 9, "Rounds of loading.");
 
 namespace qkserve::bench {
 namespace {
@@ -103,10 +99,10 @@ void ReadAndPack(const std::string& folder) {
   builder->Finish("bench", 1);
 }
 
-void CompareLoading(const std::string& directory) {
+void CompareLoading(const std::string& directory, int rounds) {
   std::vector<double> load;
   std::vector<double> read;
-  for (int round = -1; round < absl::GetFlag(FLAGS_rounds); ++round) {
+  for (int round = -1; round < rounds; ++round) {
     const double load_seconds = SecondsOf([&] { OpenStore(directory); });
     const double read_seconds = SecondsOf([&] { ReadAndPack(directory + "/many"); });
     if (round < 0) continue;  // files come into the page cache
@@ -149,31 +145,20 @@ void CompareAppends(const std::string& directory) {
       kAppends, kAppendKeys, kManyKeys, many, kFewKeys, few, many / few);
 }
 
-bool IsOurFlag(const absl::CommandLineFlag& flag) {
-  return FlagIsDefinedIn(flag, "bench/key_set_bench.cc");
-}
-
-int Main(absl::Span<const char* const> args) {
-  const absl::StatusOr<CommandLine> command_line = ParseCommandLine(args, IsOurFlag);
-  if (!command_line.ok()) {
-    std::fprintf(stderr, "error: %s\n", command_line.status().ToString().c_str());
-    return 2;
-  }
-  if (command_line->help) {
-    absl::PrintF("Usage: key_set_bench [FLAGS]\n\nMeasures the files of key sets.\n\n%s",
-                 FlagHelp(IsOurFlag));
-    return 0;
-  }
-  const std::string parent = absl::GetFlag(FLAGS_directory);
-  const std::string directory =
-      absl::StrCat(parent.empty() ? std::filesystem::temp_directory_path().string() : parent,
-                   "/qkserve_key_set_bench_", getpid());
+int Main(int argc, char** argv) {
+  std::string parent = std::filesystem::temp_directory_path().string();
+  int rounds = 9;
+  Flags flags("Usage: key_set_bench [FLAGS]\n\nMeasures the files of key sets.\n");
+  flags.Add("directory", &parent, "Where the files go, in a folder that is removed");
+  flags.Add("rounds", &rounds, "Rounds of loading");
+  if (const std::optional<int> exit_code = flags.ParseMain(argc, argv)) return *exit_code;
+  const std::string directory = absl::StrCat(parent, "/qkserve_key_set_bench_", getpid());
   {
     const std::unique_ptr<KeySetStore> store = OpenStore(directory);
     Upload(*store, Spec("many", kManyKeys));
     Upload(*store, Spec("few", kFewKeys));
   }
-  CompareLoading(directory);
+  CompareLoading(directory, rounds);
   CompareAppends(directory);
   std::filesystem::remove_all(directory);
   return 0;
@@ -182,6 +167,4 @@ int Main(absl::Span<const char* const> args) {
 }  // namespace
 }  // namespace qkserve::bench
 
-int main(int argc, char** argv) {
-  return qkserve::bench::Main(absl::MakeConstSpan(argv + 1, static_cast<size_t>(argc - 1)));
-}
+int main(int argc, char** argv) { return qkserve::bench::Main(argc, argv); }

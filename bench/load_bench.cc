@@ -1,5 +1,5 @@
-// What the load tool costs its client: closed loops of tiny requests by the engine of qkctl load
-// and by a minimal asynchronous client of generated code, in turns against the same server.
+// The cost of the load tool for its client: closed loops of tiny requests by the engine of qkctl
+// load and by a minimal asynchronous client of generated code, in turns against the same server.
 
 #include <atomic>
 #include <cstdio>
@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "bench/closed_loop.h"
@@ -17,34 +16,37 @@
 #include "bench/report.h"
 #include "bench/statistics.h"
 #include "bench/workload.h"
-#include "client/channel.h"
+#include "qkserve/channel.h"
 #include "tools/load/reply.h"
 #include "tools/load/request_set.h"
 #include "tools/load/run_load.h"
 
-ABSL_FLAG(int, concurrency, 64, "Callers of the closed loops.");
-ABSL_FLAG(int, channels, 1, "Connections of each client.");
-
 namespace qkserve::bench {
 namespace {
+
+struct Clients {
+  int concurrency = 64;  // callers of each closed loop
+  int channels = 1;      // connections of each client
+};
 
 struct Rates {
   std::vector<double> tool, bare;  // requests/s, a value a round
 };
 
 absl::StatusOr<double> BareRate(const Remote& remote, const std::vector<v1::ScoreRequest>& requests,
-                                const RoundOptions& options) {
+                                int concurrency, const RoundOptions& options) {
   const absl::Time begin = Clock::Monotonic()->Now() + options.warm_up;
   const Window window = {begin, begin + options.turn};
-  ClosedLoop loop(remote, requests, absl::GetFlag(FLAGS_concurrency), window);
+  ClosedLoop loop(remote, requests, concurrency, window);
   const absl::StatusOr<LoopTally> tally = loop.Join();
   if (!tally.ok()) return tally.status();
   return tally->requests / absl::ToDoubleSeconds(options.turn);
 }
 
-absl::StatusOr<double> ToolRate(const LoadTarget& target, const RoundOptions& options) {
+absl::StatusOr<double> ToolRate(const LoadTarget& target, int concurrency,
+                                const RoundOptions& options) {
   LoadOptions load;
-  load.concurrency = absl::GetFlag(FLAGS_concurrency);
+  load.concurrency = concurrency;
   load.warm_up = options.warm_up;
   load.duration = options.turn;
   const std::atomic<bool> never{false};
@@ -53,7 +55,8 @@ absl::StatusOr<double> ToolRate(const LoadTarget& target, const RoundOptions& op
   return result.RequestsPerSecond();
 }
 
-absl::StatusOr<Rates> Measure(const Contender& server, const RoundOptions& options) {
+absl::StatusOr<Rates> Measure(const Contender& server, const Clients& clients,
+                              const RoundOptions& options) {
   RequestSetOptions request_options;
   request_options.workload = WorkloadCalled("tiny");
   const absl::StatusOr<RequestSet> set = BuildRequestSet(request_options);
@@ -62,20 +65,20 @@ absl::StatusOr<Rates> Measure(const Contender& server, const RoundOptions& optio
   for (const RequestSet::Request& request : set->requests) {
     requests.push_back(*ParseRequest(request.bytes));
   }
-  const int channels = absl::GetFlag(FLAGS_channels);
   const std::string& address = server.server->address();
-  const Remote remote(address, server.server->pid(), channels);
+  const Remote remote(address, server.server->pid(), clients.channels);
   absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> made =
-      MakeChannels({.address = address, .channels = channels});
+      MakeChannels({.address = address, .channels = clients.channels});
   if (!made.ok()) return made.status();
   const LoadTarget target = {*std::move(made), &*set, nullptr};
   Rates rates;
   for (int round = 0; round < options.rounds; ++round) {
-    // Who goes first changes, so that a machine that grows slower does so for both.
+    // The first of a round changes, so that a machine that slows down does so for both.
     for (int turn = 0; turn < 2; ++turn) {
       const bool tools_turn = turn == round % 2;
       const absl::StatusOr<double> rate =
-          tools_turn ? ToolRate(target, options) : BareRate(remote, requests, options);
+          tools_turn ? ToolRate(target, clients.concurrency, options)
+                     : BareRate(remote, requests, clients.concurrency, options);
       if (!rate.ok()) return rate.status();
       (tools_turn ? rates.tool : rates.bare).push_back(*rate);
     }
@@ -83,10 +86,9 @@ absl::StatusOr<Rates> Measure(const Contender& server, const RoundOptions& optio
   return rates;
 }
 
-absl::Status Compare(const std::vector<std::string>& /*workloads*/,
-                     const std::vector<Contender>& contenders, const RoundOptions& options,
-                     const std::string& json) {
-  const absl::StatusOr<Rates> rates = Measure(contenders[0], options);
+absl::Status Compare(const Clients& clients, const std::vector<Contender>& contenders,
+                     const RoundOptions& options, const std::string& json) {
+  const absl::StatusOr<Rates> rates = Measure(contenders[0], clients, options);
   if (!rates.ok()) return rates.status();
   const double tool = Median(rates->tool), bare = Median(rates->bare);
   const Ratio ratio = CompareRounds(tool, bare, rates->tool, rates->bare);
@@ -95,9 +97,8 @@ absl::Status Compare(const std::vector<std::string>& /*workloads*/,
       "qkctl load    %10.0f requests/s\n"
       "bare client   %10.0f requests/s\n"
       "ratio         %10.2f (quartiles of the rounds %.2f to %.2f)\n",
-      absl::GetFlag(FLAGS_concurrency), absl::GetFlag(FLAGS_channels), options.rounds,
-      absl::ToDoubleSeconds(options.turn), tool, bare, ratio.ratio, ratio.lower_quartile,
-      ratio.upper_quartile);
+      clients.concurrency, clients.channels, options.rounds, absl::ToDoubleSeconds(options.turn),
+      tool, bare, ratio.ratio, ratio.lower_quartile, ratio.upper_quartile);
   if (json.empty()) return absl::OkStatus();
   const Json tiny = {{"name", "tiny"},
                      {"tool_requests_per_second", rates->tool},
@@ -114,7 +115,11 @@ int main(int argc, char** argv) {
   Program program;
   program.name = "load_bench";
   program.about = "Requests a second that qkctl load drives, beside a minimal client.";
-  program.source = "bench/load_bench.cc";
+  Clients clients;
+  program.add_flags = [&clients](qkserve::Flags& flags) {
+    flags.Add("concurrency", &clients.concurrency, "Callers of the closed loops");
+    flags.Add("channels", &clients.channels, "Connections of each client");
+  };
   program.workloads = {"tiny"};
   program.rounds.rounds = 9;
   program.rounds.turn = absl::Seconds(1);
@@ -123,6 +128,8 @@ int main(int argc, char** argv) {
     return std::vector<ContenderCommand>{
         {std::string(kQkserveName), QkserveCommand(paths.qkserve)}};
   };
-  program.compare = &Compare;
+  program.compare = [&clients](const std::vector<std::string>& /*workloads*/, const auto&... rest) {
+    return Compare(clients, rest...);
+  };
   return RunProgram(program, argc, argv);
 }

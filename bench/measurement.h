@@ -24,7 +24,7 @@ struct RoundOptions {
   // before to stop spinning (OpenBLAS's do for about 30 ms) and for those of this one to wake.
   absl::Duration warm_up = absl::Milliseconds(40);
 
-  // A turn has at least so many requests, however long they take.
+  // Fewest requests of a turn, however long they take.
   int requests_min = 3;
 
   uint64_t seed = 1;

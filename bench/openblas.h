@@ -22,7 +22,7 @@ struct Sizes {
 void ComputeScoresInOneCall(const float* queries, const float* keys, float* scores,
                             const Sizes& sizes, float scale = 1);
 
-// context [n, d] = weights [n, m] * values [m, d], likewise.
+// context [n, d] = weights [n, m] * values [m, d], in the same way.
 void WeighValuesInOneCall(const float* weights, const float* values, float* context,
                           const Sizes& sizes);
 

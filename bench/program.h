@@ -6,11 +6,13 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/flags.h"
 #include "bench/contender.h"
 #include "bench/measurement.h"
 
-// What the programs of this directory share that start servers and compare them: flags, the choice
-// of the kernel, the life of the servers. A program runs itself again, with another --role, as the
+// Common parts of the programs here that start servers and compare them: flags, the choice of the
+// kernel, the life of the servers. A program runs itself again, with another --role, as the
 // servers that it is compared with.
 
 namespace qkserve::bench {
@@ -20,12 +22,15 @@ struct ProgramPaths {
   std::string qkserve;
 };
 
+// This program, and `qkserve`: "" is the one beside this program. NOT_FOUND: there is none.
+absl::StatusOr<ProgramPaths> FindPrograms(const std::string& qkserve);
+
 struct Program {
   std::string name;
   std::string about;  // one line for --help
 
-  // Where it defines flags of its own, as FlagIsDefinedIn takes it; "": nowhere.
-  std::string source;
+  // Adds flags that only this program has.
+  std::function<void(Flags&)> add_flags = [](Flags&) {};
 
   std::vector<std::string> workloads;  // their names
   std::vector<std::string> roles;      // of servers

@@ -80,7 +80,7 @@ absl::Status Remote::PutKeySet(const KeySetToPut& key_set) const {
     open = WriteChunks(key_set.values->data(), &v1::KeySetChunk::mutable_values, *writer);
   }
   if (open) writer->WritesDone();
-  // Where the server ended the call early, this says why.
+  // If the server ended the call early, this is the reason.
   return FromGrpcStatus(writer->Finish());
 }
 

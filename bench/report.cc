@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/kernels/blas.h"
-#include "tools/load/machine.h"
+#include "tools/load/cpu.h"
 
 namespace qkserve::bench {
 namespace {

@@ -15,13 +15,13 @@
 #include "bench/statistics.h"
 #include "bench/workload.h"
 
-// What the reports of all comparisons share.
+// Parts of the reports of all comparisons.
 
 namespace qkserve::bench {
 
 using Json = nlohmann::ordered_json;
 
-// What the figures were taken on.
+// The machine that was measured.
 struct Machine {
   std::string cpu;  // model name
   int cpus = 0;     // usable

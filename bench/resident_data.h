@@ -17,7 +17,7 @@ struct ResidentKeySet {
   std::optional<v1::Tensor> values;
 };
 
-// What a workload is run on.
+// The data of a workload.
 struct ResidentData {
   std::vector<ResidentKeySet> key_sets;
   std::vector<v1::ScoreRequest> requests;  // with different queries

@@ -13,17 +13,12 @@
 #include <thread>
 #include <vector>
 
-#include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/types/span.h"
-#include "base/command_line.h"
+#include "base/flags.h"
 #include "core/kernels/element_conversion.h"
 #include "qkserve/client.h"
-
-ABSL_FLAG(std::string, server, "127.0.0.1:50051", "The server's address.");
-ABSL_FLAG(int, requests, 1000, "Requests.");
-ABSL_FLAG(bool, each, false, "Print a line for each request.");
 
 namespace qkserve::bench {
 namespace {
@@ -34,9 +29,11 @@ constexpr int kCallers = 16;
 // Requests on one key set, whose rows come in one put and some appends.
 constexpr int kRequestsOfKeySet = 20;
 
-bool IsOurFlag(const absl::CommandLineFlag& flag) {
-  return FlagIsDefinedIn(flag, "bench/result_bits.cc");
-}
+struct Options {
+  std::string server = "127.0.0.1:50051";
+  int requests = 1000;
+  bool each = false;  // print a line for each request
+};
 
 // FNV-1a.
 class Checksum {
@@ -297,14 +294,13 @@ absl::Status MakeKeySet(Client& client, Draw& draw, const Keys& keys) {
   return absl::OkStatus();
 }
 
-absl::Status Run() {
-  absl::StatusOr<std::unique_ptr<Client>> client =
-      Client::Create({.address = absl::GetFlag(FLAGS_server)});
+absl::Status Run(const Options& options) {
+  absl::StatusOr<std::unique_ptr<Client>> client = Client::Create({.address = options.server});
   if (!client.ok()) return client.status();
   const absl::StatusOr<v1::GetStatusResponse> status = (*client)->GetStatus();
   if (!status.ok()) return status.status();
   Checksum totals[2];  // inline, key set
-  const int count = absl::GetFlag(FLAGS_requests);
+  const int count = options.requests;
   int asked = 0;
   for (int group = 0; asked < count; ++group) {
     Draw draw(static_cast<uint64_t>(group));
@@ -321,7 +317,7 @@ absl::Status Run() {
     const std::vector<uint64_t> checksums = AskAlone(**client, requests);
     const std::vector<uint64_t> together = AskTogether(**client, requests);
     for (size_t i = 0; i < requests.size(); ++i) {
-      if (absl::GetFlag(FLAGS_each)) {
+      if (options.each) {
         absl::PrintF("%016x %s\n", checksums[i], requests[i]->text);
       }
       if (checksums[i] != together[i]) {
@@ -341,21 +337,17 @@ absl::Status Run() {
 }
 
 int Main(int argc, char** argv) {
-  const absl::StatusOr<CommandLine> command_line =
-      ParseCommandLine(absl::MakeConstSpan(argv + 1, static_cast<size_t>(argc - 1)), IsOurFlag);
-  if (command_line.ok() && command_line->help) {
-    absl::PrintF("Prints a checksum of the results of varied requests.\n\n%s", FlagHelp(IsOurFlag));
-    return 0;
-  }
-  absl::Status status = command_line.status();
-  if (status.ok() && (!command_line->arguments.empty() || absl::GetFlag(FLAGS_requests) < 1)) {
-    status = absl::InvalidArgumentError("--requests must be 1 or more, and no arguments follow");
-  }
-  if (!status.ok()) {
-    absl::FPrintF(stderr, "error: %s\n", std::string(status.message()));
-    return 2;
-  }
-  status = Run();
+  Options options;
+  Flags flags("Prints a checksum of the results of varied requests.\n");
+  flags.Add("server", &options.server, "The server's address");
+  flags.Add("requests", &options.requests, "Requests");
+  flags.Add("each", &options.each, "Print a line for each request");
+  const std::optional<int> exit_code = flags.ParseMain(argc, argv, [&options] {
+    return options.requests >= 1 ? absl::OkStatus()
+                                 : absl::InvalidArgumentError("--requests must be 1 or more");
+  });
+  if (exit_code.has_value()) return *exit_code;
+  const absl::Status status = Run(options);
   if (!status.ok()) absl::FPrintF(stderr, "error: %s\n", status.ToString());
   return status.ok() ? 0 : 1;
 }

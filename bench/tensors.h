@@ -20,7 +20,7 @@ v1::Tensor RandomMatrix(int64_t rows, int64_t columns, std::mt19937_64& random);
 absl::Span<const float> Floats(const v1::Tensor& tensor);
 absl::Span<const int32_t> Ints(const v1::Tensor& tensor);
 
-// INTERNAL: the tensor is not of this type and shape, or has not so many bytes.
+// INTERNAL: the tensor is not of this type and shape, or has another number of bytes.
 absl::Status CheckMatrix(const v1::Tensor& tensor, v1::DataType type, int64_t rows,
                          int64_t columns);
 

@@ -9,7 +9,7 @@
 
 namespace qkserve::bench {
 
-// A standard workload and who sends it.
+// A standard workload and its callers.
 struct BenchWorkload : LoadWorkload {
   int callers = 64;  // in the second part, where throughput is measured
   std::optional<float> scale = std::nullopt;

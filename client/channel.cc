@@ -1,6 +1,7 @@
-#include "client/channel.h"
+#include "qkserve/channel.h"
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 #include <utility>
 
@@ -18,7 +19,8 @@
 namespace qkserve {
 namespace {
 
-// As gRPC takes it. gRPC goes without a proxy where it cannot read its address.
+// The address in the form that gRPC wants. gRPC ignores an address that it cannot read, and
+// connects without the proxy.
 absl::StatusOr<std::string> ProxyUri(absl::string_view http_proxy) {
   absl::string_view rest = http_proxy;
   absl::ConsumePrefix(&rest, "http://");
@@ -84,6 +86,18 @@ absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
     channels.push_back(grpc::CreateCustomChannel(options.address, credentials, arguments));
   }
   return channels;
+}
+
+void PrepareCall(grpc::ClientContext& context, absl::Duration timeout, const std::string& key_set) {
+  if (timeout != absl::InfiniteDuration()) {
+    context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(timeout));
+  }
+  // gRPC ends the process over metadata that HTTP/2 cannot carry. Such a name is no key set's: the
+  // server will say so.
+  const bool fits = std::all_of(key_set.begin(), key_set.end(), [](char c) {
+    return absl::ascii_isgraph(static_cast<unsigned char>(c));
+  });
+  if (fits && !key_set.empty()) context.AddMetadata("qkserve-key-set", key_set);
 }
 
 }  // namespace qkserve

@@ -4,9 +4,8 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "client/call.h"
-#include "client/channel.h"
 #include "client/tls.h"
+#include "qkserve/channel.h"
 
 namespace qkserve {
 namespace {
@@ -175,8 +174,7 @@ absl::StatusOr<ScoreResult> Client::Score(const TensorView& queries, const KeySe
 absl::StatusOr<v1::ScoreResponse> Client::Score(const v1::ScoreRequest& request,
                                                 absl::Duration timeout) {
   grpc::ClientContext context;
-  SetDeadline(context, timeout);
-  if (request.has_key_set()) AddKeySetMetadata(context, request.key_set().name());
+  PrepareCall(context, timeout, request.key_set().name());
   v1::ScoreResponse response;
   const grpc::Status status = NextStubs().scoring->Score(&context, request, &response);
   if (!status.ok()) return ToStatus(status);
@@ -185,7 +183,7 @@ absl::StatusOr<v1::ScoreResponse> Client::Score(const v1::ScoreRequest& request,
 
 absl::StatusOr<v1::GetStatusResponse> Client::GetStatus(absl::Duration timeout) {
   grpc::ClientContext context;
-  SetDeadline(context, timeout);
+  PrepareCall(context, timeout);
   v1::GetStatusResponse response;
   const grpc::Status status = NextStubs().status->GetStatus(&context, {}, &response);
   if (!status.ok()) return ToStatus(status);

@@ -7,8 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
-#include "client/call.h"
 #include "client/upload.h"
+#include "qkserve/channel.h"
 #include "qkserve/client.h"
 
 namespace qkserve {
@@ -51,7 +51,7 @@ void ToProto(const TensorSpec& spec, v1::TensorSpec& out) {
   out.mutable_shape()->Assign(spec.shape.begin(), spec.shape.end());
 }
 
-// What the headers of puts and appends have in common.
+// Fills the fields that the headers of put and append share.
 template <typename Header, typename Options>
 void FillHeader(const std::string& name, const TensorSource& keys, const Options& options,
                 Header& header) {
@@ -91,8 +91,7 @@ absl::StatusOr<KeySetInfo> Client::PutKeySet(const std::string& name, const Tens
     header.set_storage(static_cast<v1::DataType>(*options.storage));
   }
   grpc::ClientContext context;
-  SetDeadline(context, options.timeout);
-  AddKeySetMetadata(context, name);
+  PrepareCall(context, options.timeout, name);
   v1::PutKeySetResponse response;
   const auto writer = NextStubs().key_sets->PutKeySet(&context, &response);
   return RunUpload(*upload, request, context, writer.get(), response);
@@ -109,8 +108,7 @@ absl::StatusOr<KeySetInfo> Client::AppendKeySet(const std::string& name, int64_t
   FillHeader(name, keys, options, header);
   header.set_expected_version(expected_version);
   grpc::ClientContext context;
-  SetDeadline(context, options.timeout);
-  AddKeySetMetadata(context, name);
+  PrepareCall(context, options.timeout, name);
   v1::AppendKeySetResponse response;
   const auto writer = NextStubs().key_sets->AppendKeySet(&context, &response);
   return RunUpload(*upload, request, context, writer.get(), response);
@@ -118,8 +116,7 @@ absl::StatusOr<KeySetInfo> Client::AppendKeySet(const std::string& name, int64_t
 
 absl::StatusOr<KeySetInfo> Client::GetKeySet(const std::string& name, absl::Duration timeout) {
   grpc::ClientContext context;
-  SetDeadline(context, timeout);
-  AddKeySetMetadata(context, name);
+  PrepareCall(context, timeout, name);
   v1::GetKeySetRequest request;
   request.set_name(name);
   v1::GetKeySetResponse response;
@@ -135,7 +132,7 @@ absl::StatusOr<std::vector<KeySetInfo>> Client::ListKeySets(absl::Duration timeo
   request.set_page_size(kPageSize);
   while (true) {
     grpc::ClientContext context;
-    SetDeadline(context, deadline - absl::Now());
+    PrepareCall(context, deadline - absl::Now());
     v1::ListKeySetsResponse response;
     const grpc::Status status = NextStubs().key_sets->ListKeySets(&context, request, &response);
     if (!status.ok()) return ToStatus(status);
@@ -154,8 +151,7 @@ absl::StatusOr<std::vector<KeySetInfo>> Client::ListKeySets(absl::Duration timeo
 
 absl::Status Client::DeleteKeySet(const std::string& name, absl::Duration timeout) {
   grpc::ClientContext context;
-  SetDeadline(context, timeout);
-  AddKeySetMetadata(context, name);
+  PrepareCall(context, timeout, name);
   v1::DeleteKeySetRequest request;
   request.set_name(name);
   v1::DeleteKeySetResponse response;

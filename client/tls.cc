@@ -61,7 +61,7 @@ absl::StatusOr<PemFile> ReadPemFile(absl::string_view field, const std::string& 
   return pem;
 }
 
-// gRPC asks for no pass phrase, so nobody does. `asked` is a bool.
+// gRPC asks for no pass phrase, and neither does this. `asked` is a bool.
 int RefusePassPhrase(char* /*out*/, int /*size*/, int /*is_write*/, void* asked) {
   *static_cast<bool*>(asked) = true;
   return -1;
@@ -125,7 +125,7 @@ constexpr char kClosedAtOnce[] =
     "the server closes connections at once; it may want TLS, or a client certificate that it "
     "trusts";
 
-// What is in the text of gRPC and OpenSSL, and what it means; the first that is there counts.
+// Pieces of the texts of gRPC and OpenSSL, and their meanings. The first one that is found counts.
 struct Hint {
   const char* text;
   const char* meaning;

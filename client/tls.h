@@ -17,7 +17,8 @@ namespace qkserve {
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeTlsCredentials(
     const TlsOptions& options);
 
-// What the text of gRPC's UNAVAILABLE says about TLS, in plain words; empty where it says nothing.
+// The meaning of gRPC's UNAVAILABLE for TLS, in plain words; empty if its text does not mention
+// TLS.
 absl::string_view HandshakeHint(absl::string_view message);
 
 }  // namespace qkserve

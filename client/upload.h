@@ -28,7 +28,7 @@ struct Upload {
   int64_t TotalBytes() const { return keys_bytes + values_bytes; }
 };
 
-// INVALID_ARGUMENT: nobody can have a tensor of that shape, or chunk_bytes is not positive.
+// INVALID_ARGUMENT: the shape is not one of a tensor, or chunk_bytes is not positive.
 absl::StatusOr<Upload> MakeUpload(const TensorSource& keys,
                                   const std::optional<TensorSource>& values,
                                   const UploadProgress& progress, int64_t chunk_bytes);
@@ -42,7 +42,7 @@ class UploadSender {
 
   UploadSender(const Upload& upload, Writer* writer) : upload_(upload), writer_(writer) {}
 
-  // Where the server wants no more it ends early and is OK: Finish then tells why. Otherwise the
+  // Returns OK early if the server stops reading: Finish then has the reason. Otherwise returns the
   // error of a source.
   absl::Status Send(const Request& header) {
     open_ = writer_->Write(header);

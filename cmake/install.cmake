@@ -3,8 +3,6 @@
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 
-# All headers stand below one directory of their own, so that "client/include/qkserve/client.h" clashes with nobody's.
-set(qkserve_include_dir ${CMAKE_INSTALL_INCLUDEDIR}/qkserve)
 set(qkserve_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/qkserve)
 
 install(TARGETS qkserve COMPONENT server)
@@ -26,12 +24,10 @@ install(TARGETS qkserve_client qkserve_base qkserve_proto EXPORT qkserve
 install(EXPORT qkserve NAMESPACE qkserve:: FILE qkserveTargets.cmake
   DESTINATION ${qkserve_cmake_dir} COMPONENT client)
 
-# client/include/qkserve/client.h and all that it includes.
-install(FILES client/include/qkserve/client.h client/include/qkserve/key_set.h
-  DESTINATION ${qkserve_include_dir}/client COMPONENT client)
-install(FILES base/include/qkserve/buffer.h base/include/qkserve/limits.h base/include/qkserve/output.h base/include/qkserve/tensor.h base/include/qkserve/version.h
-  DESTINATION ${qkserve_include_dir}/core COMPONENT client)
-install(DIRECTORY ${PROJECT_BINARY_DIR}/proto/generated/ DESTINATION ${qkserve_include_dir}
+# <qkserve/client.h> and <qkserve/channel.h> with all that they include, and nothing else.
+install(DIRECTORY client/include/qkserve base/include/qkserve DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+  COMPONENT client FILES_MATCHING PATTERN "*.h")
+install(DIRECTORY ${PROJECT_BINARY_DIR}/proto/generated/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   COMPONENT client FILES_MATCHING PATTERN "*.pb.h")
 install(DIRECTORY proto/qkserve DESTINATION ${CMAKE_INSTALL_DATADIR}/qkserve/proto
   COMPONENT client FILES_MATCHING PATTERN "*.proto")

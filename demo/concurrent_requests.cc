@@ -13,7 +13,7 @@
 namespace qkserve {
 namespace {
 
-// What the callers find out, added up. Thread-safe.
+// Sums over the callers. Thread-safe.
 class Tally {
  public:
   void Add(const v1::Receipt& receipt) {
@@ -53,7 +53,7 @@ class Tally {
 
 struct Call {
   const v1::ScoreRequest& request;
-  const std::string& bytes_alone;  // the result's, when nobody else asked
+  const std::string& bytes_alone;
 };
 
 void AskRepeatedly(Client& client, const Call& call, int rounds, absl::Duration timeout,

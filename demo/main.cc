@@ -4,28 +4,23 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/clock.h"
-#include "base/command_line.h"
+#include "base/flags.h"
 #include "demo/concurrent_requests.h"
 #include "demo/questions.h"
 #include "demo/report.h"
 #include "demo/text_embedding.h"
 #include "demo/text_file.h"
 #include "qkserve/client.h"
-
-ABSL_FLAG(std::string, server, "127.0.0.1:50051", "HOST:PORT of a qkserve server.");
-ABSL_FLAG(std::string, text, "README.md", "Text file to search.");
-ABSL_FLAG(std::string, ask, "",
-          "Questions, separated by ';'. Without any, the demo asks some that suit the text.");
 
 namespace qkserve {
 namespace {
@@ -34,14 +29,18 @@ constexpr int kQuestionsMax = 32;
 constexpr int kConnections = 4;
 constexpr absl::Duration kTimeout = absl::Seconds(20);
 
-// The second part: so many callers, each with its own lines as queries, all with the same keys, ask
-// so many times. Fewer lines would not do: what is sent would cost more than what is computed, and
-// no request would ever find the workers busy.
+// The second part: kCallers callers ask kCallerRounds times, each with kCallerLines lines of its
+// own as queries, all with the same keys. With fewer lines sending costs more than computing, and
+// no request ever finds the workers busy.
 constexpr size_t kCallers = 64;
 constexpr size_t kCallerLines = 128;
 constexpr int kCallerRounds = 10;
 
-bool IsOurs(const absl::CommandLineFlag& flag) { return FlagIsDefinedIn(flag, "demo/main.cc"); }
+struct DemoOptions {
+  std::string server = "127.0.0.1:50051";
+  std::string text = "README.md";  // path of the file to search
+  std::string ask;                 // questions, separated by ';'; "": some that suit the text
+};
 
 absl::StatusOr<std::vector<Question>> AskedQuestions(const std::string& ask) {
   std::vector<Question> questions;
@@ -117,24 +116,23 @@ absl::Status AskTogether(Client& client, const TextFile& file, const TextEmbeddi
   return absl::OkStatus();
 }
 
-absl::Status Run() {
-  const std::string path = absl::GetFlag(FLAGS_text);
+absl::Status Run(const DemoOptions& demo) {
+  const std::string& path = demo.text;
   const absl::StatusOr<TextFile> file = ReadTextFile(path);
   if (!file.ok()) return file.status();
   PrintText(path, *file);
 
-  const std::string address = absl::GetFlag(FLAGS_server);
   const absl::StatusOr<std::unique_ptr<Client>> client =
-      Client::Create({.address = address, .channels = kConnections});
+      Client::Create({.address = demo.server, .channels = kConnections});
   if (!client.ok()) return client.status();
   const absl::StatusOr<v1::GetStatusResponse> status = (*client)->GetStatus();
   if (!status.ok()) return status.status();
-  PrintServer(address, *status);
+  PrintServer(demo.server, *status);
 
   const TextEmbedding embedding(file->lines);
   VectorTable keys;
   for (const std::string& line : file->lines) keys.Append(embedding.Embed(line));
-  absl::StatusOr<std::vector<Question>> questions = AskedQuestions(absl::GetFlag(FLAGS_ask));
+  absl::StatusOr<std::vector<Question>> questions = AskedQuestions(demo.ask);
   if (!questions.ok()) return questions.status();
   if (questions->empty()) *questions = ChooseQuestions(path, *file, embedding);
 
@@ -144,28 +142,22 @@ absl::Status Run() {
 }
 
 int Main(int argc, char** argv) {
-  const absl::StatusOr<CommandLine> command_line =
-      ParseCommandLine({argv + 1, static_cast<size_t>(argc - 1)}, IsOurs);
-  absl::Status usage = command_line.status();
-  if (usage.ok() && command_line->help) {
-    std::printf(
-        "Usage: qkdemo [FLAGS]\n\nSearches a text file with dot products from a qkserve "
-        "server.\n\n%s",
-        FlagHelp(IsOurs).c_str());
-    return 0;
-  }
-  if (usage.ok() && !command_line->arguments.empty()) {
-    usage = absl::InvalidArgumentError(
-        absl::StrCat("unexpected argument '", command_line->arguments[0], "'"));
-  }
-  if (usage.ok()) usage = AskedQuestions(absl::GetFlag(FLAGS_ask)).status();
-  const absl::Status status = usage.ok() ? Run() : usage;
+  DemoOptions options;
+  Flags flags(
+      "Usage: qkdemo [FLAGS]\n\nSearches a text file with dot products from a qkserve server.\n");
+  flags.Add("server", &options.server, "HOST:PORT of a qkserve server");
+  flags.Add("text", &options.text, "Text file to search");
+  flags.Add("ask", &options.ask,
+            "Questions, separated by ';'. Without any, the demo asks some that suit the text");
+  const std::optional<int> exit_code =
+      flags.ParseMain(argc, argv, [&] { return AskedQuestions(options.ask).status(); });
+  if (exit_code.has_value()) return *exit_code;
+  const absl::Status status = Run(options);
   if (status.ok()) return 0;
   std::fflush(stdout);
   std::fprintf(stderr, "error: %s: %s\n", absl::StatusCodeToString(status.code()).c_str(),
                std::string(status.message()).c_str());
-  if (!usage.ok()) std::fprintf(stderr, "See qkdemo --help.\n");
-  return usage.ok() ? 1 : 2;
+  return 1;
 }
 
 }  // namespace

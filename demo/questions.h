@@ -18,8 +18,8 @@ struct Question {
   std::optional<size_t> source;
 };
 
-// What the demo asks when nobody asks anything: questions about qkserve where the file is our
-// README.md, else phrases from a few distinctive lines of the text, spoilt with SpoilPhrase. At
+// The questions of a demo without --ask: questions about qkserve if the file is our README.md, else
+// phrases from a few distinctive lines of the text, spoilt with SpoilPhrase. At
 // least one question.
 std::vector<Question> ChooseQuestions(absl::string_view path, const TextFile& file,
                                       const TextEmbedding& embedding);

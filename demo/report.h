@@ -13,7 +13,7 @@
 
 namespace qkserve {
 
-// What the demo prints: each section has a heading and says what is seen. All of it goes to
+// The demo's output: each section has a heading and says what is seen. All of it goes to
 // standard output.
 
 // Questions and the server's scores [questions, lines] for them.

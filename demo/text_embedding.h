@@ -25,7 +25,7 @@ class TextEmbedding {
  public:
   static constexpr int kDimensions = 512;
 
-  // Text beyond so many bytes is not looked at.
+  // Bytes of a text that are looked at.
   static constexpr size_t kTextBytesMax = 1024;
 
   // Learns from the corpus how rare each n-gram is.

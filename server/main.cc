@@ -10,18 +10,18 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
 
-#include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
-#include "base/command_line.h"
+#include "base/flags.h"
 #include "base/host.h"
 #include "base/standard_streams.h"
 #include "base/thread_limit.h"
@@ -43,61 +43,96 @@
 #define QKSERVE_CATCHES_GRPC_LOG
 #endif
 
-ABSL_FLAG(std::string, listen_address, qkserve::ServerOptions().listen_address,
-          "HOST:PORT or unix:PATH to serve gRPC on; port 0 takes a free one");
-ABSL_FLAG(std::string, port_file, "",
-          "write the port that was taken to this file, once the server listens");
-ABSL_FLAG(std::string, http_address, qkserve::kHttpAddressDefault,
-          "HOST:PORT for /metrics, /healthz, /readyz and a page at /; port 0 takes a free one, "
-          "empty: no HTTP");
-ABSL_FLAG(std::string, http_port_file, "",
-          "write the HTTP port that was taken to this file, before key sets are loaded");
-ABSL_FLAG(int64_t, workers, qkserve::ServerOptions().workers,
-          "threads that compute; 0: the CPUs this process may use (affinity, cgroup quota)");
-ABSL_FLAG(std::string, kernel, "auto",
-          "OpenBLAS kernel, for example SkylakeX, Haswell; auto: the best for this CPU");
-ABSL_FLAG(int64_t, message_bytes_max, qkserve::ServerOptions().message_bytes_max,
-          "largest message in bytes, each way");
-ABSL_FLAG(int64_t, in_flight_bytes_max, qkserve::ServerOptions().in_flight_bytes_max,
-          "bytes of requests and results over all requests in flight");
-ABSL_FLAG(std::string, key_set_dir, "",
-          "directory that key sets are kept in; empty: they end with the server");
-ABSL_FLAG(bool, key_set_dir_read_only, false,
-          "serve what another server writes to key_set_dir, and follow its changes");
-ABSL_FLAG(int64_t, key_set_memory, qkserve::ServerOptions().key_set_memory,
-          "bytes of key sets in memory; 0: half of the memory this process may use");
-ABSL_FLAG(absl::Duration, upload_idle_timeout, qkserve::ServerOptions().upload_idle_timeout,
-          "an upload of a key set that completes no message for so long ends");
-ABSL_FLAG(absl::Duration, connection_age, qkserve::ServerOptions().connection_age,
-          "close connections at this age or up to 22 % later, after their calls, so that clients "
-          "look names up again; 0: never");
-ABSL_FLAG(absl::Duration, keepalive_interval_min, qkserve::ServerOptions().keepalive_interval_min,
-          "cut clients off that send keepalive pings faster; 0: none");
-ABSL_FLAG(int64_t, queue_requests_max, qkserve::ServerOptions().queue_requests_max,
-          "requests that may wait for a worker");
-ABSL_FLAG(absl::Duration, queue_time_max, qkserve::ServerOptions().queue_time_max,
-          "predicted time to serve what may wait for a worker");
-ABSL_FLAG(absl::Duration, drain_grace, qkserve::ServerOptions().drain_grace,
-          "after SIGTERM, how long new calls are told UNAVAILABLE before connections close");
-ABSL_FLAG(absl::Duration, drain_timeout, qkserve::ServerOptions().drain_timeout,
-          "after drain_grace, how long requests in flight may take to finish");
-ABSL_FLAG(qkserve::LogFormat, log_format, qkserve::LogFormat::kText,
-          "lines of the log, on standard error: text, or json (one object a line)");
-ABSL_FLAG(absl::Duration, slow_request_threshold, qkserve::ServerOptions().slow_request_threshold,
-          "log requests that take so long; 0: none");
-ABSL_FLAG(std::string, check, "",
-          "ask the server at this address for its health, exit 0 if it serves, else 1");
-ABSL_FLAG(bool, version, false, "print the version");
-
 namespace qkserve {
 namespace {
 
 constexpr int kExitError = 1;
 constexpr int kExitUsage = 2;
 
-bool IsOurFlag(const absl::CommandLineFlag& flag) {
-  return FlagIsDefinedIn(flag, "server/main.cc");
+// The command line: what the server is told, and what only the program does.
+struct MainOptions {
+  ServerOptions server = DefaultServerOptions();
+  std::string port_file, http_port_file;
+  std::string kernel = "auto";
+  LogFormat log_format = LogFormat::kText;
+  std::optional<std::string> check;  // an address: ask there, do not serve
+  bool version = false;
+
+  void AddFlags(Flags& flags);
+
+ private:
+  static ServerOptions DefaultServerOptions() {
+    ServerOptions options;
+    options.http_address = kHttpAddressDefault;
+    return options;
+  }
+};
+
+void MainOptions::AddFlags(Flags& flags) {
+  flags.BeginGroup("Addresses");
+  flags.Add("listen_address", &server.listen_address,
+            "HOST:PORT or unix:PATH to serve gRPC on; port 0 takes a free one");
+  flags.Add("port_file", &port_file,
+            "write the port that was taken to this file, once the server listens");
+  flags.Add("http_address", &server.http_address,
+            "HOST:PORT for /metrics, /healthz, /readyz and a page at /; port 0 takes a free one, "
+            "empty: no HTTP",
+            {.may_be_empty = true});
+  flags.Add("http_port_file", &http_port_file,
+            "write the HTTP port that was taken to this file, before key sets are loaded");
+
+  flags.BeginGroup("Key sets");
+  flags.Add("key_set_dir", &server.key_set_dir,
+            "directory that key sets are kept in; empty: they end with the server",
+            {.may_be_empty = true});
+  flags.Add("key_set_dir_read_only", &server.key_set_dir_read_only,
+            "serve what another server writes to key_set_dir, and follow its changes");
+  flags.Add("key_set_memory", &server.key_set_memory,
+            "bytes of key sets in memory; 0: half of the memory this process may use");
+  flags.Add("upload_idle_timeout", &server.upload_idle_timeout,
+            "an upload of a key set ends if it completes no message for this time");
+
+  flags.BeginGroup("Computing");
+  flags.Add("workers", &server.workers,
+            "threads that compute; 0: the CPUs this process may use (affinity, cgroup quota)");
+  flags.Add("kernel", &kernel,
+            "OpenBLAS kernel, for example SkylakeX, Haswell; auto: the best for this CPU");
+
+  flags.BeginGroup("Limits");
+  flags.Add("message_bytes_max", &server.message_bytes_max, "largest message in bytes, each way");
+  flags.Add("in_flight_bytes_max", &server.in_flight_bytes_max,
+            "bytes of requests and results over all requests in flight");
+  flags.Add("queue_requests_max", &server.queue_requests_max,
+            "requests that may wait for a worker");
+  flags.Add("queue_time_max", &server.queue_time_max,
+            "predicted time to serve what may wait for a worker");
+
+  flags.BeginGroup("Connections");
+  flags.Add("connection_age", &server.connection_age,
+            "close connections at this age or up to 22 % later, after their calls, so that clients "
+            "look names up again; 0: never");
+  flags.Add("keepalive_interval_min", &server.keepalive_interval_min,
+            "cut clients off that send keepalive pings faster; 0: none");
+  flags.Add("drain_grace", &server.drain_grace,
+            "after SIGTERM, how long new calls are told UNAVAILABLE before connections close");
+  flags.Add("drain_timeout", &server.drain_timeout,
+            "after drain_grace, how long requests in flight may take to finish");
+
+  flags.BeginGroup("Log");
+  flags.Add("log_format", &log_format,
+            "lines of the log, on standard error: text, or json (one object a line)");
+  flags.Add("slow_request_threshold", &server.slow_request_threshold,
+            "log requests that take at least this time; 0: none");
+
+  flags.BeginGroup("Instead of serving");
+  flags.Add("check", &check,
+            "ask the server at this address for its health, exit 0 if it serves, else 1",
+            {.may_be_empty = true});
+  flags.Add("version", &version, "print the version");
 }
+
+// Set once, before other threads exist.
+LogFormat log_format = LogFormat::kText;
 
 int Fail(const absl::Status& status, int exit_code = kExitError) {
   WriteToLog(absl::StrCat("error: ", absl::StatusCodeToString(status.code()), ": ",
@@ -106,14 +141,13 @@ int Fail(const absl::Status& status, int exit_code = kExitError) {
 }
 
 void Log(const LogEvent& event) {
-  WriteToLog(
-      absl::StrCat(FormatLogLine(absl::GetFlag(FLAGS_log_format), absl::Now(), event), "\n"));
+  WriteToLog(absl::StrCat(FormatLogLine(log_format, absl::Now(), event), "\n"));
 }
 
-// In JSON the last line is an event as well, so that a machine can read it.
+// With --log_format=json the last line is JSON, too.
 int FailServing(const absl::Status& status) {
   const int exit_code = absl::IsInvalidArgument(status) ? kExitUsage : kExitError;
-  if (absl::GetFlag(FLAGS_log_format) == LogFormat::kText) return Fail(status, exit_code);
+  if (log_format == LogFormat::kText) return Fail(status, exit_code);
   Log({LogLevel::kError,
        std::string(status.message()),
        {{"code", absl::StatusCodeToString(status.code())}}});
@@ -135,30 +169,7 @@ void CatchGrpcLog() { gpr_set_log_function(LogForGrpc); }
 void CatchGrpcLog() {}
 #endif
 
-ServerOptions OptionsFromFlags() {
-  ServerOptions options;
-  options.listen_address = absl::GetFlag(FLAGS_listen_address);
-  options.http_address = absl::GetFlag(FLAGS_http_address);
-  options.workers = absl::GetFlag(FLAGS_workers);
-  options.message_bytes_max = absl::GetFlag(FLAGS_message_bytes_max);
-  options.in_flight_bytes_max = absl::GetFlag(FLAGS_in_flight_bytes_max);
-  options.key_set_dir = absl::GetFlag(FLAGS_key_set_dir);
-  options.key_set_dir_read_only = absl::GetFlag(FLAGS_key_set_dir_read_only);
-  options.key_set_memory = absl::GetFlag(FLAGS_key_set_memory);
-  options.upload_idle_timeout = absl::GetFlag(FLAGS_upload_idle_timeout);
-  options.connection_age = absl::GetFlag(FLAGS_connection_age);
-  options.keepalive_interval_min = absl::GetFlag(FLAGS_keepalive_interval_min);
-  options.queue_requests_max = absl::GetFlag(FLAGS_queue_requests_max);
-  options.queue_time_max = absl::GetFlag(FLAGS_queue_time_max);
-  options.drain_grace = absl::GetFlag(FLAGS_drain_grace);
-  options.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);
-  options.slow_request_threshold = absl::GetFlag(FLAGS_slow_request_threshold);
-  options.log = Log;
-  options.log_lines_dropped = LogLinesDropped;
-  return options;
-}
-
-// Whoever polls for the file must never read half of it.
+// The file appears whole: a reader that polls for it must never see half of it.
 absl::Status WritePortFile(const char* flag, const std::string& path, int port) {
   if (path.empty()) return absl::OkStatus();
   std::error_code ignored;
@@ -207,7 +218,7 @@ void AllowManyConnections() {
   setrlimit(RLIMIT_NOFILE, &files);
 }
 
-// Waits for nobody: standard output may be a pipe that is full.
+// Does not block: standard output may be a full pipe.
 void PrintAddress(const std::string& address) {
   const std::string line = absl::StrCat("listening on ", address, "\n");
   try {
@@ -217,32 +228,34 @@ void PrintAddress(const std::string& address) {
   }
 }
 
-int Serve() {
+int Serve(const MainOptions& main_options) {
   // Each of the allocator's arenas keeps free memory of its own; by default there are 8 for each
   // CPU. With one for two CPUs the process needs a tenth less memory than with one each, and
   // throughput is the same.
   mallopt(M_ARENA_MAX, std::max(1, static_cast<int>(UsableCpus() / 2)));
-  StartLogWriter(absl::GetFlag(FLAGS_log_format));
+  StartLogWriter(log_format);
   AllowManyConnections();
   const int stop = CatchStopSignals();
   if (stop < 0) return FailServing(absl::InternalError("cannot make a pipe"));
 
   CatchGrpcLog();
-  ServerOptions options = OptionsFromFlags();
-  options.on_http_listening = [](int port) {
-    return WritePortFile("http_port_file", absl::GetFlag(FLAGS_http_port_file), port);
+  ServerOptions options = main_options.server;
+  options.log = Log;
+  options.log_lines_dropped = LogLinesDropped;
+  options.on_http_listening = [&main_options](int port) {
+    return WritePortFile("http_port_file", main_options.http_port_file, port);
   };
   options.is_stopping = [stop] { return IsStopping(stop); };
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options);
   if (absl::IsCancelled(server.status())) {
-    // Nobody was promised anything yet.
+    // No request was accepted yet.
     Log({LogLevel::kInfo, "a signal ended the start"});
     return 0;
   }
   if (!server.ok()) return FailServing(server.status());
   Log({LogLevel::kInfo, absl::StrCat("qkserve ", kVersion, ": ", (*server)->description())});
   const absl::Status written =
-      WritePortFile("port_file", absl::GetFlag(FLAGS_port_file), (*server)->port());
+      WritePortFile("port_file", main_options.port_file, (*server)->port());
   if (!written.ok()) return FailServing(written);
   Log({LogLevel::kInfo, "listening", {{"address", (*server)->address()}}});
   PrintAddress((*server)->address());
@@ -269,38 +282,35 @@ int Check(const std::string& address) {
 }
 
 int Main(int argc, char** argv) {
-  // No HTTP; key sets in memory. An empty --check is refused as no address.
-  constexpr absl::string_view kMayBeEmpty[] = {"http_address", "key_set_dir", "check"};
-  const absl::StatusOr<CommandLine> command_line = ParseCommandLine(
-      absl::MakeConstSpan(argv + 1, static_cast<size_t>(argc - 1)), IsOurFlag, kMayBeEmpty);
-  if (command_line.ok() && command_line->help) {
-    std::cout << "qkserve: dot-product attention scores as a network service\n"
-                 "usage: qkserve [--flag=value ...]\n\nEvery flag may be left out:\n"
-              << FlagHelp(IsOurFlag);
-    return 0;
-  }
-  absl::Status status = command_line.status();
-  if (status.ok() && !command_line->arguments.empty()) {
-    status = absl::InvalidArgumentError(
-        absl::StrCat("unexpected argument ", command_line->arguments.front()));
-  }
-  if (!status.ok()) {
-    Fail(status);
+  MainOptions options;
+  Flags flags(
+      "qkserve: dot-product attention scores as a network service\n"
+      "usage: qkserve [--flag=value ...]\n\nEvery flag may be left out.\n");
+  options.AddFlags(flags);
+  const absl::StatusOr<std::string> help =
+      flags.Parse(absl::MakeConstSpan(argv + 1, static_cast<size_t>(argc - 1)));
+  if (!help.ok()) {
+    Fail(help.status());
     WriteToLog("try: qkserve --help\n");
     return kExitUsage;
   }
-  if (absl::GetFlag(FLAGS_version)) {
+  if (!help->empty()) {
+    std::cout << *help;
+    return 0;
+  }
+  if (options.version) {
     std::cout << "qkserve " << kVersion << std::endl;
     return 0;
   }
-  // Also where its value is empty: who wants a check must not get a server.
-  if (command_line->Has("check")) return Check(absl::GetFlag(FLAGS_check));
+  // Also where its value is empty: a check that was asked for must not become a server.
+  if (options.check.has_value()) return Check(*options.check);
+  log_format = options.log_format;
   // gRPC's mutexes are Abseil's, which in Debian's build record every pair that is held together:
   // some microseconds a request.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  status = EnsureBlasKernel(absl::GetFlag(FLAGS_kernel), argv, Log);
+  const absl::Status status = EnsureBlasKernel(options.kernel, argv, Log);
   if (!status.ok()) return FailServing(status);
-  return Serve();
+  return Serve(options);
 }
 
 }  // namespace

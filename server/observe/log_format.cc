@@ -54,7 +54,7 @@ std::string JsonLine(const std::string& time, const LogEvent& event) {
 
 }  // namespace
 
-bool AbslParseFlag(absl::string_view text, LogFormat* format, std::string* error) {
+bool ParseFlag(absl::string_view text, LogFormat* format, std::string* error) {
   if (text == "text") {
     *format = LogFormat::kText;
   } else if (text == "json") {
@@ -66,9 +66,7 @@ bool AbslParseFlag(absl::string_view text, LogFormat* format, std::string* error
   return true;
 }
 
-std::string AbslUnparseFlag(LogFormat format) {
-  return format == LogFormat::kJson ? "json" : "text";
-}
+std::string FlagText(LogFormat format) { return format == LogFormat::kJson ? "json" : "text"; }
 
 std::string FormatLogLine(LogFormat format, absl::Time time, const LogEvent& event) {
   const std::string when = absl::FormatTime(kTimeFormat, time, absl::UTCTimeZone());

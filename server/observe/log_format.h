@@ -11,9 +11,9 @@ namespace qkserve {
 
 enum class LogFormat { kText, kJson };
 
-// For --log_format. What Abseil needs of a flag's type.
-bool AbslParseFlag(absl::string_view text, LogFormat* format, std::string* error);
-std::string AbslUnparseFlag(LogFormat format);
+// The value of --log_format; see base/flags.h.
+bool ParseFlag(absl::string_view text, LogFormat* format, std::string* error);
+std::string FlagText(LogFormat format);
 
 // The event as one line, without its end; nothing that it holds can begin another.
 //

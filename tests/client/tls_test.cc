@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "formats/tensor_file.h"
 #include "gmock/gmock.h"
 #include "grpcpp/security/server_credentials.h"
 #include "gtest/gtest.h"
@@ -21,7 +22,7 @@
 #include "tests/support/process.h"
 #include "tests/support/scoring_double.h"
 #include "tests/support/test_authority.h"
-#include "tools/qkctl/input/tensor_file.h"
+#include "tools/qkctl/output/tensor_output.h"
 
 namespace qkserve {
 namespace {

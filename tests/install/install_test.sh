@@ -18,6 +18,14 @@ if grep -rlF "$(dirname "$(dirname "$build")")" "$folder/prefix" --include='*.cm
   echo "the files above name the tree that was built" >&2
   exit 1
 fi
+# Public headers alone, below one directory, and no library of command-line flags.
+if find "$folder/prefix/include" -type f ! -path "$folder/prefix/include/qkserve/*" | grep . ||
+  grep -rlE 'absl::flags|CLI11' "$folder/prefix" --include='*.cmake'; then
+  echo "the files above must not be installed, or ask for too much" >&2
+  exit 1
+fi
+(cd "$folder/prefix/include/qkserve" && echo *) |
+  grep -x "buffer.h channel.h client.h key_set.h limits.h output.h tensor.h v1 version.h"
 cmake -S "$sources" -B "$folder/consumer" -G Ninja -DCMAKE_BUILD_TYPE=Release \
   -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_PREFIX_PATH="$folder/prefix" >/dev/null
 cmake --build "$folder/consumer"

@@ -10,12 +10,12 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "formats/npy.h"
 #include "gtest/gtest.h"
 #include "qkserve/client.h"
 #include "server/server.h"
 #include "tests/support/process.h"
 #include "tests/support/reference.h"
-#include "tools/qkctl/input/npy.h"
 
 namespace qkserve {
 namespace {

@@ -97,11 +97,10 @@ TEST_F(QkserveProgramTest, HelpListsEveryFlagAndNoneOfTheLibraries) {
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_EQ(outcome.err, "");
   for (const absl::string_view flag :
-       {"--listen_address=127.0.0.1:50051\n", "--port_file=\n", "--http_address=127.0.0.1:8080\n",
-        "--http_port_file=\n", "--log_format=text\n", "--slow_request_threshold=1s\n",
-        "--workers=0\n", "--kernel=auto\n",
-        "--message_bytes_max=", "--in_flight_bytes_max=", "--queue_requests_max=",
-        "--queue_time_max=", "--drain_grace=", "--drain_timeout=", "--check=\n", "--version="}) {
+       {"--listen_address=127.0.0.1:50051", "--port_file=", "--http_address=127.0.0.1:8080",
+        "--http_port_file=", "--log_format=text", "--slow_request_threshold=1s", "--workers=0",
+        "--kernel=auto", "--message_bytes_max=", "--in_flight_bytes_max=", "--queue_requests_max=",
+        "--queue_time_max=", "--drain_grace=", "--drain_timeout=", "--check=", "--version="}) {
     EXPECT_TRUE(absl::StrContains(outcome.out, absl::StrCat("\n  ", flag))) << flag << "\n"
                                                                             << outcome.out;
   }
@@ -118,7 +117,7 @@ TEST_F(QkserveProgramTest, TellsItsVersion) {
 TEST_F(QkserveProgramTest, WrongUsageEndsWithCodeTwoAndNamesWhatIsWrong) {
   ExpectWrongUsage({"--wrokers=1"}, "unknown flag --wrokers");
   ExpectWrongUsage({"--flagfile=x"}, "unknown flag --flagfile");
-  ExpectWrongUsage({"surplus"}, "unexpected argument surplus");
+  ExpectWrongUsage({"surplus"}, "surplus argument 'surplus'");
   ExpectWrongUsage({"--workers=x"}, "--workers: got 'x'");
   ExpectWrongUsage({"--workers"}, "--workers lacks its value");
   ExpectWrongUsage({"--workers=-1"}, "workers must be from 0 to ");

@@ -54,7 +54,7 @@ std::vector<Exact> ExactScores(absl::Span<const float> query, const FloatMatrix&
 
 absl::Status Compare(const char* what, int64_t index, double got, const Exact& exact) {
   if (std::isinf(exact.bound)) return absl::OkStatus();
-  // Where the inputs hold NaN or infinities, so may the answer.
+  // If the inputs hold NaN or infinities, the answer may hold them too.
   if (std::abs(got - exact.value) <= exact.bound || got == exact.value) return absl::OkStatus();
   if (std::isnan(exact.value) && std::isnan(got)) return absl::OkStatus();
   return absl::InternalError(absl::StrFormat("%s %d: got %.9g, expected %.9g, bound %.3g", what,
@@ -154,7 +154,7 @@ absl::Status CheckWeighted(const AnswerRow& row, const std::vector<Exact>& exact
   return absl::OkStatus();
 }
 
-// To so many bits of a significand, and exponents of `exponent_min` at least.
+// Rounded to a significand of `bits` bits, with exponents of at least `exponent_min`.
 float Rounded(float value, int bits, int exponent_min) {
   if (value == 0 || !std::isfinite(value)) return value;
   const int exponent = std::max(std::ilogb(value), exponent_min);

@@ -39,7 +39,7 @@ struct AnswerRow {
 //   section 3.1);
 // - of weights and context: errors of scores carried through the softmax, and sums over the keys
 //   as independent rounding errors make them (Higham and Mary 2019), times 6.
-// Of scores with very many elements a part is compared, which `seed` chooses.
+// If there are very many scores, a part of them is compared, which `seed` chooses.
 //
 // OK, or INTERNAL: "key 12: got 1.5, expected 1.25, bound 3e-06".
 absl::Status CheckAnswerRow(const AnswerRow& row, absl::Span<const float> query,

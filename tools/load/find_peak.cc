@@ -17,7 +17,7 @@ double LowestRate(const LoadOptions& load) {
   return std::min(load.rate_from, kRequestsMin / absl::ToDoubleSeconds(load.duration));
 }
 
-// Whether it would have held if all of it had been sent.
+// True if the step would have held the limit had all of it been sent.
 bool IsClientLimited(const LoadResult& step, const LatencyLimit& limit) {
   const LoadCounts& counts = step.counts;
   return counts.unsent > 0 && !counts.ServerWasBehind() &&
@@ -47,7 +47,7 @@ PeakResult FindPeak(const PeakOptions& options, const LoadRunner& run,
     if (FailedOtherwise(step, options)) early = PeakEnd::kFailed;
     if (early.has_value()) break;
     const bool held = HeldLimit(step, limit);
-    search.Tell(held);
+    search.Record(held);
     if (!held && search.failed() == load.rate_from) {
       client_limited = IsClientLimited(step, limit);
     }

@@ -30,7 +30,7 @@ struct PeakResult {
   PeakEnd end = PeakEnd::kInterrupted;
 };
 
-// What a server with too much to do answers, or the proxy before it. Less load mends it.
+// Answers of an overloaded server, or of the proxy before it.
 inline constexpr std::array<absl::StatusCode, 3> kOverloadCodes = {
     absl::StatusCode::kResourceExhausted, absl::StatusCode::kDeadlineExceeded,
     absl::StatusCode::kUnavailable};

@@ -24,8 +24,8 @@ class LatencyHistogram {
 
   void Merge(const LatencyHistogram& other);
 
-  // What was recorded since `earlier`, a copy of this one at that time. Its minimum and maximum are
-  // as exact as percentiles are.
+  // The values recorded since `earlier`, which is a copy of this one from then. Minimum and maximum
+  // are as exact as percentiles are.
   LatencyHistogram Since(const LatencyHistogram& earlier) const;
 
   // Tells each latency that was recorded, to that precision, and how often; in order.

@@ -72,20 +72,20 @@ LoadCounts LoadCounts::Since(const LoadCounts& earlier) const {
   return rest;
 }
 
-LoadRecorder::LoadRecorder(int lanes, const LoadLimits& limits) : limits_(limits) {
-  for (int i = 0; i < lanes; ++i) shards_.push_back(std::make_unique<Shard>());
+LoadRecorder::LoadRecorder(int senders, const LoadLimits& limits) : limits_(limits) {
+  for (int i = 0; i < senders; ++i) shards_.push_back(std::make_unique<Shard>());
 }
 
-void LoadRecorder::RecordSend(int lane, absl::Duration delay) {
-  Shard& shard = *shards_[lane];
+void LoadRecorder::RecordSend(int sender, absl::Duration delay) {
+  Shard& shard = *shards_[sender];
   MutexLock lock(&shard.mutex);
   ++shard.counts.sent;
   if (delay > kLateSend) ++shard.counts.late;
   shard.counts.delay_max = std::max(shard.counts.delay_max, delay);
 }
 
-void LoadRecorder::RecordAnswer(int lane, const LoadAnswer& answer) {
-  Shard& shard = *shards_[lane];
+void LoadRecorder::RecordAnswer(int sender, const LoadAnswer& answer) {
+  Shard& shard = *shards_[sender];
   MutexLock lock(&shard.mutex);
   LoadCounts& counts = shard.counts;
   if (!answer.status.ok()) {
@@ -105,15 +105,15 @@ void LoadRecorder::RecordAnswer(int lane, const LoadAnswer& answer) {
   ++counts.batch_sizes[BatchSizeClass(answer.receipt.batch_requests)];
 }
 
-void LoadRecorder::RecordUnsent(int lane, int64_t count, bool is_full) {
-  Shard& shard = *shards_[lane];
+void LoadRecorder::RecordUnsent(int sender, int64_t count, bool is_full) {
+  Shard& shard = *shards_[sender];
   MutexLock lock(&shard.mutex);
   shard.counts.unsent += count;
   if (is_full) shard.counts.unsent_full += count;
 }
 
-void LoadRecorder::RecordAbandoned(int lane) {
-  Shard& shard = *shards_[lane];
+void LoadRecorder::RecordAbandoned(int sender) {
+  Shard& shard = *shards_[sender];
   MutexLock lock(&shard.mutex);
   ++shard.counts.abandoned;
 }

@@ -39,7 +39,7 @@ struct LoadErrors {
   void Add(const LoadErrors& other);
 };
 
-// What became of the requests of a load that were intended within its measured time.
+// Results of the requests of a load that were intended within its measured time.
 struct LoadCounts {
   int64_t sent = 0;
   int64_t late = 0;  // of these, more than kLateSend after the intended time
@@ -64,7 +64,7 @@ struct LoadCounts {
   int64_t Outstanding() const { return sent - ok - Errors() - abandoned; }
   void Merge(const LoadCounts& other);
 
-  // What came since `earlier`, a copy of this at that time; first errors and maxima stay.
+  // The counts since `earlier`, which is a copy of this from then; first errors and maxima stay.
   LoadCounts Since(const LoadCounts& earlier) const;
 };
 
@@ -75,15 +75,15 @@ struct LoadLimits {
   absl::Duration latency = absl::InfiniteDuration();  // for within_limit
 };
 
-// Counts of a running load. Thread-safe; lanes do not wait for each other.
+// Counts of a running load. Thread-safe; senders do not wait for each other.
 class LoadRecorder {
  public:
-  LoadRecorder(int lanes, const LoadLimits& limits);
+  LoadRecorder(int senders, const LoadLimits& limits);
 
-  void RecordSend(int lane, absl::Duration delay);
-  void RecordAnswer(int lane, const LoadAnswer& answer);
-  void RecordUnsent(int lane, int64_t count, bool is_full);
-  void RecordAbandoned(int lane);
+  void RecordSend(int sender, absl::Duration delay);
+  void RecordAnswer(int sender, const LoadAnswer& answer);
+  void RecordUnsent(int sender, int64_t count, bool is_full);
+  void RecordAbandoned(int sender);
 
   LoadCounts Snapshot() const;
 

@@ -8,13 +8,13 @@
 
 namespace qkserve {
 
-// What a lane of an open loop does next. `lanes` of them walk the same schedule, and each takes
-// every so-manieth request: together they send all of it.
+// Says what a sender of an open loop does next. Sender i sends the requests i, i + senders,
+// i + 2·senders, ... of the schedule; together the senders send all of it.
 //
-// What is due is due: requests that are behind are sent one after the other as fast as that goes,
-// with the time at which they were intended. Only the end of the schedule ends that.
+// A request that is behind is sent as soon as possible and keeps the time at which it was intended.
+// Only the end of the schedule drops requests.
 //
-// Pure: time comes in as an argument, counted from the begin of the load. Thread-compatible.
+// Pure: time is an argument, counted from the begin of the load. Thread-compatible.
 class Pacer {
  public:
   struct Step {
@@ -28,23 +28,23 @@ class Pacer {
     absl::Duration at;
   };
 
-  // in_flight_max: of this lane, positive.
-  Pacer(const Schedule& schedule, int lane, int lanes, int64_t in_flight_max);
+  // `in_flight_max` is that of this sender; positive.
+  Pacer(const Schedule& schedule, int sender, int senders, int64_t in_flight_max);
 
   int64_t in_flight_max() const { return in_flight_max_; }
 
-  // kSend counts as sent. Requests that are a moment late at the end are still sent then.
+  // A kSend counts as sent. Requests that are up to 10 ms late at the end are still sent.
   Step Next(absl::Duration now, int64_t in_flight);
 
-  // How many requests of `begin` or later were due and not sent, once nothing more will be. Ends
-  // the schedule.
+  // Counts the requests that were due in [begin, end) and not sent. Call it last: it uses the rest
+  // of the schedule up.
   int64_t TakeUnsent(absl::Duration begin, absl::Duration end);
 
  private:
-  absl::Duration NextOfLane(int skip);
+  absl::Duration NextOfSender(int skip);
 
   Schedule schedule_;
-  const int lanes_;
+  const int senders_;
   const int64_t in_flight_max_;
   absl::Duration next_;
 };

@@ -11,7 +11,7 @@ namespace {
 constexpr double kRatioMin = 1.05;
 constexpr double kRateMax = 1e7;
 
-// Poisson counts are seldom more than so many standard deviations above what is expected.
+// Standard deviations by which a Poisson count seldom exceeds its expected value.
 constexpr double kDeviations = 4;
 
 }  // namespace
@@ -29,7 +29,7 @@ bool LostLimit(const LoadProgress& progress, const LatencyLimit& limit) {
   const double due = rate * absl::ToDoubleSeconds(options.duration);
   const auto answered = static_cast<double>(counts.ok + counts.Errors());
   const double over = answered - static_cast<double>(counts.within_limit);
-  // What is due and not answered is over the limit, too, but for the requests of the last while.
+  // Requests that are due and not answered count as over the limit, except the latest ones.
   const double seconds = absl::ToDoubleSeconds(progress.at - options.warm_up);
   const double recent = rate * absl::ToDoubleSeconds(limit.latency);
   const double waiting =
@@ -38,7 +38,7 @@ bool LostLimit(const LoadProgress& progress, const LatencyLimit& limit) {
   return over + std::max(0.0, waiting) > may_be_over + kDeviations * std::sqrt(may_be_over + 1);
 }
 
-void PeakSearch::Tell(bool held) {
+void PeakSearch::Record(bool held) {
   if (!next_.has_value()) return;
   if (!held && !std::exchange(doubted_, true)) return;
   doubted_ = false;

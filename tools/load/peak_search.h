@@ -14,11 +14,11 @@ struct LatencyLimit {
   absl::Duration latency = absl::InfiniteDuration();
 };
 
-// Whether the load held the limit. Errors, and what was not sent or not answered, are over it; a
-// rate that was not sent is not held. The options must have had the limit's latency.
+// True if the load held the limit. Errors, and requests that were not sent or not answered, count
+// as over it; a rate that was not sent is not held. The options must have had the limit's latency.
 bool HeldLimit(const LoadResult& result, const LatencyLimit& limit);
 
-// Whether a load of a constant rate cannot hold the limit any more, whatever follows.
+// True if a load of a constant rate cannot hold the limit any more, whatever follows.
 bool LostLimit(const LoadProgress& progress, const LatencyLimit& limit);
 
 // The highest rate at which a limit holds: doubles from a first rate until one does not hold (or
@@ -34,8 +34,8 @@ class PeakSearch {
   // The rate to try. nullopt: the search is over.
   std::optional<double> Next() const { return next_; }
 
-  // What came of Next.
-  void Tell(bool held);
+  // The result of the load at the rate that Next returned.
+  void Record(bool held);
 
   // nullopt: no rate held, or none failed.
   std::optional<double> held() const { return held_; }

@@ -134,11 +134,11 @@ absl::StatusOr<RequestSet> BuildRequestSet(const RequestSetOptions& options) {
   return set;
 }
 
-RequestPicker::RequestPicker(const RequestSet* set, int lane, int lanes, uint64_t seed)
-    : set_(set), step_(lanes), payload_(lane) {
+RequestPicker::RequestPicker(const RequestSet* set, int sender, int senders, uint64_t seed)
+    : set_(set), step_(senders), payload_(sender) {
   // Not the stream of the schedule: which key set is asked must not depend on the gap before.
   constexpr uint64_t kPickerStream = 0x7069636b6572;
-  std::seed_seq stream{seed, static_cast<uint64_t>(lane), kPickerStream};
+  std::seed_seq stream{seed, static_cast<uint64_t>(sender), kPickerStream};
   random_.seed(stream);
   const std::vector<double> weights = ZipfWeights(set->key_sets.size(), set->zipf);
   key_set_ = std::discrete_distribution<size_t>(weights.begin(), weights.end());

@@ -46,13 +46,13 @@ struct RequestSetOptions {
 // The same options give the same requests. RESOURCE_EXHAUSTED: out of memory.
 absl::StatusOr<RequestSet> BuildRequestSet(const RequestSetOptions& options);
 
-// Which request comes next: payloads in turn, key sets drawn. One a lane.
+// Which request comes next: payloads in turn, key sets drawn. One a sender.
 //
 // Thread-compatible.
 class RequestPicker {
  public:
   // `set` must outlive it.
-  RequestPicker(const RequestSet* set, int lane, int lanes, uint64_t seed);
+  RequestPicker(const RequestSet* set, int sender, int senders, uint64_t seed);
 
   size_t Next();
 

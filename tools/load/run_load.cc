@@ -7,8 +7,8 @@
 #include <thread>
 #include <utility>
 
-#include "tools/load/lane.h"
-#include "tools/load/machine.h"
+#include "tools/load/cpu.h"
+#include "tools/load/sender.h"
 
 namespace qkserve {
 namespace {
@@ -20,7 +20,7 @@ constexpr std::chrono::milliseconds kLook{10};
 constexpr int kPointsMax = 100;
 constexpr int kStretches = 12;
 
-// What is in flight when a load is interrupted may still be answered.
+// Wait for requests that are in flight when a load is interrupted.
 constexpr absl::Duration kLastWait = absl::Seconds(1);
 
 absl::Duration IntervalOf(absl::Duration duration, int points) {
@@ -63,8 +63,8 @@ void Measure(absl::Duration at, const LoadCounts& counts, LoadResult* result) {
   result->completed_good = counts.good;
 }
 
-// Looks at the lanes until they are done.
-void Watch(LaneContext& context, const LoadRecorder& recorder, const std::atomic<bool>& stop,
+// Looks at the senders until they are done.
+void Watch(SenderContext& context, const LoadRecorder& recorder, const std::atomic<bool>& stop,
            const LoadObserver& observer, LoadResult* result) {
   TimelineBuilder timeline(result->options, kPointsMax, &result->timeline);
   TimelineBuilder stretches(result->options, kStretches, &result->stretches);
@@ -90,7 +90,7 @@ void Watch(LaneContext& context, const LoadRecorder& recorder, const std::atomic
     timeline.Tick(now - result->options.warm_up, counts);
     stretches.Tick(now - result->options.warm_up, counts);
     if (observer && !observer({result->options, now, counts})) {
-      // In this order: nobody begins a call after the others were cancelled.
+      // In this order, so that no call begins after the others were cancelled.
       context.stop = true;
       context.cancel = true;
       result->interrupted = true;
@@ -165,20 +165,20 @@ LoadResult RunLoad(const LoadOptions& options, const LoadTarget& target, const C
                    const std::atomic<bool>& stop, const LoadObserver& observer) {
   const int cpus = UsableCpuCount();
   const int channels = static_cast<int>(target.channels.size());
-  int lanes = std::min(channels, cpus);
-  if (options.concurrency > 0) lanes = std::min(lanes, options.concurrency);
+  int senders = std::min(channels, cpus);
+  if (options.concurrency > 0) senders = std::min(senders, options.concurrency);
 
   LoadResult result;
   result.options = options;
-  LoadRecorder recorder(lanes, {options.timeout, options.latency_limit});
-  LaneContext context(result.options, target, clock, &recorder, lanes);
-  std::vector<std::unique_ptr<Lane>> all;
-  all.reserve(static_cast<size_t>(lanes));
-  for (int i = 0; i < lanes; ++i) all.push_back(std::make_unique<Lane>(i, &context));
+  LoadRecorder recorder(senders, {options.timeout, options.latency_limit});
+  SenderContext context(result.options, target, clock, &recorder, senders);
+  std::vector<std::unique_ptr<Sender>> all;
+  all.reserve(static_cast<size_t>(senders));
+  for (int i = 0; i < senders; ++i) all.push_back(std::make_unique<Sender>(i, &context));
   context.begin = clock->Now();
-  for (const std::unique_ptr<Lane>& lane : all) lane->Start();
+  for (const std::unique_ptr<Sender>& sender : all) sender->Start();
   Watch(context, recorder, stop, observer, &result);
-  for (const std::unique_ptr<Lane>& lane : all) lane->Join();
+  for (const std::unique_ptr<Sender>& sender : all) sender->Join();
 
   result.counts = recorder.Snapshot();
   result.nobody_there = context.NobodyThere();

@@ -21,7 +21,7 @@ namespace qkserve {
 
 // One load: a closed loop, or an open loop (docs/load.md has the terms).
 struct LoadOptions {
-  // A closed loop of so many callers; 0: an open loop.
+  // Callers of a closed loop; 0: an open loop.
   int concurrency = 0;
 
   // An open loop: requests a second at the begin and at the end.
@@ -80,7 +80,7 @@ struct LoadResult {
   // All of it as one interval.
   LoadInterval Whole() const;
 
-  // Whether sent is within 1% of due. Always in a closed loop.
+  // True if at least 99% of the requests that were due were sent. Always true in a closed loop.
   bool KeptSchedule() const;
 
  private:
@@ -97,7 +97,7 @@ struct LoadProgress {
 // flight is cancelled.
 using LoadObserver = std::function<bool(const LoadProgress&)>;
 
-// Told of each answer that was OK, on the lanes' threads: `request` is the index in the set,
+// Told of each answer that was OK, on the senders' threads: `request` is the index in the set,
 // `sequence` counts requests. Must be quick. `reply` keeps its bytes.
 using AnswerTap =
     std::function<void(int64_t sequence, size_t request, const grpc::ByteBuffer& reply)>;

@@ -24,7 +24,7 @@ struct RateProfile {
   // How many requests are expected before `at`.
   double ExpectedBefore(absl::Duration at) const;
 
-  // When so many are expected. InfiniteDuration: not within the length.
+  // The time by which this many are expected. InfiniteDuration: not within the length.
   absl::Duration WhenExpected(double count) const;
 };
 

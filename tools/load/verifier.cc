@@ -17,7 +17,7 @@ constexpr int64_t kSamplesBytesMax = 256 * kMiB;
 constexpr int64_t kFirstRepliesBytesMax = 256 * kMiB;
 constexpr int64_t kMatrixElementsMax = int64_t{1} << 30;
 
-// It rests so many times as long as it worked.
+// Times that it rests for each time that it works.
 constexpr int kRest = 3;
 
 std::vector<float> ElementsOf(DataType type, const Shape& shape, const std::string& bytes) {
@@ -148,7 +148,7 @@ void Verifier::Check(const Sample& sample) {
     return;
   }
   CheckDuplicate(sample, *response);
-  // Keys that nobody here knows.
+  // The keys are not known here.
   if (!requests_->key_sets.empty() && key_sets_.empty()) return;
   const absl::Status status = CheckRow(sample, *response);
   if (!status.ok()) Wrong(sample, status);

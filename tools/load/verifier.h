@@ -23,7 +23,7 @@
 
 namespace qkserve {
 
-// What a key set holds, as it computes with it.
+// The contents of a key set, with the values that the server computes with.
 struct KnownKeySet {
   FloatMatrix keys;
   std::optional<FloatMatrix> values;
@@ -81,7 +81,7 @@ class Verifier {
   const std::vector<KnownKeySet> key_sets_;
   const Clock* const clock_;
 
-  // Of its thread.
+  // For the verifying thread alone.
   std::map<SameAnswer, std::string> first_replies_;
   int64_t first_replies_bytes_ = 0;
   Result result_;

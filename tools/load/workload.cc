@@ -8,7 +8,7 @@
 namespace qkserve {
 namespace {
 
-// Of float32; INT64_MAX where that does not fit.
+// Bytes of float32 elements; INT64_MAX if the number does not fit.
 int64_t MatrixBytes(const Shape& leading, int64_t rows, int64_t columns) {
   Shape shape = leading;
   shape.insert(shape.end(), {rows, columns});

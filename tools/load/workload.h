@@ -14,7 +14,7 @@
 
 namespace qkserve {
 
-// What the requests of a load are: float32 queries [n, d] against keys [m, d].
+// The requests of a load: float32 queries [n, d] against keys [m, d].
 struct LoadWorkload {
   std::string name = {};  // of a standard workload; "": none
   int64_t n = 16;
@@ -43,7 +43,7 @@ LoadWorkload WithKeySet(LoadWorkload workload, const KeySetInfo& info);
 // INVALID_ARGUMENT: a size is negative, or a request or its result larger than a message may be.
 absl::Status CheckSizes(const LoadWorkload& workload, int64_t message_bytes_max);
 
-// Of the tensors in one request; INT64_MAX where that does not fit.
+// Bytes of the tensors in one request; INT64_MAX if the number does not fit.
 int64_t RequestBytes(const LoadWorkload& workload);
 
 }  // namespace qkserve

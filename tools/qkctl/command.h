@@ -1,11 +1,14 @@
 #ifndef QKSERVE_TOOLS_QKCTL_COMMAND_H_
 #define QKSERVE_TOOLS_QKCTL_COMMAND_H_
 
+#include <functional>
+#include <memory>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "base/flags.h"
 
 namespace qkserve {
 
@@ -15,29 +18,36 @@ absl::Status WithExitCode(absl::Status status, int code);
 // 0 for OK, otherwise 1 unless WithExitCode said something else.
 int ExitCodeOf(const absl::Status& status);
 
-// A subcommand of qkctl. Its flags are Abseil's, defined beside it; those of commands that do not
-// run keep their defaults.
+// A command of qkctl. Its options are a struct, which the three functions share.
 struct Command {
-  absl::string_view name;     // may have two words: "keys put"
-  absl::string_view summary;  // one line
-  absl::string_view example;  // a whole command line
-  absl::string_view details;  // what --help says below the summary; may be empty
+  absl::string_view name;      // may have two words: "keys put"
+  absl::string_view argument;  // of which there is one, "NAME"; empty where there is none
 
-  // What its one argument is, for example "NAME"; empty where it takes none.
-  absl::string_view argument;
+  // Texts for --help: one line; paragraphs below it; whole command lines. The list of commands
+  // shows the first and `example` as well.
+  absl::string_view summary;
+  absl::string_view details = "";
+  absl::string_view example;
+  absl::string_view more_examples = "";
 
-  // Lines of further examples, for --help; may be empty.
-  absl::string_view more_examples;
+  // Adds its flags, and the argument, which fill the options.
+  std::function<void(Flags&)> add_flags;
 
-  // Ends of the paths of the files that define its flags, beside the shared ones.
-  std::vector<absl::string_view> flag_files;
+  // INVALID_ARGUMENT: wrong usage. Touches no file and no network.
+  std::function<absl::Status()> validate;
 
-  // Whether the flags make sense: what is wrong here is wrong usage. Touches no file or network.
-  absl::Status (*check_flags)() = nullptr;
-
-  // `argument` is empty where the command takes none.
-  absl::Status (*run)(const std::string& argument) = nullptr;
+  std::function<absl::Status()> run;
 };
+
+// Lets a command have `Options`, with members AddFlags(Flags&) and Validate() const.
+template <typename Options>
+Command WithOptions(Command command, absl::Status (*run)(const Options&)) {
+  const auto options = std::make_shared<Options>();
+  command.add_flags = [options](Flags& flags) { options->AddFlags(flags); };
+  command.validate = [options] { return options->Validate(); };
+  command.run = [options, run] { return run(*options); };
+  return command;
+}
 
 }  // namespace qkserve
 

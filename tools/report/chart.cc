@@ -11,7 +11,7 @@
 namespace qkserve {
 namespace {
 
-// Of the drawing, in its own units: a phone shows it about as large.
+// Size of the drawing, in its own units: about that of a phone's screen.
 constexpr double kWidth = 460;
 constexpr double kHeight = 250;
 constexpr double kLeft = 52;
@@ -27,7 +27,7 @@ std::string Text(double x, double y, absl::string_view anchor, absl::string_view
                          EscapeHtml(text));
 }
 
-// Where values are along an axis, and which of them are marked.
+// Positions of values along an axis, and the values that are marked.
 class Scale {
  public:
   Scale(bool logarithmic, double from, double to)

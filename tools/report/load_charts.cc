@@ -41,7 +41,7 @@ LineChart::Series OverTime(const LoadResult& step, const std::string& name, cons
   return series;
 }
 
-// Where nothing was answered there is no time.
+// An interval without answers has no time.
 Figure Milliseconds(absl::Duration LoadInterval::*member) {
   return [member](const LoadInterval& interval) {
     return interval.ok == 0 ? kMissing : absl::ToDoubleMilliseconds(interval.*member);

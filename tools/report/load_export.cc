@@ -173,7 +173,7 @@ ordered_json PeakJson(const PeakResult& peak) {
 
 nlohmann::ordered_json LoadReportJson(const LoadReport& report) {
   ordered_json json;
-  if (!report.several) {
+  if (!report.is_series) {
     json = StepJson(report.steps[0]);
   } else {
     json["steps"] = ordered_json::array();
@@ -216,7 +216,7 @@ std::string LoadReportCsv(const LoadReport& report) {
                     interval.ok == 0 ? "" : absl::StrFormat("%.3f", interval.batch_requests_mean),
                     ",", us(interval.queued_mean), ",", us(interval.computed_mean), "\n");
   };
-  if (report.several) {
+  if (report.is_series) {
     for (const LoadResult& step : report.steps) {
       line(step.options, step.options.rate_from, step.Whole(), step.RequestsPerSecond(),
            step.GoodputPerSecond());

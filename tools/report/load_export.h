@@ -11,7 +11,7 @@ namespace qkserve {
 // For programs; docs/load.md names the fields. Times are of requests that were answered OK, in
 // microseconds; what has no value is null, or empty.
 
-// Of one load its figures and the timeline as `intervals`; of several `steps`, each with these, and
+// One load: its figures, and its timeline as `intervals`. Several: `steps`, each with these, and
 // `peak`.
 nlohmann::ordered_json LoadReportJson(const LoadReport& report);
 

@@ -9,8 +9,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "tools/report/chart.h"
+#include "tools/report/html_page.h"
 #include "tools/report/load_charts.h"
-#include "tools/report/page.h"
 
 namespace qkserve {
 namespace {
@@ -40,7 +40,7 @@ const LoadResult& DetailOf(const LoadReport& report) {
   return report.steps.back();
 }
 
-void AddFigures(const LoadReport& report, const LoadResult& step, Page& page) {
+void AddFigures(const LoadReport& report, const LoadResult& step, HtmlPage& page) {
   const LoadCounts& counts = step.counts;
   const auto latency = [&counts](double p) {
     if (counts.ok == 0) return std::string("-");
@@ -62,7 +62,7 @@ void AddFigures(const LoadReport& report, const LoadResult& step, Page& page) {
   page.AddFigures(figures);
 }
 
-void AddSteps(const std::vector<LoadResult>& steps, Page& page) {
+void AddSteps(const std::vector<LoadResult>& steps, HtmlPage& page) {
   std::vector<std::vector<std::string>> rows;
   for (const LoadResult& step : steps) {
     const LoadInterval whole = step.Whole();
@@ -80,7 +80,7 @@ void AddSteps(const std::vector<LoadResult>& steps, Page& page) {
                 rows);
 }
 
-void AddLatencies(const LoadResult& step, Page& page) {
+void AddLatencies(const LoadResult& step, HtmlPage& page) {
   const LoadCounts& counts = step.counts;
   const bool open = step.options.concurrency == 0;
   std::vector<std::string> header = {"percentile", open ? "response time" : "latency"};
@@ -98,7 +98,7 @@ void AddLatencies(const LoadResult& step, Page& page) {
   page.AddTable(header, rows);
 }
 
-void AddErrors(const LoadReport& report, Page& page) {
+void AddErrors(const LoadReport& report, HtmlPage& page) {
   Pairs pairs;
   for (const LoadResult& step : report.steps) {
     for (const auto& [code, errors] : step.counts.errors_by_code) {
@@ -112,13 +112,13 @@ void AddErrors(const LoadReport& report, Page& page) {
   page.AddPairs(pairs);
 }
 
-void AddConfiguration(const LoadReport& report, Page& page) {
+void AddConfiguration(const LoadReport& report, HtmlPage& page) {
   const LoadOptions& options = report.steps[0].options;
   const LoadMachines& machines = report.machines;
   Pairs pairs = {{"workload", WorkloadText(report)}};
-  pairs.emplace_back("load", !report.several ? PaceText(options)
-                                             : absl::StrCat(report.steps.size(), " loads, from ",
-                                                            PaceText(options), " on"));
+  pairs.emplace_back("load", !report.is_series ? PaceText(options)
+                                               : absl::StrCat(report.steps.size(), " loads, from ",
+                                                              PaceText(options), " on"));
   pairs.emplace_back("connections", absl::StrCat(report.channels));
   pairs.emplace_back("duration", absl::FormatDuration(options.duration));
   pairs.emplace_back("warm-up", absl::FormatDuration(options.warm_up));
@@ -157,18 +157,18 @@ void AddConfiguration(const LoadReport& report, Page& page) {
 
 std::string LoadPage(const LoadReport& report) {
   const LoadResult& step = DetailOf(report);
-  Page page(
+  HtmlPage page(
       absl::StrCat("qkserve load: ", report.workload.name.empty()
                                          ? OutputText(report.workload.output)
                                          : report.workload.name),
       absl::StrCat(WorkloadText(report), ". ",
                    absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", report.begun, absl::UTCTimeZone())));
   if (report.peak.has_value()) page.AddParagraph(PeakText(report));
-  const bool several = report.several;
+  const bool is_series = report.is_series;
   page.AddHeading(absl::StrCat(PaceText(step.options), step.interrupted ? ", ended early" : ""));
   AddFigures(report, step, page);
   page.AddHeading("Charts");
-  if (several) {
+  if (is_series) {
     page.AddParagraph(absl::StrCat("Those over time, and histograms, are of the load ",
                                    PaceText(step.options), "."));
   }
@@ -184,7 +184,7 @@ std::string LoadPage(const LoadReport& report) {
            LatencyShares("Time queued and computed (from receipts)",
                          {{"queued", step.counts.queued}, {"computed", step.counts.computed}})),
        ChartSvg(ServerTimesOverTime(step))});
-  if (several) AddSteps(report.steps, page);
+  if (is_series) AddSteps(report.steps, page);
   AddLatencies(step, page);
   page.AddParagraph(absl::StrCat(LatencyScopeText(report), "."));
   AddErrors(report, page);

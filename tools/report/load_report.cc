@@ -96,7 +96,7 @@ std::string BehindScheduleText(const LoadResult& result) {
 std::string PeakText(const LoadReport& report) {
   const PeakResult& peak = *report.peak;
   const std::string limit = LatencyLimitText(peak.limit);
-  // What counted is the last step at a rate.
+  // The last step at a rate is the one that counted.
   const auto at = [&report, &peak](double rate) {
     const auto step = std::find_if(
         report.steps.rbegin(), report.steps.rend(),

@@ -24,7 +24,7 @@ struct VerifyReport {
   bool keys_known = true;  // otherwise duplicates only
 };
 
-// Who sent and who answered.
+// The client and the server of a load.
 struct LoadMachines {
   std::string client_cpu;  // "" where it is not known
   int client_cpus = 0;
@@ -40,7 +40,7 @@ struct LoadReport {
   int channels = 1;
   absl::Time begun;
   LoadMachines machines;
-  bool several = false;           // loads were asked for, or a search
+  bool is_series = false;         // several loads were asked for, or a search
   std::vector<LoadResult> steps;  // at least one, in the order in which they ran
   std::optional<PeakResult> peak;
   std::optional<VerifyReport> verify;
@@ -66,8 +66,8 @@ std::string BehindScheduleText(const LoadResult& result);
 // ones of all loads have no latency.
 std::string LatencyScopeText(const LoadReport& report);
 
-// What a search found, in one line: "peak: 1660/s hold p99 <= 50ms (p99 48.100 ms); 1740/s do not
-// (912 of 960 in time)". Otherwise why it found nothing, and what it knows.
+// The result of a search, in one line: "peak: 1660/s hold p99 <= 50ms (p99 48.100 ms); 1740/s do
+// not (912 of 960 in time)". Otherwise why it found nothing, and what it knows.
 std::string PeakText(const LoadReport& report);
 
 }  // namespace qkserve

@@ -27,7 +27,7 @@ struct TlsOptions {
   std::string ca_file = {};
 
   // The client's own certificate, with those between it and its authority behind it, and its key
-  // without a pass phrase: for servers that ask who is there. Both or neither.
+  // without a pass phrase: for servers that want to know the client. Both or neither.
   std::string cert_file = {};
   std::string key_file = {};
 
@@ -46,7 +46,7 @@ struct ClientOptions {
   // Largest message, each way.
   int64_t message_bytes_max = kMessageBytesMax;
 
-  // Unless set, connections are not encrypted and nobody proves who they are.
+  // Unless set, connections are not encrypted, and neither side proves its identity.
   std::optional<TlsOptions> tls = std::nullopt;
 
   // [http://][USER:PASSWORD@]HOST:PORT of an HTTP proxy that is asked to CONNECT to the address.
@@ -55,8 +55,8 @@ struct ClientOptions {
   std::string http_proxy = {};
 };
 
-// What to compute; meanings and limits are those of qkserve.v1.Attention and ScoreRequest. What is
-// not set keeps the server's default.
+// The computation; meanings and limits are those of qkserve.v1.Attention and ScoreRequest. Members
+// that are not set keep the server's default.
 struct ScoreOptions {
   std::optional<float> scale = std::nullopt;
   std::optional<float> softcap = std::nullopt;
@@ -97,7 +97,7 @@ struct ScoreResult {
 // A connection to a qkserve server. Thread-safe; calls block the caller.
 //
 // Errors are the server's (proto/qkserve/v1/*.proto list them) and gRPC's own: UNAVAILABLE
-// where nobody answers, DEADLINE_EXCEEDED after the timeout. INTERNAL: the reply is not what was
+// if no server answers, DEADLINE_EXCEEDED after the timeout. INTERNAL: the reply is not what was
 // asked for.
 class Client {
  public:

@@ -14,7 +14,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 
-// What the client's calls on key sets take and return; see qkserve.v1.KeySetService.
+// Arguments and results of the client's calls on key sets; see qkserve.v1.KeySetService.
 
 namespace qkserve {
 
@@ -30,7 +30,7 @@ struct TensorSpec {
   Shape shape;
 };
 
-// What a server knows of a key set.
+// The state of a key set on a server.
 struct KeySetInfo {
   std::string name;
   int64_t version = 0;

@@ -28,7 +28,7 @@ TEST(LoadCountsTest, GoodIsWhatCameWithinTheTimeout) {
   EXPECT_EQ(counts.within_limit, 1);
 }
 
-TEST(LoadCountsTest, TheFirstErrorIsTheFirstOfAllLanesAndCodes) {
+TEST(LoadCountsTest, TheFirstErrorIsTheFirstOfAllSendersAndCodes) {
   LoadRecorder recorder(2, kLimits);
   const auto at = [](double seconds, const absl::Status& status) {
     return Answered(absl::Seconds(1), absl::Seconds(seconds), status);

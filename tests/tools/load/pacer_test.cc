@@ -63,16 +63,16 @@ TEST_F(PacerTest, ABoundInFlightDelaysAndDropsNothing) {
   EXPECT_EQ(sent_.size(), 5u);
 }
 
-TEST_F(PacerTest, LanesShareTheScheduleWhateverTheirNumber) {
-  for (const int lanes : {1, 2, 3, 7}) {
+TEST_F(PacerTest, SendersShareTheScheduleWhateverTheirNumber) {
+  for (const int senders : {1, 2, 3, 7}) {
     std::multiset<absl::Duration> together;
-    for (int lane = 0; lane < lanes; ++lane) {
-      Pacer pacer(TenASecond(), lane, lanes, 100);
+    for (int sender = 0; sender < senders; ++sender) {
+      Pacer pacer(TenASecond(), sender, senders, 100);
       for (Step step; (step = pacer.Next(kLength, 0)).kind == Step::kSend;)
         together.insert(step.at);
     }
-    EXPECT_EQ(together.size(), 20u) << lanes;
-    EXPECT_EQ(std::set<absl::Duration>(together.begin(), together.end()).size(), 20u) << lanes;
+    EXPECT_EQ(together.size(), 20u) << senders;
+    EXPECT_EQ(std::set<absl::Duration>(together.begin(), together.end()).size(), 20u) << senders;
   }
 }
 

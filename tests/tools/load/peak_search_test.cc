@@ -8,7 +8,7 @@ namespace {
 // Searches a server that holds the limit up to `capacity`. The number of steps.
 int Search(PeakSearch& search, double capacity) {
   int steps = 0;
-  for (; search.Next().has_value(); ++steps) search.Tell(*search.Next() <= capacity);
+  for (; search.Next().has_value(); ++steps) search.Record(*search.Next() <= capacity);
   return steps;
 }
 
@@ -43,12 +43,12 @@ TEST(PeakSearchTest, EndsWhereEverythingHolds) {
 
 TEST(PeakSearchTest, OneFailureIsTriedAgain) {
   PeakSearch search(100, 0.1);
-  search.Tell(false);
+  search.Record(false);
   EXPECT_EQ(search.Next(), 100);
-  search.Tell(true);
+  search.Record(true);
   EXPECT_EQ(search.Next(), 200);
-  search.Tell(false);
-  search.Tell(false);
+  search.Record(false);
+  search.Record(false);
   EXPECT_EQ(search.held(), 100);
   EXPECT_EQ(search.failed(), 200);
 }

@@ -6,8 +6,8 @@
 #include <memory>
 #include <string>
 
-#include "client/channel.h"
 #include "gtest/gtest.h"
+#include "qkserve/channel.h"
 #include "tests/support/process.h"
 #include "tests/support/scoring_double.h"
 

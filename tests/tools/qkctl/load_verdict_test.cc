@@ -22,11 +22,11 @@ void Fail(LoadReport& report, absl::StatusCode code, const char* message, double
   report.steps.back().counts.errors_by_code[code].Add({1, message, absl::Seconds(seconds)});
 }
 
-int ExitCode(const LoadReport& report, const StatusCodesFlag& allowed = {}) {
+int ExitCode(const LoadReport& report, const StatusCodes& allowed = {}) {
   return ExitCodeOf(JudgeLoad(report, allowed));
 }
 
-const StatusCodesFlag kRefusals = {false, {absl::StatusCode::kResourceExhausted}};
+const StatusCodes kRefusals = {false, {absl::StatusCode::kResourceExhausted}};
 
 TEST(LoadVerdictTest, EverythingWasFine) {
   EXPECT_EQ(ExitCode(Report(100)), 0);
@@ -92,7 +92,7 @@ TEST(LoadVerdictTest, AServerThatAnsweredNobodyIsAnErrorEvenIfErrorsAreAllowed) 
   LoadReport report = Report(0);
   Fail(report, absl::StatusCode::kUnavailable, "refused", 1);
   report.steps[0].nobody_there = absl::UnavailableError("refused");
-  StatusCodesFlag all;
+  StatusCodes all;
   all.all = true;
   EXPECT_TRUE(CheckAnswered(report, all, false).ok());
   EXPECT_EQ(ExitCode(report, all), 1);

@@ -16,9 +16,9 @@ std::atomic<bool> never{false};
 class MadeKeySetTest : public testing::Test {
  protected:
   absl::StatusOr<std::unique_ptr<MadeKeySet>> Create(const std::string& name,
-                                                     const MakeKeySetFlag& sizes,
+                                                     const KeySetSizes& sizes,
                                                      const std::atomic<bool>* stop = &never) {
-    return MadeKeySet::Create(client_.get(), name, RandomContents(sizes, 1, stop));
+    return MadeKeySet::Create(client_.get(), name, RandomContents(sizes, 1, stop), {});
   }
 
   FakeServer server_;
@@ -78,18 +78,17 @@ TEST_F(MadeKeySetTest, IsLeftWhereSomebodyElseHasReplacedIt) {
   EXPECT_TRUE(server_.key_sets().Find("items").has_value());
 }
 
-TEST(MakeKeySetFlagTest, ReadsSizes) {
-  MakeKeySetFlag flag;
+TEST(KeySetSizesTest, AreParsedFromAFlag) {
+  KeySetSizes sizes;
   std::string error;
-  ASSERT_TRUE(AbslParseFlag("10,20", &flag, &error));
-  EXPECT_EQ(flag.m, 10);
-  EXPECT_EQ(flag.d, 20);
-  EXPECT_FALSE(flag.dv.has_value());
-  ASSERT_TRUE(AbslParseFlag("10,20,0", &flag, &error));
-  EXPECT_EQ(flag.dv, 0);
-  EXPECT_EQ(AbslUnparseFlag(flag), "10,20,0");
+  ASSERT_TRUE(ParseFlag("10,20", &sizes, &error));
+  EXPECT_EQ(sizes.m, 10);
+  EXPECT_EQ(sizes.d, 20);
+  EXPECT_FALSE(sizes.dv.has_value());
+  ASSERT_TRUE(ParseFlag("10,20,0", &sizes, &error));
+  EXPECT_EQ(sizes.dv, 0);
   for (const char* text : {"", "10", "10,", "10,x", "1,2,3,4", "1,-2", "99999999999999999999,1"}) {
-    EXPECT_FALSE(AbslParseFlag(text, &flag, &error)) << text;
+    EXPECT_FALSE(ParseFlag(text, &sizes, &error)) << text;
   }
 }
 

@@ -15,10 +15,11 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "formats/tensor_file.h"
 #include "gtest/gtest.h"
 #include "tests/support/fake_server.h"
 #include "tests/support/process.h"
-#include "tools/qkctl/input/tensor_file.h"
+#include "tools/qkctl/output/tensor_output.h"
 
 namespace qkserve {
 namespace {

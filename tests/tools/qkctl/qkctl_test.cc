@@ -17,11 +17,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/float16.h"
+#include "formats/npy.h"
+#include "formats/tensor_file.h"
 #include "gtest/gtest.h"
 #include "qkserve/version.h"
 #include "tests/support/process.h"
-#include "tools/qkctl/input/npy.h"
-#include "tools/qkctl/input/tensor_file.h"
+#include "tools/qkctl/output/tensor_output.h"
 
 namespace qkserve {
 namespace {
@@ -91,8 +92,8 @@ TEST_F(QkctlTest, CommandHelpListsItsOwnFlagsAndTheSharedOnes) {
   EXPECT_FALSE(absl::StrContains(score.out, "--json")) << score.out;
 
   const Outcome load = Qkctl({"load", "-h"});
-  EXPECT_TRUE(absl::StrContains(load.out, "--concurrency=1\n")) << load.out;
-  EXPECT_TRUE(absl::StrContains(load.out, "--json=")) << load.out;
+  EXPECT_TRUE(absl::StrContains(load.out, "--concurrency=1 ")) << load.out;
+  EXPECT_TRUE(absl::StrContains(load.out, "--json[=FILE]")) << load.out;
 }
 
 TEST_F(QkctlTest, KeysAloneListsItsCommands) {
@@ -111,6 +112,12 @@ TEST_F(QkctlTest, KeysAloneListsItsCommands) {
     EXPECT_EQ(outcome.exit_code, 0);
     EXPECT_TRUE(absl::StartsWith(outcome.out, absl::StrCat("qkctl keys ", name))) << outcome.out;
   }
+}
+
+TEST_F(QkctlTest, HelpIsACommandToo) {
+  EXPECT_EQ(Qkctl({"help"}).out, Qkctl({"--help"}).out);
+  EXPECT_EQ(Qkctl({"help", "keys", "put"}).out, Qkctl({"keys", "put", "--help"}).out);
+  ExpectWrongUsage({"help", "compute"}, "unknown command 'compute'");
 }
 
 TEST_F(QkctlTest, TellsItsVersion) {
@@ -149,7 +156,7 @@ TEST_F(QkctlTest, FlagsOfOneOutputAreWrongUsageWithAnother) {
   };
   expect_wrong({"--key_set=items"}, "--keys and --key_set exclude each other");
   expect_wrong({"--key_set_version=1"}, "--key_set_version requires --key_set");
-  expect_wrong({"--output=sums"}, "expected scores, capped, masked, weights, context, top_k");
+  expect_wrong({"--output=sums"}, "expected scores, capped, masked, weights, context or top_k");
   expect_wrong({"--output=context"}, "--output=context requires --values");
   expect_wrong({"--values=v.npy"}, "--values is for --output=context only; with --output=scores");
   expect_wrong({"--values=v.npy", "--output=weights"}, "--values is for --output=context only");
@@ -364,7 +371,7 @@ TEST_F(QkctlServerTest, ReadsAndWritesSafetensors) {
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   const auto file = OpenTensorFile(Path("s.safetensors:result"), "");
   ASSERT_TRUE(file.ok()) << file.status();
-  EXPECT_EQ(file->spec.data_type, DataType::kBfloat16);
+  EXPECT_EQ(file->data_type, DataType::kBfloat16);
   EXPECT_EQ(ElementsAsFloat(ReadTensor(*file)->View()), (std::vector<float>{1, 2, 3, 3, 4, 7}));
 }
 

@@ -26,7 +26,7 @@ LoadResult Step(double rate, int64_t answers) {
 LoadReport Report(std::vector<LoadResult> steps, bool several) {
   LoadReport report;
   report.steps = std::move(steps);
-  report.several = several;
+  report.is_series = several;
   return report;
 }
 

@@ -42,7 +42,7 @@ LoadReport Report(std::vector<LoadResult> steps) {
   report.machines.client_cpus = 2;
   report.machines.server_version = "0.1.0";
   report.machines.server_kernel = "SkylakeX";
-  report.several = steps.size() > 1;
+  report.is_series = steps.size() > 1;
   report.steps = std::move(steps);
   return report;
 }

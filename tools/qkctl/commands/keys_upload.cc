@@ -6,57 +6,96 @@
 #include <string>
 #include <utility>
 
-#include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "formats/tensor_file.h"
 #include "qkserve/client.h"
-#include "tools/qkctl/flags/json_flag.h"
-#include "tools/qkctl/flags/shared_flags.h"
-#include "tools/qkctl/flags/storage_flag.h"
-#include "tools/qkctl/flags/tensor_flags.h"
-#include "tools/qkctl/input/tensor_file.h"
+#include "tools/qkctl/commands/connection_options.h"
+#include "tools/qkctl/commands/flag_values.h"
+#include "tools/qkctl/input/tensor_source.h"
 #include "tools/qkctl/input/upload_limits.h"
+#include "tools/qkctl/output/answer.h"
 #include "tools/qkctl/output/key_set_text.h"
 #include "tools/qkctl/output/upload_progress.h"
-
-ABSL_FLAG(std::optional<int64_t>, expected_version, std::nullopt,
-          "Append only to this version, so that nothing is appended twice; the server's newest, "
-          "asked for first, unless given");
 
 namespace qkserve {
 namespace {
 
-absl::Status CheckFlags() {
-  if (absl::GetFlag(FLAGS_keys).empty()) {
-    return absl::InvalidArgumentError("--keys is required");
-  }
-  return absl::OkStatus();
-}
+// The options of both commands.
+struct UploadOptions {
+  std::string name;
+  std::string keys, values;  // paths; "": no values
+  std::string json;
+  ConnectionOptions connection;
 
-// What the flags name.
-struct Inputs {
-  TensorSource keys;
-  std::optional<TensorSource> values;
-  absl::Duration timeout;
+  void AddFlags(Flags& flags) {
+    flags.AddArgument("NAME", &name);
+    AddKeysFlags(flags, &keys, &values);
+    AddJsonFlag(flags, &json);
+  }
+  absl::Status Validate() const {
+    absl::Status status = connection.Validate();
+    if (status.ok() && keys.empty()) status = absl::InvalidArgumentError("--keys is required");
+    return status;
+  }
 };
 
-absl::StatusOr<Inputs> OpenInputs() {
-  absl::StatusOr<TensorFile> keys = OpenTensorFile(absl::GetFlag(FLAGS_keys), "keys");
-  if (!keys.ok()) return keys.status();
-  Inputs inputs = {SourceOf(*keys), std::nullopt, absl::ZeroDuration()};
-  if (const std::string path = absl::GetFlag(FLAGS_values); !path.empty()) {
-    absl::StatusOr<TensorFile> values = OpenTensorFile(path, "values");
-    if (!values.ok()) return values.status();
-    inputs.values = SourceOf(*values);
+struct PutOptions : UploadOptions {
+  std::optional<DataType> storage;
+
+  void AddFlags(Flags& flags) {
+    UploadOptions::AddFlags(flags);
+    AddStorageFlag(flags, &storage);
+    connection.AddFlags(flags);
   }
-  inputs.timeout = UploadTimeout(inputs.keys, inputs.values);
-  return inputs;
+};
+
+struct AppendOptions : UploadOptions {
+  std::optional<int64_t> expected_version;
+
+  void AddFlags(Flags& flags) {
+    UploadOptions::AddFlags(flags);
+    flags.Add("expected_version", &expected_version,
+              "Append only to this version, so that nothing is appended twice; the server's "
+              "newest, asked for first, unless given");
+    connection.AddFlags(flags);
+  }
+};
+
+struct Sources {
+  TensorSource keys;
+  std::optional<TensorSource> values;
+};
+
+absl::StatusOr<Sources> OpenSources(const UploadOptions& options) {
+  absl::StatusOr<TensorFile> keys = OpenTensorFile(options.keys, "keys");
+  if (!keys.ok()) return keys.status();
+  Sources sources = {SourceOf(*keys), std::nullopt};
+  if (options.values.empty()) return sources;
+  absl::StatusOr<TensorFile> values = OpenTensorFile(options.values, "values");
+  if (!values.ok()) return values.status();
+  sources.values = SourceOf(*values);
+  return sources;
 }
 
-// With what became of the key set when a call on it failed. `before` is its version then, if any.
+// Options of PutKeySetOptions and AppendKeySetOptions. `line` shows progress; it must outlive the
+// result.
+template <typename CallOptions>
+CallOptions MakeCallOptions(const UploadOptions& options, const Sources& sources,
+                            UploadProgressLine* line) {
+  CallOptions call;
+  call.values = sources.values;
+  call.timeout = UploadTimeout(options.connection.timeout, sources.keys, sources.values);
+  call.progress = [line](int64_t sent, int64_t total) { line->Show(sent, total); };
+  call.chunk_bytes = UploadChunkBytes(options.connection.client.message_bytes_max);
+  return call;
+}
+
+// `status`, of a call that failed, with the state that the key set is left in. `before`: its
+// version before the call, if it had one.
 absl::Status WithState(const absl::Status& status, Client& client, const std::string& name,
                        std::optional<int64_t> before) {
   // The server has refused it.
@@ -80,13 +119,13 @@ absl::Status WithState(const absl::Status& status, Client& client, const std::st
   return absl::Status(status.code(), absl::StrCat(status.message(), " (", state, ")"));
 }
 
-absl::Status Put(const std::string& name) {
-  absl::StatusOr<Inputs> inputs = OpenInputs();
-  if (!inputs.ok()) return inputs.status();
-  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient();
+absl::Status Put(const PutOptions& options) {
+  const absl::StatusOr<Sources> sources = OpenSources(options);
+  if (!sources.ok()) return sources.status();
+  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient(options.connection);
   if (!client.ok()) return client.status();
   const absl::StatusOr<KeySetInfo> before =
-      (*client)->GetKeySet(name, absl::GetFlag(FLAGS_timeout));
+      (*client)->GetKeySet(options.name, options.connection.timeout);
   // A set that cannot be used can be replaced.
   if (absl::IsUnavailable(before.status()) || absl::IsDeadlineExceeded(before.status()) ||
       absl::IsInvalidArgument(before.status())) {
@@ -94,43 +133,35 @@ absl::Status Put(const std::string& name) {
   }
 
   std::optional<UploadProgressLine> line(Clock::Monotonic());
-  PutKeySetOptions options;
-  options.values = inputs->values;
-  options.storage = StorageFromFlag();
-  options.timeout = inputs->timeout;
-  options.progress = [&line](int64_t sent, int64_t total) { line->Tell(sent, total); };
-  options.chunk_bytes = UploadChunkBytes();
-  const absl::StatusOr<KeySetInfo> info = (*client)->PutKeySet(name, inputs->keys, options);
+  auto call = MakeCallOptions<PutKeySetOptions>(options, *sources, &*line);
+  call.storage = options.storage;
+  const absl::StatusOr<KeySetInfo> info = (*client)->PutKeySet(options.name, sources->keys, call);
   line.reset();
-  if (info.ok()) return ShowAnswer(KeySetTable({*info}), KeySetJson(*info));
-  return WithState(info.status(), **client, name,
+  if (info.ok()) return ShowAnswer(KeySetTable({*info}), KeySetJson(*info), options.json);
+  return WithState(info.status(), **client, options.name,
                    before.ok() ? std::optional(before->version) : std::nullopt);
 }
 
-absl::Status Append(const std::string& name) {
-  absl::StatusOr<Inputs> inputs = OpenInputs();
-  if (!inputs.ok()) return inputs.status();
-  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient();
+absl::Status Append(const AppendOptions& options) {
+  const absl::StatusOr<Sources> sources = OpenSources(options);
+  if (!sources.ok()) return sources.status();
+  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient(options.connection);
   if (!client.ok()) return client.status();
-  std::optional<int64_t> version = absl::GetFlag(FLAGS_expected_version);
+  std::optional<int64_t> version = options.expected_version;
   if (!version.has_value()) {
     const absl::StatusOr<KeySetInfo> newest =
-        (*client)->GetKeySet(name, absl::GetFlag(FLAGS_timeout));
+        (*client)->GetKeySet(options.name, options.connection.timeout);
     if (!newest.ok()) return newest.status();
     version = newest->version;
   }
 
   std::optional<UploadProgressLine> line(Clock::Monotonic());
-  AppendKeySetOptions options;
-  options.values = inputs->values;
-  options.timeout = inputs->timeout;
-  options.progress = [&line](int64_t sent, int64_t total) { line->Tell(sent, total); };
-  options.chunk_bytes = UploadChunkBytes();
+  const auto call = MakeCallOptions<AppendKeySetOptions>(options, *sources, &*line);
   const absl::StatusOr<KeySetInfo> info =
-      (*client)->AppendKeySet(name, *version, inputs->keys, options);
+      (*client)->AppendKeySet(options.name, *version, sources->keys, call);
   line.reset();
-  if (info.ok()) return ShowAnswer(KeySetTable({*info}), KeySetJson(*info));
-  return WithState(info.status(), **client, name, version);
+  if (info.ok()) return ShowAnswer(KeySetTable({*info}), KeySetJson(*info), options.json);
+  return WithState(info.status(), **client, options.name, version);
 }
 
 }  // namespace
@@ -149,10 +180,7 @@ Command KeysPutCommand() {
   command.more_examples =
       "  qkctl keys put memory --keys=kv.safetensors --values=kv.safetensors\n"
       "  qkctl keys put items --keys=model.safetensors:item_embedding.weight\n";
-  command.flag_files = {kTensorFlagsFile, kStorageFlagFile, kJsonFlagFile};
-  command.check_flags = &CheckFlags;
-  command.run = &Put;
-  return command;
+  return WithOptions<PutOptions>(std::move(command), &Put);
 }
 
 Command KeysAppendCommand() {
@@ -165,10 +193,7 @@ Command KeysAppendCommand() {
       "Costs in proportion to what is added. Leading dimensions and d are as in the set; values\n"
       "are required where it has some. Elements are converted to what the set is kept in.\n"
       "Give --expected_version in scripts: a call that is repeated then cannot append twice.\n";
-  command.flag_files = {kTensorFlagsFile, "/qkctl/command_keys_upload.cc", kJsonFlagFile};
-  command.check_flags = &CheckFlags;
-  command.run = &Append;
-  return command;
+  return WithOptions<AppendOptions>(std::move(command), &Append);
 }
 
 }  // namespace qkserve

@@ -16,7 +16,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -24,25 +23,21 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
-#include "client/channel.h"
+#include "qkserve/channel.h"
 #include "qkserve/client.h"
+#include "tools/load/cpu.h"
 #include "tools/load/find_peak.h"
-#include "tools/load/machine.h"
 #include "tools/load/run_load.h"
 #include "tools/load/verifier.h"
-#include "tools/qkctl/flags/json_flag.h"
-#include "tools/qkctl/flags/key_set_flags.h"
-#include "tools/qkctl/flags/load_flags.h"
-#include "tools/qkctl/flags/output_flags.h"
-#include "tools/qkctl/flags/queries_flag.h"
-#include "tools/qkctl/flags/shared_flags.h"
-#include "tools/qkctl/flags/storage_flag.h"
-#include "tools/qkctl/flags/tensor_flags.h"
-#include "tools/qkctl/input/load_data.h"
+#include "tools/qkctl/commands/connection_options.h"
+#include "tools/qkctl/commands/load_inputs.h"
+#include "tools/qkctl/commands/load_options.h"
+#include "tools/qkctl/output/answer.h"
 #include "tools/qkctl/output/file_output.h"
 #include "tools/qkctl/output/load_progress.h"
 #include "tools/qkctl/output/load_text.h"
 #include "tools/qkctl/output/load_verdict.h"
+#include "tools/qkctl/output/terminal.h"
 #include "tools/report/load_export.h"
 #include "tools/report/load_page.h"
 #include "tools/report/load_report.h"
@@ -54,16 +49,16 @@ namespace {
 constexpr int kPayloadsMax = 64;
 constexpr int kPayloadsMaxVerified = 8;
 
-// The server's answer to who it is comes at once, however short --timeout is.
+// GetStatus is answered at once, and is not part of the load: --timeout does not apply.
 constexpr absl::Duration kStatusTimeout = absl::Seconds(5);
 
-// Set by Ctrl-C.
+// Set by the signals below.
 std::atomic<bool> interrupted{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
 
 constexpr std::array<int, 3> kEndSignals = {SIGINT, SIGTERM, SIGHUP};
 
-// Async-signal-safe. What comes next ends the process.
+// Async-signal-safe. The next signal ends the process.
 void Interrupt(int /*signal*/) {
   interrupted = true;
   struct sigaction action = {};
@@ -71,21 +66,21 @@ void Interrupt(int /*signal*/) {
   for (const int signal : kEndSignals) sigaction(signal, &action, nullptr);
 }
 
-// Ctrl-C, SIGTERM or a terminal that goes ends the load early. A second signal ends the process.
+// Ctrl-C, SIGTERM or a terminal that closes ends the load early. A second signal ends the process.
 void StopOnInterrupt() {
   struct sigaction action = {};
   action.sa_handler = &Interrupt;
   action.sa_flags = SA_RESTART;
   for (const int signal : kEndSignals) sigaction(signal, &action, nullptr);
-  // Whoever reads along may go; what was made must be removed all the same.
+  // The reader of a pipe may end first; key sets that were made must be removed all the same.
   signal(SIGPIPE, SIG_IGN);
 }
 
-// Who is there. Other servers than ours may not say.
-absl::Status AskForStatus(Client& client, LoadMachines* machines) {
+// Fills in what the server is. A server of another make may not say, which is no error.
+absl::Status AskForStatus(Client& client, const std::string& address, LoadMachines* machines) {
   machines->client_cpu = CpuName();
   machines->client_cpus = UsableCpuCount();
-  machines->server = absl::GetFlag(FLAGS_server);
+  machines->server = address;
   const absl::StatusOr<v1::GetStatusResponse> status = client.GetStatus(kStatusTimeout);
   if (absl::IsUnavailable(status.status())) return status.status();
   if (absl::IsDeadlineExceeded(status.status())) {
@@ -100,73 +95,68 @@ absl::Status AskForStatus(Client& client, LoadMachines* machines) {
 }
 
 // One load with its progress line. `observer` may end it.
-LoadResult RunStep(const LoadOptions& options, const LoadTarget& target, const std::string& name,
-                   const LoadObserver& observer = nullptr) {
-  if (!absl::GetFlag(FLAGS_progress)) {
+LoadResult RunStep(const LoadOptions& options, const LoadTarget& target, bool shows_progress,
+                   const std::string& name, const LoadObserver& observer = nullptr) {
+  if (!shows_progress) {
     return RunLoad(options, target, Clock::Monotonic(), interrupted, observer);
   }
   LoadProgressLine line(name);
   return RunLoad(options, target, Clock::Monotonic(), interrupted,
                  [&](const LoadProgress& progress) {
-                   line.Tell(progress);
+                   line.Show(progress);
                    return !observer || observer(progress);
                  });
 }
 
-// Codes that requests may fail with. A search goes to where the server refuses.
-StatusCodesFlag AllowedErrors() {
-  StatusCodesFlag allowed = absl::GetFlag(FLAGS_allow_errors);
-  if (absl::GetFlag(FLAGS_find_peak)) {
-    allowed.codes.insert(kOverloadCodes.begin(), kOverloadCodes.end());
-  }
-  return allowed;
-}
-
-void RunAll(const LoadTarget& target, LoadReport* report) {
-  const std::vector<LoadOptions> all = LoadOptionsFromFlags();
-  report->several = all.size() > 1 || PeakLimitFromFlags().has_value();
-  if (const std::optional<LatencyLimit> limit = PeakLimitFromFlags()) {
-    const auto may_fail = [allowed = AllowedErrors()](absl::StatusCode code) {
+void RunAll(const LoadCommandOptions& command, const LoadTarget& target, LoadReport* report) {
+  const std::vector<LoadOptions> all = command.Loads();
+  const std::optional<LatencyLimit> limit = command.PeakLimit();
+  report->is_series = all.size() > 1 || limit.has_value();
+  if (limit.has_value()) {
+    const auto may_fail = [allowed = command.AllowedErrors()](absl::StatusCode code) {
       return allowed.Has(code);
     };
-    const auto run = [&target](const LoadOptions& options, const LoadObserver& observer) {
-      return RunStep(options, target, PaceText(options), observer);
+    const auto run = [&](const LoadOptions& options, const LoadObserver& observer) {
+      return RunStep(options, target, command.progress, PaceText(options), observer);
     };
     report->peak = FindPeak({all[0], *limit, may_fail}, run, interrupted, &report->steps);
     return;
   }
   for (const LoadOptions& options : all) {
     if (interrupted && !report->steps.empty()) break;
-    report->steps.push_back(
-        RunStep(options, target, all.size() > 1 ? PaceText(options) : std::string()));
+    const std::string name = all.size() > 1 ? PaceText(options) : std::string();
+    report->steps.push_back(RunStep(options, target, command.progress, name));
     if (!report->steps.back().nobody_there.ok()) break;
   }
 }
 
-absl::StatusOr<std::unique_ptr<Verifier>> MakeVerifier(const RequestSet& requests,
+absl::StatusOr<std::unique_ptr<Verifier>> MakeVerifier(const LoadCommandOptions& command,
+                                                       const RequestSet& requests,
                                                        const LoadKeySets& key_sets,
                                                        LoadReport* report) {
-  absl::StatusOr<std::vector<KnownKeySet>> known = key_sets.ReadContents();
+  absl::StatusOr<std::vector<KnownKeySet>> known = key_sets.ReadContents(command.storage);
   if (!known.ok()) return known.status();
   report->verify.emplace();
-  report->verify->keys_known = LoadKeysFromFlags() != LoadKeys::kForeign;
+  report->verify->keys_known = command.KeysFrom() != LoadKeys::kForeign;
   return std::make_unique<Verifier>(&requests, *std::move(known), Clock::Monotonic());
 }
 
 // Sends everything and fills the report.
-absl::Status SendLoads(const LoadFiles& files, const LoadKeySets& key_sets, LoadReport* report) {
-  const bool verify = absl::GetFlag(FLAGS_verify);
-  const absl::StatusOr<RequestSet> requests = BuildLoadRequests(
-      report->workload, files, key_sets, verify ? kPayloadsMaxVerified : kPayloadsMax);
+absl::Status SendLoads(const LoadCommandOptions& command, const LoadFiles& files,
+                       const LoadKeySets& key_sets, LoadReport* report) {
+  const int payloads_max = command.verify ? kPayloadsMaxVerified : kPayloadsMax;
+  const absl::StatusOr<RequestSet> requests =
+      BuildLoadRequests(report->workload, files, key_sets, payloads_max, command.seed);
   if (!requests.ok()) return requests.status();
   std::unique_ptr<Verifier> verifier;
-  if (verify) {
-    absl::StatusOr<std::unique_ptr<Verifier>> made = MakeVerifier(*requests, key_sets, report);
+  if (command.verify) {
+    absl::StatusOr<std::unique_ptr<Verifier>> made =
+        MakeVerifier(command, *requests, key_sets, report);
     if (!made.ok()) return made.status();
     verifier = *std::move(made);
   }
   absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> channels =
-      MakeChannels(ClientOptionsFromFlags());
+      MakeChannels(command.connection.ForClient());
   if (!channels.ok()) return channels.status();
   LoadTarget target = {*std::move(channels), &*requests, nullptr};
   if (verifier != nullptr) {
@@ -175,16 +165,15 @@ absl::Status SendLoads(const LoadFiles& files, const LoadKeySets& key_sets, Load
     };
   }
   report->begun = absl::Now();
-  RunAll(target, report);
+  RunAll(command, target, report);
   if (verifier != nullptr) report->verify->result = verifier->Finish(/*check_rest=*/!interrupted);
   return absl::OkStatus();
 }
 
 // The first file that cannot be written, or that would be written twice.
-absl::Status CheckFiles() {
+absl::Status CheckFiles(const LoadCommandOptions& command) {
   std::set<std::string> seen;
-  for (const std::string& path :
-       {absl::GetFlag(FLAGS_json), absl::GetFlag(FLAGS_csv), absl::GetFlag(FLAGS_report)}) {
+  for (const std::string& path : {command.json, command.csv, command.report}) {
     if (path.empty()) continue;
     absl::Status status = CheckFileOutput(path);
     if (!status.ok()) return status;
@@ -197,57 +186,55 @@ absl::Status CheckFiles() {
   return absl::OkStatus();
 }
 
-absl::Status WriteFiles(const LoadReport& report) {
+absl::Status WriteFiles(const LoadCommandOptions& command, const LoadReport& report) {
   absl::Status status;
-  if (const std::string path = absl::GetFlag(FLAGS_csv); !path.empty()) {
-    status.Update(WriteFileWhole(path, {LoadReportCsv(report)}));
-  }
-  if (const std::string path = absl::GetFlag(FLAGS_report); !path.empty()) {
-    status.Update(WriteFileWhole(path, {LoadPage(report)}));
-  }
+  if (!command.csv.empty()) status.Update(WriteFileWhole(command.csv, {LoadReportCsv(report)}));
+  if (!command.report.empty()) status.Update(WriteFileWhole(command.report, {LoadPage(report)}));
   return status;
 }
 
-// Silence of a server that does not answer would look as if nobody had heard the interrupt.
-absl::Status RemoveKeySets(LoadKeySets& key_sets) {
-  if (interrupted && LoadKeysFromFlags() == LoadKeys::kMade) {
+absl::Status RemoveKeySets(const LoadCommandOptions& command, LoadKeySets& key_sets) {
+  // A server that does not answer makes this last. Silence would look as if the interrupt was lost.
+  if (interrupted && command.KeysFrom() == LoadKeys::kMade) {
     std::fputs("removing what was made; interrupt again to leave it\n", stderr);
   }
   return key_sets.Remove();
 }
 
-// Shows what there is to show, and says what the exit code is to be.
-absl::Status Conclude(const LoadReport& report) {
-  const StatusCodesFlag allowed = AllowedErrors();
+// Shows and writes the report. The status that it returns decides on the exit code.
+absl::Status Conclude(const LoadCommandOptions& command, const LoadReport& report) {
+  const StatusCodes allowed = command.AllowedErrors();
   absl::Status status = CheckAnswered(report, allowed, interrupted);
   if (!status.ok()) return status;
-  status = ShowAnswer(LoadReportText(report), LoadReportJson(report));
-  status.Update(WriteFiles(report));
+  status = ShowAnswer(LoadReportText(report), LoadReportJson(report), command.json);
+  status.Update(WriteFiles(command, report));
   status.Update(JudgeLoad(report, allowed));
   return status;
 }
 
-absl::Status Run(const std::string& /*argument*/) {
+absl::Status Run(const LoadCommandOptions& command) {
   LoadReport report;
-  report.workload = WorkloadFromFlags();
-  report.channels = absl::GetFlag(FLAGS_channels);
-  const absl::StatusOr<LoadFiles> files = OpenLoadFiles(&report.workload);
+  report.workload = command.Workload();
+  report.channels = command.connection.client.channels;
+  const absl::StatusOr<LoadFiles> files = OpenLoadFiles(command, &report.workload);
   if (!files.ok()) return files.status();
-  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient();
+  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient(command.connection);
   if (!client.ok()) return client.status();
-  absl::Status status = CheckFiles();
-  if (status.ok()) status = AskForStatus(**client, &report.machines);
+  absl::Status status = CheckFiles(command);
+  if (status.ok()) {
+    status = AskForStatus(**client, command.connection.client.address, &report.machines);
+  }
   if (!status.ok()) return status;
   StopOnInterrupt();
   absl::StatusOr<LoadKeySets> key_sets =
-      LoadKeySets::Prepare(client->get(), *files, &interrupted, &report.workload);
+      LoadKeySets::Prepare(client->get(), command, *files, &interrupted, &report.workload);
   if (!key_sets.ok()) return key_sets.status();
   if (!key_sets->references().empty()) report.key_set = key_sets->references()[0].name;
 
-  status = SendLoads(*files, *key_sets, &report);
-  // Before anything is shown: who reads it may go.
-  absl::Status removed = RemoveKeySets(*key_sets);
-  if (status.ok()) status = Conclude(report);
+  status = SendLoads(command, *files, *key_sets, &report);
+  // Before anything is shown: the reader of the output may close it.
+  absl::Status removed = RemoveKeySets(command, *key_sets);
+  if (status.ok()) status = Conclude(command, report);
   if (status.ok()) return removed;
   // The tool ends with one error, and this one must not get lost.
   if (!removed.ok()) absl::FPrintF(stderr, "%s\n", Printable(removed.message()));
@@ -282,11 +269,7 @@ Command LoadCommand() {
   command.example = "qkctl load --concurrency=32 --duration=10s --n=16 --m=128 --d=64";
   command.details = kDetails;
   command.more_examples = kMoreExamples;
-  command.flag_files = {kLoadFlagsFile,   kJsonFlagFile,    kKeySetFlagsFile, kOutputFlagsFile,
-                        kQueriesFlagFile, kStorageFlagFile, kTensorFlagsFile};
-  command.check_flags = &CheckLoadFlags;
-  command.run = &Run;
-  return command;
+  return WithOptions<LoadCommandOptions>(std::move(command), &Run);
 }
 
 }  // namespace qkserve

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -18,13 +19,10 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/float16.h"
-#include "tools/qkctl/flags/key_set_flags.h"
-#include "tools/qkctl/flags/output_flags.h"
-#include "tools/qkctl/flags/queries_flag.h"
-#include "tools/qkctl/flags/score_flags.h"
-#include "tools/qkctl/flags/shared_flags.h"
-#include "tools/qkctl/flags/tensor_flags.h"
-#include "tools/qkctl/input/tensor_file.h"
+#include "tools/qkctl/commands/score_inputs.h"
+#include "tools/qkctl/commands/score_options.h"
+#include "tools/qkctl/output/tensor_output.h"
+#include "tools/qkctl/output/terminal.h"
 #include "tools/qkctl/picture/heat_map_png.h"
 #include "tools/qkctl/picture/terminal_matrix.h"
 
@@ -72,7 +70,7 @@ absl::Status CheckReply(const ScoreOptions& asked, const ScoreResult& result) {
     return absl::InternalError("the reply has no indices that fit its scores");
   }
   if (asked.output != Output::kTopK && result.indices.has_value()) {
-    return absl::InternalError("the reply has indices that nobody asked for");
+    return absl::InternalError("the reply has indices that were not asked for");
   }
   if (asked.log_sum_exp && !result.log_sum_exp.has_value()) {
     return absl::InternalError("the reply has no log-sum-exp");
@@ -86,7 +84,7 @@ absl::Status WriteOptional(const std::string& path, absl::string_view name,
   return path.empty() ? absl::OkStatus() : WriteTensorFile(path, name, tensor->View());
 }
 
-absl::Status Deliver(const ScoreResult& result, const ScoreDestinations& to) {
+absl::Status Deliver(const ScoreResult& result, const ScoreCommandOptions& to) {
   std::vector<float> elements;
   if (to.out.empty() || !to.heatmap.empty()) elements = ElementsAsFloat(result.result.View());
   if (to.out.empty()) {
@@ -109,17 +107,16 @@ absl::StatusOr<ScoreResult> Score(Client& client, const ScoreInputs& inputs) {
                                     : client.Score(queries, inputs.keys.View(), inputs.options);
 }
 
-absl::Status Run(const std::string& /*argument*/) {
-  const ScoreDestinations to = ScoreDestinationsFromFlags();
-  absl::StatusOr<ScoreInputs> inputs = ReadScoreInputs();
+absl::Status Run(const ScoreCommandOptions& options) {
+  absl::StatusOr<ScoreInputs> inputs = ReadScoreInputs(options);
   if (!inputs.ok()) return inputs.status();
-  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient();
+  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient(options.connection);
   if (!client.ok()) return client.status();
   absl::StatusOr<ScoreResult> result = Score(**client, *inputs);
   if (!result.ok()) return result.status();
   absl::Status status = CheckReply(inputs->options, *result);
-  if (status.ok()) status = Deliver(*result, to);
-  if (status.ok() && (to.receipt || IsTerminal(STDERR_FILENO))) {
+  if (status.ok()) status = Deliver(*result, options);
+  if (status.ok() && (options.receipt || IsTerminal(STDERR_FILENO))) {
     std::fprintf(stderr, "%s\n", ReceiptText(result->receipt).c_str());
   }
   return status;
@@ -159,11 +156,7 @@ Command ScoreCommand() {
   command.example = "qkctl score --queries=q.npy --keys=k.npy --scale=auto --out=scores.npy";
   command.details = kDetails;
   command.more_examples = kMoreExamples;
-  command.flag_files = {kScoreFlagsFile, kQueriesFlagFile, kTensorFlagsFile, kKeySetFlagsFile,
-                        kOutputFlagsFile};
-  command.check_flags = &CheckScoreFlags;
-  command.run = &Run;
-  return command;
+  return WithOptions<ScoreCommandOptions>(std::move(command), &Run);
 }
 
 std::string ReceiptText(const Receipt& receipt) {

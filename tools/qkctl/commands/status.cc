@@ -2,8 +2,9 @@
 
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
 
-#include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -11,8 +12,9 @@
 #include "absl/time/time.h"
 #include "qkserve/client.h"
 #include "qkserve/limits.h"
-#include "tools/qkctl/flags/json_flag.h"
-#include "tools/qkctl/flags/shared_flags.h"
+#include "tools/qkctl/commands/connection_options.h"
+#include "tools/qkctl/output/answer.h"
+#include "tools/qkctl/output/terminal.h"
 
 namespace qkserve {
 namespace {
@@ -24,19 +26,17 @@ std::optional<double> BatchRequestsMean(const v1::GetStatusResponse& status) {
 
 double MiB(int64_t bytes) { return static_cast<double>(bytes) / static_cast<double>(kMiB); }
 
-// To the second, from there on up nobody reads fractions.
+// Without fractions of a second.
 std::string Uptime(int64_t uptime_ns) {
   return absl::FormatDuration(absl::Trunc(absl::Nanoseconds(uptime_ns), absl::Seconds(1)));
 }
 
-absl::Status CheckFlags() { return absl::OkStatus(); }
-
-absl::Status Run(const std::string& /*argument*/) {
-  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient();
+absl::Status Run(const QuestionOptions& options) {
+  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient(options.connection);
   if (!client.ok()) return client.status();
-  absl::StatusOr<v1::GetStatusResponse> status = (*client)->GetStatus(absl::GetFlag(FLAGS_timeout));
+  absl::StatusOr<v1::GetStatusResponse> status = (*client)->GetStatus(options.connection.timeout);
   if (!status.ok()) return status.status();
-  return ShowAnswer(StatusText(*status), StatusJson(*status));
+  return ShowAnswer(StatusText(*status), StatusJson(*status), options.json);
 }
 
 }  // namespace
@@ -46,10 +46,7 @@ Command StatusCommand() {
   command.name = "status";
   command.summary = "Shows what a server is and how busy it is.";
   command.example = "qkctl status --server=127.0.0.1:50051";
-  command.flag_files = {kJsonFlagFile};
-  command.check_flags = &CheckFlags;
-  command.run = &Run;
-  return command;
+  return WithOptions<QuestionOptions>(std::move(command), &Run);
 }
 
 std::string StatusText(const v1::GetStatusResponse& status) {

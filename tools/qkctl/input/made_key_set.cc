@@ -6,56 +6,51 @@
 #include <utility>
 #include <vector>
 
-#include "absl/flags/flag.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "base/clock.h"
 #include "tools/load/random_source.h"
-#include "tools/qkctl/flags/shared_flags.h"
-#include "tools/qkctl/flags/storage_flag.h"
 #include "tools/qkctl/input/upload_limits.h"
 #include "tools/qkctl/output/upload_progress.h"
 
 namespace qkserve {
 namespace {
 
-// Making and removing is not what is measured: it is given time where --timeout is short, so that
-// nothing is left behind.
-absl::Duration Patient(absl::Duration timeout) { return std::max(timeout, absl::Seconds(10)); }
+// Making and removing key sets is not measured. It has 10 s even where the timeout of requests is
+// short, so that nothing is left behind.
+absl::Duration AtLeastTenSeconds(absl::Duration timeout) {
+  return std::max(timeout, absl::Seconds(10));
+}
 
 constexpr int kRemoveTries = 20;
 constexpr absl::Duration kRemovePause = absl::Milliseconds(150);
 
 }  // namespace
 
-bool AbslParseFlag(absl::string_view text, MakeKeySetFlag* flag, std::string* error) {
-  std::vector<int64_t> sizes;
+bool ParseFlag(absl::string_view text, KeySetSizes* sizes, std::string* error) {
+  std::vector<int64_t> parts;
   for (const absl::string_view part : absl::StrSplit(text, ',')) {
     int64_t size = 0;
     if (!absl::SimpleAtoi(part, &size) || size < 0) {
-      sizes.clear();
+      parts.clear();
       break;
     }
-    sizes.push_back(size);
+    parts.push_back(size);
   }
-  if (sizes.size() != 2 && sizes.size() != 3) {
+  if (parts.size() != 2 && parts.size() != 3) {
     *error = "expected m,d or m,d,dv, each 0 or more";
     return false;
   }
-  *flag = {sizes[0], sizes[1], sizes.size() == 3 ? std::optional(sizes[2]) : std::nullopt};
+  *sizes = {parts[0], parts[1], parts.size() == 3 ? std::optional(parts[2]) : std::nullopt};
   return true;
 }
 
-std::string AbslUnparseFlag(const MakeKeySetFlag& flag) {
-  return absl::StrCat(flag.m, ",", flag.d, flag.dv.has_value() ? absl::StrCat(",", *flag.dv) : "");
-}
-
-KeySetContents RandomContents(const MakeKeySetFlag& flag, uint64_t seed,
+KeySetContents RandomContents(const KeySetSizes& sizes, uint64_t seed,
                               const std::atomic<bool>* stop) {
-  KeySetContents contents = {RandomSource({flag.m, flag.d}, seed, stop), std::nullopt};
-  if (flag.dv.has_value()) contents.values = RandomSource({flag.m, *flag.dv}, seed + 1, stop);
+  KeySetContents contents = {RandomSource({sizes.m, sizes.d}, seed, stop), std::nullopt};
+  if (sizes.dv.has_value()) contents.values = RandomSource({sizes.m, *sizes.dv}, seed + 1, stop);
   return contents;
 }
 
@@ -64,9 +59,10 @@ std::string UniqueKeySetName() {
 }
 
 absl::StatusOr<std::unique_ptr<MadeKeySet>> MadeKeySet::Create(Client* client, std::string name,
-                                                               const KeySetContents& contents) {
-  const absl::Status exists =
-      client->GetKeySet(name, Patient(absl::GetFlag(FLAGS_timeout))).status();
+                                                               const KeySetContents& contents,
+                                                               const MakeKeySetOptions& options) {
+  const absl::Duration timeout = AtLeastTenSeconds(options.timeout);
+  const absl::Status exists = client->GetKeySet(name, timeout).status();
   if (exists.ok() || absl::IsDataLoss(exists)) {
     return absl::AlreadyExistsError(
         absl::StrCat("there is a key set '", name,
@@ -74,16 +70,16 @@ absl::StatusOr<std::unique_ptr<MadeKeySet>> MadeKeySet::Create(Client* client, s
   }
   if (!absl::IsNotFound(exists)) return exists;
 
-  PutKeySetOptions options;
-  options.values = contents.values;
-  options.storage = StorageFromFlag();
-  options.chunk_bytes = UploadChunkBytes();
-  options.timeout = Patient(UploadTimeout(contents.keys, contents.values));
+  PutKeySetOptions put;
+  put.values = contents.values;
+  put.storage = options.storage;
+  put.chunk_bytes = UploadChunkBytes(options.message_bytes_max);
+  put.timeout = AtLeastTenSeconds(UploadTimeout(options.timeout, contents.keys, contents.values));
   UploadProgressLine line(Clock::Monotonic());
-  options.progress = [&line](int64_t sent, int64_t total) { line.Tell(sent, total); };
+  put.progress = [&line](int64_t sent, int64_t total) { line.Show(sent, total); };
   // It is removed where the upload fails, too: the answer may have been lost.
-  std::unique_ptr<MadeKeySet> made(new MadeKeySet(client, std::move(name)));
-  const absl::StatusOr<KeySetInfo> info = client->PutKeySet(made->name(), contents.keys, options);
+  std::unique_ptr<MadeKeySet> made(new MadeKeySet(client, std::move(name), timeout));
+  const absl::StatusOr<KeySetInfo> info = client->PutKeySet(made->name(), contents.keys, put);
   if (!info.ok()) return info.status();
   made->version_ = info->version;
   return made;
@@ -103,8 +99,7 @@ absl::Status MadeKeySet::Remove() {
 }
 
 absl::Status MadeKeySet::TryRemove() {
-  const absl::Duration timeout = Patient(absl::GetFlag(FLAGS_timeout));
-  const absl::StatusOr<KeySetInfo> info = client_->GetKeySet(name_, timeout);
+  const absl::StatusOr<KeySetInfo> info = client_->GetKeySet(name_, timeout_);
   if (absl::IsNotFound(info.status())) {
     if (version_ == 0) return absl::OkStatus();
     return absl::NotFoundError(
@@ -115,7 +110,7 @@ absl::Status MadeKeySet::TryRemove() {
     return absl::FailedPreconditionError(absl::StrCat(
         "version ", version_, " was made here, and somebody else made ", info->version));
   }
-  const absl::Status status = client_->DeleteKeySet(name_, timeout);
+  const absl::Status status = client_->DeleteKeySet(name_, timeout_);
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 

@@ -10,33 +10,40 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "qkserve/client.h"
 #include "qkserve/key_set.h"
+#include "qkserve/limits.h"
 #include "qkserve/tensor.h"
 
 namespace qkserve {
 
-// --make_key_set=m,d[,dv]
-struct MakeKeySetFlag {
+// Keys [m, d] and values [m, dv]. As a flag: m,d or m,d,dv.
+struct KeySetSizes {
   int64_t m = 0;
   int64_t d = 0;
-  std::optional<int64_t> dv;  // values
+  std::optional<int64_t> dv;  // none: no values
 };
-bool AbslParseFlag(absl::string_view text, MakeKeySetFlag* flag, std::string* error);
-std::string AbslUnparseFlag(const MakeKeySetFlag& flag);
+bool ParseFlag(absl::string_view text, KeySetSizes* sizes, std::string* error);
 
-// What a key set is made of.
 struct KeySetContents {
   TensorSource keys;
   std::optional<TensorSource> values;
 };
 
-// The contents of random numbers; `seed` and the next one are used up.
-KeySetContents RandomContents(const MakeKeySetFlag& flag, uint64_t seed,
+// Random numbers, of `seed` and of the next one. `stop`: true ends reading with CANCELLED.
+KeySetContents RandomContents(const KeySetSizes& sizes, uint64_t seed,
                               const std::atomic<bool>* stop);
 
 // A name that no other key set has.
 std::string UniqueKeySetName();
+
+// How key sets are made.
+struct MakeKeySetOptions {
+  std::optional<DataType> storage;               // as in PutKeySetOptions
+  absl::Duration timeout = absl::Seconds(60);    // of a call that uploads nothing
+  int64_t message_bytes_max = kMessageBytesMax;  // for the chunks of uploads
+};
 
 // A key set that is on the server as long as this object is there.
 class MadeKeySet {
@@ -44,7 +51,8 @@ class MadeKeySet {
   // Uploads with a progress line.
   // ALREADY_EXISTS: it would replace a key set, and delete it in the end. Or the server's errors.
   static absl::StatusOr<std::unique_ptr<MadeKeySet>> Create(Client* client, std::string name,
-                                                            const KeySetContents& contents);
+                                                            const KeySetContents& contents,
+                                                            const MakeKeySetOptions& options);
   MadeKeySet(const MadeKeySet&) = delete;
   MadeKeySet& operator=(const MadeKeySet&) = delete;
   ~MadeKeySet() { Remove().IgnoreError(); }
@@ -52,17 +60,20 @@ class MadeKeySet {
   const std::string& name() const { return name_; }
   int64_t version() const { return version_; }
 
-  // Earlier than the end, to learn whether it worked. FAILED_PRECONDITION: somebody else has
-  // replaced it, and it was left. NOT_FOUND: it is not there.
+  // Removes it now, and says whether that worked. Blocks for some seconds where the server is away.
+  // FAILED_PRECONDITION: somebody else has replaced it, and it was left. NOT_FOUND: it is not
+  // there.
   absl::Status Remove();
 
  private:
-  MadeKeySet(Client* client, std::string name) : client_(client), name_(std::move(name)) {}
+  MadeKeySet(Client* client, std::string name, absl::Duration timeout)
+      : client_(client), name_(std::move(name)), timeout_(timeout) {}
 
   absl::Status TryRemove();
 
   Client* const client_;
   const std::string name_;
+  const absl::Duration timeout_;
   int64_t version_ = 0;  // 0: the upload was not acknowledged
   bool removed_ = false;
 };

@@ -9,13 +9,13 @@
 
 namespace qkserve {
 
-// --timeout is meant for small requests: to it comes a second for each MiB, so that a slow link
-// will do for large ones.
-absl::Duration UploadTimeout(const TensorSource& keys, const std::optional<TensorSource>& values);
+// `timeout` is meant for small requests. An upload has a second more for each MiB: enough for a
+// link of 8 Mbit/s.
+absl::Duration UploadTimeout(absl::Duration timeout, const TensorSource& keys,
+                             const std::optional<TensorSource>& values);
 
-// Chunks are to fit --message_bytes_max, with what is around them; a multiple of every element's
-// size.
-int64_t UploadChunkBytes();
+// The largest chunk that fits a message with what is around it; a multiple of every element's size.
+int64_t UploadChunkBytes(int64_t message_bytes_max);
 
 }  // namespace qkserve
 

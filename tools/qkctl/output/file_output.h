@@ -16,7 +16,7 @@ namespace qkserve {
 // The operating system's errors, naming the file.
 absl::Status WriteFileWhole(const std::string& path, absl::Span<const absl::string_view> parts);
 
-// Whether that could succeed, as far as can be seen without it.
+// OK if writing would succeed, as far as can be seen without writing. Errors as of WriteFileWhole.
 absl::Status CheckFileOutput(const std::string& path);
 
 }  // namespace qkserve

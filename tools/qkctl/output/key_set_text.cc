@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
-#include "tools/qkctl/flags/shared_flags.h"
+#include "tools/qkctl/output/terminal.h"
 
 namespace qkserve {
 namespace {
@@ -57,7 +57,7 @@ std::string BytesText(int64_t bytes) {
   if (bytes < kKiB) return absl::StrCat(bytes, " B");
   double count = static_cast<double>(bytes) / static_cast<double>(kKiB);
   size_t unit = 0;
-  // What would be rounded to 1024.0 is 1.0 of the next.
+  // A count that would be rounded to 1024.0 is shown as 1.0 of the next unit.
   for (; count >= 1023.95 && unit + 1 < kUnits.size(); ++unit) count /= 1024;
   return absl::StrFormat("%.1f %s", count, kUnits[unit]);
 }

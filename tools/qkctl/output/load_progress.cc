@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "tools/qkctl/flags/shared_flags.h"
+#include "tools/qkctl/output/terminal.h"
 #include "tools/report/load_report.h"
 
 namespace qkserve {
@@ -36,7 +36,7 @@ LoadProgressLine::~LoadProgressLine() {
   if (is_terminal_) std::fputs("\r\x1b[K", stderr);
 }
 
-void LoadProgressLine::Tell(const LoadProgress& progress) {
+void LoadProgressLine::Show(const LoadProgress& progress) {
   if (progress.at - last_ < kEvery) return;
   const absl::Duration end = progress.options.warm_up + progress.options.duration;
   std::string text =

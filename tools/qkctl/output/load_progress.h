@@ -14,7 +14,7 @@ namespace qkserve {
 std::string LoadProgressText(const LoadCounts& counts, const LoadCounts& earlier,
                              absl::Duration interval, absl::Duration remaining);
 
-// Tells once a second on standard error how a load goes: one line that is overwritten on a
+// Shows once a second on standard error how a load goes: one line that is overwritten on a
 // terminal, or one below the other. Gone from the terminal when this is destroyed.
 //
 // Thread-compatible.
@@ -26,7 +26,7 @@ class LoadProgressLine {
   LoadProgressLine& operator=(const LoadProgressLine&) = delete;
   ~LoadProgressLine();
 
-  void Tell(const LoadProgress& progress);
+  void Show(const LoadProgress& progress);
 
  private:
   const std::string name_;

@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
-#include "tools/qkctl/flags/shared_flags.h"
+#include "tools/qkctl/output/terminal.h"
 
 namespace qkserve {
 namespace {
@@ -26,10 +26,10 @@ std::string HeaderText(const LoadReport& report) {
   absl::StrAppendFormat(&text, "n=%d m=%d d=%d, %s, %s%s; ", workload.n, workload.m, workload.d,
                         KeysText(report), OutputText(workload.output),
                         workload.output == Output::kTopK ? absl::StrCat(" ", workload.top_k) : "");
-  if (!report.several) absl::StrAppend(&text, PaceText(step.options), " ");
+  if (!report.is_series) absl::StrAppend(&text, PaceText(step.options), " ");
   absl::StrAppendFormat(&text, "over %d connection%s", report.channels,
                         report.channels == 1 ? "" : "s");
-  if (!report.several) {
+  if (!report.is_series) {
     absl::StrAppendFormat(&text, ", %.1f s%s", absl::ToDoubleSeconds(step.elapsed),
                           step.interrupted ? ", ended early" : "");
   }
@@ -117,7 +117,7 @@ std::string VerifyText(const VerifyReport& verify) {
 
 std::string LoadReportText(const LoadReport& report) {
   std::string text = HeaderText(report);
-  absl::StrAppend(&text, !report.several ? StepText(report.steps[0]) : StepsText(report));
+  absl::StrAppend(&text, !report.is_series ? StepText(report.steps[0]) : StepsText(report));
   absl::StrAppend(&text, LatencyScopeText(report), "\n");
   if (report.verify.has_value()) absl::StrAppend(&text, VerifyText(*report.verify));
   if (report.peak.has_value()) absl::StrAppend(&text, PeakText(report), "\n");

@@ -12,7 +12,7 @@ namespace {
 // The load that was asked for is not the load that was sent.
 constexpr int kBehindSchedule = 3;
 
-absl::Status JudgeErrors(const LoadReport& report, const StatusCodesFlag& allowed) {
+absl::Status JudgeErrors(const LoadReport& report, const StatusCodes& allowed) {
   int64_t failed = 0, sent = 0;
   absl::Status first;
   for (const LoadResult& step : report.steps) {
@@ -53,8 +53,7 @@ absl::Status JudgePeak(const LoadReport& report) {
 
 }  // namespace
 
-absl::Status CheckAnswered(const LoadReport& report, const StatusCodesFlag& allowed,
-                           bool interrupted) {
+absl::Status CheckAnswered(const LoadReport& report, const StatusCodes& allowed, bool interrupted) {
   absl::Status first;
   bool unsent = false;
   for (const LoadResult& step : report.steps) {
@@ -72,7 +71,7 @@ absl::Status CheckAnswered(const LoadReport& report, const StatusCodesFlag& allo
   return unsent ? absl::OkStatus() : absl::OutOfRangeError("no request was due within --duration");
 }
 
-absl::Status JudgeLoad(const LoadReport& report, const StatusCodesFlag& allowed) {
+absl::Status JudgeLoad(const LoadReport& report, const StatusCodes& allowed) {
   if (report.verify.has_value() && report.verify->result.wrong > 0) {
     return report.verify->result.first_wrong;
   }

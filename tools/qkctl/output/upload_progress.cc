@@ -6,8 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "tools/qkctl/flags/shared_flags.h"
 #include "tools/qkctl/output/key_set_text.h"
+#include "tools/qkctl/output/terminal.h"
 
 namespace qkserve {
 namespace {
@@ -43,7 +43,7 @@ UploadProgressLine::~UploadProgressLine() {
   if (is_terminal_) std::fputs("\r\x1b[K", stderr);
 }
 
-void UploadProgressLine::Tell(int64_t sent_bytes, int64_t total_bytes) {
+void UploadProgressLine::Show(int64_t sent_bytes, int64_t total_bytes) {
   if (!is_terminal_) return;
   const absl::Time now = clock_->Now();
   if (now < next_ && sent_bytes < total_bytes) return;

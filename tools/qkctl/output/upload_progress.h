@@ -24,7 +24,7 @@ class UploadProgressLine {
   UploadProgressLine& operator=(const UploadProgressLine&) = delete;
   ~UploadProgressLine();
 
-  void Tell(int64_t sent_bytes, int64_t total_bytes);
+  void Show(int64_t sent_bytes, int64_t total_bytes);
 
  private:
   const Clock* const clock_;

@@ -8,7 +8,7 @@
 
 namespace qkserve {
 
-// What heat maps have in common, on a terminal or in a picture.
+// Colours and layout of heat maps, on a terminal or in a picture.
 
 struct Color {
   uint8_t red = 0;

@@ -20,7 +20,7 @@ constexpr int64_t kGap = 3;
 constexpr int64_t kBarGap = 8;
 constexpr int64_t kBarWidth = 16;
 
-// Below so many rows of pixels a matrix is no picture of its own.
+// A matrix with fewer rows of pixels is no picture of its own.
 constexpr int64_t kMatrixHeightMin = 4;
 
 class Picture {

@@ -15,8 +15,8 @@ struct HeatMapPngOptions {
   int64_t width_max = 1600;
   int64_t height_max = 1200;
 
-  // Small matrices are enlarged, each element to a square of at most so many pixels a side. Where
-  // that would leave a strip thinner than `side_min`, elements are stretched to it.
+  // Small matrices are enlarged: the largest side of an element's square, in pixels. If a strip
+  // would still be thinner than `side_min` pixels, elements are stretched to it.
   int64_t enlargement_max = 32;
   int64_t side_min = 48;
 };

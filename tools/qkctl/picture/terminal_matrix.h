@@ -46,7 +46,7 @@ struct HeatMapOptions {
   int64_t width_max = 80;  // characters of a line
   int64_t lines_max = 24;  // a line of text shows two rows of colours
 
-  // Small matrices are enlarged, each element to a square of at most so many colours a side.
+  // Small matrices are enlarged: the largest side of an element's square, in colours.
   int64_t enlargement_max = 4;
 
   int64_t matrices_max = 4;  // as in MatrixTextOptions

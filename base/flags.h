@@ -1,0 +1,129 @@
+#ifndef QKSERVE_BASE_FLAGS_H_
+#define QKSERVE_BASE_FLAGS_H_
+
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+
+namespace CLI {
+class App;
+}
+
+namespace qkserve {
+
+// ParseFlag reads the value of a flag. False: `error` says what was expected, and `value` may have
+// changed. FlagText writes a value as a command line would. A type of another room has its
+// overloads beside it.
+bool ParseFlag(absl::string_view text, std::string* value, std::string* error);
+bool ParseFlag(absl::string_view text, bool* value, std::string* error);
+bool ParseFlag(absl::string_view text, int* value, std::string* error);
+bool ParseFlag(absl::string_view text, int64_t* value, std::string* error);
+bool ParseFlag(absl::string_view text, float* value, std::string* error);
+bool ParseFlag(absl::string_view text, double* value, std::string* error);
+bool ParseFlag(absl::string_view text, absl::Duration* value, std::string* error);
+
+inline std::string FlagText(const absl::AlphaNum& value) { return absl::StrCat(value); }
+inline std::string FlagText(std::same_as<bool> auto value) { return value ? "true" : "false"; }
+inline std::string FlagText(absl::Duration value) { return absl::FormatDuration(value); }
+
+// The flags of a program, or of one of its commands. They fill option structs. CLI11 parses.
+//
+// A command line has --name=value or --name value, and --boolean or --noboolean. The last value of
+// a flag counts. Behind "--" everything is an argument. --help and -h belong to every command.
+//
+// Not a library of flags that any file may define: a program adds all of its flags here, and reads
+// them once.
+class Flags {
+ public:
+  struct Form {
+    // Otherwise --name= is an error: a shell variable that is not set must not look like a flag
+    // that was not given.
+    bool may_be_empty = false;
+    // Not empty: --name alone stands for --name=VALUE_ALONE.
+    std::string value_alone = {};
+    // Shown in place of the default where there is a value_alone.
+    std::string placeholder = {};
+  };
+
+  // `about`: the part of --help above the flags.
+  explicit Flags(const std::string& about);
+  Flags(const Flags&) = delete;
+  Flags& operator=(const Flags&) = delete;
+  ~Flags();
+
+  // A command of this program or command, which then requires exactly one. Owned by this.
+  Flags& AddCommand(const std::string& name, const std::string& about);
+
+  // The flags that follow are listed under `heading`.
+  void BeginGroup(std::string heading) { group_ = std::move(heading); }
+
+  // `*value` is the default; Parse overwrites it. It must outlive this.
+  template <typename T>
+  void Add(const std::string& name, T* value, const std::string& help, const Form& form = {}) {
+    AddText(name, FlagText(*value), help, form,
+            [value](absl::string_view text, std::string* error) {
+              return ParseFlag(text, value, error);
+            });
+  }
+  void Add(const std::string& name, bool* value, const std::string& help);
+  // Has no default. What is not given stays nullopt.
+  template <typename T>
+  void Add(const std::string& name, std::optional<T>* value, const std::string& help,
+           const Form& form = {}) {
+    AddText(name, "", help, form, [value](absl::string_view text, std::string* error) {
+      return ParseFlag(text, &value->emplace(), error);
+    });
+  }
+
+  // An argument that is no flag, required and not empty; `name` is that in errors.
+  void AddArgument(const std::string& name, std::string* value);
+  // Any number of them, at least one.
+  void AddArguments(const std::string& name, std::vector<std::string>* values);
+
+  // Reads the arguments of main without the program's name; once. Returns "", or the text of --help
+  // for the caller to show instead of what it does. INVALID_ARGUMENT: wrong usage. Its message
+  // names the flag and says what was expected.
+  absl::StatusOr<std::string> Parse(absl::Span<const char* const> args);
+
+  // After Parse, also after an error: the names of the commands that were given, "keys put".
+  std::string GivenCommand() const;
+
+  std::string Help() const;
+
+  // For a program without commands: parses, then asks `validate`. nullopt: go on. Otherwise the
+  // exit code of main: 0, the help was printed on standard output; 2, wrong usage on standard
+  // error.
+  std::optional<int> ParseMain(
+      int argc, const char* const* argv,
+      const std::function<absl::Status()>& validate = [] { return absl::OkStatus(); });
+
+ private:
+  using ParseText = std::function<bool(absl::string_view text, std::string* error)>;
+
+  explicit Flags(CLI::App* app);
+  void AddText(const std::string& name, const std::string& default_text, const std::string& help,
+               const Form& form, const ParseText& parse);
+  // INVALID_ARGUMENT: there is something that no flag and no argument took, or a command is
+  // missing. A text of help only wants its command to be known.
+  absl::Status CheckRest(bool asks_for_help) const;
+
+  std::unique_ptr<CLI::App> owned_;  // none: a command, which its parent owns
+  CLI::App* const app_;
+  std::string group_ = "Flags";
+  std::vector<std::unique_ptr<Flags>> commands_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_BASE_FLAGS_H_

@@ -1,0 +1,114 @@
+#include "formats/npy.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "formats/input_file.h"
+#include "formats/npy_header.h"
+
+namespace qkserve {
+namespace {
+
+struct NpyFile {
+  std::shared_ptr<const InputFile> file;
+  NpyHeader header;
+  int64_t offset = 0;      // of the elements
+  int64_t data_bytes = 0;  // what they have
+};
+
+// INVALID_ARGUMENT unless the file ends with the elements.
+absl::Status CheckDataBytes(NpyFile* npy) {
+  const NpyHeader& header = npy->header;
+  const std::optional<int64_t> count = ElementCount(header.shape);
+  if (!count.has_value() ||
+      __builtin_mul_overflow(*count, NpyElementBytes(header.type), &npy->data_bytes)) {
+    return npy->file->FormatError(absl::StrCat(
+        "the number of elements of shape ", ShapeString(header.shape), " does not fit in 64 bits"));
+  }
+  const int64_t bytes = npy->file->size_bytes() - npy->offset;
+  if (bytes == npy->data_bytes) return absl::OkStatus();
+  return npy->file->FormatError(absl::StrCat(bytes < npy->data_bytes ? "truncated" : "surplus data",
+                                             ": ", bytes, " bytes of elements, expected ",
+                                             npy->data_bytes, " for ", NpyTypeName(header.type),
+                                             " ", ShapeString(header.shape)));
+}
+
+// Reads everything up to the elements, which are to be of one of the `types`.
+absl::StatusOr<NpyFile> OpenOf(const std::string& path, absl::Span<const NpyType> types) {
+  absl::StatusOr<std::shared_ptr<const InputFile>> opened = InputFile::Open(path, "an .npy file");
+  if (!opened.ok()) return opened.status();
+  NpyFile npy = {*std::move(opened), {}};
+  const InputFile& file = *npy.file;
+  std::string start(std::min<int64_t>(file.size_bytes(), kNpyPreambleBytesMax), '\0');
+  absl::Status status = file.ReadAt(0, absl::MakeSpan(start));
+  if (!status.ok()) return status;
+  absl::StatusOr<NpyPreamble> preamble = ParseNpyPreamble(start);
+  if (!preamble.ok()) return file.Named(preamble.status());
+  npy.offset = preamble->preamble_bytes + preamble->header_bytes;
+  if (npy.offset > file.size_bytes()) {
+    return file.FormatError(absl::StrCat("truncated: a header of ", preamble->header_bytes,
+                                         " bytes does not fit in a file of ", file.size_bytes()));
+  }
+  std::string text(preamble->header_bytes, '\0');
+  status = file.ReadAt(preamble->preamble_bytes, absl::MakeSpan(text));
+  if (!status.ok()) return status;
+  absl::StatusOr<NpyHeader> header = ParseNpyHeader(text, types);
+  if (!header.ok()) return file.Named(header.status());
+  npy.header = *std::move(header);
+  status = CheckDataBytes(&npy);
+  if (!status.ok()) return status;
+  return npy;
+}
+
+template <typename T>
+absl::StatusOr<std::vector<int64_t>> ReadWidened(const NpyFile& npy) {
+  absl::StatusOr<Buffer> data = Buffer::Allocate(npy.data_bytes);
+  if (!data.ok()) return npy.file->Named(data.status());
+  absl::Status status = npy.file->ReadAt(
+      npy.offset, absl::MakeSpan(reinterpret_cast<char*>(data->data()), data->size_bytes()));
+  if (!status.ok()) return status;
+  std::vector<T> values(data->size_bytes() / sizeof(T));
+  if (!values.empty()) std::memcpy(values.data(), data->data(), data->size_bytes());
+  if (npy.header.order.is_big_endian) {
+    for (T& value : values) {
+      auto* const bytes = reinterpret_cast<char*>(&value);
+      std::reverse(bytes, bytes + sizeof(T));
+    }
+  }
+  return std::vector<int64_t>(values.begin(), values.end());
+}
+
+}  // namespace
+
+absl::StatusOr<TensorFile> OpenNpy(const std::string& path) {
+  absl::StatusOr<NpyFile> npy =
+      OpenOf(path, {NpyType::kFloat32, NpyType::kFloat16, NpyType::kBool});
+  if (!npy.ok()) return npy.status();
+  return TensorFile{std::move(npy->file), DataTypeOf(npy->header.type).value(),
+                    std::move(npy->header.shape), npy->offset, npy->header.order};
+}
+
+absl::StatusOr<Tensor> ReadNpy(const std::string& path) {
+  absl::StatusOr<TensorFile> file = OpenNpy(path);
+  if (!file.ok()) return file.status();
+  return ReadTensor(*file);
+}
+
+absl::StatusOr<std::vector<int64_t>> ReadNpyInt64(const std::string& path) {
+  absl::StatusOr<NpyFile> npy = OpenOf(path, {NpyType::kInt64, NpyType::kInt32});
+  if (!npy.ok()) return npy.status();
+  if (npy->header.shape.size() > 1) {
+    return npy->file->FormatError(absl::StrCat("the shape is ", ShapeString(npy->header.shape),
+                                               ", expected one dimension or none"));
+  }
+  return npy->header.type == NpyType::kInt64 ? ReadWidened<int64_t>(*npy)
+                                             : ReadWidened<int32_t>(*npy);
+}
+
+}  // namespace qkserve

@@ -1,0 +1,302 @@
+#include "formats/npy_header.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "base/utf8.h"
+
+namespace qkserve {
+namespace {
+
+constexpr size_t kElementAlignment = 64;
+
+absl::Status FormatError(absl::string_view message) { return absl::InvalidArgumentError(message); }
+
+// Text of the file, escaped for a terminal.
+std::string Quoted(absl::string_view text) {
+  constexpr size_t kShown = 40;
+  return absl::StrCat("'", absl::CHexEscape(Utf8Prefix(text, kShown)),
+                      text.size() > kShown ? "...'" : "'");
+}
+
+struct TypeRow {
+  NpyType type;
+  absl::string_view descr;      // how NumPy writes it
+  absl::string_view character;  // how it may also be written
+  absl::string_view readable;   // what NumPy's users call it
+  absl::string_view name;
+  int64_t bytes;
+  std::optional<DataType> data_type;
+};
+
+// By NpyType.
+constexpr TypeRow kTypes[] = {
+    {NpyType::kFloat32, "<f4", "f", "float32", "FLOAT32", 4, DataType::kFloat32},
+    {NpyType::kFloat16, "<f2", "e", "float16", "FLOAT16", 2, DataType::kFloat16},
+    {NpyType::kBool, "|b1", "?", "bool", "BOOL", 1, DataType::kBool},
+    {NpyType::kInt32, "<i4", "i", "int32", "INT32", 4, DataType::kInt32},
+    {NpyType::kInt64, "<i8", "q", "int64", "INT64", 8, std::nullopt},
+};
+
+const TypeRow& RowOf(NpyType type) { return kTypes[static_cast<size_t>(type)]; }
+
+// "float32 '<f4', float16 '<f2' or bool '|b1'"
+std::string Readable(absl::Span<const NpyType> types) {
+  std::string text;
+  for (size_t i = 0; i < types.size(); ++i) {
+    const TypeRow& row = RowOf(types[i]);
+    absl::StrAppend(&text, i == 0 ? "" : (i + 1 < types.size() ? ", " : " or "), row.readable, " '",
+                    row.descr, "'");
+  }
+  return text;
+}
+
+struct ElementType {
+  NpyType type;
+  bool is_big_endian;
+};
+
+// As numpy.dtype reads it: "<f4", "=f4", "|f4", "f4" and "float32" are the same on this machine.
+absl::StatusOr<ElementType> ParseDescr(absl::string_view descr, absl::Span<const NpyType> types) {
+  absl::string_view code = descr;
+  const bool has_order = !code.empty() && absl::StrContains("<>=|", code.substr(0, 1));
+  if (has_order) code.remove_prefix(1);
+  for (const NpyType type : types) {
+    const TypeRow& row = RowOf(type);
+    if (code == row.descr.substr(1) || code == row.character ||
+        (code == row.readable && !has_order)) {
+      return ElementType{type, row.bytes > 1 && absl::StartsWith(descr, ">")};
+    }
+  }
+  return FormatError(absl::StrCat("elements are ", Quoted(descr), ", expected ", Readable(types),
+                                  "; convert with array.astype('", RowOf(types[0]).descr, "')"));
+}
+
+// Some order of the elements is another one only where two dimensions have more than one.
+bool OrderMatters(const Shape& shape) {
+  const bool is_empty = std::find(shape.begin(), shape.end(), 0) != shape.end();
+  return !is_empty &&
+         std::count_if(shape.begin(), shape.end(), [](int64_t size) { return size > 1; }) > 1;
+}
+
+// A recursive-descent parser for the part of Python's literals that such headers use.
+class HeaderParser {
+ public:
+  HeaderParser(absl::string_view text, absl::Span<const NpyType> types)
+      : rest_(text), types_(types) {}
+
+  absl::StatusOr<NpyHeader> Parse() {
+    if (!Consume('{')) return Malformed("'{'");
+    bool separated = true;
+    while (!Consume('}')) {
+      if (!separated) return Malformed("',' or '}'");
+      if (absl::Status status = ParseEntry(); !status.ok()) return status;
+      separated = Consume(',');
+    }
+    SkipSpace();
+    if (!rest_.empty()) return Malformed("nothing after '}'");
+    if (!type_.has_value()) return Missing("descr");
+    if (!fortran_order_.has_value()) return Missing("fortran_order");
+    if (!shape_.has_value()) return Missing("shape");
+    const ElementOrder order = {.is_fortran = *fortran_order_ && OrderMatters(*shape_),
+                                .is_big_endian = type_->is_big_endian};
+    return NpyHeader{type_->type, *std::move(shape_), order};
+  }
+
+ private:
+  absl::Status ParseEntry() {
+    const std::optional<absl::string_view> key = ParseString();
+    if (!key.has_value()) return Malformed("a key in quotes");
+    if (!Consume(':')) return Malformed("':'");
+    if (*key == "descr") return ParseDescrValue();
+    if (*key == "fortran_order") return ParseFortranOrder();
+    if (*key == "shape") return ParseShape();
+    return FormatError(absl::StrCat("the header has the key ", Quoted(*key),
+                                    ", expected 'descr', 'fortran_order' and 'shape'"));
+  }
+
+  absl::Status ParseDescrValue() {
+    if (type_.has_value()) return Twice("descr");
+    SkipSpace();
+    if (absl::StartsWith(rest_, "[")) {
+      return FormatError(
+          absl::StrCat("elements are of a structured type, expected ", Readable(types_)));
+    }
+    const std::optional<absl::string_view> descr = ParseString();
+    if (!descr.has_value()) return Malformed("an element type in quotes");
+    absl::StatusOr<ElementType> type = ParseDescr(*descr, types_);
+    if (!type.ok()) return type.status();
+    type_ = *type;
+    return absl::OkStatus();
+  }
+
+  absl::Status ParseFortranOrder() {
+    if (fortran_order_.has_value()) return Twice("fortran_order");
+    SkipSpace();
+    if (absl::ConsumePrefix(&rest_, "True")) {
+      fortran_order_ = true;
+    } else if (absl::ConsumePrefix(&rest_, "False")) {
+      fortran_order_ = false;
+    } else {
+      return Malformed("True or False");
+    }
+    return absl::OkStatus();
+  }
+
+  // A tuple: (), (3,), (3, 4) or (3, 4,). (3) is a number in Python.
+  absl::Status ParseShape() {
+    if (shape_.has_value()) return Twice("shape");
+    if (!Consume('(')) return Malformed("a tuple of sizes");
+    Shape shape;
+    bool separated = true;
+    while (!Consume(')')) {
+      if (!separated) return Malformed("',' or ')'");
+      absl::StatusOr<int64_t> size = ParseSize();
+      if (!size.ok()) return size.status();
+      if (shape.size() == kNpyRankMax) {
+        return FormatError(absl::StrCat("more than ", kNpyRankMax, " dimensions"));
+      }
+      shape.push_back(*size);
+      separated = Consume(',');
+    }
+    if (shape.size() == 1 && !separated) return Malformed("a tuple of sizes");
+    shape_ = std::move(shape);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<int64_t> ParseSize() {
+    SkipSpace();
+    size_t digits = 0;
+    while (digits < rest_.size() && absl::ascii_isdigit(rest_[digits])) ++digits;
+    if (digits == 0) return Malformed("a size of 0 or more");
+    int64_t size = 0;
+    if (!absl::SimpleAtoi(rest_.substr(0, digits), &size)) {
+      return FormatError(
+          absl::StrCat("the size ", Quoted(rest_.substr(0, digits)), " does not fit in 64 bits"));
+    }
+    rest_.remove_prefix(digits);
+    absl::ConsumePrefix(&rest_, "L");  // Python 2 wrote long integers so
+    return size;
+  }
+
+  // Escapes do not occur in the strings that are accepted here.
+  std::optional<absl::string_view> ParseString() {
+    SkipSpace();
+    // Python 2 wrote some texts as u'...'.
+    if (absl::StartsWith(rest_, "u'") || absl::StartsWith(rest_, "u\"")) rest_.remove_prefix(1);
+    if (rest_.empty() || (rest_[0] != '\'' && rest_[0] != '"')) return std::nullopt;
+    const size_t end = rest_.find(rest_[0], 1);
+    if (end == absl::string_view::npos) return std::nullopt;
+    const absl::string_view text = rest_.substr(1, end - 1);
+    if (absl::StrContains(text, '\\')) return std::nullopt;
+    rest_.remove_prefix(end + 1);
+    return text;
+  }
+
+  bool Consume(char expected) {
+    SkipSpace();
+    if (rest_.empty() || rest_[0] != expected) return false;
+    rest_.remove_prefix(1);
+    return true;
+  }
+
+  void SkipSpace() { rest_ = absl::StripLeadingAsciiWhitespace(rest_); }
+
+  absl::Status Malformed(absl::string_view expected) const {
+    return FormatError(absl::StrCat("malformed header: expected ", expected, ", got ",
+                                    rest_.empty() ? std::string("its end") : Quoted(rest_)));
+  }
+  static absl::Status Missing(absl::string_view key) {
+    return FormatError(absl::StrCat("malformed header: it lacks the key '", key, "'"));
+  }
+  static absl::Status Twice(absl::string_view key) {
+    return FormatError(absl::StrCat("malformed header: the key '", key, "' comes twice"));
+  }
+
+  absl::string_view rest_;
+  const absl::Span<const NpyType> types_;
+  std::optional<ElementType> type_;
+  std::optional<bool> fortran_order_;
+  std::optional<Shape> shape_;
+};
+
+int64_t LittleEndian(absl::string_view bytes) {
+  int64_t value = 0;
+  for (size_t i = bytes.size(); i-- > 0;) {
+    value = value << 8 | static_cast<unsigned char>(bytes[i]);
+  }
+  return value;
+}
+
+}  // namespace
+
+absl::string_view NpyTypeName(NpyType type) { return RowOf(type).name; }
+
+int64_t NpyElementBytes(NpyType type) { return RowOf(type).bytes; }
+
+std::optional<DataType> DataTypeOf(NpyType type) { return RowOf(type).data_type; }
+
+std::optional<NpyType> NpyTypeOf(DataType type) {
+  for (const TypeRow& row : kTypes) {
+    if (row.data_type == type) return row.type;
+  }
+  return std::nullopt;
+}
+
+absl::StatusOr<NpyPreamble> ParseNpyPreamble(absl::string_view start) {
+  if (!absl::StartsWith(start, kNpyMagic)) {
+    return FormatError(absl::StrCat("not an .npy file: it begins with ",
+                                    start.empty() ? std::string("nothing") : Quoted(start)));
+  }
+  const absl::string_view version = start.substr(kNpyMagic.size(), 2);
+  const absl::string_view after_version = start.substr(kNpyMagic.size() + version.size());
+  if (version.size() < 2) return FormatError("truncated before the version");
+  const int major = static_cast<unsigned char>(version[0]);
+  if (major < 1 || major > 3) {
+    return FormatError(absl::StrCat("format version ", major, ", expected 1, 2 or 3"));
+  }
+  const size_t length_bytes = major == 1 ? 2 : 4;
+  if (after_version.size() < length_bytes) return FormatError("truncated before the header");
+  NpyPreamble preamble;
+  preamble.preamble_bytes = static_cast<int64_t>(kNpyMagic.size() + version.size() + length_bytes);
+  preamble.header_bytes = LittleEndian(after_version.substr(0, length_bytes));
+  if (preamble.header_bytes > kNpyHeaderBytesMax) {
+    return FormatError(absl::StrCat("a header of ", preamble.header_bytes,
+                                    " bytes, expected at most ", kNpyHeaderBytesMax));
+  }
+  return preamble;
+}
+
+absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text, absl::Span<const NpyType> types) {
+  return HeaderParser(text, types).Parse();
+}
+
+absl::StatusOr<std::string> FormatNpyHeader(const NpyHeader& header) {
+  // So few dimensions also fit in version 1, whose headers have at most 65535 bytes.
+  if (header.shape.size() > kNpyRankMax) {
+    return FormatError(absl::StrCat("more than ", kNpyRankMax, " dimensions"));
+  }
+  std::string dictionary =
+      absl::StrCat("{'descr': '", RowOf(header.type).descr, "', 'fortran_order': False, 'shape': (",
+                   absl::StrJoin(header.shape, ", "), header.shape.size() == 1 ? ",), }" : "), }");
+  constexpr size_t kPreambleBytes = 10;
+  const size_t unpadded_bytes = kPreambleBytes + dictionary.size() + 1;
+  dictionary.append((kElementAlignment - unpadded_bytes % kElementAlignment) % kElementAlignment,
+                    ' ');
+  dictionary.push_back('\n');
+  const char length[2] = {static_cast<char>(dictionary.size() & 0xff),
+                          static_cast<char>(dictionary.size() >> 8)};
+  return absl::StrCat(kNpyMagic, absl::string_view("\x01\x00", 2), absl::string_view(length, 2),
+                      dictionary);
+}
+
+}  // namespace qkserve

@@ -1,0 +1,71 @@
+#ifndef QKSERVE_FORMATS_NPY_HEADER_H_
+#define QKSERVE_FORMATS_NPY_HEADER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "formats/reordered_reader.h"
+#include "qkserve/tensor.h"
+
+namespace qkserve {
+
+// The header of NumPy's .npy files: magic, version and length, then a Python dictionary in text,
+// padded with blanks so that the elements begin at a multiple of 64 bytes. See
+// https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
+
+inline constexpr absl::string_view kNpyMagic{"\x93NUMPY", 6};
+
+// Magic, two bytes of version, and a length of two bytes (version 1) or four.
+inline constexpr size_t kNpyPreambleBytesMax = 12;
+
+// Headers of the element types that are read here have about a hundred bytes.
+inline constexpr int64_t kNpyHeaderBytesMax = 1 << 16;
+
+// NumPy 2 allows 64 dimensions.
+inline constexpr size_t kNpyRankMax = 64;
+
+struct NpyPreamble {
+  int64_t preamble_bytes = 0;  // where the dictionary begins
+  int64_t header_bytes = 0;    // how long it is, padding included
+};
+
+// `start` is the first kNpyPreambleBytesMax bytes of the file, or the whole file if it is shorter.
+// INVALID_ARGUMENT: not .npy, a version other than 1, 2 and 3, or a header above
+// kNpyHeaderBytesMax.
+absl::StatusOr<NpyPreamble> ParseNpyPreamble(absl::string_view start);
+
+// The element types that are read or written here.
+enum class NpyType { kFloat32, kFloat16, kBool, kInt32, kInt64 };
+
+// "FLOAT32", as the wire says it.
+absl::string_view NpyTypeName(NpyType type);
+
+int64_t NpyElementBytes(NpyType type);
+
+// The same type of a tensor and back; nullopt where the other side does not have it.
+std::optional<DataType> DataTypeOf(NpyType type);
+std::optional<NpyType> NpyTypeOf(DataType type);
+
+struct NpyHeader {
+  NpyType type = NpyType::kFloat32;
+  Shape shape;
+  ElementOrder order = {};  // is_fortran only where that makes a difference
+};
+
+// `text` is the dictionary. Its keys may come in any order, with any white space.
+// INVALID_ARGUMENT: not such a dictionary; an element type that is not one of `types`; a size
+// that does not fit in 64 bits.
+absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text, absl::Span<const NpyType> types);
+
+// Everything before the elements, in version 1: of C order and little-endian.
+// INVALID_ARGUMENT: there are too many dimensions.
+absl::StatusOr<std::string> FormatNpyHeader(const NpyHeader& header);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_FORMATS_NPY_HEADER_H_

@@ -1,0 +1,65 @@
+#ifndef QKSERVE_FORMATS_REORDERED_READER_H_
+#define QKSERVE_FORMATS_REORDERED_READER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "formats/input_file.h"
+#include "qkserve/tensor.h"
+
+namespace qkserve {
+
+// How a file's elements differ from those of a tensor in memory, which are in C order and
+// little-endian.
+struct ElementOrder {
+  bool is_fortran = false;  // the first index runs fastest
+  bool is_big_endian = false;
+
+  bool IsPlain() const { return !is_fortran && !is_big_endian; }
+};
+
+// Reads such elements in C order, little-endian. It holds about 8 MiB of rows, so that files may be
+// larger than memory. The matrices of a tensor in Fortran order are interleaved: each of them costs
+// one pass over the file.
+//
+// Thread-compatible. A copy has its own memory.
+class ReorderedReader {
+ public:
+  // The elements begin at `offset` of the file, and are all there.
+  ReorderedReader(std::shared_ptr<const InputFile> file, DataType data_type, Shape shape,
+                  int64_t offset, ElementOrder order);
+
+  // Fills `out` with the bytes that begin at `offset` of the C-order tensor. Reading in order is
+  // the cheapest. Errors: those of InputFile::ReadAt.
+  absl::Status Read(int64_t offset, absl::Span<char> out);
+
+ private:
+  absl::Status LoadBlock(int64_t first_row);
+  // Rows [begin, end) of one matrix of a tensor in Fortran order; the same of one column, where
+  // `first` is the index of the matrix's first element.
+  absl::Status GatherColumns(int64_t matrix, int64_t begin, int64_t end, char* to);
+  absl::Status GatherColumn(int64_t first, int64_t column, int64_t begin, int64_t end, char* to);
+  int64_t FortranIndexOf(int64_t matrix) const;
+
+  std::shared_ptr<const InputFile> file_;
+  Shape shape_;
+  int64_t offset_;
+  ElementOrder order_;
+
+  int64_t element_bytes_;
+  int64_t matrices_ = 1;  // product of all dimensions but the last two
+  int64_t rows_ = 1;      // of a matrix
+  int64_t columns_ = 1;
+  int64_t block_rows_;  // that are read at a time
+
+  std::string block_;        // rows of one matrix, in C order
+  int64_t block_begin_ = 0;  // the byte of the tensor that it begins with
+  std::string piece_;        // of the file
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_FORMATS_REORDERED_READER_H_

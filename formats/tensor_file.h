@@ -1,0 +1,49 @@
+#ifndef QKSERVE_FORMATS_TENSOR_FILE_H_
+#define QKSERVE_FORMATS_TENSOR_FILE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "formats/input_file.h"
+#include "formats/reordered_reader.h"
+#include "qkserve/tensor.h"
+
+namespace qkserve {
+
+// A tensor in a file whose elements have not been read.
+struct TensorFile {
+  std::shared_ptr<const InputFile> file;
+  DataType data_type = DataType::kFloat32;
+  Shape shape;
+  int64_t offset = 0;  // of the elements, which are all there
+  ElementOrder order = {};
+};
+
+// Opens FILE.npy, FILE.safetensors or FILE.safetensors:TENSOR; the path says which it is. Without
+// :TENSOR a .safetensors file's tensor named `name` is taken, or else its only one.
+// Errors: those of ReadNpy and OpenSafetensors.
+absl::StatusOr<TensorFile> OpenTensorFile(const std::string& path, absl::string_view name);
+
+// All its elements, in C order. RESOURCE_EXHAUSTED: out of memory; or the errors of
+// InputFile::ReadAt.
+absl::StatusOr<Tensor> ReadTensor(const TensorFile& tensor);
+
+// Fills `out` with the bytes of the C-order tensor that begin at `offset`.
+using ElementReader = std::function<absl::Status(int64_t offset, absl::Span<char> out)>;
+
+// Reads the elements piece by piece, for files larger than memory. Keeps the file open. A copy of
+// the reader has memory of its own. Errors: those of InputFile::ReadAt.
+ElementReader ReaderOf(const TensorFile& tensor);
+
+// True for FILE.safetensors and FILE.safetensors:TENSOR.
+bool IsSafetensorsPath(absl::string_view path);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_FORMATS_TENSOR_FILE_H_

@@ -1,0 +1,112 @@
+#ifndef QKSERVE_TOOLS_LOAD_SENDER_H_
+#define QKSERVE_TOOLS_LOAD_SENDER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/mutex.h"
+#include "grpcpp/completion_queue.h"
+#include "grpcpp/generic/generic_stub.h"
+#include "qkserve/v1/scoring.pb.h"
+#include "tools/load/pacer.h"
+#include "tools/load/request_set.h"
+#include "tools/load/run_load.h"
+
+namespace qkserve {
+
+// State that the senders of a load share. Thread-safe but for `begin`.
+struct SenderContext {
+  SenderContext(const LoadOptions& options, const LoadTarget& target, const Clock* clock,
+                LoadRecorder* recorder, int senders);
+
+  absl::Duration Now() const { return clock->Now() - begin; }
+
+  // Call it for each answer, also in the warm-up; `sequence` numbers the requests.
+  void NoteAnswer(int64_t sequence, const absl::Status& status);
+
+  // The first UNAVAILABLE if there was no other answer, otherwise OK.
+  absl::Status NobodyThere() const;
+
+  const LoadOptions& options;
+  const LoadTarget& target;
+  const Clock* const clock;
+  LoadRecorder* const recorder;
+  const int senders;
+  const absl::Duration end;      // of sending
+  const int64_t first_requests;  // those that are numbered below
+  absl::Time begin;              // set before the senders start
+
+  std::atomic<bool> stop{false};    // send no more
+  std::atomic<bool> cancel{false};  // and wait no more
+  // All of the first requests were UNAVAILABLE, before any was answered otherwise: send no more.
+  std::atomic<bool> nobody_there{false};
+  std::atomic<int> running{0};  // senders
+
+ private:
+  mutable Mutex mutex_;
+  bool seen_ ABSL_GUARDED_BY(mutex_) = false;
+  int64_t refused_ ABSL_GUARDED_BY(mutex_) = 0;  // of the first requests
+  absl::Status unavailable_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Sends a share of a load's requests: a completion queue with some of the connections. One thread
+// receives, and in a closed loop sends as well. In an open loop another thread sends and sleeps
+// between requests: a completion queue wakes only by the millisecond.
+class Sender {
+ public:
+  // Uses channels index, index + senders, index + 2·senders, ... `context` must outlive it.
+  Sender(int index, SenderContext* context);
+  Sender(const Sender&) = delete;
+  Sender& operator=(const Sender&) = delete;
+  ~Sender();  // after Join
+
+  void Start();
+  void Join();
+
+ private:
+  struct Call;
+
+  void Receive();
+  void SendOnSchedule();
+  void WaitForRoom();
+
+  void Begin(Call& call, absl::Duration intended);
+  void Completed(Call& call);
+  void Record(Call& call, absl::Duration answered);
+  void SendNext(Call& call, bool failed);
+  void CancelAll();
+
+  Call* TakeCall();
+  void ReturnCall(Call* call);
+
+  const int index_;
+  SenderContext& context_;
+  const bool open_loop_;
+  grpc::CompletionQueue queue_;
+  std::vector<grpc::GenericStub> stubs_;
+  RequestPicker picker_;
+  Pacer pacer_;             // of an open loop
+  int64_t sequence_ = 0;    // of the sending thread
+  v1::Receipt receipt_;     // of the receiving thread
+  bool cancelled_ = false;  // of the receiving thread
+
+  std::vector<std::unique_ptr<Call>> calls_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Call*> free_ ABSL_GUARDED_BY(mutex_);
+  Mutex mutex_;
+  CondVar room_;
+  std::atomic<int64_t> in_flight_{0};
+  std::atomic<bool> all_sent_{false};
+
+  std::thread receive_thread_;
+  std::thread send_thread_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TOOLS_LOAD_SENDER_H_

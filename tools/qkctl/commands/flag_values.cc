@@ -1,0 +1,103 @@
+#include "tools/qkctl/commands/flag_values.h"
+
+#include <algorithm>
+#include <array>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/types/span.h"
+
+namespace qkserve {
+namespace {
+
+// By Output and by DataType, each from its first.
+constexpr std::array<absl::string_view, 6> kOutputNames = {"scores",  "capped",  "masked",
+                                                           "weights", "context", "top_k"};
+constexpr std::array<absl::string_view, 3> kFloatTypeNames = {"float32", "float16", "bfloat16"};
+
+template <typename Enum>
+bool ParseName(absl::Span<const absl::string_view> names, absl::string_view text, Enum* value,
+               std::string* error) {
+  const auto found = std::find(names.begin(), names.end(), text);
+  if (found == names.end()) {
+    *error = absl::StrCat("expected ", absl::StrJoin(names.first(names.size() - 1), ", "), " or ",
+                          names.back());
+    return false;
+  }
+  *value = static_cast<Enum>(found - names.begin() + 1);
+  return true;
+}
+
+}  // namespace
+
+absl::string_view OutputName(Output output) {
+  return kOutputNames[static_cast<size_t>(output) - 1];
+}
+
+bool ParseFlag(absl::string_view text, Output* output, std::string* error) {
+  return ParseName(kOutputNames, text, output, error);
+}
+
+bool ParseFlag(absl::string_view text, DataType* type, std::string* error) {
+  return ParseName(kFloatTypeNames, text, type, error);
+}
+
+std::string FlagText(DataType type) {
+  return std::string(kFloatTypeNames[static_cast<size_t>(type) - 1]);
+}
+
+absl::Status CheckTopK(Output output, std::optional<int64_t> top_k) {
+  const std::string with = absl::StrCat("--output=", OutputName(output));
+  if (output == Output::kTopK && !top_k.has_value()) {
+    return absl::InvalidArgumentError(absl::StrCat(with, " requires --top_k"));
+  }
+  if (output != Output::kTopK && top_k.has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--top_k is for --output=top_k only; with ", with));
+  }
+  if (top_k.has_value() && *top_k < 1) {
+    return absl::InvalidArgumentError(absl::StrCat("--top_k must be 1 or more; was ", *top_k));
+  }
+  return absl::OkStatus();
+}
+
+void KeySetOptions::AddFlags(Flags& flags) {
+  flags.Add("key_set", &name,
+            "Name of keys, and values, that are on the server; in place of sending them");
+  flags.Add("key_set_version", &version,
+            "The only version of --key_set to accept; the newest unless given");
+}
+
+absl::Status KeySetOptions::Validate() const {
+  if (name.empty() && version.has_value()) {
+    return absl::InvalidArgumentError("--key_set_version requires --key_set");
+  }
+  return absl::OkStatus();
+}
+
+std::optional<KeySetReference> KeySetOptions::Reference() const {
+  if (name.empty()) return std::nullopt;
+  return KeySetReference{name, version};
+}
+
+void AddKeysFlags(Flags& flags, std::string* keys, std::string* values) {
+  flags.Add("keys", keys,
+            ".npy or .safetensors file of the keys: [m, d]; score and keys take [batch, m, d] and "
+            "[batch, heads, m, d], too");
+  flags.Add("values", values,
+            ".npy or .safetensors file of the values, [.., m, dv], for --output=context");
+}
+
+void AddStorageFlag(Flags& flags, std::optional<DataType>* storage) {
+  flags.Add("storage", storage,
+            "Type that the server keeps keys and values in: float32, float16 or bfloat16. 16 bits "
+            "halve memory and reading time, and round to nearest. As they come unless given");
+}
+
+void AddOutputFlags(Flags& flags, std::optional<Output>* output, std::optional<int64_t>* top_k) {
+  flags.Add("output", output,
+            "What to return: scores (unless given), capped, masked, weights, context or top_k");
+  flags.Add("top_k", top_k, "Keys to return for each query, for --output=top_k and only there");
+}
+
+}  // namespace qkserve

@@ -1,0 +1,90 @@
+#ifndef QKSERVE_TOOLS_QKCTL_COMMANDS_LOAD_OPTIONS_H_
+#define QKSERVE_TOOLS_QKCTL_COMMANDS_LOAD_OPTIONS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/flags.h"
+#include "qkserve/output.h"
+#include "qkserve/tensor.h"
+#include "tools/load/find_peak.h"
+#include "tools/load/run_load.h"
+#include "tools/load/workload.h"
+#include "tools/qkctl/commands/connection_options.h"
+#include "tools/qkctl/commands/flag_values.h"
+#include "tools/qkctl/commands/load_values.h"
+#include "tools/qkctl/input/made_key_set.h"
+
+namespace qkserve {
+
+// The origin of a load's keys.
+enum class LoadKeys {
+  kInline,   // each request has its own
+  kForeign,  // a key set that is on the server
+  kMade,     // key sets that are made for the load
+};
+
+// The options of qkctl load. Most are empty unless given: then the standard workload, or its
+// absence, decides. The functions at the end say what holds.
+struct LoadCommandOptions {
+  // The requests. Sizes are those of LoadWorkload; paths are "" if there is no file.
+  std::string workload;
+  std::optional<int64_t> n, m, d, dv;
+  std::string queries, keys, values;
+  std::optional<Output> output;
+  std::optional<int64_t> top_k;
+  int64_t seed = 1;
+
+  // Key sets. Where some are made, key_set.name is that of the first.
+  KeySetOptions key_set;
+  std::optional<KeySetSizes> make_key_set;
+  std::optional<int> key_sets;
+  std::optional<double> zipf;
+  std::optional<DataType> storage;
+
+  // When requests are sent: a closed loop, an open loop (`rate`), or a search.
+  ConcurrencyValues concurrency;
+  std::optional<RateRange> rate;
+  std::optional<Arrivals> arrivals;
+  std::optional<int64_t> in_flight_max;
+  std::optional<absl::Duration> duration, warm_up;
+  bool find_peak = false;
+  std::optional<LatencyLimit> latency_limit;
+
+  // The judgement and the report.
+  bool verify = false;
+  std::optional<StatusCodes> allow_errors;
+  bool progress = true;
+  std::string json, csv, report;
+
+  ConnectionOptions connection;
+
+  void AddFlags(Flags& flags);
+
+  // INVALID_ARGUMENT: flags that do not fit together, or values that make no sense.
+  absl::Status Validate() const;
+
+  bool IsOpenLoop() const { return rate.has_value() || find_peak; }
+  LoadKeys KeysFrom() const;
+
+  // As far as flags tell: files and the server know more.
+  LoadWorkload Workload() const;
+
+  // The loads to run, one after the other. For a search the one element is what its steps have in
+  // common.
+  std::vector<LoadOptions> Loads() const;
+
+  // nullopt: no search.
+  std::optional<LatencyLimit> PeakLimit() const;
+
+  // Codes that requests may fail with. A search goes to where the server refuses.
+  StatusCodes AllowedErrors() const;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TOOLS_QKCTL_COMMANDS_LOAD_OPTIONS_H_

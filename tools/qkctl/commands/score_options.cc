@@ -1,0 +1,163 @@
+#include "tools/qkctl/commands/score_options.h"
+
+#include <cmath>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "formats/tensor_file.h"
+
+namespace qkserve {
+namespace {
+
+absl::Status WrongUsage(absl::string_view message) { return absl::InvalidArgumentError(message); }
+
+std::string WithOutput(const ScoreCommandOptions& options) {
+  return absl::StrCat("--output=", OutputName(options.OutputOrDefault()));
+}
+
+absl::Status CheckKeys(const ScoreCommandOptions& options) {
+  const bool has_key_set = !options.key_set.name.empty();
+  const bool has_values = !options.values.empty();
+  const bool is_context = options.OutputOrDefault() == Output::kContext;
+  if (options.queries.empty()) return WrongUsage("--queries is required");
+  if (options.keys.empty() != has_key_set) {
+    return WrongUsage(has_key_set ? "--keys and --key_set exclude each other"
+                                  : "--keys or --key_set is required");
+  }
+  if (has_key_set && has_values) return WrongUsage("--values: a key set has its own");
+  if (is_context && !has_values && !has_key_set) {
+    return WrongUsage(absl::StrCat(WithOutput(options), " requires --values"));
+  }
+  if (!is_context && has_values) {
+    return WrongUsage(
+        absl::StrCat("--values is for --output=context only; with ", WithOutput(options)));
+  }
+  return options.key_set.Validate();
+}
+
+// Flags that belong to some outputs alone.
+absl::Status CheckOutput(const ScoreCommandOptions& options) {
+  const Output output = options.OutputOrDefault();
+  absl::Status status = CheckTopK(output, options.top_k);
+  if (!status.ok()) return status;
+  if (output != Output::kTopK && !options.indices_out.empty()) {
+    return WrongUsage(
+        absl::StrCat("--indices_out is for --output=top_k only; with ", WithOutput(options)));
+  }
+  if (output != Output::kWeights && output != Output::kContext &&
+      !options.log_sum_exp_out.empty()) {
+    return WrongUsage(
+        absl::StrCat("--log_sum_exp_out is for --output=weights and context only; "
+                     "with ",
+                     WithOutput(options)));
+  }
+  return absl::OkStatus();
+}
+
+// Element types that a kind of file cannot hold.
+absl::Status CheckFileTypes(const ScoreCommandOptions& options) {
+  if (options.result_type == DataType::kBfloat16 && !options.out.empty() &&
+      !IsSafetensorsPath(options.out)) {
+    return WrongUsage("--result_type=bfloat16 requires a .safetensors file as --out");
+  }
+  if (IsSafetensorsPath(options.indices_out)) {
+    return WrongUsage("--indices_out is written as .npy");
+  }
+  return absl::OkStatus();
+}
+
+// Text mixed with a file, or two files, could not be read.
+absl::Status CheckStandardOutput(const ScoreCommandOptions& options) {
+  const int users = (options.out.empty() || options.out == "-" ? 1 : 0) +
+                    (options.indices_out == "-" ? 1 : 0) +
+                    (options.log_sum_exp_out == "-" ? 1 : 0) + (options.heatmap == "-" ? 1 : 0);
+  if (users <= 1) return absl::OkStatus();
+  return WrongUsage(
+      "standard output takes one of --out, --indices_out, --log_sum_exp_out and --heatmap; give "
+      "--out a file");
+}
+
+}  // namespace
+
+bool ParseFlag(absl::string_view text, ScaleValue* scale, std::string* error) {
+  *scale = {.is_auto = text == "auto"};
+  if (scale->is_auto) return true;
+  if (absl::SimpleAtof(text, &scale->value) && std::isfinite(scale->value)) return true;
+  *error = "expected a finite number or auto";
+  return false;
+}
+
+bool ParseFlag(absl::string_view text, KeyLengthsValue* key_lengths, std::string* error) {
+  *key_lengths = {};
+  if (text.find_first_not_of("0123456789-+, ") != absl::string_view::npos) {
+    key_lengths->path = std::string(text);
+    return true;
+  }
+  for (const absl::string_view part : absl::StrSplit(text, ',')) {
+    int64_t length = 0;
+    if (!absl::SimpleAtoi(part, &length)) {
+      *error = "expected a file or whole numbers with commas between them";
+      return false;
+    }
+    key_lengths->lengths.push_back(length);
+  }
+  return true;
+}
+
+void ScoreCommandOptions::AddFlags(Flags& flags) {
+  flags.BeginGroup("Input");
+  flags.Add("queries", &queries,
+            ".npy or .safetensors file of the queries: [n, d], [batch, n, d] or [batch, heads, n, "
+            "d]; required");
+  AddKeysFlags(flags, &keys, &values);
+  key_set.AddFlags(flags);
+
+  flags.BeginGroup("Attention");
+  flags.Add("scale", &scale, "Factor on every q·k; auto means 1/sqrt(d). 1 unless given");
+  flags.Add("softcap", &softcap, "C > 0: a score s becomes C * tanh(s / C). None unless given");
+  flags.Add("causal", &causal, "Query i attends key j only if j <= i + offset");
+  flags.Add("window_left", &window_left,
+            "Query i attends key j only if j >= i + offset - N; -1, or not given, for no bound");
+  flags.Add("window_right", &window_right,
+            "Query i attends key j only if j <= i + offset + N; -1, or not given, for no bound");
+  flags.Add("offset", &offset,
+            "How many keys precede the first query, for --causal and windows; may be negative. 0 "
+            "unless given; not together with --key_lengths, which set it to length - n");
+  flags.Add("key_lengths", &key_lengths,
+            "One number a batch: keys at or beyond it are not attended. Numbers with commas "
+            "between them, or an .npy file of int64");
+  flags.Add("mask", &mask,
+            "File of bool (.npy; true: attend) or float (added to the score). Right-aligned "
+            "against [.., n, m]; leading dimensions equal or 1; keys beyond the last are not "
+            "attended");
+
+  flags.BeginGroup("Result");
+  AddOutputFlags(flags, &output, &top_k);
+  flags.Add("result_type", &result_type,
+            "Element type of the result: float32, float16 or bfloat16");
+  flags.Add("out", &out,
+            ".npy or .safetensors file for the result, - for standard output; shown as text where "
+            "not given");
+  flags.Add("indices_out", &indices_out,
+            ".npy file for the int32 keys of --output=top_k, [.., n, top_k]");
+  flags.Add("log_sum_exp_out", &log_sum_exp_out,
+            ".npy or .safetensors file for each query's ln(sum(exp(masked score))), [.., n], for "
+            "--output=weights and context");
+  flags.Add("heatmap", &heatmap, ".png file to draw the result into");
+  flags.Add("receipt", &receipt,
+            "Tell on standard error how the request was answered; done anyway where that is a "
+            "terminal");
+  connection.AddFlags(flags);
+}
+
+absl::Status ScoreCommandOptions::Validate() const {
+  absl::Status status = connection.Validate();
+  if (status.ok()) status = CheckKeys(*this);
+  if (status.ok()) status = CheckOutput(*this);
+  if (status.ok()) status = CheckFileTypes(*this);
+  if (status.ok()) status = CheckStandardOutput(*this);
+  return status;
+}
+
+}  // namespace qkserve

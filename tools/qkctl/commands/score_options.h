@@ -1,0 +1,64 @@
+#ifndef QKSERVE_TOOLS_QKCTL_COMMANDS_SCORE_OPTIONS_H_
+#define QKSERVE_TOOLS_QKCTL_COMMANDS_SCORE_OPTIONS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "base/flags.h"
+#include "qkserve/output.h"
+#include "qkserve/tensor.h"
+#include "tools/qkctl/commands/connection_options.h"
+#include "tools/qkctl/commands/flag_values.h"
+
+namespace qkserve {
+
+// --scale=X, or auto: 1/sqrt(d).
+struct ScaleValue {
+  bool is_auto = false;
+  float value = 1;
+};
+bool ParseFlag(absl::string_view text, ScaleValue* scale, std::string* error);
+
+// --key_lengths=N,N,... or a file of them.
+struct KeyLengthsValue {
+  std::vector<int64_t> lengths;
+  std::string path;  // empty: `lengths` holds them
+};
+bool ParseFlag(absl::string_view text, KeyLengthsValue* key_lengths, std::string* error);
+
+// The options of qkctl score: one request, and where its answer goes. Paths are empty where there
+// is no file.
+struct ScoreCommandOptions {
+  std::string queries, keys, values, mask;
+  KeySetOptions key_set;
+
+  std::optional<ScaleValue> scale;
+  std::optional<float> softcap;
+  bool causal = false;
+  std::optional<int64_t> window_left, window_right, offset;
+  std::optional<KeyLengthsValue> key_lengths;
+
+  std::optional<Output> output;
+  std::optional<int64_t> top_k;
+  DataType result_type = DataType::kFloat32;
+
+  std::string out, indices_out, log_sum_exp_out, heatmap;
+  bool receipt = false;
+
+  ConnectionOptions connection;
+
+  void AddFlags(Flags& flags);
+
+  // INVALID_ARGUMENT: flags that do not fit together. The server judges what depends on shapes.
+  absl::Status Validate() const;
+
+  Output OutputOrDefault() const { return output.value_or(Output::kScores); }
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TOOLS_QKCTL_COMMANDS_SCORE_OPTIONS_H_

@@ -1,0 +1,26 @@
+#include "tools/qkctl/output/answer.h"
+
+#include <cstdio>
+
+#include "tools/qkctl/output/file_output.h"
+
+namespace qkserve {
+
+void AddJsonFlag(Flags& flags, std::string* path) {
+  flags.Add("json", path,
+            "File for the answer as JSON. --json alone, or -: standard output, which then holds "
+            "nothing else",
+            {.value_alone = "-", .placeholder = "FILE"});
+}
+
+absl::Status ShowAnswer(const std::string& text, const nlohmann::ordered_json& json,
+                        const std::string& path) {
+  if (path != "-") std::fputs(text.c_str(), stdout);
+  if (path.empty()) return absl::OkStatus();
+  // Text that is not UTF-8 is replaced, not refused: it is a server's mistake.
+  const std::string dumped =
+      json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  return WriteFileWhole(path, {dumped});
+}
+
+}  // namespace qkserve

@@ -1,0 +1,23 @@
+#ifndef QKSERVE_TOOLS_QKCTL_OUTPUT_ANSWER_H_
+#define QKSERVE_TOOLS_QKCTL_OUTPUT_ANSWER_H_
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "absl/status/status.h"
+#include "base/flags.h"
+
+namespace qkserve {
+
+// The flag --json of the commands that can answer in JSON. "": text only; "-": JSON alone, on
+// standard output.
+void AddJsonFlag(Flags& flags, std::string* path);
+
+// Prints the text, unless the JSON goes to standard output, and writes the JSON where there is a
+// `path`. Members keep the order in which they were added. Errors: those of WriteFileWhole.
+absl::Status ShowAnswer(const std::string& text, const nlohmann::ordered_json& json,
+                        const std::string& path);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TOOLS_QKCTL_OUTPUT_ANSWER_H_

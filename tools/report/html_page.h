@@ -1,0 +1,48 @@
+#ifndef QKSERVE_TOOLS_REPORT_HTML_PAGE_H_
+#define QKSERVE_TOOLS_REPORT_HTML_PAGE_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "tools/report/chart.h"
+
+namespace qkserve {
+
+// A self-contained HTML page of figures, tables and charts: no script, nothing to load, readable on
+// a phone and in the dark. All text is escaped.
+//
+// Sections follow each other in the order in which they are added. Thread-compatible.
+class HtmlPage {
+ public:
+  // `subtitle` says in a line what was measured.
+  HtmlPage(std::string title, std::string subtitle);
+
+  void AddHeading(absl::string_view text);
+  void AddParagraph(absl::string_view text);
+
+  // A few figures that matter most, large: a value and what it is.
+  void AddFigures(const std::vector<std::pair<std::string, std::string>>& figures);
+
+  // Charts beside each other where there is room. Those without data are left out.
+  void AddCharts(const std::vector<std::string>& charts);
+
+  // Names and values.
+  void AddPairs(const std::vector<std::pair<std::string, std::string>>& pairs);
+
+  // Columns beyond the first are numbers: they stand to the right.
+  void AddTable(const std::vector<std::string>& header,
+                const std::vector<std::vector<std::string>>& rows);
+
+  std::string Html() const;
+
+ private:
+  const std::string title_;
+  const std::string subtitle_;
+  std::string body_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TOOLS_REPORT_HTML_PAGE_H_
