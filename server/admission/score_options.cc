@@ -25,8 +25,9 @@ absl::Status CheckNumbers(const ScoreCall& call) {
     return FieldError(call.names->softcap, absl::StrCat(call.softcap),
                       "a finite number of 0 or more");
   }
-  const absl::Status status = CheckWindow(call.window_left, call.names->window_left);
-  return status.ok() ? CheckWindow(call.window_right, call.names->window_right) : status;
+  absl::Status status = CheckWindow(call.window_left, call.names->window_left);
+  status.Update(CheckWindow(call.window_right, call.names->window_right));
+  return status;
 }
 
 absl::Status AdmitKeyLengths(const ScoreCall& call, const ScoreShape& shape,
@@ -98,7 +99,7 @@ absl::Status AdmitOptions(const ScoreCall& call, AttentionProblem& problem) {
     return FieldError(call.names->log_sum_exp, "true",
                       "false: only the outputs WEIGHTS and CONTEXT have it");
   }
-  const absl::Status status = CheckNumbers(call);
+  absl::Status status = CheckNumbers(call);
   if (!status.ok()) return status;
   problem.scale = call.scale;
   problem.softcap = call.softcap;
