@@ -140,7 +140,7 @@ Flags& Flags::AddCommand(const std::string& name, const std::string& about) {
 }
 
 void Flags::AddText(const std::string& name, const std::string& default_text,
-                    const std::string& help, const Form& form, const ParseText& parse) {
+                    const std::string& help, const FlagForm& form, const ParseText& parse) {
   const std::string dashed = absl::StrCat("--", name);
   const auto callback = [dashed, parse, form](const CLI::results_t& results) {
     const absl::string_view text = ValueText(results[0]);

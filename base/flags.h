@@ -37,6 +37,17 @@ inline std::string FlagText(const absl::AlphaNum& value) { return absl::StrCat(v
 inline std::string FlagText(std::same_as<bool> auto value) { return value ? "true" : "false"; }
 inline std::string FlagText(absl::Duration value) { return absl::FormatDuration(value); }
 
+// How a flag's value may be given.
+struct FlagForm {
+  // Otherwise --name= is an error: a shell variable that is not set must not look like a flag that
+  // was not given.
+  bool may_be_empty = false;
+  // Not empty: --name alone stands for --name=VALUE_ALONE.
+  std::string value_alone = {};
+  // Shown in place of the default where there is a value_alone.
+  std::string placeholder = {};
+};
+
 // The flags of a program, or of one of its commands. They fill option structs. CLI11 parses.
 //
 // A command line has --name=value or --name value, and --boolean or --noboolean. The last value of
@@ -46,16 +57,6 @@ inline std::string FlagText(absl::Duration value) { return absl::FormatDuration(
 // them once.
 class Flags {
  public:
-  struct Form {
-    // Otherwise --name= is an error: a shell variable that is not set must not look like a flag
-    // that was not given.
-    bool may_be_empty = false;
-    // Not empty: --name alone stands for --name=VALUE_ALONE.
-    std::string value_alone = {};
-    // Shown in place of the default where there is a value_alone.
-    std::string placeholder = {};
-  };
-
   // `about`: the part of --help above the flags.
   explicit Flags(const std::string& about);
   Flags(const Flags&) = delete;
@@ -70,7 +71,7 @@ class Flags {
 
   // `*value` is the default; Parse overwrites it. It must outlive this.
   template <typename T>
-  void Add(const std::string& name, T* value, const std::string& help, const Form& form = {}) {
+  void Add(const std::string& name, T* value, const std::string& help, const FlagForm& form = {}) {
     AddText(name, FlagText(*value), help, form,
             [value](absl::string_view text, std::string* error) {
               return ParseFlag(text, value, error);
@@ -80,7 +81,7 @@ class Flags {
   // Has no default. What is not given stays nullopt.
   template <typename T>
   void Add(const std::string& name, std::optional<T>* value, const std::string& help,
-           const Form& form = {}) {
+           const FlagForm& form = {}) {
     AddText(name, "", help, form, [value](absl::string_view text, std::string* error) {
       return ParseFlag(text, &value->emplace(), error);
     });
@@ -113,7 +114,7 @@ class Flags {
 
   explicit Flags(CLI::App* app);
   void AddText(const std::string& name, const std::string& default_text, const std::string& help,
-               const Form& form, const ParseText& parse);
+               const FlagForm& form, const ParseText& parse);
   // INVALID_ARGUMENT: there is something that no flag and no argument took, or a command is
   // missing. A text of help only wants its command to be known.
   absl::Status CheckRest(bool asks_for_help) const;
