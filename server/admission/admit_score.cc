@@ -68,7 +68,8 @@ absl::StatusOr<std::shared_ptr<const KeySet>> AdmitKeys(ScoreCall& call,
     return FieldError(call.names->keys, "none",
                       absl::StrCat("a tensor, or a ", call.names->key_set, " in its place"));
   }
-  problem.keys = *std::move(call.keys);
+  if (!call.keys->ok()) return call.keys->status();
+  problem.keys = **std::move(call.keys);
   return std::shared_ptr<const KeySet>();
 }
 
@@ -175,7 +176,8 @@ absl::StatusOr<AdmittedScore> AdmitScore(ScoreCall call, const AdmissionOptions&
   AttentionProblem problem;
   absl::Status status = AdmitOptions(call, problem);
   if (!status.ok()) return status;
-  problem.queries = std::move(call.queries);
+  if (!call.queries.ok()) return call.queries.status();
+  problem.queries = *std::move(call.queries);
   absl::StatusOr<std::shared_ptr<const KeySet>> key_set =
       AdmitKeys(call, *options.key_sets, problem);
   if (!key_set.ok()) return key_set.status();

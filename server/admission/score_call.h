@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -40,16 +41,18 @@ struct KeySetQuery {
 //
 // The wire has checked the syntax: output and types are known, queries, keys and values are of a
 // float type and rank 2 to 4, the mask is BOOL or of a float type and of rank 1 to 4, sizes are 0
-// or more, data has exactly its length. Nothing else is checked: AdmitScore does that.
+// or more, data has exactly its length. A tensor that fails is the error to report. AdmitScore
+// reports it in the tensor's turn, so a call with several errors gets the same one by any protocol.
+// Nothing else is checked.
 //
 // All views point into what the call's Responder keeps.
 struct ScoreCall {
   const ScoreFieldNames* names = nullptr;  // never null; static
 
-  TensorView queries;
-  std::optional<TensorView> keys;  // these, or a key set
+  absl::StatusOr<TensorView> queries;
+  std::optional<absl::StatusOr<TensorView>> keys;  // these, or a key set
   std::optional<KeySetQuery> key_set;
-  std::optional<TensorView> values;
+  std::optional<absl::StatusOr<TensorView>> values;
 
   Output output = Output::kScores;
   DataType result_type = DataType::kFloat32;
@@ -63,7 +66,7 @@ struct ScoreCall {
   int64_t window_right = -1;
   std::optional<int64_t> offset;
   absl::Span<const int64_t> key_lengths;
-  std::optional<TensorView> mask;
+  std::optional<absl::StatusOr<TensorView>> mask;
 
   // On the batcher's clock.
   absl::Time arrival;

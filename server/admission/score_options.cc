@@ -54,7 +54,8 @@ absl::Status AdmitKeyLengths(const ScoreCall& call, const ScoreShape& shape,
 }
 
 absl::Status CheckMask(const ScoreCall& call, const ScoreShape& shape) {
-  const Shape& mask = call.mask->shape;
+  if (!call.mask->ok()) return call.mask->status();
+  const Shape& mask = (*call.mask)->shape;
   const Shape& result = shape.result;
   bool fits = mask.size() <= result.size() && mask.back() <= shape.m;
   for (size_t from_right = 1; fits && from_right < mask.size(); ++from_right) {
@@ -77,7 +78,8 @@ absl::Status CheckValues(const ScoreCall& call, const Shape& keys) {
   if (!needs_values) {
     return FieldError(field, "a tensor", "none: only the output CONTEXT uses them");
   }
-  const Shape& values = call.values->shape;
+  if (!call.values->ok()) return call.values->status();
+  const Shape& values = (*call.values)->shape;
   if (values.size() == keys.size() && std::equal(keys.begin(), keys.end() - 1, values.begin())) {
     return absl::OkStatus();
   }
@@ -119,8 +121,8 @@ absl::Status AdmitShapedOptions(ScoreCall& call, const ScoreShape& shape,
   if (status.ok() && call.mask.has_value()) status = CheckMask(call, shape);
   if (status.ok() && !call.key_set.has_value()) status = CheckValues(call, problem.keys.shape);
   if (!status.ok()) return status;
-  problem.mask = std::move(call.mask);
-  problem.values = std::move(call.values);
+  if (call.mask.has_value()) problem.mask = **std::move(call.mask);
+  if (call.values.has_value()) problem.values = **std::move(call.values);
   return absl::OkStatus();
 }
 

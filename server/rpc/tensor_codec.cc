@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "server/admission/field_error.h"
 
@@ -55,8 +56,9 @@ absl::StatusOr<DataType> DecodeFloatType(int value, absl::string_view name,
                    ", expected ", others, "FLOAT32, FLOAT16 or BFLOAT16"));
 }
 
-absl::Status DecodeTensor(const v1::Tensor& tensor, absl::string_view name, const TensorRule& rule,
-                          TensorView& view) {
+absl::StatusOr<TensorView> DecodeTensor(const v1::Tensor& tensor, absl::string_view name,
+                                        const TensorRule& rule) {
+  TensorView view;
   absl::Status status = DecodeType(tensor, name, rule.bool_too, view.data_type);
   if (status.ok()) status = DecodeShape(tensor, name, rule.rank_min, view.shape);
   if (!status.ok()) return status;
@@ -73,7 +75,7 @@ absl::Status DecodeTensor(const v1::Tensor& tensor, absl::string_view name, cons
         absl::StrCat(bytes, " for ", DataTypeName(view.data_type), " ", ShapeString(view.shape)));
   }
   view.data = reinterpret_cast<const std::byte*>(tensor.data().data());
-  return absl::OkStatus();
+  return view;
 }
 
 void EncodeTensor(DataType type, absl::Span<const int64_t> shape, const std::byte* data,

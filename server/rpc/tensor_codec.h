@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -20,14 +19,14 @@ namespace qkserve {
 absl::StatusOr<DataType> DecodeFloatType(int value, absl::string_view name,
                                          absl::string_view others = "");
 
-// Sets `view` to the tensor, in place. A float type (or BOOL where `bool_too`), a rank from
-// rank_min to 4, sizes of 0 or more, and data of exactly their length.
+// The tensor, in place. A float type (or BOOL where `bool_too`), a rank from rank_min to 4, sizes
+// of 0 or more, and data of exactly their length.
 struct TensorRule {
   int rank_min = 2;
   bool bool_too = false;
 };
-absl::Status DecodeTensor(const v1::Tensor& tensor, absl::string_view name, const TensorRule& rule,
-                          TensorView& view);
+absl::StatusOr<TensorView> DecodeTensor(const v1::Tensor& tensor, absl::string_view name,
+                                        const TensorRule& rule = {});
 
 // Copies `bytes` bytes.
 void EncodeTensor(DataType type, absl::Span<const int64_t> shape, const std::byte* data,

@@ -66,22 +66,16 @@ void DecodeAttention(const v1::Attention& attention, ScoreCall& call) {
   call.key_lengths = attention.key_lengths();
 }
 
-absl::Status DecodeTensors(const v1::ScoreRequest& request, ScoreCall& call) {
-  if (!request.has_queries()) return FieldError(kNames.queries, "none", "a tensor");
+void DecodeTensors(const v1::ScoreRequest& request, ScoreCall& call) {
+  call.queries = request.has_queries() ? DecodeTensor(request.queries(), kNames.queries)
+                                       : FieldError(kNames.queries, "none", "a tensor");
   const v1::InlineKeys& keys = request.inline_();
+  if (keys.has_keys()) call.keys = DecodeTensor(keys.keys(), kNames.keys);
+  if (keys.has_values()) call.values = DecodeTensor(keys.values(), kNames.values);
   const v1::Attention& attention = request.attention();
-  absl::Status status = DecodeTensor(request.queries(), kNames.queries, {}, call.queries);
-  if (status.ok() && keys.has_keys()) {
-    status = DecodeTensor(keys.keys(), kNames.keys, {}, call.keys.emplace());
+  if (attention.has_mask()) {
+    call.mask = DecodeTensor(attention.mask(), kNames.mask, {.rank_min = 1, .bool_too = true});
   }
-  if (status.ok() && attention.has_mask()) {
-    status = DecodeTensor(attention.mask(), kNames.mask, {.rank_min = 1, .bool_too = true},
-                          call.mask.emplace());
-  }
-  if (status.ok() && keys.has_values()) {
-    status = DecodeTensor(keys.values(), kNames.values, {}, call.values.emplace());
-  }
-  return status;
 }
 
 void EncodeResult(const ResultTensor& tensor, v1::Tensor& out) {
@@ -94,8 +88,8 @@ absl::StatusOr<ScoreCall> DecodeScoreCall(const v1::ScoreRequest& request) {
   ScoreCall call;
   call.names = &kNames;
   absl::Status status = DecodeEnums(request, call);
-  if (status.ok()) status = DecodeTensors(request, call);
   if (!status.ok()) return status;
+  DecodeTensors(request, call);
   if (request.has_key_set()) {
     KeySetQuery& query = call.key_set.emplace();
     query.name = request.key_set().name();

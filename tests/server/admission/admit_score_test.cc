@@ -45,7 +45,7 @@ class AdmitScoreTest : public CallFixture {
 TEST_F(AdmitScoreTest, ChargesTheRequestAndThreeCopiesOfTheResult) {
   ScoreCall call = Call({2, 3}, {4, 3});
   call.request_bytes = 24 + 48;
-  const void* const queries = call.queries.data;
+  const void* const queries = call.queries->data;
   const AdmittedScore score = Admit(std::move(call)).value();
   EXPECT_EQ(score.task.problem().queries.data, queries);
   EXPECT_EQ(score.layout.result_bytes, 32);
@@ -164,7 +164,7 @@ TEST_F(AdmitScoreTest, WorkWithoutEndIsRefusedFromTheShapesAlone) {
   ScoreCall call = Call({1, 0}, {1, 0});
   call.output = Output::kTopK;
   call.top_k = 1;
-  call.keys->shape = {int64_t{1} << 41, 0};
+  (*call.keys)->shape = {int64_t{1} << 41, 0};
   EXPECT_THAT(Refusal(std::move(call), absl::StatusCode::kResourceExhausted),
               HasSubstr("more than the limit of"));
 }
@@ -172,13 +172,13 @@ TEST_F(AdmitScoreTest, WorkWithoutEndIsRefusedFromTheShapesAlone) {
 TEST_F(AdmitScoreTest, AResultBeyondTheLimitIsRefusedFromTheShapesAlone) {
   // No data at all, and a result of 40 GB.
   ScoreCall call = Call({1, 0}, {1, 0});
-  call.queries.shape = {100000, 0};
-  call.keys->shape = {100000, 0};
+  call.queries->shape = {100000, 0};
+  (*call.keys)->shape = {100000, 0};
   EXPECT_EQ(Refusal(call, absl::StatusCode::kResourceExhausted),
             "the result would be FLOAT32 [100000, 100000], which with 4096 bytes of framing is "
             "larger than message_bytes_max = 268435456");
-  call.queries.shape = {int64_t{1} << 31, 0};
-  call.keys->shape = {int64_t{1} << 31, 0};
+  call.queries->shape = {int64_t{1} << 31, 0};
+  (*call.keys)->shape = {int64_t{1} << 31, 0};
   Refusal(call, absl::StatusCode::kResourceExhausted);
 }
 

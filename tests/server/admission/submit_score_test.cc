@@ -82,8 +82,8 @@ class SubmitScoreTest : public CallFixture {
 
 TEST_F(SubmitScoreTest, RespondsOnceWithTheScores) {
   ScoreCall call = Call({1, 3}, {2, 3});
-  const auto* const q = reinterpret_cast<const float*>(call.queries.data);
-  const auto* const k = reinterpret_cast<const float*>(call.keys->data);
+  const auto* const q = reinterpret_cast<const float*>(call.queries->data);
+  const auto* const k = reinterpret_cast<const float*>((*call.keys)->data);
   const float first = q[0] * k[0] + q[1] * k[1] + q[2] * k[2];
   RecordingResponder responder;
   Submit(std::move(call), responder);
