@@ -7,11 +7,17 @@
 
 namespace qkserve {
 
+// INVALID_ARGUMENT. The message is given in parts, as to absl::StrCat.
+template <class... Parts>
+absl::Status InvalidArgument(const Parts&... message) {
+  return absl::InvalidArgumentError(absl::StrCat(message...));
+}
+
 // INVALID_ARGUMENT "FILE: WHAT": the file is not in the format that its reader expects. `what` is
-// given in parts, as to absl::StrCat.
+// given in parts.
 template <class... Parts>
 absl::Status FormatError(absl::string_view file, const Parts&... what) {
-  return absl::InvalidArgumentError(absl::StrCat(file, ": ", what...));
+  return InvalidArgument(file, ": ", what...);
 }
 
 }  // namespace qkserve

@@ -9,6 +9,8 @@
 #include <sstream>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -87,6 +89,17 @@ int64_t UsableCpus(const std::string& root) {
   const int64_t allowed =
       sched_getaffinity(0, sizeof(affinity), &affinity) == 0 ? CPU_COUNT(&affinity) : 1;
   return std::max<int64_t>(1, std::min(allowed, CgroupLimit(root, "cpu", CpuLimitIn)));
+}
+
+std::string CpuName() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const size_t colon = line.find(':');
+    if (absl::StartsWith(line, "model name") && colon != std::string::npos) {
+      return std::string(absl::StripAsciiWhitespace(absl::string_view(line).substr(colon + 1)));
+    }
+  }
+  return "";
 }
 
 int64_t UsableMemoryBytes(const std::string& root) {

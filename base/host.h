@@ -13,6 +13,9 @@ namespace qkserve {
 // `root` is put before /proc and /sys; tests use it.
 int64_t UsableCpus(const std::string& root = "");
 
+// "Intel(R) Xeon(R) ...", "" where the system does not say.
+std::string CpuName();
+
 // Bytes of memory that this process may use: the machine's, or the tightest limit of its cgroup and
 // those above it.
 int64_t UsableMemoryBytes(const std::string& root = "");

@@ -9,9 +9,9 @@ constexpr size_t kCharacterBytesMax = 4;
 
 bool IsContinuation(char byte) { return (static_cast<uint8_t>(byte) & 0xC0) == 0x80; }
 
-// How many bytes the character at the beginning of `text` has, 0 where there is none: neither
-// overlong forms nor surrogates are characters.
-size_t CharacterBytes(absl::string_view text) {
+}  // namespace
+
+size_t Utf8CharacterBytes(absl::string_view text) {
   const auto lead = static_cast<uint8_t>(text[0]);
   if (lead < 0x80) return 1;
   const size_t size = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
@@ -26,8 +26,6 @@ size_t CharacterBytes(absl::string_view text) {
   return is_overlong || is_surrogate || is_beyond ? 0 : size;
 }
 
-}  // namespace
-
 absl::string_view Utf8Prefix(absl::string_view text, size_t bytes_max) {
   if (text.size() <= bytes_max) return text;
   size_t end = bytes_max;
@@ -37,7 +35,7 @@ absl::string_view Utf8Prefix(absl::string_view text, size_t bytes_max) {
 
 bool IsUtf8(absl::string_view text) {
   while (!text.empty()) {
-    const size_t size = CharacterBytes(text);
+    const size_t size = Utf8CharacterBytes(text);
     if (size == 0) return false;
     text.remove_prefix(size);
   }
@@ -49,7 +47,7 @@ std::string ValidUtf8(absl::string_view text) {
   std::string valid;
   valid.reserve(text.size());
   while (!text.empty()) {
-    const size_t size = CharacterBytes(text);
+    const size_t size = Utf8CharacterBytes(text);
     if (size == 0) {
       valid += kReplacement;
     } else {

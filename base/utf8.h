@@ -8,6 +8,10 @@
 
 namespace qkserve {
 
+// How many bytes the character at the beginning of `text`, which is not empty, has. 0 where there
+// is none: neither overlong forms nor surrogates are characters.
+size_t Utf8CharacterBytes(absl::string_view text);
+
 // The beginning of `text`, of at most `bytes_max` bytes, cut between two characters of UTF-8. Text
 // that is not UTF-8 is cut somewhere.
 absl::string_view Utf8Prefix(absl::string_view text, size_t bytes_max);
