@@ -8,8 +8,6 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
@@ -28,30 +26,26 @@ absl::string_view ValueText(absl::string_view result) {
   return absl::StripSuffix(result, kEmptyValue);
 }
 
-bool Expect(bool ok, absl::string_view expected, std::string* error) {
-  if (!ok) *error = absl::StrCat("expected ", expected);
-  return ok;
-}
-
 // `text` in lines that begin at kHelpColumn, behind `line`, which has begun already.
-std::string HangingText(std::string line, absl::string_view text) {
-  std::string lines;
-  if (line.size() + 2 > kHelpColumn) {
-    lines = absl::StrCat(line, "\n");
-    line.clear();
-  }
-  line.resize(kHelpColumn, ' ');
-  bool begins = true;
+std::string HangingText(absl::string_view line, absl::string_view text) {
+  std::string lines(line);
+  size_t begin = 0;  // of the last line
+  const auto indent = [&](bool breaks) {
+    if (breaks) begin = lines.append("\n").size();
+    lines.resize(begin + kHelpColumn, ' ');
+  };
+  indent(line.size() + 2 > kHelpColumn);
+  absl::string_view separator = "";
   for (const absl::string_view word : absl::StrSplit(text, ' ')) {
-    if (!begins && line.size() + 1 + word.size() > kHelpWidth) {
-      absl::StrAppend(&lines, line, "\n");
-      line.assign(kHelpColumn, ' ');
-      begins = true;
+    const bool fits = lines.size() - begin + 1 + word.size() <= kHelpWidth;
+    if (!separator.empty() && !fits) {
+      indent(true);
+      separator = "";
     }
-    absl::StrAppend(&line, begins ? "" : " ", word);
-    begins = false;
+    absl::StrAppend(&lines, separator, word);
+    separator = " ";
   }
-  return absl::StrCat(lines, line, "\n");
+  return absl::StrCat(lines, "\n");
 }
 
 // "  --name=DEFAULT    what it does", under headings.
@@ -91,36 +85,6 @@ void Prepare(CLI::App* app) {
 }
 
 }  // namespace
-
-bool ParseFlag(absl::string_view text, std::string* value, std::string* /*error*/) {
-  *value = std::string(text);
-  return true;
-}
-
-bool ParseFlag(absl::string_view text, bool* value, std::string* error) {
-  return Expect(absl::SimpleAtob(text, value), "true or false", error);
-}
-
-bool ParseFlag(absl::string_view text, int* value, std::string* error) {
-  return Expect(absl::SimpleAtoi(text, value), "a whole number of 32 bits", error);
-}
-
-bool ParseFlag(absl::string_view text, int64_t* value, std::string* error) {
-  return Expect(absl::SimpleAtoi(text, value), "a whole number of 64 bits", error);
-}
-
-bool ParseFlag(absl::string_view text, float* value, std::string* error) {
-  return Expect(absl::SimpleAtof(text, value), "a number", error);
-}
-
-bool ParseFlag(absl::string_view text, double* value, std::string* error) {
-  return Expect(absl::SimpleAtod(text, value), "a number", error);
-}
-
-bool ParseFlag(absl::string_view text, absl::Duration* value, std::string* error) {
-  return Expect(absl::ParseDuration(text, value), "a time with its unit, as 10s, 500ms or 1m30s",
-                error);
-}
 
 Flags::Flags(const std::string& about)
     : owned_(std::make_unique<CLI::App>(about)), app_(owned_.get()) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -25,13 +26,31 @@ namespace qkserve {
 // ParseFlag reads the value of a flag. False: `error` says what was expected, and `value` may have
 // changed. FlagText writes a value as a command line would. A type of another room has its
 // overloads beside it.
-bool ParseFlag(absl::string_view text, std::string* value, std::string* error);
-bool ParseFlag(absl::string_view text, bool* value, std::string* error);
-bool ParseFlag(absl::string_view text, int* value, std::string* error);
-bool ParseFlag(absl::string_view text, int64_t* value, std::string* error);
-bool ParseFlag(absl::string_view text, float* value, std::string* error);
-bool ParseFlag(absl::string_view text, double* value, std::string* error);
-bool ParseFlag(absl::string_view text, absl::Duration* value, std::string* error);
+inline bool ParseFlag(absl::string_view text, std::string* value, std::string* /*error*/) {
+  *value = std::string(text);
+  return true;
+}
+template <std::integral T>
+bool ParseFlag(absl::string_view text, T* value, std::string* error) {
+  *error = absl::StrCat("expected a whole number of ", 8 * sizeof(T), " bits");
+  return absl::SimpleAtoi(text, value);
+}
+inline bool ParseFlag(absl::string_view text, bool* value, std::string* error) {
+  *error = "expected true or false";
+  return absl::SimpleAtob(text, value);
+}
+inline bool ParseFlag(absl::string_view text, float* value, std::string* error) {
+  *error = "expected a number";
+  return absl::SimpleAtof(text, value);
+}
+inline bool ParseFlag(absl::string_view text, double* value, std::string* error) {
+  *error = "expected a number";
+  return absl::SimpleAtod(text, value);
+}
+inline bool ParseFlag(absl::string_view text, absl::Duration* value, std::string* error) {
+  *error = "expected a time with its unit, as 10s, 500ms or 1m30s";
+  return absl::ParseDuration(text, value);
+}
 
 inline std::string FlagText(const absl::AlphaNum& value) { return absl::StrCat(value); }
 inline std::string FlagText(std::same_as<bool> auto value) { return value ? "true" : "false"; }
