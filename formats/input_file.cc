@@ -9,6 +9,7 @@
 #include <cstddef>
 
 #include "absl/strings/str_cat.h"
+#include "base/format_error.h"
 
 namespace qkserve {
 
@@ -20,10 +21,8 @@ absl::StatusOr<std::shared_ptr<const InputFile>> InputFile::Open(const std::stri
   const std::shared_ptr<InputFile> file(new InputFile(path, fd));
   struct stat info;
   if (fstat(fd, &info) != 0) return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot read"));
-  if (S_ISDIR(info.st_mode)) {
-    return file->FormatError(absl::StrCat("is a directory, expected ", expected));
-  }
-  if (!S_ISREG(info.st_mode)) return file->FormatError("is not a regular file");
+  if (S_ISDIR(info.st_mode)) return FormatError(path, "is a directory, expected ", expected);
+  if (!S_ISREG(info.st_mode)) return FormatError(path, "is not a regular file");
   file->size_bytes_ = info.st_size;
   return file;
 }
@@ -34,15 +33,11 @@ absl::Status InputFile::ReadAt(int64_t offset, absl::Span<char> out) const {
         pread(fd_.get(), out.data(), std::min(out.size(), size_t{1} << 30), offset);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return absl::ErrnoToStatus(errno, absl::StrCat(path_, ": cannot read"));
-    if (count == 0) return FormatError("the file became shorter while it was read");
+    if (count == 0) return FormatError(path_, "the file became shorter while it was read");
     out.remove_prefix(count);
     offset += count;
   }
   return absl::OkStatus();
-}
-
-absl::Status InputFile::FormatError(absl::string_view message) const {
-  return absl::InvalidArgumentError(absl::StrCat(path_, ": ", message));
 }
 
 absl::Status InputFile::Named(const absl::Status& status) const {

@@ -31,9 +31,6 @@ class InputFile {
   // Fills `out`. INVALID_ARGUMENT: the file ends before that; or the operating system's errors.
   absl::Status ReadAt(int64_t offset, absl::Span<char> out) const;
 
-  // INVALID_ARGUMENT, about what is in the file.
-  absl::Status FormatError(absl::string_view message) const;
-
   // The same error with the file's name before it.
   absl::Status Named(const absl::Status& status) const;
 

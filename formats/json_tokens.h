@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/string_view.h"
 
 namespace qkserve {
@@ -17,9 +18,28 @@ class JsonTokens {
 
   // Checks the next bytes of the text, cut anywhere. False: a string, a number or a word has more
   // than `bytes_max` bytes, or there is a NUL, which no JSON text has.
-  bool Accept(absl::string_view text);
+  bool Accept(absl::string_view text) {
+    for (const char c : text) {
+      if (c == '\0') return false;
+      if (in_string_) {
+        in_string_ = is_escaped_ || c != '"';
+        is_escaped_ = !is_escaped_ && c == '\\';
+      } else if (c == '"' || IsBetweenTokens(c)) {
+        in_string_ = c == '"';
+        bytes_ = 0;
+        continue;
+      }
+      if (++bytes_ > bytes_max_) return false;
+    }
+    return true;
+  }
 
  private:
+  static bool IsBetweenTokens(char c) {
+    return absl::ascii_isspace(static_cast<unsigned char>(c)) || c == ',' || c == ':' || c == '[' ||
+           c == ']' || c == '{' || c == '}';
+  }
+
   const int64_t bytes_max_;
   int64_t bytes_ = 0;  // of the token so far
   bool in_string_ = false;

@@ -6,9 +6,9 @@
 #include <optional>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "base/format_error.h"
+#include "base/status_macros.h"
 #include "formats/input_file.h"
 #include "formats/npy_header.h"
 
@@ -28,41 +28,36 @@ absl::Status CheckDataBytes(NpyFile* npy) {
   const std::optional<int64_t> count = ElementCount(header.shape);
   if (!count.has_value() ||
       __builtin_mul_overflow(*count, NpyElementBytes(header.type), &npy->data_bytes)) {
-    return npy->file->FormatError(absl::StrCat(
-        "the number of elements of shape ", ShapeString(header.shape), " does not fit in 64 bits"));
+    return FormatError(npy->file->path(), "the number of elements of shape ",
+                       ShapeString(header.shape), " does not fit in 64 bits");
   }
   const int64_t bytes = npy->file->size_bytes() - npy->offset;
   if (bytes == npy->data_bytes) return absl::OkStatus();
-  return npy->file->FormatError(absl::StrCat(bytes < npy->data_bytes ? "truncated" : "surplus data",
-                                             ": ", bytes, " bytes of elements, expected ",
-                                             npy->data_bytes, " for ", NpyTypeName(header.type),
-                                             " ", ShapeString(header.shape)));
+  return FormatError(npy->file->path(), bytes < npy->data_bytes ? "truncated" : "surplus data",
+                     ": ", bytes, " bytes of elements, expected ", npy->data_bytes, " for ",
+                     NpyTypeName(header.type), " ", ShapeString(header.shape));
 }
 
 // Reads everything up to the elements, which are to be of one of the `types`.
 absl::StatusOr<NpyFile> OpenOf(const std::string& path, absl::Span<const NpyType> types) {
-  absl::StatusOr<std::shared_ptr<const InputFile>> opened = InputFile::Open(path, "an .npy file");
-  if (!opened.ok()) return opened.status();
-  NpyFile npy = {*std::move(opened), {}};
+  NpyFile npy;
+  ASSIGN_OR_RETURN(npy.file, InputFile::Open(path, "an .npy file"));
   const InputFile& file = *npy.file;
   std::string start(std::min<int64_t>(file.size_bytes(), kNpyPreambleBytesMax), '\0');
-  absl::Status status = file.ReadAt(0, absl::MakeSpan(start));
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(file.ReadAt(0, absl::MakeSpan(start)));
   absl::StatusOr<NpyPreamble> preamble = ParseNpyPreamble(start);
   if (!preamble.ok()) return file.Named(preamble.status());
   npy.offset = preamble->preamble_bytes + preamble->header_bytes;
   if (npy.offset > file.size_bytes()) {
-    return file.FormatError(absl::StrCat("truncated: a header of ", preamble->header_bytes,
-                                         " bytes does not fit in a file of ", file.size_bytes()));
+    return FormatError(path, "truncated: a header of ", preamble->header_bytes,
+                       " bytes does not fit in a file of ", file.size_bytes());
   }
   std::string text(preamble->header_bytes, '\0');
-  status = file.ReadAt(preamble->preamble_bytes, absl::MakeSpan(text));
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(file.ReadAt(preamble->preamble_bytes, absl::MakeSpan(text)));
   absl::StatusOr<NpyHeader> header = ParseNpyHeader(text, types);
   if (!header.ok()) return file.Named(header.status());
   npy.header = *std::move(header);
-  status = CheckDataBytes(&npy);
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(CheckDataBytes(&npy));
   return npy;
 }
 
@@ -70,45 +65,39 @@ template <typename T>
 absl::StatusOr<std::vector<int64_t>> ReadWidened(const NpyFile& npy) {
   absl::StatusOr<Buffer> data = Buffer::Allocate(npy.data_bytes);
   if (!data.ok()) return npy.file->Named(data.status());
-  absl::Status status = npy.file->ReadAt(
-      npy.offset, absl::MakeSpan(reinterpret_cast<char*>(data->data()), data->size_bytes()));
-  if (!status.ok()) return status;
-  std::vector<T> values(data->size_bytes() / sizeof(T));
-  if (!values.empty()) std::memcpy(values.data(), data->data(), data->size_bytes());
-  if (npy.header.order.is_big_endian) {
-    for (T& value : values) {
-      auto* const bytes = reinterpret_cast<char*>(&value);
-      std::reverse(bytes, bytes + sizeof(T));
-    }
+  RETURN_IF_ERROR(npy.file->ReadAt(
+      npy.offset, absl::MakeSpan(reinterpret_cast<char*>(data->data()), data->size_bytes())));
+  std::vector<int64_t> values;
+  for (std::byte* at = data->data(); at < data->data() + npy.data_bytes; at += sizeof(T)) {
+    if (npy.header.order.is_big_endian) std::reverse(at, at + sizeof(T));
+    T value;
+    std::memcpy(&value, at, sizeof(T));
+    values.push_back(value);
   }
-  return std::vector<int64_t>(values.begin(), values.end());
+  return values;
 }
 
 }  // namespace
 
 absl::StatusOr<TensorFile> OpenNpy(const std::string& path) {
-  absl::StatusOr<NpyFile> npy =
-      OpenOf(path, {NpyType::kFloat32, NpyType::kFloat16, NpyType::kBool});
-  if (!npy.ok()) return npy.status();
-  return TensorFile{std::move(npy->file), DataTypeOf(npy->header.type).value(),
-                    std::move(npy->header.shape), npy->offset, npy->header.order};
+  ASSIGN_OR_RETURN(NpyFile npy,
+                   OpenOf(path, {NpyType::kFloat32, NpyType::kFloat16, NpyType::kBool}));
+  return TensorFile{std::move(npy.file), DataTypeOf(npy.header.type).value(),
+                    std::move(npy.header.shape), npy.offset, npy.header.order};
 }
 
 absl::StatusOr<Tensor> ReadNpy(const std::string& path) {
-  absl::StatusOr<TensorFile> file = OpenNpy(path);
-  if (!file.ok()) return file.status();
-  return ReadTensor(*file);
+  ASSIGN_OR_RETURN(TensorFile file, OpenNpy(path));
+  return ReadTensor(file);
 }
 
 absl::StatusOr<std::vector<int64_t>> ReadNpyInt64(const std::string& path) {
-  absl::StatusOr<NpyFile> npy = OpenOf(path, {NpyType::kInt64, NpyType::kInt32});
-  if (!npy.ok()) return npy.status();
-  if (npy->header.shape.size() > 1) {
-    return npy->file->FormatError(absl::StrCat("the shape is ", ShapeString(npy->header.shape),
-                                               ", expected one dimension or none"));
+  ASSIGN_OR_RETURN(NpyFile npy, OpenOf(path, {NpyType::kInt64, NpyType::kInt32}));
+  if (npy.header.shape.size() > 1) {
+    return FormatError(path, "the shape is ", ShapeString(npy.header.shape),
+                       ", expected one dimension or none");
   }
-  return npy->header.type == NpyType::kInt64 ? ReadWidened<int64_t>(*npy)
-                                             : ReadWidened<int32_t>(*npy);
+  return npy.header.type == NpyType::kInt64 ? ReadWidened<int64_t>(npy) : ReadWidened<int32_t>(npy);
 }
 
 }  // namespace qkserve

@@ -1,10 +1,9 @@
 #include "formats/npy_header.h"
 
 #include <algorithm>
-#include <optional>
+#include <set>
 #include <utility>
 
-#include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
@@ -12,14 +11,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "base/format_error.h"
+#include "base/status_macros.h"
 #include "base/utf8.h"
 
 namespace qkserve {
 namespace {
 
 constexpr size_t kElementAlignment = 64;
-
-absl::Status FormatError(absl::string_view message) { return absl::InvalidArgumentError(message); }
 
 // Text of the file, escaped for a terminal.
 std::string Quoted(absl::string_view text) {
@@ -77,8 +76,8 @@ absl::StatusOr<ElementType> ParseDescr(absl::string_view descr, absl::Span<const
       return ElementType{type, row.bytes > 1 && absl::StartsWith(descr, ">")};
     }
   }
-  return FormatError(absl::StrCat("elements are ", Quoted(descr), ", expected ", Readable(types),
-                                  "; convert with array.astype('", RowOf(types[0]).descr, "')"));
+  return InvalidArgument("elements are ", Quoted(descr), ", expected ", Readable(types),
+                         "; convert with array.astype('", RowOf(types[0]).descr, "')");
 }
 
 // Some order of the elements is another one only where two dimensions have more than one.
@@ -99,17 +98,19 @@ class HeaderParser {
     bool separated = true;
     while (!Consume('}')) {
       if (!separated) return Malformed("',' or '}'");
-      if (absl::Status status = ParseEntry(); !status.ok()) return status;
+      RETURN_IF_ERROR(ParseEntry());
       separated = Consume(',');
     }
     SkipSpace();
     if (!rest_.empty()) return Malformed("nothing after '}'");
-    if (!type_.has_value()) return Missing("descr");
-    if (!fortran_order_.has_value()) return Missing("fortran_order");
-    if (!shape_.has_value()) return Missing("shape");
-    const ElementOrder order = {.is_fortran = *fortran_order_ && OrderMatters(*shape_),
-                                .is_big_endian = type_->is_big_endian};
-    return NpyHeader{type_->type, *std::move(shape_), order};
+    for (const char* const key : {"descr", "fortran_order", "shape"}) {
+      if (keys_.count(key) == 0) {
+        return InvalidArgument("malformed header: it lacks the key '", key, "'");
+      }
+    }
+    const ElementOrder order = {.is_fortran = fortran_order_ && OrderMatters(shape_),
+                                .is_big_endian = type_.is_big_endian};
+    return NpyHeader{type_.type, std::move(shape_), order};
   }
 
  private:
@@ -117,59 +118,48 @@ class HeaderParser {
     const std::optional<absl::string_view> key = ParseString();
     if (!key.has_value()) return Malformed("a key in quotes");
     if (!Consume(':')) return Malformed("':'");
+    if (!keys_.insert(*key).second) {
+      return InvalidArgument("malformed header: the key ", Quoted(*key), " comes twice");
+    }
     if (*key == "descr") return ParseDescrValue();
     if (*key == "fortran_order") return ParseFortranOrder();
     if (*key == "shape") return ParseShape();
-    return FormatError(absl::StrCat("the header has the key ", Quoted(*key),
-                                    ", expected 'descr', 'fortran_order' and 'shape'"));
+    return InvalidArgument("the header has the key ", Quoted(*key),
+                           ", expected 'descr', 'fortran_order' and 'shape'");
   }
 
   absl::Status ParseDescrValue() {
-    if (type_.has_value()) return Twice("descr");
     SkipSpace();
     if (absl::StartsWith(rest_, "[")) {
-      return FormatError(
-          absl::StrCat("elements are of a structured type, expected ", Readable(types_)));
+      return InvalidArgument("elements are of a structured type, expected ", Readable(types_));
     }
     const std::optional<absl::string_view> descr = ParseString();
     if (!descr.has_value()) return Malformed("an element type in quotes");
-    absl::StatusOr<ElementType> type = ParseDescr(*descr, types_);
-    if (!type.ok()) return type.status();
-    type_ = *type;
+    ASSIGN_OR_RETURN(type_, ParseDescr(*descr, types_));
     return absl::OkStatus();
   }
 
   absl::Status ParseFortranOrder() {
-    if (fortran_order_.has_value()) return Twice("fortran_order");
     SkipSpace();
-    if (absl::ConsumePrefix(&rest_, "True")) {
-      fortran_order_ = true;
-    } else if (absl::ConsumePrefix(&rest_, "False")) {
-      fortran_order_ = false;
-    } else {
-      return Malformed("True or False");
-    }
-    return absl::OkStatus();
+    fortran_order_ = absl::ConsumePrefix(&rest_, "True");
+    if (fortran_order_ || absl::ConsumePrefix(&rest_, "False")) return absl::OkStatus();
+    return Malformed("True or False");
   }
 
   // A tuple: (), (3,), (3, 4) or (3, 4,). (3) is a number in Python.
   absl::Status ParseShape() {
-    if (shape_.has_value()) return Twice("shape");
     if (!Consume('(')) return Malformed("a tuple of sizes");
-    Shape shape;
     bool separated = true;
     while (!Consume(')')) {
       if (!separated) return Malformed("',' or ')'");
-      absl::StatusOr<int64_t> size = ParseSize();
-      if (!size.ok()) return size.status();
-      if (shape.size() == kNpyRankMax) {
-        return FormatError(absl::StrCat("more than ", kNpyRankMax, " dimensions"));
+      ASSIGN_OR_RETURN(int64_t size, ParseSize());
+      if (shape_.size() == kNpyRankMax) {
+        return InvalidArgument("more than ", kNpyRankMax, " dimensions");
       }
-      shape.push_back(*size);
+      shape_.push_back(size);
       separated = Consume(',');
     }
-    if (shape.size() == 1 && !separated) return Malformed("a tuple of sizes");
-    shape_ = std::move(shape);
+    if (shape_.size() == 1 && !separated) return Malformed("a tuple of sizes");
     return absl::OkStatus();
   }
 
@@ -180,8 +170,8 @@ class HeaderParser {
     if (digits == 0) return Malformed("a size of 0 or more");
     int64_t size = 0;
     if (!absl::SimpleAtoi(rest_.substr(0, digits), &size)) {
-      return FormatError(
-          absl::StrCat("the size ", Quoted(rest_.substr(0, digits)), " does not fit in 64 bits"));
+      return InvalidArgument("the size ", Quoted(rest_.substr(0, digits)),
+                             " does not fit in 64 bits");
     }
     rest_.remove_prefix(digits);
     absl::ConsumePrefix(&rest_, "L");  // Python 2 wrote long integers so
@@ -212,21 +202,15 @@ class HeaderParser {
   void SkipSpace() { rest_ = absl::StripLeadingAsciiWhitespace(rest_); }
 
   absl::Status Malformed(absl::string_view expected) const {
-    return FormatError(absl::StrCat("malformed header: expected ", expected, ", got ",
-                                    rest_.empty() ? std::string("its end") : Quoted(rest_)));
+    return InvalidArgument("malformed header: expected ", expected, ", got ",
+                           rest_.empty() ? std::string("its end") : Quoted(rest_));
   }
-  static absl::Status Missing(absl::string_view key) {
-    return FormatError(absl::StrCat("malformed header: it lacks the key '", key, "'"));
-  }
-  static absl::Status Twice(absl::string_view key) {
-    return FormatError(absl::StrCat("malformed header: the key '", key, "' comes twice"));
-  }
-
   absl::string_view rest_;
   const absl::Span<const NpyType> types_;
-  std::optional<ElementType> type_;
-  std::optional<bool> fortran_order_;
-  std::optional<Shape> shape_;
+  std::set<absl::string_view> keys_;
+  ElementType type_ = {};
+  bool fortran_order_ = false;
+  Shape shape_;
 };
 
 int64_t LittleEndian(absl::string_view bytes) {
@@ -254,24 +238,24 @@ std::optional<NpyType> NpyTypeOf(DataType type) {
 
 absl::StatusOr<NpyPreamble> ParseNpyPreamble(absl::string_view start) {
   if (!absl::StartsWith(start, kNpyMagic)) {
-    return FormatError(absl::StrCat("not an .npy file: it begins with ",
-                                    start.empty() ? std::string("nothing") : Quoted(start)));
+    return InvalidArgument("not an .npy file: it begins with ",
+                           start.empty() ? std::string("nothing") : Quoted(start));
   }
   const absl::string_view version = start.substr(kNpyMagic.size(), 2);
   const absl::string_view after_version = start.substr(kNpyMagic.size() + version.size());
-  if (version.size() < 2) return FormatError("truncated before the version");
+  if (version.size() < 2) return InvalidArgument("truncated before the version");
   const int major = static_cast<unsigned char>(version[0]);
   if (major < 1 || major > 3) {
-    return FormatError(absl::StrCat("format version ", major, ", expected 1, 2 or 3"));
+    return InvalidArgument("format version ", major, ", expected 1, 2 or 3");
   }
   const size_t length_bytes = major == 1 ? 2 : 4;
-  if (after_version.size() < length_bytes) return FormatError("truncated before the header");
+  if (after_version.size() < length_bytes) return InvalidArgument("truncated before the header");
   NpyPreamble preamble;
   preamble.preamble_bytes = static_cast<int64_t>(kNpyMagic.size() + version.size() + length_bytes);
   preamble.header_bytes = LittleEndian(after_version.substr(0, length_bytes));
   if (preamble.header_bytes > kNpyHeaderBytesMax) {
-    return FormatError(absl::StrCat("a header of ", preamble.header_bytes,
-                                    " bytes, expected at most ", kNpyHeaderBytesMax));
+    return InvalidArgument("a header of ", preamble.header_bytes, " bytes, expected at most ",
+                           kNpyHeaderBytesMax);
   }
   return preamble;
 }
@@ -283,7 +267,7 @@ absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text, absl::Span<cons
 absl::StatusOr<std::string> FormatNpyHeader(const NpyHeader& header) {
   // So few dimensions also fit in version 1, whose headers have at most 65535 bytes.
   if (header.shape.size() > kNpyRankMax) {
-    return FormatError(absl::StrCat("more than ", kNpyRankMax, " dimensions"));
+    return InvalidArgument("more than ", kNpyRankMax, " dimensions");
   }
   std::string dictionary =
       absl::StrCat("{'descr': '", RowOf(header.type).descr, "', 'fortran_order': False, 'shape': (",

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/status_macros.h"
 #include "qkserve/limits.h"
 
 namespace qkserve {
@@ -55,8 +56,7 @@ absl::Status ReorderedReader::Read(int64_t offset, absl::Span<char> out) {
   while (!out.empty()) {
     const int64_t at = offset - block_begin_;
     if (at < 0 || at >= static_cast<int64_t>(block_.size())) {
-      absl::Status status = LoadBlock(offset / (columns_ * element_bytes_));
-      if (!status.ok()) return status;
+      RETURN_IF_ERROR(LoadBlock(offset / (columns_ * element_bytes_)));
       continue;
     }
     const size_t count = std::min(out.size(), block_.size() - static_cast<size_t>(at));
@@ -104,15 +104,13 @@ absl::Status ReorderedReader::GatherColumns(int64_t matrix, int64_t begin, int64
   const int64_t at_a_time = reads_whole ? kPieceBytes / column_bytes : 0;
   for (int64_t column = 0; column < columns_;) {
     if (at_a_time == 0) {
-      absl::Status status = GatherColumn(first, column, begin, end, to + column * element_bytes_);
-      if (!status.ok()) return status;
+      RETURN_IF_ERROR(GatherColumn(first, column, begin, end, to + column * element_bytes_));
       ++column;
       continue;
     }
     const int64_t count = std::min(at_a_time, columns_ - column);
     piece_.resize(static_cast<size_t>(count * column_bytes));
-    absl::Status status = file_->ReadAt(offset_ + column * column_bytes, absl::MakeSpan(piece_));
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(file_->ReadAt(offset_ + column * column_bytes, absl::MakeSpan(piece_)));
     for (int64_t i = 0; i < count; ++i, ++column) {
       CopyStrided(piece_.data() + i * column_bytes + (begin * matrices_ + first) * element_bytes_,
                   matrices_, end - begin, element_bytes_, to + column * element_bytes_, columns_);

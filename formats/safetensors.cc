@@ -1,15 +1,15 @@
 #include "formats/safetensors.h"
 
 #include <algorithm>
-#include <istream>
 #include <streambuf>
 #include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "base/format_error.h"
+#include "base/status_macros.h"
 #include "base/utf8.h"
 #include "formats/json_tokens.h"
-#include "formats/safetensors_json.h"
 #include "nlohmann/json.hpp"
 
 namespace qkserve {
@@ -34,13 +34,12 @@ class HeaderText : public std::streambuf {
     const bool is_first = offset_ == kSafetensorsLengthBytes;
     status_ = read_(offset_, count, piece_);
     if (status_.ok() && is_first && piece_[0] != '{') {
-      status_ =
-          absl::InvalidArgumentError("its header is not a JSON object: it does not begin with '{'");
+      status_ = InvalidArgument("its header is not a JSON object: it does not begin with '{'");
     }
     if (status_.ok() && !tokens_.Accept({piece_, static_cast<size_t>(count)})) {
-      status_ = absl::InvalidArgumentError(
-          absl::StrCat("its header is not a JSON object: it has a NUL, or a text of more than ",
-                       kSafetensorsTextBytesMax, " bytes"));
+      status_ =
+          InvalidArgument("its header is not a JSON object: it has a NUL, or a text of more than ",
+                          kSafetensorsTextBytesMax, " bytes");
     }
     if (!status_.ok()) return traits_type::eof();
     offset_ += count;
@@ -66,15 +65,14 @@ absl::Status CheckOffsets(SafetensorsEntries& entries, int64_t data_bytes) {
   int64_t end = 0;
   for (const SafetensorsEntry& entry : entries) {
     if (entry.offset != end) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("tensor \"", absl::CHexEscape(Utf8Prefix(entry.name, 64)),
-                       "\": does not begin where the one before it ends"));
+      return InvalidArgument("tensor \"", ShownName(entry.name),
+                             "\": does not begin where the one before it ends");
     }
     end = entry.offset + entry.bytes;
   }
   if (end == data_bytes) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("its tensors have ", end, " bytes, there are ",
-                                                 data_bytes, " behind its header"));
+  return InvalidArgument("its tensors have ", end, " bytes, there are ", data_bytes,
+                         " behind its header");
 }
 
 }  // namespace
@@ -82,6 +80,8 @@ absl::Status CheckOffsets(SafetensorsEntries& entries, int64_t data_bytes) {
 std::string OtherTypeText(const SafetensorsEntry& entry) {
   return absl::StrCat(entry.dtype, ", expected F32, F16 or BF16");
 }
+
+std::string ShownName(absl::string_view name) { return absl::CHexEscape(Utf8Prefix(name, 64)); }
 
 const SafetensorsEntry* SafetensorsHeader::Find(absl::string_view name) const {
   const auto found =
@@ -124,9 +124,8 @@ absl::StatusOr<int64_t> ParseSafetensorsLength(const std::byte* bytes, int64_t f
   }
   if (length > uint64_t{kSafetensorsHeaderBytesMax} ||
       static_cast<int64_t>(length) > file_bytes - kSafetensorsLengthBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("says that its header has ", length, " bytes, of ", file_bytes,
-                     " bytes in all; at most ", kSafetensorsHeaderBytesMax, " are read"));
+    return InvalidArgument("says that its header has ", length, " bytes, of ", file_bytes,
+                           " bytes in all; at most ", kSafetensorsHeaderBytesMax, " are read");
   }
   return static_cast<int64_t>(length);
 }
@@ -135,23 +134,20 @@ absl::StatusOr<SafetensorsHeader> ReadSafetensorsHeader(
     int64_t file_bytes,
     const std::function<absl::Status(int64_t offset, int64_t count, char* to)>& read) {
   if (file_bytes < kSafetensorsLengthBytes) {
-    return absl::InvalidArgumentError("is too short for a .safetensors file");
+    return InvalidArgument("is too short for a .safetensors file");
   }
   std::byte length_bytes[kSafetensorsLengthBytes];
-  absl::Status status = read(0, kSafetensorsLengthBytes, reinterpret_cast<char*>(&length_bytes[0]));
-  if (!status.ok()) return status;
-  const absl::StatusOr<int64_t> length = ParseSafetensorsLength(length_bytes, file_bytes);
-  if (!length.ok()) return length.status();
+  RETURN_IF_ERROR(read(0, kSafetensorsLengthBytes, reinterpret_cast<char*>(&length_bytes[0])));
+  ASSIGN_OR_RETURN(const int64_t length, ParseSafetensorsLength(length_bytes, file_bytes));
 
-  HeaderText text(*length, read);
+  HeaderText text(length, read);
   std::istream stream(&text);
   absl::StatusOr<SafetensorsEntries> entries = ParseSafetensorsJson(stream);
   if (!text.status().ok()) return text.status();
   if (!entries.ok()) return entries.status();
-  SafetensorsHeader header = {.data_offset = kSafetensorsLengthBytes + *length,
+  SafetensorsHeader header = {.data_offset = kSafetensorsLengthBytes + length,
                               .entries = *std::move(entries)};
-  status = CheckOffsets(header.entries, file_bytes - header.data_offset);
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(CheckOffsets(header.entries, file_bytes - header.data_offset));
   return header;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <istream>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,6 +37,9 @@ using SafetensorsEntries = std::deque<SafetensorsEntry>;
 // "I64, expected F32, F16 or BF16" for an entry without a type.
 std::string OtherTypeText(const SafetensorsEntry& entry);
 
+// The beginning of a tensor's name, escaped for a terminal.
+std::string ShownName(absl::string_view name);
+
 inline constexpr int64_t kSafetensorsLengthBytes = 8;
 
 // Bytes of a header. Ours have some hundred; others may describe thousands of tensors, and the
@@ -54,6 +58,18 @@ std::string MakeSafetensorsHeader(std::vector<SafetensorsEntry>& entries);
 // The length of the header in a file of `file_bytes` that begins with these 8 bytes.
 // INVALID_ARGUMENT: it is longer than the file or than kSafetensorsHeaderBytesMax.
 absl::StatusOr<int64_t> ParseSafetensorsLength(const std::byte* bytes, int64_t file_bytes);
+
+// The tensors that the JSON text of a header describes, in order of their names. Each is checked by
+// itself; their places in the file are not. Reads a valid text to its end, and keeps only what it
+// returns.
+//
+// INVALID_ARGUMENT: not such a text. Like the format's reference implementation it refuses unknown
+// element types, a field of a tensor that comes twice, and anything but texts in `__metadata__`. As
+// the format demands, it also refuses a tensor or a field of `__metadata__` that comes twice.
+absl::StatusOr<SafetensorsEntries> ParseSafetensorsJson(std::istream& text);
+
+// The format's name of a type, F32 for example.
+const char* SafetensorsDtype(DataType type);
 
 struct SafetensorsHeader {
   int64_t data_offset = 0;     // where the elements begin in the file

@@ -1,19 +1,12 @@
-#include "formats/safetensors_json.h"
-
 #include <algorithm>
-#include <cstddef>
-#include <cstdint>
-#include <functional>
 #include <limits>
-#include <optional>
-#include <string>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
+#include "base/format_error.h"
 #include "base/utf8.h"
+#include "formats/safetensors.h"
 #include "nlohmann/json.hpp"
 
 namespace qkserve {
@@ -57,8 +50,7 @@ class Handler : public nlohmann::json_sax<json> {
  public:
   // The reason, after parsing has failed.
   absl::Status Problem() const {
-    return absl::InvalidArgumentError(problem_.empty() ? "its header is not a JSON object"
-                                                       : problem_);
+    return InvalidArgument(problem_.empty() ? "its header is not a JSON object" : problem_);
   }
   SafetensorsEntries TakeEntries() { return std::move(entries_); }
 
@@ -171,8 +163,7 @@ class Handler : public nlohmann::json_sax<json> {
   }
 
   bool Fail(absl::string_view what) {
-    problem_ = absl::StrCat(is_metadata_ ? "" : "tensor ", "\"",
-                            absl::CHexEscape(Utf8Prefix(name_, 64)), "\": ", what);
+    problem_ = absl::StrCat(is_metadata_ ? "" : "tensor ", "\"", ShownName(name_), "\": ", what);
     return false;
   }
 
@@ -264,8 +255,7 @@ absl::StatusOr<SafetensorsEntries> ParseSafetensorsJson(std::istream& text) {
   const auto twice = std::adjacent_find(entries.begin(), entries.end(),
                                         [](auto& a, auto& b) { return a.name == b.name; });
   if (twice == entries.end()) return entries;
-  return absl::InvalidArgumentError(
-      absl::StrCat("tensor \"", absl::CHexEscape(Utf8Prefix(twice->name, 64)), "\": comes twice"));
+  return InvalidArgument("tensor \"", ShownName(twice->name), "\": comes twice");
 }
 
 const char* SafetensorsDtype(DataType type) {

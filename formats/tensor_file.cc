@@ -1,12 +1,16 @@
 #include "formats/tensor_file.h"
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/format_error.h"
+#include "base/status_macros.h"
 #include "formats/npy.h"
-#include "formats/safetensors_file.h"
+#include "formats/safetensors.h"
 
 namespace qkserve {
 namespace {
@@ -16,16 +20,44 @@ static_assert(std::endian::native == std::endian::little, "elements are copied a
 constexpr absl::string_view kSuffix = ".safetensors";
 constexpr absl::string_view kSuffixAndColon = ".safetensors:";
 
-struct SplitPath {
-  std::string file;
-  std::string tensor;  // empty: not given
-};
+// "'keys', 'values'", of files from anybody.
+std::string Names(const SafetensorsEntries& entries) {
+  constexpr size_t kShown = 8;
+  if (entries.empty()) return "none";
+  const auto shown_end =
+      entries.begin() + static_cast<std::ptrdiff_t>(std::min(entries.size(), kShown));
+  const auto append_name = [](std::string* out, const SafetensorsEntry& entry) {
+    absl::StrAppend(out, "'", ShownName(entry.name), "'");
+  };
+  return absl::StrCat(absl::StrJoin(entries.begin(), shown_end, ", ", append_name),
+                      entries.size() > kShown ? ", ..." : "");
+}
 
-SplitPath Split(absl::string_view path) {
-  const size_t at = path.find(kSuffixAndColon);
-  if (at == absl::string_view::npos) return {std::string(path), ""};
-  return {std::string(path.substr(0, at + kSuffix.size())),
-          std::string(path.substr(at + kSuffixAndColon.size()))};
+// The tensor `name`. If that is empty, the one named `usual_name`, or else the file's only one.
+absl::StatusOr<TensorFile> OpenSafetensors(const std::string& path, absl::string_view name,
+                                           absl::string_view usual_name) {
+  ASSIGN_OR_RETURN(std::shared_ptr<const InputFile> file,
+                   InputFile::Open(path, "a .safetensors file"));
+  const absl::StatusOr<SafetensorsHeader> header =
+      ReadSafetensorsHeader(file->size_bytes(), [&file](int64_t offset, int64_t count, char* to) {
+        return file->ReadAt(offset, absl::MakeSpan(to, static_cast<size_t>(count)));
+      });
+  if (absl::IsInvalidArgument(header.status())) return file->Named(header.status());
+  if (!header.ok()) return header.status();
+
+  const SafetensorsEntry* const entry =
+      name.empty() ? header->FindOrOnly(usual_name) : header->Find(name);
+  if (entry == nullptr) {
+    return absl::NotFoundError(
+        absl::StrCat(path, ": no tensor '", name.empty() ? usual_name : name,
+                     "'; there are: ", Names(header->entries),
+                     name.empty() && !header->entries.empty() ? ". Name one as FILE:TENSOR" : ""));
+  }
+  if (!entry->type.has_value()) {
+    return FormatError(path, "tensor '", ShownName(entry->name), "' is ", OtherTypeText(*entry));
+  }
+  return TensorFile{std::move(file), *entry->type, entry->shape,
+                    header->data_offset + entry->offset};
 }
 
 }  // namespace
@@ -36,21 +68,21 @@ bool IsSafetensorsPath(absl::string_view path) {
 
 absl::StatusOr<TensorFile> OpenTensorFile(const std::string& path, absl::string_view name) {
   if (!IsSafetensorsPath(path)) return OpenNpy(path);
-  const SplitPath split = Split(path);
   if (absl::EndsWith(path, kSuffixAndColon)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": expected the name of a tensor behind the colon"));
+    return FormatError(path, "expected the name of a tensor behind the colon");
   }
-  return OpenSafetensors(split.file, split.tensor, name);
+  const size_t colon = path.find(kSuffixAndColon);
+  if (colon == std::string::npos) return OpenSafetensors(path, "", name);
+  return OpenSafetensors(path.substr(0, colon + kSuffix.size()),
+                         path.substr(colon + kSuffixAndColon.size()), name);
 }
 
 absl::StatusOr<Tensor> ReadTensor(const TensorFile& tensor) {
   const int64_t count = ElementCount(tensor.shape).value();
   absl::StatusOr<Buffer> data = Buffer::Allocate(count * ElementBytes(tensor.data_type));
   if (!data.ok()) return tensor.file->Named(data.status());
-  absl::Status status = ReaderOf(tensor)(
-      0, absl::MakeSpan(reinterpret_cast<char*>(data->data()), data->size_bytes()));
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(ReaderOf(tensor)(
+      0, absl::MakeSpan(reinterpret_cast<char*>(data->data()), data->size_bytes())));
   return Tensor{tensor.data_type, tensor.shape, *std::move(data)};
 }
 

@@ -26,8 +26,14 @@ struct TensorFile {
 };
 
 // Opens FILE.npy, FILE.safetensors or FILE.safetensors:TENSOR; the path says which it is. Without
-// :TENSOR a .safetensors file's tensor named `name` is taken, or else its only one.
-// Errors: those of ReadNpy and OpenSafetensors.
+// :TENSOR a .safetensors file's tensor named `name` is taken, or else its only one. The file may
+// come from anybody.
+//
+// Errors name the file: those of OpenNpy, and for .safetensors
+//   NOT_FOUND            there is no such file, or no such tensor in it; says which there are
+//   INVALID_ARGUMENT     it is no regular file, or not whole and well-formed, or the tensor is of
+//                        another type than float32, float16 and bfloat16
+//   others               as of InputFile
 absl::StatusOr<TensorFile> OpenTensorFile(const std::string& path, absl::string_view name);
 
 // All its elements, in C order. RESOURCE_EXHAUSTED: out of memory; or the errors of
