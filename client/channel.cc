@@ -3,14 +3,14 @@
 #include <algorithm>
 #include <chrono>
 #include <string>
-#include <utility>
 
-#include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "base/format_error.h"
+#include "base/status_macros.h"
 #include "client/tls.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
@@ -31,8 +31,8 @@ absl::StatusOr<std::string> ProxyUri(absl::string_view http_proxy) {
   int port = 0;
   if (!is_plain || colon == 0 || colon == absl::string_view::npos ||
       !absl::SimpleAtoi(rest.substr(colon + 1), &port) || port < 1 || port > 65535) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "http_proxy must be HOST:PORT, with http:// before it or not; was '", http_proxy, "'"));
+    return InvalidArgument("http_proxy must be HOST:PORT, with http:// before it or not; was '",
+                           http_proxy, "'");
   }
   return absl::StrCat("http://", rest);
 }
@@ -42,12 +42,11 @@ absl::StatusOr<std::string> ProxyUri(absl::string_view http_proxy) {
 absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
     const ClientOptions& options) {
   if (options.channels < 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("channels must be at least 1; was ", options.channels));
+    return InvalidArgument("channels must be at least 1; was ", options.channels);
   }
   if (options.message_bytes_max < 1 || options.message_bytes_max > INT32_MAX) {
-    return absl::InvalidArgumentError(absl::StrCat("message_bytes_max must be from 1 to ",
-                                                   INT32_MAX, "; was ", options.message_bytes_max));
+    return InvalidArgument("message_bytes_max must be from 1 to ", INT32_MAX, "; was ",
+                           options.message_bytes_max);
   }
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(static_cast<int>(options.message_bytes_max));
@@ -61,9 +60,8 @@ absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
   // addresses are not to go through.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, options.http_proxy.empty() ? 0 : 1);
   if (!options.http_proxy.empty()) {
-    absl::StatusOr<std::string> uri = ProxyUri(options.http_proxy);
-    if (!uri.ok()) return uri.status();
-    arguments.SetString(GRPC_ARG_HTTP_PROXY, *uri);
+    ASSIGN_OR_RETURN(const std::string uri, ProxyUri(options.http_proxy));
+    arguments.SetString(GRPC_ARG_HTTP_PROXY, uri);
   }
   // A server that is new behind a name is found when a connection ends. gRPC would look names up
   // once in 30 s at most; 5 s spare the name's servers where many connections end together.
@@ -72,10 +70,7 @@ absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
   arguments.SetLoadBalancingPolicyName("round_robin");
   std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
   if (options.tls.has_value()) {
-    absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> made =
-        MakeTlsCredentials(*options.tls);
-    if (!made.ok()) return made.status();
-    credentials = *std::move(made);
+    ASSIGN_OR_RETURN(credentials, MakeTlsCredentials(*options.tls));
     if (!options.tls->server_name.empty()) {
       arguments.SetSslTargetNameOverride(options.tls->server_name);
     }

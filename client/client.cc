@@ -2,8 +2,9 @@
 
 #include <utility>
 
-#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "base/format_error.h"
+#include "base/status_macros.h"
 #include "client/tls.h"
 #include "qkserve/channel.h"
 
@@ -73,22 +74,15 @@ v1::ScoreRequest MakeRequestWithoutKeys(const TensorView& queries, const ScoreOp
 // Takes over the reply's tensors.
 absl::StatusOr<ScoreResult> ToResult(absl::StatusOr<v1::ScoreResponse> response) {
   if (!response.ok()) return response.status();
-  absl::StatusOr<Tensor> tensor = FromProto(*response->mutable_result());
-  if (!tensor.ok()) return tensor.status();
-  ScoreResult result = {.result = *std::move(tensor),
-                        .indices = std::nullopt,
-                        .log_sum_exp = std::nullopt,
-                        .receipt = ReceiptFromProto(response->receipt())};
+  ScoreResult result;
+  ASSIGN_OR_RETURN(result.result, FromProto(*response->mutable_result()));
   if (response->has_indices()) {
-    tensor = FromProto(*response->mutable_indices());
-    if (!tensor.ok()) return tensor.status();
-    result.indices = *std::move(tensor);
+    ASSIGN_OR_RETURN(result.indices, FromProto(*response->mutable_indices()));
   }
   if (response->has_log_sum_exp()) {
-    tensor = FromProto(*response->mutable_log_sum_exp());
-    if (!tensor.ok()) return tensor.status();
-    result.log_sum_exp = *std::move(tensor);
+    ASSIGN_OR_RETURN(result.log_sum_exp, FromProto(*response->mutable_log_sum_exp()));
   }
+  result.receipt = ReceiptFromProto(response->receipt());
   return result;
 }
 
@@ -130,11 +124,10 @@ v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const KeySetReferen
 }
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& options) {
-  const absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> channels =
-      MakeChannels(options);
-  if (!channels.ok()) return channels.status();
+  ASSIGN_OR_RETURN(const std::vector<std::shared_ptr<grpc::Channel>> channels,
+                   MakeChannels(options));
   std::vector<Stubs> stubs;
-  for (const std::shared_ptr<grpc::Channel>& channel : *channels) {
+  for (const std::shared_ptr<grpc::Channel>& channel : channels) {
     stubs.push_back({.scoring = v1::ScoringService::NewStub(channel),
                      .status = v1::StatusService::NewStub(channel),
                      .key_sets = v1::KeySetService::NewStub(channel)});
@@ -166,7 +159,7 @@ absl::StatusOr<ScoreResult> Client::Score(const TensorView& queries, const Tenso
 absl::StatusOr<ScoreResult> Client::Score(const TensorView& queries, const KeySetReference& key_set,
                                           const ScoreOptions& options) {
   if (options.values.has_value()) {
-    return absl::InvalidArgumentError("values: a key set has its own; send them with inline keys");
+    return InvalidArgument("values: a key set has its own; send them with inline keys");
   }
   return ToResult(Score(MakeScoreRequest(queries, key_set, options), options.timeout));
 }

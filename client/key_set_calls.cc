@@ -1,13 +1,14 @@
 // The calls on key sets.
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
-#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
-#include "client/upload.h"
+#include "base/format_error.h"
+#include "base/status_macros.h"
 #include "qkserve/channel.h"
 #include "qkserve/client.h"
 
@@ -34,14 +35,10 @@ absl::StatusOr<KeySetInfo> FromProto(const v1::KeySet& key_set) {
   info.requests_served = key_set.requests_served();
   info.problem = key_set.problem();
   if (key_set.has_keys()) {
-    absl::StatusOr<TensorSpec> keys = FromProto(key_set.keys());
-    if (!keys.ok()) return keys.status();
-    info.keys = *std::move(keys);
+    ASSIGN_OR_RETURN(info.keys, FromProto(key_set.keys()));
   }
   if (key_set.has_values()) {
-    absl::StatusOr<TensorSpec> values = FromProto(key_set.values());
-    if (!values.ok()) return values.status();
-    info.values = *std::move(values);
+    ASSIGN_OR_RETURN(info.values, FromProto(key_set.values()));
   }
   return info;
 }
@@ -51,23 +48,101 @@ void ToProto(const TensorSpec& spec, v1::TensorSpec& out) {
   out.mutable_shape()->Assign(spec.shape.begin(), spec.shape.end());
 }
 
-// Fills the fields that the headers of put and append share.
-template <typename Header, typename Options>
-void FillHeader(const std::string& name, const TensorSource& keys, const Options& options,
-                Header& header) {
-  header.set_name(name);
-  ToProto(keys.spec, *header.mutable_keys());
-  if (options.values.has_value()) ToProto(options.values->spec, *header.mutable_values());
+absl::StatusOr<int64_t> SourceBytes(absl::string_view name, const TensorSpec& spec) {
+  const std::optional<int64_t> count = ElementCount(spec.shape);
+  int64_t bytes = 0;
+  if (!count.has_value() || __builtin_mul_overflow(*count, ElementBytes(spec.data_type), &bytes)) {
+    return InvalidArgument(name, ": shape ", ShapeString(spec.shape), " is not one of a tensor");
+  }
+  return bytes;
 }
 
-// Runs a call that `context` and `writer` belong to; the reply is in `response` at its end.
-template <typename Request, typename Response>
-absl::StatusOr<KeySetInfo> RunUpload(const Upload& upload, const Request& header,
-                                     grpc::ClientContext& context,
-                                     grpc::ClientWriterInterface<Request>* writer,
-                                     const Response& response) {
-  UploadSender<Request> sender(upload, writer);
-  const absl::Status sent = sender.Send(header);
+// Sends a header and then the elements, chunk after chunk in the memory of one message.
+// `Request` is PutKeySetRequest or AppendKeySetRequest.
+template <typename Request>
+class UploadSender {
+ public:
+  using Writer = grpc::ClientWriterInterface<Request>;
+
+  UploadSender(int64_t chunk_bytes, int64_t total_bytes, const UploadProgress& progress,
+               Writer* writer)
+      : chunk_bytes_(chunk_bytes),
+        total_bytes_(total_bytes),
+        progress_(progress),
+        writer_(writer) {}
+
+  // Returns OK early if the server stops reading: Finish then has the reason. Otherwise returns the
+  // error of a source.
+  absl::Status Send(const Request& header, const TensorSource& keys, int64_t keys_bytes,
+                    const std::optional<TensorSource>& values) {
+    open_ = writer_->Write(header);
+    RETURN_IF_ERROR(SendTensor(keys, keys_bytes, [](auto& chunk) { return chunk.mutable_keys(); }));
+    request_.mutable_chunk()->clear_keys();
+    if (values.has_value()) {
+      RETURN_IF_ERROR(SendTensor(*values, total_bytes_ - keys_bytes,
+                                 [](auto& chunk) { return chunk.mutable_values(); }));
+    }
+    if (open_) writer_->WritesDone();
+    return absl::OkStatus();
+  }
+
+  bool sent_all() const { return open_ && sent_bytes_ == total_bytes_; }
+
+ private:
+  template <typename Field>
+  absl::Status SendTensor(const TensorSource& source, int64_t bytes, Field field) {
+    for (int64_t offset = 0; open_ && offset < bytes;) {
+      const int64_t count = std::min(chunk_bytes_, bytes - offset);
+      std::string* const data = field(*request_.mutable_chunk());
+      data->resize(static_cast<size_t>(count));
+      RETURN_IF_ERROR(source.read(offset, absl::MakeSpan(*data)));
+      open_ = writer_->Write(request_);
+      if (!open_) break;
+      offset += count;
+      sent_bytes_ += count;
+      if (progress_) progress_(sent_bytes_, total_bytes_);
+    }
+    return absl::OkStatus();
+  }
+
+  const int64_t chunk_bytes_;
+  const int64_t total_bytes_;
+  const UploadProgress& progress_;
+  Writer* const writer_;
+  Request request_;
+  bool open_ = false;  // the server still reads
+  int64_t sent_bytes_ = 0;
+};
+
+// Completes the header of `request`, and sends it and the elements to the writer that `begin`
+// returns. `Options` are those of put or append.
+// INVALID_ARGUMENT: a shape is not one of a tensor, or chunk_bytes is not positive.
+template <typename Response, typename Request, typename Options, typename Begin>
+absl::StatusOr<KeySetInfo> Upload(const std::string& name, const TensorSource& keys,
+                                  const Options& options, Request& request, const Begin& begin) {
+  if (options.chunk_bytes < 1) {
+    return InvalidArgument("chunk_bytes must be positive; was ", options.chunk_bytes);
+  }
+  auto& header = *request.mutable_header();
+  header.set_name(name);
+  ToProto(keys.spec, *header.mutable_keys());
+  ASSIGN_OR_RETURN(const int64_t keys_bytes, SourceBytes("keys", keys.spec));
+  int64_t values_bytes = 0;
+  if (options.values.has_value()) {
+    ToProto(options.values->spec, *header.mutable_values());
+    ASSIGN_OR_RETURN(values_bytes, SourceBytes("values", options.values->spec));
+  }
+  int64_t bytes = 0;
+  if (__builtin_add_overflow(keys_bytes, values_bytes, &bytes)) {
+    return InvalidArgument("keys and values together do not fit in 64 bits");
+  }
+
+  grpc::ClientContext context;
+  PrepareCall(context, options.timeout, name);
+  Response response;
+  const std::unique_ptr<grpc::ClientWriterInterface<Request>> writer = begin(&context, &response);
+  UploadSender<Request> sender(options.chunk_bytes, bytes, options.progress, writer.get());
+  const absl::Status sent = sender.Send(request, keys, keys_bytes, options.values);
   // The server must not take the part for the whole.
   if (!sent.ok()) context.TryCancel();
   const grpc::Status status = writer->Finish();
@@ -81,37 +156,25 @@ absl::StatusOr<KeySetInfo> RunUpload(const Upload& upload, const Request& header
 
 absl::StatusOr<KeySetInfo> Client::PutKeySet(const std::string& name, const TensorSource& keys,
                                              const PutKeySetOptions& options) {
-  absl::StatusOr<Upload> upload =
-      MakeUpload(keys, options.values, options.progress, options.chunk_bytes);
-  if (!upload.ok()) return upload.status();
   v1::PutKeySetRequest request;
-  v1::PutKeySetRequest::Header& header = *request.mutable_header();
-  FillHeader(name, keys, options, header);
   if (options.storage.has_value()) {
-    header.set_storage(static_cast<v1::DataType>(*options.storage));
+    request.mutable_header()->set_storage(static_cast<v1::DataType>(*options.storage));
   }
-  grpc::ClientContext context;
-  PrepareCall(context, options.timeout, name);
-  v1::PutKeySetResponse response;
-  const auto writer = NextStubs().key_sets->PutKeySet(&context, &response);
-  return RunUpload(*upload, request, context, writer.get(), response);
+  return Upload<v1::PutKeySetResponse>(name, keys, options, request,
+                                       [this](grpc::ClientContext* context, auto* response) {
+                                         return NextStubs().key_sets->PutKeySet(context, response);
+                                       });
 }
 
 absl::StatusOr<KeySetInfo> Client::AppendKeySet(const std::string& name, int64_t expected_version,
                                                 const TensorSource& keys,
                                                 const AppendKeySetOptions& options) {
-  absl::StatusOr<Upload> upload =
-      MakeUpload(keys, options.values, options.progress, options.chunk_bytes);
-  if (!upload.ok()) return upload.status();
   v1::AppendKeySetRequest request;
-  v1::AppendKeySetRequest::Header& header = *request.mutable_header();
-  FillHeader(name, keys, options, header);
-  header.set_expected_version(expected_version);
-  grpc::ClientContext context;
-  PrepareCall(context, options.timeout, name);
-  v1::AppendKeySetResponse response;
-  const auto writer = NextStubs().key_sets->AppendKeySet(&context, &response);
-  return RunUpload(*upload, request, context, writer.get(), response);
+  request.mutable_header()->set_expected_version(expected_version);
+  return Upload<v1::AppendKeySetResponse>(
+      name, keys, options, request, [this](grpc::ClientContext* context, auto* response) {
+        return NextStubs().key_sets->AppendKeySet(context, response);
+      });
 }
 
 absl::StatusOr<KeySetInfo> Client::GetKeySet(const std::string& name, absl::Duration timeout) {
@@ -137,9 +200,7 @@ absl::StatusOr<std::vector<KeySetInfo>> Client::ListKeySets(absl::Duration timeo
     const grpc::Status status = NextStubs().key_sets->ListKeySets(&context, request, &response);
     if (!status.ok()) return ToStatus(status);
     for (const v1::KeySet& key_set : response.key_sets()) {
-      absl::StatusOr<KeySetInfo> info = FromProto(key_set);
-      if (!info.ok()) return info.status();
-      key_sets.push_back(*std::move(info));
+      ASSIGN_OR_RETURN(key_sets.emplace_back(), FromProto(key_set));
     }
     if (response.next_page_token().empty()) return key_sets;
     if (response.next_page_token() == request.page_token()) {

@@ -12,10 +12,11 @@
 #include <string>
 #include <utility>
 
-#include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/format_error.h"
+#include "base/status_macros.h"
 #include "qkserve/limits.h"
 
 namespace qkserve {
@@ -40,10 +41,6 @@ struct PemFile {
   std::string text;
 
   Bio Open() const { return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }
-
-  absl::Status Bad(absl::string_view message) const {
-    return absl::InvalidArgumentError(absl::StrCat(name, ": ", message));
-  }
 };
 
 absl::StatusOr<PemFile> ReadPemFile(absl::string_view field, const std::string& path) {
@@ -53,7 +50,9 @@ absl::StatusOr<PemFile> ReadPemFile(absl::string_view field, const std::string& 
   char bytes[4096];
   for (size_t count = 0; (count = std::fread(bytes, 1, sizeof(bytes), file.get())) > 0;) {
     pem.text.append(bytes, count);
-    if (pem.text.size() > kPemBytesMax) return pem.Bad("too large for certificates or keys");
+    if (pem.text.size() > kPemBytesMax) {
+      return FormatError(pem.name, "too large for certificates or keys");
+    }
   }
   if (std::ferror(file.get()) != 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat(pem.name, ": cannot read"));
@@ -80,9 +79,9 @@ absl::StatusOr<Certificate> FirstCertificate(const PemFile& file) {
   const unsigned long error = ERR_peek_last_error();
   ERR_clear_error();
   if (ERR_GET_LIB(error) != ERR_LIB_PEM || ERR_GET_REASON(error) != PEM_R_NO_START_LINE) {
-    return file.Bad(absl::StrCat("certificate ", count + 1, " is damaged"));
+    return FormatError(file.name, "certificate ", count + 1, " is damaged");
   }
-  if (first == nullptr) return file.Bad("has no certificate in PEM format");
+  if (first == nullptr) return FormatError(file.name, "has no certificate in PEM format");
   return first;
 }
 
@@ -91,26 +90,24 @@ absl::StatusOr<PrivateKey> ReadPrivateKey(const PemFile& file) {
   bool asked = false;
   PrivateKey key(PEM_read_bio_PrivateKey(bio.get(), nullptr, RefusePassPhrase, &asked));
   ERR_clear_error();
-  if (asked) return file.Bad("is encrypted; expected a key without a pass phrase");
-  if (key == nullptr) return file.Bad("has no private key in PEM format, or a damaged one");
+  if (asked) return FormatError(file.name, "is encrypted; expected a key without a pass phrase");
+  if (key == nullptr) {
+    return FormatError(file.name, "has no private key in PEM format, or a damaged one");
+  }
   return key;
 }
 
 // The client's own certificate and key.
 absl::Status AddIdentity(const TlsOptions& options, grpc::SslCredentialsOptions* out) {
-  absl::StatusOr<PemFile> chain = ReadPemFile("tls.cert_file", options.cert_file);
-  if (!chain.ok()) return chain.status();
-  const absl::StatusOr<Certificate> certificate = FirstCertificate(*chain);
-  if (!certificate.ok()) return certificate.status();
-  absl::StatusOr<PemFile> key_file = ReadPemFile("tls.key_file", options.key_file);
-  if (!key_file.ok()) return key_file.status();
-  const absl::StatusOr<PrivateKey> key = ReadPrivateKey(*key_file);
-  if (!key.ok()) return key.status();
-  const bool fits = X509_check_private_key(certificate->get(), key->get()) == 1;
+  ASSIGN_OR_RETURN(PemFile chain, ReadPemFile("tls.cert_file", options.cert_file));
+  ASSIGN_OR_RETURN(const Certificate certificate, FirstCertificate(chain));
+  ASSIGN_OR_RETURN(PemFile key_file, ReadPemFile("tls.key_file", options.key_file));
+  ASSIGN_OR_RETURN(const PrivateKey key, ReadPrivateKey(key_file));
+  const bool fits = X509_check_private_key(certificate.get(), key.get()) == 1;
   ERR_clear_error();
-  if (!fits) return key_file->Bad(absl::StrCat("is not the key of ", chain->name));
-  out->pem_cert_chain = std::move(chain->text);
-  out->pem_private_key = std::move(key_file->text);
+  if (!fits) return FormatError(key_file.name, "is not the key of ", chain.name);
+  out->pem_cert_chain = std::move(chain.text);
+  out->pem_private_key = std::move(key_file.text);
   return absl::OkStatus();
 }
 
@@ -126,12 +123,7 @@ constexpr char kClosedAtOnce[] =
     "trusts";
 
 // Pieces of the texts of gRPC and OpenSSL, and their meanings. The first one that is found counts.
-struct Hint {
-  const char* text;
-  const char* meaning;
-};
-
-constexpr Hint kHints[] = {
+constexpr std::pair<const char*, const char*> kHints[] = {
     {"certificate verify failed", kUntrusted},
     // Signed by another authority of the same name: with an elliptic curve, with RSA, and with an
     // elliptic curve in OpenSSL 3.5.
@@ -152,32 +144,26 @@ constexpr Hint kHints[] = {
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeTlsCredentials(
     const TlsOptions& options) {
   if (options.cert_file.empty() != options.key_file.empty()) {
-    return absl::InvalidArgumentError(options.key_file.empty()
-                                          ? "tls.cert_file requires tls.key_file"
-                                          : "tls.key_file requires tls.cert_file");
+    return InvalidArgument(options.key_file.empty() ? "tls.cert_file requires tls.key_file"
+                                                    : "tls.key_file requires tls.cert_file");
   }
   const bool is_name =
       std::all_of(options.server_name.begin(), options.server_name.end(),
                   [](char c) { return absl::ascii_isgraph(static_cast<unsigned char>(c)); });
-  if (!is_name) return absl::InvalidArgumentError("tls.server_name must be a host's name");
+  if (!is_name) return InvalidArgument("tls.server_name must be a host's name");
   grpc::SslCredentialsOptions credentials;
   if (!options.ca_file.empty()) {
-    absl::StatusOr<PemFile> roots = ReadPemFile("tls.ca_file", options.ca_file);
-    if (!roots.ok()) return roots.status();
-    const absl::StatusOr<Certificate> certificate = FirstCertificate(*roots);
-    if (!certificate.ok()) return certificate.status();
-    credentials.pem_root_certs = std::move(roots->text);
+    ASSIGN_OR_RETURN(PemFile roots, ReadPemFile("tls.ca_file", options.ca_file));
+    ASSIGN_OR_RETURN(const Certificate certificate, FirstCertificate(roots));
+    credentials.pem_root_certs = std::move(roots.text);
   }
-  if (!options.cert_file.empty()) {
-    absl::Status status = AddIdentity(options, &credentials);
-    if (!status.ok()) return status;
-  }
+  if (!options.cert_file.empty()) RETURN_IF_ERROR(AddIdentity(options, &credentials));
   return grpc::SslCredentials(credentials);
 }
 
 absl::string_view HandshakeHint(absl::string_view message) {
-  for (const Hint& hint : kHints) {
-    if (absl::StrContains(message, hint.text)) return hint.meaning;
+  for (const auto& [text, meaning] : kHints) {
+    if (absl::StrContains(message, text)) return meaning;
   }
   // gRPC says "last error" of connections that never stood.
   if (!absl::StrContains(message, "last error: ")) return "";

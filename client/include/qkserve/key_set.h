@@ -5,6 +5,7 @@
 #include <qkserve/tensor.h>
 
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <optional>
 #include <string>
@@ -51,7 +52,12 @@ struct TensorSource {
       : spec{data_type, std::move(shape)}, read(std::move(read)) {}
 
   // A tensor in memory is a source, too. NOLINTNEXTLINE(google-explicit-constructor)
-  TensorSource(const TensorView& tensor);
+  TensorSource(const TensorView& tensor)
+      : spec{tensor.data_type, tensor.shape},
+        read([data = tensor.data](int64_t offset, absl::Span<char> out) {
+          std::memcpy(out.data(), data + offset, out.size());
+          return absl::OkStatus();
+        }) {}
 
   TensorSpec spec;
   Read read;
