@@ -2,19 +2,17 @@
 // many callers at once look like.
 
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/clock.h"
 #include "base/flags.h"
+#include "base/status_macros.h"
 #include "demo/concurrent_requests.h"
 #include "demo/questions.h"
 #include "demo/report.h"
@@ -78,15 +76,14 @@ absl::Status AskQuestions(Client& client, const TextFile& file, const VectorTabl
   const absl::Time start = Clock::Monotonic()->Now();
   ScoreOptions options;
   options.timeout = kTimeout;
-  const absl::StatusOr<ScoreResult> result = client.Score(queries.All(), keys.All(), options);
-  if (!result.ok()) return result.status();
+  ASSIGN_OR_RETURN(const ScoreResult result, client.Score(queries.All(), keys.All(), options));
   const absl::Duration elapsed = Clock::Monotonic()->Now() - start;
 
   const Answers answers = {
       file, questions,
-      absl::MakeConstSpan(reinterpret_cast<const float*>(result->result.data.data()),
+      absl::MakeConstSpan(reinterpret_cast<const float*>(result.result.data.data()),
                           questions.size() * file.lines.size())};
-  PrintAnswers(answers, result->receipt, elapsed);
+  PrintAnswers(answers, result.receipt, elapsed);
   PrintHeatMap(answers);
   return absl::OkStatus();
 }
@@ -109,36 +106,31 @@ absl::Status AskTogether(Client& client, const TextFile& file, const TextEmbeddi
         SomeLines(file, embedding, i * file.lines.size() / kCallers, kCallerLines);
     requests.push_back(MakeScoreRequest(queries.All(), keys.All(), {}));
   }
-  const absl::StatusOr<ConcurrentRequestsReport> report =
-      AskConcurrently(client, requests, kCallerRounds, kTimeout);
-  if (!report.ok()) return report.status();
-  PrintConcurrentRequests(*report, kCallerLines, kCallerRounds);
+  ASSIGN_OR_RETURN(const ConcurrentRequestsReport report,
+                   AskConcurrently(client, requests, kCallerRounds, kTimeout));
+  PrintConcurrentRequests(report, kCallerLines, kCallerRounds);
   return absl::OkStatus();
 }
 
 absl::Status Run(const DemoOptions& demo) {
   const std::string& path = demo.text;
-  const absl::StatusOr<TextFile> file = ReadTextFile(path);
-  if (!file.ok()) return file.status();
-  PrintText(path, *file);
+  ASSIGN_OR_RETURN(const TextFile file, ReadTextFile(path));
+  PrintText(path, file);
 
-  const absl::StatusOr<std::unique_ptr<Client>> client =
-      Client::Create({.address = demo.server, .channels = kConnections});
-  if (!client.ok()) return client.status();
-  const absl::StatusOr<v1::GetStatusResponse> status = (*client)->GetStatus();
-  if (!status.ok()) return status.status();
-  PrintServer(demo.server, *status);
+  ASSIGN_OR_RETURN(const std::unique_ptr<Client> client,
+                   Client::Create({.address = demo.server, .channels = kConnections}));
+  ASSIGN_OR_RETURN(const v1::GetStatusResponse status, client->GetStatus());
+  PrintServer(demo.server, status);
 
-  const TextEmbedding embedding(file->lines);
+  const TextEmbedding embedding(file.lines);
   VectorTable keys;
-  for (const std::string& line : file->lines) keys.Append(embedding.Embed(line));
+  for (const std::string& line : file.lines) keys.Append(embedding.Embed(line));
   absl::StatusOr<std::vector<Question>> questions = AskedQuestions(demo.ask);
   if (!questions.ok()) return questions.status();
-  if (questions->empty()) *questions = ChooseQuestions(path, *file, embedding);
+  if (questions->empty()) *questions = ChooseQuestions(path, file, embedding);
 
-  absl::Status asked = AskQuestions(**client, *file, keys, embedding, *questions);
-  if (!asked.ok()) return asked;
-  return AskTogether(**client, *file, embedding);
+  RETURN_IF_ERROR(AskQuestions(*client, file, keys, embedding, *questions));
+  return AskTogether(*client, file, embedding);
 }
 
 int Main(int argc, char** argv) {
