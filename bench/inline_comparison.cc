@@ -4,10 +4,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/host.h"
 #include "bench/answer.h"
 #include "bench/openblas.h"
 #include "bench/tensors.h"
-#include "tools/load/cpu.h"
 
 namespace qkserve::bench {
 namespace {
@@ -67,7 +67,7 @@ absl::StatusOr<std::vector<LatencyResult>> CompareOneCaller(absl::Span<const Con
   }
   names.emplace_back(kInProcessName);
   asks.push_back(InProcess(request, scores));
-  SetBlasThreads(UsableCpuCount());
+  SetBlasThreads(static_cast<int>(UsableCpus()));
 
   absl::StatusOr<std::vector<LatencySamples>> samples = MeasureLatency(asks, options);
   if (!samples.ok()) return samples.status();
@@ -87,7 +87,7 @@ std::vector<ContenderCommand> InlineContenders(const ProgramPaths& paths) {
       {.name = std::string(kStockName),
        .command = {paths.bench, "--role=stock", "--blas_threads=1"}},
   };
-  const int cpus = UsableCpuCount();
+  const int cpus = static_cast<int>(UsableCpus());
   if (cpus > 1) {
     contenders.push_back(
         {.name = absl::StrCat("stock, ", cpus, " threads"),

@@ -8,8 +8,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/host.h"
 #include "core/kernels/blas.h"
-#include "tools/load/cpu.h"
 
 namespace qkserve::bench {
 namespace {
@@ -30,8 +30,8 @@ Json ToJson(const Target& target) {
 
 Machine DescribeMachine() {
   const std::string cpu = CpuName();
-  return {cpu.empty() ? "unknown" : cpu, UsableCpuCount(), BlasKernelName(), BlasVersion(),
-          grpc::Version()};
+  return {cpu.empty() ? "unknown" : cpu, static_cast<int>(UsableCpus()), BlasKernelName(),
+          BlasVersion(), grpc::Version()};
 }
 
 std::string BytesText(double bytes) {

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <limits>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 
 namespace qkserve {
 namespace {
@@ -68,9 +68,8 @@ absl::Status CheckScores(absl::Span<const float> row, absl::Span<const float> qu
   for (int64_t i = 0; i < count; ++i) {
     const auto key =
         static_cast<int64_t>((seed + static_cast<uint64_t>(i)) % static_cast<uint64_t>(keys.rows));
-    absl::Status status = Compare("key", key, static_cast<double>(row[static_cast<size_t>(key)]),
-                                  ExactScore(query, keys.Row(key)));
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(Compare("key", key, static_cast<double>(row[static_cast<size_t>(key)]),
+                            ExactScore(query, keys.Row(key))));
   }
   return absl::OkStatus();
 }
@@ -86,8 +85,7 @@ absl::Status CheckTopK(const AnswerRow& row, const std::vector<Exact>& exact) {
     }
     chosen[static_cast<size_t>(key)] = true;
     const auto got = static_cast<double>(row.elements[i]);
-    absl::Status status = Compare("key", key, got, exact[static_cast<size_t>(key)]);
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(Compare("key", key, got, exact[static_cast<size_t>(key)]));
     if (i > 0 && row.elements[i] > row.elements[i - 1]) {
       return absl::InternalError(
           absl::StrFormat("place %d: %.9g stands behind %.9g", i, got, row.elements[i - 1]));

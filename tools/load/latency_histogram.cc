@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstddef>
 
 namespace qkserve {
 namespace {
@@ -77,12 +76,6 @@ absl::Duration LatencyHistogram::Percentile(double p) const {
   while (seen + counts_[index] < rank) seen += counts_[index++];
   return absl::Nanoseconds(std::clamp(ValueOf(index), min_ns_, max_ns_));
 }
-
-absl::Duration LatencyHistogram::Min() const {
-  return absl::Nanoseconds(count_ == 0 ? 0 : min_ns_);
-}
-
-absl::Duration LatencyHistogram::Max() const { return absl::Nanoseconds(max_ns_); }
 
 absl::Duration LatencyHistogram::Mean() const {
   return count_ == 0 ? absl::ZeroDuration()

@@ -43,8 +43,8 @@ class LatencyHistogram {
   absl::Duration Percentile(double p) const;
 
   // Exact. Zero if nothing was recorded.
-  absl::Duration Min() const;
-  absl::Duration Max() const;
+  absl::Duration Min() const { return absl::Nanoseconds(count_ == 0 ? 0 : min_ns_); }
+  absl::Duration Max() const { return absl::Nanoseconds(max_ns_); }
   absl::Duration Mean() const;
 
  private:

@@ -4,11 +4,21 @@
 #include <bit>
 
 namespace qkserve {
+namespace {
+
+constexpr int64_t LoadCounts::*kCounts[] = {
+    &LoadCounts::sent,        &LoadCounts::late,         &LoadCounts::unsent,
+    &LoadCounts::unsent_full, &LoadCounts::abandoned,    &LoadCounts::ok,
+    &LoadCounts::good,        &LoadCounts::within_limit, &LoadCounts::batch_requests};
+constexpr LatencyHistogram LoadCounts::*kHistograms[] = {
+    &LoadCounts::response, &LoadCounts::service, &LoadCounts::queued, &LoadCounts::computed};
 
 int BatchSizeClass(int64_t batch_requests) {
   const auto size = static_cast<uint64_t>(std::max<int64_t>(1, batch_requests));
   return std::min(static_cast<int>(std::bit_width(size)) - 1, kBatchSizeClasses - 1);
 }
+
+}  // namespace
 
 void LoadErrors::Add(const LoadErrors& other) {
   count += other.count;
@@ -32,39 +42,19 @@ absl::Status LoadCounts::FirstError() const {
 }
 
 void LoadCounts::Merge(const LoadCounts& other) {
-  sent += other.sent;
-  late += other.late;
-  delay_max = std::max(delay_max, other.delay_max);
-  unsent += other.unsent;
-  unsent_full += other.unsent_full;
-  abandoned += other.abandoned;
-  ok += other.ok;
-  good += other.good;
-  within_limit += other.within_limit;
-  response.Merge(other.response);
-  service.Merge(other.service);
-  queued.Merge(other.queued);
-  computed.Merge(other.computed);
-  batch_requests += other.batch_requests;
+  for (const auto count : kCounts) this->*count += other.*count;
+  for (const auto histogram : kHistograms) (this->*histogram).Merge(other.*histogram);
   for (size_t i = 0; i < batch_sizes.size(); ++i) batch_sizes[i] += other.batch_sizes[i];
   for (const auto& [code, errors] : other.errors_by_code) errors_by_code[code].Add(errors);
+  delay_max = std::max(delay_max, other.delay_max);
 }
 
 LoadCounts LoadCounts::Since(const LoadCounts& earlier) const {
   LoadCounts rest = *this;
-  rest.sent -= earlier.sent;
-  rest.late -= earlier.late;
-  rest.unsent -= earlier.unsent;
-  rest.unsent_full -= earlier.unsent_full;
-  rest.abandoned -= earlier.abandoned;
-  rest.ok -= earlier.ok;
-  rest.good -= earlier.good;
-  rest.within_limit -= earlier.within_limit;
-  rest.response = response.Since(earlier.response);
-  rest.service = service.Since(earlier.service);
-  rest.queued = queued.Since(earlier.queued);
-  rest.computed = computed.Since(earlier.computed);
-  rest.batch_requests -= earlier.batch_requests;
+  for (const auto count : kCounts) rest.*count -= earlier.*count;
+  for (const auto histogram : kHistograms) {
+    rest.*histogram = (this->*histogram).Since(earlier.*histogram);
+  }
   for (size_t i = 0; i < batch_sizes.size(); ++i) rest.batch_sizes[i] -= earlier.batch_sizes[i];
   for (const auto& [code, errors] : earlier.errors_by_code) {
     rest.errors_by_code[code].count -= errors.count;

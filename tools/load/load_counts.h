@@ -19,7 +19,6 @@ namespace qkserve {
 
 // Batches of 1, 2-3, 4-7 and so on requests.
 inline constexpr int kBatchSizeClasses = 12;
-int BatchSizeClass(int64_t batch_requests);
 
 // A request that is over. Times count from the begin of the load.
 struct LoadAnswer {
@@ -61,7 +60,6 @@ struct LoadCounts {
   bool ServerWasBehind() const { return unsent > 0 && 2 * unsent_full >= unsent; }
   int64_t Errors() const;
   absl::Status FirstError() const;  // OK: there was none
-  int64_t Outstanding() const { return sent - ok - Errors() - abandoned; }
   void Merge(const LoadCounts& other);
 
   // The counts since `earlier`, which is a copy of this from then; first errors and maxima stay.

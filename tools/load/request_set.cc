@@ -5,8 +5,8 @@
 #include <cstring>
 #include <utility>
 
-#include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "base/status_macros.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
 #include "qkserve/client.h"
 #include "qkserve/limits.h"
@@ -24,24 +24,22 @@ constexpr uint64_t kValuesSeed = 3'000'000;
 
 absl::StatusOr<Tensor> RandomTensor(Shape shape, uint64_t seed) {
   const int64_t count = ElementCount(shape).value();
-  absl::StatusOr<Buffer> data = Buffer::Allocate(count * static_cast<int64_t>(sizeof(float)));
-  if (!data.ok()) return data.status();
+  ASSIGN_OR_RETURN(Buffer data, Buffer::Allocate(count * static_cast<int64_t>(sizeof(float))));
   FillRandom(seed, 0,
-             absl::MakeSpan(reinterpret_cast<float*>(data->data()), static_cast<size_t>(count)));
-  return Tensor{DataType::kFloat32, std::move(shape), *std::move(data)};
+             absl::MakeSpan(reinterpret_cast<float*>(data.data()), static_cast<size_t>(count)));
+  return Tensor{DataType::kFloat32, std::move(shape), std::move(data)};
 }
 
 // Rows of a file from `first` on, beginning anew after the last.
 absl::StatusOr<Tensor> TakeRows(const TensorView& from, int64_t first, int64_t n) {
   const int64_t rows = from.shape[0];
   const int64_t row_bytes = from.shape[1] * ElementBytes(from.data_type);
-  absl::StatusOr<Buffer> data = Buffer::Allocate(n * row_bytes);
-  if (!data.ok()) return data.status();
+  ASSIGN_OR_RETURN(Buffer data, Buffer::Allocate(n * row_bytes));
   for (int64_t i = 0; i < n && row_bytes > 0; ++i) {
-    std::memcpy(data->data() + i * row_bytes, from.data + (first + i) % rows * row_bytes,
+    std::memcpy(data.data() + i * row_bytes, from.data + (first + i) % rows * row_bytes,
                 static_cast<size_t>(row_bytes));
   }
-  return Tensor{from.data_type, {n, from.shape[1]}, *std::move(data)};
+  return Tensor{from.data_type, {n, from.shape[1]}, std::move(data)};
 }
 
 absl::StatusOr<Tensor> QueriesOf(const RequestSetOptions& options, int payload) {
@@ -63,42 +61,23 @@ absl::StatusOr<grpc::ByteBuffer> Serialized(const v1::ScoreRequest& request) {
   return bytes;
 }
 
-absl::Status AddInline(const RequestSetOptions& options, const Tensor& queries,
-                       ScoreOptions score_options, int payload, RequestSet& set) {
+absl::StatusOr<v1::ScoreRequest> InlineRequest(const RequestSetOptions& options,
+                                               const Tensor& queries, ScoreOptions score_options,
+                                               int payload) {
   const LoadWorkload& workload = options.workload;
   Tensor keys, values;
-  TensorView keys_view, values_view;
-  if (options.keys.has_value()) {
-    keys_view = *options.keys;
-  } else {
-    absl::StatusOr<Tensor> made =
-        RandomTensor({workload.m, workload.d}, options.seed + kKeysSeed + payload);
-    if (!made.ok()) return made.status();
-    keys = *std::move(made);
-    keys_view = keys.View();
+  if (!options.keys.has_value()) {
+    ASSIGN_OR_RETURN(keys,
+                     RandomTensor({workload.m, workload.d}, options.seed + kKeysSeed + payload));
   }
-  if (options.values.has_value()) {
-    score_options.values = *options.values;
-  } else if (workload.dv.has_value()) {
-    absl::StatusOr<Tensor> made =
-        RandomTensor({workload.m, *workload.dv}, options.seed + kValuesSeed + payload);
-    if (!made.ok()) return made.status();
-    values = *std::move(made);
+  score_options.values = options.values;
+  if (!options.values.has_value() && workload.dv.has_value()) {
+    ASSIGN_OR_RETURN(
+        values, RandomTensor({workload.m, *workload.dv}, options.seed + kValuesSeed + payload));
     score_options.values = values.View();
   }
-  absl::StatusOr<grpc::ByteBuffer> bytes =
-      Serialized(MakeScoreRequest(queries.View(), keys_view, score_options));
-  if (!bytes.ok()) return bytes.status();
-  set.requests.push_back({*std::move(bytes), 0, payload});
-  return absl::OkStatus();
-}
-
-std::vector<double> ZipfWeights(size_t count, double exponent) {
-  std::vector<double> weights(std::max<size_t>(count, 1));
-  for (size_t i = 0; i < weights.size(); ++i) {
-    weights[i] = 1 / std::pow(static_cast<double>(i + 1), exponent);
-  }
-  return weights;
+  return MakeScoreRequest(queries.View(), options.keys.has_value() ? *options.keys : keys.View(),
+                          score_options);
 }
 
 }  // namespace
@@ -118,17 +97,15 @@ absl::StatusOr<RequestSet> BuildRequestSet(const RequestSetOptions& options) {
   for (const KeySetReference& key_set : options.key_sets) set.key_sets.push_back(key_set.name);
   for (int key_set = 0; key_set < sets; ++key_set) {
     for (int payload = 0; payload < set.payloads; ++payload) {
-      const absl::StatusOr<Tensor> queries = QueriesOf(options, payload);
-      if (!queries.ok()) return queries.status();
+      ASSIGN_OR_RETURN(const Tensor queries, QueriesOf(options, payload));
+      v1::ScoreRequest request;
       if (options.key_sets.empty()) {
-        absl::Status status = AddInline(options, *queries, score_options, payload, set);
-        if (!status.ok()) return status;
-        continue;
+        ASSIGN_OR_RETURN(request, InlineRequest(options, queries, score_options, payload));
+      } else {
+        request = MakeScoreRequest(queries.View(), options.key_sets[key_set], score_options);
       }
-      absl::StatusOr<grpc::ByteBuffer> bytes =
-          Serialized(MakeScoreRequest(queries->View(), options.key_sets[key_set], score_options));
-      if (!bytes.ok()) return bytes.status();
-      set.requests.push_back({*std::move(bytes), key_set, payload});
+      ASSIGN_OR_RETURN(grpc::ByteBuffer bytes, Serialized(request));
+      set.requests.push_back({std::move(bytes), key_set, payload});
     }
   }
   return set;
@@ -140,7 +117,10 @@ RequestPicker::RequestPicker(const RequestSet* set, int sender, int senders, uin
   constexpr uint64_t kPickerStream = 0x7069636b6572;
   std::seed_seq stream{seed, static_cast<uint64_t>(sender), kPickerStream};
   random_.seed(stream);
-  const std::vector<double> weights = ZipfWeights(set->key_sets.size(), set->zipf);
+  std::vector<double> weights(std::max<size_t>(set->key_sets.size(), 1));
+  for (size_t i = 0; i < weights.size(); ++i) {
+    weights[i] = 1 / std::pow(static_cast<double>(i + 1), set->zipf);
+  }
   key_set_ = std::discrete_distribution<size_t>(weights.begin(), weights.end());
 }
 

@@ -7,7 +7,6 @@
 #include <thread>
 #include <utility>
 
-#include "tools/load/cpu.h"
 #include "tools/load/sender.h"
 
 namespace qkserve {
@@ -57,12 +56,6 @@ class TimelineBuilder {
   absl::Duration begin_;  // of the next interval, from the begin of the measured time
 };
 
-void Measure(absl::Duration at, const LoadCounts& counts, LoadResult* result) {
-  result->elapsed = std::max(absl::ZeroDuration(), at);
-  result->completed = counts.ok;
-  result->completed_good = counts.good;
-}
-
 // Looks at the senders until they are done.
 void Watch(SenderContext& context, const LoadRecorder& recorder, const std::atomic<bool>& stop,
            const LoadObserver& observer, LoadResult* result) {
@@ -72,7 +65,10 @@ void Watch(SenderContext& context, const LoadRecorder& recorder, const std::atom
   absl::Duration stopped_at = absl::InfiniteDuration();
   bool measured = false;
   const auto measure = [&](absl::Duration now, const LoadCounts& counts) {
-    if (!std::exchange(measured, true)) Measure(now - result->options.warm_up, counts, result);
+    if (std::exchange(measured, true)) return;
+    result->elapsed = std::max(absl::ZeroDuration(), now - result->options.warm_up);
+    result->completed = counts.ok;
+    result->completed_good = counts.good;
   };
   // A load lasts as long as was asked for, though nothing more may be due.
   while (context.running > 0 || !(measured || context.nobody_there)) {
@@ -163,9 +159,7 @@ bool LoadResult::KeptSchedule() const {
 
 LoadResult RunLoad(const LoadOptions& options, const LoadTarget& target, const Clock* clock,
                    const std::atomic<bool>& stop, const LoadObserver& observer) {
-  const int cpus = UsableCpuCount();
-  const int channels = static_cast<int>(target.channels.size());
-  int senders = std::min(channels, cpus);
+  int senders = static_cast<int>(std::min<int64_t>(target.channels.size(), UsableCpus()));
   if (options.concurrency > 0) senders = std::min(senders, options.concurrency);
 
   LoadResult result;

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <optional>
 #include <string>
-#include <utility>
 
 #include "grpcpp/alarm.h"
 #include "grpcpp/client_context.h"
@@ -26,29 +25,12 @@ constexpr absl::Duration kPauseMin = absl::Milliseconds(1);
 constexpr int kPauseDoublingsMax = 7;
 constexpr absl::Duration kPauseMax = absl::Milliseconds(100);
 
-constexpr int64_t kFirstRequestsOfOpenLoop = 10;
-
-const std::string& Method() {
-  static const auto* const method = new std::string("/qkserve.v1.ScoringService/Score");
-  return *method;
-}
-
 // The share of one sender: shares differ by one at most.
 int64_t ShareOf(int64_t total, int sender, int senders) {
   return total / senders + (sender < total % senders ? 1 : 0);
 }
 
 }  // namespace
-
-SenderContext::SenderContext(const LoadOptions& options, const LoadTarget& target,
-                             const Clock* clock, LoadRecorder* recorder, int senders)
-    : options(options),
-      target(target),
-      clock(clock),
-      recorder(recorder),
-      senders(senders),
-      end(options.warm_up + options.duration),
-      first_requests(options.concurrency > 0 ? options.concurrency : kFirstRequestsOfOpenLoop) {}
 
 void SenderContext::NoteAnswer(int64_t sequence, const absl::Status& status) {
   MutexLock lock(&mutex_);
@@ -139,6 +121,7 @@ void Sender::Begin(Call& call, absl::Duration intended) {
   const RequestSet::Request& request = set.requests[call.request];
   call.reader.reset();  // before the call that it belongs to
   call.context.emplace();
+  static const std::string& method = *new std::string("/qkserve.v1.ScoringService/Score");
   static const std::string& no_key_set = *new std::string();
   PrepareCall(*call.context, context_.options.timeout,
               set.key_sets.empty() ? no_key_set : set.key_sets[request.key_set]);
@@ -149,7 +132,7 @@ void Sender::Begin(Call& call, absl::Duration intended) {
     context_.recorder->RecordSend(index_, call.sent - call.intended);
   }
   grpc::GenericStub& stub = stubs_[static_cast<size_t>(sequence_) % stubs_.size()];
-  call.reader = stub.PrepareUnaryCall(&*call.context, Method(), request.bytes, &queue_);
+  call.reader = stub.PrepareUnaryCall(&*call.context, method, request.bytes, &queue_);
   call.reader->StartCall();
   call.reader->Finish(&call.reply, &call.status, &call);
 }

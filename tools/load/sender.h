@@ -14,16 +14,17 @@
 #include "grpcpp/completion_queue.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "qkserve/v1/scoring.pb.h"
-#include "tools/load/pacer.h"
 #include "tools/load/request_set.h"
 #include "tools/load/run_load.h"
+#include "tools/load/schedule.h"
 
 namespace qkserve {
 
 // State that the senders of a load share. Thread-safe but for `begin`.
 struct SenderContext {
   SenderContext(const LoadOptions& options, const LoadTarget& target, const Clock* clock,
-                LoadRecorder* recorder, int senders);
+                LoadRecorder* recorder, int senders)
+      : options(options), target(target), clock(clock), recorder(recorder), senders(senders) {}
 
   absl::Duration Now() const { return clock->Now() - begin; }
 
@@ -38,9 +39,11 @@ struct SenderContext {
   const Clock* const clock;
   LoadRecorder* const recorder;
   const int senders;
-  const absl::Duration end;      // of sending
-  const int64_t first_requests;  // those that are numbered below
-  absl::Time begin;              // set before the senders start
+  // The end of sending.
+  const absl::Duration end = options.warm_up + options.duration;
+  // The requests that are numbered below: one a caller, or some of an open loop.
+  const int64_t first_requests = options.concurrency > 0 ? options.concurrency : 10;
+  absl::Time begin;  // set before the senders start
 
   std::atomic<bool> stop{false};    // send no more
   std::atomic<bool> cancel{false};  // and wait no more

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/float16.h"
+#include "base/status_macros.h"
 #include "qkserve/limits.h"
 #include "tools/load/reply.h"
 
@@ -25,16 +26,6 @@ std::vector<float> ElementsOf(DataType type, const Shape& shape, const std::stri
 }
 
 // Rows of leading dimensions count on.
-int64_t RowsOf(const v1::Tensor& tensor) {
-  int64_t rows = 1;
-  for (int i = 0; i + 1 < tensor.shape_size(); ++i) rows *= tensor.shape(i);
-  return rows;
-}
-
-int64_t ColumnsOf(const v1::Tensor& tensor) {
-  return tensor.shape_size() > 0 ? tensor.shape(tensor.shape_size() - 1) : 0;
-}
-
 absl::StatusOr<FloatMatrix> ToMatrix(const v1::Tensor& tensor) {
   const Shape shape(tensor.shape().begin(), tensor.shape().end());
   const std::optional<int64_t> count = ElementCount(shape);
@@ -44,7 +35,10 @@ absl::StatusOr<FloatMatrix> ToMatrix(const v1::Tensor& tensor) {
     return absl::InternalError(absl::StrCat("got a tensor of ", tensor.data().size(),
                                             " bytes that do not fit its shape and type"));
   }
-  return FloatMatrix{RowsOf(tensor), ColumnsOf(tensor), ElementsOf(type, shape, tensor.data())};
+  FloatMatrix matrix = {1, 0, ElementsOf(type, shape, tensor.data())};
+  for (size_t i = 0; i + 1 < shape.size(); ++i) matrix.rows *= shape[i];
+  if (!shape.empty()) matrix.columns = shape.back();
+  return matrix;
 }
 
 std::vector<int32_t> ToKeys(const v1::Tensor& tensor) {
@@ -71,8 +65,7 @@ absl::StatusOr<FloatMatrix> ReadMatrix(const TensorSource& source,
   }
   const DataType type = source.spec.data_type;
   std::string bytes(static_cast<size_t>(*count * ElementBytes(type)), '\0');
-  absl::Status status = source.read(0, absl::MakeSpan(bytes));
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(source.read(0, absl::MakeSpan(bytes)));
   FloatMatrix matrix = {source.spec.shape[0], source.spec.shape[1],
                         ElementsOf(type, source.spec.shape, bytes)};
   for (float& element : matrix.elements) element = RoundedTo(storage.value_or(type), element);
@@ -178,43 +171,36 @@ void Verifier::CheckDuplicate(const Sample& sample, const v1::ScoreResponse& res
 
 absl::Status Verifier::CheckRow(const Sample& sample, const v1::ScoreResponse& response) {
   const RequestSet::Request& sent = requests_->requests[sample.request];
-  const absl::StatusOr<v1::ScoreRequest> request = ParseRequest(sent.bytes);
-  if (!request.ok()) return request.status();
-  const absl::StatusOr<FloatMatrix> queries = ToMatrix(request->queries());
-  if (!queries.ok()) return queries.status();
+  ASSIGN_OR_RETURN(const v1::ScoreRequest request, ParseRequest(sent.bytes));
+  ASSIGN_OR_RETURN(const FloatMatrix queries, ToMatrix(request.queries()));
   KnownKeySet inline_keys;
   if (key_sets_.empty()) {
-    absl::StatusOr<FloatMatrix> keys = ToMatrix(request->inline_().keys());
-    if (!keys.ok()) return keys.status();
-    inline_keys.keys = *std::move(keys);
-    if (request->inline_().has_values()) {
-      absl::StatusOr<FloatMatrix> values = ToMatrix(request->inline_().values());
-      if (!values.ok()) return values.status();
-      inline_keys.values = *std::move(values);
+    ASSIGN_OR_RETURN(inline_keys.keys, ToMatrix(request.inline_().keys()));
+    if (request.inline_().has_values()) {
+      ASSIGN_OR_RETURN(inline_keys.values, ToMatrix(request.inline_().values()));
     }
   }
   const KnownKeySet& known =
       key_sets_.empty() ? inline_keys : key_sets_[static_cast<size_t>(sent.key_set)];
   const FloatMatrix* const values = known.values.has_value() ? &*known.values : nullptr;
 
-  const absl::StatusOr<FloatMatrix> result = ToMatrix(response.result());
-  if (!result.ok()) return result.status();
+  ASSIGN_OR_RETURN(const FloatMatrix result, ToMatrix(response.result()));
   const std::vector<int32_t> keys = ToKeys(response.indices());
-  const int64_t columns = ExpectedColumns(*request, known.keys, values);
-  if (result->rows != queries->rows || result->columns != columns ||
-      (request->output() == v1::TOP_K && keys.size() != result->elements.size())) {
-    return absl::InternalError(absl::StrCat("got a result [", result->rows, ", ", result->columns,
-                                            "], expected [", queries->rows, ", ", columns, "]"));
+  const int64_t columns = ExpectedColumns(request, known.keys, values);
+  if (result.rows != queries.rows || result.columns != columns ||
+      (request.output() == v1::TOP_K && keys.size() != result.elements.size())) {
+    return absl::InternalError(absl::StrCat("got a result [", result.rows, ", ", result.columns,
+                                            "], expected [", queries.rows, ", ", columns, "]"));
   }
-  if (queries->rows == 0) return absl::OkStatus();
+  if (queries.rows == 0) return absl::OkStatus();
   // Rows in turn: over time all of them are seen.
-  const int64_t row = result_.rows++ % queries->rows;
-  AnswerRow answer = {static_cast<Output>(request->output()), result->Row(row), {}};
-  if (request->output() == v1::TOP_K) {
+  const int64_t row = result_.rows++ % queries.rows;
+  AnswerRow answer = {static_cast<Output>(request.output()), result.Row(row), {}};
+  if (request.output() == v1::TOP_K) {
     answer.keys = absl::MakeConstSpan(keys).subspan(static_cast<size_t>(row * columns),
                                                     static_cast<size_t>(columns));
   }
-  absl::Status status = CheckAnswerRow(answer, queries->Row(row), known.keys, values,
+  absl::Status status = CheckAnswerRow(answer, queries.Row(row), known.keys, values,
                                        static_cast<uint64_t>(sample.sequence));
   if (status.ok()) return status;
   return absl::InternalError(absl::StrCat("row ", row, ", ", status.message()));

@@ -12,7 +12,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "grpcpp/support/byte_buffer.h"

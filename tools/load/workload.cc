@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
+#include "base/format_error.h"
 
 namespace qkserve {
 namespace {
@@ -39,41 +39,17 @@ int64_t ResultBytes(const LoadWorkload& workload) {
 }  // namespace
 
 absl::Span<const LoadWorkload> StandardWorkloads() {
+  constexpr auto kNone = std::nullopt;
+  // Name, n, m, d, dv, output, top_k, resident, key sets, Zipf.
   static const auto* const workloads = new std::vector<LoadWorkload>{
-      {.name = "inline-small", .n = 16, .m = 128, .d = 64},
-      {.name = "inline-large", .n = 128, .m = 4096, .d = 256},
-      {.name = "inline-square", .n = 1024, .m = 1024, .d = 1024},
-      {.name = "resident-row", .n = 1, .m = 10000, .d = 768, .resident = true},
-      {.name = "resident-top",
-       .n = 1,
-       .m = 10000,
-       .d = 768,
-       .output = Output::kTopK,
-       .top_k = 10,
-       .resident = true},
-      {.name = "resident-context",
-       .n = 1,
-       .m = 10000,
-       .d = 128,
-       .dv = 128,
-       .output = Output::kContext,
-       .resident = true},
-      {.name = "resident-mixed",
-       .n = 1,
-       .m = 10000,
-       .d = 768,
-       .output = Output::kTopK,
-       .top_k = 10,
-       .resident = true,
-       .key_sets = 8,
-       .zipf = 1.0},
-      {.name = "resident-heavy",
-       .n = 64,
-       .m = 20000,
-       .d = 768,
-       .output = Output::kTopK,
-       .top_k = 10,
-       .resident = true}};
+      {"inline-small", 16, 128, 64},
+      {"inline-large", 128, 4096, 256},
+      {"inline-square", 1024, 1024, 1024},
+      {"resident-row", 1, 10000, 768, kNone, Output::kScores, 0, true},
+      {"resident-top", 1, 10000, 768, kNone, Output::kTopK, 10, true},
+      {"resident-context", 1, 10000, 128, 128, Output::kContext, 0, true},
+      {"resident-mixed", 1, 10000, 768, kNone, Output::kTopK, 10, true, 8, 1.0},
+      {"resident-heavy", 64, 20000, 768, kNone, Output::kTopK, 10, true}};
   return *workloads;
 }
 
@@ -103,19 +79,16 @@ int64_t RequestBytes(const LoadWorkload& workload) {
 
 absl::Status CheckSizes(const LoadWorkload& workload, int64_t message_bytes_max) {
   if (workload.n < 0 || workload.m < 0 || workload.d < 0 || workload.dv.value_or(0) < 0) {
-    return absl::InvalidArgumentError(absl::StrCat("--n, --m and --d must be 0 or more; were ",
-                                                   workload.n, ", ", workload.m, " and ",
-                                                   workload.d));
+    return InvalidArgument("--n, --m and --d must be 0 or more; were ", workload.n, ", ",
+                           workload.m, " and ", workload.d);
   }
   if (RequestBytes(workload) > message_bytes_max) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("n=", workload.n, " m=", workload.m, " d=", workload.d,
-                     " make a request larger than --message_bytes_max=", message_bytes_max));
+    return InvalidArgument("n=", workload.n, " m=", workload.m, " d=", workload.d,
+                           " make a request larger than --message_bytes_max=", message_bytes_max);
   }
   if (ResultBytes(workload) > message_bytes_max) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("n=", workload.n, " m=", workload.m,
-                     " make a result larger than --message_bytes_max=", message_bytes_max));
+    return InvalidArgument("n=", workload.n, " m=", workload.m,
+                           " make a result larger than --message_bytes_max=", message_bytes_max);
   }
   return absl::OkStatus();
 }

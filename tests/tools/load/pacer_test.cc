@@ -1,9 +1,8 @@
-#include "tools/load/pacer.h"
-
 #include <set>
 
 #include "gtest/gtest.h"
 #include "tests/support/fake_clock.h"
+#include "tools/load/schedule.h"
 
 namespace qkserve {
 namespace {

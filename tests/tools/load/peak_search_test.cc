@@ -1,6 +1,5 @@
-#include "tools/load/peak_search.h"
-
 #include "gtest/gtest.h"
+#include "tools/load/find_peak.h"
 
 namespace qkserve {
 namespace {
