@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <limits>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
 
 namespace qkserve {
 namespace {
@@ -164,28 +166,11 @@ std::string Line(const LineChart::Series& series, size_t index, const Scale& x, 
 }  // namespace
 
 std::string EscapeHtml(absl::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      case '\'':
-        escaped += "&#39;";
-        break;
-      default:
-        // Control characters are no part of HTML.
-        escaped += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
-    }
+  std::string escaped = absl::StrReplaceAll(
+      text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}, {"'", "&#39;"}});
+  // Control characters are no part of HTML.
+  for (char& c : escaped) {
+    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) c = ' ';
   }
   return escaped;
 }

@@ -19,16 +19,13 @@ constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
 
 double Seconds(absl::Duration duration) { return absl::ToDoubleSeconds(duration); }
 
-double Middle(const LoadInterval& interval) {
-  return Seconds(interval.begin + interval.length / 2);
-}
+absl::Duration Middle(const LoadInterval& interval) { return interval.begin + interval.length / 2; }
 
 // The rate that was asked for in the middle of an interval. Missing after the end, when there are
 // answers only.
 double RateDue(const LoadInterval& interval, const LoadResult& step) {
-  const absl::Duration middle = interval.begin + interval.length / 2;
-  if (middle > step.options.duration) return kMissing;
-  return step.options.Profile().RateAt(step.options.warm_up + middle);
+  if (Middle(interval) > step.options.duration) return kMissing;
+  return step.options.Profile().RateAt(step.options.warm_up + Middle(interval));
 }
 
 using Figure = std::function<double(const LoadInterval&)>;
@@ -36,7 +33,7 @@ using Figure = std::function<double(const LoadInterval&)>;
 LineChart::Series OverTime(const LoadResult& step, const std::string& name, const Figure& figure) {
   LineChart::Series series = {name, {}};
   for (const LoadInterval& interval : step.timeline) {
-    series.points.emplace_back(Middle(interval), figure(interval));
+    series.points.emplace_back(Seconds(Middle(interval)), figure(interval));
   }
   return series;
 }
@@ -48,9 +45,9 @@ Figure Milliseconds(absl::Duration LoadInterval::*member) {
   };
 }
 
-Figure PerSecond(const std::function<double(const LoadInterval&)>& count) {
-  return [count](const LoadInterval& interval) {
-    return count(interval) / std::max(1e-9, Seconds(interval.length));
+Figure PerSecond(int64_t LoadInterval::*member) {
+  return [member](const LoadInterval& interval) {
+    return static_cast<double>(interval.*member) / std::max(1e-9, Seconds(interval.length));
   };
 }
 
@@ -85,14 +82,12 @@ LineChart LatencyOverTime(const LoadResult& step) {
 }
 
 LineChart RateOverTime(const LoadResult& step) {
-  LineChart chart = {"Requests over time", {"seconds"}, {"requests/s"}, {}};
-  const auto ok = [](const LoadInterval& interval) { return static_cast<double>(interval.ok); };
-  const auto errors = [](const LoadInterval& interval) {
-    return static_cast<double>(interval.errors);
-  };
-  chart.series.push_back(OverTime(step, "answered OK", PerSecond(ok)));
+  LineChart chart = {"Requests over time",
+                     {"seconds"},
+                     {"requests/s"},
+                     {OverTime(step, "answered OK", PerSecond(&LoadInterval::ok))}};
   if (step.counts.Errors() > 0) {
-    chart.series.push_back(OverTime(step, "failed", PerSecond(errors)));
+    chart.series.push_back(OverTime(step, "failed", PerSecond(&LoadInterval::errors)));
   }
   if (step.options.concurrency == 0) {
     chart.series.push_back(OverTime(
@@ -134,10 +129,10 @@ LineChart LatencyAgainstLoad(const std::vector<LoadResult>& steps) {
                      {closed ? "requests answered OK a second" : "requests due a second"},
                      {"ms", /*logarithmic=*/true},
                      {{"p50", {}}, {"p99", {}}, {"p99.9", {}}}};
+  const Figure figures[] = {Milliseconds(&LoadInterval::p50), Milliseconds(&LoadInterval::p99),
+                            Milliseconds(&LoadInterval::p999)};
   for (const auto& [rate, interval] : points) {
-    chart.series[0].points.emplace_back(rate, Milliseconds(&LoadInterval::p50)(interval));
-    chart.series[1].points.emplace_back(rate, Milliseconds(&LoadInterval::p99)(interval));
-    chart.series[2].points.emplace_back(rate, Milliseconds(&LoadInterval::p999)(interval));
+    for (int i = 0; i < 3; ++i) chart.series[i].points.emplace_back(rate, figures[i](interval));
   }
   return chart;
 }

@@ -1,172 +1,157 @@
 #include "tools/report/load_export.h"
 
 #include <algorithm>
-#include <array>
-#include <utility>
+#include <optional>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 
 namespace qkserve {
 namespace {
 
 using nlohmann::ordered_json;
 
-constexpr std::array<std::pair<const char*, double>, 6> kJsonPercentiles = {
-    {{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p999", 99.9}, {"p9999", 99.99}, {"max", 100}}};
+// By PeakEnd.
+constexpr const char* kPeakEndNames[] = {"found",       "nothing_held", "client_limited",
+                                         "server_gone", "failed",       "interrupted"};
 
-ordered_json LatencyJson(const LatencyHistogram& histogram) {
-  ordered_json json;
-  const bool any = histogram.Count() > 0;
-  for (const auto& [name, p] : kJsonPercentiles) {
-    json[name] = nullptr;
-    if (any) json[name] = absl::ToDoubleMicroseconds(histogram.Percentile(p));
-  }
-  json["mean"] = nullptr;
-  if (any) json["mean"] = absl::ToDoubleMicroseconds(histogram.Mean());
-  return json;
+template <typename Value>
+ordered_json OrNull(bool has_value, const Value& value) {
+  return has_value ? ordered_json(value) : ordered_json();
 }
 
-void AddPace(const LoadOptions& options, ordered_json& json) {
-  const bool closed = options.concurrency > 0;
-  json["loop"] = closed ? "closed" : "open";
-  json["concurrency"] = nullptr;
-  json["rate_from"] = nullptr;
-  json["rate_to"] = nullptr;
-  json["arrivals"] = nullptr;
-  if (closed) {
-    json["concurrency"] = options.concurrency;
-    return;
+ordered_json OrNull(std::optional<double> value) {
+  return OrNull(value.has_value(), value.value_or(0));
+}
+
+double Seconds(absl::Duration duration) { return absl::ToDoubleSeconds(duration); }
+double Microseconds(absl::Duration duration) { return absl::ToDoubleMicroseconds(duration); }
+
+ordered_json LatencyJson(const LatencyHistogram& histogram) {
+  const bool any = histogram.Count() > 0;
+  ordered_json json;
+  for (const auto& [name, p] : kReportPercentiles) {
+    json[absl::StrReplaceAll(name, {{".", ""}})] =
+        OrNull(any, Microseconds(histogram.Percentile(p)));
   }
-  json["rate_from"] = options.rate_from;
-  json["rate_to"] = options.rate_to;
-  json["arrivals"] = options.arrivals == Arrivals::kPoisson ? "poisson" : "constant";
+  json["mean"] = OrNull(any, Microseconds(histogram.Mean()));
+  return json;
 }
 
 ordered_json IntervalJson(const LoadInterval& interval) {
-  ordered_json json;
-  json["begin_s"] = absl::ToDoubleSeconds(interval.begin);
-  json["length_s"] = absl::ToDoubleSeconds(interval.length);
-  json["due"] = nullptr;
-  if (interval.due.has_value()) json["due"] = *interval.due;
-  json["sent"] = interval.sent;
-  json["ok"] = interval.ok;
-  json["good"] = interval.good;
-  json["errors"] = interval.errors;
-  json["p50_us"] = nullptr;
-  json["p90_us"] = nullptr;
-  json["p99_us"] = nullptr;
-  json["p999_us"] = nullptr;
-  json["p9999_us"] = nullptr;
-  json["max_us"] = nullptr;
-  json["batch_requests_mean"] = nullptr;
-  json["queued_us_mean"] = nullptr;
-  json["computed_us_mean"] = nullptr;
-  if (interval.ok == 0) return json;
-  json["p50_us"] = absl::ToDoubleMicroseconds(interval.p50);
-  json["p90_us"] = absl::ToDoubleMicroseconds(interval.p90);
-  json["p99_us"] = absl::ToDoubleMicroseconds(interval.p99);
-  json["p999_us"] = absl::ToDoubleMicroseconds(interval.p999);
-  json["p9999_us"] = absl::ToDoubleMicroseconds(interval.p9999);
-  json["max_us"] = absl::ToDoubleMicroseconds(interval.max);
-  json["batch_requests_mean"] = interval.batch_requests_mean;
-  json["queued_us_mean"] = absl::ToDoubleMicroseconds(interval.queued_mean);
-  json["computed_us_mean"] = absl::ToDoubleMicroseconds(interval.computed_mean);
-  return json;
+  const auto us = [any = interval.ok > 0](absl::Duration duration) {
+    return OrNull(any, Microseconds(duration));
+  };
+  return {{"begin_s", Seconds(interval.begin)},
+          {"length_s", Seconds(interval.length)},
+          {"due", OrNull(interval.due)},
+          {"sent", interval.sent},
+          {"ok", interval.ok},
+          {"good", interval.good},
+          {"errors", interval.errors},
+          {"p50_us", us(interval.p50)},
+          {"p90_us", us(interval.p90)},
+          {"p99_us", us(interval.p99)},
+          {"p999_us", us(interval.p999)},
+          {"p9999_us", us(interval.p9999)},
+          {"max_us", us(interval.max)},
+          {"batch_requests_mean", OrNull(interval.ok > 0, interval.batch_requests_mean)},
+          {"queued_us_mean", us(interval.queued_mean)},
+          {"computed_us_mean", us(interval.computed_mean)}};
 }
 
 ordered_json StepJson(const LoadResult& step) {
   const LoadCounts& counts = step.counts;
-  ordered_json json;
-  json["requests_per_second"] = step.RequestsPerSecond();
-  json["goodput_per_second"] = step.GoodputPerSecond();
-  json["latency_us"] = LatencyJson(counts.response);
-  json["service_us"] = LatencyJson(counts.service);
-  json["due"] = counts.Due();
-  json["sent"] = counts.sent;
-  json["late"] = counts.late;
-  json["unsent"] = counts.unsent;
-  json["send_delay_us_max"] = absl::ToDoubleMicroseconds(counts.delay_max);
-  json["abandoned"] = counts.abandoned;
-  json["ok"] = counts.ok;
-  json["good"] = counts.good;
-  json["errors"] = counts.Errors();
-  json["errors_by_code"] = ordered_json::object();
+  const LoadOptions& options = step.options;
+  const ordered_json whole = IntervalJson(step.Whole());
+  const bool closed = options.concurrency > 0;
+  const char* const arrivals = options.arrivals == Arrivals::kPoisson ? "poisson" : "constant";
+  ordered_json errors_by_code = ordered_json::object();
   for (const auto& [code, errors] : counts.errors_by_code) {
-    json["errors_by_code"][absl::StatusCodeToString(code)] = errors.count;
+    errors_by_code[absl::StatusCodeToString(code)] = errors.count;
   }
-  json["batch_requests_mean"] = nullptr;
-  json["queued_us_mean"] = nullptr;
-  json["computed_us_mean"] = nullptr;
-  if (counts.ok > 0) {
-    json["batch_requests_mean"] =
-        static_cast<double>(counts.batch_requests) / static_cast<double>(counts.ok);
-    json["queued_us_mean"] = absl::ToDoubleMicroseconds(counts.queued.Mean());
-    json["computed_us_mean"] = absl::ToDoubleMicroseconds(counts.computed.Mean());
-  }
-  AddPace(step.options, json);
-  json["warm_up_s"] = absl::ToDoubleSeconds(step.options.warm_up);
-  json["duration_s"] = absl::ToDoubleSeconds(step.elapsed);
-  json["ended_early"] = step.interrupted;
-  json["intervals"] = ordered_json::array();
-  for (const LoadInterval& interval : step.timeline) {
-    json["intervals"].push_back(IntervalJson(interval));
-  }
-  return json;
+  ordered_json intervals = ordered_json::array();
+  for (const LoadInterval& interval : step.timeline) intervals.push_back(IntervalJson(interval));
+  return {{"requests_per_second", step.RequestsPerSecond()},
+          {"goodput_per_second", step.GoodputPerSecond()},
+          {"latency_us", LatencyJson(counts.response)},
+          {"service_us", LatencyJson(counts.service)},
+          {"due", counts.Due()},
+          {"sent", counts.sent},
+          {"late", counts.late},
+          {"unsent", counts.unsent},
+          {"send_delay_us_max", Microseconds(counts.delay_max)},
+          {"abandoned", counts.abandoned},
+          {"ok", counts.ok},
+          {"good", counts.good},
+          {"errors", counts.Errors()},
+          {"errors_by_code", errors_by_code},
+          {"batch_requests_mean", whole.at("batch_requests_mean")},
+          {"queued_us_mean", whole.at("queued_us_mean")},
+          {"computed_us_mean", whole.at("computed_us_mean")},
+          {"loop", closed ? "closed" : "open"},
+          {"concurrency", OrNull(closed, options.concurrency)},
+          {"rate_from", OrNull(!closed, options.rate_from)},
+          {"rate_to", OrNull(!closed, options.rate_to)},
+          {"arrivals", OrNull(!closed, arrivals)},
+          {"warm_up_s", Seconds(options.warm_up)},
+          {"duration_s", Seconds(step.elapsed)},
+          {"ended_early", step.interrupted},
+          {"intervals", intervals}};
 }
 
-void AddWorkload(const LoadReport& report, ordered_json& json) {
+ordered_json WorkloadJson(const LoadReport& report) {
   const LoadWorkload& workload = report.workload;
-  json["workload"] = nullptr;
-  if (!workload.name.empty()) json["workload"] = workload.name;
-  json["n"] = workload.n;
-  json["m"] = workload.m;
-  json["d"] = workload.d;
-  json["key_set"] = nullptr;
-  if (workload.resident) json["key_set"] = report.key_set;
-  json["key_sets"] = workload.resident ? workload.key_sets : 0;
-  json["zipf"] = workload.zipf;
-  json["output"] = OutputText(workload.output);
-  json["top_k"] = workload.top_k;
-  json["channels"] = report.channels;
   const LoadMachines& machines = report.machines;
-  json["client"] = {{"cpu", machines.client_cpu}, {"cpus", machines.client_cpus}};
-  json["server"] = {{"address", machines.server},
-                    {"version", machines.server_version},
-                    {"kernel", machines.server_kernel},
-                    {"key_set_kernel", machines.server_key_set_kernel},
-                    {"workers", machines.server_workers}};
-  json["begun"] = absl::FormatTime(absl::RFC3339_sec, report.begun, absl::UTCTimeZone());
+  return {{"workload", OrNull(!workload.name.empty(), workload.name)},
+          {"n", workload.n},
+          {"m", workload.m},
+          {"d", workload.d},
+          {"key_set", OrNull(workload.resident, report.key_set)},
+          {"key_sets", workload.resident ? workload.key_sets : 0},
+          {"zipf", workload.zipf},
+          {"output", std::string(OutputName(workload.output))},
+          {"top_k", workload.top_k},
+          {"channels", report.channels},
+          {"client", {{"cpu", machines.client_cpu}, {"cpus", machines.client_cpus}}},
+          {"server",
+           {{"address", machines.server},
+            {"version", machines.status.version()},
+            {"kernel", machines.status.kernel()},
+            {"key_set_kernel", machines.status.key_set_kernel()},
+            {"workers", machines.status.workers()}}},
+          {"begun", absl::FormatTime(absl::RFC3339_sec, report.begun, absl::UTCTimeZone())}};
 }
 
-const char* PeakEndName(PeakEnd end) {
-  switch (end) {
-    case PeakEnd::kFound:
-      return "found";
-    case PeakEnd::kNothingHeld:
-      return "nothing_held";
-    case PeakEnd::kClientLimited:
-      return "client_limited";
-    case PeakEnd::kServerGone:
-      return "server_gone";
-    case PeakEnd::kFailed:
-      return "failed";
-    case PeakEnd::kInterrupted:
-      return "interrupted";
+// The columns of an interval, by their names. Those of its `step` that change within one are given.
+ordered_json CsvRow(const LoadOptions& options, const LoadInterval& interval, double rate,
+                    double requests_per_second, double goodput_per_second) {
+  const bool closed = options.concurrency > 0;
+  ordered_json row = {{"concurrency", OrNull(closed, options.concurrency)},
+                      {"rate", OrNull(!closed, rate)}};
+  const ordered_json figures = IntervalJson(interval);
+  for (const auto& [name, value] : figures.items()) {
+    if (name == "due") {
+      row["requests_per_second"] = requests_per_second;
+      row["goodput_per_second"] = goodput_per_second;
+    }
+    row[name] = value;
   }
-  return "";
+  return row;
 }
 
-ordered_json PeakJson(const PeakResult& peak) {
-  ordered_json json;
-  json["percentile"] = peak.limit.percentile;
-  json["latency_limit_us"] = absl::ToDoubleMicroseconds(peak.limit.latency);
-  json["requests_per_second"] = nullptr;
-  if (peak.held.has_value()) json["requests_per_second"] = *peak.held;
-  json["failed_at"] = nullptr;
-  if (peak.failed.has_value()) json["failed_at"] = *peak.failed;
-  json["end"] = PeakEndName(peak.end);
-  return json;
+void AppendCsv(const ordered_json& row, std::string* csv) {
+  std::vector<std::string> cells;
+  for (const auto& [name, value] : row.items()) {
+    const int digits = name == "due" ? 1 : 3;
+    cells.push_back(value.is_null()           ? ""
+                    : value.is_number_float() ? absl::StrFormat("%.*f", digits, value.get<double>())
+                                              : value.dump());
+  }
+  absl::StrAppend(csv, absl::StrJoin(cells, ","), "\n");
 }
 
 }  // namespace
@@ -179,8 +164,15 @@ nlohmann::ordered_json LoadReportJson(const LoadReport& report) {
     json["steps"] = ordered_json::array();
     for (const LoadResult& step : report.steps) json["steps"].push_back(StepJson(step));
   }
-  AddWorkload(report, json);
-  if (report.peak.has_value()) json["peak"] = PeakJson(*report.peak);
+  json.update(WorkloadJson(report));
+  if (report.peak.has_value()) {
+    const PeakResult& peak = *report.peak;
+    json["peak"] = {{"percentile", peak.limit.percentile},
+                    {"latency_limit_us", Microseconds(peak.limit.latency)},
+                    {"requests_per_second", OrNull(peak.held)},
+                    {"failed_at", OrNull(peak.failed)},
+                    {"end", kPeakEndNames[static_cast<size_t>(peak.end)]}};
+  }
   json["verify"] = nullptr;
   if (report.verify.has_value()) {
     const Verifier::Result& result = report.verify->result;
@@ -194,41 +186,28 @@ nlohmann::ordered_json LoadReportJson(const LoadReport& report) {
 }
 
 std::string LoadReportCsv(const LoadReport& report) {
-  std::string csv =
-      "concurrency,rate,begin_s,length_s,requests_per_second,goodput_per_second,due,sent,ok,good,"
-      "errors,p50_us,p90_us,p99_us,p999_us,p9999_us,max_us,batch_requests_mean,queued_us_mean,"
-      "computed_us_mean\n";
-  const auto line = [&csv](const LoadOptions& options, double rate, const LoadInterval& interval,
-                           double requests_per_second, double goodput_per_second) {
-    const auto us = [&interval](absl::Duration duration) {
-      return interval.ok == 0 ? "" : absl::StrFormat("%.3f", absl::ToDoubleMicroseconds(duration));
-    };
-    const bool closed = options.concurrency > 0;
-    absl::StrAppend(&csv, closed ? absl::StrCat(options.concurrency) : "", ",",
-                    closed ? "" : absl::StrFormat("%.3f", rate), ",",
-                    absl::StrFormat("%.3f,%.3f,%.3f,%.3f,", absl::ToDoubleSeconds(interval.begin),
-                                    absl::ToDoubleSeconds(interval.length), requests_per_second,
-                                    goodput_per_second),
-                    interval.due.has_value() ? absl::StrFormat("%.1f", *interval.due) : "", ",",
-                    interval.sent, ",", interval.ok, ",", interval.good, ",", interval.errors);
-    absl::StrAppend(&csv, ",", us(interval.p50), ",", us(interval.p90), ",", us(interval.p99), ",",
-                    us(interval.p999), ",", us(interval.p9999), ",", us(interval.max), ",",
-                    interval.ok == 0 ? "" : absl::StrFormat("%.3f", interval.batch_requests_mean),
-                    ",", us(interval.queued_mean), ",", us(interval.computed_mean), "\n");
-  };
+  std::string csv;
+  const ordered_json columns = CsvRow({}, {}, 0, 0, 0);
+  for (const auto& [name, value] : columns.items()) {
+    absl::StrAppend(&csv, csv.empty() ? "" : ",", name);
+  }
+  absl::StrAppend(&csv, "\n");
   if (report.is_series) {
     for (const LoadResult& step : report.steps) {
-      line(step.options, step.options.rate_from, step.Whole(), step.RequestsPerSecond(),
-           step.GoodputPerSecond());
+      AppendCsv(CsvRow(step.options, step.Whole(), step.options.rate_from, step.RequestsPerSecond(),
+                       step.GoodputPerSecond()),
+                &csv);
     }
     return csv;
   }
   const LoadOptions& options = report.steps[0].options;
   for (const LoadInterval& interval : report.steps[0].timeline) {
     const absl::Duration middle = options.warm_up + interval.begin + interval.length / 2;
-    const double seconds = std::max(1e-9, absl::ToDoubleSeconds(interval.length));
-    line(options, options.Profile().RateAt(middle), interval,
-         static_cast<double>(interval.ok) / seconds, static_cast<double>(interval.good) / seconds);
+    const double seconds = std::max(1e-9, Seconds(interval.length));
+    AppendCsv(CsvRow(options, interval, options.Profile().RateAt(middle),
+                     static_cast<double>(interval.ok) / seconds,
+                     static_cast<double>(interval.good) / seconds),
+              &csv);
   }
   return csv;
 }

@@ -8,6 +8,10 @@
 
 namespace qkserve {
 
+// A page for people (HTML): figures, charts over time and over load, histograms, configuration and
+// machines.
+std::string LoadPage(const LoadReport& report);
+
 // For programs; docs/load.md names the fields. Times are of requests that were answered OK, in
 // microseconds; what has no value is null, or empty.
 

@@ -1,5 +1,3 @@
-#include "tools/report/load_page.h"
-
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -7,10 +5,10 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "tools/report/chart.h"
 #include "tools/report/html_page.h"
 #include "tools/report/load_charts.h"
+#include "tools/report/load_export.h"
 
 namespace qkserve {
 namespace {
@@ -22,7 +20,7 @@ std::string WorkloadText(const LoadReport& report) {
   std::string text = workload.name.empty() ? "" : absl::StrCat(workload.name, ": ");
   absl::StrAppendFormat(&text, "n=%d m=%d d=%d", workload.n, workload.m, workload.d);
   if (workload.dv.has_value()) absl::StrAppend(&text, " dv=", *workload.dv);
-  absl::StrAppend(&text, ", ", OutputText(workload.output),
+  absl::StrAppend(&text, ", ", OutputName(workload.output),
                   workload.output == Output::kTopK ? absl::StrCat(" ", workload.top_k) : "");
   if (!workload.resident) return absl::StrCat(text, ", inline keys");
   if (workload.key_sets == 1) return absl::StrCat(text, ", key set ", report.key_set);
@@ -115,15 +113,17 @@ void AddErrors(const LoadReport& report, HtmlPage& page) {
 void AddConfiguration(const LoadReport& report, HtmlPage& page) {
   const LoadOptions& options = report.steps[0].options;
   const LoadMachines& machines = report.machines;
-  Pairs pairs = {{"workload", WorkloadText(report)}};
-  pairs.emplace_back("load", !report.is_series ? PaceText(options)
-                                               : absl::StrCat(report.steps.size(), " loads, from ",
-                                                              PaceText(options), " on"));
-  pairs.emplace_back("connections", absl::StrCat(report.channels));
-  pairs.emplace_back("duration", absl::FormatDuration(options.duration));
-  pairs.emplace_back("warm-up", absl::FormatDuration(options.warm_up));
-  pairs.emplace_back("timeout", absl::FormatDuration(options.timeout));
-  pairs.emplace_back("seed", absl::StrCat(options.seed));
+  Pairs pairs = {
+      {"workload", WorkloadText(report)},
+      {"load", !report.is_series
+                   ? PaceText(options)
+                   : absl::StrCat(report.steps.size(), " loads, from ", PaceText(options), " on")},
+      {"connections", absl::StrCat(report.channels)},
+      {"duration", absl::FormatDuration(options.duration)},
+      {"warm-up", absl::FormatDuration(options.warm_up)},
+      {"timeout", absl::FormatDuration(options.timeout)},
+      {"seed", absl::StrCat(options.seed)},
+  };
   if (options.concurrency == 0) {
     pairs.emplace_back("in flight at most", absl::StrCat(options.in_flight_max));
     pairs.emplace_back("late sends",
@@ -143,11 +143,11 @@ void AddConfiguration(const LoadReport& report, HtmlPage& page) {
                                 machines.client_cpu.empty() ? "unknown CPU" : machines.client_cpu,
                                 machines.client_cpus));
   pairs.emplace_back("server", machines.server);
-  if (!machines.server_version.empty()) {
+  if (!machines.status.version().empty()) {
     pairs.emplace_back(
         "", absl::StrFormat("qkserve %s, %d workers, kernels %s (inline keys) and %s (key sets)",
-                            machines.server_version, machines.server_workers,
-                            machines.server_kernel, machines.server_key_set_kernel));
+                            machines.status.version(), machines.status.workers(),
+                            machines.status.kernel(), machines.status.key_set_kernel()));
   }
   page.AddHeading("Configuration and machines");
   page.AddPairs(pairs);
@@ -159,7 +159,7 @@ std::string LoadPage(const LoadReport& report) {
   const LoadResult& step = DetailOf(report);
   HtmlPage page(
       absl::StrCat("qkserve load: ", report.workload.name.empty()
-                                         ? OutputText(report.workload.output)
+                                         ? OutputName(report.workload.output)
                                          : report.workload.name),
       absl::StrCat(WorkloadText(report), ". ",
                    absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", report.begun, absl::UTCTimeZone())));

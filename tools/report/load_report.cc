@@ -2,10 +2,8 @@
 
 #include <algorithm>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "qkserve/v1/scoring.pb.h"
 
 namespace qkserve {
 namespace {
@@ -30,36 +28,18 @@ std::string OutcomeText(const LoadResult& step, const LatencyLimit& limit) {
   return text;
 }
 
-const char* PeakHeadline(PeakEnd end) {
-  switch (end) {
-    case PeakEnd::kFound:
-      return "peak";
-    case PeakEnd::kNothingHeld:
-      return "no peak";
-    case PeakEnd::kClientLimited:
-      return "no peak found: this client could not send more";
-    case PeakEnd::kServerGone:
-      return "no peak found: the server does not answer any more";
-    case PeakEnd::kFailed:
-      return "no peak found: requests failed";
-    case PeakEnd::kInterrupted:
-      return "no peak found: ended early";
-  }
-  return "";
-}
+// By PeakEnd.
+constexpr const char* kPeakHeadlines[] = {"peak",
+                                          "no peak",
+                                          "no peak found: this client could not send more",
+                                          "no peak found: the server does not answer any more",
+                                          "no peak found: requests failed",
+                                          "no peak found: ended early"};
 
 }  // namespace
 
 std::string MillisecondsText(absl::Duration duration) {
   return absl::StrFormat("%.3f ms", absl::ToDoubleMilliseconds(duration));
-}
-
-std::string LatencyLimitText(const LatencyLimit& limit) {
-  return absl::StrCat("p", limit.percentile, " <= ", absl::FormatDuration(limit.latency));
-}
-
-std::string OutputText(Output output) {
-  return absl::AsciiStrToLower(v1::Output_Name(static_cast<v1::Output>(output)));
 }
 
 std::string PaceText(const LoadOptions& options) {
@@ -95,7 +75,8 @@ std::string BehindScheduleText(const LoadResult& result) {
 
 std::string PeakText(const LoadReport& report) {
   const PeakResult& peak = *report.peak;
-  const std::string limit = LatencyLimitText(peak.limit);
+  const std::string limit =
+      absl::StrCat("p", peak.limit.percentile, " <= ", absl::FormatDuration(peak.limit.latency));
   // The last step at a rate is the one that counted.
   const auto at = [&report, &peak](double rate) {
     const auto step = std::find_if(
@@ -103,7 +84,7 @@ std::string PeakText(const LoadReport& report) {
         [rate](const LoadResult& candidate) { return candidate.options.rate_from == rate; });
     return step == report.steps.rend() ? "-" : OutcomeText(*step, peak.limit);
   };
-  std::string text = PeakHeadline(peak.end);
+  std::string text = kPeakHeadlines[static_cast<size_t>(peak.end)];
   if (peak.held.has_value()) {
     absl::StrAppendFormat(&text, "%s%s/s hold %s (%s)", peak.end == PeakEnd::kFound ? ": " : "; ",
                           RateText(*peak.held), limit, at(*peak.held));

@@ -2,13 +2,13 @@
 #define QKSERVE_TOOLS_REPORT_LOAD_REPORT_H_
 
 #include <array>
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
+#include "qkserve/v1/status.pb.h"
 #include "tools/load/find_peak.h"
 #include "tools/load/run_load.h"
 #include "tools/load/verifier.h"
@@ -28,9 +28,8 @@ struct VerifyReport {
 struct LoadMachines {
   std::string client_cpu;  // "" where it is not known
   int client_cpus = 0;
-  std::string server;                                                // its address
-  std::string server_version, server_kernel, server_key_set_kernel;  // "" where it did not say
-  int64_t server_workers = 0;
+  std::string server;            // its address
+  v1::GetStatusResponse status;  // of the server; empty where it did not say
 };
 
 // All that is known of a load when it is over.
@@ -48,12 +47,6 @@ struct LoadReport {
 
 // "1.234 ms".
 std::string MillisecondsText(absl::Duration duration);
-
-// "p99 <= 50ms".
-std::string LatencyLimitText(const LatencyLimit& limit);
-
-// "top_k", as on the command line.
-std::string OutputText(Output output);
 
 // "32 at a time", "500/s, poisson", "100 to 500/s, constant".
 std::string PaceText(const LoadOptions& options);

@@ -1,5 +1,3 @@
-#include "tools/report/load_page.h"
-
 #include <string>
 
 #include "absl/strings/match.h"
@@ -8,6 +6,7 @@
 #include "gtest/gtest.h"
 #include "tools/report/chart.h"
 #include "tools/report/load_charts.h"
+#include "tools/report/load_export.h"
 
 namespace qkserve {
 namespace {
@@ -40,8 +39,8 @@ LoadReport Report(std::vector<LoadResult> steps) {
   report.key_set = "<script>alert('x')</script>";
   report.machines.client_cpu = "CPU & \"more\"";
   report.machines.client_cpus = 2;
-  report.machines.server_version = "0.1.0";
-  report.machines.server_kernel = "SkylakeX";
+  report.machines.status.set_version("0.1.0");
+  report.machines.status.set_kernel("SkylakeX");
   report.is_series = steps.size() > 1;
   report.steps = std::move(steps);
   return report;
