@@ -1,30 +1,65 @@
 #include "tools/qkctl/command.h"
 
+#include <cstdint>
 #include <optional>
-#include <string>
 
-#include "absl/strings/cord.h"
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "base/thread_limit.h"
+#include "tools/qkctl/commands/flag_values.h"
 
 namespace qkserve {
 namespace {
 
-constexpr absl::string_view kExitCode = "qkserve/exit_code";
+constexpr int kChannelsMax = 1000;
 
 }  // namespace
 
-absl::Status WithExitCode(absl::Status status, int code) {
-  status.SetPayload(kExitCode, absl::Cord(absl::StrCat(code)));
-  return status;
+void ConnectionOptions::AddFlags(Flags& flags) {
+  flags.BeginGroup("Connection, for every command");
+  flags.Add("server", &client.address, "HOST:PORT of the server, or any gRPC target");
+  flags.Add("timeout", &timeout, "Longest wait for one answer");
+  flags.Add("channels", &client.channels, "Connections; requests go round over them");
+  flags.Add("message_bytes_max", &client.message_bytes_max, "Largest message in bytes, each way");
+  flags.Add("http_proxy", &client.http_proxy,
+            "HOST:PORT of an HTTP proxy to go through. Variables such as http_proxy are not read");
+  flags.Add("tls", &use_tls, "Encrypt, and check the server's certificate");
+  flags.Add(
+      "tls_ca_file", &tls.ca_file,
+      "With --tls: certificates (PEM) of the authorities to trust; the system's unless given");
+  flags.Add("tls_cert_file", &tls.cert_file,
+            "With --tls: this client's own certificate (PEM), for servers that want one");
+  flags.Add("tls_key_file", &tls.key_file, "The key (PEM, no pass phrase) of --tls_cert_file");
+  flags.Add("tls_server_name", &tls.server_name,
+            "With --tls: the name that the server's certificate must be for; the host of --server "
+            "unless given");
 }
 
-int ExitCodeOf(const absl::Status& status) {
-  if (status.ok()) return 0;
-  const absl::optional<absl::Cord> payload = status.GetPayload(kExitCode);
-  int code = 0;
-  if (!payload.has_value() || !absl::SimpleAtoi(std::string(*payload), &code)) return 1;
-  return code;
+absl::Status ConnectionOptions::Validate() const {
+  const bool has_cert = !tls.cert_file.empty();
+  const bool has_key = !tls.key_file.empty();
+  return CheckUsage(
+      {{timeout <= absl::ZeroDuration(),
+        absl::StrCat("--timeout must be positive; was ", absl::FormatDuration(timeout))},
+       OutOfRange("channels", std::optional(client.channels), 1, kChannelsMax),
+       // gRPC takes an int.
+       OutOfRange("message_bytes_max", std::optional(client.message_bytes_max), 1, INT32_MAX),
+       {has_cert && !has_key, "--tls_cert_file requires --tls_key_file"},
+       {has_key && !has_cert, "--tls_key_file requires --tls_cert_file"},
+       {has_cert && !use_tls, "--tls_cert_file requires --tls"},
+       {!tls.ca_file.empty() && !use_tls, "--tls_ca_file requires --tls"},
+       {!tls.server_name.empty() && !use_tls, "--tls_server_name requires --tls"}});
+}
+
+ClientOptions ConnectionOptions::ForClient() const {
+  ClientOptions options = client;
+  if (use_tls) options.tls = tls;
+  return options;
+}
+
+absl::StatusOr<std::unique_ptr<Client>> MakeClient(const ConnectionOptions& options) {
+  // A load has two threads a channel, and one that verifies.
+  RETURN_IF_ERROR(CheckThreads(GrpcThreads() + int64_t{2} * options.client.channels + 1));
+  return Client::Create(options.ForClient());
 }
 
 }  // namespace qkserve

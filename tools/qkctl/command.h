@@ -4,47 +4,98 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <utility>
 
-#include "absl/status/status.h"
+#include "absl/strings/cord.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "base/flags.h"
+#include "base/status_macros.h"
+#include "qkserve/client.h"
 
 namespace qkserve {
 
+inline constexpr absl::string_view kExitCodePayload = "qkserve/exit_code";
+
 // `status`, an error, for a command that is to end qkctl with another code than 1.
-absl::Status WithExitCode(absl::Status status, int code);
+inline absl::Status WithExitCode(absl::Status status, int code) {
+  status.SetPayload(kExitCodePayload, absl::Cord(absl::StrCat(code)));
+  return status;
+}
 
 // 0 for OK, otherwise 1 unless WithExitCode said something else.
-int ExitCodeOf(const absl::Status& status);
+inline int ExitCodeOf(const absl::Status& status) {
+  int code = status.ok() ? 0 : 1;
+  const absl::optional<absl::Cord> payload = status.GetPayload(kExitCodePayload);
+  if (payload.has_value() && !absl::SimpleAtoi(std::string(*payload), &code)) code = 1;
+  return code;
+}
 
 // A command of qkctl. Its options are a struct, which the three functions share.
 struct Command {
-  absl::string_view name;      // may have two words: "keys put"
-  absl::string_view argument;  // of which there is one, "NAME"; empty where there is none
+  absl::string_view name = "";      // may have two words: "keys put"
+  absl::string_view argument = "";  // of which there is one, "NAME"; empty where there is none
 
   // Texts for --help: one line; paragraphs below it; whole command lines. The list of commands
   // shows the first and `example` as well.
-  absl::string_view summary;
+  absl::string_view summary = "";
   absl::string_view details = "";
-  absl::string_view example;
+  absl::string_view example = "";
   absl::string_view more_examples = "";
 
   // Adds its flags, and the argument, which fill the options.
-  std::function<void(Flags&)> add_flags;
+  std::function<void(Flags&)> add_flags = nullptr;
 
   // INVALID_ARGUMENT: wrong usage. Touches no file and no network.
-  std::function<absl::Status()> validate;
+  std::function<absl::Status()> validate = nullptr;
 
-  std::function<absl::Status()> run;
+  std::function<absl::Status()> run = nullptr;
 };
 
-// Lets a command have `Options`, with members AddFlags(Flags&) and Validate() const.
+// How a command reaches the server. Every command has these.
+struct ConnectionOptions {
+  ClientOptions client;                        // without TLS: ForClient adds it
+  absl::Duration timeout = absl::Seconds(60);  // of one call
+  bool use_tls = false;
+  TlsOptions tls;
+
+  void AddFlags(Flags& flags);
+
+  // INVALID_ARGUMENT names the flag.
+  absl::Status Validate() const;
+
+  ClientOptions ForClient() const;
+};
+
+// RESOURCE_EXHAUSTED: the process may not have the threads that gRPC starts. Or the errors of
+// Client::Create.
+absl::StatusOr<std::unique_ptr<Client>> MakeClient(const ConnectionOptions& options);
+
+// The options that every command has. Those of a command derive from it and may hide the functions.
+struct CommandOptions {
+  std::string name;  // the argument
+  ConnectionOptions connection;
+
+  void AddFlags(Flags& /*flags*/) {}
+  absl::Status Validate() const { return absl::OkStatus(); }
+};
+
+// Lets a command have `Options`.
 template <typename Options>
 Command WithOptions(Command command, absl::Status (*run)(const Options&)) {
   const auto options = std::make_shared<Options>();
-  command.add_flags = [options](Flags& flags) { options->AddFlags(flags); };
-  command.validate = [options] { return options->Validate(); };
+  const std::string argument(command.argument);
+  command.add_flags = [options, argument](Flags& flags) {
+    if (!argument.empty()) flags.AddArgument(argument, &options->name);
+    options->AddFlags(flags);
+    options->connection.AddFlags(flags);
+  };
+  command.validate = [options] {
+    RETURN_IF_ERROR(options->connection.Validate());
+    return options->Validate();
+  };
   command.run = [options, run] { return run(*options); };
   return command;
 }

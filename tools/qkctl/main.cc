@@ -21,13 +21,7 @@
 #include "base/flags.h"
 #include "base/standard_streams.h"
 #include "qkserve/version.h"
-#include "tools/qkctl/command.h"
-#include "tools/qkctl/commands/connection_options.h"
-#include "tools/qkctl/commands/keys.h"
-#include "tools/qkctl/commands/keys_upload.h"
-#include "tools/qkctl/commands/load.h"
-#include "tools/qkctl/commands/score.h"
-#include "tools/qkctl/commands/status.h"
+#include "tools/qkctl/commands/commands.h"
 #include "tools/qkctl/output/terminal.h"
 
 namespace qkserve {
@@ -35,17 +29,7 @@ namespace {
 
 constexpr int kWrongUsage = 2;
 
-bool IsIn(const Command& command, absl::string_view group) {
-  return absl::StartsWith(command.name, absl::StrCat(group, " "));
-}
-
-std::string ConnectionHelp() {
-  Flags flags("");
-  ConnectionOptions().AddFlags(flags);
-  return flags.Help();
-}
-
-// `group` is the first word of the names of the commands to list, or empty for all.
+// `group` is how the names of the commands to list begin, or empty for all.
 std::string Help(const std::vector<Command>& commands, absl::string_view group) {
   std::string help = absl::StrCat(
       "qkctl: dot-product attention scores from a qkserve server.\n\n"
@@ -54,12 +38,15 @@ std::string Help(const std::vector<Command>& commands, absl::string_view group) 
       " [--flag=value ...]\n\n"
       "Commands:\n");
   for (const Command& command : commands) {
-    if (!group.empty() && !IsIn(command, group)) continue;
+    if (!absl::StartsWith(command.name, group)) continue;
     absl::StrAppend(&help, "  ", command.name, command.argument.empty() ? "" : " ",
                     command.argument, "\n      ", command.summary, "\n      ", command.example,
                     "\n");
   }
-  absl::StrAppend(&help, ConnectionHelp(),
+  ConnectionOptions connection;
+  Flags connection_flags("");
+  connection.AddFlags(connection_flags);
+  absl::StrAppend(&help, connection_flags.Help(),
                   "\n'qkctl COMMAND --help' lists the flags of a command, 'qkctl --version' tells "
                   "the version.\n");
   return help;
@@ -72,16 +59,10 @@ std::string About(const Command& command) {
 }
 
 // `command` is empty where none was recognised.
-int WrongUsage(absl::string_view command, absl::string_view message) {
+int ShowWrongUsage(absl::string_view command, absl::string_view message) {
   absl::FPrintF(stderr, "error: %s\nSee 'qkctl %s%s--help'.\n", Printable(message), command,
                 command.empty() ? "" : " ");
   return kWrongUsage;
-}
-
-int Failed(const absl::Status& status) {
-  absl::FPrintF(stderr, "error: %s: %s\n", absl::StatusCodeToString(status.code()),
-                Printable(status.message()));
-  return ExitCodeOf(status);
 }
 
 // Output may still be in a buffer: a full disk shows only here.
@@ -92,20 +73,14 @@ absl::Status FlushOutput() {
 
 int RunCommand(const Command& command) {
   absl::Status status = command.validate();
-  if (!status.ok()) return WrongUsage(command.name, status.message());
+  if (!status.ok()) return ShowWrongUsage(command.name, status.message());
   status = command.run();
   if (status.ok()) status = FlushOutput();
-  return status.ok() ? 0 : Failed(status);
-}
-
-// Adds every command, those of a group below the group's name.
-void AddCommands(const std::vector<Command>& commands, Flags& flags) {
-  Flags& keys = flags.AddCommand("keys", Help(commands, "keys"));
-  for (const Command& command : commands) {
-    absl::string_view name = command.name;
-    const bool is_of_keys = absl::ConsumePrefix(&name, "keys ");
-    command.add_flags((is_of_keys ? keys : flags).AddCommand(std::string(name), About(command)));
+  if (!status.ok()) {
+    absl::FPrintF(stderr, "error: %s: %s\n", absl::StatusCodeToString(status.code()),
+                  Printable(status.message()));
   }
+  return ExitCodeOf(status);
 }
 
 int Main(absl::Span<const char* const> args) {
@@ -122,9 +97,14 @@ int Main(absl::Span<const char* const> args) {
   if (first == "help") words.erase(words.begin());
   if (first == "help" || (first == "keys" && words.size() == 1)) words.push_back("--help");
   Flags flags(Help(commands, ""));
-  AddCommands(commands, flags);
+  Flags& keys = flags.AddCommand("keys", Help(commands, "keys"));
+  for (const Command& command : commands) {
+    absl::string_view name = command.name;
+    const bool is_of_keys = absl::ConsumePrefix(&name, "keys ");
+    command.add_flags((is_of_keys ? keys : flags).AddCommand(std::string(name), About(command)));
+  }
   const absl::StatusOr<std::string> help = flags.Parse(words);
-  if (!help.ok()) return WrongUsage(flags.GivenCommand(), help.status().message());
+  if (!help.ok()) return ShowWrongUsage(flags.GivenCommand(), help.status().message());
   if (!help->empty()) {
     std::fputs(help->c_str(), stdout);
     return 0;
@@ -133,7 +113,7 @@ int Main(absl::Span<const char* const> args) {
   for (const Command& command : commands) {
     if (command.name == given) return RunCommand(command);
   }
-  return WrongUsage("", "a command is required");
+  return ShowWrongUsage("", "a command is required");
 }
 
 }  // namespace

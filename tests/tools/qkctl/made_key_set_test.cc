@@ -18,7 +18,8 @@ class MadeKeySetTest : public testing::Test {
   absl::StatusOr<std::unique_ptr<MadeKeySet>> Create(const std::string& name,
                                                      const KeySetSizes& sizes,
                                                      const std::atomic<bool>* stop = &never) {
-    return MadeKeySet::Create(client_.get(), name, RandomContents(sizes, 1, stop), {});
+    return MadeKeySet::Create(client_.get(), name, RandomContents(sizes, 1, stop), std::nullopt,
+                              {});
   }
 
   FakeServer server_;

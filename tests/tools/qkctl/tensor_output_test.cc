@@ -14,7 +14,7 @@
 #include "formats/tensor_file.h"
 #include "gtest/gtest.h"
 #include "tests/support/temporary_directory.h"
-#include "tools/qkctl/input/tensor_source.h"
+#include "tools/qkctl/input/upload.h"
 
 namespace qkserve {
 namespace {

@@ -49,28 +49,28 @@ std::string Background(Color c) {
 }
 
 TEST(MatrixTextTest, AlignsNumbersAndDropsZerosThatAllShare) {
-  EXPECT_EQ(MatrixText({1.5F, -2.25F, 0, 10}, 2, 2),
+  EXPECT_EQ(TensorText({1.5F, -2.25F, 0, 10}, {2, 2}),
             "[[ 1.50 -2.25]\n"
             " [ 0.00 10.00]]\n");
-  EXPECT_EQ(MatrixText({1, 2}, 1, 2), "[[1.0 2.0]]\n");
+  EXPECT_EQ(TensorText({1, 2}, {1, 2}), "[[1.0 2.0]]\n");
 }
 
 TEST(MatrixTextTest, ShowsWhatIsNotFinite) {
-  EXPECT_EQ(MatrixText({kNan, -kInf, kInf, 1}, 2, 2),
+  EXPECT_EQ(TensorText({kNan, -kInf, kInf, 1}, {2, 2}),
             "[[ nan -inf]\n"
             " [ inf  1.0]]\n");
 }
 
 TEST(MatrixTextTest, UsesExponentsForTheVeryLargeAndVerySmall) {
-  EXPECT_EQ(MatrixText({1e10F, -1}, 1, 2), "[[ 1.0000e+10 -1.0000e+00]]\n");
-  EXPECT_EQ(MatrixText({1e-5F, 0}, 1, 2), "[[1.0000e-05 0.0000e+00]]\n");
+  EXPECT_EQ(TensorText({1e10F, -1}, {1, 2}), "[[ 1.0000e+10 -1.0000e+00]]\n");
+  EXPECT_EQ(TensorText({1e-5F, 0}, {1, 2}), "[[1.0000e-05 0.0000e+00]]\n");
 }
 
 TEST(MatrixTextTest, TruncatesToHeadAndTail) {
   MatrixTextOptions options;
   options.rows_max = 3;
   options.columns_max = 4;
-  EXPECT_EQ(MatrixText(Counting(100), 10, 10, options),
+  EXPECT_EQ(TensorText(Counting(100), {10, 10}, {}, options),
             "[[ 0.0  1.0 ...  8.0  9.0]\n"
             " [10.0 11.0 ... 18.0 19.0]\n"
             " ...\n"
@@ -81,12 +81,12 @@ TEST(MatrixTextTest, ShowsMatricesThatJustFitWhole) {
   MatrixTextOptions options;
   options.rows_max = 3;
   options.columns_max = 3;
-  EXPECT_FALSE(absl::StrContains(MatrixText(Counting(9), 3, 3, options), "..."));
+  EXPECT_FALSE(absl::StrContains(TensorText(Counting(9), {3, 3}, {}, options), "..."));
 }
 
 TEST(MatrixTextTest, SaysTheShapeOfEmptyMatrices) {
-  EXPECT_EQ(MatrixText({}, 0, 5), "[] of shape [0, 5]\n");
-  EXPECT_EQ(MatrixText({}, 3, 0), "[] of shape [3, 0]\n");
+  EXPECT_EQ(TensorText({}, {0, 5}), "[] of shape [0, 5]\n");
+  EXPECT_EQ(TensorText({}, {3, 0}), "[] of shape [3, 0]\n");
 }
 
 TEST(TensorTextTest, ShowsLowRanks) {
@@ -103,7 +103,7 @@ TEST(TensorTextTest, ShowsEveryMatrixBelowItsLeadingIndex) {
 TEST(TensorTextTest, TruncatesLeadingIndices) {
   MatrixTextOptions options;
   options.matrices_max = 3;
-  EXPECT_EQ(TensorText(Counting(9), {9, 1, 1}, options),
+  EXPECT_EQ(TensorText(Counting(9), {9, 1, 1}, {}, options),
             "[0]\n[[0.0]]\n[1]\n[[1.0]]\n...\n[8]\n[[8.0]]\n");
 }
 
@@ -114,7 +114,7 @@ TEST(TensorTextTest, SaysTheShapeOfEmptyTensors) {
 }
 
 TEST(KeyedTensorTextTest, ShowsKeysBeforeTheirScores) {
-  EXPECT_EQ(KeyedTensorText({12, 4, 7, -1}, {3.5F, 1.25F, 2, -kInf}, {2, 2}),
+  EXPECT_EQ(TensorText({3.5F, 1.25F, 2, -kInf}, {2, 2}, {12, 4, 7, -1}),
             "[[12: 3.50   4: 1.25]\n"
             " [ 7: 2.00  -1: -inf]]\n");
 }
@@ -122,15 +122,15 @@ TEST(KeyedTensorTextTest, ShowsKeysBeforeTheirScores) {
 TEST(KeyedTensorTextTest, TruncatesAndSplitsAsTensorTextDoes) {
   MatrixTextOptions options;
   options.columns_max = 2;
-  EXPECT_EQ(KeyedTensorText({1, 2, 30, 4, 5, 6}, {6, 5, 4, 3, 2, 1}, {2, 1, 3}, options),
+  EXPECT_EQ(TensorText({6, 5, 4, 3, 2, 1}, {2, 1, 3}, {1, 2, 30, 4, 5, 6}, options),
             "[0]\n[[ 1: 6.0  ...  30: 4.0]]\n[1]\n[[4: 3.0  ...  6: 1.0]]\n");
-  EXPECT_EQ(KeyedTensorText({}, {}, {0, 3}), "[] of shape [0, 3]\n");
+  EXPECT_EQ(TensorText({}, {0, 3}, {}), "[] of shape [0, 3]\n");
 }
 
 TEST(HeatMapTest, DrawsTwoRowsALine) {
   HeatMapOptions options;
   options.enlargement_max = 1;
-  const std::vector<std::string> lines = Lines(HeatMap({0, 1, 1, 0}, 2, 2, options));
+  const std::vector<std::string> lines = Lines(TensorHeatMap({0, 1, 1, 0}, {2, 2}, options));
   ASSERT_EQ(lines.size(), 2U);
   const std::string low = Foreground(HeatMapColor(0)) + Background(HeatMapColor(1)) + "\u2580";
   const std::string high = Foreground(HeatMapColor(1)) + Background(HeatMapColor(0)) + "\u2580";
@@ -138,7 +138,7 @@ TEST(HeatMapTest, DrawsTwoRowsALine) {
 }
 
 TEST(HeatMapTest, LegendSaysTheFiniteRange) {
-  const std::vector<std::string> lines = Lines(HeatMap({-2.5F, kNan, kInf, 4}, 2, 2));
+  const std::vector<std::string> lines = Lines(TensorHeatMap({-2.5F, kNan, kInf, 4}, {2, 2}));
   EXPECT_TRUE(absl::StartsWith(lines.back(), "-2.5 "));
   EXPECT_TRUE(absl::EndsWith(lines.back(), " 4"));
 }
@@ -149,7 +149,7 @@ TEST(HeatMapTest, StaysWithinItsSize) {
   options.lines_max = 5;
   for (const int64_t rows : {1, 3, 10, 11, 500}) {
     for (const int64_t columns : {1, 7, 20, 21, 333}) {
-      const std::string map = HeatMap(Counting(rows * columns), rows, columns, options);
+      const std::string map = TensorHeatMap(Counting(rows * columns), {rows, columns}, options);
       const std::vector<std::string> lines = Lines(map);
       EXPECT_LE(lines.size(), 6U);
       for (size_t i = 0; i + 1 < lines.size(); ++i) {
@@ -161,7 +161,7 @@ TEST(HeatMapTest, StaysWithinItsSize) {
 }
 
 TEST(HeatMapTest, EnlargesSmallMatrices) {
-  const std::vector<std::string> lines = Lines(HeatMap({0, 1}, 1, 2));
+  const std::vector<std::string> lines = Lines(TensorHeatMap({0, 1}, {1, 2}));
   ASSERT_EQ(lines.size(), 3U);
   EXPECT_EQ(Occurrences(lines[0], "\u2580"), 8U);
 }
@@ -171,23 +171,23 @@ TEST(HeatMapTest, ReducesByTheMeanOfFiniteValues) {
   options.width_max = 2;
   options.lines_max = 1;
   // Left half: mean of 0 and 2, the NaN left out. Right half: mean of 4 and 4.
-  const std::string map = HeatMap({0, 2, kNan, 4, 4, 4}, 1, 6, options);
+  const std::string map = TensorHeatMap({0, 2, kNan, 4, 4, 4}, {1, 6}, options);
   EXPECT_TRUE(absl::StartsWith(map, absl::StrCat(Foreground(HeatMapColor(0.25)), "\u2580",
                                                  Foreground(HeatMapColor(1)), "\u2580")))
       << map;
 }
 
 TEST(HeatMapTest, CopesWithNothingToScale) {
-  EXPECT_EQ(Lines(HeatMap({kNan, kInf}, 1, 2)).back(), "no finite values");
-  EXPECT_EQ(Lines(HeatMap({3, 3}, 1, 2)).back(), "all finite values are 3");
-  EXPECT_EQ(HeatMap({}, 0, 2), "[] of shape [0, 2]\n");
+  EXPECT_EQ(Lines(TensorHeatMap({kNan, kInf}, {1, 2})).back(), "no finite values");
+  EXPECT_EQ(Lines(TensorHeatMap({3, 3}, {1, 2})).back(), "all finite values are 3");
+  EXPECT_EQ(TensorHeatMap({}, {0, 2}), "[] of shape [0, 2]\n");
 }
 
 TEST(HeatMapTest, CopesWithTheWholeRangeOfFloat) {
   constexpr float kMax = std::numeric_limits<float>::max();
   HeatMapOptions options;
   options.enlargement_max = 1;
-  const std::string map = HeatMap({-kMax, 0, kMax}, 1, 3, options);
+  const std::string map = TensorHeatMap({-kMax, 0, kMax}, {1, 3}, options);
   EXPECT_TRUE(absl::StrContains(map, Foreground(HeatMapColor(0.5)))) << map;
 }
 

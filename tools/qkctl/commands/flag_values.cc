@@ -10,9 +10,7 @@
 namespace qkserve {
 namespace {
 
-// By Output and by DataType, each from its first.
-constexpr std::array<absl::string_view, 6> kOutputNames = {"scores",  "capped",  "masked",
-                                                           "weights", "context", "top_k"};
+// By DataType, from its first.
 constexpr std::array<absl::string_view, 3> kFloatTypeNames = {"float32", "float16", "bfloat16"};
 
 template <typename Enum>
@@ -30,10 +28,6 @@ bool ParseName(absl::Span<const absl::string_view> names, absl::string_view text
 
 }  // namespace
 
-absl::string_view OutputName(Output output) {
-  return kOutputNames[static_cast<size_t>(output) - 1];
-}
-
 bool ParseFlag(absl::string_view text, Output* output, std::string* error) {
   return ParseName(kOutputNames, text, output, error);
 }
@@ -46,19 +40,20 @@ std::string FlagText(DataType type) {
   return std::string(kFloatTypeNames[static_cast<size_t>(type) - 1]);
 }
 
+absl::Status CheckUsage(std::initializer_list<WrongUsage> mistakes) {
+  const auto first = std::find_if(mistakes.begin(), mistakes.end(),
+                                  [](const WrongUsage& mistake) { return mistake.is_made; });
+  return first == mistakes.end() ? absl::OkStatus() : absl::InvalidArgumentError(first->message);
+}
+
 absl::Status CheckTopK(Output output, std::optional<int64_t> top_k) {
   const std::string with = absl::StrCat("--output=", OutputName(output));
-  if (output == Output::kTopK && !top_k.has_value()) {
-    return absl::InvalidArgumentError(absl::StrCat(with, " requires --top_k"));
-  }
-  if (output != Output::kTopK && top_k.has_value()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--top_k is for --output=top_k only; with ", with));
-  }
-  if (top_k.has_value() && *top_k < 1) {
-    return absl::InvalidArgumentError(absl::StrCat("--top_k must be 1 or more; was ", *top_k));
-  }
-  return absl::OkStatus();
+  const bool wants_k = output == Output::kTopK;
+  return CheckUsage({{wants_k && !top_k.has_value(), absl::StrCat(with, " requires --top_k")},
+                     {!wants_k && top_k.has_value(),
+                      absl::StrCat("--top_k is for --output=top_k only; with ", with)},
+                     {top_k.value_or(1) < 1,
+                      absl::StrCat("--top_k must be 1 or more; was ", top_k.value_or(1))}});
 }
 
 void KeySetOptions::AddFlags(Flags& flags) {
@@ -66,13 +61,6 @@ void KeySetOptions::AddFlags(Flags& flags) {
             "Name of keys, and values, that are on the server; in place of sending them");
   flags.Add("key_set_version", &version,
             "The only version of --key_set to accept; the newest unless given");
-}
-
-absl::Status KeySetOptions::Validate() const {
-  if (name.empty() && version.has_value()) {
-    return absl::InvalidArgumentError("--key_set_version requires --key_set");
-  }
-  return absl::OkStatus();
 }
 
 std::optional<KeySetReference> KeySetOptions::Reference() const {

@@ -2,23 +2,23 @@
 #define QKSERVE_TOOLS_QKCTL_COMMANDS_FLAG_VALUES_H_
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
-#include <vector>
+#include <type_traits>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/flags.h"
 #include "qkserve/key_set.h"
 #include "qkserve/output.h"
 #include "qkserve/tensor.h"
+#include "tools/load/workload.h"
 
 // The values of flags that several commands have.
 
 namespace qkserve {
-
-// "top_k"
-absl::string_view OutputName(Output output);
 
 // scores, capped, masked, weights, context or top_k.
 bool ParseFlag(absl::string_view text, Output* output, std::string* error);
@@ -26,6 +26,24 @@ bool ParseFlag(absl::string_view text, Output* output, std::string* error);
 // float32, float16 or bfloat16.
 bool ParseFlag(absl::string_view text, DataType* type, std::string* error);
 std::string FlagText(DataType type);
+
+// A mistake in how flags are given, and what to say about it.
+struct WrongUsage {
+  bool is_made;
+  std::string message;
+};
+
+// "--FLAG must be from MIN to MAX; was VALUE". No value is in range.
+template <typename T>
+WrongUsage OutOfRange(absl::string_view flag, const std::optional<T>& value,
+                      std::type_identity_t<T> min, std::type_identity_t<T> max) {
+  const T number = value.value_or(min);
+  return {!(number >= min && number <= max),
+          absl::StrCat("--", flag, " must be from ", min, " to ", max, "; was ", number)};
+}
+
+// INVALID_ARGUMENT with the message of the first mistake that is made.
+absl::Status CheckUsage(std::initializer_list<WrongUsage> mistakes);
 
 // INVALID_ARGUMENT: the k of --top_k is missing, has no use, or is less than 1.
 absl::Status CheckTopK(Output output, std::optional<int64_t> top_k);
@@ -36,8 +54,9 @@ struct KeySetOptions {
   std::optional<int64_t> version;
 
   void AddFlags(Flags& flags);
-  // INVALID_ARGUMENT: a version without a name.
-  absl::Status Validate() const;
+  WrongUsage VersionWithoutName() const {
+    return {name.empty() && version.has_value(), "--key_set_version requires --key_set"};
+  }
   std::optional<KeySetReference> Reference() const;
 };
 

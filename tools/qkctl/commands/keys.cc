@@ -1,15 +1,20 @@
-#include "tools/qkctl/commands/keys.h"
-
+#include <cstdint>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/format_error.h"
+#include "base/status_macros.h"
+#include "formats/tensor_file.h"
 #include "qkserve/client.h"
-#include "tools/qkctl/commands/connection_options.h"
+#include "tools/qkctl/commands/commands.h"
+#include "tools/qkctl/commands/flag_values.h"
+#include "tools/qkctl/input/upload.h"
 #include "tools/qkctl/output/answer.h"
 #include "tools/qkctl/output/key_set_text.h"
 #include "tools/qkctl/output/terminal.h"
@@ -17,76 +22,209 @@
 namespace qkserve {
 namespace {
 
-absl::Status Get(const KeySetQuestionOptions& options) {
-  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient(options.connection);
-  if (!client.ok()) return client.status();
-  const absl::StatusOr<KeySetInfo> info =
-      (*client)->GetKeySet(options.name, options.connection.timeout);
-  if (!info.ok()) return info.status();
+// The options of both commands.
+struct FilesOptions : QuestionOptions {
+  std::string keys, values;  // paths; "": no values
+
+  void AddFlags(Flags& flags) {
+    AddKeysFlags(flags, &keys, &values);
+    QuestionOptions::AddFlags(flags);
+  }
+  absl::Status Validate() const {
+    return keys.empty() ? InvalidArgument("--keys is required") : absl::OkStatus();
+  }
+};
+
+struct PutOptions : FilesOptions {
+  std::optional<DataType> storage;
+
+  void AddFlags(Flags& flags) {
+    FilesOptions::AddFlags(flags);
+    AddStorageFlag(flags, &storage);
+  }
+};
+
+struct AppendOptions : FilesOptions {
+  std::optional<int64_t> expected_version;
+
+  void AddFlags(Flags& flags) {
+    FilesOptions::AddFlags(flags);
+    flags.Add("expected_version", &expected_version,
+              "Append only to this version, so that nothing is appended twice; the server's "
+              "newest, asked for first, unless given");
+  }
+};
+
+absl::StatusOr<KeySetContents> OpenFiles(const FilesOptions& options) {
+  ASSIGN_OR_RETURN(const TensorFile keys, OpenTensorFile(options.keys, "keys"));
+  KeySetContents contents = {SourceOf(keys), std::nullopt};
+  if (options.values.empty()) return contents;
+  ASSIGN_OR_RETURN(const TensorFile values, OpenTensorFile(options.values, "values"));
+  contents.values = SourceOf(values);
+  return contents;
+}
+
+// `status`, of a call that failed, with the state that the key set is left in. `before`: its
+// version before the call, if it had one.
+absl::Status WithState(const absl::Status& status, Client& client, const std::string& name,
+                       std::optional<int64_t> before) {
+  // The server has refused it.
+  if (absl::IsFailedPrecondition(status) || absl::IsNotFound(status) ||
+      absl::IsInvalidArgument(status)) {
+    return status;
+  }
+  const absl::StatusOr<KeySetInfo> now = client.GetKeySet(name, absl::Seconds(5));
+  std::string state;
+  if (now.ok() && now->version == before) {
+    state = absl::StrCat("'", name, "' is still at version ", now->version);
+  } else if (now.ok()) {
+    state = absl::StrCat("'", name, "' is at version ", now->version,
+                         " now: by this call, whose answer was lost, or by another");
+  } else if (absl::IsNotFound(now.status())) {
+    state = absl::StrCat("there is no key set '", name, "'");
+  } else {
+    state =
+        absl::StrCat("what became of '", name, "' is not known; see 'qkctl keys get ", name, "'");
+  }
+  return absl::Status(status.code(), absl::StrCat(status.message(), " (", state, ")"));
+}
+
+// Uploads by `send`, with a progress line, and shows the key set or what became of it. `before` as
+// for WithState.
+template <typename CallOptions, typename Send>
+absl::Status Upload(const FilesOptions& options, const KeySetContents& contents, Client& client,
+                    std::optional<int64_t> before, Send send) {
+  std::optional<UploadProgressLine> line(Clock::Monotonic());
+  auto call = UploadOptions<CallOptions>(contents, options.connection, &*line);
+  const absl::StatusOr<KeySetInfo> info = send(call);
+  line.reset();
+  if (!info.ok()) return WithState(info.status(), client, options.name, before);
   return ShowAnswer(KeySetTable({*info}), KeySetJson(*info), options.json);
 }
 
-absl::Status List(const QuestionOptions& options) {
-  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient(options.connection);
-  if (!client.ok()) return client.status();
-  const absl::StatusOr<std::vector<KeySetInfo>> key_sets =
-      (*client)->ListKeySets(options.connection.timeout);
-  if (!key_sets.ok()) return key_sets.status();
-  nlohmann::ordered_json json = {{"key_sets", nlohmann::ordered_json::array()}};
-  for (const KeySetInfo& info : *key_sets) json["key_sets"].push_back(KeySetJson(info));
-  return ShowAnswer(KeySetTable(*key_sets), json, options.json);
-}
-
-struct DeleteOptions {
-  std::string name;
-  ConnectionOptions connection;
-
-  void AddFlags(Flags& flags) {
-    flags.AddArgument("NAME", &name);
-    connection.AddFlags(flags);
+absl::Status Put(const PutOptions& options) {
+  ASSIGN_OR_RETURN(const KeySetContents contents, OpenFiles(options));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, MakeClient(options.connection));
+  const absl::StatusOr<KeySetInfo> before =
+      client->GetKeySet(options.name, options.connection.timeout);
+  // A set that cannot be used can be replaced.
+  if (absl::IsUnavailable(before.status()) || absl::IsDeadlineExceeded(before.status()) ||
+      absl::IsInvalidArgument(before.status())) {
+    return before.status();
   }
-  absl::Status Validate() const { return connection.Validate(); }
-};
-
-absl::Status Delete(const DeleteOptions& options) {
-  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient(options.connection);
-  if (!client.ok()) return client.status();
-  absl::Status status = (*client)->DeleteKeySet(options.name, options.connection.timeout);
-  if (status.ok()) std::printf("deleted %s\n", Printable(options.name).c_str());
-  return status;
+  return Upload<PutKeySetOptions>(options, contents, *client,
+                                  before.ok() ? std::optional(before->version) : std::nullopt,
+                                  [&](PutKeySetOptions& call) {
+                                    call.storage = options.storage;
+                                    return client->PutKeySet(options.name, contents.keys, call);
+                                  });
 }
+
+absl::Status Append(const AppendOptions& options) {
+  ASSIGN_OR_RETURN(const KeySetContents contents, OpenFiles(options));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, MakeClient(options.connection));
+  std::optional<int64_t> version = options.expected_version;
+  if (!version.has_value()) {
+    ASSIGN_OR_RETURN(const KeySetInfo newest,
+                     client->GetKeySet(options.name, options.connection.timeout));
+    version = newest.version;
+  }
+  return Upload<AppendKeySetOptions>(
+      options, contents, *client, version, [&](const AppendKeySetOptions& call) {
+        return client->AppendKeySet(options.name, *version, contents.keys, call);
+      });
+}
+
+constexpr absl::string_view kPutDetails =
+    R"(Other requests see the whole new version or the old one. Files may be larger than memory.
+FILE.safetensors:TENSOR names a tensor; without, keys or values is looked for, or the only
+one of the file is taken. The longest wait is --timeout and a second for each MiB. Resumes
+nothing: an upload that breaks leaves the old version.
+)";
+
+constexpr absl::string_view kMorePutExamples =
+    R"(  qkctl keys put memory --keys=kv.safetensors --values=kv.safetensors
+  qkctl keys put items --keys=model.safetensors:item_embedding.weight
+)";
+
+constexpr absl::string_view kAppendDetails =
+    R"(Costs in proportion to what is added. Leading dimensions and d are as in the set; values
+are required where it has some. Elements are converted to what the set is kept in.
+Give --expected_version in scripts: a call that is repeated then cannot append twice.
+)";
+
+absl::Status Get(const QuestionOptions& options) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, MakeClient(options.connection));
+  ASSIGN_OR_RETURN(const KeySetInfo info,
+                   client->GetKeySet(options.name, options.connection.timeout));
+  return ShowAnswer(KeySetTable({info}), KeySetJson(info), options.json);
+}
+
+absl::Status List(const QuestionOptions& options) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, MakeClient(options.connection));
+  ASSIGN_OR_RETURN(const std::vector<KeySetInfo> key_sets,
+                   client->ListKeySets(options.connection.timeout));
+  nlohmann::ordered_json json = {{"key_sets", nlohmann::ordered_json::array()}};
+  for (const KeySetInfo& info : key_sets) json["key_sets"].push_back(KeySetJson(info));
+  return ShowAnswer(KeySetTable(key_sets), json, options.json);
+}
+
+absl::Status Delete(const CommandOptions& options) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, MakeClient(options.connection));
+  RETURN_IF_ERROR(client->DeleteKeySet(options.name, options.connection.timeout));
+  std::printf("deleted %s\n", Printable(options.name).c_str());
+  return absl::OkStatus();
+}
+
+constexpr absl::string_view kListDetails =
+    R"(MEMORY is that of the newest version; versions share what did not change. REQUESTS counts
+since the server started, over all versions. What keeps the newest version from being
+served, for example damage, stands in place of the rest, or below an older version that is.
+)";
 
 }  // namespace
 
+Command KeysPutCommand() {
+  return WithOptions({.name = "keys put",
+                      .argument = "NAME",
+                      .summary = "Makes or replaces a key set from files.",
+                      .details = kPutDetails,
+                      .example = "qkctl keys put items --keys=k.npy --storage=bfloat16",
+                      .more_examples = kMorePutExamples},
+                     &Put);
+}
+
+Command KeysAppendCommand() {
+  return WithOptions({.name = "keys append",
+                      .argument = "NAME",
+                      .summary = "Adds keys from files behind the last one of a key set.",
+                      .details = kAppendDetails,
+                      .example = "qkctl keys append items --keys=more.npy --expected_version=3"},
+                     &Append);
+}
+
 Command KeysGetCommand() {
-  Command command;
-  command.name = "keys get";
-  command.argument = "NAME";
-  command.summary = "Shows a key set: version, shape, type, memory, requests served.";
-  command.example = "qkctl keys get items --json";
-  return WithOptions<KeySetQuestionOptions>(std::move(command), &Get);
+  return WithOptions({.name = "keys get",
+                      .argument = "NAME",
+                      .summary = "Shows a key set: version, shape, type, memory, requests served.",
+                      .example = "qkctl keys get items --json"},
+                     &Get);
 }
 
 Command KeysListCommand() {
-  Command command;
-  command.name = "keys list";
-  command.summary = "Lists the key sets of a server, in order of their names.";
-  command.example = "qkctl keys list";
-  command.details =
-      "MEMORY is that of the newest version; versions share what did not change. REQUESTS counts\n"
-      "since the server started, over all versions. What keeps the newest version from being\n"
-      "served, for example damage, stands in place of the rest, or below an older version that "
-      "is.\n";
-  return WithOptions<QuestionOptions>(std::move(command), &List);
+  return WithOptions({.name = "keys list",
+                      .summary = "Lists the key sets of a server, in order of their names.",
+                      .details = kListDetails,
+                      .example = "qkctl keys list"},
+                     &List);
 }
 
 Command KeysDeleteCommand() {
-  Command command;
-  command.name = "keys delete";
-  command.argument = "NAME";
-  command.summary = "Deletes a key set. Requests that run keep it to their end.";
-  command.example = "qkctl keys delete items";
-  return WithOptions<DeleteOptions>(std::move(command), &Delete);
+  return WithOptions({.name = "keys delete",
+                      .argument = "NAME",
+                      .summary = "Deletes a key set. Requests that run keep it to their end.",
+                      .example = "qkctl keys delete items"},
+                     &Delete);
 }
 
 }  // namespace qkserve

@@ -1,5 +1,3 @@
-#include "tools/qkctl/commands/load.h"
-
 #include <signal.h>
 
 #include <array>
@@ -7,7 +5,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -16,31 +13,28 @@
 #include <utility>
 #include <vector>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "base/format_error.h"
+#include "base/host.h"
+#include "base/status_macros.h"
 #include "qkserve/channel.h"
 #include "qkserve/client.h"
-#include "tools/load/cpu.h"
 #include "tools/load/find_peak.h"
 #include "tools/load/run_load.h"
 #include "tools/load/verifier.h"
-#include "tools/qkctl/commands/connection_options.h"
+#include "tools/qkctl/commands/commands.h"
 #include "tools/qkctl/commands/load_inputs.h"
 #include "tools/qkctl/commands/load_options.h"
-#include "tools/qkctl/output/answer.h"
 #include "tools/qkctl/output/file_output.h"
-#include "tools/qkctl/output/load_progress.h"
 #include "tools/qkctl/output/load_text.h"
 #include "tools/qkctl/output/load_verdict.h"
+#include "tools/qkctl/output/progress.h"
 #include "tools/qkctl/output/terminal.h"
 #include "tools/report/load_export.h"
-#include "tools/report/load_page.h"
-#include "tools/report/load_report.h"
 
 namespace qkserve {
 namespace {
@@ -79,18 +73,14 @@ void StopOnInterrupt() {
 // Fills in what the server is. A server of another make may not say, which is no error.
 absl::Status AskForStatus(Client& client, const std::string& address, LoadMachines* machines) {
   machines->client_cpu = CpuName();
-  machines->client_cpus = UsableCpuCount();
+  machines->client_cpus = static_cast<int>(UsableCpus());
   machines->server = address;
-  const absl::StatusOr<v1::GetStatusResponse> status = client.GetStatus(kStatusTimeout);
+  absl::StatusOr<v1::GetStatusResponse> status = client.GetStatus(kStatusTimeout);
   if (absl::IsUnavailable(status.status())) return status.status();
   if (absl::IsDeadlineExceeded(status.status())) {
     return absl::DeadlineExceededError(absl::StrCat(machines->server, " does not answer"));
   }
-  if (!status.ok()) return absl::OkStatus();
-  machines->server_version = status->version();
-  machines->server_kernel = status->kernel();
-  machines->server_key_set_kernel = status->key_set_kernel();
-  machines->server_workers = status->workers();
+  if (status.ok()) machines->status = *std::move(status);
   return absl::OkStatus();
 }
 
@@ -130,43 +120,27 @@ void RunAll(const LoadCommandOptions& command, const LoadTarget& target, LoadRep
   }
 }
 
-absl::StatusOr<std::unique_ptr<Verifier>> MakeVerifier(const LoadCommandOptions& command,
-                                                       const RequestSet& requests,
-                                                       const LoadKeySets& key_sets,
-                                                       LoadReport* report) {
-  absl::StatusOr<std::vector<KnownKeySet>> known = key_sets.ReadContents(command.storage);
-  if (!known.ok()) return known.status();
-  report->verify.emplace();
-  report->verify->keys_known = command.KeysFrom() != LoadKeys::kForeign;
-  return std::make_unique<Verifier>(&requests, *std::move(known), Clock::Monotonic());
-}
-
 // Sends everything and fills the report.
 absl::Status SendLoads(const LoadCommandOptions& command, const LoadFiles& files,
                        const LoadKeySets& key_sets, LoadReport* report) {
   const int payloads_max = command.verify ? kPayloadsMaxVerified : kPayloadsMax;
-  const absl::StatusOr<RequestSet> requests =
-      BuildLoadRequests(report->workload, files, key_sets, payloads_max, command.seed);
-  if (!requests.ok()) return requests.status();
-  std::unique_ptr<Verifier> verifier;
+  ASSIGN_OR_RETURN(const RequestSet requests, BuildLoadRequests(report->workload, files, key_sets,
+                                                                payloads_max, command.seed));
+  LoadTarget target = {{}, &requests, nullptr};
+  ASSIGN_OR_RETURN(target.channels, MakeChannels(command.connection.ForClient()));
+  std::optional<Verifier> verifier;
   if (command.verify) {
-    absl::StatusOr<std::unique_ptr<Verifier>> made =
-        MakeVerifier(command, *requests, key_sets, report);
-    if (!made.ok()) return made.status();
-    verifier = *std::move(made);
-  }
-  absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> channels =
-      MakeChannels(command.connection.ForClient());
-  if (!channels.ok()) return channels.status();
-  LoadTarget target = {*std::move(channels), &*requests, nullptr};
-  if (verifier != nullptr) {
+    ASSIGN_OR_RETURN(std::vector<KnownKeySet> known, key_sets.ReadContents(command.storage));
+    report->verify.emplace().keys_known = command.KeysFrom() != LoadKeys::kForeign;
+    verifier.emplace(&requests, std::move(known), Clock::Monotonic());
     target.tap = [&verifier](int64_t sequence, size_t request, const grpc::ByteBuffer& reply) {
       verifier->Offer(sequence, request, reply);
     };
   }
+
   report->begun = absl::Now();
   RunAll(command, target, report);
-  if (verifier != nullptr) report->verify->result = verifier->Finish(/*check_rest=*/!interrupted);
+  if (verifier.has_value()) report->verify->result = verifier->Finish(/*check_rest=*/!interrupted);
   return absl::OkStatus();
 }
 
@@ -175,22 +149,13 @@ absl::Status CheckFiles(const LoadCommandOptions& command) {
   std::set<std::string> seen;
   for (const std::string& path : {command.json, command.csv, command.report}) {
     if (path.empty()) continue;
-    absl::Status status = CheckFileOutput(path);
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(CheckFileOutput(path));
     std::error_code error;
     if (!seen.insert(std::filesystem::weakly_canonical(path, error).string()).second) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--json, --csv and --report must be different files; two are ", path));
+      return InvalidArgument("--json, --csv and --report must be different files; two are ", path);
     }
   }
   return absl::OkStatus();
-}
-
-absl::Status WriteFiles(const LoadCommandOptions& command, const LoadReport& report) {
-  absl::Status status;
-  if (!command.csv.empty()) status.Update(WriteFileWhole(command.csv, {LoadReportCsv(report)}));
-  if (!command.report.empty()) status.Update(WriteFileWhole(command.report, {LoadPage(report)}));
-  return status;
 }
 
 absl::Status RemoveKeySets(const LoadCommandOptions& command, LoadKeySets& key_sets) {
@@ -204,10 +169,10 @@ absl::Status RemoveKeySets(const LoadCommandOptions& command, LoadKeySets& key_s
 // Shows and writes the report. The status that it returns decides on the exit code.
 absl::Status Conclude(const LoadCommandOptions& command, const LoadReport& report) {
   const StatusCodes allowed = command.AllowedErrors();
-  absl::Status status = CheckAnswered(report, allowed, interrupted);
-  if (!status.ok()) return status;
-  status = ShowAnswer(LoadReportText(report), LoadReportJson(report), command.json);
-  status.Update(WriteFiles(command, report));
+  RETURN_IF_ERROR(CheckAnswered(report, allowed, interrupted));
+  absl::Status status = ShowAnswer(LoadReportText(report), LoadReportJson(report), command.json);
+  if (!command.csv.empty()) status.Update(WriteFileWhole(command.csv, {LoadReportCsv(report)}));
+  if (!command.report.empty()) status.Update(WriteFileWhole(command.report, {LoadPage(report)}));
   status.Update(JudgeLoad(report, allowed));
   return status;
 }
@@ -216,24 +181,18 @@ absl::Status Run(const LoadCommandOptions& command) {
   LoadReport report;
   report.workload = command.Workload();
   report.channels = command.connection.client.channels;
-  const absl::StatusOr<LoadFiles> files = OpenLoadFiles(command, &report.workload);
-  if (!files.ok()) return files.status();
-  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient(command.connection);
-  if (!client.ok()) return client.status();
-  absl::Status status = CheckFiles(command);
-  if (status.ok()) {
-    status = AskForStatus(**client, command.connection.client.address, &report.machines);
-  }
-  if (!status.ok()) return status;
+  ASSIGN_OR_RETURN(const LoadFiles files, OpenLoadFiles(command, &report.workload));
+  ASSIGN_OR_RETURN(std::unique_ptr<Client> client, MakeClient(command.connection));
+  RETURN_IF_ERROR(CheckFiles(command));
+  RETURN_IF_ERROR(AskForStatus(*client, command.connection.client.address, &report.machines));
   StopOnInterrupt();
-  absl::StatusOr<LoadKeySets> key_sets =
-      LoadKeySets::Prepare(client->get(), command, *files, &interrupted, &report.workload);
-  if (!key_sets.ok()) return key_sets.status();
-  if (!key_sets->references().empty()) report.key_set = key_sets->references()[0].name;
+  ASSIGN_OR_RETURN(LoadKeySets key_sets, LoadKeySets::Prepare(client.get(), command, files,
+                                                              &interrupted, &report.workload));
+  if (!key_sets.references().empty()) report.key_set = key_sets.references()[0].name;
 
-  status = SendLoads(command, *files, *key_sets, &report);
+  absl::Status status = SendLoads(command, files, key_sets, &report);
   // Before anything is shown: the reader of the output may close it.
-  absl::Status removed = RemoveKeySets(command, *key_sets);
+  absl::Status removed = RemoveKeySets(command, key_sets);
   if (status.ok()) status = Conclude(command, report);
   if (status.ok()) return removed;
   // The tool ends with one error, and this one must not get lost.
@@ -263,13 +222,12 @@ constexpr absl::string_view kMoreExamples =
 }  // namespace
 
 Command LoadCommand() {
-  Command command;
-  command.name = "load";
-  command.summary = "Keeps a server busy and reports throughput and latencies.";
-  command.example = "qkctl load --concurrency=32 --duration=10s --n=16 --m=128 --d=64";
-  command.details = kDetails;
-  command.more_examples = kMoreExamples;
-  return WithOptions<LoadCommandOptions>(std::move(command), &Run);
+  return WithOptions({.name = "load",
+                      .summary = "Keeps a server busy and reports throughput and latencies.",
+                      .details = kDetails,
+                      .example = "qkctl load --concurrency=32 --duration=10s --n=16 --m=128 --d=64",
+                      .more_examples = kMoreExamples},
+                     &Run);
 }
 
 }  // namespace qkserve

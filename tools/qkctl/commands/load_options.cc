@@ -1,53 +1,47 @@
 #include "tools/qkctl/commands/load_options.h"
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
-#include "tools/qkctl/output/answer.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 namespace qkserve {
 namespace {
+
+// A range is no way to ask for millions of runs.
+constexpr size_t kValuesMax = 100;
+
+bool ParseRange(absl::string_view from_text, absl::string_view to_text, absl::string_view step_text,
+                std::vector<int>* values) {
+  int from = 0, to = 0, step = 0;
+  const bool multiplies = absl::ConsumePrefix(&step_text, "x");
+  if (!absl::SimpleAtoi(from_text, &from) || !absl::SimpleAtoi(to_text, &to) ||
+      !absl::SimpleAtoi(step_text, &step) || step < (multiplies ? 2 : 1) || from < 1 || to < from) {
+    return false;
+  }
+  values->clear();
+  for (int64_t value = from; value <= to; value = multiplies ? value * step : value + step) {
+    if (values->size() == kValuesMax) return false;
+    values->push_back(static_cast<int>(value));
+  }
+  return true;
+}
+
+bool ParseRate(absl::string_view text, double* rate) {
+  return absl::SimpleAtod(text, rate) && std::isfinite(*rate);
+}
 
 constexpr double kFirstPeakRate = 100;
 constexpr LatencyLimit kPeakLimit = {99, absl::Milliseconds(50)};
 constexpr absl::Duration kPeakStep = absl::Seconds(3);
 constexpr absl::Duration kPeakWarmUp = absl::Milliseconds(500);
 
-void AddRequestFlags(LoadCommandOptions& options, Flags& flags) {
-  flags.BeginGroup("Requests");
-  flags.Add("workload", &options.workload,
-            "A standard workload: inline-small, inline-large, inline-square, resident-row, "
-            "resident-top, resident-context, resident-mixed or resident-heavy. Other flags change "
-            "it");
-  flags.Add("n", &options.n, "Queries of a request, 16 unless given");
-  flags.Add("m", &options.m, "Keys of a request, 128 unless given; a key set has its own");
-  flags.Add("d", &options.d,
-            "Length of a query and of a key, 64 unless given; a key set has its own");
-  flags.Add("dv", &options.dv,
-            "Length of a value: there are values. With inline keys, --workload and --key_sets");
-  flags.Add("queries", &options.queries,
-            ".npy or .safetensors file of the queries, [rows, d]; requests take --n of them in "
-            "turn");
-  AddKeysFlags(flags, &options.keys, &options.values);
-  AddOutputFlags(flags, &options.output, &options.top_k);
-  flags.Add("seed", &options.seed, "Seed of the random queries, keys and values, and of arrivals");
-}
-
-void AddKeySetFlags(LoadCommandOptions& options, Flags& flags) {
-  flags.BeginGroup("Key sets");
-  options.key_set.AddFlags(flags);
-  flags.Add("make_key_set", &options.make_key_set,
-            "m,d or m,d,dv: make a key set of m random keys (and values), and remove it at the "
-            "end. Its name is --key_set, or one that no other has");
-  flags.Add("key_sets", &options.key_sets,
-            "Make this many key sets of --m keys, and remove them at the end; requests choose "
-            "between them");
-  flags.Add("zipf", &options.zipf,
-            "How skewed that choice is: key set i in proportion to 1 / i^ZIPF. 0, evenly, unless "
-            "given");
-  AddStorageFlag(flags, &options.storage);
-}
-
-void AddPaceFlags(LoadCommandOptions& options, Flags& flags) {
+void AddPaceAndReportFlags(LoadCommandOptions& options, Flags& flags) {
   flags.BeginGroup("Pace");
   flags.Add("concurrency", &options.concurrency,
             "Closed loop: callers who each send when their last request is answered, from 1 to "
@@ -71,9 +65,7 @@ void AddPaceFlags(LoadCommandOptions& options, Flags& flags) {
             "Search the highest rate that holds --latency_limit, beginning at --rate (100)");
   flags.Add("latency_limit", &options.latency_limit,
             "What --find_peak is to hold: a percentile of response times, p99:50ms unless given");
-}
 
-void AddReportFlags(LoadCommandOptions& options, Flags& flags) {
   flags.BeginGroup("Report");
   flags.Add("verify", &options.verify,
             "Recompute a sample of the answers in float64, and compare answers to the same request "
@@ -82,7 +74,7 @@ void AddReportFlags(LoadCommandOptions& options, Flags& flags) {
             "Status codes that requests may fail with, separated by commas, or all; others make "
             "the exit code 1");
   flags.Add("progress", &options.progress, "Show progress on standard error once a second");
-  AddJsonFlag(flags, &options.json);
+  options.QuestionOptions::AddFlags(flags);
   flags.Add("csv", &options.csv,
             "File for the timeline as comma-separated values; a line a load where there are "
             "several");
@@ -91,12 +83,112 @@ void AddReportFlags(LoadCommandOptions& options, Flags& flags) {
 
 }  // namespace
 
+bool ParseFlag(absl::string_view text, ConcurrencyValues* concurrency, std::string* error) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(text, ':');
+  int single = 0;
+  if (parts.size() == 1 && absl::SimpleAtoi(text, &single)) {
+    *concurrency = {std::string(text), {single}};
+    return true;
+  }
+  if (parts.size() == 3 && ParseRange(parts[0], parts[1], parts[2], &concurrency->values)) {
+    concurrency->text = std::string(text);
+    return true;
+  }
+  *error = "expected a number, FROM:TO:xFACTOR (1:256:x2) or FROM:TO:STEP, of 100 values at most";
+  return false;
+}
+
+std::string FlagText(const ConcurrencyValues& concurrency) { return concurrency.text; }
+
+bool ParseFlag(absl::string_view text, RateRange* rate, std::string* error) {
+  const std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(text, absl::MaxSplits(':', 1));
+  const bool ramps = parts.first.size() < text.size();
+  if (ParseRate(parts.first, &rate->from) && (!ramps || ParseRate(parts.second, &rate->to))) {
+    if (!ramps) rate->to = rate->from;
+    return true;
+  }
+  *error = "expected requests a second, or FROM:TO";
+  return false;
+}
+
+std::string FlagText(const RateRange& rate) {
+  return rate.from == rate.to ? absl::StrCat(rate.from) : absl::StrCat(rate.from, ":", rate.to);
+}
+
+bool ParseFlag(absl::string_view text, Arrivals* arrivals, std::string* error) {
+  if (text != "poisson" && text != "constant") {
+    *error = "expected poisson or constant";
+    return false;
+  }
+  *arrivals = text == "poisson" ? Arrivals::kPoisson : Arrivals::kConstant;
+  return true;
+}
+
+bool ParseFlag(absl::string_view text, LatencyLimit* limit, std::string* error) {
+  const std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(text, absl::MaxSplits(':', 1));
+  absl::string_view percentile = parts.first;
+  if (absl::ConsumePrefix(&percentile, "p") && absl::SimpleAtod(percentile, &limit->percentile) &&
+      limit->percentile > 0 && limit->percentile < 100 &&
+      absl::ParseDuration(parts.second, &limit->latency) && limit->latency > absl::ZeroDuration()) {
+    return true;
+  }
+  *error = "expected a percentile and a time, as p99:50ms";
+  return false;
+}
+
+bool ParseFlag(absl::string_view text, StatusCodes* codes, std::string* error) {
+  *codes = {};
+  for (const absl::string_view part : absl::StrSplit(text, ',', absl::SkipEmpty())) {
+    const std::string name = absl::AsciiStrToUpper(part);
+    bool known = name == "ALL";
+    codes->all |= known;
+    for (int code = 1; code <= 16 && !known; ++code) {
+      known = absl::StatusCodeToString(static_cast<absl::StatusCode>(code)) == name;
+      if (known) codes->codes.insert(static_cast<absl::StatusCode>(code));
+    }
+    if (known) continue;
+    *error = absl::StrCat("'", part,
+                          "' is no status code; expected names with commas between them, "
+                          "as RESOURCE_EXHAUSTED, or all");
+    return false;
+  }
+  return true;
+}
+
 void LoadCommandOptions::AddFlags(Flags& flags) {
-  AddRequestFlags(*this, flags);
-  AddKeySetFlags(*this, flags);
-  AddPaceFlags(*this, flags);
-  AddReportFlags(*this, flags);
-  connection.AddFlags(flags);
+  flags.BeginGroup("Requests");
+  flags.Add("workload", &workload,
+            "A standard workload: inline-small, inline-large, inline-square, resident-row, "
+            "resident-top, resident-context, resident-mixed or resident-heavy. Other flags change "
+            "it");
+  flags.Add("n", &n, "Queries of a request, 16 unless given");
+  flags.Add("m", &m, "Keys of a request, 128 unless given; a key set has its own");
+  flags.Add("d", &d, "Length of a query and of a key, 64 unless given; a key set has its own");
+  flags.Add("dv", &dv,
+            "Length of a value: there are values. With inline keys, --workload and --key_sets");
+  flags.Add("queries", &queries,
+            ".npy or .safetensors file of the queries, [rows, d]; requests take --n of them in "
+            "turn");
+  AddKeysFlags(flags, &keys, &values);
+  AddOutputFlags(flags, &output, &top_k);
+  flags.Add("seed", &seed, "Seed of the random queries, keys and values, and of arrivals");
+
+  flags.BeginGroup("Key sets");
+  key_set.AddFlags(flags);
+  flags.Add("make_key_set", &make_key_set,
+            "m,d or m,d,dv: make a key set of m random keys (and values), and remove it at the "
+            "end. Its name is --key_set, or one that no other has");
+  flags.Add("key_sets", &key_sets,
+            "Make this many key sets of --m keys, and remove them at the end; requests choose "
+            "between them");
+  flags.Add("zipf", &zipf,
+            "How skewed that choice is: key set i in proportion to 1 / i^ZIPF. 0, evenly, unless "
+            "given");
+  AddStorageFlag(flags, &storage);
+
+  AddPaceAndReportFlags(*this, flags);
 }
 
 LoadKeys LoadCommandOptions::KeysFrom() const {

@@ -7,19 +7,46 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/flags.h"
 #include "qkserve/output.h"
 #include "qkserve/tensor.h"
 #include "tools/load/find_peak.h"
 #include "tools/load/run_load.h"
+#include "tools/load/schedule.h"
 #include "tools/load/workload.h"
-#include "tools/qkctl/commands/connection_options.h"
 #include "tools/qkctl/commands/flag_values.h"
-#include "tools/qkctl/commands/load_values.h"
 #include "tools/qkctl/input/made_key_set.h"
+#include "tools/qkctl/output/answer.h"
+#include "tools/qkctl/output/load_verdict.h"
 
 namespace qkserve {
+
+// --concurrency=8, 1:256:x2 (1, 2, 4, ...) or 1:9:4 (1, 5, 9): at least one number.
+struct ConcurrencyValues {
+  std::string text = "1";  // as it was given
+  std::vector<int> values = {1};
+};
+bool ParseFlag(absl::string_view text, ConcurrencyValues* concurrency, std::string* error);
+std::string FlagText(const ConcurrencyValues& concurrency);
+
+// --rate=R or FROM:TO, in requests a second.
+struct RateRange {
+  double from = 0;
+  double to = 0;
+};
+bool ParseFlag(absl::string_view text, RateRange* rate, std::string* error);
+std::string FlagText(const RateRange& rate);
+
+// --arrivals=poisson or constant.
+bool ParseFlag(absl::string_view text, Arrivals* arrivals, std::string* error);
+
+// --latency_limit=p99:50ms
+bool ParseFlag(absl::string_view text, LatencyLimit* limit, std::string* error);
+
+// --allow_errors=RESOURCE_EXHAUSTED,UNAVAILABLE or all
+bool ParseFlag(absl::string_view text, StatusCodes* codes, std::string* error);
 
 // The origin of a load's keys.
 enum class LoadKeys {
@@ -30,7 +57,7 @@ enum class LoadKeys {
 
 // The options of qkctl load. Most are empty unless given: then the standard workload, or its
 // absence, decides. The functions at the end say what holds.
-struct LoadCommandOptions {
+struct LoadCommandOptions : QuestionOptions {
   // The requests. Sizes are those of LoadWorkload; paths are "" if there is no file.
   std::string workload;
   std::optional<int64_t> n, m, d, dv;
@@ -59,9 +86,7 @@ struct LoadCommandOptions {
   bool verify = false;
   std::optional<StatusCodes> allow_errors;
   bool progress = true;
-  std::string json, csv, report;
-
-  ConnectionOptions connection;
+  std::string csv, report;
 
   void AddFlags(Flags& flags);
 

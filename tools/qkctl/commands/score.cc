@@ -1,25 +1,26 @@
-#include "tools/qkctl/commands/score.h"
-
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <optional>
-#include <utility>
+#include <string>
 #include <vector>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/float16.h"
-#include "tools/qkctl/commands/score_inputs.h"
+#include "base/format_error.h"
+#include "base/status_macros.h"
+#include "formats/npy.h"
+#include "formats/tensor_file.h"
+#include "tools/qkctl/commands/commands.h"
 #include "tools/qkctl/commands/score_options.h"
 #include "tools/qkctl/output/tensor_output.h"
 #include "tools/qkctl/output/terminal.h"
@@ -28,6 +29,75 @@
 
 namespace qkserve {
 namespace {
+
+// A request with the memory of its tensors.
+struct ScoreInputs {
+  Tensor queries, keys;  // no keys if there is a key set
+  std::optional<Tensor> values, mask;
+  ScoreOptions options;  // refers to the tensors' elements, not to the tensors
+};
+
+// Not set where the server's own, 1, is meant.
+std::optional<float> Scale(const std::optional<ScaleValue>& scale, const Shape& queries_shape) {
+  if (!scale.has_value()) return std::nullopt;
+  if (!scale->is_auto) return scale->value;
+  // Without a d there is nothing to scale: the scores are zeros, or the server refuses the shape.
+  if (queries_shape.empty() || queries_shape.back() <= 0) return std::nullopt;
+  return static_cast<float>(1 / std::sqrt(static_cast<double>(queries_shape.back())));
+}
+
+absl::StatusOr<std::vector<int64_t>> KeyLengths(const std::optional<KeyLengthsValue>& key_lengths,
+                                                const Shape& queries_shape) {
+  if (!key_lengths.has_value()) return std::vector<int64_t>();
+  if (key_lengths->path.empty()) return key_lengths->lengths;
+  absl::StatusOr<std::vector<int64_t>> lengths = ReadNpyInt64(key_lengths->path);
+  // On the wire no lengths are the same as none given: that must not lift a limit silently.
+  const bool has_batches = queries_shape.size() < 3 || queries_shape.front() > 0;
+  if (lengths.ok() && lengths->empty() && has_batches) {
+    return InvalidArgument(key_lengths->path, ": no lengths, expected one a batch");
+  }
+  return lengths;
+}
+
+absl::StatusOr<Tensor> Read(const std::string& path, absl::string_view name) {
+  ASSIGN_OR_RETURN(TensorFile file, OpenTensorFile(path, name));
+  return ReadTensor(file);
+}
+
+absl::Status ReadOptional(const std::string& path, absl::string_view name,
+                          std::optional<Tensor>* tensor, std::optional<TensorView>* view) {
+  if (path.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(*tensor, Read(path, name));
+  *view = (*tensor)->View();
+  return absl::OkStatus();
+}
+
+// Reads the files that the options name. Errors name the file.
+absl::StatusOr<ScoreInputs> ReadScoreInputs(const ScoreCommandOptions& command) {
+  ScoreInputs inputs;
+  ASSIGN_OR_RETURN(inputs.queries, Read(command.queries, "queries"));
+  if (command.key_set.name.empty()) {
+    ASSIGN_OR_RETURN(inputs.keys, Read(command.keys, "keys"));
+  }
+
+  ScoreOptions& options = inputs.options;
+  RETURN_IF_ERROR(ReadOptional(command.values, "values", &inputs.values, &options.values));
+  RETURN_IF_ERROR(ReadOptional(command.mask, "mask", &inputs.mask, &options.mask));
+  ASSIGN_OR_RETURN(options.key_lengths, KeyLengths(command.key_lengths, inputs.queries.shape));
+
+  options.scale = Scale(command.scale, inputs.queries.shape);
+  options.softcap = command.softcap;
+  options.is_causal = command.causal;
+  options.window_left = command.window_left;
+  options.window_right = command.window_right;
+  options.offset = command.offset;
+  options.output = command.OutputOrDefault();
+  options.result_type = command.result_type;
+  options.top_k = command.top_k.value_or(0);
+  options.log_sum_exp = !command.log_sum_exp_out.empty();
+  options.timeout = command.connection.timeout;
+  return inputs;
+}
 
 // See https://no-color.org.
 bool WantsColor() {
@@ -56,7 +126,7 @@ void Show(const ScoreResult& result, const std::vector<float>& elements) {
   const Shape& shape = result.result.shape;
   const std::vector<int32_t> keys =
       result.indices.has_value() ? Int32Elements(*result.indices) : std::vector<int32_t>();
-  std::fputs(KeyedTensorText(keys, elements, shape).c_str(), stdout);
+  std::fputs(TensorText(elements, shape, keys).c_str(), stdout);
   if (!WantsColor() || elements.empty()) return;
   std::fputs("\n", stdout);
   std::fputs(TensorHeatMap(elements, shape, HeatMapOfTerminal()).c_str(), stdout);
@@ -89,37 +159,42 @@ absl::Status Deliver(const ScoreResult& result, const ScoreCommandOptions& to) {
   if (to.out.empty() || !to.heatmap.empty()) elements = ElementsAsFloat(result.result.View());
   if (to.out.empty()) {
     Show(result, elements);
-  } else if (absl::Status status = WriteTensorFile(to.out, "result", result.result.View());
-             !status.ok()) {
-    return status;
+  } else {
+    RETURN_IF_ERROR(WriteTensorFile(to.out, "result", result.result.View()));
   }
-  absl::Status status = WriteOptional(to.indices_out, "indices", result.indices);
-  if (status.ok()) status = WriteOptional(to.log_sum_exp_out, "log_sum_exp", result.log_sum_exp);
-  if (status.ok() && !to.heatmap.empty()) {
-    status = WriteHeatMapPng(to.heatmap, elements, result.result.shape);
-  }
-  return status;
+  RETURN_IF_ERROR(WriteOptional(to.indices_out, "indices", result.indices));
+  RETURN_IF_ERROR(WriteOptional(to.log_sum_exp_out, "log_sum_exp", result.log_sum_exp));
+  if (to.heatmap.empty()) return absl::OkStatus();
+  return WriteHeatMapPng(to.heatmap, elements, result.result.shape);
 }
 
-absl::StatusOr<ScoreResult> Score(Client& client, const ScoreInputs& inputs) {
-  const TensorView queries = inputs.queries.View();
-  return inputs.key_set.has_value() ? client.Score(queries, *inputs.key_set, inputs.options)
-                                    : client.Score(queries, inputs.keys.View(), inputs.options);
+// One line about how a request was answered.
+std::string ReceiptText(const Receipt& receipt) {
+  return absl::StrCat(
+      absl::StrFormat("queued %.3f ms, computed %.3f ms, %d requests and %d rows in its batch, %s",
+                      absl::ToDoubleMilliseconds(receipt.queued),
+                      absl::ToDoubleMilliseconds(receipt.computed), receipt.batch_requests,
+                      receipt.batch_rows, Printable(receipt.kernel)),
+      receipt.key_set_version == 0
+          ? ""
+          : absl::StrCat(", version ", receipt.key_set_version, " of the key set"));
 }
 
 absl::Status Run(const ScoreCommandOptions& options) {
-  absl::StatusOr<ScoreInputs> inputs = ReadScoreInputs(options);
-  if (!inputs.ok()) return inputs.status();
-  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient(options.connection);
-  if (!client.ok()) return client.status();
-  absl::StatusOr<ScoreResult> result = Score(**client, *inputs);
-  if (!result.ok()) return result.status();
-  absl::Status status = CheckReply(inputs->options, *result);
-  if (status.ok()) status = Deliver(*result, options);
-  if (status.ok() && (options.receipt || IsTerminal(STDERR_FILENO))) {
-    std::fprintf(stderr, "%s\n", ReceiptText(result->receipt).c_str());
+  ASSIGN_OR_RETURN(const ScoreInputs inputs, ReadScoreInputs(options));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, MakeClient(options.connection));
+  const TensorView queries = inputs.queries.View();
+  const std::optional<KeySetReference> key_set = options.key_set.Reference();
+  ASSIGN_OR_RETURN(const ScoreResult result,
+                   key_set.has_value()
+                       ? client->Score(queries, *key_set, inputs.options)
+                       : client->Score(queries, inputs.keys.View(), inputs.options));
+  RETURN_IF_ERROR(CheckReply(inputs.options, result));
+  RETURN_IF_ERROR(Deliver(result, options));
+  if (options.receipt || IsTerminal(STDERR_FILENO)) {
+    std::fprintf(stderr, "%s\n", ReceiptText(result.receipt).c_str());
   }
-  return status;
+  return absl::OkStatus();
 }
 
 constexpr absl::string_view kDetails =
@@ -150,24 +225,13 @@ constexpr absl::string_view kMoreExamples =
 }  // namespace
 
 Command ScoreCommand() {
-  Command command;
-  command.name = "score";
-  command.summary = "Scores queries against keys, and what attention makes of the scores.";
-  command.example = "qkctl score --queries=q.npy --keys=k.npy --scale=auto --out=scores.npy";
-  command.details = kDetails;
-  command.more_examples = kMoreExamples;
-  return WithOptions<ScoreCommandOptions>(std::move(command), &Run);
-}
-
-std::string ReceiptText(const Receipt& receipt) {
-  return absl::StrCat(
-      absl::StrFormat("queued %.3f ms, computed %.3f ms, %d requests and %d rows in its batch, %s",
-                      absl::ToDoubleMilliseconds(receipt.queued),
-                      absl::ToDoubleMilliseconds(receipt.computed), receipt.batch_requests,
-                      receipt.batch_rows, Printable(receipt.kernel)),
-      receipt.key_set_version == 0
-          ? ""
-          : absl::StrCat(", version ", receipt.key_set_version, " of the key set"));
+  return WithOptions(
+      {.name = "score",
+       .summary = "Scores queries against keys, and what attention makes of the scores.",
+       .details = kDetails,
+       .example = "qkctl score --queries=q.npy --keys=k.npy --scale=auto --out=scores.npy",
+       .more_examples = kMoreExamples},
+      &Run);
 }
 
 }  // namespace qkserve

@@ -5,80 +5,10 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/status_macros.h"
 #include "formats/tensor_file.h"
 
 namespace qkserve {
-namespace {
-
-absl::Status WrongUsage(absl::string_view message) { return absl::InvalidArgumentError(message); }
-
-std::string WithOutput(const ScoreCommandOptions& options) {
-  return absl::StrCat("--output=", OutputName(options.OutputOrDefault()));
-}
-
-absl::Status CheckKeys(const ScoreCommandOptions& options) {
-  const bool has_key_set = !options.key_set.name.empty();
-  const bool has_values = !options.values.empty();
-  const bool is_context = options.OutputOrDefault() == Output::kContext;
-  if (options.queries.empty()) return WrongUsage("--queries is required");
-  if (options.keys.empty() != has_key_set) {
-    return WrongUsage(has_key_set ? "--keys and --key_set exclude each other"
-                                  : "--keys or --key_set is required");
-  }
-  if (has_key_set && has_values) return WrongUsage("--values: a key set has its own");
-  if (is_context && !has_values && !has_key_set) {
-    return WrongUsage(absl::StrCat(WithOutput(options), " requires --values"));
-  }
-  if (!is_context && has_values) {
-    return WrongUsage(
-        absl::StrCat("--values is for --output=context only; with ", WithOutput(options)));
-  }
-  return options.key_set.Validate();
-}
-
-// Flags that belong to some outputs alone.
-absl::Status CheckOutput(const ScoreCommandOptions& options) {
-  const Output output = options.OutputOrDefault();
-  absl::Status status = CheckTopK(output, options.top_k);
-  if (!status.ok()) return status;
-  if (output != Output::kTopK && !options.indices_out.empty()) {
-    return WrongUsage(
-        absl::StrCat("--indices_out is for --output=top_k only; with ", WithOutput(options)));
-  }
-  if (output != Output::kWeights && output != Output::kContext &&
-      !options.log_sum_exp_out.empty()) {
-    return WrongUsage(
-        absl::StrCat("--log_sum_exp_out is for --output=weights and context only; "
-                     "with ",
-                     WithOutput(options)));
-  }
-  return absl::OkStatus();
-}
-
-// Element types that a kind of file cannot hold.
-absl::Status CheckFileTypes(const ScoreCommandOptions& options) {
-  if (options.result_type == DataType::kBfloat16 && !options.out.empty() &&
-      !IsSafetensorsPath(options.out)) {
-    return WrongUsage("--result_type=bfloat16 requires a .safetensors file as --out");
-  }
-  if (IsSafetensorsPath(options.indices_out)) {
-    return WrongUsage("--indices_out is written as .npy");
-  }
-  return absl::OkStatus();
-}
-
-// Text mixed with a file, or two files, could not be read.
-absl::Status CheckStandardOutput(const ScoreCommandOptions& options) {
-  const int users = (options.out.empty() || options.out == "-" ? 1 : 0) +
-                    (options.indices_out == "-" ? 1 : 0) +
-                    (options.log_sum_exp_out == "-" ? 1 : 0) + (options.heatmap == "-" ? 1 : 0);
-  if (users <= 1) return absl::OkStatus();
-  return WrongUsage(
-      "standard output takes one of --out, --indices_out, --log_sum_exp_out and --heatmap; give "
-      "--out a file");
-}
-
-}  // namespace
 
 bool ParseFlag(absl::string_view text, ScaleValue* scale, std::string* error) {
   *scale = {.is_auto = text == "auto"};
@@ -148,16 +78,41 @@ void ScoreCommandOptions::AddFlags(Flags& flags) {
   flags.Add("receipt", &receipt,
             "Tell on standard error how the request was answered; done anyway where that is a "
             "terminal");
-  connection.AddFlags(flags);
 }
 
 absl::Status ScoreCommandOptions::Validate() const {
-  absl::Status status = connection.Validate();
-  if (status.ok()) status = CheckKeys(*this);
-  if (status.ok()) status = CheckOutput(*this);
-  if (status.ok()) status = CheckFileTypes(*this);
-  if (status.ok()) status = CheckStandardOutput(*this);
-  return status;
+  const bool has_key_set = !key_set.name.empty();
+  const bool has_values = !values.empty();
+  const Output wanted = OutputOrDefault();
+  const bool is_context = wanted == Output::kContext;
+  const std::string with = absl::StrCat("--output=", OutputName(wanted));
+  RETURN_IF_ERROR(CheckUsage(
+      {{queries.empty(), "--queries is required"},
+       {keys.empty() && !has_key_set, "--keys or --key_set is required"},
+       {!keys.empty() && has_key_set, "--keys and --key_set exclude each other"},
+       {has_key_set && has_values, "--values: a key set has its own"},
+       {is_context && !has_values && !has_key_set, absl::StrCat(with, " requires --values")},
+       {!is_context && has_values,
+        absl::StrCat("--values is for --output=context only; with ", with)},
+       key_set.VersionWithoutName()}));
+  RETURN_IF_ERROR(CheckTopK(wanted, top_k));
+  int standard_outputs = out.empty() ? 1 : 0;
+  for (const std::string& path : {out, indices_out, log_sum_exp_out, heatmap}) {
+    standard_outputs += path == "-" ? 1 : 0;
+  }
+  return CheckUsage(
+      {{wanted != Output::kTopK && !indices_out.empty(),
+        absl::StrCat("--indices_out is for --output=top_k only; with ", with)},
+       {wanted != Output::kWeights && !is_context && !log_sum_exp_out.empty(),
+        absl::StrCat("--log_sum_exp_out is for --output=weights and context only; with ", with)},
+       // Element types that a kind of file cannot hold.
+       {result_type == DataType::kBfloat16 && !out.empty() && !IsSafetensorsPath(out),
+        "--result_type=bfloat16 requires a .safetensors file as --out"},
+       {IsSafetensorsPath(indices_out), "--indices_out is written as .npy"},
+       // Text mixed with a file, or two files, could not be read.
+       {standard_outputs > 1,
+        "standard output takes one of --out, --indices_out, --log_sum_exp_out and --heatmap; give "
+        "--out a file"}});
 }
 
 }  // namespace qkserve

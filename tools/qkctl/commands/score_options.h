@@ -11,7 +11,7 @@
 #include "base/flags.h"
 #include "qkserve/output.h"
 #include "qkserve/tensor.h"
-#include "tools/qkctl/commands/connection_options.h"
+#include "tools/qkctl/command.h"
 #include "tools/qkctl/commands/flag_values.h"
 
 namespace qkserve {
@@ -32,7 +32,7 @@ bool ParseFlag(absl::string_view text, KeyLengthsValue* key_lengths, std::string
 
 // The options of qkctl score: one request, and where its answer goes. Paths are empty where there
 // is no file.
-struct ScoreCommandOptions {
+struct ScoreCommandOptions : CommandOptions {
   std::string queries, keys, values, mask;
   KeySetOptions key_set;
 
@@ -48,8 +48,6 @@ struct ScoreCommandOptions {
 
   std::string out, indices_out, log_sum_exp_out, heatmap;
   bool receipt = false;
-
-  ConnectionOptions connection;
 
   void AddFlags(Flags& flags);
 

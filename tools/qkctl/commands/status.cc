@@ -1,18 +1,15 @@
-#include "tools/qkctl/commands/status.h"
-
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
+#include "base/status_macros.h"
 #include "qkserve/client.h"
 #include "qkserve/limits.h"
-#include "tools/qkctl/commands/connection_options.h"
+#include "qkserve/v1/status.pb.h"
+#include "tools/qkctl/commands/commands.h"
 #include "tools/qkctl/output/answer.h"
 #include "tools/qkctl/output/terminal.h"
 
@@ -31,24 +28,7 @@ std::string Uptime(int64_t uptime_ns) {
   return absl::FormatDuration(absl::Trunc(absl::Nanoseconds(uptime_ns), absl::Seconds(1)));
 }
 
-absl::Status Run(const QuestionOptions& options) {
-  absl::StatusOr<std::unique_ptr<Client>> client = MakeClient(options.connection);
-  if (!client.ok()) return client.status();
-  absl::StatusOr<v1::GetStatusResponse> status = (*client)->GetStatus(options.connection.timeout);
-  if (!status.ok()) return status.status();
-  return ShowAnswer(StatusText(*status), StatusJson(*status), options.json);
-}
-
-}  // namespace
-
-Command StatusCommand() {
-  Command command;
-  command.name = "status";
-  command.summary = "Shows what a server is and how busy it is.";
-  command.example = "qkctl status --server=127.0.0.1:50051";
-  return WithOptions<QuestionOptions>(std::move(command), &Run);
-}
-
+// Aligned lines for people.
 std::string StatusText(const v1::GetStatusResponse& status) {
   std::string text;
   const auto line = [&text](absl::string_view name, absl::string_view value) {
@@ -76,6 +56,7 @@ std::string StatusText(const v1::GetStatusResponse& status) {
   return text;
 }
 
+// The fields of the message by their names, and batch_requests_mean (null before the first batch).
 nlohmann::ordered_json StatusJson(const v1::GetStatusResponse& status) {
   nlohmann::ordered_json json = {
       {"version", status.version()},
@@ -99,6 +80,22 @@ nlohmann::ordered_json StatusJson(const v1::GetStatusResponse& status) {
   const std::optional<double> mean = BatchRequestsMean(status);
   if (mean.has_value()) json["batch_requests_mean"] = *mean;
   return json;
+}
+
+absl::Status Run(const QuestionOptions& options) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, MakeClient(options.connection));
+  ASSIGN_OR_RETURN(const v1::GetStatusResponse status,
+                   client->GetStatus(options.connection.timeout));
+  return ShowAnswer(StatusText(status), StatusJson(status), options.json);
+}
+
+}  // namespace
+
+Command StatusCommand() {
+  return WithOptions({.name = "status",
+                      .summary = "Shows what a server is and how busy it is.",
+                      .example = "qkctl status --server=127.0.0.1:50051"},
+                     &Run);
 }
 
 }  // namespace qkserve

@@ -11,9 +11,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "base/clock.h"
+#include "base/status_macros.h"
 #include "tools/load/random_source.h"
-#include "tools/qkctl/input/upload_limits.h"
-#include "tools/qkctl/output/upload_progress.h"
 
 namespace qkserve {
 namespace {
@@ -30,19 +29,12 @@ constexpr absl::Duration kRemovePause = absl::Milliseconds(150);
 }  // namespace
 
 bool ParseFlag(absl::string_view text, KeySetSizes* sizes, std::string* error) {
+  *error = "expected m,d or m,d,dv, each 0 or more";
   std::vector<int64_t> parts;
   for (const absl::string_view part : absl::StrSplit(text, ',')) {
-    int64_t size = 0;
-    if (!absl::SimpleAtoi(part, &size) || size < 0) {
-      parts.clear();
-      break;
-    }
-    parts.push_back(size);
+    if (!absl::SimpleAtoi(part, &parts.emplace_back()) || parts.back() < 0) return false;
   }
-  if (parts.size() != 2 && parts.size() != 3) {
-    *error = "expected m,d or m,d,dv, each 0 or more";
-    return false;
-  }
+  if (parts.size() != 2 && parts.size() != 3) return false;
   *sizes = {parts[0], parts[1], parts.size() == 3 ? std::optional(parts[2]) : std::nullopt};
   return true;
 }
@@ -58,10 +50,10 @@ std::string UniqueKeySetName() {
   return absl::StrCat("qkctl-load-", getpid(), "-", absl::ToUnixNanos(absl::Now()));
 }
 
-absl::StatusOr<std::unique_ptr<MadeKeySet>> MadeKeySet::Create(Client* client, std::string name,
-                                                               const KeySetContents& contents,
-                                                               const MakeKeySetOptions& options) {
-  const absl::Duration timeout = AtLeastTenSeconds(options.timeout);
+absl::StatusOr<std::unique_ptr<MadeKeySet>> MadeKeySet::Create(
+    Client* client, std::string name, const KeySetContents& contents,
+    std::optional<DataType> storage, const ConnectionOptions& connection) {
+  const absl::Duration timeout = AtLeastTenSeconds(connection.timeout);
   const absl::Status exists = client->GetKeySet(name, timeout).status();
   if (exists.ok() || absl::IsDataLoss(exists)) {
     return absl::AlreadyExistsError(
@@ -70,18 +62,14 @@ absl::StatusOr<std::unique_ptr<MadeKeySet>> MadeKeySet::Create(Client* client, s
   }
   if (!absl::IsNotFound(exists)) return exists;
 
-  PutKeySetOptions put;
-  put.values = contents.values;
-  put.storage = options.storage;
-  put.chunk_bytes = UploadChunkBytes(options.message_bytes_max);
-  put.timeout = AtLeastTenSeconds(UploadTimeout(options.timeout, contents.keys, contents.values));
   UploadProgressLine line(Clock::Monotonic());
-  put.progress = [&line](int64_t sent, int64_t total) { line.Show(sent, total); };
+  auto put = UploadOptions<PutKeySetOptions>(contents, connection, &line);
+  put.timeout = AtLeastTenSeconds(put.timeout);
+  put.storage = storage;
   // It is removed where the upload fails, too: the answer may have been lost.
   std::unique_ptr<MadeKeySet> made(new MadeKeySet(client, std::move(name), timeout));
-  const absl::StatusOr<KeySetInfo> info = client->PutKeySet(made->name(), contents.keys, put);
-  if (!info.ok()) return info.status();
-  made->version_ = info->version;
+  ASSIGN_OR_RETURN(const KeySetInfo info, client->PutKeySet(made->name(), contents.keys, put));
+  made->version_ = info.version;
   return made;
 }
 

@@ -12,9 +12,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "qkserve/client.h"
-#include "qkserve/key_set.h"
-#include "qkserve/limits.h"
 #include "qkserve/tensor.h"
+#include "tools/qkctl/input/upload.h"
 
 namespace qkserve {
 
@@ -26,11 +25,6 @@ struct KeySetSizes {
 };
 bool ParseFlag(absl::string_view text, KeySetSizes* sizes, std::string* error);
 
-struct KeySetContents {
-  TensorSource keys;
-  std::optional<TensorSource> values;
-};
-
 // Random numbers, of `seed` and of the next one. `stop`: true ends reading with CANCELLED.
 KeySetContents RandomContents(const KeySetSizes& sizes, uint64_t seed,
                               const std::atomic<bool>* stop);
@@ -38,21 +32,15 @@ KeySetContents RandomContents(const KeySetSizes& sizes, uint64_t seed,
 // A name that no other key set has.
 std::string UniqueKeySetName();
 
-// How key sets are made.
-struct MakeKeySetOptions {
-  std::optional<DataType> storage;               // as in PutKeySetOptions
-  absl::Duration timeout = absl::Seconds(60);    // of a call that uploads nothing
-  int64_t message_bytes_max = kMessageBytesMax;  // for the chunks of uploads
-};
-
 // A key set that is on the server as long as this object is there.
 class MadeKeySet {
  public:
-  // Uploads with a progress line.
+  // Uploads with a progress line. `storage` is as in PutKeySetOptions.
   // ALREADY_EXISTS: it would replace a key set, and delete it in the end. Or the server's errors.
   static absl::StatusOr<std::unique_ptr<MadeKeySet>> Create(Client* client, std::string name,
                                                             const KeySetContents& contents,
-                                                            const MakeKeySetOptions& options);
+                                                            std::optional<DataType> storage,
+                                                            const ConnectionOptions& connection);
   MadeKeySet(const MadeKeySet&) = delete;
   MadeKeySet& operator=(const MadeKeySet&) = delete;
   ~MadeKeySet() { Remove().IgnoreError(); }

@@ -6,12 +6,20 @@
 
 #include "absl/status/status.h"
 #include "base/flags.h"
+#include "tools/qkctl/command.h"
 
 namespace qkserve {
 
 // The flag --json of the commands that can answer in JSON. "": text only; "-": JSON alone, on
 // standard output.
 void AddJsonFlag(Flags& flags, std::string* path);
+
+// The options of a command that only asks the server something.
+struct QuestionOptions : CommandOptions {
+  std::string json;
+
+  void AddFlags(Flags& flags) { AddJsonFlag(flags, &json); }
+};
 
 // Prints the text, unless the JSON goes to standard output, and writes the JSON where there is a
 // `path`. Members keep the order in which they were added. Errors: those of WriteFileWhole.

@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/file_descriptor.h"
+#include "base/format_error.h"
 
 namespace qkserve {
 namespace {
@@ -92,9 +93,7 @@ absl::Status CheckFileOutput(const std::string& path) {
   if (path == "-") return absl::OkStatus();
   struct stat info;
   const bool exists = stat(path.c_str(), &info) == 0;
-  if (exists && S_ISDIR(info.st_mode)) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": is a folder"));
-  }
+  if (exists && S_ISDIR(info.st_mode)) return FormatError(path, "is a folder");
   if (exists && access(path.c_str(), W_OK) == 0) return absl::OkStatus();
   const std::string target = ResolvedPath(path);
   const size_t slash = target.rfind('/');

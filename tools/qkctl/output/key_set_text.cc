@@ -4,6 +4,7 @@
 #include <array>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
@@ -12,8 +13,9 @@
 namespace qkserve {
 namespace {
 
+using Row = std::vector<std::string>;
+
 constexpr size_t kColumns = 7;
-using Row = std::array<std::string, kColumns>;
 
 // Numbers are aligned to the right.
 constexpr std::array<bool, kColumns> kToTheRight = {false, true, false, false, false, true, true};
@@ -27,6 +29,7 @@ std::string TypeText(const KeySetInfo& key_set) {
 }
 
 Row RowOf(const KeySetInfo& key_set) {
+  if (key_set.version == 0) return {Printable(key_set.name), "-", Printable(key_set.problem)};
   return {Printable(key_set.name),
           absl::StrCat(key_set.version),
           ShapeString(key_set.keys.shape),
@@ -34,16 +37,6 @@ Row RowOf(const KeySetInfo& key_set) {
           TypeText(key_set),
           BytesText(key_set.memory_bytes),
           absl::StrCat(key_set.requests_served)};
-}
-
-void AppendRow(const Row& row, const std::array<size_t, kColumns>& widths, std::string* text) {
-  std::string line;
-  for (size_t i = 0; i < kColumns; ++i) {
-    const std::string space(widths[i] - row[i].size(), ' ');
-    absl::StrAppend(&line, i == 0 ? "" : "  ", kToTheRight[i] ? space : "", row[i],
-                    kToTheRight[i] ? "" : space);
-  }
-  absl::StrAppend(text, line, "\n");
 }
 
 nlohmann::ordered_json SpecJson(const TensorSpec& spec) {
@@ -64,27 +57,28 @@ std::string BytesText(int64_t bytes) {
 
 std::string KeySetTable(absl::Span<const KeySetInfo> key_sets) {
   if (key_sets.empty()) return "no key sets\n";
-  const Row head = {"NAME", "VERSION", "KEYS", "VALUES", "TYPE", "MEMORY", "REQUESTS"};
-  std::vector<Row> rows = {head};
+  std::vector<Row> rows = {{"NAME", "VERSION", "KEYS", "VALUES", "TYPE", "MEMORY", "REQUESTS"}};
   for (const KeySetInfo& key_set : key_sets) {
     rows.push_back(RowOf(key_set));
-    if (key_set.version == 0) rows.back() = {rows.back()[0], "-", "", "", "", "", ""};
+    if (key_set.version != 0 && !key_set.problem.empty()) {
+      rows.push_back({absl::StrCat("  ", Printable(key_set.problem))});
+    }
   }
+  // A problem, which ends its row, may be longer than its column is wide.
   std::array<size_t, kColumns> widths = {};
   for (const Row& row : rows) {
-    for (size_t i = 0; i < kColumns; ++i) widths[i] = std::max(widths[i], row[i].size());
+    const size_t cells = row.size() == kColumns ? kColumns : row.size() - 1;
+    for (size_t i = 0; i < cells; ++i) widths[i] = std::max(widths[i], row[i].size());
   }
   std::string text;
-  AppendRow(head, widths, &text);
-  for (size_t i = 0; i < key_sets.size(); ++i) {
-    const std::string problem = Printable(key_sets[i].problem);
-    if (key_sets[i].version == 0) {
-      absl::StrAppendFormat(&text, "%-*s  %*s  %s\n", static_cast<int>(widths[0]), rows[i + 1][0],
-                            static_cast<int>(widths[1]), "-", problem);
-      continue;
+  for (const Row& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      const std::string space(widths[i] - std::min(widths[i], row[i].size()), ' ');
+      absl::StrAppend(&line, i == 0 ? "" : "  ", kToTheRight[i] ? space : "", row[i],
+                      kToTheRight[i] ? "" : space);
     }
-    AppendRow(rows[i + 1], widths, &text);
-    if (!problem.empty()) absl::StrAppend(&text, "  ", problem, "\n");
+    absl::StrAppend(&text, absl::StripTrailingAsciiWhitespace(line), "\n");
   }
   return text;
 }

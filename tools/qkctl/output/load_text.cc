@@ -24,7 +24,7 @@ std::string HeaderText(const LoadReport& report) {
   const LoadResult& step = report.steps[0];
   std::string text = workload.name.empty() ? "" : absl::StrCat(workload.name, ": ");
   absl::StrAppendFormat(&text, "n=%d m=%d d=%d, %s, %s%s; ", workload.n, workload.m, workload.d,
-                        KeysText(report), OutputText(workload.output),
+                        KeysText(report), OutputName(workload.output),
                         workload.output == Output::kTopK ? absl::StrCat(" ", workload.top_k) : "");
   if (!report.is_series) absl::StrAppend(&text, PaceText(step.options), " ");
   absl::StrAppendFormat(&text, "over %d connection%s", report.channels,

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "base/status_macros.h"
 #include "tools/qkctl/command.h"
 
 namespace qkserve {
@@ -75,8 +76,7 @@ absl::Status JudgeLoad(const LoadReport& report, const StatusCodes& allowed) {
   if (report.verify.has_value() && report.verify->result.wrong > 0) {
     return report.verify->result.first_wrong;
   }
-  absl::Status status = JudgeErrors(report, allowed);
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(JudgeErrors(report, allowed));
   if (report.peak.has_value()) return JudgePeak(report);
   for (const LoadResult& step : report.steps) {
     if (!step.nobody_there.ok()) return step.nobody_there;

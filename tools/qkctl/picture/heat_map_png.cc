@@ -3,11 +3,11 @@
 #include <png.h>
 
 #include <algorithm>
-#include <cstddef>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "base/format_error.h"
 #include "qkserve/tensor.h"
 #include "tools/qkctl/output/file_output.h"
 #include "tools/qkctl/picture/color_grid.h"
@@ -23,36 +23,22 @@ constexpr int64_t kBarWidth = 16;
 // A matrix with fewer rows of pixels is no picture of its own.
 constexpr int64_t kMatrixHeightMin = 4;
 
-class Picture {
- public:
-  Picture(int64_t width, int64_t height)
-      : width_(width), height_(height), pixels_(width * height, kWhite) {}
-
-  int64_t height() const { return height_; }
-  void Set(int64_t y, int64_t x, Color color) { pixels_[y * width_ + x] = color; }
-
-  absl::StatusOr<std::string> Encode() const {
-    png_image image = {};
-    image.version = PNG_IMAGE_VERSION;
-    image.width = static_cast<png_uint_32>(width_);
-    image.height = static_cast<png_uint_32>(height_);
-    image.format = PNG_FORMAT_RGB;
-    static_assert(sizeof(Color) == 3, "libpng takes the pixels as they are");
-    std::string bytes(PNG_IMAGE_PNG_SIZE_MAX(image), '\0');
-    png_alloc_size_t size = bytes.size();
-    if (png_image_write_to_memory(&image, bytes.data(), &size, /*convert_to_8_bit=*/0,
-                                  pixels_.data(), /*row_stride=*/0, /*colormap=*/nullptr) == 0) {
-      return absl::ResourceExhaustedError(absl::StrCat("libpng: ", image.message));
-    }
-    bytes.resize(size);
-    return bytes;
+absl::StatusOr<std::string> Png(const std::vector<Color>& pixels, int64_t width) {
+  png_image image = {};
+  image.version = PNG_IMAGE_VERSION;
+  image.width = static_cast<png_uint_32>(width);
+  image.height = static_cast<png_uint_32>(static_cast<int64_t>(pixels.size()) / width);
+  image.format = PNG_FORMAT_RGB;
+  static_assert(sizeof(Color) == 3, "libpng takes the pixels as they are");
+  std::string bytes(PNG_IMAGE_PNG_SIZE_MAX(image), '\0');
+  png_alloc_size_t size = bytes.size();
+  if (png_image_write_to_memory(&image, bytes.data(), &size, /*convert_to_8_bit=*/0, pixels.data(),
+                                /*row_stride=*/0, /*colormap=*/nullptr) == 0) {
+    return absl::ResourceExhaustedError(absl::StrCat("libpng: ", image.message));
   }
-
- private:
-  const int64_t width_;
-  const int64_t height_;
-  std::vector<Color> pixels_;
-};
+  bytes.resize(size);
+  return bytes;
+}
 
 // The matrices of a tensor and the pixels of each.
 struct Layout {
@@ -90,40 +76,35 @@ Layout LayOut(absl::Span<const int64_t> shape, int64_t elements, const HeatMapPn
   return layout;
 }
 
-void DrawMatrix(const ColorGrid& grid, int64_t top, Picture* picture) {
-  for (int64_t y = 0; y < grid.height(); ++y) {
-    for (int64_t x = 0; x < grid.width(); ++x) picture->Set(top + y, x, grid.At(y, x));
-  }
-}
-
-void DrawBar(int64_t left, Picture* picture) {
-  const int64_t last = std::max<int64_t>(1, picture->height() - 1);
-  for (int64_t y = 0; y < picture->height(); ++y) {
-    const Color color = HeatMapColor(1 - static_cast<double>(y) / static_cast<double>(last));
-    for (int64_t x = 0; x < kBarWidth; ++x) picture->Set(y, left + x, color);
-  }
-}
-
 }  // namespace
 
 absl::StatusOr<std::string> HeatMapPng(absl::Span<const float> values,
                                        absl::Span<const int64_t> shape,
                                        const HeatMapPngOptions& options) {
   if (values.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a picture of shape ", ShapeString(shape), " would be empty"));
+    return InvalidArgument("a picture of shape ", ShapeString(shape), " would be empty");
   }
   const Layout layout = LayOut(shape, static_cast<int64_t>(values.size()), options);
   const int64_t matrix_elements = layout.matrix.rows * layout.matrix.columns;
   const ValueRange range = FiniteRange(values);
-  Picture picture(layout.width + kBarGap + kBarWidth, layout.total_height());
+  const int64_t bar = layout.width + kBarGap;
+  const int64_t width = bar + kBarWidth;
+  const int64_t height = layout.total_height();
+  std::vector<Color> pixels(static_cast<size_t>(width * height), kWhite);
   for (int64_t i = 0; i < layout.matrices; ++i) {
     const ColorGrid grid(values.subspan(i * matrix_elements, matrix_elements), layout.matrix, range,
                          layout.height, layout.width);
-    DrawMatrix(grid, i * (layout.height + kGap), &picture);
+    for (int64_t y = 0; y < grid.height(); ++y) {
+      Color* const row = &pixels[(i * (layout.height + kGap) + y) * width];
+      for (int64_t x = 0; x < grid.width(); ++x) row[x] = grid.At(y, x);
+    }
   }
-  DrawBar(layout.width + kBarGap, &picture);
-  return picture.Encode();
+  const auto last = static_cast<double>(std::max<int64_t>(1, height - 1));
+  for (int64_t y = 0; y < height; ++y) {
+    std::fill_n(&pixels[y * width + bar], kBarWidth,
+                HeatMapColor(1 - static_cast<double>(y) / last));
+  }
+  return Png(pixels, width);
 }
 
 absl::Status WriteHeatMapPng(const std::string& path, absl::Span<const float> values,

@@ -9,14 +9,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "qkserve/tensor.h"
-#include "tools/qkctl/picture/color_grid.h"
 
 namespace qkserve {
 namespace {
 
-// --- What is shown ------------------------------------------------------------------------------
+constexpr char kGap[] = "...";
 
 // The first and the last of `count` indices, `shown_max` together, and nullopt where "..." stands.
 std::vector<std::optional<int64_t>> ShownIndices(int64_t count, int64_t shown_max) {
@@ -40,135 +40,90 @@ std::string LeadingIndex(int64_t matrix, absl::Span<const int64_t> leading) {
   return ShapeString(index);
 }
 
-// Renders the matrix whose first element is that of the given index.
+// Renders the matrix whose first element is that of the given index. It is not empty.
 using RenderMatrix = std::function<std::string(int64_t first, MatrixSizes matrix)>;
 
 // Every matrix of a tensor below its leading index.
 std::string ForEachMatrix(absl::Span<const int64_t> shape, int64_t matrices_max,
                           const RenderMatrix& render) {
-  const size_t rank = shape.size();
-  const MatrixSizes matrix_sizes = MatrixSizesOf(shape);
-  if (rank <= 2) return render(0, matrix_sizes);
+  const MatrixSizes matrix = MatrixSizesOf(shape);
+  const bool is_matrix = shape.size() <= 2;
   if (ElementCount(shape).value_or(0) == 0) {
-    return absl::StrCat("[] of shape ", ShapeString(shape), "\n");
+    const Shape shown = {matrix.rows, matrix.columns};
+    return absl::StrCat("[] of shape ", ShapeString(is_matrix ? shown : shape), "\n");
   }
-  const absl::Span<const int64_t> leading = shape.first(rank - 2);
+  if (is_matrix) return render(0, matrix);
+  const absl::Span<const int64_t> leading = shape.first(shape.size() - 2);
   std::string text;
-  for (const std::optional<int64_t> matrix :
-       ShownIndices(ElementCount(leading).value_or(0), matrices_max)) {
-    if (!matrix.has_value()) {
-      absl::StrAppend(&text, "...\n");
-      continue;
-    }
-    absl::StrAppend(&text, LeadingIndex(*matrix, leading), "\n",
-                    render(*matrix * matrix_sizes.rows * matrix_sizes.columns, matrix_sizes));
+  for (const auto& i : ShownIndices(ElementCount(leading).value_or(0), matrices_max)) {
+    absl::StrAppend(&text, i.has_value() ? LeadingIndex(*i, leading) : kGap, "\n",
+                    i.has_value() ? render(*i * matrix.rows * matrix.columns, matrix) : "");
   }
   return text;
 }
 
-// --- Text ---------------------------------------------------------------------------------------
-
-constexpr absl::string_view kGap = "...";
-
-// Numbers as wide as the widest.
-class NumberFormat {
- public:
-  NumberFormat(const std::vector<float>& shown, int precision) : precision_(precision) {
-    float largest = 0;
-    for (const float value : shown) {
-      if (std::isfinite(value)) largest = std::max(largest, std::abs(value));
-    }
-    scientific_ = largest >= 1e8F || (largest > 0 && largest < 1e-3F);
-    dropped_ = scientific_ ? 0 : static_cast<size_t>(std::max(0, precision - 1));
-    for (const float value : shown) {
-      if (!std::isfinite(value)) continue;
-      const std::string text = Full(value);
-      dropped_ = std::min(dropped_, text.size() - 1 - text.find_last_not_of('0'));
-    }
-    for (const float value : shown) width_ = std::max(width_, Trimmed(value).size());
+// The numbers as texts of one width, the finite ones with the same digits after the point: trailing
+// zeros that all share are dropped.
+std::vector<std::string> NumberTexts(absl::Span<const float> numbers) {
+  constexpr int kPrecision = 4;
+  float largest = 0;
+  for (const float number : numbers) {
+    if (std::isfinite(number)) largest = std::max(largest, std::abs(number));
   }
-
-  std::string operator()(float value) const { return Padded(Trimmed(value)); }
-  std::string Padded(absl::string_view text) const {
-    return absl::StrCat(std::string(width_ - std::min(width_, text.size()), ' '), text);
+  const bool is_scientific = largest >= 1e8F || (largest > 0 && largest < 1e-3F);
+  size_t dropped = is_scientific ? 0 : kPrecision - 1;  // one digit after the point stays
+  std::vector<std::string> texts;
+  for (const float number : numbers) {
+    texts.push_back(is_scientific && std::isfinite(number)
+                        ? absl::StrFormat("%.*e", kPrecision, number)
+                        : absl::StrFormat("%.*f", kPrecision, number));
+    const std::string& text = texts.back();
+    if (!std::isfinite(number)) continue;
+    dropped = std::min(dropped, text.size() - 1 - text.find_last_not_of('0'));
   }
-
- private:
-  std::string Full(float value) const {
-    return scientific_ ? absl::StrFormat("%.*e", precision_, value)
-                       : absl::StrFormat("%.*f", precision_, value);
+  size_t width = 0;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (std::isnan(numbers[i])) texts[i] = "nan";  // without a sign
+    if (std::isfinite(numbers[i])) texts[i].resize(texts[i].size() - dropped);
+    width = std::max(width, texts[i].size());
   }
+  for (std::string& text : texts) text.insert(0, width - text.size(), ' ');
+  return texts;
+}
 
-  std::string Trimmed(float value) const {
-    if (std::isnan(value)) return "nan";
-    if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-    std::string text = Full(value);
-    text.resize(text.size() - dropped_);
-    return text;
-  }
-
-  const int precision_;
-  bool scientific_ = false;
-  size_t dropped_ = 0;  // trailing zeros that all have; one digit after the point stays
-  size_t width_ = 0;
-};
-
-// The keys of scores, which stand before them, as wide as the widest.
-class KeyFormat {
- public:
-  void Add(int32_t key) { width_ = std::max(width_, absl::StrCat(key).size()); }
-
-  std::string operator()(int32_t key) const {
-    return absl::StrFormat("%*d: ", static_cast<int>(width_), key);
-  }
-
- private:
-  size_t width_ = 0;
-};
-
-// `keys` are as many as `values`, or none.
-std::string KeyedMatrixText(absl::Span<const int32_t> keys, absl::Span<const float> values,
-                            MatrixSizes matrix, const MatrixTextOptions& options) {
-  if (matrix.rows == 0 || matrix.columns == 0) {
-    return absl::StrCat("[] of shape ", ShapeString({matrix.rows, matrix.columns}), "\n");
-  }
+std::string MatrixText(absl::Span<const float> values, MatrixSizes matrix,
+                       absl::Span<const int32_t> keys, const MatrixTextOptions& options) {
   const auto shown_rows = ShownIndices(matrix.rows, options.rows_max);
   const auto shown_columns = ShownIndices(matrix.columns, options.columns_max);
   std::vector<float> shown;
-  KeyFormat key_format;
+  size_t key_width = 0;
   for (const auto& row : shown_rows) {
     for (const auto& column : shown_columns) {
       if (!row.has_value() || !column.has_value()) continue;
       const int64_t element = *row * matrix.columns + *column;
       shown.push_back(values[element]);
-      if (!keys.empty()) key_format.Add(keys[element]);
+      if (!keys.empty()) key_width = std::max(key_width, absl::StrCat(keys[element]).size());
     }
   }
-  const NumberFormat format(shown, options.precision);
-  const absl::string_view separator = keys.empty() ? " " : "  ";
-  std::string text;
-  for (size_t i = 0; i < shown_rows.size(); ++i) {
-    absl::StrAppend(&text, i == 0 ? "[" : " ");
-    if (!shown_rows[i].has_value()) {
-      absl::StrAppend(&text, kGap, "\n");
-      continue;
+  const std::vector<std::string> numbers = NumberTexts(shown);
+  auto number = numbers.begin();
+  std::vector<std::string> lines;
+  for (const auto& row : shown_rows) {
+    std::vector<std::string> cells;
+    for (const auto& column : shown_columns) {
+      if (!row.has_value()) break;
+      cells.emplace_back(kGap);
+      if (!column.has_value()) continue;
+      cells.back() = *number++;
+      if (keys.empty()) continue;
+      cells.back() = absl::StrFormat("%*d: %s", static_cast<int>(key_width),
+                                     keys[*row * matrix.columns + *column], cells.back());
     }
-    for (size_t j = 0; j < shown_columns.size(); ++j) {
-      absl::StrAppend(&text, j == 0 ? "[" : separator);
-      if (!shown_columns[j].has_value()) {
-        absl::StrAppend(&text, kGap);
-        continue;
-      }
-      const int64_t element = *shown_rows[i] * matrix.columns + *shown_columns[j];
-      if (!keys.empty()) absl::StrAppend(&text, key_format(keys[element]));
-      absl::StrAppend(&text, format(values[element]));
-    }
-    absl::StrAppend(&text, i + 1 == shown_rows.size() ? "]]\n" : "]\n");
+    const std::string joined = absl::StrJoin(cells, keys.empty() ? " " : "  ");
+    lines.push_back(row.has_value() ? absl::StrCat("[", joined, "]") : kGap);
   }
-  return text;
+  return absl::StrCat("[", absl::StrJoin(lines, "\n "), "]\n");
 }
-
-// --- Colours ------------------------------------------------------------------------------------
 
 constexpr absl::string_view kResetColors = "\x1b[0m";
 constexpr absl::string_view kUpperHalfBlock = "\u2580";
@@ -211,8 +166,7 @@ std::string HeatMapLine(const ColorGrid& grid, int64_t y) {
     }
     absl::StrAppend(&line, kUpperHalfBlock);
   }
-  absl::StrAppend(&line, kResetColors, "\n");
-  return line;
+  return absl::StrCat(line, kResetColors, "\n");
 }
 
 std::string Legend(const ValueRange& range) {
@@ -223,52 +177,30 @@ std::string Legend(const ValueRange& range) {
   for (int i = 0; i < kCells; ++i) {
     absl::StrAppend(&legend, Background(HeatMapColor(i / (kCells - 1.0))), " ");
   }
-  absl::StrAppend(&legend, kResetColors, absl::StrFormat(" %.4g\n", range.max));
-  return legend;
+  return absl::StrCat(legend, kResetColors, absl::StrFormat(" %.4g\n", range.max));
 }
 
 }  // namespace
 
-std::string MatrixText(absl::Span<const float> values, int64_t rows, int64_t columns,
-                       const MatrixTextOptions& options) {
-  return KeyedMatrixText({}, values, {rows, columns}, options);
-}
-
 std::string TensorText(absl::Span<const float> values, absl::Span<const int64_t> shape,
-                       const MatrixTextOptions& options) {
-  return KeyedTensorText({}, values, shape, options);
-}
-
-std::string KeyedTensorText(absl::Span<const int32_t> keys, absl::Span<const float> values,
-                            absl::Span<const int64_t> shape, const MatrixTextOptions& options) {
-  if (shape.empty()) {
-    return absl::StrCat(NumberFormat({values[0]}, options.precision)(values[0]), "\n");
-  }
+                       absl::Span<const int32_t> keys, const MatrixTextOptions& options) {
+  if (shape.empty()) return absl::StrCat(NumberTexts(values)[0], "\n");
   return ForEachMatrix(shape, options.matrices_max, [&](int64_t first, MatrixSizes matrix) {
     const int64_t count = matrix.rows * matrix.columns;
-    return KeyedMatrixText(keys.empty() ? keys : keys.subspan(first, count),
-                           values.subspan(first, count), matrix, options);
+    return MatrixText(values.subspan(first, count), matrix,
+                      keys.empty() ? keys : keys.subspan(first, count), options);
   });
-}
-
-std::string HeatMap(absl::Span<const float> values, int64_t rows, int64_t columns,
-                    const HeatMapOptions& options) {
-  if (rows == 0 || columns == 0) {
-    return absl::StrCat("[] of shape ", ShapeString({rows, columns}), "\n");
-  }
-  const ValueRange range = FiniteRange(values);
-  const ColorGrid grid = GridOf(values, {rows, columns}, range, options);
-  std::string map;
-  for (int64_t y = 0; y < grid.height(); y += 2) absl::StrAppend(&map, HeatMapLine(grid, y));
-  absl::StrAppend(&map, Legend(range));
-  return map;
 }
 
 std::string TensorHeatMap(absl::Span<const float> values, absl::Span<const int64_t> shape,
                           const HeatMapOptions& options) {
   return ForEachMatrix(shape, options.matrices_max, [&](int64_t first, MatrixSizes matrix) {
-    return HeatMap(values.subspan(first, matrix.rows * matrix.columns), matrix.rows, matrix.columns,
-                   options);
+    const auto elements = values.subspan(first, matrix.rows * matrix.columns);
+    const ValueRange range = FiniteRange(elements);
+    const ColorGrid grid = GridOf(elements, matrix, range, options);
+    std::string map;
+    for (int64_t y = 0; y < grid.height(); y += 2) absl::StrAppend(&map, HeatMapLine(grid, y));
+    return absl::StrCat(map, Legend(range));
   });
 }
 

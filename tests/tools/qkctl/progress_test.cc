@@ -1,4 +1,4 @@
-#include "tools/qkctl/output/upload_progress.h"
+#include "tools/qkctl/output/progress.h"
 
 #include "gtest/gtest.h"
 #include "qkserve/limits.h"

@@ -1,4 +1,4 @@
-#include "tools/qkctl/input/upload_limits.h"
+#include "tools/qkctl/input/upload.h"
 
 #include <algorithm>
 
@@ -16,10 +16,9 @@ double MiBOf(const TensorSpec& spec) {
 
 }  // namespace
 
-absl::Duration UploadTimeout(absl::Duration timeout, const TensorSource& keys,
-                             const std::optional<TensorSource>& values) {
-  const double mib = MiBOf(keys.spec) + (values.has_value() ? MiBOf(values->spec) : 0);
-  return timeout + absl::Seconds(mib);
+absl::Duration UploadTimeout(absl::Duration timeout, const KeySetContents& contents) {
+  const double values = contents.values.has_value() ? MiBOf(contents.values->spec) : 0;
+  return timeout + absl::Seconds(MiBOf(contents.keys.spec) + values);
 }
 
 int64_t UploadChunkBytes(int64_t message_bytes_max) {

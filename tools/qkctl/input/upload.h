@@ -1,0 +1,47 @@
+#ifndef QKSERVE_TOOLS_QKCTL_INPUT_UPLOAD_H_
+#define QKSERVE_TOOLS_QKCTL_INPUT_UPLOAD_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "absl/time/time.h"
+#include "formats/tensor_file.h"
+#include "qkserve/key_set.h"
+#include "tools/qkctl/command.h"
+#include "tools/qkctl/output/progress.h"
+
+namespace qkserve {
+
+// The tensor of a file, for the client to upload piece by piece. Keeps the file open.
+inline TensorSource SourceOf(const TensorFile& tensor) {
+  return TensorSource(tensor.data_type, tensor.shape, ReaderOf(tensor));
+}
+
+struct KeySetContents {
+  TensorSource keys;
+  std::optional<TensorSource> values;
+};
+
+// `timeout` is meant for small requests. An upload has a second more for each MiB: enough for a
+// link of 8 Mbit/s.
+absl::Duration UploadTimeout(absl::Duration timeout, const KeySetContents& contents);
+
+// The largest chunk that fits a message with what is around it; a multiple of every element's size.
+int64_t UploadChunkBytes(int64_t message_bytes_max);
+
+// The options that PutKeySetOptions and AppendKeySetOptions share. `line` shows the progress; it
+// must outlive the call.
+template <typename CallOptions>
+CallOptions UploadOptions(const KeySetContents& contents, const ConnectionOptions& connection,
+                          UploadProgressLine* line) {
+  CallOptions call;
+  call.values = contents.values;
+  call.timeout = UploadTimeout(connection.timeout, contents);
+  call.progress = [line](int64_t sent, int64_t total) { line->Show(sent, total); };
+  call.chunk_bytes = UploadChunkBytes(connection.client.message_bytes_max);
+  return call;
+}
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TOOLS_QKCTL_INPUT_UPLOAD_H_

@@ -1,0 +1,68 @@
+#ifndef QKSERVE_TOOLS_QKCTL_OUTPUT_PROGRESS_H_
+#define QKSERVE_TOOLS_QKCTL_OUTPUT_PROGRESS_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "tools/load/load_counts.h"
+#include "tools/load/run_load.h"
+
+namespace qkserve {
+
+// A line on standard error. On a terminal it is overwritten, and gone when this is destroyed.
+// Elsewhere lines stand one below the other.
+//
+// Thread-compatible.
+class ProgressLine {
+ public:
+  ProgressLine();
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+  ~ProgressLine();
+
+ protected:
+  bool is_terminal() const { return is_terminal_; }
+  void Draw(const std::string& text) const;
+
+ private:
+  const bool is_terminal_;
+};
+
+// "[#####.....]  50%  1.5 of 3.0 GiB": how far an upload is, its rate and the time that is left.
+// `elapsed` is the time that it took so far.
+std::string UploadProgressText(int64_t sent_bytes, int64_t total_bytes, absl::Duration elapsed);
+
+// The same ten times a second on a terminal. Nothing elsewhere.
+class UploadProgressLine : public ProgressLine {
+ public:
+  explicit UploadProgressLine(const Clock* clock)
+      : clock_(clock), begin_(clock->Now()), next_(begin_) {}
+
+  void Show(int64_t sent_bytes, int64_t total_bytes);
+
+ private:
+  const Clock* const clock_;
+  const absl::Time begin_;
+  absl::Time next_;
+};
+
+// Shows once a second how a load goes.
+class LoadProgressLine : public ProgressLine {
+ public:
+  // `name` stands in front; may be empty.
+  explicit LoadProgressLine(std::string name) : name_(std::move(name)) {}
+
+  void Show(const LoadProgress& progress);
+
+ private:
+  const std::string name_;
+  absl::Duration last_;
+  LoadCounts earlier_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TOOLS_QKCTL_OUTPUT_PROGRESS_H_
