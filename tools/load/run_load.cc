@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/host.h"
 #include "tools/load/sender.h"
 
 namespace qkserve {
