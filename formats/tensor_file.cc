@@ -71,8 +71,8 @@ absl::StatusOr<TensorFile> OpenTensorFile(const std::string& path, absl::string_
   if (absl::EndsWith(path, kSuffixAndColon)) {
     return FormatError(path, "expected the name of a tensor behind the colon");
   }
-  const size_t colon = path.find(kSuffixAndColon);
-  if (colon == std::string::npos) return OpenSafetensors(path, "", name);
+  const size_t colon = absl::string_view(path).find(kSuffixAndColon);
+  if (colon == absl::string_view::npos) return OpenSafetensors(path, "", name);
   return OpenSafetensors(path.substr(0, colon + kSuffix.size()),
                          path.substr(colon + kSuffixAndColon.size()), name);
 }
