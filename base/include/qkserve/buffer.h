@@ -35,7 +35,7 @@ class Buffer {
   // has them, and pages are not touched. RESOURCE_EXHAUSTED if there is none.
   static absl::StatusOr<Buffer> AllocateZeroed(size_t size_bytes);
 
-  // What is moved from is empty.
+  // A buffer that was moved from is empty.
   Buffer(Buffer&& other) noexcept
       : data_(std::move(other.data_)), size_bytes_(std::exchange(other.size_bytes_, 0)) {}
   Buffer& operator=(Buffer&& other) noexcept {
