@@ -7,8 +7,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "qkserve/output.h"
-#include "qkserve/tensor.h"
+#include "core/scoring/problem.h"
 
 namespace qkserve {
 
@@ -46,24 +45,12 @@ struct KeySetQuery {
 struct ScoreCall {
   const ScoreFieldNames* names = nullptr;  // never null; static
 
-  TensorView queries;
-  std::optional<TensorView> keys;  // these, or a key set
-  std::optional<KeySetQuery> key_set;
-  std::optional<TensorView> values;
-
-  Output output = Output::kScores;
-  DataType result_type = DataType::kFloat32;
-  int64_t top_k = 0;
-  bool log_sum_exp = false;
-
-  float scale = 1.0F;
-  float softcap = 0.0F;
-  bool is_causal = false;
-  int64_t window_left = -1;
-  int64_t window_right = -1;
-  std::optional<int64_t> offset;
+  // As the caller wants it. AdmitScore sets key_lengths. Its keys have no shape if there are none.
+  AttentionProblem problem;
+  std::optional<KeySetQuery> key_set;  // in the place of keys
   absl::Span<const int64_t> key_lengths;
-  std::optional<TensorView> mask;
+  bool has_offset = false;
+  bool log_sum_exp = false;
 
   // On the batcher's clock.
   absl::Time arrival;
@@ -71,6 +58,8 @@ struct ScoreCall {
 
   // Memory that the parsed request holds until it is answered.
   int64_t request_bytes = 0;
+
+  bool has_keys() const { return !problem.keys.shape.empty(); }
 };
 
 }  // namespace qkserve

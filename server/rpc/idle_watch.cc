@@ -39,15 +39,13 @@ absl::Duration IdleWatch::LookAfter() const {
 void IdleWatch::ExpireOverdue() {
   MutexLock lock(&mutex_);
   const absl::Time idle_since = clock_.Now() - idle_max_;
-  for (auto entry = waiting_.begin(); entry != waiting_.end();) {
-    if (entry->second.since > idle_since) {
-      ++entry;
-      continue;
-    }
+  std::erase_if(waiting_, [idle_since](const auto& entry) {
+    const Waiting& waiting = entry.second;
+    const bool is_overdue = waiting.since <= idle_since;
     // Under the lock: so Disarm tells truly whether it was called.
-    entry->second.on_idle();
-    entry = waiting_.erase(entry);
-  }
+    if (is_overdue) waiting.on_idle();
+    return is_overdue;
+  });
 }
 
 }  // namespace qkserve

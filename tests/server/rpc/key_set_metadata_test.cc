@@ -1,6 +1,6 @@
 // The metadata "qkserve-key-set", which proxies route by, must agree with the message.
 
-#include "server/rpc/key_set_metadata.h"
+#include "server/rpc/key_set_codec.h"
 
 #include <string>
 #include <utility>
