@@ -211,22 +211,28 @@ absl::Status Flags::CheckRest(bool asks_for_help) const {
   const std::string text(ValueText(*first));
   const bool is_flag = text.size() > 1 && text[0] == '-';
   const std::string flag = text.substr(0, text.find('='));
-  if (!commands_.empty() && !is_flag) {
+  if (!commands_.empty()) {
     const std::string group = app_->get_name();
     return absl::InvalidArgumentError(
-        absl::StrCat("unknown command '", group, group.empty() ? "" : " ", text, "'"));
+        is_flag ? absl::StrCat("expected a command first, got '", flag, "'")
+                : absl::StrCat("unknown command '", group, group.empty() ? "" : " ", text, "'"));
   }
+  if (is_flag) return absl::InvalidArgumentError(absl::StrCat("unknown flag ", flag));
   if (asks_for_help) return absl::OkStatus();
-  if (!commands_.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("expected a command first, got '", flag, "'"));
-  }
-  return absl::InvalidArgumentError(is_flag ? absl::StrCat("unknown flag ", flag)
-                                            : absl::StrCat("surplus argument '", text, "'"));
+  return absl::InvalidArgumentError(absl::StrCat("surplus argument '", text, "'"));
+}
+
+bool Flags::Has(const std::string& dashed) const {
+  return app_->get_option_no_throw(dashed) != nullptr ||
+         std::any_of(commands_.begin(), commands_.end(),
+                     [&](const std::unique_ptr<Flags>& command) { return command->Has(dashed); });
 }
 
 absl::StatusOr<std::string> Flags::Parse(absl::Span<const char* const> args) {
   std::vector<std::string> reversed(args.rbegin(), args.rend());  // as CLI11 takes them
   for (std::string& arg : reversed) {
+    const std::string dashed = absl::StrCat("-", arg.substr(0, arg.find('=')));
+    if (absl::StartsWith(dashed, "--") && Has(dashed)) arg.insert(0, 1, '-');
     if (absl::StartsWith(arg, "--") && absl::EndsWith(arg, "=")) arg.append(kEmptyValue);
   }
   try {

@@ -50,8 +50,9 @@ struct FlagForm {
 
 // The flags of a program, or of one of its commands. They fill option structs. CLI11 parses.
 //
-// A command line has --name=value or --name value, and --boolean or --noboolean. The last value of
-// a flag counts. Behind "--" everything is an argument. --help and -h belong to every command.
+// A command line has --name=value or --name value, and --boolean or --noboolean. One dash does as
+// well. The last value of a flag counts. Behind "--" everything is an argument. --help and -h
+// belong to every command.
 //
 // Not a library of flags that any file may define: a program adds all of its flags here, and reads
 // them once.
@@ -116,8 +117,10 @@ class Flags {
   void AddText(const std::string& name, const std::string& default_text, const std::string& help,
                const FlagForm& form, const ParseText& parse);
   // INVALID_ARGUMENT: there is something that no flag and no argument took, or a command is
-  // missing. A text of help only wants its command to be known.
+  // missing. Help has room for surplus arguments, and the program's needs no command.
   absl::Status CheckRest(bool asks_for_help) const;
+  // A flag "--name" of this program or of one of its commands.
+  bool Has(const std::string& dashed) const;
 
   std::unique_ptr<CLI::App> owned_;  // none: a command, which its parent owns
   CLI::App* const app_;

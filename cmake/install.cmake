@@ -1,5 +1,5 @@
-# What `cmake --install` lays out, in two components: `server`, and `client` (the library, its
-# headers, the proto files, the CMake package and qkctl).
+# `cmake --install` lays out two components: `server`, and `client` (the library, its headers, the
+# proto files, the CMake package and qkctl).
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 

@@ -27,7 +27,7 @@ the server. This package has the server and its systemd unit.")
 set(CPACK_DEBIAN_CLIENT_PACKAGE_NAME qkserve-client)
 set(CPACK_DEBIAN_CLIENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_CLIENT_PACKAGE_PROVIDES "libqkserve-dev (= ${PROJECT_VERSION})")
-# What find_package(qkserve) needs of others.
+# find_package(qkserve) needs these.
 set(CPACK_DEBIAN_CLIENT_PACKAGE_DEPENDS
   "libabsl-dev, libgrpc++-dev, libprotobuf-dev, libssl-dev, protobuf-compiler, protobuf-compiler-grpc")
 # The authorities that qkctl --tls trusts.
@@ -37,7 +37,7 @@ set(CPACK_COMPONENT_CLIENT_DESCRIPTION
 The tool qkctl (scores, key sets, load), the library with its headers and CMake
 package (find_package(qkserve), qkserve::client), and the proto files.")
 
-# What only a package has, and no `cmake --install` of everything: the unit, and the files that
+# Only a package has these, and no `cmake --install` of everything: the unit, and the files that
 # Debian wants of every package.
 install(FILES packaging/server/qkserve.service DESTINATION lib/systemd/system
   COMPONENT server EXCLUDE_FROM_ALL)

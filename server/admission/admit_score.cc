@@ -125,6 +125,7 @@ absl::Status CheckKeyLengths(const ScoreCall& call, const ScoreShape& shape) {
 }
 
 absl::Status CheckMask(const ScoreCall& call, const ScoreShape& shape) {
+  if (!call.errors.mask.ok()) return call.errors.mask;
   const Shape& mask = call.problem.mask->shape;
   const Shape& result = shape.result;
   bool fits = mask.size() <= result.size() && mask.back() <= shape.m;
@@ -148,6 +149,7 @@ absl::Status CheckValues(const ScoreCall& call) {
   if (!needs_values) {
     return FieldError(field, "a tensor", "none: only the output CONTEXT uses them");
   }
+  if (!call.errors.values.ok()) return call.errors.values;
   return CheckValueShape(field, call.problem.values->shape, call.names->keys,
                          call.problem.keys.shape);
 }
@@ -278,6 +280,7 @@ void AdmittedScore::Finish(const absl::Status& status, const JobReceipt& receipt
 absl::StatusOr<std::unique_ptr<AdmittedScore>> AdmitScore(ScoreCall&& call,
                                                           const AdmissionOptions& options) {
   absl::Status status = CheckOptions(call);
+  status.Update(call.errors.queries);
   if (!status.ok()) return status;
   absl::StatusOr<std::shared_ptr<const KeySet>> key_set = nullptr;  // none: inline keys
   if (call.key_set.has_value()) {
@@ -286,6 +289,8 @@ absl::StatusOr<std::unique_ptr<AdmittedScore>> AdmitScore(ScoreCall&& call,
   } else if (!call.has_keys()) {
     return FieldError(call.names->keys, "none",
                       absl::StrCat("a tensor, or a ", call.names->key_set, " in its place"));
+  } else if (!call.errors.keys.ok()) {
+    return call.errors.keys;
   }
   absl::StatusOr<ScoreShape> shape = AdmitShape(call, key_set->get());
   if (!shape.ok()) return shape.status();

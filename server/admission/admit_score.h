@@ -84,8 +84,10 @@ class AdmittedScore final : public Job {
   Responder* responder_ = nullptr;  // set when it is submitted
 };
 
-// Every check of what a caller sent beside its syntax: cheap ones first, in time that does not
-// depend on the tensors' sizes, and all of them before anything large is allocated.
+// Every check of what a caller sent beside its syntax, in time that does not depend on the tensors'
+// sizes, and all of them before anything large is allocated. The first error is reported, in this
+// order: options, queries, key set or keys, their fit, key lengths, mask, values, size of the
+// result, memory.
 //
 // Errors: INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION, DATA_LOSS and RESOURCE_EXHAUSTED, as
 // scoring.proto says. They name fields as the call does. Thread-safe.

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -39,7 +40,9 @@ struct KeySetQuery {
 //
 // The wire has checked the syntax: output and types are known, queries, keys and values are of a
 // float type and rank 2 to 4, the mask is BOOL or of a float type and of rank 1 to 4, sizes are 0
-// or more, data has exactly its length. Nothing else is checked: AdmitScore does that.
+// or more, data has exactly its length. A tensor that fails has the error to report. AdmitScore
+// reports it in the tensor's turn, so a call with several errors gets the same one by any protocol.
+// Nothing else is checked.
 //
 // All views point into what the call's Responder keeps.
 struct ScoreCall {
@@ -47,6 +50,9 @@ struct ScoreCall {
 
   // As the caller wants it. AdmitScore sets key_lengths. Its keys have no shape if there are none.
   AttentionProblem problem;
+  struct {
+    absl::Status queries, keys, values, mask;
+  } errors;
   std::optional<KeySetQuery> key_set;  // in the place of keys
   absl::Span<const int64_t> key_lengths;
   bool has_offset = false;
@@ -59,7 +65,7 @@ struct ScoreCall {
   // Memory that the parsed request holds until it is answered.
   int64_t request_bytes = 0;
 
-  bool has_keys() const { return !problem.keys.shape.empty(); }
+  bool has_keys() const { return !problem.keys.shape.empty() || !errors.keys.ok(); }
 };
 
 }  // namespace qkserve

@@ -121,22 +121,23 @@ void DecodeAttention(const v1::Attention& attention, ScoreCall& call) {
   call.key_lengths = attention.key_lengths();
 }
 
-absl::Status DecodeTensors(const v1::ScoreRequest& request, AttentionProblem& problem) {
-  if (!request.has_queries()) return FieldError(kNames.queries, "none", "a tensor");
+void DecodeTensors(const v1::ScoreRequest& request, ScoreCall& call) {
+  AttentionProblem& problem = call.problem;
   const v1::InlineKeys& keys = request.inline_();
   const v1::Attention& attention = request.attention();
-  absl::Status status = DecodeTensor(request.queries(), kNames.queries, {}, problem.queries);
-  if (status.ok() && keys.has_keys()) {
-    status = DecodeTensor(keys.keys(), kNames.keys, {}, problem.keys);
+  call.errors.queries = request.has_queries()
+                            ? DecodeTensor(request.queries(), kNames.queries, {}, problem.queries)
+                            : FieldError(kNames.queries, "none", "a tensor");
+  if (keys.has_keys()) {
+    call.errors.keys = DecodeTensor(keys.keys(), kNames.keys, {}, problem.keys);
   }
-  if (status.ok() && attention.has_mask()) {
-    status = DecodeTensor(attention.mask(), kNames.mask, {.rank_min = 1, .bool_too = true},
-                          problem.mask.emplace());
+  if (keys.has_values()) {
+    call.errors.values = DecodeTensor(keys.values(), kNames.values, {}, problem.values.emplace());
   }
-  if (status.ok() && keys.has_values()) {
-    status = DecodeTensor(keys.values(), kNames.values, {}, problem.values.emplace());
+  if (attention.has_mask()) {
+    call.errors.mask = DecodeTensor(attention.mask(), kNames.mask,
+                                    {.rank_min = 1, .bool_too = true}, problem.mask.emplace());
   }
-  return status;
 }
 
 // Copies the elements.
@@ -154,9 +155,9 @@ absl::StatusOr<ScoreCall> DecodeScoreCall(const v1::ScoreRequest& request) {
   absl::StatusOr<ScoreCall> decoded(absl::in_place);
   ScoreCall& call = *decoded;
   call.names = &kNames;
-  absl::Status status = DecodeEnums(request, call.problem);
-  if (status.ok()) status = DecodeTensors(request, call.problem);
+  const absl::Status status = DecodeEnums(request, call.problem);
   if (!status.ok()) return status;
+  DecodeTensors(request, call);
   if (request.has_key_set()) {
     call.key_set = {.name = request.key_set().name()};
     if (request.key_set().has_version()) call.key_set->version = request.key_set().version();

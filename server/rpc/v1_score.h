@@ -12,8 +12,8 @@ namespace qkserve {
 // Between the messages of qkserve.v1.ScoringService and the neutral score call.
 
 // Views of `request`, which must outlive the call. Arrival and deadline are left to the caller.
-// INVALID_ARGUMENT names the field whose syntax is wrong (see ScoreCall), what came and what was
-// expected. Takes a time that does not depend on the tensors' sizes.
+// INVALID_ARGUMENT names the output or type that is unknown. Takes a time that does not depend on
+// the tensors' sizes.
 absl::StatusOr<ScoreCall> DecodeScoreCall(const v1::ScoreRequest& request);
 
 // Copies the result. Throws std::bad_alloc: std::string does where there is no memory.

@@ -53,6 +53,13 @@ TEST_F(FlagsTest, TakesValuesInBothForms) {
   EXPECT_EQ(depth_, -5);
 }
 
+TEST_F(FlagsTest, OneDashDoesAsWell) {
+  ASSERT_TRUE(Parse({"-count=3", "-name", "a", "-noloud", "-folder="}).ok());
+  EXPECT_EQ(count_, 3);
+  EXPECT_EQ(name_, "a");
+  EXPECT_EQ(folder_, "");
+}
+
 TEST_F(FlagsTest, TakesTextsThatLookLikeSomethingElse) {
   for (const char* text : {"--count=4", "a=", "--weird=", "[1,2]", "{}", "-", "a,b", "-h"}) {
     ASSERT_TRUE(Parse({"--name", text}).ok()) << text;
@@ -91,7 +98,8 @@ TEST_F(FlagsTest, NamesWhatIsWrong) {
   for (const auto& [args, message] : std::vector<std::pair<std::vector<const char*>, std::string>>{
            {{"--cuont=3"}, "unknown flag --cuont"},
            {{"--nocount"}, "unknown flag --nocount"},
-           {{"-count=3"}, "unknown flag -count"},
+           {{"-cuont=3"}, "unknown flag -cuont"},
+           {{"--cuont=3", "--help"}, "unknown flag --cuont"},
            {{"--count"}, "--count lacks its value"},
            {{"more"}, "surplus argument 'more'"},
            {{"--", "--count"}, "--count"},
@@ -175,6 +183,7 @@ TEST(FlagsCommandTest, ACommandHasFlagsAndArgumentsOfItsOwn) {
   EXPECT_EQ(message({"keys", "get", "a", "b"}), "surplus argument 'b'");
   EXPECT_EQ(message({"keys", "get", "a", "list"}), "surplus argument 'list'");
   EXPECT_EQ(message({"list", "a", "--file=b"}), "unknown flag --file");
+  EXPECT_EQ(message({"keys", "get", "a", "b", "--help"}), "");
 
   ASSERT_EQ(message({"keys", "get", "list", "--file=keys"}), "");
   EXPECT_EQ(name, "list");
@@ -182,6 +191,8 @@ TEST(FlagsCommandTest, ACommandHasFlagsAndArgumentsOfItsOwn) {
   EXPECT_EQ(flags.GivenCommand(), "keys get");
   ASSERT_EQ(message({"keys", "get", "--", "--file"}), "");
   EXPECT_EQ(name, "--file");
+  ASSERT_EQ(message({"keys", "get", "a", "-file=b"}), "");
+  EXPECT_EQ(file, "b");
   ASSERT_EQ(message({"list", "a", "b"}), "");
   EXPECT_THAT(names, ElementsAre("a", "b"));
   EXPECT_THAT(flags.Parse({{"keys", "get", "-h"}}).value(), HasSubstr("gets\n\nFlags:\n  --file="));

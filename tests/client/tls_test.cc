@@ -94,7 +94,7 @@ class TlsTest : public testing::Test {
     EXPECT_TRUE(absl::StrContains(status.message(), " (")) << status;
   }
 
-  // What is wrong with the files shows before there is any connection.
+  // Bad files are reported before there is any connection.
   void ExpectNoClient(TlsOptions tls, absl::StatusCode code, absl::string_view message) const {
     const absl::Status status = Client::Create({.tls = std::move(tls)}).status();
     EXPECT_EQ(status.code(), code) << status;

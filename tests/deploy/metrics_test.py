@@ -11,8 +11,8 @@ import sys
 
 import yaml
 
-# What Prometheus adds (the namespace in Kubernetes), and what is no metric where it stands outside of
-# braces and calls.
+# Labels and a metric that Prometheus adds (the namespace in Kubernetes), and words that are no
+# metrics, although they stand outside of braces and calls.
 TARGET_LABELS = {"job", "instance", "namespace"}
 OF_PROMETHEUS = {"up": set()}
 KEYWORDS = {"and", "or", "unless", "by", "without", "on", "ignoring", "group_left", "group_right",

@@ -62,7 +62,7 @@ class NpyTest : public testing::Test {
 
   absl::StatusOr<Tensor> ReadBytes(absl::string_view bytes) const { return ReadNpy(Write(bytes)); }
 
-  // What came is refused with a message that names the file and says `expected`.
+  // The bytes are refused with a message that names the file and says `expected`.
   void ExpectRefused(absl::string_view bytes, absl::string_view expected) const {
     const absl::Status status = ReadBytes(bytes).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;

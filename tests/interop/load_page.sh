@@ -36,7 +36,7 @@ check() {
     exit 1
   fi
   [ "$(grep -c '<svg ' "$dom")" = "$charts" ] || { echo "$name: not $charts charts"; exit 1; }
-  # Of each drawing: points or bars, and none without a place.
+  # Each drawing has points or bars, and none without a place.
   awk '/<svg /{data=0} /<circle |<rect /{data++} /<\/svg>/{if (data < 1) exit 1}' "$dom" ||
     { echo "$name: a chart without data"; exit 1; }
   ! grep -qE '="[^"]*(nan|inf)[^a-z]' "$dom" || { echo "$name: a point that is nowhere"; exit 1; }

@@ -24,7 +24,7 @@
 namespace qkserve {
 namespace {
 
-// What a shell says of a command that it cannot run.
+// The exit code of a shell for a command that it cannot run.
 constexpr int kExitUnknown = 127;
 
 // The variables of this process and those of `changes`, which win.

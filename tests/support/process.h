@@ -13,11 +13,11 @@
 #include "absl/time/time.h"
 #include "tests/support/temporary_directory.h"
 
-// What tests need that run the programs themselves, as a user of a shell does.
+// Helpers for tests that run the programs themselves, as a user of a shell does.
 
 namespace qkserve {
 
-// What a step that depends on other processes may take on a loaded machine.
+// The time that a step which depends on other processes may take on a loaded machine.
 inline constexpr absl::Duration kPatience = absl::Seconds(60);
 
 // Asks every few milliseconds until the answer is yes, or patience ends.

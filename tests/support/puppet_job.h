@@ -13,7 +13,7 @@
 
 namespace qkserve {
 
-// What happened to a PuppetJob, and what it shall do. Outlives the job. Thread-safe.
+// Tells a PuppetJob what to do, and records what happened to it. Outlives the job. Thread-safe.
 class PuppetStrings {
  public:
   // Runs inside RunTile, before the tile counts as run; its status is the tile's.
@@ -104,7 +104,7 @@ class PuppetJob : public Job {
   }
   bool IsCancelled() const override { return strings_->cancelled(); }
 
-  // Of the first job's strings.
+  // Asks the strings of the first job.
   absl::StatusOr<std::unique_ptr<Pass>> MakePass(
       absl::Span<const PassRequest* const> requests) override {
     absl::Status status = strings_->on_pass(static_cast<int64_t>(requests.size()));

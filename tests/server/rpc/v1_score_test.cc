@@ -60,7 +60,7 @@ absl::StatusOr<std::unique_ptr<AdmittedScore>> Admit(const v1::ScoreRequest& req
 }
 
 std::string Refusal(const v1::ScoreRequest& request) {
-  const absl::Status status = DecodeScoreCall(request).status();
+  const absl::Status status = Admit(request).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   return std::string(status.message());
 }
@@ -196,6 +196,58 @@ TEST(V1ScoreTest, AdmissionNamesTheFieldsOfV1) {
               HasSubstr("inline.keys.shape: got [2, 5, 4], expected rank 2 to fit queries"));
   EXPECT_THAT(refusal([](auto& r) { r.mutable_key_set()->set_name("nope"); }),
               HasSubstr("no key set has the name 'nope'"));
+}
+
+TEST(V1ScoreTest, ReportsTheFirstErrorOfSeveral) {
+  const v1::ScoreRequest good = Request({2, 3, 4}, {2, 5, 4});
+  v1::ScoreRequest request = good;
+  v1::Attention& attention = *request.mutable_attention();
+  v1::InlineKeys& inline_keys = *request.mutable_inline_();
+  request.set_output(static_cast<v1::Output>(9));
+  request.set_result_type(v1::BOOL);
+  request.set_top_k(3);
+  attention.set_scale(1.0F / 0.0F);
+  request.mutable_queries()->mutable_data()->pop_back();
+  *inline_keys.mutable_keys() = Request({2, 3}, {4, 3}).inline_().keys();
+  inline_keys.mutable_keys()->mutable_data()->pop_back();
+  attention.add_key_lengths(1);
+  attention.mutable_mask()->set_data_type(v1::INT32);
+  *inline_keys.mutable_values() = inline_keys.keys();
+
+  EXPECT_THAT(Refusal(request), HasSubstr("output: got 9"));
+  request.set_output(v1::CONTEXT);
+  EXPECT_THAT(Refusal(request), HasSubstr("result_type: got BOOL"));
+  request.clear_result_type();
+  EXPECT_THAT(Refusal(request), HasSubstr("top_k: got 3"));
+  request.clear_top_k();
+  EXPECT_THAT(Refusal(request), HasSubstr("attention.scale: got inf"));
+  attention.clear_scale();
+  EXPECT_THAT(Refusal(request), HasSubstr("queries.data: got 95 bytes"));
+  *request.mutable_queries() = good.queries();
+  EXPECT_THAT(Refusal(request), HasSubstr("inline.keys.data: got 47 bytes"));
+  inline_keys.mutable_keys()->mutable_data()->push_back(0);
+  EXPECT_THAT(Refusal(request), HasSubstr("inline.keys.shape: got [4, 3]"));
+  *inline_keys.mutable_keys() = good.inline_().keys();
+  EXPECT_THAT(Refusal(request), HasSubstr("attention.key_lengths: got 1 lengths"));
+  attention.clear_key_lengths();
+  EXPECT_THAT(Refusal(request), HasSubstr("attention.mask.data_type: got INT32"));
+  attention.clear_mask();
+  EXPECT_THAT(Refusal(request), HasSubstr("inline.values.data: got 47 bytes"));
+  *inline_keys.mutable_values() = good.inline_().keys();
+  EXPECT_TRUE(Admit(request).ok());
+}
+
+TEST(V1ScoreTest, AnUnknownKeySetIsReportedAfterOptionsAndQueriesButBeforeAMask) {
+  v1::ScoreRequest request = Request({2, 3}, {4, 3});
+  request.mutable_key_set()->set_name("nope");
+  request.mutable_attention()->set_softcap(-1);
+  request.mutable_queries()->set_data_type(v1::INT32);
+  request.mutable_attention()->mutable_mask()->set_data_type(v1::INT32);
+  EXPECT_THAT(Refusal(request), HasSubstr("attention.softcap: got -1"));
+  request.mutable_attention()->clear_softcap();
+  EXPECT_THAT(Refusal(request), HasSubstr("queries.data_type: got INT32"));
+  request.mutable_queries()->set_data_type(v1::FLOAT32);
+  EXPECT_EQ(Admit(request).status().code(), absl::StatusCode::kNotFound);
 }
 
 TEST(V1ScoreTest, ResponsesStayWithinTheOverheadThatIsReservedForThem) {

@@ -145,7 +145,7 @@ TEST_F(FindPeakTest, ARateThatCannotBeSentIsTheClients) {
               return step;
             }).end,
             PeakEnd::kFound);
-  // Where the answers are what was waited for, it is the server's.
+  // If the load waited for answers, the peak is the server's.
   const PeakResult peak = Search([&run](const LoadOptions& load) {
     LoadResult step = run(load);
     step.counts.unsent_full = step.counts.unsent;

@@ -116,7 +116,7 @@ TEST_F(RunLoadTest, WarmUpIsNotCounted) {
   EXPECT_EQ(in_timeline, result.counts.ok);
 }
 
-// What comes after the end is answered, and no throughput.
+// Answers after the end count as answered, but not as throughput.
 TEST_F(RunLoadTest, ThroughputEndsWithTheMeasuredTime) {
   std::atomic<int> requests{0};
   const ScoringDouble server([&](const v1::ScoreRequest& request) {
@@ -222,7 +222,7 @@ TEST_F(RunLoadTest, EndsWhereNoServerAnswers) {
   }
 }
 
-// What was decided stays: a load that ended early says so, whatever is answered after.
+// The decision stays: a load that ended early says so, whatever is answered after.
 TEST_F(RunLoadTest, EndsAndSaysSoWhereAllTheFirstAreTurnedAway) {
   std::atomic<int> requests{0};
   // More than the first, since they may overtake each other.

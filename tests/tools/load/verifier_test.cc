@@ -26,7 +26,7 @@ class VerifierTest : public testing::Test {
     resident_ = *BuildRequestSet(options);
   }
 
-  // What a server answers, on keys as it keeps them.
+  // The answer of a server, on keys as it keeps them.
   static v1::ScoreResponse Answer(const RequestSet& set, size_t request, const FloatMatrix* keys) {
     const v1::ScoreRequest asked = *ParseRequest(set.requests[request].bytes);
     std::vector<float> q(asked.queries().data().size() / 4);

@@ -165,7 +165,7 @@ std::vector<double> ConformanceCase::ContextMagnitudes() const {
     const int64_t v_matrix = (v_sizes[0] == 1 ? 0 : batch) * v_sizes[1] + v_head;
     for (int64_t j = 0; j < m; ++j) {
       const double weight = std::exp(masked_.values[row * m + j] - log_sum_exp[row]);
-      // What is not attended counts for nothing, NaN or not.
+      // A key that is not attended counts for nothing, NaN or not.
       if (!(weight > 0)) continue;
       for (int64_t c = 0; c < dv; ++c) {
         magnitudes[row * dv + c] += weight * std::fabs(values[(v_matrix * m + j) * dv + c]);

@@ -25,7 +25,7 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr Color kWhite{255, 255, 255};
 
-// What stands on the right: white, then the bar.
+// On the right there are white and then the bar.
 constexpr int64_t kBarGap = 8;
 constexpr int64_t kBarWidth = 16;
 constexpr int64_t kGap = 3;

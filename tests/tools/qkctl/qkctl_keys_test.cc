@@ -1,4 +1,4 @@
-// What a user of a shell sees of key sets in qkctl, with a fake of the services behind it.
+// Key sets in qkctl, as a user of a shell sees them, with a fake of the services behind it.
 
 #include <pty.h>
 #include <signal.h>
