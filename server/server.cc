@@ -164,10 +164,8 @@ Server::Server(const ServerOptions& options, Parts parts, const Clock* clock)
 }
 
 ServerParts Server::AskedParts() {
-  return {.batcher = batcher_.get(),
-          .budget = &budget_,
-          .key_sets = key_sets_.get(),
-          .in_flight_requests = [this] { return calls_.count(); }};
+  return {
+      .batcher = batcher_.get(), .budget = &budget_, .key_sets = key_sets_.get(), .calls = &calls_};
 }
 
 Server::~Server() { Drain().IgnoreError(); }

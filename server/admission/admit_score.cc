@@ -31,20 +31,19 @@ constexpr int64_t kResultCopies = 3;
 
 absl::StatusOr<std::shared_ptr<const KeySet>> FindKeySet(const ScoreCall& call,
                                                          const KeySetStore& key_sets) {
-  const KeySetQuery& query = *call.key_set;
   if (call.has_keys() || call.problem.values.has_value()) {
     return FieldError(call.has_keys() ? call.names->keys : call.names->values, "a tensor",
                       absl::StrCat("none beside a ", call.names->key_set));
   }
-  absl::StatusOr<std::shared_ptr<const KeySet>> key_set = key_sets.Find(query.name);
+  absl::StatusOr<std::shared_ptr<const KeySet>> key_set = key_sets.Find(*call.key_set);
   if (!key_set.ok()) return key_set;
-  if (query.version.has_value() && *query.version != (*key_set)->version()) {
-    return absl::FailedPreconditionError(absl::StrCat(call.names->key_set_version, ": got ",
-                                                      *query.version, ", key set ", query.name,
-                                                      " is at ", (*key_set)->version()));
+  if (call.key_set_version.value_or((*key_set)->version()) != (*key_set)->version()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(call.names->key_set_version, ": got ", *call.key_set_version, ", key set ",
+                     *call.key_set, " is at ", (*key_set)->version()));
   }
   if (call.problem.output == Output::kContext && !(*key_set)->layout().dv.has_value()) {
-    return absl::FailedPreconditionError(absl::StrCat(call.names->key_set, ": ", query.name,
+    return absl::FailedPreconditionError(absl::StrCat(call.names->key_set, ": ", *call.key_set,
                                                       " has no values, which the output CONTEXT "
                                                       "needs"));
   }
@@ -186,7 +185,7 @@ std::optional<int64_t> BytesOf(const Tensor& result) {
 
 }  // namespace
 
-AdmittedScore::AdmittedScore(AttentionProblem problem, ScoreShape shape,
+AdmittedScore::AdmittedScore(AttentionProblem&& problem, ScoreShape&& shape,
                              std::shared_ptr<const KeySet> key_set)
     : problem_(std::move(problem)),
       shape_(std::move(shape)),

@@ -62,7 +62,8 @@ class AdmittedScore final : public Job {
 
   // `key_set` is null if the problem has keys of its own. `shape` is that of its queries and of its
   // keys or the set's.
-  AdmittedScore(AttentionProblem problem, ScoreShape shape, std::shared_ptr<const KeySet> key_set);
+  AdmittedScore(AttentionProblem&& problem, ScoreShape&& shape,
+                std::shared_ptr<const KeySet> key_set);
   AdmittedScore(const AdmittedScore&) = delete;
   AdmittedScore& operator=(const AdmittedScore&) = delete;
 

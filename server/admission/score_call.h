@@ -30,12 +30,6 @@ struct ScoreFieldNames {
   const char* log_sum_exp;
 };
 
-// A key set that a call asks for.
-struct KeySetQuery {
-  absl::string_view name;
-  std::optional<int64_t> version = std::nullopt;  // the one to insist on
-};
-
 // A call for scores, whatever protocol it came by. Fields mean what qkserve.v1.ScoreRequest says.
 //
 // The wire has checked the syntax: output and types are known, queries, keys and values are of a
@@ -53,7 +47,8 @@ struct ScoreCall {
   struct {
     absl::Status queries, keys, values, mask;
   } errors;
-  std::optional<KeySetQuery> key_set;  // in the place of keys
+  std::optional<absl::string_view> key_set;  // its name; in the place of keys
+  std::optional<int64_t> key_set_version;    // the one to insist on
   absl::Span<const int64_t> key_lengths;
   bool has_offset = false;
   bool log_sum_exp = false;

@@ -126,7 +126,7 @@ void AddWork(const RequestMetrics::Counts& counts, Exposition& out) {
 
 void AddLoad(const ServerParts& parts, int64_t workers, Exposition& out) {
   const Batcher::Stats stats = parts.batcher->GetStats();
-  out.Gauge("qkserve_in_flight_requests", parts.in_flight_requests(),
+  out.Gauge("qkserve_in_flight_requests", parts.calls->count(),
             "Calls that have not been answered whole.");
   out.Gauge("qkserve_in_flight_bytes", parts.budget->bytes(),
             "Bytes charged for requests and results in flight.");

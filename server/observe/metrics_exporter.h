@@ -14,6 +14,7 @@
 #include "core/batching/batcher.h"
 #include "core/key_sets/key_set_store.h"
 #include "server/admission/compute_setup.h"
+#include "server/admission/in_flight_calls.h"
 #include "server/lifecycle/readiness.h"
 #include "server/observe/request_metrics.h"
 
@@ -24,8 +25,7 @@ struct ServerParts {
   const Batcher* batcher = nullptr;
   const ByteBudget* budget = nullptr;
   const KeySetStore* key_sets = nullptr;
-  // Calls that have not been answered whole.
-  std::function<int64_t()> in_flight_requests;
+  const InFlightCalls* calls = nullptr;
 };
 
 // Everything that /metrics shows: the counts of the request path, and what the parts of the server

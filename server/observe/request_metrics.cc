@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <atomic>
 #include <string>
+#include <utility>
 
+#include "absl/strings/string_view.h"
 #include "base/limit_error.h"
 
 namespace qkserve {
@@ -97,32 +99,29 @@ RequestMetrics::Counts RequestMetrics::Read() const {
 }
 
 Refusal RefusalOf(const absl::Status& status) {
-  switch (status.code()) {
-    case absl::StatusCode::kInvalidArgument:
-    case absl::StatusCode::kUnimplemented:  // bytes that are no request
-      return Refusal::kInvalid;
-    case absl::StatusCode::kNotFound:
-      return Refusal::kNotFound;
-    case absl::StatusCode::kFailedPrecondition:
-      return Refusal::kPrecondition;
-    case absl::StatusCode::kDataLoss:
-      return Refusal::kDataLoss;
-    case absl::StatusCode::kUnavailable:
-      return Refusal::kDraining;
-    case absl::StatusCode::kDeadlineExceeded:
-      return Refusal::kDeadline;
-    case absl::StatusCode::kResourceExhausted:
-      break;
-    default:
-      return Refusal::kNone;
-  }
+  constexpr std::pair<absl::string_view, Refusal> kByLimit[] = {
+      {"queue_requests_max", Refusal::kQueueRequests},
+      {"queue_time_max", Refusal::kQueueTime},
+      {"deadline", Refusal::kQueueDeadline},
+      {"in_flight_bytes_max", Refusal::kInFlightBytes},
+      {"key_set_memory", Refusal::kKeySetMemory}};
+  constexpr std::pair<absl::StatusCode, Refusal> kByCode[] = {
+      {absl::StatusCode::kInvalidArgument, Refusal::kInvalid},
+      {absl::StatusCode::kUnimplemented, Refusal::kInvalid},  // bytes that are no request
+      {absl::StatusCode::kNotFound, Refusal::kNotFound},
+      {absl::StatusCode::kFailedPrecondition, Refusal::kPrecondition},
+      {absl::StatusCode::kDataLoss, Refusal::kDataLoss},
+      {absl::StatusCode::kUnavailable, Refusal::kDraining},
+      {absl::StatusCode::kDeadlineExceeded, Refusal::kDeadline},
+      {absl::StatusCode::kResourceExhausted, Refusal::kLimit}};
   const std::string limit = LimitOf(status);
-  if (limit == "queue_requests_max") return Refusal::kQueueRequests;
-  if (limit == "queue_time_max") return Refusal::kQueueTime;
-  if (limit == "deadline") return Refusal::kQueueDeadline;
-  if (limit == "in_flight_bytes_max") return Refusal::kInFlightBytes;
-  if (limit == "key_set_memory") return Refusal::kKeySetMemory;
-  return Refusal::kLimit;
+  for (const auto& [name, refusal] : kByLimit) {
+    if (name == limit) return refusal;
+  }
+  for (const auto& [code, refusal] : kByCode) {
+    if (code == status.code()) return refusal;
+  }
+  return Refusal::kNone;
 }
 
 }  // namespace qkserve

@@ -8,7 +8,9 @@ namespace qkserve {
 IdleWatch::IdleWatch(const Clock* clock, absl::Duration idle_max)
     : clock_(*clock), idle_max_(idle_max), thread_([this] {
         ExpireOverdue();
-        return LookAfter();
+        constexpr int kLooksInIdleMax = 4;
+        MutexLock lock(&mutex_);
+        return std::min(absl::Seconds(1), idle_max_ / kLooksInIdleMax);
       }) {}
 
 void IdleWatch::Arm(const void* call, std::function<void()> on_idle) {
@@ -28,12 +30,6 @@ void IdleWatch::SetIdleMax(absl::Duration idle_max) {
     idle_max_ = idle_max;
   }
   thread_.Wake();
-}
-
-absl::Duration IdleWatch::LookAfter() const {
-  constexpr int kLooksInIdleMax = 4;
-  MutexLock lock(&mutex_);
-  return std::min(absl::Seconds(1), idle_max_ / kLooksInIdleMax);
 }
 
 void IdleWatch::ExpireOverdue() {

@@ -228,25 +228,19 @@ grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(
   calls_.Begin();
   upload_threads_.Schedule([this, context, call, name = wire->message.name()] {
     // It may have waited.
-    const absl::Status result = context->IsCancelled()
-                                    ? absl::CancelledError("the caller cancelled the request")
-                                    : Delete(name, *context);
+    absl::Status result = absl::CancelledError("the caller cancelled the request");
+    int64_t version = 0;
+    if (!context->IsCancelled()) result = key_sets_.Delete(name, &version);
+    if (result.ok()) {
+      LogEvent change = {LogLevel::kInfo, "key set deleted", {{"key_set", name}}};
+      // One that was damaged has none that is known.
+      if (version > 0) change.fields.emplace_back("version", version);
+      recorder_.LogChange(*context, std::move(change));
+    }
     call.Finish(result);
     calls_.End();
   });
   return call.reactor();
-}
-
-absl::Status KeySetService::Delete(const std::string& name,
-                                   const grpc::ServerContextBase& context) {
-  int64_t version = 0;
-  absl::Status status = key_sets_.Delete(name, &version);
-  if (!status.ok()) return status;
-  LogEvent change = {LogLevel::kInfo, "key set deleted", {{"key_set", name}}};
-  // One that was damaged has none that is known.
-  if (version > 0) change.fields.emplace_back("version", version);
-  recorder_.LogChange(context, std::move(change));
-  return status;
 }
 
 }  // namespace qkserve

@@ -46,7 +46,6 @@ class KeySetService final : public WireService {
                                          v1::DeleteKeySetResponse* response);
 
   absl::Status CheckServing() const;
-  absl::Status Delete(const std::string& name, const grpc::ServerContextBase& context);
 
   KeySetStore& key_sets_;
   ByteBudget& budget_;

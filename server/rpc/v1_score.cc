@@ -159,8 +159,8 @@ absl::StatusOr<ScoreCall> DecodeScoreCall(const v1::ScoreRequest& request) {
   if (!status.ok()) return status;
   DecodeTensors(request, call);
   if (request.has_key_set()) {
-    call.key_set = {.name = request.key_set().name()};
-    if (request.key_set().has_version()) call.key_set->version = request.key_set().version();
+    call.key_set = request.key_set().name();
+    if (request.key_set().has_version()) call.key_set_version = request.key_set().version();
   }
   DecodeAttention(request.attention(), call);
   call.problem.top_k = request.top_k();

@@ -206,7 +206,7 @@ TEST_F(AdmitScoreTest, CallsOnAVersionOfAKeySetAreOneGroup) {
   Put("other", layout, 10);
   const auto admit = [this](const char* name) {
     ScoreCall call = Call({2, 3}, {});
-    call.key_set = {.name = name};
+    call.key_set = name;
     return Admit(std::move(call)).value();
   };
   const std::unique_ptr<AdmittedScore> score = admit("docs");
@@ -227,12 +227,13 @@ TEST_F(AdmitScoreTest, CallsOnAVersionOfAKeySetAreOneGroup) {
 TEST_F(AdmitScoreTest, NamesTheKeySetThatDoesNotServeTheCall) {
   const int64_t version = Put("docs", {.leading = {}, .d = 3}, 10);
   ScoreCall call = Call({2, 3}, {});
-  call.key_set = {.name = "nope"};
+  call.key_set = "nope";
   EXPECT_EQ(Refusal(call, absl::StatusCode::kNotFound), "no key set has the name 'nope'");
-  call.key_set = {.name = "docs", .version = 7};
+  call.key_set = "docs";
+  call.key_set_version = 7;
   EXPECT_EQ(Refusal(call, absl::StatusCode::kFailedPrecondition),
             absl::StrCat("set_version: got 7, key set docs is at ", version));
-  call.key_set = {.name = "docs"};
+  call.key_set_version = std::nullopt;
   call.problem.output = Output::kContext;
   EXPECT_EQ(Refusal(call, absl::StatusCode::kFailedPrecondition),
             "set: docs has no values, which the output CONTEXT needs");
@@ -241,14 +242,14 @@ TEST_F(AdmitScoreTest, NamesTheKeySetThatDoesNotServeTheCall) {
 TEST_F(AdmitScoreTest, NamesQueriesThatDoNotFitTheKeySet) {
   Put("docs", {.leading = {}, .d = 3}, 10);
   ScoreCall call = Call({2, 4}, {});
-  call.key_set = {.name = "docs"};
+  call.key_set = "docs";
   EXPECT_THAT(Refusal(call), HasSubstr("key set docs.shape: got [10, 3]"));
 }
 
 TEST_F(AdmitScoreTest, AKeySetAndATensorTogetherAreRefused) {
   Put("docs", {.leading = {}, .d = 3}, 10);
   ScoreCall call = Call({2, 3}, {4, 3});
-  call.key_set = {.name = "docs"};
+  call.key_set = "docs";
   EXPECT_EQ(Refusal(call), "k: got a tensor, expected none beside a set");
 }
 

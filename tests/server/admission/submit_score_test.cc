@@ -134,7 +134,7 @@ TEST_F(SubmitScoreTest, CountsWhatAKeySetServed) {
   const std::shared_ptr<const KeySet> key_set =
       UploadPart(*key_sets_, "docs", {.leading = {}, .d = 3}, {1, 10}).value();
   ScoreCall call = Call({2, 3}, {});
-  call.key_set = {.name = "docs"};
+  call.key_set = "docs";
   RecordingResponder responder;
   Submit(std::move(call), responder);
   EXPECT_TRUE(responder.Await().ok());

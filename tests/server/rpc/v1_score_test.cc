@@ -98,10 +98,10 @@ TEST(V1ScoreTest, TheCallHasEveryOption) {
 TEST(V1ScoreTest, TheCallNamesTheKeySet) {
   v1::ScoreRequest request = Request({2, 3}, {4, 3});
   request.mutable_key_set()->set_name("docs");
-  EXPECT_EQ(DecodeScoreCall(request)->key_set->name, "docs");
-  EXPECT_EQ(DecodeScoreCall(request)->key_set->version, std::nullopt);
+  EXPECT_EQ(DecodeScoreCall(request)->key_set, "docs");
+  EXPECT_EQ(DecodeScoreCall(request)->key_set_version, std::nullopt);
   request.mutable_key_set()->set_version(7);
-  EXPECT_EQ(DecodeScoreCall(request)->key_set->version, 7);
+  EXPECT_EQ(DecodeScoreCall(request)->key_set_version, 7);
   EXPECT_FALSE(DecodeScoreCall(request)->has_keys());
 }
 
