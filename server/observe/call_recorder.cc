@@ -2,27 +2,24 @@
 
 namespace qkserve {
 
-bool SlowRequestLog::Allow(int64_t* left_out) {
-  MutexLock lock(&mutex_);
-  const absl::Time now = clock_.Now();
-  if (now - period_begin_ >= kPeriod) {
-    period_begin_ = now;
-    lines_ = 0;
-  }
-  if (lines_ >= kLinesMax) {
-    ++left_out_;
-    return false;
-  }
-  ++lines_;
-  *left_out = std::exchange(left_out_, 0);
-  return true;
-}
-
 void SlowRequestLog::Log(const absl::Status& status, absl::Duration duration,
                          const ScoreReceipt& receipt, const std::string& peer,
                          const RequestTags& tags) {
   int64_t left_out = 0;
-  if (!Allow(&left_out)) return;
+  {
+    MutexLock lock(&mutex_);
+    const absl::Time now = clock_.Now();
+    if (now - period_begin_ >= kPeriod) {
+      period_begin_ = now;
+      lines_ = 0;
+    }
+    if (lines_ >= kLinesMax) {
+      ++left_out_;
+      return;
+    }
+    ++lines_;
+    left_out = std::exchange(left_out_, 0);
+  }
   const auto ms = [](absl::Duration time) { return absl::ToDoubleMilliseconds(time); };
   LogEvent event = {LogLevel::kWarning,
                     "slow request",

@@ -39,9 +39,6 @@ class SlowRequestLog {
            const std::string& peer, const RequestTags& tags);
 
  private:
-  // True if a line may be written now; sets how many were left out since the last one.
-  bool Allow(int64_t* left_out);
-
   const absl::Duration threshold_;
   const LogSink log_;
   const Clock& clock_;
