@@ -43,7 +43,7 @@ class ByteBudget {
    private:
     friend class ByteBudget;
     struct ReturnBytes {
-      int64_t bytes = 0;
+      int64_t bytes;
       void operator()(ByteBudget* budget) const { budget->Return(bytes); }
     };
 
