@@ -155,7 +155,8 @@ StateExtent InlineKeys::StateExtentOf(const ScoreShape& shape) const {
   return {.rows = shape.Rows(),
           .block_rows = cut_.block_rows,
           .parts = cut_.splits.count,
-          .splits = cut_.splits.count};
+          .splits = cut_.splits.count,
+          .is_scratch = cut_.splits.count == 1};
 }
 
 }  // namespace qkserve

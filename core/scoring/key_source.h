@@ -41,6 +41,7 @@ struct StateExtent {
   int64_t block_rows = 0;  // at most
   int64_t parts = 0;       // of a block, at most
   int64_t splits = 0;
+  bool is_scratch = false;  // all blocks have one part, which keeps its state in scratch
 };
 
 // Keys and values of some requests, and how they are multiplied. A source decides what shapes the

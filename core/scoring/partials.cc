@@ -4,20 +4,23 @@
 
 namespace qkserve {
 
-absl::StatusOr<std::byte*> Partials::Share(int64_t block, int64_t parts, int64_t bytes) {
+absl::StatusOr<Partials::Shared> Partials::Share(int64_t block, int64_t parts, int64_t bytes,
+                                                 int64_t seldom_bytes) {
   MutexLock lock(&mutex_);
   const auto [entry, is_new] = blocks_.try_emplace(block);
   BlockState& state = entry->second;
   if (is_new) {
     absl::StatusOr<Buffer> memory = Buffer::Allocate(static_cast<size_t>(bytes));
-    if (!memory.ok()) {
+    absl::StatusOr<Buffer> seldom = Buffer::AllocateOnDemand(static_cast<size_t>(seldom_bytes));
+    if (!memory.ok() || !seldom.ok()) {
       blocks_.erase(entry);
-      return memory.status();
+      return memory.ok() ? seldom.status() : memory.status();
     }
     state.shared = *std::move(memory);
+    state.seldom = *std::move(seldom);
     state.parts_left = parts;
   }
-  return state.shared.data();
+  return Shared{state.shared.data(), state.seldom.data()};
 }
 
 bool Partials::HandOver(int64_t block, Buffer& found,

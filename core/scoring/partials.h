@@ -17,9 +17,14 @@ namespace qkserve {
 // begins to the last one that ends. Thread-safe; no part waits for another.
 class Partials {
  public:
-  // The memory that all `parts` parts of a block share: `bytes`, uninitialised and aligned, which
-  // the first caller allocates. It lives until Remove. RESOURCE_EXHAUSTED: there is no memory.
-  absl::StatusOr<std::byte*> Share(int64_t block, int64_t parts, int64_t bytes);
+  // Memory of a block that is aligned and uninitialised.
+  struct Shared {
+    std::byte* state;
+    std::byte* seldom;  // takes memory only where it is written
+  };
+  // The memory that all `parts` parts of a block share, which the first caller allocates. It lives
+  // until Remove. RESOURCE_EXHAUSTED: there is none.
+  absl::StatusOr<Shared> Share(int64_t block, int64_t parts, int64_t bytes, int64_t seldom_bytes);
 
   // A part of the block has ended, after Share, with `found` of its own. It takes over what another
   // part has left, by merge(what the other found), and leaves the sum for the next one. True for
@@ -31,7 +36,7 @@ class Partials {
 
  private:
   struct BlockState {
-    Buffer shared;
+    Buffer shared, seldom;
     Buffer left;  // what a part that has ended has found
     bool has_left = false;
     int64_t parts_left = 0;

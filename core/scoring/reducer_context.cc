@@ -12,15 +12,13 @@ namespace {
 constexpr int64_t kMergeMultiplyAdds = 25;
 constexpr int64_t kMergeSumMultiplyAdds = 1'500;
 
-int64_t SplitBytes(int64_t rows, int64_t dv) {
-  return ContextRows::BytesFor(rows, PaddedColumns(dv));
-}
-
 // The sums of the group's rows in a split.
 ContextRows SumsOf(const RowGroup& group, int64_t split) {
   const auto rows = static_cast<int64_t>(group.rows.size());
   const int64_t dv = group.source.sizes().dv;
-  return {group.block_state + split * SplitBytes(rows, dv), rows, dv, PaddedColumns(dv)};
+  const int64_t stride = PaddedColumns(dv);
+  return {group.block_state + split * ContextRows::SumBytes(rows, stride),
+          group.seldom_state + split * ContextRows::InfinityBytes(rows, stride), rows, dv, stride};
 }
 
 class Context final : public RowReducer {
@@ -36,13 +34,17 @@ class Context final : public RowReducer {
   }
   int64_t StateBytes(const AttentionProblem& /*problem*/, const KeySizes& sizes,
                      const StateExtent& extent) const override {
-    // With one split a block has one part, whose sums are scratch.
-    return extent.splits == 1 ? 0 : extent.splits * SplitBytes(extent.rows, sizes.dv);
+    if (extent.is_scratch) return 0;
+    return extent.splits * ContextRows::BytesFor(extent.rows, PaddedColumns(sizes.dv));
   }
 
   int64_t BlockBytes(const RowGroup& group) const override {
-    return group.splits.count *
-           SplitBytes(static_cast<int64_t>(group.rows.size()), group.source.sizes().dv);
+    return group.splits.count * ContextRows::SumBytes(static_cast<int64_t>(group.rows.size()),
+                                                      PaddedColumns(group.source.sizes().dv));
+  }
+  int64_t SeldomBytes(const RowGroup& group) const override {
+    return group.splits.count * ContextRows::InfinityBytes(static_cast<int64_t>(group.rows.size()),
+                                                           PaddedColumns(group.source.sizes().dv));
   }
 
   void BeginSplit(const RowGroup& group, int64_t split) const override {

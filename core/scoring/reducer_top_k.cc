@@ -27,7 +27,7 @@ TopK& BestOf(const BlockRow& row) { return *reinterpret_cast<TopK*>(row.state); 
 // that has ended. A part that runs has a seat of TileScratch: there are BlasCallsMax().
 int64_t RowsHeld(const StateExtent& extent) {
   const int64_t running = BlasCallsMax() * std::min(extent.rows, extent.block_rows);
-  if (extent.parts == 1) return std::min(extent.rows, running);
+  if (extent.is_scratch) return std::min(extent.rows, running);
   return std::min(extent.rows * extent.parts, extent.rows + 2 * running);
 }
 

@@ -31,7 +31,7 @@ class Weights final : public RowReducer {
   }
   int64_t StateBytes(const AttentionProblem& problem, const KeySizes& sizes,
                      const StateExtent& extent) const override {
-    if (!IsNarrowed(problem) || extent.parts == 1) return 0;
+    if (!IsNarrowed(problem) || extent.is_scratch) return 0;
     return extent.rows * sizes.m * kFloatBytes;
   }
 

@@ -22,8 +22,9 @@ struct RowGroup {
   int64_t matrix;
   int64_t first;  // of the rows, among those of the block
   absl::Span<BlockRow> rows;
-  std::byte* block_state;  // BlockBytes, which all parts of the block share
-  std::byte* part_state;   // PartBytes, which a part has alone
+  std::byte* block_state;   // BlockBytes, which all parts of the block share
+  std::byte* seldom_state;  // SeldomBytes, which they share as well
+  std::byte* part_state;    // PartBytes, which a part has alone
 };
 
 using RowGroups = absl::InlinedVector<RowGroup, 4>;
@@ -89,6 +90,8 @@ class RowReducer {
   // Running.
 
   virtual int64_t BlockBytes(const RowGroup& /*group*/) const { return 0; }
+  // Block state that is seldom written, and may take memory only then.
+  virtual int64_t SeldomBytes(const RowGroup& /*group*/) const { return 0; }
   virtual int64_t PartBytes(const RowGroup& /*group*/) const { return 0; }
   virtual void Begin(const RowGroup& /*group*/) const {}
   virtual void BeginSplit(const RowGroup& /*group*/, int64_t /*split*/) const {}

@@ -38,23 +38,23 @@ int64_t Aligned(int64_t bytes) {
   return CeilDivide(bytes, kLine) * kLine;
 }
 
-// Bytes of all groups' state, group by group, each aligned.
-int64_t BlockBytes(const RowGroups& groups) {
+// Bytes of one kind of state of all groups, group by group, each aligned.
+int64_t BytesOf(const RowGroups& groups,
+                int64_t (RowReducer::*bytes_of)(const RowGroup& group) const) {
   int64_t bytes = 0;
-  for (const RowGroup& group : groups) bytes += Aligned(group.reducer.BlockBytes(group));
-  return bytes;
-}
-int64_t PartBytes(const RowGroups& groups) {
-  int64_t bytes = 0;
-  for (const RowGroup& group : groups) bytes += Aligned(group.reducer.PartBytes(group));
+  for (const RowGroup& group : groups) bytes += Aligned((group.reducer.*bytes_of)(group));
   return bytes;
 }
 
-void Begin(std::byte* block_state, std::byte* part_state, RowGroups& groups) {
+void Begin(const Partials::Shared& shared, std::byte* part_state, RowGroups& groups) {
+  std::byte* block_state = shared.state;
+  std::byte* seldom_state = shared.seldom;
   for (RowGroup& group : groups) {
     group.block_state = block_state;
+    group.seldom_state = seldom_state;
     group.part_state = part_state;
     block_state += Aligned(group.reducer.BlockBytes(group));
+    seldom_state += Aligned(group.reducer.SeldomBytes(group));
     part_state += Aligned(group.reducer.PartBytes(group));
     group.reducer.Begin(group);
   }
@@ -75,6 +75,10 @@ absl::StatusOr<std::unique_ptr<ScorePass>> ScorePass::Create(
     RowCut cut = source->Cut(requests);
     std::unique_ptr<ScorePass> pass(new ScorePass(std::move(source), std::move(cut)));
     for (const ScoreRequest* request : requests) pass->AddFill(*request);
+    if (!pass->source_->IsShared() && pass->cut_.splits().count > 1) {
+      const absl::Status status = pass->AllocateBlocks();
+      if (!status.ok()) return status;
+    }
     // An empty pass still has one tile, which does nothing.
     pass->tile_count_ = std::max<int64_t>(pass->tile_count_, 1);
     return pass;
@@ -90,6 +94,24 @@ void ScorePass::AddFill(const ScoreRequest& request) {
   fills_.push_back({.request = &request,
                     .columns = columns,
                     .first_tile = std::exchange(tile_count_, tile_count_ + tiles)});
+}
+
+absl::Status ScorePass::AllocateBlocks() {
+  std::array<BlockRow, kBlockRows> row_memory;
+  absl::Status status;
+  for (int64_t tile = 0; tile < cut_.tile_count() && status.ok(); ++tile) {
+    status = cut_.ForEachPart(tile, [&](const Block& block, int64_t part) {
+      if (block.parts == 1 || part > 0) return absl::OkStatus();
+      const absl::Span<BlockRow> rows(row_memory.data(), static_cast<size_t>(block.rows));
+      return Share(block, MakeGroups(block, rows)).status();
+    });
+  }
+  return status;
+}
+
+absl::StatusOr<Partials::Shared> ScorePass::Share(const Block& block, const RowGroups& groups) {
+  return partials_.Share(block.index, block.parts, BytesOf(groups, &RowReducer::BlockBytes),
+                         BytesOf(groups, &RowReducer::SeldomBytes));
 }
 
 absl::Status ScorePass::RunTile(int64_t tile) {
@@ -138,6 +160,7 @@ RowGroups ScorePass::MakeGroups(const Block& block, absl::Span<BlockRow> rows) c
          .first = range.first,
          .rows = rows.subspan(static_cast<size_t>(range.first), static_cast<size_t>(range.count)),
          .block_state = nullptr,
+         .seldom_state = nullptr,
          .part_state = nullptr});
   }
   return groups;
@@ -145,13 +168,15 @@ RowGroups ScorePass::MakeGroups(const Block& block, absl::Span<BlockRow> rows) c
 
 absl::Status ScorePass::RunOnlyPart(const Block& block, const BlockQueries& queries,
                                     RowGroups& groups) const {
-  const int64_t block_bytes = BlockBytes(groups);
+  const int64_t block_bytes = BytesOf(groups, &RowReducer::BlockBytes);
+  const int64_t part_bytes = BytesOf(groups, &RowReducer::PartBytes);
+  const int64_t seldom_bytes = BytesOf(groups, &RowReducer::SeldomBytes);
   TileScratch scratch;
   const absl::StatusOr<float*> memory =
-      scratch.Get((block_bytes + PartBytes(groups)) / kFloatBytes);
+      scratch.Get((block_bytes + part_bytes + seldom_bytes) / kFloatBytes);
   if (!memory.ok()) return memory.status();
   auto* const state = reinterpret_cast<std::byte*>(*memory);
-  Begin(state, state + block_bytes, groups);
+  Begin({state, state + block_bytes + part_bytes}, state + block_bytes, groups);
   absl::Status status = RunKeys(block, 0, queries, groups);
   if (status.ok()) Finish(groups);
   return status;
@@ -159,10 +184,10 @@ absl::Status ScorePass::RunOnlyPart(const Block& block, const BlockQueries& quer
 
 absl::Status ScorePass::RunOneOfParts(const Block& block, int64_t part, const BlockQueries& queries,
                                       RowGroups& groups) {
-  const absl::StatusOr<std::byte*> shared =
-      partials_.Share(block.index, block.parts, BlockBytes(groups));
+  const absl::StatusOr<Partials::Shared> shared = Share(block, groups);
   if (!shared.ok()) return shared.status();
-  absl::StatusOr<Buffer> found = Buffer::Allocate(static_cast<size_t>(PartBytes(groups)));
+  absl::StatusOr<Buffer> found =
+      Buffer::Allocate(static_cast<size_t>(BytesOf(groups, &RowReducer::PartBytes)));
   if (!found.ok()) return found.status();
   std::byte* const own = found->data();
   Begin(*shared, own, groups);

@@ -63,7 +63,9 @@ namespace qkserve {
 // Tiles may run in any threads at the same time.
 class ScorePass final : public Pass {
  public:
-  // The requests must outlive the pass. RESOURCE_EXHAUSTED: no memory.
+  // The requests must outlive the pass. A pass over keys that are not shared allocates its partial
+  // results at once, so that a lack of memory refuses the request before it is queued.
+  // RESOURCE_EXHAUSTED: no memory.
   static absl::StatusOr<std::unique_ptr<ScorePass>> Create(
       std::shared_ptr<const KeySource> source, absl::Span<const ScoreRequest* const> requests);
 
@@ -89,6 +91,9 @@ class ScorePass final : public Pass {
 
   ScorePass(std::shared_ptr<const KeySource> source, RowCut cut);
 
+  // Allocates the memory of all blocks that have several parts.
+  absl::Status AllocateBlocks();
+  absl::StatusOr<Partials::Shared> Share(const Block& block, const RowGroups& groups);
   void AddFill(const ScoreRequest& request);
   void RunFill(int64_t tile) const;
   absl::Status RunPart(const Block& block, int64_t part);

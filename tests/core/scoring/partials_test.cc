@@ -19,9 +19,10 @@ Buffer BufferOf(int value) {
 
 TEST(PartialsTest, PartsOfABlockShareMemoryUntilItIsRemoved) {
   Partials partials;
-  std::byte* const shared = partials.Share(7, 2, 100).value();
-  EXPECT_EQ(partials.Share(7, 2, 100).value(), shared);
-  EXPECT_NE(partials.Share(8, 2, 100).value(), shared);
+  const Partials::Shared shared = partials.Share(7, 2, 100, 200).value();
+  EXPECT_EQ(partials.Share(7, 2, 100, 200)->state, shared.state);
+  EXPECT_EQ(partials.Share(7, 2, 100, 200)->seldom, shared.seldom);
+  EXPECT_NE(partials.Share(8, 2, 100, 200)->state, shared.state);
   Buffer nothing;
   const auto merge = [](std::byte* /*other*/) { ADD_FAILURE() << "nothing was left"; };
   EXPECT_FALSE(partials.HandOver(7, nothing, merge));
@@ -36,7 +37,7 @@ TEST(PartialsTest, TheLastPartHasWhatAllFoundWhateverThreadsTheyRunOn) {
   std::vector<std::thread> threads;
   for (int part = 1; part <= kParts; ++part) {
     threads.emplace_back([&partials, &last_parts, part] {
-      ASSERT_TRUE(partials.Share(0, kParts, 64).ok());
+      ASSERT_TRUE(partials.Share(0, kParts, 64, 0).ok());
       Buffer found = BufferOf(part);
       int* const sum = reinterpret_cast<int*>(found.data());
       const bool is_last = partials.HandOver(

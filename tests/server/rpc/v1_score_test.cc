@@ -53,10 +53,13 @@ absl::StatusOr<std::unique_ptr<AdmittedScore>> Admit(const v1::ScoreRequest& req
   static ByteBudget& budget = *new ByteBudget("in_flight_bytes_max", kGiB);
   absl::StatusOr<ScoreCall> call = DecodeScoreCall(request);
   if (!call.ok()) return call.status();
-  return AdmitScore(*std::move(call), {.message_bytes_max = kMiB,
-                                       .compute = {.kernel = "SapphireRapids"},
-                                       .key_sets = &key_sets,
-                                       .budget = &budget});
+  // Results name the kernel that the options hold.
+  static const AdmissionOptions& options =
+      *new AdmissionOptions{.message_bytes_max = kMiB,
+                            .compute = {.kernel = "SapphireRapids"},
+                            .key_sets = &key_sets,
+                            .budget = &budget};
+  return AdmitScore(*std::move(call), options);
 }
 
 std::string Refusal(const v1::ScoreRequest& request) {
