@@ -19,6 +19,7 @@
 #include "absl/time/clock.h"
 #include "base/file_descriptor.h"
 #include "base/host.h"
+#include "base/status_macros.h"
 #include "base/thread_limit.h"
 #include "core/kernels/blas.h"
 #include "core/kernels/panels.h"
@@ -75,11 +76,9 @@ void SetConnectionArguments(const ServerOptions& options, grpc::ServerBuilder& b
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
                                                       const Clock* clock) try {
-  absl::Status status = options.Validate();
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(options.Validate());
   const int64_t workers = options.workers > 0 ? options.workers : UsableCpus();
-  status = CheckThreads(workers + kOtherThreads + GrpcThreads());
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(CheckThreads(workers + kOtherThreads + GrpcThreads()));
   // Never balanced: where a process's last use of gRPC ends, gRPC ends its threads, and waits up to
   // 10 s for one that polls.
   static const bool keeps_grpc = (grpc_init(), true);
@@ -91,40 +90,33 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                    .slots = ComputeSlots(workers, UsableCpus(), options.in_flight_bytes_max)};
   parts.exporter = std::make_unique<MetricsExporter>(parts.compute, options.log_lines_dropped);
   if (!options.http_address.empty()) {
-    absl::StatusOr<std::unique_ptr<HttpServer>> http =
-        HttpServer::Start(options.http_address, parts.exporter.get(), options.log, clock);
-    if (!http.ok()) return http.status();
-    parts.http = *std::move(http);
+    ASSIGN_OR_RETURN(parts.http, HttpServer::Start(options.http_address, parts.exporter.get(),
+                                                   options.log, clock));
     options.log({LogLevel::kInfo, "http listening", {{"address", parts.http->address()}}});
-    status = options.on_http_listening(parts.http->port());
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(options.on_http_listening(parts.http->port()));
   }
-  absl::StatusOr<std::unique_ptr<Batcher>> batcher = Batcher::Create(
-      {.workers = parts.compute.slots,
-       .threads = workers,
-       .queued_requests_max = options.queue_requests_max,
-       .queued_time_max = options.queue_time_max},
-      clock, [&metrics = parts.exporter->metrics()](int64_t requests, int64_t rows) {
-        metrics.CountBatch(requests, rows);
-      });
-  if (!batcher.ok()) return batcher.status();
-  parts.batcher = *std::move(batcher);
-  absl::StatusOr<std::unique_ptr<KeySetStore>> key_sets =
-      KeySetStore::Open({.directory = options.key_set_dir,
-                         .is_read_only = options.key_set_dir_read_only,
-                         .memory_bytes_max = options.key_set_memory > 0 ? options.key_set_memory
-                                                                        : UsableMemoryBytes() / 2,
-                         .load_threads = static_cast<int>(workers),
-                         .refresh_every = options.key_set_refresh,
-                         .is_stopping = options.is_stopping,
-                         .log = options.log},
-                        FileSystem::Posix());
-  if (!key_sets.ok()) return key_sets.status();
-  parts.key_sets = *std::move(key_sets);
+  const BatchPolicyOptions policy = {.workers = parts.compute.slots,
+                                     .threads = workers,
+                                     .queued_requests_max = options.queue_requests_max,
+                                     .queued_time_max = options.queue_time_max};
+  RequestMetrics& metrics = parts.exporter->metrics();
+  ASSIGN_OR_RETURN(parts.batcher,
+                   Batcher::Create(policy, clock, [&metrics](int64_t requests, int64_t rows) {
+                     metrics.CountBatch(requests, rows);
+                   }));
+  const KeySetStore::Options store = {.directory = options.key_set_dir,
+                                      .is_read_only = options.key_set_dir_read_only,
+                                      .memory_bytes_max = options.key_set_memory > 0
+                                                              ? options.key_set_memory
+                                                              : UsableMemoryBytes() / 2,
+                                      .load_threads = static_cast<int>(workers),
+                                      .refresh_every = options.key_set_refresh,
+                                      .is_stopping = options.is_stopping,
+                                      .log = options.log};
+  ASSIGN_OR_RETURN(parts.key_sets, KeySetStore::Open(store, FileSystem::Posix()));
   parts.compute.gflops_per_worker = GflopsPerWorker();
   std::unique_ptr<Server> server(new Server(options, std::move(parts), clock));
-  status = server->Listen();
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(server->Listen());
   return server;
 } catch (const std::system_error& error) {
   // From a std::thread, where other processes took what CheckThreads had found.
@@ -203,20 +195,18 @@ absl::StatusOr<std::optional<BoundSockets>> Server::AddListeningPorts(
     address_ = options_.listen_address;
     return std::nullopt;
   }
-  absl::StatusOr<BoundSockets> sockets =
-      BoundSockets::Bind(kListenAddressFlag, options_.listen_address);
-  if (!sockets.ok()) return sockets.status();
-  for (const SocketAddress& address : sockets->addresses()) {
+  ASSIGN_OR_RETURN(BoundSockets sockets,
+                   BoundSockets::Bind(kListenAddressFlag, options_.listen_address));
+  for (const SocketAddress& address : sockets.addresses()) {
     builder.AddListeningPort(address.Text(), plain);
   }
-  port_ = sockets->port();
+  port_ = sockets.port();
   address_ = WithPort(options_.listen_address, port_);
-  return *std::move(sockets);
+  return sockets;
 }
 
 absl::Status Server::Listen() {
-  absl::Status status = CheckAddressIsFree();
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(CheckAddressIsFree());
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(static_cast<int>(options_.message_bytes_max));
   builder.SetMaxSendMessageSize(static_cast<int>(options_.message_bytes_max));
@@ -226,8 +216,7 @@ absl::Status Server::Listen() {
   // A message of 1 MB may unpack to 1 GB, before any limit of ours sees it.
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
-  absl::StatusOr<std::optional<BoundSockets>> sockets = AddListeningPorts(builder);
-  if (!sockets.ok()) return sockets.status();
+  ASSIGN_OR_RETURN(const std::optional<BoundSockets> sockets, AddListeningPorts(builder));
   builder.RegisterService(&scoring_);
   builder.RegisterService(&key_set_service_);
   builder.RegisterService(&status_);

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "base/status_macros.h"
 #include "core/key_sets/key_set.h"
 #include "core/key_sets/key_set_source.h"
 #include "core/scoring/inline_keys.h"
@@ -35,14 +36,13 @@ absl::StatusOr<std::shared_ptr<const KeySet>> FindKeySet(const ScoreCall& call,
     return FieldError(call.has_keys() ? call.names->keys : call.names->values, "a tensor",
                       absl::StrCat("none beside a ", call.names->key_set));
   }
-  absl::StatusOr<std::shared_ptr<const KeySet>> key_set = key_sets.Find(*call.key_set);
-  if (!key_set.ok()) return key_set;
-  if (call.key_set_version.value_or((*key_set)->version()) != (*key_set)->version()) {
+  ASSIGN_OR_RETURN(std::shared_ptr<const KeySet> key_set, key_sets.Find(*call.key_set));
+  if (call.key_set_version.value_or(key_set->version()) != key_set->version()) {
     return absl::FailedPreconditionError(
         absl::StrCat(call.names->key_set_version, ": got ", *call.key_set_version, ", key set ",
-                     *call.key_set, " is at ", (*key_set)->version()));
+                     *call.key_set, " is at ", key_set->version()));
   }
-  if (call.problem.output == Output::kContext && !(*key_set)->layout().dv.has_value()) {
+  if (call.problem.output == Output::kContext && !key_set->layout().dv.has_value()) {
     return absl::FailedPreconditionError(absl::StrCat(call.names->key_set, ": ", *call.key_set,
                                                       " has no values, which the output CONTEXT "
                                                       "needs"));
@@ -75,12 +75,10 @@ absl::StatusOr<ScoreShape> AdmitShape(const ScoreCall& call, const KeySet* key_s
   const std::string keys_name =
       key_set != nullptr ? absl::StrCat("key set ", key_set->name()) : call.names->keys;
   const Shape set_keys = key_set != nullptr ? key_set->layout().KeyShape(key_set->m()) : Shape();
-  absl::StatusOr<ScoreShape> shape =
-      MakeScoreShape(call.names->queries, call.problem.queries.shape, keys_name,
-                     key_set != nullptr ? set_keys : call.problem.keys.shape);
-  if (!shape.ok()) return shape;
-  const absl::Status status = CheckCounts(*shape, call.problem.output, keys_name);
-  if (!status.ok()) return status;
+  ASSIGN_OR_RETURN(ScoreShape shape,
+                   MakeScoreShape(call.names->queries, call.problem.queries.shape, keys_name,
+                                  key_set != nullptr ? set_keys : call.problem.keys.shape));
+  RETURN_IF_ERROR(CheckCounts(shape, call.problem.output, keys_name));
   return shape;
 }
 
@@ -221,17 +219,13 @@ absl::StatusOr<int64_t> AdmittedScore::LayOutResults(bool log_sum_exp, int64_t m
 }
 
 absl::Status AdmittedScore::Prepare(const ScoreCall& call, const AdmissionOptions& options) {
-  const absl::StatusOr<int64_t> bytes = LayOutResults(call.log_sum_exp, options.message_bytes_max);
-  if (!bytes.ok()) return bytes.status();
-  absl::StatusOr<ByteBudget::Charge> charge = options.budget->TryCharge(
-      call.request_bytes + StateBytes(*source_, problem_, shape_) + kResultCopies * *bytes);
-  if (!charge.ok()) return charge.status();
-  charge_ = *std::move(charge);
+  ASSIGN_OR_RETURN(const int64_t bytes, LayOutResults(call.log_sum_exp, options.message_bytes_max));
+  ASSIGN_OR_RETURN(charge_, options.budget->TryCharge(call.request_bytes +
+                                                      StateBytes(*source_, problem_, shape_) +
+                                                      kResultCopies * bytes));
   for (Tensor* tensor : {&result_.result, &result_.indices, &result_.log_sum_exp}) {
     if (tensor->shape.empty()) continue;
-    absl::StatusOr<Buffer> memory = Buffer::Allocate(static_cast<size_t>(*BytesOf(*tensor)));
-    if (!memory.ok()) return memory.status();
-    tensor->data = *std::move(memory);
+    ASSIGN_OR_RETURN(tensor->data, Buffer::Allocate(static_cast<size_t>(*BytesOf(*tensor))));
   }
   request_.request.results = {
       .result = result_.result.data.data(),
@@ -254,9 +248,7 @@ absl::Status AdmittedScore::Prepare(const ScoreCall& call, const AdmissionOption
   }
   result_.kernel = options.compute.kernel;
   const ScoreRequest* const requests[] = {&request_.request};
-  absl::StatusOr<std::unique_ptr<Pass>> pass = MakeScorePass(source_, requests);
-  if (!pass.ok()) return pass.status();
-  own_pass_ = *std::move(pass);
+  ASSIGN_OR_RETURN(own_pass_, MakeScorePass(source_, requests));
   spec_.tile_count = own_pass_->tile_count();
   return absl::OkStatus();
 }
@@ -278,28 +270,22 @@ void AdmittedScore::Finish(const absl::Status& status, const JobReceipt& receipt
 
 absl::StatusOr<std::unique_ptr<AdmittedScore>> AdmitScore(ScoreCall&& call,
                                                           const AdmissionOptions& options) {
-  absl::Status status = CheckOptions(call);
-  status.Update(call.errors.queries);
-  if (!status.ok()) return status;
-  absl::StatusOr<std::shared_ptr<const KeySet>> key_set = nullptr;  // none: inline keys
+  RETURN_IF_ERROR(CheckOptions(call));
+  RETURN_IF_ERROR(call.errors.queries);
+  std::shared_ptr<const KeySet> key_set;  // null: inline keys
   if (call.key_set.has_value()) {
-    key_set = FindKeySet(call, *options.key_sets);
-    if (!key_set.ok()) return key_set.status();
+    ASSIGN_OR_RETURN(key_set, FindKeySet(call, *options.key_sets));
   } else if (!call.has_keys()) {
     return FieldError(call.names->keys, "none",
                       absl::StrCat("a tensor, or a ", call.names->key_set, " in its place"));
-  } else if (!call.errors.keys.ok()) {
-    return call.errors.keys;
   }
-  absl::StatusOr<ScoreShape> shape = AdmitShape(call, key_set->get());
-  if (!shape.ok()) return shape.status();
-  status = CheckShapedOptions(call, *shape);
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(call.errors.keys);
+  ASSIGN_OR_RETURN(ScoreShape shape, AdmitShape(call, key_set.get()));
+  RETURN_IF_ERROR(CheckShapedOptions(call, shape));
   call.problem.key_lengths.assign(call.key_lengths.begin(), call.key_lengths.end());
   std::unique_ptr<AdmittedScore> score(
-      new AdmittedScore(std::move(call.problem), *std::move(shape), *std::move(key_set)));
-  status = score->Prepare(call, options);
-  if (!status.ok()) return status;
+      new AdmittedScore(std::move(call.problem), std::move(shape), std::move(key_set)));
+  RETURN_IF_ERROR(score->Prepare(call, options));
   return score;
 }
 

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/status_macros.h"
 #include "server/http/http_pages.h"
 #include "server/lifecycle/listen_address.h"
 
@@ -61,8 +62,7 @@ class HttpServer::Loop {
 
   // Connections are answered from the return on.
   absl::Status Start() {
-    absl::Status status = sockets_.Listen();
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(sockets_.Listen());
     // One connection more than there may be: the one that was cut for a new one.
     daemon_ = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, nullptr, nullptr, &Loop::OnRequest, this,

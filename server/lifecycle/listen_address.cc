@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "base/status_macros.h"
 
 namespace qkserve {
 namespace {
@@ -147,9 +148,8 @@ absl::StatusOr<std::vector<SocketAddress>> ResolveHost(const HostPort& to) {
 
 absl::StatusOr<BoundSockets> BoundSockets::Bind(const AddressFlag& flag,
                                                 const std::string& address) {
-  const absl::StatusOr<HostPort> to = ParseHostPort(flag, address);
-  if (!to.ok()) return to.status();
-  absl::StatusOr<std::vector<SocketAddress>> addresses = ResolveHost(*to);
+  ASSIGN_OR_RETURN(const HostPort to, ParseHostPort(flag, address));
+  absl::StatusOr<std::vector<SocketAddress>> addresses = ResolveHost(to);
   if (!addresses.ok()) return CannotListen(flag, address, addresses.status());
   absl::StatusOr<BoundSockets> sockets = Bind(*std::move(addresses));
   if (!sockets.ok()) return CannotListen(flag, address, sockets.status());

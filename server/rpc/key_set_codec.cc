@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
+#include "base/status_macros.h"
 #include "base/utf8.h"
 #include "core/key_sets/key_set_name.h"
 #include "core/key_sets/limits.h"
@@ -44,20 +45,17 @@ absl::Status DecodeShape(const v1::TensorSpec& spec, absl::string_view field, Sh
 
 // The shape and type of a tensor that is announced.
 absl::Status DecodeSpec(const v1::TensorSpec& spec, absl::string_view name, TensorView& tensor) {
-  const absl::Status status = DecodeShape(spec, absl::StrCat(name, ".shape"), tensor.shape);
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(DecodeShape(spec, absl::StrCat(name, ".shape"), tensor.shape));
   return DecodeFloatType(spec.data_type(), absl::StrCat(name, ".data_type"), tensor.data_type);
 }
 
 // The part that puts and appends have in common: types and shapes of the new rows.
 template <class Header>
 absl::StatusOr<KeySetUploadSpec> DecodeTensors(const Header& header) {
-  absl::Status status = ValidateKeySetName(header.name());
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(ValidateKeySetName(header.name()));
   if (!header.has_keys()) return FieldError("keys", "none", "a data_type and a shape");
   TensorView keys;
-  status = DecodeSpec(header.keys(), "keys", keys);
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(DecodeSpec(header.keys(), "keys", keys));
   KeySetUploadSpec spec;
   spec.name = header.name();
   spec.received_types[ColumnId::kKeys] = keys.data_type;
@@ -66,9 +64,8 @@ absl::StatusOr<KeySetUploadSpec> DecodeTensors(const Header& header) {
   spec.layout.d = keys.shape.back();
   if (!header.has_values()) return spec;
   TensorView values;
-  status = DecodeSpec(header.values(), "values", values);
-  if (status.ok()) status = CheckValueShape("values", values.shape, "keys", keys.shape);
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(DecodeSpec(header.values(), "values", values));
+  RETURN_IF_ERROR(CheckValueShape("values", values.shape, "keys", keys.shape));
   spec.received_types[ColumnId::kValues] = values.data_type;
   spec.layout.dv = values.shape.back();
   return spec;
@@ -97,45 +94,41 @@ absl::Status CheckKeySetMetadata(const grpc::ServerContextBase& context, absl::s
 
 absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::PutKeySetRequest::Header& header,
                                               const KeySetStore& /*key_sets*/) {
-  absl::StatusOr<KeySetUploadSpec> spec = DecodeTensors(header);
-  if (!spec.ok()) return spec.status();
-  DataType& key_type = spec->layout.key_type;
-  DataType& value_type = spec->layout.value_type;
-  key_type = spec->received_types[ColumnId::kKeys];
-  if (header.has_values()) value_type = spec->received_types[ColumnId::kValues];
+  ASSIGN_OR_RETURN(KeySetUploadSpec spec, DecodeTensors(header));
+  DataType& key_type = spec.layout.key_type;
+  DataType& value_type = spec.layout.value_type;
+  key_type = spec.received_types[ColumnId::kKeys];
+  if (header.has_values()) value_type = spec.received_types[ColumnId::kValues];
   if (header.storage() == v1::DATA_TYPE_UNSPECIFIED) return spec;
-  const absl::Status status = DecodeFloatType(header.storage(), "storage", key_type);
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(DecodeFloatType(header.storage(), "storage", key_type));
   if (header.has_values()) value_type = key_type;
   return spec;
 }
 
 absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::AppendKeySetRequest::Header& header,
                                               const KeySetStore& key_sets) {
-  absl::StatusOr<KeySetUploadSpec> spec = DecodeTensors(header);
-  if (!spec.ok()) return spec.status();
+  ASSIGN_OR_RETURN(KeySetUploadSpec spec, DecodeTensors(header));
   if (header.expected_version() < 1) {
     return FieldError("expected_version", header.expected_version(),
                       "the version of the key set that these keys follow");
   }
-  spec->expected_version = header.expected_version();
+  spec.expected_version = header.expected_version();
   // First: a set of another shape is another version.
-  const absl::StatusOr<std::shared_ptr<const KeySet>> key_set =
-      key_sets.FindForAppend(header.name(), header.expected_version());
-  if (!key_set.ok()) return key_set.status();
-  const KeySetLayout& layout = (*key_set)->layout();
-  if (spec->layout.leading != layout.leading || spec->layout.d != layout.d) {
-    return FieldError("keys.shape", ShapeString(spec->layout.KeyShape(spec->m)),
+  ASSIGN_OR_RETURN(const std::shared_ptr<const KeySet> key_set,
+                   key_sets.FindForAppend(header.name(), header.expected_version()));
+  const KeySetLayout& layout = key_set->layout();
+  if (spec.layout.leading != layout.leading || spec.layout.d != layout.d) {
+    return FieldError("keys.shape", ShapeString(spec.layout.KeyShape(spec.m)),
                       absl::StrCat("all dimensions but the keys' number as in the set's ",
-                                   ShapeString(layout.KeyShape((*key_set)->m()))));
+                                   ShapeString(layout.KeyShape(key_set->m()))));
   }
-  if (spec->layout.dv != layout.dv) {
+  if (spec.layout.dv != layout.dv) {
     return FieldError("values.shape",
-                      header.has_values() ? ShapeString(spec->layout.ValueShape(spec->m)) : "none",
+                      header.has_values() ? ShapeString(spec.layout.ValueShape(spec.m)) : "none",
                       layout.dv.has_value() ? absl::StrCat("dv = ", *layout.dv, " as in the set")
                                             : "none: the set has no values");
   }
-  spec->layout = layout;
+  spec.layout = layout;
   return spec;
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "server/admission/field_error.h"
 #include "server/limits.h"
 #include "server/rpc/key_set_codec.h"
@@ -86,20 +87,15 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
     // An upload does not fail because requests are many: they wait for it.
     const ByteBudget::Charge charge = service_.budget_.ChargeAnyway(
         static_cast<int64_t>(chunk.keys().size() + chunk.values().size()));
-    absl::Status status = upload_->Add(ColumnId::kKeys, chunk.keys());
-    if (status.ok()) status = upload_->Add(ColumnId::kValues, chunk.values());
-    return status;
+    RETURN_IF_ERROR(upload_->Add(ColumnId::kKeys, chunk.keys()));
+    return upload_->Add(ColumnId::kValues, chunk.values());
   }
 
   absl::Status TakeHeader(const typename Request::Header& header) {
     if (upload_ != nullptr) return FieldError("part", "a second header", "chunks");
-    absl::Status status = CheckKeySetMetadata(context_, header.name());
-    if (!status.ok()) return status;
-    const absl::StatusOr<KeySetUploadSpec> spec = DecodeHeader(header, service_.key_sets_);
-    if (!spec.ok()) return spec.status();
-    absl::StatusOr<std::unique_ptr<KeySetUpload>> upload = service_.key_sets_.BeginUpload(*spec);
-    if (!upload.ok()) return upload.status();
-    upload_ = *std::move(upload);
+    RETURN_IF_ERROR(CheckKeySetMetadata(context_, header.name()));
+    ASSIGN_OR_RETURN(const KeySetUploadSpec spec, DecodeHeader(header, service_.key_sets_));
+    ASSIGN_OR_RETURN(upload_, service_.key_sets_.BeginUpload(spec));
     return absl::OkStatus();
   }
 
@@ -107,10 +103,9 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
   absl::Status Commit() {
     if (context_.IsCancelled()) return absl::CancelledError("the upload was cancelled");
     if (upload_ == nullptr) return FieldError("part", "no message", "a header");
-    const absl::StatusOr<std::shared_ptr<const KeySet>> key_set = upload_->Commit();
-    if (!key_set.ok()) return key_set.status();
-    EncodeKeySet(**key_set, *response_.mutable_key_set());
-    LogChange(**key_set);
+    ASSIGN_OR_RETURN(const std::shared_ptr<const KeySet> key_set, upload_->Commit());
+    EncodeKeySet(*key_set, *response_.mutable_key_set());
+    LogChange(*key_set);
     return absl::OkStatus();
   }
 
@@ -185,13 +180,11 @@ absl::Status KeySetService::CheckServing() const {
 absl::Status KeySetService::GetKeySet(const grpc::ServerContextBase& context,
                                       const v1::GetKeySetRequest& request,
                                       v1::GetKeySetResponse& response) const {
-  const absl::Status status = CheckKeySetMetadata(context, request.name());
-  if (!status.ok()) return status;
-  const absl::StatusOr<KeySetStore::Listed> listed = key_sets_.Get(request.name());
-  if (!listed.ok()) return listed.status();
-  if (!listed->key_set.ok()) return listed->key_set.status();
-  EncodeKeySet(**listed->key_set, *response.mutable_key_set());
-  response.mutable_key_set()->set_problem(ClientText(listed->problem));
+  RETURN_IF_ERROR(CheckKeySetMetadata(context, request.name()));
+  ASSIGN_OR_RETURN(const KeySetStore::Listed listed, key_sets_.Get(request.name()));
+  RETURN_IF_ERROR(listed.key_set.status());
+  EncodeKeySet(**listed.key_set, *response.mutable_key_set());
+  response.mutable_key_set()->set_problem(ClientText(listed.problem));
   return absl::OkStatus();
 }
 

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "base/status_macros.h"
 #include "server/rpc/key_set_codec.h"
 #include "server/rpc/v1_score.h"
 
@@ -77,9 +78,8 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
 
  private:
   absl::StatusOr<ScoreCall> Decode() const {
-    if (!request_.status.ok()) return request_.status;
-    const absl::Status status = CheckKeySetMetadata(*context_, request_.message.key_set().name());
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(request_.status);
+    RETURN_IF_ERROR(CheckKeySetMetadata(*context_, request_.message.key_set().name()));
     absl::StatusOr<ScoreCall> call = DecodeScoreCall(request_.message);
     if (!call.ok()) return call;
     call->arrival = arrival_;

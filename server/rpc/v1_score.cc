@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "absl/utility/utility.h"
+#include "base/status_macros.h"
 #include "server/admission/field_error.h"
 
 namespace qkserve {
@@ -81,8 +82,7 @@ absl::Status DecodeTensor(const v1::Tensor& tensor, absl::string_view name, cons
                            rule.bool_too ? "BOOL, " : "");
   }
   view.data_type = static_cast<DataType>(type);
-  const absl::Status status = DecodeShape(tensor, name, rule.rank_min, view.shape);
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(DecodeShape(tensor, name, rule.rank_min, view.shape));
   const std::optional<int64_t> bytes = ByteCount(view.shape, ElementBytes(view.data_type));
   if (!bytes.has_value()) {
     return absl::InvalidArgumentError(absl::StrCat(name, ".shape: got ", ShapeString(view.shape),
@@ -155,8 +155,7 @@ absl::StatusOr<ScoreCall> DecodeScoreCall(const v1::ScoreRequest& request) {
   absl::StatusOr<ScoreCall> decoded(absl::in_place);
   ScoreCall& call = *decoded;
   call.names = &kNames;
-  const absl::Status status = DecodeEnums(request, call.problem);
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(DecodeEnums(request, call.problem));
   DecodeTensors(request, call);
   if (request.has_key_set()) {
     call.key_set = request.key_set().name();

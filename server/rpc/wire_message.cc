@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "base/status_macros.h"
 #include "base/utf8.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/io/coded_stream.h"
@@ -107,8 +108,8 @@ class WireReader {
     } else if (field != nullptr &&
                type == WireFormatLite::WireTypeForFieldType(
                            static_cast<WireFormatLite::FieldType>(field->type()))) {
-      absl::Status status = CountField();
-      return status.ok() ? ReadSingle(place, *field, tag) : status;
+      RETURN_IF_ERROR(CountField());
+      return ReadSingle(place, *field, tag);
     }
     // An option that is ignored changes the answer silently; a newer client must hear of it.
     return absl::InvalidArgumentError(absl::StrCat(NameOf(place), ": got field number ", number,
@@ -177,8 +178,7 @@ class WireReader {
       return absl::OkStatus();
     };
     if (!is_packed) return read_one();
-    absl::Status status = CountField();
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(CountField());
     return ReadDelimited([&] { return ReadToLimit(read_one); });
   }
 

@@ -1,0 +1,34 @@
+#ifndef QKSERVE_BASE_STATUS_MACROS_H_
+#define QKSERVE_BASE_STATUS_MACROS_H_
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+// For functions that return absl::Status or absl::StatusOr, both of which this header brings. Not
+// for headers that are installed.
+
+// Returns the error of `expression`, an absl::Status, from the function around it.
+#define RETURN_IF_ERROR(expression)                                         \
+  do {                                                                      \
+    if (absl::Status qkserve_status = (expression); !qkserve_status.ok()) { \
+      return qkserve_status;                                                \
+    }                                                                       \
+  } while (false)
+
+// Assigns the value of `expression`, an absl::StatusOr, to `left`, which may be a declaration:
+//   ASSIGN_OR_RETURN(const Tensor keys, ReadTensor(file));
+// Returns the error from the function around it. More than one statement: not for an `if` without
+// braces.
+#define ASSIGN_OR_RETURN(left, expression) \
+  ASSIGN_OR_RETURN_TO(UNIQUE_STATUS_NAME(qkserve_status_or_, __LINE__), left, expression)
+
+#define ASSIGN_OR_RETURN_TO(status_or, left, expression)     \
+  auto status_or = (expression);                             \
+  if (!status_or.ok()) return std::move(status_or).status(); \
+  left = *std::move(status_or)
+#define UNIQUE_STATUS_NAME(prefix, line) STATUS_NAME_CONCATENATION(prefix, line)
+#define STATUS_NAME_CONCATENATION(a, b) a##b
+
+#endif  // QKSERVE_BASE_STATUS_MACROS_H_
