@@ -3,7 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
-#include <utility>
+#include <memory>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -31,31 +31,25 @@ class ByteBudget {
   class Charge {
    public:
     Charge() = default;
-    Charge(Charge&& other) noexcept
-        : budget_(std::exchange(other.budget_, nullptr)), bytes_(other.bytes_) {}
-    Charge& operator=(Charge&& other) noexcept {
-      std::swap(budget_, other.budget_);
-      std::swap(bytes_, other.bytes_);
-      return *this;
-    }
-    ~Charge() {
-      if (budget_ != nullptr) budget_->Return(bytes_);
-    }
 
-    int64_t bytes() const { return budget_ != nullptr ? bytes_ : 0; }
+    int64_t bytes() const { return budget_ != nullptr ? budget_.get_deleter().bytes : 0; }
 
-    // A part of this charge, which is given back for itself. It has that many bytes.
+    // Moves `bytes` of this charge into a new one. They must not be more than bytes().
     Charge Split(int64_t bytes) {
-      bytes_ -= bytes;
-      return Charge(budget_, bytes);
+      budget_.get_deleter().bytes -= bytes;
+      return Charge(budget_.get(), bytes);
     }
 
    private:
     friend class ByteBudget;
-    Charge(ByteBudget* budget, int64_t bytes) : budget_(budget), bytes_(bytes) {}
+    struct ReturnBytes {
+      int64_t bytes;
+      void operator()(ByteBudget* budget) const { budget->Return(bytes); }
+    };
 
-    ByteBudget* budget_ = nullptr;
-    int64_t bytes_ = 0;
+    Charge(ByteBudget* budget, int64_t bytes) : budget_(budget, ReturnBytes{bytes}) {}
+
+    std::unique_ptr<ByteBudget, ReturnBytes> budget_;
   };
 
   // `bytes` is 0 or more. RESOURCE_EXHAUSTED: they do not fit now, or never will.

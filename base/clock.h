@@ -1,11 +1,13 @@
 #ifndef QKSERVE_BASE_CLOCK_H_
 #define QKSERVE_BASE_CLOCK_H_
 
+#include <chrono>
+
 #include "absl/time/time.h"
 
 namespace qkserve {
 
-// Where time comes from. Injected everywhere, so that tests decide what time it is.
+// The source of time. Injected everywhere, so that tests decide what time it is.
 // Implementations are thread-safe.
 class Clock {
  public:
@@ -18,6 +20,17 @@ class Clock {
   // The machine's monotonic clock. Never destroyed.
   static const Clock* Monotonic();
 };
+
+inline const Clock* Clock::Monotonic() {
+  class MonotonicClock final : public Clock {
+    absl::Time Now() const override {
+      return absl::UnixEpoch() +
+             absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
+    }
+  };
+  static const Clock* const clock = new MonotonicClock();
+  return clock;
+}
 
 }  // namespace qkserve
 

@@ -15,11 +15,11 @@ enum class LogLevel { kInfo, kWarning, kError };
 // Counts, sizes and versions are int64_t: all their digits are written.
 using LogValue = std::variant<std::string, double, int64_t>;
 
-// What is worth telling the operator: becomes one line of the log.
+// A message to the operator: becomes one line of the log.
 struct LogEvent {
   LogLevel level = LogLevel::kInfo;
   std::string message;
-  // What a search would filter by. Names are literals in lower case with underscores.
+  // Values that a search would filter by. Names are literals in lower case with underscores.
   std::vector<std::pair<const char*, LogValue>> fields = {};
 };
 

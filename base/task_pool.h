@@ -48,19 +48,17 @@ class TaskPool {
 
  private:
   void Loop() {
-    mutex_.Lock();
     while (true) {
-      while (tasks_.empty() && !shutdown_) changed_.Wait(&mutex_);
-      if (tasks_.empty()) break;
+      std::function<void()> task;
       {
-        const std::function<void()> task = std::move(tasks_.front());
+        MutexLock lock(&mutex_);
+        while (tasks_.empty() && !shutdown_) changed_.Wait(&mutex_);
+        if (tasks_.empty()) return;
+        task = std::move(tasks_.front());
         tasks_.pop_front();
-        mutex_.Unlock();
-        task();
       }
-      mutex_.Lock();
+      task();
     }
-    mutex_.Unlock();
   }
 
   Mutex mutex_;

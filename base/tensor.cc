@@ -6,40 +6,30 @@
 #include "absl/strings/str_join.h"
 
 namespace qkserve {
+namespace {
+
+struct TypeInfo {
+  absl::string_view name;
+  int64_t bytes;
+};
+// By value of the enum. The first stands for numbers that are no type.
+constexpr TypeInfo kTypes[] = {{"unknown", 1},  {"FLOAT32", 4}, {"FLOAT16", 2},
+                               {"BFLOAT16", 2}, {"BOOL", 1},    {"INT32", 4}};
+
+const TypeInfo& InfoOf(DataType type) {
+  const auto value = static_cast<int>(type);
+  return kTypes[IsDataType(value) ? value : 0];
+}
+
+}  // namespace
 
 bool IsDataType(int value) { return value >= 1 && value <= 5; }
 
 bool IsFloatType(int value) { return value >= 1 && value <= 3; }
 
-absl::string_view DataTypeName(DataType type) {
-  switch (type) {
-    case DataType::kFloat32:
-      return "FLOAT32";
-    case DataType::kFloat16:
-      return "FLOAT16";
-    case DataType::kBfloat16:
-      return "BFLOAT16";
-    case DataType::kBool:
-      return "BOOL";
-    case DataType::kInt32:
-      return "INT32";
-  }
-  return "unknown";
-}
+absl::string_view DataTypeName(DataType type) { return InfoOf(type).name; }
 
-int64_t ElementBytes(DataType type) {
-  switch (type) {
-    case DataType::kFloat32:
-    case DataType::kInt32:
-      return 4;
-    case DataType::kFloat16:
-    case DataType::kBfloat16:
-      return 2;
-    case DataType::kBool:
-      return 1;
-  }
-  return 1;
-}
+int64_t ElementBytes(DataType type) { return InfoOf(type).bytes; }
 
 std::optional<int64_t> ElementCount(absl::Span<const int64_t> shape) {
   int64_t count = 1;
@@ -54,6 +44,15 @@ std::optional<int64_t> ElementCount(absl::Span<const int64_t> shape) {
     }
   }
   return empty ? 0 : count;
+}
+
+std::optional<int64_t> ByteCount(absl::Span<const int64_t> shape, int64_t element_bytes) {
+  const std::optional<int64_t> elements = ElementCount(shape);
+  int64_t bytes = 0;
+  if (!elements.has_value() || __builtin_mul_overflow(*elements, element_bytes, &bytes)) {
+    return std::nullopt;
+  }
+  return bytes;
 }
 
 std::string ShapeString(absl::Span<const int64_t> shape) {

@@ -13,7 +13,7 @@ namespace qkserve {
 // meets one may end the process, gRPC does; so ask before.
 
 // How many threads gRPC starts in a process that is a server, or a client, on this machine. More
-// come and go under load; gRPC goes on where it cannot have those.
+// come and go under load; gRPC works without those.
 int64_t GrpcThreads();
 
 // Starts a thread. Throws std::system_error where there is none to be had.

@@ -29,10 +29,9 @@
 #include "core/kernels/tile_scratch.h"
 #include "grpcpp/version_info.h"
 #include "qkserve/version.h"
-#include "server/lifecycle/address.h"
 #include "server/lifecycle/health_check.h"
+#include "server/lifecycle/listen_address.h"
 #include "server/lifecycle/stop_signals.h"
-#include "server/observe/log_format.h"
 #include "server/observe/log_writer.h"
 #include "server/observe/process_log.h"
 #include "server/options.h"
@@ -51,7 +50,7 @@ constexpr int kExitUsage = 2;
 
 // The command line: what the server is told, and what only the program does.
 struct MainOptions {
-  ServerOptions server = DefaultServerOptions();
+  ServerOptions server = {.http_address = "127.0.0.1:8080"};
   std::string port_file, http_port_file;
   std::string kernel = "auto";
   LogFormat log_format = LogFormat::kText;
@@ -59,13 +58,6 @@ struct MainOptions {
   bool version = false;
 
   void AddFlags(Flags& flags);
-
- private:
-  static ServerOptions DefaultServerOptions() {
-    ServerOptions options;
-    options.http_address = kHttpAddressDefault;
-    return options;
-  }
 };
 
 void MainOptions::AddFlags(Flags& flags) {
@@ -163,10 +155,6 @@ void LogForGrpc(gpr_log_func_args* args) {
   // gRPC aborts the process after such a line.
   if (absl::StartsWith(args->message, "assertion failed")) FlushLog();
 }
-
-void CatchGrpcLog() { gpr_set_log_function(LogForGrpc); }
-#else
-void CatchGrpcLog() {}
 #endif
 
 // The file appears whole: a reader that polls for it must never see half of it.
@@ -238,7 +226,9 @@ int Serve(const MainOptions& main_options) {
   const int stop = CatchStopSignals();
   if (stop < 0) return FailServing(absl::InternalError("cannot make a pipe"));
 
-  CatchGrpcLog();
+#ifdef QKSERVE_CATCHES_GRPC_LOG
+  gpr_set_log_function(LogForGrpc);
+#endif
   ServerOptions options = main_options.server;
   options.log = Log;
   options.log_lines_dropped = LogLinesDropped;
@@ -270,7 +260,7 @@ int Serve(const MainOptions& main_options) {
 
 int Check(const std::string& address) {
   if (!absl::StartsWith(address, "unix:")) {
-    const absl::Status status = ParseHostPort("check", address, "unix:PATH").status();
+    const absl::Status status = ParseHostPort({"check", "unix:PATH"}, address).status();
     if (!status.ok()) return Fail(status, kExitUsage);
   }
   constexpr absl::Duration kCheckTimeout = absl::Seconds(5);

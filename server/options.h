@@ -14,9 +14,6 @@
 
 namespace qkserve {
 
-// The default of --http_address. An embedded server has no HTTP unless it is told so.
-inline constexpr char kHttpAddressDefault[] = "127.0.0.1:8080";
-
 // Metadata of a call, keys and values and 32 for each pair, as HTTP/2 counts. It is held for every
 // call before any limit of ours; a token and a trace context take 1 to 4 KiB.
 inline constexpr int kMetadataBytesMax = 8192;
@@ -27,7 +24,8 @@ struct ServerOptions {
   // HOST:PORT or unix:PATH. Port 0 takes a free one.
   std::string listen_address = "127.0.0.1:50051";
 
-  // HOST:PORT for /metrics, /healthz, /readyz and the page; empty: none of them.
+  // HOST:PORT for /metrics, /healthz, /readyz and the page; empty: none of them. The flag has a
+  // default: an embedded server has no HTTP unless it is told so.
   std::string http_address = {};
 
   // Threads that compute. 0: as many as CPUs this process may use.

@@ -19,6 +19,7 @@
 #include "absl/time/clock.h"
 #include "base/file_descriptor.h"
 #include "base/host.h"
+#include "base/status_macros.h"
 #include "base/thread_limit.h"
 #include "core/kernels/blas.h"
 #include "core/kernels/panels.h"
@@ -27,14 +28,12 @@
 #include "qkserve/v1/key_set.grpc.pb.h"
 #include "qkserve/v1/scoring.grpc.pb.h"
 #include "qkserve/v1/status.grpc.pb.h"
-#include "server/admission/compute_slots.h"
-#include "server/lifecycle/address.h"
+#include "server/admission/compute_setup.h"
+#include "server/lifecycle/listen_address.h"
 
 namespace qkserve {
 namespace {
 
-constexpr char kListenFlag[] = "listen_address";
-constexpr char kOthers[] = "unix:PATH";
 constexpr absl::string_view kUnixPrefix = "unix:";
 
 // The rate of the process's kernel, measured once.
@@ -77,83 +76,70 @@ void SetConnectionArguments(const ServerOptions& options, grpc::ServerBuilder& b
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
                                                       const Clock* clock) try {
-  absl::Status status = options.Validate();
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(options.Validate());
   const int64_t workers = options.workers > 0 ? options.workers : UsableCpus();
-  status = CheckThreads(workers + kOtherThreads + GrpcThreads());
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(CheckThreads(workers + kOtherThreads + GrpcThreads()));
   // Never balanced: where a process's last use of gRPC ends, gRPC ends its threads, and waits up to
   // 10 s for one that polls.
   static const bool keeps_grpc = (grpc_init(), true);
   static_cast<void>(keeps_grpc);
   Parts parts;
-  parts.exporter = std::make_unique<MetricsExporter>(
-      MetricsExporter::Setup{BlasKernelName(), std::string(PackedKernelName()), workers},
-      options.log_lines_dropped);
+  parts.compute = {.kernel = BlasKernelName(),
+                   .key_set_kernel = std::string(PackedKernelName()),
+                   .workers = workers,
+                   .slots = ComputeSlots(workers, UsableCpus(), options.in_flight_bytes_max)};
+  parts.exporter = std::make_unique<MetricsExporter>(parts.compute, options.log_lines_dropped);
   if (!options.http_address.empty()) {
-    absl::StatusOr<std::unique_ptr<HttpServer>> http =
-        HttpServer::Start(options.http_address, parts.exporter.get(), options.log, clock);
-    if (!http.ok()) return http.status();
-    parts.http = *std::move(http);
+    ASSIGN_OR_RETURN(parts.http, HttpServer::Start(options.http_address, parts.exporter.get(),
+                                                   options.log, clock));
     options.log({LogLevel::kInfo, "http listening", {{"address", parts.http->address()}}});
-    status = options.on_http_listening(parts.http->port());
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(options.on_http_listening(parts.http->port()));
   }
-  BatchPolicyOptions policy;
-  policy.workers = ComputeSlots(workers, UsableCpus(), options.in_flight_bytes_max);
-  policy.threads = workers;
-  policy.queued_requests_max = options.queue_requests_max;
-  policy.queued_time_max = options.queue_time_max;
-  absl::StatusOr<std::unique_ptr<Batcher>> batcher = Batcher::Create(
-      policy, clock, [&metrics = parts.exporter->metrics()](int64_t requests, int64_t rows) {
-        metrics.CountBatch(requests, rows);
-      });
-  if (!batcher.ok()) return batcher.status();
-  parts.batcher = *std::move(batcher);
-  absl::StatusOr<std::unique_ptr<KeySetStore>> key_sets =
-      KeySetStore::Open({.directory = options.key_set_dir,
-                         .is_read_only = options.key_set_dir_read_only,
-                         .memory_bytes_max = options.key_set_memory > 0 ? options.key_set_memory
-                                                                        : UsableMemoryBytes() / 2,
-                         .load_threads = static_cast<int>(workers),
-                         .refresh_every = options.key_set_refresh,
-                         .is_stopping = options.is_stopping,
-                         .log = options.log},
-                        FileSystem::Posix());
-  if (!key_sets.ok()) return key_sets.status();
-  parts.key_sets = *std::move(key_sets);
-  std::unique_ptr<Server> server(new Server(options, std::move(parts), workers, clock));
-  status = server->Listen();
-  if (!status.ok()) return status;
+  const BatchPolicyOptions policy = {.workers = parts.compute.slots,
+                                     .threads = workers,
+                                     .queued_requests_max = options.queue_requests_max,
+                                     .queued_time_max = options.queue_time_max};
+  RequestMetrics& metrics = parts.exporter->metrics();
+  ASSIGN_OR_RETURN(parts.batcher,
+                   Batcher::Create(policy, clock, [&metrics](int64_t requests, int64_t rows) {
+                     metrics.CountBatch(requests, rows);
+                   }));
+  const KeySetStore::Options store = {.directory = options.key_set_dir,
+                                      .is_read_only = options.key_set_dir_read_only,
+                                      .memory_bytes_max = options.key_set_memory > 0
+                                                              ? options.key_set_memory
+                                                              : UsableMemoryBytes() / 2,
+                                      .load_threads = static_cast<int>(workers),
+                                      .refresh_every = options.key_set_refresh,
+                                      .is_stopping = options.is_stopping,
+                                      .log = options.log};
+  ASSIGN_OR_RETURN(parts.key_sets, KeySetStore::Open(store, FileSystem::Posix()));
+  parts.compute.gflops_per_worker = GflopsPerWorker();
+  std::unique_ptr<Server> server(new Server(options, std::move(parts), clock));
+  RETURN_IF_ERROR(server->Listen());
   return server;
 } catch (const std::system_error& error) {
   // From a std::thread, where other processes took what CheckThreads had found.
   return absl::ResourceExhaustedError(absl::StrCat("threads: cannot start one: ", error.what()));
 }
 
-Server::Server(const ServerOptions& options, Parts parts, int64_t workers, const Clock* clock)
+Server::Server(const ServerOptions& options, Parts parts, const Clock* clock)
     : options_(options),
       clock_(*clock),
       exporter_(std::move(parts.exporter)),
-      slow_requests_(options.slow_request_threshold, options.log, clock),
-      recorder_(&exporter_->metrics(), &slow_requests_, options.log, clock),
+      recorder_(&exporter_->metrics(), options.slow_request_threshold, options.log, clock),
       budget_("in_flight_bytes_max", options.in_flight_bytes_max, kInFlightRetryAfter,
-              ComputeSlotsCharge(ComputeSlots(workers, UsableCpus(), options.in_flight_bytes_max))),
+              ComputeSlotsCharge(parts.compute.slots)),
       key_sets_(std::move(parts.key_sets)),
       batcher_(std::move(parts.batcher)),
       scoring_({.message_bytes_max = options.message_bytes_max,
-                .gflops_per_worker = GflopsPerWorker(),
-                .kernel = BlasKernelName(),
-                .key_set_kernel = std::string(PackedKernelName()),
+                .compute = parts.compute,
                 .key_sets = key_sets_.get(),
                 .budget = &budget_},
-               batcher_.get(), &recorder_, clock),
-      key_set_service_(key_sets_.get(), &budget_, &recorder_, clock, options.upload_idle_timeout),
-      status_({.kernel = BlasKernelName(),
-               .key_set_kernel = std::string(PackedKernelName()),
-               .gflops_per_worker = GflopsPerWorker(),
-               .workers = workers},
-              batcher_.get(), &budget_, key_sets_.get(), &recorder_, clock),
+               batcher_.get(), &calls_, &recorder_, clock),
+      key_set_service_(key_sets_.get(), &budget_, &calls_, &recorder_, clock,
+                       options.upload_idle_timeout),
+      status_(parts.compute, AskedParts(), &recorder_),
       health_({"", v1::ScoringService::service_full_name(), v1::KeySetService::service_full_name(),
                v1::StatusService::service_full_name()}),
       reflection_({v1::ScoringService::service_full_name(), v1::KeySetService::service_full_name(),
@@ -162,13 +148,16 @@ Server::Server(const ServerOptions& options, Parts parts, int64_t workers, const
       description_(absl::StrFormat(
           "kernel %s (%s, %.0f GFLOP/s a worker), key sets %s, %d workers, message_bytes_max %d, "
           "in_flight_bytes_max %d, key_set_memory %d",
-          BlasKernelName(), BlasVersion(), GflopsPerWorker(), PackedKernelName(), workers,
-          options.message_bytes_max, options.in_flight_bytes_max, key_sets_->budget().bytes_max())),
+          parts.compute.kernel, BlasVersion(), parts.compute.gflops_per_worker,
+          parts.compute.key_set_kernel, parts.compute.workers, options.message_bytes_max,
+          options.in_flight_bytes_max, key_sets_->budget().bytes_max())),
       http_(std::move(parts.http)) {
-  exporter_->Attach({.batcher = batcher_.get(),
-                     .budget = &budget_,
-                     .key_sets = key_sets_.get(),
-                     .in_flight_requests = [this] { return CallsInFlight(); }});
+  exporter_->Attach(AskedParts());
+}
+
+ServerParts Server::AskedParts() {
+  return {
+      .batcher = batcher_.get(), .budget = &budget_, .key_sets = key_sets_.get(), .calls = &calls_};
 }
 
 Server::~Server() { Drain().IgnoreError(); }
@@ -190,7 +179,7 @@ absl::Status Server::CheckAddressIsFree() const {
   const bool is_used =
       connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
   if (!is_used) return absl::OkStatus();
-  return CannotListen(kListenFlag, options_.listen_address, kOthers,
+  return CannotListen(kListenAddressFlag, options_.listen_address,
                       absl::UnavailableError("a server does already"));
 }
 
@@ -206,20 +195,18 @@ absl::StatusOr<std::optional<BoundSockets>> Server::AddListeningPorts(
     address_ = options_.listen_address;
     return std::nullopt;
   }
-  absl::StatusOr<BoundSockets> sockets =
-      BoundSockets::Bind(kListenFlag, options_.listen_address, kOthers);
-  if (!sockets.ok()) return sockets.status();
-  for (const SocketAddress& address : sockets->addresses()) {
+  ASSIGN_OR_RETURN(BoundSockets sockets,
+                   BoundSockets::Bind(kListenAddressFlag, options_.listen_address));
+  for (const SocketAddress& address : sockets.addresses()) {
     builder.AddListeningPort(address.Text(), plain);
   }
-  port_ = sockets->port();
+  port_ = sockets.port();
   address_ = WithPort(options_.listen_address, port_);
-  return *std::move(sockets);
+  return sockets;
 }
 
 absl::Status Server::Listen() {
-  absl::Status status = CheckAddressIsFree();
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(CheckAddressIsFree());
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(static_cast<int>(options_.message_bytes_max));
   builder.SetMaxSendMessageSize(static_cast<int>(options_.message_bytes_max));
@@ -229,8 +216,7 @@ absl::Status Server::Listen() {
   // A message of 1 MB may unpack to 1 GB, before any limit of ours sees it.
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
-  absl::StatusOr<std::optional<BoundSockets>> sockets = AddListeningPorts(builder);
-  if (!sockets.ok()) return sockets.status();
+  ASSIGN_OR_RETURN(const std::optional<BoundSockets> sockets, AddListeningPorts(builder));
   builder.RegisterService(&scoring_);
   builder.RegisterService(&key_set_service_);
   builder.RegisterService(&status_);
@@ -238,10 +224,10 @@ absl::Status Server::Listen() {
   builder.RegisterService(&reflection_);
   grpc_server_ = builder.BuildAndStart();
   if (grpc_server_ == nullptr) {
-    return CannotListen(kListenFlag, options_.listen_address, kOthers,
+    return CannotListen(kListenAddressFlag, options_.listen_address,
                         absl::UnavailableError("gRPC cannot; its log says why"));
   }
-  exporter_->readiness().Set(Readiness::State::kServing);
+  exporter_->SetReadiness(Readiness::kServing);
   return absl::OkStatus();
 }
 
@@ -250,7 +236,7 @@ constexpr absl::Duration kDrainUploadIdleMax = absl::Seconds(5);
 
 absl::Status Server::Drain() {
   if (grpc_server_ == nullptr) return absl::OkStatus();
-  exporter_->readiness().Set(Readiness::State::kDraining);
+  exporter_->SetReadiness(Readiness::kDraining);
   health_.SetServing(false);
   // gRPC drops a call that reaches it after Shutdown has begun (the caller sees CANCELLED), so say
   // UNAVAILABLE for a while first.
@@ -258,9 +244,7 @@ absl::Status Server::Drain() {
   key_set_service_.RefuseNewCalls(std::min(kDrainUploadIdleMax, options_.drain_timeout / 2));
   absl::SleepFor(options_.drain_grace);
   // Wait for the work here: Shutdown would wait for connections too, 20 s for a peer that is idle.
-  const absl::Time deadline = clock_.Now() + options_.drain_timeout;
-  const int64_t abandoned = scoring_.calls().AwaitNone(clock_, deadline) +
-                            key_set_service_.calls().AwaitNone(clock_, deadline);
+  const int64_t abandoned = calls_.AwaitNone(clock_, clock_.Now() + options_.drain_timeout);
   constexpr auto kGoodbye = std::chrono::milliseconds(500);
   grpc_server_->Shutdown(std::chrono::system_clock::now() + kGoodbye);
   grpc_server_->Wait();

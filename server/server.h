@@ -12,11 +12,11 @@
 #include "core/key_sets/key_set_store.h"
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
+#include "server/admission/compute_setup.h"
 #include "server/http/http_server.h"
-#include "server/lifecycle/bound_sockets.h"
+#include "server/lifecycle/listen_address.h"
 #include "server/observe/call_recorder.h"
 #include "server/observe/metrics_exporter.h"
-#include "server/observe/slow_request_log.h"
 #include "server/options.h"
 #include "server/rpc/health_service.h"
 #include "server/rpc/key_set_service.h"
@@ -58,21 +58,22 @@ class Server {
   absl::Status Drain();
 
   // True if no call is under way.
-  bool IsIdle() { return CallsInFlight() == 0; }
+  bool IsIdle() const { return calls_.count() == 0; }
 
   // One line for the log: kernel, rate, workers, limits.
   const std::string& description() const { return description_; }
 
  private:
   struct Parts {
+    ComputeSetup compute;
     std::unique_ptr<MetricsExporter> exporter;
     std::unique_ptr<HttpServer> http;  // null: none; asks the exporter
     std::unique_ptr<Batcher> batcher;  // tells the exporter
     std::unique_ptr<KeySetStore> key_sets;
   };
 
-  Server(const ServerOptions& options, Parts parts, int64_t workers, const Clock* clock);
-  int64_t CallsInFlight() { return scoring_.calls().count() + key_set_service_.calls().count(); }
+  Server(const ServerOptions& options, Parts parts, const Clock* clock);
+  ServerParts AskedParts();
   absl::Status CheckAddressIsFree() const;
   absl::StatusOr<std::optional<BoundSockets>> AddListeningPorts(grpc::ServerBuilder& builder);
   absl::Status Listen();
@@ -81,9 +82,9 @@ class Server {
   const Clock& clock_;
   // Destroyed from the last to the first: the gRPC server ends its calls before what they use goes.
   const std::unique_ptr<MetricsExporter> exporter_;
-  SlowRequestLog slow_requests_;
   const CallRecorder recorder_;
-  ByteBudget budget_;  // ComputeSlotsCharge is reserved
+  ByteBudget budget_;    // ComputeSlotsCharge is reserved
+  InFlightCalls calls_;  // of Score, and those that change key sets
   const std::unique_ptr<KeySetStore> key_sets_;
   const std::unique_ptr<Batcher> batcher_;
   ScoringService scoring_;

@@ -2,20 +2,21 @@
 #define QKSERVE_SERVER_ADMISSION_ADMIT_SCORE_H_
 
 #include <cstdint>
-#include <string>
+#include <memory>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "base/byte_budget.h"
+#include "core/batching/batcher.h"
 #include "core/batching/job.h"
 #include "core/key_sets/key_set_store.h"
+#include "core/scoring/key_source.h"
 #include "core/scoring/problem.h"
-#include "qkserve/buffer.h"
-#include "qkserve/tensor.h"
+#include "core/scoring/score_shape.h"
+#include "server/admission/compute_setup.h"
 #include "server/admission/responder.h"
 #include "server/admission/score_call.h"
-#include "server/admission/score_task.h"
 
 namespace qkserve {
 
@@ -23,47 +24,65 @@ namespace qkserve {
 // outlive all calls.
 struct AdmissionOptions {
   int64_t message_bytes_max = 0;  // of the response
-  double gflops_per_worker = 1.0;
-  std::string kernel = {};  // of inline keys
-  std::string key_set_kernel = {};
+  ComputeSetup compute = {};
   const KeySetStore* key_sets = nullptr;
   ByteBudget* budget = nullptr;
 };
 
-// Shape and sizes of what a call returns.
-struct ResultLayout {
-  Shape shape;
-  int64_t result_bytes = 0;
-  int64_t indices_bytes = 0;
-  int64_t log_sum_exp_bytes = 0;
-  bool has_log_sum_exp = false;
-
-  // The shape without its last dimension.
-  absl::Span<const int64_t> Rows() const { return absl::MakeSpan(shape).first(shape.size() - 1); }
-  int64_t Bytes() const { return result_bytes + indices_bytes + log_sum_exp_bytes; }
+// A call's part in a pass.
+struct PassRequest {
+  ScoreRequest request;  // points into an AdmittedScore
 };
 
-// The memory of a call's results.
-struct ScoreBuffers {
-  Buffer result, indices, log_sum_exp;
+// A call that was checked, planned and charged, as the batcher sees it: nothing of it can be
+// refused any more for what the caller sent. All that the server asks of the scoring engine is
+// asked here.
+//
+// A call with inline keys has a pass of its own. Calls on a key set share passes.
+class AdmittedScore final : public Job {
+ public:
+  const AttentionProblem& problem() const { return problem_; }
+  // The tiles compute its elements.
+  const ComputedScore& result() const { return result_; }
+  const JobSpec& spec() const { return spec_; }
+  // For request, results and state; until the responder holds it.
+  const ByteBudget::Charge& charge() const { return charge_; }
 
-  // RESOURCE_EXHAUSTED: there is no memory.
-  static absl::StatusOr<ScoreBuffers> Allocate(const ResultLayout& layout);
-  AttentionResults Results();
-};
+  absl::Status RunTile(int64_t tile) override { return own_pass_->RunTile(tile); }
+  const PassRequest* pass_request() const override { return &request_; }
+  absl::StatusOr<std::unique_ptr<Pass>> MakePass(
+      absl::Span<const PassRequest* const> requests) override;
+  void Finish(const absl::Status& status, const JobReceipt& receipt) override;
+  bool IsCancelled() const override { return responder_->IsCancelled(); }
 
-// A call that was checked, planned and charged: nothing of it can be refused any more for what the
-// caller sent.
-struct AdmittedScore {
-  ScoreTask task;
-  ResultLayout layout;
-  ScoreBuffers buffers;
-  ByteBudget::Charge charge;  // for request, results and state
-  JobSpec spec;
-  absl::string_view kernel;  // that computes it
+ private:
+  friend absl::StatusOr<std::unique_ptr<AdmittedScore>> AdmitScore(ScoreCall&&,
+                                                                   const AdmissionOptions&);
+  friend void SubmitScore(ScoreCall&&, Responder*, const AdmissionOptions&, Batcher*);
 
-  // The computed tensors. Valid as long as this.
-  ComputedScore Result() const;
+  // `key_set` is null if the problem has keys of its own. `shape` is that of its queries and of its
+  // keys or the set's.
+  AdmittedScore(AttentionProblem&& problem, ScoreShape&& shape,
+                std::shared_ptr<const KeySet> key_set);
+  AdmittedScore(const AdmittedScore&) = delete;
+  AdmittedScore& operator=(const AdmittedScore&) = delete;
+
+  // Lays out the results, charges all memory of the call and allocates it, and decides how it is
+  // scheduled. RESOURCE_EXHAUSTED: there is no memory, or the results would not fit in a message.
+  absl::Status Prepare(const ScoreCall& call, const AdmissionOptions& options);
+  // Decides the shapes of the results. Returns their bytes.
+  absl::StatusOr<int64_t> LayOutResults(bool log_sum_exp, int64_t message_bytes_max);
+
+  const AttentionProblem problem_;
+  const ScoreShape shape_;
+  const std::shared_ptr<const KeySet> key_set_;
+  const std::shared_ptr<const KeySource> source_;
+  ByteBudget::Charge charge_;
+  ComputedScore result_;
+  PassRequest request_;
+  std::unique_ptr<Pass> own_pass_;  // null on a key set
+  JobSpec spec_;
+  Responder* responder_ = nullptr;  // set when it is submitted
 };
 
 // Every check of what a caller sent beside its syntax, in time that does not depend on the tensors'
@@ -73,7 +92,14 @@ struct AdmittedScore {
 //
 // Errors: INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION, DATA_LOSS and RESOURCE_EXHAUSTED, as
 // scoring.proto says. They name fields as the call does. Thread-safe.
-absl::StatusOr<AdmittedScore> AdmitScore(ScoreCall call, const AdmissionOptions& options);
+absl::StatusOr<std::unique_ptr<AdmittedScore>> AdmitScore(ScoreCall&& call,
+                                                          const AdmissionOptions& options);
+
+// The way of every score call into the batcher, whatever protocol it came by: admits the call and
+// submits it, or fails it. The responder keeps what the call points into until it is told the end:
+// exactly once, maybe before this returns. Does not block. Thread-safe.
+void SubmitScore(ScoreCall&& call, Responder* responder, const AdmissionOptions& options,
+                 Batcher* batcher);
 
 }  // namespace qkserve
 

@@ -1,13 +1,10 @@
 #ifndef QKSERVE_SERVER_ADMISSION_RESPONDER_H_
 #define QKSERVE_SERVER_ADMISSION_RESPONDER_H_
 
-#include <cstddef>
 #include <cstdint>
-#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "base/byte_budget.h"
 #include "core/batching/job.h"
 #include "core/key_sets/key_set.h"
@@ -15,20 +12,12 @@
 
 namespace qkserve {
 
-// A computed tensor, dense and row-major. Somebody else owns the shape and the data.
-struct ResultTensor {
-  DataType data_type = DataType::kFloat32;
-  absl::Span<const int64_t> shape;
-  const std::byte* data = nullptr;
-  int64_t bytes = 0;
-};
-
-// The tensors that a call computed. Valid during Responder::Respond.
+// The tensors of a call's answer. One that was not asked for has no shape.
 struct ComputedScore {
-  ResultTensor result;                      // [.., n, m], [.., n, dv] or [.., n, top_k]
-  std::optional<ResultTensor> indices;      // [.., n, top_k], for the output TOP_K
-  std::optional<ResultTensor> log_sum_exp;  // [.., n], where asked for
-  absl::string_view kernel;                 // the code path that computed it
+  Tensor result;             // [.., n, m], [.., n, dv] or [.., n, top_k]
+  Tensor indices;            // [.., n, top_k], for the output TOP_K
+  Tensor log_sum_exp;        // [.., n]
+  absl::string_view kernel;  // the code path that computes it
 };
 
 // How a call was run, for receipts, metrics and logs. All zero where it was refused before it came
@@ -46,6 +35,7 @@ struct ScoreReceipt {
 // responder and what ScoreCall points into must live until then and may be gone when it returns.
 class Responder {
  public:
+  // `result` is valid during the call.
   virtual void Respond(const ComputedScore& result, const ScoreReceipt& receipt) = 0;
 
   // `status` is not OK.

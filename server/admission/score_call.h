@@ -4,12 +4,11 @@
 #include <cstdint>
 #include <optional>
 
-#include "absl/status/statusor.h"
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "qkserve/output.h"
-#include "qkserve/tensor.h"
+#include "core/scoring/problem.h"
 
 namespace qkserve {
 
@@ -31,17 +30,11 @@ struct ScoreFieldNames {
   const char* log_sum_exp;
 };
 
-// A key set that a call asks for.
-struct KeySetQuery {
-  absl::string_view name;
-  std::optional<int64_t> version = std::nullopt;  // the one to insist on
-};
-
 // A call for scores, whatever protocol it came by. Fields mean what qkserve.v1.ScoreRequest says.
 //
 // The wire has checked the syntax: output and types are known, queries, keys and values are of a
 // float type and rank 2 to 4, the mask is BOOL or of a float type and of rank 1 to 4, sizes are 0
-// or more, data has exactly its length. A tensor that fails is the error to report. AdmitScore
+// or more, data has exactly its length. A tensor that fails has the error to report. AdmitScore
 // reports it in the tensor's turn, so a call with several errors gets the same one by any protocol.
 // Nothing else is checked.
 //
@@ -49,24 +42,16 @@ struct KeySetQuery {
 struct ScoreCall {
   const ScoreFieldNames* names = nullptr;  // never null; static
 
-  absl::StatusOr<TensorView> queries;
-  std::optional<absl::StatusOr<TensorView>> keys;  // these, or a key set
-  std::optional<KeySetQuery> key_set;
-  std::optional<absl::StatusOr<TensorView>> values;
-
-  Output output = Output::kScores;
-  DataType result_type = DataType::kFloat32;
-  int64_t top_k = 0;
-  bool log_sum_exp = false;
-
-  float scale = 1.0F;
-  float softcap = 0.0F;
-  bool is_causal = false;
-  int64_t window_left = -1;
-  int64_t window_right = -1;
-  std::optional<int64_t> offset;
+  // As the caller wants it. AdmitScore sets key_lengths. Its keys have no shape if there are none.
+  AttentionProblem problem;
+  struct {
+    absl::Status queries, keys, values, mask;
+  } errors;
+  std::optional<absl::string_view> key_set;  // its name; in the place of keys
+  std::optional<int64_t> key_set_version;    // the one to insist on
   absl::Span<const int64_t> key_lengths;
-  std::optional<absl::StatusOr<TensorView>> mask;
+  bool has_offset = false;
+  bool log_sum_exp = false;
 
   // On the batcher's clock.
   absl::Time arrival;
@@ -74,6 +59,8 @@ struct ScoreCall {
 
   // Memory that the parsed request holds until it is answered.
   int64_t request_bytes = 0;
+
+  bool has_keys() const { return !problem.keys.shape.empty() || !errors.keys.ok(); }
 };
 
 }  // namespace qkserve

@@ -55,9 +55,9 @@ HttpAnswer AnswerHttp(absl::string_view method, absl::string_view target,
   }
   if (path == "/healthz") return {.body = "ok\n"};
   if (path == "/readyz") {
-    const Readiness::State state = exporter.readiness().state();
-    return {.status = state == Readiness::State::kServing ? 200 : 503,
-            .body = absl::StrCat(Readiness::Text(state), "\n")};
+    const Readiness readiness = exporter.readiness();
+    return {.status = readiness == Readiness::kServing ? 200 : 503,
+            .body = absl::StrCat(ReadinessText(readiness), "\n")};
   }
   return {.status = 404, .body = "not here; see /, /metrics, /healthz, /readyz\n"};
 }

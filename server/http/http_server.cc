@@ -16,14 +16,12 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/status_macros.h"
 #include "server/http/http_pages.h"
-#include "server/lifecycle/address.h"
-#include "server/lifecycle/bound_sockets.h"
+#include "server/lifecycle/listen_address.h"
 
 namespace qkserve {
 namespace {
-
-constexpr char kOthers[] = "nothing for no HTTP";
 
 MHD_Result Respond(MHD_Connection* connection, const HttpAnswer& answer) {
   // The library only reads what it copies.
@@ -64,8 +62,7 @@ class HttpServer::Loop {
 
   // Connections are answered from the return on.
   absl::Status Start() {
-    absl::Status status = sockets_.Listen();
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(sockets_.Listen());
     // One connection more than there may be: the one that was cut for a new one.
     daemon_ = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, nullptr, nullptr, &Loop::OnRequest, this,
@@ -78,8 +75,6 @@ class HttpServer::Loop {
     });
     return absl::OkStatus();
   }
-
-  const BoundSockets& sockets() const { return sockets_; }
 
  private:
   struct Connection {
@@ -206,12 +201,12 @@ class HttpServer::Loop {
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& address,
                                                               const MetricsExporter* exporter,
                                                               LogSink log, const Clock* clock) {
-  absl::StatusOr<BoundSockets> sockets = BoundSockets::Bind("http_address", address, kOthers);
+  absl::StatusOr<BoundSockets> sockets = BoundSockets::Bind(kHttpAddressFlag, address);
   if (!sockets.ok()) return sockets.status();
   const int port = sockets->port();
   auto loop = std::make_unique<Loop>(*std::move(sockets), exporter, std::move(log), clock);
   const absl::Status status = loop->Start();
-  if (!status.ok()) return CannotListen("http_address", address, kOthers, status);
+  if (!status.ok()) return CannotListen(kHttpAddressFlag, address, status);
   return std::unique_ptr<HttpServer>(
       new HttpServer(std::move(loop), WithPort(address, port), port));
 }

@@ -3,41 +3,65 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "core/batching/job.h"
-#include "core/key_sets/key_set.h"
+#include "base/mutex.h"
 #include "grpcpp/server_context.h"
+#include "server/admission/responder.h"
 #include "server/observe/request_metrics.h"
-#include "server/observe/slow_request_log.h"
+#include "server/observe/trace_context.h"
 
 namespace qkserve {
+
+// A line for each score request that took long, and no more than kLinesMax of them in kPeriod:
+// where all requests are slow, saying so must not make them slower. What was left out is counted in
+// the next line. Thread-safe.
+class SlowRequestLog {
+ public:
+  static constexpr int64_t kLinesMax = 10;
+  static constexpr absl::Duration kPeriod = absl::Seconds(1);
+
+  // Requests of `threshold` and more; 0: none. The clock must outlive it.
+  SlowRequestLog(absl::Duration threshold, LogSink log, const Clock* clock)
+      : threshold_(threshold), log_(std::move(log)), clock_(*clock) {}
+
+  bool IsSlow(absl::Duration duration) const {
+    return threshold_ > absl::ZeroDuration() && duration >= threshold_;
+  }
+
+  void Log(const absl::Status& status, absl::Duration duration, const ScoreReceipt& receipt,
+           const std::string& peer, const RequestTags& tags);
+
+ private:
+  const absl::Duration threshold_;
+  const LogSink log_;
+  const Clock& clock_;
+  Mutex mutex_;
+  absl::Time period_begin_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  int64_t lines_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t left_out_ ABSL_GUARDED_BY(mutex_) = 0;
+};
 
 // Tells metrics and log of each call, just before its answer is handed to gRPC: a client that has
 // the answer finds it counted. Thread-safe.
 class CallRecorder {
  public:
-  // The pointers must outlive it.
-  CallRecorder(RequestMetrics* metrics, SlowRequestLog* slow_requests, LogSink log,
+  // The pointers must outlive it. See SlowRequestLog for `slow_threshold`.
+  CallRecorder(RequestMetrics* metrics, absl::Duration slow_threshold, const LogSink& log,
                const Clock* clock)
-      : metrics_(*metrics), slow_requests_(*slow_requests), log_(std::move(log)), clock_(*clock) {}
+      : metrics_(*metrics), slow_requests_(slow_threshold, log, clock), log_(log), clock_(*clock) {}
 
   absl::Time Now() const { return clock_.Now(); }
   RequestMetrics& metrics() const { return metrics_; }
 
-  struct Score {
-    absl::Time arrival;
-    JobReceipt receipt = {};
-    int64_t rows = 0;
-    const KeySet* key_set = nullptr;  // null: inline keys, or none found
-    size_t response_bytes = 0;
-  };
   void RecordScore(const grpc::ServerContextBase& context, const absl::Status& status,
-                   const Score& score) const;
+                   absl::Time arrival, const ScoreReceipt& receipt, size_t response_bytes) const;
 
   // Any other call that began at `begin`.
   void RecordCall(Method method, const absl::Status& status, absl::Time begin) const;
@@ -47,7 +71,7 @@ class CallRecorder {
 
  private:
   RequestMetrics& metrics_;
-  SlowRequestLog& slow_requests_;
+  mutable SlowRequestLog slow_requests_;
   const LogSink log_;
   const Clock& clock_;
 };

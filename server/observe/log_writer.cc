@@ -95,15 +95,12 @@ class LogWriter::Queue {
   void Loop() {
     Line line;
     while (Take(&line)) {
-      const int64_t missing = missing_ + std::exchange(line.dropped_before, 0);
-      const bool has_line = !line.text.empty();
-      if ((missing == 0 || Finish(dropped_line_(missing)))) {
-        missing_ = 0;
-        if (has_line && !Finish(line.text)) CountMissing(1);
-      } else {
-        missing_ = missing;
-        if (has_line) CountMissing(1);
-      }
+      missing_ += line.dropped_before;
+      if (missing_ > 0 && Finish(dropped_line_(missing_))) missing_ = 0;
+      if (line.text.empty() || (missing_ == 0 && Finish(line.text))) continue;
+      ++missing_;
+      MutexLock lock(&mutex_);
+      ++dropped_;
     }
   }
 
@@ -121,10 +118,7 @@ class LogWriter::Queue {
     while (lines_.empty() && dropped_since_ == 0 && !is_stopping_) changed_.Wait(&mutex_);
     if (lines_.empty() && dropped_since_ == 0) return false;
     is_writing_ = true;
-    if (lines_.empty()) {
-      *line = {std::exchange(dropped_since_, 0), ""};
-      return true;
-    }
+    if (lines_.empty()) lines_.push_back({std::exchange(dropped_since_, 0), ""});
     *line = std::move(lines_.front());
     lines_.pop_front();
     bytes_ -= line->text.size();
@@ -142,12 +136,6 @@ class LogWriter::Queue {
     if (left.size() == text.size()) return false;
     rest_ = std::string(left);
     return true;
-  }
-
-  void CountMissing(int64_t lines) {
-    missing_ += lines;
-    MutexLock lock(&mutex_);
-    dropped_ += lines;
   }
 
   const int descriptor_;

@@ -1,69 +1,68 @@
 #ifndef QKSERVE_SERVER_OBSERVE_METRICS_EXPORTER_H_
 #define QKSERVE_SERVER_OBSERVE_METRICS_EXPORTER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "base/byte_budget.h"
 #include "base/mutex.h"
 #include "core/batching/batcher.h"
 #include "core/key_sets/key_set_store.h"
-#include "prometheus/collectable.h"
+#include "server/admission/compute_setup.h"
+#include "server/admission/in_flight_calls.h"
 #include "server/lifecycle/readiness.h"
 #include "server/observe/request_metrics.h"
 
 namespace qkserve {
+
+// The parts of the server that tell their own state. The pointers outlive their users.
+struct ServerParts {
+  const Batcher* batcher = nullptr;
+  const ByteBudget* budget = nullptr;
+  const KeySetStore* key_sets = nullptr;
+  const InFlightCalls* calls = nullptr;
+};
 
 // Everything that /metrics shows: the counts of the request path, and what the parts of the server
 // say of themselves when they are asked. docs/metrics.md lists the names.
 //
 // It is there before the parts are: while key sets are loaded, metrics that need them are absent.
 // Thread-safe.
-class MetricsExporter final : public prometheus::Collectable {
+class MetricsExporter {
  public:
   // Key sets that have metrics of their own: the first by name.
   static constexpr int64_t kKeySetsShownMax = 100;
 
-  struct Setup {
-    std::string kernel;
-    std::string key_set_kernel;
-    int64_t workers = 0;
-  };
   // `log_lines_dropped` is called from any thread.
   explicit MetricsExporter(
-      Setup setup, std::function<int64_t()> log_lines_dropped = [] { return 0; })
-      : setup_(std::move(setup)), log_lines_dropped_(std::move(log_lines_dropped)) {}
+      ComputeSetup compute, std::function<int64_t()> log_lines_dropped = [] { return 0; })
+      : compute_(std::move(compute)), log_lines_dropped_(std::move(log_lines_dropped)) {}
 
   RequestMetrics& metrics() { return metrics_; }
-  Readiness& readiness() { return readiness_; }
-  const Readiness& readiness() const { return readiness_; }
 
-  // The pointers must outlive whoever asks for metrics.
-  struct Parts {
-    const Batcher* batcher = nullptr;
-    const ByteBudget* budget = nullptr;
-    const KeySetStore* key_sets = nullptr;
-    // Calls that have not been answered whole.
-    std::function<int64_t()> in_flight_requests;
-  };
-  void Attach(Parts parts);
+  Readiness readiness() const { return readiness_; }
+  void SetReadiness(Readiness readiness) { readiness_ = readiness; }
 
-  std::vector<prometheus::MetricFamily> Collect() const override;
+  void Attach(ServerParts parts) {
+    MutexLock lock(&mutex_);
+    parts_ = std::move(parts);
+  }
 
   // In Prometheus's text format.
   std::string Text() const;
 
  private:
-  const Setup setup_;
+  const ComputeSetup compute_;
   const std::function<int64_t()> log_lines_dropped_;
   RequestMetrics metrics_;
-  Readiness readiness_;
+  std::atomic<Readiness> readiness_{Readiness::kLoading};
   mutable Mutex mutex_;
-  std::optional<Parts> parts_ ABSL_GUARDED_BY(mutex_);
+  std::optional<ServerParts> parts_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace qkserve

@@ -12,6 +12,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 
 namespace qkserve {
 namespace {
@@ -23,13 +24,11 @@ std::string ReadAll(const std::string& path) {
 
 // The value behind "btime " in /proc/stat: when the machine started, in seconds.
 double BootTime(const std::string& root) {
-  for (const absl::string_view line : absl::StrSplit(ReadAll(root + "/proc/stat"), '\n')) {
-    double seconds = 0;
-    if (line.substr(0, 6) == "btime " && absl::SimpleAtod(line.substr(6), &seconds)) {
-      return seconds;
-    }
+  double seconds = 0;
+  for (absl::string_view line : absl::StrSplit(ReadAll(root + "/proc/stat"), '\n')) {
+    if (absl::ConsumePrefix(&line, "btime ") && absl::SimpleAtod(line, &seconds)) break;
   }
-  return 0;
+  return seconds;
 }
 
 int64_t CountOpenFiles(const std::string& root) {
@@ -46,32 +45,23 @@ int64_t CountOpenFiles(const std::string& root) {
 }  // namespace
 
 ProcessStats ProcessStats::Read(const std::string& root) {
-  // Counted from the one behind the command in parentheses, which may hold anything: proc(5)
-  // numbers that one 3.
-  constexpr size_t kFirst = 3;
-  constexpr size_t kUserTime = 14 - kFirst;
-  constexpr size_t kSystemTime = 15 - kFirst;
-  constexpr size_t kThreads = 20 - kFirst;
-  constexpr size_t kStartTime = 22 - kFirst;
-  constexpr size_t kVirtualSize = 23 - kFirst;
-  constexpr size_t kResidentPages = 24 - kFirst;
-
   ProcessStats stats;
   const std::string line = ReadAll(root + "/proc/self/stat");
   const size_t command_end = line.rfind(") ");
   if (command_end != std::string::npos) {
     const std::vector<absl::string_view> fields =
         absl::StrSplit(absl::string_view(line).substr(command_end + 2), ' ');
-    const auto number = [&fields](size_t at) {
+    // By the numbers of proc(5). The command, which may hold anything, is field 2.
+    const auto number = [&fields](size_t field) {
       int64_t value = 0;
-      return at < fields.size() && absl::SimpleAtoi(fields[at], &value) ? value : 0;
+      return field - 3 < fields.size() && absl::SimpleAtoi(fields[field - 3], &value) ? value : 0;
     };
     const auto ticks = static_cast<double>(sysconf(_SC_CLK_TCK));
-    stats.cpu_seconds = static_cast<double>(number(kUserTime) + number(kSystemTime)) / ticks;
-    stats.start_time_seconds = BootTime(root) + static_cast<double>(number(kStartTime)) / ticks;
-    stats.threads = number(kThreads);
-    stats.virtual_bytes = number(kVirtualSize);
-    stats.resident_bytes = number(kResidentPages) * sysconf(_SC_PAGESIZE);
+    stats.cpu_seconds = static_cast<double>(number(14) + number(15)) / ticks;
+    stats.start_time_seconds = BootTime(root) + static_cast<double>(number(22)) / ticks;
+    stats.threads = number(20);
+    stats.virtual_bytes = number(23);
+    stats.resident_bytes = number(24) * sysconf(_SC_PAGESIZE);
   }
   stats.open_files = CountOpenFiles(root);
   rlimit files = {};

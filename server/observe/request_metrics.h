@@ -2,7 +2,6 @@
 #define QKSERVE_SERVER_OBSERVE_REQUEST_METRICS_H_
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -70,9 +69,6 @@ inline constexpr std::array<int64_t, 10> kBatchRowsBounds = {1,    4,    16,    
 // Thread-safe.
 class RequestMetrics {
  public:
-  RequestMetrics();
-  ~RequestMetrics();
-
   // A call that was answered: `duration` from the arrival of its whole request (of uploads: from
   // their beginning).
   void CountCall(Method method, absl::StatusCode code, absl::Duration duration);
@@ -85,31 +81,35 @@ class RequestMetrics {
   void CountSent(size_t bytes);
 
   template <size_t N>
-  struct HistogramSum {
+  struct Histogram {
     std::array<int64_t, N + 1> counts = {};  // of each bucket; not cumulative
     int64_t sum = 0;
   };
-  using TimeHistogram = HistogramSum<kTimeBounds.size()>;
+  using TimeHistogram = Histogram<kTimeBounds.size()>;
 
-  struct Snapshot {
+  struct Counts {
     std::array<std::array<int64_t, kStatusCodes>, kMethodNames.size()> calls = {};
     std::array<int64_t, kRefusalNames.size()> refusals = {};
     std::array<TimeHistogram, kMethodNames.size()> durations = {};
     TimeHistogram queued, computed;
-    HistogramSum<kBatchRequestsBounds.size()> batch_requests;
-    HistogramSum<kBatchRowsBounds.size()> batch_rows;
+    Histogram<kBatchRequestsBounds.size()> batch_requests;
+    Histogram<kBatchRowsBounds.size()> batch_rows;
     int64_t received_bytes = 0;
     int64_t sent_bytes = 0;
   };
-  Snapshot Read() const;
+  Counts Read() const;
 
  private:
-  struct Shard;
+  // A cache line of its own at both ends; prefetchers fetch lines in pairs.
+  struct alignas(128) Shard {
+    Counts counts;  // accessed by atomics alone
+  };
   static constexpr size_t kShards = 16;
 
-  Shard& MyShard();
+  Counts& MyShard();
 
-  const std::unique_ptr<std::array<Shard, kShards>> shards_;
+  const std::unique_ptr<std::array<Shard, kShards>> shards_ =
+      std::make_unique<std::array<Shard, kShards>>();
 };
 
 }  // namespace qkserve

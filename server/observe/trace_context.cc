@@ -1,8 +1,10 @@
 #include "server/observe/trace_context.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/str_split.h"
 
 namespace qkserve {
 namespace {
@@ -10,19 +12,14 @@ namespace {
 constexpr char kTraceparent[] = "traceparent";
 constexpr char kRequestId[] = "x-request-id";
 
-// Offsets and lengths of the parts of a traceparent.
+// The trace's id within a traceparent.
 constexpr size_t kTraceIdAt = 3;
 constexpr size_t kTraceIdSize = 32;
-constexpr size_t kParentIdAt = kTraceIdAt + kTraceIdSize + 1;
-constexpr size_t kParentIdSize = 16;
-constexpr size_t kFlagsAt = kParentIdAt + kParentIdSize + 1;
-constexpr size_t kSize = kFlagsAt + 2;
-// No version is longer for now; what comes is echoed.
-constexpr size_t kSizeMax = 256;
 
-bool IsHex(absl::string_view text) {
-  return std::all_of(text.begin(), text.end(),
-                     [](char c) { return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f'); });
+bool IsHex(absl::string_view text, size_t size) {
+  return text.size() == size && std::all_of(text.begin(), text.end(), [](char c) {
+           return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f');
+         });
 }
 
 bool IsVisible(absl::string_view text) {
@@ -33,38 +30,26 @@ bool IsZero(absl::string_view text) {
   return text.find_first_not_of('0') == absl::string_view::npos;
 }
 
-// The only value of this metadata, or "".
-absl::string_view OnlyValue(const grpc::ServerContextBase& context, const char* key) {
+// The only value of this metadata, or "" if there are others or it is not valid.
+absl::string_view ValueOf(const grpc::ServerContextBase& context, const char* key,
+                          bool (*is_valid)(absl::string_view)) {
   const auto [begin, end] = context.client_metadata().equal_range(key);
   if (begin == end || std::next(begin) != end) return {};
-  return {begin->second.data(), begin->second.size()};
-}
-
-absl::string_view TraceparentOf(const grpc::ServerContextBase& context) {
-  const absl::string_view value = OnlyValue(context, kTraceparent);
-  return IsTraceparent(value) ? value : absl::string_view();
-}
-
-absl::string_view RequestIdOf(const grpc::ServerContextBase& context) {
-  const absl::string_view value = OnlyValue(context, kRequestId);
-  return IsRequestId(value) ? value : absl::string_view();
+  const absl::string_view value(begin->second.data(), begin->second.size());
+  return is_valid(value) ? value : absl::string_view();
 }
 
 }  // namespace
 
 bool IsTraceparent(absl::string_view value) {
-  if (value.size() < kSize || value.size() > kSizeMax) return false;
-  const absl::string_view version = value.substr(0, 2);
-  if (!IsHex(version) || version == "ff") return false;
-  if (version == "00" && value.size() != kSize) return false;
-  // Later versions may say more, behind a further dash.
-  if (value.size() > kSize && value[kSize] != '-') return false;
-  if (value[kTraceIdAt - 1] != '-' || value[kParentIdAt - 1] != '-' || value[kFlagsAt - 1] != '-') {
-    return false;
-  }
-  const absl::string_view parent_id = value.substr(kParentIdAt, kParentIdSize);
-  return IsHex(TraceId(value)) && !IsZero(TraceId(value)) && IsHex(parent_id) &&
-         !IsZero(parent_id) && IsHex(value.substr(kFlagsAt, 2)) && IsVisible(value);
+  // No version is longer for now; what comes is echoed.
+  constexpr size_t kSizeMax = 256;
+  if (value.size() > kSizeMax || !IsVisible(value)) return false;
+  // Version, trace, parent, flags. Later versions may say more, behind a further dash.
+  const std::vector<absl::string_view> parts = absl::StrSplit(value, absl::MaxSplits('-', 4));
+  if (parts.size() < 4 || parts[0] == "ff" || (parts[0] == "00" && parts.size() > 4)) return false;
+  return IsHex(parts[0], 2) && IsHex(parts[1], kTraceIdSize) && !IsZero(parts[1]) &&
+         IsHex(parts[2], 16) && !IsZero(parts[2]) && IsHex(parts[3], 2);
 }
 
 bool IsRequestId(absl::string_view value) {
@@ -77,8 +62,8 @@ absl::string_view TraceId(absl::string_view traceparent) {
 }
 
 RequestTags RequestTags::Of(const grpc::ServerContextBase& context) {
-  return {.traceparent = std::string(TraceparentOf(context)),
-          .request_id = std::string(RequestIdOf(context))};
+  return {.traceparent = std::string(ValueOf(context, kTraceparent, IsTraceparent)),
+          .request_id = std::string(ValueOf(context, kRequestId, IsRequestId))};
 }
 
 void RequestTags::AddTo(LogEvent& event) const {
@@ -89,10 +74,12 @@ void RequestTags::AddTo(LogEvent& event) const {
 }
 
 void EchoRequestTags(grpc::ServerContextBase& context) {
-  const absl::string_view traceparent = TraceparentOf(context);
-  if (!traceparent.empty()) context.AddInitialMetadata(kTraceparent, std::string(traceparent));
-  const absl::string_view request_id = RequestIdOf(context);
-  if (!request_id.empty()) context.AddInitialMetadata(kRequestId, std::string(request_id));
+  const auto echo = [&context](const char* key, bool (*is_valid)(absl::string_view)) {
+    const absl::string_view value = ValueOf(context, key, is_valid);
+    if (!value.empty()) context.AddInitialMetadata(key, std::string(value));
+  };
+  echo(kTraceparent, IsTraceparent);
+  echo(kRequestId, IsRequestId);
 }
 
 }  // namespace qkserve

@@ -1,5 +1,6 @@
 #include "server/rpc/health_service.h"
 
+#include <functional>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -68,9 +69,8 @@ class HealthService::Watcher final : public grpc::ServerWriteReactor<Response> {
 
 HealthService::HealthService(std::set<std::string> services) : services_(std::move(services)) {
   using Message = grpc::health::v1::HealthCheckRequest;
-  AddUnary<Message, Response>(
-      "/grpc.health.v1.Health/Check",
-      [this](auto* context, auto* wire, auto* response) { return Check(context, wire, response); });
+  AddUnary<Message, Response>("/grpc.health.v1.Health/Check",
+                              std::bind_front(&HealthService::Check, this));
   AddDownload<Message, Response>(
       "/grpc.health.v1.Health/Watch",
       [this](auto* /*context*/, auto* wire) { return new Watcher(this, *wire); });

@@ -8,7 +8,9 @@ namespace qkserve {
 IdleWatch::IdleWatch(const Clock* clock, absl::Duration idle_max)
     : clock_(*clock), idle_max_(idle_max), thread_([this] {
         ExpireOverdue();
-        return LookAfter();
+        constexpr int kLooksInIdleMax = 4;
+        MutexLock lock(&mutex_);
+        return std::min(absl::Seconds(1), idle_max_ / kLooksInIdleMax);
       }) {}
 
 void IdleWatch::Arm(const void* call, std::function<void()> on_idle) {
@@ -30,24 +32,16 @@ void IdleWatch::SetIdleMax(absl::Duration idle_max) {
   thread_.Wake();
 }
 
-absl::Duration IdleWatch::LookAfter() const {
-  constexpr int kLooksInIdleMax = 4;
-  MutexLock lock(&mutex_);
-  return std::min(absl::Seconds(1), idle_max_ / kLooksInIdleMax);
-}
-
 void IdleWatch::ExpireOverdue() {
   MutexLock lock(&mutex_);
   const absl::Time idle_since = clock_.Now() - idle_max_;
-  for (auto entry = waiting_.begin(); entry != waiting_.end();) {
-    if (entry->second.since > idle_since) {
-      ++entry;
-      continue;
-    }
+  std::erase_if(waiting_, [idle_since](const auto& entry) {
+    const Waiting& waiting = entry.second;
+    const bool is_overdue = waiting.since <= idle_since;
     // Under the lock: so Disarm tells truly whether it was called.
-    entry->second.on_idle();
-    entry = waiting_.erase(entry);
-  }
+    if (is_overdue) waiting.on_idle();
+    return is_overdue;
+  });
 }
 
 }  // namespace qkserve

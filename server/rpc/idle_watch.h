@@ -40,11 +40,8 @@ class IdleWatch {
     std::function<void()> on_idle;
   };
 
-  // How long until it looks again.
-  absl::Duration LookAfter() const;
-
   const Clock& clock_;
-  mutable Mutex mutex_;
+  Mutex mutex_;
   absl::Duration idle_max_ ABSL_GUARDED_BY(mutex_);
   std::map<const void*, Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
   BackgroundThread thread_;  // last: it uses what is above

@@ -5,77 +5,69 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "base/status_macros.h"
+#include "base/utf8.h"
 #include "core/key_sets/key_set_name.h"
 #include "core/key_sets/limits.h"
 #include "server/admission/field_error.h"
-#include "server/rpc/tensor_codec.h"
 
 namespace qkserve {
 namespace {
 
-// The sizes of a tensor that is announced.
-absl::StatusOr<Shape> DecodeShape(const v1::TensorSpec& spec, absl::string_view name) {
-  const std::string field = absl::StrCat(name, ".shape");
+absl::Status DecodeShape(const v1::TensorSpec& spec, absl::string_view field, Shape& shape) {
   if (spec.shape_size() < 2 || spec.shape_size() > 4) {
     return FieldError(field, absl::StrCat("rank ", spec.shape_size()), "rank 2, 3 or 4");
   }
-  const Shape shape(spec.shape().begin(), spec.shape().end());
+  shape.assign(spec.shape().begin(), spec.shape().end());
   // Sizes of 0 do not make the others harmless.
   Shape sizes = shape;
-  for (int64_t& size : sizes) size = size == 0 ? 1 : size;
+  std::replace(sizes.begin(), sizes.end(), int64_t{0}, int64_t{1});
   constexpr int64_t kSizeMax = kKeySetKeysMax;
   const bool fits = std::all_of(shape.begin(), shape.end(),
                                 [](int64_t size) { return size >= 0 && size <= kSizeMax; });
   const std::optional<int64_t> elements = fits ? ElementCount(sizes) : std::nullopt;
+  const auto refuse = [&](const auto&... expected) {
+    return FieldError(field, ShapeString(shape), absl::StrCat(expected...));
+  };
   if (!elements.has_value() || *elements > kKeySetElementsMax) {
-    return FieldError(
-        field, ShapeString(shape),
-        absl::StrCat("sizes from 0 to ", kSizeMax, ", at most ", kKeySetElementsMax, " elements"));
+    return refuse("sizes from 0 to ", kSizeMax, ", at most ", kKeySetElementsMax, " elements");
   }
   if (shape.back() > kKeySetColumnsMax) {
-    return FieldError(field, ShapeString(shape),
-                      absl::StrCat("at most ", kKeySetColumnsMax, " in the last dimension"));
+    return refuse("at most ", kKeySetColumnsMax, " in the last dimension");
   }
-  int64_t matrices = 1;
-  for (size_t i = 0; i + 2 < sizes.size(); ++i) matrices *= sizes[i];
-  if (matrices > kKeySetMatricesMax) {
-    return FieldError(field, ShapeString(shape),
-                      absl::StrCat("at most ", kKeySetMatricesMax, " in the leading dimensions"));
+  const auto leading = absl::MakeConstSpan(sizes).first(sizes.size() - 2);
+  if (*ElementCount(leading) > kKeySetMatricesMax) {
+    return refuse("at most ", kKeySetMatricesMax, " in the leading dimensions");
   }
-  return shape;
+  return absl::OkStatus();
+}
+
+// The shape and type of a tensor that is announced.
+absl::Status DecodeSpec(const v1::TensorSpec& spec, absl::string_view name, TensorView& tensor) {
+  RETURN_IF_ERROR(DecodeShape(spec, absl::StrCat(name, ".shape"), tensor.shape));
+  return DecodeFloatType(spec.data_type(), absl::StrCat(name, ".data_type"), tensor.data_type);
 }
 
 // The part that puts and appends have in common: types and shapes of the new rows.
 template <class Header>
 absl::StatusOr<KeySetUploadSpec> DecodeTensors(const Header& header) {
-  const absl::Status status = ValidateKeySetName(header.name());
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(ValidateKeySetName(header.name()));
   if (!header.has_keys()) return FieldError("keys", "none", "a data_type and a shape");
-  const absl::StatusOr<Shape> keys = DecodeShape(header.keys(), "keys");
-  if (!keys.ok()) return keys.status();
-  const absl::StatusOr<DataType> key_type =
-      DecodeFloatType(header.keys().data_type(), "keys.data_type");
-  if (!key_type.ok()) return key_type.status();
-
+  TensorView keys;
+  RETURN_IF_ERROR(DecodeSpec(header.keys(), "keys", keys));
   KeySetUploadSpec spec;
   spec.name = header.name();
-  spec.received_types[ColumnId::kKeys] = *key_type;
-  spec.m = (*keys)[keys->size() - 2];
-  spec.layout.leading.assign(keys->begin(), keys->end() - 2);
-  spec.layout.d = keys->back();
+  spec.received_types[ColumnId::kKeys] = keys.data_type;
+  spec.m = keys.shape[keys.shape.size() - 2];
+  spec.layout.leading.assign(keys.shape.begin(), keys.shape.end() - 2);
+  spec.layout.d = keys.shape.back();
   if (!header.has_values()) return spec;
-  const absl::StatusOr<Shape> values = DecodeShape(header.values(), "values");
-  if (!values.ok()) return values.status();
-  const absl::StatusOr<DataType> value_type =
-      DecodeFloatType(header.values().data_type(), "values.data_type");
-  if (!value_type.ok()) return value_type.status();
-  if (values->size() != keys->size() ||
-      !std::equal(keys->begin(), keys->end() - 1, values->begin())) {
-    return FieldError("values.shape", ShapeString(*values),
-                      absl::StrCat("all dimensions but the last as in keys ", ShapeString(*keys)));
-  }
-  spec.received_types[ColumnId::kValues] = *value_type;
-  spec.layout.dv = values->back();
+  TensorView values;
+  RETURN_IF_ERROR(DecodeSpec(header.values(), "values", values));
+  RETURN_IF_ERROR(CheckValueShape("values", values.shape, "keys", keys.shape));
+  spec.received_types[ColumnId::kValues] = values.data_type;
+  spec.layout.dv = values.shape.back();
   return spec;
 }
 
@@ -86,48 +78,57 @@ void EncodeSpec(DataType type, const Shape& shape, v1::TensorSpec& out) {
 
 }  // namespace
 
+absl::Status CheckKeySetMetadata(const grpc::ServerContextBase& context, absl::string_view name) {
+  constexpr char kKey[] = "qkserve-key-set";
+  constexpr size_t kShownMax = 128;
+  const auto [begin, end] = context.client_metadata().equal_range(kKey);
+  for (auto entry = begin; entry != end; ++entry) {
+    const absl::string_view value(entry->second.data(), entry->second.size());
+    if (value == name) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("metadata ", kKey, ": got '", Utf8Prefix(value, kShownMax), "', expected '",
+                     Utf8Prefix(name, kShownMax), "' as in the message"));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::PutKeySetRequest::Header& header,
                                               const KeySetStore& /*key_sets*/) {
-  absl::StatusOr<KeySetUploadSpec> spec = DecodeTensors(header);
-  if (!spec.ok()) return spec.status();
-  spec->layout.key_type = spec->received_types[ColumnId::kKeys];
-  if (header.has_values()) {
-    spec->layout.value_type = spec->received_types[ColumnId::kValues];
-  }
+  ASSIGN_OR_RETURN(KeySetUploadSpec spec, DecodeTensors(header));
+  DataType& key_type = spec.layout.key_type;
+  DataType& value_type = spec.layout.value_type;
+  key_type = spec.received_types[ColumnId::kKeys];
+  if (header.has_values()) value_type = spec.received_types[ColumnId::kValues];
   if (header.storage() == v1::DATA_TYPE_UNSPECIFIED) return spec;
-  const absl::StatusOr<DataType> storage = DecodeFloatType(header.storage(), "storage");
-  if (!storage.ok()) return storage.status();
-  spec->layout.key_type = *storage;
-  if (header.has_values()) spec->layout.value_type = *storage;
+  RETURN_IF_ERROR(DecodeFloatType(header.storage(), "storage", key_type));
+  if (header.has_values()) value_type = key_type;
   return spec;
 }
 
 absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::AppendKeySetRequest::Header& header,
                                               const KeySetStore& key_sets) {
-  absl::StatusOr<KeySetUploadSpec> spec = DecodeTensors(header);
-  if (!spec.ok()) return spec.status();
+  ASSIGN_OR_RETURN(KeySetUploadSpec spec, DecodeTensors(header));
   if (header.expected_version() < 1) {
-    return FieldError("expected_version", absl::StrCat(header.expected_version()),
+    return FieldError("expected_version", header.expected_version(),
                       "the version of the key set that these keys follow");
   }
-  spec->expected_version = header.expected_version();
+  spec.expected_version = header.expected_version();
   // First: a set of another shape is another version.
-  const absl::StatusOr<std::shared_ptr<const KeySet>> key_set =
-      key_sets.FindForAppend(header.name(), header.expected_version());
-  if (!key_set.ok()) return key_set.status();
-  const KeySetLayout& layout = (*key_set)->layout();
-  if (spec->layout.leading != layout.leading || spec->layout.d != layout.d) {
-    return FieldError("keys.shape", ShapeString(spec->layout.KeyShape(spec->m)),
+  ASSIGN_OR_RETURN(const std::shared_ptr<const KeySet> key_set,
+                   key_sets.FindForAppend(header.name(), header.expected_version()));
+  const KeySetLayout& layout = key_set->layout();
+  if (spec.layout.leading != layout.leading || spec.layout.d != layout.d) {
+    return FieldError("keys.shape", ShapeString(spec.layout.KeyShape(spec.m)),
                       absl::StrCat("all dimensions but the keys' number as in the set's ",
-                                   ShapeString(layout.KeyShape((*key_set)->m()))));
+                                   ShapeString(layout.KeyShape(key_set->m()))));
   }
-  if (spec->layout.dv != layout.dv) {
+  if (spec.layout.dv != layout.dv) {
     return FieldError("values.shape",
-                      header.has_values() ? ShapeString(spec->layout.ValueShape(spec->m)) : "none",
+                      header.has_values() ? ShapeString(spec.layout.ValueShape(spec.m)) : "none",
                       layout.dv.has_value() ? absl::StrCat("dv = ", *layout.dv, " as in the set")
                                             : "none: the set has no values");
   }
-  spec->layout = layout;
+  spec.layout = layout;
   return spec;
 }
 

@@ -1,11 +1,18 @@
 #ifndef QKSERVE_SERVER_RPC_KEY_SET_CODEC_H_
 #define QKSERVE_SERVER_RPC_KEY_SET_CODEC_H_
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "core/key_sets/key_set_store.h"
+#include "grpcpp/server_context.h"
 #include "qkserve/v1/key_set.pb.h"
 
 namespace qkserve {
+
+// A proxy routes by the metadata "qkserve-key-set", which cannot see the message: where it is given
+// it must be `name`. INVALID_ARGUMENT says what it was.
+absl::Status CheckKeySetMetadata(const grpc::ServerContextBase& context, absl::string_view name);
 
 // Between the messages of KeySetService and the store. Errors are those of key_set.proto.
 

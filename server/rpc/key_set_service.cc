@@ -1,49 +1,18 @@
 #include "server/rpc/key_set_service.h"
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "server/admission/field_error.h"
 #include "server/limits.h"
-#include "server/observe/trace_context.h"
-#include "server/rpc/grpc_status.h"
 #include "server/rpc/key_set_codec.h"
-#include "server/rpc/key_set_metadata.h"
 
 namespace qkserve {
-namespace {
-
-// A call of one request and one response: finished by whoever has the answer.
-class UnaryCall {
- public:
-  UnaryCall(const CallRecorder& recorder, Method method, grpc::CallbackServerContext* context)
-      : recorder_(&recorder),
-        method_(method),
-        begin_(recorder.Now()),
-        context_(context),
-        reactor_(context->DefaultReactor()) {
-    EchoRequestTags(*context);
-  }
-
-  grpc::ServerUnaryReactor* reactor() const { return reactor_; }
-
-  grpc::ServerUnaryReactor* Finish(const absl::Status& status) const {
-    recorder_->RecordCall(method_, status, begin_);
-    reactor_->Finish(ToGrpcStatus(status, *context_));
-    return reactor_;
-  }
-
- private:
-  const CallRecorder* recorder_;
-  Method method_;
-  absl::Time begin_;
-  grpc::CallbackServerContext* context_;
-  grpc::ServerUnaryReactor* reactor_;
-};
-
-}  // namespace
 
 // An upload's stream: each message is worked on by upload_threads_ before the next one is read, so
 // a client that is faster than packing and the disk is slowed down by gRPC's flow control. One
@@ -65,11 +34,7 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
       status.Update(absl::ResourceExhaustedError(
           absl::StrCat("more than ", kUploadsMax, " uploads are under way")));
     }
-    if (status.ok()) {
-      AwaitMessage();
-    } else {
-      End(status);
-    }
+    GoOn(status);
   }
 
   void OnReadDone(bool ok) override {
@@ -77,11 +42,12 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
     if (!service_.idle_.Disarm(this)) return;
     service_.upload_threads_.Schedule([this, ok] {
       AwaitReadBegun();
-      if (ok) {
-        TakeMessage();
-      } else {
-        Commit();
-      }
+      if (!ok) return End(Commit());
+      service_.recorder_.metrics().CountReceived(wire_.bytes);
+      const absl::Status status = wire_.status.ok() ? Take() : wire_.status;
+      // The next message is read into this one: give its memory back.
+      wire_ = {};
+      GoOn(status);
     });
   }
 
@@ -92,84 +58,55 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
   }
 
  private:
-  void TakeMessage() {
-    service_.recorder_.metrics().CountReceived(wire_.bytes);
-    const absl::Status status = wire_.status.ok() ? Take() : wire_.status;
-    // The next message is read into this one: give its memory back.
-    wire_ = {};
-    if (status.ok()) {
-      AwaitMessage();
-    } else {
-      End(status);
-    }
-  }
-
-  void AwaitMessage() {
+  // Reads the next message, or ends the call.
+  void GoOn(const absl::Status& status) {
+    if (!status.ok()) return End(status);
     MutexLock lock(&read_mutex_);
     service_.idle_.Arm(this, [this] { service_.upload_threads_.Schedule([this] { EndIdle(); }); });
     this->StartRead(&wire_);
   }
 
-  // Whoever may end the call, and this object, waits until AwaitMessage needs it no longer.
+  // Called before the call, and this object, may end: GoOn must need it no longer.
   void AwaitReadBegun() { MutexLock lock(&read_mutex_); }
 
   void EndIdle() {
     AwaitReadBegun();
-    const absl::Status status = service_.CheckServing();
-    End(status.ok() ? absl::DeadlineExceededError(
-                          absl::StrCat("the upload completed no message for upload_idle_timeout = ",
-                                       absl::FormatDuration(service_.upload_idle_timeout_)))
-                    : status);
+    absl::Status status = service_.CheckServing();
+    status.Update(absl::DeadlineExceededError(
+        absl::StrCat("the upload completed no message for upload_idle_timeout = ",
+                     absl::FormatDuration(service_.upload_idle_timeout_))));
+    End(status);
   }
 
   absl::Status Take() {
     const Request& request = wire_.message;
     if (request.has_header()) return TakeHeader(request.header());
-    if (!request.has_chunk()) {
-      return absl::InvalidArgumentError("part: got none, expected a header or a chunk");
-    }
-    if (upload_ == nullptr) {
-      return absl::InvalidArgumentError("part: got a chunk, expected the header first");
-    }
+    if (!request.has_chunk()) return FieldError("part", "none", "a header or a chunk");
+    if (upload_ == nullptr) return FieldError("part", "a chunk", "the header first");
     const v1::KeySetChunk& chunk = request.chunk();
     // An upload does not fail because requests are many: they wait for it.
     const ByteBudget::Charge charge = service_.budget_.ChargeAnyway(
         static_cast<int64_t>(chunk.keys().size() + chunk.values().size()));
-    absl::Status status = upload_->Add(ColumnId::kKeys, chunk.keys());
-    if (status.ok()) status = upload_->Add(ColumnId::kValues, chunk.values());
-    return status;
+    RETURN_IF_ERROR(upload_->Add(ColumnId::kKeys, chunk.keys()));
+    return upload_->Add(ColumnId::kValues, chunk.values());
   }
 
   absl::Status TakeHeader(const typename Request::Header& header) {
-    if (upload_ != nullptr) {
-      return absl::InvalidArgumentError("part: got a second header, expected chunks");
-    }
-    absl::Status status = CheckKeySetMetadata(context_, header.name());
-    if (!status.ok()) return status;
-    const absl::StatusOr<KeySetUploadSpec> spec = DecodeHeader(header, service_.key_sets_);
-    if (!spec.ok()) return spec.status();
-    absl::StatusOr<std::unique_ptr<KeySetUpload>> upload = service_.key_sets_.BeginUpload(*spec);
-    if (!upload.ok()) return upload.status();
-    upload_ = *std::move(upload);
+    if (upload_ != nullptr) return FieldError("part", "a second header", "chunks");
+    RETURN_IF_ERROR(CheckKeySetMetadata(context_, header.name()));
+    ASSIGN_OR_RETURN(const KeySetUploadSpec spec, DecodeHeader(header, service_.key_sets_));
+    ASSIGN_OR_RETURN(upload_, service_.key_sets_.BeginUpload(spec));
     return absl::OkStatus();
   }
 
   // The client has said that this was all, or it is gone.
-  void Commit() {
-    absl::Status status;
-    if (context_.IsCancelled()) {
-      status = absl::CancelledError("the upload was cancelled");
-    } else if (upload_ == nullptr) {
-      status = absl::InvalidArgumentError("part: got no message, expected a header");
-    } else {
-      const absl::StatusOr<std::shared_ptr<const KeySet>> key_set = upload_->Commit();
-      status = key_set.status();
-      if (key_set.ok()) {
-        EncodeKeySet(**key_set, *response_.mutable_key_set());
-        LogChange(**key_set);
-      }
-    }
-    End(status);
+  absl::Status Commit() {
+    if (context_.IsCancelled()) return absl::CancelledError("the upload was cancelled");
+    if (upload_ == nullptr) return FieldError("part", "no message", "a header");
+    ASSIGN_OR_RETURN(const std::shared_ptr<const KeySet> key_set, upload_->Commit());
+    EncodeKeySet(*key_set, *response_.mutable_key_set());
+    LogChange(*key_set);
+    return absl::OkStatus();
   }
 
   void LogChange(const KeySet& now) {
@@ -201,35 +138,34 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
   Mutex read_mutex_;  // held while a read begins: nothing may end the call before it is released
 };
 
-KeySetService::KeySetService(KeySetStore* key_sets, ByteBudget* budget,
+KeySetService::KeySetService(KeySetStore* key_sets, ByteBudget* budget, InFlightCalls* calls,
                              const CallRecorder* recorder, const Clock* clock,
                              absl::Duration upload_idle_timeout)
     : key_sets_(*key_sets),
       budget_(*budget),
       recorder_(*recorder),
       upload_idle_timeout_(upload_idle_timeout),
+      calls_(*calls),
       idle_(clock, upload_idle_timeout) {
   AddUpload<v1::PutKeySetRequest, v1::PutKeySetResponse>(
       "/qkserve.v1.KeySetService/PutKeySet", [this](auto* context, auto* response) {
-        return Upload<v1::PutKeySetRequest>(context, Method::kPutKeySet, response);
+        return new UploadReactor<v1::PutKeySetRequest, v1::PutKeySetResponse>(
+            this, Method::kPutKeySet, context, response);
       });
   AddUpload<v1::AppendKeySetRequest, v1::AppendKeySetResponse>(
       "/qkserve.v1.KeySetService/AppendKeySet", [this](auto* context, auto* response) {
-        return Upload<v1::AppendKeySetRequest>(context, Method::kAppendKeySet, response);
+        return new UploadReactor<v1::AppendKeySetRequest, v1::AppendKeySetResponse>(
+            this, Method::kAppendKeySet, context, response);
       });
-  AddUnary<v1::GetKeySetRequest, v1::GetKeySetResponse>(
-      "/qkserve.v1.KeySetService/GetKeySet", [this](auto* context, auto* wire, auto* response) {
-        return GetKeySet(context, wire, response);
-      });
-  AddUnary<v1::ListKeySetsRequest, v1::ListKeySetsResponse>(
-      "/qkserve.v1.KeySetService/ListKeySets", [this](auto* context, auto* wire, auto* response) {
-        return ListKeySets(context, wire, response);
-      });
+  AddAnswer<v1::GetKeySetRequest, v1::GetKeySetResponse>(
+      "/qkserve.v1.KeySetService/GetKeySet", Method::kGetKeySet, recorder_,
+      std::bind_front(&KeySetService::GetKeySet, this));
+  AddAnswer<v1::ListKeySetsRequest, v1::ListKeySetsResponse>(
+      "/qkserve.v1.KeySetService/ListKeySets", Method::kListKeySets, recorder_,
+      std::bind_front(&KeySetService::ListKeySets, this));
   AddUnary<v1::DeleteKeySetRequest, v1::DeleteKeySetResponse>(
       "/qkserve.v1.KeySetService/DeleteKeySet",
-      [this](auto* context, auto* wire, auto* /*response*/) {
-        return DeleteKeySet(context, wire);
-      });
+      std::bind_front(&KeySetService::DeleteKeySet, this));
 }
 
 void KeySetService::RefuseNewCalls(absl::Duration upload_idle_max) {
@@ -241,59 +177,42 @@ absl::Status KeySetService::CheckServing() const {
   return is_draining_ ? absl::UnavailableError("the server is draining") : absl::OkStatus();
 }
 
-template <class Request, class Response>
-grpc::ServerReadReactor<WireMessage<Request>>* KeySetService::Upload(
-    grpc::CallbackServerContext* context, Method method, Response* response) {
-  return new UploadReactor<Request, Response>(this, method, context, response);
+absl::Status KeySetService::GetKeySet(const grpc::ServerContextBase& context,
+                                      const v1::GetKeySetRequest& request,
+                                      v1::GetKeySetResponse& response) const {
+  RETURN_IF_ERROR(CheckKeySetMetadata(context, request.name()));
+  ASSIGN_OR_RETURN(const KeySetStore::Listed listed, key_sets_.Get(request.name()));
+  RETURN_IF_ERROR(listed.key_set.status());
+  EncodeKeySet(**listed.key_set, *response.mutable_key_set());
+  response.mutable_key_set()->set_problem(ClientText(listed.problem));
+  return absl::OkStatus();
 }
 
-grpc::ServerUnaryReactor* KeySetService::GetKeySet(grpc::CallbackServerContext* context,
-                                                   const WireMessage<v1::GetKeySetRequest>* wire,
-                                                   v1::GetKeySetResponse* response) {
-  const UnaryCall call(recorder_, Method::kGetKeySet, context);
-  const std::string& name = wire->message.name();
-  absl::Status status = wire->status;
-  if (status.ok()) status = CheckKeySetMetadata(*context, name);
-  if (status.ok()) {
-    const absl::StatusOr<KeySetStore::Listed> listed = key_sets_.Get(name);
-    status = listed.ok() ? listed->key_set.status() : listed.status();
-    if (status.ok()) {
-      EncodeKeySet(**listed->key_set, *response->mutable_key_set());
-      response->mutable_key_set()->set_problem(ClientText(listed->problem));
-    }
-  }
-  return call.Finish(status);
-}
-
-grpc::ServerUnaryReactor* KeySetService::ListKeySets(
-    grpc::CallbackServerContext* context, const WireMessage<v1::ListKeySetsRequest>* wire,
-    v1::ListKeySetsResponse* response) {
+absl::Status KeySetService::ListKeySets(const grpc::ServerContextBase& /*context*/,
+                                        const v1::ListKeySetsRequest& request,
+                                        v1::ListKeySetsResponse& response) const {
   constexpr int64_t kPageSizeMax = 1000;
   constexpr int64_t kPageSizeDefault = 100;
-  const UnaryCall call(recorder_, Method::kListKeySets, context);
-  const v1::ListKeySetsRequest& request = wire->message;
-  absl::Status status = wire->status;
   const int64_t page_size = request.page_size() == 0 ? kPageSizeDefault : request.page_size();
   if (page_size < 1 || page_size > kPageSizeMax) {
-    status.Update(absl::InvalidArgumentError(
-        absl::StrCat("page_size: got ", request.page_size(), ", expected 1 to ", kPageSizeMax)));
+    return FieldError("page_size", request.page_size(), absl::StrCat("1 to ", kPageSizeMax));
   }
-  if (!status.ok()) return call.Finish(status);
   // The token is the last name of the page before: sets may come and go meanwhile.
   const std::vector<KeySetStore::Listed> page = key_sets_.List(request.page_token(), page_size + 1);
   const size_t shown = std::min(page.size(), static_cast<size_t>(page_size));
   for (size_t i = 0; i < shown; ++i) {
-    v1::KeySet& out = *response->add_key_sets();
+    v1::KeySet& out = *response.add_key_sets();
     out.set_name(page[i].name);
     if (page[i].key_set.ok()) EncodeKeySet(**page[i].key_set, out);
     out.set_problem(ClientText(page[i].problem));
   }
-  if (shown < page.size()) response->set_next_page_token(page[shown - 1].name);
-  return call.Finish(absl::OkStatus());
+  if (shown < page.size()) response.set_next_page_token(page[shown - 1].name);
+  return absl::OkStatus();
 }
 
 grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(
-    grpc::CallbackServerContext* context, const WireMessage<v1::DeleteKeySetRequest>* wire) {
+    grpc::CallbackServerContext* context, const WireMessage<v1::DeleteKeySetRequest>* wire,
+    v1::DeleteKeySetResponse* /*response*/) {
   const UnaryCall call(recorder_, Method::kDeleteKeySet, context);
   absl::Status status = wire->status;
   if (status.ok()) status = CheckServing();
@@ -302,25 +221,19 @@ grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(
   calls_.Begin();
   upload_threads_.Schedule([this, context, call, name = wire->message.name()] {
     // It may have waited.
-    const absl::Status result = context->IsCancelled()
-                                    ? absl::CancelledError("the caller cancelled the request")
-                                    : Delete(name, *context);
+    absl::Status result = absl::CancelledError("the caller cancelled the request");
+    int64_t version = 0;
+    if (!context->IsCancelled()) result = key_sets_.Delete(name, &version);
+    if (result.ok()) {
+      LogEvent change = {LogLevel::kInfo, "key set deleted", {{"key_set", name}}};
+      // One that was damaged has none that is known.
+      if (version > 0) change.fields.emplace_back("version", version);
+      recorder_.LogChange(*context, std::move(change));
+    }
     call.Finish(result);
     calls_.End();
   });
   return call.reactor();
-}
-
-absl::Status KeySetService::Delete(const std::string& name,
-                                   const grpc::ServerContextBase& context) {
-  int64_t version = 0;
-  absl::Status status = key_sets_.Delete(name, &version);
-  if (!status.ok()) return status;
-  LogEvent change = {LogLevel::kInfo, "key set deleted", {{"key_set", name}}};
-  // One that was damaged has none that is known.
-  if (version > 0) change.fields.emplace_back("version", version);
-  recorder_.LogChange(context, std::move(change));
-  return status;
 }
 
 }  // namespace qkserve

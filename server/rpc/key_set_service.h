@@ -23,34 +23,29 @@ class KeySetService final : public WireService {
  public:
   // The pointers must outlive the service and the calls. Chunks are charged to `budget`. An upload
   // that completes no message for `upload_idle_timeout` ends.
-  KeySetService(KeySetStore* key_sets, ByteBudget* budget, const CallRecorder* recorder,
-                const Clock* clock, absl::Duration upload_idle_timeout);
+  KeySetService(KeySetStore* key_sets, ByteBudget* budget, InFlightCalls* calls,
+                const CallRecorder* recorder, const Clock* clock,
+                absl::Duration upload_idle_timeout);
 
   // Changes are refused from now on (UNAVAILABLE); those that have begun go on, but for uploads
   // that complete no message for `upload_idle_max`.
   void RefuseNewCalls(absl::Duration upload_idle_max);
 
-  // Calls that change something and have not been answered.
-  InFlightCalls& calls() { return calls_; }
-
  private:
   template <class Request, class Response>
   class UploadReactor;
 
-  template <class Request, class Response>
-  grpc::ServerReadReactor<WireMessage<Request>>* Upload(grpc::CallbackServerContext* context,
-                                                        Method method, Response* response);
-  grpc::ServerUnaryReactor* GetKeySet(grpc::CallbackServerContext* context,
-                                      const WireMessage<v1::GetKeySetRequest>* wire,
-                                      v1::GetKeySetResponse* response);
-  grpc::ServerUnaryReactor* ListKeySets(grpc::CallbackServerContext* context,
-                                        const WireMessage<v1::ListKeySetsRequest>* wire,
-                                        v1::ListKeySetsResponse* response);
+  absl::Status GetKeySet(const grpc::ServerContextBase& context,
+                         const v1::GetKeySetRequest& request,
+                         v1::GetKeySetResponse& response) const;
+  absl::Status ListKeySets(const grpc::ServerContextBase& context,
+                           const v1::ListKeySetsRequest& request,
+                           v1::ListKeySetsResponse& response) const;
   grpc::ServerUnaryReactor* DeleteKeySet(grpc::CallbackServerContext* context,
-                                         const WireMessage<v1::DeleteKeySetRequest>* wire);
+                                         const WireMessage<v1::DeleteKeySetRequest>* wire,
+                                         v1::DeleteKeySetResponse* response);
 
   absl::Status CheckServing() const;
-  absl::Status Delete(const std::string& name, const grpc::ServerContextBase& context);
 
   KeySetStore& key_sets_;
   ByteBudget& budget_;
@@ -58,7 +53,7 @@ class KeySetService final : public WireService {
   const absl::Duration upload_idle_timeout_;
   std::atomic<bool> is_draining_{false};
   std::atomic<int64_t> uploads_{0};
-  InFlightCalls calls_;
+  InFlightCalls& calls_;        // those that change something
   TaskPool upload_threads_{4};  // its tasks use what is above
   IdleWatch idle_;              // last: it schedules tasks
 };

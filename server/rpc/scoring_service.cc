@@ -6,11 +6,8 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "server/admission/responder.h"
-#include "server/admission/submit_score.h"
-#include "server/observe/trace_context.h"
-#include "server/rpc/grpc_status.h"
-#include "server/rpc/key_set_metadata.h"
+#include "base/status_macros.h"
+#include "server/rpc/key_set_codec.h"
 #include "server/rpc/v1_score.h"
 
 namespace qkserve {
@@ -33,7 +30,7 @@ absl::Time DeadlineOn(const Clock& clock, const grpc::CallbackServerContext& con
 class ScoringService::Call final : public grpc::MessageHolder<Request, v1::ScoreResponse>,
                                    public Responder {
  public:
-  Call(ScoringService* service, absl::Time arrival) : service_(*service), arrival_(arrival) {
+  explicit Call(ScoringService* service) : service_(*service), arrival_(service->clock_.Now()) {
     set_request(&request_);
     set_response(&response_);
     service_.calls_.Begin();
@@ -43,16 +40,21 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
   ~Call() override { service_.calls_.End(); }
   void Release() override { delete this; }
 
-  // When the whole request had arrived.
-  absl::Time arrival() const { return arrival_; }
-
-  // To be called first. Returns what the call will be finished with.
-  grpc::ServerUnaryReactor* Begin(grpc::CallbackServerContext* context) {
+  // Once the request is parsed.
+  grpc::ServerUnaryReactor* Start(grpc::CallbackServerContext* context) {
     context_ = context;
     // gRPC completes its default reactor inline; a custom reactor costs a thread hop, a fifth of
     // the latency of a small call.
-    reactor_ = context->DefaultReactor();
-    return reactor_;
+    grpc::ServerUnaryReactor* const reactor = reactor_ = context->DefaultReactor();
+    service_.recorder_.metrics().CountReceived(request_.bytes);
+    EchoRequestTags(*context);
+    absl::StatusOr<ScoreCall> call = Decode();
+    if (call.ok()) {
+      SubmitScore(*std::move(call), this, service_.admission_, &service_.batcher_);
+    } else {
+      Fail(call.status(), {});
+    }
+    return reactor;  // this may be gone
   }
 
   void Respond(const ComputedScore& score, const ScoreReceipt& receipt) override {
@@ -75,13 +77,18 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
   bool IsCancelled() const override { return context_->IsCancelled(); }
 
  private:
+  absl::StatusOr<ScoreCall> Decode() const {
+    RETURN_IF_ERROR(request_.status);
+    RETURN_IF_ERROR(CheckKeySetMetadata(*context_, request_.message.key_set().name()));
+    absl::StatusOr<ScoreCall> call = DecodeScoreCall(request_.message);
+    if (!call.ok()) return call;
+    call->arrival = arrival_;
+    call->deadline = DeadlineOn(service_.clock_, *context_);
+    return call;
+  }
+
   void Finish(const absl::Status& status, const ScoreReceipt& receipt, size_t response_bytes) {
-    service_.recorder_.RecordScore(*context_, status,
-                                   {.arrival = arrival_,
-                                    .receipt = receipt.job,
-                                    .rows = receipt.rows,
-                                    .key_set = receipt.key_set,
-                                    .response_bytes = response_bytes});
+    service_.recorder_.RecordScore(*context_, status, arrival_, receipt, response_bytes);
     reactor_->Finish(ToGrpcStatus(status, *context_));
   }
 
@@ -94,47 +101,25 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
   ByteBudget::Charge charge_;
 };
 
-ScoringService::ScoringService(AdmissionOptions admission, Batcher* batcher,
+ScoringService::ScoringService(AdmissionOptions admission, Batcher* batcher, InFlightCalls* calls,
                                const CallRecorder* recorder, const Clock* clock)
-    : admission_(std::move(admission)), batcher_(*batcher), recorder_(*recorder), clock_(*clock) {
+    : admission_(std::move(admission)),
+      batcher_(*batcher),
+      calls_(*calls),
+      recorder_(*recorder),
+      clock_(*clock) {
   AddUnary<v1::ScoreRequest, v1::ScoreResponse>(
       "/qkserve.v1.ScoringService/Score",
-      [this](grpc::CallbackServerContext* context, const Request* wire,
-             v1::ScoreResponse* /*response*/) { return Score(context, wire); },
+      [](grpc::CallbackServerContext* context, auto* /*wire*/, auto* /*response*/) {
+        // AllocateMessages made it.
+        return static_cast<Call&>(*context->GetRpcAllocatorState()).Start(context);
+      },
       this);
 }
 
 grpc::MessageHolder<ScoringService::Request, v1::ScoreResponse>*
 ScoringService::AllocateMessages() {
-  return new Call(this, clock_.Now());
-}
-
-absl::StatusOr<ScoreCall> ScoringService::Decode(const grpc::CallbackServerContext& context,
-                                                 const Request& wire, absl::Time arrival) const {
-  if (!wire.status.ok()) return wire.status;
-  const absl::Status status = CheckKeySetMetadata(context, wire.message.key_set().name());
-  if (!status.ok()) return status;
-  absl::StatusOr<ScoreCall> call = DecodeScoreCall(wire.message);
-  if (!call.ok()) return call;
-  call->arrival = arrival;
-  call->deadline = DeadlineOn(clock_, context);
-  return call;
-}
-
-grpc::ServerUnaryReactor* ScoringService::Score(grpc::CallbackServerContext* context,
-                                                const Request* wire) {
-  // AllocateMessages made it.
-  auto& call = static_cast<Call&>(*context->GetRpcAllocatorState());
-  grpc::ServerUnaryReactor* const reactor = call.Begin(context);
-  recorder_.metrics().CountReceived(wire->bytes);
-  EchoRequestTags(*context);
-  absl::StatusOr<ScoreCall> score = Decode(*context, *wire, call.arrival());
-  if (score.ok()) {
-    SubmitScore(*std::move(score), &call, admission_, &batcher_);
-  } else {
-    call.Fail(score.status(), {});
-  }
-  return reactor;
+  return new Call(this);
 }
 
 }  // namespace qkserve

@@ -1,15 +1,12 @@
 #ifndef QKSERVE_SERVER_RPC_SCORING_SERVICE_H_
 #define QKSERVE_SERVER_RPC_SCORING_SERVICE_H_
 
-#include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "core/batching/batcher.h"
 #include "qkserve/v1/scoring.pb.h"
 #include "server/admission/admit_score.h"
 #include "server/admission/in_flight_calls.h"
-#include "server/admission/score_call.h"
 #include "server/observe/call_recorder.h"
-#include "server/rpc/wire_message.h"
 #include "server/rpc/wire_service.h"
 
 namespace qkserve {
@@ -23,26 +20,20 @@ class ScoringService final
       private grpc::MessageAllocator<WireMessage<v1::ScoreRequest>, v1::ScoreResponse> {
  public:
   // The pointers must outlive the service and the calls.
-  ScoringService(AdmissionOptions admission, Batcher* batcher, const CallRecorder* recorder,
-                 const Clock* clock);
-
-  // Calls that have not been answered whole.
-  InFlightCalls& calls() { return calls_; }
+  ScoringService(AdmissionOptions admission, Batcher* batcher, InFlightCalls* calls,
+                 const CallRecorder* recorder, const Clock* clock);
 
  private:
   using Request = WireMessage<v1::ScoreRequest>;
   class Call;
 
-  grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context, const Request* wire);
-  absl::StatusOr<ScoreCall> Decode(const grpc::CallbackServerContext& context, const Request& wire,
-                                   absl::Time arrival) const;
   grpc::MessageHolder<Request, v1::ScoreResponse>* AllocateMessages() override;
 
   const AdmissionOptions admission_;
   Batcher& batcher_;
+  InFlightCalls& calls_;
   const CallRecorder& recorder_;
   const Clock& clock_;
-  InFlightCalls calls_;
 };
 
 }  // namespace qkserve

@@ -7,10 +7,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "base/status_macros.h"
 #include "base/utf8.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/reflection.h"
+#include "google/protobuf/wire_format.h"
 #include "google/protobuf/wire_format_lite.h"
 #include "grpcpp/support/proto_buffer_reader.h"
 #include "server/admission/field_error.h"
@@ -22,24 +24,18 @@ using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
+using google::protobuf::internal::WireFormat;
 using google::protobuf::internal::WireFormatLite;
 using google::protobuf::io::CodedInputStream;
 
 // A message that is read, and where it is within the request.
 struct Place {
-  Place(const Place* outer, const FieldDescriptor* in, Message* target)
-      : parent(outer),
-        field(in),
-        message(target),
-        type(*target->GetDescriptor()),
-        fields(*target->GetReflection()) {}
-
   const Place* parent;           // null: it is the request
   const FieldDescriptor* field;  // of the parent
   Message* message;
   // Kept here: looking them up takes a while.
-  const Descriptor& type;
-  const Reflection& fields;
+  const Descriptor& type = *message->GetDescriptor();
+  const Reflection& fields = *message->GetReflection();
 };
 
 std::string NameOf(const Place& place, const FieldDescriptor& field) {
@@ -59,17 +55,30 @@ class WireReader {
 
   // Up to the stream's limit.
   absl::Status ReadFields(const Place& place) {
-    while (in_.BytesUntilLimit() > 0) {
+    return ReadToLimit([this, &place] {
       const int begin = in_.CurrentPosition();
       const uint32_t tag = in_.ReadTagNoLastTag();
-      if (tag == 0 || IsTooLong(begin)) return Malformed();
-      absl::Status status = ReadField(place, tag);
-      if (!status.ok()) return status;
-    }
-    return absl::OkStatus();
+      return tag == 0 || IsTooLong(begin) ? Malformed() : ReadField(place, tag);
+    });
   }
 
  private:
+  absl::Status ReadToLimit(const auto& read_one) {
+    absl::Status status;
+    while (status.ok() && in_.BytesUntilLimit() > 0) status = read_one();
+    return status;
+  }
+
+  // A length, and as many bytes.
+  absl::Status ReadDelimited(const auto& read) {
+    const int length = ReadLength();
+    if (length < 0) return Malformed();
+    const CodedInputStream::Limit limit = in_.PushLimit(length);
+    absl::Status status = read();
+    in_.PopLimit(limit);
+    return status;
+  }
+
   absl::Status Malformed() const {
     return absl::UnimplementedError(absl::StrCat("the bytes are no ", type_.full_name()));
   }
@@ -99,42 +108,23 @@ class WireReader {
     } else if (field != nullptr &&
                type == WireFormatLite::WireTypeForFieldType(
                            static_cast<WireFormatLite::FieldType>(field->type()))) {
-      absl::Status status = CountField();
-      return status.ok() ? ReadSingle(place, *field) : status;
+      RETURN_IF_ERROR(CountField());
+      return ReadSingle(place, *field, tag);
     }
     // An option that is ignored changes the answer silently; a newer client must hear of it.
     return absl::InvalidArgumentError(absl::StrCat(NameOf(place), ": got field number ", number,
                                                    ", which this server does not know"));
   }
 
-  absl::Status ReadSingle(const Place& place, const FieldDescriptor& field) {
+  absl::Status ReadSingle(const Place& place, const FieldDescriptor& field, uint32_t tag) {
     const FieldDescriptor::CppType type = field.cpp_type();
     if (type == FieldDescriptor::CPPTYPE_MESSAGE) {
-      return ReadNested(Place(&place, &field, place.fields.MutableMessage(place.message, &field)));
+      const Place nested = {&place, &field, place.fields.MutableMessage(place.message, &field)};
+      return ReadDelimited([&] { return ReadFields(nested); });
     }
     if (type == FieldDescriptor::CPPTYPE_STRING) return ReadBytes(place, field);
-    if (type == FieldDescriptor::CPPTYPE_FLOAT) {
-      uint32_t bits = 0;
-      if (!in_.ReadLittleEndian32(&bits)) return Malformed();
-      place.fields.SetFloat(place.message, &field, WireFormatLite::DecodeFloat(bits));
-      return absl::OkStatus();
-    }
-    uint64_t value = 0;
-    if (!in_.ReadVarint64(&value)) return Malformed();
-    switch (type) {
-      case FieldDescriptor::CPPTYPE_BOOL:
-        place.fields.SetBool(place.message, &field, value != 0);
-        break;
-      case FieldDescriptor::CPPTYPE_ENUM:
-        place.fields.SetEnumValue(place.message, &field, static_cast<int32_t>(value));
-        break;
-      case FieldDescriptor::CPPTYPE_INT32:
-        place.fields.SetInt32(place.message, &field, static_cast<int32_t>(value));
-        break;
-      default:
-        place.fields.SetInt64(place.message, &field, static_cast<int64_t>(value));
-    }
-    return absl::OkStatus();
+    return WireFormat::ParseAndMergeField(tag, &field, place.message, &in_) ? absl::OkStatus()
+                                                                            : Malformed();
   }
 
   // The length of what follows; -1: it is none, or longer than what there is.
@@ -143,15 +133,6 @@ class WireReader {
     int length = 0;
     const bool is_length = in_.ReadVarintSizeAsInt(&length) && !IsTooLong(begin);
     return is_length && length <= in_.BytesUntilLimit() ? length : -1;
-  }
-
-  absl::Status ReadNested(const Place& place) {
-    const int length = ReadLength();
-    if (length < 0) return Malformed();
-    const CodedInputStream::Limit limit = in_.PushLimit(length);
-    absl::Status status = ReadFields(place);
-    in_.PopLimit(limit);
-    return status;
   }
 
   absl::Status ReadBytes(const Place& place, const FieldDescriptor& field) {
@@ -197,14 +178,8 @@ class WireReader {
       return absl::OkStatus();
     };
     if (!is_packed) return read_one();
-    absl::Status status = CountField();
-    const int length = ReadLength();
-    if (status.ok() && length < 0) status = Malformed();
-    if (!status.ok()) return status;
-    const CodedInputStream::Limit limit = in_.PushLimit(length);
-    while (status.ok() && in_.BytesUntilLimit() > 0) status = read_one();
-    in_.PopLimit(limit);
-    return status;
+    RETURN_IF_ERROR(CountField());
+    return ReadDelimited([&] { return ReadToLimit(read_one); });
   }
 
   CodedInputStream& in_;
@@ -223,7 +198,7 @@ absl::Status ReadWireMessage(grpc::ByteBuffer* bytes, google::protobuf::Message*
     CodedInputStream in(&slices);
     in.PushLimit(size);
     try {
-      const Place request(nullptr, nullptr, message);
+      const Place request = {nullptr, nullptr, message};
       status = WireReader(&in, request.type, size).ReadFields(request);
     } catch (const std::bad_alloc&) {
       status = absl::ResourceExhaustedError("out of memory for the request");

@@ -1,39 +1,60 @@
 #ifndef QKSERVE_SERVER_RPC_WIRE_SERVICE_H_
 #define QKSERVE_SERVER_RPC_WIRE_SERVICE_H_
 
-#include <functional>
 #include <utility>
 
+#include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "grpcpp/impl/rpc_service_method.h"
 #include "grpcpp/impl/service_type.h"
 #include "grpcpp/support/message_allocator.h"
 #include "grpcpp/support/server_callback.h"
 // Generated code knows where its version of gRPC has its handlers.
 #include "qkserve/v1/status.grpc.pb.h"
+#include "server/observe/call_recorder.h"
+#include "server/observe/trace_context.h"
+#include "server/rpc/grpc_status.h"
 #include "server/rpc/wire_message.h"
 
 namespace qkserve {
+
+// A call of one request and one response: finished by whoever has the answer, once.
+class UnaryCall {
+ public:
+  UnaryCall(const CallRecorder& recorder, Method method, grpc::CallbackServerContext* context)
+      : recorder_(&recorder),
+        method_(method),
+        begin_(recorder.Now()),
+        context_(context),
+        reactor_(context->DefaultReactor()) {
+    EchoRequestTags(*context);
+  }
+
+  grpc::ServerUnaryReactor* Finish(const absl::Status& status) const {
+    recorder_->RecordCall(method_, status, begin_);
+    reactor_->Finish(ToGrpcStatus(status, *context_));
+    return reactor_;
+  }
+
+  grpc::ServerUnaryReactor* reactor() const { return reactor_; }
+
+ private:
+  const CallRecorder* recorder_;
+  Method method_;
+  absl::Time begin_;
+  grpc::CallbackServerContext* context_;
+  grpc::ServerUnaryReactor* reactor_;
+};
 
 // A service of callback methods, as generated code makes it, but for requests: they are read by
 // ReadWireMessage.
 class WireService : public grpc::Service {
  protected:
+  // `name` is "/PACKAGE.SERVICE/METHOD", and a literal. `start` is called as the start of a
+  // callback method in generated code, with a WireMessage in the place of a request. Without an
+  // allocator gRPC makes messages.
   template <class Request, class Response>
-  using StartUnary = std::function<grpc::ServerUnaryReactor*(
-      grpc::CallbackServerContext*, const WireMessage<Request>*, Response*)>;
-  template <class Request, class Response>
-  using StartUpload = std::function<grpc::ServerReadReactor<WireMessage<Request>>*(
-      grpc::CallbackServerContext*, Response*)>;
-  template <class Request, class Response>
-  using StartDownload = std::function<grpc::ServerWriteReactor<Response>*(
-      grpc::CallbackServerContext*, const WireMessage<Request>*)>;
-  template <class Request, class Response>
-  using StartExchange = std::function<grpc::ServerBidiReactor<WireMessage<Request>, Response>*(
-      grpc::CallbackServerContext*)>;
-
-  // `name` is "/PACKAGE.SERVICE/METHOD", and a literal. Without an allocator gRPC makes messages.
-  template <class Request, class Response>
-  void AddUnary(const char* name, StartUnary<Request, Response> start,
+  void AddUnary(const char* name, auto start,
                 grpc::MessageAllocator<WireMessage<Request>, Response>* allocator = nullptr) {
     auto* const handler =
         new grpc::internal::CallbackUnaryHandler<WireMessage<Request>, Response>(std::move(start));
@@ -41,9 +62,21 @@ class WireService : public grpc::Service {
     Add(name, grpc::internal::RpcMethod::NORMAL_RPC, handler);
   }
 
+  // A method that is answered at once: `answer` takes context, request and response and returns the
+  // call's status. Calls are recorded as `method`.
+  template <class Request, class Response>
+  void AddAnswer(const char* name, Method method, const CallRecorder& recorder, auto answer) {
+    AddUnary<Request, Response>(
+        name, [method, &recorder, answer](auto* context, auto* wire, auto* response) {
+          const UnaryCall call(recorder, method, context);
+          return call.Finish(wire->status.ok() ? answer(*context, wire->message, *response)
+                                               : wire->status);
+        });
+  }
+
   // A stream of requests and one response.
   template <class Request, class Response>
-  void AddUpload(const char* name, StartUpload<Request, Response> start) {
+  void AddUpload(const char* name, auto start) {
     Add(name, grpc::internal::RpcMethod::CLIENT_STREAMING,
         new grpc::internal::CallbackClientStreamingHandler<WireMessage<Request>, Response>(
             std::move(start)));
@@ -51,7 +84,7 @@ class WireService : public grpc::Service {
 
   // One request and a stream of responses.
   template <class Request, class Response>
-  void AddDownload(const char* name, StartDownload<Request, Response> start) {
+  void AddDownload(const char* name, auto start) {
     Add(name, grpc::internal::RpcMethod::SERVER_STREAMING,
         new grpc::internal::CallbackServerStreamingHandler<WireMessage<Request>, Response>(
             std::move(start)));
@@ -59,7 +92,7 @@ class WireService : public grpc::Service {
 
   // Two streams.
   template <class Request, class Response>
-  void AddExchange(const char* name, StartExchange<Request, Response> start) {
+  void AddExchange(const char* name, auto start) {
     Add(name, grpc::internal::RpcMethod::BIDI_STREAMING,
         new grpc::internal::CallbackBidiHandler<WireMessage<Request>, Response>(std::move(start)));
   }

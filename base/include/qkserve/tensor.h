@@ -17,7 +17,7 @@ namespace qkserve {
 // Element types, little-endian. Values are those of qkserve.v1.DataType on the wire.
 enum class DataType { kFloat32 = 1, kFloat16 = 2, kBfloat16 = 3, kBool = 4, kInt32 = 5 };
 
-// Whether `value`, a number from outside, names a DataType; one of the three float types.
+// True if `value`, a number from outside, names a DataType, or one of the three float types.
 bool IsDataType(int value);
 bool IsFloatType(int value);
 
@@ -33,6 +33,9 @@ using Shape = std::vector<int64_t>;
 // product(shape). nullopt where a size is negative or the product of the sizes that are not 0 does
 // not fit in 64 bits.
 std::optional<int64_t> ElementCount(absl::Span<const int64_t> shape);
+
+// Bytes of so many elements. nullopt where they do not fit in 64 bits.
+std::optional<int64_t> ByteCount(absl::Span<const int64_t> shape, int64_t element_bytes);
 
 // "[2, 3]". At most eight sizes are shown: shapes from outside may have millions.
 std::string ShapeString(absl::Span<const int64_t> shape);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -21,7 +22,7 @@ using testing::HasSubstr;
 
 class AdmitScoreTest : public CallFixture {
  protected:
-  absl::StatusOr<AdmittedScore> Admit(ScoreCall call) {
+  absl::StatusOr<std::unique_ptr<AdmittedScore>> Admit(ScoreCall call) {
     return AdmitScore(std::move(call), options_);
   }
   std::string Refusal(ScoreCall call, absl::StatusCode code = absl::StatusCode::kInvalidArgument) {
@@ -45,20 +46,20 @@ class AdmitScoreTest : public CallFixture {
 TEST_F(AdmitScoreTest, ChargesTheRequestAndThreeCopiesOfTheResult) {
   ScoreCall call = Call({2, 3}, {4, 3});
   call.request_bytes = 24 + 48;
-  const void* const queries = call.queries->data;
-  const AdmittedScore score = Admit(std::move(call)).value();
-  EXPECT_EQ(score.task.problem().queries.data, queries);
-  EXPECT_EQ(score.layout.result_bytes, 32);
-  EXPECT_EQ(score.charge.bytes(), 24 + 48 + 3 * 32);
-  EXPECT_EQ(budget_.bytes(), score.charge.bytes());
-  EXPECT_EQ(score.kernel, "inline kernel");
+  const void* const queries = call.problem.queries.data;
+  const std::unique_ptr<AdmittedScore> score = Admit(std::move(call)).value();
+  EXPECT_EQ(score->problem().queries.data, queries);
+  EXPECT_EQ(score->result().result.data.size_bytes(), 32U);
+  EXPECT_EQ(score->charge().bytes(), 24 + 48 + 3 * 32);
+  EXPECT_EQ(budget_.bytes(), score->charge().bytes());
+  EXPECT_EQ(score->result().kernel, "inline kernel");
 }
 
 TEST_F(AdmitScoreTest, TakesTimesAndRowsIntoTheSpec) {
   ScoreCall call = Call({2, 3, 3}, {2, 4, 3});
   call.arrival = absl::UnixEpoch() + absl::Seconds(1);
   call.deadline = absl::UnixEpoch() + absl::Seconds(2);
-  const JobSpec spec = Admit(call)->spec;
+  const JobSpec spec = (*Admit(call))->spec();
   EXPECT_EQ(spec.arrival, call.arrival);
   EXPECT_EQ(spec.deadline, call.deadline);
   EXPECT_EQ(spec.rows, 6);
@@ -80,16 +81,16 @@ TEST_F(AdmitScoreTest, NamesNumbersThatAreOutOfRange) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float inf = std::numeric_limits<float>::infinity();
   for (const float scale : {nan, inf}) {
-    EXPECT_THAT(RefusalAfter([&](ScoreCall& call) { call.scale = scale; }),
+    EXPECT_THAT(RefusalAfter([&](ScoreCall& call) { call.problem.scale = scale; }),
                 HasSubstr("p.scale: got"));
   }
-  EXPECT_THAT(RefusalAfter([](ScoreCall& call) { call.softcap = -1; }),
+  EXPECT_THAT(RefusalAfter([](ScoreCall& call) { call.problem.softcap = -1; }),
               HasSubstr("p.softcap: got -1"));
-  EXPECT_THAT(RefusalAfter([&](ScoreCall& call) { call.softcap = nan; }),
+  EXPECT_THAT(RefusalAfter([&](ScoreCall& call) { call.problem.softcap = nan; }),
               HasSubstr("p.softcap: got nan"));
-  EXPECT_EQ(RefusalAfter([](ScoreCall& call) { call.window_left = -2; }),
+  EXPECT_EQ(RefusalAfter([](ScoreCall& call) { call.problem.window_left = -2; }),
             "p.left: got -2, expected -1 (open) or more");
-  EXPECT_EQ(RefusalAfter([](ScoreCall& call) { call.window_right = -2; }),
+  EXPECT_EQ(RefusalAfter([](ScoreCall& call) { call.problem.window_right = -2; }),
             "p.right: got -2, expected -1 (open) or more");
 }
 
@@ -98,13 +99,14 @@ TEST_F(AdmitScoreTest, TakesOffsetsAndWindowsToTheEndsOfInt64) {
   constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
   for (const int64_t offset : {kMin, kMax}) {
     ScoreCall call = Call({2, 3}, {4, 3});
-    call.offset = offset;
-    call.window_left = kMax;
-    call.window_right = kMax;
-    const AdmittedScore score = Admit(call).value();
-    EXPECT_EQ(score.task.problem().offset, offset);
-    EXPECT_EQ(score.task.problem().window_left, kMax);
-    EXPECT_EQ(score.task.problem().window_right, kMax);
+    call.has_offset = true;
+    call.problem.offset = offset;
+    call.problem.window_left = kMax;
+    call.problem.window_right = kMax;
+    const std::unique_ptr<AdmittedScore> score = Admit(call).value();
+    EXPECT_EQ(score->problem().offset, offset);
+    EXPECT_EQ(score->problem().window_left, kMax);
+    EXPECT_EQ(score->problem().window_right, kMax);
   }
 }
 
@@ -112,7 +114,8 @@ TEST_F(AdmitScoreTest, NamesKeyLengthsThatDoNotFit) {
   const auto refusal = [this](std::vector<int64_t> lengths, std::optional<int64_t> offset) {
     return RefusalAfter([&](ScoreCall& call) {
       call.key_lengths = lengths;
-      call.offset = offset;
+      call.has_offset = offset.has_value();
+      call.problem.offset = offset.value_or(0);
     });
   };
   EXPECT_EQ(refusal({1}, std::nullopt), "p.lengths: got 1 lengths, expected 2, one a batch");
@@ -122,22 +125,22 @@ TEST_F(AdmitScoreTest, NamesKeyLengthsThatDoNotFit) {
 }
 
 TEST_F(AdmitScoreTest, NamesOptionsOfOtherOutputs) {
-  EXPECT_EQ(RefusalAfter([](ScoreCall& call) { call.output = Output::kTopK; }),
+  EXPECT_EQ(RefusalAfter([](ScoreCall& call) { call.problem.output = Output::kTopK; }),
             "p.top_k: got 0, expected 1 or more");
-  EXPECT_THAT(RefusalAfter([](ScoreCall& call) { call.top_k = 3; }),
+  EXPECT_THAT(RefusalAfter([](ScoreCall& call) { call.problem.top_k = 3; }),
               HasSubstr("p.top_k: got 3, expected none"));
   EXPECT_THAT(RefusalAfter([](ScoreCall& call) { call.log_sum_exp = true; }),
               HasSubstr("p.lse: got true"));
 }
 
 TEST_F(AdmitScoreTest, NamesValuesThatAreMissingOrTooMuch) {
-  EXPECT_EQ(RefusalAfter([](ScoreCall& call) { call.output = Output::kContext; }),
+  EXPECT_EQ(RefusalAfter([](ScoreCall& call) { call.problem.output = Output::kContext; }),
             "v: got none, expected a tensor, for the output CONTEXT");
-  EXPECT_THAT(RefusalAfter([](ScoreCall& call) { call.values = call.keys; }),
+  EXPECT_THAT(RefusalAfter([](ScoreCall& call) { call.problem.values = call.problem.keys; }),
               HasSubstr("v: got a tensor, expected none"));
   EXPECT_EQ(RefusalAfter([](ScoreCall& call) {
-              call.output = Output::kContext;
-              call.values = call.queries;
+              call.problem.output = Output::kContext;
+              call.problem.values = call.problem.queries;
             }),
             "v.shape: got [2, 3, 4], expected all dimensions but the last as in k [2, 5, 4]");
 }
@@ -145,7 +148,7 @@ TEST_F(AdmitScoreTest, NamesValuesThatAreMissingOrTooMuch) {
 TEST_F(AdmitScoreTest, AMaskMustBroadcastToTheScores) {
   const auto admit = [this](const Shape& mask, DataType type) {
     ScoreCall call = Call({2, 3, 4}, {2, 5, 4});
-    call.mask = Keep(EmptyTensor(type, mask));
+    call.problem.mask = Keep(EmptyTensor(type, mask));
     return Admit(std::move(call)).status();
   };
   for (const Shape& fits : {Shape{5}, Shape{3}, Shape{0}, Shape{1, 5}, Shape{3, 5}, Shape{2, 3, 5},
@@ -162,9 +165,9 @@ TEST_F(AdmitScoreTest, AMaskMustBroadcastToTheScores) {
 
 TEST_F(AdmitScoreTest, WorkWithoutEndIsRefusedFromTheShapesAlone) {
   ScoreCall call = Call({1, 0}, {1, 0});
-  call.output = Output::kTopK;
-  call.top_k = 1;
-  (*call.keys)->shape = {int64_t{1} << 41, 0};
+  call.problem.output = Output::kTopK;
+  call.problem.top_k = 1;
+  call.problem.keys.shape = {int64_t{1} << 41, 0};
   EXPECT_THAT(Refusal(std::move(call), absl::StatusCode::kResourceExhausted),
               HasSubstr("more than the limit of"));
 }
@@ -172,13 +175,13 @@ TEST_F(AdmitScoreTest, WorkWithoutEndIsRefusedFromTheShapesAlone) {
 TEST_F(AdmitScoreTest, AResultBeyondTheLimitIsRefusedFromTheShapesAlone) {
   // No data at all, and a result of 40 GB.
   ScoreCall call = Call({1, 0}, {1, 0});
-  call.queries->shape = {100000, 0};
-  (*call.keys)->shape = {100000, 0};
+  call.problem.queries.shape = {100000, 0};
+  call.problem.keys.shape = {100000, 0};
   EXPECT_EQ(Refusal(call, absl::StatusCode::kResourceExhausted),
             "the result would be FLOAT32 [100000, 100000], which with 4096 bytes of framing is "
             "larger than message_bytes_max = 268435456");
-  call.queries->shape = {int64_t{1} << 31, 0};
-  (*call.keys)->shape = {int64_t{1} << 31, 0};
+  call.problem.queries.shape = {int64_t{1} << 31, 0};
+  call.problem.keys.shape = {int64_t{1} << 31, 0};
   Refusal(call, absl::StatusCode::kResourceExhausted);
 }
 
@@ -203,33 +206,35 @@ TEST_F(AdmitScoreTest, CallsOnAVersionOfAKeySetAreOneGroup) {
   Put("other", layout, 10);
   const auto admit = [this](const char* name) {
     ScoreCall call = Call({2, 3}, {});
-    call.key_set = {.name = name};
+    call.key_set = name;
     return Admit(std::move(call)).value();
   };
-  const AdmittedScore first = admit("docs");
-  EXPECT_EQ(first.kernel, "key set kernel");
-  EXPECT_GT(first.spec.shared_cost, absl::ZeroDuration());
-  EXPECT_NE(first.spec.group, GroupId::kNone);
-  EXPECT_EQ(admit("docs").spec.group, first.spec.group);
-  EXPECT_NE(admit("other").spec.group, first.spec.group);
-  EXPECT_NE(admit("other").spec.tenant, first.spec.tenant);
+  const std::unique_ptr<AdmittedScore> score = admit("docs");
+  EXPECT_EQ(score->result().kernel, "key set kernel");
+  const JobSpec& first = score->spec();
+  EXPECT_GT(first.shared_cost, absl::ZeroDuration());
+  EXPECT_NE(first.group, GroupId::kNone);
+  EXPECT_EQ(admit("docs")->spec().group, first.group);
+  EXPECT_NE(admit("other")->spec().group, first.group);
+  EXPECT_NE(admit("other")->spec().tenant, first.tenant);
   // A new version is another group of the same tenant.
   ASSERT_TRUE(UploadPart(*key_sets_, "docs", layout, {2, 5}, version).ok());
-  const AdmittedScore later = admit("docs");
-  EXPECT_NE(later.spec.group, first.spec.group);
-  EXPECT_EQ(later.spec.tenant, first.spec.tenant);
+  const std::unique_ptr<AdmittedScore> later = admit("docs");
+  EXPECT_NE(later->spec().group, first.group);
+  EXPECT_EQ(later->spec().tenant, first.tenant);
 }
 
 TEST_F(AdmitScoreTest, NamesTheKeySetThatDoesNotServeTheCall) {
   const int64_t version = Put("docs", {.leading = {}, .d = 3}, 10);
   ScoreCall call = Call({2, 3}, {});
-  call.key_set = {.name = "nope"};
+  call.key_set = "nope";
   EXPECT_EQ(Refusal(call, absl::StatusCode::kNotFound), "no key set has the name 'nope'");
-  call.key_set = {.name = "docs", .version = 7};
+  call.key_set = "docs";
+  call.key_set_version = 7;
   EXPECT_EQ(Refusal(call, absl::StatusCode::kFailedPrecondition),
             absl::StrCat("set_version: got 7, key set docs is at ", version));
-  call.key_set = {.name = "docs"};
-  call.output = Output::kContext;
+  call.key_set_version = std::nullopt;
+  call.problem.output = Output::kContext;
   EXPECT_EQ(Refusal(call, absl::StatusCode::kFailedPrecondition),
             "set: docs has no values, which the output CONTEXT needs");
 }
@@ -237,14 +242,14 @@ TEST_F(AdmitScoreTest, NamesTheKeySetThatDoesNotServeTheCall) {
 TEST_F(AdmitScoreTest, NamesQueriesThatDoNotFitTheKeySet) {
   Put("docs", {.leading = {}, .d = 3}, 10);
   ScoreCall call = Call({2, 4}, {});
-  call.key_set = {.name = "docs"};
+  call.key_set = "docs";
   EXPECT_THAT(Refusal(call), HasSubstr("key set docs.shape: got [10, 3]"));
 }
 
 TEST_F(AdmitScoreTest, AKeySetAndATensorTogetherAreRefused) {
   Put("docs", {.leading = {}, .d = 3}, 10);
   ScoreCall call = Call({2, 3}, {4, 3});
-  call.key_set = {.name = "docs"};
+  call.key_set = "docs";
   EXPECT_EQ(Refusal(call), "k: got a tensor, expected none beside a set");
 }
 

@@ -37,8 +37,7 @@ class CallFixture : public testing::Test {
  protected:
   CallFixture() {
     options_.message_bytes_max = kMessageBytesMax;
-    options_.kernel = "inline kernel";
-    options_.key_set_kernel = "key set kernel";
+    options_.compute = {.kernel = "inline kernel", .key_set_kernel = "key set kernel"};
     options_.key_sets = key_sets_.get();
     options_.budget = &budget_;
   }
@@ -47,8 +46,8 @@ class CallFixture : public testing::Test {
   ScoreCall Call(const Shape& q, const Shape& k) {
     ScoreCall call;
     call.names = &kTestNames;
-    call.queries = Keep(RandomTensor(DataType::kFloat32, q, 1));
-    if (!k.empty()) call.keys = Keep(RandomTensor(DataType::kFloat32, k, 2));
+    call.problem.queries = Keep(RandomTensor(DataType::kFloat32, q, 1));
+    if (!k.empty()) call.problem.keys = Keep(RandomTensor(DataType::kFloat32, k, 2));
     return call;
   }
   TensorView Keep(Tensor tensor) {

@@ -1,5 +1,3 @@
-#include "server/admission/submit_score.h"
-
 #include <memory>
 #include <string>
 #include <utility>
@@ -9,6 +7,7 @@
 #include "base/mutex.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/admission/admit_score.h"
 #include "tests/server/admission/call_fixture.h"
 #include "tests/support/key_set_uploads.h"
 
@@ -20,8 +19,8 @@ class RecordingResponder final : public Responder {
  public:
   void Respond(const ComputedScore& score, const ScoreReceipt& receipt) override {
     MutexLock lock(&mutex_);
-    result_.assign(reinterpret_cast<const float*>(score.result.data),
-                   reinterpret_cast<const float*>(score.result.data) + score.result.bytes / 4);
+    const auto* const scores = reinterpret_cast<const float*>(score.result.data.data());
+    result_.assign(scores, scores + score.result.data.size_bytes() / sizeof(float));
     Tell(absl::OkStatus(), receipt);
   }
   void Fail(const absl::Status& status, const ScoreReceipt& receipt) override {
@@ -82,8 +81,8 @@ class SubmitScoreTest : public CallFixture {
 
 TEST_F(SubmitScoreTest, RespondsOnceWithTheScores) {
   ScoreCall call = Call({1, 3}, {2, 3});
-  const auto* const q = reinterpret_cast<const float*>(call.queries->data);
-  const auto* const k = reinterpret_cast<const float*>((*call.keys)->data);
+  const auto* const q = reinterpret_cast<const float*>(call.problem.queries.data);
+  const auto* const k = reinterpret_cast<const float*>(call.problem.keys.data);
   const float first = q[0] * k[0] + q[1] * k[1] + q[2] * k[2];
   RecordingResponder responder;
   Submit(std::move(call), responder);
@@ -135,7 +134,7 @@ TEST_F(SubmitScoreTest, CountsWhatAKeySetServed) {
   const std::shared_ptr<const KeySet> key_set =
       UploadPart(*key_sets_, "docs", {.leading = {}, .d = 3}, {1, 10}).value();
   ScoreCall call = Call({2, 3}, {});
-  call.key_set = {.name = "docs"};
+  call.key_set = "docs";
   RecordingResponder responder;
   Submit(std::move(call), responder);
   EXPECT_TRUE(responder.Await().ok());

@@ -58,7 +58,7 @@ class HttpConnectionsTest : public testing::Test {
   }
 
   FakeClock clock_;
-  MetricsExporter exporter_{MetricsExporter::Setup{}};
+  MetricsExporter exporter_{ComputeSetup{}};
   Mutex mutex_;
   CondVar changed_;
   std::vector<std::string> events_ ABSL_GUARDED_BY(mutex_);

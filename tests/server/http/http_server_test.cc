@@ -19,7 +19,7 @@
 #include "grpcpp/grpcpp.h"
 #include "nlohmann/json.hpp"
 #include "qkserve/v1/scoring.grpc.pb.h"
-#include "server/observe/log_format.h"
+#include "server/observe/process_log.h"
 #include "tests/server/key_set_server_test.h"
 #include "tests/support/http_peer.h"
 #include "tests/support/temporary_directory.h"

@@ -1,10 +1,9 @@
-#include "server/lifecycle/address.h"
-
 #include <string>
 
 #include "absl/status/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/lifecycle/listen_address.h"
 
 namespace qkserve {
 namespace {
@@ -20,7 +19,7 @@ TEST(AddressTest, IsANameOrAnAddressAndAPort) {
                {"[::1]:8080", "::1", 8080},
                {"[::]:0", "::", 0}};
   for (const auto& [address, host, port] : cases) {
-    const absl::StatusOr<HostPort> parsed = ParseHostPort("flag", address, "nothing");
+    const absl::StatusOr<HostPort> parsed = ParseHostPort({"flag", "nothing"}, address);
     ASSERT_TRUE(parsed.ok()) << parsed.status();
     EXPECT_EQ(parsed->host, host);
     EXPECT_EQ(parsed->port, port);
@@ -32,7 +31,7 @@ TEST(AddressTest, AnythingElseIsRefusedWithWhatIsPossible) {
        {"", ":", ":1", ":abc", "127.0.0.1", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:+1",
         "127.0.0.1:-1", "127.0.0.1: 1", "127.0.0.1:1 ", "127.0.0.1:http",
         "127.0.0.1:99999999999999999999", "::1:0", "::1", "[::1", "[]:1", "[::1:1", "::1]:1"}) {
-    const absl::Status status = ParseHostPort("flag", address, "nothing").status();
+    const absl::Status status = ParseHostPort({"flag", "nothing"}, address).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << address;
     EXPECT_THAT(std::string(status.message()),
                 testing::StartsWith("flag: got '" + std::string(address) +
@@ -42,7 +41,7 @@ TEST(AddressTest, AnythingElseIsRefusedWithWhatIsPossible) {
 
 TEST(AddressTest, AStarIsToldWhatAllAddressesAre) {
   EXPECT_EQ(
-      ParseHostPort("http_address", "*:8080", "nothing").status().message(),
+      ParseHostPort({"http_address", "nothing"}, "*:8080").status().message(),
       "http_address: got '*:8080'; all addresses of this machine are 0.0.0.0:8080 or [::]:8080");
 }
 

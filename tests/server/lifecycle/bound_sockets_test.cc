@@ -1,5 +1,3 @@
-#include "server/lifecycle/bound_sockets.h"
-
 #include <netinet/in.h>
 
 #include <cstring>
@@ -10,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/lifecycle/listen_address.h"
 #include "tests/server/key_set_server_test.h"
 #include "tests/support/http_peer.h"
 
@@ -31,11 +30,11 @@ SocketAddress Loopback(uint32_t last_byte, int port) {
   return packed;
 }
 
-BoundSockets Bind(const std::string& address) {
-  return BoundSockets::Bind("flag", address, "others").value();
-}
+constexpr AddressFlag kFlag = {"flag", "others"};
 
-bool HasIpv6() { return BoundSockets::Bind("flag", "[::1]:0", "others").ok(); }
+BoundSockets Bind(const std::string& address) { return BoundSockets::Bind(kFlag, address).value(); }
+
+bool HasIpv6() { return BoundSockets::Bind(kFlag, "[::1]:0").ok(); }
 
 std::vector<std::string> Texts(const BoundSockets& sockets) {
   std::vector<std::string> texts;
@@ -74,13 +73,13 @@ TEST(BoundSocketsTest, WhereOneAddressIsTakenNoneIsBound) {
 }
 
 TEST(BoundSocketsTest, AnAddressOfAnotherMachineIsNamed) {
-  EXPECT_EQ(BoundSockets::Bind("flag", "192.0.2.1:80", "others").status(),
+  EXPECT_EQ(BoundSockets::Bind(kFlag, "192.0.2.1:80").status(),
             absl::UnavailableError("flag: cannot listen on 192.0.2.1:80: Cannot assign requested "
                                    "address; give another one, or others"));
 }
 
 TEST(BoundSocketsTest, ANameWithoutAddressIsNamed) {
-  const absl::Status status = BoundSockets::Bind("flag", "nosuch.invalid:80", "others").status();
+  const absl::Status status = BoundSockets::Bind(kFlag, "nosuch.invalid:80").status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(status.message()),
               StartsWith("flag: cannot listen on nosuch.invalid:80: "));

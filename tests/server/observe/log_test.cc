@@ -2,16 +2,20 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "core/key_sets/key_set_store.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include "server/observe/log_format.h"
-#include "server/observe/slow_request_log.h"
+#include "qkserve/limits.h"
+#include "server/observe/call_recorder.h"
+#include "server/observe/process_log.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/key_set_uploads.h"
 
 namespace qkserve {
 namespace {
@@ -88,16 +92,18 @@ TEST_F(SlowRequestLogTest, AThresholdOfZeroIsOff) {
 }
 
 TEST_F(SlowRequestLogTest, ALineSaysWhereTheTimeWentAndWhoseRequestItWas) {
-  SlowRequestLog log = Make(absl::Seconds(1));
-  log.Log({.method = "Score",
-           .status = absl::OkStatus(),
-           .duration = absl::Seconds(2),
-           .receipt = {.queued = absl::Milliseconds(1500), .computed = absl::Milliseconds(499)},
-           .rows = 12345678,
-           .key_set = "items",
-           .peer = "ipv4:127.0.0.1:5",
-           .tags = {.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-                    .request_id = "r-1"}});
+  const std::unique_ptr<KeySetStore> store =
+      KeySetStore::Open({.memory_bytes_max = kMiB}, nullptr).value();
+  const std::shared_ptr<const KeySet> items =
+      UploadPart(*store, "items", {.leading = {}, .d = 1}, {1, 1}).value();
+  Make(absl::Seconds(1))
+      .Log(absl::OkStatus(), absl::Seconds(2),
+           {.job = {.queued = absl::Milliseconds(1500), .computed = absl::Milliseconds(499)},
+            .rows = 12345678,
+            .key_set = items.get()},
+           "ipv4:127.0.0.1:5",
+           {.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            .request_id = "r-1"});
   ASSERT_EQ(events_.size(), 1);
   EXPECT_THAT(Line(0),
               testing::AllOf(HasSubstr("code=OK duration_ms=2000 queued_ms=1500 computed_ms=499"),
@@ -107,10 +113,11 @@ TEST_F(SlowRequestLogTest, ALineSaysWhereTheTimeWentAndWhoseRequestItWas) {
 
 TEST_F(SlowRequestLogTest, ManySlowRequestsGetFewLinesAndTheRestIsCounted) {
   SlowRequestLog log = Make(absl::Seconds(1));
-  for (int i = 0; i < SlowRequestLog::kLinesMax + 5; ++i) log.Log({.method = "Score"});
+  const auto log_one = [&log] { log.Log(absl::OkStatus(), absl::Seconds(1), {}, "", {}); };
+  for (int i = 0; i < SlowRequestLog::kLinesMax + 5; ++i) log_one();
   EXPECT_EQ(events_.size(), SlowRequestLog::kLinesMax);
   clock_.Advance(SlowRequestLog::kPeriod);
-  log.Log({.method = "Score"});
+  log_one();
   ASSERT_EQ(events_.size(), SlowRequestLog::kLinesMax + 1);
   EXPECT_THAT(Line(SlowRequestLog::kLinesMax), HasSubstr(" left_out=5"));
 }

@@ -53,7 +53,7 @@ TEST(RequestMetricsTest, CountsOfAllThreadsAreSummed) {
   }
   for (std::thread& thread : threads) thread.join();
   constexpr int64_t kAll = kThreads * kCalls;
-  const RequestMetrics::Snapshot sum = metrics.Read();
+  const RequestMetrics::Counts sum = metrics.Read();
   EXPECT_EQ(sum.calls[1][5], kAll);
   EXPECT_EQ(Total(sum.durations[1]), kAll);
   EXPECT_EQ(Total(sum.durations[0]), 0);

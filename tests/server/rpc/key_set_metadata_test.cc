@@ -1,11 +1,10 @@
 // The metadata "qkserve-key-set", which proxies route by, must agree with the message.
 
-#include "server/rpc/key_set_metadata.h"
-
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "server/rpc/key_set_codec.h"
 #include "tests/server/key_set_server_test.h"
 
 namespace qkserve {

@@ -48,14 +48,18 @@ v1::ScoreRequest AttentionRequest(v1::Output output) {
 }
 
 // Decodes and admits, without any key set.
-absl::StatusOr<AdmittedScore> Admit(const v1::ScoreRequest& request) {
+absl::StatusOr<std::unique_ptr<AdmittedScore>> Admit(const v1::ScoreRequest& request) {
   static KeySetStore& key_sets = *KeySetStore::Open({.memory_bytes_max = kMiB}, nullptr)->release();
   static ByteBudget& budget = *new ByteBudget("in_flight_bytes_max", kGiB);
   absl::StatusOr<ScoreCall> call = DecodeScoreCall(request);
   if (!call.ok()) return call.status();
-  return AdmitScore(
-      *std::move(call),
-      {.message_bytes_max = kMiB, .kernel = "test", .key_sets = &key_sets, .budget = &budget});
+  // Results name the kernel that the options hold.
+  static const AdmissionOptions& options =
+      *new AdmissionOptions{.message_bytes_max = kMiB,
+                            .compute = {.kernel = "SapphireRapids"},
+                            .key_sets = &key_sets,
+                            .budget = &budget};
+  return AdmitScore(*std::move(call), options);
 }
 
 std::string Refusal(const v1::ScoreRequest& request) {
@@ -71,37 +75,37 @@ void SetShape(v1::Tensor* tensor, const Shape& shape) {
 TEST(V1ScoreTest, TheCallPointsIntoTheRequest) {
   const v1::ScoreRequest request = Request({2, 3}, {4, 3});
   const ScoreCall call = DecodeScoreCall(request).value();
-  EXPECT_EQ(static_cast<const void*>(call.queries->data),
+  EXPECT_EQ(static_cast<const void*>(call.problem.queries.data),
             static_cast<const void*>(request.queries().data().data()));
-  EXPECT_EQ(call.scale, 1.0F);
-  EXPECT_EQ(call.result_type, DataType::kFloat32);
+  EXPECT_EQ(call.problem.scale, 1.0F);
+  EXPECT_EQ(call.problem.result_type, DataType::kFloat32);
   EXPECT_EQ(call.request_bytes, 24 + 48);
 }
 
 TEST(V1ScoreTest, TheCallHasEveryOption) {
   const v1::ScoreRequest request = AttentionRequest(v1::CONTEXT);
   const ScoreCall call = DecodeScoreCall(request).value();
-  EXPECT_EQ(call.output, Output::kContext);
+  EXPECT_EQ(call.problem.output, Output::kContext);
   EXPECT_TRUE(call.log_sum_exp);
-  EXPECT_EQ(call.softcap, 3.0F);
-  EXPECT_TRUE(call.is_causal);
-  EXPECT_EQ(call.window_left, 4);
-  EXPECT_EQ(call.window_right, -1);
-  EXPECT_EQ(call.offset, std::nullopt);
+  EXPECT_EQ(call.problem.softcap, 3.0F);
+  EXPECT_TRUE(call.problem.is_causal);
+  EXPECT_EQ(call.problem.window_left, 4);
+  EXPECT_EQ(call.problem.window_right, -1);
+  EXPECT_FALSE(call.has_offset);
   EXPECT_THAT(call.key_lengths, ElementsAre(5, 6));
-  EXPECT_THAT((*call.mask)->shape, ElementsAre(2, 5));
-  EXPECT_THAT((*call.values)->shape, ElementsAre(2, 6, 3));
+  EXPECT_THAT(call.problem.mask->shape, ElementsAre(2, 5));
+  EXPECT_THAT(call.problem.values->shape, ElementsAre(2, 6, 3));
   EXPECT_FALSE(call.key_set.has_value());
 }
 
 TEST(V1ScoreTest, TheCallNamesTheKeySet) {
   v1::ScoreRequest request = Request({2, 3}, {4, 3});
   request.mutable_key_set()->set_name("docs");
-  EXPECT_EQ(DecodeScoreCall(request)->key_set->name, "docs");
-  EXPECT_EQ(DecodeScoreCall(request)->key_set->version, std::nullopt);
+  EXPECT_EQ(DecodeScoreCall(request)->key_set, "docs");
+  EXPECT_EQ(DecodeScoreCall(request)->key_set_version, std::nullopt);
   request.mutable_key_set()->set_version(7);
-  EXPECT_EQ(DecodeScoreCall(request)->key_set->version, 7);
-  EXPECT_FALSE(DecodeScoreCall(request)->keys.has_value());
+  EXPECT_EQ(DecodeScoreCall(request)->key_set_version, 7);
+  EXPECT_FALSE(DecodeScoreCall(request)->has_keys());
 }
 
 TEST(V1ScoreTest, NamesWhatIsMissing) {
@@ -251,18 +255,17 @@ TEST(V1ScoreTest, AnUnknownKeySetIsReportedAfterOptionsAndQueriesButBeforeAMask)
 
 TEST(V1ScoreTest, ResponsesStayWithinTheOverheadThatIsReservedForThem) {
   const v1::ScoreRequest request = Request({1, 1, 1, 2}, {1, 1, 1, 2});
-  AdmittedScore score = Admit(request).value();
-  *reinterpret_cast<float*>(score.buffers.result.data()) = 1;
-  score.kernel = "SapphireRapids";
+  const std::unique_ptr<AdmittedScore> score = Admit(request).value();
+  ASSERT_TRUE(score->RunTile(0).ok());
   v1::ScoreResponse response;
-  EncodeScoreResponse(score.Result(),
+  EncodeScoreResponse(score->result(),
                       {.job = {.queued = absl::InfiniteDuration(),
                                .computed = absl::InfiniteDuration(),
                                .batch_requests = std::numeric_limits<int64_t>::max(),
                                .batch_rows = std::numeric_limits<int64_t>::max()}},
                       response);
   EXPECT_LT(static_cast<int64_t>(response.ByteSizeLong()),
-            kResponseOverheadBytesMax + score.layout.result_bytes);
+            kResponseOverheadBytesMax + static_cast<int64_t>(sizeof(float)));
 }
 
 // A request that parses is either refused or can be computed: mutated messages must not lead
@@ -287,11 +290,11 @@ TEST(V1ScoreTest, MutatedRequestsAreRefusedOrComputable) {
     }
     v1::ScoreRequest request;
     if (!request.ParseFromString(bytes)) continue;
-    absl::StatusOr<AdmittedScore> score = Admit(request);
+    absl::StatusOr<std::unique_ptr<AdmittedScore>> score = Admit(request);
     if (!score.ok()) continue;
-    ASSERT_LE(score->layout.result_bytes, kMiB);
-    for (int64_t tile = 0; tile < score->spec.tile_count; ++tile) {
-      ASSERT_TRUE(score->task.RunTile(tile).ok());
+    ASSERT_LE((*score)->result().result.data.size_bytes(), size_t{kMiB});
+    for (int64_t tile = 0; tile < (*score)->spec().tile_count; ++tile) {
+      ASSERT_TRUE((*score)->RunTile(tile).ok());
     }
     ++computed;
   }

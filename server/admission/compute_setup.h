@@ -1,12 +1,22 @@
-#ifndef QKSERVE_SERVER_ADMISSION_COMPUTE_SLOTS_H_
-#define QKSERVE_SERVER_ADMISSION_COMPUTE_SLOTS_H_
+#ifndef QKSERVE_SERVER_ADMISSION_COMPUTE_SETUP_H_
+#define QKSERVE_SERVER_ADMISSION_COMPUTE_SETUP_H_
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 
 #include "qkserve/limits.h"
 
 namespace qkserve {
+
+// The code paths and threads that compute, for receipts, status and predicted costs.
+struct ComputeSetup {
+  std::string kernel = {};  // of inline keys
+  std::string key_set_kernel = {};
+  int64_t workers = 0;
+  int64_t slots = 0;  // see ComputeSlots
+  double gflops_per_worker = 1.0;
+};
 
 // A slot lets one tile, or one group of small requests, run at a time.
 
@@ -31,4 +41,4 @@ inline int64_t ComputeSlotsCharge(int64_t slots) {
 
 }  // namespace qkserve
 
-#endif  // QKSERVE_SERVER_ADMISSION_COMPUTE_SLOTS_H_
+#endif  // QKSERVE_SERVER_ADMISSION_COMPUTE_SETUP_H_

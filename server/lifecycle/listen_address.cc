@@ -1,4 +1,4 @@
-#include "server/lifecycle/bound_sockets.h"
+#include "server/lifecycle/listen_address.h"
 
 #include <netdb.h>
 #include <netinet/in.h>
@@ -10,12 +10,30 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "base/status_macros.h"
 
 namespace qkserve {
 namespace {
+
+constexpr int kPortMax = 65535;
+
+// Digits alone: SimpleAtoi takes a sign and spaces as well.
+bool ParsePort(absl::string_view text, int& port) {
+  return std::all_of(text.begin(), text.end(), absl::ascii_isdigit) &&
+         absl::SimpleAtoi(text, &port) && port <= kPortMax;
+}
+
+// Takes the brackets away. An address of IPv6 without them could end anywhere.
+bool ParseHost(absl::string_view& host) {
+  if (absl::ConsumePrefix(&host, "[")) return absl::ConsumeSuffix(&host, "]") && !host.empty();
+  return !host.empty() && !absl::StrContains(host, ':');
+}
 
 // IPv4 and IPv6 addresses have their port in the same place.
 static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
@@ -30,28 +48,19 @@ void SetPort(SocketAddress& address, int port) {
 
 bool IsIpv6(const SocketAddress& address) { return address.storage.ss_family == AF_INET6; }
 
-template <typename Address>
-SocketAddress Pack(const Address& address) {
-  SocketAddress packed;
-  std::memcpy(&packed.storage, &address, sizeof(address));
-  packed.size = sizeof(address);
-  return packed;
-}
-
 SocketAddress Ipv6(const in6_addr& host, int port) {
-  sockaddr_in6 address = {};
-  address.sin6_family = AF_INET6;
-  address.sin6_port = htons(static_cast<uint16_t>(port));
-  address.sin6_addr = host;
-  return Pack(address);
+  SocketAddress address = {.size = sizeof(sockaddr_in6)};
+  address.storage.ss_family = AF_INET6;
+  reinterpret_cast<sockaddr_in6*>(&address.storage)->sin6_addr = host;
+  SetPort(address, port);
+  return address;
 }
 
-SocketAddress Ipv4(in_addr_t host, int port) {
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(host);
-  return Pack(address);
+SocketAddress AnyIpv4(int port) {
+  SocketAddress address = {.size = sizeof(sockaddr_in)};  // the host is all zero
+  address.storage.ss_family = AF_INET;
+  SetPort(address, port);
+  return address;
 }
 
 // gRPC's question: a kernel may know IPv6 and have no address of it.
@@ -67,7 +76,7 @@ bool IsSame(const SocketAddress& a, const SocketAddress& b) {
 }
 
 bool IsWildcard(const SocketAddress& address, int port) {
-  return IsSame(address, Ipv4(INADDR_ANY, port)) || IsSame(address, Ipv6(in6addr_any, port));
+  return IsSame(address, AnyIpv4(port)) || IsSame(address, Ipv6(in6addr_any, port));
 }
 
 absl::Status ErrnoStatus(const SocketAddress& address) {
@@ -76,6 +85,28 @@ absl::Status ErrnoStatus(const SocketAddress& address) {
 }
 
 }  // namespace
+
+// gRPC takes a missing port for 443 and any number modulo 65536.
+absl::StatusOr<HostPort> ParseHostPort(const AddressFlag& flag, const std::string& address) {
+  const size_t colon = std::min(address.rfind(':'), address.size());
+  absl::string_view host = absl::string_view(address).substr(0, colon);
+  int port = 0;
+  if (colon == address.size() || !ParsePort(address.substr(colon + 1), port) || !ParseHost(host)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(flag.name, ": got '", address, "', expected HOST:PORT with a port from 0 to ",
+                     kPortMax, " and an IPv6 address in brackets, or ", flag.others));
+  }
+  if (host == "*") {
+    return absl::InvalidArgumentError(
+        absl::StrCat(flag.name, ": got '", address,
+                     "'; all addresses of this machine are 0.0.0.0:", port, " or [::]:", port));
+  }
+  return HostPort{std::string(host), port};
+}
+
+std::string WithPort(const std::string& address, int port) {
+  return absl::StrCat(address.substr(0, address.rfind(':')), ":", port);
+}
 
 std::string SocketAddress::Text() const {
   char host[NI_MAXHOST];
@@ -108,21 +139,20 @@ absl::StatusOr<std::vector<SocketAddress>> ResolveHost(const HostPort& to) {
   }
   if (std::any_of(addresses.begin(), addresses.end(),
                   [&](const SocketAddress& address) { return IsWildcard(address, to.port); })) {
-    addresses = {HasIpv6() ? Ipv6(in6addr_any, to.port) : Ipv4(INADDR_ANY, to.port)};
+    addresses = {HasIpv6() ? Ipv6(in6addr_any, to.port) : AnyIpv4(to.port)};
   } else if (!std::all_of(addresses.begin(), addresses.end(), IsIpv6) && !HasIpv6()) {
     std::erase_if(addresses, IsIpv6);
   }
   return addresses;
 }
 
-absl::StatusOr<BoundSockets> BoundSockets::Bind(const char* flag, const std::string& address,
-                                                const char* others) {
-  const absl::StatusOr<HostPort> to = ParseHostPort(flag, address, others);
-  if (!to.ok()) return to.status();
-  absl::StatusOr<std::vector<SocketAddress>> addresses = ResolveHost(*to);
-  if (!addresses.ok()) return CannotListen(flag, address, others, addresses.status());
+absl::StatusOr<BoundSockets> BoundSockets::Bind(const AddressFlag& flag,
+                                                const std::string& address) {
+  ASSIGN_OR_RETURN(const HostPort to, ParseHostPort(flag, address));
+  absl::StatusOr<std::vector<SocketAddress>> addresses = ResolveHost(to);
+  if (!addresses.ok()) return CannotListen(flag, address, addresses.status());
   absl::StatusOr<BoundSockets> sockets = Bind(*std::move(addresses));
-  if (!sockets.ok()) return CannotListen(flag, address, others, sockets.status());
+  if (!sockets.ok()) return CannotListen(flag, address, sockets.status());
   return sockets;
 }
 
@@ -175,12 +205,12 @@ absl::Status BoundSockets::Listen() const {
 
 int BoundSockets::port() const { return PortOf(addresses_.front()); }
 
-absl::Status CannotListen(const char* flag, const std::string& address, const char* others,
+absl::Status CannotListen(const AddressFlag& flag, const std::string& address,
                           const absl::Status& why) {
   absl::string_view reason = why.message();
   absl::ConsumePrefix(&reason, absl::StrCat(address, ": "));
-  return absl::UnavailableError(absl::StrCat(flag, ": cannot listen on ", address, ": ", reason,
-                                             "; give another one, or ", others));
+  return absl::UnavailableError(absl::StrCat(flag.name, ": cannot listen on ", address, ": ",
+                                             reason, "; give another one, or ", flag.others));
 }
 
 }  // namespace qkserve

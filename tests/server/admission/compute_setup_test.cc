@@ -1,4 +1,4 @@
-#include "server/admission/compute_slots.h"
+#include "server/admission/compute_setup.h"
 
 #include "gtest/gtest.h"
 

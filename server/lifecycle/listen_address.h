@@ -1,5 +1,5 @@
-#ifndef QKSERVE_SERVER_LIFECYCLE_BOUND_SOCKETS_H_
-#define QKSERVE_SERVER_LIFECYCLE_BOUND_SOCKETS_H_
+#ifndef QKSERVE_SERVER_LIFECYCLE_LISTEN_ADDRESS_H_
+#define QKSERVE_SERVER_LIFECYCLE_LISTEN_ADDRESS_H_
 
 #include <sys/socket.h>
 
@@ -10,9 +10,28 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/file_descriptor.h"
-#include "server/lifecycle/address.h"
 
 namespace qkserve {
+
+// A flag that takes HOST:PORT, as errors name it.
+struct AddressFlag {
+  const char* name;
+  const char* others;  // what it takes beside HOST:PORT
+};
+inline constexpr AddressFlag kListenAddressFlag = {"listen_address", "unix:PATH"};
+inline constexpr AddressFlag kHttpAddressFlag = {"http_address", "nothing for no HTTP"};
+
+struct HostPort {
+  std::string host;  // a name, or an address, of IPv6 without its brackets
+  int port = 0;
+};
+
+// HOST:PORT as flags have it, an IPv6 address in brackets. INVALID_ARGUMENT names the flag, what it
+// was and what is possible.
+absl::StatusOr<HostPort> ParseHostPort(const AddressFlag& flag, const std::string& address);
+
+// HOST:PORT with this port in place of its own.
+std::string WithPort(const std::string& address, int port);
 
 // An IP address of the machine, with a port.
 struct SocketAddress {
@@ -41,10 +60,8 @@ absl::StatusOr<std::vector<SocketAddress>> ResolveHost(const HostPort& to);
 class BoundSockets {
  public:
   // Resolves HOST:PORT and binds. INVALID_ARGUMENT: it is no HOST:PORT. UNAVAILABLE: it has no
-  // address, or one of them cannot be bound. Messages begin with the flag's name. `others` says
-  // what the flag takes beside HOST:PORT.
-  static absl::StatusOr<BoundSockets> Bind(const char* flag, const std::string& address,
-                                           const char* others);
+  // address, or one of them cannot be bound. Messages begin with the flag's name.
+  static absl::StatusOr<BoundSockets> Bind(const AddressFlag& flag, const std::string& address);
 
   // The same for addresses that share a port. Port 0 takes one that is free on each of them.
   // UNAVAILABLE names the address that cannot be bound.
@@ -69,9 +86,9 @@ class BoundSockets {
 };
 
 // "FLAG: cannot listen on ADDRESS: why; give another one, or OTHERS". The status's message is why.
-absl::Status CannotListen(const char* flag, const std::string& address, const char* others,
+absl::Status CannotListen(const AddressFlag& flag, const std::string& address,
                           const absl::Status& why);
 
 }  // namespace qkserve
 
-#endif  // QKSERVE_SERVER_LIFECYCLE_BOUND_SOCKETS_H_
+#endif  // QKSERVE_SERVER_LIFECYCLE_LISTEN_ADDRESS_H_
