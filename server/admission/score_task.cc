@@ -5,7 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include "core/key_sets/key_set_source.h"
 #include "core/scoring/inline_keys.h"
 #include "core/scoring/score_cost.h"
 #include "core/scoring/score_pass.h"
@@ -18,7 +17,7 @@ ScoreTask::ScoreTask(AttentionProblem problem, ScoreShape shape,
   inputs_->problem = std::move(problem);
   inputs_->shape = std::move(shape);
   if (key_set_ != nullptr) {
-    source_ = MakeKeySource(key_set_);
+    source_ = key_set_;
   } else {
     source_ = std::make_shared<InlineKeys>(inputs_->problem, inputs_->shape);
   }
