@@ -27,7 +27,7 @@
 #define ASSIGN_OR_RETURN_TO(status_or, left, expression)     \
   auto status_or = (expression);                             \
   if (!status_or.ok()) return std::move(status_or).status(); \
-  left = *std::move(status_or)
+  left = *std::move(status_or)  // NOLINT(bugprone-macro-parentheses): may be a declaration
 #define UNIQUE_STATUS_NAME(prefix, line) STATUS_NAME_CONCATENATION(prefix, line)
 #define STATUS_NAME_CONCATENATION(a, b) a##b
 

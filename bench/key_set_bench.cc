@@ -94,7 +94,7 @@ void ReadAndPack(const std::string& folder) {
     const absl::Status status =
         (*file)->ReadAt(header_bytes + row * kRowBytes, rows * kRowBytes, buffer.data());
     if (!status.ok()) Die(status);
-    builder->Add(ColumnId::kKeys, 0, row, rows, buffer.data());
+    builder->Add(ColumnId::kKeys, row, rows, buffer.data());
   }
   builder->Finish("bench", 1);
 }

@@ -11,9 +11,10 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "base/background_thread.h"
 #include "base/log.h"
 #include "base/mutex.h"
-#include "base/task_pool.h"
 #include "core/key_sets/storage/key_set_directory.h"
 
 namespace qkserve {
@@ -35,24 +36,24 @@ class BackgroundMerger {
   // All must outlive the merger.
   BackgroundMerger(KeySetDirectory* directory, NameMutexes* change_mutexes, LogSink log)
       : directory_(*directory), change_mutexes_(*change_mutexes), log_(std::move(log)) {}
-  // Waits for the merge step that runs; the next process continues when it appends.
-  ~BackgroundMerger();
 
   // Merges the set's segments soon, until there is nothing to merge. Does not block.
   void Schedule(const std::string& name);
 
  private:
-  void Run(const std::string& name);
-  // Runs one merge step; true if it merged and there may be more to do.
+  // Runs one merge step for each scheduled set. Returns how long to pause.
+  absl::Duration MergeScheduled();
+  // True if it merged and there may be more to do.
   absl::StatusOr<bool> Merge(const std::string& name);
 
   KeySetDirectory& directory_;
   NameMutexes& change_mutexes_;
   const LogSink log_;
   Mutex mutex_;
-  bool is_stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::set<std::string> scheduled_ ABSL_GUARDED_BY(mutex_);
-  TaskPool thread_{1};  // last: its tasks use the other members
+  // Last: it uses the others. Its destructor waits for the step that runs; the next process
+  // continues when it appends.
+  BackgroundThread thread_{[this] { return MergeScheduled(); }};
 };
 
 }  // namespace qkserve

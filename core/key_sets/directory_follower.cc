@@ -1,14 +1,24 @@
 #include "core/key_sets/directory_follower.h"
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "base/status_macros.h"
+#include "base/task_pool.h"
 #include "core/key_sets/storage/directory_error.h"
 
 namespace qkserve {
 namespace {
+
+std::string Rounded(absl::Duration time) {
+  return absl::FormatDuration(absl::Ceil(time, absl::Milliseconds(1)));
+}
 
 // True at look 2, 4, 8, 16 and 32, and at each 64th from then on.
 bool IsTimeToReadAgain(int64_t look) {
@@ -18,28 +28,72 @@ bool IsTimeToReadAgain(int64_t look) {
 
 }  // namespace
 
-DirectoryFollower::~DirectoryFollower() {
+absl::Status DirectoryFollower::LoadAll(int threads, absl::Time begin) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, directory_.ListNames());
+  const absl::Time opened = absl::Now();
+  std::atomic<size_t> done{0};
   {
-    MutexLock lock(&stop_mutex_);
-    is_stopping_ = true;
-    stop_.NotifyAll();
+    TaskPool pool(std::max(1, std::min(threads, static_cast<int>(names.size()))));
+    for (const std::string& name : names) {
+      pool.Schedule([&] {
+        if (observer_.is_stopping() || absl::IsCancelled(LoadOne(name))) return;
+        LogLoaded(name, ++done, names.size());
+      });
+    }
   }
-  if (thread_.joinable()) thread_.join();
+  RETURN_IF_ERROR(observer_.CheckNotStopping());
+  if (names.empty()) return absl::OkStatus();
+  const absl::Time now = absl::Now();
+  observer_.log({LogLevel::kInfo,
+                 absl::StrFormat("%d key sets, %d bytes in memory, loaded in %s: the directory "
+                                 "opened in %s, the sets read in %s",
+                                 names.size(), budget_.bytes(), Rounded(now - begin),
+                                 Rounded(opened - begin), Rounded(now - opened))});
+  return absl::OkStatus();
+}
+
+void DirectoryFollower::LogLoaded(const std::string& name, size_t done, size_t count) const {
+  const absl::StatusOr<std::shared_ptr<const KeySet>> set = table_.Find(name);
+  const std::string loaded = set.ok()
+                                 ? absl::StrCat("version ", (*set)->version(), ", ",
+                                                ShapeString((*set)->layout().KeyShape((*set)->m())))
+                                 : set.status().ToString();
+  observer_.log({set.ok() ? LogLevel::kInfo : LogLevel::kWarning,
+                 absl::StrFormat("key set %d of %d: %s: %s", done, count, name, loaded)});
+}
+
+absl::Status DirectoryFollower::LoadOne(const std::string& name) {
+  std::shared_ptr<const KeySet> current;
+  const absl::StatusOr<std::shared_ptr<const KeySet>> found = table_.Find(name);
+  if (found.ok()) current = *found;
+  absl::StatusOr<std::shared_ptr<const KeySet>> loaded = directory_.Load(name, &budget_, current);
+  if (absl::IsNotFound(loaded.status())) {
+    // Either the set was deleted since it was listed, which the next listing tells, or its folder
+    // was emptied.
+    if (current == nullptr) {
+      table_.Unpublish(name);
+      return loaded.status();
+    }
+    loaded = absl::DataLossError("neither its manifest nor a segment is there");
+  }
+  if (absl::IsCancelled(loaded.status())) return loaded.status();
+  absl::Status status = DirectoryErrorForCaller(loaded.status(), directory_.path());
+  if (status.ok()) {
+    table_.Publish(name, std::move(loaded));
+  } else if (current != nullptr) {
+    // The writer is faster, there is no memory, or files are damaged: the older version is whole.
+    table_.SetProblem(name, absl::StrCat("is behind what is stored: ", status.ToString()));
+  } else {
+    table_.Publish(name, status);
+  }
+  return status;
 }
 
 void DirectoryFollower::Start(absl::Duration interval) {
-  thread_ = std::thread([this, interval] { Loop(interval); });
-}
-
-void DirectoryFollower::Loop(absl::Duration interval) {
-  while (true) {
-    {
-      MutexLock lock(&stop_mutex_);
-      if (!is_stopping_) stop_.WaitFor(&stop_mutex_, interval);
-      if (is_stopping_) return;
-    }
-    Refresh();
-  }
+  thread_.emplace([this, interval, is_first = true]() mutable {
+    if (!std::exchange(is_first, false)) Refresh();
+    return interval;
+  });
 }
 
 void DirectoryFollower::Refresh() {
@@ -65,10 +119,11 @@ void DirectoryFollower::LogDirectoryStatus(const absl::Status& status) {
   if (status == directory_status_) return;
   directory_status_ = status;
   if (status.ok()) {
-    log_({LogLevel::kInfo, "key_set_dir: is followed again"});
+    observer_.log({LogLevel::kInfo, "key_set_dir: is followed again"});
   } else {
-    log_({LogLevel::kWarning,
-          absl::StrCat("key_set_dir: what was loaded goes on being served: ", status.ToString())});
+    observer_.log(
+        {LogLevel::kWarning,
+         absl::StrCat("key_set_dir: what was loaded goes on being served: ", status.ToString())});
   }
 }
 
@@ -86,7 +141,7 @@ void DirectoryFollower::RefreshOne(const std::string& name) {
       !IsTimeToReadAgain(++last.looks_at_damage)) {
     return;
   }
-  const absl::Status status = loader_.LoadOne(name);
+  const absl::Status status = LoadOne(name);
   if (absl::IsCancelled(status)) return;
   if (!absl::IsDataLoss(status) || last.version != stored.value_or(0)) last.looks_at_damage = 0;
   if (absl::IsDataLoss(status)) last.looks_at_damage = std::max<int64_t>(last.looks_at_damage, 1);
@@ -94,7 +149,7 @@ void DirectoryFollower::RefreshOne(const std::string& name) {
   std::string line = absl::StrCat(
       "key set ", name, ": ", status.ok() ? absl::StrCat("version ", *stored) : status.ToString());
   if (line == last.log_line) return;
-  log_({status.ok() ? LogLevel::kInfo : LogLevel::kWarning, line});
+  observer_.log({status.ok() ? LogLevel::kInfo : LogLevel::kWarning, line});
   last.log_line = std::move(line);
 }
 

@@ -1,31 +1,37 @@
 #ifndef QKSERVE_CORE_KEY_SETS_DIRECTORY_FOLLOWER_H_
 #define QKSERVE_CORE_KEY_SETS_DIRECTORY_FOLLOWER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "base/log.h"
+#include "base/background_thread.h"
+#include "base/byte_budget.h"
 #include "base/mutex.h"
 #include "core/key_sets/key_set_table.h"
 #include "core/key_sets/storage/key_set_directory.h"
-#include "core/key_sets/table_loader.h"
 
 namespace qkserve {
 
-// Follows, in a table, what another server writes to a directory. Thread-safe.
+// Loads the sets of a directory into a table, and follows what another server writes there.
+// Thread-safe.
 class DirectoryFollower {
  public:
   // All must outlive the follower.
-  DirectoryFollower(const KeySetDirectory* directory, KeySetTable* table, TableLoader* loader,
-                    LogSink log)
-      : directory_(*directory), table_(*table), loader_(*loader), log_(std::move(log)) {}
-  ~DirectoryFollower();
+  DirectoryFollower(const KeySetDirectory* directory, DirectoryObserver observer,
+                    ByteBudget* budget, KeySetTable* table)
+      : directory_(*directory), observer_(std::move(observer)), budget_(*budget), table_(*table) {}
+
+  // Loads all sets, with up to `threads` threads, and logs each; a set that cannot be loaded is
+  // published with its error. `begin` is when the directory began to be opened. CANCELLED:
+  // is_stopping. Or the error of listing the directory.
+  absl::Status LoadAll(int threads, absl::Time begin);
 
   // Refreshes every `interval` from now on, on a thread of its own.
   void Start(absl::Duration interval);
@@ -42,24 +48,25 @@ class DirectoryFollower {
     std::string log_line;
   };
 
-  void Loop(absl::Duration interval);
+  // Loads the stored version and publishes it. If that fails and an older version is served, that
+  // stays and gets a problem; otherwise the error is published. Returns the error, as callers may
+  // see it. Calls for one set must not run at the same time.
+  absl::Status LoadOne(const std::string& name);
+  void LogLoaded(const std::string& name, size_t done, size_t count) const;
   // Logs, once, that the directory cannot be followed or can be again.
   void LogDirectoryStatus(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RefreshOne(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const KeySetDirectory& directory_;
+  const DirectoryObserver observer_;
+  ByteBudget& budget_;
   KeySetTable& table_;
-  TableLoader& loader_;
-  const LogSink log_;
 
   Mutex mutex_;  // held by Refresh: versions are loaded one after another
   absl::Status directory_status_ ABSL_GUARDED_BY(mutex_);  // that was logged last
   std::map<std::string, Attempt> attempts_ ABSL_GUARDED_BY(mutex_);
 
-  Mutex stop_mutex_;
-  CondVar stop_;
-  bool is_stopping_ ABSL_GUARDED_BY(stop_mutex_) = false;
-  std::thread thread_;
+  std::optional<BackgroundThread> thread_;  // last: it uses the others
 };
 
 }  // namespace qkserve

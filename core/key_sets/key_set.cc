@@ -2,21 +2,15 @@
 
 #include <algorithm>
 #include <cstring>
-#include <utility>
+
+#include "base/status_macros.h"
 
 namespace qkserve {
 namespace {
 
-// Calls fn(panel, first, count, done) for the pieces of keys [key, key + count) that lie in one
-// panel each: `count` places from `first` on, `done` keys after the first one.
-template <class Fn>
-void ForEachPanel(int64_t key, int64_t count, const Fn& fn) {
-  for (int64_t done = 0; done < count;) {
-    const int64_t first = (key + done) % kPanelKeys;
-    const int64_t piece = std::min(kPanelKeys - first, count - done);
-    fn((key + done) / kPanelKeys, first, piece, done);
-    done += piece;
-  }
+uint64_t NextId() {
+  static std::atomic<uint64_t> last{0};
+  return ++last;
 }
 
 }  // namespace
@@ -37,10 +31,8 @@ absl::StatusOr<std::shared_ptr<KeyBlock>> KeyBlock::Allocate(const KeySetLayout&
   for (const Column& column : layout.Columns()) {
     PanelMemory& memory = block->columns_[column.id];
     memory.panel_bytes = column.PanelBytes();
-    absl::StatusOr<Buffer> bytes = Buffer::AllocateZeroed(
-        static_cast<size_t>(layout.Matrices() * capacity * memory.panel_bytes));
-    if (!bytes.ok()) return bytes.status();
-    memory.bytes = *std::move(bytes);
+    const int64_t bytes = layout.Matrices() * capacity * memory.panel_bytes;
+    ASSIGN_OR_RETURN(memory.bytes, Buffer::AllocateZeroed(static_cast<size_t>(bytes)));
   }
   return block;
 }
@@ -56,140 +48,133 @@ void KeyBlock::CopyPanels(KeyBlock& from, int64_t count, int64_t to) {
   }
 }
 
-uint64_t KeySet::NextId() {
-  static std::atomic<uint64_t> last{0};
-  return ++last;
-}
+KeySet::KeySet(const KeySetLayout& layout, int64_t m)
+    : PackedKeys(
+          {.matrices = layout.Matrices(), .m = m, .d = layout.d, .dv = layout.dv.value_or(0)},
+          {.keys = layout.key_type, .values = layout.value_type}),
+      id_(NextId()),
+      layout_(layout) {}
 
 int64_t KeySet::memory_bytes() const {
-  int64_t bytes = tail_ != nullptr ? tail_->bytes() : 0;
+  int64_t bytes = 0;
   for (const std::shared_ptr<KeyBlock>& block : blocks_) bytes += block->bytes();
   return bytes;
 }
 
+std::pair<KeyBlock*, int64_t> KeySet::Find(int64_t panel) const {
+  if (blocks_.empty()) return {nullptr, 0};
+  if (panel >= FullPanels()) return {blocks_.back().get(), 0};
+  return {blocks_[static_cast<size_t>(panel / kBlockPanels)].get(), panel % kBlockPanels};
+}
+
 PanelRun KeySet::Panels(int64_t matrix, int64_t panel, int64_t count_max) const {
-  KeyBlock* block = tail_.get();
-  int64_t in_block = 0;
+  const std::pair<KeyBlock*, int64_t> place = Find(panel);
+  const auto data = [&](ColumnId id) {
+    return place.first != nullptr ? place.first->Panel(id, matrix, place.second) : nullptr;
+  };
   int64_t count = 1;
   if (panel < FullPanels()) {
-    in_block = panel % kBlockPanels;
-    count = std::min({count_max, FullPanels() - panel, kBlockPanels - in_block});
-    block = blocks_.empty() ? nullptr : blocks_[static_cast<size_t>(panel / kBlockPanels)].get();
+    count = std::min({count_max, FullPanels() - panel, kBlockPanels - panel % kBlockPanels});
   }
   PanelRun run;
-  run.keys = {.type = layout_.key_type,
-              .data = block != nullptr ? block->Panel(ColumnId::kKeys, matrix, in_block) : nullptr,
-              .count = count,
-              .d = layout_.d};
+  run.keys = {
+      .type = layout_.key_type, .data = data(ColumnId::kKeys), .count = count, .d = layout_.d};
   if (!layout_.dv.has_value()) return run;
   run.values = {
-      .type = layout_.value_type,
-      .data = block != nullptr ? block->Panel(ColumnId::kValues, matrix, in_block) : nullptr,
-      .columns = *layout_.dv};
+      .type = layout_.value_type, .data = data(ColumnId::kValues), .columns = *layout_.dv};
   return run;
 }
 
 absl::StatusOr<std::unique_ptr<KeySetBuilder>> KeySetBuilder::Create(
     const KeySetLayout& layout, int64_t keys, const std::shared_ptr<const KeySet>& base,
     ByteBudget* budget) {
-  std::unique_ptr<KeySetBuilder> builder(new KeySetBuilder);
-  builder->set_.reset(new KeySet);
-  builder->set_->layout_ = layout;
-  builder->columns_ = layout.Columns();
-  builder->base_m_ = base != nullptr ? base->m() : 0;
-  builder->set_->m_ = builder->base_m_ + keys;
-  if (base != nullptr) builder->set_->base_version_ = base->base_version();
-  absl::Status status = builder->AllocateBlocks(base.get(), budget);
-  if (!status.ok()) return status;
+  const int64_t base_m = base != nullptr ? base->m() : 0;
+  std::shared_ptr<KeySet> set(new KeySet(layout, base_m + keys));
+  if (base != nullptr) set->base_version_ = base->base_version();
+  std::unique_ptr<KeySetBuilder> builder(new KeySetBuilder(std::move(set), base_m));
+  RETURN_IF_ERROR(builder->AllocateBlocks(base.get(), budget));
   return builder;
+}
+
+std::vector<int64_t> KeySetBuilder::NewCapacities(const KeySet* base) const {
+  const size_t base_blocks = base != nullptr ? static_cast<size_t>(base->FullBlocks()) : 0;
+  const int64_t full = set_->FullPanels();
+  std::vector<int64_t> capacities;
+  for (int64_t first = 0; first < full; first += KeySet::kBlockPanels) {
+    const int64_t needed = std::min(full - first, KeySet::kBlockPanels);
+    const size_t index = capacities.size();
+    if (index >= base_blocks) {
+      capacities.push_back(needed);
+    } else if (base->blocks_[index]->capacity() >= needed) {
+      capacities.push_back(0);
+    } else {
+      // A block that grows gets a sixteenth more than it needs. Many small appends then copy at
+      // most 20 times the bytes that they add, and less than a tenth of the set is unused room.
+      capacities.push_back(std::min(needed + needed / 16, KeySet::kBlockPanels));
+    }
+  }
+  if (set_->m() % kPanelKeys != 0) capacities.push_back(1);
+  return capacities;
 }
 
 absl::Status KeySetBuilder::AllocateBlocks(const KeySet* base, ByteBudget* budget) {
   KeySet& set = *set_;
-  if (base != nullptr) set.blocks_ = base->blocks_;
-  const std::vector<NewBlock> blocks = NewBlocks();
-  const bool has_tail = set.layout_.BytesFor(1) > 0 && set.m_ % kPanelKeys != 0;
+  if (set.layout_.BytesFor(1) == 0) return absl::OkStatus();
+  const std::vector<int64_t> capacities = NewCapacities(base);
   // Charged in one piece, so that a set that does not fit is refused at once, by its whole size.
-  int64_t bytes = has_tail ? KeyBlock::ChargedBytes(set.layout_, 1) : 0;
-  for (const NewBlock& block : blocks) bytes += KeyBlock::ChargedBytes(set.layout_, block.capacity);
-  absl::StatusOr<ByteBudget::Charge> charge = budget->TryCharge(bytes);
-  if (!charge.ok()) return charge.status();
-  for (const auto& [index, capacity] : blocks) {
-    absl::StatusOr<std::shared_ptr<KeyBlock>> block =
-        KeyBlock::Allocate(set.layout_, capacity, &*charge);
-    if (!block.ok()) return block.status();
-    if (index < set.blocks_.size()) {
-      const int64_t first = static_cast<int64_t>(index) * KeySet::kBlockPanels;
-      const int64_t used = std::min(base->FullPanels() - first, KeySet::kBlockPanels);
-      (*block)->CopyPanels(*set.blocks_[index], used, 0);
-      set.blocks_[index] = *std::move(block);
-    } else {
-      set.blocks_.push_back(*std::move(block));
-    }
+  int64_t bytes = 0;
+  for (const int64_t capacity : capacities) {
+    if (capacity > 0) bytes += KeyBlock::ChargedBytes(set.layout_, capacity);
   }
-  if (has_tail) {
-    absl::StatusOr<std::shared_ptr<KeyBlock>> tail = KeyBlock::Allocate(set.layout_, 1, &*charge);
-    if (!tail.ok()) return tail.status();
-    set.tail_ = *std::move(tail);
+  ASSIGN_OR_RETURN(ByteBudget::Charge charge, budget->TryCharge(bytes));
+  for (const int64_t capacity : capacities) {
+    const auto index = static_cast<int64_t>(set.blocks_.size());
+    const bool is_in_base = base != nullptr && index < base->FullBlocks();
+    std::shared_ptr<KeyBlock> block = is_in_base ? base->blocks_[set.blocks_.size()] : nullptr;
+    if (capacity > 0) {
+      const std::shared_ptr<KeyBlock> old = std::move(block);
+      ASSIGN_OR_RETURN(block, KeyBlock::Allocate(set.layout_, capacity, &charge));
+      const int64_t first = index * KeySet::kBlockPanels;
+      if (old != nullptr) {
+        block->CopyPanels(*old, std::min(base->FullPanels() - first, KeySet::kBlockPanels), 0);
+      }
+    }
+    set.blocks_.push_back(std::move(block));
   }
   // The keys that did not fill a panel begin the first panel that is new.
-  if (base != nullptr && base->tail_ != nullptr) {
-    int64_t in_block = 0;
-    KeyBlock& block = BlockOf(base->FullPanels(), in_block);
-    block.CopyPanels(*base->tail_, 1, in_block);
+  if (base != nullptr && base->m() % kPanelKeys != 0) {
+    const auto [block, in_block] = set.Find(base->FullPanels());
+    block->CopyPanels(*base->blocks_.back(), 1, in_block);
   }
   return absl::OkStatus();
 }
 
-std::vector<KeySetBuilder::NewBlock> KeySetBuilder::NewBlocks() const {
-  const std::vector<std::shared_ptr<KeyBlock>>& old = set_->blocks_;
-  const int64_t full = set_->FullPanels();
-  std::vector<NewBlock> blocks;
-  if (set_->layout_.BytesFor(1) == 0) return blocks;
-  for (int64_t first = 0; first < full; first += KeySet::kBlockPanels) {
-    const auto index = static_cast<size_t>(first / KeySet::kBlockPanels);
-    const int64_t needed = std::min(full - first, KeySet::kBlockPanels);
-    if (index >= old.size()) {
-      blocks.push_back({index, needed});
-    } else if (old[index]->capacity() < needed) {
-      // A block that grows gets a sixteenth more than it needs. Many small appends then copy at
-      // most 20 times the bytes that they add, and less than a tenth of the set is unused room.
-      blocks.push_back({index, std::min(needed + needed / 16, KeySet::kBlockPanels)});
-    }
-  }
-  return blocks;
-}
-
-KeyBlock& KeySetBuilder::BlockOf(int64_t panel, int64_t& panel_in_block) {
-  if (panel >= set_->FullPanels()) {
-    panel_in_block = 0;
-    return *set_->tail_;
-  }
-  panel_in_block = panel % KeySet::kBlockPanels;
-  return *set_->blocks_[static_cast<size_t>(panel / KeySet::kBlockPanels)];
-}
-
-void KeySetBuilder::Add(ColumnId id, int64_t matrix, int64_t row, int64_t count,
-                        const std::byte* rows) {
+void KeySetBuilder::Add(ColumnId id, int64_t row, int64_t count, const std::byte* rows) {
   const Column& column = columns_[id];
   const int64_t row_bytes = column.RowBytes();
   if (row_bytes == 0) return;
-  ForEachPanel(base_m_ + row, count,
-               [&](int64_t panel, int64_t first, int64_t piece, int64_t done) {
-                 int64_t in_block = 0;
-                 KeyBlock& block = BlockOf(panel, in_block);
-                 column.pack(column.type, rows + done * row_bytes, piece, column.width, first,
-                             block.Panel(id, matrix, in_block));
-               });
+  const int64_t added = set_->m() - base_m_;
+  while (count > 0) {
+    const int64_t key = base_m_ + row % added;
+    const int64_t first = key % kPanelKeys;
+    // The keys that lie in one panel.
+    const int64_t piece = std::min({count, kPanelKeys - first, set_->m() - key});
+    const auto [block, in_block] = set_->Find(key / kPanelKeys);
+    column.pack(column.type, rows, piece, column.width, first,
+                block->Panel(id, row / added, in_block));
+    row += piece;
+    rows += piece * row_bytes;
+    count -= piece;
+  }
 }
 
 std::shared_ptr<const KeySet> KeySetBuilder::Finish(const std::string& name, int64_t version,
                                                     std::shared_ptr<std::atomic<int64_t>> served,
                                                     std::optional<int64_t> base_version) {
+  const int64_t base_or_new = set_->base_version_ != 0 ? set_->base_version_ : version;
   set_->name_ = name;
   set_->version_ = version;
-  if (set_->base_version_ == 0) set_->base_version_ = version;
-  if (base_version.has_value()) set_->base_version_ = *base_version;
+  set_->base_version_ = base_version.value_or(base_or_new);
   set_->requests_served_ =
       served != nullptr ? std::move(served) : std::make_shared<std::atomic<int64_t>>(0);
   return std::move(set_);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -13,6 +14,7 @@
 #include "base/byte_budget.h"
 #include "core/kernels/panels.h"
 #include "core/key_sets/key_set_layout.h"
+#include "core/scoring/packed_keys.h"
 #include "qkserve/buffer.h"
 #include "qkserve/tensor.h"
 
@@ -60,10 +62,11 @@ class KeyBlock {
 
 // One version of a key set: keys, and values, packed for the kernel. Immutable, thread-safe.
 //
-// Full panels stand in blocks of kBlockPanels (the last block may have fewer) and are shared by all
-// versions from the put on; the keys that do not fill a panel stand in a block of their own, which
-// an append copies. So a version costs what it adds, and one panel. Rows of no bytes need no block.
-class KeySet {
+// Full panels stand in blocks of kBlockPanels (the last of these may have fewer) and are shared by
+// all versions from the put on; the keys that do not fill a panel stand in a block of their own,
+// the last, which an append copies. So a version costs what it adds, and one panel. Rows of no
+// bytes need no block.
+class KeySet final : public PackedKeys {
  public:
   static constexpr int64_t kBlockPanels = 64;
 
@@ -74,14 +77,12 @@ class KeySet {
   // The version of the put that this one grew from.
   int64_t base_version() const { return base_version_; }
   const KeySetLayout& layout() const { return layout_; }
-  int64_t m() const { return m_; }
-  int64_t panel_count() const { return (m_ + kPanelKeys - 1) / kPanelKeys; }
+  int64_t m() const { return sizes().m; }
 
   // Bytes of the blocks that this version holds, alone or with others.
   int64_t memory_bytes() const;
 
-  // From panel `panel` on, at least one and at most `count_max` panels.
-  PanelRun Panels(int64_t matrix, int64_t panel, int64_t count_max) const;
+  PanelRun Panels(int64_t matrix, int64_t panel, int64_t count_max) const override;
 
   // Requests answered on any version of the set. Shared by them all, also over puts.
   std::atomic<int64_t>& requests_served() const { return *requests_served_; }
@@ -89,19 +90,19 @@ class KeySet {
 
  private:
   friend class KeySetBuilder;
-  KeySet() = default;
+  KeySet(const KeySetLayout& layout, int64_t m);
 
-  static uint64_t NextId();
-  int64_t FullPanels() const { return m_ / kPanelKeys; }
+  int64_t FullPanels() const { return m() / kPanelKeys; }
+  int64_t FullBlocks() const { return (FullPanels() + kBlockPanels - 1) / kBlockPanels; }
+  // Finds the block of a panel and its place there. Null: rows have no bytes.
+  std::pair<KeyBlock*, int64_t> Find(int64_t panel) const;
 
-  const uint64_t id_ = NextId();
+  const uint64_t id_;
   std::string name_;
   int64_t version_ = 0;
   int64_t base_version_ = 0;
-  KeySetLayout layout_;
-  int64_t m_ = 0;
+  const KeySetLayout layout_;
   std::vector<std::shared_ptr<KeyBlock>> blocks_;
-  std::shared_ptr<KeyBlock> tail_;  // m % kPanelKeys keys; null where that is 0
   std::shared_ptr<std::atomic<int64_t>> requests_served_;
 };
 
@@ -116,9 +117,9 @@ class KeySetBuilder {
       const KeySetLayout& layout, int64_t keys, const std::shared_ptr<const KeySet>& base,
       ByteBudget* budget);
 
-  // Packs `count` rows of a column, of its type and not necessarily aligned: those of the new keys
-  // row, row + 1, ... (0 <= row, row + count <= keys) of one matrix.
-  void Add(ColumnId id, int64_t matrix, int64_t row, int64_t count, const std::byte* rows);
+  // Packs `count` rows of a column, of its type and not necessarily aligned: row, row + 1, ... of
+  // the new keys of all matrices, which follow one another.
+  void Add(ColumnId id, int64_t row, int64_t count, const std::byte* rows);
 
   // The version, once every row was added; the builder must not be used after. `served` is that of
   // the set's other versions, or null for a new set. `base_version` is given for a set that is read
@@ -127,24 +128,17 @@ class KeySetBuilder {
                                        std::shared_ptr<std::atomic<int64_t>> served = nullptr,
                                        std::optional<int64_t> base_version = std::nullopt);
 
-  const KeySetLayout& layout() const { return set_->layout_; }
-
  private:
-  KeySetBuilder() = default;
+  explicit KeySetBuilder(std::shared_ptr<KeySet> set, int64_t base_m)
+      : set_(std::move(set)), columns_(set_->layout().Columns()), base_m_(base_m) {}
 
-  struct NewBlock {
-    size_t index;
-    int64_t capacity;
-  };
-  // The blocks that the new version needs and its base lacks, in order.
-  std::vector<NewBlock> NewBlocks() const;
+  // The panels that each block of the new version is allocated with; 0: it is that of the base.
+  std::vector<int64_t> NewCapacities(const KeySet* base) const;
   absl::Status AllocateBlocks(const KeySet* base, ByteBudget* budget);
-  // The block of a panel of the new version.
-  KeyBlock& BlockOf(int64_t panel, int64_t& panel_in_block);
 
   std::shared_ptr<KeySet> set_;
-  PerColumn<Column> columns_;
-  int64_t base_m_ = 0;
+  const PerColumn<Column> columns_;
+  const int64_t base_m_;
 };
 
 }  // namespace qkserve

@@ -7,17 +7,6 @@
 #include "core/key_sets/limits.h"
 
 namespace qkserve {
-namespace {
-
-Shape WithRows(const Shape& leading, int64_t rows, int64_t width) {
-  Shape shape = leading;
-  shape.push_back(rows);
-  shape.push_back(width);
-  return shape;
-}
-
-}  // namespace
-
 PerColumn<Column> KeySetLayout::Columns() const {
   return {{{{.id = ColumnId::kKeys,
              .name = "keys",
@@ -55,10 +44,10 @@ int64_t KeySetLayout::Matrices() const {
 }
 
 Shape KeySetLayout::ShapeOf(const Column& column, int64_t m) const {
-  return WithRows(leading, m, column.width);
+  Shape shape = leading;
+  shape.insert(shape.end(), {m, column.width});
+  return shape;
 }
-Shape KeySetLayout::KeyShape(int64_t m) const { return WithRows(leading, m, d); }
-Shape KeySetLayout::ValueShape(int64_t m) const { return WithRows(leading, m, dv.value_or(0)); }
 
 int64_t KeySetLayout::BytesFor(int64_t m) const {
   int64_t row_bytes = 0;
@@ -74,8 +63,9 @@ absl::Status KeySetLayout::Validate(int64_t m) const {
   // With room for a whole block. Rows without elements count as one element, as they are charged.
   const int64_t rows = std::max(m, KeySet::kBlockPanels * kPanelKeys);
   for (const Column& column : Columns()) {
-    const std::optional<int64_t> elements =
-        ElementCount(WithRows(leading, rows, std::max<int64_t>(column.width, 1)));
+    Column charged = column;
+    charged.width = std::max<int64_t>(column.width, 1);
+    const std::optional<int64_t> elements = ElementCount(ShapeOf(charged, rows));
     if (!elements.has_value() || *elements > kKeySetElementsMax ||
         column.width > kKeySetColumnsMax) {
       return absl::InvalidArgumentError(

@@ -62,8 +62,8 @@ struct KeySetLayout {
   // The number of [m, width] matrices of a column: the product of the leading dimensions.
   int64_t Matrices() const;
   Shape ShapeOf(const Column& column, int64_t m) const;  // [.., m, width]
-  Shape KeyShape(int64_t m) const;                       // [.., m, d]
-  Shape ValueShape(int64_t m) const;                     // [.., m, dv]
+  Shape KeyShape(int64_t m) const { return ShapeOf(Columns()[ColumnId::kKeys], m); }
+  Shape ValueShape(int64_t m) const { return ShapeOf(Columns()[ColumnId::kValues], m); }
 
   // Bytes of `m` rows of all matrices and columns, as in a file.
   int64_t BytesFor(int64_t m) const;

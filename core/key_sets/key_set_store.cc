@@ -1,10 +1,10 @@
 #include "core/key_sets/key_set_store.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/status_macros.h"
 #include "core/key_sets/key_set_name.h"
 #include "core/key_sets/limits.h"
 #include "core/key_sets/storage/directory_error.h"
@@ -24,38 +24,31 @@ absl::StatusOr<std::unique_ptr<KeySetStore>> KeySetStore::Open(const Options& op
     store->last_version_ = absl::ToUnixMicros(absl::Now());
     return store;
   }
-  absl::Status status = store->OpenDirectory(files);
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(store->OpenDirectory(files));
   return store;
 }
 
 absl::Status KeySetStore::OpenDirectory(FileSystem* files) {
   const absl::Time begin = absl::Now();
   const DirectoryObserver observer = {.is_stopping = options_.is_stopping, .log = options_.log};
-  absl::StatusOr<std::unique_ptr<KeySetDirectory>> directory = KeySetDirectory::Open(
-      files, options_.directory,
-      options_.is_read_only ? KeySetDirectory::Mode::kReader : KeySetDirectory::Mode::kWriter,
-      observer);
-  if (!directory.ok()) return directory.status();
-  directory_ = *std::move(directory);
+  const auto mode =
+      options_.is_read_only ? KeySetDirectory::Mode::kReader : KeySetDirectory::Mode::kWriter;
+  ASSIGN_OR_RETURN(directory_, KeySetDirectory::Open(files, options_.directory, mode, observer));
   for (const std::string& note : directory_->notes()) {
     options_.log({LogLevel::kWarning, note});
   }
-  loader_ = std::make_unique<TableLoader>(directory_.get(), observer, &budget_, &table_);
-  absl::Status status = loader_->LoadAll(options_.load_threads, begin);
-  if (!status.ok()) return status;
+  follower_ = std::make_unique<DirectoryFollower>(directory_.get(), observer, &budget_, &table_);
+  RETURN_IF_ERROR(follower_->LoadAll(options_.load_threads, begin));
   {
     MutexLock lock(&version_mutex_);
     last_version_ = directory_->last_version();
   }
   if (!options_.is_read_only) {
     merger_ = std::make_unique<BackgroundMerger>(directory_.get(), &change_mutexes_, options_.log);
-    return status;
+  } else if (options_.refresh_every < absl::InfiniteDuration()) {
+    follower_->Start(options_.refresh_every);
   }
-  follower_ =
-      std::make_unique<DirectoryFollower>(directory_.get(), &table_, loader_.get(), options_.log);
-  if (options_.refresh_every < absl::InfiniteDuration()) follower_->Start(options_.refresh_every);
-  return status;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::FindForAppend(
@@ -81,27 +74,24 @@ absl::Status KeySetStore::FailedChange(const std::string& name, const absl::Stat
 
 absl::StatusOr<std::unique_ptr<KeySetUpload>> KeySetStore::BeginUpload(
     const KeySetUploadSpec& spec) {
-  absl::Status status = CheckWritable();
-  if (status.ok()) status = ValidateKeySetName(spec.name);
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(CheckWritable());
+  RETURN_IF_ERROR(ValidateKeySetName(spec.name));
   std::unique_ptr<KeySetUpload> upload(new KeySetUpload(this, spec));
-  status = upload->Allocate();
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(upload->Allocate());
   return upload;
 }
 
 absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::CheckedAppendBase(
     const KeySetUploadSpec& spec) const {
-  absl::StatusOr<std::shared_ptr<const KeySet>> base =
-      FindForAppend(spec.name, *spec.expected_version);
-  if (!base.ok()) return base;
-  if (!((*base)->layout() == spec.layout)) {
+  ASSIGN_OR_RETURN(std::shared_ptr<const KeySet> base,
+                   FindForAppend(spec.name, *spec.expected_version));
+  if (base->layout() != spec.layout) {
     return absl::FailedPreconditionError(
         absl::StrCat("key set ", spec.name, " was replaced by one of another shape"));
   }
-  if (spec.m > kKeySetKeysMax - (*base)->m()) {
+  if (spec.m > kKeySetKeysMax - base->m()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("keys.shape: got ", spec.m, " keys for a set of ", (*base)->m(),
+        absl::StrCat("keys.shape: got ", spec.m, " keys for a set of ", base->m(),
                      ", expected at most ", kKeySetKeysMax, " in all"));
   }
   return base;
@@ -109,13 +99,13 @@ absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::CheckedAppendBase(
 
 absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::Commit(KeySetUpload& upload) {
   const std::string& name = upload.spec_.name;
-  absl::StatusOr<std::shared_ptr<const KeySet>> key_set = absl::UnknownError("");
+  std::shared_ptr<const KeySet> key_set;
   {
     MutexLock lock(&change_mutexes_.For(name));
-    key_set = CommitVersion(upload);
-    if (key_set.ok()) table_.Publish(name, *key_set);
+    ASSIGN_OR_RETURN(key_set, CommitVersion(upload));
+    table_.Publish(name, key_set);
   }
-  if (key_set.ok() && upload.IsAppend() && merger_ != nullptr) merger_->Schedule(name);
+  if (upload.IsAppend() && merger_ != nullptr) merger_->Schedule(name);
   return key_set;
 }
 
@@ -124,22 +114,18 @@ absl::StatusOr<std::shared_ptr<const KeySet>> KeySetStore::CommitVersion(KeySetU
   const absl::StatusOr<std::shared_ptr<const KeySet>> base =
       upload.IsAppend() ? CheckedAppendBase(spec) : Find(spec.name);
   if (upload.IsAppend()) {
-    if (!base.ok()) return base.status();
-    absl::StatusOr<std::unique_ptr<KeySetBuilder>> builder =
-        KeySetBuilder::Create(spec.layout, spec.m, *base, &budget_);
-    if (!builder.ok()) return builder.status();
-    upload.builder_ = *std::move(builder);
+    RETURN_IF_ERROR(base.status());
+    ASSIGN_OR_RETURN(upload.builder_, KeySetBuilder::Create(spec.layout, spec.m, *base, &budget_));
     upload.PackWaiting();
   }
-  const absl::StatusOr<int64_t> version = NewVersion(absl::IsNotFound(base.status()));
-  if (!version.ok()) return version.status();
+  ASSIGN_OR_RETURN(const int64_t version, NewVersion(absl::IsNotFound(base.status())));
   if (directory_ != nullptr) {
-    absl::Status status = upload.IsAppend()
-                              ? directory_->Append(spec.name, *version, std::move(upload.segment_))
-                              : directory_->Put(spec.name, *version, std::move(upload.segment_));
+    const absl::Status status =
+        upload.IsAppend() ? directory_->Append(spec.name, version, std::move(upload.segment_))
+                          : directory_->Put(spec.name, version, std::move(upload.segment_));
     if (!status.ok()) return FailedChange(spec.name, status);
   }
-  return upload.builder_->Finish(spec.name, *version,
+  return upload.builder_->Finish(spec.name, version,
                                  base.ok() ? (*base)->shared_requests_served() : nullptr);
 }
 
@@ -153,13 +139,12 @@ absl::StatusOr<int64_t> KeySetStore::NewVersion(bool is_new) {
 }
 
 absl::Status KeySetStore::Delete(const std::string& name, int64_t* version) {
-  absl::Status status = CheckWritable();
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(CheckWritable());
   MutexLock lock(&change_mutexes_.For(name));
   absl::StatusOr<std::shared_ptr<const KeySet>> old = Find(name);
   if (absl::IsNotFound(old.status())) return old.status();
   if (directory_ != nullptr) {
-    status = directory_->Delete(name);
+    const absl::Status status = directory_->Delete(name);
     if (!status.ok()) return FailedChange(name, status);
   }
   table_.Unpublish(name);
@@ -168,7 +153,7 @@ absl::Status KeySetStore::Delete(const std::string& name, int64_t* version) {
 }
 
 void KeySetStore::Refresh() {
-  if (follower_ != nullptr) follower_->Refresh();
+  if (options_.is_read_only && follower_ != nullptr) follower_->Refresh();
 }
 
 }  // namespace qkserve

@@ -21,7 +21,6 @@
 #include "core/key_sets/key_set_table.h"
 #include "core/key_sets/key_set_upload.h"
 #include "core/key_sets/storage/key_set_directory.h"
-#include "core/key_sets/table_loader.h"
 
 namespace qkserve {
 
@@ -115,9 +114,8 @@ class KeySetStore {
 
   // Null for a store in memory only. The last ones have threads, which use the others.
   std::unique_ptr<KeySetDirectory> directory_;
-  std::unique_ptr<TableLoader> loader_;
-  std::unique_ptr<BackgroundMerger> merger_;     // null also for a read-only store
-  std::unique_ptr<DirectoryFollower> follower_;  // null unless the store is read-only
+  std::unique_ptr<BackgroundMerger> merger_;  // null also for a read-only store
+  std::unique_ptr<DirectoryFollower> follower_;
 };
 
 }  // namespace qkserve

@@ -14,16 +14,11 @@ absl::StatusOr<std::shared_ptr<const KeySet>> KeySetTable::Find(absl::string_vie
   return absl::NotFoundError(absl::StrCat("no key set has the name '", Utf8Prefix(name, 128), "'"));
 }
 
-KeySetTable::Listed KeySetTable::ToListed(const std::string& name, const Entry& entry) {
-  return {name, entry.key_set,
-          entry.key_set.ok() ? entry.problem : entry.key_set.status().ToString()};
-}
-
 absl::StatusOr<KeySetTable::Listed> KeySetTable::Get(absl::string_view name) const {
   {
     MutexLock lock(&mutex_);
     const auto entry = sets_.find(name);
-    if (entry != sets_.end()) return ToListed(entry->first, entry->second);
+    if (entry != sets_.end()) return entry->second;
   }
   return Find(name).status();
 }
@@ -33,7 +28,7 @@ std::vector<KeySetTable::Listed> KeySetTable::List(absl::string_view after, int6
   MutexLock lock(&mutex_);
   for (auto entry = sets_.upper_bound(after);
        entry != sets_.end() && static_cast<int64_t>(listed.size()) < count; ++entry) {
-    listed.push_back(ToListed(entry->first, entry->second));
+    listed.push_back(entry->second);
   }
   return listed;
 }
@@ -49,37 +44,29 @@ std::map<std::string, int64_t> KeySetTable::Versions() const {
 
 void KeySetTable::Publish(const std::string& name,
                           absl::StatusOr<std::shared_ptr<const KeySet>> key_set) {
-  // The replaced version may be large: it is freed after the lock is released.
-  Entry old = {absl::NotFoundError("")};
+  Listed listed = {name, std::move(key_set), ""};
+  if (!listed.key_set.ok()) listed.problem = listed.key_set.status().ToString();
   MutexLock lock(&mutex_);
-  if (!key_set.ok()) ++problem_count_;
-  auto entry = sets_.find(name);
-  if (entry == sets_.end()) {
-    sets_.emplace(name, Entry{std::move(key_set)});
-  } else {
-    if (entry->second.HasProblem()) --problem_count_;
-    old = std::exchange(entry->second, Entry{std::move(key_set)});
-  }
+  Listed& entry = sets_[name];
+  problem_count_ += (listed.problem.empty() ? 0 : 1) - (entry.problem.empty() ? 0 : 1);
+  // The replaced version may be large: it is freed after the lock is released.
+  std::swap(entry, listed);
 }
 
 void KeySetTable::Unpublish(const std::string& name) {
   // As in Publish: freed after the lock is released.
-  Entry old = {absl::NotFoundError("")};
+  std::map<std::string, Listed, std::less<>>::node_type old;
   MutexLock lock(&mutex_);
-  const auto entry = sets_.find(name);
-  if (entry == sets_.end()) return;
-  if (entry->second.HasProblem()) --problem_count_;
-  old = std::move(entry->second);
-  sets_.erase(entry);
+  old = sets_.extract(name);
+  if (!old.empty() && !old.mapped().problem.empty()) --problem_count_;
 }
 
 void KeySetTable::SetProblem(const std::string& name, const std::string& problem) {
   MutexLock lock(&mutex_);
   const auto entry = sets_.find(name);
-  if (entry == sets_.end()) return;
-  if (entry->second.HasProblem()) --problem_count_;
+  if (entry == sets_.end() || !entry->second.key_set.ok()) return;
+  problem_count_ += (problem.empty() ? 0 : 1) - (entry->second.problem.empty() ? 0 : 1);
   entry->second.problem = problem;
-  if (entry->second.HasProblem()) ++problem_count_;
 }
 
 int64_t KeySetTable::count() const {

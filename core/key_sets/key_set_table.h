@@ -24,7 +24,8 @@ class KeySetTable {
   struct Listed {
     std::string name;
     absl::StatusOr<std::shared_ptr<const KeySet>> key_set;
-    // Why a stored version is not served: an older version is served, or none. Empty: all is well.
+    // Why a stored version is not served: an older version is served, or none (then it is the error
+    // of key_set). Empty: all is well.
     std::string problem;
   };
 
@@ -40,7 +41,7 @@ class KeySetTable {
   // Makes `key_set` the newest version, or the error its name answers with, without a problem.
   void Publish(const std::string& name, absl::StatusOr<std::shared_ptr<const KeySet>> key_set);
   void Unpublish(const std::string& name);
-  // Sets the problem of a name that is there; empty: none.
+  // Sets the problem of a version that is served; empty: none. Does nothing where there is none.
   void SetProblem(const std::string& name, const std::string& problem);
 
   int64_t count() const;
@@ -48,16 +49,8 @@ class KeySetTable {
   int64_t problem_count() const;
 
  private:
-  struct Entry {
-    absl::StatusOr<std::shared_ptr<const KeySet>> key_set;
-    std::string problem = {};
-
-    bool HasProblem() const { return !key_set.ok() || !problem.empty(); }
-  };
-  static Listed ToListed(const std::string& name, const Entry& entry);
-
   mutable Mutex mutex_;
-  std::map<std::string, Entry, std::less<>> sets_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Listed, std::less<>> sets_ ABSL_GUARDED_BY(mutex_);
   int64_t problem_count_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

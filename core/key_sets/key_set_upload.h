@@ -52,8 +52,7 @@ class KeySetUpload {
 
   KeySetUpload(KeySetStore* store, const KeySetUploadSpec& spec);
   absl::Status Allocate();
-  absl::Status TakeRows(const Column& column, int64_t matrix, int64_t row, int64_t count,
-                        const std::byte* rows);
+  absl::Status TakeRows(const Column& column, int64_t row, int64_t count, const std::byte* rows);
   // Packs the waiting rows.
   void PackWaiting();
   bool IsAppend() const { return spec_.expected_version.has_value(); }

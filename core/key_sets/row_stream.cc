@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "core/kernels/element_conversion.h"
 #include "core/kernels/panels.h"
 #include "qkserve/limits.h"
@@ -16,9 +17,7 @@ namespace {
 
 absl::Status GetMemory(int64_t bytes, Buffer& buffer) {
   if (static_cast<int64_t>(buffer.size_bytes()) >= bytes) return absl::OkStatus();
-  absl::StatusOr<Buffer> memory = Buffer::Allocate(static_cast<size_t>(bytes));
-  if (!memory.ok()) return memory.status();
-  buffer = *std::move(memory);
+  ASSIGN_OR_RETURN(buffer, Buffer::Allocate(static_cast<size_t>(bytes)));
   return absl::OkStatus();
 }
 
@@ -66,21 +65,18 @@ absl::Status RowStream::Add(absl::string_view bytes) {
     const auto size = static_cast<int64_t>(bytes.size());
     if (pending_bytes_ == 0 && size >= row_bytes_) {
       const int64_t count = std::min(size / row_bytes_, batch_rows_);
-      absl::Status status = Emit(reinterpret_cast<const std::byte*>(bytes.data()), count);
-      if (!status.ok()) return status;
+      RETURN_IF_ERROR(Emit(reinterpret_cast<const std::byte*>(bytes.data()), count));
       bytes.remove_prefix(static_cast<size_t>(count * row_bytes_));
       continue;
     }
-    absl::Status status = GetMemory(row_bytes_, pending_);
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(GetMemory(row_bytes_, pending_));
     const int64_t taken = std::min(size, row_bytes_ - pending_bytes_);
     std::memcpy(pending_.data() + pending_bytes_, bytes.data(), static_cast<size_t>(taken));
     bytes.remove_prefix(static_cast<size_t>(taken));
     pending_bytes_ += taken;
     if (pending_bytes_ < row_bytes_) break;
     pending_bytes_ = 0;
-    status = Emit(pending_.data(), 1);
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(Emit(pending_.data(), 1));
   }
   return absl::OkStatus();
 }
@@ -106,25 +102,16 @@ absl::Status RowStream::Overflow(const float* floats, int64_t elements) const {
 absl::Status RowStream::Emit(const std::byte* rows, int64_t count) {
   if (type_ != source_.type) {
     const int64_t elements = count * source_.columns;
-    absl::Status status = GetMemory(elements * 4, widened_);
-    if (status.ok()) status = GetMemory(elements * ElementBytes(type_), narrowed_);
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(GetMemory(elements * 4, widened_));
+    RETURN_IF_ERROR(GetMemory(elements * ElementBytes(type_), narrowed_));
     auto* const floats = reinterpret_cast<float*>(widened_.data());
     ConvertToFloat32(source_.type, rows, elements, floats);
     ConvertFromFloat32(type_, floats, elements, narrowed_.data());
     if (HasOverflow(type_, floats, narrowed_.data(), elements)) return Overflow(floats, elements);
     rows = narrowed_.data();
   }
-  const int64_t to_row_bytes = source_.columns * ElementBytes(type_);
-  while (count > 0) {
-    const int64_t row = emitted_ % source_.rows;
-    const int64_t piece = std::min(count, source_.rows - row);
-    absl::Status status = sink_(emitted_ / source_.rows, row, piece, rows);
-    if (!status.ok()) return status;
-    emitted_ += piece;
-    rows += piece * to_row_bytes;
-    count -= piece;
-  }
+  RETURN_IF_ERROR(sink_(emitted_, count, rows));
+  emitted_ += count;
   return absl::OkStatus();
 }
 

@@ -12,9 +12,9 @@
 
 namespace qkserve {
 
-// Gets `count` consecutive rows of one matrix, from `row` on, not necessarily aligned.
-using RowSink =
-    std::function<absl::Status(int64_t matrix, int64_t row, int64_t count, const std::byte* rows)>;
+// Gets `count` consecutive rows, from `row` on, not necessarily aligned. The rows of all matrices
+// follow one another.
+using RowSink = std::function<absl::Status(int64_t row, int64_t count, const std::byte* rows)>;
 
 // Makes whole rows, in the type of the set, of a row-major tensor [matrices, rows, columns] whose
 // bytes are received in pieces cut anywhere.

@@ -14,7 +14,6 @@
 #include "absl/strings/string_view.h"
 #include "base/status_macros.h"
 #include "core/key_sets/key_set.h"
-#include "core/key_sets/key_set_source.h"
 #include "core/scoring/inline_keys.h"
 #include "core/scoring/limits.h"
 #include "core/scoring/row_reducer.h"
@@ -188,7 +187,7 @@ AdmittedScore::AdmittedScore(AttentionProblem&& problem, ScoreShape&& shape,
     : problem_(std::move(problem)),
       shape_(std::move(shape)),
       key_set_(std::move(key_set)),
-      source_(key_set_ != nullptr ? MakeKeySource(key_set_)
+      source_(key_set_ != nullptr ? std::shared_ptr<const KeySource>(key_set_)
                                   : std::make_shared<InlineKeys>(problem_, shape_)),
       request_{{problem_, shape_, {}}} {}
 

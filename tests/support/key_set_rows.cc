@@ -9,7 +9,7 @@
 namespace qkserve {
 namespace {
 
-// Calls fn(column, matrix, row, count, bytes) for all rows.
+// Calls fn(column, row, count, bytes) for all rows.
 template <class Fn>
 absl::Status ForRows(const KeySetLayout& layout, const Part& part, int64_t step, const Fn& fn) {
   for (const Column& column : layout.Columns()) {
@@ -23,7 +23,7 @@ absl::Status ForRows(const KeySetLayout& layout, const Part& part, int64_t step,
               RowBytes(layout, column.id, part.seed, matrix, row + i);
           bytes.insert(bytes.end(), one.begin(), one.end());
         }
-        absl::Status status = fn(column.id, matrix, row, count, bytes.data());
+        absl::Status status = fn(column.id, matrix * part.rows + row, count, bytes.data());
         if (!status.ok()) return status;
       }
     }
@@ -71,7 +71,7 @@ absl::Status WritePart(const KeySetLayout& layout, const Part& part, SegmentWrit
 }
 
 absl::StatusOr<bool> MergeSegments(KeySetDirectory& directory, const std::string& name) {
-  absl::StatusOr<KeySetDirectory::Merge> merge = directory.CopyForMerge(name);
+  absl::StatusOr<SegmentMerge> merge = directory.CopyForMerge(name);
   if (!merge.ok()) return merge.status();
   if (merge->merged == nullptr) return false;
   return directory.FinishMerge(name, *std::move(merge));
@@ -98,7 +98,7 @@ std::string Contents(const KeySet& set) {
                     DataTypeName(layout.value_type));
   }
   for (int64_t matrix = 0; matrix < layout.Matrices(); ++matrix) {
-    for (int64_t panel = 0; panel < set.panel_count(); ++panel) {
+    for (int64_t panel = 0; panel * kPanelKeys < set.m(); ++panel) {
       const PanelRun run = set.Panels(matrix, panel, 1);
       if (layout.d > 0) {
         contents.append(reinterpret_cast<const char*>(run.keys.data),

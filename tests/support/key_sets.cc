@@ -40,9 +40,9 @@ std::shared_ptr<const KeySet> MakeKeySetInParts(const Tensor& keys, const Tensor
         KeySetBuilder::Create(layout, part, key_set, &Unlimited()).value();
     for (int64_t matrix = 0; matrix < layout.Matrices(); ++matrix) {
       const int64_t row = matrix * m + done;
-      builder->Add(ColumnId::kKeys, matrix, 0, part, keys.data.data() + row * key_bytes);
+      builder->Add(ColumnId::kKeys, matrix * part, part, keys.data.data() + row * key_bytes);
       if (values == nullptr) continue;
-      builder->Add(ColumnId::kValues, matrix, 0, part, values->data.data() + row * value_bytes);
+      builder->Add(ColumnId::kValues, matrix * part, part, values->data.data() + row * value_bytes);
     }
     key_set = builder->Finish("test", ++version);
     done += part;

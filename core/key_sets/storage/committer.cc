@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "core/key_sets/key_set_name.h"
 
 // The state of a set is what this process acknowledged last (its manifest in memory), and whether a
@@ -37,119 +37,106 @@ absl::Status Committer::CheckRoot() const {
 absl::StatusOr<std::unique_ptr<SegmentWriter>> Committer::NewSegment(const std::string& name,
                                                                      const KeySetLayout& layout,
                                                                      int64_t rows) {
-  absl::Status status = ValidateKeySetName(name);
-  if (status.ok()) status = layout.Validate(rows);
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(ValidateKeySetName(name));
+  RETURN_IF_ERROR(layout.Validate(rows));
   // In the root, because the set's folder may be added and removed before the segment is finished.
-  return SegmentWriter::Create(files_, paths_.TemporaryPath("segment", name), layout, rows);
+  return SegmentWriter::Create(&files_, paths_.TemporaryPath("segment", name), layout, rows);
 }
 
 absl::Status Committer::Put(const std::string& name, int64_t version,
                             std::unique_ptr<SegmentWriter> segment) {
-  absl::Status status = ValidateKeySetName(name);
-  if (status.ok()) status = CheckRoot();
-  if (!status.ok()) return status;
-  last_version_.Raise(version);
+  RETURN_IF_ERROR(ValidateKeySetName(name));
+  RETURN_IF_ERROR(CheckRoot());
+  sets_.RaiseLastVersion(version);
   Manifest manifest = {.name = name,
                        .version = version,
                        .base_version = version,
                        .layout = segment->layout(),
                        .segments = {}};
-  absl::StatusOr<SegmentInfo> info = segment->Finish();
-  if (!info.ok()) return info.status();
+  ASSIGN_OR_RETURN(SegmentInfo info, segment->Finish());
   SetFolder folder = sets_.FolderOf(name);
   // The folder of a known set is missing after a delete that failed.
   if (absl::IsNotFound(sets_.Find(name).status()) || !folder.Exists()) {
-    return AddSet(std::move(manifest), segment.get(), *std::move(info));
+    return AddSet(std::move(manifest), segment.get(), std::move(info));
   }
-  status = files_->SyncDirectory(paths_.root());
-  if (status.ok()) status = folder.AddSegment(manifest, *segment, *std::move(info));
-  if (status.ok()) status = StoreManifest(manifest);
-  if (status.ok()) folder.RemoveFilesBut(manifest);
-  return status;
+  RETURN_IF_ERROR(files_.SyncDirectory(paths_.root()));
+  RETURN_IF_ERROR(folder.AddSegment(manifest, *segment, std::move(info)));
+  RETURN_IF_ERROR(StoreManifest(manifest));
+  folder.RemoveFilesBut(&manifest);
+  return absl::OkStatus();
 }
 
 absl::Status Committer::Append(const std::string& name, int64_t version,
                                std::unique_ptr<SegmentWriter> segment) {
-  absl::StatusOr<Manifest> manifest = sets_.Find(name);
-  if (!manifest.ok()) return manifest.status();
-  if (segment->layout() != manifest->layout) {
+  ASSIGN_OR_RETURN(Manifest manifest, sets_.Find(name));
+  if (segment->layout() != manifest.layout) {
     return absl::InvalidArgumentError(
         absl::StrCat("the new keys' shape or type does not fit the key set ", name));
   }
-  absl::Status status = manifest->layout.Validate(manifest->Keys() + segment->rows());
-  if (status.ok()) status = CheckRoot();
-  if (!status.ok()) return status;
-  last_version_.Raise(version);
-  manifest->version = version;
+  RETURN_IF_ERROR(manifest.layout.Validate(manifest.Keys() + segment->rows()));
+  RETURN_IF_ERROR(CheckRoot());
+  sets_.RaiseLastVersion(version);
+  manifest.version = version;
   if (sets_.HasUnacknowledgedChange(name)) {
-    manifest->base_version = version;
+    manifest.base_version = version;
     // If the change was a delete, the folder must first be durable again.
-    status = files_->SyncDirectory(paths_.root());
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(files_.SyncDirectory(paths_.root()));
   }
-  absl::StatusOr<SegmentInfo> info = segment->Finish();
-  if (!info.ok()) return info.status();
-  status = sets_.FolderOf(name).AddSegment(*manifest, *segment, *std::move(info));
-  if (status.ok()) status = StoreManifest(*manifest);
-  return status;
+  ASSIGN_OR_RETURN(SegmentInfo info, segment->Finish());
+  RETURN_IF_ERROR(sets_.FolderOf(name).AddSegment(manifest, *segment, std::move(info)));
+  return StoreManifest(manifest);
 }
 
 absl::Status Committer::Delete(const std::string& name) {
-  const absl::StatusOr<Manifest> manifest = sets_.Find(name);
-  if (absl::IsNotFound(manifest.status()) || absl::IsInvalidArgument(manifest.status())) {
-    return manifest.status();
-  }
-  absl::Status status = CheckRoot();
-  if (!status.ok()) return status;
-  const std::string temporary = paths_.DeletedPath(last_version_.value(), name);
-  status = MoveAndRemove(name, temporary);
+  const absl::Status found = sets_.Find(name).status();
+  if (absl::IsNotFound(found) || absl::IsInvalidArgument(found)) return found;
+  RETURN_IF_ERROR(CheckRoot());
+  const std::string temporary = paths_.DeletedPath(sets_.last_version(), name);
+  absl::Status status = MoveAndRemove(name, temporary);
   if (status.ok()) {
     sets_.Erase(name);
     return status;
   }
-  if (files_->Exists(temporary)) files_->Rename(temporary, paths_.Path(name)).IgnoreError();
+  if (files_.Exists(temporary)) files_.Rename(temporary, paths_.Path(name)).IgnoreError();
   sets_.MarkUnacknowledgedChange(name);
   return status;
 }
 
-absl::StatusOr<bool> Committer::ReplaceSegments(const std::string& name,
-                                                absl::Span<const SegmentInfo> from,
-                                                SegmentWriter& merged, SegmentInfo merged_info) {
-  absl::Status status = CheckRoot();
-  if (!status.ok()) return status;
-  absl::StatusOr<Manifest> manifest = sets_.Find(name);
-  if (!manifest.ok()) return manifest.status();
-  std::vector<SegmentInfo>& segments = manifest->segments;
-  const auto begin = std::search(segments.begin(), segments.end(), from.begin(), from.end());
+absl::StatusOr<bool> Committer::ReplaceSegments(const std::string& name, SegmentMerge merge) {
+  RETURN_IF_ERROR(CheckRoot());
+  ASSIGN_OR_RETURN(Manifest manifest, sets_.Find(name));
+  std::vector<SegmentInfo>& segments = manifest.segments;
+  const auto begin =
+      std::search(segments.begin(), segments.end(), merge.from.begin(), merge.from.end());
   if (begin == segments.end()) return false;
-  const std::vector<SegmentInfo> newer(begin + static_cast<std::ptrdiff_t>(from.size()),
+  const std::vector<SegmentInfo> newer(begin + static_cast<std::ptrdiff_t>(merge.from.size()),
                                        segments.end());
   segments.erase(begin, segments.end());
   SetFolder folder = sets_.FolderOf(name);
-  status = folder.AddSegment(*manifest, merged, std::move(merged_info));
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(folder.AddSegment(manifest, *merge.merged, std::move(merge.info)));
   segments.insert(segments.end(), newer.begin(), newer.end());
-  status = StoreManifest(*manifest);
-  if (!status.ok()) return status;
-  folder.RemoveFilesBut(*manifest);
+  RETURN_IF_ERROR(StoreManifest(manifest));
+  folder.RemoveFilesBut(&manifest);
   return true;
 }
 
 absl::Status Committer::StoreManifest(const Manifest& manifest) {
-  absl::Status status = sets_.FolderOf(manifest.name).WriteManifest(manifest);
-  if (status.ok()) {
-    sets_.Acknowledge(manifest);
-  } else {
-    sets_.MarkUnacknowledgedChange(manifest.name);
+  const std::string& name = manifest.name;
+  absl::Status status = sets_.FolderOf(name).WriteManifest(manifest);
+  if (!status.ok()) {
+    sets_.MarkUnacknowledgedChange(name);
+    return status;
   }
+  // Only a new base tells readers to forget a change that failed; a merge does not.
+  const bool is_new_base = manifest.base_version == manifest.version;
+  sets_.Insert(name, manifest, !is_new_base && sets_.HasUnacknowledgedChange(name));
   return status;
 }
 
 absl::Status Committer::AddSet(Manifest manifest, SegmentWriter* segment, SegmentInfo info) {
-  SetFolder temporary(files_, paths_.TemporaryPath("put", manifest.name));
+  SetFolder temporary(&files_, paths_.TemporaryPath("put", manifest.name));
   const std::string path = paths_.Path(manifest.name);
-  absl::Status status = files_->MakeDirectory(temporary.path());
+  absl::Status status = files_.MakeDirectory(temporary.path());
   if (status.ok() && segment != nullptr) {
     status = temporary.AddSegment(manifest, *segment, std::move(info));
   }
@@ -158,31 +145,31 @@ absl::Status Committer::AddSet(Manifest manifest, SegmentWriter* segment, Segmen
     temporary.Remove();
     return status;
   }
-  status = files_->Rename(temporary.path(), path);
+  status = files_.Rename(temporary.path(), path);
   if (!status.ok() && temporary.Exists()) {
     temporary.Remove();
-    if (!files_->Exists(path)) return status;
+    if (!files_.Exists(path)) return status;
     return absl::FailedPreconditionError(
         absl::StrCat(path, " is there already and is no key set: ", status.message()));
   }
-  if (status.ok()) status = files_->SyncDirectory(paths_.root());
+  if (status.ok()) status = files_.SyncDirectory(paths_.root());
   if (!status.ok() && RemoveSet(manifest.name).ok()) return status;
   sets_.Insert(manifest.name, manifest, /*has_unacknowledged_change=*/!status.ok());
   return status;
 }
 
 absl::Status Committer::RemoveSet(const std::string& name) {
-  return MoveAndRemove(name, paths_.DeletedPath(last_version_.value(), name));
+  return MoveAndRemove(name, paths_.DeletedPath(sets_.last_version(), name));
 }
 
 absl::Status Committer::MoveAndRemove(const std::string& name, const std::string& temporary) {
-  absl::Status status = files_->Rename(paths_.Path(name), temporary);
+  const absl::Status status = files_.Rename(paths_.Path(name), temporary);
   // After an earlier change that failed the folder may be missing, but not durably.
-  if (status.ok() || absl::IsNotFound(status)) status = files_->SyncDirectory(paths_.root());
-  if (!status.ok()) return status;
-  SetFolder(files_, temporary).RemoveFiles();
-  if (last_version_.Store().ok()) files_->RemoveDirectory(temporary).IgnoreError();
-  return status;
+  if (!status.ok() && !absl::IsNotFound(status)) return status;
+  RETURN_IF_ERROR(files_.SyncDirectory(paths_.root()));
+  SetFolder(&files_, temporary).RemoveFilesBut(nullptr);
+  if (sets_.WriteLastVersion().ok()) files_.RemoveDirectory(temporary).IgnoreError();
+  return absl::OkStatus();
 }
 
 }  // namespace qkserve

@@ -5,19 +5,20 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
-#include "core/key_sets/storage/directory_paths.h"
-#include "core/key_sets/storage/file_system.h"
-#include "core/key_sets/storage/last_version.h"
-#include "core/key_sets/storage/manifest.h"
-#include "core/key_sets/storage/segment_writer.h"
-#include "core/key_sets/storage/set_folder.h"
 #include "core/key_sets/storage/stored_sets.h"
 
 namespace qkserve {
+
+// A copy of some segments of a set, which may take their place.
+struct SegmentMerge {
+  std::vector<SegmentInfo> from;
+  SegmentInfo info;
+  std::unique_ptr<SegmentWriter> merged;  // null: there is nothing to merge
+};
 
 // Changes the sets of a directory. A change that returned OK survives the end of the process and of
 // the machine; one that failed leaves on disk, whole, the previous version or the new one, and in
@@ -27,8 +28,8 @@ namespace qkserve {
 // NewSegment.
 class Committer {
  public:
-  Committer(DirectoryPaths* paths, StoredSets* sets, LastVersion* last_version)
-      : paths_(*paths), files_(paths->files()), sets_(*sets), last_version_(*last_version) {}
+  explicit Committer(DirectoryState* state)
+      : paths_(state->paths), files_(*paths_.files()), sets_(state->sets) {}
 
   // From here on changes are checked to go to the directory of this lock.
   void HoldLock(std::unique_ptr<FileLock> lock) { lock_ = std::move(lock); }
@@ -45,10 +46,9 @@ class Committer {
                       std::unique_ptr<SegmentWriter> segment);
   absl::Status Delete(const std::string& name);
 
-  // Puts `merged`, a copy of the segments `from`, in their place; the version stays. false: the set
-  // no longer has these segments. NOT_FOUND, DATA_LOSS.
-  absl::StatusOr<bool> ReplaceSegments(const std::string& name, absl::Span<const SegmentInfo> from,
-                                       SegmentWriter& merged, SegmentInfo merged_info);
+  // Puts the copy in place, which is a change like others; the version stays. false: the set no
+  // longer has the segments that were copied. NOT_FOUND, DATA_LOSS.
+  absl::StatusOr<bool> ReplaceSegments(const std::string& name, SegmentMerge merge);
 
   // Adds a set with a manifest whose segments are not there yet.
   absl::Status AddManifest(Manifest manifest) { return AddSet(std::move(manifest), nullptr, {}); }
@@ -65,9 +65,8 @@ class Committer {
   absl::Status MoveAndRemove(const std::string& name, const std::string& temporary);
 
   DirectoryPaths& paths_;
-  FileSystem* const files_;
+  FileSystem& files_;
   StoredSets& sets_;
-  LastVersion& last_version_;
   std::unique_ptr<FileLock> lock_;
 };
 

@@ -1,32 +1,24 @@
 #include "core/key_sets/storage/directory_error.h"
 
+#include <cstddef>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
 
 namespace qkserve {
 namespace {
 
 // Makes the paths in a message relative to `root`, which itself becomes ".".
 std::string WithoutRoot(absl::string_view message, const std::string& root) {
-  std::string result;
-  while (!message.empty()) {
-    const bool is_word = result.empty() || result.back() == ' ';
-    absl::string_view after_root = message;
-    if (!is_word || !absl::ConsumePrefix(&after_root, root)) {
-      result.push_back(message.front());
-      message.remove_prefix(1);
-      continue;
-    }
-    if (!absl::ConsumePrefix(&after_root, "/")) {
-      // A longer name may begin with the root's.
-      const bool is_root =
-          after_root.empty() || after_root.front() == ':' || after_root.front() == ' ';
-      absl::StrAppend(&result, is_root ? "." : root);
-    }
-    message = after_root;
+  std::string text = absl::StrCat(" ", message, " ");
+  const std::string word = absl::StrCat(" ", root);
+  for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) {
+    // A longer name may begin with the root's.
+    const char next = text[at + word.size()];
+    if (next == '/') text.erase(at + 1, root.size() + 1);
+    if (next == ':' || next == ' ') text.replace(at + 1, root.size(), 1, '.');
   }
-  return result;
+  return text.substr(1, text.size() - 2);
 }
 
 }  // namespace

@@ -1,13 +1,12 @@
 #ifndef QKSERVE_CORE_KEY_SETS_STORAGE_DIRECTORY_OBSERVER_H_
 #define QKSERVE_CORE_KEY_SETS_STORAGE_DIRECTORY_OBSERVER_H_
 
-#include <cstddef>
 #include <functional>
+#include <vector>
 
 #include "absl/status/status.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "base/log.h"
+#include "core/key_sets/storage/file_system.h"
 
 namespace qkserve {
 
@@ -20,24 +19,10 @@ struct DirectoryObserver {
 
   // CANCELLED: is_stopping.
   absl::Status CheckNotStopping() const;
-};
 
-// Reports the progress of one loop of Open. Thread-compatible.
-class ProgressReport {
- public:
-  // `work` must outlive the report.
-  ProgressReport(const DirectoryObserver& observer, const char* work, size_t count)
-      : observer_(observer), work_(work), count_(count) {}
-
-  // To be called before each step of the loop. CANCELLED: the loop must end.
-  absl::Status BeginStep();
-
- private:
-  const DirectoryObserver& observer_;
-  const char* const work_;
-  const size_t count_;  // of steps
-  size_t done_ = 0;
-  absl::Time last_report_ = absl::Now();
+  // Calls fn for each entry, and logs the progress of this `work`. CANCELLED: is_stopping.
+  absl::Status ForEach(const char* work, const std::vector<FileSystem::Entry>& entries,
+                       const std::function<void(const FileSystem::Entry&)>& fn) const;
 };
 
 }  // namespace qkserve

@@ -1,12 +1,13 @@
 #include "core/key_sets/storage/directory_paths.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "core/key_sets/key_set_name.h"
 
 namespace qkserve {
 
@@ -29,13 +30,14 @@ int64_t VersionOfSegment(absl::string_view file) {
   return is_ours ? version : 0;
 }
 
+bool MayBeSet(const FileSystem::Entry& entry) {
+  return entry.is_directory && ValidateKeySetName(entry.name).ok();
+}
+
 bool IsTemporary(absl::string_view name) {
-  if (!absl::EndsWith(name, ".tmp")) return false;
-  for (const char* const begin :
-       {".segment-", ".put-", ".deleted-", ".last_version.", ".synced."}) {
-    if (absl::StartsWith(name, begin)) return true;
-  }
-  return false;
+  const auto kinds = {".segment-", ".put-", ".deleted-", ".last_version.", ".synced."};
+  return absl::EndsWith(name, ".tmp") &&
+         std::ranges::any_of(kinds, [&](const char* kind) { return absl::StartsWith(name, kind); });
 }
 
 int64_t VersionOfDeleted(absl::string_view name) {
@@ -44,24 +46,12 @@ int64_t VersionOfDeleted(absl::string_view name) {
   return absl::SimpleAtoi(name.substr(0, name.find('-')), &version) ? version : 0;
 }
 
-std::string DirectoryPaths::Path(absl::string_view name) const {
-  return absl::StrCat(root_, "/", name);
-}
-
-std::string DirectoryPaths::LooseFile(absl::string_view set) const {
-  return absl::StrCat(root_, "/", set, kLooseFileSuffix);
-}
-
 std::string DirectoryPaths::TemporaryPath(absl::string_view kind, absl::string_view set) {
   std::string path;
   do {
     path = absl::StrCat(root_, "/.", kind, "-", set, "-", temporary_count_++, ".tmp");
   } while (files_->Exists(path));
   return path;
-}
-
-std::string DirectoryPaths::DeletedPath(int64_t version, absl::string_view set) {
-  return TemporaryPath(absl::StrCat("deleted-", version), set);
 }
 
 }  // namespace qkserve

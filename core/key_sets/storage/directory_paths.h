@@ -4,7 +4,9 @@
 #include <atomic>
 #include <cstdint>
 #include <string>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "core/key_sets/storage/file_system.h"
 
@@ -12,14 +14,14 @@ namespace qkserve {
 
 // The names in a directory of key sets; key_set_directory.h draws the whole directory.
 
-inline constexpr absl::string_view kLooseFileSuffix = ".safetensors";
-
 // "segment-VERSION-BEGIN-END.safetensors" is unique in a set: a version adds one segment, and a
 // merge gives its segment other rows.
 std::string SegmentFile(int64_t version, int64_t first_row, int64_t rows);
 // The version in a name made by SegmentFile; 0 for all other names.
 int64_t VersionOfSegment(absl::string_view file);
 
+// True for a folder with the name of a set.
+bool MayBeSet(const FileSystem::Entry& entry);
 // True for names of things that were being written or removed.
 bool IsTemporary(absl::string_view name);
 // The version in the name of a set that is being removed; 0 for all other names.
@@ -33,13 +35,14 @@ class DirectoryPaths {
   FileSystem* files() const { return files_; }
   const std::string& root() const { return root_; }
 
-  std::string Path(absl::string_view name) const;
-  std::string LooseFile(absl::string_view set) const;
+  std::string Path(absl::string_view name) const { return absl::StrCat(root_, "/", name); }
 
   // A path that nothing has, and that no other call returns: ROOT/.KIND-SET-NUMBER.tmp
   std::string TemporaryPath(absl::string_view kind, absl::string_view set);
   // The same for a set that is being removed while the greatest version is `version`.
-  std::string DeletedPath(int64_t version, absl::string_view set);
+  std::string DeletedPath(int64_t version, absl::string_view set) {
+    return TemporaryPath(absl::StrCat("deleted-", version), set);
+  }
 
  private:
   FileSystem* const files_;

@@ -1,6 +1,5 @@
 #include "core/key_sets/storage/file_system.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -10,16 +9,18 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/file_descriptor.h"
+#include "base/status_macros.h"
 
 namespace qkserve {
 namespace {
 
-absl::Status ErrnoStatus(const std::string& path, absl::string_view what) {
-  const int error = errno;
+absl::Status ErrnoStatus(const std::string& path, absl::string_view what, int error = errno) {
   const std::string message = absl::StrCat(path, ": cannot ", what, ": ", std::strerror(error));
   switch (error) {
     case ENOENT:
@@ -44,6 +45,11 @@ absl::Status ErrnoStatus(const std::string& path, absl::string_view what) {
   }
 }
 
+// The status of a system call, which returns 0 where it succeeds.
+absl::Status StatusOf(int result, const std::string& path, absl::string_view what) {
+  return result == 0 ? absl::OkStatus() : ErrnoStatus(path, what);
+}
+
 // pwrite and pread take at most about 2 GiB at a time.
 constexpr int64_t kCallBytesMax = int64_t{1} << 30;
 
@@ -64,12 +70,8 @@ class PosixWritableFile : public WritableFile {
     }
     return absl::OkStatus();
   }
-  absl::Status Sync() override {
-    return fsync(fd_.get()) == 0 ? absl::OkStatus() : ErrnoStatus(path_, "sync");
-  }
-  absl::Status Close() override {
-    return fd_.Close() == 0 ? absl::OkStatus() : ErrnoStatus(path_, "close");
-  }
+  absl::Status Sync() override { return StatusOf(fsync(fd_.get()), path_, "sync"); }
+  absl::Status Close() override { return StatusOf(fd_.Close(), path_, "close"); }
 
  private:
   const std::string path_;
@@ -150,17 +152,16 @@ class PosixFileSystem : public FileSystem {
   }
 
   absl::Status Rename(const std::string& from, const std::string& to) override {
-    return rename(from.c_str(), to.c_str()) == 0 ? absl::OkStatus()
-                                                 : ErrnoStatus(from, "rename to " + to);
+    return StatusOf(rename(from.c_str(), to.c_str()), from, "rename to " + to);
   }
   absl::Status Remove(const std::string& path) override {
-    return unlink(path.c_str()) == 0 ? absl::OkStatus() : ErrnoStatus(path, "remove");
+    return StatusOf(unlink(path.c_str()), path, "remove");
   }
   absl::Status MakeDirectory(const std::string& path) override {
-    return mkdir(path.c_str(), 0777) == 0 ? absl::OkStatus() : ErrnoStatus(path, "make directory");
+    return StatusOf(mkdir(path.c_str(), 0777), path, "make directory");
   }
   absl::Status RemoveDirectory(const std::string& path) override {
-    return rmdir(path.c_str()) == 0 ? absl::OkStatus() : ErrnoStatus(path, "remove directory");
+    return StatusOf(rmdir(path.c_str()), path, "remove directory");
   }
 
   absl::Status SyncFile(const std::string& path) override { return SyncOpened(path, 0); }
@@ -169,23 +170,19 @@ class PosixFileSystem : public FileSystem {
   }
 
   absl::StatusOr<std::vector<Entry>> List(const std::string& path) override {
-    const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(path.c_str()), closedir);
-    if (directory == nullptr) return ErrnoStatus(path, "list");
+    namespace fs = std::filesystem;
     std::vector<Entry> entries;
-    for (errno = 0; const dirent* entry = readdir(directory.get()); errno = 0) {
-      const std::string name = entry->d_name;
-      if (name == "." || name == "..") continue;
-      struct stat info;
-      // A file that vanished meanwhile is not listed.
-      if (fstatat(dirfd(directory.get()), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
-        if (errno == ENOENT) continue;
-        return ErrnoStatus(absl::StrCat(path, "/", name), "look at");
-      }
-      entries.push_back({name, S_ISDIR(info.st_mode), S_ISLNK(info.st_mode)});
+    std::error_code error;
+    for (fs::directory_iterator entry(path, error), end; !error && entry != end;
+         entry.increment(error)) {
+      const fs::file_type type = entry->symlink_status(error).type();
+      if (type == fs::file_type::none) return ErrnoStatus(entry->path(), "look at", error.value());
+      if (type == fs::file_type::not_found) continue;  // it vanished meanwhile
+      entries.push_back({entry->path().filename(), type == fs::file_type::directory,
+                         type == fs::file_type::symlink});
     }
-    if (errno != 0) return ErrnoStatus(path, "list");
-    std::sort(entries.begin(), entries.end(),
-              [](const Entry& a, const Entry& b) { return a.name < b.name; });
+    if (error) return ErrnoStatus(path, "list", error.value());
+    std::ranges::sort(entries, {}, &Entry::name);
     return entries;
   }
 
@@ -206,19 +203,17 @@ class PosixFileSystem : public FileSystem {
   static absl::Status SyncOpened(const std::string& path, int flags) {
     const FileDescriptor fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | flags));
     if (fd.get() < 0) return ErrnoStatus(path, "open");
-    return fsync(fd.get()) == 0 ? absl::OkStatus() : ErrnoStatus(path, "sync");
+    return StatusOf(fsync(fd.get()), path, "sync");
   }
 };
 
 absl::Status WriteWholeFile(FileSystem* files, const std::string& path,
                             absl::string_view contents) {
-  absl::StatusOr<std::unique_ptr<WritableFile>> file = files->Create(path);
-  if (!file.ok()) return file.status();
-  absl::Status status = (*file)->WriteAt(0, reinterpret_cast<const std::byte*>(contents.data()),
-                                         static_cast<int64_t>(contents.size()));
-  if (status.ok()) status = (*file)->Sync();
-  if (status.ok()) status = (*file)->Close();
-  return status;
+  ASSIGN_OR_RETURN(const std::unique_ptr<WritableFile> file, files->Create(path));
+  RETURN_IF_ERROR(file->WriteAt(0, reinterpret_cast<const std::byte*>(contents.data()),
+                                static_cast<int64_t>(contents.size())));
+  RETURN_IF_ERROR(file->Sync());
+  return file->Close();
 }
 
 // Writes NAME.tmp, syncs it, renames it, and syncs the directory.
@@ -231,9 +226,8 @@ absl::Status ReplaceFileOnce(FileSystem* files, const std::string& directory,
     files->Remove(temporary).IgnoreError();
     return status;
   }
-  status = files->Rename(temporary, path);
-  if (status.ok()) status = files->SyncDirectory(directory);
-  return status;
+  RETURN_IF_ERROR(files->Rename(temporary, path));
+  return files->SyncDirectory(directory);
 }
 
 // True if there was a directory of this name, which now has another one.
@@ -268,16 +262,14 @@ absl::Status ReplaceFile(FileSystem* files, const std::string& directory, absl::
 
 absl::StatusOr<std::string> ReadFile(FileSystem* files, const std::string& path,
                                      int64_t bytes_max) {
-  absl::StatusOr<std::unique_ptr<ReadableFile>> file = files->Open(path);
-  if (!file.ok()) return file.status();
-  const int64_t size = (*file)->size();
+  ASSIGN_OR_RETURN(const std::unique_ptr<ReadableFile> file, files->Open(path));
+  const int64_t size = file->size();
   if (size > bytes_max) {
     return absl::OutOfRangeError(
         absl::StrCat(path, ": has ", size, " bytes, at most ", bytes_max, " are read"));
   }
   std::string contents(static_cast<size_t>(size), '\0');
-  absl::Status status = (*file)->ReadAt(0, size, reinterpret_cast<std::byte*>(contents.data()));
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(file->ReadAt(0, size, reinterpret_cast<std::byte*>(contents.data())));
   return contents;
 }
 

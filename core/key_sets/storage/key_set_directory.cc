@@ -1,28 +1,15 @@
 #include "core/key_sets/storage/key_set_directory.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "core/key_sets/key_set_name.h"
+#include "base/status_macros.h"
 #include "core/key_sets/storage/loose_files.h"
 #include "core/key_sets/storage/recovery.h"
 
 namespace qkserve {
-namespace {
-
-std::string ParentOf(const std::string& path) {
-  const size_t slash = path.find_last_of('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-}  // namespace
-
-KeySetDirectory::KeySetDirectory(FileSystem* files, const std::string& path, Mode mode,
-                                 const DirectoryObserver& observer)
-    : observer_(observer), paths_(files, path), sets_(&paths_, mode) {}
-
 absl::StatusOr<std::unique_ptr<KeySetDirectory>> KeySetDirectory::Open(
     FileSystem* files, const std::string& path, Mode mode, const DirectoryObserver& observer) {
   absl::string_view trimmed = path;
@@ -31,10 +18,8 @@ absl::StatusOr<std::unique_ptr<KeySetDirectory>> KeySetDirectory::Open(
   if (trimmed.empty()) return absl::InvalidArgumentError("the path of the key sets is empty");
   std::unique_ptr<KeySetDirectory> directory(
       new KeySetDirectory(files, std::string(trimmed), mode, observer));
-  absl::Status status = mode == Mode::kWriter ? directory->OpenRoot() : absl::OkStatus();
-  if (status.ok()) status = directory->FindSets();
-  if (!status.ok()) return status;
-  directory->is_open_ = true;
+  if (mode == Mode::kWriter) RETURN_IF_ERROR(directory->OpenRoot());
+  RETURN_IF_ERROR(directory->FindSets());
   directory->WriteSynced();
   return directory;
 }
@@ -42,14 +27,15 @@ absl::StatusOr<std::unique_ptr<KeySetDirectory>> KeySetDirectory::Open(
 KeySetDirectory::~KeySetDirectory() { WriteSynced(); }
 
 absl::Status KeySetDirectory::OpenRoot() {
-  FileSystem& files = *paths_.files();
-  absl::Status made = files.MakeDirectory(path());
+  FileSystem& files = state_.files();
+  const absl::Status made = files.MakeDirectory(path());
   if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
   // Also for a directory that was there: it may have been made just before the process ended. Its
   // parent may be one that this process must not read.
-  absl::Status status = files.SyncDirectory(ParentOf(path()));
-  if (made.ok() && !status.ok()) return status;
-  absl::StatusOr<std::unique_ptr<FileLock>> lock = files.Lock(paths_.Path(".lock"));
+  const std::string parent = std::filesystem::path(path()).parent_path();
+  absl::Status synced = files.SyncDirectory(parent.empty() ? "." : parent);
+  if (made.ok() && !synced.ok()) return synced;
+  absl::StatusOr<std::unique_ptr<FileLock>> lock = files.Lock(state_.paths.Path(".lock"));
   if (absl::IsFailedPrecondition(lock.status())) {
     return absl::FailedPreconditionError(
         absl::StrCat(path(), " has a writer already (", lock.status().message(),
@@ -61,45 +47,41 @@ absl::Status KeySetDirectory::OpenRoot() {
 }
 
 absl::Status KeySetDirectory::FindSets() {
-  const absl::StatusOr<std::vector<FileSystem::Entry>> entries = paths_.files()->List(path());
-  if (!entries.ok()) return entries.status();
-  Recovery recovery(&paths_, &sets_, &last_version_, &observer_, &notes_);
-  absl::Status status = recovery.FindSets(*entries);
-  if (status.ok() && sets_.mode() == Mode::kWriter) {
-    synced_ = SyncedSets::ReadFrom(paths_.files(), path());
-    status = recovery.SyncAndClear(*entries, synced_);
+  ASSIGN_OR_RETURN(const std::vector<FileSystem::Entry> entries, state_.files().List(path()));
+  RETURN_IF_ERROR(FindStoredSets(state_, entries));
+  std::optional<SyncedSets> synced;
+  if (state_.mode == Mode::kWriter) {
+    synced = SyncedSets::ReadFrom(&state_.files(), path());
+    RETURN_IF_ERROR(SyncAndClear(state_, entries, *synced));
   }
-  if (!status.ok()) return status;
-  LooseFileImporter importer(&paths_, &sets_, &last_version_, &committer_, &observer_, &notes_);
-  return importer.ImportAll(*entries);
+  RETURN_IF_ERROR(ImportLooseFiles(state_, committer_, entries));
+  synced_ = std::move(synced);
+  return absl::OkStatus();
 }
 
 // If this fails, the next process syncs more than it needs to.
 void KeySetDirectory::WriteSynced() {
-  if (!is_open_ || sets_.mode() == Mode::kReader || !committer_.CheckRoot().ok()) return;
-  SyncedSets durable = sets_.Durable();
-  if (durable == synced_) return;
-  if (durable.WriteTo(paths_.files(), path()).ok()) synced_ = std::move(durable);
+  if (!synced_.has_value() || !committer_.CheckRoot().ok()) return;
+  SyncedSets durable = state_.sets.Durable();
+  if (durable == *synced_) return;
+  if (durable.WriteTo(&state_.files(), path()).ok()) synced_ = std::move(durable);
 }
 
 absl::StatusOr<int64_t> KeySetDirectory::StoredVersion(const std::string& name) const {
-  const absl::StatusOr<Manifest> manifest = sets_.Find(name);
-  if (!manifest.ok()) return manifest.status();
-  return manifest->version;
+  ASSIGN_OR_RETURN(const Manifest manifest, state_.sets.Find(name));
+  return manifest.version;
 }
 
 absl::StatusOr<KeySetDirectory::Changes> KeySetDirectory::FindChanges(
     const std::map<std::string, int64_t>& served) const {
   // One listing decides, because the directory may vanish at any time.
-  const absl::StatusOr<std::vector<FileSystem::Entry>> entries = paths_.files()->List(path());
-  if (!entries.ok()) return entries.status();
-  int64_t last_deleted = last_version_.Stored().value_or(0);
+  ASSIGN_OR_RETURN(const std::vector<FileSystem::Entry> entries, state_.files().List(path()));
+  int64_t last_deleted = state_.sets.ReadLastVersion().value_or(0);
   Changes changes;
-  for (const FileSystem::Entry& entry : *entries) {
+  for (const FileSystem::Entry& entry : entries) {
     last_deleted = std::max(last_deleted, VersionOfDeleted(entry.name));
     if (served.count(entry.name) > 0 ||
-        (entry.is_directory && ValidateKeySetName(entry.name).ok() &&
-         sets_.FolderOf(entry.name).IsSet())) {
+        (MayBeSet(entry) && state_.sets.FolderOf(entry.name).IsSet())) {
       changes.there.push_back(entry.name);
     }
   }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,15 +14,9 @@
 #include "base/byte_budget.h"
 #include "core/key_sets/key_set.h"
 #include "core/key_sets/storage/committer.h"
-#include "core/key_sets/storage/directory_observer.h"
-#include "core/key_sets/storage/directory_paths.h"
-#include "core/key_sets/storage/file_system.h"
-#include "core/key_sets/storage/last_version.h"
 #include "core/key_sets/storage/loader.h"
 #include "core/key_sets/storage/merger.h"
-#include "core/key_sets/storage/segment_writer.h"
 #include "core/key_sets/storage/stored_sets.h"
-#include "core/key_sets/storage/synced_sets.h"
 
 namespace qkserve {
 
@@ -54,7 +49,6 @@ namespace qkserve {
 class KeySetDirectory {
  public:
   using Mode = DirectoryMode;
-  using Merge = SegmentMerge;
 
   // kWriter: makes the directory where it is missing, takes the lock, clears what interrupted
   // writes left and imports loose .safetensors files (what cannot be imported is left, and named in
@@ -66,15 +60,15 @@ class KeySetDirectory {
   ~KeySetDirectory();
 
   // The path as it was given, without slashes at its end.
-  const std::string& path() const { return paths_.root(); }
+  const std::string& path() const { return state_.paths.root(); }
   // Findings of Open that an operator should know.
-  const std::vector<std::string>& notes() const { return notes_; }
+  const std::vector<std::string>& notes() const { return state_.notes; }
 
   // The greatest version number that is or ever was in use here; for a reader, when it was opened.
-  int64_t last_version() const { return last_version_.value(); }
+  int64_t last_version() const { return state_.sets.last_version(); }
 
   // The names of the sets that are there, in order.
-  absl::StatusOr<std::vector<std::string>> ListNames() const { return sets_.Names(); }
+  absl::StatusOr<std::vector<std::string>> ListNames() const { return state_.sets.Names(); }
 
   // The changes since a reader read the sets that it serves, each with its version (0: none). A set
   // counts as deleted if nothing has its name, and the directory is evidently still the same:
@@ -97,7 +91,7 @@ class KeySetDirectory {
   absl::StatusOr<std::shared_ptr<const KeySet>> Load(
       const std::string& name, ByteBudget* budget,
       const std::shared_ptr<const KeySet>& current) const {
-    return loader_.Load(name, budget, current);
+    return LoadKeySet(state_, name, budget, current);
   }
 
   // Begins a segment, which is a temporary file until Put or Append gets it, and is removed if it
@@ -127,16 +121,19 @@ class KeySetDirectory {
   // NOT_FOUND.
   absl::Status Delete(const std::string& name) { return committer_.Delete(name); }
 
-  // Replace the newest segments by one, in two steps: see Merger. The version stays. There may be
-  // more to merge after.
-  absl::StatusOr<Merge> CopyForMerge(const std::string& name) { return merger_.Copy(name); }
-  absl::StatusOr<bool> FinishMerge(const std::string& name, Merge merge) {
-    return merger_.Finish(name, std::move(merge));
+  // Replace the newest segments by one, in two steps: see merger.h. The version stays. There may
+  // be more to merge after.
+  absl::StatusOr<SegmentMerge> CopyForMerge(const std::string& name) {
+    return CopySegmentsToMerge(state_.sets, committer_, name);
+  }
+  absl::StatusOr<bool> FinishMerge(const std::string& name, SegmentMerge merge) {
+    return committer_.ReplaceSegments(name, std::move(merge));
   }
 
  private:
   KeySetDirectory(FileSystem* files, const std::string& path, Mode mode,
-                  const DirectoryObserver& observer);
+                  const DirectoryObserver& observer)
+      : state_(files, path, mode, observer) {}
 
   // Makes the directory and takes its lock.
   absl::Status OpenRoot();
@@ -144,16 +141,9 @@ class KeySetDirectory {
   absl::Status FindSets();
   void WriteSynced();
 
-  const DirectoryObserver observer_;
-  DirectoryPaths paths_;
-  LastVersion last_version_{&paths_};
-  StoredSets sets_;
-  Committer committer_{&paths_, &sets_, &last_version_};
-  Loader loader_{paths_.files(), &sets_, &observer_};
-  Merger merger_{&sets_, &loader_, &committer_};
-  std::vector<std::string> notes_;  // not changed after Open
-  bool is_open_ = false;            // Open has succeeded
-  SyncedSets synced_;               // the contents of .synced
+  DirectoryState state_;
+  Committer committer_{&state_};
+  std::optional<SyncedSets> synced_;  // the contents of .synced; none: a writer has not opened it
 };
 
 }  // namespace qkserve

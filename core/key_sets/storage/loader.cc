@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/key_sets/storage/segment_rows.h"
-#include "core/key_sets/storage/set_folder.h"
+#include "base/status_macros.h"
 
 namespace qkserve {
 namespace {
@@ -21,23 +21,35 @@ bool HasGrown(const KeySet& current, const Manifest& stored) {
          current.layout() == stored.layout && current.m() <= stored.Keys();
 }
 
-}  // namespace
+// The place of a segment in its set.
+struct SegmentPlace {
+  int64_t first;  // the row of the set with which it begins
+  int64_t known;  // rows of the set that are in memory
+  int64_t added;  // rows of the set behind them, which the builder gets
+};
 
-absl::StatusOr<std::shared_ptr<const KeySet>> Loader::Load(
-    const std::string& name, ByteBudget* budget,
-    const std::shared_ptr<const KeySet>& current) const {
-  for (int attempt = 0; attempt < kLoadAttemptsMax; ++attempt) {
-    const absl::StatusOr<Manifest> manifest = sets_.Find(name);
-    if (!manifest.ok()) return manifest.status();
-    absl::StatusOr<std::shared_ptr<const KeySet>> set = LoadVersion(*manifest, budget, current);
-    if (sets_.mode() == DirectoryMode::kWriter || !absl::IsDataLoss(set.status())) return set;
-    // A writer may have removed files that the manifest names. Then there is another manifest.
-    const absl::StatusOr<Manifest> newer = sets_.Find(name);
-    if (!newer.ok()) return newer.status();
-    if (*newer == *manifest) return set;
-  }
-  return absl::UnavailableError(
-      absl::StrCat("the key set ", name, " is replaced faster than it is read"));
+absl::Status LoadSegment(const DirectoryState& state, const Manifest& manifest,
+                         const SegmentInfo& info, const SegmentPlace& place,
+                         KeySetBuilder& builder) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<SegmentReader> reader,
+                   state.sets.FolderOf(manifest.name).OpenSegment(manifest, info));
+  // A segment with some new rows is read whole, because the checksum is of the whole file. The
+  // policy of merging bounds what that costs.
+  RETURN_IF_ERROR(
+      reader->ReadAll([&](const Column& column, int64_t row, int64_t count, const std::byte* rows) {
+        for (int64_t done = 0; done < count;) {
+          const int64_t matrix = (row + done) / info.keys;
+          const int64_t in_matrix = (row + done) % info.keys;
+          const int64_t piece = std::min(info.keys - in_matrix, count - done);
+          const int64_t to = place.first + in_matrix - place.known;
+          const int64_t skipped = std::clamp<int64_t>(-to, 0, piece);
+          builder.Add(column.id, matrix * place.added + to + skipped, piece - skipped,
+                      rows + (done + skipped) * column.RowBytes());
+          done += piece;
+        }
+        return state.observer.CheckNotStopping();
+      }));
+  return reader->CheckFileChecksum(info.checksum);
 }
 
 // The version in memory (`current`) and the stored manifest decide what is read:
@@ -52,72 +64,46 @@ absl::StatusOr<std::shared_ptr<const KeySet>> Loader::Load(
 //
 // A new base_version is written by a Put, and by an Append after a change that failed: see the
 // table in committer.cc.
-absl::StatusOr<std::shared_ptr<const KeySet>> Loader::LoadVersion(
-    const Manifest& manifest, ByteBudget* budget, std::shared_ptr<const KeySet> current) const {
+absl::StatusOr<std::shared_ptr<const KeySet>> LoadVersion(const DirectoryState& state,
+                                                          const Manifest& manifest,
+                                                          ByteBudget* budget,
+                                                          std::shared_ptr<const KeySet> current) {
   std::shared_ptr<std::atomic<int64_t>> served;
   if (current != nullptr) {
     if (current->version() == manifest.version) return current;
     served = current->shared_requests_served();
     if (!HasGrown(*current, manifest)) current = nullptr;
   }
-  const int64_t known = current != nullptr ? current->m() : 0;
-  absl::StatusOr<std::unique_ptr<KeySetBuilder>> builder =
-      KeySetBuilder::Create(manifest.layout, manifest.Keys() - known, current, budget);
-  if (!builder.ok()) return builder.status();
-  int64_t first = 0;
+  SegmentPlace place = {.first = 0, .known = current != nullptr ? current->m() : 0, .added = 0};
+  place.added = manifest.Keys() - place.known;
+  ASSIGN_OR_RETURN(const std::unique_ptr<KeySetBuilder> builder,
+                   KeySetBuilder::Create(manifest.layout, place.added, current, budget));
   for (const SegmentInfo& info : manifest.segments) {
-    absl::Status status = observer_.CheckNotStopping();
-    if (!status.ok()) return status;
-    if (current == nullptr || first + info.keys > known) {
-      status = LoadSegment(manifest, info, first, known, **builder);
-      if (!status.ok()) return status;
+    RETURN_IF_ERROR(state.observer.CheckNotStopping());
+    if (current == nullptr || place.first + info.keys > place.known) {
+      RETURN_IF_ERROR(LoadSegment(state, manifest, info, place, *builder));
     }
-    first += info.keys;
+    place.first += info.keys;
   }
-  return (*builder)->Finish(manifest.name, manifest.version, std::move(served),
-                            manifest.base_version);
+  return builder->Finish(manifest.name, manifest.version, std::move(served), manifest.base_version);
 }
 
-absl::Status Loader::LoadSegment(const Manifest& manifest, const SegmentInfo& info, int64_t first,
-                                 int64_t known, KeySetBuilder& builder) const {
-  absl::StatusOr<std::unique_ptr<SegmentReader>> reader = OpenSegment(manifest, info);
-  if (!reader.ok()) return reader.status();
-  // A segment with some new rows is read whole, because the checksum is of the whole file. The
-  // policy of merging bounds what that costs.
-  absl::Status status = ReadRows(**reader, [&](const Column& column, int64_t matrix, int64_t row,
-                                               int64_t count, const std::byte* rows) {
-    const int64_t to = first + row - known;
-    const int64_t skipped = std::clamp<int64_t>(-to, 0, count);
-    if (skipped < count) {
-      builder.Add(column.id, matrix, to + skipped, count - skipped,
-                  rows + skipped * column.RowBytes());
-    }
-    return observer_.CheckNotStopping();
-  });
-  if (!status.ok()) return status;
-  return CheckSegment(manifest, info, **reader);
-}
+}  // namespace
 
-absl::StatusOr<std::unique_ptr<SegmentReader>> Loader::OpenSegment(const Manifest& manifest,
-                                                                   const SegmentInfo& info) const {
-  const std::string path = sets_.FolderOf(manifest.name).SegmentPath(info);
-  absl::StatusOr<std::unique_ptr<SegmentReader>> reader = SegmentReader::Open(files_, path);
-  if (!reader.ok()) return ToDataLoss(reader.status());
-  if ((*reader)->bytes() != info.bytes) {
-    return absl::DataLossError(
-        absl::StrCat(path, ": has ", (*reader)->bytes(), " bytes, its manifest says ", info.bytes));
+absl::StatusOr<std::shared_ptr<const KeySet>> LoadKeySet(
+    const DirectoryState& state, const std::string& name, ByteBudget* budget,
+    const std::shared_ptr<const KeySet>& current) {
+  for (int attempt = 0; attempt < kLoadAttemptsMax; ++attempt) {
+    ASSIGN_OR_RETURN(const Manifest manifest, state.sets.Find(name));
+    absl::StatusOr<std::shared_ptr<const KeySet>> set =
+        LoadVersion(state, manifest, budget, current);
+    if (state.mode == DirectoryMode::kWriter || !absl::IsDataLoss(set.status())) return set;
+    // A writer may have removed files that the manifest names. Then there is another manifest.
+    ASSIGN_OR_RETURN(const Manifest newer, state.sets.Find(name));
+    if (newer == manifest) return set;
   }
-  if ((*reader)->rows() != info.keys || (*reader)->layout() != manifest.layout) {
-    return absl::DataLossError(path + ": its header does not fit its manifest");
-  }
-  return reader;
-}
-
-absl::Status Loader::CheckSegment(const Manifest& manifest, const SegmentInfo& info,
-                                  const SegmentReader& reader) const {
-  if (reader.FileChecksum() == info.checksum) return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat(sets_.FolderOf(manifest.name).SegmentPath(info),
-                                          ": its checksum does not match"));
+  return absl::UnavailableError(
+      absl::StrCat("the key set ", name, " is replaced faster than it is read"));
 }
 
 }  // namespace qkserve

@@ -1,50 +1,35 @@
 #ifndef QKSERVE_CORE_KEY_SETS_STORAGE_MERGER_H_
 #define QKSERVE_CORE_KEY_SETS_STORAGE_MERGER_H_
 
-#include <memory>
+#include <cstddef>
+#include <cstdint>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "core/key_sets/storage/committer.h"
-#include "core/key_sets/storage/loader.h"
-#include "core/key_sets/storage/manifest.h"
-#include "core/key_sets/storage/segment_writer.h"
 #include "core/key_sets/storage/stored_sets.h"
 
 namespace qkserve {
 
-// A copy of some segments of a set, which may take their place.
-struct SegmentMerge {
-  std::vector<SegmentInfo> from;
-  SegmentInfo info;
-  std::unique_ptr<SegmentWriter> merged;  // null: there is nothing to merge
-};
+// The fewest segments that are merged at once.
+inline constexpr size_t kMergeSegmentsMin = 16;
 
-// Merges the small, newest segments of a set into one, where SegmentsToMerge says so.
-class Merger {
- public:
-  Merger(const StoredSets* sets, const Loader* loader, Committer* committer)
-      : sets_(*sets), loader_(*loader), committer_(*committer) {}
+// The number of the newest segments that should become one, given the sizes of all segments from
+// the oldest to the newest; 0: none.
+//
+// It is the smallest number, at least kMergeSegmentsMin, for which no segment has more than a
+// fourth of the bytes. The merged segment is then at least four times as large as any of its parts,
+// so a byte is rewritten at most log4(bytes of the set) times, and a large base is rewritten only
+// after three times its size was appended. Merging after every append keeps some tens of segments,
+// or some hundred if appends have very different sizes.
+size_t SegmentsToMerge(absl::Span<const int64_t> segment_bytes);
 
-  // Copies; the set may be changed meanwhile. NOT_FOUND, DATA_LOSS.
-  absl::StatusOr<SegmentMerge> Copy(const std::string& name);
-
-  // Puts the copy in place, which is a change like others. false: the set no longer has the
-  // segments that were copied. NOT_FOUND, DATA_LOSS.
-  absl::StatusOr<bool> Finish(const std::string& name, SegmentMerge merge) {
-    return committer_.ReplaceSegments(name, merge.from, *merge.merged, std::move(merge.info));
-  }
-
- private:
-  // Copies the newest `count` segments.
-  absl::StatusOr<std::unique_ptr<SegmentWriter>> CopyNewest(const Manifest& manifest, size_t count);
-
-  const StoredSets& sets_;
-  const Loader& loader_;
-  Committer& committer_;
-};
+// Copies the small, newest segments of a set into one, where SegmentsToMerge says so; the set may
+// be changed meanwhile. Committer::ReplaceSegments puts the copy in their place. NOT_FOUND,
+// DATA_LOSS.
+absl::StatusOr<SegmentMerge> CopySegmentsToMerge(const StoredSets& sets, Committer& committer,
+                                                 const std::string& name);
 
 }  // namespace qkserve
 

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "core/key_sets/key_set_name.h"
-#include "core/key_sets/storage/set_folder.h"
+#include "base/status_macros.h"
 
 namespace qkserve {
 namespace {
@@ -15,97 +15,91 @@ namespace {
 // Versions jump by this where the greatest deleted one is unknown.
 constexpr int64_t kVersionJump = int64_t{1} << 32;
 
-}  // namespace
-
-bool Recovery::ReadLastVersion() {
-  const absl::StatusOr<int64_t> version = last_version_.Stored();
-  if (version.ok()) last_version_.Raise(*version);
-  if (!absl::IsDataLoss(version.status())) return true;
-  notes_.push_back(absl::StrCat(version.status().message(), "; versions go on from greater ones"));
-  return false;
-}
-
-absl::Status Recovery::FindSets(const Entries& entries) {
-  const bool is_last_version_known = ReadLastVersion();
-  ProgressReport progress(observer_, "reading manifests", entries.size());
-  for (const FileSystem::Entry& entry : entries) {
-    absl::Status status = progress.BeginStep();
-    if (!status.ok()) return status;
-    last_version_.Raise(VersionOfDeleted(entry.name));
-    if (entry.is_directory && ValidateKeySetName(entry.name).ok()) FindSet(entry.name);
-  }
-  if (is_last_version_known) return absl::OkStatus();
-  // The time makes it greater than all before, even where the file is damaged again.
-  last_version_.Raise(
-      std::max(last_version_.value() + kVersionJump, absl::ToUnixMicros(absl::Now())));
-  if (sets_.mode() == DirectoryMode::kReader) return absl::OkStatus();
-  // Without the file, versions jump again when the next process starts.
-  const absl::Status status = last_version_.Store();
-  if (!status.ok()) notes_.push_back(absl::StrCat("is not made anew: ", status.message()));
-  return absl::OkStatus();
-}
-
-void Recovery::FindSet(const std::string& name) {
-  const absl::StatusOr<Manifest> manifest = sets_.FolderOf(name).ReadManifest(name);
-  if (manifest.ok()) last_version_.Raise(manifest->version);
+void FindSet(DirectoryState& state, const std::string& name) {
+  StoredSets& sets = state.sets;
+  const absl::StatusOr<Manifest> manifest = sets.FolderOf(name).ReadManifest(name);
+  if (manifest.ok()) sets.RaiseLastVersion(manifest->version);
   // Segments tell versions even where the manifest is damaged.
-  const absl::StatusOr<Entries> files = files_.List(paths_.Path(name));
+  const auto files = state.files().List(state.paths.Path(name));
   if (files.ok()) {
-    for (const FileSystem::Entry& file : *files) last_version_.Raise(VersionOfSegment(file.name));
+    for (const FileSystem::Entry& file : *files) sets.RaiseLastVersion(VersionOfSegment(file.name));
   }
   if (absl::IsNotFound(manifest.status())) return;
-  if (!manifest.ok()) notes_.emplace_back(manifest.status().message());
-  if (sets_.mode() == DirectoryMode::kWriter) sets_.Insert(name, manifest);
+  if (!manifest.ok()) state.notes.emplace_back(manifest.status().message());
+  if (state.mode == DirectoryMode::kWriter) sets.Insert(name, manifest);
+}
+
+void RemoveTemporary(DirectoryState& state, const FileSystem::Entry& entry) {
+  const std::string path = state.paths.Path(entry.name);
+  if (!entry.is_directory) {
+    state.files().Remove(path).IgnoreError();
+    return;
+  }
+  SetFolder folder(&state.files(), path);
+  folder.Remove();
+  if (folder.Exists()) {
+    state.notes.push_back(path + ": is left of a deleted key set and holds files of others");
+  }
+}
+
+void SyncAndClearSet(DirectoryState& state, const std::string& name, const SyncedSets& synced) {
+  const absl::StatusOr<Manifest> manifest = state.sets.Find(name);
+  // Nothing of a damaged set is removed: somebody may want to repair it.
+  if (!manifest.ok()) return;
+  SetFolder folder = state.sets.FolderOf(name);
+  const absl::Status status = synced.Has(*manifest) ? absl::OkStatus() : folder.Sync();
+  if (status.ok()) {
+    folder.RemoveFilesBut(&*manifest);
+    return;
+  }
+  state.notes.emplace_back(status.message());
+  state.sets.Insert(name, absl::DataLossError(status.message()));
+}
+
+}  // namespace
+
+absl::Status FindStoredSets(DirectoryState& state, const std::vector<FileSystem::Entry>& entries) {
+  StoredSets& sets = state.sets;
+  const absl::StatusOr<int64_t> stored = sets.ReadLastVersion();
+  sets.RaiseLastVersion(stored.value_or(0));
+  const bool is_damaged = absl::IsDataLoss(stored.status());
+  if (is_damaged) {
+    state.notes.push_back(
+        absl::StrCat(stored.status().message(), "; versions go on from greater ones"));
+  }
+  RETURN_IF_ERROR(
+      state.observer.ForEach("reading manifests", entries, [&](const FileSystem::Entry& entry) {
+        sets.RaiseLastVersion(VersionOfDeleted(entry.name));
+        if (MayBeSet(entry)) FindSet(state, entry.name);
+      }));
+  if (!is_damaged) return absl::OkStatus();
+  // The time makes it greater than all before, even where the file is damaged again.
+  sets.RaiseLastVersion(
+      std::max(sets.last_version() + kVersionJump, absl::ToUnixMicros(absl::Now())));
+  if (state.mode == DirectoryMode::kReader) return absl::OkStatus();
+  // Without the file, versions jump again when the next process starts.
+  const absl::Status status = sets.WriteLastVersion();
+  if (!status.ok()) state.notes.push_back(absl::StrCat("is not made anew: ", status.message()));
+  return absl::OkStatus();
 }
 
 // Syncs first: a process that ended may have left changes that are visible but not durable, and
 // what they replaced must not be removed before they are.
-absl::Status Recovery::SyncAndClear(const Entries& entries, const SyncedSets& synced) {
-  absl::Status root_synced = files_.SyncDirectory(paths_.root());
-  if (!root_synced.ok()) return root_synced;
-  ProgressReport progress(observer_, "syncing folders", entries.size());
-  for (const FileSystem::Entry& entry : entries) {
-    absl::Status status = progress.BeginStep();
-    if (!status.ok()) return status;
-    if (entry.is_link) continue;
+absl::Status SyncAndClear(DirectoryState& state, const std::vector<FileSystem::Entry>& entries,
+                          const SyncedSets& synced) {
+  RETURN_IF_ERROR(state.files().SyncDirectory(state.paths.root()));
+  return state.observer.ForEach("syncing folders", entries, [&](const FileSystem::Entry& entry) {
+    if (entry.is_link) return;
     if (VersionOfDeleted(entry.name) != 0) {
       // The name keeps the version until .last_version has it: see Committer::MoveAndRemove.
-      SetFolder(&files_, paths_.Path(entry.name)).RemoveFiles();
-      if (last_version_.Store().ok()) RemoveTemporary(entry);
+      SetFolder(&state.files(), state.paths.Path(entry.name)).RemoveFilesBut(nullptr);
+      if (state.sets.WriteLastVersion().ok()) RemoveTemporary(state, entry);
     } else if (IsTemporary(entry.name)) {
-      RemoveTemporary(entry);
-    } else if (entry.is_directory && ValidateKeySetName(entry.name).ok()) {
-      SyncAndClearSet(entry.name, synced);
+      RemoveTemporary(state, entry);
+    } else if (MayBeSet(entry)) {
+      SyncAndClearSet(state, entry.name, synced);
     }
-  }
-  return absl::OkStatus();
-}
-
-void Recovery::RemoveTemporary(const FileSystem::Entry& entry) {
-  const std::string path = paths_.Path(entry.name);
-  if (!entry.is_directory) {
-    files_.Remove(path).IgnoreError();
-    return;
-  }
-  SetFolder folder(&files_, path);
-  folder.Remove();
-  if (folder.Exists()) {
-    notes_.push_back(path + ": is left of a deleted key set and holds files of others");
-  }
-}
-
-void Recovery::SyncAndClearSet(const std::string& name, const SyncedSets& synced) {
-  const absl::StatusOr<Manifest> manifest = sets_.Find(name);
-  // Nothing of a damaged set is removed: somebody may want to repair it.
-  if (!manifest.ok()) return;
-  SetFolder folder = sets_.FolderOf(name);
-  const absl::Status status = synced.Has(*manifest) ? absl::OkStatus() : folder.Sync();
-  if (status.ok()) {
-    folder.RemoveFilesBut(*manifest);
-    return;
-  }
-  notes_.emplace_back(status.message());
-  sets_.Insert(name, absl::DataLossError(status.message()));
+  });
 }
 
 }  // namespace qkserve

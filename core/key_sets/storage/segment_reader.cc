@@ -1,26 +1,37 @@
 #include "core/key_sets/storage/segment_reader.h"
 
-#include <utility>
+#include <algorithm>
 
 #include "absl/strings/str_cat.h"
 #include "base/format_error.h"
+#include "base/status_macros.h"
 #include "core/key_sets/storage/segment_writer.h"
+#include "qkserve/buffer.h"
+#include "qkserve/limits.h"
 
 namespace qkserve {
+namespace {
+
+// Rows of one read: about 256 KiB, so that they are still in the L2 cache when they are checked and
+// packed; whole panels where they fit, and at least one row.
+int64_t RowsPerRead(int64_t row_bytes) {
+  const int64_t rows = std::max(256 * kKiB / row_bytes, int64_t{1});
+  return rows < kPanelKeys ? rows : rows / kPanelKeys * kPanelKeys;
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<SegmentReader>> SegmentReader::Open(FileSystem* files,
                                                                    const std::string& path) {
-  absl::StatusOr<std::unique_ptr<ReadableFile>> file = files->Open(path);
-  if (!file.ok()) return file.status();
-  std::unique_ptr<SegmentReader> reader(new SegmentReader);
-  reader->file_ = *std::move(file);
+  std::unique_ptr<SegmentReader> reader(new SegmentReader(path));
+  ASSIGN_OR_RETURN(reader->file_, files->Open(path));
   Checksum checksum;
-  const absl::StatusOr<SafetensorsHeader> header =
-      ReadSafetensorsHeader(reader->file_->size(), [&](int64_t offset, int64_t count, char* to) {
+  const absl::StatusOr<SafetensorsHeader> header = ReadSafetensorsHeader(
+      reader->file_->size(), [&](int64_t offset, int64_t count, char* to) -> absl::Status {
         auto* const bytes = reinterpret_cast<std::byte*>(to);
-        absl::Status status = reader->file_->ReadAt(offset, count, bytes);
-        if (status.ok()) checksum.Add(bytes, count);
-        return status;
+        RETURN_IF_ERROR(reader->file_->ReadAt(offset, count, bytes));
+        checksum.Add(bytes, count);
+        return absl::OkStatus();
       });
   if (absl::IsInvalidArgument(header.status())) return FormatError(path, header.status().message());
   if (!header.ok()) return header.status();
@@ -31,19 +42,18 @@ absl::StatusOr<std::unique_ptr<SegmentReader>> SegmentReader::Open(FileSystem* f
 }
 
 absl::Status SegmentReader::Describe(const SafetensorsHeader& header) {
-  PerColumn<const SafetensorsEntry*> found;
   const SafetensorsEntry* const keys = header.FindOrOnly("keys");
-  for (const Column& column : layout_.Columns()) {
-    const SafetensorsEntry* const entry = header.Find(column.name);
-    // The only tensor is the keys, even if it is named `values`.
-    found[column.id] = column.id == ColumnId::kKeys ? keys : entry == keys ? nullptr : entry;
-  }
   if (keys == nullptr) {
     return absl::InvalidArgumentError(
         "expected the tensors \"keys\" and, where there are values, \"values\", or one tensor");
   }
+  PerColumn<const SafetensorsEntry*> found;  // null: the column is absent
   for (const Column& column : layout_.Columns()) {
-    const SafetensorsEntry* const entry = found[column.id];
+    const bool is_keys = column.id == ColumnId::kKeys;
+    const SafetensorsEntry* const entry = is_keys ? keys : header.Find(column.name);
+    // The only tensor is the keys, even if it is named `values`.
+    if (!is_keys && entry == keys) continue;
+    found[column.id] = entry;
     if (entry == nullptr || entry->type.has_value()) continue;
     return absl::InvalidArgumentError(
         absl::StrCat("the ", column.name, " are ", OtherTypeText(*entry)));
@@ -70,12 +80,27 @@ absl::Status SegmentReader::Describe(const SafetensorsHeader& header) {
   return layout_.Validate(rows_);
 }
 
-absl::Status SegmentReader::Read(ColumnId id, int64_t bytes, std::byte* to) {
-  Progress& column = columns_[id];
-  absl::Status status = file_->ReadAt(column.next, bytes, to);
-  if (!status.ok()) return status;
-  column.checksum.Add(to, bytes);
-  column.next += bytes;
+absl::Status SegmentReader::ReadRows(const Column& column, int64_t rows, const ColumnSink& sink) {
+  const int64_t row_bytes = column.RowBytes();
+  if (rows == 0 || row_bytes == 0) return absl::OkStatus();
+  const int64_t count_max = std::min(RowsPerRead(row_bytes), rows);
+  ASSIGN_OR_RETURN(Buffer memory, Buffer::Allocate(static_cast<size_t>(count_max * row_bytes)));
+  auto& [next, checksum] = columns_[column.id];
+  for (int64_t row = 0; row < rows;) {
+    const int64_t count = std::min(count_max, rows - row);
+    RETURN_IF_ERROR(file_->ReadAt(next, count * row_bytes, memory.data()));
+    checksum.Add(memory.data(), count * row_bytes);
+    next += count * row_bytes;
+    RETURN_IF_ERROR(sink(column, row, count, memory.data()));
+    row += count;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SegmentReader::ReadAll(const ColumnSink& sink) {
+  for (const Column& column : layout_.Columns()) {
+    RETURN_IF_ERROR(ReadRows(column, layout_.Matrices() * rows_, sink));
+  }
   return absl::OkStatus();
 }
 
@@ -83,6 +108,11 @@ uint64_t SegmentReader::FileChecksum() const {
   PerColumn<uint64_t> columns;
   for (size_t i = 0; i < kColumnCount; ++i) columns.items[i] = columns_.items[i].checksum.Value();
   return SegmentChecksum(header_checksum_, columns);
+}
+
+absl::Status SegmentReader::CheckFileChecksum(uint64_t checksum) const {
+  if (FileChecksum() == checksum) return absl::OkStatus();
+  return absl::DataLossError(path_ + ": its checksum does not match");
 }
 
 }  // namespace qkserve

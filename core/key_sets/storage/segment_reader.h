@@ -3,8 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -15,6 +17,10 @@
 
 namespace qkserve {
 
+// Gets `count` consecutive rows of a column, from `row` on, not necessarily aligned.
+using ColumnSink = std::function<absl::Status(const Column& column, int64_t row, int64_t count,
+                                              const std::byte* rows)>;
+
 // Reads a segment (see segment_writer.h), or such a file of another tool. Thread-compatible.
 class SegmentReader {
  public:
@@ -24,14 +30,20 @@ class SegmentReader {
                                                              const std::string& path);
 
   const KeySetLayout& layout() const { return layout_; }
-  int64_t rows() const { return rows_; }
+  int64_t rows() const { return rows_; }  // of each matrix
   int64_t bytes() const { return file_->size(); }
 
-  // Reads the next bytes of a column. DATA_LOSS: they cannot be read.
-  absl::Status Read(ColumnId id, int64_t bytes, std::byte* to);
+  // Reads the next `rows` rows of a column, about 256 KiB at a time. The sink counts them from 0.
+  // DATA_LOSS: they cannot be read. RESOURCE_EXHAUSTED: no memory. Or the sink's error.
+  absl::Status ReadRows(const Column& column, int64_t rows, const ColumnSink& sink);
+  // Reads all of a new reader, one column after another. The rows of all matrices follow one
+  // another.
+  absl::Status ReadAll(const ColumnSink& sink);
 
   // The checksum of the file, once every column was read to its end: see SegmentChecksum.
   uint64_t FileChecksum() const;
+  // DATA_LOSS: it is not `checksum`.
+  absl::Status CheckFileChecksum(uint64_t checksum) const;
 
  private:
   struct Progress {
@@ -39,9 +51,10 @@ class SegmentReader {
     Checksum checksum;
   };
 
-  SegmentReader() = default;
+  explicit SegmentReader(std::string path) : path_(std::move(path)) {}
   absl::Status Describe(const SafetensorsHeader& header);
 
+  const std::string path_;
   std::unique_ptr<ReadableFile> file_;
   KeySetLayout layout_;
   int64_t rows_ = 0;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "formats/safetensors.h"
 #include "qkserve/limits.h"
 
@@ -39,49 +40,41 @@ absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Create(FileSystem*
                                                                      int64_t rows) {
   std::unique_ptr<SegmentWriter> writer(new SegmentWriter(files, std::move(path), layout, rows));
   std::vector<SafetensorsEntry> entries;
-  std::vector<ColumnId> ids;
+  std::vector<Column> columns;
   for (const Column& column : layout.Columns()) {
     if (!column.is_present) continue;
     entries.push_back(
         {.name = column.name, .type = column.type, .shape = layout.ShapeOf(column, rows)});
-    ids.push_back(column.id);
+    columns.push_back(column);
   }
   writer->header_ = MakeSafetensorsHeader(entries);
   const auto header_bytes = static_cast<int64_t>(writer->header_.size());
   for (size_t i = 0; i < entries.size(); ++i) {
-    Progress& column = writer->columns_[ids[i]];
+    Progress& column = writer->columns_[columns[i].id];
     column.offset = header_bytes + entries[i].offset;
     column.bytes = entries[i].bytes;
-    column.row_bytes = layout.Columns()[ids[i]].RowBytes();
-    absl::StatusOr<Buffer> pending =
-        Buffer::Allocate(static_cast<size_t>(std::min(column.bytes, kPendingBytesMax)));
-    if (!pending.ok()) return pending.status();
-    column.pending = *std::move(pending);
+    column.row_bytes = columns[i].RowBytes();
+    const int64_t pending_bytes = std::min(column.bytes, kPendingBytesMax);
+    ASSIGN_OR_RETURN(column.pending, Buffer::Allocate(static_cast<size_t>(pending_bytes)));
   }
-  absl::StatusOr<std::unique_ptr<WritableFile>> file = files->Create(writer->path_);
-  if (!file.ok()) return file.status();
-  writer->file_ = *std::move(file);
-  absl::Status status = writer->file_->WriteAt(
-      0, reinterpret_cast<const std::byte*>(writer->header_.data()), header_bytes);
-  if (!status.ok()) return status;
+  ASSIGN_OR_RETURN(writer->file_, files->Create(writer->path_));
+  RETURN_IF_ERROR(writer->file_->WriteAt(
+      0, reinterpret_cast<const std::byte*>(writer->header_.data()), header_bytes));
   return writer;
 }
 
-absl::Status SegmentWriter::Write(ColumnId id, int64_t matrix, int64_t row, int64_t count,
-                                  const std::byte* rows) {
+absl::Status SegmentWriter::Write(ColumnId id, int64_t row, int64_t count, const std::byte* rows) {
   Progress& column = columns_[id];
-  int64_t at = (matrix * rows_ + row) * column.row_bytes;
+  const auto pending_max = static_cast<int64_t>(column.pending.size_bytes());
+  int64_t at = row * column.row_bytes;
   int64_t bytes = count * column.row_bytes;
   column.written += bytes;
   while (bytes > 0) {
-    if (at != column.pending_at + column.pending_bytes ||
-        column.pending_bytes == static_cast<int64_t>(column.pending.size_bytes())) {
-      absl::Status status = Flush(column);
-      if (!status.ok()) return status;
+    if (at != column.pending_at + column.pending_bytes || column.pending_bytes == pending_max) {
+      RETURN_IF_ERROR(Flush(column));
       column.pending_at = at;
     }
-    const int64_t piece =
-        std::min(bytes, static_cast<int64_t>(column.pending.size_bytes()) - column.pending_bytes);
+    const int64_t piece = std::min(bytes, pending_max - column.pending_bytes);
     std::memcpy(column.pending.data() + column.pending_bytes, rows, static_cast<size_t>(piece));
     column.pending_bytes += piece;
     at += piece;
@@ -101,15 +94,13 @@ absl::Status SegmentWriter::Flush(Progress& column) {
 }
 
 absl::Status SegmentWriter::FinishChecksum(Progress& column) {
-  absl::Status status = Flush(column);
-  if (!status.ok() || column.checked == column.bytes) return status;
-  absl::StatusOr<std::unique_ptr<ReadableFile>> file = files_->Open(path_);
-  if (!file.ok()) return file.status();
+  RETURN_IF_ERROR(Flush(column));
+  if (column.checked == column.bytes) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::unique_ptr<ReadableFile> file, files_->Open(path_));
   while (column.checked < column.bytes) {
     const int64_t piece =
         std::min(column.bytes - column.checked, static_cast<int64_t>(column.pending.size_bytes()));
-    status = (*file)->ReadAt(column.offset + column.checked, piece, column.pending.data());
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(file->ReadAt(column.offset + column.checked, piece, column.pending.data()));
     column.checksum.Add(column.pending.data(), piece);
     column.checked += piece;
   }
@@ -125,14 +116,12 @@ absl::StatusOr<SegmentInfo> SegmentWriter::Finish() {
       return absl::InternalError(
           absl::StrCat(path_, ": ", column.written, " bytes of ", column.bytes, " were written"));
     }
-    absl::Status status = FinishChecksum(column);
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(FinishChecksum(column));
     bytes += column.bytes;
     checksums.items[i] = column.checksum.Value();
   }
-  absl::Status status = file_->Sync();
-  if (status.ok()) status = file_->Close();
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(file_->Sync());
+  RETURN_IF_ERROR(file_->Close());
   return SegmentInfo{.file = "",
                      .keys = rows_,
                      .bytes = bytes,
@@ -140,9 +129,9 @@ absl::StatusOr<SegmentInfo> SegmentWriter::Finish() {
 }
 
 absl::Status SegmentWriter::MoveTo(const std::string& path) {
-  absl::Status status = files_->Rename(path_, path);
-  if (status.ok()) path_.clear();
-  return status;
+  RETURN_IF_ERROR(files_->Rename(path_, path));
+  path_.clear();
+  return absl::OkStatus();
 }
 
 }  // namespace qkserve

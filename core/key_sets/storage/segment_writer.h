@@ -33,11 +33,10 @@ class SegmentWriter {
   // Removes the file unless MoveTo gave it its name.
   ~SegmentWriter();
 
-  // Writes `count` rows of one matrix, of the column's type, from `row` on. Any order will do; the
-  // order of the file costs least, because rows that come out of turn are read back for the
-  // checksum.
-  absl::Status Write(ColumnId id, int64_t matrix, int64_t row, int64_t count,
-                     const std::byte* rows);
+  // Writes `count` rows, of the column's type, from `row` on; the rows of all matrices follow one
+  // another. Any order will do; the order of the file costs least, because rows that come out of
+  // turn are read back for the checksum.
+  absl::Status Write(ColumnId id, int64_t row, int64_t count, const std::byte* rows);
 
   // Makes the bytes durable, once every row was written exactly once. Describes the file, all but
   // its name.
@@ -48,7 +47,7 @@ class SegmentWriter {
   absl::Status MoveTo(const std::string& path);
 
   const KeySetLayout& layout() const { return layout_; }
-  int64_t rows() const { return rows_; }
+  int64_t rows() const { return rows_; }  // of each matrix
 
  private:
   // How far one column is written.

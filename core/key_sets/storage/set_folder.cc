@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "core/key_sets/storage/directory_paths.h"
 #include "qkserve/limits.h"
 
@@ -16,8 +17,8 @@ constexpr absl::string_view kManifestFile = "manifest.json";
 // Some ten thousand segments: far more than there are where segments are merged now and then.
 constexpr int64_t kManifestBytesMax = 4 * kMiB;
 
-}  // namespace
-
+// DATA_LOSS for a status that says that a file is missing or not what it should be. Other errors,
+// for example no memory, say nothing about the file and stay.
 absl::Status ToDataLoss(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kNotFound:
@@ -29,6 +30,8 @@ absl::Status ToDataLoss(const absl::Status& status) {
       return status;
   }
 }
+
+}  // namespace
 
 std::string SetFolder::SegmentPath(const SegmentInfo& segment) const {
   return absl::StrCat(path_, "/", segment.file);
@@ -62,6 +65,21 @@ absl::StatusOr<Manifest> SetFolder::ReadManifest(const std::string& name) const 
   return absl::DataLossError(absl::StrCat(path, ": ", manifest.status().message()));
 }
 
+absl::StatusOr<std::unique_ptr<SegmentReader>> SetFolder::OpenSegment(
+    const Manifest& manifest, const SegmentInfo& segment) const {
+  const std::string path = SegmentPath(segment);
+  absl::StatusOr<std::unique_ptr<SegmentReader>> reader = SegmentReader::Open(files_, path);
+  if (!reader.ok()) return ToDataLoss(reader.status());
+  if ((*reader)->bytes() != segment.bytes) {
+    return absl::DataLossError(absl::StrCat(path, ": has ", (*reader)->bytes(),
+                                            " bytes, its manifest says ", segment.bytes));
+  }
+  if ((*reader)->rows() != segment.keys || (*reader)->layout() != manifest.layout) {
+    return absl::DataLossError(path + ": its header does not fit its manifest");
+  }
+  return reader;
+}
+
 absl::Status SetFolder::WriteManifest(const Manifest& manifest) {
   const std::string text = FormatManifest(manifest);
   if (static_cast<int64_t>(text.size()) > kManifestBytesMax) {
@@ -73,16 +91,12 @@ absl::Status SetFolder::WriteManifest(const Manifest& manifest) {
 
 absl::Status SetFolder::AddSegment(Manifest& manifest, SegmentWriter& segment, SegmentInfo info) {
   info.file = SegmentFile(manifest.version, manifest.Keys(), segment.rows());
-  absl::Status status = segment.MoveTo(SegmentPath(info));
+  RETURN_IF_ERROR(segment.MoveTo(SegmentPath(info)));
   // A manifest must not be durable before its segments.
-  if (status.ok()) status = Sync();
-  if (status.ok()) manifest.segments.push_back(std::move(info));
-  return status;
+  RETURN_IF_ERROR(Sync());
+  manifest.segments.push_back(std::move(info));
+  return absl::OkStatus();
 }
-
-void SetFolder::RemoveFilesBut(const Manifest& used) { RemoveFilesBut(&used); }
-
-void SetFolder::RemoveFiles() { RemoveFilesBut(nullptr); }
 
 void SetFolder::RemoveFilesBut(const Manifest* used) {
   std::set<std::string> used_files;
@@ -102,7 +116,7 @@ void SetFolder::RemoveFilesBut(const Manifest* used) {
 }
 
 void SetFolder::Remove() {
-  RemoveFiles();
+  RemoveFilesBut(nullptr);
   files_->RemoveDirectory(path_).IgnoreError();
 }
 

@@ -1,6 +1,7 @@
 #ifndef QKSERVE_CORE_KEY_SETS_STORAGE_SET_FOLDER_H_
 #define QKSERVE_CORE_KEY_SETS_STORAGE_SET_FOLDER_H_
 
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -8,13 +9,10 @@
 #include "absl/status/statusor.h"
 #include "core/key_sets/storage/file_system.h"
 #include "core/key_sets/storage/manifest.h"
+#include "core/key_sets/storage/segment_reader.h"
 #include "core/key_sets/storage/segment_writer.h"
 
 namespace qkserve {
-
-// DATA_LOSS for a status that says that a file is missing or not what it should be. Other errors,
-// for example no memory, say nothing about the file and stay.
-absl::Status ToDataLoss(const absl::Status& status);
 
 // The folder of one set: its manifest, its segments, and what others may have put there, which is
 // never touched. Holds no state beside the path.
@@ -33,6 +31,10 @@ class SetFolder {
   // DATA_LOSS: it is missing or damaged; says why.
   absl::StatusOr<Manifest> ReadManifest(const std::string& name) const;
 
+  // DATA_LOSS: the file is missing, damaged, or does not fit the manifest.
+  absl::StatusOr<std::unique_ptr<SegmentReader>> OpenSegment(const Manifest& manifest,
+                                                             const SegmentInfo& segment) const;
+
   // Replaces the manifest, durably and atomically. RESOURCE_EXHAUSTED: it has too many segments.
   absl::Status WriteManifest(const Manifest& manifest);
 
@@ -41,16 +43,14 @@ class SetFolder {
 
   absl::Status Sync() { return files_->SyncDirectory(path_); }
 
-  // Removes the files of ours that `used` does not name, or all of ours. Errors are ignored: such
-  // files are removed again when a writer opens the directory.
-  void RemoveFilesBut(const Manifest& used);
-  void RemoveFiles();
+  // Removes the files of ours that `used` does not name; null: all of ours. Errors are ignored:
+  // such files are removed again when a writer opens the directory.
+  void RemoveFilesBut(const Manifest* used);
   // Removes our files, and the folder if it is empty then.
   void Remove();
 
  private:
   bool HasSegments() const;
-  void RemoveFilesBut(const Manifest* used);
 
   FileSystem* files_;
   std::string path_;

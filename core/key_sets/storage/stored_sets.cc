@@ -1,11 +1,25 @@
 #include "core/key_sets/storage/stored_sets.h"
 
-#include <utility>
+#include <algorithm>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "base/status_macros.h"
 #include "core/key_sets/key_set_name.h"
+#include "core/key_sets/storage/checksum.h"
 
 namespace qkserve {
+namespace {
+
+constexpr absl::string_view kLastVersionFile = ".last_version";
+
+std::string FormatLastVersion(int64_t version) {
+  const std::string digits = absl::StrCat(version);
+  return absl::StrCat(digits, " ", ChecksumText(ChecksumOf(digits)), "\n");
+}
+
+}  // namespace
 
 absl::StatusOr<std::vector<std::string>> StoredSets::Names() const {
   std::vector<std::string> names;
@@ -14,25 +28,49 @@ absl::StatusOr<std::vector<std::string>> StoredSets::Names() const {
     for (const auto& [name, set] : sets_) names.push_back(name);
     return names;
   }
-  const absl::StatusOr<std::vector<FileSystem::Entry>> entries =
-      paths_.files()->List(paths_.root());
-  if (!entries.ok()) return entries.status();
-  for (const FileSystem::Entry& entry : *entries) {
-    if (entry.is_directory && ValidateKeySetName(entry.name).ok() && FolderOf(entry.name).IsSet()) {
-      names.push_back(entry.name);
-    }
+  ASSIGN_OR_RETURN(const std::vector<FileSystem::Entry> entries,
+                   paths_.files()->List(paths_.root()));
+  for (const FileSystem::Entry& entry : entries) {
+    if (MayBeSet(entry) && FolderOf(entry.name).IsSet()) names.push_back(entry.name);
   }
   return names;
 }
 
 absl::StatusOr<Manifest> StoredSets::Find(const std::string& name) const {
-  absl::Status status = ValidateKeySetName(name);
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(ValidateKeySetName(name));
   if (mode_ == DirectoryMode::kReader) return FolderOf(name).ReadManifest(name);
   MutexLock lock(&mutex_);
   const auto found = sets_.find(name);
   if (found != sets_.end()) return found->second.manifest;
   return absl::NotFoundError(absl::StrCat("there is no key set ", name));
+}
+
+int64_t StoredSets::last_version() const {
+  MutexLock lock(&mutex_);
+  return last_version_;
+}
+
+void StoredSets::RaiseLastVersion(int64_t version) {
+  MutexLock lock(&mutex_);
+  last_version_ = std::max(last_version_, version);
+}
+
+absl::StatusOr<int64_t> StoredSets::ReadLastVersion() const {
+  const std::string path = paths_.Path(kLastVersionFile);
+  const absl::StatusOr<std::string> text = ReadFile(paths_.files(), path, /*bytes_max=*/64);
+  if (absl::IsNotFound(text.status())) return text.status();
+  int64_t version = 0;
+  if (text.ok() && absl::SimpleAtoi(text->substr(0, text->find(' ')), &version) && version >= 0 &&
+      FormatLastVersion(version) == *text) {
+    return version;
+  }
+  return absl::DataLossError(path + ": is damaged");
+}
+
+absl::Status StoredSets::WriteLastVersion() {
+  MutexLock lock(&file_mutex_);
+  return ReplaceFile(paths_.files(), paths_.root(), kLastVersionFile,
+                     FormatLastVersion(last_version()));
 }
 
 void StoredSets::Insert(const std::string& name, absl::StatusOr<Manifest> manifest,
@@ -44,14 +82,6 @@ void StoredSets::Insert(const std::string& name, absl::StatusOr<Manifest> manife
 void StoredSets::Erase(const std::string& name) {
   MutexLock lock(&mutex_);
   sets_.erase(name);
-}
-
-void StoredSets::Acknowledge(const Manifest& manifest) {
-  MutexLock lock(&mutex_);
-  StoredSet& set = sets_.at(manifest.name);
-  set.manifest = manifest;
-  // Only a new base tells readers to forget a change that failed; a merge does not.
-  if (manifest.base_version == manifest.version) set.has_unacknowledged_change = false;
 }
 
 void StoredSets::MarkUnacknowledgedChange(const std::string& name) {

@@ -1,14 +1,17 @@
 #ifndef QKSERVE_CORE_KEY_SETS_STORAGE_STORED_SETS_H_
 #define QKSERVE_CORE_KEY_SETS_STORAGE_STORED_SETS_H_
 
+#include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/mutex.h"
+#include "core/key_sets/storage/directory_observer.h"
 #include "core/key_sets/storage/directory_paths.h"
 #include "core/key_sets/storage/manifest.h"
 #include "core/key_sets/storage/set_folder.h"
@@ -20,12 +23,12 @@ namespace qkserve {
 // acknowledged.
 enum class DirectoryMode { kWriter, kReader };
 
-// The sets of a directory. Thread-safe.
+// The sets of a directory, and the greatest version number that is or ever was in use there. The
+// file .last_version keeps the versions of deleted sets from being used again. Thread-safe.
 class StoredSets {
  public:
   StoredSets(const DirectoryPaths* paths, DirectoryMode mode) : paths_(*paths), mode_(mode) {}
 
-  DirectoryMode mode() const { return mode_; }
   SetFolder FolderOf(const std::string& name) const {
     return SetFolder(paths_.files(), paths_.Path(name));
   }
@@ -36,17 +39,24 @@ class StoredSets {
   // The current manifest. INVALID_ARGUMENT: the name. NOT_FOUND, DATA_LOSS.
   absl::StatusOr<Manifest> Find(const std::string& name) const;
 
+  int64_t last_version() const;
+  // Makes the last version at least `version`.
+  void RaiseLastVersion(int64_t version);
+
+  // The version in .last_version. NOT_FOUND: there is no file. DATA_LOSS: it holds something else.
+  absl::StatusOr<int64_t> ReadLastVersion() const;
+
   // The rest is for a writer alone.
 
-  // Adds a set, damaged or not, in place of one that is there.
+  // Makes .last_version hold the last version, durably.
+  absl::Status WriteLastVersion();
+
+  // Adds a set, damaged or not, in place of one that is there. `has_unacknowledged_change`: a
+  // change of the set failed but may be visible to readers: see the table in committer.cc.
   void Insert(const std::string& name, absl::StatusOr<Manifest> manifest,
               bool has_unacknowledged_change = false);
   void Erase(const std::string& name);
 
-  // Makes `manifest` the acknowledged one of a set that is there.
-  void Acknowledge(const Manifest& manifest);
-
-  // A change of the set failed but may be visible to readers: see the table in committer.cc.
   void MarkUnacknowledgedChange(const std::string& name);
   bool HasUnacknowledgedChange(const std::string& name) const;
 
@@ -63,6 +73,23 @@ class StoredSets {
   const DirectoryMode mode_;
   mutable Mutex mutex_;
   std::map<std::string, StoredSet> sets_ ABSL_GUARDED_BY(mutex_);  // empty for a reader
+  int64_t last_version_ ABSL_GUARDED_BY(mutex_) = 0;
+  Mutex file_mutex_;  // held while .last_version is written
+};
+
+// Shared by the parts of a KeySetDirectory.
+struct DirectoryState {
+  DirectoryState(FileSystem* file_system, const std::string& root, DirectoryMode directory_mode,
+                 DirectoryObserver directory_observer)
+      : mode(directory_mode), observer(std::move(directory_observer)), paths(file_system, root) {}
+
+  FileSystem& files() const { return *paths.files(); }
+
+  const DirectoryMode mode;
+  const DirectoryObserver observer;
+  DirectoryPaths paths;
+  StoredSets sets{&paths, mode};
+  std::vector<std::string> notes;  // what an operator should know; not changed after Open
 };
 
 }  // namespace qkserve

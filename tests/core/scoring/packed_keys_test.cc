@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "core/kernels/blas.h"
-#include "core/key_sets/key_set_source.h"
 #include "core/scoring/fill_unattended.h"
 #include "core/scoring/limits.h"
 #include "core/scoring/online_softmax.h"
@@ -91,7 +90,7 @@ void Answer(const std::shared_ptr<const KeySet>& key_set, const std::vector<Aske
     requests.push_back({one->problem, one->shape, one->Results()});
     pointers.push_back(&requests.back());
   }
-  RunPass(MakeKeySource(key_set), pointers, threads);
+  RunPass(key_set, pointers, threads);
 }
 
 // The same request with the keys inline, which has tests and a reference of its own.
@@ -106,11 +105,11 @@ void AnswerInline(const Tensor& keys, const std::optional<Tensor>& values, const
 
 std::unique_ptr<Pass> PassOf(const std::shared_ptr<const KeySet>& key_set,
                              absl::Span<const ScoreRequest* const> requests) {
-  return MakeScorePass(MakeKeySource(key_set), requests).value();
+  return MakeScorePass(key_set, requests).value();
 }
 
 KeySplits SplitsOf(const std::shared_ptr<const KeySet>& key_set) {
-  return SplitKeys(MakeKeySource(key_set)->sizes());
+  return SplitKeys(key_set->sizes());
 }
 
 void ExpectClose(const Tensor& got, const Tensor& expected, float bound) {
@@ -548,7 +547,7 @@ TEST(ScoreCostTest, TopKIsChargedForAllPartsThatRunAtATime) {
         MakeKeySet(RandomTensor(DataType::kFloat32, {m, 1}, 1), nullptr);
     Asked asked = Ask(*key_set, {rows, 1}, Output::kTopK, 1);
     asked.problem.top_k = k;
-    return StateBytes(*MakeKeySource(key_set), asked.problem, asked.shape);
+    return StateBytes(*key_set, asked.problem, asked.shape);
   };
   constexpr int64_t kEntry = sizeof(TopEntry);
   // Room for ten of many keys is 42 entries. 20'000 keys are 313 panels.
@@ -568,7 +567,7 @@ TEST(ScoreCostTest, ContextAndNarrowWeightsAreChargedForAllRowsHoweverFewKeysThe
     const auto bytes = [&](Output output) {
       Asked asked = Ask(*key_set, {300, 8}, output, 1);
       asked.problem.result_type = DataType::kFloat16;
-      return StateBytes(*MakeKeySource(key_set), asked.problem, asked.shape);
+      return StateBytes(*key_set, asked.problem, asked.shape);
     };
     EXPECT_EQ(bytes(Output::kContext),
               SplitsOf(key_set).count * ContextRows::BytesFor(300, PaddedColumns(8)));
@@ -581,7 +580,7 @@ TEST(ScoreCostTest, CostsAreWhatIsSharedAndWhatIsNot) {
   const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, nullptr);
   const Asked one = Ask(*key_set, {1, 64}, Output::kScores, 1);
   const Asked many = Ask(*key_set, {100, 64}, Output::kScores, 1);
-  const std::shared_ptr<const KeySource> source = MakeKeySource(key_set);
+  const std::shared_ptr<const KeySource> source = key_set;
   const ScoreCost cost = PredictCost(*source, one.problem, one.shape, 100);
   const ScoreCost more = PredictCost(*source, many.problem, many.shape, 100);
   EXPECT_EQ(cost.shared, more.shared);

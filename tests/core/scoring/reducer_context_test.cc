@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "core/kernels/element_conversion.h"
-#include "core/key_sets/key_set_source.h"
 #include "core/scoring/problem.h"
 #include "core/scoring/score_shape.h"
 #include "gtest/gtest.h"
@@ -72,7 +71,7 @@ Answer Ask(const Question& question, Output output, bool resident, int64_t copie
   const ScoreRequest request = {problem, shape, results};
   const ScoreRequest* const requests[] = {&request};
   if (resident) {
-    RunPass(MakeKeySource(MakeKeySet(keys, &values)), requests);
+    RunPass(MakeKeySet(keys, &values), requests);
   } else {
     RunInline(request);
   }

@@ -66,8 +66,8 @@ TEST_F(KeySetDirectoryTest, RowsMayComeInAnyOrder) {
       for (int64_t i = row; i < row + 10; ++i) {
         const auto keys = RowBytes(kLayout, ColumnId::kKeys, 5, matrix, i);
         const auto values = RowBytes(kLayout, ColumnId::kValues, 5, matrix, i);
-        ASSERT_TRUE(segment->Write(ColumnId::kValues, matrix, i, 1, values.data()).ok());
-        ASSERT_TRUE(segment->Write(ColumnId::kKeys, matrix, i, 1, keys.data()).ok());
+        ASSERT_TRUE(segment->Write(ColumnId::kValues, 40 * matrix + i, 1, values.data()).ok());
+        ASSERT_TRUE(segment->Write(ColumnId::kKeys, 40 * matrix + i, 1, keys.data()).ok());
       }
     }
   }

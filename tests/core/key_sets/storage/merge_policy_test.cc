@@ -1,10 +1,9 @@
-#include "core/key_sets/storage/merge_policy.h"
-
 #include <algorithm>
 #include <numeric>
 #include <random>
 #include <vector>
 
+#include "core/key_sets/storage/merger.h"
 #include "gtest/gtest.h"
 
 namespace qkserve {
