@@ -31,116 +31,105 @@ float RoundedMean(double mean) {
   return static_cast<float>(clamped) + 0.0F;
 }
 
-}  // namespace
-
-void ContextRow::Clear() const {
-  max = kNotAttended;
-  sum = 0.0;
-  std::fill_n(out, columns, 0.0);
-  *infinities.met = false;
-}
-
-void ContextRow::Weigh(float* scores, int64_t count) const {
-  const double new_max = std::max(max, static_cast<double>(MaxElement(scores, count)));
-  const double correction = Correction(max, new_max);
-  const double new_sum =
-      ExpAndSum(new_max == kNotAttended ? 0.0F : static_cast<float>(new_max), count, scores);
-  sum = sum * correction + new_sum;
-  if (correction != 1.0) {
-    for (int64_t c = 0; c < columns; ++c) out[c] *= correction;
-  }
-  max = new_max;
-}
-
-void ContextRow::Merge(const ContextRow& next) const {
-  if (next.max == kNotAttended && next.sum == 0.0) return;
-  const double new_max = std::max(max, next.max);
-  const double old_correction = Correction(max, new_max);
-  const double new_correction = Correction(next.max, new_max);
-  sum = sum * old_correction + next.sum * new_correction;
-  for (int64_t c = 0; c < columns; ++c) {
-    out[c] = out[c] * old_correction + next.out[c] * new_correction;
-  }
-  if (*next.infinities.met) MergeInfinities(next.infinities);
-  max = new_max;
-}
-
-void ContextRow::MergeInfinities(const Infinities& next) const {
-  if (!*infinities.met) {
-    std::copy_n(next.plus, columns, infinities.plus);
-    std::copy_n(next.minus, columns, infinities.minus);
-    *infinities.met = true;
+void MergeInfinities(const ContextSums& next, const ContextSums& row) {
+  if (!*next.met) return;
+  if (!*row.met) {
+    std::copy_n(next.plus, row.columns, row.plus);
+    std::copy_n(next.minus, row.columns, row.minus);
+    *row.met = true;
     return;
   }
-  for (int64_t c = 0; c < columns; ++c) {
-    infinities.plus[c] = std::max(infinities.plus[c], next.plus[c]);
-    infinities.minus[c] = std::max(infinities.minus[c], next.minus[c]);
+  for (int64_t c = 0; c < row.columns; ++c) {
+    row.plus[c] = std::max(row.plus[c], next.plus[c]);
+    row.minus[c] = std::max(row.minus[c], next.minus[c]);
   }
 }
 
-float ContextRow::AddedByInfinities(int64_t column, double factor) const {
+// 0, an infinity or NaN: the part of a column's mean that its infinities add. One whose weight,
+// `factor` times that relative to the maximum, is 0 in float32 adds nothing, wherever its key
+// stands.
+float AddedByInfinities(const ContextSums& row, int64_t column, double factor) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const auto has_weight = [&](float score) {
     return score != kNotAttended &&
-           static_cast<float>(std::exp(static_cast<double>(score) - max) * factor) != 0.0F;
+           static_cast<float>(std::exp(static_cast<double>(score) - *row.max) * factor) != 0.0F;
   };
-  const bool has_plus = has_weight(infinities.plus[column]);
-  const bool has_minus = has_weight(infinities.minus[column]);
+  const bool has_plus = has_weight(row.plus[column]);
+  const bool has_minus = has_weight(row.minus[column]);
   // Their sum, but with the sign bit of NaN the same on every CPU.
   if (has_plus && has_minus) return std::numeric_limits<float>::quiet_NaN();
   if (has_plus) return kInfinity;
   return has_minus ? -kInfinity : 0.0F;
 }
 
-float ContextRow::Finish(DataType type, std::byte* context) const {
-  constexpr int64_t kPiece = 256;  // a kilobyte of stack
-  float piece[kPiece];
-  const double factor = sum == 0.0 ? 0.0 : 1.0 / sum;
-  for (int64_t begin = 0; begin < columns; begin += kPiece) {
-    const int64_t count = std::min(kPiece, columns - begin);
-    for (int64_t c = 0; c < count; ++c) {
-      piece[c] = RoundedMean(out[begin + c] * factor);
-    }
-    if (*infinities.met) {
-      for (int64_t c = 0; c < count; ++c) piece[c] += AddedByInfinities(begin + c, factor);
-    }
-    ConvertFromFloat32(type, piece, count, context + begin * ElementBytes(type));
-  }
-  return LogSumExp(max, sum);
-}
+}  // namespace
 
-int64_t ContextRows::BytesFor(int64_t rows, int64_t stride) {
-  constexpr auto kDoubleBytes = static_cast<int64_t>(sizeof(double));
-  constexpr auto kFloatBytes = static_cast<int64_t>(sizeof(float));
+int64_t ContextSumBytes(int64_t rows, int64_t columns) {
   constexpr auto kLine = static_cast<int64_t>(Buffer::kAlignment);
-  const int64_t row_bytes = (2 + stride) * kDoubleBytes + 2 * stride * kFloatBytes + 1;
+  const int64_t stride = PaddedColumns(columns);
+  const int64_t row_bytes = (2 + stride) * sizeof(double) + 2 * stride * sizeof(float) + 1;
   return CeilDivide(rows * row_bytes, kLine) * kLine;
 }
 
-ContextRows::ContextRows(std::byte* memory, int64_t rows, int64_t columns, int64_t stride)
-    : out_(reinterpret_cast<double*>(memory)), max_(out_ + rows * stride), sum_(max_ + rows) {
-  auto* const plus = reinterpret_cast<float*>(sum_ + rows);
-  float* const minus = plus + rows * stride;
-  infinities_ = {.maxes = max_,
-                 .met = reinterpret_cast<bool*>(minus + rows * stride),
-                 .plus = plus,
-                 .minus = minus,
-                 .columns = columns,
-                 .stride = stride};
+ContextSums ContextSumsAt(std::byte* memory, int64_t rows, int64_t columns) {
+  ContextSums sums = {.columns = columns, .stride = PaddedColumns(columns)};
+  const int64_t elements = rows * sums.stride;
+  sums.out = reinterpret_cast<double*>(memory);
+  sums.max = sums.out + elements;
+  sums.sum = sums.max + rows;
+  sums.plus = reinterpret_cast<float*>(sums.sum + rows);
+  sums.minus = sums.plus + elements;
+  sums.met = reinterpret_cast<bool*>(sums.minus + elements);
+  return sums;
 }
 
-ContextRow ContextRows::Row(int64_t row) const {
-  const int64_t begin = row * infinities_.stride;
-  Infinities infinities = infinities_;
-  infinities.maxes += row;
-  infinities.met += row;
-  infinities.plus += begin;
-  infinities.minus += begin;
-  return {.max = max_[row],
-          .sum = sum_[row],
-          .out = out_ + begin,
-          .infinities = infinities,
-          .columns = infinities_.columns};
+void ClearContext(const ContextSums& row) {
+  *row.max = kNotAttended;
+  *row.sum = 0.0;
+  std::fill_n(row.out, row.columns, 0.0);
+  *row.met = false;
+}
+
+void WeighScores(float* scores, int64_t count, const ContextSums& row) {
+  const double new_max = std::max(*row.max, static_cast<double>(MaxElement(scores, count)));
+  const double correction = Correction(*row.max, new_max);
+  const double new_sum =
+      ExpAndSum(new_max == kNotAttended ? 0.0F : static_cast<float>(new_max), count, scores);
+  *row.sum = *row.sum * correction + new_sum;
+  if (correction != 1.0) {
+    for (int64_t c = 0; c < row.columns; ++c) row.out[c] *= correction;
+  }
+  *row.max = new_max;
+}
+
+void MergeContext(const ContextSums& next, const ContextSums& row) {
+  if (*next.max == kNotAttended && *next.sum == 0.0) return;
+  const double new_max = std::max(*row.max, *next.max);
+  const double old_correction = Correction(*row.max, new_max);
+  const double new_correction = Correction(*next.max, new_max);
+  *row.sum = *row.sum * old_correction + *next.sum * new_correction;
+  for (int64_t c = 0; c < row.columns; ++c) {
+    row.out[c] = row.out[c] * old_correction + next.out[c] * new_correction;
+  }
+  MergeInfinities(next, row);
+  *row.max = new_max;
+}
+
+float WriteContext(const ContextSums& row, DataType type, std::byte* context) {
+  constexpr int64_t kPiece = 256;  // a kilobyte of stack
+  float piece[kPiece];
+  const double factor = *row.sum == 0.0 ? 0.0 : 1.0 / *row.sum;
+  for (int64_t begin = 0; begin < row.columns; begin += kPiece) {
+    const int64_t count = std::min(kPiece, row.columns - begin);
+    for (int64_t c = 0; c < count; ++c) {
+      piece[c] = RoundedMean(row.out[begin + c] * factor);
+    }
+    if (*row.met) {
+      for (int64_t c = 0; c < count; ++c) piece[c] += AddedByInfinities(row, begin + c, factor);
+    }
+    ConvertFromFloat32(type, piece, count, context + begin * ElementBytes(type));
+  }
+  return LogSumExp(*row.max, *row.sum);
 }
 
 float Softmax(float* row, int64_t count) {

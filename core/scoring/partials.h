@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
@@ -18,22 +19,18 @@ namespace qkserve {
 class Partials {
  public:
   // The memory that all `parts` parts of a block share: `bytes`, uninitialised and aligned, which
-  // the first caller allocates. It lives until Remove. RESOURCE_EXHAUSTED: there is no memory.
-  absl::StatusOr<std::byte*> Share(int64_t block, int64_t parts, int64_t bytes);
+  // the first caller allocates. RESOURCE_EXHAUSTED: there is no memory.
+  absl::StatusOr<std::shared_ptr<Buffer>> Share(int64_t block, int64_t parts, int64_t bytes);
 
   // A part of the block has ended, after Share, with `found` of its own. It takes over what another
   // part has left, by merge(what the other found), and leaves the sum for the next one. True for
   // the last part of the block, which keeps what all have found.
   bool HandOver(int64_t block, Buffer& found, absl::FunctionRef<void(std::byte* other)> merge);
 
-  // Frees the block's memory. For the last part.
-  void Remove(int64_t block);
-
  private:
   struct BlockState {
-    Buffer shared;
-    Buffer left;  // what a part that has ended has found
-    bool has_left = false;
+    std::shared_ptr<Buffer> shared;
+    Buffer left;  // what a part that has ended has found; empty: another part has taken it over
     int64_t parts_left = 0;
   };
 

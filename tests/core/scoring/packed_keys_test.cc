@@ -11,7 +11,6 @@
 
 #include "core/kernels/blas.h"
 #include "core/key_sets/key_set_source.h"
-#include "core/scoring/fill_unattended.h"
 #include "core/scoring/limits.h"
 #include "core/scoring/score_cost.h"
 #include "core/scoring/score_pass.h"
@@ -108,8 +107,8 @@ std::unique_ptr<Pass> PassOf(const std::shared_ptr<const KeySet>& key_set,
   return MakeScorePass(MakeKeySource(key_set), requests).value();
 }
 
-KeySplits SplitsOf(const std::shared_ptr<const KeySet>& key_set) {
-  return SplitKeys(MakeKeySource(key_set)->sizes());
+KeyCut CutOf(const std::shared_ptr<const KeySet>& key_set) {
+  return MakeKeySource(key_set)->key_cut();
 }
 
 void ExpectClose(const Tensor& got, const Tensor& expected, float bound) {
@@ -232,7 +231,7 @@ std::shared_ptr<const KeySet> TwoHeads(DataType type) {
 
 TEST(PackedKeysBitsTest, RequestsInMixedPassesGetTheBitsTheyGetAlone) {
   const std::shared_ptr<const KeySet> key_set = TwoHeads(DataType::kBfloat16);
-  EXPECT_GT(SplitsOf(key_set).count, 1);
+  EXPECT_GT(CutOf(key_set).splits, 1);
   std::mt19937_64 random(7);
   for (int batch = 0; batch < 6; ++batch) {
     std::vector<Asked> asked;
@@ -432,7 +431,7 @@ TEST(PackedKeysTilesTest, RowsThatAreLongToFinishHaveShortTiles) {
 TEST(PackedKeysTilesTest, ASplitIsCutWhereItsTopKIsMoreThanATileAtWorst) {
   const Tensor keys = RandomTensor(DataType::kFloat32, {40'000, 1}, 1);
   const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, nullptr);
-  ASSERT_EQ(SplitsOf(key_set).count, 1);
+  ASSERT_EQ(CutOf(key_set).splits, 1);
   Asked asked = Ask(*key_set, {128, 1}, Output::kTopK, 2);
   asked.problem.top_k = 3;
   Asked expected = Ask(*key_set, {128, 1}, Output::kTopK, 2);
