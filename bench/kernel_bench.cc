@@ -116,7 +116,7 @@ struct ValueSet {
         columns(columns_in),
         weights(rows_max * kStepKeys * 4),
         rows(m * columns * 4),
-        sums(ContextSumBytes(rows_max, columns)) {
+        sums(ContextSumBytes(rows_max, columns) + ContextInfinityBytes(rows_max, columns)) {
     FillRandom(1, 0, weights.floats(rows_max * kStepKeys));
     FillRandom(2, 0, rows.floats(m * columns));
     std::vector<std::byte> typed(static_cast<size_t>(m * columns * 4));
@@ -135,8 +135,9 @@ struct ValueSet {
     for (int64_t j = 0; j < m; j += kStepKeys) {
       const ValuePanels values = {
           type, packed.at(type).data() + j / kPanelKeys * ValuePanelBytes(type, columns), columns};
-      AddWeightedPanels(weights.floats(), kStepKeys, n, values, kStepKeys,
-                        ContextSumsAt(sums.data(), n, columns));
+      AddWeightedPanels(
+          weights.floats(), kStepKeys, n, values, kStepKeys,
+          ContextSumsAt(sums.data(), sums.data() + ContextSumBytes(n, columns), n, columns));
     }
     benchmark::ClobberMemory();
   }

@@ -71,6 +71,7 @@ void InlineKeys::CutKeys() {
     key_cut_.split_keys = CeilDivide(steps, CeilDivide(steps, steps_max)) * kStepKeys;
   }
   key_cut_.parts = key_cut_.splits = CeilDivide(sizes_.m, key_cut_.split_keys);
+  key_cut_.is_scratch = key_cut_.parts == 1;
 }
 
 RowCut InlineKeys::Cut(absl::Span<const ScoreRequest* const> requests) const {

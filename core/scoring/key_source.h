@@ -34,6 +34,7 @@ struct KeyCut {
   // Rows of a block, and parts that the keys of a block are cut into, at most.
   int64_t block_rows = 1;
   int64_t parts = 1;
+  bool is_scratch = false;  // all blocks have one part, which keeps its state in scratch
 };
 
 // A row of a block. Members have no initial values: a tile has room for kBlockRows and makes those

@@ -62,25 +62,30 @@ float AddedByInfinities(const ContextSums& row, int64_t column, double factor) {
   return has_minus ? -kInfinity : 0.0F;
 }
 
+int64_t WholeLines(int64_t bytes) {
+  constexpr auto kLine = static_cast<int64_t>(Buffer::kAlignment);
+  return CeilDivide(bytes, kLine) * kLine;
+}
+
 }  // namespace
 
 int64_t ContextSumBytes(int64_t rows, int64_t columns) {
-  constexpr auto kLine = static_cast<int64_t>(Buffer::kAlignment);
-  const int64_t stride = PaddedColumns(columns);
-  const int64_t row_bytes = (2 + stride) * sizeof(double) + 2 * stride * sizeof(float) + 1;
-  return CeilDivide(rows * row_bytes, kLine) * kLine;
+  return WholeLines(rows * ((2 + PaddedColumns(columns)) * sizeof(double) + 1));
 }
 
-ContextSums ContextSumsAt(std::byte* memory, int64_t rows, int64_t columns) {
-  ContextSums sums = {.columns = columns, .stride = PaddedColumns(columns)};
-  const int64_t elements = rows * sums.stride;
-  sums.out = reinterpret_cast<double*>(memory);
-  sums.max = sums.out + elements;
-  sums.sum = sums.max + rows;
-  sums.plus = reinterpret_cast<float*>(sums.sum + rows);
-  sums.minus = sums.plus + elements;
-  sums.met = reinterpret_cast<bool*>(sums.minus + elements);
-  return sums;
+int64_t ContextInfinityBytes(int64_t rows, int64_t columns) {
+  return WholeLines(2 * rows * PaddedColumns(columns) * sizeof(float));
+}
+
+ContextSums ContextSumsAt(std::byte* sums, std::byte* infinities, int64_t rows, int64_t columns) {
+  ContextSums all = {.columns = columns, .stride = PaddedColumns(columns)};
+  all.out = reinterpret_cast<double*>(sums);
+  all.max = all.out + rows * all.stride;
+  all.sum = all.max + rows;
+  all.met = reinterpret_cast<bool*>(all.sum + rows);
+  all.plus = reinterpret_cast<float*>(infinities);
+  all.minus = all.plus + rows * all.stride;
+  return all;
 }
 
 void ClearContext(const ContextSums& row) {

@@ -17,10 +17,13 @@ namespace qkserve {
 // of e^(score - max), and the sums of e^(score - max) * value. In float64, so that the error does
 // not grow with the number of keys and finite values overflow nothing.
 
-// The sums of `rows` rows at `memory`, which is aligned to float64 and has ContextSumBytes, a
-// multiple of a cache line.
+// Bytes of the sums of `rows` rows, and of their infinities: about as many, which are written only
+// if values that are not finite are met. Multiples of a cache line.
 int64_t ContextSumBytes(int64_t rows, int64_t columns);
-ContextSums ContextSumsAt(std::byte* memory, int64_t rows, int64_t columns);
+int64_t ContextInfinityBytes(int64_t rows, int64_t columns);
+
+// The sums of `rows` rows in such memory, which is aligned to float64.
+ContextSums ContextSumsAt(std::byte* sums, std::byte* infinities, int64_t rows, int64_t columns);
 
 // The following functions take the first row of the sums.
 

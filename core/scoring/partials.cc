@@ -4,15 +4,18 @@
 
 namespace qkserve {
 
-absl::StatusOr<std::shared_ptr<Buffer>> Partials::Share(int64_t block, int64_t parts,
-                                                        int64_t bytes) {
+absl::StatusOr<std::shared_ptr<Partials::Shared>> Partials::Share(int64_t block, int64_t parts,
+                                                                  int64_t bytes,
+                                                                  int64_t seldom_bytes) {
   MutexLock lock(&mutex_);
   const auto found = blocks_.find(block);
   if (found != blocks_.end()) return found->second.shared;
   absl::StatusOr<Buffer> memory = Buffer::Allocate(static_cast<size_t>(bytes));
   if (!memory.ok()) return memory.status();
+  absl::StatusOr<Buffer> seldom = Buffer::AllocateOnDemand(static_cast<size_t>(seldom_bytes));
+  if (!seldom.ok()) return seldom.status();
   BlockState& state = blocks_[block];
-  state.shared = std::make_shared<Buffer>(*std::move(memory));
+  state.shared = std::make_shared<Shared>(Shared{*std::move(memory), *std::move(seldom)});
   state.parts_left = parts;
   return state.shared;
 }

@@ -18,9 +18,15 @@ namespace qkserve {
 // begins to the last one that ends. Thread-safe; no part waits for another.
 class Partials {
  public:
-  // The memory that all `parts` parts of a block share: `bytes`, uninitialised and aligned, which
-  // the first caller allocates. RESOURCE_EXHAUSTED: there is no memory.
-  absl::StatusOr<std::shared_ptr<Buffer>> Share(int64_t block, int64_t parts, int64_t bytes);
+  // Memory of a block that is aligned and uninitialised.
+  struct Shared {
+    Buffer state;
+    Buffer seldom;  // takes memory only where it is written
+  };
+  // The memory that all `parts` parts of a block share, which the first caller allocates.
+  // RESOURCE_EXHAUSTED: there is none.
+  absl::StatusOr<std::shared_ptr<Shared>> Share(int64_t block, int64_t parts, int64_t bytes,
+                                                int64_t seldom_bytes);
 
   // A part of the block has ended, after Share, with `found` of its own. It takes over what another
   // part has left, by merge(what the other found), and leaves the sum for the next one. True for
@@ -29,7 +35,7 @@ class Partials {
 
  private:
   struct BlockState {
-    std::shared_ptr<Buffer> shared;
+    std::shared_ptr<Shared> shared;
     Buffer left;  // what a part that has ended has found; empty: another part has taken it over
     int64_t parts_left = 0;
   };

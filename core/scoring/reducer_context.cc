@@ -16,7 +16,8 @@ constexpr int64_t kMergeSumMultiplyAdds = 1'500;
 ContextSums SumsOf(const RowGroup& group, int64_t split) {
   const int64_t rows = group.rows.size();
   const int64_t dv = group.source.sizes().dv;
-  return ContextSumsAt(group.block_state + split * ContextSumBytes(rows, dv), rows, dv);
+  return ContextSumsAt(group.block_state + split * ContextSumBytes(rows, dv),
+                       group.seldom_state + split * ContextInfinityBytes(rows, dv), rows, dv);
 }
 
 class Context final : public RowReducer {
@@ -32,14 +33,19 @@ class Context final : public RowReducer {
   }
   int64_t StateBytes(const AttentionProblem& /*problem*/, const KeySource& source,
                      int64_t rows) const override {
-    // With one split a block has one part, whose sums are scratch.
-    const int64_t splits = source.key_cut().splits;
-    return splits == 1 ? 0 : splits * ContextSumBytes(rows, source.sizes().dv);
+    const KeyCut& cut = source.key_cut();
+    if (cut.is_scratch) return 0;
+    const int64_t dv = source.sizes().dv;
+    return cut.splits * (ContextSumBytes(rows, dv) + ContextInfinityBytes(rows, dv));
   }
 
   int64_t BlockBytes(const RowGroup& group) const override {
     return group.source.key_cut().splits *
            ContextSumBytes(group.rows.size(), group.source.sizes().dv);
+  }
+  int64_t SeldomBytes(const RowGroup& group) const override {
+    return group.source.key_cut().splits *
+           ContextInfinityBytes(group.rows.size(), group.source.sizes().dv);
   }
 
   void BeginSplit(const RowGroup& group, int64_t split) const override {

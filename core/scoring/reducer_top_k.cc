@@ -27,7 +27,7 @@ TopK& BestOf(const BlockRow& row) { return *reinterpret_cast<TopK*>(row.state); 
 // that has ended. A part that runs has a seat of TileScratch: there are BlasCallsMax().
 int64_t RowsHeld(const KeyCut& cut, int64_t rows) {
   const int64_t running = BlasCallsMax() * std::min(rows, cut.block_rows);
-  if (cut.parts == 1) return std::min(rows, running);
+  if (cut.is_scratch) return std::min(rows, running);
   return std::min(rows * cut.parts, rows + 2 * running);
 }
 

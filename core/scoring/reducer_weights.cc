@@ -27,7 +27,7 @@ class Weights final : public RowReducer {
   }
   int64_t StateBytes(const AttentionProblem& problem, const KeySource& source,
                      int64_t rows) const override {
-    if (!IsNarrowed(problem) || source.key_cut().parts == 1) return 0;
+    if (!IsNarrowed(problem) || source.key_cut().is_scratch) return 0;
     return rows * source.sizes().m * kFloatBytes;
   }
 

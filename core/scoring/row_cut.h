@@ -19,8 +19,9 @@ struct RowGroup {
   int64_t matrix;
   int64_t first;  // of the rows, among those of the block
   absl::Span<BlockRow> rows;
-  std::byte* block_state = nullptr;  // BlockBytes, which all parts of the block share
-  std::byte* part_state = nullptr;   // PartBytes, which a part has alone
+  std::byte* block_state = nullptr;   // BlockBytes, which all parts of the block share
+  std::byte* seldom_state = nullptr;  // SeldomBytes, which they share as well
+  std::byte* part_state = nullptr;    // PartBytes, which a part has alone
 };
 using RowGroups = absl::InlinedVector<RowGroup, 4>;
 
@@ -65,6 +66,7 @@ class RowCut {
   void AddRun(BlockRun run);
 
   int64_t rows() const { return rows_; }  // of a matrix
+  int64_t block_count() const { return block_count_; }
   int64_t tile_count() const { return tile_count_; }
 
   TileBlocks BlocksOf(int64_t tile) const;

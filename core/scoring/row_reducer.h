@@ -85,6 +85,8 @@ class RowReducer {
   // Running.
 
   virtual int64_t BlockBytes(const RowGroup& /*group*/) const { return 0; }
+  // Block state that is seldom written, and may take memory only then.
+  virtual int64_t SeldomBytes(const RowGroup& /*group*/) const { return 0; }
   virtual int64_t PartBytes(const RowGroup& /*group*/) const { return 0; }
   virtual void Begin(const RowGroup& /*group*/) const {}
   virtual void BeginSplit(const RowGroup& /*group*/, int64_t /*split*/) const {}

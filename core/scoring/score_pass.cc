@@ -115,11 +115,21 @@ int64_t Aligned(int64_t bytes) {
   return CeilDivide(bytes, kLine) * kLine;
 }
 
-void Begin(std::byte* block_state, std::byte* part_state, RowGroups& groups) {
+// Bytes of one kind of state of all groups, group by group, each aligned.
+int64_t BytesOf(const RowGroups& groups, int64_t (RowReducer::*bytes_of)(const RowGroup&) const) {
+  int64_t bytes = 0;
+  for (const RowGroup& group : groups) bytes += Aligned((group.reducer.*bytes_of)(group));
+  return bytes;
+}
+
+void Begin(std::byte* block_state, std::byte* seldom_state, std::byte* part_state,
+           RowGroups& groups) {
   for (RowGroup& group : groups) {
     group.block_state = block_state;
+    group.seldom_state = seldom_state;
     group.part_state = part_state;
     block_state += Aligned(group.reducer.BlockBytes(group));
+    seldom_state += Aligned(group.reducer.SeldomBytes(group));
     part_state += Aligned(group.reducer.PartBytes(group));
     group.reducer.Begin(group);
   }
@@ -131,10 +141,16 @@ class ScorePass final : public Pass {
   ScorePass(std::shared_ptr<const KeySource> source,
             absl::Span<const ScoreRequest* const> requests);
 
+  // Allocates the partial results of all blocks unless keys are shared, so that a lack of memory
+  // refuses the request before it is queued.
+  absl::Status AllocateBlocks();
+
   int64_t tile_count() const override { return tile_count_; }
   absl::Status RunTile(int64_t tile) override;
 
  private:
+  absl::StatusOr<std::shared_ptr<Partials::Shared>> Share(const Block& block,
+                                                          const RowGroups& groups);
   void RunFill(int64_t tile) const;
   absl::Status RunPart(const Block& block, int64_t part);
   absl::Status RunKeys(int64_t matrix, KeyRange keys, absl::Span<const BlockRow> rows,
@@ -159,6 +175,23 @@ ScorePass::ScorePass(std::shared_ptr<const KeySource> source,
   }
   // An empty pass still has one tile, which does nothing.
   tile_count_ = std::max<int64_t>(cut_.tile_count() + CeilDivide(places, kFillPlaces), 1);
+}
+
+absl::Status ScorePass::AllocateBlocks() {
+  absl::Status status;
+  if (source_->IsShared() || source_->key_cut().parts == 1) return status;
+  std::array<BlockRow, kBlockRows> rows;
+  for (int64_t i = 0; i < cut_.block_count() && status.ok(); ++i) {
+    const Block block = cut_.GetBlock(i);
+    status = Share(block, cut_.MakeRows(block, rows.data())).status();
+  }
+  return status;
+}
+
+absl::StatusOr<std::shared_ptr<Partials::Shared>> ScorePass::Share(const Block& block,
+                                                                   const RowGroups& groups) {
+  return partials_.Share(block.index, block.parts, BytesOf(groups, &RowReducer::BlockBytes),
+                         BytesOf(groups, &RowReducer::SeldomBytes));
 }
 
 absl::Status ScorePass::RunTile(int64_t tile) {
@@ -186,31 +219,27 @@ void ScorePass::RunFill(int64_t tile) const {
 absl::Status ScorePass::RunPart(const Block& block, int64_t part) {
   std::array<BlockRow, kBlockRows> rows;
   RowGroups groups = cut_.MakeRows(block, rows.data());
-  int64_t block_bytes = 0;
-  int64_t part_bytes = 0;
-  for (const RowGroup& group : groups) {
-    block_bytes += Aligned(group.reducer.BlockBytes(group));
-    part_bytes += Aligned(group.reducer.PartBytes(group));
-  }
+  const int64_t part_bytes = BytesOf(groups, &RowReducer::PartBytes);
   // The state of a block that has one part is scratch.
   TileScratch scratch;
-  std::shared_ptr<Buffer> shared;
+  std::shared_ptr<Partials::Shared> shared;
   Buffer own;
   if (block.parts == 1) {
-    const absl::StatusOr<float*> memory =
-        scratch.Get((block_bytes + part_bytes) / static_cast<int64_t>(sizeof(float)));
+    const int64_t block_bytes = BytesOf(groups, &RowReducer::BlockBytes);
+    const int64_t seldom_bytes = BytesOf(groups, &RowReducer::SeldomBytes);
+    const absl::StatusOr<float*> memory = scratch.Get((block_bytes + part_bytes + seldom_bytes) /
+                                                      static_cast<int64_t>(sizeof(float)));
     if (!memory.ok()) return memory.status();
     auto* const state = reinterpret_cast<std::byte*>(*memory);
-    Begin(state, state + block_bytes, groups);
+    Begin(state, state + block_bytes + part_bytes, state + block_bytes, groups);
   } else {
-    absl::StatusOr<std::shared_ptr<Buffer>> block_memory =
-        partials_.Share(block.index, block.parts, block_bytes);
+    absl::StatusOr<std::shared_ptr<Partials::Shared>> block_memory = Share(block, groups);
     if (!block_memory.ok()) return block_memory.status();
     absl::StatusOr<Buffer> part_memory = Buffer::Allocate(static_cast<size_t>(part_bytes));
     if (!part_memory.ok()) return part_memory.status();
     shared = *std::move(block_memory);
     own = *std::move(part_memory);
-    Begin(shared->data(), own.data(), groups);
+    Begin(shared->state.data(), shared->seldom.data(), own.data(), groups);
   }
   const absl::Span<const BlockRow> block_rows(rows.data(), static_cast<size_t>(block.rows));
   absl::Status status = RunKeys(block.matrix, cut_.KeysOf(block, part), block_rows, groups);
@@ -278,7 +307,10 @@ absl::StatusOr<std::unique_ptr<Pass>> MakeScorePass(
     if (direct != nullptr) return direct;
   }
   try {
-    return std::make_unique<ScorePass>(std::move(source), requests);
+    auto pass = std::make_unique<ScorePass>(std::move(source), requests);
+    absl::Status status = pass->AllocateBlocks();
+    if (!status.ok()) return status;
+    return pass;
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("out of memory for a pass");
   }

@@ -198,6 +198,20 @@ TEST(InlineKeysTest, TopKIsChargedForAllTilesThatRunAtATime) {
   EXPECT_LE(many_blocks.bytes, BlasCallsMax() * kBlockRows * kRoomBytes);
 }
 
+TEST(InlineKeysTest, LackOfMemoryForPartialResultsShowsBeforeTheFirstTile) {
+  Inputs in(1, 2048, 1, 1, 1);
+  AttentionProblem problem = in.Problem(Output::kContext);
+  // Nothing reads the values.
+  problem.values->shape.back() = int64_t{1} << 45;
+  const ScoreShape shape =
+      MakeScoreShape("queries", problem.queries.shape, "keys", problem.keys.shape).value();
+  const ScoreRequest request = {problem, shape, {}};
+  const ScoreRequest* const requests[] = {&request};
+  const absl::Status status =
+      MakeScorePass(std::make_shared<InlineKeys>(problem, shape), requests).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+}
+
 TEST(InlineKeysTest, TopKIsTheSortOfTheMaskedScores) {
   const Inputs in(20, 30000, 16, 1, 5);
   AttentionProblem problem = in.Problem(Output::kTopK);

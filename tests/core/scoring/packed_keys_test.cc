@@ -12,6 +12,7 @@
 #include "core/kernels/blas.h"
 #include "core/key_sets/key_set_source.h"
 #include "core/scoring/limits.h"
+#include "core/scoring/online_softmax.h"
 #include "core/scoring/score_cost.h"
 #include "core/scoring/score_pass.h"
 #include "core/scoring/top_k.h"
@@ -557,6 +558,21 @@ TEST(ScoreCostTest, TopKIsChargedForAllPartsThatRunAtATime) {
   EXPECT_EQ(bytes(3, 50, 10), 3 * 42 * kEntry);
   EXPECT_EQ(bytes(3, 20, 10), 3 * 20 * kEntry);
   EXPECT_EQ(bytes(3, 0, 10), 0);
+}
+
+TEST(ScoreCostTest, ContextAndNarrowWeightsAreChargedForAllRowsHoweverFewKeysThereAre) {
+  for (const int64_t m : {50, 1000, 200'000}) {
+    const Tensor keys = RandomTensor(DataType::kFloat32, {m, 8}, 1);
+    const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, &keys);
+    const auto bytes = [&](Output output) {
+      Asked asked = Ask(*key_set, {300, 8}, output, 1);
+      asked.problem.result_type = DataType::kFloat16;
+      return StateBytes(*MakeKeySource(key_set), asked.problem, asked.shape);
+    };
+    EXPECT_EQ(bytes(Output::kContext),
+              CutOf(key_set).splits * (ContextSumBytes(300, 8) + ContextInfinityBytes(300, 8)));
+    EXPECT_EQ(bytes(Output::kWeights), 300 * m * 4);
+  }
 }
 
 TEST(ScoreCostTest, CostsAreWhatIsSharedAndWhatIsNot) {

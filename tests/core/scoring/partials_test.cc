@@ -20,9 +20,9 @@ Buffer BufferOf(int value) {
 
 TEST(PartialsTest, PartsOfABlockShareMemoryUntilTheLastHasEnded) {
   Partials partials;
-  const std::shared_ptr<Buffer> shared = partials.Share(7, 2, 100).value();
-  EXPECT_EQ(partials.Share(7, 2, 100).value(), shared);
-  EXPECT_NE(partials.Share(8, 2, 100).value(), shared);
+  const std::shared_ptr<Partials::Shared> shared = partials.Share(7, 2, 100, 200).value();
+  EXPECT_EQ(partials.Share(7, 2, 100, 200).value(), shared);
+  EXPECT_NE(partials.Share(8, 2, 100, 200).value(), shared);
   Buffer nothing;
   const auto merge = [](std::byte* /*other*/) { ADD_FAILURE() << "nothing was left"; };
   EXPECT_FALSE(partials.HandOver(7, nothing, merge));
@@ -37,7 +37,7 @@ TEST(PartialsTest, TheLastPartHasWhatAllFoundWhateverThreadsTheyRunOn) {
   std::vector<std::thread> threads;
   for (int part = 1; part <= kParts; ++part) {
     threads.emplace_back([&partials, &last_parts, part] {
-      ASSERT_TRUE(partials.Share(0, kParts, 64).ok());
+      ASSERT_TRUE(partials.Share(0, kParts, 64, 0).ok());
       Buffer found = BufferOf(part);
       int* const sum = reinterpret_cast<int*>(found.data());
       const bool is_last = partials.HandOver(
