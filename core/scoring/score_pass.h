@@ -58,7 +58,8 @@ namespace qkserve {
 //
 // A pass over keys that are not shared allocates its partial results at once, so that a lack of
 // memory refuses the request before it is queued. A request with a direct pass (direct_scores.h)
-// gets that instead. The requests must outlive the pass. RESOURCE_EXHAUSTED: no memory, for the pass or, from a tile, for what it holds.
+// gets that instead. The requests must outlive the pass. RESOURCE_EXHAUSTED: no memory, for the
+// pass or, from a tile, for what it holds.
 absl::StatusOr<std::unique_ptr<Pass>> MakeScorePass(std::shared_ptr<const KeySource> source,
                                                     absl::Span<const ScoreRequest* const> requests);
 
