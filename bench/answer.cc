@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "bench/tensors.h"
+#include "tools/load/verifier.h"
 
 namespace qkserve::bench {
 namespace {
@@ -30,15 +32,14 @@ std::vector<float> ScaledQuery(const v1::ScoreRequest& request, int64_t row) {
   return scaled;
 }
 
-}  // namespace
-
+// The elements of a FLOAT32 tensor of rank 2.
 FloatMatrix ToMatrix(const v1::Tensor& tensor) {
   const absl::Span<const float> elements = Floats(tensor);
   return {tensor.shape(0), tensor.shape(1), {elements.begin(), elements.end()}};
 }
 
-absl::Status CheckAnswer(const v1::ScoreRequest& request, const KnownKeySet& known,
-                         const v1::ScoreResponse& response) {
+absl::Status CheckResponse(const v1::ScoreRequest& request, const KnownKeySet& known,
+                           const v1::ScoreResponse& response) {
   const int64_t n = request.queries().shape(0);
   const int64_t columns = ResultColumns(request, known);
   const bool is_top = request.output() == v1::TOP_K;
@@ -57,6 +58,21 @@ absl::Status CheckAnswer(const v1::ScoreRequest& request, const KnownKeySet& kno
     if (!status.ok()) return absl::InternalError(absl::StrCat("row ", row, ", ", status.message()));
   }
   return status;
+}
+
+}  // namespace
+
+absl::Status CheckAnswer(const Contender& contender, const v1::ScoreRequest& request,
+                         const v1::Tensor& keys, const v1::Tensor* values, std::string* kernel) {
+  v1::ScoreResponse response;
+  absl::Status status = contender.remote->Score(request, &response);
+  if (status.ok() && contender.computes) {
+    KnownKeySet known = {ToMatrix(keys), std::nullopt};
+    if (values != nullptr) known.values = ToMatrix(*values);
+    status = CheckResponse(request, known, response);
+  }
+  if (status.ok() && contender.name == kQkserveName) *kernel = response.receipt().kernel();
+  return About(contender, status);
 }
 
 }  // namespace qkserve::bench

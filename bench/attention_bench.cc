@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <fstream>
 #include <optional>
 #include <string>
@@ -62,39 +61,34 @@ struct Inputs {
   }
 };
 
-absl::StatusOr<double> ComputedMs(Client& client, const v1::ScoreRequest& request) {
-  const absl::StatusOr<v1::ScoreResponse> response = client.Score(request, absl::Minutes(2));
-  if (!response.ok()) return response.status();
-  return static_cast<double>(response->receipt().computed_ns()) / 1e6;
+double ComputedMs(Client& client, const v1::ScoreRequest& request) {
+  return OrDie(client.Score(request, absl::Minutes(2))).receipt().computed_ns() / 1e6;
 }
 
 // Medians over the rounds of two ways to spend milliseconds, one after the other in each round.
 template <class A, class B>
-absl::StatusOr<std::pair<double, double>> Interleave(int rounds, const A& a, const B& b) {
-  std::vector<double> a_ms;
-  std::vector<double> b_ms;
+std::pair<double, double> Interleave(int rounds, const A& a, const B& b) {
+  std::vector<double> a_ms, b_ms;
   for (int round = -1; round < rounds; ++round) {
-    const absl::StatusOr<double> first = a();
-    if (!first.ok()) return first.status();
-    const absl::StatusOr<double> second = b();
-    if (!second.ok()) return second.status();
+    const double first = a();
+    const double second = b();
     if (round < 0) continue;  // memory is touched for the first time
-    a_ms.push_back(*first);
-    b_ms.push_back(*second);
+    a_ms.push_back(first);
+    b_ms.push_back(second);
   }
-  return std::pair(Median(a_ms), Median(b_ms));
+  return {Median(a_ms), Median(b_ms)};
 }
 
-absl::Status CompareWithSgemm(Client& client, int rounds) {
+void CompareWithSgemm(Client& client, int rounds) {
   const Inputs in(2048, 2048, 64);
   const v1::ScoreRequest request = in.ContextRequest(false);
   std::vector<float> scores(static_cast<size_t>(in.n * in.m));
   const auto context = [&] {
     // The first one after a pause finds sleeping CPUs.
-    static_cast<void>(ComputedMs(client, request).status());
+    ComputedMs(client, request);
     return ComputedMs(client, request);
   };
-  const auto sgemm = [&]() -> absl::StatusOr<double> {
+  const auto sgemm = [&] {
     ComputeScoresInOneCall(in.q.data(), in.k.data(), scores.data(), {in.n, in.m, in.d});
     const auto start = std::chrono::steady_clock::now();
     ComputeScoresInOneCall(in.q.data(), in.k.data(), scores.data(), {in.n, in.m, in.d});
@@ -103,31 +97,26 @@ absl::Status CompareWithSgemm(Client& client, int rounds) {
     std::this_thread::sleep_for(std::chrono::milliseconds(150));
     return took.count();
   };
-  const auto medians = Interleave(rounds, context, sgemm);
-  if (!medians.ok()) return medians.status();
+  const auto [context_ms, sgemm_ms] = Interleave(rounds, context, sgemm);
   const double operations = static_cast<double>(in.n * in.m * in.d);
-  const double context_gflops = 4 * operations / medians->first / 1e6;
-  const double sgemm_gflops = 2 * operations / medians->second / 1e6;
-  absl::PrintF("context n=m=2048 d=dv=64: computed %.2f ms, %.1f GFLOP/s (4·n·m·d)\n",
-               medians->first, context_gflops);
+  const double context_gflops = 4 * operations / context_ms / 1e6;
+  const double sgemm_gflops = 2 * operations / sgemm_ms / 1e6;
+  absl::PrintF("context n=m=2048 d=dv=64: computed %.2f ms, %.1f GFLOP/s (4·n·m·d)\n", context_ms,
+               context_gflops);
   absl::PrintF("  in-process cblas_sgemm for the scores: %.2f ms, %.1f GFLOP/s (2·n·m·d)\n",
-               medians->second, sgemm_gflops);
+               sgemm_ms, sgemm_gflops);
   absl::PrintF("  rate / rate of cblas_sgemm: %.2f  (target >= 0.65)\n",
                context_gflops / sgemm_gflops);
-  return absl::OkStatus();
 }
 
-absl::Status CompareCausal(Client& client, int rounds) {
+void CompareCausal(Client& client, int rounds) {
   const Inputs in(8192, 8192, 64);
   const v1::ScoreRequest causal = in.ContextRequest(true);
   const v1::ScoreRequest full = in.ContextRequest(false);
-  const auto medians = Interleave(
+  const auto [causal_ms, full_ms] = Interleave(
       rounds, [&] { return ComputedMs(client, causal); }, [&] { return ComputedMs(client, full); });
-  if (!medians.ok()) return medians.status();
-  absl::PrintF("context n=m=8192 d=dv=64: causal %.1f ms, full %.1f ms\n", medians->first,
-               medians->second);
-  absl::PrintF("  causal / full: %.2f  (target <= 0.60)\n", medians->first / medians->second);
-  return absl::OkStatus();
+  absl::PrintF("context n=m=8192 d=dv=64: causal %.1f ms, full %.1f ms\n", causal_ms, full_ms);
+  absl::PrintF("  causal / full: %.2f  (target <= 0.60)\n", causal_ms / full_ms);
 }
 
 // A field of /proc/PID/status in MB.
@@ -144,42 +133,33 @@ double ProcessMb(pid_t pid, absl::string_view field) {
   return 0;
 }
 
-absl::Status MeasureMemory(const std::string& qkserve) {
-  const absl::StatusOr<std::unique_ptr<ChildServer>> server =
-      ChildServer::Start(QkserveCommand(qkserve), absl::Seconds(30));
-  if (!server.ok()) return server.status();
-  const auto client = Client::Create({.address = (*server)->address()});
-  if (!client.ok()) return client.status();
-  if (const auto status = (*client)->GetStatus(); !status.ok()) return status.status();
-  const double idle_mb = ProcessMb((*server)->pid(), "VmRSS:");
+void MeasureMemory(const std::string& qkserve) {
+  const auto server = OrDie(ChildServer::Start(QkserveCommand(qkserve), absl::Seconds(30)));
+  const auto client = OrDie(Client::Create({.address = server->address()}));
+  OrDie(client->GetStatus());
+  const double idle_mb = ProcessMb(server->pid(), "VmRSS:");
   const v1::ScoreRequest request = Inputs(2048, 50000, 64).ContextRequest(false);
-  for (int i = 0; i < 3; ++i) {
-    if (const auto ms = ComputedMs(**client, request); !ms.ok()) return ms.status();
-  }
-  const double peak_mb = ProcessMb((*server)->pid(), "VmHWM:");
+  for (int i = 0; i < 3; ++i) ComputedMs(*client, request);
+  const double peak_mb = ProcessMb(server->pid(), "VmHWM:");
   absl::PrintF("context n=2048 m=50000 d=dv=64 (26 MB in; n·m would be 410 MB)\n");
   absl::PrintF("  peak memory over idle: %.0f MB  (target < 130)\n", peak_mb - idle_mb);
-  return (*server)->Stop();
+  OrDie(server->Stop());
 }
 
-absl::Status Run(const Options& options) {
-  const absl::StatusOr<ProgramPaths> paths = FindPrograms(options.qkserve);
-  if (!paths.ok()) return paths.status();
-  absl::StatusOr<std::unique_ptr<ChildServer>> server =
-      ChildServer::Start(QkserveCommand(paths->qkserve), absl::Seconds(30));
-  if (!server.ok()) return server.status();
-  const auto client = Client::Create({.address = (*server)->address()});
-  if (!client.ok()) return client.status();
-  const auto status = (*client)->GetStatus();
-  if (!status.ok()) return status.status();
-  absl::PrintF("kernel %s, %d workers; medians of %d interleaved rounds\n", status->kernel(),
-               status->workers(), options.rounds);
-  SetBlasThreads(static_cast<int>(status->workers()));
-  absl::Status result = CompareWithSgemm(**client, options.rounds);
-  if (result.ok()) result = CompareCausal(**client, std::min(options.rounds, 9));
-  result.Update((*server)->Stop());
-  if (result.ok()) result = MeasureMemory(paths->qkserve);
-  return result;
+void Run(const Options& options) {
+  const std::string qkserve = OrDie(FindPrograms(options.qkserve)).qkserve;
+  {
+    const auto server = OrDie(ChildServer::Start(QkserveCommand(qkserve), absl::Seconds(30)));
+    const auto client = OrDie(Client::Create({.address = server->address()}));
+    const v1::GetStatusResponse status = OrDie(client->GetStatus());
+    absl::PrintF("kernel %s, %d workers; medians of %d interleaved rounds\n", status.kernel(),
+                 status.workers(), options.rounds);
+    SetBlasThreads(static_cast<int>(status.workers()));
+    CompareWithSgemm(*client, options.rounds);
+    CompareCausal(*client, std::min(options.rounds, 9));
+    OrDie(server->Stop());
+  }
+  MeasureMemory(qkserve);
 }
 
 int Main(int argc, char** argv) {
@@ -193,10 +173,9 @@ int Main(int argc, char** argv) {
                                : absl::InvalidArgumentError("--rounds must be 1 or more");
   });
   if (exit_code.has_value()) return *exit_code;
-  absl::Status status = EnsureBlasKernel("auto", argv);
-  if (status.ok()) status = Run(options);
-  if (!status.ok()) absl::FPrintF(stderr, "error: %s\n", status.ToString());
-  return status.ok() ? 0 : 1;
+  OrDie(EnsureBlasKernel("auto", argv));
+  Run(options);
+  return 0;
 }
 
 }  // namespace

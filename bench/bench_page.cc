@@ -32,10 +32,12 @@ std::string Callers(int callers) {
   return callers == 1 ? "one caller" : absl::StrCat(callers, " callers");
 }
 
+double Number(const Json& json, const char* key) { return json.at(key); }
+std::string Text(const Json& json, const char* key) { return json.at(key); }
+
 std::string Ratio(const Json& ratio) {
-  return absl::StrFormat("%.2f [%.2f-%.2f]", ratio.at("ratio").get<double>(),
-                         ratio.at("lower_quartile").get<double>(),
-                         ratio.at("upper_quartile").get<double>());
+  return absl::StrFormat("%.2f [%.2f-%.2f]", Number(ratio, "ratio"),
+                         Number(ratio, "lower_quartile"), Number(ratio, "upper_quartile"));
 }
 
 std::string Milliseconds(double us) { return absl::StrFormat("%.3g ms", us / 1e3); }
@@ -57,13 +59,13 @@ void AddThroughput(const Json& contenders, const std::string& callers, BarChart&
   chart.classes.push_back(callers);
   for (auto& series : chart.series) series.values.resize(chart.classes.size());
   for (const Json& row : contenders) {
-    const auto name = row.at("name").get<std::string>();
-    const auto rate = row.at("requests_per_s_median").get<double>();
+    const std::string name = row.at("name");
+    const double rate = row.at("requests_per_s_median");
     AddBar(chart, name, chart.classes.size() - 1, rate);
     const bool is_resident = row.contains("rate_to_baseline");
     rows.push_back({absl::StrCat(name, ", ", callers), absl::StrFormat("%.0f", rate),
-                    Milliseconds(row.at("latency_us_p50").get<double>()),
-                    Milliseconds(row.at("latency_us_p99").get<double>()),
+                    Milliseconds(Number(row, "latency_us_p50")),
+                    Milliseconds(Number(row, "latency_us_p99")),
                     Ratio(row.at(is_resident ? "rate_to_baseline" : "rate_to_stock")),
                     Ratio(row.at("rate_to_echo"))});
   }
@@ -77,32 +79,26 @@ BarChart WithoutEcho(BarChart chart) {
 }
 
 std::string ShapeOf(const Json& workload) {
-  std::string text =
-      absl::StrFormat("n=%d m=%d d=%d", workload.at("n").get<int64_t>(),
-                      workload.at("m").get<int64_t>(), workload.at("d").get<int64_t>());
-  if (workload.value("key_sets", 1) > 1) {
-    absl::StrAppend(&text, ", ", workload.at("key_sets").get<int>(), " key sets");
-  }
-  return text;
+  const int key_sets = workload.value("key_sets", 1);
+  return absl::StrCat("n=", workload.at("n").dump(), " m=", workload.at("m").dump(),
+                      " d=", workload.at("d").dump(),
+                      key_sets > 1 ? absl::StrCat(", ", key_sets, " key sets") : "");
 }
 
 void AddWorkload(const Json& workload, HtmlPage& page) {
-  const auto name = workload.at("name").get<std::string>();
+  const std::string name = workload.at("name");
   BarChart rates = {absl::StrCat(name, ": requests/s"), "", "requests/s", {}, {}};
   BarChart latencies = {absl::StrCat(name, ": latency, one caller"), "", "ms", {"median"}, {}};
   Rows rows;
   if (workload.contains("comparisons")) {
     for (const Json& comparison : workload.at("comparisons")) {
-      AddThroughput(comparison.at("contenders"), Callers(comparison.at("callers").get<int>()),
-                    rates, rows);
+      AddThroughput(comparison.at("contenders"), Callers(comparison.at("callers")), rates, rows);
     }
   } else if (workload.contains("one_caller")) {
     for (const Json& row : workload.at("one_caller")) {
-      AddBar(latencies, row.at("name").get<std::string>(), 0,
-             row.at("latency_us_median").get<double>() / 1e3);
+      AddBar(latencies, Text(row, "name"), 0, Number(row, "latency_us_median") / 1e3);
     }
-    AddThroughput(workload.at("many_callers"), Callers(workload.at("concurrency").get<int>()),
-                  rates, rows);
+    AddThroughput(workload.at("many_callers"), Callers(workload.at("concurrency")), rates, rows);
   }
   // Last, so that the others have the same colours with and without it.
   std::stable_partition(rates.series.begin(), rates.series.end(),
@@ -116,11 +112,11 @@ void AddTargets(const Json& targets, HtmlPage& page) {
   Rows rows;
   for (const Json& target : targets) {
     const bool at_most = target.contains("at_most");
-    rows.push_back({absl::StrCat(target.at("workload").get<std::string>(), ": ",
-                                 target.at("what").get<std::string>()),
+    const bool is_met = target.at("met");
+    rows.push_back({absl::StrCat(Text(target, "workload"), ": ", Text(target, "what")),
                     absl::StrFormat("%s %.2f", at_most ? "at most" : "at least",
-                                    target.at(at_most ? "at_most" : "at_least").get<double>()),
-                    Ratio(target.at("value")), target.at("met").get<bool>() ? "met" : "missed"});
+                                    Number(target, at_most ? "at_most" : "at_least")),
+                    Ratio(target.at("value")), is_met ? "met" : "missed"});
   }
   if (rows.empty()) return;
   page.AddHeading("Targets");
@@ -132,8 +128,7 @@ std::map<std::string, double> MedianTimes(const Json& benchmarks) {
   std::map<std::string, std::vector<double>> times;
   for (const Json& benchmark : benchmarks) {
     if (benchmark.value("run_type", "") != "iteration") continue;
-    times[benchmark.at("run_name").get<std::string>()].push_back(
-        benchmark.at("real_time").get<double>());
+    times[Text(benchmark, "run_name")].push_back(Number(benchmark, "real_time"));
   }
   std::map<std::string, double> medians;
   for (const auto& [name, sample] : times) medians[name] = Median(sample);
@@ -167,21 +162,20 @@ void AddKernels(const Json& benchmarks, HtmlPage& page) {
 }
 
 void AddPeers(const Json& result, HtmlPage& page) {
-  BarChart chart = {
-      absl::StrFormat("Top %d of %d keys, d=%d: queries/s", result.at("top_k").get<int>(),
-                      result.at("m").get<int>(), result.at("d").get<int>()),
-      "queries at a time",
-      "queries/s",
-      {"1", "64"},
-      {}};
+  BarChart chart = {absl::StrCat("Top ", result.at("top_k").dump(), " of ", result.at("m").dump(),
+                                 " keys, d=", result.at("d").dump(), ": queries/s"),
+                    "queries at a time",
+                    "queries/s",
+                    {"1", "64"},
+                    {}};
   Rows rows;
   for (const Json& row : result.at("results")) {
-    const int callers = row.at("at_a_time").get<int>();
-    const auto name = row.at("contender").get<std::string>();
+    const int callers = row.at("at_a_time");
+    const std::string name = row.at("contender");
     const double rate = Median(row.at("queries_per_s").get<std::vector<double>>());
     AddBar(chart, name, callers == 1 ? 0 : 1, rate);
     rows.push_back({absl::StrCat(name, ", ", callers, " at a time"), absl::StrFormat("%.0f", rate),
-                    absl::StrFormat("%.2f", row.at("qkserve_ratio").get<double>())});
+                    absl::StrFormat("%.2f", Number(row, "qkserve_ratio"))});
   }
   page.AddHeading("Beside NumPy and Faiss in process");
   page.AddCharts({ChartSvg(chart)});
@@ -203,10 +197,9 @@ std::string MachineOf(const std::vector<Json>& results) {
   for (const Json& result : results) {
     if (!result.contains("machine")) continue;
     const Json& machine = result.at("machine");
-    return absl::StrFormat(
-        "%s, %d CPUs, %s with kernel %s, gRPC %s", machine.at("cpu").get<std::string>(),
-        machine.at("cpus").get<int>(), machine.at("blas").get<std::string>(),
-        machine.at("kernel").get<std::string>(), machine.at("grpc").get<std::string>());
+    return absl::StrCat(Text(machine, "cpu"), ", ", machine.at("cpus").dump(), " CPUs, ",
+                        Text(machine, "blas"), " with kernel ", Text(machine, "kernel"), ", gRPC ",
+                        Text(machine, "grpc"));
   }
   return "";
 }

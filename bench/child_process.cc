@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -153,17 +152,6 @@ absl::Status ChildServer::Stop(absl::Duration timeout) {
 
 std::vector<std::string> QkserveCommand(const std::string& path) {
   return {path, "--listen_address=127.0.0.1:0", "--http_address="};
-}
-
-absl::Status WritePortFile(const std::string& path, int port) {
-  const std::string part = path + ".part";
-  std::ofstream file(part);
-  file << port << '\n';
-  file.close();
-  if (!file || std::rename(part.c_str(), path.c_str()) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", path));
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace qkserve::bench

@@ -47,9 +47,6 @@ class ChildServer {
 // For ChildServer::Start: the program at `path` as a user starts it, but on a port of its choice.
 std::vector<std::string> QkserveCommand(const std::string& path);
 
-// Writes `port` for a ChildServer to read, whole or not at all.
-absl::Status WritePortFile(const std::string& path, int port);
-
 }  // namespace qkserve::bench
 
 #endif  // QKSERVE_BENCH_CHILD_PROCESS_H_

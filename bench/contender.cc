@@ -50,21 +50,4 @@ absl::Status About(const Contender& contender, const absl::Status& status) {
                       absl::StrCat("contender ", contender.name, ": ", status.message()));
 }
 
-absl::StatusOr<std::vector<ThroughputResult>> CompareThroughput(
-    absl::Span<const Contender> contenders, absl::Span<const v1::ScoreRequest> requests,
-    int concurrency, const RoundOptions& options) {
-  std::vector<ThroughputResult> results;
-  std::vector<const Remote*> remotes;
-  for (const Contender& contender : contenders) {
-    if (!contender.serves_many) continue;
-    results.push_back({contender.name, {}});
-    remotes.push_back(contender.remote.get());
-  }
-  absl::StatusOr<std::vector<ThroughputSamples>> samples =
-      MeasureThroughput(remotes, requests, concurrency, options);
-  if (!samples.ok()) return samples.status();
-  for (size_t i = 0; i < results.size(); ++i) results[i].samples = std::move((*samples)[i]);
-  return results;
-}
-
 }  // namespace qkserve::bench

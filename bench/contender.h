@@ -1,7 +1,6 @@
 #ifndef QKSERVE_BENCH_CONTENDER_H_
 #define QKSERVE_BENCH_CONTENDER_H_
 
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,7 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "bench/child_process.h"
-#include "bench/measurement.h"
+#include "bench/remote.h"
 
 namespace qkserve::bench {
 
@@ -44,25 +43,6 @@ absl::Status StopContenders(std::vector<Contender>& contenders);
 
 // `status` with the contender's name in front.
 absl::Status About(const Contender& contender, const absl::Status& status);
-
-struct ThroughputResult {
-  std::string name;
-  ThroughputSamples samples;
-};
-
-// The result called `name`; there must be one.
-template <typename Result>
-const Result& ResultOf(const std::vector<Result>& results, absl::string_view name) {
-  for (const Result& result : results) {
-    if (result.name == name) return result;
-  }
-  std::abort();
-}
-
-// MeasureThroughput of those that serve many.
-absl::StatusOr<std::vector<ThroughputResult>> CompareThroughput(
-    absl::Span<const Contender> contenders, absl::Span<const v1::ScoreRequest> requests,
-    int concurrency, const RoundOptions& options);
 
 }  // namespace qkserve::bench
 

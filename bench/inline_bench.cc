@@ -3,9 +3,8 @@
 #include <memory>
 #include <string>
 
-#include "bench/inline_baseline.h"
+#include "bench/baseline.h"
 #include "bench/inline_comparison.h"
-#include "bench/inline_report.h"
 #include "bench/program.h"
 #include "bench/workload.h"
 

@@ -22,60 +22,30 @@ v1::ScoreRequest MakeRequest(const BenchWorkload& workload) {
   return request;
 }
 
-absl::Status CheckContender(const Contender& contender, const v1::ScoreRequest& request,
-                            std::string* kernel) {
+absl::StatusOr<std::vector<LatencySamples>> CompareOneCaller(absl::Span<const Contender> contenders,
+                                                             const v1::ScoreRequest& request,
+                                                             const RoundOptions& options) {
   v1::ScoreResponse response;
-  absl::Status status = contender.remote->Score(request, &response);
-  if (status.ok() && contender.computes) {
-    status = CheckAnswer(request, {ToMatrix(request.inline_().keys()), {}}, response);
-  }
-  if (!status.ok()) return About(contender, status);
-  if (contender.name == kQkserveName) *kernel = response.receipt().kernel();
-  return absl::OkStatus();
-}
-
-// The same scores without a service: one call on all CPUs, into memory that is there already.
-Ask InProcess(const v1::ScoreRequest& request, std::vector<float>& scores) {
-  return [&request, &scores](v1::Receipt*) {
-    const v1::Tensor& keys = request.inline_().keys();
-    ComputeScoresInOneCall(
-        Floats(request.queries()).data(), Floats(keys).data(), scores.data(),
-        {.n = request.queries().shape(0), .m = keys.shape(0), .d = keys.shape(1)});
-    return absl::OkStatus();
-  };
-}
-
-Ask OverTheWire(const Remote& remote, const v1::ScoreRequest& request,
-                v1::ScoreResponse& response) {
-  return [&remote, &request, &response](v1::Receipt* receipt) {
-    absl::Status status = remote.Score(request, &response);
-    *receipt = response.receipt();
-    return status;
-  };
-}
-
-absl::StatusOr<std::vector<LatencyResult>> CompareOneCaller(absl::Span<const Contender> contenders,
-                                                            const v1::ScoreRequest& request,
-                                                            const RoundOptions& options) {
-  v1::ScoreResponse response;
-  std::vector<float> scores(request.queries().shape(0) * request.inline_().keys().shape(0));
-  std::vector<std::string> names;
   std::vector<Ask> asks;
   for (const Contender& contender : contenders) {
-    names.push_back(contender.name);
-    asks.push_back(OverTheWire(*contender.remote, request, response));
+    asks.push_back({contender.name, [&](v1::Receipt* receipt) {
+                      absl::Status status = contender.remote->Score(request, &response);
+                      *receipt = response.receipt();
+                      return status;
+                    }});
   }
-  names.emplace_back(kInProcessName);
-  asks.push_back(InProcess(request, scores));
+  // The same scores without a service: one call on all CPUs, into memory that is there already.
+  const v1::Tensor& queries = request.queries();
+  const v1::Tensor& keys = request.inline_().keys();
+  const Sizes sizes = {.n = queries.shape(0), .m = keys.shape(0), .d = keys.shape(1)};
+  std::vector<float> scores(sizes.n * sizes.m);
+  asks.push_back({std::string(kInProcessName), [&](v1::Receipt*) {
+                    ComputeScoresInOneCall(Floats(queries).data(), Floats(keys).data(),
+                                           scores.data(), sizes);
+                    return absl::OkStatus();
+                  }});
   SetBlasThreads(static_cast<int>(UsableCpus()));
-
-  absl::StatusOr<std::vector<LatencySamples>> samples = MeasureLatency(asks, options);
-  if (!samples.ok()) return samples.status();
-  std::vector<LatencyResult> results;
-  for (size_t i = 0; i < names.size(); ++i) {
-    results.push_back({names[i], std::move((*samples)[i])});
-  }
-  return results;
+  return MeasureLatency(asks, options);
 }
 
 }  // namespace
@@ -104,17 +74,17 @@ absl::StatusOr<InlineResult> CompareInline(const BenchWorkload& workload,
   InlineResult result;
   result.workload = workload;
   for (const Contender& contender : contenders) {
-    const absl::Status status = CheckContender(contender, request, &result.kernel);
+    absl::Status status =
+        CheckAnswer(contender, request, request.inline_().keys(), nullptr, &result.kernel);
     if (!status.ok()) return status;
   }
-  absl::StatusOr<std::vector<LatencyResult>> one_caller =
+  absl::StatusOr<std::vector<LatencySamples>> one_caller =
       CompareOneCaller(contenders, request, options);
   if (!one_caller.ok()) return one_caller.status();
-  result.one_caller = *std::move(one_caller);
-
-  absl::StatusOr<std::vector<ThroughputResult>> many_callers =
-      CompareThroughput(contenders, {&request, 1}, workload.callers, options);
+  absl::StatusOr<std::vector<ThroughputSamples>> many_callers =
+      MeasureThroughput(contenders, {&request, 1}, workload.callers, options);
   if (!many_callers.ok()) return many_callers.status();
+  result.one_caller = *std::move(one_caller);
   result.many_callers = *std::move(many_callers);
   return result;
 }

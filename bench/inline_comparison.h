@@ -10,6 +10,7 @@
 #include "bench/contender.h"
 #include "bench/measurement.h"
 #include "bench/program.h"
+#include "bench/report.h"
 #include "bench/workload.h"
 
 namespace qkserve::bench {
@@ -21,17 +22,11 @@ inline constexpr absl::string_view kInProcessName = "in process";
 // them a call. The last one answers one request at a time and is measured with one caller only.
 std::vector<ContenderCommand> InlineContenders(const ProgramPaths& paths);
 
-// One row of the comparison with one caller.
-struct LatencyResult {
-  std::string name;
-  LatencySamples samples;
-};
-
 struct InlineResult {
   BenchWorkload workload;
-  std::string kernel;                     // of qkserve, from its receipts
-  std::vector<LatencyResult> one_caller;  // the servers, and the call in this process
-  std::vector<ThroughputResult> many_callers;
+  std::string kernel;                      // of qkserve, from its receipts
+  std::vector<LatencySamples> one_caller;  // the servers, and the call in this process
+  std::vector<ThroughputSamples> many_callers;
 };
 
 // Checks the scores of all that compute, then measures.
@@ -39,6 +34,15 @@ struct InlineResult {
 absl::StatusOr<InlineResult> CompareInline(const BenchWorkload& workload,
                                            absl::Span<const Contender> contenders,
                                            const RoundOptions& options);
+
+// The targets that the measured workloads have.
+std::vector<Target> EvaluateTargets(const std::vector<InlineResult>& results);
+
+// To standard output.
+void PrintWorkload(const InlineResult& result);
+
+// Everything that is printed, and the value of every round.
+Json ToJson(const InlineResult& result);
 
 }  // namespace qkserve::bench
 

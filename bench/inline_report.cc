@@ -1,9 +1,6 @@
-#include "bench/inline_report.h"
-
-#include <utility>
-
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "bench/inline_comparison.h"
 
 namespace qkserve::bench {
 namespace {
@@ -18,25 +15,25 @@ Ratio LatencyRatio(const LatencySamples& a, const LatencySamples& b) {
 
 // Time computed in the server to one call of OpenBLAS on all CPUs.
 Ratio ComputedRatio(const InlineResult& result) {
-  const LatencySamples& served = ResultOf(result.one_caller, kQkserveName).samples;
-  const LatencySamples& in_process = ResultOf(result.one_caller, kInProcessName).samples;
+  const LatencySamples& served = SamplesOf(kQkserveName, result.one_caller);
+  const LatencySamples& in_process = SamplesOf(kInProcessName, result.one_caller);
   return CompareRounds(Median(served.computed_us), Median(in_process.latency_us),
                        served.round_computed_us, in_process.round_latency_us);
 }
 
 void PrintOneCaller(const InlineResult& result) {
-  const LatencySamples& echo = ResultOf(result.one_caller, kEchoName).samples;
+  const LatencySamples& echo = SamplesOf(kEchoName, result.one_caller);
   absl::PrintF("  %-20s %12s %25s   %-18s\n", "one caller", "median", "10% to 90%",
                "latency / echo");
-  for (const LatencyResult& row : result.one_caller) {
-    const std::vector<double>& latency = row.samples.latency_us;
+  for (const LatencySamples& row : result.one_caller) {
+    const std::vector<double>& latency = row.latency_us;
     absl::PrintF(
         "  %-20s %12s %25s   %-18s", row.name, TimeText(Median(latency)),
         absl::StrCat(TimeText(Quantile(latency, 0.1)), " to ", TimeText(Quantile(latency, 0.9))),
-        RatioText(LatencyRatio(row.samples, echo)));
+        RatioText(LatencyRatio(row, echo)));
     if (row.name == kQkserveName) {
-      absl::PrintF("  queued %s, computed %s", TimeText(Median(row.samples.queued_us)),
-                   TimeText(Median(row.samples.computed_us)));
+      absl::PrintF("  queued %s, computed %s", TimeText(Median(row.queued_us)),
+                   TimeText(Median(row.computed_us)));
     }
     absl::PrintF("\n");
   }
@@ -44,50 +41,35 @@ void PrintOneCaller(const InlineResult& result) {
 }
 
 void PrintManyCallers(const InlineResult& result) {
-  const ThroughputSamples& echo = ResultOf(result.many_callers, kEchoName).samples;
-  const ThroughputSamples& stock = ResultOf(result.many_callers, kStockName).samples;
   absl::PrintF("  %-20s %12s   %-18s   %-18s\n", absl::StrCat(result.workload.callers, " callers"),
                "requests/s", "rate / echo", "rate / stock");
-  for (const ThroughputResult& row : result.many_callers) {
-    absl::PrintF("  %-20s %12.0f   %-18s   %-18s", row.name,
-                 Median(row.samples.round_requests_per_s),
-                 RatioText(ThroughputRatio(row.samples, echo)),
-                 RatioText(ThroughputRatio(row.samples, stock)));
+  for (const ThroughputSamples& row : result.many_callers) {
+    absl::PrintF("  %-20s %12.0f   %-18s   %-18s", row.name, Median(row.round_requests_per_s),
+                 RatioText(RateTo(kEchoName, row, result.many_callers)),
+                 RatioText(RateTo(kStockName, row, result.many_callers)));
     if (row.name == kQkserveName) {
-      absl::PrintF("  batch of %.1f requests (mean)", Mean(row.samples.batch_requests));
+      absl::PrintF("  batch of %.1f requests (mean)", Mean(row.batch_requests));
     }
     absl::PrintF("\n");
   }
 }
 
-Json ToJson(const LatencyResult& row, const InlineResult& result) {
-  const LatencySamples& samples = row.samples;
-  Json json = {{"name", row.name},
-               {"requests", samples.latency_us.size()},
-               {"latency_us_median", Median(samples.latency_us)},
-               {"latency_us_p10", Quantile(samples.latency_us, 0.1)},
-               {"latency_us_p90", Quantile(samples.latency_us, 0.9)},
-               {"latency_us_p99", Quantile(samples.latency_us, 0.99)},
-               {"latency_to_echo",
-                ToJson(LatencyRatio(samples, ResultOf(result.one_caller, kEchoName).samples))},
-               {"round_latency_us", samples.round_latency_us}};
+Json ToJson(const LatencySamples& row, const InlineResult& result) {
+  Json json = {
+      {"name", row.name},
+      {"requests", row.latency_us.size()},
+      {"latency_us_median", Median(row.latency_us)},
+      {"latency_us_p10", Quantile(row.latency_us, 0.1)},
+      {"latency_us_p90", Quantile(row.latency_us, 0.9)},
+      {"latency_us_p99", Quantile(row.latency_us, 0.99)},
+      {"latency_to_echo", ToJson(LatencyRatio(row, SamplesOf(kEchoName, result.one_caller)))},
+      {"round_latency_us", row.round_latency_us}};
   if (row.name == kQkserveName) {
-    json["queued_us_median"] = Median(samples.queued_us);
-    json["computed_us_median"] = Median(samples.computed_us);
+    json["queued_us_median"] = Median(row.queued_us);
+    json["computed_us_median"] = Median(row.computed_us);
     json["computed_to_in_process"] = ToJson(ComputedRatio(result));
-    json["round_computed_us"] = samples.round_computed_us;
+    json["round_computed_us"] = row.round_computed_us;
   }
-  return json;
-}
-
-Json ToJson(const ThroughputResult& row, const InlineResult& result) {
-  const auto rate_to = [&](absl::string_view name) {
-    return ToJson(ThroughputRatio(row.samples, ResultOf(result.many_callers, name).samples));
-  };
-  Json json = ToJson(row.samples);
-  json["name"] = row.name;
-  json["rate_to_echo"] = rate_to(kEchoName);
-  json["rate_to_stock"] = rate_to(kStockName);
   return json;
 }
 
@@ -102,8 +84,8 @@ std::vector<Target> EvaluateTargets(const std::vector<InlineResult>& results) {
                          kComputedLimit, ComputedRatio(result)});
     } else if (name == "tiny" || name == "inline-small") {
       targets.push_back({name, "latency / echo", Target::Limit::kAtMost, kLatencyLimit,
-                         LatencyRatio(ResultOf(result.one_caller, kQkserveName).samples,
-                                      ResultOf(result.one_caller, kEchoName).samples)});
+                         LatencyRatio(SamplesOf(kQkserveName, result.one_caller),
+                                      SamplesOf(kEchoName, result.one_caller))});
     }
   }
   return targets;
@@ -129,11 +111,13 @@ Json ToJson(const InlineResult& result) {
                {"kernel", result.kernel},
                {"one_caller", Json::array()},
                {"many_callers", Json::array()}};
-  for (const LatencyResult& row : result.one_caller) {
+  for (const LatencySamples& row : result.one_caller) {
     json["one_caller"].push_back(ToJson(row, result));
   }
-  for (const ThroughputResult& row : result.many_callers) {
-    json["many_callers"].push_back(ToJson(row, result));
+  for (const ThroughputSamples& row : result.many_callers) {
+    Json& contender = json["many_callers"].emplace_back(ToJson(row));
+    contender["rate_to_echo"] = ToJson(RateTo(kEchoName, row, result.many_callers));
+    contender["rate_to_stock"] = ToJson(RateTo(kStockName, row, result.many_callers));
   }
   return json;
 }

@@ -2,16 +2,11 @@
 // turns in random order (Google Benchmark's random interleaving); a table of the ratios of medians
 // closes the run. Flags are Google Benchmark's.
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,6 +14,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/types/span.h"
 #include "bench/openblas.h"
+#include "bench/program.h"
 #include "bench/statistics.h"
 #include "bench/sum_pass.h"
 #include "benchmark/benchmark.h"
@@ -40,24 +36,16 @@ constexpr int64_t kStepPanels = kStepKeys / kPanelKeys;
 // luck of their physical places is part of every figure.
 class HugeBuffer {
  public:
-  explicit HugeBuffer(int64_t bytes) {
-    constexpr size_t kHugePage = size_t{2} << 20;
-    const size_t size = (static_cast<size_t>(bytes) + kHugePage - 1) / kHugePage * kHugePage;
-    data_.reset(static_cast<std::byte*>(std::aligned_alloc(kHugePage, size)));
-    if (data_ == nullptr) std::abort();
-    madvise(data_.get(), size, MADV_HUGEPAGE);
-    std::memset(data_.get(), 0, size);
+  explicit HugeBuffer(size_t bytes) : buffer_(Buffer::AllocateZeroed(bytes).value()) {
+    std::memset(data(), 0, bytes);
   }
 
-  std::byte* data() { return data_.get(); }
-  float* floats() { return reinterpret_cast<float*>(data_.get()); }
+  std::byte* data() { return buffer_.data(); }
+  float* floats() { return reinterpret_cast<float*>(data()); }
   absl::Span<float> floats(int64_t count) { return {floats(), static_cast<size_t>(count)}; }
 
  private:
-  struct Free {
-    void operator()(std::byte* data) const { std::free(data); }
-  };
-  std::unique_ptr<std::byte, Free> data_;
+  Buffer buffer_;
 };
 
 // Keys [m, d] as rows and packed, in every type, and queries and scores for up to rows_max rows.
@@ -128,7 +116,7 @@ struct ValueSet {
         columns(columns_in),
         weights(rows_max * kStepKeys * 4),
         rows(m * columns * 4),
-        sums(ContextRows::BytesFor(rows_max, columns)) {
+        sums(ContextSumBytes(rows_max, columns) + ContextInfinityBytes(rows_max, columns)) {
     FillRandom(1, 0, weights.floats(rows_max * kStepKeys));
     FillRandom(2, 0, rows.floats(m * columns));
     std::vector<std::byte> typed(static_cast<size_t>(m * columns * 4));
@@ -147,25 +135,17 @@ struct ValueSet {
     for (int64_t j = 0; j < m; j += kStepKeys) {
       const ValuePanels values = {
           type, packed.at(type).data() + j / kPanelKeys * ValuePanelBytes(type, columns), columns};
-      const ContextRows context(sums.data(), sums.data() + ContextRows::SumBytes(n, columns), n,
-                                columns, columns);
-      AddWeightedPanels(weights.floats(), kStepKeys, n, values, kStepKeys, context.out(), columns,
-                        context.infinities());
+      AddWeightedPanels(
+          weights.floats(), kStepKeys, n, values, kStepKeys,
+          ContextSumsAt(sums.data(), sums.data() + ContextSumBytes(n, columns), n, columns));
     }
     benchmark::ClobberMemory();
   }
 
   void AddBlas(int64_t n) {
     for (int64_t j = 0; j < m; j += kStepKeys) {
-      AddWeightedSums({.weights = weights.floats(),
-                       .weight_stride = kStepKeys,
-                       .values = rows.floats() + j * columns,
-                       .value_stride = columns,
-                       .out = sums.floats(),
-                       .out_stride = columns,
-                       .rows = n,
-                       .key_count = kStepKeys,
-                       .columns = columns});
+      WeighValuesInOneCall(weights.floats(), rows.floats() + j * columns, sums.floats(),
+                           {n, kStepKeys, columns});
     }
     benchmark::ClobberMemory();
   }
@@ -203,7 +183,6 @@ void Register(const std::string& name, const std::function<void()>& run) {
 std::string Name(int64_t m, int64_t d, int64_t n, absl::string_view contender) {
   return absl::StrCat("m=", m, " d=", d, " n=", n, " ", contender);
 }
-
 std::string Name(int64_t m, int64_t d, int64_t n, absl::string_view contender, DataType type) {
   return Name(m, d, n, absl::StrCat(contender, " ", DataTypeName(type)));
 }
@@ -319,11 +298,7 @@ void PrintValues(const Reporter& times, int64_t m, int64_t columns) {
 }
 
 int Main(int argc, char** argv) {
-  const absl::Status status = EnsureBlasKernel("auto", argv);
-  if (!status.ok()) {
-    absl::FPrintF(stderr, "error: %s\n", status.ToString());
-    return 1;
-  }
+  OrDie(EnsureBlasKernel("auto", argv));
   // Defaults, which flags override.
   std::string defaults[] = {"--benchmark_enable_random_interleaving=true",
                             "--benchmark_repetitions=9", "--benchmark_min_time=0.03"};

@@ -6,19 +6,17 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/flags.h"
+#include "bench/program.h"
 #include "bench/statistics.h"
 #include "core/key_sets/key_set_store.h"
 #include "qkserve/limits.h"
@@ -39,16 +37,9 @@ double SecondsOf(const auto& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-[[noreturn]] void Die(const absl::Status& status) {
-  std::fprintf(stderr, "error: %s\n", status.ToString().c_str());
-  std::exit(1);
-}
-
 std::unique_ptr<KeySetStore> OpenStore(const std::string& directory) {
-  absl::StatusOr<std::unique_ptr<KeySetStore>> store = KeySetStore::Open(
-      {.directory = directory, .memory_bytes_max = 8 * kGiB}, FileSystem::Posix());
-  if (!store.ok()) Die(store.status());
-  return *std::move(store);
+  return OrDie(KeySetStore::Open({.directory = directory, .memory_bytes_max = 8 * kGiB},
+                                 FileSystem::Posix()));
 }
 
 KeySetUploadSpec Spec(const std::string& name, int64_t m) {
@@ -62,17 +53,12 @@ KeySetUploadSpec Spec(const std::string& name, int64_t m) {
 // Puts or appends `spec.m` keys. Returns the new version.
 int64_t Upload(KeySetStore& store, const KeySetUploadSpec& spec) {
   static const std::string& rows = *new std::string(kDepth * 4 * 1000, '\x3f');
-  absl::StatusOr<std::unique_ptr<KeySetUpload>> upload = store.BeginUpload(spec);
-  if (!upload.ok()) Die(upload.status());
+  const std::unique_ptr<KeySetUpload> upload = OrDie(store.BeginUpload(spec));
   const auto bytes = static_cast<size_t>(spec.m * kDepth * 4);
   for (size_t done = 0; done < bytes; done += rows.size()) {
-    const absl::Status status =
-        (*upload)->Add(ColumnId::kKeys, absl::string_view(rows).substr(0, bytes - done));
-    if (!status.ok()) Die(status);
+    OrDie(upload->Add(ColumnId::kKeys, absl::string_view(rows).substr(0, bytes - done)));
   }
-  const absl::StatusOr<std::shared_ptr<const KeySet>> key_set = (*upload)->Commit();
-  if (!key_set.ok()) Die(key_set.status());
-  return (*key_set)->version();
+  return OrDie(upload->Commit())->version();
 }
 
 // Reads the set's one segment in pieces of 1 MiB and packs it.
@@ -81,19 +67,16 @@ void ReadAndPack(const std::string& folder) {
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (absl::EndsWith(entry.path().string(), ".safetensors")) path = entry.path().string();
   }
-  absl::StatusOr<std::unique_ptr<ReadableFile>> file = FileSystem::Posix()->Open(path);
-  if (!file.ok()) Die(file.status());
+  const std::unique_ptr<ReadableFile> file = OrDie(FileSystem::Posix()->Open(path));
   constexpr int64_t kRowBytes = kDepth * 4;
-  const int64_t header_bytes = (*file)->size() - kManyKeys * kRowBytes;
+  const int64_t header_bytes = file->size() - kManyKeys * kRowBytes;
   ByteBudget budget("bench", 8 * kGiB);
   const std::unique_ptr<KeySetBuilder> builder =
       KeySetBuilder::Create(Spec("", kManyKeys).layout, kManyKeys, nullptr, &budget).value();
   Buffer buffer = Buffer::Allocate(static_cast<size_t>(kMiB)).value();
   for (int64_t row = 0; row < kManyKeys; row += kMiB / kRowBytes) {
     const int64_t rows = std::min(kMiB / kRowBytes, kManyKeys - row);
-    const absl::Status status =
-        (*file)->ReadAt(header_bytes + row * kRowBytes, rows * kRowBytes, buffer.data());
-    if (!status.ok()) Die(status);
+    OrDie(file->ReadAt(header_bytes + row * kRowBytes, rows * kRowBytes, buffer.data()));
     builder->Add(ColumnId::kKeys, row, rows, buffer.data());
   }
   builder->Finish("bench", 1);

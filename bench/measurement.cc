@@ -1,7 +1,5 @@
 #include "bench/measurement.h"
 
-#include <algorithm>
-#include <numeric>
 #include <random>
 
 #include "absl/time/clock.h"
@@ -14,31 +12,32 @@ namespace {
 
 absl::Time Now() { return Clock::Monotonic()->Now(); }
 
-void Append(const std::vector<double>& more, std::vector<double>& samples) {
-  samples.insert(samples.end(), more.begin(), more.end());
-}
-
-// Runs turn(contender) for each of `count` contenders in each round.
-template <typename Turn>
-absl::Status TakeTurns(size_t count, const RoundOptions& options, const Turn& turn) {
+// Runs turn(contender, its samples) for each contender in each round. Returns the samples of all.
+template <typename Samples, typename Contender, typename Turn>
+absl::StatusOr<std::vector<Samples>> TakeTurns(absl::Span<const Contender> contenders,
+                                               const RoundOptions& options, const Turn& turn) {
+  std::vector<Samples> samples(contenders.size());
+  std::vector<size_t> order(contenders.size());
+  for (size_t i = 0; i < order.size(); ++i) {
+    samples[i].name = contenders[i].name;
+    order[i] = i;
+  }
   std::mt19937_64 random(options.seed);
-  std::vector<size_t> order(count);
-  std::iota(order.begin(), order.end(), size_t{0});
   for (int round = 0; round < options.rounds; ++round) {
     std::shuffle(order.begin(), order.end(), random);
-    for (const size_t contender : order) {
-      absl::Status status = turn(contender);
+    for (const size_t i : order) {
+      absl::Status status = turn(contenders[i], samples[i]);
       if (!status.ok()) return status;
     }
   }
-  return absl::OkStatus();
+  return samples;
 }
 
 absl::Status LatencyTurn(const Ask& ask, const RoundOptions& options, LatencySamples& samples) {
   const absl::Time measured_from = Now() + options.warm_up;
   while (Now() < measured_from) {
     v1::Receipt receipt;
-    absl::Status status = ask(&receipt);
+    absl::Status status = ask.ask(&receipt);
     if (!status.ok()) return status;
   }
   const size_t first = samples.latency_us.size();
@@ -47,7 +46,7 @@ absl::Status LatencyTurn(const Ask& ask, const RoundOptions& options, LatencySam
   while (Now() < end || measured() < static_cast<size_t>(options.requests_min)) {
     v1::Receipt receipt;
     const absl::Time sent = Now();
-    absl::Status status = ask(&receipt);
+    absl::Status status = ask.ask(&receipt);
     const absl::Duration latency = Now() - sent;
     if (!status.ok()) return status;
     samples.latency_us.push_back(absl::ToDoubleMicroseconds(latency));
@@ -81,8 +80,8 @@ absl::Status ThroughputTurn(const Remote& remote, absl::Span<const v1::ScoreRequ
                                         tally->requests);
   samples.round_client_cpu_us.push_back(absl::ToDoubleMicroseconds(client_cpu_spent) /
                                         tally->requests);
-  Append(tally->latency_us, samples.latency_us);
-  Append(tally->batch_requests, samples.batch_requests);
+  for (const double latency : tally->latency_us) samples.latency_us.push_back(latency);
+  for (const double batch : tally->batch_requests) samples.batch_requests.push_back(batch);
   return absl::OkStatus();
 }
 
@@ -90,23 +89,23 @@ absl::Status ThroughputTurn(const Remote& remote, absl::Span<const v1::ScoreRequ
 
 absl::StatusOr<std::vector<LatencySamples>> MeasureLatency(absl::Span<const Ask> contenders,
                                                            const RoundOptions& options) {
-  std::vector<LatencySamples> samples(contenders.size());
-  const absl::Status status = TakeTurns(contenders.size(), options, [&](size_t contender) {
-    return LatencyTurn(contenders[contender], options, samples[contender]);
-  });
-  if (!status.ok()) return status;
-  return samples;
+  return TakeTurns<LatencySamples>(contenders, options,
+                                   [&](const Ask& contender, LatencySamples& samples) {
+                                     return LatencyTurn(contender, options, samples);
+                                   });
 }
 
 absl::StatusOr<std::vector<ThroughputSamples>> MeasureThroughput(
-    absl::Span<const Remote* const> contenders, absl::Span<const v1::ScoreRequest> requests,
+    absl::Span<const Contender> contenders, absl::Span<const v1::ScoreRequest> requests,
     int concurrency, const RoundOptions& options) {
-  std::vector<ThroughputSamples> samples(contenders.size());
-  const absl::Status status = TakeTurns(contenders.size(), options, [&](size_t contender) {
-    return ThroughputTurn(*contenders[contender], requests, concurrency, options,
-                          samples[contender]);
-  });
-  if (!status.ok()) return status;
+  absl::StatusOr<std::vector<ThroughputSamples>> samples = TakeTurns<ThroughputSamples>(
+      contenders, options, [&](const Contender& contender, ThroughputSamples& samples) {
+        if (!contender.serves_many) return absl::OkStatus();
+        return ThroughputTurn(*contender.remote, requests, concurrency, options, samples);
+      });
+  if (samples.ok()) {
+    std::erase_if(*samples, [](const auto& one) { return one.round_requests_per_s.empty(); });
+  }
   return samples;
 }
 

@@ -1,15 +1,18 @@
 #ifndef QKSERVE_BENCH_MEASUREMENT_H_
 #define QKSERVE_BENCH_MEASUREMENT_H_
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "bench/remote.h"
+#include "bench/contender.h"
 #include "qkserve/v1/scoring.pb.h"
 
 namespace qkserve::bench {
@@ -32,10 +35,14 @@ struct RoundOptions {
 
 // --- One caller ---------------------------------------------------------------------------------
 
-// Answers one request; `receipt` is left alone by contenders that have none.
-using Ask = std::function<absl::Status(v1::Receipt* receipt)>;
+struct Ask {
+  std::string name;
+  // Answers one request; `receipt` is left alone by contenders that have none.
+  std::function<absl::Status(v1::Receipt* receipt)> ask;
+};
 
 struct LatencySamples {
+  std::string name;
   std::vector<double> latency_us;  // of every measured request
   std::vector<double> queued_us;   // from the receipts
   std::vector<double> computed_us;
@@ -50,6 +57,7 @@ absl::StatusOr<std::vector<LatencySamples>> MeasureLatency(absl::Span<const Ask>
 // --- Many callers -------------------------------------------------------------------------------
 
 struct ThroughputSamples {
+  std::string name;
   std::vector<double> round_requests_per_s;  // in order of the rounds
   std::vector<double> latency_us;            // of every request answered within its turn
   std::vector<double> batch_requests;        // from their receipts
@@ -62,10 +70,19 @@ struct ThroughputSamples {
 
 // A closed loop: `concurrency` callers send their request as soon as the last is answered. They
 // take the requests in turn, so requests[0] alone is what all of them send. A request that is only
-// partly within a turn counts for that part.
+// partly within a turn counts for that part. Contenders that do not serve many have no part in it.
 absl::StatusOr<std::vector<ThroughputSamples>> MeasureThroughput(
-    absl::Span<const Remote* const> contenders, absl::Span<const v1::ScoreRequest> requests,
+    absl::Span<const Contender> contenders, absl::Span<const v1::ScoreRequest> requests,
     int concurrency, const RoundOptions& options);
+
+// The samples called `name`; there must be some.
+template <typename Samples>
+const Samples& SamplesOf(absl::string_view name, const std::vector<Samples>& all) {
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const Samples& one) { return one.name == name; });
+  if (found == all.end()) std::abort();
+  return *found;
+}
 
 }  // namespace qkserve::bench
 

@@ -8,9 +8,7 @@ void SetBlasThreads(int threads) { openblas_set_num_threads(threads); }
 
 void ComputeScoresInOneCall(const float* queries, const float* keys, float* scores,
                             const Sizes& sizes, float scale) {
-  const auto n = static_cast<blasint>(sizes.n);
-  const auto m = static_cast<blasint>(sizes.m);
-  const auto d = static_cast<blasint>(sizes.d);
+  const blasint n = sizes.n, m = sizes.m, d = sizes.d;
   if (n == 1) {
     cblas_sgemv(CblasRowMajor, CblasNoTrans, m, d, scale, keys, d, queries, 1, 0, scores, 1);
   } else {
@@ -21,9 +19,7 @@ void ComputeScoresInOneCall(const float* queries, const float* keys, float* scor
 
 void WeighValuesInOneCall(const float* weights, const float* values, float* context,
                           const Sizes& sizes) {
-  const auto n = static_cast<blasint>(sizes.n);
-  const auto m = static_cast<blasint>(sizes.m);
-  const auto d = static_cast<blasint>(sizes.d);
+  const blasint n = sizes.n, m = sizes.m, d = sizes.d;
   if (n == 1) {
     cblas_sgemv(CblasRowMajor, CblasTrans, m, d, 1, values, d, weights, 1, 0, context, 1);
   } else {

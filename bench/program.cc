@@ -1,6 +1,7 @@
 #include "bench/program.h"
 
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <system_error>
@@ -30,29 +31,24 @@ struct ProgramOptions {
   std::string kernel = "auto";
   std::string role = kBenchRole;
   std::string port_file;
-
-  void AddFlags(Flags& flags);
-  absl::Status Validate(const Program& program) const;
-
-  // The workloads by name; empty where `workload` has an unknown name.
-  std::vector<std::string> ChosenWorkloads(const Program& program) const;
-  RoundOptions ChosenRounds(const Program& program) const;
 };
 
-void ProgramOptions::AddFlags(Flags& flags) {
-  flags.Add("workload", &workload, "Workloads, separated by commas");
-  flags.Add("rounds", &rounds,
+void AddFlags(ProgramOptions& options, Flags& flags) {
+  flags.Add("workload", &options.workload, "Workloads, separated by commas");
+  flags.Add("rounds", &options.rounds,
             "Rounds of each comparison; 0: the program's choice, which it prints");
-  flags.Add("seconds_per_round", &seconds_per_round,
+  flags.Add("seconds_per_round", &options.seconds_per_round,
             "Measured time of a contender in a round; 0: the program's choice, which it prints");
-  flags.Add("json", &json, "File for all figures");
-  flags.Add("qkserve", &qkserve, "The qkserve program; the one beside this program if empty");
-  flags.Add("kernel", &kernel, "OpenBLAS kernel of the baselines; auto: the CPU's best");
-  flags.Add("role", &role, "bench, or a server that the bench runs as its own child");
-  flags.Add("port_file", &port_file, "With a server's --role: where the port is written");
+  flags.Add("json", &options.json, "File for all figures");
+  flags.Add("qkserve", &options.qkserve,
+            "The qkserve program; the one beside this program if empty");
+  flags.Add("kernel", &options.kernel, "OpenBLAS kernel of the baselines; auto: the CPU's best");
+  flags.Add("role", &options.role, "bench, or a server that the bench runs as its own child");
+  flags.Add("port_file", &options.port_file, "With a server's --role: where the port is written");
 }
 
-std::vector<std::string> ProgramOptions::ChosenWorkloads(const Program& program) const {
+// The workloads by name; empty where `workload` has an unknown name.
+std::vector<std::string> ChosenWorkloads(const Program& program, absl::string_view workload) {
   std::vector<std::string> chosen;
   for (const absl::string_view name : absl::StrSplit(workload, ',', absl::SkipEmpty())) {
     if (name == "all") {
@@ -66,32 +62,27 @@ std::vector<std::string> ProgramOptions::ChosenWorkloads(const Program& program)
   return chosen;
 }
 
-RoundOptions ProgramOptions::ChosenRounds(const Program& program) const {
-  RoundOptions options = program.rounds;
-  if (rounds > 0) options.rounds = rounds;
-  if (seconds_per_round > 0) options.turn = absl::Seconds(seconds_per_round);
-  return options;
-}
-
-absl::Status ProgramOptions::Validate(const Program& program) const {
+absl::Status Validate(const Program& program, const ProgramOptions& options) {
+  const auto invalid = [](const auto&... message) {
+    return absl::InvalidArgumentError(absl::StrCat(message...));
+  };
+  const std::string& role = options.role;
   if (role != kBenchRole && !absl::c_linear_search(program.roles, role)) {
-    return absl::InvalidArgumentError(absl::StrCat("--role: unknown ", role));
+    return invalid("--role: unknown ", role);
   }
-  if (role != kBenchRole && port_file.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("--role=", role, " needs --port_file"));
+  if (role != kBenchRole && options.port_file.empty()) {
+    return invalid("--role=", role, " needs --port_file");
   }
-  if (ChosenWorkloads(program).empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("--workload: got '", workload,
-                                                   "', expected names of ",
-                                                   absl::StrJoin(program.workloads, ", ")));
+  if (ChosenWorkloads(program, options.workload).empty()) {
+    return invalid("--workload: got '", options.workload, "', expected names of ",
+                   absl::StrJoin(program.workloads, ", "));
   }
-  if (rounds < 0 || rounds > kRoundsMax) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--rounds must be 0 to ", kRoundsMax, "; was ", rounds));
+  if (options.rounds < 0 || options.rounds > kRoundsMax) {
+    return invalid("--rounds must be 0 to ", kRoundsMax, "; was ", options.rounds);
   }
-  if (!(seconds_per_round >= 0 && seconds_per_round <= kSecondsPerRoundMax)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--seconds_per_round must be 0 to ", kSecondsPerRoundMax, "; was ", seconds_per_round));
+  if (!(options.seconds_per_round >= 0 && options.seconds_per_round <= kSecondsPerRoundMax)) {
+    return invalid("--seconds_per_round must be 0 to ", kSecondsPerRoundMax, "; was ",
+                   options.seconds_per_round);
   }
   return absl::OkStatus();
 }
@@ -101,8 +92,11 @@ absl::Status RunBench(const Program& program, const ProgramOptions& options) {
   if (!paths.ok()) return paths.status();
   absl::StatusOr<std::vector<Contender>> contenders = StartContenders(program.contenders(*paths));
   if (!contenders.ok()) return contenders.status();
-  absl::Status status = program.compare(options.ChosenWorkloads(program), *contenders,
-                                        options.ChosenRounds(program), options.json);
+  RoundOptions rounds = program.rounds;
+  if (options.rounds > 0) rounds.rounds = options.rounds;
+  if (options.seconds_per_round > 0) rounds.turn = absl::Seconds(options.seconds_per_round);
+  absl::Status status = program.compare(ChosenWorkloads(program, options.workload), *contenders,
+                                        rounds, options.json);
   status.Update(StopContenders(*contenders));
   return status;
 }
@@ -121,6 +115,12 @@ absl::StatusOr<ProgramPaths> FindPrograms(const std::string& qkserve) {
   return paths;
 }
 
+void OrDie(const absl::Status& status) {
+  if (status.ok()) return;
+  absl::FPrintF(stderr, "error: %s\n", status.ToString());
+  std::exit(1);
+}
+
 int RunProgram(const Program& program, int argc, char** argv) {
   // As in qkserve: the baselines and the callers get it too.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
@@ -128,10 +128,10 @@ int RunProgram(const Program& program, int argc, char** argv) {
   Flags flags(absl::StrFormat("Usage: %s [FLAGS]\n\n%s\nWorkloads: %s.\nServers (--role): %s.\n",
                               program.name, program.about, absl::StrJoin(program.workloads, ", "),
                               absl::StrJoin(program.roles, ", ")));
-  options.AddFlags(flags);
+  AddFlags(options, flags);
   program.add_flags(flags);
   const std::optional<int> exit_code =
-      flags.ParseMain(argc, argv, [&] { return options.Validate(program); });
+      flags.ParseMain(argc, argv, [&] { return Validate(program, options); });
   if (exit_code.has_value()) return *exit_code;
   absl::Status status = EnsureBlasKernel(options.kernel, argv);
   if (status.ok()) {

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -47,6 +48,14 @@ struct Program {
   // Is the server of `role` until SIGTERM.
   std::function<absl::Status(const std::string& role, const std::string& port_file)> serve;
 };
+
+// Ends the process with code 1 and prints why, unless the status is OK.
+void OrDie(const absl::Status& status);
+template <typename T>
+T OrDie(absl::StatusOr<T> value) {
+  OrDie(value.status());
+  return *std::move(value);
+}
 
 // The exit code: 0 it ran, 1 something failed, 2 wrong usage. For main.
 int RunProgram(const Program& program, int argc, char** argv);

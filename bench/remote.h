@@ -9,17 +9,9 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "qkserve/v1/key_set.grpc.pb.h"
 #include "qkserve/v1/scoring.grpc.pb.h"
 
 namespace qkserve::bench {
-
-// A key set to upload: float32, rank 2.
-struct KeySetToPut {
-  std::string name;
-  const v1::Tensor& keys;
-  const v1::Tensor* values = nullptr;
-};
 
 // A server and connections to it. Generated code, the same for every server, so that the client
 // costs each of them the same. Thread-safe.
@@ -29,7 +21,6 @@ class Remote {
 
   // Blocks.
   absl::Status Score(const v1::ScoreRequest& request, v1::ScoreResponse* response) const;
-  absl::Status PutKeySet(const KeySetToPut& key_set) const;
 
   int channels() const { return static_cast<int>(stubs_.size()); }
 
@@ -42,7 +33,6 @@ class Remote {
  private:
   const pid_t pid_;
   std::vector<std::unique_ptr<v1::ScoringService::Stub>> stubs_;
-  std::unique_ptr<v1::KeySetService::Stub> key_sets_;
 };
 
 // That this process has spent so far.

@@ -4,9 +4,7 @@
 
 #include <cerrno>
 #include <fstream>
-#include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/host.h"
 #include "core/kernels/blas.h"
@@ -28,10 +26,13 @@ Json ToJson(const Target& target) {
 
 }  // namespace
 
-Machine DescribeMachine() {
+Json DescribeMachine() {
   const std::string cpu = CpuName();
-  return {cpu.empty() ? "unknown" : cpu, static_cast<int>(UsableCpus()), BlasKernelName(),
-          BlasVersion(), grpc::Version()};
+  return {{"cpu", cpu.empty() ? "unknown" : cpu},
+          {"cpus", UsableCpus()},
+          {"kernel", BlasKernelName()},
+          {"blas", BlasVersion()},
+          {"grpc", grpc::Version()}};
 }
 
 std::string BytesText(double bytes) {
@@ -52,14 +53,17 @@ std::string RatioText(const Ratio& ratio) {
                          ratio.upper_quartile);
 }
 
-Ratio ThroughputRatio(const ThroughputSamples& a, const ThroughputSamples& b) {
-  return CompareRounds(Median(a.round_requests_per_s), Median(b.round_requests_per_s),
-                       a.round_requests_per_s, b.round_requests_per_s);
+Ratio RateTo(absl::string_view name, const ThroughputSamples& samples,
+             const std::vector<ThroughputSamples>& all) {
+  const std::vector<double>& rates = samples.round_requests_per_s;
+  const std::vector<double>& others = SamplesOf(name, all).round_requests_per_s;
+  return CompareRounds(Median(rates), Median(others), rates, others);
 }
 
-void PrintMachine(const Machine& machine, const RoundOptions& options) {
-  absl::PrintF("%s, %d CPUs, kernel %s, %s, gRPC %s\n", machine.cpu, machine.cpus, machine.kernel,
-               machine.blas_version, machine.grpc_version);
+void PrintMachine(const Json& machine, const RoundOptions& options) {
+  const auto text = [&machine](const char* key) { return machine.at(key).get<std::string>(); };
+  absl::PrintF("%s, %s CPUs, kernel %s, %s, gRPC %s\n", text("cpu"), machine.at("cpus").dump(),
+               text("kernel"), text("blas"), text("grpc"));
   absl::PrintF(
       "%d rounds; in each, every contender has a turn of %s, in an order drawn anew.\n"
       "Ratios are of medians; in brackets the quartiles of the ratio round by round.\n",
@@ -89,17 +93,13 @@ Json ToJson(const ThroughputSamples& samples) {
           {"server_cpu_us_per_request", Median(samples.round_server_cpu_us)},
           {"client_cpu_us_per_request", Median(samples.round_client_cpu_us)},
           {"batch_requests_mean", Mean(samples.batch_requests)},
-          {"round_requests_per_s", samples.round_requests_per_s}};
+          {"round_requests_per_s", samples.round_requests_per_s},
+          {"name", samples.name}};
 }
 
-absl::Status WriteJson(const std::string& path, const Machine& machine, const RoundOptions& options,
+absl::Status WriteJson(const std::string& path, const Json& machine, const RoundOptions& options,
                        Json workloads, absl::Span<const Target> targets) {
-  Json json = {{"machine",
-                {{"cpu", machine.cpu},
-                 {"cpus", machine.cpus},
-                 {"kernel", machine.kernel},
-                 {"blas", machine.blas_version},
-                 {"grpc", machine.grpc_version}}},
+  Json json = {{"machine", machine},
                {"rounds", options.rounds},
                {"seconds_per_turn", absl::ToDoubleSeconds(options.turn)},
                {"workloads", std::move(workloads)},

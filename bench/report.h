@@ -21,15 +21,8 @@ namespace qkserve::bench {
 
 using Json = nlohmann::ordered_json;
 
-// The machine that was measured.
-struct Machine {
-  std::string cpu;  // model name
-  int cpus = 0;     // usable
-  std::string kernel;
-  std::string blas_version;
-  std::string grpc_version;
-};
-Machine DescribeMachine();
+// The machine that was measured: "cpu", "cpus" that are usable, "kernel", "blas" and "grpc".
+Json DescribeMachine();
 
 // A figure that the project promises, from one workload.
 struct Target {
@@ -49,18 +42,19 @@ std::string BytesText(double bytes);
 std::string TimeText(double microseconds);
 std::string RatioText(const Ratio& ratio);
 
-// Requests/s of `a` to those of `b`.
-Ratio ThroughputRatio(const ThroughputSamples& a, const ThroughputSamples& b);
+// Requests/s to those of the contender `name` among `all`.
+Ratio RateTo(absl::string_view name, const ThroughputSamples& samples,
+             const std::vector<ThroughputSamples>& all);
 
 // To standard output.
-void PrintMachine(const Machine& machine, const RoundOptions& options);
+void PrintMachine(const Json& machine, const RoundOptions& options);
 void PrintTargets(absl::Span<const Target> targets);
 
 Json ToJson(const Ratio& ratio);
 Json ToJson(const ThroughputSamples& samples);
 
 // Errors: `path` cannot be written.
-absl::Status WriteJson(const std::string& path, const Machine& machine, const RoundOptions& options,
+absl::Status WriteJson(const std::string& path, const Json& machine, const RoundOptions& options,
                        Json workloads, absl::Span<const Target> targets);
 
 // Measures the workloads one after the other, prints each when it is done and the targets at the
@@ -70,7 +64,7 @@ template <class Compare>
 absl::Status CompareAndReport(const Compare& compare, const std::vector<std::string>& names,
                               const std::vector<Contender>& contenders, const RoundOptions& options,
                               const std::string& json) {
-  const Machine machine = DescribeMachine();
+  const Json machine = DescribeMachine();
   PrintMachine(machine, options);
   using Result = typename decltype(compare(WorkloadCalled(""), contenders, options))::value_type;
   std::vector<Result> results;

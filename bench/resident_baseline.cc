@@ -1,7 +1,3 @@
-#include "bench/resident_baseline.h"
-
-#include <grpcpp/grpcpp.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -9,32 +5,24 @@
 #include <numeric>
 #include <vector>
 
+#include "bench/baseline.h"
 #include "bench/openblas.h"
 #include "bench/resident_key_sets.h"
 #include "bench/serve.h"
 #include "bench/tensors.h"
-#include "qkserve/v1/scoring.grpc.pb.h"
 
 namespace qkserve::bench {
 namespace {
 
-bool Fits(const v1::ScoreRequest& request, const RowMajorKeySet& key_set) {
+// Columns of the result; 0: the request does not fit the key set.
+int64_t ResultColumns(const v1::ScoreRequest& request, const RowMajorKeySet& key_set) {
   const v1::Tensor& queries = request.queries();
   const int64_t n = queries.shape_size() == 2 ? queries.shape(0) : 0;
-  if (n <= 0 || !CheckMatrix(queries, v1::FLOAT32, n, key_set.d).ok()) return false;
-  switch (request.output()) {
-    case v1::SCORES:
-      return true;
-    case v1::TOP_K:
-      return request.top_k() > 0 && request.top_k() <= key_set.m;
-    case v1::CONTEXT:
-      return key_set.dv > 0;
-    default:
-      return false;
-  }
+  if (n <= 0 || !CheckMatrix(queries, v1::FLOAT32, n, key_set.d).ok()) return 0;
+  if (request.output() == v1::SCORES) return key_set.m;
+  if (request.output() == v1::CONTEXT) return key_set.dv;
+  return request.output() == v1::TOP_K && request.top_k() <= key_set.m ? request.top_k() : 0;
 }
-
-// --- What the server computes -------------------------------------------------------------------
 
 void SelectTopK(const float* scores, int64_t m, int64_t k, float* best, int32_t* keys) {
   thread_local std::vector<int32_t> order;
@@ -59,8 +47,8 @@ void Softmax(float* row, int64_t m) {
   for (int64_t j = 0; j < m; ++j) row[j] /= sum;
 }
 
-void Answer(const v1::ScoreRequest& request, const RowMajorKeySet& key_set,
-            v1::ScoreResponse* response) {
+void Compute(const v1::ScoreRequest& request, const RowMajorKeySet& key_set,
+             v1::ScoreResponse* response) {
   const int64_t n = request.queries().shape(0);
   const int64_t m = key_set.m;
   const float scale = request.attention().has_scale() ? request.attention().scale() : 1;
@@ -90,65 +78,31 @@ void Answer(const v1::ScoreRequest& request, const RowMajorKeySet& key_set,
   }
 }
 
-// An answer of the same size, for the echo.
-void Resemble(const v1::ScoreRequest& request, const RowMajorKeySet& key_set,
-              v1::ScoreResponse* response) {
-  const int64_t n = request.queries().shape(0);
-  int64_t columns = key_set.m;
-  if (request.output() == v1::CONTEXT) columns = key_set.dv;
-  if (request.output() == v1::TOP_K) {
-    columns = request.top_k();
-    StartMatrix(v1::INT32, n, columns, response->mutable_indices());
-  }
-  StartMatrix(v1::FLOAT32, n, columns, response->mutable_result());
-}
+}  // namespace
 
-// --- The server ---------------------------------------------------------------------------------
-
-class ResidentService final : public v1::ScoringService::CallbackService {
- public:
-  ResidentService(ResidentBaseline baseline, const RowMajorKeySets* key_sets)
-      : baseline_(baseline), key_sets_(key_sets) {}
-
-  grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context,
-                                  const v1::ScoreRequest* request,
-                                  v1::ScoreResponse* response) override {
-    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-    reactor->Finish(Reply(*request, response));
-    return reactor;
-  }
-
- private:
-  // On the gRPC thread that delivered the request: handing it to a pool of as many threads as CPUs
-  // measured the same or up to a tenth slower.
-  grpc::Status Reply(const v1::ScoreRequest& request, v1::ScoreResponse* response) const {
-    const std::shared_ptr<const RowMajorKeySet> key_set = key_sets_->Find(request.key_set().name());
+absl::Status ServeResidentBaseline(Baseline baseline, const std::string& port_file) {
+  RowMajorKeySets key_sets;
+  const auto answer = [&](const v1::ScoreRequest& request, v1::ScoreResponse* response) {
+    const std::shared_ptr<const RowMajorKeySet> key_set = key_sets.Find(request.key_set().name());
     if (key_set == nullptr) return grpc::Status(grpc::StatusCode::NOT_FOUND, "no such key set");
-    if (!Fits(request, *key_set)) {
+    const int64_t columns = ResultColumns(request, *key_set);
+    if (columns <= 0) {
       return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT,
                           "the request does not fit its key set");
     }
-    if (baseline_ == ResidentBaseline::kEcho) {
-      Resemble(request, *key_set, response);
+    if (baseline == Baseline::kEcho) {
+      // An answer of the same size.
+      const int64_t n = request.queries().shape(0);
+      if (request.output() == v1::TOP_K) {
+        StartMatrix(v1::INT32, n, columns, response->mutable_indices());
+      }
+      StartMatrix(v1::FLOAT32, n, columns, response->mutable_result());
     } else {
-      Answer(request, *key_set, response);
+      Compute(request, *key_set, response);
     }
     return grpc::Status::OK;
-  }
-
-  const ResidentBaseline baseline_;
-  const RowMajorKeySets* const key_sets_;
-};
-
-}  // namespace
-
-absl::Status ServeResidentBaseline(ResidentBaseline baseline, const std::string& port_file) {
-  BlockTermination();
-  SetBlasThreads(1);
-  RowMajorKeySets key_sets;
-  RowMajorKeySetService key_set_service(&key_sets);
-  ResidentService scoring_service(baseline, &key_sets);
-  return ServeUntilTerminated({&scoring_service, &key_set_service}, port_file);
+  };
+  return ServeUntilTerminated({.answer = answer, .key_sets = &key_sets}, port_file);
 }
 
 }  // namespace qkserve::bench

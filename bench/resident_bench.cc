@@ -2,10 +2,9 @@
 
 #include <string>
 
+#include "bench/baseline.h"
 #include "bench/program.h"
-#include "bench/resident_baseline.h"
 #include "bench/resident_comparison.h"
-#include "bench/resident_report.h"
 #include "bench/workload.h"
 
 namespace qkserve::bench {
@@ -26,8 +25,7 @@ Program ResidentBench() {
   program.contenders = ResidentContenders;
   program.compare = [](const auto&... all) { return CompareAndReport(CompareResident, all...); };
   program.serve = [](const std::string& role, const std::string& port_file) {
-    return ServeResidentBaseline(
-        role == "echo" ? ResidentBaseline::kEcho : ResidentBaseline::kStock, port_file);
+    return ServeResidentBaseline(role == "echo" ? Baseline::kEcho : Baseline::kStock, port_file);
   };
   return program;
 }

@@ -1,10 +1,15 @@
 #include "bench/resident_comparison.h"
 
+#include <cmath>
+#include <memory>
+#include <optional>
+#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "bench/answer.h"
-#include "bench/resident_data.h"
+#include "bench/tensors.h"
+#include "qkserve/client.h"
 
 namespace qkserve::bench {
 namespace {
@@ -12,27 +17,82 @@ namespace {
 constexpr uint64_t kDataSeed = 42;
 constexpr int kCheckedRequests = 8;
 
+struct ResidentKeySet {
+  std::string name;
+  v1::Tensor keys;
+  std::optional<v1::Tensor> values;
+
+  const v1::Tensor* Values() const { return values ? &*values : nullptr; }
+};
+
+// The data of a workload.
+struct ResidentData {
+  std::vector<ResidentKeySet> key_sets;
+  std::vector<v1::ScoreRequest> requests;  // with different queries
+  std::vector<size_t> sets;                // that the requests name
+};
+
+// The set that request i of `requests` goes to.
+size_t SetOf(const BenchWorkload& workload, int i, int requests) {
+  const auto weight = [&](int set) { return std::pow(set + 1, -workload.zipf); };
+  double sum = 0;
+  for (int set = 0; set < workload.key_sets; ++set) sum += weight(set);
+  const double at = (i + 0.5) / requests * sum;
+  double covered = 0;
+  for (int set = 0; set + 1 < workload.key_sets; ++set) {
+    covered += weight(set);
+    if (at < covered) return static_cast<size_t>(set);
+  }
+  return static_cast<size_t>(workload.key_sets - 1);
+}
+
+// The same each time. Each key set has its share of the requests, as the workload's `zipf` says, as
+// nearly as whole requests allow.
+ResidentData MakeData(const BenchWorkload& workload) {
+  std::mt19937_64 random(kDataSeed);
+  ResidentData data;
+  for (int i = 0; i < workload.key_sets; ++i) {
+    ResidentKeySet& key_set = data.key_sets.emplace_back();
+    key_set.name = absl::StrCat(workload.name, "-", i + 1);
+    key_set.keys = RandomMatrix(workload.m, workload.d, random);
+    if (workload.dv) key_set.values = RandomMatrix(workload.m, *workload.dv, random);
+  }
+  for (int i = 0; i < workload.callers; ++i) {
+    data.sets.push_back(SetOf(workload, i, workload.callers));
+    v1::ScoreRequest& request = data.requests.emplace_back();
+    if (workload.scale.has_value()) request.mutable_attention()->set_scale(*workload.scale);
+    request.set_output(static_cast<v1::Output>(workload.output));
+    request.set_top_k(workload.top_k);
+    *request.mutable_queries() = RandomMatrix(workload.n, workload.d, random);
+    request.mutable_key_set()->set_name(data.key_sets[data.sets.back()].name);
+  }
+  return data;
+}
+
+TensorView View(const v1::Tensor& matrix) {
+  return {DataType::kFloat32,
+          {matrix.shape(0), matrix.shape(1)},
+          reinterpret_cast<const std::byte*>(matrix.data().data())};
+}
+
 absl::Status PutAndCheck(const Contender& contender, const ResidentData& data,
                          std::string* kernel) {
-  absl::Status status;
+  const absl::StatusOr<std::unique_ptr<Client>> client =
+      Client::Create({.address = contender.server->address()});
+  absl::Status status = client.status();
   for (const ResidentKeySet& key_set : data.key_sets) {
-    status.Update(contender.remote->PutKeySet(
-        {key_set.name, key_set.keys, key_set.values ? &*key_set.values : nullptr}));
+    if (!status.ok()) break;
+    PutKeySetOptions options;
+    if (key_set.values) options.values = View(*key_set.values);
+    status = (*client)->PutKeySet(key_set.name, View(key_set.keys), options).status();
   }
+  status = About(contender, status);
   for (int i = 0; i < kCheckedRequests && status.ok(); ++i) {
-    // Spread over the sets.
-    const auto& request = data.requests[i * data.requests.size() / kCheckedRequests];
-    v1::ScoreResponse response;
-    status = contender.remote->Score(request, &response);
-    if (status.ok() && contender.computes) {
-      const ResidentKeySet& key_set = KeySetOf(data, request);
-      KnownKeySet known = {ToMatrix(key_set.keys), std::nullopt};
-      if (key_set.values) known.values = ToMatrix(*key_set.values);
-      status = CheckAnswer(request, known, response);
-    }
-    if (contender.name == kQkserveName) *kernel = response.receipt().kernel();
+    const size_t request = i * data.requests.size() / kCheckedRequests;  // spread over the sets
+    const ResidentKeySet& key_set = data.key_sets[data.sets[request]];
+    status = CheckAnswer(contender, data.requests[request], key_set.keys, key_set.Values(), kernel);
   }
-  return About(contender, status);
+  return status;
 }
 
 }  // namespace
@@ -48,7 +108,7 @@ std::vector<ContenderCommand> ResidentContenders(const ProgramPaths& paths) {
 absl::StatusOr<ResidentResult> CompareResident(const BenchWorkload& workload,
                                                absl::Span<const Contender> contenders,
                                                const RoundOptions& options) {
-  const ResidentData data = MakeResidentData(workload, workload.callers, kDataSeed);
+  const ResidentData data = MakeData(workload);
   ResidentResult result;
   result.workload = workload;
   for (const Contender& contender : contenders) {
@@ -56,8 +116,8 @@ absl::StatusOr<ResidentResult> CompareResident(const BenchWorkload& workload,
     if (!status.ok()) return status;
   }
   for (const int callers : {1, workload.callers}) {
-    absl::StatusOr<std::vector<ThroughputResult>> rows =
-        CompareThroughput(contenders, data.requests, callers, options);
+    absl::StatusOr<std::vector<ThroughputSamples>> rows =
+        MeasureThroughput(contenders, data.requests, callers, options);
     if (!rows.ok()) return rows.status();
     result.comparisons.push_back({callers, *std::move(rows)});
   }

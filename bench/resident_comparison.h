@@ -10,6 +10,7 @@
 #include "bench/contender.h"
 #include "bench/measurement.h"
 #include "bench/program.h"
+#include "bench/report.h"
 #include "bench/workload.h"
 
 namespace qkserve::bench {
@@ -22,7 +23,7 @@ std::vector<ContenderCommand> ResidentContenders(const ProgramPaths& paths);
 // One row a contender, with one caller and with many.
 struct ResidentComparison {
   int callers = 1;
-  std::vector<ThroughputResult> rows;
+  std::vector<ThroughputSamples> rows;
 };
 
 struct ResidentResult {
@@ -36,6 +37,15 @@ struct ResidentResult {
 absl::StatusOr<ResidentResult> CompareResident(const BenchWorkload& workload,
                                                absl::Span<const Contender> contenders,
                                                const RoundOptions& options);
+
+// The targets that the measured workloads have.
+std::vector<Target> EvaluateTargets(const std::vector<ResidentResult>& results);
+
+// To standard output.
+void PrintWorkload(const ResidentResult& result);
+
+// Everything that is printed, and the value of every round.
+Json ToJson(const ResidentResult& result);
 
 }  // namespace qkserve::bench
 

@@ -5,13 +5,10 @@
 #include <cstring>
 #include <utility>
 
+#include "bench/tensors.h"
+
 namespace qkserve::bench {
 namespace {
-
-bool IsMatrix(const v1::TensorSpec& spec) {
-  return spec.data_type() == v1::FLOAT32 && spec.shape_size() == 2 && spec.shape(0) > 0 &&
-         spec.shape(1) > 0;
-}
 
 grpc::Status Invalid(const std::string& message) {
   return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, message);
@@ -55,9 +52,9 @@ class PutReactor final : public grpc::ServerReadReactor<v1::PutKeySetRequest> {
  private:
   grpc::Status Begin(const v1::PutKeySetRequest::Header& header) {
     const bool has_values = header.has_values();
-    if (!IsMatrix(header.keys()) ||
+    if (!IsFloatMatrix(header.keys()) ||
         (has_values &&
-         (!IsMatrix(header.values()) || header.values().shape(0) != header.keys().shape(0)))) {
+         (!IsFloatMatrix(header.values()) || header.values().shape(0) != header.keys().shape(0)))) {
       return Invalid("keys and values must be matrices of float32 with as many rows");
     }
     name_ = header.name();
@@ -107,9 +104,9 @@ std::shared_ptr<const RowMajorKeySet> RowMajorKeySets::Find(const std::string& n
   return found == by_name_.end() ? nullptr : found->second;
 }
 
-grpc::ServerReadReactor<v1::PutKeySetRequest>* RowMajorKeySetService::PutKeySet(
+grpc::ServerReadReactor<v1::PutKeySetRequest>* RowMajorKeySets::PutKeySet(
     grpc::CallbackServerContext*, v1::PutKeySetResponse* response) {
-  return new PutReactor(key_sets_, response);
+  return new PutReactor(this, response);
 }
 
 }  // namespace qkserve::bench

@@ -22,30 +22,20 @@ struct RowMajorKeySet {
   std::vector<float> values;  // [m, dv]
 };
 
-// Key sets in memory, by name. Thread-safe.
-class RowMajorKeySets {
+// Key sets in memory, by name. Serves KeySetService.PutKeySet for float32 and rank 2, with
+// generated code. Thread-safe.
+class RowMajorKeySets final : public v1::KeySetService::CallbackService {
  public:
-  void Put(const std::string& name, std::shared_ptr<const RowMajorKeySet> key_set);
+  grpc::ServerReadReactor<v1::PutKeySetRequest>* PutKeySet(
+      grpc::CallbackServerContext* context, v1::PutKeySetResponse* response) override;
 
+  void Put(const std::string& name, std::shared_ptr<const RowMajorKeySet> key_set);
   // nullptr: there is none.
   std::shared_ptr<const RowMajorKeySet> Find(const std::string& name) const;
 
  private:
   mutable Mutex mutex_;
   std::map<std::string, std::shared_ptr<const RowMajorKeySet>> by_name_ ABSL_GUARDED_BY(mutex_);
-};
-
-// KeySetService.PutKeySet for key sets of float32 and rank 2, with generated code.
-class RowMajorKeySetService final : public v1::KeySetService::CallbackService {
- public:
-  // key_sets outlives it.
-  explicit RowMajorKeySetService(RowMajorKeySets* key_sets) : key_sets_(key_sets) {}
-
-  grpc::ServerReadReactor<v1::PutKeySetRequest>* PutKeySet(
-      grpc::CallbackServerContext* context, v1::PutKeySetResponse* response) override;
-
- private:
-  RowMajorKeySets* const key_sets_;
 };
 
 }  // namespace qkserve::bench

@@ -1,9 +1,6 @@
-#include "bench/resident_report.h"
-
-#include <utility>
-
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "bench/resident_comparison.h"
 
 namespace qkserve::bench {
 namespace {
@@ -15,11 +12,6 @@ double ManyCallersLimit(absl::string_view workload) {
   if (workload == "resident-top") return 5;
   if (workload == "resident-row") return 3.5;
   return 0;
-}
-
-Ratio RateTo(absl::string_view name, const ThroughputResult& row,
-             const ResidentComparison& comparison) {
-  return ThroughputRatio(row.samples, ResultOf(comparison.rows, name).samples);
 }
 
 std::string MinMax(const std::vector<double>& values) {
@@ -38,16 +30,15 @@ void PrintComparison(const ResidentComparison& comparison) {
   absl::PrintF("  %-12s %10s %18s %10s %10s  %-18s  %-18s  %s\n", CallersText(comparison.callers),
                "requests/s", "min to max", "p50", "p99", "rate / baseline", "rate / echo",
                "CPU a request: server + client");
-  for (const ThroughputResult& row : comparison.rows) {
-    const ThroughputSamples& samples = row.samples;
-    absl::PrintF("  %-12s %10.0f %18s %10s %10s  %-18s  %-18s  %s + %s", row.name,
+  for (const ThroughputSamples& samples : comparison.rows) {
+    absl::PrintF("  %-12s %10.0f %18s %10s %10s  %-18s  %-18s  %s + %s", samples.name,
                  Median(samples.round_requests_per_s), MinMax(samples.round_requests_per_s),
                  TimeText(Median(samples.latency_us)), TimeText(Quantile(samples.latency_us, 0.99)),
-                 RatioText(RateTo(kBaselineName, row, comparison)),
-                 RatioText(RateTo(kEchoName, row, comparison)),
+                 RatioText(RateTo(kBaselineName, samples, comparison.rows)),
+                 RatioText(RateTo(kEchoName, samples, comparison.rows)),
                  TimeText(Median(samples.round_server_cpu_us)),
                  TimeText(Median(samples.round_client_cpu_us)));
-    if (row.name == kQkserveName) {
+    if (samples.name == kQkserveName) {
       absl::PrintF("  batch of %.1f requests (mean)", Mean(samples.batch_requests));
     }
     absl::PrintF("\n");
@@ -56,12 +47,10 @@ void PrintComparison(const ResidentComparison& comparison) {
 
 Json ToJson(const ResidentComparison& comparison) {
   Json json = {{"callers", comparison.callers}, {"contenders", Json::array()}};
-  for (const ThroughputResult& row : comparison.rows) {
-    Json contender = bench::ToJson(row.samples);
-    contender["name"] = row.name;
-    contender["rate_to_baseline"] = bench::ToJson(RateTo(kBaselineName, row, comparison));
-    contender["rate_to_echo"] = bench::ToJson(RateTo(kEchoName, row, comparison));
-    json["contenders"].push_back(std::move(contender));
+  for (const ThroughputSamples& row : comparison.rows) {
+    Json& contender = json["contenders"].emplace_back(ToJson(row));
+    contender["rate_to_baseline"] = ToJson(RateTo(kBaselineName, row, comparison.rows));
+    contender["rate_to_echo"] = ToJson(RateTo(kEchoName, row, comparison.rows));
   }
   return json;
 }
@@ -78,7 +67,7 @@ std::vector<Target> EvaluateTargets(const std::vector<ResidentResult>& results) 
       targets.push_back(
           {result.workload.name, absl::StrCat("rate / baseline, ", CallersText(comparison.callers)),
            Target::Limit::kAtLeast, limit,
-           RateTo(kBaselineName, ResultOf(comparison.rows, kQkserveName), comparison)});
+           RateTo(kBaselineName, SamplesOf(kQkserveName, comparison.rows), comparison.rows)});
     }
   }
   return targets;

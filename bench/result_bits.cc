@@ -15,9 +15,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/types/span.h"
 #include "base/flags.h"
+#include "bench/program.h"
 #include "core/kernels/element_conversion.h"
+#include "core/key_sets/storage/checksum.h"
 #include "qkserve/client.h"
 
 namespace qkserve::bench {
@@ -35,19 +36,9 @@ struct Options {
   bool each = false;  // print a line for each request
 };
 
-// FNV-1a.
-class Checksum {
- public:
-  void Add(const void* data, size_t bytes) {
-    const auto* const from = static_cast<const unsigned char*>(data);
-    for (size_t i = 0; i < bytes; ++i) value_ = (value_ ^ from[i]) * 1099511628211U;
-  }
-  void Add(uint64_t value) { Add(&value, sizeof(value)); }
-  uint64_t value() const { return value_; }
-
- private:
-  uint64_t value_ = 14695981039346656037U;
-};
+void AddNumber(int64_t number, Checksum& checksum) {
+  checksum.Add(reinterpret_cast<const std::byte*>(&number), sizeof(number));
+}
 
 // Draws what requests are made of. The same seed gives the same requests.
 class Draw {
@@ -123,16 +114,9 @@ struct Keys {
 Keys DrawKeys(Draw& draw) {
   constexpr int64_t kKeyElementsMax = int64_t{4} << 20;
   Keys keys = {};
-  switch (draw.Between(2, 4)) {
-    case 3:
-      keys.leading = {draw.Between(1, 3)};
-      break;
-    case 4:
-      keys.leading = {draw.Between(1, 3), draw.Between(1, 4)};
-      break;
-    default:
-      break;
-  }
+  const int64_t rank = draw.Between(2, 4);
+  if (rank > 2) keys.leading.push_back(draw.Between(1, 3));
+  if (rank > 3) keys.leading.push_back(draw.Between(1, 4));
   keys.d = draw.OneOf<int64_t>({0, 1, 3, 8, 16, 33, 64, 64, 128, 128, 600, 768, 1500});
   keys.dv = draw.OneOf<int64_t>({1, 8, 16, 40, 64, 128, 300});
   const int64_t row = keys.Matrices() * std::max<int64_t>({keys.d, keys.dv, 1});
@@ -227,22 +211,20 @@ std::unique_ptr<Request> DrawRequest(Draw& draw, const Keys& keys, bool inline_k
   return request;
 }
 
-uint64_t ChecksumOf(const absl::StatusOr<ScoreResult>& result) {
+int64_t ChecksumOf(const absl::StatusOr<ScoreResult>& result) {
   Checksum checksum;
-  checksum.Add(static_cast<uint64_t>(result.status().code()));
-  if (!result.ok()) return checksum.value();
+  AddNumber(static_cast<int64_t>(result.status().code()), checksum);
   const auto add = [&checksum](const Tensor& tensor) {
-    for (const int64_t size : tensor.shape) checksum.Add(static_cast<uint64_t>(size));
-    checksum.Add(tensor.data.data(),
-                 static_cast<size_t>(*ElementCount(tensor.shape) * ElementBytes(tensor.data_type)));
+    for (const int64_t size : tensor.shape) AddNumber(size, checksum);
+    checksum.Add(tensor.data.data(), *ElementCount(tensor.shape) * ElementBytes(tensor.data_type));
   };
-  add(result->result);
-  if (result->indices.has_value()) add(*result->indices);
-  if (result->log_sum_exp.has_value()) add(*result->log_sum_exp);
-  return checksum.value();
+  if (result.ok()) add(result->result);
+  if (result.ok() && result->indices.has_value()) add(*result->indices);
+  if (result.ok() && result->log_sum_exp.has_value()) add(*result->log_sum_exp);
+  return checksum.Value();
 }
 
-uint64_t Ask(Client& client, const Request& request) {
+int64_t Ask(Client& client, const Request& request) {
   const TensorView queries = request.queries.View();
   return ChecksumOf(request.keys.has_value()
                         ? client.Score(queries, request.keys->View(), request.options)
@@ -251,28 +233,23 @@ uint64_t Ask(Client& client, const Request& request) {
 
 using Requests = std::vector<std::unique_ptr<Request>>;
 
-std::vector<uint64_t> AskAlone(Client& client, const Requests& requests) {
-  std::vector<uint64_t> checksums;
-  for (const auto& request : requests) checksums.push_back(Ask(client, *request));
-  return checksums;
-}
-
-std::vector<uint64_t> AskTogether(Client& client, const Requests& requests) {
-  std::vector<uint64_t> checksums(requests.size());
+// The checksums of all, asked by as many callers at a time.
+std::vector<int64_t> AskAll(Client& client, const Requests& requests, int callers) {
+  std::vector<int64_t> checksums(requests.size());
   std::atomic<size_t> next{0};
-  std::vector<std::thread> callers;
-  for (int i = 0; i < kCallers; ++i) {
-    callers.emplace_back([&] {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < callers; ++i) {
+    threads.emplace_back([&] {
       for (size_t r = next++; r < requests.size(); r = next++) {
         checksums[r] = Ask(client, *requests[r]);
       }
     });
   }
-  for (std::thread& caller : callers) caller.join();
+  for (std::thread& thread : threads) thread.join();
   return checksums;
 }
 
-absl::Status MakeKeySet(Client& client, Draw& draw, const Keys& keys) {
+void MakeKeySet(Client& client, Draw& draw, const Keys& keys) {
   const DataType type = DrawFloatType(draw);
   const auto elements = draw.OneOf({Elements::kUsual, Elements::kUsual, Elements::kWithSpecial});
   const int64_t parts = draw.Between(1, 4);
@@ -281,24 +258,17 @@ absl::Status MakeKeySet(Client& client, Draw& draw, const Keys& keys) {
     const int64_t rows = keys.m * (part + 1) / parts - keys.m * part / parts;
     const Tensor part_keys = MakeTensor(draw, type, keys.Of(rows, keys.d), elements);
     const Tensor part_values = MakeTensor(draw, type, keys.Of(rows, keys.dv), elements);
-    absl::StatusOr<KeySetInfo> info;
-    if (part == 0) {
-      info = client.PutKeySet(kKeySet, part_keys.View(), {.values = part_values.View()});
-    } else {
-      info =
-          client.AppendKeySet(kKeySet, version, part_keys.View(), {.values = part_values.View()});
-    }
-    if (!info.ok()) return info.status();
-    version = info->version;
+    version = OrDie(part == 0 ? client.PutKeySet(kKeySet, part_keys.View(),
+                                                 {.values = part_values.View()})
+                              : client.AppendKeySet(kKeySet, version, part_keys.View(),
+                                                    {.values = part_values.View()}))
+                  .version;
   }
-  return absl::OkStatus();
 }
 
-absl::Status Run(const Options& options) {
-  absl::StatusOr<std::unique_ptr<Client>> client = Client::Create({.address = options.server});
-  if (!client.ok()) return client.status();
-  const absl::StatusOr<v1::GetStatusResponse> status = (*client)->GetStatus();
-  if (!status.ok()) return status.status();
+void Run(const Options& options) {
+  const std::unique_ptr<Client> client = OrDie(Client::Create({.address = options.server}));
+  const std::string kernel = OrDie(client->GetStatus()).kernel();
   Checksum totals[2];  // inline, key set
   const int count = options.requests;
   int asked = 0;
@@ -308,32 +278,29 @@ absl::Status Run(const Options& options) {
     std::optional<Keys> keys;
     if (!is_inline) {
       keys = DrawKeys(draw);
-      if (absl::Status made = MakeKeySet(**client, draw, *keys); !made.ok()) return made;
+      MakeKeySet(*client, draw, *keys);
     }
     Requests requests;
     for (int i = 0; i < kRequestsOfKeySet && asked < count; ++i, ++asked) {
       requests.push_back(DrawRequest(draw, is_inline ? DrawKeys(draw) : *keys, is_inline));
     }
-    const std::vector<uint64_t> checksums = AskAlone(**client, requests);
-    const std::vector<uint64_t> together = AskTogether(**client, requests);
+    const std::vector<int64_t> checksums = AskAll(*client, requests, 1);
+    const std::vector<int64_t> together = AskAll(*client, requests, kCallers);
     for (size_t i = 0; i < requests.size(); ++i) {
-      if (options.each) {
-        absl::PrintF("%016x %s\n", checksums[i], requests[i]->text);
-      }
+      if (options.each) absl::PrintF("%016x %s\n", checksums[i], requests[i]->text);
       if (checksums[i] != together[i]) {
-        return absl::InternalError(
-            absl::StrCat("other bits among others than alone: ", requests[i]->text));
+        OrDie(absl::InternalError(
+            absl::StrCat("other bits among others than alone: ", requests[i]->text)));
       }
-      totals[is_inline ? 0 : 1].Add(checksums[i]);
+      AddNumber(checksums[i], totals[is_inline ? 0 : 1]);
     }
     absl::FPrintF(stderr, "\r%d of %d", asked, count);
   }
   absl::FPrintF(stderr, "\r");
-  absl::Status deleted = (*client)->DeleteKeySet(kKeySet);
-  if (!deleted.ok() && !absl::IsNotFound(deleted)) return deleted;
-  absl::PrintF("%d requests, kernel %s: inline %016x, key sets %016x\n", asked, status->kernel(),
-               totals[0].value(), totals[1].value());
-  return absl::OkStatus();
+  const absl::Status deleted = client->DeleteKeySet(kKeySet);
+  if (!absl::IsNotFound(deleted)) OrDie(deleted);
+  absl::PrintF("%d requests, kernel %s: inline %016x, key sets %016x\n", asked, kernel,
+               totals[0].Value(), totals[1].Value());
 }
 
 int Main(int argc, char** argv) {
@@ -347,9 +314,8 @@ int Main(int argc, char** argv) {
                                  : absl::InvalidArgumentError("--requests must be 1 or more");
   });
   if (exit_code.has_value()) return *exit_code;
-  const absl::Status status = Run(options);
-  if (!status.ok()) absl::FPrintF(stderr, "error: %s\n", status.ToString());
-  return status.ok() ? 0 : 1;
+  Run(options);
+  return 0;
 }
 
 }  // namespace

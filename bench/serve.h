@@ -3,20 +3,27 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <functional>
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/types/span.h"
+#include "qkserve/v1/scoring.grpc.pb.h"
 
 namespace qkserve::bench {
 
-// The other side of a ChildServer: serves on a free loopback port, writes it to `port_file` and
-// returns after SIGTERM, which must be blocked in all threads (BlockTermination).
-absl::Status ServeUntilTerminated(absl::Span<grpc::Service* const> services,
-                                  const std::string& port_file);
+// The other side of a ChildServer. Called on the gRPC thread that delivered the request: handing it
+// to a pool of as many threads as CPUs measured the same or up to a tenth slower.
+using Answer = std::function<grpc::Status(const v1::ScoreRequest&, v1::ScoreResponse*)>;
 
-// Call it before other threads exist: they inherit it.
-void BlockTermination();
+struct BaselineServer {
+  Answer answer;                      // ScoringService.Score
+  grpc::Service* key_sets = nullptr;  // a second service
+  int blas_threads = 1;               // of one call
+};
+
+// Serves on a free loopback port, writes it to `port_file` and returns after SIGTERM. Call it
+// before other threads exist, for it blocks that signal.
+absl::Status ServeUntilTerminated(const BaselineServer& baseline, const std::string& port_file);
 
 }  // namespace qkserve::bench
 

@@ -20,6 +20,12 @@ v1::Tensor RandomMatrix(int64_t rows, int64_t columns, std::mt19937_64& random);
 absl::Span<const float> Floats(const v1::Tensor& tensor);
 absl::Span<const int32_t> Ints(const v1::Tensor& tensor);
 
+// `spec`, a tensor or its announcement, has the type FLOAT32 and rank 2 and is not empty.
+bool IsFloatMatrix(const auto& spec) {
+  return spec.data_type() == v1::FLOAT32 && spec.shape_size() == 2 && spec.shape(0) > 0 &&
+         spec.shape(1) > 0;
+}
+
 // INTERNAL: the tensor is not of this type and shape, or has another number of bytes.
 absl::Status CheckMatrix(const v1::Tensor& tensor, v1::DataType type, int64_t rows,
                          int64_t columns);

@@ -19,41 +19,35 @@ absl::Duration TimeAlone(const BatchPolicyOptions& options, const JobSpec& spec)
 }  // namespace
 
 absl::Status BatchPolicyOptions::Validate() const {
-  const auto check_count = [](const char* name, int64_t value) {
-    return value >= 1
-               ? absl::OkStatus()
-               : absl::InvalidArgumentError(absl::StrCat(name, " must be at least 1; was ", value));
+  absl::Status status;
+  const auto check = [&status](bool is_fine, const auto&... message) {
+    if (!is_fine) status.Update(absl::InvalidArgumentError(absl::StrCat(message...)));
   };
-  const auto check_time = [](const char* name, absl::Duration value) {
-    return value >= absl::ZeroDuration()
-               ? absl::OkStatus()
-               : absl::InvalidArgumentError(absl::StrCat(name, " must not be negative; was ",
-                                                         absl::FormatDuration(value)));
+  const auto check_count = [&check](const char* name, int64_t value) {
+    check(value >= 1, name, " must be at least 1; was ", value);
   };
-  absl::Status status = check_count("workers", workers);
-  if (threads != 0 && threads < workers) {
-    status.Update(absl::InvalidArgumentError(
-        absl::StrCat("threads must be 0 or at least workers = ", workers, "; was ", threads)));
-  }
-  status.Update(check_count("queued_requests_max", queued_requests_max));
-  status.Update(check_count("group_requests_max", group_requests_max));
-  status.Update(check_count("pass_requests_max", pass_requests_max));
-  status.Update(check_time("queued_time_max", queued_time_max));
-  status.Update(check_time("small_cost_max", small_cost_max));
-  status.Update(check_time("group_cost_max", group_cost_max));
-  status.Update(check_time("pass_cost_max", pass_cost_max));
-  status.Update(check_time("arrival_cost_max", arrival_cost_max));
+  const auto check_time = [&check](const char* name, absl::Duration value) {
+    check(value >= absl::ZeroDuration(), name, " must not be negative; was ",
+          absl::FormatDuration(value));
+  };
+  check_count("workers", workers);
+  check(threads == 0 || threads >= workers, "threads must be 0 or at least workers = ", workers,
+        "; was ", threads);
+  check_count("queued_requests_max", queued_requests_max);
+  check_count("group_requests_max", group_requests_max);
+  check_count("pass_requests_max", pass_requests_max);
+  check_time("queued_time_max", queued_time_max);
+  check_time("small_cost_max", small_cost_max);
+  check_time("group_cost_max", group_cost_max);
+  check_time("pass_cost_max", pass_cost_max);
+  check_time("arrival_cost_max", arrival_cost_max);
   return status;
-}
-
-bool IsSmall(const BatchPolicyOptions& options, const JobSpec& spec) {
-  return spec.group == GroupId::kNone && spec.tile_count <= 1 &&
-         spec.cost <= options.small_cost_max;
 }
 
 WorkKind KindOf(const BatchPolicyOptions& options, const JobSpec& spec) {
   if (spec.group != GroupId::kNone) return WorkKind::kPass;
-  return IsSmall(options, spec) ? WorkKind::kSmall : WorkKind::kTiled;
+  const bool is_small = spec.tile_count <= 1 && spec.cost <= options.small_cost_max;
+  return is_small ? WorkKind::kSmall : WorkKind::kTiled;
 }
 
 bool RunsOnArrival(const BatchPolicyOptions& options, const QueueSummary& queue,

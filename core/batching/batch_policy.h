@@ -61,8 +61,6 @@ struct QueueSummary {
   absl::Duration cost() const { return small_cost + large_cost; }
 };
 
-bool IsSmall(const BatchPolicyOptions& options, const JobSpec& spec);
-
 // Kinds of work whose predictions are off by different factors.
 enum class WorkKind { kSmall, kTiled, kPass };
 inline constexpr int kWorkKinds = 3;

@@ -66,8 +66,10 @@ absl::Status BatchQueue::CheckWorthGoingOn(const QueuedJob& job, const TiledWork
   return LateError(job, remaining, now);
 }
 
-void BatchQueue::AddLargeCost(WorkKind kind, absl::Duration cost) {
-  summary_.large_cost += cost;
+void BatchQueue::AddToSummary(WorkKind kind, int64_t requests, absl::Duration cost) {
+  const bool is_small = kind == WorkKind::kSmall;
+  (is_small ? summary_.small_requests : summary_.large_requests) += requests;
+  (is_small ? summary_.small_cost : summary_.large_cost) += cost;
   if (kind == WorkKind::kPass) pass_cost_ += cost;
 }
 
@@ -133,7 +135,8 @@ absl::Status BatchQueue::Admit(const QueuedJob& job, absl::Duration own, LaneId 
 
 LaneId BatchQueue::LaneOf(const JobSpec& spec) const {
   using Kind = LaneId::Kind;
-  if (spec.group == GroupId::kNone) return {IsSmall(options_, spec) ? Kind::kSmall : Kind::kLarge};
+  const WorkKind kind = KindOf(options_, spec);
+  if (kind != WorkKind::kPass) return {kind == WorkKind::kSmall ? Kind::kSmall : Kind::kLarge};
   // A job that costs more than a pass may shares it with no other. It has a lane beside that of its
   // tenant, so that the tenant's other requests never wait for all of it.
   return {spec.cost > options_.pass_cost_max ? Kind::kHeavy : Kind::kTenant, spec.tenant};
@@ -154,26 +157,22 @@ absl::Status BatchQueue::Push(std::shared_ptr<QueuedJob> job, absl::Time now) {
   Lane& lane = lanes_[lane_id];
   lane.cost += job->queue_cost;
   const absl::Time rank = job->arrival + spec.cost;
-  if (lane_id.kind == LaneId::Kind::kSmall) {
-    ++summary_.small_requests;
-    summary_.small_cost += job->queue_cost;
+  const WorkKind kind = KindOf(options_, spec);
+  AddToSummary(kind, 1, job->queue_cost);
+  if (kind == WorkKind::kSmall) {
     lane.small.push_back(std::move(job));
+  } else if (kind == WorkKind::kPass) {
+    lane.ungrouped.emplace(rank, std::move(job));
   } else {
-    ++summary_.large_requests;
-    AddLargeCost(KindOf(options_, spec), job->queue_cost);
-    if (spec.group != GroupId::kNone) {
-      lane.ungrouped.emplace(rank, std::move(job));
-    } else {
-      auto work = std::make_shared<TiledWork>();
-      work->lane = lane_id;
-      work->rank = rank;
-      work->tile_count = spec.tile_count;
-      work->cost = spec.cost;
-      work->tile_cost = spec.cost / std::max(spec.tile_count, int64_t{1});
-      work->queue_cost = job->queue_cost;
-      work->jobs.push_back(std::move(job));
-      lane.tiled.emplace(rank, std::move(work));
-    }
+    auto work = std::make_shared<TiledWork>();
+    work->lane = lane_id;
+    work->rank = rank;
+    work->tile_count = spec.tile_count;
+    work->cost = spec.cost;
+    work->tile_cost = spec.cost / std::max(spec.tile_count, int64_t{1});
+    work->queue_cost = job->queue_cost;
+    work->jobs.push_back(std::move(job));
+    lane.tiled.emplace(rank, std::move(work));
   }
   share_.SetActive(lane_id, true);
   return absl::OkStatus();
@@ -215,8 +214,7 @@ void BatchQueue::TakeSmall(absl::Time now, Lane& lane, Assignment& assignment) {
     std::shared_ptr<QueuedJob> job = std::move(lane.small.front());
     lane.small.pop_front();
     job->status = CheckWorthBeginning(*job, small.cost + next, now);
-    --summary_.small_requests;
-    summary_.small_cost -= job->queue_cost;
+    AddToSummary(WorkKind::kSmall, -1, -job->queue_cost);
     lane.cost -= job->queue_cost;
     if (job->status.ok()) {
       small.cost += next;
@@ -249,17 +247,16 @@ void BatchQueue::TakePass(absl::Time now, Lane& lane, Assignment& assignment) {
     const std::shared_ptr<QueuedJob> job = next->second;
     const bool is_first = work->jobs.empty();
     const absl::Duration cost = is_first ? job->spec.cost : job->spec.cost - job->spec.shared_cost;
-    if (job->spec.group != group ||
-        !JoinsPass(options_, static_cast<int64_t>(work->jobs.size()), work->cost, cost)) {
-      ++next;
-      --skips_left;
-      continue;
-    }
-    job->status = CheckWorthBeginning(*job, cost, now);
     const bool is_earliest = is_first || job->spec.deadline < earliest->spec.deadline;
-    // A job that would make the pass too late for one of its jobs waits for the next pass.
-    if (job->status.ok() && !is_first &&
-        IsTooLate(is_earliest ? *job : *earliest, work->cost + cost, now)) {
+    bool joins = job->spec.group == group &&
+                 JoinsPass(options_, static_cast<int64_t>(work->jobs.size()), work->cost, cost);
+    if (joins) {
+      job->status = CheckWorthBeginning(*job, cost, now);
+      // A job that would make the pass too late for one of its jobs waits for the next pass.
+      joins = !job->status.ok() || is_first ||
+              !IsTooLate(is_earliest ? *job : *earliest, work->cost + cost, now);
+    }
+    if (!joins) {
       ++next;
       --skips_left;
       continue;
@@ -272,8 +269,7 @@ void BatchQueue::TakePass(absl::Time now, Lane& lane, Assignment& assignment) {
       work->queue_cost += job->queue_cost;
       work->jobs.push_back(job);
     } else {
-      --summary_.large_requests;
-      AddLargeCost(WorkKind::kPass, -job->queue_cost);
+      AddToSummary(WorkKind::kPass, -1, -job->queue_cost);
       assignment.dropped.push_back(job);
     }
   }
@@ -295,8 +291,7 @@ void BatchQueue::PassMade(const std::shared_ptr<TiledWork>& work, absl::Time now
 }
 
 void BatchQueue::PassFailed(const TiledWork& work) {
-  summary_.large_requests -= static_cast<int64_t>(work.jobs.size());
-  AddLargeCost(work.kind, -work.queue_cost);
+  AddToSummary(work.kind, -static_cast<int64_t>(work.jobs.size()), -work.queue_cost);
 }
 
 void BatchQueue::TakeTile(absl::Time now, Lane& lane, Assignment& assignment) {
@@ -308,11 +303,10 @@ void BatchQueue::TakeTile(absl::Time now, Lane& lane, Assignment& assignment) {
                                   : CheckWorthGoingOn(job, *work, now);
   };
   // One is enough: where the work goes on for it, the others may still be answered in time.
-  const bool is_wanted =
-      std::any_of(work->jobs.begin(), work->jobs.end(),
-                  [&](const std::shared_ptr<QueuedJob>& job) { return check(*job).ok(); });
+  const bool is_wanted = std::any_of(work->jobs.begin(), work->jobs.end(),
+                                     [&](const auto& job) { return check(*job).ok(); });
   if (!is_wanted) {
-    for (const std::shared_ptr<QueuedJob>& job : work->jobs) job->status = check(*job);
+    for (const auto& job : work->jobs) job->status = check(*job);
   }
   if (!is_wanted || !work->status.ok()) {
     lane.tiled.erase(first);
@@ -320,7 +314,7 @@ void BatchQueue::TakeTile(absl::Time now, Lane& lane, Assignment& assignment) {
     work->tile_count = work->tiles_taken;
     // Otherwise the last of its running tiles finishes the jobs.
     if (work->tiles_running == 0) {
-      for (const std::shared_ptr<QueuedJob>& job : work->jobs) job->status.Update(work->status);
+      for (const auto& job : work->jobs) job->status.Update(work->status);
       assignment.dropped.insert(assignment.dropped.end(), work->jobs.begin(), work->jobs.end());
     }
     return;
@@ -337,7 +331,7 @@ void BatchQueue::StartTile(TiledWork& work, Lane* lane, absl::Time now) {
   if (work.tiles_taken + 1 == work.tile_count) {
     LeaveQueue(work, lane);
   } else {
-    AddLargeCost(work.kind, -(work.queue_cost / work.tile_count));
+    AddToSummary(work.kind, 0, -(work.queue_cost / work.tile_count));
     if (lane != nullptr) lane->cost -= work.queue_cost / work.tile_count;
   }
   ++work.tiles_taken;
@@ -346,9 +340,8 @@ void BatchQueue::StartTile(TiledWork& work, Lane* lane, absl::Time now) {
 
 void BatchQueue::LeaveQueue(const TiledWork& work, Lane* lane) {
   const absl::Duration left = QueueCostLeft(work);
-  AddLargeCost(work.kind, -left);
+  AddToSummary(work.kind, -static_cast<int64_t>(work.jobs.size()), -left);
   if (lane != nullptr) lane->cost -= left;
-  summary_.large_requests -= static_cast<int64_t>(work.jobs.size());
 }
 
 bool BatchQueue::TileDone(TiledWork& work, const absl::Status& status, absl::Time end) {

@@ -28,13 +28,15 @@ struct QueuedJob {
   // small jobs overtake a huge one, so it must not make the queue look full to them.
   absl::Duration queue_cost = absl::ZeroDuration();
 
-  absl::Status status;  // why it was dropped
+  absl::Status status;  // why it was dropped, or how it ran
+  JobReceipt receipt;
 };
+using QueuedJobs = std::vector<std::shared_ptr<QueuedJob>>;
 
 // Work that is handed out tile by tile and answered when the last one is done: a large job, or the
 // jobs of a group that share a pass.
 struct TiledWork {
-  std::vector<std::shared_ptr<QueuedJob>> jobs;
+  QueuedJobs jobs;
   std::unique_ptr<Pass> pass;  // null: the tiles are those of the one job
 
   LaneId lane;
@@ -55,7 +57,7 @@ struct TiledWork {
 
 // Small jobs to run one after the other and answer together.
 struct SmallJobs {
-  std::vector<std::shared_ptr<QueuedJob>> jobs;
+  QueuedJobs jobs;
   absl::Duration cost = absl::ZeroDuration();
 };
 
@@ -77,7 +79,7 @@ struct Assignment {
 
   // Jobs that expired or were cancelled while they waited: `status` says so, none of their tiles is
   // running. To be finished, at no cost.
-  std::vector<std::shared_ptr<QueuedJob>> dropped;
+  QueuedJobs dropped;
 
   bool HasWork() const { return !std::holds_alternative<std::monostate>(work); }
 };
@@ -86,7 +88,7 @@ struct Assignment {
 //
 // Work waits in lanes, and each lane gets an equal part of the time while it has any (FairShare):
 //
-//  - Small jobs (IsSmall) wait in order of arrival and are taken in groups, so that a small job
+//  - Small jobs (KindOf) wait in order of arrival and are taken in groups, so that a small job
 //    never waits for more than a tile of each worker.
 //  - Large jobs hand out their tiles one at a time. The next tile comes from the one with the
 //    earliest arrival + cost: the shorter goes first, equals go in order of arrival, and nobody
@@ -164,7 +166,7 @@ class BatchQueue {
   void StartTile(TiledWork& work, Lane* lane, absl::Time now);
   void LeaveQueue(const TiledWork& work, Lane* lane);
 
-  void AddLargeCost(WorkKind kind, absl::Duration cost);
+  void AddToSummary(WorkKind kind, int64_t requests, absl::Duration cost);
 
   CostRatio& RatioOf(WorkKind kind) { return ratios_[static_cast<size_t>(kind)]; }
   double RatioAt(WorkKind kind, absl::Time now) const {

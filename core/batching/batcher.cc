@@ -15,34 +15,25 @@ absl::StatusOr<std::unique_ptr<Batcher>> Batcher::Create(const BatchPolicyOption
   absl::Status status = options.Validate();
   if (!status.ok()) return status;
   std::unique_ptr<Batcher> batcher(new Batcher(options, clock, std::move(on_batch)));
-  status = batcher->StartWorkers();
-  if (!status.ok()) return status;
+  const int64_t threads = options.threads > 0 ? options.threads : options.workers;
+  std::vector<std::thread>& workers = batcher->workers_;
+  workers.reserve(static_cast<size_t>(threads));
+  try {
+    for (int64_t i = 0; i < threads; ++i) {
+      workers.emplace_back([worker = batcher.get()] { worker->WorkerLoop(); });
+    }
+  } catch (const std::system_error& error) {
+    return absl::ResourceExhaustedError(absl::StrCat("cannot start worker ", workers.size() + 1,
+                                                     " of ", threads, ": ", error.what()));
+  }
   return batcher;
 }
 
 Batcher::Batcher(const BatchPolicyOptions& options, const Clock* clock, OnBatch on_batch)
     : options_(options), clock_(clock), on_batch_(std::move(on_batch)), queue_(options) {}
 
-absl::Status Batcher::StartWorkers() {
-  const int64_t threads = options_.threads > 0 ? options_.threads : options_.workers;
-  workers_.reserve(static_cast<size_t>(threads));
-  try {
-    for (int64_t i = 0; i < threads; ++i) {
-      workers_.emplace_back([this] { WorkerLoop(); });
-    }
-  } catch (const std::system_error& error) {
-    return absl::ResourceExhaustedError(absl::StrCat("cannot start worker ", workers_.size() + 1,
-                                                     " of ", threads, ": ", error.what()));
-  }
-  return absl::OkStatus();
-}
-
 Batcher::~Batcher() {
   Drain();
-  StopWorkers();
-}
-
-void Batcher::StopWorkers() {
   {
     MutexLock lock(&mutex_);
     shutdown_ = true;
@@ -59,9 +50,11 @@ void Batcher::Submit(std::unique_ptr<Job> job, const JobSpec& spec) {
   auto queued = std::make_shared<QueuedJob>();
   queued->job = std::move(job);
   queued->spec = spec;
+  queued->receipt = {.batch_requests = 1, .batch_rows = spec.rows};
   const absl::Time now = clock_->Now();
   queued->arrival = spec.arrival == absl::InfinitePast() ? now : spec.arrival;
-  absl::Status status = CheckStillWanted(*queued, now);
+  absl::Status& status = queued->status;
+  status = CheckStillWanted(*queued, now);
   bool run_here = false;
   if (status.ok()) {
     MutexLock lock(&mutex_);
@@ -80,9 +73,9 @@ void Batcher::Submit(std::unique_ptr<Job> job, const JobSpec& spec) {
     }
   }
   if (run_here) {
-    RunOnArrival(std::move(queued));
+    RunSmall({.jobs = {std::move(queued)}}, KindOf(options_, spec), /*on_arrival=*/true);
   } else {
-    Finish(*queued, status, {.batch_requests = 1, .batch_rows = spec.rows});
+    Finish(*queued);
   }
 }
 
@@ -110,16 +103,6 @@ void Batcher::Count(int64_t finished, int64_t answered) {
   if (in_flight_ == 0) idle_.NotifyAll();
 }
 
-void Batcher::RunOnArrival(std::shared_ptr<QueuedJob> job) {
-  const WorkKind kind = KindOf(options_, job->spec);
-  const SmallRun run = RunSmall({std::move(job)});
-  MutexLock lock(&mutex_);
-  queue_.Learn(kind, run.predicted, run.measured, run.end);
-  Count(1, run.answered);
-  queue_.ReleaseSlot();
-  if (queue_.HasWaiting()) WakeWorkers(1);
-}
-
 void Batcher::WorkerLoop() {
   mutex_.Lock();
   while (true) {
@@ -137,14 +120,13 @@ void Batcher::WorkerLoop() {
 
 void Batcher::Run(const Assignment& assignment) {
   // First: a refusal is worth most at once.
-  if (!assignment.dropped.empty()) FinishDropped(assignment.dropped);
-  if (const auto* small = std::get_if<SmallJobs>(&assignment.work)) {
-    const SmallRun run = RunSmall(small->jobs);
+  for (const auto& job : assignment.dropped) Finish(*job);
+  if (!assignment.dropped.empty()) {
     MutexLock lock(&mutex_);
-    queue_.Learn(WorkKind::kSmall, run.predicted, run.measured, run.end);
-    queue_.SmallJobsDone(*small);
-    Count(static_cast<int64_t>(small->jobs.size()), run.answered);
-    queue_.ReleaseSlot();
+    Count(static_cast<int64_t>(assignment.dropped.size()), 0);
+  }
+  if (const auto* small = std::get_if<SmallJobs>(&assignment.work)) {
+    RunSmall(*small, WorkKind::kSmall, /*on_arrival=*/false);
   } else if (const auto* pass = std::get_if<PassToMake>(&assignment.work)) {
     RunPass(pass->work);
   } else if (const auto* tile = std::get_if<TileToRun>(&assignment.work)) {
@@ -155,9 +137,7 @@ void Batcher::Run(const Assignment& assignment) {
 void Batcher::RunPass(const std::shared_ptr<TiledWork>& work) {
   std::vector<const PassRequest*> requests;
   requests.reserve(work->jobs.size());
-  for (const std::shared_ptr<QueuedJob>& job : work->jobs) {
-    requests.push_back(job->job->pass_request());
-  }
+  for (const auto& job : work->jobs) requests.push_back(job->job->pass_request());
   absl::StatusOr<std::unique_ptr<Pass>> pass = work->jobs.front()->job->MakePass(requests);
   if (!pass.ok()) {
     {
@@ -193,37 +173,48 @@ absl::Status Batcher::RunAlone(const QueuedJob& job) {
   return status;
 }
 
-Batcher::SmallRun Batcher::RunSmall(const std::vector<std::shared_ptr<QueuedJob>>& jobs) {
-  SmallRun run;
-  std::vector<JobReceipt> receipts(jobs.size());
+void Batcher::RunSmall(const SmallJobs& small, WorkKind kind, bool on_arrival) {
+  const QueuedJobs& jobs = small.jobs;
   int64_t rows = 0;
-  bool any_ok = false;
+  absl::Duration predicted, measured;  // of those that ran
   absl::Time now = clock_->Now();
-  for (size_t i = 0; i < jobs.size(); ++i) {
-    QueuedJob& job = *jobs[i];
+  for (const auto& job : jobs) {
     // Time has passed since it was taken: the jobs before it ran, at least.
-    job.status = CheckStillWanted(job, now);
-    if (!job.status.ok()) continue;
-    rows += job.spec.rows;
-    receipts[i].queued = now - job.arrival;
-    job.status = RunAlone(job);
-    any_ok |= job.status.ok();
+    job->status = CheckStillWanted(*job, now);
+    if (!job->status.ok()) continue;
+    rows += job->spec.rows;
+    job->receipt.queued = now - job->arrival;
+    job->status = RunAlone(*job);
     const absl::Time end = clock_->Now();
-    receipts[i].computed = end - now;
-    if (job.status.ok()) {
-      run.predicted += job.spec.cost;
-      run.measured += end - now;
+    job->receipt.computed = end - now;
+    if (job->status.ok()) {
+      predicted += job->spec.cost;
+      measured += end - now;
     }
     now = end;
   }
-  run.end = now;
-  if (any_ok) on_batch_(static_cast<int64_t>(jobs.size()), rows);
-  for (size_t i = 0; i < jobs.size(); ++i) {
-    receipts[i].batch_requests = static_cast<int64_t>(jobs.size());
-    receipts[i].batch_rows = rows;
-    if (Finish(*jobs[i], jobs[i]->status, receipts[i])) ++run.answered;
+  const int64_t answered = FinishBatch(jobs, rows);
+  MutexLock lock(&mutex_);
+  queue_.Learn(kind, predicted, measured, now);
+  queue_.SmallJobsDone(small);
+  Count(static_cast<int64_t>(jobs.size()), answered);
+  queue_.ReleaseSlot();
+  // A worker takes the next work itself.
+  if (on_arrival && queue_.HasWaiting()) WakeWorkers(1);
+}
+
+int64_t Batcher::FinishBatch(const QueuedJobs& jobs, int64_t rows) {
+  const auto requests = static_cast<int64_t>(jobs.size());
+  const bool has_answers =
+      std::any_of(jobs.begin(), jobs.end(), [](const auto& job) { return job->status.ok(); });
+  if (has_answers) on_batch_(requests, rows);
+  int64_t answered = 0;
+  for (const auto& job : jobs) {
+    job->receipt.batch_requests = requests;
+    job->receipt.batch_rows = rows;
+    if (Finish(*job)) ++answered;
   }
-  return run;
+  return answered;
 }
 
 void Batcher::RunTile(const std::shared_ptr<TiledWork>& work, int64_t tile) {
@@ -246,35 +237,22 @@ void Batcher::RunTile(const std::shared_ptr<TiledWork>& work, int64_t tile) {
 
 void Batcher::FinishTiled(TiledWork& work) {
   work.pass.reset();
-  JobReceipt receipt = {.computed = work.ended - work.started,
-                        .batch_requests = static_cast<int64_t>(work.jobs.size())};
-  for (const std::shared_ptr<QueuedJob>& job : work.jobs) receipt.batch_rows += job->spec.rows;
-  const bool has_answers =
-      work.status.ok() &&
-      std::any_of(work.jobs.begin(), work.jobs.end(),
-                  [](const std::shared_ptr<QueuedJob>& job) { return job->status.ok(); });
-  if (has_answers) on_batch_(receipt.batch_requests, receipt.batch_rows);
-  int64_t answered = 0;
-  for (const std::shared_ptr<QueuedJob>& job : work.jobs) {
+  int64_t rows = 0;
+  for (const auto& job : work.jobs) {
+    rows += job->spec.rows;
     job->status.Update(work.status);
-    receipt.queued = work.started - job->arrival;
-    if (Finish(*job, job->status, receipt)) ++answered;
+    job->receipt.queued = work.started - job->arrival;
+    job->receipt.computed = work.ended - work.started;
   }
+  const int64_t answered = FinishBatch(work.jobs, rows);
   MutexLock lock(&mutex_);
   Count(static_cast<int64_t>(work.jobs.size()), answered);
 }
 
-void Batcher::FinishDropped(const std::vector<std::shared_ptr<QueuedJob>>& dropped) {
-  for (const std::shared_ptr<QueuedJob>& job : dropped) {
-    Finish(*job, job->status, {.batch_requests = 1, .batch_rows = job->spec.rows});
-  }
-  MutexLock lock(&mutex_);
-  Count(static_cast<int64_t>(dropped.size()), 0);
-}
-
-bool Batcher::Finish(QueuedJob& job, const absl::Status& status, const JobReceipt& receipt) {
-  const absl::Status final_status = status.ok() ? CheckStillWanted(job, clock_->Now()) : status;
-  job.job->Finish(final_status, receipt);
+bool Batcher::Finish(QueuedJob& job) {
+  absl::Status final_status = job.status;
+  if (final_status.ok()) final_status = CheckStillWanted(job, clock_->Now());
+  job.job->Finish(final_status, job.receipt);
   // Here, where no lock is held and Drain still waits: a job may own much memory.
   job.job.reset();
   return final_status.ok();

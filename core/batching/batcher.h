@@ -69,28 +69,19 @@ class Batcher {
  private:
   Batcher(const BatchPolicyOptions& options, const Clock* clock, OnBatch on_batch);
 
-  absl::Status StartWorkers();
-  void StopWorkers();
   void WorkerLoop();
   void Run(const Assignment& assignment);
-  void RunOnArrival(std::shared_ptr<QueuedJob> job);
-  // Outcome of small jobs: how many ended OK, and the predicted and measured time of those that
-  // ran.
-  struct SmallRun {
-    int64_t answered = 0;
-    absl::Duration predicted = absl::ZeroDuration();
-    absl::Duration measured = absl::ZeroDuration();
-    absl::Time end = absl::InfinitePast();
-  };
-  // Runs the jobs one after the other, then finishes them.
-  SmallRun RunSmall(const std::vector<std::shared_ptr<QueuedJob>>& jobs);
+  // Runs the jobs one after the other, then finishes them. `on_arrival`: on the thread that one
+  // arrived on.
+  void RunSmall(const SmallJobs& small, WorkKind kind, bool on_arrival);
   static absl::Status RunAlone(const QueuedJob& job);
   void RunPass(const std::shared_ptr<TiledWork>& work);
   void RunTile(const std::shared_ptr<TiledWork>& work, int64_t tile);
   void FinishTiled(TiledWork& work);
-  void FinishDropped(const std::vector<std::shared_ptr<QueuedJob>>& dropped);
-  // Returns whether it ended OK: `status`, unless the deadline has passed by now.
-  bool Finish(QueuedJob& job, const absl::Status& status, const JobReceipt& receipt);
+  // Finishes jobs that ran together. Returns how many ended OK.
+  int64_t FinishBatch(const QueuedJobs& jobs, int64_t rows);
+  // Returns whether it ended OK: its status, unless the deadline has passed by now.
+  bool Finish(QueuedJob& job);
   // A worker that sleeps until something waits and a slot is free, or shutdown_.
   struct Sleeper {
     CondVar woken;

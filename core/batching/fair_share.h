@@ -1,10 +1,10 @@
 #ifndef QKSERVE_CORE_BATCHING_FAIR_SHARE_H_
 #define QKSERVE_CORE_BATCHING_FAIR_SHARE_H_
 
+#include <compare>
 #include <cstddef>
 #include <map>
 #include <set>
-#include <tuple>
 #include <utility>
 
 #include "absl/time/time.h"
@@ -24,10 +24,7 @@ struct LaneId {
   Kind kind = Kind::kSmall;
   TenantId tenant = {};  // of kTenant and kHeavy
 
-  friend bool operator==(const LaneId&, const LaneId&) = default;
-  friend bool operator<(const LaneId& a, const LaneId& b) {
-    return std::tie(a.kind, a.tenant) < std::tie(b.kind, b.tenant);
-  }
+  friend auto operator<=>(const LaneId&, const LaneId&) = default;
 };
 
 // Chooses which of several lanes goes next: each gets an equal part of the time while it has work,

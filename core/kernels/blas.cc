@@ -2,11 +2,9 @@
 
 #include <cblas.h>
 #include <sched.h>
-#include <semaphore.h>
 
 #include <algorithm>
 #include <chrono>
-#include <string>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -14,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "core/kernels/tile_scratch.h"
 
 namespace qkserve {
 namespace {
@@ -32,92 +31,36 @@ int ThreadsOfBlas() {
   return 16;
 }
 
-// POSIX's semaphore: a free turn costs one atomic operation, and no wake-up is lost.
-// (std::counting_semaphore of libstdc++ 12 loses them: its bug 104928.)
-class Turns {
- public:
-  explicit Turns(int count) { sem_init(&semaphore_, 0, static_cast<unsigned>(count)); }
-  void Take() {
-    while (sem_wait(&semaphore_) != 0) {
-      // A signal came.
-    }
-  }
-  void Return() { sem_post(&semaphore_); }
-
- private:
-  sem_t semaphore_;
-};
-
-// The right to call OpenBLAS, for the length of a scope.
-class BlasTurn {
- public:
-  BlasTurn() { All().Take(); }
-  ~BlasTurn() { All().Return(); }
-  BlasTurn(const BlasTurn&) = delete;
-  BlasTurn& operator=(const BlasTurn&) = delete;
-
- private:
-  // Never destroyed: threads may compute while the process ends.
-  static Turns& All() {
-    static Turns& turns = *new Turns(BlasCallsMax());
-    return turns;
-  }
-};
-
-// One query: a matrix-vector product streams the keys once, where the matrix product would pack
-// them first (2.5 times slower at 10000 x 768).
-void ComputeOneRow(const DotProducts& args) {
-  // OpenBLAS has both treated "beta = 0" as "do not read" and as "multiply by 0" in the past;
-  // zeroing first is right under either.
-  if (!args.accumulate) std::fill_n(args.out, args.key_count, 0.0F);
-  cblas_sgemv(CblasRowMajor, CblasNoTrans, static_cast<blasint>(args.key_count),
-              static_cast<blasint>(args.depth), 1.0F, args.keys,
-              static_cast<blasint>(args.key_stride), args.queries, 1, 1.0F, args.out, 1);
-}
-
-// One key: the same with the roles exchanged, and the results a column.
-void ComputeOneColumn(const DotProducts& args) {
-  if (!args.accumulate) {
-    for (int64_t i = 0; i < args.rows; ++i) args.out[i * args.out_stride] = 0.0F;
-  }
-  cblas_sgemv(CblasRowMajor, CblasNoTrans, static_cast<blasint>(args.rows),
-              static_cast<blasint>(args.depth), 1.0F, args.queries,
-              static_cast<blasint>(args.query_stride), args.keys, 1, 1.0F, args.out,
-              static_cast<blasint>(args.out_stride));
+// Rows of a matrix times a vector, results `out_step` apart. OpenBLAS has both treated "beta = 0"
+// as "do not read" and as "multiply by 0" in the past; zeroing first is right under either.
+void MultiplyMatrixVector(const float* matrix, blasint rows, blasint stride, const float* vector,
+                          blasint depth, bool accumulate, float* out, blasint out_step) {
+  for (blasint i = 0; i < rows && !accumulate; ++i) out[int64_t{i} * out_step] = 0.0F;
+  cblas_sgemv(CblasRowMajor, CblasNoTrans, rows, depth, 1.0F, matrix, stride, vector, 1, 1.0F, out,
+              out_step);
 }
 
 }  // namespace
 
 void ComputeDotProducts(const DotProducts& args) {
-  const BlasTurn turn;
-  if (args.rows == 1) {
-    ComputeOneRow(args);
-    return;
+  const TileScratch turn;
+  const blasint rows = args.rows, keys = args.key_count, depth = args.depth;
+  const blasint query_stride = args.query_stride, key_stride = args.key_stride;
+  const blasint out_stride = args.out_stride;
+  if (rows == 1) {
+    // A matrix-vector product streams the keys once, where the matrix product would pack them first
+    // (2.5 times slower at 10000 x 768).
+    MultiplyMatrixVector(args.keys, keys, key_stride, args.queries, depth, args.accumulate,
+                         args.out, 1);
+  } else if (keys == 1) {
+    // The same with the roles exchanged, and the results a column.
+    MultiplyMatrixVector(args.queries, rows, query_stride, args.keys, depth, args.accumulate,
+                         args.out, out_stride);
+  } else {
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, keys, depth, 1.0F, args.queries,
+                query_stride, args.keys, key_stride, args.accumulate ? 1.0F : 0.0F, args.out,
+                out_stride);
   }
-  if (args.key_count == 1) {
-    ComputeOneColumn(args);
-    return;
-  }
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, static_cast<blasint>(args.rows),
-              static_cast<blasint>(args.key_count), static_cast<blasint>(args.depth), 1.0F,
-              args.queries, static_cast<blasint>(args.query_stride), args.keys,
-              static_cast<blasint>(args.key_stride), args.accumulate ? 1.0F : 0.0F, args.out,
-              static_cast<blasint>(args.out_stride));
-}
-
-void AddWeightedSums(const WeightedSums& args) {
-  const BlasTurn turn;
-  if (args.rows == 1) {
-    cblas_sgemv(CblasRowMajor, CblasTrans, static_cast<blasint>(args.key_count),
-                static_cast<blasint>(args.columns), 1.0F, args.values,
-                static_cast<blasint>(args.value_stride), args.weights, 1, 1.0F, args.out, 1);
-    return;
-  }
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, static_cast<blasint>(args.rows),
-              static_cast<blasint>(args.columns), static_cast<blasint>(args.key_count), 1.0F,
-              args.weights, static_cast<blasint>(args.weight_stride), args.values,
-              static_cast<blasint>(args.value_stride), 1.0F, args.out,
-              static_cast<blasint>(args.out_stride));
 }
 
 void BlasUsesOneThread() { openblas_set_num_threads(1); }
@@ -159,8 +102,7 @@ double MeasureBlasGflops() {
                         .out_stride = kSize,
                         .rows = kSize,
                         .key_count = kSize,
-                        .depth = kSize,
-                        .accumulate = false});
+                        .depth = kSize});
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     best_seconds = std::min(best_seconds, took.count());
   }

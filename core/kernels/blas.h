@@ -29,26 +29,9 @@ struct DotProducts {
   int64_t rows;
   int64_t key_count;
   int64_t depth;
-  bool accumulate;
+  bool accumulate = false;
 };
 void ComputeDotProducts(const DotProducts& args);
-
-// out[i][c] += sum over j of weights[i][j] * values[j][c].
-//
-// weights: rows x key_count, values: key_count x columns, out: rows x columns, each with its row
-// stride in elements. No size is 0. Deterministic as above.
-struct WeightedSums {
-  const float* weights;
-  int64_t weight_stride;
-  const float* values;
-  int64_t value_stride;
-  float* out;
-  int64_t out_stride;
-  int64_t rows;
-  int64_t key_count;
-  int64_t columns;
-};
-void AddWeightedSums(const WeightedSums& args);
 
 // From now on every OpenBLAS call of this process uses its caller's thread only.
 void BlasUsesOneThread();

@@ -9,6 +9,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "core/kernels/widen-inl.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -35,10 +36,15 @@ void ConvertAll(size_t lanes, const From* from, int64_t count, To* to, const Con
 
 void Float16ToFloat32(const uint16_t* from, int64_t count, float* to) {
   const hn::ScalableTag<float> df;
-  const hn::Rebind<hwy::float16_t, decltype(df)> dh;
-  const hn::Rebind<uint16_t, decltype(df)> du;
   ConvertAll(hn::Lanes(df), from, count, to, [&](const uint16_t* source, float* target) {
-    hn::StoreU(hn::PromoteTo(df, hn::BitCast(dh, hn::LoadU(du, source))), df, target);
+    hn::StoreU(LoadFloat16(df, source), df, target);
+  });
+}
+
+void Bfloat16ToFloat32(const uint16_t* from, int64_t count, float* to) {
+  const hn::ScalableTag<float> df;
+  ConvertAll(hn::Lanes(df), from, count, to, [&](const uint16_t* source, float* target) {
+    hn::StoreU(LoadBfloat16(df, source), df, target);
   });
 }
 
@@ -48,16 +54,6 @@ void Float32ToFloat16(const float* from, int64_t count, uint16_t* to) {
   const hn::Rebind<uint16_t, decltype(df)> du;
   ConvertAll(hn::Lanes(df), from, count, to, [&](const float* source, uint16_t* target) {
     hn::StoreU(hn::BitCast(du, hn::DemoteTo(dh, hn::LoadU(df, source))), du, target);
-  });
-}
-
-void Bfloat16ToFloat32(const uint16_t* from, int64_t count, float* to) {
-  const hn::ScalableTag<float> df;
-  const hn::ScalableTag<uint32_t> du;
-  const hn::Rebind<uint16_t, decltype(du)> dh;
-  ConvertAll(hn::Lanes(df), from, count, to, [&](const uint16_t* source, float* target) {
-    const auto bits = hn::ShiftLeft<16>(hn::PromoteTo(du, hn::LoadU(dh, source)));
-    hn::StoreU(hn::BitCast(df, bits), df, target);
   });
 }
 
@@ -94,41 +90,27 @@ HWY_EXPORT(Bfloat16ToFloat32);
 HWY_EXPORT(Float32ToBfloat16);
 
 void ConvertToFloat32(DataType type, const std::byte* from, int64_t count, float* to) {
+  assert(IsFloatType(static_cast<int>(type)));
   const auto* halves = reinterpret_cast<const uint16_t*>(from);
-  switch (type) {
-    case DataType::kFloat32:
-      std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
-      return;
-    case DataType::kFloat16:
-      HWY_DYNAMIC_DISPATCH(Float16ToFloat32)(halves, count, to);
-      return;
-    case DataType::kBfloat16:
-      HWY_DYNAMIC_DISPATCH(Bfloat16ToFloat32)(halves, count, to);
-      return;
-    case DataType::kBool:
-    case DataType::kInt32:
-      break;
+  if (type == DataType::kFloat32) {
+    std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
+  } else if (type == DataType::kFloat16) {
+    HWY_DYNAMIC_DISPATCH(Float16ToFloat32)(halves, count, to);
+  } else {
+    HWY_DYNAMIC_DISPATCH(Bfloat16ToFloat32)(halves, count, to);
   }
-  assert(false && "not a float type");
 }
 
 void ConvertFromFloat32(DataType type, const float* from, int64_t count, std::byte* to) {
+  assert(IsFloatType(static_cast<int>(type)));
   auto* halves = reinterpret_cast<uint16_t*>(to);
-  switch (type) {
-    case DataType::kFloat32:
-      std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
-      return;
-    case DataType::kFloat16:
-      HWY_DYNAMIC_DISPATCH(Float32ToFloat16)(from, count, halves);
-      return;
-    case DataType::kBfloat16:
-      HWY_DYNAMIC_DISPATCH(Float32ToBfloat16)(from, count, halves);
-      return;
-    case DataType::kBool:
-    case DataType::kInt32:
-      break;
+  if (type == DataType::kFloat32) {
+    std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
+  } else if (type == DataType::kFloat16) {
+    HWY_DYNAMIC_DISPATCH(Float32ToFloat16)(from, count, halves);
+  } else {
+    HWY_DYNAMIC_DISPATCH(Float32ToBfloat16)(from, count, halves);
   }
-  assert(false && "not a float type");
 }
 
 }  // namespace qkserve

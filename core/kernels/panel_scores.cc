@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cassert>
 
-#include "core/kernels/panel_layout.h"
 #include "core/kernels/panels.h"
 #include "core/kernels/widen-inl.h"
 #include "hwy/highway.h"
@@ -41,15 +40,13 @@ constexpr int VectorsOf(int rows) {
 // ends, and the tiles read forwards.)
 constexpr int64_t kDepthBlock = 384;
 
-// An element's row of a panel as vectors of float32: Load reads unit `unit` of it, kUnit vectors
-// that are kVectorDistance keys apart. Tiles widen 16-bit keys again and again: that costs less
-// than keeping them widened, for it goes on beside the multiply-adds.
+// An element's row of a panel, of T's, as vectors of float32: Load reads unit `unit` of it, kUnit
+// vectors that are kPairDistance keys apart. Tiles widen 16-bit keys again and again: that costs
+// less than keeping them widened, for it goes on beside the multiply-adds.
 
 struct Float32Panel {
   using T = float;
   static constexpr int kUnit = 1;
-  static constexpr int64_t kVectorDistance = 0;
-  static constexpr int64_t kRowStride = kPanelKeys;
   static HWY_INLINE void Load(const T* row, int64_t unit, FloatVector* keys) {
     keys[0] = hn::Load(Floats(), row + unit * kLanes);
   }
@@ -58,18 +55,14 @@ struct Float32Panel {
 struct Float16Panel {
   using T = uint16_t;
   static constexpr int kUnit = 1;
-  static constexpr int64_t kVectorDistance = 0;
-  static constexpr int64_t kRowStride = kPanelKeys;
   static HWY_INLINE void Load(const T* row, int64_t unit, FloatVector* keys) {
     keys[0] = LoadFloat16(Floats(), row + unit * kLanes);
   }
 };
 
 struct Bfloat16Panel {
-  using T = uint32_t;  // a pair, see packed_layout.h
+  using T = uint32_t;  // a pair, see KeyInPanelRow
   static constexpr int kUnit = 2;
-  static constexpr int64_t kVectorDistance = kPairDistance;
-  static constexpr int64_t kRowStride = kPanelKeys / 2;
   static HWY_INLINE void Load(const T* row, int64_t unit, FloatVector* keys) {
     const auto pairs = hn::Load(Words(), row + unit * kLanes);
     keys[0] = hn::BitCast(Floats(), hn::ShiftLeft<16>(pairs));
@@ -80,7 +73,7 @@ struct Bfloat16Panel {
 // The first key of vector v of a panel.
 template <class Panel>
 constexpr int64_t FirstKey(int64_t v) {
-  return v / Panel::kUnit * kLanes + v % Panel::kUnit * Panel::kVectorDistance;
+  return v / Panel::kUnit * kLanes + v % Panel::kUnit * kPairDistance;
 }
 
 constexpr int64_t kLineBytes = 64;
@@ -158,7 +151,7 @@ HWY_INLINE void MultiplyTile(const BlockArgs& args, const typename Panel::T* pan
         for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::MulAdd(keys[v], element, sums[r][v]);
       }
     }
-    panel += Panel::kRowStride;
+    panel += kPanelKeys / Panel::kUnit;
   }
   HWY_UNROLL(6)
   for (int r = 0; r < kRows; ++r) {
@@ -184,35 +177,20 @@ HWY_NOINLINE void MultiplyRows(BlockArgs& args, const typename Panel::T* panel, 
   }
 }
 
-template <class Panel>
-void MultiplyAnyRows(int64_t rows, BlockArgs& args, const typename Panel::T* panel,
-                     int64_t groups) {
-  switch (rows) {
-    case 1:
-      return MultiplyRows<Panel, 1>(args, panel, groups);
-    case 2:
-      return MultiplyRows<Panel, 2>(args, panel, groups);
-    case 3:
-      return MultiplyRows<Panel, 3>(args, panel, groups);
-    case 4:
-      return MultiplyRows<Panel, 4>(args, panel, groups);
-    case 5:
-      return MultiplyRows<Panel, 5>(args, panel, groups);
-    default:
-      return MultiplyRows<Panel, kRowsMax>(args, panel, groups);
-  }
-}
-
 // All queries, in as few groups as can be.
 template <class Panel>
 void MultiplyBlock(int64_t rows, const BlockArgs& block, const typename Panel::T* panel) {
+  using Multiply = void (*)(BlockArgs & args, const typename Panel::T* panel, int64_t groups);
+  static constexpr Multiply kMultiply[kRowsMax] = {MultiplyRows<Panel, 1>, MultiplyRows<Panel, 2>,
+                                                   MultiplyRows<Panel, 3>, MultiplyRows<Panel, 4>,
+                                                   MultiplyRows<Panel, 5>, MultiplyRows<Panel, 6>};
   const int64_t groups = (rows + kRowsMax - 1) / kRowsMax;
   BlockArgs args = block;
   for (int64_t group = 0, row = 0; group < groups; ++group) {
     const int64_t next_row = (group + 1) * rows / groups;
     args.queries = block.queries + row * block.query_stride;
     args.out = block.out + row * block.out_stride;
-    MultiplyAnyRows<Panel>(next_row - row, args, panel, groups);
+    kMultiply[next_row - row - 1](args, panel, groups);
     row = next_row;
   }
 }
@@ -249,18 +227,11 @@ void MultiplyPanelsOf(const float* queries, int64_t rows, const KeyPanels& keys,
 
 void MultiplyPanels(const float* queries, int64_t rows, const KeyPanels& keys, float* out,
                     int64_t out_stride) {
-  switch (keys.type) {
-    case DataType::kFloat32:
-      return MultiplyPanelsOf<Float32Panel>(queries, rows, keys, out, out_stride);
-    case DataType::kFloat16:
-      return MultiplyPanelsOf<Float16Panel>(queries, rows, keys, out, out_stride);
-    case DataType::kBfloat16:
-      return MultiplyPanelsOf<Bfloat16Panel>(queries, rows, keys, out, out_stride);
-    case DataType::kBool:
-    case DataType::kInt32:
-      break;
-  }
-  assert(false && "not a float type");
+  assert(IsFloatType(static_cast<int>(keys.type)));
+  const auto multiply = keys.type == DataType::kFloat32   ? MultiplyPanelsOf<Float32Panel>
+                        : keys.type == DataType::kFloat16 ? MultiplyPanelsOf<Float16Panel>
+                                                          : MultiplyPanelsOf<Bfloat16Panel>;
+  multiply(queries, rows, keys, out, out_stride);
 }
 
 const char* PackedKernelTarget() { return hwy::TargetName(HWY_TARGET); }

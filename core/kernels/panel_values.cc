@@ -23,7 +23,7 @@ using Floats = hn::CappedTag<float, 16>;
 using FloatVector = hn::Vec<Floats>;
 constexpr int64_t kLanes = hn::MaxLanes(Floats());
 
-// As in packed_kernel.cc, with vectors of columns: 6 rows x 4 of 32 registers, 6 x 2 of 16. Fewer
+// As in panel_scores.cc, with vectors of columns: 6 rows x 4 of 32 registers, 6 x 2 of 16. Fewer
 // rows take more columns at a time, which is as many chains and a longer stretch of each value.
 constexpr int kRowsMax = 6;
 constexpr int kVectors = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM ? 4 : 2;
@@ -61,24 +61,16 @@ struct TileArgs {
   const float* weights;
   int64_t weight_stride;
   int64_t keys;
-  const T* values;
-  int64_t value_stride;
-  double* out;
-  int64_t out_stride;
-  int64_t column;  // that `values` and `out` begin with
-  Infinities infinities;
+  const T* values;  // a row has sums.columns
+  ContextSums sums;
+  int64_t column = 0;  // that `values` begins with
 
   void SkipRows(int64_t rows) {
     weights += rows * weight_stride;
-    out += rows * out_stride;
-    infinities.maxes += rows;
-    infinities.met += rows;
-    infinities.plus += rows * infinities.stride;
-    infinities.minus += rows * infinities.stride;
+    sums = sums.From(rows);
   }
   void SkipColumns(int64_t columns) {
     values += columns;
-    out += columns;
     column += columns;
   }
 };
@@ -106,7 +98,7 @@ FloatVector SumAttended(const TileArgs<T>& args) {
     auto sum = hn::Zero(d);
     for (int64_t j = begin; j < std::min(begin + kChainKeys, args.keys); ++j) {
       if (args.weights[j] == 0) continue;
-      sum = hn::MulAdd(LoadWide(args.values + j * args.value_stride), hn::Set(d, args.weights[j]),
+      sum = hn::MulAdd(LoadWide(args.values + j * args.sums.columns), hn::Set(d, args.weights[j]),
                        sum);
     }
     total = hn::Add(total, sum);
@@ -125,7 +117,7 @@ void SumFiniteWide(const TileArgs<T>& args, int64_t begin, int64_t end, double* 
   for (int64_t j = 0; j < args.keys; ++j) {
     const float weight = args.weights[j];
     if (weight == 0) continue;
-    hn::Store(LoadWide(args.values + j * args.value_stride), Floats(), value);
+    hn::Store(LoadWide(args.values + j * args.sums.columns), Floats(), value);
     for (int64_t c = begin; c < end; ++c) {
       if (std::isfinite(value[c])) {
         sums[c] += static_cast<double>(weight) * static_cast<double>(value[c]);
@@ -137,7 +129,7 @@ void SumFiniteWide(const TileArgs<T>& args, int64_t begin, int64_t end, double* 
     }
   }
   for (int64_t c = begin; c < end; ++c) {
-    if (plus[c] > 0 || minus[c] > 0) args.infinities.Add(args.column + c, plus[c], minus[c]);
+    if (plus[c] > 0 || minus[c] > 0) args.sums.AddInfinities(args.column + c, plus[c], minus[c]);
   }
 }
 
@@ -155,7 +147,8 @@ HWY_NOINLINE void AddCarefully(TileArgs<T> args, int64_t begin, int64_t end) {
         std::all_of(sums + c_begin, sums + c_end, [](float sum) { return std::isfinite(sum); });
     if (!is_finite) SumFiniteWide(args, c_begin, c_end, wide_sums);
     for (int64_t c = c_begin; c < c_end; ++c) {
-      args.out[c] += std::isfinite(sums[c]) ? static_cast<double>(sums[c]) : wide_sums[c];
+      args.sums.out[args.column + c] +=
+          std::isfinite(sums[c]) ? static_cast<double>(sums[c]) : wide_sums[c];
     }
     args.SkipColumns(kLanes);
   }
@@ -176,7 +169,7 @@ HWY_NOINLINE void AddTile(const TileArgs<T>& args, int64_t begin, int64_t end) {
     }
     const int64_t last = std::min(first + kChainKeys, args.keys);
     for (int64_t j = first; j < last; ++j) {
-      const T* value = args.values + j * args.value_stride;
+      const T* value = args.values + j * args.sums.columns;
       FloatVector columns[kColumnVectors];
       HWY_UNROLL(16)
       for (int v = 0; v < kColumnVectors; ++v) columns[v] = LoadWide(value + v * kLanes);
@@ -208,7 +201,7 @@ HWY_NOINLINE void AddTile(const TileArgs<T>& args, int64_t begin, int64_t end) {
   const bool all_finite = hn::AllFalse(d, hn::IsNaN(special));
   for (int r = 0; r < kRows; ++r) {
     if (all_finite) {
-      AddToTotals(totals[r], begin, end, args.out + r * args.out_stride);
+      AddToTotals(totals[r], begin, end, args.sums.From(r).out + args.column);
       continue;
     }
     TileArgs<T> row = args;
@@ -217,55 +210,42 @@ HWY_NOINLINE void AddTile(const TileArgs<T>& args, int64_t begin, int64_t end) {
   }
 }
 
-// `columns` columns, of which a tile takes kColumnVectors vectors, and the rest fewer.
+// All columns from args.column on: a tile takes kColumnVectors vectors of them, and of the rest
+// fewer.
 template <class T, int kRows, int kColumnVectors>
-void AddRows(TileArgs<T> args, int64_t columns) {
+void AddRows(TileArgs<T> args) {
   constexpr int64_t kTileColumns = kColumnVectors * kLanes;
-  for (; columns >= kTileColumns; columns -= kTileColumns) {
+  for (; args.sums.columns - args.column >= kTileColumns; args.SkipColumns(kTileColumns)) {
     AddTile<T, kRows, kColumnVectors>(args, 0, kTileColumns);
-    args.SkipColumns(kTileColumns);
   }
+  const int64_t columns = args.sums.columns - args.column;
   if (columns == 0) return;
   if constexpr (kColumnVectors > 1) {
     // One row has as many chains as vectors, and needs many of them: fewer vectors by half only.
     constexpr int kFewer = kRows == 1 ? kColumnVectors / 2 : kColumnVectors / 4;
-    AddRows<T, kRows, std::max(1, kFewer)>(args, columns);
+    AddRows<T, kRows, std::max(1, kFewer)>(args);
   } else {
     // A vector that ends with the row, so that nothing is read behind it. A row that is shorter is
     // read on into the next one, see AddNarrow.
-    const int64_t back = args.value_stride < kLanes ? 0 : kLanes - columns;
+    const int64_t back = args.sums.columns < kLanes ? 0 : kLanes - columns;
     args.SkipColumns(-back);
     AddTile<T, kRows, 1>(args, back, back + columns);
   }
 }
 
-template <class T>
-void AddAnyRows(int64_t rows, const TileArgs<T>& args, int64_t columns) {
-  switch (rows) {
-    case 1:
-      return AddRows<T, 1, kVectorsWide>(args, columns);
-    case 2:
-      return AddRows<T, 2, kVectorsWide / 2>(args, columns);
-    case 3:
-      return AddRows<T, 3, kVectors>(args, columns);
-    case 4:
-      return AddRows<T, 4, kVectors>(args, columns);
-    case 5:
-      return AddRows<T, 5, kVectors>(args, columns);
-    default:
-      return AddRows<T, kRowsMax, kVectors>(args, columns);
-  }
-}
-
 // All rows, in as few groups as can be.
 template <class T>
-void AddBlock(int64_t rows, const TileArgs<T>& block, int64_t columns) {
+void AddBlock(int64_t rows, const TileArgs<T>& block) {
+  using Add = void (*)(TileArgs<T> args);
+  static constexpr Add kAdd[kRowsMax] = {
+      AddRows<T, 1, kVectorsWide>, AddRows<T, 2, kVectorsWide / 2>, AddRows<T, 3, kVectors>,
+      AddRows<T, 4, kVectors>,     AddRows<T, 5, kVectors>,         AddRows<T, 6, kVectors>};
   const int64_t groups = (rows + kRowsMax - 1) / kRowsMax;
   for (int64_t group = 0, row = 0; group < groups; ++group) {
     const int64_t next = (group + 1) * rows / groups;
     TileArgs<T> args = block;
     args.SkipRows(row);
-    AddAnyRows(next - row, args, columns);
+    kAdd[next - row - 1](args);
     row = next;
   }
 }
@@ -273,66 +253,48 @@ void AddBlock(int64_t rows, const TileArgs<T>& block, int64_t columns) {
 // The same where a row is less than a vector. The last keys, behind whose rows there are not
 // elements enough to read, are copied to where there are.
 template <class T>
-void AddNarrow(int64_t rows, const TileArgs<T>& block, int64_t columns) {
+void AddNarrow(int64_t rows, const TileArgs<T>& block) {
+  const int64_t columns = block.sums.columns;
   const int64_t unsafe = std::min((kLanes + columns - 1) / columns - 1, block.keys);
   TileArgs<T> args = block;
   args.keys -= unsafe;
-  if (args.keys > 0) AddBlock(rows, args, columns);
+  if (args.keys > 0) AddBlock(rows, args);
   T copies[2 * kLanes] = {};  // unsafe * columns < kLanes
   std::memcpy(copies, block.values + args.keys * columns,
               static_cast<size_t>(unsafe * columns) * sizeof(T));
   args.weights += args.keys;
   args.keys = unsafe;
   args.values = copies;
-  AddBlock(rows, args, columns);
+  AddBlock(rows, args);
 }
 
 template <class T>
 void AddPanelsOf(const float* weights, int64_t weight_stride, int64_t rows,
-                 const ValuePanels& values, int64_t key_count, double* out, int64_t out_stride,
-                 const Infinities& infinities) {
+                 const ValuePanels& values, int64_t key_count, const ContextSums& sums) {
   // Rows of panels that follow one another follow one another too.
   const int64_t columns = values.columns;
   if (columns == 0) return;
   const int64_t row_bytes = columns * static_cast<int64_t>(sizeof(T));
   const int64_t step =
       std::clamp(kBlockBytes / row_bytes / kChainKeys * kChainKeys, kBlockKeysMin, kBlockKeysMax);
+  const auto add = columns < kLanes ? AddNarrow<T> : AddBlock<T>;
   for (int64_t j = 0; j < key_count; j += step) {
     const TileArgs<T> block = {.weights = weights + j,
                                .weight_stride = weight_stride,
                                .keys = std::min(step, key_count - j),
                                .values = reinterpret_cast<const T*>(values.data) + j * columns,
-                               .value_stride = columns,
-                               .out = out,
-                               .out_stride = out_stride,
-                               .column = 0,
-                               .infinities = infinities};
-    if (columns < kLanes) {
-      AddNarrow(rows, block, columns);
-    } else {
-      AddBlock(rows, block, columns);
-    }
+                               .sums = sums};
+    add(rows, block);
   }
 }
 
 void AddWeightedPanels(const float* weights, int64_t weight_stride, int64_t rows,
-                       const ValuePanels& values, int64_t key_count, double* out,
-                       int64_t out_stride, const Infinities& infinities) {
-  switch (values.type) {
-    case DataType::kFloat32:
-      return AddPanelsOf<float>(weights, weight_stride, rows, values, key_count, out, out_stride,
-                                infinities);
-    case DataType::kFloat16:
-      return AddPanelsOf<Float16>(weights, weight_stride, rows, values, key_count, out, out_stride,
-                                  infinities);
-    case DataType::kBfloat16:
-      return AddPanelsOf<Bfloat16>(weights, weight_stride, rows, values, key_count, out, out_stride,
-                                   infinities);
-    case DataType::kBool:
-    case DataType::kInt32:
-      break;
-  }
-  assert(false && "not a float type");
+                       const ValuePanels& values, int64_t key_count, const ContextSums& sums) {
+  assert(IsFloatType(static_cast<int>(values.type)));
+  const auto add = values.type == DataType::kFloat32   ? AddPanelsOf<float>
+                   : values.type == DataType::kFloat16 ? AddPanelsOf<Float16>
+                                                       : AddPanelsOf<Bfloat16>;
+  add(weights, weight_stride, rows, values, key_count, sums);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -344,26 +306,23 @@ namespace qkserve {
 
 HWY_EXPORT(AddWeightedPanels);
 
-void Infinities::Add(int64_t column, float plus_weight, float minus_weight) const {
-  constexpr float kNone = -std::numeric_limits<float>::infinity();
+void ContextSums::AddInfinities(int64_t column, float plus_weight, float minus_weight) const {
   if (!*met) {
-    std::fill_n(plus, columns, kNone);
-    std::fill_n(minus, columns, kNone);
+    std::fill_n(plus, columns, -std::numeric_limits<float>::infinity());
+    std::fill_n(minus, columns, -std::numeric_limits<float>::infinity());
     *met = true;
   }
   // The ln of 0 is -inf.
   const auto score = [&](float weight) {
-    return static_cast<float>(*maxes + std::log(static_cast<double>(weight)));
+    return static_cast<float>(*max + std::log(static_cast<double>(weight)));
   };
   plus[column] = std::max(plus[column], score(plus_weight));
   minus[column] = std::max(minus[column], score(minus_weight));
 }
 
 void AddWeightedPanels(const float* weights, int64_t weight_stride, int64_t rows,
-                       const ValuePanels& values, int64_t key_count, double* out,
-                       int64_t out_stride, const Infinities& infinities) {
-  HWY_DYNAMIC_DISPATCH(AddWeightedPanels)
-  (weights, weight_stride, rows, values, key_count, out, out_stride, infinities);
+                       const ValuePanels& values, int64_t key_count, const ContextSums& sums) {
+  HWY_DYNAMIC_DISPATCH(AddWeightedPanels)(weights, weight_stride, rows, values, key_count, sums);
 }
 
 }  // namespace qkserve

@@ -23,6 +23,20 @@ namespace qkserve {
 
 inline constexpr int64_t kPanelKeys = 64;
 
+// The places of keys in a panel, which are the same on every instruction set. An element of all its
+// keys:
+//   float32, float16: in the order of the keys;
+//   bfloat16: 32 pairs of keys i and i + 32. Read as 32-bit numbers (little-endian), they are
+//   widened without a shuffle: a shift leaves key i, a mask key i + 32.
+inline constexpr int64_t kPairDistance = kPanelKeys / 2;
+constexpr int64_t KeyInPanelRow(DataType type, int64_t place) {
+  return type == DataType::kBfloat16 ? place / 2 + place % 2 * kPairDistance : place;
+}
+constexpr int64_t PlaceInPanelRow(DataType type, int64_t key) {
+  if (type != DataType::kBfloat16) return key;
+  return key < kPairDistance ? 2 * key : 2 * (key - kPairDistance) + 1;
+}
+
 // `columns` rounded up to 16: rows of so many float32 or float64 begin at a cache line.
 constexpr int64_t PaddedColumns(int64_t columns) { return (columns + 15) / 16 * 16; }
 
@@ -71,34 +85,41 @@ struct PanelRun {
   ValuePanels values;  // if there are any
 };
 
-// Infinities and NaN that sums of weighted values have met. They are kept apart from the sums, each
+// Sums of weighted values of some rows. Infinities and NaN are kept apart from the sums, each
 // column and sign with the largest score that had one, so that each vanishes when its weight does.
-struct Infinities {
-  const double* maxes;  // of each row: the score whose weight is 1
-  bool* met;            // of each row: any; what follows is written only then
+struct ContextSums {
+  int64_t columns = 0;
+  int64_t stride = 0;     // from row to row of `out`, `plus` and `minus`
+  double* out = nullptr;  // the sums of finite values
+  double* max = nullptr;  // of each row: the score whose weight is 1
+  double* sum = nullptr;  // of each row: its weights; the caller's
+  bool* met = nullptr;    // of each row: any that is not finite; what follows is written only then
   // The largest score of a key with such a value, for each row and column; -inf for none. NaN
   // counts in both.
-  float* plus;
-  float* minus;
-  int64_t columns;
-  int64_t stride;
+  float* plus = nullptr;
+  float* minus = nullptr;
 
-  // The first row has met such values in `column`: the weights are the largest of their keys, 0 for
-  // none.
-  void Add(int64_t column, float plus_weight, float minus_weight) const;
+  // Row `row` and those after it.
+  ContextSums From(int64_t row) const {
+    const int64_t at = row * stride;
+    return {columns, stride, out + at, max + row, sum + row, met + row, plus + at, minus + at};
+  }
+
+  // The first row has met values that are not finite in `column`: the weights are the largest of
+  // their keys, 0 for none.
+  void AddInfinities(int64_t column, float plus_weight, float minus_weight) const;
 };
 
-// out[i * out_stride + c] += weights[i * weight_stride + j] * v_j[c] for `rows` rows, the first
-// `key_count` keys and all columns, as far as values are finite; others are added to `infinities`.
-// A value adds nothing if its weight is 0.
+// sums.out[i][c] += weights[i * weight_stride + j] * v_j[c] for `rows` rows, the first `key_count`
+// keys and all columns, as far as values are finite; others are added to the infinities. A value
+// adds nothing if its weight is 0.
 //
 // Sums are float32 over short chains of keys and float64 from there on. The error of what a call
 // adds is below 1.2e-6 * sum of |w v|, whatever the number of keys. A float32 sum that is not
 // finite is computed anew in float64: finite values overflow nothing. An element's bits depend on
 // its row of weights, its column of values and the sizes of a row and of the call's keys.
 void AddWeightedPanels(const float* weights, int64_t weight_stride, int64_t rows,
-                       const ValuePanels& values, int64_t key_count, double* out,
-                       int64_t out_stride, const Infinities& infinities);
+                       const ValuePanels& values, int64_t key_count, const ContextSums& sums);
 
 }  // namespace qkserve
 

@@ -10,6 +10,7 @@
 #include <bit>
 #include <limits>
 
+#include "hwy/contrib/algo/transform-inl.h"
 #include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
 
@@ -19,38 +20,20 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 void ScaleRow(float factor, int64_t count, float* row) {
-  const hn::ScalableTag<float> d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto factors = hn::Set(d, factor);
-  int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    hn::StoreU(hn::Mul(hn::LoadU(d, row + i), factors), d, row + i);
-  }
-  for (; i < count; ++i) row[i] *= factor;
+  hn::Transform(hn::ScalableTag<float>(), row, static_cast<size_t>(count),
+                [factor](auto d, auto x) HWY_ATTR { return hn::Mul(x, hn::Set(d, factor)); });
 }
 
 // In float64, so that the result is as close as float32 can say.
 void Cap(float softcap, int64_t count, float* row) {
-  const hn::ScalableTag<double> d;
-  const hn::Rebind<float, decltype(d)> df;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto caps = hn::Set(d, static_cast<double>(softcap));
-  const auto cap = [&](auto scores) {
-    return hn::DemoteTo(df, hn::Mul(caps, hn::Tanh(d, hn::Div(hn::PromoteTo(d, scores), caps))));
-  };
-  int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    const auto scores = hn::LoadU(df, row + i);
+  const hn::Rebind<float, hn::ScalableTag<double>> floats;
+  hn::Transform(floats, row, static_cast<size_t>(count), [softcap](auto d, auto x) HWY_ATTR {
+    const hn::Rebind<double, decltype(d)> dd;
+    const auto cap = hn::Set(dd, static_cast<double>(softcap));
+    const auto tanh = hn::Tanh(dd, hn::Div(hn::PromoteTo(dd, x), cap));
     // Highway's Tanh does not promise NaN for NaN.
-    hn::StoreU(hn::IfThenElse(hn::IsNaN(scores), scores, cap(scores)), df, row + i);
-  }
-  // The rest in a padded copy: an element's bits must not depend on its place.
-  if (i == count) return;
-  float tail[HWY_MAX_BYTES / sizeof(float)] = {};
-  std::copy(row + i, row + count, tail);
-  const auto scores = hn::LoadU(df, tail);
-  hn::StoreU(hn::IfThenElse(hn::IsNaN(scores), scores, cap(scores)), df, tail);
-  std::copy(tail, tail + (count - i), row + i);
+    return hn::IfThenElse(hn::IsNaN(x), x, hn::DemoteTo(d, hn::Mul(cap, tanh)));
+  });
 }
 
 float MaxElement(const float* row, int64_t count) {

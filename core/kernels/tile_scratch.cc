@@ -11,86 +11,63 @@
 namespace qkserve {
 namespace {
 
-struct Seat {
-  std::array<Buffer, kSeatLevels> levels;
+using Seat = std::array<Buffer, kSeatLevels>;
+
+// The seats of the process that nobody has.
+struct FreeSeats {
+  Mutex mutex;
+  CondVar returned;
+  std::vector<std::unique_ptr<Seat>> seats ABSL_GUARDED_BY(mutex);
 };
 
-// All seats of the process. Thread-safe.
-class Seats {
- public:
-  explicit Seats(int count) : free_(static_cast<size_t>(count)) {
-    for (std::unique_ptr<Seat>& seat : free_) seat = std::make_unique<Seat>();
-  }
-
-  // The one that was given back last: its memory is the warmest.
-  std::unique_ptr<Seat> Take() {
-    MutexLock lock(&mutex_);
-    while (free_.empty()) returned_.Wait(&mutex_);
-    std::unique_ptr<Seat> seat = std::move(free_.back());
-    free_.pop_back();
-    return seat;
-  }
-
-  void Return(std::unique_ptr<Seat> seat) {
-    MutexLock lock(&mutex_);
-    free_.push_back(std::move(seat));
-    returned_.NotifyOne();
-  }
-
-  int64_t KeptBytes() {
-    MutexLock lock(&mutex_);
-    int64_t bytes = 0;
-    for (const std::unique_ptr<Seat>& seat : free_) {
-      for (const Buffer& level : seat->levels) bytes += static_cast<int64_t>(level.size_bytes());
-    }
-    return bytes;
-  }
-
-  void FreeKept() {
-    MutexLock lock(&mutex_);
-    for (std::unique_ptr<Seat>& seat : free_) *seat = Seat();
-  }
-
+FreeSeats& GetFreeSeats() {
   // Never destroyed: threads may compute while the process ends.
-  static Seats& All() {
-    static Seats& seats = *new Seats(BlasCallsMax());
-    return seats;
-  }
-
- private:
-  Mutex mutex_;
-  CondVar returned_;
-  std::vector<std::unique_ptr<Seat>> free_ ABSL_GUARDED_BY(mutex_);
-};
+  static FreeSeats& pool = *[] {
+    auto* const made = new FreeSeats;
+    MutexLock lock(&made->mutex);
+    for (int i = 0; i < BlasCallsMax(); ++i) made->seats.push_back(std::make_unique<Seat>());
+    return made;
+  }();
+  return pool;
+}
 
 // The seat of this thread, if it has one, and its use.
 struct ThreadSeat {
   std::unique_ptr<Seat> seat;
-  int levels = 0;  // in use
-  int scopes = 0;
-
-  void ReturnIfUnused() {
-    if (levels == 0 && scopes == 0 && seat != nullptr) Seats::All().Return(std::move(seat));
-  }
+  int users = 0;   // TileScratch objects
+  int levels = 0;  // of the seat, in use
 };
 thread_local ThreadSeat my_seat;
 
 }  // namespace
 
-ScratchScope::ScratchScope() { ++my_seat.scopes; }
+TileScratch::TileScratch() {
+  ThreadSeat& mine = my_seat;
+  if (mine.users++ > 0) return;
+  FreeSeats& pool = GetFreeSeats();
+  MutexLock lock(&pool.mutex);
+  while (pool.seats.empty()) pool.returned.Wait(&pool.mutex);
+  // The one that was given back last: its memory is the warmest.
+  mine.seat = std::move(pool.seats.back());
+  pool.seats.pop_back();
+}
 
-ScratchScope::~ScratchScope() {
-  --my_seat.scopes;
-  my_seat.ReturnIfUnused();
+TileScratch::~TileScratch() {
+  ThreadSeat& mine = my_seat;
+  if (has_level_) --mine.levels;
+  if (--mine.users > 0) return;
+  FreeSeats& pool = GetFreeSeats();
+  MutexLock lock(&pool.mutex);
+  pool.seats.push_back(std::move(mine.seat));
+  pool.returned.NotifyOne();
 }
 
 absl::StatusOr<float*> TileScratch::Get(int64_t floats) {
   const size_t bytes = static_cast<size_t>(floats) * sizeof(float);
   ThreadSeat& mine = my_seat;
-  if (mine.seat == nullptr) mine.seat = Seats::All().Take();
   Buffer* buffer = &large_;
   if (static_cast<int64_t>(bytes) <= kKeptBytesMax && mine.levels < kSeatLevels) {
-    buffer = &mine.seat->levels[static_cast<size_t>(mine.levels)];
+    buffer = &(*mine.seat)[static_cast<size_t>(mine.levels)];
   }
   ++mine.levels;
   has_level_ = true;
@@ -103,14 +80,20 @@ absl::StatusOr<float*> TileScratch::Get(int64_t floats) {
   return reinterpret_cast<float*>(buffer->data());
 }
 
-TileScratch::~TileScratch() {
-  if (!has_level_) return;
-  --my_seat.levels;
-  my_seat.ReturnIfUnused();
+int64_t KeptScratchBytes() {
+  FreeSeats& pool = GetFreeSeats();
+  MutexLock lock(&pool.mutex);
+  int64_t bytes = 0;
+  for (const auto& seat : pool.seats) {
+    for (const Buffer& level : *seat) bytes += static_cast<int64_t>(level.size_bytes());
+  }
+  return bytes;
 }
 
-int64_t KeptScratchBytes() { return Seats::All().KeptBytes(); }
-
-void FreeKeptScratch() { Seats::All().FreeKept(); }
+void FreeKeptScratch() {
+  FreeSeats& pool = GetFreeSeats();
+  MutexLock lock(&pool.mutex);
+  for (const auto& seat : pool.seats) *seat = Seat();
+}
 
 }  // namespace qkserve

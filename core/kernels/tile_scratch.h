@@ -8,13 +8,14 @@
 
 namespace qkserve {
 
-// Memory that a tile needs while it runs: converted operands, scores of a step, the state of a
-// block.
+// The right to compute a tile, and the memory that it needs meanwhile: converted operands, scores
+// of a step, the state of a block.
 //
-// It comes from seats, as many as calls of OpenBLAS may run at a time (BlasCallsMax): a thread
-// takes a seat with the first TileScratch of a scope and gives it back with the last. If all seats
-// are taken, it waits until another thread's tile ends. It never waits while it has a seat. So the
-// memory is bounded by the CPUs, whatever the number of threads, and it stays warm.
+// There are as many seats as calls of OpenBLAS may run at a time (BlasCallsMax). A thread takes a
+// seat with its first TileScratch and gives it back with the last. If all seats are taken, it waits
+// until another thread's tile ends. It never waits while it has a seat. So the memory, and the
+// calls of OpenBLAS, are bounded by the CPUs, whatever the number of threads, and the memory stays
+// warm.
 //
 // A seat keeps at most kSeatLevels blocks of kKeptBytesMax; larger ones are freed with their scope.
 
@@ -23,21 +24,11 @@ namespace qkserve {
 inline constexpr int kSeatLevels = 3;
 inline constexpr int64_t kKeptBytesMax = int64_t{8} << 20;
 
-// Keeps the thread's seat until its end: for a loop over many short uses. Free of cost if the loop
-// takes no scratch.
-class ScratchScope {
- public:
-  ScratchScope();
-  ~ScratchScope();
-  ScratchScope(const ScratchScope&) = delete;
-  ScratchScope& operator=(const ScratchScope&) = delete;
-};
-
-// A block of memory for the length of a scope: a local variable, never thread_local. They end in
-// the opposite order of their Get.
+// A seat, and a block of memory if Get is called, for the length of a scope: a local variable,
+// never thread_local. They end in the opposite order of their Get.
 class TileScratch {
  public:
-  TileScratch() = default;
+  TileScratch();
   ~TileScratch();
   TileScratch(const TileScratch&) = delete;
   TileScratch& operator=(const TileScratch&) = delete;

@@ -1,7 +1,6 @@
 #ifndef QKSERVE_CORE_SCORING_DIRECT_SCORES_H_
 #define QKSERVE_CORE_SCORING_DIRECT_SCORES_H_
 
-#include <cstddef>
 #include <cstdint>
 
 #include "absl/status/status.h"
@@ -21,33 +20,33 @@ namespace qkserve {
 // The cut depends on the request's shape alone, and so does every bit.
 class DirectScores final : public Pass {
  public:
-  // The request must outlive the pass.
-  explicit DirectScores(const ScoreRequest& request);
-
-  int64_t tile_count() const override;
-  // RESOURCE_EXHAUSTED: no memory for scores that are narrowed, or for converted elements.
-  absl::Status RunTile(int64_t tile) override;
-
-  static ScoreWork WorkOf(const ScoreShape& shape);
-
- private:
   // Sizes of a tile within a product; they are even if several small products are one tile.
   struct Cut {
     int64_t tile_rows = 0;
     int64_t tile_keys = 0;
-    int64_t row_tiles = 0;
-    int64_t key_tiles = 0;
+    int64_t row_tiles = 1;
+    int64_t key_tiles = 1;
     int64_t products_per_tile = 1;  // more than 1 only if a product is one tile
-    int64_t tile_count = 0;
+    int64_t tile_count = 1;
   };
+  static Cut CutOf(const ScoreShape& shape);
+  static ScoreWork WorkOf(const ScoreShape& shape, const Cut& cut);
+
+  // `cut` is that of the request's shape. The request must outlive the pass.
+  DirectScores(const ScoreRequest& request, const Cut& cut)
+      : request_(request), mask_(request.problem, request.shape), cut_(cut) {}
+
+  int64_t tile_count() const override { return cut_.tile_count; }
+  // RESOURCE_EXHAUSTED: no memory for scores that are narrowed, or for converted elements.
+  absl::Status RunTile(int64_t tile) override;
+
+ private:
   // Rows [row, row + rows) against keys [key, key + keys) of one product.
   struct Tile {
     int64_t product, row, rows, key, keys;
   };
 
-  static Cut CutOf(const ScoreShape& shape);
   absl::Status ComputeTile(const Tile& tile) const;
-  absl::Status ComputeScores(const Tile& tile, float* scores, int64_t stride) const;
   bool IsAttended(const Tile& tile) const;
 
   const ScoreRequest& request_;

@@ -4,29 +4,11 @@
 
 #include "core/kernels/block_product.h"
 #include "core/kernels/panels.h"
-#include "core/scoring/direct_scores.h"
 #include "core/scoring/limits.h"
 #include "core/scoring/row_reducer.h"
 
 namespace qkserve {
 namespace {
-
-double KeyMultiplyAdds(int64_t rows, const KeySizes& sizes) {
-  return static_cast<double>(rows) *
-         (static_cast<double>(sizes.d) + static_cast<double>(sizes.dv) + kExpMultiplyAdds);
-}
-
-// A step of a block must not cost more than a tile, whatever d and dv are, and its results must
-// stay in the cache.
-int64_t BlockRowsMax(int64_t row_elements, const KeySizes& sizes) {
-  const double step_rows =
-      static_cast<double>(kTileMultiplyAdds) /
-      (static_cast<double>(kStepKeys) *
-       (static_cast<double>(sizes.d) + static_cast<double>(sizes.dv) + kExpMultiplyAdds));
-  const auto rows_max =
-      static_cast<int64_t>(std::clamp(step_rows, 1.0, static_cast<double>(kBlockRows)));
-  return std::clamp(kBlockElements / std::max<int64_t>(row_elements, 1), int64_t{1}, rows_max);
-}
 
 KeySizes SizesOf(const AttentionProblem& problem, const ScoreShape& shape) {
   const bool reads_values = ReducerOf(problem.output).ReadsValues();
@@ -38,125 +20,116 @@ KeySizes SizesOf(const AttentionProblem& problem, const ScoreShape& shape) {
 
 }  // namespace
 
-KeySplits InlineKeys::CutKeys(const BlockCut& cut, const KeySizes& sizes) {
-  const double key_multiply_adds = KeyMultiplyAdds(cut.block_rows, sizes);
-  const double multiply_adds = key_multiply_adds * static_cast<double>(sizes.m) *
-                               static_cast<double>(cut.blocks * sizes.matrices);
+InlineKeys::InlineKeys(const AttentionProblem& problem, const ScoreShape& shape)
+    : KeySource(SizesOf(problem, shape)), problem_(problem) {
+  const RowReducer& reducer = ReducerOf(problem.output);
+  if (reducer.NeedsAllScores()) direct_cut_ = DirectScores::CutOf(shape);
+  if (shape.products == 0 || reducer.NeedsAllScores()) return;
+  CutRows(reducer.KeyColumns(problem, sizes_), shape);
+  CutKeys();
+}
+
+double InlineKeys::KeyMultiplyAdds() const {
+  return static_cast<double>(key_cut_.block_rows) * (sizes_.d + sizes_.dv + kExpMultiplyAdds);
+}
+
+// `columns`: results of a row.
+void InlineKeys::CutRows(int64_t columns, const ScoreShape& shape) {
+  // A step of a block must not cost more than a tile, whatever d and dv are, and its results must
+  // stay in the cache.
+  const int64_t step_work = kStepKeys * (sizes_.d + sizes_.dv + kExpMultiplyAdds);
+  const int64_t rows_max = std::clamp(
+      std::min(kBlockElements / std::max<int64_t>(columns, 1), kTileMultiplyAdds / step_work),
+      int64_t{1}, kBlockRows);
+  if (shape.n > rows_max || shape.n >= kBlockRows / 2) {
+    // Blocks end where slices do, so that a causal mask leaves out as much as it can.
+    chunk_rows_ = shape.n;
+    key_cut_.block_rows = EvenPart(shape.n, rows_max);
+  } else {
+    // Slices of a few rows go together if they share their keys.
+    chunk_rows_ = shape.ProductRows();
+    key_cut_.block_rows =
+        std::clamp(rows_max / shape.n, int64_t{1}, shape.slices_per_product) * shape.n;
+  }
+  blocks_ =
+      shape.Rows() / sizes_.matrices / chunk_rows_ * CeilDivide(chunk_rows_, key_cut_.block_rows);
+}
+
+void InlineKeys::CutKeys() {
   // Requests that are worth less than four tiles are still cut in four, so that workers can share
   // them.
   const double tile_multiply_adds =
-      std::clamp(multiply_adds / 4, static_cast<double>(kTileMultiplyAddsMin),
-                 static_cast<double>(kTileMultiplyAdds));
-  const double tile_keys = std::min(
-      tile_multiply_adds / key_multiply_adds,
-      static_cast<double>(kTileElements) / static_cast<double>(std::max<int64_t>(sizes.d, 1)));
-  if (tile_keys >= static_cast<double>(sizes.m)) return {.keys = sizes.m, .count = 1};
-  const int64_t steps = CeilDivide(sizes.m, kStepKeys);
-  const int64_t steps_max = std::max<int64_t>(1, static_cast<int64_t>(tile_keys) / kStepKeys);
-  const int64_t split_keys = CeilDivide(steps, CeilDivide(steps, steps_max)) * kStepKeys;
-  return {.keys = split_keys, .count = CeilDivide(sizes.m, split_keys)};
-}
-
-InlineKeys::BlockCut InlineKeys::CutBlocks(const AttentionProblem& problem, const ScoreShape& shape,
-                                           const KeySizes& sizes) {
-  BlockCut cut;
-  const RowReducer& reducer = ReducerOf(problem.output);
-  if (shape.products == 0 || reducer.NeedsAllScores()) return cut;
-  const int64_t rows_max = BlockRowsMax(reducer.KeyColumns(problem, sizes), sizes);
-  if (shape.n > rows_max || shape.n >= kBlockRows / 2) {
-    // Blocks end where slices do, so that a causal mask leaves out as much as it can.
-    cut.chunk_rows = shape.n;
-    cut.block_rows = EvenPart(shape.n, rows_max);
-  } else {
-    // Slices of a few rows go together if they share their keys.
-    cut.chunk_rows = shape.ProductRows();
-    cut.block_rows = std::clamp(rows_max / shape.n, int64_t{1}, shape.slices_per_product) * shape.n;
+      std::clamp<double>(KeyMultiplyAdds() * sizes_.m * (blocks_ * sizes_.matrices) / 4,
+                         kTileMultiplyAddsMin, kTileMultiplyAdds);
+  const double tile_keys =
+      std::min(tile_multiply_adds / KeyMultiplyAdds(),
+               static_cast<double>(kTileElements) / std::max<int64_t>(sizes_.d, 1));
+  key_cut_.split_keys = sizes_.m;
+  if (tile_keys < sizes_.m) {
+    const int64_t steps = CeilDivide(sizes_.m, kStepKeys);
+    const int64_t steps_max = std::max<int64_t>(static_cast<int64_t>(tile_keys) / kStepKeys, 1);
+    key_cut_.split_keys = CeilDivide(steps, CeilDivide(steps, steps_max)) * kStepKeys;
   }
-  cut.blocks =
-      shape.Rows() / sizes.matrices / cut.chunk_rows * CeilDivide(cut.chunk_rows, cut.block_rows);
-  cut.splits = CutKeys(cut, sizes);
-  return cut;
-}
-
-InlineKeys::InlineKeys(const AttentionProblem& problem, const ScoreShape& shape)
-    : KeySource(SizesOf(problem, shape)), cut_(CutBlocks(problem, shape, sizes())) {
-  if (!problem.values.has_value()) return;
-  value_type_ = problem.values->data_type;
-  values_ = problem.values->data;
+  key_cut_.parts = key_cut_.splits = CeilDivide(sizes_.m, key_cut_.split_keys);
+  key_cut_.is_scratch = key_cut_.parts == 1;
 }
 
 RowCut InlineKeys::Cut(absl::Span<const ScoreRequest* const> requests) const {
   const ScoreRequest& request = *requests.front();
-  if (request.shape.products == 0) return RowCut(sizes(), {});
+  RowCut cut(*this);
+  if (request.shape.products == 0) return cut;
   const RowReducer& reducer = ReducerOf(request.problem.output);
-  RowCut rows(sizes(), cut_.splits);
-  rows.AddRows(request, reducer);
-  const BlockRun run = {.block_rows = cut_.block_rows,
-                        .chunk_rows = cut_.chunk_rows,
-                        .blocks = cut_.blocks,
-                        .parts = cut_.splits.count};
+  const double finish = reducer.CostOf(request.problem, *this).finish;
   const double block_multiply_adds =
-      KeyMultiplyAdds(cut_.block_rows, sizes()) * static_cast<double>(sizes().m) +
-      static_cast<double>(cut_.block_rows) *
-          static_cast<double>(reducer.FinishMultiplyAdds(request.problem, sizes(), cut_.splits)) +
-      static_cast<double>(kCallMultiplyAdds);
-  rows.AddRun(run, block_multiply_adds / static_cast<double>(kTileMultiplyAddsMin));
-  rows.CutTiles();
-  return rows;
+      KeyMultiplyAdds() * sizes_.m + key_cut_.block_rows * finish + kCallMultiplyAdds;
+  cut.AddRows(request, reducer);
+  cut.AddRun({.block_rows = key_cut_.block_rows,
+              .chunk_rows = chunk_rows_,
+              .blocks = blocks_,
+              .parts = key_cut_.parts,
+              .block_tiles = block_multiply_adds / kTileMultiplyAddsMin});
+  return cut;
 }
 
 absl::Status InlineKeys::Multiply(const BlockQueries& queries, int64_t matrix, KeyRange keys,
                                   float* products, int64_t stride) const {
-  const BlockRow& first = queries.rows.front();
-  return MultiplyBlock({.queries = first.request->problem.queries,
-                        .query_index = first.query_row * sizes().d,
+  return MultiplyBlock({.queries = problem_.queries,
+                        .query_index = queries.rows.front().query_row * sizes_.d,
                         .rows = static_cast<int64_t>(queries.rows.size()),
-                        .keys = first.request->problem.keys,
-                        .key_index = (matrix * sizes().m + keys.begin) * sizes().d,
+                        .keys = problem_.keys,
+                        .key_index = (matrix * sizes_.m + keys.begin) * sizes_.d,
                         .key_count = keys.end - keys.begin,
-                        .depth = sizes().d},
+                        .depth = sizes_.d},
                        products, stride);
 }
 
 void InlineKeys::AddWeightedValues(const float* weights, int64_t stride, int64_t rows,
                                    int64_t matrix, KeyRange keys, const ContextSums& sums) const {
-  const int64_t index = (matrix * sizes().m + keys.begin) * sizes().dv;
-  AddWeightedPanels(weights, stride, rows,
-                    {.type = value_type_,
-                     .data = values_ + index * ElementBytes(value_type_),
-                     .columns = sizes().dv},
-                    keys.end - keys.begin, sums.out, sums.stride, sums.infinities);
+  const TensorView& values = *problem_.values;
+  const int64_t index = (matrix * sizes_.m + keys.begin) * sizes_.dv;
+  const std::byte* const data = values.data + index * ElementBytes(values.data_type);
+  AddWeightedPanels(weights, stride, rows, {values.data_type, data, sizes_.dv},
+                    keys.end - keys.begin, sums);
 }
 
 std::unique_ptr<Pass> InlineKeys::MakeDirectPass(const ScoreRequest& request) const {
   if (!ReducerOf(request.problem.output).NeedsAllScores()) return nullptr;
-  return std::make_unique<DirectScores>(request);
+  return std::make_unique<DirectScores>(request, direct_cut_);
 }
 
 ScoreWork InlineKeys::WorkOf(const AttentionProblem& problem, const ScoreShape& shape) const {
-  if (ReducerOf(problem.output).NeedsAllScores()) return DirectScores::WorkOf(shape);
-  const auto rows = static_cast<double>(shape.Rows());
-  const auto m = static_cast<double>(shape.m);
-  const auto columns = static_cast<double>(sizes().d + sizes().dv);
+  if (ReducerOf(problem.output).NeedsAllScores()) return DirectScores::WorkOf(shape, direct_cut_);
   // A row's state, beside its scores.
   constexpr double kRowSeconds = 50e-9;
-  ScoreWork work = {.row_seconds = rows * kRowSeconds,
-                    .read_seconds = (rows + static_cast<double>(shape.products) * m) * columns /
-                                    kElementsReadPerSecond};
-  const double steps = static_cast<double>(cut_.blocks * sizes().matrices) *
-                       static_cast<double>(CeilDivide(shape.m, kStepKeys));
-  work.multiply_adds = rows * m * (columns + kExpMultiplyAdds) +
-                       2 * steps * static_cast<double>(kCallMultiplyAdds) +
-                       rows * static_cast<double>(sizes().dv);
-  return work;
-}
-
-StateExtent InlineKeys::StateExtentOf(const ScoreShape& shape) const {
-  return {.rows = shape.Rows(),
-          .block_rows = cut_.block_rows,
-          .parts = cut_.splits.count,
-          .splits = cut_.splits.count,
-          .is_scratch = cut_.splits.count == 1};
+  const double rows = shape.Rows();
+  const double m = shape.m;
+  const double columns = sizes_.d + sizes_.dv;
+  const double steps =
+      static_cast<double>(blocks_ * sizes_.matrices) * CeilDivide(shape.m, kStepKeys);
+  return {.multiply_adds = rows * m * (columns + kExpMultiplyAdds) + 2 * steps * kCallMultiplyAdds +
+                           rows * sizes_.dv,
+          .row_seconds = rows * kRowSeconds,
+          .read_seconds = (rows + shape.products * m) * columns / kElementsReadPerSecond};
 }
 
 }  // namespace qkserve

@@ -1,10 +1,10 @@
 #ifndef QKSERVE_CORE_SCORING_INLINE_KEYS_H_
 #define QKSERVE_CORE_SCORING_INLINE_KEYS_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 
+#include "core/scoring/direct_scores.h"
 #include "core/scoring/key_source.h"
 
 namespace qkserve {
@@ -16,8 +16,7 @@ namespace qkserve {
 // end where slices do, or, if slices are short and share their keys, have several whole slices.
 class InlineKeys final : public KeySource {
  public:
-  // The source is for one request. The values' memory must outlive it; `problem` itself need not.
-  // `shape` is that of its queries and keys.
+  // The source is for one request, which must outlive it. `shape` is that of its queries and keys.
   InlineKeys(const AttentionProblem& problem, const ScoreShape& shape);
 
   RowCut Cut(absl::Span<const ScoreRequest* const> requests) const override;
@@ -28,24 +27,19 @@ class InlineKeys final : public KeySource {
                          KeyRange keys, const ContextSums& sums) const override;
   std::unique_ptr<Pass> MakeDirectPass(const ScoreRequest& request) const override;
   ScoreWork WorkOf(const AttentionProblem& problem, const ScoreShape& shape) const override;
-  StateExtent StateExtentOf(const ScoreShape& shape) const override;
 
  private:
-  // How rows and keys are cut, unless the request has a direct pass. Every bit depends on it.
-  struct BlockCut {
-    int64_t chunk_rows = 1;  // a slice, or a product; no block crosses its end
-    int64_t block_rows = 1;
-    int64_t blocks = 0;  // of a matrix
-    KeySplits splits;
-  };
+  void CutRows(int64_t columns, const ScoreShape& shape);
+  void CutKeys();
 
-  static BlockCut CutBlocks(const AttentionProblem& problem, const ScoreShape& shape,
-                            const KeySizes& sizes);
-  static KeySplits CutKeys(const BlockCut& cut, const KeySizes& sizes);
+  // Cost of multiplying a key with a block and of weighing its value, in multiply-adds.
+  double KeyMultiplyAdds() const;
 
-  const BlockCut cut_;
-  DataType value_type_ = DataType::kFloat32;
-  const std::byte* values_ = nullptr;
+  const AttentionProblem& problem_;
+  DirectScores::Cut direct_cut_;  // if the request has a direct pass
+  // How rows are cut, unless the request has a direct pass. Every bit depends on it.
+  int64_t chunk_rows_ = 1;  // a slice, or a product; no block crosses its end
+  int64_t blocks_ = 0;      // of a matrix
 };
 
 }  // namespace qkserve

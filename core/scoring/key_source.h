@@ -1,6 +1,7 @@
 #ifndef QKSERVE_CORE_SCORING_KEY_SOURCE_H_
 #define QKSERVE_CORE_SCORING_KEY_SOURCE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -9,23 +10,49 @@
 #include "core/batching/job.h"
 #include "core/kernels/panels.h"
 #include "core/scoring/problem.h"
-#include "core/scoring/row_cut.h"
 #include "core/scoring/score_mask.h"
 #include "core/scoring/score_shape.h"
 
 namespace qkserve {
 
+class RowCut;
+
+// Keys and values of a source.
+struct KeySizes {
+  int64_t matrices = 1;
+  int64_t m = 0;
+  int64_t d = 0;
+  int64_t dv = 0;  // 0: no values, or none that are read
+};
+
+// How a source cuts its keys.
+struct KeyCut {
+  // Splits of `split_keys` keys each, anchored at key 0. Context is summed split by split and
+  // merged in order, so its bits depend on the cut.
+  int64_t split_keys = 1;
+  int64_t splits = 1;
+  // Rows of a block, and parts that the keys of a block are cut into, at most.
+  int64_t block_rows = 1;
+  int64_t parts = 1;
+  bool is_scratch = false;  // all blocks have one part, which keeps its state in scratch
+};
+
+// A row of a block. Members have no initial values: a tile has room for kBlockRows and makes those
+// that it needs.
+struct BlockRow {
+  const ScoreRequest* request;
+  const ScoreMask* mask;
+  int64_t slice;
+  int64_t query;      // within the slice
+  int64_t query_row;  // of the queries tensor
+  int64_t result_row;
+  std::byte* state;  // the reducer's own
+};
+
 // The query rows of a block.
 struct BlockQueries {
   absl::Span<const BlockRow> rows;
-  const float* floats = nullptr;  // rows x d; null unless the source IsShared
-};
-
-// Sums of weighted values, one row for each row of weights.
-struct ContextSums {
-  double* out;
-  int64_t stride;
-  Infinities infinities;
+  const float* floats = nullptr;  // rows x d; read only if the source IsShared
 };
 
 // The work of a request on its source: the inputs of the cost model (score_cost.h).
@@ -33,15 +60,6 @@ struct ScoreWork {
   double multiply_adds = 0;  // of products, weighted values and stages, and of calls
   double row_seconds = 0;    // what rows cost beside them
   double read_seconds = 0;   // reading keys and values
-};
-
-// How much state the request's rows can have at a time: see RowReducer::StateBytes.
-struct StateExtent {
-  int64_t rows = 0;        // of the request
-  int64_t block_rows = 0;  // at most
-  int64_t parts = 0;       // of a block, at most
-  int64_t splits = 0;
-  bool is_scratch = false;  // all blocks have one part, which keeps its state in scratch
 };
 
 // Keys and values of some requests, and how they are multiplied. A source decides what shapes the
@@ -53,8 +71,10 @@ class KeySource {
   virtual ~KeySource() = default;
 
   const KeySizes& sizes() const { return sizes_; }
+  const KeyCut& key_cut() const { return key_cut_; }
 
-  // Stacks the requests' rows in blocks and cuts the blocks into tiles. Throws std::bad_alloc.
+  // Stacks the requests' rows in blocks and cuts the blocks into tiles. Throws std::bad_alloc. This
+  // must outlive the cut.
   virtual RowCut Cut(absl::Span<const ScoreRequest* const> requests) const = 0;
 
   // True if requests share its passes. Rows of a block may then come from anywhere: Multiply reads
@@ -84,13 +104,12 @@ class KeySource {
 
   // For the cost model. In constant time.
   virtual ScoreWork WorkOf(const AttentionProblem& problem, const ScoreShape& shape) const = 0;
-  virtual StateExtent StateExtentOf(const ScoreShape& shape) const = 0;
 
  protected:
   explicit KeySource(const KeySizes& sizes) : sizes_(sizes) {}
 
- private:
   const KeySizes sizes_;
+  KeyCut key_cut_;  // set by the constructor
 };
 
 }  // namespace qkserve

@@ -47,6 +47,13 @@ inline constexpr int64_t kSplitElements = int64_t{2} << 20;
 inline constexpr int64_t kPassTileMultiplyAdds = kTileMultiplyAdds / 4;
 inline constexpr double kPanelBytesPerSecond = 16e9;
 
+// Columns of top k beyond the number of keys that are written with their row, in about 1 us. More
+// columns get tiles of their own.
+inline constexpr int64_t kPaddingMax = 1024;
+
+// Results that no key has a part in: elements that one tile fills, about 2 ms.
+inline constexpr int64_t kFillPlaces = int64_t{1} << 20;
+
 // Cost of masking and weighing a score, about 1 ns, in multiply-adds.
 inline constexpr int64_t kExpMultiplyAdds = 50;
 

@@ -31,6 +31,37 @@ float RoundedMean(double mean) {
   return static_cast<float>(clamped) + 0.0F;
 }
 
+void MergeInfinities(const ContextSums& next, const ContextSums& row) {
+  if (!*next.met) return;
+  if (!*row.met) {
+    std::copy_n(next.plus, row.columns, row.plus);
+    std::copy_n(next.minus, row.columns, row.minus);
+    *row.met = true;
+    return;
+  }
+  for (int64_t c = 0; c < row.columns; ++c) {
+    row.plus[c] = std::max(row.plus[c], next.plus[c]);
+    row.minus[c] = std::max(row.minus[c], next.minus[c]);
+  }
+}
+
+// 0, an infinity or NaN: the part of a column's mean that its infinities add. One whose weight,
+// `factor` times that relative to the maximum, is 0 in float32 adds nothing, wherever its key
+// stands.
+float AddedByInfinities(const ContextSums& row, int64_t column, double factor) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const auto has_weight = [&](float score) {
+    return score != kNotAttended &&
+           static_cast<float>(std::exp(static_cast<double>(score) - *row.max) * factor) != 0.0F;
+  };
+  const bool has_plus = has_weight(row.plus[column]);
+  const bool has_minus = has_weight(row.minus[column]);
+  // Their sum, but with the sign bit of NaN the same on every CPU.
+  if (has_plus && has_minus) return std::numeric_limits<float>::quiet_NaN();
+  if (has_plus) return kInfinity;
+  return has_minus ? -kInfinity : 0.0F;
+}
+
 int64_t WholeLines(int64_t bytes) {
   constexpr auto kLine = static_cast<int64_t>(Buffer::kAlignment);
   return CeilDivide(bytes, kLine) * kLine;
@@ -38,116 +69,72 @@ int64_t WholeLines(int64_t bytes) {
 
 }  // namespace
 
-void ContextRow::Clear() const {
-  max = kNotAttended;
-  sum = 0.0;
-  std::fill_n(out, columns, 0.0);
-  *infinities.met = false;
+int64_t ContextSumBytes(int64_t rows, int64_t columns) {
+  return WholeLines(rows * ((2 + PaddedColumns(columns)) * sizeof(double) + 1));
 }
 
-void ContextRow::Weigh(float* scores, int64_t count) const {
-  const double new_max = std::max(max, static_cast<double>(MaxElement(scores, count)));
-  const double correction = Correction(max, new_max);
+int64_t ContextInfinityBytes(int64_t rows, int64_t columns) {
+  return WholeLines(2 * rows * PaddedColumns(columns) * sizeof(float));
+}
+
+ContextSums ContextSumsAt(std::byte* sums, std::byte* infinities, int64_t rows, int64_t columns) {
+  ContextSums all = {.columns = columns, .stride = PaddedColumns(columns)};
+  all.out = reinterpret_cast<double*>(sums);
+  all.max = all.out + rows * all.stride;
+  all.sum = all.max + rows;
+  all.met = reinterpret_cast<bool*>(all.sum + rows);
+  all.plus = reinterpret_cast<float*>(infinities);
+  all.minus = all.plus + rows * all.stride;
+  return all;
+}
+
+void ClearContext(const ContextSums& row) {
+  *row.max = kNotAttended;
+  *row.sum = 0.0;
+  std::fill_n(row.out, row.columns, 0.0);
+  *row.met = false;
+}
+
+void WeighScores(float* scores, int64_t count, const ContextSums& row) {
+  const double new_max = std::max(*row.max, static_cast<double>(MaxElement(scores, count)));
+  const double correction = Correction(*row.max, new_max);
   const double new_sum =
       ExpAndSum(new_max == kNotAttended ? 0.0F : static_cast<float>(new_max), count, scores);
-  sum = sum * correction + new_sum;
+  *row.sum = *row.sum * correction + new_sum;
   if (correction != 1.0) {
-    for (int64_t c = 0; c < columns; ++c) out[c] *= correction;
+    for (int64_t c = 0; c < row.columns; ++c) row.out[c] *= correction;
   }
-  max = new_max;
+  *row.max = new_max;
 }
 
-void ContextRow::Merge(const ContextRow& next) const {
-  if (next.max == kNotAttended && next.sum == 0.0) return;
-  const double new_max = std::max(max, next.max);
-  const double old_correction = Correction(max, new_max);
-  const double new_correction = Correction(next.max, new_max);
-  sum = sum * old_correction + next.sum * new_correction;
-  for (int64_t c = 0; c < columns; ++c) {
-    out[c] = out[c] * old_correction + next.out[c] * new_correction;
+void MergeContext(const ContextSums& next, const ContextSums& row) {
+  if (*next.max == kNotAttended && *next.sum == 0.0) return;
+  const double new_max = std::max(*row.max, *next.max);
+  const double old_correction = Correction(*row.max, new_max);
+  const double new_correction = Correction(*next.max, new_max);
+  *row.sum = *row.sum * old_correction + *next.sum * new_correction;
+  for (int64_t c = 0; c < row.columns; ++c) {
+    row.out[c] = row.out[c] * old_correction + next.out[c] * new_correction;
   }
-  if (*next.infinities.met) MergeInfinities(next.infinities);
-  max = new_max;
+  MergeInfinities(next, row);
+  *row.max = new_max;
 }
 
-void ContextRow::MergeInfinities(const Infinities& next) const {
-  if (!*infinities.met) {
-    std::copy_n(next.plus, columns, infinities.plus);
-    std::copy_n(next.minus, columns, infinities.minus);
-    *infinities.met = true;
-    return;
-  }
-  for (int64_t c = 0; c < columns; ++c) {
-    infinities.plus[c] = std::max(infinities.plus[c], next.plus[c]);
-    infinities.minus[c] = std::max(infinities.minus[c], next.minus[c]);
-  }
-}
-
-float ContextRow::AddedByInfinities(int64_t column, double factor) const {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  const auto has_weight = [&](float score) {
-    return score != kNotAttended &&
-           static_cast<float>(std::exp(static_cast<double>(score) - max) * factor) != 0.0F;
-  };
-  const bool has_plus = has_weight(infinities.plus[column]);
-  const bool has_minus = has_weight(infinities.minus[column]);
-  // Their sum, but with the sign bit of NaN the same on every CPU.
-  if (has_plus && has_minus) return std::numeric_limits<float>::quiet_NaN();
-  if (has_plus) return kInfinity;
-  return has_minus ? -kInfinity : 0.0F;
-}
-
-float ContextRow::Finish(DataType type, std::byte* context) const {
+float WriteContext(const ContextSums& row, DataType type, std::byte* context) {
   constexpr int64_t kPiece = 256;  // a kilobyte of stack
   float piece[kPiece];
-  const double factor = sum == 0.0 ? 0.0 : 1.0 / sum;
-  for (int64_t begin = 0; begin < columns; begin += kPiece) {
-    const int64_t count = std::min(kPiece, columns - begin);
+  const double factor = *row.sum == 0.0 ? 0.0 : 1.0 / *row.sum;
+  for (int64_t begin = 0; begin < row.columns; begin += kPiece) {
+    const int64_t count = std::min(kPiece, row.columns - begin);
     for (int64_t c = 0; c < count; ++c) {
-      piece[c] = RoundedMean(out[begin + c] * factor);
+      piece[c] = RoundedMean(row.out[begin + c] * factor);
     }
-    if (*infinities.met) {
-      for (int64_t c = 0; c < count; ++c) piece[c] += AddedByInfinities(begin + c, factor);
+    if (*row.met) {
+      for (int64_t c = 0; c < count; ++c) piece[c] += AddedByInfinities(row, begin + c, factor);
     }
     ConvertFromFloat32(type, piece, count, context + begin * ElementBytes(type));
   }
-  return LogSumExp(max, sum);
-}
-
-int64_t ContextRows::SumBytes(int64_t rows, int64_t stride) {
-  constexpr auto kDoubleBytes = static_cast<int64_t>(sizeof(double));
-  return WholeLines(rows * ((2 + stride) * kDoubleBytes + 1));
-}
-
-int64_t ContextRows::InfinityBytes(int64_t rows, int64_t stride) {
-  constexpr auto kFloatBytes = static_cast<int64_t>(sizeof(float));
-  return WholeLines(2 * rows * stride * kFloatBytes);
-}
-
-ContextRows::ContextRows(std::byte* sums, std::byte* infinities, int64_t rows, int64_t columns,
-                         int64_t stride)
-    : out_(reinterpret_cast<double*>(sums)), max_(out_ + rows * stride), sum_(max_ + rows) {
-  auto* const plus = reinterpret_cast<float*>(infinities);
-  infinities_ = {.maxes = max_,
-                 .met = reinterpret_cast<bool*>(sum_ + rows),
-                 .plus = plus,
-                 .minus = plus + rows * stride,
-                 .columns = columns,
-                 .stride = stride};
-}
-
-ContextRow ContextRows::Row(int64_t row) const {
-  const int64_t begin = row * infinities_.stride;
-  Infinities infinities = infinities_;
-  infinities.maxes += row;
-  infinities.met += row;
-  infinities.plus += begin;
-  infinities.minus += begin;
-  return {.max = max_[row],
-          .sum = sum_[row],
-          .out = out_ + begin,
-          .infinities = infinities,
-          .columns = infinities_.columns};
+  return LogSumExp(*row.max, *row.sum);
 }
 
 float Softmax(float* row, int64_t count) {

@@ -5,7 +5,6 @@
 
 #include "core/kernels/block_product.h"
 #include "core/scoring/limits.h"
-#include "core/scoring/row_reducer.h"
 
 namespace qkserve {
 namespace {
@@ -13,100 +12,85 @@ namespace {
 // Cost of a block beside its rows and scores, about 1 us, in multiply-adds.
 constexpr int64_t kBlockMultiplyAdds = 50'000;
 
-// Rows that take so long to finish that a block can have fewer of them.
-bool IsLongToFinish(int64_t finish) { return finish > kTileMultiplyAdds / kBlockRows; }
-
 }  // namespace
 
-KeySplits SplitKeys(const KeySizes& sizes) {
+PackedKeys::PackedKeys(const KeySizes& sizes, const Types& types)
+    : KeySource(sizes), types_(types) {
   // The stages of a score count too, so that with a short d a split is not a hundred times as
   // much work.
-  const int64_t columns = sizes.d + sizes.dv + kExpMultiplyAdds;
-  const int64_t keys_max = kSplitElements / columns;
-  KeySplits splits;
-  splits.keys = std::max(keys_max / kStepKeys, int64_t{1}) * kStepKeys;
-  splits.count = std::max(CeilDivide(sizes.m, splits.keys), int64_t{1});
-  return splits;
+  const int64_t keys_max = kSplitElements / (sizes.d + sizes.dv + kExpMultiplyAdds);
+  key_cut_.split_keys = std::max(keys_max / kStepKeys, int64_t{1}) * kStepKeys;
+  key_cut_.splits = std::max(CeilDivide(sizes.m, key_cut_.split_keys), int64_t{1});
+  // How rows are stacked depends on the pass. A part has at least a panel of the keys.
+  key_cut_.block_rows = kBlockRows;
+  key_cut_.parts = CeilDivide(sizes.m, kPanelKeys);
 }
 
-PackedKeys::PackedKeys(const KeySizes& sizes, const Types& types)
-    : KeySource(sizes), types_(types), splits_(SplitKeys(sizes)) {}
-
 RowCut PackedKeys::Cut(absl::Span<const ScoreRequest* const> requests) const {
-  RowCut cut(sizes(), splits_);
-  // Rows that are long to finish have blocks of their own. In a block rows with the same reducer
-  // follow one another.
+  RowCut cut(*this);
+  // Rows that take so long to finish that a block can have fewer of them have blocks of their own.
+  // In a block rows with the same reducer follow one another.
   for (const bool is_long : {false, true}) {
-    Section section = {.first_row = cut.rows(), .value_end = cut.rows(), .end_row = 0};
+    Section section = {.first_row = cut.rows(), .value_end = cut.rows(), .most = {.finish = 1}};
     for (const RowReducer* reducer : AllReducers()) {
       for (const ScoreRequest* request : requests) {
         const bool has_scores = request->shape.products > 0;
         if (!has_scores || &ReducerOf(request->problem.output) != reducer) continue;
-        const int64_t finish = reducer->FinishMultiplyAdds(request->problem, sizes(), splits_);
-        if (IsLongToFinish(finish) != is_long) continue;
+        const RowCost cost = reducer->CostOf(request->problem, *this);
+        if ((cost.finish > kTileMultiplyAdds / kBlockRows) != is_long) continue;
         cut.AddRows(*request, *reducer);
-        section.finish = std::max(section.finish, finish);
-        section.keep = std::max(section.keep, reducer->KeepMultiplyAdds());
+        section.most.finish = std::max(section.most.finish, cost.finish);
+        section.most.keep = std::max(section.most.keep, cost.keep);
       }
       if (reducer->ReadsValues()) section.value_end = cut.rows();
     }
-    section.end_row = cut.rows();
     CutSection(section, cut);
   }
-  cut.CutTiles();
   return cut;
 }
 
-// Cuts a section into blocks.
+// Cuts a section, which ends with the last row, into blocks.
 void PackedKeys::CutSection(const Section& section, RowCut& cut) const {
   // Queries of a block and their context stay in the cache.
-  const int64_t row_elements = std::max<int64_t>(sizes().d + PaddedColumns(sizes().dv), 1);
-  const int64_t fitting = std::min(kBlockElements / row_elements,
-                                   kTileMultiplyAdds / std::max<int64_t>(section.finish, 1));
-  const int64_t rows_max = std::clamp(fitting, int64_t{1}, kBlockRows);
-  for (int64_t first = section.first_row; first < section.end_row;) {
-    const int64_t rows = std::min(rows_max, section.end_row - first);
+  const int64_t row_elements = std::max<int64_t>(sizes_.d + PaddedColumns(sizes_.dv), 1);
+  const int64_t rows_max =
+      std::clamp(std::min(kBlockElements / row_elements, kTileMultiplyAdds / section.most.finish),
+                 int64_t{1}, kBlockRows);
+  for (int64_t first = section.first_row; first < cut.rows();) {
+    const int64_t rows = std::min(rows_max, cut.rows() - first);
     const int64_t value_rows = std::clamp(section.value_end - first, int64_t{0}, rows);
     BlockRun run = {.first_row = first, .block_rows = rows, .chunk_rows = rows};
-    if (rows == rows_max && value_rows == rows) {
-      run.blocks = (section.value_end - first) / rows;
-    } else if (rows == rows_max && value_rows == 0) {
-      run.blocks = (section.end_row - first) / rows;
+    if (rows == rows_max && value_rows % rows == 0) {
+      run.blocks = ((value_rows > 0 ? section.value_end : cut.rows()) - first) / rows;
     }
-    const double block_tiles = CutKeys(section, {rows, value_rows}, run);
-    cut.AddRun(run, block_tiles);
+    CutKeys(section.most, value_rows, run);
+    cut.AddRun(run);
     first += run.blocks * rows;
   }
 }
 
-// Decides the run's parts. Returns the tiles that a block of one part is worth.
-double PackedKeys::CutKeys(const Section& section, const RunRows& run_rows, BlockRun& run) const {
-  const auto m = static_cast<double>(sizes().m);
-  // Panels are multiplied whole.
-  const auto padded_m = static_cast<double>(PanelCount() * kPanelKeys);
-  const auto rows = static_cast<double>(run_rows.rows);
-  const auto value_rows = static_cast<double>(run_rows.value_rows);
-  const auto d = static_cast<double>(sizes().d);
-  const auto dv = static_cast<double>(PaddedColumns(sizes().dv));
-  const double elements = padded_m * (d + (run_rows.value_rows > 0 ? dv : 0)) + rows * d;
+// Decides the parts of the run's blocks, of whose rows `value_rows` read values.
+void PackedKeys::CutKeys(const RowCost& most, int64_t value_rows, BlockRun& run) const {
+  const double m = sizes_.m;
+  const double padded_m = key_cut_.parts * kPanelKeys;  // panels are multiplied whole
+  const double rows = run.block_rows;
+  const double d = sizes_.d;
+  const double dv = PaddedColumns(sizes_.dv);
+  const double elements = padded_m * (d + (value_rows > 0 ? dv : 0)) + rows * d;
   const double multiply_adds =
-      padded_m * (rows * d + value_rows * dv) + m * rows * static_cast<double>(kExpMultiplyAdds);
-  const double keep_multiply_adds = m * (rows - value_rows) * static_cast<double>(section.keep);
-  const double tiles = std::max(elements / static_cast<double>(kTileElements),
-                                multiply_adds / static_cast<double>(kPassTileMultiplyAdds));
+      padded_m * (rows * d + value_rows * dv) + m * rows * kExpMultiplyAdds;
+  const double tiles = std::max(elements / kTileElements, multiply_adds / kPassTileMultiplyAdds);
   // A part is some splits; if it would still be more than a tile at worst, and has no values, which
   // must be summed split by split, some panels.
+  const double keep_multiply_adds = m * (rows - value_rows) * most.keep;
   const double worst_tiles =
-      std::max(elements / static_cast<double>(kTileElements),
-               (multiply_adds + keep_multiply_adds) / static_cast<double>(kTileMultiplyAdds));
-  double parts = std::floor(std::clamp(tiles + 0.5, 1.0, static_cast<double>(splits_.count)));
-  if (run_rows.value_rows == 0 && worst_tiles > parts + 1) {
-    parts = std::min(std::ceil(worst_tiles), static_cast<double>(PanelCount()));
+      std::max(elements / kTileElements, (multiply_adds + keep_multiply_adds) / kTileMultiplyAdds);
+  run.parts = std::clamp<double>(tiles + 0.5, 1, key_cut_.splits);
+  if (value_rows == 0 && worst_tiles > run.parts + 1) {
+    run.parts = std::min<double>(std::ceil(worst_tiles), key_cut_.parts);
   }
-  run.parts = static_cast<int64_t>(parts);
-  const double block_multiply_adds = multiply_adds + static_cast<double>(kBlockMultiplyAdds) +
-                                     rows * static_cast<double>(section.finish);
-  return std::max(tiles, block_multiply_adds / static_cast<double>(kPassTileMultiplyAdds));
+  run.block_tiles = std::max(
+      tiles, (multiply_adds + kBlockMultiplyAdds + rows * most.finish) / kPassTileMultiplyAdds);
 }
 
 absl::Status PackedKeys::Multiply(const BlockQueries& queries, int64_t matrix, KeyRange keys,
@@ -129,38 +113,26 @@ void PackedKeys::AddWeightedValues(const float* weights, int64_t stride, int64_t
     const PanelRun run = Panels(matrix, panel, end - panel);
     const int64_t key = panel * kPanelKeys;
     AddWeightedPanels(weights + (key - keys.begin), stride, rows, run.values,
-                      std::min(run.keys.count * kPanelKeys, keys.end - key), sums.out, sums.stride,
-                      sums.infinities);
+                      std::min(run.keys.count * kPanelKeys, keys.end - key), sums);
     panel += run.keys.count;
   }
 }
 
 ScoreWork PackedKeys::WorkOf(const AttentionProblem& problem, const ScoreShape& shape) const {
-  const auto m = static_cast<double>(sizes().m);
-  const auto d = static_cast<double>(sizes().d);
-  const bool reads_values = ReducerOf(problem.output).ReadsValues();
-  const double dv = reads_values ? static_cast<double>(sizes().dv) : 0.0;
-  const auto matrices = static_cast<double>(shape.KeyMatrices());
-  const double bytes = matrices * m *
-                       (d * static_cast<double>(ElementBytes(types_.keys)) +
-                        dv * static_cast<double>(ElementBytes(types_.values)));
-  const auto rows = static_cast<double>(shape.Rows());
-  // Panels are multiplied whole.
-  const auto padded_m = static_cast<double>(PanelCount() * kPanelKeys);
   // Time of a pass for a matrix, beside reading its keys, and what it knows of a row.
   constexpr double kMatrixSeconds = 0.5e-6;
   constexpr double kRowSeconds = 100e-9;
+  const double m = sizes_.m;
+  const double d = sizes_.d;
+  const double dv = ReducerOf(problem.output).ReadsValues() ? sizes_.dv : 0;
+  const double rows = shape.Rows();
+  const double matrices = shape.KeyMatrices();
+  const double padded_m = key_cut_.parts * kPanelKeys;  // panels are multiplied whole
+  const double bytes =
+      matrices * m * (d * ElementBytes(types_.keys) + dv * ElementBytes(types_.values));
   return {.multiply_adds = rows * (padded_m * (d + dv) + m * kExpMultiplyAdds),
           .row_seconds = rows * kRowSeconds,
           .read_seconds = matrices * kMatrixSeconds + bytes / kPanelBytesPerSecond};
-}
-
-StateExtent PackedKeys::StateExtentOf(const ScoreShape& shape) const {
-  // How its rows are stacked depends on the pass. A part has at least a panel of the keys.
-  return {.rows = shape.Rows(),
-          .block_rows = kBlockRows,
-          .parts = PanelCount(),
-          .splits = splits_.count};
 }
 
 }  // namespace qkserve

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "core/kernels/panels.h"
-#include "core/scoring/key_source.h"
+#include "core/scoring/row_reducer.h"
 #include "qkserve/tensor.h"
 
 namespace qkserve {
@@ -32,7 +32,6 @@ class PackedKeys : public KeySource {
   void AddWeightedValues(const float* weights, int64_t stride, int64_t rows, int64_t matrix,
                          KeyRange keys, const ContextSums& sums) const final;
   ScoreWork WorkOf(const AttentionProblem& problem, const ScoreShape& shape) const final;
-  StateExtent StateExtentOf(const ScoreShape& shape) const final;
 
  protected:
   PackedKeys(const KeySizes& sizes, const Types& types);
@@ -40,23 +39,14 @@ class PackedKeys : public KeySource {
  private:
   // Rows of a matrix that may share blocks; those that read values come first.
   struct Section {
-    int64_t first_row, value_end, end_row;
-    int64_t finish = 0;  // multiply-adds that finishing one of its rows is worth at most
-    int64_t keep = 0;    // and keeping one of its scores
-  };
-  struct RunRows {
-    int64_t rows, value_rows;
+    int64_t first_row, value_end;
+    RowCost most;  // of any of its rows
   };
   void CutSection(const Section& section, RowCut& cut) const;
-  double CutKeys(const Section& section, const RunRows& rows, BlockRun& run) const;
-  int64_t PanelCount() const { return (sizes().m + kPanelKeys - 1) / kPanelKeys; }
+  void CutKeys(const RowCost& most, int64_t value_rows, BlockRun& run) const;
 
   const Types types_;
-  const KeySplits splits_;
 };
-
-// The splits of packed keys: a function of the keys alone.
-KeySplits SplitKeys(const KeySizes& sizes);
 
 }  // namespace qkserve
 

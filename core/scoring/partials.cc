@@ -4,23 +4,20 @@
 
 namespace qkserve {
 
-absl::StatusOr<Partials::Shared> Partials::Share(int64_t block, int64_t parts, int64_t bytes,
-                                                 int64_t seldom_bytes) {
+absl::StatusOr<std::shared_ptr<Partials::Shared>> Partials::Share(int64_t block, int64_t parts,
+                                                                  int64_t bytes,
+                                                                  int64_t seldom_bytes) {
   MutexLock lock(&mutex_);
-  const auto [entry, is_new] = blocks_.try_emplace(block);
-  BlockState& state = entry->second;
-  if (is_new) {
-    absl::StatusOr<Buffer> memory = Buffer::Allocate(static_cast<size_t>(bytes));
-    absl::StatusOr<Buffer> seldom = Buffer::AllocateOnDemand(static_cast<size_t>(seldom_bytes));
-    if (!memory.ok() || !seldom.ok()) {
-      blocks_.erase(entry);
-      return memory.ok() ? seldom.status() : memory.status();
-    }
-    state.shared = *std::move(memory);
-    state.seldom = *std::move(seldom);
-    state.parts_left = parts;
-  }
-  return Shared{state.shared.data(), state.seldom.data()};
+  const auto found = blocks_.find(block);
+  if (found != blocks_.end()) return found->second.shared;
+  absl::StatusOr<Buffer> memory = Buffer::Allocate(static_cast<size_t>(bytes));
+  if (!memory.ok()) return memory.status();
+  absl::StatusOr<Buffer> seldom = Buffer::AllocateOnDemand(static_cast<size_t>(seldom_bytes));
+  if (!seldom.ok()) return seldom.status();
+  BlockState& state = blocks_[block];
+  state.shared = std::make_shared<Shared>(Shared{*std::move(memory), *std::move(seldom)});
+  state.parts_left = parts;
+  return state.shared;
 }
 
 bool Partials::HandOver(int64_t block, Buffer& found,
@@ -29,25 +26,21 @@ bool Partials::HandOver(int64_t block, Buffer& found,
     Buffer other;
     {
       MutexLock lock(&mutex_);
-      BlockState& state = blocks_.find(block)->second;
-      if (!state.has_left) {
-        if (--state.parts_left == 0) return true;
-        state.has_left = found.size_bytes() > 0;
-        state.left = std::move(found);
-        return false;
+      const auto state = blocks_.find(block);
+      auto& [shared, left, parts_left] = state->second;
+      if (left.size_bytes() == 0) {
+        const bool is_last = --parts_left == 0;
+        if (is_last) {
+          blocks_.erase(state);
+        } else {
+          left = std::move(found);
+        }
+        return is_last;
       }
-      other = std::move(state.left);
-      state.has_left = false;
+      other = std::move(left);
     }
     merge(other.data());
   }
-}
-
-void Partials::Remove(int64_t block) {
-  // Its memory is given back without the lock.
-  std::map<int64_t, BlockState>::node_type done;
-  MutexLock lock(&mutex_);
-  done = blocks_.extract(block);
 }
 
 }  // namespace qkserve

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
@@ -19,26 +20,23 @@ class Partials {
  public:
   // Memory of a block that is aligned and uninitialised.
   struct Shared {
-    std::byte* state;
-    std::byte* seldom;  // takes memory only where it is written
+    Buffer state;
+    Buffer seldom;  // takes memory only where it is written
   };
-  // The memory that all `parts` parts of a block share, which the first caller allocates. It lives
-  // until Remove. RESOURCE_EXHAUSTED: there is none.
-  absl::StatusOr<Shared> Share(int64_t block, int64_t parts, int64_t bytes, int64_t seldom_bytes);
+  // The memory that all `parts` parts of a block share, which the first caller allocates.
+  // RESOURCE_EXHAUSTED: there is none.
+  absl::StatusOr<std::shared_ptr<Shared>> Share(int64_t block, int64_t parts, int64_t bytes,
+                                                int64_t seldom_bytes);
 
   // A part of the block has ended, after Share, with `found` of its own. It takes over what another
   // part has left, by merge(what the other found), and leaves the sum for the next one. True for
   // the last part of the block, which keeps what all have found.
   bool HandOver(int64_t block, Buffer& found, absl::FunctionRef<void(std::byte* other)> merge);
 
-  // Frees the block's memory. For the last part.
-  void Remove(int64_t block);
-
  private:
   struct BlockState {
-    Buffer shared, seldom;
-    Buffer left;  // what a part that has ended has found
-    bool has_left = false;
+    std::shared_ptr<Shared> shared;
+    Buffer left;  // what a part that has ended has found; empty: another part has taken it over
     int64_t parts_left = 0;
   };
 

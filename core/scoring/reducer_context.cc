@@ -13,12 +13,11 @@ constexpr int64_t kMergeMultiplyAdds = 25;
 constexpr int64_t kMergeSumMultiplyAdds = 1'500;
 
 // The sums of the group's rows in a split.
-ContextRows SumsOf(const RowGroup& group, int64_t split) {
-  const auto rows = static_cast<int64_t>(group.rows.size());
+ContextSums SumsOf(const RowGroup& group, int64_t split) {
+  const int64_t rows = group.rows.size();
   const int64_t dv = group.source.sizes().dv;
-  const int64_t stride = PaddedColumns(dv);
-  return {group.block_state + split * ContextRows::SumBytes(rows, stride),
-          group.seldom_state + split * ContextRows::InfinityBytes(rows, stride), rows, dv, stride};
+  return ContextSumsAt(group.block_state + split * ContextSumBytes(rows, dv),
+                       group.seldom_state + split * ContextInfinityBytes(rows, dv), rows, dv);
 }
 
 class Context final : public RowReducer {
@@ -27,57 +26,51 @@ class Context final : public RowReducer {
     return sizes.dv;
   }
   bool ReadsValues() const override { return true; }
-  int64_t FinishMultiplyAdds(const AttentionProblem& /*problem*/, const KeySizes& sizes,
-                             const KeySplits& splits) const override {
-    return kRowMultiplyAdds +
-           splits.count * (kMergeMultiplyAdds * PaddedColumns(sizes.dv) + kMergeSumMultiplyAdds);
+  RowCost CostOf(const AttentionProblem& /*problem*/, const KeySource& source) const override {
+    const int64_t merge =
+        kMergeMultiplyAdds * PaddedColumns(source.sizes().dv) + kMergeSumMultiplyAdds;
+    return {.finish = kRowMultiplyAdds + source.key_cut().splits * merge};
   }
-  int64_t StateBytes(const AttentionProblem& /*problem*/, const KeySizes& sizes,
-                     const StateExtent& extent) const override {
-    if (extent.is_scratch) return 0;
-    return extent.splits * ContextRows::BytesFor(extent.rows, PaddedColumns(sizes.dv));
+  int64_t StateBytes(const AttentionProblem& /*problem*/, const KeySource& source,
+                     int64_t rows) const override {
+    const KeyCut& cut = source.key_cut();
+    if (cut.is_scratch) return 0;
+    const int64_t dv = source.sizes().dv;
+    return cut.splits * (ContextSumBytes(rows, dv) + ContextInfinityBytes(rows, dv));
   }
 
   int64_t BlockBytes(const RowGroup& group) const override {
-    return group.splits.count * ContextRows::SumBytes(static_cast<int64_t>(group.rows.size()),
-                                                      PaddedColumns(group.source.sizes().dv));
+    return group.source.key_cut().splits *
+           ContextSumBytes(group.rows.size(), group.source.sizes().dv);
   }
   int64_t SeldomBytes(const RowGroup& group) const override {
-    return group.splits.count * ContextRows::InfinityBytes(static_cast<int64_t>(group.rows.size()),
-                                                           PaddedColumns(group.source.sizes().dv));
+    return group.source.key_cut().splits *
+           ContextInfinityBytes(group.rows.size(), group.source.sizes().dv);
   }
 
   void BeginSplit(const RowGroup& group, int64_t split) const override {
-    const ContextRows sums = SumsOf(group, split);
-    for (size_t i = 0; i < group.rows.size(); ++i) sums.Row(static_cast<int64_t>(i)).Clear();
+    const ContextSums sums = SumsOf(group, split);
+    for (size_t i = 0; i < group.rows.size(); ++i) ClearContext(sums.From(i));
   }
 
   void Take(const RowGroup& group, int64_t split, const Step& step) const override {
-    const ContextRows sums = SumsOf(group, split);
-    const auto rows = static_cast<int64_t>(group.rows.size());
-    for (int64_t i = 0; i < rows; ++i) {
-      float* const scores = step.Staged(i, group.rows[static_cast<size_t>(i)]);
-      sums.Row(i).Weigh(scores, step.Count());
+    const ContextSums sums = SumsOf(group, split);
+    for (size_t i = 0; i < group.rows.size(); ++i) {
+      WeighScores(step.Staged(i, group.rows[i]), step.Count(), sums.From(i));
     }
-    group.source.AddWeightedValues(step.products, step.stride, rows, group.matrix, step.keys,
-                                   {.out = sums.out(),
-                                    .stride = PaddedColumns(group.source.sizes().dv),
-                                    .infinities = sums.infinities()});
+    group.source.AddWeightedValues(step.products, step.stride, group.rows.size(), group.matrix,
+                                   step.keys, sums);
   }
 
   void Finish(const RowGroup& group) const override {
     for (size_t i = 0; i < group.rows.size(); ++i) {
       const BlockRow& row = group.rows[i];
-      const ScoreRequest& request = *row.request;
-      const ContextRow merged = SumsOf(group, 0).Row(static_cast<int64_t>(i));
-      for (int64_t split = 1; split < group.splits.count; ++split) {
-        merged.Merge(SumsOf(group, split).Row(static_cast<int64_t>(i)));
+      const ContextSums merged = SumsOf(group, 0).From(i);
+      for (int64_t split = 1; split < group.source.key_cut().splits; ++split) {
+        MergeContext(SumsOf(group, split).From(i), merged);
       }
-      const float log_sum_exp =
-          merged.Finish(request.problem.result_type, ResultOf(row, group.source.sizes().dv));
-      if (request.results.log_sum_exp != nullptr) {
-        request.results.log_sum_exp[row.result_row] = log_sum_exp;
-      }
+      WriteLogSumExp(row, WriteContext(merged, row.request->problem.result_type,
+                                       ResultOf(row, group.source.sizes().dv)));
     }
   }
 };

@@ -7,7 +7,7 @@
 #include <type_traits>
 
 #include "core/kernels/blas.h"
-#include "core/scoring/fill_unattended.h"
+#include "core/scoring/limits.h"
 #include "core/scoring/row_reducer.h"
 #include "core/scoring/top_k.h"
 
@@ -25,10 +25,10 @@ TopK& BestOf(const BlockRow& row) { return *reinterpret_cast<TopK*>(row.state); 
 // Rows of entries that a request holds at a time. If blocks have several parts, a part that runs
 // has its own rows, and while it merges those of another part; a block keeps the rows of one part
 // that has ended. A part that runs has a seat of TileScratch: there are BlasCallsMax().
-int64_t RowsHeld(const StateExtent& extent) {
-  const int64_t running = BlasCallsMax() * std::min(extent.rows, extent.block_rows);
-  if (extent.is_scratch) return std::min(extent.rows, running);
-  return std::min(extent.rows * extent.parts, extent.rows + 2 * running);
+int64_t RowsHeld(const KeyCut& cut, int64_t rows) {
+  const int64_t running = BlasCallsMax() * std::min(rows, cut.block_rows);
+  if (cut.is_scratch) return std::min(rows, running);
+  return std::min(rows * cut.parts, rows + 2 * running);
 }
 
 class TopKOfRows final : public RowReducer {
@@ -40,27 +40,26 @@ class TopKOfRows final : public RowReducer {
     return std::min(problem.top_k, sizes.m);
   }
   float EmptyResult() const override { return kNotAttended; }
-  int64_t KeepMultiplyAdds() const override { return kKeepMultiplyAdds; }
-  int64_t FinishMultiplyAdds(const AttentionProblem& problem, const KeySizes& sizes,
-                             const KeySplits& /*splits*/) const override {
-    const int64_t k = KeyColumns(problem, sizes);
-    return kRowMultiplyAdds + kWriteMultiplyAdds * std::min(problem.top_k, k + kPaddingMax) +
-           kSortMultiplyAdds * k * std::bit_width(static_cast<uint64_t>(k));
+  RowCost CostOf(const AttentionProblem& problem, const KeySource& source) const override {
+    const int64_t k = KeyColumns(problem, source.sizes());
+    const auto bits = static_cast<int64_t>(std::bit_width(static_cast<uint64_t>(k)));
+    return {.finish = kRowMultiplyAdds +
+                      kWriteMultiplyAdds * std::min(problem.top_k, k + kPaddingMax) +
+                      kSortMultiplyAdds * k * bits,
+            .keep = kKeepMultiplyAdds,
+            .seconds = TopKSeconds(k, source.sizes().m, problem.top_k)};
   }
-  double RowSeconds(const AttentionProblem& problem, const KeySizes& sizes) const override {
-    return TopKSeconds(KeyColumns(problem, sizes), sizes.m, problem.top_k);
-  }
-  int64_t StateBytes(const AttentionProblem& problem, const KeySizes& sizes,
-                     const StateExtent& extent) const override {
-    return RowsHeld(extent) * TopK::Room(problem.top_k, sizes.m) * kEntryBytes;
+  int64_t StateBytes(const AttentionProblem& problem, const KeySource& source,
+                     int64_t rows) const override {
+    return RowsHeld(source.key_cut(), rows) * TopK::Room(problem.top_k, source.sizes().m) *
+           kEntryBytes;
   }
 
   // Each row's TopK, then each row's entries.
   int64_t PartBytes(const RowGroup& group) const override {
-    int64_t bytes = 0;
+    int64_t bytes = group.rows.size() * sizeof(TopK);
     for (const BlockRow& row : group.rows) {
-      bytes += static_cast<int64_t>(sizeof(TopK)) +
-               TopK::Room(row.request->problem.top_k, group.source.sizes().m) * kEntryBytes;
+      bytes += TopK::Room(row.request->problem.top_k, group.source.sizes().m) * kEntryBytes;
     }
     return bytes;
   }
@@ -80,7 +79,7 @@ class TopKOfRows final : public RowReducer {
 
   void Take(const RowGroup& group, int64_t /*split*/, const Step& step) const override {
     for (size_t i = 0; i < group.rows.size(); ++i) {
-      const float* const scores = step.Staged(static_cast<int64_t>(i), group.rows[i]);
+      const float* const scores = step.Staged(i, group.rows[i]);
       BestOf(group.rows[i]).Offer(scores, step.Count(), step.keys.begin);
     }
   }
@@ -94,14 +93,13 @@ class TopKOfRows final : public RowReducer {
 
   void Finish(const RowGroup& group) const override {
     for (const BlockRow& row : group.rows) {
-      const AttentionProblem& problem = row.request->problem;
-      TopK& best = BestOf(row);
-      const int64_t size = best.Select();
-      const int64_t columns =
-          UnattendedColumnsOf(*row.request, group.source.sizes()).ColumnsOfRow();
-      WriteTopEntries(best.entries(), size, columns, problem.result_type,
-                      ResultOf(row, problem.top_k),
-                      row.request->results.indices + row.result_row * problem.top_k);
+      const ScoreRequest& request = *row.request;
+      const int64_t top_k = request.problem.top_k;
+      const int64_t size = BestOf(row).Select();
+      const int64_t k = KeyColumns(request.problem, group.source.sizes());
+      WriteTopEntries(BestOf(row).entries(), size, top_k - k > kPaddingMax ? k : top_k,
+                      request.problem.result_type, ResultOf(row, top_k),
+                      request.results.indices + row.result_row * top_k);
     }
   }
 };

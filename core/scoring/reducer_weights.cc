@@ -22,35 +22,29 @@ float* WeightsOf(const BlockRow& row) { return reinterpret_cast<float*>(row.stat
 
 class Weights final : public RowReducer {
  public:
-  int64_t ResultColumns(const AttentionProblem& /*problem*/, const KeySizes& sizes) const override {
-    return sizes.m;
+  RowCost CostOf(const AttentionProblem& /*problem*/, const KeySource& source) const override {
+    return {.finish = kRowMultiplyAdds + kSoftmaxMultiplyAdds * source.sizes().m};
   }
-  int64_t FinishMultiplyAdds(const AttentionProblem& /*problem*/, const KeySizes& sizes,
-                             const KeySplits& /*splits*/) const override {
-    return kRowMultiplyAdds + kSoftmaxMultiplyAdds * sizes.m;
-  }
-  int64_t StateBytes(const AttentionProblem& problem, const KeySizes& sizes,
-                     const StateExtent& extent) const override {
-    if (!IsNarrowed(problem) || extent.is_scratch) return 0;
-    return extent.rows * sizes.m * kFloatBytes;
+  int64_t StateBytes(const AttentionProblem& problem, const KeySource& source,
+                     int64_t rows) const override {
+    if (!IsNarrowed(problem) || source.key_cut().is_scratch) return 0;
+    return rows * source.sizes().m * kFloatBytes;
   }
 
   int64_t BlockBytes(const RowGroup& group) const override {
-    int64_t rows = 0;
-    for (const BlockRow& row : group.rows) rows += IsNarrowed(row.request->problem) ? 1 : 0;
-    return rows * group.source.sizes().m * kFloatBytes;
+    const auto narrowed =
+        std::count_if(group.rows.begin(), group.rows.end(),
+                      [](const BlockRow& row) { return IsNarrowed(row.request->problem); });
+    return narrowed * group.source.sizes().m * kFloatBytes;
   }
 
   void Begin(const RowGroup& group) const override {
     const int64_t m = group.source.sizes().m;
     std::byte* next = group.block_state;
     for (BlockRow& row : group.rows) {
-      if (IsNarrowed(row.request->problem)) {
-        row.state = next;
-        next += m * kFloatBytes;
-      } else {
-        row.state = ResultOf(row, m);
-      }
+      const bool is_narrowed = IsNarrowed(row.request->problem);
+      row.state = is_narrowed ? next : ResultOf(row, m);
+      if (is_narrowed) next += m * kFloatBytes;
     }
   }
 
@@ -66,7 +60,7 @@ class Weights final : public RowReducer {
 
   void Take(const RowGroup& group, int64_t /*split*/, const Step& step) const override {
     for (size_t i = 0; i < group.rows.size(); ++i) {
-      const float* const scores = step.Staged(static_cast<int64_t>(i), group.rows[i]);
+      const float* const scores = step.Staged(i, group.rows[i]);
       float* const weights = WeightsOf(group.rows[i]) + step.keys.begin;
       if (scores != weights) std::copy_n(scores, step.Count(), weights);
     }
@@ -75,14 +69,10 @@ class Weights final : public RowReducer {
   void Finish(const RowGroup& group) const override {
     const int64_t m = group.source.sizes().m;
     for (const BlockRow& row : group.rows) {
-      const ScoreRequest& request = *row.request;
-      const float log_sum_exp = Softmax(WeightsOf(row), m);
-      if (request.results.log_sum_exp != nullptr) {
-        request.results.log_sum_exp[row.result_row] = log_sum_exp;
-      }
-      if (IsNarrowed(request.problem)) {
-        ConvertFromFloat32(request.problem.result_type, WeightsOf(row), m, ResultOf(row, m));
-      }
+      const AttentionProblem& problem = row.request->problem;
+      WriteLogSumExp(row, Softmax(WeightsOf(row), m));
+      if (!IsNarrowed(problem)) continue;
+      ConvertFromFloat32(problem.result_type, WeightsOf(row), m, ResultOf(row, m));
     }
   }
 };

@@ -3,19 +3,9 @@
 namespace qkserve {
 
 const RowReducer& ReducerOf(Output output) {
-  switch (output) {
-    case Output::kScores:
-    case Output::kCapped:
-    case Output::kMasked:
-      return ScoresReducer();
-    case Output::kWeights:
-      return WeightsReducer();
-    case Output::kContext:
-      return ContextReducer();
-    case Output::kTopK:
-      break;
-  }
-  return TopKReducer();
+  if (output == Output::kTopK) return TopKReducer();
+  if (output == Output::kContext) return ContextReducer();
+  return output == Output::kWeights ? WeightsReducer() : ScoresReducer();
 }
 
 absl::Span<const RowReducer* const> AllReducers() {
@@ -27,6 +17,11 @@ absl::Span<const RowReducer* const> AllReducers() {
 std::byte* ResultOf(const BlockRow& row, int64_t columns) {
   return row.request->results.result +
          row.result_row * columns * ElementBytes(row.request->problem.result_type);
+}
+
+void WriteLogSumExp(const BlockRow& row, float log_sum_exp) {
+  float* const results = row.request->results.log_sum_exp;
+  if (results != nullptr) results[row.result_row] = log_sum_exp;
 }
 
 }  // namespace qkserve

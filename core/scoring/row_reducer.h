@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
 #include "core/scoring/key_source.h"
 #include "core/scoring/problem.h"
@@ -13,21 +12,6 @@
 #include "qkserve/output.h"
 
 namespace qkserve {
-
-// Rows of a block that one reducer takes, and the memory of their state.
-struct RowGroup {
-  const RowReducer& reducer;
-  const KeySource& source;
-  const KeySplits& splits;
-  int64_t matrix;
-  int64_t first;  // of the rows, among those of the block
-  absl::Span<BlockRow> rows;
-  std::byte* block_state;   // BlockBytes, which all parts of the block share
-  std::byte* seldom_state;  // SeldomBytes, which they share as well
-  std::byte* part_state;    // PartBytes, which a part has alone
-};
-
-using RowGroups = absl::InlinedVector<RowGroup, 4>;
 
 // Products of a group's rows with keys [keys.begin, keys.end), rows `stride` apart.
 struct Step {
@@ -42,6 +26,19 @@ struct Step {
     row.mask->ApplyStages(row.slice, row.query, keys.begin, Count(), scores);
     return scores;
   }
+};
+
+// In multiply-adds, 50 of which take a core about 1 ns. Finishing a row, beside what its reducer
+// adds: about 100 ns.
+inline constexpr int64_t kRowMultiplyAdds = 5'000;
+// Writing an element of a result, about 1 ns.
+inline constexpr int64_t kWriteMultiplyAdds = 50;
+
+// The cost of a row beside its products.
+struct RowCost {
+  int64_t finish = kRowMultiplyAdds;  // finishing it, in multiply-adds
+  int64_t keep = 0;                   // keeping a score, at worst, in multiply-adds
+  double seconds = 0;                 // predicted time beside its scores
 };
 
 // Makes a row of an output from a row's scores: one class for each output, without data of its own.
@@ -62,7 +59,9 @@ class RowReducer {
 
   // Columns of the result, and how many of them keys have a part in. The others hold
   // `EmptyResult`.
-  virtual int64_t ResultColumns(const AttentionProblem& problem, const KeySizes& sizes) const = 0;
+  virtual int64_t ResultColumns(const AttentionProblem& /*problem*/, const KeySizes& sizes) const {
+    return sizes.m;
+  }
   virtual int64_t KeyColumns(const AttentionProblem& problem, const KeySizes& sizes) const {
     return sizes.m > 0 ? ResultColumns(problem, sizes) : 0;
   }
@@ -73,17 +72,13 @@ class RowReducer {
   // Values are read.
   virtual bool ReadsValues() const { return false; }
 
-  // Cost of keeping a score, at worst, and of finishing a row, in multiply-adds.
-  virtual int64_t KeepMultiplyAdds() const { return 0; }
-  virtual int64_t FinishMultiplyAdds(const AttentionProblem& problem, const KeySizes& sizes,
-                                     const KeySplits& splits) const = 0;
-  // Predicted time of a row beside its scores, in seconds.
-  virtual double RowSeconds(const AttentionProblem& /*problem*/, const KeySizes& /*sizes*/) const {
-    return 0.0;
+  virtual RowCost CostOf(const AttentionProblem& /*problem*/, const KeySource& /*source*/) const {
+    return {};
   }
-  // Bytes of state that a request can hold at a time, beside the scratch of the tiles that run.
-  virtual int64_t StateBytes(const AttentionProblem& /*problem*/, const KeySizes& /*sizes*/,
-                             const StateExtent& /*extent*/) const {
+  // Bytes of state that a request of `rows` rows can hold at a time, beside the scratch of the
+  // tiles that run.
+  virtual int64_t StateBytes(const AttentionProblem& /*problem*/, const KeySource& /*source*/,
+                             int64_t /*rows*/) const {
     return 0;
   }
 
@@ -103,7 +98,7 @@ class RowReducer {
   virtual void Take(const RowGroup& group, int64_t split, const Step& step) const = 0;
   // `other` is the part_state of another part, which has ended.
   virtual void Merge(const RowGroup& /*group*/, std::byte* /*other*/) const {}
-  virtual void Finish(const RowGroup& group) const = 0;
+  virtual void Finish(const RowGroup& /*group*/) const {}
 };
 
 // The reducer of an output: the one place that knows them all. They live as long as the process.
@@ -118,14 +113,11 @@ const RowReducer& WeightsReducer();
 const RowReducer& ContextReducer();
 const RowReducer& TopKReducer();
 
-// In multiply-adds, 50 of which take a core about 1 ns. Finishing a row, beside what its reducer
-// adds: about 100 ns.
-inline constexpr int64_t kRowMultiplyAdds = 5'000;
-// Writing an element of a result, about 1 ns.
-inline constexpr int64_t kWriteMultiplyAdds = 50;
-
 // The place of a row of `columns` results.
 std::byte* ResultOf(const BlockRow& row, int64_t columns);
+
+// Writes the row's log-sum-exp if the request asks for it.
+void WriteLogSumExp(const BlockRow& row, float log_sum_exp);
 
 }  // namespace qkserve
 

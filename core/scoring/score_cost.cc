@@ -12,8 +12,7 @@ ScoreCost PredictCost(const KeySource& source, const AttentionProblem& problem,
   constexpr double kFixedSeconds = 2e-6;
   const ScoreWork work = source.WorkOf(problem, shape);
   const double row_seconds =
-      work.row_seconds + static_cast<double>(shape.Rows()) *
-                             ReducerOf(problem.output).RowSeconds(problem, source.sizes());
+      work.row_seconds + shape.Rows() * ReducerOf(problem.output).CostOf(problem, source).seconds;
   const double multiply_seconds = 2e-9 * work.multiply_adds / std::max(gflops, 0.1);
   if (source.IsShared()) {
     const double shared = kFixedSeconds + work.read_seconds;
@@ -31,7 +30,7 @@ int64_t StateBytes(const KeySource& source, const AttentionProblem& problem,
   const RowReducer& reducer = ReducerOf(problem.output);
   // Without scores nothing is computed, and scores are written as they come.
   if (shape.products == 0 || reducer.NeedsAllScores()) return 0;
-  return reducer.StateBytes(problem, source.sizes(), source.StateExtentOf(shape));
+  return reducer.StateBytes(problem, source, shape.Rows());
 }
 
 }  // namespace qkserve

@@ -1,8 +1,6 @@
 #include "core/scoring/score_mask.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include "core/kernels/element_conversion.h"
 #include "core/kernels/row_kernels.h"
@@ -61,13 +59,7 @@ void ScoreMask::ApplyStages(int64_t slice, int64_t query, int64_t key, int64_t c
                             float* scores) const {
   const Output output = problem_.output;
   ScaleAndCap(problem_.scale, output == Output::kScores ? 0.0F : problem_.softcap, count, scores);
-  if (output != Output::kScores && output != Output::kCapped) {
-    Apply(slice, query, key, count, scores);
-  }
-}
-
-void ScoreMask::Apply(int64_t slice, int64_t query, int64_t key, int64_t count,
-                      float* scores) const {
+  if (output == Output::kScores || output == Output::kCapped) return;
   const KeyRange range = Range(slice, query);
   const int64_t begin = std::clamp(range.begin - key, int64_t{0}, count);
   const int64_t end = std::clamp(range.end - key, begin, count);

@@ -31,12 +31,9 @@ class ScoreMask {
   KeyRange Range(int64_t slice, int64_t query) const;
 
   // Turns the products of a query with keys [key, key + count) into the stage that the output is
-  // made of: scaled for kScores, scaled and capped for kCapped, and masked as well for all others.
+  // made of: scaled for kScores, scaled and capped for kCapped, and masked as well for all others:
+  // the mask is added, and what is not attended becomes -inf whatever it was.
   void ApplyStages(int64_t slice, int64_t query, int64_t key, int64_t count, float* scores) const;
-
-  // Turns the capped scores of keys [key, key + count) of a query into masked scores: the mask is
-  // added, and what is not attended becomes -inf whatever it was.
-  void Apply(int64_t slice, int64_t query, int64_t key, int64_t count, float* scores) const;
 
  private:
   void AddMask(int64_t slice, int64_t query, int64_t key, int64_t count, float* scores) const;

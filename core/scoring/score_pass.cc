@@ -2,35 +2,112 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <cstdint>
 #include <new>
 #include <utility>
+#include <vector>
 
+#include "absl/container/inlined_vector.h"
+#include "absl/status/status.h"
 #include "core/kernels/block_product.h"
 #include "core/kernels/element_conversion.h"
 #include "core/kernels/tile_scratch.h"
 #include "core/scoring/limits.h"
-#include "core/scoring/score_shape.h"
+#include "core/scoring/partials.h"
+#include "core/scoring/row_cut.h"
+#include "core/scoring/row_reducer.h"
+#include "core/scoring/score_mask.h"
 #include "qkserve/buffer.h"
 
 namespace qkserve {
 namespace {
 
-constexpr auto kFloatBytes = static_cast<int64_t>(sizeof(float));
+// Results that no key has a part in, which are known before anything is computed: columns from
+// `first` on of rows of `columns` elements. Each such element is a place.
+struct UnattendedArea {
+  DataType type;
+  float value;
+  std::byte* results;
+  int32_t* indices;  // become -1; null: there are none
+  int64_t rows, first, columns;
 
-// The queries of the rows as float32; rows that follow one another are converted at once.
-void ConvertQueries(absl::Span<const BlockRow> rows, int64_t d, float* queries) {
-  for (size_t first = 0; first < rows.size() && d > 0;) {
-    const BlockRow& row = rows[first];
-    size_t count = 1;
-    while (first + count < rows.size() && rows[first + count].request == row.request &&
-           rows[first + count].query_row == row.query_row + static_cast<int64_t>(count)) {
-      ++count;
+  int64_t Places() const { return rows * (columns - first); }
+  // Fills places [begin, end).
+  void Fill(int64_t begin, int64_t end) const;
+};
+
+void UnattendedArea::Fill(int64_t begin, int64_t end) const {
+  uint16_t narrow = 0;
+  if (type != DataType::kFloat32) {
+    ConvertFromFloat32(type, &value, 1, reinterpret_cast<std::byte*>(&narrow));
+  }
+  const int64_t width = columns - first;
+  for (int64_t place = begin; place < end;) {
+    const int64_t count = std::min(width - place % width, end - place);
+    const int64_t at = place / width * columns + first + place % width;
+    if (type == DataType::kFloat32) {
+      std::fill_n(reinterpret_cast<float*>(results) + at, count, value);
+    } else {
+      std::fill_n(reinterpret_cast<uint16_t*>(results) + at, count, narrow);
     }
+    if (indices != nullptr) std::fill_n(indices + at, count, -1);
+    place += count;
+  }
+}
+
+// All results of a request without keys, or the columns of top k beyond the number of keys if they
+// are more than kPaddingMax: scores of -inf and keys of -1 (top k), context of 0, and log-sum-exp
+// of -inf.
+absl::InlinedVector<UnattendedArea, 2> UnattendedAreasOf(const ScoreRequest& request,
+                                                         const KeySizes& sizes) {
+  const auto& [problem, shape, results] = request;
+  const RowReducer& reducer = ReducerOf(problem.output);
+  if (reducer.NeedsAllScores()) return {};
+  const int64_t rows = shape.Rows();
+  const int64_t columns = reducer.ResultColumns(problem, sizes);
+  const int64_t first = reducer.KeyColumns(problem, sizes);
+  UnattendedArea area = {problem.result_type,
+                         reducer.EmptyResult(),
+                         results.result,
+                         results.indices,
+                         rows,
+                         first,
+                         columns};
+  if (sizes.m > 0 && columns - first <= kPaddingMax) return {};
+  if (sizes.m > 0) return {area};
+  // One long row of each.
+  area.rows = 1;
+  area.columns *= rows;
+  auto* const log_sum_exp = reinterpret_cast<std::byte*>(results.log_sum_exp);
+  if (log_sum_exp == nullptr) return {area};
+  return {area, {DataType::kFloat32, kNotAttended, log_sum_exp, nullptr, 1, 0, rows}};
+}
+
+// The queries of the rows as float32.
+void ConvertQueries(absl::Span<const BlockRow> rows, int64_t d, float* queries) {
+  if (d == 0) return;
+  for (const BlockRow& row : rows) {
     const TensorView& from = row.request->problem.queries;
     ConvertToFloat32(from.data_type, from.data + row.query_row * d * ElementBytes(from.data_type),
-                     static_cast<int64_t>(count) * d, queries + static_cast<int64_t>(first) * d);
-    first += count;
+                     d, queries);
+    queries += d;
   }
+}
+
+// Keys that any row of the groups needs.
+KeyRange AttendedKeys(const RowGroups& groups, int64_t m) {
+  KeyRange keys = {m, 0};
+  for (const RowGroup& group : groups) {
+    if (group.reducer.NeedsAllScores()) return {0, m};
+    for (const BlockRow& row : group.rows) {
+      const KeyRange range = row.mask->Range(row.slice, row.query);
+      if (range.end <= range.begin) continue;
+      keys.begin = std::min(keys.begin, range.begin);
+      keys.end = std::max(keys.end, range.end);
+    }
+  }
+  return keys;
 }
 
 int64_t Aligned(int64_t bytes) {
@@ -39,16 +116,14 @@ int64_t Aligned(int64_t bytes) {
 }
 
 // Bytes of one kind of state of all groups, group by group, each aligned.
-int64_t BytesOf(const RowGroups& groups,
-                int64_t (RowReducer::*bytes_of)(const RowGroup& group) const) {
+int64_t BytesOf(const RowGroups& groups, int64_t (RowReducer::*bytes_of)(const RowGroup&) const) {
   int64_t bytes = 0;
   for (const RowGroup& group : groups) bytes += Aligned((group.reducer.*bytes_of)(group));
   return bytes;
 }
 
-void Begin(const Partials::Shared& shared, std::byte* part_state, RowGroups& groups) {
-  std::byte* block_state = shared.state;
-  std::byte* seldom_state = shared.seldom;
+void Begin(std::byte* block_state, std::byte* seldom_state, std::byte* part_state,
+           RowGroups& groups) {
   for (RowGroup& group : groups) {
     group.block_state = block_state;
     group.seldom_state = seldom_state;
@@ -60,210 +135,162 @@ void Begin(const Partials::Shared& shared, std::byte* part_state, RowGroups& gro
   }
 }
 
-void Finish(const RowGroups& groups) {
-  for (const RowGroup& group : groups) group.reducer.Finish(group);
-}
+class ScorePass final : public Pass {
+ public:
+  // Throws std::bad_alloc.
+  ScorePass(std::shared_ptr<const KeySource> source,
+            absl::Span<const ScoreRequest* const> requests);
 
-}  // namespace
+  // Allocates the partial results of all blocks unless keys are shared, so that a lack of memory
+  // refuses the request before it is queued.
+  absl::Status AllocateBlocks();
 
-ScorePass::ScorePass(std::shared_ptr<const KeySource> source, RowCut cut)
-    : source_(std::move(source)), cut_(std::move(cut)), tile_count_(cut_.tile_count()) {}
+  int64_t tile_count() const override { return tile_count_; }
+  absl::Status RunTile(int64_t tile) override;
 
-absl::StatusOr<std::unique_ptr<ScorePass>> ScorePass::Create(
-    std::shared_ptr<const KeySource> source, absl::Span<const ScoreRequest* const> requests) {
-  try {
-    RowCut cut = source->Cut(requests);
-    std::unique_ptr<ScorePass> pass(new ScorePass(std::move(source), std::move(cut)));
-    for (const ScoreRequest* request : requests) pass->AddFill(*request);
-    if (!pass->source_->IsShared() && pass->cut_.splits().count > 1) {
-      const absl::Status status = pass->AllocateBlocks();
-      if (!status.ok()) return status;
+ private:
+  absl::StatusOr<std::shared_ptr<Partials::Shared>> Share(const Block& block,
+                                                          const RowGroups& groups);
+  void RunFill(int64_t tile) const;
+  absl::Status RunPart(const Block& block, int64_t part);
+  absl::Status RunKeys(int64_t matrix, KeyRange keys, absl::Span<const BlockRow> rows,
+                       const RowGroups& groups) const;
+
+  const std::shared_ptr<const KeySource> source_;
+  const RowCut cut_;
+  std::vector<UnattendedArea> unattended_;  // filled by the last tiles
+  int64_t tile_count_;
+  Partials partials_;
+};
+
+ScorePass::ScorePass(std::shared_ptr<const KeySource> source,
+                     absl::Span<const ScoreRequest* const> requests)
+    : source_(std::move(source)), cut_(source_->Cut(requests)) {
+  int64_t places = 0;
+  for (const ScoreRequest* request : requests) {
+    for (const UnattendedArea& area : UnattendedAreasOf(*request, source_->sizes())) {
+      unattended_.push_back(area);
+      places += area.Places();
     }
-    // An empty pass still has one tile, which does nothing.
-    pass->tile_count_ = std::max<int64_t>(pass->tile_count_, 1);
-    return pass;
-  } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError("out of memory for a pass");
   }
-}
-
-void ScorePass::AddFill(const ScoreRequest& request) {
-  const UnattendedColumns columns = UnattendedColumnsOf(request, source_->sizes());
-  if (columns.Places() == 0) return;
-  const int64_t tiles = CeilDivide(columns.Places(), kFillPlaces);
-  fills_.push_back({.request = &request,
-                    .columns = columns,
-                    .first_tile = std::exchange(tile_count_, tile_count_ + tiles)});
+  // An empty pass still has one tile, which does nothing.
+  tile_count_ = std::max<int64_t>(cut_.tile_count() + CeilDivide(places, kFillPlaces), 1);
 }
 
 absl::Status ScorePass::AllocateBlocks() {
-  std::array<BlockRow, kBlockRows> row_memory;
   absl::Status status;
-  for (int64_t tile = 0; tile < cut_.tile_count() && status.ok(); ++tile) {
-    status = cut_.ForEachPart(tile, [&](const Block& block, int64_t part) {
-      if (block.parts == 1 || part > 0) return absl::OkStatus();
-      const absl::Span<BlockRow> rows(row_memory.data(), static_cast<size_t>(block.rows));
-      return Share(block, MakeGroups(block, rows)).status();
-    });
+  if (source_->IsShared() || source_->key_cut().parts == 1) return status;
+  std::array<BlockRow, kBlockRows> rows;
+  for (int64_t i = 0; i < cut_.block_count() && status.ok(); ++i) {
+    const Block block = cut_.GetBlock(i);
+    status = Share(block, cut_.MakeRows(block, rows.data())).status();
   }
   return status;
 }
 
-absl::StatusOr<Partials::Shared> ScorePass::Share(const Block& block, const RowGroups& groups) {
+absl::StatusOr<std::shared_ptr<Partials::Shared>> ScorePass::Share(const Block& block,
+                                                                   const RowGroups& groups) {
   return partials_.Share(block.index, block.parts, BytesOf(groups, &RowReducer::BlockBytes),
                          BytesOf(groups, &RowReducer::SeldomBytes));
 }
 
 absl::Status ScorePass::RunTile(int64_t tile) {
-  const ScratchScope scope;
+  absl::Status status;
   if (tile >= cut_.tile_count()) {
-    RunFill(tile);
-    return absl::OkStatus();
+    RunFill(tile - cut_.tile_count());
+    return status;
   }
-  return cut_.ForEachPart(
-      tile, [this](const Block& block, int64_t part) { return RunPart(block, part); });
+  const TileScratch scope;
+  const TileBlocks blocks = cut_.BlocksOf(tile);
+  for (int64_t block = blocks.first; block < blocks.end && status.ok(); ++block) {
+    status = RunPart(cut_.GetBlock(block), blocks.part);
+  }
+  return status;
 }
 
 void ScorePass::RunFill(int64_t tile) const {
-  for (const Fill& fill : fills_) {
-    const int64_t in_fill = tile - fill.first_tile;
-    if (in_fill < 0 || in_fill * kFillPlaces >= fill.columns.Places()) continue;
-    FillUnattended(*fill.request, fill.columns, in_fill);
+  int64_t begin = tile * kFillPlaces;
+  for (const UnattendedArea& area : unattended_) {
+    area.Fill(std::max<int64_t>(begin, 0), std::min(begin + kFillPlaces, area.Places()));
+    begin -= area.Places();
   }
 }
 
 absl::Status ScorePass::RunPart(const Block& block, int64_t part) {
-  std::array<BlockRow, kBlockRows> row_memory;
-  const absl::Span<BlockRow> rows(row_memory.data(), static_cast<size_t>(block.rows));
-  RowGroups groups = MakeGroups(block, rows);
-  BlockQueries queries = {.rows = rows};
-  TileScratch scratch;
-  if (source_->IsShared()) {
-    const int64_t d = source_->sizes().d;
-    const absl::StatusOr<float*> floats = scratch.Get(block.rows * d);
-    if (!floats.ok()) return floats.status();
-    ConvertQueries(rows, d, *floats);
-    queries.floats = *floats;
-  }
-  return block.parts == 1 ? RunOnlyPart(block, queries, groups)
-                          : RunOneOfParts(block, part, queries, groups);
-}
-
-RowGroups ScorePass::MakeGroups(const Block& block, absl::Span<BlockRow> rows) const {
-  RowGroups groups;
-  for (const RowRange& range : cut_.MakeRows(block, rows.data())) {
-    groups.push_back(
-        {.reducer = *range.reducer,
-         .source = *source_,
-         .splits = cut_.splits(),
-         .matrix = block.matrix,
-         .first = range.first,
-         .rows = rows.subspan(static_cast<size_t>(range.first), static_cast<size_t>(range.count)),
-         .block_state = nullptr,
-         .seldom_state = nullptr,
-         .part_state = nullptr});
-  }
-  return groups;
-}
-
-absl::Status ScorePass::RunOnlyPart(const Block& block, const BlockQueries& queries,
-                                    RowGroups& groups) const {
-  const int64_t block_bytes = BytesOf(groups, &RowReducer::BlockBytes);
+  std::array<BlockRow, kBlockRows> rows;
+  RowGroups groups = cut_.MakeRows(block, rows.data());
   const int64_t part_bytes = BytesOf(groups, &RowReducer::PartBytes);
-  const int64_t seldom_bytes = BytesOf(groups, &RowReducer::SeldomBytes);
+  // The state of a block that has one part is scratch.
   TileScratch scratch;
-  const absl::StatusOr<float*> memory =
-      scratch.Get((block_bytes + part_bytes + seldom_bytes) / kFloatBytes);
-  if (!memory.ok()) return memory.status();
-  auto* const state = reinterpret_cast<std::byte*>(*memory);
-  Begin({state, state + block_bytes + part_bytes}, state + block_bytes, groups);
-  absl::Status status = RunKeys(block, 0, queries, groups);
-  if (status.ok()) Finish(groups);
-  return status;
-}
-
-absl::Status ScorePass::RunOneOfParts(const Block& block, int64_t part, const BlockQueries& queries,
-                                      RowGroups& groups) {
-  const absl::StatusOr<Partials::Shared> shared = Share(block, groups);
-  if (!shared.ok()) return shared.status();
-  absl::StatusOr<Buffer> found =
-      Buffer::Allocate(static_cast<size_t>(BytesOf(groups, &RowReducer::PartBytes)));
-  if (!found.ok()) return found.status();
-  std::byte* const own = found->data();
-  Begin(*shared, own, groups);
-  absl::Status status = RunKeys(block, part, queries, groups);
+  std::shared_ptr<Partials::Shared> shared;
+  Buffer own;
+  if (block.parts == 1) {
+    const int64_t block_bytes = BytesOf(groups, &RowReducer::BlockBytes);
+    const int64_t seldom_bytes = BytesOf(groups, &RowReducer::SeldomBytes);
+    const absl::StatusOr<float*> memory = scratch.Get((block_bytes + part_bytes + seldom_bytes) /
+                                                      static_cast<int64_t>(sizeof(float)));
+    if (!memory.ok()) return memory.status();
+    auto* const state = reinterpret_cast<std::byte*>(*memory);
+    Begin(state, state + block_bytes + part_bytes, state + block_bytes, groups);
+  } else {
+    absl::StatusOr<std::shared_ptr<Partials::Shared>> block_memory = Share(block, groups);
+    if (!block_memory.ok()) return block_memory.status();
+    absl::StatusOr<Buffer> part_memory = Buffer::Allocate(static_cast<size_t>(part_bytes));
+    if (!part_memory.ok()) return part_memory.status();
+    shared = *std::move(block_memory);
+    own = *std::move(part_memory);
+    Begin(shared->state.data(), shared->seldom.data(), own.data(), groups);
+  }
+  const absl::Span<const BlockRow> block_rows(rows.data(), static_cast<size_t>(block.rows));
+  absl::Status status = RunKeys(block.matrix, cut_.KeysOf(block, part), block_rows, groups);
   if (!status.ok()) return status;
-  const bool is_last = partials_.HandOver(block.index, *found, [&](std::byte* other) {
-    for (const RowGroup& group : groups) {
-      group.reducer.Merge(group, other + (group.part_state - own));
-    }
-  });
-  if (!is_last) return absl::OkStatus();
-  Finish(groups);
-  partials_.Remove(block.index);
+  if (block.parts > 1) {
+    std::byte* const own_state = own.data();
+    const bool is_last = partials_.HandOver(block.index, own, [&](std::byte* other) {
+      for (const RowGroup& group : groups) {
+        group.reducer.Merge(group, other + (group.part_state - own_state));
+      }
+    });
+    if (!is_last) return absl::OkStatus();
+  }
+  for (const RowGroup& group : groups) group.reducer.Finish(group);
   return absl::OkStatus();
 }
 
-KeyRange ScorePass::AttendedKeys(const RowGroups& groups) const {
-  const int64_t m = source_->sizes().m;
-  KeyRange keys = {m, 0};
-  for (const RowGroup& group : groups) {
-    if (group.reducer.NeedsAllScores()) return {0, m};
-    for (const BlockRow& row : group.rows) {
-      const KeyRange range = row.mask->Range(row.slice, row.query);
-      if (range.end <= range.begin) continue;
-      keys.begin = std::min(keys.begin, range.begin);
-      keys.end = std::max(keys.end, range.end);
-    }
-  }
-  keys.begin = keys.begin / kStepKeys * kStepKeys;
-  if (source_->IsShared()) keys.end = CeilDivide(keys.end, kStepKeys) * kStepKeys;
-  return keys;
-}
-
-absl::Status ScorePass::RunKeys(const Block& block, int64_t part, const BlockQueries& queries,
+absl::Status ScorePass::RunKeys(int64_t matrix, KeyRange keys, absl::Span<const BlockRow> rows,
                                 const RowGroups& groups) const {
+  const int64_t m = source_->sizes().m;
+  const int64_t d = source_->IsShared() ? source_->sizes().d : 0;
+  const int64_t split_keys = source_->key_cut().split_keys;
+  const int64_t row_count = rows.size();
   TileScratch scratch;
-  const absl::StatusOr<float*> products = scratch.Get(block.rows * kStepKeys);
+  const absl::StatusOr<float*> products = scratch.Get(row_count * (kStepKeys + d));
   if (!products.ok()) return products.status();
-  const Work work = {.matrix = block.matrix,
-                     .queries = queries,
-                     .groups = groups,
-                     .attended = AttendedKeys(groups)};
-  const KeyRange keys = cut_.KeysOf(block, part);
-  const int64_t split_keys = cut_.splits().keys;
-  absl::Status status;
-  for (int64_t key = keys.begin; key < keys.end && status.ok();) {
+  float* const queries = *products + row_count * kStepKeys;
+  ConvertQueries(rows, d, queries);
+  const KeyRange attended = AttendedKeys(groups, m);
+  for (int64_t key = keys.begin, end = 0; key < keys.end; key = end) {
+    end = std::min(key + kStepKeys, keys.end);
     const int64_t split = key / split_keys;
-    const int64_t end = std::min((split + 1) * split_keys, keys.end);
-    status = RunSplit(work, split, {key, end}, *products);
-    key = end;
-  }
-  return status;
-}
-
-absl::Status ScorePass::RunSplit(const Work& work, int64_t split, KeyRange keys,
-                                 float* products) const {
-  const int64_t begin = std::clamp(work.attended.begin, keys.begin, keys.end);
-  const int64_t end = std::clamp(work.attended.end, begin, keys.end);
-  for (const RowGroup& group : work.groups) {
-    group.reducer.BeginSplit(group, split);
-    if (keys.begin < begin) group.reducer.Skip(group, {keys.begin, begin});
-    if (end < keys.end) group.reducer.Skip(group, {end, keys.end});
-  }
-  for (int64_t key = begin; key < end; key += kStepKeys) {
-    Step step = {
-        .keys = {key, std::min(key + kStepKeys, end)}, .products = products, .stride = kStepKeys};
-    const RowGroup& front = work.groups.front();
+    // The keys of the step that are read.
+    int64_t read_end = source_->IsShared() ? end : std::min(end, attended.end);
+    if (key >= attended.end || end <= attended.begin) read_end = key;
+    for (const RowGroup& group : groups) {
+      if (key == keys.begin || key % split_keys == 0) group.reducer.BeginSplit(group, split);
+      if (read_end < end) group.reducer.Skip(group, {read_end, end});
+    }
+    if (read_end == key) continue;
+    Step step = {.keys = {key, read_end}, .products = *products, .stride = kStepKeys};
+    const RowGroup& front = groups.front();
     float* const place = source_->IsShared() ? nullptr : front.reducer.PlaceOf(front, key);
     if (place != nullptr) {
       step.products = place;
-      step.stride = source_->sizes().m;
+      step.stride = m;
     }
     absl::Status status =
-        source_->Multiply(work.queries, work.matrix, step.keys, step.products, step.stride);
+        source_->Multiply({rows, queries}, matrix, step.keys, step.products, step.stride);
     if (!status.ok()) return status;
-    for (const RowGroup& group : work.groups) {
+    for (const RowGroup& group : groups) {
       group.reducer.Take(group, split,
                          {step.keys, step.products + group.first * step.stride, step.stride});
     }
@@ -271,15 +298,22 @@ absl::Status ScorePass::RunSplit(const Work& work, int64_t split, KeyRange keys,
   return absl::OkStatus();
 }
 
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<Pass>> MakeScorePass(
     std::shared_ptr<const KeySource> source, absl::Span<const ScoreRequest* const> requests) {
   if (requests.size() == 1) {
     std::unique_ptr<Pass> direct = source->MakeDirectPass(*requests.front());
     if (direct != nullptr) return direct;
   }
-  absl::StatusOr<std::unique_ptr<ScorePass>> pass = ScorePass::Create(std::move(source), requests);
-  if (!pass.ok()) return pass.status();
-  return *std::move(pass);
+  try {
+    auto pass = std::make_unique<ScorePass>(std::move(source), requests);
+    absl::Status status = pass->AllocateBlocks();
+    if (!status.ok()) return status;
+    return pass;
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("out of memory for a pass");
+  }
 }
 
 }  // namespace qkserve

@@ -1,19 +1,13 @@
 #ifndef QKSERVE_CORE_SCORING_SCORE_PASS_H_
 #define QKSERVE_CORE_SCORING_SCORE_PASS_H_
 
-#include <cstdint>
 #include <memory>
-#include <vector>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "core/batching/job.h"
-#include "core/scoring/fill_unattended.h"
 #include "core/scoring/key_source.h"
-#include "core/scoring/partials.h"
-#include "core/scoring/row_cut.h"
-#include "core/scoring/row_reducer.h"
+#include "core/scoring/problem.h"
 
 namespace qkserve {
 
@@ -43,8 +37,8 @@ namespace qkserve {
 //  split    Some steps over which context is summed by itself. Splits are cut by the keys, or by
 //           the inline request, and merged in order: so tiles do not show in the bits.
 //  tile     What a worker takes at a time, about 1 ms (inline keys: 0.4 to 5 ms): a part of a
-//           block's keys, or several small blocks, or all blocks of several small matrices. A part
-//           is some splits or, if nothing is summed, some panels.
+//           block's keys, or several small blocks, also of several matrices. A part is some splits
+//           or, if nothing is summed, some panels.
 
 // One go over the keys of a source that answers some requests: 1 for inline keys, any number for
 // packed keys.
@@ -61,61 +55,11 @@ namespace qkserve {
 //     and no tile is long.
 //
 // Tiles may run in any threads at the same time.
-class ScorePass final : public Pass {
- public:
-  // The requests must outlive the pass. A pass over keys that are not shared allocates its partial
-  // results at once, so that a lack of memory refuses the request before it is queued.
-  // RESOURCE_EXHAUSTED: no memory.
-  static absl::StatusOr<std::unique_ptr<ScorePass>> Create(
-      std::shared_ptr<const KeySource> source, absl::Span<const ScoreRequest* const> requests);
-
-  int64_t tile_count() const override { return tile_count_; }
-  // RESOURCE_EXHAUSTED: no memory for what the tile holds.
-  absl::Status RunTile(int64_t tile) override;
-
- private:
-  // Results of a request that no key has a part in.
-  struct Fill {
-    const ScoreRequest* request;
-    UnattendedColumns columns;
-    int64_t first_tile;
-  };
-
-  // The input of a part of a block.
-  struct Work {
-    int64_t matrix;
-    const BlockQueries& queries;
-    const RowGroups& groups;
-    KeyRange attended;  // keys that any row of the block needs, to the ends of steps
-  };
-
-  ScorePass(std::shared_ptr<const KeySource> source, RowCut cut);
-
-  // Allocates the memory of all blocks that have several parts.
-  absl::Status AllocateBlocks();
-  absl::StatusOr<Partials::Shared> Share(const Block& block, const RowGroups& groups);
-  void AddFill(const ScoreRequest& request);
-  void RunFill(int64_t tile) const;
-  absl::Status RunPart(const Block& block, int64_t part);
-  RowGroups MakeGroups(const Block& block, absl::Span<BlockRow> rows) const;
-  absl::Status RunOnlyPart(const Block& block, const BlockQueries& queries,
-                           RowGroups& groups) const;
-  absl::Status RunOneOfParts(const Block& block, int64_t part, const BlockQueries& queries,
-                             RowGroups& groups);
-  absl::Status RunKeys(const Block& block, int64_t part, const BlockQueries& queries,
-                       const RowGroups& groups) const;
-  absl::Status RunSplit(const Work& work, int64_t split, KeyRange keys, float* products) const;
-  KeyRange AttendedKeys(const RowGroups& groups) const;
-
-  const std::shared_ptr<const KeySource> source_;
-  const RowCut cut_;
-  std::vector<Fill> fills_;
-  int64_t tile_count_;
-  Partials partials_;
-};
-
-// The pass that answers the requests: a ScorePass, or the source's direct one. The requests must
-// outlive it. RESOURCE_EXHAUSTED: no memory.
+//
+// A pass over keys that are not shared allocates its partial results at once, so that a lack of
+// memory refuses the request before it is queued. A request with a direct pass (direct_scores.h)
+// gets that instead. The requests must outlive the pass. RESOURCE_EXHAUSTED: no memory, for the
+// pass or, from a tile, for what it holds.
 absl::StatusOr<std::unique_ptr<Pass>> MakeScorePass(std::shared_ptr<const KeySource> source,
                                                     absl::Span<const ScoreRequest* const> requests);
 

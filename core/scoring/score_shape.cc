@@ -2,7 +2,6 @@
 
 #include <optional>
 
-#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
 namespace qkserve {
@@ -32,15 +31,13 @@ int64_t SlicesPerProduct(const ScoreShape& s) {
 
 }  // namespace
 
-int64_t ScoreShape::QueryMatrix(int64_t product) const {
-  const int64_t slice = product * slices_per_product;
+int64_t ScoreShape::QueryMatrix(int64_t slice) const {
   const int64_t b = query_batch == 1 ? 0 : slice / heads;
   const int64_t h = query_heads == 1 ? 0 : slice % heads;
   return b * query_heads + h;
 }
 
-int64_t ScoreShape::KeyMatrix(int64_t product) const {
-  const int64_t slice = product * slices_per_product;
+int64_t ScoreShape::KeyMatrix(int64_t slice) const {
   const int64_t b = key_batch == 1 ? 0 : slice / heads;
   const int64_t h = (slice % heads) / (heads / key_heads);
   return b * key_heads + h;
@@ -69,13 +66,14 @@ absl::StatusOr<ScoreShape> MakeScoreShape(absl::string_view queries_name,
   shape.n = queries[rank - 2];
   shape.m = keys[rank - 2];
   shape.d = queries[rank - 1];
+  shape.result.assign(queries.begin(), queries.end());
+  shape.result.back() = shape.m;
   if (rank > 2) {
     shape.query_batch = queries[0];
     shape.key_batch = keys[0];
     const std::optional<int64_t> batch = Broadcast(queries[0], keys[0]);
     if (!batch.has_value()) return misfit(absl::StrCat("1 or ", queries[0], " in dimension 0"));
-    shape.batch = *batch;
-    shape.result.push_back(shape.batch);
+    shape.batch = shape.result[0] = *batch;
   }
   if (rank > 3) {
     shape.query_heads = queries[1];
@@ -84,11 +82,8 @@ absl::StatusOr<ScoreShape> MakeScoreShape(absl::string_view queries_name,
     if (!heads.has_value()) {
       return misfit(absl::StrCat("1 or a divisor of ", queries[1], " in dimension 1"));
     }
-    shape.heads = *heads;
-    shape.result.push_back(shape.heads);
+    shape.heads = shape.result[1] = *heads;
   }
-  shape.result.push_back(shape.n);
-  shape.result.push_back(shape.m);
 
   const std::optional<int64_t> results = ElementCount(shape.result);
   if (!results.has_value()) {

@@ -33,10 +33,10 @@ struct ScoreShape {
   // [m, d] matrices of the keys. Each is read by Rows() / KeyMatrices() query rows.
   int64_t KeyMatrices() const { return key_batch * key_heads; }
 
-  // Which [n, d] matrix of the queries a product begins with, and which [m, d] matrix of the keys
-  // it reads, counted from the tensors' beginnings.
-  int64_t QueryMatrix(int64_t product) const;
-  int64_t KeyMatrix(int64_t product) const;
+  // Which [n, d] matrix of the queries and which [m, d] matrix of the keys a slice reads, counted
+  // from the tensors' beginnings.
+  int64_t QueryMatrix(int64_t slice) const;
+  int64_t KeyMatrix(int64_t slice) const;
 
   // Leading dimensions, padded with 1 to [batch, heads].
   int64_t query_batch = 1, query_heads = 1;

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "core/kernels/element_conversion.h"
-#include "core/kernels/row_kernels.h"
 #include "core/scoring/score_mask.h"
 
 namespace qkserve {

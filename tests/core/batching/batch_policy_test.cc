@@ -30,9 +30,9 @@ TEST(BatchPolicyTest, ValidateNamesTheOption) {
 }
 
 TEST(BatchPolicyTest, SmallIsOneCheapTile) {
-  EXPECT_TRUE(IsSmall(Options(), Small()));
-  EXPECT_FALSE(IsSmall(Options(), Small(absl::Milliseconds(2))));
-  EXPECT_FALSE(IsSmall(Options(), {.tile_count = 2, .cost = absl::Microseconds(20)}));
+  EXPECT_EQ(KindOf(Options(), Small()), WorkKind::kSmall);
+  EXPECT_EQ(KindOf(Options(), Small(absl::Milliseconds(2))), WorkKind::kTiled);
+  EXPECT_EQ(KindOf(Options(), {.tile_count = 2, .cost = absl::Microseconds(20)}), WorkKind::kTiled);
 }
 
 TEST(BatchPolicyTest, TinyWorkRunsOnArrivalOnlyOnAFreeSlotAndNeverPastTheQueue) {

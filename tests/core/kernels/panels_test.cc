@@ -363,20 +363,22 @@ Sums Weigh(const std::vector<float>& weights, int64_t rows, int64_t keys, const 
            int64_t row_step = 1000) {
   const int64_t columns = values.columns;
   const auto size = static_cast<size_t>(rows * columns);
-  const std::vector<double> maxes(static_cast<size_t>(rows));
+  std::vector<double> max(static_cast<size_t>(rows));
+  std::vector<double> unused(static_cast<size_t>(rows));
   Sums sums = {.out = std::vector<double>(size),
                .met = std::make_unique<bool[]>(static_cast<size_t>(rows)),
                .plus = std::vector<float>(size),
                .minus = std::vector<float>(size)};
   for (int64_t i = 0; i < rows; i += row_step) {
     AddWeightedPanels(weights.data() + i * keys, keys, std::min(row_step, rows - i), values, keys,
-                      sums.out.data() + i * columns, columns,
-                      {.maxes = maxes.data() + i,
+                      {.columns = columns,
+                       .stride = columns,
+                       .out = sums.out.data() + i * columns,
+                       .max = max.data() + i,
+                       .sum = unused.data() + i,
                        .met = sums.met.get() + i,
                        .plus = sums.plus.data() + i * columns,
-                       .minus = sums.minus.data() + i * columns,
-                       .columns = columns,
-                       .stride = columns});
+                       .minus = sums.minus.data() + i * columns});
   }
   return sums;
 }
@@ -591,8 +593,8 @@ TEST(PackedKernelTest, NothingToDoIsDone) {
   MultiplyPanels(nullptr, 0, {DataType::kFloat16, nullptr, 3, 4}, out, kPanelKeys);
   MultiplyPanels(out, 1, {DataType::kBfloat16, nullptr, 0, 4}, out, kPanelKeys);
   double sums[16] = {};
-  AddWeightedPanels(out, 1, 1, {DataType::kFloat32, nullptr, 16}, 0, sums, 16, {});
-  AddWeightedPanels(out, 1, 1, {DataType::kFloat32, nullptr, 0}, 1, sums, 0, {});
+  AddWeightedPanels(out, 1, 1, {DataType::kFloat32, nullptr, 16}, 0, {16, 16, sums});
+  AddWeightedPanels(out, 1, 1, {DataType::kFloat32, nullptr, 0}, 1, {0, 0, sums});
   PackKeys(DataType::kFloat32, nullptr, 0, 4, 0, nullptr);
   PackValues(DataType::kFloat32, nullptr, 2, 0, 0, nullptr);
   EXPECT_EQ(sums[0], 0);

@@ -27,10 +27,7 @@ ScoreShape ShapeOf(const Shape& q, const Shape& k) {
 }
 
 int64_t TilesOf(const Shape& q, const Shape& k) {
-  const AttentionProblem problem;
-  const ScoreShape shape = ShapeOf(q, k);
-  const ScoreRequest request = {problem, shape, {}};
-  return DirectScores(request).tile_count();
+  return DirectScores::CutOf(ShapeOf(q, k)).tile_count;
 }
 
 // Runs all tiles, in the given order or each on a thread of its own, into memory full of NaN.
@@ -42,7 +39,7 @@ Tensor Compute(const AttentionProblem& problem, const std::vector<int64_t>& orde
     std::memset(result.data.data(), 0xFF, result.data.size_bytes());
   }
   const ScoreRequest request = {problem, shape, {.result = result.data.data()}};
-  DirectScores pass(request);
+  DirectScores pass(request, DirectScores::CutOf(shape));
   for (int64_t tile = 0; order.empty() && tile < pass.tile_count(); ++tile) {
     EXPECT_TRUE(pass.RunTile(tile).ok());
   }

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "core/kernels/blas.h"
-#include "core/scoring/fill_unattended.h"
 #include "core/scoring/limits.h"
 #include "core/scoring/score_cost.h"
 #include "core/scoring/score_pass.h"

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "core/kernels/blas.h"
-#include "core/scoring/fill_unattended.h"
 #include "core/scoring/limits.h"
 #include "core/scoring/online_softmax.h"
 #include "core/scoring/score_cost.h"
@@ -108,8 +107,8 @@ std::unique_ptr<Pass> PassOf(const std::shared_ptr<const KeySet>& key_set,
   return MakeScorePass(key_set, requests).value();
 }
 
-KeySplits SplitsOf(const std::shared_ptr<const KeySet>& key_set) {
-  return SplitKeys(key_set->sizes());
+KeyCut CutOf(const std::shared_ptr<const KeySet>& key_set) {
+  return key_set->key_cut();
 }
 
 void ExpectClose(const Tensor& got, const Tensor& expected, float bound) {
@@ -232,7 +231,7 @@ std::shared_ptr<const KeySet> TwoHeads(DataType type) {
 
 TEST(PackedKeysBitsTest, RequestsInMixedPassesGetTheBitsTheyGetAlone) {
   const std::shared_ptr<const KeySet> key_set = TwoHeads(DataType::kBfloat16);
-  EXPECT_GT(SplitsOf(key_set).count, 1);
+  EXPECT_GT(CutOf(key_set).splits, 1);
   std::mt19937_64 random(7);
   for (int batch = 0; batch < 6; ++batch) {
     std::vector<Asked> asked;
@@ -432,7 +431,7 @@ TEST(PackedKeysTilesTest, RowsThatAreLongToFinishHaveShortTiles) {
 TEST(PackedKeysTilesTest, ASplitIsCutWhereItsTopKIsMoreThanATileAtWorst) {
   const Tensor keys = RandomTensor(DataType::kFloat32, {40'000, 1}, 1);
   const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, nullptr);
-  ASSERT_EQ(SplitsOf(key_set).count, 1);
+  ASSERT_EQ(CutOf(key_set).splits, 1);
   Asked asked = Ask(*key_set, {128, 1}, Output::kTopK, 2);
   asked.problem.top_k = 3;
   Asked expected = Ask(*key_set, {128, 1}, Output::kTopK, 2);
@@ -570,7 +569,7 @@ TEST(ScoreCostTest, ContextAndNarrowWeightsAreChargedForAllRowsHoweverFewKeysThe
       return StateBytes(*key_set, asked.problem, asked.shape);
     };
     EXPECT_EQ(bytes(Output::kContext),
-              SplitsOf(key_set).count * ContextRows::BytesFor(300, PaddedColumns(8)));
+              CutOf(key_set).splits * (ContextSumBytes(300, 8) + ContextInfinityBytes(300, 8)));
     EXPECT_EQ(bytes(Output::kWeights), 300 * m * 4);
   }
 }

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <memory>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -17,17 +18,16 @@ Buffer BufferOf(int value) {
   return buffer;
 }
 
-TEST(PartialsTest, PartsOfABlockShareMemoryUntilItIsRemoved) {
+TEST(PartialsTest, PartsOfABlockShareMemoryUntilTheLastHasEnded) {
   Partials partials;
-  const Partials::Shared shared = partials.Share(7, 2, 100, 200).value();
-  EXPECT_EQ(partials.Share(7, 2, 100, 200)->state, shared.state);
-  EXPECT_EQ(partials.Share(7, 2, 100, 200)->seldom, shared.seldom);
-  EXPECT_NE(partials.Share(8, 2, 100, 200)->state, shared.state);
+  const std::shared_ptr<Partials::Shared> shared = partials.Share(7, 2, 100, 200).value();
+  EXPECT_EQ(partials.Share(7, 2, 100, 200).value(), shared);
+  EXPECT_NE(partials.Share(8, 2, 100, 200).value(), shared);
   Buffer nothing;
   const auto merge = [](std::byte* /*other*/) { ADD_FAILURE() << "nothing was left"; };
   EXPECT_FALSE(partials.HandOver(7, nothing, merge));
   EXPECT_TRUE(partials.HandOver(7, nothing, merge));
-  partials.Remove(7);
+  EXPECT_EQ(shared.use_count(), 1);
 }
 
 TEST(PartialsTest, TheLastPartHasWhatAllFoundWhateverThreadsTheyRunOn) {
@@ -45,7 +45,6 @@ TEST(PartialsTest, TheLastPartHasWhatAllFoundWhateverThreadsTheyRunOn) {
       if (!is_last) return;
       ++last_parts;
       EXPECT_EQ(*sum, kParts * (kParts + 1) / 2);
-      partials.Remove(0);
     });
   }
   for (std::thread& thread : threads) thread.join();

@@ -33,7 +33,7 @@ void ExpectAsDefined(const AttentionProblem& problem) {
     ASSERT_LE(range.begin, range.end);
     ASSERT_LE(range.end, kKeys);
     std::vector<float> scores(kKeys, 1.0F);
-    mask.Apply(0, query, 0, kKeys, scores.data());
+    mask.ApplyStages(0, query, 0, kKeys, scores.data());
     for (int64_t key = 0; key < kKeys; ++key) {
       const bool expected = IsAttended(problem, query, key);
       ASSERT_EQ(range.begin <= key && key < range.end, expected)
@@ -58,6 +58,7 @@ TEST(ScoreMaskTest, OffsetsAndWindowsMeanTheSameToTheEndsOfInt64) {
     }
   }
   AttentionProblem problem;
+  problem.output = Output::kMasked;
   for (const int64_t offset : numbers) {
     problem.offset = offset;
     for (const int64_t window : numbers) {

@@ -33,8 +33,8 @@ TEST(ScoreShapeTest, GroupedHeadsReadTheirKeyHead) {
   EXPECT_EQ(s.slices_per_product, 2);
   EXPECT_EQ(s.products, 6);
   for (int64_t product = 0; product < s.products; ++product) {
-    EXPECT_EQ(s.QueryMatrix(product), product * 2);
-    EXPECT_EQ(s.KeyMatrix(product), product);
+    EXPECT_EQ(s.QueryMatrix(product * 2), product * 2);
+    EXPECT_EQ(s.KeyMatrix(product * 2), product);
   }
 }
 
