@@ -107,9 +107,7 @@ std::unique_ptr<Pass> PassOf(const std::shared_ptr<const KeySet>& key_set,
   return MakeScorePass(key_set, requests).value();
 }
 
-KeyCut CutOf(const std::shared_ptr<const KeySet>& key_set) {
-  return key_set->key_cut();
-}
+KeyCut CutOf(const std::shared_ptr<const KeySet>& key_set) { return key_set->key_cut(); }
 
 void ExpectClose(const Tensor& got, const Tensor& expected, float bound) {
   const std::vector<float> a = ToFloats(got.View());
