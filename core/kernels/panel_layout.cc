@@ -32,7 +32,8 @@ void FetchAhead(const T* rows, int64_t key, int64_t count, int64_t d, int64_t p,
 #if HWY_TARGET == HWY_SCALAR
 
 template <class T>
-void PackGroup(const T* const* /*keys*/, int64_t /*p*/, int64_t /*end*/, T* /*to*/) {}
+void PackGroup(DataType /*type*/, const T* /*row*/, int64_t /*d*/, int64_t /*p*/, int64_t /*end*/,
+               T* /*to*/) {}
 
 #else
 
@@ -55,30 +56,37 @@ void StoreTransposed(WordVector r0, WordVector r1, WordVector r2, WordVector r3,
   hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(dw, high01, high23)), d, to + 3 * stride);
 }
 
-// Elements p to end - 1, a multiple of 8, of the keys of a vector of places: 4 of 32 bits.
-void PackGroup(const uint32_t* const* keys, int64_t p, int64_t end, uint32_t* to) {
+// Elements p to end - 1, a multiple of 8, of the keys of a vector of places, the first of which is
+// `row`: 4 of 32 bits.
+void PackGroup(DataType /*type*/, const uint32_t* row, int64_t d, int64_t p, int64_t end,
+               uint32_t* to) {
   for (; p < end; p += 4) {
-    const auto load = [&](int64_t i) { return hn::LoadU(Words(), keys[i] + p); };
+    const auto load = [&](int64_t i) { return hn::LoadU(Words(), row + i * d + p); };
     StoreTransposed(load(0), load(1), load(2), load(3), to + p * kPanelKeys, kPanelKeys);
   }
 }
 
-// The same for 8 of 16 bits.
-void PackGroup(const uint16_t* const* keys, int64_t p, int64_t end, uint16_t* to) {
+// The same for 8 of 16 bits, in four pairs.
+void PackGroup(DataType type, const uint16_t* row, int64_t d, int64_t p, int64_t end,
+               uint16_t* to) {
   const Words words;
   const hn::Repartition<uint16_t, Words> halves;
   constexpr int64_t kStride = kPanelKeys / 2;
+  const int64_t in_pair = KeyInPanelRow(type, 1) * d;
+  const int64_t pair = KeyInPanelRow(type, 2) * d;
   for (; p < end; p += 8) {
-    const auto load = [&](int64_t i) { return hn::LoadU(halves, keys[i] + p); };
+    const auto load = [&](int64_t at) { return hn::LoadU(halves, row + at + p); };
     const auto low = [&](int64_t i) {
-      return hn::BitCast(words, hn::InterleaveLower(halves, load(i), load(i + 1)));
+      return hn::BitCast(words,
+                         hn::InterleaveLower(halves, load(i * pair), load(i * pair + in_pair)));
     };
     const auto high = [&](int64_t i) {
-      return hn::BitCast(words, hn::InterleaveUpper(halves, load(i), load(i + 1)));
+      return hn::BitCast(words,
+                         hn::InterleaveUpper(halves, load(i * pair), load(i * pair + in_pair)));
     };
     auto* target = reinterpret_cast<uint32_t*>(to + p * kPanelKeys);
-    StoreTransposed(low(0), low(2), low(4), low(6), target, kStride);
-    StoreTransposed(high(0), high(2), high(4), high(6), target + 4 * kStride, kStride);
+    StoreTransposed(low(0), low(1), low(2), low(3), target, kStride);
+    StoreTransposed(high(0), high(1), high(2), high(3), target + 4 * kStride, kStride);
   }
 }
 
@@ -112,13 +120,10 @@ void PackKeysOf(DataType type, const T* rows, int64_t count, int64_t d, int64_t 
     const int64_t end = std::min(d, p + kLineElements);
     const int64_t whole = p + (end - p) / 8 * 8;
     for (int64_t place = 0; place < grouped; place += kGroup) {
-      const T* keys[kGroup];
       for (int64_t i = 0; i < kGroup; ++i) {
-        const int64_t key = KeyInPanelRow(type, place + i);
-        keys[i] = rows + key * d;
-        FetchAhead(rows, key, count, d, p, panel);
+        FetchAhead(rows, KeyInPanelRow(type, place + i), count, d, p, panel);
       }
-      PackGroup(keys, p, whole, panel + first + place);
+      PackGroup(type, rows + KeyInPanelRow(type, place) * d, d, p, whole, panel + first + place);
     }
     ScatterKeys(type, rows, 0, grouped, d, whole, end, first, panel);
     ScatterKeys(type, rows, grouped, count, d, p, end, first, panel);

@@ -20,8 +20,14 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 void ScaleRow(float factor, int64_t count, float* row) {
-  hn::Transform(hn::ScalableTag<float>(), row, static_cast<size_t>(count),
-                [factor](auto d, auto x) HWY_ATTR { return hn::Mul(x, hn::Set(d, factor)); });
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto factors = hn::Set(d, factor);
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    hn::StoreU(hn::Mul(hn::LoadU(d, row + i), factors), d, row + i);
+  }
+  for (; i < count; ++i) row[i] *= factor;
 }
 
 // In float64, so that the result is as close as float32 can say.
