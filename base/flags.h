@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -33,11 +35,12 @@ inline bool ParseFlag(absl::string_view text, std::string* value, std::string* /
 template <std::integral T>
 bool ParseFlag(absl::string_view text, T* value, std::string* error) {
   *error = absl::StrCat("expected a whole number of ", 8 * sizeof(T), " bits");
-  return absl::SimpleAtoi(text, value);
+  return absl::StartsWith(text, "0x") ? absl::SimpleHexAtoi(text, value)
+                                      : absl::SimpleAtoi(text, value);
 }
 inline bool ParseFlag(absl::string_view text, bool* value, std::string* error) {
   *error = "expected true or false";
-  return absl::SimpleAtob(text, value);
+  return absl::SimpleAtob(absl::StripAsciiWhitespace(text), value);
 }
 inline bool ParseFlag(absl::string_view text, float* value, std::string* error) {
   *error = "expected a number";

@@ -2,22 +2,26 @@
 #define QKSERVE_FORMATS_JSON_TOKENS_H_
 
 #include <cstdint>
+#include <limits>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/string_view.h"
 
 namespace qkserve {
 
-// Checks the lengths of JSON tokens before a parser reads them, which bounds the memory that
-// parsing takes: a parser keeps a string or a number whole, and copies it into its error messages.
+// Checks JSON text before a parser reads it, which bounds the memory that parsing takes: a parser
+// keeps a string or a number whole, copies it into its error messages, and remembers each array and
+// object that is open.
 //
 // Thread-compatible.
 class JsonTokens {
  public:
-  explicit JsonTokens(int64_t bytes_max) : bytes_max_(bytes_max) {}
+  explicit JsonTokens(int64_t bytes_max, int64_t depth_max = std::numeric_limits<int64_t>::max())
+      : bytes_max_(bytes_max), depth_max_(depth_max) {}
 
   // Checks the next bytes of the text, cut anywhere. False: a string, a number or a word has more
-  // than `bytes_max` bytes, or there is a NUL, which no JSON text has.
+  // than `bytes_max` bytes, more than `depth_max` arrays and objects are open, or there is a NUL,
+  // which no JSON text has.
   bool Accept(absl::string_view text) {
     for (const char c : text) {
       if (c == '\0') return false;
@@ -27,6 +31,9 @@ class JsonTokens {
       } else if (c == '"' || IsBetweenTokens(c)) {
         in_string_ = c == '"';
         bytes_ = 0;
+        if (c == '[' || c == '{') ++depth_;
+        if (c == ']' || c == '}') --depth_;
+        if (depth_ > depth_max_) return false;
         continue;
       }
       if (++bytes_ > bytes_max_) return false;
@@ -41,7 +48,9 @@ class JsonTokens {
   }
 
   const int64_t bytes_max_;
+  const int64_t depth_max_;
   int64_t bytes_ = 0;  // of the token so far
+  int64_t depth_ = 0;  // arrays and objects that are open
   bool in_string_ = false;
   bool is_escaped_ = false;  // the last byte was a backslash that escapes the next
 };

@@ -48,12 +48,39 @@ void Bfloat16ToFloat32(const uint16_t* from, int64_t count, float* to) {
   });
 }
 
+// The nearest float16, ties to even: what the instruction does, but for the payload of NaN.
+template <class D>
+HWY_INLINE auto RoundToFloat16(D df, hn::Vec<D> value) {
+  const hn::RebindToSigned<D> di;
+  const auto bits = hn::BitCast(di, value);
+  const auto sign = hn::And(hn::ShiftRight<16>(bits), hn::Set(di, 0x8000));
+  const auto magnitude = hn::And(bits, hn::Set(di, 0x7FFFFFFF));
+  // Half a unit in the last place, less one where the last kept bit is even. The bias of the
+  // exponent changes from 127 to 15.
+  const auto last_kept = hn::And(hn::ShiftRight<13>(magnitude), hn::Set(di, 1));
+  const auto to_add = hn::Add(last_kept, hn::Set(di, 0xFFF - ((127 - 15) << 23)));
+  const auto normal = hn::ShiftRight<13>(hn::Add(magnitude, to_add));
+  // 0.5 has the unit of subnormal float16.
+  const auto half = hn::Set(df, 0.5F);
+  const auto subnormal =
+      hn::Sub(hn::BitCast(di, hn::Add(hn::Abs(value), half)), hn::BitCast(di, half));
+  const auto is_normal = hn::Gt(magnitude, hn::Set(di, 0x387FFFFF));  // 2^-14 or more
+  const auto number = hn::Min(hn::IfThenElse(is_normal, normal, subnormal), hn::Set(di, 0x7C00));
+  const auto is_nan = hn::Gt(magnitude, hn::Set(di, 0x7F800000));
+  return hn::Or(sign, hn::IfThenElse(is_nan, hn::Set(di, 0x7E00), number));
+}
+
 void Float32ToFloat16(const float* from, int64_t count, uint16_t* to) {
   const hn::ScalableTag<float> df;
   const hn::Rebind<hwy::float16_t, decltype(df)> dh;
   const hn::Rebind<uint16_t, decltype(df)> du;
   ConvertAll(hn::Lanes(df), from, count, to, [&](const float* source, uint16_t* target) {
-    hn::StoreU(hn::BitCast(du, hn::DemoteTo(dh, hn::LoadU(df, source))), du, target);
+    const auto value = hn::LoadU(df, source);
+    if constexpr (kHasFloat16) {
+      hn::StoreU(hn::BitCast(du, hn::DemoteTo(dh, value)), du, target);
+    } else {
+      hn::StoreU(hn::DemoteTo(du, RoundToFloat16(df, value)), du, target);
+    }
   });
 }
 

@@ -18,17 +18,24 @@ HWY_BEFORE_NAMESPACE();
 namespace qkserve {
 namespace HWY_NAMESPACE {
 
+// The instruction set converts float16. Without it Highway takes infinities and NaN for large
+// numbers, and narrows by cutting bits off.
+constexpr bool kHasFloat16 = !(HWY_ARCH_X86 && HWY_TARGET > HWY_AVX2) && HWY_TARGET != HWY_SCALAR &&
+                             HWY_TARGET != HWY_EMU128;
+
 // A tag of float32 and elements to fill its vector with, which need no alignment.
 
 template <class D>
 HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> LoadFloat16(D d, const uint16_t* from) {
   namespace hn = hwy::HWY_NAMESPACE;
-#if (HWY_ARCH_X86 && HWY_TARGET > HWY_AVX2) || HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
-  // Without an instruction for it Highway takes infinities and NaN for large numbers. Here the bits
-  // of exponent and fraction move to where float32 has them, and a product corrects the exponent's
-  // bias: exact, subnormals too.
-  const hn::RebindToUnsigned<D> du;
   const hn::Rebind<uint16_t, D> dh;
+  if constexpr (kHasFloat16) {
+    const hn::Rebind<hwy::float16_t, D> df16;
+    return hn::PromoteTo(d, hn::BitCast(df16, hn::LoadU(dh, from)));
+  }
+  // The bits of exponent and fraction move to where float32 has them, and a product corrects the
+  // exponent's bias: exact, subnormals too.
+  const hn::RebindToUnsigned<D> du;
   const auto bits = hn::PromoteTo(du, hn::LoadU(dh, from));
   const auto sign = hn::ShiftLeft<16>(hn::And(bits, hn::Set(du, 0x8000)));
   const auto rest = hn::ShiftLeft<13>(hn::And(bits, hn::Set(du, 0x7FFF)));
@@ -37,11 +44,6 @@ HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> LoadFloat16(D d, const uint16_t* from) {
   const auto finite = hn::BitCast(du, hn::Mul(hn::BitCast(d, rest), hn::Set(d, 0x1p112F)));
   const auto special = hn::Or(rest, hn::Set(du, 0x7F800000U));
   return hn::BitCast(d, hn::Or(sign, hn::IfThenElse(is_special, special, finite)));
-#else
-  const hn::Rebind<hwy::float16_t, D> dh;
-  const hn::Rebind<uint16_t, D> du;
-  return hn::PromoteTo(d, hn::BitCast(dh, hn::LoadU(du, from)));
-#endif
 }
 
 template <class D>

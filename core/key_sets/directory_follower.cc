@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <system_error>
+#include <thread>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -10,7 +12,6 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
-#include "base/task_pool.h"
 #include "core/key_sets/storage/directory_error.h"
 
 namespace qkserve {
@@ -31,16 +32,23 @@ bool IsTimeToReadAgain(int64_t look) {
 absl::Status DirectoryFollower::LoadAll(int threads, absl::Time begin) {
   ASSIGN_OR_RETURN(const std::vector<std::string> names, directory_.ListNames());
   const absl::Time opened = absl::Now();
+  std::atomic<size_t> next{0};
   std::atomic<size_t> done{0};
-  {
-    TaskPool pool(std::max(1, std::min(threads, static_cast<int>(names.size()))));
-    for (const std::string& name : names) {
-      pool.Schedule([&] {
-        if (observer_.is_stopping() || absl::IsCancelled(LoadOne(name))) return;
-        LogLoaded(name, ++done, names.size());
-      });
+  const auto load = [&] {
+    for (size_t i = next++; i < names.size(); i = next++) {
+      if (observer_.is_stopping() || absl::IsCancelled(LoadOne(names[i]))) return;
+      LogLoaded(names[i], ++done, names.size());
     }
+  };
+  std::vector<std::thread> others;
+  try {
+    const size_t count = std::min(static_cast<size_t>(threads), names.size());
+    while (others.size() + 1 < count) others.emplace_back(load);
+  } catch (const std::system_error&) {
+    // The system gives no more threads. This one loads what the others do not.
   }
+  load();
+  for (std::thread& other : others) other.join();
   RETURN_IF_ERROR(observer_.CheckNotStopping());
   if (names.empty()) return absl::OkStatus();
   const absl::Time now = absl::Now();

@@ -68,6 +68,15 @@ TEST_F(FlagsTest, TakesTextsThatLookLikeSomethingElse) {
   }
 }
 
+TEST_F(FlagsTest, TakesHexadecimalNumbersAndBlanksAroundNumbersAndBooleans) {
+  ASSERT_TRUE(Parse({"--count=0x1f", "--depth= 5 ", "--loud= yes "}).ok());
+  EXPECT_EQ(count_, 31);
+  EXPECT_EQ(depth_, 5);
+  EXPECT_TRUE(loud_);
+  EXPECT_FALSE(Parse({"--count=0x"}).ok());
+  EXPECT_FALSE(Parse({"--count=0x123456789"}).ok());
+}
+
 TEST_F(FlagsTest, TheLastValueCounts) {
   ASSERT_TRUE(Parse({"--count=3", "--noloud", "--count=4", "--loud"}).ok());
   EXPECT_EQ(count_, 4);

@@ -5,6 +5,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "core/key_sets/key_set_name.h"
 #include "core/key_sets/limits.h"
 #include "core/key_sets/storage/checksum.h"
@@ -100,19 +101,33 @@ SegmentInfo ToSegment(const json& object, std::string* problem) {
   return info;
 }
 
-// The object but for its segments. While the text is parsed at most one segment is kept as JSON,
-// and nothing that is nested deeper. Null: not JSON.
+// The object but for its segments; null: not JSON, or not like a manifest. While the text is parsed
+// at most one segment and a few other members are kept as JSON, so parsing a damaged or hostile
+// text takes less than 3 times its bytes.
 json ParseObject(absl::string_view text, std::vector<SegmentInfo>* segments, std::string* problem) {
-  // The longest texts are names.
-  constexpr int64_t kTokenBytesMax = 1024;
-  if (!JsonTokens(kTokenBytesMax).Accept(text)) return nullptr;
+  // The longest texts are names. The parser also remembers all bytes behind the last text or
+  // number.
+  constexpr size_t kTokenBytesMax = 1024;
+  constexpr int kSegmentDepth = 2;  // an object in an array in the object
+  // A manifest has eleven members. The checksum shows that something was left out.
+  constexpr int kKeptMax = 16;
+  const bool is_object = !text.empty() && text.front() == '{';
+  if (!is_object || !JsonTokens(kTokenBytesMax, kSegmentDepth + 1).Accept(text)) return nullptr;
+  for (const absl::string_view part : absl::StrSplit(text, '"')) {
+    if (part.size() > kTokenBytesMax) return nullptr;
+  }
+  int kept[kSegmentDepth + 2] = {};  // by depth
   const auto keep = [&](int depth, json::parse_event_t event, const json& parsed) {
     using Event = json::parse_event_t;
-    constexpr int kSegmentDepth = 2;
-    if (event == Event::object_start || event == Event::array_start) return depth <= kSegmentDepth;
-    if (event != Event::object_end || depth != kSegmentDepth) return true;
-    segments->push_back(ToSegment(parsed, problem));
-    return false;
+    if (depth == kSegmentDepth) {
+      if (event == Event::object_start) kept[depth + 1] = 0;
+      if (event == Event::object_end && problem->empty()) {
+        segments->push_back(ToSegment(parsed, problem));
+      }
+      if (event == Event::array_start || event == Event::object_end) return false;
+    }
+    const bool is_item = depth == kSegmentDepth && event == Event::value;
+    return (event != Event::key && !is_item) || ++kept[depth] <= kKeptMax;
   };
   json object = json::parse(text.begin(), text.end(), keep, /*allow_exceptions=*/false);
   return object.is_object() ? object : json();

@@ -8,6 +8,7 @@
 
 #include "base/float16.h"
 #include "gtest/gtest.h"
+#include "tests/support/for_each_target.h"
 
 namespace qkserve {
 namespace {
@@ -55,16 +56,18 @@ TEST(ElementConversionTest, WidensToTheValuesOfTheScalarConversion) {
   const std::vector<uint16_t> bits = AllBits();
   for (const DataType type : {DataType::kFloat16, DataType::kBfloat16}) {
     const auto* const elements = reinterpret_cast<const std::byte*>(bits.data());
-    std::vector<float> wide(bits.size());
-    ConvertToFloat32(type, elements, 65536, wide.data());
     const std::vector<float> scalar = ElementsAsFloat({type, {65536}, elements});
-    for (size_t i = 0; i < bits.size(); ++i) {
-      if (std::isnan(scalar[i])) {
-        EXPECT_TRUE(std::isnan(wide[i])) << i;
-      } else {
-        EXPECT_EQ(std::bit_cast<uint32_t>(wide[i]), std::bit_cast<uint32_t>(scalar[i])) << i;
+    ForEachTarget([&] {
+      std::vector<float> wide(bits.size());
+      ConvertToFloat32(type, elements, 65536, wide.data());
+      for (size_t i = 0; i < bits.size(); ++i) {
+        if (std::isnan(scalar[i])) {
+          EXPECT_TRUE(std::isnan(wide[i])) << i;
+        } else {
+          EXPECT_EQ(std::bit_cast<uint32_t>(wide[i]), std::bit_cast<uint32_t>(scalar[i])) << i;
+        }
       }
-    }
+    });
   }
 }
 
@@ -74,56 +77,73 @@ INSTANTIATE_TEST_SUITE_P(Types, ElementTypesTest,
 
 TEST_P(ElementTypesTest, WidensEveryValueExactly) {
   const std::vector<uint16_t> bits = AllBits();
-  std::vector<float> wide(bits.size());
-  ConvertToFloat32(GetParam(), reinterpret_cast<const std::byte*>(bits.data()), 65536, wide.data());
-  for (size_t i = 0; i < bits.size(); ++i) {
-    const double expected = Value(GetParam(), bits[i]);
-    if (std::isnan(expected)) {
-      EXPECT_TRUE(std::isnan(wide[i])) << i;
-    } else {
-      EXPECT_EQ(wide[i], expected) << i;
-      EXPECT_EQ(std::signbit(wide[i]), std::signbit(expected)) << i;
+  ForEachTarget([&] {
+    std::vector<float> wide(bits.size());
+    ConvertToFloat32(GetParam(), reinterpret_cast<const std::byte*>(bits.data()), 65536,
+                     wide.data());
+    for (size_t i = 0; i < bits.size(); ++i) {
+      const double expected = Value(GetParam(), bits[i]);
+      if (std::isnan(expected)) {
+        EXPECT_TRUE(std::isnan(wide[i])) << i;
+      } else {
+        EXPECT_EQ(wide[i], expected) << i;
+        EXPECT_EQ(std::signbit(wide[i]), std::signbit(expected)) << i;
+      }
     }
-  }
+  });
 }
 
 TEST_P(ElementTypesTest, NarrowsBackToTheSameBits) {
   const std::vector<uint16_t> bits = AllBits();
-  std::vector<float> wide(bits.size());
-  std::vector<uint16_t> narrow(bits.size());
-  ConvertToFloat32(GetParam(), reinterpret_cast<const std::byte*>(bits.data()), 65536, wide.data());
-  ConvertFromFloat32(GetParam(), wide.data(), 65536, reinterpret_cast<std::byte*>(narrow.data()));
-  for (size_t i = 0; i < bits.size(); ++i) {
-    if (std::isnan(wide[i])) {
-      EXPECT_TRUE(std::isnan(Value(GetParam(), narrow[i]))) << i;
-    } else {
-      EXPECT_EQ(narrow[i], bits[i]) << i;
+  ForEachTarget([&] {
+    std::vector<float> wide(bits.size());
+    std::vector<uint16_t> narrow(bits.size());
+    ConvertToFloat32(GetParam(), reinterpret_cast<const std::byte*>(bits.data()), 65536,
+                     wide.data());
+    ConvertFromFloat32(GetParam(), wide.data(), 65536, reinterpret_cast<std::byte*>(narrow.data()));
+    for (size_t i = 0; i < bits.size(); ++i) {
+      if (std::isnan(wide[i])) {
+        EXPECT_TRUE(std::isnan(Value(GetParam(), narrow[i]))) << i;
+      } else {
+        EXPECT_EQ(narrow[i], bits[i]) << i;
+      }
     }
-  }
+  });
 }
 
 TEST_P(ElementTypesTest, RoundsToNearestTiesToEven) {
   // Between every two neighbours: the middle goes to the even one, either side to the nearer one.
-  for (uint16_t low = 0; std::isfinite(Value(GetParam(), low + 1)); ++low) {
-    const uint16_t high = low + 1;
-    const auto middle = static_cast<float>((Value(GetParam(), low) + Value(GetParam(), high)) / 2);
-    ASSERT_EQ(Narrow(GetParam(), middle), low % 2 == 0 ? low : high) << low;
-    ASSERT_EQ(Narrow(GetParam(), std::nextafter(middle, 0.0F)), low) << low;
-    ASSERT_EQ(Narrow(GetParam(), std::nextafter(middle, std::numeric_limits<float>::infinity())),
-              high)
-        << low;
-  }
+  ForEachTarget([] {
+    for (uint16_t low = 0; std::isfinite(Value(GetParam(), low + 1)); ++low) {
+      const uint16_t high = low + 1;
+      const auto middle =
+          static_cast<float>((Value(GetParam(), low) + Value(GetParam(), high)) / 2);
+      ASSERT_EQ(Narrow(GetParam(), middle), low % 2 == 0 ? low : high) << low;
+      ASSERT_EQ(Narrow(GetParam(), std::nextafter(middle, 0.0F)), low) << low;
+      ASSERT_EQ(Narrow(GetParam(), std::nextafter(middle, std::numeric_limits<float>::infinity())),
+                high)
+          << low;
+    }
+  });
 }
 
 TEST_P(ElementTypesTest, BeyondTheRangeIsInfinityAndNanStaysNan) {
   const float inf = std::numeric_limits<float>::infinity();
-  EXPECT_EQ(Value(GetParam(), Narrow(GetParam(), std::numeric_limits<float>::max())), inf);
-  EXPECT_EQ(Value(GetParam(), Narrow(GetParam(), -inf)), -inf);
   // A NaN whose payload is only in bits that are cut off.
-  const uint32_t bits = 0x7F800001;
-  float nan = 0;
-  std::memcpy(&nan, &bits, sizeof(nan));
-  EXPECT_TRUE(std::isnan(Value(GetParam(), Narrow(GetParam(), nan))));
+  const auto nan = std::bit_cast<float>(0x7F800001U);
+  ForEachTarget([&] {
+    EXPECT_EQ(Value(GetParam(), Narrow(GetParam(), std::numeric_limits<float>::max())), inf);
+    EXPECT_EQ(Value(GetParam(), Narrow(GetParam(), -inf)), -inf);
+    EXPECT_TRUE(std::isnan(Value(GetParam(), Narrow(GetParam(), nan))));
+    EXPECT_TRUE(std::isnan(Value(GetParam(), Narrow(GetParam(), -nan))));
+    EXPECT_EQ(Narrow(GetParam(), -1e-45F), 0x8000);
+  });
+  if (GetParam() != DataType::kFloat16) return;
+  ForEachTarget([&] {
+    EXPECT_EQ(Value(GetParam(), Narrow(GetParam(), 65519.0F)), 65504);
+    EXPECT_EQ(Value(GetParam(), Narrow(GetParam(), -65520.0F)), -inf);
+    EXPECT_EQ(Value(GetParam(), Narrow(GetParam(), 131072.0F)), inf);
+  });
 }
 
 TEST_P(ElementTypesTest, EveryCountTouchesItsElementsOnly) {

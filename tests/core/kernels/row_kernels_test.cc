@@ -6,26 +6,12 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "hwy/targets.h"
+#include "tests/support/for_each_target.h"
 
 namespace qkserve {
 namespace {
 
 constexpr float kNotAttended = -std::numeric_limits<float>::infinity();
-
-// Calls fn for each instruction set of this machine, while that is in use.
-template <class Fn>
-void ForEachTarget(const Fn& fn) {
-  for (int64_t rest = hwy::SupportedTargets() & HWY_TARGETS; rest != 0; rest &= rest - 1) {
-    const int64_t target = rest & -rest;
-    SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    fn();
-    hwy::SetSupportedTargetsForTest(0);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-}
 
 // Equal terms have equal rounding errors, which pile up.
 TEST(RowKernelsTest, TheErrorOfASumOfWeightsDoesNotGrowWithTheirNumber) {

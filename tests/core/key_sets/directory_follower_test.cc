@@ -1,10 +1,14 @@
 #include "core/key_sets/directory_follower.h"
 
+#include <pthread.h>
+
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -39,6 +43,22 @@ TEST_F(DirectoryFollowerTest, RefreshServesWhatWasPutAppendedAndDeleted) {
   ASSERT_TRUE(Upload(*store, "a", {5, 2}).ok());
   reader->Refresh();
   EXPECT_EQ(ContentsOf(*reader, "a"), Expected({{5, 2}}));
+}
+
+TEST_F(DirectoryFollowerTest, LoadsWithoutAThreadToSpare) {
+  auto store = Open();
+  for (const char* name : {"a", "b", "c"}) ASSERT_TRUE(Upload(*store, name, {1, 10}).ok());
+  // Stacks of a petabyte: no thread can have one.
+  pthread_attr_t before;
+  ASSERT_EQ(pthread_getattr_default_np(&before), 0);
+  pthread_attr_t huge = before;
+  ASSERT_EQ(pthread_attr_setstacksize(&huge, size_t{1} << 50), 0);
+  ASSERT_EQ(pthread_setattr_default_np(&huge), 0);
+  EXPECT_THROW(std::thread([] {}).join(), std::system_error);
+  auto reader = Open(/*is_read_only=*/true);
+  ASSERT_EQ(pthread_setattr_default_np(&before), 0);
+  for (const char* name : {"a", "b", "c"})
+    EXPECT_EQ(ContentsOf(*reader, name), Expected({{1, 10}}));
 }
 
 TEST_F(DirectoryFollowerTest, AReaderThatFollowsAWriterSeesOneVersionWhole) {

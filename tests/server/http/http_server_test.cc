@@ -19,6 +19,7 @@
 #include "grpcpp/grpcpp.h"
 #include "nlohmann/json.hpp"
 #include "qkserve/v1/scoring.grpc.pb.h"
+#include "qkserve/v1/status.grpc.pb.h"
 #include "server/observe/process_log.h"
 #include "tests/server/key_set_server_test.h"
 #include "tests/support/http_peer.h"
@@ -301,6 +302,27 @@ TEST_F(HttpServerTest, ATraceIsEchoedAndNamedInTheLineOfASlowRequest) {
   }
   EXPECT_THAT(traces, testing::ElementsAre("0af7651916cd43dd8448eb211c80319c", "none", "none",
                                            "none", "none"));
+}
+
+TEST_F(HttpServerTest, ARequestIdIsEchoedByEveryServiceOfTheApi) {
+  Start();
+  const auto expect_echo = [](const auto& call) {
+    grpc::ClientContext context;
+    context.AddMetadata("x-request-id", "r-1");
+    EXPECT_TRUE(call(context).ok());
+    const auto& echoed = context.GetServerInitialMetadata();
+    const auto found = echoed.find("x-request-id");
+    EXPECT_TRUE(found != echoed.end() && found->second == "r-1");
+  };
+  expect_echo([this](grpc::ClientContext& context) {
+    v1::GetStatusResponse response;
+    return v1::StatusService::NewStub(ChannelTo(server_->address()))
+        ->GetStatus(&context, v1::GetStatusRequest(), &response);
+  });
+  expect_echo([this](grpc::ClientContext& context) {
+    v1::ListKeySetsResponse response;
+    return KeySets()->ListKeySets(&context, v1::ListKeySetsRequest(), &response);
+  });
 }
 
 TEST_F(HttpServerTest, ALineForEachChangeOfAKeySetSaysWhoseItWas) {

@@ -94,12 +94,21 @@ TEST(ManifestTest, RefusesOtherJson) {
   const std::string twice = absl::StrCat("{\"version\": 12,", text.substr(1));
   std::string wide = "{\"leading\": [0";
   std::string many = "{";
+  std::string segments = "{\"segments\": [{}";
+  std::string arrays = "{\"segments\": [[]";
+  std::string nulls = "{\"segments\": [null";
+  std::string deep;
   for (int i = 0; i < 100000; ++i) {
     wide += ",0";
     absl::StrAppend(&many, "\"", i, "\": 0,");
+    segments += ",{}";
+    arrays += ",[]";
+    nulls += ",null";
+    deep += "{\"a\":";
   }
   for (const std::string& other :
        {std::string(kMiB, '['), "{\"segments\": " + std::string(kMiB, '['), twice, wide, many,
+        segments, arrays, nulls, deep, "{\"segments\": [" + many,
         "{\"name\": \"" + std::string(kMiB, 'a'), std::string("{\"name\": null}"),
         std::string("[]"), std::string("5"), std::string(), text + text,
         text + std::string(1, '\0'), "\xef\xbb\xbf" + text}) {
