@@ -136,7 +136,7 @@ class BatchQueue {
   bool HasWaiting() const { return share_.HasActive(); }
   bool HasFreeSlot() const { return summary_.busy < options_.workers; }
   const QueueSummary& summary() const { return summary_; }
-  // The same, with the costs that are to be expected after what was learned.
+  // The same with corrected costs (CostRatio).
   QueueSummary CorrectedSummary(absl::Time now) const;
 
  private:
@@ -162,8 +162,9 @@ class BatchQueue {
   // OK, or why the job is dropped when its turn has come: as CheckStillWanted, or
   // RESOURCE_EXHAUSTED where it would end too late.
   absl::Status CheckWorthBeginning(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
-  absl::Status CheckWorthGoingOn(const QueuedJob& job, const TiledWork& work, absl::Time now) const;
-  // A request that cannot meet its deadline any more.
+  absl::Status CheckWorthContinuing(const QueuedJob& job, const TiledWork& work,
+                                    absl::Time now) const;
+  // The error of a request that can no longer meet its deadline.
   absl::Status LateError(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
   // `lane` is null where none has the work.
   void StartTile(TiledWork& work, Lane* lane, absl::Time now);
@@ -175,7 +176,8 @@ class BatchQueue {
   double RatioAt(WorkKind kind, absl::Time now) const {
     return ratios_[static_cast<size_t>(kind)].At(now);
   }
-  // Corrected work that other lanes get done while this one gets `own`: each at most as much.
+  // Corrected work that other lanes get done while this lane gets `own` done: each lane at most as
+  // much.
   absl::Duration OthersMeanwhile(LaneId lane_id, absl::Duration own, const QueueSummary& corrected,
                                  double ratio) const;
   // Corrected work that is done before a job that comes to the lane at `rank` has ended, without

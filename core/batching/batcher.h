@@ -32,8 +32,9 @@ namespace qkserve {
 // Thread-safe. RunTile and Finish are called without the lock, IsCancelled also with it.
 class Batcher {
  public:
-  // Told of each group, pass and large job that has answers: the requests and rows it took
-  // together, before they are finished. Any thread, without the lock.
+  // Called for each group, pass and large job that has answers, before its jobs are finished, with
+  // the number of requests and rows that it took together. Called from any thread, without the
+  // lock.
   using OnBatch = std::function<void(int64_t requests, int64_t rows)>;
 
   // INVALID_ARGUMENT: an option is out of range. RESOURCE_EXHAUSTED: the system gives no more

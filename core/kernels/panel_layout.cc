@@ -17,10 +17,10 @@ namespace qkserve {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Fetches, for a key of `count` whose line of elements from p on is packed now, the line after
-// those and a line of the panel that will be written then: rows are too many streams for the
-// hardware to see where each goes on. After the last elements come, most likely, rows that follow
-// these.
+// Prefetches for key `key` of `count`, whose cache line of elements from p on is packed now: the
+// key's next line, and a line of the panel that will then be written. The hardware does not
+// prefetch as many streams as there are rows. At the end of a row it fetches a row behind the
+// `count` keys, which is most likely packed next.
 template <class T>
 void FetchAhead(const T* rows, int64_t key, int64_t count, int64_t d, int64_t p, const T* panel) {
   constexpr int64_t kLineElements = 64 / sizeof(T);

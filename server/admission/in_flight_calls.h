@@ -27,7 +27,7 @@ class InFlightCalls {
     return calls_;
   }
 
-  // Blocks until there is none, or until `deadline`. Returns how many are left.
+  // Blocks until no call is in flight, or until `deadline` on `clock`. Returns how many are left.
   int64_t AwaitNone(const Clock& clock, absl::Time deadline) {
     MutexLock lock(&mutex_);
     while (calls_ > 0) {

@@ -34,20 +34,20 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
       status.Update(absl::ResourceExhaustedError(
           absl::StrCat("more than ", kUploadsMax, " uploads are under way")));
     }
-    GoOn(status);
+    ContinueOrEnd(status);
   }
 
   void OnReadDone(bool ok) override {
-    // Expired: the end is under way, and this read ends with it.
+    // False: the upload has expired. It is being ended, and this read with it.
     if (!service_.idle_.Disarm(this)) return;
     service_.upload_threads_.Schedule([this, ok] {
       AwaitReadBegun();
       if (!ok) return End(Commit());
       service_.recorder_.metrics().CountReceived(wire_.bytes);
       const absl::Status status = wire_.status.ok() ? Take() : wire_.status;
-      // The next message is read into this one: give its memory back.
+      // The next message is read into this one, so its memory is given back first.
       wire_ = {};
-      GoOn(status);
+      ContinueOrEnd(status);
     });
   }
 
@@ -58,15 +58,16 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
   }
 
  private:
-  // Reads the next message, or ends the call.
-  void GoOn(const absl::Status& status) {
+  // Reads the next message, or ends the call with an error.
+  void ContinueOrEnd(const absl::Status& status) {
     if (!status.ok()) return End(status);
     MutexLock lock(&read_mutex_);
     service_.idle_.Arm(this, [this] { service_.upload_threads_.Schedule([this] { EndIdle(); }); });
     this->StartRead(&wire_);
   }
 
-  // Called before the call, and this object, may end: GoOn must need it no longer.
+  // Waits until ContinueOrEnd has begun its read. Called before the call, and this object with it,
+  // may end.
   void AwaitReadBegun() { MutexLock lock(&read_mutex_); }
 
   void EndIdle() {

@@ -62,10 +62,12 @@ struct LoadCounts {
   absl::Status FirstError() const;  // OK: there was none
   void Merge(const LoadCounts& other);
 
-  // The counts since `earlier`, which is a copy of this from then; first errors and maxima stay.
+  // The counts since `earlier`, a copy of this object from an earlier time. First errors and maxima
+  // are those of the whole time.
   LoadCounts Since(const LoadCounts& earlier) const;
 };
 
+// A request that is sent later than this after its intended time counts as late.
 inline constexpr absl::Duration kLateSend = absl::Milliseconds(1);
 
 struct LoadLimits {
@@ -73,7 +75,8 @@ struct LoadLimits {
   absl::Duration latency = absl::InfiniteDuration();  // for within_limit
 };
 
-// Counts of a running load. Thread-safe; senders do not wait for each other.
+// Counts of a running load. Thread-safe; each sender has counts of its own, so senders do not wait
+// for each other.
 class LoadRecorder {
  public:
   LoadRecorder(int senders, const LoadLimits& limits);
@@ -83,6 +86,7 @@ class LoadRecorder {
   void RecordUnsent(int sender, int64_t count, bool is_full);
   void RecordAbandoned(int sender);
 
+  // The sum of all counts so far.
   LoadCounts Snapshot() const;
 
  private:

@@ -39,9 +39,10 @@ namespace qkserve {
 // and the next change continues from there. A change also fails if the directory's path leads to
 // another directory meanwhile.
 //
-// A set's folder comes and goes whole, by a rename. So a folder with segments but no manifest is
-// half a copy that somebody made: it answers DATA_LOSS, and nothing of it is removed. Symbolic
-// links are not followed. Sets must be copied into and out of a directory that no writer has open.
+// A set's folder appears and disappears whole, by a rename. So a folder with segments and no
+// manifest is an incomplete copy made by other means: it answers DATA_LOSS, and nothing of it is
+// removed. Symbolic links are not followed. Sets must be copied into and out of a directory that no
+// writer has open.
 //
 // Calls for different sets may run at the same time; those for one set must not, but for writing
 // to its segments, CopyForMerge, ListNames, StoredVersion, FindChanges and Load in a directory

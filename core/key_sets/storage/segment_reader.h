@@ -17,7 +17,7 @@
 
 namespace qkserve {
 
-// Gets `count` consecutive rows of a column, from `row` on, not necessarily aligned.
+// Takes `count` consecutive rows of a column, from `row` on, not necessarily aligned.
 using ColumnSink = std::function<absl::Status(const Column& column, int64_t row, int64_t count,
                                               const std::byte* rows)>;
 

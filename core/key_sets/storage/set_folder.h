@@ -24,7 +24,7 @@ class SetFolder {
   std::string SegmentPath(const SegmentInfo& segment) const;
 
   bool Exists() const { return files_->Exists(path_); }
-  // True also where the folder cannot be read and may be a set.
+  // True if the folder holds a set, also if it cannot be read and so may hold one.
   bool IsSet() const;
 
   // The manifest of the set `name`. NOT_FOUND: neither a manifest nor a segment is there.

@@ -19,8 +19,8 @@
 
 namespace qkserve {
 
-// A reader looks at the files each time. A writer, which is alone, keeps in memory what it
-// acknowledged.
+// A reader looks at the files at each call. A writer, of which there is one, keeps in memory what
+// it has acknowledged.
 enum class DirectoryMode { kWriter, kReader };
 
 // The sets of a directory, and the greatest version number that is or ever was in use there. The
@@ -60,7 +60,7 @@ class StoredSets {
   void MarkUnacknowledgedChange(const std::string& name);
   bool HasUnacknowledgedChange(const std::string& name) const;
 
-  // Those whose files are durable.
+  // The sets whose files are durable.
   SyncedSets Durable() const;
 
  private:

@@ -20,7 +20,7 @@
 
 namespace qkserve {
 
-// scores, capped, masked, weights, context or top_k.
+// One of kOutputNames.
 bool ParseFlag(absl::string_view text, Output* output, std::string* error);
 
 // float32, float16 or bfloat16.
