@@ -77,7 +77,7 @@ absl::InlinedVector<UnattendedArea, 2> UnattendedAreasOf(const ScoreRequest& req
                          columns};
   if (sizes.m > 0 && columns - first <= kPaddingMax) return {};
   if (sizes.m > 0) return {area};
-  // One long row of each.
+  // The results as one long row, and log-sum-exp as another.
   area.rows = 1;
   area.columns *= rows;
   auto* const log_sum_exp = reinterpret_cast<std::byte*>(results.log_sum_exp);
@@ -116,7 +116,8 @@ int64_t Aligned(int64_t bytes) {
   return CeilDivide(bytes, kLine) * kLine;
 }
 
-// Bytes of one kind of state of all groups, group by group, each aligned.
+// Bytes of one kind of state of all groups. Those of each group are rounded up, so that the next
+// ones are aligned.
 int64_t BytesOf(const RowGroups& groups, int64_t (RowReducer::*bytes_of)(const RowGroup&) const) {
   int64_t bytes = 0;
   for (const RowGroup& group : groups) bytes += Aligned((group.reducer.*bytes_of)(group));

@@ -27,7 +27,8 @@ class HttpServer {
   // The pause after a connection could not be accepted, for example because the process has no file
   // descriptor left.
   static constexpr absl::Duration kAcceptRetry = absl::Milliseconds(100);
-  // The request line, the header and what libmicrohttpd notes about them: 414 or 431 beyond it.
+  // Most bytes of the request line, the header, and libmicrohttpd's notes about them. Requests
+  // beyond it get 414 or 431.
   static constexpr size_t kHeadBytesMax = 16 << 10;
 
   // Listens on HOST:PORT (port 0: a free one) and answers when it returns. UNAVAILABLE: the address

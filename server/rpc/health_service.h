@@ -11,8 +11,8 @@
 
 namespace qkserve {
 
-// grpc.health.v1.Health. gRPC's own keeps four to five times what a request holds in unknown
-// fields.
+// grpc.health.v1.Health. gRPC's own service holds a request's unknown fields in four to five times
+// their bytes.
 //
 // All services are in the same state. Thread-safe.
 class HealthService final : public WireService {

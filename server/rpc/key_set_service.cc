@@ -85,7 +85,8 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
     if (!request.has_chunk()) return FieldError("part", "none", "a header or a chunk");
     if (upload_ == nullptr) return FieldError("part", "a chunk", "the header first");
     const v1::KeySetChunk& chunk = request.chunk();
-    // An upload does not fail because requests are many: they wait for it.
+    // An upload must not fail because there are many requests, so its bytes are charged even above
+    // the limit. New requests are refused meanwhile.
     const ByteBudget::Charge charge = service_.budget_.ChargeAnyway(
         static_cast<int64_t>(chunk.keys().size() + chunk.values().size()));
     RETURN_IF_ERROR(upload_->Add(ColumnId::kKeys, chunk.keys()));
@@ -221,13 +222,13 @@ grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(
   if (!status.ok()) return call.Finish(status);
   calls_.Begin();
   upload_threads_.Schedule([this, context, call, name = wire->message.name()] {
-    // It may have waited.
+    // The call may have been cancelled while this task waited.
     absl::Status result = absl::CancelledError("the caller cancelled the request");
     int64_t version = 0;
     if (!context->IsCancelled()) result = key_sets_.Delete(name, &version);
     if (result.ok()) {
       LogEvent change = {LogLevel::kInfo, "key set deleted", {{"key_set", name}}};
-      // One that was damaged has none that is known.
+      // The version of a damaged set is not known.
       if (version > 0) change.fields.emplace_back("version", version);
       recorder_.LogChange(*context, std::move(change));
     }

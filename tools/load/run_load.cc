@@ -87,7 +87,7 @@ void Watch(SenderContext& context, const LoadRecorder& recorder, const std::atom
     timeline.Tick(now - result->options.warm_up, counts);
     stretches.Tick(now - result->options.warm_up, counts);
     if (observer && !observer({result->options, now, counts})) {
-      // In this order, so that no call begins after the others were cancelled.
+      // Stop first, then cancel, so that no call begins after the others were cancelled.
       context.stop = true;
       context.cancel = true;
       result->interrupted = true;

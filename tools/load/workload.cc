@@ -62,7 +62,7 @@ const LoadWorkload* FindStandardWorkload(absl::string_view name) {
 
 LoadWorkload WithKeySet(LoadWorkload workload, const KeySetInfo& info) {
   const Shape& shape = info.keys.shape;
-  // The server may be any: what has no matrix has no keys.
+  // The server may send any shape. One of a rank below 2 stands for no keys.
   const size_t rank = std::max<size_t>(shape.size(), 2);
   workload.m = shape.size() < 2 ? 0 : shape[rank - 2];
   workload.d = shape.size() < 2 ? 0 : shape[rank - 1];

@@ -191,11 +191,12 @@ absl::Status Run(const LoadCommandOptions& command) {
   if (!key_sets.references().empty()) report.key_set = key_sets.references()[0].name;
 
   absl::Status status = SendLoads(command, files, key_sets, &report);
-  // Before anything is shown: the reader of the output may close it.
+  // Removed before anything is shown, because writing may fail: the reader of the output may close
+  // it.
   absl::Status removed = RemoveKeySets(command, key_sets);
   if (status.ok()) status = Conclude(command, report);
   if (status.ok()) return removed;
-  // The tool ends with one error, and this one must not get lost.
+  // The tool ends with one error, so this second one is printed here.
   if (!removed.ok()) absl::FPrintF(stderr, "%s\n", Printable(removed.message()));
   return status;
 }

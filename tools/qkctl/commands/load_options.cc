@@ -13,7 +13,7 @@
 namespace qkserve {
 namespace {
 
-// A range is no way to ask for millions of runs.
+// Bounds the number of loads that a range can ask for.
 constexpr size_t kValuesMax = 100;
 
 bool ParseRange(absl::string_view from_text, absl::string_view to_text, absl::string_view step_text,

@@ -130,8 +130,8 @@ TEST_F(MergerTest, MergingDoesNotHideDamage) {
   EXPECT_THAT(FilesIn("/sets"), IsEmpty());
 }
 
-// A reader that has seen an append that failed must not take its rows for those of the next one,
-// even where it missed what was merged between them.
+// A reader has seen an append that failed, and has missed a merge after it. It must not take the
+// rows of that append for those of the next one.
 TEST_F(MergerTest, AMergeDoesNotHideThatAnAppendFailed) {
   int64_t failed = 0;
   for (int64_t operation = 0; operation < 20; ++operation) {
