@@ -35,9 +35,9 @@ constexpr int VectorsOf(int rows) {
 }
 
 // Elements of d that all queries take before the next ones, at most: their part of a panel and the
-// one after it, 96 KB each, stay in the L2 cache. What is summed so far waits in `out`, so that the
-// bits are the same. (The L1 cache is no better here: its smaller parts have more beginnings and
-// ends, and the tiles read forwards.)
+// one after it, 96 KB each, stay in the L2 cache. The sums so far wait in `out`, so that the bits
+// are the same. (The L1 cache is no better here: its smaller parts have more beginnings and ends,
+// and the tiles read forwards.)
 constexpr int64_t kDepthBlock = 384;
 
 // One element of all keys of a panel, stored as T, read as vectors of float32. Load reads unit

@@ -106,8 +106,8 @@ FloatVector SumAttended(const TileArgs<T>& args) {
   return total;
 }
 
-// The columns from `begin` to end - 1 in float64, which no sum of finite values overflows. What is
-// not finite goes to the infinities.
+// Sums the columns from `begin` to end - 1 in float64, which no sum of finite values overflows.
+// Infinities and NaN are noted with AddInfinities.
 template <class T>
 void SumFiniteWide(const TileArgs<T>& args, int64_t begin, int64_t end, double* sums) {
   HWY_ALIGN float value[kLanes];
@@ -210,7 +210,7 @@ HWY_NOINLINE void AddTile(const TileArgs<T>& args, int64_t begin, int64_t end) {
   }
 }
 
-// All columns from args.column on: a tile takes kColumnVectors vectors of them, and of the rest
+// All columns from args.column on. A tile takes kColumnVectors vectors of them; the last tiles take
 // fewer.
 template <class T, int kRows, int kColumnVectors>
 void AddRows(TileArgs<T> args) {

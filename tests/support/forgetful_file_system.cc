@@ -117,7 +117,7 @@ void ForgetfulFileSystem::Forget(Node& node, std::mt19937_64& random) {
   node.names = node.synced_names;
   for (const auto& [name, child] : node.names) Forget(*child, random);
   if (node.data == node.synced_data) return;
-  // Of unsynced bytes nothing survives, or all, or only their beginning, or the file's size without
+  // No unsynced bytes survive, or all of them, or only their beginning, or the file's size without
   // them.
   const uint64_t choice = random() % 4;
   if (choice == 0) node.data = node.synced_data;

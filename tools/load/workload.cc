@@ -23,7 +23,7 @@ int64_t SaturatingSum(int64_t a, int64_t b) {
   return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
 }
 
-// 0 for context of a key set that was there: dv is the server's to know.
+// 0 for the context of an existing key set, whose dv only the server knows.
 int64_t ResultBytes(const LoadWorkload& workload) {
   switch (workload.output) {
     case Output::kContext:

@@ -81,7 +81,8 @@ class KeySetDirectory {
   };
   absl::StatusOr<Changes> FindChanges(const std::map<std::string, int64_t>& served) const;
 
-  // The version of a set that its manifest names. NOT_FOUND, DATA_LOSS.
+  // The version of a set that its manifest names. NOT_FOUND: there is no such set. DATA_LOSS: the
+  // manifest is damaged.
   absl::StatusOr<int64_t> StoredVersion(const std::string& name) const;
 
   // Reads, checks and packs a set. `current` may be its newest version in memory: if the stored one

@@ -36,7 +36,8 @@ class StoredSets {
   // In order. Or the error of listing the directory.
   absl::StatusOr<std::vector<std::string>> Names() const;
 
-  // The current manifest. INVALID_ARGUMENT: the name. NOT_FOUND, DATA_LOSS.
+  // The current manifest of a set. INVALID_ARGUMENT: `name` is no name of a set. NOT_FOUND: there
+  // is no such set. DATA_LOSS: its files are damaged.
   absl::StatusOr<Manifest> Find(const std::string& name) const;
 
   int64_t last_version() const;

@@ -41,7 +41,7 @@ struct Asked {
                                ? reinterpret_cast<float*>(log_sum_exp.data.data())
                                : nullptr};
   }
-  // Memory for the results, with something in it that is no result.
+  // Allocates the results and fills them with values that are no results.
   void Clear(const KeySet& key_set) {
     Shape shape_of_result = shape.result;
     if (problem.output == Output::kContext) shape_of_result.back() = *key_set.layout().dv;
