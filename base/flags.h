@@ -98,6 +98,7 @@ class Flags {
               return ParseFlag(text, value, error);
             });
   }
+  // A boolean: --name and --noname, or --name=true.
   void Add(const std::string& name, bool* value, const std::string& help);
   // The same without a default: `*value` stays nullopt if the flag is not given.
   template <typename T>
@@ -122,6 +123,7 @@ class Flags {
   // After Parse, also after an error: the names of the commands that were given, "keys put".
   std::string GivenCommand() const;
 
+  // The text of --help.
   std::string Help() const;
 
   // For a program without commands: parses, then asks `validate`. nullopt: go on. Otherwise the

@@ -45,6 +45,7 @@ enum class NpyType { kFloat32, kFloat16, kBool, kInt32, kInt64 };
 // "FLOAT32", as the wire says it.
 absl::string_view NpyTypeName(NpyType type);
 
+// Bytes of an element.
 int64_t NpyElementBytes(NpyType type);
 
 // The type of a tensor that equals a type of .npy, and the reverse; nullopt: there is none.

@@ -150,7 +150,10 @@ class BatchQueue {
     bool IsEmpty() const { return small.empty() && ungrouped.empty() && tiled.empty(); }
   };
 
+  // The lane that a job waits in.
   LaneId LaneOf(const JobSpec& spec) const;
+  // Take the next work of the lane: a group of small jobs, the jobs of a pass, or a tile. Jobs that
+  // are dropped on the way go to assignment.dropped.
   void TakeSmall(absl::Time now, Lane& lane, Assignment& assignment);
   void TakePass(absl::Time now, Lane& lane, Assignment& assignment);
   void TakeTile(absl::Time now, Lane& lane, Assignment& assignment);
@@ -162,12 +165,14 @@ class BatchQueue {
   // OK, or why the job is dropped when its turn has come: as CheckStillWanted, or
   // RESOURCE_EXHAUSTED where it would end too late.
   absl::Status CheckWorthBeginning(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
+  // The same for a job of tiled work that has begun.
   absl::Status CheckWorthContinuing(const QueuedJob& job, const TiledWork& work,
                                     absl::Time now) const;
   // The error of a request that can no longer meet its deadline.
   absl::Status LateError(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
   // `lane` is null where none has the work.
   void StartTile(TiledWork& work, Lane* lane, absl::Time now);
+  // Takes the tiles that have not begun out of the lane and the summary.
   void LeaveQueue(const TiledWork& work, Lane* lane);
 
   void AddToSummary(WorkKind kind, int64_t requests, absl::Duration cost);

@@ -65,6 +65,7 @@ class Batcher {
     int64_t requests_answered = 0;  // with OK
     int64_t batches = 0;            // groups, passes and large jobs that answered them
   };
+  // A consistent snapshot.
   Stats GetStats() const;
 
  private:
@@ -88,6 +89,7 @@ class Batcher {
     CondVar woken;
     bool is_woken = false;
   };
+  // Blocks until WakeWorkers wakes this thread. Releases the mutex meanwhile.
   void Sleep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // As many workers as there are tiles and free slots.
   void WakeWorkers(int64_t tiles) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

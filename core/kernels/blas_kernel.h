@@ -21,6 +21,7 @@ struct CpuFeatures {
   bool avx512 = false;       // AVX-512 F, BW, DQ and VL
   bool avx512_bf16 = false;  // those and BF16
 };
+// The features of this machine's CPU.
 CpuFeatures DetectCpuFeatures();
 
 struct KernelChoiceInput {

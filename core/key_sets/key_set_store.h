@@ -63,6 +63,7 @@ class KeySetStore {
 
   // See KeySetTable.
   absl::StatusOr<Listed> Get(absl::string_view name) const { return table_.Get(name); }
+  // Up to `count` sets whose names follow `after`, in order.
   std::vector<Listed> List(absl::string_view after, int64_t count) const {
     return table_.List(after, count);
   }

@@ -40,11 +40,13 @@ class KeySetTable {
 
   // Makes `key_set` the newest version, or the error its name answers with, without a problem.
   void Publish(const std::string& name, absl::StatusOr<std::shared_ptr<const KeySet>> key_set);
+  // Removes the name. Requests that hold its version keep it.
   void Unpublish(const std::string& name);
   // Sets the problem of the version that is served; empty: none. Does nothing if the table has no
   // set of this name.
   void SetProblem(const std::string& name, const std::string& problem);
 
+  // The number of names, those with an error included.
   int64_t count() const;
   // The number of sets with an error or a problem.
   int64_t problem_count() const;

@@ -29,7 +29,9 @@ class DirectScores final : public Pass {
     int64_t products_per_tile = 1;  // more than 1 only if a product is one tile
     int64_t tile_count = 1;
   };
+  // The cut of a shape. Takes constant time.
   static Cut CutOf(const ScoreShape& shape);
+  // The work of such a request, for the cost model.
   static ScoreWork WorkOf(const ScoreShape& shape, const Cut& cut);
 
   // Requires cut == CutOf(request.shape). The request must outlive the pass.

@@ -71,7 +71,9 @@ class RowCut {
   int64_t block_count() const { return block_count_; }
   int64_t tile_count() const { return tile_count_; }
 
+  // The part and the blocks that a tile has.
   TileBlocks BlocksOf(int64_t tile) const;
+  // The block of this index among all blocks.
   Block GetBlock(int64_t index) const;
   // Parts are cut where splits are, or, if there are more parts than splits, where panels are.
   KeyRange KeysOf(const Block& block, int64_t part) const;

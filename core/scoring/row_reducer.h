@@ -72,6 +72,7 @@ class RowReducer {
   // True if the reducer reads values.
   virtual bool ReadsValues() const { return false; }
 
+  // The cost of a row, for the cost model. Takes constant time.
   virtual RowCost CostOf(const AttentionProblem& /*problem*/, const KeySource& /*source*/) const {
     return {};
   }
@@ -92,6 +93,7 @@ class RowReducer {
   virtual int64_t PartBytes(const RowGroup& /*group*/) const { return 0; }
   // Begins a part: initialises its own state.
   virtual void Begin(const RowGroup& /*group*/) const {}
+  // Begins a split, or the part of it that this part has. Its keys follow.
   virtual void BeginSplit(const RowGroup& /*group*/, int64_t /*split*/) const {}
   // Passes over keys that no row of the block attends. Not called if NeedsAllScores.
   virtual void Skip(const RowGroup& /*group*/, KeyRange /*keys*/) const {}

@@ -13,6 +13,7 @@ namespace qkserve {
 // is sent, an upload from its beginning. Thread-safe.
 class InFlightCalls {
  public:
+  // Counts a call in. Every Begin is followed by one End.
   void Begin() {
     MutexLock lock(&mutex_);
     ++calls_;

@@ -35,6 +35,7 @@ class SlowRequestLog {
     return threshold_ > absl::ZeroDuration() && duration >= threshold_;
   }
 
+  // Logs a call that IsSlow, unless kLinesMax lines were logged in this period.
   void Log(const absl::Status& status, absl::Duration duration, const ScoreReceipt& receipt,
            const std::string& peer, const RequestTags& tags);
 
@@ -60,6 +61,8 @@ class CallRecorder {
   absl::Time Now() const { return clock_.Now(); }
   RequestMetrics& metrics() const { return metrics_; }
 
+  // Counts a score call, and logs it if it was slow. `response_bytes` is the size of its reply on
+  // the wire.
   void RecordScore(const grpc::ServerContextBase& context, const absl::Status& status,
                    absl::Time arrival, const ScoreReceipt& receipt, size_t response_bytes) const;
 

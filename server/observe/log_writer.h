@@ -15,7 +15,8 @@ namespace qkserve {
 // Writes lines to a descriptor on a thread of its own, so that no caller ever waits for the reader
 // of the log.
 //
-//  1. Write never blocks. If kQueueLinesMax lines or kQueueBytesMax bytes wait, the line is dropped.
+//  1. Write never blocks. If kQueueLinesMax lines or kQueueBytesMax bytes wait, the line is
+//     dropped.
 //  2. A line that cannot be written (a full disk, a reader that went) is dropped; the next one is
 //     tried again.
 //  3. Dropped lines are counted. A line in their place says how many are missing, once writing

@@ -45,6 +45,7 @@ class KeySetService final : public WireService {
                                          const WireMessage<v1::DeleteKeySetRequest>* wire,
                                          v1::DeleteKeySetResponse* response);
 
+  // UNAVAILABLE while the server drains.
   absl::Status CheckServing() const;
 
   KeySetStore& key_sets_;

@@ -71,6 +71,7 @@ class Sender {
   ~Sender();  // after Join
 
   void Start();
+  // Blocks until every request is answered or, once context.cancel is set, cancelled.
   void Join();
 
  private:

@@ -35,6 +35,7 @@ class HtmlPage {
   void AddTable(const std::vector<std::string>& header,
                 const std::vector<std::vector<std::string>>& rows);
 
+  // The whole page so far.
   std::string Html() const;
 
  private:

@@ -128,6 +128,7 @@ class KeySetDirectory {
   absl::StatusOr<SegmentMerge> CopyForMerge(const std::string& name) {
     return CopySegmentsToMerge(state_.sets, committer_, name);
   }
+  // False: the set was changed meanwhile, and the copy is dropped.
   absl::StatusOr<bool> FinishMerge(const std::string& name, SegmentMerge merge) {
     return committer_.ReplaceSegments(name, std::move(merge));
   }

@@ -52,6 +52,7 @@ class SegmentReader {
   };
 
   explicit SegmentReader(std::string path) : path_(std::move(path)) {}
+  // Sets layout, rows and places of the columns. INVALID_ARGUMENT: the tensors are no key set.
   absl::Status Describe(const SafetensorsHeader& header);
 
   const std::string path_;

@@ -21,6 +21,7 @@ class SetFolder {
   SetFolder(FileSystem* files, std::string path) : files_(files), path_(std::move(path)) {}
 
   const std::string& path() const { return path_; }
+  // The path of a segment's file.
   std::string SegmentPath(const SegmentInfo& segment) const;
 
   bool Exists() const { return files_->Exists(path_); }

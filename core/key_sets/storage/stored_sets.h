@@ -29,6 +29,7 @@ class StoredSets {
  public:
   StoredSets(const DirectoryPaths* paths, DirectoryMode mode) : paths_(*paths), mode_(mode) {}
 
+  // The folder of a set, which may not exist.
   SetFolder FolderOf(const std::string& name) const {
     return SetFolder(paths_.files(), paths_.Path(name));
   }
@@ -40,6 +41,7 @@ class StoredSets {
   // is no such set. DATA_LOSS: its files are damaged.
   absl::StatusOr<Manifest> Find(const std::string& name) const;
 
+  // The greatest version that is or ever was in use, as far as this process knows.
   int64_t last_version() const;
   // Makes the last version at least `version`.
   void RaiseLastVersion(int64_t version);
@@ -56,8 +58,10 @@ class StoredSets {
   // change of the set failed but may be visible to readers: see the table in committer.cc.
   void Insert(const std::string& name, absl::StatusOr<Manifest> manifest,
               bool has_unacknowledged_change = false);
+  // Removes a set from memory.
   void Erase(const std::string& name);
 
+  // Sets and reads the flag of a set: see the table in committer.cc.
   void MarkUnacknowledgedChange(const std::string& name);
   bool HasUnacknowledgedChange(const std::string& name) const;
 

@@ -57,6 +57,7 @@ struct KeySetOptions {
   WrongUsage VersionWithoutName() const {
     return {name.empty() && version.has_value(), "--key_set_version requires --key_set"};
   }
+  // The key set that the flags name; nullopt: none.
   std::optional<KeySetReference> Reference() const;
 };
 

@@ -37,6 +37,7 @@ struct ValueRange {
   }
 };
 
+// The range of the finite values; empty if there are none.
 ValueRange FiniteRange(absl::Span<const float> values);
 
 // The sizes of the matrices of a tensor, of which there is one for each leading index. A tensor of
@@ -59,6 +60,7 @@ class ColorGrid {
   int64_t height() const { return height_; }
   int64_t width() const { return width_; }
 
+  // The colour in row `y` and column `x`, counted from the top left.
   Color At(int64_t y, int64_t x) const;
 
  private:
