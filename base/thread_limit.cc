@@ -25,8 +25,8 @@ int64_t ThreadsOfProcess() {
 
 // A joined thread counts against the limits until the kernel has removed it, a moment later.
 void AwaitThreads(int64_t count) {
-  constexpr absl::Duration kPatience = absl::Seconds(1);
-  const absl::Time end = absl::Now() + kPatience;
+  constexpr absl::Duration kWaitMax = absl::Seconds(1);
+  const absl::Time end = absl::Now() + kWaitMax;
   while (ThreadsOfProcess() > count && absl::Now() < end) absl::SleepFor(absl::Microseconds(100));
 }
 

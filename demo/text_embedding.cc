@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "absl/strings/ascii.h"
-#include "demo/utf8.h"
+#include "demo/code_points.h"
 
 namespace qkserve {
 namespace {

@@ -14,8 +14,9 @@
 
 namespace qkserve {
 
-// Metadata of a call, keys and values and 32 for each pair, as HTTP/2 counts. It is held for every
-// call before any limit of ours; a token and a trace context take 1 to 4 KiB.
+// Most bytes of a call's metadata: keys, values, and 32 for each pair, as HTTP/2 counts them. gRPC
+// holds them for every call before a limit of this server applies. A token and a trace context take
+// 1 to 4 KiB.
 inline constexpr int kMetadataBytesMax = 8192;
 
 // The choices of an operator; main.cc fills it from flags of the same names, but for

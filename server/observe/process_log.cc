@@ -53,7 +53,7 @@ std::string JsonLine(const std::string& time, const LogEvent& event) {
 
 // The longest wait for the reader of the log at the end of the process. A slow reader still gets
 // the last lines; one that has stopped holds the process for this time at most.
-constexpr absl::Duration kPatience = absl::Seconds(1);
+constexpr absl::Duration kWaitMax = absl::Seconds(1);
 
 // Null until StartLogWriter. Never destroyed: gRPC's threads may log until the process ends.
 LogWriter* log_writer = nullptr;
@@ -98,12 +98,12 @@ void WriteToLog(std::string line) {
   if (log_writer != nullptr) {
     log_writer->Write(std::move(line));
   } else {
-    WriteWithin(STDERR_FILENO, line, kPatience);
+    WriteWithin(STDERR_FILENO, line, kWaitMax);
   }
 }
 
 void FlushLog() {
-  if (log_writer != nullptr) log_writer->Flush(kPatience);
+  if (log_writer != nullptr) log_writer->Flush(kWaitMax);
 }
 
 int64_t LogLinesDropped() { return log_writer != nullptr ? log_writer->lines_dropped() : 0; }
