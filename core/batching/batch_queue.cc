@@ -69,8 +69,9 @@ absl::Status BatchQueue::CheckWorthContinuing(const QueuedJob& job, const TiledW
   const bool others_wait = summary_.requests() > static_cast<int64_t>(work.jobs.size());
   if (!status.ok() || !others_wait) return status;
   const absl::Duration remaining = work.tile_cost * (work.tile_count - work.tiles_taken);
-  if (!TooLateToContinue(options_, job.spec, remaining * RatioAt(work.kind, now), now))
+  if (!TooLateToContinue(options_, job.spec, remaining * RatioAt(work.kind, now), now)) {
     return status;
+  }
   return LateError(job, remaining, now);
 }
 
