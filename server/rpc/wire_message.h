@@ -3,8 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
 #include "grpcpp/impl/serialization_traits.h"
 #include "grpcpp/support/byte_buffer.h"
@@ -15,9 +18,9 @@ namespace qkserve {
 // Requests as they come off the wire.
 //
 // Generated parsers keep fields that they do not know, at 20 to 30 times their bytes, and numbers
-// at 8 to 16 times: a message of 200 MB took 6 GB and 20 s. This parser refuses such a message at
-// the offending field, before it allocates: all that is ever held is twice the message and a few
-// MiB.
+// at 8 to 16 times: a message of 200 MB took 6 GB and 20 s. A message is therefore checked first,
+// where its bytes lie, and is refused at the offending field. What has passed takes twice its bytes
+// and a few MiB while it is parsed.
 
 // Numbers of a repeated field in a request: as many as a key set may have matrices, in 8 MiB. A
 // larger request may have one number for each 8 of its bytes, so that numbers never take more
@@ -34,12 +37,29 @@ inline constexpr int kWireTextBytesMax = 4096;
 // again overrides the one before, which costs time and means nothing.
 inline constexpr int kWireFieldsMax = 1000;
 
-// Reads `bytes`, which it releases, into `message`, an empty one. The same as the generated parser,
-// but for the limits above and unknown fields.
+// A field that requests of one type may have, on the wire; the request itself is one, too. Made
+// once from the descriptor: descriptors answer too slowly to be asked for each request.
+struct WireField {
+  // Everything within a request of this type. The type must not contain itself.
+  static WireField Request(const google::protobuf::Descriptor& type);
+
+  enum class Kind { kMessage, kNumbers, kText, kOther };
+
+  Kind kind = Kind::kOther;
+  int wire_type = -1;             // -1: the message has no field of this number
+  std::string name;               // as errors say it
+  std::vector<WireField> fields;  // of a message, by their numbers
+  int64_t count_max = 0;          // of numbers; 0: as many as the size of the request allows
+  size_t index = 0;               // of numbers: among all repeated fields of the request
+};
+
+// Reads `bytes`, which it releases, into `message`, an empty one of the type that `request`
+// describes. The same as the generated parser, but for the limits above and unknown fields.
 //
 // INVALID_ARGUMENT: a field is not known, or at a limit; names the message by its path.
 // UNIMPLEMENTED: the bytes are no such message. RESOURCE_EXHAUSTED: there is no memory for it.
-absl::Status ReadWireMessage(grpc::ByteBuffer* bytes, google::protobuf::Message* message);
+absl::Status ReadWireMessage(const WireField& request, grpc::ByteBuffer* bytes,
+                             google::protobuf::Message* message);
 
 // A request of a call, as gRPC hands it over. If `status` is an error, the other members mean
 // nothing.
@@ -59,8 +79,10 @@ class SerializationTraits<qkserve::WireMessage<Request>> {
  public:
   // Never an error: gRPC would answer in its own words, and end a stream as if the client had.
   static Status Deserialize(ByteBuffer* bytes, qkserve::WireMessage<Request>* wire) {
+    static const auto& kFields =
+        *new qkserve::WireField(qkserve::WireField::Request(*Request::descriptor()));
     wire->bytes = bytes->Length();
-    wire->status = qkserve::ReadWireMessage(bytes, &wire->message);
+    wire->status = qkserve::ReadWireMessage(kFields, bytes, &wire->message);
     return Status::OK;
   }
 };

@@ -1,6 +1,7 @@
 #include "server/rpc/wire_message.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <random>
 #include <set>
@@ -57,7 +58,10 @@ absl::Status Read(absl::string_view bytes, Message& message, size_t slice = 8192
     slices.emplace_back(bytes.data() + at, std::min(slice, bytes.size() - at));
   }
   grpc::ByteBuffer buffer(slices.data(), slices.size());
-  return ReadWireMessage(&buffer, &message);
+  static auto& types = *new std::map<const google::protobuf::Descriptor*, WireField>;
+  const google::protobuf::Descriptor* const type = message.GetDescriptor();
+  if (!types.contains(type)) types[type] = WireField::Request(*type);
+  return ReadWireMessage(types[type], &buffer, &message);
 }
 
 template <class Request>
