@@ -124,7 +124,7 @@ class HttpServer::Loop {
       if (errno != EINTR) absl::SleepFor(kAcceptRetry);
       return;
     }
-    // One at a time, so that those that are there go on in between.
+    // Accepts one connection at a time, so that those that are open are served in between.
     for (size_t i = 0; i < sockets_.sockets().size(); ++i) {
       if (polled[i].revents != 0) Accept(sockets_.sockets()[i].get());
     }

@@ -414,7 +414,7 @@ TEST_F(NpyTest, AlignsTheElements) {
   }
 }
 
-// Files from anywhere are refused or read, never more than that.
+// Any file is either read or refused; nothing worse happens.
 TEST_F(NpyTest, SurvivesMutatedFiles) {
   std::mt19937 random(1);
   const std::string whole = FileBytes(kTwoByThree, Floats({1, 2, 3, 4, 5, 6}));

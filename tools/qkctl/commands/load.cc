@@ -159,7 +159,8 @@ absl::Status CheckFiles(const LoadCommandOptions& command) {
 }
 
 absl::Status RemoveKeySets(const LoadCommandOptions& command, LoadKeySets& key_sets) {
-  // A server that does not answer makes this last. Silence would look as if the interrupt was lost.
+  // Removing key sets takes long if the server does not answer. Without this line the interrupt
+  // would seem lost.
   if (interrupted && command.KeysFrom() == LoadKeys::kMade) {
     std::fputs("removing what was made; interrupt again to leave it\n", stderr);
   }
