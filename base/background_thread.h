@@ -15,8 +15,8 @@ namespace qkserve {
 // Runs a step again and again on a thread of its own.
 //
 // Guarantees:
-//  1. The first step begins at once, each further one when the pause that the last one asked for is
-//     over or Wake is called, whichever is first.
+//  1. The first step begins at once. Each later step begins when the pause that the step before
+//     asked for has passed, or when Wake is called.
 //  2. Steps never overlap. None begins after RequestStop.
 //  3. The destructor returns when the last step has ended.
 //
@@ -27,7 +27,7 @@ class BackgroundThread {
   // method of this object.
   using Step = std::function<absl::Duration()>;
 
-  // Throws std::system_error where there is no thread to be had.
+  // Throws std::system_error if the system gives no thread.
   explicit BackgroundThread(Step step) : step_(std::move(step)), thread_([this] { Loop(); }) {}
 
   ~BackgroundThread() {
@@ -38,14 +38,14 @@ class BackgroundThread {
   BackgroundThread(const BackgroundThread&) = delete;
   BackgroundThread& operator=(const BackgroundThread&) = delete;
 
-  // Ends the pause, or leaves out the one after the step that runs. Does not block.
+  // Ends the pause. If a step is running, the pause after it is skipped. Does not block.
   void Wake() {
     MutexLock lock(&mutex_);
     is_woken_ = true;
     changed_.NotifyAll();
   }
 
-  // Ends the pause and lets no step begin; the one that runs goes to its end. Does not block.
+  // Ends the pause. No further step begins; a running step finishes. Does not block.
   void RequestStop() {
     MutexLock lock(&mutex_);
     is_stopping_ = true;

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 
 namespace qkserve {
 namespace {
@@ -44,10 +45,9 @@ absl::StatusOr<Buffer> Buffer::AllocateZeroed(size_t size_bytes) {
     if (buffer.ok() && size_bytes > 0) std::memset(buffer->data(), 0, size_bytes);
     return buffer;
   }
-  absl::StatusOr<Buffer> buffer = MapZeroed(size_bytes);
-  if (!buffer.ok()) return buffer.status();
+  ASSIGN_OR_RETURN(Buffer buffer, MapZeroed(size_bytes));
   // Advice: small pages do as well, only slower.
-  static_cast<void>(madvise(buffer->data(), size_bytes, MADV_HUGEPAGE));
+  static_cast<void>(madvise(buffer.data(), size_bytes, MADV_HUGEPAGE));
   return buffer;
 }
 

@@ -10,15 +10,16 @@
 
 namespace qkserve {
 
-// How many bytes may be held together, by requests in flight or by key sets. Bytes are charged
+// A limit on the bytes that requests in flight, or key sets, hold together. Bytes are charged
 // before they are allocated.
 //
 // Thread-safe. Must outlive its charges.
 class ByteBudget {
  public:
-  // `name` is that of the limit, for errors: a string literal. `retry_after` is how long a charge
-  // is held usually, which a caller who is refused is told; 0: a retry does not help soon, and none
-  // is told. `reserved_bytes` of the limit are in use for good.
+  // `name` is the name of the limit in errors; a string literal. `retry_after` is the usual time
+  // that a charge is held: a refused caller is told to retry after it. 0: a retry does not help
+  // soon, and the error names no time. `reserved_bytes` of the limit count as charged and are never
+  // given back.
   ByteBudget(const char* name, int64_t bytes_max, absl::Duration retry_after = absl::ZeroDuration(),
              int64_t reserved_bytes = 0)
       : name_(name),
@@ -52,16 +53,17 @@ class ByteBudget {
     std::unique_ptr<ByteBudget, ReturnBytes> budget_;
   };
 
-  // `bytes` is 0 or more. RESOURCE_EXHAUSTED: they do not fit now, or never will.
+  // `bytes` is 0 or more. RESOURCE_EXHAUSTED: they do not fit now, or never will. Does not block.
   absl::StatusOr<Charge> TryCharge(int64_t bytes);
 
-  // For what is in memory already and cannot be refused any more: others are refused meanwhile.
+  // Charges bytes that are in memory already and can no longer be refused. bytes() may then be
+  // above bytes_max(), and TryCharge refuses others until it is not.
   Charge ChargeAnyway(int64_t bytes) {
     bytes_.fetch_add(bytes, std::memory_order_relaxed);
     return Charge(this, bytes);
   }
 
-  // Reserved ones included.
+  // Bytes charged now, the reserved ones included.
   int64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
   int64_t bytes_max() const { return bytes_max_; }
 

@@ -7,7 +7,7 @@
 
 namespace qkserve {
 
-// Owns a descriptor of an open file or socket, or -1.
+// Owns a descriptor of an open file or socket, or -1. Closes it when destroyed.
 class FileDescriptor {
  public:
   explicit FileDescriptor(int fd) : fd_(fd) {}
@@ -21,7 +21,7 @@ class FileDescriptor {
   ~FileDescriptor() { Close(); }
 
   int get() const { return fd_; }
-  // 0, or -1 with errno: where the disk is full, closing is what may say so.
+  // Closes it now. Returns 0, or -1 with errno: a full disk may show only here.
   int Close() { return fd_ < 0 ? 0 : close(std::exchange(fd_, -1)); }
 
  private:

@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "base/status_macros.h"
 
 namespace qkserve {
 namespace {
@@ -97,7 +98,7 @@ Flags::Flags(CLI::App* app) : app_(app) { Prepare(app); }
 Flags::~Flags() = default;
 
 Flags& Flags::AddCommand(const std::string& name, const std::string& about) {
-  // At most one: behind it, names of other commands are arguments.
+  // At most one, because behind it the names of other commands are arguments.
   app_->require_subcommand(0, 1);
   commands_.push_back(std::unique_ptr<Flags>(new Flags(app_->add_subcommand(name, about))));
   return *commands_.back();
@@ -202,8 +203,7 @@ absl::StatusOr<std::string> Flags::Parse(absl::Span<const char* const> args) {
   try {
     app_->parse(reversed);
   } catch (const CLI::CallForHelp&) {
-    const absl::Status status = CheckRest(/*asks_for_help=*/true);
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(CheckRest(/*asks_for_help=*/true));
     return app_->help();
   } catch (const CLI::ArgumentMismatch& error) {
     const std::string what = error.what();
@@ -216,7 +216,7 @@ absl::StatusOr<std::string> Flags::Parse(absl::Span<const char* const> args) {
   } catch (const CLI::ParseError& error) {
     return absl::InvalidArgumentError(error.what());
   }
-  if (absl::Status status = CheckRest(/*asks_for_help=*/false); !status.ok()) return status;
+  RETURN_IF_ERROR(CheckRest(/*asks_for_help=*/false));
   return std::string();
 }
 

@@ -61,12 +61,12 @@ inline std::string FlagText(absl::Duration value) { return absl::FormatDuration(
 
 // How a flag's value may be given.
 struct FlagForm {
-  // Otherwise --name= is an error: a shell variable that is not set must not look like a flag that
-  // was not given.
+  // False: --name= is an error. A shell variable that is not set must not look like a flag that was
+  // not given.
   bool may_be_empty = false;
   // Not empty: --name alone stands for --name=VALUE_ALONE.
   std::string value_alone = {};
-  // Shown in place of the default where there is a value_alone.
+  // Shown in --help instead of the default if there is a value_alone.
   std::string placeholder = {};
 };
 
@@ -86,7 +86,8 @@ class Flags {
   Flags& operator=(const Flags&) = delete;
   ~Flags();
 
-  // A command of this program or command, which then requires exactly one. Owned by this.
+  // Adds a command to this program, or a second word to this command. A command line must then name
+  // exactly one. The reference lives as long as this object.
   Flags& AddCommand(const std::string& name, const std::string& about);
 
   // The flags that follow are listed under `heading`.
@@ -100,8 +101,9 @@ class Flags {
               return ParseFlag(text, value, error);
             });
   }
+  // A boolean: --name and --noname, or --name=true.
   void Add(const std::string& name, bool* value, const std::string& help);
-  // Has no default. What is not given stays nullopt.
+  // The same without a default: `*value` stays nullopt if the flag is not given.
   template <typename T>
   void Add(const std::string& name, std::optional<T>* value, const std::string& help,
            const FlagForm& form = {}) {
@@ -110,9 +112,10 @@ class Flags {
     });
   }
 
-  // An argument that is no flag, required and not empty; `name` is that in errors.
+  // Adds an argument that is no flag. It is required and must not be empty. `name` stands for it in
+  // errors.
   void AddArgument(const std::string& name, std::string* value);
-  // Any number of them, at least one.
+  // The same for one or more arguments.
   void AddArguments(const std::string& name, std::vector<std::string>* values);
 
   // Reads the arguments of main without the program's name; once. Returns "", or the text of --help
@@ -123,6 +126,7 @@ class Flags {
   // After Parse, also after an error: the names of the commands that were given, "keys put".
   std::string GivenCommand() const;
 
+  // The text of --help.
   std::string Help() const;
 
   // For a program without commands: parses, then asks `validate`. nullopt: go on. Otherwise the
@@ -138,10 +142,10 @@ class Flags {
   explicit Flags(CLI::App* app);
   void AddText(const std::string& name, const std::string& default_text, const std::string& help,
                const FlagForm& form, const ParseText& parse);
-  // INVALID_ARGUMENT: there is something that no flag and no argument took, or a command is
-  // missing. Help has room for surplus arguments, and the program's needs no command.
+  // INVALID_ARGUMENT: an argument is surplus, or a command is missing. With --help surplus
+  // arguments are ignored, and the program itself needs no command.
   absl::Status CheckRest(bool asks_for_help) const;
-  // A flag "--name" of this program or of one of its commands.
+  // True if this program or one of its commands has the flag `dashed`, for example "--name".
   bool Has(const std::string& dashed) const;
 
   std::unique_ptr<CLI::App> owned_;  // none: a command, which its parent owns

@@ -13,11 +13,11 @@ namespace qkserve {
 // `root` is put before /proc and /sys; tests use it.
 int64_t UsableCpus(const std::string& root = "");
 
-// "Intel(R) Xeon(R) ...", "" where the system does not say.
+// The model of the CPU, for example "Intel(R) Xeon(R) Gold 6230"; "" if the system does not say.
 std::string CpuName();
 
-// Bytes of memory that this process may use: the machine's, or the tightest limit of its cgroup and
-// those above it.
+// Bytes of memory that this process may use: those of the machine, or the tightest limit of its
+// cgroup and of the cgroups above.
 int64_t UsableMemoryBytes(const std::string& root = "");
 
 }  // namespace qkserve

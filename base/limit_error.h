@@ -14,6 +14,7 @@
 
 namespace qkserve {
 
+// Payloads of a status: the name of a limit, and milliseconds as decimal text.
 inline constexpr char kLimitPayload[] = "qkserve.limit";
 inline constexpr char kRetryPayload[] = "qkserve.retry_after_ms";
 
@@ -25,19 +26,19 @@ inline absl::Status LimitError(absl::string_view limit, absl::string_view messag
   return status;
 }
 
-// The limit, or "" where the status names none.
+// The name of the limit; "" if the status names none.
 inline std::string LimitOf(const absl::Status& status) {
   const absl::optional<absl::Cord> limit = status.GetPayload(kLimitPayload);
   return limit.has_value() ? std::string(*limit) : std::string();
 }
 
-// Adds to a refusal when a retry may help. Rounded to milliseconds.
+// Adds to a refusal the time after which a retry may help, in whole milliseconds.
 inline absl::Status WithRetryAfter(absl::Status status, absl::Duration after) {
   status.SetPayload(kRetryPayload, absl::Cord(absl::StrCat(absl::ToInt64Milliseconds(after))));
   return status;
 }
 
-// When a retry may help; nullopt where the status does not say.
+// The time after which a retry may help; nullopt if the status does not say.
 inline absl::optional<absl::Duration> RetryAfterOf(const absl::Status& status) {
   const absl::optional<absl::Cord> text = status.GetPayload(kRetryPayload);
   int64_t ms = 0;

@@ -23,7 +23,7 @@ struct LogEvent {
   std::vector<std::pair<const char*, LogValue>> fields = {};
 };
 
-// Called from any thread.
+// Takes an event. Called from any thread, several at a time; must not block for long.
 using LogSink = std::function<void(const LogEvent& event)>;
 
 }  // namespace qkserve

@@ -57,6 +57,7 @@ class CondVar {
     condition_.wait_for(lock, absl::ToChronoNanoseconds(std::min(time, absl::Hours(1))));
     lock.release();
   }
+  // Wake one waiting thread, or all. The mutex need not be held.
   void NotifyOne() { condition_.notify_one(); }
   void NotifyAll() { condition_.notify_all(); }
 

@@ -22,7 +22,7 @@ void OpenClosedStandardStreams(ClosedOutput output) {
     if (IsInherited(stream)) continue;
     const bool is_discarded = stream != STDIN_FILENO && output == ClosedOutput::kDiscard;
     int opened = open("/dev/null", is_discarded ? O_WRONLY : O_RDONLY);
-    // A file system without /dev/null: the root directory takes the number, and refuses writes.
+    // Without /dev/null the root directory takes the number; writes to it fail.
     if (opened < 0) opened = open("/", O_RDONLY | O_DIRECTORY);
     // Without O_CLOEXEC: the number must stay taken where the process replaces itself.
     if (opened < 0 || opened == stream) continue;

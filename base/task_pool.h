@@ -17,17 +17,19 @@ namespace qkserve {
 // Thread-safe.
 class TaskPool {
  public:
+  // Starts up to `threads` threads: fewer if the system gives no more. Throws std::system_error if
+  // it gives none.
   explicit TaskPool(int threads) {
     threads_.reserve(static_cast<size_t>(threads));
     try {
       for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Loop(); });
     } catch (const std::system_error&) {
-      // Fewer do as well; none would not.
+      // Fewer threads do the same work, only slower.
       if (threads_.empty()) throw;
     }
   }
 
-  // Runs what was scheduled.
+  // Runs the tasks that are still waiting. Blocks until all have ended.
   ~TaskPool() {
     {
       MutexLock lock(&mutex_);
@@ -40,6 +42,7 @@ class TaskPool {
   TaskPool(const TaskPool&) = delete;
   TaskPool& operator=(const TaskPool&) = delete;
 
+  // Runs `task` on one of the threads, later. Does not block.
   void Schedule(std::function<void()> task) {
     MutexLock lock(&mutex_);
     tasks_.push_back(std::move(task));

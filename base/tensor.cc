@@ -36,7 +36,7 @@ std::optional<int64_t> ElementCount(absl::Span<const int64_t> shape) {
   bool empty = false;
   for (const int64_t size : shape) {
     if (size < 0) return std::nullopt;
-    // A size of 0 does not excuse the others: products of any of the sizes then fit as well.
+    // Sizes of 0 are left out, so that the product of any of the sizes fits in 64 bits, too.
     if (size == 0) {
       empty = true;
     } else if (__builtin_mul_overflow(count, size, &count)) {

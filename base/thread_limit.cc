@@ -23,20 +23,19 @@ int64_t ThreadsOfProcess() {
   return std::distance(std::filesystem::directory_iterator("/proc/self/task", error), {});
 }
 
-// A thread that was joined counts against the limits for a moment longer, until the kernel has
-// cleared it away.
+// A joined thread counts against the limits until the kernel has removed it, a moment later.
 void AwaitThreads(int64_t count) {
-  constexpr absl::Duration kPatience = absl::Seconds(1);
-  const absl::Time end = absl::Now() + kPatience;
+  constexpr absl::Duration kWaitMax = absl::Seconds(1);
+  const absl::Time end = absl::Now() + kWaitMax;
   while (ThreadsOfProcess() > count && absl::Now() < end) absl::SleepFor(absl::Microseconds(100));
 }
 
 }  // namespace
 
 int64_t GrpcThreads() {
-  // Counted in a running server of gRPC 1.51: by CPUs those of its event engine (2 to 32) and of
-  // its callbacks (half as many as CPUs, 2 to 16); besides them timers, executors and the like.
-  // It counts all CPUs of the machine, also those that the process may not use.
+  // Counted in a running server of gRPC 1.51. Its event engine has one thread for each CPU (2 to
+  // 32), its callbacks have one for two CPUs (2 to 16). The others are timers, executors and the
+  // like. gRPC counts all CPUs of the machine, also those that this process may not use.
   const int64_t cpus = sysconf(_SC_NPROCESSORS_CONF);
   constexpr int64_t kOthers = 8;
   return std::clamp<int64_t>(cpus, 2, 32) + std::clamp<int64_t>(cpus / 2, 2, 16) + kOthers;

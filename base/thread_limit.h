@@ -10,17 +10,17 @@
 namespace qkserve {
 
 // Limits on threads: a container's pids limit, a service's TasksMax, ulimit -u. A library that
-// meets one may end the process, gRPC does; so ask before.
+// reaches such a limit may abort the process, as gRPC does. So ask before it does.
 
 // How many threads gRPC starts in a process that is a server, or a client, on this machine. More
 // come and go under load; gRPC works without those.
 int64_t GrpcThreads();
 
-// Starts a thread. Throws std::system_error where there is none to be had.
+// Starts a thread. Throws std::system_error if the system gives none.
 using StartThread = std::function<std::thread(std::function<void()> body)>;
 
-// Starts `count` threads that do nothing, and ends them again. RESOURCE_EXHAUSTED says how many
-// there were to be had. `start` is for tests.
+// Starts `count` threads that do nothing, and ends them again. RESOURCE_EXHAUSTED: the system gave
+// fewer; the message says how many. `start` is for tests.
 absl::Status CheckThreads(
     int64_t count,
     const StartThread& start = [](const std::function<void()>& body) { return std::thread(body); });

@@ -8,12 +8,12 @@
 
 namespace qkserve {
 
-// How many bytes the character at the beginning of `text`, which is not empty, has. 0 where there
-// is none: neither overlong forms nor surrogates are characters.
+// Bytes of the character of UTF-8 that `text` begins with; 0: it begins with none. Overlong forms
+// and surrogates are no characters. Requires a text that is not empty.
 size_t Utf8CharacterBytes(absl::string_view text);
 
-// The beginning of `text`, of at most `bytes_max` bytes, cut between two characters of UTF-8. Text
-// that is not UTF-8 is cut somewhere.
+// The longest beginning of `text` that has at most `bytes_max` bytes and ends between two
+// characters of UTF-8. Text that is not UTF-8 may be cut anywhere.
 absl::string_view Utf8Prefix(absl::string_view text, size_t bytes_max);
 
 // True if the text is UTF-8 by RFC 3629: each code point in its shortest form, no surrogates.

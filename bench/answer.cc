@@ -20,8 +20,7 @@ int64_t ResultColumns(const v1::ScoreRequest& request, const KnownKeySet& known)
   return request.output() == v1::CONTEXT ? known.values->columns : known.keys.rows;
 }
 
-// The scores of a scaled query are the scaled scores, but for one rounding more, which the bounds
-// have room for.
+// A scaled query gives the scaled scores with one rounding more. The bounds have room for it.
 std::vector<float> ScaledQuery(const v1::ScoreRequest& request, int64_t row) {
   const int64_t d = request.queries().shape(1);
   const absl::Span<const float> query = Floats(request.queries()).subspan(row * d, d);

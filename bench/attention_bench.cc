@@ -173,7 +173,7 @@ int Main(int argc, char** argv) {
                                : absl::InvalidArgumentError("--rounds must be 1 or more");
   });
   if (exit_code.has_value()) return *exit_code;
-  OrDie(EnsureBlasKernel("auto", argv));
+  OrDie(SelectBlasKernelOrReexec("auto", argv));
   Run(options);
   return 0;
 }

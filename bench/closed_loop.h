@@ -29,9 +29,9 @@ struct LoopTally {
   std::vector<double> batch_requests;  // from their receipts
 };
 
-// Callers that each send a request when the last one is answered, until the window ends. They are
-// no threads: a completion queue a connection, each with a thread, serves all of them, which costs
-// the client two thirds of the CPU time of a thread a caller.
+// Callers that each send a request when the last one is answered, until the window ends. Callers
+// are no threads: each connection has a completion queue with one thread, which serves its callers.
+// That costs two thirds of the CPU time of a thread for each caller.
 //
 // Thread-compatible. `remote` and `requests` must outlive it.
 class ClosedLoop {

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/host.h"
+#include "base/status_macros.h"
 #include "bench/answer.h"
 #include "bench/openblas.h"
 #include "bench/tensors.h"
@@ -74,18 +75,12 @@ absl::StatusOr<InlineResult> CompareInline(const BenchWorkload& workload,
   InlineResult result;
   result.workload = workload;
   for (const Contender& contender : contenders) {
-    absl::Status status =
-        CheckAnswer(contender, request, request.inline_().keys(), nullptr, &result.kernel);
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(
+        CheckAnswer(contender, request, request.inline_().keys(), nullptr, &result.kernel));
   }
-  absl::StatusOr<std::vector<LatencySamples>> one_caller =
-      CompareOneCaller(contenders, request, options);
-  if (!one_caller.ok()) return one_caller.status();
-  absl::StatusOr<std::vector<ThroughputSamples>> many_callers =
-      MeasureThroughput(contenders, {&request, 1}, workload.callers, options);
-  if (!many_callers.ok()) return many_callers.status();
-  result.one_caller = *std::move(one_caller);
-  result.many_callers = *std::move(many_callers);
+  ASSIGN_OR_RETURN(result.one_caller, CompareOneCaller(contenders, request, options));
+  ASSIGN_OR_RETURN(result.many_callers,
+                   MeasureThroughput(contenders, {&request, 1}, workload.callers, options));
   return result;
 }
 

@@ -85,8 +85,9 @@ struct KeySet {
     }
   }
 
-  // As the server does, some panels and rows at a time. The scores of a step go to the matrix of
-  // all, or, if it would be used up at once, to the place of the step before.
+  // Multiplies some panels and rows at a time, as the server does. With `whole_matrix` the scores
+  // of all steps are kept; otherwise each step overwrites the one before, as if its scores had been
+  // reduced.
   void MultiplyPacked(DataType type, int64_t n, bool whole_matrix) {
     const int64_t stride = (whole_matrix ? panels : kStepPanels) * kPanelKeys;
     for (int64_t panel = 0; panel < panels; panel += kStepPanels) {
@@ -298,7 +299,7 @@ void PrintValues(const Reporter& times, int64_t m, int64_t columns) {
 }
 
 int Main(int argc, char** argv) {
-  OrDie(EnsureBlasKernel("auto", argv));
+  OrDie(SelectBlasKernelOrReexec("auto", argv));
   // Defaults, which flags override.
   std::string defaults[] = {"--benchmark_enable_random_interleaving=true",
                             "--benchmark_repetitions=9", "--benchmark_min_time=0.03"};

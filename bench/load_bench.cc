@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/status_macros.h"
 #include "bench/closed_loop.h"
 #include "bench/contender.h"
 #include "bench/program.h"
@@ -37,9 +38,8 @@ absl::StatusOr<double> BareRate(const Remote& remote, const std::vector<v1::Scor
   const absl::Time begin = Clock::Monotonic()->Now() + options.warm_up;
   const Window window = {begin, begin + options.turn};
   ClosedLoop loop(remote, requests, concurrency, window);
-  const absl::StatusOr<LoopTally> tally = loop.Join();
-  if (!tally.ok()) return tally.status();
-  return tally->requests / absl::ToDoubleSeconds(options.turn);
+  ASSIGN_OR_RETURN(const LoopTally tally, loop.Join());
+  return tally.requests / absl::ToDoubleSeconds(options.turn);
 }
 
 absl::StatusOr<double> ToolRate(const LoadTarget& target, int concurrency,
@@ -58,28 +58,25 @@ absl::StatusOr<Rates> Measure(const Contender& server, const Clients& clients,
                               const RoundOptions& options) {
   RequestSetOptions request_options;
   request_options.workload = WorkloadCalled("tiny");
-  const absl::StatusOr<RequestSet> set = BuildRequestSet(request_options);
-  if (!set.ok()) return set.status();
+  ASSIGN_OR_RETURN(const RequestSet set, BuildRequestSet(request_options));
   std::vector<v1::ScoreRequest> requests;
-  for (const RequestSet::Request& request : set->requests) {
+  for (const RequestSet::Request& request : set.requests) {
     requests.push_back(*ParseRequest(request.bytes));
   }
   const std::string& address = server.server->address();
   const Remote remote(address, server.server->pid(), clients.channels);
-  absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> made =
-      MakeChannels({.address = address, .channels = clients.channels});
-  if (!made.ok()) return made.status();
-  const LoadTarget target = {*std::move(made), &*set, nullptr};
+  ASSIGN_OR_RETURN(std::vector<std::shared_ptr<grpc::Channel>> channels,
+                   MakeChannels({.address = address, .channels = clients.channels}));
+  const LoadTarget target = {std::move(channels), &set, nullptr};
   Rates rates;
   for (int round = 0; round < options.rounds; ++round) {
     // The first of a round changes, so that a machine that slows down does so for both.
     for (int turn = 0; turn < 2; ++turn) {
       const bool tools_turn = turn == round % 2;
-      const absl::StatusOr<double> rate =
-          tools_turn ? ToolRate(target, clients.concurrency, options)
-                     : BareRate(remote, requests, clients.concurrency, options);
-      if (!rate.ok()) return rate.status();
-      (tools_turn ? rates.tool : rates.bare).push_back(*rate);
+      ASSIGN_OR_RETURN(const double rate,
+                       tools_turn ? ToolRate(target, clients.concurrency, options)
+                                  : BareRate(remote, requests, clients.concurrency, options));
+      (tools_turn ? rates.tool : rates.bare).push_back(rate);
     }
   }
   return rates;
@@ -87,10 +84,9 @@ absl::StatusOr<Rates> Measure(const Contender& server, const Clients& clients,
 
 absl::Status Compare(const Clients& clients, const std::vector<Contender>& contenders,
                      const RoundOptions& options, const std::string& json) {
-  const absl::StatusOr<Rates> rates = Measure(contenders[0], clients, options);
-  if (!rates.ok()) return rates.status();
-  const double tool = Median(rates->tool), bare = Median(rates->bare);
-  const Ratio ratio = CompareRounds(tool, bare, rates->tool, rates->bare);
+  ASSIGN_OR_RETURN(const Rates rates, Measure(contenders[0], clients, options));
+  const double tool = Median(rates.tool), bare = Median(rates.bare);
+  const Ratio ratio = CompareRounds(tool, bare, rates.tool, rates.bare);
   std::printf(
       "n=1 m=16 d=64 inline, %d callers, %d connections, %d rounds of %.1f s in turns; medians\n"
       "qkctl load    %10.0f requests/s\n"
@@ -100,8 +96,8 @@ absl::Status Compare(const Clients& clients, const std::vector<Contender>& conte
       tool, bare, ratio.ratio, ratio.lower_quartile, ratio.upper_quartile);
   if (json.empty()) return absl::OkStatus();
   const Json tiny = {{"name", "tiny"},
-                     {"tool_requests_per_second", rates->tool},
-                     {"bare_requests_per_second", rates->bare},
+                     {"tool_requests_per_second", rates.tool},
+                     {"bare_requests_per_second", rates.bare},
                      {"ratio", ToJson(ratio)}};
   return WriteJson(json, DescribeMachine(), options, Json::array({tiny}), {});
 }

@@ -4,6 +4,7 @@
 
 #include "absl/time/clock.h"
 #include "base/clock.h"
+#include "base/status_macros.h"
 #include "bench/closed_loop.h"
 #include "bench/statistics.h"
 
@@ -26,8 +27,7 @@ absl::StatusOr<std::vector<Samples>> TakeTurns(absl::Span<const Contender> conte
   for (int round = 0; round < options.rounds; ++round) {
     std::shuffle(order.begin(), order.end(), random);
     for (const size_t i : order) {
-      absl::Status status = turn(contenders[i], samples[i]);
-      if (!status.ok()) return status;
+      RETURN_IF_ERROR(turn(contenders[i], samples[i]));
     }
   }
   return samples;
@@ -37,8 +37,7 @@ absl::Status LatencyTurn(const Ask& ask, const RoundOptions& options, LatencySam
   const absl::Time measured_from = Now() + options.warm_up;
   while (Now() < measured_from) {
     v1::Receipt receipt;
-    absl::Status status = ask.ask(&receipt);
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(ask.ask(&receipt));
   }
   const size_t first = samples.latency_us.size();
   const auto measured = [&] { return samples.latency_us.size() - first; };
@@ -46,9 +45,8 @@ absl::Status LatencyTurn(const Ask& ask, const RoundOptions& options, LatencySam
   while (Now() < end || measured() < static_cast<size_t>(options.requests_min)) {
     v1::Receipt receipt;
     const absl::Time sent = Now();
-    absl::Status status = ask.ask(&receipt);
+    RETURN_IF_ERROR(ask.ask(&receipt));
     const absl::Duration latency = Now() - sent;
-    if (!status.ok()) return status;
     samples.latency_us.push_back(absl::ToDoubleMicroseconds(latency));
     samples.queued_us.push_back(static_cast<double>(receipt.queued_ns()) / 1e3);
     samples.computed_us.push_back(static_cast<double>(receipt.computed_ns()) / 1e3);
@@ -73,15 +71,14 @@ absl::Status ThroughputTurn(const Remote& remote, absl::Span<const v1::ScoreRequ
   const absl::Duration server_cpu_spent = remote.CpuTime() - server_cpu;
   const absl::Duration client_cpu_spent = OwnCpuTime() - client_cpu;
 
-  absl::StatusOr<LoopTally> tally = loop.Join();
-  if (!tally.ok()) return tally.status();
-  samples.round_requests_per_s.push_back(tally->requests / absl::ToDoubleSeconds(options.turn));
+  ASSIGN_OR_RETURN(const LoopTally tally, loop.Join());
+  samples.round_requests_per_s.push_back(tally.requests / absl::ToDoubleSeconds(options.turn));
   samples.round_server_cpu_us.push_back(absl::ToDoubleMicroseconds(server_cpu_spent) /
-                                        tally->requests);
+                                        tally.requests);
   samples.round_client_cpu_us.push_back(absl::ToDoubleMicroseconds(client_cpu_spent) /
-                                        tally->requests);
-  for (const double latency : tally->latency_us) samples.latency_us.push_back(latency);
-  for (const double batch : tally->batch_requests) samples.batch_requests.push_back(batch);
+                                        tally.requests);
+  for (const double latency : tally.latency_us) samples.latency_us.push_back(latency);
+  for (const double batch : tally.batch_requests) samples.batch_requests.push_back(batch);
   return absl::OkStatus();
 }
 

@@ -50,7 +50,8 @@ struct LatencySamples {
   std::vector<double> round_computed_us;
 };
 
-// One element a contender, in the order given. The first error ends it.
+// Returns one element for each contender, in the order given. The first error ends the measurement
+// and is returned.
 absl::StatusOr<std::vector<LatencySamples>> MeasureLatency(absl::Span<const Ask> contenders,
                                                            const RoundOptions& options);
 
@@ -62,8 +63,8 @@ struct ThroughputSamples {
   std::vector<double> latency_us;            // of every request answered within its turn
   std::vector<double> batch_requests;        // from their receipts
 
-  // CPU time of the server's process and of this one, a request. Where they add up to all of the
-  // CPUs, the machine is what limits the rate.
+  // CPU time for each request, of the server's process and of this one. If they add up to all CPUs,
+  // the machine limits the rate.
   std::vector<double> round_server_cpu_us;
   std::vector<double> round_client_cpu_us;
 };

@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/synchronization/mutex.h"
+#include "base/status_macros.h"
 #include "core/kernels/blas_kernel.h"
 
 namespace qkserve::bench {
@@ -88,16 +89,14 @@ absl::Status Validate(const Program& program, const ProgramOptions& options) {
 }
 
 absl::Status RunBench(const Program& program, const ProgramOptions& options) {
-  const absl::StatusOr<ProgramPaths> paths = FindPrograms(options.qkserve);
-  if (!paths.ok()) return paths.status();
-  absl::StatusOr<std::vector<Contender>> contenders = StartContenders(program.contenders(*paths));
-  if (!contenders.ok()) return contenders.status();
+  ASSIGN_OR_RETURN(const ProgramPaths paths, FindPrograms(options.qkserve));
+  ASSIGN_OR_RETURN(std::vector<Contender> contenders, StartContenders(program.contenders(paths)));
   RoundOptions rounds = program.rounds;
   if (options.rounds > 0) rounds.rounds = options.rounds;
   if (options.seconds_per_round > 0) rounds.turn = absl::Seconds(options.seconds_per_round);
-  absl::Status status = program.compare(ChosenWorkloads(program, options.workload), *contenders,
-                                        rounds, options.json);
-  status.Update(StopContenders(*contenders));
+  absl::Status status =
+      program.compare(ChosenWorkloads(program, options.workload), contenders, rounds, options.json);
+  status.Update(StopContenders(contenders));
   return status;
 }
 
@@ -133,7 +132,7 @@ int RunProgram(const Program& program, int argc, char** argv) {
   const std::optional<int> exit_code =
       flags.ParseMain(argc, argv, [&] { return Validate(program, options); });
   if (exit_code.has_value()) return *exit_code;
-  absl::Status status = EnsureBlasKernel(options.kernel, argv);
+  absl::Status status = SelectBlasKernelOrReexec(options.kernel, argv);
   if (status.ok()) {
     status = options.role == kBenchRole ? RunBench(program, options)
                                         : program.serve(options.role, options.port_file);

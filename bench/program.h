@@ -45,7 +45,7 @@ struct Program {
                              const std::string& json)>
       compare;
 
-  // Is the server of `role` until SIGTERM.
+  // Runs the server of `role` until SIGTERM.
   std::function<absl::Status(const std::string& role, const std::string& port_file)> serve;
 };
 

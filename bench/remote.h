@@ -24,10 +24,10 @@ class Remote {
 
   int channels() const { return static_cast<int>(stubs_.size()); }
 
-  // That of a connection, which callers take in turn.
+  // The stub of a connection. Caller i uses connection i % channels().
   v1::ScoringService::Stub& StubOf(int caller) const;
 
-  // That the server's process has spent so far.
+  // CPU time that the server's process has spent so far.
   absl::Duration CpuTime() const;
 
  private:
@@ -35,7 +35,7 @@ class Remote {
   std::vector<std::unique_ptr<v1::ScoringService::Stub>> stubs_;
 };
 
-// That this process has spent so far.
+// CPU time that this process has spent so far.
 absl::Duration OwnCpuTime();
 
 }  // namespace qkserve::bench

@@ -47,7 +47,7 @@ std::string TimeText(double microseconds) {
 }
 
 std::string RatioText(const Ratio& ratio) {
-  // Beside itself: nothing to tell.
+  // A contender is not compared with itself.
   if (ratio.lower_quartile == 1 && ratio.upper_quartile == 1) return "    1";
   return absl::StrFormat("%5.2f [%.2f-%.2f]", ratio.ratio, ratio.lower_quartile,
                          ratio.upper_quartile);

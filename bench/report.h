@@ -48,6 +48,7 @@ Ratio RateTo(absl::string_view name, const ThroughputSamples& samples,
 
 // To standard output.
 void PrintMachine(const Json& machine, const RoundOptions& options);
+// Prints each target and if it is met.
 void PrintTargets(absl::Span<const Target> targets);
 
 Json ToJson(const Ratio& ratio);

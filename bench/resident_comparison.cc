@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "bench/answer.h"
 #include "bench/tensors.h"
 #include "qkserve/client.h"
@@ -112,14 +113,12 @@ absl::StatusOr<ResidentResult> CompareResident(const BenchWorkload& workload,
   ResidentResult result;
   result.workload = workload;
   for (const Contender& contender : contenders) {
-    const absl::Status status = PutAndCheck(contender, data, &result.kernel);
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(PutAndCheck(contender, data, &result.kernel));
   }
   for (const int callers : {1, workload.callers}) {
-    absl::StatusOr<std::vector<ThroughputSamples>> rows =
-        MeasureThroughput(contenders, data.requests, callers, options);
-    if (!rows.ok()) return rows.status();
-    result.comparisons.push_back({callers, *std::move(rows)});
+    ASSIGN_OR_RETURN(std::vector<ThroughputSamples> rows,
+                     MeasureThroughput(contenders, data.requests, callers, options));
+    result.comparisons.push_back({callers, std::move(rows)});
   }
   return result;
 }

@@ -14,8 +14,9 @@ double Mean(absl::Span<const double> sample);
 
 inline double Median(absl::Span<const double> sample) { return Quantile(sample, 0.5); }
 
-// How two contenders compare. `ratio` is that of the medians over everything; the quartiles are
-// those of the ratios round by round, and show how far the machine let them be told apart.
+// The ratio of two contenders. `ratio` is that of the medians over all rounds. The quartiles are
+// those of the ratios of single rounds; they show how much the machine's noise blurs the
+// comparison.
 struct Ratio {
   double ratio = 0;
   double lower_quartile = 0;

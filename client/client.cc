@@ -16,8 +16,7 @@ static_assert(static_cast<int>(DataType::kFloat16) == v1::FLOAT16);
 static_assert(static_cast<int>(DataType::kBfloat16) == v1::BFLOAT16);
 static_assert(static_cast<int>(DataType::kBool) == v1::BOOL);
 static_assert(static_cast<int>(DataType::kInt32) == v1::INT32);
-static_assert(static_cast<int>(Output::kScores) == v1::SCORES);
-static_assert(static_cast<int>(Output::kTopK) == v1::TOP_K);
+static_assert(kOutputNames.size() == v1::Output_MAX);
 
 void ToProto(const TensorView& tensor, v1::Tensor& out) {
   out.set_data_type(static_cast<v1::DataType>(tensor.data_type));
@@ -132,7 +131,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& opti
                      .status = v1::StatusService::NewStub(channel),
                      .key_sets = v1::KeySetService::NewStub(channel)});
   }
-  // Without user and password: errors are printed.
+  // Without user and password, because errors are printed.
   const size_t host = options.http_proxy.find_last_of("@/") + 1;  // npos + 1 is 0
   return std::make_unique<Client>(std::move(stubs), options.http_proxy.substr(host));
 }

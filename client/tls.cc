@@ -22,7 +22,7 @@
 namespace qkserve {
 namespace {
 
-// More than any bundle of certificates: bounds what a wrong file costs.
+// Larger than any bundle of certificates. It bounds the cost of reading a wrong file.
 constexpr size_t kPemBytesMax = 16 * kMiB;
 
 struct Free {
@@ -165,7 +165,7 @@ absl::string_view HandshakeHint(absl::string_view message) {
   for (const auto& [text, meaning] : kHints) {
     if (absl::StrContains(message, text)) return meaning;
   }
-  // gRPC says "last error" of connections that never stood.
+  // gRPC says "last error" of connections that were never up.
   if (!absl::StrContains(message, "last error: ")) return "";
   for (const char* const text : {"Socket closed", "Endpoint read failed"}) {
     if (absl::StrContains(message, text)) return kClosedAtOnce;

@@ -12,8 +12,8 @@
 
 namespace qkserve {
 
-// Reads and checks the files: gRPC would find out at the first call, and not say which one is
-// wrong. Errors are those of Client::Create.
+// Reads and checks the files. gRPC would find a mistake only at the first call, and would not say
+// which file is wrong. Errors are those of Client::Create.
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeTlsCredentials(
     const TlsOptions& options);
 

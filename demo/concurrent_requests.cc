@@ -58,7 +58,7 @@ absl::StatusOr<ConcurrentRequestsReport> AskConcurrently(
   for (size_t i = 0; i < requests.size(); ++i) callers.emplace_back(ask_repeatedly, i);
   for (std::thread& caller : callers) caller.join();
   const absl::Time end = clock.Now();
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(status);
 
   if (report.requests_together > 0) {
     report.queued_mean /= report.requests_together;

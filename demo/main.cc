@@ -125,11 +125,10 @@ absl::Status Run(const DemoOptions& demo) {
   const TextEmbedding embedding(file.lines);
   VectorTable keys;
   for (const std::string& line : file.lines) keys.Append(embedding.Embed(line));
-  absl::StatusOr<std::vector<Question>> questions = AskedQuestions(demo.ask);
-  if (!questions.ok()) return questions.status();
-  if (questions->empty()) *questions = ChooseQuestions(path, file, embedding);
+  ASSIGN_OR_RETURN(std::vector<Question> questions, AskedQuestions(demo.ask));
+  if (questions.empty()) questions = ChooseQuestions(path, file, embedding);
 
-  RETURN_IF_ERROR(AskQuestions(*client, file, keys, embedding, *questions));
+  RETURN_IF_ERROR(AskQuestions(*client, file, keys, embedding, questions));
   return AskTogether(*client, file, embedding);
 }
 

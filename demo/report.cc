@@ -12,8 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
+#include "demo/code_points.h"
 #include "demo/text_embedding.h"
-#include "demo/utf8.h"
 #include "tools/qkctl/picture/terminal_matrix.h"
 
 namespace qkserve {
@@ -183,7 +183,7 @@ void PrintHeatMap(const Answers& answers) {
   const bool color = UsesColor();
   for (size_t q = 0; q < answers.questions.size(); ++q) {
     const std::string label = PrintableClip(answers.questions[q].text, label_width);
-    // Padded by characters: printf would count bytes.
+    // Padded by hand, because printf would count bytes and not characters.
     absl::PrintF("  %s%s", label, std::string(label_width - DecodeUtf8(label).size(), ' '));
     for (const size_t line : columns) {
       const float score = answers.ScoresOf(q)[line];

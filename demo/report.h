@@ -31,6 +31,7 @@ struct Answers {
 // are no match and are left out.
 std::vector<size_t> BestLines(absl::Span<const float> scores, size_t count);
 
+// The sections, in order.
 void PrintText(const std::string& path, const TextFile& file);
 void PrintServer(const std::string& address, const v1::GetStatusResponse& status);
 void PrintAnswers(const Answers& answers, const Receipt& receipt, absl::Duration elapsed);

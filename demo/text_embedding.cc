@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "absl/strings/ascii.h"
-#include "demo/utf8.h"
+#include "demo/code_points.h"
 
 namespace qkserve {
 namespace {
@@ -29,7 +29,7 @@ bool IsWordCharacter(char32_t c) {
   return c >= 0x80 || absl::ascii_isalnum(static_cast<unsigned char>(c));
 }
 
-// Every character that is not part of a word becomes a boundary; one at either end.
+// Every character that is not part of a word becomes a boundary. There is one more at each end.
 std::u32string Normalise(absl::string_view text) {
   std::u32string result(1, kBoundary);
   for (const char32_t c : DecodeUtf8(text.substr(0, TextEmbedding::kTextBytesMax))) {

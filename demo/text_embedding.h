@@ -14,11 +14,11 @@ namespace qkserve {
 // words, near 0 for unrelated ones. No model and no training, so the demo needs nothing but a file;
 // a real service would put its own embeddings here.
 //
-// A text becomes the n-grams (3 to 5 characters) of its words, "start" with its boundaries being
-// " st", "sta", .. "tart ", so that a misspelt or inflected word still shares most of them. An
-// n-gram weighs (1 + ln count) * ln(1 + N / lines that have it), the usual tf-idf, and is added
-// with a hashed sign to a hashed dimension (feature hashing, Weinberger et al. 2009: the expected
-// dot product is that of the unhashed vectors). Vectors have length 1.
+// A text becomes the n-grams (3 to 5 characters) of its words, "start" with its boundaries being "
+// st", "sta", .. "tart ", so that a misspelt or inflected word still shares most of them. An n-gram
+// weighs (1 + ln count) * ln(1 + N / lines that have it), the usual tf-idf, and is added with a
+// hashed sign to a hashed dimension (feature hashing, Weinberger et al. 2009: the expected dot
+// product is that of the unhashed vectors). Vectors have length 1.
 //
 // Deterministic across runs and machines. Thread-safe after construction.
 class TextEmbedding {

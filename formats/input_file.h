@@ -28,10 +28,11 @@ class InputFile {
   // Its size when it was opened.
   int64_t size_bytes() const { return size_bytes_; }
 
-  // Fills `out`. INVALID_ARGUMENT: the file ends before that; or the operating system's errors.
+  // Fills `out` with the bytes from `offset` on. INVALID_ARGUMENT: the file ends before that. Or
+  // the operating system's errors.
   absl::Status ReadAt(int64_t offset, absl::Span<char> out) const;
 
-  // The same error with the file's name before it.
+  // `status` with the file's name before its message.
   absl::Status Named(const absl::Status& status) const;
 
  private:

@@ -25,7 +25,7 @@ namespace qkserve {
 //   UNKNOWN, ...         the operating system's own, while reading
 absl::StatusOr<Tensor> ReadNpy(const std::string& path);
 
-// The same without reading the elements.
+// Reads everything but the elements, and checks that the file has all of them. The same errors.
 absl::StatusOr<TensorFile> OpenNpy(const std::string& path);
 
 // Reads int64 or int32 of rank 0 (one number) or 1. Errors as of ReadNpy, for another rank too.

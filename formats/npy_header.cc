@@ -80,7 +80,7 @@ absl::StatusOr<ElementType> ParseDescr(absl::string_view descr, absl::Span<const
                          "; convert with array.astype('", RowOf(types[0]).descr, "')");
 }
 
-// Some order of the elements is another one only where two dimensions have more than one.
+// C order and Fortran order differ only if two dimensions have more than one index.
 bool OrderMatters(const Shape& shape) {
   const bool is_empty = std::find(shape.begin(), shape.end(), 0) != shape.end();
   return !is_empty &&

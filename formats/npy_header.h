@@ -23,7 +23,7 @@ inline constexpr absl::string_view kNpyMagic{"\x93NUMPY", 6};
 // Magic, two bytes of version, and a length of two bytes (version 1) or four.
 inline constexpr size_t kNpyPreambleBytesMax = 12;
 
-// Headers of the element types that are read here have about a hundred bytes.
+// Largest dictionary that is read. Those of the types below have about a hundred bytes.
 inline constexpr int64_t kNpyHeaderBytesMax = 1 << 16;
 
 // NumPy 2 allows 64 dimensions.
@@ -45,9 +45,10 @@ enum class NpyType { kFloat32, kFloat16, kBool, kInt32, kInt64 };
 // "FLOAT32", as the wire says it.
 absl::string_view NpyTypeName(NpyType type);
 
+// Bytes of an element.
 int64_t NpyElementBytes(NpyType type);
 
-// The same type of a tensor and back; nullopt where the other side does not have it.
+// The type of a tensor that equals a type of .npy, and the reverse; nullopt: there is none.
 std::optional<DataType> DataTypeOf(NpyType type);
 std::optional<NpyType> NpyTypeOf(DataType type);
 
@@ -62,7 +63,7 @@ struct NpyHeader {
 // that does not fit in 64 bits.
 absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text, absl::Span<const NpyType> types);
 
-// Everything before the elements, in version 1: of C order and little-endian.
+// All bytes of a file of version 1 before its elements, which follow in C order and little-endian.
 // INVALID_ARGUMENT: there are too many dimensions.
 absl::StatusOr<std::string> FormatNpyHeader(const NpyHeader& header);
 

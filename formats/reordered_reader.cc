@@ -18,7 +18,7 @@ constexpr int64_t kBlockBytes = 8 * kMiB;
 // Short columns are read many at a time, long ones in pieces.
 constexpr int64_t kPieceBytes = 256 * kKiB;
 
-// A column of a page costs about as much to read as a piece of it.
+// Reading a whole column of up to a page costs about as much as reading a piece of it.
 constexpr int64_t kPageBytes = 4 * kKiB;
 
 void SwapBytes(char* elements, size_t bytes, int64_t element_bytes) {
@@ -99,7 +99,8 @@ int64_t ReorderedReader::FortranIndexOf(int64_t matrix) const {
 absl::Status ReorderedReader::GatherColumns(int64_t matrix, int64_t begin, int64_t end, char* to) {
   const int64_t first = FortranIndexOf(matrix);
   const int64_t column_bytes = matrices_ * rows_ * element_bytes_;
-  // Whole columns only if the block has at least half of each: so the file is read at most twice.
+  // Reads whole columns only if the block needs at least half of each, so the file is read at most
+  // twice.
   const bool reads_whole = 2 * (end - begin) >= rows_ || column_bytes <= kPageBytes;
   const int64_t at_a_time = reads_whole ? kPieceBytes / column_bytes : 0;
   for (int64_t column = 0; column < columns_;) {
@@ -127,10 +128,9 @@ absl::Status ReorderedReader::GatherColumn(int64_t first, int64_t column, int64_
     const int64_t count = std::min(rows_at_a_time, end - row);
     // Not beyond the last element that is wanted, which may be the file's last.
     piece_.resize(static_cast<size_t>((count - 1) * stride_bytes + element_bytes_));
-    absl::Status status =
+    RETURN_IF_ERROR(
         file_->ReadAt(offset_ + ((column * rows_ + row) * matrices_ + first) * element_bytes_,
-                      absl::MakeSpan(piece_));
-    if (!status.ok()) return status;
+                      absl::MakeSpan(piece_)));
     CopyStrided(piece_.data(), matrices_, count, element_bytes_,
                 to + (row - begin) * columns_ * element_bytes_, columns_);
     row += count;

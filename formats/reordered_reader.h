@@ -21,9 +21,9 @@ struct ElementOrder {
   bool IsPlain() const { return !is_fortran && !is_big_endian; }
 };
 
-// Reads such elements in C order, little-endian. It holds about 8 MiB of rows, so that files may be
-// larger than memory. The matrices of a tensor in Fortran order are interleaved: each of them costs
-// one pass over the file.
+// Reads the elements of such a file in C order, little-endian. It holds about 8 MiB of rows at a
+// time, so files may be larger than memory. The matrices of a tensor in Fortran order are
+// interleaved: each of them costs one pass over the file.
 //
 // Thread-compatible. A copy has its own memory.
 class ReorderedReader {

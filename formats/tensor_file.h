@@ -36,7 +36,7 @@ struct TensorFile {
 //   others               as of InputFile
 absl::StatusOr<TensorFile> OpenTensorFile(const std::string& path, absl::string_view name);
 
-// All its elements, in C order. RESOURCE_EXHAUSTED: out of memory; or the errors of
+// Reads all elements, in C order. RESOURCE_EXHAUSTED: out of memory. Or the errors of
 // InputFile::ReadAt.
 absl::StatusOr<Tensor> ReadTensor(const TensorFile& tensor);
 

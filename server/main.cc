@@ -179,7 +179,8 @@ absl::Status WritePortFile(const char* flag, const std::string& path, int port) 
   return absl::OkStatus();
 }
 
-// Meanwhile gives memory back that requests have left with the allocator, when there are none.
+// Waits for the signal and returns it. Once no request is in flight, gives the allocator's free
+// memory back to the system.
 int AwaitStopSignal(int pipe, Server& server) {
   constexpr int kTrimEveryMs = 2000;
   bool trimmed = true;
@@ -198,7 +199,7 @@ int AwaitStopSignal(int pipe, Server& server) {
   return signal;
 }
 
-// Each connection is a file. Where there are no more, gRPC stops accepting for good.
+// Each connection takes a file descriptor. If none is left, gRPC stops accepting for good.
 void AllowManyConnections() {
   rlimit files = {};
   if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
@@ -206,7 +207,7 @@ void AllowManyConnections() {
   setrlimit(RLIMIT_NOFILE, &files);
 }
 
-// Does not block: standard output may be a full pipe.
+// Does not block, although standard output may be a full pipe.
 void PrintAddress(const std::string& address) {
   const std::string line = absl::StrCat("listening on ", address, "\n");
   try {
@@ -298,7 +299,7 @@ int Main(int argc, char** argv) {
   // gRPC's mutexes are Abseil's, which in Debian's build record every pair that is held together:
   // some microseconds a request.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  const absl::Status status = EnsureBlasKernel(options.kernel, argv, Log);
+  const absl::Status status = SelectBlasKernelOrReexec(options.kernel, argv, Log);
   if (!status.ok()) return FailServing(status);
   return Serve(options);
 }

@@ -14,8 +14,9 @@
 
 namespace qkserve {
 
-// Metadata of a call, keys and values and 32 for each pair, as HTTP/2 counts. It is held for every
-// call before any limit of ours; a token and a trace context take 1 to 4 KiB.
+// Most bytes of a call's metadata: keys, values, and 32 for each pair, as HTTP/2 counts them. gRPC
+// holds them for every call before a limit of this server applies. A token and a trace context take
+// 1 to 4 KiB.
 inline constexpr int kMetadataBytesMax = 8192;
 
 // The choices of an operator; main.cc fills it from flags of the same names, but for
@@ -45,7 +46,7 @@ struct ServerOptions {
   // Bytes of packed key sets in memory. 0: half of the memory that this process may use.
   int64_t key_set_memory = 0;
 
-  // An upload that completes no message for so long ends with DEADLINE_EXCEEDED.
+  // An upload that completes no message for this time ends with DEADLINE_EXCEEDED.
   absl::Duration upload_idle_timeout = absl::Seconds(60);
 
   // How often a read-only server looks for new versions.
@@ -70,7 +71,7 @@ struct ServerOptions {
   // How long after that requests in flight may take to finish.
   absl::Duration drain_timeout = absl::Seconds(30);
 
-  // Requests that take so long are logged; 0: none.
+  // Requests that take at least this long are logged; 0: none.
   absl::Duration slow_request_threshold = absl::Seconds(1);
 
   LogSink log = [](const LogEvent&) {};

@@ -79,8 +79,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   RETURN_IF_ERROR(options.Validate());
   const int64_t workers = options.workers > 0 ? options.workers : UsableCpus();
   RETURN_IF_ERROR(CheckThreads(workers + kOtherThreads + GrpcThreads()));
-  // Never balanced: where a process's last use of gRPC ends, gRPC ends its threads, and waits up to
-  // 10 s for one that polls.
+  // Never balanced by grpc_shutdown: at the end of the process's last use of gRPC, gRPC ends its
+  // threads and waits up to 10 s for one that polls.
   static const bool keeps_grpc = (grpc_init(), true);
   static_cast<void>(keeps_grpc);
   Parts parts;
@@ -119,7 +119,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   RETURN_IF_ERROR(server->Listen());
   return server;
 } catch (const std::system_error& error) {
-  // From a std::thread, where other processes took what CheckThreads had found.
+  // A std::thread throws if other processes have taken the threads that CheckThreads had found.
   return absl::ResourceExhaustedError(absl::StrCat("threads: cannot start one: ", error.what()));
 }
 
@@ -184,7 +184,7 @@ absl::Status Server::CheckAddressIsFree() const {
 }
 
 // gRPC binds sockets of its own, and is content with one of a name's addresses. So the addresses
-// are found and their port is taken here; what is returned keeps it until gRPC listens.
+// are found and their port is taken here. The returned sockets keep the port until gRPC listens.
 absl::StatusOr<std::optional<BoundSockets>> Server::AddListeningPorts(
     grpc::ServerBuilder& builder) {
   const std::shared_ptr<grpc::ServerCredentials> plain = grpc::InsecureServerCredentials();

@@ -28,13 +28,13 @@ namespace qkserve {
 
 // A running server: gRPC on one address, health and reflection beside the services of qkserve.v1.
 //
-// The process must have chosen its kernel (EnsureBlasKernel) before. Thread-compatible.
+// The process must have chosen its kernel (SelectBlasKernelOrReexec) before. Thread-compatible.
 class Server {
  public:
-  // Has loaded all key sets and listens when it returns; HTTP is there before they are loaded.
+  // Loads all key sets and listens, then returns. HTTP answers from before the sets are loaded.
   // INVALID_ARGUMENT: an option is out of range. UNAVAILABLE: the address cannot be listened on.
-  // RESOURCE_EXHAUSTED: the system gives the process too few threads.
-  // CANCELLED: options.is_stopping said so. Or why key_set_dir cannot be used.
+  // RESOURCE_EXHAUSTED: the system gives the process too few threads. CANCELLED:
+  // options.is_stopping said so. Or why key_set_dir cannot be used.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
                                                        const Clock* clock = Clock::Monotonic());
 
@@ -52,9 +52,8 @@ class Server {
   std::string http_address() const { return http_ != nullptr ? http_->address() : ""; }
 
   // Says NOT_SERVING and turns new calls away (UNAVAILABLE) for drain_grace, while those in flight
-  // finish; after drain_timeout they are cancelled. Then closes connections and returns. More than
-  // once is allowed. DEADLINE_EXCEEDED: calls were still
-  // in flight after drain_timeout.
+  // finish; after drain_timeout they are cancelled. Then closes connections and returns. May be
+  // called again. DEADLINE_EXCEEDED: calls were still in flight after drain_timeout.
   absl::Status Drain();
 
   // True if no call is under way.

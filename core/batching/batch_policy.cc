@@ -92,8 +92,8 @@ bool TooLateToBegin(const BatchPolicyOptions& options, const QueueSummary& queue
   return now + others / options.workers + TimeAlone(options, spec) * 3 / 2 > spec.deadline;
 }
 
-bool TooLateToGoOn(const BatchPolicyOptions& options, const JobSpec& spec, absl::Duration remaining,
-                   absl::Time now) {
+bool TooLateToContinue(const BatchPolicyOptions& options, const JobSpec& spec,
+                       absl::Duration remaining, absl::Time now) {
   return now + remaining / options.workers > spec.deadline;
 }
 

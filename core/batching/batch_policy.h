@@ -13,15 +13,15 @@ namespace qkserve {
 // The decisions of the batcher as pure functions: what is seen -> what to do. No threads, no clock.
 
 struct BatchPolicyOptions {
-  // Threads' worth of work that may be under way at once. At least 1.
+  // Groups and tiles that may run at once. At least 1.
   int64_t workers = 1;
 
-  // Threads that do it. Those beyond `workers` send answers while the others compute. 0: as many as
-  // `workers`.
+  // Threads of the pool. Those beyond `workers` send answers while the others compute. 0: as many
+  // as `workers`.
   int64_t threads = 0;
 
-  // Bounds of what may wait: requests, and the time that all workers together are predicted to
-  // need for them. A queue that holds more answers nobody in time.
+  // Bounds of what may wait: requests, and the time that all workers together are predicted to need
+  // for them. A longer queue would answer no request in time.
   int64_t queued_requests_max = kQueueRequestsMax;
   absl::Duration queued_time_max = absl::Seconds(10);
 
@@ -33,13 +33,13 @@ struct BatchPolicyOptions {
   absl::Duration group_cost_max = absl::Milliseconds(1);
   int64_t group_requests_max = kGroupRequestsMax;
 
-  // Requests on one key set share a pass up to this cost (but at least one): who joins a pass waits
-  // for all of it.
+  // Requests on one key set share a pass up to this cost (but at least one). A request waits for
+  // the whole pass that it joins.
   absl::Duration pass_cost_max = absl::Milliseconds(20);
   int64_t pass_requests_max = kPassRequestsMax;
 
-  // A request up to this cost runs on the thread that it arrived on where a slot is free:
-  // waking a worker would take longer than the work.
+  // A request up to this cost runs on the thread that it arrived on if a slot is free: waking a
+  // worker would take longer than the work.
   absl::Duration arrival_cost_max = absl::Microseconds(100);
 
   // INVALID_ARGUMENT names the option that is out of range.
@@ -61,7 +61,7 @@ struct QueueSummary {
   absl::Duration cost() const { return small_cost + large_cost; }
 };
 
-// Kinds of work whose predictions are off by different factors.
+// Kinds of work. Their predictions are wrong by different factors, so each is corrected alone.
 enum class WorkKind { kSmall, kTiled, kPass };
 inline constexpr int kWorkKinds = 3;
 WorkKind KindOf(const BatchPolicyOptions& options, const JobSpec& spec);
@@ -80,8 +80,8 @@ absl::Status AdmitToQueue(const BatchPolicyOptions& options, const QueueSummary&
 // deadline.
 
 // OK, or RESOURCE_EXHAUSTED with the limit "deadline": a request that comes now, with `ahead` of
-// work (of one worker) to be done before it, cannot be expected to end by its deadline. A quarter
-// of the wait and half of its own time are to spare.
+// work (of one worker) to be done before it, cannot be expected to end by its deadline. It must
+// have a quarter of the wait and half of its own time to spare.
 absl::Status AdmitByDeadline(const BatchPolicyOptions& options, const QueueSummary& queue,
                              const JobSpec& spec, absl::Duration ahead, absl::Time now);
 
@@ -93,11 +93,11 @@ bool TooLateToBegin(const BatchPolicyOptions& options, const QueueSummary& queue
 
 // True if a request that has begun will miss its deadline even if all workers share the `remaining`
 // work (of one worker). No margin: the work done so far is paid for.
-bool TooLateToGoOn(const BatchPolicyOptions& options, const JobSpec& spec, absl::Duration remaining,
-                   absl::Time now);
+bool TooLateToContinue(const BatchPolicyOptions& options, const JobSpec& spec,
+                       absl::Duration remaining, absl::Time now);
 
-// When a request that was refused may come again: all that waits now is then done. Between 10 ms,
-// so that refused callers do not keep the server busy with refusals, and 1 s.
+// The time after which a refused request may come again: all that waits now should then be done. At
+// least 10 ms, so that refused callers do not keep the server busy with refusals, and at most 1 s.
 absl::Duration RetryAfter(const BatchPolicyOptions& options, const QueueSummary& queue);
 
 // How much work a worker takes from the small requests at once: an even share, so that the others

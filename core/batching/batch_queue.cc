@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/limit_error.h"
+#include "base/status_macros.h"
 
 namespace qkserve {
 namespace {
@@ -62,13 +63,15 @@ absl::Status BatchQueue::CheckWorthBeginning(const QueuedJob& job, absl::Duratio
   return LateError(job, cost, now);
 }
 
-absl::Status BatchQueue::CheckWorthGoingOn(const QueuedJob& job, const TiledWork& work,
-                                           absl::Time now) const {
+absl::Status BatchQueue::CheckWorthContinuing(const QueuedJob& job, const TiledWork& work,
+                                              absl::Time now) const {
   absl::Status status = CheckStillWanted(job, now);
   const bool others_wait = summary_.requests() > static_cast<int64_t>(work.jobs.size());
   if (!status.ok() || !others_wait) return status;
   const absl::Duration remaining = work.tile_cost * (work.tile_count - work.tiles_taken);
-  if (!TooLateToGoOn(options_, job.spec, remaining * RatioAt(work.kind, now), now)) return status;
+  if (!TooLateToContinue(options_, job.spec, remaining * RatioAt(work.kind, now), now)) {
+    return status;
+  }
   return LateError(job, remaining, now);
 }
 
@@ -144,8 +147,8 @@ LaneId BatchQueue::LaneOf(const JobSpec& spec) const {
   using Kind = LaneId::Kind;
   const WorkKind kind = KindOf(options_, spec);
   if (kind != WorkKind::kPass) return {kind == WorkKind::kSmall ? Kind::kSmall : Kind::kLarge};
-  // A job that costs more than a pass may shares it with no other. It has a lane beside that of its
-  // tenant, so that the tenant's other requests never wait for all of it.
+  // A job that costs more than pass_cost_max shares its pass with no other. Its lane is beside that
+  // of its tenant, so that the tenant's other requests never wait for all of it.
   return {spec.cost > options_.pass_cost_max ? Kind::kHeavy : Kind::kTenant, spec.tenant};
 }
 
@@ -153,14 +156,13 @@ absl::Status BatchQueue::Push(std::shared_ptr<QueuedJob> job, absl::Time now) {
   const JobSpec& spec = job->spec;
   const LaneId lane_id = LaneOf(spec);
   const auto found = lanes_.find(lane_id);
-  // Work that it shares with one that waits already is counted there.
+  // The part that it shares with a waiting job is counted with that job.
   const bool shares = found != lanes_.end() && !found->second.ungrouped.empty();
   const auto own = [&](absl::Duration cost) {
     return shares ? cost - std::min(spec.shared_cost, cost) : cost;
   };
   job->queue_cost = own(std::min(spec.cost, options_.queued_time_max * options_.workers / 2));
-  absl::Status status = Admit(*job, own(spec.cost), lane_id, now);
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(Admit(*job, own(spec.cost), lane_id, now));
   Lane& lane = lanes_[lane_id];
   lane.cost += job->queue_cost;
   const absl::Time rank = job->arrival + spec.cost;
@@ -307,9 +309,10 @@ void BatchQueue::TakeTile(absl::Time now, Lane& lane, Assignment& assignment) {
   const auto check = [&](const QueuedJob& job) {
     if (!job.status.ok()) return job.status;
     return work->tiles_taken == 0 ? CheckWorthBeginning(job, work->cost, now)
-                                  : CheckWorthGoingOn(job, *work, now);
+                                  : CheckWorthContinuing(job, *work, now);
   };
-  // One is enough: where the work goes on for it, the others may still be answered in time.
+  // One job that is worth it is enough: the work continues for it, and the others may still be
+  // answered in time.
   const bool is_wanted = std::any_of(work->jobs.begin(), work->jobs.end(),
                                      [&](const auto& job) { return check(*job).ok(); });
   if (!is_wanted) {

@@ -136,7 +136,7 @@ class BatchQueue {
   bool HasWaiting() const { return share_.HasActive(); }
   bool HasFreeSlot() const { return summary_.busy < options_.workers; }
   const QueueSummary& summary() const { return summary_; }
-  // The same, with the costs that are to be expected after what was learned.
+  // The same with corrected costs (CostRatio).
   QueueSummary CorrectedSummary(absl::Time now) const;
 
  private:
@@ -150,7 +150,10 @@ class BatchQueue {
     bool IsEmpty() const { return small.empty() && ungrouped.empty() && tiled.empty(); }
   };
 
+  // The lane that a job waits in.
   LaneId LaneOf(const JobSpec& spec) const;
+  // Take the next work of the lane: a group of small jobs, the jobs of a pass, or a tile. Jobs that
+  // are dropped on the way go to assignment.dropped.
   void TakeSmall(absl::Time now, Lane& lane, Assignment& assignment);
   void TakePass(absl::Time now, Lane& lane, Assignment& assignment);
   void TakeTile(absl::Time now, Lane& lane, Assignment& assignment);
@@ -162,11 +165,14 @@ class BatchQueue {
   // OK, or why the job is dropped when its turn has come: as CheckStillWanted, or
   // RESOURCE_EXHAUSTED where it would end too late.
   absl::Status CheckWorthBeginning(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
-  absl::Status CheckWorthGoingOn(const QueuedJob& job, const TiledWork& work, absl::Time now) const;
-  // A request that cannot meet its deadline any more.
+  // The same for a job of tiled work that has begun.
+  absl::Status CheckWorthContinuing(const QueuedJob& job, const TiledWork& work,
+                                    absl::Time now) const;
+  // The error of a request that can no longer meet its deadline.
   absl::Status LateError(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
   // `lane` is null where none has the work.
   void StartTile(TiledWork& work, Lane* lane, absl::Time now);
+  // Takes the tiles that have not begun out of the lane and the summary.
   void LeaveQueue(const TiledWork& work, Lane* lane);
 
   void AddToSummary(WorkKind kind, int64_t requests, absl::Duration cost);
@@ -175,7 +181,8 @@ class BatchQueue {
   double RatioAt(WorkKind kind, absl::Time now) const {
     return ratios_[static_cast<size_t>(kind)].At(now);
   }
-  // Corrected work that other lanes get done while this one gets `own`: each at most as much.
+  // Corrected work that other lanes get done while this lane gets `own` done: each lane at most as
+  // much.
   absl::Duration OthersMeanwhile(LaneId lane_id, absl::Duration own, const QueueSummary& corrected,
                                  double ratio) const;
   // Corrected work that is done before a job that comes to the lane at `rank` has ended, without

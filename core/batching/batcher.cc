@@ -7,13 +7,13 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 
 namespace qkserve {
 
 absl::StatusOr<std::unique_ptr<Batcher>> Batcher::Create(const BatchPolicyOptions& options,
                                                          const Clock* clock, OnBatch on_batch) {
-  absl::Status status = options.Validate();
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(options.Validate());
   std::unique_ptr<Batcher> batcher(new Batcher(options, clock, std::move(on_batch)));
   const int64_t threads = options.threads > 0 ? options.threads : options.workers;
   std::vector<std::thread>& workers = batcher->workers_;
@@ -164,13 +164,9 @@ absl::Status Batcher::RunAlone(const QueuedJob& job) {
     return job.spec.tile_count > 0 ? job.job->RunTile(0) : absl::OkStatus();
   }
   const PassRequest* const requests[] = {job.job->pass_request()};
-  absl::StatusOr<std::unique_ptr<Pass>> pass = job.job->MakePass(requests);
-  if (!pass.ok()) return pass.status();
-  absl::Status status;
-  for (int64_t tile = 0; tile < (*pass)->tile_count() && status.ok(); ++tile) {
-    status = (*pass)->RunTile(tile);
-  }
-  return status;
+  ASSIGN_OR_RETURN(const std::unique_ptr<Pass> pass, job.job->MakePass(requests));
+  for (int64_t tile = 0; tile < pass->tile_count(); ++tile) RETURN_IF_ERROR(pass->RunTile(tile));
+  return absl::OkStatus();
 }
 
 void Batcher::RunSmall(const SmallJobs& small, WorkKind kind, bool on_arrival) {

@@ -32,8 +32,9 @@ namespace qkserve {
 // Thread-safe. RunTile and Finish are called without the lock, IsCancelled also with it.
 class Batcher {
  public:
-  // Told of each group, pass and large job that has answers: the requests and rows it took
-  // together, before they are finished. Any thread, without the lock.
+  // Called for each group, pass and large job that has answers, before its jobs are finished, with
+  // the number of requests and rows that it took together. Called from any thread, without the
+  // lock.
   using OnBatch = std::function<void(int64_t requests, int64_t rows)>;
 
   // INVALID_ARGUMENT: an option is out of range. RESOURCE_EXHAUSTED: the system gives no more
@@ -64,6 +65,7 @@ class Batcher {
     int64_t requests_answered = 0;  // with OK
     int64_t batches = 0;            // groups, passes and large jobs that answered them
   };
+  // A consistent snapshot.
   Stats GetStats() const;
 
  private:
@@ -87,6 +89,7 @@ class Batcher {
     CondVar woken;
     bool is_woken = false;
   };
+  // Blocks until WakeWorkers wakes this thread. Releases the mutex meanwhile.
   void Sleep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // As many workers as there are tiles and free slots.
   void WakeWorkers(int64_t tiles) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

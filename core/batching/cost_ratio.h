@@ -9,8 +9,8 @@ namespace qkserve {
 //
 // Predictions use a rate that was measured at start on an idle machine. Other processes, memory
 // traffic and the wire make real work slower; the ratio of what was measured lately to what was
-// predicted for it corrects them. What was learned halves every kHalfLife, so a machine that has
-// become quiet is trusted again.
+// predicted for it corrects them. The sums that were learned halve every kHalfLife, so a machine
+// that has become quiet is trusted again.
 //
 // A ratio of sums: many short pieces and one long one count alike, and one piece that was
 // interrupted does not outweigh the others.

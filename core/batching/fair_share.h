@@ -12,8 +12,8 @@
 
 namespace qkserve {
 
-// A lane of waiting work. Where several are due the lower one goes first, so kinds stand in the
-// order of their urgency.
+// A lane of waiting work. If several lanes are due, the lower id goes first, so the kinds are in
+// the order of their urgency.
 struct LaneId {
   enum class Kind {
     kSmall,   // small jobs without a group
@@ -37,7 +37,7 @@ struct LaneId {
 // Thread-compatible.
 class FairShare {
  public:
-  // The lane has work, or none any more. Repeating it changes nothing.
+  // Tells whether the lane has work. Repeating it changes nothing.
   void SetActive(LaneId lane, bool active);
 
   // Lanes it remembers.
@@ -48,11 +48,12 @@ class FairShare {
   // The lane whose turn it is. Requires HasActive().
   LaneId Choose();
 
-  // `cost` of work was taken from the lane, which may have none left.
+  // Advances the lane's clock by `cost`, the predicted time of work that was taken from it. The
+  // lane may have no work left.
   void Charge(LaneId lane, absl::Duration cost);
 
  private:
-  // Drops clocks that mean nothing any more, where there are many.
+  // If there are many clocks, drops those of idle lanes that are not ahead of `now_`.
   void ForgetIdle();
 
   absl::Duration now_;  // clock of the lane chosen last

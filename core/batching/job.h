@@ -36,7 +36,8 @@ struct JobSpec {
 
   absl::Duration cost = absl::ZeroDuration();
 
-  // When the request was there, on the batcher's clock. Not given: when it is submitted.
+  // The time at which the request had arrived, on the batcher's clock. Not set: when it is
+  // submitted.
   absl::Time arrival = absl::InfinitePast();
 
   // Not kNone: the job is answered by a pass (Job::MakePass).

@@ -14,8 +14,8 @@ namespace qkserve {
 // out[i][j] (+)= sum over p of queries[i][p] * keys[j][p].
 //
 // queries: rows x depth with row stride query_stride; keys: key_count x depth with row stride
-// key_stride; out: rows x key_count with row stride out_stride. Strides in elements. No size is
-// 0. Where `accumulate` is false, out is overwritten and may hold anything before.
+// key_stride; out: rows x key_count with row stride out_stride. Strides in elements. No size is 0.
+// If `accumulate` is false, out is overwritten and may hold anything before.
 //
 // Deterministic: the bits of out depend on the arguments' values and sizes, not on what else runs.
 // They do depend on the sizes, so a caller that promises bits must fix the sizes.
@@ -33,15 +33,15 @@ struct DotProducts {
 };
 void ComputeDotProducts(const DotProducts& args);
 
-// From now on every OpenBLAS call of this process uses its caller's thread only.
+// Makes every later call of OpenBLAS in this process use its caller's thread only.
 void BlasUsesOneThread();
 
 // True if calls from several threads at once are safe: a build without threads has no locks.
 bool BlasIsThreadSafe();
 
-// Calls of OpenBLAS that run at a time: as many as CPUs that this process may use, but no more than
-// half the buffers that OpenBLAS was built with. Each call takes one of those buffers, and keeps
-// the pages that it touched; OpenBLAS 0.3.21 crashes where more threads want one than there are.
+// Calls of OpenBLAS that run at a time: one for each CPU that this process may use, but at most
+// half the buffers that OpenBLAS was built with. Each call takes a buffer, which keeps the pages
+// that were touched. OpenBLAS 0.3.21 crashes if more threads want a buffer than there are.
 int BlasCallsMax();
 
 // OpenBLAS's name of the kernels it picked when it was loaded, for example "SkylakeX".

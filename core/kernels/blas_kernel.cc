@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/status_macros.h"
 #include "core/kernels/blas.h"
 
 namespace qkserve {
@@ -97,39 +98,40 @@ CpuFeatures DetectCpuFeatures() {
   return features;
 }
 
-absl::StatusOr<std::string> ChooseBlasKernel(const KernelQuestion& question) {
-  const CpuFeatures& cpu = question.cpu;
-  if (!absl::EqualsIgnoreCase(question.requested, "auto")) {
-    return CheckRequested(question.requested, cpu);
+absl::StatusOr<std::string> ChooseBlasKernel(const KernelChoiceInput& input) {
+  const CpuFeatures& cpu = input.cpu;
+  if (!absl::EqualsIgnoreCase(input.requested, "auto")) {
+    return CheckRequested(input.requested, cpu);
   }
   if (!cpu.avx2_fma) return std::string();
-  const KernelRule* loaded = FindKernel(question.loaded);
+  const KernelRule* loaded = FindKernel(input.loaded);
   const bool is_modern = loaded != nullptr && loaded->is_modern && CpuHas(cpu, *loaded);
   const bool uses_avx512 = is_modern && loaded->needs != &CpuFeatures::avx2_fma;
-  if (is_modern && (uses_avx512 || !cpu.avx512 || question.from_environment)) return std::string();
+  if (is_modern && (uses_avx512 || !cpu.avx512 || input.from_environment)) return std::string();
   return std::string(cpu.avx512 ? "SkylakeX" : "Haswell");
 }
 
-absl::Status EnsureBlasKernel(absl::string_view requested, char** argv, const LogSink& log) {
+absl::Status SelectBlasKernelOrReexec(absl::string_view requested, char** argv,
+                                      const LogSink& log) {
   const char* attempt_value = std::getenv(kAttemptVariable);
   const std::string attempt = attempt_value == nullptr ? "" : attempt_value;
   unsetenv(kAttemptVariable);
 
   const std::string loaded = BlasKernelName();
-  const absl::StatusOr<std::string> wanted = ChooseBlasKernel(
-      {.requested = std::string(requested),
-       .loaded = loaded,
-       .from_environment = attempt.empty() && std::getenv(kCoreTypeVariable) != nullptr,
-       .cpu = DetectCpuFeatures()});
-  if (!wanted.ok()) return wanted.status();
-  if (!wanted->empty() && !absl::EqualsIgnoreCase(*wanted, loaded)) {
-    if (attempt.empty()) return ReplaceProcess(*wanted, argv);
+  const KernelChoiceInput input = {
+      .requested = std::string(requested),
+      .loaded = loaded,
+      .from_environment = attempt.empty() && std::getenv(kCoreTypeVariable) != nullptr,
+      .cpu = DetectCpuFeatures()};
+  ASSIGN_OR_RETURN(const std::string wanted, ChooseBlasKernel(input));
+  if (!wanted.empty() && !absl::EqualsIgnoreCase(wanted, loaded)) {
+    if (attempt.empty()) return ReplaceProcess(wanted, argv);
     if (!absl::EqualsIgnoreCase(requested, "auto")) {
       return absl::InvalidArgumentError(absl::StrCat("kernel: got ", requested, ", which ",
                                                      BlasVersion(), " does not have: it picked ",
                                                      loaded));
     }
-    log({LogLevel::kWarning, absl::StrCat(BlasVersion(), " does not have the kernel ", *wanted,
+    log({LogLevel::kWarning, absl::StrCat(BlasVersion(), " does not have the kernel ", wanted,
                                           "; it uses ", loaded, ", which may be slow")});
   }
   if (!BlasIsThreadSafe()) {

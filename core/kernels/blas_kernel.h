@@ -21,31 +21,31 @@ struct CpuFeatures {
   bool avx512 = false;       // AVX-512 F, BW, DQ and VL
   bool avx512_bf16 = false;  // those and BF16
 };
+// The features of this machine's CPU.
 CpuFeatures DetectCpuFeatures();
 
-// The kernel to ask for, "" to leave the choice to OpenBLAS. Pure.
-//
-// requested: --kernel, "auto" or an OpenBLAS core name. loaded: what OpenBLAS picked; auto keeps it
-// where it uses what the CPU has. from_environment: OPENBLAS_CORETYPE was set by whoever started
-// the process; auto then keeps an AVX2 kernel on an AVX-512 CPU too. INVALID_ARGUMENT: no such
-// kernel, or the CPU lacks its instructions.
-struct KernelQuestion {
-  std::string requested;
+struct KernelChoiceInput {
+  std::string requested;  // --kernel: "auto" or OpenBLAS's name of a kernel
+  // The kernel that OpenBLAS picked. "auto" keeps it if it uses the best instructions of the CPU.
   std::string loaded;
+  // The process was started with OPENBLAS_CORETYPE. "auto" then keeps an AVX2 kernel on an AVX-512
+  // CPU, too.
   bool from_environment = false;
   CpuFeatures cpu;
 };
-absl::StatusOr<std::string> ChooseBlasKernel(const KernelQuestion& question);
+// The kernel to ask OpenBLAS for; "" leaves the choice to it. Pure. INVALID_ARGUMENT: there is no
+// such kernel, or the CPU lacks its instructions.
+absl::StatusOr<std::string> ChooseBlasKernel(const KernelChoiceInput& input);
 
-// Makes OpenBLAS use the right kernel (`requested` as above) and one thread a call. Where it was
-// loaded with another, replaces the process by itself, once, with OPENBLAS_CORETYPE set; so call it
-// first in main, with main's argv, before threads, files or sockets exist.
+// Makes OpenBLAS use the right kernel (`requested` as above) and one thread a call. If OpenBLAS was
+// loaded with another kernel, the process executes itself again, once, with OPENBLAS_CORETYPE set.
+// So call it first in main, with main's argv, before threads, files or sockets exist.
 //
 // INVALID_ARGUMENT: the CPU or this OpenBLAS does not have the requested kernel.
 // FAILED_PRECONDITION: this build of OpenBLAS may not be called from several threads.
 //
-// `log` is told where the kernel may be slow because this OpenBLAS has no better one.
-absl::Status EnsureBlasKernel(
+// `log` gets a warning if the kernel may be slow because this OpenBLAS has no better one.
+absl::Status SelectBlasKernelOrReexec(
     absl::string_view requested, char** argv, const LogSink& log = [](const LogEvent&) {});
 
 }  // namespace qkserve

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/status_macros.h"
 #include "core/kernels/blas.h"
 #include "core/kernels/element_conversion.h"
 #include "core/kernels/tile_scratch.h"
@@ -56,14 +57,13 @@ absl::Status MultiplyBlock(const ScoreBlock& op, float* out, int64_t out_stride)
   // A kDepthChunk of d at a time is converted and added. The chunks are cut by d alone.
   const int64_t chunk = EvenPart(op.depth, kDepthChunk);
   TileScratch scratch;
-  const absl::StatusOr<float*> queries = scratch.Get((op.rows + op.key_count) * chunk);
-  if (!queries.ok()) return queries.status();
-  float* const keys = *queries + op.rows * chunk;
-  args.queries = *queries;
+  ASSIGN_OR_RETURN(float* const queries, scratch.Get((op.rows + op.key_count) * chunk));
+  float* const keys = queries + op.rows * chunk;
+  args.queries = queries;
   args.keys = keys;
   for (int64_t begin = 0; begin < op.depth; begin += chunk) {
     const int64_t depth = std::min(chunk, op.depth - begin);
-    ConvertColumns(op.queries, op.query_index + begin, op.rows, op.depth, depth, *queries);
+    ConvertColumns(op.queries, op.query_index + begin, op.rows, op.depth, depth, queries);
     ConvertColumns(op.keys, op.key_index + begin, op.key_count, op.depth, depth, keys);
     args.depth = args.query_stride = args.key_stride = depth;
     ComputeDotProducts(args);

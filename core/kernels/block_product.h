@@ -10,10 +10,12 @@ namespace qkserve {
 
 // Matrix products of blocks of tensors of any element type, in float32 on the caller's thread.
 
-// Cuts `total` into as few parts as `part_max` allows, evenly: the size of a part, in steps that
-// suit the matrix kernels where that costs no further part.
+// The size of a part if `total` is cut evenly into as few parts of at most `part_max` as possible.
+// It is rounded up to a multiple of 16, which suits the matrix kernels, but not above `part_max` or
+// `total`.
 int64_t EvenPart(int64_t total, int64_t part_max);
 
+// a / b rounded up, for a >= 0 and b > 0.
 inline int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Elements of d that are kept converted to float32 at a time, for each row, at most.
@@ -31,8 +33,8 @@ struct ScoreBlock {
   int64_t depth;
 };
 
-// out[i][j] = q_i · k_j. RESOURCE_EXHAUSTED: no memory for converted elements (bounded by
-// kDepthChunk).
+// out[i * out_stride + j] = q_i · k_j. RESOURCE_EXHAUSTED: no memory for converted elements (at
+// most kDepthChunk for each row).
 absl::Status MultiplyBlock(const ScoreBlock& block, float* out, int64_t out_stride);
 
 }  // namespace qkserve

@@ -17,10 +17,10 @@ namespace qkserve {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Fetches, for a key of `count` whose line of elements from p on is packed now, the line after
-// those and a line of the panel that will be written then: rows are too many streams for the
-// hardware to see where each goes on. After the last elements come, most likely, rows that follow
-// these.
+// Prefetches for key `key` of `count`, whose cache line of elements from p on is packed now: the
+// key's next line, and a line of the panel that will then be written. The hardware does not
+// prefetch as many streams as there are rows. At the end of a row it fetches a row behind the
+// `count` keys, which is most likely packed next.
 template <class T>
 void FetchAhead(const T* rows, int64_t key, int64_t count, int64_t d, int64_t p, const T* panel) {
   constexpr int64_t kLineElements = 64 / sizeof(T);
@@ -56,8 +56,8 @@ void StoreTransposed(WordVector r0, WordVector r1, WordVector r2, WordVector r3,
   hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(dw, high01, high23)), d, to + 3 * stride);
 }
 
-// Elements p to end - 1, a multiple of 8, of the keys of a vector of places, the first of which is
-// `row`: 4 of 32 bits.
+// Packs elements p to end - 1 (a multiple of 8 of them) of the 4 keys of a vector, for elements of
+// 32 bits. `row` is the first key.
 void PackGroup(DataType /*type*/, const uint32_t* row, int64_t d, int64_t p, int64_t end,
                uint32_t* to) {
   for (; p < end; p += 4) {
@@ -66,7 +66,7 @@ void PackGroup(DataType /*type*/, const uint32_t* row, int64_t d, int64_t p, int
   }
 }
 
-// The same for 8 of 16 bits, in four pairs.
+// The same for 8 keys with elements of 16 bits, in four pairs.
 void PackGroup(DataType type, const uint16_t* row, int64_t d, int64_t p, int64_t end,
                uint16_t* to) {
   const Words words;

@@ -25,7 +25,7 @@ constexpr int64_t kLanes = hn::MaxLanes(Floats());  // all: see HWY_DISABLED_TAR
 // vectors and a query's element in registers: 6 x 4 of 32, 6 x 2 of 16. Each element of d then
 // costs fewer loads than half its multiply-adds, and there are chains enough for their latency.
 //
-// Fewer queries take more vectors: as many chains, and longer stretches of what comes from memory.
+// A tile of fewer queries takes more vectors: as many chains, and longer runs of the panel.
 constexpr int kRowsMax = 6;
 constexpr int VectorsOf(int rows) {
   const int vectors = (HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM ? 4 : 2) * (rows == 1  ? 4
@@ -35,14 +35,14 @@ constexpr int VectorsOf(int rows) {
 }
 
 // Elements of d that all queries take before the next ones, at most: their part of a panel and the
-// one after it, 96 KB each, stay in the L2 cache. What is summed so far waits in `out`, so that the
-// bits are the same. (The L1 cache is no better here: its smaller parts have more beginnings and
-// ends, and the tiles read forwards.)
+// one after it, 96 KB each, stay in the L2 cache. The sums so far wait in `out`, so that the bits
+// are the same. (The L1 cache is no better here: its smaller parts have more beginnings and ends,
+// and the tiles read forwards.)
 constexpr int64_t kDepthBlock = 384;
 
-// An element's row of a panel, of T's, as vectors of float32: Load reads unit `unit` of it, kUnit
-// vectors that are kPairDistance keys apart. Tiles widen 16-bit keys again and again: that costs
-// less than keeping them widened, for it goes on beside the multiply-adds.
+// One element of all keys of a panel, stored as T, read as vectors of float32. Load reads unit
+// `unit`: kUnit vectors that are kPairDistance keys apart. Each tile widens 16-bit keys anew. That
+// costs less than keeping them widened, because it runs beside the multiply-adds.
 
 struct Float32Panel {
   using T = float;
@@ -80,7 +80,7 @@ constexpr int64_t kLineBytes = 64;
 
 HWY_INLINE void FetchToL2(const std::byte* at) { __builtin_prefetch(at, 0, 2); }
 
-// Some queries and a depth block of a panel.
+// The arguments of a tile: some queries and a depth block of a panel.
 struct BlockArgs {
   const float* queries;
   int64_t query_stride;
@@ -123,7 +123,7 @@ HWY_INLINE void MultiplyTile(const BlockArgs& args, const typename Panel::T* pan
     const auto load = [&](int v, FloatVector* keys) {
       Panel::Load(panel, (first + v) / Panel::kUnit, keys);
     };
-    // The fewer stay in registers, the others come and go.
+    // The fewer, queries or key vectors, stay in registers; the others are loaded when needed.
     if constexpr (kRows < kVectors) {
       FloatVector elements[kRows];
       HWY_UNROLL(6)
@@ -169,7 +169,7 @@ HWY_NOINLINE void MultiplyRows(BlockArgs& args, const typename Panel::T* panel, 
   constexpr int64_t kVectors = VectorsOf(kRows);
   constexpr int64_t kPanelVectors = kPanelKeys / kLanes;
   const int64_t tiles = kPanelVectors / kVectors * groups;
-  // A single tile reads forwards as fast as memory can: fetching would only be in the way.
+  // A single tile reads forwards as fast as memory can; prefetching would only slow it down.
   args.next_step = tiles == 1 ? 0 : (args.next_row_bytes + tiles - 1) / tiles;
   for (int64_t first = 0; first < kPanelVectors; first += kVectors) {
     MultiplyTile<Panel, kRows>(args, panel, first);

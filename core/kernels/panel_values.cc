@@ -106,8 +106,8 @@ FloatVector SumAttended(const TileArgs<T>& args) {
   return total;
 }
 
-// The columns from `begin` to end - 1 in float64, which no sum of finite values overflows. What is
-// not finite goes to the infinities.
+// Sums the columns from `begin` to end - 1 in float64, which no sum of finite values overflows.
+// Infinities and NaN are noted with AddInfinities.
 template <class T>
 void SumFiniteWide(const TileArgs<T>& args, int64_t begin, int64_t end, double* sums) {
   HWY_ALIGN float value[kLanes];
@@ -210,7 +210,7 @@ HWY_NOINLINE void AddTile(const TileArgs<T>& args, int64_t begin, int64_t end) {
   }
 }
 
-// All columns from args.column on: a tile takes kColumnVectors vectors of them, and of the rest
+// All columns from args.column on. A tile takes kColumnVectors vectors of them; the last tiles take
 // fewer.
 template <class T, int kRows, int kColumnVectors>
 void AddRows(TileArgs<T> args) {
@@ -221,12 +221,13 @@ void AddRows(TileArgs<T> args) {
   const int64_t columns = args.sums.columns - args.column;
   if (columns == 0) return;
   if constexpr (kColumnVectors > 1) {
-    // One row has as many chains as vectors, and needs many of them: fewer vectors by half only.
+    // One row has one chain for each vector and needs many chains, so vectors are halved and not
+    // cut to one.
     constexpr int kFewer = kRows == 1 ? kColumnVectors / 2 : kColumnVectors / 4;
     AddRows<T, kRows, std::max(1, kFewer)>(args);
   } else {
-    // A vector that ends with the row, so that nothing is read behind it. A row that is shorter is
-    // read on into the next one, see AddNarrow.
+    // The last vector ends with the row, so nothing is read behind it. A row shorter than a vector
+    // is read into the next row: see AddNarrow.
     const int64_t back = args.sums.columns < kLanes ? 0 : kLanes - columns;
     args.SkipColumns(-back);
     AddTile<T, kRows, 1>(args, back, back + columns);
@@ -250,8 +251,8 @@ void AddBlock(int64_t rows, const TileArgs<T>& block) {
   }
 }
 
-// The same where a row is less than a vector. The last keys, behind whose rows there are not
-// elements enough to read, are copied to where there are.
+// The same for rows shorter than a vector. A vector read at one of the last keys would go past the
+// values, so these keys are copied to a buffer with room behind them.
 template <class T>
 void AddNarrow(int64_t rows, const TileArgs<T>& block) {
   const int64_t columns = block.sums.columns;

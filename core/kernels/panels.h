@@ -85,8 +85,9 @@ struct PanelRun {
   ValuePanels values;  // if there are any
 };
 
-// Sums of weighted values of some rows. Infinities and NaN are kept apart from the sums, each
-// column and sign with the largest score that had one, so that each vanishes when its weight does.
+// Sums of weighted values of some rows. Infinities and NaN are kept apart from the sums: each
+// column and sign has the largest score of a key with such a value, so that it adds nothing once
+// its weight is 0.
 struct ContextSums {
   int64_t columns = 0;
   int64_t stride = 0;     // from row to row of `out`, `plus` and `minus`
@@ -105,8 +106,8 @@ struct ContextSums {
     return {columns, stride, out + at, max + row, sum + row, met + row, plus + at, minus + at};
   }
 
-  // The first row has met values that are not finite in `column`: the weights are the largest of
-  // their keys, 0 for none.
+  // Notes that the first row met infinite values or NaN in `column`. The weights are the largest
+  // weights of keys whose value is above 0 or NaN, and below 0 or NaN; 0: there is none.
   void AddInfinities(int64_t column, float plus_weight, float minus_weight) const;
 };
 

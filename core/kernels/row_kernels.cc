@@ -62,7 +62,7 @@ int64_t TakeAbove(float limit, int64_t count, const float* row, int64_t key, int
   int64_t i = 0;
   for (; i + lanes <= count; i += lanes) {
     const auto above = hn::Gt(hn::LoadU(d, row + i), limits);
-    // Most end here.
+    // Most vectors have no such element.
     if (hn::AllFalse(d, above)) continue;
     if (taken + lanes > room) return i;
     uint8_t bytes[8] = {};
@@ -100,8 +100,8 @@ double ExpAndSum(float max, int64_t count, float* row) {
       totals = hn::Add(totals, hn::PromoteTo(dd, hn::LoadU(narrow, tail + lane)));
     }
   };
-  // Two sums: the latency of one addition is longer than the rest takes. After so many additions
-  // they go to float64: few enough for an error of 4 units, and their cost is hidden.
+  // Two sums, because an addition has more latency than the rest takes. Each chain ends in float64:
+  // it is short enough for an error of 4 units of 2^-24, and long enough to hide that step.
   const int64_t chain = int64_t{8} * 2 * lanes;
   int64_t i = 0;
   while (i + 2 * lanes <= count) {

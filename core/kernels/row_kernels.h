@@ -17,12 +17,12 @@ struct TopEntry {
 // row *= scale, then, where softcap > 0, row = softcap * tanh(row / softcap).
 void ScaleAndCap(float scale, float softcap, int64_t count, float* row);
 
-// The largest element, -inf for none. Where there is a NaN: any element, or NaN.
+// The largest element; -inf if `count` is 0. A row with a NaN gives any of its elements or NaN.
 float MaxElement(const float* row, int64_t count);
 
-// Takes the row's elements that are above `limit`, in order: element j, which is no NaN, becomes
-// out[taken++] = {row[j], key + j}. Returns how many elements it went over: all, or fewer where
-// `room` might not hold what the next kTakeStep elements have.
+// Takes the row's elements above `limit`, in order: element j becomes out[taken++] = {row[j], key +
+// j}. NaN is never taken. `taken` begins with 0. Returns how many elements it looked at: all, or
+// fewer if `room` entries might not hold those of the next kTakeStep elements.
 inline constexpr int64_t kTakeStep = 16;
 int64_t TakeAbove(float limit, int64_t count, const float* row, int64_t key, int64_t room,
                   TopEntry* out, int64_t& taken);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "base/status_macros.h"
 #include "core/kernels/blas.h"
 
 namespace qkserve {
@@ -73,9 +74,7 @@ absl::StatusOr<float*> TileScratch::Get(int64_t floats) {
   has_level_ = true;
   if (buffer->size_bytes() < bytes) {
     *buffer = Buffer();
-    absl::StatusOr<Buffer> memory = Buffer::Allocate(bytes);
-    if (!memory.ok()) return memory.status();
-    *buffer = *std::move(memory);
+    ASSIGN_OR_RETURN(*buffer, Buffer::Allocate(bytes));
   }
   return reinterpret_cast<float*>(buffer->data());
 }

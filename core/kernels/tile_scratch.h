@@ -24,16 +24,18 @@ namespace qkserve {
 inline constexpr int kSeatLevels = 3;
 inline constexpr int64_t kKeptBytesMax = int64_t{8} << 20;
 
-// A seat, and a block of memory if Get is called, for the length of a scope: a local variable,
-// never thread_local. They end in the opposite order of their Get.
+// Holds a seat for the length of a scope, and a block of memory if Get is called. It must be a
+// local variable, never thread_local. Those of a thread end in the opposite order of their Get.
 class TileScratch {
  public:
+  // Takes a seat. Blocks while all seats are taken, unless this thread has one already.
   TileScratch();
   ~TileScratch();
   TileScratch(const TileScratch&) = delete;
   TileScratch& operator=(const TileScratch&) = delete;
 
-  // `floats` floats, uninitialised. Once. RESOURCE_EXHAUSTED: there is no memory.
+  // Memory of `floats` floats, uninitialised, which lives as long as this object. Called at most
+  // once. RESOURCE_EXHAUSTED: there is no memory.
   absl::StatusOr<float*> Get(int64_t floats);
 
  private:

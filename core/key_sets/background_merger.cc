@@ -26,7 +26,7 @@ absl::Duration BackgroundMerger::MergeScheduled() {
       log_({LogLevel::kWarning, absl::StrCat("key set ", name, ": segments are not merged: ",
                                              merged.status().ToString())});
     }
-    // Appends may have been faster than this step.
+    // Appends may have added segments faster than this step merged them.
     if (merged.value_or(false)) Schedule(name);
   }
   return absl::InfiniteDuration();

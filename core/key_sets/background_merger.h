@@ -51,8 +51,8 @@ class BackgroundMerger {
   const LogSink log_;
   Mutex mutex_;
   std::set<std::string> scheduled_ ABSL_GUARDED_BY(mutex_);
-  // Last: it uses the others. Its destructor waits for the step that runs; the next process
-  // continues when it appends.
+  // Last, because it uses the others. Its destructor waits for the running step. Sets that are
+  // still scheduled are merged after their next append.
   BackgroundThread thread_{[this] { return MergeScheduled(); }};
 };
 

@@ -121,7 +121,8 @@ absl::Status KeySetBuilder::AllocateBlocks(const KeySet* base, ByteBudget* budge
   KeySet& set = *set_;
   if (set.layout_.BytesFor(1) == 0) return absl::OkStatus();
   const std::vector<int64_t> capacities = NewCapacities(base);
-  // Charged in one piece, so that a set that does not fit is refused at once, by its whole size.
+  // Charged in one piece, so that a set that does not fit is refused at once and the error tells
+  // its whole size.
   int64_t bytes = 0;
   for (const int64_t capacity : capacities) {
     if (capacity > 0) bytes += KeyBlock::ChargedBytes(set.layout_, capacity);

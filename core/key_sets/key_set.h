@@ -64,8 +64,8 @@ class KeyBlock {
 //
 // Full panels stand in blocks of kBlockPanels (the last of these may have fewer) and are shared by
 // all versions from the put on; the keys that do not fill a panel stand in a block of their own,
-// the last, which an append copies. So a version costs what it adds, and one panel. Rows of no
-// bytes need no block.
+// the last, which an append copies. So a version costs the memory of the keys that it adds, and of
+// one panel. Rows without bytes need no block.
 class KeySet final : public PackedKeys {
  public:
   static constexpr int64_t kBlockPanels = 64;
@@ -84,7 +84,8 @@ class KeySet final : public PackedKeys {
 
   PanelRun Panels(int64_t matrix, int64_t panel, int64_t count_max) const override;
 
-  // Requests answered on any version of the set. Shared by them all, also over puts.
+  // Requests answered on any version of the set. All versions share the count, also those of later
+  // puts.
   std::atomic<int64_t>& requests_served() const { return *requests_served_; }
   std::shared_ptr<std::atomic<int64_t>> shared_requests_served() const { return requests_served_; }
 
@@ -106,24 +107,26 @@ class KeySet final : public PackedKeys {
   std::shared_ptr<std::atomic<int64_t>> requests_served_;
 };
 
-// Makes a version out of rows. Not thread-safe, but Add may be called from several threads for
-// different panels.
+// Makes a version from rows. Not thread-safe, but several threads may call Add for different
+// panels.
 class KeySetBuilder {
  public:
-  // `keys` new keys behind those of `base`, or for a new set where `base` is null. `base` must be
-  // the newest version, and no other builder may be at work on it: full panels are written into
-  // memory that the versions share. RESOURCE_EXHAUSTED: no memory.
+  // Begins a version of `keys` new keys behind those of `base`, or a new set if `base` is null.
+  // `base` must be the newest version, and no other builder may be at work on it, because full
+  // panels are written into memory that the versions share. Allocates all memory and charges it to
+  // `budget`. RESOURCE_EXHAUSTED: there is not enough.
   static absl::StatusOr<std::unique_ptr<KeySetBuilder>> Create(
       const KeySetLayout& layout, int64_t keys, const std::shared_ptr<const KeySet>& base,
       ByteBudget* budget);
 
-  // Packs `count` rows of a column, of its type and not necessarily aligned: row, row + 1, ... of
-  // the new keys of all matrices, which follow one another.
+  // Packs rows row to row + count - 1 of a column, of its type and not necessarily aligned. Rows
+  // are counted over the new keys of all matrices, which follow one another.
   void Add(ColumnId id, int64_t row, int64_t count, const std::byte* rows);
 
-  // The version, once every row was added; the builder must not be used after. `served` is that of
-  // the set's other versions, or null for a new set. `base_version` is given for a set that is read
-  // from files; otherwise it is that of the base or, for a new set, `version`.
+  // Returns the version. Call it once, after every row was added; the builder must not be used
+  // after it. `served` is that of the set's other versions, or null for a new set. `base_version`
+  // is given for a set that is read from files; otherwise it is that of the base or, for a new set,
+  // `version`.
   std::shared_ptr<const KeySet> Finish(const std::string& name, int64_t version,
                                        std::shared_ptr<std::atomic<int64_t>> served = nullptr,
                                        std::optional<int64_t> base_version = std::nullopt);

@@ -57,6 +57,7 @@ struct KeySetLayout {
 
   // All that a set may have, each at its ColumnId.
   PerColumn<Column> Columns() const;
+  // Sets the type and width of a column, which the set then has.
   void SetColumn(ColumnId id, DataType type, int64_t width);
 
   // The number of [m, width] matrices of a column: the product of the leading dimensions.

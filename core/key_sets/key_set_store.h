@@ -27,8 +27,8 @@ namespace qkserve {
 // The key sets of a server: serves the newest version of each name, and makes new versions, in
 // memory alone or in a directory as well.
 //
-// Thread-safe. Find, Get and List never block for long; uploads, Delete and Refresh read and write
-// files.
+// Thread-safe. Find, Get and List never block for long. Uploads, Delete and Refresh block while
+// they read and write files.
 class KeySetStore {
  public:
   struct Options {
@@ -63,6 +63,7 @@ class KeySetStore {
 
   // See KeySetTable.
   absl::StatusOr<Listed> Get(absl::string_view name) const { return table_.Get(name); }
+  // Up to `count` sets whose names follow `after`, in order.
   std::vector<Listed> List(absl::string_view after, int64_t count) const {
     return table_.List(after, count);
   }
@@ -70,12 +71,13 @@ class KeySetStore {
   int64_t problem_count() const { return table_.problem_count(); }
 
   // INVALID_ARGUMENT: the name. FAILED_PRECONDITION: read-only; an append to another version, or
-  // whose shape does not fit. NOT_FOUND, DATA_LOSS: an append to a set that is not there.
-  // RESOURCE_EXHAUSTED: memory or disk. INTERNAL: another error of a file; the log has it.
+  // whose shape does not fit. NOT_FOUND, DATA_LOSS: an append to a set that does not exist or is
+  // damaged. RESOURCE_EXHAUSTED: memory or disk. INTERNAL: another error of a file; the log has it.
   absl::StatusOr<std::unique_ptr<KeySetUpload>> BeginUpload(const KeySetUploadSpec& spec);
 
-  // Sets `version`, if it is not null and the set was served, to the set's. NOT_FOUND,
-  // FAILED_PRECONDITION (read-only). INTERNAL: a file's error; the log has it.
+  // Deletes the set, in memory and in files. Sets `*version`, if it is not null, to the version
+  // that was served; it is left alone if none was. NOT_FOUND, FAILED_PRECONDITION (read-only).
+  // INTERNAL: a file's error; the log has it.
   absl::Status Delete(const std::string& name, int64_t* version = nullptr);
 
   // Loads what another server has written to the directory since: see DirectoryFollower. Does
@@ -100,8 +102,8 @@ class KeySetStore {
       const KeySetUploadSpec& spec) const;
   absl::StatusOr<std::shared_ptr<const KeySet>> Commit(KeySetUpload& upload);
   absl::StatusOr<std::shared_ptr<const KeySet>> CommitVersion(KeySetUpload& upload);
-  // A version that was never given before. RESOURCE_EXHAUSTED: a set that `is_new` would be one too
-  // many.
+  // A version that was never given before. RESOURCE_EXHAUSTED: `is_new` is set, and there are
+  // kKeySetsMax sets.
   absl::StatusOr<int64_t> NewVersion(bool is_new);
 
   const Options options_;

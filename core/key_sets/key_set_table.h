@@ -24,8 +24,8 @@ class KeySetTable {
   struct Listed {
     std::string name;
     absl::StatusOr<std::shared_ptr<const KeySet>> key_set;
-    // Why a stored version is not served: an older version is served, or none (then it is the error
-    // of key_set). Empty: all is well.
+    // Why the newest stored version is not served. An older version is served, or none: then
+    // key_set has the same error. Empty: all is well.
     std::string problem;
   };
 
@@ -40,10 +40,13 @@ class KeySetTable {
 
   // Makes `key_set` the newest version, or the error its name answers with, without a problem.
   void Publish(const std::string& name, absl::StatusOr<std::shared_ptr<const KeySet>> key_set);
+  // Removes the name. Requests that hold its version keep it.
   void Unpublish(const std::string& name);
-  // Sets the problem of a version that is served; empty: none. Does nothing where there is none.
+  // Sets the problem of the version that is served; empty: none. Does nothing if the table has no
+  // set of this name.
   void SetProblem(const std::string& name, const std::string& problem);
 
+  // The number of names, those with an error included.
   int64_t count() const;
   // The number of sets with an error or a problem.
   int64_t problem_count() const;

@@ -12,12 +12,12 @@
 
 namespace qkserve {
 
-// Gets `count` consecutive rows, from `row` on, not necessarily aligned. The rows of all matrices
-// follow one another.
+// Takes `count` consecutive rows, from `row` on, not necessarily aligned. Rows are counted over all
+// matrices. An error ends the stream.
 using RowSink = std::function<absl::Status(int64_t row, int64_t count, const std::byte* rows)>;
 
-// Makes whole rows, in the type of the set, of a row-major tensor [matrices, rows, columns] whose
-// bytes are received in pieces cut anywhere.
+// Receives the bytes of a row-major tensor [matrices, rows, columns] in pieces cut anywhere, and
+// hands on whole rows in the type of the set.
 //
 // Thread-compatible.
 class RowStream {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/status_macros.h"
 #include "core/kernels/block_product.h"
 #include "core/kernels/element_conversion.h"
 #include "core/kernels/tile_scratch.h"
@@ -101,15 +102,13 @@ absl::Status DirectScores::ComputeTile(const Tile& tile) const {
   float* scores = reinterpret_cast<float*>(result_at(0));
   int64_t stride = shape.m;
   if (type != DataType::kFloat32) {
-    const absl::StatusOr<float*> memory = scratch.Get(tile.rows * tile.keys);
-    if (!memory.ok()) return memory.status();
-    scores = *memory;
+    ASSIGN_OR_RETURN(scores, scratch.Get(tile.rows * tile.keys));
     stride = tile.keys;
   }
   const int64_t first_slice = tile.product * shape.slices_per_product;
   const bool is_attended = problem.output != Output::kMasked || IsAttended(tile);
   if (is_attended) {
-    absl::Status status = MultiplyBlock(
+    RETURN_IF_ERROR(MultiplyBlock(
         {.queries = problem.queries,
          .query_index = (shape.QueryMatrix(first_slice) * shape.n + tile.row) * shape.d,
          .rows = tile.rows,
@@ -117,8 +116,7 @@ absl::Status DirectScores::ComputeTile(const Tile& tile) const {
          .key_index = (shape.KeyMatrix(first_slice) * shape.m + tile.key) * shape.d,
          .key_count = tile.keys,
          .depth = shape.d},
-        scores, stride);
-    if (!status.ok()) return status;
+        scores, stride));
   }
   for (int64_t i = 0; i < tile.rows; ++i, scores += stride) {
     const int64_t row = first_row + i;

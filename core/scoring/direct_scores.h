@@ -20,7 +20,7 @@ namespace qkserve {
 // The cut depends on the request's shape alone, and so does every bit.
 class DirectScores final : public Pass {
  public:
-  // Sizes of a tile within a product; they are even if several small products are one tile.
+  // How the results of a shape are cut. A tile is a part of a product, or several small products.
   struct Cut {
     int64_t tile_rows = 0;
     int64_t tile_keys = 0;
@@ -29,10 +29,12 @@ class DirectScores final : public Pass {
     int64_t products_per_tile = 1;  // more than 1 only if a product is one tile
     int64_t tile_count = 1;
   };
+  // The cut of a shape. Takes constant time.
   static Cut CutOf(const ScoreShape& shape);
+  // The work of such a request, for the cost model.
   static ScoreWork WorkOf(const ScoreShape& shape, const Cut& cut);
 
-  // `cut` is that of the request's shape. The request must outlive the pass.
+  // Requires cut == CutOf(request.shape). The request must outlive the pass.
   DirectScores(const ScoreRequest& request, const Cut& cut)
       : request_(request), mask_(request.problem, request.shape), cut_(cut) {}
 

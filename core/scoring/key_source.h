@@ -31,14 +31,14 @@ struct KeyCut {
   // merged in order, so its bits depend on the cut.
   int64_t split_keys = 1;
   int64_t splits = 1;
-  // Rows of a block, and parts that the keys of a block are cut into, at most.
+  // The most rows of a block, and the most parts that its keys are cut into.
   int64_t block_rows = 1;
   int64_t parts = 1;
   bool is_scratch = false;  // all blocks have one part, which keeps its state in scratch
 };
 
-// A row of a block. Members have no initial values: a tile has room for kBlockRows and makes those
-// that it needs.
+// A row of a block. Members have no initial values, because each tile has room for kBlockRows rows
+// and fills in only those that it needs.
 struct BlockRow {
   const ScoreRequest* request;
   const ScoreMask* mask;
@@ -102,7 +102,7 @@ class KeySource {
     return nullptr;
   }
 
-  // For the cost model. In constant time.
+  // The work of a request of this shape on the source, for the cost model. Takes constant time.
   virtual ScoreWork WorkOf(const AttentionProblem& problem, const ScoreShape& shape) const = 0;
 
  protected:

@@ -8,8 +8,8 @@
 
 namespace qkserve {
 
-// Scores of a request, whether they are returned or not. 20 minutes of a core: nobody waits for
-// more, and shapes with d = 0 may ask for any number in a few bytes.
+// Scores that a request may compute, returned or not: about 20 minutes of a core. A shape with d =
+// 0 can ask for any number of them in a few bytes.
 inline constexpr int64_t kScoresMax = int64_t{1} << 40;
 
 // A tile is the unit that workers share and small requests overtake. Tiles are cut by the request's
@@ -34,31 +34,36 @@ static_assert(kTileMultiplyAddsMin <= kTileMultiplyAdds);
 // multiply-adds: requests may consist of a million products of 1 x 1.
 inline constexpr int64_t kCallMultiplyAdds = 10'000;
 
-// Rows of a block, keys of a step (a block's scores of a step, 256 KiB, stay in the L2 cache), and
-// elements of a block's result at most.
+// Most rows of a block, and keys of a step. The scores of a step for a block take 256 KiB, which
+// stay in the L2 cache.
 inline constexpr int64_t kBlockRows = 128;
 inline constexpr int64_t kStepKeys = 512;
+
+// Most elements of the result of a block.
 inline constexpr int64_t kBlockElements = int64_t{1} << 20;
 
-// Key sets: elements of keys and values of a split, about 0.4 ms of reading (5 ms of multiplying
-// with kBlockRows rows), multiply-adds that a tile aims at, about 1 ms, and what a core reads of
-// packed keys.
+// Key sets: elements of keys and values of a split. Reading them takes about 0.4 ms, multiplying
+// them with kBlockRows rows about 5 ms.
 inline constexpr int64_t kSplitElements = int64_t{2} << 20;
+
+// Key sets: multiply-adds that a tile aims at, about 1 ms.
 inline constexpr int64_t kPassTileMultiplyAdds = kTileMultiplyAdds / 4;
+
+// Key sets: bytes of packed keys and values that a core reads in a second, for predictions.
 inline constexpr double kPanelBytesPerSecond = 16e9;
 
-// Columns of top k beyond the number of keys that are written with their row, in about 1 us. More
-// columns get tiles of their own.
+// Top k may have more columns than there are keys. Up to this many surplus columns are written with
+// their row, in about 1 us; more of them get tiles of their own.
 inline constexpr int64_t kPaddingMax = 1024;
 
-// Results that no key has a part in: elements that one tile fills, about 2 ms.
+// Elements that one tile fills of results that depend on no key, about 2 ms.
 inline constexpr int64_t kFillPlaces = int64_t{1} << 20;
 
 // Cost of masking and weighing a score, about 1 ns, in multiply-adds.
 inline constexpr int64_t kExpMultiplyAdds = 50;
 
-// For predictions: what one core reads from memory and, where it must, converts. Measured values
-// are two to three times this on an idle machine, where the cores do not share it.
+// Elements that one core reads from memory in a second, and converts if it must, for predictions.
+// An idle machine reads two to three times as many, because its cores do not share the memory.
 inline constexpr double kElementsReadPerSecond = 1.5e9;
 
 }  // namespace qkserve

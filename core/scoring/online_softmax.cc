@@ -13,7 +13,8 @@
 namespace qkserve {
 namespace {
 
-// ln of the sum of e^score, from its two parts. Where all scores are NaN, max may still be -inf.
+// ln of the sum of e^score, given the maximum and the sum of e^(score - max). If all scores are
+// NaN, max may still be -inf.
 float LogSumExp(double max, double sum) {
   if (sum == 0.0) return kNotAttended;
   return static_cast<float>((max == kNotAttended ? 0.0 : max) + std::log(sum));
@@ -23,8 +24,9 @@ float LogSumExp(double max, double sum) {
 // to >= from.
 double Correction(double from, double to) { return from == to ? 1.0 : std::exp(from - to); }
 
-// A mean of finite values is finite; rounding may take it beyond the largest of them. Never -0: a
-// sum of nothing but -0 may have begun with 0, or not.
+// Rounds a mean to float32. A mean of finite values stays finite, although rounding may take it
+// beyond the largest of them. The result is never -0, because a sum of values of -0 may or may not
+// have begun with 0.
 float RoundedMean(double mean) {
   constexpr double kLargest = std::numeric_limits<float>::max();
   const double clamped = std::isnan(mean) ? mean : std::clamp(mean, -kLargest, kLargest);
@@ -45,9 +47,9 @@ void MergeInfinities(const ContextSums& next, const ContextSums& row) {
   }
 }
 
-// 0, an infinity or NaN: the part of a column's mean that its infinities add. One whose weight,
-// `factor` times that relative to the maximum, is 0 in float32 adds nothing, wherever its key
-// stands.
+// The part of a column's mean that its infinities and NaN add: 0, an infinity or NaN. A value adds
+// nothing if its weight, `factor` * e^(score - max), is 0 in float32. So the order of the keys does
+// not matter.
 float AddedByInfinities(const ContextSums& row, int64_t column, double factor) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const auto has_weight = [&](float score) {
@@ -56,7 +58,7 @@ float AddedByInfinities(const ContextSums& row, int64_t column, double factor) {
   };
   const bool has_plus = has_weight(row.plus[column]);
   const bool has_minus = has_weight(row.minus[column]);
-  // Their sum, but with the sign bit of NaN the same on every CPU.
+  // As inf - inf, but with the same sign bit of NaN on every CPU.
   if (has_plus && has_minus) return std::numeric_limits<float>::quiet_NaN();
   if (has_plus) return kInfinity;
   return has_minus ? -kInfinity : 0.0F;

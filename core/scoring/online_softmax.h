@@ -27,6 +27,7 @@ ContextSums ContextSumsAt(std::byte* sums, std::byte* infinities, int64_t rows, 
 
 // The following functions take the first row of the sums.
 
+// Makes the row that of no keys: maximum -inf, sums 0, no infinities.
 void ClearContext(const ContextSums& row);
 
 // Replaces the scores of the next keys by weights relative to the new maximum and rescales the sums

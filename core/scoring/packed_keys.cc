@@ -28,8 +28,8 @@ PackedKeys::PackedKeys(const KeySizes& sizes, const Types& types)
 
 RowCut PackedKeys::Cut(absl::Span<const ScoreRequest* const> requests) const {
   RowCut cut(*this);
-  // Rows that take so long to finish that a block can have fewer of them have blocks of their own.
-  // In a block rows with the same reducer follow one another.
+  // Rows that take long to finish have blocks of their own, because such blocks may have fewer
+  // rows. In a block rows with the same reducer follow one another.
   for (const bool is_long : {false, true}) {
     Section section = {.first_row = cut.rows(), .value_end = cut.rows(), .most = {.finish = 1}};
     for (const RowReducer* reducer : AllReducers()) {
@@ -80,8 +80,8 @@ void PackedKeys::CutKeys(const RowCost& most, int64_t value_rows, BlockRun& run)
   const double multiply_adds =
       padded_m * (rows * d + value_rows * dv) + m * rows * kExpMultiplyAdds;
   const double tiles = std::max(elements / kTileElements, multiply_adds / kPassTileMultiplyAdds);
-  // A part is some splits; if it would still be more than a tile at worst, and has no values, which
-  // must be summed split by split, some panels.
+  // A part is some splits. If one split may be more than a tile and no values are read, a part is
+  // some panels. Values must be summed split by split.
   const double keep_multiply_adds = m * (rows - value_rows) * most.keep;
   const double worst_tiles =
       std::max(elements / kTileElements, (multiply_adds + keep_multiply_adds) / kTileMultiplyAdds);

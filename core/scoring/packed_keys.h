@@ -14,7 +14,8 @@ namespace qkserve {
 //
 // A score is a function of its query, its key and d (panels.h), rows are reduced one by one, and
 // the splits and steps are cut by the keys alone: so a pass, and what else is in it, does not show
-// in the bits. Steps are read whole: how a row is summed must not depend on what others attend.
+// in the bits. Steps are read whole, so how a row is summed does not depend on the keys that other
+// rows attend.
 class PackedKeys : public KeySource {
  public:
   struct Types {
@@ -22,7 +23,8 @@ class PackedKeys : public KeySource {
     DataType values = DataType::kFloat32;
   };
 
-  // From panel `panel` of a matrix on, at least one and at most `count_max` panels.
+  // Panels of a matrix that follow one another in memory, from panel `panel` on: at least one and
+  // at most `count_max`.
   virtual PanelRun Panels(int64_t matrix, int64_t panel, int64_t count_max) const = 0;
 
   RowCut Cut(absl::Span<const ScoreRequest* const> requests) const final;

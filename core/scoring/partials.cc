@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/status_macros.h"
+
 namespace qkserve {
 
 absl::StatusOr<std::shared_ptr<Partials::Shared>> Partials::Share(int64_t block, int64_t parts,
@@ -10,12 +12,11 @@ absl::StatusOr<std::shared_ptr<Partials::Shared>> Partials::Share(int64_t block,
   MutexLock lock(&mutex_);
   const auto found = blocks_.find(block);
   if (found != blocks_.end()) return found->second.shared;
-  absl::StatusOr<Buffer> memory = Buffer::Allocate(static_cast<size_t>(bytes));
-  if (!memory.ok()) return memory.status();
-  absl::StatusOr<Buffer> seldom = Buffer::AllocateOnDemand(static_cast<size_t>(seldom_bytes));
-  if (!seldom.ok()) return seldom.status();
+  auto shared = std::make_shared<Shared>();
+  ASSIGN_OR_RETURN(shared->state, Buffer::Allocate(static_cast<size_t>(bytes)));
+  ASSIGN_OR_RETURN(shared->seldom, Buffer::AllocateOnDemand(static_cast<size_t>(seldom_bytes)));
   BlockState& state = blocks_[block];
-  state.shared = std::make_shared<Shared>(Shared{*std::move(memory), *std::move(seldom)});
+  state.shared = std::move(shared);
   state.parts_left = parts;
   return state.shared;
 }

@@ -23,20 +23,21 @@ class Partials {
     Buffer state;
     Buffer seldom;  // takes memory only where it is written
   };
-  // The memory that all `parts` parts of a block share, which the first caller allocates.
+  // The memory that all `parts` parts of a block share. The first call for a block allocates it.
   // RESOURCE_EXHAUSTED: there is none.
   absl::StatusOr<std::shared_ptr<Shared>> Share(int64_t block, int64_t parts, int64_t bytes,
                                                 int64_t seldom_bytes);
 
-  // A part of the block has ended, after Share, with `found` of its own. It takes over what another
-  // part has left, by merge(what the other found), and leaves the sum for the next one. True for
-  // the last part of the block, which keeps what all have found.
+  // Ends a part of the block, whose own results are `found`; call it after Share. If another part
+  // has left its results, they are merged into `found` by merge(the other's). Returns true for the
+  // last part of the block: `found` then holds the results of all. Otherwise `found` is left here
+  // for the next part.
   bool HandOver(int64_t block, Buffer& found, absl::FunctionRef<void(std::byte* other)> merge);
 
  private:
   struct BlockState {
     std::shared_ptr<Shared> shared;
-    Buffer left;  // what a part that has ended has found; empty: another part has taken it over
+    Buffer left;  // results of parts that have ended; empty: another part has taken them over
     int64_t parts_left = 0;
   };
 

@@ -41,8 +41,8 @@ struct AttentionResults {
   float* log_sum_exp = nullptr;  // [.., n]
 };
 
-// A request, and where its results go. What it refers to must outlive the computation. Requests on
-// a key set do not read `problem.keys` and `problem.values`: the set has them.
+// A request, and where its results go. The objects that it refers to must outlive the computation.
+// Requests on a key set do not read `problem.keys` and `problem.values`: the set has them.
 struct ScoreRequest {
   const AttentionProblem& problem;
   const ScoreShape& shape;  // of the queries and the keys

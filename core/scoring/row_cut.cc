@@ -82,7 +82,7 @@ RowGroups RowCut::MakeRows(const Block& block, BlockRow* rows) const {
   return groups;
 }
 
-// Writes rows [begin, end) of those of a request that read `matrix`: the slices that read it, in
+// Writes some rows of a request: rows [begin, end), counted over the slices that read `matrix`, in
 // order.
 BlockRow* RowCut::MakeRowsOf(const Stacked& stacked, int64_t matrix, int64_t begin, int64_t end,
                              BlockRow* rows) {

@@ -34,7 +34,7 @@ struct Block {
   int64_t parts;  // tiles that its keys are cut into
 };
 
-// Blocks that follow one another in each matrix and have as many parts.
+// Consecutive blocks of each matrix, all with the same number of parts.
 struct BlockRun {
   int64_t first_row = 0;
   int64_t block_rows = 1;
@@ -60,16 +60,20 @@ class RowCut {
  public:
   explicit RowCut(const KeySource& source) : source_(&source) {}
 
-  // The next rows of each matrix. Requires shape.products > 0.
+  // Stacks the request's rows below those that were added before, in each matrix. Requires
+  // shape.products > 0.
   void AddRows(const ScoreRequest& request, const RowReducer& reducer);
-  // The next blocks of each matrix. Small blocks share a tile, those of several matrices too.
+  // Adds the next blocks of each matrix and cuts them into tiles. Small blocks share a tile, also
+  // if they are of different matrices.
   void AddRun(BlockRun run);
 
   int64_t rows() const { return rows_; }  // of a matrix
   int64_t block_count() const { return block_count_; }
   int64_t tile_count() const { return tile_count_; }
 
+  // The part and the blocks that a tile has.
   TileBlocks BlocksOf(int64_t tile) const;
+  // The block of this index among all blocks.
   Block GetBlock(int64_t index) const;
   // Parts are cut where splits are, or, if there are more parts than splits, where panels are.
   KeyRange KeysOf(const Block& block, int64_t part) const;
@@ -97,7 +101,8 @@ class RowCut {
   int64_t tile_count_ = 0;
 };
 
-// How many of `count` equal pieces a tile has, if a piece is `tiles` of its work: an even part.
+// The number of pieces of a tile if `count` equal pieces, each with `tiles` of a tile's work, are
+// cut evenly into tiles.
 int64_t PiecesPerTile(double tiles, int64_t count);
 
 }  // namespace qkserve

@@ -20,7 +20,8 @@ struct Step {
   int64_t stride;
 
   int64_t Count() const { return keys.end - keys.begin; }
-  // Turns the products of row `i`, which is `row`, into their stage, once. Returns them.
+  // Turns the products of row `i` of the group, which is `row`, into scores of the request's stage,
+  // in place. Returns them. Called once for each row.
   float* Staged(int64_t i, const BlockRow& row) const {
     float* const scores = products + i * stride;
     row.mask->ApplyStages(row.slice, row.query, keys.begin, Count(), scores);
@@ -55,10 +56,9 @@ class RowReducer {
  public:
   virtual ~RowReducer() = default;
 
-  // Known from the request alone. `sizes` are those of its source.
+  // Sizes and costs, known from the request alone. `sizes` are those of its source.
 
-  // Columns of the result, and how many of them keys have a part in. The others hold
-  // `EmptyResult`.
+  // Columns of the result, and the number of them that depend on keys. The others hold EmptyResult.
   virtual int64_t ResultColumns(const AttentionProblem& /*problem*/, const KeySizes& sizes) const {
     return sizes.m;
   }
@@ -67,11 +67,12 @@ class RowReducer {
   }
   virtual float EmptyResult() const { return 0.0F; }
 
-  // Every score of a row is wanted, attended or not.
+  // True if the reducer takes every score of a row, attended or not.
   virtual bool NeedsAllScores() const { return false; }
-  // Values are read.
+  // True if the reducer reads values.
   virtual bool ReadsValues() const { return false; }
 
+  // The cost of a row, for the cost model. Takes constant time.
   virtual RowCost CostOf(const AttentionProblem& /*problem*/, const KeySource& /*source*/) const {
     return {};
   }
@@ -84,20 +85,27 @@ class RowReducer {
 
   // Running.
 
+  // Bytes of state that all parts of a block share.
   virtual int64_t BlockBytes(const RowGroup& /*group*/) const { return 0; }
   // Block state that is seldom written, and may take memory only then.
   virtual int64_t SeldomBytes(const RowGroup& /*group*/) const { return 0; }
+  // Bytes of state that each part has alone.
   virtual int64_t PartBytes(const RowGroup& /*group*/) const { return 0; }
+  // Begins a part: initialises its own state.
   virtual void Begin(const RowGroup& /*group*/) const {}
+  // Begins a split, or the part of it that this part has. Its keys follow.
   virtual void BeginSplit(const RowGroup& /*group*/, int64_t /*split*/) const {}
-  // No row of the block attends these keys; not called if NeedsAllScores.
+  // Passes over keys that no row of the block attends. Not called if NeedsAllScores.
   virtual void Skip(const RowGroup& /*group*/, KeyRange /*keys*/) const {}
   // If the source is not shared: the group's place for the products of keys from `key` on, rows as
   // far apart as rows of the result. Null: they go to scratch.
   virtual float* PlaceOf(const RowGroup& /*group*/, int64_t /*key*/) const { return nullptr; }
+  // Takes the products of a step. May overwrite them.
   virtual void Take(const RowGroup& group, int64_t split, const Step& step) const = 0;
-  // `other` is the part_state of another part, which has ended.
+  // Merges the state of another part into this one's. `other` is the part_state of that part, which
+  // has ended.
   virtual void Merge(const RowGroup& /*group*/, std::byte* /*other*/) const {}
+  // Writes the results of the group's rows, after all parts have ended.
   virtual void Finish(const RowGroup& /*group*/) const {}
 };
 

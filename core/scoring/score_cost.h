@@ -32,6 +32,7 @@ struct ScoreCost {
 ScoreCost PredictCost(const KeySource& source, const AttentionProblem& problem,
                       const ScoreShape& shape, double gflops);
 
+// The third cost, which admission charges.
 int64_t StateBytes(const KeySource& source, const AttentionProblem& problem,
                    const ScoreShape& shape);
 

@@ -36,8 +36,8 @@ ScoreMask::ScoreMask(const AttentionProblem& problem, const ScoreShape& shape)
 }
 
 KeyRange ScoreMask::Range(int64_t slice, int64_t query) const {
-  // The bounds are the exact sums cut to 64 bits: in each the window moves the offset, before the
-  // query is added, and a sum that was cut lies on its side of [0, m) whatever is added.
+  // Each bound is the exact sum cut to 64 bits. The window is added to the offset first, then the
+  // query: if the first sum was cut, it stays on its side of [0, m) whatever query is added.
   KeyRange range = {0, m_};
   int64_t offset = problem_.offset;
   if (!problem_.key_lengths.empty()) {

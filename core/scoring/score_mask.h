@@ -18,8 +18,8 @@ struct KeyRange {
   int64_t end = 0;
 };
 
-// Which keys a query attends: an interval (is_causal, window, key_lengths, a short mask) and, in
-// it, the mask's elements.
+// The keys that a query attends: an interval (is_causal, window, key_lengths, a short mask) and,
+// within it, the mask's elements.
 //
 // Immutable, so thread-safe. Points into the problem.
 class ScoreMask {

@@ -10,6 +10,7 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
+#include "base/status_macros.h"
 #include "core/kernels/block_product.h"
 #include "core/kernels/element_conversion.h"
 #include "core/kernels/tile_scratch.h"
@@ -76,7 +77,7 @@ absl::InlinedVector<UnattendedArea, 2> UnattendedAreasOf(const ScoreRequest& req
                          columns};
   if (sizes.m > 0 && columns - first <= kPaddingMax) return {};
   if (sizes.m > 0) return {area};
-  // One long row of each.
+  // The results as one long row, and log-sum-exp as another.
   area.rows = 1;
   area.columns *= rows;
   auto* const log_sum_exp = reinterpret_cast<std::byte*>(results.log_sum_exp);
@@ -115,7 +116,8 @@ int64_t Aligned(int64_t bytes) {
   return CeilDivide(bytes, kLine) * kLine;
 }
 
-// Bytes of one kind of state of all groups, group by group, each aligned.
+// Bytes of one kind of state of all groups. Those of each group are rounded up, so that the next
+// ones are aligned.
 int64_t BytesOf(const RowGroups& groups, int64_t (RowReducer::*bytes_of)(const RowGroup&) const) {
   int64_t bytes = 0;
   for (const RowGroup& group : groups) bytes += Aligned((group.reducer.*bytes_of)(group));
@@ -227,23 +229,17 @@ absl::Status ScorePass::RunPart(const Block& block, int64_t part) {
   if (block.parts == 1) {
     const int64_t block_bytes = BytesOf(groups, &RowReducer::BlockBytes);
     const int64_t seldom_bytes = BytesOf(groups, &RowReducer::SeldomBytes);
-    const absl::StatusOr<float*> memory = scratch.Get((block_bytes + part_bytes + seldom_bytes) /
-                                                      static_cast<int64_t>(sizeof(float)));
-    if (!memory.ok()) return memory.status();
-    auto* const state = reinterpret_cast<std::byte*>(*memory);
+    ASSIGN_OR_RETURN(float* const memory, scratch.Get((block_bytes + part_bytes + seldom_bytes) /
+                                                      static_cast<int64_t>(sizeof(float))));
+    auto* const state = reinterpret_cast<std::byte*>(memory);
     Begin(state, state + block_bytes + part_bytes, state + block_bytes, groups);
   } else {
-    absl::StatusOr<std::shared_ptr<Partials::Shared>> block_memory = Share(block, groups);
-    if (!block_memory.ok()) return block_memory.status();
-    absl::StatusOr<Buffer> part_memory = Buffer::Allocate(static_cast<size_t>(part_bytes));
-    if (!part_memory.ok()) return part_memory.status();
-    shared = *std::move(block_memory);
-    own = *std::move(part_memory);
+    ASSIGN_OR_RETURN(shared, Share(block, groups));
+    ASSIGN_OR_RETURN(own, Buffer::Allocate(static_cast<size_t>(part_bytes)));
     Begin(shared->state.data(), shared->seldom.data(), own.data(), groups);
   }
   const absl::Span<const BlockRow> block_rows(rows.data(), static_cast<size_t>(block.rows));
-  absl::Status status = RunKeys(block.matrix, cut_.KeysOf(block, part), block_rows, groups);
-  if (!status.ok()) return status;
+  RETURN_IF_ERROR(RunKeys(block.matrix, cut_.KeysOf(block, part), block_rows, groups));
   if (block.parts > 1) {
     std::byte* const own_state = own.data();
     const bool is_last = partials_.HandOver(block.index, own, [&](std::byte* other) {
@@ -264,9 +260,8 @@ absl::Status ScorePass::RunKeys(int64_t matrix, KeyRange keys, absl::Span<const 
   const int64_t split_keys = source_->key_cut().split_keys;
   const int64_t row_count = rows.size();
   TileScratch scratch;
-  const absl::StatusOr<float*> products = scratch.Get(row_count * (kStepKeys + d));
-  if (!products.ok()) return products.status();
-  float* const queries = *products + row_count * kStepKeys;
+  ASSIGN_OR_RETURN(float* const products, scratch.Get(row_count * (kStepKeys + d)));
+  float* const queries = products + row_count * kStepKeys;
   ConvertQueries(rows, d, queries);
   const KeyRange attended = AttendedKeys(groups, m);
   for (int64_t key = keys.begin, end = 0; key < keys.end; key = end) {
@@ -280,16 +275,15 @@ absl::Status ScorePass::RunKeys(int64_t matrix, KeyRange keys, absl::Span<const 
       if (read_end < end) group.reducer.Skip(group, {read_end, end});
     }
     if (read_end == key) continue;
-    Step step = {.keys = {key, read_end}, .products = *products, .stride = kStepKeys};
+    Step step = {.keys = {key, read_end}, .products = products, .stride = kStepKeys};
     const RowGroup& front = groups.front();
     float* const place = source_->IsShared() ? nullptr : front.reducer.PlaceOf(front, key);
     if (place != nullptr) {
       step.products = place;
       step.stride = m;
     }
-    absl::Status status =
-        source_->Multiply({rows, queries}, matrix, step.keys, step.products, step.stride);
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(
+        source_->Multiply({rows, queries}, matrix, step.keys, step.products, step.stride));
     for (const RowGroup& group : groups) {
       group.reducer.Take(group, split,
                          {step.keys, step.products + group.first * step.stride, step.stride});
@@ -308,8 +302,7 @@ absl::StatusOr<std::unique_ptr<Pass>> MakeScorePass(
   }
   try {
     auto pass = std::make_unique<ScorePass>(std::move(source), requests);
-    absl::Status status = pass->AllocateBlocks();
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(pass->AllocateBlocks());
     return pass;
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("out of memory for a pass");

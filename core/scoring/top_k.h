@@ -27,11 +27,11 @@ class TopK {
   TopK(TopEntry* entries, int64_t k, int64_t keys)
       : entries_(entries), k_(k), room_(Room(k, keys)) {}
 
-  // Offers scores of keys key, key + 1, ..., all of them above those of earlier calls; -inf is not
-  // attended and never kept.
+  // Offers the scores of keys key, key + 1, ... These keys must be above those of earlier calls. A
+  // score of -inf means that the key is not attended; it is never kept.
   void Offer(const float* scores, int64_t count, int64_t key);
 
-  // Offers the best of other keys, in any order. Not before Offer.
+  // Offers the best entries of other keys, in any order. No Offer may follow.
   void Merge(const TopEntry* entries, int64_t count);
 
   // Drops all but the k best. Returns how many there are, at entries().
@@ -43,13 +43,12 @@ class TopK {
   int64_t k_;
   int64_t room_;
   int64_t size_ = 0;
-  // The worst of the best k so far; of fewer, what everything is ahead of.
+  // The worst of the best k so far. Before there are k: an entry that every other is ahead of.
   bool has_worst_ = false;
   TopEntry worst_ = {};
 };
 
-// About what it takes to keep the `top_k` best of `m` keys in any order, and to write `columns`
-// entries.
+// Predicted time to keep the `top_k` best of `m` keys in any order, and to write `columns` entries.
 double TopKSeconds(int64_t top_k, int64_t m, int64_t columns);
 
 // Sorts a row's best entries and writes `columns` scores, as `type`, and keys; beyond `size`

@@ -34,9 +34,8 @@ struct PassRequest {
   ScoreRequest request;  // points into an AdmittedScore
 };
 
-// A call that was checked, planned and charged, as the batcher sees it: nothing of it can be
-// refused any more for what the caller sent. All that the server asks of the scoring engine is
-// asked here.
+// A call that was checked, planned and charged, as the batcher sees it. It can no longer be refused
+// for what its caller sent. The server uses the scoring engine here and nowhere else.
 //
 // A call with inline keys has a pass of its own. Calls on a key set share passes.
 class AdmittedScore final : public Job {
@@ -85,19 +84,19 @@ class AdmittedScore final : public Job {
   Responder* responder_ = nullptr;  // set when it is submitted
 };
 
-// Every check of what a caller sent beside its syntax, in time that does not depend on the tensors'
-// sizes, and all of them before anything large is allocated. The first error is reported, in this
-// order: options, queries, key set or keys, their fit, key lengths, mask, values, size of the
-// result, memory.
+// Makes every check of what a caller sent beside its syntax. The time does not depend on the
+// tensors' sizes, and nothing large is allocated before all checks are made. The first error is
+// reported, in this order: options, queries, key set or keys, their fit, key lengths, mask, values,
+// size of the result, memory.
 //
 // Errors: INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION, DATA_LOSS and RESOURCE_EXHAUSTED, as
 // scoring.proto says. They name fields as the call does. Thread-safe.
 absl::StatusOr<std::unique_ptr<AdmittedScore>> AdmitScore(ScoreCall&& call,
                                                           const AdmissionOptions& options);
 
-// The way of every score call into the batcher, whatever protocol it came by: admits the call and
-// submits it, or fails it. The responder keeps what the call points into until it is told the end:
-// exactly once, maybe before this returns. Does not block. Thread-safe.
+// Takes every score call to the batcher, whatever protocol it came by: admits and submits it, or
+// fails it. The responder keeps the memory that the call points into. It gets exactly one Respond
+// or Fail, maybe before this returns. Does not block. Thread-safe.
 void SubmitScore(ScoreCall&& call, Responder* responder, const AdmissionOptions& options,
                  Batcher* batcher);
 

@@ -27,9 +27,8 @@ inline constexpr int64_t kComputeSlotBytes = 6 * kMiB;
 // Slots whose memory is within the 0.1 GB that docs/operations.md reckons beside bytes in flight.
 inline constexpr int64_t kComputeSlotsFree = 8;
 
-// How many slots there are. More tiles at a time than CPUs end no sooner, and hold more memory
-// meanwhile. With many CPUs the slots' memory is taken from in_flight_bytes_max, at most half of
-// it.
+// The number of slots. More tiles at a time than CPUs would end no sooner and hold more memory.
+// With many CPUs the slots' memory is taken from in_flight_bytes_max, at most half of it.
 inline int64_t ComputeSlots(int64_t workers, int64_t cpus, int64_t in_flight_bytes_max) {
   return std::min({workers, cpus, kComputeSlotsFree + in_flight_bytes_max / 2 / kComputeSlotBytes});
 }

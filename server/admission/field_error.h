@@ -17,8 +17,9 @@ inline absl::Status FieldError(absl::string_view field, const absl::AlphaNum& go
   return absl::InvalidArgumentError(absl::StrCat(field, ": got ", got, ", expected ", expected));
 }
 
-// Sets `type` to one of the three float types. `value` comes from outside, 0 is none. `others`,
-// which end in ", ", are named in the error, too.
+// Sets `type` to the float type that `value`, a number from outside, stands for. INVALID_ARGUMENT:
+// it stands for none (0 is none), or for another type. `others` are further types that the field
+// takes, for the error; they end in ", ".
 inline absl::Status DecodeFloatType(int value, absl::string_view field, DataType& type,
                                     absl::string_view others = "") {
   if (IsFloatType(value)) {
@@ -33,7 +34,7 @@ inline absl::Status DecodeFloatType(int value, absl::string_view field, DataType
                     absl::StrCat(others, "FLOAT32, FLOAT16 or BFLOAT16"));
 }
 
-// Values have the shape of their keys but for the last dimension.
+// INVALID_ARGUMENT unless the values have the shape of their keys but for the last dimension.
 inline absl::Status CheckValueShape(absl::string_view field, const Shape& values,
                                     absl::string_view keys_field, const Shape& keys) {
   if (values.size() == keys.size() && std::equal(keys.begin(), keys.end() - 1, values.begin())) {

@@ -13,6 +13,7 @@ namespace qkserve {
 // is sent, an upload from its beginning. Thread-safe.
 class InFlightCalls {
  public:
+  // Counts a call in. Every Begin is followed by one End.
   void Begin() {
     MutexLock lock(&mutex_);
     ++calls_;
@@ -27,7 +28,7 @@ class InFlightCalls {
     return calls_;
   }
 
-  // Blocks until there is none, or until `deadline`. Returns how many are left.
+  // Blocks until no call is in flight, or until `deadline` on `clock`. Returns how many are left.
   int64_t AwaitNone(const Clock& clock, absl::Time deadline) {
     MutexLock lock(&mutex_);
     while (calls_ > 0) {

@@ -20,8 +20,8 @@ struct ComputedScore {
   absl::string_view kernel;  // the code path that computes it
 };
 
-// How a call was run, for receipts, metrics and logs. All zero where it was refused before it came
-// to the batcher.
+// How a call was run, for receipts, metrics and logs. All zero if it was refused before it came to
+// the batcher.
 struct ScoreReceipt {
   JobReceipt job = {};
   int64_t rows = 0;                 // its own query rows

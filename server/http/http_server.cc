@@ -124,7 +124,7 @@ class HttpServer::Loop {
       if (errno != EINTR) absl::SleepFor(kAcceptRetry);
       return;
     }
-    // One at a time, so that those that are there go on in between.
+    // Accepts one connection at a time, so that those that are open are served in between.
     for (size_t i = 0; i < sockets_.sockets().size(); ++i) {
       if (polled[i].revents != 0) Accept(sockets_.sockets()[i].get());
     }
@@ -201,10 +201,9 @@ class HttpServer::Loop {
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& address,
                                                               const MetricsExporter* exporter,
                                                               LogSink log, const Clock* clock) {
-  absl::StatusOr<BoundSockets> sockets = BoundSockets::Bind(kHttpAddressFlag, address);
-  if (!sockets.ok()) return sockets.status();
-  const int port = sockets->port();
-  auto loop = std::make_unique<Loop>(*std::move(sockets), exporter, std::move(log), clock);
+  ASSIGN_OR_RETURN(BoundSockets sockets, BoundSockets::Bind(kHttpAddressFlag, address));
+  const int port = sockets.port();
+  auto loop = std::make_unique<Loop>(std::move(sockets), exporter, std::move(log), clock);
   const absl::Status status = loop->Start();
   if (!status.ok()) return CannotListen(kHttpAddressFlag, address, status);
   return std::unique_ptr<HttpServer>(

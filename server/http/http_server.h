@@ -18,15 +18,17 @@ namespace qkserve {
 //
 // The thread polls all connections and waits for none; libmicrohttpd reads requests and writes
 // responses. Each connection is for one request, and has kRequestTimeout from when it was accepted
-// until it is closed. Where there are kConnectionsMax the oldest is closed for a new one: silent
-// and slow peers keep nobody out, and take few of the files that gRPC's connections need.
+// until it is closed. At kConnectionsMax the oldest connection is closed for a new one. So silent
+// and slow peers keep no other out, and take few of the files that gRPC's connections need.
 class HttpServer {
  public:
   static constexpr int kConnectionsMax = 64;
   static constexpr absl::Duration kRequestTimeout = absl::Seconds(5);
-  // The pause after a connection could not be accepted, for want of files for example.
+  // The pause after a connection could not be accepted, for example because the process has no file
+  // descriptor left.
   static constexpr absl::Duration kAcceptRetry = absl::Milliseconds(100);
-  // The request line, the header and what libmicrohttpd notes about them: 414 or 431 beyond it.
+  // Most bytes of the request line, the header, and libmicrohttpd's notes about them. Requests
+  // beyond it get 414 or 431.
   static constexpr size_t kHeadBytesMax = 16 << 10;
 
   // Listens on HOST:PORT (port 0: a free one) and answers when it returns. UNAVAILABLE: the address

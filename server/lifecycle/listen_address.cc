@@ -63,7 +63,7 @@ SocketAddress AnyIpv4(int port) {
   return address;
 }
 
-// gRPC's question: a kernel may know IPv6 and have no address of it.
+// gRPC asks the same: a kernel may know IPv6 and have no address of it.
 bool HasIpv6() {
   const FileDescriptor probe(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (probe.get() < 0) return false;

@@ -74,6 +74,7 @@ class BoundSockets {
 
   // With the port that was taken.
   const std::vector<SocketAddress>& addresses() const { return addresses_; }
+  // The port that all sockets have.
   int port() const;
   const std::vector<FileDescriptor>& sockets() const { return sockets_; }
 

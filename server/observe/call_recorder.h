@@ -19,15 +19,15 @@
 
 namespace qkserve {
 
-// A line for each score request that took long, and no more than kLinesMax of them in kPeriod:
-// where all requests are slow, saying so must not make them slower. What was left out is counted in
-// the next line. Thread-safe.
+// Logs a line for each slow score request, but no more than kLinesMax in kPeriod: if all requests
+// are slow, logging must not make them slower. The next line says how many were left out.
+// Thread-safe.
 class SlowRequestLog {
  public:
   static constexpr int64_t kLinesMax = 10;
   static constexpr absl::Duration kPeriod = absl::Seconds(1);
 
-  // Requests of `threshold` and more; 0: none. The clock must outlive it.
+  // A request is slow if it took at least `threshold`; 0: none is. The clock must outlive this.
   SlowRequestLog(absl::Duration threshold, LogSink log, const Clock* clock)
       : threshold_(threshold), log_(std::move(log)), clock_(*clock) {}
 
@@ -35,6 +35,7 @@ class SlowRequestLog {
     return threshold_ > absl::ZeroDuration() && duration >= threshold_;
   }
 
+  // Logs a call that IsSlow, unless kLinesMax lines were logged in this period.
   void Log(const absl::Status& status, absl::Duration duration, const ScoreReceipt& receipt,
            const std::string& peer, const RequestTags& tags);
 
@@ -60,13 +61,16 @@ class CallRecorder {
   absl::Time Now() const { return clock_.Now(); }
   RequestMetrics& metrics() const { return metrics_; }
 
+  // Counts a score call, and logs it if it was slow. `response_bytes` is the size of its reply on
+  // the wire.
   void RecordScore(const grpc::ServerContextBase& context, const absl::Status& status,
                    absl::Time arrival, const ScoreReceipt& receipt, size_t response_bytes) const;
 
   // Any other call that began at `begin`.
   void RecordCall(Method method, const absl::Status& status, absl::Time begin) const;
 
-  // A key set has changed, to stay. Always a line: what happened to the data, and who did it.
+  // Logs a change of a key set that has taken effect, always: what happened to the data, and who
+  // did it.
   void LogChange(const grpc::ServerContextBase& context, LogEvent change) const;
 
  private:

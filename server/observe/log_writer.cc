@@ -164,14 +164,14 @@ LogWriter::~LogWriter() { queue_->Stop(); }
 
 void LogWriter::Write(std::string line) { queue_->Push(std::move(line)); }
 
-bool LogWriter::Flush(absl::Duration patience) {
-  return queue_->AwaitEmpty(absl::Now() + patience);
+bool LogWriter::Flush(absl::Duration time_max) {
+  return queue_->AwaitEmpty(absl::Now() + time_max);
 }
 
 int64_t LogWriter::lines_dropped() const { return queue_->dropped(); }
 
-bool WriteWithin(int descriptor, absl::string_view text, absl::Duration patience) {
-  return WriteAll(descriptor, text, absl::Now() + patience);
+bool WriteWithin(int descriptor, absl::string_view text, absl::Duration time_max) {
+  return WriteAll(descriptor, text, absl::Now() + time_max);
 }
 
 }  // namespace qkserve

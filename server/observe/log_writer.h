@@ -15,7 +15,7 @@ namespace qkserve {
 // Writes lines to a descriptor on a thread of its own, so that no caller ever waits for the reader
 // of the log.
 //
-//  1. Write never blocks. Where kQueueLinesMax lines or kQueueBytesMax bytes wait, the line is
+//  1. Write never blocks. If kQueueLinesMax lines or kQueueBytesMax bytes wait, the line is
 //     dropped.
 //  2. A line that cannot be written (a full disk, a reader that went) is dropped; the next one is
 //     tried again.
@@ -37,20 +37,20 @@ class LogWriter {
   // The descriptor must stay open. Throws std::system_error where there is no thread to be had.
   LogWriter(int descriptor, DroppedLine dropped_line);
 
-  // Does not wait for the thread: it may be in a write that never ends. Call Flush before.
+  // Does not wait for the thread, which may be in a write that never ends. Call Flush before.
   ~LogWriter();
 
   LogWriter(const LogWriter&) = delete;
   LogWriter& operator=(const LogWriter&) = delete;
 
-  // `line` with its end.
+  // Takes a line, its line feed included. Never blocks.
   void Write(std::string line);
 
-  // Waits until all that was given before is written or dropped, for at most `patience`. False: it
-  // is not.
-  bool Flush(absl::Duration patience);
+  // Waits for at most `time_max` until every line given before is written or dropped. False: some
+  // still wait.
+  bool Flush(absl::Duration time_max);
 
-  // Since the beginning.
+  // Lines dropped since this was made.
   int64_t lines_dropped() const;
 
  private:
@@ -59,9 +59,9 @@ class LogWriter {
   const std::shared_ptr<Queue> queue_;  // also the thread's
 };
 
-// Writes `text` on this thread, and gives up what is left of it where the descriptor takes nothing
-// for `patience`, or fails. Returns whether all was written.
-bool WriteWithin(int descriptor, absl::string_view text, absl::Duration patience);
+// Writes `text` on this thread. Gives up the rest if the descriptor takes nothing for `time_max`,
+// or fails. True if all was written.
+bool WriteWithin(int descriptor, absl::string_view text, absl::Duration time_max);
 
 }  // namespace qkserve
 

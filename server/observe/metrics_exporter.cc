@@ -31,7 +31,7 @@ class Exposition {
     families_.push_back({name, help, type, {}});
   }
 
-  // To a counter or gauge.
+  // Adds a value of a counter or gauge.
   template <class Number>
   void Add(Number value, Labels labels = {}) {
     prometheus::ClientMetric& metric = AddMetric(std::move(labels));
@@ -39,7 +39,7 @@ class Exposition {
     (is_counter ? metric.counter.value : metric.gauge.value) = static_cast<double>(value);
   }
 
-  // To a histogram. `unit` is what bounds and sum are multiplied by.
+  // Adds a histogram. Bounds and sum are multiplied by `unit`.
   template <size_t N>
   void Add(const RequestMetrics::Histogram<N>& histogram, const std::array<int64_t, N>& bounds,
            double unit, Labels labels = {}) {

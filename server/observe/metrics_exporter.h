@@ -48,12 +48,13 @@ class MetricsExporter {
   Readiness readiness() const { return readiness_; }
   void SetReadiness(Readiness readiness) { readiness_ = readiness; }
 
+  // From now on Text asks these parts, too.
   void Attach(ServerParts parts) {
     MutexLock lock(&mutex_);
     parts_ = std::move(parts);
   }
 
-  // In Prometheus's text format.
+  // All metrics, in Prometheus's text format.
   std::string Text() const;
 
  private:

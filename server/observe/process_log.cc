@@ -51,9 +51,9 @@ std::string JsonLine(const std::string& time, const LogEvent& event) {
   return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
-// A reader that is slow for a moment gets the last lines; one that has stopped holds the end of the
-// process for no longer than this.
-constexpr absl::Duration kPatience = absl::Seconds(1);
+// The longest wait for the reader of the log at the end of the process. A slow reader still gets
+// the last lines; one that has stopped holds the process for this time at most.
+constexpr absl::Duration kWaitMax = absl::Seconds(1);
 
 // Null until StartLogWriter. Never destroyed: gRPC's threads may log until the process ends.
 LogWriter* log_writer = nullptr;
@@ -89,7 +89,8 @@ void StartLogWriter(LogFormat format) {
   try {
     log_writer = new LogWriter(STDERR_FILENO, dropped_line);
   } catch (const std::system_error&) {
-    // Lines go on to be written where they arise. The start fails soon, for want of threads.
+    // Lines are still written, on their callers' threads. The start will fail soon, because it
+    // needs threads, too.
   }
 }
 
@@ -97,12 +98,12 @@ void WriteToLog(std::string line) {
   if (log_writer != nullptr) {
     log_writer->Write(std::move(line));
   } else {
-    WriteWithin(STDERR_FILENO, line, kPatience);
+    WriteWithin(STDERR_FILENO, line, kWaitMax);
   }
 }
 
 void FlushLog() {
-  if (log_writer != nullptr) log_writer->Flush(kPatience);
+  if (log_writer != nullptr) log_writer->Flush(kWaitMax);
 }
 
 int64_t LogLinesDropped() { return log_writer != nullptr ? log_writer->lines_dropped() : 0; }

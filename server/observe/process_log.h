@@ -26,19 +26,20 @@ std::string FormatLogLine(LogFormat format, absl::Time time, const LogEvent& eve
 
 // The log of the process, on standard error. Thread-safe after StartLogWriter.
 
-// From now on lines are written by a thread and nobody waits for them; see LogWriter. Before that,
-// or where there is no thread to be had, WriteToLog writes itself and waits for up to a second.
-// Call it once. `format` is that of the line that says how many lines were dropped.
+// Starts a thread that writes the lines from now on, so that no caller waits (see LogWriter).
+// Before that, or if the system gives no thread, WriteToLog writes on its caller's thread and waits
+// for up to a second. Call it once. `format` is the format of the line that says how many lines
+// were dropped.
 void StartLogWriter(LogFormat format);
 
-// `line` with its end.
+// Writes a line, its line feed included.
 void WriteToLog(std::string line);
 
 // Waits until what was given to WriteToLog is written, for up to a second. For the end of the
 // process.
 void FlushLog();
 
-// Lines that were not written, since the beginning.
+// Lines dropped since the process began.
 int64_t LogLinesDropped();
 
 }  // namespace qkserve

@@ -77,6 +77,7 @@ class RequestMetrics {
   void CountTimes(const JobReceipt& receipt);
   // Requests and rows that one group, pass or large job answered together.
   void CountBatch(int64_t requests, int64_t rows);
+  // Bytes of messages on the wire.
   void CountReceived(size_t bytes);
   void CountSent(size_t bytes);
 
@@ -97,6 +98,7 @@ class RequestMetrics {
     int64_t received_bytes = 0;
     int64_t sent_bytes = 0;
   };
+  // The sums of all shards.
   Counts Read() const;
 
  private:

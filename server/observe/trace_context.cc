@@ -42,7 +42,7 @@ absl::string_view ValueOf(const grpc::ServerContextBase& context, const char* ke
 }  // namespace
 
 bool IsTraceparent(absl::string_view value) {
-  // No version is longer for now; what comes is echoed.
+  // The longest value that is accepted, and echoed. Those of today's versions are shorter.
   constexpr size_t kSizeMax = 256;
   if (value.size() > kSizeMax || !IsVisible(value)) return false;
   // Version, trace, parent, flags. Later versions may say more, behind a further dash.

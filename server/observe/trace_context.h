@@ -16,6 +16,7 @@ struct RequestTags {
   std::string traceparent;
   std::string request_id;
 
+  // Reads the metadata of a call.
   static RequestTags Of(const grpc::ServerContextBase& context);
 
   // Those that are there, and the trace's id, as fields.

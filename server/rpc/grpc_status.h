@@ -20,9 +20,9 @@ std::string ClientText(absl::string_view text);
 // The codes of Abseil and gRPC are the same numbers. The message is a ClientText.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
-// The same, to finish a call of `context` with. Where the status says when a retry may help
-// (RetryAfterOf), gRPC's clients are told by the trailing metadata grpc-retry-pushback-ms: those
-// with a retry policy wait so long.
+// The same, to finish a call of `context` with. If the status says when a retry may help
+// (RetryAfterOf), the trailing metadata grpc-retry-pushback-ms say so: gRPC's clients with a retry
+// policy wait that long.
 grpc::Status ToGrpcStatus(const absl::Status& status, grpc::ServerContextBase& context);
 
 }  // namespace qkserve

@@ -8,8 +8,8 @@
 
 namespace qkserve {
 
-// A call that hears of each new state. One write is under way at a time; of the states that change
-// meanwhile the last is sent.
+// A call that is sent each new state. One write is under way at a time; if the state changes
+// several times meanwhile, the last state is sent.
 class HealthService::Watcher final : public grpc::ServerWriteReactor<Response> {
  public:
   Watcher(HealthService* health, const Request& wire) : health_(*health) {
@@ -18,7 +18,7 @@ class HealthService::Watcher final : public grpc::ServerWriteReactor<Response> {
       return;
     }
     MutexLock lock(&health_.mutex_);
-    // One that is not known never will be.
+    // A service that is not known never will be.
     const bool is_known = health_.services_.count(wire.message.service()) > 0;
     if (is_known) health_.watchers_.insert(this);
     Send(is_known ? health_.ServingStatus() : Response::SERVICE_UNKNOWN);

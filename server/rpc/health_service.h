@@ -11,16 +11,16 @@
 
 namespace qkserve {
 
-// grpc.health.v1.Health. gRPC's own keeps four to five times what a request holds in unknown
-// fields.
+// grpc.health.v1.Health. gRPC's own service holds a request's unknown fields in four to five times
+// their bytes.
 //
 // All services are in the same state. Thread-safe.
 class HealthService final : public WireService {
  public:
-  // `services`: the names that may be asked for, beside "", which is the whole server. They serve.
+  // `services` are the names that may be asked for; "" is the whole server. All begin as SERVING.
   explicit HealthService(std::set<std::string> services);
 
-  // Watchers are told.
+  // Sets the state of all services and tells it to every watcher.
   void SetServing(bool is_serving);
 
  private:

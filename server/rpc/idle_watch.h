@@ -21,14 +21,14 @@ class IdleWatch {
   // The clock must outlive it.
   IdleWatch(const Clock* clock, absl::Duration idle_max);
 
-  // `call` waits from now on; it is only an identity. If it waits for too long `on_idle` is called,
-  // once, on the thread that looks. It must not block or call this object.
+  // `call`, only an identity, waits from now on. If it waits for too long, the watching thread
+  // calls `on_idle` once. That function must not block or call this object.
   void Arm(const void* call, std::function<void()> on_idle);
 
   // `call` waits no longer. False: its on_idle was called.
   bool Disarm(const void* call);
 
-  // Counts from now on, also for calls that wait.
+  // Sets the limit, also for calls that wait already.
   void SetIdleMax(absl::Duration idle_max);
 
   // Ends the calls that have waited for too long by now. The thread calls it.

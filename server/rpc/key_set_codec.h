@@ -16,11 +16,14 @@ absl::Status CheckKeySetMetadata(const grpc::ServerContextBase& context, absl::s
 
 // Between the messages of KeySetService and the store. Errors are those of key_set.proto.
 
+// Checks the header of a put: name, types and shapes. INVALID_ARGUMENT names the field.
 absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::PutKeySetRequest::Header& header,
                                               const KeySetStore& key_sets);
+// The same for an append, against the newest version. Or the errors of KeySetStore::FindForAppend.
 absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::AppendKeySetRequest::Header& header,
                                               const KeySetStore& key_sets);
 
+// Fills `out` with the description of a version.
 void EncodeKeySet(const KeySet& key_set, v1::KeySet& out);
 
 }  // namespace qkserve

@@ -34,20 +34,20 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
       status.Update(absl::ResourceExhaustedError(
           absl::StrCat("more than ", kUploadsMax, " uploads are under way")));
     }
-    GoOn(status);
+    ContinueOrEnd(status);
   }
 
   void OnReadDone(bool ok) override {
-    // Expired: the end is under way, and this read ends with it.
+    // False: the upload has expired. It is being ended, and this read with it.
     if (!service_.idle_.Disarm(this)) return;
     service_.upload_threads_.Schedule([this, ok] {
       AwaitReadBegun();
       if (!ok) return End(Commit());
       service_.recorder_.metrics().CountReceived(wire_.bytes);
       const absl::Status status = wire_.status.ok() ? Take() : wire_.status;
-      // The next message is read into this one: give its memory back.
+      // The next message is read into this one, so its memory is given back first.
       wire_ = {};
-      GoOn(status);
+      ContinueOrEnd(status);
     });
   }
 
@@ -58,15 +58,16 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
   }
 
  private:
-  // Reads the next message, or ends the call.
-  void GoOn(const absl::Status& status) {
+  // Reads the next message, or ends the call with an error.
+  void ContinueOrEnd(const absl::Status& status) {
     if (!status.ok()) return End(status);
     MutexLock lock(&read_mutex_);
     service_.idle_.Arm(this, [this] { service_.upload_threads_.Schedule([this] { EndIdle(); }); });
     this->StartRead(&wire_);
   }
 
-  // Called before the call, and this object, may end: GoOn must need it no longer.
+  // Waits until ContinueOrEnd has begun its read. Called before the call, and this object with it,
+  // may end.
   void AwaitReadBegun() { MutexLock lock(&read_mutex_); }
 
   void EndIdle() {
@@ -84,7 +85,8 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
     if (!request.has_chunk()) return FieldError("part", "none", "a header or a chunk");
     if (upload_ == nullptr) return FieldError("part", "a chunk", "the header first");
     const v1::KeySetChunk& chunk = request.chunk();
-    // An upload does not fail because requests are many: they wait for it.
+    // An upload must not fail because there are many requests, so its bytes are charged even above
+    // the limit. New requests are refused meanwhile.
     const ByteBudget::Charge charge = service_.budget_.ChargeAnyway(
         static_cast<int64_t>(chunk.keys().size() + chunk.values().size()));
     RETURN_IF_ERROR(upload_->Add(ColumnId::kKeys, chunk.keys()));
@@ -220,13 +222,13 @@ grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(
   if (!status.ok()) return call.Finish(status);
   calls_.Begin();
   upload_threads_.Schedule([this, context, call, name = wire->message.name()] {
-    // It may have waited.
+    // The call may have been cancelled while this task waited.
     absl::Status result = absl::CancelledError("the caller cancelled the request");
     int64_t version = 0;
     if (!context->IsCancelled()) result = key_sets_.Delete(name, &version);
     if (result.ok()) {
       LogEvent change = {LogLevel::kInfo, "key set deleted", {{"key_set", name}}};
-      // One that was damaged has none that is known.
+      // The version of a damaged set is not known.
       if (version > 0) change.fields.emplace_back("version", version);
       recorder_.LogChange(*context, std::move(change));
     }

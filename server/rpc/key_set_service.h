@@ -17,7 +17,7 @@
 
 namespace qkserve {
 
-// The RPCs of qkserve.v1.KeySetService. What packs, writes or waits runs on threads of its own,
+// The RPCs of qkserve.v1.KeySetService. Packing, files and waiting run on threads of the service,
 // never on gRPC's.
 class KeySetService final : public WireService {
  public:
@@ -27,8 +27,8 @@ class KeySetService final : public WireService {
                 const CallRecorder* recorder, const Clock* clock,
                 absl::Duration upload_idle_timeout);
 
-  // Changes are refused from now on (UNAVAILABLE); those that have begun go on, but for uploads
-  // that complete no message for `upload_idle_max`.
+  // Refuses changes from now on (UNAVAILABLE). Changes under way continue, but uploads that
+  // complete no message for `upload_idle_max` end.
   void RefuseNewCalls(absl::Duration upload_idle_max);
 
  private:
@@ -45,6 +45,7 @@ class KeySetService final : public WireService {
                                          const WireMessage<v1::DeleteKeySetRequest>* wire,
                                          v1::DeleteKeySetResponse* response);
 
+  // UNAVAILABLE while the server drains.
   absl::Status CheckServing() const;
 
   KeySetStore& key_sets_;

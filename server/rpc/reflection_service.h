@@ -10,7 +10,7 @@
 namespace qkserve {
 
 // grpc.reflection.v1alpha.ServerReflection: what tools such as grpcurl ask for services and their
-// messages. gRPC's own keeps sixty times what a request holds in unknown fields.
+// messages. gRPC's own service holds a request's unknown fields in sixty times their bytes.
 class ReflectionService final : public WireService {
  public:
   // The names of the services that the server has.

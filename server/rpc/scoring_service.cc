@@ -13,11 +13,12 @@
 namespace qkserve {
 namespace {
 
-// The context's deadline is on the system's clock, which may jump; what is left of it is not.
+// The context's deadline is on the system's clock, which may jump. So the time that is left is
+// added to the time of `clock`.
 absl::Time DeadlineOn(const Clock& clock, const grpc::CallbackServerContext& context) {
   const auto deadline = context.deadline();
   if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteFuture();
-  // In Abseil's time, which saturates: a deadline from outside may be anything.
+  // A deadline from outside may be anything, so this uses Abseil's time, which saturates.
   return clock.Now() +
          (absl::FromChrono(deadline) - absl::FromChrono(std::chrono::system_clock::now()));
 }

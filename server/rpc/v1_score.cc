@@ -4,12 +4,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "absl/utility/utility.h"
 #include "base/status_macros.h"
+#include "qkserve/output.h"
 #include "server/admission/field_error.h"
 
 namespace qkserve {
@@ -21,12 +25,7 @@ static_assert(static_cast<int>(DataType::kBfloat16) == v1::BFLOAT16);
 static_assert(static_cast<int>(DataType::kBool) == v1::BOOL);
 static_assert(static_cast<int>(DataType::kInt32) == v1::INT32);
 
-static_assert(static_cast<int>(Output::kScores) == v1::SCORES);
-static_assert(static_cast<int>(Output::kCapped) == v1::CAPPED);
-static_assert(static_cast<int>(Output::kMasked) == v1::MASKED);
-static_assert(static_cast<int>(Output::kWeights) == v1::WEIGHTS);
-static_assert(static_cast<int>(Output::kContext) == v1::CONTEXT);
-static_assert(static_cast<int>(Output::kTopK) == v1::TOP_K);
+static_assert(kOutputNames.size() == v1::Output_MAX);
 
 constexpr ScoreFieldNames kNames = {.queries = "queries",
                                     .keys = "inline.keys",
@@ -98,9 +97,12 @@ absl::Status DecodeTensor(const v1::Tensor& tensor, absl::string_view name, cons
 }
 
 absl::Status DecodeEnums(const v1::ScoreRequest& request, AttentionProblem& problem) {
-  if (request.output() < v1::OUTPUT_UNSPECIFIED || request.output() > v1::TOP_K) {
-    return FieldError("output", static_cast<int>(request.output()),
-                      "SCORES, CAPPED, MASKED, WEIGHTS, CONTEXT or TOP_K");
+  if (!v1::Output_IsValid(request.output())) {
+    constexpr auto kLast = kOutputNames.end() - 1;
+    const std::string others = absl::StrJoin(kOutputNames.begin(), kLast, ", ");
+    return FieldError(
+        "output", static_cast<int>(request.output()),
+        absl::StrCat(absl::AsciiStrToUpper(others), " or ", absl::AsciiStrToUpper(*kLast)));
   }
   if (request.output() != v1::OUTPUT_UNSPECIFIED) {
     problem.output = static_cast<Output>(request.output());

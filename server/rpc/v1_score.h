@@ -16,7 +16,7 @@ namespace qkserve {
 // the tensors' sizes.
 absl::StatusOr<ScoreCall> DecodeScoreCall(const v1::ScoreRequest& request);
 
-// Copies the result. Throws std::bad_alloc: std::string does where there is no memory.
+// Copies the result into `response`. Throws std::bad_alloc if there is no memory.
 void EncodeScoreResponse(const ComputedScore& result, const ScoreReceipt& receipt,
                          v1::ScoreResponse& response);
 

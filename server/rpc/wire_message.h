@@ -22,8 +22,9 @@ namespace qkserve {
 // where its bytes lie, and is refused at the offending field. What has passed takes twice its bytes
 // and a few MiB while it is parsed.
 
-// Numbers of a repeated field in a request: as many as a key set may have matrices, 8 MiB. A larger
-// request may have one for 8 of its bytes, so that they are never larger than the request itself.
+// Numbers of a repeated field in a request: as many as a key set may have matrices, in 8 MiB. A
+// larger request may have one number for each 8 of its bytes, so that numbers never take more
+// memory than the request.
 inline constexpr int64_t kWireNumbersMax = int64_t{1} << 20;
 
 // Sizes of a shape that are read, so that errors can tell the rank; no tensor has more than 4.
@@ -60,7 +61,8 @@ struct WireField {
 absl::Status ReadWireMessage(const WireField& request, grpc::ByteBuffer* bytes,
                              google::protobuf::Message* message);
 
-// A request of a call, as gRPC hands it over: where `status` is an error the rest means nothing.
+// A request of a call, as gRPC hands it over. If `status` is an error, the other members mean
+// nothing.
 template <class Request>
 struct WireMessage {
   absl::Status status;

@@ -30,6 +30,8 @@ class UnaryCall {
     EchoRequestTags(*context);
   }
 
+  // Records the call and ends it. Returns the reactor for gRPC. Call it once, from any thread; gRPC
+  // may release the call's memory at any time after it.
   grpc::ServerUnaryReactor* Finish(const absl::Status& status) const {
     recorder_->RecordCall(method_, status, begin_);
     reactor_->Finish(ToGrpcStatus(status, *context_));

@@ -1,4 +1,4 @@
-// HTTP proxies: none because of the environment, one where the client is told so.
+// HTTP proxies: the client ignores those of the environment and uses the one in its options.
 
 #include <sys/socket.h>
 #include <unistd.h>

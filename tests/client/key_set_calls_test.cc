@@ -118,7 +118,7 @@ TEST_F(KeySetCallsTest, AppendsToTheVersionThatIsExpectedAndNoOther) {
   EXPECT_EQ(again.status().code(), absl::StatusCode::kFailedPrecondition) << again.status();
 }
 
-// A write that fails only tells that the stream has ended.
+// A failed write only says that the stream has ended, not why.
 TEST_F(KeySetCallsTest, AnUploadThatBreaksGivesTheServersOwnStatus) {
   server_.key_sets().FailUploadsAfter(
       100'000, grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "key sets are full"));

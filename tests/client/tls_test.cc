@@ -218,7 +218,7 @@ TEST_F(TlsTest, KnowsWhatOtherServersSay) {
               testing::HasSubstr("HTTP/2"));
   EXPECT_THAT(HandshakeHint("last error: UNAVAILABLE: ipv4:127.0.0.1:1: Endpoint read failed"),
               testing::HasSubstr("closes connections at once"));
-  // A connection that stood.
+  // A connection that was up before.
   EXPECT_EQ(HandshakeHint("Socket closed"), "");
   EXPECT_EQ(HandshakeHint("last error: Failed to connect to remote host: Connection refused"), "");
 }
@@ -271,7 +271,7 @@ TEST_F(QkctlTlsTest, EveryCommandSpeaksTls) {
   EXPECT_EQ(load.exit_code, 0) << load.err;
   EXPECT_TRUE(absl::StrContains(load.out, "over 2 connections")) << load.out;
 
-  // The double has no such services, but they were asked.
+  // The double lacks these services, but the error shows that the call reached it.
   ExpectOneLine(Qkctl(*server, {"status"}, {"--tls", ca_flag_}), 1, "error: UNIMPLEMENTED: ");
   ExpectOneLine(Qkctl(*server, {"keys", "list"}, {"--tls", ca_flag_}), 1, "error: UNIMPLEMENTED: ");
 }

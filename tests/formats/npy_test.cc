@@ -287,7 +287,7 @@ TEST_F(NpyTest, ReadsFortranOrderAboutOnce) {
     const std::string path = Write(FileBytes(
         absl::StrCat("{'descr': '<f4', 'fortran_order': True, 'shape': (", rows, ", 768)}"), ""));
     const int64_t bytes = rows * 768 * 4;
-    // The elements are a hole: nothing is written.
+    // The elements are a hole in the file and take no disk space.
     std::filesystem::resize_file(path, std::filesystem::file_size(path) + bytes);
     const auto file = OpenNpy(path);
     ASSERT_TRUE(file.ok()) << file.status();
@@ -314,7 +314,7 @@ TEST_F(NpyTest, ReadsFortranOrderOfEveryElementSize) {
   }
 }
 
-// A file that is uploaded may be written to meanwhile.
+// Another program may write to a file while it is uploaded.
 TEST_F(NpyTest, AFileInFortranOrderThatShrinksIsAnError) {
   const std::string path =
       Write(FileBytes("{'descr': '<f4', 'fortran_order': True, 'shape': (200, 3)}",
@@ -371,7 +371,7 @@ TEST_F(NpyTest, RefusesSizesThatOverflow) {
   };
   ExpectRefused(with_shape("(99999999999999999999,)"), "does not fit in 64 bits");
   ExpectRefused(with_shape("(4294967296, 4294967296)"), "does not fit in 64 bits");
-  // The elements fit, their bytes do not.
+  // The number of elements fits in 64 bits, that of their bytes does not.
   ExpectRefused(with_shape("(4611686018427387904,)"), "does not fit in 64 bits");
   std::string many = "(";
   for (size_t i = 0; i <= kNpyRankMax; ++i) many += "1,";
@@ -414,7 +414,7 @@ TEST_F(NpyTest, AlignsTheElements) {
   }
 }
 
-// Files from anywhere are refused or read, never more than that.
+// Any file is either read or refused; nothing worse happens.
 TEST_F(NpyTest, SurvivesMutatedFiles) {
   std::mt19937 random(1);
   const std::string whole = FileBytes(kTwoByThree, Floats({1, 2, 3, 4, 5, 6}));

@@ -233,7 +233,8 @@ TEST(SafetensorsTest, PassesOverTheFormatsOtherTypes) {
   }
 }
 
-// Nothing grows with the depth, or with one long text: they are refused where they are come upon.
+// Memory does not grow with the depth or with one long text, because the parser refuses them when
+// it meets them.
 TEST(SafetensorsTest, RefusesDeepAndLongHeadersEarly) {
   const std::string info = R"({"dtype":"F32","shape":[2,2],"x":)";
   const std::string deep(8 * kMiB, '[');
@@ -265,7 +266,7 @@ TEST(SafetensorsTest, RefusesDeepAndLongHeadersEarly) {
   }
 }
 
-// Whatever comes in, what comes out lies within the file.
+// For any input, the tensors that are returned lie within the file.
 TEST(SafetensorsTest, SurvivesRandomDamage) {
   std::mt19937_64 random(1);
   std::vector<SafetensorsEntry> entries = Entries();

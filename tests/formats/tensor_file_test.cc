@@ -44,7 +44,8 @@ class TensorFileTest : public testing::Test {
     return WriteRaw(absl::StrCat(LittleEndian64(header.size()), header, data));
   }
   std::string WriteRaw(absl::string_view bytes) const {
-    // File systems write out at once what replaces a file in place: thousands of times that lasts.
+    // File systems write a file to disk when its contents are replaced in place. Doing so thousands
+    // of times would take long.
     std::filesystem::remove(Path("f.safetensors"));
     std::ofstream(Path("f.safetensors"), std::ios::binary) << bytes;
     return Path("f.safetensors");

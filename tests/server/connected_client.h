@@ -10,15 +10,14 @@
 
 namespace qkserve {
 
-// A client of a server of this test whose connections are all up.
+// A client of the test's server. All its connections are up when this returns.
 //
-// Before version 1.61 gRPC reads the errno of connect too late. On a busy machine it now and then
-// takes a connection that was made for a failed one, and calls on it end with UNAVAILABLE until it
-// tries again.
+// Before version 1.61 gRPC reads the errno of connect too late. On a busy machine it may count a
+// good connection as failed; calls on it end with UNAVAILABLE until it tries again.
 inline std::unique_ptr<Client> ConnectedClient(const std::string& address, int channels = 1) {
   std::unique_ptr<Client> client =
       Client::Create({.address = address, .channels = channels}).value();
-  // Calls go round over the channels: so many in a row have used each.
+  // Calls use the channels in turn, so this many in a row have used each of them.
   int in_a_row = 0;
   EXPECT_TRUE(Eventually([&] {
     while (in_a_row < channels && client->GetStatus().ok()) ++in_a_row;

@@ -22,7 +22,8 @@ TEST_F(ConnectionTest, PingsMayComeAsFastAsTheOptionSays) {
   options_.keepalive_interval_min = absl::ZeroDuration();
   Start();
   Http2Peer peer(server_->port());
-  // In rounds: pings that come together are answered even where the last ones are too many.
+  // In rounds, because pings that come together are all answered, even if the last of them are too
+  // many.
   for (int round = 0; round < 3; ++round) {
     for (int i = 0; i < 10; ++i) peer.SendPing();
     EXPECT_EQ(peer.ReadPingAnswers(10), 10);

@@ -13,7 +13,8 @@
 
 namespace qkserve {
 
-// A client that speaks HTTP/2 frame by frame, for what gRPC's own client would not do or tell.
+// A client that speaks HTTP/2 frame by frame. It does things that gRPC's own client does not do,
+// and shows things that it hides.
 class Http2Peer {
  public:
   // Connects to 127.0.0.1:`port` and sends what begins a connection.
@@ -32,7 +33,7 @@ class Http2Peer {
 
   void SendPing() { SendFrame(kPing, "12345678"); }
 
-  // Reads frames until so many pings were answered, or the server says goodbye or closes. Returns
+  // Reads frames until `count` pings were answered, or the server sends GOAWAY or closes. Returns
   // how many were answered.
   int ReadPingAnswers(int count) {
     int answers = 0;

@@ -23,7 +23,8 @@
 namespace qkserve {
 namespace {
 
-// Kills; QKSERVE_CRASH_ROUNDS=200 asks for more than what every run of the tests has time for.
+// The number of kills. QKSERVE_CRASH_ROUNDS=200 asks for more of them than an ordinary run of the
+// tests has time for.
 constexpr int kRounds = 15;
 
 int Rounds() {

@@ -124,7 +124,7 @@ TEST_F(KeySetLifecycleTest, ACancelledUploadLeavesTheOldVersionAndGivesItsMemory
   EXPECT_EQ(ScoresOf("a", 64), scores);
 }
 
-// All bytes are there, but nobody has said that this was all.
+// All bytes are there, but the client has not ended its stream.
 TEST_F(KeySetLifecycleTest, AnUploadThatIsCancelledBeforeItsEndIsNoUpload) {
   Start();
   const int64_t version = Put("a", {10, 8}, 1).version;
@@ -236,7 +236,8 @@ TEST_F(KeySetLifecycleTest, AnUploadThatSendsNothingEndsAndGivesItsMemoryBack) {
   Start(&clock);
   auto idle = Open("idle", {3000, 64});
   ASSERT_TRUE(Eventually([&] { return client_->GetStatus()->key_set_bytes() > 0; }));
-  // More than once: it waits for the next message only after it has its memory.
+  // Advances the clock more than once, because the upload waits for its next message only after it
+  // got its memory.
   ASSERT_TRUE(Eventually([&] {
     clock.Advance(options_.upload_idle_timeout);
     return client_->GetStatus()->key_set_bytes() == 0;

@@ -106,7 +106,7 @@ class KeySetLoadTest : public KeySetServerTest {
       const int64_t newest = newest_;
       absl::StatusOr<v1::ScoreResponse> response = client->Score(one.request, absl::Seconds(60));
       ASSERT_TRUE(response.ok()) << response.status();
-      // Whoever saw a version acknowledged gets no older one.
+      // After a version was acknowledged, no older one is returned.
       EXPECT_GE(response->receipt().key_set_version(), newest);
       one.response = *std::move(response);
       ++replies_;
@@ -115,8 +115,8 @@ class KeySetLoadTest : public KeySetServerTest {
     }
   }
 
-  // The replies, against those of a server that has each version alone, put whole, and is asked one
-  // request at a time.
+  // Compares the replies with those of a server that has one version at a time, put whole, and
+  // answers one request at a time.
   void CheckAnswers() {
     ServerOptions options = options_;
     options.workers = 1;
@@ -165,7 +165,7 @@ TEST_F(KeySetLoadTest, EveryReplyIsThatOfTheOneVersionThatItNames) {
   }
   std::mt19937_64 random(5);
   for (int change = 1; change <= kChanges; ++change) {
-    // So that each version has replies.
+    // Waits until each version has replies.
     const int64_t replies = replies_;
     while (replies_ < replies + kCallers && !HasFailure()) std::this_thread::yield();
     if (change == kChanges / 2) {

@@ -38,7 +38,7 @@ class KeySetWriter {
   // Versions that any client has seen.
   class Versions {
    public:
-    // A new one; false where it came before.
+    // Notes a version. False: a client has seen it before.
     bool Add(int64_t version) {
       MutexLock lock(&mutex_);
       return seen_.insert(version).second;
@@ -55,7 +55,8 @@ class KeySetWriter {
   // Makes changes until one fails, which must not be before `is_killed`.
   void Run(Client& client, const std::atomic<bool>& is_killed, std::atomic<int64_t>& acknowledged);
 
-  // After a restart. Goes on from what is there; `memory` is a server that is never killed.
+  // Called after a restart: continues from the state that the server has. `memory` is a server that
+  // is never killed.
   void Check(Client& client, Client& memory);
 
   // Changes whose reply was lost, and which had happened.

@@ -178,7 +178,7 @@ TEST_F(QkserveProcessTest, AReaderOfStandardOutputThatGoesOrStopsDoesNotMatter) 
   ASSERT_NO_FATAL_FAILURE(Start({}, {}, out.path(), ErrPath()));
   EXPECT_TRUE(client_->GetStatus().ok());
   close(filler);
-  // The reader goes, and with it whoever waits to write.
+  // The reader closes the pipe, and writes that wait for it fail.
   out.Close();
   EXPECT_TRUE(client_->GetStatus().ok());
   server_->Signal(SIGTERM);
@@ -214,7 +214,7 @@ TEST_F(QkserveProcessTest, QkctlFailsWhereItsStandardOutputIsClosed) {
   EXPECT_TRUE(absl::StrContains(outcome.err, "cannot write to standard output")) << outcome.err;
 }
 
-// Ended by the signal itself, so that supervisors and shells see which.
+// The signal itself ends the process, so that supervisors and shells see which one it was.
 TEST_F(QkserveProcessTest, ASecondSignalEndsADrainAtOnce) {
   for (const auto& [first, second] : {std::pair(SIGTERM, SIGTERM), std::pair(SIGINT, SIGINT),
                                       std::pair(SIGTERM, SIGINT), std::pair(SIGHUP, SIGINT)}) {
@@ -273,7 +273,7 @@ TEST_F(QkserveProcessTest, AFlagWithoutItsValueIsWrongUsageUnlessEmptyHasAMeanin
 // The warning about the kernel comes before all other lines.
 TEST_F(QkserveProcessTest, TheWarningAboutASlowKernelIsALineOfTheLog) {
   if (!DetectCpuFeatures().avx2_fma) GTEST_SKIP() << "the CPU lacks AVX2";
-  // As the process finds itself that has replaced itself in vain.
+  // The environment of a process that has executed itself again in vain.
   ASSERT_NO_FATAL_FAILURE(Start({}, {"--log_format=json"}, Path("out"), ErrPath(),
                                 {"OPENBLAS_CORETYPE=Prescott", "QKSERVE_KERNEL_ATTEMPT=SkylakeX"}));
   server_->Signal(SIGTERM);
@@ -285,8 +285,8 @@ TEST_F(QkserveProcessTest, TheWarningAboutASlowKernelIsALineOfTheLog) {
   }
 }
 
-// Stacks of a petabyte: no thread can have one. OpenBLAS, which is loaded before main, must not
-// try.
+// Stacks of a petabyte, which no thread can get. OpenBLAS, which is loaded before main, must start
+// no thread.
 TEST_F(QkserveProcessTest, TooFewThreadsAreAnErrorThatSaysSo) {
   const std::string limited = "ulimit -S -s 1099511627776 && exec \"$0\" \"$@\"";
   if (RunCommand({"/bin/sh", "-c", limited, "/bin/true"}, directory_).exit_code != 0) {

@@ -1,4 +1,4 @@
-// The program itself: what a user of a shell, or whatever supervises it, sees of qkserve.
+// The program itself, as a user of a shell or a supervisor sees it.
 
 #include <signal.h>
 
@@ -38,7 +38,7 @@ class QkserveProgramTest : public testing::Test {
  protected:
   std::string Path(absl::string_view name) const { return directory_.Path(name); }
 
-  // Runs to the end: for what does not serve.
+  // Runs a command that does not serve to its end.
   Outcome Qkserve(std::vector<std::string> args) const {
     args.insert(args.begin(), {QKSERVE_PROGRAM, "--http_address="});
     return RunCommand(std::move(args), directory_);
@@ -198,7 +198,7 @@ TEST_F(QkserveProgramTest, ASecondServerOnThePortFailsAndTheFirstGoesOn) {
 TEST_F(QkserveProgramTest, StartsOnTheSamePortRightAfterItWasKilled) {
   ASSERT_NO_FATAL_FAILURE(Start());
   const std::string address = address_;
-  // With a connection, so that the port is left in use as far as TCP is concerned.
+  // A connection is open, so that TCP still counts the port as in use afterwards.
   const std::unique_ptr<Client> client = std::move(client_);
   ASSERT_TRUE(client->GetStatus().ok());
   server_->Signal(SIGKILL);
@@ -207,7 +207,7 @@ TEST_F(QkserveProgramTest, StartsOnTheSamePortRightAfterItWasKilled) {
   ASSERT_NO_FATAL_FAILURE(Start({absl::StrCat("--listen_address=", address)}));
   EXPECT_EQ(address_, address);
   EXPECT_TRUE(client_->GetStatus().ok());
-  // The client of before comes back by itself.
+  // The earlier client connects again by itself.
   EXPECT_TRUE(Eventually([&] { return client->GetStatus().ok(); }));
 }
 
@@ -264,7 +264,7 @@ TEST_F(QkserveProgramTest, SignalsEndAnIdleServerWithCodeZero) {
   }
 }
 
-// A terabyte of keys, which takes minutes to read and, being a hole, no room on the disk.
+// A terabyte of keys. The file is a hole, so it takes no disk space, but minutes to read.
 void MakeEndlessKeySetFile(const std::string& path) {
   constexpr int64_t kBytes = int64_t{1} << 40;
   std::string header = absl::StrCat(
@@ -369,8 +369,8 @@ class QkserveDrainTest : public QkserveProgramTest {
       const absl::StatusOr<v1::GetStatusResponse> status = client_->GetStatus();
       const bool all_in_flight =
           status.ok() && status->in_flight_requests() == static_cast<int64_t>(answered.size());
-      // A call counts from a moment before it is accepted to a moment after it was answered. One
-      // that is seen twice is between.
+      // A call is counted from shortly before it is accepted until shortly after it is answered.
+      // One that is seen twice in a row has been accepted.
       const bool again = all_in_flight && answered == seen;
       seen = all_in_flight ? answered : std::vector<int64_t>();
       return again;

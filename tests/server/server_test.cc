@@ -163,7 +163,7 @@ TEST_F(ServerTest, JunkOnTheWireIsAnErrorAndTheServerLives) {
   EXPECT_TRUE(client_->GetStatus().ok());
 }
 
-// Those of other protocols too: what a server keeps of them may be many times their size.
+// Messages of the other services, too: a server that kept them might need many times their size.
 TEST_F(ServerTest, EveryMethodRefusesUnknownFields) {
   Start();
   const std::string unknown = std::string("\xa2\x1f\x00", 3);  // field 500, no bytes

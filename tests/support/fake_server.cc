@@ -96,7 +96,7 @@ grpc::Status FakeKeySetService::PutKeySet(grpc::ServerContext* context,
   v1::PutKeySetRequest::Header header;
   KeySet received;
   if (grpc::Status status = Receive(reader, &header, &received); !status.ok()) return status;
-  // A client that went left a part that may look whole.
+  // A client that went away may have left a part that looks whole.
   if (context->IsCancelled()) return grpc::Status::CANCELLED;
   v1::KeySet& info = received.info;
   info.set_name(header.name());

@@ -15,8 +15,8 @@
 
 namespace qkserve {
 
-// Key sets as the bytes that came, for tests of those who send them. It checks what a client can
-// get wrong on the wire, and can be told to fail where a real server seldom does.
+// A fake that keeps key sets as the bytes that came, for tests of clients. It checks what a client
+// can get wrong on the wire, and can fail where a real server seldom does.
 class FakeKeySetService : public v1::KeySetService::Service {
  public:
   struct KeySet {
@@ -34,7 +34,7 @@ class FakeKeySetService : public v1::KeySetService::Service {
   // Uploads fail with `status` once so many bytes of elements have come, and leave the rest unread.
   void FailUploadsAfter(int64_t bytes, grpc::Status status);
 
-  // ListKeySets shows at most so many at a time.
+  // The most key sets in a page of ListKeySets.
   void SetPageSize(int size);
 
   grpc::Status PutKeySet(grpc::ServerContext* context,

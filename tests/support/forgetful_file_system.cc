@@ -117,7 +117,8 @@ void ForgetfulFileSystem::Forget(Node& node, std::mt19937_64& random) {
   node.names = node.synced_names;
   for (const auto& [name, child] : node.names) Forget(*child, random);
   if (node.data == node.synced_data) return;
-  // Nothing of what was not synced, all of it, only its beginning, or its size without its bytes.
+  // No unsynced bytes survive, or all of them, or only their beginning, or the file's size without
+  // them.
   const uint64_t choice = random() % 4;
   if (choice == 0) node.data = node.synced_data;
   if (choice == 2) node.data.resize(random() % (node.data.size() + 1));

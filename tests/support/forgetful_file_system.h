@@ -31,10 +31,10 @@ class ForgetfulFileSystem : public FileSystem {
   // That changed something, since the beginning.
   int64_t operations() const;
 
-  // The machine stops at this operation (counted from 0), which does nothing: it fails, and all
-  // that follow until Restart.
+  // The machine stops at this operation, counted from 0. It has no effect and fails, and so do all
+  // later ones until Restart.
   void StopAt(int64_t operation);
-  // This one operation fails; whether it has its effect nevertheless is `effect`.
+  // This one operation fails. If `effect` is true, it has its effect all the same.
   void FailAt(int64_t operation, bool effect);
 
   // Makes the machine crash and start again. Files and locks of before must be closed.

@@ -13,7 +13,8 @@
 
 namespace qkserve {
 
-// Rows that are appended at once: any bits, NaN among them, that the seed decides.
+// Rows that are put or appended at once. The seed decides their bits, which may be any, NaN
+// included.
 struct Part {
   uint64_t seed = 0;
   int64_t rows = 0;
@@ -31,7 +32,7 @@ void AddPart(const KeySetLayout& layout, const Part& part, KeySetBuilder& builde
 absl::Status WritePart(const KeySetLayout& layout, const Part& part, SegmentWriter& segment,
                        int64_t step = 7);
 
-// Both steps of a merge. Whether there was something to do.
+// Makes both steps of a merge. True if there was something to merge.
 absl::StatusOr<bool> MergeSegments(KeySetDirectory& directory, const std::string& name);
 
 // A set that is appended together of parts, in memory.

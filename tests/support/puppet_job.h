@@ -71,7 +71,7 @@ class PuppetStrings {
   JobReceipt receipt_ ABSL_GUARDED_BY(mutex_);
 };
 
-// A pass that computes nothing and hangs on its strings.
+// A pass that computes nothing and does what its strings say.
 class PuppetPass : public Pass {
  public:
   PuppetPass(std::shared_ptr<PuppetStrings> strings, int64_t tile_count)
@@ -89,7 +89,7 @@ class PuppetPass : public Pass {
   const int64_t tile_count_;
 };
 
-// A job that computes nothing and hangs on its strings.
+// A job that computes nothing and does what its strings say.
 class PuppetJob : public Job {
  public:
   explicit PuppetJob(std::shared_ptr<PuppetStrings> strings) : strings_(std::move(strings)) {}

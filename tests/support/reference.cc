@@ -8,7 +8,7 @@
 namespace qkserve {
 namespace {
 
-// [batch, heads, rows, d], with 1 for what a lower rank does not have.
+// [batch, heads, rows, d]; dimensions that a lower rank does not have are 1.
 struct Dims {
   explicit Dims(const Shape& shape)
       : batch(shape.size() > 2 ? shape[0] : 1),

@@ -40,8 +40,8 @@ class ScoringDouble {
   std::string address_;
 };
 
-// Answers at once, but stalls for the first `stall` of each `period`: what comes then is answered
-// at its end.
+// Answers at once, except in the first `stall` of each `period`: requests that come then are
+// answered when it ends.
 ScoringDouble::Behaviour Stalling(absl::Duration stall, absl::Duration period);
 
 }  // namespace qkserve

@@ -144,10 +144,8 @@ absl::Status CheckWeighted(const AnswerRow& row, const std::vector<Exact>& exact
   }
   const char* const what = values == nullptr ? "key" : "column";
   for (size_t i = 0; i < expected.size(); ++i) {
-    absl::Status status =
-        Compare(what, static_cast<int64_t>(i), static_cast<double>(row.elements[i]),
-                {expected[i], relative * magnitude[i] + kTiny});
-    if (!status.ok()) return status;
+    RETURN_IF_ERROR(Compare(what, static_cast<int64_t>(i), static_cast<double>(row.elements[i]),
+                            {expected[i], relative * magnitude[i] + kTiny}));
   }
   return absl::OkStatus();
 }
@@ -175,6 +173,13 @@ float RoundedTo(DataType storage, float value) {
     default:
       return value;
   }
+}
+
+int64_t AnswerColumns(Output output, int64_t top_k, const FloatMatrix& keys,
+                      const FloatMatrix* values) {
+  if (output == Output::kTopK) return top_k;
+  if (output == Output::kContext) return values == nullptr ? 0 : values->columns;
+  return keys.rows;
 }
 
 absl::Status CheckAnswerRow(const AnswerRow& row, absl::Span<const float> query,

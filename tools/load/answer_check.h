@@ -33,13 +33,17 @@ struct AnswerRow {
   absl::Span<const int32_t> keys;  // for kTopK
 };
 
+// Elements of a row of an answer. `values` is null if there are none.
+int64_t AnswerColumns(Output output, int64_t top_k, const FloatMatrix& keys,
+                      const FloatMatrix* values);
+
 // Computes the row in float64 and compares. Bounds are
 // - of scores: 2 * gamma_d * sum |q_i * k_i| with gamma_d = d * u / (1 - d * u), u = 2^-24, twice
 //   what holds for any order of summation (Higham, Accuracy and Stability of Numerical Algorithms,
 //   section 3.1);
 // - of weights and context: errors of scores carried through the softmax, and sums over the keys
 //   as independent rounding errors make them (Higham and Mary 2019), times 6.
-// If there are very many scores, a part of them is compared, which `seed` chooses.
+// If there are very many scores, only some are compared; `seed` chooses them.
 //
 // OK, or INTERNAL: "key 12: got 1.5, expected 1.25, bound 3e-06".
 absl::Status CheckAnswerRow(const AnswerRow& row, absl::Span<const float> query,

@@ -20,7 +20,7 @@ bool FailedOtherwise(const LoadResult& step, const PeakOptions& options) {
                      [&options](const auto& code) { return !options.may_fail(code.first); });
 }
 
-// Lower rates are too few requests a step to say anything.
+// At lower rates a step has too few requests to say anything.
 double LowestRate(const LoadOptions& load) {
   constexpr double kRequestsMin = 10;
   return std::min(load.rate_from, kRequestsMin / absl::ToDoubleSeconds(load.duration));

@@ -13,22 +13,23 @@
 
 namespace qkserve {
 
-// p percent of the requests are to have a response time of `latency` at most.
+// At least `percentile` percent of the requests must have a response time of at most `latency`.
 struct LatencyLimit {
   double percentile = 99;
   absl::Duration latency = absl::InfiniteDuration();
 };
 
 // True if the load held the limit. Errors, and requests that were not sent or not answered, count
-// as over it; a rate that was not sent is not held. The options must have had the limit's latency.
+// as over the limit. A load that did not keep its schedule did not hold. Requires
+// result.options.latency_limit == limit.latency.
 bool HeldLimit(const LoadResult& result, const LatencyLimit& limit);
 
 // True if a load of a constant rate cannot hold the limit any more, whatever follows.
 bool LostLimit(const LoadProgress& progress, const LatencyLimit& limit);
 
-// The highest rate at which a limit holds: doubles from a first rate until one does not hold (or
-// halves until one does), then halves the interval between, in ratio, until it is small. A rate
-// must fail twice to have failed: one hiccup of a machine is not the server's limit.
+// Searches the highest rate at which a limit holds. It doubles the first rate until one fails (or
+// halves it until one holds), then bisects the interval between, in ratio, until it is small. A
+// rate has failed only after two tries: one hiccup of a machine is not the server's limit.
 //
 // Pure and thread-compatible.
 class PeakSearch {
@@ -86,12 +87,12 @@ struct PeakOptions {
   std::function<bool(absl::StatusCode)> may_fail;  // other errors end the search
 };
 
-// A step must be so long that a rate which the server cannot serve shows: beyond it by 5%, the
-// backlog is then as long as the limit.
+// The shortest step that shows that a server cannot serve a rate: at 5 % above what it can serve,
+// the backlog at the end of the step is as long as the limit.
 absl::Duration ShortestStep(const LatencyLimit& limit);
 
 // Searches the highest rate that holds the limit, with loads of constant rates that `run` carries
-// out. `steps` gets their results, in order. `stop`: where it becomes true, the search ends.
+// out. `steps` gets their results, in order. The search ends when `stop` becomes true.
 PeakResult FindPeak(const PeakOptions& options, const LoadRunner& run,
                     const std::atomic<bool>& stop, std::vector<LoadResult>* steps);
 

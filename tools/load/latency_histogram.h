@@ -9,10 +9,10 @@
 
 namespace qkserve {
 
-// How often which latency occurred, at a resolution that follows the value: each power of two of
-// nanoseconds is cut into 512 equal steps, and a value is told by the middle of its step. So a
-// percentile is off by at most 1/1024 of itself, and below 1024 ns it is exact. Every duration of
-// 64 bits of nanoseconds has its place; memory is 220 KB however many are recorded.
+// Counts latencies, at a resolution that follows the value. Each power of two of nanoseconds is cut
+// into 512 equal steps, and a value is reported as the middle of its step. So a percentile is off
+// by at most 1/1024 of itself, and is exact below 1024 ns. Any duration of up to 64 bits of
+// nanoseconds fits. It takes 220 KB, however many latencies are recorded.
 //
 // Thread-compatible.
 class LatencyHistogram {
@@ -28,11 +28,12 @@ class LatencyHistogram {
   // are as exact as percentiles are.
   LatencyHistogram Since(const LatencyHistogram& earlier) const;
 
-  // Tells each latency that was recorded, to that precision, and how often; in order.
-  template <typename Tell>
-  void ForEach(Tell tell) const {
+  // Calls fn(latency, count) for each latency that was recorded, to that precision, in ascending
+  // order.
+  template <typename Function>
+  void ForEach(Function fn) const {
     for (size_t i = 0; i < counts_.size(); ++i) {
-      if (counts_[i] > 0) tell(absl::Nanoseconds(ValueOf(i)), counts_[i]);
+      if (counts_[i] > 0) fn(absl::Nanoseconds(ValueOf(i)), counts_[i]);
     }
   }
 

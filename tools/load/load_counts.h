@@ -35,6 +35,7 @@ struct LoadErrors {
   std::string first_message;
   absl::Duration first_time = absl::InfiniteDuration();
 
+  // Adds the counts of `other`. The first message is that of the earlier one.
   void Add(const LoadErrors& other);
 };
 
@@ -56,16 +57,20 @@ struct LoadCounts {
 
   std::map<absl::StatusCode, LoadErrors> errors_by_code;
 
+  // Requests that were due within the measured time.
   int64_t Due() const { return sent + unsent; }
+  // True if most requests that were not sent waited for answers of the server.
   bool ServerWasBehind() const { return unsent > 0 && 2 * unsent_full >= unsent; }
   int64_t Errors() const;
   absl::Status FirstError() const;  // OK: there was none
   void Merge(const LoadCounts& other);
 
-  // The counts since `earlier`, which is a copy of this from then; first errors and maxima stay.
+  // The counts since `earlier`, a copy of this object from an earlier time. First errors and maxima
+  // are those of the whole time.
   LoadCounts Since(const LoadCounts& earlier) const;
 };
 
+// A request that is sent later than this after its intended time counts as late.
 inline constexpr absl::Duration kLateSend = absl::Milliseconds(1);
 
 struct LoadLimits {
@@ -73,16 +78,20 @@ struct LoadLimits {
   absl::Duration latency = absl::InfiniteDuration();  // for within_limit
 };
 
-// Counts of a running load. Thread-safe; senders do not wait for each other.
+// Counts of a running load. Thread-safe; each sender has counts of its own, so senders do not wait
+// for each other.
 class LoadRecorder {
  public:
   LoadRecorder(int senders, const LoadLimits& limits);
 
+  // `sender` counts from 0. `delay` is the time from the intended to the actual send.
   void RecordSend(int sender, absl::Duration delay);
   void RecordAnswer(int sender, const LoadAnswer& answer);
+  // Counts requests that were due and never sent. `is_full`: as many as may be were in flight.
   void RecordUnsent(int sender, int64_t count, bool is_full);
   void RecordAbandoned(int sender);
 
+  // The sum of all counts so far.
   LoadCounts Snapshot() const;
 
  private:

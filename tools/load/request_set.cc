@@ -113,7 +113,8 @@ absl::StatusOr<RequestSet> BuildRequestSet(const RequestSetOptions& options) {
 
 RequestPicker::RequestPicker(const RequestSet* set, int sender, int senders, uint64_t seed)
     : set_(set), step_(senders), payload_(sender) {
-  // Not the stream of the schedule: which key set is asked must not depend on the gap before.
+  // A stream of its own: with that of the schedule the choice of the key set would depend on the
+  // gap before.
   constexpr uint64_t kPickerStream = 0x7069636b6572;
   std::seed_seq stream{seed, static_cast<uint64_t>(sender), kPickerStream};
   random_.seed(stream);

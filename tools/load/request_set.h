@@ -16,7 +16,8 @@
 
 namespace qkserve {
 
-// The requests of a load, serialised: each payload once a key set, or once where keys are inline.
+// The requests of a load, serialised: each payload once for each key set, or once if keys are
+// inline.
 struct RequestSet {
   struct Request {
     grpc::ByteBuffer bytes;  // a qkserve.v1.ScoreRequest
@@ -43,10 +44,10 @@ struct RequestSetOptions {
   std::optional<TensorView> values = std::nullopt;
 };
 
-// The same options give the same requests. RESOURCE_EXHAUSTED: out of memory.
+// Makes the requests; the same options give the same ones. RESOURCE_EXHAUSTED: out of memory.
 absl::StatusOr<RequestSet> BuildRequestSet(const RequestSetOptions& options);
 
-// Which request comes next: payloads in turn, key sets drawn. One a sender.
+// Chooses the next request: payloads in turn, key sets at random. Each sender has its own.
 //
 // Thread-compatible.
 class RequestPicker {

@@ -87,7 +87,7 @@ void Watch(SenderContext& context, const LoadRecorder& recorder, const std::atom
     timeline.Tick(now - result->options.warm_up, counts);
     stretches.Tick(now - result->options.warm_up, counts);
     if (observer && !observer({result->options, now, counts})) {
-      // In this order, so that no call begins after the others were cancelled.
+      // Stop first, then cancel, so that no call begins after the others were cancelled.
       context.stop = true;
       context.cancel = true;
       result->interrupted = true;
@@ -120,26 +120,26 @@ void EndDue(absl::Duration end, const LoadOptions& options, std::vector<LoadInte
 }  // namespace
 
 LoadInterval MakeInterval(const LoadOptions& options, absl::Duration begin, absl::Duration length,
-                          const LoadCounts& rest) {
+                          const LoadCounts& counts) {
   LoadInterval interval;
   interval.begin = begin;
   interval.length = length;
   if (options.concurrency == 0) interval.due = ExpectedWithin(options, begin, begin + length);
-  interval.sent = rest.sent;
-  interval.ok = rest.ok;
-  interval.good = rest.good;
-  interval.errors = rest.Errors();
-  if (rest.ok == 0) return interval;
-  interval.p50 = rest.response.Percentile(50);
-  interval.p90 = rest.response.Percentile(90);
-  interval.p99 = rest.response.Percentile(99);
-  interval.p999 = rest.response.Percentile(99.9);
-  interval.p9999 = rest.response.Percentile(99.99);
-  interval.max = rest.response.Max();
+  interval.sent = counts.sent;
+  interval.ok = counts.ok;
+  interval.good = counts.good;
+  interval.errors = counts.Errors();
+  if (counts.ok == 0) return interval;
+  interval.p50 = counts.response.Percentile(50);
+  interval.p90 = counts.response.Percentile(90);
+  interval.p99 = counts.response.Percentile(99);
+  interval.p999 = counts.response.Percentile(99.9);
+  interval.p9999 = counts.response.Percentile(99.99);
+  interval.max = counts.response.Max();
   interval.batch_requests_mean =
-      static_cast<double>(rest.batch_requests) / static_cast<double>(rest.ok);
-  interval.queued_mean = rest.queued.Mean();
-  interval.computed_mean = rest.computed.Mean();
+      static_cast<double>(counts.batch_requests) / static_cast<double>(counts.ok);
+  interval.queued_mean = counts.queued.Mean();
+  interval.computed_mean = counts.computed.Mean();
   return interval;
 }
 

@@ -39,7 +39,7 @@ struct LoadOptions {
   RateProfile Profile() const { return {rate_from, rate_to, warm_up, duration}; }
 };
 
-// A piece of the measured time. Counts are of what was sent and of what was answered within it.
+// A piece of the measured time. It counts requests that were sent and answers that came within it.
 struct LoadInterval {
   absl::Duration begin;  // from the begin of the measured time
   absl::Duration length;
@@ -53,9 +53,9 @@ struct LoadInterval {
   absl::Duration queued_mean, computed_mean;
 };
 
-// The figures of `rest`, what came within [begin, begin + length) of the measured time.
+// The figures of `counts`, which are those of [begin, begin + length) of the measured time.
 LoadInterval MakeInterval(const LoadOptions& options, absl::Duration begin, absl::Duration length,
-                          const LoadCounts& rest);
+                          const LoadCounts& counts);
 
 struct LoadResult {
   LoadOptions options;
@@ -65,8 +65,8 @@ struct LoadResult {
   // The same in a few long intervals: what a rate that changes does to latency.
   std::vector<LoadInterval> stretches;
 
-  // The measured time: to its end, or until the load was ended early. What of `counts` was answered
-  // OK within it is the throughput; answers that came later are none.
+  // The measured time: to its end, or until the load was ended early. Throughput counts the
+  // requests of `counts` that were answered OK within it, not those that were answered later.
   absl::Duration elapsed;
   int64_t completed = 0;
   int64_t completed_good = 0;
@@ -97,8 +97,8 @@ struct LoadProgress {
 // flight is cancelled.
 using LoadObserver = std::function<bool(const LoadProgress&)>;
 
-// Told of each answer that was OK, on the senders' threads: `request` is the index in the set,
-// `sequence` counts requests. Must be quick. `reply` keeps its bytes.
+// Called for each answer that was OK, on the senders' threads. `request` is the index in the set,
+// `sequence` counts requests. Must return fast. May keep a copy of `reply`, which shares its bytes.
 using AnswerTap =
     std::function<void(int64_t sequence, size_t request, const grpc::ByteBuffer& reply)>;
 
@@ -108,12 +108,12 @@ struct LoadTarget {
   AnswerTap tap = nullptr;
 };
 
-// Sends until the time is over and waits for the answers, each of which comes within the timeout.
-// Ends early
-// - where `stop` becomes true: answers that are missing a second later are given up;
-// - where no server answers: the first requests, one a caller or 10 of an open loop, were all
-//   UNAVAILABLE before any other was answered otherwise;
-// - where the observer says so.
+// Sends until the time is over, then waits for the answers. Blocks; each answer comes within the
+// timeout. Ends early
+// - when `stop` becomes true: answers that are missing a second later are given up;
+// - if no server answers: the first requests, one for each caller or 10 of an open loop, all ended
+//   with UNAVAILABLE before any request was answered otherwise;
+// - when the observer returns false.
 LoadResult RunLoad(const LoadOptions& options, const LoadTarget& target, const Clock* clock,
                    const std::atomic<bool>& stop, const LoadObserver& observer = nullptr);
 

@@ -21,7 +21,7 @@ struct RateProfile {
   absl::Duration Length() const { return hold + ramp; }
   double RateAt(absl::Duration at) const;
 
-  // How many requests are expected before `at`.
+  // The number of requests that are expected before `at`.
   double ExpectedBefore(absl::Duration at) const;
 
   // The time by which this many are expected. InfiniteDuration: not within the length.
@@ -41,7 +41,7 @@ class Schedule {
 
   const RateProfile& profile() const { return profile_; }
 
-  // Never before the one that came last. InfiniteDuration after the end.
+  // The next intended time, never before the last one. InfiniteDuration: the schedule is over.
   absl::Duration Next();
 
  private:
@@ -53,8 +53,8 @@ class Schedule {
   bool first_ = true;
 };
 
-// Says what a sender of an open loop does next. Sender i sends the requests i, i + senders,
-// i + 2·senders, ... of the schedule; together the senders send all of it.
+// Decides what a sender of an open loop does next. Sender i sends the requests i, i + senders, i +
+// 2·senders, ... of the schedule; together the senders send all of it.
 //
 // A request that is behind is sent as soon as possible and keeps the time at which it was intended.
 // Only the end of the schedule drops requests.

@@ -204,7 +204,7 @@ void Sender::Receive() {
   while (!all_sent_ || in_flight_ > 0) {
     const auto status = queue_.AsyncNext(&tag, &ok, std::chrono::system_clock::now() + kPoll);
     if (status == grpc::CompletionQueue::GOT_EVENT) Completed(*static_cast<Call*>(tag));
-    // Calls that another thread is about to begin must not be touched.
+    // The other thread may be about to begin a call, which must not be touched.
     if (context_.cancel && all_sent_ && !cancelled_) CancelAll();
   }
   queue_.Shutdown();

@@ -31,7 +31,7 @@ struct SenderContext {
   // Call it for each answer, also in the warm-up; `sequence` numbers the requests.
   void NoteAnswer(int64_t sequence, const absl::Status& status);
 
-  // The first UNAVAILABLE if there was no other answer, otherwise OK.
+  // The first UNAVAILABLE if no request was answered otherwise; else OK.
   absl::Status NobodyThere() const;
 
   const LoadOptions& options;
@@ -47,7 +47,8 @@ struct SenderContext {
 
   std::atomic<bool> stop{false};    // send no more
   std::atomic<bool> cancel{false};  // and wait no more
-  // All of the first requests were UNAVAILABLE, before any was answered otherwise: send no more.
+  // All of the first requests ended with UNAVAILABLE before any was answered otherwise: send no
+  // more.
   std::atomic<bool> nobody_there{false};
   std::atomic<int> running{0};  // senders
 
@@ -70,6 +71,7 @@ class Sender {
   ~Sender();  // after Join
 
   void Start();
+  // Blocks until every request is answered or, once context.cancel is set, cancelled.
   void Join();
 
  private:

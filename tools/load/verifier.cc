@@ -47,13 +47,6 @@ std::vector<int32_t> ToKeys(const v1::Tensor& tensor) {
   return keys;
 }
 
-int64_t ExpectedColumns(const v1::ScoreRequest& request, const FloatMatrix& keys,
-                        const FloatMatrix* values) {
-  if (request.output() == v1::TOP_K) return request.top_k();
-  if (request.output() == v1::CONTEXT) return values == nullptr ? 0 : values->columns;
-  return keys.rows;
-}
-
 }  // namespace
 
 absl::StatusOr<FloatMatrix> ReadMatrix(const TensorSource& source,
@@ -186,7 +179,8 @@ absl::Status Verifier::CheckRow(const Sample& sample, const v1::ScoreResponse& r
 
   ASSIGN_OR_RETURN(const FloatMatrix result, ToMatrix(response.result()));
   const std::vector<int32_t> keys = ToKeys(response.indices());
-  const int64_t columns = ExpectedColumns(request, known.keys, values);
+  const auto output = static_cast<Output>(request.output());
+  const int64_t columns = AnswerColumns(output, request.top_k(), known.keys, values);
   if (result.rows != queries.rows || result.columns != columns ||
       (request.output() == v1::TOP_K && keys.size() != result.elements.size())) {
     return absl::InternalError(absl::StrCat("got a result [", result.rows, ", ", result.columns,
@@ -195,7 +189,7 @@ absl::Status Verifier::CheckRow(const Sample& sample, const v1::ScoreResponse& r
   if (queries.rows == 0) return absl::OkStatus();
   // Rows in turn: over time all of them are seen.
   const int64_t row = result_.rows++ % queries.rows;
-  AnswerRow answer = {static_cast<Output>(request.output()), result.Row(row), {}};
+  AnswerRow answer = {output, result.Row(row), {}};
   if (request.output() == v1::TOP_K) {
     answer.keys = absl::MakeConstSpan(keys).subspan(static_cast<size_t>(row * columns),
                                                     static_cast<size_t>(columns));

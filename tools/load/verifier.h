@@ -28,14 +28,14 @@ struct KnownKeySet {
   std::optional<FloatMatrix> values;
 };
 
-// Reads a source, of rank 2, and rounds it to what it is kept in.
+// Reads a source of rank 2 and rounds its elements to the type that they are kept in.
 // RESOURCE_EXHAUSTED: too large to be checked; or the source's errors.
 absl::StatusOr<FloatMatrix> ReadMatrix(const TensorSource& source, std::optional<DataType> storage);
 
-// Looks whether answers are right, on a thread of its own that takes a quarter of a core at most
-// while the load runs: so it sees a sample. Each reply is compared with the first one to the same
-// request, which must have the same bits (the same kernel and version of the key set given); and of
-// some a row is computed in float64.
+// Checks answers on a thread of its own. While the load runs, the thread takes at most a quarter of
+// a core, so it checks a sample. Each reply must have the same bits as the first reply to the same
+// request, if kernel and version of the key set are the same. Of some replies one row is computed
+// in float64 and compared.
 //
 // Offer may be called by any thread.
 class Verifier {
@@ -47,17 +47,19 @@ class Verifier {
     absl::Status first_wrong;  // names the request, the row, the key and the values
   };
 
-  // `requests` must outlive it. `key_sets`: by their index in `requests`; empty where keys are
-  // inline, or not known: then only duplicates are compared.
+  // `requests` must outlive this. `key_sets` are by their index in `requests`. They are empty if
+  // keys are inline or not known; then replies are only compared with each other.
   Verifier(const RequestSet* requests, std::vector<KnownKeySet> key_sets, const Clock* clock);
   Verifier(const Verifier&) = delete;
   Verifier& operator=(const Verifier&) = delete;
   ~Verifier();
 
-  // Keeps references to the reply's bytes, or, where it has enough to do, nothing.
+  // Offers a reply to be checked. Keeps references to its bytes, or nothing if enough replies wait.
+  // Does not block.
   void Offer(int64_t sequence, size_t request, const grpc::ByteBuffer& reply);
 
-  // Ends, after a look at what waits where that is asked for. Once.
+  // Ends the checking and returns what was found; if `check_rest`, first checks the replies that
+  // wait. Called once. Blocks until the thread has ended.
   Result Finish(bool check_rest = true);
 
  private:

@@ -23,7 +23,7 @@ int64_t SaturatingSum(int64_t a, int64_t b) {
   return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
 }
 
-// 0 for context of a key set that was there: dv is the server's to know.
+// 0 for the context of an existing key set, whose dv only the server knows.
 int64_t ResultBytes(const LoadWorkload& workload) {
   switch (workload.output) {
     case Output::kContext:
@@ -62,7 +62,7 @@ const LoadWorkload* FindStandardWorkload(absl::string_view name) {
 
 LoadWorkload WithKeySet(LoadWorkload workload, const KeySetInfo& info) {
   const Shape& shape = info.keys.shape;
-  // The server may be any: what has no matrix has no keys.
+  // The server may send any shape. One of a rank below 2 stands for no keys.
   const size_t rank = std::max<size_t>(shape.size(), 2);
   workload.m = shape.size() < 2 ? 0 : shape[rank - 2];
   workload.d = shape.size() < 2 ? 0 : shape[rank - 1];

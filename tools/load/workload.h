@@ -1,7 +1,6 @@
 #ifndef QKSERVE_TOOLS_LOAD_WORKLOAD_H_
 #define QKSERVE_TOOLS_LOAD_WORKLOAD_H_
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -14,14 +13,6 @@
 #include "qkserve/tensor.h"
 
 namespace qkserve {
-
-// The names of outputs on a command line, by Output from its first.
-inline constexpr std::array<absl::string_view, 6> kOutputNames = {"scores",  "capped",  "masked",
-                                                                  "weights", "context", "top_k"};
-
-inline absl::string_view OutputName(Output output) {
-  return kOutputNames[static_cast<size_t>(output) - 1];
-}
 
 // The requests of a load: float32 queries [n, d] against keys [m, d].
 struct LoadWorkload {

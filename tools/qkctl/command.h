@@ -66,6 +66,7 @@ struct ConnectionOptions {
   // INVALID_ARGUMENT names the flag.
   absl::Status Validate() const;
 
+  // The options of the client, with TLS if the flags ask for it.
   ClientOptions ForClient() const;
 };
 

@@ -35,7 +35,7 @@ class Scale {
   Scale(bool logarithmic, double from, double to)
       : logarithmic_(logarithmic), from_(from), to_(to) {}
 
-  // Wide enough for the values; from 0 on where that says more.
+  // Makes the scale wide enough for the values. A linear scale begins at 0 if `from_zero`.
   void Fit(const std::vector<double>& values, bool from_zero) {
     low_ = std::numeric_limits<double>::infinity();
     high_ = -low_;
@@ -46,7 +46,7 @@ class Scale {
     }
     if (from_zero && !logarithmic_) low_ = std::min(low_, 0.0);
     if (logarithmic_) {
-      // So wide that two of 1, 2 and 5 times a power of ten are on it.
+      // Widened until it has at least two marks: 1, 2 and 5 times powers of ten.
       constexpr double kRatioMin = 5;
       const double widen = std::max(1.0, std::sqrt(kRatioMin * low_ / high_));
       low_ /= widen;

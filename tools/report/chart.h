@@ -9,8 +9,8 @@
 
 namespace qkserve {
 
-// Charts as SVG, for a Page, whose style sheet colours them. Text is escaped; what is not finite,
-// or not positive on a logarithmic axis, is left out.
+// Charts as SVG, for an HtmlPage, whose style sheet colours them. Text is escaped. Values that are
+// not finite, or not positive on a logarithmic axis, are left out.
 
 struct ChartAxis {
   std::string label;
@@ -43,7 +43,7 @@ struct BarChart {
   std::vector<Series> series;  // at most six
 };
 
-// With title and legend. "" where there is no point, or no bar, to see.
+// The chart with title and legend; "" if it has no point or bar to show.
 std::string ChartSvg(const LineChart& chart);
 std::string ChartSvg(const BarChart& chart);
 

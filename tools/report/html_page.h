@@ -10,8 +10,8 @@
 
 namespace qkserve {
 
-// A self-contained HTML page of figures, tables and charts: no script, nothing to load, readable on
-// a phone and in the dark. All text is escaped.
+// A self-contained HTML page of figures, tables and charts. It has no script, loads nothing, and is
+// readable on a phone and in the dark. All text is escaped.
 //
 // Sections follow each other in the order in which they are added. Thread-compatible.
 class HtmlPage {
@@ -22,7 +22,7 @@ class HtmlPage {
   void AddHeading(absl::string_view text);
   void AddParagraph(absl::string_view text);
 
-  // A few figures that matter most, large: a value and what it is.
+  // Adds the few figures that matter most, in large type: pairs of a value and its name.
   void AddFigures(const std::vector<std::pair<std::string, std::string>>& figures);
 
   // Charts beside each other where there is room. Those without data are left out.
@@ -35,6 +35,7 @@ class HtmlPage {
   void AddTable(const std::vector<std::string>& header,
                 const std::vector<std::vector<std::string>>& rows);
 
+  // The whole page so far.
   std::string Html() const;
 
  private:

@@ -113,7 +113,7 @@ LineChart LatencyAgainstLoad(const std::vector<LoadResult>& steps) {
   const bool closed = steps[0].options.concurrency > 0;
   if (steps.size() > 1) {
     for (const LoadResult& step : steps) {
-      // The slowest answers of one that was cut are missing.
+      // A load that was cut lacks its slowest answers, so it has no point.
       if (step.interrupted) continue;
       if (closed) points.emplace_back(step.RequestsPerSecond(), step.Whole());
       if (!closed) by_rate[step.options.rate_from] = step.Whole();

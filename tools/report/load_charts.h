@@ -26,7 +26,7 @@ struct NamedHistogram {
   std::string name;
   const LatencyHistogram& histogram;
 };
-// Shares of requests, over classes that grow by the same factor.
+// The share of requests in each class of latencies. Classes grow by the same factor.
 BarChart LatencyShares(const std::string& title, const std::vector<NamedHistogram>& histograms);
 
 BarChart BatchSizes(const LoadCounts& counts);

@@ -23,7 +23,8 @@ class Buffer {
 
   Buffer() = default;
 
-  // Takes memory from elsewhere; `deleter` is called once with `data`.
+  // Takes over memory from elsewhere. `deleter` is called once with `data`, on the thread that
+  // destroys the buffer.
   Buffer(std::byte* data, size_t size_bytes, Deleter deleter)
       : data_(data, std::move(deleter)), size_bytes_(size_bytes) {}
 
@@ -31,12 +32,12 @@ class Buffer {
   // RESOURCE_EXHAUSTED if there is none.
   static absl::StatusOr<Buffer> Allocate(size_t size_bytes);
 
-  // Memory that is all zero, for what stays long: large ones are in huge pages where the system
-  // has them, and pages are not touched. RESOURCE_EXHAUSTED if there is none.
+  // Zeroed memory for data that stays long. Large buffers use huge pages if the system has them.
+  // The pages are not touched. RESOURCE_EXHAUSTED if there is none.
   static absl::StatusOr<Buffer> AllocateZeroed(size_t size_bytes);
 
-  // Memory that is all zero and seldom needed: a page of large ones is taken once it is written.
-  // RESOURCE_EXHAUSTED if there is none.
+  // Zeroed memory that is seldom used. A large buffer takes a page of memory only when the page is
+  // written. RESOURCE_EXHAUSTED if there is none.
   static absl::StatusOr<Buffer> AllocateOnDemand(size_t size_bytes);
 
   // A buffer that was moved from is empty.

@@ -14,7 +14,7 @@ inline constexpr int64_t kGiB = int64_t{1} << 30;
 // Largest message, each way (--message_bytes_max). gRPC takes an int.
 inline constexpr int64_t kMessageBytesMax = 256 * kMiB;
 
-// Key sets of a server.
+// Key sets that a server may have.
 inline constexpr int64_t kKeySetsMax = 100'000;
 
 }  // namespace qkserve

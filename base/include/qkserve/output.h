@@ -1,10 +1,24 @@
 #ifndef QKSERVE_OUTPUT_H_
 #define QKSERVE_OUTPUT_H_
 
+#include <array>
+#include <cstddef>
+
+#include "absl/strings/string_view.h"
+
 namespace qkserve {
 
-// Which stage of the computation is returned. Values and meanings are those of qkserve.v1.Output.
+// The stage of the computation that a request asks for. Values and meanings are those of
+// qkserve.v1.Output.
 enum class Output { kScores = 1, kCapped = 2, kMasked = 3, kWeights = 4, kContext = 5, kTopK = 6 };
+
+// The names of qkserve.v1.Output in lower case, by value from 1 on.
+inline constexpr std::array<absl::string_view, 6> kOutputNames = {"scores",  "capped",  "masked",
+                                                                  "weights", "context", "top_k"};
+
+inline absl::string_view OutputName(Output output) {
+  return kOutputNames[static_cast<size_t>(output) - 1];
+}
 
 }  // namespace qkserve
 

@@ -17,24 +17,26 @@ namespace qkserve {
 // Element types, little-endian. Values are those of qkserve.v1.DataType on the wire.
 enum class DataType { kFloat32 = 1, kFloat16 = 2, kBfloat16 = 3, kBool = 4, kInt32 = 5 };
 
-// True if `value`, a number from outside, names a DataType, or one of the three float types.
+// True if `value`, a number from outside, is that of a DataType.
 bool IsDataType(int value);
+// True if it is that of FLOAT32, FLOAT16 or BFLOAT16.
 bool IsFloatType(int value);
 
 // "FLOAT32", "FLOAT16", "BFLOAT16", "BOOL", "INT32": the names of the wire.
 absl::string_view DataTypeName(DataType type);
 
-// 4, 2 or 1.
+// Bytes of an element: 4, 2 or 1.
 int64_t ElementBytes(DataType type);
 
 // Sizes of the dimensions, outermost first.
 using Shape = std::vector<int64_t>;
 
-// product(shape). nullopt where a size is negative or the product of the sizes that are not 0 does
-// not fit in 64 bits.
+// The product of the sizes; 1 for an empty shape. nullopt: a size is negative, or the product of
+// the sizes that are not 0 does not fit in 64 bits.
 std::optional<int64_t> ElementCount(absl::Span<const int64_t> shape);
 
-// Bytes of so many elements. nullopt where they do not fit in 64 bits.
+// ElementCount(shape) * element_bytes. nullopt: there is no such count, or the product does not fit
+// in 64 bits.
 std::optional<int64_t> ByteCount(absl::Span<const int64_t> shape, int64_t element_bytes);
 
 // "[2, 3]". At most eight sizes are shown: shapes from outside may have millions.

@@ -37,10 +37,11 @@ struct TlsOptions {
 };
 
 struct ClientOptions {
-  // HOST:PORT, or any gRPC target. Where that has several addresses calls go round over them.
+  // HOST:PORT, or any gRPC target. If it has several addresses, calls use them in turn.
   std::string address = "127.0.0.1:50051";
 
-  // Connections. One connection is worth about one core of traffic; calls go round over them.
+  // Connections, which calls use in turn. One connection carries about as much as one core can
+  // send.
   int channels = 1;
 
   // Largest message, each way.
@@ -127,24 +128,29 @@ class Client {
   // The same for a request that is built already, for callers that send one request many times.
   absl::StatusOr<v1::ScoreResponse> Score(const v1::ScoreRequest& request, absl::Duration timeout);
 
-  // Makes or replaces a key set of `keys` [.., m, d]. Where this fails the previous version stays,
-  // but for errors of the connection and of time: then only a look (GetKeySet) can tell.
+  // Makes or replaces a key set of `keys` [.., m, d], and returns it. After an error the previous
+  // version stays. But after UNAVAILABLE, DEADLINE_EXCEEDED and other errors of the connection the
+  // change may have happened: GetKeySet tells.
   absl::StatusOr<KeySetInfo> PutKeySet(const std::string& name, const TensorSource& keys,
                                        const PutKeySetOptions& options = {});
 
-  // Adds keys behind the last one. `expected_version` keeps a retry from appending twice.
+  // Adds `keys` [.., m, d] behind the last one, and returns the key set. FAILED_PRECONDITION: it is
+  // not at `expected_version`; so a retry never appends twice.
   absl::StatusOr<KeySetInfo> AppendKeySet(const std::string& name, int64_t expected_version,
                                           const TensorSource& keys,
                                           const AppendKeySetOptions& options = {});
 
+  // The newest version of a key set. NOT_FOUND: there is none of this name.
   absl::StatusOr<KeySetInfo> GetKeySet(const std::string& name,
                                        absl::Duration timeout = absl::Seconds(60));
 
   // All of them, in order of names; `timeout` is for the pages together.
   absl::StatusOr<std::vector<KeySetInfo>> ListKeySets(absl::Duration timeout = absl::Seconds(60));
 
+  // Deletes a key set. Requests that run on it finish. NOT_FOUND: there is none of this name.
   absl::Status DeleteKeySet(const std::string& name, absl::Duration timeout = absl::Seconds(60));
 
+  // The state of the server: version, kernels, load, memory.
   absl::StatusOr<v1::GetStatusResponse> GetStatus(absl::Duration timeout = absl::Seconds(5));
 
  private:
@@ -164,8 +170,8 @@ v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const KeySetReferen
 
 Receipt ReceiptFromProto(const v1::Receipt& receipt);
 
-// The codes of gRPC and Abseil are the same numbers. What a failed TLS handshake means is put
-// before gRPC's words.
+// The same code, which has the same number in gRPC and Abseil, and the message. If a TLS handshake
+// failed, the message first says what that means, then gRPC's words.
 absl::Status FromGrpcStatus(const grpc::Status& status);
 
 }  // namespace qkserve

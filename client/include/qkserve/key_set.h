@@ -39,13 +39,15 @@ struct KeySetInfo {
   std::optional<TensorSpec> values = std::nullopt;  // none: the set has no values
   int64_t memory_bytes = 0;
   int64_t requests_served = 0;
-  std::string problem;  // why what is stored is not served: in place of all but the name, or, where
-                        // `version` is not 0, beside an older version that is
+  // Why the newest stored version is not served; empty: it is served. If `version` is 0, no version
+  // is served and only the name is set; otherwise an older version is served.
+  std::string problem;
 };
 
 // A tensor that is read in pieces while it is sent, so that it need not fit in memory.
 struct TensorSource {
-  // Fills `out` with the bytes from `offset` on. Called in order, on the calling thread.
+  // Fills `out` with the bytes from `offset` on. Called in order, on the calling thread. An error
+  // ends the upload and is returned.
   using Read = std::function<absl::Status(int64_t offset, absl::Span<char> out)>;
 
   TensorSource(DataType data_type, Shape shape, Read read)
@@ -63,8 +65,8 @@ struct TensorSource {
   Read read;
 };
 
-// Told after each chunk. `sent_bytes` have been given to the connection; what waits in it is
-// bounded by HTTP/2's flow control.
+// Called after each chunk, on the calling thread. `sent_bytes` have been given to the connection;
+// HTTP/2's flow control bounds the bytes that wait in it.
 using UploadProgress = std::function<void(int64_t sent_bytes, int64_t total_bytes)>;
 
 inline constexpr int64_t kUploadChunkBytes = kMiB;
@@ -72,7 +74,8 @@ inline constexpr int64_t kUploadChunkBytes = kMiB;
 struct PutKeySetOptions {
   std::optional<TensorSource> values = std::nullopt;  // [.., m, dv]
 
-  // A float type that keys and values are to be kept in; as they come unless given.
+  // The float type that keys and values are kept in on the server. Not set: the type in which they
+  // are sent.
   std::optional<DataType> storage = std::nullopt;
 
   // The whole call, sending included. Must be positive.

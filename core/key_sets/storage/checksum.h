@@ -18,6 +18,7 @@ class Checksum {
  public:
   Checksum();
 
+  // Adds the next `size` bytes.
   void Add(const std::byte* data, int64_t size);
   uint64_t Value() const;  // of all bytes added so far
 

@@ -31,7 +31,7 @@ class Committer {
   explicit Committer(DirectoryState* state)
       : paths_(state->paths), files_(*paths_.files()), sets_(state->sets) {}
 
-  // From here on changes are checked to go to the directory of this lock.
+  // Keeps the lock. From now on CheckRoot compares the directory with the one that is locked.
   void HoldLock(std::unique_ptr<FileLock> lock) { lock_ = std::move(lock); }
   // INTERNAL: a change would go to another directory than the one that was opened.
   absl::Status CheckRoot() const;

@@ -39,9 +39,10 @@ namespace qkserve {
 // and the next change continues from there. A change also fails if the directory's path leads to
 // another directory meanwhile.
 //
-// A set's folder comes and goes whole, by a rename. So a folder with segments but no manifest is
-// half a copy that somebody made: it answers DATA_LOSS, and nothing of it is removed. Symbolic
-// links are not followed. Sets must be copied into and out of a directory that no writer has open.
+// A set's folder appears and disappears whole, by a rename. So a folder with segments and no
+// manifest is an incomplete copy made by other means: it answers DATA_LOSS, and nothing of it is
+// removed. Symbolic links are not followed. Sets must be copied into and out of a directory that no
+// writer has open.
 //
 // Calls for different sets may run at the same time; those for one set must not, but for writing
 // to its segments, CopyForMerge, ListNames, StoredVersion, FindChanges and Load in a directory
@@ -80,7 +81,8 @@ class KeySetDirectory {
   };
   absl::StatusOr<Changes> FindChanges(const std::map<std::string, int64_t>& served) const;
 
-  // The version of a set that its manifest names. NOT_FOUND, DATA_LOSS.
+  // The version of a set that its manifest names. NOT_FOUND: there is no such set. DATA_LOSS: the
+  // manifest is damaged.
   absl::StatusOr<int64_t> StoredVersion(const std::string& name) const;
 
   // Reads, checks and packs a set. `current` may be its newest version in memory: if the stored one
@@ -126,6 +128,7 @@ class KeySetDirectory {
   absl::StatusOr<SegmentMerge> CopyForMerge(const std::string& name) {
     return CopySegmentsToMerge(state_.sets, committer_, name);
   }
+  // False: the set was changed meanwhile, and the copy is dropped.
   absl::StatusOr<bool> FinishMerge(const std::string& name, SegmentMerge merge) {
     return committer_.ReplaceSegments(name, std::move(merge));
   }

@@ -34,7 +34,7 @@ absl::Status LoadSegment(const DirectoryState& state, const Manifest& manifest,
   ASSIGN_OR_RETURN(const std::unique_ptr<SegmentReader> reader,
                    state.sets.FolderOf(manifest.name).OpenSegment(manifest, info));
   // A segment with some new rows is read whole, because the checksum is of the whole file. The
-  // policy of merging bounds what that costs.
+  // policy of merging bounds the cost of that.
   RETURN_IF_ERROR(
       reader->ReadAll([&](const Column& column, int64_t row, int64_t count, const std::byte* rows) {
         for (int64_t done = 0; done < count;) {

@@ -38,7 +38,7 @@ class Members {
 
   int64_t Integer(const char* key, int64_t min) {
     const json* const member = Find(key, json::value_t::number_unsigned);
-    // Numbers of 64 bits become negative.
+    // Unsigned numbers that int64_t does not hold become negative here, and so are refused.
     const int64_t value = member != nullptr ? member->get<int64_t>() : -1;
     if (value < min) Fail(key);
     return value;

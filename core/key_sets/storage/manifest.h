@@ -29,6 +29,7 @@ struct Manifest {
   KeySetLayout layout;
   std::vector<SegmentInfo> segments;  // from the oldest to the newest
 
+  // Keys of each matrix, over all segments.
   int64_t Keys() const;
 
   friend bool operator==(const Manifest&, const Manifest&) = default;

@@ -21,7 +21,7 @@ absl::StatusOr<std::unique_ptr<SegmentWriter>> Copy(const SetFolder& folder, Com
   }
   ASSIGN_OR_RETURN(std::unique_ptr<SegmentWriter> merged,
                    committer.NewSegment(manifest.name, manifest.layout, rows));
-  // In each matrix the rows of one segment follow those of another.
+  // In each matrix the rows of a segment follow those of the segment before it.
   for (const Column& column : manifest.layout.Columns()) {
     int64_t begin = 0;
     const ColumnSink write = [&](const Column&, int64_t row, int64_t count, const std::byte* from) {

@@ -44,7 +44,7 @@ void RemoveTemporary(DirectoryState& state, const FileSystem::Entry& entry) {
 
 void SyncAndClearSet(DirectoryState& state, const std::string& name, const SyncedSets& synced) {
   const absl::StatusOr<Manifest> manifest = state.sets.Find(name);
-  // Nothing of a damaged set is removed: somebody may want to repair it.
+  // Nothing of a damaged set is removed, because an operator may want to repair it.
   if (!manifest.ok()) return;
   SetFolder folder = state.sets.FolderOf(name);
   const absl::Status status = synced.Has(*manifest) ? absl::OkStatus() : folder.Sync();

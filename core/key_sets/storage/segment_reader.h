@@ -17,7 +17,7 @@
 
 namespace qkserve {
 
-// Gets `count` consecutive rows of a column, from `row` on, not necessarily aligned.
+// Takes `count` consecutive rows of a column, from `row` on, not necessarily aligned.
 using ColumnSink = std::function<absl::Status(const Column& column, int64_t row, int64_t count,
                                               const std::byte* rows)>;
 
@@ -52,6 +52,7 @@ class SegmentReader {
   };
 
   explicit SegmentReader(std::string path) : path_(std::move(path)) {}
+  // Sets layout, rows and places of the columns. INVALID_ARGUMENT: the tensors are no key set.
   absl::Status Describe(const SafetensorsHeader& header);
 
   const std::string path_;

@@ -64,7 +64,9 @@ class SegmentWriter {
   };
 
   SegmentWriter(FileSystem* files, std::string path, const KeySetLayout& layout, int64_t rows);
+  // Writes the gathered bytes of a column to the file.
   absl::Status Flush(Progress& column);
+  // Reads back the bytes that the checksum has not seen, and adds them to it.
   absl::Status FinishChecksum(Progress& column);
 
   FileSystem* const files_;

@@ -14,7 +14,7 @@ namespace {
 
 constexpr absl::string_view kManifestFile = "manifest.json";
 
-// Some ten thousand segments: far more than there are where segments are merged now and then.
+// Room for some ten thousand segments. Merging leaves far fewer.
 constexpr int64_t kManifestBytesMax = 4 * kMiB;
 
 // DATA_LOSS for a status that says that a file is missing or not what it should be. Other errors,

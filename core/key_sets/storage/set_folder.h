@@ -21,10 +21,11 @@ class SetFolder {
   SetFolder(FileSystem* files, std::string path) : files_(files), path_(std::move(path)) {}
 
   const std::string& path() const { return path_; }
+  // The path of a segment's file.
   std::string SegmentPath(const SegmentInfo& segment) const;
 
   bool Exists() const { return files_->Exists(path_); }
-  // True also where the folder cannot be read and may be a set.
+  // True if the folder holds a set, also if it cannot be read and so may hold one.
   bool IsSet() const;
 
   // The manifest of the set `name`. NOT_FOUND: neither a manifest nor a segment is there.

@@ -19,8 +19,8 @@
 
 namespace qkserve {
 
-// A reader looks at the files each time. A writer, which is alone, keeps in memory what it
-// acknowledged.
+// A reader looks at the files at each call. A writer, of which there is one, keeps in memory what
+// it has acknowledged.
 enum class DirectoryMode { kWriter, kReader };
 
 // The sets of a directory, and the greatest version number that is or ever was in use there. The
@@ -29,6 +29,7 @@ class StoredSets {
  public:
   StoredSets(const DirectoryPaths* paths, DirectoryMode mode) : paths_(*paths), mode_(mode) {}
 
+  // The folder of a set, which may not exist.
   SetFolder FolderOf(const std::string& name) const {
     return SetFolder(paths_.files(), paths_.Path(name));
   }
@@ -36,9 +37,11 @@ class StoredSets {
   // In order. Or the error of listing the directory.
   absl::StatusOr<std::vector<std::string>> Names() const;
 
-  // The current manifest. INVALID_ARGUMENT: the name. NOT_FOUND, DATA_LOSS.
+  // The current manifest of a set. INVALID_ARGUMENT: `name` is no name of a set. NOT_FOUND: there
+  // is no such set. DATA_LOSS: its files are damaged.
   absl::StatusOr<Manifest> Find(const std::string& name) const;
 
+  // The greatest version that is or ever was in use, as far as this process knows.
   int64_t last_version() const;
   // Makes the last version at least `version`.
   void RaiseLastVersion(int64_t version);
@@ -55,12 +58,14 @@ class StoredSets {
   // change of the set failed but may be visible to readers: see the table in committer.cc.
   void Insert(const std::string& name, absl::StatusOr<Manifest> manifest,
               bool has_unacknowledged_change = false);
+  // Removes a set from memory.
   void Erase(const std::string& name);
 
+  // Sets and reads the flag of a set: see the table in committer.cc.
   void MarkUnacknowledgedChange(const std::string& name);
   bool HasUnacknowledgedChange(const std::string& name) const;
 
-  // Those whose files are durable.
+  // The sets whose files are durable.
   SyncedSets Durable() const;
 
  private:

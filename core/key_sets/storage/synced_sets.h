@@ -20,7 +20,7 @@ class SyncedSets {
 
   // A checksum, and one line for each set.
   std::string Format() const;
-  // Empty for a text that Format does not make.
+  // Reads a text made by Format. Returns an empty set for any other text.
   static SyncedSets Parse(absl::string_view text);
 
   // The file .synced of a directory. Empty where it cannot be read.

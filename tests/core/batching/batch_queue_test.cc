@@ -15,7 +15,7 @@
 namespace qkserve {
 namespace {
 
-// The test is the worker: it takes assignments and says when tiles are done.
+// The test plays the worker: it takes assignments and reports tiles as done.
 class BatchQueueTest : public testing::Test {
  protected:
   BatchQueueTest() {
@@ -206,7 +206,8 @@ TEST_F(BatchQueueTest, ExpiredJobsAreDroppedBeforeTheyCost) {
   EXPECT_EQ(queue_->summary().busy, 1);
 }
 
-// First come, first served would begin each just before it is too late, and answer none in time.
+// In order of arrival each would begin just before it is too late, and none would be answered in
+// time.
 TEST_F(BatchQueueTest, UnderOverloadNobodyIsBegunWhoWillBeLate) {
   constexpr uint64_t key_set = 1;
   std::vector<std::shared_ptr<QueuedJob>> jobs;
@@ -238,8 +239,8 @@ TEST_F(BatchQueueTest, WhatCannotEndInTimeIsRefusedOnArrival) {
                         .group = GroupId{key_set},
                         .tenant = TenantId{key_set},
                         .deadline = clock_.Now() + absl::Milliseconds(100)};
-  // 10 ms each for both workers; a quarter of the wait and half of the last one's time are to
-  // spare.
+  // 10 ms each for both workers. The last job must have a quarter of its wait and half of its own
+  // time to spare.
   for (int i = 0; i < 7; ++i) Push(spec);
   const absl::Status refused = TryPush(spec);
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
@@ -294,7 +295,8 @@ TEST_F(BatchQueueTest, BegunWorkThatWillEndTooLateMakesRoomForOthers) {
   const Assignment first = Take();
   EXPECT_EQ(JobOf(first), late);
   clock_.Advance(absl::Milliseconds(40));
-  // 30 ms of work are left for two workers and 10 ms. Where nobody waits it may try.
+  // 30 ms of work are left, and two workers have 10 ms: too little. Since no other job waits, it
+  // may try.
   const Assignment second = Take();
   EXPECT_EQ(JobOf(second), late);
   const auto other = PushLarge(4, absl::Milliseconds(40));
@@ -306,7 +308,7 @@ TEST_F(BatchQueueTest, BegunWorkThatWillEndTooLateMakesRoomForOthers) {
   EXPECT_TRUE(queue_->TileDone(*WorkOf(second), absl::OkStatus(), clock_.Now()));
 }
 
-// However much a job costs, all of it is looked at, not what it counts for in the queue.
+// The decision looks at the whole cost of the job, not at its capped part in the queue.
 TEST_F(BatchQueueTest, AGiantThatCannotEndInTimeIsRefusedOnArrival) {
   PushLarge(4, absl::Milliseconds(100));
   const JobSpec giant = {.tile_count = 1000,
@@ -470,7 +472,7 @@ TEST_F(BatchQueueTest, AGiantOnAKeySetIsOvertakenAfterATileHoweverLongItWaited) 
   const Assignment pass = Take();
   EXPECT_EQ(JobOf(pass), giant);
   MakePass(pass, 1000);
-  // It takes much longer than was predicted, and others of its size wait.
+  // It takes much longer than predicted, while others of its size wait.
   const auto next_giant = PushGrouped(key_set, absl::Seconds(1), absl::Milliseconds(1));
   for (int round = 0; round < 10; ++round) {
     clock_.Advance(absl::Seconds(10));

@@ -50,7 +50,7 @@ TEST(CostRatioTest, ItIsBounded) {
   CostRatio fast;
   fast.Learn(absl::Seconds(9), absl::ZeroDuration(), clock.Now());
   EXPECT_GE(fast.At(clock.Now()), CostRatio::kMin);
-  // A thread may have read the clock before another one that was first to tell.
+  // A thread may have read the clock earlier than another thread that called Learn first.
   fast.Learn(absl::Seconds(9), absl::Seconds(9), clock.Now() - absl::Seconds(1));
   EXPECT_LE(fast.At(clock.Now() - absl::Hours(1)), 1.0);
 }

@@ -1,6 +1,6 @@
-// The queue under more load than its workers can do, in virtual time: arrivals at a fixed rate,
-// tiles that take what the test says and not what was predicted. No threads, no clock of the
-// machine.
+// The queue under more load than its workers can do, in virtual time. Requests arrive at a fixed
+// rate, and tiles take the time that the test says, not the predicted one. No threads, no real
+// clock.
 
 #include <cstdint>
 #include <functional>
@@ -54,7 +54,7 @@ class OpenLoop {
     }
   }
 
-  // The part answered in time of what the workers could have answered.
+  // Requests answered in time, as a part of those that the workers could have answered.
   double Goodput() const {
     return static_cast<double>(in_time_) * absl::FDivDuration(traffic_.cost, kWorkers * kRun);
   }
@@ -157,7 +157,7 @@ class OverloadTest : public testing::TestWithParam<double> {
       EXPECT_GE(loop.Goodput(), goodput);
       // Work that is begun ends in time.
       EXPECT_LE(loop.late(), loop.in_time() / 20);
-      // Nearly all that cannot be answered learn it when they come.
+      // Nearly all requests that cannot be answered are refused when they come.
       EXPECT_LE(loop.dropped(), loop.in_time() / 10 + loop.refused() / 10);
     }
   }

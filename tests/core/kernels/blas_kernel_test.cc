@@ -29,7 +29,7 @@ TEST(ChooseBlasKernelTest, AutoReplacesAFallbackByTheBestForTheCpu) {
 TEST(ChooseBlasKernelTest, AutoKeepsWhatSuitsTheCpu) {
   EXPECT_EQ(Auto("SkylakeX", kAvx512), "");
   EXPECT_EQ(Auto("Zen", kAvx2), "");
-  // Picked for a CPU that it does not run on: replaced.
+  // A kernel that the CPU cannot run is replaced.
   EXPECT_EQ(Auto("Cooperlake", kAvx512), "SkylakeX");
 }
 

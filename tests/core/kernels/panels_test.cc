@@ -349,8 +349,7 @@ Buffer PackAllValues(const TensorView& values, int64_t step = kPanelKeys) {
   return panels;
 }
 
-// Sums that begin at nothing, and the largest scores of infinities and NaN, where 0 is the score of
-// weight 1.
+// Sums that begin empty, and the largest scores of infinities and NaN. A score of 0 has weight 1.
 struct Sums {
   std::vector<double> out;
   std::unique_ptr<bool[]> met;

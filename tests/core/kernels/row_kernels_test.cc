@@ -20,7 +20,8 @@ TEST(RowKernelsTest, TheErrorOfASumOfWeightsDoesNotGrowWithTheirNumber) {
       for (const float score : {0.0F, -0.1F, -0.7F, -3.0F}) {
         std::vector<float> row(static_cast<size_t>(count), score);
         const double sum = ExpAndSum(0.0F, count, row.data());
-        // Against the weights as they are: their own errors are another matter.
+        // Compares the sum with that of the weights as computed: their own errors are tested
+        // elsewhere.
         const double exact = static_cast<double>(row[0]) * static_cast<double>(count);
         EXPECT_NEAR(sum / exact, 1.0, 5 * 0x1p-24) << count << " of " << score;
         EXPECT_NEAR(row.back(), std::exp(score), 2e-7F);

@@ -53,7 +53,7 @@ TEST(TileScratchTest, AnIdleProcessKeepsNothing) {
   EXPECT_EQ(KeptScratchBytes(), 0);
 }
 
-// Many more threads than seats: what is held at a time is bounded, and everybody gets a seat.
+// Many more threads than seats: the memory held at a time is bounded, and every thread gets a seat.
 TEST(TileScratchTest, ThreadsShareAsManySeatsAsCpus) {
   FreeKeptScratch();
   std::atomic<int> running{0};

@@ -91,7 +91,7 @@ TEST_F(DirectoryFollowerTest, AReaderThatFollowsAWriterSeesOneVersionWhole) {
     }
   });
   for (size_t i = 1; i < parts.size(); ++i) {
-    // Now and then the set is replaced, by its beginning or by all of it.
+    // Every few steps the set is replaced by its first rows, or by all of them.
     if (i % 20 == 0) {
       const int64_t base = Upload(*store, "a", parts[0]).value()->version();
       version = base;
@@ -169,7 +169,7 @@ TEST_F(DirectoryFollowerTest, AReaderKeepsItsSetsWhileTheDirectoryIsAway) {
   reader->Refresh();
   EXPECT_EQ(LastLine(), "nothing more");
 
-  // An empty directory, and one that a writer has made anew, tell of no delete.
+  // An empty directory, or one that a writer has made anew, does not mean that sets were deleted.
   ASSERT_TRUE(files_.MakeDirectory("/sets").ok());
   reader->Refresh();
   expect_served("is not followed: UNAVAILABLE: .: has none of the 2 key sets");
@@ -191,7 +191,7 @@ TEST_F(DirectoryFollowerTest, TheLastSetsThatAreDeletedDisappearFromReaders) {
   for (const char* name : {"a", "b"}) ASSERT_TRUE(store->Delete(name).ok());
   reader->Refresh();
   EXPECT_EQ(reader->count(), 0);
-  // The delete of before tells nothing of this set.
+  // The earlier delete says nothing about this set.
   ASSERT_TRUE(Upload(*store, "c", {2, 10}).ok());
   reader->Refresh();
   ASSERT_TRUE(files_.Rename("/sets/c", "/c").ok());

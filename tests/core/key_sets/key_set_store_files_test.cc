@@ -41,7 +41,7 @@ TEST_F(KeySetStoreFilesTest, ADamagedSetAnswersDataLossWhileOthersServe) {
       ASSERT_EQ(listed.size(), 3U);
       EXPECT_EQ(listed[1].name, "damaged");
       EXPECT_EQ(listed[1].key_set.status().code(), kDataLoss);
-      // A put makes it whole.
+      // A put repairs it.
       const Found put = Upload(*store, "damaged", {3, 10});
       ASSERT_TRUE(put.ok()) << put.status();
       EXPECT_GT((*put)->version(), version);
@@ -116,7 +116,7 @@ TEST_F(KeySetStoreFilesTest, WhereTheDiskFailsTheOldVersionServesAndTheNextChang
   EXPECT_EQ(ContentsOf(*store, "a"), Expected(parts));
 }
 
-// At each place where it asks.
+// Stops Open at each of its questions, one after the other.
 TEST_F(KeySetStoreFilesTest, AnOpenThatIsToldToStopIsCancelledAndChangesNoSet) {
   auto store = Open();
   for (const char* name : {"a", "b", "c"}) ASSERT_TRUE(Upload(*store, name, {1, 100}).ok());

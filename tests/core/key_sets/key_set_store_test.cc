@@ -141,7 +141,7 @@ TEST_P(KeySetStoreTest, OfAppendsToOneVersionExactlyOneWins) {
     }
   });
   EXPECT_EQ(static_cast<int64_t>(wins.size()) + losses, 160);
-  // They form a chain, and the set is what the chain says.
+  // The appends that succeeded form a chain of versions, and the set holds the rows of the chain.
   std::vector<Part> parts = {{1, 1}};
   int64_t version = first;
   for (auto win = wins.find(version); win != wins.end(); win = wins.find(version)) {
@@ -263,7 +263,7 @@ TEST_P(KeySetStoreTest, OverTheMemoryLimitNothingChanges) {
   const absl::Status refused = store_->BeginUpload(UploadSpec("b", kLayout, 2000)).status();
   EXPECT_EQ(refused.code(), kResourceExhausted);
   EXPECT_FALSE(RetryAfterOf(refused).has_value());
-  // Its rows have room, the version that they make has not.
+  // There is memory for its rows, but not for the version that they would make.
   EXPECT_EQ(UploadPart(*store_, "a", kLayout, {2, 1500}, version).status().code(),
             kResourceExhausted);
   EXPECT_EQ(store_->budget().bytes(), held);

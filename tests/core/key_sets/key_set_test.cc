@@ -175,7 +175,8 @@ TEST(KeySetTest, ABuilderThatComesToNothingLeavesNoTrace) {
   }
   EXPECT_EQ(budget.bytes(), bytes);
   EXPECT_TRUE(Contents(*base) == before);
-  // Zeros are finite: neither they nor what is known of them may show that others were there.
+  // The new rows are zeros. Neither they nor their context may show the NaN of rows that were there
+  // before.
   const std::vector<std::byte> zeros(150 * 8);
   const auto with_zeros = [&](const std::shared_ptr<const KeySet>& set) {
     auto builder = KeySetBuilder::Create(kLayout, 150, set, &budget).value();
@@ -196,7 +197,7 @@ TEST(KeySetTest, SaysWhereThereIsNoMemory) {
   EXPECT_TRUE(
       absl::IsResourceExhausted(KeySetBuilder::Create(kLayout, 100000, base, &budget).status()));
   EXPECT_EQ(budget.bytes(), bytes);
-  // Rows of no bytes need none.
+  // Rows without bytes need no block.
   EXPECT_TRUE(
       KeySetBuilder::Create({.leading = {1 << 20}, .d = 0}, 1000000, nullptr, &budget).ok());
 }

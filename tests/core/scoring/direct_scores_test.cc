@@ -173,7 +173,7 @@ TEST(DirectScoresTest, NoTileCostsMoreThanTheLimit) {
     const double all = static_cast<double>(s.products * s.ProductRows()) *
                        static_cast<double>(s.m) * static_cast<double>(s.d);
     EXPECT_GE(tiles, all / kTileMultiplyAdds) << ShapeString(shapes.queries);
-    // Nor are there so many that handing them out is work.
+    // And tiles are not so many that handing them out costs much.
     const double read = static_cast<double>(s.products * (s.ProductRows() + s.m) * s.d);
     EXPECT_LE(tiles, 4 + 8 * std::max({all / static_cast<double>(kTileMultiplyAddsMin),
                                        read / static_cast<double>(kTileElements),
@@ -232,7 +232,7 @@ TEST(DirectScoresTest, PredictedCostGrowsWithWork) {
   EXPECT_GT(cost({1, 768}, {10000, 768}), absl::Milliseconds(1));
   // Reading many queries costs what reading many keys does.
   EXPECT_GT(cost({20000, 200}, {1, 200}), absl::Milliseconds(1));
-  // A million products of 1 x 1 are a million calls, and no single tile.
+  // A million products of 1 x 1 are a million calls, which are cut into several tiles.
   EXPECT_GT(cost({1000000, 1, 1}, {1000000, 1, 1}), absl::Milliseconds(100));
   EXPECT_GT(TilesOf({1000000, 1, 1}, {1000000, 1, 1}), 100);
 }

@@ -41,7 +41,7 @@ struct Asked {
                                ? reinterpret_cast<float*>(log_sum_exp.data.data())
                                : nullptr};
   }
-  // Memory for the results, with something in it that is no result.
+  // Allocates the results and fills them with values that are no results.
   void Clear(const KeySet& key_set) {
     Shape shape_of_result = shape.result;
     if (problem.output == Output::kContext) shape_of_result.back() = *key_set.layout().dv;
@@ -318,14 +318,15 @@ TEST(PackedKeysBitsTest, WhatIsMaskedDoesNotLeak) {
 
 // Passes are made in no time and their tiles are short, whatever the shape.
 
-// Results that a tile has written, where each was `unwritten` before.
+// Counts the results that differ from `unwritten`, which all of them were before.
 int64_t Written(const Tensor& result, float unwritten) {
   const std::vector<float> results = ToFloats(result.View());
   return static_cast<int64_t>(results.size()) -
          std::count(results.begin(), results.end(), unwritten);
 }
 
-// Runs the pass of one request tile by tile. Returns the results that a tile wrote at most.
+// Runs the pass of one request tile by tile. Returns the largest number of results that one tile
+// wrote.
 int64_t MostOfATile(const std::shared_ptr<const KeySet>& key_set, Asked& asked) {
   constexpr float kUnwritten = 12345.0F;
   asked.Clear(*key_set);
@@ -351,7 +352,7 @@ int64_t MostOfATile(const std::shared_ptr<const KeySet>& key_set, Asked& asked) 
 TEST(PackedKeysTilesTest, APassIsMadeWithoutGoingOverItsRows) {
   const Tensor keys = EmptyTensor(DataType::kFloat32, {1, 0});
   const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, nullptr);
-  // Rows that no machine could go over, in no bytes.
+  // More rows than any machine can go over, and their queries have no bytes.
   Asked asked = Ask(*key_set, {kScoresMax, 0}, Output::kScores, 1);
   const ScoreRequest request = {asked.problem, asked.shape, {}};
   const ScoreRequest* const requests[] = {&request};

@@ -294,8 +294,8 @@ TEST(ContextTest, InfinityThatIsAttendedIsTheMean) {
   }
 }
 
-// Three keys with a weight: `faint` (score 0), whose weight vanishes beside `top` (110), but not
-// beside `strong` (60), whose own stays. All others have none.
+// Three keys have a weight: `top` (score 110), `strong` (60) and `faint` (0). The weight of `faint`
+// vanishes beside `top`, but not beside `strong`. The weight of `strong` never vanishes.
 void ExpectFaintAddsNothing(float faint, int64_t faint_column, int64_t m, int64_t columns,
                             std::vector<int64_t> places) {
   do {

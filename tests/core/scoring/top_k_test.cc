@@ -127,7 +127,7 @@ TEST(TopKTest, PartsMergeInAnyOrder) {
   }
 }
 
-// Scores passed over are what makes ties cost nothing: none of them is gathered.
+// Ties cost nothing because equal scores are passed over: none of them is gathered.
 TEST(RowKernelsTest, TakeAboveTakesWhatIsAboveTheLimitInOrder) {
   std::vector<float> row(100, 1.0F);
   row[3] = row[40] = 2.0F;
@@ -142,7 +142,7 @@ TEST(RowKernelsTest, TakeAboveTakesWhatIsAboveTheLimitInOrder) {
   EXPECT_EQ(out[2].key, 1099);
   EXPECT_EQ(TakeAbove(-kInf, 100, row.data(), 0, 100, out, taken), 100);
   EXPECT_EQ(taken, 99);
-  // It stops where the room might not do, and goes on from there.
+  // It stops where the room might not be enough, and continues from there.
   int64_t seen = 0;
   int64_t all = 0;
   while (seen < 100) {

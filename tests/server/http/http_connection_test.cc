@@ -1,4 +1,5 @@
-// Connections to the HTTP port: whoever is silent, slow, long or wrong.
+// Connections to the HTTP port whose peers are silent or slow, or send requests that are too long
+// or wrong.
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -52,7 +53,7 @@ class HttpConnectionsTest : public testing::Test {
     return peer;
   }
   std::string Ask(const std::string& request) const { return Peer(request)->ReadToEnd(); }
-  // By a server that has accepted whoever connected before.
+  // Answered by a server that has accepted all earlier connections.
   void ExpectAlive() const {
     EXPECT_THAT(Ask("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"), StartsWith("HTTP/1.1 200 OK\r\n"));
   }
@@ -65,7 +66,7 @@ class HttpConnectionsTest : public testing::Test {
   std::unique_ptr<HttpServer> server_;
 };
 
-// For this clock, no time passes: whoever is waited for is waited for for ever.
+// This clock stands still, so no peer is ever too late.
 TEST_F(HttpConnectionsTest, SilentAndSlowPeersKeepNobodyOut) {
   Start(&clock_);
   std::vector<std::unique_ptr<HttpPeer>> peers;
@@ -78,7 +79,7 @@ TEST_F(HttpConnectionsTest, SilentAndSlowPeersKeepNobodyOut) {
   ExpectAlive();
   // For the others.
   EXPECT_EQ(peers.front()->ReadToEnd(), "");
-  // A new one is still heard.
+  // A new connection is still answered.
   peers.back()->Say("TP/1.1\r\nHost: a\r\n\r\n");
   EXPECT_THAT(peers.back()->ReadToEnd(), StartsWith("HTTP/1.1 200 OK\r\n"));
 }
@@ -128,7 +129,7 @@ TEST_F(HttpConnectionsTest, AcceptsAgainOnceThereAreFiles) {
 
 // --- Requests -----------------------------------------------------------------------------------
 
-// An answer, or the end of the connection at once: for this clock no time passes.
+// An answer, or the end of the connection, comes at once: this clock stands still.
 TEST_F(HttpConnectionsTest, WrongRequestsAreRefusedAtOnce) {
   Start(&clock_);
   const std::string many_a(20'000, 'a');
@@ -146,7 +147,7 @@ TEST_F(HttpConnectionsTest, WrongRequestsAreRefusedAtOnce) {
   };
   for (const auto& [request, status] : cases) {
     const std::string answer = Ask(request);
-    // The library closes on some and answers others, according to its version.
+    // The library closes some of these connections and answers others, depending on its version.
     if (!status.empty() || !answer.empty()) {
       EXPECT_THAT(answer, StartsWith(absl::StrCat("HTTP/1.1 ", status.empty() ? "4" : status)))
           << request.substr(0, 40);

@@ -57,8 +57,8 @@ class LogWriterTest : public testing::Test {
   const TemporaryDirectory directory_{"log_writer_test"};
 };
 
-// A pipe whose read end does not block. A writer's thread may outlive a test that leaves it stuck,
-// so descriptors stay open.
+// A pipe whose read end does not block. Its descriptors stay open, because a writer's thread that
+// is stuck outlives its test.
 struct Pipe {
   explicit Pipe(int write_flags = 0) {
     EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);

@@ -11,7 +11,7 @@ namespace {
 
 class IdleWatchTest : public testing::Test {
  protected:
-  // Counts who was told. The thread may look as well, whenever it likes.
+  // Counts the calls that were ended. The watch's own thread may look at any time, too.
   std::function<void()> Told(std::atomic<int>* count) {
     return [count] { ++*count; };
   }
@@ -64,7 +64,7 @@ TEST_F(IdleWatchTest, AShorterTimeHoldsForThoseWhoWait) {
   EXPECT_FALSE(watch_.Disarm(&told));
 }
 
-// Nobody calls Look here.
+// Only the watch's own thread looks here.
 TEST_F(IdleWatchTest, AThreadLooks) {
   std::atomic<bool> told{false};
   watch_.Arm(&told, [&told] {

@@ -1,5 +1,5 @@
 // Input that does not fit is refused with the right code and the field's name, and the version
-// before it goes on serving.
+// before it is still served.
 
 #include <functional>
 #include <limits>

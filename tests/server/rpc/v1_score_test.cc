@@ -8,12 +8,14 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "base/byte_budget.h"
 #include "core/key_sets/key_set_store.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "qkserve/client.h"
 #include "qkserve/limits.h"
+#include "qkserve/output.h"
 #include "server/admission/admit_score.h"
 #include "server/limits.h"
 #include "tests/support/random_tensor.h"
@@ -156,6 +158,19 @@ TEST(V1ScoreTest, NamesTheWrongShape) {
   EXPECT_EQ(Refusal(request), "queries.shape: got rank 1, expected rank 2, 3 or 4");
   SetShape(request.mutable_queries(), Shape(1000000, 1));
   EXPECT_EQ(Refusal(request), "queries.shape: got rank 1000000, expected rank 2, 3 or 4");
+}
+
+TEST(V1ScoreTest, OutputsHaveTheNamesAndValuesOfV1) {
+  for (int value = 1; value <= v1::Output_MAX; ++value) {
+    EXPECT_EQ(OutputName(static_cast<Output>(value)),
+              absl::AsciiStrToLower(v1::Output_Name(static_cast<v1::Output>(value))));
+  }
+  EXPECT_EQ(OutputName(Output::kScores), "scores");
+  EXPECT_EQ(OutputName(Output::kCapped), "capped");
+  EXPECT_EQ(OutputName(Output::kMasked), "masked");
+  EXPECT_EQ(OutputName(Output::kWeights), "weights");
+  EXPECT_EQ(OutputName(Output::kContext), "context");
+  EXPECT_EQ(OutputName(Output::kTopK), "top_k");
 }
 
 TEST(V1ScoreTest, NamesAnUnknownOutput) {

@@ -157,7 +157,7 @@ TEST(WireMessageTest, TextsAndFieldsAreCounted) {
                                   "key_set.name: got 4097 bytes, expected at most 4096");
   v1::GetKeySetRequest request;
   EXPECT_TRUE(Read(Delimited(1, std::string(4096, 'a')), request).ok());
-  // Merged, overwritten and taken turns with, a million times.
+  // A field is merged, overwritten and alternated with another one, a million times.
   for (const std::string& field :
        {Delimited(8, ""), Tag(4, 0) + std::string(1, '\1'), Delimited(7, "") + Delimited(9, ""),
         Delimited(1, Delimited(7, ""))}) {
@@ -248,7 +248,7 @@ void CollectTypes(const google::protobuf::Descriptor& type,
   }
 }
 
-// The reader has no case for other types: a field that is added with one must get it first.
+// The reader has no case for other types. A new field of another type needs a case first.
 TEST(WireMessageTest, ReadsTheTypesOfAllFieldsOfAllRequests) {
   const std::set<FieldDescriptor::Type> singular = {
       FieldDescriptor::TYPE_MESSAGE, FieldDescriptor::TYPE_STRING, FieldDescriptor::TYPE_BYTES,
@@ -279,7 +279,7 @@ TEST(WireMessageTest, ReadsTheTypesOfAllFieldsOfAllRequests) {
   }
 }
 
-// Beside its own fields in any number and order, anything.
+// The message's own fields in any number and order, mixed with any other bytes.
 TEST(WireMessageTest, ReadsAndRefusesWhatTheGeneratedParserDoes) {
 #if GOOGLE_PROTOBUF_VERSION < 4000000
   const google::protobuf::LogSilencer silencer;  // texts that are no UTF-8
@@ -307,7 +307,8 @@ TEST(WireMessageTest, ReadsAndRefusesWhatTheGeneratedParserDoes) {
     const absl::Status status = Read(bytes, *got, 1 + random() % 40);
     if (parses && !HasUnknownFields(*expected)) {
       if (!status.ok()) {
-        // At a limit; or an unknown field was in a message that another one of its oneof replaced.
+        // It is at a limit, or an unknown field was in a message that another field of its oneof
+        // replaced.
         ASSERT_EQ(status.code(), kInvalidArgument) << status << expected->ShortDebugString();
         ++refused;
         continue;

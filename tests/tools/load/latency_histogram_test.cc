@@ -53,7 +53,8 @@ TEST(LatencyHistogramTest, EveryMagnitudeIsWithinAThousandth) {
   for (int bit = 0; bit < 63; ++bit) {
     for (const int64_t offset : {-1, 0, 1}) {
       const int64_t latency_ns = (int64_t{1} << bit) + offset;
-      // Neighbours on both sides, so that neither minimum nor maximum gives the answer away.
+      // Neighbours on both sides, so that percentiles cannot come from the exact minimum or
+      // maximum.
       LatencyHistogram histogram = HistogramOf({0, latency_ns, INT64_MAX});
       EXPECT_NEAR(static_cast<double>(absl::ToInt64Nanoseconds(histogram.Percentile(50))),
                   static_cast<double>(latency_ns), 0.001 * static_cast<double>(latency_ns));

@@ -99,7 +99,7 @@ TEST_F(RunLoadTest, AnOpenLoopSendsWhatIsDue) {
   for (const int channels : {1, 3}) {
     const LoadResult result = Run(server.address(), open_, channels);
     EXPECT_EQ(result.counts.Due(), 300);
-    // All of them, but on a machine that is busy with something else.
+    // Every request is sent, unless the machine is busy with something else.
     EXPECT_GE(result.counts.sent, 200);
     EXPECT_EQ(result.counts.ok, result.counts.sent);
   }
@@ -144,8 +144,9 @@ TEST_F(RunLoadTest, LastsAsLongAsWasAskedFor) {
   EXPECT_GE(result.elapsed, open_.duration);
 }
 
-// The server stalls 200 ms in each second. Callers who come by themselves wait for it: a fifth of
-// them. Four who take turns are held up once each, out of thousands of requests.
+// The server stalls for 200 ms in each second. In an open loop a fifth of the requests wait for
+// that. In a closed loop each of the four callers waits once for each stall, among thousands of
+// requests.
 TEST_F(RunLoadTest, AnOpenLoopShowsAStallThatAClosedOneHides) {
   const ScoringDouble server(Stalling(absl::Milliseconds(200), absl::Seconds(1)));
   open_.duration = closed_.duration = absl::Seconds(2);
@@ -191,7 +192,7 @@ TEST_F(RunLoadTest, GoodputIsWhatCameInTime) {
   open_.timeout = absl::Milliseconds(350);
   open_.latency_limit = absl::Milliseconds(100);
   const LoadResult result = Run(server.address(), open_);
-  // Nothing fails: calls are sent late, and answered within their own time.
+  // No call fails: calls are sent late, but each is answered within its own timeout.
   EXPECT_EQ(result.counts.Errors(), 0);
   EXPECT_EQ(result.counts.good, result.counts.ok);
   EXPECT_LT(result.counts.within_limit, result.counts.ok - 50);
@@ -222,7 +223,7 @@ TEST_F(RunLoadTest, EndsWhereNoServerAnswers) {
   }
 }
 
-// The decision stays: a load that ended early says so, whatever is answered after.
+// The decision is final: a load that ended early says so, even if later calls are answered.
 TEST_F(RunLoadTest, EndsAndSaysSoWhereAllTheFirstAreTurnedAway) {
   std::atomic<int> requests{0};
   // More than the first, since they may overtake each other.
@@ -230,8 +231,8 @@ TEST_F(RunLoadTest, EndsAndSaysSoWhereAllTheFirstAreTurnedAway) {
     const bool refuses = requests++ < 40;
     ScoringDouble::Answer answer =
         refuses ? Refusing(grpc::StatusCode::UNAVAILABLE)(request) : Instant(request);
-    // Long enough that those that are not refused are sent, too, before the load ends early; at
-    // a rate at which a slow machine refuses the first in time.
+    // Long enough that requests that are not refused are sent before the load ends early. The rate
+    // is one at which also a slow machine refuses the first requests in time.
     answer.delay = absl::Milliseconds(refuses ? 200 : 2000);
     return answer;
   });

@@ -20,8 +20,8 @@ struct Array {
 // A file of format version 1 as NumPy writes it. The test fails where it is something else.
 Array ReadArray(const std::filesystem::path& path);
 
-// One folder of conformance data: the inputs and options of a request, what must come back, and how
-// far from it what comes back may be.
+// One folder of conformance data: the inputs and options of a request, the expected results, and
+// how far results may be from these.
 //
 // The bounds: a score's is ScoreBound. An error e in a score is a factor of about 1 + e in a
 // weight, so that those of weights and context follow from the largest bound of the row's attended

@@ -224,7 +224,7 @@ TEST_F(QkctlTest, LoadRefusesWhatItCannotSend) {
   ExpectWrongUsage({"load", "--output=top_k", "--top_k=0"}, "--top_k must be 1 or more; was 0");
 }
 
-// Nothing is ignored silently, and nothing costs a whole load before it is found out.
+// No mistake is ignored silently, and none is found only after a whole load has run.
 TEST_F(QkctlTest, LoadRefusesWhatWouldNotCount) {
   ExpectWrongUsage({"load", "--latency_limit=p99:5ms"}, "--latency_limit is for --find_peak");
   ExpectWrongUsage({"load", "--arrivals=constant"}, "are for an open loop");
@@ -275,7 +275,7 @@ TEST_F(QkctlTest, WithoutAServerEveryCommandFails) {
   const std::string server = absl::StrCat("--server=", port.address());
   ExpectFailure({"status", server}, "UNAVAILABLE: ");
   ExpectFailure({"keys", "list", server}, "UNAVAILABLE: ");
-  // Long before its time: nobody is there to be loaded.
+  // It ends long before its time, because no server answers.
   ExpectFailure({"load", server, "--concurrency=8", "--duration=1h"}, "UNAVAILABLE: ");
 }
 
@@ -419,7 +419,7 @@ TEST_F(QkctlServerTest, OptionsOfAttentionReachTheServer) {
                "1.0000e-20 1.0000e-20]]\n");
 }
 
-// Against the real services what qkctl_keys_test.cc shows against fakes.
+// The commands of qkctl_keys_test.cc, here against a real server.
 TEST_F(QkctlServerTest, KeySetsLiveFromPutToDelete) {
   Python(
       "r = numpy.random.default_rng(1)\n"

@@ -57,7 +57,8 @@ TEST(LoadExportTest, OneLoadHasItsTimeline) {
   EXPECT_EQ(lines[2].back(), "");
 }
 
-// Not how many ran, but what was asked for: an early end does not change what a script reads.
+// The form depends on what was asked for, not on how many loads ran, so an early end does not
+// change what a script reads.
 TEST(LoadExportTest, SeveralLoadsAreStepsEvenWhereOneRan) {
   LoadReport report = Report({Step(10, 20)}, true);
   report.peak = PeakResult{{99, absl::Milliseconds(50)}, 10, {}, PeakEnd::kInterrupted};

@@ -83,7 +83,7 @@ TEST(LoadPageTest, OpenLoopsAreShownByRateOnceEach) {
 
 TEST(LoadPageTest, WhatIsDueIsShownToTheEnd) {
   LoadResult step = Step(10, 100);
-  // Looked at late, the last interval ends after the load.
+  // If it is looked at late, the last interval ends after the load.
   step.timeline.back() =
       MakeInterval(step.options, absl::Seconds(9), absl::Milliseconds(1100), step.counts);
   const LineChart chart = RateOverTime(step);

@@ -20,7 +20,7 @@
 
 namespace qkserve {
 
-// scores, capped, masked, weights, context or top_k.
+// One of kOutputNames.
 bool ParseFlag(absl::string_view text, Output* output, std::string* error);
 
 // float32, float16 or bfloat16.
@@ -57,6 +57,7 @@ struct KeySetOptions {
   WrongUsage VersionWithoutName() const {
     return {name.empty() && version.has_value(), "--key_set_version requires --key_set"};
   }
+  // The key set that the flags name; nullopt: none.
   std::optional<KeySetReference> Reference() const;
 };
 

@@ -159,7 +159,8 @@ absl::Status CheckFiles(const LoadCommandOptions& command) {
 }
 
 absl::Status RemoveKeySets(const LoadCommandOptions& command, LoadKeySets& key_sets) {
-  // A server that does not answer makes this last. Silence would look as if the interrupt was lost.
+  // Removing key sets takes long if the server does not answer. Without this line the interrupt
+  // would seem lost.
   if (interrupted && command.KeysFrom() == LoadKeys::kMade) {
     std::fputs("removing what was made; interrupt again to leave it\n", stderr);
   }
@@ -191,11 +192,12 @@ absl::Status Run(const LoadCommandOptions& command) {
   if (!key_sets.references().empty()) report.key_set = key_sets.references()[0].name;
 
   absl::Status status = SendLoads(command, files, key_sets, &report);
-  // Before anything is shown: the reader of the output may close it.
+  // Removed before anything is shown, because writing may fail: the reader of the output may close
+  // it.
   absl::Status removed = RemoveKeySets(command, key_sets);
   if (status.ok()) status = Conclude(command, report);
   if (status.ok()) return removed;
-  // The tool ends with one error, and this one must not get lost.
+  // The tool ends with one error, so this second one is printed here.
   if (!removed.ok()) absl::FPrintF(stderr, "%s\n", Printable(removed.message()));
   return status;
 }

@@ -95,7 +95,7 @@ absl::StatusOr<LoadKeySets> LoadKeySets::Prepare(Client* client, const LoadComma
     ASSIGN_OR_RETURN(
         key_sets.made_.back(),
         MadeKeySet::Create(client, name, key_sets.contents_.back(), command.storage, connection));
-    // An answer from what somebody else put there would be another's.
+    // The requests name the version, so that a set that replaces this one answers none of them.
     key_sets.references_.push_back({name, key_sets.made_.back()->version()});
   }
   return key_sets;

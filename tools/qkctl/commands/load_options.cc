@@ -13,7 +13,7 @@
 namespace qkserve {
 namespace {
 
-// A range is no way to ask for millions of runs.
+// Bounds the number of loads that a range can ask for.
 constexpr size_t kValuesMax = 100;
 
 bool ParseRange(absl::string_view from_text, absl::string_view to_text, absl::string_view step_text,
@@ -217,7 +217,7 @@ LoadWorkload LoadCommandOptions::Workload() const {
   result.key_sets = key_sets.value_or(result.key_sets);
   result.zipf = zipf.value_or(result.zipf);
   result.resident = KeysFrom() != LoadKeys::kInline;
-  // One that is there, in place of those that the standard workload would have.
+  // One existing key set, instead of the several that the standard workload makes.
   if (KeysFrom() == LoadKeys::kForeign) result.key_sets = 1;
   return result;
 }

@@ -66,7 +66,7 @@ struct LoadCommandOptions : QuestionOptions {
   std::optional<int64_t> top_k;
   int64_t seed = 1;
 
-  // Key sets. Where some are made, key_set.name is that of the first.
+  // Key sets. If the load makes them, key_set.name is the name of the first.
   KeySetOptions key_set;
   std::optional<KeySetSizes> make_key_set;
   std::optional<int> key_sets;

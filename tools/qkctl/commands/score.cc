@@ -37,7 +37,7 @@ struct ScoreInputs {
   ScoreOptions options;  // refers to the tensors' elements, not to the tensors
 };
 
-// Not set where the server's own, 1, is meant.
+// Not set: the server's default, 1.
 std::optional<float> Scale(const std::optional<ScaleValue>& scale, const Shape& queries_shape) {
   if (!scale.has_value()) return std::nullopt;
   if (!scale->is_auto) return scale->value;
@@ -51,7 +51,8 @@ absl::StatusOr<std::vector<int64_t>> KeyLengths(const std::optional<KeyLengthsVa
   if (!key_lengths.has_value()) return std::vector<int64_t>();
   if (key_lengths->path.empty()) return key_lengths->lengths;
   absl::StatusOr<std::vector<int64_t>> lengths = ReadNpyInt64(key_lengths->path);
-  // On the wire no lengths are the same as none given: that must not lift a limit silently.
+  // On the wire an empty list means that there are no limits. An empty file must not lift them
+  // silently.
   const bool has_batches = queries_shape.size() < 3 || queries_shape.front() > 0;
   if (lengths.ok() && lengths->empty() && has_batches) {
     return InvalidArgument(key_lengths->path, ": no lengths, expected one a batch");
@@ -132,7 +133,8 @@ void Show(const ScoreResult& result, const std::vector<float>& elements) {
   std::fputs(TensorHeatMap(elements, shape, HeatMapOfTerminal()).c_str(), stdout);
 }
 
-// The reply comes from a server that may be any: what is shown or written must be there and fit.
+// The server may be any program, so the parts of its reply that are shown or written are checked
+// first.
 absl::Status CheckReply(const ScoreOptions& asked, const ScoreResult& result) {
   if (asked.output == Output::kTopK &&
       (!result.indices.has_value() || result.indices->data_type != DataType::kInt32 ||

@@ -25,7 +25,8 @@ struct KeySetSizes {
 };
 bool ParseFlag(absl::string_view text, KeySetSizes* sizes, std::string* error);
 
-// Random numbers, of `seed` and of the next one. `stop`: true ends reading with CANCELLED.
+// Random keys from `seed`, and random values from `seed` + 1. Once `stop` is true, reading them
+// returns CANCELLED.
 KeySetContents RandomContents(const KeySetSizes& sizes, uint64_t seed,
                               const std::atomic<bool>* stop);
 
@@ -48,9 +49,8 @@ class MadeKeySet {
   const std::string& name() const { return name_; }
   int64_t version() const { return version_; }
 
-  // Removes it now, and says whether that worked. Blocks for some seconds where the server is away.
-  // FAILED_PRECONDITION: somebody else has replaced it, and it was left. NOT_FOUND: it is not
-  // there.
+  // Removes the key set now. Blocks for some seconds if the server does not answer.
+  // FAILED_PRECONDITION: it has been replaced meanwhile, and is left. NOT_FOUND: it is not there.
   absl::Status Remove();
 
  private:

@@ -70,7 +70,7 @@ absl::Status ReplaceFile(const std::string& path, Parts parts) {
   }
   absl::Status status = WriteAndClose(&fd, path, parts);
   if (status.ok() && rename(temporary.c_str(), target.c_str()) != 0) {
-    // A file that is mounted where it is.
+    // The file is a mount point, which cannot be replaced.
     status = errno == EBUSY ? WriteInPlace(path, parts)
                             : absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot replace"));
   }

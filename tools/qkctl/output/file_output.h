@@ -10,8 +10,8 @@
 namespace qkserve {
 
 // Writes the `parts`, one behind the other, as a whole file: readers of `path` find the old file or
-// the new one, never a part. Where no new file can take its place it is written in place, as is
-// what is not a regular file, such as /dev/stdout or a pipe. "-" is standard output.
+// the new one, never a part. If no new file can take its place, it is written in place, and so is
+// anything that is not a regular file, such as /dev/stdout or a pipe. "-" is standard output.
 //
 // The operating system's errors, naming the file.
 absl::Status WriteFileWhole(const std::string& path, absl::Span<const absl::string_view> parts);

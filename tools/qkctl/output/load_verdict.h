@@ -16,8 +16,9 @@ struct StatusCodes {
   bool Has(absl::StatusCode code) const { return all || codes.count(code) > 0; }
 };
 
-// OK if there is anything to report: an answer, an error that is allowed, or requests that were due
-// and not sent. Otherwise the first error, or why there is none. `interrupted`: by the user.
+// OK if there is anything to report: an answer, an allowed error, or requests that were due and not
+// sent. Otherwise the first error, or the reason why there is none. `interrupted`: the user ended
+// the load.
 absl::Status CheckAnswered(const LoadReport& report, const StatusCodes& allowed, bool interrupted);
 
 // The worst of a load's failures, for the exit code: wrong answers, requests that failed with codes

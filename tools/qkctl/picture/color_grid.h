@@ -22,7 +22,7 @@ struct Color {
 // order of two values shows on any screen and to any eye.
 Color HeatMapColor(double position);
 
-// The colour of what is NaN or infinite: grey, which HeatMapColor never is.
+// The colour of NaN and infinities: grey, which HeatMapColor never returns.
 inline constexpr Color kNothingFinite{96, 96, 96};
 
 struct ValueRange {
@@ -37,19 +37,20 @@ struct ValueRange {
   }
 };
 
+// The range of the finite values; empty if there are none.
 ValueRange FiniteRange(absl::Span<const float> values);
 
-// The matrices of a tensor, one for each leading index, as `rank` 2 sees it: rank 1 is one row,
-// rank 0 one element.
+// The sizes of the matrices of a tensor, of which there is one for each leading index. A tensor of
+// rank 1 is one row, of rank 0 one element.
 struct MatrixSizes {
   int64_t rows = 1;
   int64_t columns = 1;
 };
 MatrixSizes MatrixSizesOf(absl::Span<const int64_t> shape);
 
-// The colours of one matrix, `height` times `width` of them: elements are enlarged or reduced, each
-// direction for itself. A colour that stands for several elements is that of the mean of the finite
-// ones. Rows and columns must not be 0.
+// One matrix as `height` x `width` colours. Elements are enlarged or reduced, in each direction by
+// itself. If a colour stands for several elements, it shows the mean of the finite ones. Rows and
+// columns must not be 0.
 class ColorGrid {
  public:
   ColorGrid(absl::Span<const float> values, MatrixSizes matrix, const ValueRange& range,
@@ -59,6 +60,7 @@ class ColorGrid {
   int64_t height() const { return height_; }
   int64_t width() const { return width_; }
 
+  // The colour in row `y` and column `x`, counted from the top left.
   Color At(int64_t y, int64_t x) const;
 
  private:

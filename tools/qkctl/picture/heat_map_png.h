@@ -23,9 +23,9 @@ struct HeatMapPngOptions {
 
 // A tensor as a heat map in a PNG: HeatMapColor from the smallest finite value of the tensor to the
 // largest, grey where nothing is finite. Matrices along the leading dimensions stand one below the
-// other with a thin white gap; where they would have no room for that, they are drawn as one. Large
-// matrices are reduced as by ColorGrid. The bar on the right goes from the largest value, at the
-// top, to the smallest.
+// other with a thin white gap. If there is no room for that, they are drawn as one. Large matrices
+// are reduced as by ColorGrid. The bar on the right goes from the largest value, at the top, to the
+// smallest.
 //
 // `values` are row-major and as many as `shape` says.
 // INVALID_ARGUMENT: there are no elements; RESOURCE_EXHAUSTED: out of memory.

@@ -9,8 +9,8 @@
 
 namespace qkserve {
 
-// Tensors for people, as text and as colours. Pure functions; what they return ends with a line
-// feed. `values` are row-major and as many as `shape` says.
+// Tensors for people, as text and as colours. Pure functions. The text that they return ends with a
+// line feed. `values` are row-major and as many as `shape` says.
 //
 // From rank 3 on there is one matrix for each leading index, below a line such as "[0, 1]". Rank 1
 // is shown as one row.

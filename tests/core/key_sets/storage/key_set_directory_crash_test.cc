@@ -77,7 +77,7 @@ class World {
     last_version_ = directory_->last_version();
     const auto names = directory_->ListNames();
     for (const std::string& name : *names) {
-      // A set that could not be synced is not shown to anybody.
+      // A set that could not be synced is not served.
       acknowledged_version_ =
           std::max(acknowledged_version_, directory_->StoredVersion(name).value_or(0));
     }
@@ -85,7 +85,7 @@ class World {
   }
   void Close() { directory_ = nullptr; }
 
-  // Makes the change; on success `sets_` has it, otherwise it may have happened.
+  // Makes the change. If it succeeds, it is added to `sets_`; if it fails, it may have happened.
   absl::Status Make(const Change& change) {
     Parts after;
     if (const auto found = sets_.find(change.name);
@@ -107,8 +107,8 @@ class World {
     return status;
   }
 
-  // Expects that every set is what was acknowledged, or that the change that was not has happened.
-  // Later checks start from what is there.
+  // Expects that every set has the acknowledged rows, or also those of the one change that was not
+  // acknowledged. Later checks start from the state that is found.
   void Check() {
     for (const std::string name : {"a", "b", "lone"}) {
       const auto set = directory_->Load(name, &budget_, nullptr);
@@ -130,7 +130,7 @@ class World {
     Check();
   }
 
-  // True if a reader may see this set, or that there is none.
+  // True if a reader may see this set; null: if it may see none.
   bool IsAllowed(const std::string& name, const KeySet* set) {
     const auto found = sets_.find(name);
     const bool deleted = name == uncertain_ && if_it_happened_.empty();

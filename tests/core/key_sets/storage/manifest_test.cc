@@ -41,7 +41,7 @@ TEST(ManifestTest, ReadsWhatItWrites) {
   EXPECT_TRUE(*parsed == manifest);
 }
 
-// Well-formed, with a checksum that fits, and yet nothing to trust.
+// Well-formed and with the right checksum, but not a manifest that FormatManifest makes.
 TEST(ManifestTest, RefusesWhatMakesNoSense) {
   const auto problem_with = [](auto change) {
     Manifest manifest = AManifest();

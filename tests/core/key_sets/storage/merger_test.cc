@@ -1,6 +1,9 @@
 #include "core/key_sets/storage/merger.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <numeric>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -14,6 +17,75 @@ namespace {
 
 using testing::HasSubstr;
 using testing::IsEmpty;
+
+// Appends, merging as often as the policy says. Returns the bytes that merging wrote.
+int64_t Append(std::vector<int64_t>& segments, int64_t bytes) {
+  segments.push_back(bytes);
+  int64_t written = 0;
+  while (const size_t count = SegmentsToMerge(segments)) {
+    EXPECT_GE(count, kMergeSegmentsMin);
+    const auto first = segments.end() - static_cast<int64_t>(count);
+    const int64_t sum = std::accumulate(first, segments.end(), int64_t{0});
+    segments.erase(first, segments.end());
+    segments.push_back(sum);
+    written += sum;
+  }
+  return written;
+}
+
+TEST(SegmentsToMergeTest, LeavesFewSegmentsAlone) {
+  EXPECT_EQ(SegmentsToMerge({}), 0U);
+  EXPECT_EQ(SegmentsToMerge(std::vector<int64_t>(15, 8)), 0U);
+  EXPECT_EQ(SegmentsToMerge(std::vector<int64_t>(16, 8)), 16U);
+}
+
+TEST(SegmentsToMergeTest, DoesNotRewriteALargeBaseForSmallAppends) {
+  std::vector<int64_t> segments = {512 << 20};
+  segments.resize(16, 8192);
+  EXPECT_EQ(SegmentsToMerge(segments), 0U);
+  segments.push_back(8192);
+  EXPECT_EQ(SegmentsToMerge(segments), 16U);
+}
+
+TEST(SegmentsToMergeTest, RewritesTheBaseWhenThreeTimesAsMuchWasAppended) {
+  std::vector<int64_t> segments = {5 * 100};
+  segments.resize(16, 100);
+  EXPECT_EQ(SegmentsToMerge(segments), 16U);
+  segments[0] = 5 * 100 + 1;
+  EXPECT_EQ(SegmentsToMerge(segments), 0U);
+}
+
+TEST(SegmentsToMergeTest, EqualAppendsAreWrittenAgainFewTimes) {
+  const int64_t base = int64_t{1} << 40;
+  std::vector<int64_t> segments = {base};
+  int64_t written = 0;
+  size_t most = 0;
+  for (int i = 0; i < 20000; ++i) {
+    written += Append(segments, 1000);
+    most = std::max(most, segments.size());
+  }
+  EXPECT_EQ(segments[0], base);
+  EXPECT_LE(written, int64_t{5} * 20000 * 1000);
+  EXPECT_LE(most, 32U);
+}
+
+TEST(SegmentsToMergeTest, AnySizesLeaveFewSegmentsAndLittleWork) {
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    std::mt19937_64 random(seed);
+    std::vector<int64_t> segments;
+    int64_t written = 0;
+    int64_t appended = 0;
+    for (int i = 0; i < 20000; ++i) {
+      // Up to 2^(0..24), evenly in the exponent; or by turns small and large.
+      const int64_t bytes = seed % 2 == 0 ? int64_t{1} << (random() % 25)
+                                          : (i % (2 + seed) == 0 ? int64_t{1} << 20 : 64);
+      appended += bytes;
+      written += Append(segments, bytes);
+      ASSERT_LE(segments.size(), 300U);
+    }
+    EXPECT_LE(written, 8 * appended);
+  }
+}
 
 class MergerTest : public KeySetDirectoryFixture {};
 
@@ -58,8 +130,8 @@ TEST_F(MergerTest, MergingDoesNotHideDamage) {
   EXPECT_THAT(FilesIn("/sets"), IsEmpty());
 }
 
-// A reader that has seen an append that failed must not take its rows for those of the next one,
-// even where it missed what was merged between them.
+// A reader has seen an append that failed, and has missed a merge after it. It must not take the
+// rows of that append for those of the next one.
 TEST_F(MergerTest, AMergeDoesNotHideThatAnAppendFailed) {
   int64_t failed = 0;
   for (int64_t operation = 0; operation < 20; ++operation) {

@@ -25,7 +25,7 @@ TEST(SyncedSetsTest, KnowsManifestsAndNoOthers) {
   EXPECT_TRUE(sets.Has(MakeManifest("a", 1)));
   EXPECT_FALSE(sets.Has(MakeManifest("a", 2)));
   EXPECT_FALSE(sets.Has(MakeManifest("c", 1)));
-  // A merge leaves the version.
+  // A merge changes the manifest and keeps the version.
   Manifest merged = MakeManifest("a", 1);
   merged.segments.push_back({.file = "segment-1-0-1.safetensors", .keys = 1, .bytes = 80});
   EXPECT_FALSE(sets.Has(merged));

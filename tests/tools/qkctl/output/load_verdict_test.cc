@@ -46,7 +46,7 @@ TEST(LoadVerdictTest, ErrorsCountUnlessTheyAreAllowed) {
   Fail(report, absl::StatusCode::kResourceExhausted, "full", 1);
   EXPECT_EQ(ExitCode(report, kRefusals), 0);
   EXPECT_EQ(ExitCode(report), 1);
-  // The error that is quoted is not one that is allowed, though that came first.
+  // The message quotes the error that is not allowed, although the allowed one came first.
   Fail(report, absl::StatusCode::kInternal, "late", 3);
   Fail(report, absl::StatusCode::kNotFound, "gone", 2);
   const absl::Status status = JudgeLoad(report, kRefusals);

@@ -1,5 +1,7 @@
 // Lines of the log: their form, and which requests get one.
 
+#include "server/observe/process_log.h"
+
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -13,7 +15,6 @@
 #include "nlohmann/json.hpp"
 #include "qkserve/limits.h"
 #include "server/observe/call_recorder.h"
-#include "server/observe/process_log.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/key_set_uploads.h"
 

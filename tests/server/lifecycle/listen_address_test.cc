@@ -1,9 +1,10 @@
+#include "server/lifecycle/listen_address.h"
+
 #include <string>
 
 #include "absl/status/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/lifecycle/listen_address.h"
 
 namespace qkserve {
 namespace {

@@ -1,5 +1,5 @@
-#ifndef QKSERVE_DEMO_UTF8_H_
-#define QKSERVE_DEMO_UTF8_H_
+#ifndef QKSERVE_DEMO_CODE_POINTS_H_
+#define QKSERVE_DEMO_CODE_POINTS_H_
 
 #include <cstddef>
 #include <string>
@@ -20,4 +20,4 @@ std::string PrintableClip(absl::string_view text, size_t width_max);
 
 }  // namespace qkserve
 
-#endif  // QKSERVE_DEMO_UTF8_H_
+#endif  // QKSERVE_DEMO_CODE_POINTS_H_

@@ -1,4 +1,4 @@
-#include "demo/utf8.h"
+#include "demo/code_points.h"
 
 #include <algorithm>
 #include <cstdint>

@@ -1,4 +1,4 @@
-#include "demo/utf8.h"
+#include "demo/code_points.h"
 
 #include <gtest/gtest.h>
 
@@ -7,12 +7,13 @@
 namespace qkserve {
 namespace {
 
-TEST(Utf8Test, DecodesSequencesOfEveryLength) { EXPECT_EQ(DecodeUtf8("aé€😀"), U"aé€😀"); }
+TEST(CodePointsTest, DecodesSequencesOfEveryLength) { EXPECT_EQ(DecodeUtf8("aé€😀"), U"aé€😀"); }
 
-TEST(Utf8Test, InvalidBytesStayDistinct) {
+TEST(CodePointsTest, InvalidBytesStayDistinct) {
   const std::u32string lone = {kInvalidByte + 0x80, kInvalidByte + 0xFF};
   EXPECT_EQ(DecodeUtf8("\x80\xff"), lone);
-  // Overlong, surrogate, beyond the range, cut off: no byte of them is part of a character.
+  // Overlong forms, surrogates, code points beyond the range, and sequences that are cut off: none
+  // of their bytes is part of a character.
   EXPECT_EQ(DecodeUtf8("\xc0\x80").size(), 2u);
   EXPECT_EQ(DecodeUtf8("\xe0\x80\x80").size(), 3u);
   EXPECT_EQ(DecodeUtf8("\xed\xa0\x80").size(), 3u);
@@ -20,18 +21,18 @@ TEST(Utf8Test, InvalidBytesStayDistinct) {
   EXPECT_EQ(DecodeUtf8("\xe2\x82").size(), 2u);
 }
 
-TEST(Utf8Test, PrintableClipKeepsWhatFits) {
+TEST(CodePointsTest, PrintableClipKeepsWhatFits) {
   EXPECT_EQ(PrintableClip("größer", 6), "größer");
   EXPECT_EQ(PrintableClip("aé€😀", 4), "aé€😀");
 }
 
-TEST(Utf8Test, PrintableClipCutsByCharacters) {
+TEST(CodePointsTest, PrintableClipCutsByCharacters) {
   EXPECT_EQ(PrintableClip("größer als", 8), "größe...");
   EXPECT_EQ(PrintableClip("abcdef", 2), "..");
   EXPECT_EQ(PrintableClip("abc", 0), "");
 }
 
-TEST(Utf8Test, PrintableClipDisarmsTerminalCommands) {
+TEST(CodePointsTest, PrintableClipDisarmsTerminalCommands) {
   EXPECT_EQ(PrintableClip("a\x1b[31mb\x07", 80), "a [31mb ");
   EXPECT_EQ(PrintableClip("a\xc2\x9b"
                           "31m",
