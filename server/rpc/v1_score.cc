@@ -8,7 +8,6 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "absl/utility/utility.h"
 #include "base/status_macros.h"
 #include "server/admission/field_error.h"
 
@@ -152,7 +151,7 @@ void EncodeTensor(const Tensor& tensor, v1::Tensor& out) {
 }  // namespace
 
 absl::StatusOr<ScoreCall> DecodeScoreCall(const v1::ScoreRequest& request) {
-  absl::StatusOr<ScoreCall> decoded(absl::in_place);
+  absl::StatusOr<ScoreCall> decoded = ScoreCall();
   ScoreCall& call = *decoded;
   call.names = &kNames;
   RETURN_IF_ERROR(DecodeEnums(request, call.problem));
