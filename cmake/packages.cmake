@@ -1,5 +1,10 @@
 # `cpack` makes two Debian packages: qkserve, and qkserve-client (qkctl and the C++ library).
 set(CPACK_GENERATOR DEB)
+# For the Debian that it is built on, for example 0.1.0+debian13: libraries have other names in
+# another one, and a plus makes the package of a newer Debian the newer package.
+cmake_host_system_information(RESULT distribution QUERY DISTRIB_INFO)
+set(CPACK_DEBIAN_PACKAGE_VERSION
+  ${PROJECT_VERSION}+${distribution_ID}${distribution_VERSION_ID})
 set(CPACK_PACKAGE_CONTACT "qkserve developers <developers@qkserve.invalid>")
 set(CPACK_PACKAGE_DIRECTORY ${PROJECT_BINARY_DIR}/packages)
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)

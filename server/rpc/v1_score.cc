@@ -11,7 +11,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
-#include "absl/utility/utility.h"
 #include "base/status_macros.h"
 #include "qkserve/output.h"
 #include "server/admission/field_error.h"
@@ -154,7 +153,7 @@ void EncodeTensor(const Tensor& tensor, v1::Tensor& out) {
 }  // namespace
 
 absl::StatusOr<ScoreCall> DecodeScoreCall(const v1::ScoreRequest& request) {
-  absl::StatusOr<ScoreCall> decoded(absl::in_place);
+  absl::StatusOr<ScoreCall> decoded = ScoreCall();
   ScoreCall& call = *decoded;
   call.names = &kNames;
   RETURN_IF_ERROR(DecodeEnums(request, call.problem));

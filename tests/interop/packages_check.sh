@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
 # usage: packages_check.sh DIRECTORY CONSUMER_SOURCES
-# On a bare Debian 12, as root: installs both packages that `./run package` left in DIRECTORY, lets
-# them serve requests, builds tests/install/consumer against the library, and purges the server.
+# On a bare Debian 12 or 13, as root: installs both packages that `./run package` left in DIRECTORY on
+# such a Debian, lets them serve requests, builds tests/install/consumer against the library, and purges
+# the server.
 set -euo pipefail
 directory=$(realpath "$1") consumer=$2
 install() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
   echo "$(dpkg-query -W | wc -l) packages with $*"
 }
+. /etc/os-release
 apt-get update -qq
-install "$directory"/qkserve_*.deb
+install "$directory"/qkserve_*"+$ID${VERSION_ID}_"*.deb
 test -e /etc/systemd/system/multi-user.target.wants/qkserve.service
-install "$directory"/qkserve-client_*.deb
+install "$directory"/qkserve-client_*"+$ID${VERSION_ID}_"*.deb
 
 # As systemd lays it out for a dynamic user.
 mkdir -p /var/lib/private/qkserve

@@ -1,6 +1,7 @@
 #include "tests/support/fake_server.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
