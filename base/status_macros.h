@@ -24,10 +24,12 @@
 #define ASSIGN_OR_RETURN(left, expression) \
   ASSIGN_OR_RETURN_TO(UNIQUE_STATUS_NAME(qkserve_status_or_, __LINE__), left, expression)
 
+// NOLINTBEGIN(bugprone-macro-parentheses): `status_or` is a name, `left` may be a declaration.
 #define ASSIGN_OR_RETURN_TO(status_or, left, expression)     \
   auto status_or = (expression);                             \
   if (!status_or.ok()) return std::move(status_or).status(); \
-  left = *std::move(status_or)  // NOLINT(bugprone-macro-parentheses): may be a declaration
+  left = *std::move(status_or)
+// NOLINTEND(bugprone-macro-parentheses)
 #define UNIQUE_STATUS_NAME(prefix, line) STATUS_NAME_CONCATENATION(prefix, line)
 #define STATUS_NAME_CONCATENATION(a, b) a##b
 

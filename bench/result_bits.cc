@@ -238,6 +238,7 @@ std::vector<int64_t> AskAll(Client& client, const Requests& requests, int caller
   std::vector<int64_t> checksums(requests.size());
   std::atomic<size_t> next{0};
   std::vector<std::thread> threads;
+  threads.reserve(static_cast<size_t>(callers));
   for (int i = 0; i < callers; ++i) {
     threads.emplace_back([&] {
       for (size_t r = next++; r < requests.size(); r = next++) {

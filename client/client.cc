@@ -126,6 +126,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& opti
   ASSIGN_OR_RETURN(const std::vector<std::shared_ptr<grpc::Channel>> channels,
                    MakeChannels(options));
   std::vector<Stubs> stubs;
+  stubs.reserve(channels.size());
   for (const std::shared_ptr<grpc::Channel>& channel : channels) {
     stubs.push_back({.scoring = v1::ScoringService::NewStub(channel),
                      .status = v1::StatusService::NewStub(channel),
