@@ -24,7 +24,7 @@ struct LaneId {
   Kind kind = Kind::kSmall;
   TenantId tenant = {};  // of kTenant and kHeavy
 
-  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 means the 0 that the compiler compares with.
+  // clang-tidy 14 means a 0 that the compiler adds. NOLINTNEXTLINE(modernize-use-nullptr)
   friend auto operator<=>(const LaneId&, const LaneId&) = default;
 };
 

@@ -88,7 +88,7 @@ absl::Status Committer::Append(const std::string& name, int64_t version,
 }
 
 absl::Status Committer::Delete(const std::string& name) {
-  const absl::Status found = sets_.Find(name).status();
+  absl::Status found = sets_.Find(name).status();
   if (absl::IsNotFound(found) || absl::IsInvalidArgument(found)) return found;
   RETURN_IF_ERROR(CheckRoot());
   const std::string temporary = paths_.DeletedPath(sets_.last_version(), name);
@@ -163,7 +163,7 @@ absl::Status Committer::RemoveSet(const std::string& name) {
 }
 
 absl::Status Committer::MoveAndRemove(const std::string& name, const std::string& temporary) {
-  const absl::Status status = files_.Rename(paths_.Path(name), temporary);
+  absl::Status status = files_.Rename(paths_.Path(name), temporary);
   // After an earlier change that failed the folder may be missing, but not durably.
   if (!status.ok() && !absl::IsNotFound(status)) return status;
   RETURN_IF_ERROR(files_.SyncDirectory(paths_.root()));

@@ -28,7 +28,7 @@ KeySetDirectory::~KeySetDirectory() { WriteSynced(); }
 
 absl::Status KeySetDirectory::OpenRoot() {
   FileSystem& files = state_.files();
-  const absl::Status made = files.MakeDirectory(path());
+  absl::Status made = files.MakeDirectory(path());
   if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
   // Also for a directory that was there: it may have been made just before the process ended. Its
   // parent may be one that this process must not read.
