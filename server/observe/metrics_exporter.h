@@ -51,7 +51,7 @@ class MetricsExporter {
   // From now on Text asks these parts, too.
   void Attach(ServerParts parts) {
     MutexLock lock(&mutex_);
-    parts_ = std::move(parts);
+    parts_ = parts;
   }
 
   // All metrics, in Prometheus's text format.
