@@ -1,8 +1,8 @@
 #!/bin/sh
 # usage: root_file_system.sh PROGRAM ROOT
 # Lays out what PROGRAM needs to run in a container with nothing else: itself, stripped; its
-# libraries and their loader where the loader looks; licences; and in /var/lib/dpkg/status.d which
-# Debian packages they are of, for scanners that look for known holes.
+# libraries and their loader where the loader looks; licences; and, for scanners that look for known
+# holes, which Debian it is and in /var/lib/dpkg/status.d which of its packages they are of.
 set -eu
 program=$1 root=$2
 
@@ -14,6 +14,7 @@ ln -s usr/lib64 "$root/lib64"
 strip -o "$root/usr/bin/$(basename "$program")" "$program"
 echo 'nonroot:x:65532:65532::/:/nonexistent' >"$root/etc/passwd"
 echo 'nonroot:x:65532:' >"$root/etc/group"
+cp /etc/os-release /etc/debian_version "$root/etc/"
 
 # Lines of ldd are `NAME => PATH (ADDRESS)` and `LOADER (ADDRESS)`.
 ldd "$program" | grep -o '/[^ ]*' | while read -r library; do
