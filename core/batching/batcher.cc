@@ -147,6 +147,7 @@ void Batcher::RunPass(const std::shared_ptr<TiledWork>& work) {
       if (queue_.HasWaiting()) WakeWorkers(1);
     }
     work->status = pass.status();
+    work->started = work->ended = clock_->Now();
     FinishTiled(*work);
     return;
   }

@@ -154,8 +154,12 @@ void DirectoryFollower::RefreshOne(const std::string& name) {
   if (!absl::IsDataLoss(status) || last.version != stored.value_or(0)) last.looks_at_damage = 0;
   if (absl::IsDataLoss(status)) last.looks_at_damage = std::max<int64_t>(last.looks_at_damage, 1);
   last.version = stored.value_or(0);
-  std::string line = absl::StrCat(
-      "key set ", name, ": ", status.ok() ? absl::StrCat("version ", *stored) : status.ToString());
+  // StoredVersion may have failed although the set could be read a moment later.
+  const auto served = table_.Find(name);
+  std::string line =
+      absl::StrCat("key set ", name, ": ",
+                   status.ok() && served.ok() ? absl::StrCat("version ", (*served)->version())
+                                              : status.ToString());
   if (line == last.log_line) return;
   observer_.log({status.ok() ? LogLevel::kInfo : LogLevel::kWarning, line});
   last.log_line = std::move(line);

@@ -6,21 +6,26 @@
 #include "base/utf8.h"
 
 namespace qkserve {
+namespace {
+
+absl::Status NotFound(absl::string_view name) {
+  return absl::NotFoundError(absl::StrCat("no key set has the name '", Utf8Prefix(name, 128), "'"));
+}
+
+}  // namespace
 
 absl::StatusOr<std::shared_ptr<const KeySet>> KeySetTable::Find(absl::string_view name) const {
   MutexLock lock(&mutex_);
   const auto entry = sets_.find(name);
   if (entry != sets_.end()) return entry->second.key_set;
-  return absl::NotFoundError(absl::StrCat("no key set has the name '", Utf8Prefix(name, 128), "'"));
+  return NotFound(name);
 }
 
 absl::StatusOr<KeySetTable::Listed> KeySetTable::Get(absl::string_view name) const {
-  {
-    MutexLock lock(&mutex_);
-    const auto entry = sets_.find(name);
-    if (entry != sets_.end()) return entry->second;
-  }
-  return Find(name).status();
+  MutexLock lock(&mutex_);
+  const auto entry = sets_.find(name);
+  if (entry != sets_.end()) return entry->second;
+  return NotFound(name);
 }
 
 std::vector<KeySetTable::Listed> KeySetTable::List(absl::string_view after, int64_t count) const {

@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <vector>
 
+#include "absl/types/span.h"
 #include "qkserve/output.h"
 #include "qkserve/tensor.h"
 
@@ -26,7 +26,7 @@ struct AttentionProblem {
   int64_t window_left = -1;  // -1: open
   int64_t window_right = -1;
   int64_t offset = 0;
-  std::vector<int64_t> key_lengths = {};          // one a batch; empty: none
+  absl::Span<const int64_t> key_lengths = {};     // one a batch; empty: none
   std::optional<TensorView> mask = std::nullopt;  // bool or float
 
   Output output = Output::kScores;

@@ -137,14 +137,18 @@ void Begin(std::byte* block_state, std::byte* seldom_state, std::byte* part_stat
   }
 }
 
+// A pass of more blocks allocates their partial results as they begin: admission makes the pass,
+// and must not take longer for a request of more rows. 256 blocks take about 0.1 ms.
+constexpr int64_t kBlocksAtOnce = 256;
+
 class ScorePass final : public Pass {
  public:
   // Throws std::bad_alloc.
   ScorePass(std::shared_ptr<const KeySource> source,
             absl::Span<const ScoreRequest* const> requests);
 
-  // Allocates the partial results of all blocks unless keys are shared, so that a lack of memory
-  // refuses the request before it is queued.
+  // Allocates the partial results of the blocks, unless keys are shared or the blocks are more than
+  // kBlocksAtOnce.
   absl::Status AllocateBlocks();
 
   int64_t tile_count() const override { return tile_count_; }
@@ -182,6 +186,7 @@ ScorePass::ScorePass(std::shared_ptr<const KeySource> source,
 absl::Status ScorePass::AllocateBlocks() {
   absl::Status status;
   if (source_->IsShared() || source_->key_cut().parts == 1) return status;
+  if (cut_.block_count() > kBlocksAtOnce) return status;
   std::array<BlockRow, kBlockRows> rows;
   for (int64_t i = 0; i < cut_.block_count() && status.ok(); ++i) {
     const Block block = cut_.GetBlock(i);

@@ -56,10 +56,10 @@ namespace qkserve {
 //
 // Tiles may run in any threads at the same time.
 //
-// A pass over keys that are not shared allocates its partial results at once, so that a lack of
-// memory refuses the request before it is queued. A request with a direct pass (direct_scores.h)
-// gets that instead. The requests must outlive the pass. RESOURCE_EXHAUSTED: no memory, for the
-// pass or, from a tile, for what it holds.
+// A pass over keys that are not shared allocates the partial results of up to 256 blocks at once,
+// so that a lack of memory refuses the request before it is queued. A request with a direct pass
+// (direct_scores.h) gets that instead. The requests must outlive the pass. RESOURCE_EXHAUSTED: no
+// memory, for the pass or, from a tile, for what it holds.
 absl::StatusOr<std::unique_ptr<Pass>> MakeScorePass(std::shared_ptr<const KeySource> source,
                                                     absl::Span<const ScoreRequest* const> requests);
 

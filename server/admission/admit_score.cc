@@ -100,18 +100,18 @@ absl::Status CheckNumbers(const ScoreCall& call) {
 }
 
 absl::Status CheckKeyLengths(const ScoreCall& call, const ScoreShape& shape) {
-  if (call.key_lengths.empty()) return absl::OkStatus();
+  if (call.problem.key_lengths.empty()) return absl::OkStatus();
   const absl::string_view field = call.names->key_lengths;
   if (call.has_offset) {
     return FieldError(call.names->offset, call.problem.offset,
                       "none beside key_lengths, which set it");
   }
-  if (static_cast<int64_t>(call.key_lengths.size()) != shape.batch) {
-    return FieldError(field, absl::StrCat(call.key_lengths.size(), " lengths"),
+  if (static_cast<int64_t>(call.problem.key_lengths.size()) != shape.batch) {
+    return FieldError(field, absl::StrCat(call.problem.key_lengths.size(), " lengths"),
                       absl::StrCat(shape.batch, ", one a batch"));
   }
-  for (size_t b = 0; b < call.key_lengths.size(); ++b) {
-    const int64_t length = call.key_lengths[b];
+  for (size_t b = 0; b < call.problem.key_lengths.size(); ++b) {
+    const int64_t length = call.problem.key_lengths[b];
     if (length < 0 || length > shape.m) {
       return FieldError(absl::StrCat(field, "[", b, "]"), length,
                         absl::StrCat("0 to m = ", shape.m));
@@ -150,8 +150,7 @@ absl::Status CheckValues(const ScoreCall& call) {
                          call.problem.keys.shape);
 }
 
-// Options that can be checked without the tensors: attention, output, result_type, top_k,
-// log_sum_exp.
+// Options that can be checked without the tensors: attention, top_k, log_sum_exp.
 absl::Status CheckOptions(const ScoreCall& call) {
   const Output output = call.problem.output;
   const bool is_top_k = output == Output::kTopK;
@@ -281,7 +280,6 @@ absl::StatusOr<std::unique_ptr<AdmittedScore>> AdmitScore(ScoreCall&& call,
   RETURN_IF_ERROR(call.errors.keys);
   ASSIGN_OR_RETURN(ScoreShape shape, AdmitShape(call, key_set.get()));
   RETURN_IF_ERROR(CheckShapedOptions(call, shape));
-  call.problem.key_lengths.assign(call.key_lengths.begin(), call.key_lengths.end());
   std::unique_ptr<AdmittedScore> score(
       new AdmittedScore(std::move(call.problem), std::move(shape), std::move(key_set)));
   RETURN_IF_ERROR(score->Prepare(call, options));

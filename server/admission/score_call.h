@@ -42,14 +42,13 @@ struct ScoreFieldNames {
 struct ScoreCall {
   const ScoreFieldNames* names = nullptr;  // never null; static
 
-  // As the caller wants it. AdmitScore sets key_lengths. Its keys have no shape if there are none.
+  // As the caller wants it. Its keys have no shape if there are none.
   AttentionProblem problem;
   struct {
     absl::Status queries, keys, values, mask;
   } errors;
   std::optional<absl::string_view> key_set;  // its name; in the place of keys
   std::optional<int64_t> key_set_version;    // the one to insist on
-  absl::Span<const int64_t> key_lengths;
   bool has_offset = false;
   bool log_sum_exp = false;
 

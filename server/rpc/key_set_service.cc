@@ -87,8 +87,8 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
     const v1::KeySetChunk& chunk = request.chunk();
     // An upload must not fail because there are many requests, so its bytes are charged even above
     // the limit. New requests are refused meanwhile.
-    const ByteBudget::Charge charge = service_.budget_.ChargeAnyway(
-        static_cast<int64_t>(chunk.keys().size() + chunk.values().size()));
+    const ByteBudget::Charge charge =
+        service_.budget_.ChargeAnyway(static_cast<int64_t>(wire_.bytes));
     RETURN_IF_ERROR(upload_->Add(ColumnId::kKeys, chunk.keys()));
     return upload_->Add(ColumnId::kValues, chunk.values());
   }

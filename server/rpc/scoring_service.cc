@@ -83,6 +83,10 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
     RETURN_IF_ERROR(CheckKeySetMetadata(*context_, request_.message.key_set().name()));
     absl::StatusOr<ScoreCall> call = DecodeScoreCall(request_.message);
     if (!call.ok()) return call;
+    // The bytes, not the sizes of the tensors: a tensor that comes twice takes memory for both. The
+    // numbers of a list take more than their bytes.
+    call->request_bytes = static_cast<int64_t>(
+        request_.bytes + 2 * sizeof(int64_t) * call->problem.key_lengths.size());
     call->arrival = arrival_;
     call->deadline = DeadlineOn(service_.clock_, *context_);
     return call;

@@ -41,14 +41,6 @@ constexpr ScoreFieldNames kNames = {.queries = "queries",
                                     .top_k = "top_k",
                                     .log_sum_exp = "log_sum_exp"};
 
-int64_t RequestBytes(const v1::ScoreRequest& request) {
-  return static_cast<int64_t>(
-      request.queries().data().size() + request.inline_().keys().data().size() +
-      request.inline_().values().data().size() + request.attention().mask().data().size() +
-      // Parsed, and copied into the problem.
-      2 * sizeof(int64_t) * static_cast<size_t>(request.attention().key_lengths_size()));
-}
-
 // The tensors that a field takes: of a float type, or BOOL where `bool_too`, and a rank from
 // rank_min to 4.
 struct TensorRule {
@@ -119,7 +111,7 @@ void DecodeAttention(const v1::Attention& attention, ScoreCall& call) {
   if (attention.has_window_right()) problem.window_right = attention.window_right();
   problem.offset = attention.offset();
   call.has_offset = attention.has_offset();
-  call.key_lengths = attention.key_lengths();
+  problem.key_lengths = attention.key_lengths();
 }
 
 void DecodeTensors(const v1::ScoreRequest& request, ScoreCall& call) {
@@ -165,7 +157,6 @@ absl::StatusOr<ScoreCall> DecodeScoreCall(const v1::ScoreRequest& request) {
   DecodeAttention(request.attention(), call);
   call.problem.top_k = request.top_k();
   call.log_sum_exp = request.log_sum_exp();
-  call.request_bytes = RequestBytes(request);
   return decoded;
 }
 

@@ -72,7 +72,7 @@ class WireChecker {
  public:
   // `request` gives its name to errors.
   WireChecker(CodedInputStream* in, int bytes, const Message& request)
-      : in_(*in), request_(request), numbers_max_(std::max<int64_t>(kWireNumbersMax, bytes / 8)) {}
+      : in_(*in), request_(request), numbers_max_(std::max<int64_t>(kWireNumbersMax, bytes / 16)) {}
 
   // Checks the fields of `message` up to the stream's limit.
   absl::Status CheckFields(const WireField& message) {

@@ -19,12 +19,12 @@ namespace qkserve {
 //
 // Generated parsers keep fields that they do not know, at 20 to 30 times their bytes, and numbers
 // at 8 to 16 times: a message of 200 MB took 6 GB and 20 s. A message is therefore checked first,
-// where its bytes lie, and is refused at the offending field. What has passed takes twice its bytes
-// and a few MiB while it is parsed.
+// where its bytes lie, and is refused at the offending field. A message that has passed takes at
+// most three times its bytes and a few MiB while it is parsed.
 
 // Numbers of a repeated field in a request: as many as a key set may have matrices, in 8 MiB. A
-// larger request may have one number for each 8 of its bytes, so that numbers never take more
-// memory than the request.
+// larger request may have one number for each 16 of its bytes. Numbers then take as much memory as
+// the request while their list grows, and half of it afterwards.
 inline constexpr int64_t kWireNumbersMax = int64_t{1} << 20;
 
 // Sizes of a shape that are read, so that errors can tell the rank; no tensor has more than 4.
@@ -33,8 +33,8 @@ inline constexpr int kWireRankMax = 16;
 // Bytes of a text field. The longest that means something is a key set's name, 128.
 inline constexpr int kWireTextBytesMax = 4096;
 
-// Fields in all, those of messages within included. A request has at most 30; a field that comes
-// again overrides the one before, which costs time and means nothing.
+// Fields in all, those of messages within included, numbers that are not packed left out. A request
+// has at most 30; more only repeat some of them.
 inline constexpr int kWireFieldsMax = 1000;
 
 // A field that requests of one type may have, on the wire; the request itself is one, too. Made
@@ -56,7 +56,7 @@ struct WireField {
 // Reads `bytes`, which it releases, into `message`, an empty one of the type that `request`
 // describes. The same as the generated parser, but for the limits above and unknown fields.
 //
-// INVALID_ARGUMENT: a field is not known, or at a limit; names the message by its path.
+// INVALID_ARGUMENT: a field is not known, or beyond a limit; names the message by its path.
 // UNIMPLEMENTED: the bytes are no such message. RESOURCE_EXHAUSTED: there is no memory for it.
 absl::Status ReadWireMessage(const WireField& request, grpc::ByteBuffer* bytes,
                              google::protobuf::Message* message);

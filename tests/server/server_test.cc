@@ -208,6 +208,25 @@ TEST_F(ServerTest, BytesInFlightAreBoundedAndReturned) {
   for (int i = 0; i < 100; ++i) EXPECT_TRUE(client_->Score(small.View(), small.View()).ok());
 }
 
+// The message keeps the memory of the tensor that the second one replaces.
+TEST_F(ServerTest, ATensorThatComesTwiceIsChargedTwice) {
+  options_.in_flight_bytes_max = 1 << 20;
+  Start();
+  v1::ScoreRequest replaced;
+  const Tensor small = RandomTensor(DataType::kFloat32, {100, 1}, 1);
+  const std::string request = MakeScoreRequest(small.View(), small.View(), {}).SerializeAsString();
+  const auto ask = [&](size_t bytes) {
+    replaced.mutable_queries()->mutable_data()->resize(bytes);
+    std::string response;
+    return RawCall(Channel(), "/qkserve.v1.ScoringService/Score",
+                   replaced.SerializeAsString() + request, &response);
+  };
+  EXPECT_TRUE(ask(500'000).ok());
+  const grpc::Status status = ask(1 << 20);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(status.error_message(), HasSubstr("in_flight_bytes_max"));
+}
+
 TEST_F(ServerTest, StatusSaysWhatTheServerIsAndDid) {
   Start();
   const Tensor q = RandomTensor(DataType::kFloat32, {2, 3}, 1);

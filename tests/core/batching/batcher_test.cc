@@ -238,6 +238,17 @@ TEST_F(BatcherTest, TheErrorOfATileIsTheJobs) {
   EXPECT_EQ(batcher_->GetStats().requests_answered, 0);
 }
 
+TEST_F(BatcherTest, APassThatCannotBeMadeFailsItsJobsWithTheirTimes) {
+  Start(1);
+  auto strings = std::make_shared<PuppetStrings>();
+  strings->on_pass = [](int64_t) { return absl::ResourceExhaustedError("no memory"); };
+  const auto job =
+      Submit({.cost = kSmallCost, .shared_cost = kSmallCost, .group = GroupId{1}}, strings);
+  EXPECT_EQ(job->AwaitStatus(), absl::ResourceExhaustedError("no memory"));
+  EXPECT_EQ(job->receipt().queued, absl::ZeroDuration());
+  EXPECT_EQ(job->receipt().computed, absl::ZeroDuration());
+}
+
 TEST_F(BatcherTest, AJobWithoutTilesIsAnsweredAtOnce) {
   Start(1);
   const auto job = Submit({.tile_count = 0});

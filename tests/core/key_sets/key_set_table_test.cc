@@ -1,7 +1,9 @@
 #include "core/key_sets/key_set_table.h"
 
+#include <atomic>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "base/byte_budget.h"
 #include "gtest/gtest.h"
@@ -33,6 +35,24 @@ TEST_F(KeySetTableTest, ServesTheVersionThatWasPublishedLast) {
   table_.Unpublish("a");
   EXPECT_TRUE(absl::IsNotFound(table_.Get("a").status()));
   EXPECT_EQ(table_.count(), 0);
+}
+
+// A set may appear between any two looks at the table.
+TEST_F(KeySetTableTest, GetFindsASetWholeOrNotAtAllWhileOthersPublishIt) {
+  const std::shared_ptr<const KeySet> set = Set(1);
+  std::atomic<bool> is_over{false};
+  std::thread publisher([&] {
+    while (!is_over) {
+      table_.Publish("a", set);
+      table_.Unpublish("a");
+    }
+  });
+  for (int i = 0; i < 20000; ++i) {
+    const absl::StatusOr<KeySetTable::Listed> listed = table_.Get("a");
+    ASSERT_TRUE(listed.ok() || absl::IsNotFound(listed.status()));
+  }
+  is_over = true;
+  publisher.join();
 }
 
 TEST_F(KeySetTableTest, CountsEachSetWithAnErrorOrAProblemOnce) {

@@ -284,9 +284,10 @@ TEST(InlineKeysTest, UnmaskedNanStaysInItsRow) {
 TEST(InlineKeysTest, MaskingIsRemoving) {
   const Inputs in(30, 1000, 16, 7, 3);
   AttentionProblem problem = in.Problem(Output::kContext);
-  problem.key_lengths = {400};
+  const int64_t lengths[] = {400};
+  problem.key_lengths = lengths;
   const std::vector<float> masked = ToFloats(Compute(problem).result.View());
-  problem.key_lengths.clear();
+  problem.key_lengths = {};
   problem.keys.shape = {400, 16};
   problem.values->shape = {400, 7};
   const std::vector<float> removed = ToFloats(Compute(problem).result.View());

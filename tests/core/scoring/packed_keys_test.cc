@@ -30,6 +30,7 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 struct Asked {
   Tensor queries;
   std::optional<Tensor> mask;
+  std::vector<int64_t> key_lengths;
   AttentionProblem problem;
   ScoreShape shape;
   Tensor result, indices, log_sum_exp;
@@ -201,7 +202,8 @@ Asked AskAnything(const KeySet& key_set, std::mt19937_64& random) {
   problem.is_causal = pick(0, 3) == 0;
   problem.window_left = pick(0, 3) == 0 ? pick(0, m) : -1;
   problem.window_right = pick(0, 3) == 0 ? pick(0, m) : -1;
-  if (pick(0, 3) == 0) problem.key_lengths.assign(1, pick(0, m));
+  if (pick(0, 3) == 0) asked.key_lengths = {pick(0, m)};
+  problem.key_lengths = asked.key_lengths;
   if (pick(0, 3) == 0) {
     asked.mask = RandomTensor(DataType::kFloat32, {n, pick(0, m)}, random());
     problem.mask = asked.mask->View();
@@ -307,7 +309,8 @@ TEST(PackedKeysBitsTest, WhatIsMaskedDoesNotLeak) {
   for (const Output output : {Output::kContext, Output::kTopK, Output::kWeights}) {
     Asked a = Ask(*clean, {4, 8}, output, 5);
     a.problem.top_k = 150;
-    a.problem.key_lengths = {100};
+    a.key_lengths = {100};
+    a.problem.key_lengths = a.key_lengths;
     Asked b = Ask(*dirty, {4, 8}, output, 5);
     b.problem = a.problem;
     Answer(clean, {&a});

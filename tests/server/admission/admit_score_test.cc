@@ -113,7 +113,7 @@ TEST_F(AdmitScoreTest, TakesOffsetsAndWindowsToTheEndsOfInt64) {
 TEST_F(AdmitScoreTest, NamesKeyLengthsThatDoNotFit) {
   const auto refusal = [this](std::vector<int64_t> lengths, std::optional<int64_t> offset) {
     return RefusalAfter([&](ScoreCall& call) {
-      call.key_lengths = lengths;
+      call.problem.key_lengths = lengths;
       call.has_offset = offset.has_value();
       call.problem.offset = offset.value_or(0);
     });

@@ -144,9 +144,10 @@ TEST(WireMessageTest, KeyLengthsAreNoLargerThanTheRequestOr8MiB) {
               "attention.key_lengths: got more than 1048576 numbers, expected one a batch");
     EXPECT_LE(request.SpaceUsedLong(), 17 * kMiB);
   }
-  // 8 bytes of the request for each.
+  // 16 bytes of the request for each.
   request.Clear();
-  const std::string data = Delimited(8, Delimited(15, std::string(7 * kWireNumbersMax + 8, '\0')));
+  const std::string data =
+      Delimited(8, Delimited(15, std::string(15 * kWireNumbersMax + 16, '\0')));
   EXPECT_TRUE(Read(lengths(kWireNumbersMax + 1) + data, request).ok());
 }
 
