@@ -81,10 +81,12 @@ struct SafetensorsHeader {
   const SafetensorsEntry* FindOrOnly(absl::string_view name) const;
 };
 
-// Reads the header of a file by way of `read`, which reads `count` bytes from `offset` on and is
-// called in order for each byte before the elements. Errors: those of `read`; INVALID_ARGUMENT,
-// without the file's name: ParseSafetensorsLength or ParseSafetensorsJson refuse it, it does not
-// begin with '{', or the tensors do not fill the file without gaps and overlaps.
+// Reads the header of a file through `read`, which reads `count` bytes from `offset` on. Calls of
+// `read` take the bytes before the elements once, in order.
+//
+// Errors are those of `read`, or INVALID_ARGUMENT without the file's name: ParseSafetensorsLength or
+// ParseSafetensorsJson refuses the header, the header does not begin with '{', or the tensors do not
+// fill the file without gaps and overlaps.
 absl::StatusOr<SafetensorsHeader> ReadSafetensorsHeader(
     int64_t file_bytes,
     const std::function<absl::Status(int64_t offset, int64_t count, char* to)>& read);

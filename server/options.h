@@ -64,19 +64,19 @@ struct ServerOptions {
   int64_t queue_requests_max = kQueueRequestsMax;
   absl::Duration queue_time_max = absl::Seconds(10);
 
-  // After SIGTERM: how long new calls are turned away with UNAVAILABLE before connections close, so
-  // that callers and proxies go elsewhere without a broken call.
+  // The time after SIGTERM in which new calls get UNAVAILABLE and connections stay open. Callers and
+  // proxies then go elsewhere without a broken call.
   absl::Duration drain_grace = absl::Milliseconds(200);
 
-  // How long after that requests in flight may take to finish.
+  // The time after drain_grace in which requests in flight may finish.
   absl::Duration drain_timeout = absl::Seconds(30);
 
-  // Requests that take at least this long are logged; 0: none.
+  // Requests that take at least this long are logged. 0: no request is logged.
   absl::Duration slow_request_threshold = absl::Seconds(1);
 
   LogSink log = [](const LogEvent&) {};
 
-  // For the metric: lines of the log that were not written. Called from any thread.
+  // Returns how many lines of the log were not written, for the metric. Called from any thread.
   std::function<int64_t()> log_lines_dropped = [] { return 0; };
 
   // Called once http_address is listened on, before key sets are loaded. An error ends the start.

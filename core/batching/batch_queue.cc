@@ -29,7 +29,7 @@ absl::Status CheckStillWanted(const QueuedJob& job, absl::Time now) {
 }
 
 bool BatchQueue::HasAmpleTime(const JobSpec& spec, absl::Duration cost, absl::Time now) const {
-  // The estimates allow half as much again at most.
+  // The estimates leave a margin of at most half of the time that they predict.
   constexpr int64_t kFactor = static_cast<int64_t>(CostRatio::kMax) * 3 / 2;
   return now + (running_cost_ + summary_.cost() + cost) * kFactor <= spec.deadline;
 }

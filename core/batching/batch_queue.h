@@ -86,7 +86,7 @@ struct Assignment {
 
 // The queue without threads or locks: which work is next, in which portions.
 //
-// Work waits in lanes, and each lane gets an equal part of the time while it has any (FairShare):
+// Work waits in lanes, and each lane gets an equal share of the time while it has any (FairShare):
 //
 //  - Small jobs (KindOf) wait in order of arrival and are taken in groups, so that a small job
 //    never waits for more than a tile of each worker.

@@ -27,7 +27,7 @@ struct LaneId {
   friend auto operator<=>(const LaneId&, const LaneId&) = default;
 };
 
-// Chooses which of several lanes goes next: each gets an equal part of the time while it has work,
+// Chooses which of several lanes goes next: each gets an equal share of the time while it has work,
 // however much of it and in whatever portions.
 //
 // A fair queue (start-time fair queueing: Goyal, Vin, Cheng, SIGCOMM 1996). A lane's clock is the

@@ -16,7 +16,7 @@ namespace qkserve {
 // nothing and runs its own tiles.
 enum class GroupId : uint64_t { kNone = 0 };
 
-// The tenant that pays for a job of a group: all tenants that have work get an equal part of the
+// The tenant that pays for a job of a group: all tenants that have work get an equal share of the
 // time. Groups may have the same tenant, as the versions of a key set do.
 enum class TenantId : uint64_t {};
 

@@ -18,15 +18,16 @@ namespace qkserve {
 namespace {
 
 constexpr char kCoreTypeVariable[] = "OPENBLAS_CORETYPE";
-// Says to the replaced process what it was replaced for, so that it does so only once.
+// Tells the process after it has executed itself again which kernel that was for. So it does so only
+// once.
 constexpr char kAttemptVariable[] = "QKSERVE_KERNEL_ATTEMPT";
 
-// OpenBLAS's names of its x86-64 kernels, and what a CPU needs for them. It would run any of them
-// if told to, and trap.
+// OpenBLAS's names of its x86-64 kernels, and what a CPU needs for them. OpenBLAS does not check: on
+// a CPU that lacks the instructions it would trap.
 struct KernelRule {
   absl::string_view name;
   bool CpuFeatures::*needs;  // null: every x86-64 has it
-  bool is_modern = false;    // worth keeping where OpenBLAS picked it
+  bool is_modern = false;    // "auto" keeps it if OpenBLAS picked it
 };
 constexpr KernelRule kKernels[] = {
     {"Prescott", nullptr},

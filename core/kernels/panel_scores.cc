@@ -34,10 +34,10 @@ constexpr int VectorsOf(int rows) {
   return std::min(vectors, static_cast<int>(kPanelKeys / kLanes));
 }
 
-// Elements of d that all queries take before the next ones, at most: their part of a panel and the
-// one after it, 96 KB each, stay in the L2 cache. The sums so far wait in `out`, so that the bits
-// are the same. (The L1 cache is no better here: its smaller parts have more beginnings and ends,
-// and the tiles read forwards.)
+// The most elements of d that all queries take before they take the next ones. A panel's part of so
+// many elements is 96 KB. It and the part after it stay in the L2 cache. Sums wait in `out` between
+// parts, which does not change their bits. (Parts that fit the L1 cache are no faster: there would
+// be more beginnings and ends, and the tiles read forwards.)
 constexpr int64_t kDepthBlock = 384;
 
 // One element of all keys of a panel, stored as T, read as vectors of float32. Load reads unit

@@ -85,18 +85,19 @@ struct PanelRun {
   ValuePanels values;  // if there are any
 };
 
-// Sums of weighted values of some rows. Infinities and NaN are kept apart from the sums: each
-// column and sign has the largest score of a key with such a value, so that it adds nothing once
-// its weight is 0.
+// Sums of weighted values of some rows. Infinities and NaN are kept apart from the sums. For each
+// column and sign, only the largest score of a key with such a value is kept: such a key adds
+// nothing if its weight is 0 in the end.
 struct ContextSums {
   int64_t columns = 0;
   int64_t stride = 0;     // from row to row of `out`, `plus` and `minus`
   double* out = nullptr;  // the sums of finite values
-  double* max = nullptr;  // of each row: the score whose weight is 1
-  double* sum = nullptr;  // of each row: its weights; the caller's
-  bool* met = nullptr;    // of each row: any that is not finite; what follows is written only then
-  // The largest score of a key with such a value, for each row and column; -inf for none. NaN
-  // counts in both.
+  double* max = nullptr;  // each row's score whose weight is 1
+  double* sum = nullptr;  // each row's sum of weights; only the caller uses it
+  // True for each row that met a value that is not finite. `plus` and `minus` are written only then.
+  bool* met = nullptr;
+  // For each row and column, the largest score of a key whose value is +infinity (`plus`) or
+  // -infinity (`minus`); -inf if there is no such key. A NaN counts in both.
   float* plus = nullptr;
   float* minus = nullptr;
 

@@ -119,7 +119,7 @@ std::unique_ptr<Pass> InlineKeys::MakeDirectPass(const ScoreRequest& request) co
 
 ScoreWork InlineKeys::WorkOf(const AttentionProblem& problem, const ScoreShape& shape) const {
   if (ReducerOf(problem.output).NeedsAllScores()) return DirectScores::WorkOf(shape, direct_cut_);
-  // A row's state, beside its scores.
+  // The time that a row's state takes, beside its scores.
   constexpr double kRowSeconds = 50e-9;
   const double rows = shape.Rows();
   const double m = shape.m;

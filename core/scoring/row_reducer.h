@@ -20,8 +20,8 @@ struct Step {
   int64_t stride;
 
   int64_t Count() const { return keys.end - keys.begin; }
-  // Turns the products of row `i` of the group, which is `row`, into scores of the request's stage,
-  // in place. Returns them. Called once for each row.
+  // Applies to the products of row `i` of the group, which is `row`, the stages that its output
+  // needs, in place. Returns the scores. Called once for each row.
   float* Staged(int64_t i, const BlockRow& row) const {
     float* const scores = products + i * stride;
     row.mask->ApplyStages(row.slice, row.query, keys.begin, Count(), scores);

@@ -30,9 +30,9 @@ class ScoreMask {
   // whatever offset and windows are, to the ends of int64.
   KeyRange Range(int64_t slice, int64_t query) const;
 
-  // Turns the products of a query with keys [key, key + count) into the stage that the output is
-  // made of: scaled for kScores, scaled and capped for kCapped, and masked as well for all others:
-  // the mask is added, and what is not attended becomes -inf whatever it was.
+  // Applies to the products of a query with keys [key, key + count) the stages that the output
+  // needs, in place: scale for kScores, scale and softcap for kCapped, all three for the others. The
+  // mask's elements are added. A score that is not attended becomes -inf, whatever it was.
   void ApplyStages(int64_t slice, int64_t query, int64_t key, int64_t count, float* scores) const;
 
  private:

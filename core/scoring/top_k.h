@@ -43,9 +43,8 @@ class TopK {
   int64_t k_;
   int64_t room_;
   int64_t size_ = 0;
-  // The worst of the best k so far. Before there are k: an entry that every other is ahead of.
   bool has_worst_ = false;
-  TopEntry worst_ = {};
+  TopEntry worst_ = {};  // the worst of the k best when they were last selected, if has_worst_
 };
 
 // Predicted time to keep the `top_k` best of `m` keys in any order, and to write `columns` entries.

@@ -20,12 +20,11 @@ namespace {
 // A pipe that polls as writable takes this many bytes without blocking.
 constexpr size_t kWriteBytesMax = PIPE_BUF;
 
-// For a descriptor that polls as writable and takes nothing.
+// The pause before the next attempt if a descriptor polls as writable and takes nothing.
 constexpr absl::Duration kRetryAfter = absl::Milliseconds(10);
 
-// Writes from the beginning of `text` what the descriptor takes and cuts it off. Waits for as long
-// as the descriptor would block, until `deadline`. Returns whether nothing is left; otherwise it
-// cannot be written now.
+// Writes `text` from its beginning, and cuts off what the descriptor has taken. While the descriptor
+// would block, waits until `deadline`. Returns true if nothing is left of `text`.
 bool WriteAll(int descriptor, absl::string_view& text, absl::Time deadline) {
   while (!text.empty()) {
     const absl::Duration left = std::max(deadline - absl::Now(), absl::ZeroDuration());

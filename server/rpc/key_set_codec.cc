@@ -113,7 +113,8 @@ absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::AppendKeySetRequest::Hea
                       "the version of the key set that these keys follow");
   }
   spec.expected_version = header.expected_version();
-  // First: a set of another shape is another version.
+  // The version is checked before the shapes: another shape means another version, and that is the
+  // better error.
   ASSIGN_OR_RETURN(const std::shared_ptr<const KeySet> key_set,
                    key_sets.FindForAppend(header.name(), header.expected_version()));
   const KeySetLayout& layout = key_set->layout();

@@ -61,7 +61,7 @@ TEST_F(KeySetCallsTest, CallsGoRoundOverTheAddressesOfATarget) {
   const auto client =
       Client::Create({.address = absl::StrCat("ipv4:", server_.address(), ",", other.address())})
           .value();
-  // The first calls may find one of the two connected.
+  // Until both servers are connected, all calls may go to one of them.
   while (server_.key_sets().metadata().empty() || other.key_sets().metadata().empty()) {
     ASSERT_TRUE(absl::IsNotFound(client->GetKeySet("items").status()));
   }

@@ -465,7 +465,7 @@ TEST_F(QkserveProgramTest, AnUnknownKernelIsWrongUsage) {
 TEST_F(QkserveProgramTest, KeepsItsNameWhenItReplacesItselfToLoadAKernel) {
   ASSERT_NO_FATAL_FAILURE(Start());
   EXPECT_EQ(ProcessName(), "qkserve\n");
-  // If the CPU has AVX2 one of the two at least was replaced.
+  // On a CPU with AVX2 at least one of the two processes has executed itself again.
   ASSERT_NO_FATAL_FAILURE(Start({}, {kSlowKernel}));
   EXPECT_EQ(ProcessName(), "qkserve\n");
 }

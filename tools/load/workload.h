@@ -25,10 +25,11 @@ struct LoadWorkload {
   int64_t top_k = 0;  // for kTopK
 
   bool resident = false;  // against key sets; otherwise keys travel with the requests
-  int key_sets = 1;       // which requests choose between
+  int key_sets = 1;       // key sets that requests are spread over
   double zipf = 0;        // key set i is chosen in proportion to 1 / (i + 1)^zipf
 
-  Shape leading = {};  // dimensions of the queries before [n, d], those of a key set that was there
+  // The queries' dimensions before [n, d]. Not empty only if an existing key set has them.
+  Shape leading = {};
 };
 
 // inline-small and so on: the names that benchmarks share.

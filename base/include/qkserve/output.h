@@ -8,8 +8,7 @@
 
 namespace qkserve {
 
-// The stage of the computation that a request asks for. Values and meanings are those of
-// qkserve.v1.Output.
+// What a request asks for. Values and meanings are those of qkserve.v1.Output.
 enum class Output { kScores = 1, kCapped = 2, kMasked = 3, kWeights = 4, kContext = 5, kTopK = 6 };
 
 // The names of qkserve.v1.Output in lower case, by value from 1 on.

@@ -44,16 +44,17 @@ namespace qkserve {
 // removed. Symbolic links are not followed. Sets must be copied into and out of a directory that no
 // writer has open.
 //
-// Calls for different sets may run at the same time; those for one set must not, but for writing
-// to its segments, CopyForMerge, ListNames, StoredVersion, FindChanges and Load in a directory
-// opened to read.
+// Calls for different sets may run at the same time. Calls for one set must not, with these
+// exceptions: writing to its segments, CopyForMerge, ListNames, StoredVersion, FindChanges and, in a
+// directory opened to read, Load.
 class KeySetDirectory {
  public:
   using Mode = DirectoryMode;
 
-  // kWriter: makes the directory where it is missing, takes the lock, clears what interrupted
-  // writes left and imports loose .safetensors files (what cannot be imported is left, and named in
-  // notes()). FAILED_PRECONDITION: another writer has it. NOT_FOUND: kReader, and it is missing.
+  // kWriter: makes the directory if it is missing, takes the lock, clears what interrupted writes
+  // left and imports loose .safetensors files. A file that cannot be imported stays, and notes()
+  // names it. FAILED_PRECONDITION: another writer has the directory. NOT_FOUND: kReader, and the
+  // directory is missing.
   // CANCELLED: is_stopping.
   static absl::StatusOr<std::unique_ptr<KeySetDirectory>> Open(
       FileSystem* files, const std::string& path, Mode mode,

@@ -109,7 +109,8 @@ json ParseObject(absl::string_view text, std::vector<SegmentInfo>* segments, std
   // number.
   constexpr size_t kTokenBytesMax = 1024;
   constexpr int kSegmentDepth = 2;  // an object in an array in the object
-  // A manifest has eleven members. The checksum shows that something was left out.
+  // Eleven members are in a manifest. Members beyond kKeptMax are dropped, and then the checksum is
+  // wrong.
   constexpr int kKeptMax = 16;
   const bool is_object = !text.empty() && text.front() == '{';
   if (!is_object || !JsonTokens(kTokenBytesMax, kSegmentDepth + 1).Accept(text)) return nullptr;

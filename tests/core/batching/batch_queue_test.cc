@@ -461,7 +461,7 @@ TEST_F(BatchQueueTest, KeySetsGetEqualPartsOfTheTime) {
     queue_->TileDone(*WorkOf(next), absl::OkStatus(), clock_.Now());
     queue_->ReleaseSlot();
   }
-  // It asks for less than its part, and gets all of it.
+  // The quiet tenant asks for less than its share, and gets all that it asks for.
   EXPECT_GT(quiet_time, absl::Milliseconds(3 * 400));
   EXPECT_GT(busy_time, quiet_time);
 }
