@@ -8,7 +8,7 @@
 
 namespace qkserve {
 
-// What a server is and how busy it is, in aligned lines for people.
+// Tells people what a server is and how busy it is, in aligned lines.
 std::string StatusText(const v1::GetStatusResponse& status);
 
 // The fields of the message by their names, and batch_requests_mean (null before the first batch).
