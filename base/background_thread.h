@@ -16,8 +16,7 @@ namespace qkserve {
 //
 // Guarantees:
 //  1. The first step begins at once. A later step begins when Wake is called, or after the pause
-//  that
-//     the step before it asked for.
+//     that the step before it asked for.
 //  2. Steps never overlap. None begins after RequestStop.
 //  3. The destructor returns when the last step has ended.
 //

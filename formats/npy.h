@@ -20,8 +20,7 @@ namespace qkserve {
 //   NOT_FOUND            there is no such file
 //   PERMISSION_DENIED    it may not be read
 //   INVALID_ARGUMENT     it is no regular file, or not .npy, or of another element type, or its
-//   data
-//                        is not as long as its shape says
+//                        data is not as long as its shape says
 //   RESOURCE_EXHAUSTED   out of memory
 //   UNKNOWN, ...         the operating system's own, while reading
 absl::StatusOr<Tensor> ReadNpy(const std::string& path);

@@ -32,8 +32,7 @@ struct TensorFile {
 // Errors name the file. They are those of OpenNpy, and for .safetensors
 //   NOT_FOUND            there is no such file, or no such tensor in it; says which there are
 //   INVALID_ARGUMENT     it is no regular file, or not whole and well-formed, or the tensor's type
-//   is
-//                        not float32, float16 or bfloat16
+//                        is not float32, float16 or bfloat16
 //   others               those of InputFile
 absl::StatusOr<TensorFile> OpenTensorFile(const std::string& path, absl::string_view name);
 

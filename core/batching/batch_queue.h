@@ -89,19 +89,15 @@ struct Assignment {
 // Work waits in lanes, and each lane gets an equal share of the time while it has any (FairShare):
 //
 //  - Small jobs (KindOf) wait in order of arrival and are taken in groups. So a small job never
-//  waits
-//    for more than a tile of each worker.
+//    waits for more than a tile of each worker.
 //  - Large jobs hand out their tiles one at a time. The next tile comes from the job with the
-//  earliest
-//    arrival + cost. Shorter jobs go first, and equal ones in order of arrival. Later arrivals rank
-//    later whatever they cost, so no job waits for ever.
+//    earliest arrival + cost. Shorter jobs go first, and equal ones in order of arrival. Later
+//    arrivals rank later whatever they cost, so no job waits for ever.
 //  - Every tenant has a lane for the jobs of its groups, in the same order. The job whose turn it
-//  is
-//    begins a pass. Waiting jobs of its group join the pass (JoinsPass). The pass hands out its
+//    is begins a pass. Waiting jobs of its group join the pass (JoinsPass). The pass hands out its
 //    tiles like a large job.
 //  - A second lane of the tenant has the jobs that cost more than a pass may. The tenant's other
-//  jobs
-//    never wait for more than a tile of those.
+//    jobs never wait for more than a tile of those.
 //
 // Not thread-safe: Batcher holds its lock around every call.
 class BatchQueue {

@@ -27,8 +27,7 @@ namespace qkserve {
 //     (Finish does not count. It may copy large results while other work goes on.)
 //  3. While a worker is free nothing waits.
 //  4. A job that is expired or cancelled when its turn comes runs no tile. No job finishes OK after
-//  its
-//     deadline.
+//     its deadline.
 //
 // Thread-safe. RunTile and Finish are called without the lock. IsCancelled may be called with it.
 class Batcher {

@@ -60,7 +60,8 @@ absl::Status KeySetLayout::Validate(int64_t m) const {
     return absl::InvalidArgumentError(
         absl::StrCat("got ", m, " keys, a key set may have ", kKeySetKeysMax));
   }
-  // With room for a whole block. Rows without elements count as one element, as they are charged.
+  // Sizes are checked for at least a whole block. A row without elements counts as one element, as
+  // it does when it is charged.
   const int64_t rows = std::max(m, KeySet::kBlockPanels * kPanelKeys);
   for (const Column& column : Columns()) {
     Column charged = column;
