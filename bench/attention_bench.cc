@@ -31,7 +31,7 @@ namespace qkserve::bench {
 namespace {
 
 struct Options {
-  std::string qkserve;  // the program; empty: the one beside this
+  std::string qkserve;  // the program; empty: the one beside this one
   int rounds = 15;      // of each comparison
 };
 
@@ -72,7 +72,7 @@ std::pair<double, double> Interleave(int rounds, const A& a, const B& b) {
   for (int round = -1; round < rounds; ++round) {
     const double first = a();
     const double second = b();
-    if (round < 0) continue;  // memory is touched for the first time
+    if (round < 0) continue;  // the first turn touches memory for the first time
     a_ms.push_back(first);
     b_ms.push_back(second);
   }
@@ -84,7 +84,7 @@ void CompareWithSgemm(Client& client, int rounds) {
   const v1::ScoreRequest request = in.ContextRequest(false);
   std::vector<float> scores(static_cast<size_t>(in.n * in.m));
   const auto context = [&] {
-    // The first one after a pause finds sleeping CPUs.
+    // Not counted: the first request after a pause finds sleeping CPUs.
     ComputedMs(client, request);
     return ComputedMs(client, request);
   };

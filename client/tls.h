@@ -17,7 +17,8 @@ namespace qkserve {
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeTlsCredentials(
     const TlsOptions& options);
 
-// What gRPC's UNAVAILABLE means for TLS, in plain words. Empty if its text does not mention TLS.
+// The meaning of gRPC's UNAVAILABLE for TLS, in plain words. Empty if its text does not mention
+// TLS.
 absl::string_view HandshakeHint(absl::string_view message);
 
 }  // namespace qkserve

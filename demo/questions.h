@@ -14,7 +14,8 @@ namespace qkserve {
 
 struct Question {
   std::string text;
-  // The index of the line it was made from, which an answer should find. Not set: a person asked.
+  // The index of the line that the question was made from. An answer should find it. Not set: a
+  // person asked.
   std::optional<size_t> source;
 };
 

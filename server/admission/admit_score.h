@@ -29,7 +29,7 @@ struct AdmissionOptions {
   ByteBudget* budget = nullptr;
 };
 
-// What a pass needs of a call.
+// The part of a call that a pass needs.
 struct PassRequest {
   ScoreRequest request;  // points into an AdmittedScore
 };

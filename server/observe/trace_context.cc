@@ -12,7 +12,7 @@ namespace {
 constexpr char kTraceparent[] = "traceparent";
 constexpr char kRequestId[] = "x-request-id";
 
-// Where the trace's id begins in a traceparent.
+// The place of the id of the trace in a traceparent.
 constexpr size_t kTraceIdAt = 3;
 constexpr size_t kTraceIdSize = 32;
 

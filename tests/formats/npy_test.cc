@@ -169,7 +169,7 @@ TEST_F(NpyTest, RefusesElementsThatItCannotUse) {
   ExpectRefused(with_descr("'\x1b[2J'"), "\\x1b[2J");
 }
 
-// As numpy.dtype reads them.
+// Types are read as numpy.dtype reads them.
 TEST_F(NpyTest, ReadsElementTypesHoweverTheyAreWritten) {
   const auto read = [this](absl::string_view descr, absl::string_view data) {
     return ReadBytes(FileBytes(

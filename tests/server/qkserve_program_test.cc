@@ -69,8 +69,8 @@ class QkserveProgramTest : public testing::Test {
     client_ = Client::Create({.address = address_}).value();
   }
 
-  // After a signal, with nothing in flight. The client stays connected: an idle one must not hold
-  // the server, though gRPC would wait up to 20 seconds for it.
+  // Sends a signal while nothing is in flight. The client stays connected: an idle client must not
+  // hold the server, although gRPC would wait up to 20 seconds for it.
   void ExpectEndsWithCodeZero() {
     const absl::Time start = absl::Now();
     EXPECT_EQ(server_->Wait(), 0) << ServerErrors();
@@ -333,7 +333,7 @@ class Callers {
     return answered;
   }
 
-  // How the last call of a caller ended. After Join.
+  // How the last call of a caller ended. Called after Join.
   const absl::Status& LastStatus(size_t caller) const { return callers_[caller].status; }
 
  private:
@@ -361,7 +361,8 @@ class Callers {
 
 class QkserveDrainTest : public QkserveProgramTest {
  protected:
-  // Returns when a call of every caller is in flight, with how many it had answered before.
+  // Returns when a call of every caller is in flight. Returns how many calls each had answered
+  // before.
   std::vector<int64_t> AwaitAllInFlight(const Callers& callers) const {
     std::vector<int64_t> seen;
     EXPECT_TRUE(Eventually([&] {

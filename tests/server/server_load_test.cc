@@ -40,7 +40,7 @@ class ServerLoadTest : public testing::Test {
     return MakeScoreRequest(q->View(), k->View(), {});
   }
 
-  // Returns when the server has accepted so many that it has not answered yet.
+  // Returns when so many requests are accepted and not yet answered.
   void AwaitInFlight(int64_t requests) const {
     EXPECT_TRUE(Eventually([&] { return client_->GetStatus()->in_flight_requests() >= requests; }));
   }

@@ -11,8 +11,8 @@ namespace qkserve {
 struct ForgetfulFileSystem::Node {
   explicit Node(bool directory) : is_directory(directory) {}
   const bool is_directory;
-  std::string data, synced_data;                           // of a file
-  std::map<std::string, NodePointer> names, synced_names;  // of a directory
+  std::string data, synced_data;                           // contents, if it is a file
+  std::map<std::string, NodePointer> names, synced_names;  // entries, if it is a directory
 };
 
 class ForgetfulWritableFile : public WritableFile {

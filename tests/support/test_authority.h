@@ -21,7 +21,7 @@ class TestAuthority {
  public:
   TestAuthority();
 
-  // PEM.
+  // The certificate of the authority, PEM.
   const std::string& certificate() const { return pem_; }
 
   // For both sides of a connection. `names` are as OpenSSL writes them:

@@ -40,7 +40,7 @@ class PeakSearch {
   // The rate to try. nullopt: the search is over.
   std::optional<double> Next() const { return next_; }
 
-  // The result of the load at the rate that Next returned.
+  // Records whether the load at the rate of Next held.
   void Record(bool held);
 
   // nullopt: no rate held, or none failed.
@@ -51,8 +51,8 @@ class PeakSearch {
   const double rate_min_;
   std::optional<double> next_;
   bool doubted_ = false;          // next_ failed once
-  std::optional<double> held_;    // the highest
-  std::optional<double> failed_;  // the lowest
+  std::optional<double> held_;    // the highest rate that held
+  std::optional<double> failed_;  // the lowest rate that failed
 };
 
 // Why a search ended.
@@ -62,7 +62,7 @@ enum class PeakEnd {
   kClientLimited,  // the rate above the one that held could not be sent from here
   kServerGone,     // no server answered any more
   kFailed,         // requests failed in a way that less load does not mend
-  kInterrupted,    // by the caller
+  kInterrupted,    // the caller ended it
 };
 
 struct PeakResult {

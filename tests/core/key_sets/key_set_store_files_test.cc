@@ -84,7 +84,7 @@ TEST_F(KeySetStoreFilesTest, ASetThatDoesNotFitInMemoryIsLeftOnDisk) {
   EXPECT_EQ(ContentsOf(*store, "large"), Expected({{1, 10000}}));
 }
 
-// At each operation of a put and of an append.
+// The disk fails at each operation of a put and of an append.
 TEST_F(KeySetStoreFilesTest, WhereTheDiskFailsTheOldVersionServesAndTheNextChangeSucceeds) {
   auto store = Open();
   std::vector<Part> parts = {{1, 10}};

@@ -39,7 +39,7 @@ void RunThreads(int count, const std::function<void(int thread)>& work) {
   for (std::thread& thread : threads) thread.join();
 }
 
-// Every test with key sets in memory, and in files as well.
+// Runs every test with key sets in memory, and with key sets in files.
 class KeySetStoreTest : public testing::TestWithParam<bool> {
  protected:
   KeySetStoreTest() { Open(); }

@@ -31,7 +31,7 @@ v1::ScoreRequest Request(const Shape& q, const Shape& k) {
                           RandomTensor(DataType::kFloat32, k, 2).View(), {});
 }
 
-// With every option that its output allows.
+// A request with every option that its output allows.
 v1::ScoreRequest AttentionRequest(v1::Output output) {
   const Tensor q = RandomTensor(DataType::kFloat32, {2, 2, 3}, 1);
   const Tensor k = RandomTensor(DataType::kFloat32, {2, 6, 3}, 2);

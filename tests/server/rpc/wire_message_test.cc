@@ -279,7 +279,7 @@ TEST(WireMessageTest, ReadsTheTypesOfAllFieldsOfAllRequests) {
   }
 }
 
-// The message's own fields in any number and order, mixed with any other bytes.
+// Messages have their own fields in any number and order, mixed with any other bytes.
 TEST(WireMessageTest, ReadsAndRefusesWhatTheGeneratedParserDoes) {
 #if GOOGLE_PROTOBUF_VERSION < 4000000
   const google::protobuf::LogSilencer silencer;  // texts that are no UTF-8

@@ -27,7 +27,7 @@ class FindPeakTest : public testing::Test {
     };
   }
 
-  // All that was due was sent, and `in_time` of it answered in time.
+  // All requests that were due were sent, and a part `in_time` of them answered in time.
   static LoadResult Step(const LoadOptions& options, double in_time) {
     LoadResult step;
     step.options = options;

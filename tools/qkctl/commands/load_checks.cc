@@ -72,7 +72,7 @@ absl::Status CheckKeys(const LoadCommandOptions& options) {
        OutOfRange("zipf", options.zipf, 0, 100),
        {options.zipf.has_value() && workload.key_sets < 2,
         "--zipf is for several key sets; see --key_sets"},
-       // Sizes that are given twice, or for keys that have their own.
+       // Sizes are given twice, or are given for keys that have their own.
        {is_foreign && has_sizes,
         "--m, --d and --dv are for keys that are made; the key set of --key_set has its own"},
        {makes_one && (has_sizes || options.key_sets.has_value()),

@@ -12,7 +12,7 @@
 
 namespace qkserve {
 
-// The tensor of a file, for the client to upload piece by piece. Keeps the file open.
+// The tensor of a file, for the client to upload piece by piece. The source keeps the file open.
 inline TensorSource SourceOf(const TensorFile& tensor) {
   return TensorSource(tensor.data_type, tensor.shape, ReaderOf(tensor));
 }

@@ -21,8 +21,8 @@ struct QuestionOptions : CommandOptions {
   void AddFlags(Flags& flags) { AddJsonFlag(flags, &json); }
 };
 
-// Prints the text, unless the JSON goes to standard output, and writes the JSON if `path` is not
-// "". Members keep the order in which they were added. Errors: those of WriteFileWhole.
+// Prints the text, unless the JSON goes to standard output. Writes the JSON unless `path` is "".
+// Its members keep their order. Errors are those of WriteFileWhole.
 absl::Status ShowAnswer(const std::string& text, const nlohmann::ordered_json& json,
                         const std::string& path);
 

@@ -10,7 +10,7 @@
 namespace qkserve {
 namespace {
 
-// The load that was asked for is not the load that was sent.
+// The exit code if the load that was sent is not the load that was asked for.
 constexpr int kBehindSchedule = 3;
 
 absl::Status JudgeErrors(const LoadReport& report, const StatusCodes& allowed) {

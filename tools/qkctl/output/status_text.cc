@@ -20,7 +20,7 @@ std::optional<double> BatchRequestsMean(const v1::GetStatusResponse& status) {
 
 double MiB(int64_t bytes) { return static_cast<double>(bytes) / static_cast<double>(kMiB); }
 
-// Without fractions of a second.
+// The time without fractions of a second.
 std::string Uptime(int64_t uptime_ns) {
   return absl::FormatDuration(absl::Trunc(absl::Nanoseconds(uptime_ns), absl::Seconds(1)));
 }

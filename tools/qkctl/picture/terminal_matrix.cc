@@ -43,7 +43,7 @@ std::string LeadingIndex(int64_t matrix, absl::Span<const int64_t> leading) {
 // Renders the matrix whose first element is that of the given index. It is not empty.
 using RenderMatrix = std::function<std::string(int64_t first, MatrixSizes matrix)>;
 
-// Every matrix of a tensor below its leading index.
+// Renders every matrix of a tensor, each below its leading index.
 std::string ForEachMatrix(absl::Span<const int64_t> shape, int64_t matrices_max,
                           const RenderMatrix& render) {
   const MatrixSizes matrix = MatrixSizesOf(shape);
@@ -136,7 +136,7 @@ std::string Background(Color c) {
   return absl::StrFormat("\x1b[48;2;%d;%d;%dm", c.red, c.green, c.blue);
 }
 
-// As many colours as the options allow.
+// The matrix in as many colours as the options allow.
 ColorGrid GridOf(absl::Span<const float> values, MatrixSizes matrix, const ValueRange& range,
                  const HeatMapOptions& options) {
   const int64_t width_max = std::max<int64_t>(1, options.width_max);

@@ -54,7 +54,7 @@ using Sets = std::map<std::string, Parts>;
 
 class World {
  public:
-  // With a file that another tool left, which is durable.
+  // Has a file that another tool left, which is durable.
   World() {
     EXPECT_TRUE(files_.MakeDirectory("/sets").ok());
     auto segment = SegmentWriter::Create(&files_, "/sets/lone.safetensors", kLayout, 5).value();
@@ -124,7 +124,7 @@ class World {
     uncertain_.clear();
   }
 
-  // Only what was acknowledged, and nothing else.
+  // Expects only what was acknowledged, and nothing else.
   void CheckStrictly() {
     uncertain_.clear();
     Check();
@@ -167,11 +167,11 @@ class World {
   ForgetfulFileSystem files_;
   ByteBudget budget_{"key_set_memory", kGiB};
   std::unique_ptr<KeySetDirectory> directory_;
-  int64_t last_version_ = 0;          // given
-  int64_t acknowledged_version_ = 0;  // at least
-  Sets sets_;                         // acknowledged
-  std::string uncertain_;             // the set whose change was not
-  Parts if_it_happened_;              // empty: it is deleted
+  int64_t last_version_ = 0;          // the last version that was given
+  int64_t acknowledged_version_ = 0;  // at least this version was acknowledged
+  Sets sets_;                         // what was acknowledged
+  std::string uncertain_;             // the set with a change that was not acknowledged
+  Parts if_it_happened_;              // its parts if that change happened; empty: it is deleted
   static std::map<std::string, std::string> contents_;
 };
 std::map<std::string, std::string> World::contents_;
@@ -238,7 +238,7 @@ TEST(KeySetDirectoryCrashTest, WhatWasSeenAfterAKillSurvivesACrash) {
   }
 }
 
-// The same where the machine stops while the next process opens the directory.
+// The machine stops while the next process opens the directory after a kill.
 TEST(KeySetDirectoryCrashTest, ACrashWhileOpeningAfterAKillLosesNothing) {
   const int64_t end = OperationsOfARun();
   for (int64_t operation = World().files().operations(); operation <= end;
