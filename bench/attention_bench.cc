@@ -32,7 +32,7 @@ namespace {
 
 struct Options {
   std::string qkserve;  // the program; empty: the one beside this one
-  int rounds = 15;      // of each comparison
+  int rounds = 15;      // rounds of each comparison
 };
 
 // Self-attention-like inputs: Q [n, d], K and V [m, d].

@@ -17,7 +17,7 @@ using Answer = std::function<grpc::Status(const v1::ScoreRequest&, v1::ScoreResp
 
 struct BaselineServer {
   Answer answer;                      // answers ScoringService.Score
-  grpc::Service* key_sets = nullptr;  // a second service
+  grpc::Service* key_sets = nullptr;  // null: there is no second service
   int blas_threads = 1;               // threads of one OpenBLAS call
 };
 

@@ -52,15 +52,16 @@ class Server {
   // The address that HTTP listens on. "" if there is no HTTP.
   std::string http_address() const { return http_ != nullptr ? http_->address() : ""; }
 
-  // For drain_grace says NOT_SERVING and turns new calls away (UNAVAILABLE), while calls in flight
-  // finish. After drain_timeout cancels those left. Then closes connections and returns. May be
-  // called again. DEADLINE_EXCEEDED: calls were still in flight after drain_timeout.
+  // Drains. For drain_grace it says NOT_SERVING and turns new calls away (UNAVAILABLE); calls in
+  // flight go on. After drain_timeout it cancels those that are left. Then it closes connections
+  // and returns. May be called again. DEADLINE_EXCEEDED: calls were still in flight after
+  // drain_timeout.
   absl::Status Drain();
 
   // True if no call is under way.
   bool IsIdle() const { return calls_.count() == 0; }
 
-  // One line for the log: kernel, rate, workers, limits.
+  // A line for the log: kernel, rate, workers, limits.
   const std::string& description() const { return description_; }
 
  private:

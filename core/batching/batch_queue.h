@@ -147,7 +147,7 @@ class BatchQueue {
     // The cost of the work below, as the summary counts it. Tiled work counts with the tiles that
     // have not begun.
     absl::Duration cost = absl::ZeroDuration();
-    std::deque<std::shared_ptr<QueuedJob>> small;                     // by arrival
+    std::deque<std::shared_ptr<QueuedJob>> small;                     // in order of arrival
     std::multimap<absl::Time, std::shared_ptr<QueuedJob>> ungrouped;  // need a pass; by rank
     std::multimap<absl::Time, std::shared_ptr<TiledWork>> tiled;      // have tiles left; by rank
 

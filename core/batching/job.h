@@ -43,7 +43,7 @@ struct JobSpec {
   // If not kNone, a pass answers the job (Job::MakePass).
   GroupId group = GroupId::kNone;
   absl::Duration shared_cost = absl::ZeroDuration();  // 0 without a group
-  TenantId tenant = {};                               // not read without a group
+  TenantId tenant = {};                               // read only for a job of a group
 
   // Query rows, for the receipt.
   int64_t rows = 0;

@@ -17,7 +17,7 @@ namespace qkserve {
 enum class ColumnId { kKeys, kValues };
 inline constexpr size_t kColumnCount = 2;
 
-// One T for each ColumnId.
+// Has one T for each ColumnId.
 template <class T>
 struct PerColumn {
   T& operator[](ColumnId id) { return items[static_cast<size_t>(id)]; }
@@ -51,7 +51,7 @@ struct Column {
 struct KeySetLayout {
   Shape leading;  // [], [batch] or [batch, heads]
   int64_t d = 0;
-  DataType key_type = DataType::kFloat32;    // in memory and in files
+  DataType key_type = DataType::kFloat32;    // type in memory and in files
   std::optional<int64_t> dv = std::nullopt;  // nullopt: the set has no values
   DataType value_type = DataType::kFloat32;
 
@@ -70,7 +70,8 @@ struct KeySetLayout {
   int64_t BytesFor(int64_t m) const;
 
   // Checks sizes, which may come from anybody but must not be negative. INVALID_ARGUMENT: a set may
-  // not have `m` keys, or sizes in bytes do not fit in 64 bits, now or after appends.
+  // not have `m` keys, or its sizes in bytes would not fit in 64 bits. (Sizes leave room for
+  // appends.)
   absl::Status Validate(int64_t m) const;
 
   friend bool operator==(const KeySetLayout&, const KeySetLayout&) = default;

@@ -38,7 +38,7 @@ class InlineKeys final : public KeySource {
   const AttentionProblem& problem_;
   DirectScores::Cut direct_cut_;  // set if the request has a direct pass
   // How rows are cut if the request has no direct pass. Every bit depends on it.
-  int64_t chunk_rows_ = 1;  // a slice, or a product; no block crosses its end
+  int64_t chunk_rows_ = 1;  // rows of a slice or product, which no block crosses
   int64_t blocks_ = 0;      // blocks of a matrix
 };
 

@@ -17,7 +17,7 @@ struct RowGroup {
   const RowReducer& reducer;
   const KeySource& source;
   int64_t matrix;
-  int64_t first;  // first of the rows, counted in the block
+  int64_t first;  // index in the block of its first row
   absl::Span<BlockRow> rows;
   std::byte* block_state = nullptr;   // BlockBytes, which all parts of the block share
   std::byte* seldom_state = nullptr;  // SeldomBytes, which all parts of the block share

@@ -51,7 +51,7 @@ struct SocketAddress {
 // UNAVAILABLE: the name has no address; the message says why. Blocks while the name is looked up.
 absl::StatusOr<std::vector<SocketAddress>> ResolveHost(const HostPort& to);
 
-// One socket for each of some addresses, all bound to the same port.
+// Sockets for some addresses, one for each, all bound to the same port.
 //
 // They keep the port for this process. gRPC binds sockets of its own. It may listen on the same
 // addresses meanwhile, because all sockets are bound with SO_REUSEADDR.

@@ -18,7 +18,7 @@ namespace qkserve {
 inline constexpr size_t kClientTextBytesMax = 4096;
 std::string ClientText(absl::string_view text);
 
-// The same code, because Abseil and gRPC number codes alike. The message is a ClientText.
+// The status with the same code, which has the same number in gRPC. The message is a ClientText.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
 // The status to finish a call of `context` with. If the status says when a retry may help

@@ -211,7 +211,7 @@ TEST_F(NpyTest, OrderMeansNothingWhereOneDimensionHasElements) {
   }
 }
 
-// Elements of `shape` in Fortran order, each of which says where it stands in C order.
+// Elements of `shape` in Fortran order. Each says its place in C order.
 template <class Element>
 std::string FortranBytes(const Shape& shape, bool is_big_endian) {
   const int64_t count = ElementCount(shape).value();

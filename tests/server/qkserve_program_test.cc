@@ -86,8 +86,8 @@ class QkserveProgramTest : public testing::Test {
 
   const TemporaryDirectory directory_{"qkserve_program_test"};
   std::optional<Process> server_;
-  std::string address_;             // of the server
-  std::unique_ptr<Client> client_;  // of the server
+  std::string address_;             // address of the server
+  std::unique_ptr<Client> client_;  // client of the server
 };
 
 // --- Command line -------------------------------------------------------------------------------
@@ -391,7 +391,8 @@ class QkserveDrainTest : public QkserveProgramTest {
 };
 
 TEST_F(QkserveDrainTest, SigtermLetsWhatIsInFlightFinish) {
-  // One worker, so that most of the work is left when the grace is over and connections close.
+  // There is one worker, so that most of the work is left when the grace is over and connections
+  // close.
   ASSERT_NO_FATAL_FAILURE(Start({"--workers=1"}));
   Callers callers(address_, 6);
   const std::vector<int64_t> before = AwaitAllInFlight(callers);

@@ -97,7 +97,7 @@ TEST_F(ServerLoadTest, ConcurrentRequestsAreBatchedAndGetTheBitsTheyGetAlone) {
 TEST_F(ServerLoadTest, AShortDeadlineEndsAHugeRequestAndItsWork) {
   const absl::Status status = client_->Score(LongRequest(), absl::Milliseconds(300)).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
-  // Its remaining tiles do not run: nothing is in flight, and nothing was answered.
+  // The cancelled request's other tiles do not run: nothing is in flight, and nothing was answered.
   EXPECT_TRUE(Eventually([&] { return client_->GetStatus()->in_flight_requests() == 0; }));
   EXPECT_EQ(client_->GetStatus()->requests_answered(), 0);
 }

@@ -20,10 +20,10 @@ struct Part {
   int64_t rows = 0;
 };
 
-// "[2, 3, m, 64] FLOAT16, dv 5 BFLOAT16" and so on: what tests go through.
+// The layouts that tests go through, for example "[2, 3, m, 64] FLOAT16, dv 5 BFLOAT16".
 std::vector<KeySetLayout> LayoutsOfAllKinds();
 
-// One row of a column.
+// The bytes of one row of a column.
 std::vector<std::byte> RowBytes(const KeySetLayout& layout, ColumnId column, uint64_t seed,
                                 int64_t matrix, int64_t row);
 

@@ -192,7 +192,7 @@ absl::Status CheckAnswerRow(const AnswerRow& row, absl::Span<const float> query,
     case Output::kContext:
       return CheckWeighted(row, ExactScores(query, keys), values, keys.columns);
     default:
-      // Without a softcap and masks, capped and masked scores are scores.
+      // If there is no softcap and no mask, capped and masked scores equal scores.
       return CheckScores(row.elements, query, keys, seed);
   }
 }

@@ -27,9 +27,9 @@ bool HeldLimit(const LoadResult& result, const LatencyLimit& limit);
 // True if a load of a constant rate cannot hold the limit any more, whatever follows.
 bool LostLimit(const LoadProgress& progress, const LatencyLimit& limit);
 
-// Searches the highest rate at which a limit holds. It doubles the first rate until one fails (or
-// halves it until one holds), then bisects the interval between, in ratio, until it is small. A
-// rate has failed only after two tries: one hiccup of a machine is not the server's limit.
+// Searches the highest rate at which a limit holds. It doubles the first rate until a rate fails,
+// or halves it until a rate holds. Then it bisects the interval between, in ratio, until that is
+// small. A rate has failed only after two tries: one hiccup of a machine is not the server's limit.
 //
 // Pure and thread-compatible.
 class PeakSearch {

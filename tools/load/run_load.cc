@@ -108,7 +108,7 @@ double ExpectedWithin(const LoadOptions& options, absl::Duration begin, absl::Du
          profile.ExpectedBefore(options.warm_up + begin);
 }
 
-// After an early end nothing was due.
+// Clears what was due after an early end: nothing was.
 void EndDue(absl::Duration end, const LoadOptions& options, std::vector<LoadInterval>& timeline) {
   if (options.concurrency > 0) return;
   for (LoadInterval& interval : timeline) {

@@ -19,7 +19,7 @@
 
 namespace qkserve {
 
-// One load: a closed loop, or an open loop (docs/load.md has the terms).
+// The options of a load, which is a closed or an open loop (docs/load.md has the terms).
 struct LoadOptions {
   // Callers of a closed loop; 0: an open loop.
   int concurrency = 0;
@@ -41,7 +41,7 @@ struct LoadOptions {
 
 // A piece of the measured time. It counts requests that were sent and answers that came within it.
 struct LoadInterval {
-  absl::Duration begin;  // from the begin of the measured time
+  absl::Duration begin;  // counted from the begin of the measured time
   absl::Duration length;
   std::optional<double> due;  // requests expected to become due, in an open loop
   int64_t sent = 0;
@@ -89,7 +89,7 @@ struct LoadResult {
 
 struct LoadProgress {
   const LoadOptions& options;
-  absl::Duration at;  // from the begin of the load, warm-up included
+  absl::Duration at;  // counted from the begin of the load, warm-up included
   const LoadCounts& counts;
 };
 

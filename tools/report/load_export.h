@@ -15,8 +15,8 @@ std::string LoadPage(const LoadReport& report);
 // The functions below are for programs; docs/load.md names the fields. Times are of requests
 // answered OK, in microseconds. A missing value is null, or empty.
 
-// One load has its figures, and its timeline as `intervals`. Several have `steps`, each with these,
-// and `peak`.
+// JSON of a load: its figures, and its timeline as `intervals`. JSON of several: `steps`, each with
+// these, and `peak`.
 nlohmann::ordered_json LoadReportJson(const LoadReport& report);
 
 // The timeline of one load, or a line for each of several loads. The columns are the same.

@@ -175,8 +175,8 @@ v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const KeySetReferen
 
 Receipt ReceiptFromProto(const v1::Receipt& receipt);
 
-// The same code and message. (gRPC and Abseil number codes alike.) If a TLS handshake failed, the
-// message first says what that means, then has gRPC's words.
+// The same code and message in Abseil's type. If a TLS handshake failed, the message first says
+// what that means, then has gRPC's words.
 absl::Status FromGrpcStatus(const grpc::Status& status);
 
 }  // namespace qkserve

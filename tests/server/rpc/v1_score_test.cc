@@ -297,7 +297,7 @@ TEST(V1ScoreTest, MutatedRequestsAreRefusedOrComputable) {
   for (int i = 0; i < 200000; ++i) {
     std::string bytes = seeds[random() % std::size(seeds)];
     for (uint32_t edits = 1 + random() % 3; edits > 0; --edits) {
-      // Mostly in the first bytes, where types and shapes are.
+      // Most mutations are in the first bytes, where types and shapes are.
       const size_t at =
           random() % (random() % 4 == 0 ? bytes.size() : std::min<size_t>(bytes.size(), 48));
       bytes[at] =

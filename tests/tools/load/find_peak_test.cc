@@ -50,7 +50,7 @@ class FindPeakTest : public testing::Test {
   PeakOptions options_;
   std::atomic<bool> stop_{false};
   std::vector<LoadResult> steps_;
-  std::string text_;  // of the last search
+  std::string text_;  // report of the last search
 };
 
 TEST_F(FindPeakTest, FindsWhatHolds) {

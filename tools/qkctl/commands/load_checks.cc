@@ -58,7 +58,7 @@ absl::Status CheckKeys(const LoadCommandOptions& options) {
   const bool makes_one = options.make_key_set.has_value();
   const bool has_sizes = options.m.has_value() || options.d.has_value() || options.dv.has_value();
   const bool has_file = !options.keys.empty();
-  // With keys from a file a standard workload has no values of its own.
+  // If keys come from a file, a standard workload has no values of its own.
   const bool has_values = !options.values.empty() || (workload.dv.has_value() && !has_file);
   const bool is_context = workload.output == Output::kContext;
   const auto append_name = [](std::string* out, const LoadWorkload& standard) {

@@ -41,7 +41,8 @@ struct ScoreInputs {
 std::optional<float> Scale(const std::optional<ScaleValue>& scale, const Shape& queries_shape) {
   if (!scale.has_value()) return std::nullopt;
   if (!scale->is_auto) return scale->value;
-  // Without a d there is nothing to scale: the scores are zeros, or the server refuses the shape.
+  // If there is no d, there is nothing to scale: the scores are zeros, or the server refuses the
+  // shape.
   if (queries_shape.empty() || queries_shape.back() <= 0) return std::nullopt;
   return static_cast<float>(1 / std::sqrt(static_cast<double>(queries_shape.back())));
 }

@@ -48,9 +48,9 @@ struct MatrixSizes {
 };
 MatrixSizes MatrixSizesOf(absl::Span<const int64_t> shape);
 
-// One matrix as `height` x `width` colours. Elements are enlarged or reduced, in each direction by
-// itself. If a colour stands for several elements, it shows the mean of the finite ones. Rows and
-// columns must not be 0.
+// A matrix as `height` x `width` colours. In each direction elements are enlarged or reduced. If a
+// colour stands for several elements, it shows the mean of the finite ones. Rows and columns must
+// not be 0.
 class ColorGrid {
  public:
   ColorGrid(absl::Span<const float> values, MatrixSizes matrix, const ValueRange& range,

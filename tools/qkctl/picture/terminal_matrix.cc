@@ -18,7 +18,8 @@ namespace {
 
 constexpr char kGap[] = "...";
 
-// The first and the last of `count` indices, `shown_max` together, and nullopt where "..." stands.
+// The indices that are shown of `count`: the first ones and the last ones, `shown_max` together.
+// nullopt stands for "..." between them.
 std::vector<std::optional<int64_t>> ShownIndices(int64_t count, int64_t shown_max) {
   shown_max = std::max<int64_t>(2, shown_max);
   std::vector<std::optional<int64_t>> shown;

@@ -282,8 +282,8 @@ TEST(KeySetDirectoryCrashTest, ACrashWhileOpeningAfterACrashLosesNothing) {
   }
 }
 
-// After a change that failed the writer continues from the version before it, and a reader that has
-// seen it does not take it for part of the next version.
+// After a failed change the writer continues from the version before it. A reader that has seen the
+// failed change must not take it for part of the next version.
 TEST(KeySetDirectoryCrashTest, AChangeThatFailsLeavesTheVersionBeforeIt) {
   const int64_t first = World().files().operations();
   const int64_t end = OperationsOfARun();
@@ -310,7 +310,7 @@ TEST(KeySetDirectoryCrashTest, AChangeThatFailsLeavesTheVersionBeforeIt) {
         ASSERT_NO_FATAL_FAILURE(read(change.name));
         if (status.ok()) continue;
         ASSERT_NO_FATAL_FAILURE(world.CheckStrictly());
-        // Another change follows in its place.
+        // In its place another change follows.
         change.part.seed += 1000;
         ASSERT_TRUE(world.Make(change).ok());
         ASSERT_NO_FATAL_FAILURE(read(change.name));
