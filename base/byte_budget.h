@@ -35,7 +35,7 @@ class ByteBudget {
 
     int64_t bytes() const { return budget_ != nullptr ? budget_.get_deleter().bytes : 0; }
 
-    // Moves `bytes` of this charge into a new one. They must not be more than bytes().
+    // Moves `bytes` of this charge, at most bytes(), into a new charge.
     Charge Split(int64_t bytes) {
       budget_.get_deleter().bytes -= bytes;
       return Charge(budget_.get(), bytes);

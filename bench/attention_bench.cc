@@ -65,7 +65,8 @@ double ComputedMs(Client& client, const v1::ScoreRequest& request) {
   return OrDie(client.Score(request, absl::Minutes(2))).receipt().computed_ns() / 1e6;
 }
 
-// Medians over the rounds of two ways to spend milliseconds, one after the other in each round.
+// Compares two ways to spend milliseconds. Each round has a turn of both. Returns the medians over
+// the rounds.
 template <class A, class B>
 std::pair<double, double> Interleave(int rounds, const A& a, const B& b) {
   std::vector<double> a_ms, b_ms;

@@ -59,9 +59,9 @@ Json ToJson(const ThroughputSamples& samples);
 absl::Status WriteJson(const std::string& path, const Json& machine, const RoundOptions& options,
                        Json workloads, absl::Span<const Target> targets);
 
-// Measures the workloads one after the other, prints each when it is done and the targets at the
-// end, and writes everything to the file `json` unless it is "". `compare` makes a StatusOr of the
-// result of a workload; PrintWorkload, EvaluateTargets and ToJson are those of the result's type.
+// Measures the workloads one after the other. Prints each when it is done, and the targets at the
+// end. Writes everything to the file `json` unless it is "". `compare` returns a StatusOr of a
+// workload's result. PrintWorkload, EvaluateTargets and ToJson are those of the result's type.
 template <class Compare>
 absl::Status CompareAndReport(const Compare& compare, const std::vector<std::string>& names,
                               const std::vector<Contender>& contenders, const RoundOptions& options,

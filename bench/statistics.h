@@ -23,7 +23,8 @@ struct Ratio {
   double upper_quartile = 0;
 };
 
-// Compares two contenders. rounds_a and rounds_b have the value of each round, and are as long.
+// Compares two contenders. rounds_a and rounds_b have the value of each round, and have the same
+// length.
 Ratio CompareRounds(double median_a, double median_b, absl::Span<const double> rounds_a,
                     absl::Span<const double> rounds_b);
 

@@ -189,8 +189,9 @@ class BatchQueue {
   // each lane.
   absl::Duration OthersMeanwhile(LaneId lane_id, absl::Duration own, const QueueSummary& corrected,
                                  double ratio) const;
-  // The corrected work, without its own, that is done before a job ends that comes to the lane at
-  // `rank`: what ranks before it, the tiles that run, and what other lanes get done.
+  // The corrected work that is done before a job of the lane at `rank` ends, without the job's own.
+  // It is what ranks before the job in its lane, the tiles that run, and what other lanes get done
+  // meanwhile.
   absl::Duration WorkAhead(LaneId lane_id, absl::Time rank, absl::Duration own,
                            const QueueSummary& corrected, double ratio) const;
   // `own` is the job's cost without what it shares with jobs that wait.

@@ -233,8 +233,8 @@ std::string FortranBytes(const Shape& shape, bool is_big_endian) {
 }
 
 TEST_F(NpyTest, ReadsFortranOrderInPieces) {
-  // Short columns, columns beyond a piece of the file, and more rows than are read at a time; one
-  // matrix and several.
+  // Columns are short, or longer than a piece of the file, and there are more rows than are read at
+  // a time. There is one matrix, or there are several.
   for (const Shape& shape : std::vector<Shape>{{2, 3},
                                                {5, 4, 3},
                                                {2, 3, 4, 5},

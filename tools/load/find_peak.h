@@ -68,7 +68,7 @@ enum class PeakEnd {
 struct PeakResult {
   LatencyLimit limit;
   std::optional<double> held;    // the highest rate that held
-  std::optional<double> failed;  // the lowest that did not
+  std::optional<double> failed;  // the lowest rate that did not hold
   PeakEnd end = PeakEnd::kInterrupted;
 };
 

@@ -49,8 +49,8 @@ struct LoadCounts {
   int64_t abandoned = 0;    // sent, and cancelled because the load ended early
 
   int64_t ok = 0;
-  int64_t good = 0;          // OK with a response time of the timeout at most
-  int64_t within_limit = 0;  // OK with a response time of LoadLimits::latency at most
+  int64_t good = 0;          // OK, with a response time of at most the timeout
+  int64_t within_limit = 0;  // OK, with a response time of at most LoadLimits::latency
   LatencyHistogram response, service, queued, computed;  // times of the ok requests
   int64_t batch_requests = 0;                            // sum over the ok requests
   std::array<int64_t, kBatchSizeClasses> batch_sizes = {};

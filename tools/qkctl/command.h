@@ -19,7 +19,7 @@ namespace qkserve {
 
 inline constexpr absl::string_view kExitCodePayload = "qkserve/exit_code";
 
-// `status`, an error, for a command that is to end qkctl with another code than 1.
+// Makes `status`, which is an error, end qkctl with `code` instead of 1.
 inline absl::Status WithExitCode(absl::Status status, int code) {
   status.SetPayload(kExitCodePayload, absl::Cord(absl::StrCat(code)));
   return status;

@@ -22,8 +22,8 @@ double Seconds(absl::Duration duration) { return absl::ToDoubleSeconds(duration)
 
 absl::Duration Middle(const LoadInterval& interval) { return interval.begin + interval.length / 2; }
 
-// The rate that was asked for in the middle of an interval. After the end there is none: answers
-// only come.
+// The rate that was asked for in the middle of an interval. Missing for an interval after the end,
+// in which answers come but no requests are due.
 double RateDue(const LoadInterval& interval, const LoadResult& step) {
   if (Middle(interval) > step.options.duration) return kMissing;
   return step.options.Profile().RateAt(step.options.warm_up + Middle(interval));

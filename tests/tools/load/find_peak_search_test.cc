@@ -86,11 +86,11 @@ TEST_F(LimitTest, AStepIsNotLostWhileItMayStillHold) {
 
 TEST_F(LimitTest, AStepIsLostOnceTooManyAreOver) {
   EXPECT_TRUE(Lost(absl::Seconds(1), Counts(1000, 200)));
-  // Errors count as over it.
+  // Errors count as over the limit.
   LoadCounts counts = Counts(800, 0);
   counts.errors_by_code[absl::StatusCode::kResourceExhausted].count = 200;
   EXPECT_TRUE(Lost(absl::Seconds(1), counts));
-  // A server that answers nothing.
+  // The server answers nothing.
   EXPECT_TRUE(Lost(absl::Seconds(1), Counts(0, 0)));
 }
 

@@ -26,7 +26,8 @@ struct KeySetContents {
 // link of 8 Mbit/s.
 absl::Duration UploadTimeout(absl::Duration timeout, const KeySetContents& contents);
 
-// The largest chunk that fits a message with what is around it; a multiple of every element's size.
+// The largest chunk that fits into a message with everything around it. It is a multiple of every
+// element's size.
 int64_t UploadChunkBytes(int64_t message_bytes_max);
 
 // The options that PutKeySetOptions and AppendKeySetOptions share. `line` shows the progress; it

@@ -50,8 +50,9 @@ struct Layout {
   int64_t total_height() const { return matrices * (height + kGap) - kGap; }
 };
 
-// The pixels for `count` elements, at most `pixels_max`. Each element is `enlargement` wide, or
-// wider if the strip would be too thin. Many elements are reduced.
+// The pixels that `count` elements take in one direction. An element takes `enlargement` pixels, or
+// more if the strip would be thinner than `side_min`. If that exceeds `pixels_max`, the elements
+// are reduced.
 int64_t Pixels(int64_t count, int64_t enlargement, int64_t pixels_max, int64_t side_min) {
   if (count >= pixels_max) return pixels_max;
   const int64_t stretched = std::min((side_min + count - 1) / count, pixels_max / count);

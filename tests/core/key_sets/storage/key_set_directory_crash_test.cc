@@ -20,7 +20,8 @@ namespace {
 
 const KeySetLayout kLayout = {.leading = {2}, .d = 2, .key_type = DataType::kFloat16, .dv = 1};
 
-// Every operation; where the sanitizer makes it slow, every seventh: there is but one thread here.
+// The machine stops at every operation. Under the thread sanitizer, which is slow, it stops at
+// every seventh: the test has only one thread.
 #ifdef __SANITIZE_THREAD__
 constexpr int64_t kOperationStep = 7;
 #else
