@@ -72,11 +72,11 @@ class KeySetDirectory {
   // The names of the sets in the directory, in order.
   absl::StatusOr<std::vector<std::string>> ListNames() const { return state_.sets.Names(); }
 
-  // The differences to the sets that a reader serves, given as names with versions (0: none). A set
-  // counts as deleted if nothing has its name and the directory is evidently still the same. It is
-  // the same if another served set is there, or if .last_version or the name of a set that is being
-  // removed tells of a later delete. UNAVAILABLE: it may be another directory. Other errors are
-  // those of listing it.
+  // The differences to the sets that a reader serves. These are given by name and version (0:
+  // none). A set counts as deleted if nothing has its name and the directory is evidently still the
+  // same. It is the same if another served set is there, or if .last_version or the name of a set
+  // that is being removed tells of a later delete. UNAVAILABLE: it may be another directory. Other
+  // errors are those of listing it.
   struct Changes {
     std::vector<std::string> there;    // names in order; some sets may be damaged
     std::vector<std::string> deleted;  // names of served sets

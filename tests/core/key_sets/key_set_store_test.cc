@@ -67,7 +67,7 @@ class KeySetStoreTest : public testing::TestWithParam<bool> {
     return found.ok() ? Contents(**found) : found.status().ToString();
   }
 
-  // Puts and appends parts 0 to `count` - 1 of a set that only grows. Notes what the set holds at
+  // Makes parts 0 to `count` - 1 of a set that only grows. Notes what the set holds at
   // each number of keys.
   void Grow(int64_t count) {
     for (int64_t i = 0; i < count; ++i) {

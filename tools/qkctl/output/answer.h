@@ -10,8 +10,8 @@
 
 namespace qkserve {
 
-// The flag --json of the commands that can answer in JSON. "": text only; "-": JSON alone, on
-// standard output.
+// Adds the flag --json, for commands that can answer in JSON. Its value "" means text only, and "-"
+// JSON alone, on standard output.
 void AddJsonFlag(Flags& flags, std::string* path);
 
 // The options of a command that only asks the server something.
