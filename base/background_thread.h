@@ -15,12 +15,12 @@ namespace qkserve {
 // Runs a step again and again on a thread of its own.
 //
 // Guarantees:
-//  1. The first step begins at once. Each later step begins when the pause that the step before
-//     asked for has passed, or when Wake is called.
+//  1. The first step begins at once. A later step begins when Wake is called, or after the pause
+//     that the step before it asked for.
 //  2. Steps never overlap. None begins after RequestStop.
 //  3. The destructor returns when the last step has ended.
 //
-// Thread-safe, but for the destructor. Put it last among the members that the step uses.
+// Thread-safe, except for the destructor. Put it last among the members that the step uses.
 class BackgroundThread {
  public:
   // Does a piece of work and returns how long to pause after it, from 0 to infinity. May call any
@@ -78,7 +78,7 @@ class BackgroundThread {
   CondVar changed_;
   bool is_woken_ ABSL_GUARDED_BY(mutex_) = false;
   bool is_stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;  // last: it uses what is above
+  std::thread thread_;  // last, because it uses the members above
 };
 
 }  // namespace qkserve

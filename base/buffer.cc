@@ -29,7 +29,7 @@ absl::StatusOr<Buffer> Buffer::Allocate(size_t size_bytes) {
   if (size_bytes == 0) return Buffer();
   void* data = nullptr;
   if (size_bytes <= std::numeric_limits<size_t>::max() - kAlignment) {
-    // aligned_alloc wants a whole number of alignments.
+    // aligned_alloc wants a size that is a multiple of the alignment.
     data = std::aligned_alloc(kAlignment, (size_bytes + kAlignment - 1) / kAlignment * kAlignment);
   }
   if (data == nullptr) {
@@ -46,13 +46,13 @@ absl::StatusOr<Buffer> Buffer::AllocateZeroed(size_t size_bytes) {
     return buffer;
   }
   ASSIGN_OR_RETURN(Buffer buffer, MapZeroed(size_bytes));
-  // Advice: small pages do as well, only slower.
+  // An error is ignored: small pages only make the memory slower.
   static_cast<void>(madvise(buffer.data(), size_bytes, MADV_HUGEPAGE));
   return buffer;
 }
 
 absl::StatusOr<Buffer> Buffer::AllocateOnDemand(size_t size_bytes) {
-  // Clearing 64 KiB takes about 2 us, as a mapping does.
+  // Up to this size, clearing memory costs no more than a mapping, about 2 us.
   constexpr size_t kMappedBytesMin = size_t{64} << 10;
   return size_bytes < kMappedBytesMin ? AllocateZeroed(size_bytes) : MapZeroed(size_bytes);
 }

@@ -16,10 +16,10 @@ namespace qkserve {
 // Thread-safe. Must outlive its charges.
 class ByteBudget {
  public:
-  // `name` is the name of the limit in errors; a string literal. `retry_after` is the usual time
-  // that a charge is held: a refused caller is told to retry after it. 0: a retry does not help
-  // soon, and the error names no time. `reserved_bytes` of the limit count as charged and are never
-  // given back.
+  // `name` is the name of the limit in errors, a string literal. `retry_after` is the usual time
+  // that a charge is held. A refused caller is told to come again after it. 0: errors name no time,
+  // because coming again soon does not help. `reserved_bytes` of the limit count as charged and are
+  // never given back.
   ByteBudget(const char* name, int64_t bytes_max, absl::Duration retry_after = absl::ZeroDuration(),
              int64_t reserved_bytes = 0)
       : name_(name),
@@ -35,7 +35,7 @@ class ByteBudget {
 
     int64_t bytes() const { return budget_ != nullptr ? budget_.get_deleter().bytes : 0; }
 
-    // Moves `bytes` of this charge into a new one. They must not be more than bytes().
+    // Moves `bytes` of this charge, at most bytes(), into a new charge.
     Charge Split(int64_t bytes) {
       budget_.get_deleter().bytes -= bytes;
       return Charge(budget_.get(), bytes);
@@ -53,11 +53,12 @@ class ByteBudget {
     std::unique_ptr<ByteBudget, ReturnBytes> budget_;
   };
 
-  // `bytes` is 0 or more. RESOURCE_EXHAUSTED: they do not fit now, or never will. Does not block.
+  // Charges `bytes`, which must be 0 or more. Does not block. RESOURCE_EXHAUSTED: they do not fit
+  // now, or are more than the limit.
   absl::StatusOr<Charge> TryCharge(int64_t bytes);
 
-  // Charges bytes that are in memory already and can no longer be refused. bytes() may then be
-  // above bytes_max(), and TryCharge refuses others until it is not.
+  // Charges bytes that are in memory already and can no longer be refused. bytes() may rise above
+  // bytes_max(); TryCharge then refuses until it has fallen.
   Charge ChargeAnyway(int64_t bytes) {
     bytes_.fetch_add(bytes, std::memory_order_relaxed);
     return Charge(this, bytes);

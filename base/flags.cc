@@ -15,8 +15,8 @@
 namespace qkserve {
 namespace {
 
-// Help is written for a terminal of 100 columns. The texts begin where they leave room for most
-// names with their defaults.
+// Help is written for a terminal of 100 columns. Its texts begin in a column that most names with
+// their defaults do not reach.
 constexpr size_t kHelpWidth = 100;
 constexpr size_t kHelpColumn = 32;
 
@@ -27,10 +27,10 @@ absl::string_view ValueText(absl::string_view result) {
   return absl::StripSuffix(result, kEmptyValue);
 }
 
-// `text` in lines that begin at kHelpColumn, behind `line`, which has begun already.
+// `line`, and behind it `text` in lines that begin at kHelpColumn.
 std::string HangingText(absl::string_view line, absl::string_view text) {
   std::string lines(line);
-  size_t begin = 0;  // of the last line
+  size_t begin = 0;  // where the last line begins
   const auto indent = [&](bool breaks) {
     if (breaks) begin = lines.append("\n").size();
     lines.resize(begin + kHelpColumn, ' ');
@@ -49,7 +49,7 @@ std::string HangingText(absl::string_view line, absl::string_view text) {
   return absl::StrCat(lines, "\n");
 }
 
-// "  --name=DEFAULT    what it does", under headings.
+// Writes "  --name=DEFAULT    what it does" for each flag, under headings.
 class HelpFormatter : public CLI::Formatter {
  public:
   std::string make_help(const CLI::App* app, std::string /*name*/,
@@ -77,11 +77,11 @@ CLI::Option* AddHidden(CLI::App* app, const std::string& name, const CLI::callba
   return app->add_option(name, callback)->expected(0)->group("")->trigger_on_parse();
 }
 
-// In commands the settings of the program hold as well.
+// Applies the settings that a program and its commands share.
 void Prepare(CLI::App* app) {
   app->set_help_flag();
   app->allow_extras();
-  // At once: what is wrong behind --help does not matter.
+  // CLI11 calls this as soon as it meets --help, so errors behind --help do not matter.
   AddHidden(app, "-h,--help", [](const CLI::results_t&) -> bool { throw CLI::CallForHelp(); });
 }
 
@@ -98,7 +98,7 @@ Flags::Flags(CLI::App* app) : app_(app) { Prepare(app); }
 Flags::~Flags() = default;
 
 Flags& Flags::AddCommand(const std::string& name, const std::string& about) {
-  // At most one, because behind it the names of other commands are arguments.
+  // At most one command, because what follows may be an argument with the name of another command.
   app_->require_subcommand(0, 1);
   commands_.push_back(std::unique_ptr<Flags>(new Flags(app_->add_subcommand(name, about))));
   return *commands_.back();
@@ -194,7 +194,8 @@ bool Flags::Has(const std::string& dashed) const {
 }
 
 absl::StatusOr<std::string> Flags::Parse(absl::Span<const char* const> args) {
-  std::vector<std::string> reversed(args.rbegin(), args.rend());  // as CLI11 takes them
+  std::vector<std::string> reversed(args.rbegin(),
+                                    args.rend());  // CLI11 takes arguments in reverse
   for (std::string& arg : reversed) {
     const std::string dashed = absl::StrCat("-", arg.substr(0, arg.find('=')));
     if (absl::StartsWith(dashed, "--") && Has(dashed)) arg.insert(0, 1, '-');
@@ -210,7 +211,7 @@ absl::StatusOr<std::string> Flags::Parse(absl::Span<const char* const> args) {
     return absl::InvalidArgumentError(
         absl::StrCat(what.substr(0, what.find(':')), " lacks its value"));
   } catch (const CLI::RequiredError& error) {
-    // A surplus argument is the likelier mistake.
+    // Reported first: a surplus argument is the likelier mistake.
     const absl::Status status = CheckRest(/*asks_for_help=*/false);
     return status.ok() ? absl::InvalidArgumentError(error.what()) : status;
   } catch (const CLI::ParseError& error) {

@@ -25,9 +25,9 @@ class App;
 
 namespace qkserve {
 
-// ParseFlag reads the value of a flag. False: `error` says what was expected, and `value` may have
-// changed. FlagText writes a value as a command line would. A type of another room has its
-// overloads beside it.
+// ParseFlag reads the value of a flag. If it returns false, `error` says what was expected, and
+// `value` may have changed. FlagText writes a value as a command line would. A type defined
+// elsewhere has its overloads beside its definition.
 inline bool ParseFlag(absl::string_view text, std::string* value, std::string* /*error*/) {
   *value = std::string(text);
   return true;
@@ -61,12 +61,12 @@ inline std::string FlagText(absl::Duration value) { return absl::FormatDuration(
 
 // How a flag's value may be given.
 struct FlagForm {
-  // False: --name= is an error. A shell variable that is not set must not look like a flag that was
-  // not given.
+  // If false, --name= is an error: a shell variable that is not set must not look like a flag that
+  // was not given.
   bool may_be_empty = false;
-  // Not empty: --name alone stands for --name=VALUE_ALONE.
+  // If not empty, --name alone stands for --name=VALUE_ALONE.
   std::string value_alone = {};
-  // Shown in --help instead of the default if there is a value_alone.
+  // If there is a value_alone, --help shows this text instead of the default.
   std::string placeholder = {};
 };
 
@@ -80,20 +80,21 @@ struct FlagForm {
 // them once.
 class Flags {
  public:
-  // `about`: the part of --help above the flags.
+  // `about` is the part of --help above the flags.
   explicit Flags(const std::string& about);
   Flags(const Flags&) = delete;
   Flags& operator=(const Flags&) = delete;
   ~Flags();
 
   // Adds a command to this program, or a second word to this command. A command line must then name
-  // exactly one. The reference lives as long as this object.
+  // exactly one of the commands. The reference lives as long as this object.
   Flags& AddCommand(const std::string& name, const std::string& about);
 
   // The flags that follow are listed under `heading`.
   void BeginGroup(std::string heading) { group_ = std::move(heading); }
 
-  // `*value` is the default; Parse overwrites it. It must outlive this.
+  // Adds the flag --name. `*value` is the default, and Parse overwrites it. `value` must outlive
+  // this object.
   template <typename T>
   void Add(const std::string& name, T* value, const std::string& help, const FlagForm& form = {}) {
     AddText(name, FlagText(*value), help, form,
@@ -101,9 +102,9 @@ class Flags {
               return ParseFlag(text, value, error);
             });
   }
-  // A boolean: --name and --noname, or --name=true.
+  // Adds a boolean flag: --name and --noname, or --name=true.
   void Add(const std::string& name, bool* value, const std::string& help);
-  // The same without a default: `*value` stays nullopt if the flag is not given.
+  // Adds a flag without a default: `*value` stays nullopt if the flag is not given.
   template <typename T>
   void Add(const std::string& name, std::optional<T>* value, const std::string& help,
            const FlagForm& form = {}) {
@@ -115,23 +116,25 @@ class Flags {
   // Adds an argument that is no flag. It is required and must not be empty. `name` stands for it in
   // errors.
   void AddArgument(const std::string& name, std::string* value);
-  // The same for one or more arguments.
+  // Adds an argument that may be given once or more often.
   void AddArguments(const std::string& name, std::vector<std::string>* values);
 
-  // Reads the arguments of main without the program's name; once. Returns "", or the text of --help
-  // for the caller to show instead of what it does. INVALID_ARGUMENT: wrong usage. Its message
-  // names the flag and says what was expected.
+  // Reads the arguments of main, without the program's name. Called once. Returns the text of
+  // --help if the command line asks for it: the caller then prints it and does nothing else.
+  // Otherwise returns "". INVALID_ARGUMENT: wrong usage. The message names the flag and says what
+  // was expected.
   absl::StatusOr<std::string> Parse(absl::Span<const char* const> args);
 
-  // After Parse, also after an error: the names of the commands that were given, "keys put".
+  // The names of the commands that were given, for example "keys put". Called after Parse, which
+  // may have failed.
   std::string GivenCommand() const;
 
   // The text of --help.
   std::string Help() const;
 
-  // For a program without commands: parses, then asks `validate`. nullopt: go on. Otherwise the
-  // exit code of main: 0, the help was printed on standard output; 2, wrong usage on standard
-  // error.
+  // For a program without commands: parses, then calls `validate`. Returns nullopt if the program
+  // goes on, otherwise the exit code of main. 0: the help was printed on standard output. 2: the
+  // usage was wrong, and standard error says so.
   std::optional<int> ParseMain(
       int argc, const char* const* argv,
       const std::function<absl::Status()>& validate = [] { return absl::OkStatus(); });
@@ -142,13 +145,13 @@ class Flags {
   explicit Flags(CLI::App* app);
   void AddText(const std::string& name, const std::string& default_text, const std::string& help,
                const FlagForm& form, const ParseText& parse);
-  // INVALID_ARGUMENT: an argument is surplus, or a command is missing. With --help surplus
-  // arguments are ignored, and the program itself needs no command.
+  // INVALID_ARGUMENT: an argument is surplus, or a command is missing. With --help neither is an
+  // error, except a missing second word of a command.
   absl::Status CheckRest(bool asks_for_help) const;
   // True if this program or one of its commands has the flag `dashed`, for example "--name".
   bool Has(const std::string& dashed) const;
 
-  std::unique_ptr<CLI::App> owned_;  // none: a command, which its parent owns
+  std::unique_ptr<CLI::App> owned_;  // null for a command, which its parent owns
   CLI::App* const app_;
   std::string group_ = "Flags";
   std::vector<std::unique_ptr<Flags>> commands_;

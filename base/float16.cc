@@ -42,7 +42,8 @@ float Float16ToFloat(uint16_t bits) {
     const float magnitude = std::ldexp(static_cast<float>(fraction), -24);
     return sign == 0 ? magnitude : -magnitude;
   }
-  // Infinity and NaN keep an exponent of ones; others change their bias from 15 to 127.
+  // Infinity and NaN keep an exponent of all ones. Other exponents change their bias from 15 to
+  // 127.
   const uint32_t wide_exponent = exponent == 0x1f ? 0xff : exponent + 127 - 15;
   return std::bit_cast<float>(sign | wide_exponent << 23 | fraction << 13);
 }

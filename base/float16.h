@@ -8,8 +8,8 @@
 
 namespace qkserve {
 
-// The value of an IEEE 754 binary16, exactly. One element at a time, as for display:
-// core/kernels/element_conversion.h converts many, to the same values.
+// The value of an IEEE 754 binary16, exactly. For single elements, for example in a display.
+// core/kernels/element_conversion.h converts many elements, to the same values.
 float Float16ToFloat(uint16_t bits);
 
 // The elements of a tensor as float32. Its shape must be valid (ElementCount).

@@ -21,7 +21,7 @@ namespace {
 
 constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
 
-// The file's first words, none where there is no such file.
+// The words on the first line of the file; empty if there is no such file.
 std::vector<std::string> ReadWords(const std::string& path) {
   std::ifstream file(path);
   std::stringstream text;
@@ -29,7 +29,7 @@ std::vector<std::string> ReadWords(const std::string& path) {
   return absl::StrSplit(text.str(), absl::ByAnyChar(" \n"), absl::SkipEmpty());
 }
 
-// Whole CPUs of a quota and its period in microseconds. "max" and -1 are no limit.
+// The whole CPUs that `quota_us` allows in each `period_us`. The quotas "max" and -1 are no limit.
 int64_t CpusOfQuota(absl::string_view quota_us, absl::string_view period_us) {
   int64_t quota = 0;
   int64_t period = 0;
@@ -55,14 +55,14 @@ int64_t MemoryLimitIn(const std::string& folder) {
   return kNoLimit;
 }
 
-// The tightest limit of the process's cgroup and those above it, where `limit_in` reads that of a
-// folder. Inside a container the group's own files are at the top of the mount whatever
-// /proc/self/cgroup says, so that is always looked at.
+// The tightest limit of the process's cgroup and of the cgroups above it. `limit_in` reads the
+// limit of one folder. The top of the mount is always read: inside a container the cgroup's own
+// files are there, whatever /proc/self/cgroup says.
 int64_t CgroupLimit(const std::string& root, absl::string_view controller,
                     int64_t (*limit_in)(const std::string& folder)) {
   int64_t limit = kNoLimit;
   for (const std::string& line : ReadWords(absl::StrCat(root, "/proc/self/cgroup"))) {
-    // "0::/a/b" in version 2, "4:cpu,cpuacct:/a/b" in version 1.
+    // A line is "0::/a/b" in version 2, "4:cpu,cpuacct:/a/b" in version 1.
     const std::vector<std::string> fields = absl::StrSplit(line, absl::MaxSplits(':', 2));
     if (fields.size() != 3) continue;
     const std::vector<absl::string_view> controllers = absl::StrSplit(fields[1], ',');

@@ -6,17 +6,17 @@
 
 namespace qkserve {
 
-// CPUs that this process may really use: its affinity, and the CPU quota of its cgroup (versions 1
-// and 2) rounded down, but at least 1. A pool larger than the quota would be throttled in the
-// middle of its work.
+// CPUs that this process may really use: the lesser of its affinity and the CPU quota of its cgroup
+// (versions 1 and 2), rounded down, but at least 1. A pool larger than the quota would be throttled
+// in the middle of its work.
 //
-// `root` is put before /proc and /sys; tests use it.
+// `root` is put before /proc and /sys, for tests.
 int64_t UsableCpus(const std::string& root = "");
 
 // The model of the CPU, for example "Intel(R) Xeon(R) Gold 6230"; "" if the system does not say.
 std::string CpuName();
 
-// Bytes of memory that this process may use: those of the machine, or the tightest limit of its
+// Bytes of memory that this process may use: the machine's memory, or the tightest limit of its
 // cgroup and of the cgroups above.
 int64_t UsableMemoryBytes(const std::string& root = "");
 

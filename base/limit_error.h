@@ -18,8 +18,8 @@ namespace qkserve {
 inline constexpr char kLimitPayload[] = "qkserve.limit";
 inline constexpr char kRetryPayload[] = "qkserve.retry_after_ms";
 
-// RESOURCE_EXHAUSTED that knows which limit refused: the name of the option that sets it, for
-// example "queue_time_max", or "deadline" where it is the caller's. Metrics count refusals by it.
+// RESOURCE_EXHAUSTED that says which limit refused: the option that sets the limit, for example
+// "queue_time_max", or "deadline" if the caller set it. Metrics count refusals by this name.
 inline absl::Status LimitError(absl::string_view limit, absl::string_view message) {
   absl::Status status = absl::ResourceExhaustedError(message);
   status.SetPayload(kLimitPayload, absl::Cord(limit));

@@ -15,15 +15,15 @@ enum class LogLevel { kInfo, kWarning, kError };
 // Counts, sizes and versions are int64_t: all their digits are written.
 using LogValue = std::variant<std::string, double, int64_t>;
 
-// A message to the operator: becomes one line of the log.
+// A message to the operator. It becomes one line of the log.
 struct LogEvent {
   LogLevel level = LogLevel::kInfo;
   std::string message;
-  // Values that a search would filter by. Names are literals in lower case with underscores.
+  // Values to search the log by. Names are literals in lower case with underscores.
   std::vector<std::pair<const char*, LogValue>> fields = {};
 };
 
-// Takes an event. Called from any thread, several at a time; must not block for long.
+// Takes an event. Several threads may call it at a time. It must not block for long.
 using LogSink = std::function<void(const LogEvent& event)>;
 
 }  // namespace qkserve

@@ -50,10 +50,10 @@ class CondVar {
     condition_.wait(lock);
     lock.release();
   }
-  // The same, for at most about `time`: the condition may still be false.
+  // Waits for at most about `time`. The condition may still be false.
   void WaitFor(Mutex* mutex, absl::Duration time) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
-    // Longer times overflow in wait_for; callers ask again.
+    // Longer times overflow in wait_for, and a caller that wakes early waits again.
     condition_.wait_for(lock, absl::ToChronoNanoseconds(std::min(time, absl::Hours(1))));
     lock.release();
   }

@@ -8,8 +8,9 @@
 namespace qkserve {
 namespace {
 
-// A descriptor with FD_CLOEXEC did not come from the parent. A library opened it before main: gRPC
-// 1.51 makes an eventfd there to see whether it can, and leaves it open unused.
+// True if the descriptor came from the parent. A descriptor with FD_CLOEXEC did not: a library
+// opened it before main. (gRPC 1.51 tries whether it can make an eventfd, and leaves it open
+// unused.)
 bool IsInherited(int descriptor) {
   const int flags = fcntl(descriptor, F_GETFD);
   return flags >= 0 && (flags & FD_CLOEXEC) == 0;
@@ -22,9 +23,9 @@ void OpenClosedStandardStreams(ClosedOutput output) {
     if (IsInherited(stream)) continue;
     const bool is_discarded = stream != STDIN_FILENO && output == ClosedOutput::kDiscard;
     int opened = open("/dev/null", is_discarded ? O_WRONLY : O_RDONLY);
-    // Without /dev/null the root directory takes the number; writes to it fail.
+    // If there is no /dev/null, the root directory takes the number. Writes to it fail.
     if (opened < 0) opened = open("/", O_RDONLY | O_DIRECTORY);
-    // Without O_CLOEXEC: the number must stay taken where the process replaces itself.
+    // Without O_CLOEXEC the number stays taken when the process executes itself again.
     if (opened < 0 || opened == stream) continue;
     dup2(opened, stream);
     close(opened);

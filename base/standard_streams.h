@@ -3,8 +3,8 @@
 
 namespace qkserve {
 
-// Opens those of the descriptors 0, 1 and 2 that the parent left closed. Otherwise the next file or
-// socket would get the number, and what is printed would go into it. Call it first in main.
+// Opens the descriptors 0, 1 and 2 if the parent left them closed. Otherwise the next file or
+// socket would get such a number, and printed text would go into it. Call it first in main.
 //
 // kDiscard: output vanishes, for a server. kFail: writes fail (EBADF) as on a closed descriptor,
 // for a tool whose output is its result.

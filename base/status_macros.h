@@ -6,8 +6,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-// For functions that return absl::Status or absl::StatusOr, both of which this header brings. Not
-// for headers that are installed.
+// For functions that return absl::Status or absl::StatusOr. This header includes both. Do not use
+// it in headers that are installed.
 
 // Returns the error of `expression`, an absl::Status, from the function around it.
 #define RETURN_IF_ERROR(expression)                                         \
@@ -19,8 +19,8 @@
 
 // Assigns the value of `expression`, an absl::StatusOr, to `left`, which may be a declaration:
 //   ASSIGN_OR_RETURN(const Tensor keys, ReadTensor(file));
-// Returns the error from the function around it. More than one statement: not for an `if` without
-// braces.
+// Returns an error from the function around it. The macro is more than one statement: an `if`
+// around it needs braces.
 #define ASSIGN_OR_RETURN(left, expression) \
   ASSIGN_OR_RETURN_TO(UNIQUE_STATUS_NAME(qkserve_status_or_, __LINE__), left, expression)
 

@@ -13,12 +13,12 @@
 
 namespace qkserve {
 
-// A few threads for work that may block: files, packing. Tasks start in the order they came.
-// Thread-safe.
+// A few threads for work that may block, such as files and packing. Tasks start in the order in
+// which they were scheduled. Thread-safe.
 class TaskPool {
  public:
-  // Starts up to `threads` threads: fewer if the system gives no more. Throws std::system_error if
-  // it gives none.
+  // Starts `threads` threads, or fewer if the system gives no more. Throws std::system_error if it
+  // gives none.
   explicit TaskPool(int threads) {
     threads_.reserve(static_cast<size_t>(threads));
     try {

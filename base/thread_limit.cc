@@ -23,7 +23,8 @@ int64_t ThreadsOfProcess() {
   return std::distance(std::filesystem::directory_iterator("/proc/self/task", error), {});
 }
 
-// A joined thread counts against the limits until the kernel has removed it, a moment later.
+// Waits until the kernel has removed `count` joined threads. Until then they count against the
+// limits.
 void AwaitThreads(int64_t count) {
   constexpr absl::Duration kWaitMax = absl::Seconds(1);
   const absl::Time end = absl::Now() + kWaitMax;
@@ -33,8 +34,8 @@ void AwaitThreads(int64_t count) {
 }  // namespace
 
 int64_t GrpcThreads() {
-  // Counted in a running server of gRPC 1.51. Its event engine has one thread for each CPU (2 to
-  // 32), its callbacks have one for two CPUs (2 to 16). The others are timers, executors and the
+  // Counted in a running server of gRPC 1.51. Its event engine has a thread for each CPU (2 to 32).
+  // Its callbacks have a thread for two CPUs (2 to 16). The others are timers, executors and the
   // like. gRPC counts all CPUs of the machine, also those that this process may not use.
   const int64_t cpus = sysconf(_SC_NPROCESSORS_CONF);
   constexpr int64_t kOthers = 8;

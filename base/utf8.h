@@ -8,8 +8,8 @@
 
 namespace qkserve {
 
-// Bytes of the character of UTF-8 that `text` begins with; 0: it begins with none. Overlong forms
-// and surrogates are no characters. Requires a text that is not empty.
+// The bytes of the UTF-8 character at the beginning of `text`, which must not be empty. 0: there is
+// no character. Overlong forms and surrogates are no characters.
 size_t Utf8CharacterBytes(absl::string_view text);
 
 // The longest beginning of `text` that has at most `bytes_max` bytes and ends between two
@@ -19,7 +19,7 @@ absl::string_view Utf8Prefix(absl::string_view text, size_t bytes_max);
 // True if the text is UTF-8 by RFC 3629: each code point in its shortest form, no surrogates.
 bool IsUtf8(absl::string_view text);
 
-// The text with U+FFFD in place of each byte that belongs to no character of UTF-8.
+// The text, with U+FFFD for each byte that belongs to no UTF-8 character.
 std::string ValidUtf8(absl::string_view text);
 
 }  // namespace qkserve

@@ -20,7 +20,8 @@ int64_t ResultColumns(const v1::ScoreRequest& request, const KnownKeySet& known)
   return request.output() == v1::CONTEXT ? known.values->columns : known.keys.rows;
 }
 
-// A scaled query gives the scaled scores with one rounding more. The bounds have room for it.
+// The query times the scale. Its scores are the scaled scores with one rounding more, for which the
+// bounds have room.
 std::vector<float> ScaledQuery(const v1::ScoreRequest& request, int64_t row) {
   const int64_t d = request.queries().shape(1);
   const absl::Span<const float> query = Floats(request.queries()).subspan(row * d, d);

@@ -31,8 +31,8 @@ namespace qkserve::bench {
 namespace {
 
 struct Options {
-  std::string qkserve;  // the program; empty: the one beside this
-  int rounds = 15;      // of each comparison
+  std::string qkserve;  // the program; empty: the one beside this one
+  int rounds = 15;      // rounds of each comparison
 };
 
 // Self-attention-like inputs: Q [n, d], K and V [m, d].
@@ -65,14 +65,15 @@ double ComputedMs(Client& client, const v1::ScoreRequest& request) {
   return OrDie(client.Score(request, absl::Minutes(2))).receipt().computed_ns() / 1e6;
 }
 
-// Medians over the rounds of two ways to spend milliseconds, one after the other in each round.
+// Compares two ways to spend milliseconds. Each round has a turn of both. Returns the medians over
+// the rounds.
 template <class A, class B>
 std::pair<double, double> Interleave(int rounds, const A& a, const B& b) {
   std::vector<double> a_ms, b_ms;
   for (int round = -1; round < rounds; ++round) {
     const double first = a();
     const double second = b();
-    if (round < 0) continue;  // memory is touched for the first time
+    if (round < 0) continue;  // the first turn touches memory for the first time
     a_ms.push_back(first);
     b_ms.push_back(second);
   }
@@ -84,7 +85,7 @@ void CompareWithSgemm(Client& client, int rounds) {
   const v1::ScoreRequest request = in.ContextRequest(false);
   std::vector<float> scores(static_cast<size_t>(in.n * in.m));
   const auto context = [&] {
-    // The first one after a pause finds sleeping CPUs.
+    // Not counted: the first request after a pause finds sleeping CPUs.
     ComputedMs(client, request);
     return ComputedMs(client, request);
   };

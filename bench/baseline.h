@@ -16,13 +16,12 @@ enum class Baseline {
   kStock,  // one OpenBLAS call a request, in the handler
 };
 
-// qkserve.v1.ScoringService.Score for inline float32 keys of rank 2.
-//
-// blas_threads: threads of one OpenBLAS call. With more than one, handlers take turns.
+// Serves qkserve.v1.ScoringService.Score for inline float32 keys of rank 2. One OpenBLAS call uses
+// `blas_threads` threads. If these are more than one, handlers take turns.
 absl::Status ServeInlineBaseline(Baseline baseline, int blas_threads, const std::string& port_file);
 
-// PutKeySet, and Score on key sets, for float32 of rank 2. Keys stay as they came; outputs are
-// SCORES, TOP_K and CONTEXT.
+// Serves PutKeySet, and Score on key sets, for float32 of rank 2. Keys stay as they came. Outputs
+// are SCORES, TOP_K and CONTEXT.
 absl::Status ServeResidentBaseline(Baseline baseline, const std::string& port_file);
 
 }  // namespace qkserve::bench

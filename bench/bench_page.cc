@@ -42,7 +42,7 @@ std::string Ratio(const Json& ratio) {
 
 std::string Milliseconds(double us) { return absl::StrFormat("%.3g ms", us / 1e3); }
 
-// A contender's requests/s go to the class `index` of the chart.
+// Adds a contender's requests/s to the class `index` of the chart.
 void AddBar(BarChart& chart, const std::string& name, size_t index, double value) {
   auto series = std::find_if(chart.series.begin(), chart.series.end(),
                              [&name](const auto& other) { return other.name == name; });
@@ -53,7 +53,7 @@ void AddBar(BarChart& chart, const std::string& name, size_t index, double value
   series->values[index] = value;
 }
 
-// `contenders` of one number of callers, in a chart that has a class for it already.
+// Adds the `contenders` for one number of callers. The chart has a class for that number already.
 void AddThroughput(const Json& contenders, const std::string& callers, BarChart& chart,
                    Rows& rows) {
   chart.classes.push_back(callers);
@@ -71,7 +71,7 @@ void AddThroughput(const Json& contenders, const std::string& callers, BarChart&
   }
 }
 
-// Echo computes nothing: beside it the others look alike.
+// The chart without echo, which computes nothing: beside it the others look alike.
 BarChart WithoutEcho(BarChart chart) {
   absl::StrAppend(&chart.title, ", without echo");
   std::erase_if(chart.series, [](const auto& series) { return series.name == "echo"; });
@@ -100,7 +100,7 @@ void AddWorkload(const Json& workload, HtmlPage& page) {
     }
     AddThroughput(workload.at("many_callers"), Callers(workload.at("concurrency")), rates, rows);
   }
-  // Last, so that the others have the same colours with and without it.
+  // Echo comes last, so that the others have the same colours with and without it.
   std::stable_partition(rates.series.begin(), rates.series.end(),
                         [](const auto& series) { return series.name != "echo"; });
   page.AddHeading(absl::StrCat(name, ": ", ShapeOf(workload)));

@@ -43,10 +43,11 @@ class ScopedDirectory {
   std::string path_;
 };
 
-// Never returns. Between fork and exec, so only what is async-signal-safe.
+// Runs the command; never returns. It runs between fork and exec, so all its calls are
+// async-signal-safe.
 [[noreturn]] void RunChild(char* const* argv, const char* log_file, pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (getppid() != parent) _exit(127);  // it died before the line above
+  if (getppid() != parent) _exit(127);  // the parent died before prctl
   const int log = open(log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (log >= 0) {
     dup2(log, STDOUT_FILENO);

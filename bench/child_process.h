@@ -13,8 +13,8 @@
 
 namespace qkserve::bench {
 
-// A server in a process of its own, on a loopback port that it chose and wrote to a file. Ended
-// with SIGTERM, and also when this process dies.
+// A server in a process of its own, on a loopback port that it chose and wrote to a file. It is
+// ended with SIGTERM, and also when this process dies.
 //
 // Thread-compatible. The kernel ends the child when the thread that started it ends, so start
 // children on the main thread.
@@ -33,8 +33,8 @@ class ChildServer {
   const std::string& address() const { return address_; }
   pid_t pid() const { return pid_; }
 
-  // Ends the child: SIGTERM, and SIGKILL if it is still there after `timeout`. OK where it went by
-  // itself with code 0. Only the first call does anything.
+  // Ends the child with SIGTERM, or with SIGKILL after `timeout`. OK: it went by itself with code
+  // 0. Only the first call does anything.
   absl::Status Stop(absl::Duration timeout = absl::Seconds(10));
 
  private:
@@ -44,7 +44,8 @@ class ChildServer {
   std::string address_;
 };
 
-// For ChildServer::Start: the program at `path` as a user starts it, but on a port of its choice.
+// The command for ChildServer::Start that runs the program at `path` as a user does, but on a port
+// of its choice.
 std::vector<std::string> QkserveCommand(const std::string& path);
 
 }  // namespace qkserve::bench

@@ -30,7 +30,7 @@ struct ClosedLoop::Caller {
   v1::ScoringService::Stub& stub;
   const v1::ScoreRequest& request;
   absl::Time sent;
-  std::optional<grpc::ClientContext> context;  // one a call
+  std::optional<grpc::ClientContext> context;  // each call needs a new one
   std::unique_ptr<grpc::ClientAsyncResponseReader<v1::ScoreResponse>> reader;
   v1::ScoreResponse response;
   grpc::Status status;

@@ -18,22 +18,22 @@ struct Window {
   absl::Time begin;
   absl::Time end;
 
-  // The part of [sent, answered] that is within.
+  // The part of [sent, answered] that is in the window.
   double PartOf(absl::Time sent, absl::Time answered) const;
 };
 
-// Counts of the callers within the window.
+// Counts of the callers in the window.
 struct LoopTally {
-  double requests = 0;                 // parts of requests too
-  std::vector<double> latency_us;      // of requests that were answered within
-  std::vector<double> batch_requests;  // from their receipts
+  double requests = 0;                 // a request partly in the window counts for that part
+  std::vector<double> latency_us;      // latencies of requests answered in the window
+  std::vector<double> batch_requests;  // sizes of batches, from the same requests' receipts
 };
 
-// Callers that each send a request when the last one is answered, until the window ends. Callers
-// are no threads: each connection has a completion queue with one thread, which serves its callers.
-// That costs two thirds of the CPU time of a thread for each caller.
+// Callers that send a request when the last one is answered, until the window ends. Callers are no
+// threads: each connection has a completion queue with one thread, which serves its callers. That
+// costs two thirds of the CPU time of a thread for each caller.
 //
-// Thread-compatible. `remote` and `requests` must outlive it.
+// Thread-compatible. `remote` and `requests` must outlive this object.
 class ClosedLoop {
  public:
   // Starts it. Caller i sends requests[i % size] on connection i % channels.
@@ -43,7 +43,7 @@ class ClosedLoop {
   ClosedLoop(const ClosedLoop&) = delete;
   ClosedLoop& operator=(const ClosedLoop&) = delete;
 
-  // Waits for the answers of all. The first error ends the loop and is returned.
+  // Waits until all are answered. The first error ends the loop and is returned.
   absl::StatusOr<LoopTally> Join();
 
  private:

@@ -7,7 +7,7 @@
 namespace qkserve::bench {
 namespace {
 
-// One connection is worth about one core.
+// A connection carries about as much as one core can send.
 constexpr int kChannels = 4;
 constexpr absl::Duration kStartTimeout = absl::Seconds(20);
 
@@ -27,7 +27,7 @@ absl::StatusOr<std::vector<Contender>> StartContenders(
     contender.server = *std::move(server);
     contenders.push_back(std::move(contender));
   }
-  // Only now, because gRPC starts threads and forks must come before them.
+  // Connections come last, because gRPC starts threads and forks must come before them.
   for (Contender& contender : contenders) {
     contender.remote =
         std::make_unique<Remote>(contender.server->address(), contender.server->pid(), kChannels);

@@ -22,7 +22,7 @@ struct ContenderCommand {
   std::string name;
   std::vector<std::string> command;
   bool computes = true;     // false: its replies are no scores
-  bool serves_many = true;  // takes part with many callers
+  bool serves_many = true;  // true: it is measured with many callers, too
 };
 
 // A server of the comparison, in its own process.
@@ -38,7 +38,7 @@ struct Contender {
 // DEADLINE_EXCEEDED, ABORTED: a server did not start.
 absl::StatusOr<std::vector<Contender>> StartContenders(absl::Span<const ContenderCommand> commands);
 
-// OK where all ended in order.
+// OK if all ended in order.
 absl::Status StopContenders(std::vector<Contender>& contenders);
 
 // `status` with the contender's name in front.

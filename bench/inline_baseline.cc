@@ -25,7 +25,7 @@ std::optional<Sizes> SizesOf(const v1::ScoreRequest& request) {
   return Sizes{.n = queries.shape(0), .m = keys.shape(0), .d = queries.shape(1)};
 }
 
-// The same string for the same size, so that making it is not part of a request.
+// Strings by size, each made once. So making them is not part of a request.
 class FilledStrings {
  public:
   const std::string& Of(size_t bytes) {

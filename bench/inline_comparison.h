@@ -18,19 +18,19 @@ namespace qkserve::bench {
 inline constexpr absl::string_view kStockName = "stock, 1 thread";
 inline constexpr absl::string_view kInProcessName = "in process";
 
-// Echo, qkserve, stock with one thread a call and, where there are several CPUs, stock with all of
-// them a call. The last one answers one request at a time and is measured with one caller only.
+// Echo, qkserve, and stock with one thread a call. If there are several CPUs, also stock with all
+// of them a call, which answers one request at a time and is measured with one caller only.
 std::vector<ContenderCommand> InlineContenders(const ProgramPaths& paths);
 
 struct InlineResult {
   BenchWorkload workload;
-  std::string kernel;                      // of qkserve, from its receipts
+  std::string kernel;                      // kernel of qkserve, from its receipts
   std::vector<LatencySamples> one_caller;  // the servers, and the call in this process
   std::vector<ThroughputSamples> many_callers;
 };
 
-// Checks the scores of all that compute, then measures.
-// INTERNAL: a score is wrong. Otherwise the first error of a call.
+// Checks the scores of all contenders that compute, then measures. INTERNAL: a score is wrong.
+// Other errors are the first error of a call.
 absl::StatusOr<InlineResult> CompareInline(const BenchWorkload& workload,
                                            absl::Span<const Contender> contenders,
                                            const RoundOptions& options);
@@ -38,10 +38,10 @@ absl::StatusOr<InlineResult> CompareInline(const BenchWorkload& workload,
 // The targets that the measured workloads have.
 std::vector<Target> EvaluateTargets(const std::vector<InlineResult>& results);
 
-// To standard output.
+// Prints to standard output.
 void PrintWorkload(const InlineResult& result);
 
-// Everything that is printed, and the value of every round.
+// Everything that is printed, and the values of each round.
 Json ToJson(const InlineResult& result);
 
 }  // namespace qkserve::bench

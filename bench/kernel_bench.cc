@@ -32,8 +32,8 @@ namespace {
 constexpr DataType kTypes[] = {DataType::kFloat32, DataType::kBfloat16, DataType::kFloat16};
 constexpr int64_t kStepPanels = kStepKeys / kPanelKeys;
 
-// Memory in huge pages where the system has them, the same for all contenders: with small ones the
-// luck of their physical places is part of every figure.
+// Memory in huge pages, if the system has them, for all contenders. With small pages every figure
+// depends on the luck of their physical places.
 class HugeBuffer {
  public:
   explicit HugeBuffer(size_t bytes) : buffer_(Buffer::AllocateZeroed(bytes).value()) {
@@ -158,14 +158,14 @@ class Reporter : public benchmark::ConsoleReporter {
   void ReportRuns(const std::vector<Run>& runs) override {
     for (const Run& run : runs) {
       if (run.run_type == Run::RT_Iteration && run.iterations > 0) {
-        // Not real time: the thread may share its CPU.
+        // CPU time and not real time: the thread may share its CPU.
         seconds_[run.run_name.function_name].push_back(run.cpu_accumulated_time /
                                                        static_cast<double>(run.iterations));
       }
     }
   }
 
-  // NaN where it did not run.
+  // The seconds of a benchmark. NaN if it did not run.
   double Seconds(const std::string& name) const {
     const auto found = seconds_.find(name);
     return Median(found == seconds_.end() ? std::vector<double>() : found->second);
@@ -188,7 +188,7 @@ std::string Name(int64_t m, int64_t d, int64_t n, absl::string_view contender, D
   return Name(m, d, n, absl::StrCat(contender, " ", DataTypeName(type)));
 }
 
-// sgemv query by query has lost long before.
+// The most rows that are measured with sgemv, query by query: it has lost long before.
 constexpr int64_t kGemvRowsMax = 16;
 constexpr int64_t kRows[] = {1, 4, 16, 64, 256, 1024};
 constexpr int64_t kWeightRows[] = {1, 4, 16, 128};
@@ -242,7 +242,7 @@ void RegisterValues(ValueSet& set) {
   }
 }
 
-// The upper limit of every kernel.
+// The name of the upper limit of every kernel.
 constexpr char kPeakName[] = "peak";
 constexpr int64_t kPeakRounds = 20000;
 

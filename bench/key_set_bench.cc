@@ -88,7 +88,7 @@ void CompareLoading(const std::string& directory, int rounds) {
   for (int round = -1; round < rounds; ++round) {
     const double load_seconds = SecondsOf([&] { OpenStore(directory); });
     const double read_seconds = SecondsOf([&] { ReadAndPack(directory + "/many"); });
-    if (round < 0) continue;  // files come into the page cache
+    if (round < 0) continue;  // the first round brings the files into the page cache
     load.push_back(load_seconds);
     read.push_back(read_seconds);
   }
@@ -110,7 +110,7 @@ void CompareAppends(const std::string& directory) {
   Grown grown[] = {{"few", (*store->Find("few"))->version(), {}},
                    {"many", (*store->Find("many"))->version(), {}}};
   for (int done = 0; done < kAppends; done += kAppendsPerRound) {
-    // In turns, because the disk is not the same from second to second.
+    // They take turns, because the disk is not the same from second to second.
     for (Grown& one : grown) {
       one.seconds.push_back(SecondsOf([&] {
         for (int i = 0; i < kAppendsPerRound; ++i) {

@@ -30,7 +30,7 @@ struct Clients {
 };
 
 struct Rates {
-  std::vector<double> tool, bare;  // requests/s, a value a round
+  std::vector<double> tool, bare;  // requests/s, one value for each round
 };
 
 absl::StatusOr<double> BareRate(const Remote& remote, const std::vector<v1::ScoreRequest>& requests,
@@ -70,7 +70,8 @@ absl::StatusOr<Rates> Measure(const Contender& server, const Clients& clients,
   const LoadTarget target = {std::move(channels), &set, nullptr};
   Rates rates;
   for (int round = 0; round < options.rounds; ++round) {
-    // The first of a round changes, so that a machine that slows down does so for both.
+    // The first contender changes from round to round, so that a machine that slows down does so
+    // for both.
     for (int turn = 0; turn < 2; ++turn) {
       const bool tools_turn = turn == round % 2;
       ASSIGN_OR_RETURN(const double rate,

@@ -17,17 +17,18 @@
 
 namespace qkserve::bench {
 
-// Contenders take turns: in each round every one of them, in an order drawn anew, so that a machine
-// that grows slower or busier does so for all of them.
+// Contenders take turns. In each round every contender has a turn, in an order drawn anew. So a
+// machine that grows slower or busier does so for all of them.
 struct RoundOptions {
   int rounds = 15;
   absl::Duration turn = absl::Milliseconds(100);
 
-  // Before each turn, the same requests unmeasured. Long enough for the threads of the contender
-  // before to stop spinning (OpenBLAS's do for about 30 ms) and for those of this one to wake.
+  // How long the same requests are sent before each turn, unmeasured. It is long enough for the
+  // threads of the contender before to stop spinning (OpenBLAS's do so for about 30 ms), and for
+  // the threads of this one to wake.
   absl::Duration warm_up = absl::Milliseconds(40);
 
-  // Fewest requests of a turn, however long they take.
+  // The fewest requests of a turn, however long they take.
   int requests_min = 3;
 
   uint64_t seed = 1;
@@ -37,14 +38,14 @@ struct RoundOptions {
 
 struct Ask {
   std::string name;
-  // Answers one request; `receipt` is left alone by contenders that have none.
+  // Answers one request. A contender without receipts leaves `receipt` alone.
   std::function<absl::Status(v1::Receipt* receipt)> ask;
 };
 
 struct LatencySamples {
   std::string name;
-  std::vector<double> latency_us;  // of every measured request
-  std::vector<double> queued_us;   // from the receipts
+  std::vector<double> latency_us;  // latency of every measured request
+  std::vector<double> queued_us;   // queued time of every request, from its receipt
   std::vector<double> computed_us;
   std::vector<double> round_latency_us;  // the median of each round, in order
   std::vector<double> round_computed_us;
@@ -59,19 +60,19 @@ absl::StatusOr<std::vector<LatencySamples>> MeasureLatency(absl::Span<const Ask>
 
 struct ThroughputSamples {
   std::string name;
-  std::vector<double> round_requests_per_s;  // in order of the rounds
-  std::vector<double> latency_us;            // of every request answered within its turn
-  std::vector<double> batch_requests;        // from their receipts
+  std::vector<double> round_requests_per_s;  // one value for each round, in order
+  std::vector<double> latency_us;            // latency of every request answered in its turn
+  std::vector<double> batch_requests;        // size of every request's batch, from its receipt
 
-  // CPU time for each request, of the server's process and of this one. If they add up to all CPUs,
+  // CPU time for each request, of the server's process and of this one. If both add up to all CPUs,
   // the machine limits the rate.
   std::vector<double> round_server_cpu_us;
   std::vector<double> round_client_cpu_us;
 };
 
-// A closed loop: `concurrency` callers send their request as soon as the last is answered. They
-// take the requests in turn, so requests[0] alone is what all of them send. A request that is only
-// partly within a turn counts for that part. Contenders that do not serve many have no part in it.
+// A closed loop: `concurrency` callers send a request as soon as the last is answered. They take
+// the requests in turn; with one request all send it. A request that is only partly in a turn
+// counts for that part. Contenders that do not serve many callers are left out.
 absl::StatusOr<std::vector<ThroughputSamples>> MeasureThroughput(
     absl::Span<const Contender> contenders, absl::Span<const v1::ScoreRequest> requests,
     int concurrency, const RoundOptions& options);

@@ -7,8 +7,8 @@ namespace qkserve::bench {
 
 // OpenBLAS as its users call it, for the baselines. The service itself uses core/kernels/blas.h.
 
-// Threads that one call uses. With more than one, calls must not overlap: the threaded matrix
-// product of OpenBLAS 0.3.21 is one at a time in a process.
+// Sets how many threads one call uses. If they are more than one, calls must not overlap: OpenBLAS
+// 0.3.21 runs one threaded matrix product at a time in a process.
 void SetBlasThreads(int threads);
 
 struct Sizes {
@@ -22,7 +22,7 @@ struct Sizes {
 void ComputeScoresInOneCall(const float* queries, const float* keys, float* scores,
                             const Sizes& sizes, float scale = 1);
 
-// context [n, d] = weights [n, m] * values [m, d], in the same way.
+// context [n, d] = weights [n, m] * values [m, d], with the same two functions.
 void WeighValuesInOneCall(const float* weights, const float* values, float* context,
                           const Sizes& sizes);
 

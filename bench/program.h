@@ -19,11 +19,12 @@
 namespace qkserve::bench {
 
 struct ProgramPaths {
-  std::string bench;  // this program
+  std::string bench;  // path of this program
   std::string qkserve;
 };
 
-// This program, and `qkserve`: "" is the one beside this program. NOT_FOUND: there is none.
+// Finds this program, and `qkserve`. "" stands for the one beside this program. NOT_FOUND: there is
+// none.
 absl::StatusOr<ProgramPaths> FindPrograms(const std::string& qkserve);
 
 struct Program {
@@ -33,13 +34,14 @@ struct Program {
   // Adds flags that only this program has.
   std::function<void(Flags&)> add_flags = [](Flags&) {};
 
-  std::vector<std::string> workloads;  // their names
-  std::vector<std::string> roles;      // of servers
-  RoundOptions rounds;                 // unless flags say otherwise
+  std::vector<std::string> workloads;  // names of the workloads
+  std::vector<std::string> roles;      // names of the servers' roles
+  RoundOptions rounds;                 // defaults of flags
 
   std::function<std::vector<ContenderCommand>(const ProgramPaths&)> contenders;
 
-  // Measures the chosen workloads and reports; to `json`, a file, as well unless it is "".
+  // Measures the chosen workloads and reports. Unless `json` is "", also writes a report to that
+  // file.
   std::function<absl::Status(const std::vector<std::string>& workloads,
                              const std::vector<Contender>&, const RoundOptions&,
                              const std::string& json)>
@@ -57,7 +59,7 @@ T OrDie(absl::StatusOr<T> value) {
   return *std::move(value);
 }
 
-// The exit code: 0 it ran, 1 something failed, 2 wrong usage. For main.
+// Runs the program for main. Returns the exit code: 0, it ran; 1, something failed; 2, wrong usage.
 int RunProgram(const Program& program, int argc, char** argv);
 
 }  // namespace qkserve::bench

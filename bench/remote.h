@@ -13,13 +13,13 @@
 
 namespace qkserve::bench {
 
-// A server and connections to it. Generated code, the same for every server, so that the client
-// costs each of them the same. Thread-safe.
+// A server and connections to it. All servers are called with the same generated code, so the
+// client costs each of them the same. Thread-safe.
 class Remote {
  public:
   Remote(const std::string& address, pid_t pid, int channels);
 
-  // Blocks.
+  // Asks for scores and waits for the answer.
   absl::Status Score(const v1::ScoreRequest& request, v1::ScoreResponse* response) const;
 
   int channels() const { return static_cast<int>(stubs_.size()); }

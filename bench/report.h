@@ -21,7 +21,8 @@ namespace qkserve::bench {
 
 using Json = nlohmann::ordered_json;
 
-// The machine that was measured: "cpu", "cpus" that are usable, "kernel", "blas" and "grpc".
+// Describes the machine that was measured: "cpu", "cpus" (the usable ones), "kernel", "blas" and
+// "grpc".
 Json DescribeMachine();
 
 // A figure that the project promises, from one workload.
@@ -42,25 +43,25 @@ std::string BytesText(double bytes);
 std::string TimeText(double microseconds);
 std::string RatioText(const Ratio& ratio);
 
-// Requests/s to those of the contender `name` among `all`.
+// The ratio of requests/s to those of the contender `name` among `all`.
 Ratio RateTo(absl::string_view name, const ThroughputSamples& samples,
              const std::vector<ThroughputSamples>& all);
 
-// To standard output.
+// Prints to standard output.
 void PrintMachine(const Json& machine, const RoundOptions& options);
-// Prints each target and if it is met.
+// Prints each target and whether it is met.
 void PrintTargets(absl::Span<const Target> targets);
 
 Json ToJson(const Ratio& ratio);
 Json ToJson(const ThroughputSamples& samples);
 
-// Errors: `path` cannot be written.
+// Writes the report to `path`. Errors: the file cannot be written.
 absl::Status WriteJson(const std::string& path, const Json& machine, const RoundOptions& options,
                        Json workloads, absl::Span<const Target> targets);
 
-// Measures the workloads one after the other, prints each when it is done and the targets at the
-// end, and writes everything to the file `json` unless it is "". `compare` makes a StatusOr of the
-// result of a workload; PrintWorkload, EvaluateTargets and ToJson are those of the result's type.
+// Measures the workloads one after the other. Prints each when it is done, and the targets at the
+// end. Writes everything to the file `json` unless it is "". `compare` returns a StatusOr of a
+// workload's result. PrintWorkload, EvaluateTargets and ToJson are those of the result's type.
 template <class Compare>
 absl::Status CompareAndReport(const Compare& compare, const std::vector<std::string>& names,
                               const std::vector<Contender>& contenders, const RoundOptions& options,

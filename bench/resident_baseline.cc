@@ -91,7 +91,7 @@ absl::Status ServeResidentBaseline(Baseline baseline, const std::string& port_fi
                           "the request does not fit its key set");
     }
     if (baseline == Baseline::kEcho) {
-      // An answer of the same size.
+      // Echo's answer: as many bytes as the real one.
       const int64_t n = request.queries().shape(0);
       if (request.output() == v1::TOP_K) {
         StartMatrix(v1::INT32, n, columns, response->mutable_indices());

@@ -18,7 +18,7 @@ Program ResidentBench() {
     program.workloads.push_back(workload.name);
   }
   program.roles = {"echo", "stock"};
-  // With many callers a request of the baseline takes 50 ms: turns must be long beside that.
+  // Turns are long, because with many callers a request of the baseline takes 50 ms.
   program.rounds.rounds = 11;
   program.rounds.turn = absl::Milliseconds(500);
   program.rounds.warm_up = absl::Milliseconds(100);

@@ -29,8 +29,8 @@ struct ResidentKeySet {
 // The data of a workload.
 struct ResidentData {
   std::vector<ResidentKeySet> key_sets;
-  std::vector<v1::ScoreRequest> requests;  // with different queries
-  std::vector<size_t> sets;                // that the requests name
+  std::vector<v1::ScoreRequest> requests;  // each has other queries
+  std::vector<size_t> sets;                // indices of the sets that the requests name
 };
 
 // The set that request i of `requests` goes to.
@@ -47,8 +47,8 @@ size_t SetOf(const BenchWorkload& workload, int i, int requests) {
   return static_cast<size_t>(workload.key_sets - 1);
 }
 
-// The same each time. Each key set has its share of the requests, as the workload's `zipf` says, as
-// nearly as whole requests allow.
+// Makes the same data each time. Each key set gets its share of the requests (the workload's
+// `zipf`), as nearly as whole requests allow.
 ResidentData MakeData(const BenchWorkload& workload) {
   std::mt19937_64 random(kDataSeed);
   ResidentData data;

@@ -17,10 +17,10 @@ namespace qkserve::bench {
 
 inline constexpr absl::string_view kBaselineName = "baseline";
 
-// Echo, qkserve, the baseline.
+// Echo, qkserve and the baseline.
 std::vector<ContenderCommand> ResidentContenders(const ProgramPaths& paths);
 
-// One row a contender, with one caller and with many.
+// The results for one caller and for many, with one element for each contender.
 struct ResidentComparison {
   int callers = 1;
   std::vector<ThroughputSamples> rows;
@@ -28,12 +28,12 @@ struct ResidentComparison {
 
 struct ResidentResult {
   BenchWorkload workload;
-  std::string kernel;  // of qkserve, from its receipts
+  std::string kernel;  // kernel of qkserve, from its receipts
   std::vector<ResidentComparison> comparisons;
 };
 
-// Puts the key set everywhere, checks answers of all that compute, then measures.
-// INTERNAL: an answer is wrong. Otherwise the first error of a call.
+// Puts the key set on all servers, checks the answers of all that compute, then measures. INTERNAL:
+// an answer is wrong. Other errors are the first error of a call.
 absl::StatusOr<ResidentResult> CompareResident(const BenchWorkload& workload,
                                                absl::Span<const Contender> contenders,
                                                const RoundOptions& options);
@@ -41,10 +41,10 @@ absl::StatusOr<ResidentResult> CompareResident(const BenchWorkload& workload,
 // The targets that the measured workloads have.
 std::vector<Target> EvaluateTargets(const std::vector<ResidentResult>& results);
 
-// To standard output.
+// Prints to standard output.
 void PrintWorkload(const ResidentResult& result);
 
-// Everything that is printed, and the value of every round.
+// Everything that is printed, and the values of each round.
 Json ToJson(const ResidentResult& result);
 
 }  // namespace qkserve::bench

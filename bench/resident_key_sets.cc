@@ -19,7 +19,7 @@ class ArrivingElements {
  public:
   explicit ArrivingElements(std::vector<float>* out) : out_(out) {}
 
-  // False: more than there is room for.
+  // Adds bytes. False: there are more bytes than room.
   bool Add(const std::string& bytes) {
     if (bytes.size() > out_->size() * sizeof(float) - bytes_) return false;
     std::memcpy(reinterpret_cast<char*>(out_->data()) + bytes_, bytes.data(), bytes.size());

@@ -30,7 +30,7 @@ class RowMajorKeySets final : public v1::KeySetService::CallbackService {
       grpc::CallbackServerContext* context, v1::PutKeySetResponse* response) override;
 
   void Put(const std::string& name, std::shared_ptr<const RowMajorKeySet> key_set);
-  // nullptr: there is none.
+  // The key set `name`, or null.
   std::shared_ptr<const RowMajorKeySet> Find(const std::string& name) const;
 
  private:

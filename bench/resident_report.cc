@@ -7,7 +7,7 @@ namespace {
 
 constexpr double kAloneLimit = 0.95;
 
-// How many times the baseline's rate is promised with many callers; 0: nothing is.
+// The factor over the baseline's rate that is promised for many callers. 0: nothing is promised.
 double ManyCallersLimit(absl::string_view workload) {
   if (workload == "resident-top") return 5;
   if (workload == "resident-row") return 3.5;

@@ -1,4 +1,4 @@
-// A checksum of results: varied requests against a running server, each alone and again among
+// Prints checksums of results. Varied requests go to a running server, each alone and again among
 // others. Two builds whose servers have the same kernel must print the same checksums.
 
 #include <algorithm>
@@ -55,7 +55,7 @@ class Draw {
     return values.begin()[Between(0, static_cast<int64_t>(values.size()) - 1)];
   }
   float Number() {
-    // A sum of three is bell-shaped enough.
+    // The sum of three numbers is bell-shaped enough.
     float sum = 0;
     for (int i = 0; i < 3; ++i) sum += static_cast<float>(Between(-1000, 1000)) / 1000.0F;
     return sum;
@@ -124,10 +124,10 @@ Keys DrawKeys(Draw& draw) {
   return keys;
 }
 
-// Tensors of a request with its options, which point into them.
+// A request with the tensors that its options point into.
 struct Request {
   Tensor queries, mask;
-  std::optional<Tensor> keys, values;  // none: on the key set
+  std::optional<Tensor> keys, values;  // nullopt: they are on the key set
   ScoreOptions options;
   std::string text;
 };
@@ -177,7 +177,7 @@ void DrawMask(Draw& draw, const Keys& keys, Request& request) {
   options.mask = request.mask.View();
 }
 
-// `inline_keys` as well, if the request carries its own.
+// Draws a request. `inline_keys`: it carries its own keys.
 std::unique_ptr<Request> DrawRequest(Draw& draw, const Keys& keys, bool inline_keys) {
   auto request = std::make_unique<Request>();
   ScoreOptions& options = request->options;
@@ -233,7 +233,7 @@ int64_t Ask(Client& client, const Request& request) {
 
 using Requests = std::vector<std::unique_ptr<Request>>;
 
-// The checksums of all, asked by as many callers at a time.
+// The checksums of all requests, which `callers` callers ask at a time.
 std::vector<int64_t> AskAll(Client& client, const Requests& requests, int callers) {
   std::vector<int64_t> checksums(requests.size());
   std::atomic<size_t> next{0};
@@ -270,7 +270,7 @@ void MakeKeySet(Client& client, Draw& draw, const Keys& keys) {
 void Run(const Options& options) {
   const std::unique_ptr<Client> client = OrDie(Client::Create({.address = options.server}));
   const std::string kernel = OrDie(client->GetStatus()).kernel();
-  Checksum totals[2];  // inline, key set
+  Checksum totals[2];  // for inline keys and for key sets
   const int count = options.requests;
   int asked = 0;
   for (int group = 0; asked < count; ++group) {

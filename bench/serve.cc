@@ -30,7 +30,7 @@ class ScoringService final : public v1::ScoringService::CallbackService {
   const Answer& answer_;
 };
 
-// Writes `port` for a ChildServer to read, whole or not at all.
+// Writes `port` to a file for ChildServer. The file appears whole.
 absl::Status WritePortFile(const std::string& path, int port) {
   const std::string part = path + ".part";
   std::ofstream file(part);

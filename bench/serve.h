@@ -11,14 +11,14 @@
 
 namespace qkserve::bench {
 
-// The other side of a ChildServer. Called on the gRPC thread that delivered the request: handing it
-// to a pool of as many threads as CPUs measured the same or up to a tenth slower.
+// Answers a request. It is called on the gRPC thread that delivered the request. A pool of as many
+// threads as CPUs was measured too: the same, or up to a tenth slower.
 using Answer = std::function<grpc::Status(const v1::ScoreRequest&, v1::ScoreResponse*)>;
 
 struct BaselineServer {
-  Answer answer;                      // ScoringService.Score
-  grpc::Service* key_sets = nullptr;  // a second service
-  int blas_threads = 1;               // of one call
+  Answer answer;                      // answers ScoringService.Score
+  grpc::Service* key_sets = nullptr;  // null: there is no second service
+  int blas_threads = 1;               // threads of one OpenBLAS call
 };
 
 // Serves on a free loopback port, writes it to `port_file` and returns after SIGTERM. Call it

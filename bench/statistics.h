@@ -5,11 +5,11 @@
 
 namespace qkserve::bench {
 
-// The value that a part `quantile` (0 to 1) of the sample does not exceed, interpolated between
-// neighbours. NaN for an empty sample.
+// The value that a part `quantile` (0 to 1) of the sample does not exceed. It is interpolated
+// between neighbours. NaN if the sample is empty.
 double Quantile(absl::Span<const double> sample, double quantile);
 
-// NaN for an empty sample.
+// The mean. NaN if the sample is empty.
 double Mean(absl::Span<const double> sample);
 
 inline double Median(absl::Span<const double> sample) { return Quantile(sample, 0.5); }
@@ -23,7 +23,8 @@ struct Ratio {
   double upper_quartile = 0;
 };
 
-// rounds_a and rounds_b: the value of each round, as many of both.
+// Compares two contenders. rounds_a and rounds_b have the value of each round, and have the same
+// length.
 Ratio CompareRounds(double median_a, double median_b, absl::Span<const double> rounds_a,
                     absl::Span<const double> rounds_b);
 

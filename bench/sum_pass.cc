@@ -1,4 +1,4 @@
-// Highway compiles this file once for every instruction set and picks at run time.
+// Highway compiles this file once for every instruction set and picks one at run time.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "bench/sum_pass.cc"
 // clang-format off
@@ -17,7 +17,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using Floats = hn::CappedTag<float, 16>;
 using FloatVector = hn::Vec<Floats>;
-constexpr int64_t kLanes = hn::MaxLanes(Floats());  // all: see HWY_DISABLED_TARGETS in CMake
+constexpr int64_t kLanes =
+    hn::MaxLanes(Floats());  // every vector has so many: see HWY_DISABLED_TARGETS in CMake
 
 template <int kVectors>
 float SumOf(const FloatVector (&vectors)[kVectors]) {
@@ -44,7 +45,7 @@ int64_t MultiplyAddPass(int64_t rounds, float* sink) {
   constexpr int kVectors = 12;
   const auto x = hn::Set(Floats(), 0.5F);
   FloatVector sums[kVectors];
-  // Different numbers: equal ones would be one chain to the compiler.
+  // The numbers differ: equal ones would be one chain to the compiler.
   for (int v = 0; v < kVectors; ++v) sums[v] = hn::Set(Floats(), static_cast<float>(v));
   for (int64_t i = 0; i < rounds; ++i) {
     HWY_UNROLL(12)

@@ -5,12 +5,12 @@
 
 namespace qkserve::bench {
 
-// The sum of `count` floats, aligned to 64 bytes, in many vectors at once: as fast as one thread
-// can read memory from beginning to end.
+// The sum of `count` floats aligned to 64 bytes. It uses many vectors at once, and so reads as fast
+// as one thread can.
 float SumPass(const float* values, int64_t count);
 
-// Multiply-adds of float32 in `rounds` rounds of as many independent vectors as registers allow: as
-// fast as one thread can. Returns how many there were; `*sink` gets what came out.
+// Does float32 multiply-adds as fast as one thread can: `rounds` rounds of as many independent
+// vectors as registers allow. Returns how many it did. `*sink` gets the result.
 int64_t MultiplyAddPass(int64_t rounds, float* sink);
 
 }  // namespace qkserve::bench

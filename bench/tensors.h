@@ -10,7 +10,8 @@
 
 namespace qkserve::bench {
 
-// Gives the tensor a type with elements of 4 bytes, a shape and room. Its elements, to be written.
+// Gives the tensor a type with elements of 4 bytes, a shape and memory. Returns the elements, for
+// the caller to write.
 float* StartMatrix(v1::DataType type, int64_t rows, int64_t columns, v1::Tensor* matrix);
 
 // FLOAT32 [rows, columns] from a standard normal distribution.
@@ -20,7 +21,7 @@ v1::Tensor RandomMatrix(int64_t rows, int64_t columns, std::mt19937_64& random);
 absl::Span<const float> Floats(const v1::Tensor& tensor);
 absl::Span<const int32_t> Ints(const v1::Tensor& tensor);
 
-// `spec`, a tensor or its announcement, has the type FLOAT32 and rank 2 and is not empty.
+// True if `spec`, a tensor or its announcement, has the type FLOAT32 and rank 2 and is not empty.
 bool IsFloatMatrix(const auto& spec) {
   return spec.data_type() == v1::FLOAT32 && spec.shape_size() == 2 && spec.shape(0) > 0 &&
          spec.shape(1) > 0;

@@ -11,7 +11,7 @@ namespace qkserve::bench {
 
 // A standard workload and its callers.
 struct BenchWorkload : LoadWorkload {
-  int callers = 64;  // in the second part, where throughput is measured
+  int callers = 64;  // callers of the second part, which measures throughput
   std::optional<float> scale = std::nullopt;
 };
 
@@ -21,7 +21,7 @@ absl::Span<const BenchWorkload> InlineWorkloads();
 // resident-top, resident-row, resident-context, resident-mixed, resident-heavy.
 absl::Span<const BenchWorkload> ResidentWorkloads();
 
-// The one of this name; there must be one.
+// The workload of this name. There must be one.
 const BenchWorkload& WorkloadCalled(absl::string_view name);
 
 }  // namespace qkserve::bench

@@ -19,7 +19,7 @@
 namespace qkserve {
 namespace {
 
-// The address in the form that gRPC wants. gRPC ignores an address that it cannot read, and
+// The address in the form that gRPC wants. gRPC ignores an address that it cannot read, and then
 // connects without the proxy.
 absl::StatusOr<std::string> ProxyUri(absl::string_view http_proxy) {
   absl::string_view rest = http_proxy;
@@ -51,22 +51,23 @@ absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(static_cast<int>(options.message_bytes_max));
   arguments.SetMaxSendMessageSize(static_cast<int>(options.message_bytes_max));
-  // Channels with equal arguments would otherwise share one connection.
+  // Each channel gets its own connection. Channels with equal arguments would otherwise share one.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  // A server that is back is found soon; gRPC would wait up to two minutes.
+  // The first pause between attempts to connect, in ms. So a server that is back is found soon.
+  // gRPC's pauses grow to two minutes.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-  // Programs in containers inherit variables that name a proxy, which loopback and cluster
-  // addresses are not to go through.
+  // The proxy that environment variables name is not used. Programs in containers inherit such
+  // variables, but loopback and cluster addresses must not go through the proxy.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, options.http_proxy.empty() ? 0 : 1);
   if (!options.http_proxy.empty()) {
     ASSIGN_OR_RETURN(const std::string uri, ProxyUri(options.http_proxy));
     arguments.SetString(GRPC_ARG_HTTP_PROXY, uri);
   }
-  // A server that is new behind a name is found when a connection ends. gRPC would look names up
-  // once in 30 s at most; 5 s spare the name's servers where many connections end together.
+  // When a connection ends, the name is looked up and may have a new server. gRPC does so at most
+  // once in 30 s. 5 s still spare the name's servers if many connections end together.
   arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 5000);
-  // A name with several addresses is several servers.
+  // If a name has several addresses, they are several servers, and calls use them in turn.
   arguments.SetLoadBalancingPolicyName("round_robin");
   std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
   if (options.tls.has_value()) {
@@ -87,8 +88,8 @@ void PrepareCall(grpc::ClientContext& context, absl::Duration timeout, const std
   if (timeout != absl::InfiniteDuration()) {
     context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(timeout));
   }
-  // gRPC ends the process over metadata that HTTP/2 cannot carry. Such a name is no key set's: the
-  // server will say so.
+  // The name is only sent if HTTP/2 can carry it: gRPC would end the process over other metadata.
+  // No key set has such a name, and the server will say so.
   const bool fits = std::all_of(key_set.begin(), key_set.end(), [](char c) {
     return absl::ascii_isgraph(static_cast<unsigned char>(c));
   });

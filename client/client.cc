@@ -132,7 +132,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& opti
                      .status = v1::StatusService::NewStub(channel),
                      .key_sets = v1::KeySetService::NewStub(channel)});
   }
-  // Without user and password, because errors are printed.
+  // User and password are left out, because errors are printed.
   const size_t host = options.http_proxy.find_last_of("@/") + 1;  // npos + 1 is 0
   return std::make_unique<Client>(std::move(stubs), options.http_proxy.substr(host));
 }

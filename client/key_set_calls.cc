@@ -15,7 +15,8 @@
 namespace qkserve {
 namespace {
 
-// The server's limit. Fewer round trips; a page is far below any message limit.
+// The largest page that the server allows, because fewer pages are fewer round trips. A page is far
+// below any message limit.
 constexpr int32_t kPageSize = 1000;
 
 absl::StatusOr<TensorSpec> FromProto(const v1::TensorSpec& spec) {
@@ -57,7 +58,7 @@ absl::StatusOr<int64_t> SourceBytes(absl::string_view name, const TensorSpec& sp
   return bytes;
 }
 
-// Sends a header and then the elements, chunk after chunk in the memory of one message.
+// Sends a header, and then the elements chunk by chunk. All chunks use the memory of one message.
 // `Request` is PutKeySetRequest or AppendKeySetRequest.
 template <typename Request>
 class UploadSender {
@@ -71,8 +72,8 @@ class UploadSender {
         progress_(progress),
         writer_(writer) {}
 
-  // Returns OK early if the server stops reading: Finish then has the reason. Otherwise returns the
-  // error of a source.
+  // Returns OK early if the server stops reading: Finish then has the reason. Otherwise an error is
+  // that of a source.
   absl::Status Send(const Request& header, const TensorSource& keys, int64_t keys_bytes,
                     const std::optional<TensorSource>& values) {
     open_ = writer_->Write(header);
@@ -110,13 +111,13 @@ class UploadSender {
   const UploadProgress& progress_;
   Writer* const writer_;
   Request request_;
-  bool open_ = false;  // the server still reads
+  bool open_ = false;  // true while the server reads
   int64_t sent_bytes_ = 0;
 };
 
-// Completes the header of `request`, and sends it and the elements to the writer that `begin`
-// returns. `Options` are those of put or append.
-// INVALID_ARGUMENT: a shape is not one of a tensor, or chunk_bytes is not positive.
+// Completes the header of `request`. Sends the header and the elements to the writer that `begin`
+// returns. `Options` are those of put or append. INVALID_ARGUMENT: a shape is not that of a tensor,
+// or chunk_bytes is not positive.
 template <typename Response, typename Request, typename Options, typename Begin>
 absl::StatusOr<KeySetInfo> Upload(const std::string& name, const TensorSource& keys,
                                   const Options& options, Request& request, const Begin& begin) {
@@ -143,7 +144,7 @@ absl::StatusOr<KeySetInfo> Upload(const std::string& name, const TensorSource& k
   const std::unique_ptr<grpc::ClientWriterInterface<Request>> writer = begin(&context, &response);
   UploadSender<Request> sender(options.chunk_bytes, bytes, options.progress, writer.get());
   const absl::Status sent = sender.Send(request, keys, keys_bytes, options.values);
-  // The server must not take the part for the whole.
+  // If only a part was sent, the server must not take it for the whole.
   if (!sent.ok()) context.TryCancel();
   const grpc::Status status = writer->Finish();
   if (!sent.ok()) return sent;

@@ -22,7 +22,8 @@
 namespace qkserve {
 namespace {
 
-// Larger than any bundle of certificates. It bounds the cost of reading a wrong file.
+// The most bytes that are read of a file. It is more than any bundle of certificates has, and
+// bounds the cost of reading a wrong file.
 constexpr size_t kPemBytesMax = 16 * kMiB;
 
 struct Free {
@@ -37,7 +38,7 @@ using PrivateKey = std::unique_ptr<EVP_PKEY, Free>;
 
 // A file that TlsOptions name.
 struct PemFile {
-  std::string name;  // field and path, for errors
+  std::string name;  // field and path, as errors name the file
   std::string text;
 
   Bio Open() const { return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }
@@ -60,13 +61,14 @@ absl::StatusOr<PemFile> ReadPemFile(absl::string_view field, const std::string& 
   return pem;
 }
 
-// gRPC asks for no pass phrase, and neither does this. `asked` is a bool.
+// Refuses a key with a pass phrase, as gRPC does. `asked` is a bool that this sets.
 int RefusePassPhrase(char* /*out*/, int /*size*/, int /*is_write*/, void* asked) {
   *static_cast<bool*>(asked) = true;
   return -1;
 }
 
-// The first certificate of the file, which is the client's own in a chain. All must be whole.
+// The first certificate of the file. In a chain that is the client's own. All certificates must be
+// whole.
 absl::StatusOr<Certificate> FirstCertificate(const PemFile& file) {
   const Bio bio = file.Open();
   bool asked = false;
@@ -75,7 +77,7 @@ absl::StatusOr<Certificate> FirstCertificate(const PemFile& file) {
   while (Certificate next{PEM_read_bio_X509_AUX(bio.get(), nullptr, RefusePassPhrase, &asked)}) {
     if (count++ == 0) first = std::move(next);
   }
-  // Any other error than that no further one begins.
+  // The loop ends with an error. It is the expected one if no further certificate begins.
   const unsigned long error = ERR_peek_last_error();
   ERR_clear_error();
   if (ERR_GET_LIB(error) != ERR_LIB_PEM || ERR_GET_REASON(error) != PEM_R_NO_START_LINE) {
@@ -97,7 +99,7 @@ absl::StatusOr<PrivateKey> ReadPrivateKey(const PemFile& file) {
   return key;
 }
 
-// The client's own certificate and key.
+// Adds the client's own certificate and key.
 absl::Status AddIdentity(const TlsOptions& options, grpc::SslCredentialsOptions* out) {
   ASSIGN_OR_RETURN(PemFile chain, ReadPemFile("tls.cert_file", options.cert_file));
   ASSIGN_OR_RETURN(const Certificate certificate, FirstCertificate(chain));
@@ -117,16 +119,17 @@ constexpr char kNoHttp2[] = "the server does not offer HTTP/2 over TLS";
 constexpr char kRefused[] =
     "the server refuses the TLS handshake; it may want a client certificate that it trusts";
 
-// A server that gets no TLS, or no certificate, where it wants some may close without a word.
+// A server that wants TLS or a certificate, and gets none, may close the connection without a word.
 constexpr char kClosedAtOnce[] =
     "the server closes connections at once; it may want TLS, or a client certificate that it "
     "trusts";
 
-// Pieces of the texts of gRPC and OpenSSL, and their meanings. The first one that is found counts.
+// Pieces of the texts of gRPC and OpenSSL, with their meanings. The first piece that is found
+// counts.
 constexpr std::pair<const char*, const char*> kHints[] = {
     {"certificate verify failed", kUntrusted},
-    // Signed by another authority of the same name: with an elliptic curve, with RSA, and with an
-    // elliptic curve in OpenSSL 3.5.
+    // The certificate was signed by another authority of the same name. The texts are those for an
+    // elliptic curve, for RSA, and for an elliptic curve in OpenSSL 3.5.
     {"asn1 encoding routines", kUntrusted},
     {"rsa routines", kUntrusted},
     {"provider signature failure", kUntrusted},
@@ -165,7 +168,7 @@ absl::string_view HandshakeHint(absl::string_view message) {
   for (const auto& [text, meaning] : kHints) {
     if (absl::StrContains(message, text)) return meaning;
   }
-  // gRPC says "last error" of connections that were never up.
+  // gRPC says "last error" only about connections that were never up.
   if (!absl::StrContains(message, "last error: ")) return "";
   for (const char* const text : {"Socket closed", "Endpoint read failed"}) {
     if (absl::StrContains(message, text)) return kClosedAtOnce;

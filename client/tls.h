@@ -17,7 +17,7 @@ namespace qkserve {
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeTlsCredentials(
     const TlsOptions& options);
 
-// The meaning of gRPC's UNAVAILABLE for TLS, in plain words; empty if its text does not mention
+// The meaning of gRPC's UNAVAILABLE for TLS, in plain words. Empty if its text does not mention
 // TLS.
 absl::string_view HandshakeHint(absl::string_view message);
 

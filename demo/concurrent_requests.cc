@@ -40,7 +40,7 @@ absl::StatusOr<ConcurrentRequestsReport> AskConcurrently(
 
   ConcurrentRequestsReport report;
   absl::Status status;  // the first error
-  Mutex mutex;          // for both
+  Mutex mutex;          // guards both
   const auto ask_repeatedly = [&](size_t i) {
     for (int round = 0; round < rounds; ++round) {
       const absl::StatusOr<v1::ScoreResponse> response = client.Score(requests[i], timeout);

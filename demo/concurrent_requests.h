@@ -16,7 +16,7 @@ struct ConcurrentRequestsReport {
   absl::Duration alone;  // elapsed, one request after the other
   int64_t requests_together = 0;
   absl::Duration together;  // elapsed, all callers at once
-  // Counts of requests by Receipt.batch_requests.
+  // Counts of requests, by their Receipt.batch_requests.
   std::map<int64_t, int64_t> requests_by_batch;
   absl::Duration queued_mean;
   absl::Duration computed_mean;

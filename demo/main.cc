@@ -88,7 +88,7 @@ absl::Status AskQuestions(Client& client, const TextFile& file, const VectorTabl
   return absl::OkStatus();
 }
 
-// The vectors of `count` lines from `first` on, from the start again where the text ends.
+// The vectors of `count` lines from `first` on. After the last line the first one follows.
 VectorTable SomeLines(const TextFile& file, const TextEmbedding& embedding, size_t first,
                       size_t count) {
   VectorTable table;

@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kDerivedQuestions = 3;
 constexpr size_t kPhraseWords = 8;
-// A line with fewer words gives no phrase worth asking for.
+// The fewest words of a line that a phrase is made from.
 constexpr size_t kSourceWordsMin = 5;
 
 std::vector<std::string> Words(absl::string_view line) {
@@ -26,7 +26,7 @@ bool IsOurReadme(absl::string_view path, const TextFile& file) {
                      [](const std::string& line) { return absl::StrContains(line, "qkserve"); });
 }
 
-// The most distinctive line of [begin, end) that has enough words; the first one where none has.
+// The most distinctive line of [begin, end) that has enough words. If no line has, the first one.
 size_t DistinctiveLine(const TextFile& file, const TextEmbedding& embedding, size_t begin,
                        size_t end) {
   size_t best = begin;

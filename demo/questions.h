@@ -14,13 +14,14 @@ namespace qkserve {
 
 struct Question {
   std::string text;
-  // The index of the line it was made from, which an answer should find. Not set: a person asked.
+  // The index of the line that the question was made from. An answer should find it. Not set: a
+  // person asked.
   std::optional<size_t> source;
 };
 
-// The questions of a demo without --ask: questions about qkserve if the file is our README.md, else
-// phrases from a few distinctive lines of the text, spoilt with SpoilPhrase. At
-// least one question.
+// The questions of a demo without --ask, at least one. If the file is the project's README.md, they
+// are about qkserve. Otherwise they are phrases from a few distinctive lines of the text, spoilt
+// with SpoilPhrase.
 std::vector<Question> ChooseQuestions(absl::string_view path, const TextFile& file,
                                       const TextEmbedding& embedding);
 

@@ -36,7 +36,7 @@ void PrintText(const std::string& path, const TextFile& file);
 void PrintServer(const std::string& address, const v1::GetStatusResponse& status);
 void PrintAnswers(const Answers& answers, const Receipt& receipt, absl::Duration elapsed);
 void PrintHeatMap(const Answers& answers);
-// lines: queries and keys of each request.
+// `lines` are the queries and keys of each request.
 void PrintConcurrentRequests(const ConcurrentRequestsReport& report, size_t lines, int rounds);
 
 }  // namespace qkserve

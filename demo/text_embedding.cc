@@ -29,7 +29,8 @@ bool IsWordCharacter(char32_t c) {
   return c >= 0x80 || absl::ascii_isalnum(static_cast<unsigned char>(c));
 }
 
-// Every character that is not part of a word becomes a boundary. There is one more at each end.
+// Replaces every character that is not part of a word by a boundary. A further boundary is at each
+// end.
 std::u32string Normalise(absl::string_view text) {
   std::u32string result(1, kBoundary);
   for (const char32_t c : DecodeUtf8(text.substr(0, TextEmbedding::kTextBytesMax))) {
@@ -49,7 +50,7 @@ void AppendWordNgrams(absl::Span<const char32_t> word, std::vector<uint64_t>& ng
   }
 }
 
-// Sorted, with repetitions.
+// The hashes of the text's n-grams, sorted, with repetitions.
 std::vector<uint64_t> Ngrams(absl::string_view text) {
   const std::u32string characters = Normalise(text);
   const absl::Span<const char32_t> all(characters.data(), characters.size());
@@ -93,7 +94,7 @@ std::vector<float> TextEmbedding::Embed(absl::string_view text) const {
     const auto end = std::upper_bound(begin, ngrams.end(), *begin);
     const double weight =
         (1 + std::log(static_cast<double>(end - begin))) * InverseDocumentFrequency(*begin);
-    // Bits that the line counts do not use.
+    // These bits are not used by the line counts.
     const uint64_t high = *begin >> 32;
     vector[(high >> 1) % kDimensions] += static_cast<float>(high & 1 ? weight : -weight);
     begin = end;

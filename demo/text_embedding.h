@@ -36,8 +36,8 @@ class TextEmbedding {
   // bytes will do: those that are not UTF-8 count as characters of their own.
   std::vector<float> Embed(absl::string_view text) const;
 
-  // Mean rarity of the text's n-grams; 0 where it has none. Tells a distinctive line from a common
-  // one.
+  // The mean rarity of the text's n-grams. 0 if it has none. It tells a distinctive line from a
+  // common one.
   double Distinctiveness(absl::string_view text) const;
 
  private:

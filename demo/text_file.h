@@ -13,14 +13,14 @@ namespace qkserve {
 struct TextLimits {
   size_t lines_max = 20'000;
   size_t line_bytes_max = 4096;  // longer lines are cut
-  int64_t bytes_max = 64 << 20;  // read no more, whatever the lines
+  int64_t bytes_max = 64 << 20;  // reading ends here
 };
 
 // The lines of a file that are not blank, without white space at their ends.
 struct TextFile {
   std::vector<std::string> lines;
-  std::vector<int64_t> numbers;  // of each line in the file, from 1
-  int64_t cut_lines = 0;         // longer than line_bytes_max
+  std::vector<int64_t> numbers;  // number in the file of each line, from 1
+  int64_t cut_lines = 0;         // lines longer than line_bytes_max
   bool complete = true;          // false: a limit ended the reading
 };
 

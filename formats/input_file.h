@@ -13,23 +13,24 @@
 
 namespace qkserve {
 
-// A regular file that is read piece by piece. It is not mapped into memory: if it shrinks
-// meanwhile, a read is an error and not the end of the process.
+// A regular file that is read piece by piece. It is not mapped into memory: if it shrank then, a
+// read would end the process. Here the read is an error.
 //
 // Thread-safe. Errors name the file.
 class InputFile {
  public:
-  // `expected` names the kind of file in errors: "an .npy file". Does not wait for the writer of a
-  // pipe. NOT_FOUND, PERMISSION_DENIED; INVALID_ARGUMENT: no regular file.
+  // Opens a file. `expected` names the kind of file in errors, for example "an .npy file". Never
+  // waits for the writer of a pipe. NOT_FOUND, PERMISSION_DENIED, or INVALID_ARGUMENT: it is no
+  // regular file.
   static absl::StatusOr<std::shared_ptr<const InputFile>> Open(const std::string& path,
                                                                absl::string_view expected);
 
   const std::string& path() const { return path_; }
-  // Its size when it was opened.
+  // The size of the file when it was opened.
   int64_t size_bytes() const { return size_bytes_; }
 
-  // Fills `out` with the bytes from `offset` on. INVALID_ARGUMENT: the file ends before that. Or
-  // the operating system's errors.
+  // Fills `out` with the bytes from `offset` on. INVALID_ARGUMENT: the file ends too early.
+  // Otherwise the operating system's errors.
   absl::Status ReadAt(int64_t offset, absl::Span<char> out) const;
 
   // `status` with the file's name before its message.

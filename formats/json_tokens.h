@@ -9,8 +9,8 @@
 
 namespace qkserve {
 
-// Checks JSON text before a parser reads it, which bounds the memory that parsing takes: a parser
-// keeps a string or a number whole, copies it into its error messages, and remembers each array and
+// Checks JSON text before a parser reads it, so that parsing takes little memory. A parser keeps a
+// string or a number whole and copies it into error messages. It also remembers each array and
 // object that is open.
 //
 // Thread-compatible.
@@ -19,9 +19,9 @@ class JsonTokens {
   explicit JsonTokens(int64_t bytes_max, int64_t depth_max = std::numeric_limits<int64_t>::max())
       : bytes_max_(bytes_max), depth_max_(depth_max) {}
 
-  // Checks the next bytes of the text, cut anywhere. False: a string, a number or a word has more
-  // than `bytes_max` bytes, more than `depth_max` arrays and objects are open, or there is a NUL,
-  // which no JSON text has.
+  // Checks the next bytes of the text, which may be cut anywhere. False: a string, number or word
+  // has more than `bytes_max` bytes, more than `depth_max` arrays and objects are open, or there is
+  // a NUL. No JSON text has a NUL.
   bool Accept(absl::string_view text) {
     for (const char c : text) {
       if (c == '\0') return false;
@@ -49,7 +49,7 @@ class JsonTokens {
 
   const int64_t bytes_max_;
   const int64_t depth_max_;
-  int64_t bytes_ = 0;  // of the token so far
+  int64_t bytes_ = 0;  // bytes of the token so far
   int64_t depth_ = 0;  // arrays and objects that are open
   bool in_string_ = false;
   bool is_escaped_ = false;  // the last byte was a backslash that escapes the next

@@ -18,8 +18,8 @@ namespace {
 struct NpyFile {
   std::shared_ptr<const InputFile> file;
   NpyHeader header;
-  int64_t offset = 0;      // of the elements
-  int64_t data_bytes = 0;  // what they have
+  int64_t offset = 0;      // where the elements begin
+  int64_t data_bytes = 0;  // bytes of the elements
 };
 
 // INVALID_ARGUMENT unless the file ends with the elements.
@@ -38,7 +38,7 @@ absl::Status CheckDataBytes(NpyFile* npy) {
                      NpyTypeName(header.type), " ", ShapeString(header.shape));
 }
 
-// Reads everything up to the elements, which are to be of one of the `types`.
+// Reads everything up to the elements. Their type must be one of `types`.
 absl::StatusOr<NpyFile> OpenOf(const std::string& path, absl::Span<const NpyType> types) {
   NpyFile npy;
   ASSIGN_OR_RETURN(npy.file, InputFile::Open(path, "an .npy file"));

@@ -20,7 +20,7 @@ namespace {
 
 constexpr size_t kElementAlignment = 64;
 
-// Text of the file, escaped for a terminal.
+// Text from the file, escaped for a terminal.
 std::string Quoted(absl::string_view text) {
   constexpr size_t kShown = 40;
   return absl::StrCat("'", absl::CHexEscape(Utf8Prefix(text, kShown)),
@@ -29,15 +29,15 @@ std::string Quoted(absl::string_view text) {
 
 struct TypeRow {
   NpyType type;
-  absl::string_view descr;      // how NumPy writes it
-  absl::string_view character;  // how it may also be written
-  absl::string_view readable;   // what NumPy's users call it
+  absl::string_view descr;      // as NumPy writes it
+  absl::string_view character;  // another way to write it
+  absl::string_view readable;   // as NumPy's users call it
   absl::string_view name;
   int64_t bytes;
   std::optional<DataType> data_type;
 };
 
-// By NpyType.
+// Indexed by NpyType.
 constexpr TypeRow kTypes[] = {
     {NpyType::kFloat32, "<f4", "f", "float32", "FLOAT32", 4, DataType::kFloat32},
     {NpyType::kFloat16, "<f2", "e", "float16", "FLOAT16", 2, DataType::kFloat16},
@@ -48,7 +48,7 @@ constexpr TypeRow kTypes[] = {
 
 const TypeRow& RowOf(NpyType type) { return kTypes[static_cast<size_t>(type)]; }
 
-// "float32 '<f4', float16 '<f2' or bool '|b1'"
+// The types as errors name them, for example "float32 '<f4', float16 '<f2' or bool '|b1'".
 std::string Readable(absl::Span<const NpyType> types) {
   std::string text;
   for (size_t i = 0; i < types.size(); ++i) {
@@ -64,7 +64,8 @@ struct ElementType {
   bool is_big_endian;
 };
 
-// As numpy.dtype reads it: "<f4", "=f4", "|f4", "f4" and "float32" are the same on this machine.
+// Reads a type as numpy.dtype does: "<f4", "=f4", "|f4", "f4" and "float32" are the same on this
+// machine.
 absl::StatusOr<ElementType> ParseDescr(absl::string_view descr, absl::Span<const NpyType> types) {
   absl::string_view code = descr;
   const bool has_order = !code.empty() && absl::StrContains("<>=|", code.substr(0, 1));
@@ -80,14 +81,14 @@ absl::StatusOr<ElementType> ParseDescr(absl::string_view descr, absl::Span<const
                          "; convert with array.astype('", RowOf(types[0]).descr, "')");
 }
 
-// C order and Fortran order differ only if two dimensions have more than one index.
+// True if C order and Fortran order differ: two dimensions or more have more than one index.
 bool OrderMatters(const Shape& shape) {
   const bool is_empty = std::find(shape.begin(), shape.end(), 0) != shape.end();
   return !is_empty &&
          std::count_if(shape.begin(), shape.end(), [](int64_t size) { return size > 1; }) > 1;
 }
 
-// A recursive-descent parser for the part of Python's literals that such headers use.
+// A recursive-descent parser for those literals of Python that such headers use.
 class HeaderParser {
  public:
   HeaderParser(absl::string_view text, absl::Span<const NpyType> types)
@@ -146,7 +147,7 @@ class HeaderParser {
     return Malformed("True or False");
   }
 
-  // A tuple: (), (3,), (3, 4) or (3, 4,). (3) is a number in Python.
+  // Parses a tuple: (), (3,), (3, 4) or (3, 4,). In Python (3) is a number.
   absl::Status ParseShape() {
     if (!Consume('(')) return Malformed("a tuple of sizes");
     bool separated = true;
@@ -178,7 +179,7 @@ class HeaderParser {
     return size;
   }
 
-  // Escapes do not occur in the strings that are accepted here.
+  // Parses a string without escapes: no string that is accepted here has any.
   std::optional<absl::string_view> ParseString() {
     SkipSpace();
     // Python 2 wrote some texts as u'...'.
@@ -265,7 +266,7 @@ absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text, absl::Span<cons
 }
 
 absl::StatusOr<std::string> FormatNpyHeader(const NpyHeader& header) {
-  // So few dimensions also fit in version 1, whose headers have at most 65535 bytes.
+  // A header of so few dimensions fits in version 1, which allows 65535 bytes.
   if (header.shape.size() > kNpyRankMax) {
     return InvalidArgument("more than ", kNpyRankMax, " dimensions");
   }

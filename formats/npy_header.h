@@ -23,7 +23,7 @@ inline constexpr absl::string_view kNpyMagic{"\x93NUMPY", 6};
 // Magic, two bytes of version, and a length of two bytes (version 1) or four.
 inline constexpr size_t kNpyPreambleBytesMax = 12;
 
-// Largest dictionary that is read. Those of the types below have about a hundred bytes.
+// The largest dictionary that is read. For the types below it has about a hundred bytes.
 inline constexpr int64_t kNpyHeaderBytesMax = 1 << 16;
 
 // NumPy 2 allows 64 dimensions.
@@ -34,37 +34,37 @@ struct NpyPreamble {
   int64_t header_bytes = 0;    // how long it is, padding included
 };
 
-// `start` is the first kNpyPreambleBytesMax bytes of the file, or the whole file if it is shorter.
-// INVALID_ARGUMENT: not .npy, a version other than 1, 2 and 3, or a header above
-// kNpyHeaderBytesMax.
+// Parses the beginning of a file. `start` is its first kNpyPreambleBytesMax bytes, or the whole
+// file if it is shorter. INVALID_ARGUMENT: not .npy, a version other than 1, 2 and 3, or a header
+// above kNpyHeaderBytesMax.
 absl::StatusOr<NpyPreamble> ParseNpyPreamble(absl::string_view start);
 
 // The element types that are read or written here.
 enum class NpyType { kFloat32, kFloat16, kBool, kInt32, kInt64 };
 
-// "FLOAT32", as the wire says it.
+// The type as the wire names it, for example "FLOAT32".
 absl::string_view NpyTypeName(NpyType type);
 
 // Bytes of an element.
 int64_t NpyElementBytes(NpyType type);
 
-// The type of a tensor that equals a type of .npy, and the reverse; nullopt: there is none.
+// The tensor's type for a type of .npy, and the reverse. nullopt: there is no such type.
 std::optional<DataType> DataTypeOf(NpyType type);
 std::optional<NpyType> NpyTypeOf(DataType type);
 
 struct NpyHeader {
   NpyType type = NpyType::kFloat32;
   Shape shape;
-  ElementOrder order = {};  // is_fortran only where that makes a difference
+  ElementOrder order = {};  // is_fortran only if that makes a difference
 };
 
-// `text` is the dictionary. Its keys may come in any order, with any white space.
-// INVALID_ARGUMENT: not such a dictionary; an element type that is not one of `types`; a size
-// that does not fit in 64 bits.
+// Parses the dictionary. Its keys may come in any order, with any white space. INVALID_ARGUMENT: it
+// is not such a dictionary, its element type is not one of `types`, or a size does not fit in 64
+// bits.
 absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text, absl::Span<const NpyType> types);
 
-// All bytes of a file of version 1 before its elements, which follow in C order and little-endian.
-// INVALID_ARGUMENT: there are too many dimensions.
+// Makes all bytes that precede the elements in a file of version 1. The elements follow in C order
+// and little-endian. INVALID_ARGUMENT: there are too many dimensions.
 absl::StatusOr<std::string> FormatNpyHeader(const NpyHeader& header);
 
 }  // namespace qkserve

@@ -11,14 +11,14 @@
 namespace qkserve {
 namespace {
 
-// 8 MiB are 2730 rows of 768 float32 columns: 11 KB of each column. Finding such a piece takes a
-// disk or the page cache about as long as reading it.
+// Bytes of rows that are held at a time. With 768 float32 columns 8 MiB are 2730 rows, or 11 KB of
+// each column. To find a piece of 11 KB takes a disk or the page cache about as long as to read it.
 constexpr int64_t kBlockBytes = 8 * kMiB;
 
-// Short columns are read many at a time, long ones in pieces.
+// Bytes that are read at a time: many short columns, or a piece of a long one.
 constexpr int64_t kPieceBytes = 256 * kKiB;
 
-// Reading a whole column of up to a page costs about as much as reading a piece of it.
+// Up to this size, reading a whole column costs about as much as reading a piece of it.
 constexpr int64_t kPageBytes = 4 * kKiB;
 
 void SwapBytes(char* elements, size_t bytes, int64_t element_bytes) {
@@ -27,7 +27,7 @@ void SwapBytes(char* elements, size_t bytes, int64_t element_bytes) {
   }
 }
 
-// Every `stride`th element of `from`, to every `to_stride`th of `to`.
+// Copies every `stride`th element of `from` to every `to_stride`th place of `to`.
 void CopyStrided(const char* from, int64_t stride, int64_t count, int64_t element_bytes, char* to,
                  int64_t to_stride) {
   for (int64_t i = 0; i < count; ++i) {
@@ -84,7 +84,7 @@ absl::Status ReorderedReader::LoadBlock(int64_t first_row) {
   return absl::OkStatus();
 }
 
-// Index of the matrix's first element in the file: the leading indices run fastest there.
+// The index in the file of the matrix's first element. In the file the leading indices run fastest.
 int64_t ReorderedReader::FortranIndexOf(int64_t matrix) const {
   int64_t index = 0;
   int64_t stride = matrices_;
@@ -126,7 +126,7 @@ absl::Status ReorderedReader::GatherColumn(int64_t first, int64_t column, int64_
   const int64_t rows_at_a_time = std::max<int64_t>(kPieceBytes / stride_bytes, 1);
   for (int64_t row = begin; row < end;) {
     const int64_t count = std::min(rows_at_a_time, end - row);
-    // Not beyond the last element that is wanted, which may be the file's last.
+    // The piece ends with the last element that is wanted: that may be the last one of the file.
     piece_.resize(static_cast<size_t>((count - 1) * stride_bytes + element_bytes_));
     RETURN_IF_ERROR(
         file_->ReadAt(offset_ + ((column * rows_ + row) * matrices_ + first) * element_bytes_,

@@ -15,25 +15,25 @@ namespace qkserve {
 // How a file's elements differ from those of a tensor in memory, which are in C order and
 // little-endian.
 struct ElementOrder {
-  bool is_fortran = false;  // the first index runs fastest
+  bool is_fortran = false;  // True if the first index runs fastest.
   bool is_big_endian = false;
 
   bool IsPlain() const { return !is_fortran && !is_big_endian; }
 };
 
 // Reads the elements of such a file in C order, little-endian. It holds about 8 MiB of rows at a
-// time, so files may be larger than memory. The matrices of a tensor in Fortran order are
-// interleaved: each of them costs one pass over the file.
+// time, so files may be larger than memory. In Fortran order the matrices of a tensor are
+// interleaved, so each matrix costs a pass over the file.
 //
 // Thread-compatible. A copy has its own memory.
 class ReorderedReader {
  public:
-  // The elements begin at `offset` of the file, and are all there.
+  // The elements begin at `offset` of the file. The caller has checked that all are there.
   ReorderedReader(std::shared_ptr<const InputFile> file, DataType data_type, Shape shape,
                   int64_t offset, ElementOrder order);
 
-  // Fills `out` with the bytes that begin at `offset` of the C-order tensor. Reading in order is
-  // the cheapest. Errors: those of InputFile::ReadAt.
+  // Fills `out` with the bytes that begin at `offset` of the C-order tensor. It costs least to read
+  // in order. Errors are those of InputFile::ReadAt.
   absl::Status Read(int64_t offset, absl::Span<char> out);
 
  private:
@@ -51,13 +51,13 @@ class ReorderedReader {
 
   int64_t element_bytes_;
   int64_t matrices_ = 1;  // product of all dimensions but the last two
-  int64_t rows_ = 1;      // of a matrix
+  int64_t rows_ = 1;      // rows of a matrix
   int64_t columns_ = 1;
-  int64_t block_rows_;  // that are read at a time
+  int64_t block_rows_;  // rows that are read at a time
 
   std::string block_;        // rows of one matrix, in C order
-  int64_t block_begin_ = 0;  // the byte of the tensor that it begins with
-  std::string piece_;        // of the file
+  int64_t block_begin_ = 0;  // the byte of the tensor that block_ begins with
+  std::string piece_;        // a piece of the file
 };
 
 }  // namespace qkserve

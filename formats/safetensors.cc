@@ -24,7 +24,7 @@ class HeaderText : public std::streambuf {
 
   HeaderText(int64_t bytes, const Read& read) : left_(bytes), read_(read) {}
 
-  // Not OK: the text ended early, for this reason.
+  // If not OK, why the text ended early.
   const absl::Status& status() const { return status_; }
 
  protected:
@@ -57,7 +57,7 @@ class HeaderText : public std::streambuf {
   char piece_[16 * kKiB];
 };
 
-// Sorts them by offset. INVALID_ARGUMENT: they do not fill `data_bytes`.
+// Sorts the entries by offset. INVALID_ARGUMENT: they do not fill `data_bytes`.
 absl::Status CheckOffsets(SafetensorsEntries& entries, int64_t data_bytes) {
   std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
     return std::pair(a.offset, a.bytes) < std::pair(b.offset, b.bytes);

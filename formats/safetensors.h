@@ -17,21 +17,24 @@
 
 namespace qkserve {
 
-// The .safetensors format (https://github.com/huggingface/safetensors): 8 bytes, little-endian, the
-// length of the header; the header, JSON, padded with spaces; the tensors' elements.
+// The .safetensors format (https://github.com/huggingface/safetensors). First come 8 bytes,
+// little-endian: the length of the header. Then comes the header, in JSON, padded with spaces. Then
+// come the tensors' elements.
 //
-// Tensors of the types F32, F16 and BF16 are read; others are listed.
+// Tensors of the types F32, F16 and BF16 are read. Others are listed.
 
 struct SafetensorsEntry {
   std::string name;
-  std::optional<DataType> type = DataType::kFloat32;  // none: a type that is not read, `dtype`
-  absl::string_view dtype = {};                       // the format's name of the type; a literal
+  // nullopt for a type that is not read. `dtype` is then its name.
+  std::optional<DataType> type = DataType::kFloat32;
+  absl::string_view dtype = {};  // the format's name of the type; a literal
   Shape shape;
-  int64_t offset = 0;  // of its first byte, behind the header
+  int64_t offset = 0;  // where its first byte is, counted from the end of the header
   int64_t bytes = 0;
 };
 
-// A file may have hundreds of thousands. A deque takes the least memory: it never moves them.
+// A file may have hundreds of thousands of tensors. A deque never moves them, and so takes the
+// least memory.
 using SafetensorsEntries = std::deque<SafetensorsEntry>;
 
 // "I64, expected F32, F16 or BF16" for an entry without a type.
@@ -42,30 +45,32 @@ std::string ShownName(absl::string_view name);
 
 inline constexpr int64_t kSafetensorsLengthBytes = 8;
 
-// Bytes of a header. Ours have some hundred; others may describe thousands of tensors, and the
-// format allows 100 MB. The parsed entries take less than three times the bytes of the header.
+// The longest header that is read. The server's own headers have some hundred bytes. Others may
+// describe thousands of tensors, and the format allows 100 MB. The parsed entries take less than
+// three times the header's bytes.
 inline constexpr int64_t kSafetensorsHeaderBytesMax = 16 * kMiB;
 
-// Bytes of one text in a header, for example in `__metadata__`, because the JSON parser keeps it
+// The longest text in a header, for example in `__metadata__`. The JSON parser keeps each text
 // whole.
 inline constexpr int64_t kSafetensorsTextBytesMax = 2 * kMiB;
 
-// Makes the length and header of a file that has these tensors one after another, and sets their
-// `offset` and `bytes`. Padded to a multiple of 64 bytes, so that elements are aligned in a mapped
-// file.
+// Makes the length and the header of a file that has these tensors one after another. Sets their
+// `offset` and `bytes`. The header is padded so that it ends at a multiple of 64 bytes: elements
+// are then aligned in a mapped file.
 std::string MakeSafetensorsHeader(std::vector<SafetensorsEntry>& entries);
 
-// The length of the header in a file of `file_bytes` that begins with these 8 bytes.
+// Reads the length of the header from the first 8 bytes of a file of `file_bytes`.
 // INVALID_ARGUMENT: it is longer than the file or than kSafetensorsHeaderBytesMax.
 absl::StatusOr<int64_t> ParseSafetensorsLength(const std::byte* bytes, int64_t file_bytes);
 
-// The tensors that the JSON text of a header describes, in order of their names. Each is checked by
-// itself; their places in the file are not. Reads a valid text to its end, and keeps only what it
-// returns.
+// Reads the JSON text of a header to its end. Returns its tensors in the order of their names. Each
+// is checked by itself. Their places in the file are not checked. Only what is returned is kept in
+// memory.
 //
-// INVALID_ARGUMENT: not such a text. Like the format's reference implementation it refuses unknown
-// element types, a field of a tensor that comes twice, and anything but texts in `__metadata__`. As
-// the format demands, it also refuses a tensor or a field of `__metadata__` that comes twice.
+// INVALID_ARGUMENT: the text is no such header. Like the format's reference implementation this
+// refuses unknown element types, a field of a tensor that comes twice, and anything but texts in
+// `__metadata__`. As the format demands, it also refuses a tensor or a field of `__metadata__` that
+// comes twice.
 absl::StatusOr<SafetensorsEntries> ParseSafetensorsJson(std::istream& text);
 
 // The format's name of a type, F32 for example.
@@ -75,16 +80,18 @@ struct SafetensorsHeader {
   int64_t data_offset = 0;     // where the elements begin in the file
   SafetensorsEntries entries;  // in order of their offsets
 
-  // The tensor `name`; null: there is none.
+  // The tensor `name`, or null.
   const SafetensorsEntry* Find(absl::string_view name) const;
-  // The tensor `name`, or the file's only one whatever its name; null: neither.
+  // The tensor `name`. If there is none, the file's only tensor, or null if the file has several.
   const SafetensorsEntry* FindOrOnly(absl::string_view name) const;
 };
 
-// Reads the header of a file by way of `read`, which reads `count` bytes from `offset` on and is
-// called in order for each byte before the elements. Errors: those of `read`; INVALID_ARGUMENT,
-// without the file's name: ParseSafetensorsLength or ParseSafetensorsJson refuse it, it does not
-// begin with '{', or the tensors do not fill the file without gaps and overlaps.
+// Reads the header of a file through `read`, which reads `count` bytes from `offset` on. Calls of
+// `read` take the bytes before the elements once, in order.
+//
+// Errors are those of `read`, or INVALID_ARGUMENT without the file's name: ParseSafetensorsLength
+// or ParseSafetensorsJson refuses the header, the header does not begin with '{', or the tensors do
+// not fill the file without gaps and overlaps.
 absl::StatusOr<SafetensorsHeader> ReadSafetensorsHeader(
     int64_t file_bytes,
     const std::function<absl::Status(int64_t offset, int64_t count, char* to)>& read);

@@ -16,14 +16,14 @@ using nlohmann::json;
 
 constexpr size_t kRankMax = 8;
 
-// Nesting that the reference implementation allows. Only unknown fields nest.
+// The nesting that the reference implementation allows. Only unknown fields nest.
 constexpr int64_t kDepthMax = 128;
 
 // The format's element types.
 struct TypeRow {
   const char* dtype;
   int64_t bits;
-  std::optional<DataType> type;  // none: its elements are not read
+  std::optional<DataType> type;  // nullopt: elements of this type are not read
 };
 constexpr TypeRow kTypes[] = {
     {"F32", 32, DataType::kFloat32},   {"F16", 16, DataType::kFloat16},
@@ -48,7 +48,7 @@ const TypeRow* FindType(absl::string_view dtype) {
 // Collects entries while the text is parsed. Each function returns false to stop the parser.
 class Handler : public nlohmann::json_sax<json> {
  public:
-  // The reason, after parsing has failed.
+  // The reason why parsing failed.
   absl::Status Problem() const {
     return InvalidArgument(problem_.empty() ? "its header is not a JSON object" : problem_);
   }
@@ -145,15 +145,15 @@ class Handler : public nlohmann::json_sax<json> {
   enum class Place { kBefore, kFile, kMetadata, kTensor, kSizes };
   enum class Field { kType, kShape, kOffsets, kOther };
 
-  // True inside the value of a field of a tensor that the format does not know.
+  // True inside an unknown field of a tensor.
   bool IsInOther() const {
     return skipped_ > 0 || (place_ == Place::kTensor && field_ == Field::kOther);
   }
-  // Values of kinds that only unknown fields have.
+  // Takes a value of a kind that only unknown fields may have.
   bool Other() { return IsInOther() || Unexpected(); }
 
   bool Skip() {
-    // The file's and the tensor's objects are two more.
+    // Two more are open: the object of the file and that of the tensor.
     if (++skipped_ + 2 <= kDepthMax) return true;
     return Fail(absl::StrCat("nests deeper than ", kDepthMax));
   }
@@ -217,7 +217,8 @@ class Handler : public nlohmann::json_sax<json> {
     return true;
   }
 
-  // Names of `__metadata__` may be millions: eight bytes of each are enough.
+  // Adds the hash of a name. There may be millions of names in `__metadata__`, and eight bytes of
+  // each are enough.
   bool AddName(const std::string& name) {
     names_.push_back(std::hash<std::string>()(name));
     return true;
@@ -234,7 +235,7 @@ class Handler : public nlohmann::json_sax<json> {
   // Name of the tensor that is being read, or `__metadata__`.
   std::string name_;
   bool is_metadata_ = false;
-  std::vector<size_t> names_;  // hashes of its fields' names
+  std::vector<size_t> names_;  // hashes of the names of the tensor's fields
   Field field_ = Field::kOther;
   int64_t skipped_ = 0;  // arrays and objects that are open in an unknown field
   Shape sizes_;

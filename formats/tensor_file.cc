@@ -20,7 +20,8 @@ static_assert(std::endian::native == std::endian::little, "elements are copied a
 constexpr absl::string_view kSuffix = ".safetensors";
 constexpr absl::string_view kSuffixAndColon = ".safetensors:";
 
-// "'keys', 'values'", of files from anybody.
+// The tensors' names as errors list them, for example "'keys', 'values'". They may come from
+// anybody.
 std::string Names(const SafetensorsEntries& entries) {
   constexpr size_t kShown = 8;
   if (entries.empty()) return "none";
@@ -33,7 +34,8 @@ std::string Names(const SafetensorsEntries& entries) {
                       entries.size() > kShown ? ", ..." : "");
 }
 
-// The tensor `name`. If that is empty, the one named `usual_name`, or else the file's only one.
+// Opens the tensor `name`. If `name` is empty, opens the tensor `usual_name`, or the file's only
+// tensor.
 absl::StatusOr<TensorFile> OpenSafetensors(const std::string& path, absl::string_view name,
                                            absl::string_view usual_name) {
   ASSIGN_OR_RETURN(std::shared_ptr<const InputFile> file,

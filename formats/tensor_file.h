@@ -16,35 +16,35 @@
 
 namespace qkserve {
 
-// A tensor in a file whose elements have not been read.
+// A tensor in a file. Its elements have not been read.
 struct TensorFile {
   std::shared_ptr<const InputFile> file;
   DataType data_type = DataType::kFloat32;
   Shape shape;
-  int64_t offset = 0;  // of the elements, which are all there
+  int64_t offset = 0;  // where the elements begin; all of them are there
   ElementOrder order = {};
 };
 
-// Opens FILE.npy, FILE.safetensors or FILE.safetensors:TENSOR; the path says which it is. Without
-// :TENSOR a .safetensors file's tensor named `name` is taken, or else its only one. The file may
-// come from anybody.
+// Opens FILE.npy, FILE.safetensors or FILE.safetensors:TENSOR; the path says which it is. If
+// :TENSOR is missing, it takes the tensor `name` of a .safetensors file, or else its only tensor.
+// The file may come from anybody.
 //
-// Errors name the file: those of OpenNpy, and for .safetensors
+// Errors name the file. They are those of OpenNpy, and for .safetensors
 //   NOT_FOUND            there is no such file, or no such tensor in it; says which there are
-//   INVALID_ARGUMENT     it is no regular file, or not whole and well-formed, or the tensor is of
-//                        another type than float32, float16 and bfloat16
-//   others               as of InputFile
+//   INVALID_ARGUMENT     it is no regular file, or not whole and well-formed, or the tensor's type
+//                        is not float32, float16 or bfloat16
+//   others               those of InputFile
 absl::StatusOr<TensorFile> OpenTensorFile(const std::string& path, absl::string_view name);
 
-// Reads all elements, in C order. RESOURCE_EXHAUSTED: out of memory. Or the errors of
+// Reads all elements, in C order. RESOURCE_EXHAUSTED: out of memory. Other errors are those of
 // InputFile::ReadAt.
 absl::StatusOr<Tensor> ReadTensor(const TensorFile& tensor);
 
 // Fills `out` with the bytes of the C-order tensor that begin at `offset`.
 using ElementReader = std::function<absl::Status(int64_t offset, absl::Span<char> out)>;
 
-// Reads the elements piece by piece, for files larger than memory. Keeps the file open. A copy of
-// the reader has memory of its own. Errors: those of InputFile::ReadAt.
+// Returns a reader of the elements, for tensors larger than memory. It keeps the file open. A copy
+// of the reader has memory of its own. Errors are those of InputFile::ReadAt.
 ElementReader ReaderOf(const TensorFile& tensor);
 
 // True for FILE.safetensors and FILE.safetensors:TENSOR.

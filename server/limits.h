@@ -5,17 +5,17 @@
 
 #include "qkserve/limits.h"
 
-// Limits of calls. Those that an operator may change are the defaults of flags.
+// Limits of calls. A limit that an operator may change is the default of a flag.
 
 namespace qkserve {
 
-// Bytes that a response may hold beside the elements of its result: receipt, shape, framing.
+// The most bytes of a response beside the elements of its result: receipt, shape, framing.
 inline constexpr int64_t kResponseOverheadBytesMax = 4 * kKiB;
 
-// Bytes of all requests in flight (--in_flight_bytes_max).
+// The bytes of all requests in flight (--in_flight_bytes_max).
 inline constexpr int64_t kInFlightBytesMax = 2 * kGiB;
 
-// Uploads that may be under way at a time.
+// The most uploads at a time.
 inline constexpr int64_t kUploadsMax = 64;
 
 }  // namespace qkserve

@@ -48,13 +48,13 @@ namespace {
 constexpr int kExitError = 1;
 constexpr int kExitUsage = 2;
 
-// The command line: what the server is told, and what only the program does.
+// The command line: what it tells the server, and what it tells the program alone.
 struct MainOptions {
   ServerOptions server = {.http_address = "127.0.0.1:8080"};
   std::string port_file, http_port_file;
   std::string kernel = "auto";
   LogFormat log_format = LogFormat::kText;
-  std::optional<std::string> check;  // an address: ask there, do not serve
+  std::optional<std::string> check;  // an address to check, instead of serving
   bool version = false;
 
   void AddFlags(Flags& flags);
@@ -123,7 +123,7 @@ void MainOptions::AddFlags(Flags& flags) {
   flags.Add("version", &version, "print the version");
 }
 
-// Set once, before other threads exist.
+// Set once, before there are other threads.
 LogFormat log_format = LogFormat::kText;
 
 int Fail(const absl::Status& status, int exit_code = kExitError) {
@@ -136,7 +136,7 @@ void Log(const LogEvent& event) {
   WriteToLog(absl::StrCat(FormatLogLine(log_format, absl::Now(), event), "\n"));
 }
 
-// With --log_format=json the last line is JSON, too.
+// Ends serving with an error. With --log_format=json the last line is JSON, too.
 int FailServing(const absl::Status& status) {
   const int exit_code = absl::IsInvalidArgument(status) ? kExitUsage : kExitError;
   if (log_format == LogFormat::kText) return Fail(status, exit_code);
@@ -147,17 +147,18 @@ int FailServing(const absl::Status& status) {
 }
 
 #ifdef QKSERVE_CATCHES_GRPC_LOG
-// gRPC's own lines look like the others. (Newer versions log with Abseil.)
+// Gives gRPC's own lines the form of the others. (Newer versions log with Abseil.)
 void LogForGrpc(gpr_log_func_args* args) {
   const LogLevel level =
       args->severity == GPR_LOG_SEVERITY_ERROR ? LogLevel::kError : LogLevel::kInfo;
   Log({level, args->message, {{"source", absl::StrCat("grpc ", args->file, ":", args->line)}}});
-  // gRPC aborts the process after such a line.
+  // gRPC aborts the process after this line, so it is written first.
   if (absl::StartsWith(args->message, "assertion failed")) FlushLog();
 }
 #endif
 
-// The file appears whole: a reader that polls for it must never see half of it.
+// Writes the port to a file. The file appears whole: a reader that polls for it must never see half
+// of it.
 absl::Status WritePortFile(const char* flag, const std::string& path, int port) {
   if (path.empty()) return absl::OkStatus();
   std::error_code ignored;
@@ -179,8 +180,8 @@ absl::Status WritePortFile(const char* flag, const std::string& path, int port) 
   return absl::OkStatus();
 }
 
-// Waits for the signal and returns it. Once no request is in flight, gives the allocator's free
-// memory back to the system.
+// Waits for the signal and returns it. Meanwhile, whenever no request is in flight, it gives the
+// allocator's free memory back to the system.
 int AwaitStopSignal(int pipe, Server& server) {
   constexpr int kTrimEveryMs = 2000;
   bool trimmed = true;
@@ -199,7 +200,8 @@ int AwaitStopSignal(int pipe, Server& server) {
   return signal;
 }
 
-// Each connection takes a file descriptor. If none is left, gRPC stops accepting for good.
+// Raises the limit of file descriptors, because each connection takes one. If none is left, gRPC
+// stops accepting for good.
 void AllowManyConnections() {
   rlimit files = {};
   if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
@@ -207,7 +209,7 @@ void AllowManyConnections() {
   setrlimit(RLIMIT_NOFILE, &files);
 }
 
-// Does not block, although standard output may be a full pipe.
+// Prints the address. Does not block, although standard output may be a full pipe.
 void PrintAddress(const std::string& address) {
   const std::string line = absl::StrCat("listening on ", address, "\n");
   try {
@@ -218,9 +220,9 @@ void PrintAddress(const std::string& address) {
 }
 
 int Serve(const MainOptions& main_options) {
-  // Each of the allocator's arenas keeps free memory of its own; by default there are 8 for each
-  // CPU. With one for two CPUs the process needs a tenth less memory than with one each, and
-  // throughput is the same.
+  // Each of the allocator's arenas keeps free memory of its own. By default there are 8 arenas for
+  // each CPU. With one for two CPUs the process needs a tenth less memory than with one for each
+  // CPU, and throughput is the same.
   mallopt(M_ARENA_MAX, std::max(1, static_cast<int>(UsableCpus() / 2)));
   StartLogWriter(log_format);
   AllowManyConnections();
@@ -239,7 +241,7 @@ int Serve(const MainOptions& main_options) {
   options.is_stopping = [stop] { return IsStopping(stop); };
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options);
   if (absl::IsCancelled(server.status())) {
-    // No request was accepted yet.
+    // The exit code is 0, because no request was accepted yet.
     Log({LogLevel::kInfo, "a signal ended the start"});
     return 0;
   }
@@ -293,11 +295,11 @@ int Main(int argc, char** argv) {
     std::cout << "qkserve " << kVersion << std::endl;
     return 0;
   }
-  // Also where its value is empty: a check that was asked for must not become a server.
+  // An empty value counts, too: a check that was asked for must not become a server.
   if (options.check.has_value()) return Check(*options.check);
   log_format = options.log_format;
-  // gRPC's mutexes are Abseil's, which in Debian's build record every pair that is held together:
-  // some microseconds a request.
+  // gRPC's mutexes are Abseil's. Debian's build of Abseil records every pair of mutexes that is
+  // held together, which costs some microseconds a request.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   const absl::Status status = SelectBlasKernelOrReexec(options.kernel, argv, Log);
   if (!status.ok()) return FailServing(status);

@@ -14,75 +14,75 @@
 
 namespace qkserve {
 
-// Most bytes of a call's metadata: keys, values, and 32 for each pair, as HTTP/2 counts them. gRPC
-// holds them for every call before a limit of this server applies. A token and a trace context take
-// 1 to 4 KiB.
+// The most bytes of a call's metadata: keys, values, and 32 for each pair, as HTTP/2 counts them.
+// gRPC holds them for every call before a limit of this server applies. A token and a trace context
+// take 1 to 4 KiB.
 inline constexpr int kMetadataBytesMax = 8192;
 
-// The choices of an operator; main.cc fills it from flags of the same names, but for
-// key_set_refresh, which only tests set, and the functions at the end.
+// The choices of an operator. main.cc fills it from flags of the same names. Only tests set
+// key_set_refresh; the functions at the end have no flags.
 struct ServerOptions {
   // HOST:PORT or unix:PATH. Port 0 takes a free one.
   std::string listen_address = "127.0.0.1:50051";
 
-  // HOST:PORT for /metrics, /healthz, /readyz and the page; empty: none of them. The flag has a
-  // default: an embedded server has no HTTP unless it is told so.
+  // HOST:PORT for /metrics, /healthz, /readyz and the page. Empty: there is no HTTP. The flag has
+  // another default, because an embedded server has no HTTP unless it is told so.
   std::string http_address = {};
 
-  // Threads that compute. 0: as many as CPUs this process may use.
+  // Threads that compute. 0: as many as there are CPUs that this process may use.
   int64_t workers = 0;
 
-  // Largest message, each way.
+  // The largest message in either direction.
   int64_t message_bytes_max = kMessageBytesMax;
 
-  // Bytes of requests and results over all requests in flight.
+  // Bytes that requests in flight and their results hold together.
   int64_t in_flight_bytes_max = kInFlightBytesMax;
 
-  // The folder that key sets are kept in; empty: in memory only. Read-only: another server writes
-  // them, this one follows.
+  // The directory in which key sets are kept. Empty: in memory only. Read-only: another server
+  // writes them, and this one follows.
   std::string key_set_dir = {};
   bool key_set_dir_read_only = false;
 
-  // Bytes of packed key sets in memory. 0: half of the memory that this process may use.
+  // Bytes that packed key sets hold in memory. 0: half of the memory that this process may use.
   int64_t key_set_memory = 0;
 
   // An upload that completes no message for this time ends with DEADLINE_EXCEEDED.
   absl::Duration upload_idle_timeout = absl::Seconds(60);
 
-  // How often a read-only server looks for new versions.
+  // The interval at which a read-only server looks for new versions.
   absl::Duration key_set_refresh = absl::Seconds(1);
 
-  // A connection is closed, once its calls have ended, at this age or up to 22 % later, so that
-  // clients look their servers' names up again. 0 or infinite: never.
+  // The age at which a connection is closed, or up to 22 % later, once its calls have ended.
+  // Clients then look their servers' names up again. 0 or infinite: never.
   absl::Duration connection_age = absl::Seconds(60);
 
   // A client whose keepalive pings come faster is cut off at its third ping. gRPC's clients for Go
   // and Java ping every 10 s at most.
   absl::Duration keepalive_interval_min = absl::Seconds(5);
 
-  // Bounds of the queue: requests, and the predicted time to serve them.
+  // Bounds of the queue: the number of requests, and the predicted time to serve them.
   int64_t queue_requests_max = kQueueRequestsMax;
   absl::Duration queue_time_max = absl::Seconds(10);
 
-  // After SIGTERM: how long new calls are turned away with UNAVAILABLE before connections close, so
-  // that callers and proxies go elsewhere without a broken call.
+  // The time after SIGTERM in which new calls get UNAVAILABLE and connections stay open. Callers
+  // and proxies then go elsewhere without a broken call.
   absl::Duration drain_grace = absl::Milliseconds(200);
 
-  // How long after that requests in flight may take to finish.
+  // The time after drain_grace in which requests in flight may finish.
   absl::Duration drain_timeout = absl::Seconds(30);
 
-  // Requests that take at least this long are logged; 0: none.
+  // Requests that take at least this long are logged. 0: no request is logged.
   absl::Duration slow_request_threshold = absl::Seconds(1);
 
   LogSink log = [](const LogEvent&) {};
 
-  // For the metric: lines of the log that were not written. Called from any thread.
+  // Returns how many lines of the log were not written, for the metric. Called from any thread.
   std::function<int64_t()> log_lines_dropped = [] { return 0; };
 
-  // Called once http_address is listened on, before key sets are loaded. An error ends the start.
+  // Called when http_address is listened on, before key sets are loaded. An error ends the start.
   std::function<absl::Status(int port)> on_http_listening = [](int) { return absl::OkStatus(); };
 
-  // Asked while key sets are loaded, from any thread: true ends the start.
+  // Asked while key sets are loaded, from any thread. If it returns true, the start ends.
   std::function<bool()> is_stopping = [] { return false; };
 
   // INVALID_ARGUMENT names the option, what it was and what is possible.

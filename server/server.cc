@@ -36,36 +36,37 @@ namespace {
 
 constexpr absl::string_view kUnixPrefix = "unix:";
 
-// The rate of the process's kernel, measured once.
+// The speed of the process's kernel, measured once.
 double GflopsPerWorker() {
   static const double gflops = MeasureBlasGflops();
   return gflops;
 }
 
-// Beside workers and gRPC's: HTTP, uploads' files (4), merges, the watch of idle uploads and of the
-// directory make 8. The same again is room for those that gRPC adds under load.
+// Threads beside workers and gRPC's. 8 are for HTTP, files of uploads (4), merges, and the watches
+// of idle uploads and of the directory. As many are room for the threads that gRPC adds under load.
 constexpr int64_t kOtherThreads = 16;
 
-// Bytes in flight are returned within the time of a request, usually.
+// The time after which a refused caller may come again. Bytes in flight are usually returned within
+// the time of a request.
 constexpr absl::Duration kInFlightRetryAfter = absl::Milliseconds(100);
 
-// gRPC takes milliseconds in an int; INT_MAX is never.
+// A duration for gRPC, which takes milliseconds in an int. INT_MAX means never.
 int MillisecondsArgument(absl::Duration duration) {
   return static_cast<int>(
       std::min<int64_t>(absl::ToInt64Milliseconds(duration), std::numeric_limits<int>::max()));
 }
 
-// Limits of connections: age, pings, metadata.
+// Sets limits of connections: age, pings, metadata.
 void SetConnectionArguments(const ServerOptions& options, grpc::ServerBuilder& builder) {
   if (options.connection_age > absl::ZeroDuration()) {
-    // gRPC closes at 0.9 to 1.1 times what it is told: 1 to 1.22 times the flag. Never 0, which
-    // gRPC would take for at once.
+    // gRPC closes a connection at 0.9 to 1.1 times this value, which is 1 to 1.22 times the flag.
+    // The value is never 0, which gRPC takes for at once.
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
                                std::max(1, MillisecondsArgument(options.connection_age / 9 * 10)));
   }
   // An upload or a Health.Watch keeps its connection to its end.
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, std::numeric_limits<int>::max());
-  // gRPC would take 5 minutes, and 2 hours where there is no call.
+  // gRPC's own intervals are 5 minutes, and 2 hours while there is no call.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              MillisecondsArgument(options.keepalive_interval_min));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
@@ -79,8 +80,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   RETURN_IF_ERROR(options.Validate());
   const int64_t workers = options.workers > 0 ? options.workers : UsableCpus();
   RETURN_IF_ERROR(CheckThreads(workers + kOtherThreads + GrpcThreads()));
-  // Never balanced by grpc_shutdown: at the end of the process's last use of gRPC, gRPC ends its
-  // threads and waits up to 10 s for one that polls.
+  // No call of grpc_shutdown follows. After the last use of gRPC, grpc_shutdown ends gRPC's threads
+  // and waits up to 10 s for one that polls.
   static const bool keeps_grpc = (grpc_init(), true);
   static_cast<void>(keeps_grpc);
   Parts parts;
@@ -119,7 +120,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   RETURN_IF_ERROR(server->Listen());
   return server;
 } catch (const std::system_error& error) {
-  // A std::thread throws if other processes have taken the threads that CheckThreads had found.
+  // A std::thread throws if other processes have taken the threads that CheckThreads found.
   return absl::ResourceExhaustedError(absl::StrCat("threads: cannot start one: ", error.what()));
 }
 
@@ -162,7 +163,7 @@ ServerParts Server::AskedParts() {
 
 Server::~Server() { Drain().IgnoreError(); }
 
-// gRPC takes a socket over from a server that still listens on it.
+// Checked here, because gRPC takes a socket over from a server that still listens on it.
 absl::Status Server::CheckAddressIsFree() const {
   absl::string_view path = options_.listen_address;
   if (!absl::ConsumePrefix(&path, kUnixPrefix)) return absl::OkStatus();
@@ -183,14 +184,14 @@ absl::Status Server::CheckAddressIsFree() const {
                       absl::UnavailableError("a server does already"));
 }
 
-// gRPC binds sockets of its own, and is content with one of a name's addresses. So the addresses
-// are found and their port is taken here. The returned sockets keep the port until gRPC listens.
+// Finds the addresses and takes their port here: gRPC binds sockets of its own, and is content with
+// one of a name's addresses. The returned sockets keep the port until gRPC listens.
 absl::StatusOr<std::optional<BoundSockets>> Server::AddListeningPorts(
     grpc::ServerBuilder& builder) {
   const std::shared_ptr<grpc::ServerCredentials> plain = grpc::InsecureServerCredentials();
   if (absl::StartsWith(options_.listen_address, kUnixPrefix)) {
     builder.AddListeningPort(options_.listen_address, plain);
-    // gRPC's number for a path.
+    // gRPC gives a path this number.
     port_ = 1;
     address_ = options_.listen_address;
     return std::nullopt;
@@ -210,10 +211,11 @@ absl::Status Server::Listen() {
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(static_cast<int>(options_.message_bytes_max));
   builder.SetMaxSendMessageSize(static_cast<int>(options_.message_bytes_max));
-  // gRPC's default lets a second server share the port silently.
+  // By default gRPC lets a second server share the port silently.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   SetConnectionArguments(options_, builder);
-  // A message of 1 MB may unpack to 1 GB, before any limit of ours sees it.
+  // Compressed messages are refused. One of 1 MB may unpack to 1 GB, before any limit of the server
+  // sees it.
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   ASSIGN_OR_RETURN(const std::optional<BoundSockets> sockets, AddListeningPorts(builder));
@@ -238,12 +240,12 @@ absl::Status Server::Drain() {
   if (grpc_server_ == nullptr) return absl::OkStatus();
   exporter_->SetReadiness(Readiness::kDraining);
   health_.SetServing(false);
-  // gRPC drops a call that reaches it after Shutdown has begun (the caller sees CANCELLED), so say
-  // UNAVAILABLE for a while first.
+  // New calls are told UNAVAILABLE for a while before Shutdown. gRPC drops a call that comes later,
+  // and its caller sees CANCELLED.
   batcher_->RefuseNewJobs();
   key_set_service_.RefuseNewCalls(std::min(kDrainUploadIdleMax, options_.drain_timeout / 2));
   absl::SleepFor(options_.drain_grace);
-  // Wait for the work here: Shutdown would wait for connections too, 20 s for a peer that is idle.
+  // The work is awaited here. Shutdown would wait for connections too: 20 s for an idle peer.
   const int64_t abandoned = calls_.AwaitNone(clock_, clock_.Now() + options_.drain_timeout);
   constexpr auto kGoodbye = std::chrono::milliseconds(500);
   grpc_server_->Shutdown(std::chrono::system_clock::now() + kGoodbye);

@@ -26,47 +26,49 @@
 
 namespace qkserve {
 
-// A running server: gRPC on one address, health and reflection beside the services of qkserve.v1.
+// A running server. gRPC listens on one address, with health and reflection beside the services of
+// qkserve.v1.
 //
 // The process must have chosen its kernel (SelectBlasKernelOrReexec) before. Thread-compatible.
 class Server {
  public:
-  // Loads all key sets and listens, then returns. HTTP answers from before the sets are loaded.
+  // Loads all key sets, listens, and returns. HTTP answers before the sets are loaded.
   // INVALID_ARGUMENT: an option is out of range. UNAVAILABLE: the address cannot be listened on.
   // RESOURCE_EXHAUSTED: the system gives the process too few threads. CANCELLED:
-  // options.is_stopping said so. Or why key_set_dir cannot be used.
+  // options.is_stopping returned true. Other errors say why key_set_dir cannot be used.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
                                                        const Clock* clock = Clock::Monotonic());
 
-  // Drains first.
+  // Drains, then ends.
   ~Server();
 
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // The address it listens on, with the port that was taken: HOST:PORT, or unix:PATH.
+  // The address that gRPC listens on, with the port that was taken: HOST:PORT, or unix:PATH.
   const std::string& address() const { return address_; }
   int port() const { return port_; }
 
-  // The same of HTTP; "" where there is none.
+  // The address that HTTP listens on. "" if there is no HTTP.
   std::string http_address() const { return http_ != nullptr ? http_->address() : ""; }
 
-  // Says NOT_SERVING and turns new calls away (UNAVAILABLE) for drain_grace, while those in flight
-  // finish; after drain_timeout they are cancelled. Then closes connections and returns. May be
-  // called again. DEADLINE_EXCEEDED: calls were still in flight after drain_timeout.
+  // Drains. For drain_grace it says NOT_SERVING and turns new calls away (UNAVAILABLE); calls in
+  // flight go on. After drain_timeout it cancels those that are left. Then it closes connections
+  // and returns. May be called again. DEADLINE_EXCEEDED: calls were still in flight after
+  // drain_timeout.
   absl::Status Drain();
 
   // True if no call is under way.
   bool IsIdle() const { return calls_.count() == 0; }
 
-  // One line for the log: kernel, rate, workers, limits.
+  // A line for the log: kernel, rate, workers, limits.
   const std::string& description() const { return description_; }
 
  private:
   struct Parts {
     ComputeSetup compute;
     std::unique_ptr<MetricsExporter> exporter;
-    std::unique_ptr<HttpServer> http;  // null: none; asks the exporter
+    std::unique_ptr<HttpServer> http;  // null: there is no HTTP; asks the exporter
     std::unique_ptr<Batcher> batcher;  // tells the exporter
     std::unique_ptr<KeySetStore> key_sets;
   };
@@ -79,11 +81,12 @@ class Server {
 
   const ServerOptions options_;
   const Clock& clock_;
-  // Destroyed from the last to the first: the gRPC server ends its calls before what they use goes.
+  // Members are destroyed from the last to the first. The gRPC server ends its calls before what
+  // they use goes.
   const std::unique_ptr<MetricsExporter> exporter_;
   const CallRecorder recorder_;
-  ByteBudget budget_;    // ComputeSlotsCharge is reserved
-  InFlightCalls calls_;  // of Score, and those that change key sets
+  ByteBudget budget_;    // ComputeSlotsCharge is reserved of it
+  InFlightCalls calls_;  // calls of Score, and calls that change key sets
   const std::unique_ptr<KeySetStore> key_sets_;
   const std::unique_ptr<Batcher> batcher_;
   ScoringService scoring_;
@@ -95,7 +98,7 @@ class Server {
   std::string address_;
   int port_ = 0;
   std::string description_;
-  const std::unique_ptr<HttpServer> http_;  // last: it asks all of the above
+  const std::unique_ptr<HttpServer> http_;  // last, because it asks all of the above
 };
 
 }  // namespace qkserve

@@ -8,7 +8,7 @@
 namespace qkserve {
 namespace {
 
-// How long a request should take where it has all the workers that can share it.
+// The time that a request should take if it gets all the workers that can share it.
 absl::Duration TimeAlone(const BatchPolicyOptions& options, const JobSpec& spec) {
   // A pass is cut into tiles when it is made.
   const int64_t workers =

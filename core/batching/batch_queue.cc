@@ -10,7 +10,7 @@
 namespace qkserve {
 namespace {
 
-// Cost in the queue of the tiles that have not begun. The last tile takes what rounding leaves.
+// The cost in the queue of the tiles that have not begun. The last tile takes what rounding leaves.
 absl::Duration QueueCostLeft(const TiledWork& work) {
   return work.queue_cost - work.queue_cost / work.tile_count * work.tiles_taken;
 }
@@ -18,7 +18,7 @@ absl::Duration QueueCostLeft(const TiledWork& work) {
 }  // namespace
 
 absl::Status CheckStillWanted(const QueuedJob& job, absl::Time now) {
-  // The deadline first: gRPC cancels a call when its deadline passes.
+  // The deadline is checked first: gRPC cancels a call when its deadline passes.
   if (now >= job.spec.deadline) {
     return absl::DeadlineExceededError(absl::StrCat("the deadline passed ",
                                                     absl::FormatDuration(now - job.arrival),
@@ -29,7 +29,7 @@ absl::Status CheckStillWanted(const QueuedJob& job, absl::Time now) {
 }
 
 bool BatchQueue::HasAmpleTime(const JobSpec& spec, absl::Duration cost, absl::Time now) const {
-  // The estimates allow half as much again at most.
+  // The estimates leave a margin of at most half of the time that they predict.
   constexpr int64_t kFactor = static_cast<int64_t>(CostRatio::kMax) * 3 / 2;
   return now + (running_cost_ + summary_.cost() + cost) * kFactor <= spec.deadline;
 }
@@ -106,8 +106,8 @@ absl::Duration BatchQueue::WorkAhead(LaneId lane_id, absl::Time rank, absl::Dura
   const auto lane = lanes_.find(lane_id);
   if (lane != lanes_.end()) {
     in_lane = lane->second.cost;
-    // Few jobs rank behind a new one: only earlier, costlier jobs do. Beyond this many they count
-    // as ahead, which only refuses more.
+    // Only earlier, costlier jobs rank behind a new one, so there are few. Jobs beyond this number
+    // count as ahead, which only refuses more.
     int left = 64;
     const auto& ungrouped = lane->second.ungrouped;
     for (auto job = ungrouped.rbegin(); left > 0 && job != ungrouped.rend() && job->first > rank;
@@ -127,8 +127,8 @@ absl::Duration BatchQueue::WorkAhead(LaneId lane_id, absl::Time rank, absl::Dura
 absl::Status BatchQueue::Admit(const QueuedJob& job, absl::Duration own, LaneId lane_id,
                                absl::Time now) const {
   if (summary_.requests() == 0) return absl::OkStatus();
-  // The queue's bounds are in predicted time as it is: on a machine that is slow for the moment,
-  // callers who are ready to wait are not refused.
+  // The queue's bounds take predicted time without correction. On a machine that is slow for the
+  // moment, callers who are ready to wait are not refused.
   absl::Status status = AdmitToQueue(options_, summary_, job.spec);
   if (status.ok() && HasAmpleTime(job.spec, own, now)) return status;
   const double ratio = RatioAt(KindOf(options_, job.spec), now);
@@ -147,8 +147,8 @@ LaneId BatchQueue::LaneOf(const JobSpec& spec) const {
   using Kind = LaneId::Kind;
   const WorkKind kind = KindOf(options_, spec);
   if (kind != WorkKind::kPass) return {kind == WorkKind::kSmall ? Kind::kSmall : Kind::kLarge};
-  // A job that costs more than pass_cost_max shares its pass with no other. Its lane is beside that
-  // of its tenant, so that the tenant's other requests never wait for all of it.
+  // A job that costs more than pass_cost_max shares its pass with no other. It waits in a second
+  // lane of its tenant. So the tenant's other requests never wait for all of it.
   return {spec.cost > options_.pass_cost_max ? Kind::kHeavy : Kind::kTenant, spec.tenant};
 }
 
@@ -156,7 +156,7 @@ absl::Status BatchQueue::Push(std::shared_ptr<QueuedJob> job, absl::Time now) {
   const JobSpec& spec = job->spec;
   const LaneId lane_id = LaneOf(spec);
   const auto found = lanes_.find(lane_id);
-  // The part that it shares with a waiting job is counted with that job.
+  // If a job of the lane waits for a pass, what this job shares with it is counted there.
   const bool shares = found != lanes_.end() && !found->second.ungrouped.empty();
   const auto own = [&](absl::Duration cost) {
     return shares ? cost - std::min(spec.shared_cost, cost) : cost;
@@ -245,12 +245,12 @@ void BatchQueue::TakePass(absl::Time now, Lane& lane, Assignment& assignment) {
   work->lane = LaneOf(first->second->spec);
   work->kind = WorkKind::kPass;
   work->rank = first->first;
-  std::shared_ptr<QueuedJob> earliest;  // of the pass, by deadline
+  std::shared_ptr<QueuedJob> earliest;  // the job of the pass with the earliest deadline
   const auto is_full = [&] {
     return static_cast<int64_t>(work->jobs.size()) >= options_.pass_requests_max ||
            static_cast<int64_t>(assignment.dropped.size()) >= options_.group_requests_max;
   };
-  // Jobs that are looked at and left: a bound for the time under the lock.
+  // The most jobs that are looked at and left: this bounds the time under the lock.
   int skips_left = 256;
   for (auto next = first; next != lane.ungrouped.end() && !is_full() && skips_left > 0;) {
     const std::shared_ptr<QueuedJob> job = next->second;
@@ -261,7 +261,7 @@ void BatchQueue::TakePass(absl::Time now, Lane& lane, Assignment& assignment) {
                  JoinsPass(options_, static_cast<int64_t>(work->jobs.size()), work->cost, cost);
     if (joins) {
       job->status = CheckWorthBeginning(*job, cost, now);
-      // A job that would make the pass too late for one of its jobs waits for the next pass.
+      // A job that would make a job of the pass too late waits for the next pass.
       joins = !job->status.ok() || is_first ||
               !IsTooLate(is_earliest ? *job : *earliest, work->cost + cost, now);
     }
@@ -311,8 +311,7 @@ void BatchQueue::TakeTile(absl::Time now, Lane& lane, Assignment& assignment) {
     return work->tiles_taken == 0 ? CheckWorthBeginning(job, work->cost, now)
                                   : CheckWorthContinuing(job, *work, now);
   };
-  // One job that is worth it is enough: the work continues for it, and the others may still be
-  // answered in time.
+  // If one job is worth the work, the work continues. The other jobs may still be answered in time.
   const bool is_wanted = std::any_of(work->jobs.begin(), work->jobs.end(),
                                      [&](const auto& job) { return check(*job).ok(); });
   if (!is_wanted) {
@@ -322,7 +321,7 @@ void BatchQueue::TakeTile(absl::Time now, Lane& lane, Assignment& assignment) {
     lane.tiled.erase(first);
     LeaveQueue(*work, &lane);
     work->tile_count = work->tiles_taken;
-    // Otherwise the last of its running tiles finishes the jobs.
+    // If tiles are running, the last of them finishes the jobs.
     if (work->tiles_running == 0) {
       for (const auto& job : work->jobs) job->status.Update(work->status);
       assignment.dropped.insert(assignment.dropped.end(), work->jobs.begin(), work->jobs.end());

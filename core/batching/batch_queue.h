@@ -18,40 +18,40 @@
 
 namespace qkserve {
 
-// A job in the queue or under way, with what the queue keeps of it.
+// A job in the queue or under way, with what the queue keeps about it.
 struct QueuedJob {
   std::unique_ptr<Job> job;
   JobSpec spec;
   absl::Time arrival;
 
-  // The job's part of the queue's predicted time (see JobSpec). Capped at half of what may wait:
-  // small jobs overtake a huge one, so it must not make the queue look full to them.
+  // The job's part of the queue's predicted time (see JobSpec), at most half of what may wait.
+  // Small jobs overtake a huge job, so it must not make the queue look full to them.
   absl::Duration queue_cost = absl::ZeroDuration();
 
-  absl::Status status;  // why it was dropped, or how it ran
+  absl::Status status;  // why the job was dropped, or how it ran
   JobReceipt receipt;
 };
 using QueuedJobs = std::vector<std::shared_ptr<QueuedJob>>;
 
-// Work that is handed out tile by tile and answered when the last one is done: a large job, or the
+// Work that is handed out tile by tile and answered when the last tile is done: a large job, or
 // jobs of a group that share a pass.
 struct TiledWork {
   QueuedJobs jobs;
-  std::unique_ptr<Pass> pass;  // null: the tiles are those of the one job
+  std::unique_ptr<Pass> pass;  // null if the tiles are those of a single job
 
   LaneId lane;
   absl::Time rank;
   WorkKind kind = WorkKind::kTiled;
   int64_t tile_count = 0;
   absl::Duration tile_cost = absl::ZeroDuration();
-  absl::Duration cost = absl::ZeroDuration();        // of all tiles
-  absl::Duration queue_cost = absl::ZeroDuration();  // the sum of the jobs' parts
+  absl::Duration cost = absl::ZeroDuration();        // cost of all tiles
+  absl::Duration queue_cost = absl::ZeroDuration();  // sum of the jobs' queue_cost
 
-  // Tiles are handed out in order.
+  // The number of tiles handed out so far. They are handed out in order.
   int64_t tiles_taken = 0;
   int64_t tiles_running = 0;
   absl::Time started = absl::InfinitePast();
-  absl::Time ended = absl::InfinitePast();  // of the tiles so far
+  absl::Time ended = absl::InfinitePast();  // when the last tile so far ended
   absl::Status status;                      // the first error of a tile
 };
 
@@ -61,12 +61,12 @@ struct SmallJobs {
   absl::Duration cost = absl::ZeroDuration();
 };
 
-// Jobs that share a pass, which the worker makes.
+// Jobs that share a pass. The worker makes the pass.
 struct PassToMake {
   std::shared_ptr<TiledWork> work;
 };
 
-// One tile of work that is cut already.
+// One tile of work that has been cut already.
 struct TileToRun {
   std::shared_ptr<TiledWork> work;
   int64_t tile = 0;
@@ -74,76 +74,80 @@ struct TileToRun {
 
 // The next thing that a worker does.
 struct Assignment {
-  // No work: nothing is worth running now.
+  // std::monostate: nothing is worth running now.
   std::variant<std::monostate, SmallJobs, PassToMake, TileToRun> work;
 
-  // Jobs that expired or were cancelled while they waited: `status` says so, none of their tiles is
-  // running. To be finished, at no cost.
+  // Jobs that expired or were cancelled while they waited; `status` says which. None of their tiles
+  // is running. The worker only has to finish them.
   QueuedJobs dropped;
 
   bool HasWork() const { return !std::holds_alternative<std::monostate>(work); }
 };
 
-// The queue without threads or locks: which work is next, in which portions.
+// The queue without threads or locks: it decides which work is next, and in which portions.
 //
-// Work waits in lanes, and each lane gets an equal part of the time while it has any (FairShare):
+// Work waits in lanes, and each lane gets an equal share of the time while it has any (FairShare):
 //
-//  - Small jobs (KindOf) wait in order of arrival and are taken in groups, so that a small job
-//    never waits for more than a tile of each worker.
-//  - Large jobs hand out their tiles one at a time. The next tile comes from the one with the
-//    earliest arrival + cost: the shorter goes first, equals go in order of arrival, and nobody
-//    waits for ever, because later arrivals rank later whatever they cost.
-//  - Every tenant has a lane for the jobs of its groups, in the same order. A job whose turn it is
-//    takes those of its group that wait along in one pass (JoinsPass), which hands out its tiles
-//    like a large job. Jobs that cost more than a pass may have a lane of their own beside it: the
-//    others never wait for more than a tile of theirs.
+//  - Small jobs (KindOf) wait in order of arrival and are taken in groups. So a small job never
+//    waits for more than a tile of each worker.
+//  - Large jobs hand out their tiles one at a time. The next tile comes from the job with the
+//    earliest arrival + cost. Shorter jobs go first, and equal ones in order of arrival. Later
+//    arrivals rank later whatever they cost, so no job waits for ever.
+//  - Every tenant has a lane for the jobs of its groups, in the same order. The job whose turn it
+//    is begins a pass. Waiting jobs of its group join the pass (JoinsPass). The pass hands out its
+//    tiles like a large job.
+//  - A second lane of the tenant has the jobs that cost more than a pass may. The tenant's other
+//    jobs never wait for more than a tile of those.
 //
 // Not thread-safe: Batcher holds its lock around every call.
 class BatchQueue {
  public:
   explicit BatchQueue(const BatchPolicyOptions& options) : options_(options) {}
 
-  // RESOURCE_EXHAUSTED if AdmitToQueue or AdmitByDeadline refuses; the job is unchanged, and the
-  // status says when a retry may help.
+  // Adds a job. RESOURCE_EXHAUSTED if AdmitToQueue or AdmitByDeadline refuses it: the job is then
+  // unchanged, and the status says when a retry may help.
   absl::Status Push(std::shared_ptr<QueuedJob> job, absl::Time now);
 
-  // Work of a kind was predicted to take a worker `predicted` and took it `measured`, until `now`.
+  // Tells the queue that work of `kind` ended `now`, was predicted to take a worker `predicted`,
+  // and took `measured`.
   void Learn(WorkKind kind, absl::Duration predicted, absl::Duration measured, absl::Time now) {
     RatioOf(kind).Learn(predicted, measured, now);
   }
 
-  // The next work. Acquires a slot where HasWork(). Jobs that are met on the way and have
-  // expired, are cancelled, or cannot be answered in time any more are dropped.
+  // Returns the next work, and acquires a slot if there is any (HasWork). On the way it drops jobs
+  // that have expired, are cancelled, or cannot be answered in time any more.
   Assignment Take(absl::Time now);
 
-  // The pass that Take asked for is there, and the worker takes its first tile with it.
+  // Tells the queue that the pass which Take asked for is made. The worker takes its first tile
+  // with this call.
   void PassMade(const std::shared_ptr<TiledWork>& work, absl::Time now);
-  // Or it could not be made, and the jobs are to be finished.
+  // Tells the queue that the pass could not be made. The caller finishes its jobs.
   void PassFailed(const TiledWork& work);
 
-  // A tile that was handed out has run until `end`. True where it was the last one, so that the
-  // jobs must now be finished with the work's `status`.
+  // Tells the queue that a tile ran until `end`. Returns true if it was the last one: the caller
+  // must then finish the jobs with the work's `status`.
   bool TileDone(TiledWork& work, const absl::Status& status, absl::Time end);
 
-  // Small jobs that were handed out have run.
+  // Tells the queue that small jobs have run.
   void SmallJobsDone(const SmallJobs& small) { running_cost_ -= small.cost; }
 
-  // There is a slot for each of options.workers. Take acquires one for the work it hands out; a job
-  // that runs on its arrival thread acquires one here. Every slot must be released.
+  // There are options.workers slots. Take acquires a slot for the work that it hands out. For a job
+  // that runs on its arrival thread the caller acquires one here. Every slot must be released.
   void AcquireSlot() { ++summary_.busy; }
   void ReleaseSlot() { --summary_.busy; }
 
   bool HasWaiting() const { return share_.HasActive(); }
   bool HasFreeSlot() const { return summary_.busy < options_.workers; }
   const QueueSummary& summary() const { return summary_; }
-  // The same with corrected costs (CostRatio).
+  // The summary with corrected costs (CostRatio).
   QueueSummary CorrectedSummary(absl::Time now) const;
 
  private:
   struct Lane {
-    // Cost of the work below, as the summary counts it: of tiled work, the tiles not begun.
+    // The cost of the work below, as the summary counts it. Tiled work counts with the tiles that
+    // have not begun.
     absl::Duration cost = absl::ZeroDuration();
-    std::deque<std::shared_ptr<QueuedJob>> small;                     // by arrival
+    std::deque<std::shared_ptr<QueuedJob>> small;                     // in order of arrival
     std::multimap<absl::Time, std::shared_ptr<QueuedJob>> ungrouped;  // need a pass; by rank
     std::multimap<absl::Time, std::shared_ptr<TiledWork>> tiled;      // have tiles left; by rank
 
@@ -152,25 +156,25 @@ class BatchQueue {
 
   // The lane that a job waits in.
   LaneId LaneOf(const JobSpec& spec) const;
-  // Take the next work of the lane: a group of small jobs, the jobs of a pass, or a tile. Jobs that
-  // are dropped on the way go to assignment.dropped.
+  // Each takes the next work of the lane: small jobs, the jobs of a pass, or a tile. Dropped jobs
+  // go to assignment.dropped.
   void TakeSmall(absl::Time now, Lane& lane, Assignment& assignment);
   void TakePass(absl::Time now, Lane& lane, Assignment& assignment);
   void TakeTile(absl::Time now, Lane& lane, Assignment& assignment);
-  // True if work of `cost` meets the deadline whatever the cost ratios are. The estimates below,
-  // which cost a microsecond with the batcher's lock held, are then not needed.
+  // True if work of `cost` meets the deadline whatever the cost ratios are. This saves the
+  // estimates below, which take a microsecond with the batcher's lock held.
   bool HasAmpleTime(const JobSpec& spec, absl::Duration cost, absl::Time now) const;
-  // True if it is too late to begin a job that ends with work of `cost`, uncorrected.
+  // True if it is too late to begin a job that ends with work of `cost`, not yet corrected.
   bool IsTooLate(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
-  // OK, or why the job is dropped when its turn has come: as CheckStillWanted, or
-  // RESOURCE_EXHAUSTED where it would end too late.
+  // Checks a job whose turn has come. Errors say why it is dropped: those of CheckStillWanted, or
+  // RESOURCE_EXHAUSTED if it would end too late.
   absl::Status CheckWorthBeginning(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
-  // The same for a job of tiled work that has begun.
+  // Checks a job of tiled work that has begun. Errors as of CheckWorthBeginning.
   absl::Status CheckWorthContinuing(const QueuedJob& job, const TiledWork& work,
                                     absl::Time now) const;
   // The error of a request that can no longer meet its deadline.
   absl::Status LateError(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
-  // `lane` is null where none has the work.
+  // `lane` is null if no lane has the work any more.
   void StartTile(TiledWork& work, Lane* lane, absl::Time now);
   // Takes the tiles that have not begun out of the lane and the summary.
   void LeaveQueue(const TiledWork& work, Lane* lane);
@@ -181,28 +185,30 @@ class BatchQueue {
   double RatioAt(WorkKind kind, absl::Time now) const {
     return ratios_[static_cast<size_t>(kind)].At(now);
   }
-  // Corrected work that other lanes get done while this lane gets `own` done: each lane at most as
-  // much.
+  // The corrected work that other lanes get done while this lane gets `own` done: at most `own` for
+  // each lane.
   absl::Duration OthersMeanwhile(LaneId lane_id, absl::Duration own, const QueueSummary& corrected,
                                  double ratio) const;
-  // Corrected work that is done before a job that comes to the lane at `rank` has ended, without
-  // its own: what ranks before it there, the tiles that run, and what other lanes get.
+  // The corrected work that is done before a job of the lane at `rank` ends, without the job's own.
+  // It is what ranks before the job in its lane, the tiles that run, and what other lanes get done
+  // meanwhile.
   absl::Duration WorkAhead(LaneId lane_id, absl::Time rank, absl::Duration own,
                            const QueueSummary& corrected, double ratio) const;
-  // `own`: its cost, without what it shares with jobs that wait.
+  // `own` is the job's cost without what it shares with jobs that wait.
   absl::Status Admit(const QueuedJob& job, absl::Duration own, LaneId lane_id,
                      absl::Time now) const;
 
   const BatchPolicyOptions options_;
   FairShare share_;
-  std::map<LaneId, Lane> lanes_;  // those that are not empty
+  std::map<LaneId, Lane> lanes_;  // the lanes that are not empty
   QueueSummary summary_;
-  absl::Duration pass_cost_;     // the part of large_cost that waits for passes or is of passes
-  absl::Duration running_cost_;  // of the groups and tiles being run
+  absl::Duration
+      pass_cost_;  // the part of large_cost that is of passes, or of jobs that wait for one
+  absl::Duration running_cost_;  // cost of the groups and tiles that run
   std::array<CostRatio, kWorkKinds> ratios_;
 };
 
-// OK, DEADLINE_EXCEEDED or CANCELLED: whether the job is still worth running.
+// OK if the job is still worth running, otherwise DEADLINE_EXCEEDED or CANCELLED.
 absl::Status CheckStillWanted(const QueuedJob& job, absl::Time now);
 
 }  // namespace qkserve

@@ -109,7 +109,8 @@ void Batcher::WorkerLoop() {
     while (!shutdown_ && !(queue_.HasWaiting() && queue_.HasFreeSlot())) Sleep();
     if (shutdown_) break;
     const Assignment assignment = queue_.Take(clock_->Now());
-    // A wake-up may have gone to a worker that was not needed; pass on what is left.
+    // The last wake-up may have gone to a worker that was not needed. So this worker wakes one for
+    // what is left.
     if (queue_.HasWaiting() && queue_.HasFreeSlot()) WakeWorkers(1);
     mutex_.Unlock();
     Run(assignment);
@@ -119,7 +120,7 @@ void Batcher::WorkerLoop() {
 }
 
 void Batcher::Run(const Assignment& assignment) {
-  // First: a refusal is worth most at once.
+  // Dropped jobs are finished first: a refusal is worth most at once.
   for (const auto& job : assignment.dropped) Finish(*job);
   if (!assignment.dropped.empty()) {
     MutexLock lock(&mutex_);
@@ -173,10 +174,10 @@ absl::Status Batcher::RunAlone(const QueuedJob& job) {
 void Batcher::RunSmall(const SmallJobs& small, WorkKind kind, bool on_arrival) {
   const QueuedJobs& jobs = small.jobs;
   int64_t rows = 0;
-  absl::Duration predicted, measured;  // of those that ran
+  absl::Duration predicted, measured;  // sums over the jobs that ran
   absl::Time now = clock_->Now();
   for (const auto& job : jobs) {
-    // Time has passed since it was taken: the jobs before it ran, at least.
+    // Checked again: the jobs before it in the group have taken time.
     job->status = CheckStillWanted(*job, now);
     if (!job->status.ok()) continue;
     rows += job->spec.rows;
@@ -196,7 +197,7 @@ void Batcher::RunSmall(const SmallJobs& small, WorkKind kind, bool on_arrival) {
   queue_.SmallJobsDone(small);
   Count(static_cast<int64_t>(jobs.size()), answered);
   queue_.ReleaseSlot();
-  // A worker takes the next work itself.
+  // A worker takes the next work itself. An arrival thread wakes a worker for it.
   if (on_arrival && queue_.HasWaiting()) WakeWorkers(1);
 }
 
@@ -225,10 +226,10 @@ void Batcher::RunTile(const std::shared_ptr<TiledWork>& work, int64_t tile) {
     if (status.ok()) queue_.Learn(work->kind, work->tile_cost, end - begin, end);
     is_last = queue_.TileDone(*work, status, end);
     queue_.ReleaseSlot();
-    // This thread is not free yet.
+    // This thread is not free yet: it has answers to give.
     if (is_last && queue_.HasWaiting()) WakeWorkers(1);
   }
-  // No other thread has this work any more.
+  // After the last tile no other thread has this work.
   if (is_last) FinishTiled(*work);
 }
 
@@ -250,7 +251,8 @@ bool Batcher::Finish(QueuedJob& job) {
   absl::Status final_status = job.status;
   if (final_status.ok()) final_status = CheckStillWanted(job, clock_->Now());
   job.job->Finish(final_status, job.receipt);
-  // Here, where no lock is held and Drain still waits: a job may own much memory.
+  // The job is destroyed here, because no lock is held and Drain still waits. A job may own much
+  // memory.
   job.job.reset();
   return final_status.ok();
 }

@@ -17,24 +17,23 @@
 
 namespace qkserve {
 
-// Runs jobs on a pool of workers: what queued while they were busy is taken in groups (small jobs),
-// tile by tile (large ones) or in passes over what they share (jobs of a group); see BatchQueue. It
-// never waits for a batch to fill.
+// Runs jobs on a pool of workers. Work that queued while they were busy is taken in groups (small
+// jobs), tile by tile (large jobs) or in passes over what jobs share (jobs of a group). See
+// BatchQueue. The batcher never waits for a batch to fill.
 //
 // Guarantees:
 //  1. Finish is called exactly once for every submitted job.
 //  2. At most options.workers groups or tiles run at a time, those on arrival threads included.
-//     (Finish after tiles is not counted: it may copy large results, and others go on meanwhile.)
+//     (Finish does not count. It may copy large results while other work goes on.)
 //  3. While a worker is free nothing waits.
-//  4. A job that is expired or cancelled when its turn comes runs no tile; no job finishes OK after
+//  4. A job that is expired or cancelled when its turn comes runs no tile. No job finishes OK after
 //     its deadline.
 //
-// Thread-safe. RunTile and Finish are called without the lock, IsCancelled also with it.
+// Thread-safe. RunTile and Finish are called without the lock. IsCancelled may be called with it.
 class Batcher {
  public:
-  // Called for each group, pass and large job that has answers, before its jobs are finished, with
-  // the number of requests and rows that it took together. Called from any thread, without the
-  // lock.
+  // Called for each group, pass or large job that has answers, with the number of its requests and
+  // rows. The jobs are finished after it. Called from any thread, without the lock.
   using OnBatch = std::function<void(int64_t requests, int64_t rows)>;
 
   // INVALID_ARGUMENT: an option is out of range. RESOURCE_EXHAUSTED: the system gives no more
@@ -43,27 +42,27 @@ class Batcher {
       const BatchPolicyOptions& options, const Clock* clock,
       OnBatch on_batch = [](int64_t, int64_t) {});
 
-  // Drains first.
+  // Drains, then ends.
   ~Batcher();
 
   Batcher(const Batcher&) = delete;
   Batcher& operator=(const Batcher&) = delete;
 
-  // Takes a job. It may be finished before this returns: refused, expired, or so small that
-  // it ran on this thread.
+  // Takes a job. The job may be finished before this returns: it was refused or expired, or was so
+  // small that it ran on this thread.
   void Submit(std::unique_ptr<Job> job, const JobSpec& spec);
 
-  // Refuses jobs from now on (UNAVAILABLE); those that were accepted go on.
+  // Refuses jobs from now on (UNAVAILABLE). Accepted jobs go on.
   void RefuseNewJobs();
 
-  // RefuseNewJobs, and returns when all accepted ones are finished.
+  // Refuses new jobs, and returns when all accepted ones are finished.
   void Drain();
 
   struct Stats {
     QueueSummary queue;
     int64_t in_flight = 0;          // accepted and not yet finished
-    int64_t requests_answered = 0;  // with OK
-    int64_t batches = 0;            // groups, passes and large jobs that answered them
+    int64_t requests_answered = 0;  // requests answered with OK
+    int64_t batches = 0;            // groups, passes and large jobs that answered requests
   };
   // A consistent snapshot.
   Stats GetStats() const;
@@ -73,8 +72,8 @@ class Batcher {
 
   void WorkerLoop();
   void Run(const Assignment& assignment);
-  // Runs the jobs one after the other, then finishes them. `on_arrival`: on the thread that one
-  // arrived on.
+  // Runs the jobs one after the other, then finishes them. `on_arrival` is true if this is the
+  // thread that a job arrived on.
   void RunSmall(const SmallJobs& small, WorkKind kind, bool on_arrival);
   static absl::Status RunAlone(const QueuedJob& job);
   void RunPass(const std::shared_ptr<TiledWork>& work);
@@ -82,18 +81,18 @@ class Batcher {
   void FinishTiled(TiledWork& work);
   // Finishes jobs that ran together. Returns how many ended OK.
   int64_t FinishBatch(const QueuedJobs& jobs, int64_t rows);
-  // Returns whether it ended OK: its status, unless the deadline has passed by now.
+  // Finishes a job. Returns true if it ended OK: with its own status, and before its deadline.
   bool Finish(QueuedJob& job);
-  // A worker that sleeps until something waits and a slot is free, or shutdown_.
+  // A worker that sleeps until work waits and a slot is free, or until shutdown_.
   struct Sleeper {
     CondVar woken;
     bool is_woken = false;
   };
-  // Blocks until WakeWorkers wakes this thread. Releases the mutex meanwhile.
+  // Blocks until WakeWorkers wakes this thread. The mutex is released meanwhile.
   void Sleep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // As many workers as there are tiles and free slots.
+  // Wakes as many workers as there are tiles and free slots.
   void WakeWorkers(int64_t tiles) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // `finished` jobs have ended, `answered` of them with OK, in one batch.
+  // Counts a batch of `finished` jobs that have ended, `answered` of them with OK.
   void Count(int64_t finished, int64_t answered) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const BatchPolicyOptions options_;
@@ -101,11 +100,11 @@ class Batcher {
   const OnBatch on_batch_;
 
   mutable Mutex mutex_;
-  CondVar idle_;  // in_flight_ is 0
+  CondVar idle_;  // signalled when in_flight_ is 0
   BatchQueue queue_ ABSL_GUARDED_BY(mutex_);
-  // Sleeping workers, the latest last. WakeWorkers wakes the oldest of the last `workers` of them:
-  // the latest probably still shares its CPU with the client that it answered, and threads that are
-  // not needed never touch their stacks.
+  // Sleeping workers. The last one fell asleep last. WakeWorkers wakes the oldest of the last
+  // `workers` of them. The last one probably still shares its CPU with the client that it answered.
+  // Threads that are not needed never touch their stacks.
   std::vector<Sleeper*> sleepers_ ABSL_GUARDED_BY(mutex_);
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool shutdown_ ABSL_GUARDED_BY(mutex_) = false;

@@ -5,14 +5,15 @@
 
 namespace qkserve {
 
-// How many times as long as predicted one kind of work takes on this machine now.
+// The ratio of the time that one kind of work takes on this machine now to the time predicted for
+// it.
 //
 // Predictions use a rate that was measured at start on an idle machine. Other processes, memory
-// traffic and the wire make real work slower; the ratio of what was measured lately to what was
-// predicted for it corrects them. The sums that were learned halve every kHalfLife, so a machine
-// that has become quiet is trusted again.
+// traffic and the wire make real work slower. The ratio of recently measured to predicted time
+// corrects the predictions. What was learned counts half as much after every kHalfLife, so a
+// machine that has become quiet is trusted again.
 //
-// A ratio of sums: many short pieces and one long one count alike, and one piece that was
+// It is a ratio of sums. Many short pieces count as much as one long piece, and a piece that was
 // interrupted does not outweigh the others.
 //
 // Time comes from the caller, in any order. Thread-compatible.
@@ -21,23 +22,23 @@ class CostRatio {
   // Long enough to average over dozens of tiles, short enough to follow a change of load.
   static constexpr absl::Duration kHalfLife = absl::Seconds(1);
 
-  // The predictions themselves count as this much work that took as long as predicted: little
+  // The ratio begins as if this much work had taken exactly as long as predicted. It is little
   // beside what a busy worker does in a half-life.
   static constexpr absl::Duration kPrior = absl::Milliseconds(20);
 
-  // Beyond these a measurement says more about a pause of the machine than about the work. 64
-  // allows for dozens of workers on one CPU.
+  // Bounds of the ratio. Beyond them a measurement says more about a pause of the machine than
+  // about the work. 64 allows for dozens of workers on one CPU.
   static constexpr double kMin = 0.25;
   static constexpr double kMax = 64.0;
 
-  // Work that was predicted to take `predicted` took `measured`, until `now`.
+  // Learns that work predicted to take `predicted` took `measured` and ended `now`.
   void Learn(absl::Duration predicted, absl::Duration measured, absl::Time now);
 
-  // Within [kMin, kMax]; 1 where nothing was learned.
+  // The ratio at `now`, within [kMin, kMax]. 1 if nothing was learned.
   double At(absl::Time now) const;
 
  private:
-  // Factor by which the sums learned until last_ have decayed at `now`.
+  // The factor by which the sums of last_ have decayed at `now`.
   double Remaining(absl::Time now) const;
 
   double predicted_seconds_ = 0.0;

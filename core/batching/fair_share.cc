@@ -19,7 +19,7 @@ void FairShare::ForgetIdle() {
   if (clocks_.size() < 2 * active_.size() + 64) return;
   std::erase_if(clocks_, [this](const auto& entry) {
     const auto& [lane, clock] = entry;
-    // Without another lane to compare with, no lane is ahead.
+    // If no lane is active, there is none to be ahead of, and every clock may go.
     return !active_.contains({clock, lane}) && (clock <= now_ || active_.empty());
   });
 }

@@ -12,43 +12,43 @@
 
 namespace qkserve {
 
-// Jobs with the same group share passes: a version of a key set has one. kNone: the job shares
+// Jobs with the same group share passes. A version of a key set has a group. kNone: the job shares
 // nothing and runs its own tiles.
 enum class GroupId : uint64_t { kNone = 0 };
 
-// The tenant that pays for a job of a group: all tenants that have work get an equal part of the
-// time. Groups may have the same tenant, as the versions of a key set do.
+// The tenant that pays for a job of a group. All tenants that have work get an equal share of the
+// time. Several groups may have one tenant: the versions of a key set do.
 enum class TenantId : uint64_t {};
 
-// All that the batcher must know of a request to schedule it.
+// All that the batcher must know about a request to schedule it.
 //
-// Three costs tell what a job adds to the queue. All are predicted times of one worker.
+// Three costs tell what a job adds to the queue. All are predicted times of one worker. An example:
 //
 //   cost                      The job alone: 10 ms, of which 8 ms read the keys.
-//   shared_cost               The part of it that a pass pays once: 8 ms. A second job of the group
-//                             costs cost - shared_cost = 2 ms more, and a pass over both 12 ms.
+//   shared_cost               The part that a pass pays once: 8 ms. A second job of the group adds
+//                             cost - shared_cost = 2 ms, so a pass over both costs 12 ms.
 //   QueuedJob::queue_cost     What the queue counts while the job waits: 10 ms for the first job of
 //                             the group, 2 ms for each further one, with an upper bound.
 struct JobSpec {
-  // Pieces of work that different threads may do at the same time. 0: nothing to do. A job of a
-  // group has no tiles of its own.
+  // Pieces of work that different threads may do at the same time. 0: there is nothing to do. A job
+  // of a group has no tiles of its own.
   int64_t tile_count = 1;
 
   absl::Duration cost = absl::ZeroDuration();
 
-  // The time at which the request had arrived, on the batcher's clock. Not set: when it is
-  // submitted.
+  // When the whole request had arrived, on the batcher's clock. Unless set, the time of Submit
+  // counts.
   absl::Time arrival = absl::InfinitePast();
 
-  // Not kNone: the job is answered by a pass (Job::MakePass).
+  // If not kNone, a pass answers the job (Job::MakePass).
   GroupId group = GroupId::kNone;
   absl::Duration shared_cost = absl::ZeroDuration();  // 0 without a group
-  TenantId tenant = {};                               // not read without a group
+  TenantId tenant = {};                               // read only for a job of a group
 
   // Query rows, for the receipt.
   int64_t rows = 0;
 
-  // On the batcher's clock. An answer after it is worth nothing.
+  // The deadline, on the batcher's clock. A later answer is worth nothing.
   absl::Time deadline = absl::InfiniteFuture();
 };
 
@@ -60,7 +60,8 @@ struct JobReceipt {
   int64_t batch_rows = 0;
 };
 
-// One go over what several jobs share: tiles that any threads may run in any order, each once.
+// The work of several jobs on what they share, cut into tiles. Any threads may run the tiles, in
+// any order, each once.
 class Pass {
  public:
   virtual ~Pass() = default;
@@ -68,8 +69,8 @@ class Pass {
   virtual absl::Status RunTile(int64_t tile) = 0;
 };
 
-// The part of a job in a pass. The batcher only carries pointers to it: the code that makes jobs
-// and passes defines the type, one for the whole program.
+// A job's part in a pass. The batcher only carries pointers to it. The code that makes jobs and
+// passes defines the type, one for the whole program.
 struct PassRequest;
 
 // A request as the batcher sees it: tiles to run and one status to give.
@@ -77,30 +78,30 @@ class Job {
  public:
   virtual ~Job() = default;
 
-  // Runs one tile. Called at most once for each tile, from any thread, also at the same time as
-  // other tiles. The first error ends the job; tiles that have not begun are then not run.
+  // Runs one tile. Called at most once for each tile, from any thread, also while other tiles run.
+  // The first error ends the job: tiles that have not begun are not run any more.
   virtual absl::Status RunTile(int64_t tile) = 0;
 
-  // This job's part in a pass; not null for a job of a group. Lives as long as the job.
+  // This job's part in a pass. Not null for a job of a group. Lives as long as the job.
   virtual const PassRequest* pass_request() const { return nullptr; }
 
-  // For a job of a group, instead of RunTile: the pass that answers `requests`, which are those of
-  // jobs of this job's group, its own first. All its tiles are run. An error, or that of a tile,
-  // ends all these jobs. The pass is destroyed before they are finished.
+  // Makes the pass that answers `requests`. Called for a job of a group, instead of RunTile. The
+  // requests are those of jobs of its group, its own first. All tiles of the pass are run. An error
+  // of this call or of a tile ends all these jobs. The pass is destroyed before they are finished.
   virtual absl::StatusOr<std::unique_ptr<Pass>> MakePass(
       absl::Span<const PassRequest* const> requests) {
     return absl::InternalError(absl::StrCat("no pass for ", requests.size(), " requests"));
   }
 
-  // Called exactly once, after the last RunTile has returned, on a thread that ran a tile or that
-  // found the job expired, or on the submitting thread. Must not block.
+  // Called exactly once, after the last RunTile has returned. The thread is one that ran a tile or
+  // found the job expired, or the submitting thread. Must not block.
   //
-  // OK: every tile ran, the deadline has not passed. Otherwise DEADLINE_EXCEEDED, CANCELLED,
+  // OK: every tile ran, and the deadline has not passed. Otherwise DEADLINE_EXCEEDED, CANCELLED,
   // RESOURCE_EXHAUSTED (the queue is full), UNAVAILABLE (draining) or RunTile's error.
   virtual void Finish(const absl::Status& status, const JobReceipt& receipt) = 0;
 
   // True if the caller has gone. Called from any thread at any time, also with the batcher's lock
-  // held: must not call the batcher.
+  // held. It must not call the batcher.
   virtual bool IsCancelled() const = 0;
 };
 

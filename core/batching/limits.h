@@ -10,10 +10,10 @@ namespace qkserve {
 // Requests that may wait (--queue_requests_max).
 inline constexpr int64_t kQueueRequestsMax = 10'000;
 
-// Requests that one worker answers together at most.
+// The most requests that one worker answers together.
 inline constexpr int64_t kGroupRequestsMax = 64;
 
-// Requests that share one pass over a key set at most.
+// The most requests that share one pass over a key set.
 inline constexpr int64_t kPassRequestsMax = 256;
 
 }  // namespace qkserve

@@ -19,7 +19,8 @@ namespace {
 
 // OpenBLAS has two buffers for each of the threads that it was built for.
 int ThreadsOfBlas() {
-  // "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH NO_AFFINITY SkylakeX MAX_THREADS=128"
+  // The text is like "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH NO_AFFINITY SkylakeX
+  // MAX_THREADS=128".
   const std::string config = openblas_get_config();
   for (absl::string_view word : absl::StrSplit(config, ' ')) {
     int threads = 0;
@@ -31,8 +32,8 @@ int ThreadsOfBlas() {
   return 16;
 }
 
-// Rows of a matrix times a vector, results `out_step` apart. OpenBLAS has both treated "beta = 0"
-// as "do not read" and as "multiply by 0" in the past; zeroing first is right under either.
+// Multiplies rows of a matrix by a vector; results are `out_step` apart. `out` is zeroed first:
+// "beta = 0" has meant both "do not read" and "multiply by 0" in OpenBLAS's past.
 void MultiplyMatrixVector(const float* matrix, blasint rows, blasint stride, const float* vector,
                           blasint depth, bool accumulate, float* out, blasint out_step) {
   for (blasint i = 0; i < rows && !accumulate; ++i) out[int64_t{i} * out_step] = 0.0F;
@@ -48,12 +49,12 @@ void ComputeDotProducts(const DotProducts& args) {
   const blasint query_stride = args.query_stride, key_stride = args.key_stride;
   const blasint out_stride = args.out_stride;
   if (rows == 1) {
-    // A matrix-vector product streams the keys once, where the matrix product would pack them first
-    // (2.5 times slower at 10000 x 768).
+    // A matrix-vector product streams the keys once. The matrix product would pack them first,
+    // which takes 2.5 times as long at 10000 x 768.
     MultiplyMatrixVector(args.keys, keys, key_stride, args.queries, depth, args.accumulate,
                          args.out, 1);
   } else if (keys == 1) {
-    // The same with the roles exchanged, and the results a column.
+    // A single key: the queries are the matrix, and the results are a column.
     MultiplyMatrixVector(args.queries, rows, query_stride, args.keys, depth, args.accumulate,
                          args.out, out_stride);
   } else {
@@ -69,7 +70,7 @@ int BlasCallsMax() {
   static const int calls_max = [] {
     cpu_set_t affinity;
     CPU_ZERO(&affinity);
-    // It fails where the machine has more CPUs than the set has room for.
+    // The call fails if the machine has more CPUs than the set has room for.
     const bool is_known = sched_getaffinity(0, sizeof(affinity), &affinity) == 0;
     return std::min(is_known ? CPU_COUNT(&affinity) : CPU_SETSIZE, ThreadsOfBlas());
   }();
@@ -81,7 +82,7 @@ bool BlasIsThreadSafe() { return openblas_get_parallel() != OPENBLAS_SEQUENTIAL;
 std::string BlasKernelName() { return openblas_get_corename(); }
 
 std::string BlasVersion() {
-  // "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ..."
+  // The words are like "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ...".
   const std::vector<std::string> words = absl::StrSplit(openblas_get_config(), ' ');
   return words.size() < 2 ? words[0] : absl::StrCat(words[0], " ", words[1]);
 }

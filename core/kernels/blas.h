@@ -6,19 +6,19 @@
 
 namespace qkserve {
 
-// The only door to OpenBLAS: blas.cc alone includes cblas.h.
+// The only door to OpenBLAS: no other file than blas.cc includes cblas.h.
 //
-// Thread-safe after BlasUsesOneThread(); a call runs on its caller's thread alone. At most
-// BlasCallsMax() calls run at a time, from any number of threads; further callers wait.
+// Thread-safe after BlasUsesOneThread(). A call runs on its caller's thread alone. Any number of
+// threads may call. At most BlasCallsMax() calls run at a time, and further callers wait.
 
 // out[i][j] (+)= sum over p of queries[i][p] * keys[j][p].
 //
-// queries: rows x depth with row stride query_stride; keys: key_count x depth with row stride
-// key_stride; out: rows x key_count with row stride out_stride. Strides in elements. No size is 0.
-// If `accumulate` is false, out is overwritten and may hold anything before.
+// queries: rows x depth with row stride query_stride. keys: key_count x depth with row stride
+// key_stride. out: rows x key_count with row stride out_stride. Strides are in elements. No size is
+// 0. If `accumulate` is false, out is overwritten and need not be initialised.
 //
-// Deterministic: the bits of out depend on the arguments' values and sizes, not on what else runs.
-// They do depend on the sizes, so a caller that promises bits must fix the sizes.
+// Deterministic: the bits of out depend on the arguments' values and sizes, and not on what else
+// runs. A caller that promises bits must therefore fix the sizes.
 struct DotProducts {
   const float* queries;
   int64_t query_stride;
@@ -36,22 +36,22 @@ void ComputeDotProducts(const DotProducts& args);
 // Makes every later call of OpenBLAS in this process use its caller's thread only.
 void BlasUsesOneThread();
 
-// True if calls from several threads at once are safe: a build without threads has no locks.
+// True if several threads may call at once. A build of OpenBLAS without threads has no locks.
 bool BlasIsThreadSafe();
 
-// Calls of OpenBLAS that run at a time: one for each CPU that this process may use, but at most
-// half the buffers that OpenBLAS was built with. Each call takes a buffer, which keeps the pages
-// that were touched. OpenBLAS 0.3.21 crashes if more threads want a buffer than there are.
+// How many calls of OpenBLAS run at a time: one for each CPU that this process may use, but at most
+// half as many as OpenBLAS has buffers. A call takes a buffer, which keeps the pages that were
+// touched. OpenBLAS 0.3.21 crashes if more threads want a buffer than there are.
 int BlasCallsMax();
 
-// OpenBLAS's name of the kernels it picked when it was loaded, for example "SkylakeX".
+// OpenBLAS's name for the kernels that it picked when it was loaded, for example "SkylakeX".
 std::string BlasKernelName();
 
-// For example "OpenBLAS 0.3.21".
+// The library and its version, for example "OpenBLAS 0.3.21".
 std::string BlasVersion();
 
-// Giga floating-point operations per second of this thread, multiply and add counted as two. Best
-// of a few runs; takes a few milliseconds.
+// The speed of this thread in giga floating-point operations per second, where a multiply-add
+// counts as two. The best of a few runs; takes a few milliseconds.
 double MeasureBlasGflops();
 
 }  // namespace qkserve

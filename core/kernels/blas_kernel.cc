@@ -18,15 +18,16 @@ namespace qkserve {
 namespace {
 
 constexpr char kCoreTypeVariable[] = "OPENBLAS_CORETYPE";
-// Says to the replaced process what it was replaced for, so that it does so only once.
+// Tells the process, after it has executed itself again, which kernel that was for. It then does
+// not do so a second time.
 constexpr char kAttemptVariable[] = "QKSERVE_KERNEL_ATTEMPT";
 
-// OpenBLAS's names of its x86-64 kernels, and what a CPU needs for them. It would run any of them
-// if told to, and trap.
+// OpenBLAS's names of its x86-64 kernels, and what a CPU needs for them. OpenBLAS does not check:
+// on a CPU that lacks the instructions it would trap.
 struct KernelRule {
   absl::string_view name;
-  bool CpuFeatures::*needs;  // null: every x86-64 has it
-  bool is_modern = false;    // worth keeping where OpenBLAS picked it
+  bool CpuFeatures::*needs;  // null: every x86-64 CPU has them
+  bool is_modern = false;    // "auto" keeps it if OpenBLAS picked it
 };
 constexpr KernelRule kKernels[] = {
     {"Prescott", nullptr},
@@ -73,7 +74,8 @@ absl::StatusOr<std::string> CheckRequested(const std::string& requested, const C
 absl::Status ReplaceProcess(const std::string& kernel, char** argv) {
   setenv(kCoreTypeVariable, kernel.c_str(), 1);
   setenv(kAttemptVariable, kernel.c_str(), 1);
-  // By its path and not as /proc/self/exe, which would become the name that ps and pgrep see.
+  // The program is executed by its path. /proc/self/exe would become the name that ps and pgrep
+  // see.
   std::error_code error;
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
   if (!error) execv(self.c_str(), argv);

@@ -10,36 +10,37 @@
 
 namespace qkserve {
 
-// Which CPU kernels OpenBLAS uses. It picks them when it is loaded, and on a CPU newer than itself
-// it silently falls back to SSE3 ("Prescott"), five times slower. OPENBLAS_CORETYPE overrides it,
-// but only before it is loaded.
+// Chooses the CPU kernels that OpenBLAS uses. OpenBLAS picks them when it is loaded. On a CPU newer
+// than itself it silently falls back to SSE3 ("Prescott"), five times slower. OPENBLAS_CORETYPE
+// overrides the choice, but only before OpenBLAS is loaded.
 
 struct CpuFeatures {
   bool is_x86_64 = false;
   bool avx = false;
   bool avx2_fma = false;     // AVX2 and FMA
   bool avx512 = false;       // AVX-512 F, BW, DQ and VL
-  bool avx512_bf16 = false;  // those and BF16
+  bool avx512_bf16 = false;  // the above and BF16
 };
 // The features of this machine's CPU.
 CpuFeatures DetectCpuFeatures();
 
 struct KernelChoiceInput {
   std::string requested;  // --kernel: "auto" or OpenBLAS's name of a kernel
-  // The kernel that OpenBLAS picked. "auto" keeps it if it uses the best instructions of the CPU.
+  // The kernel that OpenBLAS picked. "auto" keeps a kernel that uses the best instructions of the
+  // CPU.
   std::string loaded;
   // The process was started with OPENBLAS_CORETYPE. "auto" then keeps an AVX2 kernel on an AVX-512
   // CPU, too.
   bool from_environment = false;
   CpuFeatures cpu;
 };
-// The kernel to ask OpenBLAS for; "" leaves the choice to it. Pure. INVALID_ARGUMENT: there is no
-// such kernel, or the CPU lacks its instructions.
+// The kernel to ask OpenBLAS for. "" leaves the choice to OpenBLAS. Pure. INVALID_ARGUMENT: there
+// is no such kernel, or the CPU lacks its instructions.
 absl::StatusOr<std::string> ChooseBlasKernel(const KernelChoiceInput& input);
 
 // Makes OpenBLAS use the right kernel (`requested` as above) and one thread a call. If OpenBLAS was
-// loaded with another kernel, the process executes itself again, once, with OPENBLAS_CORETYPE set.
-// So call it first in main, with main's argv, before threads, files or sockets exist.
+// loaded with another kernel, the process sets OPENBLAS_CORETYPE and executes itself again, once.
+// So call it with main's argv, before threads, files or sockets exist.
 //
 // INVALID_ARGUMENT: the CPU or this OpenBLAS does not have the requested kernel.
 // FAILED_PRECONDITION: this build of OpenBLAS may not be called from several threads.

@@ -14,11 +14,12 @@ const std::byte* ElementAt(const TensorView& tensor, int64_t index) {
   return tensor.data + index * ElementBytes(tensor.data_type);
 }
 
-// `columns` elements of each of `rows` rows of `stride` elements, the first at `index`.
+// Converts `columns` elements of each of `rows` rows. The first element is at `index`, and rows are
+// `stride` elements apart.
 void ConvertColumns(const TensorView& tensor, int64_t index, int64_t rows, int64_t stride,
                     int64_t columns, float* to) {
   if (columns == stride) {
-    columns *= rows;  // they follow one another: one call
+    columns *= rows;  // the rows follow one another: one call for all
     rows = 1;
   }
   for (int64_t i = 0; i < rows; ++i) {
@@ -54,7 +55,7 @@ absl::Status MultiplyBlock(const ScoreBlock& op, float* out, int64_t out_stride)
     ComputeDotProducts(args);
     return absl::OkStatus();
   }
-  // A kDepthChunk of d at a time is converted and added. The chunks are cut by d alone.
+  // kDepthChunk elements of d are converted and added at a time. The chunks are cut by d alone.
   const int64_t chunk = EvenPart(op.depth, kDepthChunk);
   TileScratch scratch;
   ASSIGN_OR_RETURN(float* const queries, scratch.Get((op.rows + op.key_count) * chunk));

@@ -9,15 +9,14 @@
 namespace qkserve {
 
 // Conversions between float32 and the 16-bit element types, vectorised for the CPU at hand.
-//
-// Subnormals, infinities and NaN survive both ways; NaN stays NaN, its payload may change.
+// Subnormals, infinities and NaN survive both ways; the payload of a NaN may change.
 
-// Widens `count` elements of the float type `type` at `from` (exact for both 16-bit types; a copy
-// for float32).
+// Widens `count` elements of the float type `type` at `from`. Exact for both 16-bit types. float32
+// is copied.
 void ConvertToFloat32(DataType type, const std::byte* from, int64_t count, float* to);
 
-// Narrows `count` elements to `type`, rounding to nearest, ties to even; beyond the range of
-// float16 that is infinity.
+// Narrows `count` elements to `type`, rounding to nearest, ties to even. Numbers beyond the range
+// of float16 become infinity.
 void ConvertFromFloat32(DataType type, const float* from, int64_t count, std::byte* to);
 
 }  // namespace qkserve

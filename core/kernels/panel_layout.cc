@@ -1,4 +1,4 @@
-// Highway compiles this file once for every instruction set and picks at run time.
+// Highway compiles this file once for every instruction set and picks one at run time.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/kernels/panel_layout.cc"
 // clang-format off
@@ -17,10 +17,10 @@ namespace qkserve {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Prefetches for key `key` of `count`, whose cache line of elements from p on is packed now: the
-// key's next line, and a line of the panel that will then be written. The hardware does not
-// prefetch as many streams as there are rows. At the end of a row it fetches a row behind the
-// `count` keys, which is most likely packed next.
+// Prefetches while the cache line of key `key` that has elements p and on is packed: the key's next
+// line, and the line of the panel that will be written then. The hardware does not prefetch as many
+// streams as there are rows. At the end of a row this fetches a row behind the `count` keys, which
+// is most likely packed next.
 template <class T>
 void FetchAhead(const T* rows, int64_t key, int64_t count, int64_t d, int64_t p, const T* panel) {
   constexpr int64_t kLineElements = 64 / sizeof(T);
@@ -40,7 +40,7 @@ void PackGroup(DataType /*type*/, const T* /*row*/, int64_t /*d*/, int64_t /*p*/
 using Words = hn::FixedTag<uint32_t, 4>;
 using WordVector = hn::Vec<Words>;
 
-// Rows of a 4 x 4 matrix become its columns and are stored `stride` words apart.
+// Makes the rows of a 4 x 4 matrix its columns, and stores them `stride` words apart.
 void StoreTransposed(WordVector r0, WordVector r1, WordVector r2, WordVector r3, uint32_t* to,
                      int64_t stride) {
   const Words d;
@@ -56,8 +56,8 @@ void StoreTransposed(WordVector r0, WordVector r1, WordVector r2, WordVector r3,
   hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(dw, high01, high23)), d, to + 3 * stride);
 }
 
-// Packs elements p to end - 1 (a multiple of 8 of them) of the 4 keys of a vector, for elements of
-// 32 bits. `row` is the first key.
+// Packs elements p to end - 1 of the 4 keys of a vector, for elements of 32 bits. They are a
+// multiple of 8. `row` is the first key.
 void PackGroup(DataType /*type*/, const uint32_t* row, int64_t d, int64_t p, int64_t end,
                uint32_t* to) {
   for (; p < end; p += 4) {
@@ -66,7 +66,7 @@ void PackGroup(DataType /*type*/, const uint32_t* row, int64_t d, int64_t p, int
   }
 }
 
-// The same for 8 keys with elements of 16 bits, in four pairs.
+// Packs 8 keys with elements of 16 bits, in four pairs.
 void PackGroup(DataType type, const uint16_t* row, int64_t d, int64_t p, int64_t end,
                uint16_t* to) {
   const Words words;
@@ -92,12 +92,12 @@ void PackGroup(DataType type, const uint16_t* row, int64_t d, int64_t p, int64_t
 
 #endif  // HWY_TARGET == HWY_SCALAR
 
-// Elements p to end - 1 of keys begin to count - 1, which go to places first + begin and on.
+// Packs elements p to end - 1 of keys begin to count - 1 into places first + begin and on.
 template <class T>
 void ScatterKeys(DataType type, const T* rows, int64_t begin, int64_t count, int64_t d, int64_t p,
                  int64_t end, int64_t first, T* panel) {
   for (int64_t i = begin; i < count; ++i) {
-    // Rows may not be aligned.
+    // Rows need not be aligned.
     const auto* from = reinterpret_cast<const std::byte*>(rows + i * d);
     T* to = panel + PlaceInPanelRow(type, first + i);
     for (int64_t e = p; e < end; ++e)
@@ -105,14 +105,14 @@ void ScatterKeys(DataType type, const T* rows, int64_t begin, int64_t count, int
   }
 }
 
-// The elements that one cache line has of each row are packed before the next ones, into as many
-// lines of the panel: every line then is in the L1 cache from its first touch to its last.
+// Packs the elements that one cache line has of each row, then the next ones. They go into as many
+// lines of the panel, each of which is in the L1 cache from its first touch to its last.
 template <class T>
 void PackKeysOf(DataType type, const T* rows, int64_t count, int64_t d, int64_t first, T* panel) {
   constexpr int64_t kLineElements = 64 / sizeof(T);
   constexpr int64_t kGroup = 16 / sizeof(T);
-  // Keys come together if they go to places that follow one another. Those of bfloat16 do only if
-  // they are all keys of a panel.
+  // Several keys can be packed together if their places follow one another. For bfloat16 they do
+  // only if the keys fill the panel.
   const bool is_whole =
       HWY_TARGET != HWY_SCALAR && (type != DataType::kBfloat16 || count == kPanelKeys);
   const int64_t grouped = is_whole ? count / kGroup * kGroup : 0;
@@ -168,7 +168,7 @@ void PackValues(DataType type, const std::byte* rows, int64_t count, int64_t col
   assert(IsFloatType(static_cast<int>(type)));
   assert(first >= 0 && count >= 0 && first + count <= kPanelKeys);
   const int64_t row_bytes = columns * ElementBytes(type);
-  // Without columns there may be no memory.
+  // If there are no columns, there may be no memory.
   if (count == 0 || row_bytes == 0) return;
   std::memcpy(panel + first * row_bytes, rows, static_cast<size_t>(count * row_bytes));
 }

@@ -1,4 +1,4 @@
-// Highway compiles this file once for every instruction set and picks at run time.
+// Highway compiles this file once for every instruction set and picks one at run time.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/kernels/panel_scores.cc"
 // clang-format off
@@ -19,11 +19,13 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Floats = hn::CappedTag<float, 16>;
 using Words = hn::RebindToUnsigned<Floats>;
 using FloatVector = hn::Vec<Floats>;
-constexpr int64_t kLanes = hn::MaxLanes(Floats());  // all: see HWY_DISABLED_TARGETS in CMake
+constexpr int64_t kLanes =
+    hn::MaxLanes(Floats());  // every vector has so many: see HWY_DISABLED_TARGETS in CMake
 
-// A tile of kRowsMax queries and VectorsOf(kRowsMax) vectors of keys keeps its accumulators, those
-// vectors and a query's element in registers: 6 x 4 of 32, 6 x 2 of 16. Each element of d then
-// costs fewer loads than half its multiply-adds, and there are chains enough for their latency.
+// A tile of kRowsMax queries and VectorsOf(kRowsMax) vectors of keys keeps in registers its
+// accumulators, those vectors and an element of a query. That is 6 x 4 accumulators of 32
+// registers, or 6 x 2 of 16. Each element of d then costs fewer loads than half its multiply-adds,
+// and there are enough chains to hide their latency.
 //
 // A tile of fewer queries takes more vectors: as many chains, and longer runs of the panel.
 constexpr int kRowsMax = 6;
@@ -34,13 +36,13 @@ constexpr int VectorsOf(int rows) {
   return std::min(vectors, static_cast<int>(kPanelKeys / kLanes));
 }
 
-// Elements of d that all queries take before the next ones, at most: their part of a panel and the
-// one after it, 96 KB each, stay in the L2 cache. The sums so far wait in `out`, so that the bits
-// are the same. (The L1 cache is no better here: its smaller parts have more beginnings and ends,
-// and the tiles read forwards.)
+// The most elements of d that all queries take before they take the next ones. A panel's part of so
+// many elements is 96 KB. It and the part after it stay in the L2 cache. Sums wait in `out` between
+// parts, which does not change their bits. (Parts that fit the L1 cache are no faster: there would
+// be more beginnings and ends, and the tiles read forwards.)
 constexpr int64_t kDepthBlock = 384;
 
-// One element of all keys of a panel, stored as T, read as vectors of float32. Load reads unit
+// Reads one element of all keys of a panel, stored as T, as vectors of float32. Load reads unit
 // `unit`: kUnit vectors that are kPairDistance keys apart. Each tile widens 16-bit keys anew. That
 // costs less than keeping them widened, because it runs beside the multiply-adds.
 
@@ -61,7 +63,7 @@ struct Float16Panel {
 };
 
 struct Bfloat16Panel {
-  using T = uint32_t;  // a pair, see KeyInPanelRow
+  using T = uint32_t;  // two keys, see KeyInPanelRow
   static constexpr int kUnit = 2;
   static HWY_INLINE void Load(const T* row, int64_t unit, FloatVector* keys) {
     const auto pairs = hn::Load(Words(), row + unit * kLanes);
@@ -88,14 +90,14 @@ struct BlockArgs {
   float* out;
   int64_t out_stride;
   bool is_first_block;
-  // The block after this one, of next_row_bytes for each element of d. All tiles together fetch it
-  // into the L2 cache while they compute, each of them next_step of these.
+  // The block after this one, with next_row_bytes for each element of d. All tiles together fetch
+  // it into the L2 cache while they compute. Each tile fetches next_step of its rows.
   const std::byte* next;
   int64_t next_row_bytes;
   int64_t next_step;
 };
 
-// Vectors first, first + 1, ... of the panel.
+// Multiplies kRows queries with vectors first, first + 1, ... of the panel.
 template <class Panel, int kRows>
 HWY_INLINE void MultiplyTile(const BlockArgs& args, const typename Panel::T* panel, int64_t first) {
   constexpr int kVectors = VectorsOf(kRows);
@@ -123,7 +125,8 @@ HWY_INLINE void MultiplyTile(const BlockArgs& args, const typename Panel::T* pan
     const auto load = [&](int v, FloatVector* keys) {
       Panel::Load(panel, (first + v) / Panel::kUnit, keys);
     };
-    // The fewer, queries or key vectors, stay in registers; the others are loaded when needed.
+    // If there are fewer queries than key vectors, the queries stay in registers and the vectors
+    // are loaded when needed. Otherwise the vectors stay.
     if constexpr (kRows < kVectors) {
       FloatVector elements[kRows];
       HWY_UNROLL(6)
@@ -162,14 +165,14 @@ HWY_INLINE void MultiplyTile(const BlockArgs& args, const typename Panel::T* pan
   }
 }
 
-// All keys of the panel with one of `groups` groups of queries. Advances `next` by what was
-// fetched.
+// Multiplies all keys of the panel with one of `groups` groups of queries. Advances `next` by what
+// was fetched.
 template <class Panel, int kRows>
 HWY_NOINLINE void MultiplyRows(BlockArgs& args, const typename Panel::T* panel, int64_t groups) {
   constexpr int64_t kVectors = VectorsOf(kRows);
   constexpr int64_t kPanelVectors = kPanelKeys / kLanes;
   const int64_t tiles = kPanelVectors / kVectors * groups;
-  // A single tile reads forwards as fast as memory can; prefetching would only slow it down.
+  // A single tile reads forwards as fast as memory can. Prefetching would only slow it down.
   args.next_step = tiles == 1 ? 0 : (args.next_row_bytes + tiles - 1) / tiles;
   for (int64_t first = 0; first < kPanelVectors; first += kVectors) {
     MultiplyTile<Panel, kRows>(args, panel, first);
@@ -177,7 +180,7 @@ HWY_NOINLINE void MultiplyRows(BlockArgs& args, const typename Panel::T* panel, 
   }
 }
 
-// All queries, in as few groups as can be.
+// Multiplies all queries, in as few groups as possible.
 template <class Panel>
 void MultiplyBlock(int64_t rows, const BlockArgs& block, const typename Panel::T* panel) {
   using Multiply = void (*)(BlockArgs & args, const typename Panel::T* panel, int64_t groups);
@@ -198,7 +201,7 @@ void MultiplyBlock(int64_t rows, const BlockArgs& block, const typename Panel::T
 template <class Panel>
 void MultiplyPanelsOf(const float* queries, int64_t rows, const KeyPanels& keys, float* out,
                       int64_t out_stride) {
-  // If one tile has all queries and keys, nothing is read twice.
+  // A tile that has all queries and keys reads nothing twice.
   const bool is_one_tile =
       rows <= kRowsMax && VectorsOf(static_cast<int>(rows)) * kLanes == kPanelKeys;
   const int64_t block_max = is_one_tile ? keys.d : kDepthBlock;

@@ -1,4 +1,4 @@
-// Highway compiles this file once for every instruction set and picks at run time.
+// Highway compiles this file once for every instruction set and picks one at run time.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/kernels/panel_values.cc"
 // clang-format off
@@ -23,26 +23,27 @@ using Floats = hn::CappedTag<float, 16>;
 using FloatVector = hn::Vec<Floats>;
 constexpr int64_t kLanes = hn::MaxLanes(Floats());
 
-// As in panel_scores.cc, with vectors of columns: 6 rows x 4 of 32 registers, 6 x 2 of 16. Fewer
-// rows take more columns at a time, which is as many chains and a longer stretch of each value.
+// Tiles are as in panel_scores.cc, with vectors of columns: 6 rows x 4 vectors of 32 registers, or
+// 6 x 2 of 16. Fewer rows take more columns at a time. There are then as many chains, and each
+// reads a longer stretch of each value.
 constexpr int kRowsMax = 6;
 constexpr int kVectors = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM ? 4 : 2;
-constexpr int kVectorsWide = 4 * kVectors;  // for one row
+constexpr int kVectorsWide = 4 * kVectors;  // vectors of a tile of one row
 
-// Keys whose products are summed in registers, one after the other. Rounding makes an error of at
-// most 12 units of 2^-24 of the sum of their magnitudes (partial sums are smaller). Such chains are
-// then added in float32, at most kBlockKeysMax / kChainKeys of them (7 units more), and these sums
-// to totals in float64. Longer chains save little and err more: 128 keys alone may err by 44 units,
-// where the bound of accuracy for a context is 33.
+// Keys whose products are summed in registers, one after the other. Such a chain errs by at most 12
+// units of 2^-24 of the sum of its magnitudes, because partial sums are smaller. At most
+// kBlockKeysMax / kChainKeys chains are added in float32, which errs by 7 units more. These sums
+// are added in float64. Longer chains save little and err more: 128 keys alone may err by 44 units,
+// and the bound of accuracy for a context is 33.
 constexpr int64_t kChainKeys = 32;
 
-// Keys that all rows and columns take before the next ones, at most: their values stay in the L2
-// cache, and few rows of weights, which read them once, read them nearly in the order of memory.
+// The most bytes of values that all rows and columns take before the next ones. They stay in the L2
+// cache. If there are few rows, values are read once and nearly in the order of memory.
 constexpr int64_t kBlockBytes = 512 << 10;
 constexpr int64_t kBlockKeysMin = kChainKeys;
 constexpr int64_t kBlockKeysMax = 512;
 
-// An element of a value as it is kept.
+// An element of a value as it is stored.
 struct Float16 {
   uint16_t bits;
 };
@@ -61,9 +62,9 @@ struct TileArgs {
   const float* weights;
   int64_t weight_stride;
   int64_t keys;
-  const T* values;  // a row has sums.columns
+  const T* values;  // each row has sums.columns elements
   ContextSums sums;
-  int64_t column = 0;  // that `values` begins with
+  int64_t column = 0;  // the column that `values` begins with
 
   void SkipRows(int64_t rows) {
     weights += rows * weight_stride;
@@ -88,8 +89,8 @@ void AddToTotals(const float* sums, int64_t begin, int64_t end, double* out) {
   for (; c < end; ++c) out[c] += static_cast<double>(sums[c]);
 }
 
-// The sums of the first row of `args`, a vector of columns, without the keys of weight 0: the bits
-// of AddTile where those are finite.
+// Sums one vector of columns for the first row of `args`, without the keys of weight 0. The bits
+// are those of AddTile if those are finite.
 template <class T>
 FloatVector SumAttended(const TileArgs<T>& args) {
   const Floats d;
@@ -107,7 +108,7 @@ FloatVector SumAttended(const TileArgs<T>& args) {
 }
 
 // Sums the columns from `begin` to end - 1 in float64, which no sum of finite values overflows.
-// Infinities and NaN are noted with AddInfinities.
+// Notes infinities and NaN with AddInfinities.
 template <class T>
 void SumFiniteWide(const TileArgs<T>& args, int64_t begin, int64_t end, double* sums) {
   HWY_ALIGN float value[kLanes];
@@ -123,7 +124,7 @@ void SumFiniteWide(const TileArgs<T>& args, int64_t begin, int64_t end, double* 
         sums[c] += static_cast<double>(weight) * static_cast<double>(value[c]);
         continue;
       }
-      // NaN is neither above nor below 0.
+      // A NaN counts in both: it is neither above nor below 0.
       if (!(value[c] < 0)) plus[c] = std::max(plus[c], weight);
       if (!(value[c] > 0)) minus[c] = std::max(minus[c], weight);
     }
@@ -133,8 +134,9 @@ void SumFiniteWide(const TileArgs<T>& args, int64_t begin, int64_t end, double* 
   }
 }
 
-// The columns from `begin` to end - 1 of the first row, of which some are not finite in float32: a
-// value is infinite or NaN, attended or not, or values are so large that their sum overflows.
+// Sums anew the columns from `begin` to end - 1 of the first row. Some of their float32 sums are
+// not finite: a value is infinite or NaN, attended or not, or values are so large that their sum
+// overflows.
 template <class T>
 HWY_NOINLINE void AddCarefully(TileArgs<T> args, int64_t begin, int64_t end) {
   HWY_ALIGN float sums[kLanes];
@@ -154,8 +156,8 @@ HWY_NOINLINE void AddCarefully(TileArgs<T> args, int64_t begin, int64_t end) {
   }
 }
 
-// Sums kRows rows and kColumnVectors vectors of columns, and adds to `out` those of the columns
-// from `begin` to end - 1.
+// Sums kRows rows and kColumnVectors vectors of columns. Adds the sums of the columns from `begin`
+// to end - 1 to `out`.
 template <class T, int kRows, int kColumnVectors>
 HWY_NOINLINE void AddTile(const TileArgs<T>& args, int64_t begin, int64_t end) {
   const Floats d;
@@ -191,7 +193,7 @@ HWY_NOINLINE void AddTile(const TileArgs<T>& args, int64_t begin, int64_t end) {
       }
     }
   }
-  // x * 0 is NaN for what is not finite; a NaN stays in a sum.
+  // If x is not finite, x * 0 is NaN. A NaN stays in the sum.
   auto special = hn::Zero(d);
   for (const auto& row : totals) {
     for (int v = 0; v < kColumnVectors; ++v) {
@@ -210,8 +212,8 @@ HWY_NOINLINE void AddTile(const TileArgs<T>& args, int64_t begin, int64_t end) {
   }
 }
 
-// All columns from args.column on. A tile takes kColumnVectors vectors of them; the last tiles take
-// fewer.
+// Takes all columns from args.column on. A tile takes kColumnVectors vectors of them; the last
+// tiles take fewer.
 template <class T, int kRows, int kColumnVectors>
 void AddRows(TileArgs<T> args) {
   constexpr int64_t kTileColumns = kColumnVectors * kLanes;
@@ -221,20 +223,20 @@ void AddRows(TileArgs<T> args) {
   const int64_t columns = args.sums.columns - args.column;
   if (columns == 0) return;
   if constexpr (kColumnVectors > 1) {
-    // One row has one chain for each vector and needs many chains, so vectors are halved and not
-    // cut to one.
+    // With one row a vector is a chain, and many chains are needed. So the number of vectors is
+    // halved, and not cut to one.
     constexpr int kFewer = kRows == 1 ? kColumnVectors / 2 : kColumnVectors / 4;
     AddRows<T, kRows, std::max(1, kFewer)>(args);
   } else {
-    // The last vector ends with the row, so nothing is read behind it. A row shorter than a vector
-    // is read into the next row: see AddNarrow.
+    // The last vector ends with the row, so nothing behind the row is read. If a row is shorter
+    // than a vector, the vector reaches into the next row: see AddNarrow.
     const int64_t back = args.sums.columns < kLanes ? 0 : kLanes - columns;
     args.SkipColumns(-back);
     AddTile<T, kRows, 1>(args, back, back + columns);
   }
 }
 
-// All rows, in as few groups as can be.
+// Takes all rows, in as few groups as possible.
 template <class T>
 void AddBlock(int64_t rows, const TileArgs<T>& block) {
   using Add = void (*)(TileArgs<T> args);
@@ -251,8 +253,8 @@ void AddBlock(int64_t rows, const TileArgs<T>& block) {
   }
 }
 
-// The same for rows shorter than a vector. A vector read at one of the last keys would go past the
-// values, so these keys are copied to a buffer with room behind them.
+// Takes rows shorter than a vector. At one of the last keys a vector would reach past the values.
+// So these keys are copied to a buffer with room behind them.
 template <class T>
 void AddNarrow(int64_t rows, const TileArgs<T>& block) {
   const int64_t columns = block.sums.columns;
@@ -260,7 +262,7 @@ void AddNarrow(int64_t rows, const TileArgs<T>& block) {
   TileArgs<T> args = block;
   args.keys -= unsafe;
   if (args.keys > 0) AddBlock(rows, args);
-  T copies[2 * kLanes] = {};  // unsafe * columns < kLanes
+  T copies[2 * kLanes] = {};  // the copied keys have fewer elements than kLanes
   std::memcpy(copies, block.values + args.keys * columns,
               static_cast<size_t>(unsafe * columns) * sizeof(T));
   args.weights += args.keys;
@@ -272,7 +274,7 @@ void AddNarrow(int64_t rows, const TileArgs<T>& block) {
 template <class T>
 void AddPanelsOf(const float* weights, int64_t weight_stride, int64_t rows,
                  const ValuePanels& values, int64_t key_count, const ContextSums& sums) {
-  // Rows of panels that follow one another follow one another too.
+  // If panels follow one another, so do their rows.
   const int64_t columns = values.columns;
   if (columns == 0) return;
   const int64_t row_bytes = columns * static_cast<int64_t>(sizeof(T));
@@ -313,7 +315,7 @@ void ContextSums::AddInfinities(int64_t column, float plus_weight, float minus_w
     std::fill_n(minus, columns, -std::numeric_limits<float>::infinity());
     *met = true;
   }
-  // The ln of 0 is -inf.
+  // The score of a weight is its logarithm; for weight 0 it is -inf.
   const auto score = [&](float weight) {
     return static_cast<float>(*max + std::log(static_cast<double>(weight)));
   };

@@ -1,4 +1,4 @@
-// Highway compiles this file once for every instruction set and picks at run time.
+// Highway compiles this file once for every instruction set and picks one at run time.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/kernels/row_kernels.cc"
 // clang-format off
@@ -30,7 +30,7 @@ void ScaleRow(float factor, int64_t count, float* row) {
   for (; i < count; ++i) row[i] *= factor;
 }
 
-// In float64, so that the result is as close as float32 can say.
+// Applies the softcap in float64. So the result is as close as float32 can be.
 void Cap(float softcap, int64_t count, float* row) {
   const hn::Rebind<float, hn::ScalableTag<double>> floats;
   hn::Transform(floats, row, static_cast<size_t>(count), [softcap](auto d, auto x) HWY_ATTR {
@@ -62,7 +62,7 @@ int64_t TakeAbove(float limit, int64_t count, const float* row, int64_t key, int
   int64_t i = 0;
   for (; i + lanes <= count; i += lanes) {
     const auto above = hn::Gt(hn::LoadU(d, row + i), limits);
-    // Most vectors have no such element.
+    // Most vectors have no element above the limit.
     if (hn::AllFalse(d, above)) continue;
     if (taken + lanes > room) return i;
     uint8_t bytes[8] = {};
@@ -100,8 +100,9 @@ double ExpAndSum(float max, int64_t count, float* row) {
       totals = hn::Add(totals, hn::PromoteTo(dd, hn::LoadU(narrow, tail + lane)));
     }
   };
-  // Two sums, because an addition has more latency than the rest takes. Each chain ends in float64:
-  // it is short enough for an error of 4 units of 2^-24, and long enough to hide that step.
+  // There are two sums, because an addition has more latency than the rest of the loop takes. A
+  // chain of additions ends by adding to float64. It is short enough for an error of 4 units of
+  // 2^-24, and long enough to hide that step.
   const int64_t chain = int64_t{8} * 2 * lanes;
   int64_t i = 0;
   while (i + 2 * lanes <= count) {

@@ -14,7 +14,7 @@ namespace {
 
 using Seat = std::array<Buffer, kSeatLevels>;
 
-// The seats of the process that nobody has.
+// The seats that no thread has.
 struct FreeSeats {
   Mutex mutex;
   CondVar returned;
@@ -32,11 +32,11 @@ FreeSeats& GetFreeSeats() {
   return pool;
 }
 
-// The seat of this thread, if it has one, and its use.
+// The seat of this thread, if it has one, and how it is used.
 struct ThreadSeat {
   std::unique_ptr<Seat> seat;
-  int users = 0;   // TileScratch objects
-  int levels = 0;  // of the seat, in use
+  int users = 0;   // number of TileScratch objects
+  int levels = 0;  // levels of the seat in use
 };
 thread_local ThreadSeat my_seat;
 
@@ -48,7 +48,7 @@ TileScratch::TileScratch() {
   FreeSeats& pool = GetFreeSeats();
   MutexLock lock(&pool.mutex);
   while (pool.seats.empty()) pool.returned.Wait(&pool.mutex);
-  // The one that was given back last: its memory is the warmest.
+  // The seat that was given back last has the warmest memory.
   mine.seat = std::move(pool.seats.back());
   pool.seats.pop_back();
 }

@@ -8,24 +8,25 @@
 
 namespace qkserve {
 
-// The right to compute a tile, and the memory that it needs meanwhile: converted operands, scores
-// of a step, the state of a block.
+// A seat is the right to compute a tile, and the memory for it: converted operands, scores of a
+// step, the state of a block.
 //
 // There are as many seats as calls of OpenBLAS may run at a time (BlasCallsMax). A thread takes a
 // seat with its first TileScratch and gives it back with the last. If all seats are taken, it waits
-// until another thread's tile ends. It never waits while it has a seat. So the memory, and the
-// calls of OpenBLAS, are bounded by the CPUs, whatever the number of threads, and the memory stays
+// until another thread's tile ends. It never waits while it has a seat. So memory and calls of
+// OpenBLAS are bounded by the number of CPUs, whatever the number of threads, and the memory stays
 // warm.
 //
-// A seat keeps at most kSeatLevels blocks of kKeptBytesMax; larger ones are freed with their scope.
+// A seat keeps at most kSeatLevels blocks of kKeptBytesMax. Larger blocks are freed with their
+// scope.
 
-// About 25 MB of converted operands and scores at most: their sizes are bounded by the constants of
-// tiles (limits.h), and what is usual takes 1 to 4 MB.
+// A tile needs at most about 25 MB, because the constants of tiles (limits.h) bound converted
+// operands and scores. It usually needs 1 to 4 MB.
 inline constexpr int kSeatLevels = 3;
 inline constexpr int64_t kKeptBytesMax = int64_t{8} << 20;
 
 // Holds a seat for the length of a scope, and a block of memory if Get is called. It must be a
-// local variable, never thread_local. Those of a thread end in the opposite order of their Get.
+// local variable, never thread_local. Objects of a thread end in the opposite order of their Get.
 class TileScratch {
  public:
   // Takes a seat. Blocks while all seats are taken, unless this thread has one already.
@@ -34,8 +35,8 @@ class TileScratch {
   TileScratch(const TileScratch&) = delete;
   TileScratch& operator=(const TileScratch&) = delete;
 
-  // Memory of `floats` floats, uninitialised, which lives as long as this object. Called at most
-  // once. RESOURCE_EXHAUSTED: there is no memory.
+  // Uninitialised memory for `floats` floats. It lives as long as this object. Called at most once.
+  // RESOURCE_EXHAUSTED: there is no memory.
   absl::StatusOr<float*> Get(int64_t floats);
 
  private:
@@ -43,10 +44,10 @@ class TileScratch {
   Buffer large_;
 };
 
-// Bytes kept by seats that are free now. Any thread.
+// Bytes kept by seats that no thread has. Called from any thread.
 int64_t KeptScratchBytes();
 
-// Frees what the free seats keep, for a process that has become idle. Any thread.
+// Frees what those seats keep, when the process has become idle. Called from any thread.
 void FreeKeptScratch();
 
 }  // namespace qkserve

@@ -1,5 +1,5 @@
-// Widening of vectors of 16-bit elements, for files that Highway compiles once for every
-// instruction set. Exact; infinities stay infinite and NaN stays NaN.
+// Widens vectors of 16-bit elements, in files that Highway compiles once for every instruction set.
+// Exact. Infinities stay infinite and NaN stays NaN.
 
 // clang-format off
 #if defined(QKSERVE_CORE_KERNELS_WIDEN_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -18,12 +18,13 @@ HWY_BEFORE_NAMESPACE();
 namespace qkserve {
 namespace HWY_NAMESPACE {
 
-// The instruction set converts float16. Without it Highway takes infinities and NaN for large
-// numbers, and narrows by cutting bits off.
+// True if the instruction set converts float16. Without the instruction Highway takes infinities
+// and NaN for large numbers, and narrows by cutting bits off.
 constexpr bool kHasFloat16 = !(HWY_ARCH_X86 && HWY_TARGET > HWY_AVX2) && HWY_TARGET != HWY_SCALAR &&
                              HWY_TARGET != HWY_EMU128;
 
-// A tag of float32 and elements to fill its vector with, which need no alignment.
+// The functions take a tag `d` of float32, and as many elements as its vector has. The elements
+// need no alignment.
 
 template <class D>
 HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> LoadFloat16(D d, const uint16_t* from) {
@@ -33,8 +34,8 @@ HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> LoadFloat16(D d, const uint16_t* from) {
     const hn::Rebind<hwy::float16_t, D> df16;
     return hn::PromoteTo(d, hn::BitCast(df16, hn::LoadU(dh, from)));
   }
-  // The bits of exponent and fraction move to where float32 has them, and a product corrects the
-  // exponent's bias: exact, subnormals too.
+  // The bits of exponent and fraction move to where float32 has them. A multiplication then
+  // corrects the exponent's bias. This is exact, for subnormals too.
   const hn::RebindToUnsigned<D> du;
   const auto bits = hn::PromoteTo(du, hn::LoadU(dh, from));
   const auto sign = hn::ShiftLeft<16>(hn::And(bits, hn::Set(du, 0x8000)));

@@ -26,14 +26,14 @@ absl::Duration BackgroundMerger::MergeScheduled() {
       log_({LogLevel::kWarning, absl::StrCat("key set ", name, ": segments are not merged: ",
                                              merged.status().ToString())});
     }
-    // Appends may have added segments faster than this step merged them.
+    // Merges again later: appends may have added segments faster than this step merged them.
     if (merged.value_or(false)) Schedule(name);
   }
   return absl::InfiniteDuration();
 }
 
 absl::StatusOr<bool> BackgroundMerger::Merge(const std::string& name) {
-  // The copy may be gigabytes, and must not hold up changes of the set.
+  // The set is not locked for the copy, which may be gigabytes: changes go on meanwhile.
   ASSIGN_OR_RETURN(SegmentMerge merge, directory_.CopyForMerge(name));
   if (merge.merged == nullptr) return false;
   MutexLock lock(&change_mutexes_.For(name));

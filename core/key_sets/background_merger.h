@@ -19,7 +19,8 @@
 
 namespace qkserve {
 
-// A mutex for each name, to be held while the set of that name is changed. Names share 64 mutexes.
+// A mutex for each name. It is held while the set of that name is changed. All names share 64
+// mutexes.
 class NameMutexes {
  public:
   Mutex& For(absl::string_view name) {
@@ -33,17 +34,17 @@ class NameMutexes {
 // Merges the segments that appends leave behind, on a thread of its own. Thread-safe.
 class BackgroundMerger {
  public:
-  // All must outlive the merger.
+  // The pointers must outlive the merger.
   BackgroundMerger(KeySetDirectory* directory, NameMutexes* change_mutexes, LogSink log)
       : directory_(*directory), change_mutexes_(*change_mutexes), log_(std::move(log)) {}
 
-  // Merges the set's segments soon, until there is nothing to merge. Does not block.
+  // Merges the set's segments soon, until nothing is left to merge. Does not block.
   void Schedule(const std::string& name);
 
  private:
-  // Runs one merge step for each scheduled set. Returns how long to pause.
+  // Does one merge step for each scheduled set. Returns how long to pause.
   absl::Duration MergeScheduled();
-  // True if it merged and there may be more to do.
+  // Returns true if it merged. There may then be more to merge.
   absl::StatusOr<bool> Merge(const std::string& name);
 
   KeySetDirectory& directory_;
@@ -51,8 +52,8 @@ class BackgroundMerger {
   const LogSink log_;
   Mutex mutex_;
   std::set<std::string> scheduled_ ABSL_GUARDED_BY(mutex_);
-  // Last, because it uses the others. Its destructor waits for the running step. Sets that are
-  // still scheduled are merged after their next append.
+  // The last member, because it uses the others. Its destructor waits for the running step. Sets
+  // that are still scheduled are merged after their next append.
   BackgroundThread thread_{[this] { return MergeScheduled(); }};
 };
 

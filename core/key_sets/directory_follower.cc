@@ -21,7 +21,7 @@ std::string Rounded(absl::Duration time) {
   return absl::FormatDuration(absl::Ceil(time, absl::Milliseconds(1)));
 }
 
-// True at look 2, 4, 8, 16 and 32, and at each 64th from then on.
+// True for look 2, 4, 8, 16 and 32, and for every 64th look.
 bool IsTimeToReadAgain(int64_t look) {
   constexpr int64_t kLooksMax = 64;
   return look % kLooksMax == 0 || (look < kLooksMax && (look & (look - 1)) == 0);
@@ -45,7 +45,7 @@ absl::Status DirectoryFollower::LoadAll(int threads, absl::Time begin) {
     const size_t count = std::min(static_cast<size_t>(threads), names.size());
     while (others.size() + 1 < count) others.emplace_back(load);
   } catch (const std::system_error&) {
-    // The system gives no more threads. This one loads what the others do not.
+    // The system gives no more threads. This thread loads what the others do not.
   }
   load();
   for (std::thread& other : others) other.join();
@@ -76,7 +76,7 @@ absl::Status DirectoryFollower::LoadOne(const std::string& name) {
   if (found.ok()) current = *found;
   absl::StatusOr<std::shared_ptr<const KeySet>> loaded = directory_.Load(name, &budget_, current);
   if (absl::IsNotFound(loaded.status())) {
-    // Either the set was deleted since it was listed, which the next listing tells, or its folder
+    // Either the set was deleted after it was listed, which the next listing shows, or its folder
     // was emptied.
     if (current == nullptr) {
       table_.Unpublish(name);
@@ -89,7 +89,8 @@ absl::Status DirectoryFollower::LoadOne(const std::string& name) {
   if (status.ok()) {
     table_.Publish(name, std::move(loaded));
   } else if (current != nullptr) {
-    // The writer is faster, there is no memory, or files are damaged: the older version is whole.
+    // The older version stays, because it is whole. The writer was faster, memory was short, or
+    // files are damaged.
     table_.SetProblem(name, absl::StrCat("is behind what is stored: ", status.ToString()));
   } else {
     table_.Publish(name, status);
@@ -143,7 +144,7 @@ void DirectoryFollower::RefreshOne(const std::string& name) {
     attempts_.erase(name);
     return;
   }
-  // A damaged version is read again seldom: its files may still have been copied.
+  // A damaged version is read again at long intervals: its files may still be being copied.
   Attempt& last = attempts_[name];
   if (last.looks_at_damage > 0 && last.version == stored.value_or(0) &&
       !IsTimeToReadAgain(++last.looks_at_damage)) {

@@ -23,37 +23,37 @@ namespace qkserve {
 // Thread-safe.
 class DirectoryFollower {
  public:
-  // All must outlive the follower.
+  // The pointers must outlive the follower.
   DirectoryFollower(const KeySetDirectory* directory, DirectoryObserver observer,
                     ByteBudget* budget, KeySetTable* table)
       : directory_(*directory), observer_(std::move(observer)), budget_(*budget), table_(*table) {}
 
-  // Loads all sets, with up to `threads` threads, and logs each; a set that cannot be loaded is
+  // Loads all sets with up to `threads` threads, and logs each. A set that cannot be loaded is
   // published with its error. `begin` is when the directory began to be opened. CANCELLED:
-  // is_stopping. Or the error of listing the directory.
+  // is_stopping. Otherwise the error of listing the directory.
   absl::Status LoadAll(int threads, absl::Time begin);
 
-  // Refreshes every `interval` from now on, on a thread of its own.
+  // From now on refreshes every `interval`, on a thread of its own.
   void Start(absl::Duration interval);
 
   // Loads changed sets and drops deleted ones. If the directory is away, empty or cannot be read,
-  // all sets stay, and have a problem. Blocks while it reads.
+  // all sets stay and have a problem. Blocks while it reads.
   void Refresh();
 
  private:
   // The last attempt at a version that the table does not have.
   struct Attempt {
     int64_t version = 0;
-    int64_t looks_at_damage = 0;  // since this version was found damaged; 0: it was not
+    int64_t looks_at_damage = 0;  // looks since this version was found damaged; 0: it was not
     std::string log_line;
   };
 
-  // Loads the stored version and publishes it. If that fails and an older version is served, that
-  // stays and gets a problem; otherwise the error is published. Returns the error, as callers may
-  // see it. Calls for one set must not run at the same time.
+  // Loads the stored version and publishes it. If that fails while an older version is served, the
+  // older version stays and gets a problem. If none is served, the error is published. Returns the
+  // error as callers may see it. Calls for one set must not run at the same time.
   absl::Status LoadOne(const std::string& name);
   void LogLoaded(const std::string& name, size_t done, size_t count) const;
-  // Logs, once, that the directory cannot be followed or can be again.
+  // Logs a change: the directory cannot be followed, or can be followed again.
   void LogDirectoryStatus(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RefreshOne(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -62,11 +62,11 @@ class DirectoryFollower {
   ByteBudget& budget_;
   KeySetTable& table_;
 
-  Mutex mutex_;  // held by Refresh: versions are loaded one after another
-  absl::Status directory_status_ ABSL_GUARDED_BY(mutex_);  // that was logged last
+  Mutex mutex_;  // Refresh holds it, so versions are loaded one after another
+  absl::Status directory_status_ ABSL_GUARDED_BY(mutex_);  // the status that was logged last
   std::map<std::string, Attempt> attempts_ ABSL_GUARDED_BY(mutex_);
 
-  std::optional<BackgroundThread> thread_;  // last: it uses the others
+  std::optional<BackgroundThread> thread_;  // last, because it uses the others
 };
 
 }  // namespace qkserve

@@ -41,7 +41,7 @@ void KeyBlock::CopyPanels(KeyBlock& from, int64_t count, int64_t to) {
   for (size_t i = 0; i < kColumnCount; ++i) {
     const auto id = static_cast<ColumnId>(i);
     const auto bytes = static_cast<size_t>(count * columns_[id].panel_bytes);
-    if (bytes == 0) continue;  // there is no memory at all
+    if (bytes == 0) continue;  // such a column has no memory
     for (int64_t matrix = 0; matrix < matrices_; ++matrix) {
       std::memcpy(Panel(id, matrix, to), from.Panel(id, matrix, 0), bytes);
     }
@@ -108,8 +108,8 @@ std::vector<int64_t> KeySetBuilder::NewCapacities(const KeySet* base) const {
     } else if (base->blocks_[index]->capacity() >= needed) {
       capacities.push_back(0);
     } else {
-      // A block that grows gets a sixteenth more than it needs. Many small appends then copy at
-      // most 20 times the bytes that they add, and less than a tenth of the set is unused room.
+      // A block that grows gets a sixteenth more than it needs. So many small appends copy at most
+      // 20 times the bytes that they add, and less than a tenth of the set is unused.
       capacities.push_back(std::min(needed + needed / 16, KeySet::kBlockPanels));
     }
   }
@@ -121,8 +121,8 @@ absl::Status KeySetBuilder::AllocateBlocks(const KeySet* base, ByteBudget* budge
   KeySet& set = *set_;
   if (set.layout_.BytesFor(1) == 0) return absl::OkStatus();
   const std::vector<int64_t> capacities = NewCapacities(base);
-  // Charged in one piece, so that a set that does not fit is refused at once and the error tells
-  // its whole size.
+  // All bytes are charged together. So a set that does not fit is refused at once, and the error
+  // tells its whole size.
   int64_t bytes = 0;
   for (const int64_t capacity : capacities) {
     if (capacity > 0) bytes += KeyBlock::ChargedBytes(set.layout_, capacity);
@@ -142,7 +142,7 @@ absl::Status KeySetBuilder::AllocateBlocks(const KeySet* base, ByteBudget* budge
     }
     set.blocks_.push_back(std::move(block));
   }
-  // The keys that did not fill a panel begin the first panel that is new.
+  // The first new panel begins with the keys that did not fill a panel of the base.
   if (base != nullptr && base->m() % kPanelKeys != 0) {
     const auto [block, in_block] = set.Find(base->FullPanels());
     block->CopyPanels(*base->blocks_.back(), 1, in_block);
@@ -158,7 +158,7 @@ void KeySetBuilder::Add(ColumnId id, int64_t row, int64_t count, const std::byte
   while (count > 0) {
     const int64_t key = base_m_ + row % added;
     const int64_t first = key % kPanelKeys;
-    // The keys that lie in one panel.
+    // The next rows that belong to one panel.
     const int64_t piece = std::min({count, kPanelKeys - first, set_->m() - key});
     const auto [block, in_block] = set_->Find(key / kPanelKeys);
     column.pack(column.type, rows, piece, column.width, first,

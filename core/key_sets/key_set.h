@@ -21,13 +21,13 @@
 namespace qkserve {
 
 // Memory for `capacity` panels of each matrix and column. A panel belongs to the builder of the
-// first version that has it, and never changes after that version is finished.
+// first version that has it. It never changes after that version is finished.
 class KeyBlock {
  public:
-  // Bytes charged for a block: its panels, and about the size of the block itself.
+  // The bytes charged for a block: its panels, and about the size of the block itself.
   static int64_t ChargedBytes(const KeySetLayout& layout, int64_t capacity);
-  // All zero; moves the block's bytes out of `charge`. RESOURCE_EXHAUSTED: the system has no
-  // memory.
+  // Allocates a zeroed block. Moves the block's bytes out of `charge`. RESOURCE_EXHAUSTED: the
+  // system has no memory.
   static absl::StatusOr<std::shared_ptr<KeyBlock>> Allocate(const KeySetLayout& layout,
                                                             int64_t capacity,
                                                             ByteBudget::Charge* charge);
@@ -35,7 +35,7 @@ class KeyBlock {
   int64_t capacity() const { return capacity_; }
   int64_t bytes() const { return charge_.bytes(); }
 
-  // The panels of one matrix follow one another.
+  // The address of a panel. Panels of one matrix follow one another.
   std::byte* Panel(ColumnId id, int64_t matrix, int64_t panel) {
     PanelMemory& memory = columns_[id];
     return memory.bytes.data() + (matrix * capacity_ + panel) * memory.panel_bytes;
@@ -60,11 +60,11 @@ class KeyBlock {
   PerColumn<PanelMemory> columns_;
 };
 
-// One version of a key set: keys, and values, packed for the kernel. Immutable, thread-safe.
+// One version of a key set: its keys and values, packed for the kernel. Immutable, thread-safe.
 //
-// Full panels stand in blocks of kBlockPanels (the last of these may have fewer) and are shared by
-// all versions from the put on; the keys that do not fill a panel stand in a block of their own,
-// the last, which an append copies. So a version costs the memory of the keys that it adds, and of
+// Full panels stand in blocks of kBlockPanels; the last of these blocks may have fewer. All
+// versions from the put on share them. The keys that do not fill a panel stand in a last block of
+// their own, which an append copies. So a version costs the memory of the keys that it adds, and of
 // one panel. Rows without bytes need no block.
 class KeySet final : public PackedKeys {
  public:
@@ -74,18 +74,18 @@ class KeySet final : public PackedKeys {
   uint64_t id() const { return id_; }
   const std::string& name() const { return name_; }
   int64_t version() const { return version_; }
-  // The version of the put that this one grew from.
+  // The version of the put that this version grew from.
   int64_t base_version() const { return base_version_; }
   const KeySetLayout& layout() const { return layout_; }
   int64_t m() const { return sizes().m; }
 
-  // Bytes of the blocks that this version holds, alone or with others.
+  // Bytes of the blocks that this version holds, also of those that it shares.
   int64_t memory_bytes() const;
 
   PanelRun Panels(int64_t matrix, int64_t panel, int64_t count_max) const override;
 
-  // Requests answered on any version of the set. All versions share the count, also those of later
-  // puts.
+  // The number of requests answered on any version of the set. All versions share the count, also
+  // those of later puts.
   std::atomic<int64_t>& requests_served() const { return *requests_served_; }
   std::shared_ptr<std::atomic<int64_t>> shared_requests_served() const { return requests_served_; }
 
@@ -95,7 +95,7 @@ class KeySet final : public PackedKeys {
 
   int64_t FullPanels() const { return m() / kPanelKeys; }
   int64_t FullBlocks() const { return (FullPanels() + kBlockPanels - 1) / kBlockPanels; }
-  // Finds the block of a panel and its place there. Null: rows have no bytes.
+  // The block of a panel, and the panel's place in it. Null: rows have no bytes.
   std::pair<KeyBlock*, int64_t> Find(int64_t panel) const;
 
   const uint64_t id_;
@@ -107,26 +107,26 @@ class KeySet final : public PackedKeys {
   std::shared_ptr<std::atomic<int64_t>> requests_served_;
 };
 
-// Makes a version from rows. Not thread-safe, but several threads may call Add for different
-// panels.
+// Makes a version from rows. Not thread-safe, except that several threads may call Add for
+// different panels.
 class KeySetBuilder {
  public:
   // Begins a version of `keys` new keys behind those of `base`, or a new set if `base` is null.
-  // `base` must be the newest version, and no other builder may be at work on it, because full
-  // panels are written into memory that the versions share. Allocates all memory and charges it to
+  // `base` must be the newest version, and no other builder may be at work on it: the builder
+  // writes full panels into memory that the versions share. Allocates all memory and charges it to
   // `budget`. RESOURCE_EXHAUSTED: there is not enough.
   static absl::StatusOr<std::unique_ptr<KeySetBuilder>> Create(
       const KeySetLayout& layout, int64_t keys, const std::shared_ptr<const KeySet>& base,
       ByteBudget* budget);
 
-  // Packs rows row to row + count - 1 of a column, of its type and not necessarily aligned. Rows
-  // are counted over the new keys of all matrices, which follow one another.
+  // Packs rows row to row + count - 1 of a column. They have its type, and need not be aligned.
+  // Rows are counted over the new keys of all matrices, which follow one another.
   void Add(ColumnId id, int64_t row, int64_t count, const std::byte* rows);
 
-  // Returns the version. Call it once, after every row was added; the builder must not be used
-  // after it. `served` is that of the set's other versions, or null for a new set. `base_version`
-  // is given for a set that is read from files; otherwise it is that of the base or, for a new set,
-  // `version`.
+  // Returns the version. Called once, after every row was added; the builder must not be used any
+  // more. `served` is the counter of the set's other versions, or null for a new set.
+  // `base_version` is given if the set is read from files. Otherwise it is that of the base or, for
+  // a new set, `version`.
   std::shared_ptr<const KeySet> Finish(const std::string& name, int64_t version,
                                        std::shared_ptr<std::atomic<int64_t>> served = nullptr,
                                        std::optional<int64_t> base_version = std::nullopt);
@@ -135,7 +135,8 @@ class KeySetBuilder {
   explicit KeySetBuilder(std::shared_ptr<KeySet> set, int64_t base_m)
       : set_(std::move(set)), columns_(set_->layout().Columns()), base_m_(base_m) {}
 
-  // The panels that each block of the new version is allocated with; 0: it is that of the base.
+  // The panels that each block of the new version is allocated with. 0: the block is that of the
+  // base.
   std::vector<int64_t> NewCapacities(const KeySet* base) const;
   absl::Status AllocateBlocks(const KeySet* base, ByteBudget* budget);
 

@@ -17,7 +17,7 @@ absl::Status ValidateKeySetName(absl::string_view name) {
                               c == '_' || c == '-';
                      });
   if (valid) return absl::OkStatus();
-  // Names from outside may be long, and hold anything.
+  // Only the beginning is shown: a name from outside may be long and hold anything.
   const absl::string_view shown = Utf8Prefix(name, kSizeMax);
   return absl::InvalidArgumentError(absl::StrCat(
       "name: got \"", absl::CHexEscape(shown), shown.size() < name.size() ? "...\"" : "\"",

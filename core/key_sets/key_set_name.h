@@ -6,8 +6,8 @@
 
 namespace qkserve {
 
-// INVALID_ARGUMENT: not [A-Za-z0-9._-]{1,128} without a leading dot. A valid name can name a
-// folder, and differs from all names of storage's own files.
+// INVALID_ARGUMENT: the name is not [A-Za-z0-9._-]{1,128}, or begins with a dot. A valid name can
+// name a folder, and differs from all names of storage's own files.
 absl::Status ValidateKeySetName(absl::string_view name);
 
 }  // namespace qkserve

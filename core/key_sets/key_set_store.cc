@@ -19,7 +19,8 @@ absl::StatusOr<std::unique_ptr<KeySetStore>> KeySetStore::Open(const Options& op
                                                                FileSystem* files) {
   std::unique_ptr<KeySetStore> store(new KeySetStore(options));
   if (options.directory.empty()) {
-    // The next process must not give the same versions: they begin at the time in microseconds.
+    // Versions begin at the time in microseconds. So the next process does not give the same
+    // versions.
     MutexLock lock(&store->version_mutex_);
     store->last_version_ = absl::ToUnixMicros(absl::Now());
     return store;

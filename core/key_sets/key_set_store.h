@@ -24,64 +24,66 @@
 
 namespace qkserve {
 
-// The key sets of a server: serves the newest version of each name, and makes new versions, in
-// memory alone or in a directory as well.
+// The key sets of a server. The store serves the newest version of each name, and makes new
+// versions, in memory alone or in a directory as well.
 //
 // Thread-safe. Find, Get and List never block for long. Uploads, Delete and Refresh block while
 // they read and write files.
 class KeySetStore {
  public:
   struct Options {
-    std::string directory = {};    // empty: memory only
-    bool is_read_only = false;     // follow what another server writes there
-    int64_t memory_bytes_max = 0;  // of packed keys and values
+    std::string directory = {};    // empty: sets are in memory only
+    bool is_read_only = false;     // true: follow what another server writes in the directory
+    int64_t memory_bytes_max = 0;  // limit for packed keys and values
     int load_threads = 1;
-    // Interval at which a read-only store looks for new versions; infinite: never.
+    // The interval at which a read-only store looks for new versions. Infinite: it never looks.
     absl::Duration refresh_every = absl::InfiniteDuration();
 
-    // Called while sets are read, from any thread. true: Open ends with CANCELLED.
+    // Asked while sets are read, from any thread. If it returns true, Open ends with CANCELLED.
     std::function<bool()> is_stopping = [] { return false; };
 
-    // For messages to the operator, from any thread.
+    // Takes messages to the operator. Called from any thread.
     LogSink log = [](const LogEvent&) {};
   };
   using Listed = KeySetTable::Listed;
 
-  // Loads all sets of the directory. Errors: those of KeySetDirectory::Open; a set that cannot be
-  // loaded is logged, and answers with its error.
+  // Opens a store and loads all sets of the directory. A set that cannot be loaded is logged, and
+  // answers with its error. Errors are those of KeySetDirectory::Open.
   static absl::StatusOr<std::unique_ptr<KeySetStore>> Open(const Options& options,
                                                            FileSystem* files);
 
-  // The newest version. NOT_FOUND; DATA_LOSS or RESOURCE_EXHAUSTED: it could not be loaded.
+  // The newest version. NOT_FOUND: there is no such set. DATA_LOSS or RESOURCE_EXHAUSTED: it could
+  // not be loaded.
   absl::StatusOr<std::shared_ptr<const KeySet>> Find(absl::string_view name) const {
     return table_.Find(name);
   }
 
-  // The newest version, to append to it. FAILED_PRECONDITION: it is not the expected one.
+  // The newest version, for an append. FAILED_PRECONDITION: it is not the expected one.
   absl::StatusOr<std::shared_ptr<const KeySet>> FindForAppend(absl::string_view name,
                                                               int64_t expected_version) const;
 
   // See KeySetTable.
   absl::StatusOr<Listed> Get(absl::string_view name) const { return table_.Get(name); }
-  // Up to `count` sets whose names follow `after`, in order.
+  // Up to `count` sets in the order of their names, from the first name after `after`.
   std::vector<Listed> List(absl::string_view after, int64_t count) const {
     return table_.List(after, count);
   }
   int64_t count() const { return table_.count(); }
   int64_t problem_count() const { return table_.problem_count(); }
 
-  // INVALID_ARGUMENT: the name. FAILED_PRECONDITION: read-only; an append to another version, or
-  // whose shape does not fit. NOT_FOUND, DATA_LOSS: an append to a set that does not exist or is
-  // damaged. RESOURCE_EXHAUSTED: memory or disk. INTERNAL: another error of a file; the log has it.
+  // Begins a put or an append. INVALID_ARGUMENT: the name. FAILED_PRECONDITION: the store is
+  // read-only, or the append expects another version or has a shape that does not fit. NOT_FOUND,
+  // DATA_LOSS: an append to a set that does not exist or is damaged. RESOURCE_EXHAUSTED: memory or
+  // disk is full. INTERNAL: another error of a file, which the log has.
   absl::StatusOr<std::unique_ptr<KeySetUpload>> BeginUpload(const KeySetUploadSpec& spec);
 
-  // Deletes the set, in memory and in files. Sets `*version`, if it is not null, to the version
-  // that was served; it is left alone if none was. NOT_FOUND, FAILED_PRECONDITION (read-only).
-  // INTERNAL: a file's error; the log has it.
+  // Deletes the set, in memory and in files. If `version` is not null and a version was served,
+  // sets `*version` to that version. NOT_FOUND. FAILED_PRECONDITION: the store is read-only.
+  // INTERNAL: an error of a file, which the log has.
   absl::Status Delete(const std::string& name, int64_t* version = nullptr);
 
-  // Loads what another server has written to the directory since: see DirectoryFollower. Does
-  // nothing unless the store is read-only.
+  // Loads what another server has written to the directory since the last call: see
+  // DirectoryFollower. Does nothing unless the store is read-only.
   void Refresh();
 
   const ByteBudget& budget() const { return budget_; }
@@ -96,27 +98,29 @@ class KeySetStore {
   // Logs an error of the directory, and returns what a caller may see of it.
   absl::Status FailedChange(const std::string& name, const absl::Status& status) const;
 
-  // For uploads.
-  // The version that an append grows from, after all checks.
+  // The next members are for uploads.
+  //
+  // Returns the version that an append grows from, after all checks.
   absl::StatusOr<std::shared_ptr<const KeySet>> CheckedAppendBase(
       const KeySetUploadSpec& spec) const;
   absl::StatusOr<std::shared_ptr<const KeySet>> Commit(KeySetUpload& upload);
   absl::StatusOr<std::shared_ptr<const KeySet>> CommitVersion(KeySetUpload& upload);
-  // A version that was never given before. RESOURCE_EXHAUSTED: `is_new` is set, and there are
-  // kKeySetsMax sets.
+  // Returns a version that was never given before. RESOURCE_EXHAUSTED: `is_new` is true, and there
+  // are kKeySetsMax sets.
   absl::StatusOr<int64_t> NewVersion(bool is_new);
 
   const Options options_;
   mutable ByteBudget budget_;
   KeySetTable table_;
-  NameMutexes change_mutexes_;  // so that changes of one set follow one another
+  NameMutexes change_mutexes_;  // held so that changes of one set follow one another
 
   Mutex version_mutex_;
   int64_t last_version_ ABSL_GUARDED_BY(version_mutex_) = 0;
 
-  // Null for a store in memory only. The last ones have threads, which use the others.
+  // These are null for a store in memory only. Those with threads are last, because they use the
+  // others.
   std::unique_ptr<KeySetDirectory> directory_;
-  std::unique_ptr<BackgroundMerger> merger_;  // null also for a read-only store
+  std::unique_ptr<BackgroundMerger> merger_;  // null for a read-only store, too
   std::unique_ptr<DirectoryFollower> follower_;
 };
 

@@ -54,12 +54,12 @@ void KeySetTable::Publish(const std::string& name,
   MutexLock lock(&mutex_);
   Listed& entry = sets_[name];
   problem_count_ += (listed.problem.empty() ? 0 : 1) - (entry.problem.empty() ? 0 : 1);
-  // The replaced version may be large: it is freed after the lock is released.
+  // The replaced version may be large. It is freed after the lock is released.
   std::swap(entry, listed);
 }
 
 void KeySetTable::Unpublish(const std::string& name) {
-  // As in Publish: freed after the lock is released.
+  // Freed after the lock is released, as in Publish.
   std::map<std::string, Listed, std::less<>>::node_type old;
   MutexLock lock(&mutex_);
   old = sets_.extract(name);

@@ -24,29 +24,30 @@ class KeySetTable {
   struct Listed {
     std::string name;
     absl::StatusOr<std::shared_ptr<const KeySet>> key_set;
-    // Why the newest stored version is not served. An older version is served, or none: then
-    // key_set has the same error. Empty: all is well.
+    // Why the newest stored version is not served; empty if all is well. An older version is
+    // served, or none. If none is, key_set has the same error.
     std::string problem;
   };
 
-  // The newest version. NOT_FOUND, or the error that was published for the name.
+  // The newest version. Otherwise NOT_FOUND, or the error that was published for the name.
   absl::StatusOr<std::shared_ptr<const KeySet>> Find(absl::string_view name) const;
-  // The same with its problem. NOT_FOUND.
+  // The newest version or error, with the problem. NOT_FOUND: there is no such name.
   absl::StatusOr<Listed> Get(absl::string_view name) const;
-  // Up to `count` sets whose names follow `after`, in order.
+  // Up to `count` sets in the order of their names, from the first name after `after`.
   std::vector<Listed> List(absl::string_view after, int64_t count) const;
-  // The versions that are served; 0 for names that have an error.
+  // The versions that are served, by name. 0 for a name that has an error.
   std::map<std::string, int64_t> Versions() const;
 
-  // Makes `key_set` the newest version, or the error its name answers with, without a problem.
+  // Makes `key_set` the newest version, or the error that the name answers with. Clears the
+  // problem.
   void Publish(const std::string& name, absl::StatusOr<std::shared_ptr<const KeySet>> key_set);
   // Removes the name. Requests that hold its version keep it.
   void Unpublish(const std::string& name);
-  // Sets the problem of the version that is served; empty: none. Does nothing if the table has no
+  // Sets the problem of the served version. Empty: there is none. Does nothing if the table has no
   // set of this name.
   void SetProblem(const std::string& name, const std::string& problem);
 
-  // The number of names, those with an error included.
+  // The number of names, also of those with an error.
   int64_t count() const;
   // The number of sets with an error or a problem.
   int64_t problem_count() const;

@@ -20,31 +20,31 @@ namespace qkserve {
 
 class KeySetStore;
 
-// The announcement of an upload. Sizes were checked; types are float types.
+// The announcement of an upload. Its sizes have been checked, and its types are float types.
 struct KeySetUploadSpec {
   std::string name;
-  KeySetLayout layout;  // of the set
+  KeySetLayout layout;  // layout of the set
   PerColumn<DataType> received_types = {{DataType::kFloat32, DataType::kFloat32}};
   int64_t m = 0;                                           // keys of each matrix
-  std::optional<int64_t> expected_version = std::nullopt;  // given: an append
+  std::optional<int64_t> expected_version = std::nullopt;  // set for an append
 };
 
-// A key set, or keys to append to one, while it is received. Destroying it without Commit discards
-// it.
+// A put or an append while its rows are received. Destroying it without Commit discards the rows.
 //
 // Thread-compatible. Must not outlive the store.
 class KeySetUpload {
  public:
-  // The next bytes of a column, row-major, cut anywhere, in its received type. INVALID_ARGUMENT:
-  // more than was announced, or a finite element too large for the layout's type.
-  // RESOURCE_EXHAUSTED: memory, disk.
+  // Adds the next bytes of a column. They are row-major, in the announced type, and may be cut
+  // anywhere. INVALID_ARGUMENT: there are more bytes than were announced, or a finite element is
+  // too large for the layout's type. RESOURCE_EXHAUSTED: memory or disk is full.
   absl::Status Add(ColumnId id, absl::string_view bytes);
 
-  // The number of keys of each matrix that it adds.
+  // The number of keys of each matrix that the upload adds.
   int64_t m() const { return spec_.m; }
 
-  // Makes it the newest version; durable where the store has a directory. INVALID_ARGUMENT: bytes
-  // are missing. FAILED_PRECONDITION: the set has moved on from the version expected.
+  // Makes the rows a new version, the newest one. If the store has a directory, the version is
+  // durable. INVALID_ARGUMENT: bytes are missing. FAILED_PRECONDITION: the set is no longer at the
+  // expected version.
   absl::StatusOr<std::shared_ptr<const KeySet>> Commit();
 
  private:
@@ -59,14 +59,14 @@ class KeySetUpload {
 
   KeySetStore& store_;
   const KeySetUploadSpec spec_;
-  PerColumn<std::optional<RowStream>> streams_;  // none: the set lacks the column
+  PerColumn<std::optional<RowStream>> streams_;  // nullopt: the set lacks the column
 
-  // A new set is packed while it is received. The rows of an append wait: their panels are known
-  // only when it is committed.
+  // A new set is packed while it is received. The rows of an append wait, because their panels are
+  // known only when it is committed.
   std::unique_ptr<KeySetBuilder> builder_;
   ByteBudget::Charge waiting_charge_;
   PerColumn<Buffer> waiting_;
-  std::unique_ptr<SegmentWriter> segment_;  // null: memory only
+  std::unique_ptr<SegmentWriter> segment_;  // null: the store is in memory only
 };
 
 }  // namespace qkserve

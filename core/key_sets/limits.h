@@ -3,19 +3,19 @@
 
 #include <cstdint>
 
-// Limits of a key set.
+// Limits of key sets.
 
 namespace qkserve {
 
-// Keys of a key set. The reason: indices of top k have 32 bits.
+// The most keys of a key set: indices of top k have 32 bits.
 inline constexpr int64_t kKeySetKeysMax = (int64_t{1} << 31) - 1;
 
-// Elements of a column, and [m, d] matrices of a set. Both are far beyond any memory, and small
-// enough that no sum of bytes overflows 64 bits.
+// The most elements of a column, and the most [m, d] matrices of a set. Both are far beyond any
+// memory, and small enough that no sum of bytes overflows 64 bits.
 inline constexpr int64_t kKeySetElementsMax = int64_t{1} << 48;
 inline constexpr int64_t kKeySetMatricesMax = int64_t{1} << 20;
 
-// Elements of a row: a row is held whole while it is received.
+// The most elements of a row. A row is held whole while it is received.
 inline constexpr int64_t kKeySetColumnsMax = int64_t{1} << 20;
 
 }  // namespace qkserve

@@ -21,14 +21,14 @@ absl::Status GetMemory(int64_t bytes, Buffer& buffer) {
   return absl::OkStatus();
 }
 
-// Rows that are converted at a time: a panel, so that calls are few, but at most 1 MiB, so that
-// rows stay in the cache; and at least one.
+// The number of rows that are converted at a time. A panel keeps calls few. At most 1 MiB of rows
+// stay in the cache. It is at least one row.
 int64_t BatchRows(int64_t row_bytes) {
   return std::clamp(kMiB / std::max<int64_t>(row_bytes, 1), int64_t{1}, kPanelKeys);
 }
 
-// True if a finite element became infinite in one of the 16-bit types. Has no branches, so that
-// compilers vectorise it.
+// True if a finite element became infinite in a 16-bit type. It has no branches, so compilers
+// vectorise it.
 bool HasOverflow(DataType type, const float* from, const std::byte* narrowed, int64_t count) {
   if (type == DataType::kFloat32) return false;
   constexpr uint32_t kInfinity32 = 0x7f800000;

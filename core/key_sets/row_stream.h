@@ -12,48 +12,49 @@
 
 namespace qkserve {
 
-// Takes `count` consecutive rows, from `row` on, not necessarily aligned. Rows are counted over all
-// matrices. An error ends the stream.
+// Takes `count` consecutive rows, from `row` on, which need not be aligned. Rows are counted over
+// all matrices. An error ends the stream.
 using RowSink = std::function<absl::Status(int64_t row, int64_t count, const std::byte* rows)>;
 
-// Receives the bytes of a row-major tensor [matrices, rows, columns] in pieces cut anywhere, and
-// hands on whole rows in the type of the set.
+// Receives the bytes of a row-major tensor [matrices, rows, columns] in pieces that may be cut
+// anywhere. Hands on whole rows in the type of the set.
 //
 // Thread-compatible.
 class RowStream {
  public:
   struct Source {
-    const char* name;  // of the tensor, for errors: a string literal
-    DataType type;     // of the received bytes
+    const char* name;  // name of the tensor in errors, a string literal
+    DataType type;     // type of the received bytes
     int64_t matrices;
     int64_t rows;
     int64_t columns;
   };
 
-  // `type` is that of the set.
+  // `type` is the type in the set.
   RowStream(const Source& source, DataType type, RowSink sink);
 
-  // Adds the next bytes. INVALID_ARGUMENT: more than the tensor has, or a finite element that would
-  // be infinite in the set's type. RESOURCE_EXHAUSTED: no memory for a row. Or the sink's error.
+  // Adds the next bytes. INVALID_ARGUMENT: there are more bytes than the tensor has, or a finite
+  // element would be infinite in the set's type. RESOURCE_EXHAUSTED: no memory for a row. Other
+  // errors are the sink's.
   absl::Status Add(absl::string_view bytes);
 
-  // To be called after the last Add. INVALID_ARGUMENT: bytes are missing.
+  // Called after the last Add. INVALID_ARGUMENT: bytes are missing.
   absl::Status Finish() const;
 
  private:
   absl::Status Emit(const std::byte* rows, int64_t count);
-  // INVALID_ARGUMENT, naming the first of the next `elements` that the type cannot hold.
+  // INVALID_ARGUMENT with the first of the next `elements` that the type cannot hold.
   absl::Status Overflow(const float* floats, int64_t elements) const;
 
   const Source source_;
   const DataType type_;
   const RowSink sink_;
   const int64_t row_bytes_;
-  const int64_t bytes_;       // of the tensor
-  const int64_t batch_rows_;  // emitted at a time
-  int64_t received_ = 0;      // bytes
-  int64_t emitted_ = 0;       // rows, over all matrices
-  Buffer pending_;            // the beginning of the next rows
+  const int64_t bytes_;       // bytes of the tensor
+  const int64_t batch_rows_;  // rows emitted at a time
+  int64_t received_ = 0;      // bytes received so far
+  int64_t emitted_ = 0;       // rows emitted so far, over all matrices
+  Buffer pending_;            // bytes that wait for the rest of their rows
   int64_t pending_bytes_ = 0;
   Buffer widened_, narrowed_;  // rows while they are converted
 };

@@ -14,8 +14,8 @@ namespace qkserve {
 DirectScores::Cut DirectScores::CutOf(const ScoreShape& shape) {
   Cut cut;
   if (shape.products == 0) return cut;
-  // Requests of more than a few tiles get full ones; smaller ones are still cut in four, so that
-  // workers can share them.
+  // A request of more than a few tiles gets full tiles. A smaller one is still cut in four: workers
+  // can then share it.
   const double depth = std::max<int64_t>(shape.d, 1);
   const double product_multiply_adds = static_cast<double>(shape.ProductRows()) * shape.m * depth;
   const double tile_multiply_adds = std::clamp<double>(product_multiply_adds * shape.products / 4,
@@ -47,7 +47,7 @@ DirectScores::Cut DirectScores::CutOf(const ScoreShape& shape) {
 
 ScoreWork DirectScores::WorkOf(const ScoreShape& shape, const Cut& cut) {
   if (shape.products == 0) return {};
-  // Scaling, masking and narrowing a row of a tile, however short.
+  // The time for scaling, masking and narrowing a row of a tile, however short.
   constexpr double kRowSeconds = 15e-9;
   const double products = shape.products;
   const double rows = shape.Rows();

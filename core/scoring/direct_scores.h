@@ -13,25 +13,25 @@
 namespace qkserve {
 
 // The one special case beside ScorePass: scores, capped and masked scores of inline keys. OpenBLAS
-// multiplies straight into the reply, in blocks that suit it better than blocks of rows do. A tile
-// is a block of rows x keys of the result, at most kTileMultiplyAdds (but at least one dot
-// product). Blocks that none of their queries attends are not multiplied.
+// multiplies straight into the reply. A tile is a block of rows x keys of the result, which suits
+// OpenBLAS better than blocks of rows do. It has at most kTileMultiplyAdds, but at least one dot
+// product. A block is not multiplied if none of its queries attends its keys.
 //
 // The cut depends on the request's shape alone, and so does every bit.
 class DirectScores final : public Pass {
  public:
-  // How the results of a shape are cut. A tile is a part of a product, or several small products.
+  // The cut of a shape's results. A tile is a part of a product, or several small products.
   struct Cut {
     int64_t tile_rows = 0;
     int64_t tile_keys = 0;
     int64_t row_tiles = 1;
     int64_t key_tiles = 1;
-    int64_t products_per_tile = 1;  // more than 1 only if a product is one tile
+    int64_t products_per_tile = 1;  // above 1 only if a product is one tile
     int64_t tile_count = 1;
   };
   // The cut of a shape. Takes constant time.
   static Cut CutOf(const ScoreShape& shape);
-  // The work of such a request, for the cost model.
+  // The work of a request of this shape, for the cost model.
   static ScoreWork WorkOf(const ScoreShape& shape, const Cut& cut);
 
   // Requires cut == CutOf(request.shape). The request must outlive the pass.
@@ -39,7 +39,7 @@ class DirectScores final : public Pass {
       : request_(request), mask_(request.problem, request.shape), cut_(cut) {}
 
   int64_t tile_count() const override { return cut_.tile_count; }
-  // RESOURCE_EXHAUSTED: no memory for scores that are narrowed, or for converted elements.
+  // RESOURCE_EXHAUSTED: there is no memory for narrowed scores or converted elements.
   absl::Status RunTile(int64_t tile) override;
 
  private:

@@ -33,9 +33,9 @@ double InlineKeys::KeyMultiplyAdds() const {
   return static_cast<double>(key_cut_.block_rows) * (sizes_.d + sizes_.dv + kExpMultiplyAdds);
 }
 
-// `columns`: results of a row.
+// Decides how rows are cut. A row has `columns` results.
 void InlineKeys::CutRows(int64_t columns, const ScoreShape& shape) {
-  // A step of a block must not cost more than a tile, whatever d and dv are, and its results must
+  // Whatever d and dv are, a step of a block must not cost more than a tile, and its results must
   // stay in the cache.
   const int64_t step_work = kStepKeys * (sizes_.d + sizes_.dv + kExpMultiplyAdds);
   const int64_t rows_max = std::clamp(
@@ -56,8 +56,7 @@ void InlineKeys::CutRows(int64_t columns, const ScoreShape& shape) {
 }
 
 void InlineKeys::CutKeys() {
-  // Requests that are worth less than four tiles are still cut in four, so that workers can share
-  // them.
+  // A request of less work than four tiles is still cut in four: workers can then share it.
   const double tile_multiply_adds =
       std::clamp<double>(KeyMultiplyAdds() * sizes_.m * (blocks_ * sizes_.matrices) / 4,
                          kTileMultiplyAddsMin, kTileMultiplyAdds);
@@ -119,7 +118,7 @@ std::unique_ptr<Pass> InlineKeys::MakeDirectPass(const ScoreRequest& request) co
 
 ScoreWork InlineKeys::WorkOf(const AttentionProblem& problem, const ScoreShape& shape) const {
   if (ReducerOf(problem.output).NeedsAllScores()) return DirectScores::WorkOf(shape, direct_cut_);
-  // A row's state, beside its scores.
+  // The time that a row's state takes, beside its scores.
   constexpr double kRowSeconds = 50e-9;
   const double rows = shape.Rows();
   const double m = shape.m;

@@ -11,9 +11,9 @@ namespace qkserve {
 
 // Keys and values that came with one request, multiplied by OpenBLAS.
 //
-// OpenBLAS's rounding depends on the sizes of a call, so every cut that a call depends on is made
+// OpenBLAS's rounding depends on the sizes of a call. So every cut that a call depends on is made
 // by the request's shape and options alone: the rows of a block, the steps and the splits. Blocks
-// end where slices do, or, if slices are short and share their keys, have several whole slices.
+// end where slices do. If slices are short and share their keys, a block has several whole slices.
 class InlineKeys final : public KeySource {
  public:
   // The source is for one request, which must outlive it. `shape` is that of its queries and keys.
@@ -32,14 +32,14 @@ class InlineKeys final : public KeySource {
   void CutRows(int64_t columns, const ScoreShape& shape);
   void CutKeys();
 
-  // Cost of multiplying a key with a block and of weighing its value, in multiply-adds.
+  // The cost, in multiply-adds, of multiplying a key with a block and of weighing its value.
   double KeyMultiplyAdds() const;
 
   const AttentionProblem& problem_;
-  DirectScores::Cut direct_cut_;  // if the request has a direct pass
-  // How rows are cut, unless the request has a direct pass. Every bit depends on it.
-  int64_t chunk_rows_ = 1;  // a slice, or a product; no block crosses its end
-  int64_t blocks_ = 0;      // of a matrix
+  DirectScores::Cut direct_cut_;  // set if the request has a direct pass
+  // How rows are cut if the request has no direct pass. Every bit depends on it.
+  int64_t chunk_rows_ = 1;  // rows of a slice or product, which no block crosses
+  int64_t blocks_ = 0;      // blocks of a matrix
 };
 
 }  // namespace qkserve

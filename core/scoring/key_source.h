@@ -17,53 +17,53 @@ namespace qkserve {
 
 class RowCut;
 
-// Keys and values of a source.
+// The sizes of a source's keys and values.
 struct KeySizes {
   int64_t matrices = 1;
   int64_t m = 0;
   int64_t d = 0;
-  int64_t dv = 0;  // 0: no values, or none that are read
+  int64_t dv = 0;  // 0: there are no values, or none are read
 };
 
 // How a source cuts its keys.
 struct KeyCut {
-  // Splits of `split_keys` keys each, anchored at key 0. Context is summed split by split and
+  // Splits have `split_keys` keys each, counted from key 0. Context is summed split by split and
   // merged in order, so its bits depend on the cut.
   int64_t split_keys = 1;
   int64_t splits = 1;
   // The most rows of a block, and the most parts that its keys are cut into.
   int64_t block_rows = 1;
   int64_t parts = 1;
-  bool is_scratch = false;  // all blocks have one part, which keeps its state in scratch
+  bool is_scratch = false;  // true: each block has one part, whose state is in scratch memory
 };
 
-// A row of a block. Members have no initial values, because each tile has room for kBlockRows rows
-// and fills in only those that it needs.
+// A row of a block. Members have no initial values: each tile has room for kBlockRows rows, and
+// fills in only those that it needs.
 struct BlockRow {
   const ScoreRequest* request;
   const ScoreMask* mask;
   int64_t slice;
-  int64_t query;      // within the slice
-  int64_t query_row;  // of the queries tensor
+  int64_t query;      // query of the slice
+  int64_t query_row;  // row of the queries tensor
   int64_t result_row;
-  std::byte* state;  // the reducer's own
+  std::byte* state;  // memory of the reducer
 };
 
 // The query rows of a block.
 struct BlockQueries {
   absl::Span<const BlockRow> rows;
-  const float* floats = nullptr;  // rows x d; read only if the source IsShared
+  const float* floats = nullptr;  // rows x d; set and read only if the source IsShared
 };
 
 // The work of a request on its source: the inputs of the cost model (score_cost.h).
 struct ScoreWork {
-  double multiply_adds = 0;  // of products, weighted values and stages, and of calls
-  double row_seconds = 0;    // what rows cost beside them
-  double read_seconds = 0;   // reading keys and values
+  double multiply_adds = 0;  // for products, weighted values, stages and calls
+  double row_seconds = 0;    // for rows, beside their multiply-adds
+  double read_seconds = 0;   // for reading keys and values
 };
 
-// Keys and values of some requests, and how they are multiplied. A source decides what shapes the
-// bits of a result: the rows of a block, the steps and the splits.
+// Keys and values, and how they are multiplied. A source decides what shapes the bits of a result:
+// the rows of a block, the steps and the splits.
 //
 // Immutable, thread-safe. Virtual calls are made for a block and a step, not for elements.
 class KeySource {
@@ -73,26 +73,27 @@ class KeySource {
   const KeySizes& sizes() const { return sizes_; }
   const KeyCut& key_cut() const { return key_cut_; }
 
-  // Stacks the requests' rows in blocks and cuts the blocks into tiles. Throws std::bad_alloc. This
-  // must outlive the cut.
+  // Stacks the requests' rows in blocks and cuts the blocks into tiles. Throws std::bad_alloc. The
+  // source must outlive the cut.
   virtual RowCut Cut(absl::Span<const ScoreRequest* const> requests) const = 0;
 
-  // True if requests share its passes. Rows of a block may then come from anywhere: Multiply reads
-  // BlockQueries::floats, and steps are whole, so that a step's keys do not depend on what its rows
-  // attend. False if it has the keys of one request: a block's rows follow one another in queries
-  // and results, Multiply reads the request's tensor, and the last step ends with the last
-  // attended key.
+  // True if requests share its passes. Rows of a block may then come from anywhere, and Multiply
+  // reads BlockQueries::floats. Steps are whole, so a step's keys do not depend on what its rows
+  // attend.
+  //
+  // False if it has the keys of one request. A block's rows then follow one another in queries and
+  // results, and Multiply reads the request's tensor. The last step ends with the last attended
+  // key.
   virtual bool IsShared() const = 0;
 
-  // products[i * stride + j] = q_i . k_j for keys [keys.begin, keys.end) of a matrix.
-  // If IsShared, `products` is aligned, `stride` a multiple of 16, and columns up to the next
-  // multiple of kPanelKeys may be overwritten. RESOURCE_EXHAUSTED: no memory for converted
-  // elements.
+  // products[i * stride + j] = q_i . k_j for keys [keys.begin, keys.end) of a matrix. If IsShared,
+  // `products` is aligned, `stride` is a multiple of 16, and columns up to the next multiple of
+  // kPanelKeys may be overwritten. RESOURCE_EXHAUSTED: no memory for converted elements.
   virtual absl::Status Multiply(const BlockQueries& queries, int64_t matrix, KeyRange keys,
                                 float* products, int64_t stride) const = 0;
 
-  // Adds the weighted values of keys [keys.begin, keys.end) to `sums`: AddWeightedPanels for rows
-  // of weights that are `stride` apart.
+  // Adds the weighted values of keys [keys.begin, keys.end) to `sums`, as AddWeightedPanels does.
+  // Rows of weights are `stride` apart.
   virtual void AddWeightedValues(const float* weights, int64_t stride, int64_t rows, int64_t matrix,
                                  KeyRange keys, const ContextSums& sums) const = 0;
 

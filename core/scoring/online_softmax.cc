@@ -13,20 +13,20 @@
 namespace qkserve {
 namespace {
 
-// ln of the sum of e^score, given the maximum and the sum of e^(score - max). If all scores are
-// NaN, max may still be -inf.
+// The logarithm of the sum of e^score, given the maximum and the sum of e^(score - max). If all
+// scores are NaN, max may still be -inf.
 float LogSumExp(double max, double sum) {
   if (sum == 0.0) return kNotAttended;
   return static_cast<float>((max == kNotAttended ? 0.0 : max) + std::log(sum));
 }
 
-// Factor from weights relative to the score `from` to weights relative to `to`. Requires
-// to >= from.
+// The factor that turns weights relative to the score `from` into weights relative to `to`.
+// Requires to >= from.
 double Correction(double from, double to) { return from == to ? 1.0 : std::exp(from - to); }
 
-// Rounds a mean to float32. A mean of finite values stays finite, although rounding may take it
-// beyond the largest of them. The result is never -0, because a sum of values of -0 may or may not
-// have begun with 0.
+// Rounds a mean to float32. A mean of finite values stays finite: if rounding would take it beyond
+// the largest float32, it becomes that. The result is never -0, because a sum of values of -0 may
+// or may not have begun with 0.
 float RoundedMean(double mean) {
   constexpr double kLargest = std::numeric_limits<float>::max();
   const double clamped = std::isnan(mean) ? mean : std::clamp(mean, -kLargest, kLargest);
@@ -58,7 +58,7 @@ float AddedByInfinities(const ContextSums& row, int64_t column, double factor) {
   };
   const bool has_plus = has_weight(row.plus[column]);
   const bool has_minus = has_weight(row.minus[column]);
-  // As inf - inf, but with the same sign bit of NaN on every CPU.
+  // This NaN stands for inf - inf, whose sign bit differs between CPUs.
   if (has_plus && has_minus) return std::numeric_limits<float>::quiet_NaN();
   if (has_plus) return kInfinity;
   return has_minus ? -kInfinity : 0.0F;

@@ -10,28 +10,28 @@
 namespace qkserve {
 
 // Softmax of rows of masked scores, whole or piece by piece (Milakov, Gimelshein, "Online
-// normalizer calculation for softmax", 2018). Rows that attend nothing have weights and context of
+// normalizer calculation for softmax", 2018). A row that attends nothing has weights and context of
 // 0 and a log-sum-exp of -inf.
 //
 // The context of a row after some keys is a row of ContextSums: the largest masked score, the sum
-// of e^(score - max), and the sums of e^(score - max) * value. In float64, so that the error does
-// not grow with the number of keys and finite values overflow nothing.
+// of e^(score - max), and the sums of e^(score - max) * value. They are float64. So the error does
+// not grow with the number of keys, and finite values overflow nothing.
 
-// Bytes of the sums of `rows` rows, and of their infinities: about as many, which are written only
-// if values that are not finite are met. Multiples of a cache line.
+// Bytes of the sums of `rows` rows, a multiple of a cache line. Their infinities need about as many
+// bytes, which are written only if values that are not finite are met.
 int64_t ContextSumBytes(int64_t rows, int64_t columns);
 int64_t ContextInfinityBytes(int64_t rows, int64_t columns);
 
-// The sums of `rows` rows in such memory, which is aligned to float64.
+// The sums of `rows` rows in memory of those sizes. The memory must be aligned to float64.
 ContextSums ContextSumsAt(std::byte* sums, std::byte* infinities, int64_t rows, int64_t columns);
 
-// The following functions take the first row of the sums.
+// The functions below work on the first row of the sums.
 
-// Makes the row that of no keys: maximum -inf, sums 0, no infinities.
+// Clears the row: maximum -inf, sums 0, no infinities.
 void ClearContext(const ContextSums& row);
 
-// Replaces the scores of the next keys by weights relative to the new maximum and rescales the sums
-// to it. The caller then adds the weighted values.
+// Takes the scores of the next keys. Replaces them by weights relative to the new maximum, and
+// rescales the sums to that maximum. The caller then adds the weighted values.
 void WeighScores(float* scores, int64_t count, const ContextSums& row);
 
 // Adds the context of further keys to `row`.

@@ -9,19 +9,19 @@
 namespace qkserve {
 namespace {
 
-// Cost of a block beside its rows and scores, about 1 us, in multiply-adds.
+// The cost, in multiply-adds, of a block beside its rows and scores: about 1 us.
 constexpr int64_t kBlockMultiplyAdds = 50'000;
 
 }  // namespace
 
 PackedKeys::PackedKeys(const KeySizes& sizes, const Types& types)
     : KeySource(sizes), types_(types) {
-  // The stages of a score count too, so that with a short d a split is not a hundred times as
+  // The stages of a score count, too. Otherwise a split with a short d would be a hundred times as
   // much work.
   const int64_t keys_max = kSplitElements / (sizes.d + sizes.dv + kExpMultiplyAdds);
   key_cut_.split_keys = std::max(keys_max / kStepKeys, int64_t{1}) * kStepKeys;
   key_cut_.splits = std::max(CeilDivide(sizes.m, key_cut_.split_keys), int64_t{1});
-  // How rows are stacked depends on the pass. A part has at least a panel of the keys.
+  // The pass decides how rows are stacked. A part has at least a panel of the keys.
   key_cut_.block_rows = kBlockRows;
   key_cut_.parts = CeilDivide(sizes.m, kPanelKeys);
 }
@@ -29,7 +29,7 @@ PackedKeys::PackedKeys(const KeySizes& sizes, const Types& types)
 RowCut PackedKeys::Cut(absl::Span<const ScoreRequest* const> requests) const {
   RowCut cut(*this);
   // Rows that take long to finish have blocks of their own, because such blocks may have fewer
-  // rows. In a block rows with the same reducer follow one another.
+  // rows. In a block, rows with the same reducer follow one another.
   for (const bool is_long : {false, true}) {
     Section section = {.first_row = cut.rows(), .value_end = cut.rows(), .most = {.finish = 1}};
     for (const RowReducer* reducer : AllReducers()) {
@@ -49,9 +49,9 @@ RowCut PackedKeys::Cut(absl::Span<const ScoreRequest* const> requests) const {
   return cut;
 }
 
-// Cuts a section, which ends with the last row, into blocks.
+// Cuts a section into blocks. The section ends with the last row.
 void PackedKeys::CutSection(const Section& section, RowCut& cut) const {
-  // Queries of a block and their context stay in the cache.
+  // A block is small enough for its queries and their context to stay in the cache.
   const int64_t row_elements = std::max<int64_t>(sizes_.d + PaddedColumns(sizes_.dv), 1);
   const int64_t rows_max =
       std::clamp(std::min(kBlockElements / row_elements, kTileMultiplyAdds / section.most.finish),
@@ -69,7 +69,7 @@ void PackedKeys::CutSection(const Section& section, RowCut& cut) const {
   }
 }
 
-// Decides the parts of the run's blocks, of whose rows `value_rows` read values.
+// Decides into how many parts the run's blocks are cut. `value_rows` rows of a block read values.
 void PackedKeys::CutKeys(const RowCost& most, int64_t value_rows, BlockRun& run) const {
   const double m = sizes_.m;
   const double padded_m = key_cut_.parts * kPanelKeys;  // panels are multiplied whole
@@ -80,8 +80,8 @@ void PackedKeys::CutKeys(const RowCost& most, int64_t value_rows, BlockRun& run)
   const double multiply_adds =
       padded_m * (rows * d + value_rows * dv) + m * rows * kExpMultiplyAdds;
   const double tiles = std::max(elements / kTileElements, multiply_adds / kPassTileMultiplyAdds);
-  // A part is some splits. If one split may be more than a tile and no values are read, a part is
-  // some panels. Values must be summed split by split.
+  // A part is some splits, because values must be summed split by split. If no values are read, and
+  // one split may be more than a tile, a part is some panels.
   const double keep_multiply_adds = m * (rows - value_rows) * most.keep;
   const double worst_tiles =
       std::max(elements / kTileElements, (multiply_adds + keep_multiply_adds) / kTileMultiplyAdds);
@@ -119,7 +119,7 @@ void PackedKeys::AddWeightedValues(const float* weights, int64_t stride, int64_t
 }
 
 ScoreWork PackedKeys::WorkOf(const AttentionProblem& problem, const ScoreShape& shape) const {
-  // Time of a pass for a matrix, beside reading its keys, and what it knows of a row.
+  // The time that a pass takes for a matrix, beside reading its keys, and for a row.
   constexpr double kMatrixSeconds = 0.5e-6;
   constexpr double kRowSeconds = 100e-9;
   const double m = sizes_.m;

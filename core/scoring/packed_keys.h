@@ -9,13 +9,14 @@
 
 namespace qkserve {
 
-// Keys and values that stay, packed in panels, multiplied by the packed kernel. Any number of
-// requests share a pass: they have queries of any type, outputs, masks and k of their own.
+// Keys and values that stay on the server, packed in panels and multiplied by the packed kernel.
+// Any number of requests share a pass. Each has queries of any type, an output, masks and k of its
+// own.
 //
-// A score is a function of its query, its key and d (panels.h), rows are reduced one by one, and
-// the splits and steps are cut by the keys alone: so a pass, and what else is in it, does not show
-// in the bits. Steps are read whole, so how a row is summed does not depend on the keys that other
-// rows attend.
+// A score is a function of its query, its key and d (panels.h). Rows are reduced one by one. The
+// keys alone decide the splits and steps. So the bits do not show which pass they came from, or
+// what else was in it. Steps are read whole, so how a row is summed does not depend on the keys
+// that other rows attend.
 class PackedKeys : public KeySource {
  public:
   struct Types {
@@ -23,8 +24,8 @@ class PackedKeys : public KeySource {
     DataType values = DataType::kFloat32;
   };
 
-  // Panels of a matrix that follow one another in memory, from panel `panel` on: at least one and
-  // at most `count_max`.
+  // The panels of a matrix from panel `panel` on that follow one another in memory: at least one
+  // and at most `count_max`.
   virtual PanelRun Panels(int64_t matrix, int64_t panel, int64_t count_max) const = 0;
 
   RowCut Cut(absl::Span<const ScoreRequest* const> requests) const final;
@@ -39,10 +40,10 @@ class PackedKeys : public KeySource {
   PackedKeys(const KeySizes& sizes, const Types& types);
 
  private:
-  // Rows of a matrix that may share blocks; those that read values come first.
+  // Rows of a matrix that may share blocks. The rows that read values come first.
   struct Section {
     int64_t first_row, value_end;
-    RowCost most;  // of any of its rows
+    RowCost most;  // the largest cost of a row, by member
   };
   void CutSection(const Section& section, RowCut& cut) const;
   void CutKeys(const RowCost& most, int64_t value_rows, BlockRun& run) const;

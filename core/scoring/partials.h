@@ -14,30 +14,30 @@
 
 namespace qkserve {
 
-// Partial results of the blocks whose keys are cut into several parts, from the first part that
-// begins to the last one that ends. Thread-safe; no part waits for another.
+// The partial results of blocks whose keys are cut into several parts. They are kept from the first
+// part that begins to the last one that ends. Thread-safe. No part waits for another.
 class Partials {
  public:
-  // Memory of a block that is aligned and uninitialised.
+  // Memory of a block, aligned and uninitialised.
   struct Shared {
     Buffer state;
-    Buffer seldom;  // takes memory only where it is written
+    Buffer seldom;  // takes memory only if it is written
   };
   // The memory that all `parts` parts of a block share. The first call for a block allocates it.
-  // RESOURCE_EXHAUSTED: there is none.
+  // RESOURCE_EXHAUSTED: there is no memory.
   absl::StatusOr<std::shared_ptr<Shared>> Share(int64_t block, int64_t parts, int64_t bytes,
                                                 int64_t seldom_bytes);
 
-  // Ends a part of the block, whose own results are `found`; call it after Share. If another part
-  // has left its results, they are merged into `found` by merge(the other's). Returns true for the
-  // last part of the block: `found` then holds the results of all. Otherwise `found` is left here
+  // Ends a part of the block. Called after Share. `found` are the part's own results. If another
+  // part has left its results, they are merged into `found` by merge(the other's). Returns true for
+  // the last part of the block: `found` then has the results of all. Otherwise `found` is left here
   // for the next part.
   bool HandOver(int64_t block, Buffer& found, absl::FunctionRef<void(std::byte* other)> merge);
 
  private:
   struct BlockState {
     std::shared_ptr<Shared> shared;
-    Buffer left;  // results of parts that have ended; empty: another part has taken them over
+    Buffer left;  // results of ended parts; empty if another part has taken them
     int64_t parts_left = 0;
   };
 

@@ -13,8 +13,8 @@ namespace qkserve {
 
 struct ScoreShape;
 
-// A computation; fields mean what qkserve.v1.Attention and ScoreRequest say. All values are
-// within their limits. The tensors' memory must outlive the computation.
+// A computation. Fields mean what qkserve.v1.Attention and ScoreRequest say. All values are within
+// their limits. The tensors' memory must outlive the computation.
 struct AttentionProblem {
   TensorView queries;                               // [.., n, d]
   TensorView keys;                                  // [.., m, d]
@@ -23,10 +23,10 @@ struct AttentionProblem {
   float scale = 1.0F;
   float softcap = 0.0F;  // 0: none
   bool is_causal = false;
-  int64_t window_left = -1;  // -1: open
+  int64_t window_left = -1;  // -1: no bound
   int64_t window_right = -1;
   int64_t offset = 0;
-  absl::Span<const int64_t> key_lengths = {};     // one a batch; empty: none
+  absl::Span<const int64_t> key_lengths = {};     // one for each batch; empty: none are set
   std::optional<TensorView> mask = std::nullopt;  // bool or float
 
   Output output = Output::kScores;
@@ -34,7 +34,7 @@ struct AttentionProblem {
   int64_t top_k = 0;  // for kTopK
 };
 
-// Memory for the results, aligned to their elements. Results that are not asked for are null.
+// Memory for the results, aligned to their elements. Null for a result that was not asked for.
 struct AttentionResults {
   std::byte* result = nullptr;   // [.., n, m], [.., n, dv] or [.., n, top_k] of result_type
   int32_t* indices = nullptr;    // [.., n, top_k]
@@ -42,10 +42,10 @@ struct AttentionResults {
 };
 
 // A request, and where its results go. The objects that it refers to must outlive the computation.
-// Requests on a key set do not read `problem.keys` and `problem.values`: the set has them.
+// For a request on a key set, `problem.keys` and `problem.values` are not read: the set has them.
 struct ScoreRequest {
   const AttentionProblem& problem;
-  const ScoreShape& shape;  // of the queries and the keys
+  const ScoreShape& shape;  // shape of the queries and the keys
   AttentionResults results;
 };
 

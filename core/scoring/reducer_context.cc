@@ -1,5 +1,5 @@
-// Context: the mean of the values, weighted by softmax. Each split of the keys has sums of its own
-// (online_softmax.h); the last part of a block merges them from the first key to the last.
+// Context: the mean of the values, weighted by softmax. Each split of the keys has its own sums
+// (online_softmax.h). The last part of a block merges them from the first key to the last.
 
 #include "core/kernels/panels.h"
 #include "core/scoring/online_softmax.h"
@@ -8,11 +8,11 @@
 namespace qkserve {
 namespace {
 
-// Merging a split: for each column, and for its maximum and sum.
+// Cost of merging a split: for each column, and for the maximum and sum.
 constexpr int64_t kMergeMultiplyAdds = 25;
 constexpr int64_t kMergeSumMultiplyAdds = 1'500;
 
-// The sums of the group's rows in a split.
+// The sums of the group's rows for a split.
 ContextSums SumsOf(const RowGroup& group, int64_t split) {
   const int64_t rows = group.rows.size();
   const int64_t dv = group.source.sizes().dv;

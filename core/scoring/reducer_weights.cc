@@ -1,5 +1,6 @@
-// Weights: the softmax of a row, which needs all of its masked scores. They are gathered where the
-// weights go, or, if the weights are narrowed, in state that the parts of the block share.
+// Weights: the softmax of a row, which needs all of its masked scores. The scores are gathered
+// where the weights go. If the weights are narrowed, they are gathered in state that the parts of
+// the block share.
 
 #include <algorithm>
 

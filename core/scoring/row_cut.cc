@@ -82,12 +82,12 @@ RowGroups RowCut::MakeRows(const Block& block, BlockRow* rows) const {
   return groups;
 }
 
-// Writes some rows of a request: rows [begin, end), counted over the slices that read `matrix`, in
-// order.
+// Writes rows [begin, end) of a request to `rows`, in order. They are counted over the slices that
+// read `matrix`.
 BlockRow* RowCut::MakeRowsOf(const Stacked& stacked, int64_t matrix, int64_t begin, int64_t end,
                              BlockRow* rows) {
   const ScoreShape& shape = stacked.request->shape;
-  const int64_t heads = shape.heads / shape.key_heads;  // that read the matrix
+  const int64_t heads = shape.heads / shape.key_heads;  // heads that read the matrix
   for (int64_t row = begin; row < end;) {
     const int64_t query = row % shape.n;
     const int64_t in_matrix = row / shape.n;

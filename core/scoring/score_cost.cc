@@ -8,7 +8,7 @@ namespace qkserve {
 
 ScoreCost PredictCost(const KeySource& source, const AttentionProblem& problem,
                       const ScoreShape& shape, double gflops) {
-  // Calls, queues, the first touch of the result.
+  // The time for calls, queues and the first touch of the result.
   constexpr double kFixedSeconds = 2e-6;
   const ScoreWork work = source.WorkOf(problem, shape);
   const double row_seconds =
@@ -28,7 +28,8 @@ ScoreCost PredictCost(const KeySource& source, const AttentionProblem& problem,
 int64_t StateBytes(const KeySource& source, const AttentionProblem& problem,
                    const ScoreShape& shape) {
   const RowReducer& reducer = ReducerOf(problem.output);
-  // Without scores nothing is computed, and scores are written as they come.
+  // If there are no scores, nothing is computed. If all scores are needed, they are written as they
+  // come.
   if (shape.products == 0 || reducer.NeedsAllScores()) return 0;
   return reducer.StateBytes(problem, source, shape.Rows());
 }

@@ -10,29 +10,32 @@
 
 namespace qkserve {
 
-// A request has three costs, all known before it runs, in constant time.
+// A request has three costs. All are known before it runs, in constant time.
 //
-//  alone    What it should take one worker if nothing else runs.
-//  shared   The part of `alone` that requests in one pass pay once: reading a key set. 0 for
-//           inline keys.
-//  state    Bytes that its tiles hold at a time, beside results and scratch.
+//  alone    The time that it should take one worker if nothing else runs.
+//  shared   The part of `alone` that requests in one pass pay once: reading a key set. 0 for inline
+//           keys.
+//  state    The most bytes that its tiles hold at a time, beside results and scratch.
 //
 // Example: 16 queries, top 10, over a key set of 10'000 keys of 768 float32, on a core with 100
-// GFLOP/s. Reading 31 MB at 16 GB/s takes 1.9 ms, which is `shared`. The products take 2.5 ms, the
-// stages 0.2 ms, top k 0.1 ms: `alone` is 4.7 ms. Ten such requests in one pass cost 1.9 + 10 * 2.8
-// = 30 ms instead of 47. Room for 10 of many keys is 42 entries of 8 bytes: on 2 cores 16 rows, and
-// those of 4 parts under way, are 80 rows and 27 kB of state.
+// GFLOP/s.
+//
+//  - Reading 31 MB at 16 GB/s takes 1.9 ms: `shared`.
+//  - The products take 2.5 ms, the stages 0.2 ms, top k 0.1 ms: `alone` is 4.7 ms.
+//  - Ten such requests in one pass cost 1.9 + 10 * 2.8 = 30 ms instead of 47.
+//  - A row has room for 42 entries of 8 bytes. On 2 cores 4 parts may be under way. 16 rows, and 16
+//    for each part, are 80 rows and 27 kB of `state`.
 //
 // Predictions decide order, grouping and refusals, never bits.
 struct ScoreCost {
   absl::Duration alone;
   absl::Duration shared;
 };
-// For a worker that multiplies at `gflops`.
+// The costs for a worker that multiplies at `gflops`.
 ScoreCost PredictCost(const KeySource& source, const AttentionProblem& problem,
                       const ScoreShape& shape, double gflops);
 
-// The third cost, which admission charges.
+// The third cost: `state`. Admission charges it.
 int64_t StateBytes(const KeySource& source, const AttentionProblem& problem,
                    const ScoreShape& shape);
 

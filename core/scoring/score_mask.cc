@@ -22,7 +22,8 @@ ScoreMask::ScoreMask(const AttentionProblem& problem, const ScoreShape& shape)
   if (!problem.mask.has_value()) return;
   const Shape& mask = problem.mask->shape;
   mask_keys_ = mask.back();
-  // Right-aligned: dimension `from_right` of the mask, 1 where it has fewer.
+  // The size of dimension `from_right`, counted from the last one. It is 1 if the mask has fewer
+  // dimensions.
   const auto size = [&mask](size_t from_right) {
     return from_right < mask.size() ? mask[mask.size() - 1 - from_right] : 1;
   };
@@ -36,8 +37,8 @@ ScoreMask::ScoreMask(const AttentionProblem& problem, const ScoreShape& shape)
 }
 
 KeyRange ScoreMask::Range(int64_t slice, int64_t query) const {
-  // Each bound is the exact sum cut to 64 bits. The window is added to the offset first, then the
-  // query: if the first sum was cut, it stays on its side of [0, m) whatever query is added.
+  // Each bound is the exact sum, cut to 64 bits. The window is added to the offset first, then the
+  // query. If the first sum was cut, the bound stays on its side of [0, m) whatever query is added.
   KeyRange range = {0, m_};
   int64_t offset = problem_.offset;
   if (!problem_.key_lengths.empty()) {

@@ -9,30 +9,30 @@
 
 namespace qkserve {
 
-// The masked score of a key that is not attended.
+// The masked score of a key that the query does not attend.
 inline constexpr float kNotAttended = -std::numeric_limits<float>::infinity();
 
-// Keys [begin, end); empty where end <= begin.
+// Keys [begin, end). Empty if end <= begin.
 struct KeyRange {
   int64_t begin = 0;
   int64_t end = 0;
 };
 
-// The keys that a query attends: an interval (is_causal, window, key_lengths, a short mask) and,
-// within it, the mask's elements.
+// The keys that a query attends. They are in an interval, which is_causal, window, key_lengths and
+// a short mask decide. The mask's elements exclude single keys of it.
 //
 // Immutable, so thread-safe. Points into the problem.
 class ScoreMask {
  public:
   ScoreMask(const AttentionProblem& problem, const ScoreShape& shape);
 
-  // The interval of query `query` of slice `slice` (batch * heads + head): 0 <= begin <= end <= m,
-  // whatever offset and windows are, to the ends of int64.
+  // The interval of query `query` of slice `slice` (batch * heads + head). 0 <= begin <= end <= m,
+  // even if offset and windows are at the ends of int64.
   KeyRange Range(int64_t slice, int64_t query) const;
 
-  // Turns the products of a query with keys [key, key + count) into the stage that the output is
-  // made of: scaled for kScores, scaled and capped for kCapped, and masked as well for all others:
-  // the mask is added, and what is not attended becomes -inf whatever it was.
+  // Applies to the products of a query with keys [key, key + count) the stages that the output
+  // needs, in place: scale for kScores, scale and softcap for kCapped, all three for the others.
+  // The mask's elements are added. A score that is not attended becomes -inf, whatever it was.
   void ApplyStages(int64_t slice, int64_t query, int64_t key, int64_t count, float* scores) const;
 
  private:
@@ -40,7 +40,8 @@ class ScoreMask {
 
   const AttentionProblem& problem_;
   int64_t n_, m_, heads_;
-  // Elements between neighbours in each dimension of the result; 0 where the mask broadcasts.
+  // Elements of the mask between neighbours in each dimension of the result. 0 if the mask
+  // broadcasts.
   int64_t batch_stride_ = 0, head_stride_ = 0, query_stride_ = 0;
   int64_t mask_keys_ = 0;  // size of the mask's last dimension
 };

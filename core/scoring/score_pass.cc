@@ -24,13 +24,13 @@
 namespace qkserve {
 namespace {
 
-// Results that no key has a part in, which are known before anything is computed: columns from
-// `first` on of rows of `columns` elements. Each such element is a place.
+// Results that no key adds to: they are known before anything is computed. They are the columns
+// from `first` on of rows of `columns` elements. Each such element is a place.
 struct UnattendedArea {
   DataType type;
   float value;
   std::byte* results;
-  int32_t* indices;  // become -1; null: there are none
+  int32_t* indices;  // filled with -1; null: there are none
   int64_t rows, first, columns;
 
   int64_t Places() const { return rows * (columns - first); }
@@ -57,9 +57,9 @@ void UnattendedArea::Fill(int64_t begin, int64_t end) const {
   }
 }
 
-// All results of a request without keys, or the columns of top k beyond the number of keys if they
-// are more than kPaddingMax: scores of -inf and keys of -1 (top k), context of 0, and log-sum-exp
-// of -inf.
+// The results that no key adds to: all results of a request without keys, or the columns of top k
+// beyond the number of keys if they are more than kPaddingMax. Top k has scores of -inf and keys of
+// -1, context is 0, log-sum-exp is -inf.
 absl::InlinedVector<UnattendedArea, 2> UnattendedAreasOf(const ScoreRequest& request,
                                                          const KeySizes& sizes) {
   const auto& [problem, shape, results] = request;
@@ -77,7 +77,7 @@ absl::InlinedVector<UnattendedArea, 2> UnattendedAreasOf(const ScoreRequest& req
                          columns};
   if (sizes.m > 0 && columns - first <= kPaddingMax) return {};
   if (sizes.m > 0) return {area};
-  // The results as one long row, and log-sum-exp as another.
+  // The results count as one long row, and log-sum-exp as another.
   area.rows = 1;
   area.columns *= rows;
   auto* const log_sum_exp = reinterpret_cast<std::byte*>(results.log_sum_exp);
@@ -85,7 +85,7 @@ absl::InlinedVector<UnattendedArea, 2> UnattendedAreasOf(const ScoreRequest& req
   return {area, {DataType::kFloat32, kNotAttended, log_sum_exp, nullptr, 1, 0, rows}};
 }
 
-// The queries of the rows as float32.
+// Writes the queries of the rows as float32 to `queries`.
 void ConvertQueries(absl::Span<const BlockRow> rows, int64_t d, float* queries) {
   if (d == 0) return;
   for (const BlockRow& row : rows) {
@@ -96,7 +96,7 @@ void ConvertQueries(absl::Span<const BlockRow> rows, int64_t d, float* queries) 
   }
 }
 
-// Keys that any row of the groups needs.
+// The keys that rows of the groups need.
 KeyRange AttendedKeys(const RowGroups& groups, int64_t m) {
   KeyRange keys = {m, 0};
   for (const RowGroup& group : groups) {
@@ -116,8 +116,8 @@ int64_t Aligned(int64_t bytes) {
   return CeilDivide(bytes, kLine) * kLine;
 }
 
-// Bytes of one kind of state of all groups. Those of each group are rounded up, so that the next
-// ones are aligned.
+// The bytes of one kind of state, over all groups. Each group's bytes are rounded up, so that the
+// next group's state is aligned.
 int64_t BytesOf(const RowGroups& groups, int64_t (RowReducer::*bytes_of)(const RowGroup&) const) {
   int64_t bytes = 0;
   for (const RowGroup& group : groups) bytes += Aligned((group.reducer.*bytes_of)(group));
@@ -147,8 +147,7 @@ class ScorePass final : public Pass {
   ScorePass(std::shared_ptr<const KeySource> source,
             absl::Span<const ScoreRequest* const> requests);
 
-  // Allocates the partial results of the blocks, unless keys are shared or the blocks are more than
-  // kBlocksAtOnce.
+  // If keys are not shared and the blocks are at most kBlocksAtOnce, allocates their partial results.
   absl::Status AllocateBlocks();
 
   int64_t tile_count() const override { return tile_count_; }
@@ -164,7 +163,7 @@ class ScorePass final : public Pass {
 
   const std::shared_ptr<const KeySource> source_;
   const RowCut cut_;
-  std::vector<UnattendedArea> unattended_;  // filled by the last tiles
+  std::vector<UnattendedArea> unattended_;  // the last tiles fill them
   int64_t tile_count_;
   Partials partials_;
 };
@@ -227,7 +226,7 @@ absl::Status ScorePass::RunPart(const Block& block, int64_t part) {
   std::array<BlockRow, kBlockRows> rows;
   RowGroups groups = cut_.MakeRows(block, rows.data());
   const int64_t part_bytes = BytesOf(groups, &RowReducer::PartBytes);
-  // The state of a block that has one part is scratch.
+  // If a block has one part, its state is in scratch memory.
   TileScratch scratch;
   std::shared_ptr<Partials::Shared> shared;
   Buffer own;
@@ -272,7 +271,7 @@ absl::Status ScorePass::RunKeys(int64_t matrix, KeyRange keys, absl::Span<const 
   for (int64_t key = keys.begin, end = 0; key < keys.end; key = end) {
     end = std::min(key + kStepKeys, keys.end);
     const int64_t split = key / split_keys;
-    // The keys of the step that are read.
+    // The keys of the step that are read are those before read_end.
     int64_t read_end = source_->IsShared() ? end : std::min(end, attended.end);
     if (key >= attended.end || end <= attended.begin) read_end = key;
     for (const RowGroup& group : groups) {

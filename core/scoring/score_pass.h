@@ -34,14 +34,15 @@ namespace qkserve {
 //           none.
 //  step     kStepKeys (512) keys. Their scores for a block are 256 KiB, which stay in the L2 cache
 //           while they are scaled, capped, masked and reduced.
-//  split    Some steps over which context is summed by itself. Splits are cut by the keys, or by
-//           the inline request, and merged in order: so tiles do not show in the bits.
-//  tile     What a worker takes at a time, about 1 ms (inline keys: 0.4 to 5 ms): a part of a
-//           block's keys, or several small blocks, also of several matrices. A part is some splits
-//           or, if nothing is summed, some panels.
+//  split    Consecutive steps, cut from key 0 on. Context is summed within a split; then the sums
+//           of the splits are merged in order. So tiles do not show in the bits. A key set's keys
+//           decide the splits; with inline keys the request does.
+//  tile     What a worker takes at a time: about 1 ms, with inline keys 0.4 to 5 ms. It is a part
+//           of a block's keys, or several small blocks, also of several matrices. A part is some
+//           splits or, if nothing is summed, some panels.
 
-// One go over the keys of a source that answers some requests: 1 for inline keys, any number for
-// packed keys.
+// A pass goes once over the keys of a source. It answers one request with inline keys, or any
+// number on packed keys.
 //
 // The rows that read a matrix are stacked in blocks (KeySource::Cut). A part of a block multiplies
 // its queries with the keys step by step, and each row's reducer takes the step's scores in the
@@ -51,15 +52,15 @@ namespace qkserve {
 //  1. The bits of a request's results depend on the request and its source, never on other
 //     requests, workers or load.
 //  2. Each element of the results is written by exactly one tile.
-//  3. A tile makes its rows from its number, so a pass of millions of rows is made in microseconds
-//     and no tile is long.
+//  3. A tile computes its rows from its number. So a pass of millions of rows is made in
+//     microseconds, and no tile is long.
 //
 // Tiles may run in any threads at the same time.
 //
-// A pass over keys that are not shared allocates the partial results of up to 256 blocks at once,
-// so that a lack of memory refuses the request before it is queued. A request with a direct pass
-// (direct_scores.h) gets that instead. The requests must outlive the pass. RESOURCE_EXHAUSTED: no
-// memory, for the pass or, from a tile, for what it holds.
+// If keys are not shared, the pass allocates the partial results of up to 256 blocks at once: a lack
+// of memory then refuses the request before it is queued. If the source has a direct pass for the
+// request (direct_scores.h), that is returned instead. The requests must outlive the pass.
+// RESOURCE_EXHAUSTED: there is no memory for the pass, or for a tile.
 absl::StatusOr<std::unique_ptr<Pass>> MakeScorePass(std::shared_ptr<const KeySource> source,
                                                     absl::Span<const ScoreRequest* const> requests);
 

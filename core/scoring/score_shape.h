@@ -12,13 +12,14 @@ namespace qkserve {
 
 // How the query and key matrices of a request meet.
 //
-// The result has one slice [n, m] for each combination of leading dimensions. Slices that follow
-// one another, read queries that follow one another and share their keys (broadcast keys, grouped
-// heads) form one taller matrix multiplication: a product. score_pass.h defines the other words.
+// The result has one slice [n, m] for each combination of leading dimensions. Some slices follow
+// one another, read queries that follow one another, and share their keys (broadcast keys, grouped
+// heads). Together they are one taller matrix multiplication: a product. score_pass.h defines the
+// other words.
 struct ScoreShape {
   int64_t n = 0;  // queries of a slice
   int64_t m = 0;  // keys
-  int64_t d = 0;  // depth
+  int64_t d = 0;  // elements of a query or key
   Shape result;   // [.., n, m]
 
   int64_t products = 0;
@@ -33,7 +34,7 @@ struct ScoreShape {
   // [m, d] matrices of the keys. Each is read by Rows() / KeyMatrices() query rows.
   int64_t KeyMatrices() const { return key_batch * key_heads; }
 
-  // Which [n, d] matrix of the queries and which [m, d] matrix of the keys a slice reads, counted
+  // The [n, d] matrix of the queries that a slice reads, and its [m, d] matrix of the keys, counted
   // from the tensors' beginnings.
   int64_t QueryMatrix(int64_t slice) const;
   int64_t KeyMatrix(int64_t slice) const;
@@ -44,9 +45,9 @@ struct ScoreShape {
   int64_t batch = 1, heads = 1;
 };
 
-// The rules: equal rank, 2 to 4; equal d; leading dimensions equal or 1, which broadcasts; in rank
-// 4 the query heads may also be a multiple of the key heads, and query head h reads key head h /
-// (query heads / key heads).
+// The rules: the rank is equal, 2 to 4. d is equal. Leading dimensions are equal or 1; a dimension
+// of 1 broadcasts. In rank 4 the query heads may also be a multiple of the key heads: query head h
+// then reads key head h / (query heads / key heads).
 //
 // Sizes must be 0 or more. INVALID_ARGUMENT names `queries_name` or `keys_name`, what came and what
 // was expected. RESOURCE_EXHAUSTED: the number of results does not fit in 64 bits.

@@ -9,18 +9,19 @@
 
 namespace qkserve {
 
-// True if `a` is ahead of `b`: the higher score, any number before NaN, equals by lower key.
+// True if `a` is ahead of `b`: its score is higher, or it is a number and `b` NaN. Of equal scores
+// the lower key is ahead.
 bool IsAhead(const TopEntry& a, const TopEntry& b);
 
 // The `k` best entries of those offered, in memory of the caller. Not thread-safe.
 //
-// Entries that may be among the best are gathered in the memory, in no order; when it is full all
-// but the k best are dropped, and scores that are not above the worst of these are passed over from
-// then on. So an entry costs a constant, whatever the scores are: equal, ascending, all NaN.
+// Entries that may be among the best are gathered in the memory, in no order. When it is full, all
+// but the k best are dropped. From then on, scores that are not above the worst of these are passed
+// over. So an entry costs a constant, whatever the scores are: equal, ascending, all NaN.
 class TopK {
  public:
-  // Entries of memory for the `k` best of `keys` keys. Twice k, so that dropping k costs each of
-  // them a constant, but not less than some vectors.
+  // Entries of memory for the `k` best of `keys` keys. It is twice k, so that dropping entries
+  // costs each of them a constant, but not less than some vectors.
   static int64_t Room(int64_t k, int64_t keys);
 
   // `k` is at least 1. `entries` has Room(k, keys) places.
@@ -31,10 +32,10 @@ class TopK {
   // score of -inf means that the key is not attended; it is never kept.
   void Offer(const float* scores, int64_t count, int64_t key);
 
-  // Offers the best entries of other keys, in any order. No Offer may follow.
+  // Offers the best entries of other keys, in any order. Offer must not be called after it.
   void Merge(const TopEntry* entries, int64_t count);
 
-  // Drops all but the k best. Returns how many there are, at entries().
+  // Drops all but the k best. Returns their number. They are at entries().
   int64_t Select();
   TopEntry* entries() const { return entries_; }
 
@@ -43,16 +44,16 @@ class TopK {
   int64_t k_;
   int64_t room_;
   int64_t size_ = 0;
-  // The worst of the best k so far. Before there are k: an entry that every other is ahead of.
   bool has_worst_ = false;
-  TopEntry worst_ = {};
+  TopEntry worst_ = {};  // the worst of the k best when they were last selected, if has_worst_
 };
 
-// Predicted time to keep the `top_k` best of `m` keys in any order, and to write `columns` entries.
+// The predicted time to keep the `top_k` best of `m` keys in any order, and to write `columns`
+// entries.
 double TopKSeconds(int64_t top_k, int64_t m, int64_t columns);
 
-// Sorts a row's best entries and writes `columns` scores, as `type`, and keys; beyond `size`
-// entries -inf and -1.
+// Sorts a row's best entries. Writes `columns` scores, as `type`, and keys. Beyond `size` entries
+// it writes -inf and -1.
 void WriteTopEntries(TopEntry* entries, int64_t size, int64_t columns, DataType type,
                      std::byte* scores, int32_t* keys);
 

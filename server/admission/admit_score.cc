@@ -25,8 +25,8 @@
 namespace qkserve {
 namespace {
 
-// Copies of its results that a call holds at the same time: computed, in the response message, and
-// serialised by gRPC.
+// The copies of its results that a call holds at the same time: computed, in the response message,
+// and serialised by gRPC.
 constexpr int64_t kResultCopies = 3;
 
 absl::StatusOr<std::shared_ptr<const KeySet>> FindKeySet(const ScoreCall& call,
@@ -50,12 +50,12 @@ absl::StatusOr<std::shared_ptr<const KeySet>> FindKeySet(const ScoreCall& call,
 }
 
 absl::Status CheckCounts(const ScoreShape& shape, Output output, absl::string_view keys_name) {
-  // If d or m is 0 there may be any number of queries in no bytes.
+  // If d or m is 0, any number of queries may come in no bytes.
   if (shape.Rows() > kScoresMax) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "the request has ", shape.Rows(), " queries, more than the limit of ", kScoresMax));
   }
-  // MakeScoreShape has counted them.
+  // ElementCount has a value, because MakeScoreShape has checked it.
   if (*ElementCount(shape.result) > kScoresMax) {
     return absl::ResourceExhaustedError(
         absl::StrCat("the request has ", *ElementCount(shape.result), " scores ",
@@ -150,7 +150,7 @@ absl::Status CheckValues(const ScoreCall& call) {
                          call.problem.keys.shape);
 }
 
-// Options that can be checked without the tensors: attention, top_k, log_sum_exp.
+// Checks the options that do not depend on the tensors: attention, top_k, log_sum_exp.
 absl::Status CheckOptions(const ScoreCall& call) {
   const Output output = call.problem.output;
   const bool is_top_k = output == Output::kTopK;
@@ -165,8 +165,8 @@ absl::Status CheckOptions(const ScoreCall& call) {
   return CheckNumbers(call);
 }
 
-// Options that depend on the shape of the scores: key_lengths, mask and, of a call with inline
-// keys, values.
+// Checks the options that depend on the shape of the scores: key_lengths, mask and, if keys are
+// inline, values.
 absl::Status CheckShapedOptions(const ScoreCall& call, const ScoreShape& shape) {
   absl::Status status = CheckKeyLengths(call, shape);
   if (status.ok() && call.problem.mask.has_value()) status = CheckMask(call, shape);
@@ -174,7 +174,7 @@ absl::Status CheckShapedOptions(const ScoreCall& call, const ScoreShape& shape) 
   return status;
 }
 
-// Bytes of a result that may be none.
+// The bytes of a result; 0 if it was not asked for.
 std::optional<int64_t> BytesOf(const Tensor& result) {
   return result.shape.empty() ? 0 : ByteCount(result.shape, ElementBytes(result.data_type));
 }
@@ -239,8 +239,8 @@ absl::Status AdmittedScore::Prepare(const ScoreCall& call, const AdmissionOption
   if (key_set_ != nullptr) {
     result_.kernel = options.compute.key_set_kernel;
     spec_.group = GroupId{key_set_->id()};
-    // The versions of a set have its name in common. Two names with the same hash would only share
-    // one part of the time.
+    // All versions of a set have its name, and so one tenant. Two names with the same hash would
+    // only share one share of the time.
     spec_.tenant = TenantId{std::hash<std::string>()(key_set_->name())};
     return absl::OkStatus();
   }

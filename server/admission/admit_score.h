@@ -20,31 +20,31 @@
 
 namespace qkserve {
 
-// The limits and parts that admission decides by. Constant while the server runs; the pointers
-// outlive all calls.
+// The limits and parts that admission decides by. They do not change while the server runs. The
+// pointers outlive all calls.
 struct AdmissionOptions {
-  int64_t message_bytes_max = 0;  // of the response
+  int64_t message_bytes_max = 0;  // largest response
   ComputeSetup compute = {};
   const KeySetStore* key_sets = nullptr;
   ByteBudget* budget = nullptr;
 };
 
-// A call's part in a pass.
+// The part of a call that a pass needs.
 struct PassRequest {
   ScoreRequest request;  // points into an AdmittedScore
 };
 
 // A call that was checked, planned and charged, as the batcher sees it. It can no longer be refused
-// for what its caller sent. The server uses the scoring engine here and nowhere else.
+// for what its caller sent. Only here does the server use the scoring engine.
 //
 // A call with inline keys has a pass of its own. Calls on a key set share passes.
 class AdmittedScore final : public Job {
  public:
   const AttentionProblem& problem() const { return problem_; }
-  // The tiles compute its elements.
+  // The results. Tiles compute their elements.
   const ComputedScore& result() const { return result_; }
   const JobSpec& spec() const { return spec_; }
-  // For request, results and state; until the responder holds it.
+  // The charge for request, results and state. Empty once the responder holds it.
   const ByteBudget::Charge& charge() const { return charge_; }
 
   absl::Status RunTile(int64_t tile) override { return own_pass_->RunTile(tile); }
@@ -59,14 +59,14 @@ class AdmittedScore final : public Job {
                                                                    const AdmissionOptions&);
   friend void SubmitScore(ScoreCall&&, Responder*, const AdmissionOptions&, Batcher*);
 
-  // `key_set` is null if the problem has keys of its own. `shape` is that of its queries and of its
-  // keys or the set's.
+  // `key_set` is null if the problem has keys of its own. `shape` is that of the queries and the
+  // keys, which may be those of the set.
   AdmittedScore(AttentionProblem&& problem, ScoreShape&& shape,
                 std::shared_ptr<const KeySet> key_set);
   AdmittedScore(const AdmittedScore&) = delete;
   AdmittedScore& operator=(const AdmittedScore&) = delete;
 
-  // Lays out the results, charges all memory of the call and allocates it, and decides how it is
+  // Lays out the results, charges all memory of the call and allocates it. Decides how the call is
   // scheduled. RESOURCE_EXHAUSTED: there is no memory, or the results would not fit in a message.
   absl::Status Prepare(const ScoreCall& call, const AdmissionOptions& options);
   // Decides the shapes of the results. Returns their bytes.
@@ -79,24 +79,24 @@ class AdmittedScore final : public Job {
   ByteBudget::Charge charge_;
   ComputedScore result_;
   PassRequest request_;
-  std::unique_ptr<Pass> own_pass_;  // null on a key set
+  std::unique_ptr<Pass> own_pass_;  // null for a call on a key set
   JobSpec spec_;
-  Responder* responder_ = nullptr;  // set when it is submitted
+  Responder* responder_ = nullptr;  // set when the call is submitted
 };
 
-// Makes every check of what a caller sent beside its syntax. The time does not depend on the
-// tensors' sizes, and nothing large is allocated before all checks are made. The first error is
-// reported, in this order: options, queries, key set or keys, their fit, key lengths, mask, values,
-// size of the result, memory.
+// Makes every check of a call beyond its syntax, in a time that does not depend on the tensors'
+// sizes. Nothing large is allocated before all checks are made. The first error is reported, in
+// this order: options, queries, key set or keys, their fit, key lengths, mask, values, size of the
+// result, memory.
 //
 // Errors: INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION, DATA_LOSS and RESOURCE_EXHAUSTED, as
-// scoring.proto says. They name fields as the call does. Thread-safe.
+// scoring.proto says. They use the call's names of fields. Thread-safe.
 absl::StatusOr<std::unique_ptr<AdmittedScore>> AdmitScore(ScoreCall&& call,
                                                           const AdmissionOptions& options);
 
-// Takes every score call to the batcher, whatever protocol it came by: admits and submits it, or
-// fails it. The responder keeps the memory that the call points into. It gets exactly one Respond
-// or Fail, maybe before this returns. Does not block. Thread-safe.
+// Admits a call and submits it to the batcher, or fails it, whatever protocol it came by. The
+// responder keeps the memory that the call points into. It gets exactly one Respond or Fail,
+// perhaps before this returns. Does not block. Thread-safe.
 void SubmitScore(ScoreCall&& call, Responder* responder, const AdmissionOptions& options,
                  Batcher* batcher);
 

@@ -11,7 +11,7 @@ namespace qkserve {
 
 // The code paths and threads that compute, for receipts, status and predicted costs.
 struct ComputeSetup {
-  std::string kernel = {};  // of inline keys
+  std::string kernel = {};  // code path for inline keys
   std::string key_set_kernel = {};
   int64_t workers = 0;
   int64_t slots = 0;  // see ComputeSlots
@@ -20,15 +20,16 @@ struct ComputeSetup {
 
 // A slot lets one tile, or one group of small requests, run at a time.
 
-// Memory of a slot: scratch of a tile (TileScratch, usually 1 to 4 MB) and the pages that OpenBLAS
-// touches in a call.
+// The memory of a slot: the scratch of a tile (TileScratch, usually 1 to 4 MB) and the pages that
+// OpenBLAS touches in a call.
 inline constexpr int64_t kComputeSlotBytes = 6 * kMiB;
 
-// Slots whose memory is within the 0.1 GB that docs/operations.md reckons beside bytes in flight.
+// Slots that are not charged: their memory is in the 0.1 GB that docs/operations.md reckons beside
+// bytes in flight.
 inline constexpr int64_t kComputeSlotsFree = 8;
 
-// The number of slots. More tiles at a time than CPUs would end no sooner and hold more memory.
-// With many CPUs the slots' memory is taken from in_flight_bytes_max, at most half of it.
+// The number of slots. More running tiles than CPUs would end no sooner and hold more memory. If
+// there are many CPUs, the slots' memory is taken from in_flight_bytes_max, at most half of it.
 inline int64_t ComputeSlots(int64_t workers, int64_t cpus, int64_t in_flight_bytes_max) {
   return std::min({workers, cpus, kComputeSlotsFree + in_flight_bytes_max / 2 / kComputeSlotBytes});
 }

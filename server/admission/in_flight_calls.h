@@ -9,8 +9,8 @@
 
 namespace qkserve {
 
-// Counts calls in flight: a unary call from when its whole request has arrived until its response
-// is sent, an upload from its beginning. Thread-safe.
+// Counts calls in flight. A unary call counts from the arrival of its whole request until its
+// response is sent. An upload counts from its beginning. Thread-safe.
 class InFlightCalls {
  public:
   // Counts a call in. Every Begin is followed by one End.

@@ -12,7 +12,7 @@
 
 namespace qkserve {
 
-// The tensors of a call's answer. One that was not asked for has no shape.
+// The tensors of a call's answer. A tensor that was not asked for has no shape.
 struct ComputedScore {
   Tensor result;             // [.., n, m], [.., n, dv] or [.., n, top_k]
   Tensor indices;            // [.., n, top_k], for the output TOP_K
@@ -20,19 +20,20 @@ struct ComputedScore {
   absl::string_view kernel;  // the code path that computes it
 };
 
-// How a call was run, for receipts, metrics and logs. All zero if it was refused before it came to
-// the batcher.
+// Tells how a call was run, for receipts, metrics and logs. All zero if the call was refused before
+// it came to the batcher.
 struct ScoreReceipt {
   JobReceipt job = {};
-  int64_t rows = 0;                 // its own query rows
+  int64_t rows = 0;                 // the call's own query rows
   const KeySet* key_set = nullptr;  // null: inline keys. Valid during the call of the Responder.
 };
 
-// Takes the answer to one score call: a unary reply, a message of a stream, another protocol.
-// The call's protocol implements it and keeps what ScoreCall points into.
+// Takes the answer to one score call. The call's protocol implements it, for a unary reply, a
+// message of a stream or anything else, and keeps what ScoreCall points into.
 //
-// Exactly one of Respond and Fail is called, once, from any thread; neither may block. The
-// responder and what ScoreCall points into must live until then and may be gone when it returns.
+// Exactly one of Respond and Fail is called, once, from any thread. Neither may block. The
+// responder and what ScoreCall points into must live until then. They may be gone when the call
+// returns.
 class Responder {
  public:
   // `result` is valid during the call.
@@ -41,12 +42,12 @@ class Responder {
   // `status` is not OK.
   virtual void Fail(const absl::Status& status, const ScoreReceipt& receipt) = 0;
 
-  // Keeps the charge for the call's memory until the request and its answer have left it, which is
-  // after Respond or Fail. Called at most once, before them.
+  // Keeps the charge for the call's memory until that memory is free, which is after Respond or
+  // Fail. Called at most once, before them.
   virtual void Hold(ByteBudget::Charge charge) = 0;
 
   // True if nobody waits for the answer. Called from any thread before Respond or Fail, also with
-  // the batcher's lock held: must not block.
+  // the batcher's lock held. It must not block.
   virtual bool IsCancelled() const = 0;
 
  protected:

@@ -12,7 +12,8 @@
 
 namespace qkserve {
 
-// A protocol's names for the fields of a score call: errors name what the caller sent.
+// A protocol's names for the fields of a score call. Errors use them, so they name what the caller
+// sent.
 struct ScoreFieldNames {
   const char* queries;
   const char* keys;
@@ -32,31 +33,31 @@ struct ScoreFieldNames {
 
 // A call for scores, whatever protocol it came by. Fields mean what qkserve.v1.ScoreRequest says.
 //
-// The wire has checked the syntax: output and types are known, queries, keys and values are of a
-// float type and rank 2 to 4, the mask is BOOL or of a float type and of rank 1 to 4, sizes are 0
-// or more, data has exactly its length. A tensor that fails has the error to report. AdmitScore
-// reports it in the tensor's turn, so a call with several errors gets the same one by any protocol.
-// Nothing else is checked.
+// The wire has checked the syntax. Output and types are known. Queries, keys and values have a
+// float type and rank 2 to 4. The mask is BOOL or has a float type, and has rank 1 to 4. Sizes are
+// 0 or more, and data has exactly their length. Nothing else is checked. If a tensor fails, its
+// error is kept here. AdmitScore reports it in the tensor's turn, so a call with several errors
+// gets the same error by any protocol.
 //
 // All views point into what the call's Responder keeps.
 struct ScoreCall {
   const ScoreFieldNames* names = nullptr;  // never null; static
 
-  // As the caller wants it. Its keys have no shape if there are none.
+  // The computation that the caller wants. If there are no keys, they have no shape.
   AttentionProblem problem;
   struct {
     absl::Status queries, keys, values, mask;
   } errors;
-  std::optional<absl::string_view> key_set;  // its name; in the place of keys
-  std::optional<int64_t> key_set_version;    // the one to insist on
+  std::optional<absl::string_view> key_set;  // name of a key set, instead of keys
+  std::optional<int64_t> key_set_version;    // the version that the caller insists on
   bool has_offset = false;
   bool log_sum_exp = false;
 
-  // On the batcher's clock.
+  // When the whole request had arrived, on the batcher's clock.
   absl::Time arrival;
   absl::Time deadline = absl::InfiniteFuture();
 
-  // Memory that the parsed request holds until it is answered.
+  // The memory that the parsed request holds until the call is answered.
   int64_t request_bytes = 0;
 
   bool has_keys() const { return !problem.keys.shape.empty() || !errors.keys.ok(); }

@@ -11,7 +11,8 @@
 namespace qkserve {
 namespace {
 
-// A script or style that somehow got into the page does not know it, and so is not run.
+// A fresh nonce. A script or style that somehow got into the page does not know it, and so is not
+// run.
 std::string MakeNonce() {
   std::random_device random;
   std::string nonce;
@@ -31,7 +32,7 @@ HttpAnswer Page() {
                                     "form-action 'none'; frame-ancestors 'none'")}}};
 }
 
-// Proxies send targets that name the host (RFC 9112, 3.2.2).
+// The path of a target. Proxies send targets that name the host, too (RFC 9112, 3.2.2).
 absl::string_view PathOf(absl::string_view target) {
   for (const absl::string_view scheme : {"http://", "https://"}) {
     if (!absl::StartsWithIgnoreCase(target, scheme)) continue;

@@ -24,7 +24,7 @@ namespace qkserve {
 namespace {
 
 MHD_Result Respond(MHD_Connection* connection, const HttpAnswer& answer) {
-  // The library only reads what it copies.
+  // The library copies the body, and so only reads it.
   const std::unique_ptr<MHD_Response, void (*)(MHD_Response*)> response(
       MHD_create_response_from_buffer(answer.body.size(), const_cast<char*>(answer.body.data()),
                                       MHD_RESPMEM_MUST_COPY),
@@ -45,9 +45,9 @@ MHD_Result Respond(MHD_Connection* connection, const HttpAnswer& answer) {
 
 }  // namespace
 
-// The thread and what it polls. libmicrohttpd could accept connections itself, but its time limit
-// begins again with every byte, at its limit it refuses new connections, and it spins if
-// descriptors run out.
+// The thread, and the connections that it polls. libmicrohttpd could accept connections itself, but
+// then its time limit begins again with every byte, it refuses new connections at its limit, and it
+// spins if descriptors run out.
 class HttpServer::Loop {
  public:
   Loop(BoundSockets sockets, const MetricsExporter* exporter, LogSink log, const Clock* clock)
@@ -60,10 +60,11 @@ class HttpServer::Loop {
     if (daemon_ != nullptr) MHD_stop_daemon(daemon_);
   }
 
-  // Connections are answered from the return on.
+  // Starts to answer. Connections are answered from its return on.
   absl::Status Start() {
     RETURN_IF_ERROR(sockets_.Listen());
-    // One connection more than there may be: the one that was cut for a new one.
+    // One connection more than kConnectionsMax: a connection that was cut for a new one still
+    // counts.
     daemon_ = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, nullptr, nullptr, &Loop::OnRequest, this,
         MHD_OPTION_CONNECTION_LIMIT, static_cast<unsigned>(kConnectionsMax + 1),
@@ -84,7 +85,8 @@ class HttpServer::Loop {
   };
 
   // Called once with the header, then with each part of a body, then once more. A body is read and
-  // thrown away: closing on bytes that were not read would take the answer from the peer.
+  // thrown away: if bytes that were not read were left, closing would take the answer from the
+  // peer.
   static MHD_Result OnRequest(void* self, MHD_Connection* connection, const char* url,
                               const char* method, const char* /*version*/, const char* /*body*/,
                               size_t* body_size, void** seen) {
@@ -124,13 +126,14 @@ class HttpServer::Loop {
       if (errno != EINTR) absl::SleepFor(kAcceptRetry);
       return;
     }
-    // Accepts one connection at a time, so that those that are open are served in between.
+    // At most one connection of each socket is accepted in a turn. Open connections are served in
+    // between.
     for (size_t i = 0; i < sockets_.sockets().size(); ++i) {
       if (polled[i].revents != 0) Accept(sockets_.sockets()[i].get());
     }
   }
 
-  // When there is something to do although no socket is ready.
+  // The time at which something is to be done even if no socket is ready.
   absl::Time Until(bool is_accepting) const {
     unsigned long long milliseconds = 0;  // NOLINT(google-runtime-int): the library's type
     if (MHD_get_timeout(daemon_, &milliseconds) == MHD_YES && milliseconds == 0) {
@@ -143,13 +146,14 @@ class HttpServer::Loop {
     return until;
   }
 
-  // For poll: rounded up, from nothing to a minute, which is as good as for ever.
+  // A timeout for poll. It is rounded up, and from nothing to a minute, which is as good as for
+  // ever.
   static int Milliseconds(absl::Duration time) {
     return static_cast<int>(absl::ToInt64Milliseconds(std::clamp(
         absl::Ceil(time, absl::Milliseconds(1)), absl::ZeroDuration(), absl::Minutes(1))));
   }
 
-  // The library closes it when it runs next.
+  // Ends a connection. The library closes it when it runs next.
   static void Cut(Connection& connection) {
     if (!std::exchange(connection.is_cut, true)) shutdown(connection.socket, SHUT_RDWR);
   }
@@ -168,13 +172,13 @@ class HttpServer::Loop {
       Cut(connections_.front());
       MHD_run(daemon_);
     }
-    // If it fails, it has closed the socket.
+    // If this fails, it has closed the socket.
     if (MHD_add_connection(daemon_, socket, peer.get(), peer.size) != MHD_YES) return;
     connections_.push_back({.socket = socket, .deadline = clock_.Now() + kRequestTimeout});
   }
 
   void OnAcceptError(int error) {
-    // Nobody is there, or no longer.
+    // These errors need no pause: nobody wants to connect, or no longer.
     if (error == EAGAIN || error == EINTR || error == ECONNABORTED || is_stopping_) return;
     if (!std::exchange(is_accept_failing_, true)) {
       log_({LogLevel::kError,
@@ -189,7 +193,7 @@ class HttpServer::Loop {
   const Clock& clock_;
   const BoundSockets sockets_;
   MHD_Daemon* daemon_ = nullptr;
-  // Used by the thread alone.
+  // The thread alone uses the members below.
   std::deque<Connection> connections_;  // the oldest first
   absl::Time accept_from_ = absl::InfinitePast();
   bool is_accept_failing_ = false;

@@ -13,36 +13,36 @@
 
 namespace qkserve {
 
-// /metrics, /healthz, /readyz and a page for people, on a port and a thread of their own: a scrape
-// never waits for a request, nor a request for a scrape.
+// Serves /metrics, /healthz, /readyz and a page for people, on a port and a thread of their own. So
+// a scrape never waits for a request, nor a request for a scrape.
 //
-// The thread polls all connections and waits for none; libmicrohttpd reads requests and writes
-// responses. Each connection is for one request, and has kRequestTimeout from when it was accepted
+// The thread polls all connections and waits for none. libmicrohttpd reads requests and writes
+// responses. Each connection is for one request. It has kRequestTimeout from when it was accepted
 // until it is closed. At kConnectionsMax the oldest connection is closed for a new one. So silent
 // and slow peers keep no other out, and take few of the files that gRPC's connections need.
 class HttpServer {
  public:
   static constexpr int kConnectionsMax = 64;
   static constexpr absl::Duration kRequestTimeout = absl::Seconds(5);
-  // The pause after a connection could not be accepted, for example because the process has no file
+  // The pause after a connection could not be accepted, for example because the process has no
   // descriptor left.
   static constexpr absl::Duration kAcceptRetry = absl::Milliseconds(100);
-  // Most bytes of the request line, the header, and libmicrohttpd's notes about them. Requests
-  // beyond it get 414 or 431.
+  // The most bytes of the request line, the header, and libmicrohttpd's notes about them. A longer
+  // request gets 414 or 431.
   static constexpr size_t kHeadBytesMax = 16 << 10;
 
-  // Listens on HOST:PORT (port 0: a free one) and answers when it returns. UNAVAILABLE: the address
-  // cannot be listened on. The pointers must outlive the server.
+  // Listens on HOST:PORT, and answers when it returns. Port 0 takes a free one. UNAVAILABLE: the
+  // address cannot be listened on. The pointers must outlive the server.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const std::string& address,
                                                            const MetricsExporter* exporter,
                                                            LogSink log, const Clock* clock);
-  // Ends connections.
+  // Ends all connections.
   ~HttpServer();
 
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  // HOST:PORT with the port that was taken.
+  // HOST:PORT, with the port that was taken.
   const std::string& address() const { return address_; }
   int port() const { return port_; }
 

@@ -3,7 +3,8 @@
 
 namespace qkserve {
 
-// page.html, put into the program when it is built. Each @NONCE@ in it becomes the answer's own.
+// page.html, which is put into the program when it is built. Each @NONCE@ in it is replaced by the
+// answer's nonce.
 extern const char kPageHtml[];
 
 }  // namespace qkserve

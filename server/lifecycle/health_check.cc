@@ -12,15 +12,15 @@
 namespace qkserve {
 namespace {
 
-// The two messages of grpc.health.v1 as they are on the wire. The request asks for the whole server
-// (no service name): it is empty. In the response field 1 is the status, 1 is SERVING.
+// The reply of grpc.health.v1 as it is on the wire: field 1 is the status, and its value 1 is
+// SERVING. The request asks for the whole server (no service name) and is empty.
 constexpr char kServing[] = {0x08, 0x01};
 
 }  // namespace
 
 absl::Status CheckHealth(const std::string& address, absl::Duration timeout) {
-  // Docker puts the variables of a proxy into containers: such a proxy cannot reach the container's
-  // own address.
+  // No proxy is used. Docker puts the variables of a proxy into containers, and such a proxy cannot
+  // reach the container's own address.
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   const auto channel =

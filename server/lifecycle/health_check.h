@@ -8,8 +8,8 @@
 
 namespace qkserve {
 
-// Asks a running server for its health (grpc.health.v1). OK: it serves. UNAVAILABLE: it does not,
-// or nobody answers. Otherwise the call's error.
+// Asks a running server for its health (grpc.health.v1). OK: it serves. UNAVAILABLE: it does not
+// serve, or nobody answers. Other errors are the call's.
 absl::Status CheckHealth(const std::string& address, absl::Duration timeout);
 
 }  // namespace qkserve

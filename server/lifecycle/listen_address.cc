@@ -23,13 +23,14 @@ namespace {
 
 constexpr int kPortMax = 65535;
 
-// Digits alone: SimpleAtoi takes a sign and spaces as well.
+// Reads a port. It must be digits alone: SimpleAtoi takes a sign and spaces as well.
 bool ParsePort(absl::string_view text, int& port) {
   return std::all_of(text.begin(), text.end(), absl::ascii_isdigit) &&
          absl::SimpleAtoi(text, &port) && port <= kPortMax;
 }
 
-// Takes the brackets away. An address of IPv6 without them could end anywhere.
+// Takes the brackets away. An address of IPv6 needs them, because without them it could end
+// anywhere.
 bool ParseHost(absl::string_view& host) {
   if (absl::ConsumePrefix(&host, "[")) return absl::ConsumeSuffix(&host, "]") && !host.empty();
   return !host.empty() && !absl::StrContains(host, ':');
@@ -63,7 +64,8 @@ SocketAddress AnyIpv4(int port) {
   return address;
 }
 
-// gRPC asks the same: a kernel may know IPv6 and have no address of it.
+// True if the machine has an address of IPv6; a kernel may know IPv6 without one. gRPC asks the
+// same.
 bool HasIpv6() {
   const FileDescriptor probe(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (probe.get() < 0) return false;
@@ -86,7 +88,7 @@ absl::Status ErrnoStatus(const SocketAddress& address) {
 
 }  // namespace
 
-// gRPC takes a missing port for 443 and any number modulo 65536.
+// Checked here, because gRPC takes a missing port for 443 and any number modulo 65536.
 absl::StatusOr<HostPort> ParseHostPort(const AddressFlag& flag, const std::string& address) {
   const size_t colon = std::min(address.rfind(':'), address.size());
   absl::string_view host = absl::string_view(address).substr(0, colon);
@@ -133,7 +135,7 @@ absl::StatusOr<std::vector<SocketAddress>> ResolveHost(const HostPort& to) {
     SocketAddress address;
     std::memcpy(&address.storage, entry->ai_addr, entry->ai_addrlen);
     address.size = entry->ai_addrlen;
-    // A file of hosts may name an address twice.
+    // A hosts file may name an address twice.
     const auto is_same = [&](const SocketAddress& other) { return IsSame(address, other); };
     if (std::none_of(addresses.begin(), addresses.end(), is_same)) addresses.push_back(address);
   }
@@ -159,7 +161,8 @@ absl::StatusOr<BoundSockets> BoundSockets::Bind(const AddressFlag& flag,
 absl::StatusOr<BoundSockets> BoundSockets::Bind(std::vector<SocketAddress> addresses) {
   BoundSockets bound(std::move(addresses));
   const bool takes_any_port = bound.port() == 0;
-  // A port that the kernel gives for the first address may be in use on another one. Few are.
+  // The kernel gives a port that is free on the first address. Another address seldom has it in
+  // use; then another port is tried.
   constexpr int kAttempts = 20;
   absl::Status status;
   for (int i = 0; i < (takes_any_port ? kAttempts : 1); ++i) {
@@ -180,7 +183,8 @@ absl::Status BoundSockets::BindEach() {
         ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (socket < 0) return ErrnoStatus(address);
     sockets_.emplace_back(socket);
-    // Connections of a server that was killed do not keep the next one from the port.
+    // With this option, connections of a server that was killed do not keep the next server from
+    // the port.
     const int on = 1;
     setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (IsIpv6(address)) {

@@ -13,24 +13,24 @@
 
 namespace qkserve {
 
-// A flag that takes HOST:PORT, as errors name it.
+// A flag that takes HOST:PORT, as errors describe it.
 struct AddressFlag {
   const char* name;
-  const char* others;  // what it takes beside HOST:PORT
+  const char* others;  // what the flag takes beside HOST:PORT
 };
 inline constexpr AddressFlag kListenAddressFlag = {"listen_address", "unix:PATH"};
 inline constexpr AddressFlag kHttpAddressFlag = {"http_address", "nothing for no HTTP"};
 
 struct HostPort {
-  std::string host;  // a name, or an address, of IPv6 without its brackets
+  std::string host;  // a name, or an address; IPv6 has no brackets here
   int port = 0;
 };
 
-// HOST:PORT as flags have it, an IPv6 address in brackets. INVALID_ARGUMENT names the flag, what it
-// was and what is possible.
+// Parses HOST:PORT as flags have it, with an IPv6 address in brackets. INVALID_ARGUMENT names the
+// flag, what it was and what is possible.
 absl::StatusOr<HostPort> ParseHostPort(const AddressFlag& flag, const std::string& address);
 
-// HOST:PORT with this port in place of its own.
+// HOST:PORT with `port` in place of its own port.
 std::string WithPort(const std::string& address, int port);
 
 // An IP address of the machine, with a port.
@@ -39,40 +39,41 @@ struct SocketAddress {
   socklen_t size = 0;
 
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
-  // 127.0.0.1:80 or [::1]:80.
+  // The address as text, for example 127.0.0.1:80 or [::1]:80.
   std::string Text() const;
 };
 
 // The addresses that a host stands for, each once. gRPC and HTTP read hosts alike:
 //
 //   0.0.0.0, ::  every address of the machine, IPv4 and IPv6, with one socket
-//   a name       all its addresses; IPv6 ones are left out where the machine has no IPv6
+//   a name       all its addresses, but no IPv6 ones if the machine has no IPv6
 //
 // UNAVAILABLE: the name has no address; the message says why. Blocks while the name is looked up.
 absl::StatusOr<std::vector<SocketAddress>> ResolveHost(const HostPort& to);
 
-// One socket for each of some addresses, all bound to the same port.
+// Sockets for some addresses, one for each, all bound to the same port.
 //
-// They keep the port for this process. gRPC, which binds sockets of its own, may listen on the same
-// addresses in the meantime: all sockets are bound with SO_REUSEADDR.
+// They keep the port for this process. gRPC binds sockets of its own. It may listen on the same
+// addresses meanwhile, because all sockets are bound with SO_REUSEADDR.
 //
 // Thread-compatible.
 class BoundSockets {
  public:
-  // Resolves HOST:PORT and binds. INVALID_ARGUMENT: it is no HOST:PORT. UNAVAILABLE: it has no
-  // address, or one of them cannot be bound. Messages begin with the flag's name.
+  // Resolves HOST:PORT and binds. INVALID_ARGUMENT: it is no HOST:PORT. UNAVAILABLE: the host has
+  // no address, or an address cannot be bound. Messages begin with the flag's name.
   static absl::StatusOr<BoundSockets> Bind(const AddressFlag& flag, const std::string& address);
 
-  // The same for addresses that share a port. Port 0 takes one that is free on each of them.
+  // Binds to addresses that share a port. Port 0 takes a port that is free on each of them.
   // UNAVAILABLE names the address that cannot be bound.
   static absl::StatusOr<BoundSockets> Bind(std::vector<SocketAddress> addresses);
 
   BoundSockets(BoundSockets&& other) noexcept = default;
 
-  // All listen; accept on them does not block. UNAVAILABLE: another process listens on one.
+  // Listens on all sockets. Accepting from them does not block. UNAVAILABLE: another process
+  // listens on an address.
   absl::Status Listen() const;
 
-  // With the port that was taken.
+  // The addresses, with the port that was taken.
   const std::vector<SocketAddress>& addresses() const { return addresses_; }
   // The port that all sockets have.
   int port() const;

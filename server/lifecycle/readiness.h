@@ -3,10 +3,10 @@
 
 namespace qkserve {
 
-// How far the server's life has come, for whoever sends it traffic.
+// How far the server's life has come. Senders of traffic ask for it.
 enum class Readiness { kLoading, kServing, kDraining };
 
-// For people.
+// The readiness in words for people.
 inline const char* ReadinessText(Readiness readiness) {
   constexpr const char* kTexts[] = {"key sets are being loaded", "ready", "the server is draining"};
   return kTexts[static_cast<int>(readiness)];

@@ -11,13 +11,14 @@
 namespace qkserve {
 namespace {
 
-// The write end of a pipe that the first signal to stop is written to. A handler and not sigwait:
-// OpenBLAS has threads before main that do not block signals.
+// The write end of a pipe, which gets the first signal to stop. A handler writes to it. sigwait
+// would not do: OpenBLAS has threads before main that do not block signals.
 int stop_pipe = -1;
 std::atomic_flag is_stop_signalled = ATOMIC_FLAG_INIT;
 
-// Ends the process as if the signal had no handler. As process 1 of a container, where the kernel
-// ignores a signal without a handler: with the exit code that a shell shows for it.
+// Ends the process as if the signal had no handler. For process 1 of a container the kernel ignores
+// a signal without a handler; then the process exits with the code that a shell shows for the
+// signal.
 void EndAtOnce(int number) {
   signal(number, SIG_DFL);
   sigset_t unblocked;
@@ -29,7 +30,7 @@ void EndAtOnce(int number) {
   _exit(kShellSignalExit + number);
 }
 
-// A terminal that closes may tell a process more than once, so only the first SIGHUP counts.
+// Only the first SIGHUP counts, because a terminal that closes may send several.
 void OnStopSignal(int number) {
   const int saved_errno = errno;
   if (!is_stop_signalled.test_and_set()) {
@@ -46,7 +47,8 @@ void OnStopSignal(int number) {
 void IgnoreWriteSignals() {
   signal(SIGPIPE, SIG_IGN);
   signal(SIGTTOU, SIG_IGN);
-  // A file that may not grow is an error of one upload, not the end of the server.
+  // Without the signal, a file that may not grow is an error of one upload and not the end of the
+  // server.
   signal(SIGXFSZ, SIG_IGN);
 }
 
@@ -59,7 +61,7 @@ int CatchStopSignals() {
   action.sa_flags = SA_RESTART;
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);
-  // nohup wants the process told nothing.
+  // If SIGHUP is ignored, nohup asked for that, and it stays ignored.
   struct sigaction hangup = {};
   sigaction(SIGHUP, nullptr, &hangup);
   if (hangup.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);

@@ -5,16 +5,16 @@ namespace qkserve {
 
 // The signals of the process.
 
-// Writing to a pipe that nobody reads any more is an error and does not end the process. A
+// From now on, writing to a pipe that nobody reads is an error and does not end the process. A
 // background process may write to its terminal.
 void IgnoreWriteSignals();
 
-// Catches SIGTERM, SIGINT and SIGHUP. Returns the read end of a pipe that the first of them is
-// written to as a byte, or -1. After it a SIGTERM or SIGINT ends the process at once, with exit
-// code 143 or 130 as a shell shows it, also as process 1 of a container. Call it once.
+// Catches SIGTERM, SIGINT and SIGHUP. Returns the read end of a pipe, which gets the first of them
+// as a byte, or -1. A later SIGTERM or SIGINT ends the process at once. The exit code is then 143
+// or 130, as a shell shows it, also for process 1 of a container. Called once.
 int CatchStopSignals();
 
-// True once one of them has come. `pipe` is what CatchStopSignals returned.
+// True once such a signal has come. `pipe` is what CatchStopSignals returned.
 bool IsStopping(int pipe);
 
 }  // namespace qkserve

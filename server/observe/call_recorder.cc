@@ -54,7 +54,7 @@ void CallRecorder::RecordScore(const grpc::ServerContextBase& context, const abs
 
 void CallRecorder::RecordCall(Method method, const absl::Status& status, absl::Time begin) const {
   metrics_.CountCall(method, status.code(), clock_.Now() - begin);
-  // A deadline ends an upload under way.
+  // A deadline is no refusal here: it ends an upload under way.
   if (!absl::IsDeadlineExceeded(status)) metrics_.CountRefusal(RefusalOf(status));
 }
 

@@ -19,15 +19,16 @@
 
 namespace qkserve {
 
-// Logs a line for each slow score request, but no more than kLinesMax in kPeriod: if all requests
-// are slow, logging must not make them slower. The next line says how many were left out.
+// Logs a line for each slow score request, but no more than kLinesMax lines in kPeriod. If all
+// requests are slow, logging must not make them slower. The next line says how many were left out.
 // Thread-safe.
 class SlowRequestLog {
  public:
   static constexpr int64_t kLinesMax = 10;
   static constexpr absl::Duration kPeriod = absl::Seconds(1);
 
-  // A request is slow if it took at least `threshold`; 0: none is. The clock must outlive this.
+  // A request is slow if it took at least `threshold`. 0: no request is slow. The clock must
+  // outlive this object.
   SlowRequestLog(absl::Duration threshold, LogSink log, const Clock* clock)
       : threshold_(threshold), log_(std::move(log)), clock_(*clock) {}
 
@@ -49,11 +50,11 @@ class SlowRequestLog {
   int64_t left_out_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-// Tells metrics and log of each call, just before its answer is handed to gRPC: a client that has
-// the answer finds it counted. Thread-safe.
+// Tells metrics and log about each call, just before its answer is handed to gRPC. So a client that
+// has the answer finds it counted. Thread-safe.
 class CallRecorder {
  public:
-  // The pointers must outlive it. See SlowRequestLog for `slow_threshold`.
+  // The pointers must outlive this object. SlowRequestLog tells the meaning of `slow_threshold`.
   CallRecorder(RequestMetrics* metrics, absl::Duration slow_threshold, const LogSink& log,
                const Clock* clock)
       : metrics_(*metrics), slow_requests_(slow_threshold, log, clock), log_(log), clock_(*clock) {}
@@ -66,11 +67,11 @@ class CallRecorder {
   void RecordScore(const grpc::ServerContextBase& context, const absl::Status& status,
                    absl::Time arrival, const ScoreReceipt& receipt, size_t response_bytes) const;
 
-  // Any other call that began at `begin`.
+  // Counts any other call. It began at `begin`.
   void RecordCall(Method method, const absl::Status& status, absl::Time begin) const;
 
-  // Logs a change of a key set that has taken effect, always: what happened to the data, and who
-  // did it.
+  // Logs a change of a key set that has taken effect: what happened to the data, and who did it.
+  // Such a change is always logged.
   void LogChange(const grpc::ServerContextBase& context, LogEvent change) const;
 
  private:

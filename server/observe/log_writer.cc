@@ -20,12 +20,11 @@ namespace {
 // A pipe that polls as writable takes this many bytes without blocking.
 constexpr size_t kWriteBytesMax = PIPE_BUF;
 
-// For a descriptor that polls as writable and takes nothing.
+// The pause before the next attempt if a descriptor polls as writable and takes nothing.
 constexpr absl::Duration kRetryAfter = absl::Milliseconds(10);
 
-// Writes from the beginning of `text` what the descriptor takes and cuts it off. Waits for as long
-// as the descriptor would block, until `deadline`. Returns whether nothing is left; otherwise it
-// cannot be written now.
+// Writes `text` from its beginning, and cuts off what the descriptor has taken. While the
+// descriptor would block, waits until `deadline`. Returns true if nothing is left of `text`.
 bool WriteAll(int descriptor, absl::string_view& text, absl::Time deadline) {
   while (!text.empty()) {
     const absl::Duration left = std::max(deadline - absl::Now(), absl::ZeroDuration());
@@ -51,8 +50,8 @@ bool WriteAll(int descriptor, absl::string_view& text, absl::Time deadline) {
 
 }  // namespace
 
-// The lines that wait, and the thread's loop over them. It lives as long as the thread or the
-// writer does.
+// The lines that wait, and the thread's loop over them. The thread and the writer share it, and the
+// last of them ends it.
 class LogWriter::Queue {
  public:
   Queue(int descriptor, DroppedLine dropped_line)
@@ -91,7 +90,7 @@ class LogWriter::Queue {
     return dropped_;
   }
 
-  // The thread.
+  // The loop of the thread.
   void Loop() {
     Line line;
     while (Take(&line)) {
@@ -107,10 +106,10 @@ class LogWriter::Queue {
  private:
   struct Line {
     int64_t dropped_before = 0;
-    std::string text;  // empty: none, only the lines dropped before it
+    std::string text;  // empty: there is no line, only lines that were dropped
   };
 
-  // Waits for the next line. False: there are no more.
+  // Waits for the next line. Returns false if there will be no more.
   bool Take(Line* line) {
     MutexLock lock(&mutex_);
     is_writing_ = false;
@@ -125,7 +124,8 @@ class LogWriter::Queue {
     return true;
   }
 
-  // Writes the rest of the line before, then `text`. False: no byte of `text` was written.
+  // Writes the rest of the line before, then `text`. Returns false if no byte of `text` was
+  // written.
   bool Finish(const std::string& text) {
     absl::string_view left = rest_;
     const bool rest_is_written = WriteAll(descriptor_, left, absl::InfiniteFuture());
@@ -142,17 +142,17 @@ class LogWriter::Queue {
   const DroppedLine dropped_line_;
 
   mutable Mutex mutex_;
-  CondVar changed_;  // lines to write, or nothing left to write
+  CondVar changed_;  // signalled when there are lines to write, or none left
   std::deque<Line> lines_ ABSL_GUARDED_BY(mutex_);
-  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;           // of lines_
-  int64_t dropped_since_ ABSL_GUARDED_BY(mutex_) = 0;  // after the last of lines_
-  int64_t dropped_ ABSL_GUARDED_BY(mutex_) = 0;        // in all
+  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;           // bytes of lines_
+  int64_t dropped_since_ ABSL_GUARDED_BY(mutex_) = 0;  // lines dropped after the last of lines_
+  int64_t dropped_ ABSL_GUARDED_BY(mutex_) = 0;        // all lines dropped
   bool is_writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool is_stopping_ ABSL_GUARDED_BY(mutex_) = false;
 
-  // For the thread alone.
-  std::string rest_;     // of a line of which a part was written
-  int64_t missing_ = 0;  // lines that could not be written since one was
+  // The thread alone uses the members below.
+  std::string rest_;     // rest of a line of which a part was written
+  int64_t missing_ = 0;  // lines that could not be written since the last one that was
 };
 
 LogWriter::LogWriter(int descriptor, DroppedLine dropped_line)

@@ -12,32 +12,33 @@
 
 namespace qkserve {
 
-// Writes lines to a descriptor on a thread of its own, so that no caller ever waits for the reader
-// of the log.
+// Writes lines to a descriptor on a thread of its own. So no caller ever waits for the reader of
+// the log.
 //
 //  1. Write never blocks. If kQueueLinesMax lines or kQueueBytesMax bytes wait, the line is
-//     dropped.
-//  2. A line that cannot be written (a full disk, a reader that went) is dropped; the next one is
+//  dropped.
+//  2. A line that cannot be written (a full disk, a reader that went) is dropped. The next line is
 //     tried again.
-//  3. Dropped lines are counted. A line in their place says how many are missing, once writing
-//     works again.
-//  4. Lines are written whole and in order. A line of which a part was written is finished before
-//     any other.
+//  3. Dropped lines are counted. Once writing works again, a line in their place says how many are
+//     missing.
+//  4. Lines are written whole and in order. If a part of a line was written, the line is finished
+//     before any other.
 //
-// The descriptor's flags are left alone: other processes may share it. Thread-safe.
+// The descriptor's flags are left alone, because other processes may share it. Thread-safe.
 class LogWriter {
  public:
-  // Some hundred bytes a line: minutes of a busy log, and little memory.
+  // The most lines that wait. A line has some hundred bytes, so these are minutes of a busy log and
+  // little memory.
   static constexpr size_t kQueueLinesMax = 4096;
   static constexpr size_t kQueueBytesMax = size_t{1} << 20;
 
-  // Makes the line, with its end, that says how many are missing before it.
+  // Makes a line that says how many lines are missing before it. The line ends with a line feed.
   using DroppedLine = std::function<std::string(int64_t lines)>;
 
-  // The descriptor must stay open. Throws std::system_error where there is no thread to be had.
+  // The descriptor must stay open. Throws std::system_error if the system gives no thread.
   LogWriter(int descriptor, DroppedLine dropped_line);
 
-  // Does not wait for the thread, which may be in a write that never ends. Call Flush before.
+  // Does not wait for the thread, which may be in a write that never ends. So call Flush before.
   ~LogWriter();
 
   LogWriter(const LogWriter&) = delete;
@@ -46,21 +47,21 @@ class LogWriter {
   // Takes a line, its line feed included. Never blocks.
   void Write(std::string line);
 
-  // Waits for at most `time_max` until every line given before is written or dropped. False: some
-  // still wait.
+  // Waits until every earlier line is written or dropped, for at most `time_max`. Returns false if
+  // some lines still wait.
   bool Flush(absl::Duration time_max);
 
-  // Lines dropped since this was made.
+  // The number of lines dropped by this writer.
   int64_t lines_dropped() const;
 
  private:
   class Queue;
 
-  const std::shared_ptr<Queue> queue_;  // also the thread's
+  const std::shared_ptr<Queue> queue_;  // shared with the thread
 };
 
-// Writes `text` on this thread. Gives up the rest if the descriptor takes nothing for `time_max`,
-// or fails. True if all was written.
+// Writes `text` on this thread. Gives up if the descriptor takes nothing for `time_max`, or fails.
+// Returns true if all was written.
 bool WriteWithin(int descriptor, absl::string_view text, absl::Duration time_max);
 
 }  // namespace qkserve

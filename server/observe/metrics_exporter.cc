@@ -20,13 +20,13 @@ constexpr double kSecondsPerNanosecond = 1e-9;
 
 // Puts values into prometheus-cpp's model of an exposition.
 //
-// Its own Counter and Histogram are not used: a Histogram there has a mutex, which all threads of
-// the request path would meet at.
+// The library's Counter and Histogram are not used: its Histogram has a mutex, at which all threads
+// of the request path would meet.
 class Exposition {
  public:
   using Labels = std::vector<prometheus::ClientMetric::Label>;
 
-  // Begins a family; the calls of Add that follow belong to it.
+  // Begins a family. The next calls of Add belong to it.
   void Begin(MetricType type, const char* name, const char* help) {
     families_.push_back({name, help, type, {}});
   }
@@ -53,7 +53,7 @@ class Exposition {
     out.sample_sum = static_cast<double>(histogram.sum) * unit;
   }
 
-  // Families of one metric.
+  // Adds a family that has one metric.
   template <class Number>
   void Gauge(const char* name, Number value, const char* help, Labels labels = {}) {
     Begin(MetricType::Gauge, name, help);
@@ -89,7 +89,7 @@ void AddCalls(const RequestMetrics::Counts& counts, Exposition& out) {
     for (size_t i = 0; i < kStatusCodes; ++i) {
       const int64_t calls = counts.calls[method][i];
       const auto code = static_cast<absl::StatusCode>(i);
-      // OK is there from the start, so that a rate has a first value.
+      // OK is shown even if it is 0, so that a rate has a first value.
       if (calls == 0 && code != absl::StatusCode::kOk) continue;
       out.Add(calls, {{"method", kMethodNames[method]}, {"code", absl::StatusCodeToString(code)}});
     }

@@ -28,14 +28,14 @@ struct ServerParts {
   const InFlightCalls* calls = nullptr;
 };
 
-// Everything that /metrics shows: the counts of the request path, and what the parts of the server
-// say of themselves when they are asked. docs/metrics.md lists the names.
+// Makes everything that /metrics shows: the counts of the request path, and the numbers that parts
+// of the server tell about themselves. docs/metrics.md lists the names.
 //
-// It is there before the parts are: while key sets are loaded, metrics that need them are absent.
-// Thread-safe.
+// The exporter exists before those parts. While key sets are loaded, metrics that need them are
+// absent. Thread-safe.
 class MetricsExporter {
  public:
-  // Key sets that have metrics of their own: the first by name.
+  // The number of key sets that have metrics of their own: the first by name.
   static constexpr int64_t kKeySetsShownMax = 100;
 
   // `log_lines_dropped` is called from any thread.

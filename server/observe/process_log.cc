@@ -25,7 +25,7 @@ const char* LevelName(LogLevel level) {
   return kNames[static_cast<size_t>(level)];
 }
 
-// Escapes only what would end the line or move the terminal's cursor.
+// Escapes only characters that would end the line or move the terminal's cursor.
 std::string OneLine(absl::string_view text) {
   if (std::none_of(text.begin(), text.end(), [](char c) { return absl::ascii_iscntrl(c); })) {
     return std::string(text);
@@ -52,7 +52,7 @@ std::string JsonLine(const std::string& time, const LogEvent& event) {
 }
 
 // The longest wait for the reader of the log at the end of the process. A slow reader still gets
-// the last lines; one that has stopped holds the process for this time at most.
+// the last lines. A reader that has stopped holds the process up no longer than this.
 constexpr absl::Duration kWaitMax = absl::Seconds(1);
 
 // Null until StartLogWriter. Never destroyed: gRPC's threads may log until the process ends.
@@ -89,8 +89,8 @@ void StartLogWriter(LogFormat format) {
   try {
     log_writer = new LogWriter(STDERR_FILENO, dropped_line);
   } catch (const std::system_error&) {
-    // Lines are still written, on their callers' threads. The start will fail soon, because it
-    // needs threads, too.
+    // Lines are then written on their callers' threads. The start will fail soon, because it needs
+    // threads, too.
   }
 }
 

@@ -12,11 +12,11 @@ namespace qkserve {
 
 enum class LogFormat { kText, kJson };
 
-// The value of --log_format; see base/flags.h.
+// Reads the value of --log_format; see base/flags.h.
 bool ParseFlag(absl::string_view text, LogFormat* format, std::string* error);
 std::string FlagText(LogFormat format);
 
-// The event as one line, without its end; nothing that it holds can begin another.
+// The event as one line, without its end. Nothing in the event can begin another line.
 //
 //   text: 2026-01-31T12:00:00.000000Z info message name=value name="two words"
 //   JSON: {"time": .., "level": .., "message": .., name: value ..}
@@ -27,19 +27,19 @@ std::string FormatLogLine(LogFormat format, absl::Time time, const LogEvent& eve
 // The log of the process, on standard error. Thread-safe after StartLogWriter.
 
 // Starts a thread that writes the lines from now on, so that no caller waits (see LogWriter).
-// Before that, or if the system gives no thread, WriteToLog writes on its caller's thread and waits
-// for up to a second. Call it once. `format` is the format of the line that says how many lines
-// were dropped.
+// `format` is that of the line that says how many lines were dropped. Called once. Before it, or if
+// the system gives no thread, WriteToLog writes on its caller's thread and waits for up to a
+// second.
 void StartLogWriter(LogFormat format);
 
 // Writes a line, its line feed included.
 void WriteToLog(std::string line);
 
-// Waits until what was given to WriteToLog is written, for up to a second. For the end of the
+// Waits until all lines given to WriteToLog are written, for up to a second. For the end of the
 // process.
 void FlushLog();
 
-// Lines dropped since the process began.
+// The number of lines dropped since the process began.
 int64_t LogLinesDropped();
 
 }  // namespace qkserve

@@ -22,7 +22,7 @@ std::string ReadAll(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// The value behind "btime " in /proc/stat: when the machine started, in seconds.
+// When the machine started, in seconds: the value behind "btime " in /proc/stat.
 double BootTime(const std::string& root) {
   double seconds = 0;
   for (absl::string_view line : absl::StrSplit(ReadAll(root + "/proc/stat"), '\n')) {
@@ -38,7 +38,7 @@ int64_t CountOpenFiles(const std::string& root) {
        !error && file != end; file.increment(error)) {
     ++count;
   }
-  // One of them is the directory itself.
+  // One entry is the descriptor of the directory itself.
   return count > 0 ? count - 1 : 0;
 }
 
@@ -51,7 +51,7 @@ ProcessStats ProcessStats::Read(const std::string& root) {
   if (command_end != std::string::npos) {
     const std::vector<absl::string_view> fields =
         absl::StrSplit(absl::string_view(line).substr(command_end + 2), ' ');
-    // By the numbers of proc(5). The command, which may hold anything, is field 2.
+    // Fields are numbered as in proc(5). Field 2, the command, may hold anything.
     const auto number = [&fields](size_t field) {
       int64_t value = 0;
       return field - 3 < fields.size() && absl::SimpleAtoi(fields[field - 3], &value) ? value : 0;

@@ -6,8 +6,8 @@
 
 namespace qkserve {
 
-// Linux's numbers about this process, as Prometheus's client libraries report them. 0 where it does
-// not say.
+// Linux's numbers about this process, as Prometheus's client libraries report them. 0 if the system
+// does not say.
 struct ProcessStats {
   double cpu_seconds = 0;         // user and system
   double start_time_seconds = 0;  // since the epoch

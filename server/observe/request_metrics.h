@@ -12,7 +12,7 @@
 
 namespace qkserve {
 
-// The calls that are counted, by their RPC's name.
+// The calls that are counted. Each is an RPC.
 enum class Method {
   kScore,
   kPutKeySet,
@@ -25,7 +25,7 @@ enum class Method {
 inline constexpr std::array kMethodNames = {
     "Score", "PutKeySet", "AppendKeySet", "GetKeySet", "ListKeySets", "DeleteKeySet", "GetStatus"};
 
-// Why a call was turned away before any of its work was done.
+// Why a call was turned away. None of its work was done.
 enum class Refusal {
   kQueueRequests,
   kQueueTime,
@@ -46,13 +46,14 @@ inline constexpr std::array kRefusalNames = {"queue_requests", "queue_time",    
                                              "limit",          "draining",        "invalid",
                                              "not_found",      "precondition",    "data_loss"};
 
-// The reason that a status given before the work stands for. kNone: OK, CANCELLED, INTERNAL and the
-// like.
+// The reason that a status stands for, if it was given before any work. kNone: OK, CANCELLED,
+// INTERNAL and the like.
 Refusal RefusalOf(const absl::Status& status);
 
 inline constexpr size_t kStatusCodes = 17;
 
-// Upper bounds of histogram buckets, beside infinity. Times are in nanoseconds: 10 us to 30 s.
+// Upper bounds of histogram buckets; a last bucket has no bound. Times are in nanoseconds: 10 us to
+// 30 s.
 inline constexpr std::array<int64_t, 20> kTimeBounds = {
     10'000,        25'000,        50'000,        100'000,        250'000,
     500'000,       1'000'000,     2'500'000,     5'000'000,      10'000'000,
@@ -62,28 +63,28 @@ inline constexpr std::array<int64_t, 9> kBatchRequestsBounds = {1, 2, 4, 8, 16, 
 inline constexpr std::array<int64_t, 10> kBatchRowsBounds = {1,    4,    16,    64,    256,
                                                              1024, 4096, 16384, 65536, 262144};
 
-// Counts of the request path: plain relaxed atomics, sharded by thread, so that a request pays for
-// some additions in cache lines that other threads leave alone. A scrape sums the shards; it may
+// Counts of the request path. They are relaxed atomics, sharded by thread. So a request pays for
+// some additions in cache lines that other threads leave alone. A scrape sums the shards. It may
 // see a request counted in one place and not yet in another.
 //
 // Thread-safe.
 class RequestMetrics {
  public:
-  // A call that was answered: `duration` from the arrival of its whole request (of uploads: from
-  // their beginning).
+  // Counts a call that was answered. `duration` is from the arrival of its whole request, or from
+  // the beginning of an upload.
   void CountCall(Method method, absl::StatusCode code, absl::Duration duration);
   void CountRefusal(Refusal refusal);
-  // The times of a request that was answered with OK.
+  // Counts the times of a request that was answered with OK.
   void CountTimes(const JobReceipt& receipt);
-  // Requests and rows that one group, pass or large job answered together.
+  // Counts a batch: the requests and rows that a group, pass or large job answered together.
   void CountBatch(int64_t requests, int64_t rows);
-  // Bytes of messages on the wire.
+  // These count bytes of messages on the wire.
   void CountReceived(size_t bytes);
   void CountSent(size_t bytes);
 
   template <size_t N>
   struct Histogram {
-    std::array<int64_t, N + 1> counts = {};  // of each bucket; not cumulative
+    std::array<int64_t, N + 1> counts = {};  // count of each bucket; not cumulative
     int64_t sum = 0;
   };
   using TimeHistogram = Histogram<kTimeBounds.size()>;
@@ -102,9 +103,9 @@ class RequestMetrics {
   Counts Read() const;
 
  private:
-  // A cache line of its own at both ends; prefetchers fetch lines in pairs.
+  // Aligned so that no shard shares a cache line. Prefetchers fetch lines in pairs.
   struct alignas(128) Shard {
-    Counts counts;  // accessed by atomics alone
+    Counts counts;  // only atomics access it
   };
   static constexpr size_t kShards = 16;
 

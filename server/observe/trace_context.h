@@ -9,9 +9,9 @@
 
 namespace qkserve {
 
-// How a caller's request is known to others: what it sent as metadata `traceparent` (W3C Trace
-// Context) and `x-request-id`. "" where there is none, more than one, or one that is not valid:
-// such a value is ignored, as the W3C wants it.
+// The names of a request in other systems: what its caller sent as metadata `traceparent` (W3C
+// Trace Context) and `x-request-id`. A name is "" if there is none, more than one, or an invalid
+// one: the W3C wants such a value ignored.
 struct RequestTags {
   std::string traceparent;
   std::string request_id;
@@ -19,23 +19,23 @@ struct RequestTags {
   // Reads the metadata of a call.
   static RequestTags Of(const grpc::ServerContextBase& context);
 
-  // Those that are there, and the trace's id, as fields.
+  // Adds the names that are there, and the trace's id, as fields.
   void AddTo(LogEvent& event) const;
 };
 
-// Sends both back as initial metadata, so that a caller finds its call in a log. Before the
-// response begins.
+// Sends both names back as initial metadata, so that a caller finds its call in a log. Called
+// before the response begins.
 void EchoRequestTags(grpc::ServerContextBase& context);
 
-// VERSION-TRACEID-PARENTID-FLAGS in lower-case hex digits, as in
-// https://www.w3.org/TR/trace-context/#traceparent-header: not version ff, neither id all zeros,
-// and nothing behind the flags of version 00.
+// True for VERSION-TRACEID-PARENTID-FLAGS in lower-case hex digits, as in
+// https://www.w3.org/TR/trace-context/#traceparent-header. The version is not ff, and neither id is
+// all zeros. In version 00 nothing follows the flags.
 bool IsTraceparent(absl::string_view value);
 
-// 1 to 128 visible ASCII characters.
+// True for 1 to 128 visible ASCII characters.
 bool IsRequestId(absl::string_view value);
 
-// The 32 digits that name the trace, of a valid traceparent.
+// The 32 digits of a valid traceparent that name the trace.
 absl::string_view TraceId(absl::string_view traceparent);
 
 }  // namespace qkserve

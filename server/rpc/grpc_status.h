@@ -11,17 +11,18 @@
 
 namespace qkserve {
 
-// Text that goes to a client: valid UTF-8, cut between characters (and then with "..." at its end)
-// where gRPC's percent-encoding makes it longer than kClientTextBytesMax. A message of a status is
-// metadata, of which clients take 8 KiB unless told otherwise, or lose the call.
+// Text for a client, in valid UTF-8. gRPC percent-encodes it. If it is then longer than
+// kClientTextBytesMax, it is cut between characters and ends with "...". The reason: a status's
+// message is metadata. Clients take 8 KiB of metadata unless told otherwise; with more they lose
+// the call.
 inline constexpr size_t kClientTextBytesMax = 4096;
 std::string ClientText(absl::string_view text);
 
-// The codes of Abseil and gRPC are the same numbers. The message is a ClientText.
+// The status with the same code, which has the same number in gRPC. The message is a ClientText.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
-// The same, to finish a call of `context` with. If the status says when a retry may help
-// (RetryAfterOf), the trailing metadata grpc-retry-pushback-ms say so: gRPC's clients with a retry
+// The status to finish a call of `context` with. If the status says when a retry may help
+// (RetryAfterOf), it adds the trailing metadata grpc-retry-pushback-ms. gRPC's clients with a retry
 // policy wait that long.
 grpc::Status ToGrpcStatus(const absl::Status& status, grpc::ServerContextBase& context);
 

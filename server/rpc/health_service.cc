@@ -8,8 +8,8 @@
 
 namespace qkserve {
 
-// A call that is sent each new state. One write is under way at a time; if the state changes
-// several times meanwhile, the last state is sent.
+// A call that is sent each new state. One write is under way at a time. If the state changes
+// several times meanwhile, only the last state is sent.
 class HealthService::Watcher final : public grpc::ServerWriteReactor<Response> {
  public:
   Watcher(HealthService* health, const Request& wire) : health_(*health) {
@@ -18,13 +18,13 @@ class HealthService::Watcher final : public grpc::ServerWriteReactor<Response> {
       return;
     }
     MutexLock lock(&health_.mutex_);
-    // A service that is not known never will be.
+    // An unknown service stays unknown, so the call is sent nothing more.
     const bool is_known = health_.services_.count(wire.message.service()) > 0;
     if (is_known) health_.watchers_.insert(this);
     Send(is_known ? health_.ServingStatus() : Response::SERVICE_UNKNOWN);
   }
 
-  // With health_.mutex_ held, which clang cannot follow here.
+  // Called with health_.mutex_ held, which clang cannot follow here.
   void Send(Response::ServingStatus status) {
     newest_ = status;
     if (is_writing_ || is_ended_ || newest_ == response_.status()) return;
@@ -60,7 +60,7 @@ class HealthService::Watcher final : public grpc::ServerWriteReactor<Response> {
   }
 
   HealthService& health_;
-  // All under health_.mutex_, but for the response while it is written.
+  // health_.mutex_ guards these members, except for the response while it is written.
   Response response_;
   Response::ServingStatus newest_ = Response::UNKNOWN;
   bool is_writing_ = false;

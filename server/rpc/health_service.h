@@ -11,13 +11,13 @@
 
 namespace qkserve {
 
-// grpc.health.v1.Health. gRPC's own service holds a request's unknown fields in four to five times
-// their bytes.
+// grpc.health.v1.Health. It replaces gRPC's own service, which holds a request's unknown fields in
+// four to five times their bytes.
 //
 // All services are in the same state. Thread-safe.
 class HealthService final : public WireService {
  public:
-  // `services` are the names that may be asked for; "" is the whole server. All begin as SERVING.
+  // `services` are the names that may be asked for. "" is the whole server. All begin as SERVING.
   explicit HealthService(std::set<std::string> services);
 
   // Sets the state of all services and tells it to every watcher.
@@ -37,7 +37,7 @@ class HealthService final : public WireService {
   const std::set<std::string> services_;
   Mutex mutex_;
   bool is_serving_ ABSL_GUARDED_BY(mutex_) = true;
-  std::set<Watcher*> watchers_ ABSL_GUARDED_BY(mutex_);  // of services that are known
+  std::set<Watcher*> watchers_ ABSL_GUARDED_BY(mutex_);  // watchers of known services
 };
 
 }  // namespace qkserve

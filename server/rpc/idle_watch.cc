@@ -38,7 +38,7 @@ void IdleWatch::ExpireOverdue() {
   std::erase_if(waiting_, [idle_since](const auto& entry) {
     const Waiting& waiting = entry.second;
     const bool is_overdue = waiting.since <= idle_since;
-    // Under the lock: so Disarm tells truly whether it was called.
+    // Called under the lock. So Disarm knows whether it was called.
     if (is_overdue) waiting.on_idle();
     return is_overdue;
   });

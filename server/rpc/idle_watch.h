@@ -12,26 +12,26 @@
 
 namespace qkserve {
 
-// Ends calls that have waited longer than `idle_max` for a message of their client. A thread of its
-// own looks for them four times in `idle_max`, at least once a second.
+// Ends calls that have waited longer than `idle_max` for a message of their client. A thread looks
+// for them four times in `idle_max`, at least once a second.
 //
 // Thread-safe. Every call must be disarmed or expired before this is destroyed.
 class IdleWatch {
  public:
-  // The clock must outlive it.
+  // The clock must outlive this object.
   IdleWatch(const Clock* clock, absl::Duration idle_max);
 
-  // `call`, only an identity, waits from now on. If it waits for too long, the watching thread
-  // calls `on_idle` once. That function must not block or call this object.
+  // Tells that `call` waits from now on; the pointer only names it. If it waits too long, the
+  // watching thread calls `on_idle` once. That function must not block or call this object.
   void Arm(const void* call, std::function<void()> on_idle);
 
-  // `call` waits no longer. False: its on_idle was called.
+  // Tells that `call` waits no longer. Returns false if its on_idle was called.
   bool Disarm(const void* call);
 
   // Sets the limit, also for calls that wait already.
   void SetIdleMax(absl::Duration idle_max);
 
-  // Ends the calls that have waited for too long by now. The thread calls it.
+  // Ends the calls that have waited too long. The thread calls it.
   void ExpireOverdue();
 
  private:
@@ -44,7 +44,7 @@ class IdleWatch {
   Mutex mutex_;
   absl::Duration idle_max_ ABSL_GUARDED_BY(mutex_);
   std::map<const void*, Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
-  BackgroundThread thread_;  // last: it uses what is above
+  BackgroundThread thread_;  // last, because it uses the members above
 };
 
 }  // namespace qkserve

@@ -20,7 +20,7 @@ absl::Status DecodeShape(const v1::TensorSpec& spec, absl::string_view field, Sh
     return FieldError(field, absl::StrCat("rank ", spec.shape_size()), "rank 2, 3 or 4");
   }
   shape.assign(spec.shape().begin(), spec.shape().end());
-  // Sizes of 0 do not make the others harmless.
+  // A size of 0 does not make the others harmless, so the product is taken without it.
   Shape sizes = shape;
   std::replace(sizes.begin(), sizes.end(), int64_t{0}, int64_t{1});
   constexpr int64_t kSizeMax = kKeySetKeysMax;
@@ -43,13 +43,13 @@ absl::Status DecodeShape(const v1::TensorSpec& spec, absl::string_view field, Sh
   return absl::OkStatus();
 }
 
-// The shape and type of a tensor that is announced.
+// Reads the shape and type of an announced tensor.
 absl::Status DecodeSpec(const v1::TensorSpec& spec, absl::string_view name, TensorView& tensor) {
   RETURN_IF_ERROR(DecodeShape(spec, absl::StrCat(name, ".shape"), tensor.shape));
   return DecodeFloatType(spec.data_type(), absl::StrCat(name, ".data_type"), tensor.data_type);
 }
 
-// The part that puts and appends have in common: types and shapes of the new rows.
+// Reads what puts and appends have in common: types and shapes of the new rows.
 template <class Header>
 absl::StatusOr<KeySetUploadSpec> DecodeTensors(const Header& header) {
   RETURN_IF_ERROR(ValidateKeySetName(header.name()));
@@ -113,7 +113,8 @@ absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::AppendKeySetRequest::Hea
                       "the version of the key set that these keys follow");
   }
   spec.expected_version = header.expected_version();
-  // First: a set of another shape is another version.
+  // The version is checked before the shapes: another shape means another version, and that is the
+  // better error.
   ASSIGN_OR_RETURN(const std::shared_ptr<const KeySet> key_set,
                    key_sets.FindForAppend(header.name(), header.expected_version()));
   const KeySetLayout& layout = key_set->layout();

@@ -10,16 +10,17 @@
 
 namespace qkserve {
 
-// A proxy routes by the metadata "qkserve-key-set", which cannot see the message: where it is given
-// it must be `name`. INVALID_ARGUMENT says what it was.
+// Checks the metadata "qkserve-key-set", by which a proxy routes because it cannot see the message.
+// If it is given, it must be `name`. INVALID_ARGUMENT says what it was.
 absl::Status CheckKeySetMetadata(const grpc::ServerContextBase& context, absl::string_view name);
 
-// Between the messages of KeySetService and the store. Errors are those of key_set.proto.
+// The way between the messages of KeySetService and the store. Errors are those of key_set.proto.
 
 // Checks the header of a put: name, types and shapes. INVALID_ARGUMENT names the field.
 absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::PutKeySetRequest::Header& header,
                                               const KeySetStore& key_sets);
-// The same for an append, against the newest version. Or the errors of KeySetStore::FindForAppend.
+// Checks the header of an append against the newest version. INVALID_ARGUMENT names the field.
+// Other errors are those of KeySetStore::FindForAppend.
 absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::AppendKeySetRequest::Header& header,
                                               const KeySetStore& key_sets);
 

@@ -14,9 +14,9 @@
 
 namespace qkserve {
 
-// An upload's stream: each message is worked on by upload_threads_ before the next one is read, so
-// a client that is faster than packing and the disk is slowed down by gRPC's flow control. One
-// thing happens at a time: a read, or a task.
+// An upload's stream. upload_threads_ work on each message before the next one is read. So gRPC's
+// flow control slows down a client that is faster than packing and the disk. One thing happens at a
+// time: a read, or a task.
 template <class Request, class Response>
 class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMessage<Request>> {
  public:
@@ -38,14 +38,14 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
   }
 
   void OnReadDone(bool ok) override {
-    // False: the upload has expired. It is being ended, and this read with it.
+    // If Disarm returns false, the upload has expired. It is being ended, and this read with it.
     if (!service_.idle_.Disarm(this)) return;
     service_.upload_threads_.Schedule([this, ok] {
       AwaitReadBegun();
       if (!ok) return End(Commit());
       service_.recorder_.metrics().CountReceived(wire_.bytes);
       const absl::Status status = wire_.status.ok() ? Take() : wire_.status;
-      // The next message is read into this one, so its memory is given back first.
+      // The message's memory is given back before the next message is read into it.
       wire_ = {};
       ContinueOrEnd(status);
     });
@@ -66,8 +66,8 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
     this->StartRead(&wire_);
   }
 
-  // Waits until ContinueOrEnd has begun its read. Called before the call, and this object with it,
-  // may end.
+  // Waits until ContinueOrEnd has begun its read. Called before anything that may end the call, and
+  // with it this object.
   void AwaitReadBegun() { MutexLock lock(&read_mutex_); }
 
   void EndIdle() {
@@ -85,8 +85,8 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
     if (!request.has_chunk()) return FieldError("part", "none", "a header or a chunk");
     if (upload_ == nullptr) return FieldError("part", "a chunk", "the header first");
     const v1::KeySetChunk& chunk = request.chunk();
-    // An upload must not fail because there are many requests, so its bytes are charged even above
-    // the limit. New requests are refused meanwhile.
+    // An upload must not fail because there are many requests. So its bytes are charged even if
+    // they exceed the limit. New requests are refused meanwhile.
     const ByteBudget::Charge charge =
         service_.budget_.ChargeAnyway(static_cast<int64_t>(wire_.bytes));
     RETURN_IF_ERROR(upload_->Add(ColumnId::kKeys, chunk.keys()));
@@ -101,7 +101,7 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
     return absl::OkStatus();
   }
 
-  // The client has said that this was all, or it is gone.
+  // Commits the upload. The client has said that this was all, or it is gone.
   absl::Status Commit() {
     if (context_.IsCancelled()) return absl::CancelledError("the upload was cancelled");
     if (upload_ == nullptr) return FieldError("part", "no message", "a header");
@@ -123,7 +123,8 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
     service_.recorder_.LogChange(context_, std::move(change));
   }
 
-  // The upload's memory and its temporary file go before the caller hears of the end.
+  // Ends the call. The upload's memory and its temporary file go before the caller hears of the
+  // end.
   void End(const absl::Status& status) {
     upload_ = nullptr;
     service_.recorder_.RecordCall(method_, status, begin_);
@@ -137,7 +138,7 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
   Response& response_;
   WireMessage<Request> wire_;
   std::unique_ptr<KeySetUpload> upload_;
-  Mutex read_mutex_;  // held while a read begins: nothing may end the call before it is released
+  Mutex read_mutex_;  // held while a read begins: nothing may end the call meanwhile
 };
 
 KeySetService::KeySetService(KeySetStore* key_sets, ByteBudget* budget, InFlightCalls* calls,
@@ -199,7 +200,7 @@ absl::Status KeySetService::ListKeySets(const grpc::ServerContextBase& /*context
   if (page_size < 1 || page_size > kPageSizeMax) {
     return FieldError("page_size", request.page_size(), absl::StrCat("1 to ", kPageSizeMax));
   }
-  // The token is the last name of the page before: sets may come and go meanwhile.
+  // The token is the last name of the page before. So sets may come and go between pages.
   const std::vector<KeySetStore::Listed> page = key_sets_.List(request.page_token(), page_size + 1);
   const size_t shown = std::min(page.size(), static_cast<size_t>(page_size));
   for (size_t i = 0; i < shown; ++i) {
@@ -228,7 +229,7 @@ grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(
     if (!context->IsCancelled()) result = key_sets_.Delete(name, &version);
     if (result.ok()) {
       LogEvent change = {LogLevel::kInfo, "key set deleted", {{"key_set", name}}};
-      // The version of a damaged set is not known.
+      // For a damaged set the version is 0: it is not known.
       if (version > 0) change.fields.emplace_back("version", version);
       recorder_.LogChange(*context, std::move(change));
     }

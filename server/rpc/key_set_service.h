@@ -18,17 +18,17 @@
 namespace qkserve {
 
 // The RPCs of qkserve.v1.KeySetService. Packing, files and waiting run on threads of the service,
-// never on gRPC's.
+// never on gRPC's threads.
 class KeySetService final : public WireService {
  public:
   // The pointers must outlive the service and the calls. Chunks are charged to `budget`. An upload
-  // that completes no message for `upload_idle_timeout` ends.
+  // ends if it completes no message for `upload_idle_timeout`.
   KeySetService(KeySetStore* key_sets, ByteBudget* budget, InFlightCalls* calls,
                 const CallRecorder* recorder, const Clock* clock,
                 absl::Duration upload_idle_timeout);
 
-  // Refuses changes from now on (UNAVAILABLE). Changes under way continue, but uploads that
-  // complete no message for `upload_idle_max` end.
+  // Refuses changes from now on (UNAVAILABLE). Changes under way continue. An upload ends if it
+  // completes no message for `upload_idle_max`.
   void RefuseNewCalls(absl::Duration upload_idle_max);
 
  private:
@@ -54,9 +54,9 @@ class KeySetService final : public WireService {
   const absl::Duration upload_idle_timeout_;
   std::atomic<bool> is_draining_{false};
   std::atomic<int64_t> uploads_{0};
-  InFlightCalls& calls_;        // those that change something
-  TaskPool upload_threads_{4};  // its tasks use what is above
-  IdleWatch idle_;              // last: it schedules tasks
+  InFlightCalls& calls_;        // calls that change something
+  TaskPool upload_threads_{4};  // its tasks use the members above
+  IdleWatch idle_;              // last, because it schedules tasks
 };
 
 }  // namespace qkserve

@@ -18,7 +18,7 @@ using google::protobuf::FileDescriptor;
 using grpc::reflection::v1alpha::ServerReflectionRequest;
 using grpc::reflection::v1alpha::ServerReflectionResponse;
 
-// The file and all that it imports, each once.
+// Adds the file and all that it imports, each once.
 void AddFiles(const FileDescriptor& file, std::set<const FileDescriptor*>& added,
               grpc::reflection::v1alpha::FileDescriptorResponse& out) {
   if (!added.insert(&file).second) return;
@@ -53,7 +53,7 @@ void AnswerExtensions(const std::string& type, ServerReflectionResponse& respons
 
 }  // namespace
 
-// Reads, answers, reads: one thing is under way at a time.
+// A stream that reads and answers in turns. One thing is under way at a time.
 class ReflectionService::Stream final
     : public grpc::ServerBidiReactor<WireMessage<Request>, Response> {
  public:

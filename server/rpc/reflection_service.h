@@ -9,11 +9,12 @@
 
 namespace qkserve {
 
-// grpc.reflection.v1alpha.ServerReflection: what tools such as grpcurl ask for services and their
-// messages. gRPC's own service holds a request's unknown fields in sixty times their bytes.
+// grpc.reflection.v1alpha.ServerReflection, which tools such as grpcurl ask for services and their
+// messages. It replaces gRPC's own service, which holds a request's unknown fields in sixty times
+// their bytes.
 class ReflectionService final : public WireService {
  public:
-  // The names of the services that the server has.
+  // `services` are the names of the server's services.
   explicit ReflectionService(std::set<std::string> services);
 
  private:

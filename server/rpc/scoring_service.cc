@@ -13,21 +13,21 @@
 namespace qkserve {
 namespace {
 
-// The context's deadline is on the system's clock, which may jump. So the time that is left is
-// added to the time of `clock`.
+// The deadline of a call on `clock`. The context has it on the system's clock, which may jump. So
+// the time that is left is added to the time of `clock`.
 absl::Time DeadlineOn(const Clock& clock, const grpc::CallbackServerContext& context) {
   const auto deadline = context.deadline();
   if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteFuture();
-  // A deadline from outside may be anything, so this uses Abseil's time, which saturates.
+  // A deadline from outside may be anything, and Abseil's time saturates.
   return clock.Now() +
          (absl::FromChrono(deadline) - absl::FromChrono(std::chrono::system_clock::now()));
 }
 
 }  // namespace
 
-// A call and its unary reply: all that it holds from the moment its whole request has arrived, not
-// yet parsed, until its response is sent. gRPC makes one and releases it when it is done, at any
-// time after the reactor's Finish.
+// A call and its unary reply. It exists from the moment its whole request has arrived, not yet
+// parsed, until its response is sent. gRPC makes it, and releases it at any time after the
+// reactor's Finish.
 class ScoringService::Call final : public grpc::MessageHolder<Request, v1::ScoreResponse>,
                                    public Responder {
  public:
@@ -41,11 +41,11 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
   ~Call() override { service_.calls_.End(); }
   void Release() override { delete this; }
 
-  // Once the request is parsed.
+  // Called when the request is parsed.
   grpc::ServerUnaryReactor* Start(grpc::CallbackServerContext* context) {
     context_ = context;
-    // gRPC completes its default reactor inline; a custom reactor costs a thread hop, a fifth of
-    // the latency of a small call.
+    // gRPC completes its default reactor inline. A custom reactor costs a thread hop, which is a
+    // fifth of the latency of a small call.
     grpc::ServerUnaryReactor* const reactor = reactor_ = context->DefaultReactor();
     service_.recorder_.metrics().CountReceived(request_.bytes);
     EchoRequestTags(*context);
@@ -55,7 +55,7 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
     } else {
       Fail(call.status(), {});
     }
-    return reactor;  // this may be gone
+    return reactor;  // this object may be gone
   }
 
   void Respond(const ComputedScore& score, const ScoreReceipt& receipt) override {
@@ -116,7 +116,7 @@ ScoringService::ScoringService(AdmissionOptions admission, Batcher* batcher, InF
   AddUnary<v1::ScoreRequest, v1::ScoreResponse>(
       "/qkserve.v1.ScoringService/Score",
       [](grpc::CallbackServerContext* context, auto* /*wire*/, auto* /*response*/) {
-        // AllocateMessages made it.
+        // AllocateMessages made the call.
         return static_cast<Call&>(*context->GetRpcAllocatorState()).Start(context);
       },
       this);

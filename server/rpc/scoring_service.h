@@ -13,8 +13,8 @@ namespace qkserve {
 
 // The RPCs of qkserve.v1.ScoringService: wire -> admission -> batcher -> wire.
 //
-// A call is decoded and admitted on gRPC's thread, in constant time, and answered on the thread
-// that computed it.
+// A call is decoded and admitted on gRPC's thread, in constant time. The thread that computed it
+// answers it.
 class ScoringService final
     : public WireService,
       private grpc::MessageAllocator<WireMessage<v1::ScoreRequest>, v1::ScoreResponse> {

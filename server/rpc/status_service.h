@@ -10,7 +10,7 @@ namespace qkserve {
 // The RPCs of qkserve.v1.StatusService.
 class StatusService final : public WireService {
  public:
-  // All pointers must outlive the service. Uptime counts from here.
+  // The pointers must outlive the service. Uptime counts from here.
   StatusService(const ComputeSetup& compute, const ServerParts& parts,
                 const CallRecorder* recorder);
 };

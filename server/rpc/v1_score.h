@@ -9,10 +9,10 @@
 
 namespace qkserve {
 
-// Between the messages of qkserve.v1.ScoringService and the neutral score call.
+// The way between the messages of qkserve.v1.ScoringService and the neutral score call.
 
-// Views of `request`, which must outlive the call. Arrival and deadline are left to the caller.
-// INVALID_ARGUMENT names the output or type that is unknown. Takes a time that does not depend on
+// Makes a call whose views point into `request`, which must outlive it. The caller sets arrival and
+// deadline. INVALID_ARGUMENT names the output or type that is unknown. The time does not depend on
 // the tensors' sizes.
 absl::StatusOr<ScoreCall> DecodeScoreCall(const v1::ScoreRequest& request);
 

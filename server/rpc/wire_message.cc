@@ -25,7 +25,7 @@ using google::protobuf::Message;
 using google::protobuf::internal::WireFormatLite;
 using google::protobuf::io::CodedInputStream;
 
-// `repeated_fields` counts those of the request.
+// Describes a field. `repeated_fields` counts the repeated fields of the request.
 WireField Describe(const FieldDescriptor& field, absl::string_view path, size_t& repeated_fields);
 
 std::vector<WireField> DescribeFields(const Descriptor& type, absl::string_view path,
@@ -52,7 +52,7 @@ WireField Describe(const FieldDescriptor& field, absl::string_view path, size_t&
     wire.index = repeated_fields++;
   } else if (field.type() == FieldDescriptor::TYPE_MESSAGE) {
     wire.kind = WireField::Kind::kMessage;
-    // Fields in a header go by their own names.
+    // Fields in a header have their own names, without a path.
     wire.fields =
         DescribeFields(*field.message_type(),
                        wire.name == "header" ? "" : absl::StrCat(wire.name, "."), repeated_fields);
@@ -70,7 +70,7 @@ absl::Status MalformedError(const Message& request) {
 // Checks the bytes of a request, and takes no memory for them.
 class WireChecker {
  public:
-  // `request` gives its name to errors.
+  // Errors use the name of `request`.
   WireChecker(CodedInputStream* in, int bytes, const Message& request)
       : in_(*in), request_(request), numbers_max_(std::max<int64_t>(kWireNumbersMax, bytes / 16)) {}
 
@@ -88,7 +88,7 @@ class WireChecker {
  private:
   absl::Status Malformed() const { return MalformedError(request_); }
 
-  // Tags and lengths have at most 5 bytes.
+  // True if the tag or length that began at `begin` has more than 5 bytes.
   bool IsTooLong(int begin) const { return in_.CurrentPosition() - begin > 5; }
 
   absl::Status CheckTagged(const WireField& message, uint32_t tag) {
@@ -106,7 +106,8 @@ class WireChecker {
         return is_number && !is_packed ? CheckNumber(field) : CheckField(field, type);
       }
     }
-    // An option that is ignored changes the answer silently; a newer client must hear of it.
+    // An unknown option is refused, because ignoring it would change the answer silently. A newer
+    // client must hear of it.
     return absl::InvalidArgumentError(absl::StrCat(message.name, ": got field number ", number,
                                                    ", which this server does not know"));
   }
@@ -154,7 +155,8 @@ class WireChecker {
       return FieldError(field.name, absl::StrCat(length, " bytes"),
                         absl::StrCat("at most ", kWireTextBytesMax));
     }
-    // The generated parser would write a line to stderr about a text that is not UTF-8.
+    // Checked here: the generated parser would write a line to stderr about a text that is not
+    // UTF-8.
     std::string text;
     return in_.ReadString(&text, length) && IsUtf8(text) ? absl::OkStatus() : Malformed();
   }
@@ -176,7 +178,8 @@ class WireChecker {
   const Message& request_;
   const int64_t numbers_max_;
   int fields_ = 0;
-  // Numbers so far, by WireField::index. A message that comes again is merged with the one before.
+  // Numbers so far, by WireField::index. A message that comes twice is merged, so its numbers add
+  // up.
   absl::InlinedVector<int64_t, 8> counts_;
 };
 

@@ -9,7 +9,7 @@
 #include "grpcpp/impl/service_type.h"
 #include "grpcpp/support/message_allocator.h"
 #include "grpcpp/support/server_callback.h"
-// Generated code knows where its version of gRPC has its handlers.
+// This header knows where the installed version of gRPC declares its handlers.
 #include "qkserve/v1/status.grpc.pb.h"
 #include "server/observe/call_recorder.h"
 #include "server/observe/trace_context.h"
@@ -18,7 +18,7 @@
 
 namespace qkserve {
 
-// A call of one request and one response: finished by whoever has the answer, once.
+// A call of one request and one response. The code that has the answer finishes it, once.
 class UnaryCall {
  public:
   UnaryCall(const CallRecorder& recorder, Method method, grpc::CallbackServerContext* context)
@@ -30,7 +30,7 @@ class UnaryCall {
     EchoRequestTags(*context);
   }
 
-  // Records the call and ends it. Returns the reactor for gRPC. Call it once, from any thread; gRPC
+  // Records the call and ends it. Returns the reactor for gRPC. Called once, from any thread. gRPC
   // may release the call's memory at any time after it.
   grpc::ServerUnaryReactor* Finish(const absl::Status& status) const {
     recorder_->RecordCall(method_, status, begin_);
@@ -48,13 +48,13 @@ class UnaryCall {
   grpc::ServerUnaryReactor* reactor_;
 };
 
-// A service of callback methods, as generated code makes it, but for requests: they are read by
-// ReadWireMessage.
+// A service of callback methods, like those of generated code. But ReadWireMessage reads the
+// requests.
 class WireService : public grpc::Service {
  protected:
-  // `name` is "/PACKAGE.SERVICE/METHOD", and a literal. `start` is called as the start of a
-  // callback method in generated code, with a WireMessage in the place of a request. Without an
-  // allocator gRPC makes messages.
+  // Adds a method of one request and one response. `name` is "/PACKAGE.SERVICE/METHOD", a literal.
+  // `start` begins a call, like a callback method in generated code. It gets a WireMessage in place
+  // of a request. Without an allocator, gRPC makes the messages.
   template <class Request, class Response>
   void AddUnary(const char* name, auto start,
                 grpc::MessageAllocator<WireMessage<Request>, Response>* allocator = nullptr) {
@@ -64,8 +64,8 @@ class WireService : public grpc::Service {
     Add(name, grpc::internal::RpcMethod::NORMAL_RPC, handler);
   }
 
-  // A method that is answered at once: `answer` takes context, request and response and returns the
-  // call's status. Calls are recorded as `method`.
+  // Adds a method that is answered at once. `answer` takes context, request and response, and
+  // returns the call's status. Calls are recorded as `method`.
   template <class Request, class Response>
   void AddAnswer(const char* name, Method method, const CallRecorder& recorder, auto answer) {
     AddUnary<Request, Response>(
@@ -76,7 +76,7 @@ class WireService : public grpc::Service {
         });
   }
 
-  // A stream of requests and one response.
+  // Adds a method of a stream of requests and one response.
   template <class Request, class Response>
   void AddUpload(const char* name, auto start) {
     Add(name, grpc::internal::RpcMethod::CLIENT_STREAMING,
@@ -84,7 +84,7 @@ class WireService : public grpc::Service {
             std::move(start)));
   }
 
-  // One request and a stream of responses.
+  // Adds a method of one request and a stream of responses.
   template <class Request, class Response>
   void AddDownload(const char* name, auto start) {
     Add(name, grpc::internal::RpcMethod::SERVER_STREAMING,
@@ -92,7 +92,7 @@ class WireService : public grpc::Service {
             std::move(start)));
   }
 
-  // Two streams.
+  // Adds a method of two streams.
   template <class Request, class Response>
   void AddExchange(const char* name, auto start) {
     Add(name, grpc::internal::RpcMethod::BIDI_STREAMING,

@@ -34,7 +34,7 @@ namespace {
 using ::testing::_;
 using ::testing::ElementsAre;
 
-// 0, 1, 2, ...
+// The numbers 0, 1, 2 and so on.
 std::vector<float> Counting(int64_t count) {
   std::vector<float> elements(count);
   std::iota(elements.begin(), elements.end(), 0.0f);
@@ -61,7 +61,7 @@ TEST_F(KeySetCallsTest, CallsGoRoundOverTheAddressesOfATarget) {
   const auto client =
       Client::Create({.address = absl::StrCat("ipv4:", server_.address(), ",", other.address())})
           .value();
-  // The first calls may find one of the two connected.
+  // Until both servers are connected, all calls may go to one of them.
   while (server_.key_sets().metadata().empty() || other.key_sets().metadata().empty()) {
     ASSERT_TRUE(absl::IsNotFound(client->GetKeySet("items").status()));
   }
@@ -74,7 +74,7 @@ TEST_F(KeySetCallsTest, PutsKeysAndValuesInChunks) {
   PutKeySetOptions options;
   options.values = View(values, {1000, 3});
   options.storage = DataType::kBfloat16;
-  options.chunk_bytes = 1001;  // cut anywhere, also within an element
+  options.chunk_bytes = 1001;  // cuts anywhere, also inside an element
   options.progress = [&](int64_t sent_bytes, int64_t total_bytes) {
     sent.push_back(sent_bytes);
     total = total_bytes;
@@ -115,7 +115,7 @@ TEST_F(KeySetCallsTest, AppendsToTheVersionThatIsExpectedAndNoOther) {
   EXPECT_EQ(info->keys.shape, (Shape{4, 3}));
   EXPECT_EQ(server_.key_sets().Find("items")->keys, BytesOf(keys) + BytesOf(keys));
 
-  // The same again, as after a lost reply.
+  // The call is sent again, as after a lost reply.
   const auto again = client_->AppendKeySet("items", 1, View(keys, {2, 3}));
   EXPECT_EQ(again.status().code(), absl::StatusCode::kFailedPrecondition) << again.status();
 }

@@ -36,7 +36,7 @@ TensorView OneElement() {
   return {DataType::kFloat32, {1, 1}, reinterpret_cast<const std::byte*>(&kOne)};
 }
 
-// One score: 7.
+// Answers with one score, 7.
 ScoringDouble::Answer AnswerSeven(const v1::ScoreRequest& /*request*/) {
   const float seven = 7;
   ScoringDouble::Answer answer;
@@ -58,7 +58,7 @@ class TlsTest : public testing::Test {
     return Path(name);
   }
 
-  // A server with a certificate of the authority. `wants_client`: and one that asks for theirs.
+  // A server with a certificate of the authority. If `wants_client`, it asks clients for theirs.
   std::unique_ptr<ScoringDouble> Serve(bool wants_client = false) const {
     grpc::SslServerCredentialsOptions options(
         wants_client ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
@@ -72,7 +72,7 @@ class TlsTest : public testing::Test {
   // Options that trust the authority.
   TlsOptions Trusting() const { return {.ca_file = ca_file_}; }
 
-  // And show a certificate of `authority`.
+  // Options that also show a certificate of `authority`.
   TlsOptions TrustingAs(const TestAuthority& authority) const {
     const Identity identity = authority.Issue("DNS:client.test");
     return {.ca_file = ca_file_,
@@ -116,10 +116,10 @@ TEST_F(TlsTest, RefusesAServerOfAnotherAuthority) {
   const auto server = Serve();
   constexpr char kMeaning[] = "the server's certificate is not from an authority that is trusted";
   const TestAuthority other;
-  // Its name is the same, only the key is not.
+  // The other authority has the same name, but another key.
   ExpectRefused(ScoreWith(*server, TlsOptions{.ca_file = Write("o.pem", other.certificate())}),
                 kMeaning);
-  // The system's.
+  // The system's authorities are trusted.
   ExpectRefused(ScoreWith(*server, TlsOptions{}), kMeaning);
 }
 
@@ -218,7 +218,7 @@ TEST_F(TlsTest, KnowsWhatOtherServersSay) {
               testing::HasSubstr("HTTP/2"));
   EXPECT_THAT(HandshakeHint("last error: UNAVAILABLE: ipv4:127.0.0.1:1: Endpoint read failed"),
               testing::HasSubstr("closes connections at once"));
-  // A connection that was up before.
+  // The connection was up before, so this is no handshake.
   EXPECT_EQ(HandshakeHint("Socket closed"), "");
   EXPECT_EQ(HandshakeHint("last error: Failed to connect to remote host: Connection refused"), "");
 }
@@ -232,7 +232,7 @@ class QkctlTlsTest : public TlsTest {
     return RunCommand(std::move(args), directory_);
   }
 
-  // A command with the flags of how to reach a server.
+  // Runs a command with the flags that tell how to reach the server.
   Outcome Qkctl(const ScoringDouble& server, std::vector<std::string> args,
                 const std::vector<std::string>& flags) const {
     args.push_back(absl::StrCat("--server=", server.address()));
@@ -240,7 +240,7 @@ class QkctlTlsTest : public TlsTest {
     return Qkctl(std::move(args));
   }
 
-  // A score command, but for its server.
+  // A score command, without the flags that name its server.
   std::vector<std::string> Score() const {
     EXPECT_TRUE(WriteTensorFile(Path("t.npy"), "t", OneElement()).ok());
     return {"score", absl::StrCat("--queries=", Path("t.npy")),

@@ -169,7 +169,7 @@ TEST_F(NpyTest, RefusesElementsThatItCannotUse) {
   ExpectRefused(with_descr("'\x1b[2J'"), "\\x1b[2J");
 }
 
-// As numpy.dtype reads them.
+// Types are read as numpy.dtype reads them.
 TEST_F(NpyTest, ReadsElementTypesHoweverTheyAreWritten) {
   const auto read = [this](absl::string_view descr, absl::string_view data) {
     return ReadBytes(FileBytes(
@@ -211,7 +211,7 @@ TEST_F(NpyTest, OrderMeansNothingWhereOneDimensionHasElements) {
   }
 }
 
-// Elements of `shape` in Fortran order, each of which says where it stands in C order.
+// Elements of `shape` in Fortran order. Each says its place in C order.
 template <class Element>
 std::string FortranBytes(const Shape& shape, bool is_big_endian) {
   const int64_t count = ElementCount(shape).value();
@@ -233,8 +233,8 @@ std::string FortranBytes(const Shape& shape, bool is_big_endian) {
 }
 
 TEST_F(NpyTest, ReadsFortranOrderInPieces) {
-  // Short columns, columns beyond a piece of the file, and more rows than are read at a time; one
-  // matrix and several.
+  // Columns are short, or longer than a piece of the file, and there are more rows than are read at
+  // a time. There is one matrix, or there are several.
   for (const Shape& shape : std::vector<Shape>{{2, 3},
                                                {5, 4, 3},
                                                {2, 3, 4, 5},

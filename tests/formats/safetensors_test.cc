@@ -76,7 +76,7 @@ TEST(SafetensorsTest, ReadsWhatItWrites) {
 }
 
 TEST(SafetensorsTest, ReadsWhatOthersWrite) {
-  // As Python's safetensors.numpy.save writes it.
+  // The text is as Python's safetensors.numpy.save writes it.
   const auto parsed = ParseSafetensorsHeader(
       R"({"__metadata__":{"format":"pt","model":"m"},"values":{"dtype":"F32","shape":[2,1],)"
       R"("data_offsets":[24,32]},"keys":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}   )",

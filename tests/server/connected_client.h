@@ -17,7 +17,7 @@ namespace qkserve {
 inline std::unique_ptr<Client> ConnectedClient(const std::string& address, int channels = 1) {
   std::unique_ptr<Client> client =
       Client::Create({.address = address, .channels = channels}).value();
-  // Calls use the channels in turn, so this many in a row have used each of them.
+  // Calls use the channels in turn. So `channels` good calls in a row have used each channel once.
   int in_a_row = 0;
   EXPECT_TRUE(Eventually([&] {
     while (in_a_row < channels && client->GetStatus().ok()) ++in_a_row;

@@ -22,8 +22,8 @@ TEST_F(ConnectionTest, PingsMayComeAsFastAsTheOptionSays) {
   options_.keepalive_interval_min = absl::ZeroDuration();
   Start();
   Http2Peer peer(server_->port());
-  // In rounds, because pings that come together are all answered, even if the last of them are too
-  // many.
+  // Pings are sent in rounds, because pings that come together are all answered, even if the last
+  // of them are too many.
   for (int round = 0; round < 3; ++round) {
     for (int i = 0; i < 10; ++i) peer.SendPing();
     EXPECT_EQ(peer.ReadPingAnswers(10), 10);

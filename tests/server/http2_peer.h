@@ -59,7 +59,7 @@ class Http2Peer {
   static constexpr char kClosed = -1;
 
   void Write(absl::string_view bytes) {
-    // A server that has closed is seen by the reads.
+    // Errors are ignored: if the server has closed, the reads show it.
     static_cast<void>(!send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL));
   }
   void SendFrame(char type, const std::string& payload, char flags = 0) {
@@ -70,7 +70,7 @@ class Http2Peer {
     out->resize(count);
     return count == 0 || recv(socket_, out->data(), count, MSG_WAITALL) == ssize_t(count);
   }
-  // Its type, or kClosed.
+  // Reads a frame and returns its type, or kClosed.
   char ReadFrame() {
     std::string head;
     if (!Read(9, &head)) return kClosed;

@@ -27,7 +27,7 @@ class OpenUpload {
     request.mutable_header()->set_name(name);
     request.mutable_header()->mutable_keys()->set_data_type(v1::FLOAT32);
     request.mutable_header()->mutable_keys()->mutable_shape()->Assign(keys.begin(), keys.end());
-    // False if the server has refused the upload already: End says why.
+    // The write fails if the server has refused the upload already: End says why.
     writer_->Write(request);
   }
   void Send(int64_t bytes) {
@@ -160,7 +160,8 @@ TEST_F(KeySetLifecycleTest, UploadsUnderWayAreBounded) {
   };
   for (int64_t i = 0; i + 1 < kUploadsMax; ++i) open();
   EXPECT_TRUE(client_->PutKeySet("b", Floats({1, 1}, 1).View()).ok());
-  // Another one each time: the server may refuse the last while it still has "b".
+  // Each attempt has another name, because the server may refuse the last one while it still has
+  // "b".
   absl::Status status;
   ASSERT_TRUE(Eventually([&] {
     open();

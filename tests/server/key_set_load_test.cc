@@ -19,7 +19,7 @@ namespace {
 
 constexpr int64_t kD = 48;
 constexpr int64_t kDv = 20;
-constexpr int64_t kKeysMin = 1500;  // that every version has
+constexpr int64_t kKeysMin = 1500;  // keys that every version has
 constexpr int kCallers = 12;
 constexpr int kChanges = 60;
 

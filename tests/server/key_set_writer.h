@@ -59,7 +59,7 @@ class KeySetWriter {
   // is never killed.
   void Check(Client& client, Client& memory);
 
-  // Changes whose reply was lost, and which had happened.
+  // The number of changes whose reply was lost, but which had happened.
   int64_t happened() const { return happened_; }
 
  private:
@@ -81,7 +81,7 @@ class KeySetWriter {
   Versions& versions_;
   int64_t version_ = 0;  // acknowledged; 0: there is no set
   Parts parts_;
-  std::optional<Change> change_;  // not acknowledged
+  std::optional<Change> change_;  // a change that was not acknowledged
   int64_t base_version_ = 0;
   Parts next_;
   int64_t happened_ = 0;

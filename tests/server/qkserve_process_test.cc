@@ -45,7 +45,7 @@ class Fifo {
 
   const std::string& path() const { return path_; }
 
-  // A reader comes, and reads only when it is told to.
+  // Opens the pipe for reading. Nothing is read until Read.
   void Open() {
     reader_ = open(path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     EXPECT_GE(reader_, 0);
@@ -93,7 +93,7 @@ class QkserveProcessTest : public testing::Test {
     client_ = Client::Create({.address = address_}).value();
   }
 
-  // One line of the log each.
+  // Puts key sets. Each put is a line of the log.
   void PutKeySets(int count) {
     const float element = 1;
     const TensorView key = {
@@ -247,7 +247,7 @@ TEST_F(QkserveProcessTest, ASecondSignalEndsADrainAtOnceAsProcessOneOfAContainer
   }
 }
 
-// A shell variable that is not set.
+// The flags have the value of a shell variable that is not set.
 TEST_F(QkserveProcessTest, AFlagWithoutItsValueIsWrongUsageUnlessEmptyHasAMeaning) {
   for (const absl::string_view flag :
        {"listen_address", "port_file", "http_port_file", "kernel", "workers", "log_format"}) {

@@ -69,8 +69,8 @@ class QkserveProgramTest : public testing::Test {
     client_ = Client::Create({.address = address_}).value();
   }
 
-  // After a signal, with nothing in flight. The client stays connected: an idle one must not hold
-  // the server, though gRPC would wait up to 20 seconds for it.
+  // Sends a signal while nothing is in flight. The client stays connected: an idle client must not
+  // hold the server, although gRPC would wait up to 20 seconds for it.
   void ExpectEndsWithCodeZero() {
     const absl::Time start = absl::Now();
     EXPECT_EQ(server_->Wait(), 0) << ServerErrors();
@@ -86,8 +86,8 @@ class QkserveProgramTest : public testing::Test {
 
   const TemporaryDirectory directory_{"qkserve_program_test"};
   std::optional<Process> server_;
-  std::string address_;             // of the server
-  std::unique_ptr<Client> client_;  // of the server
+  std::string address_;             // address of the server
+  std::unique_ptr<Client> client_;  // client of the server
 };
 
 // --- Command line -------------------------------------------------------------------------------
@@ -333,7 +333,7 @@ class Callers {
     return answered;
   }
 
-  // How the last call of a caller ended. After Join.
+  // How the last call of a caller ended. Called after Join.
   const absl::Status& LastStatus(size_t caller) const { return callers_[caller].status; }
 
  private:
@@ -361,7 +361,8 @@ class Callers {
 
 class QkserveDrainTest : public QkserveProgramTest {
  protected:
-  // Returns when a call of every caller is in flight, with how many it had answered before.
+  // Returns when a call of every caller is in flight. Returns how many calls each had answered
+  // before.
   std::vector<int64_t> AwaitAllInFlight(const Callers& callers) const {
     std::vector<int64_t> seen;
     EXPECT_TRUE(Eventually([&] {
@@ -390,7 +391,8 @@ class QkserveDrainTest : public QkserveProgramTest {
 };
 
 TEST_F(QkserveDrainTest, SigtermLetsWhatIsInFlightFinish) {
-  // One worker, so that most of the work is left when the grace is over and connections close.
+  // There is one worker, so that most of the work is left when the grace is over and connections
+  // close.
   ASSERT_NO_FATAL_FAILURE(Start({"--workers=1"}));
   Callers callers(address_, 6);
   const std::vector<int64_t> before = AwaitAllInFlight(callers);
@@ -465,7 +467,7 @@ TEST_F(QkserveProgramTest, AnUnknownKernelIsWrongUsage) {
 TEST_F(QkserveProgramTest, KeepsItsNameWhenItReplacesItselfToLoadAKernel) {
   ASSERT_NO_FATAL_FAILURE(Start());
   EXPECT_EQ(ProcessName(), "qkserve\n");
-  // If the CPU has AVX2 one of the two at least was replaced.
+  // On a CPU with AVX2 at least one of the two processes has executed itself again.
   ASSERT_NO_FATAL_FAILURE(Start({}, {kSlowKernel}));
   EXPECT_EQ(ProcessName(), "qkserve\n");
 }

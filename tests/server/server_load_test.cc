@@ -40,7 +40,7 @@ class ServerLoadTest : public testing::Test {
     return MakeScoreRequest(q->View(), k->View(), {});
   }
 
-  // Returns when the server has accepted so many that it has not answered yet.
+  // Returns when so many requests are accepted and not yet answered.
   void AwaitInFlight(int64_t requests) const {
     EXPECT_TRUE(Eventually([&] { return client_->GetStatus()->in_flight_requests() >= requests; }));
   }
@@ -97,7 +97,7 @@ TEST_F(ServerLoadTest, ConcurrentRequestsAreBatchedAndGetTheBitsTheyGetAlone) {
 TEST_F(ServerLoadTest, AShortDeadlineEndsAHugeRequestAndItsWork) {
   const absl::Status status = client_->Score(LongRequest(), absl::Milliseconds(300)).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
-  // Its remaining tiles do not run: nothing is in flight, and nothing was answered.
+  // The cancelled request's other tiles do not run: nothing is in flight, and nothing was answered.
   EXPECT_TRUE(Eventually([&] { return client_->GetStatus()->in_flight_requests() == 0; }));
   EXPECT_EQ(client_->GetStatus()->requests_answered(), 0);
 }

@@ -301,7 +301,7 @@ TEST_F(ServerTest, ServesOnAUnixSocket) {
   Start();
   EXPECT_EQ(server_->address(), options_.listen_address);
   EXPECT_TRUE(client_->GetStatus().ok());
-  // A second one does not take it over.
+  // A second server does not take the socket over.
   EXPECT_EQ(Server::Start(options_).status().code(), absl::StatusCode::kUnavailable);
   EXPECT_TRUE(client_->GetStatus().ok());
 }

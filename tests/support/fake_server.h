@@ -24,7 +24,7 @@ class FakeKeySetService : public v1::KeySetService::Service {
     std::string keys, values;
   };
 
-  // nullopt: there is none.
+  // The key set `name`, or nullopt.
   std::optional<KeySet> Find(const std::string& name);
 
   // Largest message of an upload so far, and what calls named as metadata "qkserve-key-set".
@@ -78,7 +78,7 @@ class FakeScoringService : public v1::ScoringService::Service {
   FakeKeySetService* const key_sets_;
 };
 
-// Both on a free port of this host.
+// Both services on a free port of this host.
 class FakeServer {
  public:
   FakeServer();

@@ -11,8 +11,8 @@ namespace qkserve {
 struct ForgetfulFileSystem::Node {
   explicit Node(bool directory) : is_directory(directory) {}
   const bool is_directory;
-  std::string data, synced_data;                           // of a file
-  std::map<std::string, NodePointer> names, synced_names;  // of a directory
+  std::string data, synced_data;                           // contents, if it is a file
+  std::map<std::string, NodePointer> names, synced_names;  // entries, if it is a directory
 };
 
 class ForgetfulWritableFile : public WritableFile {
@@ -172,7 +172,8 @@ absl::StatusOr<std::unique_ptr<WritableFile>> ForgetfulFileSystem::Create(const 
   std::string name;
   const NodePointer parent = FindParent(path, &name);
   if (parent == nullptr) return absl::NotFoundError(path);
-  // A file that is there is emptied; a new node is as good, and the old one is kept or forgotten.
+  // An existing file would be emptied. A new node does the same, and the old node can still come
+  // back after a crash.
   auto node = std::make_shared<Node>(false);
   absl::Status status = Apply({{parent, name, node}});
   if (!status.ok()) return status;

@@ -15,12 +15,12 @@
 
 namespace qkserve {
 
-// A file system in memory that, when its machine crashes, forgets what was not synced: contents of
-// files without Sync; names that were created, renamed and removed without SyncDirectory. What was
-// not synced may survive as well, each change for itself; a seed decides. A rename is kept or
+// A file system in memory. When its machine crashes, it forgets what was not synced: contents of
+// files without Sync, and names that were created, renamed and removed without SyncDirectory. A
+// change that was not synced may survive as well; a seed decides for each. A rename is kept or
 // forgotten whole.
 //
-// Operations that change something are counted, and one of them can fail or be the last.
+// Operations that change something are counted. One of them can fail or be the last.
 //
 // Thread-safe.
 class ForgetfulFileSystem : public FileSystem {
@@ -28,16 +28,16 @@ class ForgetfulFileSystem : public FileSystem {
   ForgetfulFileSystem();
   ~ForgetfulFileSystem() override;
 
-  // That changed something, since the beginning.
+  // The number of operations that changed something, since the beginning.
   int64_t operations() const;
 
-  // The machine stops at this operation, counted from 0. It has no effect and fails, and so do all
-  // later ones until Restart.
+  // The machine stops at this operation, counted from 0. The operation has no effect and fails, and
+  // so do all later ones until Restart.
   void StopAt(int64_t operation);
-  // This one operation fails. If `effect` is true, it has its effect all the same.
+  // This operation fails, and no other. If `effect` is true, it has its effect all the same.
   void FailAt(int64_t operation, bool effect);
 
-  // Makes the machine crash and start again. Files and locks of before must be closed.
+  // Makes the machine crash and start again. Files and locks from before the crash must be closed.
   void Crash(uint64_t seed);
   // The process ended, the machine did not: everything is there.
   void Restart();
@@ -66,7 +66,7 @@ class ForgetfulFileSystem : public FileSystem {
     std::string name;
     NodePointer to;
   };
-  using Changes = std::vector<Change>;  // kept or forgotten together
+  using Changes = std::vector<Change>;  // they are kept or forgotten together
 
   enum class Outcome { kDone, kFails, kFailsWithEffect };
   Outcome NextOperation() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

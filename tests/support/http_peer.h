@@ -13,9 +13,9 @@ namespace qkserve {
 // Thread-compatible.
 class HttpPeer {
  public:
-  // To an IP address with a port: 127.0.0.1:80 or [::1]:80.
+  // Connects to an IP address with a port: 127.0.0.1:80 or [::1]:80.
   explicit HttpPeer(const std::string& address);
-  // Not yet connected, but with a file for it. Of IPv4.
+  // Has a socket of IPv4 that is not yet connected.
   HttpPeer();
   ~HttpPeer();
   HttpPeer(const HttpPeer&) = delete;
@@ -23,7 +23,7 @@ class HttpPeer {
 
   bool Connect(const std::string& address);
   void Say(const std::string& text) const;
-  // Until the server closes.
+  // Reads until the server closes.
   std::string ReadToEnd() const;
 
  private:

@@ -20,14 +20,14 @@ struct Part {
   int64_t rows = 0;
 };
 
-// "[2, 3, m, 64] FLOAT16, dv 5 BFLOAT16" and so on: what tests go through.
+// The layouts that tests go through, for example "[2, 3, m, 64] FLOAT16, dv 5 BFLOAT16".
 std::vector<KeySetLayout> LayoutsOfAllKinds();
 
-// One row of a column.
+// The bytes of one row of a column.
 std::vector<std::byte> RowBytes(const KeySetLayout& layout, ColumnId column, uint64_t seed,
                                 int64_t matrix, int64_t row);
 
-// All rows of the part, in turns of `step` rows.
+// Adds all rows of the part, `step` rows at a time.
 void AddPart(const KeySetLayout& layout, const Part& part, KeySetBuilder& builder, int64_t step);
 absl::Status WritePart(const KeySetLayout& layout, const Part& part, SegmentWriter& segment,
                        int64_t step = 7);
@@ -35,7 +35,7 @@ absl::Status WritePart(const KeySetLayout& layout, const Part& part, SegmentWrit
 // Makes both steps of a merge. True if there was something to merge.
 absl::StatusOr<bool> MergeSegments(KeySetDirectory& directory, const std::string& name);
 
-// A set that is appended together of parts, in memory.
+// A set in memory that is put and appended together from parts.
 std::shared_ptr<const KeySet> BuildKeySet(const KeySetLayout& layout,
                                           const std::vector<Part>& parts, ByteBudget* budget);
 

@@ -10,10 +10,11 @@
 
 namespace qkserve {
 
-// A set of keys [.., m, d] and, where given, values [.., m, dv], in their types.
+// A set of keys [.., m, d] and, unless null, values [.., m, dv], stored with their types.
 std::shared_ptr<const KeySet> MakeKeySet(const Tensor& keys, const Tensor* values);
 
-// The same, put and then appended in parts of so many keys, which add up to m.
+// The same set, put with the first of `parts` keys and then appended to, part by part. The parts
+// add up to m.
 std::shared_ptr<const KeySet> MakeKeySetInParts(const Tensor& keys, const Tensor* values,
                                                 const std::vector<int64_t>& parts);
 

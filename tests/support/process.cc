@@ -27,7 +27,7 @@ namespace {
 // The exit code of a shell for a command that it cannot run.
 constexpr int kExitUnknown = 127;
 
-// The variables of this process and those of `changes`, which win.
+// The variables of this process, replaced or completed by `changes`.
 std::vector<std::string> WithEnvironment(std::vector<std::string> changes) {
   const size_t count = changes.size();
   for (char** variable = environ; *variable != nullptr; ++variable) {

@@ -23,7 +23,7 @@ inline constexpr absl::Duration kPatience = absl::Seconds(60);
 // Asks every few milliseconds until the answer is yes, or patience ends.
 bool Eventually(const std::function<bool()>& condition);
 
-// The file's bytes, none where it cannot be read.
+// The bytes of a file; none if it cannot be read.
 std::string ReadFile(const std::filesystem::path& path);
 
 // The strings as execve takes them: with a null pointer at the end, valid as long as `strings` is.
@@ -44,7 +44,8 @@ class Process {
 
   pid_t pid() const { return pid_; }
 
-  // Does nothing once it is known to have ended: the id may be another process's by then.
+  // Sends a signal. Does nothing once the process is known to have ended: its id may be another
+  // process's by then.
   void Signal(int signal) const;
 
   // The exit code, or minus the signal that ended it. It is killed when patience ends.

@@ -16,10 +16,11 @@ namespace qkserve {
 // Tells a PuppetJob what to do, and records what happened to it. Outlives the job. Thread-safe.
 class PuppetStrings {
  public:
-  // Runs inside RunTile, before the tile counts as run; its status is the tile's.
+  // Runs inside RunTile, before the tile counts as run. The tile has its status.
   std::function<absl::Status(int64_t tile)> on_tile = [](int64_t) { return absl::OkStatus(); };
 
-  // For jobs of a group: called with the jobs of a pass; its number of tiles.
+  // For jobs of a group: called with the number of jobs in a pass. Its status is that of making the
+  // pass.
   std::function<absl::Status(int64_t jobs)> on_pass = [](int64_t) { return absl::OkStatus(); };
   int64_t pass_tiles = 1;
 

@@ -15,7 +15,7 @@ namespace qkserve {
 int64_t RunPass(std::shared_ptr<const KeySource> source,
                 absl::Span<const ScoreRequest* const> requests, int threads = 1);
 
-// The same for one request with inline keys.
+// Answers one request with inline keys in the same way.
 int64_t RunInline(const ScoreRequest& request, int threads = 1);
 
 }  // namespace qkserve

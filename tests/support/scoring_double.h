@@ -12,8 +12,8 @@
 
 namespace qkserve {
 
-// A server on a free port of this host that answers as a test says, after the time it says. No
-// thread waits meanwhile.
+// A server on a free port of this host. A test says what it answers, and after what time. No thread
+// waits meanwhile.
 class ScoringDouble {
  public:
   struct Answer {
@@ -21,10 +21,10 @@ class ScoringDouble {
     v1::ScoreResponse response;
     absl::Duration delay;
   };
-  // Called by several threads.
+  // Decides about a request. Several threads call it.
   using Behaviour = std::function<Answer(const v1::ScoreRequest&)>;
 
-  // Without credentials it speaks no TLS.
+  // If there are no credentials, it speaks no TLS.
   explicit ScoringDouble(Behaviour behaviour,
                          std::shared_ptr<grpc::ServerCredentials> credentials = nullptr);
   ~ScoringDouble();

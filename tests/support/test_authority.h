@@ -21,10 +21,10 @@ class TestAuthority {
  public:
   TestAuthority();
 
-  // PEM.
+  // The certificate of the authority, PEM.
   const std::string& certificate() const { return pem_; }
 
-  // For both sides of a connection. `names` are as OpenSSL writes them:
+  // A certificate for either side of a connection. `names` are as OpenSSL writes them:
   // "DNS:qkserve.test,IP:127.0.0.1".
   Identity Issue(const std::string& names) const;
 
@@ -34,8 +34,8 @@ class TestAuthority {
     void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
   };
 
-  // A certificate about `key` that this authority signs, with one extension; about itself where it
-  // has none yet.
+  // A certificate about `key` that this authority signs, with one extension. If the authority has
+  // no certificate yet, the certificate is about the authority itself.
   std::unique_ptr<X509, Free> Sign(EVP_PKEY* key, const char* subject, int extension,
                                    const std::string& value) const;
 

@@ -10,13 +10,13 @@
 namespace qkserve {
 namespace {
 
-// Multiply-adds of a row of scores that are compared, about 10 ms.
+// The most multiply-adds for the scores of a row that are compared: about 10 ms.
 constexpr int64_t kMultiplyAddsMax = 16 << 20;
 
 constexpr double kUnit = 0x1p-24;
 constexpr double kSmallest = 0x1p-149;  // the step of float32 near 0
 
-// A float64 value, and how far a float32 one may be away from it.
+// A float64 value, and how far the float32 value may be from it.
 struct Exact {
   double value = 0;
   double bound = 0;
@@ -99,7 +99,7 @@ absl::Status CheckTopK(const AnswerRow& row, const std::vector<Exact>& exact) {
   }
   for (size_t key = 0; key < exact.size() && count > 0; ++key) {
     const auto last = static_cast<double>(row.elements[count - 1]);
-    // The last one is off by its bound at most, too: that is in its own comparison.
+    // The last chosen score may be off by its bound, too. Its own comparison checks that.
     if (!chosen[key] && exact[key].value - exact[key].bound > last) {
       return absl::InternalError(absl::StrFormat(
           "key %d is missing: got %.9g in the last place, expected %.9g, bound %.3g", key, last,
@@ -109,7 +109,7 @@ absl::Status CheckTopK(const AnswerRow& row, const std::vector<Exact>& exact) {
   return absl::OkStatus();
 }
 
-// A score that is off by e changes its weight, and the sum of all, by a factor exp(e) at most.
+// If a score is off by e, its weight and the sum of all weights change by a factor exp(e) at most.
 absl::Status CheckWeighted(const AnswerRow& row, const std::vector<Exact>& exact,
                            const FloatMatrix* values, int64_t d) {
   if (exact.empty()) return absl::OkStatus();
@@ -126,7 +126,7 @@ absl::Status CheckWeighted(const AnswerRow& row, const std::vector<Exact>& exact
   const double score_error = d > 0 ? score_bound * ProbableError(terms) / (2 * Gamma(terms)) : 0;
   const double relative =
       2 * std::expm1(score_error) + 2 * ProbableError(static_cast<double>(exact.size()));
-  // Weights smaller than float32 has numbers are rounded to none.
+  // Weights below the smallest normal float32 may be rounded to 0.
   constexpr double kTiny = 0x1p-126;
   std::vector<double> expected(row.elements.size()), magnitude(row.elements.size());
   for (size_t key = 0; key < exact.size(); ++key) {
@@ -150,7 +150,7 @@ absl::Status CheckWeighted(const AnswerRow& row, const std::vector<Exact>& exact
   return absl::OkStatus();
 }
 
-// Rounded to a significand of `bits` bits, with exponents of at least `exponent_min`.
+// The value rounded to a significand of `bits` bits, with exponents of at least `exponent_min`.
 float Rounded(float value, int bits, int exponent_min) {
   if (value == 0 || !std::isfinite(value)) return value;
   const int exponent = std::max(std::ilogb(value), exponent_min);
@@ -192,7 +192,7 @@ absl::Status CheckAnswerRow(const AnswerRow& row, absl::Span<const float> query,
     case Output::kContext:
       return CheckWeighted(row, ExactScores(query, keys), values, keys.columns);
     default:
-      // Without a softcap and masks, capped and masked scores are scores.
+      // If there is no softcap and no mask, capped and masked scores equal scores.
       return CheckScores(row.elements, query, keys, seed);
   }
 }

@@ -7,11 +7,11 @@
 namespace qkserve {
 namespace {
 
-// The end of the search: rates that are so close, and rates beyond what there is.
+// The search ends when rates are this close, or beyond kRateMax.
 constexpr double kRatioMin = 1.05;
 constexpr double kRateMax = 1e7;
 
-// Standard deviations by which a Poisson count seldom exceeds its expected value.
+// Standard deviations by which a Poisson count seldom exceeds its mean.
 constexpr double kDeviations = 4;
 
 bool FailedOtherwise(const LoadResult& step, const PeakOptions& options) {
@@ -20,13 +20,13 @@ bool FailedOtherwise(const LoadResult& step, const PeakOptions& options) {
                      [&options](const auto& code) { return !options.may_fail(code.first); });
 }
 
-// At lower rates a step has too few requests to say anything.
+// The lowest rate that is tried. At lower rates a step has too few requests to say anything.
 double LowestRate(const LoadOptions& load) {
   constexpr double kRequestsMin = 10;
   return std::min(load.rate_from, kRequestsMin / absl::ToDoubleSeconds(load.duration));
 }
 
-// True if the step would have held the limit had all of it been sent.
+// True if the step would have held the limit, had all requests been sent.
 bool IsClientLimited(const LoadResult& step, const LatencyLimit& limit) {
   const LoadCounts& counts = step.counts;
   return counts.unsent > 0 && !counts.ServerWasBehind() &&
@@ -80,13 +80,13 @@ PeakResult FindPeak(const PeakOptions& options, const LoadRunner& run,
                     const std::atomic<bool>& stop, std::vector<LoadResult>* steps) {
   const LatencyLimit& limit = options.limit;
   PeakSearch search(options.load.rate_from, LowestRate(options.load));
-  bool client_limited = false;  // of the lowest rate that failed
+  bool client_limited = false;  // true for the lowest rate that failed
   std::optional<PeakEnd> early;
   while (search.Next().has_value()) {
     LoadOptions load = options.load;
     load.rate_from = load.rate_to = *search.Next();
     load.latency_limit = limit.latency;
-    load.seed += steps->size();  // a second try has other arrivals
+    load.seed += steps->size();  // so a second try has other arrivals
     const LoadResult step =
         run(load, [&limit](const LoadProgress& progress) { return !LostLimit(progress, limit); });
     steps->push_back(step);

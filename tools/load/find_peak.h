@@ -27,9 +27,9 @@ bool HeldLimit(const LoadResult& result, const LatencyLimit& limit);
 // True if a load of a constant rate cannot hold the limit any more, whatever follows.
 bool LostLimit(const LoadProgress& progress, const LatencyLimit& limit);
 
-// Searches the highest rate at which a limit holds. It doubles the first rate until one fails (or
-// halves it until one holds), then bisects the interval between, in ratio, until it is small. A
-// rate has failed only after two tries: one hiccup of a machine is not the server's limit.
+// Searches the highest rate at which a limit holds. It doubles the first rate until a rate fails,
+// or halves it until a rate holds. Then it bisects the interval between, in ratio, until that is
+// small. A rate has failed only after two tries: one hiccup of a machine is not the server's limit.
 //
 // Pure and thread-compatible.
 class PeakSearch {
@@ -40,7 +40,7 @@ class PeakSearch {
   // The rate to try. nullopt: the search is over.
   std::optional<double> Next() const { return next_; }
 
-  // The result of the load at the rate that Next returned.
+  // Records whether the load at the rate of Next held.
   void Record(bool held);
 
   // nullopt: no rate held, or none failed.
@@ -51,8 +51,8 @@ class PeakSearch {
   const double rate_min_;
   std::optional<double> next_;
   bool doubted_ = false;          // next_ failed once
-  std::optional<double> held_;    // the highest
-  std::optional<double> failed_;  // the lowest
+  std::optional<double> held_;    // the highest rate that held
+  std::optional<double> failed_;  // the lowest rate that failed
 };
 
 // Why a search ended.
@@ -62,13 +62,13 @@ enum class PeakEnd {
   kClientLimited,  // the rate above the one that held could not be sent from here
   kServerGone,     // no server answered any more
   kFailed,         // requests failed in a way that less load does not mend
-  kInterrupted,    // by the caller
+  kInterrupted,    // the caller ended it
 };
 
 struct PeakResult {
   LatencyLimit limit;
   std::optional<double> held;    // the highest rate that held
-  std::optional<double> failed;  // the lowest that did not
+  std::optional<double> failed;  // the lowest rate that did not hold
   PeakEnd end = PeakEnd::kInterrupted;
 };
 

@@ -24,8 +24,8 @@ class LatencyHistogram {
 
   void Merge(const LatencyHistogram& other);
 
-  // The values recorded since `earlier`, which is a copy of this one from then. Minimum and maximum
-  // are as exact as percentiles are.
+  // The values recorded since `earlier`, a copy of this object from an earlier time. Minimum and
+  // maximum are as exact as percentiles are.
   LatencyHistogram Since(const LatencyHistogram& earlier) const;
 
   // Calls fn(latency, count) for each latency that was recorded, to that precision, in ascending
@@ -43,7 +43,7 @@ class LatencyHistogram {
   // p from 0, the minimum, to 100, the maximum. Zero if nothing was recorded.
   absl::Duration Percentile(double p) const;
 
-  // Exact. Zero if nothing was recorded.
+  // The exact extremes. Zero if nothing was recorded.
   absl::Duration Min() const { return absl::Nanoseconds(count_ == 0 ? 0 : min_ns_); }
   absl::Duration Max() const { return absl::Nanoseconds(max_ns_); }
   absl::Duration Mean() const;

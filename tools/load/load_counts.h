@@ -26,7 +26,7 @@ struct LoadAnswer {
   absl::Duration sent;
   absl::Duration answered;
   absl::Status status;
-  Receipt receipt;  // where `status` is OK
+  Receipt receipt;  // set if `status` is OK
 };
 
 // Requests that failed with one code.
@@ -35,24 +35,24 @@ struct LoadErrors {
   std::string first_message;
   absl::Duration first_time = absl::InfiniteDuration();
 
-  // Adds the counts of `other`. The first message is that of the earlier one.
+  // Adds the counts of `other`. The first message stays.
   void Add(const LoadErrors& other);
 };
 
 // Results of the requests of a load that were intended within its measured time.
 struct LoadCounts {
   int64_t sent = 0;
-  int64_t late = 0;  // of these, more than kLateSend after the intended time
+  int64_t late = 0;  // sent requests that were later than kLateSend
   absl::Duration delay_max;
   int64_t unsent = 0;       // due and never sent; known at the end
-  int64_t unsent_full = 0;  // of these, where as much was in flight as may be
-  int64_t abandoned = 0;    // sent and cancelled by the tool, where it ended early
+  int64_t unsent_full = 0;  // unsent requests for which too many were in flight
+  int64_t abandoned = 0;    // sent, and cancelled because the load ended early
 
   int64_t ok = 0;
-  int64_t good = 0;          // OK with a response time of the timeout at most
-  int64_t within_limit = 0;  // OK with a response time of LoadLimits::latency at most
-  LatencyHistogram response, service, queued, computed;  // of the ok ones
-  int64_t batch_requests = 0;                            // sum
+  int64_t good = 0;          // OK, with a response time of at most the timeout
+  int64_t within_limit = 0;  // OK, with a response time of at most LoadLimits::latency
+  LatencyHistogram response, service, queued, computed;  // times of the ok requests
+  int64_t batch_requests = 0;                            // sum over the ok requests
   std::array<int64_t, kBatchSizeClasses> batch_sizes = {};
 
   std::map<absl::StatusCode, LoadErrors> errors_by_code;
@@ -74,8 +74,8 @@ struct LoadCounts {
 inline constexpr absl::Duration kLateSend = absl::Milliseconds(1);
 
 struct LoadLimits {
-  absl::Duration timeout = absl::InfiniteDuration();  // for goodput
-  absl::Duration latency = absl::InfiniteDuration();  // for within_limit
+  absl::Duration timeout = absl::InfiniteDuration();  // limit of `good`
+  absl::Duration latency = absl::InfiniteDuration();  // limit of `within_limit`
 };
 
 // Counts of a running load. Thread-safe; each sender has counts of its own, so senders do not wait
@@ -87,7 +87,7 @@ class LoadRecorder {
   // `sender` counts from 0. `delay` is the time from the intended to the actual send.
   void RecordSend(int sender, absl::Duration delay);
   void RecordAnswer(int sender, const LoadAnswer& answer);
-  // Counts requests that were due and never sent. `is_full`: as many as may be were in flight.
+  // Counts requests that were due and never sent. `is_full`: too many were in flight.
   void RecordUnsent(int sender, int64_t count, bool is_full);
   void RecordAbandoned(int sender);
 

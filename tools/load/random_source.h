@@ -14,7 +14,7 @@ namespace qkserve {
 // those from `first` on.
 void FillRandom(uint64_t seed, int64_t first, absl::Span<float> out);
 
-// The same as a tensor of float32; elements are made while they are sent. Pieces must be cut at
+// A tensor of such elements in float32. They are made while they are sent. Pieces must be cut at
 // elements. CANCELLED once `stop` is true.
 TensorSource RandomSource(Shape shape, uint64_t seed, const std::atomic<bool>* stop);
 

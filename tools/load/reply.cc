@@ -29,7 +29,7 @@ bool MergeReceipt(google::protobuf::io::CodedInputStream& in, v1::Receipt* recei
 template <typename Message>
 absl::StatusOr<Message> Parse(const grpc::ByteBuffer& bytes, const char* problem) {
   Message message;
-  grpc::ByteBuffer copy = bytes;  // of references: parsing takes the buffer over
+  grpc::ByteBuffer copy = bytes;  // copies references only; parsing takes the buffer over
   if (!grpc::SerializationTraits<Message>::Deserialize(&copy, &message).ok()) {
     return absl::InternalError(problem);
   }
@@ -44,7 +44,7 @@ absl::Status ReadReceipt(grpc::ByteBuffer& reply, v1::Receipt* receipt) {
   if (!reader.status().ok()) return NoResponse();
   google::protobuf::io::CodedInputStream in(&reader);
   while (const uint32_t tag = in.ReadTag()) {
-    // A field that is there twice is merged.
+    // The receipt may come in several parts, which are merged.
     const bool read =
         tag == kReceiptTag ? MergeReceipt(in, receipt) : WireFormatLite::SkipField(&in, tag);
     if (!read) return NoResponse();

@@ -12,7 +12,7 @@ namespace qkserve {
 // bytes. INTERNAL: the bytes are no ScoreResponse.
 absl::Status ReadReceipt(grpc::ByteBuffer& reply, v1::Receipt* receipt);
 
-// A whole message. INTERNAL: the bytes are none.
+// Parses a whole message. INTERNAL: the bytes are no ScoreResponse.
 absl::StatusOr<v1::ScoreResponse> ParseReply(const grpc::ByteBuffer& reply);
 absl::StatusOr<v1::ScoreRequest> ParseRequest(const grpc::ByteBuffer& request);
 

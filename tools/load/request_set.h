@@ -25,7 +25,7 @@ struct RequestSet {
     int payload = 0;
   };
 
-  std::vector<Request> requests;  // those of a key set stand together
+  std::vector<Request> requests;  // requests of one key set stand together
   int payloads = 0;
   std::vector<std::string> key_sets;  // names, for metadata; empty: inline keys
   double zipf = 0;
@@ -33,12 +33,12 @@ struct RequestSet {
 
 struct RequestSetOptions {
   LoadWorkload workload;
-  std::vector<KeySetReference> key_sets;  // none: inline keys
-  int payloads_max = 64;                  // fewer where memory would not do
+  std::vector<KeySetReference> key_sets;  // empty: inline keys
+  int payloads_max = 64;                  // fewer if memory is short
   uint64_t seed = 1;
 
-  // In place of random ones. Queries [rows, d], of which payloads take n in turn, from the first
-  // again after the last; keys [m, d] and values [m, dv] for inline keys.
+  // Tensors in place of random ones. Payloads take n rows of the queries [rows, d] in turn; after
+  // the last row the first one follows. Keys [m, d] and values [m, dv] are for inline keys.
   std::optional<TensorView> queries = std::nullopt;
   std::optional<TensorView> keys = std::nullopt;
   std::optional<TensorView> values = std::nullopt;
@@ -52,7 +52,7 @@ absl::StatusOr<RequestSet> BuildRequestSet(const RequestSetOptions& options);
 // Thread-compatible.
 class RequestPicker {
  public:
-  // `set` must outlive it.
+  // `set` must outlive this object.
   RequestPicker(const RequestSet* set, int sender, int senders, uint64_t seed);
 
   size_t Next();

@@ -16,11 +16,11 @@ namespace {
 constexpr absl::Duration kTick = absl::Milliseconds(100);
 constexpr std::chrono::milliseconds kLook{10};
 
-// Points of the timeline: fine enough to see a stall, few enough to draw.
+// The most points of the timeline: fine enough to see a stall, few enough to draw.
 constexpr int kPointsMax = 100;
 constexpr int kStretches = 12;
 
-// Wait for requests that are in flight when a load is interrupted.
+// How long an interrupted load waits for requests in flight.
 constexpr absl::Duration kLastWait = absl::Seconds(1);
 
 absl::Duration IntervalOf(absl::Duration duration, int points) {
@@ -54,7 +54,7 @@ class TimelineBuilder {
   const absl::Duration interval_;
   std::vector<LoadInterval>* const timeline_;
   LoadCounts last_;
-  absl::Duration begin_;  // of the next interval, from the begin of the measured time
+  absl::Duration begin_;  // begin of the next interval, counted from that of the measured time
 };
 
 // Looks at the senders until they are done.
@@ -87,7 +87,7 @@ void Watch(SenderContext& context, const LoadRecorder& recorder, const std::atom
     timeline.Tick(now - result->options.warm_up, counts);
     stretches.Tick(now - result->options.warm_up, counts);
     if (observer && !observer({result->options, now, counts})) {
-      // Stop first, then cancel, so that no call begins after the others were cancelled.
+      // Stops before it cancels, so that no call begins after the others were cancelled.
       context.stop = true;
       context.cancel = true;
       result->interrupted = true;
@@ -101,14 +101,14 @@ void Watch(SenderContext& context, const LoadRecorder& recorder, const std::atom
   stretches.Finish(now - result->options.warm_up, counts);
 }
 
-// Requests that the rate lets expect from `begin` to `end` of the measured time.
+// The requests that the rate lets expect from `begin` to `end` of the measured time.
 double ExpectedWithin(const LoadOptions& options, absl::Duration begin, absl::Duration end) {
   const RateProfile profile = options.Profile();
   return profile.ExpectedBefore(options.warm_up + end) -
          profile.ExpectedBefore(options.warm_up + begin);
 }
 
-// After an early end nothing was due.
+// Clears what was due after an early end: nothing was.
 void EndDue(absl::Duration end, const LoadOptions& options, std::vector<LoadInterval>& timeline) {
   if (options.concurrency > 0) return;
   for (LoadInterval& interval : timeline) {

@@ -19,7 +19,7 @@
 
 namespace qkserve {
 
-// One load: a closed loop, or an open loop (docs/load.md has the terms).
+// The options of a load, which is a closed or an open loop (docs/load.md has the terms).
 struct LoadOptions {
   // Callers of a closed loop; 0: an open loop.
   int concurrency = 0;
@@ -32,16 +32,16 @@ struct LoadOptions {
 
   absl::Duration warm_up;                                   // not counted
   absl::Duration duration = absl::Seconds(10);              // positive
-  absl::Duration timeout = absl::Seconds(60);               // of a call, and for goodput
-  absl::Duration latency_limit = absl::InfiniteDuration();  // for LoadCounts::within_limit
-  uint64_t seed = 1;                                        // of arrivals and of key sets
+  absl::Duration timeout = absl::Seconds(60);               // limit of a call, and of goodput
+  absl::Duration latency_limit = absl::InfiniteDuration();  // limit of LoadCounts::within_limit
+  uint64_t seed = 1;  // seed of arrivals and of the choice of key sets
 
   RateProfile Profile() const { return {rate_from, rate_to, warm_up, duration}; }
 };
 
 // A piece of the measured time. It counts requests that were sent and answers that came within it.
 struct LoadInterval {
-  absl::Duration begin;  // from the begin of the measured time
+  absl::Duration begin;  // counted from the begin of the measured time
   absl::Duration length;
   std::optional<double> due;  // requests expected to become due, in an open loop
   int64_t sent = 0;
@@ -62,7 +62,7 @@ struct LoadResult {
   LoadCounts counts;
   std::vector<LoadInterval> timeline;
 
-  // The same in a few long intervals: what a rate that changes does to latency.
+  // The load in a few long intervals. They show what a changing rate does to latency.
   std::vector<LoadInterval> stretches;
 
   // The measured time: to its end, or until the load was ended early. Throughput counts the
@@ -77,7 +77,7 @@ struct LoadResult {
   double RequestsPerSecond() const { return PerSecond(completed); }
   double GoodputPerSecond() const { return PerSecond(completed_good); }
 
-  // All of it as one interval.
+  // The whole load as one interval.
   LoadInterval Whole() const;
 
   // True if at least 99% of the requests that were due were sent. Always true in a closed loop.
@@ -89,12 +89,12 @@ struct LoadResult {
 
 struct LoadProgress {
   const LoadOptions& options;
-  absl::Duration at;  // from the begin of the load, warm-up included
+  absl::Duration at;  // counted from the begin of the load, warm-up included
   const LoadCounts& counts;
 };
 
-// Called about ten times a second on RunLoad's thread. False ends the load at once: what is in
-// flight is cancelled.
+// Called about ten times a second on RunLoad's thread. If it returns false, the load ends at once:
+// requests in flight are cancelled.
 using LoadObserver = std::function<bool(const LoadProgress&)>;
 
 // Called for each answer that was OK, on the senders' threads. `request` is the index in the set,

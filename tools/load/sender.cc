@@ -58,7 +58,7 @@ struct Sender::Call {
   size_t request = 0;
   bool in_flight = false;
 
-  // For closed loops.
+  // Wakes the caller of a closed loop.
   grpc::Alarm alarm;
   bool pausing = false;
   int failures = 0;  // since the last answer that was OK

@@ -41,21 +41,22 @@ struct SenderContext {
   const int senders;
   // The end of sending.
   const absl::Duration end = options.warm_up + options.duration;
-  // The requests that are numbered below: one a caller, or some of an open loop.
+  // Requests with smaller numbers are the first requests: one for each caller, or some of an open
+  // loop.
   const int64_t first_requests = options.concurrency > 0 ? options.concurrency : 10;
   absl::Time begin;  // set before the senders start
 
-  std::atomic<bool> stop{false};    // send no more
-  std::atomic<bool> cancel{false};  // and wait no more
+  std::atomic<bool> stop{false};    // true: send no more
+  std::atomic<bool> cancel{false};  // true: wait no more
   // All of the first requests ended with UNAVAILABLE before any was answered otherwise: send no
   // more.
   std::atomic<bool> nobody_there{false};
-  std::atomic<int> running{0};  // senders
+  std::atomic<int> running{0};  // number of senders that run
 
  private:
   mutable Mutex mutex_;
   bool seen_ ABSL_GUARDED_BY(mutex_) = false;
-  int64_t refused_ ABSL_GUARDED_BY(mutex_) = 0;  // of the first requests
+  int64_t refused_ ABSL_GUARDED_BY(mutex_) = 0;  // first requests that were refused
   absl::Status unavailable_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -68,7 +69,7 @@ class Sender {
   Sender(int index, SenderContext* context);
   Sender(const Sender&) = delete;
   Sender& operator=(const Sender&) = delete;
-  ~Sender();  // after Join
+  ~Sender();  // call Join before
 
   void Start();
   // Blocks until every request is answered or, once context.cancel is set, cancelled.
@@ -96,10 +97,10 @@ class Sender {
   grpc::CompletionQueue queue_;
   std::vector<grpc::GenericStub> stubs_;
   RequestPicker picker_;
-  Pacer pacer_;             // of an open loop
-  int64_t sequence_ = 0;    // of the sending thread
-  v1::Receipt receipt_;     // of the receiving thread
-  bool cancelled_ = false;  // of the receiving thread
+  Pacer pacer_;             // for an open loop
+  int64_t sequence_ = 0;    // the sending thread alone uses it
+  v1::Receipt receipt_;     // the receiving thread alone uses it
+  bool cancelled_ = false;  // the receiving thread alone uses it
 
   std::vector<std::unique_ptr<Call>> calls_ ABSL_GUARDED_BY(mutex_);
   std::vector<Call*> free_ ABSL_GUARDED_BY(mutex_);

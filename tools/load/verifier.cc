@@ -18,14 +18,14 @@ constexpr int64_t kSamplesBytesMax = 256 * kMiB;
 constexpr int64_t kFirstRepliesBytesMax = 256 * kMiB;
 constexpr int64_t kMatrixElementsMax = int64_t{1} << 30;
 
-// Times that it rests for each time that it works.
+// The thread rests three times as long as it works.
 constexpr int kRest = 3;
 
 std::vector<float> ElementsOf(DataType type, const Shape& shape, const std::string& bytes) {
   return ElementsAsFloat({type, shape, reinterpret_cast<const std::byte*>(bytes.data())});
 }
 
-// Rows of leading dimensions count on.
+// The tensor as one matrix. Rows are counted over all leading dimensions.
 absl::StatusOr<FloatMatrix> ToMatrix(const v1::Tensor& tensor) {
   const Shape shape(tensor.shape().begin(), tensor.shape().end());
   const std::optional<int64_t> count = ElementCount(shape);
@@ -134,7 +134,7 @@ void Verifier::Check(const Sample& sample) {
     return;
   }
   CheckDuplicate(sample, *response);
-  // The keys are not known here.
+  // If the keys are not known here, no row can be computed.
   if (!requests_->key_sets.empty() && key_sets_.empty()) return;
   const absl::Status status = CheckRow(sample, *response);
   if (!status.ok()) Wrong(sample, status);
@@ -187,7 +187,7 @@ absl::Status Verifier::CheckRow(const Sample& sample, const v1::ScoreResponse& r
                                             "], expected [", queries.rows, ", ", columns, "]"));
   }
   if (queries.rows == 0) return absl::OkStatus();
-  // Rows in turn: over time all of them are seen.
+  // Rows come in turn, so over time all of them are compared.
   const int64_t row = result_.rows++ % queries.rows;
   AnswerRow answer = {output, result.Row(row), {}};
   if (request.output() == v1::TOP_K) {

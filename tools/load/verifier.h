@@ -41,8 +41,8 @@ absl::StatusOr<FloatMatrix> ReadMatrix(const TensorSource& source, std::optional
 class Verifier {
  public:
   struct Result {
-    int64_t rows = 0;        // computed
-    int64_t duplicates = 0;  // compared
+    int64_t rows = 0;        // rows that were computed
+    int64_t duplicates = 0;  // replies compared with an earlier one
     int64_t wrong = 0;
     absl::Status first_wrong;  // names the request, the row, the key and the values
   };
@@ -82,7 +82,7 @@ class Verifier {
   const std::vector<KnownKeySet> key_sets_;
   const Clock* const clock_;
 
-  // For the verifying thread alone.
+  // The verifying thread alone uses this member.
   std::map<SameAnswer, std::string> first_replies_;
   int64_t first_replies_bytes_ = 0;
   Result result_;

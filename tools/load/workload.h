@@ -16,28 +16,29 @@ namespace qkserve {
 
 // The requests of a load: float32 queries [n, d] against keys [m, d].
 struct LoadWorkload {
-  std::string name = {};  // of a standard workload; "": none
+  std::string name = {};  // name of a standard workload; "": it is none
   int64_t n = 16;
   int64_t m = 128;
   int64_t d = 64;
-  std::optional<int64_t> dv = std::nullopt;  // there are values [m, dv]
+  std::optional<int64_t> dv = std::nullopt;  // set if there are values [m, dv]
   Output output = Output::kScores;
   int64_t top_k = 0;  // for kTopK
 
-  bool resident = false;  // against key sets; otherwise keys travel with the requests
-  int key_sets = 1;       // which requests choose between
+  bool resident = false;  // true: requests are on key sets; false: keys travel with them
+  int key_sets = 1;       // key sets that requests are spread over
   double zipf = 0;        // key set i is chosen in proportion to 1 / (i + 1)^zipf
 
-  Shape leading = {};  // dimensions of the queries before [n, d], those of a key set that was there
+  // The queries' dimensions before [n, d]. Not empty only if an existing key set has them.
+  Shape leading = {};
 };
 
-// inline-small and so on: the names that benchmarks share.
+// The workloads that benchmarks share: inline-small and so on.
 absl::Span<const LoadWorkload> StandardWorkloads();
 
-// nullptr: there is none of that name.
+// The workload of this name, or null.
 const LoadWorkload* FindStandardWorkload(absl::string_view name);
 
-// The workload against what the server says of a key set.
+// The workload on a key set that the server describes.
 LoadWorkload WithKeySet(LoadWorkload workload, const KeySetInfo& info);
 
 // INVALID_ARGUMENT: a size is negative, or a request or its result larger than a message may be.

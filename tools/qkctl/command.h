@@ -19,7 +19,7 @@ namespace qkserve {
 
 inline constexpr absl::string_view kExitCodePayload = "qkserve/exit_code";
 
-// `status`, an error, for a command that is to end qkctl with another code than 1.
+// Makes `status`, which is an error, end qkctl with `code` instead of 1.
 inline absl::Status WithExitCode(absl::Status status, int code) {
   status.SetPayload(kExitCodePayload, absl::Cord(absl::StrCat(code)));
   return status;
@@ -36,16 +36,16 @@ inline int ExitCodeOf(const absl::Status& status) {
 // A command of qkctl. Its options are a struct, which the three functions share.
 struct Command {
   absl::string_view name = "";      // may have two words: "keys put"
-  absl::string_view argument = "";  // of which there is one, "NAME"; empty where there is none
+  absl::string_view argument = "";  // the one argument that the command takes, "NAME"; empty: none
 
-  // Texts for --help: one line; paragraphs below it; whole command lines. The list of commands
-  // shows the first and `example` as well.
+  // Texts for --help: one line, paragraphs below it, and whole command lines. The list of commands
+  // also shows `summary` and `example`.
   absl::string_view summary = "";
   absl::string_view details = "";
   absl::string_view example = "";
   absl::string_view more_examples = "";
 
-  // Adds its flags, and the argument, which fill the options.
+  // Adds the command's flags, and its argument. They fill the options.
   std::function<void(Flags&)> add_flags = nullptr;
 
   // INVALID_ARGUMENT: wrong usage. Touches no file and no network.
@@ -56,8 +56,8 @@ struct Command {
 
 // How a command reaches the server. Every command has these.
 struct ConnectionOptions {
-  ClientOptions client;                        // without TLS: ForClient adds it
-  absl::Duration timeout = absl::Seconds(60);  // of one call
+  ClientOptions client;                        // has no TLS: ForClient adds it
+  absl::Duration timeout = absl::Seconds(60);  // limit of one call
   bool use_tls = false;
   TlsOptions tls;
 

@@ -1,7 +1,7 @@
-// qkctl, the client tool: one subcommand a job.
+// qkctl, the client tool. It has one subcommand for each job.
 //
-// Exit codes: 0; 1 where the job failed; 2 for wrong usage; 3 where the load that was asked for
-// could not be sent.
+// Exit codes: 0, it worked; 1, the job failed; 2, wrong usage; 3, the load that was asked for could
+// not be sent.
 
 #include <stdlib.h>
 
@@ -58,7 +58,7 @@ std::string About(const Command& command) {
                       command.example, "\n", command.more_examples);
 }
 
-// `command` is empty where none was recognised.
+// Shows the mistake. `command` is empty if no command was recognised.
 int ShowWrongUsage(absl::string_view command, absl::string_view message) {
   absl::FPrintF(stderr, "error: %s\nSee 'qkctl %s%s--help'.\n", Printable(message), command,
                 command.empty() ? "" : " ");

@@ -13,7 +13,7 @@
 namespace qkserve {
 namespace {
 
-// Size of the drawing, in its own units: about that of a phone's screen.
+// The size of the drawing in its own units: about that of a phone's screen.
 constexpr double kWidth = 460;
 constexpr double kHeight = 250;
 constexpr double kLeft = 52;
@@ -81,7 +81,7 @@ class Scale {
     return ticks;
   }
 
-  // Powers of ten; 2 and 5 of each, too, where these are few.
+  // The powers of ten. If these are few, also 2 and 5 times each.
   std::vector<double> LogarithmicTicks() const {
     const bool few = std::log10(high_ / low_) < 2.5;
     std::vector<double> ticks;

@@ -33,7 +33,7 @@ struct LineChart {
 struct BarChart {
   struct Series {
     std::string name;
-    std::vector<double> values;  // one a class
+    std::vector<double> values;  // one for each class
   };
 
   std::string title;

@@ -25,13 +25,13 @@ class HtmlPage {
   // Adds the few figures that matter most, in large type: pairs of a value and its name.
   void AddFigures(const std::vector<std::pair<std::string, std::string>>& figures);
 
-  // Charts beside each other where there is room. Those without data are left out.
+  // Adds charts. They stand beside each other if there is room. Charts without data are left out.
   void AddCharts(const std::vector<std::string>& charts);
 
-  // Names and values.
+  // Adds pairs of a name and a value.
   void AddPairs(const std::vector<std::pair<std::string, std::string>>& pairs);
 
-  // Columns beyond the first are numbers: they stand to the right.
+  // Adds a table. Columns beyond the first have numbers, aligned to the right.
   void AddTable(const std::vector<std::string>& header,
                 const std::vector<std::vector<std::string>>& rows);
 

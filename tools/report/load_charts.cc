@@ -12,7 +12,8 @@
 namespace qkserve {
 namespace {
 
-// Classes of a histogram of latencies: ten a decade, fewer where many decades are shown.
+// The most classes of a histogram of latencies. There are ten a decade, or fewer if many decades
+// are shown.
 constexpr int kClassesMax = 40;
 
 constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
@@ -21,8 +22,8 @@ double Seconds(absl::Duration duration) { return absl::ToDoubleSeconds(duration)
 
 absl::Duration Middle(const LoadInterval& interval) { return interval.begin + interval.length / 2; }
 
-// The rate that was asked for in the middle of an interval. Missing after the end, when there are
-// answers only.
+// The rate that was asked for in the middle of an interval. Missing for an interval after the end,
+// in which answers come but no requests are due.
 double RateDue(const LoadInterval& interval, const LoadResult& step) {
   if (Middle(interval) > step.options.duration) return kMissing;
   return step.options.Profile().RateAt(step.options.warm_up + Middle(interval));
@@ -105,9 +106,9 @@ LineChart ServerTimesOverTime(const LoadResult& step) {
 }
 
 LineChart LatencyAgainstLoad(const std::vector<LoadResult>& steps) {
-  // Closed loops by what they got answered, in their order: beyond its best a server may answer
-  // less, and the line says so. Open loops by the rate that was due, of several at one rate the
-  // last; of one whose rate changed, stretches of it.
+  // Closed loops are shown by the rate that was answered, in their order. Beyond its best a server
+  // may answer less, and the line shows that. Open loops are shown by the rate that was due. Of
+  // several loads at one rate the last is shown. A load whose rate changed is shown in stretches.
   std::vector<std::pair<double, LoadInterval>> points;
   std::map<double, LoadInterval> by_rate;
   const bool closed = steps[0].options.concurrency > 0;

@@ -18,8 +18,8 @@ LineChart RateOverTime(const LoadResult& step);
 // The server's own account over time: means of time queued and computed.
 LineChart ServerTimesOverTime(const LoadResult& step);
 
-// Response times against requests answered a second: a point a load, or, of a load whose rate
-// changed, one an interval.
+// Response times against requests answered a second. A load is a point. If its rate changed, each
+// interval is a point.
 LineChart LatencyAgainstLoad(const std::vector<LoadResult>& steps);
 
 struct NamedHistogram {

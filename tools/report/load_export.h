@@ -12,14 +12,14 @@ namespace qkserve {
 // machines.
 std::string LoadPage(const LoadReport& report);
 
-// For programs; docs/load.md names the fields. Times are of requests that were answered OK, in
-// microseconds; what has no value is null, or empty.
+// The functions below are for programs; docs/load.md names the fields. Times are of requests
+// answered OK, in microseconds. A missing value is null, or empty.
 
-// One load: its figures, and its timeline as `intervals`. Several: `steps`, each with these, and
-// `peak`.
+// JSON of a load: its figures, and its timeline as `intervals`. JSON of several: `steps`, each with
+// these, and `peak`.
 nlohmann::ordered_json LoadReportJson(const LoadReport& report);
 
-// The timeline of one load, or a line for each of several; the same columns.
+// The timeline of one load, or a line for each of several loads. The columns are the same.
 std::string LoadReportCsv(const LoadReport& report);
 
 }  // namespace qkserve

@@ -27,7 +27,7 @@ std::string WorkloadText(const LoadReport& report) {
   return absl::StrFormat("%s, %d key sets, Zipf %g", text, workload.key_sets, workload.zipf);
 }
 
-// The load that the page shows in detail: what held the limit best, or the last one.
+// The load that the page shows in detail: the load that held the limit best, or the last one.
 const LoadResult& DetailOf(const LoadReport& report) {
   if (report.peak.has_value() && report.peak->held.has_value()) {
     const auto held = std::find_if(

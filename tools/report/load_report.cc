@@ -28,7 +28,7 @@ std::string OutcomeText(const LoadResult& step, const LatencyLimit& limit) {
   return text;
 }
 
-// By PeakEnd.
+// Indexed by PeakEnd.
 constexpr const char* kPeakHeadlines[] = {"peak",
                                           "no peak",
                                           "no peak found: this client could not send more",
@@ -77,7 +77,7 @@ std::string PeakText(const LoadReport& report) {
   const PeakResult& peak = *report.peak;
   const std::string limit =
       absl::StrCat("p", peak.limit.percentile, " <= ", absl::FormatDuration(peak.limit.latency));
-  // The last step at a rate is the one that counted.
+  // The last step at a rate counts.
   const auto at = [&report, &peak](double rate) {
     const auto step = std::find_if(
         report.steps.rbegin(), report.steps.rend(),

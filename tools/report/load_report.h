@@ -21,21 +21,21 @@ inline constexpr std::array<std::pair<const char*, double>, 6> kReportPercentile
 
 struct VerifyReport {
   Verifier::Result result;
-  bool keys_known = true;  // otherwise duplicates only
+  bool keys_known = true;  // false: only duplicates were compared
 };
 
 // The client and the server of a load.
 struct LoadMachines {
-  std::string client_cpu;  // "" where it is not known
+  std::string client_cpu;  // "" if it is not known
   int client_cpus = 0;
   std::string server;            // its address
-  v1::GetStatusResponse status;  // of the server; empty where it did not say
+  v1::GetStatusResponse status;  // status of the server; empty if it did not say
 };
 
 // All that is known of a load when it is over.
 struct LoadReport {
   LoadWorkload workload;
-  std::string key_set;  // the name, or that of the first
+  std::string key_set;  // name of the key set, or of the first one
   int channels = 1;
   absl::Time begun;
   LoadMachines machines;
@@ -51,16 +51,16 @@ std::string MillisecondsText(absl::Duration duration);
 // "32 at a time", "500/s, poisson", "100 to 500/s, constant".
 std::string PaceText(const LoadOptions& options);
 
-// "sent 480 of 1000 requests that were due (48.0%): ..." where a load did not keep its schedule,
-// and why.
+// Tells why a load did not keep its schedule: "sent 480 of 1000 requests that were due (48.0%):
+// ...".
 std::string BehindScheduleText(const LoadResult& result);
 
 // "latencies are of the 990 requests answered OK; 10 others are left out": failed and abandoned
 // ones of all loads have no latency.
 std::string LatencyScopeText(const LoadReport& report);
 
-// The result of a search, in one line: "peak: 1660/s hold p99 <= 50ms (p99 48.100 ms); 1740/s do
-// not (912 of 960 in time)". Otherwise why it found nothing, and what it knows.
+// The result of a search in one line: "peak: 1660/s hold p99 <= 50ms (p99 48.100 ms); 1740/s do not
+// (912 of 960 in time)". If the search found nothing, the line says why, and what it knows.
 std::string PeakText(const LoadReport& report);
 
 }  // namespace qkserve

@@ -10,13 +10,13 @@
 
 namespace qkserve {
 
-// Bytes with one owner: a move-only block that knows how to give its memory back, wherever it came
-// from (this allocator, a protobuf string, a gRPC slice, shared memory).
+// Bytes with one owner. A buffer is move-only and knows how to give its memory back, wherever the
+// memory came from (Allocate, a protobuf string, a gRPC slice, shared memory).
 //
 // Thread-compatible.
 class Buffer {
  public:
-  // Alignment of what Allocate returns: a cache line, and the widest vector register.
+  // Memory from Allocate is aligned to a cache line, which is also the widest vector register.
   static constexpr size_t kAlignment = 64;
 
   using Deleter = std::function<void(std::byte*)>;

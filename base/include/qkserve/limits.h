@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-// Limits that clients see. Those of a part of the server stand in the limits.h of its folder.
+// Limits that clients see. The other limits are in limits.h of the folder that needs them.
 
 namespace qkserve {
 
@@ -11,7 +11,7 @@ inline constexpr int64_t kKiB = int64_t{1} << 10;
 inline constexpr int64_t kMiB = int64_t{1} << 20;
 inline constexpr int64_t kGiB = int64_t{1} << 30;
 
-// Largest message, each way (--message_bytes_max). gRPC takes an int.
+// The largest message in either direction (--message_bytes_max). gRPC holds its size in an int.
 inline constexpr int64_t kMessageBytesMax = 256 * kMiB;
 
 // Key sets that a server may have.

@@ -8,11 +8,10 @@
 
 namespace qkserve {
 
-// The stage of the computation that a request asks for. Values and meanings are those of
-// qkserve.v1.Output.
+// A request's choice of a result. Values and meanings are those of qkserve.v1.Output.
 enum class Output { kScores = 1, kCapped = 2, kMasked = 3, kWeights = 4, kContext = 5, kTopK = 6 };
 
-// The names of qkserve.v1.Output in lower case, by value from 1 on.
+// The names of qkserve.v1.Output in lower case. Output value 1 comes first.
 inline constexpr std::array<absl::string_view, 6> kOutputNames = {"scores",  "capped",  "masked",
                                                                   "weights", "context", "top_k"};
 

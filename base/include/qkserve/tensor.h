@@ -17,9 +17,9 @@ namespace qkserve {
 // Element types, little-endian. Values are those of qkserve.v1.DataType on the wire.
 enum class DataType { kFloat32 = 1, kFloat16 = 2, kBfloat16 = 3, kBool = 4, kInt32 = 5 };
 
-// True if `value`, a number from outside, is that of a DataType.
+// True if `value`, which may come from outside, is that of a DataType.
 bool IsDataType(int value);
-// True if it is that of FLOAT32, FLOAT16 or BFLOAT16.
+// True if `value` is that of FLOAT32, FLOAT16 or BFLOAT16.
 bool IsFloatType(int value);
 
 // "FLOAT32", "FLOAT16", "BFLOAT16", "BOOL", "INT32": the names of the wire.

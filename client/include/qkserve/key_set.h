@@ -19,7 +19,7 @@
 
 namespace qkserve {
 
-// A key set to score against, at its newest version unless one is given.
+// A key set to score against. Unless `version` is set, its newest version is used.
 struct KeySetReference {
   std::string name;
   std::optional<int64_t> version = std::nullopt;
@@ -35,19 +35,19 @@ struct TensorSpec {
 struct KeySetInfo {
   std::string name;
   int64_t version = 0;
-  TensorSpec keys;                                  // the type they are kept in
-  std::optional<TensorSpec> values = std::nullopt;  // none: the set has no values
+  TensorSpec keys;                                  // its type is the one in which keys are kept
+  std::optional<TensorSpec> values = std::nullopt;  // nullopt: the set has no values
   int64_t memory_bytes = 0;
   int64_t requests_served = 0;
-  // Why the newest stored version is not served; empty: it is served. If `version` is 0, no version
-  // is served and only the name is set; otherwise an older version is served.
+  // Why the newest stored version is not served. Empty: it is served. If `version` is 0, no version
+  // is served and only the name is set. Otherwise an older version is served.
   std::string problem;
 };
 
-// A tensor that is read in pieces while it is sent, so that it need not fit in memory.
+// A tensor that is read in pieces while it is sent. It need not fit in memory.
 struct TensorSource {
   // Fills `out` with the bytes from `offset` on. Called in order, on the calling thread. An error
-  // ends the upload and is returned.
+  // ends the upload, which returns it.
   using Read = std::function<absl::Status(int64_t offset, absl::Span<char> out)>;
 
   TensorSource(DataType data_type, Shape shape, Read read)
@@ -65,8 +65,8 @@ struct TensorSource {
   Read read;
 };
 
-// Called after each chunk, on the calling thread. `sent_bytes` have been given to the connection;
-// HTTP/2's flow control bounds the bytes that wait in it.
+// Called after each chunk, on the calling thread. `sent_bytes` have been given to the connection.
+// HTTP/2's flow control bounds the bytes that wait in the connection.
 using UploadProgress = std::function<void(int64_t sent_bytes, int64_t total_bytes)>;
 
 inline constexpr int64_t kUploadChunkBytes = kMiB;
@@ -74,11 +74,11 @@ inline constexpr int64_t kUploadChunkBytes = kMiB;
 struct PutKeySetOptions {
   std::optional<TensorSource> values = std::nullopt;  // [.., m, dv]
 
-  // The float type that keys and values are kept in on the server. Not set: the type in which they
-  // are sent.
+  // The float type in which the server keeps keys and values. Not set: the type in which they are
+  // sent.
   std::optional<DataType> storage = std::nullopt;
 
-  // The whole call, sending included. Must be positive.
+  // The time for the whole call, sending included. Must be positive.
   absl::Duration timeout = absl::Minutes(10);
 
   UploadProgress progress = nullptr;
@@ -86,7 +86,7 @@ struct PutKeySetOptions {
 };
 
 struct AppendKeySetOptions {
-  // Required where the key set has values, and only there.
+  // Required if the key set has values, and not allowed otherwise.
   std::optional<TensorSource> values = std::nullopt;
 
   absl::Duration timeout = absl::Minutes(10);

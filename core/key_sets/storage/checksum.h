@@ -12,7 +12,7 @@ struct XXH3_state_s;
 
 namespace qkserve {
 
-// XXH3 with 64 bits over bytes that are added in pieces. Finds damage, not forgery.
+// XXH3 with 64 bits over bytes that are added in pieces. It finds damage, not forgery.
 // Thread-compatible.
 class Checksum {
  public:
@@ -20,7 +20,7 @@ class Checksum {
 
   // Adds the next `size` bytes.
   void Add(const std::byte* data, int64_t size);
-  uint64_t Value() const;  // of all bytes added so far
+  uint64_t Value() const;  // checksum of all bytes added so far
 
  private:
   struct Free {
@@ -31,7 +31,7 @@ class Checksum {
 
 uint64_t ChecksumOf(absl::string_view bytes);
 
-// 16 hexadecimal digits.
+// The checksum in 16 hexadecimal digits.
 std::string ChecksumText(uint64_t checksum);
 
 }  // namespace qkserve

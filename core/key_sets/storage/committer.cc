@@ -7,8 +7,9 @@
 #include "base/status_macros.h"
 #include "core/key_sets/key_set_name.h"
 
-// The state of a set is what this process acknowledged last (its manifest in memory), and whether a
-// reader may have seen a later change that failed (has_unacknowledged_change). A change moves it:
+// The state of a set has two parts. One is the manifest in memory: what this process acknowledged
+// last. The other is has_unacknowledged_change: a reader may have seen a later change that failed.
+// A change moves the state:
 //
 //   change  outcome                    manifest in memory   has_unacknowledged_change
 //   ------  -------------------------  -------------------  -------------------------
@@ -20,12 +21,12 @@
 //   merge   OK                         same base_version    stays
 //   Delete  OK                         none                 none
 //
-// A Put of a new set that failed after its rename is removed again; only if that fails, too, the
+// If a Put of a new set fails after its rename, the set is removed again. If that fails too, the
 // new manifest stays in memory, because its version must not be given again.
 //
 // A new base_version equals the new version. It tells readers to forget what they have of the set:
-// they may hold the change that failed, and would take it for rows of the version that follows.
-// The same base_version lets readers add to an older version: see the table in loader.cc.
+// they may hold the change that failed, and would take it for rows of the version that follows. The
+// same base_version lets readers add to an older version: see the table in loader.cc.
 
 namespace qkserve {
 
@@ -39,7 +40,8 @@ absl::StatusOr<std::unique_ptr<SegmentWriter>> Committer::NewSegment(const std::
                                                                      int64_t rows) {
   RETURN_IF_ERROR(ValidateKeySetName(name));
   RETURN_IF_ERROR(layout.Validate(rows));
-  // In the root, because the set's folder may be added and removed before the segment is finished.
+  // The segment is made in the root: the set's folder may be added and removed before the segment
+  // is finished.
   return SegmentWriter::Create(&files_, paths_.TemporaryPath("segment", name), layout, rows);
 }
 
@@ -55,7 +57,7 @@ absl::Status Committer::Put(const std::string& name, int64_t version,
                        .segments = {}};
   ASSIGN_OR_RETURN(SegmentInfo info, segment->Finish());
   SetFolder folder = sets_.FolderOf(name);
-  // The folder of a known set is missing after a delete that failed.
+  // The folder of a known set is missing if a delete failed.
   if (absl::IsNotFound(sets_.Find(name).status()) || !folder.Exists()) {
     return AddSet(std::move(manifest), segment.get(), std::move(info));
   }
@@ -79,7 +81,7 @@ absl::Status Committer::Append(const std::string& name, int64_t version,
   manifest.version = version;
   if (sets_.HasUnacknowledgedChange(name)) {
     manifest.base_version = version;
-    // If the change was a delete, the folder must first be durable again.
+    // If the failed change was a delete, the folder must first be durable again.
     RETURN_IF_ERROR(files_.SyncDirectory(paths_.root()));
   }
   ASSIGN_OR_RETURN(SegmentInfo info, segment->Finish());
@@ -164,7 +166,7 @@ absl::Status Committer::RemoveSet(const std::string& name) {
 
 absl::Status Committer::MoveAndRemove(const std::string& name, const std::string& temporary) {
   absl::Status status = files_.Rename(paths_.Path(name), temporary);
-  // After an earlier change that failed the folder may be missing, but not durably.
+  // If an earlier change failed, the folder may be missing, but not durably.
   if (!status.ok() && !absl::IsNotFound(status)) return status;
   RETURN_IF_ERROR(files_.SyncDirectory(paths_.root()));
   SetFolder(&files_, temporary).RemoveFilesBut(nullptr);

@@ -13,7 +13,7 @@
 
 namespace qkserve {
 
-// A copy of some segments of a set, which may take their place.
+// A copy of some segments of a set. ReplaceSegments may put it in their place.
 struct SegmentMerge {
   std::vector<SegmentInfo> from;
   SegmentInfo info;
@@ -21,22 +21,23 @@ struct SegmentMerge {
 };
 
 // Changes the sets of a directory. A change that returned OK survives the end of the process and of
-// the machine; one that failed leaves on disk, whole, the previous version or the new one, and in
-// memory the previous one.
+// the machine. After a change that failed, the disk has the previous version or the new one, whole;
+// memory has the previous version.
 //
-// Calls for different sets may run at the same time; those for one set must not, but for
+// Calls for different sets may run at the same time. Calls for one set must not, except for
 // NewSegment.
 class Committer {
  public:
   explicit Committer(DirectoryState* state)
       : paths_(state->paths), files_(*paths_.files()), sets_(state->sets) {}
 
-  // Keeps the lock. From now on CheckRoot compares the directory with the one that is locked.
+  // Keeps the lock. From now on CheckRoot compares the directory's path with the directory that is
+  // locked.
   void HoldLock(std::unique_ptr<FileLock> lock) { lock_ = std::move(lock); }
-  // INTERNAL: a change would go to another directory than the one that was opened.
+  // INTERNAL: the path leads to another directory than the one that was opened.
   absl::Status CheckRoot() const;
 
-  // These do what KeySetDirectory says of them.
+  // KeySetDirectory says what these do.
   absl::StatusOr<std::unique_ptr<SegmentWriter>> NewSegment(const std::string& name,
                                                             const KeySetLayout& layout,
                                                             int64_t rows);
@@ -46,22 +47,23 @@ class Committer {
                       std::unique_ptr<SegmentWriter> segment);
   absl::Status Delete(const std::string& name);
 
-  // Puts the copy in place, which is a change like others; the version stays. false: the set no
-  // longer has the segments that were copied. NOT_FOUND, DATA_LOSS.
+  // Puts the copy in place. This is a change like others, but the version stays. Returns false if
+  // the set no longer has the segments that were copied. NOT_FOUND, DATA_LOSS.
   absl::StatusOr<bool> ReplaceSegments(const std::string& name, SegmentMerge merge);
 
-  // Adds a set with a manifest whose segments are not there yet.
+  // Adds a set with a manifest. Its segments are added later.
   absl::Status AddManifest(Manifest manifest) { return AddSet(std::move(manifest), nullptr, {}); }
-  // Removes the set's folder durably. If this fails it may be gone or not.
+  // Removes the set's folder durably. After an error the folder may be gone or not.
   absl::Status RemoveSet(const std::string& name);
 
  private:
-  // Replaces the manifest of a set that is there.
+  // Replaces the manifest of an existing set.
   absl::Status StoreManifest(const Manifest& manifest);
-  // Adds a set that is not there, with the segment if it is not null.
+  // Adds a new set, with the segment if it is not null.
   absl::Status AddSet(Manifest manifest, SegmentWriter* segment, SegmentInfo info);
-  // Removes a set by way of a DeletedPath. That path keeps the version, which must not be given
-  // again, until .last_version has it: that file may need the disk space that is freed here.
+  // Renames a set to `temporary`, a DeletedPath, and removes its files. The path keeps the version,
+  // which must not be given again, until .last_version has it. That file may need the disk space
+  // that is freed here.
   absl::Status MoveAndRemove(const std::string& name, const std::string& temporary);
 
   DirectoryPaths& paths_;

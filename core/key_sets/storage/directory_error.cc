@@ -13,7 +13,7 @@ std::string WithoutRoot(absl::string_view message, const std::string& root) {
   std::string text = absl::StrCat(" ", message, " ");
   const std::string word = absl::StrCat(" ", root);
   for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) {
-    // The match may be only the beginning of a longer name, which stays.
+    // The match may be the beginning of a longer name. Such a name stays.
     const char next = text[at + word.size()];
     if (next == '/') text.erase(at + 1, root.size() + 1);
     if (next == ':' || next == ' ') text.replace(at + 1, root.size(), 1, '.');

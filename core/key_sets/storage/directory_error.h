@@ -7,8 +7,8 @@
 
 namespace qkserve {
 
-// An error of the key set directory `root` as a caller may see it: without the path of the
-// directory, and with INTERNAL in place of codes that mean something else to a caller.
+// An error of the key set directory `root` as a caller may see it. The directory's path is left
+// out. A code that means something else to a caller becomes INTERNAL.
 absl::Status DirectoryErrorForCaller(const absl::Status& status, const std::string& root);
 
 }  // namespace qkserve

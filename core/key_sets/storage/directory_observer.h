@@ -10,17 +10,17 @@
 
 namespace qkserve {
 
-// Callbacks during long reads of a directory: cancellation and progress.
+// Callbacks during long reads of a directory, for cancellation and progress.
 struct DirectoryObserver {
-  // Called often, from any thread. true: Open or Load ends with CANCELLED.
+  // Called often, from any thread. If it returns true, Open or Load ends with CANCELLED.
   std::function<bool()> is_stopping = [] { return false; };
   // Called about once a second with the progress of Open.
   LogSink log = [](const LogEvent&) {};
 
-  // CANCELLED: is_stopping.
+  // CANCELLED if is_stopping returns true.
   absl::Status CheckNotStopping() const;
 
-  // Calls fn for each entry, and logs the progress of this `work`. CANCELLED: is_stopping.
+  // Calls fn for each entry, and logs the progress of `work`. CANCELLED: is_stopping.
   absl::Status ForEach(const char* work, const std::vector<FileSystem::Entry>& entries,
                        const std::function<void(const FileSystem::Entry&)>& fn) const;
 };

@@ -14,17 +14,17 @@ namespace qkserve {
 
 // The names in a directory of key sets; key_set_directory.h draws the whole directory.
 
-// "segment-VERSION-BEGIN-END.safetensors" is unique in a set: a version adds one segment, and a
-// merge gives its segment other rows.
+// "segment-VERSION-BEGIN-END.safetensors". The name is unique in a set: a version adds one segment,
+// and a merge gives its segment other rows.
 std::string SegmentFile(int64_t version, int64_t first_row, int64_t rows);
-// The version in a name made by SegmentFile; 0 for all other names.
+// The version in a name made by SegmentFile. 0 for any other name.
 int64_t VersionOfSegment(absl::string_view file);
 
-// True for a folder with the name of a set.
+// True for a folder that has the name of a set.
 bool MayBeSet(const FileSystem::Entry& entry);
-// True for names of things that were being written or removed.
+// True for the name of something that was being written or removed.
 bool IsTemporary(absl::string_view name);
-// The version in the name of a set that is being removed; 0 for all other names.
+// The version in the name of a set that is being removed. 0 for any other name.
 int64_t VersionOfDeleted(absl::string_view name);
 
 // Paths below a directory. Thread-safe.
@@ -37,9 +37,9 @@ class DirectoryPaths {
 
   std::string Path(absl::string_view name) const { return absl::StrCat(root_, "/", name); }
 
-  // A path that nothing has, and that no other call returns: ROOT/.KIND-SET-NUMBER.tmp
+  // A new path: ROOT/.KIND-SET-NUMBER.tmp. Nothing has it, and no other call returns it.
   std::string TemporaryPath(absl::string_view kind, absl::string_view set);
-  // The same for a set that is being removed while the greatest version is `version`.
+  // A new path for a set that is being removed. `version` is the greatest version at that time.
   std::string DeletedPath(int64_t version, absl::string_view set) {
     return TemporaryPath(absl::StrCat("deleted-", version), set);
   }

@@ -45,12 +45,12 @@ absl::Status ErrnoStatus(const std::string& path, absl::string_view what, int er
   }
 }
 
-// The status of a system call, which returns 0 where it succeeds.
+// The status of a system call. `result` is 0 if the call succeeded.
 absl::Status StatusOf(int result, const std::string& path, absl::string_view what) {
   return result == 0 ? absl::OkStatus() : ErrnoStatus(path, what);
 }
 
-// pwrite and pread take at most about 2 GiB at a time.
+// The most bytes for one call. pwrite and pread take at most about 2 GiB.
 constexpr int64_t kCallBytesMax = int64_t{1} << 30;
 
 class PosixWritableFile : public WritableFile {
@@ -124,7 +124,7 @@ class PosixFileLock : public FileLock {
 
  private:
   const std::string path_;
-  const FileDescriptor fd_;  // closing it releases the lock, as does the end of the process
+  const FileDescriptor fd_;  // closing it releases the lock, and so does the end of the process
 };
 
 class PosixFileSystem : public FileSystem {
@@ -136,7 +136,7 @@ class PosixFileSystem : public FileSystem {
   }
 
   absl::StatusOr<std::unique_ptr<ReadableFile>> Open(const std::string& path) override {
-    // O_NONBLOCK: opening a pipe must not wait for its writer.
+    // O_NONBLOCK, because opening a pipe must not wait for its writer.
     FileDescriptor fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
     if (fd.get() < 0 && errno == ELOOP) return absl::FailedPreconditionError(path + ": is a link");
     if (fd.get() < 0) return ErrnoStatus(path, "open");
@@ -177,7 +177,7 @@ class PosixFileSystem : public FileSystem {
          entry.increment(error)) {
       const fs::file_type type = entry->symlink_status(error).type();
       if (type == fs::file_type::none) return ErrnoStatus(entry->path(), "look at", error.value());
-      if (type == fs::file_type::not_found) continue;  // it vanished meanwhile
+      if (type == fs::file_type::not_found) continue;  // the entry vanished meanwhile
       entries.push_back({entry->path().filename(), type == fs::file_type::directory,
                          type == fs::file_type::symlink});
     }
@@ -230,7 +230,7 @@ absl::Status ReplaceFileOnce(FileSystem* files, const std::string& directory,
   return files->SyncDirectory(directory);
 }
 
-// True if there was a directory of this name, which now has another one.
+// If a directory has this name, renames it and returns true.
 bool MoveDirectoryAway(FileSystem* files, const std::string& directory, absl::string_view name) {
   const absl::StatusOr<std::vector<FileSystem::Entry>> entries = files->List(directory);
   if (!entries.ok()) return false;

@@ -17,28 +17,29 @@ namespace qkserve {
 class WritableFile {
  public:
   virtual ~WritableFile() = default;
-  // Writes at any place; bytes that are skipped are zero.
+  // Writes at any place. Bytes that are never written are zero.
   virtual absl::Status WriteAt(int64_t offset, const std::byte* data, int64_t size) = 0;
-  // Makes the contents survive the end of the machine; the file's name needs SyncDirectory. After
+  // Makes the contents survive the end of the machine. The file's name needs SyncDirectory. After
   // an error the file must be given up, because any part of it may be written.
   virtual absl::Status Sync() = 0;
   virtual absl::Status Close() = 0;
 };
 
-// An open file; stays readable when its name is removed. Thread-safe.
+// An open file. It stays readable when its name is removed. Thread-safe.
 class ReadableFile {
  public:
   virtual ~ReadableFile() = default;
-  virtual int64_t size() const = 0;  // when it was opened
+  virtual int64_t size() const = 0;  // the size when the file was opened
   // Reads all `size` bytes. DATA_LOSS: the file has become shorter, or its medium cannot be read.
   virtual absl::Status ReadAt(int64_t offset, int64_t size, std::byte* to) const = 0;
 };
 
-// Held until it is destroyed. Thread-safe.
+// A lock, held until this object is destroyed. Thread-safe.
 class FileLock {
  public:
   virtual ~FileLock() = default;
-  // UNKNOWN: its path now leads to another file, or to none, which another process may lock.
+  // UNKNOWN: the lock's path now leads to another file or to none. Another process may then lock
+  // that.
   virtual absl::Status Check() const = 0;
 };
 
@@ -54,48 +55,48 @@ class FileSystem {
  public:
   virtual ~FileSystem() = default;
 
-  // The machine's. Never destroyed.
+  // The file system of the machine. Never destroyed.
   static FileSystem* Posix();
 
-  // Makes an empty file, in place of one that is there.
+  // Makes an empty file. An existing file is replaced.
   virtual absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::string& path) = 0;
-  // Opens a regular file. FAILED_PRECONDITION: a link, or something else.
+  // Opens a regular file. FAILED_PRECONDITION: the path is a link, or something else.
   virtual absl::StatusOr<std::unique_ptr<ReadableFile>> Open(const std::string& path) = 0;
-  // True also for a link that leads nowhere.
+  // True if the path exists, also as a link that leads nowhere.
   virtual bool Exists(const std::string& path) = 0;
 
-  // Makes a file's contents survive the end of the machine, also those that others wrote.
+  // Makes a file's contents survive the end of the machine, also contents that others wrote.
   virtual absl::Status SyncFile(const std::string& path) = 0;
 
-  // Atomic. A file in place of a file that is there, a directory in place of an empty one. Survives
-  // when either directory was synced.
+  // Renames atomically. A file may replace a file, and a directory an empty directory. The rename
+  // survives when either directory was synced.
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
   virtual absl::Status Remove(const std::string& path) = 0;
 
   virtual absl::Status MakeDirectory(const std::string& path) = 0;
-  virtual absl::Status RemoveDirectory(const std::string& path) = 0;  // an empty one
-  // Makes creations, renames and removals in it survive the end of the machine.
+  virtual absl::Status RemoveDirectory(const std::string& path) = 0;  // the directory must be empty
+  // Makes creations, renames and removals in the directory survive the end of the machine.
   virtual absl::Status SyncDirectory(const std::string& path) = 0;
 
   struct Entry {
     std::string name;
     bool is_directory = false;
-    bool is_link = false;  // symbolic: neither a directory nor a file, whatever it leads to
+    bool is_link = false;  // a symbolic link, which is neither a directory nor a file
   };
-  // In order of names.
+  // The entries of a directory, in order of their names.
   virtual absl::StatusOr<std::vector<Entry>> List(const std::string& path) = 0;
 
-  // Locks a file, which is made if it is missing, or a directory. FAILED_PRECONDITION: another
+  // Locks a directory, or a file, which is made if it is missing. FAILED_PRECONDITION: another
   // process holds the lock.
   virtual absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) = 0;
 };
 
-// Replaces the file DIRECTORY/NAME, durably; readers see the old or the new contents, whole.
-// A directory that lies in its place, or in that of NAME.tmp, is renamed to NAME.directory-0.
+// Replaces the file DIRECTORY/NAME, durably. Readers see the old or the new contents, whole. If
+// there is a directory at NAME or NAME.tmp, it is renamed to NAME.directory-0.
 absl::Status ReplaceFile(FileSystem* files, const std::string& directory, absl::string_view name,
                          absl::string_view contents);
 
-// The contents of a file. OUT_OF_RANGE: it has more than `bytes_max` bytes.
+// The contents of a file. OUT_OF_RANGE: there are more than `bytes_max` bytes.
 absl::StatusOr<std::string> ReadFile(FileSystem* files, const std::string& path, int64_t bytes_max);
 
 }  // namespace qkserve

@@ -30,8 +30,8 @@ absl::Status KeySetDirectory::OpenRoot() {
   FileSystem& files = state_.files();
   absl::Status made = files.MakeDirectory(path());
   if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
-  // Also for a directory that was there: it may have been made just before the process ended. Its
-  // parent may be one that this process must not read.
+  // The parent is synced even if the directory existed: it may have been made just before a process
+  // ended. Then an error is ignored, because this process may not be allowed to read the parent.
   const std::string parent = std::filesystem::path(path()).parent_path();
   absl::Status synced = files.SyncDirectory(parent.empty() ? "." : parent);
   if (made.ok() && !synced.ok()) return synced;
@@ -59,7 +59,7 @@ absl::Status KeySetDirectory::FindSets() {
   return absl::OkStatus();
 }
 
-// If this fails, the next process syncs more than it needs to.
+// An error is ignored: the next process then syncs more than it needs to.
 void KeySetDirectory::WriteSynced() {
   if (!synced_.has_value() || !committer_.CheckRoot().ok()) return;
   SyncedSets durable = state_.sets.Durable();
@@ -74,7 +74,7 @@ absl::StatusOr<int64_t> KeySetDirectory::StoredVersion(const std::string& name) 
 
 absl::StatusOr<KeySetDirectory::Changes> KeySetDirectory::FindChanges(
     const std::map<std::string, int64_t>& served) const {
-  // One listing decides, because the directory may vanish at any time.
+  // A single listing decides, because the directory may vanish at any time.
   ASSIGN_OR_RETURN(const std::vector<FileSystem::Entry> entries, state_.files().List(path()));
   int64_t last_deleted = state_.sets.ReadLastVersion().value_or(0);
   Changes changes;

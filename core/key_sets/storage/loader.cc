@@ -11,11 +11,11 @@
 namespace qkserve {
 namespace {
 
-// Versions that a reader tries before it gives up because the writer is faster.
+// The number of versions that a reader tries. Then the writer is faster, and the reader gives up.
 constexpr int kLoadAttemptsMax = 10;
 
-// The set in memory is an older version of the stored one: its rows are the first of the stored
-// set.
+// True if the set in memory is an older version of the stored one. Its rows are then the first of
+// the stored set.
 bool HasGrown(const KeySet& current, const Manifest& stored) {
   return current.base_version() == stored.base_version && current.version() < stored.version &&
          current.layout() == stored.layout && current.m() <= stored.Keys();
@@ -23,9 +23,9 @@ bool HasGrown(const KeySet& current, const Manifest& stored) {
 
 // The place of a segment in its set.
 struct SegmentPlace {
-  int64_t first;  // the row of the set with which it begins
-  int64_t known;  // rows of the set that are in memory
-  int64_t added;  // rows of the set behind them, which the builder gets
+  int64_t first;  // row of the set that the segment begins with
+  int64_t known;  // rows of the segment that are in memory
+  int64_t added;  // rows of the segment that the builder gets
 };
 
 absl::Status LoadSegment(const DirectoryState& state, const Manifest& manifest,
@@ -33,8 +33,8 @@ absl::Status LoadSegment(const DirectoryState& state, const Manifest& manifest,
                          KeySetBuilder& builder) {
   ASSIGN_OR_RETURN(const std::unique_ptr<SegmentReader> reader,
                    state.sets.FolderOf(manifest.name).OpenSegment(manifest, info));
-  // A segment with some new rows is read whole, because the checksum is of the whole file. The
-  // policy of merging bounds the cost of that.
+  // A segment with any new rows is read whole, because the checksum is that of the whole file. The
+  // policy of merging bounds the cost.
   RETURN_IF_ERROR(
       reader->ReadAll([&](const Column& column, int64_t row, int64_t count, const std::byte* rows) {
         for (int64_t done = 0; done < count;) {
@@ -98,7 +98,7 @@ absl::StatusOr<std::shared_ptr<const KeySet>> LoadKeySet(
     absl::StatusOr<std::shared_ptr<const KeySet>> set =
         LoadVersion(state, manifest, budget, current);
     if (state.mode == DirectoryMode::kWriter || !absl::IsDataLoss(set.status())) return set;
-    // A writer may have removed files that the manifest names. Then there is another manifest.
+    // A writer may have removed files that the manifest names. There is a newer manifest then.
     ASSIGN_OR_RETURN(const Manifest newer, state.sets.Find(name));
     if (newer == manifest) return set;
   }

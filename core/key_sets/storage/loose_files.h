@@ -9,9 +9,9 @@
 
 namespace qkserve {
 
-// Makes sets of the NAME.safetensors files that other tools left in a directory, whose entries are
-// `entries`. A file that cannot be imported, every file for a reader, and every link is left and
-// noted. CANCELLED: is_stopping.
+// Makes sets of the NAME.safetensors files that other tools left in a directory. `entries` are the
+// directory's entries. These are left and noted: a file that cannot be imported, every link and,
+// for a reader, every file. CANCELLED: is_stopping.
 absl::Status ImportLooseFiles(DirectoryState& state, Committer& committer,
                               const std::vector<FileSystem::Entry>& entries);
 

@@ -23,12 +23,12 @@ constexpr int kFormat = 1;
 constexpr PerColumn<std::pair<const char*, const char*>> kColumnMembers = {
     {{{"d", "key_type"}, {"dv", "value_type"}}}};
 
-// Reads members of a JSON object; remembers the first that is not as it should be.
+// Reads members of a JSON object. Remembers the first that is missing or wrong.
 class Members {
  public:
   Members(const json& object, std::string* problem) : object_(object), problem_(*problem) {}
 
-  // The member if it has this type; null: it is missing or wrong.
+  // The member if it has this type, or null if it is missing or wrong.
   const json* Find(const char* key, json::value_t type) {
     const auto found = object_.find(key);
     if (found != object_.end() && found->type() == type) return &*found;
@@ -38,7 +38,7 @@ class Members {
 
   int64_t Integer(const char* key, int64_t min) {
     const json* const member = Find(key, json::value_t::number_unsigned);
-    // Unsigned numbers that int64_t does not hold become negative here, and so are refused.
+    // A number that int64_t does not hold becomes negative here, and is refused for that.
     const int64_t value = member != nullptr ? member->get<int64_t>() : -1;
     if (value < min) Fail(key);
     return value;
@@ -81,7 +81,8 @@ KeySetLayout ToLayout(Members& members) {
   }
   for (const Column& column : layout.Columns()) {
     const auto& [width, type] = kColumnMembers[column.id];
-    // A set always has the columns that an empty layout has.
+    // A column is skipped if it is neither in the text nor in every set. Every set has the columns
+    // of an empty layout.
     if (!column.is_present && !members.Has(width)) continue;
     const int64_t elements = members.Integer(width, 0);
     layout.SetColumn(column.id, members.FloatType(type), elements);
@@ -93,7 +94,7 @@ SegmentInfo ToSegment(const json& object, std::string* problem) {
   Members members(object, problem);
   SegmentInfo info;
   info.file = members.Text("file");
-  // Segments lie beside their manifest, and nowhere else.
+  // The file must be beside its manifest, and nowhere else.
   if (!ValidateKeySetName(info.file).ok()) members.Fail("file");
   info.keys = members.Integer("keys", 0);
   info.bytes = members.Integer("bytes", 0);
@@ -101,22 +102,23 @@ SegmentInfo ToSegment(const json& object, std::string* problem) {
   return info;
 }
 
-// The object but for its segments; null: not JSON, or not like a manifest. While the text is parsed
-// at most one segment and a few other members are kept as JSON, so parsing a damaged or hostile
-// text takes less than 3 times its bytes.
+// Parses the object. Its segments go to `segments`, and the other members are returned. Null: the
+// text is not JSON, or not like a manifest. At most one segment and a few other members are kept as
+// JSON while the text is parsed. So a damaged or hostile text takes less than 3 times its bytes.
 json ParseObject(absl::string_view text, std::vector<SegmentInfo>* segments, std::string* problem) {
-  // The longest texts are names. The parser also remembers all bytes behind the last text or
+  // The longest texts are names. The parser also remembers all bytes that follow the last text or
   // number.
   constexpr size_t kTokenBytesMax = 1024;
-  constexpr int kSegmentDepth = 2;  // an object in an array in the object
-  // A manifest has eleven members. The checksum shows that something was left out.
+  constexpr int kSegmentDepth = 2;  // depth of an object in an array in the object
+  // Eleven members are in a manifest. Members beyond kKeptMax are dropped, and then the checksum is
+  // wrong.
   constexpr int kKeptMax = 16;
   const bool is_object = !text.empty() && text.front() == '{';
   if (!is_object || !JsonTokens(kTokenBytesMax, kSegmentDepth + 1).Accept(text)) return nullptr;
   for (const absl::string_view part : absl::StrSplit(text, '"')) {
     if (part.size() > kTokenBytesMax) return nullptr;
   }
-  int kept[kSegmentDepth + 2] = {};  // by depth
+  int kept[kSegmentDepth + 2] = {};  // members kept at each depth
   const auto keep = [&](int depth, json::parse_event_t event, const json& parsed) {
     using Event = json::parse_event_t;
     if (depth == kSegmentDepth) {
@@ -191,8 +193,8 @@ absl::StatusOr<Manifest> ParseManifest(absl::string_view name, absl::string_view
   if (manifest.segments.empty()) members.Fail("segments");
   if (problem.empty()) problem = std::string(manifest.layout.Validate(keys).message());
   if (!problem.empty()) return absl::DataLossError(problem);
-  // The manifest is complete and consistent. It is also what was written, to the last byte, if the
-  // checksum in the text is that of the manifest.
+  // The manifest is complete and consistent. If the text has the manifest's checksum, the manifest
+  // is also what was written, to the last byte.
   if (FormatManifest(manifest) != text) return absl::DataLossError("its checksum does not match");
   if (manifest.name != name) {
     return absl::DataLossError(absl::StrCat("is that of the key set ", manifest.name));

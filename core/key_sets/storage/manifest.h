@@ -11,10 +11,10 @@
 
 namespace qkserve {
 
-// A file of a set. Its rows follow those of the segments before it.
+// A segment's file. Its rows follow those of the segments before it.
 struct SegmentInfo {
   std::string file;
-  int64_t keys = 0;  // m
+  int64_t keys = 0;  // keys of each matrix
   int64_t bytes = 0;
   uint64_t checksum = 0;  // see SegmentChecksum
 
@@ -25,7 +25,7 @@ struct SegmentInfo {
 struct Manifest {
   std::string name;
   int64_t version = 0;
-  int64_t base_version = 0;  // the version of the put that it grew from
+  int64_t base_version = 0;  // version of the put that it grew from
   KeySetLayout layout;
   std::vector<SegmentInfo> segments;  // from the oldest to the newest
 
@@ -35,10 +35,11 @@ struct Manifest {
   friend bool operator==(const Manifest&, const Manifest&) = default;
 };
 
-// JSON, with a checksum of itself.
+// The manifest in JSON, with a checksum of itself.
 std::string FormatManifest(const Manifest& manifest);
 
-// DATA_LOSS: not exactly a text that FormatManifest makes for the set `name`; says why.
+// DATA_LOSS: the text is not exactly one that FormatManifest makes for the set `name`. The message
+// says why.
 absl::StatusOr<Manifest> ParseManifest(absl::string_view name, absl::string_view text);
 
 }  // namespace qkserve

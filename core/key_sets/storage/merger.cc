@@ -67,7 +67,7 @@ absl::StatusOr<SegmentMerge> CopySegmentsToMerge(const StoredSets& sets, Committ
   absl::StatusOr<std::unique_ptr<SegmentWriter>> merged =
       Copy(sets.FolderOf(name), committer, manifest, merge.from);
   if (!merged.ok()) {
-    // The set may have been replaced or deleted, and its files with it.
+    // Meanwhile the set may have been replaced or deleted, and its files removed.
     const absl::StatusOr<Manifest> newer = sets.Find(name);
     if (!newer.ok() || *newer != manifest) return SegmentMerge();
     return merged.status();

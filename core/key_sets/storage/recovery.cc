@@ -12,14 +12,14 @@
 namespace qkserve {
 namespace {
 
-// Versions jump by this where the greatest deleted one is unknown.
+// Versions jump by this if the greatest deleted version is unknown.
 constexpr int64_t kVersionJump = int64_t{1} << 32;
 
 void FindSet(DirectoryState& state, const std::string& name) {
   StoredSets& sets = state.sets;
   const absl::StatusOr<Manifest> manifest = sets.FolderOf(name).ReadManifest(name);
   if (manifest.ok()) sets.RaiseLastVersion(manifest->version);
-  // Segments tell versions even where the manifest is damaged.
+  // Names of segments tell versions even if the manifest is damaged.
   const auto files = state.files().List(state.paths.Path(name));
   if (files.ok()) {
     for (const FileSystem::Entry& file : *files) sets.RaiseLastVersion(VersionOfSegment(file.name));
@@ -73,25 +73,26 @@ absl::Status FindStoredSets(DirectoryState& state, const std::vector<FileSystem:
         if (MayBeSet(entry)) FindSet(state, entry.name);
       }));
   if (!is_damaged) return absl::OkStatus();
-  // The time makes it greater than all before, even where the file is damaged again.
+  // The time makes the new version greater than all before, even if the file was damaged before.
   sets.RaiseLastVersion(
       std::max(sets.last_version() + kVersionJump, absl::ToUnixMicros(absl::Now())));
   if (state.mode == DirectoryMode::kReader) return absl::OkStatus();
-  // Without the file, versions jump again when the next process starts.
+  // If the file cannot be written, versions jump again when the next process starts.
   const absl::Status status = sets.WriteLastVersion();
   if (!status.ok()) state.notes.push_back(absl::StrCat("is not made anew: ", status.message()));
   return absl::OkStatus();
 }
 
-// Syncs first: a process that ended may have left changes that are visible but not durable, and
-// what they replaced must not be removed before they are.
+// Syncs before it removes anything. A process that ended may have left changes that are visible but
+// not durable. What they replaced must not be removed before they are durable.
 absl::Status SyncAndClear(DirectoryState& state, const std::vector<FileSystem::Entry>& entries,
                           const SyncedSets& synced) {
   RETURN_IF_ERROR(state.files().SyncDirectory(state.paths.root()));
   return state.observer.ForEach("syncing folders", entries, [&](const FileSystem::Entry& entry) {
     if (entry.is_link) return;
     if (VersionOfDeleted(entry.name) != 0) {
-      // The name keeps the version until .last_version has it: see Committer::MoveAndRemove.
+      // The folder's name keeps the version until .last_version has it: see
+      // Committer::MoveAndRemove.
       SetFolder(&state.files(), state.paths.Path(entry.name)).RemoveFilesBut(nullptr);
       if (state.sets.WriteLastVersion().ok()) RemoveTemporary(state, entry);
     } else if (IsTemporary(entry.name)) {

@@ -8,13 +8,14 @@
 
 namespace qkserve {
 
-// Both find what is in a directory when it is opened. `entries` are its entries.
+// These find what is in a directory when it is opened. `entries` are the directory's entries.
 
 // Finds the last version and, for a writer, the sets. CANCELLED: is_stopping.
 absl::Status FindStoredSets(DirectoryState& state, const std::vector<FileSystem::Entry>& entries);
 
-// For a writer: makes durable what is there, all but the sets that `synced` has, then removes what
-// interrupted writes left. CANCELLED: is_stopping. Or the error of syncing the directory.
+// For a writer. Makes durable what is there, except for the sets that `synced` has. Then removes
+// what interrupted writes left. CANCELLED: is_stopping. Other errors are those of syncing the
+// directory.
 absl::Status SyncAndClear(DirectoryState& state, const std::vector<FileSystem::Entry>& entries,
                           const SyncedSets& synced);
 

@@ -12,8 +12,8 @@
 namespace qkserve {
 namespace {
 
-// Rows of one read: about 256 KiB, so that they are still in the L2 cache when they are checked and
-// packed; whole panels where they fit, and at least one row.
+// The rows of one read: about 256 KiB, so that they are still in the L2 cache when they are checked
+// and packed. They are whole panels if those fit, and at least one row.
 int64_t RowsPerRead(int64_t row_bytes) {
   const int64_t rows = std::max(256 * kKiB / row_bytes, int64_t{1});
   return rows < kPanelKeys ? rows : rows / kPanelKeys * kPanelKeys;
@@ -51,7 +51,7 @@ absl::Status SegmentReader::Describe(const SafetensorsHeader& header) {
   for (const Column& column : layout_.Columns()) {
     const bool is_keys = column.id == ColumnId::kKeys;
     const SafetensorsEntry* const entry = is_keys ? keys : header.Find(column.name);
-    // The only tensor is the keys, even if it is named `values`.
+    // A file's only tensor is the keys, even if its name is `values`.
     if (!is_keys && entry == keys) continue;
     found[column.id] = entry;
     if (entry == nullptr || entry->type.has_value()) continue;

@@ -17,42 +17,43 @@
 
 namespace qkserve {
 
-// Takes `count` consecutive rows of a column, from `row` on, not necessarily aligned.
+// Takes `count` consecutive rows of a column, from `row` on, which need not be aligned.
 using ColumnSink = std::function<absl::Status(const Column& column, int64_t row, int64_t count,
                                               const std::byte* rows)>;
 
-// Reads a segment (see segment_writer.h), or such a file of another tool. Thread-compatible.
+// Reads a segment (see segment_writer.h), or a file that another tool wrote like one.
+// Thread-compatible.
 class SegmentReader {
  public:
-  // `keys` may have any name where it is the only tensor; tensors of other names are ignored.
-  // NOT_FOUND. INVALID_ARGUMENT: not such a file; says why.
+  // Opens a file. The keys may have any name if they are the only tensor. Tensors of other names
+  // are ignored. NOT_FOUND. INVALID_ARGUMENT: it is no such file; the message says why.
   static absl::StatusOr<std::unique_ptr<SegmentReader>> Open(FileSystem* files,
                                                              const std::string& path);
 
   const KeySetLayout& layout() const { return layout_; }
-  int64_t rows() const { return rows_; }  // of each matrix
+  int64_t rows() const { return rows_; }  // rows of each matrix
   int64_t bytes() const { return file_->size(); }
 
   // Reads the next `rows` rows of a column, about 256 KiB at a time. The sink counts them from 0.
-  // DATA_LOSS: they cannot be read. RESOURCE_EXHAUSTED: no memory. Or the sink's error.
+  // DATA_LOSS: they cannot be read. RESOURCE_EXHAUSTED: no memory. Other errors are the sink's.
   absl::Status ReadRows(const Column& column, int64_t rows, const ColumnSink& sink);
-  // Reads all of a new reader, one column after another. The rows of all matrices follow one
-  // another.
+  // Reads all rows, one column after another. Called on a new reader. The rows of all matrices
+  // follow one another.
   absl::Status ReadAll(const ColumnSink& sink);
 
-  // The checksum of the file, once every column was read to its end: see SegmentChecksum.
+  // The checksum of the file (SegmentChecksum). Called when every column was read to its end.
   uint64_t FileChecksum() const;
-  // DATA_LOSS: it is not `checksum`.
+  // DATA_LOSS: the file's checksum is not `checksum`.
   absl::Status CheckFileChecksum(uint64_t checksum) const;
 
  private:
   struct Progress {
-    int64_t next = 0;  // offset in the file
+    int64_t next = 0;  // offset in the file of the next row
     Checksum checksum;
   };
 
   explicit SegmentReader(std::string path) : path_(std::move(path)) {}
-  // Sets layout, rows and places of the columns. INVALID_ARGUMENT: the tensors are no key set.
+  // Sets the layout, rows and places of the columns. INVALID_ARGUMENT: the tensors are no key set.
   absl::Status Describe(const SafetensorsHeader& header);
 
   const std::string path_;

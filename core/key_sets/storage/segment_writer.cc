@@ -13,7 +13,7 @@
 namespace qkserve {
 namespace {
 
-// Bytes that are gathered before a write: rows may come one by one, and be short.
+// Bytes that are gathered before a write. Rows may come one by one and be short.
 constexpr int64_t kPendingBytesMax = 256 * kKiB;
 
 }  // namespace
@@ -30,7 +30,7 @@ SegmentWriter::SegmentWriter(FileSystem* files, std::string path, const KeySetLa
 
 SegmentWriter::~SegmentWriter() {
   file_ = nullptr;
-  // A file that cannot be removed goes when the directory is next opened.
+  // If the file cannot be removed, it is removed when the directory is next opened.
   if (!path_.empty()) files_->Remove(path_).IgnoreError();
 }
 

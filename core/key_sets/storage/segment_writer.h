@@ -16,51 +16,51 @@
 
 namespace qkserve {
 
-// A segment is a .safetensors file with the tensors `keys` [.., rows, d] and, where the set has
+// A segment is a .safetensors file with the tensors `keys` [.., rows, d] and, if the set has
 // values, `values` [.., rows, dv]: each present column under its name.
 //
-// Its checksum combines those of the bytes before the tensors and of every column (of nothing where
-// a column is absent), so that columns can be written and read side by side.
+// Its checksum combines the checksum of the bytes before the tensors with those of all columns. An
+// absent column has the checksum of nothing. So columns can be written and read side by side.
 uint64_t SegmentChecksum(uint64_t header, const PerColumn<uint64_t>& columns);
 
 // Writes a segment under a temporary name. Thread-compatible.
 class SegmentWriter {
  public:
-  // RESOURCE_EXHAUSTED: no space, no memory.
+  // RESOURCE_EXHAUSTED: no space on the disk, or no memory.
   static absl::StatusOr<std::unique_ptr<SegmentWriter>> Create(FileSystem* files, std::string path,
                                                                const KeySetLayout& layout,
                                                                int64_t rows);
   // Removes the file unless MoveTo gave it its name.
   ~SegmentWriter();
 
-  // Writes `count` rows, of the column's type, from `row` on; the rows of all matrices follow one
-  // another. Any order will do; the order of the file costs least, because rows that come out of
+  // Writes `count` rows from `row` on, in the column's type. The rows of all matrices follow one
+  // another. Rows may come in any order. The order of the file costs least: rows that come out of
   // turn are read back for the checksum.
   absl::Status Write(ColumnId id, int64_t row, int64_t count, const std::byte* rows);
 
-  // Makes the bytes durable, once every row was written exactly once. Describes the file, all but
-  // its name.
+  // Makes the bytes durable. Called when every row was written exactly once. Returns a description
+  // of the file, without its name.
   absl::StatusOr<SegmentInfo> Finish();
 
-  // Gives the file its name, which is durable when the directory was synced. The file may have the
-  // name even where this fails.
+  // Gives the file its name. The name is durable when the directory was synced. After an error the
+  // file may have the name or not.
   absl::Status MoveTo(const std::string& path);
 
   const KeySetLayout& layout() const { return layout_; }
-  int64_t rows() const { return rows_; }  // of each matrix
+  int64_t rows() const { return rows_; }  // rows of each matrix
 
  private:
-  // How far one column is written.
+  // How far a column is written.
   struct Progress {
-    int64_t offset = 0;  // of the tensor in the file
-    int64_t bytes = 0;   // of the tensor
+    int64_t offset = 0;  // place of the tensor in the file
+    int64_t bytes = 0;   // bytes of the tensor
     int64_t row_bytes = 0;
-    int64_t written = 0;        // bytes in all
-    Buffer pending;             // gathers small writes before they go to the file
+    int64_t written = 0;        // bytes written so far
+    Buffer pending;             // small writes, gathered for the file
     int64_t pending_at = 0;     // place of `pending` in the tensor
-    int64_t pending_bytes = 0;  // used of `pending`
+    int64_t pending_bytes = 0;  // bytes in `pending`
     Checksum checksum;
-    int64_t checked = 0;  // bytes from the beginning that `checksum` is of
+    int64_t checked = 0;  // bytes from the beginning that `checksum` covers
   };
 
   SegmentWriter(FileSystem* files, std::string path, const KeySetLayout& layout, int64_t rows);

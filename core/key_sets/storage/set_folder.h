@@ -14,8 +14,8 @@
 
 namespace qkserve {
 
-// The folder of one set: its manifest, its segments, and what others may have put there, which is
-// never touched. Holds no state beside the path.
+// The folder of one set: its manifest and its segments. Other files in it are never touched. Holds
+// no state beside the path.
 class SetFolder {
  public:
   SetFolder(FileSystem* files, std::string path) : files_(files), path_(std::move(path)) {}
@@ -25,29 +25,30 @@ class SetFolder {
   std::string SegmentPath(const SegmentInfo& segment) const;
 
   bool Exists() const { return files_->Exists(path_); }
-  // True if the folder holds a set, also if it cannot be read and so may hold one.
+  // True if the folder holds a set. Also true if it cannot be read, because it may then hold one.
   bool IsSet() const;
 
-  // The manifest of the set `name`. NOT_FOUND: neither a manifest nor a segment is there.
-  // DATA_LOSS: it is missing or damaged; says why.
+  // The manifest of the set `name`. NOT_FOUND: there is neither a manifest nor a segment.
+  // DATA_LOSS: the manifest is missing or damaged; the message says why.
   absl::StatusOr<Manifest> ReadManifest(const std::string& name) const;
 
   // DATA_LOSS: the file is missing, damaged, or does not fit the manifest.
   absl::StatusOr<std::unique_ptr<SegmentReader>> OpenSegment(const Manifest& manifest,
                                                              const SegmentInfo& segment) const;
 
-  // Replaces the manifest, durably and atomically. RESOURCE_EXHAUSTED: it has too many segments.
+  // Replaces the manifest, durably and atomically. RESOURCE_EXHAUSTED: the manifest has too many
+  // segments.
   absl::Status WriteManifest(const Manifest& manifest);
 
-  // Moves a finished segment into the folder, durably, and adds it to `manifest` behind the others.
+  // Moves a finished segment into the folder, durably. Adds it to the end of `manifest`.
   absl::Status AddSegment(Manifest& manifest, SegmentWriter& segment, SegmentInfo info);
 
   absl::Status Sync() { return files_->SyncDirectory(path_); }
 
-  // Removes the files of ours that `used` does not name; null: all of ours. Errors are ignored:
-  // such files are removed again when a writer opens the directory.
+  // Removes the set's files that `used` does not name, or all of them if `used` is null. Errors are
+  // ignored, because a writer that opens the directory removes such files again.
   void RemoveFilesBut(const Manifest* used);
-  // Removes our files, and the folder if it is empty then.
+  // Removes the set's files, and the folder if it is then empty.
   void Remove();
 
  private:

@@ -19,8 +19,8 @@
 
 namespace qkserve {
 
-// A reader looks at the files at each call. A writer, of which there is one, keeps in memory what
-// it has acknowledged.
+// A reader looks at the files at each call. The only writer keeps in memory what it has
+// acknowledged.
 enum class DirectoryMode { kWriter, kReader };
 
 // The sets of a directory, and the greatest version number that is or ever was in use there. The
@@ -34,7 +34,7 @@ class StoredSets {
     return SetFolder(paths_.files(), paths_.Path(name));
   }
 
-  // In order. Or the error of listing the directory.
+  // The names of the sets, in order. Errors are those of listing the directory.
   absl::StatusOr<std::vector<std::string>> Names() const;
 
   // The current manifest of a set. INVALID_ARGUMENT: `name` is no name of a set. NOT_FOUND: there
@@ -46,22 +46,23 @@ class StoredSets {
   // Makes the last version at least `version`.
   void RaiseLastVersion(int64_t version);
 
-  // The version in .last_version. NOT_FOUND: there is no file. DATA_LOSS: it holds something else.
+  // The version in .last_version. NOT_FOUND: there is no file. DATA_LOSS: the file holds something
+  // else.
   absl::StatusOr<int64_t> ReadLastVersion() const;
 
-  // The rest is for a writer alone.
+  // The other functions are for a writer alone.
 
-  // Makes .last_version hold the last version, durably.
+  // Writes the last version to .last_version, durably.
   absl::Status WriteLastVersion();
 
-  // Adds a set, damaged or not, in place of one that is there. `has_unacknowledged_change`: a
-  // change of the set failed but may be visible to readers: see the table in committer.cc.
+  // Adds a set, or replaces it. The set may be damaged. `has_unacknowledged_change`: a change of
+  // the set failed, but readers may see it. See the table in committer.cc.
   void Insert(const std::string& name, absl::StatusOr<Manifest> manifest,
               bool has_unacknowledged_change = false);
   // Removes a set from memory.
   void Erase(const std::string& name);
 
-  // Sets and reads the flag of a set: see the table in committer.cc.
+  // These set and read has_unacknowledged_change of a set.
   void MarkUnacknowledgedChange(const std::string& name);
   bool HasUnacknowledgedChange(const std::string& name) const;
 
@@ -82,7 +83,7 @@ class StoredSets {
   Mutex file_mutex_;  // held while .last_version is written
 };
 
-// Shared by the parts of a KeySetDirectory.
+// The state that the parts of a KeySetDirectory share.
 struct DirectoryState {
   DirectoryState(FileSystem* file_system, const std::string& root, DirectoryMode directory_mode,
                  DirectoryObserver directory_observer)
@@ -94,7 +95,7 @@ struct DirectoryState {
   const DirectoryObserver observer;
   DirectoryPaths paths;
   StoredSets sets{&paths, mode};
-  std::vector<std::string> notes;  // what an operator should know; not changed after Open
+  std::vector<std::string> notes;  // for the operator; not changed after Open
 };
 
 }  // namespace qkserve

@@ -14,7 +14,7 @@ namespace {
 
 constexpr absl::string_view kSyncedFile = ".synced";
 
-// More than kKeySetsMax lines.
+// The most bytes of the file: more than kKeySetsMax lines.
 constexpr int64_t kSyncedBytesMax = 16 * kMiB;
 
 }  // namespace

@@ -11,19 +11,19 @@
 
 namespace qkserve {
 
-// The manifests that a writer knew to be durable, with all files they name. Versions are never used
-// again, so a manifest that is found unchanged is still durable.
+// The manifests that a writer knew to be durable, with all files that they name. Versions are never
+// used again. So a manifest that is found unchanged is still durable.
 class SyncedSets {
  public:
   void Add(const Manifest& manifest) { lines_.insert(Line(manifest)); }
   bool Has(const Manifest& manifest) const { return lines_.count(Line(manifest)) > 0; }
 
-  // A checksum, and one line for each set.
+  // A text with a checksum, and one line for each set.
   std::string Format() const;
   // Reads a text made by Format. Returns an empty set for any other text.
   static SyncedSets Parse(absl::string_view text);
 
-  // The file .synced of a directory. Empty where it cannot be read.
+  // Reads the file .synced of a directory. The result is empty if the file cannot be read.
   static SyncedSets ReadFrom(FileSystem* files, const std::string& directory);
   absl::Status WriteTo(FileSystem* files, const std::string& directory) const;
 

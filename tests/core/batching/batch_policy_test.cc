@@ -97,7 +97,7 @@ TEST(BatchPolicyTest, ItIsTooLateToBeginWhereOthersWaitAndTheTimeLeftIsShort) {
   EXPECT_FALSE(TooLateToBegin(options, alone, spec, absl::ZeroDuration(), now));
   spec.deadline = now + absl::Milliseconds(15);
   EXPECT_FALSE(TooLateToBegin(options, others, spec, absl::ZeroDuration(), now));
-  // One tile has one worker, a pass has all.
+  // A job of one tile gets one worker. A pass gets all workers.
   spec.tile_count = 1;
   EXPECT_TRUE(TooLateToBegin(options, others, spec, absl::ZeroDuration(), now));
   spec.group = GroupId{1};

@@ -43,7 +43,7 @@ class BatchQueueTest : public testing::Test {
   std::shared_ptr<QueuedJob> PushLarge(int64_t tiles, absl::Duration cost) {
     return Push({.tile_count = tiles, .cost = cost});
   }
-  // A job on a key set: `key_set` is group and tenant.
+  // Pushes a job on a key set. `key_set` is its group and its tenant.
   std::shared_ptr<QueuedJob> PushGrouped(uint64_t key_set, absl::Duration cost,
                                          absl::Duration shared_cost) {
     return Push({.cost = cost,
@@ -58,7 +58,7 @@ class BatchQueueTest : public testing::Test {
     work->pass = std::make_unique<PuppetPass>(strings_, tiles);
     queue_->PassMade(work, clock_.Now());
   }
-  // The parts of an assignment; empty, null or -1 where it is of another kind.
+  // The work in an assignment. Empty, null or -1 if it is of another kind.
   static std::vector<std::shared_ptr<QueuedJob>> SmallOf(const Assignment& assignment) {
     const auto* small = std::get_if<SmallJobs>(&assignment.work);
     return small != nullptr ? small->jobs : std::vector<std::shared_ptr<QueuedJob>>();
@@ -131,7 +131,7 @@ TEST_F(BatchQueueTest, TilesOfALargeJobAreHandedOutOneByOne) {
   }
   EXPECT_FALSE(queue_->HasWaiting());
   EXPECT_EQ(queue_->summary().large_cost, absl::ZeroDuration());
-  // Done in any order; the last one to end finishes the job.
+  // Tiles may end in any order. The last one to end finishes the job.
   EXPECT_FALSE(queue_->TileDone(*work, absl::OkStatus(), clock_.Now()));
   EXPECT_FALSE(queue_->TileDone(*work, absl::OkStatus(), clock_.Now()));
   EXPECT_TRUE(queue_->TileDone(*work, absl::OkStatus(), clock_.Now()));
@@ -206,8 +206,8 @@ TEST_F(BatchQueueTest, ExpiredJobsAreDroppedBeforeTheyCost) {
   EXPECT_EQ(queue_->summary().busy, 1);
 }
 
-// In order of arrival each would begin just before it is too late, and none would be answered in
-// time.
+// If jobs were taken in order of arrival, each would begin just before it is too late, and none
+// would be answered in time.
 TEST_F(BatchQueueTest, UnderOverloadNobodyIsBegunWhoWillBeLate) {
   constexpr uint64_t key_set = 1;
   std::vector<std::shared_ptr<QueuedJob>> jobs;
@@ -239,8 +239,8 @@ TEST_F(BatchQueueTest, WhatCannotEndInTimeIsRefusedOnArrival) {
                         .group = GroupId{key_set},
                         .tenant = TenantId{key_set},
                         .deadline = clock_.Now() + absl::Milliseconds(100)};
-  // 10 ms each for both workers. The last job must have a quarter of its wait and half of its own
-  // time to spare.
+  // Each job takes both workers 10 ms. The last job must have a quarter of its wait and half of its
+  // own time to spare.
   for (int i = 0; i < 7; ++i) Push(spec);
   const absl::Status refused = TryPush(spec);
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
@@ -265,7 +265,7 @@ TEST_F(BatchQueueTest, WhatTilesTookCorrectsWhatIsExpected) {
   Push(large());
   EXPECT_TRUE(TryPush(large()).ok());
   while (queue_->HasWaiting()) Take();
-  // Alone, it may always try, however long it should take.
+  // A job that waits alone may always try, however long it should take.
   queue_->Learn(WorkKind::kTiled, absl::Seconds(1), absl::Seconds(9), clock_.Now());
   EXPECT_TRUE(TryPush(large()).ok());
   EXPECT_EQ(LimitOf(TryPush(large())), "deadline");
@@ -337,7 +337,7 @@ TEST_F(BatchQueueTest, AJobOfAPassThatGoesOnIsNotGivenUp) {
   EXPECT_TRUE(urgent->status.ok());
 }
 
-// Together they would end too late for the first one.
+// Together they would end too late for the first job.
 TEST_F(BatchQueueTest, APassTakesNobodyAlongWhoMakesItTooLate) {
   constexpr uint64_t key_set = 1;
   const auto urgent = Push({.cost = absl::Milliseconds(4),
@@ -371,7 +371,7 @@ TEST_F(BatchQueueTest, AFailedTileEndsTheJobWithItsError) {
 }
 
 TEST_F(BatchQueueTest, JobsOfAGroupShareAPass) {
-  // Both are due at once: the lower address goes first.
+  // Both key sets are due at once. The lower number goes first.
   constexpr uint64_t key_sets[] = {1, 2};
   const int& key_set = key_sets[0];
   const int& other = key_sets[1];
@@ -380,7 +380,7 @@ TEST_F(BatchQueueTest, JobsOfAGroupShareAPass) {
     jobs.push_back(PushGrouped(key_set, absl::Milliseconds(2), absl::Microseconds(1900)));
   }
   const auto stranger = PushGrouped(other, absl::Milliseconds(2), absl::Milliseconds(1));
-  // Their shared cost counts once.
+  // The shared cost of the jobs on one set counts once.
   EXPECT_EQ(queue_->summary().large_cost, absl::Microseconds(2000 + 4 * 100 + 2000));
   const Assignment first = Take();
   ASSERT_TRUE(std::holds_alternative<PassToMake>(first.work));
@@ -422,7 +422,7 @@ TEST_F(BatchQueueTest, APassIsBoundedByCostSoThatSmallOnesDoNotWaitForAHeavyOne)
   for (int i = 0; i < 20; ++i) {
     light.push_back(PushGrouped(key_set, absl::Milliseconds(2), absl::Microseconds(1900)));
   }
-  // The light ones rank first, and there is no room for the heavy one behind them.
+  // The light jobs rank first, and leave no room for the heavy job behind them.
   const Assignment first = Take();
   EXPECT_EQ(WorkOf(first)->jobs, light);
   EXPECT_EQ(JobOf(Take()), heavy);
@@ -450,7 +450,7 @@ TEST_F(BatchQueueTest, KeySetsGetEqualPartsOfTheTime) {
   absl::Duration quiet_time;
   absl::Duration busy_time;
   for (int round = 0; round < 1000; ++round) {
-    // The busy set always has forty in the queue; the quiet one a single request.
+    // The busy set always has forty jobs in the queue, the quiet set one.
     while (queue_->summary().requests() < 40) {
       PushGrouped(busy, absl::Milliseconds(3), absl::Milliseconds(1));
     }
@@ -461,7 +461,7 @@ TEST_F(BatchQueueTest, KeySetsGetEqualPartsOfTheTime) {
     queue_->TileDone(*WorkOf(next), absl::OkStatus(), clock_.Now());
     queue_->ReleaseSlot();
   }
-  // It asks for less than its part, and gets all of it.
+  // The quiet tenant asks for less than its share, and gets all that it asks for.
   EXPECT_GT(quiet_time, absl::Milliseconds(3 * 400));
   EXPECT_GT(busy_time, quiet_time);
 }
@@ -472,7 +472,7 @@ TEST_F(BatchQueueTest, AGiantOnAKeySetIsOvertakenAfterATileHoweverLongItWaited) 
   const Assignment pass = Take();
   EXPECT_EQ(JobOf(pass), giant);
   MakePass(pass, 1000);
-  // It takes much longer than predicted, while others of its size wait.
+  // The giant takes much longer than predicted, while others of its size wait.
   const auto next_giant = PushGrouped(key_set, absl::Seconds(1), absl::Milliseconds(1));
   for (int round = 0; round < 10; ++round) {
     clock_.Advance(absl::Seconds(10));

@@ -31,7 +31,7 @@ TEST(FairShareTest, ALaneThatWasIdleDoesNotSaveUp) {
   FairShare share;
   share.SetActive(second_lane, true);
   for (int i = 0; i < 1000; ++i) share.Charge(share.Choose(), absl::Milliseconds(5));
-  // It may catch up with the last portion, not with the five seconds before.
+  // The lane may catch up with the last portion, but not with the five seconds before.
   share.SetActive(first_lane, true);
   EXPECT_EQ(share.Choose(), first_lane);
   share.Charge(first_lane, absl::Milliseconds(6));
@@ -43,7 +43,7 @@ TEST(FairShareTest, LeavingDoesNotPayADebt) {
   share.SetActive(first_lane, true);
   share.SetActive(second_lane, true);
   share.SetActive(first_lane, false);
-  share.Charge(first_lane, absl::Milliseconds(50));  // of a portion it had taken
+  share.Charge(first_lane, absl::Milliseconds(50));  // for a portion taken earlier
   share.SetActive(first_lane, true);
   for (int i = 0; i < 10; ++i) {
     EXPECT_EQ(share.Choose(), second_lane);

@@ -1,6 +1,6 @@
-// The queue under more load than its workers can do, in virtual time. Requests arrive at a fixed
-// rate, and tiles take the time that the test says, not the predicted one. No threads, no real
-// clock.
+// Gives the queue more load than its workers can do, in virtual time. Requests arrive at a fixed
+// rate. Tiles take the time that the test says, and not the predicted time. There are no threads
+// and no real clock.
 
 #include <cstdint>
 #include <functional>
@@ -28,7 +28,7 @@ constexpr absl::Duration kRun = absl::Seconds(8);
 struct Traffic {
   WorkKind kind = WorkKind::kPass;
   int64_t tiles = 1;
-  absl::Duration cost;  // of one worker, really
+  absl::Duration cost;  // the real time of one worker
   double real_by_predicted = 1.0;
   int key_sets = 1;
 };

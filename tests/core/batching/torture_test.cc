@@ -135,11 +135,11 @@ TEST(TortureTest, ConcurrentMixedWorkGetsTheSameBitsAndOneStatusEach) {
         std::mt19937 random(static_cast<uint32_t>(t));
         std::vector<std::shared_ptr<std::atomic<bool>>> flags;
         for (int i = 0; i < kJobsPerThread; ++i) {
-          // Mostly within the queue's limit, sometimes beyond it.
+          // Most jobs come within the queue's limit, some beyond it.
           while (random() % 8 != 0 && batcher->GetStats().queue.requests() > 150) {
             std::this_thread::yield();
           }
-          // Small ones far more often than large ones.
+          // Small workloads are picked far more often than large ones.
           const size_t pick = std::min(random() % workloads.size(), random() % workloads.size());
           flags.push_back(std::make_shared<std::atomic<bool>>(false));
           const Workload& workload = *workloads[pick];

@@ -85,7 +85,7 @@ Buffer Pack(const TensorView& keys, int64_t step = kPanelKeys, int64_t first = 0
   return panels;
 }
 
-// [rows, panels * kPanelKeys]
+// The products [rows, panels * kPanelKeys].
 std::vector<float> Multiply(const float* queries, int64_t rows, DataType type, const Buffer& panels,
                             int64_t d, int64_t panel_count) {
   const int64_t stride = panel_count * kPanelKeys + 16;
@@ -108,7 +108,7 @@ uint32_t Bits(float value) {
   return bits;
 }
 
-// Bits, but one NaN is as good as another.
+// True if the bits are the same. One NaN is as good as another.
 bool IsSame(float a, float b) { return (std::isnan(a) && std::isnan(b)) || Bits(a) == Bits(b); }
 
 testing::AssertionResult AllSame(const float* a, const float* b, size_t count) {
@@ -269,7 +269,7 @@ TEST(PackedKernelTest, PackingInPiecesGivesTheSamePanels) {
       const Tensor keys = RandomTensor(type, {kKeys, d}, 9);
       const auto size = static_cast<size_t>(PanelCount(kKeys) * KeyPanelBytes(type, d));
       const Buffer whole = Pack(keys.View());
-      // The same rows where they are not aligned.
+      // The rows are the same, but not aligned.
       std::vector<std::byte> bytes(keys.data.size_bytes() + 1);
       std::memcpy(bytes.data() + 1, keys.data.data(), keys.data.size_bytes());
       const TensorView unaligned = {type, {kKeys, d}, bytes.data() + 1};
@@ -357,7 +357,7 @@ struct Sums {
   std::vector<float> minus;
 };
 
-// At most `row_step` rows in a call.
+// Weighs at most `row_step` rows in a call.
 Sums Weigh(const std::vector<float>& weights, int64_t rows, int64_t keys, const ValuePanels& values,
            int64_t row_step = 1000) {
   const int64_t columns = values.columns;

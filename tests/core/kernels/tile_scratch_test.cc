@@ -89,7 +89,7 @@ TEST(TileScratchTest, AScopeKeepsTheSeat) {
     TileScratch scratch;
     ASSERT_TRUE(scratch.Get(kFloats).ok());
   }
-  EXPECT_EQ(KeptScratchBytes(), 0);  // of the seats that are free
+  EXPECT_EQ(KeptScratchBytes(), 0);  // the seat is not free
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ TEST_F(DirectoryFollowerTest, RefreshServesWhatWasPutAppendedAndDeleted) {
 TEST_F(DirectoryFollowerTest, LoadsWithoutAThreadToSpare) {
   auto store = Open();
   for (const char* name : {"a", "b", "c"}) ASSERT_TRUE(Upload(*store, name, {1, 10}).ok());
-  // Stacks of a petabyte: no thread can have one.
+  // Threads get stacks of a petabyte, so the system can start none.
   pthread_attr_t before;
   ASSERT_EQ(pthread_getattr_default_np(&before), 0);
   pthread_attr_t huge = before;

@@ -84,7 +84,7 @@ TEST_F(KeySetStoreFilesTest, ASetThatDoesNotFitInMemoryIsLeftOnDisk) {
   EXPECT_EQ(ContentsOf(*store, "large"), Expected({{1, 10000}}));
 }
 
-// At each operation of a put and of an append.
+// The disk fails at each operation of a put and of an append.
 TEST_F(KeySetStoreFilesTest, WhereTheDiskFailsTheOldVersionServesAndTheNextChangeSucceeds) {
   auto store = Open();
   std::vector<Part> parts = {{1, 10}};
@@ -116,7 +116,8 @@ TEST_F(KeySetStoreFilesTest, WhereTheDiskFailsTheOldVersionServesAndTheNextChang
   EXPECT_EQ(ContentsOf(*store, "a"), Expected(parts));
 }
 
-// Stops Open at each of its questions, one after the other.
+// Open asks again and again whether it should stop. Each turn of the loop stops it one question
+// later.
 TEST_F(KeySetStoreFilesTest, AnOpenThatIsToldToStopIsCancelledAndChangesNoSet) {
   auto store = Open();
   for (const char* name : {"a", "b", "c"}) ASSERT_TRUE(Upload(*store, name, {1, 100}).ok());

@@ -39,7 +39,7 @@ void RunThreads(int count, const std::function<void(int thread)>& work) {
   for (std::thread& thread : threads) thread.join();
 }
 
-// Every test with key sets in memory, and in files as well.
+// Runs every test with key sets in memory, and with key sets in files.
 class KeySetStoreTest : public testing::TestWithParam<bool> {
  protected:
   KeySetStoreTest() { Open(); }
@@ -67,7 +67,8 @@ class KeySetStoreTest : public testing::TestWithParam<bool> {
     return found.ok() ? Contents(**found) : found.status().ToString();
   }
 
-  // Parts 0 to `count` - 1 of a set that only grows, and what it holds by its number of keys.
+  // Makes parts 0 to `count` - 1 of a set that only grows. Notes what the set holds at
+  // each number of keys.
   void Grow(int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
       parts_.push_back({static_cast<uint64_t>(i), 1 + i * 7 % 40});

@@ -93,7 +93,7 @@ TEST(KeySetTest, VersionsShareMemoryAndGiveItBack) {
     const int64_t base_bytes = budget.bytes();
     EXPECT_EQ(base_bytes, base->memory_bytes());
     auto grown = Grow(base, kLayout, 10, &budget);
-    // One panel more.
+    // The charge has grown by one panel.
     EXPECT_EQ(budget.bytes(), grown->memory_bytes());
     EXPECT_LE(budget.bytes() - base_bytes, base_bytes / 200);
     EXPECT_EQ(base->Panels(1, 70, 1).keys.data, grown->Panels(1, 70, 1).keys.data);
@@ -126,7 +126,7 @@ TEST(KeySetTest, MemoryIsWhatTheKeysNeedOverShapesAndTypes) {
           const KeySetLayout layout = {
               .leading = leading, .d = d, .key_type = type, .dv = dv, .value_type = type};
           for (const int64_t m : {0, 1, 64, 65, 10000}) {
-            if (leading.size() == 1 && m > 100) continue;  // large
+            if (leading.size() == 1 && m > 100) continue;  // too large to be quick
             const auto builder = KeySetBuilder::Create(layout, m, nullptr, &budget).value();
             const auto set = builder->Finish("set", 1);
             EXPECT_EQ(set->memory_bytes(), budget.bytes());

@@ -173,7 +173,7 @@ TEST(DirectScoresTest, NoTileCostsMoreThanTheLimit) {
     const double all = static_cast<double>(s.products * s.ProductRows()) *
                        static_cast<double>(s.m) * static_cast<double>(s.d);
     EXPECT_GE(tiles, all / kTileMultiplyAdds) << ShapeString(shapes.queries);
-    // And tiles are not so many that handing them out costs much.
+    // There are also not so many tiles that handing them out costs much.
     const double read = static_cast<double>(s.products * (s.ProductRows() + s.m) * s.d);
     EXPECT_LE(tiles, 4 + 8 * std::max({all / static_cast<double>(kTileMultiplyAddsMin),
                                        read / static_cast<double>(kTileElements),

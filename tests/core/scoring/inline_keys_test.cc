@@ -31,7 +31,7 @@ struct Answer {
   int64_t tiles = 0;
 };
 
-// All tiles, on `threads` threads, each taking the next one.
+// Runs all tiles on `threads` threads, each of which takes the next one.
 Answer Compute(const AttentionProblem& problem, int threads = 1) {
   const ScoreShape shape =
       MakeScoreShape("queries", problem.queries.shape, "keys", problem.keys.shape).value();

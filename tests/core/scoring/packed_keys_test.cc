@@ -93,7 +93,8 @@ void Answer(const std::shared_ptr<const KeySet>& key_set, const std::vector<Aske
   RunPass(key_set, pointers, threads);
 }
 
-// The same request with the keys inline, which has tests and a reference of its own.
+// Answers the same request with the keys inline. Inline keys have tests and a reference of their
+// own.
 void AnswerInline(const Tensor& keys, const std::optional<Tensor>& values, const KeySet& key_set,
                   Asked& asked) {
   asked.Clear(key_set);
@@ -342,7 +343,7 @@ int64_t MostOfATile(const std::shared_ptr<const KeySet>& key_set, Asked& asked) 
   int64_t written = 0;
   for (int64_t tile = 0; tile < pass->tile_count(); ++tile) {
     EXPECT_TRUE(pass->RunTile(tile).ok());
-    // Every thousandth, and the last: counting is slow.
+    // Counts only after every thousandth tile and the last, because counting is slow.
     if (tile % 1000 != 0 && tile + 1 != pass->tile_count() && pass->tile_count() > 100) continue;
     const int64_t now = Written(asked.result, kUnwritten);
     most = std::max(most, now - written);

@@ -33,7 +33,7 @@ Tensor MakeTensor(DataType type, const Shape& shape, const std::vector<float>& v
   return tensor;
 }
 
-// One query [1] and keys [m, 1]: the scores are the keys. Values [m, dv].
+// A request of one query [1] on keys [m, 1]: the scores equal the keys. Values are [m, dv].
 struct Question {
   std::vector<float> scores;
   std::vector<float> values;
@@ -83,7 +83,7 @@ Answer Ask(const Question& question, Output output, bool resident, int64_t copie
 struct Reference {
   std::vector<double> weights;
   std::vector<double> context;
-  std::vector<double> magnitudes;  // of a column: sum of |w v|
+  std::vector<double> magnitudes;  // of each column, the sum of |w v|
   double log_sum_exp = 0;
   double delta = 0;
 };
@@ -95,7 +95,7 @@ Reference ComputeContext(const Question& question) {
   for (const float score : question.scores) {
     reference.weights.push_back(std::exp(static_cast<double>(score) - top));
     total += reference.weights.back();
-    // 2 gamma_1 |q k| + 4 u |q k|
+    // The bound of a score is 2 gamma_1 |q k| + 4 u |q k|.
     reference.delta = std::max(reference.delta, 6 * kUnit * std::abs(static_cast<double>(score)));
   }
   for (double& weight : reference.weights) weight /= total;
@@ -269,7 +269,7 @@ TEST(ContextTest, InfinityWhoseWeightVanishesLittleByLittleAddsNothing) {
         EXPECT_NEAR(answer.result[0], 1.0F, 1e-6) << m << " " << is_rising;
         EXPECT_NEAR(answer.result[1], 1.0F, 1e-6) << m << " " << is_rising;
       }
-      // A weight of nearly 1 beside them.
+      // A weight of nearly 1 is beside them.
       question.values[static_cast<size_t>(is_rising ? 2 * m - 4 : 2)] = -kInfinity;
       for (const bool resident : {false, true}) {
         const Answer answer = Ask(question, Output::kContext, resident);
@@ -323,7 +323,7 @@ TEST(ContextTest, InfinityOfWeightZeroAddsNothingBesideAnotherThatCounts) {
   for (const float faint : {kInfinity, -kInfinity, std::nanf("")}) {
     for (const int64_t columns : {2, 20}) {
       for (const int64_t column : {int64_t{0}, columns - 1}) {
-        // One step, and two or three.
+        // The places lie in one step, and in two or three steps.
         for (const std::vector<int64_t>& places :
              {std::vector<int64_t>{0, 1, 2}, {0, 1, 600}, {0, 600, 601}, {0, 600, 1200}}) {
           ExpectFaintAddsNothing(faint, column, 1300, columns, places);
@@ -331,7 +331,7 @@ TEST(ContextTest, InfinityOfWeightZeroAddsNothingBesideAnotherThatCounts) {
       }
     }
     for (const int64_t column : {0, 1}) {
-      // Two or three splits.
+      // The places lie in two or three splits.
       for (const std::vector<int64_t>& places :
            {std::vector<int64_t>{0, 600, 89'999}, {0, 89'998, 89'999}, {0, 45'000, 89'999}}) {
         ExpectFaintAddsNothing(faint, column, 90'000, 2, places);

@@ -15,7 +15,7 @@ namespace {
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-// In one piece, or in pieces of `step` scores.
+// The best keys, offered in one piece or in pieces of `step` scores.
 std::vector<int32_t> Best(const std::vector<float>& scores, int64_t k, int64_t step = 1 << 30) {
   const auto count = static_cast<int64_t>(scores.size());
   std::vector<TopEntry> entries(static_cast<size_t>(TopK::Room(k, count)));
@@ -30,7 +30,7 @@ std::vector<int32_t> Best(const std::vector<float>& scores, int64_t k, int64_t s
   return keys;
 }
 
-// The first k of a sort of all.
+// The first k keys after all are sorted.
 std::vector<int32_t> Sorted(const std::vector<float>& scores, int64_t k) {
   std::vector<TopEntry> all;
   for (size_t j = 0; j < scores.size(); ++j) {
@@ -142,7 +142,7 @@ TEST(RowKernelsTest, TakeAboveTakesWhatIsAboveTheLimitInOrder) {
   EXPECT_EQ(out[2].key, 1099);
   EXPECT_EQ(TakeAbove(-kInf, 100, row.data(), 0, 100, out, taken), 100);
   EXPECT_EQ(taken, 99);
-  // It stops where the room might not be enough, and continues from there.
+  // TakeAbove stops where the room might not be enough, and continues from there.
   int64_t seen = 0;
   int64_t all = 0;
   while (seen < 100) {

@@ -30,7 +30,7 @@ class AdmitScoreTest : public CallFixture {
     EXPECT_EQ(status.code(), code) << status;
     return std::string(status.message());
   }
-  // The refusal of a call of batch 2 after `change`.
+  // The error of a call of batch 2 after `change`.
   template <class Change>
   std::string RefusalAfter(const Change& change) {
     ScoreCall call = Call({2, 3, 4}, {2, 5, 4});

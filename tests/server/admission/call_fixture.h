@@ -31,8 +31,8 @@ inline constexpr ScoreFieldNames kTestNames = {.queries = "q",
                                                .top_k = "p.top_k",
                                                .log_sum_exp = "p.lse"};
 
-// Calls on queries and keys of random elements, as any protocol might make them, and what admits
-// them: a store of key sets in memory and a budget of 1 GiB.
+// Makes calls on queries and keys of random elements, as any protocol might make them. Also has
+// what admits calls: a store of key sets in memory, and a budget of 1 GiB.
 class CallFixture : public testing::Test {
  protected:
   CallFixture() {

@@ -53,7 +53,7 @@ class HttpConnectionsTest : public testing::Test {
     return peer;
   }
   std::string Ask(const std::string& request) const { return Peer(request)->ReadToEnd(); }
-  // Answered by a server that has accepted all earlier connections.
+  // Expects an answer. The server has then accepted all earlier connections.
   void ExpectAlive() const {
     EXPECT_THAT(Ask("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"), StartsWith("HTTP/1.1 200 OK\r\n"));
   }
@@ -77,7 +77,7 @@ TEST_F(HttpConnectionsTest, SilentAndSlowPeersKeepNobodyOut) {
     if (i % 16 == 0) ExpectAlive();
   }
   ExpectAlive();
-  // For the others.
+  // The oldest connection was closed for the others.
   EXPECT_EQ(peers.front()->ReadToEnd(), "");
   // A new connection is still answered.
   peers.back()->Say("TP/1.1\r\nHost: a\r\n\r\n");
@@ -205,7 +205,7 @@ TEST_F(HttpConnectionsTest, ARequestMayComeInSmallParts) {
   EXPECT_THAT(peer->ReadToEnd(), StartsWith("HTTP/1.1 200 OK\r\n"));
 }
 
-// As proxies send them.
+// Proxies send such targets.
 TEST_F(HttpConnectionsTest, ATargetMayNameTheHost) {
   Start(&clock_);
   for (const char* target : {"http://host/healthz", "http://127.0.0.1:8080/healthz",

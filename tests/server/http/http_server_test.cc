@@ -92,7 +92,7 @@ TEST_F(HttpServerTest, AnswersHealthReadinessMetricsAndThePage) {
   EXPECT_EQ(page.headers.at("Cache-Control"), "no-store");
   EXPECT_EQ(page.headers.at("Referrer-Policy"), "no-referrer");
   EXPECT_EQ(page.headers.at("X-Content-Type-Options"), "nosniff");
-  // The page knows the server's time by it.
+  // The page reads the server's time from this header.
   EXPECT_THAT(page.headers.at("Date"), testing::EndsWith(" GMT"));
   EXPECT_EQ(Get("/nosuch").status, 404);
   EXPECT_EQ(Get("//metrics").status, 404);
@@ -112,9 +112,9 @@ TEST_F(HttpServerTest, ThePageRunsNoScriptButItsOwn) {
   EXPECT_THAT(policy, HasSubstr("default-src 'none'"));
   EXPECT_THAT(page.body, HasSubstr(absl::StrCat("<script nonce=\"", nonce[1].str(), "\">")));
   EXPECT_FALSE(absl::StrContains(page.body, "@NONCE@"));
-  // Another one each time.
+  // Each answer has another nonce.
   EXPECT_FALSE(absl::StrContains(Get("/").body, nonce[1].str()));
-  // From the server alone.
+  // The page loads everything from the server alone.
   EXPECT_FALSE(absl::StrContains(page.body, "http://"));
   EXPECT_FALSE(absl::StrContains(page.body, "https://"));
 }
@@ -282,7 +282,7 @@ TEST_F(HttpServerTest, ATraceIsEchoedAndNamedInTheLineOfASlowRequest) {
   std::map<std::string, std::string> echoed = call({valid});
   EXPECT_EQ(echoed["traceparent"], valid);
   EXPECT_EQ(echoed["x-request-id"], "r-1");
-  // One that is not valid, and more than one: as the W3C wants it.
+  // A value that is not valid, and several values: the W3C wants both ignored.
   const std::string other = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
   for (const std::vector<std::string>& ignored :
        {std::vector<std::string>{"00-0-0-0"}, {valid, valid}, {valid, other}, {valid, "x"}}) {

@@ -9,7 +9,7 @@
 namespace qkserve {
 namespace {
 
-// As gRPC writes a message into metadata.
+// The bytes that gRPC writes for a message into metadata.
 size_t EncodedBytes(absl::string_view text) {
   size_t bytes = 0;
   for (const char c : text) bytes += c >= ' ' && c <= '~' && c != '%' ? 1 : 3;

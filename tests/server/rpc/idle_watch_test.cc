@@ -64,7 +64,7 @@ TEST_F(IdleWatchTest, AShorterTimeHoldsForThoseWhoWait) {
   EXPECT_FALSE(watch_.Disarm(&told));
 }
 
-// Only the watch's own thread looks here.
+// The test does not look; only the watch's own thread does.
 TEST_F(IdleWatchTest, AThreadLooks) {
   std::atomic<bool> told{false};
   watch_.Arm(&told, [&told] {

@@ -61,7 +61,7 @@ class KeySetBadInputTest : public KeySetServerTest {
     Put("bare", {4, 2}, 1);
   }
 
-  // Whatever was refused: the set is as before.
+  // Whatever was refused, the set is as before.
   void TearDown() override {
     EXPECT_EQ(client_->GetKeySet("items")->version, version_);
     EXPECT_EQ(client_->ListKeySets()->size(), 2U);
@@ -250,7 +250,7 @@ TEST_F(KeySetBadInputTest, QueriesThatDoNotFitTheSet) {
               FailsWith(kInvalidArgument, "key set items.shape: got "));
 }
 
-// Refused by its header alone, before anything is allocated.
+// A header alone is refused, before anything is allocated.
 TEST_F(KeySetBadInputTest, HugeShapesCostNothing) {
   constexpr int64_t kInt64Max = std::numeric_limits<int64_t>::max();
   constexpr int64_t k31 = int64_t{1} << 31;

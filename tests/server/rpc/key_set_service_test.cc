@@ -86,7 +86,7 @@ TEST_F(KeySetServiceTest, ListsPageByPageInOrderOfNames) {
   for (const KeySetInfo& info : all) listed.push_back(info.name);
   EXPECT_EQ(listed, names);
 
-  // By hand, with sets that come and go between the pages.
+  // Pages are read by hand. Sets come and go between them.
   listed.clear();
   v1::ListKeySetsRequest request;
   request.set_page_size(10);
@@ -116,7 +116,7 @@ TEST_F(KeySetServiceTest, EveryOutputAgreesWithInlineKeysInEveryStorageType) {
     PutKeySetOptions options;
     options.values = values.View();
     options.storage = storage;
-    options.chunk_bytes = 1000;  // not a whole number of rows
+    options.chunk_bytes = 1000;  // cuts inside a row
     const absl::StatusOr<KeySetInfo> info = client_->PutKeySet(name, keys.View(), options);
     ASSERT_TRUE(info.ok()) << info.status();
     EXPECT_EQ(info->keys.data_type, storage);

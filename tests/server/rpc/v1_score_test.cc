@@ -31,7 +31,7 @@ v1::ScoreRequest Request(const Shape& q, const Shape& k) {
                           RandomTensor(DataType::kFloat32, k, 2).View(), {});
 }
 
-// With every option that its output allows.
+// A request with every option that its output allows.
 v1::ScoreRequest AttentionRequest(v1::Output output) {
   const Tensor q = RandomTensor(DataType::kFloat32, {2, 2, 3}, 1);
   const Tensor k = RandomTensor(DataType::kFloat32, {2, 6, 3}, 2);
@@ -296,7 +296,7 @@ TEST(V1ScoreTest, MutatedRequestsAreRefusedOrComputable) {
   for (int i = 0; i < 200000; ++i) {
     std::string bytes = seeds[random() % std::size(seeds)];
     for (uint32_t edits = 1 + random() % 3; edits > 0; --edits) {
-      // Mostly in the first bytes, where types and shapes are.
+      // Most mutations are in the first bytes, where types and shapes are.
       const size_t at =
           random() % (random() % 4 == 0 ? bytes.size() : std::min<size_t>(bytes.size(), 48));
       bytes[at] =

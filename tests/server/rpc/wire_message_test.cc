@@ -119,7 +119,7 @@ TEST(WireMessageTest, AShapeIsReadToItsSixteenthSize) {
     ExpectRefused<v1::PutKeySetRequest>(Delimited(1, Delimited(3, sizes)),
                                         "values.shape: got more than 16 sizes, expected at most 4");
   }
-  // In two halves: they are one shape.
+  // The field comes in two halves, which are one shape.
   const std::string half = Delimited(8, Delimited(2, std::string(8, '\1')));
   v1::ScoreRequest request;
   EXPECT_TRUE(Read(half + half, request).ok());
@@ -144,7 +144,7 @@ TEST(WireMessageTest, KeyLengthsAreNoLargerThanTheRequestOr8MiB) {
               "attention.key_lengths: got more than 1048576 numbers, expected one a batch");
     EXPECT_LE(request.SpaceUsedLong(), 17 * kMiB);
   }
-  // 16 bytes of the request for each.
+  // The request may have a number for each 16 of its bytes.
   request.Clear();
   const std::string data =
       Delimited(8, Delimited(15, std::string(15 * kWireNumbersMax + 16, '\0')));
@@ -280,7 +280,7 @@ TEST(WireMessageTest, ReadsTheTypesOfAllFieldsOfAllRequests) {
   }
 }
 
-// The message's own fields in any number and order, mixed with any other bytes.
+// Messages have their own fields in any number and order, mixed with any other bytes.
 TEST(WireMessageTest, ReadsAndRefusesWhatTheGeneratedParserDoes) {
 #if GOOGLE_PROTOBUF_VERSION < 4000000
   const google::protobuf::LogSilencer silencer;  // texts that are no UTF-8
@@ -308,8 +308,8 @@ TEST(WireMessageTest, ReadsAndRefusesWhatTheGeneratedParserDoes) {
     const absl::Status status = Read(bytes, *got, 1 + random() % 40);
     if (parses && !HasUnknownFields(*expected)) {
       if (!status.ok()) {
-        // It is at a limit, or an unknown field was in a message that another field of its oneof
-        // replaced.
+        // The message is at a limit. Or it had an unknown field in a message that another field of
+        // its oneof replaced.
         ASSERT_EQ(status.code(), kInvalidArgument) << status << expected->ShortDebugString();
         ++refused;
         continue;

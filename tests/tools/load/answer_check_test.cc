@@ -27,7 +27,7 @@ FloatMatrix RandomMatrix(int64_t rows, int64_t columns, uint64_t seed) {
 class AnswerCheckTest : public testing::Test {
  protected:
   AnswerCheckTest() {
-    // As a server does it: in float32.
+    // Scores are summed in float32, as a server does.
     for (int64_t key = 0; key < kKeys; ++key) {
       scores_.push_back(std::inner_product(query_.elements.begin(), query_.elements.end(),
                                            keys_.Row(key).begin(), 0.0F));

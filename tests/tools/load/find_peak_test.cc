@@ -27,7 +27,7 @@ class FindPeakTest : public testing::Test {
     };
   }
 
-  // All that was due was sent, and `in_time` of it answered in time.
+  // All requests that were due were sent, and a part `in_time` of them answered in time.
   static LoadResult Step(const LoadOptions& options, double in_time) {
     LoadResult step;
     step.options = options;
@@ -50,7 +50,7 @@ class FindPeakTest : public testing::Test {
   PeakOptions options_;
   std::atomic<bool> stop_{false};
   std::vector<LoadResult> steps_;
-  std::string text_;  // of the last search
+  std::string text_;  // report of the last search
 };
 
 TEST_F(FindPeakTest, FindsWhatHolds) {

@@ -101,7 +101,7 @@ TEST(ReplyTest, TheReceiptIsReadFromAnyEncoding) {
   EXPECT_EQ(receipt.queued_ns(), 7);
   EXPECT_EQ(ParseReply(usual)->result().data().size(), 100'000u);  // the bytes are still there
 
-  // The receipt last, and in two parts.
+  // In this reply the receipt comes last, and in two parts.
   v1::ScoreResponse more;
   more.mutable_receipt()->set_computed_ns(8);
   v1::ScoreResponse tensor;

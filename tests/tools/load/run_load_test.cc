@@ -160,8 +160,8 @@ TEST_F(RunLoadTest, AnOpenLoopShowsAStallThatAClosedOneHides) {
   EXPECT_GE(closed.counts.response.Max(), absl::Milliseconds(150));
 }
 
-// With two in flight at most the tool cannot send during the stall. The wait is in the response
-// time all the same, and not in the service time.
+// With at most two requests in flight the tool cannot send during the stall. The response time has
+// that wait; the service time does not.
 TEST_F(RunLoadTest, WhatMayNotBeSentIsLateAndNeverDropped) {
   const ScoringDouble server(Stalling(absl::Milliseconds(300), absl::Seconds(10)));
   open_.in_flight_max = 2;
@@ -275,7 +275,7 @@ TEST_F(RunLoadTest, AnInterruptEndsItAndGivesUpWhatIsMissing) {
   EXPECT_TRUE(result.interrupted);
   EXPECT_LT(absl::Now() - begin, absl::Seconds(10));
   EXPECT_EQ(result.counts.abandoned, result.counts.sent);
-  double due = 0;  // of the intervals: none after the end, though answers were waited for
+  double due = 0;  // due in all intervals: none after the end, although answers were awaited
   for (const LoadInterval& interval : result.timeline) due += *interval.due;
   EXPECT_NEAR(due, 500 * absl::ToDoubleSeconds(result.elapsed), 1);
   EXPECT_EQ(result.counts.Errors(), 0);

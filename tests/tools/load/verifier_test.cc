@@ -93,7 +93,7 @@ TEST_F(VerifierTest, DuplicatesMustHaveTheSameBits) {
   v1::ScoreResponse response = Answer(resident_, 2, &keys);
   verifier.Offer(1, 2, Bytes(response));
   Change(response, 7, 1e-6F);
-  // Another version, and another kernel, may differ.
+  // If the version or the kernel is another, the bits may differ.
   response.mutable_receipt()->set_key_set_version(2);
   verifier.Offer(2, 2, Bytes(response));
   response.mutable_receipt()->set_key_set_version(0);

@@ -38,7 +38,8 @@ class ConformanceCase {
   const std::vector<std::string>& flags() const { return flags_; }
   std::string ValuesFlag() const;
 
-  // [.., n, m], float64; what is not in the folder because of its size is computed.
+  // Masked scores [.., n, m] in float64. If they are not in the folder because of their size, they
+  // are computed.
   const Array& masked() const { return masked_; }
   int64_t keys() const { return masked_.shape.back(); }
   int64_t rows() const { return static_cast<int64_t>(row_bounds_.size()); }
@@ -46,7 +47,7 @@ class ConformanceCase {
   // How far a score, capped or masked score may be from what is expected.
   double ScoreBoundAt(int64_t element, double expected) const;
 
-  // The largest of those of the row's masked scores; 0 where it attends no key.
+  // The largest bound of the row's masked scores. 0 if the row attends no key.
   double RowBound(int64_t row) const { return row_bounds_[row]; }
   bool IsDead(int64_t row) const;
 

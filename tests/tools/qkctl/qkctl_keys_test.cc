@@ -174,7 +174,7 @@ TEST_F(QkctlKeysTest, LoadMakesAKeySetAndRemovesIt) {
            "n=1 m=40 d=8, key set made, scores;");
   EXPECT_FALSE(server_.key_sets().Find("made").has_value());
 
-  // The same where requests fail.
+  // Key sets are removed even if requests fail.
   const Outcome failed = Qkctl({"load", "--make_key_set=40,8", "--key_set=made", "--n=1",
                                 "--duration=50ms", "--timeout=1us"});
   EXPECT_EQ(failed.exit_code, 1) << failed.out;

@@ -275,7 +275,7 @@ TEST_F(QkctlTest, WithoutAServerEveryCommandFails) {
   const std::string server = absl::StrCat("--server=", port.address());
   ExpectFailure({"status", server}, "UNAVAILABLE: ");
   ExpectFailure({"keys", "list", server}, "UNAVAILABLE: ");
-  // It ends long before its time, because no server answers.
+  // The load ends long before its time, because no server answers.
   ExpectFailure({"load", server, "--concurrency=8", "--duration=1h"}, "UNAVAILABLE: ");
 }
 

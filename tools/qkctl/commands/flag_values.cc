@@ -10,7 +10,7 @@
 namespace qkserve {
 namespace {
 
-// By DataType, from its first.
+// Indexed by DataType, beginning with its first value.
 constexpr std::array<absl::string_view, 3> kFloatTypeNames = {"float32", "float16", "bfloat16"};
 
 template <typename Enum>

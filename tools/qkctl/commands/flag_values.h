@@ -20,10 +20,10 @@
 
 namespace qkserve {
 
-// One of kOutputNames.
+// Takes one of kOutputNames.
 bool ParseFlag(absl::string_view text, Output* output, std::string* error);
 
-// float32, float16 or bfloat16.
+// Takes float32, float16 or bfloat16.
 bool ParseFlag(absl::string_view text, DataType* type, std::string* error);
 std::string FlagText(DataType type);
 
@@ -33,7 +33,7 @@ struct WrongUsage {
   std::string message;
 };
 
-// "--FLAG must be from MIN to MAX; was VALUE". No value is in range.
+// "--FLAG must be from MIN to MAX; was VALUE". nullopt is in range.
 template <typename T>
 WrongUsage OutOfRange(absl::string_view flag, const std::optional<T>& value,
                       std::type_identity_t<T> min, std::type_identity_t<T> max) {
@@ -42,7 +42,7 @@ WrongUsage OutOfRange(absl::string_view flag, const std::optional<T>& value,
           absl::StrCat("--", flag, " must be from ", min, " to ", max, "; was ", number)};
 }
 
-// INVALID_ARGUMENT with the message of the first mistake that is made.
+// INVALID_ARGUMENT with the message of the first mistake that was made.
 absl::Status CheckUsage(std::initializer_list<WrongUsage> mistakes);
 
 // INVALID_ARGUMENT: the k of --top_k is missing, has no use, or is less than 1.

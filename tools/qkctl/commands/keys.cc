@@ -64,11 +64,11 @@ absl::StatusOr<KeySetContents> OpenFiles(const FilesOptions& options) {
   return contents;
 }
 
-// `status`, of a call that failed, with the state that the key set is left in. `before`: its
-// version before the call, if it had one.
+// The `status` of a call that failed, with the state of the key set added. `before` is its version
+// before the call, if it had one.
 absl::Status WithState(const absl::Status& status, Client& client, const std::string& name,
                        std::optional<int64_t> before) {
-  // The server has refused it.
+  // The server has refused the call, so the set did not change.
   if (absl::IsFailedPrecondition(status) || absl::IsNotFound(status) ||
       absl::IsInvalidArgument(status)) {
     return status;
@@ -89,8 +89,8 @@ absl::Status WithState(const absl::Status& status, Client& client, const std::st
   return absl::Status(status.code(), absl::StrCat(status.message(), " (", state, ")"));
 }
 
-// Uploads by `send`, with a progress line, and shows the key set or what became of it. `before` as
-// for WithState.
+// Uploads with `send` and shows a progress line. Then shows the key set, or what became of it.
+// `before` is as in WithState.
 template <typename CallOptions, typename Send>
 absl::Status Upload(const FilesOptions& options, const KeySetContents& contents, Client& client,
                     std::optional<int64_t> before, Send send) {
@@ -107,7 +107,7 @@ absl::Status Put(const PutOptions& options) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, MakeClient(options.connection));
   const absl::StatusOr<KeySetInfo> before =
       client->GetKeySet(options.name, options.connection.timeout);
-  // A set that cannot be used can be replaced.
+  // Other errors say that the set cannot be used. It can be replaced.
   if (absl::IsUnavailable(before.status()) || absl::IsDeadlineExceeded(before.status()) ||
       absl::IsInvalidArgument(before.status())) {
     return before.status();

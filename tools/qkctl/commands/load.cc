@@ -39,7 +39,7 @@
 namespace qkserve {
 namespace {
 
-// Different requests; with --verify so few that each is sent again soon.
+// The most different requests. With --verify there are fewer, so that each is sent again soon.
 constexpr int kPayloadsMax = 64;
 constexpr int kPayloadsMaxVerified = 8;
 
@@ -144,7 +144,7 @@ absl::Status SendLoads(const LoadCommandOptions& command, const LoadFiles& files
   return absl::OkStatus();
 }
 
-// The first file that cannot be written, or that would be written twice.
+// An error for the first file that cannot be written, or that would be written twice.
 absl::Status CheckFiles(const LoadCommandOptions& command) {
   std::set<std::string> seen;
   for (const std::string& path : {command.json, command.csv, command.report}) {
@@ -192,8 +192,8 @@ absl::Status Run(const LoadCommandOptions& command) {
   if (!key_sets.references().empty()) report.key_set = key_sets.references()[0].name;
 
   absl::Status status = SendLoads(command, files, key_sets, &report);
-  // Removed before anything is shown, because writing may fail: the reader of the output may close
-  // it.
+  // Key sets are removed before anything is shown. Writing may fail, because the reader of the
+  // output may close it.
   absl::Status removed = RemoveKeySets(command, key_sets);
   if (status.ok()) status = Conclude(command, report);
   if (status.ok()) return removed;

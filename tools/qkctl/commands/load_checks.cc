@@ -58,7 +58,7 @@ absl::Status CheckKeys(const LoadCommandOptions& options) {
   const bool makes_one = options.make_key_set.has_value();
   const bool has_sizes = options.m.has_value() || options.d.has_value() || options.dv.has_value();
   const bool has_file = !options.keys.empty();
-  // With keys from a file a standard workload has no values of its own.
+  // If keys come from a file, a standard workload has no values of its own.
   const bool has_values = !options.values.empty() || (workload.dv.has_value() && !has_file);
   const bool is_context = workload.output == Output::kContext;
   const auto append_name = [](std::string* out, const LoadWorkload& standard) {
@@ -72,7 +72,7 @@ absl::Status CheckKeys(const LoadCommandOptions& options) {
        OutOfRange("zipf", options.zipf, 0, 100),
        {options.zipf.has_value() && workload.key_sets < 2,
         "--zipf is for several key sets; see --key_sets"},
-       // Sizes that are given twice, or for keys that have their own.
+       // Sizes are given twice, or are given for keys that have their own.
        {is_foreign && has_sizes,
         "--m, --d and --dv are for keys that are made; the key set of --key_set has its own"},
        {makes_one && (has_sizes || options.key_sets.has_value()),

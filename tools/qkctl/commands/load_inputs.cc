@@ -10,7 +10,7 @@
 namespace qkserve {
 namespace {
 
-// One matrix of floats.
+// Opens one matrix of floats.
 absl::StatusOr<TensorFile> OpenMatrix(const std::string& path, const char* name) {
   ASSIGN_OR_RETURN(TensorFile file, OpenTensorFile(path, name));
   if (file.shape.size() != 2 || !IsFloatType(static_cast<int>(file.data_type))) {

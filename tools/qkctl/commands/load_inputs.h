@@ -26,26 +26,27 @@ struct LoadFiles {
   std::optional<TensorFile> keys, values;
 };
 
-// Opens them, and puts their sizes into the workload. INVALID_ARGUMENT: shapes or types that do not
-// fit; or the errors of reading.
+// Opens the files, and puts their sizes into the workload. INVALID_ARGUMENT: shapes or types do not
+// fit. Other errors are those of reading.
 absl::StatusOr<LoadFiles> OpenLoadFiles(const LoadCommandOptions& command, LoadWorkload* workload);
 
-// The key sets of a load. Those that were made are on the server as long as this object is there.
+// The key sets of a load. Sets that were made for it are on the server as long as this object is
+// there.
 class LoadKeySets {
  public:
-  // Makes those that the workload wants; none where keys are inline. The sizes of a key set that
-  // was there go into the workload. `stop`: true ends an upload.
+  // Makes the sets that the workload wants; if keys are inline, there are none. The sizes of an
+  // existing set go into the workload. Once `stop` is true, an upload ends.
   static absl::StatusOr<LoadKeySets> Prepare(Client* client, const LoadCommandOptions& command,
                                              const LoadFiles& files, const std::atomic<bool>* stop,
                                              LoadWorkload* workload);
 
   const std::vector<KeySetReference>& references() const { return references_; }
 
-  // Removes those that were made, and returns the first error.
+  // Removes the sets that were made. Returns the first error.
   absl::Status Remove();
 
-  // The contents of those that were made, for --verify, as a server that stores them in `storage`
-  // has them. Empty where none was made.
+  // The contents of the sets that were made, for --verify, as a server has them that stores them in
+  // `storage`. Empty if none was made.
   absl::StatusOr<std::vector<KnownKeySet>> ReadContents(std::optional<DataType> storage) const;
 
  private:
@@ -54,7 +55,7 @@ class LoadKeySets {
   std::vector<std::unique_ptr<MadeKeySet>> made_;
 };
 
-// The requests of the load: at most `payloads_max` different ones, fewer where they are large.
+// Makes the requests of the load: at most `payloads_max` different ones, fewer if they are large.
 absl::StatusOr<RequestSet> BuildLoadRequests(const LoadWorkload& workload, const LoadFiles& files,
                                              const LoadKeySets& key_sets, int payloads_max,
                                              int64_t seed);

@@ -217,7 +217,7 @@ LoadWorkload LoadCommandOptions::Workload() const {
   result.key_sets = key_sets.value_or(result.key_sets);
   result.zipf = zipf.value_or(result.zipf);
   result.resident = KeysFrom() != LoadKeys::kInline;
-  // One existing key set, instead of the several that the standard workload makes.
+  // An existing key set is used alone, instead of the several that the standard workload makes.
   if (KeysFrom() == LoadKeys::kForeign) result.key_sets = 1;
   return result;
 }

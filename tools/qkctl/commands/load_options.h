@@ -55,8 +55,8 @@ enum class LoadKeys {
   kMade,     // key sets that are made for the load
 };
 
-// The options of qkctl load. Most are empty unless given: then the standard workload, or its
-// absence, decides. The functions at the end say what holds.
+// The options of qkctl load. Most are empty if they are not given; then the standard workload
+// decides, if there is one. The functions at the end return what holds.
 struct LoadCommandOptions : QuestionOptions {
   // The requests. Sizes are those of LoadWorkload; paths are "" if there is no file.
   std::string workload;
@@ -96,14 +96,14 @@ struct LoadCommandOptions : QuestionOptions {
   bool IsOpenLoop() const { return rate.has_value() || find_peak; }
   LoadKeys KeysFrom() const;
 
-  // As far as flags tell: files and the server know more.
+  // The workload as far as flags tell it. Files and the server know more.
   LoadWorkload Workload() const;
 
-  // The loads to run, one after the other. For a search the one element is what its steps have in
+  // The loads to run, one after the other. For a search there is one, with what its steps have in
   // common.
   std::vector<LoadOptions> Loads() const;
 
-  // nullopt: no search.
+  // The limit of a search. nullopt: there is no search.
   std::optional<LatencyLimit> PeakLimit() const;
 
   // Codes that requests may fail with. A search goes to where the server refuses.

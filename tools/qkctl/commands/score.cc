@@ -37,11 +37,12 @@ struct ScoreInputs {
   ScoreOptions options;  // refers to the tensors' elements, not to the tensors
 };
 
-// Not set: the server's default, 1.
+// The scale. Not set: the server's default, 1.
 std::optional<float> Scale(const std::optional<ScaleValue>& scale, const Shape& queries_shape) {
   if (!scale.has_value()) return std::nullopt;
   if (!scale->is_auto) return scale->value;
-  // Without a d there is nothing to scale: the scores are zeros, or the server refuses the shape.
+  // If there is no d, there is nothing to scale: the scores are zeros, or the server refuses the
+  // shape.
   if (queries_shape.empty() || queries_shape.back() <= 0) return std::nullopt;
   return static_cast<float>(1 / std::sqrt(static_cast<double>(queries_shape.back())));
 }
@@ -150,7 +151,7 @@ absl::Status CheckReply(const ScoreOptions& asked, const ScoreResult& result) {
   return absl::OkStatus();
 }
 
-// `name` is that in ScoreResponse.
+// Writes a tensor that may be missing. `name` is its name in ScoreResponse.
 absl::Status WriteOptional(const std::string& path, absl::string_view name,
                            const std::optional<Tensor>& tensor) {
   return path.empty() ? absl::OkStatus() : WriteTensorFile(path, name, tensor->View());

@@ -30,8 +30,8 @@ struct KeyLengthsValue {
 };
 bool ParseFlag(absl::string_view text, KeyLengthsValue* key_lengths, std::string* error);
 
-// The options of qkctl score: one request, and where its answer goes. Paths are empty where there
-// is no file.
+// The options of qkctl score: one request, and where its answer goes. A path is empty if there is
+// no file.
 struct ScoreCommandOptions : CommandOptions {
   std::string queries, keys, values, mask;
   KeySetOptions key_set;

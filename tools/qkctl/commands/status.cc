@@ -1,86 +1,14 @@
 #include <memory>
-#include <optional>
-#include <string>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "absl/time/time.h"
 #include "base/status_macros.h"
 #include "qkserve/client.h"
-#include "qkserve/limits.h"
 #include "qkserve/v1/status.pb.h"
 #include "tools/qkctl/commands/commands.h"
 #include "tools/qkctl/output/answer.h"
-#include "tools/qkctl/output/terminal.h"
+#include "tools/qkctl/output/status_text.h"
 
 namespace qkserve {
 namespace {
-
-std::optional<double> BatchRequestsMean(const v1::GetStatusResponse& status) {
-  if (status.batches() <= 0) return std::nullopt;
-  return static_cast<double>(status.requests_answered()) / static_cast<double>(status.batches());
-}
-
-double MiB(int64_t bytes) { return static_cast<double>(bytes) / static_cast<double>(kMiB); }
-
-// Without fractions of a second.
-std::string Uptime(int64_t uptime_ns) {
-  return absl::FormatDuration(absl::Trunc(absl::Nanoseconds(uptime_ns), absl::Seconds(1)));
-}
-
-// Aligned lines for people.
-std::string StatusText(const v1::GetStatusResponse& status) {
-  std::string text;
-  const auto line = [&text](absl::string_view name, absl::string_view value) {
-    absl::StrAppendFormat(&text, "%-20s%s\n", name, value);
-  };
-  line("version", Printable(status.version()));
-  line("kernel", absl::StrFormat("%s, %.1f GFLOP/s per worker", Printable(status.kernel()),
-                                 status.gflops_per_worker()));
-  line("key set kernel", Printable(status.key_set_kernel()));
-  line("workers", absl::StrCat(status.workers()));
-  line("uptime", Uptime(status.uptime_ns()));
-  line("queued requests", absl::StrCat(status.queued_requests()));
-  line("queued cost",
-       absl::StrFormat("%.3f ms of one worker",
-                       absl::ToDoubleMilliseconds(absl::Nanoseconds(status.queued_cost_ns()))));
-  line("in flight",
-       absl::StrFormat("%d requests, %.1f of %.1f MiB", status.in_flight_requests(),
-                       MiB(status.in_flight_bytes()), MiB(status.in_flight_bytes_max())));
-  line("key sets", absl::StrFormat("%d, %.1f of %.1f MiB", status.key_sets(),
-                                   MiB(status.key_set_bytes()), MiB(status.key_set_bytes_max())));
-  line("requests answered", absl::StrCat(status.requests_answered()));
-  line("batches", absl::StrCat(status.batches()));
-  const std::optional<double> mean = BatchRequestsMean(status);
-  line("mean batch", mean.has_value() ? absl::StrFormat("%.2f requests", *mean) : "-");
-  return text;
-}
-
-// The fields of the message by their names, and batch_requests_mean (null before the first batch).
-nlohmann::ordered_json StatusJson(const v1::GetStatusResponse& status) {
-  nlohmann::ordered_json json = {
-      {"version", status.version()},
-      {"kernel", status.kernel()},
-      {"gflops_per_worker", status.gflops_per_worker()},
-      {"workers", status.workers()},
-      {"uptime_ns", status.uptime_ns()},
-      {"queued_requests", status.queued_requests()},
-      {"queued_cost_ns", status.queued_cost_ns()},
-      {"in_flight_requests", status.in_flight_requests()},
-      {"in_flight_bytes", status.in_flight_bytes()},
-      {"in_flight_bytes_max", status.in_flight_bytes_max()},
-      {"requests_answered", status.requests_answered()},
-      {"batches", status.batches()},
-      {"key_sets", status.key_sets()},
-      {"key_set_bytes", status.key_set_bytes()},
-      {"key_set_bytes_max", status.key_set_bytes_max()},
-      {"key_set_kernel", status.key_set_kernel()},
-      {"batch_requests_mean", nullptr},
-  };
-  const std::optional<double> mean = BatchRequestsMean(status);
-  if (mean.has_value()) json["batch_requests_mean"] = *mean;
-  return json;
-}
 
 absl::Status Run(const QuestionOptions& options) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, MakeClient(options.connection));

@@ -17,8 +17,8 @@
 namespace qkserve {
 namespace {
 
-// Making and removing key sets is not measured. It has 10 s even where the timeout of requests is
-// short, so that nothing is left behind.
+// The time for making and removing key sets, which is not measured. It is at least 10 s, even if
+// requests have a short timeout. So nothing is left behind.
 absl::Duration AtLeastTenSeconds(absl::Duration timeout) {
   return std::max(timeout, absl::Seconds(10));
 }
@@ -66,7 +66,8 @@ absl::StatusOr<std::unique_ptr<MadeKeySet>> MadeKeySet::Create(
   auto put = UploadOptions<PutKeySetOptions>(contents, connection, &line);
   put.timeout = AtLeastTenSeconds(put.timeout);
   put.storage = storage;
-  // It is removed where the upload fails, too: the answer may have been lost.
+  // Made before the upload, so that the set is removed even if the upload fails: the answer may
+  // have been lost.
   std::unique_ptr<MadeKeySet> made(new MadeKeySet(client, std::move(name), timeout));
   ASSIGN_OR_RETURN(const KeySetInfo info, client->PutKeySet(made->name(), contents.keys, put));
   made->version_ = info.version;

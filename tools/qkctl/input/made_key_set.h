@@ -21,7 +21,7 @@ namespace qkserve {
 struct KeySetSizes {
   int64_t m = 0;
   int64_t d = 0;
-  std::optional<int64_t> dv;  // none: no values
+  std::optional<int64_t> dv;  // nullopt: there are no values
 };
 bool ParseFlag(absl::string_view text, KeySetSizes* sizes, std::string* error);
 
@@ -33,11 +33,11 @@ KeySetContents RandomContents(const KeySetSizes& sizes, uint64_t seed,
 // A name that no other key set has.
 std::string UniqueKeySetName();
 
-// A key set that is on the server as long as this object is there.
+// A key set that is on the server as long as this object exists.
 class MadeKeySet {
  public:
-  // Uploads with a progress line. `storage` is as in PutKeySetOptions.
-  // ALREADY_EXISTS: it would replace a key set, and delete it in the end. Or the server's errors.
+  // Uploads the set, with a progress line. `storage` is as in PutKeySetOptions. ALREADY_EXISTS: it
+  // would replace a key set, and delete that in the end. Other errors are the server's.
   static absl::StatusOr<std::unique_ptr<MadeKeySet>> Create(Client* client, std::string name,
                                                             const KeySetContents& contents,
                                                             std::optional<DataType> storage,

@@ -8,7 +8,7 @@
 namespace qkserve {
 namespace {
 
-// 0 for a shape that is not one of a tensor: the upload refuses it.
+// The size in MiB. 0 if the shape is not that of a tensor: the upload refuses it.
 double MiBOf(const TensorSpec& spec) {
   return static_cast<double>(ElementCount(spec.shape).value_or(0)) *
          static_cast<double>(ElementBytes(spec.data_type)) / static_cast<double>(kMiB);

@@ -12,7 +12,7 @@
 
 namespace qkserve {
 
-// The tensor of a file, for the client to upload piece by piece. Keeps the file open.
+// The tensor of a file, for the client to upload piece by piece. The source keeps the file open.
 inline TensorSource SourceOf(const TensorFile& tensor) {
   return TensorSource(tensor.data_type, tensor.shape, ReaderOf(tensor));
 }
@@ -26,7 +26,8 @@ struct KeySetContents {
 // link of 8 Mbit/s.
 absl::Duration UploadTimeout(absl::Duration timeout, const KeySetContents& contents);
 
-// The largest chunk that fits a message with what is around it; a multiple of every element's size.
+// The largest chunk that fits into a message with everything around it. It is a multiple of every
+// element's size.
 int64_t UploadChunkBytes(int64_t message_bytes_max);
 
 // The options that PutKeySetOptions and AppendKeySetOptions share. `line` shows the progress; it

@@ -17,7 +17,7 @@ absl::Status ShowAnswer(const std::string& text, const nlohmann::ordered_json& j
                         const std::string& path) {
   if (path != "-") std::fputs(text.c_str(), stdout);
   if (path.empty()) return absl::OkStatus();
-  // Text that is not UTF-8 is replaced, not refused: it is a server's mistake.
+  // Text that is not UTF-8 is replaced and not refused, because it is a server's mistake.
   const std::string dumped =
       json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
   return WriteFileWhole(path, {dumped});

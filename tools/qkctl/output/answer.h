@@ -10,8 +10,8 @@
 
 namespace qkserve {
 
-// The flag --json of the commands that can answer in JSON. "": text only; "-": JSON alone, on
-// standard output.
+// Adds the flag --json, for commands that can answer in JSON. Its value "" means text only, and "-"
+// JSON alone, on standard output.
 void AddJsonFlag(Flags& flags, std::string* path);
 
 // The options of a command that only asks the server something.
@@ -21,8 +21,8 @@ struct QuestionOptions : CommandOptions {
   void AddFlags(Flags& flags) { AddJsonFlag(flags, &json); }
 };
 
-// Prints the text, unless the JSON goes to standard output, and writes the JSON if `path` is not
-// "". Members keep the order in which they were added. Errors: those of WriteFileWhole.
+// Prints the text, unless the JSON goes to standard output. Writes the JSON unless `path` is "".
+// Its members keep their order. Errors are those of WriteFileWhole.
 absl::Status ShowAnswer(const std::string& text, const nlohmann::ordered_json& json,
                         const std::string& path);
 

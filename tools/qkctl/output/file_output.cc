@@ -74,7 +74,7 @@ absl::Status ReplaceFile(const std::string& path, Parts parts) {
     status = errno == EBUSY ? WriteInPlace(path, parts)
                             : absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot replace"));
   }
-  unlink(temporary.c_str());  // unless it was renamed
+  unlink(temporary.c_str());  // fails if it was renamed
   return status;
 }
 

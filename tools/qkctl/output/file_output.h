@@ -10,13 +10,14 @@
 namespace qkserve {
 
 // Writes the `parts`, one behind the other, as a whole file: readers of `path` find the old file or
-// the new one, never a part. If no new file can take its place, it is written in place, and so is
-// anything that is not a regular file, such as /dev/stdout or a pipe. "-" is standard output.
+// the new one, never a part. The file is written in place if no new file can take its place, or if
+// it is not a regular file, such as /dev/stdout or a pipe. "-" is standard output.
 //
-// The operating system's errors, naming the file.
+// Errors are the operating system's, and name the file.
 absl::Status WriteFileWhole(const std::string& path, absl::Span<const absl::string_view> parts);
 
-// OK if writing would succeed, as far as can be seen without writing. Errors as of WriteFileWhole.
+// OK if WriteFileWhole would succeed, as far as can be seen without writing. Errors are those of
+// WriteFileWhole.
 absl::Status CheckFileOutput(const std::string& path);
 
 }  // namespace qkserve

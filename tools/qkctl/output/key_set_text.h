@@ -13,12 +13,12 @@ namespace qkserve {
 // "29.3 MiB"
 std::string BytesText(int64_t bytes);
 
-// A table of name, version, shapes, type, memory and requests served; damaged sets have their
-// problem in place of the rest.
+// A table of name, version, shapes, type, memory and requests served. A damaged set has its name
+// and its problem.
 std::string KeySetTable(absl::Span<const KeySetInfo> key_sets);
 
-// The fields of qkserve.v1.KeySet by their names; values is null where there are none, keys and
-// version too where there is a problem.
+// The fields of qkserve.v1.KeySet by their names. "values" is null if the set has none. If the set
+// has a problem, "values", "keys" and "version" are null.
 nlohmann::ordered_json KeySetJson(const KeySetInfo& key_set);
 
 }  // namespace qkserve

@@ -36,7 +36,8 @@ std::string HeaderText(const LoadReport& report) {
   return absl::StrCat(text, "\n\n");
 }
 
-// Two times of a request side by side, in an open loop.
+// The percentiles of latencies: in an open loop response time beside service time, in a closed loop
+// one column.
 void AddLatencies(const LoadResult& step, std::string* text) {
   const LoadCounts& counts = step.counts;
   const bool open = step.options.concurrency == 0;

@@ -7,8 +7,8 @@
 
 namespace qkserve {
 
-// The closing table of one load, or a table with a line for each of several; then what --verify saw
-// and what --find_peak found.
+// The report for a terminal: the closing table of one load, or a table with a line for each of
+// several loads. Below it is what --verify saw and what --find_peak found.
 std::string LoadReportText(const LoadReport& report);
 
 }  // namespace qkserve

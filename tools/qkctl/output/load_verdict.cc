@@ -10,7 +10,7 @@
 namespace qkserve {
 namespace {
 
-// The load that was asked for is not the load that was sent.
+// The exit code if the load that was sent is not the load that was asked for.
 constexpr int kBehindSchedule = 3;
 
 absl::Status JudgeErrors(const LoadReport& report, const StatusCodes& allowed) {
@@ -63,7 +63,7 @@ absl::Status CheckAnswered(const LoadReport& report, const StatusCodes& allowed,
       if (allowed.Has(code)) return absl::OkStatus();
     }
     first.Update(step.counts.FirstError());
-    first.Update(step.nobody_there);  // in the warm-up
+    first.Update(step.nobody_there);  // no server answered in the warm-up
     unsent |= step.counts.unsent > 0;
   }
   if (!first.ok()) return first;

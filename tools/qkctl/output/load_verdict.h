@@ -17,8 +17,8 @@ struct StatusCodes {
 };
 
 // OK if there is anything to report: an answer, an allowed error, or requests that were due and not
-// sent. Otherwise the first error, or the reason why there is none. `interrupted`: the user ended
-// the load.
+// sent. Otherwise the first error, or the reason why there is nothing. `interrupted`: the user
+// ended the load.
 absl::Status CheckAnswered(const LoadReport& report, const StatusCodes& allowed, bool interrupted);
 
 // The worst of a load's failures, for the exit code: wrong answers, requests that failed with codes

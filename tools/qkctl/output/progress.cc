@@ -18,8 +18,8 @@ constexpr int kBarWidth = 20;
 constexpr absl::Duration kUploadInterval = absl::Milliseconds(100);
 constexpr absl::Duration kLoadInterval = absl::Seconds(1);
 
-// "512.0 requests/s, p50 1.2 ms, p99 3.4 ms, 0 errors, 7 s left": what came since `earlier`, taken
-// `interval` before; the errors are all there were.
+// "512.0 requests/s, p50 1.2 ms, p99 3.4 ms, 0 errors, 7 s left". `earlier` was taken `interval`
+// before. The text tells what came since, but counts all errors.
 std::string LoadProgressText(const LoadCounts& counts, const LoadCounts& earlier,
                              absl::Duration interval, absl::Duration remaining) {
   const LoadCounts recent = counts.Since(earlier);

@@ -35,7 +35,7 @@ class ProgressLine {
 // `elapsed` is the time that it took so far.
 std::string UploadProgressText(int64_t sent_bytes, int64_t total_bytes, absl::Duration elapsed);
 
-// The same ten times a second on a terminal. Nothing elsewhere.
+// Shows the progress of an upload ten times a second on a terminal, and nothing elsewhere.
 class UploadProgressLine : public ProgressLine {
  public:
   explicit UploadProgressLine(const Clock* clock)

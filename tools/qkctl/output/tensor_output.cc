@@ -13,7 +13,7 @@
 namespace qkserve {
 namespace {
 
-// Everything before the elements.
+// The bytes before the elements.
 absl::StatusOr<std::string> NpyHeaderOf(const std::string& path, const TensorView& tensor) {
   const std::optional<NpyType> type = NpyTypeOf(tensor.data_type);
   if (!type.has_value()) {

@@ -8,12 +8,13 @@
 namespace qkserve {
 namespace {
 
-// The first of `source` rows or columns that colour `i` of `shown` stands for. `shown` is small.
+// Colour `i` of `shown` colours stands for some of `source` rows or columns. Returns the first of
+// these. `shown` is small.
 int64_t First(int64_t i, int64_t source, int64_t shown) {
   return source / shown * i + source % shown * i / shown;
 }
 
-// One behind the last of them, at least one.
+// Returns the index behind the last of these. There is at least one.
 int64_t End(int64_t i, int64_t source, int64_t shown) {
   return std::max(First(i, source, shown) + 1, First(i + 1, source, shown));
 }

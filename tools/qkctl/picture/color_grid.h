@@ -31,7 +31,7 @@ struct ValueRange {
 
   bool empty() const { return min > max; }
 
-  // From 0 to 1; the middle where all values are the same.
+  // The position of a value from 0 to 1. If all values are the same, it is in the middle.
   double Position(double value) const {
     return max > min ? (value - min) / (static_cast<double>(max) - min) : 0.5;
   }
@@ -40,17 +40,17 @@ struct ValueRange {
 // The range of the finite values; empty if there are none.
 ValueRange FiniteRange(absl::Span<const float> values);
 
-// The sizes of the matrices of a tensor, of which there is one for each leading index. A tensor of
-// rank 1 is one row, of rank 0 one element.
+// The sizes of a tensor's matrices, of which there is one for each leading index. A tensor of rank
+// 1 is one row, of rank 0 one element.
 struct MatrixSizes {
   int64_t rows = 1;
   int64_t columns = 1;
 };
 MatrixSizes MatrixSizesOf(absl::Span<const int64_t> shape);
 
-// One matrix as `height` x `width` colours. Elements are enlarged or reduced, in each direction by
-// itself. If a colour stands for several elements, it shows the mean of the finite ones. Rows and
-// columns must not be 0.
+// A matrix as `height` x `width` colours. In each direction elements are enlarged or reduced. If a
+// colour stands for several elements, it shows the mean of the finite ones. Rows and columns must
+// not be 0.
 class ColorGrid {
  public:
   ColorGrid(absl::Span<const float> values, MatrixSizes matrix, const ValueRange& range,

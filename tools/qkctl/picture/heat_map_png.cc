@@ -20,7 +20,7 @@ constexpr int64_t kGap = 3;
 constexpr int64_t kBarGap = 8;
 constexpr int64_t kBarWidth = 16;
 
-// A matrix with fewer rows of pixels is no picture of its own.
+// The fewest rows of pixels of a matrix. Fewer are no picture.
 constexpr int64_t kMatrixHeightMin = 4;
 
 absl::StatusOr<std::string> Png(const std::vector<Color>& pixels, int64_t width) {
@@ -50,8 +50,9 @@ struct Layout {
   int64_t total_height() const { return matrices * (height + kGap) - kGap; }
 };
 
-// `count` elements in `pixels_max`: each `enlargement` wide, more where the strip would be too
-// thin, or reduced.
+// The pixels that `count` elements take in one direction. An element takes `enlargement` pixels, or
+// more if the strip would be thinner than `side_min`. If that exceeds `pixels_max`, the elements
+// are reduced.
 int64_t Pixels(int64_t count, int64_t enlargement, int64_t pixels_max, int64_t side_min) {
   if (count >= pixels_max) return pixels_max;
   const int64_t stretched = std::min((side_min + count - 1) / count, pixels_max / count);

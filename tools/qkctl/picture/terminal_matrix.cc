@@ -18,7 +18,8 @@ namespace {
 
 constexpr char kGap[] = "...";
 
-// The first and the last of `count` indices, `shown_max` together, and nullopt where "..." stands.
+// The indices that are shown of `count`: the first ones and the last ones, `shown_max` together.
+// nullopt stands for "..." between them.
 std::vector<std::optional<int64_t>> ShownIndices(int64_t count, int64_t shown_max) {
   shown_max = std::max<int64_t>(2, shown_max);
   std::vector<std::optional<int64_t>> shown;
@@ -43,7 +44,7 @@ std::string LeadingIndex(int64_t matrix, absl::Span<const int64_t> leading) {
 // Renders the matrix whose first element is that of the given index. It is not empty.
 using RenderMatrix = std::function<std::string(int64_t first, MatrixSizes matrix)>;
 
-// Every matrix of a tensor below its leading index.
+// Renders every matrix of a tensor, each below its leading index.
 std::string ForEachMatrix(absl::Span<const int64_t> shape, int64_t matrices_max,
                           const RenderMatrix& render) {
   const MatrixSizes matrix = MatrixSizesOf(shape);
@@ -136,7 +137,7 @@ std::string Background(Color c) {
   return absl::StrFormat("\x1b[48;2;%d;%d;%dm", c.red, c.green, c.blue);
 }
 
-// As many colours as the options allow.
+// The matrix in as many colours as the options allow.
 ColorGrid GridOf(absl::Span<const float> values, MatrixSizes matrix, const ValueRange& range,
                  const HeatMapOptions& options) {
   const int64_t width_max = std::max<int64_t>(1, options.width_max);

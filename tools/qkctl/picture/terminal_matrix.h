@@ -16,11 +16,11 @@ namespace qkserve {
 // is shown as one row.
 
 struct MatrixTextOptions {
-  // Larger matrices show their first and last rows and columns around "...".
+  // If a matrix is larger, its first and last rows and columns are shown around "...".
   int64_t rows_max = 10;
   int64_t columns_max = 8;
 
-  // The same for matrices along the leading dimensions of a tensor.
+  // If a tensor has more matrices, the first and last are shown.
   int64_t matrices_max = 4;
 };
 

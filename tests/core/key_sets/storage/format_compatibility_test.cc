@@ -36,7 +36,7 @@ struct Written {
   bool is_deleted = false;
 };
 
-// In the order in which they were written.
+// The sets in the order in which they were written.
 std::vector<Written> WrittenSets() {
   std::vector<Written> sets;
   const std::vector<KeySetLayout> layouts = LayoutsOfAllKinds();
@@ -99,7 +99,7 @@ class FormatCompatibilityTest : public testing::Test {
 TEST_F(FormatCompatibilityTest, LoadsWhatWasWrittenAndAppendsToIt) {
   std::filesystem::copy(QKSERVE_TESTDATA "/format_1", path_,
                         std::filesystem::copy_options::recursive);
-  std::vector<std::pair<Written, int64_t>> sets;  // with the version of their put
+  std::vector<std::pair<Written, int64_t>> sets;  // each with the version of its put
   int64_t version = 0;
   for (const Written& written : WrittenSets()) {
     if (!sets.empty() && sets.back().first.name == written.name) sets.pop_back();

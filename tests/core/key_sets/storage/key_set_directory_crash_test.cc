@@ -20,7 +20,8 @@ namespace {
 
 const KeySetLayout kLayout = {.leading = {2}, .d = 2, .key_type = DataType::kFloat16, .dv = 1};
 
-// Every operation; where the sanitizer makes it slow, every seventh: there is but one thread here.
+// The machine stops at every operation. Under the thread sanitizer, which is slow, it stops at
+// every seventh: the test has only one thread.
 #ifdef __SANITIZE_THREAD__
 constexpr int64_t kOperationStep = 7;
 #else
@@ -54,7 +55,7 @@ using Sets = std::map<std::string, Parts>;
 
 class World {
  public:
-  // With a file that another tool left, which is durable.
+  // Has a file that another tool left, which is durable.
   World() {
     EXPECT_TRUE(files_.MakeDirectory("/sets").ok());
     auto segment = SegmentWriter::Create(&files_, "/sets/lone.safetensors", kLayout, 5).value();
@@ -124,7 +125,7 @@ class World {
     uncertain_.clear();
   }
 
-  // Only what was acknowledged, and nothing else.
+  // Expects only what was acknowledged, and nothing else.
   void CheckStrictly() {
     uncertain_.clear();
     Check();
@@ -167,11 +168,11 @@ class World {
   ForgetfulFileSystem files_;
   ByteBudget budget_{"key_set_memory", kGiB};
   std::unique_ptr<KeySetDirectory> directory_;
-  int64_t last_version_ = 0;          // given
-  int64_t acknowledged_version_ = 0;  // at least
-  Sets sets_;                         // acknowledged
-  std::string uncertain_;             // the set whose change was not
-  Parts if_it_happened_;              // empty: it is deleted
+  int64_t last_version_ = 0;          // the last version that was given
+  int64_t acknowledged_version_ = 0;  // at least this version was acknowledged
+  Sets sets_;                         // what was acknowledged
+  std::string uncertain_;             // the set with a change that was not acknowledged
+  Parts if_it_happened_;              // its parts if that change happened; empty: it is deleted
   static std::map<std::string, std::string> contents_;
 };
 std::map<std::string, std::string> World::contents_;
@@ -238,7 +239,7 @@ TEST(KeySetDirectoryCrashTest, WhatWasSeenAfterAKillSurvivesACrash) {
   }
 }
 
-// The same where the machine stops while the next process opens the directory.
+// The machine stops while the next process opens the directory after a kill.
 TEST(KeySetDirectoryCrashTest, ACrashWhileOpeningAfterAKillLosesNothing) {
   const int64_t end = OperationsOfARun();
   for (int64_t operation = World().files().operations(); operation <= end;
@@ -282,8 +283,8 @@ TEST(KeySetDirectoryCrashTest, ACrashWhileOpeningAfterACrashLosesNothing) {
   }
 }
 
-// After a change that failed the writer continues from the version before it, and a reader that has
-// seen it does not take it for part of the next version.
+// After a failed change the writer continues from the version before it. A reader that has seen the
+// failed change must not take it for part of the next version.
 TEST(KeySetDirectoryCrashTest, AChangeThatFailsLeavesTheVersionBeforeIt) {
   const int64_t first = World().files().operations();
   const int64_t end = OperationsOfARun();
@@ -310,7 +311,7 @@ TEST(KeySetDirectoryCrashTest, AChangeThatFailsLeavesTheVersionBeforeIt) {
         ASSERT_NO_FATAL_FAILURE(read(change.name));
         if (status.ok()) continue;
         ASSERT_NO_FATAL_FAILURE(world.CheckStrictly());
-        // Another change follows in its place.
+        // In its place another change follows.
         change.part.seed += 1000;
         ASSERT_TRUE(world.Make(change).ok());
         ASSERT_NO_FATAL_FAILURE(read(change.name));

@@ -33,7 +33,7 @@ TEST_F(RecoveryTest, VersionsAreNeverUsedAgain) {
     EXPECT_FALSE(files_->Exists("/sets/a"));
   }
   EXPECT_EQ(Open()->last_version(), 7);
-  // Even if .last_version is damaged, or the manifest of the newest set.
+  // The versions stay even if .last_version is damaged, or the manifest of the newest set.
   for (const char* const text : {"8 0123456789abcdef\n", "", "999999999999999999999 x"}) {
     Write("/sets/.last_version", text);
     const int64_t last_version = Open()->last_version();

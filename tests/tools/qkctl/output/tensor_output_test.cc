@@ -121,7 +121,7 @@ TEST_F(TensorOutputTest, WritesSafetensorsThatCanBeRead) {
   const std::vector<float> elements = {1, 2, 3, 4, 5, 6};
   TensorView tensor = View(elements, {2, 3});
   for (const DataType type : {DataType::kFloat32, DataType::kFloat16, DataType::kBfloat16}) {
-    tensor.data_type = type;  // the same bits, of which a 16-bit type has the first half
+    tensor.data_type = type;  // the same bytes; a 16-bit type uses the first half
     ASSERT_TRUE(WriteTensorFile(Path("f.safetensors"), "result", tensor).ok());
     const auto file = OpenTensorFile(absl::StrCat(Path("f.safetensors"), ":result"), "");
     ASSERT_TRUE(file.ok()) << file.status();

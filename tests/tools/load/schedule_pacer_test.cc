@@ -17,7 +17,7 @@ class PacerTest : public testing::Test {
  protected:
   absl::Duration Now() const { return clock_.Now() - begin_; }
 
-  // Sends what is due, with `in_flight` requests under way. The last step.
+  // Sends what is due, with `in_flight` requests under way. Returns the last step.
   Step SendDue(Pacer& pacer, int64_t in_flight = 0) {
     for (;;) {
       const Step step = pacer.Next(Now(), in_flight);

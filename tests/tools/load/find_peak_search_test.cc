@@ -4,7 +4,7 @@
 namespace qkserve {
 namespace {
 
-// Searches a server that holds the limit up to `capacity`. The number of steps.
+// Searches on a server that holds the limit up to `capacity`. Returns the number of steps.
 int Search(PeakSearch& search, double capacity) {
   int steps = 0;
   for (; search.Next().has_value(); ++steps) search.Record(*search.Next() <= capacity);
@@ -54,7 +54,7 @@ TEST(PeakSearchTest, OneFailureIsTriedAgain) {
 
 class LimitTest : public testing::Test {
  protected:
-  // Answers of a second at 1000/s, of which `over` are over the limit.
+  // Counts of a second at 1000/s. `over` of the answers are over the limit.
   static LoadCounts Counts(int64_t answered, int64_t over) {
     LoadCounts counts;
     counts.sent = counts.ok = answered;
@@ -86,11 +86,11 @@ TEST_F(LimitTest, AStepIsNotLostWhileItMayStillHold) {
 
 TEST_F(LimitTest, AStepIsLostOnceTooManyAreOver) {
   EXPECT_TRUE(Lost(absl::Seconds(1), Counts(1000, 200)));
-  // Errors count as over it.
+  // Errors count as over the limit.
   LoadCounts counts = Counts(800, 0);
   counts.errors_by_code[absl::StatusCode::kResourceExhausted].count = 200;
   EXPECT_TRUE(Lost(absl::Seconds(1), counts));
-  // A server that answers nothing.
+  // The server answers nothing.
   EXPECT_TRUE(Lost(absl::Seconds(1), Counts(0, 0)));
 }
 
@@ -103,7 +103,7 @@ TEST_F(LimitTest, UnsentRequestsAndErrorsDoNotHold) {
   EXPECT_FALSE(HeldLimit(result, limit_));
   result.counts = Counts(0, 0);
   EXPECT_FALSE(HeldLimit(result, limit_));
-  // Enough was in time, but what was asked for was not sent.
+  // Enough answers were in time, but not all requests were sent.
   result.counts = Counts(950, 0);
   EXPECT_TRUE(HeldLimit(result, {90, limit_.latency}));
   result.counts.unsent = 50;

@@ -1,0 +1,19 @@
+#ifndef QKSERVE_TOOLS_QKCTL_OUTPUT_STATUS_TEXT_H_
+#define QKSERVE_TOOLS_QKCTL_OUTPUT_STATUS_TEXT_H_
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "qkserve/v1/status.pb.h"
+
+namespace qkserve {
+
+// Tells people what a server is and how busy it is, in aligned lines.
+std::string StatusText(const v1::GetStatusResponse& status);
+
+// The fields of the message by their names, and batch_requests_mean (null before the first batch).
+nlohmann::ordered_json StatusJson(const v1::GetStatusResponse& status);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TOOLS_QKCTL_OUTPUT_STATUS_TEXT_H_
