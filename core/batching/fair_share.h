@@ -41,7 +41,7 @@ class FairShare {
   // Tells whether the lane has work. Repeating it changes nothing.
   void SetActive(LaneId lane, bool active);
 
-  // Lanes it remembers.
+  // Lanes it remembers. For tests.
   size_t size() const { return clocks_.size(); }
 
   bool HasActive() const { return !active_.empty(); }

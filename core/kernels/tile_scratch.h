@@ -43,7 +43,7 @@ class TileScratch {
   Buffer large_;
 };
 
-// Bytes kept by seats that are free now. Any thread.
+// Bytes kept by seats that are free now. For tests. Any thread.
 int64_t KeptScratchBytes();
 
 // Frees what the free seats keep, for a process that has become idle. Any thread.
