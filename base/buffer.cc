@@ -30,7 +30,7 @@ absl::StatusOr<Buffer> Buffer::Allocate(size_t size_bytes) {
   void* data = nullptr;
   if (size_bytes <= std::numeric_limits<size_t>::max() - kAlignment) {
     // aligned_alloc wants a whole number of alignments.
-    data = std::aligned_alloc(kAlignment, (size_bytes + kAlignment - 1) / kAlignment * kAlignment);
+    data = std::aligned_alloc(kAlignment, Aligned(size_bytes));
   }
   if (data == nullptr) {
     return absl::ResourceExhaustedError(absl::StrCat("out of memory for ", size_bytes, " bytes"));
