@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "base/format_error.h"
+#include "base/invalid_argument.h"
 
 namespace qkserve {
 namespace {

@@ -18,7 +18,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
-#include "base/format_error.h"
+#include "base/invalid_argument.h"
 #include "base/host.h"
 #include "base/status_macros.h"
 #include "qkserve/channel.h"

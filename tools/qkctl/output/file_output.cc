@@ -14,7 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/file_descriptor.h"
-#include "base/format_error.h"
+#include "base/invalid_argument.h"
 
 namespace qkserve {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "base/format_error.h"
+#include "base/invalid_argument.h"
 #include "qkserve/tensor.h"
 #include "tools/qkctl/output/file_output.h"
 #include "tools/qkctl/picture/color_grid.h"
