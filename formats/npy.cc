@@ -86,11 +86,6 @@ absl::StatusOr<TensorFile> OpenNpy(const std::string& path) {
                     std::move(npy.header.shape), npy.offset, npy.header.order};
 }
 
-absl::StatusOr<Tensor> ReadNpy(const std::string& path) {
-  ASSIGN_OR_RETURN(TensorFile file, OpenNpy(path));
-  return ReadTensor(file);
-}
-
 absl::StatusOr<std::vector<int64_t>> ReadNpyInt64(const std::string& path) {
   ASSIGN_OR_RETURN(NpyFile npy, OpenOf(path, {NpyType::kInt64, NpyType::kInt32}));
   if (npy.header.shape.size() > 1) {

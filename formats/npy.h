@@ -7,14 +7,13 @@
 
 #include "absl/status/statusor.h"
 #include "formats/tensor_file.h"
-#include "qkserve/tensor.h"
 
 namespace qkserve {
 
 // Reads NumPy's .npy files of any rank, in either order of elements and of bytes.
 
-// Reads float32, float16 and bool from a file that may come from anybody: nothing larger than the
-// file is allocated, but for some MiB where elements must be reordered.
+// Opens a file of float32, float16 or bool that may come from anybody. Reads everything but the
+// elements, and checks that the file has all of them.
 //
 // Errors name the file:
 //   NOT_FOUND            there is no such file
@@ -23,12 +22,9 @@ namespace qkserve {
 //                        more or less data than its shape needs
 //   RESOURCE_EXHAUSTED   out of memory
 //   UNKNOWN, ...         the operating system's own, while reading
-absl::StatusOr<Tensor> ReadNpy(const std::string& path);
-
-// Reads everything but the elements, and checks that the file has all of them. The same errors.
 absl::StatusOr<TensorFile> OpenNpy(const std::string& path);
 
-// Reads int64 or int32 of rank 0 (one number) or 1. Errors as of ReadNpy, for another rank too.
+// Reads int64 or int32 of rank 0 (one number) or 1. Errors as of OpenNpy, for another rank too.
 absl::StatusOr<std::vector<int64_t>> ReadNpyInt64(const std::string& path);
 
 }  // namespace qkserve
