@@ -22,7 +22,7 @@ struct QuestionOptions : CommandOptions {
 };
 
 // Prints the text, unless the JSON goes to standard output, and writes the JSON if `path` is not
-// "". Members keep the order in which they were added. Errors: those of WriteFileWhole.
+// "". Members keep the order in which they were added. Errors: those of WriteOutput.
 absl::Status ShowAnswer(const std::string& text, const nlohmann::ordered_json& json,
                         const std::string& path);
 

@@ -4,8 +4,7 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
-#include "absl/types/span.h"
+#include "base/whole_file.h"
 
 namespace qkserve {
 
@@ -14,9 +13,9 @@ namespace qkserve {
 // anything that is not a regular file, such as /dev/stdout or a pipe. "-" is standard output.
 //
 // The operating system's errors, naming the file.
-absl::Status WriteFileWhole(const std::string& path, absl::Span<const absl::string_view> parts);
+absl::Status WriteOutput(const std::string& path, FileParts parts);
 
-// OK if writing would succeed, as far as can be seen without writing. Errors as of WriteFileWhole.
+// OK if writing would succeed, as far as can be seen without writing. Errors as of WriteOutput.
 absl::Status CheckFileOutput(const std::string& path);
 
 }  // namespace qkserve

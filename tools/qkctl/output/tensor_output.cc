@@ -51,7 +51,7 @@ absl::Status WriteTensorFile(const std::string& path, absl::string_view name,
                                                  : NpyHeaderOf(path, tensor));
   const absl::string_view elements(reinterpret_cast<const char*>(tensor.data),
                                    *count * ElementBytes(tensor.data_type));
-  return WriteFileWhole(path, {header, elements});
+  return WriteOutput(path, {header, elements});
 }
 
 }  // namespace qkserve

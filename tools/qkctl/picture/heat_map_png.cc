@@ -113,7 +113,7 @@ absl::Status WriteHeatMapPng(const std::string& path, absl::Span<const float> va
   if (!png.ok()) {
     return absl::Status(png.status().code(), absl::StrCat(path, ": ", png.status().message()));
   }
-  return WriteFileWhole(path, {absl::string_view(*png)});
+  return WriteOutput(path, {absl::string_view(*png)});
 }
 
 }  // namespace qkserve
