@@ -31,8 +31,11 @@ struct LoadWorkload {
   Shape leading = {};  // dimensions of the queries before [n, d], those of a key set that was there
 };
 
-// inline-small and so on: the names that benchmarks share.
+// tiny and so on: the names that benchmarks share.
 absl::Span<const LoadWorkload> StandardWorkloads();
+
+// Their names: "tiny, inline-small, ...".
+std::string StandardWorkloadNames();
 
 // nullptr: there is none of that name.
 const LoadWorkload* FindStandardWorkload(absl::string_view name);
