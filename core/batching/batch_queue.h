@@ -91,8 +91,8 @@ struct Assignment {
 //  - Small jobs (KindOf) wait in order of arrival and are taken in groups, so that a small job
 //    never waits for more than a tile of each worker.
 //  - Large jobs hand out their tiles one at a time. The next tile comes from the one with the
-//    earliest arrival + cost: the shorter goes first, equals go in order of arrival, and nobody
-//    waits for ever, because later arrivals rank later whatever they cost.
+//    earliest arrival + cost: the shorter goes first, equals go in order of arrival. Every job
+//    gets its turn, because later arrivals rank later whatever they cost.
 //  - Every tenant has a lane for the jobs of its groups, in the same order. A job whose turn it is
 //    takes those of its group that wait along in one pass (JoinsPass), which hands out its tiles
 //    like a large job. Jobs that cost more than a pass may have a lane of their own beside it: the
