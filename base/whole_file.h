@@ -21,7 +21,7 @@ absl::Status WriteTo(int fd, const std::string& name, FileParts parts);
 // Overwrites a file, a device or a pipe that is there. Readers may see a part.
 absl::Status WriteInPlace(const std::string& path, FileParts parts);
 
-// What WriteFileWhole does if no new file can take the place of the old one: its folder takes no
+// The choice of WriteFileWhole if no new file can take the place of the old one: its folder takes no
 // new file, or it is a mount point.
 enum class IfIrreplaceable { kFail, kWriteInPlace };
 
