@@ -29,8 +29,8 @@ absl::StatusOr<Buffer> Buffer::Allocate(size_t size_bytes) {
   if (size_bytes == 0) return Buffer();
   void* data = nullptr;
   if (size_bytes <= std::numeric_limits<size_t>::max() - kAlignment) {
-    // aligned_alloc wants a size that is a multiple of the alignment.
-    data = std::aligned_alloc(kAlignment, (size_bytes + kAlignment - 1) / kAlignment * kAlignment);
+    // aligned_alloc wants a whole number of alignments.
+    data = std::aligned_alloc(kAlignment, Aligned(size_bytes));
   }
   if (data == nullptr) {
     return absl::ResourceExhaustedError(absl::StrCat("out of memory for ", size_bytes, " bytes"));

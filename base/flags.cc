@@ -5,6 +5,7 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
@@ -187,19 +188,28 @@ absl::Status Flags::CheckRest(bool asks_for_help) const {
   return absl::InvalidArgumentError(absl::StrCat("surplus argument '", text, "'"));
 }
 
-bool Flags::Has(const std::string& dashed) const {
-  return app_->get_option_no_throw(dashed) != nullptr ||
-         std::any_of(commands_.begin(), commands_.end(),
-                     [&](const std::unique_ptr<Flags>& command) { return command->Has(dashed); });
+CLI::Option* Flags::Find(const std::string& dashed) const {
+  CLI::Option* option = app_->get_option_no_throw(dashed);
+  for (auto command = commands_.begin(); option == nullptr && command != commands_.end();
+       ++command) {
+    option = (*command)->Find(dashed);
+  }
+  return option;
 }
 
 absl::StatusOr<std::string> Flags::Parse(absl::Span<const char* const> args) {
-  std::vector<std::string> reversed(args.rbegin(),
-                                    args.rend());  // CLI11 takes arguments in reverse
-  for (std::string& arg : reversed) {
-    const std::string dashed = absl::StrCat("-", arg.substr(0, arg.find('=')));
-    if (absl::StartsWith(dashed, "--") && Has(dashed)) arg.insert(0, 1, '-');
-    if (absl::StartsWith(arg, "--") && absl::EndsWith(arg, "=")) arg.append(kEmptyValue);
+  std::vector<std::string> reversed(args.rbegin(), args.rend());  // as CLI11 takes them
+  // Completes what CLI11 reads as flags: not values of their own, nor what is behind "--".
+  bool is_value = false;
+  for (auto arg = reversed.rbegin(); arg != reversed.rend() && (is_value || *arg != "--"); ++arg) {
+    if (std::exchange(is_value, false)) continue;
+    const std::string name = arg->substr(0, arg->find('='));
+    if (absl::StartsWith(name, "-") && Find(absl::StrCat("-", name)) != nullptr) {
+      arg->insert(0, 1, '-');
+    }
+    const CLI::Option* const option = absl::StartsWith(*arg, "--") ? Find(*arg) : nullptr;
+    is_value = option != nullptr && option->get_expected_min() > 0;
+    if (absl::StartsWith(*arg, "--") && absl::EndsWith(*arg, "=")) arg->append(kEmptyValue);
   }
   try {
     app_->parse(reversed);

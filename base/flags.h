@@ -2,7 +2,6 @@
 #define QKSERVE_BASE_FLAGS_H_
 
 #include <concepts>
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -21,7 +20,8 @@
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace qkserve {
 
@@ -148,8 +148,8 @@ class Flags {
   // INVALID_ARGUMENT: an argument is surplus, or a command is missing. With --help neither is an
   // error, except a missing second word of a command.
   absl::Status CheckRest(bool asks_for_help) const;
-  // True if this program or one of its commands has the flag `dashed`, for example "--name".
-  bool Has(const std::string& dashed) const;
+  // The flag `dashed`, for example "--name", of this program or of one of its commands, or nullptr.
+  CLI::Option* Find(const std::string& dashed) const;
 
   std::unique_ptr<CLI::App> owned_;  // null for a command, which its parent owns
   CLI::App* const app_;

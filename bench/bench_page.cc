@@ -1,11 +1,9 @@
 // bench_page: results of the programs of this directory, as the JSON that they write, on one page.
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <exception>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>

@@ -1,7 +1,6 @@
 #include "bench/inline_comparison.h"
 
 #include <random>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/host.h"

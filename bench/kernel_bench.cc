@@ -3,7 +3,6 @@
 // closes the run. Flags are Google Benchmark's.
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <functional>
 #include <map>

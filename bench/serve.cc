@@ -2,13 +2,11 @@
 
 #include <signal.h>
 
-#include <cerrno>
 #include <chrono>
-#include <cstdio>
-#include <fstream>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "base/whole_file.h"
 #include "bench/openblas.h"
 
 namespace qkserve::bench {
@@ -30,18 +28,6 @@ class ScoringService final : public v1::ScoringService::CallbackService {
   const Answer& answer_;
 };
 
-// Writes `port` to a file for ChildServer. The file appears whole.
-absl::Status WritePortFile(const std::string& path, int port) {
-  const std::string part = path + ".part";
-  std::ofstream file(part);
-  file << port << '\n';
-  file.close();
-  if (!file || std::rename(part.c_str(), path.c_str()) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", path));
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 absl::Status ServeUntilTerminated(const BaselineServer& baseline, const std::string& port_file) {
@@ -60,7 +46,9 @@ absl::Status ServeUntilTerminated(const BaselineServer& baseline, const std::str
   if (baseline.key_sets != nullptr) builder.RegisterService(baseline.key_sets);
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr) return absl::UnavailableError("cannot listen on 127.0.0.1");
-  absl::Status written = WritePortFile(port_file, port);
+  // Whole, because a ChildServer polls for it.
+  absl::Status written =
+      WriteFileWhole(port_file, {absl::StrCat(port, "\n")}, IfIrreplaceable::kFail);
   if (!written.ok()) return written;
   int signal = 0;
   sigwait(&termination, &signal);

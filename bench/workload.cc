@@ -19,7 +19,7 @@ BenchWorkload Standard(absl::string_view name, int callers,
 
 absl::Span<const BenchWorkload> InlineWorkloads() {
   static const auto* const workloads = new std::vector<BenchWorkload>{
-      {{.name = "tiny", .n = 1, .m = 16, .d = 64}, 64},
+      Standard("tiny", 64),
       Standard("inline-small", 64),
       Standard("inline-large", 8),
       Standard("inline-square", 8),

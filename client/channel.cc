@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
-#include "base/format_error.h"
+#include "base/invalid_argument.h"
 #include "base/status_macros.h"
 #include "client/tls.h"
 #include "grpcpp/create_channel.h"

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/format_error.h"
+#include "base/invalid_argument.h"
 #include "base/status_macros.h"
 #include "client/tls.h"
 #include "qkserve/channel.h"

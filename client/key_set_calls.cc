@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
-#include "base/format_error.h"
+#include "base/invalid_argument.h"
 #include "base/status_macros.h"
 #include "qkserve/channel.h"
 #include "qkserve/client.h"
@@ -115,12 +115,16 @@ class UploadSender {
   int64_t sent_bytes_ = 0;
 };
 
+}  // namespace
+
 // Completes the header of `request`. Sends the header and the elements to the writer that `begin`
 // returns. `Options` are those of put or append. INVALID_ARGUMENT: a shape is not that of a tensor,
 // or chunk_bytes is not positive.
-template <typename Response, typename Request, typename Options, typename Begin>
-absl::StatusOr<KeySetInfo> Upload(const std::string& name, const TensorSource& keys,
-                                  const Options& options, Request& request, const Begin& begin) {
+template <typename Request, typename Response, typename Options>
+absl::StatusOr<KeySetInfo> Client::Upload(
+    std::unique_ptr<grpc::ClientWriterInterface<Request>> (
+        v1::KeySetService::StubInterface::*begin)(grpc::ClientContext*, Response*),
+    const std::string& name, const TensorSource& keys, const Options& options, Request request) {
   if (options.chunk_bytes < 1) {
     return InvalidArgument("chunk_bytes must be positive; was ", options.chunk_bytes);
   }
@@ -141,19 +145,18 @@ absl::StatusOr<KeySetInfo> Upload(const std::string& name, const TensorSource& k
   grpc::ClientContext context;
   PrepareCall(context, options.timeout, name);
   Response response;
-  const std::unique_ptr<grpc::ClientWriterInterface<Request>> writer = begin(&context, &response);
+  const std::unique_ptr<grpc::ClientWriterInterface<Request>> writer =
+      (NextStubs().key_sets.get()->*begin)(&context, &response);
   UploadSender<Request> sender(options.chunk_bytes, bytes, options.progress, writer.get());
   const absl::Status sent = sender.Send(request, keys, keys_bytes, options.values);
   // If only a part was sent, the server must not take it for the whole.
   if (!sent.ok()) context.TryCancel();
   const grpc::Status status = writer->Finish();
   if (!sent.ok()) return sent;
-  if (!status.ok()) return FromGrpcStatus(status);
+  if (!status.ok()) return ToStatus(status);
   if (!sender.sent_all()) return absl::InternalError("the server answered before all was sent");
   return FromProto(response.key_set());
 }
-
-}  // namespace
 
 absl::StatusOr<KeySetInfo> Client::PutKeySet(const std::string& name, const TensorSource& keys,
                                              const PutKeySetOptions& options) {
@@ -161,10 +164,8 @@ absl::StatusOr<KeySetInfo> Client::PutKeySet(const std::string& name, const Tens
   if (options.storage.has_value()) {
     request.mutable_header()->set_storage(static_cast<v1::DataType>(*options.storage));
   }
-  return Upload<v1::PutKeySetResponse>(name, keys, options, request,
-                                       [this](grpc::ClientContext* context, auto* response) {
-                                         return NextStubs().key_sets->PutKeySet(context, response);
-                                       });
+  return Upload(&v1::KeySetService::StubInterface::PutKeySet, name, keys, options,
+                std::move(request));
 }
 
 absl::StatusOr<KeySetInfo> Client::AppendKeySet(const std::string& name, int64_t expected_version,
@@ -172,10 +173,8 @@ absl::StatusOr<KeySetInfo> Client::AppendKeySet(const std::string& name, int64_t
                                                 const AppendKeySetOptions& options) {
   v1::AppendKeySetRequest request;
   request.mutable_header()->set_expected_version(expected_version);
-  return Upload<v1::AppendKeySetResponse>(
-      name, keys, options, request, [this](grpc::ClientContext* context, auto* response) {
-        return NextStubs().key_sets->AppendKeySet(context, response);
-      });
+  return Upload(&v1::KeySetService::StubInterface::AppendKeySet, name, keys, options,
+                std::move(request));
 }
 
 absl::StatusOr<KeySetInfo> Client::GetKeySet(const std::string& name, absl::Duration timeout) {

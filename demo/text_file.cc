@@ -11,7 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "base/format_error.h"
+#include "base/invalid_argument.h"
 
 namespace qkserve {
 namespace {

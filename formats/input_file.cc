@@ -9,7 +9,7 @@
 #include <cstddef>
 
 #include "absl/strings/str_cat.h"
-#include "base/format_error.h"
+#include "base/invalid_argument.h"
 
 namespace qkserve {
 

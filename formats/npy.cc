@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "absl/types/span.h"
-#include "base/format_error.h"
+#include "base/invalid_argument.h"
 #include "base/status_macros.h"
 #include "formats/input_file.h"
 #include "formats/npy_header.h"
@@ -84,11 +84,6 @@ absl::StatusOr<TensorFile> OpenNpy(const std::string& path) {
                    OpenOf(path, {NpyType::kFloat32, NpyType::kFloat16, NpyType::kBool}));
   return TensorFile{std::move(npy.file), DataTypeOf(npy.header.type).value(),
                     std::move(npy.header.shape), npy.offset, npy.header.order};
-}
-
-absl::StatusOr<Tensor> ReadNpy(const std::string& path) {
-  ASSIGN_OR_RETURN(TensorFile file, OpenNpy(path));
-  return ReadTensor(file);
 }
 
 absl::StatusOr<std::vector<int64_t>> ReadNpyInt64(const std::string& path) {

@@ -7,14 +7,14 @@
 
 #include "absl/status/statusor.h"
 #include "formats/tensor_file.h"
-#include "qkserve/tensor.h"
 
 namespace qkserve {
 
 // Reads NumPy's .npy files of any rank, in either order of elements and of bytes.
 
-// Reads float32, float16 or bool. The file may come from anybody: never is more memory allocated
-// than the file has bytes, except for some MiB if elements must be reordered.
+// Opens a file of float32, float16 or bool. Reads everything but the elements, and checks that the
+// file has all of them. The file may come from anybody: never is more memory allocated than the
+// file has bytes, except for some MiB if elements must be reordered.
 //
 // Errors name the file:
 //   NOT_FOUND            there is no such file
@@ -23,13 +23,9 @@ namespace qkserve {
 //                        data is not as long as its shape says
 //   RESOURCE_EXHAUSTED   out of memory
 //   UNKNOWN, ...         the operating system's own, while reading
-absl::StatusOr<Tensor> ReadNpy(const std::string& path);
-
-// Reads everything but the elements, and checks that the file has all of them. Errors are those of
-// ReadNpy.
 absl::StatusOr<TensorFile> OpenNpy(const std::string& path);
 
-// Reads int64 or int32 of rank 0 (one number) or rank 1. Errors are those of ReadNpy. Another rank
+// Reads int64 or int32 of rank 0 (one number) or rank 1. Errors are those of OpenNpy. Another rank
 // is INVALID_ARGUMENT.
 absl::StatusOr<std::vector<int64_t>> ReadNpyInt64(const std::string& path);
 

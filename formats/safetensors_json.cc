@@ -4,7 +4,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "base/format_error.h"
+#include "base/invalid_argument.h"
 #include "base/utf8.h"
 #include "formats/safetensors.h"
 #include "nlohmann/json.hpp"

@@ -6,15 +6,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
@@ -25,6 +22,7 @@
 #include "base/host.h"
 #include "base/standard_streams.h"
 #include "base/thread_limit.h"
+#include "base/whole_file.h"
 #include "core/kernels/blas_kernel.h"
 #include "core/kernels/tile_scratch.h"
 #include "grpcpp/version_info.h"
@@ -166,18 +164,10 @@ absl::Status WritePortFile(const char* flag, const std::string& path, int port) 
     return absl::FailedPreconditionError(
         absl::StrCat(flag, ": ", path, " is there and is no regular file"));
   }
-  const std::string aside = absl::StrCat(path, ".tmp.", getpid());
-  errno = 0;
-  std::ofstream file(aside);
-  file << port << std::endl;
-  file.close();
-  std::error_code error(errno, std::generic_category());
-  if (file) std::filesystem::rename(aside, path, error);
-  if (!file || error.value() != 0) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(flag, ": cannot write ", path, ": ", error.message()));
-  }
-  return absl::OkStatus();
+  const absl::Status status =
+      WriteFileWhole(path, {absl::StrCat(port, "\n")}, IfIrreplaceable::kFail);
+  if (status.ok()) return status;
+  return absl::FailedPreconditionError(absl::StrCat(flag, ": ", status.message()));
 }
 
 // Waits for the signal and returns it. Meanwhile, whenever no request is in flight, it gives the

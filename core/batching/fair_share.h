@@ -41,7 +41,7 @@ class FairShare {
   // Tells whether the lane has work. May be repeated.
   void SetActive(LaneId lane, bool active);
 
-  // The number of lanes that are remembered.
+  // The number of lanes that are remembered. For tests.
   size_t size() const { return clocks_.size(); }
 
   bool HasActive() const { return !active_.empty(); }

@@ -44,7 +44,7 @@ class TileScratch {
   Buffer large_;
 };
 
-// Bytes kept by seats that no thread has. Called from any thread.
+// Bytes kept by seats that no thread has. For tests. Called from any thread.
 int64_t KeptScratchBytes();
 
 // Frees what those seats keep, when the process has become idle. Called from any thread.

@@ -12,11 +12,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/byte_budget.h"
+#include "core/kernels/block_product.h"
 #include "core/kernels/panels.h"
 #include "core/key_sets/key_set_layout.h"
 #include "core/scoring/packed_keys.h"
 #include "qkserve/buffer.h"
-#include "qkserve/tensor.h"
 
 namespace qkserve {
 
@@ -94,7 +94,7 @@ class KeySet final : public PackedKeys {
   KeySet(const KeySetLayout& layout, int64_t m);
 
   int64_t FullPanels() const { return m() / kPanelKeys; }
-  int64_t FullBlocks() const { return (FullPanels() + kBlockPanels - 1) / kBlockPanels; }
+  int64_t FullBlocks() const { return CeilDivide(FullPanels(), kBlockPanels); }
   // The block of a panel, and the panel's place in it. Null: rows have no bytes.
   std::pair<KeyBlock*, int64_t> Find(int64_t panel) const;
 

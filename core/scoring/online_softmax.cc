@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 
-#include "core/kernels/block_product.h"
 #include "core/kernels/element_conversion.h"
 #include "core/kernels/row_kernels.h"
 #include "core/scoring/score_mask.h"
@@ -64,19 +63,14 @@ float AddedByInfinities(const ContextSums& row, int64_t column, double factor) {
   return has_minus ? -kInfinity : 0.0F;
 }
 
-int64_t WholeLines(int64_t bytes) {
-  constexpr auto kLine = static_cast<int64_t>(Buffer::kAlignment);
-  return CeilDivide(bytes, kLine) * kLine;
-}
-
 }  // namespace
 
 int64_t ContextSumBytes(int64_t rows, int64_t columns) {
-  return WholeLines(rows * ((2 + PaddedColumns(columns)) * sizeof(double) + 1));
+  return Buffer::Aligned(rows * ((2 + PaddedColumns(columns)) * sizeof(double) + 1));
 }
 
 int64_t ContextInfinityBytes(int64_t rows, int64_t columns) {
-  return WholeLines(2 * rows * PaddedColumns(columns) * sizeof(float));
+  return Buffer::Aligned(2 * rows * PaddedColumns(columns) * sizeof(float));
 }
 
 ContextSums ContextSumsAt(std::byte* sums, std::byte* infinities, int64_t rows, int64_t columns) {

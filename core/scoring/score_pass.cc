@@ -111,16 +111,11 @@ KeyRange AttendedKeys(const RowGroups& groups, int64_t m) {
   return keys;
 }
 
-int64_t Aligned(int64_t bytes) {
-  constexpr auto kLine = static_cast<int64_t>(Buffer::kAlignment);
-  return CeilDivide(bytes, kLine) * kLine;
-}
-
 // The bytes of one kind of state, over all groups. Each group's bytes are rounded up, so that the
 // next group's state is aligned.
 int64_t BytesOf(const RowGroups& groups, int64_t (RowReducer::*bytes_of)(const RowGroup&) const) {
   int64_t bytes = 0;
-  for (const RowGroup& group : groups) bytes += Aligned((group.reducer.*bytes_of)(group));
+  for (const RowGroup& group : groups) bytes += Buffer::Aligned((group.reducer.*bytes_of)(group));
   return bytes;
 }
 
@@ -130,9 +125,9 @@ void Begin(std::byte* block_state, std::byte* seldom_state, std::byte* part_stat
     group.block_state = block_state;
     group.seldom_state = seldom_state;
     group.part_state = part_state;
-    block_state += Aligned(group.reducer.BlockBytes(group));
-    seldom_state += Aligned(group.reducer.SeldomBytes(group));
-    part_state += Aligned(group.reducer.PartBytes(group));
+    block_state += Buffer::Aligned(group.reducer.BlockBytes(group));
+    seldom_state += Buffer::Aligned(group.reducer.SeldomBytes(group));
+    part_state += Buffer::Aligned(group.reducer.PartBytes(group));
     group.reducer.Begin(group);
   }
 }
@@ -147,7 +142,8 @@ class ScorePass final : public Pass {
   ScorePass(std::shared_ptr<const KeySource> source,
             absl::Span<const ScoreRequest* const> requests);
 
-  // If keys are not shared and the blocks are at most kBlocksAtOnce, allocates their partial results.
+  // If keys are not shared and the blocks are at most kBlocksAtOnce, allocates their partial
+  // results.
   absl::Status AllocateBlocks();
 
   int64_t tile_count() const override { return tile_count_; }

@@ -146,8 +146,7 @@ class HttpServer::Loop {
     return until;
   }
 
-  // A timeout for poll. It is rounded up, and from nothing to a minute, which is as good as for
-  // ever.
+  // A timeout for poll: rounded up, from 0 to a minute. After a minute the caller asks again.
   static int Milliseconds(absl::Duration time) {
     return static_cast<int>(absl::ToInt64Milliseconds(std::clamp(
         absl::Ceil(time, absl::Milliseconds(1)), absl::ZeroDuration(), absl::Minutes(1))));

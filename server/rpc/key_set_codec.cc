@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"

@@ -61,10 +61,12 @@ TEST_F(FlagsTest, OneDashDoesAsWell) {
 }
 
 TEST_F(FlagsTest, TakesTextsThatLookLikeSomethingElse) {
-  for (const char* text : {"--count=4", "a=", "--weird=", "[1,2]", "{}", "-", "a,b", "-h"}) {
+  for (const char* text :
+       {"--count=4", "a=", "--weird=", "[1,2]", "{}", "-", "a,b", "-h", "-count=4", "-loud"}) {
     ASSERT_TRUE(Parse({"--name", text}).ok()) << text;
     EXPECT_EQ(name_, text);
     EXPECT_EQ(count_, 7);
+    EXPECT_FALSE(loud_);
   }
 }
 
@@ -200,6 +202,12 @@ TEST(FlagsCommandTest, ACommandHasFlagsAndArgumentsOfItsOwn) {
   EXPECT_EQ(flags.GivenCommand(), "keys get");
   ASSERT_EQ(message({"keys", "get", "--", "--file"}), "");
   EXPECT_EQ(name, "--file");
+  for (const char* const text : {"-file", "-file=b", "--file=", "-=", "-h"}) {
+    ASSERT_EQ(message({"keys", "get", "--", text}), "");
+    EXPECT_EQ(name, text);
+    ASSERT_EQ(message({"list", "--", "a", text}), "");
+    EXPECT_THAT(names, ElementsAre("a", text));
+  }
   ASSERT_EQ(message({"keys", "get", "a", "-file=b"}), "");
   EXPECT_EQ(file, "b");
   ASSERT_EQ(message({"list", "a", "b"}), "");

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <thread>
@@ -79,13 +80,17 @@ TEST(HttpProxyTest, TheOneOfTheOptionIsAskedToConnectToTheAddress) {
 
 TEST(HttpProxyTest, ErrorsNameItWithoutItsPassword) {
   const ClosedPort closed;
+  const float key = 1.0F;
+  const TensorView keys = {.shape = {1, 1}, .data = reinterpret_cast<const std::byte*>(&key)};
   for (const char* const before : {"", "http://", "user:secret@", "http://user:secret@"}) {
     const auto client = Client::Create({.address = "10.1.2.3:50051",
                                         .http_proxy = absl::StrCat(before, closed.address())})
                             .value();
     for (const absl::Status& status :
          {client->GetKeySet("items", kPatience).status(), client->GetStatus(kPatience).status(),
-          client->DeleteKeySet("items", kPatience)}) {
+          client->DeleteKeySet("items", kPatience),
+          client->PutKeySet("items", keys, {.timeout = kPatience}).status(),
+          client->AppendKeySet("items", 1, keys, {.timeout = kPatience}).status()}) {
       EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
       EXPECT_TRUE(absl::EndsWith(status.message(),
                                  absl::StrCat(" (through the HTTP proxy ", closed.address(), ")")))

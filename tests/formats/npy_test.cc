@@ -21,6 +21,7 @@
 #include "formats/tensor_file.h"
 #include "gtest/gtest.h"
 #include "qkserve/limits.h"
+#include "tests/support/read_npy.h"
 #include "tests/support/temporary_directory.h"
 
 namespace qkserve {

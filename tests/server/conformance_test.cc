@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "formats/npy.h"
 #include "gtest/gtest.h"
 #include "qkserve/client.h"
 #include "server/server.h"
 #include "tests/support/process.h"
+#include "tests/support/read_npy.h"
 #include "tests/support/reference.h"
 
 namespace qkserve {

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "base/format_error.h"
+#include "absl/strings/str_join.h"
+#include "base/invalid_argument.h"
 
 namespace qkserve {
 namespace {
@@ -42,15 +43,22 @@ absl::Span<const LoadWorkload> StandardWorkloads() {
   constexpr auto kNone = std::nullopt;
   // Name, n, m, d, dv, output, top_k, resident, key sets, Zipf.
   static const auto* const workloads = new std::vector<LoadWorkload>{
+      {"tiny", 1, 16, 64},
       {"inline-small", 16, 128, 64},
       {"inline-large", 128, 4096, 256},
       {"inline-square", 1024, 1024, 1024},
       {"resident-row", 1, 10000, 768, kNone, Output::kScores, 0, true},
       {"resident-top", 1, 10000, 768, kNone, Output::kTopK, 10, true},
+      {"resident-large", 1, 100000, 768, kNone, Output::kTopK, 10, true},
       {"resident-context", 1, 10000, 128, 128, Output::kContext, 0, true},
       {"resident-mixed", 1, 10000, 768, kNone, Output::kTopK, 10, true, 8, 1.0},
       {"resident-heavy", 64, 20000, 768, kNone, Output::kTopK, 10, true}};
   return *workloads;
+}
+
+std::string StandardWorkloadNames() {
+  return absl::StrJoin(StandardWorkloads(), ", ",
+                       [](std::string* out, const LoadWorkload& w) { out->append(w.name); });
 }
 
 const LoadWorkload* FindStandardWorkload(absl::string_view name) {

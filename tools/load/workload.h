@@ -32,8 +32,11 @@ struct LoadWorkload {
   Shape leading = {};
 };
 
-// The workloads that benchmarks share: inline-small and so on.
+// The workloads that benchmarks share: tiny and so on.
 absl::Span<const LoadWorkload> StandardWorkloads();
+
+// Their names: "tiny, inline-small, ...".
+std::string StandardWorkloadNames();
 
 // The workload of this name, or null.
 const LoadWorkload* FindStandardWorkload(absl::string_view name);

@@ -19,6 +19,13 @@ class Buffer {
   // Memory from Allocate is aligned to a cache line, which is also the widest vector register.
   static constexpr size_t kAlignment = 64;
 
+  // `bytes`, of any integer type, rounded up to a multiple of kAlignment.
+  template <typename Bytes>
+  static constexpr Bytes Aligned(Bytes bytes) {
+    constexpr Bytes kLine{kAlignment};
+    return (bytes + kLine - 1) / kLine * kLine;
+  }
+
   using Deleter = std::function<void(std::byte*)>;
 
   Buffer() = default;

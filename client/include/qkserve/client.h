@@ -161,6 +161,12 @@ class Client {
  private:
   const Stubs& NextStubs();
   absl::Status ToStatus(const grpc::Status& status) const;
+  // Sends a put or append, the call that `begin` begins. `request` has what only one of them has.
+  template <typename Request, typename Response, typename Options>
+  absl::StatusOr<KeySetInfo> Upload(
+      std::unique_ptr<grpc::ClientWriterInterface<Request>> (
+          v1::KeySetService::StubInterface::*begin)(grpc::ClientContext*, Response*),
+      const std::string& name, const TensorSource& keys, const Options& options, Request request);
 
   const std::vector<Stubs> stubs_;
   const std::string http_proxy_;

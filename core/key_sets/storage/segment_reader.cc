@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "base/format_error.h"
+#include "base/invalid_argument.h"
 #include "base/status_macros.h"
 #include "core/key_sets/storage/segment_writer.h"
 #include "qkserve/buffer.h"

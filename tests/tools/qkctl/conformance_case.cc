@@ -10,9 +10,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/float16.h"
-#include "formats/npy.h"
 #include "gtest/gtest.h"
 #include "tests/support/process.h"
+#include "tests/support/read_npy.h"
 #include "tests/support/reference.h"
 
 namespace qkserve {

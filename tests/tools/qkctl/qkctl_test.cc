@@ -212,7 +212,8 @@ TEST_F(QkctlTest, LoadRefusesWhatItCannotSend) {
   ExpectWrongUsage({"load", "--rate=fast"}, "expected requests a second, or FROM:TO");
   ExpectWrongUsage({"load", "--rate=5", "--concurrency=2"}, "--concurrency is for a closed loop");
   ExpectWrongUsage({"load", "--concurrency=4:2:x2"}, "expected a number, FROM:TO:xFACTOR");
-  ExpectWrongUsage({"load", "--workload=resident"}, "unknown 'resident'; there are inline-small, ");
+  ExpectWrongUsage({"load", "--workload=resident"},
+                   "unknown 'resident'; there are tiny, inline-small, ");
   ExpectWrongUsage({"load", "--find_peak", "--rate=1:5"}, "--find_peak begins at one --rate");
   ExpectWrongUsage({"load", "--latency_limit=50ms"}, "as p99:50ms");
   ExpectWrongUsage({"load", "--allow_errors=SOME"}, "'SOME' is no status code");

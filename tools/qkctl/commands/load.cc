@@ -18,8 +18,8 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
-#include "base/format_error.h"
 #include "base/host.h"
+#include "base/invalid_argument.h"
 #include "base/status_macros.h"
 #include "qkserve/channel.h"
 #include "qkserve/client.h"
@@ -172,8 +172,8 @@ absl::Status Conclude(const LoadCommandOptions& command, const LoadReport& repor
   const StatusCodes allowed = command.AllowedErrors();
   RETURN_IF_ERROR(CheckAnswered(report, allowed, interrupted));
   absl::Status status = ShowAnswer(LoadReportText(report), LoadReportJson(report), command.json);
-  if (!command.csv.empty()) status.Update(WriteFileWhole(command.csv, {LoadReportCsv(report)}));
-  if (!command.report.empty()) status.Update(WriteFileWhole(command.report, {LoadPage(report)}));
+  if (!command.csv.empty()) status.Update(WriteOutput(command.csv, {LoadReportCsv(report)}));
+  if (!command.report.empty()) status.Update(WriteOutput(command.report, {LoadPage(report)}));
   status.Update(JudgeLoad(report, allowed));
   return status;
 }

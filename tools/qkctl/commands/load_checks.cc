@@ -2,11 +2,9 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "base/status_macros.h"
 #include "tools/qkctl/commands/load_options.h"
@@ -61,13 +59,10 @@ absl::Status CheckKeys(const LoadCommandOptions& options) {
   // If keys come from a file, a standard workload has no values of its own.
   const bool has_values = !options.values.empty() || (workload.dv.has_value() && !has_file);
   const bool is_context = workload.output == Output::kContext;
-  const auto append_name = [](std::string* out, const LoadWorkload& standard) {
-    absl::StrAppend(out, standard.name);
-  };
   return CheckUsage(
       {{!options.workload.empty() && FindStandardWorkload(options.workload) == nullptr,
         absl::StrCat("--workload: unknown '", options.workload, "'; there are ",
-                     absl::StrJoin(StandardWorkloads(), ", ", append_name))},
+                     StandardWorkloadNames())},
        OutOfRange("key_sets", options.key_sets, 1, kKeySetsMax),
        OutOfRange("zipf", options.zipf, 0, 100),
        {options.zipf.has_value() && workload.key_sets < 2,

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/format_error.h"
+#include "base/invalid_argument.h"
 #include "base/status_macros.h"
 
 namespace qkserve {

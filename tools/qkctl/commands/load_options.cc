@@ -159,10 +159,9 @@ bool ParseFlag(absl::string_view text, StatusCodes* codes, std::string* error) {
 
 void LoadCommandOptions::AddFlags(Flags& flags) {
   flags.BeginGroup("Requests");
-  flags.Add("workload", &workload,
-            "A standard workload: inline-small, inline-large, inline-square, resident-row, "
-            "resident-top, resident-context, resident-mixed or resident-heavy. Other flags change "
-            "it");
+  flags.Add(
+      "workload", &workload,
+      absl::StrCat("A standard workload: ", StandardWorkloadNames(), ". Other flags change it"));
   flags.Add("n", &n, "Queries of a request, 16 unless given");
   flags.Add("m", &m, "Keys of a request, 128 unless given; a key set has its own");
   flags.Add("d", &d, "Length of a query and of a key, 64 unless given; a key set has its own");

@@ -16,7 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/float16.h"
-#include "base/format_error.h"
+#include "base/invalid_argument.h"
 #include "base/status_macros.h"
 #include "formats/npy.h"
 #include "formats/tensor_file.h"
@@ -214,9 +214,9 @@ Keys, and values, come from files or from a key set on the server ('qkctl keys')
 of queries and keys are equal, or 1; heads of keys may be fewer by a whole factor. Files are NumPy's
 .npy, float32 or float16, or .safetensors, bfloat16 too: FILE.safetensors:TENSOR names a
 tensor; without, queries, keys, values or mask is looked for, or the only one is taken.
-What is not given is left to the server. A terminal also shows a heat map, unless NO_COLOR is set.
-In --heatmap, as there, dark blue is the smallest value, yellow the largest and grey what is not
-finite.
+The server has defaults for options that are left out. A terminal also shows a heat map, unless
+NO_COLOR is set. In --heatmap, as there, dark blue is the smallest value, yellow the largest and
+grey what is not finite.
 )";
 
 constexpr absl::string_view kMoreExamples =

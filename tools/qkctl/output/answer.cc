@@ -20,7 +20,7 @@ absl::Status ShowAnswer(const std::string& text, const nlohmann::ordered_json& j
   // Text that is not UTF-8 is replaced and not refused, because it is a server's mistake.
   const std::string dumped =
       json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
-  return WriteFileWhole(path, {dumped});
+  return WriteOutput(path, {dumped});
 }
 
 }  // namespace qkserve

@@ -22,7 +22,7 @@ struct QuestionOptions : CommandOptions {
 };
 
 // Prints the text, unless the JSON goes to standard output. Writes the JSON unless `path` is "".
-// Its members keep their order. Errors are those of WriteFileWhole.
+// Its members keep their order. Errors are those of WriteOutput.
 absl::Status ShowAnswer(const std::string& text, const nlohmann::ordered_json& json,
                         const std::string& path);
 

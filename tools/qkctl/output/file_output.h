@@ -4,8 +4,7 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
-#include "absl/types/span.h"
+#include "base/whole_file.h"
 
 namespace qkserve {
 
@@ -13,11 +12,10 @@ namespace qkserve {
 // the new one, never a part. The file is written in place if no new file can take its place, or if
 // it is not a regular file, such as /dev/stdout or a pipe. "-" is standard output.
 //
-// Errors are the operating system's, and name the file.
-absl::Status WriteFileWhole(const std::string& path, absl::Span<const absl::string_view> parts);
+// The operating system's errors, naming the file.
+absl::Status WriteOutput(const std::string& path, FileParts parts);
 
-// OK if WriteFileWhole would succeed, as far as can be seen without writing. Errors are those of
-// WriteFileWhole.
+// OK if writing would succeed, as far as can be seen without writing. Errors as of WriteOutput.
 absl::Status CheckFileOutput(const std::string& path);
 
 }  // namespace qkserve

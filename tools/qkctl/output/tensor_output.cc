@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "base/format_error.h"
+#include "base/invalid_argument.h"
 #include "base/status_macros.h"
 #include "formats/npy_header.h"
 #include "formats/safetensors.h"
@@ -51,7 +51,7 @@ absl::Status WriteTensorFile(const std::string& path, absl::string_view name,
                                                  : NpyHeaderOf(path, tensor));
   const absl::string_view elements(reinterpret_cast<const char*>(tensor.data),
                                    *count * ElementBytes(tensor.data_type));
-  return WriteFileWhole(path, {header, elements});
+  return WriteOutput(path, {header, elements});
 }
 
 }  // namespace qkserve

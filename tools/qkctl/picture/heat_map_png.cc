@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "base/format_error.h"
+#include "base/invalid_argument.h"
 #include "qkserve/tensor.h"
 #include "tools/qkctl/output/file_output.h"
 #include "tools/qkctl/picture/color_grid.h"
@@ -114,7 +114,7 @@ absl::Status WriteHeatMapPng(const std::string& path, absl::Span<const float> va
   if (!png.ok()) {
     return absl::Status(png.status().code(), absl::StrCat(path, ": ", png.status().message()));
   }
-  return WriteFileWhole(path, {absl::string_view(*png)});
+  return WriteOutput(path, {absl::string_view(*png)});
 }
 
 }  // namespace qkserve

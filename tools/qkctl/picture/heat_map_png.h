@@ -33,7 +33,7 @@ absl::StatusOr<std::string> HeatMapPng(absl::Span<const float> values,
                                        absl::Span<const int64_t> shape,
                                        const HeatMapPngOptions& options = {});
 
-// Writes such a PNG to a file, as WriteFileWhole does. Errors name the file.
+// The same written to a file, as by WriteOutput. Errors name the file.
 absl::Status WriteHeatMapPng(const std::string& path, absl::Span<const float> values,
                              absl::Span<const int64_t> shape);
 

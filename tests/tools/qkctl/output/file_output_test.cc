@@ -25,7 +25,7 @@ class FileOutputTest : public testing::Test {
 TEST_F(FileOutputTest, ReplacesWhatIsThere) {
   for (const char* text : {"first, and longer", "second"}) {
     EXPECT_TRUE(CheckFileOutput(Path("f")).ok());
-    EXPECT_TRUE(WriteFileWhole(Path("f"), {text, "."}).ok());
+    EXPECT_TRUE(WriteOutput(Path("f"), {text, "."}).ok());
     EXPECT_EQ(Read("f"), std::string(text) + ".");
   }
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory_.path()), {}), 1);
@@ -34,23 +34,23 @@ TEST_F(FileOutputTest, ReplacesWhatIsThere) {
 TEST_F(FileOutputTest, WritesThroughLinks) {
   std::filesystem::create_directory(Path("real"));
   std::filesystem::create_symlink("real/f", Path("link"));
-  ASSERT_TRUE(WriteFileWhole(Path("real/f"), {"old"}).ok());
+  ASSERT_TRUE(WriteOutput(Path("real/f"), {"old"}).ok());
   EXPECT_TRUE(CheckFileOutput(Path("link")).ok());
-  EXPECT_TRUE(WriteFileWhole(Path("link"), {"new"}).ok());
+  EXPECT_TRUE(WriteOutput(Path("link"), {"new"}).ok());
   EXPECT_TRUE(std::filesystem::is_symlink(Path("link")));
   EXPECT_EQ(Read("real/f"), "new");
 }
 
 TEST_F(FileOutputTest, WritesToWhatIsNoFile) {
   EXPECT_TRUE(CheckFileOutput("/dev/null").ok());
-  EXPECT_TRUE(WriteFileWhole("/dev/null", {"text"}).ok());
+  EXPECT_TRUE(WriteOutput("/dev/null", {"text"}).ok());
   EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
 }
 
 TEST_F(FileOutputTest, SaysBeforehandWhatCannotBe) {
   for (const std::string& path : {Path("none/f"), Path("")}) {
     EXPECT_FALSE(CheckFileOutput(path).ok()) << path;
-    EXPECT_FALSE(WriteFileWhole(path, {"text"}).ok()) << path;
+    EXPECT_FALSE(WriteOutput(path, {"text"}).ok()) << path;
   }
   EXPECT_TRUE(CheckFileOutput("-").ok());
 }

@@ -13,6 +13,7 @@
 #include "formats/npy.h"
 #include "formats/tensor_file.h"
 #include "gtest/gtest.h"
+#include "tests/support/read_npy.h"
 #include "tests/support/temporary_directory.h"
 #include "tools/qkctl/input/upload.h"
 

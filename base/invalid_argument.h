@@ -1,5 +1,5 @@
-#ifndef QKSERVE_BASE_FORMAT_ERROR_H_
-#define QKSERVE_BASE_FORMAT_ERROR_H_
+#ifndef QKSERVE_BASE_INVALID_ARGUMENT_H_
+#define QKSERVE_BASE_INVALID_ARGUMENT_H_
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -22,4 +22,4 @@ absl::Status FormatError(absl::string_view file, const Parts&... what) {
 
 }  // namespace qkserve
 
-#endif  // QKSERVE_BASE_FORMAT_ERROR_H_
+#endif  // QKSERVE_BASE_INVALID_ARGUMENT_H_
