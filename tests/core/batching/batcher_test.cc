@@ -243,7 +243,7 @@ TEST_F(BatcherTest, APassThatCannotBeMadeFailsItsJobsWithTheirTimes) {
   auto strings = std::make_shared<PuppetStrings>();
   strings->on_pass = [](int64_t) { return absl::ResourceExhaustedError("no memory"); };
   const auto job =
-      Submit({.cost = kSmallCost, .shared_cost = kSmallCost, .group = GroupId{1}}, strings);
+      Submit({.cost = kSmallCost, .group = GroupId{1}, .shared_cost = kSmallCost}, strings);
   EXPECT_EQ(job->AwaitStatus(), absl::ResourceExhaustedError("no memory"));
   EXPECT_EQ(job->receipt().queued, absl::ZeroDuration());
   EXPECT_EQ(job->receipt().computed, absl::ZeroDuration());
