@@ -6,6 +6,8 @@
 #include <fstream>
 #include <string>
 
+#include "absl/strings/str_cat.h"
+
 namespace qkserve {
 namespace {
 
@@ -41,7 +43,7 @@ TEST(TextFileTest, IsCompleteWithExactlyTheLineLimit) {
 }
 
 TEST(TextFileTest, CutsLongLines) {
-  const std::string content = std::string(200'000, 'x') + "\nnext\n";
+  const std::string content = absl::StrCat(std::string(200'000, 'x'), "\nnext\n");
   const auto text = ReadTextFile(WriteFile(content), {.line_bytes_max = 10});
   ASSERT_TRUE(text.ok()) << text.status();
   EXPECT_THAT(text->lines, ElementsAre("xxxxxxxxxx", "next"));
