@@ -164,7 +164,7 @@ absl::Status WritePortFile(const char* flag, const std::string& path, int port) 
     return absl::FailedPreconditionError(
         absl::StrCat(flag, ": ", path, " is there and is no regular file"));
   }
-  const absl::Status status =
+  absl::Status status =
       WriteFileWhole(path, {absl::StrCat(port, "\n")}, IfIrreplaceable::kFail);
   if (status.ok()) return status;
   return absl::FailedPreconditionError(absl::StrCat(flag, ": ", status.message()));
