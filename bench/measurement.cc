@@ -95,15 +95,14 @@ absl::StatusOr<std::vector<LatencySamples>> MeasureLatency(absl::Span<const Ask>
 absl::StatusOr<std::vector<ThroughputSamples>> MeasureThroughput(
     absl::Span<const Contender> contenders, absl::Span<const v1::ScoreRequest> requests,
     int concurrency, const RoundOptions& options) {
-  absl::StatusOr<std::vector<ThroughputSamples>> samples = TakeTurns<ThroughputSamples>(
-      contenders, options, [&](const Contender& contender, ThroughputSamples& samples) {
-        if (!contender.serves_many) return absl::OkStatus();
-        return ThroughputTurn(*contender.remote, requests, concurrency, options, samples);
-      });
-  if (samples.ok()) {
-    std::erase_if(*samples, [](const auto& one) { return one.round_requests_per_s.empty(); });
-  }
-  return samples;
+  const auto turn = [&](const Contender& contender, ThroughputSamples& samples) {
+    if (!contender.serves_many) return absl::OkStatus();
+    return ThroughputTurn(*contender.remote, requests, concurrency, options, samples);
+  };
+  ASSIGN_OR_RETURN(std::vector<ThroughputSamples> all,
+                   TakeTurns<ThroughputSamples>(contenders, options, turn));
+  std::erase_if(all, [](const auto& one) { return one.round_requests_per_s.empty(); });
+  return all;
 }
 
 }  // namespace qkserve::bench

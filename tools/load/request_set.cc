@@ -104,8 +104,8 @@ absl::StatusOr<RequestSet> BuildRequestSet(const RequestSetOptions& options) {
       } else {
         request = MakeScoreRequest(queries.View(), options.key_sets[key_set], score_options);
       }
-      ASSIGN_OR_RETURN(grpc::ByteBuffer bytes, Serialized(request));
-      set.requests.push_back({std::move(bytes), key_set, payload});
+      ASSIGN_OR_RETURN(const grpc::ByteBuffer bytes, Serialized(request));
+      set.requests.push_back({bytes, key_set, payload});
     }
   }
   return set;

@@ -690,8 +690,8 @@ TEST_F(QkctlServerTest, LoadThatCannotKeepItsRateEndsWithThree) {
   const Outcome outcome = Qkctl({"load", flag_, "--rate=2000", "--in_flight_max=1", "--n=512",
                                  "--m=2048", "--d=256", "--duration=500ms", "--noprogress"});
   EXPECT_EQ(outcome.exit_code, 3) << outcome.out;
+  // On a busy machine the client may be behind as well. LoadVerdictTest has both texts.
   EXPECT_TRUE(absl::StartsWith(outcome.err, "error: ABORTED: sent ")) << outcome.err;
-  EXPECT_TRUE(absl::StrContains(outcome.err, "--in_flight_max=1 requests")) << outcome.err;
 }
 
 TEST_F(QkctlServerTest, LoadInJsonPrintsNothingElse) {
