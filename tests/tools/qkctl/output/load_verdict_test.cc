@@ -41,6 +41,14 @@ TEST(LoadVerdictTest, AScheduleThatWasNotKept) {
   EXPECT_EQ(ExitCode(nothing_sent), 3);
 }
 
+TEST(LoadVerdictTest, AScheduleThatWasNotKeptSaysWhoWasBehind) {
+  LoadReport report = Report(100, 100);
+  EXPECT_TRUE(absl::StrContains(JudgeLoad(report, {}).message(), "client could not send faster"));
+  report.steps.back().options.in_flight_max = 7;
+  report.steps.back().counts.unsent_full = 60;
+  EXPECT_TRUE(absl::StrContains(JudgeLoad(report, {}).message(), "--in_flight_max=7 requests"));
+}
+
 TEST(LoadVerdictTest, ErrorsCountUnlessTheyAreAllowed) {
   LoadReport report = Report(100);
   Fail(report, absl::StatusCode::kResourceExhausted, "full", 1);
