@@ -227,7 +227,9 @@ void AddRows(TileArgs<T> args, int64_t columns) {
   }
   if (columns == 0) return;
   if constexpr (kColumnVectors > 1) {
-    AddRows<T, kRows, std::max(1, kColumnVectors / 4)>(args, columns);
+    // One row has as many chains as vectors, and needs many of them: fewer vectors by half only.
+    constexpr int kFewer = kRows == 1 ? kColumnVectors / 2 : kColumnVectors / 4;
+    AddRows<T, kRows, std::max(1, kFewer)>(args, columns);
   } else {
     // A vector that ends with the row, so that nothing is read behind it. A row that is shorter is
     // read on into the next one, see AddNarrow.
