@@ -147,7 +147,8 @@ struct ValueSet {
     for (int64_t j = 0; j < m; j += kStepKeys) {
       const ValuePanels values = {
           type, packed.at(type).data() + j / kPanelKeys * ValuePanelBytes(type, columns), columns};
-      const ContextRows context(sums.data(), n, columns, columns);
+      const ContextRows context(sums.data(), sums.data() + ContextRows::SumBytes(n, columns), n,
+                                columns, columns);
       AddWeightedPanels(weights.floats(), kStepKeys, n, values, kStepKeys, context.out(), columns,
                         context.infinities());
     }

@@ -35,6 +35,10 @@ class Buffer {
   // has them, and pages are not touched. RESOURCE_EXHAUSTED if there is none.
   static absl::StatusOr<Buffer> AllocateZeroed(size_t size_bytes);
 
+  // Memory that is all zero and seldom needed: each page takes memory only once it is written.
+  // RESOURCE_EXHAUSTED if there is none.
+  static absl::StatusOr<Buffer> AllocateOnDemand(size_t size_bytes);
+
   // What is moved from is empty.
   Buffer(Buffer&& other) noexcept
       : data_(std::move(other.data_)), size_bytes_(std::exchange(other.size_bytes_, 0)) {}

@@ -31,6 +31,11 @@ float RoundedMean(double mean) {
   return static_cast<float>(clamped) + 0.0F;
 }
 
+int64_t WholeLines(int64_t bytes) {
+  constexpr auto kLine = static_cast<int64_t>(Buffer::kAlignment);
+  return CeilDivide(bytes, kLine) * kLine;
+}
+
 }  // namespace
 
 void ContextRow::Clear() const {
@@ -109,22 +114,24 @@ float ContextRow::Finish(DataType type, std::byte* context) const {
   return LogSumExp(max, sum);
 }
 
-int64_t ContextRows::BytesFor(int64_t rows, int64_t stride) {
+int64_t ContextRows::SumBytes(int64_t rows, int64_t stride) {
   constexpr auto kDoubleBytes = static_cast<int64_t>(sizeof(double));
-  constexpr auto kFloatBytes = static_cast<int64_t>(sizeof(float));
-  constexpr auto kLine = static_cast<int64_t>(Buffer::kAlignment);
-  const int64_t row_bytes = (2 + stride) * kDoubleBytes + 2 * stride * kFloatBytes + 1;
-  return CeilDivide(rows * row_bytes, kLine) * kLine;
+  return WholeLines(rows * ((2 + stride) * kDoubleBytes + 1));
 }
 
-ContextRows::ContextRows(std::byte* memory, int64_t rows, int64_t columns, int64_t stride)
-    : out_(reinterpret_cast<double*>(memory)), max_(out_ + rows * stride), sum_(max_ + rows) {
-  auto* const plus = reinterpret_cast<float*>(sum_ + rows);
-  float* const minus = plus + rows * stride;
+int64_t ContextRows::InfinityBytes(int64_t rows, int64_t stride) {
+  constexpr auto kFloatBytes = static_cast<int64_t>(sizeof(float));
+  return WholeLines(2 * rows * stride * kFloatBytes);
+}
+
+ContextRows::ContextRows(std::byte* sums, std::byte* infinities, int64_t rows, int64_t columns,
+                         int64_t stride)
+    : out_(reinterpret_cast<double*>(sums)), max_(out_ + rows * stride), sum_(max_ + rows) {
+  auto* const plus = reinterpret_cast<float*>(infinities);
   infinities_ = {.maxes = max_,
-                 .met = reinterpret_cast<bool*>(minus + rows * stride),
+                 .met = reinterpret_cast<bool*>(sum_ + rows),
                  .plus = plus,
-                 .minus = minus,
+                 .minus = plus + rows * stride,
                  .columns = columns,
                  .stride = stride};
 }

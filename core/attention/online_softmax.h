@@ -46,11 +46,18 @@ struct ContextRow {
 // The memory of rows of context. Rows of `stride` sums follow one another.
 class ContextRows {
  public:
-  // A multiple of a cache line.
-  static int64_t BytesFor(int64_t rows, int64_t stride);
+  // Bytes of the sums, and of the infinities: half as many, which are written only if values that
+  // are not finite are met. Multiples of a cache line.
+  static int64_t SumBytes(int64_t rows, int64_t stride);
+  static int64_t InfinityBytes(int64_t rows, int64_t stride);
+  static int64_t BytesFor(int64_t rows, int64_t stride) {
+    return SumBytes(rows, stride) + InfinityBytes(rows, stride);
+  }
 
-  // Takes BytesFor(rows, stride) bytes at `memory`, which is aligned to float64; stride >= columns.
-  ContextRows(std::byte* memory, int64_t rows, int64_t columns, int64_t stride);
+  // Takes SumBytes and InfinityBytes of (rows, stride) at `sums` and `infinities`, which are
+  // aligned to float64; stride >= columns.
+  ContextRows(std::byte* sums, std::byte* infinities, int64_t rows, int64_t columns,
+              int64_t stride);
 
   ContextRow Row(int64_t row) const;
   double* out() const { return out_; }

@@ -83,9 +83,12 @@ absl::Status RowsPlan::ForEachStep(const Work& work, const Reduce& reduce) const
   return absl::OkStatus();
 }
 
-absl::Status RowsPlan::ComputeContext(const Work& work, std::byte* slot) const {
+ContextRows RowsPlan::ContextOf(const Block& block, int64_t split, PartialRows& partials) const {
+  return ContextIn(partials.Slot(block.index, split), partials.SeldomSlot(block.index, split));
+}
+
+absl::Status RowsPlan::ComputeContext(const Work& work, const ContextRows& state) const {
   const int64_t rows = work.block.rows;
-  const ContextRows state(slot, RowsOfSlot(), dv_, dv_);
   for (int64_t i = 0; i < rows; ++i) state.Row(i).Clear();
   const TensorView& values = *work.problem.values;
   const int64_t value_matrix = shape_.KeyMatrix(work.block.slice / shape_.slices_per_unit);
@@ -102,17 +105,15 @@ absl::Status RowsPlan::ComputeContext(const Work& work, std::byte* slot) const {
 }
 
 void RowsPlan::MergeContext(const Work& work, PartialRows& partials) const {
-  std::byte* const first_slot = partials.Slot(work.block.index, 0);
-  const ContextRows merged(first_slot, RowsOfSlot(), dv_, dv_);
+  const ContextRows merged = ContextOf(work.block, 0, partials);
   for (int64_t split = 1; split < splits_; ++split) {
-    const ContextRows next(partials.Slot(work.block.index, split), RowsOfSlot(), dv_, dv_);
+    const ContextRows next = ContextOf(work.block, split, partials);
     for (int64_t i = 0; i < work.block.rows; ++i) merged.Row(i).Merge(next.Row(i));
   }
-  WriteContext(work, first_slot);
+  WriteContext(work, merged);
 }
 
-void RowsPlan::WriteContext(const Work& work, std::byte* slot) const {
-  const ContextRows state(slot, RowsOfSlot(), dv_, dv_);
+void RowsPlan::WriteContext(const Work& work, const ContextRows& state) const {
   for (int64_t i = 0; i < work.block.rows; ++i) {
     const int64_t row = FirstRow(work.block) + i;
     const float log_sum_exp =

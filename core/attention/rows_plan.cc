@@ -118,8 +118,12 @@ absl::Duration RowsPlan::PredictCost(double gflops) const {
 }
 
 int64_t RowsPlan::SlotBytes() const {
-  if (output_ == Output::kContext) return ContextRows::BytesFor(RowsOfSlot(), dv_);
+  if (output_ == Output::kContext) return ContextRows::SumBytes(RowsOfSlot(), dv_);
   return RowsOfSlot() * (static_cast<int64_t>(sizeof(int64_t)) + top_k_ * 8);
+}
+
+int64_t RowsPlan::SeldomBytes() const {
+  return output_ == Output::kContext ? ContextRows::InfinityBytes(RowsOfSlot(), dv_) : 0;
 }
 
 RowsPlan::Block RowsPlan::GetBlock(int64_t index) const {
@@ -149,12 +153,12 @@ int64_t RowsPlan::TopBytesOfTiles() const {
 }
 
 int64_t RowsPlan::state_bytes() const {
-  return (splits_ > 1 ? blocks_ * splits_ * SlotBytes() : 0) + TopBytesOfTiles();
+  return (splits_ > 1 ? blocks_ * splits_ * (SlotBytes() + SeldomBytes()) : 0) + TopBytesOfTiles();
 }
 
 absl::StatusOr<std::unique_ptr<PartialRows>> RowsPlan::AllocatePartials() const {
   if (splits_ == 1) return std::unique_ptr<PartialRows>();
-  return PartialRows::Allocate(blocks_, splits_, SlotBytes());
+  return PartialRows::Allocate(blocks_, splits_, SlotBytes(), SeldomBytes());
 }
 
 absl::Status RowsPlan::ComputeTile(int64_t tile, const AttentionProblem& problem,
@@ -180,20 +184,20 @@ absl::Status RowsPlan::ComputeTile(int64_t tile, const AttentionProblem& problem
 absl::Status RowsPlan::ComputeWork(const Work& work, int64_t split, PartialRows* partials) const {
   if (output_ == Output::kWeights) return ComputeWeights(work);
   if (output_ == Output::kTopK) return ComputeTopK(work, split, partials);
-  std::byte* slot = nullptr;
   TileScratch scratch;
-  if (splits_ > 1) {
-    slot = partials->Slot(work.block.index, split);
-  } else {
-    const absl::StatusOr<float*> memory =
-        scratch.Get(CeilDivide(SlotBytes(), static_cast<int64_t>(sizeof(float))));
-    if (!memory.ok()) return memory.status();
-    slot = reinterpret_cast<std::byte*>(*memory);
+  std::byte* memory = nullptr;
+  if (splits_ == 1) {
+    const absl::StatusOr<float*> floats =
+        scratch.Get(CeilDivide(SlotBytes() + SeldomBytes(), static_cast<int64_t>(sizeof(float))));
+    if (!floats.ok()) return floats.status();
+    memory = reinterpret_cast<std::byte*>(*floats);
   }
-  absl::Status status = ComputeContext(work, slot);
+  const ContextRows rows = splits_ == 1 ? ContextIn(memory, memory + SlotBytes())
+                                        : ContextOf(work.block, split, *partials);
+  absl::Status status = ComputeContext(work, rows);
   if (!status.ok()) return status;
   if (splits_ == 1) {
-    WriteContext(work, slot);
+    WriteContext(work, rows);
   } else if (partials->IsLast(work.block.index)) {
     MergeContext(work, *partials);
   }

@@ -10,6 +10,7 @@
 #include "core/attention/attention_plan.h"
 #include "core/attention/fill_unattended.h"
 #include "core/attention/key_mask.h"
+#include "core/attention/online_softmax.h"
 #include "core/attention/top_k.h"
 
 namespace qkserve {
@@ -61,6 +62,11 @@ class RowsPlan final : public AttentionPlan {
   int64_t RowsOfSlot() const { return rows_per_block_ * slices_per_block_; }
   // State of the rows of a block of context or top k.
   int64_t SlotBytes() const;
+  int64_t SeldomBytes() const;  // of a slot
+  ContextRows ContextIn(std::byte* sums, std::byte* infinities) const {
+    return {sums, infinities, RowsOfSlot(), dv_, dv_};
+  }
+  ContextRows ContextOf(const Block& block, int64_t split, PartialRows& partials) const;
   int64_t TopBytesOfTiles() const;
 
   // Masked scores of the work's rows and keys [key, key + count), with row stride `stride`.
@@ -75,11 +81,11 @@ class RowsPlan final : public AttentionPlan {
   template <class Reduce>
   absl::Status ForEachStep(const Work& work, const Reduce& reduce) const;
   absl::Status ComputeWeights(const Work& work) const;
-  absl::Status ComputeContext(const Work& work, std::byte* slot) const;
+  absl::Status ComputeContext(const Work& work, const ContextRows& state) const;
   absl::Status ComputeTopK(const Work& work, int64_t split, PartialRows* partials) const;
   void MergeContext(const Work& work, PartialRows& partials) const;
   absl::Status MergeTopK(const Work& work, PartialRows& partials) const;
-  void WriteContext(const Work& work, std::byte* slot) const;
+  void WriteContext(const Work& work, const ContextRows& state) const;
   void WriteTopK(const Work& work, TopRows& top) const;
 
   ScoreShape shape_;

@@ -97,7 +97,8 @@ class KeySetPass final : public Pass {
   // Shared results of the parts of a block. Each part keeps its own best k and hands them over.
   struct BlockState {
     Buffer context, weights;
-    TopRows top;  // of a part that has ended, where has_top
+    Buffer infinities;  // of the context
+    TopRows top;        // of a part that has ended, where has_top
     bool has_top = false;
     int64_t parts_left = 0;
   };

@@ -132,7 +132,9 @@ absl::Status KeySetPass::AllocateState(const Block& block, absl::Span<const Row>
     if (HasWeightsOfItsOwn(row)) ++weight_rows;
   }
   const int64_t context_bytes =
-      splits_.count * ContextRows::BytesFor(block.context_rows, padded_dv_);
+      splits_.count * ContextRows::SumBytes(block.context_rows, padded_dv_);
+  const int64_t infinity_bytes =
+      splits_.count * ContextRows::InfinityBytes(block.context_rows, padded_dv_);
   const int64_t weight_floats = weight_rows * key_set_->m();
   for (const auto& [buffer, bytes] :
        {std::pair(&state.context, static_cast<size_t>(context_bytes)),
@@ -141,6 +143,9 @@ absl::Status KeySetPass::AllocateState(const Block& block, absl::Span<const Row>
     if (!memory.ok()) return memory.status();
     *buffer = *std::move(memory);
   }
+  absl::StatusOr<Buffer> infinities = Buffer::AllocateOnDemand(static_cast<size_t>(infinity_bytes));
+  if (!infinities.ok()) return infinities.status();
+  state.infinities = *std::move(infinities);
   state.parts_left = block.parts;
   return absl::OkStatus();
 }
@@ -206,7 +211,8 @@ void KeySetPass::PlaceWeights(absl::Span<Row> rows, BlockState& state) const {
 
 ContextRows KeySetPass::ContextOf(const Work& work, int64_t split) const {
   const int64_t rows = work.block.context_rows;
-  return {work.state.context.data() + split * ContextRows::BytesFor(rows, padded_dv_), rows,
+  return {work.state.context.data() + split * ContextRows::SumBytes(rows, padded_dv_),
+          work.state.infinities.data() + split * ContextRows::InfinityBytes(rows, padded_dv_), rows,
           key_set_->layout().dv.value_or(0), padded_dv_};
 }
 

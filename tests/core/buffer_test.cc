@@ -1,5 +1,6 @@
 #include "core/buffer.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <utility>
@@ -42,6 +43,22 @@ TEST(BufferTest, DeletesOnceWhateverIsMoved) {
     EXPECT_EQ(deleted, 0);
   }
   EXPECT_EQ(deleted, 1);
+}
+
+TEST(BufferTest, MemoryOnDemandIsZeroAndCanBeWritten) {
+  constexpr size_t kBytes = 100'000;
+  Buffer buffer = Buffer::AllocateOnDemand(kBytes).value();
+  ASSERT_EQ(buffer.size_bytes(), kBytes);
+  EXPECT_TRUE(std::all_of(buffer.data(), buffer.data() + kBytes,
+                          [](std::byte byte) { return byte == std::byte{0}; }));
+  buffer.data()[kBytes - 1] = std::byte{1};
+  EXPECT_EQ(buffer.data()[kBytes - 1], std::byte{1});
+}
+
+TEST(BufferTest, MemoryOnDemandOfNoBytesIsEmptyAndTooMuchIsAnError) {
+  EXPECT_EQ(Buffer::AllocateOnDemand(0).value().size_bytes(), 0U);
+  EXPECT_EQ(Buffer::AllocateOnDemand(size_t{1} << 62).status().code(),
+            absl::StatusCode::kResourceExhausted);
 }
 
 }  // namespace
