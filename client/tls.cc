@@ -133,9 +133,11 @@ struct Hint {
 
 constexpr Hint kHints[] = {
     {"certificate verify failed", kUntrusted},
-    // Signed by another authority of the same name, with an elliptic curve or with RSA.
+    // Signed by another authority of the same name: with an elliptic curve, with RSA, and with
+    // either since OpenSSL 3.5.
     {"asn1 encoding routines", kUntrusted},
     {"rsa routines", kUntrusted},
+    {"provider signature failure", kUntrusted},
     {"is not in peer certificate", "the server's certificate is for another name"},
     {"wrong version number", "the server does not speak TLS"},
     {"no application protocol", kNoHttp2},

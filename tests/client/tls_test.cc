@@ -210,6 +210,9 @@ TEST_F(TlsTest, KnowsWhatOtherServersSay) {
   EXPECT_THAT(HandshakeHint("Ssl handshake failed: SSL_ERROR_SSL: error:0A000460:SSL "
                             "routines::tlsv1 alert no application protocol"),
               testing::HasSubstr("HTTP/2"));
+  EXPECT_THAT(HandshakeHint("Ssl handshake failed: SSL_ERROR_SSL: error:030000EA:digital envelope "
+                            "routines::provider signature failure"),
+              testing::HasSubstr("certificate"));
   EXPECT_THAT(HandshakeHint("Cannot check peer: missing selected ALPN property."),
               testing::HasSubstr("HTTP/2"));
   EXPECT_THAT(HandshakeHint("last error: UNAVAILABLE: ipv4:127.0.0.1:1: Endpoint read failed"),
