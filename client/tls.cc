@@ -133,8 +133,8 @@ struct Hint {
 
 constexpr Hint kHints[] = {
     {"certificate verify failed", kUntrusted},
-    // Signed by another authority of the same name: with an elliptic curve, with RSA, and with
-    // either since OpenSSL 3.5.
+    // Signed by another authority of the same name: with an elliptic curve, with RSA, and with an
+    // elliptic curve in OpenSSL 3.5.
     {"asn1 encoding routines", kUntrusted},
     {"rsa routines", kUntrusted},
     {"provider signature failure", kUntrusted},

@@ -10,6 +10,19 @@
 #include "absl/strings/str_cat.h"
 
 namespace qkserve {
+namespace {
+
+absl::StatusOr<Buffer> MapZeroed(size_t size_bytes) {
+  void* data =
+      mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (data == MAP_FAILED) {
+    return absl::ResourceExhaustedError(absl::StrCat("out of memory for ", size_bytes, " bytes"));
+  }
+  return Buffer(static_cast<std::byte*>(data), size_bytes,
+                [size_bytes](std::byte* p) { munmap(p, size_bytes); });
+}
+
+}  // namespace
 
 absl::StatusOr<Buffer> Buffer::Allocate(size_t size_bytes) {
   if (size_bytes == 0) return Buffer();
@@ -24,17 +37,6 @@ absl::StatusOr<Buffer> Buffer::Allocate(size_t size_bytes) {
   return Buffer(static_cast<std::byte*>(data), size_bytes, [](std::byte* p) { std::free(p); });
 }
 
-absl::StatusOr<Buffer> Buffer::AllocateOnDemand(size_t size_bytes) {
-  if (size_bytes == 0) return Buffer();
-  void* data =
-      mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (data == MAP_FAILED) {
-    return absl::ResourceExhaustedError(absl::StrCat("out of memory for ", size_bytes, " bytes"));
-  }
-  return Buffer(static_cast<std::byte*>(data), size_bytes,
-                [size_bytes](std::byte* p) { munmap(p, size_bytes); });
-}
-
 absl::StatusOr<Buffer> Buffer::AllocateZeroed(size_t size_bytes) {
   constexpr size_t kHugePageBytes = size_t{2} << 20;
   if (size_bytes < kHugePageBytes) {
@@ -42,11 +44,17 @@ absl::StatusOr<Buffer> Buffer::AllocateZeroed(size_t size_bytes) {
     if (buffer.ok() && size_bytes > 0) std::memset(buffer->data(), 0, size_bytes);
     return buffer;
   }
-  absl::StatusOr<Buffer> buffer = AllocateOnDemand(size_bytes);
+  absl::StatusOr<Buffer> buffer = MapZeroed(size_bytes);
   if (!buffer.ok()) return buffer.status();
   // Advice: small pages do as well, only slower.
   static_cast<void>(madvise(buffer->data(), size_bytes, MADV_HUGEPAGE));
   return buffer;
+}
+
+absl::StatusOr<Buffer> Buffer::AllocateOnDemand(size_t size_bytes) {
+  // Clearing 64 KiB takes about 2 us, as a mapping does.
+  constexpr size_t kMappedBytesMin = size_t{64} << 10;
+  return size_bytes < kMappedBytesMin ? AllocateZeroed(size_bytes) : MapZeroed(size_bytes);
 }
 
 }  // namespace qkserve

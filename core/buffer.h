@@ -35,7 +35,7 @@ class Buffer {
   // has them, and pages are not touched. RESOURCE_EXHAUSTED if there is none.
   static absl::StatusOr<Buffer> AllocateZeroed(size_t size_bytes);
 
-  // Memory that is all zero and seldom needed: each page takes memory only once it is written.
+  // Memory that is all zero and seldom needed: a page of large ones is taken once it is written.
   // RESOURCE_EXHAUSTED if there is none.
   static absl::StatusOr<Buffer> AllocateOnDemand(size_t size_bytes);
 

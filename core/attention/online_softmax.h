@@ -46,7 +46,7 @@ struct ContextRow {
 // The memory of rows of context. Rows of `stride` sums follow one another.
 class ContextRows {
  public:
-  // Bytes of the sums, and of the infinities: half as many, which are written only if values that
+  // Bytes of the sums, and of the infinities: about as many, which are written only if values that
   // are not finite are met. Multiples of a cache line.
   static int64_t SumBytes(int64_t rows, int64_t stride);
   static int64_t InfinityBytes(int64_t rows, int64_t stride);

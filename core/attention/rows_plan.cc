@@ -184,24 +184,20 @@ absl::Status RowsPlan::ComputeTile(int64_t tile, const AttentionProblem& problem
 absl::Status RowsPlan::ComputeWork(const Work& work, int64_t split, PartialRows* partials) const {
   if (output_ == Output::kWeights) return ComputeWeights(work);
   if (output_ == Output::kTopK) return ComputeTopK(work, split, partials);
+  if (splits_ > 1) {
+    absl::Status status = ComputeContext(work, ContextOf(work.block, split, *partials));
+    if (status.ok() && partials->IsLast(work.block.index)) MergeContext(work, *partials);
+    return status;
+  }
   TileScratch scratch;
-  std::byte* memory = nullptr;
-  if (splits_ == 1) {
-    const absl::StatusOr<float*> floats =
-        scratch.Get(CeilDivide(SlotBytes() + SeldomBytes(), static_cast<int64_t>(sizeof(float))));
-    if (!floats.ok()) return floats.status();
-    memory = reinterpret_cast<std::byte*>(*floats);
-  }
-  const ContextRows rows = splits_ == 1 ? ContextIn(memory, memory + SlotBytes())
-                                        : ContextOf(work.block, split, *partials);
+  const absl::StatusOr<float*> floats =
+      scratch.Get(CeilDivide(SlotBytes() + SeldomBytes(), static_cast<int64_t>(sizeof(float))));
+  if (!floats.ok()) return floats.status();
+  auto* const memory = reinterpret_cast<std::byte*>(*floats);
+  const ContextRows rows = ContextIn(memory, memory + SlotBytes());
   absl::Status status = ComputeContext(work, rows);
-  if (!status.ok()) return status;
-  if (splits_ == 1) {
-    WriteContext(work, rows);
-  } else if (partials->IsLast(work.block.index)) {
-    MergeContext(work, *partials);
-  }
-  return absl::OkStatus();
+  if (status.ok()) WriteContext(work, rows);
+  return status;
 }
 
 KeyRange RowsPlan::AttendedKeys(const Work& work) const {

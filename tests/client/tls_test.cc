@@ -212,7 +212,7 @@ TEST_F(TlsTest, KnowsWhatOtherServersSay) {
               testing::HasSubstr("HTTP/2"));
   EXPECT_THAT(HandshakeHint("Ssl handshake failed: SSL_ERROR_SSL: error:030000EA:digital envelope "
                             "routines::provider signature failure"),
-              testing::HasSubstr("certificate"));
+              testing::HasSubstr("certificate is not from an authority"));
   EXPECT_THAT(HandshakeHint("Cannot check peer: missing selected ALPN property."),
               testing::HasSubstr("HTTP/2"));
   EXPECT_THAT(HandshakeHint("last error: UNAVAILABLE: ipv4:127.0.0.1:1: Endpoint read failed"),
