@@ -16,6 +16,7 @@
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
 #include "server/server.h"
+#include "tests/server/connected_client.h"
 #include "tests/server/raw_call.h"
 #include "tests/support/process.h"
 #include "tests/support/random_tensor.h"
@@ -53,7 +54,7 @@ class KeySetServerTest : public testing::Test {
     client_ = Connect();
   }
   std::unique_ptr<Client> Connect(int channels = 1) const {
-    return Client::Create({.address = server_->address(), .channels = channels}).value();
+    return ConnectedClient(server_->address(), channels);
   }
   std::unique_ptr<v1::KeySetService::Stub> KeySets() const {
     return v1::KeySetService::NewStub(ChannelTo(server_->address()));

@@ -1,6 +1,7 @@
 #ifndef QKSERVE_TESTS_SERVER_RAW_CALL_H_
 #define QKSERVE_TESTS_SERVER_RAW_CALL_H_
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -8,14 +9,20 @@
 #include "grpcpp/channel.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/grpcpp.h"
+#include "gtest/gtest.h"
 
 namespace qkserve {
 
-// A connection to a server of this test: never through a proxy that the environment names.
+// A connection to a server of this test that is up (ConnectedClient says why): never through a
+// proxy that the environment names.
 inline std::shared_ptr<grpc::Channel> ChannelTo(
     const std::string& address, grpc::ChannelArguments arguments = grpc::ChannelArguments()) {
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  std::shared_ptr<grpc::Channel> channel =
+      grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  EXPECT_TRUE(
+      channel->WaitForConnected(std::chrono::system_clock::now() + std::chrono::minutes(1)));
+  return channel;
 }
 
 // Sends bytes to a method and gives what came back, as a client in any language would.

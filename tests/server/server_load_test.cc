@@ -12,7 +12,9 @@
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
 #include "server/server.h"
+#include "tests/server/connected_client.h"
 #include "tests/server/raw_call.h"
+#include "tests/support/process.h"
 #include "tests/support/random_tensor.h"
 
 namespace qkserve {
@@ -28,7 +30,7 @@ class ServerLoadTest : public testing::Test {
     options.listen_address = "127.0.0.1:0";
     options.workers = 2;
     server_ = Server::Start(options).value();
-    client_ = Client::Create({.address = server_->address(), .channels = 4}).value();
+    client_ = ConnectedClient(server_->address(), 4);
   }
 
   // About a second of work for two workers.
@@ -40,7 +42,7 @@ class ServerLoadTest : public testing::Test {
 
   // Returns when the server has accepted so many that it has not answered yet.
   void AwaitInFlight(int64_t requests) const {
-    while (client_->GetStatus()->in_flight_requests() < requests) std::this_thread::yield();
+    EXPECT_TRUE(Eventually([&] { return client_->GetStatus()->in_flight_requests() >= requests; }));
   }
 
   std::unique_ptr<Server> server_;
@@ -96,7 +98,7 @@ TEST_F(ServerLoadTest, AShortDeadlineEndsAHugeRequestAndItsWork) {
   const absl::Status status = client_->Score(LongRequest(), absl::Milliseconds(300)).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
   // Its tiles stop: nothing is left in flight, and nothing was answered.
-  while (client_->GetStatus()->in_flight_requests() > 0) std::this_thread::yield();
+  EXPECT_TRUE(Eventually([&] { return client_->GetStatus()->in_flight_requests() == 0; }));
   EXPECT_EQ(client_->GetStatus()->requests_answered(), 0);
 }
 
@@ -113,7 +115,7 @@ TEST_F(ServerLoadTest, ACancelledRequestStopsAtTheNextTile) {
   context.TryCancel();
   caller.join();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::CANCELLED);
-  while (client_->GetStatus()->in_flight_requests() > 0) std::this_thread::yield();
+  EXPECT_TRUE(Eventually([&] { return client_->GetStatus()->in_flight_requests() == 0; }));
   EXPECT_EQ(client_->GetStatus()->requests_answered(), 0);
 }
 
@@ -169,7 +171,7 @@ TEST_F(ServerLoadTest, EveryRequestDuringADrainIsAnsweredOrTurnedAway) {
       EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
     });
   }
-  while (answered < 50) std::this_thread::yield();
+  EXPECT_TRUE(Eventually([&] { return answered >= 50; }));
   EXPECT_TRUE(server_->Drain().ok());
   for (std::thread& caller : callers) caller.join();
 }

@@ -15,6 +15,7 @@
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
 #include "server/health_check.h"
+#include "tests/server/connected_client.h"
 #include "tests/server/raw_call.h"
 #include "tests/support/random_tensor.h"
 #include "tests/support/reference.h"
@@ -37,7 +38,7 @@ class ServerTest : public testing::Test {
     client_ = Connect();
   }
   std::unique_ptr<Client> Connect(int channels = 1) const {
-    return Client::Create({.address = server_->address(), .channels = channels}).value();
+    return ConnectedClient(server_->address(), channels);
   }
   std::shared_ptr<grpc::Channel> Channel() const { return ChannelTo(server_->address()); }
 
