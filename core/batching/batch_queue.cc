@@ -33,8 +33,14 @@ absl::Status CheckStillWanted(const QueuedJob& job, absl::Time now) {
   return absl::OkStatus();
 }
 
+bool BatchQueue::HasAmpleTime(const JobSpec& spec, absl::Duration cost, absl::Time now) const {
+  // Those who estimate allow half as much again at most.
+  constexpr int64_t kFactor = static_cast<int64_t>(CostRatio::kMax) * 3 / 2;
+  return now + (running_cost_ + summary_.cost() + cost) * kFactor <= spec.deadline;
+}
+
 bool BatchQueue::IsTooLate(const QueuedJob& job, absl::Duration cost, absl::Time now) const {
-  if (job.spec.deadline == absl::InfiniteFuture()) return false;
+  if (HasAmpleTime(job.spec, cost, now)) return false;
   const double ratio = RatioAt(KindOf(options_, job.spec), now);
   JobSpec spec = job.spec;
   spec.cost = cost * ratio;
@@ -122,12 +128,13 @@ absl::Duration BatchQueue::WorkAhead(const void* lane_id, absl::Time rank, absl:
 absl::Status BatchQueue::Admit(const QueuedJob& job, absl::Duration own, const void* lane_id,
                                absl::Time now) const {
   if (summary_.requests() == 0) return absl::OkStatus();
-  const double ratio = RatioAt(KindOf(options_, job.spec), now);
-  const QueueSummary corrected = CorrectedSummary(now);
   // The queue's bounds are in predicted time as it is: on a machine that is slow for the moment,
   // callers who are ready to wait are not refused.
   absl::Status status = AdmitToQueue(options_, summary_, job.spec);
-  if (status.ok() && job.spec.deadline != absl::InfiniteFuture()) {
+  if (status.ok() && HasAmpleTime(job.spec, own, now)) return status;
+  const double ratio = RatioAt(KindOf(options_, job.spec), now);
+  const QueueSummary corrected = CorrectedSummary(now);
+  if (status.ok()) {
     JobSpec spec = job.spec;
     spec.cost = own * ratio;
     const absl::Time rank = job.arrival + job.spec.cost;

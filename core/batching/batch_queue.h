@@ -139,6 +139,9 @@ class BatchQueue {
   void TakeGroup(absl::Time now, Lane& lane, Assignment& assignment);
   void TakePass(absl::Time now, Lane& lane, Assignment& assignment);
   void TakeTile(absl::Time now, Lane& lane, Assignment& assignment);
+  // True if work of `cost` meets the deadline whatever the cost ratios are: the estimates below,
+  // which cost a microsecond with the batcher's lock held, are then not needed.
+  bool HasAmpleTime(const JobSpec& spec, absl::Duration cost, absl::Time now) const;
   // True if it is too late to begin a job that ends with work of `cost`, uncorrected.
   bool IsTooLate(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
   // OK, or why the job is dropped when its turn has come: as CheckStillWanted, or
