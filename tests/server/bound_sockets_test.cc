@@ -102,12 +102,12 @@ class ListenAddressTest : public KeySetServerTest {
   void Start(const std::string& address) {
     options_.listen_address = address;
     options_.http_address = address;
-    KeySetServerTest::Start();
+    server_ = nullptr;
+    server_ = Server::Start(options_).value();
   }
   void ExpectBothAnswerAt(const std::string& from) const {
     const std::string grpc = absl::StrCat(from, ":", server_->port());
-    const auto client = Client::Create({.address = grpc}).value();
-    EXPECT_TRUE(client->GetStatus().ok()) << grpc;
+    EXPECT_TRUE(ConnectedClient(grpc)->GetStatus().ok()) << grpc;
     const std::string& http = server_->http_address();
     const std::string port = http.substr(http.rfind(':'));
     EXPECT_EQ(AskHttp(absl::StrCat(from, port), "GET", "/healthz").status, 200) << http;
