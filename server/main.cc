@@ -164,8 +164,7 @@ absl::Status WritePortFile(const char* flag, const std::string& path, int port) 
     return absl::FailedPreconditionError(
         absl::StrCat(flag, ": ", path, " is there and is no regular file"));
   }
-  absl::Status status =
-      WriteFileWhole(path, {absl::StrCat(port, "\n")}, IfIrreplaceable::kFail);
+  absl::Status status = WriteFileWhole(path, {absl::StrCat(port, "\n")}, IfIrreplaceable::kFail);
   if (status.ok()) return status;
   return absl::FailedPreconditionError(absl::StrCat(flag, ": ", status.message()));
 }

@@ -57,9 +57,9 @@ namespace qkserve {
 //
 // Tiles may run in any threads at the same time.
 //
-// If keys are not shared, the pass allocates the partial results of up to 256 blocks at once: a lack
-// of memory then refuses the request before it is queued. If the source has a direct pass for the
-// request (direct_scores.h), that is returned instead. The requests must outlive the pass.
+// If keys are not shared, the pass allocates the partial results of up to 256 blocks at once: a
+// lack of memory then refuses the request before it is queued. If the source has a direct pass for
+// the request (direct_scores.h), that is returned instead. The requests must outlive the pass.
 // RESOURCE_EXHAUSTED: there is no memory for the pass, or for a tile.
 absl::StatusOr<std::unique_ptr<Pass>> MakeScorePass(std::shared_ptr<const KeySource> source,
                                                     absl::Span<const ScoreRequest* const> requests);

@@ -19,12 +19,12 @@ namespace qkserve {
 //
 // Generated parsers keep fields that they do not know in 20 to 30 times their bytes, and numbers in
 // 8 to 16 times: a message of 200 MB took 6 GB and 20 s. A message is therefore checked first,
-// where its bytes lie, and refused at the first bad field. A message that passes takes at most three
-// times its bytes and a few MiB while it is parsed.
+// where its bytes lie, and refused at the first bad field. A message that passes takes at most
+// three times its bytes and a few MiB while it is parsed.
 
 // The most numbers of a repeated field in a request: as many as a key set may have matrices, 8 MiB.
-// A larger request may have one number for each 16 of its bytes. Numbers then take as much memory as
-// the request while their list grows, and half of it afterwards.
+// A larger request may have one number for each 16 of its bytes. Numbers then take as much memory
+// as the request while their list grows, and half of it afterwards.
 inline constexpr int64_t kWireNumbersMax = int64_t{1} << 20;
 
 // The most sizes of a shape that are read. No tensor has more than 4; the others let errors tell
