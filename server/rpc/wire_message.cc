@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <new>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
@@ -138,8 +137,9 @@ class WireChecker {
       return Malformed();
     }
     if (field.kind == WireField::Kind::kText) return CheckText(field, length);
-    if (field.kind == WireField::Kind::kOther)
+    if (field.kind == WireField::Kind::kOther) {
       return in_.Skip(length) ? absl::OkStatus() : Malformed();
+    }
     const CodedInputStream::Limit limit = in_.PushLimit(length);
     if (field.kind == WireField::Kind::kMessage) {
       RETURN_IF_ERROR(CheckFields(field));
@@ -191,12 +191,8 @@ absl::Status CheckAndParse(const WireField& fields, grpc::ByteBuffer* bytes, Mes
     in.PushLimit(size);
     RETURN_IF_ERROR(WireChecker(&in, size, *message).CheckFields(fields));
   }
-  try {
-    grpc::ProtoBufferReader slices(bytes);
-    return message->ParseFromZeroCopyStream(&slices) ? absl::OkStatus() : MalformedError(*message);
-  } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError("out of memory for the request");
-  }
+  grpc::ProtoBufferReader slices(bytes);
+  return message->ParseFromZeroCopyStream(&slices) ? absl::OkStatus() : MalformedError(*message);
 }
 
 }  // namespace
@@ -211,7 +207,12 @@ WireField WireField::Request(const Descriptor& type) {
 }
 
 absl::Status ReadWireMessage(const WireField& request, grpc::ByteBuffer* bytes, Message* message) {
-  absl::Status status = CheckAndParse(request, bytes, message);
+  absl::Status status;
+  try {
+    status = CheckAndParse(request, bytes, message);
+  } catch (const std::bad_alloc&) {
+    status = absl::ResourceExhaustedError("out of memory for the request");
+  }
   bytes->Clear();
   return status;
 }
