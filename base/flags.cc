@@ -5,20 +5,24 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "base/byte_size.h"
+#include "base/closest_name.h"
+#include "base/standard_streams.h"
 #include "base/status_macros.h"
 
 namespace qkserve {
 namespace {
 
-// Help is written for a terminal of 100 columns. Its texts begin in a column that most names with
+// Help is written for a terminal of 80 columns. Its texts begin in a column that most names with
 // their defaults do not reach.
-constexpr size_t kHelpWidth = 100;
+constexpr size_t kHelpWidth = 80;
 constexpr size_t kHelpColumn = 32;
 
 // CLI11 takes the next argument as the value of "--name=". This stands for the empty value.
@@ -74,6 +78,25 @@ class HelpFormatter : public CLI::Formatter {
   }
 };
 
+// Calls `parse` for the value that `source`, a flag or a variable, gave.
+template <typename ParseText>
+absl::Status ReadValue(const std::string& source, absl::string_view text, bool may_be_empty,
+                       const ParseText& parse) {
+  if (text.empty() && !may_be_empty) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(source, ": got '', expected a value, or the ",
+                     absl::StartsWith(source, "--") ? "flag left out" : "variable unset"));
+  }
+  std::string error;
+  if (parse(text, &error)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(source, ": got '", text, "': ", error));
+}
+
+// "; did you mean NAME?", or "" if there is no name.
+std::string Guess(absl::string_view prefix, const std::string& name) {
+  return name.empty() ? "" : absl::StrCat("; did you mean ", prefix, name, "?");
+}
+
 CLI::Option* AddHidden(CLI::App* app, const std::string& name, const CLI::callback_t& callback) {
   return app->add_option(name, callback)->expected(0)->group("")->trigger_on_parse();
 }
@@ -89,34 +112,38 @@ void Prepare(CLI::App* app) {
 }  // namespace
 
 Flags::Flags(const std::string& about)
-    : owned_(std::make_unique<CLI::App>(about)), app_(owned_.get()) {
+    : owned_(std::make_unique<CLI::App>(about)),
+      app_(owned_.get()),
+      wrong_value_(std::make_shared<absl::Status>()) {
   Prepare(app_);
   app_->formatter(std::make_shared<HelpFormatter>());
 }
 
-Flags::Flags(CLI::App* app) : app_(app) { Prepare(app); }
+Flags::Flags(CLI::App* app, std::shared_ptr<absl::Status> wrong_value)
+    : app_(app), wrong_value_(std::move(wrong_value)) {
+  Prepare(app);
+}
 
 Flags::~Flags() = default;
 
 Flags& Flags::AddCommand(const std::string& name, const std::string& about) {
   // At most one command, because what follows may be an argument with the name of another command.
   app_->require_subcommand(0, 1);
-  commands_.push_back(std::unique_ptr<Flags>(new Flags(app_->add_subcommand(name, about))));
+  commands_.push_back(
+      std::unique_ptr<Flags>(new Flags(app_->add_subcommand(name, about), wrong_value_)));
   return *commands_.back();
 }
 
 void Flags::AddText(const std::string& name, const std::string& default_text,
                     const std::string& help, const FlagForm& form, const ParseText& parse) {
   const std::string dashed = absl::StrCat("--", name);
-  const auto callback = [dashed, parse, form](const CLI::results_t& results) {
-    const absl::string_view text = ValueText(results[0]);
-    if (text.empty() && !form.may_be_empty) {
-      throw CLI::ValidationError(
-          absl::StrCat(dashed, ": got '', expected a value, or the flag left out"));
-    }
-    if (std::string error; !parse(text, &error)) {
-      throw CLI::ValidationError(absl::StrCat(dashed, ": got '", text, "': ", error));
-    }
+  flags_.push_back({.name = name,
+                    .may_be_empty = form.may_be_empty,
+                    .has_variable = variables_ == Variables::kOneEach,
+                    .parse = parse});
+  const auto callback = [dashed, parse, may_be_empty = form.may_be_empty,
+                         wrong_value = wrong_value_](const CLI::results_t& results) {
+    wrong_value->Update(ReadValue(dashed, ValueText(results[0]), may_be_empty, parse));
     return true;
   };
   CLI::Option* const option = app_->add_option(dashed, callback, help)
@@ -137,6 +164,14 @@ void Flags::Add(const std::string& name, bool* value, const std::string& help) {
     *value = false;
     return true;
   });
+}
+
+void Flags::AddBytes(const std::string& name, int64_t* value, const std::string& help) {
+  AddText(name, FormatByteSize(*value), help, {},
+          [value](absl::string_view text, std::string* error) {
+            *error = kByteSizeExpected;
+            return ParseByteSize(text, value);
+          });
 }
 
 void Flags::AddArgument(const std::string& name, std::string* value) {
@@ -175,15 +210,19 @@ absl::Status Flags::CheckRest(bool asks_for_help) const {
                                               : absl::InvalidArgumentError("a command is required");
   }
   const std::string text(ValueText(*first));
-  const bool is_flag = text.size() > 1 && text[0] == '-';
+  // Behind "--" there are no flags.
+  const bool is_flag = text.size() > 1 && text[0] == '-' && first == rest.begin();
   const std::string flag = text.substr(0, text.find('='));
   if (!commands_.empty()) {
     const std::string group = app_->get_name();
     return absl::InvalidArgumentError(
         is_flag ? absl::StrCat("expected a command first, got '", flag, "'")
-                : absl::StrCat("unknown command '", group, group.empty() ? "" : " ", text, "'"));
+                : absl::StrCat("unknown command '", group, group.empty() ? "" : " ", text, "'",
+                               CommandGuess(text)));
   }
-  if (is_flag) return absl::InvalidArgumentError(absl::StrCat("unknown flag ", flag));
+  if (is_flag) {
+    return absl::InvalidArgumentError(absl::StrCat("unknown flag ", flag, FlagGuess(flag)));
+  }
   if (asks_for_help) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("surplus argument '", text, "'"));
 }
@@ -197,7 +236,25 @@ CLI::Option* Flags::Find(const std::string& dashed) const {
   return option;
 }
 
+std::string Flags::FlagGuess(absl::string_view typed) const {
+  std::vector<std::string> names;
+  for (const Flag& flag : flags_) names.push_back(flag.name);
+  while (absl::ConsumePrefix(&typed, "-")) {
+  }
+  return Guess("--", ClosestName(typed, names));
+}
+
+std::string Flags::CommandGuess(absl::string_view typed) const {
+  std::vector<std::string> names;
+  for (const std::unique_ptr<Flags>& command : commands_) {
+    names.push_back(command->app_->get_name());
+  }
+  const std::string group = app_->get_name();
+  return Guess(group.empty() ? "" : absl::StrCat(group, " "), ClosestName(typed, names));
+}
+
 absl::StatusOr<std::string> Flags::Parse(absl::Span<const char* const> args) {
+  *wrong_value_ = absl::OkStatus();
   std::vector<std::string> reversed(args.rbegin(), args.rend());  // as CLI11 takes them
   // Completes what CLI11 reads as flags: not values of their own, nor what is behind "--".
   bool is_value = false;
@@ -214,21 +271,55 @@ absl::StatusOr<std::string> Flags::Parse(absl::Span<const char* const> args) {
   try {
     app_->parse(reversed);
   } catch (const CLI::CallForHelp&) {
+    RETURN_IF_ERROR(*wrong_value_);
     RETURN_IF_ERROR(CheckRest(/*asks_for_help=*/true));
     return app_->help();
   } catch (const CLI::ArgumentMismatch& error) {
+    RETURN_IF_ERROR(*wrong_value_);
     const std::string what = error.what();
     return absl::InvalidArgumentError(
         absl::StrCat(what.substr(0, what.find(':')), " lacks its value"));
   } catch (const CLI::RequiredError& error) {
     // Reported first: a surplus argument is the likelier mistake.
-    const absl::Status status = CheckRest(/*asks_for_help=*/false);
+    absl::Status status = *wrong_value_;
+    status.Update(CheckRest(/*asks_for_help=*/false));
     return status.ok() ? absl::InvalidArgumentError(error.what()) : status;
   } catch (const CLI::ParseError& error) {
     return absl::InvalidArgumentError(error.what());
   }
+  RETURN_IF_ERROR(*wrong_value_);
   RETURN_IF_ERROR(CheckRest(/*asks_for_help=*/false));
   return std::string();
+}
+
+bool Flags::IsOnCommandLine(const Flag& flag) const {
+  const CLI::Option* const negation = app_->get_option_no_throw(absl::StrCat("--no", flag.name));
+  return app_->get_option(absl::StrCat("--", flag.name))->count() > 0 ||
+         (negation != nullptr && negation->count() > 0);
+}
+
+absl::Status Flags::ReadEnvironment(absl::string_view prefix) {
+  absl::Status status;
+  for (Flag& flag : flags_) {
+    if (!flag.has_variable || IsOnCommandLine(flag)) continue;
+    const std::string variable = absl::StrCat(prefix, absl::AsciiStrToUpper(flag.name));
+    const char* const text = std::getenv(variable.c_str());
+    if (text == nullptr) continue;
+    flag.variable = variable;
+    status.Update(ReadValue(variable, text, flag.may_be_empty, flag.parse));
+  }
+  return status;
+}
+
+std::string Flags::NameSource(absl::string_view message) const {
+  for (const Flag& flag : flags_) {
+    absl::string_view rest = message;
+    if (!absl::ConsumePrefix(&rest, flag.name)) continue;
+    if (!absl::StartsWith(rest, ":") && !absl::StartsWith(rest, " ")) continue;
+    return absl::StrCat(flag.variable.empty() ? absl::StrCat("--", flag.name) : flag.variable,
+                        rest);
+  }
+  return std::string(message);
 }
 
 std::string Flags::GivenCommand() const {
@@ -248,8 +339,7 @@ std::optional<int> Flags::ParseMain(int argc, const char* const* argv,
   const absl::StatusOr<std::string> help =
       Parse(absl::MakeConstSpan(argv + 1, static_cast<size_t>(argc - 1)));
   if (help.ok() && !help->empty()) {
-    std::fputs(help->c_str(), stdout);
-    return 0;
+    return PrintOut(*help) ? 0 : 1;
   }
   const absl::Status status = help.ok() ? validate() : help.status();
   if (status.ok()) return std::nullopt;

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -90,8 +91,13 @@ class Flags {
   // exactly one of the commands. The reference lives as long as this object.
   Flags& AddCommand(const std::string& name, const std::string& about);
 
-  // The flags that follow are listed under `heading`.
-  void BeginGroup(std::string heading) { group_ = std::move(heading); }
+  // The flags that follow are listed under `heading`. ReadEnvironment passes over them if they have
+  // no variables.
+  enum class Variables { kNone, kOneEach };
+  void BeginGroup(std::string heading, Variables variables = Variables::kOneEach) {
+    group_ = std::move(heading);
+    variables_ = variables;
+  }
 
   // Adds the flag --name. `*value` is the default, and Parse overwrites it. `value` must outlive
   // this object.
@@ -104,6 +110,8 @@ class Flags {
   }
   // Adds a boolean flag: --name and --noname, or --name=true.
   void Add(const std::string& name, bool* value, const std::string& help);
+  // Adds a flag for a size of memory or of a message: see ParseByteSize.
+  void AddBytes(const std::string& name, int64_t* value, const std::string& help);
   // Adds a flag without a default: `*value` stays nullopt if the flag is not given.
   template <typename T>
   void Add(const std::string& name, std::optional<T>* value, const std::string& help,
@@ -125,6 +133,17 @@ class Flags {
   // was expected.
   absl::StatusOr<std::string> Parse(absl::Span<const char* const> args);
 
+  // Gives each flag that the command line did not name the value of its environment variable, if
+  // there is one. The variable is `prefix` and the flag's name in capital letters. Its value is
+  // read as the flag's would be. Called after Parse. INVALID_ARGUMENT: a value is wrong. The
+  // message names the variable. All other flags then have their values. Not for programs with
+  // commands.
+  absl::Status ReadEnvironment(absl::string_view prefix);
+
+  // If `message` begins with the name of a flag, returns it with the name as it was given: --name,
+  // or its variable. Otherwise returns it as it is.
+  std::string NameSource(absl::string_view message) const;
+
   // The names of the commands that were given, for example "keys put". Called after Parse, which
   // may have failed.
   std::string GivenCommand() const;
@@ -133,8 +152,8 @@ class Flags {
   std::string Help() const;
 
   // For a program without commands: parses, then calls `validate`. Returns nullopt if the program
-  // goes on, otherwise the exit code of main. 0: the help was printed on standard output. 2: the
-  // usage was wrong, and standard error says so.
+  // goes on, otherwise the exit code of main. 0: the help was printed on standard output. 1: it
+  // could not be printed. 2: the usage was wrong. Standard error says so.
   std::optional<int> ParseMain(
       int argc, const char* const* argv,
       const std::function<absl::Status()>& validate = [] { return absl::OkStatus(); });
@@ -142,18 +161,35 @@ class Flags {
  private:
   using ParseText = std::function<bool(absl::string_view text, std::string* error)>;
 
-  explicit Flags(CLI::App* app);
+  struct Flag {
+    std::string name;
+    bool may_be_empty = false;
+    bool has_variable = false;
+    ParseText parse;
+    std::string variable = {};  // the variable that gave its value
+  };
+
+  Flags(CLI::App* app, std::shared_ptr<absl::Status> wrong_value);
   void AddText(const std::string& name, const std::string& default_text, const std::string& help,
                const FlagForm& form, const ParseText& parse);
+  bool IsOnCommandLine(const Flag& flag) const;
   // INVALID_ARGUMENT: an argument is surplus, or a command is missing. With --help neither is an
   // error, except a missing second word of a command.
   absl::Status CheckRest(bool asks_for_help) const;
   // The flag `dashed`, for example "--name", of this program or of one of its commands, or nullptr.
   CLI::Option* Find(const std::string& dashed) const;
+  // "; did you mean NAME?", or "" if nothing is close to `typed`.
+  std::string FlagGuess(absl::string_view typed) const;
+  std::string CommandGuess(absl::string_view typed) const;
 
   std::unique_ptr<CLI::App> owned_;  // null for a command, which its parent owns
   CLI::App* const app_;
   std::string group_ = "Flags";
+  Variables variables_ = Variables::kOneEach;
+  std::vector<Flag> flags_;
+  // The first value that Parse could not read. The flags behind it are read, too. Shared with the
+  // commands.
+  const std::shared_ptr<absl::Status> wrong_value_;
   std::vector<std::unique_ptr<Flags>> commands_;
 };
 

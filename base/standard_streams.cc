@@ -3,6 +3,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <initializer_list>
 
 namespace qkserve {
@@ -30,6 +33,13 @@ void OpenClosedStandardStreams(ClosedOutput output) {
     dup2(opened, stream);
     close(opened);
   }
+}
+
+bool PrintOut(const std::string& text) {
+  const bool is_taken = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  if (is_taken && std::fflush(stdout) == 0) return true;
+  std::fprintf(stderr, "error: cannot write to standard output: %s\n", std::strerror(errno));
+  return false;
 }
 
 }  // namespace qkserve

@@ -1,6 +1,8 @@
 #ifndef QKSERVE_BASE_STANDARD_STREAMS_H_
 #define QKSERVE_BASE_STANDARD_STREAMS_H_
 
+#include <string>
+
 namespace qkserve {
 
 // Opens the descriptors 0, 1 and 2 if the parent left them closed. Otherwise the next file or
@@ -10,6 +12,10 @@ namespace qkserve {
 // for a tool whose output is its result.
 enum class ClosedOutput { kDiscard, kFail };
 void OpenClosedStandardStreams(ClosedOutput output);
+
+// Writes `text` to standard output at once. Returns false if it could not be written, for example
+// to a full disk. Standard error then says so.
+bool PrintOut(const std::string& text);
 
 }  // namespace qkserve
 

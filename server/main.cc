@@ -1,4 +1,4 @@
-// qkserve: the server. Flags are read here and nowhere else.
+// qkserve: the server. Its flags are in main_options.cc.
 
 #include <malloc.h>
 #include <poll.h>
@@ -7,20 +7,23 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <iostream>
-#include <optional>
+#include <memory>
 #include <string>
 #include <system_error>
 #include <thread>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "base/flags.h"
 #include "base/host.h"
 #include "base/standard_streams.h"
+#include "base/status_macros.h"
 #include "base/thread_limit.h"
 #include "base/whole_file.h"
 #include "core/kernels/blas_kernel.h"
@@ -29,10 +32,11 @@
 #include "qkserve/version.h"
 #include "server/lifecycle/health_check.h"
 #include "server/lifecycle/listen_address.h"
+#include "server/lifecycle/service_manager.h"
 #include "server/lifecycle/stop_signals.h"
+#include "server/main_options.h"
 #include "server/observe/log_writer.h"
 #include "server/observe/process_log.h"
-#include "server/options.h"
 #include "server/server.h"
 
 #if GRPC_CPP_VERSION_MAJOR == 1 && GRPC_CPP_VERSION_MINOR < 65
@@ -46,107 +50,32 @@ namespace {
 constexpr int kExitError = 1;
 constexpr int kExitUsage = 2;
 
-// The command line: what it tells the server, and what it tells the program alone.
-struct MainOptions {
-  ServerOptions server = {.http_address = "127.0.0.1:8080"};
-  std::string port_file, http_port_file;
-  std::string kernel = "auto";
-  LogFormat log_format = LogFormat::kText;
-  std::optional<std::string> check;  // an address to check, instead of serving
-  bool version = false;
-
-  void AddFlags(Flags& flags);
-};
-
-void MainOptions::AddFlags(Flags& flags) {
-  flags.BeginGroup("Addresses");
-  flags.Add("listen_address", &server.listen_address,
-            "HOST:PORT or unix:PATH to serve gRPC on; port 0 takes a free one");
-  flags.Add("port_file", &port_file,
-            "write the port that was taken to this file, once the server listens");
-  flags.Add("http_address", &server.http_address,
-            "HOST:PORT for /metrics, /healthz, /readyz and a page at /; port 0 takes a free one, "
-            "empty: no HTTP",
-            {.may_be_empty = true});
-  flags.Add("http_port_file", &http_port_file,
-            "write the HTTP port that was taken to this file, before key sets are loaded");
-
-  flags.BeginGroup("Key sets");
-  flags.Add("key_set_dir", &server.key_set_dir,
-            "directory that key sets are kept in; empty: they end with the server",
-            {.may_be_empty = true});
-  flags.Add("key_set_dir_read_only", &server.key_set_dir_read_only,
-            "serve what another server writes to key_set_dir, and follow its changes");
-  flags.Add("key_set_memory", &server.key_set_memory,
-            "bytes of key sets in memory; 0: half of the memory this process may use");
-  flags.Add("upload_idle_timeout", &server.upload_idle_timeout,
-            "an upload of a key set ends if it completes no message for this time");
-
-  flags.BeginGroup("Computing");
-  flags.Add("workers", &server.workers,
-            "threads that compute; 0: the CPUs this process may use (affinity, cgroup quota)");
-  flags.Add("kernel", &kernel,
-            "OpenBLAS kernel, for example SkylakeX, Haswell; auto: the best for this CPU");
-
-  flags.BeginGroup("Limits");
-  flags.Add("message_bytes_max", &server.message_bytes_max, "largest message in bytes, each way");
-  flags.Add("in_flight_bytes_max", &server.in_flight_bytes_max,
-            "bytes of requests and results over all requests in flight");
-  flags.Add("queue_requests_max", &server.queue_requests_max,
-            "requests that may wait for a worker");
-  flags.Add("queue_time_max", &server.queue_time_max,
-            "predicted time to serve what may wait for a worker");
-
-  flags.BeginGroup("Connections");
-  flags.Add("connection_age", &server.connection_age,
-            "close connections at this age or up to 22 % later, after their calls, so that clients "
-            "look names up again; 0: never");
-  flags.Add("keepalive_interval_min", &server.keepalive_interval_min,
-            "cut clients off that send keepalive pings faster; 0: none");
-  flags.Add("drain_grace", &server.drain_grace,
-            "after SIGTERM, how long new calls are told UNAVAILABLE before connections close");
-  flags.Add("drain_timeout", &server.drain_timeout,
-            "after drain_grace, how long requests in flight may take to finish");
-
-  flags.BeginGroup("Log");
-  flags.Add("log_format", &log_format,
-            "lines of the log, on standard error: text, or json (one object a line)");
-  flags.Add("slow_request_threshold", &server.slow_request_threshold,
-            "log requests that take at least this time; 0: none");
-
-  flags.BeginGroup("Instead of serving");
-  flags.Add("check", &check,
-            "ask the server at this address for its health, exit 0 if it serves, else 1",
-            {.may_be_empty = true});
-  flags.Add("version", &version, "print the version");
-}
-
 // Set once, before there are other threads.
 LogFormat log_format = LogFormat::kText;
-
-int Fail(const absl::Status& status, int exit_code = kExitError) {
-  WriteToLog(absl::StrCat("error: ", absl::StatusCodeToString(status.code()), ": ",
-                          status.message(), "\n"));
-  return exit_code;
-}
 
 void Log(const LogEvent& event) {
   WriteToLog(absl::StrCat(FormatLogLine(log_format, absl::Now(), event), "\n"));
 }
 
-// Ends serving with an error. With --log_format=json the last line is JSON, too.
-int FailServing(const absl::Status& status) {
-  const int exit_code = absl::IsInvalidArgument(status) ? kExitUsage : kExitError;
-  if (log_format == LogFormat::kText) return Fail(status, exit_code);
-  Log({LogLevel::kError,
-       std::string(status.message()),
-       {{"code", absl::StatusCodeToString(status.code())}}});
-  return exit_code;
+// Says why the process ends, in the form of the log. Returns the exit code: that of wrong usage is
+// one that a supervisor need not try again.
+int Fail(const absl::Status& status) {
+  const std::string code = absl::StatusCodeToString(status.code());
+  if (log_format == LogFormat::kText) {
+    WriteToLog(absl::StrCat("error: ", code, ": ", status.message(), "\n"));
+  } else {
+    Log({LogLevel::kError, std::string(status.message()), {{"code", code}}});
+  }
+  return absl::IsInvalidArgument(status) ? kExitUsage : kExitError;
 }
+
+int Print(const std::string& text) { return PrintOut(text) ? 0 : kExitError; }
 
 #ifdef QKSERVE_CATCHES_GRPC_LOG
 // Gives gRPC's own lines the form of the others. (Newer versions log with Abseil.)
 void LogForGrpc(gpr_log_func_args* args) {
+  // About an address that cannot be listened on. The end of the process says so in a shorter line.
+  if (absl::StrContains(args->message, "No address added out of total")) return;
   const LogLevel level =
       args->severity == GPR_LOG_SEVERITY_ERROR ? LogLevel::kError : LogLevel::kInfo;
   Log({level, args->message, {{"source", absl::StrCat("grpc ", args->file, ":", args->line)}}});
@@ -198,7 +127,8 @@ void AllowManyConnections() {
   setrlimit(RLIMIT_NOFILE, &files);
 }
 
-// Prints the address. Does not block, although standard output may be a full pipe.
+// Prints the address, for people and scripts. Does not block, although standard output may be a
+// full pipe.
 void PrintAddress(const std::string& address) {
   const std::string line = absl::StrCat("listening on ", address, "\n");
   try {
@@ -208,7 +138,9 @@ void PrintAddress(const std::string& address) {
   }
 }
 
-int Serve(const MainOptions& main_options) {
+// Serves until a signal comes. OK: all that was in flight has finished. INVALID_ARGUMENT: a flag is
+// wrong.
+absl::Status Serve(const MainOptions& main_options) {
   // Each of the allocator's arenas keeps free memory of its own. By default there are 8 arenas for
   // each CPU. With one for two CPUs the process needs a tenth less memory than with one for each
   // CPU, and throughput is the same.
@@ -216,7 +148,8 @@ int Serve(const MainOptions& main_options) {
   StartLogWriter(log_format);
   AllowManyConnections();
   const int stop = CatchStopSignals();
-  if (stop < 0) return FailServing(absl::InternalError("cannot make a pipe"));
+  if (stop < 0) return absl::InternalError("cannot make a pipe");
+  TellServiceManager("STATUS=loading key sets");
 
 #ifdef QKSERVE_CATCHES_GRPC_LOG
   gpr_set_log_function(LogForGrpc);
@@ -232,67 +165,83 @@ int Serve(const MainOptions& main_options) {
   if (absl::IsCancelled(server.status())) {
     // The exit code is 0, because no request was accepted yet.
     Log({LogLevel::kInfo, "a signal ended the start"});
-    return 0;
+    return absl::OkStatus();
   }
-  if (!server.ok()) return FailServing(server.status());
+  RETURN_IF_ERROR(server.status());
   Log({LogLevel::kInfo, absl::StrCat("qkserve ", kVersion, ": ", (*server)->description())});
-  const absl::Status written =
-      WritePortFile("port_file", main_options.port_file, (*server)->port());
-  if (!written.ok()) return FailServing(written);
-  Log({LogLevel::kInfo, "listening", {{"address", (*server)->address()}}});
-  PrintAddress((*server)->address());
+  RETURN_IF_ERROR(WritePortFile("port_file", main_options.port_file, (*server)->port()));
+  const std::string& address = (*server)->address();
+  Log({LogLevel::kInfo, "listening", {{"address", address}}});
+  // A reader of JSON gets JSON alone. The journal has the line above.
+  if (log_format == LogFormat::kText) PrintAddress(address);
+  TellServiceManager(absl::StrCat("READY=1\nSTATUS=listening on ", address));
 
   const int signal = AwaitStopSignal(stop, **server);
   Log({LogLevel::kInfo, absl::StrCat("signal ", signal, ": draining")});
-  const absl::Status drained = (*server)->Drain();
-  if (!drained.ok()) return FailServing(drained);
+  TellServiceManager("STOPPING=1\nSTATUS=draining");
+  RETURN_IF_ERROR((*server)->Drain());
   Log({LogLevel::kInfo, "drained"});
-  return 0;
+  return absl::OkStatus();
 }
 
 int Check(const std::string& address) {
   if (!absl::StartsWith(address, "unix:")) {
-    const absl::Status status = ParseHostPort({"check", "unix:PATH"}, address).status();
-    if (!status.ok()) return Fail(status, kExitUsage);
+    const absl::Status status = ParseHostPort({"--check", "unix:PATH"}, address).status();
+    if (!status.ok()) return Fail(status);
   }
   constexpr absl::Duration kCheckTimeout = absl::Seconds(5);
   absl::Status status = CheckThreads(GrpcThreads());
   if (status.ok()) status = CheckHealth(address, kCheckTimeout);
-  if (!status.ok()) return Fail(status);
-  std::cout << address << " is serving" << std::endl;
-  return 0;
+  if (status.ok()) return Print(absl::StrCat(address, " is serving\n"));
+  Fail(status);
+  return kExitError;
+}
+
+// The command line. `qkserve help` and `qkserve version` are what users of other programs type.
+std::vector<const char*> Arguments(int argc, char** argv) {
+  std::vector<const char*> args(argv + std::min(argc, 1), argv + argc);
+  if (args.size() == 1 && absl::string_view(args[0]) == "help") args[0] = "--help";
+  if (args.size() == 1 && absl::string_view(args[0]) == "version") args[0] = "--version";
+  return args;
+}
+
+// The status, with the flag or variable in place of an option's name.
+absl::Status WithSource(const Flags& flags, const absl::Status& status) {
+  return absl::Status(status.code(), flags.NameSource(status.message()));
 }
 
 int Main(int argc, char** argv) {
   MainOptions options;
   Flags flags(
       "qkserve: dot-product attention scores as a network service\n"
-      "usage: qkserve [--flag=value ...]\n\nEvery flag may be left out.\n");
+      "usage: qkserve [--flag=value ...]\n\n"
+      "Every flag may be left out. A variable of the environment may give its value:\n"
+      "QKSERVE_WORKERS=2 is --workers=2. A flag on the command line beats its variable.\n");
   options.AddFlags(flags);
-  const absl::StatusOr<std::string> help =
-      flags.Parse(absl::MakeConstSpan(argv + 1, static_cast<size_t>(argc - 1)));
-  if (!help.ok()) {
-    Fail(help.status());
-    WriteToLog("try: qkserve --help\n");
-    return kExitUsage;
+  const absl::StatusOr<std::string> help = flags.Parse(Arguments(argc, argv));
+  if (help.ok()) {
+    if (!help->empty()) return Print(*help);
+    if (options.version) return Print(absl::StrCat("qkserve ", kVersion, "\n"));
+    // An empty value counts, too: a check that was asked for must not become a server.
+    if (options.check.has_value()) return Check(*options.check);
   }
-  if (!help->empty()) {
-    std::cout << *help;
-    return 0;
-  }
-  if (options.version) {
-    std::cout << "qkserve " << kVersion << std::endl;
-    return 0;
-  }
-  // An empty value counts, too: a check that was asked for must not become a server.
-  if (options.check.has_value()) return Check(*options.check);
+  // Read even if the command line is wrong, because they say how to log that.
+  const absl::Status variables = flags.ReadEnvironment(kVariablePrefix);
   log_format = options.log_format;
+  absl::Status status = help.status();
+  status.Update(variables);
+  status.Update(options.Validate());
+  if (!status.ok()) {
+    const int exit_code = Fail(WithSource(flags, status));
+    if (log_format == LogFormat::kText) WriteToLog("try: qkserve --help\n");
+    return exit_code;
+  }
   // gRPC's mutexes are Abseil's. Debian's build of Abseil records every pair of mutexes that is
   // held together, which costs some microseconds a request.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  const absl::Status status = SelectBlasKernelOrReexec(options.kernel, argv, Log);
-  if (!status.ok()) return FailServing(status);
-  return Serve(options);
+  status = SelectBlasKernelOrReexec(options.kernel, argv, Log);
+  if (status.ok()) status = Serve(options);
+  return status.ok() ? 0 : Fail(WithSource(flags, status));
 }
 
 }  // namespace

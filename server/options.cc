@@ -4,6 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/byte_size.h"
 #include "server/lifecycle/listen_address.h"
 
 namespace qkserve {
@@ -15,6 +16,15 @@ absl::Status CheckRange(const char* name, int64_t value, int64_t min, int64_t ma
   if (value >= min && value <= max) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat(name, " must be from ", min, " to ", max, "; was ", value));
+}
+
+// `max` is kNoMax if nothing is too much.
+absl::Status CheckBytes(const char* name, int64_t value, int64_t min, int64_t max = kNoMax) {
+  if (value >= min && value <= max) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(name, " must be ", max == kNoMax ? "at least " : "from ", FormatByteSize(min),
+                   max == kNoMax ? "" : absl::StrCat(" to ", FormatByteSize(max)), "; was ",
+                   FormatByteSize(value)));
 }
 
 absl::Status CheckTime(const char* name, absl::Duration value, const char* rule, bool fits) {
@@ -33,6 +43,16 @@ absl::Status CheckNotNegative(const char* name, absl::Duration value) {
 
 }  // namespace
 
+bool ParseFlag(absl::string_view text, LoggedRequests* requests, std::string* error) {
+  *error = "expected slow or errors";
+  *requests = text == "errors" ? LoggedRequests::kErrors : LoggedRequests::kSlow;
+  return text == FlagText(*requests);
+}
+
+std::string FlagText(LoggedRequests requests) {
+  return requests == LoggedRequests::kErrors ? "errors" : "slow";
+}
+
 absl::Status ServerOptions::Validate() const {
   constexpr int64_t kWorkersMax = 1024;
   constexpr int64_t kIntMax = std::numeric_limits<int32_t>::max();
@@ -45,9 +65,9 @@ absl::Status ServerOptions::Validate() const {
   }
   status.Update(CheckRange("workers", workers, 0, kWorkersMax));
   status.Update(
-      CheckRange("message_bytes_max", message_bytes_max, 2 * kResponseOverheadBytesMax, kIntMax));
-  status.Update(CheckRange("in_flight_bytes_max", in_flight_bytes_max, kMiB, kNoMax));
-  status.Update(CheckRange("key_set_memory", key_set_memory, 0, kNoMax));
+      CheckBytes("message_bytes_max", message_bytes_max, 2 * kResponseOverheadBytesMax, kIntMax));
+  status.Update(CheckBytes("in_flight_bytes_max", in_flight_bytes_max, kMiB));
+  status.Update(CheckBytes("key_set_memory", key_set_memory, 0));
   if (key_set_dir_read_only && key_set_dir.empty()) {
     status.Update(absl::InvalidArgumentError("key_set_dir_read_only needs a key_set_dir"));
   }

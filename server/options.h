@@ -6,10 +6,12 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/log.h"
 #include "core/batching/limits.h"
 #include "qkserve/limits.h"
+#include "server/lifecycle/readiness.h"
 #include "server/limits.h"
 
 namespace qkserve {
@@ -19,7 +21,17 @@ namespace qkserve {
 // take 1 to 4 KiB.
 inline constexpr int kMetadataBytesMax = 8192;
 
-// The choices of an operator. main.cc fills it from flags of the same names. Only tests set
+// The calls that are logged.
+//
+//   slow    score calls that take slow_request_threshold
+//   errors  these, and all calls that fail
+enum class LoggedRequests { kSlow, kErrors };
+
+// The value of --log_requests; see base/flags.h.
+bool ParseFlag(absl::string_view text, LoggedRequests* requests, std::string* error);
+std::string FlagText(LoggedRequests requests);
+
+// The choices of an operator. main_options.cc fills it from flags of the same names. Only tests set
 // key_set_refresh; the functions at the end have no flags.
 struct ServerOptions {
   // HOST:PORT or unix:PATH. Port 0 takes a free one.
@@ -73,6 +85,12 @@ struct ServerOptions {
 
   // Requests that take at least this long are logged. 0: no request is logged.
   absl::Duration slow_request_threshold = absl::Seconds(1);
+
+  // The calls that get a line of the log, ten a second at most of each kind.
+  LoggedRequests log_requests = LoggedRequests::kSlow;
+
+  // The key sets without which /readyz says 503.
+  ReadyKeySets ready_key_sets = ReadyKeySets::kSome;
 
   LogSink log = [](const LogEvent&) {};
 

@@ -1,11 +1,7 @@
 #include "server/server.h"
 
-#include <sys/socket.h>
-#include <sys/un.h>
-
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <limits>
 #include <system_error>
 #include <utility>
@@ -17,7 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
-#include "base/file_descriptor.h"
+#include "base/byte_size.h"
 #include "base/host.h"
 #include "base/status_macros.h"
 #include "base/thread_limit.h"
@@ -56,6 +52,13 @@ int MillisecondsArgument(absl::Duration duration) {
       std::min<int64_t>(absl::ToInt64Milliseconds(duration), std::numeric_limits<int>::max()));
 }
 
+// An error of key_set_dir. INVALID_ARGUMENT would say that the flag is wrong, and NOT_FOUND that
+// something else is: what is wrong may go away without a change of flags.
+absl::Status DirectoryError(const absl::Status& status) {
+  if (absl::IsCancelled(status) || absl::IsResourceExhausted(status)) return status;
+  return absl::FailedPreconditionError(absl::StrCat("key_set_dir: ", status.message()));
+}
+
 // Sets limits of connections: age, pings, metadata.
 void SetConnectionArguments(const ServerOptions& options, grpc::ServerBuilder& builder) {
   if (options.connection_age > absl::ZeroDuration()) {
@@ -89,7 +92,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                    .key_set_kernel = std::string(PackedKernelName()),
                    .workers = workers,
                    .slots = ComputeSlots(workers, UsableCpus(), options.in_flight_bytes_max)};
-  parts.exporter = std::make_unique<MetricsExporter>(parts.compute, options.log_lines_dropped);
+  parts.exporter = std::make_unique<MetricsExporter>(parts.compute, options.log_lines_dropped,
+                                                     options.ready_key_sets);
   if (!options.http_address.empty()) {
     ASSIGN_OR_RETURN(parts.http, HttpServer::Start(options.http_address, parts.exporter.get(),
                                                    options.log, clock));
@@ -114,7 +118,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                                       .refresh_every = options.key_set_refresh,
                                       .is_stopping = options.is_stopping,
                                       .log = options.log};
-  ASSIGN_OR_RETURN(parts.key_sets, KeySetStore::Open(store, FileSystem::Posix()));
+  absl::StatusOr<std::unique_ptr<KeySetStore>> key_sets =
+      KeySetStore::Open(store, FileSystem::Posix());
+  if (!key_sets.ok()) return DirectoryError(key_sets.status());
+  parts.key_sets = *std::move(key_sets);
   parts.compute.gflops_per_worker = GflopsPerWorker();
   std::unique_ptr<Server> server(new Server(options, std::move(parts), clock));
   RETURN_IF_ERROR(server->Listen());
@@ -128,7 +135,8 @@ Server::Server(const ServerOptions& options, Parts parts, const Clock* clock)
     : options_(options),
       clock_(*clock),
       exporter_(std::move(parts.exporter)),
-      recorder_(&exporter_->metrics(), options.slow_request_threshold, options.log, clock),
+      recorder_(&exporter_->metrics(), options.slow_request_threshold,
+                options.log_requests == LoggedRequests::kErrors, options.log, clock),
       budget_("in_flight_bytes_max", options.in_flight_bytes_max, kInFlightRetryAfter,
               ComputeSlotsCharge(parts.compute.slots)),
       key_sets_(std::move(parts.key_sets)),
@@ -147,11 +155,12 @@ Server::Server(const ServerOptions& options, Parts parts, const Clock* clock)
                    v1::StatusService::service_full_name(), "grpc.health.v1.Health",
                    "grpc.reflection.v1alpha.ServerReflection"}),
       description_(absl::StrFormat(
-          "kernel %s (%s, %.0f GFLOP/s a worker), key sets %s, %d workers, message_bytes_max %d, "
-          "in_flight_bytes_max %d, key_set_memory %d",
+          "kernel %s (%s, %.0f GFLOP/s a worker), key sets %s, %d workers, message_bytes_max %s, "
+          "in_flight_bytes_max %s, key_set_memory %s",
           parts.compute.kernel, BlasVersion(), parts.compute.gflops_per_worker,
-          parts.compute.key_set_kernel, parts.compute.workers, options.message_bytes_max,
-          options.in_flight_bytes_max, key_sets_->budget().bytes_max())),
+          parts.compute.key_set_kernel, parts.compute.workers,
+          RoundByteSize(options.message_bytes_max), RoundByteSize(options.in_flight_bytes_max),
+          RoundByteSize(key_sets_->budget().bytes_max()))),
       http_(std::move(parts.http)) {
   exporter_->Attach(AskedParts());
 }
@@ -163,25 +172,15 @@ ServerParts Server::AskedParts() {
 
 Server::~Server() { Drain().IgnoreError(); }
 
-// Checked here, because gRPC takes a socket over from a server that still listens on it.
+// Checked here, because gRPC takes a socket over from a server that still listens on it, and its
+// errors are long.
 absl::Status Server::CheckAddressIsFree() const {
   absl::string_view path = options_.listen_address;
   if (!absl::ConsumePrefix(&path, kUnixPrefix)) return absl::OkStatus();
   absl::ConsumePrefix(&path, "//");
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof(address.sun_path)) {
-    return absl::InvalidArgumentError(absl::StrCat("listen_address: got a path of ", path.size(),
-                                                   " bytes, expected 1 to ",
-                                                   sizeof(address.sun_path) - 1));
-  }
-  std::memcpy(address.sun_path, path.data(), path.size());
-  const FileDescriptor probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const bool is_used =
-      connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
-  if (!is_used) return absl::OkStatus();
-  return CannotListen(kListenAddressFlag, options_.listen_address,
-                      absl::UnavailableError("a server does already"));
+  const absl::Status status = CheckSocketPath(std::string(path));
+  if (status.ok() || absl::IsInvalidArgument(status)) return status;
+  return CannotListen(kListenAddressFlag, options_.listen_address, status);
 }
 
 // Finds the addresses and takes their port here: gRPC binds sockets of its own, and is content with
@@ -191,8 +190,6 @@ absl::StatusOr<std::optional<BoundSockets>> Server::AddListeningPorts(
   const std::shared_ptr<grpc::ServerCredentials> plain = grpc::InsecureServerCredentials();
   if (absl::StartsWith(options_.listen_address, kUnixPrefix)) {
     builder.AddListeningPort(options_.listen_address, plain);
-    // gRPC gives a path this number.
-    port_ = 1;
     address_ = options_.listen_address;
     return std::nullopt;
   }
@@ -226,8 +223,11 @@ absl::Status Server::Listen() {
   builder.RegisterService(&reflection_);
   grpc_server_ = builder.BuildAndStart();
   if (grpc_server_ == nullptr) {
-    return CannotListen(kListenAddressFlag, options_.listen_address,
-                        absl::UnavailableError("gRPC cannot; its log says why"));
+    // Another process may have been faster.
+    const absl::Status listening = sockets.has_value() ? sockets->Listen() : absl::OkStatus();
+    return CannotListen(
+        kListenAddressFlag, options_.listen_address,
+        listening.ok() ? absl::UnavailableError("gRPC cannot; its log says why") : listening);
   }
   exporter_->SetReadiness(Readiness::kServing);
   return absl::OkStatus();

@@ -47,6 +47,7 @@ class Server {
 
   // The address that gRPC listens on, with the port that was taken: HOST:PORT, or unix:PATH.
   const std::string& address() const { return address_; }
+  // 0 for a path.
   int port() const { return port_; }
 
   // The address that HTTP listens on. "" if there is no HTTP.

@@ -70,6 +70,7 @@ class KeySetStore {
   }
   int64_t count() const { return table_.count(); }
   int64_t problem_count() const { return table_.problem_count(); }
+  int64_t unserved_count() const { return table_.unserved_count(); }
 
   // Begins a put or an append. INVALID_ARGUMENT: the name. FAILED_PRECONDITION: the store is
   // read-only, or the append expects another version or has a shape that does not fit. NOT_FOUND,

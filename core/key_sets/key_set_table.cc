@@ -52,8 +52,10 @@ void KeySetTable::Publish(const std::string& name,
   Listed listed = {name, std::move(key_set), ""};
   if (!listed.key_set.ok()) listed.problem = listed.key_set.status().ToString();
   MutexLock lock(&mutex_);
+  const bool was_unserved = IsUnserved(name);
   Listed& entry = sets_[name];
   problem_count_ += (listed.problem.empty() ? 0 : 1) - (entry.problem.empty() ? 0 : 1);
+  unserved_count_ += (listed.key_set.ok() ? 0 : 1) - (was_unserved ? 1 : 0);
   // The replaced version may be large. It is freed after the lock is released.
   std::swap(entry, listed);
 }
@@ -62,6 +64,7 @@ void KeySetTable::Unpublish(const std::string& name) {
   // Freed after the lock is released, as in Publish.
   std::map<std::string, Listed, std::less<>>::node_type old;
   MutexLock lock(&mutex_);
+  if (IsUnserved(name)) --unserved_count_;
   old = sets_.extract(name);
   if (!old.empty() && !old.mapped().problem.empty()) --problem_count_;
 }
@@ -82,6 +85,16 @@ int64_t KeySetTable::count() const {
 int64_t KeySetTable::problem_count() const {
   MutexLock lock(&mutex_);
   return problem_count_;
+}
+
+int64_t KeySetTable::unserved_count() const {
+  MutexLock lock(&mutex_);
+  return unserved_count_;
+}
+
+bool KeySetTable::IsUnserved(const std::string& name) const {
+  const auto entry = sets_.find(name);
+  return entry != sets_.end() && !entry->second.key_set.ok();
 }
 
 }  // namespace qkserve

@@ -51,11 +51,17 @@ class KeySetTable {
   int64_t count() const;
   // The number of sets with an error or a problem.
   int64_t problem_count() const;
+  // The number of sets with an error: no version of them is served.
+  int64_t unserved_count() const;
 
  private:
+  // True if the name is there and has an error.
+  bool IsUnserved(const std::string& name) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   mutable Mutex mutex_;
   std::map<std::string, Listed, std::less<>> sets_ ABSL_GUARDED_BY(mutex_);
   int64_t problem_count_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t unserved_count_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace qkserve

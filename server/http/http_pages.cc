@@ -56,9 +56,9 @@ HttpAnswer AnswerHttp(absl::string_view method, absl::string_view target,
   }
   if (path == "/healthz") return {.body = "ok\n"};
   if (path == "/readyz") {
-    const Readiness readiness = exporter.readiness();
-    return {.status = readiness == Readiness::kServing ? 200 : 503,
-            .body = absl::StrCat(ReadinessText(readiness), "\n")};
+    const std::string why_not = exporter.WhyNotReady();
+    return {.status = why_not.empty() ? 200 : 503,
+            .body = absl::StrCat(why_not.empty() ? "ready" : why_not, "\n")};
   }
   return {.status = 404, .body = "not here; see /, /metrics, /healthz, /readyz\n"};
 }

@@ -2,6 +2,9 @@
 
 #include <netdb.h>
 #include <netinet/in.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -22,6 +25,10 @@ namespace qkserve {
 namespace {
 
 constexpr int kPortMax = 65535;
+
+// The end of a message that says that another process listens.
+constexpr char kInUse[] = "Address already in use";
+constexpr char kIsInUse[] = " is in use by another process";
 
 // Reads a port. It must be digits alone: SimpleAtoi takes a sign and spaces as well.
 bool ParsePort(absl::string_view text, int& port) {
@@ -209,12 +216,49 @@ absl::Status BoundSockets::Listen() const {
 
 int BoundSockets::port() const { return PortOf(addresses_.front()); }
 
+absl::Status CheckSocketPath(const std::string& path) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof(address.sun_path)) {
+    return absl::InvalidArgumentError(absl::StrCat("listen_address: got a path of ", path.size(),
+                                                   " bytes, expected 1 to ",
+                                                   sizeof(address.sun_path) - 1));
+  }
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const auto* const to = reinterpret_cast<const sockaddr*>(&address);
+  const FileDescriptor caller(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (connect(caller.get(), to, sizeof(address)) == 0) return absl::UnavailableError(kInUse);
+  // Nobody is there, or nobody listens. After another error somebody might.
+  if (errno != ENOENT && errno != ECONNREFUSED) {
+    return absl::UnavailableError(std::strerror(errno));
+  }
+  struct stat there = {};
+  if (lstat(path.c_str(), &there) == 0) {
+    if (!S_ISSOCK(there.st_mode))
+      return absl::UnavailableError("a file that is no socket is there");
+    unlink(path.c_str());
+  }
+  const FileDescriptor probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (bind(probe.get(), to, sizeof(address)) != 0) {
+    return absl::UnavailableError(std::strerror(errno));
+  }
+  unlink(path.c_str());
+  return absl::OkStatus();
+}
+
 absl::Status CannotListen(const AddressFlag& flag, const std::string& address,
                           const absl::Status& why) {
   absl::string_view reason = why.message();
   absl::ConsumePrefix(&reason, absl::StrCat(address, ": "));
-  return absl::UnavailableError(absl::StrCat(flag.name, ": cannot listen on ", address, ": ",
-                                             reason, "; give another one, or ", flag.others));
+  std::string what = absl::StrCat("cannot listen on ", address, ": ", reason);
+  if (absl::ConsumeSuffix(&reason, kInUse)) {
+    // It may be one of several addresses of a name, or [::] for 0.0.0.0.
+    const bool is_another = absl::ConsumeSuffix(&reason, ": ") && !reason.empty();
+    what = is_another ? absl::StrCat("cannot listen on ", address, ": ", reason, kIsInUse)
+                      : absl::StrCat(address, kIsInUse);
+  }
+  return absl::UnavailableError(
+      absl::StrCat(flag.name, ": ", what, "; give another one, or ", flag.others));
 }
 
 }  // namespace qkserve

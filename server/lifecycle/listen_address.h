@@ -87,7 +87,14 @@ class BoundSockets {
   std::vector<FileDescriptor> sockets_;  // one for each address
 };
 
+// Checks that a server can listen at a path of the file system. Removes a socket that no server
+// listens on. INVALID_ARGUMENT: the path is too long. UNAVAILABLE: a server listens there, or no
+// socket can be made; the message says why.
+absl::Status CheckSocketPath(const std::string& path);
+
 // "FLAG: cannot listen on ADDRESS: why; give another one, or OTHERS". The status's message is why.
+// If it says that another process listens on ADDRESS, the error is "FLAG: ADDRESS is in use by
+// another process; ...".
 absl::Status CannotListen(const AddressFlag& flag, const std::string& address,
                           const absl::Status& why);
 

@@ -1,16 +1,32 @@
 #ifndef QKSERVE_SERVER_LIFECYCLE_READINESS_H_
 #define QKSERVE_SERVER_LIFECYCLE_READINESS_H_
 
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
 namespace qkserve {
 
 // How far the server's life has come. Senders of traffic ask for it.
 enum class Readiness { kLoading, kServing, kDraining };
 
-// The readiness in words for people.
-inline const char* ReadinessText(Readiness readiness) {
-  constexpr const char* kTexts[] = {"key sets are being loaded", "ready", "the server is draining"};
-  return kTexts[static_cast<int>(readiness)];
-}
+// The key sets without which a server is not ready.
+//
+//   none  a server that answers calls is ready
+//   some  at least one set is served, or there is none
+//   all   every set is served
+//
+// A set is served if one of its versions is, although a newer one may be damaged.
+enum class ReadyKeySets { kNone, kSome, kAll };
+
+// The value of --ready_key_sets; see base/flags.h.
+bool ParseFlag(absl::string_view text, ReadyKeySets* rule, std::string* error);
+std::string FlagText(ReadyKeySets rule);
+
+// Why a server is not ready, in words for people; "" if it is. Of its `key_sets`, `unserved` have
+// no version that could be loaded.
+std::string WhyNotReady(Readiness readiness, ReadyKeySets rule, int64_t key_sets, int64_t unserved);
 
 }  // namespace qkserve
 

@@ -2,38 +2,66 @@
 
 namespace qkserve {
 
-void SlowRequestLog::Log(const absl::Status& status, absl::Duration duration,
-                         const ScoreReceipt& receipt, const std::string& peer,
-                         const RequestTags& tags) {
-  int64_t left_out = 0;
-  {
-    MutexLock lock(&mutex_);
-    const absl::Time now = clock_.Now();
-    if (now - period_begin_ >= kPeriod) {
-      period_begin_ = now;
-      lines_ = 0;
-    }
-    if (lines_ >= kLinesMax) {
-      ++left_out_;
-      return;
-    }
-    ++lines_;
-    left_out = std::exchange(left_out_, 0);
+namespace {
+
+// INFO: the caller's fault or wish. ERROR: ours.
+LogLevel LevelOf(absl::StatusCode code) {
+  switch (code) {
+    case absl::StatusCode::kUnknown:
+    case absl::StatusCode::kInternal:
+    case absl::StatusCode::kDataLoss:
+      return LogLevel::kError;
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kUnavailable:
+      return LogLevel::kWarning;
+    default:
+      return LogLevel::kInfo;
   }
+}
+
+}  // namespace
+
+std::optional<int64_t> LineLimit::Take(absl::Time now) {
+  MutexLock lock(&mutex_);
+  if (now - period_begin_ >= kPeriod) {
+    period_begin_ = now;
+    lines_ = 0;
+  }
+  if (lines_ >= kLinesMax) {
+    ++left_out_;
+    return std::nullopt;
+  }
+  ++lines_;
+  return std::exchange(left_out_, 0);
+}
+
+void CallLog::Log(const CallSummary& call, const std::string& peer, const RequestTags& tags) {
+  const bool is_slow = IsSlow(call.method, call.duration);
+  const std::optional<int64_t> left_out =
+      (is_slow ? slow_lines_ : failure_lines_).Take(clock_.Now());
+  if (!left_out.has_value()) return;
   const auto ms = [](absl::Duration time) { return absl::ToDoubleMilliseconds(time); };
-  LogEvent event = {LogLevel::kWarning,
-                    "slow request",
-                    {{"method", "Score"},
-                     {"code", absl::StatusCodeToString(status.code())},
-                     {"duration_ms", ms(duration)},
-                     {"queued_ms", ms(receipt.job.queued)},
-                     {"computed_ms", ms(receipt.job.computed)},
-                     {"batch_requests", receipt.job.batch_requests},
-                     {"rows", receipt.rows},
-                     {"peer", peer}}};
-  if (receipt.key_set != nullptr) event.fields.emplace_back("key_set", receipt.key_set->name());
+  LogEvent event = {is_slow ? LogLevel::kWarning : LevelOf(call.status.code()),
+                    is_slow ? "slow request" : "failed request",
+                    {{"method", kMethodNames[static_cast<size_t>(call.method)]},
+                     {"code", absl::StatusCodeToString(call.status.code())},
+                     {"duration_ms", ms(call.duration)}}};
+  const ScoreReceipt& receipt = call.receipt;
+  const auto add = [&event](const char* name, LogValue value) {
+    event.fields.emplace_back(name, std::move(value));
+  };
+  if (is_slow) {
+    add("queued_ms", ms(receipt.job.queued));
+    add("computed_ms", ms(receipt.job.computed));
+    add("batch_requests", receipt.job.batch_requests);
+    add("rows", receipt.rows);
+  }
+  add("peer", peer);
+  if (receipt.key_set != nullptr) add("key_set", receipt.key_set->name());
+  if (!call.status.ok()) add("error", std::string(call.status.message()));
   tags.AddTo(event);
-  if (left_out > 0) event.fields.emplace_back("left_out", left_out);
+  if (*left_out > 0) add("left_out", *left_out);
   log_(event);
 }
 
@@ -48,14 +76,20 @@ void CallRecorder::RecordScore(const grpc::ServerContextBase& context, const abs
   } else if (receipt.job.computed <= absl::ZeroDuration()) {
     metrics_.CountRefusal(RefusalOf(status));
   }
-  if (!slow_requests_.IsSlow(duration)) return;
-  slow_requests_.Log(status, duration, receipt, context.peer(), RequestTags::Of(context));
+  if (!calls_.IsLogged(Method::kScore, status, duration)) return;
+  calls_.Log({.status = status, .duration = duration, .receipt = receipt}, context.peer(),
+             RequestTags::Of(context));
 }
 
-void CallRecorder::RecordCall(Method method, const absl::Status& status, absl::Time begin) const {
-  metrics_.CountCall(method, status.code(), clock_.Now() - begin);
+void CallRecorder::RecordCall(const grpc::ServerContextBase& context, Method method,
+                              const absl::Status& status, absl::Time begin) const {
+  const absl::Duration duration = clock_.Now() - begin;
+  metrics_.CountCall(method, status.code(), duration);
   // A deadline is no refusal here: it ends an upload under way.
   if (!absl::IsDeadlineExceeded(status)) metrics_.CountRefusal(RefusalOf(status));
+  if (!calls_.IsLogged(method, status, duration)) return;
+  calls_.Log({.method = method, .status = status, .duration = duration}, context.peer(),
+             RequestTags::Of(context));
 }
 
 void CallRecorder::LogChange(const grpc::ServerContextBase& context, LogEvent change) const {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -19,56 +20,88 @@
 
 namespace qkserve {
 
-// Logs a line for each slow score request, but no more than kLinesMax lines in kPeriod. If all
-// requests are slow, logging must not make them slower. The next line says how many were left out.
-// Thread-safe.
-class SlowRequestLog {
+// Allows kLinesMax lines in kPeriod. If every call had a line, logging would make a busy server
+// slower. Thread-safe.
+class LineLimit {
  public:
   static constexpr int64_t kLinesMax = 10;
   static constexpr absl::Duration kPeriod = absl::Seconds(1);
 
-  // A request is slow if it took at least `threshold`. 0: no request is slow. The clock must
-  // outlive this object.
-  SlowRequestLog(absl::Duration threshold, LogSink log, const Clock* clock)
-      : threshold_(threshold), log_(std::move(log)), clock_(*clock) {}
-
-  bool IsSlow(absl::Duration duration) const {
-    return threshold_ > absl::ZeroDuration() && duration >= threshold_;
-  }
-
-  // Logs a call that IsSlow, unless kLinesMax lines were logged in this period.
-  void Log(const absl::Status& status, absl::Duration duration, const ScoreReceipt& receipt,
-           const std::string& peer, const RequestTags& tags);
+  // Returns how many lines were left out since the last one, or nullopt: this one is left out, too.
+  std::optional<int64_t> Take(absl::Time now);
 
  private:
-  const absl::Duration threshold_;
-  const LogSink log_;
-  const Clock& clock_;
   Mutex mutex_;
   absl::Time period_begin_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   int64_t lines_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t left_out_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
+// A call, as its line of the log tells of it.
+struct CallSummary {
+  Method method = Method::kScore;
+  absl::Status status;
+  absl::Duration duration;
+  ScoreReceipt receipt = {};  // of a score call
+};
+
+// Logs calls that were slow, and on request those that failed. Each of the two kinds has a
+// LineLimit. A call that is both has the line of a slow one. Thread-safe.
+class CallLog {
+ public:
+  // A score call is slow if it took at least `slow_threshold`. 0: none is slow. The clock must
+  // outlive this object.
+  CallLog(absl::Duration slow_threshold, bool logs_failures, LogSink log, const Clock* clock)
+      : slow_threshold_(slow_threshold),
+        logs_failures_(logs_failures),
+        log_(std::move(log)),
+        clock_(*clock) {}
+
+  // True if the call should have a line. The caller then makes what Log needs.
+  bool IsLogged(Method method, const absl::Status& status, absl::Duration duration) const {
+    return IsSlow(method, duration) || (logs_failures_ && !status.ok());
+  }
+
+  // Logs a call that IsLogged, unless its LineLimit is reached.
+  void Log(const CallSummary& call, const std::string& peer, const RequestTags& tags);
+
+ private:
+  bool IsSlow(Method method, absl::Duration duration) const {
+    return method == Method::kScore && slow_threshold_ > absl::ZeroDuration() &&
+           duration >= slow_threshold_;
+  }
+
+  const absl::Duration slow_threshold_;
+  const bool logs_failures_;
+  const LogSink log_;
+  const Clock& clock_;
+  LineLimit slow_lines_;
+  LineLimit failure_lines_;
+};
+
 // Tells metrics and log about each call, just before its answer is handed to gRPC. So a client that
 // has the answer finds it counted. Thread-safe.
 class CallRecorder {
  public:
-  // The pointers must outlive this object. SlowRequestLog tells the meaning of `slow_threshold`.
-  CallRecorder(RequestMetrics* metrics, absl::Duration slow_threshold, const LogSink& log,
-               const Clock* clock)
-      : metrics_(*metrics), slow_requests_(slow_threshold, log, clock), log_(log), clock_(*clock) {}
+  // The pointers must outlive this object. CallLog tells the meaning of the next two.
+  CallRecorder(RequestMetrics* metrics, absl::Duration slow_threshold, bool logs_failures,
+               const LogSink& log, const Clock* clock)
+      : metrics_(*metrics),
+        calls_(slow_threshold, logs_failures, log, clock),
+        log_(log),
+        clock_(*clock) {}
 
   absl::Time Now() const { return clock_.Now(); }
   RequestMetrics& metrics() const { return metrics_; }
 
-  // Counts a score call, and logs it if it was slow. `response_bytes` is the size of its reply on
-  // the wire.
+  // Counts a score call, and logs it if it was slow or failed. `response_bytes` is the size of its
+  // reply on the wire.
   void RecordScore(const grpc::ServerContextBase& context, const absl::Status& status,
                    absl::Time arrival, const ScoreReceipt& receipt, size_t response_bytes) const;
 
-  // Counts any other call. It began at `begin`.
-  void RecordCall(Method method, const absl::Status& status, absl::Time begin) const;
+  // Counts any other call, and logs it if it failed. It began at `begin`.
+  void RecordCall(const grpc::ServerContextBase& context, Method method, const absl::Status& status,
+                  absl::Time begin) const;
 
   // Logs a change of a key set that has taken effect: what happened to the data, and who did it.
   // Such a change is always logged.
@@ -76,7 +109,7 @@ class CallRecorder {
 
  private:
   RequestMetrics& metrics_;
-  mutable SlowRequestLog slow_requests_;
+  mutable CallLog calls_;
   const LogSink log_;
   const Clock& clock_;
 };

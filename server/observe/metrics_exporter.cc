@@ -143,6 +143,8 @@ void AddKeySets(const KeySetStore& store, Exposition& out) {
   out.Gauge("qkserve_key_sets", count, "Key sets.");
   out.Gauge("qkserve_key_sets_with_problems", store.problem_count(),
             "Key sets of which something that is stored is not served.");
+  out.Gauge("qkserve_key_sets_unserved", store.unserved_count(),
+            "Key sets of which no version is served.");
   out.Gauge("qkserve_key_set_bytes", store.budget().bytes(), "Bytes of key sets in memory.");
   out.Gauge("qkserve_key_set_bytes_max", store.budget().bytes_max(),
             "Their limit, --key_set_memory.");
@@ -181,10 +183,18 @@ void AddProcess(Exposition& out) {
 
 }  // namespace
 
+std::string MetricsExporter::WhyNotReady() const {
+  const std::optional<ServerParts> parts = Parts();
+  const KeySetStore* const store = parts.has_value() ? parts->key_sets : nullptr;
+  return qkserve::WhyNotReady(readiness_, ready_key_sets_, store == nullptr ? 0 : store->count(),
+                              store == nullptr ? 0 : store->unserved_count());
+}
+
 std::string MetricsExporter::Text() const {
   Exposition out;
-  out.Gauge("qkserve_ready", readiness_ == Readiness::kServing,
-            "1 where the server takes requests: key sets are loaded and it does not drain.");
+  out.Gauge("qkserve_ready", WhyNotReady().empty(),
+            "1 where /readyz says 200: key sets are loaded, can be served (see --ready_key_sets), "
+            "and the server does not drain.");
   out.Gauge("qkserve_build_info", 1, "Always 1.", {{"version", kVersion}});
   out.Gauge("qkserve_kernel_info", 1, "Always 1.",
             {{"kernel", compute_.kernel}, {"key_set_kernel", compute_.key_set_kernel}});
@@ -194,11 +204,7 @@ std::string MetricsExporter::Text() const {
   const RequestMetrics::Counts counts = metrics_.Read();
   AddCalls(counts, out);
   AddWork(counts, out);
-  std::optional<ServerParts> parts;
-  {
-    MutexLock lock(&mutex_);
-    parts = parts_;
-  }
+  const std::optional<ServerParts> parts = Parts();
   if (parts.has_value()) {
     AddLoad(*parts, compute_.workers, out);
     AddKeySets(*parts->key_sets, out);

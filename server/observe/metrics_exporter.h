@@ -40,12 +40,16 @@ class MetricsExporter {
 
   // `log_lines_dropped` is called from any thread.
   explicit MetricsExporter(
-      ComputeSetup compute, std::function<int64_t()> log_lines_dropped = [] { return 0; })
-      : compute_(std::move(compute)), log_lines_dropped_(std::move(log_lines_dropped)) {}
+      ComputeSetup compute, std::function<int64_t()> log_lines_dropped = [] { return 0; },
+      ReadyKeySets ready_key_sets = ReadyKeySets::kSome)
+      : compute_(std::move(compute)),
+        log_lines_dropped_(std::move(log_lines_dropped)),
+        ready_key_sets_(ready_key_sets) {}
 
   RequestMetrics& metrics() { return metrics_; }
 
-  Readiness readiness() const { return readiness_; }
+  // See WhyNotReady.
+  std::string WhyNotReady() const;
   void SetReadiness(Readiness readiness) { readiness_ = readiness; }
 
   // From now on Text asks these parts, too.
@@ -58,8 +62,14 @@ class MetricsExporter {
   std::string Text() const;
 
  private:
+  std::optional<ServerParts> Parts() const {
+    MutexLock lock(&mutex_);
+    return parts_;
+  }
+
   const ComputeSetup compute_;
   const std::function<int64_t()> log_lines_dropped_;
+  const ReadyKeySets ready_key_sets_;
   RequestMetrics metrics_;
   std::atomic<Readiness> readiness_{Readiness::kLoading};
   mutable Mutex mutex_;

@@ -1,9 +1,12 @@
 #include "server/observe/process_log.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdlib>
+#include <iterator>
 #include <system_error>
 #include <utility>
 #include <variant>
@@ -23,6 +26,14 @@ constexpr char kTimeFormat[] = "%Y-%m-%d%ET%H:%M:%E6SZ";
 const char* LevelName(LogLevel level) {
   constexpr const char* kNames[] = {"info", "warning", "error"};
   return kNames[static_cast<size_t>(level)];
+}
+
+constexpr absl::string_view kFormats[] = {"text", "json", "journald"};
+
+// Priorities of syslog(3).
+int Priority(LogLevel level) {
+  constexpr int kPriorities[] = {6, 4, 3};  // info, warning, err
+  return kPriorities[static_cast<size_t>(level)];
 }
 
 // Escapes only characters that would end the line or move the terminal's cursor.
@@ -60,18 +71,35 @@ LogWriter* log_writer = nullptr;
 
 }  // namespace
 
-bool ParseFlag(absl::string_view text, LogFormat* format, std::string* error) {
-  *format = text == "json" ? LogFormat::kJson : LogFormat::kText;
-  *error = "expected text or json";
-  return text == FlagText(*format);
+LogFormat DefaultLogFormat() {
+  // The device and the inode of the journal's socket. A process that got another standard error
+  // may still have the variable.
+  const char* const journal = std::getenv("JOURNAL_STREAM");
+  struct stat stream = {};
+  if (journal == nullptr || fstat(STDERR_FILENO, &stream) != 0) return LogFormat::kText;
+  return journal == absl::StrCat(stream.st_dev, ":", stream.st_ino) ? LogFormat::kJournald
+                                                                    : LogFormat::kText;
 }
 
-std::string FlagText(LogFormat format) { return format == LogFormat::kJson ? "json" : "text"; }
+bool ParseFlag(absl::string_view text, LogFormat* format, std::string* error) {
+  *error = "expected text, json or journald";
+  const auto* const found = std::find(std::begin(kFormats), std::end(kFormats), text);
+  if (found == std::end(kFormats)) return false;
+  *format = static_cast<LogFormat>(found - std::begin(kFormats));
+  return true;
+}
+
+std::string FlagText(LogFormat format) {
+  return std::string(kFormats[static_cast<size_t>(format)]);
+}
 
 std::string FormatLogLine(LogFormat format, absl::Time time, const LogEvent& event) {
   const std::string when = absl::FormatTime(kTimeFormat, time, absl::UTCTimeZone());
   if (format == LogFormat::kJson) return JsonLine(when, event);
-  std::string line = absl::StrCat(when, " ", LevelName(event.level), " ", OneLine(event.message));
+  std::string line = format == LogFormat::kJournald
+                         ? absl::StrCat("<", Priority(event.level), ">")
+                         : absl::StrCat(when, " ", LevelName(event.level), " ");
+  line += OneLine(event.message);
   for (const auto& [name, value] : event.fields) {
     absl::StrAppend(&line, " ", name, "=", FieldText(value));
   }

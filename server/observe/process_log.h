@@ -10,16 +10,22 @@
 
 namespace qkserve {
 
-enum class LogFormat { kText, kJson };
+enum class LogFormat { kText, kJson, kJournald };
 
-// Reads the value of --log_format; see base/flags.h.
+// journald if standard error leads to systemd's journal, otherwise text.
+LogFormat DefaultLogFormat();
+
+// The value of --log_format; see base/flags.h.
 bool ParseFlag(absl::string_view text, LogFormat* format, std::string* error);
 std::string FlagText(LogFormat format);
 
 // The event as one line, without its end. Nothing in the event can begin another line.
 //
-//   text: 2026-01-31T12:00:00.000000Z info message name=value name="two words"
-//   JSON: {"time": .., "level": .., "message": .., name: value ..}
+//   text:     2026-01-31T12:00:00.000000Z info message name=value name="two words"
+//   JSON:     {"time": .., "level": .., "message": .., name: value ..}
+//   journald: <6>message name=value name="two words"
+//
+// The journal has a time of its own, and takes the number for the line's priority, as of syslog(3).
 //
 // JSON is always valid: bytes that are not UTF-8 become U+FFFD.
 std::string FormatLogLine(LogFormat format, absl::Time time, const LogEvent& event);

@@ -126,7 +126,7 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
   // end.
   void End(const absl::Status& status) {
     upload_ = nullptr;
-    service_.recorder_.RecordCall(method_, status, begin_);
+    service_.recorder_.RecordCall(context_, method_, status, begin_);
     this->Finish(ToGrpcStatus(status, context_));
   }
 

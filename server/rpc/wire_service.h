@@ -33,7 +33,7 @@ class UnaryCall {
   // Records the call and ends it. Returns the reactor for gRPC. Called once, from any thread. gRPC
   // may release the call's memory at any time after it.
   grpc::ServerUnaryReactor* Finish(const absl::Status& status) const {
-    recorder_->RecordCall(method_, status, begin_);
+    recorder_->RecordCall(*context_, method_, status, begin_);
     reactor_->Finish(ToGrpcStatus(status, *context_));
     return reactor_;
   }

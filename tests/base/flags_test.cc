@@ -1,5 +1,6 @@
 #include "base/flags.h"
 
+#include <cstdlib>
 #include <optional>
 #include <string>
 #include <utility>
@@ -107,13 +108,17 @@ TEST_F(FlagsTest, AFlagMayHaveAValueForItsNameAlone) {
 
 TEST_F(FlagsTest, NamesWhatIsWrong) {
   for (const auto& [args, message] : std::vector<std::pair<std::vector<const char*>, std::string>>{
-           {{"--cuont=3"}, "unknown flag --cuont"},
+           {{"--cuont=3"}, "unknown flag --cuont; did you mean --count?"},
            {{"--nocount"}, "unknown flag --nocount"},
-           {{"-cuont=3"}, "unknown flag -cuont"},
+           {{"-cuont=3"}, "unknown flag -cuont; did you mean --count?"},
+           {{"--size=3"}, "unknown flag --size"},
            {{"--cuont=3", "--help"}, "unknown flag --cuont"},
            {{"--count"}, "--count lacks its value"},
            {{"more"}, "surplus argument 'more'"},
-           {{"--", "--count"}, "--count"},
+           {{"--", "--count"}, "surplus argument '--count'"},
+           {{"--", "--help"}, "surplus argument '--help'"},
+           {{"--count=many", "--wait=1"}, "--count: got 'many'"},
+           {{"--count=many", "--help"}, "--count: got 'many'"},
            {{"--count=many"}, "--count: got 'many': expected a whole number"},
            {{"--count=3000000000"}, "--count: got '3000000000': expected a whole number"},
            {{"--loud=maybe"}, "--loud: got 'maybe': expected true or false"},
@@ -165,9 +170,90 @@ TEST_F(FlagsTest, HelpWrapsLongTexts) {
   EXPECT_EQ(flags.Help(),
             "\nFlags:\n"
             "  --text=a default that is long\n"
-            "                                It has words, and more words, and a lot more words, "
-            "until they do\n"
-            "                                not fit.\n");
+            "                                It has words, and more words, and a lot more\n"
+            "                                words, until they do not fit.\n");
+}
+
+TEST_F(FlagsTest, FlagsBehindAWrongValueAreReadToo) {
+  EXPECT_FALSE(Parse({"--count=many", "--wait=10", "--name=a"}).ok());
+  EXPECT_EQ(name_, "a");
+  // Nothing of it is left for the next command line.
+  EXPECT_TRUE(Parse({"--name=b"}).ok());
+}
+
+TEST_F(FlagsTest, SizesHaveUnits) {
+  int64_t bytes = int64_t{2} << 30;
+  flags_.AddBytes("memory", &bytes, "how much");
+  EXPECT_THAT(flags_.Help(), HasSubstr("  --memory=2GiB "));
+  ASSERT_TRUE(Parse({"--memory=512MiB"}).ok());
+  EXPECT_EQ(bytes, int64_t{512} << 20);
+  ASSERT_TRUE(Parse({"--memory=1000"}).ok());
+  EXPECT_EQ(bytes, 1000);
+  EXPECT_EQ(Parse({"--memory=2G"}).message(),
+            "--memory: got '2G': expected a size, as 2GiB, 512MiB or 1GB, or a number of bytes");
+}
+
+// Sets a variable of the environment for the life of the object.
+class Variable {
+ public:
+  Variable(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+  ~Variable() { unsetenv(name_); }
+
+ private:
+  const char* const name_;
+};
+
+TEST_F(FlagsTest, AVariableGivesAValueUnlessTheCommandLineDoes) {
+  const Variable count("TEST_COUNT", "3");
+  const Variable depth("TEST_DEPTH", "5");
+  const Variable loud("TEST_LOUD", "true");
+  const Variable folder("TEST_FOLDER", "");
+  const Variable wait("TEST_WAIT", "2s");
+  const Variable nothing("TEST_NOTHING", "many");
+  ASSERT_TRUE(Parse({"--count=4", "--noloud"}).ok());
+  ASSERT_TRUE(flags_.ReadEnvironment("TEST_").ok());
+  EXPECT_EQ(count_, 4);
+  EXPECT_EQ(depth_, 5);
+  EXPECT_FALSE(loud_);
+  EXPECT_EQ(folder_, "");
+  EXPECT_EQ(wait_, absl::Seconds(2));
+}
+
+TEST_F(FlagsTest, AnErrorNamesTheVariableAndOtherVariablesAreRead) {
+  const Variable count("TEST_COUNT", "many");
+  const Variable name("TEST_NAME", "");
+  const Variable wait("TEST_WAIT", "2s");
+  ASSERT_TRUE(Parse({}).ok());
+  EXPECT_EQ(flags_.ReadEnvironment("TEST_").message(),
+            "TEST_COUNT: got 'many': expected a whole number of 32 bits");
+  EXPECT_EQ(wait_, absl::Seconds(2));
+  unsetenv("TEST_COUNT");
+  EXPECT_EQ(flags_.ReadEnvironment("TEST_").message(),
+            "TEST_NAME: got '', expected a value, or the variable unset");
+}
+
+TEST_F(FlagsTest, AGroupMayHaveNoVariables) {
+  std::string check;
+  flags_.BeginGroup("Other", Flags::Variables::kNone);
+  flags_.Add("check", &check, "");
+  const Variable variable("TEST_CHECK", "x");
+  ASSERT_TRUE(Parse({}).ok());
+  ASSERT_TRUE(flags_.ReadEnvironment("TEST_").ok());
+  EXPECT_EQ(check, "");
+}
+
+TEST_F(FlagsTest, NamesTheSourceOfAValue) {
+  const Variable count("TEST_COUNT", "3");
+  ASSERT_TRUE(Parse({"--depth=2"}).ok());
+  ASSERT_TRUE(flags_.ReadEnvironment("TEST_").ok());
+  EXPECT_EQ(flags_.NameSource("count must be 2"), "TEST_COUNT must be 2");
+  EXPECT_EQ(flags_.NameSource("depth: too deep"), "--depth: too deep");
+  EXPECT_EQ(flags_.NameSource("wait must be short"), "--wait must be short");
+  for (const char* text : {"counting failed", "the count", "count", ""}) {
+    EXPECT_EQ(flags_.NameSource(text), text);
+  }
 }
 
 TEST(FlagsCommandTest, ACommandHasFlagsAndArgumentsOfItsOwn) {
@@ -186,6 +272,8 @@ TEST(FlagsCommandTest, ACommandHasFlagsAndArgumentsOfItsOwn) {
   EXPECT_EQ(message({}), "a command is required");
   EXPECT_EQ(message({"buy"}), "unknown command 'buy'");
   EXPECT_EQ(message({"buy", "--help"}), "unknown command 'buy'");
+  EXPECT_EQ(message({"lits"}), "unknown command 'lits'; did you mean list?");
+  EXPECT_EQ(message({"keys", "egt"}), "unknown command 'keys egt'; did you mean keys get?");
   EXPECT_EQ(message({"--file=a", "list"}), "expected a command first, got '--file'");
   EXPECT_EQ(message({"keys", "buy"}), "unknown command 'keys buy'");
   EXPECT_EQ(flags.GivenCommand(), "keys");

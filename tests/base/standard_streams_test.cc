@@ -56,5 +56,14 @@ TEST(StandardStreamsTest, OpenOnesStay) {
   });
 }
 
+TEST(StandardStreamsTest, PrintOutTellsThatTheDiskIsFull) {
+  EXPECT_EXIT(
+      {
+        dup2(open("/dev/full", O_WRONLY), 1);
+        std::_Exit(PrintOut("text\n") ? 0 : 3);
+      },
+      testing::ExitedWithCode(3), "cannot write to standard output: No space left on device");
+}
+
 }  // namespace
 }  // namespace qkserve

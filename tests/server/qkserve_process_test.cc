@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -21,6 +23,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "base/file_descriptor.h"
 #include "core/kernels/blas_kernel.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -202,6 +205,83 @@ TEST_F(QkserveProcessTest, StandardStreamsThatAreClosedNeverBecomeFilesOrSockets
     server_->Signal(SIGTERM);
     EXPECT_EQ(server_->Wait(), 0) << closed << ReadFile(ErrPath());
   }
+}
+
+// A socket plays systemd's, and a pipe its journal.
+TEST_F(QkserveProcessTest, TellsItsServiceManagerWhenItIsReadyAndWhenItStops) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  Path("notify").copy(address.sun_path, sizeof(address.sun_path) - 1);
+  const FileDescriptor manager(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  ASSERT_EQ(bind(manager.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  std::vector<std::string> told;
+  const auto is_told = [&](absl::string_view state) {
+    char bytes[256];
+    ssize_t size = 0;
+    while ((size = recv(manager.get(), bytes, sizeof(bytes), 0)) > 0) {
+      told.emplace_back(bytes, static_cast<size_t>(size));
+    }
+    return !told.empty() && absl::StartsWith(told.back(), state);
+  };
+  ASSERT_NO_FATAL_FAILURE(
+      Start({}, {}, Path("out"), ErrPath(), {absl::StrCat("NOTIFY_SOCKET=", Path("notify"))}));
+  EXPECT_TRUE(Eventually([&] { return is_told("READY=1"); }));
+  ASSERT_EQ(told.size(), 2);
+  EXPECT_EQ(told[0], "STATUS=loading key sets");
+  EXPECT_EQ(told[1], absl::StrCat("READY=1\nSTATUS=listening on ", address_));
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait(), 0);
+  EXPECT_TRUE(is_told("STOPPING=1"));
+  EXPECT_EQ(told.back(), "STOPPING=1\nSTATUS=draining");
+}
+
+TEST_F(QkserveProcessTest, ItsJournalGetsPrioritiesAndEachLineOnce) {
+  Fifo log(Path("log"));
+  struct stat stream = {};
+  ASSERT_EQ(stat(log.path().c_str(), &stream), 0);
+  const std::string journal = absl::StrCat("JOURNAL_STREAM=", stream.st_dev, ":", stream.st_ino);
+  ASSERT_NO_FATAL_FAILURE(Start({}, {}, Path("out"), log.path(), {journal}));
+  server_->Signal(SIGTERM);
+  EXPECT_TRUE(Eventually([&] { return absl::StrContains(log.Read(), "<6>drained\n"); }));
+  EXPECT_EQ(server_->Wait(), 0);
+  EXPECT_TRUE(absl::StrContains(log.Read(), absl::StrCat("<6>listening address=", address_, "\n")))
+      << log.Read();
+  for (const absl::string_view line : absl::StrSplit(log.Read(), '\n', absl::SkipEmpty())) {
+    EXPECT_TRUE(absl::StartsWith(line, "<")) << line;
+  }
+  EXPECT_EQ(ReadFile(Path("out")), "");
+
+  Process wrong({QKSERVE_PROGRAM, "--workers=-1"}, Path("out"), log.path(), {journal});
+  EXPECT_EQ(wrong.Wait(), 2);
+  EXPECT_TRUE(absl::EndsWith(log.Read(),
+                             "<3>--workers must be from 0 to 1024; was -1 code=INVALID_ARGUMENT\n"))
+      << log.Read();
+  // The flag beats the place.
+  Process text({QKSERVE_PROGRAM, "--workers=-1", "--log_format=text"}, Path("out"), log.path(),
+               {journal});
+  EXPECT_EQ(text.Wait(), 2);
+  EXPECT_TRUE(absl::EndsWith(log.Read(), "try: qkserve --help\n")) << log.Read();
+}
+
+TEST_F(QkserveProcessTest, FailedCallsAreLoggedOnRequest) {
+  ASSERT_NO_FATAL_FAILURE(Start({}, {"--log_requests=errors"}, Path("out"), ErrPath()));
+  EXPECT_FALSE(client_->GetKeySet("absent").ok());
+  const float element = 1;
+  const TensorView row = {DataType::kFloat32, {1, 1}, reinterpret_cast<const std::byte*>(&element)};
+  EXPECT_FALSE(client_->Score(row, KeySetReference{"absent"}).ok());
+  EXPECT_TRUE(client_->Score(row, row).ok());
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait(), 0);
+  const std::string log = ReadFile(ErrPath());
+  EXPECT_TRUE(absl::StrContains(log, "info failed request method=GetKeySet code=NOT_FOUND")) << log;
+  EXPECT_TRUE(absl::StrContains(log, "info failed request method=Score code=NOT_FOUND")) << log;
+  EXPECT_FALSE(absl::StrContains(log, "code=OK")) << log;
+
+  ASSERT_NO_FATAL_FAILURE(Start({}, {}, Path("out"), ErrPath()));
+  EXPECT_FALSE(client_->GetKeySet("absent").ok());
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait(), 0);
+  EXPECT_FALSE(absl::StrContains(ReadFile(ErrPath()), "failed request")) << ReadFile(ErrPath());
 }
 
 TEST_F(QkserveProcessTest, QkctlFailsWhereItsStandardOutputIsClosed) {

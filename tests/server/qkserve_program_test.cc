@@ -16,6 +16,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -23,7 +24,9 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "core/kernels/blas_kernel.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "qkserve/client.h"
@@ -52,20 +55,18 @@ class QkserveProgramTest : public testing::Test {
     EXPECT_TRUE(absl::StrContains(outcome.err, message)) << message << "\n" << outcome.err;
   }
 
-  // Starts the server, on a free port where `args` do not say another, and returns when it has said
-  // where it listens.
+  // Starts the server, on a free port of 127.0.0.1 where `args` do not say another, and returns
+  // when it listens.
   void Start(std::vector<std::string> args = {}, std::vector<std::string> environment = {}) {
-    args.insert(args.begin(), {QKSERVE_PROGRAM, "--listen_address=127.0.0.1:0", "--http_address="});
+    args.insert(args.begin(), {QKSERVE_PROGRAM, "--listen_address=127.0.0.1:0",
+                               "--http_address=", absl::StrCat("--port_file=", Path("port"))});
+    std::filesystem::remove(Path("port"));
     server_.emplace(std::move(args), Path("server_out"), Path("server_err"),
                     std::move(environment));
-    ASSERT_TRUE(Eventually([this] {
-      return server_->Ended() || absl::StrContains(ReadFile(Path("server_out")), "\n");
-    }));
-    const std::string out = ReadFile(Path("server_out"));
-    absl::string_view address = out;
-    ASSERT_TRUE(absl::ConsumePrefix(&address, "listening on ")) << out << ServerErrors();
-    ASSERT_TRUE(absl::ConsumeSuffix(&address, "\n")) << out;
-    address_ = std::string(address);
+    ASSERT_TRUE(Eventually([this] { return server_->Ended() || ReadFile(Path("port")) != ""; }));
+    ASSERT_FALSE(server_->Ended()) << ServerErrors();
+    const std::string port = ReadFile(Path("port"));
+    address_ = absl::StrCat("127.0.0.1:", absl::StripSuffix(port, "\n"));
     client_ = Client::Create({.address = address_}).value();
   }
 
@@ -98,8 +99,9 @@ TEST_F(QkserveProgramTest, HelpListsEveryFlagAndNoneOfTheLibraries) {
   EXPECT_EQ(outcome.err, "");
   for (const absl::string_view flag :
        {"--listen_address=127.0.0.1:50051", "--port_file=", "--http_address=127.0.0.1:8080",
-        "--http_port_file=", "--log_format=text", "--slow_request_threshold=1s", "--workers=0",
-        "--kernel=auto", "--message_bytes_max=", "--in_flight_bytes_max=", "--queue_requests_max=",
+        "--http_port_file=", "--log_format=text", "--log_requests=slow",
+        "--slow_request_threshold=1s", "--workers=0", "--kernel=auto", "--message_bytes_max=256MiB",
+        "--in_flight_bytes_max=2GiB", "--queue_requests_max=", "--ready_key_sets=some",
         "--queue_time_max=", "--drain_grace=", "--drain_timeout=", "--check=", "--version="}) {
     EXPECT_TRUE(absl::StrContains(outcome.out, absl::StrCat("\n  ", flag))) << flag << "\n"
                                                                             << outcome.out;
@@ -107,7 +109,59 @@ TEST_F(QkserveProgramTest, HelpListsEveryFlagAndNoneOfTheLibraries) {
   EXPECT_FALSE(absl::StrContains(outcome.out, "--flagfile")) << outcome.out;
 }
 
+TEST_F(QkserveProgramTest, HelpFitsATerminalAndTheDocuments) {
+  const std::string help = RunCommand({QKSERVE_PROGRAM, "help"}, directory_).out;
+  EXPECT_EQ(help, RunCommand({QKSERVE_PROGRAM, "--help"}, directory_).out);
+  std::vector<std::string> flags;
+  for (const absl::string_view line : absl::StrSplit(help, '\n')) {
+    EXPECT_LE(line.size(), 80) << line;
+    absl::string_view flag = line;
+    if (absl::ConsumePrefix(&flag, "  --")) {
+      flags.emplace_back(flag.substr(0, flag.find('=')));
+    }
+  }
+  // To mend it: qkserve --help, into the block of docs/flags.md.
+  EXPECT_TRUE(absl::StrContains(ReadFile(QKSERVE_SOURCE "/docs/flags.md"), help)) << help;
+  // The man page escapes hyphens, and has no other words that begin with two.
+  const std::string man = ReadFile(QKSERVE_SOURCE "/packaging/qkserve.8");
+  const std::vector<absl::string_view> parts = absl::StrSplit(man, "\\-\\-");
+  for (const absl::string_view part : absl::MakeConstSpan(parts).subspan(1)) {
+    const std::string flag(part.substr(0, part.find_first_not_of("abcdefghijklmnopqrstuvwxyz_")));
+    if (flag != "help" && flag != "flag") EXPECT_THAT(flags, testing::Contains(flag));
+  }
+  // So have the files that set variables.
+  for (const absl::string_view file : {"packaging/server/qkserve.default",
+                                       "packaging/server/qkserve.service", "docker/Dockerfile"}) {
+    const std::string text = ReadFile(absl::StrCat(QKSERVE_SOURCE, "/", file));
+    const std::vector<absl::string_view> after = absl::StrSplit(text, "QKSERVE_");
+    EXPECT_GT(after.size(), 1) << file;
+    for (const absl::string_view part : absl::MakeConstSpan(after).subspan(1)) {
+      const absl::string_view name =
+          part.substr(0, part.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_"));
+      EXPECT_THAT(flags, testing::Contains(absl::AsciiStrToLower(name))) << file;
+    }
+  }
+  // Kubernetes makes such variables for Services: a flag of this name could not be used there.
+  for (const std::string& flag : flags) {
+    EXPECT_FALSE(absl::EndsWith(flag, "port") || absl::EndsWith(flag, "_host")) << flag;
+  }
+}
+
+TEST_F(QkserveProgramTest, OutputThatCannotBeWrittenIsAnError) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  for (const std::string& argument :
+       {std::string("--help"), std::string("--version"), absl::StrCat("--check=", address_)}) {
+    const Outcome outcome = RunCommand(
+        {"/bin/sh", "-c", "exec \"$0\" \"$@\" >/dev/full", QKSERVE_PROGRAM, argument}, directory_);
+    EXPECT_EQ(outcome.exit_code, 1) << argument;
+    EXPECT_EQ(outcome.err, "error: cannot write to standard output: No space left on device\n");
+  }
+}
+
 TEST_F(QkserveProgramTest, TellsItsVersion) {
+  EXPECT_EQ(RunCommand({QKSERVE_PROGRAM, "version"}, directory_).out,
+            absl::StrCat("qkserve ", kVersion, "\n"));
+
   const Outcome outcome = Qkserve({"--version"});
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_EQ(outcome.out, absl::StrCat("qkserve ", kVersion, "\n"));
@@ -115,12 +169,20 @@ TEST_F(QkserveProgramTest, TellsItsVersion) {
 }
 
 TEST_F(QkserveProgramTest, WrongUsageEndsWithCodeTwoAndNamesWhatIsWrong) {
-  ExpectWrongUsage({"--wrokers=1"}, "unknown flag --wrokers");
+  ExpectWrongUsage({"--wrokers=1"}, "unknown flag --wrokers; did you mean --workers?");
+  ExpectWrongUsage({"--listen-address=127.0.0.1:0"}, "did you mean --listen_address?");
+  ExpectWrongUsage({"--", "--workers=1"}, "surplus argument '--workers=1'");
+  ExpectWrongUsage({"serve"}, "surplus argument 'serve'");
+  ExpectWrongUsage({"--key_set_memory=2G"}, "--key_set_memory: got '2G': expected a size, as 2GiB");
+  ExpectWrongUsage({"--port_file=port", "--listen_address=unix:socket"},
+                   "--port_file needs a listen_address with a port; was unix:socket");
+  ExpectWrongUsage({"--http_port_file=port"}, "--http_port_file needs an http_address; was ''");
+  ExpectWrongUsage({"--log_requests=all"}, "--log_requests: got 'all': expected slow or errors");
   ExpectWrongUsage({"--flagfile=x"}, "unknown flag --flagfile");
   ExpectWrongUsage({"surplus"}, "surplus argument 'surplus'");
   ExpectWrongUsage({"--workers=x"}, "--workers: got 'x'");
   ExpectWrongUsage({"--workers"}, "--workers lacks its value");
-  ExpectWrongUsage({"--workers=-1"}, "workers must be from 0 to ");
+  ExpectWrongUsage({"--workers=-1"}, "--workers must be from 0 to ");
   ExpectWrongUsage({"--message_bytes_max=3000000000"}, "message_bytes_max must be from ");
   ExpectWrongUsage({"--queue_time_max=0"}, "queue_time_max must be positive; was 0");
   ExpectWrongUsage({"--http_address=8080"}, "http_address: got '8080', expected HOST:PORT");
@@ -137,6 +199,59 @@ TEST_F(QkserveProgramTest, WrongUsageEndsWithCodeTwoAndNamesWhatIsWrong) {
   ExpectWrongUsage({"--drain_grace=-1s"}, "drain_grace must not be negative; was -1s");
 }
 
+// --- Variables ----------------------------------------------------------------------------------
+
+TEST_F(QkserveProgramTest, AVariableGivesAFlagUnlessTheCommandLineDoes) {
+  // The address of the command line, 127.0.0.1:0, beats the variable.
+  ASSERT_NO_FATAL_FAILURE(
+      Start({"--queue_requests_max=5"},
+            {"QKSERVE_WORKERS=3", "QKSERVE_KEY_SET_MEMORY=64MiB", "QKSERVE_QUEUE_REQUESTS_MAX=no",
+             "QKSERVE_LISTEN_ADDRESS=192.0.2.1:1", "QKSERVE_LOG_FORMAT=json"}));
+  const absl::StatusOr<v1::GetStatusResponse> status = client_->GetStatus();
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->workers(), 3);
+  EXPECT_EQ(status->key_set_bytes_max(), 64 << 20);
+  EXPECT_TRUE(absl::StrContains(ServerErrors(), "key_set_memory 64MiB")) << ServerErrors();
+  EXPECT_TRUE(absl::StrContains(ServerErrors(), "\"message\":\"listening\"")) << ServerErrors();
+}
+
+TEST_F(QkserveProgramTest, AnErrorNamesTheVariable) {
+  for (const auto& [variable, message] :
+       {std::pair("QKSERVE_WORKERS=x", "QKSERVE_WORKERS: got 'x': expected a whole number"),
+        {"QKSERVE_WORKERS=-1", "QKSERVE_WORKERS must be from 0 to 1024; was -1"},
+        {"QKSERVE_WORKERS=", "QKSERVE_WORKERS: got '', expected a value, or the variable unset"},
+        {"QKSERVE_KERNEL=NoSuch", "QKSERVE_KERNEL: got NoSuch"},
+        {"QKSERVE_HTTP_ADDRESS=8080", "QKSERVE_HTTP_ADDRESS: got '8080', expected HOST:PORT"}}) {
+    Process server({QKSERVE_PROGRAM, "--listen_address=127.0.0.1:0"}, Path("out"), Path("err"),
+                   {"QKSERVE_HTTP_ADDRESS=127.0.0.1:0", variable});
+    EXPECT_EQ(server.Wait(), 2) << variable;
+    EXPECT_TRUE(
+        absl::StartsWith(ReadFile(Path("err")), absl::StrCat("error: INVALID_ARGUMENT: ", message)))
+        << ReadFile(Path("err"));
+  }
+}
+
+// Kubernetes gives them to the pods of a namespace that has a Service named qkserve, docker to a
+// container that is linked to one of this name.
+TEST_F(QkserveProgramTest, VariablesOfKubernetesAreNoFlags) {
+  const std::vector<std::string> service = {"QKSERVE_PORT=tcp://10.0.0.1:50051",
+                                            "QKSERVE_SERVICE_HOST=10.0.0.1",
+                                            "QKSERVE_SERVICE_PORT=50051",
+                                            "QKSERVE_SERVICE_PORT_GRPC=50051",
+                                            "QKSERVE_SERVICE_PORT_HTTP=8080",
+                                            "QKSERVE_PORT_50051_TCP=tcp://10.0.0.1:50051",
+                                            "QKSERVE_PORT_50051_TCP_ADDR=10.0.0.1",
+                                            "QKSERVE_PORT_50051_TCP_PORT=50051",
+                                            "QKSERVE_PORT_50051_TCP_PROTO=tcp",
+                                            "QKSERVE_NAME=/web/qkserve",
+                                            "QKSERVE_VERSION=1.2.3",
+                                            "QKSERVE_CHECK=10.0.0.1:50051",
+                                            "QKSERVE_HELP=yes"};
+  ASSERT_NO_FATAL_FAILURE(Start({}, service));
+  EXPECT_TRUE(client_->GetStatus().ok());
+  EXPECT_TRUE(absl::StartsWith(address_, "127.0.0.1:")) << address_;
+}
+
 // --- Listening ----------------------------------------------------------------------------------
 
 TEST_F(QkserveProgramTest, SaysWhereItListensOnStandardOutputAndInThePortFile) {
@@ -145,6 +260,9 @@ TEST_F(QkserveProgramTest, SaysWhereItListensOnStandardOutputAndInThePortFile) {
   ASSERT_TRUE(absl::ConsumePrefix(&port, "127.0.0.1:")) << address_;
   EXPECT_NE(port, "0");
   EXPECT_EQ(ReadFile(Path("port")), absl::StrCat(port, "\n"));
+  EXPECT_TRUE(Eventually([this] {
+    return ReadFile(Path("server_out")) == absl::StrCat("listening on ", address_, "\n");
+  })) << ReadFile(Path("server_out"));
   EXPECT_TRUE(client_->GetStatus().ok());
 }
 
@@ -157,6 +275,7 @@ TEST_F(QkserveProgramTest, WritesTheHttpPortAndEveryLineOfItsLogAsJson) {
   const std::string log = ServerErrors();
   EXPECT_TRUE(absl::StrContains(log, R"("message":"http listening","address":"127.0.0.1:)")) << log;
   EXPECT_TRUE(absl::StrContains(log, R"("level":"info","message":"drained")")) << log;
+  EXPECT_EQ(ReadFile(Path("server_out")), "");
   for (const absl::string_view line : absl::StrSplit(log, '\n', absl::SkipEmpty())) {
     EXPECT_TRUE(nlohmann::json::accept(line.begin(), line.end())) << line;
   }
@@ -174,6 +293,39 @@ TEST_F(QkserveProgramTest, AFailureIsALineOfJsonToo) {
   }
 }
 
+TEST_F(QkserveProgramTest, WrongUsageIsALineOfJsonWhereverTheFormatIs) {
+  for (const std::vector<std::string>& args :
+       {std::vector<std::string>{"--wrokers=1", "--log_format=json"},
+        {"--workers=x", "--log_format=json"},
+        {"--workers=-1", "--log_format=json"}}) {
+    const Outcome outcome = Qkserve(args);
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_EQ(outcome.out, "");
+    const auto line = nlohmann::json::parse(outcome.err, nullptr, false);
+    ASSERT_FALSE(line.is_discarded()) << outcome.err;
+    EXPECT_EQ(line["code"], "INVALID_ARGUMENT");
+  }
+  Process server({QKSERVE_PROGRAM, "--wrokers=1"}, Path("out"), Path("err"),
+                 {"QKSERVE_LOG_FORMAT=json"});
+  EXPECT_EQ(server.Wait(), 2);
+  EXPECT_TRUE(nlohmann::json::accept(ReadFile(Path("err")))) << ReadFile(Path("err"));
+}
+
+TEST_F(QkserveProgramTest, ADirectoryThatCannotBeUsedIsNoWrongUsageAndNamesTheFlag) {
+  std::ofstream(Path("file")) << "text";
+  for (const auto& [directory, message] :
+       {std::pair("file", ": cannot open: Not a directory"),
+        {"absent/sets", ": cannot make directory: No such file or directory"}}) {
+    const Outcome outcome =
+        Qkserve({"--listen_address=127.0.0.1:0", absl::StrCat("--key_set_dir=", Path(directory))});
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_TRUE(absl::StartsWith(
+        outcome.err, absl::StrCat("error: FAILED_PRECONDITION: --key_set_dir: ", Path(directory))))
+        << outcome.err;
+    EXPECT_TRUE(absl::StrContains(outcome.err, message)) << outcome.err;
+  }
+}
+
 TEST_F(QkserveProgramTest, APortFileThatCannotBeWrittenIsAnError) {
   const Outcome outcome = Qkserve(
       {"--listen_address=127.0.0.1:0", absl::StrCat("--port_file=", Path("absent"), "/port")});
@@ -188,10 +340,9 @@ TEST_F(QkserveProgramTest, ASecondServerOnThePortFailsAndTheFirstGoesOn) {
   const Outcome outcome = Qkserve({absl::StrCat("--listen_address=", address_)});
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_EQ(outcome.out, "");
-  EXPECT_TRUE(absl::StrContains(
-      outcome.err, absl::StrCat("error: UNAVAILABLE: listen_address: cannot listen on ", address_,
-                                ": Address already in use; give another one, or unix:PATH\n")))
-      << outcome.err;
+  EXPECT_EQ(outcome.err,
+            absl::StrCat("error: UNAVAILABLE: --listen_address: ", address_,
+                         " is in use by another process; give another one, or unix:PATH\n"));
   EXPECT_TRUE(client_->GetStatus().ok());
 }
 

@@ -1,14 +1,22 @@
 #include "server/server.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include <cmath>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 #include <memory>
 #include <string>
 #include <thread>
 #include <tuple>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "base/file_descriptor.h"
 #include "core/kernels/blas.h"
 #include "gmock/gmock.h"
 #include "grpcpp/grpcpp.h"
@@ -20,6 +28,7 @@
 #include "tests/server/raw_call.h"
 #include "tests/support/random_tensor.h"
 #include "tests/support/reference.h"
+#include "tests/support/temporary_directory.h"
 
 namespace qkserve {
 namespace {
@@ -296,13 +305,47 @@ TEST_F(ServerTest, ASecondServerDoesNotShareThePort) {
 }
 
 TEST_F(ServerTest, ServesOnAUnixSocket) {
-  const std::string path = testing::TempDir() + "qkserve_server_test.sock";
+  const TemporaryDirectory directory("server_test");
+  const std::string path = directory.Path("socket");
   options_.listen_address = "unix:" + path;
   Start();
   EXPECT_EQ(server_->address(), options_.listen_address);
+  EXPECT_EQ(server_->port(), 0);
   EXPECT_TRUE(client_->GetStatus().ok());
   // A second server does not take the socket over.
-  EXPECT_EQ(Server::Start(options_).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(Server::Start(options_).status(),
+            absl::UnavailableError(absl::StrCat("listen_address: unix:", path,
+                                                " is in use by another process; give another one, "
+                                                "or unix:PATH")));
+  EXPECT_TRUE(client_->GetStatus().ok());
+}
+
+TEST_F(ServerTest, APathThatCannotBeASocketSaysWhy) {
+  const TemporaryDirectory directory("server_test");
+  std::ofstream(directory.Path("file")) << "text";
+  for (const auto& [path, why] : {std::pair("file", "a file that is no socket is there"),
+                                  {"absent/socket", "No such file or directory"},
+                                  {"file/socket", "Not a directory"}}) {
+    options_.listen_address = "unix:" + directory.Path(path);
+    EXPECT_EQ(Server::Start(options_).status(),
+              absl::UnavailableError(absl::StrCat("listen_address: cannot listen on ",
+                                                  options_.listen_address, ": ", why,
+                                                  "; give another one, or unix:PATH")));
+  }
+  EXPECT_TRUE(std::filesystem::exists(directory.Path("file")));
+}
+
+TEST_F(ServerTest, ASocketThatNobodyListensOnIsReplaced) {
+  const TemporaryDirectory directory("server_test");
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  directory.Path("socket").copy(address.sun_path, sizeof(address.sun_path) - 1);
+  {
+    const FileDescriptor left(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(bind(left.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  }
+  options_.listen_address = "unix:" + directory.Path("socket");
+  Start();
   EXPECT_TRUE(client_->GetStatus().ok());
 }
 

@@ -75,6 +75,22 @@ TEST_F(KeySetTableTest, CountsEachSetWithAnErrorOrAProblemOnce) {
   EXPECT_EQ(table_.problem_count(), 0);
 }
 
+TEST_F(KeySetTableTest, CountsSetsOfWhichNoVersionIsServed) {
+  table_.Publish("a", absl::DataLossError("damaged"));
+  table_.Publish("a", absl::DataLossError("still damaged"));
+  table_.Publish("b", Set(1));
+  table_.SetProblem("b", "is behind");
+  table_.Unpublish("c");
+  EXPECT_EQ(table_.unserved_count(), 1);
+  table_.Publish("b", absl::DataLossError("damaged"));
+  EXPECT_EQ(table_.unserved_count(), 2);
+  table_.Publish("a", Set(3));
+  EXPECT_EQ(table_.unserved_count(), 1);
+  table_.Unpublish("b");
+  table_.Unpublish("a");
+  EXPECT_EQ(table_.unserved_count(), 0);
+}
+
 TEST_F(KeySetTableTest, ListsPagesInOrderOfNames) {
   for (const char* const name : {"c", "a", "b"}) table_.Publish(name, Set(1));
   ASSERT_EQ(table_.List("", 2).size(), 2U);

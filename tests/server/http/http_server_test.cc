@@ -2,6 +2,7 @@
 
 #include "server/http/http_server.h"
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -156,6 +157,53 @@ TEST_F(HttpServerTest, IsAliveButNotReadyOnceItDrains) {
   EXPECT_EQ(Metric("qkserve_ready"), 0);
 }
 
+// Manifests that are no JSON: damage that is found at the start.
+void MakeDamagedKeySet(const std::string& directory, const std::string& name) {
+  std::filesystem::create_directories(absl::StrCat(directory, "/", name));
+  std::ofstream(absl::StrCat(directory, "/", name, "/manifest.json")) << "damaged";
+}
+
+TEST_F(HttpServerTest, IsNotReadyIfNoneOfItsKeySetsCanBeServed) {
+  const TemporaryDirectory directory;
+  options_.key_set_dir = directory.Path("sets");
+  MakeDamagedKeySet(options_.key_set_dir, "a");
+  MakeDamagedKeySet(options_.key_set_dir, "b");
+  Start();
+  EXPECT_EQ(Get("/healthz").status, 200);
+  EXPECT_EQ(Get("/readyz").status, 503);
+  EXPECT_EQ(Get("/readyz").body,
+            "key sets that cannot be served: 2 of 2; qkctl keys list says why\n");
+  EXPECT_EQ(Metric("qkserve_ready"), 0);
+  EXPECT_EQ(Metric("qkserve_key_sets_unserved"), 2);
+  // One that can be served is enough.
+  ASSERT_TRUE(client_->PutKeySet("a", RandomTensor(DataType::kFloat32, {2, 3}, 1).View()).ok());
+  EXPECT_EQ(Get("/readyz").status, 200);
+  EXPECT_EQ(Metric("qkserve_ready"), 1);
+  EXPECT_EQ(Metric("qkserve_key_sets_unserved"), 1);
+}
+
+TEST_F(HttpServerTest, TheOperatorSaysWhichKeySetsItNeedsToBeReady) {
+  const TemporaryDirectory directory;
+  options_.key_set_dir = directory.Path("sets");
+  options_.ready_key_sets = ReadyKeySets::kAll;
+  Start();
+  EXPECT_EQ(Get("/readyz").status, 200);  // there is none
+  ASSERT_TRUE(client_->PutKeySet("b", RandomTensor(DataType::kFloat32, {2, 3}, 1).View()).ok());
+  EXPECT_EQ(Get("/readyz").status, 200);
+  server_ = nullptr;
+  MakeDamagedKeySet(options_.key_set_dir, "a");
+  Start();
+  EXPECT_EQ(Get("/readyz").status, 503);
+  ASSERT_TRUE(client_->DeleteKeySet("a").ok());
+  EXPECT_EQ(Get("/readyz").status, 200);
+  server_ = nullptr;
+  std::filesystem::remove_all(directory.Path("sets/b"));
+  MakeDamagedKeySet(options_.key_set_dir, "a");
+  options_.ready_key_sets = ReadyKeySets::kNone;
+  Start();
+  EXPECT_EQ(Get("/readyz").status, 200);
+}
+
 // --- Listening ----------------------------------------------------------------------------------
 
 TEST_F(HttpServerTest, ASecondServerOnThePortFailsAndSaysWhatToDo) {
@@ -164,8 +212,8 @@ TEST_F(HttpServerTest, ASecondServerOnThePortFailsAndSaysWhatToDo) {
   second.http_address = server_->http_address();
   EXPECT_THAT(Server::Start(second).status(),
               FailsWith(absl::StatusCode::kUnavailable,
-                        absl::StrCat("http_address: cannot listen on ", second.http_address,
-                                     ": Address already in use; give another one")));
+                        absl::StrCat("http_address: ", second.http_address,
+                                     " is in use by another process; give another one")));
 }
 
 TEST_F(HttpServerTest, AnEmptyAddressIsNoHttp) {

@@ -143,6 +143,16 @@ TEST_F(ListenAddressTest, OneOfIpv6IsNotIpv4) {
   EXPECT_FALSE(peer.Connect(absl::StrCat("127.0.0.1:", server_->port())));
 }
 
+TEST_F(ListenAddressTest, ATakenAddressOfSeveralIsNamed) {
+  Start("127.0.0.1:0");
+  ServerOptions second = options_;
+  second.http_address = "";
+  second.listen_address = absl::StrCat("0.0.0.0:", server_->port());
+  EXPECT_THAT(std::string(Server::Start(second).status().message()),
+              testing::MatchesRegex("listen_address: cannot listen on 0.0.0.0:[0-9]+: .*:[0-9]+ is "
+                                    "in use by another process; give another one, or unix:PATH"));
+}
+
 TEST_F(ListenAddressTest, BothRefuseATakenAddressInTheSameWords) {
   Start("127.0.0.1:0");
   ServerOptions second = options_;
@@ -150,14 +160,14 @@ TEST_F(ListenAddressTest, BothRefuseATakenAddressInTheSameWords) {
   second.listen_address = server_->address();
   EXPECT_EQ(Server::Start(second).status(),
             absl::UnavailableError(
-                absl::StrCat("listen_address: cannot listen on ", server_->address(),
-                             ": Address already in use; give another one, or unix:PATH")));
+                absl::StrCat("listen_address: ", server_->address(),
+                             " is in use by another process; give another one, or unix:PATH")));
   second.listen_address = "127.0.0.1:0";
   second.http_address = server_->http_address();
   EXPECT_EQ(Server::Start(second).status(),
             absl::UnavailableError(absl::StrCat(
-                "http_address: cannot listen on ", server_->http_address(),
-                ": Address already in use; give another one, or nothing for no HTTP")));
+                "http_address: ", server_->http_address(),
+                " is in use by another process; give another one, or nothing for no HTTP")));
 }
 
 }  // namespace

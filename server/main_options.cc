@@ -1,0 +1,114 @@
+#include "server/main_options.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace qkserve {
+namespace {
+
+void AddNetwork(MainOptions& options, Flags& flags) {
+  ServerOptions& server = options.server;
+  flags.BeginGroup("Network");
+  flags.Add("listen_address", &server.listen_address,
+            "HOST:PORT or unix:PATH to serve gRPC on; port 0 takes a free one; 0.0.0.0 or [::]: "
+            "all addresses, IPv4 and IPv6");
+  flags.Add("port_file", &options.port_file,
+            "write the port that was taken to this file, once the server listens");
+  flags.Add("http_address", &server.http_address,
+            "HOST:PORT for /metrics, /healthz, /readyz and a page at /; port 0 takes a free one, "
+            "empty: no HTTP",
+            {.may_be_empty = true});
+  flags.Add("http_port_file", &options.http_port_file,
+            "write the HTTP port that was taken to this file, before key sets are loaded");
+  flags.Add("connection_age", &server.connection_age,
+            "close connections at this age or up to 22 % later, after their calls, so that clients "
+            "look names up again; 0: never");
+  flags.Add("keepalive_interval_min", &server.keepalive_interval_min,
+            "cut clients off that send keepalive pings faster; 0: none");
+}
+
+void AddKeySets(MainOptions& options, Flags& flags) {
+  ServerOptions& server = options.server;
+  flags.BeginGroup("Key sets");
+  flags.Add("key_set_dir", &server.key_set_dir,
+            "directory that key sets are kept in; empty: they end with the server",
+            {.may_be_empty = true});
+  flags.Add("key_set_dir_read_only", &server.key_set_dir_read_only,
+            "serve what another server writes to key_set_dir, and follow its changes");
+  flags.Add("upload_idle_timeout", &server.upload_idle_timeout,
+            "an upload of a key set ends if it completes no message for this time");
+  flags.Add("ready_key_sets", &server.ready_key_sets,
+            "/readyz says 503 unless these key sets can be served: all, some (at least one, if "
+            "there are any), or none");
+}
+
+void AddWork(MainOptions& options, Flags& flags) {
+  ServerOptions& server = options.server;
+  flags.BeginGroup("Memory");
+  flags.AddBytes("key_set_memory", &server.key_set_memory,
+                 "key sets in memory; 0: half of the memory this process may use");
+  flags.AddBytes("in_flight_bytes_max", &server.in_flight_bytes_max,
+                 "requests and results (three times: computed, in the message, serialised), over "
+                 "all requests in flight");
+  flags.AddBytes("message_bytes_max", &server.message_bytes_max, "largest message, each way");
+
+  flags.BeginGroup("Computing");
+  flags.Add("workers", &server.workers,
+            "threads that compute; 0: the CPUs this process may use (affinity, cgroup quota)");
+  flags.Add("kernel", &options.kernel,
+            "OpenBLAS kernel, for example SkylakeX, Haswell; auto: the best for this CPU");
+
+  flags.BeginGroup("Queue");
+  flags.Add("queue_requests_max", &server.queue_requests_max,
+            "requests that may wait for a worker");
+  flags.Add("queue_time_max", &server.queue_time_max,
+            "predicted time to serve what may wait for a worker");
+}
+
+void AddLifeAndLog(MainOptions& options, Flags& flags) {
+  ServerOptions& server = options.server;
+  flags.BeginGroup("Drain");
+  flags.Add("drain_grace", &server.drain_grace,
+            "after SIGTERM, how long new calls are told UNAVAILABLE before connections close");
+  flags.Add("drain_timeout", &server.drain_timeout,
+            "after drain_grace, how long requests in flight may take to finish");
+
+  flags.BeginGroup("Logging, on standard error");
+  flags.Add("log_format", &options.log_format,
+            "text, json (one object a line), or journald (priorities, no time), which is the "
+            "default where standard error is systemd's journal");
+  flags.Add("log_requests", &server.log_requests,
+            "slow: score calls that take slow_request_threshold; errors: these, and all calls that "
+            "fail; ten lines a second of each at most");
+  flags.Add("slow_request_threshold", &server.slow_request_threshold,
+            "log score calls that take at least this time; 0: none");
+}
+
+}  // namespace
+
+void MainOptions::AddFlags(Flags& flags) {
+  AddNetwork(*this, flags);
+  AddKeySets(*this, flags);
+  AddWork(*this, flags);
+  AddLifeAndLog(*this, flags);
+
+  // A variable QKSERVE_VERSION may well have another meaning.
+  flags.BeginGroup("Instead of serving", Flags::Variables::kNone);
+  flags.Add("check", &check,
+            "ask the server at this address for its health, exit 0 if it serves, else 1",
+            {.may_be_empty = true});
+  flags.Add("version", &version, "print the version");
+}
+
+absl::Status MainOptions::Validate() const {
+  if (!port_file.empty() && absl::StartsWith(server.listen_address, "unix:")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("port_file needs a listen_address with a port; was ", server.listen_address));
+  }
+  if (!http_port_file.empty() && server.http_address.empty()) {
+    return absl::InvalidArgumentError("http_port_file needs an http_address; was ''");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace qkserve

@@ -1,0 +1,36 @@
+#ifndef QKSERVE_SERVER_MAIN_OPTIONS_H_
+#define QKSERVE_SERVER_MAIN_OPTIONS_H_
+
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "base/flags.h"
+#include "server/observe/process_log.h"
+#include "server/options.h"
+
+namespace qkserve {
+
+// Every flag of qkserve has a variable of its own: this, and the flag's name in capital letters.
+inline constexpr char kVariablePrefix[] = "QKSERVE_";
+
+// All flags: the choices for the server, and those that concern the program alone.
+struct MainOptions {
+  ServerOptions server = {.http_address = "127.0.0.1:8080"};
+  std::string port_file, http_port_file;
+  std::string kernel = "auto";
+  LogFormat log_format = DefaultLogFormat();
+  std::optional<std::string> check;  // an address to check, instead of serving
+  bool version = false;
+
+  // Adds the flags, which fill this object.
+  void AddFlags(Flags& flags);
+
+  // Checks what must fit together. Server::Start checks the rest. INVALID_ARGUMENT begins with the
+  // name of a flag.
+  absl::Status Validate() const;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_MAIN_OPTIONS_H_
