@@ -86,7 +86,8 @@ void MainOptions::AddFlags(Flags& flags) {
   flags.Add("workers", &server.workers,
             "threads that compute; 0: the CPUs this process may use (affinity, cgroup quota)");
   flags.Add("kernel", &kernel,
-            "OpenBLAS kernel, for example SkylakeX, Haswell; auto: the best for this CPU");
+            "CPU code, by OpenBLAS's names, for example SkylakeX (AVX-512), Haswell (AVX2), which "
+            "holds for key sets, too; auto: the best for this CPU");
 
   flags.BeginGroup("Limits");
   flags.Add("message_bytes_max", &server.message_bytes_max, "largest message in bytes, each way");
@@ -290,7 +291,7 @@ int Main(int argc, char** argv) {
   // gRPC's mutexes are Abseil's. Debian's build of Abseil records every pair of mutexes that is
   // held together, which costs some microseconds a request.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  const absl::Status status = SelectBlasKernelOrReexec(options.kernel, argv, Log);
+  const absl::Status status = SelectKernelsOrReexec(options.kernel, argv, Log);
   if (!status.ok()) return FailServing(status);
   return Serve(options);
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # usage: version_test.sh SOURCE_DIRECTORY VERSION
-# The image, the manifests and the Helm chart carry the project's version.
+# The image, the manifests, the Helm chart and the commands that load the image carry the project's version.
 set -euo pipefail
 cd "$1"
 version=$2
@@ -10,6 +10,7 @@ expect() {  # expect FILE LINE
 }
 expect docker/Dockerfile "ARG VERSION=$version"
 expect deploy/kubernetes/components/image/kustomization.yaml "    newTag: $version"
+expect docs/operations.md "    docker build -f docker/Dockerfile -t qkserve:$version ."
 expect deploy/helm/qkserve/Chart.yaml "version: $version"
 expect deploy/helm/qkserve/Chart.yaml "appVersion: $version"
 exit $failed
