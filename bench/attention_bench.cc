@@ -174,7 +174,7 @@ int Main(int argc, char** argv) {
                                : absl::InvalidArgumentError("--rounds must be 1 or more");
   });
   if (exit_code.has_value()) return *exit_code;
-  OrDie(SelectBlasKernelOrReexec("auto", argv));
+  OrDie(SelectKernelsOrReexec("auto", argv));
   Run(options);
   return 0;
 }

@@ -34,7 +34,7 @@ struct Contender {
   std::unique_ptr<Remote> remote;
 };
 
-// First call SelectBlasKernelOrReexec: children inherit its choice.
+// First call SelectKernelsOrReexec: children inherit its choice.
 // DEADLINE_EXCEEDED, ABORTED: a server did not start.
 absl::StatusOr<std::vector<Contender>> StartContenders(absl::Span<const ContenderCommand> commands);
 

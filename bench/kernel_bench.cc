@@ -298,7 +298,7 @@ void PrintValues(const Reporter& times, int64_t m, int64_t columns) {
 }
 
 int Main(int argc, char** argv) {
-  OrDie(SelectBlasKernelOrReexec("auto", argv));
+  OrDie(SelectKernelsOrReexec("auto", argv));
   // Defaults, which flags override.
   std::string defaults[] = {"--benchmark_enable_random_interleaving=true",
                             "--benchmark_repetitions=9", "--benchmark_min_time=0.03"};

@@ -132,7 +132,7 @@ int RunProgram(const Program& program, int argc, char** argv) {
   const std::optional<int> exit_code =
       flags.ParseMain(argc, argv, [&] { return Validate(program, options); });
   if (exit_code.has_value()) return *exit_code;
-  absl::Status status = SelectBlasKernelOrReexec(options.kernel, argv);
+  absl::Status status = SelectKernelsOrReexec(options.kernel, argv);
   if (status.ok()) {
     status = options.role == kBenchRole ? RunBench(program, options)
                                         : program.serve(options.role, options.port_file);

@@ -239,7 +239,7 @@ int Main(int argc, char** argv) {
   // gRPC's mutexes are Abseil's. Debian's build of Abseil records every pair of mutexes that is
   // held together, which costs some microseconds a request.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  status = SelectBlasKernelOrReexec(options.kernel, argv, Log);
+  status = SelectKernelsOrReexec(options.kernel, argv, Log);
   if (status.ok()) status = Serve(options);
   return status.ok() ? 0 : Fail(WithSource(flags, status));
 }

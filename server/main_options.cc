@@ -56,7 +56,8 @@ void AddWork(MainOptions& options, Flags& flags) {
   flags.Add("workers", &server.workers,
             "threads that compute; 0: the CPUs this process may use (affinity, cgroup quota)");
   flags.Add("kernel", &options.kernel,
-            "OpenBLAS kernel, for example SkylakeX, Haswell; auto: the best for this CPU");
+            "CPU code, by OpenBLAS's names, for example SkylakeX (AVX-512), Haswell (AVX2), which "
+            "holds for key sets, too; auto: the best for this CPU");
 
   flags.BeginGroup("Queue");
   flags.Add("queue_requests_max", &server.queue_requests_max,

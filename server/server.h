@@ -29,7 +29,7 @@ namespace qkserve {
 // A running server. gRPC listens on one address, with health and reflection beside the services of
 // qkserve.v1.
 //
-// The process must have chosen its kernel (SelectBlasKernelOrReexec) before. Thread-compatible.
+// The process must have chosen its kernel (SelectKernelsOrReexec) before. Thread-compatible.
 class Server {
  public:
   // Loads all key sets, listens, and returns. HTTP answers before the sets are loaded.

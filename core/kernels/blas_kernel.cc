@@ -13,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "core/kernels/blas.h"
+#include "hwy/targets.h"
 
 namespace qkserve {
 namespace {
@@ -71,6 +72,21 @@ absl::StatusOr<std::string> CheckRequested(const std::string& requested, const C
   return requested;
 }
 
+// Keeps Highway from instruction sets that are newer than the kernel's. Highway has none between
+// SSE4 and AVX2.
+void LimitHighway(const KernelRule& kernel) {
+#if HWY_ARCH_X86
+  // The better of two instruction sets has the lower bit.
+  if (kernel.needs == nullptr || kernel.needs == &CpuFeatures::avx) {
+    hwy::DisableTargets(HWY_SSE4 - 1);
+  } else if (kernel.needs == &CpuFeatures::avx2_fma) {
+    hwy::DisableTargets(HWY_AVX2 - 1);
+  }
+#else
+  static_cast<void>(kernel);
+#endif
+}
+
 absl::Status ReplaceProcess(const std::string& kernel, char** argv) {
   setenv(kCoreTypeVariable, kernel.c_str(), 1);
   setenv(kAttemptVariable, kernel.c_str(), 1);
@@ -113,8 +129,7 @@ absl::StatusOr<std::string> ChooseBlasKernel(const KernelChoiceInput& input) {
   return std::string(cpu.avx512 ? "SkylakeX" : "Haswell");
 }
 
-absl::Status SelectBlasKernelOrReexec(absl::string_view requested, char** argv,
-                                      const LogSink& log) {
+absl::Status SelectKernelsOrReexec(absl::string_view requested, char** argv, const LogSink& log) {
   const char* attempt_value = std::getenv(kAttemptVariable);
   const std::string attempt = attempt_value == nullptr ? "" : attempt_value;
   unsetenv(kAttemptVariable);
@@ -143,6 +158,8 @@ absl::Status SelectBlasKernelOrReexec(absl::string_view requested, char** argv,
                      "several: install its pthread build (libopenblas0-pthread)"));
   }
   BlasUsesOneThread();
+  const KernelRule* named = FindKernel(requested);  // null: auto
+  if (named != nullptr) LimitHighway(*named);
   return absl::OkStatus();
 }
 

@@ -10,9 +10,12 @@
 
 namespace qkserve {
 
-// Chooses the CPU kernels that OpenBLAS uses. OpenBLAS picks them when it is loaded. On a CPU newer
-// than itself it silently falls back to SSE3 ("Prescott"), five times slower. OPENBLAS_CORETYPE
-// overrides the choice, but only before OpenBLAS is loaded.
+// Chooses the CPU code of the process: the kernels of OpenBLAS, and the instruction sets that
+// Highway's code (key sets, softmax, 16-bit elements) may use.
+//
+// OpenBLAS picks its kernels when it is loaded. On a CPU newer than itself it silently falls back
+// to SSE3 ("Prescott"), five times slower. OPENBLAS_CORETYPE overrides the choice, but only before
+// OpenBLAS is loaded. Highway picks the best instruction set at its first call.
 
 struct CpuFeatures {
   bool is_x86_64 = false;
@@ -42,11 +45,15 @@ absl::StatusOr<std::string> ChooseBlasKernel(const KernelChoiceInput& input);
 // loaded with another kernel, the process sets OPENBLAS_CORETYPE and executes itself again, once.
 // So call it with main's argv, before threads, files or sockets exist.
 //
+// On x86-64 a kernel that is requested by name holds for Highway, too: it then uses no instructions
+// that CPUs with that kernel may lack. Haswell and Zen allow AVX2, older kernels SSE4. With "auto"
+// Highway uses the best instruction set of the CPU, whatever OpenBLAS has.
+//
 // INVALID_ARGUMENT: the CPU or this OpenBLAS does not have the requested kernel.
 // FAILED_PRECONDITION: this build of OpenBLAS may not be called from several threads.
 //
 // `log` gets a warning if the kernel may be slow because this OpenBLAS has no better one.
-absl::Status SelectBlasKernelOrReexec(
+absl::Status SelectKernelsOrReexec(
     absl::string_view requested, char** argv, const LogSink& log = [](const LogEvent&) {});
 
 }  // namespace qkserve

@@ -1,56 +1,10 @@
 #!/usr/bin/env python3
 """A real Prometheus scrapes a server: it accepts everything, and has the server's numbers."""
 
-import contextlib
-import json
-import pathlib
-import socket
 import subprocess
-import tempfile
-import urllib.parse
 
+from prometheus import query, running_prometheus
 from qkserve import eventually, get, metric_names, running_server, write_npy
-
-CONFIG = """
-global: {{scrape_interval: 1s, scrape_timeout: 1s}}
-scrape_configs:
-  - job_name: qkserve
-    static_configs: [{{targets: ["{target}"]}}]
-"""
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextlib.contextmanager
-def running_prometheus(target):
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        config = folder / "prometheus.yml"
-        config.write_text(CONFIG.format(target=target))
-        address = f"127.0.0.1:{free_port()}"
-        with (folder / "log").open("w") as log:
-            process = subprocess.Popen(
-                ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}",
-                 f"--web.listen-address={address}"], stdout=log, stderr=log)
-            try:
-                yield f"http://{address}/api/v1"
-            finally:
-                process.terminate()
-                process.wait(timeout=60)
-
-
-def query(api, expression):
-    """[(labels, value)], or None while Prometheus does not answer."""
-    try:
-        text = get(f"{api}/query?{urllib.parse.urlencode({'query': expression})}")
-    except OSError:
-        return None
-    return [(series["metric"], float(series["value"][1]))
-            for series in json.loads(text)["data"]["result"]]
 
 
 def check_format(server):
@@ -70,7 +24,7 @@ def main():
                      "--output=top_k", "--top_k=10")
         server.qkctl("score", f"--queries={keys}", "--key_set=absent", ok=False)
         check_format(server)
-        with running_prometheus(server.url.removeprefix("http://")) as api:
+        with running_prometheus(server) as api:
             eventually(lambda: query(api, 'up{job="qkserve"} == 1'), "the target is up")
             here = server.metrics()
             for name in ('qkserve_requests_total{method="Score",code="OK"}',

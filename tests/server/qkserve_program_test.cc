@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -610,6 +611,35 @@ TEST_F(QkserveProgramTest, StatusAndReceiptsNameTheKernelThatWasAskedFor) {
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->receipt.kernel, "Haswell");
 }
+
+#if defined(__x86_64__)
+// Highway's names of instruction sets differ from OpenBLAS's of kernels.
+TEST_F(QkserveProgramTest, AKernelThatIsAskedForHoldsForKeySetsToo) {
+  const auto expect = [this](absl::string_view kernel, absl::string_view key_set_kernel) {
+    SCOPED_TRACE(kernel);
+    ASSERT_NO_FATAL_FAILURE(Start({absl::StrCat("--kernel=", kernel)}));
+    const absl::StatusOr<v1::GetStatusResponse> status = client_->GetStatus();
+    ASSERT_TRUE(status.ok()) << status.status();
+    EXPECT_EQ(status->kernel(), kernel);
+    EXPECT_EQ(status->key_set_kernel(), key_set_kernel);
+
+    const float elements[] = {1.0f, 2.0f};
+    const TensorView row = {
+        DataType::kFloat32, {1, 2}, reinterpret_cast<const std::byte*>(elements)};
+    ASSERT_TRUE(client_->PutKeySet("items", row).ok());
+    const absl::StatusOr<ScoreResult> result = client_->Score(row, KeySetReference{"items"});
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->receipt.kernel, key_set_kernel);
+    float score = 0;
+    ASSERT_EQ(result->result.data.size(), sizeof score);
+    std::memcpy(&score, result->result.data.data(), sizeof score);
+    EXPECT_EQ(score, 5.0f);
+  };
+  if (!DetectCpuFeatures().avx2_fma) GTEST_SKIP() << "the CPU lacks AVX2";
+  expect("Haswell", "AVX2");
+  expect("Nehalem", "SSE4");
+}
+#endif
 
 TEST_F(QkserveProgramTest, AnUnknownKernelIsWrongUsage) {
   ExpectWrongUsage({"--listen_address=127.0.0.1:0", "--kernel=NoSuch"}, "kernel: got NoSuch");

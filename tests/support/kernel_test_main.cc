@@ -11,7 +11,7 @@ extern "C" const char* __tsan_default_suppressions();  // NOLINT(bugprone-reserv
 extern "C" const char* __tsan_default_suppressions() { return "race:absl::*Status::Unref\n"; }
 
 int main(int argc, char** argv) {
-  const absl::Status status = qkserve::SelectBlasKernelOrReexec("auto", argv);
+  const absl::Status status = qkserve::SelectKernelsOrReexec("auto", argv);
   if (!status.ok()) {
     std::fprintf(stderr, "%s\n", status.ToString().c_str());
     return 1;

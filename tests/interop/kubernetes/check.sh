@@ -1,14 +1,41 @@
 #!/usr/bin/env bash
 # usage: check.sh [CHECKER ...]
-# Renders the base and every overlay, and decodes all objects strictly; then gives the rendered files
-# to each further CHECKER. Needs kubectl and Go (1.23 or newer).
+# Renders the base and every overlay, with and without the PodMonitor, and decodes all objects
+# strictly; gives those of Kubernetes itself to each further CHECKER; and sets the image as
+# docs/operations.md says. Needs kubectl and Go (1.23 or newer).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
-manifests=../../../deploy/kubernetes
-folder=$(mktemp -d)
+manifests=$(realpath ../../../deploy/kubernetes)
+folder=$(realpath "$(mktemp -d)")
 trap 'rm -rf "$folder"' EXIT
+
+mkdir "$folder/monitored" "$folder/rendered" "$folder/with_monitor"
 for kustomization in "$manifests/base" "$manifests"/overlays/*; do
-  kubectl kustomize "$kustomization" >"$folder/$(basename "$kustomization").yaml"
+  name=$(basename "$kustomization")
+  kubectl kustomize "$kustomization" >"$folder/rendered/$name.yaml"
+  cat >"$folder/monitored/kustomization.yaml" <<EOF
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources: [$(realpath --relative-to="$folder/monitored" "$kustomization")]
+components: [$(realpath --relative-to="$folder/monitored" "$manifests/components/pod_monitor")]
+EOF
+  kubectl kustomize "$folder/monitored" >"$folder/with_monitor/$name.yaml"
+  if grep -q prometheus.io/ "$folder/with_monitor/$name.yaml"; then
+    echo "error: $name with a PodMonitor keeps annotations: its pods are scraped twice" >&2
+    exit 1
+  fi
 done
-go run . "$folder"/*.yaml
-for checker in "$@"; do "$checker" "$folder"/*.yaml; done
+go run . "$folder"/rendered/*.yaml "$folder"/with_monitor/*.yaml
+for checker in "$@"; do "$checker" "$folder"/rendered/*.yaml; done
+
+# One place names the image.
+cp -r "$manifests" "$folder/copy"
+image=$folder/copy/components/image/kustomization.yaml
+sed -i 's|^    newTag: .*|    newName: registry.example/qkserve\n    newTag: set|' "$image"
+for kustomization in "$folder/copy/base" "$folder"/copy/overlays/*; do
+  other=$(kubectl kustomize "$kustomization" | grep ' image: ' |
+    grep -vx ' *image: \(registry.example/qkserve:set\|envoyproxy/envoy:.*\)') || continue
+  echo "error: ${kustomization##*/} has another image than $image says:" $other >&2
+  exit 1
+done
+echo "one line sets the image"

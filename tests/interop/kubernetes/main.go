@@ -1,5 +1,6 @@
-// Decodes every object of the Kubernetes manifests given as arguments into its type in k8s.io/api.
-// Strictly: kinds and fields that are unknown or given twice are errors.
+// Decodes every object of the Kubernetes manifests given as arguments into its type in k8s.io/api, or
+// in the Prometheus Operator's API. Strictly: kinds and fields that are unknown or given twice are
+// errors.
 package main
 
 import (
@@ -9,6 +10,7 @@ import (
 	"io"
 	"os"
 
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -24,7 +26,7 @@ func newDecoder() (runtime.Decoder, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		appsv1.AddToScheme, autoscalingv2.AddToScheme, corev1.AddToScheme,
-		networkingv1.AddToScheme, policyv1.AddToScheme,
+		networkingv1.AddToScheme, policyv1.AddToScheme, monitoringv1.AddToScheme,
 	} {
 		if err := add(scheme); err != nil {
 			return nil, err
