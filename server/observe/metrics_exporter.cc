@@ -194,14 +194,10 @@ std::string MetricsExporter::Text() const {
   const RequestMetrics::Counts counts = metrics_.Read();
   AddCalls(counts, out);
   AddWork(counts, out);
-  std::optional<ServerParts> parts;
-  {
-    MutexLock lock(&mutex_);
-    parts = parts_;
-  }
-  if (parts.has_value()) {
-    AddLoad(*parts, compute_.workers, out);
-    AddKeySets(*parts->key_sets, out);
+  const std::optional<ServerParts> attached = parts();
+  if (attached.has_value()) {
+    AddLoad(*attached, compute_.workers, out);
+    AddKeySets(*attached->key_sets, out);
   }
   AddProcess(out);
   return out.Text();

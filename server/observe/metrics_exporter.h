@@ -43,7 +43,10 @@ class MetricsExporter {
       ComputeSetup compute, std::function<int64_t()> log_lines_dropped = [] { return 0; })
       : compute_(std::move(compute)), log_lines_dropped_(std::move(log_lines_dropped)) {}
 
+  const ComputeSetup& compute() const { return compute_; }
+
   RequestMetrics& metrics() { return metrics_; }
+  const RequestMetrics& metrics() const { return metrics_; }
 
   Readiness readiness() const { return readiness_; }
   void SetReadiness(Readiness readiness) { readiness_ = readiness; }
@@ -52,6 +55,11 @@ class MetricsExporter {
   void Attach(ServerParts parts) {
     MutexLock lock(&mutex_);
     parts_ = parts;
+  }
+  // The attached parts. nullopt: key sets are still being loaded.
+  std::optional<ServerParts> parts() const {
+    MutexLock lock(&mutex_);
+    return parts_;
   }
 
   // All metrics, in Prometheus's text format.
