@@ -1,9 +1,11 @@
 #include "server/http/http_pages.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <random>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "server/http/page.h"
@@ -32,6 +34,14 @@ HttpAnswer Page() {
                                     "form-action 'none'; frame-ancestors 'none'")}}};
 }
 
+HttpAnswer History(absl::string_view after, const LiveView& live) {
+  int64_t number = 0;
+  if (!after.empty() && (!absl::SimpleAtoi(after, &number) || number < 0)) {
+    return {.status = 400, .body = "after: expected the number of a sample, or 0\n"};
+  }
+  return {.content_type = "application/json", .body = live.Document(number)};
+}
+
 // The path of a target. Proxies send targets that name the host, too (RFC 9112, 3.2.2).
 absl::string_view PathOf(absl::string_view target) {
   for (const absl::string_view scheme : {"http://", "https://"}) {
@@ -44,13 +54,14 @@ absl::string_view PathOf(absl::string_view target) {
 
 }  // namespace
 
-HttpAnswer AnswerHttp(absl::string_view method, absl::string_view target,
-                      const MetricsExporter& exporter) {
-  if (method != "GET" && method != "HEAD") {
+HttpAnswer AnswerHttp(const HttpRequest& request, const MetricsExporter& exporter,
+                      const LiveView& live) {
+  if (request.method != "GET" && request.method != "HEAD") {
     return {.status = 405, .body = "only GET and HEAD\n", .headers = {{"Allow", "GET, HEAD"}}};
   }
-  const absl::string_view path = PathOf(target);
+  const absl::string_view path = PathOf(request.target);
   if (path == "/") return Page();
+  if (path == "/history.json") return History(request.after, live);
   if (path == "/metrics") {
     return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = exporter.Text()};
   }
@@ -60,7 +71,7 @@ HttpAnswer AnswerHttp(absl::string_view method, absl::string_view target,
     return {.status = why_not.empty() ? 200 : 503,
             .body = absl::StrCat(why_not.empty() ? "ready" : why_not, "\n")};
   }
-  return {.status = 404, .body = "not here; see /, /metrics, /healthz, /readyz\n"};
+  return {.status = 404, .body = "not here; see /, /history.json, /metrics, /healthz, /readyz\n"};
 }
 
 }  // namespace qkserve

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "server/observe/live_view.h"
 #include "server/observe/metrics_exporter.h"
 
 namespace qkserve {
@@ -17,17 +18,25 @@ struct HttpAnswer {
   std::vector<std::pair<std::string, std::string>> headers = {};
 };
 
+struct HttpRequest {
+  absl::string_view method;
+  // A path, or http(s)://HOST/PATH, without the query.
+  absl::string_view target;
+  // The value of `after` in the query. "" if there is none.
+  absl::string_view after = "";
+};
+
 // The answers of the HTTP port. GET and HEAD are answered for
 //
-//   /         a page for people that reads /metrics
-//   /metrics  Prometheus's text format
-//   /healthz  200: the process lives
-//   /readyz   200: it takes requests; 503: it does not, and the body says why
+//   /              a page for people that reads /history.json
+//   /history.json  the last ten minutes and the key sets; after=N leaves samples up to N out
+//   /metrics       Prometheus's text format
+//   /healthz       200: the process lives
+//   /readyz        200: it takes requests; 503: it does not, and the body says why
 //
-// Everything else is 404, other methods are 405.
-// The target is a path, or http(s)://HOST/PATH; it has no query.
-HttpAnswer AnswerHttp(absl::string_view method, absl::string_view target,
-                      const MetricsExporter& exporter);
+// Everything else is 404, other methods are 405, an `after` that is no number from 0 on is 400.
+HttpAnswer AnswerHttp(const HttpRequest& request, const MetricsExporter& exporter,
+                      const LiveView& live);
 
 }  // namespace qkserve
 

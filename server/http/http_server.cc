@@ -19,6 +19,7 @@
 #include "base/status_macros.h"
 #include "server/http/http_pages.h"
 #include "server/lifecycle/listen_address.h"
+#include "server/observe/live_view.h"
 
 namespace qkserve {
 namespace {
@@ -45,13 +46,17 @@ MHD_Result Respond(MHD_Connection* connection, const HttpAnswer& answer) {
 
 }  // namespace
 
-// The thread, and the connections that it polls. libmicrohttpd could accept connections itself, but
-// then its time limit begins again with every byte, it refuses new connections at its limit, and it
-// spins if descriptors run out.
+// The thread, the connections that it polls, and the history that it keeps. libmicrohttpd could
+// accept connections itself, but then its time limit begins again with every byte, it refuses new
+// connections at its limit, and it spins if descriptors run out.
 class HttpServer::Loop {
  public:
   Loop(BoundSockets sockets, const MetricsExporter* exporter, LogSink log, const Clock* clock)
-      : exporter_(*exporter), log_(std::move(log)), clock_(*clock), sockets_(std::move(sockets)) {}
+      : exporter_(*exporter),
+        log_(std::move(log)),
+        clock_(*clock),
+        sockets_(std::move(sockets)),
+        live_(exporter, clock) {}
 
   ~Loop() {
     is_stopping_ = true;
@@ -97,7 +102,12 @@ class HttpServer::Loop {
       *body_size = 0;
       return MHD_YES;
     }
-    return Respond(connection, AnswerHttp(method, url, static_cast<Loop*>(self)->exporter_));
+    const char* after = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "after");
+    const Loop& loop = *static_cast<Loop*>(self);
+    return Respond(
+        connection,
+        AnswerHttp({.method = method, .target = url, .after = after != nullptr ? after : ""},
+                   loop.exporter_, loop.live_));
   }
 
   static void OnConnection(void* self, MHD_Connection* connection, void** /*context*/,
@@ -111,6 +121,7 @@ class HttpServer::Loop {
 
   void Poll() {
     const absl::Time now = clock_.Now();
+    if (live_.due() <= now) live_.TakeSample();
     for (Connection& connection : connections_) {
       if (connection.deadline <= now) Cut(connection);
     }
@@ -139,7 +150,7 @@ class HttpServer::Loop {
     if (MHD_get_timeout(daemon_, &milliseconds) == MHD_YES && milliseconds == 0) {
       return absl::InfinitePast();
     }
-    absl::Time until = is_accepting ? absl::InfiniteFuture() : accept_from_;
+    absl::Time until = is_accepting ? live_.due() : std::min(live_.due(), accept_from_);
     for (const Connection& connection : connections_) {
       if (!connection.is_cut) until = std::min(until, connection.deadline);
     }
@@ -193,6 +204,7 @@ class HttpServer::Loop {
   const BoundSockets sockets_;
   MHD_Daemon* daemon_ = nullptr;
   // The thread alone uses the members below.
+  LiveView live_;
   std::deque<Connection> connections_;  // the oldest first
   absl::Time accept_from_ = absl::InfinitePast();
   bool is_accept_failing_ = false;

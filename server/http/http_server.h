@@ -13,8 +13,9 @@
 
 namespace qkserve {
 
-// Serves /metrics, /healthz, /readyz and a page for people, on a port and a thread of their own. So
-// a scrape never waits for a request, nor a request for a scrape.
+// Serves /metrics, /healthz, /readyz, and a page for people with its data, on a port and a thread
+// of their own. So a scrape never waits for a request, nor a request for a scrape. The thread also
+// takes a sample for the page once a second, opened or not.
 //
 // The thread polls all connections and waits for none. libmicrohttpd reads requests and writes
 // responses. Each connection is for one request. It has kRequestTimeout from when it was accepted

@@ -3,8 +3,8 @@
 
 namespace qkserve {
 
-// page.html, which is put into the program when it is built. Each @NONCE@ in it is replaced by the
-// answer's nonce.
+// page.html, with the style and the scripts beside it in their places, which is put into the
+// program when it is built. Each @NONCE@ in it is replaced by the answer's nonce.
 extern const char kPageHtml[];
 
 }  // namespace qkserve

@@ -184,8 +184,8 @@ void AddProcess(Exposition& out) {
 }  // namespace
 
 std::string MetricsExporter::WhyNotReady() const {
-  const std::optional<ServerParts> parts = Parts();
-  const KeySetStore* const store = parts.has_value() ? parts->key_sets : nullptr;
+  const std::optional<ServerParts> attached = parts();
+  const KeySetStore* const store = attached.has_value() ? attached->key_sets : nullptr;
   return qkserve::WhyNotReady(readiness_, ready_key_sets_, store == nullptr ? 0 : store->count(),
                               store == nullptr ? 0 : store->unserved_count());
 }
@@ -204,10 +204,10 @@ std::string MetricsExporter::Text() const {
   const RequestMetrics::Counts counts = metrics_.Read();
   AddCalls(counts, out);
   AddWork(counts, out);
-  const std::optional<ServerParts> parts = Parts();
-  if (parts.has_value()) {
-    AddLoad(*parts, compute_.workers, out);
-    AddKeySets(*parts->key_sets, out);
+  const std::optional<ServerParts> attached = parts();
+  if (attached.has_value()) {
+    AddLoad(*attached, compute_.workers, out);
+    AddKeySets(*attached->key_sets, out);
   }
   AddProcess(out);
   return out.Text();

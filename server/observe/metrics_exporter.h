@@ -46,7 +46,10 @@ class MetricsExporter {
         log_lines_dropped_(std::move(log_lines_dropped)),
         ready_key_sets_(ready_key_sets) {}
 
+  const ComputeSetup& compute() const { return compute_; }
+
   RequestMetrics& metrics() { return metrics_; }
+  const RequestMetrics& metrics() const { return metrics_; }
 
   // See WhyNotReady.
   std::string WhyNotReady() const;
@@ -57,16 +60,16 @@ class MetricsExporter {
     MutexLock lock(&mutex_);
     parts_ = parts;
   }
+  // The attached parts. nullopt: key sets are still being loaded.
+  std::optional<ServerParts> parts() const {
+    MutexLock lock(&mutex_);
+    return parts_;
+  }
 
   // All metrics, in Prometheus's text format.
   std::string Text() const;
 
  private:
-  std::optional<ServerParts> Parts() const {
-    MutexLock lock(&mutex_);
-    return parts_;
-  }
-
   const ComputeSetup compute_;
   const std::function<int64_t()> log_lines_dropped_;
   const ReadyKeySets ready_key_sets_;

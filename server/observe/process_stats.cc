@@ -42,26 +42,51 @@ int64_t CountOpenFiles(const std::string& root) {
   return count > 0 ? count - 1 : 0;
 }
 
+// The numbers in /proc/self/stat.
+class StatLine {
+ public:
+  explicit StatLine(const std::string& root) : line_(ReadAll(root + "/proc/self/stat")) {
+    const size_t command_end = line_.rfind(") ");
+    if (command_end == std::string::npos) return;
+    fields_ = absl::StrSplit(absl::string_view(line_).substr(command_end + 2), ' ');
+  }
+  StatLine(const StatLine&) = delete;
+  StatLine& operator=(const StatLine&) = delete;
+
+  // 0 if there is no such field. Fields are numbered as in proc(5). Field 2, the command, may hold
+  // anything.
+  int64_t Number(size_t field) const {
+    int64_t value = 0;
+    const size_t index = field - 3;
+    return index < fields_.size() && absl::SimpleAtoi(fields_[index], &value) ? value : 0;
+  }
+  double Seconds(size_t field) const {
+    return static_cast<double>(Number(field)) / static_cast<double>(sysconf(_SC_CLK_TCK));
+  }
+
+ private:
+  const std::string line_;
+  std::vector<absl::string_view> fields_;  // from field 3 on
+};
+
+ProcessStats UsageOf(const StatLine& line) {
+  ProcessStats stats;
+  stats.cpu_seconds = line.Seconds(14) + line.Seconds(15);
+  stats.threads = line.Number(20);
+  stats.virtual_bytes = line.Number(23);
+  stats.resident_bytes = line.Number(24) * sysconf(_SC_PAGESIZE);
+  return stats;
+}
+
 }  // namespace
 
+ProcessStats ProcessStats::ReadUsage(const std::string& root) { return UsageOf(StatLine(root)); }
+
 ProcessStats ProcessStats::Read(const std::string& root) {
-  ProcessStats stats;
-  const std::string line = ReadAll(root + "/proc/self/stat");
-  const size_t command_end = line.rfind(") ");
-  if (command_end != std::string::npos) {
-    const std::vector<absl::string_view> fields =
-        absl::StrSplit(absl::string_view(line).substr(command_end + 2), ' ');
-    // Fields are numbered as in proc(5). Field 2, the command, may hold anything.
-    const auto number = [&fields](size_t field) {
-      int64_t value = 0;
-      return field - 3 < fields.size() && absl::SimpleAtoi(fields[field - 3], &value) ? value : 0;
-    };
-    const auto ticks = static_cast<double>(sysconf(_SC_CLK_TCK));
-    stats.cpu_seconds = static_cast<double>(number(14) + number(15)) / ticks;
-    stats.start_time_seconds = BootTime(root) + static_cast<double>(number(22)) / ticks;
-    stats.threads = number(20);
-    stats.virtual_bytes = number(23);
-    stats.resident_bytes = number(24) * sysconf(_SC_PAGESIZE);
+  const StatLine line(root);
+  ProcessStats stats = UsageOf(line);
+  if (const double since_boot = line.Seconds(22); since_boot > 0) {
+    stats.start_time_seconds = BootTime(root) + since_boot;
   }
   stats.open_files = CountOpenFiles(root);
   rlimit files = {};

@@ -55,6 +55,7 @@ void RequestMetrics::CountCall(Method method, absl::StatusCode code, absl::Durat
   const auto row = static_cast<size_t>(method);
   Add(shard.calls[row][std::min(static_cast<size_t>(code), kStatusCodes - 1)], 1);
   Observe(shard.durations[row], duration);
+  if (method == Method::kScore && code == absl::StatusCode::kOk) Observe(shard.answered, duration);
 }
 
 void RequestMetrics::CountRefusal(Refusal refusal) {
@@ -88,6 +89,7 @@ RequestMetrics::Counts RequestMetrics::Read() const {
     AddTo(counts.calls, sum.calls);
     AddTo(counts.refusals, sum.refusals);
     AddTo(counts.durations, sum.durations);
+    AddTo(counts.answered, sum.answered);
     AddTo(counts.queued, sum.queued);
     AddTo(counts.computed, sum.computed);
     AddTo(counts.batch_requests, sum.batch_requests);

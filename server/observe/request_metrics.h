@@ -93,6 +93,9 @@ class RequestMetrics {
     std::array<std::array<int64_t, kStatusCodes>, kMethodNames.size()> calls = {};
     std::array<int64_t, kRefusalNames.size()> refusals = {};
     std::array<TimeHistogram, kMethodNames.size()> durations = {};
+    // Durations of the Score calls that were answered with OK. Refused calls are much faster, so
+    // under overload a quantile over all calls says nothing about the answers.
+    TimeHistogram answered;
     TimeHistogram queued, computed;
     Histogram<kBatchRequestsBounds.size()> batch_requests;
     Histogram<kBatchRowsBounds.size()> batch_rows;

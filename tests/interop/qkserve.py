@@ -71,13 +71,13 @@ class Server:
 
 
 @contextlib.contextmanager
-def running_server(*flags):
+def running_server(*flags, http_address="127.0.0.1:0"):
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         with (folder / "log").open("w") as log:
             process = subprocess.Popen(
                 [PROGRAMS / "qkserve", "--listen_address=127.0.0.1:0", f"--port_file={folder / 'port'}",
-                 "--http_address=127.0.0.1:0", f"--http_port_file={folder / 'http_port'}", *flags],
+                 f"--http_address={http_address}", f"--http_port_file={folder / 'http_port'}", *flags],
                 stdout=log, stderr=log)
             try:
                 yield Server(process, folder)

@@ -38,6 +38,13 @@ TEST(ProcessStatsTest, FindsItsFieldsBehindACommandOfAnyName) {
   EXPECT_EQ(stats.resident_bytes, 2 * sysconf(_SC_PAGESIZE));
 }
 
+TEST(ProcessStatsTest, TheUsageIsAPartOfIt) {
+  const ProcessStats usage = ProcessStats::ReadUsage();
+  EXPECT_GT(usage.resident_bytes, 1 << 20);
+  EXPECT_GE(usage.threads, 1);
+  EXPECT_LE(usage.cpu_seconds, ProcessStats::Read().cpu_seconds);
+}
+
 TEST(ProcessStatsTest, SaysZeroWhereNothingIsKnown) {
   const TemporaryDirectory root("process_stats_test");
   const ProcessStats stats = ProcessStats::Read(root.Path("."));

@@ -33,6 +33,17 @@ TEST(RequestMetricsTest, ATimeFallsIntoTheFirstBucketThatHoldsIt) {
   EXPECT_EQ(histogram.sum, 20'001 + 31'000'000'000);
 }
 
+TEST(RequestMetricsTest, AnAnswerIsAScoreCallThatEndedOk) {
+  RequestMetrics metrics;
+  metrics.CountCall(Method::kScore, absl::StatusCode::kOk, absl::Milliseconds(1));
+  metrics.CountCall(Method::kScore, absl::StatusCode::kResourceExhausted, absl::Microseconds(1));
+  metrics.CountCall(Method::kGetStatus, absl::StatusCode::kOk, absl::Microseconds(1));
+  const RequestMetrics::Counts counts = metrics.Read();
+  EXPECT_EQ(Total(counts.answered), 1);
+  EXPECT_EQ(counts.answered.sum, 1'000'000);
+  EXPECT_EQ(Total(counts.durations[0]), 2);
+}
+
 TEST(RequestMetricsTest, CountsOfAllThreadsAreSummed) {
   constexpr int kThreads = 40;  // more than there are shards
   constexpr int kCalls = 500;

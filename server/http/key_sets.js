@@ -1,0 +1,115 @@
+// --- Key sets -------------------------------------------------------------------------------------
+
+const ANSWERS_MAX = 6;
+const answers = [];  // the last ones: {at, served}, for rates. served: {name: requests}
+
+const shapeText = tensor => tensor ? tensor.shape.map(whole).join(' × ') : '–';
+const rowsOf = ({keys}) => keys.shape[keys.shape.length - 2];
+function typeText({keys, values}) {
+  return values && values.data_type !== keys.data_type ? `${keys.data_type}, ${values.data_type}` : keys.data_type;
+}
+
+// Requests a second since the oldest of the last answers, or null. A set that was put anew counts
+// from 0 again.
+function rateOf(set, now) {
+  const then = answers.find(answer => answer.served.has(set.name));
+  if (!then || now - then.at < 500) return null;
+  const grown = set.requests_served - then.served.get(set.name);
+  return grown < 0 ? null : grown / (now - then.at) * 1000;
+}
+
+function remember(sets, now) {
+  const served = sets.filter(set => set.version !== null).map(set => [set.name, set.requests_served]);
+  answers.push({at: now, served: new Map(served)});
+  if (answers.length > ANSWERS_MAX) answers.shift();
+}
+
+// Numbers of one column: as many decimals in each, so that they line up.
+function lineUp(values, size = 1) {
+  const digits = values.every(value => value === null || value / size < 100) ? 1 : 0, least = 10 ** -digits;
+  return values.map(value => {
+    if (value === null) return '–';
+    return value > 0 && value / size < least / 2 ? `<${fixed(least, digits)}` : fixed(value / size, digits);
+  });
+}
+
+// The columns behind the name: {label, about, texts}, with one text for each set.
+function columnsOf(sets, now) {
+  // null: no version is served.
+  const each = read => sets.map(set => set.version === null ? null : read(set));
+  const texts = read => each(read).map(text => text ?? '–');
+  const bytes = each(set => set.memory_bytes);
+  const [unit, size] = unitOf('bytes', Math.max(0, ...bytes));
+  return [
+    {label: 'version', texts: texts(set => String(set.version))},
+    {label: 'rows', about: 'Rows of each matrix: the keys that a query is scored against.',
+     texts: texts(set => whole(rowsOf(set)))},
+    {label: 'keys', className: 'text wide', about: 'Shape: batch and heads, if it has them; rows; elements.',
+     texts: texts(set => shapeText(set.keys))},
+    {label: 'values', className: 'text wide', about: 'Shape of the values, if it has them.',
+     texts: texts(set => shapeText(set.values))},
+    {label: 'type', className: 'text', texts: texts(typeText)},
+    {label: `memory, ${unit}`, about: 'Memory of the newest version.', texts: lineUp(bytes, size)},
+    {label: 'requests', about: 'Score requests answered with OK.', texts: texts(set => whole(set.requests_served))},
+    {label: 'a second', about: 'The same, a second.', texts: lineUp(each(set => rateOf(set, now)))},
+  ];
+}
+
+// Roles are named because a narrow page lays the table out as blocks, which would take them away.
+function cell(tag, role) {
+  const made = document.createElement(tag);
+  made.setAttribute('role', role);
+  return made;
+}
+
+function row() {
+  const made = cell('tr', 'row');
+  made.append(element('key_set_name').content.cloneNode(true));
+  return made;
+}
+
+// A long name is cut in its middle: names often differ at their ends. Its text is whole.
+function showName(head, {name, problem}) {
+  const [cut, reason] = head.children;
+  const tail = Math.min(12, Math.floor(name.length / 2));
+  say(cut.firstElementChild, name.slice(0, name.length - tail));
+  say(cut.lastElementChild, name.slice(name.length - tail));
+  cut.title = name;
+  say(reason, problem || '');
+}
+
+function showCell(made, column, text) {
+  say(made, text);
+  made.className = `${column.className || ''} ${text === '–' ? 'none' : ''}`.trim();
+  made.dataset.label = column.label;
+}
+
+function showTable(sets, now) {
+  const columns = columnsOf(sets, now);
+  fit(element('key_set_head'), [{label: 'name', className: 'name text'}, ...columns], () => cell('th', 'columnheader'),
+      (made, column) => {
+        showCell(made, column, column.label);
+        made.title = column.about || '';
+      });
+  fit(element('key_set_rows'), sets, row, (made, set, i) => {
+    const [head, ...cells] = made.children;
+    while (cells.length < columns.length) cells.push(made.appendChild(cell('td', 'cell')));
+    made.className = set.version === null ? 'not_served' : '';
+    showName(head, set);
+    columns.forEach((column, c) => showCell(cells[c], column, column.texts[i]));
+  });
+}
+
+// `key_sets` is null while they are being loaded.
+function showKeySets(key_sets, now) {
+  const {shown, count, with_problems, bytes, bytes_max} = key_sets || {shown: [], count: 0};
+  const problems = with_problems ? `, ${whole(with_problems)} with problems` : '';
+  say(element('key_sets_note'),
+      key_sets ? `${plural(count, 'set')}, ${bytesText(bytes)} of ${bytesText(bytes_max)}${problems}` : 'being loaded');
+  element('key_sets').hidden = !shown.length;
+  element('key_sets_empty').hidden = !key_sets || count > 0;
+  const more = count - shown.length;
+  say(element('left_out'), more > 0 ? `and ${whole(more)} more; these are the first by name` : '');
+  showTable(shown, now);
+  remember(shown, now);
+}

@@ -1,0 +1,40 @@
+#ifndef QKSERVE_SERVER_OBSERVE_LIVE_VIEW_H_
+#define QKSERVE_SERVER_OBSERVE_LIVE_VIEW_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "server/observe/load_history.h"
+#include "server/observe/metrics_exporter.h"
+
+namespace qkserve {
+
+// What the page for people shows: the last ten minutes, and the key sets as they are now.
+//
+// Its owner takes the samples, so that it needs no thread and no lock. Thread-compatible.
+class LiveView {
+ public:
+  // The history begins now. The pointers must outlive the view.
+  LiveView(const MetricsExporter* exporter, const Clock* clock);
+
+  // When TakeSample is to be called next.
+  absl::Time due() const { return history_.due(); }
+  // Adds a sample to the history. Costs about 30 us.
+  void TakeSample();
+
+  // A JSON document, which docs/metrics.md describes. It leaves samples up to number `after` out;
+  // 0 asks for all of them.
+  std::string Document(int64_t after) const;
+
+ private:
+  const MetricsExporter& exporter_;
+  const Clock& clock_;
+  const absl::Time started_;  // on the wall clock; tells one server's life from the next
+  LoadHistory history_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_OBSERVE_LIVE_VIEW_H_
