@@ -161,7 +161,7 @@ void LiveView::TakeSample() {
 std::string LiveView::Document(int64_t after) const {
   const absl::Time now = absl::Now();
   const std::optional<ServerParts> parts = exporter_.parts();
-  const Readiness readiness = exporter_.readiness();
+  const std::string why_not_ready = exporter_.WhyNotReady();
   const ComputeSetup& compute = exporter_.compute();
   const Json json = {
       {"started", UnixSeconds(started_)},
@@ -170,8 +170,8 @@ std::string LiveView::Document(int64_t after) const {
       {"kernel", compute.kernel},
       {"key_set_kernel", compute.key_set_kernel},
       {"workers", compute.workers},
-      {"is_ready", readiness == Readiness::kServing},
-      {"state", ReadinessText(readiness)},
+      {"is_ready", why_not_ready.empty()},
+      {"state", why_not_ready.empty() ? "ready" : why_not_ready},
       {"answered", history_.counts().answered},
       {"errors", ErrorsJson(history_.counts())},
       {"in_flight_bytes_max", parts.has_value() ? Json(parts->budget->bytes_max()) : Json()},
