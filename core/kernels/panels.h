@@ -45,8 +45,8 @@ constexpr int64_t PaddedColumns(int64_t columns) { return (columns + 15) / 16 * 
 int64_t KeyPanelBytes(DataType type, int64_t d);
 int64_t ValuePanelBytes(DataType type, int64_t columns);
 
-// Highway's name of the code path in use, for example AVX3_ZEN4 or AVX2. SelectKernelsOrReexec limits
-// it.
+// Highway's name of the code path in use, for example AVX3_ZEN4 or AVX2. SelectKernelsOrReexec
+// limits it.
 absl::string_view PackedKernelName();
 
 // Puts `count` keys in the panel's places first, first + 1, ... (first + count <= kPanelKeys). The

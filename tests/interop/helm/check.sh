@@ -8,13 +8,14 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 here=$PWD chart=$(realpath ../../../deploy/helm/qkserve) manifests=../../../deploy/kubernetes
 helm=${HELM:-helm}
+kubernetes=(--kube-version 1.30.0)  # the oldest that will do; `go install` builds Helm without a version
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
 render() {  # render NAME [ARGUMENT ...]
   local name=$1
   shift
-  "$helm" template qkserve "$chart" "$@" >"$folder/$name.yaml"
+  "$helm" template qkserve "$chart" "${kubernetes[@]}" "$@" >"$folder/$name.yaml"
 }
 expect_line() {  # expect_line NAME LINE: a rendered file has it, wherever it begins
   grep -qx " *$2" "$folder/$1.yaml" || { echo "error: $1 has no line '$2'" >&2; exit 1; }
@@ -22,16 +23,16 @@ expect_line() {  # expect_line NAME LINE: a rendered file has it, wherever it be
 expect_refusal() {  # expect_refusal TEXT ARGUMENT ...
   local text=$1 errors
   shift
-  if errors=$("$helm" template qkserve "$chart" "$@" 2>&1 >/dev/null) || [[ $errors != *"$text"* ]]; then
+  if errors=$("$helm" template qkserve "$chart" "${kubernetes[@]}" "$@" 2>&1 >/dev/null) || [[ $errors != *"$text"* ]]; then
     echo "error: $* is not refused with '$text': $errors" >&2
     exit 1
   fi
 }
 
 render defaults
-"$helm" lint --strict "$chart"
+"$helm" lint --strict "${kubernetes[@]}" "$chart"
 for values in values/*.yaml; do
-  "$helm" lint --strict "$chart" --values "$values" | tail -n 1
+  "$helm" lint --strict "${kubernetes[@]}" "$chart" --values "$values" | tail -n 1
   render "$(basename "$values" .yaml)" --values "$values"
 done
 (cd ../kubernetes && go run . "$folder"/*.yaml)

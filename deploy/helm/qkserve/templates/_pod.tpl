@@ -73,7 +73,7 @@ spec:
         - name: http
           containerPort: 8080
       resources:
-        {{- $own := ternary $values.readers.resources dict $isReader }}
+        {{- $own := ternary $values.readers.resources (dict) $isReader }}
         {{- $own | default $values.resources | toYaml | nindent 8 }}
       # As deploy/kubernetes/base has them, and why.
       startupProbe:
