@@ -37,10 +37,34 @@ absl::StatusOr<std::string> ProxyUri(absl::string_view http_proxy) {
   return absl::StrCat("http://", rest);
 }
 
+// `name` is that of the option.
+absl::StatusOr<int> KeepaliveMs(absl::string_view name, absl::Duration duration) {
+  if (duration < absl::Milliseconds(1)) {
+    return InvalidArgument(name, " must be at least 1ms; was ", absl::FormatDuration(duration));
+  }
+  return static_cast<int>(std::min<int64_t>(absl::ToInt64Milliseconds(duration), INT32_MAX));
+}
+
+absl::Status SetKeepalive(const ClientOptions& options, grpc::ChannelArguments& arguments) {
+  ASSIGN_OR_RETURN(const int interval_ms,
+                   KeepaliveMs("keepalive_interval", options.keepalive_interval));
+  ASSIGN_OR_RETURN(const int timeout_ms,
+                   KeepaliveMs("keepalive_timeout", options.keepalive_timeout));
+  if (options.keepalive_interval == absl::InfiniteDuration()) return absl::OkStatus();
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, interval_ms);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, timeout_ms);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, options.keepalive_without_calls);
+  // gRPC would stop after two pings between which no data was sent.
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
     const ClientOptions& options) {
+  const absl::StatusOr<std::string> target = ServerTarget(options.address);
+  if (!target.ok()) return InvalidArgument("address: ", target.status().message());
   if (options.channels < 1) {
     return InvalidArgument("channels must be at least 1; was ", options.channels);
   }
@@ -64,6 +88,7 @@ absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
     ASSIGN_OR_RETURN(const std::string uri, ProxyUri(options.http_proxy));
     arguments.SetString(GRPC_ARG_HTTP_PROXY, uri);
   }
+  RETURN_IF_ERROR(SetKeepalive(options, arguments));
   // When a connection ends, the name is looked up and may have a new server. gRPC does so at most
   // once in 30 s. 5 s still spare the name's servers if many connections end together.
   arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 5000);
@@ -79,7 +104,7 @@ absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
   std::vector<std::shared_ptr<grpc::Channel>> channels;
   channels.reserve(static_cast<size_t>(options.channels));
   for (int i = 0; i < options.channels; ++i) {
-    channels.push_back(grpc::CreateCustomChannel(options.address, credentials, arguments));
+    channels.push_back(grpc::CreateCustomChannel(*target, credentials, arguments));
   }
   return channels;
 }

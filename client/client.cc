@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/invalid_argument.h"
 #include "base/status_macros.h"
+#include "client/tensor_bytes.h"
 #include "client/tls.h"
 #include "qkserve/channel.h"
 
@@ -21,7 +22,8 @@ static_assert(kOutputNames.size() == v1::Output_MAX);
 void ToProto(const TensorView& tensor, v1::Tensor& out) {
   out.set_data_type(static_cast<v1::DataType>(tensor.data_type));
   out.mutable_shape()->Assign(tensor.shape.begin(), tensor.shape.end());
-  const int64_t bytes = ElementCount(tensor.shape).value_or(0) * ElementBytes(tensor.data_type);
+  const int64_t bytes = tensor.size_bytes.value_or(
+      ByteCount(tensor.shape, ElementBytes(tensor.data_type)).value_or(0));
   if (bytes > 0) {
     out.set_data(reinterpret_cast<const char*>(tensor.data), static_cast<size_t>(bytes));
   }
@@ -70,8 +72,44 @@ v1::ScoreRequest MakeRequestWithoutKeys(const TensorView& queries, const ScoreOp
   return request;
 }
 
+// A shape that is not one of a tensor, but whose bytes nobody counted, is left to the server.
+absl::Status CheckView(absl::string_view name, const std::optional<TensorView>& tensor) {
+  if (!tensor.has_value() || !tensor->size_bytes.has_value()) return absl::OkStatus();
+  return TensorBytes(name, tensor->data_type, tensor->shape, tensor->size_bytes).status();
+}
+
+// INTERNAL: the result is not the one that was asked for. Programs rely on its type and its rows.
+absl::Status CheckResult(const TensorView& queries, const ScoreOptions& options,
+                         const ScoreResult& result) {
+  const auto wrong = [](const auto&... what) {
+    return absl::InternalError(absl::StrCat("the reply has ", what...));
+  };
+  const Shape& shape = result.result.shape;
+  const size_t rank = queries.shape.size();
+  if (result.result.data_type != options.result_type) {
+    return wrong("a result of ", DataTypeName(result.result.data_type), ", asked for was ",
+                 DataTypeName(options.result_type));
+  }
+  if (shape.size() != rank || rank < 2 || shape[rank - 2] != queries.shape[rank - 2]) {
+    return wrong("the shape ", ShapeString(shape), " for queries ", ShapeString(queries.shape));
+  }
+  const bool is_top_k = options.output == Output::kTopK;
+  if (is_top_k && (!result.indices.has_value() || result.indices->data_type != DataType::kInt32 ||
+                   result.indices->shape != shape)) {
+    return wrong("no indices that fit its scores");
+  }
+  if (!is_top_k && result.indices.has_value()) return wrong("indices that were not asked for");
+  if (options.log_sum_exp &&
+      (!result.log_sum_exp.has_value() || result.log_sum_exp->data_type != DataType::kFloat32 ||
+       result.log_sum_exp->shape != Shape(shape.begin(), shape.end() - 1))) {
+    return wrong("no log-sum-exp");
+  }
+  return absl::OkStatus();
+}
+
 // Takes over the reply's tensors.
-absl::StatusOr<ScoreResult> ToResult(absl::StatusOr<v1::ScoreResponse> response) {
+absl::StatusOr<ScoreResult> ToResult(const TensorView& queries, const ScoreOptions& options,
+                                     absl::StatusOr<v1::ScoreResponse> response) {
   if (!response.ok()) return response.status();
   ScoreResult result;
   ASSIGN_OR_RETURN(result.result, FromProto(*response->mutable_result()));
@@ -81,8 +119,21 @@ absl::StatusOr<ScoreResult> ToResult(absl::StatusOr<v1::ScoreResponse> response)
   if (response->has_log_sum_exp()) {
     ASSIGN_OR_RETURN(result.log_sum_exp, FromProto(*response->mutable_log_sum_exp()));
   }
+  RETURN_IF_ERROR(CheckResult(queries, options, result));
   result.receipt = ReceiptFromProto(response->receipt());
   return result;
+}
+
+template <typename Channel>
+std::vector<Client::Stubs> StubsOf(const std::vector<std::shared_ptr<Channel>>& channels) {
+  std::vector<Client::Stubs> stubs;
+  stubs.reserve(channels.size());
+  for (const std::shared_ptr<Channel>& channel : channels) {
+    stubs.push_back({.scoring = v1::ScoringService::NewStub(channel),
+                     .status = v1::StatusService::NewStub(channel),
+                     .key_sets = v1::KeySetService::NewStub(channel)});
+  }
+  return stubs;
 }
 
 }  // namespace
@@ -125,17 +176,13 @@ v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const KeySetReferen
 absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& options) {
   ASSIGN_OR_RETURN(const std::vector<std::shared_ptr<grpc::Channel>> channels,
                    MakeChannels(options));
-  std::vector<Stubs> stubs;
-  stubs.reserve(channels.size());
-  for (const std::shared_ptr<grpc::Channel>& channel : channels) {
-    stubs.push_back({.scoring = v1::ScoringService::NewStub(channel),
-                     .status = v1::StatusService::NewStub(channel),
-                     .key_sets = v1::KeySetService::NewStub(channel)});
-  }
   // User and password are left out, because errors are printed.
   const size_t host = options.http_proxy.find_last_of("@/") + 1;  // npos + 1 is 0
-  return std::make_unique<Client>(std::move(stubs), options.http_proxy.substr(host));
+  return std::make_unique<Client>(StubsOf(channels), options.http_proxy.substr(host));
 }
+
+Client::Client(const std::shared_ptr<grpc::ChannelInterface>& channel)
+    : Client(StubsOf(std::vector{channel})) {}
 
 Client::Client(std::vector<Stubs> stubs, std::string http_proxy)
     : stubs_(std::move(stubs)), http_proxy_(std::move(http_proxy)) {}
@@ -153,7 +200,13 @@ const Client::Stubs& Client::NextStubs() {
 
 absl::StatusOr<ScoreResult> Client::Score(const TensorView& queries, const TensorView& keys,
                                           const ScoreOptions& options) {
-  return ToResult(Score(MakeScoreRequest(queries, keys, options), options.timeout));
+  RETURN_IF_ERROR(CheckView("queries", queries));
+  RETURN_IF_ERROR(CheckView("keys", keys));
+  RETURN_IF_ERROR(CheckView("values", options.values));
+  RETURN_IF_ERROR(CheckView("mask", options.mask));
+  return ToResult(
+      queries, options,
+      Score(MakeScoreRequest(queries, keys, options), options.timeout, options.metadata));
 }
 
 absl::StatusOr<ScoreResult> Client::Score(const TensorView& queries, const KeySetReference& key_set,
@@ -161,22 +214,29 @@ absl::StatusOr<ScoreResult> Client::Score(const TensorView& queries, const KeySe
   if (options.values.has_value()) {
     return InvalidArgument("values: a key set has its own; send them with inline keys");
   }
-  return ToResult(Score(MakeScoreRequest(queries, key_set, options), options.timeout));
+  RETURN_IF_ERROR(CheckView("queries", queries));
+  RETURN_IF_ERROR(CheckView("mask", options.mask));
+  return ToResult(
+      queries, options,
+      Score(MakeScoreRequest(queries, key_set, options), options.timeout, options.metadata));
 }
 
 absl::StatusOr<v1::ScoreResponse> Client::Score(const v1::ScoreRequest& request,
-                                                absl::Duration timeout) {
+                                                absl::Duration timeout, const Metadata& metadata) {
   grpc::ClientContext context;
   PrepareCall(context, timeout, request.key_set().name());
+  RETURN_IF_ERROR(AddMetadata(context, metadata));
   v1::ScoreResponse response;
   const grpc::Status status = NextStubs().scoring->Score(&context, request, &response);
   if (!status.ok()) return ToStatus(status);
   return response;
 }
 
-absl::StatusOr<v1::GetStatusResponse> Client::GetStatus(absl::Duration timeout) {
+absl::StatusOr<v1::GetStatusResponse> Client::GetStatus(absl::Duration timeout,
+                                                        const Metadata& metadata) {
   grpc::ClientContext context;
   PrepareCall(context, timeout);
+  RETURN_IF_ERROR(AddMetadata(context, metadata));
   v1::GetStatusResponse response;
   const grpc::Status status = NextStubs().status->GetStatus(&context, {}, &response);
   if (!status.ok()) return ToStatus(status);

@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "base/invalid_argument.h"
 #include "base/status_macros.h"
+#include "client/tensor_bytes.h"
 #include "qkserve/channel.h"
 #include "qkserve/client.h"
 
@@ -49,13 +50,8 @@ void ToProto(const TensorSpec& spec, v1::TensorSpec& out) {
   out.mutable_shape()->Assign(spec.shape.begin(), spec.shape.end());
 }
 
-absl::StatusOr<int64_t> SourceBytes(absl::string_view name, const TensorSpec& spec) {
-  const std::optional<int64_t> count = ElementCount(spec.shape);
-  int64_t bytes = 0;
-  if (!count.has_value() || __builtin_mul_overflow(*count, ElementBytes(spec.data_type), &bytes)) {
-    return InvalidArgument(name, ": shape ", ShapeString(spec.shape), " is not one of a tensor");
-  }
-  return bytes;
+absl::StatusOr<int64_t> SourceBytes(absl::string_view name, const TensorSource& source) {
+  return TensorBytes(name, source.spec.data_type, source.spec.shape, source.size_bytes);
 }
 
 // Sends a header, and then the elements chunk by chunk. All chunks use the memory of one message.
@@ -131,11 +127,11 @@ absl::StatusOr<KeySetInfo> Client::Upload(
   auto& header = *request.mutable_header();
   header.set_name(name);
   ToProto(keys.spec, *header.mutable_keys());
-  ASSIGN_OR_RETURN(const int64_t keys_bytes, SourceBytes("keys", keys.spec));
+  ASSIGN_OR_RETURN(const int64_t keys_bytes, SourceBytes("keys", keys));
   int64_t values_bytes = 0;
   if (options.values.has_value()) {
     ToProto(options.values->spec, *header.mutable_values());
-    ASSIGN_OR_RETURN(values_bytes, SourceBytes("values", options.values->spec));
+    ASSIGN_OR_RETURN(values_bytes, SourceBytes("values", *options.values));
   }
   int64_t bytes = 0;
   if (__builtin_add_overflow(keys_bytes, values_bytes, &bytes)) {
@@ -144,6 +140,7 @@ absl::StatusOr<KeySetInfo> Client::Upload(
 
   grpc::ClientContext context;
   PrepareCall(context, options.timeout, name);
+  RETURN_IF_ERROR(AddMetadata(context, options.metadata));
   Response response;
   const std::unique_ptr<grpc::ClientWriterInterface<Request>> writer =
       (NextStubs().key_sets.get()->*begin)(&context, &response);
@@ -177,9 +174,11 @@ absl::StatusOr<KeySetInfo> Client::AppendKeySet(const std::string& name, int64_t
                 std::move(request));
 }
 
-absl::StatusOr<KeySetInfo> Client::GetKeySet(const std::string& name, absl::Duration timeout) {
+absl::StatusOr<KeySetInfo> Client::GetKeySet(const std::string& name, absl::Duration timeout,
+                                             const Metadata& metadata) {
   grpc::ClientContext context;
   PrepareCall(context, timeout, name);
+  RETURN_IF_ERROR(AddMetadata(context, metadata));
   v1::GetKeySetRequest request;
   request.set_name(name);
   v1::GetKeySetResponse response;
@@ -188,7 +187,8 @@ absl::StatusOr<KeySetInfo> Client::GetKeySet(const std::string& name, absl::Dura
   return FromProto(response.key_set());
 }
 
-absl::StatusOr<std::vector<KeySetInfo>> Client::ListKeySets(absl::Duration timeout) {
+absl::StatusOr<std::vector<KeySetInfo>> Client::ListKeySets(absl::Duration timeout,
+                                                            const Metadata& metadata) {
   const absl::Time deadline = absl::Now() + timeout;
   std::vector<KeySetInfo> key_sets;
   v1::ListKeySetsRequest request;
@@ -196,6 +196,7 @@ absl::StatusOr<std::vector<KeySetInfo>> Client::ListKeySets(absl::Duration timeo
   while (true) {
     grpc::ClientContext context;
     PrepareCall(context, deadline - absl::Now());
+    RETURN_IF_ERROR(AddMetadata(context, metadata));
     v1::ListKeySetsResponse response;
     const grpc::Status status = NextStubs().key_sets->ListKeySets(&context, request, &response);
     if (!status.ok()) return ToStatus(status);
@@ -210,9 +211,11 @@ absl::StatusOr<std::vector<KeySetInfo>> Client::ListKeySets(absl::Duration timeo
   }
 }
 
-absl::Status Client::DeleteKeySet(const std::string& name, absl::Duration timeout) {
+absl::Status Client::DeleteKeySet(const std::string& name, absl::Duration timeout,
+                                  const Metadata& metadata) {
   grpc::ClientContext context;
   PrepareCall(context, timeout, name);
+  RETURN_IF_ERROR(AddMetadata(context, metadata));
   v1::DeleteKeySetRequest request;
   request.set_name(name);
   v1::DeleteKeySetResponse response;

@@ -1,5 +1,5 @@
-# `cmake --install` lays out two components: `server`, and `client` (the library, its headers, the
-# proto files, the CMake package and qkctl).
+# `cmake --install` lays out three components: `server`; `client`, which is qkctl; and `dev`, which is
+# the client library with its headers, the proto files, and what CMake and pkg-config need.
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 
@@ -20,17 +20,19 @@ foreach(target qkserve_client qkserve_base qkserve_proto)
   target_compile_features(${target} INTERFACE cxx_std_20)
 endforeach()
 install(TARGETS qkserve_client qkserve_base qkserve_proto EXPORT qkserve
-  ARCHIVE COMPONENT client)
+  ARCHIVE COMPONENT dev)
 install(EXPORT qkserve NAMESPACE qkserve:: FILE qkserveTargets.cmake
-  DESTINATION ${qkserve_cmake_dir} COMPONENT client)
+  DESTINATION ${qkserve_cmake_dir} COMPONENT dev)
 
-# <qkserve/client.h> and <qkserve/channel.h> with all that they include, and nothing else.
-install(DIRECTORY client/include/qkserve base/include/qkserve DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
-  COMPONENT client FILES_MATCHING PATTERN "*.h")
+# <qkserve/client.h> and <qkserve/channel.h> with all that they include, <qkserve/version.h>, and
+# nothing else.
+install(DIRECTORY client/include/qkserve base/include/qkserve
+                  ${PROJECT_BINARY_DIR}/base/include/qkserve
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev FILES_MATCHING PATTERN "*.h")
 install(DIRECTORY ${PROJECT_BINARY_DIR}/proto/generated/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
-  COMPONENT client FILES_MATCHING PATTERN "*.pb.h")
+  COMPONENT dev FILES_MATCHING PATTERN "*.pb.h" PATTERN "*_mock.grpc.pb.h" EXCLUDE)
 install(DIRECTORY proto/qkserve DESTINATION ${CMAKE_INSTALL_DATADIR}/qkserve/proto
-  COMPONENT client FILES_MATCHING PATTERN "*.proto")
+  COMPONENT dev FILES_MATCHING PATTERN "*.proto")
 
 configure_package_config_file(cmake/qkserveConfig.cmake.in
   ${PROJECT_BINARY_DIR}/qkserveConfig.cmake
@@ -41,4 +43,11 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/qkserveConfigVersion.cmak
   COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/qkserveConfig.cmake
               ${PROJECT_BINARY_DIR}/qkserveConfigVersion.cmake
-  DESTINATION ${qkserve_cmake_dir} COMPONENT client)
+  DESTINATION ${qkserve_cmake_dir} COMPONENT dev)
+
+# The file finds its prefix from where it lies, so it is right below any --prefix.
+set(qkserve_pc_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+file(RELATIVE_PATH qkserve_prefix_from_pc /${qkserve_pc_dir} /)
+string(REGEX REPLACE "/$" "" qkserve_prefix_from_pc "${qkserve_prefix_from_pc}")
+configure_file(cmake/qkserve.pc.in ${PROJECT_BINARY_DIR}/qkserve.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/qkserve.pc DESTINATION ${qkserve_pc_dir} COMPONENT dev)

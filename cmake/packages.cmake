@@ -1,4 +1,4 @@
-# `cpack` makes two Debian packages: qkserve, and qkserve-client (qkctl and the C++ library).
+# `cpack` makes three Debian packages: qkserve, qkctl, and libqkserve-dev, the C++ library.
 set(CPACK_GENERATOR DEB)
 # For the Debian that it is built on, for example 0.1.0+debian13: libraries have other names in
 # another one, and a plus makes the package of a newer Debian the newer package.
@@ -10,7 +10,7 @@ set(CPACK_PACKAGE_DIRECTORY ${PROJECT_BINARY_DIR}/packages)
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/compress_docs.cmake)
-set(CPACK_COMPONENTS_ALL server client)
+set(CPACK_COMPONENTS_ALL server client dev)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
@@ -19,7 +19,7 @@ set(CPACK_DEBIAN_SERVER_PACKAGE_NAME qkserve)
 set(CPACK_DEBIAN_SERVER_PACKAGE_SECTION net)
 # Any build of OpenBLAS has the library's name, but only this one may be called by several threads.
 set(CPACK_DEBIAN_SERVER_PACKAGE_DEPENDS libopenblas0-pthread)
-set(CPACK_DEBIAN_SERVER_PACKAGE_SUGGESTS qkserve-client)
+set(CPACK_DEBIAN_SERVER_PACKAGE_SUGGESTS qkctl)
 set(CPACK_DEBIAN_SERVER_PACKAGE_CONTROL_EXTRA
   ${PROJECT_SOURCE_DIR}/packaging/server/conffiles;${PROJECT_SOURCE_DIR}/packaging/server/postinst;${PROJECT_SOURCE_DIR}/packaging/server/prerm;${PROJECT_SOURCE_DIR}/packaging/server/postrm)
 set(CPACK_DEBIAN_SERVER_PACKAGE_CONTROL_STRICT_PERMISSION ON)
@@ -29,18 +29,32 @@ Answers queries against keys over gRPC: scores, softmax weights, context or the
 top k. Concurrent requests are batched; keys come with the request or stay on
 the server. This package has the server and its systemd unit.")
 
-set(CPACK_DEBIAN_CLIENT_PACKAGE_NAME qkserve-client)
-set(CPACK_DEBIAN_CLIENT_PACKAGE_SECTION libdevel)
-set(CPACK_DEBIAN_CLIENT_PACKAGE_PROVIDES "libqkserve-dev (= ${PROJECT_VERSION})")
-# find_package(qkserve) needs these.
-set(CPACK_DEBIAN_CLIENT_PACKAGE_DEPENDS
-  "libabsl-dev, libgrpc++-dev, libprotobuf-dev, libssl-dev, protobuf-compiler, protobuf-compiler-grpc")
+set(CPACK_DEBIAN_CLIENT_PACKAGE_NAME qkctl)
+set(CPACK_DEBIAN_CLIENT_PACKAGE_SECTION net)
 # The authorities that qkctl --tls trusts.
 set(CPACK_DEBIAN_CLIENT_PACKAGE_RECOMMENDS ca-certificates)
+set(CPACK_DEBIAN_CLIENT_PACKAGE_SUGGESTS qkserve)
 set(CPACK_COMPONENT_CLIENT_DESCRIPTION
-"client tool and C++ library of the attention server qkserve
-The tool qkctl (scores, key sets, load), the library with its headers and CMake
-package (find_package(qkserve), qkserve::client), and the proto files.")
+"client and load tool of the attention server qkserve
+Scores queries against keys from .npy and .safetensors files, keeps key sets on
+a server, shows its state, and measures its throughput and latencies.")
+
+set(CPACK_DEBIAN_DEV_PACKAGE_NAME libqkserve-dev)
+set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
+# find_package(qkserve) and pkg-config need these.
+set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS
+  "libabsl-dev, libgrpc++-dev, libprotobuf-dev, libssl-dev, protobuf-compiler, protobuf-compiler-grpc")
+set(CPACK_DEBIAN_DEV_PACKAGE_SUGGESTS qkserve)
+set(CPACK_COMPONENT_DEV_DESCRIPTION
+"C++ client library of the attention server qkserve
+The static library with its headers, for CMake (find_package(qkserve),
+qkserve::client) and pkg-config (qkserve), and the proto files.")
+
+# Before 0.2 both were one package, qkserve-client.
+foreach(component CLIENT DEV)
+  set(CPACK_DEBIAN_${component}_PACKAGE_BREAKS "qkserve-client (<< 0.2~)")
+  set(CPACK_DEBIAN_${component}_PACKAGE_REPLACES "qkserve-client (<< 0.2~)")
+endforeach()
 
 # Only a package has these, and no `cmake --install` of everything: the unit, and the files that
 # Debian wants of every package.
@@ -48,11 +62,16 @@ install(FILES packaging/server/qkserve.service DESTINATION lib/systemd/system
   COMPONENT server EXCLUDE_FROM_ALL)
 install(FILES packaging/server/qkserve.default DESTINATION /etc/default RENAME qkserve
   COMPONENT server EXCLUDE_FROM_ALL)
-foreach(component server client)
+foreach(component server client dev)
   string(TOUPPER ${component} upper)
+  set(package ${CPACK_DEBIAN_${upper}_PACKAGE_NAME})
   install(FILES packaging/copyright CHANGELOG.md
-    DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${CPACK_DEBIAN_${upper}_PACKAGE_NAME}
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${package} COMPONENT ${component} EXCLUDE_FROM_ALL)
+  install(FILES packaging/lintian-overrides
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/lintian/overrides RENAME ${package}
     COMPONENT ${component} EXCLUDE_FROM_ALL)
 endforeach()
+install(DIRECTORY examples/cpp DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libqkserve-dev/examples
+  COMPONENT dev EXCLUDE_FROM_ALL)
 
 include(CPack)

@@ -11,11 +11,9 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <utility>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
@@ -24,24 +22,9 @@
 namespace qkserve {
 namespace {
 
-constexpr int kPortMax = 65535;
-
 // The end of a message that says that another process listens.
 constexpr char kInUse[] = "Address already in use";
 constexpr char kIsInUse[] = " is in use by another process";
-
-// Reads a port. It must be digits alone: SimpleAtoi takes a sign and spaces as well.
-bool ParsePort(absl::string_view text, int& port) {
-  return std::all_of(text.begin(), text.end(), absl::ascii_isdigit) &&
-         absl::SimpleAtoi(text, &port) && port <= kPortMax;
-}
-
-// Takes the brackets away. An address of IPv6 needs them, because without them it could end
-// anywhere.
-bool ParseHost(absl::string_view& host) {
-  if (absl::ConsumePrefix(&host, "[")) return absl::ConsumeSuffix(&host, "]") && !host.empty();
-  return !host.empty() && !absl::StrContains(host, ':');
-}
 
 // IPv4 and IPv6 addresses have their port in the same place.
 static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
@@ -95,22 +78,19 @@ absl::Status ErrnoStatus(const SocketAddress& address) {
 
 }  // namespace
 
-// Checked here, because gRPC takes a missing port for 443 and any number modulo 65536.
 absl::StatusOr<HostPort> ParseHostPort(const AddressFlag& flag, const std::string& address) {
-  const size_t colon = std::min(address.rfind(':'), address.size());
-  absl::string_view host = absl::string_view(address).substr(0, colon);
-  int port = 0;
-  if (colon == address.size() || !ParsePort(address.substr(colon + 1), port) || !ParseHost(host)) {
+  const std::optional<HostPort> parsed = ReadHostPort(address);
+  if (!parsed.has_value()) {
     return absl::InvalidArgumentError(
         absl::StrCat(flag.name, ": got '", address, "', expected HOST:PORT with a port from 0 to ",
                      kPortMax, " and an IPv6 address in brackets, or ", flag.others));
   }
-  if (host == "*") {
-    return absl::InvalidArgumentError(
-        absl::StrCat(flag.name, ": got '", address,
-                     "'; all addresses of this machine are 0.0.0.0:", port, " or [::]:", port));
+  if (parsed->host == "*") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        flag.name, ": got '", address,
+        "'; all addresses of this machine are 0.0.0.0:", parsed->port, " or [::]:", parsed->port));
   }
-  return HostPort{std::string(host), port};
+  return *parsed;
 }
 
 std::string WithPort(const std::string& address, int port) {

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/file_descriptor.h"
+#include "base/host_port.h"
 
 namespace qkserve {
 
@@ -20,11 +21,6 @@ struct AddressFlag {
 };
 inline constexpr AddressFlag kListenAddressFlag = {"listen_address", "unix:PATH"};
 inline constexpr AddressFlag kHttpAddressFlag = {"http_address", "nothing for no HTTP"};
-
-struct HostPort {
-  std::string host;  // a name, or an address; IPv6 has no brackets here
-  int port = 0;
-};
 
 // Parses HOST:PORT as flags have it, with an IPv6 address in brackets. INVALID_ARGUMENT names the
 // flag, what it was and what is possible.

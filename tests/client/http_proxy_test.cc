@@ -81,7 +81,7 @@ TEST(HttpProxyTest, TheOneOfTheOptionIsAskedToConnectToTheAddress) {
 TEST(HttpProxyTest, ErrorsNameItWithoutItsPassword) {
   const ClosedPort closed;
   const float key = 1.0F;
-  const TensorView keys = {.shape = {1, 1}, .data = reinterpret_cast<const std::byte*>(&key)};
+  const TensorView keys = Matrix({&key, 1}, 1, 1);
   for (const char* const before : {"", "http://", "user:secret@", "http://user:secret@"}) {
     const auto client = Client::Create({.address = "10.1.2.3:50051",
                                         .http_proxy = absl::StrCat(before, closed.address())})

@@ -1,6 +1,7 @@
 // The client's calls on key sets, over a real connection to a fake service.
 
 #include <numeric>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,10 +42,8 @@ std::vector<float> Counting(int64_t count) {
   return elements;
 }
 
-TensorView View(const std::vector<float>& elements, Shape shape) {
-  return {DataType::kFloat32, std::move(shape),
-          reinterpret_cast<const std::byte*>(elements.data())};
-}
+// A view of no elements, whatever the shape.
+TensorView Nothing(Shape shape) { return View(std::span<const float>(), std::move(shape)); }
 
 std::string BytesOf(const std::vector<float>& elements) {
   return {reinterpret_cast<const char*>(elements.data()), elements.size() * sizeof(float)};
@@ -101,7 +100,7 @@ TEST_F(KeySetCallsTest, PutsKeysAndValuesInChunks) {
 }
 
 TEST_F(KeySetCallsTest, PutsNoKeysAtAll) {
-  const auto info = client_->PutKeySet("none", View({}, {0, 7}));
+  const auto info = client_->PutKeySet("none", Nothing({0, 7}));
   ASSERT_TRUE(info.ok()) << info.status();
   EXPECT_EQ(info->keys.shape, (Shape{0, 7}));
 }
@@ -155,19 +154,29 @@ TEST_F(KeySetCallsTest, AnUploadEndsAtItsDeadline) {
 
 TEST_F(KeySetCallsTest, ShapesThatNobodyHasAreRefusedBeforeTheyAreSent) {
   const auto code = [this](Shape shape, PutKeySetOptions options = {}) {
-    return client_->PutKeySet("items", View({}, std::move(shape)), options).status().code();
+    return client_->PutKeySet("items", Nothing(std::move(shape)), options).status().code();
   };
   EXPECT_EQ(code({-1, 3}), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(code({int64_t{1} << 62, 2}), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(code({0, 3}, {.chunk_bytes = 0}), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(code({0, 3}, {.values = View({}, {-1, 3})}), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(code({0, 3}, {.values = Nothing({-1, 3})}), absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(server_.key_sets().metadata().empty());
+}
+
+TEST_F(KeySetCallsTest, ElementsThatDoNotFitTheirShapeAreRefusedBeforeTheyAreSent) {
+  const std::vector<float> six = Counting(6);
+  EXPECT_EQ(client_->PutKeySet("items", View(six, {2, 4})).status(),
+            absl::InvalidArgumentError("keys: got 24 bytes, expected 32 for FLOAT32 [2, 4]"));
+  EXPECT_EQ(
+      client_->AppendKeySet("items", 1, View(six, {2, 3}), {.values = View(six, {2, 1})}).status(),
+      absl::InvalidArgumentError("values: got 24 bytes, expected 8 for FLOAT32 [2, 1]"));
   EXPECT_TRUE(server_.key_sets().metadata().empty());
 }
 
 TEST_F(KeySetCallsTest, ListsAllPagesInOrder) {
   server_.key_sets().SetPageSize(2);
   for (const char* name : {"e", "b", "d", "a", "c"}) {
-    ASSERT_TRUE(client_->PutKeySet(name, View({}, {0, 1})).ok());
+    ASSERT_TRUE(client_->PutKeySet(name, Nothing({0, 1})).ok());
   }
   const auto sets = client_->ListKeySets();
   ASSERT_TRUE(sets.ok()) << sets.status();
@@ -179,7 +188,7 @@ TEST_F(KeySetCallsTest, ListsAllPagesInOrder) {
 TEST_F(KeySetCallsTest, GetsAndDeletesByName) {
   EXPECT_EQ(client_->GetKeySet("items").status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(client_->DeleteKeySet("items").code(), absl::StatusCode::kNotFound);
-  ASSERT_TRUE(client_->PutKeySet("items", View({}, {0, 5})).ok());
+  ASSERT_TRUE(client_->PutKeySet("items", Nothing({0, 5})).ok());
   const auto info = client_->GetKeySet("items");
   ASSERT_TRUE(info.ok()) << info.status();
   EXPECT_EQ(info->keys.shape, (Shape{0, 5}));
@@ -201,8 +210,7 @@ TEST_F(KeySetCallsTest, ScoresAgainstAKeySet) {
   const auto result = client_->Score(View(queries, {1, 2}), KeySetReference{"items"});
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->result.shape, (Shape{1, 3}));
-  const auto* scores = reinterpret_cast<const float*>(result->result.data.data());
-  EXPECT_EQ(std::vector<float>(scores, scores + 3), (std::vector<float>{1, 2, 3}));
+  EXPECT_THAT(result->result.Row<float>(0), ElementsAre(1, 2, 3));
   EXPECT_EQ(result->receipt.key_set_version, 1);
 
   EXPECT_TRUE(client_->Score(View(queries, {1, 2}), {"items", 1}).ok());

@@ -32,9 +32,7 @@ constexpr char kName[] = "qkserve.test";
 
 const float kOne = 1;
 
-TensorView OneElement() {
-  return {DataType::kFloat32, {1, 1}, reinterpret_cast<const std::byte*>(&kOne)};
-}
+TensorView OneElement() { return Matrix({&kOne, 1}, 1, 1); }
 
 // Answers with one score, 7.
 ScoringDouble::Answer AnswerSeven(const v1::ScoreRequest& /*request*/) {

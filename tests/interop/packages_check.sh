@@ -1,19 +1,28 @@
 #!/usr/bin/env bash
-# usage: packages_check.sh DIRECTORY CONSUMER_SOURCES
-# On a bare Debian 12 or 13, as root: installs both packages that `./run package` left in DIRECTORY on
-# such a Debian, lets them serve requests, builds tests/install/consumer against the library, and purges
-# the server.
+# usage: packages_check.sh DIRECTORY EXAMPLES
+# On a bare Debian 12 or 13, as root: installs the packages that `./run package` left in DIRECTORY on such
+# a Debian, lets them serve requests, builds the EXAMPLES (examples/cpp) with the library, and purges the
+# server.
 set -euo pipefail
-directory=$(realpath "$1") consumer=$2
+directory=$(realpath "$1") examples=$2
+. /etc/os-release
 install() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
   echo "$(dpkg-query -W | wc -l) packages with $*"
 }
-. /etc/os-release
+# install_ours NAME
+install_ours() {
+  install "$directory/$1"_*"+$ID${VERSION_ID}_"*.deb
+}
+
 apt-get update -qq
-install "$directory"/qkserve_*"+$ID${VERSION_ID}_"*.deb
+install_ours qkctl
+install_ours qkserve
+if dpkg-query -W -f '${Package}\n' | grep -E '^(gcc|g\+\+|cpp|clang|cmake)(-[0-9]+)?$|-dev$'; then
+  echo "neither the server nor qkctl needs the packages above" >&2
+  exit 1
+fi
 test -e /etc/systemd/system/multi-user.target.wants/qkserve.service
-install "$directory"/qkserve-client_*"+$ID${VERSION_ID}_"*.deb
 
 # As systemd lays it out for a dynamic user.
 mkdir -p /var/lib/private/qkserve
@@ -32,13 +41,19 @@ qkctl load --server="$address" --duration=1s --concurrency=8 --n=1 --make_key_se
   --output=top_k --top_k=3
 qkctl status --server="$address"
 
+install_ours libqkserve-dev
 install cmake g++ ninja-build pkg-config
-cmake -S "$consumer" -B "$folder/consumer" -G Ninja >/dev/null
-cmake --build "$folder/consumer"
-"$folder/consumer/consumer" "$address"
+cmake -S "$examples" -B "$folder/examples" -G Ninja >/dev/null
+cmake --build "$folder/examples"
+for example in score key_set top_k context; do
+  "$folder/examples/$example" "$address"
+done
+# shellcheck disable=SC2046
+g++ -std=c++20 "$examples/score.cc" -o "$folder/score" $(pkg-config --cflags --libs qkserve)
+"$folder/score" "$address"
 kill $server
 wait $server
 dpkg --purge qkserve >/dev/null
 test ! -e /etc/default/qkserve
 test -e /var/lib/private/qkserve
-echo "both packages work"
+echo "the packages work"

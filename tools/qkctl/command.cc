@@ -5,6 +5,7 @@
 
 #include "base/status_macros.h"
 #include "base/thread_limit.h"
+#include "qkserve/channel.h"
 #include "tools/qkctl/commands/flag_values.h"
 
 namespace qkserve {
@@ -16,7 +17,7 @@ constexpr int kChannelsMax = 1000;
 
 void ConnectionOptions::AddFlags(Flags& flags) {
   flags.BeginGroup("Connection, for every command");
-  flags.Add("server", &client.address, "HOST:PORT of the server, or any gRPC target");
+  flags.Add("server", &client.address, "HOST or HOST:PORT of the server, or any gRPC target");
   flags.Add("timeout", &timeout, "Longest wait for one answer");
   flags.Add("channels", &client.channels, "Connections; requests go round over them");
   flags.Add("message_bytes_max", &client.message_bytes_max, "Largest message in bytes, each way");
@@ -37,8 +38,10 @@ void ConnectionOptions::AddFlags(Flags& flags) {
 absl::Status ConnectionOptions::Validate() const {
   const bool has_cert = !tls.cert_file.empty();
   const bool has_key = !tls.key_file.empty();
+  const absl::Status address = ServerTarget(client.address).status();
   return CheckUsage(
-      {{timeout <= absl::ZeroDuration(),
+      {{!address.ok(), absl::StrCat("--server: ", address.message())},
+       {timeout <= absl::ZeroDuration(),
         absl::StrCat("--timeout must be positive; was ", absl::FormatDuration(timeout))},
        OutOfRange("channels", std::optional(client.channels), 1, kChannelsMax),
        // gRPC takes an int.

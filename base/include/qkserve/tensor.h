@@ -3,9 +3,12 @@
 
 #include <qkserve/buffer.h>
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -42,20 +45,74 @@ std::optional<int64_t> ByteCount(absl::Span<const int64_t> shape, int64_t elemen
 // "[2, 3]". At most eight sizes are shown: shapes from outside may have millions.
 std::string ShapeString(absl::Span<const int64_t> shape);
 
-// A dense row-major tensor in memory that somebody else owns. `data` is aligned to 4 bytes.
+// A dense row-major tensor in memory that somebody else owns. `data` is aligned to 4 bytes. View
+// and Matrix make one of typed elements.
 struct TensorView {
   DataType data_type = DataType::kFloat32;
   Shape shape;
   const std::byte* data = nullptr;
+
+  // The bytes at `data`. If the shape takes another number of bytes, the calls of Client fail with
+  // INVALID_ARGUMENT. nullopt: not known; the shape is trusted.
+  std::optional<int64_t> size_bytes = std::nullopt;
 };
 
+// A view of `elements`, which must outlive it. The rank is that of `shape`, for example 4 for
+// {batch, heads, n, d}. The call that takes the view refuses it if the shape has another number of
+// elements.
+TensorView View(std::span<const float> elements, Shape shape);
+TensorView View(std::span<const bool> elements, Shape shape);
+// `bits` are those of FLOAT16 or BFLOAT16.
+TensorView View(std::span<const uint16_t> bits, DataType data_type, Shape shape);
+
+// View(elements, {rows, columns}).
+TensorView Matrix(std::span<const float> elements, int64_t rows, int64_t columns);
+
+// True if elements of this type are read as T: float for FLOAT32, int32_t for INT32, uint16_t for
+// the bits of FLOAT16 and BFLOAT16.
+template <typename T>
+constexpr bool IsReadAs(DataType type) {
+  if constexpr (std::same_as<T, float>) {
+    return type == DataType::kFloat32;
+  } else if constexpr (std::same_as<T, int32_t>) {
+    return type == DataType::kInt32;
+  } else {
+    static_assert(std::same_as<T, uint16_t>, "elements are read as float, int32_t or uint16_t");
+    return type == DataType::kFloat16 || type == DataType::kBfloat16;
+  }
+}
+
 // A dense row-major tensor with its memory.
+//
+// Elements and Row end the process, with a message, if the tensor is of a type that is not read as
+// T, or if an index is out of range. Both are mistakes of the program: Client has checked that a
+// result has the type that was asked for.
 struct Tensor {
   DataType data_type = DataType::kFloat32;
   Shape shape;
   Buffer data;
 
   TensorView View() const { return {data_type, shape, data.data()}; }
+
+  // All elements in row-major order. They live as long as `data`.
+  template <typename T>
+  std::span<const T> Elements() const {
+    return {reinterpret_cast<const T*>(data.data()), ElementsReadAs(IsReadAs<T>(data_type))};
+  }
+
+  // A row: the elements along the last dimension. Takes an index for each dimension before it:
+  // Row<float>(query) of a matrix, Row<float>(batch, head, query) at rank 4.
+  template <typename T, std::integral... Index>
+  std::span<const T> Row(Index... index) const {
+    const size_t start = RowStart({static_cast<int64_t>(index)...});
+    return Elements<T>().subspan(start, static_cast<size_t>(shape.back()));
+  }
+
+ private:
+  // The number of elements.
+  size_t ElementsReadAs(bool is_read_as) const;
+  // The offset of a row in elements.
+  size_t RowStart(std::initializer_list<int64_t> index) const;
 };
 
 }  // namespace qkserve

@@ -3,6 +3,7 @@
 
 #include <qkserve/key_set.h>
 #include <qkserve/limits.h>
+#include <qkserve/metadata.h>
 #include <qkserve/output.h>
 #include <qkserve/tensor.h>
 
@@ -39,7 +40,8 @@ struct TlsOptions {
 };
 
 struct ClientOptions {
-  // HOST:PORT, or any gRPC target. If it has several addresses, calls use them in turn.
+  // HOST:PORT, or HOST for port 50051, or any gRPC target. An IPv6 address stands in brackets:
+  // [::1]:50051. If a name or target has several addresses, calls use them in turn.
   std::string address = "127.0.0.1:50051";
 
   // The number of connections, which calls use in turn. A connection carries about as much as one
@@ -58,6 +60,17 @@ struct ClientOptions {
   // The variables http_proxy, https_proxy and grpc_proxy of the environment are never read. Hosts
   // in no_grpc_proxy or no_proxy are reached without the proxy.
   std::string http_proxy = {};
+
+  // A connection is pinged when it has received nothing for this time, so that the loss of a peer
+  // that cannot say goodbye is noticed. Infinite: never. qkserve closes connections that are pinged
+  // more often than every 5 s (--keepalive_interval_min).
+  absl::Duration keepalive_interval = absl::InfiniteDuration();
+
+  // A connection whose ping gets no answer for this time is closed. Its calls end with UNAVAILABLE.
+  absl::Duration keepalive_timeout = absl::Seconds(20);
+
+  // Pings also while no call waits for an answer.
+  bool keepalive_without_calls = false;
 };
 
 // A computation. Meanings and limits are those of qkserve.v1.Attention and ScoreRequest. If a
@@ -80,6 +93,8 @@ struct ScoreOptions {
 
   // After this time the call fails with DEADLINE_EXCEEDED. Must be positive.
   absl::Duration timeout = absl::Seconds(60);
+
+  Metadata metadata = {};  // of this call
 };
 
 // Tells how a request was answered; see qkserve.v1.Receipt.
@@ -92,8 +107,9 @@ struct Receipt {
   int64_t key_set_version = 0;  // 0: inline keys
 };
 
+// Tensors are read with Tensor::Row and Tensor::Elements.
 struct ScoreResult {
-  Tensor result;                      // [.., n, m], [.., n, dv] or [.., n, top_k]
+  Tensor result;                      // [.., n, m], [.., n, dv] or [.., n, top_k]; of result_type
   std::optional<Tensor> indices;      // int32 [.., n, top_k], for kTopK
   std::optional<Tensor> log_sum_exp;  // float32 [.., n], if asked for
   Receipt receipt;
@@ -102,11 +118,12 @@ struct ScoreResult {
 // A connection to a qkserve server. Thread-safe. Calls block the caller.
 //
 // Errors are the server's, which proto/qkserve/v1/*.proto list, and gRPC's own: UNAVAILABLE if no
-// server answers, DEADLINE_EXCEEDED after the timeout. INTERNAL: the reply is not what was asked
-// for.
+// server answers, DEADLINE_EXCEEDED after the timeout. INVALID_ARGUMENT, before anything is sent: a
+// view of a tensor has not as many bytes as its shape takes, or metadata is not allowed. INTERNAL:
+// the reply is not what was asked for.
 class Client {
  public:
-  // The services of one connection. Tests put mocks here.
+  // The services of one connection. Tests put doubles here.
   struct Stubs {
     std::unique_ptr<v1::ScoringService::StubInterface> scoring;
     std::unique_ptr<v1::StatusService::StubInterface> status;
@@ -114,9 +131,14 @@ class Client {
   };
 
   // Makes a client. It connects at its first call, which fails if the server is down.
-  // INVALID_ARGUMENT: an option is out of range, or a file of TlsOptions holds no certificate or
-  // key, or they do not belong together. NOT_FOUND and the like: such a file cannot be read.
+  // INVALID_ARGUMENT: an option is out of range, or the address is none, or a file of TlsOptions
+  // holds no certificate or key, or they do not belong together. NOT_FOUND and the like: such a
+  // file cannot be read.
   static absl::StatusOr<std::unique_ptr<Client>> Create(const ClientOptions& options);
+
+  // Uses a channel of your own, with its credentials and arguments. gRPC refuses replies above 4 MB
+  // unless the channel was made with GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH.
+  explicit Client(const std::shared_ptr<grpc::ChannelInterface>& channel);
 
   // `stubs` has one element for each connection, at least one. Errors of the connection name
   // `http_proxy`.
@@ -131,7 +153,8 @@ class Client {
                                     const ScoreOptions& options = {});
 
   // Sends a request that is built already, for callers that send one request many times.
-  absl::StatusOr<v1::ScoreResponse> Score(const v1::ScoreRequest& request, absl::Duration timeout);
+  absl::StatusOr<v1::ScoreResponse> Score(const v1::ScoreRequest& request, absl::Duration timeout,
+                                          const Metadata& metadata = {});
 
   // Makes or replaces a key set of `keys` [.., m, d], and returns it. After an error the previous
   // version stays. After UNAVAILABLE, DEADLINE_EXCEEDED and other errors of the connection,
@@ -147,16 +170,20 @@ class Client {
 
   // The newest version of a key set. NOT_FOUND: no set has this name.
   absl::StatusOr<KeySetInfo> GetKeySet(const std::string& name,
-                                       absl::Duration timeout = absl::Seconds(60));
+                                       absl::Duration timeout = absl::Seconds(60),
+                                       const Metadata& metadata = {});
 
   // All key sets, in order of their names. `timeout` is for all pages together.
-  absl::StatusOr<std::vector<KeySetInfo>> ListKeySets(absl::Duration timeout = absl::Seconds(60));
+  absl::StatusOr<std::vector<KeySetInfo>> ListKeySets(absl::Duration timeout = absl::Seconds(60),
+                                                      const Metadata& metadata = {});
 
   // Deletes a key set. Requests that run on it finish. NOT_FOUND: no set has this name.
-  absl::Status DeleteKeySet(const std::string& name, absl::Duration timeout = absl::Seconds(60));
+  absl::Status DeleteKeySet(const std::string& name, absl::Duration timeout = absl::Seconds(60),
+                            const Metadata& metadata = {});
 
   // The state of the server: version, kernels, load, memory.
-  absl::StatusOr<v1::GetStatusResponse> GetStatus(absl::Duration timeout = absl::Seconds(5));
+  absl::StatusOr<v1::GetStatusResponse> GetStatus(absl::Duration timeout = absl::Seconds(5),
+                                                  const Metadata& metadata = {});
 
  private:
   const Stubs& NextStubs();
@@ -173,7 +200,8 @@ class Client {
   std::atomic<uint64_t> next_{0};
 };
 
-// The message that Client::Score sends.
+// The message that Client::Score sends. A view with too few or too many bytes for its shape is sent
+// as it is: the server refuses it.
 v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const TensorView& keys,
                                   const ScoreOptions& options);
 v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const KeySetReference& key_set,

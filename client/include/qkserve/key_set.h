@@ -2,6 +2,7 @@
 #define QKSERVE_KEY_SET_H_
 
 #include <qkserve/limits.h>
+#include <qkserve/metadata.h>
 #include <qkserve/tensor.h>
 
 #include <cstdint>
@@ -59,10 +60,12 @@ struct TensorSource {
         read([data = tensor.data](int64_t offset, absl::Span<char> out) {
           std::memcpy(out.data(), data + offset, out.size());
           return absl::OkStatus();
-        }) {}
+        }),
+        size_bytes(tensor.size_bytes) {}
 
   TensorSpec spec;
   Read read;
+  std::optional<int64_t> size_bytes;  // as in TensorView
 };
 
 // Called after each chunk, on the calling thread. `sent_bytes` have been given to the connection.
@@ -83,6 +86,7 @@ struct PutKeySetOptions {
 
   UploadProgress progress = nullptr;
   int64_t chunk_bytes = kUploadChunkBytes;  // must be positive
+  Metadata metadata = {};                   // of this call
 };
 
 struct AppendKeySetOptions {
@@ -92,6 +96,7 @@ struct AppendKeySetOptions {
   absl::Duration timeout = absl::Minutes(10);
   UploadProgress progress = nullptr;
   int64_t chunk_bytes = kUploadChunkBytes;
+  Metadata metadata = {};
 };
 
 }  // namespace qkserve

@@ -141,6 +141,9 @@ TEST_F(QkctlTest, WrongUsageEndsWithCodeTwoAndAHint) {
   ExpectWrongUsage({"status", "--timeout=0"}, "--timeout must be positive; was 0");
   ExpectWrongUsage({"status", "--timeout"}, "--timeout lacks its value");
   ExpectWrongUsage({"status", "--server="}, "--server: got '', expected a value");
+  ExpectWrongUsage({"status", "--server=http://127.0.0.1:50051"},
+                   "--server: got 'http://127.0.0.1:50051'; leave out 'http://'");
+  ExpectWrongUsage({"load", "--server=127.0.0.1:70000"}, "--server: got '127.0.0.1:70000'");
   ExpectWrongUsage({"status", "--channels=0"}, "--channels must be from 1 to 1000; was 0");
   ExpectWrongUsage({"status", "--message_bytes_max=3000000000"}, "--message_bytes_max must be");
   ExpectWrongUsage({"score", "--keys=k.npy"}, "--queries is required");

@@ -1,0 +1,28 @@
+#ifndef QKSERVE_BASE_HOST_PORT_H_
+#define QKSERVE_BASE_HOST_PORT_H_
+
+#include <optional>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace qkserve {
+
+inline constexpr int kPortMax = 65535;
+
+struct HostPort {
+  std::string host;  // a name, or an address; IPv6 has no brackets here
+  int port = 0;
+};
+
+// Splits HOST:PORT, or HOST if there is a `default_port`. An IPv6 address must be in brackets,
+// because without them it could end anywhere. The port is digits alone, from 0 to kPortMax.
+// nullopt: the text is not of this form.
+//
+// Needed because gRPC takes a missing port for 443 and any number modulo 65536.
+std::optional<HostPort> ReadHostPort(absl::string_view text,
+                                     std::optional<int> default_port = std::nullopt);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_BASE_HOST_PORT_H_

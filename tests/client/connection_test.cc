@@ -1,0 +1,79 @@
+// Connections of the client: a channel of the program's own, and pings.
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
+#include "gtest/gtest.h"
+#include "qkserve/client.h"
+#include "tests/support/fake_server.h"
+#include "tests/support/process.h"
+
+namespace qkserve {
+namespace {
+
+TEST(ClientTest, UsesAChannelOfTheProgramsOwn) {
+  const FakeServer server;
+  const auto channel = grpc::CreateChannel(server.address(), grpc::InsecureChannelCredentials());
+  Client client(channel);
+  EXPECT_TRUE(client.ListKeySets(kPatience).ok());
+  EXPECT_EQ(channel->GetState(false), GRPC_CHANNEL_READY);
+}
+
+// A server that opens a connection of HTTP/2 and then says nothing, as one does whose machine lost
+// its power.
+class SilentServer {
+ public:
+  SilentServer()
+      : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), address_(BindToLoopback(socket_)) {
+    EXPECT_EQ(listen(socket_, 8), 0);
+    thread_ = std::thread([this] {
+      const int peer = accept(socket_, nullptr, nullptr);
+      close(socket_);  // nobody answers another attempt
+      constexpr char kSettings[9] = {0, 0, 0, /*type=*/4, 0, 0, 0, 0, 0};
+      EXPECT_EQ(write(peer, kSettings, sizeof(kSettings)), 9);
+      char bytes[4096];
+      while (read(peer, bytes, sizeof(bytes)) > 0) {
+      }
+      close(peer);
+    });
+  }
+  SilentServer(const SilentServer&) = delete;
+  SilentServer& operator=(const SilentServer&) = delete;
+  ~SilentServer() { thread_.join(); }
+
+  // "127.0.0.1:PORT".
+  const std::string& address() const { return address_; }
+
+ private:
+  const int socket_;
+  const std::string address_;
+  std::thread thread_;
+};
+
+TEST(KeepaliveTest, ACallEndsWhenItsServerAnswersNoPing) {
+  SilentServer server;
+  const auto client = Client::Create({.address = server.address(),
+                                      .keepalive_interval = absl::Milliseconds(50),
+                                      .keepalive_timeout = absl::Milliseconds(50)})
+                          .value();
+  EXPECT_EQ(client->GetStatus(kPatience).status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(KeepaliveTest, TimesThatAreNotPositiveAreRefused) {
+  EXPECT_EQ(Client::Create({.keepalive_interval = absl::ZeroDuration()}).status(),
+            absl::InvalidArgumentError("keepalive_interval must be at least 1ms; was 0"));
+  EXPECT_EQ(Client::Create({.keepalive_timeout = -absl::Seconds(1)}).status(),
+            absl::InvalidArgumentError("keepalive_timeout must be at least 1ms; was -1s"));
+  EXPECT_TRUE(Client::Create({.keepalive_interval = absl::Hours(10000)}).ok());
+}
+
+}  // namespace
+}  // namespace qkserve
