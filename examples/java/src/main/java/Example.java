@@ -173,7 +173,8 @@ public final class Example {
       run(channel);
     } catch (StatusRuntimeException | CompletionException error) {
       Status status = Status.fromThrowable(error);
-      System.err.println("error: " + status.getCode() + ": " + status.getDescription());
+      String cause = status.getCause() == null ? "" : " (" + status.getCause().getMessage() + ")";
+      System.err.println("error: " + status.getCode() + ": " + status.getDescription() + cause);
       System.exit(1);
     } finally {
       channel.shutdownNow();
