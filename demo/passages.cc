@@ -39,9 +39,8 @@ bool HasWords(absl::string_view line) {
                      [](unsigned char c) { return c >= 0x80 || absl::ascii_isalnum(c); });
 }
 
-// The end of the sentence that `text` begins with, its trailing spaces included, or npos if no
-// other sentence follows.
-size_t SentenceEnd(absl::string_view text, size_t from) {
+// The first place at or behind `from` where another sentence begins, or npos.
+size_t NextSentence(absl::string_view text, size_t from) {
   for (size_t i = text.find_first_of(".!?", from); i != absl::string_view::npos;
        i = text.find_first_of(".!?", i + 1)) {
     const size_t space = text.find_first_not_of("\"')*`", i + 1);
@@ -52,14 +51,20 @@ size_t SentenceEnd(absl::string_view text, size_t from) {
   return absl::string_view::npos;
 }
 
+bool IsInsideCharacter(char c) { return (static_cast<uint8_t>(c) & 0xC0) == 0x80; }
+
 // The size of the passage that `text` begins with.
 size_t PassageSize(absl::string_view text) {
-  const size_t end = SentenceEnd(text, std::min(text.size(), kPassageBytesMin));
-  if (std::min(end, text.size()) <= kPassageBytesMax) return std::min(end, text.size());
-  const size_t space = text.rfind(' ', kPassageBytesMax);
+  // No more is looked at, so that a long text takes a time in proportion to its length.
+  const absl::string_view window = text.substr(0, kPassageBytesMax);
+  const size_t next = NextSentence(window, std::min(window.size(), kPassageBytesMin));
+  if (next != absl::string_view::npos) return next;
+  if (text.size() <= kPassageBytesMax) return text.size();
+  const size_t space = window.rfind(' ');
   if (space != absl::string_view::npos && space > 0) return space + 1;
   size_t cut = kPassageBytesMax;
-  while (cut > 1 && (static_cast<uint8_t>(text[cut]) & 0xC0) == 0x80) --cut;  // inside a character
+  // At most three bytes follow the first one of a character.
+  while (cut > kPassageBytesMax - 3 && IsInsideCharacter(text[cut])) --cut;
   return cut;
 }
 

@@ -32,7 +32,7 @@ struct SharedPassReport {
   Throughput one_caller;  // by the server, the next one when the answer is there
   Throughput together;    // by the server, all callers at once
 
-  // Of the requests of `together`: how many a pass over the keys answered, on average.
+  // The mean number of requests of `together` that a pass over the keys answered.
   double requests_of_a_pass = 0;
 };
 

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_split.h"
 #include "demo/code_points.h"
+#include "qkserve/buffer.h"
 
 namespace qkserve {
 namespace {
@@ -27,9 +28,15 @@ size_t LongestLine(const std::string& text) {
 
 template <typename T>
 Tensor TensorOf(DataType type, const Shape& shape, const std::vector<T>& values) {
-  Tensor tensor(type, shape);
+  Tensor tensor = {type, shape, Buffer::Allocate(values.size() * sizeof(T)).value()};
   std::memcpy(tensor.data.data(), values.data(), values.size() * sizeof(T));
   return tensor;
+}
+
+std::vector<Question> Questions(const std::vector<std::string>& texts) {
+  std::vector<Question> questions;
+  for (const std::string& text : texts) questions.push_back({text});
+  return questions;
 }
 
 const std::vector<Passage>& Passages() {
@@ -46,7 +53,7 @@ TEST(AnswersOfTest, FindsThePassagesOfEachQuestion) {
   ScoreResult result;
   result.result = TensorOf<float>(DataType::kFloat32, {2, 2}, {0.9F, 0.5F, 0.1F, 0});
   result.indices = TensorOf<int32_t>(DataType::kInt32, {2, 2}, {1, 0, 2, 1});
-  const auto answers = AnswersOf(result, {{"one"}, {"two"}}, Passages());
+  const auto answers = AnswersOf(result, Questions({"one", "two"}), Passages());
   ASSERT_TRUE(answers.ok()) << answers.status();
   ASSERT_EQ(answers->size(), 2u);
   ASSERT_EQ((*answers)[0].hits.size(), 2u);
@@ -59,12 +66,14 @@ TEST(AnswersOfTest, FindsThePassagesOfEachQuestion) {
 TEST(AnswersOfTest, RefusesAReplyOfAnotherForm) {
   ScoreResult result;
   result.result = TensorOf<float>(DataType::kFloat32, {1, 1}, {0.9F});
-  EXPECT_EQ(AnswersOf(result, {{"one"}}, Passages()).status().code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(AnswersOf(result, Questions({"one"}), Passages()).status().code(),
+            absl::StatusCode::kInternal);
   result.indices = TensorOf<int32_t>(DataType::kInt32, {1, 1}, {3});
-  EXPECT_EQ(AnswersOf(result, {{"one"}}, Passages()).status().code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(AnswersOf(result, Questions({"one"}), Passages()).status().code(),
+            absl::StatusCode::kInternal);
   result.indices = TensorOf<int32_t>(DataType::kInt32, {1, 1}, {2});
-  EXPECT_TRUE(AnswersOf(result, {{"one"}}, Passages()).ok());
-  EXPECT_FALSE(AnswersOf(result, {{"one"}, {"two"}}, Passages()).ok());
+  EXPECT_TRUE(AnswersOf(result, Questions({"one"}), Passages()).ok());
+  EXPECT_FALSE(AnswersOf(result, Questions({"one", "two"}), Passages()).ok());
 }
 
 TEST(ReportTest, EverySectionFits80Columns) {

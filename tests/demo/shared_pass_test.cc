@@ -94,7 +94,7 @@ TEST_F(SharedPassTest, AveragesOverPassesAndNotOverRequests) {
   const auto client = ClientThatReplies([&](const auto& request, auto* response) {
     clock_.Advance(absl::Seconds(1));
     SetScore(ScoreOf(request.top_k()), response);
-    // Of the six answers that count, four shared one pass and two had one each.
+    // Six answers count: four shared one pass, and two had one each.
     const int call = calls++;
     response->mutable_receipt()->set_batch_requests(call == 7 || call == 8 ? 1 : 4);
     return grpc::Status::OK;

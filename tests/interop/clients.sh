@@ -26,7 +26,7 @@ fetch() {
   local language=$1 log=$work/$1.log
   shift
   "$@" >"$log" 2>&1 && return
-  if grep -iE 'dial tcp|lookup disabled|requires go|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|Unknown host|Temporary failure|name resolution|timed? ?out|unreachable|Connection refused|NewConnectionError|No matching distribution' \
+  if grep -iE 'dial tcp|lookup disabled|requires go|invalid go version|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|Unknown host|Temporary failure|name resolution|timed? ?out|unreachable|Connection refused|NewConnectionError|No matching distribution' \
     "$log" >"$work/reason"; then
     echo "skipped: $language: no packages: $(head -n 1 "$work/reason" | cut -c 1-200)"
     return 1
@@ -112,6 +112,14 @@ try_python() {
     --grpc_python_out=generated ../../proto/qkserve/v1/*.proto
   PYTHONPATH=generated check python "$work/venv/bin/python" example.py
 }
+
+# docs/python.md quotes the example.
+/usr/bin/python3 - <<'END'
+import re
+example = open("examples/python/example.py").read()
+for quote in re.findall(r"```python\n(.*?)```", open("docs/python.md").read(), re.DOTALL):
+    assert quote in example, f"docs/python.md quotes what examples/python/example.py lacks:\n{quote}"
+END
 
 # Debian's own protoc, plugin and libraries.
 try_debian() {
