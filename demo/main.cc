@@ -1,21 +1,25 @@
-// qkdemo: searches a text file with dot products that a qkserve server computes, then shows what
-// many callers at once look like.
+// qkdemo: searches texts with a key set on a qkserve server, then measures what many callers at
+// once gain by sharing passes.
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/clock.h"
 #include "base/flags.h"
+#include "base/invalid_argument.h"
 #include "base/status_macros.h"
-#include "demo/concurrent_requests.h"
+#include "core/kernels/blas_kernel.h"
+#include "demo/passages.h"
 #include "demo/questions.h"
 #include "demo/report.h"
+#include "demo/shared_pass.h"
 #include "demo/text_embedding.h"
 #include "demo/text_file.h"
 #include "qkserve/client.h"
@@ -23,45 +27,41 @@
 namespace qkserve {
 namespace {
 
-constexpr int kQuestionsMax = 32;
+constexpr size_t kQuestionsMax = 32;
+constexpr size_t kPassagesMax = 10'000;  // 82 MB of keys
+constexpr int kHits = 3;
+constexpr size_t kCallers = 64;
 constexpr int kConnections = 4;
 constexpr absl::Duration kTimeout = absl::Seconds(20);
 
-// The second part: kCallers callers ask kCallerRounds times, each with kCallerLines lines of its
-// own as queries, all with the same keys. With fewer lines sending costs more than computing, and
-// no request ever finds the workers busy.
-constexpr size_t kCallers = 64;
-constexpr size_t kCallerLines = 128;
-constexpr int kCallerRounds = 10;
-
 struct DemoOptions {
   std::string server = "127.0.0.1:50051";
-  std::string text = "README.md";  // path of the file to search
-  std::string ask;                 // questions, separated by ';'; "": some that suit the text
+  std::vector<std::string> files;
+  std::string ask;           // questions, separated by ';'; "": some that suit the text
+  bool is_about_us = false;  // the files are qkserve's documentation
 };
 
 absl::StatusOr<std::vector<Question>> AskedQuestions(const std::string& ask) {
   std::vector<Question> questions;
   for (const absl::string_view text : absl::StrSplit(ask, ';')) {
     const absl::string_view stripped = absl::StripAsciiWhitespace(text);
-    if (!stripped.empty()) questions.push_back({std::string(stripped), std::nullopt});
+    if (!stripped.empty()) questions.push_back({std::string(stripped)});
   }
   if (questions.size() > kQuestionsMax) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--ask: got ", questions.size(), " questions, at most ", kQuestionsMax, " are asked"));
+    return InvalidArgument("--ask: got ", questions.size(), " questions, at most ", kQuestionsMax,
+                           " are asked");
   }
   return questions;
 }
 
-// Row-major [rows, kDimensions].
-class VectorTable {
+// Row-major [rows, width].
+class Rows {
  public:
   void Append(const std::vector<float>& row) { data_.insert(data_.end(), row.begin(), row.end()); }
 
-  TensorView All() const {
-    constexpr int64_t kWidth = TextEmbedding::kDimensions;
+  TensorView View(int64_t width) const {
     return {DataType::kFloat32,
-            {static_cast<int64_t>(data_.size()) / kWidth, kWidth},
+            {static_cast<int64_t>(data_.size()) / width, width},
             reinterpret_cast<const std::byte*>(data_.data())};
   }
 
@@ -69,81 +69,107 @@ class VectorTable {
   std::vector<float> data_;
 };
 
-absl::Status AskQuestions(Client& client, const TextFile& file, const VectorTable& keys,
-                          const TextEmbedding& embedding, const std::vector<Question>& questions) {
-  VectorTable queries;
-  for (const Question& question : questions) queries.Append(embedding.Embed(question.text));
-  const absl::Time start = Clock::Monotonic()->Now();
-  ScoreOptions options;
-  options.timeout = kTimeout;
-  ASSIGN_OR_RETURN(const ScoreResult result, client.Score(queries.All(), keys.All(), options));
-  const absl::Duration elapsed = Clock::Monotonic()->Now() - start;
+struct Texts {
+  std::vector<Passage> passages;
+  bool complete = true;
+};
 
-  const Answers answers = {
-      file, questions,
-      absl::MakeConstSpan(reinterpret_cast<const float*>(result.result.data.data()),
-                          questions.size() * file.lines.size())};
-  PrintAnswers(answers, result.receipt, elapsed);
-  PrintHeatMap(answers);
-  return absl::OkStatus();
-}
-
-// The vectors of `count` lines from `first` on. After the last line the first one follows.
-VectorTable SomeLines(const TextFile& file, const TextEmbedding& embedding, size_t first,
-                      size_t count) {
-  VectorTable table;
-  for (size_t i = 0; i < count; ++i) {
-    table.Append(embedding.Embed(file.lines[(first + i) % file.lines.size()]));
+absl::StatusOr<Texts> ReadTexts(const std::vector<std::string>& files) {
+  Texts texts;
+  for (const std::string& path : files) {
+    ASSIGN_OR_RETURN(const TextFile file, ReadTextFile(path));
+    texts.complete = texts.complete && file.complete;
+    for (Passage& passage : CutIntoPassages(path, file.text)) {
+      texts.passages.push_back(std::move(passage));
+    }
   }
-  return table;
+  if (texts.passages.empty()) return InvalidArgument(files[0], " has no line with words");
+  if (texts.passages.size() > kPassagesMax) {
+    texts.passages.resize(kPassagesMax);
+    texts.complete = false;
+  }
+  return texts;
 }
 
-absl::Status AskTogether(Client& client, const TextFile& file, const TextEmbedding& embedding) {
-  const VectorTable keys = SomeLines(file, embedding, 0, kCallerLines);
+absl::Status Search(Client& client, const DemoOptions& demo, const Texts& texts) {
+  const TextEmbedding embedding(texts.passages);
+  Rows keys;
+  for (const Passage& passage : texts.passages) keys.Append(embedding.EmbedPassage(passage));
+  std::fputs(TextSection(demo.files, texts.passages.size(), texts.complete).c_str(), stdout);
+
+  const Clock& clock = *Clock::Monotonic();
+  ASSIGN_OR_RETURN(const v1::GetStatusResponse status, client.GetStatus());
+  const absl::Time put_start = clock.Now();
+  ASSIGN_OR_RETURN(const KeySetInfo key_set,
+                   client.PutKeySet("demo-text", keys.View(TextEmbedding::kDimensions)));
+  std::fputs(ServerSection(demo.server, status, key_set, clock.Now() - put_start).c_str(), stdout);
+
+  ASSIGN_OR_RETURN(std::vector<Question> questions, AskedQuestions(demo.ask));
+  if (questions.empty()) {
+    questions =
+        demo.is_about_us ? QuestionsAboutQkserve() : QuestionsFrom(texts.passages, embedding);
+  }
+  Rows queries;
+  for (const Question& question : questions) queries.Append(embedding.EmbedQuestion(question.text));
+  ScoreOptions options;
+  options.output = Output::kTopK;
+  options.top_k = std::min<int64_t>(kHits, static_cast<int64_t>(texts.passages.size()));
+  options.timeout = kTimeout;
+  const absl::Time ask_start = clock.Now();
+  ASSIGN_OR_RETURN(const ScoreResult result, client.Score(queries.View(TextEmbedding::kDimensions),
+                                                          KeySetReference{key_set.name}, options));
+  const absl::Duration elapsed = clock.Now() - ask_start;
+  ASSIGN_OR_RETURN(const std::vector<Answer> answers, AnswersOf(result, questions, texts.passages));
+  std::fputs(AnswerSection(answers, result.receipt, elapsed).c_str(), stdout);
+  return client.DeleteKeySet(key_set.name);
+}
+
+absl::Status ShowSharedPass(Client& client) {
+  const Catalogue catalogue(kCallers);
+  ASSIGN_OR_RETURN(const v1::GetStatusResponse status, client.GetStatus());
+  ASSIGN_OR_RETURN(const KeySetInfo key_set, client.PutKeySet("demo-catalogue", catalogue.Keys()));
+  ScoreOptions options;
+  options.output = Output::kTopK;
+  options.top_k = Catalogue::kTopK;
   std::vector<v1::ScoreRequest> requests;
   for (size_t i = 0; i < kCallers; ++i) {
-    const VectorTable queries =
-        SomeLines(file, embedding, i * file.lines.size() / kCallers, kCallerLines);
-    requests.push_back(MakeScoreRequest(queries.All(), keys.All(), {}));
+    requests.push_back(
+        MakeScoreRequest(catalogue.Query(i), KeySetReference{key_set.name}, options));
   }
-  ASSIGN_OR_RETURN(const ConcurrentRequestsReport report,
-                   AskConcurrently(client, requests, kCallerRounds, kTimeout));
-  PrintConcurrentRequests(report, kCallerLines, kCallerRounds);
-  return absl::OkStatus();
+  const auto threads = static_cast<int>(status.workers());
+  ASSIGN_OR_RETURN(
+      const SharedPassReport report,
+      CompareSharedPass(client, requests, [&](size_t i) { return catalogue.BestScores(i); },
+                        {.threads = threads, .timeout = kTimeout}));
+  std::fputs(SharedPassSection(report, kCallers, threads, key_set).c_str(), stdout);
+  return client.DeleteKeySet(key_set.name);
 }
 
 absl::Status Run(const DemoOptions& demo) {
-  const std::string& path = demo.text;
-  ASSIGN_OR_RETURN(const TextFile file, ReadTextFile(path));
-  PrintText(path, file);
-
+  ASSIGN_OR_RETURN(const Texts texts, ReadTexts(demo.files));
   ASSIGN_OR_RETURN(const std::unique_ptr<Client> client,
                    Client::Create({.address = demo.server, .channels = kConnections}));
-  ASSIGN_OR_RETURN(const v1::GetStatusResponse status, client->GetStatus());
-  PrintServer(demo.server, status);
-
-  const TextEmbedding embedding(file.lines);
-  VectorTable keys;
-  for (const std::string& line : file.lines) keys.Append(embedding.Embed(line));
-  ASSIGN_OR_RETURN(std::vector<Question> questions, AskedQuestions(demo.ask));
-  if (questions.empty()) questions = ChooseQuestions(path, file, embedding);
-
-  RETURN_IF_ERROR(AskQuestions(*client, file, keys, embedding, questions));
-  return AskTogether(*client, file, embedding);
+  RETURN_IF_ERROR(Search(*client, demo, texts));
+  RETURN_IF_ERROR(ShowSharedPass(*client));
+  if (demo.ask.empty()) std::fputs("\nAsk your own: ./run demo --ask=\"QUESTION\"\n", stdout);
+  return absl::OkStatus();
 }
 
 int Main(int argc, char** argv) {
   DemoOptions options;
   Flags flags(
-      "Usage: qkdemo [FLAGS]\n\nSearches a text file with dot products from a qkserve server.\n");
+      "Usage: qkdemo [FLAGS] FILE ...\n\nSearches texts with a key set on a qkserve server.\n");
   flags.Add("server", &options.server, "HOST:PORT of a qkserve server");
-  flags.Add("text", &options.text, "Text file to search");
   flags.Add("ask", &options.ask,
             "Questions, separated by ';'. Without any, the demo asks some that suit the text");
+  flags.Add("about_us", &options.is_about_us, "The files are qkserve's own documentation");
+  flags.AddArguments("FILE", &options.files);
   const std::optional<int> exit_code =
       flags.ParseMain(argc, argv, [&] { return AskedQuestions(options.ask).status(); });
   if (exit_code.has_value()) return *exit_code;
-  const absl::Status status = Run(options);
+  // OpenBLAS, which the demo compares with, gets its best kernel too.
+  absl::Status status = SelectBlasKernelOrReexec("auto", argv);
+  if (status.ok()) status = Run(options);
   if (status.ok()) return 0;
   std::fflush(stdout);
   std::fprintf(stderr, "error: %s: %s\n", absl::StatusCodeToString(status.code()).c_str(),

@@ -5,39 +5,46 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "demo/concurrent_requests.h"
+#include "demo/passages.h"
 #include "demo/questions.h"
-#include "demo/text_file.h"
+#include "demo/shared_pass.h"
 #include "qkserve/client.h"
 
 namespace qkserve {
 
-// The demo's output: each section has a heading and says what is seen. All of it goes to
-// standard output.
+// The sections of the demo's output, in order. Each has a heading, says what is seen, and fits 80
+// columns. What comes from a text is safe to print.
 
-// Questions and the server's scores [questions, lines] for them.
-struct Answers {
-  const TextFile& file;
-  absl::Span<const Question> questions;
-  absl::Span<const float> scores;
+std::string TextSection(absl::Span<const std::string> files, size_t passages, bool complete);
 
-  absl::Span<const float> ScoresOf(size_t question) const {
-    return scores.subspan(question * file.lines.size(), file.lines.size());
-  }
+std::string ServerSection(const std::string& address, const v1::GetStatusResponse& status,
+                          const KeySetInfo& key_set, absl::Duration put_time);
+
+// The best passages for a question, best first.
+struct Answer {
+  struct Hit {
+    const Passage* passage;
+    float score;
+  };
+  Question question;
+  std::vector<Hit> hits;
 };
 
-// Indices of the `count` best scores, best first, ties by lower index. Scores that are not positive
-// are no match and are left out.
-std::vector<size_t> BestLines(absl::Span<const float> scores, size_t count);
+// The answers of a TOP_K reply for [questions] to a key set of `passages`. Passages whose scores
+// are not positive have nothing in common with the question and are left out. INTERNAL: the reply
+// has another form, or an index that no passage has.
+absl::StatusOr<std::vector<Answer>> AnswersOf(const ScoreResult& result,
+                                              absl::Span<const Question> questions,
+                                              absl::Span<const Passage> passages);
 
-// The sections, in order.
-void PrintText(const std::string& path, const TextFile& file);
-void PrintServer(const std::string& address, const v1::GetStatusResponse& status);
-void PrintAnswers(const Answers& answers, const Receipt& receipt, absl::Duration elapsed);
-void PrintHeatMap(const Answers& answers);
-// `lines` are the queries and keys of each request.
-void PrintConcurrentRequests(const ConcurrentRequestsReport& report, size_t lines, int rounds);
+std::string AnswerSection(absl::Span<const Answer> answers, const Receipt& receipt,
+                          absl::Duration elapsed);
+
+std::string SharedPassSection(const SharedPassReport& report, size_t callers, int threads,
+                              const KeySetInfo& key_set);
 
 }  // namespace qkserve
 

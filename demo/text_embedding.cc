@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <map>
+#include <optional>
+#include <set>
 
 #include "absl/strings/ascii.h"
 #include "demo/code_points.h"
@@ -10,105 +12,128 @@
 namespace qkserve {
 namespace {
 
-constexpr int kNgramMin = 3;
-constexpr int kNgramMax = 5;
-constexpr size_t kLineCounts = size_t{1} << 20;  // 4 MB
-constexpr char32_t kBoundary = U' ';
+// BM25's parameters: how soon further occurrences of a word stop to count, and how much a passage's
+// length does. Passages are short, so both are low.
+constexpr double kSaturation = 0.6;
+constexpr double kLengthInfluence = 0.6;
+// A passage of one or two words is no better an answer than one of four.
+constexpr double kLengthMin = 4;
+constexpr double kHeadingWeight = 0.5;
 
-// FNV-1a over code points with a final mix (that of MurmurHash3), because both the low and the high
-// bits are used.
-uint64_t HashNgram(absl::Span<const char32_t> ngram) {
+constexpr size_t kWordCharactersMax = 5;
+constexpr int kDimensionsOfWord = 4;
+
+bool IsCommon(absl::string_view word) {
+  static const auto* const common = new std::set<absl::string_view>{
+      "a",     "about", "all",   "an",   "and",    "any",   "are",     "as",      "at",    "be",
+      "been",  "but",   "by",    "can",  "could",  "did",   "do",      "does",    "each",  "for",
+      "from",  "get",   "gets",  "had",  "has",    "have",  "happen",  "happens", "he",    "her",
+      "here",  "his",   "how",   "i",    "if",     "in",    "into",    "is",      "it",    "its",
+      "may",   "me",    "might", "my",   "no",     "not",   "of",      "on",      "or",    "our",
+      "over",  "say",   "says",  "she",  "should", "so",    "some",    "tell",    "tells", "than",
+      "that",  "the",   "their", "them", "then",   "there", "these",   "they",    "this",  "those",
+      "to",    "use",   "used",  "uses", "was",    "we",    "were",    "what",    "when",  "where",
+      "which", "who",   "whose", "why",  "will",   "with",  "without", "would",   "you",   "your"};
+  return common->find(word) != common->end();
+}
+
+// FNV-1a over code points with a final mix (that of MurmurHash3), because all bits are used.
+uint64_t HashWord(const std::u32string& word) {
   uint64_t hash = 0xcbf29ce484222325;
-  for (const char32_t c : ngram) hash = (hash ^ c) * 0x100000001b3;
+  for (const char32_t c : word) hash = (hash ^ c) * 0x100000001b3;
   hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccd;
   hash = (hash ^ (hash >> 33)) * 0xc4ceb9fe1a85ec53;
   return hash ^ (hash >> 33);
 }
 
-bool IsWordCharacter(char32_t c) {
-  return c >= 0x80 || absl::ascii_isalnum(static_cast<unsigned char>(c));
+bool IsWordCharacter(unsigned char c) { return c >= 0x80 || absl::ascii_isalnum(c); }
+
+// The hash of a word, or nothing for one that is left out.
+std::optional<uint64_t> Word(absl::string_view text) {
+  const std::string lower = absl::AsciiStrToLower(text);
+  if (IsCommon(lower)) return std::nullopt;
+  std::u32string characters = DecodeUtf8(lower);
+  if (characters.size() > 3 && characters.back() == U's') characters.pop_back();
+  characters.resize(std::min(characters.size(), kWordCharactersMax));
+  return HashWord(characters);
 }
 
-// Replaces every character that is not part of a word by a boundary. A further boundary is at each
-// end.
-std::u32string Normalise(absl::string_view text) {
-  std::u32string result(1, kBoundary);
-  for (const char32_t c : DecodeUtf8(text.substr(0, TextEmbedding::kTextBytesMax))) {
-    if (IsWordCharacter(c)) {
-      result += c < 0x80 ? absl::ascii_tolower(static_cast<unsigned char>(c)) : c;
-    } else if (result.back() != kBoundary) {
-      result += kBoundary;
+// The words of a text, with repetitions.
+std::vector<uint64_t> Words(absl::string_view text) {
+  std::vector<uint64_t> words;
+  while (!text.empty()) {
+    const auto end = std::find_if_not(text.begin(), text.end(), IsWordCharacter) - text.begin();
+    if (end > 0) {
+      const std::optional<uint64_t> word = Word(text.substr(0, end));
+      if (word.has_value()) words.push_back(*word);
     }
+    text.remove_prefix(std::max<size_t>(end, 1));
   }
-  if (result.back() != kBoundary) result += kBoundary;
-  return result;
+  return words;
 }
 
-void AppendWordNgrams(absl::Span<const char32_t> word, std::vector<uint64_t>& ngrams) {
-  for (size_t n = kNgramMin; n <= kNgramMax && n <= word.size(); ++n) {
-    for (size_t i = 0; i + n <= word.size(); ++i) ngrams.push_back(HashNgram(word.subspan(i, n)));
+// Adds a word to a vector. The dot product of two vectors that have a word is that of its weights.
+void AddWord(uint64_t word, double weight, std::vector<float>& vector) {
+  // 11 bits for the dimension and one for the sign, four times.
+  static_assert(TextEmbedding::kDimensions == 1 << 11 && kDimensionsOfWord * 12 <= 64);
+  const auto part = static_cast<float>(weight / std::sqrt(kDimensionsOfWord));
+  for (int i = 0; i < kDimensionsOfWord; ++i, word >>= 12) {
+    vector[word % TextEmbedding::kDimensions] += (word >> 11 & 1) != 0 ? part : -part;
   }
-}
-
-// The hashes of the text's n-grams, sorted, with repetitions.
-std::vector<uint64_t> Ngrams(absl::string_view text) {
-  const std::u32string characters = Normalise(text);
-  const absl::Span<const char32_t> all(characters.data(), characters.size());
-  std::vector<uint64_t> ngrams;
-  size_t begin = 0;
-  for (size_t end = 1; end < all.size(); ++end) {
-    if (all[end] != kBoundary) continue;
-    AppendWordNgrams(all.subspan(begin, end - begin + 1), ngrams);
-    begin = end;
-  }
-  std::sort(ngrams.begin(), ngrams.end());
-  return ngrams;
-}
-
-void Normalise(std::vector<float>& vector) {
-  const double squares = std::inner_product(vector.begin(), vector.end(), vector.begin(), 0.0);
-  if (squares == 0) return;
-  for (float& x : vector) x = static_cast<float>(x / std::sqrt(squares));
 }
 
 }  // namespace
 
-TextEmbedding::TextEmbedding(absl::Span<const std::string> lines)
-    : line_counts_(kLineCounts), lines_(static_cast<int64_t>(lines.size())) {
-  for (const std::string& line : lines) {
-    std::vector<uint64_t> ngrams = Ngrams(line);
-    ngrams.erase(std::unique(ngrams.begin(), ngrams.end()), ngrams.end());
-    for (const uint64_t ngram : ngrams) ++line_counts_[ngram % kLineCounts];
+TextEmbedding::TextEmbedding(absl::Span<const Passage> passages)
+    : passages_(static_cast<int64_t>(passages.size())) {
+  size_t all_words = 0;
+  for (const Passage& passage : passages) {
+    std::vector<uint64_t> words = Words(passage.text);
+    all_words += words.size();
+    std::sort(words.begin(), words.end());
+    words.erase(std::unique(words.begin(), words.end()), words.end());
+    for (const uint64_t word : words) ++passages_with_[word];
   }
+  if (all_words > 0) words_mean_ = static_cast<double>(all_words) / passages.size();
 }
 
-double TextEmbedding::InverseDocumentFrequency(uint64_t ngram) const {
-  const int32_t count = line_counts_[ngram % kLineCounts];
-  return count == 0 ? 0 : std::log(1 + static_cast<double>(lines_) / count);
+double TextEmbedding::Rarity(uint64_t word) const {
+  const auto found = passages_with_.find(word);
+  const auto with = static_cast<double>(found == passages_with_.end() ? 0 : found->second);
+  return std::log(1 + (static_cast<double>(passages_) - with + 0.5) / (with + 0.5));
 }
 
-std::vector<float> TextEmbedding::Embed(absl::string_view text) const {
+std::vector<float> TextEmbedding::EmbedPassage(const Passage& passage) const {
+  const std::vector<uint64_t> words = Words(passage.text);
+  std::map<uint64_t, double> counts;
+  for (const uint64_t word : words) counts[word] += 1;
+  for (const uint64_t word : Words(passage.heading)) counts[word] += kHeadingWeight;
+  const double length = std::max(static_cast<double>(words.size()), kLengthMin) / words_mean_;
+  const double half_count = kSaturation * (1 - kLengthInfluence + kLengthInfluence * length);
   std::vector<float> vector(kDimensions);
-  const std::vector<uint64_t> ngrams = Ngrams(text);
-  for (auto begin = ngrams.begin(); begin != ngrams.end();) {
-    const auto end = std::upper_bound(begin, ngrams.end(), *begin);
-    const double weight =
-        (1 + std::log(static_cast<double>(end - begin))) * InverseDocumentFrequency(*begin);
-    // These bits are not used by the line counts.
-    const uint64_t high = *begin >> 32;
-    vector[(high >> 1) % kDimensions] += static_cast<float>(high & 1 ? weight : -weight);
-    begin = end;
+  for (const auto& [word, count] : counts) {
+    AddWord(word, count * (1 + kSaturation) / (count + half_count), vector);
   }
-  Normalise(vector);
+  return vector;
+}
+
+std::vector<float> TextEmbedding::EmbedQuestion(absl::string_view question) const {
+  const std::vector<uint64_t> words = Words(question);
+  double sum = 0;
+  for (const uint64_t word : words) sum += Rarity(word);
+  std::vector<float> vector(kDimensions);
+  for (const uint64_t word : words) {
+    if (passages_with_.count(word) > 0) AddWord(word, Rarity(word) / sum, vector);
+  }
   return vector;
 }
 
 double TextEmbedding::Distinctiveness(absl::string_view text) const {
-  const std::vector<uint64_t> ngrams = Ngrams(text);
-  if (ngrams.empty()) return 0;
+  const std::vector<uint64_t> words = Words(text);
+  if (words.empty()) return 0;
   double sum = 0;
-  for (const uint64_t ngram : ngrams) sum += InverseDocumentFrequency(ngram);
-  return sum / static_cast<double>(ngrams.size());
+  for (const uint64_t word : words) sum += Rarity(word);
+  return sum / static_cast<double>(words.size());
 }
 
 }  // namespace qkserve

@@ -1,52 +1,57 @@
 #ifndef QKSERVE_DEMO_TEXT_EMBEDDING_H_
 #define QKSERVE_DEMO_TEXT_EMBEDDING_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "demo/passages.h"
 
 namespace qkserve {
 
-// Turns text into vectors whose dot product says how alike two texts are spelt: 1 for the same
-// words, near 0 for unrelated ones. No model and no training, so the demo needs nothing but a file;
-// a real service would put its own embeddings here.
+// Turns passages into keys and questions into queries. Their dot product says how many of a
+// question's words a passage has. No model and no training, so the demo needs nothing but a text; a
+// real service would put the embeddings of its model here.
 //
-// A text becomes the n-grams (3 to 5 characters) of its words, "start" with its boundaries being "
-// st", "sta", .. "tart ", so that a misspelt or inflected word still shares most of them. An n-gram
-// weighs (1 + ln count) * ln(1 + N / lines that have it), the usual tf-idf, and is added with a
-// hashed sign to a hashed dimension (feature hashing, Weinberger et al. 2009: the expected dot
-// product is that of the unhashed vectors). Vectors have length 1.
+// It is BM25 (Robertson and Zaragoza, 2009), whose sum over words is a dot product: a question has
+// the rarity of each of its words, as a share of them all, and a passage how much it says of each
+// word, which depends on its count and on the passage's length. A passage of mean length that has
+// every word of a question once scores 1. Words of its heading count half.
+//
+// A word is what stands between spaces and punctuation, without a final s, cut after five
+// characters: "error" and "errors" are one word, "print" and "printed" too. Words that English uses
+// everywhere are left out. Each word has four dimensions, with a sign in each, by its hash (sparse
+// random projection; Achlioptas, 2003): words that share a dimension disturb each other by a
+// quarter of their weight.
 //
 // Deterministic across runs and machines. Thread-safe after construction.
 class TextEmbedding {
  public:
-  static constexpr int kDimensions = 512;
+  static constexpr int kDimensions = 2048;
 
-  // Bytes of a text that are looked at.
-  static constexpr size_t kTextBytesMax = 1024;
+  // Learns from the passages how rare each word is.
+  explicit TextEmbedding(absl::Span<const Passage> passages);
 
-  // Learns from the corpus how rare each n-gram is.
-  explicit TextEmbedding(absl::Span<const std::string> lines);
+  // kDimensions elements each. Any bytes will do: those that are not UTF-8 count as characters of
+  // their own. A text without words is all zeros.
+  std::vector<float> EmbedPassage(const Passage& passage) const;
+  // Words that no passage has make the shares of the others smaller.
+  std::vector<float> EmbedQuestion(absl::string_view question) const;
 
-  // kDimensions elements. N-grams that the corpus lacks cannot match and are left out (but for a
-  // few that share a hash with one it has); where that leaves nothing the vector is all zeros. Any
-  // bytes will do: those that are not UTF-8 count as characters of their own.
-  std::vector<float> Embed(absl::string_view text) const;
-
-  // The mean rarity of the text's n-grams. 0 if it has none. It tells a distinctive line from a
+  // The mean rarity of a text's words. 0 if it has none. It tells a distinctive passage from a
   // common one.
   double Distinctiveness(absl::string_view text) const;
 
  private:
-  double InverseDocumentFrequency(uint64_t ngram) const;
+  double Rarity(uint64_t word) const;
 
-  // Lines that have an n-gram, by a hash of it. Two n-grams seldom share an element, and then look
-  // more common than they are, which does no harm.
-  std::vector<int32_t> line_counts_;
-  int64_t lines_ = 0;
+  std::unordered_map<uint64_t, int64_t> passages_with_;  // by the hash of a word
+  int64_t passages_ = 0;
+  double words_mean_ = 1;
 };
 
 }  // namespace qkserve

@@ -2,31 +2,22 @@
 #define QKSERVE_DEMO_TEXT_FILE_H_
 
 #include <cstddef>
-#include <cstdint>
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 
 namespace qkserve {
 
-struct TextLimits {
-  size_t lines_max = 20'000;
-  size_t line_bytes_max = 4096;  // longer lines are cut
-  int64_t bytes_max = 64 << 20;  // reading ends here
-};
+inline constexpr size_t kTextBytesMax = size_t{16} << 20;
 
-// The lines of a file that are not blank, without white space at their ends.
 struct TextFile {
-  std::vector<std::string> lines;
-  std::vector<int64_t> numbers;  // number in the file of each line, from 1
-  int64_t cut_lines = 0;         // lines longer than line_bytes_max
-  bool complete = true;          // false: a limit ended the reading
+  std::string text;
+  bool complete = true;  // false: the file is longer than the limit, and the rest is left out
 };
 
 // NOT_FOUND, PERMISSION_DENIED, ..: the file cannot be read.
-// INVALID_ARGUMENT: it is no text (a zero byte is in it), or no line has anything in it.
-absl::StatusOr<TextFile> ReadTextFile(const std::string& path, const TextLimits& limits = {});
+// INVALID_ARGUMENT: it is no text, because it holds a zero byte.
+absl::StatusOr<TextFile> ReadTextFile(const std::string& path, size_t bytes_max = kTextBytesMax);
 
 }  // namespace qkserve
 

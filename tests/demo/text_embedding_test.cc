@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -11,88 +10,103 @@
 namespace qkserve {
 namespace {
 
-const std::vector<std::string>& Lines() {
-  static const auto* lines = new std::vector<std::string>{
-      "Start the server on a free port and write the port to a file.",
-      "The queue is bounded; a request that does not fit is refused.",
-      "Element types are float32, float16 and bfloat16.",
-      "Keys that travel with the request are called inline keys.",
-      "The batch never changes an answer, bit for bit.",
-      "Größe und Länge werden vor der Anforderung von Speicher geprüft.",
+const std::vector<Passage>& Passages() {
+  static const auto* passages = new std::vector<Passage>{
+      {"a:1", "Start the server on a free port and write the port to a file.", ""},
+      {"a:2", "The queue is bounded; a request that does not fit is refused.", ""},
+      {"a:3", "Element types are float32, float16 and bfloat16.", ""},
+      {"a:4", "Keys that travel with the request are called inline keys.", "Words"},
+      {"a:5", "The batch never changes an answer, bit for bit.", ""},
+      {"a:6", "Größe und Länge werden vor der Anforderung von Speicher geprüft.", ""},
   };
-  return *lines;
+  return *passages;
 }
 
 double Dot(const std::vector<float>& a, const std::vector<float>& b) {
   return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
 }
 
-size_t BestLine(const TextEmbedding& embedding, const std::string& query) {
-  const std::vector<float> q = embedding.Embed(query);
+double Score(const TextEmbedding& embedding, const std::string& question, const Passage& passage) {
+  return Dot(embedding.EmbedQuestion(question), embedding.EmbedPassage(passage));
+}
+
+size_t Best(const TextEmbedding& embedding, const std::string& question) {
   std::vector<double> scores;
-  for (const std::string& line : Lines()) scores.push_back(Dot(q, embedding.Embed(line)));
+  for (const Passage& passage : Passages()) {
+    scores.push_back(Score(embedding, question, passage));
+  }
   return std::max_element(scores.begin(), scores.end()) - scores.begin();
 }
 
+const std::vector<float> kZeros(TextEmbedding::kDimensions);
+
 TEST(TextEmbeddingTest, SameTextHasSameVector) {
-  const TextEmbedding first(Lines());
-  const TextEmbedding second(Lines());
-  for (const std::string& line : Lines()) EXPECT_EQ(first.Embed(line), second.Embed(line));
-}
-
-TEST(TextEmbeddingTest, CaseAndPunctuationDoNotCount) {
-  const TextEmbedding embedding(Lines());
-  EXPECT_EQ(embedding.Embed("The QUEUE is bounded"), embedding.Embed("the queue -- is (bounded)!"));
-}
-
-TEST(TextEmbeddingTest, VectorsHaveLengthOne) {
-  const TextEmbedding embedding(Lines());
-  for (const std::string& line : Lines()) {
-    const std::vector<float> vector = embedding.Embed(line);
-    ASSERT_EQ(vector.size(), static_cast<size_t>(TextEmbedding::kDimensions));
-    EXPECT_NEAR(Dot(vector, vector), 1, 1e-6);
+  const TextEmbedding first(Passages());
+  const TextEmbedding second(Passages());
+  for (const Passage& passage : Passages()) {
+    EXPECT_EQ(first.EmbedPassage(passage), second.EmbedPassage(passage));
+    EXPECT_EQ(first.EmbedQuestion(passage.text), second.EmbedQuestion(passage.text));
   }
 }
 
-TEST(TextEmbeddingTest, MisspeltQueryRanksItsLineFirst) {
-  const TextEmbedding embedding(Lines());
-  EXPECT_EQ(BestLine(embedding, "strat teh servr on a prot"), 0u);
-  EXPECT_EQ(BestLine(embedding, "is the qeue bouned?"), 1u);
-  EXPECT_EQ(BestLine(embedding, "wich elment type: flaot16"), 2u);
-  EXPECT_EQ(BestLine(embedding, "Grösse der Speicheranforderung"), 5u);
+TEST(TextEmbeddingTest, CasePunctuationAndCommonWordsDoNotCount) {
+  const TextEmbedding embedding(Passages());
+  EXPECT_EQ(embedding.EmbedQuestion("The QUEUE is bounded"),
+            embedding.EmbedQuestion("what queue -- was (bounded)!"));
 }
 
-TEST(TextEmbeddingTest, TextWithoutWordsIsZero) {
-  const TextEmbedding embedding(Lines());
-  const std::vector<float> zeros(TextEmbedding::kDimensions);
-  EXPECT_EQ(embedding.Embed(""), zeros);
-  EXPECT_EQ(embedding.Embed(" -- !? "), zeros);
+TEST(TextEmbeddingTest, QuestionRanksItsAnswerFirst) {
+  const TextEmbedding embedding(Passages());
+  EXPECT_EQ(Best(embedding, "how do I start the server?"), 0u);
+  EXPECT_EQ(Best(embedding, "what does a queue refuse?"), 1u);
+  EXPECT_EQ(Best(embedding, "which element types are there?"), 2u);
+  EXPECT_EQ(Best(embedding, "do answers change in batches?"), 4u);
+  EXPECT_EQ(Best(embedding, "Anforderungen von Speicher"), 5u);
+}
+
+TEST(TextEmbeddingTest, ScoreIsAboutTheShareOfWordsFound) {
+  const TextEmbedding embedding(Passages());
+  const Passage& types = Passages()[2];
+  EXPECT_NEAR(Score(embedding, "element types", types), 1, 0.2);
+  EXPECT_NEAR(Score(embedding, "element types zebra giraffe", types), 0.45, 0.15);
+  EXPECT_NEAR(Score(embedding, "inline", types), 0, 0.3);
+}
+
+TEST(TextEmbeddingTest, RareWordsWeighMore) {
+  const TextEmbedding embedding(Passages());
+  // "request" is in two passages, "bounded" and "inline" in one.
+  EXPECT_EQ(Best(embedding, "request inline"), 3u);
+  EXPECT_EQ(Best(embedding, "request bounded"), 1u);
+  EXPECT_GT(embedding.Distinctiveness("bfloat16"), embedding.Distinctiveness("request"));
+}
+
+TEST(TextEmbeddingTest, WordsOfTheHeadingCountLess) {
+  const TextEmbedding embedding(std::vector<Passage>{
+      {"a:1", "alpha beta gamma", "delta"}, {"a:2", "delta beta gamma", ""}, {"a:3", "beta", ""}});
+  const Passage with_heading = {"", "alpha beta gamma", "delta"};
+  const Passage with_word = {"", "delta beta gamma", ""};
+  const double heading = Score(embedding, "delta", with_heading);
+  EXPECT_GT(heading, 0.3);
+  EXPECT_LT(heading, Score(embedding, "delta", with_word) - 0.1);
+}
+
+TEST(TextEmbeddingTest, TextWithoutKnownWordsIsZero) {
+  const TextEmbedding embedding(Passages());
+  EXPECT_EQ(embedding.EmbedQuestion(""), kZeros);
+  EXPECT_EQ(embedding.EmbedQuestion(" -- !? "), kZeros);
+  EXPECT_EQ(embedding.EmbedQuestion("what is it?"), kZeros);
+  EXPECT_EQ(embedding.EmbedQuestion("xyxyx qqqqq"), kZeros);
+  EXPECT_EQ(embedding.EmbedPassage({}), kZeros);
   EXPECT_EQ(embedding.Distinctiveness(""), 0);
+  EXPECT_EQ(TextEmbedding({}).EmbedQuestion("start"), kZeros);
 }
 
-TEST(TextEmbeddingTest, WordsThatTheCorpusLacksAreZero) {
-  const TextEmbedding embedding(Lines());
-  EXPECT_EQ(embedding.Embed("xyxyx qqqqq"), std::vector<float>(TextEmbedding::kDimensions));
-}
-
-TEST(TextEmbeddingTest, EmptyCorpusKnowsNothing) {
-  const TextEmbedding embedding(absl::Span<const std::string>{});
-  EXPECT_EQ(embedding.Embed("start"), std::vector<float>(TextEmbedding::kDimensions));
-}
-
-TEST(TextEmbeddingTest, BytesThatAreNotUtf8StillMakeUnitVectors) {
-  const std::vector<std::string> lines = {"caf\xe9 cr\xe8me", "\xff\xfe\x80\x80", "plain words"};
-  const TextEmbedding embedding(lines);
-  for (const std::string& line : lines) {
-    const std::vector<float> vector = embedding.Embed(line);
-    EXPECT_NEAR(Dot(vector, vector), 1, 1e-6);
-  }
-  EXPECT_GT(Dot(embedding.Embed("caf\xe9"), embedding.Embed(lines[0])), 0.3);
-}
-
-TEST(TextEmbeddingTest, RareWordsAreMoreDistinctive) {
-  const TextEmbedding embedding(Lines());
-  EXPECT_GT(embedding.Distinctiveness("bfloat16"), embedding.Distinctiveness("the"));
+TEST(TextEmbeddingTest, BytesThatAreNotUtf8AreWords) {
+  const std::vector<Passage> passages = {{"", "caf\xe9 cr\xe8me", ""},
+                                         {"", "\xff\xfe\x80\x80", ""}};
+  const TextEmbedding embedding(passages);
+  EXPECT_GT(Score(embedding, "caf\xe9", passages[0]), 0.5);
+  EXPECT_GT(Score(embedding, "\xff\xfe\x80\x80", passages[1]), 0.5);
 }
 
 }  // namespace

@@ -6,12 +6,10 @@
 #include <fstream>
 #include <string>
 
-#include "absl/strings/str_cat.h"
-
 namespace qkserve {
 namespace {
 
-using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 std::string WriteFile(const std::string& content) {
   std::string path =
@@ -20,54 +18,30 @@ std::string WriteFile(const std::string& content) {
   return path;
 }
 
-TEST(TextFileTest, KeepsLinesThatAreNotBlankWithTheirNumbers) {
-  const auto text = ReadTextFile(WriteFile("first\n\n  \t\r\n  fourth \r\nlast"));
-  ASSERT_TRUE(text.ok()) << text.status();
-  EXPECT_THAT(text->lines, ElementsAre("first", "fourth", "last"));
-  EXPECT_THAT(text->numbers, ElementsAre(1, 4, 5));
-  EXPECT_TRUE(text->complete);
-  EXPECT_EQ(text->cut_lines, 0);
-}
-
-TEST(TextFileTest, StopsAtTheLineLimit) {
-  const auto text = ReadTextFile(WriteFile("a\nb\nc\n"), {.lines_max = 2});
-  ASSERT_TRUE(text.ok()) << text.status();
-  EXPECT_THAT(text->lines, ElementsAre("a", "b"));
-  EXPECT_FALSE(text->complete);
-}
-
-TEST(TextFileTest, IsCompleteWithExactlyTheLineLimit) {
-  const auto text = ReadTextFile(WriteFile("a\nb\n"), {.lines_max = 2});
-  ASSERT_TRUE(text.ok()) << text.status();
-  EXPECT_TRUE(text->complete);
-}
-
-TEST(TextFileTest, CutsLongLines) {
-  const std::string content = absl::StrCat(std::string(200'000, 'x'), "\nnext\n");
-  const auto text = ReadTextFile(WriteFile(content), {.line_bytes_max = 10});
-  ASSERT_TRUE(text.ok()) << text.status();
-  EXPECT_THAT(text->lines, ElementsAre("xxxxxxxxxx", "next"));
-  EXPECT_EQ(text->cut_lines, 1);
+TEST(TextFileTest, ReadsAFileWhole) {
+  const std::string content = "first\n\n" + std::string(200'000, 'x') + "\r\nlast";
+  const auto file = ReadTextFile(WriteFile(content));
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->text, content);
+  EXPECT_TRUE(file->complete);
 }
 
 TEST(TextFileTest, StopsAtTheByteLimit) {
-  const auto text = ReadTextFile(WriteFile(std::string(200'000, 'x')), {.bytes_max = 1});
-  ASSERT_TRUE(text.ok()) << text.status();
-  EXPECT_FALSE(text->complete);
+  const std::string path = WriteFile("12345");
+  EXPECT_TRUE(ReadTextFile(path, 5)->complete);
+  EXPECT_EQ(ReadTextFile(path, 4)->text, "1234");
+  EXPECT_FALSE(ReadTextFile(path, 4)->complete);
 }
 
 TEST(TextFileTest, RefusesWhatIsNoText) {
-  EXPECT_EQ(ReadTextFile(WriteFile("")).status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(ReadTextFile(WriteFile(" \n\n\t\n")).status().code(),
-            absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(ReadTextFile(WriteFile(std::string("a\n\0b", 4))).status().code(),
-            absl::StatusCode::kInvalidArgument);
+  const auto file = ReadTextFile(WriteFile(std::string("one\ntw\0", 7)));
+  EXPECT_EQ(file.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(file.status().message()), HasSubstr("in line 2"));
 }
 
-TEST(TextFileTest, SaysWhyAFileCannotBeRead) {
-  const absl::Status missing = ReadTextFile("/nonexistent/file").status();
-  EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
-  EXPECT_THAT(std::string(missing.message()), ::testing::HasSubstr("/nonexistent/file"));
+TEST(TextFileTest, NamesWhatCannotBeRead) {
+  EXPECT_EQ(ReadTextFile(::testing::TempDir() + "absent").status().code(),
+            absl::StatusCode::kNotFound);
   EXPECT_FALSE(ReadTextFile(::testing::TempDir()).ok());
 }
 

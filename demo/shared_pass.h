@@ -1,0 +1,87 @@
+#ifndef QKSERVE_DEMO_SHARED_PASS_H_
+#define QKSERVE_DEMO_SHARED_PASS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/clock.h"
+#include "qkserve/client.h"
+
+namespace qkserve {
+
+struct Throughput {
+  int64_t requests = 0;
+  absl::Duration elapsed;
+
+  double PerSecond() const {
+    return elapsed > absl::ZeroDuration()
+               ? static_cast<double>(requests) / absl::ToDoubleSeconds(elapsed)
+               : 0;
+  }
+};
+
+// The same requests answered in three ways.
+struct SharedPassReport {
+  Throughput own_calls;   // one call of OpenBLAS each, in this process
+  Throughput one_caller;  // by the server, the next one when the answer is there
+  Throughput together;    // by the server, all callers at once
+
+  // The mean number of requests of `together` that a pass over the keys answered.
+  double requests_of_a_pass = 0;
+};
+
+struct SharedPassOptions {
+  const Clock* clock = Clock::Monotonic();
+  int threads = 1;  // that make own calls
+  // The ways have turns of this length, so that a machine that is busy with something else slows
+  // all of them.
+  int rounds = 3;
+  absl::Duration turn = absl::Milliseconds(300);
+  absl::Duration timeout = absl::Seconds(20);  // of a request
+};
+
+// The scores that request `i` should get, best first, made by one call of OpenBLAS. Called by
+// several threads at once.
+using OwnCall = std::function<std::vector<float>(size_t i)>;
+
+// Sends each TOP_K request once alone. Then measures the three ways in turns; in `together` each
+// request has a caller of its own, who sends it again and again. Takes about 3 * rounds * turn.
+//
+// INTERNAL: an answer of `together` is not, byte for byte, the one that the request got alone, or
+// that one is not what OpenBLAS computes. Otherwise the first error of a call, whereupon all
+// callers stop.
+absl::StatusOr<SharedPassReport> CompareSharedPass(Client& client,
+                                                   absl::Span<const v1::ScoreRequest> requests,
+                                                   const OwnCall& own_call,
+                                                   const SharedPassOptions& options = {});
+
+// 10000 keys and a few queries of 768 float32: an item catalogue, made up. The same in every run.
+class Catalogue {
+ public:
+  static constexpr int64_t kKeys = 10'000;
+  static constexpr int64_t kDimensions = 768;
+  static constexpr int64_t kTopK = 10;
+
+  explicit Catalogue(size_t queries);
+
+  TensorView Keys() const;
+  TensorView Query(size_t i) const;
+
+  // Scores query `i` with one call of OpenBLAS and returns the kTopK best scores, best first.
+  // Thread-safe. OpenBLAS must be ready: see core/kernels/blas_kernel.h.
+  std::vector<float> BestScores(size_t i) const;
+
+ private:
+  std::vector<float> keys_;
+  std::vector<float> queries_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_DEMO_SHARED_PASS_H_
