@@ -104,8 +104,8 @@ void CompareWithSgemm(Client& client, int rounds) {
   const double sgemm_gflops = 2 * operations / sgemm_ms / 1e6;
   absl::PrintF("context n=m=2048 d=dv=64: computed %.2f ms, %.1f GFLOP/s (4·n·m·d)\n", context_ms,
                context_gflops);
-  absl::PrintF("  in-process cblas_sgemm for the scores: %.2f ms, %.1f GFLOP/s (2·n·m·d)\n",
-               sgemm_ms, sgemm_gflops);
+  absl::PrintF("  cblas_sgemm in process, the scores: %.2f ms, %.1f GFLOP/s (2·n·m·d)\n", sgemm_ms,
+               sgemm_gflops);
   absl::PrintF("  rate / rate of cblas_sgemm: %.2f  (target >= 0.65)\n",
                context_gflops / sgemm_gflops);
 }

@@ -89,7 +89,8 @@ absl::Status Compare(const Clients& clients, const std::vector<Contender>& conte
   const double tool = Median(rates.tool), bare = Median(rates.bare);
   const Ratio ratio = CompareRounds(tool, bare, rates.tool, rates.bare);
   std::printf(
-      "n=1 m=16 d=64 inline, %d callers, %d connections, %d rounds of %.1f s in turns; medians\n"
+      "n=1 m=16 d=64 inline, %d callers, %d connections;\n"
+      "medians of %d rounds of %.1f s in turns\n"
       "qkctl load    %10.0f requests/s\n"
       "bare client   %10.0f requests/s\n"
       "ratio         %10.2f (quartiles of the rounds %.2f to %.2f)\n",
