@@ -26,6 +26,9 @@ if find "$folder/prefix/include" -type f ! -path "$folder/prefix/include/qkserve
 fi
 (cd "$folder/prefix/include/qkserve" && echo *) |
   grep -x "buffer.h channel.h client.h key_set.h limits.h output.h tensor.h v1 version.h"
+for completion in bash-completion/completions/qkctl zsh/site-functions/_qkctl fish/vendor_completions.d/qkctl.fish; do
+  grep -q "made by 'qkctl completion" "$folder/prefix/share/$completion"
+done
 cmake -S "$sources" -B "$folder/consumer" -G Ninja -DCMAKE_BUILD_TYPE=Release \
   -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_PREFIX_PATH="$folder/prefix" >/dev/null
 cmake --build "$folder/consumer"
