@@ -26,6 +26,7 @@
 #include "core/kernels/blas_kernel.h"
 #include "qkserve/client.h"
 #include "tools/load/random_source.h"
+#include "tools/report/text_table.h"
 
 namespace qkserve::bench {
 namespace {
@@ -153,8 +154,9 @@ void Run(const Options& options) {
     const auto server = OrDie(ChildServer::Start(QkserveCommand(qkserve), absl::Seconds(30)));
     const auto client = OrDie(Client::Create({.address = server->address()}));
     const v1::GetStatusResponse status = OrDie(client->GetStatus());
-    absl::PrintF("kernel %s, %d workers; medians of %d interleaved rounds\n", status.kernel(),
-                 status.workers(), options.rounds);
+    absl::PrintF("kernel %s, %s; medians of %s\n", status.kernel(),
+                 CountText(status.workers(), "worker"),
+                 CountText(options.rounds, "interleaved round"));
     SetBlasThreads(static_cast<int>(status.workers()));
     CompareWithSgemm(*client, options.rounds);
     CompareCausal(*client, std::min(options.rounds, 9));

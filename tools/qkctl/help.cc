@@ -24,8 +24,8 @@ std::string HelpOfCommands(absl::Span<const Command> commands, absl::string_view
       group, group.empty() ? "" : " ", "COMMAND [--flag=value ...]\n\nCommands:\n");
   for (const Command& command : commands) {
     if (!absl::StartsWith(command.name, group)) continue;
-    absl::StrAppend(&help, "  ", NameAndArgument(command), "\n      ", command.summary,
-                    "\n      ", command.example, "\n");
+    absl::StrAppend(&help, "  ", NameAndArgument(command), "\n      ", command.summary, "\n      ",
+                    command.example, "\n");
   }
   ConnectionOptions connection;
   Flags connection_flags("");

@@ -10,8 +10,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
@@ -83,6 +85,15 @@ std::vector<const char*> Normalized(absl::Span<const char* const> args) {
   return words;
 }
 
+// The error of a command line. What stands behind "--" is parsed as a word of the group that the
+// command is in, which calls it an unknown command: it is a surplus argument of the command.
+std::string UsageText(absl::string_view message, bool has_command) {
+  absl::string_view word = message;
+  if (!has_command || !absl::ConsumePrefix(&word, "unknown command '")) return std::string(message);
+  absl::ConsumePrefix(&word, "keys ");
+  return absl::StrCat("surplus argument '", word.substr(0, word.find('\'')), "'");
+}
+
 int Main(absl::Span<const char* const> args) {
   const std::vector<Command> commands = AllCommands();
   Flags flags(HelpOfCommands(commands, ""));
@@ -96,13 +107,13 @@ int Main(absl::Span<const char* const> args) {
     command.add_flags(*flags_of_commands.back());
   }
   const absl::StatusOr<std::string> help = flags.Parse(Normalized(args));
-  if (!help.ok()) return ShowWrongUsage(flags.GivenCommand(), help.status().message());
-  if (!help->empty()) return Print(*help);
   const std::string given = flags.GivenCommand();
-  for (size_t i = 0; i < commands.size(); ++i) {
-    if (commands[i].name == given) return RunCommand(commands[i], *flags_of_commands[i]);
-  }
-  return ShowWrongUsage("", "a command is required");
+  const auto command = absl::c_find_if(commands, [&](const auto& c) { return c.name == given; });
+  const bool has_command = command != commands.end();
+  if (!help.ok()) return ShowWrongUsage(given, UsageText(help.status().message(), has_command));
+  if (!help->empty()) return Print(*help);
+  if (!has_command) return ShowWrongUsage("", "a command is required");
+  return RunCommand(*command, *flags_of_commands[command - commands.begin()]);
 }
 
 }  // namespace

@@ -128,12 +128,13 @@ TEST_F(QkctlKeysTest, NothingIsPutIfTheAnswerCannotBeWritten) {
 TEST_F(QkctlKeysTest, AnAnswerThatIsLostSaysWhatWasDone) {
   const std::string keys = File("keys", "k.npy", {2, 3});
   const auto to_full_disk = [this](const std::string& args) {
-    return RunCommand({"/bin/bash", "-c",
-                       absl::StrCat(QKCTL_PROGRAM, " ", args, " ", Server(), " >/dev/full")},
-                      directory_);
+    return RunCommand(
+        {"/bin/bash", "-c", absl::StrCat(QKCTL_PROGRAM, " ", args, " ", Server(), " >/dev/full")},
+        directory_);
   };
-  ExpectFailure(to_full_disk(absl::StrCat("keys put items ", keys)),
-                "standard output: cannot write: No space left on device ('items' is at version 1)\n");
+  ExpectFailure(
+      to_full_disk(absl::StrCat("keys put items ", keys)),
+      "standard output: cannot write: No space left on device ('items' is at version 1)\n");
   ExpectFailure(to_full_disk(absl::StrCat("keys append items --json ", keys)),
                 "cannot write: No space left on device ('items' is at version 2)\n");
   ExpectFailure(to_full_disk("keys list"), "standard output: cannot write: No space");

@@ -183,6 +183,9 @@ TEST_F(QkctlTest, WrongUsageEndsWithCodeTwoAndAHint) {
   ExpectWrongUsage({"compute"}, "unknown command 'compute'");
   ExpectWrongUsage({"--server=a", "status"}, "expected a command first");
   ExpectWrongUsage({"status", "extra"}, "surplus argument 'extra'");
+  ExpectWrongUsage({"status", "--", "extra"}, "surplus argument 'extra'");
+  ExpectWrongUsage({"keys", "delete", "a", "--", "b"}, "surplus argument 'b'");
+  ExpectWrongUsage({"keys", "delete", "--", "a", "--json"}, "surplus argument '--json'");
   ExpectWrongUsage({"keys", "buy"}, "unknown command 'keys buy'");
   ExpectWrongUsage({"keys", "get"}, "NAME is required");
   ExpectWrongUsage({"keys", "get", ""}, "NAME is required");
@@ -308,10 +311,10 @@ TEST_F(QkctlTest, OutputsAreDifferentFilesAndNoInputs) {
   const std::string queries = absl::StrCat("--queries=", Path("q.npy"));
   ExpectFailure({"score", queries, "--keys=k.npy", absl::StrCat("--out=", Path("q.npy"))},
                 "INVALID_ARGUMENT: --out would overwrite the file of --queries: ");
-  ExpectFailure({"score", queries, "--keys=k.npy", "--output=weights",
-                 absl::StrCat("--out=", Path("a.npy")),
-                 absl::StrCat("--log_sum_exp_out=", Path("a.npy"))},
-                "INVALID_ARGUMENT: --out and --log_sum_exp_out are written to one place: ");
+  ExpectFailure(
+      {"score", queries, "--keys=k.npy", "--output=weights", absl::StrCat("--out=", Path("a.npy")),
+       absl::StrCat("--log_sum_exp_out=", Path("a.npy"))},
+      "INVALID_ARGUMENT: --out and --log_sum_exp_out are written to one place: ");
   ExpectFailure({"load", queries, absl::StrCat("--json=", Path("q.npy"))},
                 "INVALID_ARGUMENT: --json would overwrite the file of --queries: ");
   ExpectFailure({"keys", "put", "items", absl::StrCat("--keys=", Path("k.safetensors:keys")),
@@ -574,8 +577,7 @@ TEST_F(QkctlServerTest, TellsTheReceiptOnRequest) {
   const Outcome outcome = Score({"--receipt"});
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_TRUE(absl::StartsWith(outcome.err, "queued ")) << outcome.err;
-  EXPECT_TRUE(absl::StrContains(outcome.err, "1 request and 3 rows in its batch, "))
-      << outcome.err;
+  EXPECT_TRUE(absl::StrContains(outcome.err, "1 request and 3 rows in its batch, ")) << outcome.err;
 }
 
 TEST_F(QkctlServerTest, AnswersThatTheServerRefusesAreErrors) {
@@ -669,8 +671,8 @@ TEST_F(QkctlServerTest, AVariableStandsForAFlagThatIsNotGiven) {
 TEST_F(QkctlServerTest, OutputsFitATerminal) {
   Python("numpy.save(d + '/k.npy', numpy.zeros((3, 2), dtype='f4'))\n");
   const std::string name(128, 'n');
-  EXPECT_EQ(
-      Qkctl({"keys", "put", name, flag_, absl::StrCat("--keys=", Path("k.npy"))}).exit_code, 0);
+  EXPECT_EQ(Qkctl({"keys", "put", name, flag_, absl::StrCat("--keys=", Path("k.npy"))}).exit_code,
+            0);
   for (const std::vector<std::string>& args :
        std::vector<std::vector<std::string>>{{"--help"},
                                              {"keys"},
@@ -684,8 +686,8 @@ TEST_F(QkctlServerTest, OutputsFitATerminal) {
     const Outcome outcome = Qkctl(args);
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     for (const std::string& line : std::vector<std::string>(absl::StrSplit(outcome.out, '\n'))) {
-      const auto columns = std::count_if(line.begin(), line.end(),
-                                         [](char c) { return (c & 0xC0) != 0x80; });
+      const auto columns =
+          std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xC0) != 0x80; });
       EXPECT_LE(columns, 80) << line;
     }
   }

@@ -46,9 +46,9 @@ constexpr absl::string_view kCompletionDetails =
 }  // namespace
 
 std::vector<Command> AllCommands() {
-  return {ScoreCommand(),     KeysPutCommand(), KeysAppendCommand(), KeysGetCommand(),
-          KeysListCommand(),  KeysDeleteCommand(), StatusCommand(),  LoadCommand(),
-          VersionCommand(),   CompletionCommand(), HelpCommand()};
+  return {ScoreCommand(),    KeysPutCommand(),    KeysAppendCommand(), KeysGetCommand(),
+          KeysListCommand(), KeysDeleteCommand(), StatusCommand(),     LoadCommand(),
+          VersionCommand(),  CompletionCommand(), HelpCommand()};
 }
 
 Command VersionCommand() {

@@ -147,10 +147,10 @@ absl::Status Append(const AppendOptions& options) {
 }
 
 constexpr absl::string_view kPutDetails =
-    R"(Other requests see the whole new version or the old one. Files may be larger than
-memory. FILE.safetensors:TENSOR names a tensor; without, keys or values is looked
-for, or the only one of the file is taken. The longest wait is --timeout and a
-second for each MiB. Resumes nothing: an upload that breaks leaves the old
+    R"(Other requests see the whole new version or the old one. Files may be larger
+than memory. FILE.safetensors:TENSOR names a tensor; without, keys or values is
+looked for, or the only one of the file is taken. The longest wait is --timeout
+and a second for each MiB. Resumes nothing: an upload that breaks leaves the old
 version.
 )";
 
@@ -160,10 +160,10 @@ constexpr absl::string_view kMorePutExamples =
 )";
 
 constexpr absl::string_view kAppendDetails =
-    R"(Costs in proportion to what is added. Leading dimensions and d are as in the set;
-values are required where it has some. Elements are converted to what the set is
-kept in. Give --expected_version in scripts: a call that is repeated then cannot
-append twice.
+    R"(Costs in proportion to what is added. Leading dimensions and d are as in the
+set; values are required where it has some. Elements are converted to what the
+set is kept in. Give --expected_version in scripts: a call that is repeated then
+cannot append twice.
 )";
 
 absl::Status Get(const QuestionOptions& options) {
@@ -191,10 +191,10 @@ absl::Status Delete(const CommandOptions& options) {
 
 constexpr absl::string_view kListDetails =
     R"(MEMORY is that of the newest version; versions share what did not change.
-REQUESTS counts since the server started, over all versions. What keeps the newest
-version from being served, for example damage, stands in place of the rest, or
-below an older version that is. Long names are cut in the middle; --json has them
-whole.
+REQUESTS counts since the server started, over all versions. What keeps the
+newest version from being served, for example damage, stands in place of the
+rest, or below an older version that is. Long names are cut in the middle;
+--json has them whole.
 )";
 
 }  // namespace

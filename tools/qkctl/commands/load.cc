@@ -183,10 +183,10 @@ absl::Status Run(const LoadCommandOptions& command) {
 }
 
 constexpr absl::string_view kDetails =
-    R"(A closed loop (--concurrency) shows what the server can do; an open loop (--rate)
-shows what users see, since they come whether the server keeps up or not. Latency
-is then counted from the time at which a request was due. docs/load.md has the
-terms.
+    R"(A closed loop (--concurrency) shows what the server can do; an open loop
+(--rate) shows what users see, since they come whether the server keeps up or
+not. Latency is then counted from the time at which a request was due.
+docs/load.md has the terms.
 
 Keys travel with each request unless there is a key set: one of the server's
 (--key_set), or some made for this load and removed at its end (--make_key_set,
@@ -203,7 +203,7 @@ constexpr absl::string_view kMoreExamples =
       --csv=load.csv
   qkctl load --rate=10:2000 --key_set=items --n=1 --output=top_k --top_k=10
   qkctl load --find_peak --latency_limit=p99:50ms --workload=resident-mixed
-  qkctl load --concurrency=64 --n=1 --make_key_set=10000,128,128 --output=context
+  qkctl load --concurrency=64 --n=1 --make_key_set=9000,128,128 --output=context
 )";
 
 }  // namespace

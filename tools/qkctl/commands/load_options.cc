@@ -167,15 +167,16 @@ bool ParseFlag(absl::string_view text, StatusCodes* codes, std::string* error) {
 
 void LoadCommandOptions::AddFlags(Flags& flags) {
   flags.BeginGroup("Requests", Flags::Variables::kNone);
-  flags.Add("workload", &workload,
-            absl::StrCat("A standard workload, which other flags change: ", StandardWorkloadNames()));
+  flags.Add(
+      "workload", &workload,
+      absl::StrCat("A standard workload, which other flags change: ", StandardWorkloadNames()));
   flags.Add("n", &n, "Queries of a request, 16 unless given");
   flags.Add("m", &m, "Keys of a request, 128 unless given; a key set has its own");
   flags.Add("d", &d, "Length of a query and of a key, 64 unless given; a key set has its own");
   flags.Add("dv", &dv,
             "Length of a value: there are values. With inline keys, --workload and --key_sets");
   flags.Add("queries", &queries,
-            ".npy or .safetensors file of the queries, [rows, d]; requests take --n of them in "
+            ".npy or .safetensors file of the queries, [rows,d]; requests take --n of them in "
             "turn");
   AddKeysFlags(flags, &keys, &values);
   AddOutputFlags(flags, &output, &top_k);

@@ -215,9 +215,9 @@ constexpr absl::string_view kDetails =
            best first, and their keys: key -1 and score -inf
            where fewer are left                               [.., n, top_k]
 
-Keys, and values, come from files or from a key set on the server ('qkctl keys').
-Leading dimensions of queries and keys are equal, or 1; heads of keys may be
-fewer by a whole factor. Files are NumPy's .npy, float32 or float16, or
+Keys, and values, come from files or from a key set on the server ('qkctl
+keys'). Leading dimensions of queries and keys are equal, or 1; heads of keys
+may be fewer by a whole factor. Files are NumPy's .npy, float32 or float16, or
 .safetensors, bfloat16 too. FILE.safetensors:TENSOR names a tensor; without,
 queries, keys, values or mask is looked for, or the only one is taken.
 

@@ -53,8 +53,8 @@ bool ParseFlag(absl::string_view text, KeyLengthsValue* key_lengths, std::string
 void ScoreCommandOptions::AddFlags(Flags& flags) {
   flags.BeginGroup("Input", Flags::Variables::kNone);
   flags.Add("queries", &queries,
-            ".npy or .safetensors file of the queries: [n, d], [batch, n, d] or [batch, heads, n, "
-            "d]; required");
+            ".npy or .safetensors file of the queries: [n,d], [batch,n,d] or [batch,heads,n,d]; "
+            "required");
   AddKeysFlags(flags, &keys, &values);
   key_set.AddFlags(flags);
 
@@ -73,9 +73,9 @@ void ScoreCommandOptions::AddFlags(Flags& flags) {
             "One number a batch: keys at or beyond it are not attended. Numbers with commas "
             "between them, or an .npy file of int64");
   flags.Add("mask", &mask,
-            "File of bool (.npy; true: attend) or float (added to the score). Right-aligned "
-            "against [.., n, m]; leading dimensions equal or 1; keys beyond the last are not "
-            "attended");
+            "File of bool, true where a key is attended (.npy), or of float, added to the score. "
+            "Right-aligned against [..,n,m]; leading dimensions equal or 1; keys beyond the last "
+            "are not attended");
 
   flags.BeginGroup("Result", Flags::Variables::kNone);
   AddOutputFlags(flags, &output, &top_k);
@@ -85,9 +85,9 @@ void ScoreCommandOptions::AddFlags(Flags& flags) {
             ".npy or .safetensors file for the result, - for standard output; shown as text where "
             "not given");
   flags.Add("indices_out", &indices_out,
-            ".npy file for the int32 keys of --output=top_k, [.., n, top_k]");
+            ".npy file for the int32 keys of --output=top_k, [..,n,top_k]");
   flags.Add("log_sum_exp_out", &log_sum_exp_out,
-            ".npy or .safetensors file for each query's ln(sum(exp(masked score))), [.., n], for "
+            ".npy or .safetensors file for each query's ln(sum(exp(masked score))), [..,n], for "
             "--output=weights and context");
   flags.Add("heatmap", &heatmap, ".png file to draw the result into");
   flags.Add("receipt", &receipt,

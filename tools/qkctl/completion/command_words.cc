@@ -63,8 +63,8 @@ CommandWords WordsOf(const Command& command) {
   Flags flags("");
   command.add_flags(flags);
   const std::string list = flags.Help();
-  CommandWords words = {std::string(command.name), std::string(command.summary),
-                        command.choices, {}};
+  CommandWords words = {
+      std::string(command.name), std::string(command.summary), command.choices, {}};
   // "  --name=DEFAULT    help", where help may begin or go on in lines that are indented further.
   std::vector<std::pair<std::string, std::string>> entries;  // "name=DEFAULT" and its help
   for (absl::string_view line : absl::StrSplit(list, '\n')) {

@@ -43,14 +43,14 @@ std::vector<std::string> GroupsOf(absl::Span<const CommandWords> commands) {
 }
 
 std::string JoinFirst(const std::vector<std::pair<std::string, std::string>>& pairs) {
-  return absl::StrJoin(pairs, " ", [](std::string* out, const auto& pair) {
-    absl::StrAppend(out, pair.first);
-  });
+  return absl::StrJoin(
+      pairs, " ", [](std::string* out, const auto& pair) { absl::StrAppend(out, pair.first); });
 }
 
 // --- bash ---------------------------------------------------------------------------------------
 
-constexpr absl::string_view kBashBegin = R"(# Completion of qkctl for bash, made by 'qkctl completion bash'.
+constexpr absl::string_view kBashBegin =
+    R"(# Completion of qkctl for bash, made by 'qkctl completion bash'.
 _qkctl() {
   local line=${COMP_LINE:0:COMP_POINT} words command= flag= next i
   read -ra words <<<"$line"
@@ -130,8 +130,8 @@ std::string Quoted(absl::string_view text) {
 
 // What _arguments takes for a flag.
 std::string ZshFlag(const FlagWords& flag) {
-  const std::string brief = absl::StrReplaceAll(
-      flag.brief, {{"\\", "\\\\"}, {"[", "\\["}, {"]", "\\]"}, {":", "\\:"}});
+  const std::string brief =
+      absl::StrReplaceAll(flag.brief, {{"\\", "\\\\"}, {"[", "\\["}, {"]", "\\]"}, {":", "\\:"}});
   const auto spec = [&brief](absl::string_view name, absl::string_view rest) {
     return absl::StrCat("      ", Quoted(absl::StrCat("--", name, "[", brief, "]", rest)), " \\\n");
   };
@@ -151,7 +151,8 @@ std::string ZshFlag(const FlagWords& flag) {
 
 // --- fish ---------------------------------------------------------------------------------------
 
-constexpr absl::string_view kFishBegin = R"(# Completion of qkctl for fish, made by 'qkctl completion fish'.
+constexpr absl::string_view kFishBegin =
+    R"(# Completion of qkctl for fish, made by 'qkctl completion fish'.
 function __qkctl_is --description 'The words before the cursor are these'
     set -l words (commandline -opc)
     test "$words[2..-1]" = "$argv"
@@ -199,7 +200,8 @@ std::string BashCompletion(absl::Span<const CommandWords> commands) {
     for (const FlagWords& flag : command.flags) {
       const bool has_value = flag.value == FlagWords::Value::kRequired;
       words.push_back(absl::StrCat("--", flag.name, has_value ? "=" : ""));
-      if (flag.value == FlagWords::Value::kBoolean) words.push_back(absl::StrCat("--no", flag.name));
+      if (flag.value == FlagWords::Value::kBoolean)
+        words.push_back(absl::StrCat("--no", flag.name));
     }
     words.emplace_back("--help");
     absl::StrAppend(&script, "        '", command.name, "') choices='", absl::StrJoin(words, " "),
@@ -216,8 +218,7 @@ std::string BashCompletion(absl::Span<const CommandWords> commands) {
 
 std::string ZshCompletion(absl::Span<const CommandWords> commands) {
   std::vector<std::string> groups = GroupsOf(commands);
-  std::string script =
-      absl::StrReplaceAll(kZshBegin, {{"GROUPS", absl::StrJoin(groups, "|")}});
+  std::string script = absl::StrReplaceAll(kZshBegin, {{"GROUPS", absl::StrJoin(groups, "|")}});
   groups.emplace_back("");
   for (const std::string& group : groups) {
     absl::StrAppend(&script, "  ", Quoted(group), ")\n    next=(\n");
@@ -229,11 +230,12 @@ std::string ZshCompletion(absl::Span<const CommandWords> commands) {
   for (const CommandWords& command : commands) {
     absl::StrAppend(&script, "  ", Quoted(command.name), ")\n    _arguments -S \\\n");
     for (const FlagWords& flag : command.flags) absl::StrAppend(&script, ZshFlag(flag));
-    if (!command.choices.empty()) {
-      absl::StrAppend(&script, "      ",
-                      Quoted(absl::StrCat("1:argument:(", absl::StrJoin(command.choices, " "), ")")),
-                      " \\\n");
-    }
+    // Without a word on arguments zsh offers nothing behind one.
+    const std::string argument =
+        command.choices.empty()
+            ? "*:argument: "
+            : absl::StrCat("1:argument:(", absl::StrJoin(command.choices, " "), ")");
+    absl::StrAppend(&script, "      ", Quoted(argument), " \\\n");
     absl::StrAppend(&script, "      '--help[Explain the command]' ;;\n");
   }
   return absl::StrCat(script, kZshEnd);

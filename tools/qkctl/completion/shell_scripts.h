@@ -9,8 +9,8 @@
 
 namespace qkserve {
 
-// Scripts that make a shell complete qkctl's command lines. Each holds all commands: completing asks
-// neither qkctl nor a server.
+// Scripts that make a shell complete qkctl's command lines. Each holds all commands: completing
+// asks neither qkctl nor a server.
 
 std::string BashCompletion(absl::Span<const CommandWords> commands);
 

@@ -84,14 +84,14 @@ class BashCompletionTest : public testing::Test {
 
   // What bash offers at the end of `line`.
   std::vector<std::string> Complete(const std::string& line) const {
-    const Outcome outcome = RunCommand(
-        {"/bin/bash", "--norc", "--noprofile", "-c",
-         R"(cd "$1" && source ./script && complete -p qkctl >/dev/null || exit
+    const Outcome outcome =
+        RunCommand({"/bin/bash", "--norc", "--noprofile", "-c",
+                    R"(cd "$1" && source ./script && complete -p qkctl >/dev/null || exit
             COMP_WORDBREAKS=$' \t\n"\'><=;|&(:' COMP_LINE=$2 COMP_POINT=${#2}
             _qkctl
             for word in "${COMPREPLY[@]}"; do echo "$word"; done)",
-         "bash", directory_.path(), line},
-        directory_);
+                    "bash", directory_.path(), line},
+                   directory_);
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     EXPECT_EQ(outcome.err, "");
     return absl::StrSplit(outcome.out, '\n', absl::SkipEmpty());

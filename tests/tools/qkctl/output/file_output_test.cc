@@ -74,8 +74,7 @@ TEST_F(FileOutputTest, NothingIsWrittenTwiceOrOverAnInput) {
     EXPECT_EQ(message({{"out", path}}, {{"keys", ""}, {"queries", Path("q.npy")}}),
               "--out would overwrite the file of --queries: " + path);
   }
-  EXPECT_EQ(message({{"out", Path("none/f")}}),
-            CheckFileOutput(Path("none/f")).message());
+  EXPECT_EQ(message({{"out", Path("none/f")}}), CheckFileOutput(Path("none/f")).message());
 }
 
 }  // namespace

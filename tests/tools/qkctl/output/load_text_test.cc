@@ -46,10 +46,10 @@ TEST(LoadTextTest, ASeriesIsATable) {
                                    Load(16, 20'000, absl::Microseconds(123'456))})),
             "resident-top: n=1 m=10000 d=768, key set items, top_k 10; over 1 connection\n"
             "\n"
-            "                               ms       ms       ms       ms          requests\n"
-            "load           requests/s     p50      p99    p99.9      max  errors   a batch\n"
-            "1 at a time          10.0    1.00     1.00     1.00     1.00       0      4.00\n"
-            "16 at a time       2000.0  123.46   123.46   123.46   123.46       0      4.00\n"
+            "                              ms      ms      ms      ms          requests\n"
+            "load          requests/s     p50     p99   p99.9     max  errors   a batch\n"
+            "1 at a time         10.0    1.00    1.00    1.00    1.00       0      4.00\n"
+            "16 at a time      2000.0  123.46  123.46  123.46  123.46       0      4.00\n"
             "latencies are of the 20100 requests answered OK\n");
 }
 

@@ -30,10 +30,10 @@ TEST(StatusTextTest, FitsATerminal) {
   status.set_workers(1024);
   status.set_uptime_ns(INT64_MAX);
   status.set_queued_cost_ns(INT64_MAX);
-  for (const auto set : {&v1::GetStatusResponse::set_in_flight_bytes,
-                         &v1::GetStatusResponse::set_in_flight_bytes_max,
-                         &v1::GetStatusResponse::set_key_set_bytes,
-                         &v1::GetStatusResponse::set_key_set_bytes_max}) {
+  for (const auto set :
+       {&v1::GetStatusResponse::set_in_flight_bytes,
+        &v1::GetStatusResponse::set_in_flight_bytes_max, &v1::GetStatusResponse::set_key_set_bytes,
+        &v1::GetStatusResponse::set_key_set_bytes_max}) {
     (status.*set)(int64_t{1} << 44);
   }
   status.set_in_flight_requests(1);
@@ -41,8 +41,8 @@ TEST(StatusTextTest, FitsATerminal) {
   for (const std::string& line : std::vector<std::string>(absl::StrSplit(text, '\n'))) {
     EXPECT_LE(line.size(), 80u) << line;
   }
-  EXPECT_TRUE(
-      absl::StrContains(text, "\nin flight           1 request, 16.0 TiB of 16.0 TiB\n")) << text;
+  EXPECT_TRUE(absl::StrContains(text, "\nin flight           1 request, 16.0 TiB of 16.0 TiB\n"))
+      << text;
 }
 
 }  // namespace
