@@ -26,6 +26,7 @@
 #include "core/kernels/blas_kernel.h"
 #include "qkserve/client.h"
 #include "tools/load/random_source.h"
+#include "tools/report/text_table.h"
 
 namespace qkserve::bench {
 namespace {
@@ -104,8 +105,8 @@ void CompareWithSgemm(Client& client, int rounds) {
   const double sgemm_gflops = 2 * operations / sgemm_ms / 1e6;
   absl::PrintF("context n=m=2048 d=dv=64: computed %.2f ms, %.1f GFLOP/s (4·n·m·d)\n", context_ms,
                context_gflops);
-  absl::PrintF("  in-process cblas_sgemm for the scores: %.2f ms, %.1f GFLOP/s (2·n·m·d)\n",
-               sgemm_ms, sgemm_gflops);
+  absl::PrintF("  cblas_sgemm in process, the scores: %.2f ms, %.1f GFLOP/s (2·n·m·d)\n", sgemm_ms,
+               sgemm_gflops);
   absl::PrintF("  rate / rate of cblas_sgemm: %.2f  (target >= 0.65)\n",
                context_gflops / sgemm_gflops);
 }
@@ -153,8 +154,9 @@ void Run(const Options& options) {
     const auto server = OrDie(ChildServer::Start(QkserveCommand(qkserve), absl::Seconds(30)));
     const auto client = OrDie(Client::Create({.address = server->address()}));
     const v1::GetStatusResponse status = OrDie(client->GetStatus());
-    absl::PrintF("kernel %s, %d workers; medians of %d interleaved rounds\n", status.kernel(),
-                 status.workers(), options.rounds);
+    absl::PrintF("kernel %s, %s; medians of %s\n", status.kernel(),
+                 CountText(status.workers(), "worker"),
+                 CountText(options.rounds, "interleaved round"));
     SetBlasThreads(static_cast<int>(status.workers()));
     CompareWithSgemm(*client, options.rounds);
     CompareCausal(*client, std::min(options.rounds, 9));

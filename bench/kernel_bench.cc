@@ -247,10 +247,10 @@ constexpr int64_t kPeakRounds = 20000;
 
 void PrintScores(const Reporter& times, int64_t m, int64_t d) {
   absl::PrintF(
-      "\nScores, m=%d d=%d: milliseconds; ratios are rates over that of the better of "
+      "\nScores, m=%d d=%d: milliseconds; ratios are rates over that of the better of\n"
       "sgemv query by query and sgemm\n",
       m, d);
-  absl::PrintF("%6s %9s %9s %9s %8s %6s | %8s %8s %8s | %9s\n", "n", "sgemv", "sgemm", "float32",
+  absl::PrintF("%4s %8s %7s %7s %7s %5s | %8s %7s %8s | %s\n", "n", "sgemv", "sgemm", "float32",
                "GFLOP/s", "ratio", "bfloat16", "float16", "in steps", "target");
   for (const int64_t n : kRows) {
     const double sgemv = times.Seconds(Name(m, d, n, "sgemv"));
@@ -261,7 +261,7 @@ void PrintScores(const Reporter& times, int64_t m, int64_t d) {
       return blas / times.Seconds(Name(m, d, n, contender, type));
     };
     const double target = n == 1 ? 1.0 : n <= 16 ? 2.0 : n <= 64 ? 1.1 : 1.0;
-    absl::PrintF("%6d %9.3f %9.3f %9.3f %8.1f %6.2f | %8.2f %8.2f %8.2f | %9.1f\n", n, sgemv * 1e3,
+    absl::PrintF("%4d %8.3f %7.3f %7.3f %7.1f %5.2f | %8.2f %7.2f %8.2f | %6.1f\n", n, sgemv * 1e3,
                  sgemm * 1e3, packed * 1e3, 2e-9 * static_cast<double>(n * m * d) / packed,
                  blas / packed, ratio("matrix", DataType::kBfloat16),
                  ratio("matrix", DataType::kFloat16), ratio("steps", DataType::kFloat32), target);
@@ -273,8 +273,8 @@ void PrintScores(const Reporter& times, int64_t m, int64_t d) {
     const double pack = times.Seconds(Name(m, d, 0, "pack", type));
     const double copy = times.Seconds(Name(m, d, 0, "copy", type));
     absl::PrintF(
-        "%-8s one query: rate / sum of the same bytes %.2f (target 0.9; sum %.1f GB/s), / "
-        "float32 %.2f%s; packing %.3f ms, rate / memcpy %.2f\n",
+        "%-8s one query: rate / sum of the same bytes %.2f (target 0.9; sum %.1f GB/s)\n"
+        "         rate / float32 %.2f%s; packing %.3f ms, rate / memcpy %.2f\n",
         std::string(DataTypeName(type)), sum / one,
         static_cast<double>(m * d * ElementBytes(type)) / sum / 1e9, float32 / one,
         type == DataType::kBfloat16 ? " (target 1.6)" : "", pack * 1e3, copy / pack);

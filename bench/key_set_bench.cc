@@ -94,8 +94,8 @@ void CompareLoading(const std::string& directory, int rounds) {
   }
   const Ratio ratio = CompareRounds(Median(load), Median(read), load, read);
   absl::PrintF(
-      "load %d x %d:   %.3f s (checked, packed)   read and pack %.3f s   ratio %.2f [%.2f-%.2f]   "
-      "limit 1.50\n",
+      "load %d x %d: %.3f s (checked, packed); read and pack: %.3f s\n"
+      "  ratio %.2f [%.2f-%.2f], limit 1.5\n",
       kManyKeys, kDepth, Median(load), Median(read), ratio.ratio, ratio.lower_quartile,
       ratio.upper_quartile);
 }
@@ -124,7 +124,8 @@ void CompareAppends(const std::string& directory) {
   const double few = Mean(grown[0].seconds) * kAppends / kAppendsPerRound;
   const double many = Mean(grown[1].seconds) * kAppends / kAppendsPerRound;
   absl::PrintF(
-      "%d appends of %d keys:   to %d keys %.2f s   to %d keys %.2f s   ratio %.2f   limit 2.00\n",
+      "%d appends of %d keys: to %d keys %.2f s, to %d keys %.2f s\n"
+      "  ratio %.2f, limit 2\n",
       kAppends, kAppendKeys, kManyKeys, many, kFewKeys, few, many / few);
 }
 

@@ -20,6 +20,7 @@
 #include "tools/load/reply.h"
 #include "tools/load/request_set.h"
 #include "tools/load/run_load.h"
+#include "tools/report/text_table.h"
 
 namespace qkserve::bench {
 namespace {
@@ -89,12 +90,15 @@ absl::Status Compare(const Clients& clients, const std::vector<Contender>& conte
   const double tool = Median(rates.tool), bare = Median(rates.bare);
   const Ratio ratio = CompareRounds(tool, bare, rates.tool, rates.bare);
   std::printf(
-      "n=1 m=16 d=64 inline, %d callers, %d connections, %d rounds of %.1f s in turns; medians\n"
+      "n=1 m=16 d=64 inline, %s, %s;\n"
+      "medians of %d rounds of %.1f s in turns\n"
       "qkctl load    %10.0f requests/s\n"
       "bare client   %10.0f requests/s\n"
       "ratio         %10.2f (quartiles of the rounds %.2f to %.2f)\n",
-      clients.concurrency, clients.channels, options.rounds, absl::ToDoubleSeconds(options.turn),
-      tool, bare, ratio.ratio, ratio.lower_quartile, ratio.upper_quartile);
+      CountText(clients.concurrency, "caller").c_str(),
+      CountText(clients.channels, "connection").c_str(), options.rounds,
+      absl::ToDoubleSeconds(options.turn), tool, bare, ratio.ratio, ratio.lower_quartile,
+      ratio.upper_quartile);
   if (json.empty()) return absl::OkStatus();
   const Json tiny = {{"name", "tiny"},
                      {"tool_requests_per_second", rates.tool},

@@ -1,12 +1,14 @@
 #!/usr/bin/python3
-"""qkserve beside NumPy and Faiss IndexFlatIP, which compute in process: resident-top, interleaved.
+"""qkserve beside NumPy and Faiss IndexFlatIP, which compute in process.
 
-Queries are the same for all. In each round every contender has a turn, in an order drawn anew:
-single queries, one after the other, and 64 at a time (in process: one call; qkserve: 64 callers with
-one query each, which it batches itself). qkserve's figures include its client and the RPC.
+resident-top, interleaved. Queries are the same for all. In each round every
+contender has a turn, in an order drawn anew: single queries, one after the
+other, and 64 at a time (in process: one call; qkserve: 64 callers with one query
+each, which it batches itself). qkserve's figures include its client and the RPC.
 
-OpenBLAS falls back to SSE3 kernels on CPUs newer than itself, and so do NumPy and Faiss on it: each
-is measured as it comes and with OPENBLAS_CORETYPE set to the kernel that qkserve chose.
+OpenBLAS falls back to SSE3 kernels on CPUs newer than itself, and so do NumPy
+and Faiss on it: each is measured as it comes and with OPENBLAS_CORETYPE set to
+the kernel that qkserve chose.
 """
 
 import argparse
@@ -185,8 +187,9 @@ def main():
                 for coretype in (None, kernel):
                     contenders.append(Worker(library, coretype, folder))
             check(contenders, folder)
-            print(f"top {K} of {M} keys, d={D}, float32; kernel {kernel}; {flags.rounds} rounds of "
-                  f"{flags.seconds} s a turn, medians; in brackets quartiles of the ratio by round")
+            print(f"top {K} of {M} keys, d={D}, float32; kernel {kernel};\n"
+                  f"{flags.rounds} rounds of {flags.seconds} s a turn, medians; "
+                  "in brackets quartiles of the ratio by round")
             results = measure(contenders, flags.rounds, flags.seconds)
         finally:
             for contender in contenders:

@@ -3,11 +3,14 @@
 #include <grpcpp/grpcpp.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <fstream>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/host.h"
 #include "core/kernels/blas.h"
+#include "tools/report/text_table.h"
 
 namespace qkserve::bench {
 namespace {
@@ -48,8 +51,8 @@ std::string TimeText(double microseconds) {
 
 std::string RatioText(const Ratio& ratio) {
   // A contender is not compared with itself.
-  if (ratio.lower_quartile == 1 && ratio.upper_quartile == 1) return "    1";
-  return absl::StrFormat("%5.2f [%.2f-%.2f]", ratio.ratio, ratio.lower_quartile,
+  if (ratio.lower_quartile == 1 && ratio.upper_quartile == 1) return "1";
+  return absl::StrFormat("%.2f [%.2f-%.2f]", ratio.ratio, ratio.lower_quartile,
                          ratio.upper_quartile);
 }
 
@@ -62,22 +65,37 @@ Ratio RateTo(absl::string_view name, const ThroughputSamples& samples,
 
 void PrintMachine(const Json& machine, const RoundOptions& options) {
   const auto text = [&machine](const char* key) { return machine.at(key).get<std::string>(); };
-  absl::PrintF("%s, %s CPUs, kernel %s, %s, gRPC %s\n", text("cpu"), machine.at("cpus").dump(),
-               text("kernel"), text("blas"), text("grpc"));
+  const std::string what =
+      absl::StrCat(text("cpu"), ", ", machine.at("cpus").dump(), " CPUs, kernel ", text("kernel"),
+                   ", ", text("blas"), ", gRPC ", text("grpc"));
+  absl::PrintF("%s\n", WrapText(what, 2));
   absl::PrintF(
       "%d rounds; in each, every contender has a turn of %s, in an order drawn anew.\n"
       "Ratios are of medians; in brackets the quartiles of the ratio round by round.\n",
       options.rounds, absl::FormatDuration(options.turn));
 }
 
+void PrintTable(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<TextAlign> columns(rows.at(0).size(), TextAlign::kRight);
+  columns[0] = TextAlign::kLeft;
+  std::fputs(TextTable(columns, rows).c_str(), stdout);
+}
+
+void PrintRequestsABatch(const std::vector<ThroughputSamples>& all) {
+  absl::PrintF("qkserve: %.1f requests a batch\n",
+               RequestsABatch(SamplesOf(kQkserveName, all).batch_requests));
+}
+
 void PrintTargets(absl::Span<const Target> targets) {
   if (targets.empty()) return;
   absl::PrintF("\nTargets\n");
+  std::vector<std::vector<std::string>> rows;
   for (const Target& target : targets) {
-    absl::PrintF("  %-16s %-34s %s %.2f: %s  %s\n", target.workload, target.what,
-                 Sign(target.limit), target.bound, RatioText(target.value),
-                 target.Met() ? "met" : "missed");
+    rows.push_back({target.workload, target.what,
+                    absl::StrFormat("%s %g", Sign(target.limit), target.bound),
+                    RatioText(target.value), target.Met() ? "met" : "missed"});
   }
+  PrintTable(rows);
 }
 
 Json ToJson(const Ratio& ratio) {
@@ -92,7 +110,7 @@ Json ToJson(const ThroughputSamples& samples) {
           {"latency_us_p99", Quantile(samples.latency_us, 0.99)},
           {"server_cpu_us_per_request", Median(samples.round_server_cpu_us)},
           {"client_cpu_us_per_request", Median(samples.round_client_cpu_us)},
-          {"batch_requests_mean", Mean(samples.batch_requests)},
+          {"batch_requests_mean", RequestsABatch(samples.batch_requests)},
           {"round_requests_per_s", samples.round_requests_per_s},
           {"name", samples.name}};
 }

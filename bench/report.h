@@ -49,6 +49,11 @@ Ratio RateTo(absl::string_view name, const ThroughputSamples& samples,
 
 // Prints to standard output.
 void PrintMachine(const Json& machine, const RoundOptions& options);
+// Prints rows in columns, as TextTable does. The first row names the columns; the first column is
+// aligned to the left, the others to the right.
+void PrintTable(const std::vector<std::vector<std::string>>& rows);
+// Prints how many requests a batch of qkserve had.
+void PrintRequestsABatch(const std::vector<ThroughputSamples>& all);
 // Prints each target and whether it is met.
 void PrintTargets(absl::Span<const Target> targets);
 

@@ -1,6 +1,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "bench/resident_comparison.h"
+#include "tools/report/text_table.h"
 
 namespace qkserve::bench {
 namespace {
@@ -27,22 +28,24 @@ std::string OutputName(const BenchWorkload& workload) {
 }
 
 void PrintComparison(const ResidentComparison& comparison) {
-  absl::PrintF("  %-12s %10s %18s %10s %10s  %-18s  %-18s  %s\n", CallersText(comparison.callers),
-               "requests/s", "min to max", "p50", "p99", "rate / baseline", "rate / echo",
-               "CPU a request: server + client");
+  const std::string callers = CallersText(comparison.callers);
+  std::vector<std::vector<std::string>> rates = {
+      {callers, "requests/s", "min to max", "p50", "p99"}};
+  std::vector<std::vector<std::string>> ratios = {
+      {callers, "rate / baseline", "rate / echo", "server CPU", "client CPU"}};
   for (const ThroughputSamples& samples : comparison.rows) {
-    absl::PrintF("  %-12s %10.0f %18s %10s %10s  %-18s  %-18s  %s + %s", samples.name,
-                 Median(samples.round_requests_per_s), MinMax(samples.round_requests_per_s),
-                 TimeText(Median(samples.latency_us)), TimeText(Quantile(samples.latency_us, 0.99)),
-                 RatioText(RateTo(kBaselineName, samples, comparison.rows)),
-                 RatioText(RateTo(kEchoName, samples, comparison.rows)),
-                 TimeText(Median(samples.round_server_cpu_us)),
-                 TimeText(Median(samples.round_client_cpu_us)));
-    if (samples.name == kQkserveName) {
-      absl::PrintF("  batch of %.1f requests (mean)", Mean(samples.batch_requests));
-    }
-    absl::PrintF("\n");
+    rates.push_back({samples.name, absl::StrFormat("%.0f", Median(samples.round_requests_per_s)),
+                     MinMax(samples.round_requests_per_s), TimeText(Median(samples.latency_us)),
+                     TimeText(Quantile(samples.latency_us, 0.99))});
+    ratios.push_back({samples.name, RatioText(RateTo(kBaselineName, samples, comparison.rows)),
+                      RatioText(RateTo(kEchoName, samples, comparison.rows)),
+                      TimeText(Median(samples.round_server_cpu_us)),
+                      TimeText(Median(samples.round_client_cpu_us))});
   }
+  absl::PrintF("\n");
+  PrintTable(rates);
+  PrintTable(ratios);
+  PrintRequestsABatch(comparison.rows);
 }
 
 Json ToJson(const ResidentComparison& comparison) {
@@ -75,12 +78,14 @@ std::vector<Target> EvaluateTargets(const std::vector<ResidentResult>& results) 
 
 void PrintWorkload(const ResidentResult& result) {
   const BenchWorkload& workload = result.workload;
-  absl::PrintF("\n%s: n=%d m=%d d=%d", workload.name, workload.n, workload.m, workload.d);
-  if (workload.dv) absl::PrintF(" dv=%d", *workload.dv);
-  absl::PrintF(", %s", OutputName(workload));
-  if (workload.top_k > 0) absl::PrintF(" %d", workload.top_k);
-  if (workload.key_sets > 1) absl::PrintF(", %d key sets", workload.key_sets);
-  absl::PrintF(", qkserve's kernel %s\n", result.kernel);
+  std::string what =
+      absl::StrFormat("%s: n=%d m=%d d=%d", workload.name, workload.n, workload.m, workload.d);
+  if (workload.dv) absl::StrAppend(&what, " dv=", *workload.dv);
+  absl::StrAppend(&what, ", ", OutputName(workload));
+  if (workload.top_k > 0) absl::StrAppend(&what, " ", workload.top_k);
+  if (workload.key_sets > 1) absl::StrAppend(&what, ", ", workload.key_sets, " key sets");
+  absl::StrAppend(&what, ", qkserve's kernel ", result.kernel);
+  absl::PrintF("\n%s\n", WrapText(what, 2));
   for (const ResidentComparison& comparison : result.comparisons) PrintComparison(comparison);
 }
 

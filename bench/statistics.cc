@@ -23,6 +23,12 @@ double Mean(absl::Span<const double> sample) {
   return std::accumulate(sample.begin(), sample.end(), 0.0) / static_cast<double>(sample.size());
 }
 
+double RequestsABatch(absl::Span<const double> batch_requests) {
+  double batches = 0;
+  for (const double size : batch_requests) batches += 1 / size;
+  return static_cast<double>(batch_requests.size()) / batches;
+}
+
 Ratio CompareRounds(double median_a, double median_b, absl::Span<const double> rounds_a,
                     absl::Span<const double> rounds_b) {
   std::vector<double> ratios;

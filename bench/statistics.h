@@ -12,6 +12,10 @@ double Quantile(absl::Span<const double> sample, double quantile);
 // The mean. NaN if the sample is empty.
 double Mean(absl::Span<const double> sample);
 
+// The requests a batch: the mean over batches, from the size of each request's batch. A batch of b
+// requests is b times among the sizes, so this is their harmonic mean. NaN if there are none.
+double RequestsABatch(absl::Span<const double> batch_requests);
+
 inline double Median(absl::Span<const double> sample) { return Quantile(sample, 0.5); }
 
 // The ratio of two contenders. `ratio` is that of the medians over all rounds. The quartiles are

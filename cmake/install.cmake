@@ -10,6 +10,22 @@ install(FILES packaging/qkserve.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 COMPO
 
 install(TARGETS qkctl COMPONENT client)
 install(FILES packaging/qkctl.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT client)
+# Completion of its command lines, where the shells look for it. Debian's zsh does not look in
+# /usr/share/zsh/site-functions: its packages have a folder of their own, which the package takes.
+set(qkctl_completion ${PROJECT_BINARY_DIR}/tools/qkctl/completion)
+install(FILES ${qkctl_completion}/qkctl.bash RENAME qkctl
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT client)
+install(FILES ${qkctl_completion}/qkctl.fish
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT client)
+install(CODE "
+  if(CMAKE_INSTALL_PREFIX STREQUAL \"/usr\")
+    set(zsh_folder vendor-completions)
+  else()
+    set(zsh_folder site-functions)
+  endif()
+  file(INSTALL \"${qkctl_completion}/_qkctl\"
+    DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DATADIR}/zsh/\${zsh_folder}\")"
+  COMPONENT client)
 
 # qkserve::client is what programs link; the other two come with it.
 set_target_properties(qkserve_client PROPERTIES EXPORT_NAME client)

@@ -68,15 +68,19 @@ bool IsSafetensorsPath(absl::string_view path) {
   return absl::EndsWith(path, kSuffix) || absl::StrContains(path, kSuffixAndColon);
 }
 
+std::string FileOfTensorPath(const std::string& path) {
+  const size_t colon = absl::string_view(path).find(kSuffixAndColon);
+  return colon == absl::string_view::npos ? path : path.substr(0, colon + kSuffix.size());
+}
+
 absl::StatusOr<TensorFile> OpenTensorFile(const std::string& path, absl::string_view name) {
   if (!IsSafetensorsPath(path)) return OpenNpy(path);
   if (absl::EndsWith(path, kSuffixAndColon)) {
     return FormatError(path, "expected the name of a tensor behind the colon");
   }
-  const size_t colon = absl::string_view(path).find(kSuffixAndColon);
-  if (colon == absl::string_view::npos) return OpenSafetensors(path, "", name);
-  return OpenSafetensors(path.substr(0, colon + kSuffix.size()),
-                         path.substr(colon + kSuffixAndColon.size()), name);
+  const std::string file = FileOfTensorPath(path);
+  if (file.size() == path.size()) return OpenSafetensors(path, "", name);
+  return OpenSafetensors(file, path.substr(file.size() + 1), name);
 }
 
 absl::StatusOr<Tensor> ReadTensor(const TensorFile& tensor) {

@@ -50,6 +50,9 @@ ElementReader ReaderOf(const TensorFile& tensor);
 // True for FILE.safetensors and FILE.safetensors:TENSOR.
 bool IsSafetensorsPath(absl::string_view path);
 
+// The path of the file: `path` without :TENSOR.
+std::string FileOfTensorPath(const std::string& path);
+
 }  // namespace qkserve
 
 #endif  // QKSERVE_FORMATS_TENSOR_FILE_H_

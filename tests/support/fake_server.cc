@@ -53,6 +53,16 @@ void FakeKeySetService::FailUploadsAfter(int64_t bytes, grpc::Status status) {
   failure_ = std::move(status);
 }
 
+void FakeKeySetService::BeUnavailable(int calls) {
+  MutexLock lock(&mutex_);
+  unavailable_calls_ = calls;
+}
+
+bool FakeKeySetService::IsUnavailable() {
+  MutexLock lock(&mutex_);
+  return unavailable_calls_ > 0 && unavailable_calls_-- > 0;
+}
+
 void FakeKeySetService::SetPageSize(int size) {
   MutexLock lock(&mutex_);
   page_size_ = size;
@@ -147,6 +157,7 @@ grpc::Status FakeKeySetService::GetKeySet(grpc::ServerContext* context,
                                           const v1::GetKeySetRequest* request,
                                           v1::GetKeySetResponse* response) {
   NoteMetadata(*context);
+  if (IsUnavailable()) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "draining");
   const std::optional<KeySet> set = Find(request->name());
   if (!set.has_value()) return NotFound(request->name());
   *response->mutable_key_set() = set->info;
@@ -172,6 +183,7 @@ grpc::Status FakeKeySetService::DeleteKeySet(grpc::ServerContext* context,
                                              const v1::DeleteKeySetRequest* request,
                                              v1::DeleteKeySetResponse* /*response*/) {
   NoteMetadata(*context);
+  if (IsUnavailable()) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "draining");
   MutexLock lock(&mutex_);
   return key_sets_.erase(request->name()) == 1 ? grpc::Status::OK : NotFound(request->name());
 }

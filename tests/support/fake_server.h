@@ -34,6 +34,10 @@ class FakeKeySetService : public v1::KeySetService::Service {
   // Uploads fail with `status` once so many bytes of elements have come, and leave the rest unread.
   void FailUploadsAfter(int64_t bytes, grpc::Status status);
 
+  // So many calls of GetKeySet and DeleteKeySet are answered with UNAVAILABLE, as by a server that
+  // ends.
+  void BeUnavailable(int calls);
+
   // The most key sets in a page of ListKeySets.
   void SetPageSize(int size);
 
@@ -55,6 +59,7 @@ class FakeKeySetService : public v1::KeySetService::Service {
   grpc::Status Receive(grpc::ServerReader<Request>* reader, typename Request::Header* header,
                        KeySet* received);
   void NoteMetadata(const grpc::ServerContext& context);
+  bool IsUnavailable();
 
   Mutex mutex_;
   std::map<std::string, KeySet> key_sets_ ABSL_GUARDED_BY(mutex_);
@@ -63,6 +68,7 @@ class FakeKeySetService : public v1::KeySetService::Service {
   std::vector<std::string> metadata_ ABSL_GUARDED_BY(mutex_);
   int64_t fail_after_bytes_ ABSL_GUARDED_BY(mutex_) = INT64_MAX;
   grpc::Status failure_ ABSL_GUARDED_BY(mutex_);
+  int unavailable_calls_ ABSL_GUARDED_BY(mutex_) = 0;
   int page_size_ ABSL_GUARDED_BY(mutex_) = 1000;
 };
 

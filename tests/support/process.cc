@@ -123,10 +123,11 @@ void Process::Reap(int options) {
   exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-Outcome RunCommand(std::vector<std::string> command, const TemporaryDirectory& directory) {
+Outcome RunCommand(std::vector<std::string> command, const TemporaryDirectory& directory,
+                   std::vector<std::string> environment) {
   const std::string out_path = directory.Path("out");
   const std::string err_path = directory.Path("err");
-  Process process(std::move(command), out_path, err_path);
+  Process process(std::move(command), out_path, err_path, std::move(environment));
   const int exit_code = process.Wait();
   return {exit_code, ReadFile(out_path), ReadFile(err_path)};
 }

@@ -67,7 +67,9 @@ struct Outcome {
 };
 
 // Runs the command to its end. What it prints is also in the files `out` and `err` of `directory`.
-Outcome RunCommand(std::vector<std::string> command, const TemporaryDirectory& directory);
+// `environment` is as in Process.
+Outcome RunCommand(std::vector<std::string> command, const TemporaryDirectory& directory,
+                   std::vector<std::string> environment = {});
 
 // Binds a socket to a free port of 127.0.0.1. Returns "127.0.0.1:PORT".
 std::string BindToLoopback(int socket);

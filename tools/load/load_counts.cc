@@ -7,15 +7,14 @@ namespace qkserve {
 namespace {
 
 constexpr int64_t LoadCounts::*kCounts[] = {
-    &LoadCounts::sent,        &LoadCounts::late,         &LoadCounts::unsent,
-    &LoadCounts::unsent_full, &LoadCounts::abandoned,    &LoadCounts::ok,
-    &LoadCounts::good,        &LoadCounts::within_limit, &LoadCounts::batch_requests};
+    &LoadCounts::sent,      &LoadCounts::late, &LoadCounts::unsent, &LoadCounts::unsent_full,
+    &LoadCounts::abandoned, &LoadCounts::ok,   &LoadCounts::good,   &LoadCounts::within_limit};
 constexpr LatencyHistogram LoadCounts::*kHistograms[] = {
     &LoadCounts::response, &LoadCounts::service, &LoadCounts::queued, &LoadCounts::computed};
 
-int BatchSizeClass(int64_t batch_requests) {
-  const auto size = static_cast<uint64_t>(std::max<int64_t>(1, batch_requests));
-  return std::min(static_cast<int>(std::bit_width(size)) - 1, kBatchSizeClasses - 1);
+int BatchSizeClass(int64_t size) {
+  return std::min(static_cast<int>(std::bit_width(static_cast<uint64_t>(size))) - 1,
+                  kBatchSizeClasses - 1);
 }
 
 }  // namespace
@@ -44,6 +43,7 @@ absl::Status LoadCounts::FirstError() const {
 void LoadCounts::Merge(const LoadCounts& other) {
   for (const auto count : kCounts) this->*count += other.*count;
   for (const auto histogram : kHistograms) (this->*histogram).Merge(other.*histogram);
+  batches += other.batches;
   for (size_t i = 0; i < batch_sizes.size(); ++i) batch_sizes[i] += other.batch_sizes[i];
   for (const auto& [code, errors] : other.errors_by_code) errors_by_code[code].Add(errors);
   delay_max = std::max(delay_max, other.delay_max);
@@ -55,6 +55,7 @@ LoadCounts LoadCounts::Since(const LoadCounts& earlier) const {
   for (const auto histogram : kHistograms) {
     rest.*histogram = (this->*histogram).Since(earlier.*histogram);
   }
+  rest.batches -= earlier.batches;
   for (size_t i = 0; i < batch_sizes.size(); ++i) rest.batch_sizes[i] -= earlier.batch_sizes[i];
   for (const auto& [code, errors] : earlier.errors_by_code) {
     rest.errors_by_code[code].count -= errors.count;
@@ -91,8 +92,10 @@ void LoadRecorder::RecordAnswer(int sender, const LoadAnswer& answer) {
   counts.service.Record(answer.answered - answer.sent);
   counts.queued.Record(answer.receipt.queued);
   counts.computed.Record(answer.receipt.computed);
-  counts.batch_requests += answer.receipt.batch_requests;
-  ++counts.batch_sizes[BatchSizeClass(answer.receipt.batch_requests)];
+  // A server of another make may leave the receipt out.
+  const int64_t batch_size = std::max<int64_t>(1, answer.receipt.batch_requests);
+  counts.batches += 1 / static_cast<double>(batch_size);
+  ++counts.batch_sizes[BatchSizeClass(batch_size)];
 }
 
 void LoadRecorder::RecordUnsent(int sender, int64_t count, bool is_full) {

@@ -52,7 +52,9 @@ struct LoadCounts {
   int64_t good = 0;          // OK, with a response time of at most the timeout
   int64_t within_limit = 0;  // OK, with a response time of at most LoadLimits::latency
   LatencyHistogram response, service, queued, computed;  // times of the ok requests
-  int64_t batch_requests = 0;                            // sum over the ok requests
+  // The batches of the ok requests: each request counts for 1 / its batch's size. A batch that was
+  // shared with requests of other clients counts in part.
+  double batches = 0;
   std::array<int64_t, kBatchSizeClasses> batch_sizes = {};
 
   std::map<absl::StatusCode, LoadErrors> errors_by_code;

@@ -136,8 +136,9 @@ LoadInterval MakeInterval(const LoadOptions& options, absl::Duration begin, absl
   interval.p999 = counts.response.Percentile(99.9);
   interval.p9999 = counts.response.Percentile(99.99);
   interval.max = counts.response.Max();
-  interval.batch_requests_mean =
-      static_cast<double>(counts.batch_requests) / static_cast<double>(counts.ok);
+  if (counts.batches > 0) {
+    interval.batch_requests_mean = static_cast<double>(counts.ok) / counts.batches;
+  }
   interval.queued_mean = counts.queued.Mean();
   interval.computed_mean = counts.computed.Mean();
   return interval;

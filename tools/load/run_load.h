@@ -49,7 +49,7 @@ struct LoadInterval {
   int64_t good = 0;
   int64_t errors = 0;
   absl::Duration p50, p90, p99, p999, p9999, max;  // response time of the ok ones
-  double batch_requests_mean = 0;
+  double batch_requests_mean = 0;                  // requests a batch: the mean over batches
   absl::Duration queued_mean, computed_mean;
 };
 

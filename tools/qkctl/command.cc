@@ -16,13 +16,13 @@ constexpr int kChannelsMax = 1000;
 }  // namespace
 
 void ConnectionOptions::AddFlags(Flags& flags) {
-  flags.BeginGroup("Connection, for every command");
+  flags.BeginGroup("Connection; each flag has a variable, as QKCTL_SERVER");
   flags.Add("server", &client.address, "HOST or HOST:PORT of the server, or any gRPC target");
   flags.Add("timeout", &timeout, "Longest wait for one answer");
   flags.Add("channels", &client.channels, "Connections; requests go round over them");
-  flags.Add("message_bytes_max", &client.message_bytes_max, "Largest message in bytes, each way");
+  flags.AddBytes("message_bytes_max", &client.message_bytes_max, "Largest message, each way");
   flags.Add("http_proxy", &client.http_proxy,
-            "HOST:PORT of an HTTP proxy to go through. Variables such as http_proxy are not read");
+            "HOST:PORT of an HTTP proxy to go through; the variable http_proxy is not read");
   flags.Add("tls", &use_tls, "Encrypt, and check the server's certificate");
   flags.Add(
       "tls_ca_file", &tls.ca_file,
@@ -51,6 +51,12 @@ absl::Status ConnectionOptions::Validate() const {
        {has_cert && !use_tls, "--tls_cert_file requires --tls"},
        {!tls.ca_file.empty() && !use_tls, "--tls_ca_file requires --tls"},
        {!tls.server_name.empty() && !use_tls, "--tls_server_name requires --tls"}});
+}
+
+std::vector<FlagFile> ConnectionOptions::Inputs() const {
+  return {{"tls_ca_file", tls.ca_file},
+          {"tls_cert_file", tls.cert_file},
+          {"tls_key_file", tls.key_file}};
 }
 
 ClientOptions ConnectionOptions::ForClient() const {

@@ -4,6 +4,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
@@ -14,6 +16,7 @@
 #include "base/flags.h"
 #include "base/status_macros.h"
 #include "qkserve/client.h"
+#include "tools/qkctl/output/file_output.h"
 
 namespace qkserve {
 
@@ -38,8 +41,11 @@ struct Command {
   absl::string_view name = "";      // may have two words: "keys put"
   absl::string_view argument = "";  // the one argument that the command takes, "NAME"; empty: none
 
-  // Texts for --help: one line, paragraphs below it, and whole command lines. The list of commands
-  // also shows `summary` and `example`.
+  // The values that the argument may have, for completion; empty: any.
+  std::vector<std::string> choices = {};
+
+  // Texts for --help: one line, paragraphs below it, and whole command lines, in lines of at most 80
+  // columns. The list of commands also shows `summary` and `example`.
   absl::string_view summary = "";
   absl::string_view details = "";
   absl::string_view example = "";
@@ -54,7 +60,8 @@ struct Command {
   std::function<absl::Status()> run = nullptr;
 };
 
-// How a command reaches the server. Every command has these.
+// How a command reaches the server. Every command that asks one has these. Each flag also has an
+// environment variable: QKCTL_SERVER for --server.
 struct ConnectionOptions {
   ClientOptions client;                        // has no TLS: ForClient adds it
   absl::Duration timeout = absl::Seconds(60);  // limit of one call
@@ -65,6 +72,9 @@ struct ConnectionOptions {
 
   // INVALID_ARGUMENT names the flag.
   absl::Status Validate() const;
+
+  // The files that are read.
+  std::vector<FlagFile> Inputs() const;
 
   // The options of the client, with TLS if the flags ask for it.
   ClientOptions ForClient() const;
@@ -81,6 +91,10 @@ struct CommandOptions {
 
   void AddFlags(Flags& /*flags*/) {}
   absl::Status Validate() const { return absl::OkStatus(); }
+
+  // The files that the command reads, beside those of the connection, and those that it writes.
+  std::vector<FlagFile> Inputs() const { return {}; }
+  std::vector<FlagFile> Outputs() const { return {}; }
 };
 
 // Lets a command have `Options`.
@@ -90,6 +104,7 @@ Command WithOptions(Command command, absl::Status (*run)(const Options&)) {
   const std::string argument(command.argument);
   command.add_flags = [options, argument](Flags& flags) {
     if (!argument.empty()) flags.AddArgument(argument, &options->name);
+    flags.BeginGroup("Flags", Flags::Variables::kNone);
     options->AddFlags(flags);
     options->connection.AddFlags(flags);
   };
@@ -97,7 +112,12 @@ Command WithOptions(Command command, absl::Status (*run)(const Options&)) {
     RETURN_IF_ERROR(options->connection.Validate());
     return options->Validate();
   };
-  command.run = [options, run] { return run(*options); };
+  command.run = [options, run] {
+    std::vector<FlagFile> inputs = options->Inputs();
+    for (FlagFile& file : options->connection.Inputs()) inputs.push_back(std::move(file));
+    RETURN_IF_ERROR(CheckOutputs(options->Outputs(), inputs));
+    return run(*options);
+  };
   return command;
 }
 

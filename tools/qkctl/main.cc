@@ -3,16 +3,16 @@
 // Exit codes: 0, it worked; 1, the job failed; 2, wrong usage; 3, the load that was asked for could
 // not be sent.
 
+#include <signal.h>
 #include <stdlib.h>
 
-#include <cerrno>
 #include <cstdio>
 #include <string>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
@@ -20,43 +20,15 @@
 #include "absl/types/span.h"
 #include "base/flags.h"
 #include "base/standard_streams.h"
-#include "qkserve/version.h"
 #include "tools/qkctl/commands/commands.h"
+#include "tools/qkctl/help.h"
+#include "tools/qkctl/output/file_output.h"
 #include "tools/qkctl/output/terminal.h"
 
 namespace qkserve {
 namespace {
 
 constexpr int kWrongUsage = 2;
-
-// `group` is how the names of the commands to list begin, or empty for all.
-std::string Help(const std::vector<Command>& commands, absl::string_view group) {
-  std::string help = absl::StrCat(
-      "qkctl: dot-product attention scores from a qkserve server.\n\n"
-      "Usage: qkctl ",
-      group.empty() ? "COMMAND" : absl::StrCat(group, " COMMAND"),
-      " [--flag=value ...]\n\n"
-      "Commands:\n");
-  for (const Command& command : commands) {
-    if (!absl::StartsWith(command.name, group)) continue;
-    absl::StrAppend(&help, "  ", command.name, command.argument.empty() ? "" : " ",
-                    command.argument, "\n      ", command.summary, "\n      ", command.example,
-                    "\n");
-  }
-  ConnectionOptions connection;
-  Flags connection_flags("");
-  connection.AddFlags(connection_flags);
-  absl::StrAppend(&help, connection_flags.Help(),
-                  "\n'qkctl COMMAND --help' lists the flags of a command, 'qkctl --version' tells "
-                  "the version.\n");
-  return help;
-}
-
-std::string About(const Command& command) {
-  return absl::StrCat("qkctl ", command.name, command.argument.empty() ? "" : " ", command.argument,
-                      ": ", command.summary, "\n", command.details, "\nExample:\n  ",
-                      command.example, "\n", command.more_examples);
-}
 
 // Shows the mistake. `command` is empty if no command was recognised.
 int ShowWrongUsage(absl::string_view command, absl::string_view message) {
@@ -65,17 +37,16 @@ int ShowWrongUsage(absl::string_view command, absl::string_view message) {
   return kWrongUsage;
 }
 
-// Output may still be in a buffer: a full disk shows only here.
-absl::Status FlushOutput() {
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return absl::OkStatus();
-  return absl::ErrnoToStatus(errno, "cannot write to standard output");
+// `message`, which may begin with a flag, with the variable in place of a flag that it set.
+std::string WithSource(const Flags& flags, absl::string_view message) {
+  absl::string_view name = message;
+  if (!absl::ConsumePrefix(&name, "--")) return std::string(message);
+  const std::string named = flags.NameSource(name);
+  return named == name ? std::string(message) : named;
 }
 
-int RunCommand(const Command& command) {
-  absl::Status status = command.validate();
-  if (!status.ok()) return ShowWrongUsage(command.name, status.message());
-  status = command.run();
-  if (status.ok()) status = FlushOutput();
+// The exit code for `status`, which is shown if it is an error.
+int Conclude(const absl::Status& status) {
   if (!status.ok()) {
     absl::FPrintF(stderr, "error: %s: %s\n", absl::StatusCodeToString(status.code()),
                   Printable(status.message()));
@@ -83,37 +54,66 @@ int RunCommand(const Command& command) {
   return ExitCodeOf(status);
 }
 
-int Main(absl::Span<const char* const> args) {
-  const std::vector<Command> commands = {ScoreCommand(),   KeysPutCommand(),  KeysAppendCommand(),
-                                         KeysGetCommand(), KeysListCommand(), KeysDeleteCommand(),
-                                         StatusCommand(),  LoadCommand()};
-  const absl::string_view first = args.empty() ? "" : args[0];
-  if (first == "--version") {
-    std::printf("qkctl %s\n", kVersion);
-    return 0;
-  }
+int Print(const std::string& text) {
+  std::fputs(text.c_str(), stdout);
+  return Conclude(FlushStandardOutput());
+}
+
+int RunCommand(const Command& command, Flags& flags) {
+  absl::Status status = flags.ReadEnvironment("QKCTL_");
+  status.Update(command.validate());
+  if (!status.ok()) return ShowWrongUsage(command.name, WithSource(flags, status.message()));
+  status = command.run();
+  if (status.ok()) status = FlushStandardOutput();
+  return Conclude(status);
+}
+
+// "help COMMAND" is "COMMAND --help", "--version" is "version", and a group alone asks for its
+// commands.
+std::vector<const char*> Normalized(absl::Span<const char* const> args) {
   std::vector<const char*> words(args.begin(), args.end());
-  // "help COMMAND" is "COMMAND --help", and a group alone asks for its commands.
-  if (first == "help") words.erase(words.begin());
-  if (first == "help" || (first == "keys" && words.size() == 1)) words.push_back("--help");
-  Flags flags(Help(commands, ""));
-  Flags& keys = flags.AddCommand("keys", Help(commands, "keys"));
+  if (words.empty()) return words;
+  const absl::string_view first = words[0];
+  if (first == "--version") words[0] = "version";
+  if (first == "help") {
+    words.erase(words.begin());
+    if (words.size() == 1 && absl::string_view(words[0]) == "help") words.clear();
+    words.push_back("--help");
+  } else if (first == "keys" && words.size() == 1) {
+    words.push_back("--help");
+  }
+  return words;
+}
+
+// The error of a command line. What stands behind "--" is parsed as a word of the group that the
+// command is in, which calls it an unknown command: it is a surplus argument of the command.
+std::string UsageText(absl::string_view message, bool has_command) {
+  absl::string_view word = message;
+  if (!has_command || !absl::ConsumePrefix(&word, "unknown command '")) return std::string(message);
+  absl::ConsumePrefix(&word, "keys ");
+  return absl::StrCat("surplus argument '", word.substr(0, word.find('\'')), "'");
+}
+
+int Main(absl::Span<const char* const> args) {
+  const std::vector<Command> commands = AllCommands();
+  Flags flags(HelpOfCommands(commands, ""));
+  Flags& keys = flags.AddCommand("keys", HelpOfCommands(commands, "keys"));
+  std::vector<Flags*> flags_of_commands;
   for (const Command& command : commands) {
     absl::string_view name = command.name;
     const bool is_of_keys = absl::ConsumePrefix(&name, "keys ");
-    command.add_flags((is_of_keys ? keys : flags).AddCommand(std::string(name), About(command)));
+    flags_of_commands.push_back(
+        &(is_of_keys ? keys : flags).AddCommand(std::string(name), HelpAboveFlags(command)));
+    command.add_flags(*flags_of_commands.back());
   }
-  const absl::StatusOr<std::string> help = flags.Parse(words);
-  if (!help.ok()) return ShowWrongUsage(flags.GivenCommand(), help.status().message());
-  if (!help->empty()) {
-    std::fputs(help->c_str(), stdout);
-    return 0;
-  }
+  const absl::StatusOr<std::string> help = flags.Parse(Normalized(args));
   const std::string given = flags.GivenCommand();
-  for (const Command& command : commands) {
-    if (command.name == given) return RunCommand(command);
-  }
-  return ShowWrongUsage("", "a command is required");
+  const auto command = absl::c_find_if(commands, [&](const auto& c) { return c.name == given; });
+  const bool has_command = command != commands.end();
+  if (!help.ok()) return ShowWrongUsage(given, UsageText(help.status().message(), has_command));
+  if (!help->empty()) return Print(*help);
+  if (!has_command) return ShowWrongUsage("", "a command is required");
+  return RunCommand(*command, *flags_of_commands[command - commands.begin()]);
 }
 
 }  // namespace
@@ -121,6 +121,9 @@ int Main(absl::Span<const char* const> args) {
 
 int main(int argc, char** argv) {
   qkserve::OpenClosedStandardStreams(qkserve::ClosedOutput::kFail);
+  // A reader that goes away is an error, which is shown: output was lost. And a load whose reader
+  // goes away must still remove the key sets that it made.
+  signal(SIGPIPE, SIG_IGN);
   // Errors contain what gRPC logs about a connection that fails.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   return qkserve::Main(absl::MakeConstSpan(argv + 1, argc > 0 ? argc - 1 : 0));

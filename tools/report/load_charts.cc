@@ -168,7 +168,7 @@ BarChart LatencyShares(const std::string& title, const std::vector<NamedHistogra
 }
 
 BarChart BatchSizes(const LoadCounts& counts) {
-  BarChart chart = {"Batch sizes (from receipts)",
+  BarChart chart = {"Requests by the size of their batch",
                     "requests in the batch",
                     "% of requests",
                     {},

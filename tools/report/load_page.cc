@@ -9,6 +9,7 @@
 #include "tools/report/html_page.h"
 #include "tools/report/load_charts.h"
 #include "tools/report/load_export.h"
+#include "tools/report/text_table.h"
 
 namespace qkserve {
 namespace {
@@ -74,8 +75,9 @@ void AddSteps(const std::vector<LoadResult>& steps, HtmlPage& page) {
                     absl::StrFormat("%.2f", whole.batch_requests_mean)});
   }
   page.AddHeading("Loads");
-  page.AddTable({"load", "requests/s", "p50", "p90", "p99", "p99.9", "max", "failed", "mean batch"},
-                rows);
+  page.AddTable(
+      {"load", "requests/s", "p50", "p90", "p99", "p99.9", "max", "failed", "requests a batch"},
+      rows);
 }
 
 void AddLatencies(const LoadResult& step, HtmlPage& page) {
@@ -100,9 +102,10 @@ void AddErrors(const LoadReport& report, HtmlPage& page) {
   Pairs pairs;
   for (const LoadResult& step : report.steps) {
     for (const auto& [code, errors] : step.counts.errors_by_code) {
-      pairs.emplace_back(absl::StatusCodeToString(code),
-                         absl::StrCat(errors.count, " requests at ", PaceText(step.options),
-                                      "; the first said: ", errors.first_message));
+      pairs.emplace_back(
+          absl::StatusCodeToString(code),
+          absl::StrCat(CountText(errors.count, "request"), " at ", PaceText(step.options),
+                       "; the first said: ", errors.first_message));
     }
   }
   if (pairs.empty()) return;

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "tools/report/text_table.h"
 
 namespace qkserve {
 namespace {
@@ -57,8 +58,11 @@ std::string LatencyScopeText(const LoadReport& report) {
     ok += step.counts.ok;
     others += step.counts.Errors() + step.counts.abandoned;
   }
-  const std::string text = absl::StrCat("latencies are of the ", ok, " requests answered OK");
-  return others == 0 ? text : absl::StrCat(text, "; ", others, " others are left out");
+  const std::string text =
+      absl::StrCat("latencies are of the ", CountText(ok, "request"), " answered OK");
+  return others == 0 ? text
+                     : absl::StrCat(text, "; ", others, others == 1 ? " other is" : " others are",
+                                    " left out");
 }
 
 std::string BehindScheduleText(const LoadResult& result) {
@@ -68,8 +72,8 @@ std::string BehindScheduleText(const LoadResult& result) {
   return absl::StrFormat(
       "sent %d of %d requests that were due (%.1f%%): %s", counts.sent, counts.Due(), part,
       counts.ServerWasBehind()
-          ? absl::StrCat("the server was behind by --in_flight_max=", result.options.in_flight_max,
-                         " requests")
+          ? absl::StrCat("the server was behind by --in_flight_max=",
+                         CountText(result.options.in_flight_max, "request"))
           : "this client could not send faster; more --channels, or less on its CPUs, may help");
 }
 

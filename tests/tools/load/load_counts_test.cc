@@ -6,12 +6,12 @@ namespace qkserve {
 namespace {
 
 LoadAnswer Answered(absl::Duration intended, absl::Duration answered,
-                    const absl::Status& status = absl::OkStatus()) {
+                    const absl::Status& status = absl::OkStatus(), int64_t batch_requests = 1) {
   LoadAnswer answer;
   answer.intended = answer.sent = intended;
   answer.answered = answered;
   answer.status = status;
-  answer.receipt.batch_requests = 1;
+  answer.receipt.batch_requests = batch_requests;
   return answer;
 }
 
@@ -26,6 +26,21 @@ TEST(LoadCountsTest, GoodIsWhatCameWithinTheTimeout) {
   EXPECT_EQ(counts.ok, 3);
   EXPECT_EQ(counts.good, 2);
   EXPECT_EQ(counts.within_limit, 1);
+}
+
+// One request alone, and three in one batch, are two batches. A mean over requests would be 2.5.
+TEST(LoadCountsTest, BatchesAreCountedFromTheSizesInReceipts) {
+  LoadRecorder recorder(2, kLimits);
+  for (const int64_t size : {1, 3, 3}) {
+    recorder.RecordAnswer(0, Answered({}, absl::Seconds(1), absl::OkStatus(), size));
+  }
+  const LoadCounts earlier = recorder.Snapshot();
+  recorder.RecordAnswer(1, Answered({}, absl::Seconds(1), absl::OkStatus(), 3));
+  EXPECT_NEAR(recorder.Snapshot().batches, 2, 1e-9);
+  EXPECT_NEAR(recorder.Snapshot().Since(earlier).batches, 1.0 / 3, 1e-9);
+  // A server that leaves the size out.
+  recorder.RecordAnswer(1, Answered({}, absl::Seconds(1), absl::OkStatus(), 0));
+  EXPECT_NEAR(recorder.Snapshot().batches, 3, 1e-9);
 }
 
 TEST(LoadCountsTest, TheFirstErrorIsTheFirstOfAllSendersAndCodes) {

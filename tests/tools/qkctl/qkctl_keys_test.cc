@@ -67,7 +67,7 @@ class QkctlKeysTest : public testing::Test {
 TEST_F(QkctlKeysTest, PutsWhatTheFilesHold) {
   ExpectOk(Qkctl({"keys", "put", "items", File("keys", "k.npy", {1000, 3}),
                   File("values", "v.safetensors", {1000, 2}), "--storage=bfloat16"}),
-           "items        1  [1000, 3]  [1000, 2]  BFLOAT16, FLOAT32");
+           "items        1  [1000, 3]  [.., 2]  BFLOAT16, FLOAT32");
   const auto stored = server_.key_sets().Find("items");
   ASSERT_TRUE(stored.has_value());
   const std::string k = ReadFile(Path("k.npy")), v = ReadFile(Path("v.safetensors"));
@@ -114,6 +114,45 @@ TEST_F(QkctlKeysTest, FilesThatCannotBeUsedAreNamedAndNothingIsSent) {
                        absl::StrCat("--values=", Path("text.safetensors"))}),
                 absl::StrCat("INVALID_ARGUMENT: ", Path("text.safetensors"), ": "));
   EXPECT_TRUE(server_.key_sets().metadata().empty());
+}
+
+// A set that was put and an error afterwards would mislead a script.
+TEST_F(QkctlKeysTest, NothingIsPutIfTheAnswerCannotBeWritten) {
+  const std::string keys = File("keys", "k.npy", {2, 3});
+  ExpectFailure(Qkctl({"keys", "put", "items", keys, "--json=/nowhere/answer.json"}),
+                "NOT_FOUND: /nowhere/answer.json: cannot create");
+  EXPECT_FALSE(server_.key_sets().Find("items").has_value());
+  EXPECT_TRUE(server_.key_sets().metadata().empty());
+}
+
+TEST_F(QkctlKeysTest, AnAnswerThatIsLostSaysWhatWasDone) {
+  const std::string keys = File("keys", "k.npy", {2, 3});
+  const auto to_full_disk = [this](const std::string& args) {
+    return RunCommand(
+        {"/bin/bash", "-c", absl::StrCat(QKCTL_PROGRAM, " ", args, " ", Server(), " >/dev/full")},
+        directory_);
+  };
+  ExpectFailure(
+      to_full_disk(absl::StrCat("keys put items ", keys)),
+      "standard output: cannot write: No space left on device ('items' is at version 1)\n");
+  ExpectFailure(to_full_disk(absl::StrCat("keys append items --json ", keys)),
+                "cannot write: No space left on device ('items' is at version 2)\n");
+  ExpectFailure(to_full_disk("keys list"), "standard output: cannot write: No space");
+  ExpectFailure(to_full_disk("keys delete items"), "('items' is deleted)\n");
+  EXPECT_FALSE(server_.key_sets().Find("items").has_value());
+}
+
+TEST_F(QkctlKeysTest, ANameMayLookLikeAFlag) {
+  const std::string keys = File("keys", "k.npy", {2, 3});
+  const auto with_name = [&](std::vector<std::string> args) {
+    args.insert(args.begin(), {QKCTL_PROGRAM, "keys"});
+    args.insert(args.end(), {Server(), "--", "-x"});
+    return RunCommand(std::move(args), directory_);
+  };
+  ExpectOk(with_name({"put", keys}), "-x ");
+  ExpectOk(with_name({"get"}), "-x ");
+  ExpectOk(with_name({"delete"}), "deleted -x\n");
+  EXPECT_FALSE(server_.key_sets().Find("-x").has_value());
 }
 
 TEST_F(QkctlKeysTest, ShowsAndListsAndDeletes) {

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -15,6 +16,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "base/float16.h"
 #include "formats/npy.h"
@@ -33,9 +35,14 @@ class QkctlTest : public testing::Test {
  protected:
   std::string Path(absl::string_view name) const { return directory_.Path(name); }
 
-  Outcome Qkctl(std::vector<std::string> args) const {
+  Outcome Qkctl(std::vector<std::string> args, std::vector<std::string> environment = {}) const {
     args.insert(args.begin(), QKCTL_PROGRAM);
-    return RunCommand(std::move(args), directory_);
+    return RunCommand(std::move(args), directory_, std::move(environment));
+  }
+
+  // Runs a line of bash, in which $qkctl is the program.
+  Outcome Bash(const std::string& line) const {
+    return RunCommand({"/bin/bash", "-c", line}, directory_, {"qkctl=" QKCTL_PROGRAM});
   }
 
   // Runs a Python script; its argument is the test's directory.
@@ -117,11 +124,58 @@ TEST_F(QkctlTest, KeysAloneListsItsCommands) {
 TEST_F(QkctlTest, HelpIsACommandToo) {
   EXPECT_EQ(Qkctl({"help"}).out, Qkctl({"--help"}).out);
   EXPECT_EQ(Qkctl({"help", "keys", "put"}).out, Qkctl({"keys", "put", "--help"}).out);
+  EXPECT_EQ(Qkctl({"help", "help"}).out, Qkctl({"--help"}).out);
   ExpectWrongUsage({"help", "compute"}, "unknown command 'compute'");
 }
 
 TEST_F(QkctlTest, TellsItsVersion) {
-  EXPECT_EQ(Qkctl({"--version"}).out, absl::StrCat("qkctl ", kVersion, "\n"));
+  for (const char* word : {"version", "--version"}) {
+    EXPECT_EQ(Qkctl({word}).out, absl::StrCat("qkctl ", kVersion, "\n"));
+  }
+}
+
+TEST_F(QkctlTest, GuessesWhatWasMeant) {
+  ExpectWrongUsage({"stats"}, "unknown command 'stats'; did you mean status?");
+  ExpectWrongUsage({"keys", "lst"}, "unknown command 'keys lst'; did you mean keys list?");
+  ExpectWrongUsage({"score", "--quries=q.npy"}, "unknown flag --quries; did you mean --queries?");
+  ExpectWrongUsage({"status", "--sever=a"}, "unknown flag --sever; did you mean --server?");
+}
+
+// In order of appearance: a value that is no time, a value out of range, a flag that needs another.
+TEST_F(QkctlTest, ErrorsNameTheVariableThatTheyComeFrom) {
+  for (const auto& [variable, message] :
+       {std::pair("QKCTL_TIMEOUT=10", "error: QKCTL_TIMEOUT: got '10': expected a time"),
+        {"QKCTL_TIMEOUT=0s", "error: QKCTL_TIMEOUT must be positive; was 0\n"},
+        {"QKCTL_SERVER=", "error: QKCTL_SERVER: got '', expected a value"},
+        {"QKCTL_MESSAGE_BYTES_MAX=1GiX", "error: QKCTL_MESSAGE_BYTES_MAX: got '1GiX': expected a"},
+        {"QKCTL_TLS_CA_FILE=ca.pem", "error: QKCTL_TLS_CA_FILE requires --tls\n"}}) {
+    const Outcome outcome = Qkctl({"status"}, {variable});
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_TRUE(absl::StartsWith(outcome.err, message)) << outcome.err;
+    // The help helps nevertheless.
+    EXPECT_EQ(Qkctl({"status", "--help"}, {variable}).exit_code, 0);
+  }
+}
+
+TEST_F(QkctlTest, CompletesInBash) {
+  const Outcome script = Qkctl({"completion", "bash"});
+  EXPECT_EQ(script.exit_code, 0);
+  EXPECT_TRUE(absl::StrContains(script.out, "complete -F _qkctl qkctl\n"));
+  for (const char* shell : {"zsh", "fish"}) EXPECT_EQ(Qkctl({"completion", shell}).exit_code, 0);
+  ExpectWrongUsage({"completion", "csh"}, "SHELL: got 'csh', expected bash, zsh or fish");
+  ExpectWrongUsage({"completion"}, "SHELL is required");
+}
+
+TEST_F(QkctlTest, OutputThatIsLostIsAnError) {
+  for (const char* args : {"--help", "help score", "version", "completion zsh"}) {
+    const Outcome full = Bash(absl::StrCat("$qkctl ", args, " >/dev/full"));
+    EXPECT_EQ(full.exit_code, 1) << args;
+    EXPECT_TRUE(absl::StrContains(full.err, "standard output: cannot write: No space")) << full.err;
+    // The reader of the pipe has gone.
+    const Outcome pipe = Bash(absl::StrCat("exec 3> >(true); wait $!; $qkctl ", args, " >&3"));
+    EXPECT_EQ(pipe.exit_code, 1) << args;
+    EXPECT_TRUE(absl::StrContains(pipe.err, "standard output: cannot write: Broken")) << pipe.err;
+  }
 }
 
 TEST_F(QkctlTest, WrongUsageEndsWithCodeTwoAndAHint) {
@@ -129,6 +183,9 @@ TEST_F(QkctlTest, WrongUsageEndsWithCodeTwoAndAHint) {
   ExpectWrongUsage({"compute"}, "unknown command 'compute'");
   ExpectWrongUsage({"--server=a", "status"}, "expected a command first");
   ExpectWrongUsage({"status", "extra"}, "surplus argument 'extra'");
+  ExpectWrongUsage({"status", "--", "extra"}, "surplus argument 'extra'");
+  ExpectWrongUsage({"keys", "delete", "a", "--", "b"}, "surplus argument 'b'");
+  ExpectWrongUsage({"keys", "delete", "--", "a", "--json"}, "surplus argument '--json'");
   ExpectWrongUsage({"keys", "buy"}, "unknown command 'keys buy'");
   ExpectWrongUsage({"keys", "get"}, "NAME is required");
   ExpectWrongUsage({"keys", "get", ""}, "NAME is required");
@@ -171,7 +228,10 @@ TEST_F(QkctlTest, FlagsOfOneOutputAreWrongUsageWithAnother) {
   expect_wrong({"--log_sum_exp_out=l.npy", "--output=top_k", "--top_k=1"}, "--log_sum_exp_out");
   expect_wrong({"--result_type=bfloat16", "--out=s.npy"}, "requires a .safetensors file as --out");
   expect_wrong({"--output=top_k", "--top_k=1", "--indices_out=i.safetensors"},
-               "--indices_out is written as .npy");
+               "--indices_out: expected FILE.npy, got i.safetensors");
+  expect_wrong({"--out=o.txt"}, "--out: expected FILE.npy or FILE.safetensors, got o.txt");
+  expect_wrong({"--output=weights", "--log_sum_exp_out=l"}, "--log_sum_exp_out: expected FILE.npy");
+  expect_wrong({"--heatmap=map.jpg"}, "--heatmap: expected FILE.png, got map.jpg");
 }
 
 TEST_F(QkctlTest, FlagsOfAttentionAreParsedStrictly) {
@@ -216,7 +276,7 @@ TEST_F(QkctlTest, LoadRefusesWhatItCannotSend) {
   ExpectWrongUsage({"load", "--rate=5", "--concurrency=2"}, "--concurrency is for a closed loop");
   ExpectWrongUsage({"load", "--concurrency=4:2:x2"}, "expected a number, FROM:TO:xFACTOR");
   ExpectWrongUsage({"load", "--workload=resident"},
-                   "unknown 'resident'; there are tiny, inline-small, ");
+                   "--workload: got 'resident': expected tiny, inline-small, ");
   ExpectWrongUsage({"load", "--find_peak", "--rate=1:5"}, "--find_peak begins at one --rate");
   ExpectWrongUsage({"load", "--latency_limit=50ms"}, "as p99:50ms");
   ExpectWrongUsage({"load", "--allow_errors=SOME"}, "'SOME' is no status code");
@@ -243,10 +303,32 @@ TEST_F(QkctlTest, LoadRefusesWhatWouldNotCount) {
   ExpectWrongUsage({"load", "--find_peak", "--latency_limit=p99:1s", "--duration=2s"},
                    "20s; was 2s");
   ExpectFailure({"load", absl::StrCat("--csv=", Path("a")), absl::StrCat("--json=", Path("./a"))},
-                "INVALID_ARGUMENT: --json, --csv and --report must be different files");
+                "INVALID_ARGUMENT: --json and --csv are written to one place: ");
   ExpectFailure({"load", "--csv=/nowhere/a.csv"}, "NOT_FOUND: /nowhere/a.csv: cannot create");
   ExpectFailure({"load", absl::StrCat("--csv=", Path(""))},
                 absl::StrCat("INVALID_ARGUMENT: ", Path(""), ": is a folder"));
+}
+
+TEST_F(QkctlTest, OutputsAreDifferentFilesAndNoInputs) {
+  std::ofstream(Path("q.npy")) << "queries";
+  const std::string queries = absl::StrCat("--queries=", Path("q.npy"));
+  ExpectFailure({"score", queries, "--keys=k.npy", absl::StrCat("--out=", Path("q.npy"))},
+                "INVALID_ARGUMENT: --out would overwrite the file of --queries: ");
+  ExpectFailure(
+      {"score", queries, "--keys=k.npy", "--output=weights", absl::StrCat("--out=", Path("a.npy")),
+       absl::StrCat("--log_sum_exp_out=", Path("a.npy"))},
+      "INVALID_ARGUMENT: --out and --log_sum_exp_out are written to one place: ");
+  ExpectFailure({"load", queries, absl::StrCat("--json=", Path("q.npy"))},
+                "INVALID_ARGUMENT: --json would overwrite the file of --queries: ");
+  ExpectFailure({"keys", "put", "items", absl::StrCat("--keys=", Path("k.safetensors:keys")),
+                 absl::StrCat("--json=", Path("k.safetensors"))},
+                "INVALID_ARGUMENT: --json would overwrite the file of --keys: ");
+  ExpectFailure({"status", "--tls", absl::StrCat("--tls_ca_file=", Path("q.npy")),
+                 absl::StrCat("--json=", Path("q.npy"))},
+                "INVALID_ARGUMENT: --json would overwrite the file of --tls_ca_file: ");
+  EXPECT_EQ(ReadFile(Path("q.npy")), "queries");
+  ExpectFailure({"score", queries, "--keys=k.npy", "--out=/nowhere/s.npy"},
+                "NOT_FOUND: /nowhere/s.npy: cannot create");
 }
 
 TEST_F(QkctlTest, FilesThatCannotBeUsedAreNamed) {
@@ -440,10 +522,10 @@ TEST_F(QkctlServerTest, KeySetsLiveFromPutToDelete) {
   };
   const Outcome put = upload("put", "first");
   EXPECT_EQ(put.exit_code, 0) << put.err;
-  EXPECT_TRUE(absl::StrContains(put.out, "[30, 16]  [30, 5]  FLOAT32")) << put.out;
+  EXPECT_TRUE(absl::StrContains(put.out, "[30, 16]  [.., 5]  FLOAT32")) << put.out;
   const Outcome append = upload("append", "more");
   EXPECT_EQ(append.exit_code, 0) << append.err;
-  EXPECT_TRUE(absl::StrContains(append.out, "[40, 16]  [40, 5]  FLOAT32")) << append.out;
+  EXPECT_TRUE(absl::StrContains(append.out, "[40, 16]  [.., 5]  FLOAT32")) << append.out;
 
   ExpectScored({"--output=context", absl::StrCat("--values=", Path("v.npy")),
                 absl::StrCat("--out=", Path("inline.npy"))});
@@ -498,8 +580,7 @@ TEST_F(QkctlServerTest, TellsTheReceiptOnRequest) {
   const Outcome outcome = Score({"--receipt"});
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_TRUE(absl::StartsWith(outcome.err, "queued ")) << outcome.err;
-  EXPECT_TRUE(absl::StrContains(outcome.err, "1 requests and 3 rows in its batch, "))
-      << outcome.err;
+  EXPECT_TRUE(absl::StrContains(outcome.err, "1 request and 3 rows in its batch, ")) << outcome.err;
 }
 
 TEST_F(QkctlServerTest, AnswersThatTheServerRefusesAreErrors) {
@@ -563,7 +644,7 @@ TEST_F(QkctlServerTest, StatusIsForPeopleOrForPrograms) {
   for (const absl::string_view expected :
        {"\nkernel ", "GFLOP/s per worker\n", "\nworkers ", "\nuptime ", "\nqueued requests     0\n",
         "\nqueued cost ", "\nin flight ", "\nrequests answered   0\n",
-        "\nmean batch          -\n"}) {
+        "\nrequests a batch    -\n"}) {
     EXPECT_TRUE(absl::StrContains(text.out, expected)) << expected << text.out;
   }
 
@@ -576,6 +657,45 @@ TEST_F(QkctlServerTest, StatusIsForPeopleOrForPrograms) {
   EXPECT_TRUE(json.at("batch_requests_mean").is_null());
 }
 
+TEST_F(QkctlServerTest, AVariableStandsForAFlagThatIsNotGiven) {
+  const std::string address = flag_.substr(flag_.find('=') + 1);
+  const ClosedPort closed;
+  EXPECT_EQ(Qkctl({"status"}, {absl::StrCat("QKCTL_SERVER=", address)}).exit_code, 0);
+  EXPECT_EQ(Qkctl({"status", flag_}, {absl::StrCat("QKCTL_SERVER=", closed.address())}).exit_code,
+            0);
+  EXPECT_EQ(Qkctl({"status", flag_}, {"QKCTL_MESSAGE_BYTES_MAX=2MiB", "QKCTL_TLS=false"}).exit_code,
+            0);
+  // Only flags of the connection have variables.
+  EXPECT_EQ(Qkctl({"status", flag_}, {absl::StrCat("QKCTL_JSON=", Path("s.json"))}).exit_code, 0);
+  EXPECT_FALSE(std::filesystem::exists(Path("s.json")));
+}
+
+// What real programs print fits a terminal of 80 columns.
+TEST_F(QkctlServerTest, OutputsFitATerminal) {
+  Python("numpy.save(d + '/k.npy', numpy.zeros((3, 2), dtype='f4'))\n");
+  const std::string name(128, 'n');
+  EXPECT_EQ(Qkctl({"keys", "put", name, flag_, absl::StrCat("--keys=", Path("k.npy"))}).exit_code,
+            0);
+  for (const std::vector<std::string>& args :
+       std::vector<std::vector<std::string>>{{"--help"},
+                                             {"keys"},
+                                             {"help", "score"},
+                                             {"help", "load"},
+                                             {"keys", "list", flag_},
+                                             {"status", flag_},
+                                             {"load", flag_, "--rate=50", "--duration=200ms"},
+                                             {"load", flag_, absl::StrCat("--key_set=", name),
+                                              "--concurrency=1:4:x2", "--duration=50ms"}}) {
+    const Outcome outcome = Qkctl(args);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    for (const std::string& line : std::vector<std::string>(absl::StrSplit(outcome.out, '\n'))) {
+      const auto columns =
+          std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xC0) != 0x80; });
+      EXPECT_LE(columns, 80) << line;
+    }
+  }
+}
+
 TEST_F(QkctlServerTest, LoadReportsItsFigures) {
   const Outcome outcome =
       Qkctl({"load", flag_, "--concurrency=4", "--channels=2", "--duration=1s", "--n=3", "--m=40",
@@ -583,7 +703,7 @@ TEST_F(QkctlServerTest, LoadReportsItsFigures) {
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_EQ(outcome.err, "");
   for (const absl::string_view expected :
-       {"requests/s ", "latency p50 ", "latency p99.9 ", "latency max ", "mean batch "}) {
+       {"requests/s ", "latency p50 ", "latency p99.9 ", "latency max ", "requests a batch "}) {
     EXPECT_TRUE(absl::StrContains(outcome.out, expected)) << outcome.out;
   }
   const nlohmann::json json = nlohmann::json::parse(ReadFile(Path("load.json")), nullptr, false);

@@ -52,9 +52,10 @@ size_t Count(const std::string& page, const std::string& text) {
 
 TEST(LoadPageTest, HasEveryChartWithData) {
   const std::string page = LoadPage(Report({Step(10, 100)}));
-  for (const char* chart : {"Response time against load", "Response time over time",
-                            "Requests over time", "Response and service times", "Batch sizes",
-                            "Time queued and computed", "Inside the server over time"}) {
+  for (const char* chart :
+       {"Response time against load", "Response time over time", "Requests over time",
+        "Response and service times", "Requests by the size of their batch",
+        "Time queued and computed", "Inside the server over time"}) {
     EXPECT_TRUE(absl::StrContains(page, absl::StrCat("<figcaption>", chart))) << chart;
   }
   EXPECT_EQ(Count(page, "<svg "), 7u);

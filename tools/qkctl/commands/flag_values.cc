@@ -70,10 +70,10 @@ std::optional<KeySetReference> KeySetOptions::Reference() const {
 
 void AddKeysFlags(Flags& flags, std::string* keys, std::string* values) {
   flags.Add("keys", keys,
-            ".npy or .safetensors file of the keys: [m, d]; score and keys take [batch, m, d] and "
-            "[batch, heads, m, d], too");
+            ".npy or .safetensors file of the keys: [m,d]; score and keys take [batch,m,d] and "
+            "[batch,heads,m,d], too");
   flags.Add("values", values,
-            ".npy or .safetensors file of the values, [.., m, dv], for --output=context");
+            ".npy or .safetensors file of the values, [..,m,dv], for --output=context");
 }
 
 void AddStorageFlag(Flags& flags, std::optional<DataType>* storage) {

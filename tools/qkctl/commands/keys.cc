@@ -16,6 +16,7 @@
 #include "tools/qkctl/commands/flag_values.h"
 #include "tools/qkctl/input/upload.h"
 #include "tools/qkctl/output/answer.h"
+#include "tools/qkctl/output/file_output.h"
 #include "tools/qkctl/output/key_set_text.h"
 #include "tools/qkctl/output/terminal.h"
 
@@ -32,6 +33,9 @@ struct FilesOptions : QuestionOptions {
   }
   absl::Status Validate() const {
     return keys.empty() ? InvalidArgument("--keys is required") : absl::OkStatus();
+  }
+  std::vector<FlagFile> Inputs() const {
+    return {{"keys", FileOfTensorPath(keys)}, {"values", FileOfTensorPath(values)}};
   }
 };
 
@@ -89,6 +93,12 @@ absl::Status WithState(const absl::Status& status, Client& client, const std::st
   return absl::Status(status.code(), absl::StrCat(status.message(), " (", state, ")"));
 }
 
+// The `status` of showing an answer. If that failed, says what was done all the same.
+absl::Status StillDone(const absl::Status& status, absl::string_view done) {
+  if (status.ok()) return status;
+  return absl::Status(status.code(), absl::StrCat(status.message(), " (", done, ")"));
+}
+
 // Uploads with `send` and shows a progress line. Then shows the key set, or what became of it.
 // `before` is as in WithState.
 template <typename CallOptions, typename Send>
@@ -99,7 +109,8 @@ absl::Status Upload(const FilesOptions& options, const KeySetContents& contents,
   const absl::StatusOr<KeySetInfo> info = send(call);
   line.reset();
   if (!info.ok()) return WithState(info.status(), client, options.name, before);
-  return ShowAnswer(KeySetTable({*info}), KeySetJson(*info), options.json);
+  return StillDone(ShowAnswer(KeySetTable({*info}), KeySetJson(*info), options.json),
+                   absl::StrCat("'", options.name, "' is at version ", info->version));
 }
 
 absl::Status Put(const PutOptions& options) {
@@ -136,10 +147,11 @@ absl::Status Append(const AppendOptions& options) {
 }
 
 constexpr absl::string_view kPutDetails =
-    R"(Other requests see the whole new version or the old one. Files may be larger than memory.
-FILE.safetensors:TENSOR names a tensor; without, keys or values is looked for, or the only
-one of the file is taken. The longest wait is --timeout and a second for each MiB. Resumes
-nothing: an upload that breaks leaves the old version.
+    R"(Other requests see the whole new version or the old one. Files may be larger
+than memory. FILE.safetensors:TENSOR names a tensor; without, keys or values is
+looked for, or the only one of the file is taken. The longest wait is --timeout
+and a second for each MiB. Resumes nothing: an upload that breaks leaves the old
+version.
 )";
 
 constexpr absl::string_view kMorePutExamples =
@@ -148,9 +160,10 @@ constexpr absl::string_view kMorePutExamples =
 )";
 
 constexpr absl::string_view kAppendDetails =
-    R"(Costs in proportion to what is added. Leading dimensions and d are as in the set; values
-are required where it has some. Elements are converted to what the set is kept in.
-Give --expected_version in scripts: a call that is repeated then cannot append twice.
+    R"(Costs in proportion to what is added. Leading dimensions and d are as in the
+set; values are required where it has some. Elements are converted to what the
+set is kept in. Give --expected_version in scripts: a call that is repeated then
+cannot append twice.
 )";
 
 absl::Status Get(const QuestionOptions& options) {
@@ -173,13 +186,15 @@ absl::Status Delete(const CommandOptions& options) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, MakeClient(options.connection));
   RETURN_IF_ERROR(client->DeleteKeySet(options.name, options.connection.timeout));
   std::printf("deleted %s\n", Printable(options.name).c_str());
-  return absl::OkStatus();
+  return StillDone(FlushStandardOutput(), absl::StrCat("'", options.name, "' is deleted"));
 }
 
 constexpr absl::string_view kListDetails =
-    R"(MEMORY is that of the newest version; versions share what did not change. REQUESTS counts
-since the server started, over all versions. What keeps the newest version from being
-served, for example damage, stands in place of the rest, or below an older version that is.
+    R"(MEMORY is that of the newest version; versions share what did not change.
+REQUESTS counts since the server started, over all versions. What keeps the
+newest version from being served, for example damage, stands in place of the
+rest, or below an older version that is. Long names are cut in the middle;
+--json has them whole.
 )";
 
 }  // namespace
@@ -215,7 +230,8 @@ Command KeysListCommand() {
   return WithOptions({.name = "keys list",
                       .summary = "Lists the key sets of a server, in order of their names.",
                       .details = kListDetails,
-                      .example = "qkctl keys list"},
+                      .example = "qkctl keys list",
+                      .more_examples = "  qkctl keys list --json | jq '.key_sets[].name'\n"},
                      &List);
 }
 

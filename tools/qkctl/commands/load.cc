@@ -4,12 +4,9 @@
 #include <atomic>
 #include <cstdint>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -19,7 +16,6 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/host.h"
-#include "base/invalid_argument.h"
 #include "base/status_macros.h"
 #include "qkserve/channel.h"
 #include "qkserve/client.h"
@@ -66,8 +62,6 @@ void StopOnInterrupt() {
   action.sa_handler = &Interrupt;
   action.sa_flags = SA_RESTART;
   for (const int signal : kEndSignals) sigaction(signal, &action, nullptr);
-  // The reader of a pipe may end first; key sets that were made must be removed all the same.
-  signal(SIGPIPE, SIG_IGN);
 }
 
 // Fills in what the server is. A server of another make may not say, which is no error.
@@ -144,20 +138,6 @@ absl::Status SendLoads(const LoadCommandOptions& command, const LoadFiles& files
   return absl::OkStatus();
 }
 
-// An error for the first file that cannot be written, or that would be written twice.
-absl::Status CheckFiles(const LoadCommandOptions& command) {
-  std::set<std::string> seen;
-  for (const std::string& path : {command.json, command.csv, command.report}) {
-    if (path.empty()) continue;
-    RETURN_IF_ERROR(CheckFileOutput(path));
-    std::error_code error;
-    if (!seen.insert(std::filesystem::weakly_canonical(path, error).string()).second) {
-      return InvalidArgument("--json, --csv and --report must be different files; two are ", path);
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::Status RemoveKeySets(const LoadCommandOptions& command, LoadKeySets& key_sets) {
   // Removing key sets takes long if the server does not answer. Without this line the interrupt
   // would seem lost.
@@ -171,7 +151,8 @@ absl::Status RemoveKeySets(const LoadCommandOptions& command, LoadKeySets& key_s
 absl::Status Conclude(const LoadCommandOptions& command, const LoadReport& report) {
   const StatusCodes allowed = command.AllowedErrors();
   RETURN_IF_ERROR(CheckAnswered(report, allowed, interrupted));
-  absl::Status status = ShowAnswer(LoadReportText(report), LoadReportJson(report), command.json);
+  const std::string text = command.csv == "-" ? std::string() : LoadReportText(report);
+  absl::Status status = ShowAnswer(text, LoadReportJson(report), command.json);
   if (!command.csv.empty()) status.Update(WriteOutput(command.csv, {LoadReportCsv(report)}));
   if (!command.report.empty()) status.Update(WriteOutput(command.report, {LoadPage(report)}));
   status.Update(JudgeLoad(report, allowed));
@@ -184,7 +165,6 @@ absl::Status Run(const LoadCommandOptions& command) {
   report.channels = command.connection.client.channels;
   ASSIGN_OR_RETURN(const LoadFiles files, OpenLoadFiles(command, &report.workload));
   ASSIGN_OR_RETURN(std::unique_ptr<Client> client, MakeClient(command.connection));
-  RETURN_IF_ERROR(CheckFiles(command));
   RETURN_IF_ERROR(AskForStatus(*client, command.connection.client.address, &report.machines));
   StopOnInterrupt();
   ASSIGN_OR_RETURN(LoadKeySets key_sets, LoadKeySets::Prepare(client.get(), command, files,
@@ -203,22 +183,27 @@ absl::Status Run(const LoadCommandOptions& command) {
 }
 
 constexpr absl::string_view kDetails =
-    R"(A closed loop (--concurrency) shows what the server can do; an open loop (--rate) shows what users
-see, since they come whether the server keeps up or not. Latency is then counted from the time at
-which a request was due. docs/load.md has the terms. Keys travel with each request unless there is
-a key set: one of the server's (--key_set), or some made for this load and removed at its end
-(--make_key_set, --key_sets, resident workloads; from --keys where given). Ctrl-C ends it early with
-the report of what ran.
-Exit codes: 1 requests failed (see --allow_errors) or were answered wrong (--verify), 2 wrong usage,
-3 the load that was asked for could not be sent.
+    R"(A closed loop (--concurrency) shows what the server can do; an open loop
+(--rate) shows what users see, since they come whether the server keeps up or
+not. Latency is then counted from the time at which a request was due.
+docs/load.md has the terms.
+
+Keys travel with each request unless there is a key set: one of the server's
+(--key_set), or some made for this load and removed at its end (--make_key_set,
+--key_sets, resident workloads; from --keys where given). Ctrl-C ends it early
+with the report of what ran.
+
+Exit codes: 1, requests failed (see --allow_errors) or were answered wrong
+(--verify); 2, wrong usage; 3, the load that was asked for could not be sent.
 )";
 
 constexpr absl::string_view kMoreExamples =
     R"(  qkctl load --rate=500 --workload=resident-top --duration=1m --report=load.html
-  qkctl load --concurrency=1:256:x2 --duration=5s --workload=inline-small --csv=load.csv
+  qkctl load --concurrency=1:256:x2 --duration=5s --workload=inline-small \
+      --csv=load.csv
   qkctl load --rate=10:2000 --key_set=items --n=1 --output=top_k --top_k=10
-  qkctl load --find_peak --latency_limit=p99:50ms --workload=resident-mixed --verify
-  qkctl load --concurrency=64 --n=1 --make_key_set=10000,128,128 --output=context
+  qkctl load --find_peak --latency_limit=p99:50ms --workload=resident-mixed
+  qkctl load --concurrency=64 --n=1 --make_key_set=9000,128,128 --output=context
 )";
 
 }  // namespace

@@ -60,10 +60,7 @@ absl::Status CheckKeys(const LoadCommandOptions& options) {
   const bool has_values = !options.values.empty() || (workload.dv.has_value() && !has_file);
   const bool is_context = workload.output == Output::kContext;
   return CheckUsage(
-      {{!options.workload.empty() && FindStandardWorkload(options.workload) == nullptr,
-        absl::StrCat("--workload: unknown '", options.workload, "'; there are ",
-                     StandardWorkloadNames())},
-       OutOfRange("key_sets", options.key_sets, 1, kKeySetsMax),
+      {OutOfRange("key_sets", options.key_sets, 1, kKeySetsMax),
        OutOfRange("zipf", options.zipf, 0, 100),
        {options.zipf.has_value() && workload.key_sets < 2,
         "--zipf is for several key sets; see --key_sets"},

@@ -92,9 +92,9 @@ absl::StatusOr<LoadKeySets> LoadKeySets::Prepare(Client* client, const LoadComma
     key_sets.contents_.push_back(
         ContentsOf(files, *workload, seed + 2 * static_cast<uint64_t>(i), stop));
     key_sets.made_.emplace_back();
-    ASSIGN_OR_RETURN(
-        key_sets.made_.back(),
-        MadeKeySet::Create(client, name, key_sets.contents_.back(), command.storage, connection));
+    ASSIGN_OR_RETURN(key_sets.made_.back(),
+                     MadeKeySet::Create(client, name, key_sets.contents_.back(), command.storage,
+                                        connection, stop));
     // The requests name the version, so that a set that replaces this one answers none of them.
     key_sets.references_.push_back({name, key_sets.made_.back()->version()});
   }

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "formats/tensor_file.h"
 
 namespace qkserve {
 namespace {
@@ -42,7 +43,7 @@ constexpr absl::Duration kPeakStep = absl::Seconds(3);
 constexpr absl::Duration kPeakWarmUp = absl::Milliseconds(500);
 
 void AddPaceAndReportFlags(LoadCommandOptions& options, Flags& flags) {
-  flags.BeginGroup("Pace");
+  flags.BeginGroup("Pace", Flags::Variables::kNone);
   flags.Add("concurrency", &options.concurrency,
             "Closed loop: callers who each send when their last request is answered, from 1 to "
             "10000. FROM:TO:xFACTOR runs one after the other");
@@ -66,7 +67,7 @@ void AddPaceAndReportFlags(LoadCommandOptions& options, Flags& flags) {
   flags.Add("latency_limit", &options.latency_limit,
             "What --find_peak is to hold: a percentile of response times, p99:50ms unless given");
 
-  flags.BeginGroup("Report");
+  flags.BeginGroup("Report", Flags::Variables::kNone);
   flags.Add("verify", &options.verify,
             "Recompute a sample of the answers in float64, and compare answers to the same request "
             "bit for bit");
@@ -77,11 +78,18 @@ void AddPaceAndReportFlags(LoadCommandOptions& options, Flags& flags) {
   options.QuestionOptions::AddFlags(flags);
   flags.Add("csv", &options.csv,
             "File for the timeline as comma-separated values; a line a load where there are "
-            "several");
+            "several. -: standard output, which then holds nothing else");
   flags.Add("report", &options.report, "File for a page with charts, FILE.html");
 }
 
 }  // namespace
+
+bool ParseFlag(absl::string_view text, WorkloadName* workload, std::string* error) {
+  workload->name = std::string(text);
+  if (FindStandardWorkload(workload->name) != nullptr) return true;
+  *error = absl::StrCat("expected ", StandardWorkloadNames());
+  return false;
+}
 
 bool ParseFlag(absl::string_view text, ConcurrencyValues* concurrency, std::string* error) {
   const std::vector<absl::string_view> parts = absl::StrSplit(text, ':');
@@ -158,23 +166,23 @@ bool ParseFlag(absl::string_view text, StatusCodes* codes, std::string* error) {
 }
 
 void LoadCommandOptions::AddFlags(Flags& flags) {
-  flags.BeginGroup("Requests");
+  flags.BeginGroup("Requests", Flags::Variables::kNone);
   flags.Add(
       "workload", &workload,
-      absl::StrCat("A standard workload: ", StandardWorkloadNames(), ". Other flags change it"));
+      absl::StrCat("A standard workload, which other flags change: ", StandardWorkloadNames()));
   flags.Add("n", &n, "Queries of a request, 16 unless given");
   flags.Add("m", &m, "Keys of a request, 128 unless given; a key set has its own");
   flags.Add("d", &d, "Length of a query and of a key, 64 unless given; a key set has its own");
   flags.Add("dv", &dv,
             "Length of a value: there are values. With inline keys, --workload and --key_sets");
   flags.Add("queries", &queries,
-            ".npy or .safetensors file of the queries, [rows, d]; requests take --n of them in "
+            ".npy or .safetensors file of the queries, [rows,d]; requests take --n of them in "
             "turn");
   AddKeysFlags(flags, &keys, &values);
   AddOutputFlags(flags, &output, &top_k);
   flags.Add("seed", &seed, "Seed of the random queries, keys and values, and of arrivals");
 
-  flags.BeginGroup("Key sets");
+  flags.BeginGroup("Key sets", Flags::Variables::kNone);
   key_set.AddFlags(flags);
   flags.Add("make_key_set", &make_key_set,
             "m,d or m,d,dv: make a key set of m random keys (and values), and remove it at the "
@@ -190,15 +198,25 @@ void LoadCommandOptions::AddFlags(Flags& flags) {
   AddPaceAndReportFlags(*this, flags);
 }
 
+std::vector<FlagFile> LoadCommandOptions::Inputs() const {
+  return {{"queries", FileOfTensorPath(queries)},
+          {"keys", FileOfTensorPath(keys)},
+          {"values", FileOfTensorPath(values)}};
+}
+
+std::vector<FlagFile> LoadCommandOptions::Outputs() const {
+  return {{"json", json}, {"csv", csv}, {"report", report}};
+}
+
 LoadKeys LoadCommandOptions::KeysFrom() const {
   if (make_key_set.has_value() || key_sets.has_value()) return LoadKeys::kMade;
   if (!key_set.name.empty()) return LoadKeys::kForeign;
-  const LoadWorkload* const standard = FindStandardWorkload(workload);
+  const LoadWorkload* const standard = FindStandardWorkload(workload.name);
   return standard != nullptr && standard->resident ? LoadKeys::kMade : LoadKeys::kInline;
 }
 
 LoadWorkload LoadCommandOptions::Workload() const {
-  const LoadWorkload* const standard = FindStandardWorkload(workload);
+  const LoadWorkload* const standard = FindStandardWorkload(workload.name);
   LoadWorkload result = standard == nullptr ? LoadWorkload() : *standard;
   result.n = n.value_or(result.n);
   result.m = m.value_or(result.m);

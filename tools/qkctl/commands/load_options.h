@@ -23,6 +23,13 @@
 
 namespace qkserve {
 
+// --workload=NAME, one of the standard workloads.
+struct WorkloadName {
+  std::string name;  // "": none
+};
+bool ParseFlag(absl::string_view text, WorkloadName* workload, std::string* error);
+inline std::string FlagText(const WorkloadName& workload) { return workload.name; }
+
 // --concurrency=8, 1:256:x2 (1, 2, 4, ...) or 1:9:4 (1, 5, 9): at least one number.
 struct ConcurrencyValues {
   std::string text = "1";  // as it was given
@@ -59,7 +66,7 @@ enum class LoadKeys {
 // decides, if there is one. The functions at the end return what holds.
 struct LoadCommandOptions : QuestionOptions {
   // The requests. Sizes are those of LoadWorkload; paths are "" if there is no file.
-  std::string workload;
+  WorkloadName workload;
   std::optional<int64_t> n, m, d, dv;
   std::string queries, keys, values;
   std::optional<Output> output;
@@ -92,6 +99,9 @@ struct LoadCommandOptions : QuestionOptions {
 
   // INVALID_ARGUMENT: flags that do not fit together, or values that make no sense.
   absl::Status Validate() const;
+
+  std::vector<FlagFile> Inputs() const;
+  std::vector<FlagFile> Outputs() const;
 
   bool IsOpenLoop() const { return rate.has_value() || find_peak; }
   LoadKeys KeysFrom() const;

@@ -25,6 +25,7 @@
 #include "tools/qkctl/output/terminal.h"
 #include "tools/qkctl/picture/heat_map_png.h"
 #include "tools/qkctl/picture/terminal_matrix.h"
+#include "tools/report/text_table.h"
 
 namespace qkserve {
 namespace {
@@ -151,10 +152,11 @@ absl::Status Deliver(const ScoreResult& result, const ScoreCommandOptions& to) {
 // One line about how a request was answered.
 std::string ReceiptText(const Receipt& receipt) {
   return absl::StrCat(
-      absl::StrFormat("queued %.3f ms, computed %.3f ms, %d requests and %d rows in its batch, %s",
+      absl::StrFormat("queued %.3f ms, computed %.3f ms, %s and %s in its batch, %s",
                       absl::ToDoubleMilliseconds(receipt.queued),
-                      absl::ToDoubleMilliseconds(receipt.computed), receipt.batch_requests,
-                      receipt.batch_rows, Printable(receipt.kernel)),
+                      absl::ToDoubleMilliseconds(receipt.computed),
+                      CountText(receipt.batch_requests, "request"),
+                      CountText(receipt.batch_rows, "row"), Printable(receipt.kernel)),
       receipt.key_set_version == 0
           ? ""
           : absl::StrCat(", version ", receipt.key_set_version, " of the key set"));
@@ -178,27 +180,35 @@ absl::Status Run(const ScoreCommandOptions& options) {
 
 constexpr absl::string_view kDetails =
     R"(The stages follow each other; --output says which one is returned:
-  scores   scale * q·k                                                 [.., n, m]
-  capped   after --softcap                                             [.., n, m]
-  masked   after --mask, --causal, the window and --key_lengths,
-           which hold together; -inf where a key is not attended       [.., n, m]
-  weights  softmax of masked over the keys                             [.., n, m]
-  context  weights times --values                                      [.., n, dv]
-  top_k    the --top_k best masked scores of each query, best first,
-           and their keys: key -1 and score -inf where fewer are left  [.., n, top_k]
-Keys, and values, come from files or from a key set on the server ('qkctl keys'). Leading dimensions
-of queries and keys are equal, or 1; heads of keys may be fewer by a whole factor. Files are NumPy's
-.npy, float32 or float16, or .safetensors, bfloat16 too: FILE.safetensors:TENSOR names a
-tensor; without, queries, keys, values or mask is looked for, or the only one is taken.
-The server has defaults for options that are left out. A terminal also shows a heat map, unless
-NO_COLOR is set. In --heatmap, as there, dark blue is the smallest value, yellow the largest and
-grey what is not finite.
+  scores   scale * q·k                                        [.., n, m]
+  capped   after --softcap                                    [.., n, m]
+  masked   after --mask, --causal, the window and
+           --key_lengths, which hold together; -inf where
+           a key is not attended                              [.., n, m]
+  weights  softmax of masked over the keys                    [.., n, m]
+  context  weights times --values                             [.., n, dv]
+  top_k    the --top_k best masked scores of each query,
+           best first, and their keys: key -1 and score -inf
+           where fewer are left                               [.., n, top_k]
+
+Keys, and values, come from files or from a key set on the server ('qkctl
+keys'). Leading dimensions of queries and keys are equal, or 1; heads of keys
+may be fewer by a whole factor. Files are NumPy's .npy, float32 or float16, or
+.safetensors, bfloat16 too. FILE.safetensors:TENSOR names a tensor; without,
+queries, keys, values or mask is looked for, or the only one is taken.
+
+The server has defaults for options that are left out. A terminal also shows a
+heat map, unless NO_COLOR is set. In --heatmap, as there, dark blue is the
+smallest value, yellow the largest and grey what is not finite.
 )";
 
 constexpr absl::string_view kMoreExamples =
-    R"(  qkctl score --queries=q.npy --keys=k.npy --values=v.npy --scale=auto --causal --output=context
-  qkctl score --queries=q.npy --key_set=items --output=top_k --top_k=10 --indices_out=i.npy
-  qkctl score --queries=q.npy --keys=k.npy --key_lengths=7,9 --output=weights --heatmap=w.png
+    R"(  qkctl score --queries=q.npy --keys=k.npy --values=v.npy \
+      --scale=auto --causal --output=context --out=context.npy
+  qkctl score --queries=q.npy --key_set=items --output=top_k --top_k=10 \
+      --indices_out=i.npy
+  qkctl score --queries=q.npy --keys=k.npy --key_lengths=7,9 \
+      --output=weights --heatmap=w.png
 )";
 
 }  // namespace

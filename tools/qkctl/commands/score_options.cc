@@ -1,14 +1,29 @@
 #include "tools/qkctl/commands/score_options.h"
 
 #include <cmath>
+#include <initializer_list>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/status_macros.h"
 #include "formats/tensor_file.h"
 
 namespace qkserve {
+namespace {
+
+// A path may end in one of `ends`. Those of devices, and standard output, end as they like.
+WrongUsage WrongEnd(absl::string_view flag, const std::string& path,
+                    std::initializer_list<absl::string_view> ends) {
+  bool is_wrong = !path.empty() && path != "-" && !absl::StartsWith(path, "/dev/");
+  for (const absl::string_view end : ends) is_wrong = is_wrong && !absl::EndsWith(path, end);
+  return {is_wrong, absl::StrCat("--", flag, ": expected FILE", absl::StrJoin(ends, " or FILE"),
+                                 ", got ", path)};
+}
+
+}  // namespace
 
 bool ParseFlag(absl::string_view text, ScaleValue* scale, std::string* error) {
   *scale = {.is_auto = text == "auto"};
@@ -36,14 +51,14 @@ bool ParseFlag(absl::string_view text, KeyLengthsValue* key_lengths, std::string
 }
 
 void ScoreCommandOptions::AddFlags(Flags& flags) {
-  flags.BeginGroup("Input");
+  flags.BeginGroup("Input", Flags::Variables::kNone);
   flags.Add("queries", &queries,
-            ".npy or .safetensors file of the queries: [n, d], [batch, n, d] or [batch, heads, n, "
-            "d]; required");
+            ".npy or .safetensors file of the queries: [n,d], [batch,n,d] or [batch,heads,n,d]; "
+            "required");
   AddKeysFlags(flags, &keys, &values);
   key_set.AddFlags(flags);
 
-  flags.BeginGroup("Attention");
+  flags.BeginGroup("Attention", Flags::Variables::kNone);
   flags.Add("scale", &scale, "Factor on every q·k; auto means 1/sqrt(d). 1 unless given");
   flags.Add("softcap", &softcap, "C > 0: a score s becomes C * tanh(s / C). None unless given");
   flags.Add("causal", &causal, "Query i attends key j only if j <= i + offset");
@@ -58,11 +73,11 @@ void ScoreCommandOptions::AddFlags(Flags& flags) {
             "One number a batch: keys at or beyond it are not attended. Numbers with commas "
             "between them, or an .npy file of int64");
   flags.Add("mask", &mask,
-            "File of bool (.npy; true: attend) or float (added to the score). Right-aligned "
-            "against [.., n, m]; leading dimensions equal or 1; keys beyond the last are not "
-            "attended");
+            "File of bool, true where a key is attended (.npy), or of float, added to the score. "
+            "Right-aligned against [..,n,m]; leading dimensions equal or 1; keys beyond the last "
+            "are not attended");
 
-  flags.BeginGroup("Result");
+  flags.BeginGroup("Result", Flags::Variables::kNone);
   AddOutputFlags(flags, &output, &top_k);
   flags.Add("result_type", &result_type,
             "Element type of the result: float32, float16 or bfloat16");
@@ -70,14 +85,29 @@ void ScoreCommandOptions::AddFlags(Flags& flags) {
             ".npy or .safetensors file for the result, - for standard output; shown as text where "
             "not given");
   flags.Add("indices_out", &indices_out,
-            ".npy file for the int32 keys of --output=top_k, [.., n, top_k]");
+            ".npy file for the int32 keys of --output=top_k, [..,n,top_k]");
   flags.Add("log_sum_exp_out", &log_sum_exp_out,
-            ".npy or .safetensors file for each query's ln(sum(exp(masked score))), [.., n], for "
+            ".npy or .safetensors file for each query's ln(sum(exp(masked score))), [..,n], for "
             "--output=weights and context");
   flags.Add("heatmap", &heatmap, ".png file to draw the result into");
   flags.Add("receipt", &receipt,
             "Tell on standard error how the request was answered; done anyway where that is a "
             "terminal");
+}
+
+std::vector<FlagFile> ScoreCommandOptions::Inputs() const {
+  return {{"queries", FileOfTensorPath(queries)},
+          {"keys", FileOfTensorPath(keys)},
+          {"values", FileOfTensorPath(values)},
+          {"mask", FileOfTensorPath(mask)},
+          {"key_lengths", key_lengths.value_or(KeyLengthsValue()).path}};
+}
+
+std::vector<FlagFile> ScoreCommandOptions::Outputs() const {
+  return {{"out", out},
+          {"indices_out", indices_out},
+          {"log_sum_exp_out", log_sum_exp_out},
+          {"heatmap", heatmap}};
 }
 
 absl::Status ScoreCommandOptions::Validate() const {
@@ -108,7 +138,11 @@ absl::Status ScoreCommandOptions::Validate() const {
        // Element types that a kind of file cannot hold.
        {result_type == DataType::kBfloat16 && !out.empty() && !IsSafetensorsPath(out),
         "--result_type=bfloat16 requires a .safetensors file as --out"},
-       {IsSafetensorsPath(indices_out), "--indices_out is written as .npy"},
+       // Files are what their names say.
+       WrongEnd("out", out, {".npy", ".safetensors"}),
+       WrongEnd("indices_out", indices_out, {".npy"}),
+       WrongEnd("log_sum_exp_out", log_sum_exp_out, {".npy", ".safetensors"}),
+       WrongEnd("heatmap", heatmap, {".png"}),
        // Text mixed with a file, or two files, could not be read.
        {standard_outputs > 1,
         "standard output takes one of --out, --indices_out, --log_sum_exp_out and --heatmap; give "

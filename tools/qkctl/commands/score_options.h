@@ -54,6 +54,9 @@ struct ScoreCommandOptions : CommandOptions {
   // INVALID_ARGUMENT: flags that do not fit together. The server judges what depends on shapes.
   absl::Status Validate() const;
 
+  std::vector<FlagFile> Inputs() const;
+  std::vector<FlagFile> Outputs() const;
+
   Output OutputOrDefault() const { return output.value_or(Output::kScores); }
 };
 

@@ -22,7 +22,8 @@ absl::Status Run(const QuestionOptions& options) {
 Command StatusCommand() {
   return WithOptions({.name = "status",
                       .summary = "Shows what a server is and how busy it is.",
-                      .example = "qkctl status --server=127.0.0.1:50051"},
+                      .example = "qkctl status --server=127.0.0.1:50051",
+                      .more_examples = "  qkctl status --json\n"},
                      &Run);
 }
 

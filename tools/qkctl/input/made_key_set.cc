@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <utility>
 #include <vector>
 
@@ -23,8 +24,7 @@ absl::Duration AtLeastTenSeconds(absl::Duration timeout) {
   return std::max(timeout, absl::Seconds(10));
 }
 
-constexpr int kRemoveTries = 20;
-constexpr absl::Duration kRemovePause = absl::Milliseconds(150);
+constexpr absl::Duration kRemovePause = absl::Milliseconds(100);
 
 }  // namespace
 
@@ -50,9 +50,11 @@ std::string UniqueKeySetName() {
   return absl::StrCat("qkctl-load-", getpid(), "-", absl::ToUnixNanos(absl::Now()));
 }
 
-absl::StatusOr<std::unique_ptr<MadeKeySet>> MadeKeySet::Create(
-    Client* client, std::string name, const KeySetContents& contents,
-    std::optional<DataType> storage, const ConnectionOptions& connection) {
+absl::StatusOr<std::unique_ptr<MadeKeySet>> MadeKeySet::Create(Client* client, std::string name,
+                                                               const KeySetContents& contents,
+                                                               std::optional<DataType> storage,
+                                                               const ConnectionOptions& connection,
+                                                               const std::atomic<bool>* stop) {
   const absl::Duration timeout = AtLeastTenSeconds(connection.timeout);
   const absl::Status exists = client->GetKeySet(name, timeout).status();
   if (exists.ok() || absl::IsDataLoss(exists)) {
@@ -68,7 +70,8 @@ absl::StatusOr<std::unique_ptr<MadeKeySet>> MadeKeySet::Create(
   put.storage = storage;
   // Made before the upload, so that the set is removed even if the upload fails: the answer may
   // have been lost.
-  std::unique_ptr<MadeKeySet> made(new MadeKeySet(client, std::move(name), timeout));
+  std::unique_ptr<MadeKeySet> made(
+      new MadeKeySet(client, std::move(name), connection.client.address, timeout, stop));
   ASSIGN_OR_RETURN(const KeySetInfo info, client->PutKeySet(made->name(), contents.keys, put));
   made->version_ = info.version;
   return made;
@@ -77,14 +80,24 @@ absl::StatusOr<std::unique_ptr<MadeKeySet>> MadeKeySet::Create(
 absl::Status MadeKeySet::Remove() {
   if (std::exchange(removed_, true)) return absl::OkStatus();
   absl::Status status = TryRemove();
-  // A server that was away may be back: it is worth a moment to leave nothing behind.
-  for (int i = 0; i < kRemoveTries && absl::IsUnavailable(status); ++i) {
+  if (absl::IsUnavailable(status)) {
+    std::fprintf(stderr,
+                 "waiting for the server, to remove the key set '%s'; interrupt to leave it\n",
+                 name_.c_str());
+  }
+  const absl::Time end = Clock::Monotonic()->Now() + timeout_;
+  const bool was_stopped = *stop_;
+  while (absl::IsUnavailable(status) && Clock::Monotonic()->Now() < end && *stop_ == was_stopped) {
     absl::SleepFor(kRemovePause);
     status = TryRemove();
   }
   if (status.ok()) return status;
-  return absl::Status(status.code(), absl::StrCat("could not remove the key set '", name_,
-                                                  "': ", status.message()));
+  const bool may_be_there = !absl::IsNotFound(status) && !absl::IsFailedPrecondition(status);
+  return absl::Status(status.code(),
+                      absl::StrCat("could not remove the key set '", name_, "': ", status.message(),
+                                   may_be_there ? absl::StrCat("; later: qkctl keys delete ", name_,
+                                                               " --server=", address_)
+                                                : ""));
 }
 
 absl::Status MadeKeySet::TryRemove() {
@@ -92,8 +105,8 @@ absl::Status MadeKeySet::TryRemove() {
   if (absl::IsNotFound(info.status())) {
     if (version_ == 0) return absl::OkStatus();
     return absl::NotFoundError(
-        "it is not there: somebody removed it, or --server stands for "
-        "several servers, and it is on another one");
+        "it is not there: somebody removed it, the server restarted without --key_set_dir, or "
+        "--server stands for several servers, and it is on another one");
   }
   if (info.ok() && version_ != 0 && info->version != version_) {
     return absl::FailedPreconditionError(absl::StrCat(

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -36,12 +37,14 @@ std::string UniqueKeySetName();
 // A key set that is on the server as long as this object exists.
 class MadeKeySet {
  public:
-  // Uploads the set, with a progress line. `storage` is as in PutKeySetOptions. ALREADY_EXISTS: it
-  // would replace a key set, and delete that in the end. Other errors are the server's.
+  // Uploads the set, with a progress line. `storage` is as in PutKeySetOptions. `stop` becomes true
+  // when the user interrupts; it must outlive the object. ALREADY_EXISTS: it would replace a key
+  // set, and delete that in the end. Other errors are the server's.
   static absl::StatusOr<std::unique_ptr<MadeKeySet>> Create(Client* client, std::string name,
                                                             const KeySetContents& contents,
                                                             std::optional<DataType> storage,
-                                                            const ConnectionOptions& connection);
+                                                            const ConnectionOptions& connection,
+                                                            const std::atomic<bool>* stop);
   MadeKeySet(const MadeKeySet&) = delete;
   MadeKeySet& operator=(const MadeKeySet&) = delete;
   ~MadeKeySet() { Remove().IgnoreError(); }
@@ -49,19 +52,30 @@ class MadeKeySet {
   const std::string& name() const { return name_; }
   int64_t version() const { return version_; }
 
-  // Removes the key set now. Blocks for some seconds if the server does not answer.
+  // Removes the key set now. If the server does not answer, waits for it as long as for an answer
+  // (--timeout, at least 10 s), and says so on standard error: a server that keeps its key sets on
+  // disk has this one again when it is back. The wait ends early when `stop` becomes true.
+  //
   // FAILED_PRECONDITION: it has been replaced meanwhile, and is left. NOT_FOUND: it is not there.
+  // Other errors say how to remove it later.
   absl::Status Remove();
 
  private:
-  MadeKeySet(Client* client, std::string name, absl::Duration timeout)
-      : client_(client), name_(std::move(name)), timeout_(timeout) {}
+  MadeKeySet(Client* client, std::string name, std::string address, absl::Duration timeout,
+             const std::atomic<bool>* stop)
+      : client_(client),
+        name_(std::move(name)),
+        address_(std::move(address)),
+        timeout_(timeout),
+        stop_(stop) {}
 
   absl::Status TryRemove();
 
   Client* const client_;
   const std::string name_;
+  const std::string address_;
   const absl::Duration timeout_;
+  const std::atomic<bool>* const stop_;
   int64_t version_ = 0;  // 0: the upload was not acknowledged
   bool removed_ = false;
 };

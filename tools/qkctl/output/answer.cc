@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "base/status_macros.h"
 #include "tools/qkctl/output/file_output.h"
 
 namespace qkserve {
@@ -16,6 +17,7 @@ void AddJsonFlag(Flags& flags, std::string* path) {
 absl::Status ShowAnswer(const std::string& text, const nlohmann::ordered_json& json,
                         const std::string& path) {
   if (path != "-") std::fputs(text.c_str(), stdout);
+  RETURN_IF_ERROR(FlushStandardOutput());
   if (path.empty()) return absl::OkStatus();
   // Text that is not UTF-8 is replaced and not refused, because it is a server's mistake.
   const std::string dumped =

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "base/flags.h"
@@ -19,10 +20,12 @@ struct QuestionOptions : CommandOptions {
   std::string json;
 
   void AddFlags(Flags& flags) { AddJsonFlag(flags, &json); }
+  std::vector<FlagFile> Outputs() const { return {{"json", json}}; }
 };
 
 // Prints the text, unless the JSON goes to standard output. Writes the JSON unless `path` is "".
-// Its members keep their order. Errors are those of WriteOutput.
+// Its members keep their order. When it returns OK, all is written. Errors are those of WriteOutput
+// and FlushStandardOutput.
 absl::Status ShowAnswer(const std::string& text, const nlohmann::ordered_json& json,
                         const std::string& path);
 

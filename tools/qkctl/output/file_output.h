@@ -4,6 +4,8 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "base/whole_file.h"
 
 namespace qkserve {
@@ -15,8 +17,24 @@ namespace qkserve {
 // The operating system's errors, naming the file.
 absl::Status WriteOutput(const std::string& path, FileParts parts);
 
+// Writes what was printed before and is still in a buffer. A full disk and a reader that is gone
+// show only here.
+absl::Status FlushStandardOutput();
+
 // OK if writing would succeed, as far as can be seen without writing. Errors as of WriteOutput.
 absl::Status CheckFileOutput(const std::string& path);
+
+// A file that a flag names. No path: the flag is not given.
+struct FlagFile {
+  absl::string_view flag;
+  std::string path;
+};
+
+// Called before a command begins its work, so that nothing is lost at its end.
+//
+// INVALID_ARGUMENT: two outputs are one file, or an output would overwrite an input. Devices and
+// pipes may be named twice. Others: those of CheckFileOutput.
+absl::Status CheckOutputs(absl::Span<const FlagFile> outputs, absl::Span<const FlagFile> inputs);
 
 }  // namespace qkserve
 

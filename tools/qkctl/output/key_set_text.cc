@@ -1,24 +1,20 @@
 #include "tools/qkctl/output/key_set_text.h"
 
-#include <algorithm>
 #include <array>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "tools/qkctl/output/terminal.h"
+#include "tools/report/text_table.h"
 
 namespace qkserve {
 namespace {
 
-using Row = std::vector<std::string>;
-
-constexpr size_t kColumns = 7;
-
-// Numbers are aligned to the right.
-constexpr std::array<bool, kColumns> kToTheRight = {false, true, false, false, false, true, true};
+constexpr std::array kColumns = {TextAlign::kLeft, TextAlign::kRight, TextAlign::kLeft,
+                                 TextAlign::kLeft, TextAlign::kLeft,  TextAlign::kRight,
+                                 TextAlign::kRight};
 
 std::string TypeText(const KeySetInfo& key_set) {
   const absl::string_view keys = DataTypeName(key_set.keys.data_type);
@@ -28,12 +24,18 @@ std::string TypeText(const KeySetInfo& key_set) {
   return absl::StrCat(keys, ", ", DataTypeName(key_set.values->data_type));
 }
 
-Row RowOf(const KeySetInfo& key_set) {
+// The values' shape: "[.., 128]", because its other dimensions are those of the keys.
+std::string ValuesText(const KeySetInfo& key_set) {
+  if (!key_set.values.has_value() || key_set.values->shape.empty()) return "-";
+  return absl::StrCat("[.., ", key_set.values->shape.back(), "]");
+}
+
+std::vector<std::string> RowOf(const KeySetInfo& key_set) {
   if (key_set.version == 0) return {Printable(key_set.name), "-", Printable(key_set.problem)};
   return {Printable(key_set.name),
           absl::StrCat(key_set.version),
           ShapeString(key_set.keys.shape),
-          key_set.values.has_value() ? ShapeString(key_set.values->shape) : "-",
+          ValuesText(key_set),
           TypeText(key_set),
           BytesText(key_set.memory_bytes),
           absl::StrCat(key_set.requests_served)};
@@ -57,30 +59,15 @@ std::string BytesText(int64_t bytes) {
 
 std::string KeySetTable(absl::Span<const KeySetInfo> key_sets) {
   if (key_sets.empty()) return "no key sets\n";
-  std::vector<Row> rows = {{"NAME", "VERSION", "KEYS", "VALUES", "TYPE", "MEMORY", "REQUESTS"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"NAME", "VERSION", "KEYS", "VALUES", "TYPE", "MEMORY", "REQUESTS"}};
   for (const KeySetInfo& key_set : key_sets) {
     rows.push_back(RowOf(key_set));
     if (key_set.version != 0 && !key_set.problem.empty()) {
       rows.push_back({absl::StrCat("  ", Printable(key_set.problem))});
     }
   }
-  // A problem, which ends its row, may be longer than its column is wide.
-  std::array<size_t, kColumns> widths = {};
-  for (const Row& row : rows) {
-    const size_t cells = row.size() == kColumns ? kColumns : row.size() - 1;
-    for (size_t i = 0; i < cells; ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string text;
-  for (const Row& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) {
-      const std::string space(widths[i] - std::min(widths[i], row[i].size()), ' ');
-      absl::StrAppend(&line, i == 0 ? "" : "  ", kToTheRight[i] ? space : "", row[i],
-                      kToTheRight[i] ? "" : space);
-    }
-    absl::StrAppend(&text, absl::StripTrailingAsciiWhitespace(line), "\n");
-  }
-  return text;
+  return TextTable(kColumns, rows);
 }
 
 nlohmann::ordered_json KeySetJson(const KeySetInfo& key_set) {

@@ -1,22 +1,33 @@
 #include "tools/qkctl/output/load_text.h"
 
 #include <algorithm>
+#include <array>
+#include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "tools/qkctl/output/terminal.h"
+#include "tools/report/text_table.h"
 
 namespace qkserve {
 namespace {
 
+// Longer names are cut. Those that --make_key_set chooses have up to 40 characters.
+constexpr size_t kNameColumns = 48;
+
 std::string KeysText(const LoadReport& report) {
   const LoadWorkload& workload = report.workload;
   if (!workload.resident) return "inline keys";
-  const std::string name = Printable(report.key_set);
+  const std::string name = CutMiddle(Printable(report.key_set), kNameColumns);
   if (workload.key_sets == 1) return absl::StrCat("key set ", name);
   return absl::StrFormat("%d key sets from %s on, Zipf %g", workload.key_sets, name, workload.zipf);
+}
+
+absl::string_view ArrivalsText(const LoadOptions& options) {
+  return options.arrivals == Arrivals::kPoisson ? "poisson" : "constant";
 }
 
 std::string HeaderText(const LoadReport& report) {
@@ -26,14 +37,17 @@ std::string HeaderText(const LoadReport& report) {
   absl::StrAppendFormat(&text, "n=%d m=%d d=%d, %s, %s%s; ", workload.n, workload.m, workload.d,
                         KeysText(report), OutputName(workload.output),
                         workload.output == Output::kTopK ? absl::StrCat(" ", workload.top_k) : "");
-  if (!report.is_series) absl::StrAppend(&text, PaceText(step.options), " ");
-  absl::StrAppendFormat(&text, "over %d connection%s", report.channels,
-                        report.channels == 1 ? "" : "s");
+  if (!report.is_series) {
+    absl::StrAppend(&text, PaceText(step.options), " ");
+  } else if (step.options.concurrency == 0) {
+    absl::StrAppend(&text, ArrivalsText(step.options), " arrivals ");
+  }
+  absl::StrAppend(&text, "over ", CountText(report.channels, "connection"));
   if (!report.is_series) {
     absl::StrAppendFormat(&text, ", %.1f s%s", absl::ToDoubleSeconds(step.elapsed),
                           step.interrupted ? ", ended early" : "");
   }
-  return absl::StrCat(text, "\n\n");
+  return absl::StrCat(WrapText(text, 2), "\n\n");
 }
 
 // The percentiles of latencies: in an open loop response time beside service time, in a closed loop
@@ -78,40 +92,75 @@ std::string StepText(const LoadResult& step) {
   }
   if (counts.abandoned > 0) line("not waited for", absl::StrCat(counts.abandoned));
   if (counts.ok == 0) return text;
-  line("mean batch", absl::StrFormat("%.2f requests", static_cast<double>(counts.batch_requests) /
-                                                          static_cast<double>(counts.ok)));
+  line("requests a batch", absl::StrFormat("%.2f", step.Whole().batch_requests_mean));
   line("mean queued", absl::StrFormat("%.1f us", absl::ToDoubleMicroseconds(counts.queued.Mean())));
   line("mean computed",
        absl::StrFormat("%.1f us", absl::ToDoubleMicroseconds(counts.computed.Mean())));
   return text;
 }
 
-std::string StepsText(const LoadReport& report) {
-  std::string text = absl::StrFormat("%-24s%12s%12s%12s%12s%12s%10s%8s\n", "", "requests/s",
-                                     "p50 ms", "p99 ms", "p99.9 ms", "max ms", "errors", "batch");
-  for (const LoadResult& step : report.steps) {
-    const LoadInterval whole = step.Whole();
-    const auto ms = [&whole](absl::Duration duration) {
-      return whole.ok == 0 ? std::string("-")
-                           : absl::StrFormat("%.3f", absl::ToDoubleMilliseconds(duration));
-    };
-    absl::StrAppendFormat(&text, "%-24s%12.1f%12s%12s%12s%12s%10d%8.2f\n",
-                          absl::StrCat(PaceText(step.options), step.interrupted ? " *" : ""),
-                          step.RequestsPerSecond(), ms(whole.p50), ms(whole.p99), ms(whole.p999),
-                          ms(whole.max), whole.errors, whole.batch_requests_mean);
+// "32 at a time", "500/s".
+std::string LoadName(const LoadOptions& options) {
+  const std::string pace = PaceText(options);
+  return pace.substr(0, pace.find(','));
+}
+
+// The digits behind the point that let five of them tell times up to `longest`.
+int DecimalsFor(absl::Duration longest) {
+  const double ms = absl::ToDoubleMilliseconds(longest);
+  if (ms < 100) return 3;
+  return ms < 1000 ? 2 : ms < 10'000 ? 1 : 0;
+}
+
+// A column of times, which have the same number of decimals.
+std::vector<std::string> MillisecondsColumn(const std::vector<LoadInterval>& loads,
+                                            absl::Duration LoadInterval::*time) {
+  absl::Duration longest;
+  for (const LoadInterval& load : loads) longest = std::max(longest, load.*time);
+  std::vector<std::string> column;
+  for (const LoadInterval& load : loads) {
+    column.push_back(load.ok == 0 ? "-"
+                                  : absl::StrFormat("%.*f", DecimalsFor(longest),
+                                                    absl::ToDoubleMilliseconds(load.*time)));
   }
-  const bool early = std::any_of(report.steps.begin(), report.steps.end(),
-                                 [](const LoadResult& step) { return step.interrupted; });
-  if (early) absl::StrAppend(&text, "* ended early\n");
-  return text;
+  return column;
+}
+
+std::string StepsText(const LoadReport& report) {
+  std::vector<LoadInterval> loads;
+  for (const LoadResult& step : report.steps) loads.push_back(step.Whole());
+  const std::vector<std::string> p50 = MillisecondsColumn(loads, &LoadInterval::p50);
+  const std::vector<std::string> p99 = MillisecondsColumn(loads, &LoadInterval::p99);
+  const std::vector<std::string> p999 = MillisecondsColumn(loads, &LoadInterval::p999);
+  const std::vector<std::string> max = MillisecondsColumn(loads, &LoadInterval::max);
+  std::vector<std::vector<std::string>> rows = {
+      {"", "", "ms", "ms", "ms", "ms", "", "requests"},
+      {"load", "requests/s", "p50", "p99", "p99.9", "max", "errors", "a batch"}};
+  bool early = false;
+  for (size_t i = 0; i < loads.size(); ++i) {
+    const LoadResult& step = report.steps[i];
+    early |= step.interrupted;
+    rows.push_back(
+        {absl::StrCat(LoadName(step.options), step.interrupted ? " *" : ""),
+         absl::StrFormat("%.1f", step.RequestsPerSecond()), p50[i], p99[i], p999[i], max[i],
+         absl::StrCat(loads[i].errors),
+         loads[i].ok == 0 ? "-" : absl::StrFormat("%.2f", loads[i].batch_requests_mean)});
+  }
+  constexpr std::array kColumns = {TextAlign::kLeft,  TextAlign::kRight, TextAlign::kRight,
+                                   TextAlign::kRight, TextAlign::kRight, TextAlign::kRight,
+                                   TextAlign::kRight, TextAlign::kRight};
+  return absl::StrCat(TextTable(kColumns, rows), early ? "* ended early\n" : "");
 }
 
 std::string VerifyText(const VerifyReport& verify) {
   const Verifier::Result& result = verify.result;
-  const std::string rows = verify.keys_known ? absl::StrCat(result.rows, " rows recomputed")
-                                             : "no rows recomputed (the keys are not known here)";
-  return absl::StrCat("verify: ", rows, ", ", result.duplicates, " answers compared bit for bit, ",
-                      result.wrong, " wrong\n");
+  const std::string rows = verify.keys_known
+                               ? absl::StrCat(CountText(result.rows, "row"), " recomputed")
+                               : "no rows recomputed (the keys are not known here)";
+  const std::string text =
+      absl::StrCat("verify: ", rows, ", ", CountText(result.duplicates, "answer"),
+                   " compared bit for bit, ", result.wrong, " wrong");
+  return absl::StrCat(WrapText(text, 2), "\n");
 }
 
 }  // namespace
@@ -119,9 +168,9 @@ std::string VerifyText(const VerifyReport& verify) {
 std::string LoadReportText(const LoadReport& report) {
   std::string text = HeaderText(report);
   absl::StrAppend(&text, !report.is_series ? StepText(report.steps[0]) : StepsText(report));
-  absl::StrAppend(&text, LatencyScopeText(report), "\n");
+  absl::StrAppend(&text, WrapText(LatencyScopeText(report), 2), "\n");
   if (report.verify.has_value()) absl::StrAppend(&text, VerifyText(*report.verify));
-  if (report.peak.has_value()) absl::StrAppend(&text, PeakText(report), "\n");
+  if (report.peak.has_value()) absl::StrAppend(&text, WrapText(PeakText(report), 2), "\n");
   return text;
 }
 

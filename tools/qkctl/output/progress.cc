@@ -10,6 +10,7 @@
 #include "tools/qkctl/output/key_set_text.h"
 #include "tools/qkctl/output/terminal.h"
 #include "tools/report/load_report.h"
+#include "tools/report/text_table.h"
 
 namespace qkserve {
 namespace {
@@ -17,19 +18,6 @@ namespace {
 constexpr int kBarWidth = 20;
 constexpr absl::Duration kUploadInterval = absl::Milliseconds(100);
 constexpr absl::Duration kLoadInterval = absl::Seconds(1);
-
-// "512.0 requests/s, p50 1.2 ms, p99 3.4 ms, 0 errors, 7 s left". `earlier` was taken `interval`
-// before. The text tells what came since, but counts all errors.
-std::string LoadProgressText(const LoadCounts& counts, const LoadCounts& earlier,
-                             absl::Duration interval, absl::Duration remaining) {
-  const LoadCounts recent = counts.Since(earlier);
-  return absl::StrFormat(
-      "%.1f requests/s, p50 %s, p99 %s, %d errors, %.0f s left",
-      static_cast<double>(recent.ok) / std::max(1e-9, absl::ToDoubleSeconds(interval)),
-      MillisecondsText(recent.response.Percentile(50)),
-      MillisecondsText(recent.response.Percentile(99)), counts.Errors(),
-      std::max(0.0, absl::ToDoubleSeconds(remaining)));
-}
 
 }  // namespace
 
@@ -67,6 +55,19 @@ void UploadProgressLine::Show(int64_t sent_bytes, int64_t total_bytes) {
   if (!is_terminal() || (now < next_ && sent_bytes < total_bytes)) return;
   next_ = now + kUploadInterval;
   Draw(UploadProgressText(sent_bytes, total_bytes, now - begin_));
+}
+
+std::string LoadProgressText(const LoadCounts& counts, const LoadCounts& earlier,
+                             absl::Duration interval, absl::Duration remaining) {
+  const LoadCounts recent = counts.Since(earlier);
+  const std::string latencies =
+      recent.ok == 0 ? std::string("no answers")
+                     : absl::StrCat("p50 ", MillisecondsText(recent.response.Percentile(50)),
+                                    ", p99 ", MillisecondsText(recent.response.Percentile(99)));
+  return absl::StrFormat(
+      "%.1f requests/s, %s, %s, %.0f s left",
+      static_cast<double>(recent.ok) / std::max(1e-9, absl::ToDoubleSeconds(interval)), latencies,
+      CountText(counts.Errors(), "error"), std::max(0.0, absl::ToDoubleSeconds(remaining)));
 }
 
 void LoadProgressLine::Show(const LoadProgress& progress) {

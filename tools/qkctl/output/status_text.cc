@@ -7,8 +7,9 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "qkserve/limits.h"
+#include "tools/qkctl/output/key_set_text.h"
 #include "tools/qkctl/output/terminal.h"
+#include "tools/report/text_table.h"
 
 namespace qkserve {
 namespace {
@@ -17,8 +18,6 @@ std::optional<double> BatchRequestsMean(const v1::GetStatusResponse& status) {
   if (status.batches() <= 0) return std::nullopt;
   return static_cast<double>(status.requests_answered()) / static_cast<double>(status.batches());
 }
-
-double MiB(int64_t bytes) { return static_cast<double>(bytes) / static_cast<double>(kMiB); }
 
 // The time without fractions of a second.
 std::string Uptime(int64_t uptime_ns) {
@@ -43,14 +42,16 @@ std::string StatusText(const v1::GetStatusResponse& status) {
        absl::StrFormat("%.3f ms of one worker",
                        absl::ToDoubleMilliseconds(absl::Nanoseconds(status.queued_cost_ns()))));
   line("in flight",
-       absl::StrFormat("%d requests, %.1f of %.1f MiB", status.in_flight_requests(),
-                       MiB(status.in_flight_bytes()), MiB(status.in_flight_bytes_max())));
-  line("key sets", absl::StrFormat("%d, %.1f of %.1f MiB", status.key_sets(),
-                                   MiB(status.key_set_bytes()), MiB(status.key_set_bytes_max())));
+       absl::StrFormat("%s, %s of %s", CountText(status.in_flight_requests(), "request"),
+                       BytesText(status.in_flight_bytes()),
+                       BytesText(status.in_flight_bytes_max())));
+  line("key sets",
+       absl::StrFormat("%d, %s of %s", status.key_sets(), BytesText(status.key_set_bytes()),
+                       BytesText(status.key_set_bytes_max())));
   line("requests answered", absl::StrCat(status.requests_answered()));
   line("batches", absl::StrCat(status.batches()));
   const std::optional<double> mean = BatchRequestsMean(status);
-  line("mean batch", mean.has_value() ? absl::StrFormat("%.2f requests", *mean) : "-");
+  line("requests a batch", mean.has_value() ? absl::StrFormat("%.2f", *mean) : "-");
   return text;
 }
 

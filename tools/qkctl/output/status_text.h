@@ -11,7 +11,8 @@ namespace qkserve {
 // Tells people what a server is and how busy it is, in aligned lines.
 std::string StatusText(const v1::GetStatusResponse& status);
 
-// The fields of the message by their names, and batch_requests_mean (null before the first batch).
+// The fields of the message by their names, and batch_requests_mean: requests_answered / batches,
+// null before the first batch.
 nlohmann::ordered_json StatusJson(const v1::GetStatusResponse& status);
 
 }  // namespace qkserve

@@ -2,7 +2,9 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <string>
+#include <thread>
 
 #include "absl/strings/match.h"
 #include "gtest/gtest.h"
@@ -18,8 +20,8 @@ class MadeKeySetTest : public testing::Test {
   absl::StatusOr<std::unique_ptr<MadeKeySet>> Create(const std::string& name,
                                                      const KeySetSizes& sizes,
                                                      const std::atomic<bool>* stop = &never) {
-    return MadeKeySet::Create(client_.get(), name, RandomContents(sizes, 1, stop), std::nullopt,
-                              {});
+    return MadeKeySet::Create(client_.get(), name, RandomContents(sizes, 1, stop), std::nullopt, {},
+                              stop);
   }
 
   FakeServer server_;
@@ -77,6 +79,33 @@ TEST_F(MadeKeySetTest, IsLeftWhereSomebodyElseHasReplacedIt) {
   EXPECT_EQ(removed.code(), absl::StatusCode::kFailedPrecondition) << removed;
   EXPECT_TRUE(absl::StrContains(removed.message(), "somebody else")) << removed;
   EXPECT_TRUE(server_.key_sets().Find("items").has_value());
+}
+
+// A server that restarts has what it keeps on disk again when it is back.
+TEST_F(MadeKeySetTest, IsRemovedWhenAServerThatWasAwayIsBack) {
+  const auto made = Create("items", {1, 1, {}});
+  ASSERT_TRUE(made.ok()) << made.status();
+  server_.key_sets().BeUnavailable(25);
+  EXPECT_TRUE((*made)->Remove().ok());
+  EXPECT_FALSE(server_.key_sets().Find("items").has_value());
+}
+
+TEST_F(MadeKeySetTest, AnInterruptEndsTheWaitAndTheErrorSaysHowToRemoveIt) {
+  std::atomic<bool> stop{false};
+  const auto made = Create("items", {1, 1, {}}, &stop);
+  ASSERT_TRUE(made.ok()) << made.status();
+  server_.key_sets().BeUnavailable(INT32_MAX);
+  // Not before the second try: the wait has begun by then.
+  const size_t calls = server_.key_sets().metadata().size();
+  std::thread interrupt([&] {
+    while (server_.key_sets().metadata().size() < calls + 2) std::this_thread::yield();
+    stop = true;
+  });
+  const absl::Status removed = (*made)->Remove();
+  interrupt.join();
+  EXPECT_EQ(removed.code(), absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(absl::StrContains(removed.message(), "later: qkctl keys delete items --server="))
+      << removed;
 }
 
 TEST(KeySetSizesTest, AreParsedFromAFlag) {

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "tests/support/temporary_directory.h"
@@ -53,6 +54,27 @@ TEST_F(FileOutputTest, SaysBeforehandWhatCannotBe) {
     EXPECT_FALSE(WriteOutput(path, {"text"}).ok()) << path;
   }
   EXPECT_TRUE(CheckFileOutput("-").ok());
+}
+
+TEST_F(FileOutputTest, NothingIsWrittenTwiceOrOverAnInput) {
+  const auto message = [](const std::vector<FlagFile>& outputs,
+                          const std::vector<FlagFile>& inputs = {}) {
+    return std::string(CheckOutputs(outputs, inputs).message());
+  };
+  EXPECT_EQ(message({{"out", Path("a")}, {"csv", Path("b")}, {"json", ""}, {"heatmap", ""}}), "");
+  EXPECT_EQ(message({{"out", Path("a")}, {"csv", Path("./a")}}),
+            "--out and --csv are written to one place: " + Path("./a"));
+  EXPECT_EQ(message({{"out", "-"}, {"csv", "-"}}), "--out and --csv are written to one place: -");
+  EXPECT_EQ(message({{"out", "/dev/null"}, {"csv", "/dev/null"}}), "");
+
+  ASSERT_TRUE(WriteOutput(Path("q.npy"), {"queries"}).ok());
+  std::filesystem::create_symlink("q.npy", Path("link"));
+  std::filesystem::create_hard_link(Path("q.npy"), Path("second"));
+  for (const std::string& path : {Path("q.npy"), Path("link"), Path("second")}) {
+    EXPECT_EQ(message({{"out", path}}, {{"keys", ""}, {"queries", Path("q.npy")}}),
+              "--out would overwrite the file of --queries: " + path);
+  }
+  EXPECT_EQ(message({{"out", Path("none/f")}}), CheckFileOutput(Path("none/f")).message());
 }
 
 }  // namespace

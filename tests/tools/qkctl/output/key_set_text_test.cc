@@ -1,8 +1,11 @@
 #include "tools/qkctl/output/key_set_text.h"
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
 #include "gtest/gtest.h"
 
 namespace qkserve {
@@ -32,14 +35,35 @@ TEST(KeySetTableTest, AlignsItsColumns) {
   KeySetInfo memory = Items();
   memory.name = "a.memory";
   memory.version = 1000;
-  memory.keys.shape = {2, 8, 10, 64};
-  memory.values = TensorSpec{DataType::kFloat32, {2, 8, 10, 32}};
-  EXPECT_EQ(
-      KeySetTable({memory, Items()}),
-      "NAME      VERSION  KEYS            VALUES          TYPE                 MEMORY  REQUESTS\n"
-      "a.memory     1000  [2, 8, 10, 64]  [2, 8, 10, 32]  BFLOAT16, FLOAT32  14.6 MiB      1234\n"
-      "items           3  [10000, 768]    -               BFLOAT16           14.6 MiB      1234\n");
+  memory.keys.shape = {8, 10, 64};
+  memory.values = TensorSpec{DataType::kFloat32, {8, 10, 32}};
+  EXPECT_EQ(KeySetTable({memory, Items()}),
+            "NAME      VERSION  KEYS            VALUES    TYPE                 MEMORY  REQUESTS\n"
+            "a.memory     1000  [2, 8, 10, 64]  [.., 32]  BFLOAT16, FLOAT32  14.6 MiB      1234\n"
+            "items           3  [10000, 768]    -         BFLOAT16           14.6 MiB      1234\n");
   EXPECT_EQ(KeySetTable({}), "no key sets\n");
+}
+
+TEST(KeySetTableTest, FitsATerminal) {
+  KeySetInfo memory = Items();
+  memory.name = std::string(64, 'a') + std::string(64, 'b');
+  const auto expect_fits = [](const std::string& text) {
+    for (const std::string& line : std::vector<std::string>(absl::StrSplit(text, '\n'))) {
+      EXPECT_LE(line.size(), 80u) << text;
+    }
+  };
+  const std::string cut = KeySetTable({memory, Items()});
+  expect_fits(cut);
+  EXPECT_TRUE(absl::StrContains(cut, "aaa...bbb")) << cut;
+  EXPECT_TRUE(absl::StrContains(cut, "\nitems  ")) << cut;
+
+  memory.version = memory.requests_served = INT64_MAX;
+  memory.keys.shape = {128, 128, 10'000'000, 4096};
+  memory.values = TensorSpec{DataType::kFloat32, {128, 128, 10'000'000, 4096}};
+  memory.problem = "base.safetensors: " + std::string(30, 'x') + " " + std::string(60, 'y');
+  expect_fits(KeySetTable({memory, Items()}));
+  memory.version = 0;
+  expect_fits(KeySetTable({memory, Items()}));
 }
 
 TEST(KeySetTableTest, ShowsTheProblemOfDamagedSetsAndKeepsTheTerminalSafe) {

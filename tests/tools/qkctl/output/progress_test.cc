@@ -17,5 +17,20 @@ TEST(UploadProgressTextTest, TellsBytesRateAndWhatIsLeft) {
             "[####################] 100%  4.0 GiB of 4.0 GiB  1.0 GiB/s  waiting for the server");
 }
 
+TEST(LoadProgressTextTest, HasNoLatenciesBeforeTheFirstAnswer) {
+  LoadCounts counts;
+  EXPECT_EQ(LoadProgressText(counts, {}, absl::Seconds(1), absl::Seconds(9)),
+            "0.0 requests/s, no answers, 0 errors, 9 s left");
+  counts.ok = 2;
+  counts.response.Record(absl::Milliseconds(1));
+  counts.response.Record(absl::Milliseconds(1));
+  counts.errors_by_code[absl::StatusCode::kUnavailable].count = 1;
+  EXPECT_EQ(LoadProgressText(counts, {}, absl::Seconds(1), absl::Seconds(8)),
+            "2.0 requests/s, p50 1.000 ms, p99 1.000 ms, 1 error, 8 s left");
+  // A second in which nothing came.
+  EXPECT_EQ(LoadProgressText(counts, counts, absl::Seconds(1), absl::Seconds(7)),
+            "0.0 requests/s, no answers, 1 error, 7 s left");
+}
+
 }  // namespace
 }  // namespace qkserve

@@ -1,0 +1,40 @@
+#ifndef QKSERVE_TOOLS_REPORT_TEXT_TABLE_H_
+#define QKSERVE_TOOLS_REPORT_TEXT_TABLE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+// Text for terminals, in lines of at most kTextColumns. Widths count bytes: names are ASCII.
+
+namespace qkserve {
+
+inline constexpr size_t kTextColumns = 80;
+
+// "1 request", "2 requests", "0 requests".
+std::string CountText(int64_t count, absl::string_view noun);
+
+// `text`, or its begin and end with "..." between them if it is longer than `width`.
+std::string CutMiddle(absl::string_view text, size_t width);
+
+// Breaks `text` between words. Lines beyond the first begin with `indent` blanks. A word that is
+// longer than a line stays whole.
+std::string WrapText(absl::string_view text, size_t indent);
+
+enum class TextAlign { kLeft, kRight };
+
+// A table with two blanks between its columns. If it would be too wide, the cells of the first
+// column, which are names, are cut in the middle. If that is not enough, each name has a line of
+// its own, and its other cells stand below it.
+//
+// A row with fewer cells than there are columns ends with a text that may take several lines.
+std::string TextTable(absl::Span<const TextAlign> columns,
+                      const std::vector<std::vector<std::string>>& rows);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TOOLS_REPORT_TEXT_TABLE_H_
