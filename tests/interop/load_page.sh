@@ -36,8 +36,8 @@ check() {
     exit 1
   fi
   [ "$(grep -c '<svg ' "$dom")" = "$charts" ] || { echo "$name: not $charts charts"; exit 1; }
-  # Each drawing has points or bars, and none without a place.
-  awk '/<svg /{data=0} /<circle |<rect /{data++} /<\/svg>/{if (data < 1) exit 1}' "$dom" ||
+  # Each drawing has lines or bars, and none without a place.
+  awk '/<svg /{data=0} /class="line |class="bar/{data++} /<\/svg>/{if (data < 1) exit 1}' "$dom" ||
     { echo "$name: a chart without data"; exit 1; }
   ! grep -qE '="[^"]*(nan|inf)[^a-z]' "$dom" || { echo "$name: a point that is nowhere"; exit 1; }
   local look size flags
@@ -55,6 +55,9 @@ check() {
 load ramp --rate=50:400 --duration=3s --n=4
 check ramp 7
 load range --concurrency=1:8:x2 --duration=1s --workload=inline-small
-check range 7
+check range 8
+load peak --find_peak --rate=200 --latency_limit=p99:20ms --duration=1s --workload=inline-large
+check peak 8
+grep -q 'class="mark-label"[^>]*>limit: p99 within 20 ms<' "$work/peak.dom"
 load closed --concurrency=4 --duration=2s
 check closed 6

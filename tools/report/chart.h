@@ -10,11 +10,24 @@
 namespace qkserve {
 
 // Charts as SVG, for an HtmlPage, whose style sheet colours them. Text is escaped. Values that are
-// not finite, or not positive on a logarithmic axis, are left out.
+// not finite, or not positive on a logarithmic axis, are left out. Under a pointer or finger a
+// chart shows the values at that place. Series differ by colour and by dashes, markers or filling.
+
+// The unit of an axis; NumberText and UnitText say how its values look.
+enum class Unit { kNone, kMilliseconds, kSeconds, kPercent, kPerSecond, kTimes };
 
 struct ChartAxis {
   std::string label;
+  Unit unit = Unit::kNone;
   bool logarithmic = false;
+  bool from_zero = false;  // for a linear axis
+};
+
+// A line across the chart, at a value of an axis.
+struct ChartMark {
+  double value = 0;
+  std::string label;
+  bool is_good = false;  // drawn solid and green, not dashed and red
 };
 
 // Lines through points, in order.
@@ -26,10 +39,18 @@ struct LineChart {
 
   std::string title;
   ChartAxis x, y;
-  std::vector<Series> series;  // at most six
+  std::vector<Series> series;  // at most six; those that coincide are drawn as one
+
+  std::vector<ChartMark> levels = {};          // across, at values of y
+  std::vector<ChartMark> places = {};          // upward, at values of x
+  std::vector<std::string> point_labels = {};  // for the points of the first series, or none
+
+  // The series are kinds of one thing. They differ by dashes and markers alone.
+  bool is_one_color = false;
 };
 
-// Bars over classes, those of several series side by side.
+// Bars over classes, for distributions. The bars of a second series are drawn around those of the
+// first.
 struct BarChart {
   struct Series {
     std::string name;
@@ -38,20 +59,27 @@ struct BarChart {
 
   std::string title;
   std::string x_label;
-  std::string y_label;
+  Unit unit = Unit::kNone;  // of the values
   std::vector<std::string> classes;
-  std::vector<Series> series;  // at most six
+  std::vector<Series> series;  // at most two
+
+  // Labels at the begin of classes, one for each and one for the end; "" for none. If there are no
+  // edges, the classes' names stand below their bars.
+  std::vector<std::string> edges = {};
 };
 
-// The chart with title and legend; "" if it has no point or bar to show.
+// The chart with its title; "" if it has no point or bar to show.
 std::string ChartSvg(const LineChart& chart);
 std::string ChartSvg(const BarChart& chart);
 
 // `text` for HTML and SVG, in elements and in attributes.
 std::string EscapeHtml(absl::string_view text);
 
-// A number for people: "0.25", "12.5k", "3.2M".
+// A number for people: "0.25", "12.5k", "3.2M"; "-" if it is not finite.
 std::string NumberText(double value);
+
+// The same with its unit: "250 µs", "1.5 s", "12.5k/s", "20%", "2.5×".
+std::string UnitText(double value, Unit unit);
 
 }  // namespace qkserve
 

@@ -1,6 +1,7 @@
 #ifndef QKSERVE_TOOLS_REPORT_HTML_PAGE_H_
 #define QKSERVE_TOOLS_REPORT_HTML_PAGE_H_
 
+#include <cstddef>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,10 +11,24 @@
 
 namespace qkserve {
 
+// A bar for each of a few things, with its name before it and its value behind it.
+struct NamedBars {
+  struct Bar {
+    std::string name;
+    double value = 0;
+    std::string text;  // the value with its unit
+    size_t color = 0;  // below six; the last one is grey
+  };
+
+  std::string title;
+  std::vector<Bar> bars;  // those without a positive value are left out
+};
+
 // A self-contained HTML page of figures, tables and charts. It has no script, loads nothing, and is
-// readable on a phone and in the dark. All text is escaped.
+// readable on a phone, in the dark and in print. All text is escaped.
 //
-// Sections follow each other in the order in which they are added. Thread-compatible.
+// Sections follow each other in the order in which they are added. A heading is left out if nothing
+// follows it before the next one. Thread-compatible.
 class HtmlPage {
  public:
   // `subtitle` says in a line what was measured.
@@ -27,20 +42,33 @@ class HtmlPage {
 
   // Adds charts. They stand beside each other if there is room. Charts without data are left out.
   void AddCharts(const std::vector<std::string>& charts);
+  void AddBars(const std::vector<NamedBars>& charts);
 
   // Adds pairs of a name and a value.
   void AddPairs(const std::vector<std::pair<std::string, std::string>>& pairs);
 
-  // Adds a table. Columns beyond the first have numbers, aligned to the right.
+  // Adds a table. Columns beyond the first have numbers, aligned to the right. A narrow screen
+  // shows each row as a list. A table without rows is left out.
   void AddTable(const std::vector<std::string>& header,
                 const std::vector<std::vector<std::string>>& rows);
+
+  // A table whose rows are met or missed, which its last column says.
+  struct Verdict {
+    std::vector<std::string> cells;
+    bool is_met = false;
+  };
+  void AddVerdicts(const std::vector<std::string>& header, const std::vector<Verdict>& rows);
 
   // The whole page so far.
   std::string Html() const;
 
  private:
+  // Adds HTML, and before it the heading that waits for something to follow it.
+  void Add(absl::string_view html);
+
   const std::string title_;
   const std::string subtitle_;
+  std::string heading_;  // not yet added
   std::string body_;
 };
 

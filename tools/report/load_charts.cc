@@ -15,6 +15,7 @@ namespace {
 // The most classes of a histogram of latencies. There are ten a decade, or fewer if many decades
 // are shown.
 constexpr int kClassesMax = 40;
+constexpr int kClassesADecade = 10;
 
 constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
 
@@ -57,36 +58,82 @@ int DecadeClass(absl::Duration latency, int a_decade) {
   return static_cast<int>(std::floor(std::log10(us) * a_decade));
 }
 
-// "1.2ms": the lower end of a class.
-std::string ClassName(int index, int a_decade) {
-  const double us = std::pow(10, static_cast<double>(index) / a_decade);
-  const auto text = [](double value, const char* unit) {
-    return value < 9.95 ? absl::StrFormat("%.1f%s", value, unit)
-                        : absl::StrFormat("%.0f%s", value, unit);
-  };
-  if (us < 999.5) return text(us, "µs");
-  if (us < 999'500) return text(us / 1000, "ms");
-  return text(us / 1e6, "s");
+// The lower end of a class, in milliseconds.
+double ClassBegin(int index, int a_decade) {
+  return std::pow(10, static_cast<double>(index) / a_decade) / 1e3;
 }
+
+// The lower end of a class if it is round: 1, 2 or 5 times a power of ten, nearly; "" if not.
+std::string RoundBegin(int index, int a_decade) {
+  const int in_decade = (index % a_decade + a_decade) % a_decade;
+  const bool is_round =
+      in_decade == 0 || (a_decade == kClassesADecade && (in_decade == 3 || in_decade == 7));
+  if (!is_round) return "";
+  const int factor = in_decade == 3 ? 2 : in_decade == 7 ? 5 : 1;
+  return UnitText(factor * ClassBegin(index - in_decade, a_decade), Unit::kMilliseconds);
+}
+
+// The limit of a search as a level of a chart.
+std::vector<ChartMark> LimitOf(const LatencyLimit& limit) {
+  const double ms = absl::ToDoubleMilliseconds(limit.latency);
+  return {{ms, absl::StrFormat("limit: p%g within %s", limit.percentile,
+                               UnitText(ms, Unit::kMilliseconds))}};
+}
+
+// The rates between which a search ended.
+std::vector<ChartMark> EndsOf(const PeakResult& peak) {
+  std::vector<ChartMark> marks;
+  const auto text = [](double rate) { return UnitText(rate, Unit::kPerSecond); };
+  if (peak.held.has_value()) {
+    const std::string rate = text(*peak.held);
+    marks.push_back({*peak.held, peak.end == PeakEnd::kFound ? "peak " + rate : rate + " held",
+                     /*is_good=*/true});
+  }
+  if (peak.failed.has_value()) {
+    marks.push_back({*peak.failed, absl::StrCat(text(*peak.failed), " too much")});
+  }
+  return marks;
+}
+
+// Loads in the order in which a line shows them. A load that was cut lacks its slowest answers, so
+// it is left out. Closed loops keep their order. Open loops are sorted by their rate, and of
+// several at one rate the last is shown.
+std::vector<const LoadResult*> ShownSteps(const std::vector<LoadResult>& steps) {
+  std::vector<const LoadResult*> shown;
+  std::map<double, const LoadResult*> by_rate;
+  for (const LoadResult& step : steps) {
+    if (step.interrupted) continue;
+    if (step.options.concurrency > 0) shown.push_back(&step);
+    if (step.options.concurrency == 0) by_rate[step.options.rate_from] = &step;
+  }
+  for (const auto& [rate, step] : by_rate) shown.push_back(step);
+  return shown;
+}
+
+ChartAxis TimeAxis() { return {"time", Unit::kSeconds}; }
 
 }  // namespace
 
 LineChart LatencyOverTime(const LoadResult& step) {
-  return {"Response time over time",
-          {"seconds"},
-          {"ms", /*logarithmic=*/true},
-          {OverTime(step, "p50", Milliseconds(&LoadInterval::p50)),
-           OverTime(step, "p90", Milliseconds(&LoadInterval::p90)),
-           OverTime(step, "p99", Milliseconds(&LoadInterval::p99)),
-           OverTime(step, "p99.9", Milliseconds(&LoadInterval::p999)),
-           OverTime(step, "max", Milliseconds(&LoadInterval::max))}};
+  LineChart chart = {"Response time over time",
+                     TimeAxis(),
+                     {"", Unit::kMilliseconds, /*logarithmic=*/true},
+                     {OverTime(step, "p50", Milliseconds(&LoadInterval::p50)),
+                      OverTime(step, "p90", Milliseconds(&LoadInterval::p90)),
+                      OverTime(step, "p99", Milliseconds(&LoadInterval::p99)),
+                      OverTime(step, "max", Milliseconds(&LoadInterval::max))}};
+  const double limit = absl::ToDoubleMilliseconds(step.options.latency_limit);
+  if (std::isfinite(limit)) {
+    chart.levels = {{limit, absl::StrCat("limit ", UnitText(limit, Unit::kMilliseconds))}};
+  }
+  return chart;
 }
 
 LineChart RateOverTime(const LoadResult& step) {
   LineChart chart = {"Requests over time",
-                     {"seconds"},
-                     {"requests/s"},
-                     {OverTime(step, "answered OK", PerSecond(&LoadInterval::ok))}};
+                     TimeAxis(),
+                     {"", Unit::kPerSecond, /*logarithmic=*/false, /*from_zero=*/true},
+                     {OverTime(step, "OK", PerSecond(&LoadInterval::ok))}};
   if (step.counts.Errors() > 0) {
     chart.series.push_back(OverTime(step, "failed", PerSecond(&LoadInterval::errors)));
   }
@@ -99,47 +146,76 @@ LineChart RateOverTime(const LoadResult& step) {
 
 LineChart ServerTimesOverTime(const LoadResult& step) {
   return {"Inside the server over time (means, from receipts)",
-          {"seconds"},
-          {"ms", /*logarithmic=*/true},
+          TimeAxis(),
+          {"", Unit::kMilliseconds, /*logarithmic=*/true},
           {OverTime(step, "queued", Milliseconds(&LoadInterval::queued_mean)),
            OverTime(step, "computed", Milliseconds(&LoadInterval::computed_mean))}};
 }
 
-LineChart LatencyAgainstLoad(const std::vector<LoadResult>& steps) {
-  // Closed loops are shown by the rate that was answered, in their order. Beyond its best a server
-  // may answer less, and the line shows that. Open loops are shown by the rate that was due. Of
-  // several loads at one rate the last is shown. A load whose rate changed is shown in stretches.
-  std::vector<std::pair<double, LoadInterval>> points;
-  std::map<double, LoadInterval> by_rate;
-  const bool closed = steps[0].options.concurrency > 0;
-  if (steps.size() > 1) {
-    for (const LoadResult& step : steps) {
-      // A load that was cut lacks its slowest answers, so it has no point.
-      if (step.interrupted) continue;
-      if (closed) points.emplace_back(step.RequestsPerSecond(), step.Whole());
-      if (!closed) by_rate[step.options.rate_from] = step.Whole();
-    }
-  } else if (steps[0].options.rate_from != steps[0].options.rate_to) {
-    for (const LoadInterval& stretch : steps[0].stretches) {
-      const double rate = RateDue(stretch, steps[0]);
-      if (std::isfinite(rate)) by_rate[rate] = stretch;
+LineChart LatencyAgainstLoad(const std::vector<LoadResult>& steps, const PeakResult* peak) {
+  // Closed loops are shown by the rate that was answered. Beyond its best a server may answer less,
+  // and the line shows that. Open loops are shown by the rate that was due. A load whose rate
+  // changed is shown in stretches.
+  const bool is_closed = steps[0].options.concurrency > 0;
+  LineChart chart = {"Response time against load",
+                     {is_closed ? "requests answered OK; at the points: callers" : "requests due",
+                      Unit::kPerSecond, /*logarithmic=*/false, /*from_zero=*/true},
+                     {"", Unit::kMilliseconds, /*logarithmic=*/true},
+                     {{"p50", {}}, {"p99", {}}, {"p99.9", {}}}};
+  double percentiles[] = {50, 99, 99.9};
+  if (peak != nullptr) {
+    chart.levels = LimitOf(peak->limit);
+    chart.places = EndsOf(*peak);
+    if (peak->limit.percentile != 99.9) {
+      percentiles[1] = peak->limit.percentile;
+      chart.series[1].name = absl::StrFormat("p%g", peak->limit.percentile);
     }
   }
-  points.insert(points.end(), by_rate.begin(), by_rate.end());
-  LineChart chart = {"Response time against load",
-                     {closed ? "requests answered OK a second" : "requests due a second"},
-                     {"ms", /*logarithmic=*/true},
-                     {{"p50", {}}, {"p99", {}}, {"p99.9", {}}}};
-  const Figure figures[] = {Milliseconds(&LoadInterval::p50), Milliseconds(&LoadInterval::p99),
-                            Milliseconds(&LoadInterval::p999)};
-  for (const auto& [rate, interval] : points) {
-    for (int i = 0; i < 3; ++i) chart.series[i].points.emplace_back(rate, figures[i](interval));
+  if (steps.size() > 1) {
+    for (const LoadResult* step : ShownSteps(steps)) {
+      const double rate = is_closed ? step->RequestsPerSecond() : step->options.rate_from;
+      for (int i = 0; i < 3; ++i) {
+        const LatencyHistogram& response = step->counts.response;
+        chart.series[i].points.emplace_back(
+            rate, response.Count() == 0
+                      ? kMissing
+                      : absl::ToDoubleMilliseconds(response.Percentile(percentiles[i])));
+      }
+      if (is_closed) chart.point_labels.push_back(absl::StrCat(step->options.concurrency));
+    }
+  } else if (steps[0].options.rate_from != steps[0].options.rate_to) {
+    const Figure figures[] = {Milliseconds(&LoadInterval::p50), Milliseconds(&LoadInterval::p99),
+                              Milliseconds(&LoadInterval::p999)};
+    for (const LoadInterval& stretch : steps[0].stretches) {
+      const double rate = RateDue(stretch, steps[0]);
+      if (!std::isfinite(rate)) continue;
+      for (int i = 0; i < 3; ++i) chart.series[i].points.emplace_back(rate, figures[i](stretch));
+    }
   }
   return chart;
 }
 
+LineChart RateAgainstLoad(const std::vector<LoadResult>& steps, const PeakResult* peak) {
+  const bool is_closed = steps[0].options.concurrency > 0;
+  LineChart chart = {"Requests answered against load",
+                     is_closed ? ChartAxis{"callers", Unit::kNone, /*logarithmic=*/true}
+                               : ChartAxis{"requests due", Unit::kPerSecond,
+                                           /*logarithmic=*/false, /*from_zero=*/true},
+                     {"", Unit::kPerSecond, /*logarithmic=*/false, /*from_zero=*/true},
+                     {{"OK", {}}}};
+  if (steps.size() < 2) return chart;
+  for (const LoadResult* step : ShownSteps(steps)) {
+    const double rate = step->RequestsPerSecond();
+    chart.series[0].points.emplace_back(
+        is_closed ? step->options.concurrency : step->options.rate_from, rate);
+    if (is_closed) chart.point_labels.push_back(UnitText(rate, Unit::kPerSecond));
+  }
+  if (peak != nullptr) chart.places = EndsOf(*peak);
+  return chart;
+}
+
 BarChart LatencyShares(const std::string& title, const std::vector<NamedHistogram>& histograms) {
-  BarChart chart = {title, "", "% of requests", {}, {}};
+  BarChart chart = {title, "bars: share of the requests", Unit::kPercent, {}, {}};
   absl::Duration low = absl::InfiniteDuration(), high;
   for (const NamedHistogram& named : histograms) {
     if (named.histogram.Count() == 0) continue;
@@ -147,13 +223,22 @@ BarChart LatencyShares(const std::string& title, const std::vector<NamedHistogra
     high = std::max(high, named.histogram.Max());
   }
   if (low > high) return chart;
-  int a_decade = 10;
+  int a_decade = kClassesADecade;
   while (a_decade > 1 && DecadeClass(high, a_decade) - DecadeClass(low, a_decade) >= kClassesMax) {
     a_decade /= 2;
   }
-  const int first = DecadeClass(low, a_decade);
-  const int last = DecadeClass(high, a_decade);
-  for (int i = first; i <= last; ++i) chart.classes.push_back(ClassName(i, a_decade));
+  // From one round value to another.
+  int first = DecadeClass(low, a_decade);
+  int last = DecadeClass(high, a_decade);
+  while (RoundBegin(first, a_decade).empty()) --first;
+  while (RoundBegin(last + 1, a_decade).empty()) ++last;
+  for (int i = first; i <= last; ++i) {
+    chart.classes.push_back(
+        absl::StrCat(UnitText(ClassBegin(i, a_decade), Unit::kMilliseconds), " to ",
+                     UnitText(ClassBegin(i + 1, a_decade), Unit::kMilliseconds)));
+    chart.edges.push_back(RoundBegin(i, a_decade));
+  }
+  chart.edges.push_back(RoundBegin(last + 1, a_decade));
   for (const NamedHistogram& named : histograms) {
     BarChart::Series series = {named.name, std::vector<double>(chart.classes.size())};
     named.histogram.ForEach([&](absl::Duration latency, int64_t count) {
@@ -170,7 +255,7 @@ BarChart LatencyShares(const std::string& title, const std::vector<NamedHistogra
 BarChart BatchSizes(const LoadCounts& counts) {
   BarChart chart = {"Requests by the size of their batch",
                     "requests in the batch",
-                    "% of requests",
+                    Unit::kPercent,
                     {},
                     {{"requests", {}}}};
   int last = kBatchSizeClasses - 1;

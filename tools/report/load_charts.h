@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "tools/load/find_peak.h"
 #include "tools/load/latency_histogram.h"
 #include "tools/load/run_load.h"
 #include "tools/report/chart.h"
@@ -18,9 +19,12 @@ LineChart RateOverTime(const LoadResult& step);
 // The server's own account over time: means of time queued and computed.
 LineChart ServerTimesOverTime(const LoadResult& step);
 
-// Response times against requests answered a second. A load is a point. If its rate changed, each
-// interval is a point.
-LineChart LatencyAgainstLoad(const std::vector<LoadResult>& steps);
+// Response times, and requests answered, against the load. A load is a point. If its rate changed,
+// each stretch of it is a point of the first chart. `peak`, if it is given, brings the limit and
+// the rates between which the search ended.
+LineChart LatencyAgainstLoad(const std::vector<LoadResult>& steps,
+                             const PeakResult* peak = nullptr);
+LineChart RateAgainstLoad(const std::vector<LoadResult>& steps, const PeakResult* peak = nullptr);
 
 struct NamedHistogram {
   std::string name;

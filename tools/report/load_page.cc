@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "tools/report/chart.h"
@@ -28,6 +29,11 @@ std::string WorkloadText(const LoadReport& report) {
   return absl::StrFormat("%s, %d key sets, Zipf %g", text, workload.key_sets, workload.zipf);
 }
 
+std::string Sentence(std::string text) {
+  text[0] = absl::ascii_toupper(static_cast<unsigned char>(text[0]));
+  return absl::StrCat(text, ".");
+}
+
 // The load that the page shows in detail: the load that held the limit best, or the last one.
 const LoadResult& DetailOf(const LoadReport& report) {
   if (report.peak.has_value() && report.peak->held.has_value()) {
@@ -43,10 +49,10 @@ void AddFigures(const LoadReport& report, const LoadResult& step, HtmlPage& page
   const LoadCounts& counts = step.counts;
   const auto latency = [&counts](double p) {
     if (counts.ok == 0) return std::string("-");
-    return NumberText(absl::ToDoubleMilliseconds(counts.response.Percentile(p))) + " ms";
+    return UnitText(absl::ToDoubleMilliseconds(counts.response.Percentile(p)), Unit::kMilliseconds);
   };
-  Pairs figures = {{NumberText(step.RequestsPerSecond()), "requests/s answered OK"},
-                   {NumberText(step.GoodputPerSecond()), "goodput/s"},
+  Pairs figures = {{UnitText(step.RequestsPerSecond(), Unit::kPerSecond), "answered OK"},
+                   {UnitText(step.GoodputPerSecond(), Unit::kPerSecond), "goodput"},
                    {latency(50), "response time p50"},
                    {latency(99), "response time p99"},
                    {latency(99.9), "response time p99.9"},
@@ -66,7 +72,8 @@ void AddSteps(const std::vector<LoadResult>& steps, HtmlPage& page) {
   for (const LoadResult& step : steps) {
     const LoadInterval whole = step.Whole();
     const auto latency = [&whole](absl::Duration duration) {
-      return whole.ok == 0 ? std::string("-") : MillisecondsText(duration);
+      return whole.ok == 0 ? std::string("-")
+                           : absl::StrFormat("%.3f", absl::ToDoubleMilliseconds(duration));
     };
     rows.push_back({absl::StrCat(PaceText(step.options), step.interrupted ? " (ended early)" : ""),
                     absl::StrFormat("%.1f", step.RequestsPerSecond()), latency(whole.p50),
@@ -74,14 +81,14 @@ void AddSteps(const std::vector<LoadResult>& steps, HtmlPage& page) {
                     absl::StrCat(whole.errors),
                     absl::StrFormat("%.2f", whole.batch_requests_mean)});
   }
-  page.AddHeading("Loads");
-  page.AddTable(
-      {"load", "requests/s", "p50", "p90", "p99", "p99.9", "max", "failed", "requests a batch"},
-      rows);
+  page.AddTable({"load", "requests/s", "p50, ms", "p90, ms", "p99, ms", "p99.9, ms", "max, ms",
+                 "failed", "requests a batch"},
+                rows);
 }
 
 void AddLatencies(const LoadResult& step, HtmlPage& page) {
   const LoadCounts& counts = step.counts;
+  if (counts.ok == 0) return;
   const bool open = step.options.concurrency == 0;
   std::vector<std::string> header = {"percentile", open ? "response time" : "latency"};
   if (open) header.emplace_back("service time");
@@ -156,6 +163,22 @@ void AddConfiguration(const LoadReport& report, HtmlPage& page) {
   page.AddPairs(pairs);
 }
 
+std::vector<std::string> DetailCharts(const LoadReport& report, const LoadResult& step) {
+  const LoadCounts& counts = step.counts;
+  std::vector<NamedHistogram> latencies = {{"response time", counts.response}};
+  if (step.options.concurrency == 0) latencies.push_back({"service time", counts.service});
+  return {// A load whose rate changed; the others have this chart of all loads.
+          report.is_series ? "" : ChartSvg(LatencyAgainstLoad(report.steps)),
+          ChartSvg(LatencyOverTime(step)),
+          ChartSvg(RateOverTime(step)),
+          ChartSvg(LatencyShares(
+              latencies.size() > 1 ? "Response and service times" : "Response times", latencies)),
+          ChartSvg(BatchSizes(counts)),
+          ChartSvg(LatencyShares("Time queued and computed (from receipts)",
+                                 {{"queued", counts.queued}, {"computed", counts.computed}})),
+          ChartSvg(ServerTimesOverTime(step))};
+}
+
 }  // namespace
 
 std::string LoadPage(const LoadReport& report) {
@@ -166,30 +189,21 @@ std::string LoadPage(const LoadReport& report) {
                                          : report.workload.name),
       absl::StrCat(WorkloadText(report), ". ",
                    absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", report.begun, absl::UTCTimeZone())));
-  if (report.peak.has_value()) page.AddParagraph(PeakText(report));
-  const bool is_series = report.is_series;
-  page.AddHeading(absl::StrCat(PaceText(step.options), step.interrupted ? ", ended early" : ""));
-  AddFigures(report, step, page);
-  page.AddHeading("Charts");
-  if (is_series) {
-    page.AddParagraph(absl::StrCat("Those over time, and histograms, are of the load ",
-                                   PaceText(step.options), "."));
+  const PeakResult* const peak = report.peak.has_value() ? &*report.peak : nullptr;
+  if (report.is_series) {
+    page.AddHeading(
+        absl::StrCat(report.steps.size(), report.steps.size() == 1 ? " load" : " loads"));
+    if (peak != nullptr) page.AddParagraph(Sentence(PeakText(report)));
+    page.AddCharts({ChartSvg(LatencyAgainstLoad(report.steps, peak)),
+                    ChartSvg(RateAgainstLoad(report.steps, peak))});
+    AddSteps(report.steps, page);
   }
-  std::vector<NamedHistogram> latencies = {{"response time", step.counts.response}};
-  if (step.options.concurrency == 0) latencies.push_back({"service time", step.counts.service});
-  page.AddCharts(
-      {ChartSvg(LatencyAgainstLoad(report.steps)), ChartSvg(LatencyOverTime(step)),
-       ChartSvg(RateOverTime(step)),
-       ChartSvg(LatencyShares(
-           latencies.size() > 1 ? "Response and service times" : "Response times", latencies)),
-       ChartSvg(BatchSizes(step.counts)),
-       ChartSvg(
-           LatencyShares("Time queued and computed (from receipts)",
-                         {{"queued", step.counts.queued}, {"computed", step.counts.computed}})),
-       ChartSvg(ServerTimesOverTime(step))});
-  if (is_series) AddSteps(report.steps, page);
+  page.AddHeading(absl::StrCat(report.is_series ? "In detail: " : "", PaceText(step.options),
+                               step.interrupted ? ", ended early" : ""));
+  AddFigures(report, step, page);
+  page.AddCharts(DetailCharts(report, step));
   AddLatencies(step, page);
-  page.AddParagraph(absl::StrCat(LatencyScopeText(report), "."));
+  page.AddParagraph(Sentence(LatencyScopeText(report)));
   AddErrors(report, page);
   AddConfiguration(report, page);
   return page.Html();

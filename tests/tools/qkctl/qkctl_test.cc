@@ -627,12 +627,14 @@ TEST_F(QkctlServerTest, TerminalsShowAHeatMapAndTheReceipt) {
       "numpy.save(d + '/q.npy', numpy.eye(100, dtype='f4'))\n"
       "numpy.save(d + '/k.npy', numpy.eye(100, dtype='f4'))\n");
   const std::string colored = ScoreOnTerminal(/*no_color=*/false);
-  EXPECT_TRUE(absl::StartsWith(colored, "[[1.0 0.0 0.0 0.0 ... ")) << colored;
+  // A terminal of 30 columns has room for five numbers.
+  EXPECT_TRUE(absl::StartsWith(colored, "[[1.0 0.0 0.0 ... 0.0 0.0]")) << colored;
+  EXPECT_TRUE(absl::StrContains(colored, "scores: 100 queries down, 100 keys across")) << colored;
   EXPECT_TRUE(absl::StrContains(colored, "\x1b[38;2;")) << colored;
   EXPECT_TRUE(absl::StrContains(colored, "100 rows in its batch")) << colored;
 
   const std::string plain = ScoreOnTerminal(/*no_color=*/true);
-  EXPECT_TRUE(absl::StartsWith(plain, "[[1.0 0.0 0.0 0.0 ... ")) << plain;
+  EXPECT_TRUE(absl::StartsWith(plain, "[[1.0 0.0 0.0 ... 0.0 0.0]")) << plain;
   EXPECT_FALSE(absl::StrContains(plain, "\x1b")) << plain;
 }
 

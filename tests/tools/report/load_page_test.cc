@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "gtest/gtest.h"
+#include "tests/tools/report/svg_reader.h"
 #include "tools/report/chart.h"
 #include "tools/report/load_charts.h"
 #include "tools/report/load_export.h"
@@ -59,7 +60,7 @@ TEST(LoadPageTest, HasEveryChartWithData) {
     EXPECT_TRUE(absl::StrContains(page, absl::StrCat("<figcaption>", chart))) << chart;
   }
   EXPECT_EQ(Count(page, "<svg "), 7u);
-  EXPECT_GT(Count(page, "<circle "), 50u);
+  EXPECT_GT(Count(page, "<g class=\"at\">"), 50u);
   EXPECT_GT(Count(page, "<rect "), 20u);
   EXPECT_TRUE(absl::StrContains(page, "SkylakeX"));
 }
@@ -67,9 +68,51 @@ TEST(LoadPageTest, HasEveryChartWithData) {
 TEST(LoadPageTest, ShowsSeveralLoadsAgainstEachOther) {
   const std::string page = LoadPage(Report({Step(10, 10), Step(20, 20)}));
   EXPECT_TRUE(absl::StrContains(page, "Response time against load"));
-  EXPECT_TRUE(absl::StrContains(page, "<td>20/s, poisson</td>"));
+  EXPECT_TRUE(absl::StrContains(page, ">20/s, poisson</td>"));
   // One load at one rate has no such chart.
   EXPECT_FALSE(absl::StrContains(LoadPage(Report({Step(10, 10)})), "Response time against load"));
+}
+
+LoadResult ClosedStep(int callers, double rate) {
+  LoadResult step = Step(0, 0);
+  step.options.concurrency = callers;
+  step.completed = static_cast<int64_t>(rate * 10);
+  return step;
+}
+
+LoadReport PeakReport() {
+  LoadReport report = Report({Step(100, 100), Step(200, 200), Step(400, 400), Step(300, 300)});
+  report.steps[2].interrupted = true;
+  report.peak = PeakResult{{99, absl::Milliseconds(150)}, 300, 400, PeakEnd::kFound};
+  for (LoadResult& step : report.steps) step.options.latency_limit = absl::Milliseconds(150);
+  return report;
+}
+
+TEST(LoadPageTest, EveryChartIsReadable) {
+  const LoadReport ladder =
+      Report({ClosedStep(1, 900), ClosedStep(2, 1700), ClosedStep(4, 2000), ClosedStep(8, 1990)});
+  for (const LoadReport& report :
+       {Report({Step(10, 100)}), Report({Step(10, 10)}), ladder, PeakReport()}) {
+    for (const SvgChart& chart : ReadCharts(LoadPage(report))) ExpectReadable(chart);
+  }
+}
+
+TEST(LoadPageTest, ASearchShowsItsLimitAndItsPeak) {
+  const std::string page = LoadPage(PeakReport());
+  const std::vector<SvgChart> charts = ReadCharts(page);
+  EXPECT_EQ(charts.at(0).TextsOf("mark-label"),
+            (std::vector<std::string>{"limit: p99 within 150 ms", "peak 300/s", "400/s too much"}));
+  EXPECT_EQ(charts.at(1).TextsOf("mark-label"),
+            (std::vector<std::string>{"peak 300/s", "400/s too much"}));
+  EXPECT_EQ(charts.at(2).TextsOf("mark-label"), (std::vector<std::string>{"limit 150 ms"}));
+  EXPECT_TRUE(absl::StrContains(page, "In detail: 300/s, poisson"));
+}
+
+TEST(LoadPageTest, PointsOfALadderSayTheirCallers) {
+  const std::vector<SvgChart> charts =
+      ReadCharts(LoadPage(Report({ClosedStep(1, 900), ClosedStep(4, 2000), ClosedStep(16, 3000)})));
+  EXPECT_EQ(charts.at(0).TextsOf("point"), (std::vector<std::string>{"1", "4", "16"}));
+  EXPECT_EQ(charts.at(1).TextsOf("point"), (std::vector<std::string>{"900/s", "2000/s", "3000/s"}));
 }
 
 // A search comes back to rates and does not go upward only.
@@ -106,17 +149,18 @@ TEST(LoadPageTest, LoadsNothing) {
   }
   EXPECT_TRUE(absl::StrContains(page, "width=device-width"));
   EXPECT_TRUE(absl::StrContains(page, "prefers-color-scheme: dark"));
+  EXPECT_TRUE(absl::StrContains(page, "@media print"));
 }
 
 TEST(LoadPageTest, SaysWhichRequestsHaveLatencies) {
   LoadResult step = Step(10, 10);
   EXPECT_TRUE(absl::StrContains(LoadPage(Report({step})),
-                                "latencies are of the 1000 requests answered OK."));
+                                "Latencies are of the 1000 requests answered OK."));
   step.counts.errors_by_code[absl::StatusCode::kUnavailable] = {5, "gone"};
   step.counts.abandoned = 2;
   EXPECT_TRUE(
       absl::StrContains(LoadPage(Report({step, Step(20, 20)})),
-                        "latencies are of the 2000 requests answered OK; 7 others are left out."));
+                        "Latencies are of the 2000 requests answered OK; 7 others are left out."));
 }
 
 TEST(LoadPageTest, StandsWithoutAnyAnswer) {
@@ -129,33 +173,6 @@ TEST(LoadPageTest, StandsWithoutAnyAnswer) {
   EXPECT_TRUE(absl::StrContains(page, "the first said: &lt;gone&gt;"));
   EXPECT_FALSE(absl::StrContains(page, "nan"));
   EXPECT_FALSE(absl::StrContains(page, "inf"));
-}
-
-TEST(ChartTest, LeavesOutWhatCannotBeDrawn) {
-  LineChart chart = {"t", {"x"}, {"y", true}, {{"a", {{1, 0}, {2, -1}}}}};
-  EXPECT_EQ(ChartSvg(chart), "");
-  chart.series[0].points = {{1, 5}, {2, HUGE_VAL}, {3, 5}};
-  const std::string svg = ChartSvg(chart);
-  EXPECT_EQ(Count(svg, "<circle "), 2u);
-  EXPECT_FALSE(absl::StrContains(svg, "nan"));
-  EXPECT_FALSE(absl::StrContains(svg, "inf"));
-  EXPECT_EQ(ChartSvg(BarChart{"t", "x", "y", {"a"}, {{"s", {0}}}}), "");
-}
-
-TEST(ChartTest, ALogarithmicAxisHasTwoMarksAtLeast) {
-  for (double low = 1; low < 10; low *= 1.1) {
-    for (const double ratio : {1.0, 2.0, 2.4, 4.9}) {
-      const LineChart chart = {"t", {"x"}, {"y", true}, {{"a", {{1, low}, {2, low * ratio}}}}};
-      EXPECT_GE(Count(ChartSvg(chart), "class=\"grid\""), 2u) << low << " " << ratio;
-    }
-  }
-}
-
-TEST(ChartTest, NumbersAreShort) {
-  EXPECT_EQ(NumberText(0.25), "0.25");
-  EXPECT_EQ(NumberText(1234), "1234");
-  EXPECT_EQ(NumberText(12'500), "12.5k");
-  EXPECT_EQ(NumberText(3'200'000), "3.2M");
 }
 
 }  // namespace

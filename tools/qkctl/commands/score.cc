@@ -107,26 +107,34 @@ bool WantsColor() {
   return IsTerminal(STDOUT_FILENO) && (no_color == nullptr || *no_color == '\0');
 }
 
-HeatMapOptions HeatMapOfTerminal() {
-  HeatMapOptions options;
+// The characters of a line of standard output.
+int64_t OutputWidth() {
+  constexpr int64_t kUsualWidth = 80;
   winsize size = {};
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
-    options.width_max = size.ws_col;
-  }
-  return options;
+  const bool is_known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return is_known ? size.ws_col : kUsualWidth;
 }
 
-void Show(const ScoreResult& result, const std::vector<float>& elements) {
+HeatMapLabels LabelsOf(Output output) {
+  HeatMapLabels labels = {.title = std::string(OutputName(output))};
+  if (output == Output::kTopK) labels.across = "ranks";
+  if (output == Output::kContext) labels.across = "value dimensions";
+  return labels;
+}
+
+void Show(const ScoreResult& result, const std::vector<float>& elements,
+          const HeatMapLabels& labels) {
   const Shape& shape = result.result.shape;
   std::vector<int32_t> keys;
   if (result.indices.has_value()) {
     const auto indices = result.indices->Elements<int32_t>();
     keys.assign(indices.begin(), indices.end());
   }
-  std::fputs(TensorText(elements, shape, keys).c_str(), stdout);
+  const int64_t width = OutputWidth();
+  std::fputs(TensorText(elements, shape, keys, {.width_max = width}).c_str(), stdout);
   if (!WantsColor() || elements.empty()) return;
   std::fputs("\n", stdout);
-  std::fputs(TensorHeatMap(elements, shape, HeatMapOfTerminal()).c_str(), stdout);
+  std::fputs(TensorHeatMap(elements, shape, labels, {.width_max = width}).c_str(), stdout);
 }
 
 // Writes a tensor that may be missing. `name` is its name in ScoreResponse.
@@ -138,15 +146,16 @@ absl::Status WriteOptional(const std::string& path, absl::string_view name,
 absl::Status Deliver(const ScoreResult& result, const ScoreCommandOptions& to) {
   std::vector<float> elements;
   if (to.out.empty() || !to.heatmap.empty()) elements = ElementsAsFloat(result.result.View());
+  const HeatMapLabels labels = LabelsOf(to.OutputOrDefault());
   if (to.out.empty()) {
-    Show(result, elements);
+    Show(result, elements, labels);
   } else {
     RETURN_IF_ERROR(WriteTensorFile(to.out, "result", result.result.View()));
   }
   RETURN_IF_ERROR(WriteOptional(to.indices_out, "indices", result.indices));
   RETURN_IF_ERROR(WriteOptional(to.log_sum_exp_out, "log_sum_exp", result.log_sum_exp));
   if (to.heatmap.empty()) return absl::OkStatus();
-  return WriteHeatMapPng(to.heatmap, elements, result.result.shape);
+  return WriteHeatMapPng(to.heatmap, elements, result.result.shape, labels);
 }
 
 // One line about how a request was answered.
@@ -199,7 +208,8 @@ queries, keys, values or mask is looked for, or the only one is taken.
 
 The server has defaults for options that are left out. A terminal also shows a
 heat map, unless NO_COLOR is set. In --heatmap, as there, dark blue is the
-smallest value, yellow the largest and grey what is not finite.
+smallest value that is shown, yellow the largest, grey -inf, white inf and red
+nan. A large matrix is reduced to means.
 )";
 
 constexpr absl::string_view kMoreExamples =

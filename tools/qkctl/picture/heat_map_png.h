@@ -7,35 +7,37 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "tools/qkctl/picture/color_grid.h"
 
 namespace qkserve {
 
 struct HeatMapPngOptions {
-  // Pixels of the matrices together; the colour bar comes beside them.
+  // Pixels of the matrices together, without axes, numbers and colour bar.
   int64_t width_max = 1600;
   int64_t height_max = 1200;
 
   // Small matrices are enlarged: the largest side of an element's square, in pixels. If a strip
   // would still be thinner than `side_min` pixels, elements are stretched to it.
-  int64_t enlargement_max = 32;
-  int64_t side_min = 48;
+  int64_t enlargement_max = 64;
+  int64_t side_min = 96;
 };
 
-// A tensor as a heat map in a PNG: HeatMapColor from the smallest finite value of the tensor to the
-// largest, grey where nothing is finite. Matrices along the leading dimensions stand one below the
-// other with a thin white gap. If there is no room for that, they are drawn as one. Large matrices
-// are reduced as by ColorGrid. The bar on the right goes from the largest value, at the top, to the
-// smallest.
+// A tensor as a heat map in a PNG, with the colours of ColorOf over the range of what is shown. It
+// has a title, axes with round indices, a colour bar with numbers, and a legend of what is not
+// finite. Matrices along the leading dimensions stand beside and below each other, each below its
+// leading index. If there is no room for that, they are drawn as one. Large matrices are reduced as
+// by ColorGrid, and a line says so. Elements that are large enough have their value in them.
 //
 // `values` are row-major and as many as `shape` says.
 // INVALID_ARGUMENT: there are no elements; RESOURCE_EXHAUSTED: out of memory.
 absl::StatusOr<std::string> HeatMapPng(absl::Span<const float> values,
                                        absl::Span<const int64_t> shape,
+                                       const HeatMapLabels& labels = {},
                                        const HeatMapPngOptions& options = {});
 
 // The same written to a file, as by WriteOutput. Errors name the file.
 absl::Status WriteHeatMapPng(const std::string& path, absl::Span<const float> values,
-                             absl::Span<const int64_t> shape);
+                             absl::Span<const int64_t> shape, const HeatMapLabels& labels = {});
 
 }  // namespace qkserve
 

@@ -4,12 +4,14 @@
 #include <cmath>
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <optional>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "qkserve/tensor.h"
 
@@ -29,16 +31,6 @@ std::vector<std::optional<int64_t>> ShownIndices(int64_t count, int64_t shown_ma
   if (head + tail < count) shown.emplace_back(std::nullopt);
   for (int64_t i = count - tail; i < count; ++i) shown.emplace_back(i);
   return shown;
-}
-
-// "[0, 1]": the index of a matrix along the leading dimensions.
-std::string LeadingIndex(int64_t matrix, absl::Span<const int64_t> leading) {
-  Shape index(leading.size());
-  for (size_t i = leading.size(); i-- > 0;) {
-    index[i] = matrix % leading[i];
-    matrix /= leading[i];
-  }
-  return ShapeString(index);
 }
 
 // Renders the matrix whose first element is that of the given index. It is not empty.
@@ -93,9 +85,9 @@ std::vector<std::string> NumberTexts(absl::Span<const float> numbers) {
 }
 
 std::string MatrixText(absl::Span<const float> values, MatrixSizes matrix,
-                       absl::Span<const int32_t> keys, const MatrixTextOptions& options) {
-  const auto shown_rows = ShownIndices(matrix.rows, options.rows_max);
-  const auto shown_columns = ShownIndices(matrix.columns, options.columns_max);
+                       absl::Span<const int32_t> keys, int64_t rows_max, int64_t columns_max) {
+  const auto shown_rows = ShownIndices(matrix.rows, rows_max);
+  const auto shown_columns = ShownIndices(matrix.columns, columns_max);
   std::vector<float> shown;
   size_t key_width = 0;
   for (const auto& row : shown_rows) {
@@ -126,8 +118,28 @@ std::string MatrixText(absl::Span<const float> values, MatrixSizes matrix,
   return absl::StrCat("[", absl::StrJoin(lines, "\n "), "]\n");
 }
 
+size_t LongestLine(absl::string_view text) {
+  size_t longest = 0;
+  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+    longest = std::max(longest, line.size());
+  }
+  return longest;
+}
+
+// MatrixText with as many columns as fit.
+std::string FittingText(absl::Span<const float> values, MatrixSizes matrix,
+                        absl::Span<const int32_t> keys, const MatrixTextOptions& options) {
+  int64_t columns = std::min(matrix.columns, options.columns_max);
+  std::string text = MatrixText(values, matrix, keys, options.rows_max, columns);
+  while (columns > 2 && LongestLine(text) > static_cast<size_t>(options.width_max)) {
+    text = MatrixText(values, matrix, keys, options.rows_max, --columns);
+  }
+  return text;
+}
+
 constexpr absl::string_view kResetColors = "\x1b[0m";
 constexpr absl::string_view kUpperHalfBlock = "\u2580";
+constexpr absl::string_view kFullBlock = "\u2588";
 
 std::string Foreground(Color c) {
   return absl::StrFormat("\x1b[38;2;%d;%d;%dm", c.red, c.green, c.blue);
@@ -137,15 +149,16 @@ std::string Background(Color c) {
   return absl::StrFormat("\x1b[48;2;%d;%d;%dm", c.red, c.green, c.blue);
 }
 
+size_t Digits(int64_t number) { return absl::StrCat(number).size(); }
+
 // The matrix in as many colours as the options allow.
-ColorGrid GridOf(absl::Span<const float> values, MatrixSizes matrix, const ValueRange& range,
+ColorGrid GridOf(absl::Span<const float> values, MatrixSizes matrix, int64_t width_max,
                  const HeatMapOptions& options) {
-  const int64_t width_max = std::max<int64_t>(1, options.width_max);
   const int64_t height_max = 2 * std::max<int64_t>(1, options.lines_max);
   const int64_t enlargement =
       std::clamp<int64_t>(std::min(width_max / matrix.columns, height_max / matrix.rows), 1,
                           std::max<int64_t>(1, options.enlargement_max));
-  return ColorGrid(values, matrix, range, std::min(matrix.rows * enlargement, height_max),
+  return ColorGrid(values, matrix, std::min(matrix.rows * enlargement, height_max),
                    std::min(matrix.columns * enlargement, width_max));
 }
 
@@ -157,11 +170,11 @@ std::string HeatMapLine(const ColorGrid& grid, int64_t y) {
   std::optional<Color> last_upper;
   std::optional<Color> last_lower;
   for (int64_t x = 0; x < grid.width(); ++x) {
-    const Color upper = grid.At(y, x);
+    const Color upper = ColorOf(grid.At(y, x), grid.range());
     if (last_upper != upper) absl::StrAppend(&line, Foreground(upper));
     last_upper = upper;
     if (has_lower) {
-      const Color lower = grid.At(y + 1, x);
+      const Color lower = ColorOf(grid.At(y + 1, x), grid.range());
       if (last_lower != lower) absl::StrAppend(&line, Background(lower));
       last_lower = lower;
     }
@@ -170,15 +183,85 @@ std::string HeatMapLine(const ColorGrid& grid, int64_t y) {
   return absl::StrCat(line, kResetColors, "\n");
 }
 
-std::string Legend(const ValueRange& range) {
-  if (range.empty()) return "no finite values\n";
-  if (range.min == range.max) return absl::StrFormat("all finite values are %.4g\n", range.min);
-  constexpr int kCells = 24;
-  std::string legend = absl::StrFormat("%.4g ", range.min);
-  for (int i = 0; i < kCells; ++i) {
-    absl::StrAppend(&legend, Background(HeatMapColor(i / (kCells - 1.0))), " ");
+// The indices of rows stand before the map. The first row of a tick is in the line of its number.
+std::string MapLines(const ColorGrid& grid, int64_t rows, size_t gutter) {
+  constexpr double kTickColors = 6;  // two colours are a line
+  const auto height = static_cast<double>(grid.height());
+  std::map<int64_t, int64_t> index_at;
+  for (const int64_t index : IndexTicks(rows, static_cast<double>(rows) * kTickColors / height)) {
+    index_at.emplace(index * grid.height() / rows / 2, index);
   }
-  return absl::StrCat(legend, kResetColors, absl::StrFormat(" %.4g\n", range.max));
+  std::string lines;
+  for (int64_t y = 0; y < grid.height(); y += 2) {
+    const auto tick = index_at.find(y / 2);
+    const std::string number = tick == index_at.end() ? "" : absl::StrCat(tick->second);
+    absl::StrAppend(&lines, std::string(gutter - 1 - number.size(), ' '), number, " ",
+                    HeatMapLine(grid, y));
+  }
+  return lines;
+}
+
+// The indices of columns, each below the first column of its tick.
+std::string ColumnNumbers(const ColorGrid& grid, int64_t columns, size_t gutter, size_t width_max) {
+  const auto room = static_cast<double>(Digits(columns - 1) + 2);
+  const auto width = static_cast<double>(grid.width());
+  std::string line(gutter, ' ');
+  for (const int64_t index : IndexTicks(columns, static_cast<double>(columns) * room / width)) {
+    const size_t at = gutter + static_cast<size_t>(index * grid.width() / columns);
+    if (at + Digits(index) > width_max) break;
+    line.resize(at, ' ');
+    absl::StrAppend(&line, index);
+  }
+  return absl::StrCat(line, "\n");
+}
+
+// A part of a legend: its text, which may have colours, and its length on the screen.
+struct LegendPart {
+  std::string text;
+  size_t length;
+};
+
+LegendPart Plain(std::string text) { return {text, text.size()}; }
+
+LegendPart RangePart(const ValueRange& range, size_t width_max) {
+  if (range.empty()) return Plain("no finite values");
+  if (range.min == range.max)
+    return Plain(absl::StrFormat("all finite values are %.4g", range.min));
+  const std::string min = absl::StrFormat("%.4g ", range.min);
+  const std::string max = absl::StrFormat(" %.4g", range.max);
+  const size_t numbers = min.size() + max.size();
+  const size_t cells = std::clamp<size_t>(width_max - std::min(width_max, numbers), 4, 24);
+  std::string bar;
+  for (size_t i = 0; i < cells; ++i) {
+    const double position = static_cast<double>(i) / static_cast<double>(cells - 1);
+    absl::StrAppend(&bar, Background(HeatMapColor(position)), " ");
+  }
+  return {absl::StrCat(min, bar, kResetColors, max), numbers + cells};
+}
+
+std::string Legend(absl::Span<const float> values, const ColorGrid& grid, size_t width_max) {
+  std::vector<LegendPart> parts = {RangePart(grid.range(), width_max)};
+  for (const NotFinite& kind : CountNotFinite(values)) {
+    const std::string text = absl::StrCat(kind.name, ": ", kind.count);
+    parts.push_back({absl::StrCat(Foreground(kind.color), kFullBlock, kResetColors, " ", text),
+                     text.size() + 2});
+  }
+  const MatrixSizes reduction = grid.reduction();
+  if (reduction.rows * reduction.columns > 1 && !grid.range().empty()) {
+    const ValueRange all = FiniteRange(values);
+    parts.push_back(
+        Plain(absl::StrFormat("means of up to %d x %d values", reduction.rows, reduction.columns)));
+    parts.push_back(Plain(absl::StrFormat("all values: %.4g to %.4g", all.min, all.max)));
+  }
+  std::string legend;
+  size_t length = 0;
+  for (const LegendPart& part : parts) {
+    const bool fits = length > 0 && length + 2 + part.length <= width_max;
+    if (length > 0) absl::StrAppend(&legend, fits ? "  " : "\n");
+    length = part.length + (fits ? length + 2 : 0);
+    absl::StrAppend(&legend, part.text);
+  }
+  return absl::StrCat(legend, "\n");
 }
 
 }  // namespace
@@ -188,20 +271,24 @@ std::string TensorText(absl::Span<const float> values, absl::Span<const int64_t>
   if (shape.empty()) return absl::StrCat(NumberTexts(values)[0], "\n");
   return ForEachMatrix(shape, options.matrices_max, [&](int64_t first, MatrixSizes matrix) {
     const int64_t count = matrix.rows * matrix.columns;
-    return MatrixText(values.subspan(first, count), matrix,
-                      keys.empty() ? keys : keys.subspan(first, count), options);
+    return FittingText(values.subspan(first, count), matrix,
+                       keys.empty() ? keys : keys.subspan(first, count), options);
   });
 }
 
 std::string TensorHeatMap(absl::Span<const float> values, absl::Span<const int64_t> shape,
-                          const HeatMapOptions& options) {
+                          const HeatMapLabels& labels, const HeatMapOptions& options) {
   return ForEachMatrix(shape, options.matrices_max, [&](int64_t first, MatrixSizes matrix) {
     const auto elements = values.subspan(first, matrix.rows * matrix.columns);
-    const ValueRange range = FiniteRange(elements);
-    const ColorGrid grid = GridOf(elements, matrix, range, options);
-    std::string map;
-    for (int64_t y = 0; y < grid.height(); y += 2) absl::StrAppend(&map, HeatMapLine(grid, y));
-    return absl::StrCat(map, Legend(range));
+    const size_t gutter = Digits(matrix.rows - 1) + 1;
+    const auto width_max = static_cast<size_t>(std::max<int64_t>(options.width_max, gutter + 1));
+    const ColorGrid grid =
+        GridOf(elements, matrix, static_cast<int64_t>(width_max - gutter), options);
+    return absl::StrFormat(
+        "%s%d %s down, %d %s across\n%s%s%s", labels.title.empty() ? "" : labels.title + ": ",
+        matrix.rows, labels.down, matrix.columns, labels.across,
+        MapLines(grid, matrix.rows, gutter), ColumnNumbers(grid, matrix.columns, gutter, width_max),
+        Legend(elements, grid, width_max));
   });
 }
 

@@ -20,6 +20,9 @@ struct MatrixTextOptions {
   int64_t rows_max = 10;
   int64_t columns_max = 8;
 
+  // Characters of a line. There are fewer columns, but at least two, if the lines would be longer.
+  int64_t width_max = 80;
+
   // If a tensor has more matrices, the first and last are shown.
   int64_t matrices_max = 4;
 };
@@ -35,8 +38,8 @@ std::string TensorText(absl::Span<const float> values, absl::Span<const int64_t>
                        absl::Span<const int32_t> keys = {}, const MatrixTextOptions& options = {});
 
 struct HeatMapOptions {
-  int64_t width_max = 80;  // characters of a line
-  int64_t lines_max = 24;  // a line of text shows two rows of colours
+  int64_t width_max = 80;  // characters of a line, with the numbers of rows
+  int64_t lines_max = 24;  // of the map; a line of text shows two rows of colours
 
   // Small matrices are enlarged: the largest side of an element's square, in colours.
   int64_t enlargement_max = 4;
@@ -44,12 +47,13 @@ struct HeatMapOptions {
   int64_t matrices_max = 4;  // as in MatrixTextOptions
 };
 
-// Each matrix as a heat map for terminals with 24-bit colour: dark blue for the smallest finite
-// value, over green, to yellow for the largest, with both below it. Grey where nothing is finite. A
-// matrix that is larger than the options allow is reduced: a colour is the mean of the finite
-// values that it stands for.
+// Each matrix as a heat map for terminals with 24-bit colour, as ColorGrid makes it: dark blue for
+// the smallest value that is shown, over green, to yellow for the largest. Above it a line says
+// what rows and columns are, before and below it are their indices. The legend has both ends of the
+// colours, what is not finite with its count, and, if the matrix was reduced, by how much and the
+// range of all values.
 std::string TensorHeatMap(absl::Span<const float> values, absl::Span<const int64_t> shape,
-                          const HeatMapOptions& options = {});
+                          const HeatMapLabels& labels = {}, const HeatMapOptions& options = {});
 
 }  // namespace qkserve
 

@@ -1,5 +1,7 @@
 #include "tools/qkctl/picture/color_grid.h"
 
+#include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <vector>
 
@@ -25,10 +27,15 @@ TEST(HeatMapColorTest, RisesInLightnessAndIsClamped) {
   EXPECT_EQ(HeatMapColor(3), HeatMapColor(1));
 }
 
-TEST(HeatMapColorTest, IsNeverTheGreyOfWhatIsNotFinite) {
+TEST(HeatMapColorTest, IsNeverTheColorOfWhatIsNotFinite) {
   for (int i = 0; i <= 1000; ++i) {
     const Color c = HeatMapColor(i / 1000.0);
-    EXPECT_FALSE(c.red == c.green && c.green == c.blue) << i;
+    for (const Color other : {kNanColor, kMinusInfinityColor, kPlusInfinityColor}) {
+      // Far enough for an eye, too.
+      const int distance = std::abs(c.red - other.red) + std::abs(c.green - other.green) +
+                           std::abs(c.blue - other.blue);
+      EXPECT_GT(distance, 100) << i;
+    }
   }
 }
 
@@ -39,17 +46,56 @@ TEST(FiniteRangeTest, LeavesOutWhatIsNotFinite) {
   EXPECT_TRUE(FiniteRange({kNan, -kInf}).empty());
 }
 
+TEST(ColorOfTest, TellsApartWhatIsNotFinite) {
+  const ValueRange range = {0, 1};
+  EXPECT_EQ(ColorOf(0.25F, range), HeatMapColor(0.25));
+  EXPECT_EQ(ColorOf(kNan, range), kNanColor);
+  EXPECT_EQ(ColorOf(-kInf, range), kMinusInfinityColor);
+  EXPECT_EQ(ColorOf(kInf, range), kPlusInfinityColor);
+}
+
+TEST(CountNotFiniteTest, CountsEachKindThatOccurs) {
+  EXPECT_TRUE(CountNotFinite({1, 2}).empty());
+  const std::vector<NotFinite> kinds = CountNotFinite({kNan, 1, -kInf, kNan});
+  ASSERT_EQ(kinds.size(), 2U);
+  EXPECT_EQ(kinds[0].name, "-inf");
+  EXPECT_EQ(kinds[0].count, 1);
+  EXPECT_EQ(kinds[1].name, "nan");
+  EXPECT_EQ(kinds[1].count, 2);
+}
+
+TEST(IndexTicksTest, AreRoundAndFarEnoughApart) {
+  EXPECT_EQ(IndexTicks(5, 0.3), (std::vector<int64_t>{0, 1, 2, 3, 4}));
+  EXPECT_EQ(IndexTicks(1000, 130), (std::vector<int64_t>{0, 200, 400, 600, 800}));
+  EXPECT_EQ(IndexTicks(1, 50), (std::vector<int64_t>{0}));
+}
+
 TEST(ColorGridTest, EnlargesAndReducesEachDirectionForItself) {
-  const std::vector<float> values = {0, 2, 4, 4, kNan, kInf, 1, kNan};
-  const ValueRange range = FiniteRange(values);
   // Two rows become four, four columns two.
-  const ColorGrid grid(values, {2, 4}, range, 4, 2);
+  const ColorGrid grid({0, 2, 4, 4, kNan, kInf, 1, kNan}, {2, 4}, 4, 2);
   for (const int64_t y : {0, 1}) {
-    EXPECT_EQ(grid.At(y, 0), HeatMapColor(0.25));
-    EXPECT_EQ(grid.At(y, 1), HeatMapColor(1));
-    EXPECT_EQ(grid.At(y + 2, 0), kNothingFinite);
-    EXPECT_EQ(grid.At(y + 2, 1), HeatMapColor(0.25));
+    EXPECT_EQ(grid.At(y, 0), 1);
+    EXPECT_EQ(grid.At(y, 1), 4);
+    EXPECT_TRUE(std::isnan(grid.At(y + 2, 0)));
+    EXPECT_EQ(grid.At(y + 2, 1), 1);
   }
+  EXPECT_EQ(grid.reduction().rows, 1);
+  EXPECT_EQ(grid.reduction().columns, 2);
+}
+
+TEST(ColorGridTest, ShowsNanBeforeInfinityAndInfinityBeforeMinusInfinity) {
+  EXPECT_EQ(ColorGrid({-kInf, -kInf}, {1, 2}, 1, 1).At(0, 0), -kInf);
+  EXPECT_EQ(ColorGrid({kInf, -kInf}, {1, 2}, 1, 1).At(0, 0), kInf);
+  EXPECT_TRUE(std::isnan(ColorGrid({kNan, kInf}, {1, 2}, 1, 1).At(0, 0)));
+  EXPECT_TRUE(std::isnan(ColorGrid({kInf, kNan}, {1, 2}, 1, 1).At(0, 0)));
+  EXPECT_EQ(ColorGrid({kNan, 3}, {1, 2}, 1, 1).At(0, 0), 3);
+}
+
+// Single values that the means hide would make a large matrix one colour.
+TEST(ColorGridTest, ItsRangeIsThatOfWhatItShows) {
+  const ColorGrid grid({-100, 100, 1, 3}, {1, 4}, 1, 2);
+  EXPECT_EQ(grid.range().min, 0);
+  EXPECT_EQ(grid.range().max, 2);
 }
 
 }  // namespace

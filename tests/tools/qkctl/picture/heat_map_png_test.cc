@@ -24,11 +24,12 @@ namespace {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr Color kWhite{255, 255, 255};
+constexpr Color kLines{140, 149, 159};  // of frames and ticks
 
-// On the right there are white and then the bar.
-constexpr int64_t kBarGap = 8;
-constexpr int64_t kBarWidth = 16;
-constexpr int64_t kGap = 3;
+// A rectangle within its frame.
+struct Frame {
+  int64_t left = 0, top = 0, width = 0, height = 0;
+};
 
 struct Picture {
   int64_t width = 0;
@@ -36,8 +37,43 @@ struct Picture {
   std::vector<Color> pixels;
 
   Color At(int64_t y, int64_t x) const { return pixels[y * width + x]; }
-  int64_t matrix_width() const { return width - kBarGap - kBarWidth; }
+
+  // The frames that begin in the first line that has one, from the left: the matrices, then the
+  // colour bar.
+  std::vector<Frame> Frames() const;
+
+  // The pixel in `frame`, counted from its top left.
+  Color In(const Frame& frame, int64_t y, int64_t x) const {
+    return At(frame.top + y, frame.left + x);
+  }
+
+  // True if something is drawn in [top, bottom) x [left, right).
+  bool HasInk(int64_t top, int64_t bottom, int64_t left, int64_t right) const {
+    for (int64_t y = top; y < bottom; ++y) {
+      for (int64_t x = left; x < right; ++x) {
+        if (At(y, x) != kWhite) return true;
+      }
+    }
+    return false;
+  }
 };
+
+std::vector<Frame> Picture::Frames() const {
+  std::vector<Frame> frames;
+  for (int64_t y = 0; y < height && frames.empty(); ++y) {
+    for (int64_t x = 0; x < width; ++x) {
+      int64_t end = x;
+      while (end < width && At(y, end) == kLines) ++end;
+      int64_t bottom = y;
+      while (bottom < height && At(bottom, x) == kLines) ++bottom;
+      if (end - x > 16 && bottom - y > 16) {
+        frames.push_back({x + 1, y + 1, end - x - 2, bottom - y - 2});
+      }
+      x = std::max(x, end);
+    }
+  }
+  return frames;
+}
 
 Picture Decode(const std::string& bytes) {
   png_image image = {};
@@ -58,7 +94,7 @@ Picture Decode(const std::string& bytes) {
 
 Picture Draw(const std::vector<float>& values, const Shape& shape,
              const HeatMapPngOptions& options = {}) {
-  absl::StatusOr<std::string> png = HeatMapPng(values, shape, options);
+  absl::StatusOr<std::string> png = HeatMapPng(values, shape, {"scores"}, options);
   EXPECT_TRUE(png.ok()) << png.status();
   return png.ok() ? Decode(*png) : Picture();
 }
@@ -71,71 +107,125 @@ std::vector<float> Counting(size_t count) {
 
 TEST(HeatMapPngTest, DrawsEveryElementAsASquare) {
   const Picture picture = Draw({0, 1, 2, 4, kNan, -kInf}, {2, 3});
-  ASSERT_EQ(picture.matrix_width(), 3 * 32);
-  ASSERT_EQ(picture.height, 2 * 32);
+  const Frame frame = picture.Frames().at(0);
+  ASSERT_EQ(frame.width, 3 * 64);
+  ASSERT_EQ(frame.height, 2 * 64);
   const Color expected[2][3] = {{HeatMapColor(0), HeatMapColor(0.25), HeatMapColor(0.5)},
-                                {HeatMapColor(1), kNothingFinite, kNothingFinite}};
-  for (int64_t y = 0; y < picture.height; ++y) {
-    for (int64_t x = 0; x < picture.matrix_width(); ++x) {
-      ASSERT_EQ(picture.At(y, x), expected[y / 32][x / 32]) << y << ' ' << x;
+                                {HeatMapColor(1), kNanColor, kMinusInfinityColor}};
+  for (int64_t y = 0; y < frame.height; ++y) {
+    // The middle of a square has its value in it.
+    if (y % 64 >= 20 && y % 64 < 44) continue;
+    for (int64_t x = 0; x < frame.width; ++x) {
+      ASSERT_EQ(picture.In(frame, y, x), expected[y / 64][x / 64]) << y << ' ' << x;
     }
   }
+  for (int64_t i = 0; i < 6; ++i) {
+    bool has_value = false;
+    for (int64_t x = 0; x < 64; ++x) {
+      const Color color = picture.In(frame, i / 3 * 64 + 32, i % 3 * 64 + x);
+      has_value |= color != expected[i / 3][i % 3];
+    }
+    EXPECT_TRUE(has_value) << i;
+  }
+}
+
+TEST(HeatMapPngTest, HasTitleAxesNumbersAndLegend) {
+  const Picture picture = Draw({0, 1, 2, kNan}, {2, 2});
+  const std::vector<Frame> frames = picture.Frames();
+  ASSERT_EQ(frames.size(), 2U);
+  const Frame& matrix = frames[0];
+  const Frame& bar = frames[1];
+  const int64_t bottom = matrix.top + matrix.height + 1;
+  EXPECT_TRUE(picture.HasInk(0, matrix.top - 4, 0, picture.width)) << "title";
+  EXPECT_TRUE(picture.HasInk(matrix.top, bottom, 0, 32)) << "what the rows are";
+  EXPECT_TRUE(picture.HasInk(matrix.top, bottom, 36, matrix.left - 7)) << "numbers of rows";
+  EXPECT_TRUE(picture.HasInk(bottom + 6, bottom + 24, matrix.left, bar.left)) << "columns";
+  EXPECT_TRUE(picture.HasInk(bottom + 30, bottom + 50, matrix.left, bar.left)) << "their name";
+  EXPECT_TRUE(picture.HasInk(bottom + 55, picture.height, matrix.left, bar.left)) << "legend";
+  EXPECT_TRUE(picture.HasInk(bar.top, bottom, bar.left + bar.width + 7, picture.width))
+      << "numbers of the colour bar";
+  // Nothing is cut off at the edges.
+  EXPECT_FALSE(picture.HasInk(0, 8, 0, picture.width));
+  EXPECT_FALSE(picture.HasInk(picture.height - 8, picture.height, 0, picture.width));
+  EXPECT_FALSE(picture.HasInk(0, picture.height, 0, 8));
+  EXPECT_FALSE(picture.HasInk(0, picture.height, picture.width - 8, picture.width));
 }
 
 TEST(HeatMapPngTest, ABarGoesFromTheLargestToTheSmallest) {
   const Picture picture = Draw({0, 1, 2, 3}, {2, 2});
-  EXPECT_EQ(picture.At(0, picture.matrix_width()), kWhite);
-  EXPECT_EQ(picture.At(0, picture.width - 1), HeatMapColor(1));
-  EXPECT_EQ(picture.At(picture.height - 1, picture.width - kBarWidth), HeatMapColor(0));
+  const Frame bar = picture.Frames().at(1);
+  EXPECT_EQ(picture.In(bar, 0, 0), HeatMapColor(1));
+  EXPECT_EQ(picture.In(bar, bar.height - 1, bar.width - 1), HeatMapColor(0));
 }
 
-TEST(HeatMapPngTest, ReducesLargeMatricesByTheMean) {
+TEST(HeatMapPngTest, ReducesLargeMatricesByTheMeanAndSaysSo) {
   HeatMapPngOptions options;
-  options.width_max = 2;
-  options.height_max = 4;
-  options.side_min = 1;
-  const Picture picture = Draw({0, 2, kNan, 4, 4, 4}, {1, 6}, options);
-  ASSERT_EQ(picture.matrix_width(), 2);
-  EXPECT_EQ(picture.At(0, 0), HeatMapColor(0.25));
-  EXPECT_EQ(picture.At(0, 1), HeatMapColor(1));
+  options.width_max = 30;
+  options.height_max = 48;
+  std::vector<float> values(48 * 60, 0);
+  values[1] = 2;  // one of two that are one pixel
+  values[2] = 4;  // two of 4
+  values[3] = 4;
+  values[4] = kNan;
+  const Picture picture = Draw(values, {48, 60}, options);
+  const Frame frame = picture.Frames().at(0);
+  ASSERT_EQ(frame.width, 30);
+  EXPECT_EQ(picture.In(frame, 0, 0), HeatMapColor(0.25));
+  EXPECT_EQ(picture.In(frame, 0, 1), HeatMapColor(1));
+  EXPECT_EQ(picture.In(frame, 0, 2), HeatMapColor(0));
+  const int64_t right = frame.left + 600;  // beyond the legend of the NaN
+  EXPECT_GT(picture.width, frame.left + 300);
+  EXPECT_TRUE(picture.HasInk(picture.height - 36, picture.height - 8, frame.left + 150,
+                             std::min(right, picture.width)));
 }
 
 TEST(HeatMapPngTest, StaysWithinItsSize) {
   for (const int64_t rows : {1, 37, 1201, 5000}) {
     for (const int64_t columns : {1, 700, 1601, 9000}) {
       const Picture picture = Draw(std::vector<float>(rows * columns, 1), {rows, columns});
-      EXPECT_LE(picture.matrix_width(), 1600);
-      EXPECT_LE(picture.height, 1200);
+      const Frame frame = picture.Frames().at(0);
+      EXPECT_LE(frame.width, 1600);
+      EXPECT_LE(frame.height, 1200);
+      EXPECT_LE(picture.width, 1600 + 400);
+      EXPECT_LE(picture.height, 1200 + 200);
       // Nothing is too thin to be seen.
-      EXPECT_GE(picture.matrix_width(), std::min<int64_t>(48, 32 * columns));
-      EXPECT_GE(picture.height, 48 - 16);
+      EXPECT_GE(frame.width, 64);
+      EXPECT_GE(frame.height, 64);
     }
   }
 }
 
-TEST(HeatMapPngTest, TilesMatricesBelowEachOtherOnOneScale) {
+TEST(HeatMapPngTest, TilesMatricesOnOneScale) {
   const Picture picture = Draw(Counting(8), {2, 1, 2, 2});
-  const int64_t side = picture.matrix_width();
-  ASSERT_EQ(picture.height, 2 * side + kGap);
-  EXPECT_EQ(picture.At(0, 0), HeatMapColor(0));
-  EXPECT_EQ(picture.At(side - 1, side - 1), HeatMapColor(3.0 / 7));
-  for (int64_t y = side; y < side + kGap; ++y) EXPECT_EQ(picture.At(y, 0), kWhite);
-  EXPECT_EQ(picture.At(side + kGap, 0), HeatMapColor(4.0 / 7));
-  EXPECT_EQ(picture.At(picture.height - 1, side - 1), HeatMapColor(1));
+  const std::vector<Frame> frames = picture.Frames();
+  ASSERT_EQ(frames.size(), 3U);  // two matrices beside each other, and the bar
+  EXPECT_EQ(picture.In(frames[0], 0, 0), HeatMapColor(0));
+  EXPECT_EQ(picture.In(frames[0], frames[0].height - 1, frames[0].width - 1),
+            HeatMapColor(3.0 / 7));
+  EXPECT_EQ(picture.In(frames[1], 0, 0), HeatMapColor(4.0 / 7));
+  EXPECT_EQ(picture.In(frames[1], frames[1].height - 1, frames[1].width - 1), HeatMapColor(1));
+  EXPECT_TRUE(
+      picture.HasInk(frames[1].top - 18, frames[1].top - 3, frames[1].left, frames[1].left + 30))
+      << "leading index";
 }
 
 TEST(HeatMapPngTest, DrawsManyMatricesAsOne) {
-  const Picture picture = Draw(Counting(1000 * 3 * 2), {1000, 3, 2});
-  EXPECT_LE(picture.height, 1200);
-  EXPECT_EQ(picture.At(0, 0), HeatMapColor(0));
-  for (int64_t y = 0; y < picture.height; ++y) ASSERT_FALSE(picture.At(y, 0) == kWhite) << y;
+  const Picture picture = Draw(Counting(9000 * 3 * 2), {9000, 3, 2});
+  const Frame frame = picture.Frames().at(0);
+  EXPECT_LE(frame.height, 1200);
+  EXPECT_EQ(picture.In(frame, 0, 0), HeatMapColor(0));
+  for (int64_t y = 0; y < frame.height; ++y) ASSERT_NE(picture.In(frame, y, 0), kWhite) << y;
 }
 
 TEST(HeatMapPngTest, CopesWithNothingToScale) {
-  EXPECT_EQ(Draw({kNan, -kInf}, {1, 2}).At(0, 0), kNothingFinite);
-  EXPECT_EQ(Draw({3, 3}, {2, 1}).At(0, 0), HeatMapColor(0.5));
-  EXPECT_EQ(Draw({3}, {}).At(0, 0), HeatMapColor(0.5));
-  EXPECT_EQ(Draw({1, 2}, {2}).At(0, 0), HeatMapColor(0));
+  const auto first = [](const std::vector<float>& values, const Shape& shape) {
+    const Picture picture = Draw(values, shape);
+    return picture.In(picture.Frames().at(0), 0, 0);
+  };
+  EXPECT_EQ(first({kNan, -kInf}, {1, 2}), kNanColor);
+  EXPECT_EQ(first({3, 3}, {2, 1}), HeatMapColor(0.5));
+  EXPECT_EQ(first({3}, {}), HeatMapColor(0.5));
+  EXPECT_EQ(first({1, 2}, {2}), HeatMapColor(0));
 }
 
 TEST(HeatMapPngTest, RefusesWhatHasNoElements) {

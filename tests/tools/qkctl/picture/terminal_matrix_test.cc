@@ -1,10 +1,13 @@
 #include "tools/qkctl/picture/terminal_matrix.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <numeric>
+#include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -127,58 +130,138 @@ TEST(KeyedTensorTextTest, TruncatesAndSplitsAsTensorTextDoes) {
   EXPECT_EQ(TensorText({}, {0, 3}, {}), "[] of shape [0, 3]\n");
 }
 
+// A line without its colours, each block as one character.
+std::string Visible(const std::string& line) {
+  std::string visible;
+  for (size_t i = 0; i < line.size(); ++i) {
+    if (line[i] == '\x1b') {
+      i = line.find('m', i);
+    } else if (static_cast<unsigned char>(line[i]) < 0x80) {
+      visible += line[i];
+    } else if ((static_cast<unsigned char>(line[i]) & 0xC0) == 0xC0) {
+      visible += '#';
+    }
+  }
+  return visible;
+}
+
+std::vector<std::string> VisibleLines(absl::string_view map) {
+  std::vector<std::string> lines = Lines(map);
+  for (std::string& line : lines) line = Visible(line);
+  return lines;
+}
+
+TEST(MatrixTextTest, HasAsManyColumnsAsFit) {
+  MatrixTextOptions options;
+  options.width_max = 34;
+  EXPECT_EQ(TensorText(Counting(24), {3, 8}, {}, options),
+            "[[ 0.0  1.0  2.0 ...  6.0  7.0]\n"
+            " [ 8.0  9.0 10.0 ... 14.0 15.0]\n"
+            " [16.0 17.0 18.0 ... 22.0 23.0]]\n");
+  for (const int64_t width : {20, 40, 80}) {
+    options.width_max = width;
+    const std::vector<int32_t> keys(40, 1'000'000);
+    for (const std::string& line :
+         Lines(TensorText(std::vector<float>(40, -12345.678F), {4, 10}, keys, options))) {
+      EXPECT_LE(line.size(), static_cast<size_t>(std::max<int64_t>(width, 51))) << line;
+    }
+  }
+}
+
+TEST(HeatMapTest, HasTitleAxesAndRange) {
+  HeatMapOptions options;
+  options.enlargement_max = 2;
+  const std::vector<std::string> lines =
+      VisibleLines(TensorHeatMap(Counting(12), {3, 4}, {"weights"}, options));
+  ASSERT_EQ(lines.size(), 6U);
+  EXPECT_EQ(lines[0], "weights: 3 queries down, 4 keys across");
+  EXPECT_EQ(lines[1], "0 ########");
+  EXPECT_EQ(lines[2], "  ########");
+  EXPECT_EQ(lines[3], "  ########");
+  EXPECT_EQ(lines[4], "  0   2");
+  EXPECT_EQ(lines[5], absl::StrCat("0 ", std::string(24, ' '), " 11"));
+}
+
 TEST(HeatMapTest, DrawsTwoRowsALine) {
   HeatMapOptions options;
   options.enlargement_max = 1;
-  const std::vector<std::string> lines = Lines(TensorHeatMap({0, 1, 1, 0}, {2, 2}, options));
-  ASSERT_EQ(lines.size(), 2U);
+  const std::vector<std::string> lines = Lines(TensorHeatMap({0, 1, 1, 0}, {2, 2}, {}, options));
+  ASSERT_EQ(lines.size(), 4U);
   const std::string low = Foreground(HeatMapColor(0)) + Background(HeatMapColor(1)) + "\u2580";
   const std::string high = Foreground(HeatMapColor(1)) + Background(HeatMapColor(0)) + "\u2580";
-  EXPECT_EQ(lines[0], absl::StrCat(low, high, "\x1b[0m"));
+  EXPECT_EQ(lines[1], absl::StrCat("0 ", low, high, "\x1b[0m"));
 }
 
-TEST(HeatMapTest, LegendSaysTheFiniteRange) {
-  const std::vector<std::string> lines = Lines(TensorHeatMap({-2.5F, kNan, kInf, 4}, {2, 2}));
-  EXPECT_TRUE(absl::StartsWith(lines.back(), "-2.5 "));
-  EXPECT_TRUE(absl::EndsWith(lines.back(), " 4"));
+TEST(HeatMapTest, LegendSaysTheRangeAndWhatIsNotFinite) {
+  const std::string last =
+      VisibleLines(TensorHeatMap({-2.5F, kNan, -kInf, 4, -kInf, kInf}, {2, 3})).back();
+  EXPECT_TRUE(absl::StartsWith(last, "-2.5 ")) << last;
+  EXPECT_TRUE(absl::EndsWith(last, " 4  # -inf: 2  # inf: 1  # nan: 1")) << last;
 }
 
 TEST(HeatMapTest, StaysWithinItsSize) {
   HeatMapOptions options;
-  options.width_max = 20;
   options.lines_max = 5;
-  for (const int64_t rows : {1, 3, 10, 11, 500}) {
-    for (const int64_t columns : {1, 7, 20, 21, 333}) {
-      const std::string map = TensorHeatMap(Counting(rows * columns), {rows, columns}, options);
-      const std::vector<std::string> lines = Lines(map);
-      EXPECT_LE(lines.size(), 6U);
-      for (size_t i = 0; i + 1 < lines.size(); ++i) {
-        EXPECT_LE(Occurrences(lines[i], "\u2580"), 20U);
-        EXPECT_TRUE(absl::EndsWith(lines[i], "\x1b[0m"));
+  for (const int64_t width : {45, 80}) {
+    options.width_max = width;
+    for (const int64_t rows : {1, 3, 10, 11, 5000}) {
+      for (const int64_t columns : {1, 7, 20, 80, 333, 12345}) {
+        std::vector<float> values = Counting(rows * columns);
+        values[0] = kNan;
+        const std::vector<std::string> lines =
+            VisibleLines(TensorHeatMap(values, {rows, columns}, {}, options));
+        for (const std::string& line : lines) {
+          EXPECT_LE(line.size(), static_cast<size_t>(width)) << rows << " x " << columns << line;
+        }
+        EXPECT_LE(lines.size(), 5U + 5U);
       }
     }
   }
 }
 
+// Random scores of a large matrix have means near 0, far from the largest and smallest score.
+TEST(HeatMapTest, ALargeMatrixIsScaledByWhatIsShown) {
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(1000 * 1000);
+  for (float& value : values) value = normal(random);
+  values[5] = 1000;  // one value alone
+  const std::string map = TensorHeatMap(values, {1000, 1000});
+  std::set<std::string> colors;
+  for (const std::string& line : Lines(map)) {
+    for (const absl::string_view part : absl::StrSplit(line, "\x1b[38;2;")) {
+      colors.insert(std::string(part.substr(0, part.find('m'))));
+    }
+  }
+  EXPECT_GT(colors.size(), 40U);
+  const std::vector<std::string> lines = VisibleLines(map);
+  EXPECT_EQ(lines[0], "1000 queries down, 1000 keys across");
+  const std::string legend = absl::StrCat(lines[lines.size() - 2], "  ", lines.back());
+  EXPECT_TRUE(absl::StrContains(legend, "  means of up to 21 x 14 values  all values: -"))
+      << legend;
+  EXPECT_TRUE(absl::EndsWith(legend, " to 1000")) << legend;
+}
+
 TEST(HeatMapTest, EnlargesSmallMatrices) {
-  const std::vector<std::string> lines = Lines(TensorHeatMap({0, 1}, {1, 2}));
-  ASSERT_EQ(lines.size(), 3U);
-  EXPECT_EQ(Occurrences(lines[0], "\u2580"), 8U);
+  const std::vector<std::string> lines = VisibleLines(TensorHeatMap({0, 1}, {1, 2}));
+  ASSERT_EQ(lines.size(), 5U);
+  EXPECT_EQ(lines[1], "0 ########");
 }
 
 TEST(HeatMapTest, ReducesByTheMeanOfFiniteValues) {
   HeatMapOptions options;
-  options.width_max = 2;
+  options.width_max = 4;
   options.lines_max = 1;
   // Left half: mean of 0 and 2, the NaN left out. Right half: mean of 4 and 4.
-  const std::string map = TensorHeatMap({0, 2, kNan, 4, 4, 4}, {1, 6}, options);
-  EXPECT_TRUE(absl::StartsWith(map, absl::StrCat(Foreground(HeatMapColor(0.25)), "\u2580",
-                                                 Foreground(HeatMapColor(1)), "\u2580")))
+  const std::string map = TensorHeatMap({0, 2, kNan, 4, 4, 4}, {1, 6}, {}, options);
+  EXPECT_TRUE(absl::StrContains(map, absl::StrCat("0 ", Foreground(HeatMapColor(0)), "\u2580",
+                                                  Foreground(HeatMapColor(1)), "\u2580")))
       << map;
 }
 
 TEST(HeatMapTest, CopesWithNothingToScale) {
-  EXPECT_EQ(Lines(TensorHeatMap({kNan, kInf}, {1, 2})).back(), "no finite values");
+  EXPECT_EQ(VisibleLines(TensorHeatMap({kNan, kInf}, {1, 2})).back(),
+            "no finite values  # inf: 1  # nan: 1");
   EXPECT_EQ(Lines(TensorHeatMap({3, 3}, {1, 2})).back(), "all finite values are 3");
   EXPECT_EQ(TensorHeatMap({}, {0, 2}), "[] of shape [0, 2]\n");
 }
@@ -187,7 +270,7 @@ TEST(HeatMapTest, CopesWithTheWholeRangeOfFloat) {
   constexpr float kMax = std::numeric_limits<float>::max();
   HeatMapOptions options;
   options.enlargement_max = 1;
-  const std::string map = TensorHeatMap({-kMax, 0, kMax}, {1, 3}, options);
+  const std::string map = TensorHeatMap({-kMax, 0, kMax}, {1, 3}, {}, options);
   EXPECT_TRUE(absl::StrContains(map, Foreground(HeatMapColor(0.5)))) << map;
 }
 

@@ -1,0 +1,20 @@
+#ifndef QKSERVE_BASE_ROUND_STEP_H_
+#define QKSERVE_BASE_ROUND_STEP_H_
+
+#include <cmath>
+
+namespace qkserve {
+
+// The least of 1, 2 and 5 times powers of ten that is at least `rough`, for the ticks of an axis.
+// `rough` is positive and finite.
+inline double RoundStep(double rough) {
+  const double power = std::pow(10, std::floor(std::log10(rough)));
+  for (const double factor : {1.0, 2.0, 5.0}) {
+    if (power * factor >= rough * (1 - 1e-9)) return power * factor;
+  }
+  return power * 10;
+}
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_BASE_ROUND_STEP_H_

@@ -1,0 +1,48 @@
+#ifndef QKSERVE_TOOLS_REPORT_AXIS_H_
+#define QKSERVE_TOOLS_REPORT_AXIS_H_
+
+#include <vector>
+
+#include "tools/report/chart.h"
+
+namespace qkserve {
+
+// The places of values on a drawing, and the values that are marked. Thread-compatible.
+class Axis {
+ public:
+  // Values lie between the places `from` and `to` of the drawing.
+  Axis(const ChartAxis& axis, double from, double to) : axis_(axis), from_(from), to_(to) {}
+
+  bool is_logarithmic() const { return axis_.logarithmic; }
+
+  bool Shows(double value) const;
+
+  // Makes the axis long enough for the values that it shows, at least one, with some room around
+  // them. A logarithmic axis then has at least two ticks.
+  void Fit(const std::vector<double>& values);
+
+  // Lengthens the axis at its ends by parts of its length. A linear axis still begins at 0 if it
+  // did.
+  void Pad(double before, double after);
+
+  // Lengthens a linear axis to its next tick.
+  void EndAtTick(double distance);
+
+  double At(double value) const;
+
+  // Round values, at least `distance` apart on the drawing.
+  std::vector<double> Ticks(double distance) const;
+
+ private:
+  std::vector<double> LinearTicks(double distance) const;
+  std::vector<double> LogarithmicTicks(double distance) const;
+  double LinearStep(double distance) const;
+
+  const ChartAxis& axis_;
+  const double from_, to_;
+  double low_ = 0, high_ = 1;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TOOLS_REPORT_AXIS_H_

@@ -1,0 +1,63 @@
+#include <cmath>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "tools/report/chart.h"
+
+namespace qkserve {
+namespace {
+
+// Three digits say enough beside a line or a bar; whole numbers keep all of theirs.
+std::string ThreeDigits(double value) {
+  return std::abs(value) >= 100 ? absl::StrFormat("%.0f", value) : absl::StrFormat("%.3g", value);
+}
+
+std::string MillisecondsText(double value) {
+  const double magnitude = std::abs(value);
+  if (magnitude > 0 && magnitude < 0.9995) return ThreeDigits(value * 1e3) + " µs";
+  if (magnitude >= 999.5) return ThreeDigits(value / 1e3) + " s";
+  return ThreeDigits(value) + " ms";
+}
+
+}  // namespace
+
+std::string EscapeHtml(absl::string_view text) {
+  std::string escaped = absl::StrReplaceAll(
+      text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}, {"'", "&#39;"}});
+  // Control characters are no part of HTML.
+  for (char& c : escaped) {
+    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) c = ' ';
+  }
+  return escaped;
+}
+
+std::string NumberText(double value) {
+  if (!std::isfinite(value)) return "-";
+  const double magnitude = std::abs(value);
+  if (magnitude >= 1e6) return absl::StrFormat("%.4gM", value / 1e6);
+  if (magnitude >= 1e4) return absl::StrFormat("%.4gk", value / 1e3);
+  return absl::StrFormat("%.4g", value);
+}
+
+std::string UnitText(double value, Unit unit) {
+  if (!std::isfinite(value)) return "-";
+  switch (unit) {
+    case Unit::kMilliseconds:
+      return MillisecondsText(value);
+    case Unit::kSeconds:
+      return absl::StrCat(ThreeDigits(value), " s");
+    case Unit::kPercent:
+      return absl::StrCat(ThreeDigits(value), "%");
+    case Unit::kPerSecond:
+      return absl::StrCat(NumberText(value), "/s");
+    case Unit::kTimes:
+      return absl::StrCat(ThreeDigits(value), "×");
+    case Unit::kNone:
+      break;
+  }
+  return NumberText(value);
+}
+
+}  // namespace qkserve

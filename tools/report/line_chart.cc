@@ -1,0 +1,255 @@
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "tools/report/axis.h"
+#include "tools/report/chart.h"
+#include "tools/report/drawing.h"
+
+namespace qkserve {
+namespace {
+
+constexpr size_t kMarkersMax = 25;  // points of a series; more have none
+constexpr double kTipDistance = 3;  // of two places that have a tip
+constexpr double kNear = 1.5;       // points of lines that coincide
+
+// A series on the drawing. Points that cannot be shown are missing, and break the line.
+struct DrawnSeries {
+  struct Point {
+    double x, y;  // on the drawing
+    bool begins;  // the line is broken before it
+  };
+
+  std::string name;
+  size_t style = 0;
+  std::vector<Point> points;
+};
+
+DrawnSeries DrawnOf(const LineChart::Series& series, size_t style, const Axis& x, const Axis& y) {
+  DrawnSeries drawn = {series.name, style, {}};
+  bool begins = true;
+  for (const auto& [at, value] : series.points) {
+    if (!x.Shows(at) || !y.Shows(value)) {
+      begins = true;
+      continue;
+    }
+    drawn.points.push_back({x.At(at), y.At(value), begins});
+    begins = false;
+  }
+  return drawn;
+}
+
+// True if the lines could not be told apart.
+bool Coincide(const DrawnSeries& a, const DrawnSeries& b) {
+  return a.points.size() == b.points.size() &&
+         std::equal(a.points.begin(), a.points.end(), b.points.begin(),
+                    [](const auto& one, const auto& other) {
+                      return std::hypot(one.x - other.x, one.y - other.y) < kNear;
+                    });
+}
+
+// The series to draw. Those that coincide are one, which has both names.
+std::vector<DrawnSeries> DrawnSeriesOf(const LineChart& chart, const Axis& x, const Axis& y) {
+  std::vector<DrawnSeries> all;
+  for (size_t i = 0; i < chart.series.size(); ++i) {
+    DrawnSeries drawn = DrawnOf(chart.series[i], i, x, y);
+    if (drawn.points.empty()) continue;
+    const auto same = std::find_if(all.begin(), all.end(), [&drawn](const DrawnSeries& other) {
+      return Coincide(drawn, other);
+    });
+    if (same == all.end()) {
+      all.push_back(std::move(drawn));
+    } else {
+      absl::StrAppend(&same->name, ", ", drawn.name);
+    }
+  }
+  return all;
+}
+
+// A marker's form tells its series as its colour does.
+std::string Marker(size_t style, double x, double y) {
+  static constexpr const char* kForms[] = {"m-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0z",
+                                           "m-3.2 -3.2h6.4v6.4h-6.4z",
+                                           "m0 -4.2l4.2 7.4h-8.4z",
+                                           "m0 -4.6l4.6 4.6l-4.6 4.6l-4.6 -4.6z",
+                                           "m0 4.2l4.2 -7.4h-8.4z",
+                                           "m-4 -1h8v2h-8z"};
+  return absl::StrFormat("<path class=\"marker s%d\" d=\"M%.1f %.1f%s\"/>\n", style, x, y,
+                         kForms[style]);
+}
+
+void AddLine(const DrawnSeries& series, Drawing& drawing) {
+  std::string path, markers;
+  const bool has_markers = series.points.size() <= kMarkersMax;
+  for (size_t i = 0; i < series.points.size(); ++i) {
+    const DrawnSeries::Point& point = series.points[i];
+    absl::StrAppendFormat(&path, "%c%.1f %.1f", point.begins ? 'M' : 'L', point.x, point.y);
+    // A point without neighbours has no line.
+    const bool is_alone =
+        point.begins && (i + 1 == series.points.size() || series.points[i + 1].begins);
+    if (has_markers) drawing.KeepClear(point.x, point.y);
+    if (has_markers || is_alone) {
+      absl::StrAppend(&markers, Marker(series.style, point.x, point.y));
+    }
+  }
+  drawing.Add(
+      absl::StrFormat("<path class=\"line s%d\" d=\"%s\"/>\n%s", series.style, path, markers));
+}
+
+// Writes each name beside the end of its line, in the order of the lines.
+void AddNames(std::vector<DrawnSeries>& all, Drawing& drawing) {
+  if (all.size() < 2) return;
+  std::sort(all.begin(), all.end(), [](const DrawnSeries& a, const DrawnSeries& b) {
+    return a.points.back().y < b.points.back().y;
+  });
+  std::vector<double> at;
+  for (const DrawnSeries& series : all) {
+    const double wanted = std::max(series.points.back().y, Drawing::kTop + 8);
+    at.push_back(at.empty() ? wanted : std::max(wanted, at.back() + Drawing::kLineHeight));
+  }
+  // The lowest may now be too low.
+  double lowest = Drawing::kBottom - 8;
+  for (size_t i = at.size(); i-- > 0; lowest = at[i] - Drawing::kLineHeight) {
+    at[i] = std::min(at[i], lowest);
+  }
+  for (size_t i = 0; i < all.size(); ++i) {
+    drawing.AddText(all[i].name, absl::StrCat("name t", all[i].style),
+                    {{drawing.right() + 8, at[i] + 4.5, "start"}});
+  }
+}
+
+// The classes of a mark's line or label.
+std::string MarkClass(absl::string_view what, const ChartMark& mark) {
+  return absl::StrCat(what, mark.is_good ? " good" : "");
+}
+
+void AddLevels(const LineChart& chart, const Axis& y, Drawing& drawing) {
+  for (const ChartMark& level : chart.levels) {
+    if (!y.Shows(level.value)) continue;
+    const double at = y.At(level.value);
+    const double left = Drawing::kLeft + 6;
+    const double right = drawing.right() - 6;
+    drawing.Add(absl::StrFormat("<path class=\"mark\" d=\"M%.1f %.1fH%.1f\"/>\n", Drawing::kLeft,
+                                at, drawing.right()));
+    drawing.AddText(level.label, MarkClass("mark-label", level),
+                    {{left, at - 5, "start"},
+                     {right, at - 5, "end"},
+                     {left, at + 15, "start"},
+                     {right, at + 15, "end"}});
+  }
+}
+
+void AddPlaces(const LineChart& chart, const Axis& x, Drawing& drawing) {
+  for (const ChartMark& place : chart.places) {
+    if (!x.Shows(place.value)) continue;
+    const double at = x.At(place.value);
+    drawing.Add(absl::StrFormat("<path class=\"%s\" d=\"M%.1f %.1fV%.1f\"/>\n",
+                                MarkClass("mark", place), at, Drawing::kTop, Drawing::kBottom));
+    std::vector<Drawing::Place> places;
+    for (double y = Drawing::kTop + 12; y < Drawing::kBottom; y += Drawing::kLineHeight) {
+      places.push_back({at - 5, y, "end"});
+      places.push_back({at + 5, y, "start"});
+    }
+    drawing.AddText(place.label, MarkClass("mark-label", place), places);
+  }
+}
+
+void AddPointLabels(const LineChart& chart, const Axis& x, const Axis& y, Drawing& drawing) {
+  if (chart.series.empty()) return;
+  const auto& points = chart.series[0].points;
+  for (size_t i = 0; i < std::min(chart.point_labels.size(), points.size()); ++i) {
+    if (!x.Shows(points[i].first) || !y.Shows(points[i].second)) continue;
+    const double at = x.At(points[i].first);
+    const double on = y.At(points[i].second);
+    drawing.AddText(chart.point_labels[i], "point",
+                    {{at, on + 19, "middle"},
+                     {at + 8, on + 5, "start"},
+                     {at - 8, on + 5, "end"},
+                     {at + 7, on + 17, "start"},
+                     {at - 7, on + 17, "end"},
+                     {at, on - 9, "middle"}});
+  }
+}
+
+// What is said at each place: the values of all series there.
+void AddTips(const LineChart& chart, const Axis& x, const Axis& y, Drawing& drawing) {
+  std::map<double, std::vector<std::string>> lines_at;
+  for (size_t s = 0; s < chart.series.size(); ++s) {
+    const LineChart::Series& series = chart.series[s];
+    for (size_t i = 0; i < series.points.size(); ++i) {
+      const auto& [at, value] = series.points[i];
+      if (!x.Shows(at) || !y.Shows(value)) continue;
+      std::vector<std::string>& lines = lines_at[at];
+      if (lines.empty()) {
+        lines.push_back(i < chart.point_labels.size()
+                            ? absl::StrCat(chart.point_labels[i], ": ", UnitText(at, chart.x.unit))
+                            : UnitText(at, chart.x.unit));
+      }
+      lines.push_back(absl::StrCat(series.name, " ", UnitText(value, chart.y.unit)));
+    }
+  }
+  std::vector<double> shown;
+  for (const auto& [at, lines] : lines_at) {
+    if (shown.empty() || x.At(at) - x.At(shown.back()) >= kTipDistance) shown.push_back(at);
+  }
+  for (size_t i = 0; i < shown.size(); ++i) {
+    const double at = x.At(shown[i]);
+    const double left = i == 0 ? Drawing::kLeft : (x.At(shown[i - 1]) + at) / 2;
+    const double right = i + 1 == shown.size() ? drawing.right() : (at + x.At(shown[i + 1])) / 2;
+    drawing.AddTip(left, right, at, lines_at[shown[i]]);
+  }
+}
+
+// The right end of the plot: there is room for the names behind it.
+double RightOf(const std::vector<DrawnSeries>& all) {
+  double names = 0;
+  for (const DrawnSeries& series : all) names = std::max(names, Drawing::TextWidth(series.name));
+  return Drawing::kWidth - (all.size() < 2 ? 14 : names + 12);
+}
+
+}  // namespace
+
+std::string ChartSvg(const LineChart& chart) {
+  Axis whole_x(chart.x, Drawing::kLeft, Drawing::kWidth);
+  Axis y(chart.y, Drawing::kBottom, Drawing::kTop);
+  std::vector<double> xs, ys;
+  for (const LineChart::Series& series : chart.series) {
+    for (const auto& [at, value] : series.points) {
+      if (!whole_x.Shows(at) || !y.Shows(value)) continue;
+      xs.push_back(at);
+      ys.push_back(value);
+    }
+  }
+  if (xs.empty()) return "";
+  for (const ChartMark& mark : chart.places) xs.push_back(mark.value);
+  for (const ChartMark& mark : chart.levels) ys.push_back(mark.value);
+  whole_x.Fit(xs);
+  y.Fit(ys);
+  // Room for labels below the points and above the lines.
+  if (!chart.point_labels.empty()) y.Pad(0.1, 0);
+  if (!chart.levels.empty() || !chart.places.empty()) y.Pad(0, 0.1);
+  y.EndAtTick(Drawing::kTickDistance);
+  // How long the names are depends on which lines coincide. That is seen before there are names.
+  const double right = RightOf(DrawnSeriesOf(chart, whole_x, y));
+  Axis x(chart.x, Drawing::kLeft, right);
+  x.Fit(xs);
+  std::vector<DrawnSeries> all = DrawnSeriesOf(chart, x, y);
+
+  Drawing drawing(right);
+  drawing.AddVerticalAxis(y, chart.y.unit);
+  drawing.AddHorizontalLabel(chart.x.label);
+  drawing.AddHorizontalAxis(x, chart.x.unit);
+  if (chart.is_one_color) drawing.Add("<g class=\"one-color\">\n");
+  for (const DrawnSeries& series : all) AddLine(series, drawing);
+  AddLevels(chart, y, drawing);
+  AddPlaces(chart, x, drawing);
+  AddPointLabels(chart, x, y, drawing);
+  AddNames(all, drawing);
+  if (chart.is_one_color) drawing.Add("</g>\n");
+  AddTips(chart, x, y, drawing);
+  return drawing.Figure(chart.title, "");
+}
+
+}  // namespace qkserve
