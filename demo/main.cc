@@ -168,7 +168,7 @@ int Main(int argc, char** argv) {
       flags.ParseMain(argc, argv, [&] { return AskedQuestions(options.ask).status(); });
   if (exit_code.has_value()) return *exit_code;
   // OpenBLAS, which the demo compares with, gets its best kernel too.
-  absl::Status status = SelectBlasKernelOrReexec("auto", argv);
+  absl::Status status = SelectKernelsOrReexec("auto", argv);
   if (status.ok()) status = Run(options);
   if (status.ok()) return 0;
   std::fflush(stdout);
