@@ -104,9 +104,10 @@ void MainOptions::AddFlags(Flags& flags) {
   flags.Add("keepalive_interval_min", &server.keepalive_interval_min,
             "cut clients off that send keepalive pings faster; 0: none");
   flags.Add("drain_grace", &server.drain_grace,
-            "after SIGTERM, how long new calls are told UNAVAILABLE before connections close");
+            "after SIGTERM clients are sent away; calls are still answered until none has come for "
+            "this time");
   flags.Add("drain_timeout", &server.drain_timeout,
-            "after drain_grace, how long requests in flight may take to finish");
+            "after drain_grace, how long calls that have begun may take to finish");
 
   flags.BeginGroup("Log");
   flags.Add("log_format", &log_format,
