@@ -32,7 +32,7 @@ std::string RetryServiceConfig(int attempts_max) {
       "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"]
     }
   }],
-  "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1}
+  "retryThrottling": {"maxTokens": 1000, "tokenRatio": 0.1}
 }
 )");
 }

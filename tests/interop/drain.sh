@@ -59,12 +59,24 @@ await_calls() {
   fail "no client calls $(address "$1")"
 }
 
-# restart INDEX
+# await_connections INDEX COUNT: until the server has so many connections.
+await_connections() {
+  local port i
+  port=$(printf ':%04X' "$(cat "$work/port$1")")
+  for ((i = 0; i < 600; i++)); do
+    [ "$(awk -v port="$port\$" '$2 ~ port && $4 == "01"' /proc/net/tcp | wc -l)" -lt "$2" ] || return 0
+    sleep 0.1
+  done
+  fail "no client connects to $(address "$1")"
+}
+
+# restart INDEX: the next one may be restarted when this returns.
 restart() {
   kill -TERM "${pids[$1]}"
   wait "${pids[$1]}" || fail "the server ended with $?: $(tail -n 3 "$work/server$1.log")"
   start "$1"
   await_calls "$1" 100
+  await_connections "$1" "$connections"
 }
 
 # run_client NAME ADDRESSES CONFIG: until standard input ends; prints a line "CODE COUNT" for each code.
@@ -96,7 +108,8 @@ PY
 
 # check CLIENT CONFIG ALLOWED DRAINS INDEX ...: drains the servers in turn while the client calls.
 check() {
-  local client=$1 config=$2 allowed=$3 drains=$4 addresses="" index i
+  local client=$1 config=$2 allowed=$3 drains=$4 addresses="" index i connections=1
+  [ "$client" != qkctl ] || connections=2
   shift 4
   local indexes=("$@")
   for index in "${indexes[@]}"; do
@@ -118,7 +131,8 @@ check() {
     unset "pids[index]"
     rm "$work/port$index"
   done
-  echo "$client, ${#indexes[@]} servers, $drains drains, retries: $config: $(tr '\n' ' ' <"$work/counts")"
+  echo "$client, servers: ${#indexes[@]}, drains: $drains, retries: $([ "$config" = - ] && echo no || echo yes):" \
+    "$(tr '\n' ' ' <"$work/counts")"
   grep -Eq "^OK [1-9]" "$work/counts" || fail "$client: no call was answered"
   if grep -Ev "^($allowed) " "$work/counts"; then fail "$client: $(sort "$work/errors" | head -n 20)"; fi
 }

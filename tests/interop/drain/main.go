@@ -9,6 +9,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"regexp"
 	"sort"
 	"strings"
 	"sync"
@@ -23,6 +24,8 @@ import (
 )
 
 const callers = 64
+
+var words = regexp.MustCompile("([a-z])([A-Z])")
 
 // Messages are bytes already.
 type bytesCodec struct{}
@@ -104,7 +107,9 @@ func main() {
 	group.Wait()
 	var lines []string
 	for code, count := range counts {
-		lines = append(lines, fmt.Sprint(code, " ", count))
+		// DeadlineExceeded is DEADLINE_EXCEEDED for the others.
+		name := strings.ToUpper(words.ReplaceAllString(code.String(), "${1}_$2"))
+		lines = append(lines, fmt.Sprint(name, " ", count))
 	}
 	sort.Strings(lines)
 	fmt.Println(strings.Join(lines, "\n"))
