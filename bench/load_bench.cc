@@ -66,8 +66,9 @@ absl::StatusOr<Rates> Measure(const Contender& server, const Clients& clients,
   }
   const std::string& address = server.server->address();
   const Remote remote(address, server.server->pid(), clients.channels);
-  ASSIGN_OR_RETURN(std::vector<std::shared_ptr<grpc::Channel>> channels,
-                   MakeChannels({.address = address, .channels = clients.channels}));
+  ASSIGN_OR_RETURN(
+      std::vector<std::shared_ptr<grpc::Channel>> channels,
+      MakeChannels({.address = address, .channels = clients.channels, .attempts_max = 1}));
   const LoadTarget target = {std::move(channels), &set, nullptr};
   Rates rates;
   for (int round = 0; round < options.rounds; ++round) {

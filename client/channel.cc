@@ -11,6 +11,7 @@
 #include "absl/strings/strip.h"
 #include "base/invalid_argument.h"
 #include "base/status_macros.h"
+#include "client/retry_policy.h"
 #include "client/tls.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
@@ -72,6 +73,10 @@ absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
     return InvalidArgument("message_bytes_max must be from 1 to ", INT32_MAX, "; was ",
                            options.message_bytes_max);
   }
+  if (options.attempts_max < 1 || options.attempts_max > kAttemptsMaxMax) {
+    return InvalidArgument("attempts_max must be from 1 to ", kAttemptsMaxMax, "; was ",
+                           options.attempts_max);
+  }
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(static_cast<int>(options.message_bytes_max));
   arguments.SetMaxSendMessageSize(static_cast<int>(options.message_bytes_max));
@@ -94,6 +99,7 @@ absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
   arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 5000);
   // If a name has several addresses, they are several servers, and calls use them in turn.
   arguments.SetLoadBalancingPolicyName("round_robin");
+  SetRetries(options.attempts_max, arguments);
   std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
   if (options.tls.has_value()) {
     ASSIGN_OR_RETURN(credentials, MakeTlsCredentials(*options.tls));

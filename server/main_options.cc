@@ -70,9 +70,10 @@ void AddLifeAndLog(MainOptions& options, Flags& flags) {
   ServerOptions& server = options.server;
   flags.BeginGroup("Drain");
   flags.Add("drain_grace", &server.drain_grace,
-            "after SIGTERM, how long new calls are told UNAVAILABLE before connections close");
+            "after SIGTERM clients are sent away; calls are still answered until none has come for "
+            "this time");
   flags.Add("drain_timeout", &server.drain_timeout,
-            "after drain_grace, how long requests in flight may take to finish");
+            "after drain_grace, how long calls that have begun may take to finish");
 
   flags.BeginGroup("Logging, on standard error");
   flags.Add("log_format", &options.log_format,

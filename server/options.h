@@ -76,8 +76,8 @@ struct ServerOptions {
   int64_t queue_requests_max = kQueueRequestsMax;
   absl::Duration queue_time_max = absl::Seconds(10);
 
-  // The time after SIGTERM in which new calls get UNAVAILABLE and connections stay open. Callers
-  // and proxies then go elsewhere without a broken call.
+  // A server that is told to stop sends its clients away. It still answers calls until none has
+  // come for this time, which clients need to read that they should go. At most five times as long.
   absl::Duration drain_grace = absl::Milliseconds(200);
 
   // The time after drain_grace in which requests in flight may finish.

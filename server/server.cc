@@ -25,6 +25,7 @@
 #include "qkserve/v1/scoring.grpc.pb.h"
 #include "qkserve/v1/status.grpc.pb.h"
 #include "server/admission/compute_setup.h"
+#include "server/lifecycle/goodbye.h"
 #include "server/lifecycle/listen_address.h"
 
 namespace qkserve {
@@ -147,13 +148,15 @@ Server::Server(const ServerOptions& options, Parts parts, const Clock* clock)
                 .budget = &budget_},
                batcher_.get(), &calls_, &recorder_, clock),
       key_set_service_(key_sets_.get(), &budget_, &calls_, &recorder_, clock,
-                       options.upload_idle_timeout),
+                       options.upload_idle_timeout, options.message_bytes_max),
       status_(parts.compute, AskedParts(), &recorder_),
       health_({"", v1::ScoringService::service_full_name(), v1::KeySetService::service_full_name(),
                v1::StatusService::service_full_name()}),
       reflection_({v1::ScoringService::service_full_name(), v1::KeySetService::service_full_name(),
                    v1::StatusService::service_full_name(), "grpc.health.v1.Health",
+                   "grpc.reflection.v1.ServerReflection",
                    "grpc.reflection.v1alpha.ServerReflection"}),
+      unknown_methods_(&recorder_),
       description_(absl::StrFormat(
           "kernel %s (%s, %.0f GFLOP/s a worker), key sets %s, %d workers, message_bytes_max %s, "
           "in_flight_bytes_max %s, key_set_memory %s",
@@ -211,16 +214,16 @@ absl::Status Server::Listen() {
   // By default gRPC lets a second server share the port silently.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   SetConnectionArguments(options_, builder);
-  // Compressed messages are refused. One of 1 MB may unpack to 1 GB, before any limit of the server
-  // sees it.
-  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
-  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+  // gRPC would unpack a message of 1 MB to 1 GB before any limit sees it. ReadWireMessage does it
+  // within limits.
+  builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
   ASSIGN_OR_RETURN(const std::optional<BoundSockets> sockets, AddListeningPorts(builder));
   builder.RegisterService(&scoring_);
   builder.RegisterService(&key_set_service_);
   builder.RegisterService(&status_);
   builder.RegisterService(&health_);
   builder.RegisterService(&reflection_);
+  builder.RegisterCallbackGenericService(&unknown_methods_);
   grpc_server_ = builder.BuildAndStart();
   if (grpc_server_ == nullptr) {
     // Another process may have been faster.
@@ -236,19 +239,32 @@ absl::Status Server::Listen() {
 // How long a draining server waits for the next message of an upload.
 constexpr absl::Duration kDrainUploadIdleMax = absl::Seconds(5);
 
+// The rounds of drain_grace in which a draining server waits for callers that have not read their
+// GOAWAY yet. One is enough unless a client is very slow, or ignores GOAWAY.
+constexpr int kDrainRoundsMax = 5;
+
+void Server::SendCallersAway() {
+  int64_t begun = -1;
+  for (int round = 0; round < kDrainRoundsMax && begun != calls_.begun(); ++round) {
+    begun = calls_.begun();
+    // Clients that are not told to leave are refused, so that the server comes to an end.
+    if (!SendClientsAway(*grpc_server_)) batcher_->RefuseNewJobs();
+    absl::SleepFor(options_.drain_grace);
+  }
+}
+
 absl::Status Server::Drain() {
   if (grpc_server_ == nullptr) return absl::OkStatus();
   exporter_->SetReadiness(Readiness::kDraining);
   health_.SetServing(false);
-  // New calls are told UNAVAILABLE for a while before Shutdown. gRPC drops a call that comes later,
-  // and its caller sees CANCELLED.
+  SendCallersAway();
   batcher_->RefuseNewJobs();
   key_set_service_.RefuseNewCalls(std::min(kDrainUploadIdleMax, options_.drain_timeout / 2));
-  absl::SleepFor(options_.drain_grace);
-  // The work is awaited here. Shutdown would wait for connections too: 20 s for an idle peer.
   const int64_t abandoned = calls_.AwaitNone(clock_, clock_.Now() + options_.drain_timeout);
-  constexpr auto kGoodbye = std::chrono::milliseconds(500);
-  grpc_server_->Shutdown(std::chrono::system_clock::now() + kGoodbye);
+  // Shutdown would wait for connections: 20 s for an idle peer. And it would tell CANCELLED to
+  // calls that arrive meanwhile.
+  CloseConnections(*grpc_server_);
+  grpc_server_->Shutdown(std::chrono::system_clock::now());
   grpc_server_->Wait();
   grpc_server_ = nullptr;
   if (abandoned == 0) return absl::OkStatus();

@@ -23,6 +23,7 @@
 #include "server/rpc/reflection_service.h"
 #include "server/rpc/scoring_service.h"
 #include "server/rpc/status_service.h"
+#include "server/rpc/unknown_methods.h"
 
 namespace qkserve {
 
@@ -53,10 +54,11 @@ class Server {
   // The address that HTTP listens on. "" if there is no HTTP.
   std::string http_address() const { return http_ != nullptr ? http_->address() : ""; }
 
-  // Drains. For drain_grace it says NOT_SERVING and turns new calls away (UNAVAILABLE); calls in
-  // flight go on. After drain_timeout it cancels those that are left. Then it closes connections
-  // and returns. May be called again. DEADLINE_EXCEEDED: calls were still in flight after
-  // drain_timeout.
+  // Drains: says NOT_SERVING, stops listening, and sends GOAWAY to all clients. Calls that were on
+  // their way are still answered, until none has come for drain_grace. Later ones get UNAVAILABLE.
+  // When the calls in flight have ended, or drain_timeout has passed, it closes connections and
+  // returns. A call that is cut then shows as UNAVAILABLE. May be called again. DEADLINE_EXCEEDED:
+  // calls were still in flight after drain_timeout.
   absl::Status Drain();
 
   // True if no call is under way.
@@ -79,6 +81,7 @@ class Server {
   absl::Status CheckAddressIsFree() const;
   absl::StatusOr<std::optional<BoundSockets>> AddListeningPorts(grpc::ServerBuilder& builder);
   absl::Status Listen();
+  void SendCallersAway();
 
   const ServerOptions options_;
   const Clock& clock_;
@@ -95,6 +98,7 @@ class Server {
   StatusService status_;
   HealthService health_;
   ReflectionService reflection_;
+  UnknownMethods unknown_methods_;
   std::unique_ptr<grpc::Server> grpc_server_;
   std::string address_;
   int port_ = 0;

@@ -17,6 +17,7 @@ class InFlightCalls {
   void Begin() {
     MutexLock lock(&mutex_);
     ++calls_;
+    ++begun_;
   }
   void End() {
     MutexLock lock(&mutex_);
@@ -26,6 +27,12 @@ class InFlightCalls {
   int64_t count() const {
     MutexLock lock(&mutex_);
     return calls_;
+  }
+
+  // The number of calls that have begun so far.
+  int64_t begun() const {
+    MutexLock lock(&mutex_);
+    return begun_;
   }
 
   // Blocks until no call is in flight, or until `deadline` on `clock`. Returns how many are left.
@@ -43,6 +50,7 @@ class InFlightCalls {
   mutable Mutex mutex_;
   CondVar none_;
   int64_t calls_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t begun_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace qkserve

@@ -12,7 +12,7 @@
 
 namespace qkserve {
 
-// The calls that are counted. Each is an RPC.
+// The calls that are counted. Each is an RPC; kUnknown is every method that the server lacks.
 enum class Method {
   kScore,
   kPutKeySet,
@@ -20,10 +20,12 @@ enum class Method {
   kGetKeySet,
   kListKeySets,
   kDeleteKeySet,
-  kGetStatus
+  kGetStatus,
+  kUnknown
 };
-inline constexpr std::array kMethodNames = {
-    "Score", "PutKeySet", "AppendKeySet", "GetKeySet", "ListKeySets", "DeleteKeySet", "GetStatus"};
+inline constexpr std::array kMethodNames = {"Score",     "PutKeySet",   "AppendKeySet",
+                                            "GetKeySet", "ListKeySets", "DeleteKeySet",
+                                            "GetStatus", "unknown"};
 
 // Why a call was turned away. None of its work was done.
 enum class Refusal {

@@ -3,7 +3,6 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "absl/types/optional.h"
 #include "base/limit_error.h"
 #include "base/utf8.h"
 
@@ -29,10 +28,10 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
 }
 
 grpc::Status ToGrpcStatus(const absl::Status& status, grpc::ServerContextBase& context) {
-  const absl::optional<absl::Duration> after = RetryAfterOf(status);
-  if (after.has_value()) {
+  if (absl::IsResourceExhausted(status)) {
+    const absl::Duration after = RetryAfterOf(status).value_or(absl::Milliseconds(-1));
     context.AddTrailingMetadata("grpc-retry-pushback-ms",
-                                absl::StrCat(absl::ToInt64Milliseconds(*after)));
+                                absl::StrCat(absl::ToInt64Milliseconds(after)));
   }
   return ToGrpcStatus(status);
 }

@@ -21,9 +21,9 @@ std::string ClientText(absl::string_view text);
 // The status with the same code, which has the same number in gRPC. The message is a ClientText.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
-// The status to finish a call of `context` with. If the status says when a retry may help
-// (RetryAfterOf), it adds the trailing metadata grpc-retry-pushback-ms. gRPC's clients with a retry
-// policy wait that long.
+// The status to finish a call of `context` with. For RESOURCE_EXHAUSTED it adds the trailing
+// metadata grpc-retry-pushback-ms, which gRPC's clients with a retry policy obey: the time after
+// which a retry may help (RetryAfterOf), or -1, which forbids retries.
 grpc::Status ToGrpcStatus(const absl::Status& status, grpc::ServerContextBase& context);
 
 }  // namespace qkserve

@@ -61,6 +61,10 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
   void ContinueOrEnd(const absl::Status& status) {
     if (!status.ok()) return End(status);
     MutexLock lock(&read_mutex_);
+    // An upload must not fail because there are many requests.
+    wire_.inflate = {.bytes_max = service_.message_bytes_max_,
+                     .budget = &service_.budget_,
+                     .charges_anyway = true};
     service_.idle_.Arm(this, [this] { service_.upload_threads_.Schedule([this] { EndIdle(); }); });
     this->StartRead(&wire_);
   }
@@ -142,9 +146,10 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
 
 KeySetService::KeySetService(KeySetStore* key_sets, ByteBudget* budget, InFlightCalls* calls,
                              const CallRecorder* recorder, const Clock* clock,
-                             absl::Duration upload_idle_timeout)
+                             absl::Duration upload_idle_timeout, int64_t message_bytes_max)
     : key_sets_(*key_sets),
       budget_(*budget),
+      message_bytes_max_(message_bytes_max),
       recorder_(*recorder),
       upload_idle_timeout_(upload_idle_timeout),
       calls_(*calls),

@@ -5,6 +5,7 @@
 
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/descriptor.pb.h"
+#include "grpc/reflection/v1alpha/reflection.pb.h"
 #include "server/rpc/grpc_status.h"
 #include "server/rpc/wire_message.h"
 
@@ -15,12 +16,12 @@ using google::protobuf::Descriptor;
 using google::protobuf::DescriptorPool;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::FileDescriptor;
-using grpc::reflection::v1alpha::ServerReflectionRequest;
-using grpc::reflection::v1alpha::ServerReflectionResponse;
+using grpc::reflection::v1::ServerReflectionRequest;
+using grpc::reflection::v1::ServerReflectionResponse;
 
 // Adds the file and all that it imports, each once.
 void AddFiles(const FileDescriptor& file, std::set<const FileDescriptor*>& added,
-              grpc::reflection::v1alpha::FileDescriptorResponse& out) {
+              grpc::reflection::v1::FileDescriptorResponse& out) {
   if (!added.insert(&file).second) return;
   google::protobuf::FileDescriptorProto proto;
   file.CopyTo(&proto);
@@ -83,8 +84,13 @@ class ReflectionService::Stream final
 
 ReflectionService::ReflectionService(std::set<std::string> services)
     : services_(std::move(services)) {
+  // Links the description of v1alpha, which nothing else uses.
+  static_cast<void>(grpc::reflection::v1alpha::ServerReflectionRequest::descriptor());
+  const auto start = [this](auto* /*context*/) { return new Stream(this); };
+  AddExchange<Request, Response>("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+                                 start);
   AddExchange<Request, Response>("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-                                 [this](auto* /*context*/) { return new Stream(this); });
+                                 start);
 }
 
 void ReflectionService::Answer(const Request& request, Response& response) const {

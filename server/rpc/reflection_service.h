@@ -4,14 +4,14 @@
 #include <set>
 #include <string>
 
-#include "grpc/reflection/v1alpha/reflection.pb.h"
+#include "grpc/reflection/v1/reflection.pb.h"
 #include "server/rpc/wire_service.h"
 
 namespace qkserve {
 
-// grpc.reflection.v1alpha.ServerReflection, which tools such as grpcurl ask for services and their
-// messages. It replaces gRPC's own service, which holds a request's unknown fields in sixty times
-// their bytes.
+// grpc.reflection.v1.ServerReflection, which tools such as grpcurl ask for services and their
+// messages, and v1alpha, which older tools ask. Both have the same messages. It replaces gRPC's own
+// service, which holds a request's unknown fields in sixty times their bytes.
 class ReflectionService final : public WireService {
  public:
   // `services` are the names of the server's services.
@@ -19,8 +19,8 @@ class ReflectionService final : public WireService {
 
  private:
   class Stream;
-  using Request = grpc::reflection::v1alpha::ServerReflectionRequest;
-  using Response = grpc::reflection::v1alpha::ServerReflectionResponse;
+  using Request = grpc::reflection::v1::ServerReflectionRequest;
+  using Response = grpc::reflection::v1::ServerReflectionResponse;
 
   void Answer(const Request& request, Response& response) const;
 

@@ -32,6 +32,8 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
                                    public Responder {
  public:
   explicit Call(ScoringService* service) : service_(*service), arrival_(service->clock_.Now()) {
+    request_.inflate = {.bytes_max = service->admission_.message_bytes_max,
+                        .budget = service->admission_.budget};
     set_request(&request_);
     set_response(&response_);
     service_.calls_.Begin();

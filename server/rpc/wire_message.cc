@@ -206,14 +206,19 @@ WireField WireField::Request(const Descriptor& type) {
   return request;
 }
 
-absl::Status ReadWireMessage(const WireField& request, grpc::ByteBuffer* bytes, Message* message) {
+absl::Status ReadWireMessage(const WireField& request, const InflateLimits& inflate,
+                             grpc::ByteBuffer* bytes, Message* message, size_t* size) {
   absl::Status status;
   try {
-    status = CheckAndParse(request, bytes, message);
+    std::vector<ByteBudget::Charge> charges;  // held until the message is parsed
+    status = InflateIfCompressed(inflate, bytes, &charges);
+    *size = bytes->Length();
+    if (status.ok()) status = CheckAndParse(request, bytes, message);
+    bytes->Clear();
   } catch (const std::bad_alloc&) {
     status = absl::ResourceExhaustedError("out of memory for the request");
+    bytes->Clear();
   }
-  bytes->Clear();
   return status;
 }
 

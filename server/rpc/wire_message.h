@@ -12,6 +12,7 @@
 #include "grpcpp/impl/serialization_traits.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/status.h"
+#include "server/rpc/inflate.h"
 
 namespace qkserve {
 
@@ -55,21 +56,24 @@ struct WireField {
   size_t index = 0;               // index of numbers among all repeated fields of the request
 };
 
-// Reads `bytes` into `message`, and releases them. `message` is empty and has the type that
-// `request` describes. The result is that of the generated parser, except for unknown fields and
-// the limits above.
+// Reads `bytes`, which may be compressed, into `message`, and releases them. `message` is empty and
+// has the type that `request` describes. The result is that of the generated parser, except for
+// unknown fields and the limits above. `size` gets the number of bytes, after decompression.
 //
 // INVALID_ARGUMENT: a field is not known, or beyond a limit; the error names the field by its path.
-// UNIMPLEMENTED: the bytes are no such message. RESOURCE_EXHAUSTED: there is no memory for it.
-absl::Status ReadWireMessage(const WireField& request, grpc::ByteBuffer* bytes,
-                             google::protobuf::Message* message);
+// UNIMPLEMENTED: the bytes are no such message. RESOURCE_EXHAUSTED: there is no memory for it, or
+// it is larger than `inflate` allows.
+absl::Status ReadWireMessage(const WireField& request, const InflateLimits& inflate,
+                             grpc::ByteBuffer* bytes, google::protobuf::Message* message,
+                             size_t* size);
 
 // A request as gRPC hands it to a call. If `status` is an error, the other members mean nothing.
 template <class Request>
 struct WireMessage {
   absl::Status status;
-  size_t bytes = 0;  // bytes on the wire
+  size_t bytes = 0;  // bytes of the message, after decompression
   Request message;
+  InflateLimits inflate;  // set before the message comes
 };
 
 }  // namespace qkserve
@@ -84,8 +88,8 @@ class SerializationTraits<qkserve::WireMessage<Request>> {
   static Status Deserialize(ByteBuffer* bytes, qkserve::WireMessage<Request>* wire) {
     static const auto& kFields =
         *new qkserve::WireField(qkserve::WireField::Request(*Request::descriptor()));
-    wire->bytes = bytes->Length();
-    wire->status = qkserve::ReadWireMessage(kFields, bytes, &wire->message);
+    wire->status =
+        qkserve::ReadWireMessage(kFields, wire->inflate, bytes, &wire->message, &wire->bytes);
     return Status::OK;
   }
 };

@@ -10,13 +10,14 @@
 
 namespace qkserve {
 
-// A client of the test's server. All its connections are up when this returns.
+// A client of the test's server, which does not retry. All its connections are up when this
+// returns.
 //
 // Before version 1.61 gRPC reads the errno of connect too late. On a busy machine it may count a
 // good connection as failed; calls on it end with UNAVAILABLE until it tries again.
 inline std::unique_ptr<Client> ConnectedClient(const std::string& address, int channels = 1) {
   std::unique_ptr<Client> client =
-      Client::Create({.address = address, .channels = channels}).value();
+      Client::Create({.address = address, .channels = channels, .attempts_max = 1}).value();
   // Calls use the channels in turn. So `channels` good calls in a row have used each channel once.
   int in_a_row = 0;
   EXPECT_TRUE(Eventually([&] {

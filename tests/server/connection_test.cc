@@ -154,6 +154,7 @@ class HealthWatch {
 
 TEST_F(ConnectionTest, WatchersOfTheHealthHearOfTheEnd) {
   options_.connection_age = absl::Milliseconds(20);
+  options_.drain_grace = absl::Milliseconds(200);  // the time in which they hear
   Start();
   using Response = HealthWatch::Response;
   HealthWatch all(ChannelTo(server_->address()), "");

@@ -10,7 +10,6 @@
 #include <limits>
 #include <memory>
 #include <string>
-#include <thread>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -19,6 +18,7 @@
 #include "base/file_descriptor.h"
 #include "core/kernels/blas.h"
 #include "gmock/gmock.h"
+#include "grpc/reflection/v1/reflection.pb.h"
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
 #include "qkserve/client.h"
@@ -183,7 +183,7 @@ TEST_F(ServerTest, EveryMethodRefusesUnknownFields) {
         "/qkserve.v1.KeySetService/AppendKeySet", "/qkserve.v1.KeySetService/GetKeySet",
         "/qkserve.v1.KeySetService/ListKeySets", "/qkserve.v1.KeySetService/DeleteKeySet",
         "/qkserve.v1.StatusService/GetStatus", "/grpc.health.v1.Health/Check",
-        "/grpc.health.v1.Health/Watch",
+        "/grpc.health.v1.Health/Watch", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"}) {
     const grpc::Status status = RawCall(Channel(), method, unknown, &response);
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << method;
@@ -260,29 +260,45 @@ TEST_F(ServerTest, HealthFollowsTheServersLife) {
   EXPECT_EQ(CheckHealth(address, absl::Seconds(10)).code(), absl::StatusCode::kUnavailable);
 }
 
-TEST_F(ServerTest, ReflectionNamesTheServices) {
-  Start();
+// Asks for reflection as of `version`, v1 or v1alpha.
+std::string Reflect(const std::shared_ptr<grpc::Channel>& channel, absl::string_view request,
+                    const std::string& version = "v1") {
   std::string response;
-  // ServerReflectionRequest{list_services: ""}: field 7, no bytes.
   const grpc::Status status =
-      RawCall(Channel(), "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-              std::string("\x3a\x00", 2), &response);
-  ASSERT_TRUE(status.ok()) << status.error_message();
-  EXPECT_THAT(response, HasSubstr("qkserve.v1.ScoringService"));
-  EXPECT_THAT(response, HasSubstr("qkserve.v1.StatusService"));
-  EXPECT_THAT(response, HasSubstr("grpc.health.v1.Health"));
+      RawCall(channel, "/grpc.reflection." + version + ".ServerReflection/ServerReflectionInfo",
+              std::string(request), &response);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  return response;
+}
+
+// Tools list the services, and then ask for the description of each.
+TEST_F(ServerTest, ReflectionDescribesEveryServiceThatItNames) {
+  Start();
+  for (const std::string version : {"v1", "v1alpha"}) {
+    grpc::reflection::v1::ServerReflectionResponse named;
+    // ServerReflectionRequest{list_services: ""}: field 7, no bytes.
+    ASSERT_TRUE(
+        named.ParseFromString(Reflect(Channel(), absl::string_view("\x3a\x00", 2), version)));
+    std::vector<std::string> names;
+    for (const auto& service : named.list_services_response().service()) {
+      names.push_back(service.name());
+      grpc::reflection::v1::ServerReflectionRequest ask;
+      ask.set_file_containing_symbol(service.name());
+      grpc::reflection::v1::ServerReflectionResponse described;
+      ASSERT_TRUE(described.ParseFromString(Reflect(Channel(), ask.SerializeAsString(), version)));
+      EXPECT_GT(described.file_descriptor_response().file_descriptor_proto_size(), 0)
+          << service.name();
+    }
+    EXPECT_THAT(names, testing::UnorderedElementsAre(
+                           "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
+                           "grpc.reflection.v1alpha.ServerReflection", "qkserve.v1.KeySetService",
+                           "qkserve.v1.ScoringService", "qkserve.v1.StatusService"));
+  }
 }
 
 TEST_F(ServerTest, ReflectionDescribesServicesAndMessages) {
   Start();
-  const auto ask = [this](absl::string_view request) {
-    std::string response;
-    const grpc::Status status =
-        RawCall(Channel(), "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-                std::string(request), &response);
-    EXPECT_TRUE(status.ok()) << status.error_message();
-    return response;
-  };
+  const auto ask = [this](absl::string_view request) { return Reflect(Channel(), request); };
   // file_containing_symbol, with the files that it imports.
   const std::string file = ask("\x22\x19qkserve.v1.ScoringService");
   EXPECT_THAT(file, HasSubstr("ScoreResponse"));
@@ -349,26 +365,41 @@ TEST_F(ServerTest, ASocketThatNobodyListensOnIsReplaced) {
   EXPECT_TRUE(client_->GetStatus().ok());
 }
 
-TEST_F(ServerTest, CompressedRequestsAreNotUnpacked) {
+TEST_F(ServerTest, CompressedRequestsAreAnswered) {
   Start();
   const auto stub = v1::ScoringService::NewStub(Channel());
-  grpc::ClientContext context;
-  context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
-  const Tensor q = RandomTensor(DataType::kFloat32, {2, 3}, 1);
-  v1::ScoreResponse response;
-  EXPECT_EQ(stub->Score(&context, MakeScoreRequest(q.View(), q.View(), {}), &response).error_code(),
-            grpc::StatusCode::UNIMPLEMENTED);
+  const Tensor zeros = EmptyTensor(DataType::kFloat32, {1000, 3});
+  const v1::ScoreRequest request = MakeScoreRequest(zeros.View(), zeros.View(), {});
+  for (const auto algorithm : {GRPC_COMPRESS_GZIP, GRPC_COMPRESS_DEFLATE}) {
+    grpc::ClientContext context;
+    context.set_compression_algorithm(algorithm);
+    v1::ScoreResponse response;
+    const grpc::Status status = stub->Score(&context, request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    EXPECT_EQ(response.result().shape_size(), 2);
+  }
 }
 
-TEST_F(ServerTest, DrainSaysWhereItLeftCallsBehind) {
-  options_.drain_timeout = absl::Nanoseconds(1);
-  Start();
-  const Tensor q = RandomTensor(DataType::kFloat32, {4000, 6000}, 1);
-  std::thread caller([&] { static_cast<void>(client_->Score(q.View(), q.View()).status()); });
-  const auto observer = Connect();
-  while (observer->GetStatus()->in_flight_requests() == 0) std::this_thread::yield();
-  EXPECT_EQ(server_->Drain().code(), absl::StatusCode::kDeadlineExceeded);
-  caller.join();
+// 64 MB that the client sends as 64 KB.
+TEST_F(ServerTest, ACompressedRequestMustNotBecomeTooLarge) {
+  const Tensor zeros = EmptyTensor(DataType::kFloat32, {8, 2'000'000});
+  v1::ScoreRequest request = MakeScoreRequest(zeros.View(), zeros.View(), {});
+  const auto ask = [&] {
+    Start();
+    grpc::ClientContext context;
+    context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
+    v1::ScoreResponse response;
+    return v1::ScoringService::NewStub(Channel())->Score(&context, request, &response);
+  };
+  options_.message_bytes_max = 4'000'000;
+  grpc::Status status = ask();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(status.error_message(), "the message, once decompressed, is larger than 4000000 bytes");
+  options_.message_bytes_max = kMessageBytesMax;
+  options_.in_flight_bytes_max = 4'000'000;
+  status = ask();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(status.error_message(), HasSubstr("in_flight_bytes_max = 4000000"));
 }
 
 TEST_F(ServerTest, RefusesOptionsThatMakeNoSense) {

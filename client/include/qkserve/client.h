@@ -51,6 +51,12 @@ struct ClientOptions {
   // The largest message in either direction.
   int64_t message_bytes_max = kMessageBytesMax;
 
+  // How often a call is tried, from 1 (never again) to 5. Only Score, GetStatus, GetKeySet and
+  // ListKeySets are tried again: after UNAVAILABLE, and after RESOURCE_EXHAUSTED unless the server
+  // forbids it. The server says how long to wait; otherwise pauses begin at 0.1 s and double. A
+  // call's timeout holds for all attempts together. Requests above 16 MiB are not sent again.
+  int attempts_max = 4;
+
   // Unless set, connections are not encrypted, and neither side proves its identity.
   std::optional<TlsOptions> tls = std::nullopt;
 

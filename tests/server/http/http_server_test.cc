@@ -276,6 +276,20 @@ TEST_F(HttpServerTest, CountsRefusalsByTheirReason) {
   EXPECT_EQ(Refused("queue_time"), 0);
 }
 
+TEST_F(HttpServerTest, CountsCallsOfUnknownMethods) {
+  Start();
+  std::string response;
+  for (int i = 0; i < 2; ++i) {
+    const grpc::Status status =
+        RawCall(ChannelTo(server_->address()), "/qkserve.v1.ScoringService/Nope", "x", &response);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
+    EXPECT_EQ(status.error_message(),
+              "method: got '/qkserve.v1.ScoringService/Nope', which this server does not have");
+  }
+  EXPECT_EQ(Metric(R"(qkserve_requests_total{method="unknown",code="UNIMPLEMENTED"})"), 2);
+  EXPECT_EQ(Refused("invalid"), 2);
+}
+
 TEST_F(HttpServerTest, OnlyTheFirstHundredKeySetsHaveMetricsOfTheirOwn) {
   Start();
   for (int i = 0; i < MetricsExporter::kKeySetsShownMax + 3; ++i)

@@ -2,8 +2,10 @@
 
 #include <string>
 
+#include "base/limit_error.h"
 #include "base/utf8.h"
 #include "gmock/gmock.h"
+#include "grpcpp/test/server_context_test_spouse.h"
 #include "gtest/gtest.h"
 
 namespace qkserve {
@@ -41,6 +43,23 @@ TEST(GrpcStatusTest, ALongMessageIsCutBetweenCharactersSoThatMetadataHoldsIt) {
 
 TEST(GrpcStatusTest, BytesThatAreNotUtf8AreReplaced) {
   EXPECT_EQ(ToGrpcStatus(absl::DataLossError("/a\xFF/b")).error_message(), "/a\uFFFD/b");
+}
+
+// The metadata that tells a gRPC client when it may come again, or "" if there is none.
+std::string PushBack(const absl::Status& status) {
+  grpc::ServerContext context;
+  ToGrpcStatus(status, context);
+  const auto metadata = grpc::testing::ServerContextTestSpouse(&context).GetTrailingMetadata();
+  const auto found = metadata.find("grpc-retry-pushback-ms");
+  return found == metadata.end() ? "" : found->second;
+}
+
+TEST(GrpcStatusTest, ARefusalSaysWhenARetryMayHelpOrThatItCannot) {
+  const absl::Status refusal = LimitError("queue_time_max", "full");
+  EXPECT_EQ(PushBack(WithRetryAfter(refusal, absl::Milliseconds(70))), "70");
+  EXPECT_EQ(PushBack(refusal), "-1");
+  EXPECT_EQ(PushBack(absl::UnavailableError("draining")), "");
+  EXPECT_EQ(PushBack(absl::OkStatus()), "");
 }
 
 }  // namespace

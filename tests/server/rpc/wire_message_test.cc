@@ -61,7 +61,8 @@ absl::Status Read(absl::string_view bytes, Message& message, size_t slice = 8192
   static auto& types = *new std::map<const google::protobuf::Descriptor*, WireField>;
   const google::protobuf::Descriptor* const type = message.GetDescriptor();
   if (!types.contains(type)) types[type] = WireField::Request(*type);
-  return ReadWireMessage(types[type], &buffer, &message);
+  size_t size = 0;
+  return ReadWireMessage(types[type], {}, &buffer, &message, &size);
 }
 
 template <class Request>

@@ -54,7 +54,7 @@ class RunLoadTest : public testing::Test {
 
   LoadResult Run(const std::string& address, const LoadOptions& options, int channels = 1,
                  const LoadObserver& observer = nullptr) {
-    const auto made = MakeChannels({.address = address, .channels = channels});
+    const auto made = MakeChannels({.address = address, .channels = channels, .attempts_max = 1});
     return RunLoad(options, {*made, &requests_, tap_}, Clock::Monotonic(), stop_, observer);
   }
 

@@ -121,7 +121,9 @@ absl::Status SendLoads(const LoadCommandOptions& command, const LoadFiles& files
   ASSIGN_OR_RETURN(const RequestSet requests, BuildLoadRequests(report->workload, files, key_sets,
                                                                 payloads_max, command.seed));
   LoadTarget target = {{}, &requests, nullptr};
-  ASSIGN_OR_RETURN(target.channels, MakeChannels(command.connection.ForClient()));
+  ClientOptions client = command.connection.ForClient();
+  client.attempts_max = command.attempts;
+  ASSIGN_OR_RETURN(target.channels, MakeChannels(client));
   std::optional<Verifier> verifier;
   if (command.verify) {
     ASSIGN_OR_RETURN(std::vector<KnownKeySet> known, key_sets.ReadContents(command.storage));

@@ -66,6 +66,9 @@ void AddPaceAndReportFlags(LoadCommandOptions& options, Flags& flags) {
             "Search the highest rate that holds --latency_limit, beginning at --rate (100)");
   flags.Add("latency_limit", &options.latency_limit,
             "What --find_peak is to hold: a percentile of response times, p99:50ms unless given");
+  flags.Add("attempts", &options.attempts,
+            "How often a request is tried, up to 5. More than 1 hides failures that the client "
+            "library's retries would hide from its callers");
 
   flags.BeginGroup("Report", Flags::Variables::kNone);
   flags.Add("verify", &options.verify,

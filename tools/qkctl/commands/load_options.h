@@ -88,6 +88,7 @@ struct LoadCommandOptions : QuestionOptions {
   std::optional<absl::Duration> duration, warm_up;
   bool find_peak = false;
   std::optional<LatencyLimit> latency_limit;
+  int attempts = 1;  // of each request
 
   // The judgement and the report.
   bool verify = false;

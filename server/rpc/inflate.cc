@@ -1,0 +1,129 @@
+#include "server/rpc/inflate.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "grpc/compression.h"
+#include "grpcpp/support/proto_buffer_reader.h"
+#include "grpcpp/support/slice.h"
+
+namespace qkserve {
+namespace {
+
+// The first piece of memory that is taken for a message, and the largest one. Each is twice as
+// large as the one before.
+constexpr int64_t kPieceBytesMin = 16 * kKiB;
+constexpr int64_t kPieceBytesMax = kMiB;
+
+// Reads a message's slices. gRPC's API tells how a message is compressed in no other way.
+class CompressedReader : public grpc::ProtoBufferReader {
+ public:
+  using grpc::ProtoBufferReader::ProtoBufferReader;
+
+  grpc_compression_algorithm algorithm() {
+    return status().ok() ? reader()->buffer_in->data.raw.compression : GRPC_COMPRESS_NONE;
+  }
+};
+
+// A stream of zlib, which reads the header of either format.
+class Inflater {
+ public:
+  Inflater() {
+    constexpr int kWindowBits = 15;
+    constexpr int kEitherFormat = 32;
+    is_good_ = inflateInit2(&stream_, kWindowBits | kEitherFormat) == Z_OK;
+  }
+  Inflater(const Inflater&) = delete;
+  Inflater& operator=(const Inflater&) = delete;
+  ~Inflater() { inflateEnd(&stream_); }
+
+  // Fills `out` with what comes next of `in`. Returns how many bytes it wrote; fewer than
+  // `out_bytes` at the end of the message, or of what is good of it.
+  size_t Read(CompressedReader& in, uint8_t* out, size_t out_bytes) {
+    stream_.next_out = out;
+    stream_.avail_out = static_cast<uInt>(out_bytes);
+    while (is_good_ && !is_ended_ && stream_.avail_out > 0) {
+      const void* data = nullptr;
+      int bytes = 0;
+      if (stream_.avail_in == 0 && in.Next(&data, &bytes)) {
+        // zlib does not write to its input.
+        stream_.next_in = static_cast<Bytef*>(const_cast<void*>(data));
+        stream_.avail_in = static_cast<uInt>(bytes);
+      }
+      const int result = inflate(&stream_, Z_NO_FLUSH);
+      is_ended_ = result == Z_STREAM_END;
+      is_good_ = is_ended_ || result == Z_OK;  // without more input: Z_BUF_ERROR
+    }
+    return out_bytes - stream_.avail_out;
+  }
+
+  // True if the whole message was read, and nothing follows it.
+  bool IsAtEnd(CompressedReader& in) const {
+    const void* data = nullptr;
+    int bytes = 0;
+    return is_ended_ && stream_.avail_in == 0 && !in.Next(&data, &bytes);
+  }
+
+ private:
+  z_stream stream_ = {};
+  bool is_good_ = false;
+  bool is_ended_ = false;
+};
+
+absl::StatusOr<ByteBudget::Charge> TakeCharge(const InflateLimits& limits, int64_t bytes) {
+  if (limits.budget == nullptr) return ByteBudget::Charge();
+  if (limits.charges_anyway) return limits.budget->ChargeAnyway(bytes);
+  return limits.budget->TryCharge(bytes);
+}
+
+grpc::Slice NewPiece(size_t bytes) {
+  return grpc::Slice(new uint8_t[bytes], bytes,
+                     [](void* memory) { delete[] static_cast<uint8_t*>(memory); });
+}
+
+absl::StatusOr<std::vector<grpc::Slice>> Inflate(const InflateLimits& limits, CompressedReader& in,
+                                                 std::vector<ByteBudget::Charge>* charges) {
+  Inflater inflater;
+  std::vector<grpc::Slice> pieces;
+  int64_t left = limits.bytes_max;
+  for (int64_t bytes = kPieceBytesMin;; bytes = std::min(2 * bytes, kPieceBytesMax)) {
+    // The last piece has a byte too many, which shows that the message is too large.
+    bytes = std::min(bytes, left + 1);
+    ASSIGN_OR_RETURN(ByteBudget::Charge charge, TakeCharge(limits, bytes));
+    charges->push_back(std::move(charge));
+    const auto size = static_cast<size_t>(bytes);
+    const grpc::Slice piece = NewPiece(size);
+    const size_t read = inflater.Read(in, const_cast<uint8_t*>(piece.begin()), size);
+    pieces.push_back(piece.sub(0, read));
+    left -= static_cast<int64_t>(read);
+    if (left < 0) {
+      return absl::ResourceExhaustedError(absl::StrCat(
+          "the message, once decompressed, is larger than ", limits.bytes_max, " bytes"));
+    }
+    if (read == size) continue;
+    if (inflater.IsAtEnd(in)) return pieces;
+    return absl::UnimplementedError("the bytes are no compressed message");
+  }
+}
+
+}  // namespace
+
+absl::Status InflateIfCompressed(const InflateLimits& limits, grpc::ByteBuffer* message,
+                                 std::vector<ByteBudget::Charge>* charges) {
+  absl::StatusOr<std::vector<grpc::Slice>> pieces;
+  {
+    CompressedReader in(message);
+    if (in.algorithm() == GRPC_COMPRESS_NONE || message->Length() == 0) return absl::OkStatus();
+    pieces = Inflate(limits, in, charges);
+  }
+  message->Clear();
+  if (!pieces.ok()) return pieces.status();
+  *message = grpc::ByteBuffer(pieces->data(), pieces->size());
+  return absl::OkStatus();
+}
+
+}  // namespace qkserve

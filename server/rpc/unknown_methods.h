@@ -1,0 +1,25 @@
+#ifndef QKSERVE_SERVER_RPC_UNKNOWN_METHODS_H_
+#define QKSERVE_SERVER_RPC_UNKNOWN_METHODS_H_
+
+#include "grpcpp/generic/async_generic_service.h"
+#include "server/observe/call_recorder.h"
+
+namespace qkserve {
+
+// Answers calls of methods that no service has with UNIMPLEMENTED. gRPC would do so, too, but would
+// not count them.
+class UnknownMethods final : public grpc::CallbackGenericService {
+ public:
+  // The recorder must outlive the service and the calls.
+  explicit UnknownMethods(const CallRecorder* recorder) : recorder_(*recorder) {}
+
+  grpc::ServerGenericBidiReactor* CreateReactor(
+      grpc::GenericCallbackServerContext* context) override;
+
+ private:
+  const CallRecorder& recorder_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_RPC_UNKNOWN_METHODS_H_
