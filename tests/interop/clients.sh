@@ -48,8 +48,9 @@ has() {
   done
 }
 
-# Numbers without brackets, commas and the zeros that some languages add.
-plain() { sed -E 's/[][,]//g; s/([0-9])\.0\b/\1/g'; }
+# Numbers without brackets, commas and the zeros that some languages add. Maven writes codes that end
+# colours, even where it writes none.
+plain() { sed -E 's/\x1b\[[0-9;]*m//g; s/[][,]//g; s/([0-9])\.0\b/\1/g'; }
 
 expected='scores of query 0: 0.5 1 1.5
 scores of query 1: 1.5 2 3.5
@@ -89,13 +90,12 @@ try_go() {
   check go ./example
 }
 
-maven() { mvn -q -B -Dstyle.color=never "$@"; }
-run_java() { maven exec:java -Dexec.args="$1"; }
+run_java() { mvn -q -B exec:java -Dexec.args="$1"; }
 
 try_java() {
   has java javac mvn || return 0
   cd "$work/examples/java"
-  fetch java maven compile || return 0
+  fetch java mvn -q -B compile || return 0
   check java run_java
 }
 
