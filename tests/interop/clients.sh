@@ -20,14 +20,18 @@ until [ -s "$work/port" ]; do
 done
 address=127.0.0.1:$(cat "$work/port")
 
+# What the package clients say without a network, and Go where it is too old.
+unreachable='dial tcp|lookup disabled|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|Unknown host'
+unreachable+='|Temporary failure|name resolution|timed? ?out|unreachable|Connection refused'
+unreachable+='|NewConnectionError|No matching distribution|requires go|invalid go version'
+
 # fetch LANGUAGE COMMAND ...: gets packages. False, with a line that says why, where there is no
 # network or the language is too old for them.
 fetch() {
   local language=$1 log=$work/$1.log
   shift
   "$@" >"$log" 2>&1 && return
-  if grep -iE 'dial tcp|lookup disabled|requires go|invalid go version|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|Unknown host|Temporary failure|name resolution|timed? ?out|unreachable|Connection refused|NewConnectionError|No matching distribution' \
-    "$log" >"$work/reason"; then
+  if grep -iE "$unreachable" "$log" >"$work/reason"; then
     echo "skipped: $language: no packages: $(head -n 1 "$work/reason" | cut -c 1-200)"
     return 1
   fi
@@ -44,8 +48,9 @@ has() {
   done
 }
 
-# Numbers without brackets, commas and the zeros that some languages add.
-plain() { sed -E 's/[][,]//g; s/([0-9])\.0\b/\1/g'; }
+# Numbers without brackets, commas and the zeros that some languages add. Maven writes codes that end
+# colours, even where it writes none.
+plain() { sed -E 's/\x1b\[[0-9;]*m//g; s/[][,]//g; s/([0-9])\.0\b/\1/g'; }
 
 expected='scores of query 0: 0.5 1 1.5
 scores of query 1: 1.5 2 3.5
@@ -76,9 +81,9 @@ check() {
 try_go() {
   has go go protoc || return 0
   cd "$work/examples/go"
-  export GOBIN=$work/go_bin GOFLAGS=-mod=mod
-  fetch go go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.6 \
-    google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.5.1 || return 0
+  export GOBIN=$work/go_bin
+  fetch go go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.6 || return 0
+  fetch go go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.5.1 || return 0
   fetch go go mod download || return 0
   PATH=$GOBIN:$PATH protoc -I ../../proto --go_out=. --go-grpc_out=. ../../proto/qkserve/v1/*.proto
   go build -o example .
@@ -105,7 +110,8 @@ try_node() {
 
 try_python() {
   cd "$work/examples/python"
-  /usr/bin/python3 -m venv "$work/venv" 2>"$work/venv.log" || { echo "skipped: python needs python3-venv"; return 0; }
+  /usr/bin/python3 -m venv "$work/venv" >"$work/venv.log" ||
+    { echo "skipped: python needs python3-venv"; return 0; }
   fetch python "$work/venv/bin/pip" install -q -r requirements.txt || return 0
   mkdir generated
   "$work/venv/bin/python" -m grpc_tools.protoc -I ../../proto --python_out=generated \

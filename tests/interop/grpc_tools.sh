@@ -51,8 +51,8 @@ expect "grpcurl describe" "optional float scale = 1;" \
   grpcurl -plaintext "$address" describe qkserve.v1.Attention
 
 # Queries [2, 2] of 1 2 3 4, keys [3, 2] of 1 0 0 1 1 1: scores 1 2 3 and 3 4 7. Bytes are base64.
-request='{"queries": {"dataType": "FLOAT32", "shape": [2, 2], "data": "AACAPwAAAEAAAEBAAACAQA=="},
-  "inline": {"keys": {"dataType": "FLOAT32", "shape": [3, 2], "data": "AACAPwAAAAAAAAAAAACAPwAAgD8AAIA/"}}}'
+request='{"queries": {"data_type": "FLOAT32", "shape": [2, 2], "data": "AACAPwAAAEAAAEBAAACAQA=="},
+  "inline": {"keys": {"data_type": "FLOAT32", "shape": [3, 2], "data": "AACAPwAAAAAAAAAAAACAPwAAgD8AAIA/"}}}'
 expect "grpcurl Score" '"data": "AACAPwAAAEAAAEBAAABAQAAAgEAAAOBA"' \
   grpcurl -plaintext -d "$request" "$address" qkserve.v1.ScoringService/Score
 expect "grpcurl Check" '"status": "SERVING"' \
