@@ -163,7 +163,7 @@ TEST_F(QkctlKeysTest, ShowsAndListsAndDeletes) {
     ExpectOk(Qkctl({"keys", "put", name, File("keys", "k.npy", {2, 3})}), name);
   }
   const Outcome list = Qkctl({"keys", "list"});
-  ExpectOk(list, "REQUESTS\na           2  [2, 3]  -       FLOAT32    24 B         0\nb  ");
+  ExpectOk(list, "REQUESTS\na           2  [2, 3]  FLOAT32    24 B         0\nb  ");
   ExpectOk(Qkctl({"keys", "get", "b"}), "\nb           1  [2, 3]");
 
   const auto got = nlohmann::json::parse(Qkctl({"keys", "get", "b", "--json"}).out, nullptr, false);
