@@ -159,8 +159,8 @@ function __qkctl_is --description 'The words before the cursor are these'
 end
 function __qkctl_begins --description 'The first words before the cursor are these'
     set -l words (commandline -opc)
-    test (count $words) -gt (count $argv)
-    and test "$words[2..(math (count $argv) + 1)]" = "$argv"
+    set -l last (math (count $argv) + 1)
+    test "$words[2..$last]" = "$argv"
 end
 complete -c qkctl -f
 )";
