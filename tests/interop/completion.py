@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-# What is typed before the tab key, and what must stand on the line then.
+# The text before the tab key, and what must stand on the line then.
 TYPED = {
     "qkctl sta": "qkctl status ",
     "qkctl keys ap": "qkctl keys append ",

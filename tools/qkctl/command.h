@@ -44,8 +44,8 @@ struct Command {
   // The values that the argument may have, for completion; empty: any.
   std::vector<std::string> choices = {};
 
-  // Texts for --help: one line, paragraphs below it, and whole command lines, in lines of at most 80
-  // columns. The list of commands also shows `summary` and `example`.
+  // Texts for --help, in lines of at most 80 columns: one line, paragraphs below it, and whole
+  // command lines. The list of commands also shows `summary` and `example`.
   absl::string_view summary = "";
   absl::string_view details = "";
   absl::string_view example = "";

@@ -16,7 +16,7 @@ constexpr size_t kGap = 2;
 constexpr absl::string_view kCut = "...";
 
 // Names are recognised by so much of them.
-constexpr size_t kNameColumns = 16;
+constexpr size_t kNameColumns = 12;
 
 // Columns that share a line.
 struct Line {

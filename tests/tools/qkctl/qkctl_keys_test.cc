@@ -137,6 +137,10 @@ TEST_F(QkctlKeysTest, AnAnswerThatIsLostSaysWhatWasDone) {
       "standard output: cannot write: No space left on device ('items' is at version 1)\n");
   ExpectFailure(to_full_disk(absl::StrCat("keys append items --json ", keys)),
                 "cannot write: No space left on device ('items' is at version 2)\n");
+  // The file is written all the same.
+  ExpectFailure(to_full_disk(absl::StrCat("keys get items --json=", Path("items.json"))),
+                "standard output: cannot write: No space");
+  EXPECT_TRUE(nlohmann::json::accept(ReadFile(Path("items.json"))));
   ExpectFailure(to_full_disk("keys list"), "standard output: cannot write: No space");
   ExpectFailure(to_full_disk("keys delete items"), "('items' is deleted)\n");
   EXPECT_FALSE(server_.key_sets().Find("items").has_value());
@@ -163,7 +167,7 @@ TEST_F(QkctlKeysTest, ShowsAndListsAndDeletes) {
     ExpectOk(Qkctl({"keys", "put", name, File("keys", "k.npy", {2, 3})}), name);
   }
   const Outcome list = Qkctl({"keys", "list"});
-  ExpectOk(list, "REQUESTS\na           2  [2, 3]  -       FLOAT32    24 B         0\nb  ");
+  ExpectOk(list, "REQUESTS\na           2  [2, 3]  FLOAT32    24 B         0\nb  ");
   ExpectOk(Qkctl({"keys", "get", "b"}), "\nb           1  [2, 3]");
 
   const auto got = nlohmann::json::parse(Qkctl({"keys", "get", "b", "--json"}).out, nullptr, false);

@@ -672,7 +672,7 @@ TEST_F(QkctlServerTest, AVariableStandsForAFlagThatIsNotGiven) {
   EXPECT_FALSE(std::filesystem::exists(Path("s.json")));
 }
 
-// What real programs print fits a terminal of 80 columns.
+// The texts that real programs print fit a terminal of 80 columns.
 TEST_F(QkctlServerTest, OutputsFitATerminal) {
   Python("numpy.save(d + '/k.npy', numpy.zeros((3, 2), dtype='f4'))\n");
   const std::string name(128, 'n');

@@ -63,8 +63,7 @@ TEST(TextTableTest, PutsNamesOnLinesOfTheirOwnIfNothingElseHelps) {
 TEST(TextTableTest, TheLastCellOfAShortRowIsAText) {
   std::string words;
   for (int i = 0; i < 30; ++i) words += "word ";
-  const std::string text =
-      TextTable(kColumns, {{"NAME", "N", "TYPE"}, {"items", words + "."}});
+  const std::string text = TextTable(kColumns, {{"NAME", "N", "TYPE"}, {"items", words + "."}});
   EXPECT_EQ(text.substr(0, 40), "NAME   N  TYPE\nitems  word word word wor");
   ExpectFits(text);
 }

@@ -6,8 +6,8 @@
 
 #include "tools/qkctl/command.h"
 
-// What a shell completes of a command. It comes from the command's own flags: their names from what
-// --help lists, and the values of a flag from the error for a wrong one.
+// The words of a command that a shell completes. They come from the command's own flags: names from
+// what --help lists, the values of a flag from the error for a wrong one.
 
 namespace qkserve {
 

@@ -128,7 +128,7 @@ std::string Quoted(absl::string_view text) {
   return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", "'\\''"}}), "'");
 }
 
-// What _arguments takes for a flag.
+// The form in which _arguments takes a flag.
 std::string ZshFlag(const FlagWords& flag) {
   const std::string brief =
       absl::StrReplaceAll(flag.brief, {{"\\", "\\\\"}, {"[", "\\["}, {"]", "\\]"}, {":", "\\:"}});
@@ -159,8 +159,8 @@ function __qkctl_is --description 'The words before the cursor are these'
 end
 function __qkctl_begins --description 'The first words before the cursor are these'
     set -l words (commandline -opc)
-    test (count $words) -gt (count $argv)
-    and test "$words[2..(math (count $argv) + 1)]" = "$argv"
+    set -l last (math (count $argv) + 1)
+    test "$words[2..$last]" = "$argv"
 end
 complete -c qkctl -f
 )";
@@ -233,7 +233,7 @@ std::string ZshCompletion(absl::Span<const CommandWords> commands) {
     // Without a word on arguments zsh offers nothing behind one.
     const std::string argument =
         command.choices.empty()
-            ? "*:argument: "
+            ? "*: :()"
             : absl::StrCat("1:argument:(", absl::StrJoin(command.choices, " "), ")");
     absl::StrAppend(&script, "      ", Quoted(argument), " \\\n");
     absl::StrAppend(&script, "      '--help[Explain the command]' ;;\n");

@@ -2,7 +2,6 @@
 
 #include <cstdio>
 
-#include "base/status_macros.h"
 #include "tools/qkctl/output/file_output.h"
 
 namespace qkserve {
@@ -17,12 +16,14 @@ void AddJsonFlag(Flags& flags, std::string* path) {
 absl::Status ShowAnswer(const std::string& text, const nlohmann::ordered_json& json,
                         const std::string& path) {
   if (path != "-") std::fputs(text.c_str(), stdout);
-  RETURN_IF_ERROR(FlushStandardOutput());
-  if (path.empty()) return absl::OkStatus();
+  absl::Status status = FlushStandardOutput();
+  if (path.empty()) return status;
   // Text that is not UTF-8 is replaced and not refused, because it is a server's mistake.
   const std::string dumped =
       json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
-  return WriteOutput(path, {dumped});
+  // A file is written even if nobody reads the text any more.
+  status.Update(WriteOutput(path, {dumped}));
+  return status;
 }
 
 }  // namespace qkserve

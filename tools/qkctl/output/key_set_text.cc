@@ -3,6 +3,7 @@
 #include <array>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
@@ -12,9 +13,19 @@
 namespace qkserve {
 namespace {
 
-constexpr std::array kColumns = {TextAlign::kLeft, TextAlign::kRight, TextAlign::kLeft,
-                                 TextAlign::kLeft, TextAlign::kLeft,  TextAlign::kRight,
-                                 TextAlign::kRight};
+// The column of values is left out if no set has any.
+struct Column {
+  const char* name;
+  TextAlign align;
+};
+constexpr std::array<Column, 7> kColumns = {{{"NAME", TextAlign::kLeft},
+                                             {"VERSION", TextAlign::kRight},
+                                             {"KEYS", TextAlign::kLeft},
+                                             {"VALUES", TextAlign::kLeft},
+                                             {"TYPE", TextAlign::kLeft},
+                                             {"MEMORY", TextAlign::kRight},
+                                             {"REQUESTS", TextAlign::kRight}}};
+constexpr size_t kValuesColumn = 3;
 
 std::string TypeText(const KeySetInfo& key_set) {
   const absl::string_view keys = DataTypeName(key_set.keys.data_type);
@@ -59,15 +70,25 @@ std::string BytesText(int64_t bytes) {
 
 std::string KeySetTable(absl::Span<const KeySetInfo> key_sets) {
   if (key_sets.empty()) return "no key sets\n";
-  std::vector<std::vector<std::string>> rows = {
-      {"NAME", "VERSION", "KEYS", "VALUES", "TYPE", "MEMORY", "REQUESTS"}};
+  std::vector<TextAlign> columns;
+  std::vector<std::vector<std::string>> rows(1);
+  for (const Column& column : kColumns) {
+    columns.push_back(column.align);
+    rows[0].emplace_back(column.name);
+  }
   for (const KeySetInfo& key_set : key_sets) {
     rows.push_back(RowOf(key_set));
     if (key_set.version != 0 && !key_set.problem.empty()) {
       rows.push_back({absl::StrCat("  ", Printable(key_set.problem))});
     }
   }
-  return TextTable(kColumns, rows);
+  if (absl::c_none_of(key_sets, [](const auto& set) { return set.values.has_value(); })) {
+    columns.erase(columns.begin() + kValuesColumn);
+    for (std::vector<std::string>& row : rows) {
+      if (row.size() == kColumns.size()) row.erase(row.begin() + kValuesColumn);
+    }
+  }
+  return TextTable(columns, rows);
 }
 
 nlohmann::ordered_json KeySetJson(const KeySetInfo& key_set) {

@@ -85,7 +85,7 @@ TEST_F(MadeKeySetTest, IsLeftWhereSomebodyElseHasReplacedIt) {
 TEST_F(MadeKeySetTest, IsRemovedWhenAServerThatWasAwayIsBack) {
   const auto made = Create("items", {1, 1, {}});
   ASSERT_TRUE(made.ok()) << made.status();
-  server_.key_sets().BeUnavailable(25);
+  server_.key_sets().BeUnavailable(60);
   EXPECT_TRUE((*made)->Remove().ok());
   EXPECT_FALSE(server_.key_sets().Find("items").has_value());
 }

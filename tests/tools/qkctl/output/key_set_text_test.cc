@@ -41,6 +41,9 @@ TEST(KeySetTableTest, AlignsItsColumns) {
             "NAME      VERSION  KEYS            VALUES    TYPE                 MEMORY  REQUESTS\n"
             "a.memory     1000  [2, 8, 10, 64]  [.., 32]  BFLOAT16, FLOAT32  14.6 MiB      1234\n"
             "items           3  [10000, 768]    -         BFLOAT16           14.6 MiB      1234\n");
+  EXPECT_EQ(KeySetTable({Items()}),
+            "NAME   VERSION  KEYS          TYPE        MEMORY  REQUESTS\n"
+            "items        3  [10000, 768]  BFLOAT16  14.6 MiB      1234\n");
   EXPECT_EQ(KeySetTable({}), "no key sets\n");
 }
 
@@ -71,7 +74,7 @@ TEST(KeySetTableTest, ShowsTheProblemOfDamagedSetsAndKeepsTheTerminalSafe) {
   damaged.name = "it\x1bms";
   damaged.problem = "base.safetensors: checksum\ndiffers";
   EXPECT_EQ(KeySetTable({damaged}),
-            "NAME   VERSION  KEYS  VALUES  TYPE  MEMORY  REQUESTS\n"
+            "NAME   VERSION  KEYS  TYPE  MEMORY  REQUESTS\n"
             "it ms        -  base.safetensors: checksum differs\n");
 }
 
