@@ -5,11 +5,13 @@
 #include <map>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "bench/statistics.h"
+#include "qkserve/tensor.h"
 #include "tools/report/chart.h"
 #include "tools/report/html_page.h"
 
@@ -97,7 +99,7 @@ void AddWorkload(const Json& workload, HtmlPage& page) {
     }
   } else if (workload.contains("one_caller")) {
     NamedBars& latencies = charts.emplace_back();
-    latencies.title = absl::StrCat(name, ", one caller: median latency");
+    latencies.title = absl::StrCat(name, ", one caller: median latency (less is better)");
     for (const Json& row : workload.at("one_caller")) {
       const double us = Number(row, "latency_us_median");
       const std::string contender = Text(row, "name");
@@ -111,7 +113,13 @@ void AddWorkload(const Json& workload, HtmlPage& page) {
   page.AddTable({"contender", "requests/s", "p50", "p99", "rate / baseline", "rate / echo"}, rows);
 }
 
-void AddTargets(const Json& targets, HtmlPage& page) {
+// The targets of all results.
+void AddTargets(const std::vector<Json>& results, HtmlPage& page) {
+  std::vector<Json> targets;
+  for (const Json& result : results) {
+    if (!result.contains("targets")) continue;
+    targets.insert(targets.end(), result.at("targets").begin(), result.at("targets").end());
+  }
   std::vector<HtmlPage::Verdict> rows;
   size_t met = 0;
   for (const Json& target : targets) {
@@ -150,15 +158,16 @@ void AddKernels(const Json& benchmarks, HtmlPage& page) {
                        {}};
     chart.levels = {{1, "as fast as OpenBLAS"}};
     chart.is_one_color = true;  // all are qkserve
-    for (const char* const type : {"float32", "bfloat16", "float16"}) {
-      LineChart::Series series = {type, {}};
+    for (const DataType type : {DataType::kFloat32, DataType::kBfloat16, DataType::kFloat16}) {
+      const std::string type_name(DataTypeName(type));
+      LineChart::Series series = {absl::AsciiStrToLower(type_name), {}};
       for (const int n : {1, 4, 16, 64, 256, 1024}) {
         const auto time = [&](const std::string& contender) {
           const auto found = times.find(absl::StrCat(set, " n=", n, " ", contender));
           return found == times.end() ? std::nan("") : found->second;
         };
         const double blas = std::fmin(time("sgemv"), time("sgemm"));
-        series.points.emplace_back(n, blas / time(absl::StrCat("matrix ", type)));
+        series.points.emplace_back(n, blas / time(absl::StrCat("matrix ", type_name)));
       }
       chart.series.push_back(std::move(series));
     }
@@ -196,7 +205,6 @@ void AddResult(const Json& result, HtmlPage& page) {
   } else if (result.contains("results")) {
     AddPeers(result, page);
   } else {
-    AddTargets(result.at("targets"), page);
     for (const Json& workload : result.at("workloads")) AddWorkload(workload, page);
   }
 }
@@ -219,6 +227,7 @@ std::string ResultPage(const std::vector<Json>& results, const std::string& when
   page.AddParagraph(
       "Contenders take turns in one run. Ratios are of medians over all rounds; in brackets the "
       "quartiles of the ratio round by round. bench/README.md says what each contender is.");
+  AddTargets(results, page);
   for (const Json& result : results) AddResult(result, page);
   return page.Html();
 }

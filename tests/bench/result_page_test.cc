@@ -78,7 +78,7 @@ Json Peers() {
 
 Json Kernels() {
   Json benchmarks = Json::array();
-  for (const char* name : {"sgemv", "sgemm", "matrix float32"}) {
+  for (const char* name : {"sgemv", "sgemm", "matrix FLOAT32"}) {
     benchmarks.push_back({{"run_type", "iteration"},
                           {"run_name", absl::StrCat("m=10000 d=768 n=1 ", name)},
                           {"real_time", name[0] == 'm' ? 1.0 : 3.0}});

@@ -43,6 +43,7 @@ std::string NumberText(double value) {
 
 std::string UnitText(double value, Unit unit) {
   if (!std::isfinite(value)) return "-";
+  if (value == 0) return "0";
   switch (unit) {
     case Unit::kMilliseconds:
       return MillisecondsText(value);
@@ -51,7 +52,7 @@ std::string UnitText(double value, Unit unit) {
     case Unit::kPercent:
       return absl::StrCat(ThreeDigits(value), "%");
     case Unit::kPerSecond:
-      return absl::StrCat(NumberText(value), "/s");
+      return absl::StrCat(std::abs(value) < 1e4 ? ThreeDigits(value) : NumberText(value), "/s");
     case Unit::kTimes:
       return absl::StrCat(ThreeDigits(value), "×");
     case Unit::kNone:

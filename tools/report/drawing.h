@@ -20,7 +20,7 @@ class Drawing {
   static constexpr double kTop = 14;
   static constexpr double kBottom = kHeight - 44;
 
-  // Of the ticks of a vertical axis. Those of a logarithmic one are few.
+  // Between ticks of a vertical axis. Those of a logarithmic one are few.
   static constexpr double kTickDistance = 36;
   static constexpr double kLogarithmicTickDistance = 22;
 

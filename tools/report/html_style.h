@@ -75,7 +75,7 @@ svg .tip text { fill: var(--text); }
 .bars div { display: grid; grid-template-columns: minmax(6em, 34%) 1fr; gap: 10px;
   align-items: center; font-size: 14px; padding: 3px 0; }
 .bars div > span:first-child { text-align: right; line-height: 1.2; overflow-wrap: anywhere; }
-.bars .track { display: flex; align-items: center; gap: 7px; font-variant-numeric: tabular-nums; }
+.bars .track { display: flex; white-space: nowrap; align-items: center; gap: 7px; font-variant-numeric: tabular-nums; }
 .bars i { height: 18px; min-width: 2px; border-radius: 0 3px 3px 0; }
 .b0 { background: var(--c0); } .b1 { background: var(--c1); } .b2 { background: var(--c2); }
 .b3 { background: var(--c3); } .b4 { background: var(--c4); } .b5 { background: var(--c5); }
@@ -98,11 +98,11 @@ table.pairs td:first-child { color: var(--soft); white-space: nowrap; vertical-a
   svg text { font-size: 14.5px; }
   .rows thead { display: none; }
   .rows, .rows tbody { display: block; }
-  .rows tr { display: grid; grid-template-columns: 1fr 1fr; gap: 2px 20px; padding: 8px 0;
+  .rows tr { display: flex; flex-wrap: wrap; gap: 2px 20px; padding: 8px 0;
     border-bottom: 1px solid var(--grid); }
-  .rows td { display: flex; justify-content: space-between; gap: 8px; padding: 0; border: 0;
-    white-space: normal; }
-  .rows td:first-child { grid-column: 1 / -1; font-weight: 600; }
+  .rows td { display: flex; flex: 1 1 40%; justify-content: space-between; gap: 8px; padding: 0;
+    border: 0; }
+  .rows td:first-child { flex-basis: 100%; font-weight: 600; }
   .rows td:not(:first-child)::before { content: attr(data-name); color: var(--soft); }
   table.pairs td:first-child { white-space: normal; min-width: 100px; }
 }

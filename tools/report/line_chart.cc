@@ -173,7 +173,7 @@ void AddPointLabels(const LineChart& chart, const Axis& x, const Axis& y, Drawin
   }
 }
 
-// What is said at each place: the values of all series there.
+// Each place tells the values of all series there.
 void AddTips(const LineChart& chart, const Axis& x, const Axis& y, Drawing& drawing) {
   std::map<double, std::vector<std::string>> lines_at;
   for (size_t s = 0; s < chart.series.size(); ++s) {

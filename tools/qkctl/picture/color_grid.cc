@@ -22,7 +22,7 @@ int64_t End(int64_t i, int64_t source, int64_t shown) {
   return std::max(First(i, source, shown) + 1, First(i + 1, source, shown));
 }
 
-// What one colour shows of the elements in [row, row_end) x [column, column_end).
+// Returns what one colour shows of the elements in [row, row_end) x [column, column_end).
 float CellOf(absl::Span<const float> values, int64_t columns, int64_t row, int64_t row_end,
              int64_t column, int64_t column_end) {
   double sum = 0;

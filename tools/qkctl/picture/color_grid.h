@@ -50,7 +50,7 @@ ValueRange FiniteRange(absl::Span<const float> values);
 // The colour of a value in a heat map over `range`.
 Color ColorOf(float value, const ValueRange& range);
 
-// What is not finite among `values`: its name, colour and count, for a legend. Kinds that do not
+// The kinds of values that are not finite: name, colour and count, for a legend. Kinds that do not
 // occur are left out.
 struct NotFinite {
   std::string name;  // "nan", "-inf", "inf"
@@ -70,7 +70,7 @@ MatrixSizes MatrixSizesOf(absl::Span<const int64_t> shape);
 // "[0, 1]": the index of a matrix along the leading dimensions.
 std::string LeadingIndex(int64_t matrix, absl::Span<const int64_t> leading);
 
-// What a heat map shows.
+// The words of a heat map.
 struct HeatMapLabels {
   std::string title;             // what the values are; may be ""
   std::string down = "queries";  // what the rows are
@@ -98,7 +98,7 @@ class ColorGrid {
   // may lie far outside it.
   const ValueRange& range() const { return range_; }
 
-  // What is shown in row `y` and column `x`, counted from the top left.
+  // The value that is shown in row `y` and column `x`, counted from the top left.
   float At(int64_t y, int64_t x) const {
     return cells_[y * rows_ / height_ * columns_ + x * columns_ / width_];
   }

@@ -76,7 +76,7 @@ class HeatMapDrawing {
   void DrawColorBar();
   void DrawNotes();
 
-  // What is said below the axes: what is not finite, and how the matrix was reduced.
+  // The line below the axes says what is not finite, and how the matrix was reduced.
   double NotesWidth() const;
 
   const absl::Span<const int64_t> shape_;
@@ -157,7 +157,9 @@ void HeatMapDrawing::DrawValues(const ColorGrid& grid, int64_t left, int64_t top
 void HeatMapDrawing::DrawRowNumbers(int64_t left, int64_t top) {
   const int64_t rows = layout_.matrix.rows;
   const double pixels = static_cast<double>(layout_.tile_height) / static_cast<double>(rows);
-  for (const int64_t index : IndexTicks(rows, kNumberDistance / pixels)) {
+  // Every row has its number if there is room. If not, fewer numbers are easier to read.
+  const double distance = pixels >= kNumberDistance ? pixels : 2.5 * kNumberDistance;
+  for (const int64_t index : IndexTicks(rows, distance / pixels)) {
     const double y = top + (static_cast<double>(index) + 0.5) * pixels;
     canvas_.Fill(left - 1 - kTick, static_cast<int64_t>(y), kTick, 1, kLines);
     DrawText(canvas_, left - 1 - kTick - kTextGap, std::floor(y) + kTextSize / 2 + 0.5,
