@@ -7,7 +7,7 @@ let answered_at = null;  // when it came
 let is_gone = false;     // no answer came to the last question
 let cursor_at = null;    // a time that the reader points at
 let range_ms = HISTORY_MS;
-const marks = [];  // restarts: {at, text}
+const marks = [];  // when servers began: {at, text}
 const away = [];   // [from, to]: before a restart, when there was no server
 
 // --- The charts -----------------------------------------------------------------------------------
@@ -146,10 +146,10 @@ async function askForNew() {
 
 function take(answer) {
   const now = Date.now();
-  if (newest && newest.started !== answer.started) {
+  if (!newest || newest.started !== answer.started) {
     const started_at = now - (answer.now - answer.started) * 1000;
-    marks.push({at: started_at, text: 'restarted'});
-    away.push([answered_at, started_at]);
+    marks.push({at: started_at, text: newest ? 'restarted' : 'started'});
+    if (newest) away.push([answered_at, started_at]);
     answers.length = 0;  // its key sets count anew
   }
   newest = answer;
