@@ -1,4 +1,4 @@
-// --- What is shown --------------------------------------------------------------------------------
+// --- State ----------------------------------------------------------------------------------------
 
 const POLL_MS = 1000, ANSWER_MS = 5000, POINTS = 120, CODES_MAX = 4;
 
@@ -133,7 +133,7 @@ async function ask(after) {
   return response.json();
 }
 
-// What is new since the last answer. A server that was restarted has all to tell: its samples are
+// An answer with what is new since the last one, or null. A server that was restarted has all to tell: its samples are
 // numbered anew.
 async function askForNew() {
   try {

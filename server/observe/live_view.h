@@ -11,7 +11,7 @@
 
 namespace qkserve {
 
-// What the page for people shows: the last ten minutes, and the key sets as they are now.
+// The data of the page for people: the last ten minutes, and the key sets as they are now.
 //
 // Its owner takes the samples, so that it needs no thread and no lock. Thread-compatible.
 class LiveView {

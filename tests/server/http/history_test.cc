@@ -1,4 +1,4 @@
-// What the page for people reads: /history.json.
+// /history.json, which the page for people reads.
 
 #include <filesystem>
 #include <string>
