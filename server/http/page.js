@@ -45,7 +45,7 @@ const SPECS = [{
   empty: 'No request in this time',
 }, {
   id: 'batch', title: 'Requests a batch', kind: 'count', least: 2,
-  about: 'Requests answered, divided by the batches that answered them. 1: each request ran alone.',
+  about: 'Requests answered, divided by the batches run. 1: each request ran alone.',
   series: () => [{name: '', of: point => point.batches ? point.batch_requests / point.batches : null}],
   note: point => point.batches ? `${digits3(point.batch_rows / point.batches)} rows a batch` : '',
   empty: 'No batch in this time',
