@@ -41,7 +41,7 @@ function columnsOf(sets, now) {
   const bytes = each(set => set.memory_bytes);
   const [unit, size] = unitOf('bytes', Math.max(0, ...bytes));
   return [
-    {label: 'version', texts: texts(set => String(set.version))},
+    {label: 'version', className: 'wide', texts: texts(set => String(set.version))},
     {label: 'rows', about: 'Rows of each matrix: the keys that a query is scored against.',
      texts: texts(set => whole(rowsOf(set)))},
     {label: 'keys', className: 'text wide', about: 'Shape: batch and heads, if it has them; rows; elements.',

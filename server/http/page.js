@@ -1,4 +1,4 @@
-// --- What is shown --------------------------------------------------------------------------------
+// --- State ----------------------------------------------------------------------------------------
 
 const POLL_MS = 1000, ANSWER_MS = 5000, POINTS = 120, CODES_MAX = 4;
 
@@ -7,7 +7,7 @@ let answered_at = null;  // when it came
 let is_gone = false;     // no answer came to the last question
 let cursor_at = null;    // a time that the reader points at
 let range_ms = HISTORY_MS;
-const marks = [];  // restarts: {at, text}
+const marks = [];  // when servers began: {at, text}
 const away = [];   // [from, to]: before a restart, when there was no server
 
 // --- The charts -----------------------------------------------------------------------------------
@@ -45,7 +45,7 @@ const SPECS = [{
   empty: 'No request in this time',
 }, {
   id: 'batch', title: 'Requests a batch', kind: 'count', least: 2,
-  about: 'Requests answered, divided by the batches that answered them. 1: each request ran alone.',
+  about: 'Requests answered, divided by the batches run. 1: each request ran alone.',
   series: () => [{name: '', of: point => point.batches ? point.batch_requests / point.batches : null}],
   note: point => point.batches ? `${digits3(point.batch_rows / point.batches)} rows a batch` : '',
   empty: 'No batch in this time',
@@ -133,7 +133,7 @@ async function ask(after) {
   return response.json();
 }
 
-// What is new since the last answer. A server that was restarted has all to tell: its samples are
+// An answer with what is new since the last one, or null. A server that was restarted has all to tell: its samples are
 // numbered anew.
 async function askForNew() {
   try {
@@ -146,10 +146,10 @@ async function askForNew() {
 
 function take(answer) {
   const now = Date.now();
-  if (newest && newest.started !== answer.started) {
+  if (!newest || newest.started !== answer.started) {
     const started_at = now - (answer.now - answer.started) * 1000;
-    marks.push({at: started_at, text: 'restarted'});
-    away.push([answered_at, started_at]);
+    marks.push({at: started_at, text: newest ? 'restarted' : 'started'});
+    if (newest) away.push([answered_at, started_at]);
     answers.length = 0;  // its key sets count anew
   }
   newest = answer;

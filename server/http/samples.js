@@ -20,7 +20,7 @@ function takeSamples(answer) {
   while (samples.length && samples[0].at < Date.now() - HISTORY_MS - 5000) samples.shift();
 }
 
-// What a sample counts, and what it found at its end.
+// The fields that a sample counts, and those that it found at its end.
 const COUNTS = ['seconds', 'answered', 'batches', 'batch_requests', 'batch_rows', 'cpu_seconds'];
 const STATES = ['queue_requests', 'queue_seconds', 'in_flight_requests', 'in_flight_bytes', 'key_set_bytes',
                 'resident_bytes'];
@@ -45,7 +45,7 @@ function merge(list) {
   return point;
 }
 
-// What the charts draw: `width` samples are a point. They are merged by number, so that a point keeps
+// The points that charts draw, of `width` samples each. Samples are merged by number, so that a point keeps
 // its value as it moves.
 function pointsFrom(from, width) {
   const groups = [];

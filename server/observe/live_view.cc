@@ -110,21 +110,22 @@ Json TensorJson(DataType type, const Shape& shape) {
   return {{"data_type", std::string(DataTypeName(type))}, {"shape", shape}};
 }
 
-// The same names as in `qkctl keys list --json`.
+// As in `qkctl keys list --json`.
 Json KeySetJson(const KeySetStore::Listed& listed) {
-  Json json = {{"name", listed.name}, {"version", nullptr}};
-  if (listed.key_set.ok()) {
-    const KeySet& key_set = **listed.key_set;
-    const KeySetLayout& layout = key_set.layout();
-    json["version"] = key_set.version();
-    json["keys"] = TensorJson(layout.key_type, layout.KeyShape(key_set.m()));
-    json["values"] = layout.dv.has_value()
-                         ? TensorJson(layout.value_type, layout.ValueShape(key_set.m()))
-                         : Json();
-    json["memory_bytes"] = key_set.memory_bytes();
-    json["requests_served"] = key_set.requests_served().load();
+  Json json = {{"name", listed.name}, {"version", nullptr}, {"keys", nullptr},
+               {"values", nullptr},   {"memory_bytes", 0},  {"requests_served", 0},
+               {"problem", nullptr}};
+  if (!listed.problem.empty()) json["problem"] = listed.problem;
+  if (!listed.key_set.ok()) return json;
+  const KeySet& key_set = **listed.key_set;
+  const KeySetLayout& layout = key_set.layout();
+  json["version"] = key_set.version();
+  json["keys"] = TensorJson(layout.key_type, layout.KeyShape(key_set.m()));
+  if (layout.dv.has_value()) {
+    json["values"] = TensorJson(layout.value_type, layout.ValueShape(key_set.m()));
   }
-  json["problem"] = listed.problem.empty() ? Json() : Json(listed.problem);
+  json["memory_bytes"] = key_set.memory_bytes();
+  json["requests_served"] = key_set.requests_served().load();
   return json;
 }
 

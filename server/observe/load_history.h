@@ -13,7 +13,7 @@
 
 namespace qkserve {
 
-// What a server has done: sums since it started, or what an interval added to them.
+// A server's work: sums since it started, or an interval's part of them.
 struct LoadCounts {
   int64_t answered = 0;                           // Score calls answered with OK
   std::array<int64_t, kStatusCodes> errors = {};  // all calls, by code; OK stays 0

@@ -64,7 +64,7 @@ def check_numbers(browser, server):
     for row, name in zip(rows, ("items", LONG_NAME), strict=True):
         of_set = lambda metric: str(int(metrics[f'qkserve_key_set_{metric}{{key_set="{name}"}}']))
         expect("row", row[:6] + row[7:8],
-               [name, of_set("version"), "1,000", "1,000 × 8", "–", "float32", of_set("requests_total")])
+               [name, of_set("version"), "1,000", "1,000 × 8", "–", "FLOAT32", of_set("requests_total")])
     # The name is cut in its middle: the beginning is, the end is not, and a mouse shows the whole.
     expect("title", browser.attribute("#key_set_rows tr:last-child .cut", "title"), LONG_NAME)
     assert browser.run("const [begin, end] = document.querySelectorAll('tr:last-child .cut span');"
@@ -108,6 +108,19 @@ def luminance(color):
     channels = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def check_widths(browser):
+    """Nothing is cut off or scrolls sideways, however wide the window is."""
+    for width in (520, 700, 900, 1100, 1260, 1900):
+        browser.call("POST", "/window/rect", {"width": width, "height": 1000})
+        eventually(lambda: browser.run("return innerWidth") == width, f"the window is {width} wide")
+        expect(f"width of the page in a window of {width}",
+               browser.run("return document.documentElement.scrollWidth"), width)
+        outside = browser.run("const end = document.querySelector('.key_sets').getBoundingClientRect().right;"
+                              "return [...document.querySelectorAll('#key_sets *')].filter("
+                              "part => !part.closest('.cut') && part.getBoundingClientRect().right > end).length")
+        expect(f"parts outside of the table at {width}", outside, 0)
 
 
 def check_contrast(browser):
@@ -155,6 +168,7 @@ def main():
             check_hover(browser, "mouse")
             check_names(browser)
             check_contrast(browser)
+            check_widths(browser)
             expect("console", browser.console(), [])
             with running_browser(phone=True) as phone:
                 open_page(phone, server)

@@ -1,9 +1,10 @@
-// What the page for people reads: /history.json.
+// /history.json, which the page for people reads.
 
+#include <filesystem>
 #include <string>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "nlohmann/json.hpp"
 #include "server/http/http_server.h"
 #include "server/observe/live_view.h"
@@ -11,12 +12,12 @@
 #include "tests/server/key_set_server_test.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/http_peer.h"
+#include "tests/support/temporary_directory.h"
 
 namespace qkserve {
 namespace {
 
 using nlohmann::json;
-using testing::ElementsAre;
 using testing::HasSubstr;
 
 // --- The document -------------------------------------------------------------------------------
@@ -141,12 +142,32 @@ TEST_F(HistoryTest, DescribesKeySets) {
   const json& items = key_sets["shown"][0];
   EXPECT_EQ(items["name"], "items");
   EXPECT_EQ(items["version"], client_->GetKeySet("items")->version);
-  EXPECT_EQ(items["keys"], json::parse(R"({"data_type": "float32", "shape": [2, 10, 8]})"));
+  EXPECT_EQ(items["keys"], json::parse(R"({"data_type": "FLOAT32", "shape": [2, 10, 8]})"));
   EXPECT_EQ(items["values"], nullptr);
   EXPECT_EQ(items["memory_bytes"], client_->GetKeySet("items")->memory_bytes);
   EXPECT_EQ(items["requests_served"], 0);
   EXPECT_EQ(items["problem"], nullptr);
   EXPECT_EQ(key_sets["shown"][1]["values"]["shape"], json::array({5, 3}));
+}
+
+TEST_F(HistoryTest, SaysWhyAKeySetIsNotServed) {
+  const TemporaryDirectory directory;
+  options_.key_set_dir = directory.path();
+  Start();
+  Put("items", {10, 8}, 1);
+  server_ = nullptr;
+  for (const auto& file : std::filesystem::directory_iterator(directory.Path("items"))) {
+    std::filesystem::resize_file(file, file.file_size() / 2);
+  }
+  Start();
+  const json key_sets = Document()["key_sets"];
+  EXPECT_EQ(key_sets["with_problems"], 1);
+  const json& items = key_sets["shown"][0];
+  EXPECT_EQ(items["name"], "items");
+  EXPECT_EQ(items["version"], nullptr);
+  EXPECT_EQ(items["keys"], nullptr);
+  EXPECT_THAT(items["problem"].get<std::string>(), HasSubstr("DATA_LOSS"));
+  server_ = nullptr;  // before its directory
 }
 
 TEST_F(HistoryTest, NamesHowManyKeySetsThereAreBesideTheFirstHundred) {

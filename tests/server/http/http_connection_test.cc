@@ -158,7 +158,7 @@ TEST_F(HttpConnectionsTest, WrongRequestsAreRefusedAtOnce) {
 TEST_F(HttpConnectionsTest, OtherMethodsAndPathsAreToldWhatThereIs) {
   Start(&clock_);
   const std::string many_a(20'000, 'a');
-  const std::string not_here = "not here; see /, /metrics, /healthz, /readyz\n";
+  const std::string not_here = "not here; see /, /history.json, /metrics, /healthz, /readyz\n";
   const std::string only = "only GET and HEAD\n";
   const struct {
     std::string request, status, body;
