@@ -13,8 +13,11 @@ int main(int argc, char** argv) {
   }
   const std::vector<float> queries = {1, 0, 0, 1};           // [2, 2]
   const std::vector<float> keys = {5, 1, 4, 2, 3, 3, 2, 9};  // [4, 2]
-  const auto reply = (*client)->Score(qkserve::Matrix(queries, 2, 2), qkserve::Matrix(keys, 4, 2),
-                                      {.output = qkserve::Output::kTopK, .top_k = 2});
+  qkserve::ScoreOptions options = {.output = qkserve::Output::kTopK, .top_k = 2};
+  options.timeout = absl::Seconds(2);
+  options.metadata = {{"x-request-id", "example-1"}};  // the server logs it with slow requests
+  const auto reply =
+      (*client)->Score(qkserve::Matrix(queries, 2, 2), qkserve::Matrix(keys, 4, 2), options);
   if (!reply.ok()) {
     std::cerr << reply.status() << '\n';
     return 1;
