@@ -153,7 +153,7 @@ TEST(DrainTest, ACallThatIsCutIsUnavailable) {
   options.drain_timeout = absl::Nanoseconds(1);
   const std::unique_ptr<Server> server = Server::Start(options).value();
   const auto client = ConnectedClient(server->address());
-  const Tensor q = RandomTensor(DataType::kFloat32, {4000, 6000}, 1);
+  const Tensor q = RandomTensor(DataType::kFloat32, {2000, 4000}, 1);
   absl::Status status;
   std::thread caller([&] { status = client->Score(q.View(), q.View()).status(); });
   const auto observer = ConnectedClient(server->address());
