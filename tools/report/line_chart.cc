@@ -245,11 +245,12 @@ std::string ChartSvg(const LineChart& chart) {
   drawing.AddHorizontalAxis(x, chart.x.unit);
   if (chart.is_one_color) drawing.Add("<g class=\"one-color\">\n");
   for (const DrawnSeries& series : all) AddLine(series, drawing);
+  // Names have one place each, so they come before texts that have several.
+  AddNames(all, drawing);
+  if (chart.is_one_color) drawing.Add("</g>\n");
   AddLevels(chart, y, drawing);
   AddPlaces(chart, x, drawing);
   AddPointLabels(chart, x, y, drawing);
-  AddNames(all, drawing);
-  if (chart.is_one_color) drawing.Add("</g>\n");
   AddTips(chart, x, y, drawing);
   return drawing.Figure(chart.title, "");
 }
