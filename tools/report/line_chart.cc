@@ -163,12 +163,14 @@ void AddPointLabels(const LineChart& chart, const Axis& x, const Axis& y, Drawin
     if (!x.Shows(points[i].first) || !y.Shows(points[i].second)) continue;
     const double at = x.At(points[i].first);
     const double on = y.At(points[i].second);
+    // Beside a line that rises, there is room below on the right and above on the left.
     drawing.AddText(chart.point_labels[i], "point",
-                    {{at, on + 19, "middle"},
+                    {{at + 6, on + 17, "start"},
+                     {at - 6, on - 8, "end"},
+                     {at, on + 19, "middle"},
                      {at + 8, on + 5, "start"},
                      {at - 8, on + 5, "end"},
-                     {at + 7, on + 17, "start"},
-                     {at - 7, on + 17, "end"},
+                     {at - 6, on + 17, "end"},
                      {at, on - 9, "middle"}});
   }
 }
@@ -243,11 +245,12 @@ std::string ChartSvg(const LineChart& chart) {
   drawing.AddHorizontalAxis(x, chart.x.unit);
   if (chart.is_one_color) drawing.Add("<g class=\"one-color\">\n");
   for (const DrawnSeries& series : all) AddLine(series, drawing);
+  // Names have one place each, so they come before texts that have several.
+  AddNames(all, drawing);
+  if (chart.is_one_color) drawing.Add("</g>\n");
   AddLevels(chart, y, drawing);
   AddPlaces(chart, x, drawing);
   AddPointLabels(chart, x, y, drawing);
-  AddNames(all, drawing);
-  if (chart.is_one_color) drawing.Add("</g>\n");
   AddTips(chart, x, y, drawing);
   return drawing.Figure(chart.title, "");
 }
