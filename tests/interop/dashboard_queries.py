@@ -142,6 +142,7 @@ def main():
             write_npy(writer.folder / "keys.npy", 10, 64)
             api = stack.enter_context(running_prometheus(writer, reader, rules=[ALERTS]))
             with load(writer, reader):
+                eventually(lambda: len(query(api, "qkserve_workers") or []) == 2, "both are scraped")
                 variables = grafana_variables(api, dashboard)
                 count = expect_data(api, dashboard_queries(dashboard, variables))
                 print(f"each of the dashboard's {count} queries returns data")
