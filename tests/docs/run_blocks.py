@@ -5,8 +5,9 @@ The first word after the fence says what becomes of a block:
 
   sh, python       executed from the project's folder. The blocks of one document share one bash, so that
                    variables, folders and servers in the background last until its end.
-  sh needs=WHAT    not executed (docker, cluster, systemd or host: another machine). bash parses it, and
-                   each folder for kubectl and each compose file in it is parsed, too.
+  sh needs=WHAT    not executed (docker, cluster, systemd, host: another machine, or toolchain: of another
+                   language, which tests/interop has). bash parses it, and each folder for kubectl and
+                   each compose file in it is parsed, too.
   LANGUAGE PATH    quoted: it must be a part of that file, which a test builds and runs.
   json, yaml       parsed.
   text             a picture or output.
@@ -35,7 +36,7 @@ import yaml
 NOT_EXECUTED_MAX = 15
 BLOCK_SECONDS_MAX = 1800  # ./run test on a machine that has nothing yet
 PORTS = (50051, 8080)     # the server's defaults, which the documents use
-NEEDS = ("docker", "cluster", "systemd", "host")
+NEEDS = ("docker", "cluster", "systemd", "host", "toolchain")
 LINK = re.compile(r"\]\(([^)#\s:]+)(#[^)\s]*)?\)")  # to a file of the project
 FENCE = re.compile(r"^( *)```(.*)$")
 LIST_ITEM = re.compile(r"^ *([-*]|\d+\.) ")
