@@ -13,7 +13,7 @@ namespace qkserve {
 
 // Unpacks compressed messages. gRPC's own code for that has no limit: 1 MB of gzip may become 1 GB.
 
-// What a compressed message may become.
+// The limits of what a compressed message may become.
 struct InflateLimits {
   // The most bytes. The default is for services whose messages are names and numbers.
   int64_t bytes_max = 64 * kKiB;

@@ -1,4 +1,4 @@
-// What callers see while servers are told to stop. tests/interop/drain.sh does the same with
+// Callers of servers that are told to stop. tests/interop/drain.sh does the same with
 // clients in other languages.
 
 #include <atomic>
@@ -182,7 +182,7 @@ TEST(DrainTest, AServerThatDrainsTakesNoConnections) {
     const auto client = Client::Create({.address = address, .attempts_max = 1}).value();
     return absl::IsUnavailable(client->GetStatus().status());
   }));
-  // What has begun goes on.
+  // An upload that has begun goes on.
   request.mutable_chunk()->set_keys(std::string(4, '\0'));
   EXPECT_TRUE(upload->Write(request));
   upload->WritesDone();
