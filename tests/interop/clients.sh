@@ -20,7 +20,7 @@ until [ -s "$work/port" ]; do
 done
 address=127.0.0.1:$(cat "$work/port")
 
-# What the package clients say without a network, and Go where it is too old.
+# Words of the package clients without a network, and of a Go that is too old.
 unreachable='dial tcp|lookup disabled|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|Unknown host'
 unreachable+='|Temporary failure|name resolution|timed? ?out|unreachable|Connection refused'
 unreachable+='|NewConnectionError|No matching distribution|requires go|invalid go version'
