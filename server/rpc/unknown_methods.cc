@@ -23,7 +23,7 @@ grpc::ServerGenericBidiReactor* UnknownMethods::CreateReactor(
   const absl::Status status = absl::UnimplementedError(
       absl::StrCat("method: got '", Utf8Prefix(context->method(), kShownMax),
                    "', which this server does not have"));
-  recorder_.RecordCall(Method::kUnknown, status, recorder_.Now());
+  recorder_.RecordCall(*context, Method::kUnknown, status, recorder_.Now());
   return new UnimplementedCall(status);
 }
 
