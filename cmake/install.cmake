@@ -61,8 +61,12 @@ install(FILES ${PROJECT_BINARY_DIR}/qkserveConfig.cmake
               ${PROJECT_BINARY_DIR}/qkserveConfigVersion.cmake
   DESTINATION ${qkserve_cmake_dir} COMPONENT dev)
 
-# The file finds its prefix from where it lies, so it is right below any --prefix.
+# The file finds its prefix from where it lies, so it is right below any --prefix. Debian wants it in
+# the architecture's own directory, for builds for other machines.
 set(qkserve_pc_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+if(CMAKE_LIBRARY_ARCHITECTURE)
+  set(qkserve_pc_dir lib/${CMAKE_LIBRARY_ARCHITECTURE}/pkgconfig)
+endif()
 file(RELATIVE_PATH qkserve_prefix_from_pc /${qkserve_pc_dir} /)
 string(REGEX REPLACE "/$" "" qkserve_prefix_from_pc "${qkserve_prefix_from_pc}")
 configure_file(cmake/qkserve.pc.in ${PROJECT_BINARY_DIR}/qkserve.pc @ONLY)
