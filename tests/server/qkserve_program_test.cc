@@ -129,7 +129,8 @@ TEST_F(QkserveProgramTest, HelpFitsATerminalAndTheDocuments) {
   const std::vector<absl::string_view> parts = absl::StrSplit(man, "\\-\\-");
   for (const absl::string_view part : absl::MakeConstSpan(parts).subspan(1)) {
     const std::string flag(part.substr(0, part.find_first_not_of("abcdefghijklmnopqrstuvwxyz_")));
-    if (flag != "help" && flag != "flag") EXPECT_THAT(flags, testing::Contains(flag));
+    // The synopsis has a flag without a name.
+    if (!flag.empty() && flag != "help") EXPECT_THAT(flags, testing::Contains(flag));
   }
   // So have the files that set variables.
   for (const absl::string_view file : {"packaging/server/qkserve.default",
@@ -225,7 +226,7 @@ TEST_F(QkserveProgramTest, AnErrorNamesTheVariable) {
         {"QKSERVE_KERNEL=NoSuch", "QKSERVE_KERNEL: got NoSuch"},
         {"QKSERVE_HTTP_ADDRESS=8080", "QKSERVE_HTTP_ADDRESS: got '8080', expected HOST:PORT"}}) {
     Process server({QKSERVE_PROGRAM, "--listen_address=127.0.0.1:0"}, Path("out"), Path("err"),
-                   {"QKSERVE_HTTP_ADDRESS=127.0.0.1:0", variable});
+                   {variable});
     EXPECT_EQ(server.Wait(), 2) << variable;
     EXPECT_TRUE(
         absl::StartsWith(ReadFile(Path("err")), absl::StrCat("error: INVALID_ARGUMENT: ", message)))
