@@ -74,8 +74,9 @@ def type_at(command, start, folder):
 def ask_fish(script):
     """fish tells what it would offer."""
     for typed, expected in TYPED.items():
-        offered = subprocess.run(["fish", "--no-config", "-c", f"source {script}; complete -C '{typed}'"],
-                                 capture_output=True, text=True, check=True).stdout
+        command = ["fish", "--no-config", "-c", f"source {script}; complete -C '{typed}'"]
+        offered = subprocess.run(command, cwd=os.path.dirname(script), capture_output=True,
+                                 text=True, check=True).stdout
         last = expected.split(" ")[-2] if expected.endswith(" ") else expected.split(" ")[-1]
         words = [line.split("\t")[0] for line in offered.splitlines()]
         if last.rstrip("=") not in words and last not in words:

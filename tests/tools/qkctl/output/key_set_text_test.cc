@@ -38,9 +38,9 @@ TEST(KeySetTableTest, AlignsItsColumns) {
   memory.keys.shape = {8, 10, 64};
   memory.values = TensorSpec{DataType::kFloat32, {8, 10, 32}};
   EXPECT_EQ(KeySetTable({memory, Items()}),
-            "NAME      VERSION  KEYS            VALUES    TYPE                 MEMORY  REQUESTS\n"
-            "a.memory     1000  [2, 8, 10, 64]  [.., 32]  BFLOAT16, FLOAT32  14.6 MiB      1234\n"
-            "items           3  [10000, 768]    -         BFLOAT16           14.6 MiB      1234\n");
+            "NAME      VERSION  KEYS          VALUES    TYPE                 MEMORY  REQUESTS\n"
+            "a.memory     1000  [8, 10, 64]   [.., 32]  BFLOAT16, FLOAT32  14.6 MiB      1234\n"
+            "items           3  [10000, 768]  -         BFLOAT16           14.6 MiB      1234\n");
   EXPECT_EQ(KeySetTable({Items()}),
             "NAME   VERSION  KEYS          TYPE        MEMORY  REQUESTS\n"
             "items        3  [10000, 768]  BFLOAT16  14.6 MiB      1234\n");
