@@ -1,6 +1,6 @@
 // --- Numbers --------------------------------------------------------------------------------------
 
-// Units of a quantity, the smallest first. A chart and its readings have one unit.
+// Units of a quantity, the smallest first. An axis has one unit, and so have the readings of a chart.
 const UNITS = {
   count: [['', 1]],
   time: [['µs', 1e-6], ['ms', 1e-3], ['s', 1]],
@@ -135,10 +135,13 @@ class Chart {
     const known = values.flat().filter(value => value !== null);
     const max = Math.max(this.spec.least || 0, ...known);
     const [unit, size] = unitOf(this.spec.kind, max);
-    this.read(series, view.cursor || view.latest, unit, size);
+    // Readings may be much less than the axis: they have one unit of their own.
+    const point = view.cursor || view.latest;
+    const own = unitOf(this.spec.kind, point ? Math.max(0, ...series.map(({of}) => of(point) || 0)) : 0);
+    this.read(series, point, ...own);
     say(this.time, view.cursor ? clockText(view.cursor.at) : '');
     this.plot(view, series, values, max, unit, size);
-    this.describe(view, series, unit, size, known.length ? Math.max(...known) : null);
+    this.describe(view, series, ...(view.cursor ? own : [unit, size]), known.length ? Math.max(...known) : null);
   }
 
   read(series, point, unit, size) {

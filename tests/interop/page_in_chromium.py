@@ -60,7 +60,7 @@ def check_numbers(browser, server):
     expect("errors", browser.text("#chart_errors .readings dt"), f"{errors:.0f} since the start")
     expect("error codes", browser.text("#chart_errors .codes dt"), "NOT_FOUND")
     rows = browser.run("return [...document.querySelectorAll('#key_set_rows tr')].map("
-                       "row => [...row.children].map(cell => cell.textContent))")
+                       "row => [...row.children].map(cell => cell.textContent.trim()))")
     for row, name in zip(rows, ("items", LONG_NAME), strict=True):
         of_set = lambda metric: str(int(metrics[f'qkserve_key_set_{metric}{{key_set="{name}"}}']))
         expect("row", row[:6] + row[7:8],
