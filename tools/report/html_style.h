@@ -37,7 +37,7 @@ figcaption { font-weight: 600; margin-bottom: 4px; }
 .legend span { white-space: nowrap; margin-right: 14px; }
 .legend i { display: inline-block; width: 11px; height: 11px; margin-right: 6px; }
 
-svg { display: block; width: 100%; height: auto; }
+svg { display: block; width: 100%; height: auto; overflow: visible; }
 svg text { fill: var(--soft); font: 12px system-ui, sans-serif; }
 .grid, .axis { stroke: var(--grid); fill: none; }
 .axis { stroke: var(--soft); }

@@ -208,7 +208,8 @@ void AddTips(const LineChart& chart, const Axis& x, const Axis& y, Drawing& draw
 double RightOf(const std::vector<DrawnSeries>& all) {
   double names = 0;
   for (const DrawnSeries& series : all) names = std::max(names, Drawing::TextWidth(series.name));
-  return Drawing::kWidth - (all.size() < 2 ? 14 : names + 12);
+  constexpr double kBold = 1.2;  // names are bold, and so wider than other texts
+  return Drawing::kWidth - (all.size() < 2 ? 14 : kBold * names + 12);
 }
 
 }  // namespace

@@ -165,6 +165,7 @@ TEST(ChartTextTest, NumbersHaveTheirUnit) {
   EXPECT_EQ(UnitText(48.123, Unit::kMilliseconds), "48.1 ms");
   EXPECT_EQ(UnitText(0, Unit::kMilliseconds), "0");
   EXPECT_EQ(UnitText(2.5, Unit::kSeconds), "2.5 s");
+  EXPECT_EQ(UnitText(425.3, Unit::kPerSecond), "425/s");
   EXPECT_EQ(UnitText(12'500, Unit::kPerSecond), "12.5k/s");
   EXPECT_EQ(UnitText(33.333, Unit::kPercent), "33.3%");
   EXPECT_EQ(UnitText(HUGE_VAL, Unit::kPercent), "-");
