@@ -124,7 +124,7 @@ int RunProgram(const Program& program, int argc, char** argv) {
   // The same setting as in qkserve, for the baselines and the callers.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   ProgramOptions options;
-  Flags flags(absl::StrFormat("Usage: %s [FLAGS]\n\n%s\nWorkloads: %s.\nServers (--role): %s.\n",
+  Flags flags(absl::StrFormat("Usage: %s [FLAGS]\n\n%s\nWorkloads:\n  %s\nServers (--role): %s.\n",
                               program.name, program.about, absl::StrJoin(program.workloads, ", "),
                               absl::StrJoin(program.roles, ", ")));
   AddFlags(options, flags);

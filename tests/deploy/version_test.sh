@@ -10,7 +10,7 @@ expect() {  # expect FILE LINE
 }
 expect docker/Dockerfile "ARG VERSION=$version"
 expect deploy/kubernetes/components/image/kustomization.yaml "    newTag: $version"
-expect docs/operations.md "    docker build -f docker/Dockerfile -t qkserve:$version ."
+expect docs/operations.md "docker build -f docker/Dockerfile -t qkserve:$version ."
 expect deploy/helm/qkserve/Chart.yaml "version: $version"
 expect deploy/helm/qkserve/Chart.yaml "appVersion: $version"
 exit $failed
