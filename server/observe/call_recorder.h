@@ -40,8 +40,8 @@ class LineLimit {
 // A call, as its line of the log tells of it.
 struct CallSummary {
   Method method = Method::kScore;
-  absl::Status status;
-  absl::Duration duration;
+  absl::Status status = {};
+  absl::Duration duration = {};
   ScoreReceipt receipt = {};  // of a score call
 };
 

@@ -13,8 +13,8 @@ namespace qkserve {
 // Trace Context) and `x-request-id`. A name is "" if there is none, more than one, or an invalid
 // one: the W3C wants such a value ignored.
 struct RequestTags {
-  std::string traceparent;
-  std::string request_id;
+  std::string traceparent = {};
+  std::string request_id = {};
 
   // Reads the metadata of a call.
   static RequestTags Of(const grpc::ServerContextBase& context);
