@@ -157,7 +157,7 @@ TEST(DrainTest, ACallThatIsCutIsUnavailable) {
   absl::Status status;
   std::thread caller([&] { status = client->Score(q.View(), q.View()).status(); });
   const auto observer = ConnectedClient(server->address());
-  while (observer->GetStatus()->in_flight_requests() == 0) std::this_thread::yield();
+  EXPECT_TRUE(Eventually([&] { return observer->GetStatus()->in_flight_requests() > 0; }));
   EXPECT_EQ(server->Drain().code(), absl::StatusCode::kDeadlineExceeded);
   caller.join();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
