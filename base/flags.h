@@ -91,8 +91,7 @@ class Flags {
   // exactly one of the commands. The reference lives as long as this object.
   Flags& AddCommand(const std::string& name, const std::string& about);
 
-  // The flags that follow are listed under `heading`. ReadEnvironment passes over them if they have
-  // no variables.
+  // The flags that follow are listed under `heading`. kNone: ReadEnvironment skips them.
   enum class Variables { kNone, kOneEach };
   void BeginGroup(std::string heading, Variables variables = Variables::kOneEach) {
     group_ = std::move(heading);
