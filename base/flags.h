@@ -134,9 +134,9 @@ class Flags {
 
   // Gives each flag that the command line did not name the value of its environment variable, if
   // there is one. The variable is `prefix` and the flag's name in capital letters. Its value is
-  // read as the flag's would be. Called after Parse. INVALID_ARGUMENT: a value is wrong. The
-  // message names the variable. All other flags then have their values. Not for programs with
-  // commands.
+  // read as the flag's would be. Flags of this object's commands are not read. Called after Parse.
+  // INVALID_ARGUMENT: a value is wrong. The message names the variable. All other flags then have
+  // their values.
   absl::Status ReadEnvironment(absl::string_view prefix);
 
   // If `message` begins with the name of a flag, returns it with the name as it was given: --name,
