@@ -1,6 +1,7 @@
 #include "base/byte_size.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -10,6 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "qkserve/limits.h"
 
 namespace qkserve {
 namespace {
@@ -19,12 +21,10 @@ struct Unit {
   int64_t bytes;
 };
 
-// FormatByteSize takes the first of two units that make the same number.
 constexpr Unit kUnits[] = {{"TiB", int64_t{1} << 40}, {"GiB", int64_t{1} << 30},
                            {"MiB", int64_t{1} << 20}, {"KiB", int64_t{1} << 10},
                            {"TB", 1'000'000'000'000}, {"GB", 1'000'000'000},
                            {"MB", 1'000'000},         {"KB", 1'000}};
-constexpr size_t kBinaryUnits = 4;  // the first ones
 
 // Kubernetes writes binary units without their B.
 bool IsUnit(absl::string_view text, const Unit& unit) {
@@ -65,13 +65,13 @@ std::string FormatByteSize(int64_t bytes) {
 }
 
 std::string RoundByteSize(int64_t bytes) {
-  for (size_t i = 0; i < kBinaryUnits; ++i) {
-    const auto [name, unit_bytes] = kUnits[i];
-    if (bytes < unit_bytes) continue;
-    return absl::StrFormat("%.4g%s", static_cast<double>(bytes) / static_cast<double>(unit_bytes),
-                           name);
-  }
-  return absl::StrCat(bytes);
+  static constexpr std::array<const char*, 5> kPowers = {"KiB", "MiB", "GiB", "TiB", "PiB"};
+  if (bytes < kKiB) return absl::StrCat(bytes, " B");
+  double count = static_cast<double>(bytes) / static_cast<double>(kKiB);
+  size_t unit = 0;
+  // A count that would be rounded to 1024.0 is shown as 1.0 of the next unit.
+  for (; count >= 1023.95 && unit + 1 < kPowers.size(); ++unit) count /= 1024;
+  return absl::StrFormat("%.1f %s", count, kPowers[unit]);
 }
 
 }  // namespace qkserve

@@ -22,7 +22,7 @@ inline constexpr char kByteSizeExpected[] =
 // Exactly this size, in the unit that makes the number smallest: "2GiB", "1GB", "1023".
 std::string FormatByteSize(int64_t bytes);
 
-// The size in four digits, in powers of 1024: "31.25GiB".
+// The size in a unit that suits it, a power of 1024, with one decimal: "29.3 MiB", "1023 B".
 std::string RoundByteSize(int64_t bytes);
 
 }  // namespace qkserve

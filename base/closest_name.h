@@ -10,7 +10,7 @@ namespace qkserve {
 
 // The name that was probably meant by `typed`, which is none of `names`: the one that takes the
 // fewest changes of a letter (insert, remove, replace, swap with the next), if these are at most a
-// quarter of its letters. "-" is as good as "_". "" if no name is close.
+// quarter of the typed letters, rounded. "-" counts as "_". "" if no name is close.
 std::string ClosestName(absl::string_view typed, const std::vector<std::string>& names);
 
 }  // namespace qkserve

@@ -91,8 +91,7 @@ class Flags {
   // exactly one of the commands. The reference lives as long as this object.
   Flags& AddCommand(const std::string& name, const std::string& about);
 
-  // The flags that follow are listed under `heading`. ReadEnvironment passes over them if they have
-  // no variables.
+  // The flags that follow are listed under `heading`. kNone: ReadEnvironment skips them.
   enum class Variables { kNone, kOneEach };
   void BeginGroup(std::string heading, Variables variables = Variables::kOneEach) {
     group_ = std::move(heading);
@@ -135,9 +134,9 @@ class Flags {
 
   // Gives each flag that the command line did not name the value of its environment variable, if
   // there is one. The variable is `prefix` and the flag's name in capital letters. Its value is
-  // read as the flag's would be. Called after Parse. INVALID_ARGUMENT: a value is wrong. The
-  // message names the variable. All other flags then have their values. Not for programs with
-  // commands.
+  // read as the flag's would be. Flags of this object's commands are not read. Called after Parse.
+  // INVALID_ARGUMENT: a value is wrong. The message names the variable. All other flags then have
+  // their values.
   absl::Status ReadEnvironment(absl::string_view prefix);
 
   // If `message` begins with the name of a flag, returns it with the name as it was given: --name,

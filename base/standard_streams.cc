@@ -5,7 +5,6 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <initializer_list>
 
 namespace qkserve {
@@ -35,10 +34,16 @@ void OpenClosedStandardStreams(ClosedOutput output) {
   }
 }
 
+absl::Status FlushStandardOutput() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(errno, "cannot write to standard output");
+}
+
 bool PrintOut(const std::string& text) {
-  const bool is_taken = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
-  if (is_taken && std::fflush(stdout) == 0) return true;
-  std::fprintf(stderr, "error: cannot write to standard output: %s\n", std::strerror(errno));
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  const absl::Status status = FlushStandardOutput();
+  if (status.ok()) return true;
+  std::fprintf(stderr, "error: %s\n", std::string(status.message()).c_str());
   return false;
 }
 

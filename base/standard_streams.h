@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "absl/status/status.h"
+
 namespace qkserve {
 
 // Opens the descriptors 0, 1 and 2 if the parent left them closed. Otherwise the next file or
@@ -13,8 +15,12 @@ namespace qkserve {
 enum class ClosedOutput { kDiscard, kFail };
 void OpenClosedStandardStreams(ClosedOutput output);
 
-// Writes `text` to standard output at once. Returns false if it could not be written, for example
-// to a full disk. Standard error then says so.
+// Writes what was printed before and is still in a buffer. A full disk and a reader that is gone
+// show only here. The operating system's errors.
+absl::Status FlushStandardOutput();
+
+// Writes `text` to standard output at once. Returns false if it could not be written. Standard
+// error then says so.
 bool PrintOut(const std::string& text);
 
 }  // namespace qkserve

@@ -33,13 +33,12 @@ double Number(const Json& json, const char* key) {
 std::string Text(const Json& json, const char* key) { return json.at(key); }
 
 // "-" for a ratio that the run could not have: its other contender was left out.
-std::string Ratio(const Json& ratio) {
+std::string RatioText(const Json& ratio) {
   for (const char* const key : {"ratio", "lower_quartile", "upper_quartile"}) {
     if (!ratio.at(key).is_number()) return "-";
   }
-  if (ratio.at("lower_quartile") == 1 && ratio.at("upper_quartile") == 1) return "1";
-  return absl::StrFormat("%.2f [%.2f-%.2f]", Number(ratio, "ratio"),
-                         Number(ratio, "lower_quartile"), Number(ratio, "upper_quartile"));
+  return bench::RatioText(
+      {Number(ratio, "ratio"), Number(ratio, "lower_quartile"), Number(ratio, "upper_quartile")});
 }
 
 std::string Milliseconds(double us) { return UnitText(us / 1e3, Unit::kMilliseconds); }
@@ -76,8 +75,8 @@ void AddThroughput(const std::string& workload, const Json& contenders, const st
     rows.push_back({absl::StrCat(name, ", ", callers), WholeNumber(rate),
                     Milliseconds(Number(row, "latency_us_p50")),
                     Milliseconds(Number(row, "latency_us_p99")),
-                    Ratio(row.at(is_resident ? "rate_to_baseline" : "rate_to_stock")),
-                    Ratio(row.at("rate_to_echo"))});
+                    RatioText(row.at(is_resident ? "rate_to_baseline" : "rate_to_stock")),
+                    RatioText(row.at("rate_to_echo"))});
   }
 }
 
@@ -129,7 +128,7 @@ void AddTargets(const std::vector<Json>& results, HtmlPage& page) {
     rows.push_back({{absl::StrCat(Text(target, "workload"), ": ", Text(target, "what")),
                      absl::StrFormat("%s %.2f", at_most ? "at most" : "at least",
                                      Number(target, at_most ? "at_most" : "at_least")),
-                     Ratio(target.at("value"))},
+                     RatioText(target.at("value"))},
                     is_met});
   }
   page.AddHeading(absl::StrCat("Targets: ", met, " of ", rows.size(), " met"));
@@ -196,7 +195,7 @@ void AddPeers(const Json& result, HtmlPage& page) {
   for (auto& [callers, chart] : charts) in_order.push_back(std::move(chart));
   page.AddHeading(absl::StrCat("Beside NumPy and Faiss in process: ", what));
   page.AddBars(in_order);
-  page.AddTable({"contender", "queries/s", "qkserve is so many times as fast"}, rows);
+  page.AddTable({"contender", "queries/s", "qkserve / contender"}, rows);
 }
 
 void AddResult(const Json& result, HtmlPage& page) {

@@ -1,13 +1,12 @@
 #ifndef QKSERVE_BENCH_RESULT_PAGE_H_
 #define QKSERVE_BENCH_RESULT_PAGE_H_
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
-namespace qkserve::bench {
+#include "bench/report.h"
 
-using Json = nlohmann::ordered_json;
+namespace qkserve::bench {
 
 // A page (HTML) of the results of this directory's programs: the JSON that inline_bench,
 // resident_bench and peers.py write, and that of Google Benchmark for kernel_bench. A contender has

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <string>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "base/host_port.h"
 #include "base/invalid_argument.h"
 #include "base/status_macros.h"
 #include "client/retry_policy.h"
@@ -28,10 +29,9 @@ absl::StatusOr<std::string> ProxyUri(absl::string_view http_proxy) {
   const bool is_plain = std::all_of(rest.begin(), rest.end(), [](char c) {
     return absl::ascii_isgraph(static_cast<unsigned char>(c)) && c != '/' && c != '?' && c != '#';
   });
-  const size_t colon = rest.rfind(':');
-  int port = 0;
-  if (!is_plain || colon == 0 || colon == absl::string_view::npos ||
-      !absl::SimpleAtoi(rest.substr(colon + 1), &port) || port < 1 || port > 65535) {
+  // User and password may stand before it; npos + 1 is 0.
+  const std::optional<HostPort> host_port = ReadHostPort(rest.substr(rest.rfind('@') + 1));
+  if (!is_plain || !host_port.has_value() || host_port->port == 0) {
     return InvalidArgument("http_proxy must be HOST:PORT, with http:// before it or not; was '",
                            http_proxy, "'");
   }

@@ -72,7 +72,7 @@ v1::ScoreRequest MakeRequestWithoutKeys(const TensorView& queries, const ScoreOp
   return request;
 }
 
-// A shape that is not one of a tensor, but whose bytes nobody counted, is left to the server.
+// Checks the shape against the bytes. Without `size_bytes` the shape is left to the server.
 absl::Status CheckView(absl::string_view name, const std::optional<TensorView>& tensor) {
   if (!tensor.has_value() || !tensor->size_bytes.has_value()) return absl::OkStatus();
   return TensorBytes(name, tensor->data_type, tensor->shape, tensor->size_bytes).status();

@@ -60,9 +60,7 @@ class Rows {
   void Append(const std::vector<float>& row) { data_.insert(data_.end(), row.begin(), row.end()); }
 
   TensorView View(int64_t width) const {
-    return {DataType::kFloat32,
-            {static_cast<int64_t>(data_.size()) / width, width},
-            reinterpret_cast<const std::byte*>(data_.data())};
+    return Matrix(data_, static_cast<int64_t>(data_.size()) / width, width);
   }
 
  private:

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -140,18 +139,15 @@ absl::StatusOr<std::vector<Answer>> AnswersOf(const ScoreResult& result,
       shape[0] != static_cast<int64_t>(questions.size())) {
     return wrong_form;
   }
-  const auto top_k = static_cast<size_t>(shape[1]);
   std::vector<Answer> answers;
   for (size_t q = 0; q < questions.size(); ++q) {
     answers.push_back({questions[q], {}});
-    for (size_t i = q * top_k; i < (q + 1) * top_k; ++i) {
-      int32_t index = 0;
-      float score = 0;
-      std::memcpy(&index, result.indices->data.data() + i * sizeof(index), sizeof(index));
-      std::memcpy(&score, result.result.data.data() + i * sizeof(score), sizeof(score));
-      if (!(score > 0)) break;
-      if (index < 0 || static_cast<size_t>(index) >= passages.size()) return wrong_form;
-      answers.back().hits.push_back({&passages[static_cast<size_t>(index)], score});
+    const auto scores = result.result.Row<float>(q);
+    const auto indices = result.indices->Row<int32_t>(q);
+    for (size_t i = 0; i < scores.size() && scores[i] > 0; ++i) {
+      const auto index = static_cast<size_t>(indices[i]);  // huge if it is negative
+      if (index >= passages.size()) return wrong_form;
+      answers.back().hits.push_back({&passages[index], scores[i]});
     }
   }
   return answers;

@@ -84,11 +84,6 @@ std::vector<float> RandomNumbers(int64_t count, uint32_t seed) {
   return numbers;
 }
 
-TensorView View(const float* data, int64_t rows) {
-  return {
-      DataType::kFloat32, {rows, Catalogue::kDimensions}, reinterpret_cast<const std::byte*>(data)};
-}
-
 }  // namespace
 
 absl::StatusOr<SharedPassReport> CompareSharedPass(Client& client,
@@ -141,9 +136,11 @@ Catalogue::Catalogue(size_t queries)
     : keys_(RandomNumbers(kKeys * kDimensions, 1)),
       queries_(RandomNumbers(static_cast<int64_t>(queries) * kDimensions, 2)) {}
 
-TensorView Catalogue::Keys() const { return View(keys_.data(), kKeys); }
+TensorView Catalogue::Keys() const { return Matrix(keys_, kKeys, kDimensions); }
 
-TensorView Catalogue::Query(size_t i) const { return View(queries_.data() + i * kDimensions, 1); }
+TensorView Catalogue::Query(size_t i) const {
+  return Matrix({queries_.data() + i * kDimensions, kDimensions}, 1, kDimensions);
+}
 
 std::vector<float> Catalogue::BestScores(size_t i) const {
   std::vector<float> scores(kKeys);

@@ -54,8 +54,8 @@ using OwnCall = std::function<std::vector<float>(size_t i)>;
 // request has a caller of its own, who sends it again and again. Takes about 3 * rounds * turn.
 //
 // INTERNAL: an answer of `together` is not, byte for byte, the one that the request got alone, or
-// that one is not what OpenBLAS computes. Otherwise the first error of a call, whereupon all
-// callers stop.
+// that one is not what OpenBLAS computes. Otherwise the first error of a call. All callers stop
+// after an error.
 absl::StatusOr<SharedPassReport> CompareSharedPass(Client& client,
                                                    absl::Span<const v1::ScoreRequest> requests,
                                                    const OwnCall& own_call,

@@ -57,8 +57,8 @@ void Log(const LogEvent& event) {
   WriteToLog(absl::StrCat(FormatLogLine(log_format, absl::Now(), event), "\n"));
 }
 
-// Says why the process ends, in the form of the log. Returns the exit code: that of wrong usage is
-// one that a supervisor need not try again.
+// Says why the process ends, in the form of the log. Returns the exit code. INVALID_ARGUMENT has
+// one of its own, which tells a supervisor that another try would fail, too.
 int Fail(const absl::Status& status) {
   const std::string code = absl::StatusCodeToString(status.code());
   if (log_format == LogFormat::kText) {

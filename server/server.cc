@@ -53,8 +53,8 @@ int MillisecondsArgument(absl::Duration duration) {
       std::min<int64_t>(absl::ToInt64Milliseconds(duration), std::numeric_limits<int>::max()));
 }
 
-// An error of key_set_dir. INVALID_ARGUMENT would say that the flag is wrong, and NOT_FOUND that
-// something else is: what is wrong may go away without a change of flags.
+// An error of key_set_dir. It is FAILED_PRECONDITION because it may go away without a change of
+// flags. INVALID_ARGUMENT would tell a supervisor not to try again.
 absl::Status DirectoryError(const absl::Status& status) {
   if (absl::IsCancelled(status) || absl::IsResourceExhausted(status)) return status;
   return absl::FailedPreconditionError(absl::StrCat("key_set_dir: ", status.message()));

@@ -208,7 +208,7 @@ absl::Status CheckSocketPath(const std::string& path) {
   const auto* const to = reinterpret_cast<const sockaddr*>(&address);
   const FileDescriptor caller(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (connect(caller.get(), to, sizeof(address)) == 0) return absl::UnavailableError(kInUse);
-  // Nobody is there, or nobody listens. After another error somebody might.
+  // ENOENT: no socket is there. ECONNREFUSED: no server listens. After other errors one might.
   if (errno != ENOENT && errno != ECONNREFUSED) {
     return absl::UnavailableError(std::strerror(errno));
   }

@@ -67,7 +67,7 @@ Json BucketsJson(const RequestMetrics::TimeHistogram& histogram) {
 }
 
 // Columns: an array for each field, with one value a sample. `from` is the first sample of
-// history.samples(). `wall` is what makes the clock's times ones since the epoch.
+// history.samples(). `wall` is added to the clock's times, which makes them times since the epoch.
 Json SamplesJson(const LoadHistory& history, size_t from, absl::Duration wall) {
   Json samples = {{"first", history.first_number() + static_cast<int64_t>(from)}};
   const auto column = [&](const char* name, const auto& value_of) {

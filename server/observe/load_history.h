@@ -51,7 +51,7 @@ class LoadHistory {
   static constexpr absl::Duration kInterval = absl::Seconds(1);
   static constexpr size_t kSamplesMax = 600;
 
-  // `counts` are what the first sample is compared with. The clock must outlive the history.
+  // The first sample is the difference from `counts`. The clock must outlive the history.
   LoadHistory(const LoadCounts& counts, const Clock* clock)
       : clock_(*clock), counts_(counts), at_(clock->Now()) {}
 
@@ -66,8 +66,8 @@ class LoadHistory {
   const std::deque<LoadSample>& samples() const { return samples_; }
   // The number of samples().front(). If there is none, of the next sample.
   int64_t first_number() const { return next_number_ - static_cast<int64_t>(samples_.size()); }
-  // The number of samples that have a number up to `number` and so are to be left out for a reader
-  // who has them. 0 if no sample has had this number yet: it is of an earlier server.
+  // How many of the samples a reader has whose newest one is `number`. 0 if no sample has had this
+  // number yet: the reader's samples are of an earlier server.
   size_t CountUpTo(int64_t number) const;
   // The sums since the server started, as they were given last.
   const LoadCounts& counts() const { return counts_; }

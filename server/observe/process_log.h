@@ -25,7 +25,7 @@ std::string FlagText(LogFormat format);
 //   JSON:     {"time": .., "level": .., "message": .., name: value ..}
 //   journald: <6>message name=value name="two words"
 //
-// The journal has a time of its own, and takes the number for the line's priority, as of syslog(3).
+// The journal adds the time itself. It reads the number as the line's priority; see syslog(3).
 //
 // JSON is always valid: bytes that are not UTF-8 become U+FFFD.
 std::string FormatLogLine(LogFormat format, absl::Time time, const LogEvent& event);

@@ -47,13 +47,7 @@ class Inflater {
     stream_.next_out = out;
     stream_.avail_out = static_cast<uInt>(out_bytes);
     while (is_good_ && !is_ended_ && stream_.avail_out > 0) {
-      const void* data = nullptr;
-      int bytes = 0;
-      if (stream_.avail_in == 0 && in.Next(&data, &bytes)) {
-        // zlib does not write to its input.
-        stream_.next_in = static_cast<Bytef*>(const_cast<void*>(data));
-        stream_.avail_in = static_cast<uInt>(bytes);
-      }
+      TakeInput(in);
       const int result = inflate(&stream_, Z_NO_FLUSH);
       is_ended_ = result == Z_STREAM_END;
       is_good_ = is_ended_ || result == Z_OK;  // without more input: Z_BUF_ERROR
@@ -62,13 +56,23 @@ class Inflater {
   }
 
   // True if the whole message was read, and nothing follows it.
-  bool IsAtEnd(CompressedReader& in) const {
-    const void* data = nullptr;
-    int bytes = 0;
-    return is_ended_ && stream_.avail_in == 0 && !in.Next(&data, &bytes);
+  bool IsAtEnd(CompressedReader& in) {
+    TakeInput(in);
+    return is_ended_ && stream_.avail_in == 0;
   }
 
  private:
+  // Takes the next slice that is not empty, if the last one is used up and there is one.
+  void TakeInput(CompressedReader& in) {
+    const void* data = nullptr;
+    int bytes = 0;
+    while (stream_.avail_in == 0 && in.Next(&data, &bytes)) {
+      // zlib does not write to its input.
+      stream_.next_in = static_cast<Bytef*>(const_cast<void*>(data));
+      stream_.avail_in = static_cast<uInt>(bytes);
+    }
+  }
+
   z_stream stream_ = {};
   bool is_good_ = false;
   bool is_ended_ = false;

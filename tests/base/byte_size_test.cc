@@ -43,10 +43,14 @@ TEST(ByteSizeTest, WritesTheSameSizeShort) {
   EXPECT_EQ(FormatByteSize(std::numeric_limits<int64_t>::max()), "9223372036854775807");
 }
 
-TEST(ByteSizeTest, RoundsToFourDigits) {
-  EXPECT_EQ(RoundByteSize(1023), "1023");
-  EXPECT_EQ(RoundByteSize(int64_t{256} << 20), "256MiB");
-  EXPECT_EQ(RoundByteSize(33'521'037'312), "31.22GiB");
+TEST(ByteSizeTest, RoundsInTheUnitThatReadsBest) {
+  EXPECT_EQ(RoundByteSize(0), "0 B");
+  EXPECT_EQ(RoundByteSize(1023), "1023 B");
+  EXPECT_EQ(RoundByteSize(1024), "1.0 KiB");
+  EXPECT_EQ(RoundByteSize(30'720'000), "29.3 MiB");
+  EXPECT_EQ(RoundByteSize((int64_t{1} << 30) - 1), "1.0 GiB");
+  EXPECT_EQ(RoundByteSize(int64_t{3} << 40), "3.0 TiB");
+  EXPECT_EQ(RoundByteSize(std::numeric_limits<int64_t>::max()), "8192.0 PiB");
 }
 
 }  // namespace

@@ -114,7 +114,10 @@ TEST(DrainTest, NoCallFailsIfOneOfTwoServersIsRestartedAtATime) {
     EXPECT_TRUE(servers[restarted]->Drain().ok());
     servers[restarted] = StartServer(addresses[restarted]);
     const auto client = ConnectedClient(addresses[restarted]);
-    ASSERT_TRUE(Eventually([&] { return client->GetStatus()->requests_answered() > kCallers; }));
+    ASSERT_TRUE(Eventually([&] {
+      const auto status = client->GetStatus();
+      return status.ok() && status->requests_answered() > kCallers;
+    }));
   }
   callers.Stop();
   EXPECT_EQ(callers.Errors(), (std::map<absl::StatusCode, int>()));
@@ -157,7 +160,10 @@ TEST(DrainTest, ACallThatIsCutIsUnavailable) {
   absl::Status status;
   std::thread caller([&] { status = client->Score(q.View(), q.View()).status(); });
   const auto observer = ConnectedClient(server->address());
-  while (observer->GetStatus()->in_flight_requests() == 0) std::this_thread::yield();
+  EXPECT_TRUE(Eventually([&] {
+    const auto state = observer->GetStatus();
+    return state.ok() && state->in_flight_requests() > 0;
+  }));
   EXPECT_EQ(server->Drain().code(), absl::StatusCode::kDeadlineExceeded);
   caller.join();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;

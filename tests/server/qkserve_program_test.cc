@@ -216,7 +216,7 @@ TEST_F(QkserveProgramTest, AVariableGivesAFlagUnlessTheCommandLineDoes) {
   ASSERT_TRUE(status.ok()) << status.status();
   EXPECT_EQ(status->workers(), 3);
   EXPECT_EQ(status->key_set_bytes_max(), 64 << 20);
-  EXPECT_TRUE(absl::StrContains(ServerErrors(), "key_set_memory 64MiB")) << ServerErrors();
+  EXPECT_TRUE(absl::StrContains(ServerErrors(), "key_set_memory 64.0 MiB")) << ServerErrors();
   EXPECT_TRUE(absl::StrContains(ServerErrors(), "\"message\":\"listening\"")) << ServerErrors();
 }
 

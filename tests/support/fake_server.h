@@ -34,8 +34,8 @@ class FakeKeySetService : public v1::KeySetService::Service {
   // Uploads fail with `status` once so many bytes of elements have come, and leave the rest unread.
   void FailUploadsAfter(int64_t bytes, grpc::Status status);
 
-  // So many calls of GetKeySet and DeleteKeySet are answered with UNAVAILABLE, as by a server that
-  // ends.
+  // Answers the next `calls` calls of GetKeySet and DeleteKeySet with UNAVAILABLE, like a server
+  // that ends.
   void BeUnavailable(int calls);
 
   // The most key sets in a page of ListKeySets.

@@ -22,7 +22,6 @@
 #include "base/standard_streams.h"
 #include "tools/qkctl/commands/commands.h"
 #include "tools/qkctl/help.h"
-#include "tools/qkctl/output/file_output.h"
 #include "tools/qkctl/output/terminal.h"
 
 namespace qkserve {
@@ -37,7 +36,8 @@ int ShowWrongUsage(absl::string_view command, absl::string_view message) {
   return kWrongUsage;
 }
 
-// `message`, which may begin with a flag, with the variable in place of a flag that it set.
+// Returns `message`. If it begins with a flag whose value came from a variable, it begins with the
+// variable instead.
 std::string WithSource(const Flags& flags, absl::string_view message) {
   absl::string_view name = message;
   if (!absl::ConsumePrefix(&name, "--")) return std::string(message);
@@ -85,8 +85,8 @@ std::vector<const char*> Normalized(absl::Span<const char* const> args) {
   return words;
 }
 
-// The error of a command line. What stands behind "--" is parsed as a word of the group that the
-// command is in, which calls it an unknown command: it is a surplus argument of the command.
+// The error of a command line. CLI11 takes a word behind "--" for another command of the group. If
+// there is a command already, that word is a surplus argument.
 std::string UsageText(absl::string_view message, bool has_command) {
   absl::string_view word = message;
   if (!has_command || !absl::ConsumePrefix(&word, "unknown command '")) return std::string(message);

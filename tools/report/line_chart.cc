@@ -234,7 +234,8 @@ std::string ChartSvg(const LineChart& chart) {
   if (!chart.point_labels.empty()) y.Pad(0.1, 0);
   if (!chart.levels.empty() || !chart.places.empty()) y.Pad(0, 0.1);
   y.EndAtTick(Drawing::kTickDistance);
-  // How long the names are depends on which lines coincide. That is seen before there are names.
+  // The names limit the plot's width, and lines that coincide share a name. So the lines are drawn
+  // over the whole width first, to see which do.
   const double right = RightOf(DrawnSeriesOf(chart, whole_x, y));
   Axis x(chart.x, Drawing::kLeft, right);
   x.Fit(xs);

@@ -15,7 +15,7 @@ using Row = std::vector<std::string>;
 constexpr size_t kGap = 2;
 constexpr absl::string_view kCut = "...";
 
-// Names are recognised by so much of them.
+// The characters of a name that are kept if there is no room: they still tell names apart.
 constexpr size_t kNameColumns = 12;
 
 // Columns that share a line.

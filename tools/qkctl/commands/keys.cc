@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/invalid_argument.h"
+#include "base/standard_streams.h"
 #include "base/status_macros.h"
 #include "formats/tensor_file.h"
 #include "qkserve/client.h"
@@ -93,7 +94,7 @@ absl::Status WithState(const absl::Status& status, Client& client, const std::st
   return absl::Status(status.code(), absl::StrCat(status.message(), " (", state, ")"));
 }
 
-// The `status` of showing an answer. If that failed, says what was done all the same.
+// Returns the `status` of showing an answer. An error also says what was `done` before.
 absl::Status StillDone(const absl::Status& status, absl::string_view done) {
   if (status.ok()) return status;
   return absl::Status(status.code(), absl::StrCat(status.message(), " (", done, ")"));

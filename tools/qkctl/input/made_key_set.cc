@@ -79,6 +79,7 @@ absl::StatusOr<std::unique_ptr<MadeKeySet>> MadeKeySet::Create(Client* client, s
 
 absl::Status MadeKeySet::Remove() {
   if (std::exchange(removed_, true)) return absl::OkStatus();
+  const bool was_stopped = *stop_;
   absl::Status status = TryRemove();
   if (absl::IsUnavailable(status)) {
     std::fprintf(stderr,
@@ -86,7 +87,6 @@ absl::Status MadeKeySet::Remove() {
                  name_.c_str());
   }
   const absl::Time end = Clock::Monotonic()->Now() + timeout_;
-  const bool was_stopped = *stop_;
   while (absl::IsUnavailable(status) && Clock::Monotonic()->Now() < end && *stop_ == was_stopped) {
     absl::SleepFor(kRemovePause);
     status = TryRemove();
@@ -112,6 +112,8 @@ absl::Status MadeKeySet::TryRemove() {
     return absl::FailedPreconditionError(absl::StrCat(
         "version ", version_, " was made here, and somebody else made ", info->version));
   }
+  // Not without knowing which version is there, unless it cannot be read any more.
+  if (!info.ok() && !absl::IsDataLoss(info.status())) return info.status();
   const absl::Status status = client_->DeleteKeySet(name_, timeout_);
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "base/standard_streams.h"
 #include "tools/qkctl/output/file_output.h"
 
 namespace qkserve {

@@ -43,11 +43,6 @@ absl::Status WriteOutput(const std::string& path, FileParts parts) {
                              : WriteFileWhole(path, parts, IfIrreplaceable::kWriteInPlace);
 }
 
-absl::Status FlushStandardOutput() {
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return absl::OkStatus();
-  return absl::ErrnoToStatus(errno, "standard output: cannot write");
-}
-
 absl::Status CheckFileOutput(const std::string& path) {
   if (path == "-") return absl::OkStatus();
   struct stat info;

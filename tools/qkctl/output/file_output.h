@@ -17,10 +17,6 @@ namespace qkserve {
 // The operating system's errors, naming the file.
 absl::Status WriteOutput(const std::string& path, FileParts parts);
 
-// Writes what was printed before and is still in a buffer. A full disk and a reader that is gone
-// show only here.
-absl::Status FlushStandardOutput();
-
 // OK if writing would succeed, as far as can be seen without writing. Errors as of WriteOutput.
 absl::Status CheckFileOutput(const std::string& path);
 

@@ -5,8 +5,8 @@
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
+#include "base/byte_size.h"
 #include "tools/qkctl/output/terminal.h"
 #include "tools/report/text_table.h"
 
@@ -48,7 +48,7 @@ std::vector<std::string> RowOf(const KeySetInfo& key_set) {
           ShapeString(key_set.keys.shape),
           ValuesText(key_set),
           TypeText(key_set),
-          BytesText(key_set.memory_bytes),
+          RoundByteSize(key_set.memory_bytes),
           absl::StrCat(key_set.requests_served)};
 }
 
@@ -57,16 +57,6 @@ nlohmann::ordered_json SpecJson(const TensorSpec& spec) {
 }
 
 }  // namespace
-
-std::string BytesText(int64_t bytes) {
-  static constexpr std::array<const char*, 5> kUnits = {"KiB", "MiB", "GiB", "TiB", "PiB"};
-  if (bytes < kKiB) return absl::StrCat(bytes, " B");
-  double count = static_cast<double>(bytes) / static_cast<double>(kKiB);
-  size_t unit = 0;
-  // A count that would be rounded to 1024.0 is shown as 1.0 of the next unit.
-  for (; count >= 1023.95 && unit + 1 < kUnits.size(); ++unit) count /= 1024;
-  return absl::StrFormat("%.1f %s", count, kUnits[unit]);
-}
 
 std::string KeySetTable(absl::Span<const KeySetInfo> key_sets) {
   if (key_sets.empty()) return "no key sets\n";

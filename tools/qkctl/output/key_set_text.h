@@ -10,9 +10,6 @@
 
 namespace qkserve {
 
-// "29.3 MiB"
-std::string BytesText(int64_t bytes);
-
 // A table of name, version, shapes, type, memory and requests served, in lines of at most 80
 // columns. A damaged set has its name and its problem.
 std::string KeySetTable(absl::Span<const KeySetInfo> key_sets);

@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "tools/qkctl/output/key_set_text.h"
+#include "base/byte_size.h"
 #include "tools/qkctl/output/terminal.h"
 #include "tools/report/load_report.h"
 #include "tools/report/text_table.h"
@@ -37,11 +37,11 @@ std::string UploadProgressText(int64_t sent_bytes, int64_t total_bytes, absl::Du
   const int filled = static_cast<int>(part * kBarWidth);
   std::string text = absl::StrFormat(
       "[%s%s] %3d%%  %s of %s", std::string(filled, '#'), std::string(kBarWidth - filled, '.'),
-      static_cast<int>(part * 100), BytesText(sent_bytes), BytesText(total_bytes));
+      static_cast<int>(part * 100), RoundByteSize(sent_bytes), RoundByteSize(total_bytes));
   const double seconds = absl::ToDoubleSeconds(elapsed);
   if (seconds <= 0 || sent_bytes <= 0) return text;
   const double rate = static_cast<double>(sent_bytes) / seconds;
-  absl::StrAppend(&text, "  ", BytesText(static_cast<int64_t>(rate)), "/s");
+  absl::StrAppend(&text, "  ", RoundByteSize(static_cast<int64_t>(rate)), "/s");
   // The server has more to do when all is sent.
   if (sent_bytes == total_bytes) return absl::StrCat(text, "  waiting for the server");
   const absl::Duration left =

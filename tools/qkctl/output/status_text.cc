@@ -7,7 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "tools/qkctl/output/key_set_text.h"
+#include "base/byte_size.h"
 #include "tools/qkctl/output/terminal.h"
 #include "tools/report/text_table.h"
 
@@ -43,11 +43,11 @@ std::string StatusText(const v1::GetStatusResponse& status) {
                        absl::ToDoubleMilliseconds(absl::Nanoseconds(status.queued_cost_ns()))));
   line("in flight",
        absl::StrFormat("%s, %s of %s", CountText(status.in_flight_requests(), "request"),
-                       BytesText(status.in_flight_bytes()),
-                       BytesText(status.in_flight_bytes_max())));
+                       RoundByteSize(status.in_flight_bytes()),
+                       RoundByteSize(status.in_flight_bytes_max())));
   line("key sets",
-       absl::StrFormat("%d, %s of %s", status.key_sets(), BytesText(status.key_set_bytes()),
-                       BytesText(status.key_set_bytes_max())));
+       absl::StrFormat("%d, %s of %s", status.key_sets(), RoundByteSize(status.key_set_bytes()),
+                       RoundByteSize(status.key_set_bytes_max())));
   line("requests answered", absl::StrCat(status.requests_answered()));
   line("batches", absl::StrCat(status.batches()));
   const std::optional<double> mean = BatchRequestsMean(status);

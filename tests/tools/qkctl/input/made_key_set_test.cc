@@ -25,7 +25,9 @@ class MadeKeySetTest : public testing::Test {
   }
 
   FakeServer server_;
-  const std::unique_ptr<Client> client_ = Client::Create({.address = server_.address()}).value();
+  // Without retries: each call is one on the server.
+  const std::unique_ptr<Client> client_ =
+      Client::Create({.address = server_.address(), .attempts_max = 1}).value();
 };
 
 TEST_F(MadeKeySetTest, IsThereAsLongAsTheObject) {
@@ -85,9 +87,19 @@ TEST_F(MadeKeySetTest, IsLeftWhereSomebodyElseHasReplacedIt) {
 TEST_F(MadeKeySetTest, IsRemovedWhenAServerThatWasAwayIsBack) {
   const auto made = Create("items", {1, 1, {}});
   ASSERT_TRUE(made.ok()) << made.status();
-  server_.key_sets().BeUnavailable(60);
+  server_.key_sets().BeUnavailable(10);
   EXPECT_TRUE((*made)->Remove().ok());
   EXPECT_FALSE(server_.key_sets().Find("items").has_value());
+}
+
+TEST_F(MadeKeySetTest, IsNotDeletedIfItsVersionIsNotKnown) {
+  const auto made = Create("items", {1, 1, {}});
+  ASSERT_TRUE(made.ok()) << made.status();
+  const float key = 2;
+  ASSERT_TRUE(client_->PutKeySet("items", Matrix({&key, 1}, 1, 1)).ok());
+  server_.key_sets().BeUnavailable(1);
+  EXPECT_EQ((*made)->Remove().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(server_.key_sets().Find("items").has_value());
 }
 
 TEST_F(MadeKeySetTest, AnInterruptEndsTheWaitAndTheErrorSaysHowToRemoveIt) {

@@ -11,26 +11,6 @@
 namespace qkserve {
 namespace {
 
-TEST(BytesTextTest, UsesTheUnitThatReadsBest) {
-  EXPECT_EQ(BytesText(0), "0 B");
-  EXPECT_EQ(BytesText(1023), "1023 B");
-  EXPECT_EQ(BytesText(1024), "1.0 KiB");
-  EXPECT_EQ(BytesText(30'720'000), "29.3 MiB");
-  EXPECT_EQ(BytesText((int64_t{1} << 30) - 1), "1.0 GiB");
-  EXPECT_EQ(BytesText(int64_t{3} << 40), "3.0 TiB");
-  EXPECT_EQ(BytesText(INT64_MAX), "8192.0 PiB");
-}
-
-KeySetInfo Items() {
-  KeySetInfo info;
-  info.name = "items";
-  info.version = 3;
-  info.keys = {DataType::kBfloat16, {10000, 768}};
-  info.memory_bytes = 15'360'000;
-  info.requests_served = 1234;
-  return info;
-}
-
 TEST(KeySetTableTest, AlignsItsColumns) {
   KeySetInfo memory = Items();
   memory.name = "a.memory";
