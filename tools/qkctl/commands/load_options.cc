@@ -59,7 +59,7 @@ void AddPaceAndReportFlags(LoadCommandOptions& options, Flags& flags) {
             "late, and their wait counts");
   flags.Add("duration", &options.duration,
             "How long each load sends: 10s unless given. Each step of --find_peak: 3s, or 20 times "
-            "the latency limit");
+            "the latency limit if that is longer");
   flags.Add("warm_up", &options.warm_up,
             "How long to send before that without counting: not at all unless given, 500ms before "
             "each step of --find_peak");
