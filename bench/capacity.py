@@ -110,7 +110,7 @@ def print_tables(results):
                                           for value in cpu) + " |")
 
     print("\ndocs/tuning.md, many requests at a time:\n")
-    print("| callers | code | requests/s | mean batch | p50 | p99 |\n|---|---|---|---|---|---|")
+    print("| callers | code | requests/s | requests a batch | p50 | p99 |\n|---|---|---|---|---|---|")
     for callers in (1, 8, 64, 256):
         for code in CODES:
             load = f"top, {callers}"

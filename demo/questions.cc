@@ -40,7 +40,7 @@ std::vector<Question> QuestionsAboutQkserve() {
   return {{"does a batch change an answer?"},
           {"what is promised about SIGTERM?"},
           {"which element types are there?"},
-          {"what does an error name?"}};
+          {"how is bad input refused?"}};
 }
 
 std::vector<Question> QuestionsFrom(absl::Span<const Passage> passages,

@@ -64,7 +64,7 @@ await_connections() {
   local port i
   port=$(printf ':%04X' "$(cat "$work/port$1")")
   for ((i = 0; i < 600; i++)); do
-    [ "$(awk -v port="$port\$" '$2 ~ port && $4 == "01"' /proc/net/tcp | wc -l)" -lt "$2" ] || return 0
+    [ "$(awk -v port="$port\$" '$2 ~ port && $4 == "01"' /proc/net/tcp /proc/net/tcp6 | wc -l)" -lt "$2" ] || return 0
     sleep 0.1
   done
   fail "no client connects to $(address "$1")"

@@ -130,7 +130,9 @@ TEST_F(QkserveProgramTest, HelpFitsATerminalAndTheDocuments) {
   for (const absl::string_view part : absl::MakeConstSpan(parts).subspan(1)) {
     const std::string flag(part.substr(0, part.find_first_not_of("abcdefghijklmnopqrstuvwxyz_")));
     // The synopsis has a flag without a name.
-    if (!flag.empty() && flag != "help") EXPECT_THAT(flags, testing::Contains(flag));
+    if (!flag.empty() && flag != "help") {
+      EXPECT_THAT(flags, testing::Contains(flag));
+    }
   }
   // So have the files that set variables.
   for (const absl::string_view file : {"packaging/server/qkserve.default",

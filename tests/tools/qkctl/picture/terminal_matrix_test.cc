@@ -35,14 +35,6 @@ std::vector<std::string> Lines(absl::string_view text) {
   return absl::StrSplit(text.substr(0, text.size() - 1), '\n');
 }
 
-size_t Occurrences(absl::string_view text, absl::string_view part) {
-  size_t count = 0;
-  for (size_t at = text.find(part); at != absl::string_view::npos; at = text.find(part, at + 1)) {
-    ++count;
-  }
-  return count;
-}
-
 std::string Foreground(Color c) {
   return absl::StrFormat("\x1b[38;2;%d;%d;%dm", c.red, c.green, c.blue);
 }
