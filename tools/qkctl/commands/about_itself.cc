@@ -37,7 +37,7 @@ std::string AllWords(absl::string_view shell) {
 }
 
 constexpr absl::string_view kCompletionDetails =
-    R"(The packages install it. Without them, in the shell's start file:
+    R"(The packages install it. Without them, add a line to the shell's start file:
   bash  source <(qkctl completion bash)
   zsh   source <(qkctl completion zsh)      # behind compinit
   fish  qkctl completion fish | source

@@ -58,7 +58,7 @@ absl::Status CheckTopK(Output output, std::optional<int64_t> top_k) {
 
 void KeySetOptions::AddFlags(Flags& flags) {
   flags.Add("key_set", &name,
-            "Name of keys, and values, that are on the server; in place of sending them");
+            "Name of a key set on the server, in place of sending keys and values");
   flags.Add("key_set_version", &version,
             "The only version of --key_set to accept; the newest unless given");
 }
@@ -70,22 +70,23 @@ std::optional<KeySetReference> KeySetOptions::Reference() const {
 
 void AddKeysFlags(Flags& flags, std::string* keys, std::string* values) {
   flags.Add("keys", keys,
-            ".npy or .safetensors file of the keys: [m,d]; score and keys take [batch,m,d] and "
-            "[batch,heads,m,d], too");
+            ".npy or .safetensors file of the keys: [m,d]; the commands score and keys also take "
+            "[batch,m,d] and [batch,heads,m,d]");
   flags.Add("values", values,
             ".npy or .safetensors file of the values, [..,m,dv], for --output=context");
 }
 
 void AddStorageFlag(Flags& flags, std::optional<DataType>* storage) {
-  flags.Add("storage", storage,
-            "Type that the server keeps keys and values in: float32, float16 or bfloat16. 16 bits "
-            "halve memory and reading time, and round to nearest. As they come unless given");
+  flags.Add(
+      "storage", storage,
+      "Type in which the server stores keys and values: float32, float16 or bfloat16. 16 bits "
+      "halve memory and reading time, and round to nearest. Unless given, the type that is sent");
 }
 
 void AddOutputFlags(Flags& flags, std::optional<Output>* output, std::optional<int64_t>* top_k) {
   flags.Add("output", output,
-            "What to return: scores (unless given), capped, masked, weights, context or top_k");
-  flags.Add("top_k", top_k, "Keys to return for each query, for --output=top_k and only there");
+            "What to return: scores (the default), capped, masked, weights, context or top_k");
+  flags.Add("top_k", top_k, "Keys to return for each query, only with --output=top_k");
 }
 
 }  // namespace qkserve

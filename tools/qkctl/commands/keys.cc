@@ -55,8 +55,8 @@ struct AppendOptions : FilesOptions {
   void AddFlags(Flags& flags) {
     FilesOptions::AddFlags(flags);
     flags.Add("expected_version", &expected_version,
-              "Append only to this version, so that nothing is appended twice; the server's "
-              "newest, asked for first, unless given");
+              "Append only to this version, so that nothing is appended twice; unless given, "
+              "qkctl first asks the server for its newest version");
   }
 };
 
@@ -148,11 +148,11 @@ absl::Status Append(const AppendOptions& options) {
 }
 
 constexpr absl::string_view kPutDetails =
-    R"(Other requests see the whole new version or the old one. Files may be larger
-than memory. FILE.safetensors:TENSOR names a tensor; without, keys or values is
-looked for, or the only one of the file is taken. The longest wait is --timeout
-and a second for each MiB. Resumes nothing: an upload that breaks leaves the old
-version.
+    R"(Other requests see the whole old version or the whole new one. Files may be
+larger than memory. FILE.safetensors:TENSOR names a tensor. Without :TENSOR,
+qkctl takes the tensor named keys or values, or the only tensor of the file. It
+waits at most --timeout and a second for each MiB. An upload that breaks leaves
+the old version, and cannot be resumed.
 )";
 
 constexpr absl::string_view kMorePutExamples =
@@ -161,10 +161,10 @@ constexpr absl::string_view kMorePutExamples =
 )";
 
 constexpr absl::string_view kAppendDetails =
-    R"(Costs in proportion to what is added. Leading dimensions and d are as in the
-set; values are required where it has some. Elements are converted to what the
-set is kept in. Give --expected_version in scripts: a call that is repeated then
-cannot append twice.
+    R"(The cost is in proportion to the number of new keys. Leading dimensions and d
+must be those of the set. Values are required if the set has values. Elements
+are converted to the type of the set. Give --expected_version in scripts: then a
+repeated call cannot append twice.
 )";
 
 absl::Status Get(const QuestionOptions& options) {
@@ -192,10 +192,10 @@ absl::Status Delete(const CommandOptions& options) {
 
 constexpr absl::string_view kListDetails =
     R"(MEMORY is that of the newest version; versions share what did not change.
-REQUESTS counts since the server started, over all versions. What keeps the
-newest version from being served, for example damage, stands in place of the
-rest, or below an older version that is. Long names are cut in the middle;
---json has them whole.
+REQUESTS counts the requests on all versions since the server started. If the
+newest version cannot be served, for example because of damage, the reason is
+shown in place of the other columns, or below an older version that is served.
+Long names are cut in the middle; --json has the whole names.
 )";
 
 }  // namespace
@@ -239,7 +239,7 @@ Command KeysListCommand() {
 Command KeysDeleteCommand() {
   return WithOptions({.name = "keys delete",
                       .argument = "NAME",
-                      .summary = "Deletes a key set. Requests that run keep it to their end.",
+                      .summary = "Deletes a key set. Running requests keep it until they end.",
                       .example = "qkctl keys delete items"},
                      &Delete);
 }

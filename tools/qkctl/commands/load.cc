@@ -185,18 +185,20 @@ absl::Status Run(const LoadCommandOptions& command) {
 }
 
 constexpr absl::string_view kDetails =
-    R"(A closed loop (--concurrency) shows what the server can do; an open loop
-(--rate) shows what users see, since they come whether the server keeps up or
-not. Latency is then counted from the time at which a request was due.
-docs/load.md has the terms.
+    R"(A closed loop (--concurrency) shows what the server can do. An open loop
+(--rate) shows what users see, because it sends even if the server does not keep
+up. Its latencies count from the time at which a request was due. docs/load.md
+has the terms.
 
-Keys travel with each request unless there is a key set: one of the server's
-(--key_set), or some made for this load and removed at its end (--make_key_set,
---key_sets, resident workloads; from --keys where given). Ctrl-C ends it early
-with the report of what ran.
+Keys travel with each request unless there is a key set. It may be one of the
+server's (--key_set). Or qkctl makes key sets for this load and removes them at
+its end (--make_key_set, --key_sets, resident workloads; from --keys if given).
+Ctrl-C ends the load early and reports what ran.
 
-Exit codes: 1, requests failed (see --allow_errors) or were answered wrong
-(--verify); 2, wrong usage; 3, the load that was asked for could not be sent.
+Exit codes:
+  1  requests failed (see --allow_errors) or were answered wrong (--verify)
+  2  wrong usage
+  3  the load that was asked for could not be sent
 )";
 
 constexpr absl::string_view kMoreExamples =

@@ -45,43 +45,45 @@ constexpr absl::Duration kPeakWarmUp = absl::Milliseconds(500);
 void AddPaceAndReportFlags(LoadCommandOptions& options, Flags& flags) {
   flags.BeginGroup("Pace", Flags::Variables::kNone);
   flags.Add("concurrency", &options.concurrency,
-            "Closed loop: callers who each send when their last request is answered, from 1 to "
-            "10000. FROM:TO:xFACTOR runs one after the other");
-  flags.Add("rate", &options.rate,
-            "Open loop: requests a second, even if the server does not keep up. FROM:TO changes it "
-            "over the duration");
+            "Closed loop: callers, 1 to 10000. Each sends its next request when the last one is "
+            "answered. FROM:TO:xFACTOR runs several loads, one after the other");
+  flags.Add(
+      "rate", &options.rate,
+      "Open loop: requests a second, even if the server does not keep up. FROM:TO changes the "
+      "rate over the duration");
   flags.Add("arrivals", &options.arrivals,
-            "Open loop: when requests come: poisson, as from independent users, unless given, or "
-            "constant");
+            "Open loop: when requests are sent: poisson (the default), as independent users send, "
+            "or constant");
   flags.Add("in_flight_max", &options.in_flight_max,
-            "Open loop: requests in flight at most, 10000 unless given. What is due beyond is sent "
-            "late, and its wait counts");
+            "Open loop: most requests in flight, 10000 unless given. Further requests are sent "
+            "late, and their wait counts");
   flags.Add("duration", &options.duration,
-            "How long to send, each load: 10s unless given; for the steps of --find_peak 3s, or 20 "
-            "times the latency limit");
+            "How long each load sends: 10s unless given. Each step of --find_peak: 3s, or 20 times "
+            "the latency limit if that is longer");
   flags.Add("warm_up", &options.warm_up,
             "How long to send before that without counting: not at all unless given, 500ms before "
-            "the steps of --find_peak");
+            "each step of --find_peak");
   flags.Add("find_peak", &options.find_peak,
-            "Search the highest rate that holds --latency_limit, beginning at --rate (100)");
+            "Search for the highest rate that holds --latency_limit, beginning at --rate (100)");
   flags.Add("latency_limit", &options.latency_limit,
-            "What --find_peak is to hold: a percentile of response times, p99:50ms unless given");
-  flags.Add("attempts", &options.attempts,
-            "How often a request is tried, up to 5. More than 1 hides failures that the client "
-            "library's retries would hide from its callers");
+            "Limit for --find_peak: a percentile of response times, p99:50ms unless given");
+  flags.Add(
+      "attempts", &options.attempts,
+      "Attempts for each request, up to 5. More than 1 hides failures, as the client library's "
+      "retries hide them from its callers");
 
   flags.BeginGroup("Report", Flags::Variables::kNone);
   flags.Add("verify", &options.verify,
             "Recompute a sample of the answers in float64, and compare answers to the same request "
             "bit for bit");
   flags.Add("allow_errors", &options.allow_errors,
-            "Status codes that requests may fail with, separated by commas, or all; others make "
-            "the exit code 1");
+            "Status codes that requests may fail with, separated by commas, or all; other "
+            "failures make the exit code 1");
   flags.Add("progress", &options.progress, "Show progress on standard error once a second");
   options.QuestionOptions::AddFlags(flags);
   flags.Add("csv", &options.csv,
-            "File for the timeline as comma-separated values; a line a load where there are "
-            "several. -: standard output, which then holds nothing else");
+            "File for the timeline as comma-separated values; with several loads, a line for each. "
+            "-: standard output, which then holds nothing else");
   flags.Add("report", &options.report, "File for a page with charts, FILE.html");
 }
 
@@ -176,11 +178,12 @@ void LoadCommandOptions::AddFlags(Flags& flags) {
   flags.Add("n", &n, "Queries of a request, 16 unless given");
   flags.Add("m", &m, "Keys of a request, 128 unless given; a key set has its own");
   flags.Add("d", &d, "Length of a query and of a key, 64 unless given; a key set has its own");
-  flags.Add("dv", &dv,
-            "Length of a value: there are values. With inline keys, --workload and --key_sets");
+  flags.Add(
+      "dv", &dv,
+      "Length of a value; if given, there are values. For inline keys, --workload and --key_sets");
   flags.Add("queries", &queries,
-            ".npy or .safetensors file of the queries, [rows,d]; requests take --n of them in "
-            "turn");
+            ".npy or .safetensors file of the queries, [rows,d]; each request takes the "
+            "next --n rows");
   AddKeysFlags(flags, &keys, &values);
   AddOutputFlags(flags, &output, &top_k);
   flags.Add("seed", &seed, "Seed of the random queries, keys and values, and of arrivals");
@@ -189,13 +192,13 @@ void LoadCommandOptions::AddFlags(Flags& flags) {
   key_set.AddFlags(flags);
   flags.Add("make_key_set", &make_key_set,
             "m,d or m,d,dv: make a key set of m random keys (and values), and remove it at the "
-            "end. Its name is --key_set, or one that no other has");
+            "end. Its name is that of --key_set, or a new one");
   flags.Add("key_sets", &key_sets,
-            "Make this many key sets of --m keys, and remove them at the end; requests choose "
-            "between them");
+            "Make this many key sets of --m keys, and remove them at the end; each request "
+            "chooses one");
   flags.Add("zipf", &zipf,
-            "How skewed that choice is: key set i in proportion to 1 / i^ZIPF. 0, evenly, unless "
-            "given");
+            "How skewed that choice is: the share of key set i is in proportion to 1 / i^ZIPF. 0 "
+            "unless given: equal shares");
   AddStorageFlag(flags, &storage);
 
   AddPaceAndReportFlags(*this, flags);

@@ -188,28 +188,29 @@ absl::Status Run(const ScoreCommandOptions& options) {
 }
 
 constexpr absl::string_view kDetails =
-    R"(The stages follow each other; --output says which one is returned:
+    R"(The stages follow one another. --output says which one is returned:
   scores   scale * q·k                                        [.., n, m]
   capped   after --softcap                                    [.., n, m]
   masked   after --mask, --causal, the window and
-           --key_lengths, which hold together; -inf where
-           a key is not attended                              [.., n, m]
+           --key_lengths together; -inf if a key is not
+           attended                                           [.., n, m]
   weights  softmax of masked over the keys                    [.., n, m]
   context  weights times --values                             [.., n, dv]
   top_k    the --top_k best masked scores of each query,
            best first, and their keys: key -1 and score -inf
-           where fewer are left                               [.., n, top_k]
+           if fewer are left                                  [.., n, top_k]
 
-Keys, and values, come from files or from a key set on the server ('qkctl
-keys'). Leading dimensions of queries and keys are equal, or 1; heads of keys
-may be fewer by a whole factor. Files are NumPy's .npy, float32 or float16, or
-.safetensors, bfloat16 too. FILE.safetensors:TENSOR names a tensor; without,
-queries, keys, values or mask is looked for, or the only one is taken.
+Keys and values come from files, or from a key set on the server ('qkctl keys').
+Leading dimensions of queries and keys are equal, or 1. The number of query
+heads may be a multiple of the number of key heads. Files are NumPy's .npy
+(float32 or float16) or .safetensors (also bfloat16). FILE.safetensors:TENSOR
+names a tensor. Without :TENSOR, qkctl takes the tensor named queries, keys,
+values or mask, or the only tensor of the file.
 
-The server has defaults for options that are left out. A terminal also shows a
-heat map, unless NO_COLOR is set. In --heatmap, as there, dark blue is the
-smallest value that is shown, yellow the largest, grey -inf, white inf and red
-nan. A large matrix is reduced to means.
+If options are left out, the server uses its defaults. A terminal also shows a
+heat map, unless NO_COLOR is set. There, and in --heatmap, dark blue is the
+smallest value that is shown, and yellow the largest. Grey is -inf, white inf,
+red nan. A large matrix is reduced to means.
 )";
 
 constexpr absl::string_view kMoreExamples =
@@ -226,7 +227,7 @@ constexpr absl::string_view kMoreExamples =
 Command ScoreCommand() {
   return WithOptions(
       {.name = "score",
-       .summary = "Scores queries against keys, and what attention makes of the scores.",
+       .summary = "Computes scores of queries against keys, and attention from the scores.",
        .details = kDetails,
        .example = "qkctl score --queries=q.npy --keys=k.npy --scale=auto --out=scores.npy",
        .more_examples = kMoreExamples},

@@ -63,27 +63,28 @@ void ScoreCommandOptions::AddFlags(Flags& flags) {
   flags.Add("softcap", &softcap, "C > 0: a score s becomes C * tanh(s / C). None unless given");
   flags.Add("causal", &causal, "Query i attends key j only if j <= i + offset");
   flags.Add("window_left", &window_left,
-            "Query i attends key j only if j >= i + offset - N; -1, or not given, for no bound");
+            "Query i attends key j only if j >= i + offset - N; no bound if -1 or not given");
   flags.Add("window_right", &window_right,
-            "Query i attends key j only if j <= i + offset + N; -1, or not given, for no bound");
+            "Query i attends key j only if j <= i + offset + N; no bound if -1 or not given");
   flags.Add("offset", &offset,
             "How many keys precede the first query, for --causal and windows; may be negative. 0 "
-            "unless given; not together with --key_lengths, which set it to length - n");
+            "unless given. Not together with --key_lengths, because these set it to length - n");
   flags.Add("key_lengths", &key_lengths,
-            "One number a batch: keys at or beyond it are not attended. Numbers with commas "
-            "between them, or an .npy file of int64");
-  flags.Add("mask", &mask,
-            "File of bool, true where a key is attended (.npy), or of float, added to the score. "
-            "Right-aligned against [..,n,m]; leading dimensions equal or 1; keys beyond the last "
-            "are not attended");
+            "One number for each batch: keys at or beyond it are not attended. Give numbers with "
+            "commas between them, or an .npy file of int64");
+  flags.Add(
+      "mask", &mask,
+      "File of bool (.npy), true if a key is attended, or of float, added to the score. Its "
+      "shape is right-aligned against [..,n,m]; leading dimensions are equal or 1; keys beyond "
+      "its last are not attended");
 
   flags.BeginGroup("Result", Flags::Variables::kNone);
   AddOutputFlags(flags, &output, &top_k);
   flags.Add("result_type", &result_type,
             "Element type of the result: float32, float16 or bfloat16");
   flags.Add("out", &out,
-            ".npy or .safetensors file for the result, - for standard output; shown as text where "
-            "not given");
+            ".npy or .safetensors file for the result, - for standard output; unless given, the "
+            "result is shown as text");
   flags.Add("indices_out", &indices_out,
             ".npy file for the int32 keys of --output=top_k, [..,n,top_k]");
   flags.Add("log_sum_exp_out", &log_sum_exp_out,
@@ -91,7 +92,7 @@ void ScoreCommandOptions::AddFlags(Flags& flags) {
             "--output=weights and context");
   flags.Add("heatmap", &heatmap, ".png file to draw the result into");
   flags.Add("receipt", &receipt,
-            "Tell on standard error how the request was answered; done anyway where that is a "
+            "Show on standard error how the request was answered; always shown if that is a "
             "terminal");
 }
 
