@@ -36,7 +36,7 @@ void OpenClosedStandardStreams(ClosedOutput output) {
 
 absl::Status FlushStandardOutput() {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return absl::OkStatus();
-  return absl::ErrnoToStatus(errno, "cannot write to standard output");
+  return absl::ErrnoToStatus(errno, "standard output: cannot write");
 }
 
 bool PrintOut(const std::string& text) {

@@ -62,7 +62,7 @@ TEST(StandardStreamsTest, PrintOutTellsThatTheDiskIsFull) {
         dup2(open("/dev/full", O_WRONLY), 1);
         std::_Exit(PrintOut("text\n") ? 0 : 3);
       },
-      testing::ExitedWithCode(3), "cannot write to standard output: No space left on device");
+      testing::ExitedWithCode(3), "standard output: cannot write: No space left on device");
 }
 
 }  // namespace

@@ -292,7 +292,7 @@ TEST_F(QkserveProcessTest, QkctlFailsWhereItsStandardOutputIsClosed) {
                                       "keys", "list", absl::StrCat("--server=", address_)},
                                      directory_);
   EXPECT_EQ(outcome.exit_code, 1);
-  EXPECT_TRUE(absl::StrContains(outcome.err, "cannot write to standard output")) << outcome.err;
+  EXPECT_TRUE(absl::StrContains(outcome.err, "standard output: cannot write")) << outcome.err;
 }
 
 // The signal itself ends the process, so that supervisors and shells see which one it was.

@@ -159,7 +159,7 @@ TEST_F(QkserveProgramTest, OutputThatCannotBeWrittenIsAnError) {
     const Outcome outcome = RunCommand(
         {"/bin/sh", "-c", "exec \"$0\" \"$@\" >/dev/full", QKSERVE_PROGRAM, argument}, directory_);
     EXPECT_EQ(outcome.exit_code, 1) << argument;
-    EXPECT_EQ(outcome.err, "error: cannot write to standard output: No space left on device\n");
+    EXPECT_EQ(outcome.err, "error: standard output: cannot write: No space left on device\n");
   }
 }
 

@@ -134,15 +134,15 @@ TEST_F(QkctlKeysTest, AnAnswerThatIsLostSaysWhatWasDone) {
   };
   ExpectFailure(
       to_full_disk(absl::StrCat("keys put items ", keys)),
-      "cannot write to standard output: No space left on device ('items' is at version 1)\n");
+      "standard output: cannot write: No space left on device ('items' is at version 1)\n");
   ExpectFailure(
       to_full_disk(absl::StrCat("keys append items --json ", keys)),
-      "cannot write to standard output: No space left on device ('items' is at version 2)\n");
+      "standard output: cannot write: No space left on device ('items' is at version 2)\n");
   // The file is written all the same.
   ExpectFailure(to_full_disk(absl::StrCat("keys get items --json=", Path("items.json"))),
-                "cannot write to standard output: No space");
+                "standard output: cannot write: No space");
   EXPECT_TRUE(nlohmann::json::accept(ReadFile(Path("items.json"))));
-  ExpectFailure(to_full_disk("keys list"), "cannot write to standard output: No space");
+  ExpectFailure(to_full_disk("keys list"), "standard output: cannot write: No space");
   ExpectFailure(to_full_disk("keys delete items"), "('items' is deleted)\n");
   EXPECT_FALSE(server_.key_sets().Find("items").has_value());
 }

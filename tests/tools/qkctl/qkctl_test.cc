@@ -170,12 +170,11 @@ TEST_F(QkctlTest, OutputThatIsLostIsAnError) {
   for (const char* args : {"--help", "help score", "version", "completion zsh"}) {
     const Outcome full = Bash(absl::StrCat("$qkctl ", args, " >/dev/full"));
     EXPECT_EQ(full.exit_code, 1) << args;
-    EXPECT_TRUE(absl::StrContains(full.err, "cannot write to standard output: No space"))
-        << full.err;
+    EXPECT_TRUE(absl::StrContains(full.err, "standard output: cannot write: No space")) << full.err;
     // The reader of the pipe has gone.
     const Outcome pipe = Bash(absl::StrCat("exec 3> >(true); wait $!; $qkctl ", args, " >&3"));
     EXPECT_EQ(pipe.exit_code, 1) << args;
-    EXPECT_TRUE(absl::StrContains(pipe.err, "cannot write to standard output: Broken")) << pipe.err;
+    EXPECT_TRUE(absl::StrContains(pipe.err, "standard output: cannot write: Broken")) << pipe.err;
   }
 }
 
