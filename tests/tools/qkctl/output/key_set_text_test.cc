@@ -11,6 +11,16 @@
 namespace qkserve {
 namespace {
 
+KeySetInfo Items() {
+  KeySetInfo info;
+  info.name = "items";
+  info.version = 3;
+  info.keys = {DataType::kBfloat16, {10000, 768}};
+  info.memory_bytes = 15'360'000;
+  info.requests_served = 1234;
+  return info;
+}
+
 TEST(KeySetTableTest, AlignsItsColumns) {
   KeySetInfo memory = Items();
   memory.name = "a.memory";
