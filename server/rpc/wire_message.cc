@@ -208,6 +208,8 @@ WireField WireField::Request(const Descriptor& type) {
 
 absl::Status ReadWireMessage(const WireField& request, const InflateLimits& inflate,
                              grpc::ByteBuffer* bytes, Message* message, size_t* size) {
+  // gRPC begins a call that ended early without a message. An empty message is valid.
+  if (!bytes->Valid()) return absl::CancelledError("the call ended before its request arrived");
   absl::Status status;
   try {
     std::vector<ByteBudget::Charge> charges;  // held until the message is parsed

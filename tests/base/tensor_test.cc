@@ -71,7 +71,9 @@ Tensor Counting(DataType data_type, Shape shape) {
   for (size_t i = 0; i < elements.size(); ++i) elements[i] = static_cast<T>(i);
   Tensor tensor = {data_type, std::move(shape),
                    Buffer::Allocate(elements.size() * sizeof(T)).value()};
-  std::memcpy(tensor.data.data(), elements.data(), elements.size() * sizeof(T));
+  if (!elements.empty()) {
+    std::memcpy(tensor.data.data(), elements.data(), elements.size() * sizeof(T));
+  }
   return tensor;
 }
 

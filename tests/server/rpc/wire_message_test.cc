@@ -168,6 +168,16 @@ TEST(WireMessageTest, TextsAndFieldsAreCounted) {
   }
 }
 
+// Not INVALID_ARGUMENT: operators would look for a caller who sends bad requests.
+TEST(WireMessageTest, AMessageThatNeverArrivedIsCancelled) {
+  v1::ScoreRequest request;
+  grpc::ByteBuffer none;
+  size_t size = 0;
+  EXPECT_TRUE(absl::IsCancelled(ReadWireMessage(WireField::Request(*request.GetDescriptor()), {},
+                                                &none, &request, &size)));
+  EXPECT_TRUE(Read("", request).ok());
+}
+
 TEST(WireMessageTest, BytesThatAreNoMessageAreUnimplemented) {
   for (const std::string& bytes :
        {std::string(1000, '\xff'), std::string(1, '\0'), Tag(8, 2) + Varint(5),
