@@ -62,8 +62,8 @@ struct WireField {
 //
 // INVALID_ARGUMENT: a field is not known, or beyond a limit; the error names the field by its path.
 // UNIMPLEMENTED: the bytes are no such message. CANCELLED: there is no message, because the caller
-// went, or its deadline passed, before all of it had arrived. RESOURCE_EXHAUSTED: there is no memory for it, or
-// it is larger than `inflate` allows.
+// went, or its deadline passed, before all of it had arrived. RESOURCE_EXHAUSTED: there is no
+// memory for it, or it is larger than `inflate` allows.
 absl::Status ReadWireMessage(const WireField& request, const InflateLimits& inflate,
                              grpc::ByteBuffer* bytes, google::protobuf::Message* message,
                              size_t* size);
