@@ -192,6 +192,7 @@ void AddPeers(const Json& result, HtmlPage& page) {
                     UnitText(Number(row, "qkserve_ratio"), Unit::kTimes)});
   }
   std::vector<NamedBars> in_order;
+  in_order.reserve(charts.size());
   for (auto& [callers, chart] : charts) in_order.push_back(std::move(chart));
   page.AddHeading(absl::StrCat("Beside NumPy and Faiss in process: ", what));
   page.AddBars(in_order);
