@@ -181,7 +181,7 @@ absl::Status Server::CheckAddressIsFree() const {
   absl::string_view path = options_.listen_address;
   if (!absl::ConsumePrefix(&path, kUnixPrefix)) return absl::OkStatus();
   absl::ConsumePrefix(&path, "//");
-  const absl::Status status = CheckSocketPath(std::string(path));
+  absl::Status status = CheckSocketPath(std::string(path));
   if (status.ok() || absl::IsInvalidArgument(status)) return status;
   return CannotListen(kListenAddressFlag, options_.listen_address, status);
 }
