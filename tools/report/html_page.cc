@@ -82,6 +82,7 @@ void HtmlPage::AddCharts(const std::vector<std::string>& charts) {
 
 void HtmlPage::AddBars(const std::vector<NamedBars>& charts) {
   std::vector<std::string> html;
+  html.reserve(charts.size());
   for (const NamedBars& chart : charts) html.push_back(BarsHtml(chart));
   AddCharts(html);
 }

@@ -118,6 +118,7 @@ std::vector<std::string> MillisecondsColumn(const std::vector<LoadInterval>& loa
   absl::Duration longest;
   for (const LoadInterval& load : loads) longest = std::max(longest, load.*time);
   std::vector<std::string> column;
+  column.reserve(loads.size());
   for (const LoadInterval& load : loads) {
     column.push_back(load.ok == 0 ? "-"
                                   : absl::StrFormat("%.*f", DecimalsFor(longest),

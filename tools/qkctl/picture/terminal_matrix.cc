@@ -221,12 +221,13 @@ struct LegendPart {
   size_t length;
 };
 
-LegendPart Plain(std::string text) { return {text, text.size()}; }
+LegendPart Plain(const std::string& text) { return {text, text.size()}; }
 
 LegendPart RangePart(const ValueRange& range, size_t width_max) {
   if (range.empty()) return Plain("no finite values");
-  if (range.min == range.max)
+  if (range.min == range.max) {
     return Plain(absl::StrFormat("all finite values are %.4g", range.min));
+  }
   const std::string min = absl::StrFormat("%.4g ", range.min);
   const std::string max = absl::StrFormat(" %.4g", range.max);
   const size_t numbers = min.size() + max.size();
