@@ -173,8 +173,8 @@ TEST(WireMessageTest, AMessageThatNeverArrivedIsCancelled) {
   v1::ScoreRequest request;
   grpc::ByteBuffer none;
   size_t size = 0;
-  EXPECT_TRUE(absl::IsCancelled(ReadWireMessage(WireField::Request(*request.GetDescriptor()), {},
-                                                &none, &request, &size)));
+  EXPECT_TRUE(absl::IsCancelled(
+      ReadWireMessage(WireField::Request(*request.GetDescriptor()), {}, &none, &request, &size)));
   EXPECT_TRUE(Read("", request).ok());
 }
 
