@@ -5,20 +5,11 @@
 # usage: clients.sh [LANGUAGE ...]        go, java, node, python, and debian: Python without PyPI
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. tests/interop/server.sh
 # Copies of the sources, so that nothing generated is left in the tree.
-work=$(mktemp -d)
-server=
-trap '[ -z "$server" ] || { kill "$server"; wait "$server" || true; }; rm -rf "$work"' EXIT
 cp -r proto examples "$work"
 
-build/release/bin/qkserve --listen_address=127.0.0.1:0 --http_address= --port_file="$work/port" \
-  2>"$work/server.log" >/dev/null &
-server=$!
-until [ -s "$work/port" ]; do
-  kill -0 "$server" || { cat "$work/server.log"; exit 1; }
-  sleep 0.1
-done
-address=127.0.0.1:$(cat "$work/port")
+serve
 
 # Words of the package clients without a network, and of a Go that is too old.
 unreachable='dial tcp|lookup disabled|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|Unknown host'
@@ -118,14 +109,6 @@ try_python() {
     --grpc_python_out=generated ../../proto/qkserve/v1/*.proto
   PYTHONPATH=generated check python "$work/venv/bin/python" example.py
 }
-
-# docs/python.md quotes the example.
-/usr/bin/python3 - <<'END'
-import re
-example = open("examples/python/example.py").read()
-for quote in re.findall(r"```python\n(.*?)```", open("docs/python.md").read(), re.DOTALL):
-    assert quote in example, f"docs/python.md quotes what examples/python/example.py lacks:\n{quote}"
-END
 
 # Debian's own protoc, plugin and libraries.
 try_debian() {

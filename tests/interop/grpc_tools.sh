@@ -3,9 +3,7 @@
 # services by reflection, the health service too, and calls succeed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-work=$(mktemp -d)
-server=
-trap '[ -z "$server" ] || { kill "$server"; wait "$server" || true; }; rm -rf "$work"' EXIT
+. tests/interop/server.sh
 
 command -v go >/dev/null || { echo "skipped: go is missing"; exit 0; }
 export GOBIN=$work/bin
@@ -22,14 +20,7 @@ for module in github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3 github.com/boja
 done
 PATH=$GOBIN:$PATH
 
-build/release/bin/qkserve --listen_address=127.0.0.1:0 --http_address= --port_file="$work/port" \
-  2>"$work/server.log" >/dev/null &
-server=$!
-until [ -s "$work/port" ]; do
-  kill -0 "$server" || { cat "$work/server.log"; exit 1; }
-  sleep 0.1
-done
-address=127.0.0.1:$(cat "$work/port")
+serve
 
 # expect WHAT TEXT COMMAND ...: the command succeeds, and prints the text.
 expect() {

@@ -5,24 +5,18 @@
 # usage: load_page.sh [FOLDER WITH qkctl AND qkserve] [FOLDER FOR SCREENSHOTS]
 set -euo pipefail
 bin=${1:-build/release/bin}
-work=$(mktemp -d)
+. "$(dirname "${BASH_SOURCE[0]}")/server.sh"
 shots=${2:-$work}
 browser=$(command -v chromium || command -v google-chrome) || {
   echo "skipped: no chromium here"
   exit 77
 }
-"$bin/qkserve" --listen_address=127.0.0.1:0 --http_address= --port_file="$work/port" >"$work/server.log" 2>&1 &
-server=$!
-trap 'kill $server 2>/dev/null || true; wait $server 2>/dev/null || true; rm -rf "$work"' EXIT
-until [ -s "$work/port" ]; do
-  kill -0 "$server" || { cat "$work/server.log"; exit 1; }
-  sleep 0.1
-done
+serve "$bin"
 
 load() {
   local name=$1
   shift
-  "$bin/qkctl" load --server="127.0.0.1:$(cat "$work/port")" --noprogress \
+  "$bin/qkctl" load --server="$address" --noprogress \
     --report="$work/$name.html" "$@" >"$work/$name.txt" || { cat "$work/$name.txt"; exit 1; }
 }
 
