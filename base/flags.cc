@@ -314,6 +314,7 @@ absl::Status Flags::ReadEnvironment(absl::string_view prefix) {
 std::string Flags::NameSource(absl::string_view message) const {
   for (const Flag& flag : flags_) {
     absl::string_view rest = message;
+    absl::ConsumePrefix(&rest, "--");
     if (!absl::ConsumePrefix(&rest, flag.name)) continue;
     if (!absl::StartsWith(rest, ":") && !absl::StartsWith(rest, " ")) continue;
     return absl::StrCat(flag.variable.empty() ? absl::StrCat("--", flag.name) : flag.variable,

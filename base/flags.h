@@ -139,8 +139,8 @@ class Flags {
   // their values.
   absl::Status ReadEnvironment(absl::string_view prefix);
 
-  // If `message` begins with the name of a flag, returns it with the name as it was given: --name,
-  // or its variable. Otherwise returns it as it is.
+  // If `message` begins with the name of a flag, with or without its dashes, returns it with the
+  // name as it was given: --name, or its variable. Otherwise returns it as it is.
   std::string NameSource(absl::string_view message) const;
 
   // The names of the commands that were given, for example "keys put". Called after Parse, which

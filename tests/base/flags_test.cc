@@ -251,6 +251,8 @@ TEST_F(FlagsTest, NamesTheSourceOfAValue) {
   EXPECT_EQ(flags_.NameSource("count must be 2"), "TEST_COUNT must be 2");
   EXPECT_EQ(flags_.NameSource("depth: too deep"), "--depth: too deep");
   EXPECT_EQ(flags_.NameSource("wait must be short"), "--wait must be short");
+  EXPECT_EQ(flags_.NameSource("--count must be 2"), "TEST_COUNT must be 2");
+  EXPECT_EQ(flags_.NameSource("--wait must be short"), "--wait must be short");
   for (const char* text : {"counting failed", "the count", "count", ""}) {
     EXPECT_EQ(flags_.NameSource(text), text);
   }

@@ -36,15 +36,6 @@ int ShowWrongUsage(absl::string_view command, absl::string_view message) {
   return kWrongUsage;
 }
 
-// Returns `message`. If it begins with a flag whose value came from a variable, it begins with the
-// variable instead.
-std::string WithSource(const Flags& flags, absl::string_view message) {
-  absl::string_view name = message;
-  if (!absl::ConsumePrefix(&name, "--")) return std::string(message);
-  const std::string named = flags.NameSource(name);
-  return named == name ? std::string(message) : named;
-}
-
 // The exit code for `status`, which is shown if it is an error.
 int Conclude(const absl::Status& status) {
   if (!status.ok()) {
@@ -62,7 +53,7 @@ int Print(const std::string& text) {
 int RunCommand(const Command& command, Flags& flags) {
   absl::Status status = flags.ReadEnvironment("QKCTL_");
   status.Update(command.validate());
-  if (!status.ok()) return ShowWrongUsage(command.name, WithSource(flags, status.message()));
+  if (!status.ok()) return ShowWrongUsage(command.name, flags.NameSource(status.message()));
   status = command.run();
   if (status.ok()) status = FlushStandardOutput();
   return Conclude(status);
