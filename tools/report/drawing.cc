@@ -79,7 +79,7 @@ bool Drawing::IsFree(const Box& box) const {
   });
 }
 
-void Drawing::AddText(absl::string_view text, absl::string_view css_class,
+bool Drawing::AddText(absl::string_view text, absl::string_view css_class,
                       const std::vector<Place>& places) {
   for (const Place& place : places) {
     const double width = TextWidth(text);
@@ -89,8 +89,13 @@ void Drawing::AddText(absl::string_view text, absl::string_view css_class,
     if (!IsFree(box)) continue;
     boxes_.push_back(box);
     Add(Text(css_class, place.x, place.y, place.anchor, text));
-    return;
+    return true;
   }
+  return false;
+}
+
+void Drawing::AddOver(absl::string_view text, absl::string_view css_class, const Place& place) {
+  Add(Text(css_class, place.x, place.y, place.anchor, text));
 }
 
 void Drawing::AddTip(double left, double right, double x, const std::vector<std::string>& lines) {

@@ -52,9 +52,12 @@ class Drawing {
     const char* anchor;
   };
   // Adds the text at the first of the places where it is inside the drawing and overlaps nothing.
-  // If there is none, it is left out.
-  void AddText(absl::string_view text, absl::string_view css_class,
+  // If there is none, it is left out. Returns true if it was added.
+  bool AddText(absl::string_view text, absl::string_view css_class,
                const std::vector<Place>& places);
+
+  // Adds the text at the place, whatever is there.
+  void AddOver(absl::string_view text, absl::string_view css_class, const Place& place);
 
   // Adds what is shown when a pointer is between `left` and `right`: a line at `x`, and a box with
   // the texts.

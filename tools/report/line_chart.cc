@@ -125,19 +125,33 @@ std::string MarkClass(absl::string_view what, const ChartMark& mark) {
   return absl::StrCat(what, mark.is_good ? " good" : "");
 }
 
+// The places for the label of a level: at its ends, then all along it, above and below.
+std::vector<Drawing::Place> LevelPlaces(double at, const Drawing& drawing) {
+  constexpr double kStep = 12;
+  const double left = Drawing::kLeft + 6;
+  const double right = drawing.right() - 6;
+  std::vector<Drawing::Place> places = {{left, at - 5, "start"},
+                                        {right, at - 5, "end"},
+                                        {left, at + 15, "start"},
+                                        {right, at + 15, "end"}};
+  for (double x = left + kStep; x < right; x += kStep) {
+    places.push_back({x, at - 5, "start"});
+    places.push_back({x, at + 15, "start"});
+  }
+  return places;
+}
+
+// Every level has its label, if need be over other things.
 void AddLevels(const LineChart& chart, const Axis& y, Drawing& drawing) {
   for (const ChartMark& level : chart.levels) {
     if (!y.Shows(level.value)) continue;
     const double at = y.At(level.value);
-    const double left = Drawing::kLeft + 6;
-    const double right = drawing.right() - 6;
     drawing.Add(absl::StrFormat("<path class=\"mark\" d=\"M%.1f %.1fH%.1f\"/>\n", Drawing::kLeft,
                                 at, drawing.right()));
-    drawing.AddText(level.label, MarkClass("mark-label", level),
-                    {{left, at - 5, "start"},
-                     {right, at - 5, "end"},
-                     {left, at + 15, "start"},
-                     {right, at + 15, "end"}});
+    const std::string css_class = MarkClass("mark-label", level);
+    if (!drawing.AddText(level.label, css_class, LevelPlaces(at, drawing))) {
+      drawing.AddOver(level.label, css_class, {drawing.right() - 6, at - 5, "end"});
+    }
   }
 }
 

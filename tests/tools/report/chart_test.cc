@@ -65,6 +65,28 @@ TEST(LineChartTest, ALimitIsInsideThePlot) {
   }
 }
 
+LineChart PointsAt(std::vector<double> rates, double value) {
+  LineChart chart = {"Response time", RateAxis(), LatencyAxis(), {{"p99", {}}}};
+  for (const double rate : rates) chart.series[0].points.emplace_back(rate, value);
+  return chart;
+}
+
+TEST(LineChartTest, ALimitHasItsLabelBetweenPointsAtBothEnds) {
+  LineChart chart = PointsAt({0, 20, 40, 960, 980, 1000}, 50);
+  chart.levels = {{50, "limit"}};
+  const SvgChart drawn = ReadCharts(ChartSvg(chart)).at(0);
+  ExpectReadable(drawn);
+  EXPECT_EQ(drawn.TextsOf("mark-label"), std::vector<std::string>{"limit"});
+}
+
+TEST(LineChartTest, ALimitHasItsLabelEvenWherePointsLeaveNoRoom) {
+  std::vector<double> rates;
+  for (int i = 0; i < 25; ++i) rates.push_back(40 * i);
+  LineChart chart = PointsAt(rates, 50);
+  chart.levels = {{50, "limit: p99 within 50 ms"}};
+  EXPECT_EQ(ReadCharts(ChartSvg(chart)).at(0).TextsOf("mark-label").size(), 1u);
+}
+
 TEST(LineChartTest, PointsHaveTheirLabels) {
   const SvgChart drawn = ReadCharts(ChartSvg(Hockey({100, 300, 600, 900}))).at(0);
   ExpectReadable(drawn);
