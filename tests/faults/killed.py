@@ -66,7 +66,7 @@ def kill_at(kind, left, how):
     assert found is after or (found is before and not acknowledged), (kind, left, how, code)
     if name != "items":
         expect_serves(server, "items", BASE)
-    # What was found goes on: a version is never given again.
+    # The set goes on from there, and a version is never given again.
     assert server.put("items", SMALL) > version
     sets = set(server.list())
     server.stop()

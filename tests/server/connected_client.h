@@ -31,7 +31,7 @@ inline std::unique_ptr<Client> ConnectedClient(const std::string& address, int c
   return client;
 }
 
-// What the server says of itself. The test fails if it does not answer.
+// The status that the server gives. The test fails if it gives none.
 inline v1::GetStatusResponse StatusOf(Client& client) {
   absl::StatusOr<v1::GetStatusResponse> status = client.GetStatus();
   EXPECT_TRUE(status.ok()) << status.status();
