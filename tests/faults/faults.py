@@ -145,7 +145,8 @@ class Server:
         return 1024 * int(status.split("VmRSS:")[1].split()[0])
 
     def get(self, path):
-        with urllib.request.urlopen(self.url + path, timeout=PATIENCE_S) as response:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(self.url + path, timeout=PATIENCE_S) as response:
             return response.read().decode()
 
     # Calls. They raise grpc.RpcError.
