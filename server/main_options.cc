@@ -11,9 +11,12 @@ namespace {
 
 // True if both paths lead to one file, which need not exist.
 bool IsSameFile(const std::string& a, const std::string& b) {
-  std::error_code ignored;
-  const std::filesystem::path whole = std::filesystem::weakly_canonical(a, ignored);
-  return !whole.empty() && whole == std::filesystem::weakly_canonical(b, ignored);
+  namespace fs = std::filesystem;
+  const auto whole = [](const std::string& path) {
+    std::error_code ignored;
+    return fs::weakly_canonical(fs::absolute(path, ignored), ignored);
+  };
+  return !b.empty() && whole(a) == whole(b);
 }
 
 void AddNetwork(MainOptions& options, Flags& flags) {

@@ -109,7 +109,9 @@ TEST_F(KeySetStoreFilesTest, WhereTheDiskFailsTheOldVersionServesAndTheNextChang
       ++failed;
       // No file is left, because the disk may be full. If the failed operation had an effect, the
       // new manifest may be in place, and then its segment stays.
-      if (!has_effect) EXPECT_EQ(FilesOf("a"), files_before);
+      if (!has_effect) {
+        EXPECT_EQ(FilesOf("a"), files_before);
+      }
       EXPECT_EQ(ContentsOf(*store, "a"), before);
       EXPECT_EQ(store->Find("a").value()->version(), version);
       EXPECT_EQ(store->budget().bytes(), held);
