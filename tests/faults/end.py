@@ -11,7 +11,7 @@ from faults import Server, error_of, expect_serves, floats, long_request, put_wo
 def sigterm_with_work_in_flight():
     """All calls and the upload are answered, new ones get UNAVAILABLE, and the exit code is 0."""
     folder = faults.new_path()
-    server = Server(f"--key_set_dir={folder}")
+    server = Server(f"--key_set_dir={folder}", "--drain_timeout=2m")
     put_work(server)
     content = floats(500, 64, 3)
     halves = [content.tobytes()[:64000], content.tobytes()[64000:]]

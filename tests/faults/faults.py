@@ -20,7 +20,7 @@ import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAMS = ROOT / "build/release/bin"
-PATIENCE_S = 60
+PATIENCE_S = 120
 WORK = tempfile.TemporaryDirectory(prefix="qkserve-fault-")
 WORK_PATH = pathlib.Path(WORK.name)
 _paths = (WORK_PATH / f"{number}" for number in itertools.count())
@@ -243,9 +243,9 @@ def put_work(server):
 
 
 def long_request():
-    """About a second of work for one worker, in a small request with a small reply."""
+    """About half a second of work for one worker, in a small request with a small reply."""
     return scoring_pb2.ScoreRequest(
-        queries=tensor(np.ones((4096, 256), "<f4")), output=scoring_pb2.TOP_K, top_k=1,
+        queries=tensor(np.ones((2048, 256), "<f4")), output=scoring_pb2.TOP_K, top_k=1,
         key_set=scoring_pb2.KeySetReference(name="work"))
 
 
@@ -304,4 +304,5 @@ def main(*checks):
                     server.process.kill()
                     server.process.wait()
             Server.running.clear()
-        print(f"{check.__name__}: {check.__doc__} ({time.monotonic() - begin:.1f} s)", flush=True)
+        text = " ".join(check.__doc__.split())
+        print(f"{check.__name__}: {text} ({time.monotonic() - begin:.1f} s)", flush=True)

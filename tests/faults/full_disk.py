@@ -71,11 +71,13 @@ def a_full_disk():
 
 def a_disk_that_becomes_read_only():
     """Changes get INTERNAL and the log has the cause; scores go on; writable again, changes succeed."""
+    fault = Faults()
     with faults.small_disk("4m") as disk:
-        server = Server(f"--key_set_dir={disk / 'sets'}")
+        server = Server(f"--key_set_dir={disk / 'sets'}", faults=fault)
         keys = floats(100, 64, 1)
         version = server.put("items", keys)
-        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        # The kernel does so after an error of the disk. mount refuses while the lock is open.
+        fault.fail(Faults.CHANGES, 0, errno.EROFS, lasts=True)
         for change in (lambda: server.put("items", keys), lambda: server.put("new", keys),
                        lambda: server.put("items", keys, version), lambda: server.delete("items")):
             expect_error("INTERNAL", "Read-only file system", change)
@@ -83,6 +85,7 @@ def a_disk_that_becomes_read_only():
         expect_serves(server, "items", keys)
         # A server that is to write does not start there, one that only reads does.
         server.stop()
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         server = Server(f"--key_set_dir={disk / 'sets'}", serves=False)
         assert server.wait() == 1, server.log()
         assert "key_set_dir" in server.log() and "Read-only file system" in server.log(), server.log()
