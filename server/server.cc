@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <limits>
 #include <system_error>
 #include <utility>
@@ -25,6 +26,7 @@
 #include "qkserve/v1/scoring.grpc.pb.h"
 #include "qkserve/v1/status.grpc.pb.h"
 #include "server/admission/compute_setup.h"
+#include "server/lifecycle/acceptor.h"
 #include "server/lifecycle/goodbye.h"
 #include "server/lifecycle/listen_address.h"
 
@@ -39,8 +41,9 @@ double GflopsPerWorker() {
   return gflops;
 }
 
-// Threads beside workers and gRPC's. 8 are for HTTP, files of uploads (4), merges, and the watches
-// of idle uploads and of the directory. As many are room for the threads that gRPC adds under load.
+// Threads beside workers and gRPC's. 10 are for HTTP, accepting, files of uploads (4), merges, and
+// the watches of idle uploads, replies and the directory. 6 are room for the threads that gRPC adds
+// under load.
 constexpr int64_t kOtherThreads = 16;
 
 // The time after which a refused caller may come again. Bytes in flight are usually returned within
@@ -60,7 +63,7 @@ absl::Status DirectoryError(const absl::Status& status) {
   return absl::FailedPreconditionError(absl::StrCat("key_set_dir: ", status.message()));
 }
 
-// Sets limits of connections: age, pings, metadata.
+// Sets limits of connections: age, handshake, calls, pings, metadata.
 void SetConnectionArguments(const ServerOptions& options, grpc::ServerBuilder& builder) {
   if (options.connection_age > absl::ZeroDuration()) {
     // gRPC closes a connection at 0.9 to 1.1 times this value, which is 1 to 1.22 times the flag.
@@ -68,13 +71,57 @@ void SetConnectionArguments(const ServerOptions& options, grpc::ServerBuilder& b
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
                                std::max(1, MillisecondsArgument(options.connection_age / 9 * 10)));
   }
-  // An upload or a Health.Watch keeps its connection to its end.
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, std::numeric_limits<int>::max());
+  builder.AddChannelArgument(
+      GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+      MillisecondsArgument(options.connection_grace > absl::ZeroDuration()
+                               ? options.connection_grace
+                               : absl::InfiniteDuration()));
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                             MillisecondsArgument(options.handshake_timeout));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kConnectionCallsMax);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, MillisecondsArgument(options.ping_after));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                             MillisecondsArgument(options.ping_timeout));
   // gRPC's own intervals are 5 minutes, and 2 hours while there is no call.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              MillisecondsArgument(options.keepalive_interval_min));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax);
+}
+
+// Takes over a connected socket.
+using ConnectionTaker = std::function<void(int socket)>;
+
+// Lets the server that is built take connections that an Acceptor has accepted.
+ConnectionTaker AddConnectionTaker(grpc::ServerBuilder& builder,
+                                   std::shared_ptr<grpc::ServerCredentials> credentials) {
+  using Builder = grpc::ServerBuilder::experimental_type;
+  const std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> taker =
+      builder.experimental().AddExternalConnectionAcceptor(
+          Builder::ExternalConnectionType::FROM_FD, std::move(credentials));
+  return [taker](int socket) {
+    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+    connection.fd = socket;
+    taker->HandleNewConnection(&connection);
+  };
+}
+
+Acceptor::Options AcceptorOptions(const ServerOptions& options, ConnectionTaker take) {
+  const int64_t allowed =
+      ConnectionsAllowed(options.connections_max, OpenFilesMax(), kReservedFiles);
+  if (allowed < options.connections_max) {
+    options.log({LogLevel::kInfo,
+                 absl::StrCat("connections_max = ", options.connections_max,
+                              " is lowered, because the process may open only ", OpenFilesMax(),
+                              " files"),
+                 {{"connections", allowed}}});
+  }
+  const int64_t per_peer = options.connections_per_peer_max;
+  return {.connections_max = allowed,
+          .per_peer_max = per_peer > 0 ? per_peer : std::max<int64_t>(1, allowed / 2),
+          .unsent_timeout = options.unsent_timeout,
+          .take = std::move(take),
+          .log = options.log};
 }
 
 }  // namespace
@@ -146,7 +193,9 @@ Server::Server(const ServerOptions& options, Parts parts, const Clock* clock)
                 .compute = parts.compute,
                 .key_sets = key_sets_.get(),
                 .budget = &budget_},
-               batcher_.get(), &calls_, &recorder_, clock),
+               batcher_.get(), &calls_, &recorder_, clock,
+               options.reply_timeout > absl::ZeroDuration() ? options.reply_timeout
+                                                            : absl::InfiniteDuration()),
       key_set_service_(key_sets_.get(), &budget_, &calls_, &recorder_, clock,
                        options.upload_idle_timeout, options.message_bytes_max),
       status_(parts.compute, AskedParts(), &recorder_),
@@ -169,69 +218,59 @@ Server::Server(const ServerOptions& options, Parts parts, const Clock* clock)
 }
 
 ServerParts Server::AskedParts() {
-  return {
-      .batcher = batcher_.get(), .budget = &budget_, .key_sets = key_sets_.get(), .calls = &calls_};
+  return {.batcher = batcher_.get(),
+          .budget = &budget_,
+          .key_sets = key_sets_.get(),
+          .calls = &calls_,
+          .connections = &connections_};
 }
 
 Server::~Server() { Drain().IgnoreError(); }
 
-// Checked here, because gRPC takes a socket over from a server that still listens on it, and its
-// errors are long.
-absl::Status Server::CheckAddressIsFree() const {
-  absl::string_view path = options_.listen_address;
-  if (!absl::ConsumePrefix(&path, kUnixPrefix)) return absl::OkStatus();
-  absl::ConsumePrefix(&path, "//");
-  absl::Status status = CheckSocketPath(std::string(path));
-  if (status.ok() || absl::IsInvalidArgument(status)) return status;
-  return CannotListen(kListenAddressFlag, options_.listen_address, status);
-}
-
-// Finds the addresses and takes their port here: gRPC binds sockets of its own, and is content with
-// one of a name's addresses. The returned sockets keep the port until gRPC listens.
-absl::StatusOr<std::optional<BoundSockets>> Server::AddListeningPorts(
-    grpc::ServerBuilder& builder) {
-  const std::shared_ptr<grpc::ServerCredentials> plain = grpc::InsecureServerCredentials();
-  if (absl::StartsWith(options_.listen_address, kUnixPrefix)) {
-    builder.AddListeningPort(options_.listen_address, plain);
-    address_ = options_.listen_address;
-    return std::nullopt;
+// Binds the address that gRPC's connections come to.
+absl::StatusOr<BoundSockets> Server::BindListenAddress() {
+  const std::string& address = options_.listen_address;
+  absl::string_view path = address;
+  if (absl::ConsumePrefix(&path, kUnixPrefix)) {
+    absl::ConsumePrefix(&path, "//");
+    absl::StatusOr<BoundSockets> sockets = BoundSockets::BindPath(std::string(path));
+    address_ = address;
+    if (sockets.ok() || absl::IsInvalidArgument(sockets.status())) return sockets;
+    return CannotListen(kListenAddressFlag, address, sockets.status());
   }
-  ASSIGN_OR_RETURN(BoundSockets sockets,
-                   BoundSockets::Bind(kListenAddressFlag, options_.listen_address));
-  for (const SocketAddress& address : sockets.addresses()) {
-    builder.AddListeningPort(address.Text(), plain);
-  }
+  ASSIGN_OR_RETURN(BoundSockets sockets, BoundSockets::Bind(kListenAddressFlag, address));
   port_ = sockets.port();
-  address_ = WithPort(options_.listen_address, port_);
+  address_ = WithPort(address, port_);
   return sockets;
 }
 
 absl::Status Server::Listen() {
-  RETURN_IF_ERROR(CheckAddressIsFree());
+  ASSIGN_OR_RETURN(BoundSockets sockets, BindListenAddress());
+  const absl::Status listening = sockets.Listen();
+  // Another process may have been faster.
+  if (!listening.ok()) {
+    return CannotListen(kListenAddressFlag, options_.listen_address, listening);
+  }
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(static_cast<int>(options_.message_bytes_max));
   builder.SetMaxSendMessageSize(static_cast<int>(options_.message_bytes_max));
-  // By default gRPC lets a second server share the port silently.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   SetConnectionArguments(options_, builder);
   // gRPC would unpack a message of 1 MB to 1 GB before any limit sees it. ReadWireMessage does it
   // within limits.
   builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
-  ASSIGN_OR_RETURN(const std::optional<BoundSockets> sockets, AddListeningPorts(builder));
   builder.RegisterService(&scoring_);
   builder.RegisterService(&key_set_service_);
   builder.RegisterService(&status_);
   builder.RegisterService(&health_);
   builder.RegisterService(&reflection_);
   builder.RegisterCallbackGenericService(&unknown_methods_);
+  const ConnectionTaker take = AddConnectionTaker(builder, grpc::InsecureServerCredentials());
   grpc_server_ = builder.BuildAndStart();
   if (grpc_server_ == nullptr) {
-    // Another process may have been faster.
-    const absl::Status listening = sockets.has_value() ? sockets->Listen() : absl::OkStatus();
-    return CannotListen(
-        kListenAddressFlag, options_.listen_address,
-        listening.ok() ? absl::UnavailableError("gRPC cannot; its log says why") : listening);
+    return absl::InternalError("gRPC does not start; its log says why");
   }
+  acceptor_ = std::make_unique<Acceptor>(std::move(sockets), AcceptorOptions(options_, take),
+                                         &connections_, &clock_);
   exporter_->SetReadiness(Readiness::kServing);
   return absl::OkStatus();
 }
@@ -244,6 +283,7 @@ constexpr absl::Duration kDrainUploadIdleMax = absl::Seconds(5);
 constexpr int kDrainRoundsMax = 5;
 
 void Server::SendCallersAway() {
+  acceptor_ = nullptr;
   int64_t begun = -1;
   for (int round = 0; round < kDrainRoundsMax && begun != calls_.begun(); ++round) {
     begun = calls_.begun();

@@ -56,6 +56,7 @@ class KeySetService final : public WireService {
   const absl::Duration upload_idle_timeout_;
   std::atomic<bool> is_draining_{false};
   std::atomic<int64_t> uploads_{0};
+  std::atomic<int64_t> deletions_{0};
   InFlightCalls& calls_;        // calls that change something
   TaskPool upload_threads_{4};  // its tasks use the members above
   IdleWatch idle_;              // last, because it schedules tasks
