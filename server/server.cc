@@ -71,11 +71,10 @@ void SetConnectionArguments(const ServerOptions& options, grpc::ServerBuilder& b
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
                                std::max(1, MillisecondsArgument(options.connection_age / 9 * 10)));
   }
-  builder.AddChannelArgument(
-      GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
-      MillisecondsArgument(options.connection_grace > absl::ZeroDuration()
-                               ? options.connection_grace
-                               : absl::InfiniteDuration()));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+                             MillisecondsArgument(options.connection_grace > absl::ZeroDuration()
+                                                      ? options.connection_grace
+                                                      : absl::InfiniteDuration()));
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
                              MillisecondsArgument(options.handshake_timeout));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kConnectionCallsMax);
@@ -97,8 +96,8 @@ ConnectionTaker AddConnectionTaker(grpc::ServerBuilder& builder,
                                    std::shared_ptr<grpc::ServerCredentials> credentials) {
   using Builder = grpc::ServerBuilder::experimental_type;
   const std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> taker =
-      builder.experimental().AddExternalConnectionAcceptor(
-          Builder::ExternalConnectionType::FROM_FD, std::move(credentials));
+      builder.experimental().AddExternalConnectionAcceptor(Builder::ExternalConnectionType::FROM_FD,
+                                                           std::move(credentials));
   return [taker](int socket) {
     grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
     connection.fd = socket;
@@ -110,11 +109,11 @@ Acceptor::Options AcceptorOptions(const ServerOptions& options, ConnectionTaker 
   const int64_t allowed =
       ConnectionsAllowed(options.connections_max, OpenFilesMax(), kReservedFiles);
   if (allowed < options.connections_max) {
-    options.log({LogLevel::kInfo,
-                 absl::StrCat("connections_max = ", options.connections_max,
-                              " is lowered, because the process may open only ", OpenFilesMax(),
-                              " files"),
-                 {{"connections", allowed}}});
+    options.log(
+        {LogLevel::kInfo,
+         absl::StrCat("connections_max = ", options.connections_max,
+                      " is lowered, because the process may open only ", OpenFilesMax(), " files"),
+         {{"connections", allowed}}});
   }
   const int64_t per_peer = options.connections_per_peer_max;
   return {.connections_max = allowed,

@@ -49,8 +49,8 @@ struct SocketAddress {
 // UNAVAILABLE: the name has no address; the message says why. Blocks while the name is looked up.
 absl::StatusOr<std::vector<SocketAddress>> ResolveHost(const HostPort& to);
 
-// Sockets for some addresses, one for each, all bound to the same port; or a socket at a path of the
-// file system, which is removed with this object.
+// Sockets for some addresses, one for each, all bound to the same port; or a socket at a path of
+// the file system, which is removed with this object.
 //
 // Thread-compatible.
 class BoundSockets {

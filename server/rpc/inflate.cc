@@ -38,7 +38,7 @@ class Inflater {
     constexpr int kEitherFormat = 32;
     // C++'s allocator, because a test can make it fail.
     stream_.zalloc = [](void* /*opaque*/, uInt items, uInt size) -> void* {
-      return ::operator new(size_t{items} * size, std::nothrow);
+      return ::operator new (size_t{items} * size, std::nothrow);
     };
     stream_.zfree = [](void* /*opaque*/, void* memory) { ::operator delete(memory); };
     is_good_ = IsGood(inflateInit2(&stream_, kWindowBits | kEitherFormat));

@@ -235,8 +235,8 @@ grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(
   // Counted down again by the task.
   if (status.ok() && ++deletions_ > kDeletionsMax) {
     --deletions_;
-    status = WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat(
-                                "more than ", kDeletionsMax, " deletions are under way")),
+    status = WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat("more than ", kDeletionsMax,
+                                                                      " deletions are under way")),
                             kDeletionRetryAfter);
   }
   if (!status.ok()) return call.Finish(status);

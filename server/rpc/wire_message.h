@@ -78,7 +78,7 @@ absl::Status NoRequestStatus(const absl::Status& status, grpc::CallbackServerCon
 template <class Request>
 struct WireMessage {
   mutable absl::Status status;  // WireService completes it with NoRequestStatus
-  size_t bytes = 0;  // bytes of the message, after decompression
+  size_t bytes = 0;             // bytes of the message, after decompression
   Request message;
   InflateLimits inflate;  // set before the message comes
 };
