@@ -77,6 +77,7 @@ struct ServerOptions {
   int64_t connections_per_peer_max = 0;
 
   // Limits of limits.h that tests shorten.
+  int64_t deletions_max = kDeletionsMax;
   absl::Duration handshake_timeout = kHandshakeTimeout;
   absl::Duration ping_after = kPingAfter;
   absl::Duration ping_timeout = kPingTimeout;

@@ -197,7 +197,8 @@ Server::Server(const ServerOptions& options, Parts parts, const Clock* clock)
                options.reply_timeout > absl::ZeroDuration() ? options.reply_timeout
                                                             : absl::InfiniteDuration()),
       key_set_service_(key_sets_.get(), &budget_, &calls_, &recorder_, clock,
-                       options.upload_idle_timeout, options.message_bytes_max),
+                       options.upload_idle_timeout, options.message_bytes_max,
+                       options.deletions_max),
       status_(parts.compute, AskedParts(), &recorder_),
       health_({"", v1::ScoringService::service_full_name(), v1::KeySetService::service_full_name(),
                v1::StatusService::service_full_name()}),

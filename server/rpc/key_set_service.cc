@@ -154,10 +154,12 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
 
 KeySetService::KeySetService(KeySetStore* key_sets, ByteBudget* budget, InFlightCalls* calls,
                              const CallRecorder* recorder, const Clock* clock,
-                             absl::Duration upload_idle_timeout, int64_t message_bytes_max)
+                             absl::Duration upload_idle_timeout, int64_t message_bytes_max,
+                             int64_t deletions_max)
     : key_sets_(*key_sets),
       budget_(*budget),
       message_bytes_max_(message_bytes_max),
+      deletions_max_(deletions_max),
       recorder_(*recorder),
       upload_idle_timeout_(upload_idle_timeout),
       calls_(*calls),
@@ -233,7 +235,7 @@ grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(
   if (status.ok()) status = CheckServing();
   if (status.ok()) status = CheckKeySetMetadata(*context, wire->message.name());
   // Counted down again by the task.
-  if (status.ok() && ++deletions_ > kDeletionsMax) {
+  if (status.ok() && ++deletions_ > deletions_max_) {
     --deletions_;
     status = WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat("more than ", kDeletionsMax,
                                                                       " deletions are under way")),

@@ -91,6 +91,15 @@ TEST_F(InflateTest, WithoutMemoryItIsNotTakenForBytesOfAnotherFormat) {
   nothrow_new_fails = false;
 }
 
+TEST_F(InflateTest, HasALimitBelowThatOfMessages) {
+  EXPECT_EQ(InflatedBytesMax(1000), 1000);
+  bytes_max_ = InflatedBytesMax(kMessageBytesMax);
+  grpc::ByteBuffer message = Compressed(Deflated(std::string(bytes_max_ + 1, '\0'), kGzip));
+  const absl::Status status = Inflate(message);
+  EXPECT_TRUE(absl::IsResourceExhausted(status));
+  EXPECT_THAT(std::string(status.message()), testing::EndsWith("; send it without compression"));
+}
+
 TEST_F(InflateTest, GivesBackWhatWasCompressed) {
   std::string bytes;
   for (int i = 0; bytes.size() < 300'000; ++i) bytes += std::to_string(i * 7919);
