@@ -10,7 +10,6 @@
 #include "core/batching/batcher.h"
 #include "core/key_sets/key_set_store.h"
 #include "grpcpp/server.h"
-#include "grpcpp/server_builder.h"
 #include "server/admission/compute_setup.h"
 #include "server/http/http_server.h"
 #include "server/lifecycle/acceptor.h"
