@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <functional>
-#include <limits>
 #include <system_error>
 #include <utility>
 
@@ -25,7 +23,7 @@
 #include "qkserve/v1/scoring.grpc.pb.h"
 #include "qkserve/v1/status.grpc.pb.h"
 #include "server/admission/compute_setup.h"
-#include "server/lifecycle/acceptor.h"
+#include "server/connection_setup.h"
 #include "server/lifecycle/goodbye.h"
 #include "server/lifecycle/listen_address.h"
 
@@ -49,77 +47,11 @@ constexpr int64_t kOtherThreads = 16;
 // the time of a request.
 constexpr absl::Duration kInFlightRetryAfter = absl::Milliseconds(100);
 
-// A duration for gRPC, which takes milliseconds in an int. INT_MAX means never.
-int MillisecondsArgument(absl::Duration duration) {
-  return static_cast<int>(
-      std::min<int64_t>(absl::ToInt64Milliseconds(duration), std::numeric_limits<int>::max()));
-}
-
 // An error of key_set_dir. It is FAILED_PRECONDITION because it may go away without a change of
 // flags. INVALID_ARGUMENT would tell a supervisor not to try again.
 absl::Status DirectoryError(const absl::Status& status) {
   if (absl::IsCancelled(status) || absl::IsResourceExhausted(status)) return status;
   return absl::FailedPreconditionError(absl::StrCat("key_set_dir: ", status.message()));
-}
-
-// Sets limits of connections: age, handshake, calls, pings, metadata.
-void SetConnectionArguments(const ServerOptions& options, grpc::ServerBuilder& builder) {
-  if (options.connection_age > absl::ZeroDuration()) {
-    // gRPC closes a connection at 0.9 to 1.1 times this value, which is 1 to 1.22 times the flag.
-    // The value is never 0, which gRPC takes for at once.
-    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
-                               std::max(1, MillisecondsArgument(options.connection_age / 9 * 10)));
-  }
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
-                             MillisecondsArgument(options.connection_grace > absl::ZeroDuration()
-                                                      ? options.connection_grace
-                                                      : absl::InfiniteDuration()));
-  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
-                             MillisecondsArgument(options.handshake_timeout));
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kConnectionCallsMax);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, MillisecondsArgument(options.ping_after));
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
-                             MillisecondsArgument(options.ping_timeout));
-  // gRPC's own intervals are 5 minutes, and 2 hours while there is no call.
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
-                             MillisecondsArgument(options.keepalive_interval_min));
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax);
-}
-
-// Takes over a connected socket.
-using ConnectionTaker = std::function<void(int socket)>;
-
-// Lets the server that is built take connections that an Acceptor has accepted.
-ConnectionTaker AddConnectionTaker(grpc::ServerBuilder& builder,
-                                   std::shared_ptr<grpc::ServerCredentials> credentials) {
-  using Builder = grpc::ServerBuilder::experimental_type;
-  const std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> taker =
-      builder.experimental().AddExternalConnectionAcceptor(Builder::ExternalConnectionType::FROM_FD,
-                                                           std::move(credentials));
-  return [taker](int socket) {
-    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
-    connection.fd = socket;
-    taker->HandleNewConnection(&connection);
-  };
-}
-
-Acceptor::Options AcceptorOptions(const ServerOptions& options, ConnectionTaker take) {
-  const int64_t allowed =
-      ConnectionsAllowed(options.connections_max, OpenFilesMax(), kReservedFiles);
-  if (allowed < options.connections_max) {
-    options.log(
-        {LogLevel::kInfo,
-         absl::StrCat("connections_max = ", options.connections_max,
-                      " is lowered, because the process may open only ", OpenFilesMax(), " files"),
-         {{"connections", allowed}}});
-  }
-  const int64_t per_peer = options.connections_per_peer_max;
-  return {.connections_max = allowed,
-          .per_peer_max = per_peer > 0 ? per_peer : std::max<int64_t>(1, allowed / 2),
-          .unsent_timeout = options.unsent_timeout,
-          .take = std::move(take),
-          .log = options.log};
 }
 
 }  // namespace
@@ -254,7 +186,7 @@ absl::Status Server::Listen() {
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(static_cast<int>(options_.message_bytes_max));
   builder.SetMaxSendMessageSize(static_cast<int>(options_.message_bytes_max));
-  SetConnectionArguments(options_, builder);
+  SetConnectionLimits(options_, builder);
   // gRPC would unpack a message of 1 MB to 1 GB before any limit sees it. ReadWireMessage does it
   // within limits.
   builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
@@ -264,7 +196,7 @@ absl::Status Server::Listen() {
   builder.RegisterService(&health_);
   builder.RegisterService(&reflection_);
   builder.RegisterCallbackGenericService(&unknown_methods_);
-  const ConnectionTaker take = AddConnectionTaker(builder, grpc::InsecureServerCredentials());
+  const ConnectionTaker take = AddConnectionTaker(grpc::InsecureServerCredentials(), builder);
   grpc_server_ = builder.BuildAndStart();
   if (grpc_server_ == nullptr) {
     return absl::InternalError("gRPC does not start; its log says why");
