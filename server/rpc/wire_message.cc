@@ -212,7 +212,7 @@ WireField WireField::Request(const Descriptor& type) {
 absl::Status NoRequestStatus(const absl::Status& status, grpc::CallbackServerContext& context) {
   const bool has_no_request = absl::IsCancelled(status) && status.message() == kNoRequest;
   if (!has_no_request || grpc_call_failed_before_recv_message(context.c_call()) != 0) return status;
-  return absl::UnimplementedError("the call has no message, expected one");
+  return absl::UnimplementedError("the call ended without a whole message, expected one");
 }
 
 absl::Status ReadWireMessage(const WireField& request, const InflateLimits& inflate,

@@ -226,7 +226,7 @@ TEST_F(BadPeersTest, ACallWithoutAMessageIsToldSo) {
     call->Finish(&status, nullptr);
     queue.Next(&tag, &ok);
     EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED) << method;
-    EXPECT_EQ(status.error_message(), "the call has no message, expected one");
+    EXPECT_EQ(status.error_message(), "the call ended without a whole message, expected one");
   }
 }
 
