@@ -80,11 +80,15 @@ void Acceptor::Poll() {
 }
 
 void Acceptor::Accept(int listening) {
+  const int socket = accept4(listening, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (socket < 0) return OnError(listening, errno);
   SocketAddress peer;
   peer.size = sizeof(peer.storage);
-  const int socket = accept4(listening, reinterpret_cast<sockaddr*>(&peer.storage), &peer.size,
-                             SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (socket < 0) return OnError(listening, errno);
+  if (getpeername(socket, reinterpret_cast<sockaddr*>(&peer.storage), &peer.size) != 0) {
+    // The peer has gone already, as probes of ports do. gRPC would log an error.
+    close(socket);
+    return;
+  }
   const std::string host = peer.Host();
   const ConnectionTable::Outcome outcome = table_.Add(socket, host, clock_.Now());
   counts_.open = table_.count();
