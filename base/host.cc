@@ -1,6 +1,7 @@
 #include "base/host.h"
 
 #include <sched.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -106,6 +107,13 @@ int64_t UsableMemoryBytes(const std::string& root) {
   const int64_t pages = sysconf(_SC_PHYS_PAGES);
   const int64_t page_bytes = sysconf(_SC_PAGESIZE);
   return std::min(pages * page_bytes, CgroupLimit(root, "memory", MemoryLimitIn));
+}
+
+int64_t OpenFilesMax() {
+  rlimit files = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+  getrlimit(RLIMIT_NOFILE, &files);
+  return static_cast<int64_t>(
+      std::min<rlim_t>(files.rlim_cur, std::numeric_limits<int64_t>::max()));
 }
 
 }  // namespace qkserve

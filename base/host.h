@@ -20,6 +20,9 @@ std::string CpuName();
 // cgroup and of the cgroups above.
 int64_t UsableMemoryBytes(const std::string& root = "");
 
+// The files that this process may have open at a time.
+int64_t OpenFilesMax();
+
 }  // namespace qkserve
 
 #endif  // QKSERVE_BASE_HOST_H_

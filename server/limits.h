@@ -2,10 +2,14 @@
 #define QKSERVE_SERVER_LIMITS_H_
 
 #include <cstdint>
+#include <limits>
 
+#include "absl/time/time.h"
+#include "core/batching/limits.h"
 #include "qkserve/limits.h"
 
-// Limits of calls. A limit that an operator may change is the default of a flag.
+// Limits of calls and of connections. A limit that an operator may change is the default of a flag.
+// docs/limits.md lists them all; a test compares its numbers with these.
 
 namespace qkserve {
 
@@ -17,6 +21,56 @@ inline constexpr int64_t kInFlightBytesMax = 2 * kGiB;
 
 // The most uploads at a time.
 inline constexpr int64_t kUploadsMax = 64;
+
+// The most deletions of key sets at a time. They wait for the threads that also write uploads.
+inline constexpr int64_t kDeletionsMax = 1024;
+
+// The most bytes of a call's metadata: keys, values, and 32 for each pair, as HTTP/2 counts them.
+// gRPC holds them for every call before a limit of this server applies. A token and a trace context
+// take 1 to 4 KiB.
+inline constexpr int kMetadataBytesMax = 8192;
+
+// The calls that may be under way on one connection. gRPC's clients hold back what is beyond it
+// until a call ends; the connection of a client that does not is closed. It is far more than keeps
+// all workers busy, and so costs no throughput.
+inline constexpr int kConnectionCallsMax = 1024;
+
+// Connections at a time (--connections_max). An idle one takes about 40 KiB. There are fewer if the
+// process may open fewer files.
+inline constexpr int64_t kConnectionsMax = 8192;
+
+// Files that connections leave for the rest of the process: HTTP's connections, uploads, loading
+// and merging of key sets, the log, gRPC's own.
+inline constexpr int64_t kReservedFiles = 320;
+
+// The time in which a new connection must complete its handshakes, up to HTTP/2's settings.
+inline constexpr absl::Duration kHandshakeTimeout = absl::Seconds(10);
+
+// The time that calls may go on after the age of their connection (--connection_grace). Long
+// uploads need it. It also bounds how long a peer can hold a place or memory by sending or reading
+// very slowly.
+inline constexpr absl::Duration kConnectionGrace = absl::Hours(1);
+
+// The time in which a caller must take a reply (--reply_timeout). The largest one takes it at
+// 0.9 MB/s.
+inline constexpr absl::Duration kReplyTimeout = absl::Minutes(5);
+
+// A peer that is silent for this time is sent a ping. If it does not answer within the timeout, it
+// has vanished, and its connection is closed. The timeout bears a client that was stopped for 10 s.
+inline constexpr absl::Duration kPingAfter = absl::Seconds(60);
+inline constexpr absl::Duration kPingTimeout = absl::Seconds(20);
+
+// The time in which a TCP peer must take some of the bytes that wait for it.
+inline constexpr absl::Duration kUnsentTimeout = absl::Seconds(60);
+
+// The largest request, and its result computed, in the message and serialised, fit in flight.
+static_assert(4 * kMessageBytesMax <= kInFlightBytesMax);
+// gRPC holds sizes of messages in an int.
+static_assert(kMessageBytesMax <= std::numeric_limits<int32_t>::max());
+// One connection cannot fill the queue, and can have all uploads.
+static_assert(kConnectionCallsMax < kQueueRequestsMax && kUploadsMax <= kConnectionCallsMax);
+// An upload has a file open for each column.
+static_assert(2 * kUploadsMax < kReservedFiles);
 
 }  // namespace qkserve
 

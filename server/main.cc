@@ -118,8 +118,7 @@ int AwaitStopSignal(int pipe, Server& server) {
   return signal;
 }
 
-// Raises the limit of file descriptors, because each connection takes one. If none is left, gRPC
-// stops accepting for good.
+// Raises the limit of file descriptors, because each connection takes one.
 void AllowManyConnections() {
   rlimit files = {};
   if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;

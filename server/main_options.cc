@@ -36,6 +36,15 @@ void AddNetwork(MainOptions& options, Flags& flags) {
   flags.Add("connection_age", &server.connection_age,
             "close connections at this age or up to 22 % later, after their calls, so that clients "
             "look names up again; 0: never");
+  flags.Add("connection_grace", &server.connection_grace,
+            "cut calls that still run this long after their connection's age; 0: never");
+  flags.Add("reply_timeout", &server.reply_timeout,
+            "cancel a call whose reply its caller has not taken after this time; 0: never");
+  flags.Add("connections_max", &server.connections_max,
+            "gRPC connections at a time; others are closed at once; fewer if the process may open "
+            "fewer files");
+  flags.Add("connections_per_peer_max", &server.connections_per_peer_max,
+            "of these, connections from one IP address; 0: half of them");
   flags.Add("keepalive_interval_min", &server.keepalive_interval_min,
             "cut clients off that send keepalive pings faster; 0: none");
 }

@@ -75,6 +75,10 @@ absl::Status ServerOptions::Validate() const {
                           upload_idle_timeout >= absl::Milliseconds(1)));
   status.Update(CheckPositive("key_set_refresh", key_set_refresh));
   status.Update(CheckNotNegative("connection_age", connection_age));
+  status.Update(CheckNotNegative("connection_grace", connection_grace));
+  status.Update(CheckNotNegative("reply_timeout", reply_timeout));
+  status.Update(CheckRange("connections_max", connections_max, 1, kIntMax));
+  status.Update(CheckRange("connections_per_peer_max", connections_per_peer_max, 0, kIntMax));
   status.Update(CheckNotNegative("keepalive_interval_min", keepalive_interval_min));
   status.Update(CheckRange("queue_requests_max", queue_requests_max, 1, kIntMax));
   status.Update(CheckPositive("queue_time_max", queue_time_max));

@@ -16,11 +16,6 @@
 
 namespace qkserve {
 
-// The most bytes of a call's metadata: keys, values, and 32 for each pair, as HTTP/2 counts them.
-// gRPC holds them for every call before a limit of this server applies. A token and a trace context
-// take 1 to 4 KiB.
-inline constexpr int kMetadataBytesMax = 8192;
-
 // The calls that are logged.
 //
 //   slow    score calls that take slow_request_threshold
@@ -32,7 +27,7 @@ bool ParseFlag(absl::string_view text, LoggedRequests* requests, std::string* er
 std::string FlagText(LoggedRequests requests);
 
 // The choices of an operator. main_options.cc fills it from flags of the same names. Only tests set
-// key_set_refresh; the functions at the end have no flags.
+// key_set_refresh and the limits that say so; the functions at the end have no flags.
 struct ServerOptions {
   // HOST:PORT or unix:PATH. Port 0 takes a free one.
   std::string listen_address = "127.0.0.1:50051";
@@ -67,6 +62,26 @@ struct ServerOptions {
   // The age at which a connection is closed, or up to 22 % later, once its calls have ended.
   // Clients then look their servers' names up again. 0 or infinite: never.
   absl::Duration connection_age = absl::Seconds(60);
+
+  // How long calls may go on after the age of their connection. Then it is closed, and they fail
+  // with UNAVAILABLE. 0 or infinite: without end.
+  absl::Duration connection_grace = kConnectionGrace;
+
+  // A call whose caller has not taken its reply after this time is cancelled, unless its deadline
+  // comes first. 0 or infinite: never.
+  absl::Duration reply_timeout = kReplyTimeout;
+
+  // Connections at a time: in all, and from one address. Others are closed at once. The first is
+  // lowered to what the limit of open files allows. 0 for an address: half of all.
+  int64_t connections_max = kConnectionsMax;
+  int64_t connections_per_peer_max = 0;
+
+  // Limits of limits.h that tests shorten.
+  int64_t deletions_max = kDeletionsMax;
+  absl::Duration handshake_timeout = kHandshakeTimeout;
+  absl::Duration ping_after = kPingAfter;
+  absl::Duration ping_timeout = kPingTimeout;
+  absl::Duration unsent_timeout = kUnsentTimeout;
 
   // A client whose keepalive pings come faster is cut off at its third ping. gRPC's clients for Go
   // and Java ping every 10 s at most.

@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
 #include <system_error>
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
@@ -25,6 +23,7 @@
 #include "qkserve/v1/scoring.grpc.pb.h"
 #include "qkserve/v1/status.grpc.pb.h"
 #include "server/admission/compute_setup.h"
+#include "server/connection_setup.h"
 #include "server/lifecycle/goodbye.h"
 #include "server/lifecycle/listen_address.h"
 
@@ -39,42 +38,20 @@ double GflopsPerWorker() {
   return gflops;
 }
 
-// Threads beside workers and gRPC's. 8 are for HTTP, files of uploads (4), merges, and the watches
-// of idle uploads and of the directory. As many are room for the threads that gRPC adds under load.
+// Threads beside workers and gRPC's. 10 are for HTTP, accepting, files of uploads (4), merges, and
+// the watches of idle uploads, replies and the directory. 6 are room for the threads that gRPC adds
+// under load.
 constexpr int64_t kOtherThreads = 16;
 
 // The time after which a refused caller may come again. Bytes in flight are usually returned within
 // the time of a request.
 constexpr absl::Duration kInFlightRetryAfter = absl::Milliseconds(100);
 
-// A duration for gRPC, which takes milliseconds in an int. INT_MAX means never.
-int MillisecondsArgument(absl::Duration duration) {
-  return static_cast<int>(
-      std::min<int64_t>(absl::ToInt64Milliseconds(duration), std::numeric_limits<int>::max()));
-}
-
 // An error of key_set_dir. It is FAILED_PRECONDITION because it may go away without a change of
 // flags. INVALID_ARGUMENT would tell a supervisor not to try again.
 absl::Status DirectoryError(const absl::Status& status) {
   if (absl::IsCancelled(status) || absl::IsResourceExhausted(status)) return status;
   return absl::FailedPreconditionError(absl::StrCat("key_set_dir: ", status.message()));
-}
-
-// Sets limits of connections: age, pings, metadata.
-void SetConnectionArguments(const ServerOptions& options, grpc::ServerBuilder& builder) {
-  if (options.connection_age > absl::ZeroDuration()) {
-    // gRPC closes a connection at 0.9 to 1.1 times this value, which is 1 to 1.22 times the flag.
-    // The value is never 0, which gRPC takes for at once.
-    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
-                               std::max(1, MillisecondsArgument(options.connection_age / 9 * 10)));
-  }
-  // An upload or a Health.Watch keeps its connection to its end.
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, std::numeric_limits<int>::max());
-  // gRPC's own intervals are 5 minutes, and 2 hours while there is no call.
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
-                             MillisecondsArgument(options.keepalive_interval_min));
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax);
 }
 
 }  // namespace
@@ -147,9 +124,12 @@ Server::Server(const ServerOptions& options, Parts parts, const Clock* clock)
                 .compute = parts.compute,
                 .key_sets = key_sets_.get(),
                 .budget = &budget_},
-               batcher_.get(), &calls_, &recorder_, clock),
+               batcher_.get(), &calls_, &recorder_, clock,
+               options.reply_timeout > absl::ZeroDuration() ? options.reply_timeout
+                                                            : absl::InfiniteDuration()),
       key_set_service_(key_sets_.get(), &budget_, &calls_, &recorder_, clock,
-                       options.upload_idle_timeout, options.message_bytes_max),
+                       options.upload_idle_timeout, options.message_bytes_max,
+                       options.deletions_max),
       status_(parts.compute, AskedParts(), &recorder_),
       health_({"", v1::ScoringService::service_full_name(), v1::KeySetService::service_full_name(),
                v1::StatusService::service_full_name()}),
@@ -170,69 +150,59 @@ Server::Server(const ServerOptions& options, Parts parts, const Clock* clock)
 }
 
 ServerParts Server::AskedParts() {
-  return {
-      .batcher = batcher_.get(), .budget = &budget_, .key_sets = key_sets_.get(), .calls = &calls_};
+  return {.batcher = batcher_.get(),
+          .budget = &budget_,
+          .key_sets = key_sets_.get(),
+          .calls = &calls_,
+          .connections = &connections_};
 }
 
 Server::~Server() { Drain().IgnoreError(); }
 
-// Checked here, because gRPC takes a socket over from a server that still listens on it, and its
-// errors are long.
-absl::Status Server::CheckAddressIsFree() const {
-  absl::string_view path = options_.listen_address;
-  if (!absl::ConsumePrefix(&path, kUnixPrefix)) return absl::OkStatus();
-  absl::ConsumePrefix(&path, "//");
-  absl::Status status = CheckSocketPath(std::string(path));
-  if (status.ok() || absl::IsInvalidArgument(status)) return status;
-  return CannotListen(kListenAddressFlag, options_.listen_address, status);
-}
-
-// Finds the addresses and takes their port here: gRPC binds sockets of its own, and is content with
-// one of a name's addresses. The returned sockets keep the port until gRPC listens.
-absl::StatusOr<std::optional<BoundSockets>> Server::AddListeningPorts(
-    grpc::ServerBuilder& builder) {
-  const std::shared_ptr<grpc::ServerCredentials> plain = grpc::InsecureServerCredentials();
-  if (absl::StartsWith(options_.listen_address, kUnixPrefix)) {
-    builder.AddListeningPort(options_.listen_address, plain);
-    address_ = options_.listen_address;
-    return std::nullopt;
+// Binds the address that gRPC's connections come to.
+absl::StatusOr<BoundSockets> Server::BindListenAddress() {
+  const std::string& address = options_.listen_address;
+  absl::string_view path = address;
+  if (absl::ConsumePrefix(&path, kUnixPrefix)) {
+    absl::ConsumePrefix(&path, "//");
+    absl::StatusOr<BoundSockets> sockets = BoundSockets::BindPath(std::string(path));
+    address_ = address;
+    if (sockets.ok() || absl::IsInvalidArgument(sockets.status())) return sockets;
+    return CannotListen(kListenAddressFlag, address, sockets.status());
   }
-  ASSIGN_OR_RETURN(BoundSockets sockets,
-                   BoundSockets::Bind(kListenAddressFlag, options_.listen_address));
-  for (const SocketAddress& address : sockets.addresses()) {
-    builder.AddListeningPort(address.Text(), plain);
-  }
+  ASSIGN_OR_RETURN(BoundSockets sockets, BoundSockets::Bind(kListenAddressFlag, address));
   port_ = sockets.port();
-  address_ = WithPort(options_.listen_address, port_);
+  address_ = WithPort(address, port_);
   return sockets;
 }
 
 absl::Status Server::Listen() {
-  RETURN_IF_ERROR(CheckAddressIsFree());
+  ASSIGN_OR_RETURN(BoundSockets sockets, BindListenAddress());
+  const absl::Status listening = sockets.Listen();
+  // Another process may have been faster.
+  if (!listening.ok()) {
+    return CannotListen(kListenAddressFlag, options_.listen_address, listening);
+  }
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(static_cast<int>(options_.message_bytes_max));
   builder.SetMaxSendMessageSize(static_cast<int>(options_.message_bytes_max));
-  // By default gRPC lets a second server share the port silently.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  SetConnectionArguments(options_, builder);
+  SetConnectionLimits(options_, builder);
   // gRPC would unpack a message of 1 MB to 1 GB before any limit sees it. ReadWireMessage does it
   // within limits.
   builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
-  ASSIGN_OR_RETURN(const std::optional<BoundSockets> sockets, AddListeningPorts(builder));
   builder.RegisterService(&scoring_);
   builder.RegisterService(&key_set_service_);
   builder.RegisterService(&status_);
   builder.RegisterService(&health_);
   builder.RegisterService(&reflection_);
   builder.RegisterCallbackGenericService(&unknown_methods_);
+  const ConnectionTaker take = AddConnectionTaker(grpc::InsecureServerCredentials(), builder);
   grpc_server_ = builder.BuildAndStart();
   if (grpc_server_ == nullptr) {
-    // Another process may have been faster.
-    const absl::Status listening = sockets.has_value() ? sockets->Listen() : absl::OkStatus();
-    return CannotListen(
-        kListenAddressFlag, options_.listen_address,
-        listening.ok() ? absl::UnavailableError("gRPC cannot; its log says why") : listening);
+    return absl::InternalError("gRPC does not start; its log says why");
   }
+  acceptor_ = std::make_unique<Acceptor>(std::move(sockets), AcceptorOptions(options_, take),
+                                         &connections_, &clock_);
   exporter_->SetReadiness(Readiness::kServing);
   return absl::OkStatus();
 }
@@ -245,6 +215,7 @@ constexpr absl::Duration kDrainUploadIdleMax = absl::Seconds(5);
 constexpr int kDrainRoundsMax = 5;
 
 void Server::SendCallersAway() {
+  acceptor_ = nullptr;
   int64_t begun = -1;
   for (int round = 0; round < kDrainRoundsMax && begun != calls_.begun(); ++round) {
     begun = calls_.begun();

@@ -2,7 +2,6 @@
 #define QKSERVE_SERVER_SERVER_H_
 
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -11,9 +10,9 @@
 #include "core/batching/batcher.h"
 #include "core/key_sets/key_set_store.h"
 #include "grpcpp/server.h"
-#include "grpcpp/server_builder.h"
 #include "server/admission/compute_setup.h"
 #include "server/http/http_server.h"
+#include "server/lifecycle/acceptor.h"
 #include "server/lifecycle/listen_address.h"
 #include "server/observe/call_recorder.h"
 #include "server/observe/metrics_exporter.h"
@@ -78,8 +77,7 @@ class Server {
 
   Server(const ServerOptions& options, Parts parts, const Clock* clock);
   ServerParts AskedParts();
-  absl::Status CheckAddressIsFree() const;
-  absl::StatusOr<std::optional<BoundSockets>> AddListeningPorts(grpc::ServerBuilder& builder);
+  absl::StatusOr<BoundSockets> BindListenAddress();
   absl::Status Listen();
   void SendCallersAway();
 
@@ -99,7 +97,9 @@ class Server {
   HealthService health_;
   ReflectionService reflection_;
   UnknownMethods unknown_methods_;
+  ConnectionCounts connections_;
   std::unique_ptr<grpc::Server> grpc_server_;
+  std::unique_ptr<Acceptor> acceptor_;  // feeds grpc_server_
   std::string address_;
   int port_ = 0;
   std::string description_;

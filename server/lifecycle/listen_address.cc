@@ -54,6 +54,25 @@ SocketAddress AnyIpv4(int port) {
   return address;
 }
 
+// Makes room for a socket at a path: removes a socket that no server listens on.
+absl::Status ClearPath(const std::string& path, const SocketAddress& address) {
+  const FileDescriptor caller(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (connect(caller.get(), address.get(), address.size) == 0) {
+    return absl::UnavailableError(kInUse);
+  }
+  // ENOENT: no socket is there. ECONNREFUSED: no server listens. After other errors one might.
+  if (errno != ENOENT && errno != ECONNREFUSED) {
+    return absl::UnavailableError(std::strerror(errno));
+  }
+  struct stat there = {};
+  if (lstat(path.c_str(), &there) != 0) return absl::OkStatus();
+  if (!S_ISSOCK(there.st_mode)) {
+    return absl::UnavailableError("a file that is no socket is there");
+  }
+  unlink(path.c_str());
+  return absl::OkStatus();
+}
+
 // True if the machine has an address of IPv6; a kernel may know IPv6 without one. gRPC asks the
 // same.
 bool HasIpv6() {
@@ -105,6 +124,13 @@ std::string SocketAddress::Text() const {
     return "an unknown address";
   }
   return IsIpv6(*this) ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
+}
+
+std::string SocketAddress::Host() const {
+  char host[NI_MAXHOST];
+  if (storage.ss_family != AF_INET && !IsIpv6(*this)) return "";
+  if (getnameinfo(get(), size, host, sizeof(host), nullptr, 0, NI_NUMERICHOST) != 0) return "";
+  return host;
 }
 
 absl::StatusOr<std::vector<SocketAddress>> ResolveHost(const HostPort& to) {
@@ -163,6 +189,32 @@ absl::StatusOr<BoundSockets> BoundSockets::Bind(std::vector<SocketAddress> addre
   return status;
 }
 
+absl::StatusOr<BoundSockets> BoundSockets::BindPath(const std::string& path) {
+  SocketAddress address = {.size = sizeof(sockaddr_un)};
+  auto& to = reinterpret_cast<sockaddr_un&>(address.storage);
+  to.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof(to.sun_path)) {
+    return absl::InvalidArgumentError(absl::StrCat("listen_address: got a path of ", path.size(),
+                                                   " bytes, expected 1 to ",
+                                                   sizeof(to.sun_path) - 1));
+  }
+  std::memcpy(to.sun_path, path.data(), path.size());
+  RETURN_IF_ERROR(ClearPath(path, address));
+  FileDescriptor bound(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (bind(bound.get(), address.get(), address.size) != 0) {
+    return absl::UnavailableError(std::strerror(errno));
+  }
+  BoundSockets sockets(std::vector<SocketAddress>{address});
+  sockets.sockets_.push_back(std::move(bound));
+  sockets.path_ = path;
+  return sockets;
+}
+
+BoundSockets::~BoundSockets() {
+  // Removed before the socket is closed: afterwards another server might have its own there.
+  if (!sockets_.empty() && !path_.empty()) unlink(path_.c_str());
+}
+
 absl::Status BoundSockets::BindEach() {
   for (SocketAddress& address : addresses_) {
     SetPort(address, port());
@@ -194,37 +246,7 @@ absl::Status BoundSockets::Listen() const {
   return absl::OkStatus();
 }
 
-int BoundSockets::port() const { return PortOf(addresses_.front()); }
-
-absl::Status CheckSocketPath(const std::string& path) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof(address.sun_path)) {
-    return absl::InvalidArgumentError(absl::StrCat("listen_address: got a path of ", path.size(),
-                                                   " bytes, expected 1 to ",
-                                                   sizeof(address.sun_path) - 1));
-  }
-  std::memcpy(address.sun_path, path.data(), path.size());
-  const auto* const to = reinterpret_cast<const sockaddr*>(&address);
-  const FileDescriptor caller(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (connect(caller.get(), to, sizeof(address)) == 0) return absl::UnavailableError(kInUse);
-  // ENOENT: no socket is there. ECONNREFUSED: no server listens. After other errors one might.
-  if (errno != ENOENT && errno != ECONNREFUSED) {
-    return absl::UnavailableError(std::strerror(errno));
-  }
-  struct stat there = {};
-  if (lstat(path.c_str(), &there) == 0) {
-    if (!S_ISSOCK(there.st_mode))
-      return absl::UnavailableError("a file that is no socket is there");
-    unlink(path.c_str());
-  }
-  const FileDescriptor probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (bind(probe.get(), to, sizeof(address)) != 0) {
-    return absl::UnavailableError(std::strerror(errno));
-  }
-  unlink(path.c_str());
-  return absl::OkStatus();
-}
+int BoundSockets::port() const { return path_.empty() ? PortOf(addresses_.front()) : 0; }
 
 absl::Status CannotListen(const AddressFlag& flag, const std::string& address,
                           const absl::Status& why) {

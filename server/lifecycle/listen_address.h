@@ -37,6 +37,8 @@ struct SocketAddress {
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
   // The address as text, for example 127.0.0.1:80 or [::1]:80.
   std::string Text() const;
+  // The address as text without the port. "" if it is no IP address.
+  std::string Host() const;
 };
 
 // The addresses that a host stands for, each once. gRPC and HTTP read hosts alike:
@@ -47,10 +49,8 @@ struct SocketAddress {
 // UNAVAILABLE: the name has no address; the message says why. Blocks while the name is looked up.
 absl::StatusOr<std::vector<SocketAddress>> ResolveHost(const HostPort& to);
 
-// Sockets for some addresses, one for each, all bound to the same port.
-//
-// They keep the port for this process. gRPC binds sockets of its own. It may listen on the same
-// addresses meanwhile, because all sockets are bound with SO_REUSEADDR.
+// Sockets for some addresses, one for each, all bound to the same port; or a socket at a path of
+// the file system, which is removed with this object.
 //
 // Thread-compatible.
 class BoundSockets {
@@ -63,7 +63,12 @@ class BoundSockets {
   // UNAVAILABLE names the address that cannot be bound.
   static absl::StatusOr<BoundSockets> Bind(std::vector<SocketAddress> addresses);
 
+  // Binds at a path. Replaces a socket that no server listens on. INVALID_ARGUMENT: the path is too
+  // long. UNAVAILABLE: a server listens there, or no socket can be made; the message says why.
+  static absl::StatusOr<BoundSockets> BindPath(const std::string& path);
+
   BoundSockets(BoundSockets&& other) noexcept = default;
+  ~BoundSockets();
 
   // Listens on all sockets. Accepting from them does not block. UNAVAILABLE: another process
   // listens on an address.
@@ -71,7 +76,7 @@ class BoundSockets {
 
   // The addresses, with the port that was taken.
   const std::vector<SocketAddress>& addresses() const { return addresses_; }
-  // The port that all sockets have.
+  // The port that all sockets have. 0 at a path.
   int port() const;
   const std::vector<FileDescriptor>& sockets() const { return sockets_; }
 
@@ -80,13 +85,9 @@ class BoundSockets {
   absl::Status BindEach();
 
   std::vector<SocketAddress> addresses_;
-  std::vector<FileDescriptor> sockets_;  // one for each address
+  std::vector<FileDescriptor> sockets_;  // one for each address; empty if moved from
+  std::string path_;                     // "" if the addresses are IP addresses
 };
-
-// Checks that a server can listen at a path of the file system. Removes a socket that no server
-// listens on. INVALID_ARGUMENT: the path is too long. UNAVAILABLE: a server listens there, or no
-// socket can be made; the message says why.
-absl::Status CheckSocketPath(const std::string& path);
 
 // "FLAG: cannot listen on ADDRESS: why; give another one, or OTHERS". The status's message is why.
 // If it says that another process listens on ADDRESS, the error is "FLAG: ADDRESS is in use by

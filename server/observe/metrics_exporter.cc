@@ -138,6 +138,19 @@ void AddLoad(const ServerParts& parts, int64_t workers, Exposition& out) {
             "Time that all workers together are predicted to need for what waits.");
 }
 
+void AddConnections(const ConnectionCounts& counts, Exposition& out) {
+  out.Gauge("qkserve_connections", counts.open.load(), "gRPC's connections.");
+  out.Gauge("qkserve_connections_max", counts.max.load(),
+            "Their limit, --connections_max or what the limit of open files allows.");
+  out.Counter("qkserve_connections_accepted_total", counts.accepted.load(),
+              "Connections accepted for gRPC.");
+  out.Begin(MetricType::Counter, "qkserve_connections_refused_total",
+            "Connections closed at once, because a limit was reached.");
+  for (size_t i = 0; i < kConnectionRefusalNames.size(); ++i) {
+    out.Add(counts.refused[i].load(), {{"reason", kConnectionRefusalNames[i]}});
+  }
+}
+
 void AddKeySets(const KeySetStore& store, Exposition& out) {
   const int64_t count = store.count();
   out.Gauge("qkserve_key_sets", count, "Key sets.");
@@ -207,6 +220,7 @@ std::string MetricsExporter::Text() const {
   const std::optional<ServerParts> attached = parts();
   if (attached.has_value()) {
     AddLoad(*attached, compute_.workers, out);
+    AddConnections(*attached->connections, out);
     AddKeySets(*attached->key_sets, out);
   }
   AddProcess(out);

@@ -15,6 +15,7 @@
 #include "core/key_sets/key_set_store.h"
 #include "server/admission/compute_setup.h"
 #include "server/admission/in_flight_calls.h"
+#include "server/lifecycle/acceptor.h"
 #include "server/lifecycle/readiness.h"
 #include "server/observe/request_metrics.h"
 
@@ -26,6 +27,7 @@ struct ServerParts {
   const ByteBudget* budget = nullptr;
   const KeySetStore* key_sets = nullptr;
   const InFlightCalls* calls = nullptr;
+  const ConnectionCounts* connections = nullptr;
 };
 
 // Makes everything that /metrics shows: the counts of the request path, and the numbers that parts

@@ -1,6 +1,5 @@
 #include "server/observe/process_stats.h"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -13,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "base/host.h"
 
 namespace qkserve {
 namespace {
@@ -89,10 +89,7 @@ ProcessStats ProcessStats::Read(const std::string& root) {
     stats.start_time_seconds = BootTime(root) + since_boot;
   }
   stats.open_files = CountOpenFiles(root);
-  rlimit files = {};
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    stats.open_files_max = static_cast<int64_t>(files.rlim_cur);
-  }
+  stats.open_files_max = OpenFilesMax();
   return stats;
 }
 

@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -35,14 +36,19 @@ class Inflater {
   Inflater() {
     constexpr int kWindowBits = 15;
     constexpr int kEitherFormat = 32;
-    is_good_ = inflateInit2(&stream_, kWindowBits | kEitherFormat) == Z_OK;
+    // C++'s allocator, because a test can make it fail.
+    stream_.zalloc = [](void* /*opaque*/, uInt items, uInt size) -> void* {
+      return ::operator new (size_t{items} * size, std::nothrow);
+    };
+    stream_.zfree = [](void* /*opaque*/, void* memory) { ::operator delete(memory); };
+    is_good_ = IsGood(inflateInit2(&stream_, kWindowBits | kEitherFormat));
   }
   Inflater(const Inflater&) = delete;
   Inflater& operator=(const Inflater&) = delete;
   ~Inflater() { inflateEnd(&stream_); }
 
   // Fills `out` with what comes next of `in`. Returns how many bytes it wrote; fewer than
-  // `out_bytes` at the end of the message, or of what is good of it.
+  // `out_bytes` at the end of the message, or of what is good of it. Throws std::bad_alloc.
   size_t Read(CompressedReader& in, uint8_t* out, size_t out_bytes) {
     stream_.next_out = out;
     stream_.avail_out = static_cast<uInt>(out_bytes);
@@ -50,7 +56,7 @@ class Inflater {
       TakeInput(in);
       const int result = inflate(&stream_, Z_NO_FLUSH);
       is_ended_ = result == Z_STREAM_END;
-      is_good_ = is_ended_ || result == Z_OK;  // without more input: Z_BUF_ERROR
+      is_good_ = is_ended_ || IsGood(result);  // without more input: Z_BUF_ERROR
     }
     return out_bytes - stream_.avail_out;
   }
@@ -62,6 +68,11 @@ class Inflater {
   }
 
  private:
+  static bool IsGood(int result) {
+    if (result == Z_MEM_ERROR) throw std::bad_alloc();
+    return result == Z_OK;
+  }
+
   // Takes the next slice that is not empty, if the last one is used up and there is one.
   void TakeInput(CompressedReader& in) {
     const void* data = nullptr;
@@ -106,7 +117,8 @@ absl::StatusOr<std::vector<grpc::Slice>> Inflate(const InflateLimits& limits, Co
     left -= static_cast<int64_t>(read);
     if (left < 0) {
       return absl::ResourceExhaustedError(absl::StrCat(
-          "the message, once decompressed, is larger than ", limits.bytes_max, " bytes"));
+          "the message, once decompressed, is larger than ", limits.bytes_max, " bytes",
+          limits.bytes_max == kInflatedBytesMax ? "; send it without compression" : ""));
     }
     if (read == size) continue;
     if (inflater.IsAtEnd(in)) return pieces;

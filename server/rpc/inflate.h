@@ -1,6 +1,7 @@
 #ifndef QKSERVE_SERVER_RPC_INFLATE_H_
 #define QKSERVE_SERVER_RPC_INFLATE_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -12,6 +13,16 @@
 namespace qkserve {
 
 // Unpacks compressed messages. gRPC's own code for that has no limit: 1 MB of gzip may become 1 GB.
+
+// The most bytes that a compressed message may become. A message is unpacked on gRPC's thread, of
+// which there may be two only: 64 MiB take about 0.3 s.
+inline constexpr int64_t kInflatedBytesMax = 64 * kMiB;
+static_assert(kInflatedBytesMax <= kMessageBytesMax);
+
+// The same, where messages have at most `message_bytes_max` bytes.
+inline int64_t InflatedBytesMax(int64_t message_bytes_max) {
+  return std::min(kInflatedBytesMax, message_bytes_max);
+}
 
 // The limits of what a compressed message may become.
 struct InflateLimits {
@@ -29,7 +40,7 @@ struct InflateLimits {
 // charges for its memory, which the caller keeps as long as `message`.
 //
 // RESOURCE_EXHAUSTED: a limit. UNIMPLEMENTED: the bytes are not of their format. After an error the
-// message is empty.
+// message is empty. Throws std::bad_alloc if there is no memory.
 absl::Status InflateIfCompressed(const InflateLimits& limits, grpc::ByteBuffer* message,
                                  std::vector<ByteBudget::Charge>* charges);
 

@@ -6,12 +6,20 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/limit_error.h"
 #include "base/status_macros.h"
 #include "server/admission/field_error.h"
 #include "server/limits.h"
 #include "server/rpc/key_set_codec.h"
 
 namespace qkserve {
+
+namespace {
+
+// The time after which a refused deletion may come again. Each takes some milliseconds of a disk.
+constexpr absl::Duration kDeletionRetryAfter = absl::Seconds(1);
+
+}  // namespace
 
 // An upload's stream. upload_threads_ work on each message before the next one is read. So gRPC's
 // flow control slows down a client that is faster than packing and the disk. One thing happens at a
@@ -62,7 +70,7 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
     if (!status.ok()) return End(status);
     MutexLock lock(&read_mutex_);
     // An upload must not fail because there are many requests.
-    wire_.inflate = {.bytes_max = service_.message_bytes_max_,
+    wire_.inflate = {.bytes_max = InflatedBytesMax(service_.message_bytes_max_),
                      .budget = &service_.budget_,
                      .charges_anyway = true};
     service_.idle_.Arm(this, [this] { service_.upload_threads_.Schedule([this] { EndIdle(); }); });
@@ -146,10 +154,12 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
 
 KeySetService::KeySetService(KeySetStore* key_sets, ByteBudget* budget, InFlightCalls* calls,
                              const CallRecorder* recorder, const Clock* clock,
-                             absl::Duration upload_idle_timeout, int64_t message_bytes_max)
+                             absl::Duration upload_idle_timeout, int64_t message_bytes_max,
+                             int64_t deletions_max)
     : key_sets_(*key_sets),
       budget_(*budget),
       message_bytes_max_(message_bytes_max),
+      deletions_max_(deletions_max),
       recorder_(*recorder),
       upload_idle_timeout_(upload_idle_timeout),
       calls_(*calls),
@@ -224,6 +234,13 @@ grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(
   absl::Status status = wire->status;
   if (status.ok()) status = CheckServing();
   if (status.ok()) status = CheckKeySetMetadata(*context, wire->message.name());
+  // Counted down again by the task.
+  if (status.ok() && ++deletions_ > deletions_max_) {
+    --deletions_;
+    status = WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat("more than ", kDeletionsMax,
+                                                                      " deletions are under way")),
+                            kDeletionRetryAfter);
+  }
   if (!status.ok()) return call.Finish(status);
   calls_.Begin();
   upload_threads_.Schedule([this, context, call, name = wire->message.name()] {
@@ -238,6 +255,7 @@ grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(
       recorder_.LogChange(*context, std::move(change));
     }
     call.Finish(result);
+    --deletions_;
     calls_.End();
   });
   return call.reactor();

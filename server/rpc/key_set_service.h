@@ -23,10 +23,11 @@ class KeySetService final : public WireService {
  public:
   // The pointers must outlive the service and the calls. Chunks are charged to `budget`. An upload
   // ends if it completes no message for `upload_idle_timeout`. Its messages, once decompressed,
-  // have at most `message_bytes_max` bytes.
+  // have at most `message_bytes_max` bytes. At most `deletions_max` deletions are under way.
   KeySetService(KeySetStore* key_sets, ByteBudget* budget, InFlightCalls* calls,
                 const CallRecorder* recorder, const Clock* clock,
-                absl::Duration upload_idle_timeout, int64_t message_bytes_max);
+                absl::Duration upload_idle_timeout, int64_t message_bytes_max,
+                int64_t deletions_max);
 
   // Refuses changes from now on (UNAVAILABLE). Changes under way continue. An upload ends if it
   // completes no message for `upload_idle_max`.
@@ -52,10 +53,12 @@ class KeySetService final : public WireService {
   KeySetStore& key_sets_;
   ByteBudget& budget_;
   const int64_t message_bytes_max_;
+  const int64_t deletions_max_;
   const CallRecorder& recorder_;
   const absl::Duration upload_idle_timeout_;
   std::atomic<bool> is_draining_{false};
   std::atomic<int64_t> uploads_{0};
+  std::atomic<int64_t> deletions_{0};
   InFlightCalls& calls_;        // calls that change something
   TaskPool upload_threads_{4};  // its tasks use the members above
   IdleWatch idle_;              // last, because it schedules tasks

@@ -32,7 +32,7 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
                                    public Responder {
  public:
   explicit Call(ScoringService* service) : service_(*service), arrival_(service->clock_.Now()) {
-    request_.inflate = {.bytes_max = service->admission_.message_bytes_max,
+    request_.inflate = {.bytes_max = InflatedBytesMax(service->admission_.message_bytes_max),
                         .budget = service->admission_.budget};
     set_request(&request_);
     set_response(&response_);
@@ -40,7 +40,10 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
   }
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
-  ~Call() override { service_.calls_.End(); }
+  ~Call() override {
+    if (context_ != nullptr) service_.replies_.Disarm(context_->c_call());
+    service_.calls_.End();
+  }
   void Release() override { delete this; }
 
   // Called when the request is parsed.
@@ -96,6 +99,8 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
 
   void Finish(const absl::Status& status, const ScoreReceipt& receipt, size_t response_bytes) {
     service_.recorder_.RecordScore(*context_, status, arrival_, receipt, response_bytes);
+    // The call may have ended before reactor_->Finish returns.
+    service_.replies_.Arm(context_->c_call(), DeadlineOn(service_.clock_, *context_));
     reactor_->Finish(ToGrpcStatus(status, *context_));
   }
 
@@ -109,12 +114,14 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
 };
 
 ScoringService::ScoringService(AdmissionOptions admission, Batcher* batcher, InFlightCalls* calls,
-                               const CallRecorder* recorder, const Clock* clock)
+                               const CallRecorder* recorder, const Clock* clock,
+                               absl::Duration reply_timeout)
     : admission_(std::move(admission)),
       batcher_(*batcher),
       calls_(*calls),
       recorder_(*recorder),
-      clock_(*clock) {
+      clock_(*clock),
+      replies_(clock, reply_timeout) {
   AddUnary<v1::ScoreRequest, v1::ScoreResponse>(
       "/qkserve.v1.ScoringService/Score",
       [](grpc::CallbackServerContext* context, auto* /*wire*/, auto* /*response*/) {

@@ -1,12 +1,14 @@
 #ifndef QKSERVE_SERVER_RPC_SCORING_SERVICE_H_
 #define QKSERVE_SERVER_RPC_SCORING_SERVICE_H_
 
+#include "absl/time/time.h"
 #include "base/clock.h"
 #include "core/batching/batcher.h"
 #include "qkserve/v1/scoring.pb.h"
 #include "server/admission/admit_score.h"
 #include "server/admission/in_flight_calls.h"
 #include "server/observe/call_recorder.h"
+#include "server/rpc/reply_watch.h"
 #include "server/rpc/wire_service.h"
 
 namespace qkserve {
@@ -19,9 +21,10 @@ class ScoringService final
     : public WireService,
       private grpc::MessageAllocator<WireMessage<v1::ScoreRequest>, v1::ScoreResponse> {
  public:
-  // The pointers must outlive the service and the calls.
+  // The pointers must outlive the service and the calls. A call is cancelled if its reply is not
+  // taken within `reply_timeout`.
   ScoringService(AdmissionOptions admission, Batcher* batcher, InFlightCalls* calls,
-                 const CallRecorder* recorder, const Clock* clock);
+                 const CallRecorder* recorder, const Clock* clock, absl::Duration reply_timeout);
 
  private:
   using Request = WireMessage<v1::ScoreRequest>;
@@ -34,6 +37,7 @@ class ScoringService final
   InFlightCalls& calls_;
   const CallRecorder& recorder_;
   const Clock& clock_;
+  ReplyWatch replies_;
 };
 
 }  // namespace qkserve

@@ -12,6 +12,7 @@
 #include "base/utf8.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/wire_format_lite.h"
+#include "grpc/grpc.h"
 #include "grpcpp/support/proto_buffer_reader.h"
 #include "server/admission/field_error.h"
 
@@ -60,6 +61,8 @@ WireField Describe(const FieldDescriptor& field, absl::string_view path, size_t&
   }
   return wire;
 }
+
+constexpr absl::string_view kNoRequest = "the call ended before its request arrived";
 
 absl::Status MalformedError(const Message& request) {
   return absl::UnimplementedError(
@@ -206,10 +209,16 @@ WireField WireField::Request(const Descriptor& type) {
   return request;
 }
 
+absl::Status NoRequestStatus(const absl::Status& status, grpc::CallbackServerContext& context) {
+  const bool has_no_request = absl::IsCancelled(status) && status.message() == kNoRequest;
+  if (!has_no_request || grpc_call_failed_before_recv_message(context.c_call()) != 0) return status;
+  return absl::UnimplementedError("the call ended without a whole message, expected one");
+}
+
 absl::Status ReadWireMessage(const WireField& request, const InflateLimits& inflate,
                              grpc::ByteBuffer* bytes, Message* message, size_t* size) {
   // gRPC begins a call that ended early without a message. An empty message is valid.
-  if (!bytes->Valid()) return absl::CancelledError("the call ended before its request arrived");
+  if (!bytes->Valid()) return absl::CancelledError(kNoRequest);
   absl::Status status;
   try {
     std::vector<ByteBudget::Charge> charges;  // held until the message is parsed

@@ -10,6 +10,7 @@
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
 #include "grpcpp/impl/serialization_traits.h"
+#include "grpcpp/server_context.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/status.h"
 #include "server/rpc/inflate.h"
@@ -68,11 +69,16 @@ absl::Status ReadWireMessage(const WireField& request, const InflateLimits& infl
                              grpc::ByteBuffer* bytes, google::protobuf::Message* message,
                              size_t* size);
 
+// The status of a request that ReadWireMessage did not get, once its call is known. Without a
+// message, the caller has either gone (CANCELLED), or ended the call without one (UNIMPLEMENTED).
+// Any other status is returned as it is.
+absl::Status NoRequestStatus(const absl::Status& status, grpc::CallbackServerContext& context);
+
 // A request as gRPC hands it to a call. If `status` is an error, the other members mean nothing.
 template <class Request>
 struct WireMessage {
-  absl::Status status;
-  size_t bytes = 0;  // bytes of the message, after decompression
+  mutable absl::Status status;  // WireService completes it with NoRequestStatus
+  size_t bytes = 0;             // bytes of the message, after decompression
   Request message;
   InflateLimits inflate;  // set before the message comes
 };

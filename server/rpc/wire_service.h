@@ -58,8 +58,12 @@ class WireService : public grpc::Service {
   template <class Request, class Response>
   void AddUnary(const char* name, auto start,
                 grpc::MessageAllocator<WireMessage<Request>, Response>* allocator = nullptr) {
-    auto* const handler =
-        new grpc::internal::CallbackUnaryHandler<WireMessage<Request>, Response>(std::move(start));
+    auto* const handler = new grpc::internal::CallbackUnaryHandler<WireMessage<Request>, Response>(
+        [start = std::move(start)](grpc::CallbackServerContext* context,
+                                   const WireMessage<Request>* wire, Response* response) {
+          wire->status = NoRequestStatus(wire->status, *context);
+          return start(context, wire, response);
+        });
     if (allocator != nullptr) handler->SetMessageAllocator(allocator);
     Add(name, grpc::internal::RpcMethod::NORMAL_RPC, handler);
   }
@@ -89,7 +93,11 @@ class WireService : public grpc::Service {
   void AddDownload(const char* name, auto start) {
     Add(name, grpc::internal::RpcMethod::SERVER_STREAMING,
         new grpc::internal::CallbackServerStreamingHandler<WireMessage<Request>, Response>(
-            std::move(start)));
+            [start = std::move(start)](grpc::CallbackServerContext* context,
+                                       const WireMessage<Request>* wire) {
+              wire->status = NoRequestStatus(wire->status, *context);
+              return start(context, wire);
+            }));
   }
 
   // Adds a method of two streams.

@@ -6,32 +6,110 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 
 namespace qkserve {
 
-// A client that speaks HTTP/2 frame by frame. It does things that gRPC's own client does not do,
-// and shows things that it hides.
-class Http2Peer {
+// A connection to 127.0.0.1 on which a test sends what it likes.
+class TcpPeer {
  public:
-  // Connects to 127.0.0.1:`port` and sends what begins a connection.
-  explicit Http2Peer(int port) : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit TcpPeer(int port) : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in address = {};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     address.sin_port = htons(static_cast<uint16_t>(port));
     EXPECT_EQ(connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-    Write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    SendFrame(kSettings, "");
   }
-  Http2Peer(const Http2Peer&) = delete;
-  Http2Peer& operator=(const Http2Peer&) = delete;
-  ~Http2Peer() { close(socket_); }
+  TcpPeer(const TcpPeer&) = delete;
+  TcpPeer& operator=(const TcpPeer&) = delete;
+  ~TcpPeer() { close(socket_); }
+
+  void Write(absl::string_view bytes) {
+    // Errors are ignored: if the server has closed, the reads show it.
+    static_cast<void>(!send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL));
+  }
+  // False: the server has closed the connection.
+  bool Read(size_t count, std::string* out) {
+    out->resize(count);
+    return count == 0 || recv(socket_, out->data(), count, MSG_WAITALL) == ssize_t(count);
+  }
+  // Reads until the server has closed the connection.
+  void ReadToEnd() {
+    for (std::string byte; Read(1, &byte);) {
+    }
+  }
+
+ private:
+  const int socket_;
+};
+
+// A client that speaks HTTP/2 frame by frame. It does things that gRPC's own client does not do,
+// and shows things that it hides.
+class Http2Peer {
+ public:
+  static constexpr char kData = 0;
+  static constexpr char kHeaders = 1;
+  static constexpr char kReset = 3;
+  static constexpr char kSettings = 4;
+  static constexpr char kPing = 6;
+  static constexpr char kGoaway = 7;
+  static constexpr char kWindow = 8;
+  static constexpr char kContinuation = 9;
+  static constexpr char kClosed = -1;
+
+  static constexpr char kAcknowledged = 1;
+  static constexpr char kEndStream = 1;
+  static constexpr char kEndHeaders = 4;
+
+  // The setting of the bytes that a reply may send before the peer allows more.
+  static std::string ReplyWindow(uint32_t bytes) {
+    return std::string({'\0', '\4'}) + BigEndian(bytes);
+  }
+
+  // Connects to 127.0.0.1:`port` and sends what begins a connection.
+  explicit Http2Peer(int port, const std::string& settings = "") : connection_(port) {
+    connection_.Write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    SendFrame(kSettings, settings);
+  }
 
   void SendPing() { SendFrame(kPing, "12345678"); }
+
+  void SendFrame(char type, absl::string_view payload, char flags = 0, int stream = 0) {
+    const std::string size = BigEndian(static_cast<uint32_t>(payload.size()));
+    const std::string head = size.substr(1) + type + flags + BigEndian(uint32_t(stream));
+    connection_.Write(absl::StrCat(head, payload));
+  }
+
+  // The headers of a call, as HPACK has them without its tables. Values have less than 127 bytes.
+  static std::string CallHeaders(absl::string_view method) {
+    return Header(":method", "POST") + Header(":scheme", "http") + Header(":path", method) +
+           Header(":authority", "test") + Header("te", "trailers") +
+           Header("content-type", "application/grpc");
+  }
+  static std::string Header(absl::string_view name, absl::string_view value) {
+    return absl::StrCat(std::string(1, '\0'), std::string(1, static_cast<char>(name.size())), name,
+                        std::string(1, static_cast<char>(value.size())), value);
+  }
+  // A message of gRPC: not compressed, and its size before it.
+  static std::string Message(absl::string_view bytes) {
+    return absl::StrCat(std::string(1, '\0'), BigEndian(static_cast<uint32_t>(bytes.size())),
+                        bytes);
+  }
+
+  // Begins a call. Numbers of streams are odd and rise.
+  void BeginCall(int stream, absl::string_view method) {
+    SendFrame(kHeaders, CallHeaders(method), kEndHeaders, stream);
+  }
+  // Sends a whole call. The message has at most 16 KiB.
+  void SendCall(int stream, absl::string_view method, absl::string_view message) {
+    BeginCall(stream, method);
+    SendFrame(kData, Message(message), kEndStream, stream);
+  }
 
   // Reads frames until `count` pings were answered, or the server sends GOAWAY or closes. Returns
   // how many were answered.
@@ -40,48 +118,59 @@ class Http2Peer {
     while (answers < count) {
       const char type = ReadFrame();
       if (type == kGoaway || type == kClosed) break;
-      if (type == kPing && is_answer_) ++answers;
+      if (type == kPing && flags_ == kAcknowledged) ++answers;
     }
     return answers;
+  }
+
+  // True if the server answers a ping.
+  bool IsServed() {
+    SendPing();
+    return ReadPingAnswers(1) == 1;
+  }
+
+  // Waits until the server resets a call, or ends the connection.
+  void AwaitRefusal() {
+    char type = 0;
+    while (type != kReset && type != kGoaway && type != kClosed) type = ReadFrame();
+  }
+
+  // Waits for the reply of the only call. False: it failed.
+  bool AwaitReply() {
+    for (char type = 0; (type = ReadFrame()) != kClosed;) {
+      if (type == kData) return true;
+      if (type == kReset || (type == kHeaders && (flags_ & kEndStream) != 0)) return false;
+    }
+    return false;
   }
 
   // Waits until the server has closed the connection. Answers its pings, as a client must.
   void AwaitEnd() {
     for (char type = 0; (type = ReadFrame()) != kClosed;) {
-      if (type == kPing && !is_answer_) SendFrame(kPing, payload_, 1);
+      if (type == kPing && flags_ != kAcknowledged) SendFrame(kPing, payload_, kAcknowledged);
     }
   }
+  // The same, without an answer.
+  void AwaitEndInSilence() { connection_.ReadToEnd(); }
 
  private:
-  static constexpr char kSettings = 4;
-  static constexpr char kPing = 6;
-  static constexpr char kGoaway = 7;
-  static constexpr char kClosed = -1;
+  static std::string BigEndian(uint32_t value) {
+    return {static_cast<char>(value >> 24U), static_cast<char>(value >> 16U),
+            static_cast<char>(value >> 8U), static_cast<char>(value)};
+  }
 
-  void Write(absl::string_view bytes) {
-    // Errors are ignored: if the server has closed, the reads show it.
-    static_cast<void>(!send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL));
-  }
-  void SendFrame(char type, const std::string& payload, char flags = 0) {
-    const std::string head = {0, 0, static_cast<char>(payload.size()), type, flags, 0, 0, 0, 0};
-    Write(head + payload);
-  }
-  bool Read(size_t count, std::string* out) {
-    out->resize(count);
-    return count == 0 || recv(socket_, out->data(), count, MSG_WAITALL) == ssize_t(count);
-  }
   // Reads a frame and returns its type, or kClosed.
   char ReadFrame() {
     std::string head;
-    if (!Read(9, &head)) return kClosed;
+    if (!connection_.Read(9, &head)) return kClosed;
     const auto byte = [&](size_t i) { return size_t{static_cast<unsigned char>(head[i])}; };
-    if (!Read(byte(0) << 16 | byte(1) << 8 | byte(2), &payload_)) return kClosed;
-    is_answer_ = head[4] == 1;
+    if (!connection_.Read(byte(0) << 16 | byte(1) << 8 | byte(2), &payload_)) return kClosed;
+    flags_ = head[4];
     return head[3];
   }
 
-  const int socket_;
-  bool is_answer_ = false;
+  TcpPeer connection_;
+  char flags_ = 0;  // of the last frame
   std::string payload_;
 };
 

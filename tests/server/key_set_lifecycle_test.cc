@@ -177,6 +177,13 @@ TEST_F(KeySetLifecycleTest, UploadsUnderWayAreBounded) {
   EXPECT_TRUE(client_->PutKeySet("b", Floats({1, 1}, 1).View()).ok());
 }
 
+TEST_F(KeySetLifecycleTest, DeletionsUnderWayAreBounded) {
+  options_.deletions_max = 0;
+  Start();
+  EXPECT_THAT(client_->DeleteKeySet("a"),
+              FailsWith(kResourceExhausted, "more than 0 deletions are under way"));
+}
+
 // --- A directory that servers share -------------------------------------------------------------
 
 TEST_F(KeySetLifecycleTest, AReadOnlyServerRefusesChangesAndFollowsTheWriter) {

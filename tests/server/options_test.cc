@@ -1,7 +1,20 @@
 #include "server/options.h"
 
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/byte_size.h"
+#include "core/key_sets/limits.h"
+#include "core/scoring/limits.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/rpc/inflate.h"
 
 namespace qkserve {
 namespace {
@@ -36,8 +49,64 @@ TEST(ServerOptionsTest, NamesTheOptionAndWhatIsPossible) {
   options.queue_requests_max = 0;
   EXPECT_THAT(options.Validate().message(), testing::HasSubstr("queue_requests_max"));
   options = {};
+  options.connections_max = 0;
+  EXPECT_EQ(options.Validate().message(), "connections_max must be from 1 to 2147483647; was 0");
+  options = {};
+  options.connections_per_peer_max = -1;
+  EXPECT_THAT(options.Validate().message(), testing::HasSubstr("connections_per_peer_max"));
+  for (absl::Duration ServerOptions::*time :
+       {&ServerOptions::connection_grace, &ServerOptions::reply_timeout}) {
+    options = {};
+    options.*time = -absl::Seconds(1);
+    EXPECT_THAT(options.Validate().message(), testing::HasSubstr("must not be negative; was -1s"));
+  }
+  options = {};
   options.drain_timeout = absl::ZeroDuration();
   EXPECT_EQ(options.Validate().message(), "drain_timeout must be positive; was 0");
+}
+
+std::string Count(int64_t count) { return absl::StrCat(count); }
+
+TEST(LimitsTest, TheTableOfTheDocumentsIsThatOfTheCode) {
+  const ServerOptions options;
+  const std::map<std::string, std::string> expected = {
+      {"message, each way", FormatByteSize(options.message_bytes_max)},
+      {"message, once decompressed", FormatByteSize(kInflatedBytesMax)},
+      {"requests and results in flight", FormatByteSize(options.in_flight_bytes_max)},
+      {"waiting requests", Count(options.queue_requests_max)},
+      {"scores that a request computes", Count(kScoresMax)},
+      {"rank of a tensor", "4"},
+      {"metadata of a call", absl::StrCat(kMetadataBytesMax, " bytes")},
+      {"time to take a reply", absl::FormatDuration(options.reply_timeout)},
+      {"key sets", Count(kKeySetsMax)},
+      {"keys of a set", Count(kKeySetKeysMax)},
+      {"elements of a row", Count(kKeySetColumnsMax)},
+      {"elements of a column", Count(kKeySetElementsMax)},
+      {"matrices of a set", Count(kKeySetMatricesMax)},
+      {"memory of all sets", "half of the memory"},
+      {"uploads at a time", Count(kUploadsMax)},
+      {"deletions at a time", Count(kDeletionsMax)},
+      {"time between two messages of an upload", absl::FormatDuration(options.upload_idle_timeout)},
+      {"connections", Count(options.connections_max)},
+      {"connections from one address", "half of all"},
+      {"calls at a time on a connection", Count(kConnectionCallsMax)},
+      {"time for the handshakes", absl::FormatDuration(options.handshake_timeout)},
+      {"age of a connection", absl::FormatDuration(options.connection_age)},
+      {"time of calls after that", absl::FormatDuration(options.connection_grace)},
+      {"time between a client's pings, at least",
+       absl::FormatDuration(options.keepalive_interval_min)},
+      {"silence before the server pings", absl::FormatDuration(options.ping_after)},
+      {"time to answer a ping", absl::FormatDuration(options.ping_timeout)},
+      {"time in which a peer takes bytes (TCP)", absl::FormatDuration(options.unsent_timeout)}};
+  std::map<std::string, std::string> documented;
+  std::ifstream file(LIMITS_DOCUMENT);
+  for (std::string line; std::getline(file, line);) {
+    const std::vector<std::string> cells = absl::StrSplit(line, '|');
+    if (cells.size() != 6 || absl::StartsWith(cells[1], "-") || cells[1] == " what ") continue;
+    documented[std::string(absl::StripAsciiWhitespace(cells[1]))] =
+        std::string(absl::StripAsciiWhitespace(cells[2]));
+  }
+  EXPECT_EQ(documented, expected);
 }
 
 }  // namespace

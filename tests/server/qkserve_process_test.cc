@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
@@ -29,6 +31,7 @@
 #include "nlohmann/json.hpp"
 #include "qkserve/client.h"
 #include "qkserve/tensor.h"
+#include "tests/server/http2_peer.h"
 #include "tests/support/process.h"
 #include "tests/support/temporary_directory.h"
 
@@ -368,6 +371,30 @@ TEST_F(QkserveProcessTest, TheWarningAboutASlowKernelIsALineOfTheLog) {
 
 // Stacks of a petabyte, which no thread can get. OpenBLAS, which is loaded before main, must start
 // no thread.
+TEST_F(QkserveProcessTest, WithoutDescriptorsConnectionsAreClosedAndLaterAcceptedAgain) {
+  ASSERT_NO_FATAL_FAILURE(Start({}, {}, Path("out"), ErrPath()));
+  ASSERT_TRUE(client_->GetStatus().ok());
+  const std::filesystem::directory_iterator open_files(
+      absl::StrCat("/proc/", server_->pid(), "/fd"));
+  const auto files = std::distance(begin(open_files), end(open_files));
+  rlimit limit = {};
+  ASSERT_EQ(prlimit(server_->pid(), RLIMIT_NOFILE, nullptr, &limit), 0);
+  limit.rlim_cur = static_cast<rlim_t>(files) + 5;
+  ASSERT_EQ(prlimit(server_->pid(), RLIMIT_NOFILE, &limit, nullptr), 0);
+  int port = 0;
+  ASSERT_TRUE(absl::SimpleAtoi(address_.substr(address_.rfind(':') + 1), &port));
+  {
+    std::vector<std::unique_ptr<Http2Peer>> peers;
+    for (int i = 0; i < 20; ++i) peers.push_back(std::make_unique<Http2Peer>(port));
+    EXPECT_FALSE(peers.back()->IsServed());
+    EXPECT_TRUE(client_->GetStatus().ok());
+    EXPECT_TRUE(Eventually([&] {
+      return absl::StrContains(ReadFile(ErrPath()), "connection refused: Too many open files");
+    }));
+  }
+  EXPECT_TRUE(Eventually([&] { return Http2Peer(port).IsServed(); }));
+}
+
 TEST_F(QkserveProcessTest, TooFewThreadsAreAnErrorThatSaysSo) {
   const std::string limited = "ulimit -S -s 1099511627776 && exec \"$0\" \"$@\"";
   if (RunCommand({"/bin/sh", "-c", limited, "/bin/true"}, directory_).exit_code != 0) {

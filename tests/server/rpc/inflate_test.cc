@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include <cstring>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,22 @@
 #include "grpc/compression.h"
 #include "grpcpp/support/slice.h"
 #include "gtest/gtest.h"
+
+namespace {
+
+thread_local bool nothrow_new_fails = false;
+
+}  // namespace
+
+// In place of the standard library's: zlib gets its memory here.
+void* operator new(size_t bytes, const std::nothrow_t& /*tag*/) noexcept {
+  if (nothrow_new_fails) return nullptr;
+  try {
+    return ::operator new(bytes);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
 
 namespace qkserve {
 namespace {
@@ -66,6 +83,22 @@ class InflateTest : public testing::Test {
   ByteBudget budget_{"in_flight_bytes_max", 200 * kMiB};
   std::vector<ByteBudget::Charge> charges_;
 };
+
+TEST_F(InflateTest, WithoutMemoryItIsNotTakenForBytesOfAnotherFormat) {
+  grpc::ByteBuffer message = Compressed(Deflated("bytes", kGzip));
+  nothrow_new_fails = true;
+  EXPECT_THROW(static_cast<void>(Inflate(message)), std::bad_alloc);
+  nothrow_new_fails = false;
+}
+
+TEST_F(InflateTest, HasALimitBelowThatOfMessages) {
+  EXPECT_EQ(InflatedBytesMax(1000), 1000);
+  bytes_max_ = InflatedBytesMax(kMessageBytesMax);
+  grpc::ByteBuffer message = Compressed(Deflated(std::string(bytes_max_ + 1, '\0'), kGzip));
+  const absl::Status status = Inflate(message);
+  EXPECT_TRUE(absl::IsResourceExhausted(status));
+  EXPECT_THAT(std::string(status.message()), testing::EndsWith("; send it without compression"));
+}
 
 TEST_F(InflateTest, GivesBackWhatWasCompressed) {
   std::string bytes;

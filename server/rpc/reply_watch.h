@@ -1,0 +1,58 @@
+#ifndef QKSERVE_SERVER_RPC_REPLY_WATCH_H_
+#define QKSERVE_SERVER_RPC_REPLY_WATCH_H_
+
+#include <map>
+#include <memory>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/time/time.h"
+#include "base/background_thread.h"
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "grpc/grpc.h"
+
+namespace qkserve {
+
+// Cancels calls whose callers do not take their replies. Until a reply is taken, the server holds
+// its memory and counts it in flight.
+//
+// A thread looks for such calls once a second, or four times in the timeout if that is less.
+// Thread-safe. Every call must be disarmed before this is destroyed.
+class ReplyWatch {
+ public:
+  // A reply must be taken within `timeout`; infinite: there is no limit. The clock must outlive
+  // this object.
+  ReplyWatch(const Clock* clock, absl::Duration timeout);
+
+  // Tells that the reply of `call` is about to be sent. `deadline` is the call's own, on the clock.
+  // Does nothing if it ends the call soon enough. Does not block.
+  void Arm(grpc_call* call, absl::Time deadline);
+
+  // Tells that the call has ended, armed or not. Does not block.
+  void Disarm(grpc_call* call);
+
+  // Cancels the calls that are overdue. The thread calls it.
+  void CancelOverdue();
+
+ private:
+  // A call is referred to, so that it can be cancelled without the mutex: gRPC may end it, and call
+  // Disarm, before the cancellation returns.
+  struct Unref {
+    void operator()(grpc_call* call) const { grpc_call_unref(call); }
+  };
+  using Reference = std::unique_ptr<grpc_call, Unref>;
+  struct Waiting {
+    absl::Time overdue;
+    Reference call;
+  };
+
+  const Clock& clock_;
+  const absl::Duration timeout_;
+  Mutex mutex_;
+  std::map<grpc_call*, Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
+  BackgroundThread thread_;  // last, because it uses the members above
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_RPC_REPLY_WATCH_H_

@@ -1,0 +1,234 @@
+// Peers that are slow, silent, or flood the server. Each test states what becomes of the peer, and
+// that others are served meanwhile.
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "qkserve/client.h"
+#include "server/limits.h"
+#include "server/observe/process_stats.h"
+#include "tests/server/http2_peer.h"
+#include "tests/server/key_set_server_test.h"
+#include "tests/server/raw_call.h"
+#include "tests/support/fake_clock.h"
+
+namespace qkserve {
+namespace {
+
+constexpr char kScore[] = "/qkserve.v1.ScoringService/Score";
+constexpr char kGetStatus[] = "/qkserve.v1.StatusService/GetStatus";
+constexpr absl::Duration kShort = absl::Milliseconds(50);
+
+class BadPeersTest : public KeySetServerTest {
+ protected:
+  BadPeersTest() { options_.connection_age = absl::ZeroDuration(); }
+
+  // A request of 8 KB whose reply has 4 MB, and which is charged 12 MB.
+  static v1::ScoreRequest LargeReply() {
+    const Tensor column = Floats({1000, 1}, 1);
+    return MakeScoreRequest(column.View(), column.View(), {});
+  }
+  absl::Status ScoreLarge() const {
+    return client_->Score(LargeReply(), absl::Seconds(60)).status();
+  }
+  void ExpectOthersAreServed() const {
+    const absl::Status status = client_->GetStatus(absl::Seconds(10)).status();
+    EXPECT_TRUE(status.ok()) << status;
+  }
+};
+
+// --- Slow and silent peers ----------------------------------------------------------------------
+
+TEST_F(BadPeersTest, AHandshakeThatDoesNotEndIsCut) {
+  options_.handshake_timeout = kShort;
+  Start();
+  TcpPeer silent(server_->port());
+  TcpPeer slow(server_->port());
+  slow.Write("PRI * HTTP/2.0\r\n");
+  silent.ReadToEnd();
+  slow.ReadToEnd();
+  ExpectOthersAreServed();
+}
+
+TEST_F(BadPeersTest, HeadersThatDoNotEndAreCutWhenThePeerAnswersNoPing) {
+  options_.ping_after = kShort;
+  options_.ping_timeout = kShort;
+  Start();
+  Http2Peer peer(server_->port());
+  // Between parts of headers nothing else may be sent, not even the answer to a ping.
+  peer.SendFrame(Http2Peer::kHeaders, Http2Peer::CallHeaders(kScore), 0, 1);
+  peer.AwaitEndInSilence();
+  ExpectOthersAreServed();
+}
+
+TEST_F(BadPeersTest, ARequestThatDoesNotEndIsCutAfterTheConnectionsAgeAndGrace) {
+  options_.connection_age = kShort;
+  options_.connection_grace = kShort;
+  Start();
+  Http2Peer peer(server_->port());
+  peer.BeginCall(1, kScore);
+  peer.SendFrame(Http2Peer::kData, Http2Peer::Message(std::string(100, 'a')).substr(0, 50), 0, 1);
+  peer.AwaitEnd();
+  ExpectOthersAreServed();
+}
+
+TEST_F(BadPeersTest, APeerThatVanishesIsCutWhenItAnswersNoPing) {
+  options_.ping_after = kShort;
+  options_.ping_timeout = kShort;
+  Start();
+  Http2Peer peer(server_->port());
+  peer.BeginCall(1, kScore);
+  peer.AwaitEndInSilence();
+  ExpectOthersAreServed();
+}
+
+// --- Peers that do not read ---------------------------------------------------------------------
+
+TEST_F(BadPeersTest, AReplyThatIsNotTakenCountsUntilItsTimeout) {
+  FakeClock clock;
+  options_.in_flight_bytes_max = 16 * kMiB;
+  Start(&clock);
+  Http2Peer peer(server_->port(), Http2Peer::ReplyWindow(0));
+  peer.SendCall(1, kScore, LargeReply().SerializeAsString());
+  ASSERT_TRUE(Eventually([&] { return absl::IsResourceExhausted(ScoreLarge()); }));
+  clock.Advance(kReplyTimeout);
+  EXPECT_TRUE(Eventually([&] { return ScoreLarge().ok(); }));
+  server_ = nullptr;  // before its clock
+}
+
+TEST_F(BadPeersTest, AConnectionThatIsNotReadIsCut) {
+  options_.unsent_timeout = absl::Milliseconds(300);
+  Start();
+  constexpr uint32_t kWindow = 1U << 30;
+  Http2Peer peer(server_->port(), Http2Peer::ReplyWindow(kWindow));
+  peer.SendFrame(Http2Peer::kWindow, Http2Peer::ReplyWindow(kWindow).substr(2));
+  // 28 MB, more than the system buffers, of requests that need no window from the server.
+  for (int i = 0; i < 7; ++i) {
+    peer.SendCall(2 * i + 1, kScore, LargeReply().SerializeAsString());
+  }
+  ASSERT_TRUE(Eventually([&] { return !server_->IsIdle(); }));
+  EXPECT_TRUE(Eventually([&] { return server_->IsIdle(); }));
+  ExpectOthersAreServed();
+}
+
+// --- Floods -------------------------------------------------------------------------------------
+
+TEST_F(BadPeersTest, CallsThatAreResetAtOnceCostNoMemory) {
+  Start();
+  ExpectOthersAreServed();
+  const int64_t before = ProcessStats::ReadUsage().resident_bytes;
+  Http2Peer peer(server_->port());
+  constexpr int kCalls = 5000;
+  for (int i = 0; i < kCalls; ++i) {
+    const int stream = 2 * i + 1;
+    peer.BeginCall(stream, kScore);
+    peer.SendFrame(Http2Peer::kReset, std::string({0, 0, 0, 8}), 0, stream);
+    if (i % 1000 == 0) ExpectOthersAreServed();
+  }
+  ExpectOthersAreServed();
+  EXPECT_TRUE(Eventually([&] { return server_->IsIdle(); }));
+  EXPECT_LT(ProcessStats::ReadUsage().resident_bytes - before, 64 * kMiB);
+}
+
+TEST_F(BadPeersTest, HeadersWithoutEndCostNoMemory) {
+  Start();
+  ExpectOthersAreServed();
+  const int64_t before = ProcessStats::ReadUsage().resident_bytes;
+  Http2Peer peer(server_->port());
+  peer.SendFrame(Http2Peer::kHeaders, Http2Peer::CallHeaders(kScore), 0, 1);
+  std::string many;
+  while (many.size() < 16'000) many += Http2Peer::Header("x-more", std::string(100, 'a'));
+  for (int i = 0; i < 2000; ++i) {
+    peer.SendFrame(Http2Peer::kContinuation, many, 0, 1);
+    if (i % 500 == 0) ExpectOthersAreServed();
+  }
+  ExpectOthersAreServed();
+  EXPECT_LT(ProcessStats::ReadUsage().resident_bytes - before, 16 * kMiB);
+}
+
+TEST_F(BadPeersTest, AMessageInFramesOfOneByteIsAnswered) {
+  Start();
+  const v1::ScoreRequest request =
+      MakeScoreRequest(Floats({1, 1}, 1).View(), Floats({1000, 1}, 2).View(), {});
+  const std::string bytes = Http2Peer::Message(request.SerializeAsString());
+  Http2Peer peer(server_->port());
+  peer.BeginCall(1, kScore);
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    peer.SendFrame(Http2Peer::kData, bytes.substr(i, 1),
+                   i + 1 == bytes.size() ? Http2Peer::kEndStream : 0, 1);
+  }
+  EXPECT_TRUE(peer.AwaitReply());
+  ExpectOthersAreServed();
+}
+
+// --- Limits of calls ----------------------------------------------------------------------------
+
+// gRPC's clients read the limit and wait.
+TEST_F(BadPeersTest, APeerThatBeginsMoreCallsThanItMayIsRefused) {
+  Start();
+  Http2Peer peer(server_->port());
+  peer.SendFrame(Http2Peer::kSettings, "", Http2Peer::kAcknowledged);
+  for (int i = 0; i < kConnectionCallsMax; ++i) peer.BeginCall(2 * i + 1, kScore);
+  EXPECT_TRUE(peer.IsServed());
+  peer.BeginCall(2 * kConnectionCallsMax + 1, kScore);
+  peer.AwaitRefusal();
+  ExpectOthersAreServed();
+}
+
+TEST_F(BadPeersTest, ConnectionsBeyondTheLimitAreClosedAtOnceUntilAPlaceIsFree) {
+  std::atomic<int> refused = 0;
+  options_.connections_max = 3;
+  options_.connections_per_peer_max = 3;
+  options_.log = [&refused](const LogEvent& event) {
+    if (event.message == "connection refused: connections_max = 3 are open") ++refused;
+  };
+  Start();
+  auto one = std::make_unique<Http2Peer>(server_->port());
+  Http2Peer other(server_->port());
+  EXPECT_TRUE(one->IsServed());
+  EXPECT_TRUE(other.IsServed());
+  EXPECT_FALSE(Http2Peer(server_->port()).IsServed());
+  EXPECT_FALSE(Http2Peer(server_->port()).IsServed());
+  ExpectOthersAreServed();
+  EXPECT_EQ(refused, 1);  // the second one has no line of its own
+  one = nullptr;
+  EXPECT_TRUE(Eventually([&] { return Http2Peer(server_->port()).IsServed(); }));
+  server_ = nullptr;  // before what it logs to
+}
+
+TEST_F(BadPeersTest, OneAddressCannotTakeAllConnections) {
+  options_.connections_max = 4;
+  Start();
+  Http2Peer one(server_->port());
+  EXPECT_TRUE(one.IsServed());
+  EXPECT_FALSE(Http2Peer(server_->port()).IsServed());
+}
+
+TEST_F(BadPeersTest, ACallWithoutAMessageIsToldSo) {
+  Start();
+  grpc::GenericStub stub(ChannelTo(server_->address()));
+  for (const char* method : {kScore, kGetStatus, "/qkserve.v1.KeySetService/DeleteKeySet",
+                             "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"}) {
+    grpc::ClientContext context;
+    grpc::CompletionQueue queue;
+    const auto call = stub.PrepareCall(&context, method, &queue);
+    grpc::Status status;
+    void* tag = nullptr;
+    bool ok = false;
+    call->StartCall(nullptr);
+    queue.Next(&tag, &ok);
+    call->WritesDone(nullptr);
+    queue.Next(&tag, &ok);
+    call->Finish(&status, nullptr);
+    queue.Next(&tag, &ok);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED) << method;
+    EXPECT_EQ(status.error_message(), "the call ended without a whole message, expected one");
+  }
+}
+
+}  // namespace
+}  // namespace qkserve
