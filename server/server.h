@@ -25,6 +25,7 @@
 #include "server/rpc/scoring_service.h"
 #include "server/rpc/status_service.h"
 #include "server/rpc/unknown_methods.h"
+#include "server/tls/tls_files.h"
 
 namespace qkserve {
 
@@ -72,6 +73,7 @@ class Server {
   struct Parts {
     ComputeSetup compute;
     // Before `files` stands whatever its files are applied to.
+    std::unique_ptr<TlsFiles> tls;  // null: plain text
     std::unique_ptr<FileReloader> files;
     std::unique_ptr<MetricsExporter> exporter;  // asks files
     std::unique_ptr<HttpServer> http;           // null: there is no HTTP; asks the exporter
@@ -90,6 +92,7 @@ class Server {
   const Clock& clock_;
   // Members are destroyed from the last to the first. The gRPC server ends its calls before what
   // they use goes. Before files_ stands whatever its files are applied to.
+  const std::unique_ptr<TlsFiles> tls_;
   const std::unique_ptr<FileReloader> files_;
   const std::unique_ptr<MetricsExporter> exporter_;
   const CallRecorder recorder_;

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/observe/metrics_exporter.h"
+#include "server/tls/tls_files.h"
 
 namespace qkserve {
 
@@ -32,11 +33,13 @@ class HttpServer {
   // request gets 414 or 431.
   static constexpr size_t kHeadBytesMax = 16 << 10;
 
-  // Listens on HOST:PORT, and answers when it returns. Port 0 takes a free one. UNAVAILABLE: the
-  // address cannot be listened on. The pointers must outlive the server.
+  // Listens on HOST:PORT, and answers when it returns. Port 0 takes a free one. With `tls` it
+  // speaks TLS 1.2 and up, and asks clients for no certificate. UNAVAILABLE: the address cannot be
+  // listened on. The pointers must outlive the server.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const std::string& address,
                                                            const MetricsExporter* exporter,
-                                                           LogSink log, const Clock* clock);
+                                                           LogSink log, const Clock* clock,
+                                                           const TlsFiles* tls = nullptr);
   // Ends all connections.
   ~HttpServer();
 

@@ -13,7 +13,7 @@
 namespace qkserve {
 namespace {
 
-// What tells one state of a file from another. The time of the last change of its inode shows a
+// The state of a file, by which a change is seen. The time of the last change of its inode shows a
 // new owner or mode, and a file of the same size that got its old time of modification back.
 struct FileState {
   int error = 0;  // errno, if there is no such file
@@ -68,8 +68,8 @@ FileReloader::FileReloader(LogSink log, absl::Duration interval, std::function<a
 
 FileReloader::~FileReloader() = default;
 
-// The message of an error begins with a flag. UNAVAILABLE: a file cannot be read.
-// FAILED_PRECONDITION: the contents were refused.
+// The message of an error begins with a flag. UNAVAILABLE: a file cannot be read, or its contents
+// may be taken later. FAILED_PRECONDITION: they were refused.
 absl::Status FileReloader::ReadAndApply(const WatchedFiles& files) {
   std::vector<std::string> contents;
   for (size_t i = 0; i < files.paths.size(); ++i) {
@@ -82,7 +82,9 @@ absl::Status FileReloader::ReadAndApply(const WatchedFiles& files) {
   }
   const absl::Status applied = files.apply(contents);
   if (applied.ok()) return applied;
-  return absl::FailedPreconditionError(absl::StrCat(files.flag, ": ", applied.message()));
+  return absl::Status(absl::IsUnavailable(applied) ? absl::StatusCode::kUnavailable
+                                                   : absl::StatusCode::kFailedPrecondition,
+                      absl::StrCat(files.flag, ": ", applied.message()));
 }
 
 absl::Status FileReloader::Add(WatchedFiles files) {

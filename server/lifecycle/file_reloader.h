@@ -25,8 +25,9 @@ struct WatchedFiles {
   std::string flag;
   std::vector<std::string> paths;
   // Takes the contents, in the order of `paths`. An error must leave the contents in use that were
-  // applied before; its message need not name the flag. Calls never overlap. It must not call the
-  // reloader, and what it uses must outlive the reloader.
+  // applied before; its message need not name the flag. UNAVAILABLE: the same contents may be taken
+  // later. Calls never overlap. It must not call the reloader, and what it uses must outlive the
+  // reloader.
   std::function<absl::Status(const std::vector<std::string>& contents)> apply;
   // The flags of the single paths, if `flag` is not the flag of all of them.
   std::vector<std::string> path_flags = {};
@@ -40,8 +41,8 @@ struct WatchedFiles {
 // interval: a file that is being written has no half that is applied.
 //
 // If a file cannot be read, or `apply` refuses the contents, a line of the log says why, once for a
-// change and a reason. The contents applied before stay in use. A file that cannot be read is tried
-// again at each look. Refused contents are tried again when a file changes.
+// change and a reason. The contents applied before stay in use. What cannot be read, or may be
+// taken later, is tried again at each look. Other contents are tried again when a file changes.
 //
 // Thread-safe, except for the destructor.
 class FileReloader {
@@ -50,7 +51,7 @@ class FileReloader {
   // bounds the cost of reading a wrong file.
   static constexpr size_t kFileBytesMax = 16 << 20;
 
-  // What has become of the files of one flag.
+  // The fate of the files of one flag.
   struct Outcome {
     std::string flag;
     int64_t applied = 0;  // the first time, in Add, included

@@ -226,6 +226,11 @@ std::string MetricsExporter::Text() const {
     AddKeySets(*attached->key_sets, out);
   }
   if (files_ != nullptr) AddFiles(*files_, out);
+  out.Begin(MetricType::Gauge, "qkserve_tls_certificate_expires_seconds",
+            "When the server's certificate expires, in seconds since the epoch.");
+  if (tls_ != nullptr) {
+    out.Add(absl::ToDoubleSeconds(tls_->identity()->expires - absl::UnixEpoch()));
+  }
   AddProcess(out);
   return out.Text();
 }
