@@ -248,6 +248,9 @@ int Main(int argc, char** argv) {
   // held together, which costs some microseconds a request.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   status = SelectKernelsOrReexec(options.kernel, argv, Log);
+  for (const std::string& message : flags.MisspeltVariables(kVariablePrefix)) {
+    Log({LogLevel::kWarning, message});
+  }
   if (status.ok()) status = Serve(options);
   return status.ok() ? 0 : Fail(WithSource(flags, status));
 }
@@ -256,7 +259,7 @@ int Main(int argc, char** argv) {
 }  // namespace qkserve
 
 int main(int argc, char** argv) {
-  qkserve::OpenClosedStandardStreams(qkserve::ClosedOutput::kDiscard);
+  qkserve::OpenClosedStandardStreams();
   qkserve::IgnoreWriteSignals();
   const int exit_code = qkserve::Main(argc, argv);
   qkserve::FlushLog();

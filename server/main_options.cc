@@ -1,10 +1,20 @@
 #include "server/main_options.h"
 
+#include <filesystem>
+#include <system_error>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace qkserve {
 namespace {
+
+// True if both paths lead to one file, which need not exist.
+bool IsSameFile(const std::string& a, const std::string& b) {
+  std::error_code ignored;
+  const std::filesystem::path whole = std::filesystem::weakly_canonical(a, ignored);
+  return !whole.empty() && whole == std::filesystem::weakly_canonical(b, ignored);
+}
 
 void AddNetwork(MainOptions& options, Flags& flags) {
   ServerOptions& server = options.server;
@@ -135,6 +145,10 @@ absl::Status MainOptions::Validate() const {
   }
   if (!http_port_file.empty() && server.http_address.empty()) {
     return absl::InvalidArgumentError("http_port_file needs an http_address; was ''");
+  }
+  if (!http_port_file.empty() && IsSameFile(http_port_file, port_file)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "http_port_file must be another file than port_file; both were ", http_port_file));
   }
   return absl::OkStatus();
 }

@@ -148,6 +148,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
       KeySetStore::Open(store, FileSystem::Posix());
   if (!key_sets.ok()) return DirectoryError(key_sets.status());
   parts.key_sets = *std::move(key_sets);
+  ReserveBlasBuffers(static_cast<int>(parts.compute.slots));
   parts.compute.gflops_per_worker = GflopsPerWorker();
   std::unique_ptr<Server> server(new Server(options, std::move(parts), clock));
   RETURN_IF_ERROR(server->Listen());

@@ -176,6 +176,10 @@ TEST_F(QkserveProgramTest, OutputThatCannotBeWrittenIsAnError) {
         {"/bin/sh", "-c", "exec \"$0\" \"$@\" >/dev/full", QKSERVE_PROGRAM, argument}, directory_);
     EXPECT_EQ(outcome.exit_code, 1) << argument;
     EXPECT_EQ(outcome.err, "error: standard output: cannot write: No space left on device\n");
+    const Outcome closed = RunCommand(
+        {"/bin/sh", "-c", "exec \"$0\" \"$@\" >&-", QKSERVE_PROGRAM, argument}, directory_);
+    EXPECT_EQ(closed.exit_code, 1) << argument;
+    EXPECT_EQ(closed.err, "error: standard output: cannot write: Bad file descriptor\n");
   }
 }
 
@@ -198,6 +202,8 @@ TEST_F(QkserveProgramTest, WrongUsageEndsWithCodeTwoAndNamesWhatIsWrong) {
   ExpectWrongUsage({"--port_file=port", "--listen_address=unix:socket"},
                    "--port_file needs a listen_address with a port; was unix:socket");
   ExpectWrongUsage({"--http_port_file=port"}, "--http_port_file needs an http_address; was ''");
+  ExpectWrongUsage({"--port_file=port", "--http_port_file=./port", "--http_address=127.0.0.1:0"},
+                   "--http_port_file must be another file than port_file; both were ./port");
   ExpectWrongUsage({"--log_requests=all"}, "--log_requests: got 'all': expected slow or errors");
   ExpectWrongUsage({"--flagfile=x"}, "unknown flag --flagfile");
   ExpectWrongUsage({"surplus"}, "surplus argument 'surplus'");
@@ -275,6 +281,14 @@ TEST_F(QkserveProgramTest, VariablesOfKubernetesAreNoFlags) {
   ASSERT_NO_FATAL_FAILURE(Start({}, service));
   EXPECT_TRUE(client_->GetStatus().ok());
   EXPECT_TRUE(absl::StartsWith(address_, "127.0.0.1:")) << address_;
+  EXPECT_FALSE(absl::StrContains(ServerErrors(), "names no flag")) << ServerErrors();
+}
+
+TEST_F(QkserveProgramTest, AMisspeltVariableIsAWarningThatNamesTheClosest) {
+  ASSERT_NO_FATAL_FAILURE(Start({}, {"QKSERVE_WORKER=2"}));
+  EXPECT_TRUE(absl::StrContains(ServerErrors(),
+                                "QKSERVE_WORKER: names no flag; did you mean QKSERVE_WORKERS?"))
+      << ServerErrors();
 }
 
 // --- Listening ----------------------------------------------------------------------------------
