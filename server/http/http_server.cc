@@ -21,6 +21,7 @@
 #include "server/lifecycle/listen_address.h"
 #include "server/observe/live_view.h"
 #include "server/tls/gnutls_identity.h"
+#include "server/tls/tls_files.h"
 
 namespace qkserve {
 namespace {

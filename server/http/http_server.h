@@ -10,9 +10,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/observe/metrics_exporter.h"
-#include "server/tls/tls_files.h"
 
 namespace qkserve {
+
+class TlsFiles;
 
 // Serves /metrics, /healthz, /readyz, and a page for people with its data, on a port and a thread
 // of their own. So a scrape never waits for a request, nor a request for a scrape. The thread also

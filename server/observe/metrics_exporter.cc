@@ -10,6 +10,7 @@
 #include "prometheus/text_serializer.h"
 #include "qkserve/version.h"
 #include "server/observe/process_stats.h"
+#include "server/tls/tls_files.h"
 
 namespace qkserve {
 namespace {

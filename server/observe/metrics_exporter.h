@@ -18,9 +18,10 @@
 #include "server/lifecycle/file_reloader.h"
 #include "server/lifecycle/readiness.h"
 #include "server/observe/request_metrics.h"
-#include "server/tls/tls_files.h"
 
 namespace qkserve {
+
+class TlsFiles;
 
 // The parts of the server that tell their own state. The pointers outlive their users.
 struct ServerParts {

@@ -19,8 +19,8 @@ class MemoryFile {
   // An empty file. Errors are the operating system's.
   static absl::StatusOr<MemoryFile> Create();
 
-  // A reader that opens the path finds the old contents or the new ones, never a part. After an error the
-  // old ones stay.
+  // A reader that opens the path finds the old contents or the new ones, never a part. After an
+  // error the old ones stay.
   absl::Status Replace(absl::string_view contents);
 
   // The file's path for this process, the same for as long as the file lives.

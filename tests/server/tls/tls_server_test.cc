@@ -50,9 +50,9 @@ class TlsServerTest : public testing::Test {
       MutexLock lock(&mutex_);
       log_.push_back(event.message);
     };
-    WriteIdentity(identity_);
-    options_.tls_cert_file = Path("cert.pem");
-    options_.tls_key_file = Path("key.pem");
+    Place(identity_.certificate, identity_.key);
+    options_.tls_cert_file = Path("current/cert.pem");
+    options_.tls_key_file = Path("current/key.pem");
   }
   ~TlsServerTest() override { server_ = nullptr; }  // before what it logs to
 
@@ -61,9 +61,14 @@ class TlsServerTest : public testing::Test {
     std::ofstream(Path(name), std::ios::trunc) << text;
     return Path(name);
   }
-  void WriteIdentity(const Identity& identity) const {
-    Write("cert.pem", identity.certificate);
-    Write("key.pem", identity.key);
+  // Puts both files in place in one step, by the exchange of a link.
+  void Place(const std::string& certificate, const std::optional<std::string>& key) {
+    const std::string folder = absl::StrCat("pair", ++pairs_);
+    std::filesystem::create_directory(Path(folder));
+    Write(folder + "/cert.pem", certificate);
+    if (key.has_value()) Write(folder + "/key.pem", *key);
+    std::filesystem::create_directory_symlink(folder, Path("new"));
+    std::filesystem::rename(Path("new"), Path("current"));
   }
   void Start() { server_ = Server::Start(options_).value(); }
   void StartForKnownClients() {
@@ -100,6 +105,7 @@ class TlsServerTest : public testing::Test {
   const TestAuthority authority_;
   const TestAuthority clients_;
   const Identity identity_ = authority_.Issue(kNames);
+  int pairs_ = 0;
   ServerOptions options_;
   Mutex mutex_;
   std::vector<std::string> log_ ABSL_GUARDED_BY(mutex_);
@@ -149,20 +155,22 @@ TEST_F(TlsServerTest, EveryWrongPairKeepsTheOldOne) {
   const Identity old = authority_.Issue(kNames, {.first = -3, .last = -1});
   const std::string half = next.certificate.substr(0, next.certificate.size() / 2);
   struct Wrong {
-    Identity identity;
+    std::string certificate;
+    std::optional<std::string> key;
     std::string reason;
   };
   const std::vector<Wrong> wrong = {
-      {{next.certificate, identity_.key}, "is not the key of"},
-      {{identity_.certificate, next.key}, "is not the key of"},
-      {{half, next.key}, "certificate 1 is damaged"},
-      {{next.certificate, next.key.substr(0, next.key.size() / 2)}, "has no private key"},
-      {{"", ""}, "has no certificate"},
-      {old, "expired at"},
+      {next.certificate, identity_.key, "is not the key of"},
+      {identity_.certificate, next.key, "is not the key of"},
+      {half, next.key, "certificate 1 is damaged"},
+      {next.certificate, next.key.substr(0, next.key.size() / 2), "has no private key"},
+      {"", "", "has no certificate"},
+      {old.certificate, old.key, "expired at"},
+      {next.certificate, std::nullopt, "tls_key_file: "},
   };
   int refused = 0;
   for (const Wrong& one : wrong) {
-    WriteIdentity(one.identity);
+    Place(one.certificate, one.key);
     ++refused;
     EXPECT_TRUE(Eventually([&] {
       return absl::StrContains(
@@ -171,12 +179,9 @@ TEST_F(TlsServerTest, EveryWrongPairKeepsTheOldOne) {
     EXPECT_TRUE(WasLogged(one.reason)) << one.reason;
     EXPECT_TRUE(BothPortsShow(identity_)) << one.reason;
   }
-  std::filesystem::remove(Path("key.pem"));
-  EXPECT_TRUE(Eventually([this] { return WasLogged("tls_key_file: "); }));
-  EXPECT_TRUE(BothPortsShow(identity_));
   EXPECT_TRUE(Connect(Trusting())->GetStatus().ok());
 
-  WriteIdentity(next);
+  Place(next.certificate, next.key);
   EXPECT_TRUE(Eventually([&] { return BothPortsShow(next); }));
   EXPECT_THAT(Metrics(), HasSubstr("file=\"tls_cert_file\",outcome=\"applied\"} 2\n"));
   EXPECT_THAT(Metrics(), HasSubstr("\nqkserve_tls_certificate_expires_seconds 1"));
@@ -215,7 +220,7 @@ TEST_F(TlsServerTest, TwentyRotationsUnderLoadFailNoCall) {
   Identity identity;
   for (int i = 0; i < 20; ++i) {
     identity = authority_.Issue(kNames);
-    WriteIdentity(identity);
+    Place(identity.certificate, identity.key);
     // HTTP takes a new identity at once, and gRPC within a second.
     EXPECT_TRUE(Eventually([&] {
       return ShakeHands(server_->http_address()).certificate == identity.certificate;
@@ -238,14 +243,14 @@ TEST_F(TlsServerTest, ANewAuthorityOfClientsComesIntoUse) {
 }
 
 TEST_F(TlsServerTest, AWrongFileEndsTheStart) {
-  Write("key.pem", authority_.Issue(kNames).key);
+  Place(identity_.certificate, authority_.Issue(kNames).key);
   const absl::Status status = Server::Start(options_).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(status.message(), absl::StrCat("tls_cert_file: ", Path("key.pem"),
-                                           ": is not the key of ", Path("cert.pem")));
-  std::filesystem::remove(Path("cert.pem"));
+  EXPECT_EQ(status.message(), absl::StrCat("tls_cert_file: ", options_.tls_key_file,
+                                           ": is not the key of ", options_.tls_cert_file));
+  Place(identity_.certificate, std::nullopt);
   EXPECT_THAT(std::string(Server::Start(options_).status().message()),
-              HasSubstr("tls_cert_file: " + Path("cert.pem") + ": cannot open"));
+              HasSubstr("tls_key_file: " + options_.tls_key_file + ": cannot open"));
 }
 
 TEST_F(TlsServerTest, HealthIsCheckedOverTls) {
