@@ -38,11 +38,7 @@ absl::StatusOr<std::string> ReadPem(const char* flag, const std::string& path) {
 
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(const CheckTls& tls) {
   using grpc::experimental::IdentityKeyCertPair;
-  if (tls.cert_file.empty() != tls.key_file.empty()) {
-    return absl::InvalidArgumentError(tls.key_file.empty()
-                                          ? "check_cert_file needs a check_key_file"
-                                          : "check_key_file needs a check_cert_file");
-  }
+  RETURN_IF_ERROR(tls.Validate());
   ASSIGN_OR_RETURN(const std::string roots, ReadPem("check_ca_file", tls.ca_file));
   ASSIGN_OR_RETURN(std::string chain, ReadPem("check_cert_file", tls.cert_file));
   ASSIGN_OR_RETURN(std::string key, ReadPem("check_key_file", tls.key_file));
@@ -66,6 +62,12 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(const 
 }
 
 }  // namespace
+
+absl::Status CheckTls::Validate() const {
+  if (cert_file.empty() == key_file.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(key_file.empty() ? "check_cert_file needs a check_key_file"
+                                                     : "check_key_file needs a check_cert_file");
+}
 
 absl::Status CheckHealth(const std::string& address, const std::optional<CheckTls>& tls,
                          absl::Duration timeout) {
