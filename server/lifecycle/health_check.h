@@ -28,7 +28,8 @@ struct CheckTls {
 
 // Asks a running server for its health (grpc.health.v1). nullopt: in plain text. OK: it serves.
 // UNAVAILABLE: it does not serve, or nobody answers. NOT_FOUND and the like: a file cannot be read.
-// Other errors are Validate's, or the call's.
+// INVALID_ARGUMENT: a file does not have what it should. Other errors are Validate's, or the
+// call's.
 absl::Status CheckHealth(const std::string& address, const std::optional<CheckTls>& tls,
                          absl::Duration timeout);
 
