@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -183,19 +184,6 @@ absl::Status Serve(const MainOptions& main_options) {
   return absl::OkStatus();
 }
 
-int Check(const std::string& address) {
-  if (!absl::StartsWith(address, "unix:")) {
-    const absl::Status status = ParseHostPort({"--check", "unix:PATH"}, address).status();
-    if (!status.ok()) return Fail(status);
-  }
-  constexpr absl::Duration kCheckTimeout = absl::Seconds(5);
-  absl::Status status = CheckThreads(GrpcThreads());
-  if (status.ok()) status = CheckHealth(address, kCheckTimeout);
-  if (status.ok()) return Print(absl::StrCat(address, " is serving\n"));
-  Fail(status);
-  return kExitError;
-}
-
 // The command line. `qkserve help` and `qkserve version` are what users of other programs type.
 std::vector<const char*> Arguments(int argc, char** argv) {
   std::vector<const char*> args(argv + std::min(argc, 1), argv + argc);
@@ -207,6 +195,26 @@ std::vector<const char*> Arguments(int argc, char** argv) {
 // The status, with the flag or variable in place of an option's name.
 absl::Status WithSource(const Flags& flags, const absl::Status& status) {
   return absl::Status(status.code(), flags.NameSource(status.message()));
+}
+
+int Check(const MainOptions& options, const Flags& flags) {
+  const std::string& address = *options.check;
+  if (!absl::StartsWith(address, "unix:")) {
+    const absl::Status status = ParseHostPort({"--check", "unix:PATH"}, address).status();
+    if (!status.ok()) return Fail(status);
+  }
+  absl::Status status = options.check_tls.Validate();
+  if (!status.ok()) return Fail(WithSource(flags, status));
+  constexpr absl::Duration kCheckTimeout = absl::Seconds(5);
+  status = CheckThreads(GrpcThreads());
+  std::optional<CheckTls> tls;
+  if (!options.server.tls_cert_file.empty() || options.check_tls != CheckTls()) {
+    tls = options.check_tls;
+  }
+  if (status.ok()) status = CheckHealth(address, tls, kCheckTimeout);
+  if (status.ok()) return Print(absl::StrCat(address, " is serving\n"));
+  Fail(status);
+  return kExitError;
 }
 
 int Main(int argc, char** argv) {
@@ -222,11 +230,12 @@ int Main(int argc, char** argv) {
   if (help.ok()) {
     if (!help->empty()) return Print(*help);
     if (options.version) return Print(absl::StrCat("qkserve ", kVersion, "\n"));
-    // An empty value counts, too: a check that was asked for must not become a server.
-    if (options.check.has_value()) return Check(*options.check);
   }
   // Read even if the command line is wrong, because they say how to log that.
   const absl::Status variables = flags.ReadEnvironment(kVariablePrefix);
+  // An empty value counts, too: a check that was asked for must not become a server. Variables with
+  // wrong values are the server's matter.
+  if (help.ok() && options.check.has_value()) return Check(options, flags);
   log_format = options.log_format;
   absl::Status status = help.status();
   status.Update(variables);

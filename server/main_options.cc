@@ -49,6 +49,30 @@ void AddNetwork(MainOptions& options, Flags& flags) {
             "cut clients off that send keepalive pings faster; 0: none");
 }
 
+void AddTls(MainOptions& options, Flags& flags) {
+  ServerOptions& server = options.server;
+  flags.BeginGroup("TLS, for gRPC and HTTP; files are read again when they change");
+  flags.Add("tls_cert_file", &server.tls_cert_file,
+            "the server's certificate (PEM), followed by those between it and its authority");
+  flags.Add("tls_key_file", &server.tls_key_file, "its key (PEM), without a pass phrase");
+  flags.Add("tls_client_ca_file", &server.tls_client_ca_file,
+            "every client of gRPC must show a certificate of one of these authorities (PEM)");
+  flags.Add("allow_plaintext", &server.allow_plaintext,
+            "serve without TLS also where other machines may reach the address");
+}
+
+void AddCheck(MainOptions& options, Flags& flags) {
+  flags.BeginGroup("With --check; TLS is used if tls_cert_file or one of these is given");
+  flags.Add("check_ca_file", &options.check_tls.ca_file,
+            "authorities that may sign the server's certificate (PEM); without it any certificate "
+            "is accepted");
+  flags.Add("check_server_name", &options.check_tls.server_name,
+            "the name in the certificate, if it is not the host of the address");
+  flags.Add("check_cert_file", &options.check_tls.cert_file,
+            "a certificate (PEM) for a server that wants one");
+  flags.Add("check_key_file", &options.check_tls.key_file, "its key (PEM)");
+}
+
 void AddKeySets(MainOptions& options, Flags& flags) {
   ServerOptions& server = options.server;
   flags.BeginGroup("Key sets");
@@ -112,6 +136,7 @@ void AddLifeAndLog(MainOptions& options, Flags& flags) {
 
 void MainOptions::AddFlags(Flags& flags) {
   AddNetwork(*this, flags);
+  AddTls(*this, flags);
   AddKeySets(*this, flags);
   AddWork(*this, flags);
   AddLifeAndLog(*this, flags);
@@ -122,6 +147,7 @@ void MainOptions::AddFlags(Flags& flags) {
             "ask the server at this address for its health, exit 0 if it serves, else 1",
             {.may_be_empty = true});
   flags.Add("version", &version, "print the version");
+  AddCheck(*this, flags);
 }
 
 absl::Status MainOptions::Validate() const {

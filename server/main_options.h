@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "base/flags.h"
+#include "server/lifecycle/health_check.h"
 #include "server/observe/process_log.h"
 #include "server/options.h"
 
@@ -21,6 +22,7 @@ struct MainOptions {
   std::string kernel = "auto";
   LogFormat log_format = DefaultLogFormat();
   std::optional<std::string> check;  // an address to check, instead of serving
+  CheckTls check_tls;                // how to check it
   bool version = false;
 
   // Adds the flags, which fill this object.

@@ -27,7 +27,8 @@ bool ParseFlag(absl::string_view text, LoggedRequests* requests, std::string* er
 std::string FlagText(LoggedRequests requests);
 
 // The choices of an operator. main_options.cc fills it from flags of the same names. Only tests set
-// key_set_refresh and the limits that say so; the functions at the end have no flags.
+// key_set_refresh, file_check_interval and the limits that say so; the functions at the end have no
+// flags.
 struct ServerOptions {
   // HOST:PORT or unix:PATH. Port 0 takes a free one.
   std::string listen_address = "127.0.0.1:50051";
@@ -35,6 +36,18 @@ struct ServerOptions {
   // HOST:PORT for /metrics, /healthz, /readyz and the page. Empty: there is no HTTP. The flag has
   // another default, because an embedded server has no HTTP unless it is told so.
   std::string http_address = {};
+
+  // TLS for gRPC and HTTP, from files in PEM format that are read again when they change. The
+  // certificate is followed by those between it and its authority. Empty: plain text.
+  std::string tls_cert_file = {};
+  std::string tls_key_file = {};
+
+  // The authorities of clients. If it is given, each client of gRPC must show a certificate of one
+  // of them. Clients of HTTP are never asked, because kubelet's probes have none.
+  std::string tls_client_ca_file = {};
+
+  // Plain text also where other machines may reach the address.
+  bool allow_plaintext = false;
 
   // Threads that compute. 0: as many as there are CPUs that this process may use.
   int64_t workers = 0;
@@ -58,6 +71,10 @@ struct ServerOptions {
 
   // The interval at which a read-only server looks for new versions.
   absl::Duration key_set_refresh = absl::Seconds(1);
+
+  // The interval at which a server looks for changes of the files that flags name; see
+  // FileReloader.
+  absl::Duration file_check_interval = absl::Seconds(1);
 
   // The age at which a connection is closed, or up to 22 % later, once its calls have ended.
   // Clients then look their servers' names up again. 0 or infinite: never.

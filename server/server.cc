@@ -38,9 +38,9 @@ double GflopsPerWorker() {
   return gflops;
 }
 
-// Threads beside workers and gRPC's. 10 are for HTTP, accepting, files of uploads (4), merges, and
-// the watches of idle uploads, replies and the directory. 6 are room for the threads that gRPC adds
-// under load.
+// Threads beside workers and gRPC's. 12 are for HTTP, accepting, files of uploads (4), merges, and
+// the watches of idle uploads, replies, the directory, files that flags name and gRPC's copies of
+// certificates. 4 are room for the threads that gRPC adds under load.
 constexpr int64_t kOtherThreads = 16;
 
 // The time after which a refused caller may come again. Bytes in flight are usually returned within
@@ -54,11 +54,27 @@ absl::Status DirectoryError(const absl::Status& status) {
   return absl::FailedPreconditionError(absl::StrCat("key_set_dir: ", status.message()));
 }
 
+// INVALID_ARGUMENT: without TLS, an address needs allow_plaintext.
+absl::Status CheckPlaintext(const ServerOptions& options) {
+  if (!options.tls_cert_file.empty() || options.allow_plaintext) return absl::OkStatus();
+  if (!absl::StartsWith(options.listen_address, kUnixPrefix)) {
+    RETURN_IF_ERROR(CheckIsLoopback(kListenAddressFlag, options.listen_address));
+  }
+  if (options.http_address.empty()) return absl::OkStatus();
+  return CheckIsLoopback(kHttpAddressFlag, options.http_address);
+}
+
+absl::string_view DescribeEncryption(const ServerOptions& options) {
+  if (options.tls_cert_file.empty()) return "plain text";
+  return options.tls_client_ca_file.empty() ? "TLS" : "TLS with certificates of clients";
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
                                                       const Clock* clock) try {
   RETURN_IF_ERROR(options.Validate());
+  RETURN_IF_ERROR(CheckPlaintext(options));
   const int64_t workers = options.workers > 0 ? options.workers : UsableCpus();
   RETURN_IF_ERROR(CheckThreads(workers + kOtherThreads + GrpcThreads()));
   // No call of grpc_shutdown follows. After the last use of gRPC, grpc_shutdown ends gRPC's threads
@@ -70,11 +86,19 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                    .key_set_kernel = std::string(PackedKernelName()),
                    .workers = workers,
                    .slots = ComputeSlots(workers, UsableCpus(), options.in_flight_bytes_max)};
-  parts.exporter = std::make_unique<MetricsExporter>(parts.compute, options.log_lines_dropped,
-                                                     options.ready_key_sets);
+  parts.files = std::make_unique<FileReloader>(options.log, options.file_check_interval);
+  if (!options.tls_cert_file.empty()) {
+    ASSIGN_OR_RETURN(parts.tls, TlsFiles::Watch({.cert = options.tls_cert_file,
+                                                 .key = options.tls_key_file,
+                                                 .client_ca = options.tls_client_ca_file},
+                                                parts.files.get()));
+  }
+  parts.exporter =
+      std::make_unique<MetricsExporter>(parts.compute, options.log_lines_dropped,
+                                        options.ready_key_sets, parts.files.get(), parts.tls.get());
   if (!options.http_address.empty()) {
     ASSIGN_OR_RETURN(parts.http, HttpServer::Start(options.http_address, parts.exporter.get(),
-                                                   options.log, clock));
+                                                   options.log, clock, parts.tls.get()));
     options.log({LogLevel::kInfo, "http listening", {{"address", parts.http->address()}}});
     RETURN_IF_ERROR(options.on_http_listening(parts.http->port()));
   }
@@ -113,6 +137,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
 Server::Server(const ServerOptions& options, Parts parts, const Clock* clock)
     : options_(options),
       clock_(*clock),
+      tls_(std::move(parts.tls)),
+      files_(std::move(parts.files)),
       exporter_(std::move(parts.exporter)),
       recorder_(&exporter_->metrics(), options.slow_request_threshold,
                 options.log_requests == LoggedRequests::kErrors, options.log, clock),
@@ -140,11 +166,11 @@ Server::Server(const ServerOptions& options, Parts parts, const Clock* clock)
       unknown_methods_(&recorder_),
       description_(absl::StrFormat(
           "kernel %s (%s, %.0f GFLOP/s a worker), key sets %s, %d workers, message_bytes_max %s, "
-          "in_flight_bytes_max %s, key_set_memory %s",
+          "in_flight_bytes_max %s, key_set_memory %s, %s",
           parts.compute.kernel, BlasVersion(), parts.compute.gflops_per_worker,
           parts.compute.key_set_kernel, parts.compute.workers,
           RoundByteSize(options.message_bytes_max), RoundByteSize(options.in_flight_bytes_max),
-          RoundByteSize(key_sets_->budget().bytes_max()))),
+          RoundByteSize(key_sets_->budget().bytes_max()), DescribeEncryption(options))),
       http_(std::move(parts.http)) {
   exporter_->Attach(AskedParts());
 }
@@ -196,7 +222,8 @@ absl::Status Server::Listen() {
   builder.RegisterService(&health_);
   builder.RegisterService(&reflection_);
   builder.RegisterCallbackGenericService(&unknown_methods_);
-  const ConnectionTaker take = AddConnectionTaker(grpc::InsecureServerCredentials(), builder);
+  const ConnectionTaker take = AddConnectionTaker(
+      tls_ != nullptr ? tls_->GrpcCredentials() : grpc::InsecureServerCredentials(), builder);
   grpc_server_ = builder.BuildAndStart();
   if (grpc_server_ == nullptr) {
     return absl::InternalError("gRPC does not start; its log says why");

@@ -13,6 +13,7 @@
 #include "server/admission/compute_setup.h"
 #include "server/http/http_server.h"
 #include "server/lifecycle/acceptor.h"
+#include "server/lifecycle/file_reloader.h"
 #include "server/lifecycle/listen_address.h"
 #include "server/observe/call_recorder.h"
 #include "server/observe/metrics_exporter.h"
@@ -23,6 +24,7 @@
 #include "server/rpc/scoring_service.h"
 #include "server/rpc/status_service.h"
 #include "server/rpc/unknown_methods.h"
+#include "server/tls/tls_files.h"
 
 namespace qkserve {
 
@@ -69,9 +71,12 @@ class Server {
  private:
   struct Parts {
     ComputeSetup compute;
-    std::unique_ptr<MetricsExporter> exporter;
-    std::unique_ptr<HttpServer> http;  // null: there is no HTTP; asks the exporter
-    std::unique_ptr<Batcher> batcher;  // tells the exporter
+    // Before `files` stands whatever its files are applied to.
+    std::unique_ptr<TlsFiles> tls;  // null: plain text
+    std::unique_ptr<FileReloader> files;
+    std::unique_ptr<MetricsExporter> exporter;  // asks files
+    std::unique_ptr<HttpServer> http;           // null: there is no HTTP; asks the exporter
+    std::unique_ptr<Batcher> batcher;           // tells the exporter
     std::unique_ptr<KeySetStore> key_sets;
   };
 
@@ -84,7 +89,9 @@ class Server {
   const ServerOptions options_;
   const Clock& clock_;
   // Members are destroyed from the last to the first. The gRPC server ends its calls before what
-  // they use goes.
+  // they use goes. Before files_ stands whatever its files are applied to.
+  const std::unique_ptr<TlsFiles> tls_;
+  const std::unique_ptr<FileReloader> files_;
   const std::unique_ptr<MetricsExporter> exporter_;
   const CallRecorder recorder_;
   ByteBudget budget_;    // ComputeSlotsCharge is reserved of it

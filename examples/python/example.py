@@ -1,8 +1,9 @@
 """Scores queries against keys that travel with the request. Then puts a key set on the server and
 searches it.
 
-usage: example.py [HOST:PORT]"""
+usage: example.py [HOST:PORT [CA_FILE [CERT_FILE KEY_FILE]]]"""
 
+import pathlib
 import sys
 
 import grpc
@@ -62,11 +63,19 @@ def search(scoring, name, query, count):
         print(f"key {key}: score {score}")
 
 
-def main():
-    address = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:50051"
+def open_channel(address, ca_file=None, cert_file=None, key_file=None):
+    """Plain text unless there is a CA file. A server that asks for certificates wants all three."""
     options = [("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
                ("grpc.max_send_message_length", MESSAGE_BYTES_MAX)]
-    with grpc.insecure_channel(address, options) as channel:
+    if ca_file is None:
+        return grpc.insecure_channel(address, options)
+    ca, key, cert = (pathlib.Path(path).read_bytes() if path else None
+                     for path in (ca_file, key_file, cert_file))
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(ca, key, cert), options)
+
+
+def main():
+    with open_channel(*(sys.argv[1:] or ["127.0.0.1:50051"])) as channel:
         scoring = scoring_pb2_grpc.ScoringServiceStub(channel)
         score_inline(scoring)
         keys = np.zeros((100_000, 4))

@@ -10,6 +10,7 @@
 #include "prometheus/text_serializer.h"
 #include "qkserve/version.h"
 #include "server/observe/process_stats.h"
+#include "server/tls/tls_files.h"
 
 namespace qkserve {
 namespace {
@@ -182,6 +183,22 @@ void AddKeySets(const KeySetStore& store, Exposition& out) {
            [](const KeySet& key_set) { return key_set.requests_served().load(); });
 }
 
+void AddFiles(const FileReloader& files, Exposition& out) {
+  const std::vector<FileReloader::Outcome> outcomes = files.outcomes();
+  out.Begin(MetricType::Counter, "qkserve_file_reloads_total",
+            "Times that watched files were read, at the start and after each change.");
+  for (const FileReloader::Outcome& outcome : outcomes) {
+    out.Add(outcome.applied, {{"file", outcome.flag}, {"outcome", "applied"}});
+    out.Add(outcome.refused, {{"file", outcome.flag}, {"outcome", "refused"}});
+  }
+  out.Begin(MetricType::Gauge, "qkserve_file_last_reload_seconds",
+            "When the contents in use were read, in seconds since the epoch.");
+  for (const FileReloader::Outcome& outcome : outcomes) {
+    out.Add(absl::ToDoubleSeconds(outcome.last_applied - absl::UnixEpoch()),
+            {{"file", outcome.flag}});
+  }
+}
+
 void AddProcess(Exposition& out) {
   const ProcessStats stats = ProcessStats::Read();
   out.Counter("process_cpu_seconds_total", stats.cpu_seconds, "User and system CPU time.");
@@ -222,6 +239,12 @@ std::string MetricsExporter::Text() const {
     AddLoad(*attached, compute_.workers, out);
     AddConnections(*attached->connections, out);
     AddKeySets(*attached->key_sets, out);
+  }
+  if (files_ != nullptr) AddFiles(*files_, out);
+  out.Begin(MetricType::Gauge, "qkserve_tls_certificate_expires_seconds",
+            "When the server's certificate expires, in seconds since the epoch.");
+  if (tls_ != nullptr) {
+    out.Add(absl::ToDoubleSeconds(tls_->identity()->expires - absl::UnixEpoch()));
   }
   AddProcess(out);
   return out.Text();

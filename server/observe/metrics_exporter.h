@@ -16,10 +16,13 @@
 #include "server/admission/compute_setup.h"
 #include "server/admission/in_flight_calls.h"
 #include "server/lifecycle/acceptor.h"
+#include "server/lifecycle/file_reloader.h"
 #include "server/lifecycle/readiness.h"
 #include "server/observe/request_metrics.h"
 
 namespace qkserve {
+
+class TlsFiles;
 
 // The parts of the server that tell their own state. The pointers outlive their users.
 struct ServerParts {
@@ -40,13 +43,17 @@ class MetricsExporter {
   // The number of key sets that have metrics of their own: the first by name.
   static constexpr int64_t kKeySetsShownMax = 100;
 
-  // `log_lines_dropped` is called from any thread.
+  // `log_lines_dropped` is called from any thread. `files` and `tls` must outlive the calls of
+  // Text. Null: no files are watched, or there is no TLS.
   explicit MetricsExporter(
       ComputeSetup compute, std::function<int64_t()> log_lines_dropped = [] { return 0; },
-      ReadyKeySets ready_key_sets = ReadyKeySets::kSome)
+      ReadyKeySets ready_key_sets = ReadyKeySets::kSome, const FileReloader* files = nullptr,
+      const TlsFiles* tls = nullptr)
       : compute_(std::move(compute)),
         log_lines_dropped_(std::move(log_lines_dropped)),
-        ready_key_sets_(ready_key_sets) {}
+        ready_key_sets_(ready_key_sets),
+        files_(files),
+        tls_(tls) {}
 
   const ComputeSetup& compute() const { return compute_; }
 
@@ -75,6 +82,8 @@ class MetricsExporter {
   const ComputeSetup compute_;
   const std::function<int64_t()> log_lines_dropped_;
   const ReadyKeySets ready_key_sets_;
+  const FileReloader* const files_;
+  const TlsFiles* const tls_;
   RequestMetrics metrics_;
   std::atomic<Readiness> readiness_{Readiness::kLoading};
   mutable Mutex mutex_;

@@ -93,8 +93,8 @@ class Server:
 
     running = []
 
-    def __init__(self, *flags, faults=None, serves=True):
-        """Returns when it listens, or, without `serves`, at once."""
+    def __init__(self, *flags, faults=None, serves=True, credentials=None):
+        """Returns when it listens, or, without `serves`, at once. `credentials` are gRPC's, for TLS."""
         self.log_path, port, http_port = new_path(), new_path(), new_path()
         environment = dict(os.environ, **(faults.environment if faults else {}))
         with self.log_path.open("wb") as log:
@@ -109,9 +109,10 @@ class Server:
         assert self.process.poll() is None, f"qkserve ended: {self.log()}"
         self.address = f"127.0.0.1:{port.read_text().strip()}"
         self.url = f"http://127.0.0.1:{http_port.read_text().strip()}"
-        self.channel = grpc.insecure_channel(
-            self.address, [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", -1),
-                           ("grpc.max_send_message_length", -1)])
+        options = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", -1),
+                   ("grpc.max_send_message_length", -1)]
+        self.channel = (grpc.secure_channel(self.address, credentials, options) if credentials else
+                        grpc.insecure_channel(self.address, options))
         grpc.channel_ready_future(self.channel).result(PATIENCE_S)
 
     def log(self):

@@ -109,5 +109,14 @@ TEST(LimitsTest, TheTableOfTheDocumentsIsThatOfTheCode) {
   EXPECT_EQ(documented, expected);
 }
 
+TEST(ServerOptionsTest, TlsNeedsACertificateAndItsKey) {
+  EXPECT_EQ(ServerOptions{.tls_cert_file = "c"}.Validate().message(),
+            "tls_cert_file needs a tls_key_file; was ''");
+  EXPECT_EQ(ServerOptions{.tls_key_file = "k"}.Validate().message(),
+            "tls_key_file needs a tls_cert_file; was ''");
+  EXPECT_EQ(ServerOptions{.tls_client_ca_file = "ca"}.Validate().message(),
+            "tls_client_ca_file needs a tls_cert_file; was ''");
+}
+
 }  // namespace
 }  // namespace qkserve

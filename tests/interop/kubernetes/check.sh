@@ -9,7 +9,7 @@ manifests=$(realpath ../../../deploy/kubernetes)
 folder=$(realpath "$(mktemp -d)")
 trap 'rm -rf "$folder"' EXIT
 
-mkdir "$folder/monitored" "$folder/rendered" "$folder/with_monitor"
+mkdir "$folder/monitored" "$folder/rendered" "$folder/with_monitor" "$folder/encrypted" "$folder/with_tls"
 for kustomization in "$manifests/base" "$manifests"/overlays/*; do
   name=$(basename "$kustomization")
   kubectl kustomize "$kustomization" >"$folder/rendered/$name.yaml"
@@ -25,7 +25,23 @@ EOF
     exit 1
   fi
 done
-go run . "$folder"/rendered/*.yaml "$folder"/with_monitor/*.yaml
+for name in base overlays/replicas; do
+  cat >"$folder/encrypted/kustomization.yaml" <<EOF
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources: [$(realpath --relative-to="$folder/encrypted" "$manifests/$name")]
+components: [$(realpath --relative-to="$folder/encrypted" "$manifests/components/tls")]
+EOF
+  file=$folder/with_tls/${name##*/}.yaml
+  kubectl kustomize "$folder/encrypted" >"$file"
+  servers=$(grep -c -- '- --key_set_dir=' "$file")
+  if grep -q -- '--allow_plaintext' "$file" || [ "$(grep -c 'tls_key_file' "$file")" != "$servers" ] ||
+    [ "$(grep -c 'scheme: HTTPS' "$file")" != $((3 * servers)) ]; then
+    echo "error: $name with TLS has a server or a probe without it" >&2
+    exit 1
+  fi
+done
+go run . "$folder"/rendered/*.yaml "$folder"/with_monitor/*.yaml "$folder"/with_tls/*.yaml
 for checker in "$@"; do "$checker" "$folder"/rendered/*.yaml; done
 
 # One place names the image.
