@@ -21,7 +21,7 @@ class ScoringService final
  public:
   // The pointers must outlive the service and the calls.
   ScoringService(AdmissionOptions admission, Batcher* batcher, InFlightCalls* calls,
-                 const CallRecorder* recorder, const Clock* clock);
+                 const CallGate* gate, const CallRecorder* recorder, const Clock* clock);
 
  private:
   using Request = WireMessage<v1::ScoreRequest>;
