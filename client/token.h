@@ -42,9 +42,9 @@ class TokenFile {
 using InterceptorFactories =
     std::vector<std::unique_ptr<grpc::experimental::ClientInterceptorFactoryInterface>>;
 
-// What adds the metadata `authorization` to each call of a channel. Empty if the options have no
-// token. Not gRPC's call credentials: those work over TLS alone, and a server on loopback or on a
-// unix socket needs none.
+// Interceptors that add the metadata `authorization` to each call of a channel. Empty if the
+// options have no token. Not gRPC's call credentials: those work over TLS alone, and a server on
+// loopback or on a unix socket needs none.
 //
 // INVALID_ARGUMENT: the file holds no token, or the token would be sent in plain text to another
 // machine. Errors of the file: those of Client::Create.

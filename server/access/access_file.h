@@ -26,8 +26,8 @@ namespace qkserve {
 // explains the rest.
 class AccessRules {
  public:
-  // What the caller may do. An identity that has no line may do what anyone may. Empty: a caller
-  // without identity. The reference lives as long as this object.
+  // The permissions of a caller. An identity that has no line may do what anyone may. Empty: a
+  // caller without identity. The reference lives as long as this object.
   const Permissions& For(const std::string& identity) const;
 
   // True if callers without identity are let in.

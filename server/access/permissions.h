@@ -10,7 +10,7 @@
 
 namespace qkserve {
 
-// What a caller may do with a key set. kScore and kWrite include kRead.
+// Something that a caller may do with a key set. kScore and kWrite include kRead.
 //
 //   kRead   find it in ListKeySets and GetKeySet
 //   kScore  score queries against it
@@ -52,7 +52,7 @@ struct AccessLines {
   std::array<KeySetPatterns, kPermissionNames.size()> key_sets = {};  // by Permission
 };
 
-// What a caller may do: what the lines about it allow, and those about anyone. Immutable.
+// The permissions of a caller: what the lines about it allow, and those about anyone. Immutable.
 class Permissions {
  public:
   // `anyone` must outlive this object.

@@ -54,7 +54,7 @@ struct ScoreCall {
   bool has_offset = false;
   bool log_sum_exp = false;
 
-  // What the caller may do; null: everything. Valid until the call is admitted.
+  // The caller's permissions. Null: it may do everything. Valid until the call is admitted.
   const Permissions* permissions = nullptr;
 
   // When the whole request had arrived, on the batcher's clock.

@@ -329,7 +329,7 @@ TEST_F(AccessTest, ListsOnlyWhatTheCallerMayRead) {
   EXPECT_THAT(names, ElementsAre("x"));
   EXPECT_TRUE(List("", &names).ok());
   EXPECT_THAT(names, ElementsAre("x"));
-  // What is given to anyone needs no token, but a wrong token is never taken for none.
+  // Permissions of anyone need no token, but a wrong token is never taken for none.
   EXPECT_TRUE(Get("", "x").ok());
   EXPECT_EQ(Get("", "y").error_code(), StatusCode::NOT_FOUND);
   EXPECT_EQ(Get("Bearer wrong", "x").error_code(), StatusCode::UNAUTHENTICATED);
