@@ -18,6 +18,7 @@
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
+#include "qkserve/client.h"
 #include "qkserve/v1/key_set.grpc.pb.h"
 #include "qkserve/v1/scoring.grpc.pb.h"
 #include "qkserve/v1/status.grpc.pb.h"
@@ -29,6 +30,7 @@
 #include "tests/support/http_peer.h"
 #include "tests/support/process.h"
 #include "tests/support/temporary_directory.h"
+#include "tests/support/test_authority.h"
 
 namespace qkserve {
 namespace {
@@ -451,6 +453,56 @@ TEST_F(AccessTest, AnUploadIsRefusedBeforeItsChunksAreRead) {
     EXPECT_EQ(status.error_code(),
               header.empty() ? StatusCode::UNAUTHENTICATED : StatusCode::PERMISSION_DENIED);
   }
+}
+
+TEST_F(AccessTest, ACertificateIsAnIdentityUnlessTheCallHasAToken) {
+  const TestAuthority authority;
+  const Identity identity = authority.Issue("DNS:qkserve.test,IP:127.0.0.1");
+  Write("cert.pem", identity.certificate);
+  Write("key.pem", identity.key);
+  Write("ca.pem", authority.certificate());
+  options_.tls_cert_file = directory_.Path("cert.pem");
+  options_.tls_key_file = directory_.Path("key.pem");
+  options_.tls_client_ca_file = directory_.Path("ca.pem");
+  Write("access",
+        "admin write *\nspiffe://example.org/a read a\nb.test read b\nqkserve%20test read c\n");
+  server_ = Server::Start(options_).value();
+
+  const auto connect = [&](const std::string& names, absl::string_view token) {
+    const Identity client = authority.Issue(names);
+    Write("client.pem", client.certificate);
+    Write("client_key.pem", client.key);
+    ClientOptions options = {.address = server_->address()};
+    options.tls = TlsOptions{.ca_file = directory_.Path("ca.pem"),
+                             .cert_file = directory_.Path("client.pem"),
+                             .key_file = directory_.Path("client_key.pem")};
+    if (!token.empty()) {
+      Write("token", token);
+      options.token_file = directory_.Path("token");
+    }
+    return Client::Create(options).value();
+  };
+  const float one[] = {1};
+  const std::unique_ptr<Client> admin = connect("DNS:b.test", TokenOf("admin"));
+  for (const char* const name : {"a", "b", "c", "d"}) {
+    const absl::Status put = admin->PutKeySet(name, Matrix(one, 1, 1)).status();
+    ASSERT_TRUE(put.ok()) << put;
+  }
+  // The names of the key sets that a caller sees, or its error.
+  const auto seen = [&](const std::string& names, absl::string_view token = "") {
+    const absl::StatusOr<std::vector<KeySetInfo>> listed = connect(names, token)->ListKeySets();
+    if (!listed.ok()) return absl::StatusCodeToString(listed.status().code());
+    std::string all;
+    for (const KeySetInfo& key_set : *listed) all += key_set.name;
+    return all;
+  };
+  EXPECT_EQ(seen("URI:spiffe://example.org/a,DNS:b.test"), "a");
+  EXPECT_EQ(seen("DNS:b.test,DNS:admin"), "b");
+  EXPECT_EQ(seen("IP:127.0.0.1"), "c");
+  EXPECT_EQ(seen("DNS:stranger.test"), "");
+  EXPECT_EQ(seen("URI:spiffe://example.org/a,URI:spiffe://example.org/b"), "UNAUTHENTICATED");
+  EXPECT_EQ(seen("DNS:b.test", TokenOf("admin")), "abcd");
+  EXPECT_EQ(seen("DNS:b.test", "wrong"), "UNAUTHENTICATED");
 }
 
 TEST_F(AccessTest, LogAndMetricsTellWhoWasRefused) {
