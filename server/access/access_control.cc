@@ -1,5 +1,6 @@
 #include "server/access/access_control.h"
 
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/match.h"

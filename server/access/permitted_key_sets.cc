@@ -1,5 +1,7 @@
 #include "server/access/permitted_key_sets.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <iterator>
 #include <utility>
 

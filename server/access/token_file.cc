@@ -70,9 +70,9 @@ absl::StatusOr<TokenTable> ParseTokenFile(absl::string_view text) {
         !IsHex(digits)) {
       return lines.Error("expected an identity and sha256: with 64 hexadecimal digits");
     }
-    const std::string bytes = absl::HexStringToBytes(digits);
-    std::memcpy(hash.data(), bytes.data(), hash.size());
-    const auto [entry, is_new] = table.identities_.emplace(hash, words[0]);
+    size_t size = 0;
+    OPENSSL_hexstr2buf_ex(hash.data(), hash.size(), &size, std::string(digits).c_str(), '\0');
+    const auto [entry, is_new] = table.identities_.emplace(hash, std::string(words[0]));
     if (!is_new && entry->second != words[0]) {
       return lines.Error(absl::StrCat("the token belongs to '", entry->second, "' already"));
     }

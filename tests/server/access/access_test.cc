@@ -296,6 +296,15 @@ TEST_F(AccessTest, AHiddenKeySetAnswersLikeOneThatDoesNotExist) {
       absl::StrAppend(&all, status.error_code(), " ", status.error_message(), " ",
                       status.error_details(), "\n");
     }
+    // A version that the set is not at is no reason for another answer.
+    Call versioned(As("nobody"));
+    v1::ScoreRequest score;
+    *score.mutable_queries() = OneByTwo();
+    score.mutable_key_set()->set_name("secret");
+    score.mutable_key_set()->set_version(1);
+    v1::ScoreResponse scored;
+    absl::StrAppend(&all, scoring_->Score(&versioned.context, score, &scored).error_message(),
+                    "\n");
     Call call(As("nobody"));
     v1::GetKeySetRequest request;
     request.set_name("secret");
