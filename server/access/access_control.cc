@@ -14,6 +14,22 @@ namespace {
 constexpr char kMetadata[] = "authorization";
 constexpr absl::string_view kScheme = "Bearer ";
 
+// Says what a call without identity lacks.
+constexpr const char* NobodyText(const AccessSources& sources) {
+  if (sources.token_file && sources.certificates) {
+    return "the call has no identity: expected metadata authorization with 'Bearer TOKEN', or a "
+           "client certificate with a name";
+  }
+  if (sources.token_file) {
+    return "the call has no identity: expected metadata authorization with 'Bearer TOKEN'";
+  }
+  if (sources.certificates) {
+    return "the call has no identity: expected a client certificate with a name";
+  }
+  return "the server lets nobody in: its access file has no lines about anyone, and it takes "
+         "neither tokens nor client certificates";
+}
+
 }  // namespace
 
 absl::Status AccessControl::Unauthenticated(UnauthenticatedReason reason,
@@ -56,12 +72,7 @@ absl::StatusOr<Grant> AccessControl::Authenticate(const grpc::ServerContextBase&
   const bool is_open =
       contents.rules != nullptr ? contents.rules->AdmitsAnyone() : !sources_.token_file;
   if (!grant.identity.empty() || is_open) return grant;
-  return Unauthenticated(
-      UnauthenticatedReason::kNone,
-      absl::StrCat("this server lets in only callers that it knows: expected ",
-                   sources_.token_file ? "metadata authorization with 'Bearer TOKEN'" : "",
-                   sources_.token_file && sources_.certificates ? ", or " : "",
-                   sources_.certificates ? "a client certificate with a name" : ""));
+  return Unauthenticated(UnauthenticatedReason::kNone, NobodyText(sources_));
 }
 
 absl::Status AccessControl::SetTokenFile(absl::string_view text) {
