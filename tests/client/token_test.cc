@@ -96,8 +96,8 @@ TEST_F(TokenTest, EveryCallOfEveryChannelSendsIt) {
   ASSERT_TRUE(client->GetStatus(absl::Minutes(1)).ok());
   EXPECT_THAT(recorder_.Take(), ElementsAre("Bearer secret", "Bearer secret"));
   const float one[] = {1};
-  EXPECT_EQ(client->PutKeySet("a", Matrix(one, 1, 1)).status().code(),
-            absl::StatusCode::kInternal);  // this server answers before it has read all
+  // The server answers without reading, so the outcome is open.
+  client->PutKeySet("a", Matrix(one, 1, 1)).status().IgnoreError();
   EXPECT_THAT(recorder_.Take(), ElementsAre("Bearer secret"));
   // A call may have another one.
   ASSERT_TRUE(client->GetStatus(absl::Minutes(1), {{"authorization", "Bearer other"}}).ok());
