@@ -31,6 +31,8 @@
 #include "core/kernels/tile_scratch.h"
 #include "grpcpp/version_info.h"
 #include "qkserve/version.h"
+#include "server/access/identity.h"
+#include "server/access/token_file.h"
 #include "server/lifecycle/health_check.h"
 #include "server/lifecycle/listen_address.h"
 #include "server/lifecycle/service_manager.h"
@@ -184,6 +186,18 @@ absl::Status Serve(const MainOptions& main_options) {
   return absl::OkStatus();
 }
 
+// Prints a new token, and on a second line what belongs into the token file.
+int MakeTokenFor(const std::string& identity) {
+  if (!IsIdentity(identity)) {
+    return Fail(absl::InvalidArgumentError(
+        absl::StrCat("--make_token: got '", identity, "', expected an identity: 1 to ",
+                     kIdentityBytesMax, " visible ASCII characters, and not '", kAnyone, "'")));
+  }
+  const absl::StatusOr<std::string> token = MakeToken();
+  if (!token.ok()) return Fail(token.status());
+  return Print(absl::StrCat(*token, "\n", TokenFileLine(identity, *token), "\n"));
+}
+
 // The command line. `qkserve help` and `qkserve version` are what users of other programs type.
 std::vector<const char*> Arguments(int argc, char** argv) {
   std::vector<const char*> args(argv + std::min(argc, 1), argv + argc);
@@ -230,6 +244,7 @@ int Main(int argc, char** argv) {
   if (help.ok()) {
     if (!help->empty()) return Print(*help);
     if (options.version) return Print(absl::StrCat("qkserve ", kVersion, "\n"));
+    if (options.make_token.has_value()) return MakeTokenFor(*options.make_token);
   }
   // Read even if the command line is wrong, because they say how to log that.
   const absl::Status variables = flags.ReadEnvironment(kVariablePrefix);

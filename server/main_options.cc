@@ -73,6 +73,17 @@ void AddCheck(MainOptions& options, Flags& flags) {
   flags.Add("check_key_file", &options.check_tls.key_file, "its key (PEM)");
 }
 
+void AddAccess(MainOptions& options, Flags& flags) {
+  ServerOptions& server = options.server;
+  flags.BeginGroup("Access");
+  flags.Add("token_file", &server.token_file,
+            "file with an identity and the hash of its token on each line; callers then send a "
+            "token; read again when it changes");
+  flags.Add("access_file", &server.access_file,
+            "file that says which identity may read, score or write which key sets; empty: every "
+            "identity may do everything; read again when it changes");
+}
+
 void AddKeySets(MainOptions& options, Flags& flags) {
   ServerOptions& server = options.server;
   flags.BeginGroup("Key sets");
@@ -137,6 +148,7 @@ void AddLifeAndLog(MainOptions& options, Flags& flags) {
 void MainOptions::AddFlags(Flags& flags) {
   AddNetwork(*this, flags);
   AddTls(*this, flags);
+  AddAccess(*this, flags);
   AddKeySets(*this, flags);
   AddWork(*this, flags);
   AddLifeAndLog(*this, flags);
@@ -145,6 +157,9 @@ void MainOptions::AddFlags(Flags& flags) {
   flags.BeginGroup("Instead of serving", Flags::Variables::kNone);
   flags.Add("check", &check,
             "ask the server at this address for its health, exit 0 if it serves, else 1",
+            {.may_be_empty = true});
+  flags.Add("make_token", &make_token,
+            "make a token for this identity; print the token, and its line for token_file",
             {.may_be_empty = true});
   flags.Add("version", &version, "print the version");
   AddCheck(*this, flags);

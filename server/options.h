@@ -49,6 +49,12 @@ struct ServerOptions {
   // Plain text also where other machines may reach the address.
   bool allow_plaintext = false;
 
+  // Files of the callers' tokens and of what callers may do: see server/access/. They are read
+  // again when they change. Empty: there are none. If both are empty, whoever reaches the address
+  // may do everything.
+  std::string token_file = {};
+  std::string access_file = {};
+
   // Threads that compute. 0: as many as there are CPUs that this process may use.
   int64_t workers = 0;
 

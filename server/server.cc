@@ -69,6 +69,34 @@ absl::string_view DescribeEncryption(const ServerOptions& options) {
   return options.tls_client_ca_file.empty() ? "TLS" : "TLS with certificates of clients";
 }
 
+AccessSources AccessSourcesOf(const ServerOptions& options) {
+  return {.token_file = !options.token_file.empty(),
+          .access_file = !options.access_file.empty(),
+          .certificates = !options.tls_client_ca_file.empty()};
+}
+
+// Reads the files of tokens and permissions, and watches them. `access` must outlive `files`.
+absl::Status WatchAccessFiles(const ServerOptions& options, AccessControl* access,
+                              FileReloader& files) {
+  using Contents = std::vector<std::string>;
+  absl::Status status;
+  if (!options.token_file.empty()) {
+    status = files.Add({.flag = "token_file",
+                        .paths = {options.token_file},
+                        .apply = [access](const Contents& contents) {
+                          return access->SetTokenFile(contents[0]);
+                        }});
+  }
+  if (status.ok() && !options.access_file.empty()) {
+    status = files.Add({.flag = "access_file",
+                        .paths = {options.access_file},
+                        .apply = [access](const Contents& contents) {
+                          return access->SetAccessFile(contents[0]);
+                        }});
+  }
+  return status;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
@@ -86,6 +114,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                    .key_set_kernel = std::string(PackedKernelName()),
                    .workers = workers,
                    .slots = ComputeSlots(workers, UsableCpus(), options.in_flight_bytes_max)};
+  parts.access = std::make_unique<AccessControl>(AccessSourcesOf(options));
   parts.files = std::make_unique<FileReloader>(options.log, options.file_check_interval);
   if (!options.tls_cert_file.empty()) {
     ASSIGN_OR_RETURN(parts.tls, TlsFiles::Watch({.cert = options.tls_cert_file,
@@ -93,6 +122,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                                                  .client_ca = options.tls_client_ca_file},
                                                 parts.files.get()));
   }
+  RETURN_IF_ERROR(WatchAccessFiles(options, parts.access.get(), *parts.files));
   parts.exporter =
       std::make_unique<MetricsExporter>(parts.compute, options.log_lines_dropped,
                                         options.ready_key_sets, parts.files.get(), parts.tls.get());
@@ -138,10 +168,12 @@ Server::Server(const ServerOptions& options, Parts parts, const Clock* clock)
     : options_(options),
       clock_(*clock),
       tls_(std::move(parts.tls)),
+      access_(std::move(parts.access)),
       files_(std::move(parts.files)),
       exporter_(std::move(parts.exporter)),
       recorder_(&exporter_->metrics(), options.slow_request_threshold,
                 options.log_requests == LoggedRequests::kErrors, options.log, clock),
+      gate_(access_.get(), &recorder_),
       budget_("in_flight_bytes_max", options.in_flight_bytes_max, kInFlightRetryAfter,
               ComputeSlotsCharge(parts.compute.slots)),
       key_sets_(std::move(parts.key_sets)),
@@ -150,20 +182,21 @@ Server::Server(const ServerOptions& options, Parts parts, const Clock* clock)
                 .compute = parts.compute,
                 .key_sets = key_sets_.get(),
                 .budget = &budget_},
-               batcher_.get(), &calls_, &recorder_, clock,
+               batcher_.get(), &calls_, &gate_, &recorder_, clock,
                options.reply_timeout > absl::ZeroDuration() ? options.reply_timeout
                                                             : absl::InfiniteDuration()),
-      key_set_service_(key_sets_.get(), &budget_, &calls_, &recorder_, clock,
+      key_set_service_(key_sets_.get(), &budget_, &calls_, &gate_, &recorder_, clock,
                        options.upload_idle_timeout, options.message_bytes_max,
                        options.deletions_max),
-      status_(parts.compute, AskedParts(), &recorder_),
+      status_(parts.compute, AskedParts(), &gate_, &recorder_),
       health_({"", v1::ScoringService::service_full_name(), v1::KeySetService::service_full_name(),
                v1::StatusService::service_full_name()}),
-      reflection_({v1::ScoringService::service_full_name(), v1::KeySetService::service_full_name(),
-                   v1::StatusService::service_full_name(), "grpc.health.v1.Health",
-                   "grpc.reflection.v1.ServerReflection",
-                   "grpc.reflection.v1alpha.ServerReflection"}),
-      unknown_methods_(&recorder_),
+      reflection_(
+          {v1::ScoringService::service_full_name(), v1::KeySetService::service_full_name(),
+           v1::StatusService::service_full_name(), "grpc.health.v1.Health",
+           "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"},
+          &gate_),
+      unknown_methods_(&gate_, &recorder_),
       description_(absl::StrFormat(
           "kernel %s (%s, %.0f GFLOP/s a worker), key sets %s, %d workers, message_bytes_max %s, "
           "in_flight_bytes_max %s, key_set_memory %s, %s",
@@ -180,7 +213,8 @@ ServerParts Server::AskedParts() {
           .budget = &budget_,
           .key_sets = key_sets_.get(),
           .calls = &calls_,
-          .connections = &connections_};
+          .connections = &connections_,
+          .access = access_.get()};
 }
 
 Server::~Server() { Drain().IgnoreError(); }

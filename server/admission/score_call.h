@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "core/scoring/problem.h"
+#include "server/access/permissions.h"
 
 namespace qkserve {
 
@@ -52,6 +53,9 @@ struct ScoreCall {
   std::optional<int64_t> key_set_version;    // the version that the caller insists on
   bool has_offset = false;
   bool log_sum_exp = false;
+
+  // The caller's permissions. Null: it may do everything. Valid until the call is admitted.
+  const Permissions* permissions = nullptr;
 
   // When the whole request had arrived, on the batcher's clock.
   absl::Time arrival;

@@ -199,6 +199,15 @@ void AddFiles(const FileReloader& files, Exposition& out) {
   }
 }
 
+void AddAccess(const AccessControl& access, Exposition& out) {
+  out.Begin(MetricType::Counter, "qkserve_unauthenticated_total",
+            "Calls refused because they do not prove who they are.");
+  for (size_t i = 0; i < kUnauthenticatedReasonNames.size(); ++i) {
+    out.Add(access.unauthenticated(static_cast<UnauthenticatedReason>(i)),
+            {{"reason", kUnauthenticatedReasonNames[i]}});
+  }
+}
+
 void AddProcess(Exposition& out) {
   const ProcessStats stats = ProcessStats::Read();
   out.Counter("process_cpu_seconds_total", stats.cpu_seconds, "User and system CPU time.");
@@ -239,6 +248,7 @@ std::string MetricsExporter::Text() const {
     AddLoad(*attached, compute_.workers, out);
     AddConnections(*attached->connections, out);
     AddKeySets(*attached->key_sets, out);
+    AddAccess(*attached->access, out);
   }
   if (files_ != nullptr) AddFiles(*files_, out);
   out.Begin(MetricType::Gauge, "qkserve_tls_certificate_expires_seconds",

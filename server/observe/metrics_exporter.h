@@ -13,6 +13,7 @@
 #include "base/mutex.h"
 #include "core/batching/batcher.h"
 #include "core/key_sets/key_set_store.h"
+#include "server/access/access_control.h"
 #include "server/admission/compute_setup.h"
 #include "server/admission/in_flight_calls.h"
 #include "server/lifecycle/acceptor.h"
@@ -31,6 +32,7 @@ struct ServerParts {
   const KeySetStore* key_sets = nullptr;
   const InFlightCalls* calls = nullptr;
   const ConnectionCounts* connections = nullptr;
+  const AccessControl* access = nullptr;
 };
 
 // Makes everything that /metrics shows: the counts of the request path, and the numbers that parts

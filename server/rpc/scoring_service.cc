@@ -47,7 +47,8 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
   void Release() override { delete this; }
 
   // Called when the request is parsed.
-  grpc::ServerUnaryReactor* Start(grpc::CallbackServerContext* context) {
+  grpc::ServerUnaryReactor* Start(Grant grant, grpc::CallbackServerContext* context) {
+    grant_ = std::move(grant);
     context_ = context;
     // gRPC completes its default reactor inline. A custom reactor costs a thread hop, which is a
     // fifth of the latency of a small call.
@@ -92,13 +93,15 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
     // numbers of a list take more than their bytes.
     call->request_bytes = static_cast<int64_t>(
         request_.bytes + 2 * sizeof(int64_t) * call->problem.key_lengths.size());
+    call->permissions = grant_.permissions.get();
     call->arrival = arrival_;
     call->deadline = DeadlineOn(service_.clock_, *context_);
     return call;
   }
 
   void Finish(const absl::Status& status, const ScoreReceipt& receipt, size_t response_bytes) {
-    service_.recorder_.RecordScore(*context_, status, arrival_, receipt, response_bytes);
+    service_.recorder_.RecordScore(*context_, status, arrival_, receipt, response_bytes,
+                                   grant_.identity);
     // The call may have ended before reactor_->Finish returns.
     service_.replies_.Arm(context_->c_call(), DeadlineOn(service_.clock_, *context_));
     reactor_->Finish(ToGrpcStatus(status, *context_));
@@ -106,6 +109,7 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
 
   ScoringService& service_;
   const absl::Time arrival_;
+  Grant grant_;
   grpc::CallbackServerContext* context_ = nullptr;
   grpc::ServerUnaryReactor* reactor_ = nullptr;
   Request request_;
@@ -114,19 +118,21 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
 };
 
 ScoringService::ScoringService(AdmissionOptions admission, Batcher* batcher, InFlightCalls* calls,
-                               const CallRecorder* recorder, const Clock* clock,
-                               absl::Duration reply_timeout)
-    : admission_(std::move(admission)),
+                               const CallGate* gate, const CallRecorder* recorder,
+                               const Clock* clock, absl::Duration reply_timeout)
+    : WireService(gate),
+      admission_(std::move(admission)),
       batcher_(*batcher),
       calls_(*calls),
       recorder_(*recorder),
       clock_(*clock),
       replies_(clock, reply_timeout) {
   AddUnary<v1::ScoreRequest, v1::ScoreResponse>(
-      "/qkserve.v1.ScoringService/Score",
-      [](grpc::CallbackServerContext* context, auto* /*wire*/, auto* /*response*/) {
+      "/qkserve.v1.ScoringService/Score", Method::kScore,
+      [](Grant grant, grpc::CallbackServerContext* context, auto* /*wire*/, auto* /*response*/) {
         // AllocateMessages made the call.
-        return static_cast<Call&>(*context->GetRpcAllocatorState()).Start(context);
+        Call& call = static_cast<Call&>(*context->GetRpcAllocatorState());
+        return call.Start(std::move(grant), context);
       },
       this);
 }

@@ -24,7 +24,8 @@ class ScoringService final
   // The pointers must outlive the service and the calls. A call is cancelled if its reply is not
   // taken within `reply_timeout`.
   ScoringService(AdmissionOptions admission, Batcher* batcher, InFlightCalls* calls,
-                 const CallRecorder* recorder, const Clock* clock, absl::Duration reply_timeout);
+                 const CallGate* gate, const CallRecorder* recorder, const Clock* clock,
+                 absl::Duration reply_timeout);
 
  private:
   using Request = WireMessage<v1::ScoreRequest>;

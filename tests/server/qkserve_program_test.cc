@@ -106,6 +106,9 @@ TEST_F(QkserveProgramTest, HelpListsEveryFlagAndNoneOfTheLibraries) {
                                        "--http_port_file=",
                                        "--tls_cert_file=",
                                        "--allow_plaintext=false",
+                                       "--token_file=",
+                                       "--access_file=",
+                                       "--make_token=",
                                        "--check_ca_file=",
                                        "--log_format=text",
                                        "--log_requests=slow",
@@ -399,6 +402,28 @@ TEST_F(QkserveProgramTest, StartsOnTheSamePortRightAfterItWasKilled) {
   EXPECT_TRUE(client_->GetStatus().ok());
   // The earlier client connects again by itself.
   EXPECT_TRUE(Eventually([&] { return client->GetStatus().ok(); }));
+}
+
+TEST_F(QkserveProgramTest, MakesTokensThatItTakes) {
+  const Outcome made = Qkserve({"--make_token=ranking"});
+  EXPECT_EQ(made.exit_code, 0) << made.err;
+  const std::vector<std::string> lines = absl::StrSplit(made.out, '\n');
+  ASSERT_EQ(lines.size(), 3) << made.out;
+  EXPECT_TRUE(absl::StartsWith(lines[1], "ranking sha256:")) << made.out;
+  EXPECT_NE(made.out, Qkserve({"--make_token=ranking"}).out);
+  ExpectWrongUsage({"--make_token=anyone"}, "--make_token: got 'anyone', expected an identity");
+  ExpectWrongUsage({"--make_token="}, "--make_token: got '', expected an identity");
+
+  std::ofstream(Path("token")) << lines[0];
+  std::ofstream(Path("tokens")) << lines[1];
+  ASSERT_NO_FATAL_FAILURE(Start({absl::StrCat("--token_file=", Path("tokens"))}));
+  EXPECT_TRUE(absl::IsUnauthenticated(client_->GetStatus().status()));
+  const std::unique_ptr<Client> ranking =
+      Client::Create({.address = address_, .token_file = Path("token")}).value();
+  const absl::Status status = ranking->GetStatus().status();
+  EXPECT_TRUE(status.ok()) << status;
+  // A health check has no token.
+  EXPECT_EQ(Qkserve({absl::StrCat("--check=", address_)}).exit_code, 0);
 }
 
 // --- Health -------------------------------------------------------------------------------------

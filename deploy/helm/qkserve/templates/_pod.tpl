@@ -74,6 +74,12 @@ spec:
         - --tls_client_ca_file=/etc/qkserve/tls/ca.crt
         {{- end }}
         {{- end }}
+        {{- if $values.access.tokenSecret }}
+        - --token_file=/etc/qkserve/tokens/tokens
+        {{- end }}
+        {{- if $values.access.accessConfigMap }}
+        - --access_file=/etc/qkserve/access/access
+        {{- end }}
         {{- range $name, $value := $values.flags }}
         - {{ printf "--%s=%s" $name (include "qkserve.flagValue" $value) | quote }}
         {{- end }}
@@ -129,7 +135,7 @@ spec:
         readOnlyRootFilesystem: true
         capabilities:
           drop: [ALL]
-      {{- if or $values.persistence.enabled $values.tls.secretName }}
+      {{- if or $values.persistence.enabled $values.tls.secretName $values.access.tokenSecret $values.access.accessConfigMap }}
       volumeMounts:
         {{- if $values.persistence.enabled }}
         - name: key-sets
@@ -143,8 +149,18 @@ spec:
           mountPath: /etc/qkserve/tls
           readOnly: true
         {{- end }}
+        {{- if $values.access.tokenSecret }}
+        - name: tokens
+          mountPath: /etc/qkserve/tokens
+          readOnly: true
+        {{- end }}
+        {{- if $values.access.accessConfigMap }}
+        - name: access
+          mountPath: /etc/qkserve/access
+          readOnly: true
+        {{- end }}
       {{- end }}
-  {{- if or $values.persistence.enabled $values.tls.secretName }}
+  {{- if or $values.persistence.enabled $values.tls.secretName $values.access.tokenSecret $values.access.accessConfigMap }}
   volumes:
     {{- if $values.persistence.enabled }}
     - name: key-sets
@@ -155,6 +171,16 @@ spec:
     - name: tls
       secret:
         secretName: {{ . }}
+    {{- end }}
+    {{- with $values.access.tokenSecret }}
+    - name: tokens
+      secret:
+        secretName: {{ . }}
+    {{- end }}
+    {{- with $values.access.accessConfigMap }}
+    - name: access
+      configMap:
+        name: {{ . }}
     {{- end }}
   {{- end }}
   {{- with $values.nodeSelector }}
