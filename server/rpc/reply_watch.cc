@@ -42,11 +42,14 @@ void ReplyWatch::CancelOverdue() {
   const absl::Time now = clock_.Now();
   {
     MutexLock lock(&mutex_);
-    std::erase_if(waiting_, [&](auto& entry) {
-      if (entry.second.overdue > now) return false;
-      overdue.push_back(std::move(entry.second.call));
-      return true;
-    });
+    for (auto waiting = waiting_.begin(); waiting != waiting_.end();) {
+      if (waiting->second.overdue > now) {
+        ++waiting;
+        continue;
+      }
+      overdue.push_back(std::move(waiting->second.call));
+      waiting = waiting_.erase(waiting);
+    }
   }
   for (const Reference& call : overdue) grpc_call_cancel(call.get(), nullptr);
 }
