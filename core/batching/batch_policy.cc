@@ -105,6 +105,11 @@ absl::Duration GroupCost(const BatchPolicyOptions& options, const QueueSummary& 
   return std::min(queue.small_cost / options.workers, options.group_cost_max);
 }
 
+absl::Duration CostInPass(const JobSpec& spec, int64_t requests) {
+  const absl::Duration shared = std::min(spec.shared_cost, spec.cost);
+  return spec.cost - shared + shared / std::max(requests, int64_t{1});
+}
+
 bool JoinsPass(const BatchPolicyOptions& options, int64_t requests, absl::Duration pass_cost,
                absl::Duration cost) {
   if (requests == 0) return true;

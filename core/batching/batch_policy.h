@@ -106,6 +106,10 @@ absl::Duration RetryAfter(const BatchPolicyOptions& options, const QueueSummary&
 // group_cost_max. The other workers then find their shares when they come.
 absl::Duration GroupCost(const BatchPolicyOptions& options, const QueueSummary& queue);
 
+// A job's part of the cost of a pass that answers `requests` jobs: all that is its own, and an
+// equal part of what the pass pays once.
+absl::Duration CostInPass(const JobSpec& spec, int64_t requests);
+
 // True if a job that would add `cost` joins a pass of `requests` jobs and `pass_cost`. The first
 // job of a pass always joins.
 bool JoinsPass(const BatchPolicyOptions& options, int64_t requests, absl::Duration pass_cost,

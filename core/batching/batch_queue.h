@@ -6,6 +6,8 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -15,6 +17,7 @@
 #include "core/batching/cost_ratio.h"
 #include "core/batching/fair_share.h"
 #include "core/batching/job.h"
+#include "core/batching/tenant_loads.h"
 
 namespace qkserve {
 
@@ -46,13 +49,17 @@ struct TiledWork {
   absl::Duration tile_cost = absl::ZeroDuration();
   absl::Duration cost = absl::ZeroDuration();        // cost of all tiles
   absl::Duration queue_cost = absl::ZeroDuration();  // sum of the jobs' queue_cost
+  // The part of `cost` that is charged to `lane`, with each tile. The lanes of jobs that joined a
+  // pass are charged when it is taken.
+  absl::Duration charged_cost = absl::ZeroDuration();
 
   // The number of tiles handed out so far. They are handed out in order.
   int64_t tiles_taken = 0;
   int64_t tiles_running = 0;
   absl::Time started = absl::InfinitePast();
-  absl::Time ended = absl::InfinitePast();  // when the last tile so far ended
-  absl::Status status;                      // the first error of a tile
+  absl::Time ended = absl::InfinitePast();            // when the last tile so far ended
+  absl::Duration worker_time = absl::ZeroDuration();  // sum over the tiles that ended
+  absl::Status status;                                // the first error of a tile
 };
 
 // Small jobs to run one after the other and answer together.
@@ -86,17 +93,22 @@ struct Assignment {
 
 // The queue without threads or locks: it decides which work is next, and in which portions.
 //
-// Work waits in lanes, and each lane gets an equal share of the time while it has any (FairShare):
+// Work waits in lanes. Each tenant gets an equal share of the time while it has any work, and
+// shares it between its lanes (FairShare). Normal and low work of a tenant have lanes of their own:
 //
 //  - Small jobs (KindOf) wait in order of arrival and are taken in groups. So a small job never
-//    waits for more than a tile of each worker.
+//    waits for more than a tile of each worker. A group with room takes small jobs of the next
+//    tenants, too, if it is their turn.
 //  - Large jobs hand out their tiles one at a time. The next tile comes from the job with the
 //    earliest arrival + cost. Shorter jobs go first, and equal ones in order of arrival. Later
 //    arrivals rank later whatever they cost, so no job waits for ever.
-//  - Every tenant has a lane for the jobs of its groups, in the same order. The job whose turn it
-//    is begins a pass. Waiting jobs of its group join the pass (JoinsPass). The pass hands out its
-//    tiles like a large job.
-//  - A second lane of the tenant has the jobs that cost more than a pass may. The tenant's other
+//  - Every family of groups has a lane for the tenant's jobs of these groups, in the same order.
+//  The
+//    job whose turn it is begins a pass. Waiting jobs of its group join the pass (JoinsPass): first
+//    those of its lane, then those of other tenants. Low jobs do not join a pass that a normal job
+//    began. The pass hands out its tiles like a large job. Each tenant is charged for its own jobs
+//    (CostInPass), whoever began.
+//  - A second lane of the family has the jobs that cost more than a pass may. The tenant's other
 //    jobs never wait for more than a tile of those.
 //
 // Not thread-safe: Batcher holds its lock around every call.
@@ -156,11 +168,34 @@ class BatchQueue {
 
   // The lane that a job waits in.
   LaneId LaneOf(const JobSpec& spec) const;
+  // The lane, which is made if it has no work yet. The caller adds some.
+  Lane& LaneWithWork(const LaneId& lane_id);
+  // Removes the lane if it has no work left.
+  void RemoveIfEmpty(const LaneId& lane_id);
   // Each takes the next work of the lane: small jobs, the jobs of a pass, or a tile. Dropped jobs
   // go to assignment.dropped.
-  void TakeSmall(absl::Time now, Lane& lane, Assignment& assignment);
-  void TakePass(absl::Time now, Lane& lane, Assignment& assignment);
-  void TakeTile(absl::Time now, Lane& lane, Assignment& assignment);
+  void TakeSmall(absl::Time now, const LaneId& lane_id, Assignment& assignment);
+  void TakePass(absl::Time now, const LaneId& lane_id, Assignment& assignment);
+  void TakeTile(absl::Time now, const LaneId& lane_id, Assignment& assignment);
+  // Moves jobs of the lane to `small`, until their cost is `cost_max`. Returns true if the group
+  // has no room for more.
+  bool AddSmall(absl::Time now, const LaneId& lane_id, absl::Duration cost_max, SmallJobs& small,
+                Assignment& assignment);
+  // Jobs that join a pass, before it is made.
+  struct JoiningJobs {
+    std::shared_ptr<TiledWork> work;
+    GroupId group;
+    std::shared_ptr<QueuedJob> earliest;  // the job with the earliest deadline
+
+    // The most jobs and lanes that are looked at and left. This bounds the time under the lock.
+    int skips_left = 256;
+  };
+  // Moves jobs of the lane's first group, or of one that has begun, to the pass.
+  void Join(absl::Time now, const LaneId& lane_id, JoiningJobs& joining, Assignment& assignment);
+  // The same for the lanes of other tenants.
+  void JoinFromOthers(absl::Time now, JoiningJobs& joining, Assignment& assignment);
+  // Charges jobs that joined to their lanes, except those of the lane whose turn it is.
+  void ChargeJoined(absl::Time now, TiledWork& work);
   // True if work of `cost` meets the deadline whatever the cost ratios are. This saves the
   // estimates below, which take a microsecond with the batcher's lock held.
   bool HasAmpleTime(const JobSpec& spec, absl::Duration cost, absl::Time now) const;
@@ -178,15 +213,17 @@ class BatchQueue {
   void StartTile(TiledWork& work, Lane* lane, absl::Time now);
   // Takes the tiles that have not begun out of the lane and the summary.
   void LeaveQueue(const TiledWork& work, Lane* lane);
+  // Takes the work's jobs out of the summary, each from its own tenant.
+  void RemoveRequests(const TiledWork& work);
 
-  void AddToSummary(WorkKind kind, int64_t requests, absl::Duration cost);
+  void AddToSummary(const LaneId& lane_id, WorkKind kind, int64_t requests, absl::Duration cost);
 
   CostRatio& RatioOf(WorkKind kind) { return ratios_[static_cast<size_t>(kind)]; }
   double RatioAt(WorkKind kind, absl::Time now) const {
     return ratios_[static_cast<size_t>(kind)].At(now);
   }
-  // The corrected work that other lanes get done while this lane gets `own` done: at most `own` for
-  // each lane.
+  // The corrected work that other lanes and tenants get done while this lane gets `own` done
+  // (TenantLoads).
   absl::Duration OthersMeanwhile(LaneId lane_id, absl::Duration own, const QueueSummary& corrected,
                                  double ratio) const;
   // The corrected work that is done before a job of the lane at `rank` ends, without the job's own.
@@ -201,6 +238,9 @@ class BatchQueue {
   const BatchPolicyOptions options_;
   FairShare share_;
   std::map<LaneId, Lane> lanes_;  // the lanes that are not empty
+  TenantLoads loads_;
+  // The lanes, by family, whose jobs may join a pass of another.
+  std::set<std::pair<FamilyId, LaneId>> joinable_;
   QueueSummary summary_;
   absl::Duration
       pass_cost_;  // the part of large_cost that is of passes, or of jobs that wait for one

@@ -16,9 +16,16 @@ namespace qkserve {
 // nothing and runs its own tiles.
 enum class GroupId : uint64_t { kNone = 0 };
 
-// The tenant that pays for a job of a group. All tenants that have work get an equal share of the
-// time. Several groups may have one tenant: the versions of a key set do.
+// Groups that take their turns together: the versions of a key set.
+enum class FamilyId : uint64_t { kNone = 0 };
+
+// The tenant that pays for a job. All tenants that have work get an equal share of the time.
 enum class TenantId : uint64_t {};
+
+// A tenant's normal jobs go before its low ones. The priority changes nothing between tenants, so
+// nobody gets more than a share by a claim.
+enum class Priority { kNormal, kLow };
+inline constexpr int kPriorities = 2;
 
 // All that the batcher must know about a request to schedule it.
 //
@@ -43,7 +50,10 @@ struct JobSpec {
   // If not kNone, a pass answers the job (Job::MakePass).
   GroupId group = GroupId::kNone;
   absl::Duration shared_cost = absl::ZeroDuration();  // 0 without a group
-  TenantId tenant = {};                               // read only for a job of a group
+  FamilyId family = FamilyId::kNone;                  // kNone without a group
+
+  TenantId tenant = {};
+  Priority priority = Priority::kNormal;
 
   // Query rows, for the receipt.
   int64_t rows = 0;
@@ -58,6 +68,9 @@ struct JobReceipt {
   absl::Duration computed = absl::ZeroDuration();
   int64_t batch_requests = 0;
   int64_t batch_rows = 0;
+  // The job's part of the time that workers spent on its batch. Jobs that share a pass share what
+  // it pays once. Not on the wire.
+  absl::Duration worker_time = absl::ZeroDuration();
 };
 
 // The work of several jobs on what they share, cut into tiles. Any threads may run the tiles, in

@@ -239,9 +239,9 @@ absl::Status AdmittedScore::Prepare(const ScoreCall& call, const AdmissionOption
   if (key_set_ != nullptr) {
     result_.kernel = options.compute.key_set_kernel;
     spec_.group = GroupId{key_set_->id()};
-    // All versions of a set have its name, and so one tenant. Two names with the same hash would
-    // only share one share of the time.
-    spec_.tenant = TenantId{std::hash<std::string>()(key_set_->name())};
+    // All versions of a set have its name, and so one family. Two names with the same hash would
+    // only share one share of their tenant's time.
+    spec_.family = FamilyId{std::hash<std::string>()(key_set_->name())};
     return absl::OkStatus();
   }
   result_.kernel = options.compute.kernel;

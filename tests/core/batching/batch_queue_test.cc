@@ -43,13 +43,13 @@ class BatchQueueTest : public testing::Test {
   std::shared_ptr<QueuedJob> PushLarge(int64_t tiles, absl::Duration cost) {
     return Push({.tile_count = tiles, .cost = cost});
   }
-  // Pushes a job on a key set. `key_set` is its group and its tenant.
+  // Pushes a job on a key set. `key_set` is its group and its family.
   std::shared_ptr<QueuedJob> PushGrouped(uint64_t key_set, absl::Duration cost,
                                          absl::Duration shared_cost) {
     return Push({.cost = cost,
                  .group = GroupId{key_set},
                  .shared_cost = shared_cost,
-                 .tenant = TenantId{key_set}});
+                 .family = FamilyId{key_set}});
   }
   Assignment Take() { return queue_->Take(clock_.Now()); }
   // Does what a worker does if Take asks for a pass.
@@ -215,7 +215,7 @@ TEST_F(BatchQueueTest, UnderOverloadNobodyIsBegunWhoWillBeLate) {
     // Work of 10 ms for both workers.
     jobs.push_back(Push({.cost = absl::Milliseconds(20),
                          .group = GroupId{key_set},
-                         .tenant = TenantId{key_set},
+                         .family = FamilyId{key_set},
                          .deadline = clock_.Now() + absl::Milliseconds(100)}));
     clock_.Advance(absl::Milliseconds(5));
   }
@@ -237,7 +237,7 @@ TEST_F(BatchQueueTest, WhatCannotEndInTimeIsRefusedOnArrival) {
   constexpr uint64_t key_set = 1;
   const JobSpec spec = {.cost = absl::Milliseconds(20),
                         .group = GroupId{key_set},
-                        .tenant = TenantId{key_set},
+                        .family = FamilyId{key_set},
                         .deadline = clock_.Now() + absl::Milliseconds(100)};
   // Each job takes both workers 10 ms. The last job must have a quarter of its wait and half of its
   // own time to spare.
@@ -281,7 +281,7 @@ TEST_F(BatchQueueTest, OtherKeySetsAreExpectedToTakeNoMoreThanTheirTurns) {
   for (int i = 0; i < 50; ++i) PushGrouped(busy, absl::Milliseconds(20), absl::ZeroDuration());
   const JobSpec spec = {.cost = absl::Milliseconds(20),
                         .group = GroupId{quiet},
-                        .tenant = TenantId{quiet},
+                        .family = FamilyId{quiet},
                         .deadline = clock_.Now() + absl::Milliseconds(50)};
   // The busy set gets one turn for each of the quiet one's.
   EXPECT_TRUE(TryPush(spec).ok());
@@ -323,7 +323,7 @@ TEST_F(BatchQueueTest, AJobOfAPassThatGoesOnIsNotGivenUp) {
   const auto urgent = Push({.cost = absl::Milliseconds(4),
                             .group = GroupId{key_set},
                             .shared_cost = absl::Milliseconds(4),
-                            .tenant = TenantId{key_set},
+                            .family = FamilyId{key_set},
                             .deadline = clock_.Now() + absl::Milliseconds(20)});
   const auto patient = PushGrouped(key_set, absl::Milliseconds(4), absl::Milliseconds(4));
   const Assignment pass = Take();
@@ -342,7 +342,7 @@ TEST_F(BatchQueueTest, APassTakesNobodyAlongWhoMakesItTooLate) {
   constexpr uint64_t key_set = 1;
   const auto urgent = Push({.cost = absl::Milliseconds(4),
                             .group = GroupId{key_set},
-                            .tenant = TenantId{key_set},
+                            .family = FamilyId{key_set},
                             .deadline = clock_.Now() + absl::Milliseconds(5)});
   const auto patient = PushGrouped(key_set, absl::Milliseconds(10), absl::Milliseconds(1));
   EXPECT_THAT(WorkOf(Take())->jobs, testing::ElementsAre(urgent));
@@ -432,7 +432,7 @@ TEST_F(BatchQueueTest, VersionsOfAKeySetDoNotShareAPassButTheirLane) {
   constexpr uint64_t key_set = 1;
   constexpr uint64_t old_version = 2;
   constexpr uint64_t new_version = 3;
-  const JobSpec spec = {.cost = absl::Milliseconds(2), .tenant = TenantId{key_set}};
+  const JobSpec spec = {.cost = absl::Milliseconds(2), .family = FamilyId{key_set}};
   JobSpec old_spec = spec;
   old_spec.group = GroupId{old_version};
   JobSpec new_spec = spec;
@@ -456,12 +456,12 @@ TEST_F(BatchQueueTest, KeySetsGetEqualPartsOfTheTime) {
     }
     if (round % 2 == 0) PushGrouped(quiet, absl::Milliseconds(3), absl::Milliseconds(1));
     const Assignment next = Take();
-    (WorkOf(next)->lane.tenant == TenantId{quiet} ? quiet_time : busy_time) += WorkOf(next)->cost;
+    (WorkOf(next)->lane.family == FamilyId{quiet} ? quiet_time : busy_time) += WorkOf(next)->cost;
     MakePass(next, 1);
     queue_->TileDone(*WorkOf(next), absl::OkStatus(), clock_.Now());
     queue_->ReleaseSlot();
   }
-  // The quiet tenant asks for less than its share, and gets all that it asks for.
+  // The quiet set asks for less than its share, and gets all that it asks for.
   EXPECT_GT(quiet_time, absl::Milliseconds(3 * 400));
   EXPECT_GT(busy_time, quiet_time);
 }
@@ -501,7 +501,7 @@ TEST_F(BatchQueueTest, ExpiredJobsOfAGroupAreDroppedAndTheOthersGoOn) {
   constexpr uint64_t key_set = 1;
   const auto expired = Push({.cost = absl::Milliseconds(2),
                              .group = GroupId{key_set},
-                             .tenant = TenantId{key_set},
+                             .family = FamilyId{key_set},
                              .deadline = clock_.Now() + absl::Seconds(1)});
   const auto alive = PushGrouped(key_set, absl::Milliseconds(2), absl::ZeroDuration());
   clock_.Advance(absl::Seconds(2));

@@ -82,7 +82,7 @@ class OpenLoop {
                  .deadline = now_ + 10 * traffic_.cost};
     if (traffic_.kind == WorkKind::kPass) {
       job->spec.group = GroupId{key_set};
-      job->spec.tenant = TenantId{key_set};
+      job->spec.family = FamilyId{key_set};
     }
     const absl::Status status = queue_.Push(job, now_);
     if (status.ok()) return;
