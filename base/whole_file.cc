@@ -26,6 +26,23 @@ absl::Status WriteAndClose(FileDescriptor* fd, const std::string& path, FilePart
 
 }  // namespace
 
+absl::StatusOr<std::string> ReadFileWhole(const std::string& path, size_t bytes_max) {
+  const FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot open"));
+  std::string text;
+  char bytes[16384];
+  while (true) {
+    const ssize_t count = read(fd.get(), bytes, sizeof(bytes));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot read"));
+    if (count == 0) return text;
+    if (static_cast<size_t>(count) > bytes_max - text.size()) {
+      return absl::OutOfRangeError(absl::StrCat(path, ": has more than ", bytes_max, " bytes"));
+    }
+    text.append(bytes, static_cast<size_t>(count));
+  }
+}
+
 absl::Status WriteTo(int fd, const std::string& name, FileParts parts) {
   for (absl::string_view bytes : parts) {
     while (!bytes.empty()) {

@@ -74,6 +74,7 @@ absl::Status ServerOptions::Validate() const {
   status.Update(CheckTime("upload_idle_timeout", upload_idle_timeout, "be at least 1ms",
                           upload_idle_timeout >= absl::Milliseconds(1)));
   status.Update(CheckPositive("key_set_refresh", key_set_refresh));
+  status.Update(CheckPositive("file_check_interval", file_check_interval));
   status.Update(CheckNotNegative("connection_age", connection_age));
   status.Update(CheckNotNegative("keepalive_interval_min", keepalive_interval_min));
   status.Update(CheckRange("queue_requests_max", queue_requests_max, 1, kIntMax));

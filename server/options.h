@@ -32,7 +32,7 @@ bool ParseFlag(absl::string_view text, LoggedRequests* requests, std::string* er
 std::string FlagText(LoggedRequests requests);
 
 // The choices of an operator. main_options.cc fills it from flags of the same names. Only tests set
-// key_set_refresh; the functions at the end have no flags.
+// key_set_refresh and file_check_interval; the functions at the end have no flags.
 struct ServerOptions {
   // HOST:PORT or unix:PATH. Port 0 takes a free one.
   std::string listen_address = "127.0.0.1:50051";
@@ -63,6 +63,10 @@ struct ServerOptions {
 
   // The interval at which a read-only server looks for new versions.
   absl::Duration key_set_refresh = absl::Seconds(1);
+
+  // The interval at which a server looks for changes of the files that flags name; see
+  // FileReloader.
+  absl::Duration file_check_interval = absl::Seconds(1);
 
   // The age at which a connection is closed, or up to 22 % later, once its calls have ended.
   // Clients then look their servers' names up again. 0 or infinite: never.

@@ -39,8 +39,9 @@ double GflopsPerWorker() {
   return gflops;
 }
 
-// Threads beside workers and gRPC's. 8 are for HTTP, files of uploads (4), merges, and the watches
-// of idle uploads and of the directory. As many are room for the threads that gRPC adds under load.
+// Threads beside workers and gRPC's. 9 are for HTTP, files of uploads (4), merges, and the watches
+// of idle uploads, of the directory and of files that flags name. Almost as many are room for the
+// threads that gRPC adds under load.
 constexpr int64_t kOtherThreads = 16;
 
 // The time after which a refused caller may come again. Bytes in flight are usually returned within
@@ -93,8 +94,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                    .key_set_kernel = std::string(PackedKernelName()),
                    .workers = workers,
                    .slots = ComputeSlots(workers, UsableCpus(), options.in_flight_bytes_max)};
+  parts.files = std::make_unique<FileReloader>(options.log, options.file_check_interval);
   parts.exporter = std::make_unique<MetricsExporter>(parts.compute, options.log_lines_dropped,
-                                                     options.ready_key_sets);
+                                                     options.ready_key_sets, parts.files.get());
   if (!options.http_address.empty()) {
     ASSIGN_OR_RETURN(parts.http, HttpServer::Start(options.http_address, parts.exporter.get(),
                                                    options.log, clock));
@@ -135,6 +137,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
 Server::Server(const ServerOptions& options, Parts parts, const Clock* clock)
     : options_(options),
       clock_(*clock),
+      files_(std::move(parts.files)),
       exporter_(std::move(parts.exporter)),
       recorder_(&exporter_->metrics(), options.slow_request_threshold,
                 options.log_requests == LoggedRequests::kErrors, options.log, clock),

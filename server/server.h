@@ -14,6 +14,7 @@
 #include "grpcpp/server_builder.h"
 #include "server/admission/compute_setup.h"
 #include "server/http/http_server.h"
+#include "server/lifecycle/file_reloader.h"
 #include "server/lifecycle/listen_address.h"
 #include "server/observe/call_recorder.h"
 #include "server/observe/metrics_exporter.h"
@@ -70,9 +71,11 @@ class Server {
  private:
   struct Parts {
     ComputeSetup compute;
-    std::unique_ptr<MetricsExporter> exporter;
-    std::unique_ptr<HttpServer> http;  // null: there is no HTTP; asks the exporter
-    std::unique_ptr<Batcher> batcher;  // tells the exporter
+    // Before `files` stands whatever its files are applied to.
+    std::unique_ptr<FileReloader> files;
+    std::unique_ptr<MetricsExporter> exporter;  // asks files
+    std::unique_ptr<HttpServer> http;           // null: there is no HTTP; asks the exporter
+    std::unique_ptr<Batcher> batcher;           // tells the exporter
     std::unique_ptr<KeySetStore> key_sets;
   };
 
@@ -86,7 +89,8 @@ class Server {
   const ServerOptions options_;
   const Clock& clock_;
   // Members are destroyed from the last to the first. The gRPC server ends its calls before what
-  // they use goes.
+  // they use goes. Before files_ stands whatever its files are applied to.
+  const std::unique_ptr<FileReloader> files_;
   const std::unique_ptr<MetricsExporter> exporter_;
   const CallRecorder recorder_;
   ByteBudget budget_;    // ComputeSlotsCharge is reserved of it

@@ -169,6 +169,22 @@ void AddKeySets(const KeySetStore& store, Exposition& out) {
            [](const KeySet& key_set) { return key_set.requests_served().load(); });
 }
 
+void AddFiles(const FileReloader& files, Exposition& out) {
+  const std::vector<FileReloader::Outcome> outcomes = files.outcomes();
+  out.Begin(MetricType::Counter, "qkserve_file_reloads_total",
+            "Times that watched files were read, at the start and after each change.");
+  for (const FileReloader::Outcome& outcome : outcomes) {
+    out.Add(outcome.applied, {{"file", outcome.flag}, {"outcome", "applied"}});
+    out.Add(outcome.refused, {{"file", outcome.flag}, {"outcome", "refused"}});
+  }
+  out.Begin(MetricType::Gauge, "qkserve_file_last_reload_seconds",
+            "When the contents in use were read, in seconds since the epoch.");
+  for (const FileReloader::Outcome& outcome : outcomes) {
+    out.Add(absl::ToDoubleSeconds(outcome.last_applied - absl::UnixEpoch()),
+            {{"file", outcome.flag}});
+  }
+}
+
 void AddProcess(Exposition& out) {
   const ProcessStats stats = ProcessStats::Read();
   out.Counter("process_cpu_seconds_total", stats.cpu_seconds, "User and system CPU time.");
@@ -209,6 +225,7 @@ std::string MetricsExporter::Text() const {
     AddLoad(*attached, compute_.workers, out);
     AddKeySets(*attached->key_sets, out);
   }
+  if (files_ != nullptr) AddFiles(*files_, out);
   AddProcess(out);
   return out.Text();
 }

@@ -15,6 +15,7 @@
 #include "core/key_sets/key_set_store.h"
 #include "server/admission/compute_setup.h"
 #include "server/admission/in_flight_calls.h"
+#include "server/lifecycle/file_reloader.h"
 #include "server/lifecycle/readiness.h"
 #include "server/observe/request_metrics.h"
 
@@ -38,13 +39,15 @@ class MetricsExporter {
   // The number of key sets that have metrics of their own: the first by name.
   static constexpr int64_t kKeySetsShownMax = 100;
 
-  // `log_lines_dropped` is called from any thread.
+  // `log_lines_dropped` is called from any thread. `files` must outlive the calls of Text; null: no
+  // files are watched.
   explicit MetricsExporter(
       ComputeSetup compute, std::function<int64_t()> log_lines_dropped = [] { return 0; },
-      ReadyKeySets ready_key_sets = ReadyKeySets::kSome)
+      ReadyKeySets ready_key_sets = ReadyKeySets::kSome, const FileReloader* files = nullptr)
       : compute_(std::move(compute)),
         log_lines_dropped_(std::move(log_lines_dropped)),
-        ready_key_sets_(ready_key_sets) {}
+        ready_key_sets_(ready_key_sets),
+        files_(files) {}
 
   const ComputeSetup& compute() const { return compute_; }
 
@@ -73,6 +76,7 @@ class MetricsExporter {
   const ComputeSetup compute_;
   const std::function<int64_t()> log_lines_dropped_;
   const ReadyKeySets ready_key_sets_;
+  const FileReloader* const files_;
   RequestMetrics metrics_;
   std::atomic<Readiness> readiness_{Readiness::kLoading};
   mutable Mutex mutex_;

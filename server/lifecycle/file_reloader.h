@@ -1,0 +1,101 @@
+#ifndef QKSERVE_SERVER_LIFECYCLE_FILE_RELOADER_H_
+#define QKSERVE_SERVER_LIFECYCLE_FILE_RELOADER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "base/background_thread.h"
+#include "base/log.h"
+#include "base/mutex.h"
+
+namespace qkserve {
+
+// Files that are applied together, for example a certificate and its key.
+struct WatchedFiles {
+  // The flag's name without dashes. It stands for the files in errors, the log and metrics.
+  std::string flag;
+  std::vector<std::string> paths;
+  // Takes the contents, in the order of `paths`. An error must leave the contents in use that were
+  // applied before; its message need not name the flag. Calls never overlap. It must not call the
+  // reloader, and what it uses must outlive the reloader.
+  std::function<absl::Status(const std::vector<std::string>& contents)> apply;
+  // The flags of the single paths, if `flag` is not the flag of all of them.
+  std::vector<std::string> path_flags = {};
+};
+
+// Watches files that an operator replaces while the server runs.
+//
+// Once an interval it compares each file's device, inode, size, times and mode with those of the
+// last attempt. Symbolic links are followed, so the exchange of a link in the path counts, as
+// Kubernetes does it with secrets. A change is read when the files stayed the same for one
+// interval: a file that is being written has no half that is applied.
+//
+// If a file cannot be read, or `apply` refuses the contents, a line of the log says why, once for a
+// change and a reason. The contents applied before stay in use. A file that cannot be read is tried
+// again at each look. Refused contents are tried again when a file changes.
+//
+// Thread-safe, except for the destructor.
+class FileReloader {
+ public:
+  // The most bytes of a file. It is more than any bundle of certificates or list of tokens has, and
+  // bounds the cost of reading a wrong file.
+  static constexpr size_t kFileBytesMax = 16 << 20;
+
+  // What has become of the files of one flag.
+  struct Outcome {
+    std::string flag;
+    int64_t applied = 0;  // the first time, in Add, included
+    int64_t refused = 0;
+    absl::Time last_applied;  // the wall clock's time
+  };
+
+  // Looks every `interval`, on a thread of its own that begins with the first call of Add. With an
+  // infinite interval only Look looks. `now` is the wall clock.
+  explicit FileReloader(LogSink log, absl::Duration interval = absl::Seconds(1),
+                        std::function<absl::Time()> now = absl::Now);
+  ~FileReloader();
+
+  FileReloader(const FileReloader&) = delete;
+  FileReloader& operator=(const FileReloader&) = delete;
+
+  // Reads and applies the files, then watches them. FAILED_PRECONDITION: a file cannot be read or
+  // was refused; the message begins with its flag. The code is not INVALID_ARGUMENT, because the
+  // error may go away without a change of flags. The files are then not watched.
+  absl::Status Add(WatchedFiles files);
+
+  // Looks at all files once. Blocks while files are read and applied.
+  void Look();
+
+  // In the order of Add. Never waits for a file.
+  std::vector<Outcome> outcomes() const;
+
+ private:
+  struct Watched;
+
+  absl::Status ReadAndApply(const WatchedFiles& files) ABSL_EXCLUSIVE_LOCKS_REQUIRED(looking_);
+  void LookAt(Watched& watched, size_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(looking_);
+
+  const LogSink log_;
+  const absl::Duration interval_;
+  const std::function<absl::Time()> now_;
+
+  Mutex looking_;  // held while files are read and applied; taken before outcomes_mutex_
+  std::vector<std::unique_ptr<Watched>> watched_ ABSL_GUARDED_BY(looking_);
+  std::optional<BackgroundThread> thread_ ABSL_GUARDED_BY(looking_);
+
+  mutable Mutex outcomes_mutex_;
+  std::vector<Outcome> outcomes_ ABSL_GUARDED_BY(outcomes_mutex_);  // one for each of watched_
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_LIFECYCLE_FILE_RELOADER_H_
