@@ -66,6 +66,14 @@ void AddWork(MainOptions& options, Flags& flags) {
             "predicted time to serve what may wait for a worker");
 }
 
+void AddTenants(MainOptions& options, Flags& flags) {
+  flags.BeginGroup("Tenants");
+  flags.Add("tenant_quota_file", &options.server.tenant_quota_file,
+            "JSON file with the CPU time that each tenant may ask for, read again when it changes; "
+            "empty: no limits",
+            {.may_be_empty = true});
+}
+
 void AddLifeAndLog(MainOptions& options, Flags& flags) {
   ServerOptions& server = options.server;
   flags.BeginGroup("Drain");
@@ -92,6 +100,7 @@ void MainOptions::AddFlags(Flags& flags) {
   AddNetwork(*this, flags);
   AddKeySets(*this, flags);
   AddWork(*this, flags);
+  AddTenants(*this, flags);
   AddLifeAndLog(*this, flags);
 
   // A variable QKSERVE_VERSION may well have another meaning.

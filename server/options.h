@@ -80,6 +80,10 @@ struct ServerOptions {
   int64_t queue_requests_max = kQueueRequestsMax;
   absl::Duration queue_time_max = absl::Seconds(10);
 
+  // A file with the tenants' quotas, which is read again when it changes; see TenantQuotas. Empty:
+  // there are no quotas.
+  std::string tenant_quota_file = {};
+
   // A server that is told to stop sends its clients away. It still answers calls until none has
   // come for this time, which clients need to read that they should go. At most five times as long.
   absl::Duration drain_grace = absl::Milliseconds(200);

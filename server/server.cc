@@ -25,6 +25,7 @@
 #include "qkserve/v1/scoring.grpc.pb.h"
 #include "qkserve/v1/status.grpc.pb.h"
 #include "server/admission/compute_setup.h"
+#include "server/admission/tenant_quotas.h"
 #include "server/lifecycle/goodbye.h"
 #include "server/lifecycle/listen_address.h"
 
@@ -78,6 +79,19 @@ void SetConnectionArguments(const ServerOptions& options, grpc::ServerBuilder& b
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax);
 }
 
+// Reads the quotas of tenants, and again whenever the file changes. No path: there are none.
+absl::Status WatchQuotas(const std::string& path, const Clock& clock, Tenants& tenants,
+                         FileReloader& files) {
+  if (path.empty()) return absl::OkStatus();
+  return files.Add({.flag = "tenant_quota_file",
+                    .paths = {path},
+                    .apply = [&](const std::vector<std::string>& contents) -> absl::Status {
+                      ASSIGN_OR_RETURN(TenantQuotas quotas, ParseTenantQuotas(contents.front()));
+                      tenants.SetQuotas(std::move(quotas), clock.Now());
+                      return absl::OkStatus();
+                    }});
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
@@ -94,9 +108,11 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                    .key_set_kernel = std::string(PackedKernelName()),
                    .workers = workers,
                    .slots = ComputeSlots(workers, UsableCpus(), options.in_flight_bytes_max)};
+  parts.tenants = std::make_unique<Tenants>();
   parts.files = std::make_unique<FileReloader>(options.log, options.file_check_interval);
   parts.exporter = std::make_unique<MetricsExporter>(parts.compute, options.log_lines_dropped,
                                                      options.ready_key_sets, parts.files.get());
+  RETURN_IF_ERROR(WatchQuotas(options.tenant_quota_file, *clock, *parts.tenants, *parts.files));
   if (!options.http_address.empty()) {
     ASSIGN_OR_RETURN(parts.http, HttpServer::Start(options.http_address, parts.exporter.get(),
                                                    options.log, clock));
@@ -137,6 +153,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
 Server::Server(const ServerOptions& options, Parts parts, const Clock* clock)
     : options_(options),
       clock_(*clock),
+      tenants_(std::move(parts.tenants)),
       files_(std::move(parts.files)),
       exporter_(std::move(parts.exporter)),
       recorder_(&exporter_->metrics(), options.slow_request_threshold,
@@ -149,7 +166,7 @@ Server::Server(const ServerOptions& options, Parts parts, const Clock* clock)
                 .compute = parts.compute,
                 .key_sets = key_sets_.get(),
                 .budget = &budget_},
-               batcher_.get(), &calls_, &recorder_, clock),
+               batcher_.get(), tenants_.get(), &calls_, &recorder_, clock),
       key_set_service_(key_sets_.get(), &budget_, &calls_, &recorder_, clock,
                        options.upload_idle_timeout, options.message_bytes_max),
       status_(parts.compute, AskedParts(), &recorder_),
@@ -172,8 +189,11 @@ Server::Server(const ServerOptions& options, Parts parts, const Clock* clock)
 }
 
 ServerParts Server::AskedParts() {
-  return {
-      .batcher = batcher_.get(), .budget = &budget_, .key_sets = key_sets_.get(), .calls = &calls_};
+  return {.batcher = batcher_.get(),
+          .budget = &budget_,
+          .key_sets = key_sets_.get(),
+          .calls = &calls_,
+          .tenants = tenants_.get()};
 }
 
 Server::~Server() { Drain().IgnoreError(); }

@@ -13,6 +13,7 @@
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
 #include "server/admission/compute_setup.h"
+#include "server/admission/tenants.h"
 #include "server/http/http_server.h"
 #include "server/lifecycle/file_reloader.h"
 #include "server/lifecycle/listen_address.h"
@@ -72,6 +73,7 @@ class Server {
   struct Parts {
     ComputeSetup compute;
     // Before `files` stands whatever its files are applied to.
+    std::unique_ptr<Tenants> tenants;
     std::unique_ptr<FileReloader> files;
     std::unique_ptr<MetricsExporter> exporter;  // asks files
     std::unique_ptr<HttpServer> http;           // null: there is no HTTP; asks the exporter
@@ -90,6 +92,7 @@ class Server {
   const Clock& clock_;
   // Members are destroyed from the last to the first. The gRPC server ends its calls before what
   // they use goes. Before files_ stands whatever its files are applied to.
+  const std::unique_ptr<Tenants> tenants_;
   const std::unique_ptr<FileReloader> files_;
   const std::unique_ptr<MetricsExporter> exporter_;
   const CallRecorder recorder_;

@@ -151,6 +151,10 @@ class BatchQueue {
   bool HasWaiting() const { return share_.HasActive(); }
   bool HasFreeSlot() const { return summary_.busy < options_.workers; }
   const QueueSummary& summary() const { return summary_; }
+  // The cost of a job with the correction of its kind.
+  absl::Duration CorrectedCost(const JobSpec& spec, absl::Time now) const {
+    return spec.cost * RatioAt(KindOf(options_, spec), now);
+  }
   // The summary with corrected costs (CostRatio).
   QueueSummary CorrectedSummary(absl::Time now) const;
 

@@ -265,6 +265,11 @@ bool Batcher::Finish(QueuedJob& job) {
   return final_status.ok();
 }
 
+absl::Duration Batcher::CorrectedCost(const JobSpec& spec) const {
+  MutexLock lock(&mutex_);
+  return queue_.CorrectedCost(spec, clock_->Now());
+}
+
 void Batcher::RefuseNewJobs() {
   MutexLock lock(&mutex_);
   draining_ = true;

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "qkserve/caller.h"
 
 namespace qkserve {
 
@@ -21,11 +22,6 @@ enum class FamilyId : uint64_t { kNone = 0 };
 
 // The tenant that pays for a job. All tenants that have work get an equal share of the time.
 enum class TenantId : uint64_t {};
-
-// A tenant's normal jobs go before its low ones. The priority changes nothing between tenants, so
-// nobody gets more than a share by a claim.
-enum class Priority { kNormal, kLow };
-inline constexpr int kPriorities = 2;
 
 // All that the batcher must know about a request to schedule it.
 //
@@ -53,7 +49,7 @@ struct JobSpec {
   FamilyId family = FamilyId::kNone;                  // kNone without a group
 
   TenantId tenant = {};
-  Priority priority = Priority::kNormal;
+  Priority priority = Priority::kNormal;  // matters between the jobs of a tenant only
 
   // Query rows, for the receipt.
   int64_t rows = 0;

@@ -12,7 +12,7 @@
 
 namespace qkserve {
 
-// What each tenant has in the queue, and what that means for a tenant that asks for more. The other
+// Knows what each tenant has in the queue, and what that means for a tenant that asks for more. The other
 // tenants' work delays a job by no more than their shares, so only that much of it counts.
 //
 // A call takes O(log n). Thread-compatible.
@@ -39,7 +39,7 @@ class TenantLoads {
                                  absl::Duration in_lane, absl::Duration total, double ratio) const;
 
  private:
-  // What a tenant has at one priority.
+  // The work of a tenant at one priority.
   struct Level {
     int64_t requests = 0;
     int64_t lanes = 0;

@@ -1,5 +1,6 @@
 #include "server/admission/admit_score.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <functional>
@@ -182,13 +183,14 @@ std::optional<int64_t> BytesOf(const Tensor& result) {
 }  // namespace
 
 AdmittedScore::AdmittedScore(AttentionProblem&& problem, ScoreShape&& shape,
-                             std::shared_ptr<const KeySet> key_set)
+                             std::shared_ptr<const KeySet> key_set, std::shared_ptr<Tenant> tenant)
     : problem_(std::move(problem)),
       shape_(std::move(shape)),
       key_set_(std::move(key_set)),
       source_(key_set_ != nullptr ? std::shared_ptr<const KeySource>(key_set_)
                                   : std::make_shared<InlineKeys>(problem_, shape_)),
-      request_{{problem_, shape_, {}}} {}
+      request_{{problem_, shape_, {}}},
+      tenant_(std::move(tenant)) {}
 
 absl::StatusOr<int64_t> AdmittedScore::LayOutResults(bool log_sum_exp, int64_t message_bytes_max) {
   Tensor& result = result_.result;
@@ -234,6 +236,8 @@ absl::Status AdmittedScore::Prepare(const ScoreCall& call, const AdmissionOption
   spec_ = {.cost = cost.alone,
            .arrival = call.arrival,
            .shared_cost = cost.shared,
+           .tenant = tenant_ != nullptr ? tenant_->id() : TenantId{0},
+           .priority = call.priority,
            .rows = shape_.Rows(),
            .deadline = call.deadline};
   if (key_set_ != nullptr) {
@@ -260,6 +264,10 @@ absl::StatusOr<std::unique_ptr<Pass>> AdmittedScore::MakePass(
 }
 
 void AdmittedScore::Finish(const absl::Status& status, const JobReceipt& receipt) {
+  // A request may take longer than predicted. That is not its tenant's fault.
+  if (tenant_ != nullptr) {
+    tenant_->GiveBackQuota(quota_taken_ - std::min(quota_taken_, receipt.worker_time));
+  }
   const ScoreReceipt full = {.job = receipt, .rows = spec_.rows, .key_set = key_set_.get()};
   if (!status.ok()) return responder_->Fail(status, full);
   if (key_set_ != nullptr) ++key_set_->requests_served();
@@ -280,8 +288,8 @@ absl::StatusOr<std::unique_ptr<AdmittedScore>> AdmitScore(ScoreCall&& call,
   RETURN_IF_ERROR(call.errors.keys);
   ASSIGN_OR_RETURN(ScoreShape shape, AdmitShape(call, key_set.get()));
   RETURN_IF_ERROR(CheckShapedOptions(call, shape));
-  std::unique_ptr<AdmittedScore> score(
-      new AdmittedScore(std::move(call.problem), std::move(shape), std::move(key_set)));
+  std::unique_ptr<AdmittedScore> score(new AdmittedScore(
+      std::move(call.problem), std::move(shape), std::move(key_set), std::move(call.tenant)));
   RETURN_IF_ERROR(score->Prepare(call, options));
   return score;
 }
@@ -290,6 +298,12 @@ void SubmitScore(ScoreCall&& call, Responder* responder, const AdmissionOptions&
                  Batcher* batcher) {
   absl::StatusOr<std::unique_ptr<AdmittedScore>> score = AdmitScore(std::move(call), options);
   if (!score.ok()) return responder->Fail(score.status(), {});
+  if (const auto& tenant = (*score)->tenant_; tenant != nullptr) {
+    const absl::Duration cost = batcher->CorrectedCost((*score)->spec_);
+    const absl::Status status = tenant->TakeQuota(cost, (*score)->spec_.arrival);
+    if (!status.ok()) return responder->Fail(status, {});
+    (*score)->quota_taken_ = cost;
+  }
   (*score)->responder_ = responder;
   responder->Hold(std::move((*score)->charge_));
   const JobSpec spec = (*score)->spec_;

@@ -15,6 +15,7 @@
 #include "core/key_sets/key_set_store.h"
 #include "server/admission/compute_setup.h"
 #include "server/admission/in_flight_calls.h"
+#include "server/admission/tenants.h"
 #include "server/lifecycle/file_reloader.h"
 #include "server/lifecycle/readiness.h"
 #include "server/observe/request_metrics.h"
@@ -27,6 +28,7 @@ struct ServerParts {
   const ByteBudget* budget = nullptr;
   const KeySetStore* key_sets = nullptr;
   const InFlightCalls* calls = nullptr;
+  const Tenants* tenants = nullptr;
 };
 
 // Makes everything that /metrics shows: the counts of the request path, and the numbers that parts
@@ -38,6 +40,9 @@ class MetricsExporter {
  public:
   // The number of key sets that have metrics of their own: the first by name.
   static constexpr int64_t kKeySetsShownMax = 100;
+
+  // The number of tenants that have metrics of their own: those that computed most.
+  static constexpr size_t kTenantsShownMax = 50;
 
   // `log_lines_dropped` is called from any thread. `files` must outlive the calls of Text; null: no
   // files are watched.

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/status_macros.h"
+#include "server/rpc/caller_metadata.h"
 #include "server/rpc/key_set_codec.h"
 #include "server/rpc/v1_score.h"
 
@@ -80,7 +81,9 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
   bool IsCancelled() const override { return context_->IsCancelled(); }
 
  private:
-  absl::StatusOr<ScoreCall> Decode() const {
+  absl::StatusOr<ScoreCall> Decode() {
+    ASSIGN_OR_RETURN(Caller caller, ReadCaller(*context_, "", service_.tenants_, arrival_));
+    tenant_ = caller.tenant;
     RETURN_IF_ERROR(request_.status);
     RETURN_IF_ERROR(CheckKeySetMetadata(*context_, request_.message.key_set().name()));
     absl::StatusOr<ScoreCall> call = DecodeScoreCall(request_.message);
@@ -89,13 +92,16 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
     // numbers of a list take more than their bytes.
     call->request_bytes = static_cast<int64_t>(
         request_.bytes + 2 * sizeof(int64_t) * call->problem.key_lengths.size());
+    call->tenant = std::move(caller.tenant);
+    call->priority = caller.priority;
     call->arrival = arrival_;
     call->deadline = DeadlineOn(service_.clock_, *context_);
     return call;
   }
 
   void Finish(const absl::Status& status, const ScoreReceipt& receipt, size_t response_bytes) {
-    service_.recorder_.RecordScore(*context_, status, arrival_, receipt, response_bytes);
+    service_.recorder_.RecordScore(*context_, tenant_.get(), status, arrival_, receipt,
+                                   response_bytes);
     reactor_->Finish(ToGrpcStatus(status, *context_));
   }
 
@@ -106,12 +112,15 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
   Request request_;
   v1::ScoreResponse response_;
   ByteBudget::Charge charge_;
+  std::shared_ptr<Tenant> tenant_;  // null until the metadata are read
 };
 
-ScoringService::ScoringService(AdmissionOptions admission, Batcher* batcher, InFlightCalls* calls,
-                               const CallRecorder* recorder, const Clock* clock)
+ScoringService::ScoringService(AdmissionOptions admission, Batcher* batcher, Tenants* tenants,
+                               InFlightCalls* calls, const CallRecorder* recorder,
+                               const Clock* clock)
     : admission_(std::move(admission)),
       batcher_(*batcher),
+      tenants_(*tenants),
       calls_(*calls),
       recorder_(*recorder),
       clock_(*clock) {

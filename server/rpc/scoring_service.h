@@ -6,6 +6,7 @@
 #include "qkserve/v1/scoring.pb.h"
 #include "server/admission/admit_score.h"
 #include "server/admission/in_flight_calls.h"
+#include "server/admission/tenants.h"
 #include "server/observe/call_recorder.h"
 #include "server/rpc/wire_service.h"
 
@@ -20,8 +21,8 @@ class ScoringService final
       private grpc::MessageAllocator<WireMessage<v1::ScoreRequest>, v1::ScoreResponse> {
  public:
   // The pointers must outlive the service and the calls.
-  ScoringService(AdmissionOptions admission, Batcher* batcher, InFlightCalls* calls,
-                 const CallRecorder* recorder, const Clock* clock);
+  ScoringService(AdmissionOptions admission, Batcher* batcher, Tenants* tenants,
+                 InFlightCalls* calls, const CallRecorder* recorder, const Clock* clock);
 
  private:
   using Request = WireMessage<v1::ScoreRequest>;
@@ -31,6 +32,7 @@ class ScoringService final
 
   const AdmissionOptions admission_;
   Batcher& batcher_;
+  Tenants& tenants_;
   InFlightCalls& calls_;
   const CallRecorder& recorder_;
   const Clock& clock_;

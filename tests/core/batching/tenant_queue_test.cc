@@ -1,4 +1,4 @@
-// What the queue does for tenants: shares, priorities, passes of several tenants, bounds.
+// Tenants in the queue: shares, priorities, passes of several tenants, bounds.
 
 #include <cstdint>
 #include <map>
@@ -132,7 +132,7 @@ TEST_F(TenantQueueTest, TenantsShareAPassAndEachPaysForItsOwnJobs) {
   const auto first = Push(OnKeySet(flood, 1));
   const auto joins = Push(OnKeySet(quiet, 1));
   Push(OnKeySet(third, 2));
-  // What the pass pays once counts once in the queue, too.
+  // The queue counts once what the pass pays once.
   EXPECT_EQ(queue().summary().large_cost, absl::Milliseconds(10 + 2 + 10));
   const Assignment next = queue().Take(clock_.Now());
   const std::shared_ptr<TiledWork> pass = std::get<PassToMake>(next.work).work;
