@@ -2,7 +2,6 @@
 #define QKSERVE_CORE_BATCHING_FAIR_TURNS_H_
 
 #include <algorithm>
-#include <compare>
 #include <cstddef>
 #include <map>
 #include <set>

@@ -9,7 +9,7 @@
 
 namespace qkserve {
 
-// Who makes a call, whatever protocol it came by.
+// The maker of a call, whatever protocol it came by.
 struct Caller {
   std::string identity = {};                 // the authenticated name. Empty: there is none
   std::shared_ptr<Tenant> tenant = nullptr;  // who pays

@@ -56,6 +56,8 @@ absl::StatusOr<json> ParseJson(absl::string_view text) {
     const size_t end = std::min(error.byte, text.size());
     return absl::InvalidArgumentError(absl::StrCat(
         "line ", 1 + std::count(text.begin(), text.begin() + end, '\n'), ": this is not JSON"));
+  } catch (const json::exception& /*error*/) {
+    return absl::InvalidArgumentError("a number is too large");
   }
   if (is_deep) return absl::InvalidArgumentError("objects are nested too deeply");
   if (repeated.empty()) return parsed;
@@ -85,7 +87,9 @@ absl::StatusOr<std::optional<double>> ParseQuota(const json& value, const std::s
       absl::StrCat("a number from 0 to ", kMsMax, ", or \"", kUnlimited, "\"");
   const auto rate = value.find(kRate);
   if (rate == value.end()) return FieldError(path, "none", expected);
-  if (*rate == kUnlimited) return std::optional<double>();
+  if (rate->is_string() && rate->get_ref<const std::string&>() == kUnlimited) {
+    return std::optional<double>();
+  }
   if (!rate->is_number() || rate->get<double>() < 0.0 || rate->get<double>() > kMsMax) {
     return FieldError(path, Shown(rate->dump(-1, ' ', true, json::error_handler_t::replace)),
                       expected);

@@ -13,7 +13,7 @@ namespace qkserve {
 // How much computing each tenant may ask for, in seconds of CPU time a second. nullopt: as much as
 // it likes.
 struct TenantQuotas {
-  // Of every tenant that is not named.
+  // The quota of every tenant that is not named.
   std::optional<double> default_rate = std::nullopt;
   std::map<std::string, std::optional<double>> rates = {};
 

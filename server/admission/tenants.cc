@@ -19,7 +19,8 @@ absl::Status Tenant::TakeQuota(absl::Duration cost, absl::Time now) {
   if (!has_quota_.load(std::memory_order_relaxed)) return absl::OkStatus();
   MutexLock lock(&mutex_);
   if (!quota_.has_value()) return absl::OkStatus();
-  const absl::Duration wait = quota_->Take(cost, now);
+  // Rounded up to what callers are told.
+  const absl::Duration wait = absl::Ceil(quota_->Take(cost, now), absl::Milliseconds(1));
   if (wait <= absl::ZeroDuration()) return absl::OkStatus();
   const bool is_none = wait == absl::InfiniteDuration();
   absl::Status status = LimitError(
@@ -29,7 +30,7 @@ absl::Status Tenant::TakeQuota(absl::Duration cost, absl::Time now) {
                    is_none ? "and the quota is 0"
                            : absl::StrCat("which it may have in ", absl::FormatDuration(wait))));
   // Without a time to come again the caller is told not to.
-  return is_none ? status : WithRetryAfter(status, std::max(wait, absl::Milliseconds(1)));
+  return is_none ? status : WithRetryAfter(status, wait);
 }
 
 void Tenant::GiveBackQuota(absl::Duration unused) {

@@ -23,7 +23,7 @@
 
 namespace qkserve {
 
-// What became of a tenant's score call.
+// The end of a tenant's score call.
 enum class TenantOutcome {
   kOk,
   kQuota,    // refused by the tenant's quota
@@ -41,7 +41,7 @@ struct TenantCounts {
   TenantCounts& operator+=(const TenantCounts& other);
 };
 
-// Who pays for calls. A call holds its tenant until it is counted. Thread-safe.
+// A payer of calls. A call holds its tenant until it is counted. Thread-safe.
 class Tenant {
  public:
   Tenant(TenantId id, std::string name) : id_(id), name_(std::move(name)) {}

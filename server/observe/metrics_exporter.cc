@@ -250,7 +250,7 @@ std::string MetricsExporter::Text() const {
   if (attached.has_value()) {
     AddLoad(*attached, compute_.workers, out);
     AddKeySets(*attached->key_sets, out);
-    AddTenants(*attached->tenants, out);
+    if (attached->tenants != nullptr) AddTenants(*attached->tenants, out);
   }
   if (files_ != nullptr) AddFiles(*files_, out);
   AddProcess(out);

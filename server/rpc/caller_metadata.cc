@@ -67,7 +67,7 @@ std::string PeerTenant(absl::string_view peer) {
 }
 
 absl::StatusOr<Caller> ReadCaller(const grpc::ServerContextBase& context, std::string identity,
-                                  Tenants& tenants, absl::Time now) {
+                                  bool has_identities, Tenants& tenants, absl::Time now) {
   Caller caller = {.identity = std::move(identity)};
   ASSIGN_OR_RETURN(const std::optional<std::string> priority,
                    OnlyValue(context, kPriorityMetadata));
@@ -77,7 +77,9 @@ absl::StatusOr<Caller> ReadCaller(const grpc::ServerContextBase& context, std::s
     return MetadataError(kPriorityMetadata, *priority, absl::StrJoin(kPriorityNames, " or "));
   }
   std::string name = caller.identity;
-  if (name.empty()) {
+  if (name.empty() && has_identities) {
+    name = PeerTenant(context.peer());
+  } else if (name.empty()) {
     ASSIGN_OR_RETURN(name, TenantName(context));
   }
   caller.tenant = tenants.Find(name, !caller.identity.empty(), now);

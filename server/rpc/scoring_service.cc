@@ -82,7 +82,9 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
 
  private:
   absl::StatusOr<ScoreCall> Decode() {
-    ASSIGN_OR_RETURN(Caller caller, ReadCaller(*context_, "", service_.tenants_, arrival_));
+    ASSIGN_OR_RETURN(Caller caller,
+                     ReadCaller(*context_, /*identity=*/"",
+                                /*has_identities=*/false, service_.tenants_, arrival_));
     tenant_ = caller.tenant;
     RETURN_IF_ERROR(request_.status);
     RETURN_IF_ERROR(CheckKeySetMetadata(*context_, request_.message.key_set().name()));

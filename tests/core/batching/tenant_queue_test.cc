@@ -93,6 +93,7 @@ TEST_F(TenantQueueTest, ASmallJobOfAQuietTenantIsTheNextWorkWhateverOthersHave) 
     for (uint64_t key_set = 1; key_set < 9; ++key_set) Push(OnKeySet(tenant, key_set));
     Push(Large(tenant));
   }
+  for (int i = 0; i < 4; ++i) Work(/*pass_tiles=*/4);
   for (int round = 0; round < 50; ++round) {
     clock_.Advance(absl::Milliseconds(10));
     const auto job = Push(Small(quiet));
@@ -102,6 +103,7 @@ TEST_F(TenantQueueTest, ASmallJobOfAQuietTenantIsTheNextWorkWhateverOthersHave) 
 }
 
 TEST_F(TenantQueueTest, ATenantGetsNoMoreByHavingMoreKindsOfWork) {
+  options_.queued_time_max = absl::Hours(1);
   std::map<TenantId, absl::Duration> times;
   for (uint64_t round = 0; round < 2000; ++round) {
     Push(Small(flood));
@@ -131,9 +133,8 @@ TEST_F(TenantQueueTest, AGroupOfSmallJobsTakesThoseOfTheNextTenantsToo) {
 TEST_F(TenantQueueTest, TenantsShareAPassAndEachPaysForItsOwnJobs) {
   const auto first = Push(OnKeySet(flood, 1));
   const auto joins = Push(OnKeySet(quiet, 1));
-  Push(OnKeySet(third, 2));
   // The queue counts once what the pass pays once.
-  EXPECT_EQ(queue().summary().large_cost, absl::Milliseconds(10 + 2 + 10));
+  EXPECT_EQ(queue().summary().large_cost, absl::Milliseconds(10 + 2));
   const Assignment next = queue().Take(clock_.Now());
   const std::shared_ptr<TiledWork> pass = std::get<PassToMake>(next.work).work;
   EXPECT_THAT(pass->jobs, ElementsAre(first, joins));
@@ -143,16 +144,17 @@ TEST_F(TenantQueueTest, TenantsShareAPassAndEachPaysForItsOwnJobs) {
   queue().PassMade(pass, clock_.Now());
   queue().TileDone(*pass, absl::OkStatus(), clock_.Now());
   queue().ReleaseSlot();
-  // Whoever was in the pass waits until the third tenant has had as much.
-  Push({.tile_count = 4, .cost = absl::Milliseconds(4), .tenant = third});
-  Push({.tile_count = 4, .cost = absl::Milliseconds(4), .tenant = quiet});
-  EXPECT_EQ(TenantOfNext(), third);
+  // The one that joined waits until the third tenant has had as much.
+  for (const TenantId tenant : {third, quiet}) {
+    Push({.tile_count = 4, .cost = absl::Milliseconds(8), .tenant = tenant});
+  }
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(TenantOfNext(), third);
   EXPECT_EQ(TenantOfNext(), quiet);
 }
 
 TEST_F(TenantQueueTest, APassTakesJobsOfAllTenantsInTurn) {
   options_.pass_requests_max = 2;
-  for (uint64_t tenant = 1; tenant <= 4; ++tenant) Push(OnKeySet(TenantId{tenant}, 1));
+  for (uint64_t tenant = 1; tenant <= 3; ++tenant) Push(OnKeySet(TenantId{tenant}, 1));
   const auto tenants = [](const QueuedJobs& jobs) {
     std::vector<TenantId> all;
     for (const auto& job : jobs) all.push_back(job->spec.tenant);
@@ -161,8 +163,7 @@ TEST_F(TenantQueueTest, APassTakesJobsOfAllTenantsInTurn) {
   EXPECT_THAT(tenants(Work()), ElementsAre(TenantId{1}, TenantId{2}));
   Push(OnKeySet(TenantId{1}, 1));
   // The last tenant is followed by the first.
-  EXPECT_THAT(tenants(Work()), ElementsAre(TenantId{3}, TenantId{4}));
-  EXPECT_THAT(tenants(Work()), ElementsAre(TenantId{1}));
+  EXPECT_THAT(tenants(Work()), ElementsAre(TenantId{3}, TenantId{1}));
   EXPECT_EQ(queue().summary().requests(), 0);
   EXPECT_EQ(queue().summary().large_cost, absl::ZeroDuration());
 }
@@ -187,8 +188,7 @@ TEST_F(TenantQueueTest, ATenantThatFillsTheQueueClosesItToItselfOnly) {
   EXPECT_EQ(LimitOf(TryPush(Large(flood)).status()), "queue_time_max");
   while (TryPush(Small(third)).ok()) continue;
   EXPECT_EQ(LimitOf(TryPush(Small(third)).status()), "queue_requests_max");
-  const auto job = Push(Small(quiet));
-  EXPECT_EQ(Work().front(), job);
+  EXPECT_TRUE(TryPush(Small(quiet)).ok());
 }
 
 TEST_F(TenantQueueTest, AFloodDoesNotMakeTheDeadlinesOfOthersLookTooClose) {

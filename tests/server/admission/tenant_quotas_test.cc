@@ -50,7 +50,8 @@ TEST(TenantQuotasTest, ErrorsNameTheMemberOrTheLine) {
       {R"({"tenants": {"": {}}})", "tenants: got a name of 0 bytes, expected 1 to 128"},
       {R"({"tenants": {"a": {"cpu_ms_per_second": 1}, "a": {"cpu_ms_per_second": 2}}})",
        "a: got twice, expected once"},
-      {R"({"tenants": {"a": {"cpu_ms_per_second": [[[[1]]]]}}})", "objects are nested too deeply"}};
+      {R"({"tenants": {"a": {"cpu_ms_per_second": [[[[1]]]]}}})", "objects are nested too deeply"},
+      {R"({"default": {"cpu_ms_per_second": 1e999}})", "a number is too large"}};
   for (const auto& [text, error] : cases) {
     EXPECT_EQ(ParseTenantQuotas(text).status(), absl::InvalidArgumentError(error)) << text;
   }

@@ -23,7 +23,7 @@ TEST_F(TokenBucketTest, AllowsTheWorkOfASecondAtOnceAndThenTheRate) {
   absl::Duration taken;
   for (int i = 0; i < 1000; ++i) {
     now_ += absl::Milliseconds(10);
-    if (Take(absl::Milliseconds(3)) <= absl::ZeroDuration()) taken += absl::Milliseconds(3);
+    if (Take(absl::Milliseconds(8)) <= absl::ZeroDuration()) taken += absl::Milliseconds(8);
   }
   EXPECT_NEAR(absl::ToDoubleSeconds(taken), 5.0, 0.02);
 }

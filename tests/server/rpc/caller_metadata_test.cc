@@ -1,4 +1,4 @@
-// Who pays for a call, from its metadata to the metrics.
+// The tenant of a call, from its metadata to the metrics.
 
 #include "server/rpc/caller_metadata.h"
 
