@@ -94,7 +94,11 @@ std::shared_ptr<Tenant> Tenants::Find(const std::string& name, bool is_authentic
     entries_.splice(entries_.end(), entries_, found->second);
     return entry.tenant;
   }
-  if (!is_authenticated && unauthenticated_ >= kTenantsMax && !ForgetOne(now)) return other_;
+  if (is_authenticated) {
+    if (static_cast<int64_t>(entries_.size()) >= kTenantsMax) ForgetOne(now, is_authenticated);
+  } else if (unauthenticated_ >= kTenantsMax && !ForgetOne(now, is_authenticated)) {
+    return other_;
+  }
   entries_.push_back({Make(name, now), now, is_authenticated});
   by_name_[name] = std::prev(entries_.end());
   if (!is_authenticated) ++unauthenticated_;
@@ -107,7 +111,7 @@ std::shared_ptr<Tenant> Tenants::Make(const std::string& name, absl::Time now) {
   return tenant;
 }
 
-bool Tenants::ForgetOne(absl::Time now) {
+bool Tenants::ForgetOne(absl::Time now, bool authenticated_too) {
   // The most names that are looked at. This bounds the time under the lock.
   constexpr int kLooksMax = 16;
   int looks = 0;
@@ -116,11 +120,11 @@ bool Tenants::ForgetOne(absl::Time now) {
     if (now - entry->last_used < kTenantIdleMin) return false;
     // Only Find hands it out, under the lock. So nobody gets hold of it meanwhile.
     const bool is_held = entry->tenant.use_count() > 1;
-    if (entry->is_authenticated || is_held) continue;
+    if (is_held || (entry->is_authenticated && !authenticated_too)) continue;
     other_->Add(entry->tenant->counts());
     by_name_.erase(entry->tenant->name());
+    if (!entry->is_authenticated) --unauthenticated_;
     entries_.erase(entry);
-    --unauthenticated_;
     return true;
   }
   return false;

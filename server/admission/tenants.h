@@ -81,8 +81,9 @@ class Tenant {
 // All tenants by name, with their quotas. Thread-safe.
 //
 // Names that nobody authenticated are limited to kTenantsMax. Beyond that they share the tenant
-// kOtherTenant, unless an idle name can be forgotten: one without calls for kTenantIdleMin. What a
-// forgotten name did counts for kOtherTenant from then on, so sums over tenants never fall.
+// kOther, unless an idle name can be forgotten: one without calls for kTenantIdleMin. Authenticated
+// names are never refused. Beyond kTenantsMax they take the place of idle ones. A forgotten name's
+// counts are added to those of kOther, so sums over tenants never fall.
 class Tenants {
  public:
   static constexpr char kOther[] = "other";
@@ -110,8 +111,8 @@ class Tenants {
 
   std::shared_ptr<Tenant> Make(const std::string& name, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Forgets an idle name that was not authenticated. Returns false if it finds none.
-  bool ForgetOne(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Forgets an idle name. Returns false if it finds none.
+  bool ForgetOne(absl::Time now, bool authenticated_too) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable Mutex mutex_;
   Entries entries_ ABSL_GUARDED_BY(mutex_);  // the one that was used last is the last

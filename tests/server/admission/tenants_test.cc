@@ -53,6 +53,16 @@ TEST_F(TenantsTest, AnIdleNameMakesRoom) {
   EXPECT_EQ(Find("held"), held);
 }
 
+TEST_F(TenantsTest, AuthenticatedNamesTakeThePlaceOfIdleOnes) {
+  for (int64_t i = 0; i < kTenantsMax + 2; ++i) Find(absl::StrCat("id-", i), true);
+  EXPECT_EQ(tenants_.count(), kTenantsMax + 2);
+  now_ += kTenantIdleMin;
+  EXPECT_EQ(Find("new", /*is_authenticated=*/true)->name(), "new");
+  EXPECT_EQ(tenants_.count(), kTenantsMax + 2);
+  // The limit of other names is their own.
+  EXPECT_EQ(Find("claimed")->name(), "claimed");
+}
+
 TEST_F(TenantsTest, NobodyTakesTheTenantOfAnAuthenticatedName) {
   const auto proven = Find("web", /*is_authenticated=*/true);
   EXPECT_EQ(Find("web")->name(), Tenants::kOther);
