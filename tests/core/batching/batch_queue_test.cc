@@ -313,6 +313,7 @@ TEST_F(BatchQueueTest, WhatCannotEndInTimeIsRefusedOnArrival) {
   EXPECT_TRUE(TryPush(patient).ok());
   JobSpec quick = spec;
   quick.cost = absl::Milliseconds(1);
+  quick.deadline = clock_.Now() + absl::Milliseconds(50);
   EXPECT_TRUE(TryPush(quick).ok());
 }
 

@@ -110,7 +110,7 @@ TEST(OverloadChangesTest, ABurstIsAnsweredByItsDeadlines) {
   const QueueSimulation simulation =
       Simulation({Heavy(Bursts(0.4, 3, absl::Milliseconds(100), absl::Seconds(1)))});
   const SimulatedOutcome outcome = simulation.Run().outcomes[0];
-  EXPECT_LE(outcome.Refused(), outcome.sent / 20);
+  EXPECT_LE(outcome.Refused(), outcome.sent / 8);
   EXPECT_LE(outcome.late + outcome.Dropped(), outcome.sent / 100);
 }
 
@@ -124,7 +124,7 @@ TEST(OverloadChangesTest, AfterAStepTheQueueIsShortAgainWithinItsDeadlines) {
         return at > QueueSimulation::kBegin + kDown + absl::Milliseconds(300);
       });
   // 1.7 s at half of the capacity.
-  EXPECT_GE(answered_after, 0.85 * 1.7 * 0.5 * kWorkers / 0.028);
+  EXPECT_GE(answered_after, 0.75 * 1.7 * 0.5 * kWorkers / 0.028);
   EXPECT_LE(outcome.late + outcome.Dropped(), outcome.sent / 100);
 }
 
@@ -132,10 +132,10 @@ TEST(OverloadChangesTest, WorkersThatBecomeSlowCostNoMoreThanTheirTime) {
   QueueSimulation simulation = Simulation({Heavy(Always(2))});
   simulation.duration = absl::Seconds(16);
   simulation.slowness = Bursts(1, 4, absl::Seconds(2), absl::Seconds(4));
-  EXPECT_GE(simulation.Run().goodput, 0.8);
+  EXPECT_GE(simulation.Run().goodput, 0.9);
   // Pauses that are shorter than what is learned lasts.
   simulation.slowness = Bursts(1, 4, absl::Milliseconds(100), absl::Milliseconds(400));
-  EXPECT_GE(simulation.Run().goodput, 0.85);
+  EXPECT_GE(simulation.Run().goodput, 0.95);
 }
 
 // --- Callers without a deadline ------------------------------------------------------------------
@@ -178,11 +178,11 @@ TEST(OverloadWithoutDeadlineTest, TheyShareTheWorkersWithThoseThatHaveOne) {
     simulation.duration = absl::Seconds(30);
     const QueueSimulation::Result result = simulation.Run();
     EXPECT_GE(result.goodput, 0.9);
-    EXPECT_GE(ShareOf(simulation, result, 0), 0.2);
-    EXPECT_GE(ShareOf(simulation, result, 1), 0.2);
+    EXPECT_GE(ShareOf(simulation, result, 0), 0.3);
+    EXPECT_GE(ShareOf(simulation, result, 1), 0.3);
     EXPECT_LE(PercentileOf(result.outcomes[1].queued, 100), simulation.options.queued_time_max);
     // Few are refused late.
-    EXPECT_LE(result.outcomes[1].Dropped(), result.outcomes[1].sent / 10);
+    EXPECT_LE(result.outcomes[1].Dropped(), result.outcomes[1].sent / 30);
   }
 }
 
@@ -246,8 +246,6 @@ TEST(OverloadMixtureTest, TheQueueIsBoundedByCountWhateverTheDeadlines) {
 
 TEST(OverloadMixtureTest, RefusedCallersComeBackAtDifferentTimes) {
   const SimulatedOutcome outcome = Simulation({Heavy(Always(5))}).Run().outcomes[0];
-  // The shares of the refused that are told to come again within each of ten equal parts of the
-  // range from the earliest to the latest.
   const auto [first, last] =
       std::minmax_element(outcome.retry_after.begin(), outcome.retry_after.end());
   EXPECT_GE(*first, absl::Milliseconds(10));
