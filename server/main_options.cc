@@ -63,7 +63,8 @@ void AddWork(MainOptions& options, Flags& flags) {
   flags.Add("queue_requests_max", &server.queue_requests_max,
             "requests that may wait for a worker");
   flags.Add("queue_time_max", &server.queue_time_max,
-            "predicted time to serve what may wait for a worker");
+            "longest wait for a worker: a request that is expected to wait longer, or has waited "
+            "longer, is refused");
 }
 
 void AddTenants(MainOptions& options, Flags& flags) {

@@ -28,14 +28,14 @@ absl::Status CheckStillWanted(const QueuedJob& job, absl::Time now) {
   return absl::OkStatus();
 }
 
-bool BatchQueue::HasAmpleTime(const JobSpec& spec, absl::Duration cost, absl::Time now) const {
-  // The estimates leave a margin of at most half of the time that they predict.
-  constexpr int64_t kFactor = static_cast<int64_t>(CostRatio::kMax) * 3 / 2;
-  return now + (running_cost_ + summary_.cost() + cost) * kFactor <= spec.deadline;
+bool BatchQueue::HasAmpleTime(const QueuedJob& job, absl::Duration cost, absl::Time now) const {
+  constexpr int64_t kFactor = static_cast<int64_t>(CostRatio::kMax) * kReserveFactorMax;
+  return now + (running_cost_ + summary_.cost() + cost) * kFactor <=
+         DueOf(options_, job.spec, job.arrival);
 }
 
 bool BatchQueue::IsTooLate(const QueuedJob& job, absl::Duration cost, absl::Time now) const {
-  if (HasAmpleTime(job.spec, cost, now)) return false;
+  if (HasAmpleTime(job, cost, now)) return false;
   const double ratio = RatioAt(KindOf(options_, job.spec), now);
   JobSpec spec = job.spec;
   spec.cost = cost * ratio;
@@ -44,23 +44,34 @@ bool BatchQueue::IsTooLate(const QueuedJob& job, absl::Duration cost, absl::Time
   return TooLateToBegin(options_, summary_, spec, others, now);
 }
 
+absl::Status BatchQueue::Refused(const absl::Status& status, absl::Time now) const {
+  return WithRetryAfter(status, RetryAfter(options_, CorrectedSummary(now), refusals_++));
+}
+
 absl::Status BatchQueue::LateError(const QueuedJob& job, absl::Duration cost,
                                    absl::Time now) const {
   const absl::Duration corrected = cost * RatioAt(KindOf(options_, job.spec), now);
-  return WithRetryAfter(
+  return Refused(
       LimitError("deadline", absl::StrCat("too much was queued to meet the deadline: after ",
                                           absl::FormatDuration(now - job.arrival), ", ",
                                           absl::FormatDuration(job.spec.deadline - now),
                                           " are left for work of ", absl::FormatDuration(corrected),
                                           " on one worker")),
-      RetryAfter(options_, CorrectedSummary(now)));
+      now);
 }
 
 absl::Status BatchQueue::CheckWorthBeginning(const QueuedJob& job, absl::Duration cost,
                                              absl::Time now) const {
-  absl::Status status = CheckStillWanted(job, now);
-  if (!status.ok() || !IsTooLate(job, cost, now)) return status;
-  return LateError(job, cost, now);
+  RETURN_IF_ERROR(CheckStillWanted(job, now));
+  if (WaitedTooLong(options_, summary_, job.arrival, now)) {
+    return Refused(
+        LimitError("queue_time_max",
+                   absl::StrCat("too much was queued: the request has waited for ",
+                                absl::FormatDuration(now - job.arrival), ", the limit is ",
+                                absl::FormatDuration(options_.queued_time_max))),
+        now);
+  }
+  return IsTooLate(job, cost, now) ? LateError(job, cost, now) : absl::OkStatus();
 }
 
 absl::Status BatchQueue::CheckWorthContinuing(const QueuedJob& job, const TiledWork& work,
@@ -96,7 +107,8 @@ absl::Duration BatchQueue::OthersMeanwhile(LaneId lane_id, absl::Duration own,
                                            const QueueSummary& corrected, double ratio) const {
   const auto lane = lanes_.find(lane_id);
   const bool is_active = lane != lanes_.end();
-  const absl::Duration in_lane = is_active ? lane->second.cost * ratio : absl::ZeroDuration();
+  const absl::Duration in_lane =
+      is_active ? lane->second.cost.total() * ratio : absl::ZeroDuration();
   const absl::Duration total = summary_.cost();
   const double mean_ratio =
       total > absl::ZeroDuration() ? absl::FDivDuration(corrected.cost(), total) : 1.0;
@@ -105,46 +117,36 @@ absl::Duration BatchQueue::OthersMeanwhile(LaneId lane_id, absl::Duration own,
 
 absl::Duration BatchQueue::WorkAhead(LaneId lane_id, absl::Time rank, absl::Duration own,
                                      const QueueSummary& corrected, double ratio) const {
-  absl::Duration in_lane;
-  absl::Duration behind;
   const auto lane = lanes_.find(lane_id);
-  if (lane != lanes_.end()) {
-    in_lane = lane->second.cost;
-    // Only earlier, costlier jobs rank behind a new one, so there are few. Jobs beyond this number
-    // count as ahead, which only refuses more.
-    int left = 64;
-    const auto& ungrouped = lane->second.ungrouped;
-    for (auto job = ungrouped.rbegin(); left > 0 && job != ungrouped.rend() && job->first > rank;
-         ++job, --left) {
-      behind += job->second->queue_cost;
-    }
-    const auto& tiled = lane->second.tiled;
-    for (auto work = tiled.rbegin(); left > 0 && work != tiled.rend() && work->first > rank;
-         ++work, --left) {
-      behind += QueueCostLeft(*work->second);
-    }
-  }
-  const absl::Duration ahead = (in_lane - behind) * ratio;
+  const absl::Duration ahead =
+      lane != lanes_.end() ? lane->second.cost.UpTo(rank) * ratio : absl::ZeroDuration();
   return running_cost_ * ratio + ahead + OthersMeanwhile(lane_id, ahead + own, corrected, ratio);
 }
 
 absl::Status BatchQueue::Admit(const QueuedJob& job, absl::Duration own, LaneId lane_id,
                                absl::Time now) const {
   if (summary_.requests() == 0) return absl::OkStatus();
-  // The queue's bounds take predicted time without correction. On a machine that is slow for the
-  // moment, callers who are ready to wait are not refused.
-  absl::Status status = AdmitToQueue(options_, loads_.SeenBy(lane_id, summary_), job.spec);
-  if (status.ok() && HasAmpleTime(job.spec, own, now)) return status;
+  if (absl::Status status = AdmitToQueue(options_, loads_.SeenBy(lane_id, summary_));
+      !status.ok()) {
+    return Refused(status, now);
+  }
+  if (HasAmpleTime(job, own, now)) return absl::OkStatus();
   const double ratio = RatioAt(KindOf(options_, job.spec), now);
   const QueueSummary corrected = CorrectedSummary(now);
-  if (status.ok()) {
-    JobSpec spec = job.spec;
-    spec.cost = own * ratio;
-    const absl::Time rank = job.arrival + job.spec.cost;
-    status = AdmitByDeadline(options_, corrected, spec,
-                             WorkAhead(lane_id, rank, spec.cost, corrected, ratio), now);
-  }
-  return status.ok() ? status : WithRetryAfter(status, RetryAfter(options_, corrected));
+  JobSpec spec = job.spec;
+  spec.cost = own * ratio;
+  const absl::Time rank = RankOf(options_, job.spec, job.arrival);
+  const auto lane = lanes_.find(lane_id);
+  const ExpectedWait expected = {
+      .ahead = WorkAhead(lane_id, rank, spec.cost, corrected, ratio),
+      .lane_is_standing =
+          lane != lanes_.end() && now - lane->second.prompt_at > options_.standing_after};
+  const absl::Status status = AdmitByPrediction(options_, corrected, spec, expected, now);
+  return status.ok() ? status : Refused(status, now);
+}
+
+void BatchQueue::NoteTurn(const QueuedJob& job, absl::Time now, Lane& lane) const {
+  if (now - job.arrival <= options_.prompt_turn) lane.prompt_at = now;
 }
 
 LaneId BatchQueue::LaneOf(const JobSpec& spec) const {
@@ -166,9 +168,12 @@ LaneId BatchQueue::LaneOf(const JobSpec& spec) const {
   return lane;
 }
 
-BatchQueue::Lane& BatchQueue::LaneWithWork(const LaneId& lane_id) {
+BatchQueue::Lane& BatchQueue::LaneWithWork(const LaneId& lane_id, absl::Time now) {
   const auto [lane, is_new] = lanes_.try_emplace(lane_id);
-  if (is_new) loads_.AddLane(lane_id);
+  if (is_new) {
+    lane->second.prompt_at = now;
+    loads_.AddLane(lane_id);
+  }
   share_.SetActive(lane_id, true);
   return lane->second;
 }
@@ -191,15 +196,15 @@ absl::Status BatchQueue::Push(std::shared_ptr<QueuedJob> job, absl::Time now) {
   const auto own = [&](absl::Duration cost) {
     return shares ? cost - std::min(spec.shared_cost, cost) : cost;
   };
-  job->queue_cost = own(std::min(spec.cost, options_.queued_time_max * options_.workers / 2));
+  job->queue_cost = own(spec.cost);
   RETURN_IF_ERROR(Admit(*job, own(spec.cost), lane_id, now));
-  Lane& lane = LaneWithWork(lane_id);
-  lane.cost += job->queue_cost;
-  const absl::Time rank = job->arrival + spec.cost;
+  Lane& lane = LaneWithWork(lane_id, now);
+  const absl::Time rank = RankOf(options_, spec, job->arrival);
+  lane.cost.Add(rank, job->queue_cost);
   const WorkKind kind = KindOf(options_, spec);
   AddToSummary(lane_id, kind, 1, job->queue_cost);
   if (kind == WorkKind::kSmall) {
-    lane.small.push_back(std::move(job));
+    lane.small.emplace(rank, std::move(job));
   } else if (kind == WorkKind::kPass) {
     lane.ungrouped.emplace(rank, std::move(job));
     if (is_joinable) joinable_.emplace(lane_id.family, lane_id);
@@ -252,21 +257,23 @@ void BatchQueue::TakeSmall(absl::Time now, const LaneId& lane_id, Assignment& as
 
 bool BatchQueue::AddSmall(absl::Time now, const LaneId& lane_id, absl::Duration cost_max,
                           SmallJobs& small, Assignment& assignment) {
-  std::deque<std::shared_ptr<QueuedJob>>& waiting = lanes_.at(lane_id).small;
+  Lane& lane = lanes_.at(lane_id);
   absl::Duration added;
   bool is_full = false;
-  while (!is_full && !waiting.empty()) {
-    const absl::Duration next = waiting.front()->spec.cost;
+  while (!is_full && !lane.small.empty()) {
+    const auto first = lane.small.begin();
+    const absl::Duration next = first->second->spec.cost;
     is_full = static_cast<int64_t>(small.jobs.size() + assignment.dropped.size()) >=
                   options_.group_requests_max ||
               (!small.jobs.empty() && small.cost + next > cost_max);
     if (is_full) break;
-    std::shared_ptr<QueuedJob> job = std::move(waiting.front());
-    waiting.pop_front();
+    std::shared_ptr<QueuedJob> job = std::move(first->second);
+    lane.cost.Add(first->first, -job->queue_cost);
+    lane.small.erase(first);
     job->status = CheckWorthBeginning(*job, small.cost + next, now);
     AddToSummary(lane_id, WorkKind::kSmall, -1, -job->queue_cost);
-    lanes_.at(lane_id).cost -= job->queue_cost;
     if (job->status.ok()) {
+      NoteTurn(*job, now, lane);
       added += next;
       small.cost += next;
       small.jobs.push_back(std::move(job));
@@ -306,6 +313,7 @@ void BatchQueue::TakeTile(absl::Time now, const LaneId& lane_id, Assignment& ass
     }
     return;
   }
+  if (work->tiles_taken == 0) NoteTurn(*work->jobs.front(), now, lane);
   assignment.work = TileToRun{work, work->tiles_taken};
   if (work->tiles_taken + 1 == work->tile_count) lane.tiled.erase(first);
   StartTile(*work, &lane, now);
@@ -320,7 +328,7 @@ void BatchQueue::StartTile(TiledWork& work, Lane* lane, absl::Time now) {
     LeaveQueue(work, lane);
   } else {
     AddToSummary(work.lane, work.kind, 0, -(work.queue_cost / work.tile_count));
-    if (lane != nullptr) lane->cost -= work.queue_cost / work.tile_count;
+    if (lane != nullptr) lane->cost.Add(work.rank, -(work.queue_cost / work.tile_count));
   }
   ++work.tiles_taken;
   ++work.tiles_running;
@@ -336,7 +344,7 @@ void BatchQueue::LeaveQueue(const TiledWork& work, Lane* lane) {
   const absl::Duration left = QueueCostLeft(work);
   AddToSummary(work.lane, work.kind, 0, -left);
   RemoveRequests(work);
-  if (lane != nullptr) lane->cost -= left;
+  if (lane != nullptr) lane->cost.Add(work.rank, -left);
 }
 
 bool BatchQueue::TileDone(TiledWork& work, const absl::Status& status, absl::Time end) {

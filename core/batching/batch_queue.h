@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -17,6 +16,7 @@
 #include "core/batching/cost_ratio.h"
 #include "core/batching/fair_share.h"
 #include "core/batching/job.h"
+#include "core/batching/ranked_costs.h"
 #include "core/batching/tenant_loads.h"
 
 namespace qkserve {
@@ -27,8 +27,7 @@ struct QueuedJob {
   JobSpec spec;
   absl::Time arrival;
 
-  // The job's part of the queue's predicted time (see JobSpec), at most half of what may wait.
-  // Small jobs overtake a huge job, so it must not make the queue look full to them.
+  // The job's part of what the queue counts (see JobSpec).
   absl::Duration queue_cost = absl::ZeroDuration();
 
   absl::Status status;  // why the job was dropped, or how it ran
@@ -96,18 +95,17 @@ struct Assignment {
 // Work waits in lanes. Each tenant gets an equal share of the time while it has any work, and
 // shares it between its lanes (FairShare). Normal and low work of a tenant have lanes of their own:
 //
-//  - Small jobs (KindOf) wait in order of arrival and are taken in groups. So a small job never
-//    waits for more than a tile of each worker. A group with room takes small jobs of the next
-//    tenants, too, if it is their turn.
-//  - Large jobs hand out their tiles one at a time. The next tile comes from the job with the
-//    earliest arrival + cost. Shorter jobs go first, and equal ones in order of arrival. Later
-//    arrivals rank later whatever they cost, so no job waits for ever.
+//  - Small jobs (KindOf) are taken in groups, in the order of their ranks (RankOf). So a small job
+//    never waits for more than a tile of each worker. A group with room takes small jobs of the
+//    next tenants, too, if it is their turn.
+//  - Large jobs hand out their tiles one at a time. The next tile comes from the job of the lowest
+//    rank. Callers who can wait less go first, then shorter jobs, then those that came first. Later
+//    arrivals rank later, so no job waits for ever.
 //  - Every family of groups has a lane for the tenant's jobs of these groups, in the same order.
-//  The
-//    job whose turn it is begins a pass. Waiting jobs of its group join the pass (JoinsPass): first
-//    those of its lane, then those of other tenants. Low jobs do not join a pass that a normal job
-//    began. The pass hands out its tiles like a large job. Each tenant is charged for its own jobs
-//    (CostInPass), whoever began.
+//    The job whose turn it is begins a pass. Waiting jobs of its group join the pass (JoinsPass):
+//    first those of its lane, then those of other tenants. Low jobs do not join a pass that a
+//    normal job began. The pass hands out its tiles like a large job. Each tenant is charged for
+//    its own jobs (CostInPass), whoever began.
 //  - A second lane of the family has the jobs that cost more than a pass may. The tenant's other
 //    jobs never wait for more than a tile of those.
 //
@@ -116,7 +114,7 @@ class BatchQueue {
  public:
   explicit BatchQueue(const BatchPolicyOptions& options) : options_(options) {}
 
-  // Adds a job. RESOURCE_EXHAUSTED if AdmitToQueue or AdmitByDeadline refuses it: the job is then
+  // Adds a job. RESOURCE_EXHAUSTED if AdmitToQueue or AdmitByPrediction refuses it: the job is then
   // unchanged, and the status says when a retry may help.
   absl::Status Push(std::shared_ptr<QueuedJob> job, absl::Time now);
 
@@ -162,10 +160,13 @@ class BatchQueue {
   struct Lane {
     // The cost of the work below, as the summary counts it. Tiled work counts with the tiles that
     // have not begun.
-    absl::Duration cost = absl::ZeroDuration();
-    std::deque<std::shared_ptr<QueuedJob>> small;                     // in order of arrival
+    RankedCosts cost;
+    std::multimap<absl::Time, std::shared_ptr<QueuedJob>> small;      // by rank
     std::multimap<absl::Time, std::shared_ptr<QueuedJob>> ungrouped;  // need a pass; by rank
     std::multimap<absl::Time, std::shared_ptr<TiledWork>> tiled;      // have tiles left; by rank
+
+    // When the lane got work, or a job last had its turn within prompt_turn.
+    absl::Time prompt_at;
 
     bool IsEmpty() const { return small.empty() && ungrouped.empty() && tiled.empty(); }
   };
@@ -173,7 +174,7 @@ class BatchQueue {
   // The lane that a job waits in.
   LaneId LaneOf(const JobSpec& spec) const;
   // The lane, which is made if it has no work yet. The caller adds some.
-  Lane& LaneWithWork(const LaneId& lane_id);
+  Lane& LaneWithWork(const LaneId& lane_id, absl::Time now);
   // Removes the lane if it has no work left.
   void RemoveIfEmpty(const LaneId& lane_id);
   // Each takes the next work of the lane: small jobs, the jobs of a pass, or a tile. Dropped jobs
@@ -200,17 +201,21 @@ class BatchQueue {
   void JoinFromOthers(absl::Time now, JoiningJobs& joining, Assignment& assignment);
   // Charges jobs that joined to their lanes, except those of the lane whose turn it is.
   void ChargeJoined(absl::Time now, TiledWork& work);
-  // True if work of `cost` meets the deadline whatever the cost ratios are. This saves the
-  // estimates below, which take a microsecond with the batcher's lock held.
-  bool HasAmpleTime(const JobSpec& spec, absl::Duration cost, absl::Time now) const;
+  // True if the job's turn comes, and work of `cost` ends, in time whatever the cost ratios are.
+  // This saves the estimates below, which take a microsecond with the batcher's lock held.
+  bool HasAmpleTime(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
   // True if it is too late to begin a job that ends with work of `cost`, not yet corrected.
   bool IsTooLate(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
   // Checks a job whose turn has come. Errors say why it is dropped: those of CheckStillWanted, or
-  // RESOURCE_EXHAUSTED if it would end too late.
+  // RESOURCE_EXHAUSTED if it has waited too long or would end too late.
   absl::Status CheckWorthBeginning(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
   // Checks a job of tiled work that has begun. Errors as of CheckWorthBeginning.
   absl::Status CheckWorthContinuing(const QueuedJob& job, const TiledWork& work,
                                     absl::Time now) const;
+  // Notes that the job of the lane has its turn.
+  void NoteTurn(const QueuedJob& job, absl::Time now, Lane& lane) const;
+  // Adds to a refusal the time after which the caller may come again.
+  absl::Status Refused(const absl::Status& status, absl::Time now) const;
   // The error of a request that can no longer meet its deadline.
   absl::Status LateError(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
   // `lane` is null if no lane has the work any more.
@@ -248,7 +253,8 @@ class BatchQueue {
   QueueSummary summary_;
   absl::Duration
       pass_cost_;  // the part of large_cost that is of passes, or of jobs that wait for one
-  absl::Duration running_cost_;  // cost of the groups and tiles that run
+  absl::Duration running_cost_;    // cost of the groups and tiles that run
+  mutable uint64_t refusals_ = 0;  // numbers refusals, for RetryAfter
   std::array<CostRatio, kWorkKinds> ratios_;
 };
 

@@ -72,12 +72,13 @@ void BatchQueue::Join(absl::Time now, const LaneId& lane_id, JoiningJobs& joinin
       --joining.skips_left;
       continue;
     }
+    lane.cost.Add(next->first, -job->queue_cost);
     next = lane.ungrouped.erase(next);
-    lane.cost -= job->queue_cost;
     AddToSummary(lane_id, WorkKind::kPass, job->status.ok() ? 0 : -1, -job->queue_cost);
     if (job->status.ok()) {
       // From here on its cost is that of the pass, and counts for the tenant that began.
       AddToSummary(work.lane, WorkKind::kPass, 0, job->queue_cost);
+      NoteTurn(*job, now, lane);
       if (is_earliest) joining.earliest = job;
       work.cost += cost;
       work.queue_cost += job->queue_cost;
@@ -108,9 +109,9 @@ void BatchQueue::PassMade(const std::shared_ptr<TiledWork>& work, absl::Time now
   work->tile_cost = work->cost / work->tile_count;
   Lane* lane = nullptr;
   if (work->tile_count > 1) {
-    lane = &LaneWithWork(work->lane);
+    lane = &LaneWithWork(work->lane, now);
     lane->tiled.emplace(work->rank, work);
-    lane->cost += work->queue_cost;
+    lane->cost.Add(work->rank, work->queue_cost);
   }
   StartTile(*work, lane, now);
 }

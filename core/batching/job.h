@@ -31,7 +31,7 @@ enum class TenantId : uint64_t {};
 //   shared_cost               The part that a pass pays once: 8 ms. A second job of the group adds
 //                             cost - shared_cost = 2 ms, so a pass over both costs 12 ms.
 //   QueuedJob::queue_cost     What the queue counts while the job waits: 10 ms for the first job of
-//                             the group, 2 ms for each further one, with an upper bound.
+//                             the group, 2 ms for each further one.
 struct JobSpec {
   // Pieces of work that different threads may do at the same time. 0: there is nothing to do. A job
   // of a group has no tiles of its own.

@@ -12,8 +12,8 @@
 
 namespace qkserve {
 
-// Knows what each tenant has in the queue, and what that means for a tenant that asks for more. The other
-// tenants' work delays a job by no more than their shares, so only that much of it counts.
+// Knows what each tenant has in the queue, and what that means for a tenant that asks for more. The
+// other tenants' work delays a job by no more than their shares, so only that much of it counts.
 //
 // A call takes O(log n). Thread-compatible.
 class TenantLoads {
@@ -27,8 +27,9 @@ class TenantLoads {
   // The queue as it looks to a job of the lane: as if every tenant had as much in it as this one,
   // but no more than there is. Low work does not count for a normal job. `all` is the whole queue.
   //
-  // The queue's bounds apply to this. So a tenant that fills the queue closes it to itself only.
-  // All tenants together may then have more than a bound: with n of them at most (1 + ln n) times.
+  // The bound of waiting requests applies to this. So a tenant that fills the queue closes it to
+  // itself only. All tenants together may then have more: with n of them at most (1 + ln n) times
+  // the bound.
   QueueSummary SeenBy(const LaneId& lane, const QueueSummary& all) const;
 
   // The work that others get done while the lane gets `own` done. Other lanes of the tenant, and
