@@ -1,5 +1,7 @@
 #include "base/flags.h"
 
+#include <unistd.h>
+
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
@@ -9,6 +11,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -309,6 +312,27 @@ absl::Status Flags::ReadEnvironment(absl::string_view prefix) {
     status.Update(ReadValue(variable, text, flag.may_be_empty, flag.parse));
   }
   return status;
+}
+
+std::vector<std::string> Flags::MisspeltVariables(absl::string_view prefix) const {
+  std::vector<std::string> with_variables;
+  for (const Flag& flag : flags_) {
+    if (flag.has_variable) with_variables.push_back(flag.name);
+  }
+  std::vector<std::string> messages;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const absl::string_view text(*variable);
+    const absl::string_view variable_name = text.substr(0, text.find('='));
+    absl::string_view rest = variable_name;
+    if (!absl::ConsumePrefix(&rest, prefix)) continue;
+    const std::string name = absl::AsciiStrToLower(rest);
+    if (std::ranges::any_of(flags_, [&](const Flag& flag) { return flag.name == name; })) continue;
+    const std::string meant = ClosestName(name, with_variables);
+    if (meant.empty()) continue;
+    messages.push_back(absl::StrCat(variable_name, ": names no flag; did you mean ", prefix,
+                                    absl::AsciiStrToUpper(meant), "?"));
+  }
+  return messages;
 }
 
 std::string Flags::NameSource(absl::string_view message) const {

@@ -139,6 +139,10 @@ class Flags {
   // their values.
   absl::Status ReadEnvironment(absl::string_view prefix);
 
+  // A message for each variable of the environment that probably was to give a flag: it begins with
+  // `prefix`, names no flag, and its name is close to a flag's. The message names both.
+  std::vector<std::string> MisspeltVariables(absl::string_view prefix) const;
+
   // If `message` begins with the name of a flag, with or without its dashes, returns it with the
   // name as it was given: --name, or its variable. Otherwise returns it as it is.
   std::string NameSource(absl::string_view message) const;

@@ -20,11 +20,10 @@ bool IsInherited(int descriptor) {
 
 }  // namespace
 
-void OpenClosedStandardStreams(ClosedOutput output) {
+void OpenClosedStandardStreams() {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (IsInherited(stream)) continue;
-    const bool is_discarded = stream != STDIN_FILENO && output == ClosedOutput::kDiscard;
-    int opened = open("/dev/null", is_discarded ? O_WRONLY : O_RDONLY);
+    int opened = open("/dev/null", stream == STDERR_FILENO ? O_WRONLY : O_RDONLY);
     // If there is no /dev/null, the root directory takes the number. Writes to it fail.
     if (opened < 0) opened = open("/", O_RDONLY | O_DIRECTORY);
     // Without O_CLOEXEC the number stays taken when the process executes itself again.

@@ -10,10 +10,9 @@ namespace qkserve {
 // Opens the descriptors 0, 1 and 2 if the parent left them closed. Otherwise the next file or
 // socket would get such a number, and printed text would go into it. Call it first in main.
 //
-// kDiscard: output vanishes, for a server. kFail: writes fail (EBADF) as on a closed descriptor,
-// for a tool whose output is its result.
-enum class ClosedOutput { kDiscard, kFail };
-void OpenClosedStandardStreams(ClosedOutput output);
+// Standard input is then empty. Writes to standard output fail (EBADF) as on a closed descriptor,
+// because it takes a program's result. Messages on standard error vanish.
+void OpenClosedStandardStreams();
 
 // Writes what was printed before and is still in a buffer. A full disk and a reader that is gone
 // show only here. The operating system's errors.

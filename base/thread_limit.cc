@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/clock.h"
 
 namespace qkserve {
 namespace {
@@ -26,8 +27,9 @@ int64_t ThreadsOfProcess() {
 // limits.
 void AwaitThreads(int64_t count) {
   constexpr absl::Duration kWaitMax = absl::Seconds(1);
-  const absl::Time end = absl::Now() + kWaitMax;
-  while (ThreadsOfProcess() > count && absl::Now() < end) absl::SleepFor(absl::Microseconds(100));
+  const Clock& clock = *Clock::Monotonic();
+  const absl::Time end = clock.Now() + kWaitMax;
+  while (ThreadsOfProcess() > count && clock.Now() < end) absl::SleepFor(absl::Microseconds(100));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,7 @@
 #include "base/status_macros.h"
 #include "client/retry_policy.h"
 #include "client/tls.h"
+#include "client/token.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 #include "grpcpp/support/channel_arguments.h"
@@ -110,7 +112,9 @@ absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
   std::vector<std::shared_ptr<grpc::Channel>> channels;
   channels.reserve(static_cast<size_t>(options.channels));
   for (int i = 0; i < options.channels; ++i) {
-    channels.push_back(grpc::CreateCustomChannel(*target, credentials, arguments));
+    ASSIGN_OR_RETURN(InterceptorFactories interceptors, TokenInterceptors(options));
+    channels.push_back(grpc::experimental::CreateCustomChannelWithInterceptors(
+        *target, credentials, arguments, std::move(interceptors)));
   }
   return channels;
 }

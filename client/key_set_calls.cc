@@ -6,7 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
 #include "base/invalid_argument.h"
 #include "base/status_macros.h"
 #include "client/tensor_bytes.h"
@@ -189,13 +190,13 @@ absl::StatusOr<KeySetInfo> Client::GetKeySet(const std::string& name, absl::Dura
 
 absl::StatusOr<std::vector<KeySetInfo>> Client::ListKeySets(absl::Duration timeout,
                                                             const Metadata& metadata) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Time deadline = Clock::Monotonic()->Now() + timeout;
   std::vector<KeySetInfo> key_sets;
   v1::ListKeySetsRequest request;
   request.set_page_size(kPageSize);
   while (true) {
     grpc::ClientContext context;
-    PrepareCall(context, deadline - absl::Now());
+    PrepareCall(context, deadline - Clock::Monotonic()->Now());
     RETURN_IF_ERROR(AddMetadata(context, metadata));
     v1::ListKeySetsResponse response;
     const grpc::Status status = NextStubs().key_sets->ListKeySets(&context, request, &response);

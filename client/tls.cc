@@ -1,14 +1,7 @@
 #include "client/tls.h"
 
-#include <openssl/bio.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
+#include <cstddef>
 #include <string>
 #include <utility>
 
@@ -16,7 +9,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/invalid_argument.h"
+#include "base/pem.h"
 #include "base/status_macros.h"
+#include "base/whole_file.h"
 #include "qkserve/limits.h"
 
 namespace qkserve {
@@ -26,90 +21,20 @@ namespace {
 // bounds the cost of reading a wrong file.
 constexpr size_t kPemBytesMax = 16 * kMiB;
 
-struct Free {
-  void operator()(std::FILE* file) const { std::fclose(file); }
-  void operator()(BIO* bio) const { BIO_free(bio); }
-  void operator()(X509* certificate) const { X509_free(certificate); }
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-};
-using Bio = std::unique_ptr<BIO, Free>;
-using Certificate = std::unique_ptr<X509, Free>;
-using PrivateKey = std::unique_ptr<EVP_PKEY, Free>;
-
-// A file that TlsOptions name.
-struct PemFile {
-  std::string name;  // field and path, as errors name the file
-  std::string text;
-
-  Bio Open() const { return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }
-};
-
+// Reads a file that TlsOptions name.
 absl::StatusOr<PemFile> ReadPemFile(absl::string_view field, const std::string& path) {
-  PemFile pem = {absl::StrCat(field, " ", path), ""};
-  const std::unique_ptr<std::FILE, Free> file(std::fopen(path.c_str(), "re"));
-  if (file == nullptr) return absl::ErrnoToStatus(errno, absl::StrCat(pem.name, ": cannot open"));
-  char bytes[4096];
-  for (size_t count = 0; (count = std::fread(bytes, 1, sizeof(bytes), file.get())) > 0;) {
-    pem.text.append(bytes, count);
-    if (pem.text.size() > kPemBytesMax) {
-      return FormatError(pem.name, "too large for certificates or keys");
-    }
-  }
-  if (std::ferror(file.get()) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat(pem.name, ": cannot read"));
-  }
-  return pem;
-}
-
-// Refuses a key with a pass phrase, as gRPC does. `asked` is a bool that this sets.
-int RefusePassPhrase(char* /*out*/, int /*size*/, int /*is_write*/, void* asked) {
-  *static_cast<bool*>(asked) = true;
-  return -1;
-}
-
-// The first certificate of the file. In a chain that is the client's own. All certificates must be
-// whole.
-absl::StatusOr<Certificate> FirstCertificate(const PemFile& file) {
-  const Bio bio = file.Open();
-  bool asked = false;
-  Certificate first;
-  int count = 0;
-  while (Certificate next{PEM_read_bio_X509_AUX(bio.get(), nullptr, RefusePassPhrase, &asked)}) {
-    if (count++ == 0) first = std::move(next);
-  }
-  // The loop ends with an error. It is the expected one if no further certificate begins.
-  const unsigned long error = ERR_peek_last_error();
-  ERR_clear_error();
-  if (ERR_GET_LIB(error) != ERR_LIB_PEM || ERR_GET_REASON(error) != PEM_R_NO_START_LINE) {
-    return FormatError(file.name, "certificate ", count + 1, " is damaged");
-  }
-  if (first == nullptr) return FormatError(file.name, "has no certificate in PEM format");
-  return first;
-}
-
-absl::StatusOr<PrivateKey> ReadPrivateKey(const PemFile& file) {
-  const Bio bio = file.Open();
-  bool asked = false;
-  PrivateKey key(PEM_read_bio_PrivateKey(bio.get(), nullptr, RefusePassPhrase, &asked));
-  ERR_clear_error();
-  if (asked) return FormatError(file.name, "is encrypted; expected a key without a pass phrase");
-  if (key == nullptr) {
-    return FormatError(file.name, "has no private key in PEM format, or a damaged one");
-  }
-  return key;
+  absl::StatusOr<std::string> text = ReadFileWhole(path, kPemBytesMax);
+  if (text.ok()) return PemFile{absl::StrCat(field, " ", path), *std::move(text)};
+  return absl::Status(text.status().code(), absl::StrCat(field, " ", text.status().message()));
 }
 
 // Adds the client's own certificate and key.
 absl::Status AddIdentity(const TlsOptions& options, grpc::SslCredentialsOptions* out) {
   ASSIGN_OR_RETURN(PemFile chain, ReadPemFile("tls.cert_file", options.cert_file));
-  ASSIGN_OR_RETURN(const Certificate certificate, FirstCertificate(chain));
-  ASSIGN_OR_RETURN(PemFile key_file, ReadPemFile("tls.key_file", options.key_file));
-  ASSIGN_OR_RETURN(const PrivateKey key, ReadPrivateKey(key_file));
-  const bool fits = X509_check_private_key(certificate.get(), key.get()) == 1;
-  ERR_clear_error();
-  if (!fits) return FormatError(key_file.name, "is not the key of ", chain.name);
+  ASSIGN_OR_RETURN(PemFile key, ReadPemFile("tls.key_file", options.key_file));
+  RETURN_IF_ERROR(CheckIdentity(chain, key).status());
   out->pem_cert_chain = std::move(chain.text);
-  out->pem_private_key = std::move(key_file.text);
+  out->pem_private_key = std::move(key.text);
   return absl::OkStatus();
 }
 
@@ -157,7 +82,7 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeTlsCredentials(
   grpc::SslCredentialsOptions credentials;
   if (!options.ca_file.empty()) {
     ASSIGN_OR_RETURN(PemFile roots, ReadPemFile("tls.ca_file", options.ca_file));
-    ASSIGN_OR_RETURN(const Certificate certificate, FirstCertificate(roots));
+    RETURN_IF_ERROR(CheckCertificates(roots).status());
     credentials.pem_root_certs = std::move(roots.text);
   }
   if (!options.cert_file.empty()) RETURN_IF_ERROR(AddIdentity(options, &credentials));

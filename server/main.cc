@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -30,6 +31,8 @@
 #include "core/kernels/tile_scratch.h"
 #include "grpcpp/version_info.h"
 #include "qkserve/version.h"
+#include "server/access/identity.h"
+#include "server/access/token_file.h"
 #include "server/lifecycle/health_check.h"
 #include "server/lifecycle/listen_address.h"
 #include "server/lifecycle/service_manager.h"
@@ -184,17 +187,34 @@ absl::Status Serve(const MainOptions& main_options) {
   return absl::OkStatus();
 }
 
-int Check(const std::string& address) {
+int Check(const MainOptions& options) {
+  const std::string& address = *options.check;
   if (!absl::StartsWith(address, "unix:")) {
     const absl::Status status = ParseHostPort({"--check", "unix:PATH"}, address).status();
     if (!status.ok()) return Fail(status);
   }
   constexpr absl::Duration kCheckTimeout = absl::Seconds(5);
   absl::Status status = CheckThreads(GrpcThreads());
-  if (status.ok()) status = CheckHealth(address, kCheckTimeout);
+  std::optional<CheckTls> tls;
+  if (!options.server.tls_cert_file.empty() || options.check_tls != CheckTls()) {
+    tls = options.check_tls;
+  }
+  if (status.ok()) status = CheckHealth(address, tls, kCheckTimeout);
   if (status.ok()) return Print(absl::StrCat(address, " is serving\n"));
   Fail(status);
   return kExitError;
+}
+
+// Prints a new token, and on a second line what belongs into the token file.
+int MakeTokenFor(const std::string& identity) {
+  if (!IsIdentity(identity)) {
+    return Fail(absl::InvalidArgumentError(
+        absl::StrCat("--make_token: got '", identity, "', expected an identity: 1 to ",
+                     kIdentityBytesMax, " visible ASCII characters, and not '", kAnyone, "'")));
+  }
+  const absl::StatusOr<std::string> token = MakeToken();
+  if (!token.ok()) return Fail(token.status());
+  return Print(absl::StrCat(*token, "\n", TokenFileLine(identity, *token), "\n"));
 }
 
 // The command line. `qkserve help` and `qkserve version` are what users of other programs type.
@@ -223,11 +243,13 @@ int Main(int argc, char** argv) {
   if (help.ok()) {
     if (!help->empty()) return Print(*help);
     if (options.version) return Print(absl::StrCat("qkserve ", kVersion, "\n"));
-    // An empty value counts, too: a check that was asked for must not become a server.
-    if (options.check.has_value()) return Check(*options.check);
+    if (options.make_token.has_value()) return MakeTokenFor(*options.make_token);
   }
   // Read even if the command line is wrong, because they say how to log that.
   const absl::Status variables = flags.ReadEnvironment(kVariablePrefix);
+  // An empty value counts, too: a check that was asked for must not become a server. Variables with
+  // wrong values are the server's matter.
+  if (help.ok() && options.check.has_value()) return Check(options);
   log_format = options.log_format;
   absl::Status status = help.status();
   status.Update(variables);
@@ -241,6 +263,9 @@ int Main(int argc, char** argv) {
   // held together, which costs some microseconds a request.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   status = SelectKernelsOrReexec(options.kernel, argv, Log);
+  for (const std::string& message : flags.MisspeltVariables(kVariablePrefix)) {
+    Log({LogLevel::kWarning, message});
+  }
   if (status.ok()) status = Serve(options);
   return status.ok() ? 0 : Fail(WithSource(flags, status));
 }
@@ -249,7 +274,7 @@ int Main(int argc, char** argv) {
 }  // namespace qkserve
 
 int main(int argc, char** argv) {
-  qkserve::OpenClosedStandardStreams(qkserve::ClosedOutput::kDiscard);
+  qkserve::OpenClosedStandardStreams();
   qkserve::IgnoreWriteSignals();
   const int exit_code = qkserve::Main(argc, argv);
   qkserve::FlushLog();

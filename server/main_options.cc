@@ -1,10 +1,20 @@
 #include "server/main_options.h"
 
+#include <filesystem>
+#include <system_error>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace qkserve {
 namespace {
+
+// True if both paths lead to one file, which need not exist.
+bool IsSameFile(const std::string& a, const std::string& b) {
+  std::error_code ignored;
+  const std::filesystem::path whole = std::filesystem::weakly_canonical(a, ignored);
+  return !whole.empty() && whole == std::filesystem::weakly_canonical(b, ignored);
+}
 
 void AddNetwork(MainOptions& options, Flags& flags) {
   ServerOptions& server = options.server;
@@ -25,6 +35,41 @@ void AddNetwork(MainOptions& options, Flags& flags) {
             "look names up again; 0: never");
   flags.Add("keepalive_interval_min", &server.keepalive_interval_min,
             "cut clients off that send keepalive pings faster; 0: none");
+}
+
+void AddTls(MainOptions& options, Flags& flags) {
+  ServerOptions& server = options.server;
+  flags.BeginGroup("TLS, for gRPC and HTTP; files are read again when they change");
+  flags.Add("tls_cert_file", &server.tls_cert_file,
+            "the server's certificate (PEM), followed by those between it and its authority");
+  flags.Add("tls_key_file", &server.tls_key_file, "its key (PEM), without a pass phrase");
+  flags.Add("tls_client_ca_file", &server.tls_client_ca_file,
+            "every client of gRPC must show a certificate of one of these authorities (PEM)");
+  flags.Add("allow_plaintext", &server.allow_plaintext,
+            "serve without TLS also where other machines may reach the address");
+}
+
+void AddCheck(MainOptions& options, Flags& flags) {
+  flags.BeginGroup("With --check; TLS is used if tls_cert_file or one of these is given");
+  flags.Add("check_ca_file", &options.check_tls.ca_file,
+            "authorities that may sign the server's certificate (PEM); without it any certificate "
+            "is accepted");
+  flags.Add("check_server_name", &options.check_tls.server_name,
+            "the name in the certificate, if it is not the host of the address");
+  flags.Add("check_cert_file", &options.check_tls.cert_file,
+            "a certificate (PEM) for a server that wants one");
+  flags.Add("check_key_file", &options.check_tls.key_file, "its key (PEM)");
+}
+
+void AddAccess(MainOptions& options, Flags& flags) {
+  ServerOptions& server = options.server;
+  flags.BeginGroup("Access");
+  flags.Add("token_file", &server.token_file,
+            "file with an identity and the hash of its token on each line; callers then send a "
+            "token; read again when it changes");
+  flags.Add("access_file", &server.access_file,
+            "file that says which identity may read, score or write which key sets; empty: every "
+            "identity may do everything; read again when it changes");
 }
 
 void AddKeySets(MainOptions& options, Flags& flags) {
@@ -99,6 +144,8 @@ void AddLifeAndLog(MainOptions& options, Flags& flags) {
 
 void MainOptions::AddFlags(Flags& flags) {
   AddNetwork(*this, flags);
+  AddTls(*this, flags);
+  AddAccess(*this, flags);
   AddKeySets(*this, flags);
   AddWork(*this, flags);
   AddTenants(*this, flags);
@@ -109,7 +156,11 @@ void MainOptions::AddFlags(Flags& flags) {
   flags.Add("check", &check,
             "ask the server at this address for its health, exit 0 if it serves, else 1",
             {.may_be_empty = true});
+  flags.Add("make_token", &make_token,
+            "make a token for this identity; print the token, and its line for token_file",
+            {.may_be_empty = true});
   flags.Add("version", &version, "print the version");
+  AddCheck(*this, flags);
 }
 
 absl::Status MainOptions::Validate() const {
@@ -119,6 +170,10 @@ absl::Status MainOptions::Validate() const {
   }
   if (!http_port_file.empty() && server.http_address.empty()) {
     return absl::InvalidArgumentError("http_port_file needs an http_address; was ''");
+  }
+  if (!http_port_file.empty() && IsSameFile(http_port_file, port_file)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "http_port_file must be another file than port_file; both were ", http_port_file));
   }
   return absl::OkStatus();
 }

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "base/flags.h"
+#include "server/lifecycle/health_check.h"
 #include "server/observe/process_log.h"
 #include "server/options.h"
 
@@ -20,7 +21,9 @@ struct MainOptions {
   std::string port_file, http_port_file;
   std::string kernel = "auto";
   LogFormat log_format = DefaultLogFormat();
-  std::optional<std::string> check;  // an address to check, instead of serving
+  std::optional<std::string> check;       // an address to check, instead of serving
+  CheckTls check_tls;                     // how to check it
+  std::optional<std::string> make_token;  // an identity to make a token for, instead of serving
   bool version = false;
 
   // Adds the flags, which fill this object.

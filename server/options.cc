@@ -41,6 +41,19 @@ absl::Status CheckNotNegative(const char* name, absl::Duration value) {
   return CheckTime(name, value, "not be negative", value >= absl::ZeroDuration());
 }
 
+// Each of these flags needs another one.
+absl::Status CheckTlsFlags(const ServerOptions& options) {
+  if (options.tls_cert_file.empty() != options.tls_key_file.empty()) {
+    return absl::InvalidArgumentError(options.tls_key_file.empty()
+                                          ? "tls_cert_file needs a tls_key_file; was ''"
+                                          : "tls_key_file needs a tls_cert_file; was ''");
+  }
+  if (!options.tls_client_ca_file.empty() && options.tls_cert_file.empty()) {
+    return absl::InvalidArgumentError("tls_client_ca_file needs a tls_cert_file; was ''");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 bool ParseFlag(absl::string_view text, LoggedRequests* requests, std::string* error) {
@@ -63,6 +76,7 @@ absl::Status ServerOptions::Validate() const {
   if (!http_address.empty()) {
     status.Update(ParseHostPort(kHttpAddressFlag, http_address).status());
   }
+  status.Update(CheckTlsFlags(*this));
   status.Update(CheckRange("workers", workers, 0, kWorkersMax));
   status.Update(
       CheckBytes("message_bytes_max", message_bytes_max, 2 * kResponseOverheadBytesMax, kIntMax));

@@ -41,6 +41,24 @@ struct ServerOptions {
   // another default, because an embedded server has no HTTP unless it is told so.
   std::string http_address = {};
 
+  // TLS for gRPC and HTTP, from files in PEM format that are read again when they change. The
+  // certificate is followed by those between it and its authority. Empty: plain text.
+  std::string tls_cert_file = {};
+  std::string tls_key_file = {};
+
+  // The authorities of clients. If it is given, each client of gRPC must show a certificate of one
+  // of them. Clients of HTTP are never asked, because kubelet's probes have none.
+  std::string tls_client_ca_file = {};
+
+  // Plain text also where other machines may reach the address.
+  bool allow_plaintext = false;
+
+  // Files of the callers' tokens and of what callers may do: see server/access/. They are read
+  // again when they change. Empty: there are none. If both are empty, whoever reaches the address
+  // may do everything.
+  std::string token_file = {};
+  std::string access_file = {};
+
   // Threads that compute. 0: as many as there are CPUs that this process may use.
   int64_t workers = 0;
 

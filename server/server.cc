@@ -40,9 +40,9 @@ double GflopsPerWorker() {
   return gflops;
 }
 
-// Threads beside workers and gRPC's. 9 are for HTTP, files of uploads (4), merges, and the watches
-// of idle uploads, of the directory and of files that flags name. Almost as many are room for the
-// threads that gRPC adds under load.
+// Threads beside workers and gRPC's. 10 are for HTTP, files of uploads (4), merges, and the watches
+// of idle uploads, of the directory, of files that flags name and of gRPC's copies of certificates.
+// The others are room for the threads that gRPC adds under load.
 constexpr int64_t kOtherThreads = 16;
 
 // The time after which a refused caller may come again. Bytes in flight are usually returned within
@@ -60,6 +60,21 @@ int MillisecondsArgument(absl::Duration duration) {
 absl::Status DirectoryError(const absl::Status& status) {
   if (absl::IsCancelled(status) || absl::IsResourceExhausted(status)) return status;
   return absl::FailedPreconditionError(absl::StrCat("key_set_dir: ", status.message()));
+}
+
+// INVALID_ARGUMENT: without TLS, an address needs allow_plaintext.
+absl::Status CheckPlaintext(const ServerOptions& options) {
+  if (!options.tls_cert_file.empty() || options.allow_plaintext) return absl::OkStatus();
+  if (!absl::StartsWith(options.listen_address, kUnixPrefix)) {
+    RETURN_IF_ERROR(CheckIsLoopback(kListenAddressFlag, options.listen_address));
+  }
+  if (options.http_address.empty()) return absl::OkStatus();
+  return CheckIsLoopback(kHttpAddressFlag, options.http_address);
+}
+
+absl::string_view DescribeEncryption(const ServerOptions& options) {
+  if (options.tls_cert_file.empty()) return "plain text";
+  return options.tls_client_ca_file.empty() ? "TLS" : "TLS with certificates of clients";
 }
 
 // Sets limits of connections: age, pings, metadata.
@@ -92,11 +107,40 @@ absl::Status WatchQuotas(const std::string& path, const Clock& clock, Tenants& t
                     }});
 }
 
+AccessSources AccessSourcesOf(const ServerOptions& options) {
+  return {.token_file = !options.token_file.empty(),
+          .access_file = !options.access_file.empty(),
+          .certificates = !options.tls_client_ca_file.empty()};
+}
+
+// Reads the files of tokens and permissions, and watches them. `access` must outlive `files`.
+absl::Status WatchAccessFiles(const ServerOptions& options, AccessControl* access,
+                              FileReloader& files) {
+  using Contents = std::vector<std::string>;
+  absl::Status status;
+  if (!options.token_file.empty()) {
+    status = files.Add({.flag = "token_file",
+                        .paths = {options.token_file},
+                        .apply = [access](const Contents& contents) {
+                          return access->SetTokenFile(contents[0]);
+                        }});
+  }
+  if (status.ok() && !options.access_file.empty()) {
+    status = files.Add({.flag = "access_file",
+                        .paths = {options.access_file},
+                        .apply = [access](const Contents& contents) {
+                          return access->SetAccessFile(contents[0]);
+                        }});
+  }
+  return status;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
                                                       const Clock* clock) try {
   RETURN_IF_ERROR(options.Validate());
+  RETURN_IF_ERROR(CheckPlaintext(options));
   const int64_t workers = options.workers > 0 ? options.workers : UsableCpus();
   RETURN_IF_ERROR(CheckThreads(workers + kOtherThreads + GrpcThreads()));
   // No call of grpc_shutdown follows. After the last use of gRPC, grpc_shutdown ends gRPC's threads
@@ -108,14 +152,23 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                    .key_set_kernel = std::string(PackedKernelName()),
                    .workers = workers,
                    .slots = ComputeSlots(workers, UsableCpus(), options.in_flight_bytes_max)};
+  parts.access = std::make_unique<AccessControl>(AccessSourcesOf(options));
   parts.tenants = std::make_unique<Tenants>();
   parts.files = std::make_unique<FileReloader>(options.log, options.file_check_interval);
-  parts.exporter = std::make_unique<MetricsExporter>(parts.compute, options.log_lines_dropped,
-                                                     options.ready_key_sets, parts.files.get());
+  if (!options.tls_cert_file.empty()) {
+    ASSIGN_OR_RETURN(parts.tls, TlsFiles::Watch({.cert = options.tls_cert_file,
+                                                 .key = options.tls_key_file,
+                                                 .client_ca = options.tls_client_ca_file},
+                                                parts.files.get()));
+  }
+  RETURN_IF_ERROR(WatchAccessFiles(options, parts.access.get(), *parts.files));
   RETURN_IF_ERROR(WatchQuotas(options.tenant_quota_file, *clock, *parts.tenants, *parts.files));
+  parts.exporter =
+      std::make_unique<MetricsExporter>(parts.compute, options.log_lines_dropped,
+                                        options.ready_key_sets, parts.files.get(), parts.tls.get());
   if (!options.http_address.empty()) {
     ASSIGN_OR_RETURN(parts.http, HttpServer::Start(options.http_address, parts.exporter.get(),
-                                                   options.log, clock));
+                                                   options.log, clock, parts.tls.get()));
     options.log({LogLevel::kInfo, "http listening", {{"address", parts.http->address()}}});
     RETURN_IF_ERROR(options.on_http_listening(parts.http->port()));
   }
@@ -141,6 +194,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
       KeySetStore::Open(store, FileSystem::Posix());
   if (!key_sets.ok()) return DirectoryError(key_sets.status());
   parts.key_sets = *std::move(key_sets);
+  ReserveBlasBuffers(static_cast<int>(parts.compute.slots));
   parts.compute.gflops_per_worker = GflopsPerWorker();
   std::unique_ptr<Server> server(new Server(options, std::move(parts), clock));
   RETURN_IF_ERROR(server->Listen());
@@ -153,11 +207,14 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
 Server::Server(const ServerOptions& options, Parts parts, const Clock* clock)
     : options_(options),
       clock_(*clock),
+      tls_(std::move(parts.tls)),
+      access_(std::move(parts.access)),
       tenants_(std::move(parts.tenants)),
       files_(std::move(parts.files)),
       exporter_(std::move(parts.exporter)),
       recorder_(&exporter_->metrics(), options.slow_request_threshold,
                 options.log_requests == LoggedRequests::kErrors, options.log, clock),
+      gate_(access_.get(), &recorder_),
       budget_("in_flight_bytes_max", options.in_flight_bytes_max, kInFlightRetryAfter,
               ComputeSlotsCharge(parts.compute.slots)),
       key_sets_(std::move(parts.key_sets)),
@@ -166,24 +223,25 @@ Server::Server(const ServerOptions& options, Parts parts, const Clock* clock)
                 .compute = parts.compute,
                 .key_sets = key_sets_.get(),
                 .budget = &budget_},
-               batcher_.get(), tenants_.get(), &calls_, &recorder_, clock),
-      key_set_service_(key_sets_.get(), &budget_, &calls_, &recorder_, clock,
+               batcher_.get(), tenants_.get(), &calls_, &gate_, &recorder_, clock),
+      key_set_service_(key_sets_.get(), &budget_, &calls_, &gate_, &recorder_, clock,
                        options.upload_idle_timeout, options.message_bytes_max),
-      status_(parts.compute, AskedParts(), &recorder_),
+      status_(parts.compute, AskedParts(), &gate_, &recorder_),
       health_({"", v1::ScoringService::service_full_name(), v1::KeySetService::service_full_name(),
                v1::StatusService::service_full_name()}),
-      reflection_({v1::ScoringService::service_full_name(), v1::KeySetService::service_full_name(),
-                   v1::StatusService::service_full_name(), "grpc.health.v1.Health",
-                   "grpc.reflection.v1.ServerReflection",
-                   "grpc.reflection.v1alpha.ServerReflection"}),
-      unknown_methods_(&recorder_),
+      reflection_(
+          {v1::ScoringService::service_full_name(), v1::KeySetService::service_full_name(),
+           v1::StatusService::service_full_name(), "grpc.health.v1.Health",
+           "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"},
+          &gate_),
+      unknown_methods_(&gate_, &recorder_),
       description_(absl::StrFormat(
           "kernel %s (%s, %.0f GFLOP/s a worker), key sets %s, %d workers, message_bytes_max %s, "
-          "in_flight_bytes_max %s, key_set_memory %s",
+          "in_flight_bytes_max %s, key_set_memory %s, %s",
           parts.compute.kernel, BlasVersion(), parts.compute.gflops_per_worker,
           parts.compute.key_set_kernel, parts.compute.workers,
           RoundByteSize(options.message_bytes_max), RoundByteSize(options.in_flight_bytes_max),
-          RoundByteSize(key_sets_->budget().bytes_max()))),
+          RoundByteSize(key_sets_->budget().bytes_max()), DescribeEncryption(options))),
       http_(std::move(parts.http)) {
   exporter_->Attach(AskedParts());
 }
@@ -193,6 +251,7 @@ ServerParts Server::AskedParts() {
           .budget = &budget_,
           .key_sets = key_sets_.get(),
           .calls = &calls_,
+          .access = access_.get(),
           .tenants = tenants_.get()};
 }
 
@@ -213,16 +272,17 @@ absl::Status Server::CheckAddressIsFree() const {
 // one of a name's addresses. The returned sockets keep the port until gRPC listens.
 absl::StatusOr<std::optional<BoundSockets>> Server::AddListeningPorts(
     grpc::ServerBuilder& builder) {
-  const std::shared_ptr<grpc::ServerCredentials> plain = grpc::InsecureServerCredentials();
+  const std::shared_ptr<grpc::ServerCredentials> credentials =
+      tls_ != nullptr ? tls_->GrpcCredentials() : grpc::InsecureServerCredentials();
   if (absl::StartsWith(options_.listen_address, kUnixPrefix)) {
-    builder.AddListeningPort(options_.listen_address, plain);
+    builder.AddListeningPort(options_.listen_address, credentials);
     address_ = options_.listen_address;
     return std::nullopt;
   }
   ASSIGN_OR_RETURN(BoundSockets sockets,
                    BoundSockets::Bind(kListenAddressFlag, options_.listen_address));
   for (const SocketAddress& address : sockets.addresses()) {
-    builder.AddListeningPort(address.Text(), plain);
+    builder.AddListeningPort(address.Text(), credentials);
   }
   port_ = sockets.port();
   address_ = WithPort(options_.listen_address, port_);

@@ -12,6 +12,7 @@
 #include "core/key_sets/key_set_store.h"
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
+#include "server/access/access_control.h"
 #include "server/admission/compute_setup.h"
 #include "server/admission/tenants.h"
 #include "server/http/http_server.h"
@@ -20,12 +21,14 @@
 #include "server/observe/call_recorder.h"
 #include "server/observe/metrics_exporter.h"
 #include "server/options.h"
+#include "server/rpc/call_gate.h"
 #include "server/rpc/health_service.h"
 #include "server/rpc/key_set_service.h"
 #include "server/rpc/reflection_service.h"
 #include "server/rpc/scoring_service.h"
 #include "server/rpc/status_service.h"
 #include "server/rpc/unknown_methods.h"
+#include "server/tls/tls_files.h"
 
 namespace qkserve {
 
@@ -73,6 +76,8 @@ class Server {
   struct Parts {
     ComputeSetup compute;
     // Before `files` stands whatever its files are applied to.
+    std::unique_ptr<TlsFiles> tls;  // null: plain text
+    std::unique_ptr<AccessControl> access;
     std::unique_ptr<Tenants> tenants;
     std::unique_ptr<FileReloader> files;
     std::unique_ptr<MetricsExporter> exporter;  // asks files
@@ -92,10 +97,13 @@ class Server {
   const Clock& clock_;
   // Members are destroyed from the last to the first. The gRPC server ends its calls before what
   // they use goes. Before files_ stands whatever its files are applied to.
+  const std::unique_ptr<TlsFiles> tls_;
+  const std::unique_ptr<AccessControl> access_;
   const std::unique_ptr<Tenants> tenants_;
   const std::unique_ptr<FileReloader> files_;
   const std::unique_ptr<MetricsExporter> exporter_;
   const CallRecorder recorder_;
+  const CallGate gate_;
   ByteBudget budget_;    // ComputeSlotsCharge is reserved of it
   InFlightCalls calls_;  // calls of Score, and calls that change key sets
   const std::unique_ptr<KeySetStore> key_sets_;

@@ -14,6 +14,12 @@
 #include "absl/strings/strip.h"
 #include "core/kernels/tile_scratch.h"
 
+// OpenBLAS's own, which its headers do not declare.
+extern "C" {
+void* blas_memory_alloc(int unused) __attribute__((weak));
+void blas_memory_free(void* buffer) __attribute__((weak));
+}
+
 namespace qkserve {
 namespace {
 
@@ -75,6 +81,15 @@ int BlasCallsMax() {
     return std::min(is_known ? CPU_COUNT(&affinity) : CPU_SETSIZE, ThreadsOfBlas());
   }();
   return calls_max;
+}
+
+void ReserveBlasBuffers(int calls) {
+  if (blas_memory_alloc == nullptr || blas_memory_free == nullptr) return;
+  std::vector<void*> buffers;
+  for (int i = 0; i < std::min(calls, BlasCallsMax()); ++i) {
+    buffers.push_back(blas_memory_alloc(0));
+  }
+  for (void* const buffer : buffers) blas_memory_free(buffer);
 }
 
 bool BlasIsThreadSafe() { return openblas_get_parallel() != OPENBLAS_SEQUENTIAL; }

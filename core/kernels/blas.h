@@ -44,6 +44,11 @@ bool BlasIsThreadSafe();
 // touched. OpenBLAS 0.3.21 crashes if more threads want a buffer than there are.
 int BlasCallsMax();
 
+// Takes the buffers of so many calls at a time (address space; pages are touched later). Without it
+// the first call that needs another buffer takes it, and if the system refuses memory then,
+// OpenBLAS 0.3 asks again without end. Does nothing if the library does not export the functions.
+void ReserveBlasBuffers(int calls);
+
 // OpenBLAS's name for the kernels that it picked when it was loaded, for example "SkylakeX".
 std::string BlasKernelName();
 

@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
+#include "base/clock.h"
 #include "base/status_macros.h"
 #include "core/key_sets/storage/directory_error.h"
 
@@ -31,7 +31,7 @@ bool IsTimeToReadAgain(int64_t look) {
 
 absl::Status DirectoryFollower::LoadAll(int threads, absl::Time begin) {
   ASSIGN_OR_RETURN(const std::vector<std::string> names, directory_.ListNames());
-  const absl::Time opened = absl::Now();
+  const absl::Time opened = Clock::Monotonic()->Now();
   std::atomic<size_t> next{0};
   std::atomic<size_t> done{0};
   const auto load = [&] {
@@ -51,7 +51,7 @@ absl::Status DirectoryFollower::LoadAll(int threads, absl::Time begin) {
   for (std::thread& other : others) other.join();
   RETURN_IF_ERROR(observer_.CheckNotStopping());
   if (names.empty()) return absl::OkStatus();
-  const absl::Time now = absl::Now();
+  const absl::Time now = Clock::Monotonic()->Now();
   observer_.log({LogLevel::kInfo,
                  absl::StrFormat("%d key sets, %d bytes in memory, loaded in %s: the directory "
                                  "opened in %s, the sets read in %s",

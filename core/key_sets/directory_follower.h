@@ -29,8 +29,8 @@ class DirectoryFollower {
       : directory_(*directory), observer_(std::move(observer)), budget_(*budget), table_(*table) {}
 
   // Loads all sets with up to `threads` threads, and logs each. A set that cannot be loaded is
-  // published with its error. `begin` is when the directory began to be opened. CANCELLED:
-  // is_stopping. Otherwise the error of listing the directory.
+  // published with its error. `begin` is when the directory began to be opened, by
+  // Clock::Monotonic(). CANCELLED: is_stopping. Otherwise the error of listing the directory.
   absl::Status LoadAll(int threads, absl::Time begin);
 
   // From now on refreshes every `interval`, on a thread of its own.

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/clock.h"
 #include "base/status_macros.h"
 #include "core/key_sets/key_set_name.h"
 #include "core/key_sets/limits.h"
@@ -30,7 +31,7 @@ absl::StatusOr<std::unique_ptr<KeySetStore>> KeySetStore::Open(const Options& op
 }
 
 absl::Status KeySetStore::OpenDirectory(FileSystem* files) {
-  const absl::Time begin = absl::Now();
+  const absl::Time begin = Clock::Monotonic()->Now();
   const DirectoryObserver observer = {.is_stopping = options_.is_stopping, .log = options_.log};
   const auto mode =
       options_.is_read_only ? KeySetDirectory::Mode::kReader : KeySetDirectory::Mode::kWriter;

@@ -64,13 +64,18 @@ class KeySetStore {
 
   // See KeySetTable.
   absl::StatusOr<Listed> Get(absl::string_view name) const { return table_.Get(name); }
-  // Up to `count` sets in the order of their names, from the first name after `after`.
-  std::vector<Listed> List(absl::string_view after, int64_t count) const {
-    return table_.List(after, count);
+  // Up to `count` sets in the order of their names, from the first name after `after`. Only names
+  // that begin with `prefix`.
+  std::vector<Listed> List(absl::string_view after, int64_t count,
+                           absl::string_view prefix = "") const {
+    return table_.List(after, count, prefix);
   }
   int64_t count() const { return table_.count(); }
   int64_t problem_count() const { return table_.problem_count(); }
   int64_t unserved_count() const { return table_.unserved_count(); }
+
+  // FAILED_PRECONDITION: the store is read-only.
+  absl::Status CheckWritable() const;
 
   // Begins a put or an append. INVALID_ARGUMENT: the name. FAILED_PRECONDITION: the store is
   // read-only, or the append expects another version or has a shape that does not fit. NOT_FOUND,
@@ -95,7 +100,6 @@ class KeySetStore {
   explicit KeySetStore(const Options& options);
 
   absl::Status OpenDirectory(FileSystem* files);
-  absl::Status CheckWritable() const;
   // Logs an error of the directory, and returns what a caller may see of it.
   absl::Status FailedChange(const std::string& name, const absl::Status& status) const;
 

@@ -2,37 +2,38 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/utf8.h"
 
 namespace qkserve {
-namespace {
 
-absl::Status NotFound(absl::string_view name) {
+absl::Status NoSuchKeySet(absl::string_view name) {
   return absl::NotFoundError(absl::StrCat("no key set has the name '", Utf8Prefix(name, 128), "'"));
 }
-
-}  // namespace
 
 absl::StatusOr<std::shared_ptr<const KeySet>> KeySetTable::Find(absl::string_view name) const {
   MutexLock lock(&mutex_);
   const auto entry = sets_.find(name);
   if (entry != sets_.end()) return entry->second.key_set;
-  return NotFound(name);
+  return NoSuchKeySet(name);
 }
 
 absl::StatusOr<KeySetTable::Listed> KeySetTable::Get(absl::string_view name) const {
   MutexLock lock(&mutex_);
   const auto entry = sets_.find(name);
   if (entry != sets_.end()) return entry->second;
-  return NotFound(name);
+  return NoSuchKeySet(name);
 }
 
-std::vector<KeySetTable::Listed> KeySetTable::List(absl::string_view after, int64_t count) const {
+std::vector<KeySetTable::Listed> KeySetTable::List(absl::string_view after, int64_t count,
+                                                   absl::string_view prefix) const {
   std::vector<Listed> listed;
   MutexLock lock(&mutex_);
-  for (auto entry = sets_.upper_bound(after);
-       entry != sets_.end() && static_cast<int64_t>(listed.size()) < count; ++entry) {
+  for (auto entry = after < prefix ? sets_.lower_bound(prefix) : sets_.upper_bound(after);
+       entry != sets_.end() && absl::StartsWith(entry->first, prefix) &&
+       static_cast<int64_t>(listed.size()) < count;
+       ++entry) {
     listed.push_back(entry->second);
   }
   return listed;

@@ -16,6 +16,9 @@
 
 namespace qkserve {
 
+// NOT_FOUND for a name that no key set has.
+absl::Status NoSuchKeySet(absl::string_view name);
+
 // The key sets that are served: the newest version of each name, or why there is none.
 //
 // Thread-safe. No call blocks for long.
@@ -33,8 +36,10 @@ class KeySetTable {
   absl::StatusOr<std::shared_ptr<const KeySet>> Find(absl::string_view name) const;
   // The newest version or error, with the problem. NOT_FOUND: there is no such name.
   absl::StatusOr<Listed> Get(absl::string_view name) const;
-  // Up to `count` sets in the order of their names, from the first name after `after`.
-  std::vector<Listed> List(absl::string_view after, int64_t count) const;
+  // Up to `count` sets in the order of their names, from the first name after `after`. Only names
+  // that begin with `prefix`; others take no time.
+  std::vector<Listed> List(absl::string_view after, int64_t count,
+                           absl::string_view prefix = "") const;
   // The versions that are served, by name. 0 for a name that has an error.
   std::map<std::string, int64_t> Versions() const;
 

@@ -1,8 +1,12 @@
 """Scores queries against keys that travel with the request. Then puts a key set on the server and
 searches it.
 
-usage: example.py [HOST:PORT]"""
+usage: example.py [HOST:PORT [CA_FILE [CERT_FILE KEY_FILE]]]
 
+The variable QKCTL_TOKEN_FILE names a file with a token, for servers that know their callers."""
+
+import os
+import pathlib
 import sys
 
 import grpc
@@ -62,11 +66,39 @@ def search(scoring, name, query, count):
         print(f"key {key}: score {score}")
 
 
-def main():
-    address = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:50051"
+def open_channel(address, ca_file=None, cert_file=None, key_file=None):
+    """Plain text unless there is a CA file. A server that asks for certificates wants all three."""
     options = [("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
                ("grpc.max_send_message_length", MESSAGE_BYTES_MAX)]
-    with grpc.insecure_channel(address, options) as channel:
+    if ca_file is None:
+        return grpc.insecure_channel(address, options)
+    ca, key, cert = (pathlib.Path(path).read_bytes() if path else None
+                     for path in (ca_file, key_file, cert_file))
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(ca, key, cert), options)
+
+
+class AddToken(grpc.UnaryUnaryClientInterceptor, grpc.StreamUnaryClientInterceptor):
+    """Sends the token of a file with each call. It reads the file each time, so the token can be
+    replaced while the program runs."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def _with_token(self, details):
+        token = ("authorization", "Bearer " + pathlib.Path(self.path).read_text().strip())
+        return details._replace(metadata=[*(details.metadata or ()), token])
+
+    def intercept_unary_unary(self, continuation, details, request):
+        return continuation(self._with_token(details), request)
+
+    def intercept_stream_unary(self, continuation, details, requests):
+        return continuation(self._with_token(details), requests)
+
+
+def main():
+    with open_channel(*(sys.argv[1:] or ["127.0.0.1:50051"])) as channel:
+        if path := os.environ.get("QKCTL_TOKEN_FILE"):
+            channel = grpc.intercept_channel(channel, AddToken(path))
         scoring = scoring_pb2_grpc.ScoringServiceStub(channel)
         score_inline(scoring)
         keys = np.zeros((100_000, 4))

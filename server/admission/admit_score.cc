@@ -20,6 +20,7 @@
 #include "core/scoring/row_reducer.h"
 #include "core/scoring/score_cost.h"
 #include "core/scoring/score_pass.h"
+#include "server/access/permitted_key_sets.h"
 #include "server/admission/field_error.h"
 #include "server/limits.h"
 
@@ -36,7 +37,8 @@ absl::StatusOr<std::shared_ptr<const KeySet>> FindKeySet(const ScoreCall& call,
     return FieldError(call.has_keys() ? call.names->keys : call.names->values, "a tensor",
                       absl::StrCat("none beside a ", call.names->key_set));
   }
-  ASSIGN_OR_RETURN(std::shared_ptr<const KeySet> key_set, key_sets.Find(*call.key_set));
+  ASSIGN_OR_RETURN(std::shared_ptr<const KeySet> key_set,
+                   PermittedKeySets(&key_sets, call.permissions).FindToScore(*call.key_set));
   if (call.key_set_version.value_or(key_set->version()) != key_set->version()) {
     return absl::FailedPreconditionError(
         absl::StrCat(call.names->key_set_version, ": got ", *call.key_set_version, ", key set ",
@@ -276,6 +278,7 @@ void AdmittedScore::Finish(const absl::Status& status, const JobReceipt& receipt
 
 absl::StatusOr<std::unique_ptr<AdmittedScore>> AdmitScore(ScoreCall&& call,
                                                           const AdmissionOptions& options) {
+  if (!call.key_set.has_value()) RETURN_IF_ERROR(CheckScoreInline(call.permissions));
   RETURN_IF_ERROR(CheckOptions(call));
   RETURN_IF_ERROR(call.errors.queries);
   std::shared_ptr<const KeySet> key_set;  // null: inline keys

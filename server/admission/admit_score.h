@@ -88,11 +88,11 @@ class AdmittedScore final : public Job {
 
 // Makes every check of a call beyond its syntax, in a time that does not depend on the tensors'
 // sizes. Nothing large is allocated before all checks are made. The first error is reported, in
-// this order: options, queries, key set or keys, their fit, key lengths, mask, values, size of the
-// result, memory.
+// this order: the permission to bring keys, options, queries, key set or keys, their fit, key
+// lengths, mask, values, size of the result, memory.
 //
-// Errors: INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION, DATA_LOSS and RESOURCE_EXHAUSTED, as
-// scoring.proto says. They use the call's names of fields. Thread-safe.
+// Errors: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, FAILED_PRECONDITION, DATA_LOSS and
+// RESOURCE_EXHAUSTED, as scoring.proto says. They use the call's names of fields. Thread-safe.
 absl::StatusOr<std::unique_ptr<AdmittedScore>> AdmitScore(ScoreCall&& call,
                                                           const AdmissionOptions& options);
 

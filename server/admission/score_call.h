@@ -11,6 +11,7 @@
 #include "absl/types/span.h"
 #include "core/batching/job.h"
 #include "core/scoring/problem.h"
+#include "server/access/permissions.h"
 #include "server/admission/tenants.h"
 
 namespace qkserve {
@@ -59,6 +60,9 @@ struct ScoreCall {
   // The tenant that pays, and how urgent the call is to it. Null: one without a name or a quota.
   std::shared_ptr<Tenant> tenant;
   Priority priority = Priority::kNormal;
+
+  // The caller's permissions. Null: it may do everything. Valid until the call is admitted.
+  const Permissions* permissions = nullptr;
 
   // When the whole request had arrived, on the batcher's clock.
   absl::Time arrival;

@@ -20,9 +20,14 @@
 #include "server/http/http_pages.h"
 #include "server/lifecycle/listen_address.h"
 #include "server/observe/live_view.h"
+#include "server/tls/gnutls_identity.h"
+#include "server/tls/tls_files.h"
 
 namespace qkserve {
 namespace {
+
+// GnuTLS's choices, without older versions.
+constexpr char kTlsPriorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
 
 MHD_Result Respond(MHD_Connection* connection, const HttpAnswer& answer) {
   // The library copies the body, and so only reads it.
@@ -51,10 +56,12 @@ MHD_Result Respond(MHD_Connection* connection, const HttpAnswer& answer) {
 // connections at its limit, and it spins if descriptors run out.
 class HttpServer::Loop {
  public:
-  Loop(BoundSockets sockets, const MetricsExporter* exporter, LogSink log, const Clock* clock)
+  Loop(BoundSockets sockets, const MetricsExporter* exporter, LogSink log, const Clock* clock,
+       const TlsFiles* tls)
       : exporter_(*exporter),
         log_(std::move(log)),
         clock_(*clock),
+        tls_(tls),
         sockets_(std::move(sockets)),
         live_(exporter, clock) {}
 
@@ -68,21 +75,29 @@ class HttpServer::Loop {
   // Starts to answer. Connections are answered from its return on.
   absl::Status Start() {
     RETURN_IF_ERROR(sockets_.Listen());
-    // One connection more than kConnectionsMax: a connection that was cut for a new one still
-    // counts.
-    daemon_ = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, nullptr, nullptr, &Loop::OnRequest, this,
-        MHD_OPTION_CONNECTION_LIMIT, static_cast<unsigned>(kConnectionsMax + 1),
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, kHeadBytesMax, MHD_OPTION_NOTIFY_CONNECTION,
-        &Loop::OnConnection, this, MHD_OPTION_END);
+    daemon_ = tls_ == nullptr
+                  ? StartDaemon(0)
+                  : StartDaemon(MHD_USE_TLS, MHD_OPTION_HTTPS_PRIORITIES, kTlsPriorities,
+                                MHD_OPTION_HTTPS_CERT_CALLBACK2, &RetrieveIdentity);
     if (daemon_ == nullptr) return absl::UnavailableError("libmicrohttpd does not start");
     thread_ = std::thread([this] {
+      if (tls_ != nullptr) SetThreadIdentitySource([tls = tls_] { return tls->identity(); });
       while (!is_stopping_) Poll();
     });
     return absl::OkStatus();
   }
 
  private:
+  // One connection more than kConnectionsMax: a connection that was cut for a new one still counts.
+  template <class... Options>
+  MHD_Daemon* StartDaemon(unsigned flags, Options... options) {
+    return MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | flags, 0, nullptr, nullptr, &Loop::OnRequest,
+        this, MHD_OPTION_CONNECTION_LIMIT, static_cast<unsigned>(kConnectionsMax + 1),
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, kHeadBytesMax, MHD_OPTION_NOTIFY_CONNECTION,
+        &Loop::OnConnection, this, options..., MHD_OPTION_END);
+  }
+
   struct Connection {
     int socket;
     absl::Time deadline;
@@ -201,6 +216,7 @@ class HttpServer::Loop {
   const MetricsExporter& exporter_;
   const LogSink log_;
   const Clock& clock_;
+  const TlsFiles* const tls_;  // null: plain text
   const BoundSockets sockets_;
   MHD_Daemon* daemon_ = nullptr;
   // The thread alone uses the members below.
@@ -215,10 +231,11 @@ class HttpServer::Loop {
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& address,
                                                               const MetricsExporter* exporter,
-                                                              LogSink log, const Clock* clock) {
+                                                              LogSink log, const Clock* clock,
+                                                              const TlsFiles* tls) {
   ASSIGN_OR_RETURN(BoundSockets sockets, BoundSockets::Bind(kHttpAddressFlag, address));
   const int port = sockets.port();
-  auto loop = std::make_unique<Loop>(std::move(sockets), exporter, std::move(log), clock);
+  auto loop = std::make_unique<Loop>(std::move(sockets), exporter, std::move(log), clock, tls);
   const absl::Status status = loop->Start();
   if (!status.ok()) return CannotListen(kHttpAddressFlag, address, status);
   return std::unique_ptr<HttpServer>(

@@ -13,6 +13,8 @@
 
 namespace qkserve {
 
+class TlsFiles;
+
 // Serves /metrics, /healthz, /readyz, and a page for people with its data, on a port and a thread
 // of their own. So a scrape never waits for a request, nor a request for a scrape. The thread also
 // takes a sample for the page once a second, opened or not.
@@ -32,11 +34,13 @@ class HttpServer {
   // request gets 414 or 431.
   static constexpr size_t kHeadBytesMax = 16 << 10;
 
-  // Listens on HOST:PORT, and answers when it returns. Port 0 takes a free one. UNAVAILABLE: the
-  // address cannot be listened on. The pointers must outlive the server.
+  // Listens on HOST:PORT, and answers when it returns. Port 0 takes a free one. With `tls` it
+  // speaks TLS 1.2 and up, and asks clients for no certificate. UNAVAILABLE: the address cannot be
+  // listened on. The pointers must outlive the server.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const std::string& address,
                                                            const MetricsExporter* exporter,
-                                                           LogSink log, const Clock* clock);
+                                                           LogSink log, const Clock* clock,
+                                                           const TlsFiles* tls = nullptr);
   // Ends all connections.
   ~HttpServer();
 

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -13,7 +14,7 @@
 namespace qkserve {
 namespace {
 
-// What tells one state of a file from another. The time of the last change of its inode shows a
+// The state of a file, by which a change is seen. The time of the last change of its inode shows a
 // new owner or mode, and a file of the same size that got its old time of modification back.
 struct FileState {
   int error = 0;  // errno, if there is no such file
@@ -68,8 +69,8 @@ FileReloader::FileReloader(LogSink log, absl::Duration interval, std::function<a
 
 FileReloader::~FileReloader() = default;
 
-// The message of an error begins with a flag. UNAVAILABLE: a file cannot be read.
-// FAILED_PRECONDITION: the contents were refused.
+// The message of an error begins with a flag. UNAVAILABLE: a file cannot be read, or its contents
+// may be taken later. FAILED_PRECONDITION: they were refused.
 absl::Status FileReloader::ReadAndApply(const WatchedFiles& files) {
   std::vector<std::string> contents;
   for (size_t i = 0; i < files.paths.size(); ++i) {
@@ -82,7 +83,9 @@ absl::Status FileReloader::ReadAndApply(const WatchedFiles& files) {
   }
   const absl::Status applied = files.apply(contents);
   if (applied.ok()) return applied;
-  return absl::FailedPreconditionError(absl::StrCat(files.flag, ": ", applied.message()));
+  return absl::Status(absl::IsUnavailable(applied) ? absl::StatusCode::kUnavailable
+                                                   : absl::StatusCode::kFailedPrecondition,
+                      absl::StrCat(files.flag, ": ", applied.message()));
 }
 
 absl::Status FileReloader::Add(WatchedFiles files) {
@@ -97,47 +100,50 @@ absl::Status FileReloader::Add(WatchedFiles files) {
   watched_.push_back(std::make_unique<Watched>(
       Watched{.files = std::move(files), .tried = states, .status = {}, .seen = states}));
   if (!thread_.has_value() && interval_ < absl::InfiniteDuration()) {
-    thread_.emplace([this] {
-      Look();
-      return interval_;
-    });
+    thread_.emplace([this] { return Look() ? std::min(interval_, kSettleTime) : interval_; });
   }
   return absl::OkStatus();
 }
 
-void FileReloader::Look() {
+bool FileReloader::Look() {
   MutexLock lock(&looking_);
-  for (size_t i = 0; i < watched_.size(); ++i) LookAt(*watched_[i], i);
+  bool is_changing = false;
+  for (size_t i = 0; i < watched_.size(); ++i) is_changing |= LookAt(*watched_[i], i);
+  return is_changing;
 }
 
-void FileReloader::LookAt(Watched& watched, size_t index) {
+bool FileReloader::LookAt(Watched& watched, size_t index) {
   const std::vector<FileState> states = StatesOf(watched.files.paths);
   const bool is_still = states == std::exchange(watched.seen, states);
-  const bool is_tried = states == watched.tried && !absl::IsUnavailable(watched.status);
-  if (is_tried || !is_still) return;
+  if (states == watched.tried && !absl::IsUnavailable(watched.status)) return false;
+  if (!is_still) return true;
   const absl::Status status = ReadAndApply(watched.files);
   // The files of an error may have changed while they were read, so that they did not fit.
-  if (!status.ok() && states != StatesOf(watched.files.paths)) return;
+  if (!status.ok() && states != StatesOf(watched.files.paths)) return true;
   const bool is_known = states == std::exchange(watched.tried, states) && status == watched.status;
   watched.status = status;
-  if (is_known) return;
+  if (!is_known) Tell(watched, index);
+  return false;
+}
+
+void FileReloader::Tell(const Watched& watched, size_t index) {
   {
     MutexLock lock(&outcomes_mutex_);
     Outcome& outcome = outcomes_[index];
-    if (status.ok()) {
+    if (watched.status.ok()) {
       ++outcome.applied;
       outcome.last_applied = now_();
     } else {
       ++outcome.refused;
     }
   }
-  if (status.ok()) {
+  if (watched.status.ok()) {
     log_({LogLevel::kInfo,
           absl::StrCat(watched.files.flag, ": changed files are in use"),
           {{"file", watched.files.flag}}});
   } else {
     log_({LogLevel::kError,
-          absl::StrCat(status.message(), "; what was read before stays in use"),
+          absl::StrCat(watched.status.message(), "; what was read before stays in use"),
           {{"file", watched.files.flag}}});
   }
 }

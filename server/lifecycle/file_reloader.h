@@ -25,8 +25,9 @@ struct WatchedFiles {
   std::string flag;
   std::vector<std::string> paths;
   // Takes the contents, in the order of `paths`. An error must leave the contents in use that were
-  // applied before; its message need not name the flag. Calls never overlap. It must not call the
-  // reloader, and what it uses must outlive the reloader.
+  // applied before; its message need not name the flag. UNAVAILABLE: the same contents may be taken
+  // later. Calls never overlap. It must not call the reloader, and what it uses must outlive the
+  // reloader.
   std::function<absl::Status(const std::vector<std::string>& contents)> apply;
   // The flags of the single paths, if `flag` is not the flag of all of them.
   std::vector<std::string> path_flags = {};
@@ -36,12 +37,12 @@ struct WatchedFiles {
 //
 // Once an interval it compares each file's device, inode, size, times and mode with those of the
 // last attempt. Symbolic links are followed, so the exchange of a link in the path counts, as
-// Kubernetes does it with secrets. A change is read when the files stayed the same for one
-// interval: a file that is being written has no half that is applied.
+// Kubernetes does it with secrets. A change is read when the next look, kSettleTime later, finds
+// the files the same, so no half of a file that is being written is applied.
 //
 // If a file cannot be read, or `apply` refuses the contents, a line of the log says why, once for a
-// change and a reason. The contents applied before stay in use. A file that cannot be read is tried
-// again at each look. Refused contents are tried again when a file changes.
+// change and a reason. The contents applied before stay in use. What cannot be read, or may be
+// taken later, is tried again at each look. Other contents are tried again when a file changes.
 //
 // Thread-safe, except for the destructor.
 class FileReloader {
@@ -49,8 +50,10 @@ class FileReloader {
   // The most bytes of a file. It is more than any bundle of certificates or list of tokens has, and
   // bounds the cost of reading a wrong file.
   static constexpr size_t kFileBytesMax = 16 << 20;
+  // Programs write such small files faster, and operators do not notice it.
+  static constexpr absl::Duration kSettleTime = absl::Milliseconds(100);
 
-  // What has become of the files of one flag.
+  // The fate of the files of one flag.
   struct Outcome {
     std::string flag;
     int64_t applied = 0;  // the first time, in Add, included
@@ -72,8 +75,9 @@ class FileReloader {
   // error may go away without a change of flags. The files are then not watched.
   absl::Status Add(WatchedFiles files);
 
-  // Looks at all files once. Blocks while files are read and applied.
-  void Look();
+  // Looks at all files once. Blocks while files are read and applied. Returns true if it saw a
+  // change that the next look may read.
+  bool Look();
 
   // In the order of Add. Never waits for a file.
   std::vector<Outcome> outcomes() const;
@@ -82,7 +86,10 @@ class FileReloader {
   struct Watched;
 
   absl::Status ReadAndApply(const WatchedFiles& files) ABSL_EXCLUSIVE_LOCKS_REQUIRED(looking_);
-  void LookAt(Watched& watched, size_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(looking_);
+  bool LookAt(Watched& watched, size_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(looking_);
+
+  // Counts and logs the outcome of an attempt.
+  void Tell(const Watched& watched, size_t index);
 
   const LogSink log_;
   const absl::Duration interval_;
@@ -90,10 +97,12 @@ class FileReloader {
 
   Mutex looking_;  // held while files are read and applied; taken before outcomes_mutex_
   std::vector<std::unique_ptr<Watched>> watched_ ABSL_GUARDED_BY(looking_);
-  std::optional<BackgroundThread> thread_ ABSL_GUARDED_BY(looking_);
 
   mutable Mutex outcomes_mutex_;
   std::vector<Outcome> outcomes_ ABSL_GUARDED_BY(outcomes_mutex_);  // one for each of watched_
+
+  // Last, because it uses the others.
+  std::optional<BackgroundThread> thread_ ABSL_GUARDED_BY(looking_);
 };
 
 }  // namespace qkserve

@@ -1,12 +1,22 @@
 #include "server/lifecycle/health_check.h"
 
 #include <chrono>
+#include <cstddef>
 #include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "base/whole_file.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/impl/client_unary_call.h"
+#include "grpcpp/security/tls_certificate_provider.h"
+#include "grpcpp/security/tls_certificate_verifier.h"
+#include "grpcpp/security/tls_credentials_options.h"
 #include "grpcpp/support/channel_arguments.h"
 
 namespace qkserve {
@@ -16,15 +26,61 @@ namespace {
 // SERVING. The request asks for the whole server (no service name) and is empty.
 constexpr char kServing[] = {0x08, 0x01};
 
+constexpr size_t kPemBytesMax = 1 << 20;
+
+// The contents of a file that a flag names, or "".
+absl::StatusOr<std::string> ReadPem(const char* flag, const std::string& path) {
+  if (path.empty()) return "";
+  absl::StatusOr<std::string> text = ReadFileWhole(path, kPemBytesMax);
+  if (text.ok()) return text;
+  return absl::Status(text.status().code(), absl::StrCat(flag, ": ", text.status().message()));
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(const CheckTls& tls) {
+  using grpc::experimental::IdentityKeyCertPair;
+  if (tls.cert_file.empty() != tls.key_file.empty()) {
+    return absl::InvalidArgumentError(tls.key_file.empty()
+                                          ? "check_cert_file needs a check_key_file"
+                                          : "check_key_file needs a check_cert_file");
+  }
+  ASSIGN_OR_RETURN(const std::string roots, ReadPem("check_ca_file", tls.ca_file));
+  ASSIGN_OR_RETURN(std::string chain, ReadPem("check_cert_file", tls.cert_file));
+  ASSIGN_OR_RETURN(std::string key, ReadPem("check_key_file", tls.key_file));
+  std::vector<IdentityKeyCertPair> identity;
+  if (!chain.empty()) identity.push_back({std::move(key), std::move(chain)});
+  grpc::experimental::TlsChannelCredentialsOptions options;
+  if (!roots.empty() || !identity.empty()) {
+    options.set_certificate_provider(
+        std::make_shared<grpc::experimental::StaticDataCertificateProvider>(roots, identity));
+  }
+  if (!identity.empty()) options.watch_identity_key_cert_pairs();
+  if (!roots.empty()) {
+    options.watch_root_certs();
+  } else {
+    options.set_verify_server_certs(false);
+    options.set_check_call_host(false);
+    options.set_certificate_verifier(
+        std::make_shared<grpc::experimental::NoOpCertificateVerifier>());
+  }
+  return grpc::experimental::TlsCredentials(options);
+}
+
 }  // namespace
 
-absl::Status CheckHealth(const std::string& address, absl::Duration timeout) {
+absl::Status CheckHealth(const std::string& address, const std::optional<CheckTls>& tls,
+                         absl::Duration timeout) {
+  std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
+  if (tls.has_value()) {
+    ASSIGN_OR_RETURN(credentials, MakeCredentials(*tls));
+  }
   // No proxy is used. Docker puts the variables of a proxy into containers, and such a proxy cannot
   // reach the container's own address.
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  const auto channel =
-      grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  if (tls.has_value() && !tls->server_name.empty()) {
+    arguments.SetSslTargetNameOverride(tls->server_name);
+  }
+  const auto channel = grpc::CreateCustomChannel(address, credentials, arguments);
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(timeout));
   const grpc::Slice empty;

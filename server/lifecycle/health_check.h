@@ -1,6 +1,7 @@
 #ifndef QKSERVE_SERVER_LIFECYCLE_HEALTH_CHECK_H_
 #define QKSERVE_SERVER_LIFECYCLE_HEALTH_CHECK_H_
 
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -8,9 +9,25 @@
 
 namespace qkserve {
 
-// Asks a running server for its health (grpc.health.v1). OK: it serves. UNAVAILABLE: it does not
-// serve, or nobody answers. Other errors are the call's.
-absl::Status CheckHealth(const std::string& address, absl::Duration timeout);
+// TLS of a health check. Paths of files in PEM format.
+struct CheckTls {
+  // Authorities that may sign the server's certificate. Empty: any certificate is accepted. That is
+  // enough for a server on the same machine: the check tells it nothing, and learns one word.
+  std::string ca_file = {};
+  // The name that the certificate must be for. Empty: the host of the address.
+  std::string server_name = {};
+  // For a server that wants a certificate. Both or neither.
+  std::string cert_file = {};
+  std::string key_file = {};
+
+  bool operator==(const CheckTls&) const = default;
+};
+
+// Asks a running server for its health (grpc.health.v1). nullopt: in plain text. OK: it serves.
+// UNAVAILABLE: it does not serve, or nobody answers. INVALID_ARGUMENT: one of cert_file and
+// key_file is missing. NOT_FOUND and the like: a file cannot be read. Other errors are the call's.
+absl::Status CheckHealth(const std::string& address, const std::optional<CheckTls>& tls,
+                         absl::Duration timeout);
 
 }  // namespace qkserve
 

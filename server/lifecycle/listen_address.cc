@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -69,6 +70,17 @@ bool IsSame(const SocketAddress& a, const SocketAddress& b) {
 
 bool IsWildcard(const SocketAddress& address, int port) {
   return IsSame(address, AnyIpv4(port)) || IsSame(address, Ipv6(in6addr_any, port));
+}
+
+bool IsLoopback(const SocketAddress& address) {
+  constexpr uint8_t kLoopbackNet = 127;
+  if (!IsIpv6(address)) {
+    const auto& ipv4 = reinterpret_cast<const sockaddr_in&>(address.storage);
+    return ntohl(ipv4.sin_addr.s_addr) >> 24 == kLoopbackNet;
+  }
+  const in6_addr& ipv6 = reinterpret_cast<const sockaddr_in6&>(address.storage).sin6_addr;
+  return IN6_IS_ADDR_LOOPBACK(&ipv6) ||
+         (IN6_IS_ADDR_V4MAPPED(&ipv6) && ipv6.s6_addr[12] == kLoopbackNet);
 }
 
 absl::Status ErrnoStatus(const SocketAddress& address) {
@@ -133,6 +145,18 @@ absl::StatusOr<std::vector<SocketAddress>> ResolveHost(const HostPort& to) {
     std::erase_if(addresses, IsIpv6);
   }
   return addresses;
+}
+
+absl::Status CheckIsLoopback(const AddressFlag& flag, const std::string& address) {
+  ASSIGN_OR_RETURN(const HostPort to, ParseHostPort(flag, address));
+  const absl::StatusOr<std::vector<SocketAddress>> addresses = ResolveHost(to);
+  if (!addresses.ok() || std::all_of(addresses->begin(), addresses->end(), IsLoopback)) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(flag.name, ": other machines may reach ", address,
+                   ", and nothing is encrypted; give --tls_cert_file and --tls_key_file, or "
+                   "--allow_plaintext if the network is trusted"));
 }
 
 absl::StatusOr<BoundSockets> BoundSockets::Bind(const AddressFlag& flag,

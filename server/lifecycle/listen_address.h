@@ -47,6 +47,11 @@ struct SocketAddress {
 // UNAVAILABLE: the name has no address; the message says why. Blocks while the name is looked up.
 absl::StatusOr<std::vector<SocketAddress>> ResolveHost(const HostPort& to);
 
+// Checks that programs of other machines cannot reach HOST:PORT: it is loopback's. An address that
+// cannot be resolved is OK, because nobody can listen on it. INVALID_ARGUMENT: it may be reached,
+// so that plain text needs a decision; the message begins with the flag's name.
+absl::Status CheckIsLoopback(const AddressFlag& flag, const std::string& address);
+
 // Sockets for some addresses, one for each, all bound to the same port.
 //
 // They keep the port for this process. gRPC binds sockets of its own. It may listen on the same

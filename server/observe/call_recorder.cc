@@ -64,6 +64,7 @@ void CallLog::Log(const CallSummary& call, const std::string& peer, const Reques
     add("rows", receipt.rows);
   }
   add("peer", peer);
+  if (!call.identity.empty()) add("identity", std::string(call.identity));
   if (receipt.key_set != nullptr) add("key_set", receipt.key_set->name());
   if (!call.status.ok()) add("error", std::string(call.status.message()));
   tags.AddTo(event);
@@ -73,7 +74,8 @@ void CallLog::Log(const CallSummary& call, const std::string& peer, const Reques
 
 void CallRecorder::RecordScore(const grpc::ServerContextBase& context, Tenant* tenant,
                                const absl::Status& status, absl::Time arrival,
-                               const ScoreReceipt& receipt, size_t response_bytes) const {
+                               const ScoreReceipt& receipt, size_t response_bytes,
+                               absl::string_view identity) const {
   const absl::Duration duration = clock_.Now() - arrival;
   metrics_.CountCall(Method::kScore, status.code(), duration);
   const bool was_begun = receipt.job.computed > absl::ZeroDuration();
@@ -86,23 +88,26 @@ void CallRecorder::RecordScore(const grpc::ServerContextBase& context, Tenant* t
     metrics_.CountRefusal(refusal);
   }
   if (!calls_.IsLogged(Method::kScore, status, duration)) return;
-  calls_.Log({.status = status, .duration = duration, .receipt = receipt}, context.peer(),
-             RequestTags::Of(context));
+  calls_.Log({.status = status, .duration = duration, .receipt = receipt, .identity = identity},
+             context.peer(), RequestTags::Of(context));
 }
 
 void CallRecorder::RecordCall(const grpc::ServerContextBase& context, Method method,
-                              const absl::Status& status, absl::Time begin) const {
+                              const absl::Status& status, absl::Time begin,
+                              absl::string_view identity) const {
   const absl::Duration duration = clock_.Now() - begin;
   metrics_.CountCall(method, status.code(), duration);
   // A deadline is no refusal here: it ends an upload under way.
   if (!absl::IsDeadlineExceeded(status)) metrics_.CountRefusal(RefusalOf(status));
   if (!calls_.IsLogged(method, status, duration)) return;
-  calls_.Log({.method = method, .status = status, .duration = duration}, context.peer(),
-             RequestTags::Of(context));
+  calls_.Log({.method = method, .status = status, .duration = duration, .identity = identity},
+             context.peer(), RequestTags::Of(context));
 }
 
-void CallRecorder::LogChange(const grpc::ServerContextBase& context, LogEvent change) const {
+void CallRecorder::LogChange(const grpc::ServerContextBase& context, LogEvent change,
+                             absl::string_view identity) const {
   change.fields.emplace_back("peer", context.peer());
+  if (!identity.empty()) change.fields.emplace_back("identity", std::string(identity));
   RequestTags::Of(context).AddTo(change);
   log_(change);
 }

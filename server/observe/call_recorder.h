@@ -9,6 +9,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -43,7 +44,8 @@ struct CallSummary {
   Method method = Method::kScore;
   absl::Status status = {};
   absl::Duration duration = {};
-  ScoreReceipt receipt = {};  // of a score call
+  ScoreReceipt receipt = {};        // of a score call
+  absl::string_view identity = {};  // empty: the caller has none
 };
 
 // Logs calls that were slow, and on request those that failed. Each of the two kinds has a
@@ -96,18 +98,20 @@ class CallRecorder {
   RequestMetrics& metrics() const { return metrics_; }
 
   // Counts a score call, also for its tenant, and logs it if it was slow or failed. `tenant` is
-  // null if it is not known. `response_bytes` is the size of the reply on the wire.
+  // null if it is not known. `response_bytes` is the size of the reply on the wire. `identity` is
+  // the caller's, for the log; empty: it has none.
   void RecordScore(const grpc::ServerContextBase& context, Tenant* tenant,
                    const absl::Status& status, absl::Time arrival, const ScoreReceipt& receipt,
-                   size_t response_bytes) const;
+                   size_t response_bytes, absl::string_view identity) const;
 
   // Counts any other call, and logs it if it failed. It began at `begin`.
   void RecordCall(const grpc::ServerContextBase& context, Method method, const absl::Status& status,
-                  absl::Time begin) const;
+                  absl::Time begin, absl::string_view identity) const;
 
   // Logs a change of a key set that has taken effect: what happened to the data, and who did it.
   // Such a change is always logged.
-  void LogChange(const grpc::ServerContextBase& context, LogEvent change) const;
+  void LogChange(const grpc::ServerContextBase& context, LogEvent change,
+                 absl::string_view identity) const;
 
  private:
   RequestMetrics& metrics_;

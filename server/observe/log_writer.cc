@@ -12,6 +12,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/clock.h"
+#include "base/clock.h"
 #include "base/mutex.h"
 
 namespace qkserve {
@@ -23,11 +24,14 @@ constexpr size_t kWriteBytesMax = PIPE_BUF;
 // The pause before the next attempt if a descriptor polls as writable and takes nothing.
 constexpr absl::Duration kRetryAfter = absl::Milliseconds(10);
 
+// Times are those of the monotonic clock, because the end of the process waits for the log.
+absl::Time Now() { return Clock::Monotonic()->Now(); }
+
 // Writes `text` from its beginning, and cuts off what the descriptor has taken. While the
 // descriptor would block, waits until `deadline`. Returns true if nothing is left of `text`.
 bool WriteAll(int descriptor, absl::string_view& text, absl::Time deadline) {
   while (!text.empty()) {
-    const absl::Duration left = std::max(deadline - absl::Now(), absl::ZeroDuration());
+    const absl::Duration left = std::max(deadline - Now(), absl::ZeroDuration());
     pollfd writable = {.fd = descriptor, .events = POLLOUT, .revents = 0};
     const int64_t ms = left == absl::InfiniteDuration()
                            ? -1
@@ -78,7 +82,7 @@ class LogWriter::Queue {
   bool AwaitEmpty(absl::Time deadline) {
     MutexLock lock(&mutex_);
     while (!lines_.empty() || is_writing_ || dropped_since_ > 0) {
-      const absl::Duration left = deadline - absl::Now();
+      const absl::Duration left = deadline - Now();
       if (left <= absl::ZeroDuration()) return false;
       changed_.WaitFor(&mutex_, left);
     }
@@ -164,14 +168,12 @@ LogWriter::~LogWriter() { queue_->Stop(); }
 
 void LogWriter::Write(std::string line) { queue_->Push(std::move(line)); }
 
-bool LogWriter::Flush(absl::Duration time_max) {
-  return queue_->AwaitEmpty(absl::Now() + time_max);
-}
+bool LogWriter::Flush(absl::Duration time_max) { return queue_->AwaitEmpty(Now() + time_max); }
 
 int64_t LogWriter::lines_dropped() const { return queue_->dropped(); }
 
 bool WriteWithin(int descriptor, absl::string_view text, absl::Duration time_max) {
-  return WriteAll(descriptor, text, absl::Now() + time_max);
+  return WriteAll(descriptor, text, Now() + time_max);
 }
 
 }  // namespace qkserve

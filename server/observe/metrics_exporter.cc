@@ -10,6 +10,7 @@
 #include "prometheus/text_serializer.h"
 #include "qkserve/version.h"
 #include "server/observe/process_stats.h"
+#include "server/tls/tls_files.h"
 
 namespace qkserve {
 namespace {
@@ -211,6 +212,15 @@ void AddFiles(const FileReloader& files, Exposition& out) {
   }
 }
 
+void AddAccess(const AccessControl& access, Exposition& out) {
+  out.Begin(MetricType::Counter, "qkserve_unauthenticated_total",
+            "Calls refused because they do not prove who they are.");
+  for (size_t i = 0; i < kUnauthenticatedReasonNames.size(); ++i) {
+    out.Add(access.unauthenticated(static_cast<UnauthenticatedReason>(i)),
+            {{"reason", kUnauthenticatedReasonNames[i]}});
+  }
+}
+
 void AddProcess(Exposition& out) {
   const ProcessStats stats = ProcessStats::Read();
   out.Counter("process_cpu_seconds_total", stats.cpu_seconds, "User and system CPU time.");
@@ -250,9 +260,15 @@ std::string MetricsExporter::Text() const {
   if (attached.has_value()) {
     AddLoad(*attached, compute_.workers, out);
     AddKeySets(*attached->key_sets, out);
+    AddAccess(*attached->access, out);
     if (attached->tenants != nullptr) AddTenants(*attached->tenants, out);
   }
   if (files_ != nullptr) AddFiles(*files_, out);
+  out.Begin(MetricType::Gauge, "qkserve_tls_certificate_expires_seconds",
+            "When the server's certificate expires, in seconds since the epoch.");
+  if (tls_ != nullptr) {
+    out.Add(absl::ToDoubleSeconds(tls_->identity()->expires - absl::UnixEpoch()));
+  }
   AddProcess(out);
   return out.Text();
 }

@@ -13,6 +13,7 @@
 #include "base/mutex.h"
 #include "core/batching/batcher.h"
 #include "core/key_sets/key_set_store.h"
+#include "server/access/access_control.h"
 #include "server/admission/compute_setup.h"
 #include "server/admission/in_flight_calls.h"
 #include "server/admission/tenants.h"
@@ -22,12 +23,15 @@
 
 namespace qkserve {
 
+class TlsFiles;
+
 // The parts of the server that tell their own state. The pointers outlive their users.
 struct ServerParts {
   const Batcher* batcher = nullptr;
   const ByteBudget* budget = nullptr;
   const KeySetStore* key_sets = nullptr;
   const InFlightCalls* calls = nullptr;
+  const AccessControl* access = nullptr;
   const Tenants* tenants = nullptr;
 };
 
@@ -44,15 +48,17 @@ class MetricsExporter {
   // The number of tenants that have metrics of their own: those that computed most.
   static constexpr size_t kTenantsShownMax = 50;
 
-  // `log_lines_dropped` is called from any thread. `files` must outlive the calls of Text; null: no
-  // files are watched.
+  // `log_lines_dropped` is called from any thread. `files` and `tls` must outlive the calls of
+  // Text. Null: no files are watched, or there is no TLS.
   explicit MetricsExporter(
       ComputeSetup compute, std::function<int64_t()> log_lines_dropped = [] { return 0; },
-      ReadyKeySets ready_key_sets = ReadyKeySets::kSome, const FileReloader* files = nullptr)
+      ReadyKeySets ready_key_sets = ReadyKeySets::kSome, const FileReloader* files = nullptr,
+      const TlsFiles* tls = nullptr)
       : compute_(std::move(compute)),
         log_lines_dropped_(std::move(log_lines_dropped)),
         ready_key_sets_(ready_key_sets),
-        files_(files) {}
+        files_(files),
+        tls_(tls) {}
 
   const ComputeSetup& compute() const { return compute_; }
 
@@ -82,6 +88,7 @@ class MetricsExporter {
   const std::function<int64_t()> log_lines_dropped_;
   const ReadyKeySets ready_key_sets_;
   const FileReloader* const files_;
+  const TlsFiles* const tls_;
   RequestMetrics metrics_;
   std::atomic<Readiness> readiness_{Readiness::kLoading};
   mutable Mutex mutex_;

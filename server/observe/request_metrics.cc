@@ -7,6 +7,7 @@
 
 #include "absl/strings/string_view.h"
 #include "base/limit_error.h"
+#include "server/access/permitted_key_sets.h"
 
 namespace qkserve {
 namespace {
@@ -114,9 +115,12 @@ Refusal RefusalOf(const absl::Status& status) {
       {absl::StatusCode::kNotFound, Refusal::kNotFound},
       {absl::StatusCode::kFailedPrecondition, Refusal::kPrecondition},
       {absl::StatusCode::kDataLoss, Refusal::kDataLoss},
+      {absl::StatusCode::kUnauthenticated, Refusal::kUnauthenticated},
+      {absl::StatusCode::kPermissionDenied, Refusal::kPermission},
       {absl::StatusCode::kUnavailable, Refusal::kDraining},
       {absl::StatusCode::kDeadlineExceeded, Refusal::kDeadline},
       {absl::StatusCode::kResourceExhausted, Refusal::kLimit}};
+  if (IsHidden(status)) return Refusal::kHidden;
   const std::string limit = LimitOf(status);
   for (const auto& [name, refusal] : kByLimit) {
     if (name == limit) return refusal;

@@ -42,12 +42,16 @@ enum class Refusal {
   kNotFound,
   kPrecondition,
   kDataLoss,
+  kUnauthenticated,
+  kPermission,
+  kHidden,
   kNone
 };
 inline constexpr std::array kRefusalNames = {
-    "queue_requests",  "queue_time",     "queue_deadline", "deadline", "tenant_quota",
-    "in_flight_bytes", "key_set_memory", "limit",          "draining", "invalid",
-    "not_found",       "precondition",   "data_loss"};
+    "queue_requests", "queue_time",      "queue_deadline", "deadline",
+    "tenant_quota",   "in_flight_bytes", "key_set_memory", "limit",
+    "draining",       "invalid",         "not_found",      "precondition",
+    "data_loss",      "unauthenticated", "permission",     "hidden"};
 
 // The reason that a status stands for, if it was given before any work. kNone: OK, CANCELLED,
 // INTERNAL and the like.

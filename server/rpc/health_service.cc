@@ -1,6 +1,7 @@
 #include "server/rpc/health_service.h"
 
 #include <functional>
+#include <optional>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -67,16 +68,20 @@ class HealthService::Watcher final : public grpc::ServerWriteReactor<Response> {
   bool is_ended_ = false;
 };
 
-HealthService::HealthService(std::set<std::string> services) : services_(std::move(services)) {
+// Probes and balancers have no identity, and the answer is a single word. So there is no gate.
+HealthService::HealthService(std::set<std::string> services)
+    : WireService(nullptr), services_(std::move(services)) {
   using Message = grpc::health::v1::HealthCheckRequest;
-  AddUnary<Message, Response>("/grpc.health.v1.Health/Check",
+  AddUnary<Message, Response>("/grpc.health.v1.Health/Check", std::nullopt,
                               std::bind_front(&HealthService::Check, this));
-  AddDownload<Message, Response>(
-      "/grpc.health.v1.Health/Watch",
-      [this](auto* /*context*/, auto* wire) { return new Watcher(this, *wire); });
+  AddDownload<Message, Response>("/grpc.health.v1.Health/Watch", std::nullopt,
+                                 [this](const Grant& /*grant*/, auto* /*context*/, auto* wire) {
+                                   return new Watcher(this, *wire);
+                                 });
 }
 
-grpc::ServerUnaryReactor* HealthService::Check(grpc::CallbackServerContext* context,
+grpc::ServerUnaryReactor* HealthService::Check(const Grant& /*grant*/,
+                                               grpc::CallbackServerContext* context,
                                                const Request* wire, Response* response) {
   absl::Status status = wire->status;
   if (status.ok() && services_.count(wire->message.service()) == 0) {

@@ -14,7 +14,7 @@ namespace qkserve {
 // grpc.health.v1.Health. It replaces gRPC's own service, which holds a request's unknown fields in
 // four to five times their bytes.
 //
-// All services are in the same state. Thread-safe.
+// All services are in the same state. Callers need no identity. Thread-safe.
 class HealthService final : public WireService {
  public:
   // `services` are the names that may be asked for. "" is the whole server. All begin as SERVING.
@@ -28,8 +28,8 @@ class HealthService final : public WireService {
   using Request = WireMessage<grpc::health::v1::HealthCheckRequest>;
   using Response = grpc::health::v1::HealthCheckResponse;
 
-  grpc::ServerUnaryReactor* Check(grpc::CallbackServerContext* context, const Request* wire,
-                                  Response* response);
+  grpc::ServerUnaryReactor* Check(const Grant& grant, grpc::CallbackServerContext* context,
+                                  const Request* wire, Response* response);
   Response::ServingStatus ServingStatus() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return is_serving_ ? Response::SERVING : Response::NOT_SERVING;
   }

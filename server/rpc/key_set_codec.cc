@@ -92,8 +92,9 @@ absl::Status CheckKeySetMetadata(const grpc::ServerContextBase& context, absl::s
 }
 
 absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::PutKeySetRequest::Header& header,
-                                              const KeySetStore& /*key_sets*/) {
+                                              const PermittedKeySets& key_sets) {
   ASSIGN_OR_RETURN(KeySetUploadSpec spec, DecodeTensors(header));
+  RETURN_IF_ERROR(key_sets.CheckPut(header.name()));
   DataType& key_type = spec.layout.key_type;
   DataType& value_type = spec.layout.value_type;
   key_type = spec.received_types[ColumnId::kKeys];
@@ -105,7 +106,7 @@ absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::PutKeySetRequest::Header
 }
 
 absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::AppendKeySetRequest::Header& header,
-                                              const KeySetStore& key_sets) {
+                                              const PermittedKeySets& key_sets) {
   ASSIGN_OR_RETURN(KeySetUploadSpec spec, DecodeTensors(header));
   if (header.expected_version() < 1) {
     return FieldError("expected_version", header.expected_version(),

@@ -4,9 +4,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "core/key_sets/key_set_store.h"
+#include "core/key_sets/key_set_upload.h"
 #include "grpcpp/server_context.h"
 #include "qkserve/v1/key_set.pb.h"
+#include "server/access/permitted_key_sets.h"
 
 namespace qkserve {
 
@@ -16,13 +17,13 @@ absl::Status CheckKeySetMetadata(const grpc::ServerContextBase& context, absl::s
 
 // The way between the messages of KeySetService and the store. Errors are those of key_set.proto.
 
-// Checks the header of a put: name, types and shapes. INVALID_ARGUMENT names the field.
+// Checks the header of a put: name, types, shapes, permission. INVALID_ARGUMENT names the field.
 absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::PutKeySetRequest::Header& header,
-                                              const KeySetStore& key_sets);
+                                              const PermittedKeySets& key_sets);
 // Checks the header of an append against the newest version. INVALID_ARGUMENT names the field.
-// Other errors are those of KeySetStore::FindForAppend.
+// Other errors are those of PermittedKeySets::FindForAppend.
 absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::AppendKeySetRequest::Header& header,
-                                              const KeySetStore& key_sets);
+                                              const PermittedKeySets& key_sets);
 
 // Fills `out` with the description of a version.
 void EncodeKeySet(const KeySet& key_set, v1::KeySet& out);

@@ -19,10 +19,11 @@ namespace qkserve {
 template <class Request, class Response>
 class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMessage<Request>> {
  public:
-  UploadReactor(KeySetService* service, Method method, grpc::CallbackServerContext* context,
-                Response* response)
+  UploadReactor(KeySetService* service, Method method, Grant grant,
+                grpc::CallbackServerContext* context, Response* response)
       : service_(*service),
         method_(method),
+        grant_(std::move(grant)),
         begin_(service->recorder_.Now()),
         context_(*context),
         response_(*response) {
@@ -99,15 +100,27 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
   absl::Status TakeHeader(const typename Request::Header& header) {
     if (upload_ != nullptr) return FieldError("part", "a second header", "chunks");
     RETURN_IF_ERROR(CheckKeySetMetadata(context_, header.name()));
-    ASSIGN_OR_RETURN(const KeySetUploadSpec spec, DecodeHeader(header, service_.key_sets_));
+    ASSIGN_OR_RETURN(
+        const KeySetUploadSpec spec,
+        DecodeHeader(header, PermittedKeySets(&service_.key_sets_, grant_.permissions.get())));
     ASSIGN_OR_RETURN(upload_, service_.key_sets_.BeginUpload(spec));
+    name_ = header.name();
     return absl::OkStatus();
+  }
+
+  // Checks that the caller still may do what it began: its token or its permission may have been
+  // taken away meanwhile.
+  absl::Status CheckStillPermitted() const {
+    ASSIGN_OR_RETURN(const Grant now, service_.gate_.LookAgain(context_));
+    const PermittedKeySets key_sets(&service_.key_sets_, now.permissions.get());
+    return method_ == Method::kPutKeySet ? key_sets.CheckPut(name_) : key_sets.CheckChange(name_);
   }
 
   // Commits the upload. The client has said that this was all, or it is gone.
   absl::Status Commit() {
     if (context_.IsCancelled()) return absl::CancelledError("the upload was cancelled");
     if (upload_ == nullptr) return FieldError("part", "no message", "a header");
+    RETURN_IF_ERROR(CheckStillPermitted());
     ASSIGN_OR_RETURN(const std::shared_ptr<const KeySet> key_set, upload_->Commit());
     EncodeKeySet(*key_set, *response_.mutable_key_set());
     LogChange(*key_set);
@@ -123,46 +136,52 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
                         {"keys", now.m()},
                         {"bytes", now.memory_bytes()}}};
     if (is_append) change.fields.emplace_back("new_keys", upload_->m());
-    service_.recorder_.LogChange(context_, std::move(change));
+    service_.recorder_.LogChange(context_, std::move(change), grant_.identity);
   }
 
   // Ends the call. The upload's memory and its temporary file go before the caller hears of the
   // end.
   void End(const absl::Status& status) {
     upload_ = nullptr;
-    service_.recorder_.RecordCall(context_, method_, status, begin_);
+    service_.recorder_.RecordCall(context_, method_, status, begin_, grant_.identity);
     this->Finish(ToGrpcStatus(status, context_));
   }
 
   KeySetService& service_;
   const Method method_;
+  const Grant grant_;
   const absl::Time begin_;
   grpc::CallbackServerContext& context_;
   Response& response_;
   WireMessage<Request> wire_;
   std::unique_ptr<KeySetUpload> upload_;
+  std::string name_;  // the upload's key set
   Mutex read_mutex_;  // held while a read begins: nothing may end the call meanwhile
 };
 
 KeySetService::KeySetService(KeySetStore* key_sets, ByteBudget* budget, InFlightCalls* calls,
-                             const CallRecorder* recorder, const Clock* clock,
+                             const CallGate* gate, const CallRecorder* recorder, const Clock* clock,
                              absl::Duration upload_idle_timeout, int64_t message_bytes_max)
-    : key_sets_(*key_sets),
+    : WireService(gate),
+      key_sets_(*key_sets),
       budget_(*budget),
       message_bytes_max_(message_bytes_max),
+      gate_(*gate),
       recorder_(*recorder),
       upload_idle_timeout_(upload_idle_timeout),
       calls_(*calls),
       idle_(clock, upload_idle_timeout) {
   AddUpload<v1::PutKeySetRequest, v1::PutKeySetResponse>(
-      "/qkserve.v1.KeySetService/PutKeySet", [this](auto* context, auto* response) {
+      "/qkserve.v1.KeySetService/PutKeySet", Method::kPutKeySet,
+      [this](Grant grant, auto* context, auto* response) {
         return new UploadReactor<v1::PutKeySetRequest, v1::PutKeySetResponse>(
-            this, Method::kPutKeySet, context, response);
+            this, Method::kPutKeySet, std::move(grant), context, response);
       });
   AddUpload<v1::AppendKeySetRequest, v1::AppendKeySetResponse>(
-      "/qkserve.v1.KeySetService/AppendKeySet", [this](auto* context, auto* response) {
+      "/qkserve.v1.KeySetService/AppendKeySet", Method::kAppendKeySet,
+      [this](Grant grant, auto* context, auto* response) {
         return new UploadReactor<v1::AppendKeySetRequest, v1::AppendKeySetResponse>(
-            this, Method::kAppendKeySet, context, response);
+            this, Method::kAppendKeySet, std::move(grant), context, response);
       });
   AddAnswer<v1::GetKeySetRequest, v1::GetKeySetResponse>(
       "/qkserve.v1.KeySetService/GetKeySet", Method::kGetKeySet, recorder_,
@@ -171,7 +190,7 @@ KeySetService::KeySetService(KeySetStore* key_sets, ByteBudget* budget, InFlight
       "/qkserve.v1.KeySetService/ListKeySets", Method::kListKeySets, recorder_,
       std::bind_front(&KeySetService::ListKeySets, this));
   AddUnary<v1::DeleteKeySetRequest, v1::DeleteKeySetResponse>(
-      "/qkserve.v1.KeySetService/DeleteKeySet",
+      "/qkserve.v1.KeySetService/DeleteKeySet", Method::kDeleteKeySet,
       std::bind_front(&KeySetService::DeleteKeySet, this));
 }
 
@@ -184,11 +203,12 @@ absl::Status KeySetService::CheckServing() const {
   return is_draining_ ? absl::UnavailableError("the server is draining") : absl::OkStatus();
 }
 
-absl::Status KeySetService::GetKeySet(const grpc::ServerContextBase& context,
+absl::Status KeySetService::GetKeySet(const grpc::ServerContextBase& context, const Grant& grant,
                                       const v1::GetKeySetRequest& request,
                                       v1::GetKeySetResponse& response) const {
   RETURN_IF_ERROR(CheckKeySetMetadata(context, request.name()));
-  ASSIGN_OR_RETURN(const KeySetStore::Listed listed, key_sets_.Get(request.name()));
+  const PermittedKeySets key_sets(&key_sets_, grant.permissions.get());
+  ASSIGN_OR_RETURN(const KeySetStore::Listed listed, key_sets.Get(request.name()));
   RETURN_IF_ERROR(listed.key_set.status());
   EncodeKeySet(**listed.key_set, *response.mutable_key_set());
   response.mutable_key_set()->set_problem(ClientText(listed.problem));
@@ -196,7 +216,7 @@ absl::Status KeySetService::GetKeySet(const grpc::ServerContextBase& context,
 }
 
 absl::Status KeySetService::ListKeySets(const grpc::ServerContextBase& /*context*/,
-                                        const v1::ListKeySetsRequest& request,
+                                        const Grant& grant, const v1::ListKeySetsRequest& request,
                                         v1::ListKeySetsResponse& response) const {
   constexpr int64_t kPageSizeMax = 1000;
   constexpr int64_t kPageSizeDefault = 100;
@@ -205,7 +225,9 @@ absl::Status KeySetService::ListKeySets(const grpc::ServerContextBase& /*context
     return FieldError("page_size", request.page_size(), absl::StrCat("1 to ", kPageSizeMax));
   }
   // The token is the last name of the page before. So sets may come and go between pages.
-  const std::vector<KeySetStore::Listed> page = key_sets_.List(request.page_token(), page_size + 1);
+  const std::vector<KeySetStore::Listed> page =
+      PermittedKeySets(&key_sets_, grant.permissions.get())
+          .List(request.page_token(), page_size + 1);
   const size_t shown = std::min(page.size(), static_cast<size_t>(page_size));
   for (size_t i = 0; i < shown; ++i) {
     v1::KeySet& out = *response.add_key_sets();
@@ -217,10 +239,19 @@ absl::Status KeySetService::ListKeySets(const grpc::ServerContextBase& /*context
   return absl::OkStatus();
 }
 
+absl::Status KeySetService::Delete(const grpc::ServerContextBase& context, const std::string& name,
+                                   int64_t* version) {
+  // The same error for all sets, also for those that the caller may not see.
+  RETURN_IF_ERROR(key_sets_.CheckWritable());
+  ASSIGN_OR_RETURN(const Grant now, gate_.LookAgain(context));
+  RETURN_IF_ERROR(PermittedKeySets(&key_sets_, now.permissions.get()).CheckChange(name));
+  return key_sets_.Delete(name, version);
+}
+
 grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(
-    grpc::CallbackServerContext* context, const WireMessage<v1::DeleteKeySetRequest>* wire,
-    v1::DeleteKeySetResponse* /*response*/) {
-  const UnaryCall call(recorder_, Method::kDeleteKeySet, context);
+    const Grant& grant, grpc::CallbackServerContext* context,
+    const WireMessage<v1::DeleteKeySetRequest>* wire, v1::DeleteKeySetResponse* /*response*/) {
+  const UnaryCall call(recorder_, Method::kDeleteKeySet, grant.identity, context);
   absl::Status status = wire->status;
   if (status.ok()) status = CheckServing();
   if (status.ok()) status = CheckKeySetMetadata(*context, wire->message.name());
@@ -230,12 +261,12 @@ grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(
     // The call may have been cancelled while this task waited.
     absl::Status result = absl::CancelledError("the caller cancelled the request");
     int64_t version = 0;
-    if (!context->IsCancelled()) result = key_sets_.Delete(name, &version);
+    if (!context->IsCancelled()) result = Delete(*context, name, &version);
     if (result.ok()) {
       LogEvent change = {LogLevel::kInfo, "key set deleted", {{"key_set", name}}};
       // For a damaged set the version is 0: it is not known.
       if (version > 0) change.fields.emplace_back("version", version);
-      recorder_.LogChange(*context, std::move(change));
+      recorder_.LogChange(*context, std::move(change), call.identity());
     }
     call.Finish(result);
     calls_.End();

@@ -2,6 +2,8 @@
 #define QKSERVE_SERVER_RPC_KEY_SET_SERVICE_H_
 
 #include <atomic>
+#include <cstdint>
+#include <string>
 
 #include "absl/time/time.h"
 #include "base/byte_budget.h"
@@ -25,7 +27,7 @@ class KeySetService final : public WireService {
   // ends if it completes no message for `upload_idle_timeout`. Its messages, once decompressed,
   // have at most `message_bytes_max` bytes.
   KeySetService(KeySetStore* key_sets, ByteBudget* budget, InFlightCalls* calls,
-                const CallRecorder* recorder, const Clock* clock,
+                const CallGate* gate, const CallRecorder* recorder, const Clock* clock,
                 absl::Duration upload_idle_timeout, int64_t message_bytes_max);
 
   // Refuses changes from now on (UNAVAILABLE). Changes under way continue. An upload ends if it
@@ -36,15 +38,18 @@ class KeySetService final : public WireService {
   template <class Request, class Response>
   class UploadReactor;
 
-  absl::Status GetKeySet(const grpc::ServerContextBase& context,
+  absl::Status GetKeySet(const grpc::ServerContextBase& context, const Grant& grant,
                          const v1::GetKeySetRequest& request,
                          v1::GetKeySetResponse& response) const;
-  absl::Status ListKeySets(const grpc::ServerContextBase& context,
+  absl::Status ListKeySets(const grpc::ServerContextBase& context, const Grant& grant,
                            const v1::ListKeySetsRequest& request,
                            v1::ListKeySetsResponse& response) const;
-  grpc::ServerUnaryReactor* DeleteKeySet(grpc::CallbackServerContext* context,
+  grpc::ServerUnaryReactor* DeleteKeySet(const Grant& grant, grpc::CallbackServerContext* context,
                                          const WireMessage<v1::DeleteKeySetRequest>* wire,
                                          v1::DeleteKeySetResponse* response);
+
+  absl::Status Delete(const grpc::ServerContextBase& context, const std::string& name,
+                      int64_t* version);
 
   // UNAVAILABLE while the server drains.
   absl::Status CheckServing() const;
@@ -52,6 +57,7 @@ class KeySetService final : public WireService {
   KeySetStore& key_sets_;
   ByteBudget& budget_;
   const int64_t message_bytes_max_;
+  const CallGate& gate_;
   const CallRecorder& recorder_;
   const absl::Duration upload_idle_timeout_;
   std::atomic<bool> is_draining_{false};

@@ -1,5 +1,6 @@
 #include "server/rpc/reflection_service.h"
 
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -82,15 +83,15 @@ class ReflectionService::Stream final
   Response response_;
 };
 
-ReflectionService::ReflectionService(std::set<std::string> services)
-    : services_(std::move(services)) {
+ReflectionService::ReflectionService(std::set<std::string> services, const CallGate* gate)
+    : WireService(gate), services_(std::move(services)) {
   // Links the description of v1alpha, which nothing else uses.
   static_cast<void>(grpc::reflection::v1alpha::ServerReflectionRequest::descriptor());
-  const auto start = [this](auto* /*context*/) { return new Stream(this); };
+  const auto start = [this](const Grant& /*grant*/, auto* /*context*/) { return new Stream(this); };
   AddExchange<Request, Response>("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-                                 start);
+                                 std::nullopt, start);
   AddExchange<Request, Response>("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-                                 start);
+                                 std::nullopt, start);
 }
 
 void ReflectionService::Answer(const Request& request, Response& response) const {

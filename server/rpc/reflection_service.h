@@ -15,7 +15,9 @@ namespace qkserve {
 class ReflectionService final : public WireService {
  public:
   // `services` are the names of the server's services.
-  explicit ReflectionService(std::set<std::string> services);
+  // A caller that may not use the others may not use this one, either. The gate must outlive the
+  // service and the calls.
+  ReflectionService(std::set<std::string> services, const CallGate* gate);
 
  private:
   class Stream;

@@ -22,7 +22,8 @@ class ScoringService final
  public:
   // The pointers must outlive the service and the calls.
   ScoringService(AdmissionOptions admission, Batcher* batcher, Tenants* tenants,
-                 InFlightCalls* calls, const CallRecorder* recorder, const Clock* clock);
+                 InFlightCalls* calls, const CallGate* gate, const CallRecorder* recorder,
+                 const Clock* clock);
 
  private:
   using Request = WireMessage<v1::ScoreRequest>;
@@ -33,6 +34,7 @@ class ScoringService final
   const AdmissionOptions admission_;
   Batcher& batcher_;
   Tenants& tenants_;
+  const bool has_identities_;  // callers can have some
   InFlightCalls& calls_;
   const CallRecorder& recorder_;
   const Clock& clock_;

@@ -6,10 +6,12 @@
 namespace qkserve {
 
 StatusService::StatusService(const ComputeSetup& compute, const ServerParts& parts,
-                             const CallRecorder* recorder) {
+                             const CallGate* gate, const CallRecorder* recorder)
+    : WireService(gate) {
   AddAnswer<v1::GetStatusRequest, v1::GetStatusResponse>(
       "/qkserve.v1.StatusService/GetStatus", Method::kGetStatus, *recorder,
-      [=, started = recorder->Now()](auto& /*context*/, auto& /*request*/, auto& response) {
+      [=, started = recorder->Now()](auto& /*context*/, auto& /*grant*/, auto& /*request*/,
+                                     auto& response) {
         const Batcher::Stats stats = parts.batcher->GetStats();
         response.set_version(kVersion);
         response.set_kernel(compute.kernel);

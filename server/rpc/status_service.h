@@ -11,7 +11,7 @@ namespace qkserve {
 class StatusService final : public WireService {
  public:
   // The pointers must outlive the service. Uptime counts from here.
-  StatusService(const ComputeSetup& compute, const ServerParts& parts,
+  StatusService(const ComputeSetup& compute, const ServerParts& parts, const CallGate* gate,
                 const CallRecorder* recorder);
 };
 

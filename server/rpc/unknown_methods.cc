@@ -9,9 +9,9 @@ namespace qkserve {
 namespace {
 
 // Ends its call at once, without reading.
-class UnimplementedCall final : public grpc::ServerGenericBidiReactor {
+class RefusedCall final : public grpc::ServerGenericBidiReactor {
  public:
-  explicit UnimplementedCall(const absl::Status& status) { Finish(ToGrpcStatus(status)); }
+  explicit RefusedCall(const absl::Status& status) { Finish(ToGrpcStatus(status)); }
   void OnDone() override { delete this; }
 };
 
@@ -19,12 +19,14 @@ class UnimplementedCall final : public grpc::ServerGenericBidiReactor {
 
 grpc::ServerGenericBidiReactor* UnknownMethods::CreateReactor(
     grpc::GenericCallbackServerContext* context) {
+  const absl::StatusOr<Grant> grant = gate_.LetIn(*context, Method::kUnknown);
+  if (!grant.ok()) return new RefusedCall(grant.status());
   constexpr size_t kShownMax = 128;
   const absl::Status status = absl::UnimplementedError(
       absl::StrCat("method: got '", Utf8Prefix(context->method(), kShownMax),
                    "', which this server does not have"));
-  recorder_.RecordCall(*context, Method::kUnknown, status, recorder_.Now());
-  return new UnimplementedCall(status);
+  recorder_.RecordCall(*context, Method::kUnknown, status, recorder_.Now(), grant->identity);
+  return new RefusedCall(status);
 }
 
 }  // namespace qkserve

@@ -3,6 +3,7 @@
 
 #include "grpcpp/generic/async_generic_service.h"
 #include "server/observe/call_recorder.h"
+#include "server/rpc/call_gate.h"
 
 namespace qkserve {
 
@@ -10,13 +11,15 @@ namespace qkserve {
 // not count them.
 class UnknownMethods final : public grpc::CallbackGenericService {
  public:
-  // The recorder must outlive the service and the calls.
-  explicit UnknownMethods(const CallRecorder* recorder) : recorder_(*recorder) {}
+  // The pointers must outlive the service and the calls.
+  UnknownMethods(const CallGate* gate, const CallRecorder* recorder)
+      : gate_(*gate), recorder_(*recorder) {}
 
   grpc::ServerGenericBidiReactor* CreateReactor(
       grpc::GenericCallbackServerContext* context) override;
 
  private:
+  const CallGate& gate_;
   const CallRecorder& recorder_;
 };
 

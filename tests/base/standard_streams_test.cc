@@ -23,16 +23,16 @@ int NextDescriptor() { return open("/dev/null", O_RDWR | O_CLOEXEC); }
 TEST(StandardStreamsTest, ClosedOnesAreTakenSoThatNoFileGetsTheirNumber) {
   ExpectInChild([] {
     for (const int stream : {0, 1, 2}) close(stream);
-    OpenClosedStandardStreams(ClosedOutput::kDiscard);
-    return NextDescriptor() > 2 && write(1, "x", 1) == 1 && write(2, "x", 1) == 1;
+    OpenClosedStandardStreams();
+    return NextDescriptor() > 2;
   });
 }
 
-TEST(StandardStreamsTest, OutputOfAToolFailsAsBefore) {
+TEST(StandardStreamsTest, OutputToClosedOnesFailsAndMessagesVanish) {
   ExpectInChild([] {
     for (const int stream : {1, 2}) close(stream);
-    OpenClosedStandardStreams(ClosedOutput::kFail);
-    return NextDescriptor() > 2 && write(1, "x", 1) < 0 && errno == EBADF;
+    OpenClosedStandardStreams();
+    return write(2, "x", 1) == 1 && write(1, "x", 1) < 0 && errno == EBADF;
   });
 }
 
@@ -40,7 +40,7 @@ TEST(StandardStreamsTest, WhatALibraryOpenedBeforeMainDoesNotStay) {
   ExpectInChild([] {
     close(2);
     if (NextDescriptor() != 2) return false;
-    OpenClosedStandardStreams(ClosedOutput::kDiscard);
+    OpenClosedStandardStreams();
     return (fcntl(2, F_GETFD) & FD_CLOEXEC) == 0;
   });
 }
@@ -50,7 +50,7 @@ TEST(StandardStreamsTest, OpenOnesStay) {
     int ends[2];
     if (pipe(ends) != 0) return false;
     dup2(ends[1], 1);
-    OpenClosedStandardStreams(ClosedOutput::kDiscard);
+    OpenClosedStandardStreams();
     char byte = 0;
     return write(1, "x", 1) == 1 && read(ends[0], &byte, 1) == 1;
   });

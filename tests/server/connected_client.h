@@ -3,7 +3,9 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
+#include "absl/status/statusor.h"
 #include "gtest/gtest.h"
 #include "qkserve/client.h"
 #include "tests/support/process.h"
@@ -27,6 +29,13 @@ inline std::unique_ptr<Client> ConnectedClient(const std::string& address, int c
     return false;
   }));
   return client;
+}
+
+// The status that the server gives. The test fails if it gives none.
+inline v1::GetStatusResponse StatusOf(Client& client) {
+  absl::StatusOr<v1::GetStatusResponse> status = client.GetStatus();
+  EXPECT_TRUE(status.ok()) << status.status();
+  return status.ok() ? *std::move(status) : v1::GetStatusResponse();
 }
 
 }  // namespace qkserve

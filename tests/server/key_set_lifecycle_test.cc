@@ -113,7 +113,7 @@ TEST_F(KeySetLifecycleTest, ACancelledUploadLeavesTheOldVersionAndGivesItsMemory
       EXPECT_TRUE(status.ok() || status.code() == kResourceExhausted) << status;
       return status.ok() && client_->DeleteKeySet("b").ok();
     };
-    ASSERT_TRUE(Eventually([&] { return client_->GetStatus()->key_set_bytes() > 3000 * 64 * 4; }));
+    ASSERT_TRUE(Eventually([&] { return StatusOf(*client_).key_set_bytes() > 3000 * 64 * 4; }));
     EXPECT_FALSE(fits_another());
     upload.Cancel();
     EXPECT_EQ(upload.End().code(), kCancelled);
@@ -236,12 +236,12 @@ TEST_F(KeySetLifecycleTest, AnUploadThatSendsNothingEndsAndGivesItsMemoryBack) {
   FakeClock clock;
   Start(&clock);
   auto idle = Open("idle", {3000, 64});
-  ASSERT_TRUE(Eventually([&] { return client_->GetStatus()->key_set_bytes() > 0; }));
+  ASSERT_TRUE(Eventually([&] { return StatusOf(*client_).key_set_bytes() > 0; }));
   // Advances the clock more than once, because the upload waits for its next message only after it
   // got its memory.
   ASSERT_TRUE(Eventually([&] {
     clock.Advance(options_.upload_idle_timeout);
-    return client_->GetStatus()->key_set_bytes() == 0;
+    return StatusOf(*client_).key_set_bytes() == 0;
   }));
   EXPECT_THAT(idle.End(), FailsWith(kDeadlineExceeded, "upload_idle_timeout = 1m"));
   Put("items", {3000, 64}, 1);
@@ -278,7 +278,7 @@ TEST_F(KeySetLifecycleTest, ADrainingServerSendsCallersAwayAndFinishesWhatHasBeg
   absl::Status scored = absl::UnknownError("");
   std::thread caller(
       [&] { scored = client_->Score(q.View(), KeySetReference{"items"}, top).status(); });
-  while (client_->GetStatus()->in_flight_requests() == 0) std::this_thread::yield();
+  while (StatusOf(*client_).in_flight_requests() == 0) std::this_thread::yield();
 
   absl::Status drained = absl::UnknownError("");
   std::thread drain([&] { drained = server_->Drain(); });

@@ -90,6 +90,14 @@ class KeySetLoadTest : public KeySetServerTest {
     whole.Add(rows);
     Note(client_->AppendKeySet("live", newest_, rows.Keys(), options), whole);
   }
+  // Deletes the set, and puts `rows` when callers have seen that it is gone.
+  void DeleteAndPut(const Rows& rows) {
+    ++absences_;
+    ASSERT_TRUE(client_->DeleteKeySet("live").ok());
+    while (not_found_ < kCallers && !HasFailure()) std::this_thread::yield();
+    Replace(rows);
+    ++absences_;
+  }
   void Note(const absl::StatusOr<KeySetInfo>& info, const Rows& rows) {
     ASSERT_TRUE(info.ok()) << info.status();
     EXPECT_EQ(info->keys.shape, rows.Keys().shape);
@@ -104,7 +112,12 @@ class KeySetLoadTest : public KeySetServerTest {
     while (!changes_are_done_) {
       Answered one = {AnyRequest(random), {}};
       const int64_t newest = newest_;
+      const int64_t absences = absences_;
       absl::StatusOr<v1::ScoreResponse> response = client->Score(one.request, absl::Seconds(60));
+      if (absl::IsNotFound(response.status()) && (absences % 2 == 1 || absences_ != absences)) {
+        ++not_found_;
+        continue;
+      }
       ASSERT_TRUE(response.ok()) << response.status();
       // After a version was acknowledged, no older one is returned.
       EXPECT_GE(response->receipt().key_set_version(), newest);
@@ -148,6 +161,8 @@ class KeySetLoadTest : public KeySetServerTest {
 
   std::map<int64_t, Rows> versions_;  // all that were acknowledged
   std::atomic<int64_t> newest_{0};
+  std::atomic<int64_t> absences_{0};  // odd while there may be no set
+  std::atomic<int64_t> not_found_{0};
   std::atomic<bool> changes_are_done_{false};
   std::atomic<int64_t> replies_{0};
   Mutex mutex_;
@@ -170,6 +185,8 @@ TEST_F(KeySetLoadTest, EveryReplyIsThatOfTheOneVersionThatItNames) {
     while (replies_ < replies + kCallers && !HasFailure()) std::this_thread::yield();
     if (change == kChanges / 2) {
       Replace(RandomRows(kKeysMin, random()));
+    } else if (change == kChanges / 4) {
+      DeleteAndPut(RandomRows(kKeysMin, random()));
     } else {
       Append(RandomRows(Pick(random, 0, 2) == 0 ? Pick(random, 0, 300) : Pick(random, 0, 20),
                         random()));

@@ -40,5 +40,14 @@ TEST(ServerOptionsTest, NamesTheOptionAndWhatIsPossible) {
   EXPECT_EQ(options.Validate().message(), "drain_timeout must be positive; was 0");
 }
 
+TEST(ServerOptionsTest, TlsNeedsACertificateAndItsKey) {
+  EXPECT_EQ(ServerOptions{.tls_cert_file = "c"}.Validate().message(),
+            "tls_cert_file needs a tls_key_file; was ''");
+  EXPECT_EQ(ServerOptions{.tls_key_file = "k"}.Validate().message(),
+            "tls_key_file needs a tls_cert_file; was ''");
+  EXPECT_EQ(ServerOptions{.tls_client_ca_file = "ca"}.Validate().message(),
+            "tls_client_ca_file needs a tls_cert_file; was ''");
+}
+
 }  // namespace
 }  // namespace qkserve

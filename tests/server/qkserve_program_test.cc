@@ -34,6 +34,7 @@
 #include "qkserve/tensor.h"
 #include "qkserve/version.h"
 #include "tests/support/process.h"
+#include "tests/support/test_authority.h"
 
 namespace qkserve {
 namespace {
@@ -99,12 +100,30 @@ TEST_F(QkserveProgramTest, HelpListsEveryFlagAndNoneOfTheLibraries) {
   const Outcome outcome = Qkserve({"--help"});
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_EQ(outcome.err, "");
-  for (const absl::string_view flag :
-       {"--listen_address=127.0.0.1:50051", "--port_file=", "--http_address=127.0.0.1:8080",
-        "--http_port_file=", "--log_format=text", "--log_requests=slow",
-        "--slow_request_threshold=1s", "--workers=0", "--kernel=auto", "--message_bytes_max=256MiB",
-        "--in_flight_bytes_max=2GiB", "--queue_requests_max=", "--ready_key_sets=some",
-        "--queue_time_max=", "--drain_grace=", "--drain_timeout=", "--check=", "--version="}) {
+  for (const absl::string_view flag : {"--listen_address=127.0.0.1:50051",
+                                       "--port_file=",
+                                       "--http_address=127.0.0.1:8080",
+                                       "--http_port_file=",
+                                       "--tls_cert_file=",
+                                       "--allow_plaintext=false",
+                                       "--token_file=",
+                                       "--access_file=",
+                                       "--make_token=",
+                                       "--check_ca_file=",
+                                       "--log_format=text",
+                                       "--log_requests=slow",
+                                       "--slow_request_threshold=1s",
+                                       "--workers=0",
+                                       "--kernel=auto",
+                                       "--message_bytes_max=256MiB",
+                                       "--in_flight_bytes_max=2GiB",
+                                       "--queue_requests_max=",
+                                       "--ready_key_sets=some",
+                                       "--queue_time_max=",
+                                       "--drain_grace=",
+                                       "--drain_timeout=",
+                                       "--check=",
+                                       "--version="}) {
     EXPECT_TRUE(absl::StrContains(outcome.out, absl::StrCat("\n  ", flag))) << flag << "\n"
                                                                             << outcome.out;
   }
@@ -160,6 +179,10 @@ TEST_F(QkserveProgramTest, OutputThatCannotBeWrittenIsAnError) {
         {"/bin/sh", "-c", "exec \"$0\" \"$@\" >/dev/full", QKSERVE_PROGRAM, argument}, directory_);
     EXPECT_EQ(outcome.exit_code, 1) << argument;
     EXPECT_EQ(outcome.err, "error: standard output: cannot write: No space left on device\n");
+    const Outcome closed = RunCommand(
+        {"/bin/sh", "-c", "exec \"$0\" \"$@\" >&-", QKSERVE_PROGRAM, argument}, directory_);
+    EXPECT_EQ(closed.exit_code, 1) << argument;
+    EXPECT_EQ(closed.err, "error: standard output: cannot write: Bad file descriptor\n");
   }
 }
 
@@ -182,6 +205,8 @@ TEST_F(QkserveProgramTest, WrongUsageEndsWithCodeTwoAndNamesWhatIsWrong) {
   ExpectWrongUsage({"--port_file=port", "--listen_address=unix:socket"},
                    "--port_file needs a listen_address with a port; was unix:socket");
   ExpectWrongUsage({"--http_port_file=port"}, "--http_port_file needs an http_address; was ''");
+  ExpectWrongUsage({"--port_file=port", "--http_port_file=./port", "--http_address=127.0.0.1:0"},
+                   "--http_port_file must be another file than port_file; both were ./port");
   ExpectWrongUsage({"--log_requests=all"}, "--log_requests: got 'all': expected slow or errors");
   ExpectWrongUsage({"--flagfile=x"}, "unknown flag --flagfile");
   ExpectWrongUsage({"surplus"}, "surplus argument 'surplus'");
@@ -196,6 +221,10 @@ TEST_F(QkserveProgramTest, WrongUsageEndsWithCodeTwoAndNamesWhatIsWrong) {
                    "slow_request_threshold must not be negative; was -1s");
   ExpectWrongUsage({"--drain_grace=inf"}, "drain_grace must be finite; was inf");
   ExpectWrongUsage({"--http_address=*:0"}, "http_address: got '*:0'; all addresses");
+  ExpectWrongUsage({"--listen_address=0.0.0.0:0"}, "--listen_address: other machines may reach");
+  ExpectWrongUsage({"--listen_address=127.0.0.1:0", "--http_address=0.0.0.0:0"},
+                   "--http_address: other machines may reach");
+  ExpectWrongUsage({"--tls_cert_file=c"}, "--tls_cert_file needs a tls_key_file; was ''");
   for (const absl::string_view address :
        {"", "127.0.0.1", "127.0.0.1:99999", ":abc", "127.0.0.1:+1"}) {
     ExpectWrongUsage({absl::StrCat("--check=", address)},
@@ -255,6 +284,14 @@ TEST_F(QkserveProgramTest, VariablesOfKubernetesAreNoFlags) {
   ASSERT_NO_FATAL_FAILURE(Start({}, service));
   EXPECT_TRUE(client_->GetStatus().ok());
   EXPECT_TRUE(absl::StartsWith(address_, "127.0.0.1:")) << address_;
+  EXPECT_FALSE(absl::StrContains(ServerErrors(), "names no flag")) << ServerErrors();
+}
+
+TEST_F(QkserveProgramTest, AMisspeltVariableIsAWarningThatNamesTheClosest) {
+  ASSERT_NO_FATAL_FAILURE(Start({}, {"QKSERVE_WORKER=2"}));
+  EXPECT_TRUE(absl::StrContains(ServerErrors(),
+                                "QKSERVE_WORKER: names no flag; did you mean QKSERVE_WORKERS?"))
+      << ServerErrors();
 }
 
 // --- Listening ----------------------------------------------------------------------------------
@@ -367,6 +404,28 @@ TEST_F(QkserveProgramTest, StartsOnTheSamePortRightAfterItWasKilled) {
   EXPECT_TRUE(Eventually([&] { return client->GetStatus().ok(); }));
 }
 
+TEST_F(QkserveProgramTest, MakesTokensThatItTakes) {
+  const Outcome made = Qkserve({"--make_token=ranking"});
+  EXPECT_EQ(made.exit_code, 0) << made.err;
+  const std::vector<std::string> lines = absl::StrSplit(made.out, '\n');
+  ASSERT_EQ(lines.size(), 3) << made.out;
+  EXPECT_TRUE(absl::StartsWith(lines[1], "ranking sha256:")) << made.out;
+  EXPECT_NE(made.out, Qkserve({"--make_token=ranking"}).out);
+  ExpectWrongUsage({"--make_token=anyone"}, "--make_token: got 'anyone', expected an identity");
+  ExpectWrongUsage({"--make_token="}, "--make_token: got '', expected an identity");
+
+  std::ofstream(Path("token")) << lines[0];
+  std::ofstream(Path("tokens")) << lines[1];
+  ASSERT_NO_FATAL_FAILURE(Start({absl::StrCat("--token_file=", Path("tokens"))}));
+  EXPECT_TRUE(absl::IsUnauthenticated(client_->GetStatus().status()));
+  const std::unique_ptr<Client> ranking =
+      Client::Create({.address = address_, .token_file = Path("token")}).value();
+  const absl::Status status = ranking->GetStatus().status();
+  EXPECT_TRUE(status.ok()) << status;
+  // A health check has no token.
+  EXPECT_EQ(Qkserve({absl::StrCat("--check=", address_)}).exit_code, 0);
+}
+
 // --- Health -------------------------------------------------------------------------------------
 
 TEST_F(QkserveProgramTest, CheckTellsWhetherAServerServes) {
@@ -380,6 +439,28 @@ TEST_F(QkserveProgramTest, CheckTellsWhetherAServerServes) {
   EXPECT_EQ(closed.exit_code, 1);
   EXPECT_EQ(closed.out, "");
   EXPECT_TRUE(absl::StartsWith(closed.err, "error: UNAVAILABLE: ")) << closed.err;
+}
+
+// The image's health check names the address alone. The container's variables tell it the rest.
+TEST_F(QkserveProgramTest, CheckSpeaksTlsWhereTheServerDoes) {
+  const TestAuthority authority;
+  const Identity identity = authority.Issue("DNS:qkserve.test");
+  std::ofstream(Path("cert.pem")) << identity.certificate;
+  std::ofstream(Path("key.pem")) << identity.key;
+  std::ofstream(Path("ca.pem")) << authority.certificate();
+  ASSERT_NO_FATAL_FAILURE(Start({absl::StrCat("--tls_cert_file=", Path("cert.pem")),
+                                 absl::StrCat("--tls_key_file=", Path("key.pem"))}));
+  const auto check = [this](std::vector<std::string> variables) {
+    Process process({QKSERVE_PROGRAM, absl::StrCat("--check=", address_)}, Path("out"), Path("err"),
+                    std::move(variables));
+    return process.Wait();
+  };
+  EXPECT_EQ(check({absl::StrCat("QKSERVE_TLS_CERT_FILE=", Path("cert.pem"))}), 0)
+      << ReadFile(Path("err"));
+  const std::string ca = absl::StrCat("QKSERVE_CHECK_CA_FILE=", Path("ca.pem"));
+  EXPECT_EQ(check({ca, "QKSERVE_CHECK_SERVER_NAME=qkserve.test"}), 0) << ReadFile(Path("err"));
+  EXPECT_EQ(check({ca}), 1);
+  EXPECT_EQ(check({}), 1);
 }
 
 // Docker puts these variables into containers.

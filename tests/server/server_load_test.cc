@@ -43,7 +43,7 @@ class ServerLoadTest : public testing::Test {
 
   // Returns when so many requests are accepted and not yet answered.
   void AwaitInFlight(int64_t requests) const {
-    EXPECT_TRUE(Eventually([&] { return client_->GetStatus()->in_flight_requests() >= requests; }));
+    EXPECT_TRUE(Eventually([&] { return StatusOf(*client_).in_flight_requests() >= requests; }));
   }
 
   std::unique_ptr<Server> server_;
@@ -99,8 +99,8 @@ TEST_F(ServerLoadTest, AShortDeadlineEndsAHugeRequestAndItsWork) {
   const absl::Status status = client_->Score(LongRequest(), absl::Milliseconds(300)).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
   // The cancelled request's other tiles do not run: nothing is in flight, and nothing was answered.
-  EXPECT_TRUE(Eventually([&] { return client_->GetStatus()->in_flight_requests() == 0; }));
-  EXPECT_EQ(client_->GetStatus()->requests_answered(), 0);
+  EXPECT_TRUE(Eventually([&] { return StatusOf(*client_).in_flight_requests() == 0; }));
+  EXPECT_EQ(StatusOf(*client_).requests_answered(), 0);
 }
 
 TEST_F(ServerLoadTest, ACancelledRequestStopsAtTheNextTile) {
@@ -116,8 +116,33 @@ TEST_F(ServerLoadTest, ACancelledRequestStopsAtTheNextTile) {
   context.TryCancel();
   caller.join();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::CANCELLED);
-  EXPECT_TRUE(Eventually([&] { return client_->GetStatus()->in_flight_requests() == 0; }));
-  EXPECT_EQ(client_->GetStatus()->requests_answered(), 0);
+  EXPECT_TRUE(Eventually([&] { return StatusOf(*client_).in_flight_requests() == 0; }));
+  EXPECT_EQ(StatusOf(*client_).requests_answered(), 0);
+}
+
+// Both workers compute the first request; the others wait in its lane.
+TEST_F(ServerLoadTest, RequestsThatAreCancelledWhileTheyWaitAreNotAnswered) {
+  const auto channel = ChannelTo(server_->address());
+  const auto stub = v1::ScoringService::NewStub(channel);
+  constexpr int kCallers = 4;
+  std::vector<grpc::ClientContext> contexts(kCallers);
+  std::vector<grpc::Status> statuses(kCallers);
+  std::vector<std::thread> callers;
+  for (int i = 0; i < kCallers; ++i) {
+    callers.emplace_back([&, i] {
+      v1::ScoreResponse response;
+      statuses[static_cast<size_t>(i)] =
+          stub->Score(&contexts[static_cast<size_t>(i)], LongRequest(), &response);
+    });
+    AwaitInFlight(i + 1);
+  }
+  for (size_t i = kCallers; i-- > 0;) contexts[i].TryCancel();
+  for (std::thread& caller : callers) caller.join();
+  for (const grpc::Status& status : statuses) {
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::CANCELLED);
+  }
+  EXPECT_TRUE(Eventually([&] { return StatusOf(*client_).in_flight_requests() == 0; }));
+  EXPECT_EQ(StatusOf(*client_).requests_answered(), 0);
 }
 
 TEST_F(ServerLoadTest, SmallRequestsOvertakeAHugeOne) {

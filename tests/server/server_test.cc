@@ -255,9 +255,10 @@ TEST_F(ServerTest, StatusSaysWhatTheServerIsAndDid) {
 TEST_F(ServerTest, HealthFollowsTheServersLife) {
   Start();
   const std::string address = server_->address();
-  EXPECT_TRUE(CheckHealth(address, absl::Seconds(10)).ok());
+  EXPECT_TRUE(CheckHealth(address, std::nullopt, absl::Seconds(10)).ok());
   EXPECT_TRUE(server_->Drain().ok());
-  EXPECT_EQ(CheckHealth(address, absl::Seconds(10)).code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(CheckHealth(address, std::nullopt, absl::Seconds(10)).code(),
+            absl::StatusCode::kUnavailable);
 }
 
 // Asks for reflection as of `version`, v1 or v1alpha.

@@ -3,6 +3,7 @@
 #include <openssl/bio.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
 #include <cstdint>
@@ -33,31 +34,41 @@ std::string Pem(X509* certificate) {
 }  // namespace
 
 TestAuthority::TestAuthority() : key_(EVP_EC_gen("P-256")) {
-  certificate_ = Sign(key_.get(), "qkserve test authority", NID_basic_constraints, "CA:TRUE");
+  certificate_ = Sign(key_.get(), "qkserve test authority", NID_basic_constraints, "CA:TRUE", {});
   pem_ = Pem(certificate_.get());
 }
 
-Identity TestAuthority::Issue(const std::string& names) const {
+Identity TestAuthority::Issue(const std::string& names, CertificateDays days) const {
   const std::unique_ptr<EVP_PKEY, Free> key(EVP_EC_gen("P-256"));
+  return IssueFor(key.get(), names, days);
+}
+
+Identity TestAuthority::IssueWeak(const std::string& names) const {
+  const std::unique_ptr<EVP_PKEY, Free> key(EVP_RSA_gen(1024));
+  return IssueFor(key.get(), names, {});
+}
+
+Identity TestAuthority::IssueFor(EVP_PKEY* key, const std::string& names,
+                                 CertificateDays days) const {
   const std::unique_ptr<X509, Free> certificate =
-      Sign(key.get(), "qkserve test", NID_subject_alt_name, names);
-  return {Pem(certificate.get()), Written([&key](BIO* bio) {
-            return PEM_write_bio_PrivateKey(bio, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+      Sign(key, "qkserve test", NID_subject_alt_name, names, days);
+  return {Pem(certificate.get()), Written([key](BIO* bio) {
+            return PEM_write_bio_PrivateKey(bio, key, nullptr, nullptr, 0, nullptr, nullptr);
           })};
 }
 
 std::unique_ptr<X509, TestAuthority::Free> TestAuthority::Sign(EVP_PKEY* key, const char* subject,
                                                                int extension,
-                                                               const std::string& value) const {
+                                                               const std::string& value,
+                                                               CertificateDays days) const {
   std::unique_ptr<X509, Free> certificate(X509_new());
   X509* const x509 = certificate.get();
   X509_set_version(x509, X509_VERSION_3);
   uint64_t serial = 0;
   EXPECT_EQ(RAND_bytes(reinterpret_cast<unsigned char*>(&serial), sizeof(serial)), 1);
   ASN1_INTEGER_set_uint64(X509_get_serialNumber(x509), serial);
-  // Clocks may differ a little, or be set.
-  X509_gmtime_adj(X509_getm_notBefore(x509), -kDay);
-  X509_gmtime_adj(X509_getm_notAfter(x509), kDay);
+  X509_gmtime_adj(X509_getm_notBefore(x509), days.first * kDay);
+  X509_gmtime_adj(X509_getm_notAfter(x509), days.last * kDay);
   X509_set_pubkey(x509, key);
   X509_NAME_add_entry_by_txt(X509_get_subject_name(x509), "CN", MBSTRING_ASC,
                              reinterpret_cast<const unsigned char*>(subject), -1, -1, 0);

@@ -15,6 +15,13 @@ struct Identity {
   std::string key;
 };
 
+// The days on which a certificate is valid, counted from now. Clocks may differ a little, or be
+// set.
+struct CertificateDays {
+  int first = -1;
+  int last = 1;
+};
+
 // An authority that signs certificates, made anew for each test: none can expire, and no key is
 // kept.
 class TestAuthority {
@@ -26,9 +33,12 @@ class TestAuthority {
 
   // A certificate for either side of a connection. `names` are as OpenSSL writes them:
   // "DNS:qkserve.test,IP:127.0.0.1".
-  Identity Issue(const std::string& names) const;
+  Identity Issue(const std::string& names, CertificateDays days = {}) const;
+  // The same with a key that OpenSSL takes for too weak: RSA of 1024 bits.
+  Identity IssueWeak(const std::string& names) const;
 
  private:
+  Identity IssueFor(EVP_PKEY* key, const std::string& names, CertificateDays days) const;
   struct Free {
     void operator()(X509* certificate) const { X509_free(certificate); }
     void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
@@ -37,7 +47,7 @@ class TestAuthority {
   // A certificate about `key` that this authority signs, with one extension. If the authority has
   // no certificate yet, the certificate is about the authority itself.
   std::unique_ptr<X509, Free> Sign(EVP_PKEY* key, const char* subject, int extension,
-                                   const std::string& value) const;
+                                   const std::string& value, CertificateDays days) const;
 
   std::unique_ptr<EVP_PKEY, Free> key_;
   std::unique_ptr<X509, Free> certificate_;

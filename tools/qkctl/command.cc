@@ -33,6 +33,11 @@ void ConnectionOptions::AddFlags(Flags& flags) {
   flags.Add("tls_server_name", &tls.server_name,
             "With --tls: the name that the server's certificate must be for; the host of --server "
             "unless given");
+  flags.Add("token_file", &client.token_file,
+            "File with the token that calls send, for servers that know their callers; needs --tls "
+            "unless the server is on this machine");
+  flags.Add("allow_plaintext", &client.allow_plaintext,
+            "Send the token without TLS to another machine, too: others may read it on the way");
 }
 
 absl::Status ConnectionOptions::Validate() const {
@@ -56,7 +61,8 @@ absl::Status ConnectionOptions::Validate() const {
 std::vector<FlagFile> ConnectionOptions::Inputs() const {
   return {{"tls_ca_file", tls.ca_file},
           {"tls_cert_file", tls.cert_file},
-          {"tls_key_file", tls.key_file}};
+          {"tls_key_file", tls.key_file},
+          {"token_file", client.token_file}};
 }
 
 ClientOptions ConnectionOptions::ForClient() const {

@@ -111,7 +111,7 @@ int Main(absl::Span<const char* const> args) {
 }  // namespace qkserve
 
 int main(int argc, char** argv) {
-  qkserve::OpenClosedStandardStreams(qkserve::ClosedOutput::kFail);
+  qkserve::OpenClosedStandardStreams();
   // A reader that goes away is an error, which is shown: output was lost. And a load whose reader
   // goes away must still remove the key sets that it made.
   signal(SIGPIPE, SIG_IGN);

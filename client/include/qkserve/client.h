@@ -61,6 +61,15 @@ struct ClientOptions {
   // Unless set, connections are not encrypted, and neither side proves its identity.
   std::optional<TlsOptions> tls = std::nullopt;
 
+  // A file with the token that every call sends as metadata "authorization: Bearer TOKEN", unless
+  // the call's own metadata has another one. It is read again when a second has passed, so a token
+  // can be replaced while the client runs. Empty: there is none.
+  std::string token_file = {};
+
+  // Lets a token go over a connection without TLS to an address that is not localhost, loopback or
+  // a unix socket. Whoever can read the network can then use the token.
+  bool allow_plaintext = false;
+
   // [http://][USER:PASSWORD@]HOST:PORT of an HTTP proxy that is asked to CONNECT to the address.
   // Empty: there is none.
   //
@@ -144,8 +153,8 @@ class Client {
 
   // Makes a client. It connects at its first call, which fails if the server is down.
   // INVALID_ARGUMENT: an option is out of range, or the address is none, or a file of TlsOptions
-  // holds no certificate or key, or they do not belong together. NOT_FOUND and the like: such a
-  // file cannot be read.
+  // holds no certificate or key, or they do not belong together, or token_file holds no token, or
+  // needs TLS. NOT_FOUND and the like: such a file cannot be read.
   static absl::StatusOr<std::unique_ptr<Client>> Create(const ClientOptions& options);
 
   // Uses a channel of your own, with its credentials and arguments. gRPC refuses replies above 4 MB

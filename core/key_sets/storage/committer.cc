@@ -63,7 +63,7 @@ absl::Status Committer::Put(const std::string& name, int64_t version,
   }
   RETURN_IF_ERROR(files_.SyncDirectory(paths_.root()));
   RETURN_IF_ERROR(folder.AddSegment(manifest, *segment, std::move(info)));
-  RETURN_IF_ERROR(StoreManifest(manifest));
+  RETURN_IF_ERROR(StoreManifest(manifest, manifest.segments.back().file));
   folder.RemoveFilesBut(&manifest);
   return absl::OkStatus();
 }
@@ -86,7 +86,7 @@ absl::Status Committer::Append(const std::string& name, int64_t version,
   }
   ASSIGN_OR_RETURN(SegmentInfo info, segment->Finish());
   RETURN_IF_ERROR(sets_.FolderOf(name).AddSegment(manifest, *segment, std::move(info)));
-  return StoreManifest(manifest);
+  return StoreManifest(manifest, manifest.segments.back().file);
 }
 
 absl::Status Committer::Delete(const std::string& name) {
@@ -116,16 +116,19 @@ absl::StatusOr<bool> Committer::ReplaceSegments(const std::string& name, Segment
   segments.erase(begin, segments.end());
   SetFolder folder = sets_.FolderOf(name);
   RETURN_IF_ERROR(folder.AddSegment(manifest, *merge.merged, std::move(merge.info)));
+  const std::string added = segments.back().file;
   segments.insert(segments.end(), newer.begin(), newer.end());
-  RETURN_IF_ERROR(StoreManifest(manifest));
+  RETURN_IF_ERROR(StoreManifest(manifest, added));
   folder.RemoveFilesBut(&manifest);
   return true;
 }
 
-absl::Status Committer::StoreManifest(const Manifest& manifest) {
+absl::Status Committer::StoreManifest(const Manifest& manifest, const std::string& added) {
   const std::string& name = manifest.name;
-  absl::Status status = sets_.FolderOf(name).WriteManifest(manifest);
+  SetFolder folder = sets_.FolderOf(name);
+  absl::Status status = folder.WriteManifest(manifest);
   if (!status.ok()) {
+    folder.TakeBackSegment(name, added);
     sets_.MarkUnacknowledgedChange(name);
     return status;
   }

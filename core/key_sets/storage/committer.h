@@ -57,8 +57,8 @@ class Committer {
   absl::Status RemoveSet(const std::string& name);
 
  private:
-  // Replaces the manifest of an existing set.
-  absl::Status StoreManifest(const Manifest& manifest);
+  // Replaces the manifest of an existing set. An error takes the new segment's file `added` back.
+  absl::Status StoreManifest(const Manifest& manifest, const std::string& added);
   // Adds a new set, with the segment if it is not null.
   absl::Status AddSet(Manifest manifest, SegmentWriter* segment, SegmentInfo info);
   // Renames a set to `temporary`, a DeletedPath, and removes its files. The path keeps the version,

@@ -3,8 +3,8 @@
 #include <cstddef>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/clock.h"
 #include "base/status_macros.h"
 
 namespace qkserve {
@@ -16,9 +16,9 @@ absl::Status DirectoryObserver::CheckNotStopping() const {
 absl::Status DirectoryObserver::ForEach(
     const char* work, const std::vector<FileSystem::Entry>& entries,
     const std::function<void(const FileSystem::Entry&)>& fn) const {
-  absl::Time last_report = absl::Now();
+  absl::Time last_report = Clock::Monotonic()->Now();
   for (size_t done = 0; done < entries.size(); ++done) {
-    const absl::Time now = absl::Now();
+    const absl::Time now = Clock::Monotonic()->Now();
     if (now - last_report >= absl::Seconds(1)) {
       last_report = now;
       log({LogLevel::kInfo,

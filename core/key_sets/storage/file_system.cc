@@ -222,11 +222,11 @@ absl::Status ReplaceFileOnce(FileSystem* files, const std::string& directory,
   const std::string path = absl::StrCat(directory, "/", name);
   const std::string temporary = path + ".tmp";
   absl::Status status = WriteWholeFile(files, temporary, contents);
+  if (status.ok()) status = files->Rename(temporary, path);
   if (!status.ok()) {
     files->Remove(temporary).IgnoreError();
     return status;
   }
-  RETURN_IF_ERROR(files->Rename(temporary, path));
   return files->SyncDirectory(directory);
 }
 

@@ -6,6 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/status_macros.h"
 #include "core/key_sets/key_set_name.h"
 #include "core/key_sets/limits.h"
 #include "core/key_sets/storage/checksum.h"
@@ -102,6 +103,17 @@ SegmentInfo ToSegment(const json& object, std::string* problem) {
   return info;
 }
 
+// Checked first: the members of another format may differ. `object` is null if it was not JSON.
+absl::Status CheckFormat(const json& object) {
+  const auto format = object.find("format");
+  const bool is_there = format != object.end() && format->is_number_unsigned();
+  if (is_there && *format == kFormat) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(
+      object.is_null() ? "is no JSON object"
+                       : absl::StrCat("is of format ", is_there ? format->dump() : "?"),
+      ", this version reads format ", kFormat));
+}
+
 // Parses the object. Its segments go to `segments`, and the other members are returned. Null: the
 // text is not JSON, or not like a manifest. At most one segment and a few other members are kept as
 // JSON while the text is parsed. So a damaged or hostile text takes less than 3 times its bytes.
@@ -170,12 +182,8 @@ absl::StatusOr<Manifest> ParseManifest(absl::string_view name, absl::string_view
   std::string problem;
   Manifest manifest;
   const json object = ParseObject(text, &manifest.segments, &problem);
+  RETURN_IF_ERROR(CheckFormat(object));
   if (!problem.empty()) return absl::DataLossError(problem);
-  const auto format = object.find("format");
-  if (format == object.end() || *format != kFormat) {
-    return absl::DataLossError(absl::StrCat(object.is_null() ? "is not JSON, or not" : "is not",
-                                            " of format ", kFormat, ", which this version reads"));
-  }
   Members members(object, &problem);
   manifest.name = members.Text("name");
   manifest.version = members.Integer("version", 1);

@@ -91,11 +91,23 @@ absl::Status SetFolder::WriteManifest(const Manifest& manifest) {
 
 absl::Status SetFolder::AddSegment(Manifest& manifest, SegmentWriter& segment, SegmentInfo info) {
   info.file = SegmentFile(manifest.version, manifest.Keys(), segment.rows());
-  RETURN_IF_ERROR(segment.MoveTo(SegmentPath(info)));
+  absl::Status status = segment.MoveTo(SegmentPath(info));
   // Synced first: a manifest must not be durable before its segments.
-  RETURN_IF_ERROR(Sync());
-  manifest.segments.push_back(std::move(info));
-  return absl::OkStatus();
+  if (status.ok()) status = Sync();
+  if (status.ok()) {
+    manifest.segments.push_back(std::move(info));
+  } else {
+    TakeBackSegment(manifest.name, info.file);
+  }
+  return status;
+}
+
+void SetFolder::TakeBackSegment(const std::string& name, const std::string& file) {
+  const absl::StatusOr<Manifest> stored = ReadManifest(name);
+  if (!stored.ok()) return;
+  const bool is_named = std::any_of(stored->segments.begin(), stored->segments.end(),
+                                    [&](const SegmentInfo& info) { return info.file == file; });
+  if (!is_named) files_->Remove(absl::StrCat(path_, "/", file)).IgnoreError();
 }
 
 void SetFolder::RemoveFilesBut(const Manifest* used) {

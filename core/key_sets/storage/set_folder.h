@@ -40,8 +40,13 @@ class SetFolder {
   // segments.
   absl::Status WriteManifest(const Manifest& manifest);
 
-  // Moves a finished segment into the folder, durably. Adds it to the end of `manifest`.
+  // Moves a finished segment into the folder, durably. Adds it to the end of `manifest`. An error
+  // takes it back.
   absl::Status AddSegment(Manifest& manifest, SegmentWriter& segment, SegmentInfo info);
+  // Removes the file of a segment whose manifest could not be written, because the disk may be
+  // full. Keeps it if the folder's manifest cannot be read or names it: that of a merge has the
+  // same name when it is tried again.
+  void TakeBackSegment(const std::string& name, const std::string& file);
 
   absl::Status Sync() { return files_->SyncDirectory(path_); }
 

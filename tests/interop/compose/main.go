@@ -1,4 +1,5 @@
-// Loads the compose files given as arguments the way Docker does, each with all its profiles.
+// Loads the compose files given as arguments the way Docker does, each with all its profiles. Files
+// with a comma between them are loaded together, each over those before it.
 // Unknown fields, warnings, services and volumes that are not there are errors; so are build contexts,
 // Dockerfiles, their targets and mounted files that do not exist.
 package main
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
@@ -66,7 +68,7 @@ func checkFile(path string) error {
 	logged := &warnings{}
 	logrus.StandardLogger().ReplaceHooks(make(logrus.LevelHooks))
 	logrus.AddHook(logged)
-	options, err := cli.NewProjectOptions([]string{path}, cli.WithProfiles([]string{"*"}),
+	options, err := cli.NewProjectOptions(strings.Split(path, ","), cli.WithProfiles([]string{"*"}),
 		cli.WithResolvedPaths(true))
 	if err != nil {
 		return err

@@ -45,7 +45,13 @@ kubectl kustomize "$manifests/overlays/replicas" >"$folder/replicas"
 
 expect_line everything '- "--in_flight_bytes_max=1073741824"'
 expect_line everything '- "--connection_age=0"'
+expect_line everything '- --token_file=/etc/qkserve/tokens/tokens'
+expect_line everything 'secretName: qkserve-tokens'
+expect_line everything '- --access_file=/etc/qkserve/access/access'
 expect_line everything 'image: "registry.example/qkserve:set"'
+expect_line everything '- --tls_client_ca_file=/etc/qkserve/tls/ca.crt'
+expect_line everything 'scheme: HTTPS'
+! grep -q allow_plaintext "$folder/everything.yaml"
 expect_refusal ReadWriteMany --set readers.enabled=true
 expect_refusal persistence.enabled --set readers.enabled=true,persistence.enabled=false
 expect_refusal http_address --set flags.http_address=:1

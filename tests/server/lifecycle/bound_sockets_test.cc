@@ -101,6 +101,7 @@ class ListenAddressTest : public KeySetServerTest {
   void Start(const std::string& address) {
     options_.listen_address = address;
     options_.http_address = address;
+    options_.allow_plaintext = true;
     server_ = nullptr;
     server_ = Server::Start(options_).value();
   }

@@ -40,6 +40,23 @@ TEST(AddressTest, AnythingElseIsRefusedWithWhatIsPossible) {
   }
 }
 
+TEST(AddressTest, OnlyAddressesThatNoOtherMachineReachesAreLoopback) {
+  const auto check = [](const std::string& address) {
+    return CheckIsLoopback({"flag", "nothing"}, address);
+  };
+  for (const char* address :
+       {"127.0.0.1:1", "127.8.9.10:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "localhost:1"}) {
+    EXPECT_TRUE(check(address).ok()) << address;
+  }
+  for (const char* address : {"0.0.0.0:1", "[::]:1", "192.0.2.1:1", "128.0.0.1:1",
+                              "[2001:db8::1]:1", "[::ffff:192.0.2.1]:1", "[fe80::1]:1"}) {
+    const absl::Status status = check(address);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << address;
+    EXPECT_THAT(std::string(status.message()),
+                testing::StartsWith(std::string("flag: other machines may reach ") + address));
+  }
+}
+
 TEST(AddressTest, AStarIsToldWhatAllAddressesAre) {
   EXPECT_EQ(
       ParseHostPort({"http_address", "nothing"}, "*:8080").status().message(),

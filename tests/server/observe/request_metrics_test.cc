@@ -91,6 +91,8 @@ TEST(RequestMetricsTest, ARefusalIsCountedByTheLimitThatRefused) {
   EXPECT_EQ(RefusalOf(absl::DataLossError("")), Refusal::kDataLoss);
   EXPECT_EQ(RefusalOf(absl::UnavailableError("")), Refusal::kDraining);
   EXPECT_EQ(RefusalOf(absl::DeadlineExceededError("")), Refusal::kDeadline);
+  EXPECT_EQ(RefusalOf(absl::UnauthenticatedError("")), Refusal::kUnauthenticated);
+  EXPECT_EQ(RefusalOf(absl::PermissionDeniedError("")), Refusal::kPermission);
   EXPECT_EQ(RefusalOf(absl::CancelledError("")), Refusal::kNone);
   EXPECT_EQ(RefusalOf(absl::InternalError("")), Refusal::kNone);
   EXPECT_EQ(RefusalOf(absl::OkStatus()), Refusal::kNone);

@@ -354,6 +354,12 @@ TEST_F(QkctlTest, FilesThatCannotBeUsedAreNamed) {
                absl::StrCat("INVALID_ARGUMENT: ", Path("m.npy"), ": elements are '<f4'"));
   expect_named({absl::StrCat("--key_lengths=", Path("none.npy"))},
                absl::StrCat("INVALID_ARGUMENT: ", Path("none.npy"), ": no lengths"));
+
+  const std::string token_file = absl::StrCat("--token_file=", Path("token"));
+  ExpectFailure({"status", token_file}, absl::StrCat("NOT_FOUND: token_file ", Path("token")));
+  std::ofstream(Path("token")) << "secret";
+  ExpectFailure({"status", "--server=qkserve.test", token_file},
+                "INVALID_ARGUMENT: token_file requires tls for qkserve.test");
 }
 
 TEST_F(QkctlTest, WithoutAServerEveryCommandFails) {

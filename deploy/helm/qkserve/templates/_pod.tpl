@@ -12,6 +12,9 @@ metadata:
   annotations:
     prometheus.io/scrape: "true"
     prometheus.io/port: "8080"
+    {{- if $values.tls.secretName }}
+    prometheus.io/scheme: https
+    {{- end }}
   {{- end }}
 spec:
   serviceAccountName: {{ include "qkserve.name" $root }}
@@ -52,6 +55,10 @@ spec:
       imagePullPolicy: {{ $values.image.pullPolicy }}
       {{- end }}
       args:
+        {{- if not $values.tls.secretName }}
+        # Pods reach each other in plain text. The NetworkPolicy lets in pods with a label.
+        - --allow_plaintext
+        {{- end }}
         - --http_address=0.0.0.0:8080
         - --log_format=json
         {{- if $values.persistence.enabled }}
@@ -59,6 +66,19 @@ spec:
         {{- end }}
         {{- if $isReader }}
         - --key_set_dir_read_only
+        {{- end }}
+        {{- if $values.tls.secretName }}
+        - --tls_cert_file=/etc/qkserve/tls/tls.crt
+        - --tls_key_file=/etc/qkserve/tls/tls.key
+        {{- if $values.tls.clientCertificates }}
+        - --tls_client_ca_file=/etc/qkserve/tls/ca.crt
+        {{- end }}
+        {{- end }}
+        {{- if $values.access.tokenSecret }}
+        - --token_file=/etc/qkserve/tokens/tokens
+        {{- end }}
+        {{- if $values.access.accessConfigMap }}
+        - --access_file=/etc/qkserve/access/access
         {{- end }}
         {{- range $name, $value := $values.flags }}
         - {{ printf "--%s=%s" $name (include "qkserve.flagValue" $value) | quote }}
@@ -80,12 +100,18 @@ spec:
         httpGet:
           path: /healthz
           port: http
+          {{- if $values.tls.secretName }}
+          scheme: HTTPS
+          {{- end }}
         periodSeconds: 2
         failureThreshold: 30
       readinessProbe:
         httpGet:
           path: /readyz
           port: http
+          {{- if $values.tls.secretName }}
+          scheme: HTTPS
+          {{- end }}
         periodSeconds: 5
         timeoutSeconds: 2
         failureThreshold: 2
@@ -93,6 +119,9 @@ spec:
         httpGet:
           path: /healthz
           port: http
+          {{- if $values.tls.secretName }}
+          scheme: HTTPS
+          {{- end }}
         periodSeconds: 10
         timeoutSeconds: 5
         failureThreshold: 6
@@ -106,19 +135,53 @@ spec:
         readOnlyRootFilesystem: true
         capabilities:
           drop: [ALL]
-      {{- if $values.persistence.enabled }}
+      {{- if or $values.persistence.enabled $values.tls.secretName $values.access.tokenSecret $values.access.accessConfigMap }}
       volumeMounts:
+        {{- if $values.persistence.enabled }}
         - name: key-sets
           mountPath: /var/lib/qkserve
           {{- if $isReader }}
           readOnly: true
           {{- end }}
+        {{- end }}
+        {{- if $values.tls.secretName }}
+        - name: tls
+          mountPath: /etc/qkserve/tls
+          readOnly: true
+        {{- end }}
+        {{- if $values.access.tokenSecret }}
+        - name: tokens
+          mountPath: /etc/qkserve/tokens
+          readOnly: true
+        {{- end }}
+        {{- if $values.access.accessConfigMap }}
+        - name: access
+          mountPath: /etc/qkserve/access
+          readOnly: true
+        {{- end }}
       {{- end }}
-  {{- if $values.persistence.enabled }}
+  {{- if or $values.persistence.enabled $values.tls.secretName $values.access.tokenSecret $values.access.accessConfigMap }}
   volumes:
+    {{- if $values.persistence.enabled }}
     - name: key-sets
       persistentVolumeClaim:
         claimName: {{ include "qkserve.claim" $root }}
+    {{- end }}
+    {{- with $values.tls.secretName }}
+    - name: tls
+      secret:
+        secretName: {{ . }}
+    {{- end }}
+    {{- with $values.access.tokenSecret }}
+    - name: tokens
+      secret:
+        secretName: {{ . }}
+    {{- end }}
+    {{- with $values.access.accessConfigMap }}
+    - name: access
+      configMap:
+        name: {{ . }}
+    {{- end }}
   {{- end }}
   {{- with $values.nodeSelector }}
   nodeSelector:

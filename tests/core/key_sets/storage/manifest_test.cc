@@ -1,6 +1,7 @@
 #include "core/key_sets/storage/manifest.h"
 
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/key_sets/key_set_name.h"
@@ -119,8 +120,13 @@ TEST(ManifestTest, RefusesOtherJson) {
 }
 
 TEST(ManifestTest, SaysWhereTheFormatIsAnother) {
-  EXPECT_THAT(ParseManifest("items", "{\"format\": 2}").status().message(),
-              HasSubstr("not of format 1"));
+  for (const auto& [text, said] :
+       {std::pair(R"({"format": 2, "segments": [{"rows": 7}]})", "is of format 2, "),
+        std::pair(R"({"format": "2"})", "is of format ?, "),
+        std::pair("x", "is no JSON object, ")}) {
+    EXPECT_EQ(ParseManifest("items", text).status().message(),
+              absl::StrCat(said, "this version reads format 1"));
+  }
 }
 
 TEST(ChecksumTest, PiecesGiveThatOfTheWhole) {

@@ -58,7 +58,7 @@ TEST_F(RecoveryTest, ADamagedSetIsListedKeptAndMayBePutAnewOrDeleted) {
     Write("/sets/a/manifest.json", "{\"format\":2}");
     const auto directory = Open();
     ASSERT_EQ(directory->notes().size(), 1U);
-    EXPECT_THAT(directory->notes()[0], HasSubstr("/sets/a/manifest.json: is not of format 1"));
+    EXPECT_THAT(directory->notes()[0], HasSubstr("/sets/a/manifest.json: is of format 2, this"));
     EXPECT_THAT(*directory->ListNames(), ElementsAre("a"));
     EXPECT_EQ(FilesIn("/sets/a").size(), 2U);
     EXPECT_TRUE(absl::IsDataLoss(directory->StoredVersion("a").status()));

@@ -1,0 +1,94 @@
+#ifndef QKSERVE_SERVER_ACCESS_ACCESS_CONTROL_H_
+#define QKSERVE_SERVER_ACCESS_ACCESS_CONTROL_H_
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/mutex.h"
+#include "grpcpp/server_context.h"
+#include "server/access/access_file.h"
+#include "server/access/permissions.h"
+#include "server/access/token_file.h"
+
+namespace qkserve {
+
+// A caller, as the server knows it.
+struct Grant {
+  std::string identity;                            // empty: the caller has none
+  std::shared_ptr<const Permissions> permissions;  // null: the caller may do everything
+};
+
+// The sources of identities and permissions.
+struct AccessSources {
+  bool token_file = false;
+  bool access_file = false;
+  bool certificates = false;  // client certificates, which TLS has verified
+};
+
+// Why a call was let in by none of the sources.
+enum class UnauthenticatedReason {
+  kNone,   // the call brought nothing that proves who it is
+  kToken,  // a token that the file does not have, or no token in metadata that should be one
+};
+inline constexpr std::array kUnauthenticatedReasonNames = {"none", "token"};
+
+// Tells each call's identity and permissions, by the newest contents of the operator's files.
+//
+// Without sources every call has an empty Grant, at no cost. Thread-safe. No call waits for one
+// that reads a file.
+class AccessControl {
+ public:
+  explicit AccessControl(AccessSources sources) : sources_(sources) {}
+
+  // True if callers can have identities.
+  bool has_identities() const { return sources_.token_file || sources_.certificates; }
+
+  // The metadata `authorization: Bearer TOKEN` is looked at first, if there is a token file. The
+  // client certificate follows. UNAUTHENTICATED: the metadata is wrong, whatever certificate there
+  // is. Or there is a token file or an access file, the call has no identity, and the access file
+  // has no lines about anyone.
+  absl::StatusOr<Grant> Authenticate(const grpc::ServerContextBase& context) const;
+
+  // Replace the contents of a file. INVALID_ARGUMENT: the text is wrong; nothing has changed.
+  absl::Status SetTokenFile(absl::string_view text);
+  absl::Status SetAccessFile(absl::string_view text);
+
+  // The calls that were refused with UNAUTHENTICATED so far.
+  int64_t unauthenticated(UnauthenticatedReason reason) const {
+    return unauthenticated_[static_cast<size_t>(reason)].load(std::memory_order_relaxed);
+  }
+
+ private:
+  // The contents of the files. A member is null until its file is read, if there is one.
+  struct Contents {
+    std::shared_ptr<const TokenTable> tokens;
+    std::shared_ptr<const AccessRules> rules;
+  };
+
+  Contents Current() const {
+    MutexLock lock(&mutex_);
+    return contents_;
+  }
+  // The identity of the call's token. Empty: it has none.
+  absl::StatusOr<std::string> IdentityOfToken(const grpc::ServerContextBase& context,
+                                              const Contents& contents) const;
+  absl::Status Unauthenticated(UnauthenticatedReason reason, absl::string_view message) const;
+
+  const AccessSources sources_;
+  mutable Mutex mutex_;  // held only to copy or exchange pointers
+  Contents contents_ ABSL_GUARDED_BY(mutex_);
+  mutable std::array<std::atomic<int64_t>, kUnauthenticatedReasonNames.size()> unauthenticated_ =
+      {};
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_ACCESS_ACCESS_CONTROL_H_

@@ -1,0 +1,42 @@
+#ifndef QKSERVE_SERVER_ACCESS_FILE_LINES_H_
+#define QKSERVE_SERVER_ACCESS_FILE_LINES_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace qkserve {
+
+// The lines of a file that people write: words between spaces and tabs. Lines end in LF or CR LF.
+// Empty lines are passed over, and a word that begins with '#' ends its line.
+class FileLines {
+ public:
+  // `text` must outlive this object.
+  explicit FileLines(absl::string_view text) : rest_(text) {}
+
+  // Goes to the next line that has words. False: there is none.
+  bool Next();
+
+  // The words of the line, at least one.
+  const std::vector<absl::string_view>& words() const { return words_; }
+
+  // INVALID_ARGUMENT: "line 3: MESSAGE".
+  absl::Status Error(absl::string_view message) const;
+
+  // An Error unless a caller may have this name.
+  absl::Status CheckIdentity(absl::string_view name) const;
+
+ private:
+  absl::string_view rest_;
+  std::vector<absl::string_view> words_;
+  int line_ = 0;
+};
+
+// A word of a file as an error shows it: escaped, and at most 64 bytes of it.
+std::string ShownWord(absl::string_view word);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_ACCESS_FILE_LINES_H_

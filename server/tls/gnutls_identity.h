@@ -1,0 +1,34 @@
+#ifndef QKSERVE_SERVER_TLS_GNUTLS_IDENTITY_H_
+#define QKSERVE_SERVER_TLS_GNUTLS_IDENTITY_H_
+
+#include <gnutls/abstract.h>
+#include <gnutls/gnutls.h>
+
+#include <functional>
+#include <memory>
+
+#include "server/tls/tls_identity.h"
+
+namespace qkserve {
+
+// The identity as GnuTLS takes it, which is what libmicrohttpd speaks TLS with.
+
+// True if GnuTLS can read the certificates and the key.
+bool CanGnuTlsUse(const TlsIdentity& identity);
+
+// Sets the source of RetrieveIdentity for the calling thread. libmicrohttpd hands no pointer of
+// ours to its callback, but calls it on the thread that runs the daemon.
+using IdentitySource = std::function<std::shared_ptr<const TlsIdentity>()>;
+void SetThreadIdentitySource(IdentitySource source);
+
+// MHD_OPTION_HTTPS_CERT_CALLBACK2: called for each handshake. Reads the identity anew, which takes
+// some tens of microseconds, so it never outlives its handshake. Returns -1, which ends the
+// handshake, if the thread has no source.
+int RetrieveIdentity(gnutls_session_t session, const gnutls_cert_retr_st* info,
+                     gnutls_pcert_st** certificates, unsigned* certificate_count,
+                     gnutls_ocsp_data_st** ocsp, unsigned* ocsp_count, gnutls_privkey_t* key,
+                     unsigned* flags);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_TLS_GNUTLS_IDENTITY_H_
