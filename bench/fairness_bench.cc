@@ -98,8 +98,9 @@ absl::StatusOr<Measured> Measure(const std::string& address, const LoadWorkload&
   ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Create({.address = address}));
   std::mt19937_64 random(1);
   const v1::Tensor keys = RandomMatrix(workload.m, workload.d, random);
-  RETURN_IF_ERROR(
-      client->PutKeySet(kKeySet, Matrix(Floats(keys).data(), workload.m, workload.d)).status());
+  const absl::Span<const float> elements = Floats(keys);
+  const TensorView view = Matrix({elements.data(), elements.size()}, workload.m, workload.d);
+  RETURN_IF_ERROR(client->PutKeySet(kKeySet, view).status());
   ASSIGN_OR_RETURN(const RequestSet requests,
                    BuildRequestSet({.workload = workload, .key_sets = {{kKeySet}}}));
   ASSIGN_OR_RETURN(const LoadTarget quiet, Target(address, "quiet", requests));
