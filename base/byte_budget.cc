@@ -24,7 +24,7 @@ absl::StatusOr<ByteBudget::Charge> ByteBudget::TryCharge(int64_t bytes) {
           LimitError(name_, absl::StrCat(bytes, " bytes are needed, ", held, " of ", name_, " = ",
                                          bytes_max_, " are in use"));
       if (retry_after_ == absl::ZeroDuration()) return refusal;
-      return WithRetryAfter(std::move(refusal), retry_after_);
+      return WithRetryAfter(std::move(refusal), SpreadRetryAfter(retry_after_, refusals_++));
     }
   } while (!bytes_.compare_exchange_weak(held, held + bytes, std::memory_order_relaxed));
   return Charge(this, bytes);

@@ -17,9 +17,9 @@ namespace qkserve {
 class ByteBudget {
  public:
   // `name` is the name of the limit in errors, a string literal. `retry_after` is the usual time
-  // that a charge is held. A refused caller is told to come again after it. 0: errors name no time,
-  // because coming again soon does not help. `reserved_bytes` of the limit count as charged and are
-  // never given back.
+  // that a charge is held. A refused caller is told to come again after it, or up to twice as long
+  // (SpreadRetryAfter). 0: errors name no time, because coming again soon does not help.
+  // `reserved_bytes` of the limit count as charged and are never given back.
   ByteBudget(const char* name, int64_t bytes_max, absl::Duration retry_after = absl::ZeroDuration(),
              int64_t reserved_bytes = 0)
       : name_(name),
@@ -76,6 +76,7 @@ class ByteBudget {
   const absl::Duration retry_after_;
   const int64_t reserved_bytes_;
   std::atomic<int64_t> bytes_;
+  std::atomic<uint64_t> refusals_{0};  // numbers refusals, for SpreadRetryAfter
 };
 
 }  // namespace qkserve

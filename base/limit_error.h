@@ -38,6 +38,20 @@ inline absl::Status WithRetryAfter(absl::Status status, absl::Duration after) {
   return status;
 }
 
+// A point in [0, 1) for the number of a refusal. Successive numbers spread evenly, and no point
+// comes twice (the golden ratio's multiples; Knuth, The Art of Computer Programming, section 6.4).
+inline double SpreadPoint(uint64_t number) {
+  constexpr uint64_t kStep = 0x9e3779b97f4a7c15;  // 2^64 divided by the golden ratio
+  constexpr double kUnit = 1.0 / (int64_t{1} << 53);
+  return static_cast<double>((number * kStep) >> 11) * kUnit;
+}
+
+// The time after which refusal `number` may come again: from `shortest` to twice as long. So
+// callers who were refused together do not come back together.
+inline absl::Duration SpreadRetryAfter(absl::Duration shortest, uint64_t number) {
+  return shortest + shortest * SpreadPoint(number);
+}
+
 // The time after which a retry may help; nullopt if the status does not say.
 inline absl::optional<absl::Duration> RetryAfterOf(const absl::Status& status) {
   const absl::optional<absl::Cord> text = status.GetPayload(kRetryPayload);

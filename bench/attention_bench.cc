@@ -6,16 +6,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <fstream>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_split.h"
 #include "absl/types/span.h"
 #include "base/flags.h"
 #include "bench/child_process.h"
@@ -121,28 +117,14 @@ void CompareCausal(Client& client, int rounds) {
   absl::PrintF("  causal / full: %.2f  (target <= 0.60)\n", causal_ms / full_ms);
 }
 
-// A field of /proc/PID/status in MB.
-double ProcessMb(pid_t pid, absl::string_view field) {
-  std::ifstream file(absl::StrCat("/proc/", pid, "/status"));
-  for (std::string line; std::getline(file, line);) {
-    const std::vector<std::string> words =
-        absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
-    double kib = 0;
-    if (words.size() > 1 && words[0] == field && absl::SimpleAtod(words[1], &kib)) {
-      return kib * 1024 / 1e6;
-    }
-  }
-  return 0;
-}
-
 void MeasureMemory(const std::string& qkserve) {
   const auto server = OrDie(ChildServer::Start(QkserveCommand(qkserve), absl::Seconds(30)));
   const auto client = OrDie(Client::Create({.address = server->address()}));
   OrDie(client->GetStatus());
-  const double idle_mb = ProcessMb(server->pid(), "VmRSS:");
+  const double idle_mb = server->MemoryMb("VmRSS:");
   const v1::ScoreRequest request = Inputs(2048, 50000, 64).ContextRequest(false);
   for (int i = 0; i < 3; ++i) ComputedMs(*client, request);
-  const double peak_mb = ProcessMb(server->pid(), "VmHWM:");
+  const double peak_mb = server->MemoryMb("VmHWM:");
   absl::PrintF("context n=2048 m=50000 d=dv=64 (26 MB in; n·m would be 410 MB)\n");
   absl::PrintF("  peak memory over idle: %.0f MB  (target < 130)\n", peak_mb - idle_mb);
   OrDie(server->Stop());

@@ -16,6 +16,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 
 namespace qkserve::bench {
@@ -133,6 +134,23 @@ absl::StatusOr<std::unique_ptr<ChildServer>> ChildServer::Start(std::vector<std:
   }
   return absl::DeadlineExceededError(absl::StrCat(
       command[0], " wrote no port within ", absl::FormatDuration(timeout), LastWords(log_file)));
+}
+
+double ChildServer::MemoryMb(absl::string_view field) const {
+  std::ifstream file(absl::StrCat("/proc/", pid_, "/status"));
+  for (std::string line; std::getline(file, line);) {
+    const std::vector<std::string> words =
+        absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
+    double kib = 0;
+    if (words.size() > 1 && words[0] == field && absl::SimpleAtod(words[1], &kib)) {
+      return kib * 1024 / 1e6;
+    }
+  }
+  return 0;
+}
+
+void ChildServer::ResetMemoryPeak() const {
+  std::ofstream(absl::StrCat("/proc/", pid_, "/clear_refs")) << 5;  // proc(5)
 }
 
 ChildServer::~ChildServer() { Stop().IgnoreError(); }

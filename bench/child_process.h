@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 namespace qkserve::bench {
@@ -32,6 +33,11 @@ class ChildServer {
   // "127.0.0.1:PORT".
   const std::string& address() const { return address_; }
   pid_t pid() const { return pid_; }
+
+  // A field of /proc/PID/status in MB: "VmRSS:", or "VmHWM:", the peak since the start or since
+  // ResetMemoryPeak. 0: the system does not say.
+  double MemoryMb(absl::string_view field) const;
+  void ResetMemoryPeak() const;
 
   // Ends the child with SIGTERM, or with SIGKILL after `timeout`. OK: it went by itself with code
   // 0. Only the first call does anything.

@@ -69,7 +69,7 @@ absl::StatusOr<Rates> Measure(const Contender& server, const Clients& clients,
   ASSIGN_OR_RETURN(
       std::vector<std::shared_ptr<grpc::Channel>> channels,
       MakeChannels({.address = address, .channels = clients.channels, .attempts_max = 1}));
-  const LoadTarget target = {std::move(channels), &set, nullptr};
+  const LoadTarget target = {.channels = std::move(channels), .requests = &set};
   Rates rates;
   for (int round = 0; round < options.rounds; ++round) {
     // The first contender changes from round to round, so that a machine that slows down does so

@@ -52,6 +52,8 @@ std::string TimeText(double microseconds) {
 std::string RatioText(const Ratio& ratio) {
   // A contender is not compared with itself.
   if (ratio.lower_quartile == 1 && ratio.upper_quartile == 1) return "1";
+  // A single round has no quartiles.
+  if (ratio.lower_quartile == ratio.upper_quartile) return absl::StrFormat("%.2f", ratio.ratio);
   return absl::StrFormat("%.2f [%.2f-%.2f]", ratio.ratio, ratio.lower_quartile,
                          ratio.upper_quartile);
 }
@@ -63,12 +65,16 @@ Ratio RateTo(absl::string_view name, const ThroughputSamples& samples,
   return CompareRounds(Median(rates), Median(others), rates, others);
 }
 
-void PrintMachine(const Json& machine, const RoundOptions& options) {
+void PrintMachine(const Json& machine) {
   const auto text = [&machine](const char* key) { return machine.at(key).get<std::string>(); };
   const std::string what =
       absl::StrCat(text("cpu"), ", ", machine.at("cpus").dump(), " CPUs, kernel ", text("kernel"),
                    ", ", text("blas"), ", gRPC ", text("grpc"));
   absl::PrintF("%s\n", WrapText(what, 2));
+}
+
+void PrintMachine(const Json& machine, const RoundOptions& options) {
+  PrintMachine(machine);
   absl::PrintF(
       "%d rounds; in each, every contender has a turn of %s, in an order drawn anew.\n"
       "Ratios are of medians; in brackets the quartiles of the ratio round by round.\n",

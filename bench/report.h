@@ -48,6 +48,7 @@ Ratio RateTo(absl::string_view name, const ThroughputSamples& samples,
              const std::vector<ThroughputSamples>& all);
 
 // Prints to standard output.
+void PrintMachine(const Json& machine);
 void PrintMachine(const Json& machine, const RoundOptions& options);
 // Prints rows in columns, as TextTable does. The first row names the columns; the first column is
 // aligned to the left, the others to the right.

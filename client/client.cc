@@ -78,6 +78,12 @@ absl::Status CheckView(absl::string_view name, const std::optional<TensorView>& 
   return TensorBytes(name, tensor->data_type, tensor->shape, tensor->size_bytes).status();
 }
 
+Metadata MetadataOf(const ScoreOptions& options) {
+  Metadata metadata = CallerMetadata(options.tenant, options.priority);
+  metadata.insert(metadata.end(), options.metadata.begin(), options.metadata.end());
+  return metadata;
+}
+
 // INTERNAL: the result is not the one that was asked for. Programs rely on its type and its rows.
 absl::Status CheckResult(const TensorView& queries, const ScoreOptions& options,
                          const ScoreResult& result) {
@@ -206,7 +212,7 @@ absl::StatusOr<ScoreResult> Client::Score(const TensorView& queries, const Tenso
   RETURN_IF_ERROR(CheckView("mask", options.mask));
   return ToResult(
       queries, options,
-      Score(MakeScoreRequest(queries, keys, options), options.timeout, options.metadata));
+      Score(MakeScoreRequest(queries, keys, options), options.timeout, MetadataOf(options)));
 }
 
 absl::StatusOr<ScoreResult> Client::Score(const TensorView& queries, const KeySetReference& key_set,
@@ -218,7 +224,7 @@ absl::StatusOr<ScoreResult> Client::Score(const TensorView& queries, const KeySe
   RETURN_IF_ERROR(CheckView("mask", options.mask));
   return ToResult(
       queries, options,
-      Score(MakeScoreRequest(queries, key_set, options), options.timeout, options.metadata));
+      Score(MakeScoreRequest(queries, key_set, options), options.timeout, MetadataOf(options)));
 }
 
 absl::StatusOr<v1::ScoreResponse> Client::Score(const v1::ScoreRequest& request,

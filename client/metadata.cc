@@ -53,6 +53,15 @@ absl::Status CheckEntry(absl::string_view name, absl::string_view value) {
 
 }  // namespace
 
+Metadata CallerMetadata(const std::string& tenant, Priority priority) {
+  Metadata metadata;
+  if (!tenant.empty()) metadata.emplace_back(kTenantMetadata, tenant);
+  if (priority != Priority::kNormal) {
+    metadata.emplace_back(kPriorityMetadata, std::string(PriorityName(priority)));
+  }
+  return metadata;
+}
+
 absl::Status AddMetadata(grpc::ClientContext& context, const Metadata& metadata) {
   for (const auto& [name, value] : metadata) RETURN_IF_ERROR(CheckEntry(name, value));
   for (const auto& [name, value] : metadata) context.AddMetadata(name, value);

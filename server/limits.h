@@ -1,6 +1,7 @@
 #ifndef QKSERVE_SERVER_LIMITS_H_
 #define QKSERVE_SERVER_LIMITS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 
@@ -62,6 +63,14 @@ inline constexpr absl::Duration kPingTimeout = absl::Seconds(20);
 
 // The time in which a TCP peer must take some of the bytes that wait for it.
 inline constexpr absl::Duration kUnsentTimeout = absl::Seconds(60);
+
+// The most tenants whose names nobody authenticated. Further ones share one tenant. A name without
+// calls for this time makes room for a new one.
+inline constexpr int64_t kTenantsMax = 1000;
+inline constexpr absl::Duration kTenantIdleMin = absl::Minutes(1);
+
+// The most characters of a tenant's name.
+inline constexpr size_t kTenantNameBytesMax = 128;
 
 // The largest request, and its result computed, in the message and serialised, fit in flight.
 static_assert(4 * kMessageBytesMax <= kInFlightBytesMax);

@@ -120,7 +120,16 @@ void AddWork(MainOptions& options, Flags& flags) {
   flags.Add("queue_requests_max", &server.queue_requests_max,
             "requests that may wait for a worker");
   flags.Add("queue_time_max", &server.queue_time_max,
-            "predicted time to serve what may wait for a worker");
+            "longest wait for a worker: a request that is expected to wait longer, or has waited "
+            "longer, is refused");
+}
+
+void AddTenants(MainOptions& options, Flags& flags) {
+  flags.BeginGroup("Tenants");
+  flags.Add("tenant_quota_file", &options.server.tenant_quota_file,
+            "JSON file with the CPU time that each tenant may ask for, read again when it changes; "
+            "empty: no limits",
+            {.may_be_empty = true});
 }
 
 void AddLifeAndLog(MainOptions& options, Flags& flags) {
@@ -151,6 +160,7 @@ void MainOptions::AddFlags(Flags& flags) {
   AddAccess(*this, flags);
   AddKeySets(*this, flags);
   AddWork(*this, flags);
+  AddTenants(*this, flags);
   AddLifeAndLog(*this, flags);
 
   // A variable QKSERVE_VERSION may well have another meaning.

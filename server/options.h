@@ -110,9 +110,14 @@ struct ServerOptions {
   // and Java ping every 10 s at most.
   absl::Duration keepalive_interval_min = absl::Seconds(5);
 
-  // Bounds of the queue: the number of requests, and the predicted time to serve them.
+  // Bounds of the queue: the number of requests, and the longest time that one waits. A request's
+  // deadline may allow less time.
   int64_t queue_requests_max = kQueueRequestsMax;
-  absl::Duration queue_time_max = absl::Seconds(10);
+  absl::Duration queue_time_max = kQueueTimeMax;
+
+  // A file with the tenants' quotas, which is read again when it changes; see TenantQuotas. Empty:
+  // there are no quotas.
+  std::string tenant_quota_file = {};
 
   // A server that is told to stop sends its clients away. It still answers calls until none has
   // come for this time, which clients need to read that they should go. At most five times as long.

@@ -23,6 +23,7 @@
 #include "qkserve/v1/scoring.grpc.pb.h"
 #include "qkserve/v1/status.grpc.pb.h"
 #include "server/admission/compute_setup.h"
+#include "server/admission/tenant_quotas.h"
 #include "server/connection_setup.h"
 #include "server/lifecycle/goodbye.h"
 #include "server/lifecycle/listen_address.h"
@@ -67,6 +68,19 @@ absl::Status CheckPlaintext(const ServerOptions& options) {
 absl::string_view DescribeEncryption(const ServerOptions& options) {
   if (options.tls_cert_file.empty()) return "plain text";
   return options.tls_client_ca_file.empty() ? "TLS" : "TLS with certificates of clients";
+}
+
+// Reads the quotas of tenants, and again whenever the file changes. No path: there are none.
+absl::Status WatchQuotas(const std::string& path, const Clock& clock, Tenants& tenants,
+                         FileReloader& files) {
+  if (path.empty()) return absl::OkStatus();
+  return files.Add({.flag = "tenant_quota_file",
+                    .paths = {path},
+                    .apply = [&](const std::vector<std::string>& contents) -> absl::Status {
+                      ASSIGN_OR_RETURN(TenantQuotas quotas, ParseTenantQuotas(contents.front()));
+                      tenants.SetQuotas(std::move(quotas), clock.Now());
+                      return absl::OkStatus();
+                    }});
 }
 
 AccessSources AccessSourcesOf(const ServerOptions& options) {
@@ -115,6 +129,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                    .workers = workers,
                    .slots = ComputeSlots(workers, UsableCpus(), options.in_flight_bytes_max)};
   parts.access = std::make_unique<AccessControl>(AccessSourcesOf(options));
+  parts.tenants = std::make_unique<Tenants>();
   parts.files = std::make_unique<FileReloader>(options.log, options.file_check_interval);
   if (!options.tls_cert_file.empty()) {
     ASSIGN_OR_RETURN(parts.tls, TlsFiles::Watch({.cert = options.tls_cert_file,
@@ -123,6 +138,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                                                 parts.files.get()));
   }
   RETURN_IF_ERROR(WatchAccessFiles(options, parts.access.get(), *parts.files));
+  RETURN_IF_ERROR(WatchQuotas(options.tenant_quota_file, *clock, *parts.tenants, *parts.files));
   parts.exporter =
       std::make_unique<MetricsExporter>(parts.compute, options.log_lines_dropped,
                                         options.ready_key_sets, parts.files.get(), parts.tls.get());
@@ -169,6 +185,7 @@ Server::Server(const ServerOptions& options, Parts parts, const Clock* clock)
       clock_(*clock),
       tls_(std::move(parts.tls)),
       access_(std::move(parts.access)),
+      tenants_(std::move(parts.tenants)),
       files_(std::move(parts.files)),
       exporter_(std::move(parts.exporter)),
       recorder_(&exporter_->metrics(), options.slow_request_threshold,
@@ -182,7 +199,7 @@ Server::Server(const ServerOptions& options, Parts parts, const Clock* clock)
                 .compute = parts.compute,
                 .key_sets = key_sets_.get(),
                 .budget = &budget_},
-               batcher_.get(), &calls_, &gate_, &recorder_, clock,
+               batcher_.get(), tenants_.get(), &calls_, &gate_, &recorder_, clock,
                options.reply_timeout > absl::ZeroDuration() ? options.reply_timeout
                                                             : absl::InfiniteDuration()),
       key_set_service_(key_sets_.get(), &budget_, &calls_, &gate_, &recorder_, clock,
@@ -214,7 +231,8 @@ ServerParts Server::AskedParts() {
           .key_sets = key_sets_.get(),
           .calls = &calls_,
           .connections = &connections_,
-          .access = access_.get()};
+          .access = access_.get(),
+          .tenants = tenants_.get()};
 }
 
 Server::~Server() { Drain().IgnoreError(); }

@@ -12,6 +12,7 @@
 #include "grpcpp/server.h"
 #include "server/access/access_control.h"
 #include "server/admission/compute_setup.h"
+#include "server/admission/tenants.h"
 #include "server/http/http_server.h"
 #include "server/lifecycle/acceptor.h"
 #include "server/lifecycle/file_reloader.h"
@@ -76,6 +77,7 @@ class Server {
     // Before `files` stands whatever its files are applied to.
     std::unique_ptr<TlsFiles> tls;  // null: plain text
     std::unique_ptr<AccessControl> access;
+    std::unique_ptr<Tenants> tenants;
     std::unique_ptr<FileReloader> files;
     std::unique_ptr<MetricsExporter> exporter;  // asks files
     std::unique_ptr<HttpServer> http;           // null: there is no HTTP; asks the exporter
@@ -95,6 +97,7 @@ class Server {
   // they use goes. Before files_ stands whatever its files are applied to.
   const std::unique_ptr<TlsFiles> tls_;
   const std::unique_ptr<AccessControl> access_;
+  const std::unique_ptr<Tenants> tenants_;
   const std::unique_ptr<FileReloader> files_;
   const std::unique_ptr<MetricsExporter> exporter_;
   const CallRecorder recorder_;

@@ -37,6 +37,8 @@ absl::Status BatchPolicyOptions::Validate() const {
   check_count("group_requests_max", group_requests_max);
   check_count("pass_requests_max", pass_requests_max);
   check_time("queued_time_max", queued_time_max);
+  check_time("prompt_turn", prompt_turn);
+  check_time("standing_after", standing_after);
   check_time("small_cost_max", small_cost_max);
   check_time("group_cost_max", group_cost_max);
   check_time("pass_cost_max", pass_cost_max);
@@ -56,34 +58,53 @@ bool RunsOnArrival(const BatchPolicyOptions& options, const QueueSummary& queue,
          queue.busy < options.workers;
 }
 
-absl::Status AdmitToQueue(const BatchPolicyOptions& options, const QueueSummary& queue,
-                          const JobSpec& spec) {
-  if (queue.requests() == 0) return absl::OkStatus();
-  if (queue.requests() >= options.queued_requests_max) {
-    return LimitError("queue_requests_max",
-                      absl::StrCat("the queue is full: ", queue.requests(), " requests wait"));
+absl::Time DueOf(const BatchPolicyOptions& options, const JobSpec& spec, absl::Time arrival) {
+  return std::min(spec.deadline, arrival + options.queued_time_max);
+}
+
+absl::Time RankOf(const BatchPolicyOptions& options, const JobSpec& spec, absl::Time arrival) {
+  // A fifth of the time is left for what must still be done before the request when it gets to the
+  // front. Without it many were dropped just before their turns.
+  const absl::Time front = arrival + (DueOf(options, spec, arrival) - arrival) * 4 / 5;
+  // A long request would otherwise be overtaken until it is too late to begin.
+  return std::min(front + spec.cost, spec.deadline - TimeAlone(options, spec) * 2);
+}
+
+absl::Status AdmitToQueue(const BatchPolicyOptions& options, const QueueSummary& queue) {
+  if (queue.requests() == 0 || queue.requests() < options.queued_requests_max) {
+    return absl::OkStatus();
   }
-  const absl::Duration time = (queue.cost() + spec.cost) / options.workers;
-  if (time > options.queued_time_max) {
-    return LimitError("queue_time_max",
-                      absl::StrCat("the queue is full: with this request it would hold work for ",
-                                   absl::FormatDuration(time), ", the limit is ",
-                                   absl::FormatDuration(options.queued_time_max)));
+  return LimitError("queue_requests_max",
+                    absl::StrCat("the queue is full: ", queue.requests(), " requests wait"));
+}
+
+absl::Status AdmitByPrediction(const BatchPolicyOptions& options, const QueueSummary& queue,
+                               const JobSpec& spec, const ExpectedWait& expected, absl::Time now) {
+  if (queue.requests() == 0) return absl::OkStatus();
+  const absl::Duration wait = expected.ahead / options.workers;
+  const absl::Duration own = TimeAlone(options, spec);
+  const absl::Duration reserved = expected.lane_is_standing ? wait * 2 : wait * 5 / 4;
+  static_assert(kReserveFactorMax == 2);
+  if (now + reserved + own * 3 / 2 > spec.deadline) {
+    return LimitError("deadline", absl::StrCat("too much is queued to meet the deadline: it is ",
+                                               absl::FormatDuration(spec.deadline - now),
+                                               " away, and the request should wait for ",
+                                               absl::FormatDuration(wait), " and take ",
+                                               absl::FormatDuration(own)));
+  }
+  if (reserved > options.queued_time_max) {
+    return LimitError(
+        "queue_time_max",
+        absl::StrCat("the queue is full: the request should wait for ", absl::FormatDuration(wait),
+                     ", and with a reserve for ", absl::FormatDuration(reserved), "; the limit is ",
+                     absl::FormatDuration(options.queued_time_max)));
   }
   return absl::OkStatus();
 }
 
-absl::Status AdmitByDeadline(const BatchPolicyOptions& options, const QueueSummary& queue,
-                             const JobSpec& spec, absl::Duration ahead, absl::Time now) {
-  if (spec.deadline == absl::InfiniteFuture() || queue.requests() == 0) return absl::OkStatus();
-  const absl::Duration wait = ahead / options.workers;
-  const absl::Duration own = TimeAlone(options, spec);
-  if (now + wait * 5 / 4 + own * 3 / 2 <= spec.deadline) return absl::OkStatus();
-  return LimitError("deadline", absl::StrCat("too much is queued to meet the deadline: it is ",
-                                             absl::FormatDuration(spec.deadline - now),
-                                             " away, and the request should wait for ",
-                                             absl::FormatDuration(wait), " and take ",
-                                             absl::FormatDuration(own)));
+bool WaitedTooLong(const BatchPolicyOptions& options, const QueueSummary& queue, absl::Time arrival,
+                   absl::Time now) {
+  return queue.requests() > 1 && now - arrival > options.queued_time_max;
 }
 
 bool TooLateToBegin(const BatchPolicyOptions& options, const QueueSummary& queue,
@@ -97,12 +118,20 @@ bool TooLateToContinue(const BatchPolicyOptions& options, const JobSpec& spec,
   return now + remaining / options.workers > spec.deadline;
 }
 
-absl::Duration RetryAfter(const BatchPolicyOptions& options, const QueueSummary& queue) {
-  return std::clamp(queue.cost() / options.workers, absl::Milliseconds(10), absl::Seconds(1));
+absl::Duration RetryAfter(const BatchPolicyOptions& options, const QueueSummary& queue,
+                          uint64_t refusals) {
+  const absl::Duration all =
+      std::clamp(queue.cost() / options.workers, absl::Milliseconds(10), absl::Seconds(1));
+  return SpreadRetryAfter(all, refusals);
 }
 
 absl::Duration GroupCost(const BatchPolicyOptions& options, const QueueSummary& queue) {
   return std::min(queue.small_cost / options.workers, options.group_cost_max);
+}
+
+absl::Duration CostInPass(const JobSpec& spec, int64_t requests) {
+  const absl::Duration shared = std::min(spec.shared_cost, spec.cost);
+  return spec.cost - shared + shared / std::max(requests, int64_t{1});
 }
 
 bool JoinsPass(const BatchPolicyOptions& options, int64_t requests, absl::Duration pass_cost,

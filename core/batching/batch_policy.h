@@ -20,10 +20,20 @@ struct BatchPolicyOptions {
   // many as `workers`.
   int64_t threads = 0;
 
-  // Bounds of what may wait: the number of requests, and the time that all workers together are
-  // predicted to need for them. A longer queue would answer no request in time.
+  // The requests that may wait.
   int64_t queued_requests_max = kQueueRequestsMax;
-  absl::Duration queued_time_max = absl::Seconds(10);
+
+  // The longest time that a request may wait for its turn, predicted or actual. A deadline may
+  // allow less.
+  absl::Duration queued_time_max = kQueueTimeMax;
+
+  // A lane in which no request has had its turn within prompt_turn for standing_after is a standing
+  // queue. It holds no burst: there is more work than the workers can do, and longer waiting helps
+  // nobody (after Nichols and Jacobson, Controlling Queue Delay, ACM Queue 2012). The first time is
+  // twice that of the longest tile. The second is longer than nearly all bursts of random traffic
+  // at 0.8 of the capacity.
+  absl::Duration prompt_turn = absl::Milliseconds(10);
+  absl::Duration standing_after = absl::Seconds(1);
 
   // A request of one tile up to this cost is small. Small requests may be answered in a group, and
   // overtake large ones.
@@ -71,20 +81,42 @@ WorkKind KindOf(const BatchPolicyOptions& options, const JobSpec& spec);
 bool RunsOnArrival(const BatchPolicyOptions& options, const QueueSummary& queue,
                    const JobSpec& spec);
 
-// OK, or RESOURCE_EXHAUSTED with the limit that a further request would break. A request that finds
-// the queue empty is never refused: no other time would be better.
-absl::Status AdmitToQueue(const BatchPolicyOptions& options, const QueueSummary& queue,
-                          const JobSpec& spec);
+// The last moment at which the turn of a request is worth anything: its deadline, but at most
+// queued_time_max after its arrival.
+absl::Time DueOf(const BatchPolicyOptions& options, const JobSpec& spec, absl::Time arrival);
 
-// The next functions decide by deadlines. The costs that they get are corrected (CostRatio). They
-// never turn away a request that finds nothing waiting, however pessimistic its prediction, or one
-// without a deadline.
+// The order in a lane: the lowest rank goes first. Callers who can wait less go before those who
+// can wait longer, and short requests before long ones. Later arrivals rank later, so no request
+// waits for ever.
+absl::Time RankOf(const BatchPolicyOptions& options, const JobSpec& spec, absl::Time arrival);
 
-// Decides about a request that comes now. `ahead` is the work, in time of one worker, that is done
-// before it. RESOURCE_EXHAUSTED with the limit "deadline": the request is not expected to end by
-// its deadline with a quarter of the wait and half of its own time to spare.
-absl::Status AdmitByDeadline(const BatchPolicyOptions& options, const QueueSummary& queue,
-                             const JobSpec& spec, absl::Duration ahead, absl::Time now);
+// OK, or RESOURCE_EXHAUSTED with the limit queue_requests_max, if a further request would break it.
+// A request that finds the queue empty is never refused: no other time would be better.
+absl::Status AdmitToQueue(const BatchPolicyOptions& options, const QueueSummary& queue);
+
+// The next functions decide by predicted times. The costs that they get are corrected (CostRatio).
+// They never turn away a request that finds nothing waiting, however pessimistic its prediction.
+
+struct ExpectedWait {
+  // The work that is done before the request, in time of one worker.
+  absl::Duration ahead = absl::ZeroDuration();
+  bool lane_is_standing = false;  // see BatchPolicyOptions::standing_after
+};
+
+// Decides about a request that comes now. Its wait is counted 1.25 times, or twice if its lane is a
+// standing queue, and its own time 1.5 times. The reserve is for predictions that are too low, and
+// for later requests that rank before this one. RESOURCE_EXHAUSTED with a limit:
+//   deadline         wait and own time, so counted, end after the deadline
+//   queue_time_max   the wait, so counted, is longer than queued_time_max
+absl::Status AdmitByPrediction(const BatchPolicyOptions& options, const QueueSummary& queue,
+                               const JobSpec& spec, const ExpectedWait& expected, absl::Time now);
+
+// The greatest factor by which AdmitByPrediction and TooLateToBegin multiply a time.
+inline constexpr int64_t kReserveFactorMax = 2;
+
+// True if a request has waited longer than queued_time_max while others wait, too.
+bool WaitedTooLong(const BatchPolicyOptions& options, const QueueSummary& queue, absl::Time arrival,
+                   absl::Time now);
 
 // True if a request that begins now would miss its deadline: at 1.5 times its cost, and while
 // `others` get their turns. `others` is work in time of one worker. Such a request would only make
@@ -97,14 +129,21 @@ bool TooLateToBegin(const BatchPolicyOptions& options, const QueueSummary& queue
 bool TooLateToContinue(const BatchPolicyOptions& options, const JobSpec& spec,
                        absl::Duration remaining, absl::Time now);
 
-// The time after which a refused request may come again. By then all that waits now should be done.
-// It is at least 10 ms: refused callers must not keep the server busy with refusals. It is at most
-// 1 s.
-absl::Duration RetryAfter(const BatchPolicyOptions& options, const QueueSummary& queue);
+// The time after which a refused request may come again: that which all that waits now should take,
+// once or up to twice. Refusal number `refusals` decides: successive numbers spread evenly over
+// that range, so that callers who were refused together do not come back together. The shorter time
+// is at least 10 ms, because refused callers must not keep the server busy with refusals, and at
+// most 1 s.
+absl::Duration RetryAfter(const BatchPolicyOptions& options, const QueueSummary& queue,
+                          uint64_t refusals);
 
 // The work that a worker takes from the small requests at once: an even share, but at most
 // group_cost_max. The other workers then find their shares when they come.
 absl::Duration GroupCost(const BatchPolicyOptions& options, const QueueSummary& queue);
+
+// A job's part of the cost of a pass that answers `requests` jobs: all that is its own, and an
+// equal part of what the pass pays once.
+absl::Duration CostInPass(const JobSpec& spec, int64_t requests);
 
 // True if a job that would add `cost` joins a pass of `requests` jobs and `pass_cost`. The first
 // job of a pass always joins.

@@ -28,14 +28,14 @@ absl::Status CheckStillWanted(const QueuedJob& job, absl::Time now) {
   return absl::OkStatus();
 }
 
-bool BatchQueue::HasAmpleTime(const JobSpec& spec, absl::Duration cost, absl::Time now) const {
-  // The estimates leave a margin of at most half of the time that they predict.
-  constexpr int64_t kFactor = static_cast<int64_t>(CostRatio::kMax) * 3 / 2;
-  return now + (running_cost_ + summary_.cost() + cost) * kFactor <= spec.deadline;
+bool BatchQueue::HasAmpleTime(const QueuedJob& job, absl::Duration cost, absl::Time now) const {
+  constexpr int64_t kFactor = static_cast<int64_t>(CostRatio::kMax) * kReserveFactorMax;
+  return now + (running_cost_ + summary_.cost() + cost) * kFactor <=
+         DueOf(options_, job.spec, job.arrival);
 }
 
 bool BatchQueue::IsTooLate(const QueuedJob& job, absl::Duration cost, absl::Time now) const {
-  if (HasAmpleTime(job.spec, cost, now)) return false;
+  if (HasAmpleTime(job, cost, now)) return false;
   const double ratio = RatioAt(KindOf(options_, job.spec), now);
   JobSpec spec = job.spec;
   spec.cost = cost * ratio;
@@ -44,23 +44,34 @@ bool BatchQueue::IsTooLate(const QueuedJob& job, absl::Duration cost, absl::Time
   return TooLateToBegin(options_, summary_, spec, others, now);
 }
 
+absl::Status BatchQueue::Refused(const absl::Status& status, absl::Time now) const {
+  return WithRetryAfter(status, RetryAfter(options_, CorrectedSummary(now), refusals_++));
+}
+
 absl::Status BatchQueue::LateError(const QueuedJob& job, absl::Duration cost,
                                    absl::Time now) const {
   const absl::Duration corrected = cost * RatioAt(KindOf(options_, job.spec), now);
-  return WithRetryAfter(
+  return Refused(
       LimitError("deadline", absl::StrCat("too much was queued to meet the deadline: after ",
                                           absl::FormatDuration(now - job.arrival), ", ",
                                           absl::FormatDuration(job.spec.deadline - now),
                                           " are left for work of ", absl::FormatDuration(corrected),
                                           " on one worker")),
-      RetryAfter(options_, CorrectedSummary(now)));
+      now);
 }
 
 absl::Status BatchQueue::CheckWorthBeginning(const QueuedJob& job, absl::Duration cost,
                                              absl::Time now) const {
-  absl::Status status = CheckStillWanted(job, now);
-  if (!status.ok() || !IsTooLate(job, cost, now)) return status;
-  return LateError(job, cost, now);
+  RETURN_IF_ERROR(CheckStillWanted(job, now));
+  if (WaitedTooLong(options_, summary_, job.arrival, now)) {
+    return Refused(
+        LimitError("queue_time_max",
+                   absl::StrCat("too much was queued: the request has waited for ",
+                                absl::FormatDuration(now - job.arrival), ", the limit is ",
+                                absl::FormatDuration(options_.queued_time_max))),
+        now);
+  }
+  return IsTooLate(job, cost, now) ? LateError(job, cost, now) : absl::OkStatus();
 }
 
 absl::Status BatchQueue::CheckWorthContinuing(const QueuedJob& job, const TiledWork& work,
@@ -75,11 +86,13 @@ absl::Status BatchQueue::CheckWorthContinuing(const QueuedJob& job, const TiledW
   return LateError(job, remaining, now);
 }
 
-void BatchQueue::AddToSummary(WorkKind kind, int64_t requests, absl::Duration cost) {
+void BatchQueue::AddToSummary(const LaneId& lane_id, WorkKind kind, int64_t requests,
+                              absl::Duration cost) {
   const bool is_small = kind == WorkKind::kSmall;
   (is_small ? summary_.small_requests : summary_.large_requests) += requests;
   (is_small ? summary_.small_cost : summary_.large_cost) += cost;
   if (kind == WorkKind::kPass) pass_cost_ += cost;
+  loads_.Add(lane_id, requests, cost);
 }
 
 QueueSummary BatchQueue::CorrectedSummary(absl::Time now) const {
@@ -94,96 +107,118 @@ absl::Duration BatchQueue::OthersMeanwhile(LaneId lane_id, absl::Duration own,
                                            const QueueSummary& corrected, double ratio) const {
   const auto lane = lanes_.find(lane_id);
   const bool is_active = lane != lanes_.end();
-  const absl::Duration in_lane = is_active ? lane->second.cost * ratio : absl::ZeroDuration();
-  const auto lanes = static_cast<int64_t>(lanes_.size()) - (is_active ? 1 : 0);
-  return std::min(corrected.cost() - in_lane, own * lanes);
+  const absl::Duration in_lane =
+      is_active ? lane->second.cost.total() * ratio : absl::ZeroDuration();
+  const absl::Duration total = summary_.cost();
+  const double mean_ratio =
+      total > absl::ZeroDuration() ? absl::FDivDuration(corrected.cost(), total) : 1.0;
+  return loads_.OthersMeanwhile(lane_id, is_active, own, in_lane, corrected.cost(), mean_ratio);
 }
 
 absl::Duration BatchQueue::WorkAhead(LaneId lane_id, absl::Time rank, absl::Duration own,
                                      const QueueSummary& corrected, double ratio) const {
-  absl::Duration in_lane;
-  absl::Duration behind;
   const auto lane = lanes_.find(lane_id);
-  if (lane != lanes_.end()) {
-    in_lane = lane->second.cost;
-    // Only earlier, costlier jobs rank behind a new one, so there are few. Jobs beyond this number
-    // count as ahead, which only refuses more.
-    int left = 64;
-    const auto& ungrouped = lane->second.ungrouped;
-    for (auto job = ungrouped.rbegin(); left > 0 && job != ungrouped.rend() && job->first > rank;
-         ++job, --left) {
-      behind += job->second->queue_cost;
-    }
-    const auto& tiled = lane->second.tiled;
-    for (auto work = tiled.rbegin(); left > 0 && work != tiled.rend() && work->first > rank;
-         ++work, --left) {
-      behind += QueueCostLeft(*work->second);
-    }
-  }
-  const absl::Duration ahead = (in_lane - behind) * ratio;
+  const absl::Duration ahead =
+      lane != lanes_.end() ? lane->second.cost.UpTo(rank) * ratio : absl::ZeroDuration();
   return running_cost_ * ratio + ahead + OthersMeanwhile(lane_id, ahead + own, corrected, ratio);
 }
 
 absl::Status BatchQueue::Admit(const QueuedJob& job, absl::Duration own, LaneId lane_id,
                                absl::Time now) const {
   if (summary_.requests() == 0) return absl::OkStatus();
-  // The queue's bounds take predicted time without correction. On a machine that is slow for the
-  // moment, callers who are ready to wait are not refused.
-  absl::Status status = AdmitToQueue(options_, summary_, job.spec);
-  if (status.ok() && HasAmpleTime(job.spec, own, now)) return status;
+  if (absl::Status status = AdmitToQueue(options_, loads_.SeenBy(lane_id, summary_));
+      !status.ok()) {
+    return Refused(status, now);
+  }
+  if (HasAmpleTime(job, own, now)) return absl::OkStatus();
   const double ratio = RatioAt(KindOf(options_, job.spec), now);
   const QueueSummary corrected = CorrectedSummary(now);
-  if (status.ok()) {
-    JobSpec spec = job.spec;
-    spec.cost = own * ratio;
-    const absl::Time rank = job.arrival + job.spec.cost;
-    status = AdmitByDeadline(options_, corrected, spec,
-                             WorkAhead(lane_id, rank, spec.cost, corrected, ratio), now);
-  }
-  return status.ok() ? status : WithRetryAfter(status, RetryAfter(options_, corrected));
+  JobSpec spec = job.spec;
+  spec.cost = own * ratio;
+  const absl::Time rank = RankOf(options_, job.spec, job.arrival);
+  const auto lane = lanes_.find(lane_id);
+  const ExpectedWait expected = {
+      .ahead = WorkAhead(lane_id, rank, spec.cost, corrected, ratio),
+      .lane_is_standing =
+          lane != lanes_.end() && now - lane->second.prompt_at > options_.standing_after};
+  const absl::Status status = AdmitByPrediction(options_, corrected, spec, expected, now);
+  return status.ok() ? status : Refused(status, now);
+}
+
+void BatchQueue::NoteTurn(const QueuedJob& job, absl::Time now, Lane& lane) const {
+  if (now - job.arrival <= options_.prompt_turn) lane.prompt_at = now;
 }
 
 LaneId BatchQueue::LaneOf(const JobSpec& spec) const {
   using Kind = LaneId::Kind;
-  const WorkKind kind = KindOf(options_, spec);
-  if (kind != WorkKind::kPass) return {kind == WorkKind::kSmall ? Kind::kSmall : Kind::kLarge};
-  // A job that costs more than pass_cost_max shares its pass with no other. It waits in a second
-  // lane of its tenant. So the tenant's other requests never wait for all of it.
-  return {spec.cost > options_.pass_cost_max ? Kind::kHeavy : Kind::kTenant, spec.tenant};
+  LaneId lane = {.tenant = spec.tenant, .priority = spec.priority, .family = spec.family};
+  switch (KindOf(options_, spec)) {
+    case WorkKind::kSmall:
+      lane.kind = Kind::kSmall;
+      break;
+    case WorkKind::kTiled:
+      lane.kind = Kind::kLarge;
+      break;
+    case WorkKind::kPass:
+      // A job that costs more than pass_cost_max shares its pass with no other. It waits in a
+      // second lane of its family. So the tenant's other requests never wait for all of it.
+      lane.kind = spec.cost > options_.pass_cost_max ? Kind::kHeavy : Kind::kPass;
+      break;
+  }
+  return lane;
+}
+
+BatchQueue::Lane& BatchQueue::LaneWithWork(const LaneId& lane_id, absl::Time now) {
+  const auto [lane, is_new] = lanes_.try_emplace(lane_id);
+  if (is_new) {
+    lane->second.prompt_at = now;
+    loads_.AddLane(lane_id);
+  }
+  share_.SetActive(lane_id, true);
+  return lane->second;
+}
+
+void BatchQueue::RemoveIfEmpty(const LaneId& lane_id) {
+  const auto lane = lanes_.find(lane_id);
+  if (!lane->second.IsEmpty()) return;
+  lanes_.erase(lane);
+  loads_.RemoveLane(lane_id);
+  share_.SetActive(lane_id, false);
 }
 
 absl::Status BatchQueue::Push(std::shared_ptr<QueuedJob> job, absl::Time now) {
   const JobSpec& spec = job->spec;
   const LaneId lane_id = LaneOf(spec);
-  const auto found = lanes_.find(lane_id);
-  // If a job of the lane waits for a pass, what this job shares with it is counted there.
-  const bool shares = found != lanes_.end() && !found->second.ungrouped.empty();
+  const bool is_joinable = lane_id.kind == LaneId::Kind::kPass;
+  const auto family = joinable_.lower_bound({lane_id.family, LaneId{}});
+  // If a job of the family waits for a pass, what this job shares with it is counted there.
+  const bool shares = is_joinable && family != joinable_.end() && family->first == lane_id.family;
   const auto own = [&](absl::Duration cost) {
     return shares ? cost - std::min(spec.shared_cost, cost) : cost;
   };
-  job->queue_cost = own(std::min(spec.cost, options_.queued_time_max * options_.workers / 2));
+  job->queue_cost = own(spec.cost);
   RETURN_IF_ERROR(Admit(*job, own(spec.cost), lane_id, now));
-  Lane& lane = lanes_[lane_id];
-  lane.cost += job->queue_cost;
-  const absl::Time rank = job->arrival + spec.cost;
+  Lane& lane = LaneWithWork(lane_id, now);
+  const absl::Time rank = RankOf(options_, spec, job->arrival);
+  lane.cost.Add(rank, job->queue_cost);
   const WorkKind kind = KindOf(options_, spec);
-  AddToSummary(kind, 1, job->queue_cost);
+  AddToSummary(lane_id, kind, 1, job->queue_cost);
   if (kind == WorkKind::kSmall) {
-    lane.small.push_back(std::move(job));
+    lane.small.emplace(rank, std::move(job));
   } else if (kind == WorkKind::kPass) {
     lane.ungrouped.emplace(rank, std::move(job));
+    if (is_joinable) joinable_.emplace(lane_id.family, lane_id);
   } else {
     auto work = std::make_shared<TiledWork>();
     work->lane = lane_id;
     work->rank = rank;
     work->tile_count = spec.tile_count;
-    work->cost = spec.cost;
+    work->cost = work->charged_cost = spec.cost;
     work->tile_cost = spec.cost / std::max(spec.tile_count, int64_t{1});
     work->queue_cost = job->queue_cost;
     work->jobs.push_back(std::move(job));
     lane.tiled.emplace(rank, std::move(work));
   }
-  share_.SetActive(lane_id, true);
   return absl::OkStatus();
 }
 
@@ -192,118 +227,67 @@ Assignment BatchQueue::Take(absl::Time now) {
   while (!assignment.HasWork() && HasWaiting() &&
          static_cast<int64_t>(assignment.dropped.size()) < options_.group_requests_max) {
     const LaneId lane_id = share_.Choose();
-    const auto entry = lanes_.find(lane_id);
-    Lane& lane = entry->second;
+    const Lane& lane = lanes_.at(lane_id);
     if (!lane.small.empty()) {
-      TakeSmall(now, lane, assignment);
+      TakeSmall(now, lane_id, assignment);
     } else if (lane.tiled.empty() || (!lane.ungrouped.empty() &&
                                       lane.ungrouped.begin()->first < lane.tiled.begin()->first)) {
-      TakePass(now, lane, assignment);
+      TakePass(now, lane_id, assignment);
     } else {
-      TakeTile(now, lane, assignment);
-    }
-    if (lane.IsEmpty()) {
-      lanes_.erase(entry);
-      share_.SetActive(lane_id, false);
+      TakeTile(now, lane_id, assignment);
     }
   }
   if (assignment.HasWork()) AcquireSlot();
   return assignment;
 }
 
-void BatchQueue::TakeSmall(absl::Time now, Lane& lane, Assignment& assignment) {
+void BatchQueue::TakeSmall(absl::Time now, const LaneId& lane_id, Assignment& assignment) {
   const absl::Duration cost_max = GroupCost(options_, summary_);
   SmallJobs small;
-  const auto taken = [&] {
-    return static_cast<int64_t>(small.jobs.size() + assignment.dropped.size());
-  };
-  while (!lane.small.empty() && taken() < options_.group_requests_max) {
-    const absl::Duration next = lane.small.front()->spec.cost;
-    if (!small.jobs.empty() && small.cost + next > cost_max) break;
-    std::shared_ptr<QueuedJob> job = std::move(lane.small.front());
-    lane.small.pop_front();
+  bool is_full = AddSmall(now, lane_id, cost_max, small, assignment);
+  while (!is_full && HasWaiting()) {
+    const LaneId next = share_.Choose();
+    if (next.kind != LaneId::Kind::kSmall) break;
+    is_full = AddSmall(now, next, cost_max, small, assignment);
+  }
+  if (small.jobs.empty()) return;
+  running_cost_ += small.cost;
+  assignment.work = std::move(small);
+}
+
+bool BatchQueue::AddSmall(absl::Time now, const LaneId& lane_id, absl::Duration cost_max,
+                          SmallJobs& small, Assignment& assignment) {
+  Lane& lane = lanes_.at(lane_id);
+  absl::Duration added;
+  bool is_full = false;
+  while (!is_full && !lane.small.empty()) {
+    const auto first = lane.small.begin();
+    const absl::Duration next = first->second->spec.cost;
+    is_full = static_cast<int64_t>(small.jobs.size() + assignment.dropped.size()) >=
+                  options_.group_requests_max ||
+              (!small.jobs.empty() && small.cost + next > cost_max);
+    if (is_full) break;
+    std::shared_ptr<QueuedJob> job = std::move(first->second);
+    lane.cost.Add(first->first, -job->queue_cost);
+    lane.small.erase(first);
     job->status = CheckWorthBeginning(*job, small.cost + next, now);
-    AddToSummary(WorkKind::kSmall, -1, -job->queue_cost);
-    lane.cost -= job->queue_cost;
+    AddToSummary(lane_id, WorkKind::kSmall, -1, -job->queue_cost);
     if (job->status.ok()) {
+      NoteTurn(*job, now, lane);
+      added += next;
       small.cost += next;
       small.jobs.push_back(std::move(job));
     } else {
       assignment.dropped.push_back(std::move(job));
     }
   }
-  if (small.jobs.empty()) return;
-  running_cost_ += small.cost;
-  share_.Charge({LaneId::Kind::kSmall}, small.cost);
-  assignment.work = std::move(small);
+  share_.Charge(lane_id, added * RatioAt(WorkKind::kSmall, now));
+  RemoveIfEmpty(lane_id);
+  return is_full;
 }
 
-void BatchQueue::TakePass(absl::Time now, Lane& lane, Assignment& assignment) {
-  const auto first = lane.ungrouped.begin();
-  const GroupId group = first->second->spec.group;
-  auto work = std::make_shared<TiledWork>();
-  work->lane = LaneOf(first->second->spec);
-  work->kind = WorkKind::kPass;
-  work->rank = first->first;
-  std::shared_ptr<QueuedJob> earliest;  // the job of the pass with the earliest deadline
-  const auto is_full = [&] {
-    return static_cast<int64_t>(work->jobs.size()) >= options_.pass_requests_max ||
-           static_cast<int64_t>(assignment.dropped.size()) >= options_.group_requests_max;
-  };
-  // The most jobs that are looked at and left: this bounds the time under the lock.
-  int skips_left = 256;
-  for (auto next = first; next != lane.ungrouped.end() && !is_full() && skips_left > 0;) {
-    const std::shared_ptr<QueuedJob> job = next->second;
-    const bool is_first = work->jobs.empty();
-    const absl::Duration cost = is_first ? job->spec.cost : job->spec.cost - job->spec.shared_cost;
-    const bool is_earliest = is_first || job->spec.deadline < earliest->spec.deadline;
-    bool joins = job->spec.group == group &&
-                 JoinsPass(options_, static_cast<int64_t>(work->jobs.size()), work->cost, cost);
-    if (joins) {
-      job->status = CheckWorthBeginning(*job, cost, now);
-      // A job that would make a job of the pass too late waits for the next pass.
-      joins = !job->status.ok() || is_first ||
-              !IsTooLate(is_earliest ? *job : *earliest, work->cost + cost, now);
-    }
-    if (!joins) {
-      ++next;
-      --skips_left;
-      continue;
-    }
-    next = lane.ungrouped.erase(next);
-    lane.cost -= job->queue_cost;
-    if (job->status.ok()) {
-      if (is_earliest) earliest = job;
-      work->cost += cost;
-      work->queue_cost += job->queue_cost;
-      work->jobs.push_back(job);
-    } else {
-      AddToSummary(WorkKind::kPass, -1, -job->queue_cost);
-      assignment.dropped.push_back(job);
-    }
-  }
-  if (work->jobs.empty()) return;
-  assignment.work = PassToMake{std::move(work)};
-}
-
-void BatchQueue::PassMade(const std::shared_ptr<TiledWork>& work, absl::Time now) {
-  work->tile_count = work->pass->tile_count();
-  work->tile_cost = work->cost / work->tile_count;
-  Lane* lane = nullptr;
-  if (work->tile_count > 1) {
-    lane = &lanes_[work->lane];
-    lane->tiled.emplace(work->rank, work);
-    lane->cost += work->queue_cost;
-    share_.SetActive(work->lane, true);
-  }
-  StartTile(*work, lane, now);
-}
-
-void BatchQueue::PassFailed(const TiledWork& work) {
-  AddToSummary(work.kind, -static_cast<int64_t>(work.jobs.size()), -work.queue_cost);
-}
-
-void BatchQueue::TakeTile(absl::Time now, Lane& lane, Assignment& assignment) {
+void BatchQueue::TakeTile(absl::Time now, const LaneId& lane_id, Assignment& assignment) {
+  Lane& lane = lanes_.at(lane_id);
   const auto first = lane.tiled.begin();
   const std::shared_ptr<TiledWork> work = first->second;
   const auto check = [&](const QueuedJob& job) {
@@ -320,6 +304,7 @@ void BatchQueue::TakeTile(absl::Time now, Lane& lane, Assignment& assignment) {
   if (!is_wanted || !work->status.ok()) {
     lane.tiled.erase(first);
     LeaveQueue(*work, &lane);
+    RemoveIfEmpty(lane_id);
     work->tile_count = work->tiles_taken;
     // If tiles are running, the last of them finishes the jobs.
     if (work->tiles_running == 0) {
@@ -328,29 +313,38 @@ void BatchQueue::TakeTile(absl::Time now, Lane& lane, Assignment& assignment) {
     }
     return;
   }
+  if (work->tiles_taken == 0) NoteTurn(*work->jobs.front(), now, lane);
   assignment.work = TileToRun{work, work->tiles_taken};
   if (work->tiles_taken + 1 == work->tile_count) lane.tiled.erase(first);
   StartTile(*work, &lane, now);
+  RemoveIfEmpty(lane_id);
 }
 
 void BatchQueue::StartTile(TiledWork& work, Lane* lane, absl::Time now) {
   if (work.tiles_taken == 0) work.started = now;
-  share_.Charge(work.lane, work.tile_cost);
+  share_.Charge(work.lane, work.charged_cost / work.tile_count * RatioAt(work.kind, now));
   running_cost_ += work.tile_cost;
   if (work.tiles_taken + 1 == work.tile_count) {
     LeaveQueue(work, lane);
   } else {
-    AddToSummary(work.kind, 0, -(work.queue_cost / work.tile_count));
-    if (lane != nullptr) lane->cost -= work.queue_cost / work.tile_count;
+    AddToSummary(work.lane, work.kind, 0, -(work.queue_cost / work.tile_count));
+    if (lane != nullptr) lane->cost.Add(work.rank, -(work.queue_cost / work.tile_count));
   }
   ++work.tiles_taken;
   ++work.tiles_running;
 }
 
+void BatchQueue::RemoveRequests(const TiledWork& work) {
+  for (const auto& job : work.jobs) {
+    AddToSummary(LaneOf(job->spec), work.kind, -1, absl::ZeroDuration());
+  }
+}
+
 void BatchQueue::LeaveQueue(const TiledWork& work, Lane* lane) {
   const absl::Duration left = QueueCostLeft(work);
-  AddToSummary(work.kind, -static_cast<int64_t>(work.jobs.size()), -left);
-  if (lane != nullptr) lane->cost -= left;
+  AddToSummary(work.lane, work.kind, 0, -left);
+  RemoveRequests(work);
+  if (lane != nullptr) lane->cost.Add(work.rank, -left);
 }
 
 bool BatchQueue::TileDone(TiledWork& work, const absl::Status& status, absl::Time end) {

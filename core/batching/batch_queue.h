@@ -3,9 +3,10 @@
 
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
+#include <set>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -15,6 +16,8 @@
 #include "core/batching/cost_ratio.h"
 #include "core/batching/fair_share.h"
 #include "core/batching/job.h"
+#include "core/batching/ranked_costs.h"
+#include "core/batching/tenant_loads.h"
 
 namespace qkserve {
 
@@ -24,8 +27,7 @@ struct QueuedJob {
   JobSpec spec;
   absl::Time arrival;
 
-  // The job's part of the queue's predicted time (see JobSpec), at most half of what may wait.
-  // Small jobs overtake a huge job, so it must not make the queue look full to them.
+  // The job's part of what the queue counts (see JobSpec).
   absl::Duration queue_cost = absl::ZeroDuration();
 
   absl::Status status;  // why the job was dropped, or how it ran
@@ -46,13 +48,17 @@ struct TiledWork {
   absl::Duration tile_cost = absl::ZeroDuration();
   absl::Duration cost = absl::ZeroDuration();        // cost of all tiles
   absl::Duration queue_cost = absl::ZeroDuration();  // sum of the jobs' queue_cost
+  // The part of `cost` that is charged to `lane`, with each tile. The lanes of jobs that joined a
+  // pass are charged when it is taken.
+  absl::Duration charged_cost = absl::ZeroDuration();
 
   // The number of tiles handed out so far. They are handed out in order.
   int64_t tiles_taken = 0;
   int64_t tiles_running = 0;
   absl::Time started = absl::InfinitePast();
-  absl::Time ended = absl::InfinitePast();  // when the last tile so far ended
-  absl::Status status;                      // the first error of a tile
+  absl::Time ended = absl::InfinitePast();            // when the last tile so far ended
+  absl::Duration worker_time = absl::ZeroDuration();  // sum over the tiles that ended
+  absl::Status status;                                // the first error of a tile
 };
 
 // Small jobs to run one after the other and answer together.
@@ -86,17 +92,21 @@ struct Assignment {
 
 // The queue without threads or locks: it decides which work is next, and in which portions.
 //
-// Work waits in lanes, and each lane gets an equal share of the time while it has any (FairShare):
+// Work waits in lanes. Each tenant gets an equal share of the time while it has any work, and
+// shares it between its lanes (FairShare). Normal and low work of a tenant have lanes of their own:
 //
-//  - Small jobs (KindOf) wait in order of arrival and are taken in groups. So a small job never
-//    waits for more than a tile of each worker.
-//  - Large jobs hand out their tiles one at a time. The next tile comes from the job with the
-//    earliest arrival + cost. Shorter jobs go first, and equal ones in order of arrival. Later
-//    arrivals rank later whatever they cost, so no job waits for ever.
-//  - Every tenant has a lane for the jobs of its groups, in the same order. The job whose turn it
-//    is begins a pass. Waiting jobs of its group join the pass (JoinsPass). The pass hands out its
-//    tiles like a large job.
-//  - A second lane of the tenant has the jobs that cost more than a pass may. The tenant's other
+//  - Small jobs (KindOf) are taken in groups, in the order of their ranks (RankOf). So a small job
+//    never waits for more than a tile of each worker. A group with room takes small jobs of the
+//    next tenants, too, if it is their turn.
+//  - Large jobs hand out their tiles one at a time. The next tile comes from the job of the lowest
+//    rank. Callers who can wait less go first, then shorter jobs, then those that came first. Later
+//    arrivals rank later, so no job waits for ever.
+//  - Every family of groups has a lane for the tenant's jobs of these groups, in the same order.
+//    The job whose turn it is begins a pass. Waiting jobs of its group join the pass (JoinsPass):
+//    first those of its lane, then those of other tenants. Low jobs do not join a pass that a
+//    normal job began. The pass hands out its tiles like a large job. Each tenant is charged for
+//    its own jobs (CostInPass), whoever began.
+//  - A second lane of the family has the jobs that cost more than a pass may. The tenant's other
 //    jobs never wait for more than a tile of those.
 //
 // Not thread-safe: Batcher holds its lock around every call.
@@ -104,7 +114,7 @@ class BatchQueue {
  public:
   explicit BatchQueue(const BatchPolicyOptions& options) : options_(options) {}
 
-  // Adds a job. RESOURCE_EXHAUSTED if AdmitToQueue or AdmitByDeadline refuses it: the job is then
+  // Adds a job. RESOURCE_EXHAUSTED if AdmitToQueue or AdmitByPrediction refuses it: the job is then
   // unchanged, and the status says when a retry may help.
   absl::Status Push(std::shared_ptr<QueuedJob> job, absl::Time now);
 
@@ -139,6 +149,10 @@ class BatchQueue {
   bool HasWaiting() const { return share_.HasActive(); }
   bool HasFreeSlot() const { return summary_.busy < options_.workers; }
   const QueueSummary& summary() const { return summary_; }
+  // The cost of a job with the correction of its kind.
+  absl::Duration CorrectedCost(const JobSpec& spec, absl::Time now) const {
+    return spec.cost * RatioAt(KindOf(options_, spec), now);
+  }
   // The summary with corrected costs (CostRatio).
   QueueSummary CorrectedSummary(absl::Time now) const;
 
@@ -146,47 +160,79 @@ class BatchQueue {
   struct Lane {
     // The cost of the work below, as the summary counts it. Tiled work counts with the tiles that
     // have not begun.
-    absl::Duration cost = absl::ZeroDuration();
-    std::deque<std::shared_ptr<QueuedJob>> small;                     // in order of arrival
+    RankedCosts cost;
+    std::multimap<absl::Time, std::shared_ptr<QueuedJob>> small;      // by rank
     std::multimap<absl::Time, std::shared_ptr<QueuedJob>> ungrouped;  // need a pass; by rank
     std::multimap<absl::Time, std::shared_ptr<TiledWork>> tiled;      // have tiles left; by rank
+
+    // When the lane got work, or a job last had its turn within prompt_turn.
+    absl::Time prompt_at;
 
     bool IsEmpty() const { return small.empty() && ungrouped.empty() && tiled.empty(); }
   };
 
   // The lane that a job waits in.
   LaneId LaneOf(const JobSpec& spec) const;
+  // The lane, which is made if it has no work yet. The caller adds some.
+  Lane& LaneWithWork(const LaneId& lane_id, absl::Time now);
+  // Removes the lane if it has no work left.
+  void RemoveIfEmpty(const LaneId& lane_id);
   // Each takes the next work of the lane: small jobs, the jobs of a pass, or a tile. Dropped jobs
   // go to assignment.dropped.
-  void TakeSmall(absl::Time now, Lane& lane, Assignment& assignment);
-  void TakePass(absl::Time now, Lane& lane, Assignment& assignment);
-  void TakeTile(absl::Time now, Lane& lane, Assignment& assignment);
-  // True if work of `cost` meets the deadline whatever the cost ratios are. This saves the
-  // estimates below, which take a microsecond with the batcher's lock held.
-  bool HasAmpleTime(const JobSpec& spec, absl::Duration cost, absl::Time now) const;
+  void TakeSmall(absl::Time now, const LaneId& lane_id, Assignment& assignment);
+  void TakePass(absl::Time now, const LaneId& lane_id, Assignment& assignment);
+  void TakeTile(absl::Time now, const LaneId& lane_id, Assignment& assignment);
+  // Moves jobs of the lane to `small`, until their cost is `cost_max`. Returns true if the group
+  // has no room for more.
+  bool AddSmall(absl::Time now, const LaneId& lane_id, absl::Duration cost_max, SmallJobs& small,
+                Assignment& assignment);
+  // Jobs that join a pass, before it is made.
+  struct JoiningJobs {
+    std::shared_ptr<TiledWork> work;
+    GroupId group;
+    std::shared_ptr<QueuedJob> earliest;  // the job with the earliest deadline
+
+    // The most jobs and lanes that are looked at and left. This bounds the time under the lock.
+    int skips_left = 256;
+  };
+  // Moves jobs of the lane's first group, or of one that has begun, to the pass.
+  void Join(absl::Time now, const LaneId& lane_id, JoiningJobs& joining, Assignment& assignment);
+  // The same for the lanes of other tenants.
+  void JoinFromOthers(absl::Time now, JoiningJobs& joining, Assignment& assignment);
+  // Charges jobs that joined to their lanes, except those of the lane whose turn it is.
+  void ChargeJoined(absl::Time now, TiledWork& work);
+  // True if the job's turn comes, and work of `cost` ends, in time whatever the cost ratios are.
+  // This saves the estimates below, which take a microsecond with the batcher's lock held.
+  bool HasAmpleTime(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
   // True if it is too late to begin a job that ends with work of `cost`, not yet corrected.
   bool IsTooLate(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
   // Checks a job whose turn has come. Errors say why it is dropped: those of CheckStillWanted, or
-  // RESOURCE_EXHAUSTED if it would end too late.
+  // RESOURCE_EXHAUSTED if it has waited too long or would end too late.
   absl::Status CheckWorthBeginning(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
   // Checks a job of tiled work that has begun. Errors as of CheckWorthBeginning.
   absl::Status CheckWorthContinuing(const QueuedJob& job, const TiledWork& work,
                                     absl::Time now) const;
+  // Notes that the job of the lane has its turn.
+  void NoteTurn(const QueuedJob& job, absl::Time now, Lane& lane) const;
+  // Adds to a refusal the time after which the caller may come again.
+  absl::Status Refused(const absl::Status& status, absl::Time now) const;
   // The error of a request that can no longer meet its deadline.
   absl::Status LateError(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
   // `lane` is null if no lane has the work any more.
   void StartTile(TiledWork& work, Lane* lane, absl::Time now);
   // Takes the tiles that have not begun out of the lane and the summary.
   void LeaveQueue(const TiledWork& work, Lane* lane);
+  // Takes the work's jobs out of the summary, each from its own tenant.
+  void RemoveRequests(const TiledWork& work);
 
-  void AddToSummary(WorkKind kind, int64_t requests, absl::Duration cost);
+  void AddToSummary(const LaneId& lane_id, WorkKind kind, int64_t requests, absl::Duration cost);
 
   CostRatio& RatioOf(WorkKind kind) { return ratios_[static_cast<size_t>(kind)]; }
   double RatioAt(WorkKind kind, absl::Time now) const {
     return ratios_[static_cast<size_t>(kind)].At(now);
   }
-  // The corrected work that other lanes get done while this lane gets `own` done: at most `own` for
-  // each lane.
+  // The corrected work that other lanes and tenants get done while this lane gets `own` done
+  // (TenantLoads).
   absl::Duration OthersMeanwhile(LaneId lane_id, absl::Duration own, const QueueSummary& corrected,
                                  double ratio) const;
   // The corrected work that is done before a job of the lane at `rank` ends, without the job's own.
@@ -201,10 +247,14 @@ class BatchQueue {
   const BatchPolicyOptions options_;
   FairShare share_;
   std::map<LaneId, Lane> lanes_;  // the lanes that are not empty
+  TenantLoads loads_;
+  // The lanes, by family, whose jobs may join a pass of another.
+  std::set<std::pair<FamilyId, LaneId>> joinable_;
   QueueSummary summary_;
   absl::Duration
       pass_cost_;  // the part of large_cost that is of passes, or of jobs that wait for one
-  absl::Duration running_cost_;  // cost of the groups and tiles that run
+  absl::Duration running_cost_;    // cost of the groups and tiles that run
+  mutable uint64_t refusals_ = 0;  // numbers refusals, for RetryAfter
   std::array<CostRatio, kWorkKinds> ratios_;
 };
 

@@ -184,7 +184,7 @@ void Batcher::RunSmall(const SmallJobs& small, WorkKind kind, bool on_arrival) {
     job->receipt.queued = now - job->arrival;
     job->status = RunAlone(*job);
     const absl::Time end = clock_->Now();
-    job->receipt.computed = end - now;
+    job->receipt.computed = job->receipt.worker_time = end - now;
     if (job->status.ok()) {
       predicted += job->spec.cost;
       measured += end - now;
@@ -224,6 +224,7 @@ void Batcher::RunTile(const std::shared_ptr<TiledWork>& work, int64_t tile) {
   {
     MutexLock lock(&mutex_);
     if (status.ok()) queue_.Learn(work->kind, work->tile_cost, end - begin, end);
+    work->worker_time += end - begin;
     is_last = queue_.TileDone(*work, status, end);
     queue_.ReleaseSlot();
     // This thread is not free yet: it has answers to give.
@@ -236,11 +237,18 @@ void Batcher::RunTile(const std::shared_ptr<TiledWork>& work, int64_t tile) {
 void Batcher::FinishTiled(TiledWork& work) {
   work.pass.reset();
   int64_t rows = 0;
+  absl::Duration cost;
+  for (const auto& job : work.jobs) {
+    cost += CostInPass(job->spec, static_cast<int64_t>(work.jobs.size()));
+  }
   for (const auto& job : work.jobs) {
     rows += job->spec.rows;
     job->status.Update(work.status);
     job->receipt.queued = work.started - job->arrival;
     job->receipt.computed = work.ended - work.started;
+    const absl::Duration part = CostInPass(job->spec, static_cast<int64_t>(work.jobs.size()));
+    job->receipt.worker_time =
+        cost > absl::ZeroDuration() ? work.worker_time * absl::FDivDuration(part, cost) : cost;
   }
   const int64_t answered = FinishBatch(work.jobs, rows);
   MutexLock lock(&mutex_);
@@ -255,6 +263,11 @@ bool Batcher::Finish(QueuedJob& job) {
   // memory.
   job.job.reset();
   return final_status.ok();
+}
+
+absl::Duration Batcher::CorrectedCost(const JobSpec& spec) const {
+  MutexLock lock(&mutex_);
+  return queue_.CorrectedCost(spec, clock_->Now());
 }
 
 void Batcher::RefuseNewJobs() {

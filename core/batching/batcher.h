@@ -52,6 +52,9 @@ class Batcher {
   // small that it ran on this thread.
   void Submit(std::unique_ptr<Job> job, const JobSpec& spec);
 
+  // The cost of a job as work of its kind takes on this machine now.
+  absl::Duration CorrectedCost(const JobSpec& spec) const;
+
   // Refuses jobs from now on (UNAVAILABLE). Accepted jobs go on.
   void RefuseNewJobs();
 

@@ -1,40 +1,35 @@
 #include "core/batching/fair_share.h"
 
-#include <algorithm>
-
 namespace qkserve {
 
-void FairShare::SetActive(LaneId lane, bool active) {
-  absl::Duration& clock = clocks_.try_emplace(lane, now_).first->second;
-  if (active && !active_.contains({clock, lane})) {
-    clock = std::max(clock, now_);
-    active_.emplace(clock, lane);
-  } else if (!active) {
-    active_.erase({clock, lane});
-    ForgetIdle();
-  }
+void FairShare::SetActive(const LaneId& lane, bool active) {
+  const auto found = lanes_.find(lane.tenant);
+  if (found == lanes_.end() && !active) return;
+  Lanes& lanes = found != lanes_.end() ? found->second : lanes_[lane.tenant];
+  lanes.Of(lane.priority).SetActive(lane, active);
+  const bool has_work = lanes.HasActive();
+  if (!has_work) lanes_.erase(lane.tenant);
+  tenants_.SetActive(lane.tenant, has_work);
 }
 
-void FairShare::ForgetIdle() {
-  if (clocks_.size() < 2 * active_.size() + 64) return;
-  std::erase_if(clocks_, [this](const auto& entry) {
-    const auto& [lane, clock] = entry;
-    // If no lane is active, there is none to be ahead of, and every clock may go.
-    return !active_.contains({clock, lane}) && (clock <= now_ || active_.empty());
-  });
+size_t FairShare::size() const {
+  size_t sum = tenants_.size();
+  for (const auto& [tenant, lanes] : lanes_) {
+    for (const auto& turns : lanes.turns) sum += turns.size();
+  }
+  return sum;
 }
 
 LaneId FairShare::Choose() {
-  const auto& [clock, lane] = *active_.begin();
-  now_ = std::max(now_, clock);
-  return lane;
+  Lanes& lanes = lanes_.at(tenants_.Choose());
+  FairTurns<LaneId>& normal = lanes.Of(Priority::kNormal);
+  return normal.HasActive() ? normal.Choose() : lanes.Of(Priority::kLow).Choose();
 }
 
-void FairShare::Charge(LaneId lane, absl::Duration cost) {
-  absl::Duration& clock = clocks_.try_emplace(lane, now_).first->second;
-  const bool is_active = active_.erase({clock, lane}) > 0;
-  clock = std::max(clock, now_) + cost;
-  if (is_active) active_.emplace(clock, lane);
+void FairShare::Charge(const LaneId& lane, absl::Duration cost) {
+  tenants_.Charge(lane.tenant, cost);
+  const auto found = lanes_.find(lane.tenant);
+  if (found != lanes_.end()) found->second.Of(lane.priority).Charge(lane, cost);
 }
 
 }  // namespace qkserve

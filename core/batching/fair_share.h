@@ -1,66 +1,71 @@
 #ifndef QKSERVE_CORE_BATCHING_FAIR_SHARE_H_
 #define QKSERVE_CORE_BATCHING_FAIR_SHARE_H_
 
+#include <array>
 #include <compare>
 #include <cstddef>
 #include <map>
-#include <set>
-#include <utility>
 
 #include "absl/time/time.h"
+#include "core/batching/fair_turns.h"
 #include "core/batching/job.h"
 
 namespace qkserve {
 
-// A lane of waiting work. If several lanes are due, the lower id goes first. So the kinds are in
-// order of urgency.
+// A lane: work of one tenant and one priority that waits in one order. If several lanes of a tenant
+// are due, the lower id goes first. So the kinds are in order of urgency.
 struct LaneId {
   enum class Kind {
-    kSmall,   // small jobs without a group
-    kLarge,   // large jobs without a group
-    kTenant,  // the jobs of a tenant's groups
-    kHeavy    // such jobs that cost more than a pass may
+    kSmall,  // small jobs without a group
+    kLarge,  // large jobs without a group
+    kPass,   // the jobs of a family's groups
+    kHeavy   // such jobs that cost more than a pass may
   };
+  TenantId tenant = {};
+  Priority priority = Priority::kNormal;
   Kind kind = Kind::kSmall;
-  TenantId tenant = {};  // set for kTenant and kHeavy
+  FamilyId family = FamilyId::kNone;  // set for kPass and kHeavy
 
   // clang-tidy 14 means a 0 that the compiler adds. NOLINTNEXTLINE(modernize-use-nullptr)
   friend auto operator<=>(const LaneId&, const LaneId&) = default;
 };
 
-// Chooses which of several lanes goes next. Each gets an equal share of the time while it has work,
-// however much work it has and in whatever portions.
+// Chooses which lane goes next, in three steps: every tenant that has work gets an equal share of
+// the time; within it, normal work goes before low; then every lane gets an equal share of what the
+// tenant has (FairTurns).
 //
-// A fair queue (start-time fair queueing: Goyal, Vin, Cheng, SIGCOMM 1996). A lane's clock is the
-// work that it was given. A lane that had no work starts at the clock of the others: it has saved
-// up nothing. A lane that took more than its share and left still owes the rest when it comes back.
+// Memory is bounded by the tenants and lanes that have work, or had some in the last turns.
 //
 // Thread-compatible.
 class FairShare {
  public:
   // Tells whether the lane has work. May be repeated.
-  void SetActive(LaneId lane, bool active);
+  void SetActive(const LaneId& lane, bool active);
 
-  // The number of lanes that are remembered. For tests.
-  size_t size() const { return clocks_.size(); }
+  // The number of tenants and of lanes that are remembered. For tests.
+  size_t size() const;
 
-  bool HasActive() const { return !active_.empty(); }
+  bool HasActive() const { return tenants_.HasActive(); }
 
   // The lane whose turn it is. Requires HasActive().
   LaneId Choose();
 
-  // Advances the lane's clock by `cost`, the predicted time of the work taken from it. The lane may
-  // have no work left.
-  void Charge(LaneId lane, absl::Duration cost);
+  // Charges `cost`, the time of the work taken from the lane, to the tenant and to the lane. The
+  // lane may have no work left.
+  void Charge(const LaneId& lane, absl::Duration cost);
 
  private:
-  // If there are many clocks, drops those of idle lanes that are not ahead of `now_`.
-  void ForgetIdle();
+  struct Lanes {
+    std::array<FairTurns<LaneId>, kPriorities> turns;
 
-  absl::Duration now_;  // clock of the lane that was chosen last
-  // Clocks of active lanes, and of idle ones that may be ahead of `now_`.
-  std::map<LaneId, absl::Duration> clocks_;
-  std::set<std::pair<absl::Duration, LaneId>> active_;
+    FairTurns<LaneId>& Of(Priority priority) { return turns[static_cast<size_t>(priority)]; }
+    bool HasActive() const { return turns[0].HasActive() || turns[1].HasActive(); }
+  };
+  static_assert(kPriorities == 2);
+
+  FairTurns<TenantId> tenants_;
+  // The lanes of the tenants that have work. Lanes of others owe nothing to each other.
+  std::map<TenantId, Lanes> lanes_;
 };
 
 }  // namespace qkserve

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "qkserve/caller.h"
 
 namespace qkserve {
 
@@ -16,8 +17,10 @@ namespace qkserve {
 // nothing and runs its own tiles.
 enum class GroupId : uint64_t { kNone = 0 };
 
-// The tenant that pays for a job of a group. All tenants that have work get an equal share of the
-// time. Several groups may have one tenant: the versions of a key set do.
+// Groups that take their turns together: the versions of a key set.
+enum class FamilyId : uint64_t { kNone = 0 };
+
+// The tenant that pays for a job. All tenants that have work get an equal share of the time.
 enum class TenantId : uint64_t {};
 
 // All that the batcher must know about a request to schedule it.
@@ -28,7 +31,7 @@ enum class TenantId : uint64_t {};
 //   shared_cost               The part that a pass pays once: 8 ms. A second job of the group adds
 //                             cost - shared_cost = 2 ms, so a pass over both costs 12 ms.
 //   QueuedJob::queue_cost     What the queue counts while the job waits: 10 ms for the first job of
-//                             the group, 2 ms for each further one, with an upper bound.
+//                             the group, 2 ms for each further one.
 struct JobSpec {
   // Pieces of work that different threads may do at the same time. 0: there is nothing to do. A job
   // of a group has no tiles of its own.
@@ -43,7 +46,10 @@ struct JobSpec {
   // If not kNone, a pass answers the job (Job::MakePass).
   GroupId group = GroupId::kNone;
   absl::Duration shared_cost = absl::ZeroDuration();  // 0 without a group
-  TenantId tenant = {};                               // read only for a job of a group
+  FamilyId family = FamilyId::kNone;                  // kNone without a group
+
+  TenantId tenant = {};
+  Priority priority = Priority::kNormal;  // matters between the jobs of a tenant only
 
   // Query rows, for the receipt.
   int64_t rows = 0;
@@ -58,6 +64,9 @@ struct JobReceipt {
   absl::Duration computed = absl::ZeroDuration();
   int64_t batch_requests = 0;
   int64_t batch_rows = 0;
+  // The job's part of the time that workers spent on its batch. Jobs that share a pass share what
+  // it pays once. Not on the wire.
+  absl::Duration worker_time = absl::ZeroDuration();
 };
 
 // The work of several jobs on what they share, cut into tiles. Any threads may run the tiles, in

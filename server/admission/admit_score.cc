@@ -1,5 +1,6 @@
 #include "server/admission/admit_score.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <functional>
@@ -184,13 +185,14 @@ std::optional<int64_t> BytesOf(const Tensor& result) {
 }  // namespace
 
 AdmittedScore::AdmittedScore(AttentionProblem&& problem, ScoreShape&& shape,
-                             std::shared_ptr<const KeySet> key_set)
+                             std::shared_ptr<const KeySet> key_set, std::shared_ptr<Tenant> tenant)
     : problem_(std::move(problem)),
       shape_(std::move(shape)),
       key_set_(std::move(key_set)),
       source_(key_set_ != nullptr ? std::shared_ptr<const KeySource>(key_set_)
                                   : std::make_shared<InlineKeys>(problem_, shape_)),
-      request_{{problem_, shape_, {}}} {}
+      request_{{problem_, shape_, {}}},
+      tenant_(std::move(tenant)) {}
 
 absl::StatusOr<int64_t> AdmittedScore::LayOutResults(bool log_sum_exp, int64_t message_bytes_max) {
   Tensor& result = result_.result;
@@ -236,14 +238,16 @@ absl::Status AdmittedScore::Prepare(const ScoreCall& call, const AdmissionOption
   spec_ = {.cost = cost.alone,
            .arrival = call.arrival,
            .shared_cost = cost.shared,
+           .tenant = tenant_ != nullptr ? tenant_->id() : TenantId{0},
+           .priority = call.priority,
            .rows = shape_.Rows(),
            .deadline = call.deadline};
   if (key_set_ != nullptr) {
     result_.kernel = options.compute.key_set_kernel;
     spec_.group = GroupId{key_set_->id()};
-    // All versions of a set have its name, and so one tenant. Two names with the same hash would
-    // only share one share of the time.
-    spec_.tenant = TenantId{std::hash<std::string>()(key_set_->name())};
+    // All versions of a set have its name, and so one family. Two names with the same hash would
+    // only share one share of their tenant's time.
+    spec_.family = FamilyId{std::hash<std::string>()(key_set_->name())};
     return absl::OkStatus();
   }
   result_.kernel = options.compute.kernel;
@@ -262,6 +266,10 @@ absl::StatusOr<std::unique_ptr<Pass>> AdmittedScore::MakePass(
 }
 
 void AdmittedScore::Finish(const absl::Status& status, const JobReceipt& receipt) {
+  // A request may take longer than predicted. That is not its tenant's fault.
+  if (tenant_ != nullptr) {
+    tenant_->GiveBackQuota(quota_taken_ - std::min(quota_taken_, receipt.worker_time));
+  }
   const ScoreReceipt full = {.job = receipt, .rows = spec_.rows, .key_set = key_set_.get()};
   if (!status.ok()) return responder_->Fail(status, full);
   if (key_set_ != nullptr) ++key_set_->requests_served();
@@ -283,8 +291,8 @@ absl::StatusOr<std::unique_ptr<AdmittedScore>> AdmitScore(ScoreCall&& call,
   RETURN_IF_ERROR(call.errors.keys);
   ASSIGN_OR_RETURN(ScoreShape shape, AdmitShape(call, key_set.get()));
   RETURN_IF_ERROR(CheckShapedOptions(call, shape));
-  std::unique_ptr<AdmittedScore> score(
-      new AdmittedScore(std::move(call.problem), std::move(shape), std::move(key_set)));
+  std::unique_ptr<AdmittedScore> score(new AdmittedScore(
+      std::move(call.problem), std::move(shape), std::move(key_set), std::move(call.tenant)));
   RETURN_IF_ERROR(score->Prepare(call, options));
   return score;
 }
@@ -293,6 +301,12 @@ void SubmitScore(ScoreCall&& call, Responder* responder, const AdmissionOptions&
                  Batcher* batcher) {
   absl::StatusOr<std::unique_ptr<AdmittedScore>> score = AdmitScore(std::move(call), options);
   if (!score.ok()) return responder->Fail(score.status(), {});
+  if (const auto& tenant = (*score)->tenant_; tenant != nullptr) {
+    const absl::Duration cost = batcher->CorrectedCost((*score)->spec_);
+    const absl::Status status = tenant->TakeQuota(cost, (*score)->spec_.arrival);
+    if (!status.ok()) return responder->Fail(status, {});
+    (*score)->quota_taken_ = cost;
+  }
   (*score)->responder_ = responder;
   responder->Hold(std::move((*score)->charge_));
   const JobSpec spec = (*score)->spec_;

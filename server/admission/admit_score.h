@@ -62,7 +62,7 @@ class AdmittedScore final : public Job {
   // `key_set` is null if the problem has keys of its own. `shape` is that of the queries and the
   // keys, which may be those of the set.
   AdmittedScore(AttentionProblem&& problem, ScoreShape&& shape,
-                std::shared_ptr<const KeySet> key_set);
+                std::shared_ptr<const KeySet> key_set, std::shared_ptr<Tenant> tenant);
   AdmittedScore(const AdmittedScore&) = delete;
   AdmittedScore& operator=(const AdmittedScore&) = delete;
 
@@ -81,7 +81,9 @@ class AdmittedScore final : public Job {
   PassRequest request_;
   std::unique_ptr<Pass> own_pass_;  // null for a call on a key set
   JobSpec spec_;
-  Responder* responder_ = nullptr;  // set when the call is submitted
+  const std::shared_ptr<Tenant> tenant_;               // may be null
+  absl::Duration quota_taken_ = absl::ZeroDuration();  // of the tenant's quota
+  Responder* responder_ = nullptr;                     // set when the call is submitted
 };
 
 // Makes every check of a call beyond its syntax, in a time that does not depend on the tensors'
@@ -95,8 +97,10 @@ absl::StatusOr<std::unique_ptr<AdmittedScore>> AdmitScore(ScoreCall&& call,
                                                           const AdmissionOptions& options);
 
 // Admits a call and submits it to the batcher, or fails it, whatever protocol it came by. The
-// responder keeps the memory that the call points into. It gets exactly one Respond or Fail,
-// perhaps before this returns. Does not block. Thread-safe.
+// call's predicted cost is taken from its tenant's quota. What it does not use, because it was
+// refused or shared a pass, is given back. RESOURCE_EXHAUSTED: the quota is used up
+// (Tenant::TakeQuota). The responder keeps the memory that the call points into. It gets exactly
+// one Respond or Fail, perhaps before this returns. Does not block. Thread-safe.
 void SubmitScore(ScoreCall&& call, Responder* responder, const AdmissionOptions& options,
                  Batcher* batcher);
 

@@ -2,14 +2,17 @@
 #define QKSERVE_SERVER_ADMISSION_SCORE_CALL_H_
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "core/batching/job.h"
 #include "core/scoring/problem.h"
 #include "server/access/permissions.h"
+#include "server/admission/tenants.h"
 
 namespace qkserve {
 
@@ -53,6 +56,10 @@ struct ScoreCall {
   std::optional<int64_t> key_set_version;    // the version that the caller insists on
   bool has_offset = false;
   bool log_sum_exp = false;
+
+  // The tenant that pays, and how urgent the call is to it. Null: one without a name or a quota.
+  std::shared_ptr<Tenant> tenant;
+  Priority priority = Priority::kNormal;
 
   // The caller's permissions. Null: it may do everything. Valid until the call is admitted.
   const Permissions* permissions = nullptr;

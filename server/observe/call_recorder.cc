@@ -20,6 +20,12 @@ LogLevel LevelOf(absl::StatusCode code) {
   }
 }
 
+TenantOutcome OutcomeOf(const absl::Status& status, Refusal refusal) {
+  if (status.ok()) return TenantOutcome::kOk;
+  if (refusal == Refusal::kTenantQuota) return TenantOutcome::kQuota;
+  return refusal != Refusal::kNone ? TenantOutcome::kRefused : TenantOutcome::kFailed;
+}
+
 }  // namespace
 
 std::optional<int64_t> LineLimit::Take(absl::Time now) {
@@ -66,16 +72,20 @@ void CallLog::Log(const CallSummary& call, const std::string& peer, const Reques
   log_(event);
 }
 
-void CallRecorder::RecordScore(const grpc::ServerContextBase& context, const absl::Status& status,
-                               absl::Time arrival, const ScoreReceipt& receipt,
-                               size_t response_bytes, absl::string_view identity) const {
+void CallRecorder::RecordScore(const grpc::ServerContextBase& context, Tenant* tenant,
+                               const absl::Status& status, absl::Time arrival,
+                               const ScoreReceipt& receipt, size_t response_bytes,
+                               absl::string_view identity) const {
   const absl::Duration duration = clock_.Now() - arrival;
   metrics_.CountCall(Method::kScore, status.code(), duration);
+  const bool was_begun = receipt.job.computed > absl::ZeroDuration();
+  const Refusal refusal = status.ok() || was_begun ? Refusal::kNone : RefusalOf(status);
+  if (tenant != nullptr) tenant->Count(OutcomeOf(status, refusal), receipt.job);
   if (status.ok()) {
     metrics_.CountTimes(receipt.job);
     metrics_.CountSent(response_bytes);
-  } else if (receipt.job.computed <= absl::ZeroDuration()) {
-    metrics_.CountRefusal(RefusalOf(status));
+  } else {
+    metrics_.CountRefusal(refusal);
   }
   if (!calls_.IsLogged(Method::kScore, status, duration)) return;
   calls_.Log({.status = status, .duration = duration, .receipt = receipt, .identity = identity},

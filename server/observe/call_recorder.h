@@ -16,6 +16,7 @@
 #include "base/mutex.h"
 #include "grpcpp/server_context.h"
 #include "server/admission/responder.h"
+#include "server/admission/tenants.h"
 #include "server/observe/request_metrics.h"
 #include "server/observe/trace_context.h"
 
@@ -96,11 +97,12 @@ class CallRecorder {
   absl::Time Now() const { return clock_.Now(); }
   RequestMetrics& metrics() const { return metrics_; }
 
-  // Counts a score call, and logs it if it was slow or failed. `response_bytes` is the size of its
-  // reply on the wire. `identity` is the caller's, for the log; empty: it has none.
-  void RecordScore(const grpc::ServerContextBase& context, const absl::Status& status,
-                   absl::Time arrival, const ScoreReceipt& receipt, size_t response_bytes,
-                   absl::string_view identity) const;
+  // Counts a score call, also for its tenant, and logs it if it was slow or failed. `tenant` is
+  // null if it is not known. `response_bytes` is the size of the reply on the wire. `identity` is
+  // the caller's, for the log; empty: it has none.
+  void RecordScore(const grpc::ServerContextBase& context, Tenant* tenant,
+                   const absl::Status& status, absl::Time arrival, const ScoreReceipt& receipt,
+                   size_t response_bytes, absl::string_view identity) const;
 
   // Counts any other call, and logs it if it failed. It began at `begin`.
   void RecordCall(const grpc::ServerContextBase& context, Method method, const absl::Status& status,

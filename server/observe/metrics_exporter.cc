@@ -183,6 +183,32 @@ void AddKeySets(const KeySetStore& store, Exposition& out) {
            [](const KeySet& key_set) { return key_set.requests_served().load(); });
 }
 
+void AddTenants(const Tenants& tenants, Exposition& out) {
+  out.Gauge("qkserve_tenants", tenants.count(), "Tenants that are remembered.");
+  std::vector<std::pair<std::string, TenantCounts>> shown;
+  for (const auto& tenant : tenants.Largest(MetricsExporter::kTenantsShownMax)) {
+    shown.emplace_back(tenant->name(), tenant->counts());
+  }
+  out.Begin(MetricType::Counter, "qkserve_tenant_requests_total",
+            "Score calls of the tenants that computed most, by what became of them.");
+  for (const auto& [name, counts] : shown) {
+    for (size_t i = 0; i < kTenantOutcomeNames.size(); ++i) {
+      out.Add(counts.requests[i], {{"tenant", name}, {"outcome", kTenantOutcomeNames[i]}});
+    }
+  }
+  out.Begin(
+      MetricType::Counter, "qkserve_tenant_compute_seconds_total",
+      "Time that workers spent on the tenant's calls. Calls that share a pass share its time.");
+  for (const auto& [name, counts] : shown) {
+    out.Add(absl::ToDoubleSeconds(counts.compute), {{"tenant", name}});
+  }
+  out.Begin(MetricType::Counter, "qkserve_tenant_queue_seconds_total",
+            "Time that the tenant's calls answered with OK were queued.");
+  for (const auto& [name, counts] : shown) {
+    out.Add(absl::ToDoubleSeconds(counts.queue), {{"tenant", name}});
+  }
+}
+
 void AddFiles(const FileReloader& files, Exposition& out) {
   const std::vector<FileReloader::Outcome> outcomes = files.outcomes();
   out.Begin(MetricType::Counter, "qkserve_file_reloads_total",
@@ -249,6 +275,7 @@ std::string MetricsExporter::Text() const {
     AddConnections(*attached->connections, out);
     AddKeySets(*attached->key_sets, out);
     AddAccess(*attached->access, out);
+    if (attached->tenants != nullptr) AddTenants(*attached->tenants, out);
   }
   if (files_ != nullptr) AddFiles(*files_, out);
   out.Begin(MetricType::Gauge, "qkserve_tls_certificate_expires_seconds",

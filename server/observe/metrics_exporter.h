@@ -16,6 +16,7 @@
 #include "server/access/access_control.h"
 #include "server/admission/compute_setup.h"
 #include "server/admission/in_flight_calls.h"
+#include "server/admission/tenants.h"
 #include "server/lifecycle/acceptor.h"
 #include "server/lifecycle/file_reloader.h"
 #include "server/lifecycle/readiness.h"
@@ -33,6 +34,7 @@ struct ServerParts {
   const InFlightCalls* calls = nullptr;
   const ConnectionCounts* connections = nullptr;
   const AccessControl* access = nullptr;
+  const Tenants* tenants = nullptr;
 };
 
 // Makes everything that /metrics shows: the counts of the request path, and the numbers that parts
@@ -44,6 +46,9 @@ class MetricsExporter {
  public:
   // The number of key sets that have metrics of their own: the first by name.
   static constexpr int64_t kKeySetsShownMax = 100;
+
+  // The number of tenants that have metrics of their own: those that computed most.
+  static constexpr size_t kTenantsShownMax = 50;
 
   // `log_lines_dropped` is called from any thread. `files` and `tls` must outlive the calls of
   // Text. Null: no files are watched, or there is no TLS.

@@ -106,6 +106,7 @@ Refusal RefusalOf(const absl::Status& status) {
       {"queue_requests_max", Refusal::kQueueRequests},
       {"queue_time_max", Refusal::kQueueTime},
       {"deadline", Refusal::kQueueDeadline},
+      {"tenant_quota_file", Refusal::kTenantQuota},
       {"in_flight_bytes_max", Refusal::kInFlightBytes},
       {"key_set_memory", Refusal::kKeySetMemory}};
   constexpr std::pair<absl::StatusCode, Refusal> kByCode[] = {

@@ -33,6 +33,7 @@ enum class Refusal {
   kQueueTime,
   kQueueDeadline,
   kDeadline,
+  kTenantQuota,
   kInFlightBytes,
   kKeySetMemory,
   kLimit,
@@ -47,9 +48,10 @@ enum class Refusal {
   kNone
 };
 inline constexpr std::array kRefusalNames = {
-    "queue_requests", "queue_time", "queue_deadline",  "deadline",   "in_flight_bytes",
-    "key_set_memory", "limit",      "draining",        "invalid",    "not_found",
-    "precondition",   "data_loss",  "unauthenticated", "permission", "hidden"};
+    "queue_requests", "queue_time",      "queue_deadline", "deadline",
+    "tenant_quota",   "in_flight_bytes", "key_set_memory", "limit",
+    "draining",       "invalid",         "not_found",      "precondition",
+    "data_loss",      "unauthenticated", "permission",     "hidden"};
 
 // The reason that a status stands for, if it was given before any work. kNone: OK, CANCELLED,
 // INTERNAL and the like.

@@ -18,6 +18,9 @@ class CallGate {
   CallGate(const AccessControl* access, const CallRecorder* recorder)
       : access_(*access), recorder_(*recorder) {}
 
+  // True if callers can have identities. It does not change.
+  bool has_identities() const { return access_.has_identities(); }
+
   // Tells who the call is and what it may do. If it is refused (UNAUTHENTICATED), it has been
   // recorded as a call of `method`, and its request tags are echoed: the caller only ends it.
   // nullopt: calls of this method are not counted.

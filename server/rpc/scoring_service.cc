@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/status_macros.h"
+#include "server/rpc/caller_metadata.h"
 #include "server/rpc/key_set_codec.h"
 #include "server/rpc/v1_score.h"
 
@@ -84,7 +85,10 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
   bool IsCancelled() const override { return context_->IsCancelled(); }
 
  private:
-  absl::StatusOr<ScoreCall> Decode() const {
+  absl::StatusOr<ScoreCall> Decode() {
+    ASSIGN_OR_RETURN(Caller caller, ReadCaller(*context_, grant_.identity, service_.has_identities_,
+                                               service_.tenants_, arrival_));
+    tenant_ = caller.tenant;
     RETURN_IF_ERROR(request_.status);
     RETURN_IF_ERROR(CheckKeySetMetadata(*context_, request_.message.key_set().name()));
     absl::StatusOr<ScoreCall> call = DecodeScoreCall(request_.message);
@@ -93,6 +97,8 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
     // numbers of a list take more than their bytes.
     call->request_bytes = static_cast<int64_t>(
         request_.bytes + 2 * sizeof(int64_t) * call->problem.key_lengths.size());
+    call->tenant = std::move(caller.tenant);
+    call->priority = caller.priority;
     call->permissions = grant_.permissions.get();
     call->arrival = arrival_;
     call->deadline = DeadlineOn(service_.clock_, *context_);
@@ -100,8 +106,8 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
   }
 
   void Finish(const absl::Status& status, const ScoreReceipt& receipt, size_t response_bytes) {
-    service_.recorder_.RecordScore(*context_, status, arrival_, receipt, response_bytes,
-                                   grant_.identity);
+    service_.recorder_.RecordScore(*context_, tenant_.get(), status, arrival_, receipt,
+                                   response_bytes, grant_.identity);
     // The call may have ended before reactor_->Finish returns.
     service_.replies_.Arm(context_->c_call(), DeadlineOn(service_.clock_, *context_));
     reactor_->Finish(ToGrpcStatus(status, *context_));
@@ -115,14 +121,18 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
   Request request_;
   v1::ScoreResponse response_;
   ByteBudget::Charge charge_;
+  std::shared_ptr<Tenant> tenant_;  // null until the metadata are read
 };
 
-ScoringService::ScoringService(AdmissionOptions admission, Batcher* batcher, InFlightCalls* calls,
-                               const CallGate* gate, const CallRecorder* recorder,
-                               const Clock* clock, absl::Duration reply_timeout)
+ScoringService::ScoringService(AdmissionOptions admission, Batcher* batcher, Tenants* tenants,
+                               InFlightCalls* calls, const CallGate* gate,
+                               const CallRecorder* recorder, const Clock* clock,
+                               absl::Duration reply_timeout)
     : WireService(gate),
       admission_(std::move(admission)),
       batcher_(*batcher),
+      tenants_(*tenants),
+      has_identities_(gate != nullptr && gate->has_identities()),
       calls_(*calls),
       recorder_(*recorder),
       clock_(*clock),

@@ -7,6 +7,7 @@
 #include "qkserve/v1/scoring.pb.h"
 #include "server/admission/admit_score.h"
 #include "server/admission/in_flight_calls.h"
+#include "server/admission/tenants.h"
 #include "server/observe/call_recorder.h"
 #include "server/rpc/reply_watch.h"
 #include "server/rpc/wire_service.h"
@@ -23,9 +24,9 @@ class ScoringService final
  public:
   // The pointers must outlive the service and the calls. A call is cancelled if its reply is not
   // taken within `reply_timeout`.
-  ScoringService(AdmissionOptions admission, Batcher* batcher, InFlightCalls* calls,
-                 const CallGate* gate, const CallRecorder* recorder, const Clock* clock,
-                 absl::Duration reply_timeout);
+  ScoringService(AdmissionOptions admission, Batcher* batcher, Tenants* tenants,
+                 InFlightCalls* calls, const CallGate* gate, const CallRecorder* recorder,
+                 const Clock* clock, absl::Duration reply_timeout);
 
  private:
   using Request = WireMessage<v1::ScoreRequest>;
@@ -35,6 +36,8 @@ class ScoringService final
 
   const AdmissionOptions admission_;
   Batcher& batcher_;
+  Tenants& tenants_;
+  const bool has_identities_;  // callers can have some
   InFlightCalls& calls_;
   const CallRecorder& recorder_;
   const Clock& clock_;

@@ -38,6 +38,9 @@ TEST(ByteBudgetTest, ACallerIsToldToRetryIfChargesAreHeldShortly) {
   ByteBudget requests("in_flight_bytes_max", 100, absl::Milliseconds(70));
   const auto held = requests.TryCharge(60);
   EXPECT_EQ(RetryAfterOf(requests.TryCharge(41).status()), absl::Milliseconds(70));
+  // The next caller comes at another time.
+  EXPECT_GT(RetryAfterOf(requests.TryCharge(41).status()), absl::Milliseconds(71));
+  EXPECT_LT(RetryAfterOf(requests.TryCharge(41).status()), absl::Milliseconds(140));
   EXPECT_FALSE(RetryAfterOf(requests.TryCharge(101).status()).has_value());
   ByteBudget sets("key_set_memory", 100);
   const auto held_long = sets.TryCharge(60);

@@ -118,6 +118,21 @@ TEST_F(MetadataTest, EachCallSendsItsOwn) {
   EXPECT_EQ(recorder_.Take().count("x-request-id"), statuses.size());
 }
 
+TEST_F(MetadataTest, AScoreCallNamesItsTenantAndPriority) {
+  const float one[] = {1};
+  const TensorView tensor = Matrix(one, 1, 1);
+  EXPECT_TRUE(absl::IsUnimplemented(client_.Score(tensor, tensor).status()));
+  EXPECT_EQ(recorder_.Take().count(kTenantMetadata), 0);
+  const ScoreOptions options = {.tenant = "web", .priority = Priority::kLow};
+  for (const absl::Status& status : {client_.Score(tensor, tensor, options).status(),
+                                     client_.Score(tensor, {"items"}, options).status()}) {
+    EXPECT_TRUE(absl::IsUnimplemented(status)) << status;
+    const Received received = recorder_.Take();
+    EXPECT_THAT(received, Contains(Pair("qkserve-tenant", "web")));
+    EXPECT_THAT(received, Contains(Pair("qkserve-priority", "low")));
+  }
+}
+
 TEST_F(MetadataTest, NamesMayRepeatAndBinaryValuesHoldAnyBytes) {
   const std::string bytes("\0\n\xff", 3);
   EXPECT_TRUE(absl::IsUnimplemented(Send({{"authorization", "Bearer x y"},

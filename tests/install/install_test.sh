@@ -45,7 +45,7 @@ if find "$prefix/include" -type f ! -path "$prefix/include/qkserve/*" | grep . |
   fail "the files above must not be installed, or ask for too much"
 fi
 (cd "$prefix/include/qkserve" && echo *) |
-  grep -x "buffer.h channel.h client.h key_set.h limits.h metadata.h output.h tensor.h v1 version.h"
+  grep -x "buffer.h caller.h channel.h client.h key_set.h limits.h metadata.h output.h tensor.h v1 version.h"
 for completion in bash-completion/completions/qkctl zsh/site-functions/_qkctl fish/vendor_completions.d/qkctl.fish; do
   grep -q "made by 'qkctl completion" "$prefix/share/$completion"
 done

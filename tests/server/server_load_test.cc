@@ -29,6 +29,7 @@ class ServerLoadTest : public testing::Test {
   explicit ServerLoadTest(ServerOptions options = {}) {
     options.listen_address = "127.0.0.1:0";
     options.workers = 2;
+    options.queue_time_max = absl::Minutes(1);  // machines may be slow
     server_ = Server::Start(options).value();
     client_ = ConnectedClient(server_->address(), 4);
   }
@@ -228,7 +229,7 @@ TEST_F(ShortQueueTest, ARefusalSaysWhenToTryAgain) {
   ASSERT_NE(push_back, trailers.end());
   const int ms = std::stoi(std::string(push_back->second.data(), push_back->second.size()));
   EXPECT_GE(ms, 10);
-  EXPECT_LE(ms, 1000);
+  EXPECT_LE(ms, 2000);
 }
 
 }  // namespace

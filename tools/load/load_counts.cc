@@ -10,7 +10,8 @@ constexpr int64_t LoadCounts::*kCounts[] = {
     &LoadCounts::sent,      &LoadCounts::late, &LoadCounts::unsent, &LoadCounts::unsent_full,
     &LoadCounts::abandoned, &LoadCounts::ok,   &LoadCounts::good,   &LoadCounts::within_limit};
 constexpr LatencyHistogram LoadCounts::*kHistograms[] = {
-    &LoadCounts::response, &LoadCounts::service, &LoadCounts::queued, &LoadCounts::computed};
+    &LoadCounts::response, &LoadCounts::service, &LoadCounts::queued, &LoadCounts::computed,
+    &LoadCounts::refused};
 
 int BatchSizeClass(int64_t size) {
   return std::min(static_cast<int>(std::bit_width(static_cast<uint64_t>(size))) - 1,
@@ -79,12 +80,13 @@ void LoadRecorder::RecordAnswer(int sender, const LoadAnswer& answer) {
   Shard& shard = *shards_[sender];
   MutexLock lock(&shard.mutex);
   LoadCounts& counts = shard.counts;
+  const absl::Duration response = answer.answered - answer.intended;
   if (!answer.status.ok()) {
+    if (absl::IsResourceExhausted(answer.status)) counts.refused.Record(response);
     counts.errors_by_code[answer.status.code()].Add(
         {1, std::string(answer.status.message()), answer.answered});
     return;
   }
-  const absl::Duration response = answer.answered - answer.intended;
   ++counts.ok;
   if (response <= limits_.timeout) ++counts.good;
   if (response <= limits_.latency) ++counts.within_limit;

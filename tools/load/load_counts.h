@@ -52,6 +52,7 @@ struct LoadCounts {
   int64_t good = 0;          // OK, with a response time of at most the timeout
   int64_t within_limit = 0;  // OK, with a response time of at most LoadLimits::latency
   LatencyHistogram response, service, queued, computed;  // times of the ok requests
+  LatencyHistogram refused;  // response times of the requests that ended with RESOURCE_EXHAUSTED
   // The batches of the ok requests: each request counts for 1 / its batch's size. A batch that was
   // shared with requests of other clients counts in part.
   double batches = 0;

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/support/byte_buffer.h"
+#include "qkserve/metadata.h"
 #include "tools/load/load_counts.h"
 #include "tools/load/request_set.h"
 #include "tools/load/schedule.h"
@@ -103,9 +104,10 @@ using AnswerTap =
     std::function<void(int64_t sequence, size_t request, const grpc::ByteBuffer& reply)>;
 
 struct LoadTarget {
-  std::vector<std::shared_ptr<grpc::Channel>> channels;  // at least one
+  std::vector<std::shared_ptr<grpc::Channel>> channels = {};  // at least one
   const RequestSet* requests = nullptr;
   AnswerTap tap = nullptr;
+  Metadata metadata = {};  // of each request; valid (AddMetadata)
 };
 
 // Sends until the time is over, then waits for the answers. Blocks; each answer comes within the

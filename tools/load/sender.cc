@@ -125,6 +125,7 @@ void Sender::Begin(Call& call, absl::Duration intended) {
   static const std::string& no_key_set = *new std::string();
   PrepareCall(*call.context, context_.options.timeout,
               set.key_sets.empty() ? no_key_set : set.key_sets[request.key_set]);
+  for (const auto& [name, value] : context_.target.metadata) call.context->AddMetadata(name, value);
   call.reply.Clear();
   call.sent = context_.Now();
   call.intended = open_loop_ ? intended : call.sent;

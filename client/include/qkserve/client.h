@@ -1,6 +1,7 @@
 #ifndef QKSERVE_CLIENT_H_
 #define QKSERVE_CLIENT_H_
 
+#include <qkserve/caller.h>
 #include <qkserve/key_set.h>
 #include <qkserve/limits.h>
 #include <qkserve/metadata.h>
@@ -105,6 +106,11 @@ struct ScoreOptions {
   DataType result_type = DataType::kFloat32;
   int64_t top_k = 0;         // for kTopK
   bool log_sum_exp = false;  // for kWeights and kContext
+
+  // The tenant that pays for the call, and how urgent the call is to it. "": the server's choice,
+  // which is the caller's identity or address.
+  std::string tenant = {};
+  Priority priority = Priority::kNormal;
 
   // After this time the call fails with DEADLINE_EXCEEDED. Must be positive.
   absl::Duration timeout = absl::Seconds(60);

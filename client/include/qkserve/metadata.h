@@ -1,6 +1,8 @@
 #ifndef QKSERVE_METADATA_H_
 #define QKSERVE_METADATA_H_
 
+#include <qkserve/caller.h>
+
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +18,9 @@ namespace qkserve {
 // it may have any bytes. A call with another name or value fails with INVALID_ARGUMENT before it is
 // sent. Servers refuse metadata of more than about 7 KB together (RESOURCE_EXHAUSTED).
 using Metadata = std::vector<std::pair<std::string, std::string>>;
+
+// The metadata of a call for this tenant at this priority. Empty for tenant "" and kNormal.
+Metadata CallerMetadata(const std::string& tenant, Priority priority);
 
 }  // namespace qkserve
 

@@ -1,5 +1,11 @@
 #include "core/batching/batch_policy.h"
 
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/limit_error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -44,24 +50,100 @@ TEST(BatchPolicyTest, TinyWorkRunsOnArrivalOnlyOnAFreeSlotAndNeverPastTheQueue) 
   EXPECT_FALSE(RunsOnArrival(Options(), {}, Small(absl::Microseconds(500))));
 }
 
-TEST(BatchPolicyTest, QueueIsBoundedByCountAndByPredictedTime) {
+TEST(BatchPolicyTest, QueueIsBoundedByCount) {
   BatchPolicyOptions options = Options();
   options.queued_requests_max = 3;
-  options.queued_time_max = absl::Seconds(1);
-  EXPECT_TRUE(AdmitToQueue(options, {.small_requests = 2}, Small()).ok());
-  EXPECT_EQ(AdmitToQueue(options, {.small_requests = 2, .large_requests = 1}, Small()).code(),
-            absl::StatusCode::kResourceExhausted);
-  // Two workers do two seconds of work in one.
-  const QueueSummary two_seconds = {.large_requests = 1, .large_cost = absl::Seconds(2)};
-  EXPECT_THAT(AdmitToQueue(options, two_seconds, Small()).message(), HasSubstr("the limit is 1s"));
-  const QueueSummary one_second = {.large_requests = 1, .large_cost = absl::Seconds(1)};
-  EXPECT_TRUE(AdmitToQueue(options, one_second, Small()).ok());
+  EXPECT_TRUE(AdmitToQueue(options, {.small_requests = 2}).ok());
+  const absl::Status full = AdmitToQueue(options, {.small_requests = 2, .large_requests = 1});
+  EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(LimitOf(full), "queue_requests_max");
+}
+
+// The predicted wait of a request with work of `ahead` before it, and what becomes of it.
+std::string LimitAfter(absl::Duration ahead, bool lane_is_standing, absl::Duration timeout) {
+  BatchPolicyOptions options = Options();
+  options.queued_time_max = absl::Seconds(2);
+  const absl::Time now = absl::UnixEpoch();
+  // On both workers it takes 10 ms.
+  const JobSpec spec = {.tile_count = 4, .cost = absl::Milliseconds(20), .deadline = now + timeout};
+  const QueueSummary others = {.large_requests = 1};
+  return LimitOf(AdmitByPrediction(options, others, spec, {ahead, lane_is_standing}, now));
+}
+
+TEST(BatchPolicyTest, AWaitIsCountedWithAReserve) {
+  constexpr absl::Duration kNone = absl::InfiniteDuration();
+  // 3.2 s of work are 1.6 s of both workers, and 2 s with the reserve.
+  EXPECT_EQ(LimitAfter(absl::Seconds(3.2), false, kNone), "");
+  EXPECT_EQ(LimitAfter(absl::Seconds(3.3), false, kNone), "queue_time_max");
+  // 100 ms of work: 62.5 ms with the reserve, and 15 ms for the request itself.
+  EXPECT_EQ(LimitAfter(absl::Milliseconds(100), false, absl::Milliseconds(78)), "");
+  EXPECT_EQ(LimitAfter(absl::Milliseconds(100), false, absl::Milliseconds(77)), "deadline");
+  // A long deadline does not make a long queue.
+  EXPECT_EQ(LimitAfter(absl::Seconds(3.3), false, absl::Hours(1)), "queue_time_max");
+}
+
+TEST(BatchPolicyTest, InAStandingQueueTheReserveIsAsLongAsTheWait) {
+  constexpr absl::Duration kNone = absl::InfiniteDuration();
+  EXPECT_EQ(LimitAfter(absl::Seconds(2), true, kNone), "");
+  EXPECT_EQ(LimitAfter(absl::Seconds(2.1), true, kNone), "queue_time_max");
+  EXPECT_EQ(LimitAfter(absl::Milliseconds(100), true, absl::Milliseconds(115)), "");
+  EXPECT_EQ(LimitAfter(absl::Milliseconds(100), true, absl::Milliseconds(114)), "deadline");
 }
 
 TEST(BatchPolicyTest, AnEmptyQueueTakesAnything) {
   BatchPolicyOptions options = Options();
+  options.queued_requests_max = 1;
   options.queued_time_max = absl::ZeroDuration();
-  EXPECT_TRUE(AdmitToQueue(options, {}, {.tile_count = 9, .cost = absl::Hours(1)}).ok());
+  const absl::Time now = absl::UnixEpoch();
+  EXPECT_TRUE(AdmitToQueue(options, {}).ok());
+  EXPECT_TRUE(AdmitByPrediction(options, {}, {.cost = absl::Hours(1), .deadline = now},
+                                {absl::Hours(1), true}, now)
+                  .ok());
+}
+
+TEST(BatchPolicyTest, ARequestThatHasWaitedTooLongMakesRoomForOthers) {
+  BatchPolicyOptions options = Options();
+  options.queued_time_max = absl::Seconds(2);
+  const absl::Time arrival = absl::UnixEpoch();
+  const QueueSummary alone = {.large_requests = 1};
+  const QueueSummary others = {.small_requests = 1, .large_requests = 1};
+  EXPECT_FALSE(WaitedTooLong(options, others, arrival, arrival + absl::Seconds(2)));
+  EXPECT_TRUE(WaitedTooLong(options, others, arrival, arrival + absl::Seconds(2.1)));
+  EXPECT_FALSE(WaitedTooLong(options, alone, arrival, arrival + absl::Seconds(2.1)));
+}
+
+TEST(BatchPolicyTest, CallersWhoCanWaitLessRankFirstThenShorterRequests) {
+  BatchPolicyOptions options = Options();
+  options.queued_time_max = absl::Seconds(2);
+  const absl::Time now = absl::UnixEpoch();
+  const auto rank = [&](absl::Duration timeout, absl::Duration cost, absl::Duration age = {}) {
+    return RankOf(options, {.cost = cost, .deadline = now - age + timeout}, now - age);
+  };
+  constexpr absl::Duration kShort = absl::Milliseconds(1);
+  constexpr absl::Duration kLong = absl::Milliseconds(100);
+  constexpr absl::Duration kNone = absl::InfiniteDuration();
+  EXPECT_LT(rank(absl::Milliseconds(300), kLong), rank(kNone, kShort));
+  EXPECT_LT(rank(kNone, kShort), rank(kNone, kLong));
+  // Nobody waits for ever, and a deadline of an hour does not make a request wait for an hour.
+  EXPECT_LT(rank(kNone, kShort, absl::Seconds(1.8)), rank(absl::Milliseconds(300), kShort));
+  EXPECT_EQ(rank(absl::Hours(1), kShort), rank(kNone, kShort));
+}
+
+TEST(BatchPolicyTest, RefusedCallersAreToldDifferentTimes) {
+  const QueueSummary queue = {.large_requests = 1, .large_cost = absl::Milliseconds(200)};
+  std::vector<absl::Duration> times;
+  for (uint64_t refusal = 0; refusal < 100; ++refusal) {
+    times.push_back(RetryAfter(Options(), queue, refusal));
+  }
+  std::sort(times.begin(), times.end());
+  EXPECT_GE(times.front(), absl::Milliseconds(100));
+  EXPECT_LT(times.back(), absl::Milliseconds(200));
+  // Evenly: no two of the hundred are more than two steps apart.
+  for (size_t i = 1; i < times.size(); ++i) {
+    EXPECT_LE(times[i] - times[i - 1], absl::Milliseconds(2));
+  }
+  EXPECT_GE(RetryAfter(Options(), {}, 5), absl::Milliseconds(10));
+  EXPECT_LE(RetryAfter(Options(), {.large_cost = absl::Hours(1)}, 5), absl::Seconds(2));
 }
 
 TEST(BatchPolicyTest, AGroupIsAnEvenShareWithinTheLimit) {

@@ -1,67 +1,75 @@
 #include "core/batching/fair_share.h"
 
 #include <cstdint>
+#include <map>
+#include <vector>
 
 #include "gtest/gtest.h"
 
 namespace qkserve {
 namespace {
 
-LaneId Lane(uint64_t tenant) { return {LaneId::Kind::kTenant, TenantId{tenant}}; }
+LaneId Lane(uint64_t tenant, uint64_t family, Priority priority = Priority::kNormal) {
+  return {.tenant = TenantId{tenant},
+          .priority = priority,
+          .kind = LaneId::Kind::kPass,
+          .family = FamilyId{family}};
+}
 
-const LaneId first_lane = Lane(1);
-const LaneId second_lane = Lane(2);
-
-TEST(FairShareTest, EachLaneGetsHalfOfTheTimeWhileBothWait) {
-  FairShare share;
-  share.SetActive(first_lane, true);
-  share.SetActive(second_lane, true);
-  absl::Duration first;
-  absl::Duration second;
-  for (int i = 0; i < 1000; ++i) {
-    const bool is_first = share.Choose() == first_lane;
-    const absl::Duration cost = is_first ? absl::Microseconds(300) : absl::Milliseconds(5);
-    share.Charge(is_first ? first_lane : second_lane, cost);
-    (is_first ? first : second) += cost;
+// The time that each lane gets of `rounds` portions of 1 ms, while all have work.
+std::map<LaneId, absl::Duration> Serve(FairShare& share, const std::vector<LaneId>& lanes,
+                                       int rounds) {
+  for (const LaneId& lane : lanes) share.SetActive(lane, true);
+  std::map<LaneId, absl::Duration> times;
+  for (int i = 0; i < rounds; ++i) {
+    const LaneId lane = share.Choose();
+    share.Charge(lane, absl::Milliseconds(1));
+    times[lane] += absl::Milliseconds(1);
   }
-  EXPECT_NEAR(absl::FDivDuration(first, second), 1.0, 0.05);
+  return times;
 }
 
-TEST(FairShareTest, ALaneThatWasIdleDoesNotSaveUp) {
+TEST(FairShareTest, TenantsShareTheTimeAndThenEachSharesItBetweenItsLanes) {
   FairShare share;
-  share.SetActive(second_lane, true);
-  for (int i = 0; i < 1000; ++i) share.Charge(share.Choose(), absl::Milliseconds(5));
-  // The lane may catch up with the last portion, but not with the five seconds before.
-  share.SetActive(first_lane, true);
-  EXPECT_EQ(share.Choose(), first_lane);
-  share.Charge(first_lane, absl::Milliseconds(6));
-  EXPECT_EQ(share.Choose(), second_lane);
-}
-
-TEST(FairShareTest, LeavingDoesNotPayADebt) {
-  FairShare share;
-  share.SetActive(first_lane, true);
-  share.SetActive(second_lane, true);
-  share.SetActive(first_lane, false);
-  share.Charge(first_lane, absl::Milliseconds(50));  // for a portion taken earlier
-  share.SetActive(first_lane, true);
-  for (int i = 0; i < 10; ++i) {
-    EXPECT_EQ(share.Choose(), second_lane);
-    share.Charge(second_lane, absl::Milliseconds(4));
+  const auto times = Serve(share, {Lane(1, 1), Lane(2, 1), Lane(2, 2), Lane(2, 3)}, 600);
+  EXPECT_EQ(times.at(Lane(1, 1)), absl::Milliseconds(300));
+  for (uint64_t family = 1; family <= 3; ++family) {
+    EXPECT_EQ(times.at(Lane(2, family)), absl::Milliseconds(100));
   }
 }
 
-TEST(FairShareTest, ForgetsLanesThatAreGone) {
+TEST(FairShareTest, NormalWorkOfATenantGoesBeforeItsLowWork) {
   FairShare share;
-  share.SetActive(first_lane, true);
-  for (uint64_t tenant = 10; tenant < 10010; ++tenant) {
-    share.SetActive(Lane(tenant), true);
-    share.Charge(Lane(tenant), absl::Microseconds(1));
-    share.SetActive(Lane(tenant), false);
-    share.Charge(first_lane, absl::Milliseconds(1));
-    EXPECT_EQ(share.Choose(), first_lane);
+  const LaneId normal = Lane(1, 2);
+  const LaneId low = Lane(1, 1, Priority::kLow);
+  EXPECT_EQ(Serve(share, {normal, low}, 10).at(normal), absl::Milliseconds(10));
+  share.SetActive(normal, false);
+  EXPECT_EQ(share.Choose(), low);
+}
+
+TEST(FairShareTest, APriorityTakesNothingFromOtherTenants) {
+  FairShare share;
+  const LaneId low = Lane(1, 1, Priority::kLow);
+  const LaneId normal = Lane(2, 1);
+  const auto times = Serve(share, {low, normal}, 100);
+  EXPECT_EQ(times.at(low), absl::Milliseconds(50));
+  EXPECT_EQ(times.at(normal), absl::Milliseconds(50));
+}
+
+TEST(FairShareTest, ForgetsTenantsAndLanesThatAreGone) {
+  FairShare share;
+  const LaneId busy = Lane(1, 1);
+  share.SetActive(busy, true);
+  for (uint64_t i = 10; i < 210; ++i) {
+    for (const LaneId& lane : {Lane(i, 1), Lane(1, i)}) {
+      share.SetActive(lane, true);
+      share.Charge(lane, absl::Microseconds(1));
+      share.SetActive(lane, false);
+    }
+    share.Charge(busy, absl::Milliseconds(1));
+    EXPECT_EQ(share.Choose(), busy);
   }
-  EXPECT_LT(share.size(), 200U);
+  EXPECT_LT(share.size(), 8U);
 }
 
 }  // namespace

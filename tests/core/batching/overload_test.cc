@@ -1,197 +1,258 @@
-// Gives the queue more load than its workers can do, in virtual time. Requests arrive at a fixed
-// rate. Tiles take the time that the test says, and not the predicted time. There are no threads
-// and no real clock.
+// Gives the queue more load than its workers can do, in virtual time (QueueSimulation).
 
+#include <algorithm>
 #include <cstdint>
-#include <functional>
-#include <map>
-#include <memory>
-#include <random>
+#include <set>
+#include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "absl/time/time.h"
-#include "base/limit_error.h"
-#include "core/batching/batch_queue.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/support/puppet_job.h"
+#include "tests/support/queue_simulation.h"
 
 namespace qkserve {
 namespace {
 
 constexpr int64_t kWorkers = 2;
-constexpr absl::Duration kRun = absl::Seconds(8);
 
-// The requests of a run, and how far off their predictions are.
-struct Traffic {
-  WorkKind kind = WorkKind::kPass;
-  int64_t tiles = 1;
-  absl::Duration cost;  // the real time of one worker
-  double real_by_predicted = 1.0;
-  int key_sets = 1;
-};
+QueueSimulation Simulation(std::vector<SimulatedCallers> callers) {
+  QueueSimulation simulation;
+  simulation.options.workers = kWorkers;
+  simulation.callers = std::move(callers);
+  return simulation;
+}
 
-// Sends requests with deadlines of ten times their cost at `load` times what the workers can do.
-class OpenLoop {
- public:
-  OpenLoop(const Traffic& traffic, double load) : traffic_(traffic), queue_(Options()) {
-    const absl::Duration period = traffic.cost / kWorkers / load;
-    absl::Time arrival = now_;
-    while (now_ < kBegin + kRun) {
-      if (!events_.empty() && events_.begin()->first <= arrival) {
-        now_ = events_.begin()->first;
-        const std::function<void()> event = std::move(events_.begin()->second);
-        events_.erase(events_.begin());
-        event();
-      } else {
-        now_ = arrival;
-        Arrive();
-        arrival += period;
-      }
-      while (queue_.HasWaiting() && queue_.HasFreeSlot()) Work();
-    }
-  }
+OverTime Always(double value) {
+  return [value](absl::Duration) { return value; };
+}
 
-  // Requests answered in time, as a part of those that the workers could have answered.
-  double Goodput() const {
-    return static_cast<double>(in_time_) * absl::FDivDuration(traffic_.cost, kWorkers * kRun);
-  }
-  int64_t in_time() const { return in_time_; }
-  int64_t late() const { return late_; }
-  int64_t refused() const { return refused_; }
-  int64_t dropped() const { return dropped_; }
+// `value` from `begin` to `end`, otherwise `before`.
+OverTime Step(double before, double value, absl::Duration begin, absl::Duration end) {
+  return [=](absl::Duration at) { return begin <= at && at < end ? value : before; };
+}
 
- private:
-  static constexpr absl::Time kBegin = absl::UnixEpoch();
+// `value` for the first `length` of every `period`, otherwise `rest`.
+OverTime Bursts(double rest, double value, absl::Duration length, absl::Duration period) {
+  return [=](absl::Duration at) { return at % period < length ? value : rest; };
+}
 
-  static BatchPolicyOptions Options() {
-    BatchPolicyOptions options;
-    options.workers = kWorkers;
-    return options;
-  }
+// Like resident-heavy: 28 ms of one worker, with a deadline of ten times that.
+SimulatedCallers Heavy(const OverTime& load) {
+  return {.kind = WorkKind::kPass,
+          .tiles = 15,
+          .cost = absl::Milliseconds(28),
+          .timeout = absl::Milliseconds(280),
+          .load = load};
+}
 
-  void Arrive() {
-    const auto key_set = static_cast<uint64_t>(1 + arrivals_++ % traffic_.key_sets);
-    auto job = std::make_shared<QueuedJob>();
-    job->job = std::make_unique<PuppetJob>(strings_);
-    job->arrival = now_;
-    job->spec = {.tile_count = traffic_.tiles,
-                 .cost = traffic_.cost / traffic_.real_by_predicted,
-                 .deadline = now_ + 10 * traffic_.cost};
-    if (traffic_.kind == WorkKind::kPass) {
-      job->spec.group = GroupId{key_set};
-      job->spec.tenant = TenantId{key_set};
-    }
-    const absl::Status status = queue_.Push(job, now_);
-    if (status.ok()) return;
-    ++refused_;
-    EXPECT_EQ(LimitOf(status), "deadline") << status;
-    EXPECT_TRUE(RetryAfterOf(status).has_value());
-  }
+// The share of the workers' time that was spent on answers in time.
+double ShareOf(const QueueSimulation& simulation, const QueueSimulation::Result& result, size_t i) {
+  return absl::FDivDuration(simulation.callers[i].cost * result.outcomes[i].in_time,
+                            simulation.duration * kWorkers);
+}
 
-  void Work() {
-    const Assignment next = queue_.Take(now_);
-    dropped_ += static_cast<int64_t>(next.dropped.size());
-    if (const auto* small = std::get_if<SmallJobs>(&next.work)) {
-      RunSmall(*small);
-    } else if (const auto* pass = std::get_if<PassToMake>(&next.work)) {
-      pass->work->pass = std::make_unique<PuppetPass>(strings_, traffic_.tiles);
-      queue_.PassMade(pass->work, now_);
-      RunTile(pass->work);
-    } else if (const auto* tile = std::get_if<TileToRun>(&next.work)) {
-      RunTile(tile->work);
-    }
-  }
-
-  void RunTile(const std::shared_ptr<TiledWork>& work) {
-    const absl::Duration took = Jitter(work->tile_cost * traffic_.real_by_predicted);
-    events_.emplace(now_ + took, [this, work, took] {
-      queue_.Learn(work->kind, work->tile_cost, took, now_);
-      const bool is_last = queue_.TileDone(*work, absl::OkStatus(), now_);
-      queue_.ReleaseSlot();
-      if (!is_last) return;
-      for (const auto& job : work->jobs) Finish(*job);
-    });
-  }
-
-  void RunSmall(const SmallJobs& small) {
-    const absl::Duration took = Jitter(small.cost * traffic_.real_by_predicted);
-    events_.emplace(now_ + took, [this, small, took] {
-      queue_.Learn(WorkKind::kSmall, small.cost, took, now_);
-      queue_.SmallJobsDone(small);
-      queue_.ReleaseSlot();
-      for (const auto& job : small.jobs) Finish(*job);
-    });
-  }
-
-  void Finish(const QueuedJob& job) {
-    ++(job.status.ok() && now_ <= job.spec.deadline ? in_time_ : late_);
-  }
-
-  // A tile takes up to a third more or less than the others.
-  absl::Duration Jitter(absl::Duration time) {
-    return time * (0.67 + 0.66 * static_cast<double>(random_() % 1000) / 1000.0);
-  }
-
-  const Traffic traffic_;
-  BatchQueue queue_;
-  absl::Time now_ = kBegin;
-  std::multimap<absl::Time, std::function<void()>> events_;
-  std::shared_ptr<PuppetStrings> strings_ = std::make_shared<PuppetStrings>();
-  std::mt19937 random_{1};
-  int64_t arrivals_ = 0;
-  int64_t in_time_ = 0, late_ = 0, refused_ = 0, dropped_ = 0;
-};
+// --- One kind of callers, at a constant load, on workers that are not as fast as predicted -------
 
 class OverloadTest : public testing::TestWithParam<double> {
  protected:
-  // Predictions are off by this factor.
-  static double RealByPredicted() { return GetParam(); }
-
-  static void ExpectGoodput(const Traffic& traffic) {
-    for (const auto& [load, goodput] : {std::pair(1.0, 0.85), {2.0, 0.85}, {8.0, 0.75}}) {
+  // `callers` have their real costs and timeouts.
+  static void ExpectGoodput(SimulatedCallers callers) {
+    const double slowness = GetParam();
+    callers.cost /= slowness;
+    for (const auto& [load, goodput] : {std::pair(1.0, 0.85), {2.0, 0.9}, {10.0, 0.9}}) {
       SCOPED_TRACE(testing::Message() << load << " times the capacity");
-      const OpenLoop loop(traffic, load);
-      EXPECT_GE(loop.Goodput(), goodput);
+      callers.load = Always(load / slowness);
+      QueueSimulation simulation = Simulation({callers});
+      simulation.slowness = Always(slowness);
+      const QueueSimulation::Result result = simulation.Run();
+      const SimulatedOutcome& outcome = result.outcomes[0];
+      EXPECT_GE(result.goodput, goodput);
       // Work that is begun ends in time.
-      EXPECT_LE(loop.late(), loop.in_time() / 20);
+      EXPECT_LE(outcome.late, outcome.in_time / 20);
       // Nearly all requests that cannot be answered are refused when they come.
-      EXPECT_LE(loop.dropped(), loop.in_time() / 10 + loop.refused() / 10);
+      EXPECT_LE(outcome.Dropped(), outcome.sent / 100);
+      EXPECT_THAT(outcome.refused, testing::SizeIs(testing::Le(1U)));
+      EXPECT_EQ(outcome.refused.count("queue_time_max"), 0U);
     }
   }
 };
 
-TEST_P(OverloadTest, RequestsOnAKeySet) {
-  ExpectGoodput({.kind = WorkKind::kPass,
-                 .tiles = 15,
-                 .cost = absl::Milliseconds(28),
-                 .real_by_predicted = RealByPredicted()});
-}
+TEST_P(OverloadTest, RequestsOnAKeySet) { ExpectGoodput(Heavy({})); }
 
 TEST_P(OverloadTest, RequestsOnManyKeySets) {
-  ExpectGoodput({.kind = WorkKind::kPass,
-                 .tiles = 15,
-                 .cost = absl::Milliseconds(28),
-                 .real_by_predicted = RealByPredicted(),
-                 .key_sets = 4});
+  SimulatedCallers callers = Heavy({});
+  callers.key_sets = 4;
+  ExpectGoodput(callers);
 }
 
 TEST_P(OverloadTest, LargeRequests) {
   ExpectGoodput({.kind = WorkKind::kTiled,
                  .tiles = 8,
                  .cost = absl::Milliseconds(40),
-                 .real_by_predicted = RealByPredicted()});
+                 .timeout = absl::Milliseconds(400)});
 }
 
 TEST_P(OverloadTest, SmallRequests) {
   ExpectGoodput({.kind = WorkKind::kSmall,
                  .cost = absl::Microseconds(900),
-                 .real_by_predicted = RealByPredicted()});
+                 .timeout = absl::Milliseconds(9)});
 }
 
 INSTANTIATE_TEST_SUITE_P(PredictionsOff, OverloadTest, testing::Values(0.5, 1.0, 2.0, 3.0));
+
+// --- Loads and speeds that change ----------------------------------------------------------------
+
+TEST(OverloadChangesTest, ABurstIsAnsweredByItsDeadlines) {
+  // 100 ms of six times the capacity are 300 ms of work for half of the workers' time. What does
+  // not fit is refused, and nothing between the bursts.
+  const QueueSimulation simulation =
+      Simulation({Heavy(Bursts(0.4, 3, absl::Milliseconds(100), absl::Seconds(1)))});
+  const SimulatedOutcome outcome = simulation.Run().outcomes[0];
+  EXPECT_LE(outcome.Refused(), outcome.sent / 8);
+  EXPECT_LE(outcome.late + outcome.Dropped(), outcome.sent / 100);
+}
+
+TEST(OverloadChangesTest, AfterAStepTheQueueIsShortAgainWithinItsDeadlines) {
+  constexpr absl::Duration kDown = absl::Seconds(6);
+  const QueueSimulation simulation = Simulation({Heavy(Step(0.5, 10, absl::Seconds(2), kDown))});
+  const QueueSimulation::Result result = simulation.Run();
+  const SimulatedOutcome& outcome = result.outcomes[0];
+  const int64_t answered_after =
+      std::count_if(outcome.answered.begin(), outcome.answered.end(), [&](absl::Time at) {
+        return at > QueueSimulation::kBegin + kDown + absl::Milliseconds(300);
+      });
+  // 1.7 s at half of the capacity.
+  EXPECT_GE(answered_after, 0.75 * 1.7 * 0.5 * kWorkers / 0.028);
+  EXPECT_LE(outcome.late + outcome.Dropped(), outcome.sent / 100);
+}
+
+TEST(OverloadChangesTest, WorkersThatBecomeSlowCostNoMoreThanTheirTime) {
+  QueueSimulation simulation = Simulation({Heavy(Always(2))});
+  simulation.duration = absl::Seconds(16);
+  simulation.slowness = Bursts(1, 4, absl::Seconds(2), absl::Seconds(4));
+  EXPECT_GE(simulation.Run().goodput, 0.9);
+  // Pauses that are shorter than what is learned lasts.
+  simulation.slowness = Bursts(1, 4, absl::Milliseconds(100), absl::Milliseconds(400));
+  EXPECT_GE(simulation.Run().goodput, 0.95);
+}
+
+// --- Callers without a deadline ------------------------------------------------------------------
+
+TEST(OverloadWithoutDeadlineTest, NobodyWaitsLongerThanTheLimit) {
+  SimulatedCallers callers = Heavy(Always(2));
+  callers.timeout = absl::InfiniteDuration();
+  QueueSimulation simulation = Simulation({callers});
+  simulation.duration = absl::Seconds(40);
+  // In the middle the workers are slower than anybody predicted.
+  simulation.slowness = Step(1, 4, absl::Seconds(15), absl::Seconds(25));
+  const QueueSimulation::Result result = simulation.Run();
+  const SimulatedOutcome& outcome = result.outcomes[0];
+  const absl::Duration limit = simulation.options.queued_time_max;
+  EXPECT_LE(PercentileOf(outcome.queued, 100), limit);
+  EXPECT_LE(PercentileOf(outcome.drops, 100), limit + absl::Seconds(1));
+  EXPECT_GE(result.goodput, 0.95);
+  EXPECT_EQ(outcome.refused.count("deadline") + outcome.dropped.count("deadline"), 0U);
+  EXPECT_GT(outcome.refused.at("queue_time_max"), 0);
+}
+
+TEST(OverloadWithoutDeadlineTest, InAStandingQueueTheyWaitHalfAsLong) {
+  SimulatedCallers callers = Heavy(Always(2));
+  callers.timeout = absl::InfiniteDuration();
+  QueueSimulation simulation = Simulation({callers});
+  simulation.duration = absl::Seconds(20);
+  const SimulatedOutcome outcome = simulation.Run().outcomes[0];
+  EXPECT_LE(PercentileOf(outcome.queued, 50), simulation.options.queued_time_max * 0.55);
+  EXPECT_EQ(outcome.Dropped(), 0);
+}
+
+// Neither starves the other, whoever asks for more.
+TEST(OverloadWithoutDeadlineTest, TheyShareTheWorkersWithThoseThatHaveOne) {
+  for (const auto& [urgent_load, patient_load] : {std::pair(2.0, 2.0), {10.0, 2.0}, {2.0, 10.0}}) {
+    SCOPED_TRACE(testing::Message() << urgent_load << " with deadlines, " << patient_load
+                                    << " without, in times of the capacity");
+    SimulatedCallers patient = Heavy(Always(patient_load));
+    patient.timeout = absl::InfiniteDuration();
+    QueueSimulation simulation = Simulation({Heavy(Always(urgent_load)), patient});
+    simulation.duration = absl::Seconds(30);
+    const QueueSimulation::Result result = simulation.Run();
+    EXPECT_GE(result.goodput, 0.9);
+    EXPECT_GE(ShareOf(simulation, result, 0), 0.3);
+    EXPECT_GE(ShareOf(simulation, result, 1), 0.3);
+    EXPECT_LE(PercentileOf(result.outcomes[1].queued, 100), simulation.options.queued_time_max);
+    // Few are refused late.
+    EXPECT_LE(result.outcomes[1].Dropped(), result.outcomes[1].sent / 30);
+  }
+}
+
+// A queue of patient callers is no reason to refuse one that cannot wait.
+TEST(OverloadWithoutDeadlineTest, ThoseWithDeadlinesGoFirstIfTheOthersCanWait) {
+  // The patient callers come in bursts of 1.5 s of work.
+  SimulatedCallers patient = Heavy(Bursts(0, 3, absl::Milliseconds(500), absl::Seconds(4)));
+  patient.timeout = absl::InfiniteDuration();
+  QueueSimulation simulation = Simulation({Heavy(Always(0.4)), patient});
+  simulation.duration = absl::Seconds(20);
+  const QueueSimulation::Result result = simulation.Run();
+  EXPECT_LE(result.outcomes[0].Refused() + result.outcomes[0].Dropped(),
+            result.outcomes[0].sent / 50);
+  EXPECT_EQ(result.outcomes[1].Refused() + result.outcomes[1].Dropped(), 0);
+}
+
+// --- Mixtures ------------------------------------------------------------------------------------
+
+TEST(OverloadMixtureTest, LightAndHeavyRequestsBothGetThrough) {
+  const SimulatedCallers light = {.kind = WorkKind::kTiled,
+                                  .tiles = 4,
+                                  .cost = absl::Milliseconds(8),
+                                  .timeout = absl::Milliseconds(80),
+                                  .load = Always(0.7)};
+  const SimulatedCallers big = {.kind = WorkKind::kTiled,
+                                .tiles = 40,
+                                .cost = absl::Milliseconds(200),
+                                .timeout = absl::Seconds(2),
+                                .load = Always(1.3)};
+  QueueSimulation simulation = Simulation({light, big});
+  simulation.duration = absl::Seconds(20);
+  const QueueSimulation::Result result = simulation.Run();
+  EXPECT_GE(result.goodput, 0.85);
+  EXPECT_GE(ShareOf(simulation, result, 0), 0.3);
+  EXPECT_GE(ShareOf(simulation, result, 1), 0.2);
+}
+
+TEST(OverloadMixtureTest, ShortAndLongDeadlinesBothGetThrough) {
+  SimulatedCallers hurried = Heavy(Always(1));
+  hurried.timeout = absl::Milliseconds(150);
+  SimulatedCallers calm = Heavy(Always(1));
+  calm.timeout = absl::Seconds(2);
+  QueueSimulation simulation = Simulation({hurried, calm});
+  simulation.duration = absl::Seconds(20);
+  const QueueSimulation::Result result = simulation.Run();
+  EXPECT_GE(result.goodput, 0.9);
+  EXPECT_GE(ShareOf(simulation, result, 0), 0.2);
+  EXPECT_GE(ShareOf(simulation, result, 1), 0.2);
+}
+
+TEST(OverloadMixtureTest, TheQueueIsBoundedByCountWhateverTheDeadlines) {
+  SimulatedCallers callers = {
+      .kind = WorkKind::kSmall, .cost = absl::Microseconds(100), .load = Always(10)};
+  QueueSimulation simulation = Simulation({callers});
+  simulation.duration = absl::Seconds(1);
+  simulation.options.queued_requests_max = 300;
+  const QueueSimulation::Result result = simulation.Run();
+  EXPECT_EQ(result.waiting_max, 300);
+  EXPECT_GT(result.outcomes[0].refused.at("queue_requests_max"), 0);
+}
+
+TEST(OverloadMixtureTest, RefusedCallersComeBackAtDifferentTimes) {
+  const SimulatedOutcome outcome = Simulation({Heavy(Always(5))}).Run().outcomes[0];
+  const auto [first, last] =
+      std::minmax_element(outcome.retry_after.begin(), outcome.retry_after.end());
+  EXPECT_GE(*first, absl::Milliseconds(10));
+  EXPECT_LE(*last, absl::Seconds(2));
+  const std::set<absl::Duration> different(outcome.retry_after.begin(), outcome.retry_after.end());
+  EXPECT_GE(different.size(), 100U);
+}
 
 }  // namespace
 }  // namespace qkserve

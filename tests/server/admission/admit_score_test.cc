@@ -216,12 +216,12 @@ TEST_F(AdmitScoreTest, CallsOnAVersionOfAKeySetAreOneGroup) {
   EXPECT_NE(first.group, GroupId::kNone);
   EXPECT_EQ(admit("docs")->spec().group, first.group);
   EXPECT_NE(admit("other")->spec().group, first.group);
-  EXPECT_NE(admit("other")->spec().tenant, first.tenant);
-  // A new version is another group of the same tenant.
+  EXPECT_NE(admit("other")->spec().family, first.family);
+  // A new version is another group of the same family.
   ASSERT_TRUE(UploadPart(*key_sets_, "docs", layout, {2, 5}, version).ok());
   const std::unique_ptr<AdmittedScore> later = admit("docs");
   EXPECT_NE(later->spec().group, first.group);
-  EXPECT_EQ(later->spec().tenant, first.tenant);
+  EXPECT_EQ(later->spec().family, first.family);
 }
 
 TEST_F(AdmitScoreTest, NamesTheKeySetThatDoesNotServeTheCall) {

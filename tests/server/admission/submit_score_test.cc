@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/limit_error.h"
 #include "base/mutex.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -128,6 +129,30 @@ TEST_F(SubmitScoreTest, TheResponderHoldsTheCharge) {
     EXPECT_GT(budget_.bytes(), 0);
   }
   EXPECT_EQ(budget_.bytes(), 0);
+}
+
+TEST_F(SubmitScoreTest, TakesItsCostFromTheQuotaAndGivesBackWhatWasNotUsed) {
+  Tenants tenants;
+  const auto tenant = tenants.Find("web", /*is_authenticated=*/false, absl::UnixEpoch());
+  const auto call = [&] {
+    ScoreCall call = Call({64, 64}, {512, 64});
+    call.tenant = tenant;
+    call.arrival = absl::UnixEpoch();
+    return call;
+  };
+  const absl::Duration cost = AdmitScore(call(), options_).value()->spec().cost;
+  // Enough for one call.
+  tenants.SetQuotas({.default_rate = 1.5 * absl::ToDoubleSeconds(cost)}, absl::UnixEpoch());
+  batcher_->RefuseNewJobs();
+  for (int i = 0; i < 3; ++i) {
+    RecordingResponder refused;
+    Submit(call(), refused);
+    EXPECT_EQ(refused.Await().code(), absl::StatusCode::kUnavailable);
+  }
+  EXPECT_TRUE(tenant->TakeQuota(cost, absl::UnixEpoch()).ok());
+  RecordingResponder responder;
+  Submit(call(), responder);
+  EXPECT_EQ(LimitOf(responder.Await()), "tenant_quota_file");
 }
 
 TEST_F(SubmitScoreTest, CountsWhatAKeySetServed) {

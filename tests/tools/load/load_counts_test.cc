@@ -28,6 +28,17 @@ TEST(LoadCountsTest, GoodIsWhatCameWithinTheTimeout) {
   EXPECT_EQ(counts.within_limit, 1);
 }
 
+TEST(LoadCountsTest, TheTimesOfRefusalsAreKeptApart) {
+  LoadRecorder recorder(1, kLimits);
+  recorder.RecordAnswer(0, Answered({}, absl::Milliseconds(3), absl::ResourceExhaustedError("")));
+  recorder.RecordAnswer(0, Answered({}, absl::Milliseconds(9), absl::UnavailableError("")));
+  recorder.RecordAnswer(0, Answered({}, absl::Milliseconds(50)));
+  const LoadCounts counts = recorder.Snapshot();
+  EXPECT_EQ(counts.refused.Count(), 1);
+  EXPECT_EQ(counts.refused.Max(), absl::Milliseconds(3));
+  EXPECT_EQ(counts.response.Count(), 1);
+}
+
 // One request alone, and three in one batch, are two batches. A mean over requests would be 2.5.
 TEST(LoadCountsTest, BatchesAreCountedFromTheSizesInReceipts) {
   LoadRecorder recorder(2, kLimits);

@@ -6,6 +6,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
+#include "grpcpp/client_context.h"
+#include "qkserve/channel.h"
+#include "qkserve/metadata.h"
 
 namespace qkserve {
 namespace {
@@ -66,6 +69,29 @@ void KeySetOptions::AddFlags(Flags& flags) {
 std::optional<KeySetReference> KeySetOptions::Reference() const {
   if (name.empty()) return std::nullopt;
   return KeySetReference{name, version};
+}
+
+bool ParseFlag(absl::string_view text, Priority* priority, std::string* error) {
+  *error = "expected normal or low";
+  *priority = text == PriorityName(Priority::kLow) ? Priority::kLow : Priority::kNormal;
+  return text == PriorityName(*priority);
+}
+
+std::string FlagText(Priority priority) { return std::string(PriorityName(priority)); }
+
+void CallerOptions::AddFlags(Flags& flags) {
+  flags.BeginGroup("Tenant; each flag has a variable, as QKCTL_TENANT");
+  flags.Add("tenant", &tenant,
+            "Who pays for the requests, for servers that share their time between tenants; they "
+            "go by identity or address unless given",
+            {.may_be_empty = true});
+  flags.Add("priority", &priority, "normal, or low: the tenant's normal requests go first");
+}
+
+absl::Status CallerOptions::Validate() const {
+  grpc::ClientContext probe;
+  const absl::Status status = AddMetadata(probe, CallerMetadata(tenant, priority));
+  return CheckUsage({{!status.ok(), absl::StrCat("--tenant: ", status.message())}});
 }
 
 void AddKeysFlags(Flags& flags, std::string* keys, std::string* values) {

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/flags.h"
+#include "qkserve/caller.h"
 #include "qkserve/key_set.h"
 #include "qkserve/output.h"
 #include "qkserve/tensor.h"
@@ -58,6 +59,20 @@ struct KeySetOptions {
   }
   // The key set that the flags name; nullopt: none.
   std::optional<KeySetReference> Reference() const;
+};
+
+// Takes one of kPriorityNames.
+bool ParseFlag(absl::string_view text, Priority* priority, std::string* error);
+std::string FlagText(Priority priority);
+
+// The tenant that pays for requests, and how urgent they are.
+struct CallerOptions {
+  std::string tenant;  // empty: none
+  Priority priority = Priority::kNormal;
+
+  void AddFlags(Flags& flags);
+  // INVALID_ARGUMENT: metadata cannot carry the tenant's name. The server knows the other rules.
+  absl::Status Validate() const;
 };
 
 // The flags --keys and --values: paths of files.

@@ -120,10 +120,11 @@ absl::Status SendLoads(const LoadCommandOptions& command, const LoadFiles& files
   const int payloads_max = command.verify ? kPayloadsMaxVerified : kPayloadsMax;
   ASSIGN_OR_RETURN(const RequestSet requests, BuildLoadRequests(report->workload, files, key_sets,
                                                                 payloads_max, command.seed));
-  LoadTarget target = {{}, &requests, nullptr};
+  LoadTarget target = {.requests = &requests};
   ClientOptions client = command.connection.ForClient();
   client.attempts_max = command.attempts;
   ASSIGN_OR_RETURN(target.channels, MakeChannels(client));
+  target.metadata = CallerMetadata(command.caller.tenant, command.caller.priority);
   std::optional<Verifier> verifier;
   if (command.verify) {
     ASSIGN_OR_RETURN(std::vector<KnownKeySet> known, key_sets.ReadContents(command.storage));

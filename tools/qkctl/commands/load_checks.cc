@@ -106,6 +106,7 @@ absl::Status CheckRequests(const LoadCommandOptions& options) {
 absl::Status LoadCommandOptions::Validate() const {
   RETURN_IF_ERROR(CheckPace(*this));
   RETURN_IF_ERROR(CheckKeys(*this));
+  RETURN_IF_ERROR(caller.Validate());
   return CheckRequests(*this);
 }
 

@@ -202,6 +202,7 @@ void LoadCommandOptions::AddFlags(Flags& flags) {
   AddStorageFlag(flags, &storage);
 
   AddPaceAndReportFlags(*this, flags);
+  caller.AddFlags(flags);
 }
 
 std::vector<FlagFile> LoadCommandOptions::Inputs() const {

@@ -90,6 +90,8 @@ struct LoadCommandOptions : QuestionOptions {
   std::optional<LatencyLimit> latency_limit;
   int attempts = 1;  // of each request
 
+  CallerOptions caller;
+
   // The judgement and the report.
   bool verify = false;
   std::optional<StatusCodes> allow_errors;

@@ -98,6 +98,8 @@ absl::StatusOr<ScoreInputs> ReadScoreInputs(const ScoreCommandOptions& command) 
   options.top_k = command.top_k.value_or(0);
   options.log_sum_exp = !command.log_sum_exp_out.empty();
   options.timeout = command.connection.timeout;
+  options.tenant = command.caller.tenant;
+  options.priority = command.caller.priority;
   return inputs;
 }
 

@@ -94,6 +94,7 @@ void ScoreCommandOptions::AddFlags(Flags& flags) {
   flags.Add("receipt", &receipt,
             "Show on standard error how the request was answered; always shown if that is a "
             "terminal");
+  caller.AddFlags(flags);
 }
 
 std::vector<FlagFile> ScoreCommandOptions::Inputs() const {
@@ -127,6 +128,7 @@ absl::Status ScoreCommandOptions::Validate() const {
         absl::StrCat("--values is for --output=context only; with ", with)},
        key_set.VersionWithoutName()}));
   RETURN_IF_ERROR(CheckTopK(wanted, top_k));
+  RETURN_IF_ERROR(caller.Validate());
   int standard_outputs = out.empty() ? 1 : 0;
   for (const std::string& path : {out, indices_out, log_sum_exp_out, heatmap}) {
     standard_outputs += path == "-" ? 1 : 0;

@@ -48,6 +48,7 @@ struct ScoreCommandOptions : CommandOptions {
 
   std::string out, indices_out, log_sum_exp_out, heatmap;
   bool receipt = false;
+  CallerOptions caller;
 
   void AddFlags(Flags& flags);
 

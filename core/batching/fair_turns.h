@@ -1,0 +1,123 @@
+#ifndef QKSERVE_CORE_BATCHING_FAIR_TURNS_H_
+#define QKSERVE_CORE_BATCHING_FAIR_TURNS_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "absl/time/time.h"
+
+namespace qkserve {
+
+// Chooses whose turn it is among those who have work. Each gets an equal share of the time while it
+// has work, however much work it has and in whatever portions.
+//
+// A fair queue (start-time fair queueing: Goyal, Vin, Cheng, SIGCOMM 1996). A clock is the work
+// that its owner was given. Three rules:
+//
+//  1. An owner that had no work starts at the clock of the others: it has saved up nothing. It goes
+//     before others with the same clock, so it waits for no one's whole portion.
+//  2. An owner that took more than its share and left still owes the rest when it comes back,
+//  unless
+//     nobody had work meanwhile.
+//  3. A clock is kept only while its owner has work or owes some.
+//
+// An owner with an earlier id goes first if all else is equal. A call takes O(log n). ForgetPaid
+// may take longer, but drops each clock once.
+//
+// Thread-compatible.
+template <class Id>
+class FairTurns {
+ public:
+  // Tells whether `id` has work. May be repeated.
+  void SetActive(const Id& id, bool active) {
+    const auto found = owners_.find(id);
+    const bool was_active = found != owners_.end() && found->second.is_active;
+    if (active == was_active) return;
+    if (active) {
+      Owner owner = found == owners_.end() ? Owner{.clock = now_} : found->second;
+      owed_.erase({owner.clock, id});
+      owner.clock = std::max(owner.clock, now_);
+      owner.is_active = true;
+      owner.was_served = false;
+      owners_[id] = owner;
+      active_.insert({owner.clock, owner.was_served, id});
+    } else {
+      Owner& owner = found->second;
+      active_.erase({owner.clock, owner.was_served, id});
+      owner.is_active = false;
+      owed_.emplace(owner.clock, id);
+      ForgetPaid();
+    }
+  }
+
+  bool HasActive() const { return !active_.empty(); }
+
+  // True if a clock is kept for `id`.
+  bool Knows(const Id& id) const { return owners_.contains(id); }
+
+  // The number of clocks that are kept. For tests.
+  size_t size() const { return owners_.size(); }
+
+  // The owner whose turn it is. Requires HasActive().
+  Id Choose() {
+    const Turn next = *active_.begin();
+    now_ = std::max(now_, next.clock);
+    ForgetPaid();
+    return next.id;
+  }
+
+  // Advances the clock of `id` by `cost`, the time of the work that it was given. It may have no
+  // work left.
+  void Charge(const Id& id, absl::Duration cost) {
+    const auto [found, is_new] = owners_.try_emplace(id, Owner{.clock = now_});
+    Owner& owner = found->second;
+    if (owner.is_active) active_.erase({owner.clock, owner.was_served, id});
+    if (!owner.is_active && !is_new) owed_.erase({owner.clock, id});
+    owner.clock = std::max(owner.clock, now_) + cost;
+    owner.was_served = true;
+    if (owner.is_active) {
+      active_.insert({owner.clock, owner.was_served, id});
+    } else {
+      owed_.emplace(owner.clock, id);
+    }
+  }
+
+ private:
+  struct Owner {
+    absl::Duration clock;
+    bool is_active = false;
+    bool was_served = false;  // since it became active
+  };
+  struct Turn {
+    absl::Duration clock;
+    bool was_served;
+    Id id;
+
+    // Not defaulted: Abseil's Duration of Debian 12 has no operator<=>.
+    friend bool operator<(const Turn& a, const Turn& b) {
+      if (a.clock != b.clock) return a.clock < b.clock;
+      if (a.was_served != b.was_served) return b.was_served;
+      return a.id < b.id;
+    }
+  };
+
+  // Drops the clocks of those without work that owe nothing to anybody who waits.
+  void ForgetPaid() {
+    while (!owed_.empty() && (active_.empty() || owed_.begin()->first <= now_)) {
+      owners_.erase(owed_.begin()->second);
+      owed_.erase(owed_.begin());
+    }
+  }
+
+  absl::Duration now_;  // clock of the owner that was chosen last
+  std::map<Id, Owner> owners_;
+  std::set<Turn> active_;  // those that have work, in the order of their turns
+  std::set<std::pair<absl::Duration, Id>> owed_;  // those that have none
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_BATCHING_FAIR_TURNS_H_

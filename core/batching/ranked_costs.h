@@ -1,0 +1,52 @@
+#ifndef QKSERVE_CORE_BATCHING_RANKED_COSTS_H_
+#define QKSERVE_CORE_BATCHING_RANKED_COSTS_H_
+
+#include <cstdint>
+#include <map>
+
+#include "absl/time/time.h"
+
+namespace qkserve {
+
+// Sums of the costs of waiting work, by rank in steps of kStep. So the work ahead of a rank is
+// known without a look at every job.
+//
+// Thread-compatible.
+class RankedCosts {
+ public:
+  // Two ranks in one step count as equal. A queue of 5 s has about 500 steps at most.
+  static constexpr absl::Duration kStep = absl::Milliseconds(10);
+
+  // Adds work, or takes it away if `cost` is negative. All that was added at a rank must be taken
+  // away at that rank.
+  void Add(absl::Time rank, absl::Duration cost) {
+    total_ += cost;
+    const auto step = steps_.try_emplace(StepOf(rank)).first;
+    step->second += cost;
+    if (step->second == absl::ZeroDuration()) steps_.erase(step);
+  }
+
+  absl::Duration total() const { return total_; }
+
+  // The cost of the work that ranks up to `rank`, or in the same step.
+  absl::Duration UpTo(absl::Time rank) const {
+    absl::Duration cost = total_;
+    const int64_t last = StepOf(rank);
+    for (auto step = steps_.rbegin(); step != steps_.rend() && step->first > last; ++step) {
+      cost -= step->second;
+    }
+    return cost;
+  }
+
+ private:
+  static int64_t StepOf(absl::Time rank) {
+    return absl::ToUnixMillis(rank) / absl::ToInt64Milliseconds(kStep);
+  }
+
+  std::map<int64_t, absl::Duration> steps_;  // none is 0
+  absl::Duration total_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_BATCHING_RANKED_COSTS_H_

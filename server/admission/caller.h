@@ -1,0 +1,21 @@
+#ifndef QKSERVE_SERVER_ADMISSION_CALLER_H_
+#define QKSERVE_SERVER_ADMISSION_CALLER_H_
+
+#include <memory>
+#include <string>
+
+#include "core/batching/job.h"
+#include "server/admission/tenants.h"
+
+namespace qkserve {
+
+// The maker of a call, whatever protocol it came by.
+struct Caller {
+  std::string identity = {};                 // the authenticated name. Empty: there is none
+  std::shared_ptr<Tenant> tenant = nullptr;  // who pays
+  Priority priority = Priority::kNormal;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_ADMISSION_CALLER_H_

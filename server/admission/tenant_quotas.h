@@ -1,0 +1,35 @@
+#ifndef QKSERVE_SERVER_ADMISSION_TENANT_QUOTAS_H_
+#define QKSERVE_SERVER_ADMISSION_TENANT_QUOTAS_H_
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace qkserve {
+
+// How much computing each tenant may ask for, in seconds of CPU time a second. nullopt: as much as
+// it likes.
+struct TenantQuotas {
+  // The quota of every tenant that is not named.
+  std::optional<double> default_rate = std::nullopt;
+  std::map<std::string, std::optional<double>> rates = {};
+
+  std::optional<double> RateOf(const std::string& tenant) const {
+    const auto found = rates.find(tenant);
+    return found != rates.end() ? found->second : default_rate;
+  }
+};
+
+// Reads the text of --tenant_quota_file, a JSON object. docs/operations.md has an example. Unknown
+// and repeated members are errors.
+//
+// INVALID_ARGUMENT names the member, for example `tenants.web.cpu_ms_per_second`, or the line of an
+// error of syntax.
+absl::StatusOr<TenantQuotas> ParseTenantQuotas(absl::string_view text);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_ADMISSION_TENANT_QUOTAS_H_

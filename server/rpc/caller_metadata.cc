@@ -1,0 +1,89 @@
+#include "server/rpc/caller_metadata.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
+#include "base/status_macros.h"
+#include "base/utf8.h"
+#include "qkserve/caller.h"
+#include "server/admission/field_error.h"
+#include "server/limits.h"
+
+namespace qkserve {
+namespace {
+
+bool IsTenantCharacter(char c) {
+  return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("._-:@/", c);
+}
+
+// INVALID_ARGUMENT. What came is shown in short: it may be long and hold anything.
+absl::Status MetadataError(const char* key, absl::string_view value, absl::string_view expected) {
+  constexpr size_t kShownMax = 128;
+  return FieldError(absl::StrCat("metadata ", key),
+                    absl::StrCat("'", absl::CHexEscape(Utf8Prefix(value, kShownMax)), "'"),
+                    expected);
+}
+
+// The value of this metadata; nullopt if there is none. INVALID_ARGUMENT: there are several.
+absl::StatusOr<std::optional<std::string>> OnlyValue(const grpc::ServerContextBase& context,
+                                                     const char* key) {
+  const auto [begin, end] = context.client_metadata().equal_range(key);
+  if (begin == end) return std::optional<std::string>();
+  if (std::next(begin) != end) {
+    return FieldError(absl::StrCat("metadata ", key), "several values", "one");
+  }
+  return std::optional<std::string>(std::string(begin->second.data(), begin->second.size()));
+}
+
+absl::StatusOr<std::string> TenantName(const grpc::ServerContextBase& context) {
+  ASSIGN_OR_RETURN(std::optional<std::string> name, OnlyValue(context, kTenantMetadata));
+  if (!name.has_value()) return PeerTenant(context.peer());
+  if (name->empty() || name->size() > kTenantNameBytesMax ||
+      !std::all_of(name->begin(), name->end(), IsTenantCharacter)) {
+    return MetadataError(kTenantMetadata, *name,
+                         absl::StrCat("1 to ", kTenantNameBytesMax, " of A-Z a-z 0-9 . _ - : @ /"));
+  }
+  return *std::move(name);
+}
+
+}  // namespace
+
+std::string PeerTenant(absl::string_view peer) {
+  if (absl::StartsWith(peer, "unix")) return "unix";
+  std::string host(peer);
+  if (absl::ConsumePrefix(&peer, "ipv4:") || absl::ConsumePrefix(&peer, "ipv6:")) {
+    host = std::string(peer.substr(0, peer.rfind(':')));
+  }
+  host = absl::StrReplaceAll(host, {{"%5B", ""}, {"%5D", ""}, {"[", ""}, {"]", ""}});
+  return host.substr(0, kTenantNameBytesMax);
+}
+
+absl::StatusOr<Caller> ReadCaller(const grpc::ServerContextBase& context, std::string identity,
+                                  bool has_identities, Tenants& tenants, absl::Time now) {
+  Caller caller = {.identity = std::move(identity)};
+  ASSIGN_OR_RETURN(const std::optional<std::string> priority,
+                   OnlyValue(context, kPriorityMetadata));
+  if (priority == PriorityName(Priority::kLow)) {
+    caller.priority = Priority::kLow;
+  } else if (priority.has_value() && priority != PriorityName(Priority::kNormal)) {
+    return MetadataError(kPriorityMetadata, *priority, absl::StrJoin(kPriorityNames, " or "));
+  }
+  std::string name = caller.identity;
+  if (name.empty() && has_identities) {
+    name = PeerTenant(context.peer());
+  } else if (name.empty()) {
+    ASSIGN_OR_RETURN(name, TenantName(context));
+  }
+  caller.tenant = tenants.Find(name, !caller.identity.empty(), now);
+  return caller;
+}
+
+}  // namespace qkserve

@@ -1,0 +1,33 @@
+#ifndef QKSERVE_SERVER_RPC_CALLER_METADATA_H_
+#define QKSERVE_SERVER_RPC_CALLER_METADATA_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "grpcpp/server_context.h"
+#include "server/admission/caller.h"
+
+namespace qkserve {
+
+// Finds out who makes a call. The tenant is the first of these that there is:
+//
+//   1. `identity`, the authenticated name; empty if the caller has none.
+//   2. The metadata qkserve-tenant, if the server knows no identities. `has_identities` tells that
+//      it does: then a name that anybody may claim means nothing.
+//   3. The address of the peer without its port; "unix" for a socket.
+//
+// The priority is the metadata qkserve-priority: normal, as without it, or low.
+//
+// INVALID_ARGUMENT names the metadata. Thread-safe.
+absl::StatusOr<Caller> ReadCaller(const grpc::ServerContextBase& context, std::string identity,
+                                  bool has_identities, Tenants& tenants, absl::Time now);
+
+// The tenant of a peer, whose name gRPC gives as ipv4:HOST:PORT, ipv6:[HOST]:PORT or unix:PATH. The
+// brackets may be percent-encoded.
+std::string PeerTenant(absl::string_view peer);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_SERVER_RPC_CALLER_METADATA_H_

@@ -1,0 +1,75 @@
+#include "core/batching/fair_turns.h"
+
+#include "gtest/gtest.h"
+
+namespace qkserve {
+namespace {
+
+constexpr int first = 1;
+constexpr int second = 2;
+
+TEST(FairTurnsTest, EachGetsHalfOfTheTimeWhileBothHaveWork) {
+  FairTurns<int> turns;
+  turns.SetActive(first, true);
+  turns.SetActive(second, true);
+  absl::Duration times[3];
+  for (int i = 0; i < 1000; ++i) {
+    const int next = turns.Choose();
+    const absl::Duration cost = next == first ? absl::Microseconds(300) : absl::Milliseconds(5);
+    turns.Charge(next, cost);
+    times[next] += cost;
+  }
+  EXPECT_NEAR(absl::FDivDuration(times[first], times[second]), 1.0, 0.05);
+}
+
+TEST(FairTurnsTest, WhoWasIdleHasNotSavedUp) {
+  FairTurns<int> turns;
+  turns.SetActive(second, true);
+  for (int i = 0; i < 1000; ++i) turns.Charge(turns.Choose(), absl::Milliseconds(5));
+  // It may catch up with the last portion, but not with the five seconds before.
+  turns.SetActive(first, true);
+  EXPECT_EQ(turns.Choose(), first);
+  turns.Charge(first, absl::Milliseconds(6));
+  EXPECT_EQ(turns.Choose(), second);
+}
+
+TEST(FairTurnsTest, LeavingDoesNotPayADebt) {
+  FairTurns<int> turns;
+  turns.SetActive(first, true);
+  turns.SetActive(second, true);
+  turns.SetActive(first, false);
+  turns.Charge(first, absl::Milliseconds(50));  // for a portion taken earlier
+  turns.SetActive(first, true);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(turns.Choose(), second);
+    turns.Charge(second, absl::Milliseconds(4));
+  }
+}
+
+// Otherwise one that comes would wait for a portion of each of the others.
+TEST(FairTurnsTest, WhoComesGoesBeforeAllThatHaveTheSameClock) {
+  constexpr int kBusy = 10;
+  FairTurns<int> turns;
+  for (int i = 0; i < kBusy; ++i) turns.SetActive(i, true);
+  for (int i = 0; i < 3 * kBusy + 1; ++i) turns.Charge(turns.Choose(), absl::Milliseconds(5));
+  turns.SetActive(kBusy, true);
+  EXPECT_EQ(turns.Choose(), kBusy);
+}
+
+TEST(FairTurnsTest, ForgetsThoseThatAreGone) {
+  FairTurns<int> turns;
+  turns.SetActive(first, true);
+  for (int i = 10; i < 1010; ++i) {
+    turns.SetActive(i, true);
+    turns.Charge(i, absl::Microseconds(1));
+    turns.SetActive(i, false);
+    turns.Charge(first, absl::Milliseconds(1));
+    EXPECT_EQ(turns.Choose(), first);
+  }
+  EXPECT_EQ(turns.size(), 1U);
+  turns.SetActive(first, false);
+  EXPECT_EQ(turns.size(), 0U);
+}
+
+}  // namespace
+}  // namespace qkserve

@@ -1,0 +1,74 @@
+#ifndef QKSERVE_TESTS_SUPPORT_QUEUE_SIMULATION_H_
+#define QKSERVE_TESTS_SUPPORT_QUEUE_SIMULATION_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "core/batching/batch_policy.h"
+
+namespace qkserve {
+
+// A value that changes over the time since a simulation began.
+using OverTime = std::function<double(absl::Duration)>;
+
+// Callers who send requests of one kind in an open loop, at random (Poisson) times.
+struct SimulatedCallers {
+  WorkKind kind = WorkKind::kPass;
+  int64_t tiles = 1;
+  absl::Duration cost = {};         // predicted time of one worker
+  absl::Duration shared_cost = {};  // the part that a pass pays once
+  uint64_t key_sets = 1;            // taken in turn
+  absl::Duration timeout = absl::InfiniteDuration();
+  OverTime load = {};  // work offered, in parts of what all workers can do
+};
+
+// What happened to the requests of some callers. The refused are counted by limit.
+struct SimulatedOutcome {
+  int64_t sent = 0;
+  int64_t in_time = 0;
+  int64_t late = 0;                         // answered, but after the deadline
+  std::map<std::string, int64_t> refused;   // on arrival
+  std::map<std::string, int64_t> dropped;   // later; "" is for those that expired
+  std::vector<absl::Duration> responses;    // of those in time
+  std::vector<absl::Duration> queued;       // of those in time: from arrival to first tile
+  std::vector<absl::Duration> drops;        // time from arrival to drop
+  std::vector<absl::Duration> retry_after;  // of all that were refused or dropped for a limit
+  std::vector<absl::Time> answered;         // when each in time was answered
+
+  int64_t Refused() const { return Sum(refused); }
+  int64_t Dropped() const { return Sum(dropped); }
+
+ private:
+  static int64_t Sum(const std::map<std::string, int64_t>& counts);
+};
+
+// The value that `percent` percent of the sample do not exceed; 0 for an empty one.
+absl::Duration PercentileOf(std::vector<absl::Duration> sample, int percent);
+
+// Workers and a BatchQueue in virtual time. There are no threads and no real clock, so a second
+// takes some milliseconds. A tile takes its predicted time multiplied by `slowness`, give or take a
+// third.
+struct QueueSimulation {
+  BatchPolicyOptions options = {};
+  std::vector<SimulatedCallers> callers = {};
+  OverTime slowness = [](absl::Duration) { return 1.0; };
+  absl::Duration duration = absl::Seconds(8);
+
+  static constexpr absl::Time kBegin = absl::UnixEpoch();
+
+  struct Result {
+    std::vector<SimulatedOutcome> outcomes;  // one for each of `callers`
+    int64_t waiting_max = 0;                 // the most requests that waited
+    // Work that was answered in time, in parts of what the workers could do.
+    double goodput = 0;
+  };
+  Result Run() const;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TESTS_SUPPORT_QUEUE_SIMULATION_H_
