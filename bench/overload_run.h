@@ -15,7 +15,7 @@
 
 namespace qkserve::bench {
 
-// What an open loop at a multiple of the peak showed.
+// The result of an open loop at a multiple of the peak.
 struct OverloadPoint {
   double load = 0;       // the offered rate in peaks
   double goodput = 0;    // requests/s that were answered in time

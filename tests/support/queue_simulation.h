@@ -26,7 +26,8 @@ struct SimulatedCallers {
   OverTime load = {};  // work offered, in parts of what all workers can do
 };
 
-// What happened to the requests of some callers. The refused are counted by limit.
+// Counts of what happened to the requests of some callers, and their times. Refusals are counted by
+// limit.
 struct SimulatedOutcome {
   int64_t sent = 0;
   int64_t in_time = 0;

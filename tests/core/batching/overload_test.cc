@@ -57,8 +57,9 @@ double ShareOf(const QueueSimulation& simulation, const QueueSimulation::Result&
 
 class OverloadTest : public testing::TestWithParam<double> {
  protected:
-  // `callers` have their real costs and timeouts.
-  static void ExpectGoodput(SimulatedCallers callers) {
+  // `callers` have their real costs and timeouts. At most this part of their requests is dropped
+  // after its admission.
+  static void ExpectGoodput(SimulatedCallers callers, double dropped_max = 0.01) {
     const double slowness = GetParam();
     callers.cost /= slowness;
     for (const auto& [load, goodput] : {std::pair(1.0, 0.85), {2.0, 0.9}, {10.0, 0.9}}) {
@@ -72,7 +73,7 @@ class OverloadTest : public testing::TestWithParam<double> {
       // Work that is begun ends in time.
       EXPECT_LE(outcome.late, outcome.in_time / 20);
       // Nearly all requests that cannot be answered are refused when they come.
-      EXPECT_LE(outcome.Dropped(), outcome.sent / 100);
+      EXPECT_LE(outcome.Dropped(), dropped_max * outcome.sent);
       EXPECT_THAT(outcome.refused, testing::SizeIs(testing::Le(1U)));
       EXPECT_EQ(outcome.refused.count("queue_time_max"), 0U);
     }
@@ -84,7 +85,8 @@ TEST_P(OverloadTest, RequestsOnAKeySet) { ExpectGoodput(Heavy({})); }
 TEST_P(OverloadTest, RequestsOnManyKeySets) {
   SimulatedCallers callers = Heavy({});
   callers.key_sets = 4;
-  ExpectGoodput(callers);
+  // A set that had no requests when this one came may have some later, and take its turns.
+  ExpectGoodput(callers, 0.06);
 }
 
 TEST_P(OverloadTest, LargeRequests) {
