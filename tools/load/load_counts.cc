@@ -7,8 +7,10 @@ namespace qkserve {
 namespace {
 
 constexpr int64_t LoadCounts::*kCounts[] = {
-    &LoadCounts::sent,      &LoadCounts::late, &LoadCounts::unsent, &LoadCounts::unsent_full,
-    &LoadCounts::abandoned, &LoadCounts::ok,   &LoadCounts::good,   &LoadCounts::within_limit};
+    &LoadCounts::sent,        &LoadCounts::late,         &LoadCounts::unsent,
+    &LoadCounts::unsent_full, &LoadCounts::abandoned,    &LoadCounts::ok,
+    &LoadCounts::good,        &LoadCounts::within_limit, &LoadCounts::retries,
+    &LoadCounts::recovered,   &LoadCounts::over_budget,  &LoadCounts::unanswered};
 constexpr LatencyHistogram LoadCounts::*kHistograms[] = {
     &LoadCounts::response, &LoadCounts::service, &LoadCounts::queued, &LoadCounts::computed};
 
@@ -79,6 +81,9 @@ void LoadRecorder::RecordAnswer(int sender, const LoadAnswer& answer) {
   Shard& shard = *shards_[sender];
   MutexLock lock(&shard.mutex);
   LoadCounts& counts = shard.counts;
+  counts.retries += answer.attempts - 1;
+  if (answer.is_over_budget) ++counts.over_budget;
+  if (answer.is_unanswered) ++counts.unanswered;
   if (!answer.status.ok()) {
     counts.errors_by_code[answer.status.code()].Add(
         {1, std::string(answer.status.message()), answer.answered});
@@ -86,6 +91,7 @@ void LoadRecorder::RecordAnswer(int sender, const LoadAnswer& answer) {
   }
   const absl::Duration response = answer.answered - answer.intended;
   ++counts.ok;
+  if (answer.attempts > 1) ++counts.recovered;
   if (response <= limits_.timeout) ++counts.good;
   if (response <= limits_.latency) ++counts.within_limit;
   counts.response.Record(response);
