@@ -75,10 +75,7 @@ absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
     return InvalidArgument("message_bytes_max must be from 1 to ", INT32_MAX, "; was ",
                            options.message_bytes_max);
   }
-  if (options.attempts_max < 1 || options.attempts_max > kAttemptsMaxMax) {
-    return InvalidArgument("attempts_max must be from 1 to ", kAttemptsMaxMax, "; was ",
-                           options.attempts_max);
-  }
+  RETURN_IF_ERROR(CheckAttempts(options.attempts_max));
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(static_cast<int>(options.message_bytes_max));
   arguments.SetMaxSendMessageSize(static_cast<int>(options.message_bytes_max));

@@ -3,8 +3,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/invalid_argument.h"
 #include "base/status_macros.h"
+#include "client/retries.h"
 #include "client/tensor_bytes.h"
 #include "client/tls.h"
 #include "qkserve/channel.h"
@@ -180,18 +182,35 @@ v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const KeySetReferen
 }
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& options) {
+  ClientOptions connections = options;
+  // The client retries itself, on another channel. A channel of its own has no other to choose.
+  connections.attempts_max = 1;
+  StubOptions stubs = {.attempts_max = options.attempts_max};
+  if (options.attempts_max > 1 && options.channels == 1) {
+    connections.channels = 2;
+    stubs.spares = 1;
+  }
+  RETURN_IF_ERROR(CheckAttempts(options.attempts_max));
   ASSIGN_OR_RETURN(const std::vector<std::shared_ptr<grpc::Channel>> channels,
-                   MakeChannels(options));
+                   MakeChannels(connections));
   // User and password are left out, because errors are printed.
   const size_t host = options.http_proxy.find_last_of("@/") + 1;  // npos + 1 is 0
-  return std::make_unique<Client>(StubsOf(channels), options.http_proxy.substr(host));
+  stubs.http_proxy = options.http_proxy.substr(host);
+  return std::make_unique<Client>(StubsOf(channels), stubs);
 }
 
 Client::Client(const std::shared_ptr<grpc::ChannelInterface>& channel)
     : Client(StubsOf(std::vector{channel})) {}
 
-Client::Client(std::vector<Stubs> stubs, std::string http_proxy)
-    : stubs_(std::move(stubs)), http_proxy_(std::move(http_proxy)) {}
+Client::Client(std::vector<Stubs> stubs, const StubOptions& options)
+    : stubs_(std::move(stubs)),
+      spares_(options.spares),
+      http_proxy_(options.http_proxy),
+      retries_(std::make_unique<Retries>(options.attempts_max)) {}
+
+Client::~Client() = default;
+
+RetryCounts Client::retry_counts() const { return retries_->counts(); }
 
 absl::Status Client::ToStatus(const grpc::Status& status) const {
   absl::Status converted = FromGrpcStatus(status);
@@ -200,8 +219,30 @@ absl::Status Client::ToStatus(const grpc::Status& status) const {
       absl::StrCat(converted.message(), " (through the HTTP proxy ", http_proxy_, ")"));
 }
 
-const Client::Stubs& Client::NextStubs() {
-  return stubs_[next_.fetch_add(1, std::memory_order_relaxed) % stubs_.size()];
+size_t Client::NextStubs() {
+  return next_.fetch_add(1, std::memory_order_relaxed) % (stubs_.size() - spares_);
+}
+
+size_t Client::StubsForRetry(size_t failed) {
+  const size_t others = stubs_.size() - 1;
+  if (others == 0) return failed;
+  return (failed + 1 + next_.fetch_add(1, std::memory_order_relaxed) % others) % stubs_.size();
+}
+
+absl::Status Client::Call(Repeat repeat, absl::Duration timeout, const std::string& key_set,
+                          const Metadata& metadata, Attempt attempt) {
+  const absl::Time deadline = absl::Now() + timeout;
+  RetriedCall call(retries_.get(), repeat);
+  for (size_t stubs = NextStubs();; stubs = StubsForRetry(stubs)) {
+    grpc::ClientContext context;
+    PrepareCall(context, deadline - absl::Now(), key_set);
+    RETURN_IF_ERROR(AddMetadata(context, metadata));
+    const grpc::Status status = attempt(stubs_[stubs], context);
+    const std::optional<absl::Duration> pause =
+        call.PauseAfter(status, context, deadline - absl::Now());
+    if (!pause.has_value()) return call.Explain(ToStatus(status));
+    absl::SleepFor(*pause);
+  }
 }
 
 absl::StatusOr<ScoreResult> Client::Score(const TensorView& queries, const TensorView& keys,
@@ -229,23 +270,21 @@ absl::StatusOr<ScoreResult> Client::Score(const TensorView& queries, const KeySe
 
 absl::StatusOr<v1::ScoreResponse> Client::Score(const v1::ScoreRequest& request,
                                                 absl::Duration timeout, const Metadata& metadata) {
-  grpc::ClientContext context;
-  PrepareCall(context, timeout, request.key_set().name());
-  RETURN_IF_ERROR(AddMetadata(context, metadata));
   v1::ScoreResponse response;
-  const grpc::Status status = NextStubs().scoring->Score(&context, request, &response);
-  if (!status.ok()) return ToStatus(status);
+  RETURN_IF_ERROR(Call(Repeat::kReads, timeout, request.key_set().name(), metadata,
+                       [&](const Stubs& stubs, grpc::ClientContext& context) {
+                         return stubs.scoring->Score(&context, request, &response);
+                       }));
   return response;
 }
 
 absl::StatusOr<v1::GetStatusResponse> Client::GetStatus(absl::Duration timeout,
                                                         const Metadata& metadata) {
-  grpc::ClientContext context;
-  PrepareCall(context, timeout);
-  RETURN_IF_ERROR(AddMetadata(context, metadata));
   v1::GetStatusResponse response;
-  const grpc::Status status = NextStubs().status->GetStatus(&context, {}, &response);
-  if (!status.ok()) return ToStatus(status);
+  RETURN_IF_ERROR(Call(Repeat::kReads, timeout, "", metadata,
+                       [&](const Stubs& stubs, grpc::ClientContext& context) {
+                         return stubs.status->GetStatus(&context, {}, &response);
+                       }));
   return response;
 }
 

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/invalid_argument.h"
 #include "base/status_macros.h"
+#include "client/retry_policy.h"
 #include "client/tensor_bytes.h"
 #include "qkserve/channel.h"
 #include "qkserve/client.h"
@@ -115,13 +116,14 @@ class UploadSender {
 }  // namespace
 
 // Completes the header of `request`. Sends the header and the elements to the writer that `begin`
-// returns. `Options` are those of put or append. INVALID_ARGUMENT: a shape is not that of a tensor,
-// or chunk_bytes is not positive.
+// returns, from their begin in each attempt. `Options` are those of put or append.
+// INVALID_ARGUMENT: a shape is not that of a tensor, or chunk_bytes is not positive.
 template <typename Request, typename Response, typename Options>
 absl::StatusOr<KeySetInfo> Client::Upload(
     std::unique_ptr<grpc::ClientWriterInterface<Request>> (
         v1::KeySetService::StubInterface::*begin)(grpc::ClientContext*, Response*),
-    const std::string& name, const TensorSource& keys, const Options& options, Request request) {
+    Repeat repeat, const std::string& name, const TensorSource& keys, const Options& options,
+    Request request) {
   if (options.chunk_bytes < 1) {
     return InvalidArgument("chunk_bytes must be positive; was ", options.chunk_bytes);
   }
@@ -139,20 +141,26 @@ absl::StatusOr<KeySetInfo> Client::Upload(
     return InvalidArgument("keys and values together do not fit in 64 bits");
   }
 
-  grpc::ClientContext context;
-  PrepareCall(context, options.timeout, name);
-  RETURN_IF_ERROR(AddMetadata(context, options.metadata));
   Response response;
-  const std::unique_ptr<grpc::ClientWriterInterface<Request>> writer =
-      (NextStubs().key_sets.get()->*begin)(&context, &response);
-  UploadSender<Request> sender(options.chunk_bytes, bytes, options.progress, writer.get());
-  const absl::Status sent = sender.Send(request, keys, keys_bytes, options.values);
-  // If only a part was sent, the server must not take it for the whole.
-  if (!sent.ok()) context.TryCancel();
-  const grpc::Status status = writer->Finish();
-  if (!sent.ok()) return sent;
-  if (!status.ok()) return ToStatus(status);
-  if (!sender.sent_all()) return absl::InternalError("the server answered before all was sent");
+  absl::Status sent;  // an error is that of a source
+  bool sent_all = false;
+  const absl::Status status = Call(
+      repeat, options.timeout, name, options.metadata,
+      [&](const Stubs& stubs, grpc::ClientContext& context) {
+        const std::unique_ptr<grpc::ClientWriterInterface<Request>> writer =
+            (stubs.key_sets.get()->*begin)(&context, &response);
+        UploadSender<Request> sender(options.chunk_bytes, bytes, options.progress, writer.get());
+        sent = sender.Send(request, keys, keys_bytes, options.values);
+        // If only a part was sent, the server must not take it for the whole.
+        if (!sent.ok()) context.TryCancel();
+        sent_all = sender.sent_all();
+        const grpc::Status finished = writer->Finish();
+        // The call is over, whatever the server says.
+        return sent.ok() ? finished : grpc::Status::CANCELLED;
+      });
+  RETURN_IF_ERROR(sent);
+  RETURN_IF_ERROR(status);
+  if (!sent_all) return absl::InternalError("the server answered before all was sent");
   return FromProto(response.key_set());
 }
 
@@ -162,7 +170,7 @@ absl::StatusOr<KeySetInfo> Client::PutKeySet(const std::string& name, const Tens
   if (options.storage.has_value()) {
     request.mutable_header()->set_storage(static_cast<v1::DataType>(*options.storage));
   }
-  return Upload(&v1::KeySetService::StubInterface::PutKeySet, name, keys, options,
+  return Upload(&v1::KeySetService::StubInterface::PutKeySet, Repeat::kChanges, name, keys, options,
                 std::move(request));
 }
 
@@ -171,20 +179,19 @@ absl::StatusOr<KeySetInfo> Client::AppendKeySet(const std::string& name, int64_t
                                                 const AppendKeySetOptions& options) {
   v1::AppendKeySetRequest request;
   request.mutable_header()->set_expected_version(expected_version);
-  return Upload(&v1::KeySetService::StubInterface::AppendKeySet, name, keys, options,
-                std::move(request));
+  return Upload(&v1::KeySetService::StubInterface::AppendKeySet, Repeat::kChecked, name, keys,
+                options, std::move(request));
 }
 
 absl::StatusOr<KeySetInfo> Client::GetKeySet(const std::string& name, absl::Duration timeout,
                                              const Metadata& metadata) {
-  grpc::ClientContext context;
-  PrepareCall(context, timeout, name);
-  RETURN_IF_ERROR(AddMetadata(context, metadata));
   v1::GetKeySetRequest request;
   request.set_name(name);
   v1::GetKeySetResponse response;
-  const grpc::Status status = NextStubs().key_sets->GetKeySet(&context, request, &response);
-  if (!status.ok()) return ToStatus(status);
+  RETURN_IF_ERROR(Call(Repeat::kReads, timeout, name, metadata,
+                       [&](const Stubs& stubs, grpc::ClientContext& context) {
+                         return stubs.key_sets->GetKeySet(&context, request, &response);
+                       }));
   return FromProto(response.key_set());
 }
 
@@ -195,12 +202,12 @@ absl::StatusOr<std::vector<KeySetInfo>> Client::ListKeySets(absl::Duration timeo
   v1::ListKeySetsRequest request;
   request.set_page_size(kPageSize);
   while (true) {
-    grpc::ClientContext context;
-    PrepareCall(context, deadline - Clock::Monotonic()->Now());
-    RETURN_IF_ERROR(AddMetadata(context, metadata));
     v1::ListKeySetsResponse response;
-    const grpc::Status status = NextStubs().key_sets->ListKeySets(&context, request, &response);
-    if (!status.ok()) return ToStatus(status);
+    RETURN_IF_ERROR(Call(Repeat::kReads, deadline - Clock::Monotonic()->Now(), "",
+                         metadata,
+                         [&](const Stubs& stubs, grpc::ClientContext& context) {
+                           return stubs.key_sets->ListKeySets(&context, request, &response);
+                         }));
     for (const v1::KeySet& key_set : response.key_sets()) {
       ASSIGN_OR_RETURN(key_sets.emplace_back(), FromProto(key_set));
     }
@@ -214,13 +221,13 @@ absl::StatusOr<std::vector<KeySetInfo>> Client::ListKeySets(absl::Duration timeo
 
 absl::Status Client::DeleteKeySet(const std::string& name, absl::Duration timeout,
                                   const Metadata& metadata) {
-  grpc::ClientContext context;
-  PrepareCall(context, timeout, name);
-  RETURN_IF_ERROR(AddMetadata(context, metadata));
   v1::DeleteKeySetRequest request;
   request.set_name(name);
   v1::DeleteKeySetResponse response;
-  return ToStatus(NextStubs().key_sets->DeleteKeySet(&context, request, &response));
+  return Call(Repeat::kChanges, timeout, name, metadata,
+              [&](const Stubs& stubs, grpc::ClientContext& context) {
+                return stubs.key_sets->DeleteKeySet(&context, request, &response);
+              });
 }
 
 }  // namespace qkserve

@@ -65,7 +65,9 @@ void Log(const LogEvent& event) {
 int Fail(const absl::Status& status) {
   const std::string code = absl::StatusCodeToString(status.code());
   if (log_format == LogFormat::kText) {
-    WriteToLog(absl::StrCat("error: ", code, ": ", status.message(), "\n"));
+    // Wrong usage reads as in qkctl: without the code, which the exit code tells.
+    const std::string prefix = absl::IsInvalidArgument(status) ? "" : absl::StrCat(code, ": ");
+    WriteToLog(absl::StrCat("error: ", prefix, status.message(), "\n"));
   } else {
     Log({LogLevel::kError, std::string(status.message()), {{"code", code}}});
   }
@@ -257,7 +259,7 @@ int Main(int argc, char** argv) {
   status.Update(options.Validate());
   if (!status.ok()) {
     const int exit_code = Fail(WithSource(flags, status));
-    if (log_format == LogFormat::kText) WriteToLog("try: qkserve --help\n");
+    if (log_format == LogFormat::kText) WriteToLog("See 'qkserve --help'.\n");
     return exit_code;
   }
   // gRPC's mutexes are Abseil's. Debian's build of Abseil records every pair of mutexes that is

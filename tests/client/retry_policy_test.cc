@@ -1,20 +1,28 @@
 #include "client/retry_policy.h"
 
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <fstream>
 #include <memory>
 #include <sstream>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/mutex.h"
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "qkserve/channel.h"
 #include "qkserve/client.h"
+#include "tests/support/process.h"
 
 namespace qkserve {
 namespace {
@@ -23,14 +31,25 @@ namespace {
 class FailingService : public v1::ScoringService::Service, public v1::KeySetService::Service {
  public:
   // The next `count` calls fail with `code`, and with `push_back` as metadata unless it is empty.
-  void Fail(int count, grpc::StatusCode code, std::string push_back = "") {
+  // The calls behind them end with `then`.
+  void Fail(int count, grpc::StatusCode code, std::string push_back = "",
+            grpc::Status then = grpc::Status::OK) {
     failures_ = count;
     code_ = code;
     push_back_ = std::move(push_back);
+    then_ = std::move(then);
     calls_ = 0;
+    MutexLock lock(&mutex_);
+    peers_.clear();
   }
 
   int calls() const { return calls_; }
+
+  // The connections of the calls, in order.
+  std::vector<std::string> peers() const {
+    MutexLock lock(&mutex_);
+    return peers_;
+  }
 
   grpc::Status Score(grpc::ServerContext* context, const v1::ScoreRequest* /*request*/,
                      v1::ScoreResponse* /*response*/) override {
@@ -46,20 +65,32 @@ class FailingService : public v1::ScoringService::Service, public v1::KeySetServ
     return Next(context);
   }
   grpc::Status PutKeySet(grpc::ServerContext* context,
-                         grpc::ServerReader<v1::PutKeySetRequest>* /*reader*/,
+                         grpc::ServerReader<v1::PutKeySetRequest>* reader,
                          v1::PutKeySetResponse* /*response*/) override {
-    return Next(context);
+    return NextUpload(context, reader);
   }
   grpc::Status AppendKeySet(grpc::ServerContext* context,
-                            grpc::ServerReader<v1::AppendKeySetRequest>* /*reader*/,
+                            grpc::ServerReader<v1::AppendKeySetRequest>* reader,
                             v1::AppendKeySetResponse* /*response*/) override {
-    return Next(context);
+    return NextUpload(context, reader);
   }
 
  private:
+  template <typename Request>
+  grpc::Status NextUpload(grpc::ServerContext* context, grpc::ServerReader<Request>* reader) {
+    Request request;
+    while (reader->Read(&request)) {
+    }
+    return Next(context);
+  }
+
   grpc::Status Next(grpc::ServerContext* context) {
     ++calls_;
-    if (failures_-- <= 0) return grpc::Status::OK;
+    {
+      MutexLock lock(&mutex_);
+      peers_.push_back(context->peer());
+    }
+    if (failures_-- <= 0) return then_;
     if (!push_back_.empty()) context->AddTrailingMetadata("grpc-retry-pushback-ms", push_back_);
     return grpc::Status(code_, "failing");
   }
@@ -68,7 +99,13 @@ class FailingService : public v1::ScoringService::Service, public v1::KeySetServ
   std::atomic<int> calls_{0};
   grpc::StatusCode code_ = grpc::StatusCode::OK;
   std::string push_back_;
+  grpc::Status then_;
+  mutable Mutex mutex_;
+  std::vector<std::string> peers_ ABSL_GUARDED_BY(mutex_);
 };
+
+const float kElement = 1;
+const TensorView kKey = {DataType::kFloat32, {1, 1}, reinterpret_cast<const std::byte*>(&kElement)};
 
 class RetryPolicyTest : public testing::Test {
  protected:
@@ -101,19 +138,103 @@ TEST_F(RetryPolicyTest, CallsThatChangeNothingAreTriedFourTimes) {
   EXPECT_TRUE(Score().ok());
   EXPECT_EQ(service_.calls(), 4);
   service_.Fail(100, grpc::StatusCode::UNAVAILABLE);
-  EXPECT_EQ(client_->GetKeySet("items").status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(client_->GetKeySet("items").status(),
+            absl::UnavailableError("failing (attempt 4 of 4)"));
   EXPECT_EQ(service_.calls(), 4);
+  const RetryCounts counts = client_->retry_counts();
+  EXPECT_EQ(counts.calls, 2);
+  EXPECT_EQ(counts.retries, 6);
+  EXPECT_EQ(counts.recovered, 1);
+  EXPECT_EQ(counts.over_budget, 0);
 }
 
 // A call that failed may have made its change.
 TEST_F(RetryPolicyTest, ChangesAreTriedOnce) {
-  const float element = 1;
-  const TensorView key = {DataType::kFloat32, {1, 1}, reinterpret_cast<const std::byte*>(&element)};
-  service_.Fail(3, grpc::StatusCode::UNAVAILABLE);
-  EXPECT_FALSE(client_->PutKeySet("items", key).ok());
-  EXPECT_FALSE(client_->AppendKeySet("items", 1, key).ok());
+  service_.Fail(2, grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(client_->PutKeySet("items", kKey).status(), absl::UnavailableError("failing"));
   EXPECT_FALSE(client_->DeleteKeySet("items").ok());
-  EXPECT_EQ(service_.calls(), 3);
+  EXPECT_EQ(service_.calls(), 2);
+}
+
+TEST_F(RetryPolicyTest, ChangesAreTriedAgainIfTheServerDidNothing) {
+  service_.Fail(1, grpc::StatusCode::RESOURCE_EXHAUSTED, "0");
+  EXPECT_TRUE(client_->PutKeySet("items", kKey).ok());
+  EXPECT_EQ(service_.calls(), 2);
+  // No server is there.
+  const ClosedPort port;
+  const auto client = Client::Create({.address = port.address(), .attempts_max = 2}).value();
+  EXPECT_TRUE(absl::EndsWith(client->DeleteKeySet("items").message(), " (attempt 2 of 2)"));
+}
+
+TEST_F(RetryPolicyTest, AnAppendIsTriedAgain) {
+  service_.Fail(1, grpc::StatusCode::UNAVAILABLE);
+  EXPECT_TRUE(client_->AppendKeySet("items", 1, kKey).ok());
+  EXPECT_EQ(service_.calls(), 2);
+  // The first attempt's answer was lost.
+  service_.Fail(1, grpc::StatusCode::UNAVAILABLE, "",
+                grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "is at version 2"));
+  EXPECT_EQ(client_->AppendKeySet("items", 1, kKey).status(),
+            absl::FailedPreconditionError(
+                "is at version 2 (attempt 2 of 4; an earlier attempt may have made this change: "
+                "GetKeySet tells)"));
+}
+
+TEST_F(RetryPolicyTest, ASourceThatFailsEndsTheCall) {
+  service_.Fail(1, grpc::StatusCode::UNAVAILABLE);
+  int reads = 0;
+  const TensorSource source(DataType::kFloat32, {1, 1}, [&](int64_t offset, absl::Span<char> out) {
+    EXPECT_EQ(offset, 0);
+    std::fill(out.begin(), out.end(), 'x');
+    return ++reads == 1 ? absl::OkStatus() : absl::DataLossError("cannot be read twice");
+  });
+  EXPECT_EQ(client_->AppendKeySet("items", 1, source).status(),
+            absl::DataLossError("cannot be read twice"));
+  EXPECT_EQ(reads, 2);
+}
+
+TEST_F(RetryPolicyTest, ARetryUsesAnotherConnection) {
+  for (const int channels : {1, 3}) {
+    client_ = Client::Create({.address = address_, .channels = channels}).value();
+    service_.Fail(2, grpc::StatusCode::UNAVAILABLE, "0");
+    EXPECT_TRUE(Score().ok());
+    const std::vector<std::string> peers = service_.peers();
+    ASSERT_EQ(peers.size(), 3u);
+    EXPECT_NE(peers[0], peers[1]);
+    EXPECT_NE(peers[1], peers[2]);
+  }
+}
+
+TEST_F(RetryPolicyTest, TheTimeoutBoundsAllAttempts) {
+  service_.Fail(100, grpc::StatusCode::RESOURCE_EXHAUSTED, "60000");
+  const absl::Time begin = absl::Now();
+  const absl::Status status = client_->GetKeySet("items", absl::Seconds(30)).status();
+  EXPECT_EQ(status, absl::ResourceExhaustedError("failing"));
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(25));
+  EXPECT_EQ(service_.calls(), 1);
+}
+
+TEST_F(RetryPolicyTest, TheBudgetEndsRetries) {
+  service_.Fail(1000, grpc::StatusCode::UNAVAILABLE, "0");
+  for (int i = 0; i < 50; ++i) {
+    const absl::Status status = Score();
+    const bool is_over = absl::StrContains(status.message(), "budget of retries is spent");
+    EXPECT_EQ(is_over, i >= 34) << i << ": " << status;
+  }
+  // A few more, because the calls themselves add a tenth of their number.
+  EXPECT_GE(client_->retry_counts().retries, 100);
+  EXPECT_LE(client_->retry_counts().retries, 106);
+  EXPECT_GE(client_->retry_counts().over_budget, 14);
+}
+
+// Programs with stubs of their own have no library that retries for them.
+TEST_F(RetryPolicyTest, ChannelsRetryByThemselves) {
+  service_.Fail(3, grpc::StatusCode::UNAVAILABLE);
+  const auto channels = MakeChannels({.address = address_}).value();
+  const auto stub = v1::ScoringService::NewStub(channels[0]);
+  grpc::ClientContext context;
+  v1::ScoreResponse response;
+  EXPECT_TRUE(stub->Score(&context, {}, &response).ok());
+  EXPECT_EQ(service_.calls(), 4);
 }
 
 TEST_F(RetryPolicyTest, OtherErrorsAreNotTriedAgain) {
@@ -131,16 +252,19 @@ TEST_F(RetryPolicyTest, TheServerSaysWhenToTryAgain) {
   const absl::Time begin = absl::Now();
   EXPECT_TRUE(Score().ok());
   EXPECT_GE(absl::Now() - begin, absl::Milliseconds(1400));
-  service_.Fail(1, grpc::StatusCode::RESOURCE_EXHAUSTED, "-1");
-  EXPECT_FALSE(Score().ok());
-  EXPECT_EQ(service_.calls(), 1);
+  // Never; not at all; no number, which is never, too.
+  for (const auto& [code, push_back] : {std::pair(grpc::StatusCode::RESOURCE_EXHAUSTED, "-1"),
+                                        {grpc::StatusCode::RESOURCE_EXHAUSTED, ""},
+                                        {grpc::StatusCode::UNAVAILABLE, "soon"}}) {
+    service_.Fail(1, code, push_back);
+    EXPECT_FALSE(Score().ok());
+    EXPECT_EQ(service_.calls(), 1);
+  }
 }
 
-TEST_F(RetryPolicyTest, RequestsUpTo16MiBAreSentAgain) {
+TEST_F(RetryPolicyTest, LargeRequestsAreSentAgain) {
   service_.Fail(1, grpc::StatusCode::UNAVAILABLE);
-  EXPECT_TRUE(Score(15 << 20).ok());
-  service_.Fail(1, grpc::StatusCode::UNAVAILABLE);
-  EXPECT_FALSE(Score(17 << 20).ok());
+  EXPECT_TRUE(Score(17 << 20).ok());
 }
 
 TEST_F(RetryPolicyTest, OneAttemptIsNoRetry) {
@@ -151,6 +275,16 @@ TEST_F(RetryPolicyTest, OneAttemptIsNoRetry) {
             "attempts_max must be from 1 to 5; was 6");
   EXPECT_EQ(Client::Create({.attempts_max = 0}).status().message(),
             "attempts_max must be from 1 to 5; was 0");
+}
+
+TEST(RetryPauseTest, DoublesUpToASecondAndIsHalfRandom) {
+  const FailedAttempt attempt;
+  EXPECT_EQ(RetryPause(1, attempt, 0), absl::Milliseconds(50));
+  EXPECT_EQ(RetryPause(2, attempt, 0), absl::Milliseconds(100));
+  EXPECT_LE(RetryPause(2, attempt, 0.999), absl::Milliseconds(200));
+  EXPECT_GE(RetryPause(2, attempt, 0.999), absl::Milliseconds(199));
+  EXPECT_EQ(RetryPause(30, attempt, 0), absl::Milliseconds(500));
+  EXPECT_EQ(RetryPause(3, {.push_back = absl::Milliseconds(7)}, 0.5), absl::Milliseconds(7));
 }
 
 TEST(RetryServiceConfigTest, IsTheOneOfTheDocuments) {

@@ -11,6 +11,9 @@ namespace {
 constexpr double kRatioMin = 1.05;
 constexpr double kRateMax = 1e7;
 
+// After so many steps without any answer the server is gone.
+constexpr int kSilentStepsMax = 2;
+
 // Standard deviations by which a Poisson count seldom exceeds its mean.
 constexpr double kDeviations = 4;
 
@@ -18,6 +21,16 @@ bool FailedOtherwise(const LoadResult& step, const PeakOptions& options) {
   const auto& errors = step.counts.errors_by_code;
   return std::any_of(errors.begin(), errors.end(),
                      [&options](const auto& code) { return !options.may_fail(code.first); });
+}
+
+// True if no request of the step had a word from the server: neither an answer nor a refusal.
+bool IsSilent(const LoadResult& step) {
+  const LoadCounts& counts = step.counts;
+  const auto& errors = counts.errors_by_code;
+  return counts.sent > 0 && counts.ok == 0 &&
+         std::all_of(errors.begin(), errors.end(), [](const auto& code) {
+           return code.first == absl::StatusCode::kDeadlineExceeded;
+         });
 }
 
 // The lowest rate that is tried. At lower rates a step has too few requests to say anything.
@@ -47,6 +60,8 @@ bool LostLimit(const LoadProgress& progress, const LatencyLimit& limit) {
   const double rate = options.rate_from;
   const double due = rate * absl::ToDoubleSeconds(options.duration);
   const auto answered = static_cast<double>(counts.ok + counts.Errors());
+  // Silence decides nothing: the machine may have stopped for a moment.
+  if (answered == 0) return false;
   const double over = answered - static_cast<double>(counts.within_limit);
   // Requests that are due and not answered count as over the limit, except the latest ones.
   const double seconds = absl::ToDoubleSeconds(progress.at - options.warm_up);
@@ -81,6 +96,7 @@ PeakResult FindPeak(const PeakOptions& options, const LoadRunner& run,
   const LatencyLimit& limit = options.limit;
   PeakSearch search(options.load.rate_from, LowestRate(options.load));
   bool client_limited = false;  // true for the lowest rate that failed
+  int silent = 0;               // steps in a row
   std::optional<PeakEnd> early;
   while (search.Next().has_value()) {
     LoadOptions load = options.load;
@@ -91,7 +107,8 @@ PeakResult FindPeak(const PeakOptions& options, const LoadRunner& run,
         run(load, [&limit](const LoadProgress& progress) { return !LostLimit(progress, limit); });
     steps->push_back(step);
     if (stop) early = PeakEnd::kInterrupted;
-    if (!step.nobody_there.ok()) early = PeakEnd::kServerGone;
+    silent = IsSilent(step) ? silent + 1 : 0;
+    if (!step.nobody_there.ok() || silent == kSilentStepsMax) early = PeakEnd::kServerGone;
     if (FailedOtherwise(step, options)) early = PeakEnd::kFailed;
     if (early.has_value()) break;
     const bool held = HeldLimit(step, limit);

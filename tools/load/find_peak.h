@@ -24,7 +24,8 @@ struct LatencyLimit {
 // result.options.latency_limit == limit.latency.
 bool HeldLimit(const LoadResult& result, const LatencyLimit& limit);
 
-// True if a load of a constant rate cannot hold the limit any more, whatever follows.
+// True if a load of a constant rate cannot hold the limit any more, whatever follows. Needs at
+// least one answer.
 bool LostLimit(const LoadProgress& progress, const LatencyLimit& limit);
 
 // Searches the highest rate at which a limit holds. It doubles the first rate until a rate fails,
@@ -60,7 +61,7 @@ enum class PeakEnd {
   kFound,          // between a rate that held and one that did not, or everything held
   kNothingHeld,    // the lowest rate did not hold
   kClientLimited,  // the rate above the one that held could not be sent from here
-  kServerGone,     // no server answered any more
+  kServerGone,     // no server answered any more: two steps got no answer at all
   kFailed,         // requests failed in a way that less load does not mend
   kInterrupted,    // the caller ended it
 };

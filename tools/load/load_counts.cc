@@ -7,8 +7,10 @@ namespace qkserve {
 namespace {
 
 constexpr int64_t LoadCounts::*kCounts[] = {
-    &LoadCounts::sent,      &LoadCounts::late, &LoadCounts::unsent, &LoadCounts::unsent_full,
-    &LoadCounts::abandoned, &LoadCounts::ok,   &LoadCounts::good,   &LoadCounts::within_limit};
+    &LoadCounts::sent,        &LoadCounts::late,         &LoadCounts::unsent,
+    &LoadCounts::unsent_full, &LoadCounts::abandoned,    &LoadCounts::ok,
+    &LoadCounts::good,        &LoadCounts::within_limit, &LoadCounts::retries,
+    &LoadCounts::recovered,   &LoadCounts::over_budget,  &LoadCounts::unanswered};
 constexpr LatencyHistogram LoadCounts::*kHistograms[] = {
     &LoadCounts::response, &LoadCounts::service, &LoadCounts::queued, &LoadCounts::computed,
     &LoadCounts::refused};
@@ -81,6 +83,9 @@ void LoadRecorder::RecordAnswer(int sender, const LoadAnswer& answer) {
   MutexLock lock(&shard.mutex);
   LoadCounts& counts = shard.counts;
   const absl::Duration response = answer.answered - answer.intended;
+  counts.retries += answer.attempts - 1;
+  if (answer.is_over_budget) ++counts.over_budget;
+  if (answer.is_unanswered) ++counts.unanswered;
   if (!answer.status.ok()) {
     if (absl::IsResourceExhausted(answer.status)) counts.refused.Record(response);
     counts.errors_by_code[answer.status.code()].Add(
@@ -88,6 +93,7 @@ void LoadRecorder::RecordAnswer(int sender, const LoadAnswer& answer) {
     return;
   }
   ++counts.ok;
+  if (answer.attempts > 1) ++counts.recovered;
   if (response <= limits_.timeout) ++counts.good;
   if (response <= limits_.latency) ++counts.within_limit;
   counts.response.Record(response);

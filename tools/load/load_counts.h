@@ -27,6 +27,9 @@ struct LoadAnswer {
   absl::Duration answered;
   absl::Status status;
   Receipt receipt;  // set if `status` is OK
+  int attempts = 1;
+  bool is_over_budget = false;  // it failed because the budget of retries was spent
+  bool is_unanswered = false;   // DEADLINE_EXCEEDED of this client's clock: the server said nothing
 };
 
 // Requests that failed with one code.
@@ -59,6 +62,11 @@ struct LoadCounts {
   std::array<int64_t, kBatchSizeClasses> batch_sizes = {};
 
   std::map<absl::StatusCode, LoadErrors> errors_by_code;
+  int64_t unanswered = 0;  // errors of this client's clock: the server said nothing in time
+
+  int64_t retries = 0;      // attempts beside the first ones
+  int64_t recovered = 0;    // requests that a retry made succeed
+  int64_t over_budget = 0;  // requests that failed because the budget of retries was spent
 
   // Requests that were due within the measured time.
   int64_t Due() const { return sent + unsent; }

@@ -31,9 +31,10 @@ struct LoadOptions {
   Arrivals arrivals = Arrivals::kPoisson;
   int64_t in_flight_max = 10'000;
 
-  absl::Duration warm_up;                                   // not counted
-  absl::Duration duration = absl::Seconds(10);              // positive
-  absl::Duration timeout = absl::Seconds(60);               // limit of a call, and of goodput
+  absl::Duration warm_up;                       // not counted
+  absl::Duration duration = absl::Seconds(10);  // positive
+  absl::Duration timeout = absl::Seconds(60);   // limit of a call, and of goodput
+  int attempts = 1;                             // of each request, retried as by the client library
   absl::Duration latency_limit = absl::InfiniteDuration();  // limit of LoadCounts::within_limit
   uint64_t seed = 1;  // seed of arrivals and of the choice of key sets
 
@@ -108,6 +109,7 @@ struct LoadTarget {
   const RequestSet* requests = nullptr;
   AnswerTap tap = nullptr;
   Metadata metadata = {};  // of each request; valid (AddMetadata)
+  std::vector<std::shared_ptr<grpc::Channel>> spare_channels = {};  // for retries only
 };
 
 // Sends until the time is over, then waits for the answers. Blocks; each answer comes within the

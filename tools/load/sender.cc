@@ -6,7 +6,10 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/string_view.h"
 #include "grpcpp/alarm.h"
 #include "grpcpp/client_context.h"
 #include "qkserve/channel.h"
@@ -30,6 +33,9 @@ int64_t ShareOf(int64_t total, int sender, int senders) {
   return total / senders + (sender < total % senders ? 1 : 0);
 }
 
+// The words with which gRPC ends a call at its deadline. The server has not been heard.
+constexpr absl::string_view kExpired = "Deadline Exceeded";
+
 }  // namespace
 
 void SenderContext::NoteAnswer(int64_t sequence, const absl::Status& status) {
@@ -49,19 +55,22 @@ absl::Status SenderContext::NobodyThere() const {
 
 // A request and its answer. The next request uses it again.
 struct Sender::Call {
-  std::optional<grpc::ClientContext> context;  // gRPC wants a new one a call
+  std::optional<RetriedCall> tries;            // if there may be several attempts
+  std::optional<grpc::ClientContext> context;  // gRPC wants a new one an attempt
   std::unique_ptr<grpc::ClientAsyncResponseReader<grpc::ByteBuffer>> reader;
   grpc::ByteBuffer reply;
   grpc::Status status;
   absl::Duration intended, sent;
   int64_t sequence = 0;
   size_t request = 0;
+  size_t channel = 0;
   bool in_flight = false;
 
-  // Wakes the caller of a closed loop.
+  // Ends a pause: one before another attempt, or one of the caller of a closed loop.
   grpc::Alarm alarm;
   bool pausing = false;
-  int failures = 0;  // since the last answer that was OK
+  bool retrying = false;  // meanwhile pausing, too
+  int failures = 0;       // since the last answer that was OK
 };
 
 Sender::Sender(int index, SenderContext* context)
@@ -74,9 +83,8 @@ Sender::Sender(int index, SenderContext* context)
                    context->options.arrivals, context->options.seed),
           index, context->senders,
           std::max<int64_t>(1, ShareOf(context->options.in_flight_max, index, context->senders))) {
-  const auto& channels = context->target.channels;
-  for (size_t i = index; i < channels.size(); i += context->senders) {
-    stubs_.emplace_back(channels[i]);
+  for (const auto* channels : {&context->target.channels, &context->target.spare_channels}) {
+    for (const std::shared_ptr<grpc::Channel>& channel : *channels) stubs_.emplace_back(channel);
   }
 }
 
@@ -117,29 +125,44 @@ void Sender::ReturnCall(Call* call) {
 void Sender::Begin(Call& call, absl::Duration intended) {
   call.sequence = sequence_++ * context_.senders + index_;
   call.request = picker_.Next();
+  const int64_t own_channels =
+      ShareOf(static_cast<int64_t>(context_.target.channels.size()), index_, context_.senders);
+  call.channel = static_cast<size_t>(index_ + sequence_ % own_channels * context_.senders);
+  call.sent = context_.Now();
+  call.intended = open_loop_ ? intended : call.sent;
+  if (call.intended >= context_.options.warm_up) {
+    context_.recorder->RecordSend(index_, call.sent - call.intended);
+  }
+  if (context_.options.attempts > 1) call.tries.emplace(&context_.retries, Repeat::kReads);
+  SendAttempt(call);
+}
+
+void Sender::SendAttempt(Call& call) {
   const RequestSet& set = *context_.target.requests;
   const RequestSet::Request& request = set.requests[call.request];
   call.reader.reset();  // before the call that it belongs to
   call.context.emplace();
   static const std::string& method = *new std::string("/qkserve.v1.ScoringService/Score");
   static const std::string& no_key_set = *new std::string();
-  PrepareCall(*call.context, context_.options.timeout,
+  PrepareCall(*call.context, call.sent + context_.options.timeout - context_.Now(),
               set.key_sets.empty() ? no_key_set : set.key_sets[request.key_set]);
   for (const auto& [name, value] : context_.target.metadata) call.context->AddMetadata(name, value);
   call.reply.Clear();
-  call.sent = context_.Now();
-  call.intended = open_loop_ ? intended : call.sent;
-  if (call.intended >= context_.options.warm_up) {
-    context_.recorder->RecordSend(index_, call.sent - call.intended);
-  }
-  grpc::GenericStub& stub = stubs_[static_cast<size_t>(sequence_) % stubs_.size()];
-  call.reader = stub.PrepareUnaryCall(&*call.context, method, request.bytes, &queue_);
+  call.reader =
+      stubs_[call.channel].PrepareUnaryCall(&*call.context, method, request.bytes, &queue_);
   call.reader->StartCall();
   call.reader->Finish(&call.reply, &call.status, &call);
 }
 
 void Sender::Record(Call& call, absl::Duration answered) {
   LoadAnswer answer = {call.intended, call.sent, answered, FromGrpcStatus(call.status), {}};
+  answer.is_unanswered = absl::IsDeadlineExceeded(answer.status) &&
+                         absl::StartsWith(answer.status.message(), kExpired);
+  if (call.tries.has_value()) {
+    answer.status = call.tries->Explain(answer.status);
+    answer.attempts = std::max(1, call.tries->attempts());
+    answer.is_over_budget = call.tries->is_over_budget();
+  }
   if (answer.status.ok()) answer.status = ReadReceipt(call.reply, &receipt_);
   if (answer.status.ok()) {
     answer.receipt.queued = absl::Nanoseconds(receipt_.queued_ns());
@@ -156,13 +179,35 @@ void Sender::Record(Call& call, absl::Duration answered) {
   }
 }
 
+// True if the call will be sent again. Then its pause has begun.
+bool Sender::Retry(Call& call) {
+  if (!call.tries.has_value() || cancelled_) return false;
+  const absl::Duration left = call.sent + context_.options.timeout - context_.Now();
+  const std::optional<absl::Duration> pause =
+      call.tries->PauseAfter(call.status, *call.context, left);
+  if (!pause.has_value()) return false;
+  call.channel = (call.channel + 1) % stubs_.size();
+  call.retrying = true;
+  Wake(call, *pause);
+  return true;
+}
+
+void Sender::Wake(Call& call, absl::Duration after) {
+  call.pausing = true;
+  call.alarm.Set(&queue_, std::chrono::system_clock::now() + absl::ToChronoNanoseconds(after),
+                 &call);
+}
+
 void Sender::Completed(Call& call) {
-  if (call.pausing) {
-    call.pausing = false;
-    SendNext(call, /*failed=*/false);
+  if (std::exchange(call.pausing, false)) {
+    if (!std::exchange(call.retrying, false)) return SendNext(call, /*failed=*/false);
+    if (!cancelled_) return SendAttempt(call);
+    call.status = grpc::Status::CANCELLED;
+  } else if (Retry(call)) {
     return;
   }
   Record(call, context_.Now());
+  call.tries.reset();
   if (open_loop_) {
     ReturnCall(&call);
   } else {
@@ -178,9 +223,7 @@ void Sender::SendNext(Call& call, bool failed) {
   } else if (failed) {
     const int doublings = std::min(call.failures - 1, kPauseDoublingsMax);
     const absl::Duration pause = std::min(kPauseMin * (1 << doublings), kPauseMax);
-    call.pausing = true;
-    call.alarm.Set(&queue_, std::chrono::system_clock::now() + absl::ToChronoNanoseconds(pause),
-                   &call);
+    Wake(call, pause);
   } else {
     Begin(call, now);
   }
@@ -190,7 +233,9 @@ void Sender::CancelAll() {
   cancelled_ = true;
   MutexLock lock(&mutex_);
   for (const std::unique_ptr<Call>& call : calls_) {
-    if (call->in_flight && !call->pausing) call->context->TryCancel();
+    if (!call->in_flight) continue;
+    if (!call->pausing) call->context->TryCancel();
+    if (call->retrying) call->alarm.Cancel();
   }
 }
 

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/mutex.h"
+#include "client/retries.h"
 #include "grpcpp/completion_queue.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "qkserve/v1/scoring.pb.h"
@@ -24,7 +25,12 @@ namespace qkserve {
 struct SenderContext {
   SenderContext(const LoadOptions& options, const LoadTarget& target, const Clock* clock,
                 LoadRecorder* recorder, int senders)
-      : options(options), target(target), clock(clock), recorder(recorder), senders(senders) {}
+      : options(options),
+        target(target),
+        clock(clock),
+        recorder(recorder),
+        senders(senders),
+        retries(options.attempts) {}
 
   absl::Duration Now() const { return clock->Now() - begin; }
 
@@ -39,6 +45,7 @@ struct SenderContext {
   const Clock* const clock;
   LoadRecorder* const recorder;
   const int senders;
+  Retries retries;
   // The end of sending.
   const absl::Duration end = options.warm_up + options.duration;
   // Requests with smaller numbers are the first requests: one for each caller, or some of an open
@@ -65,7 +72,8 @@ struct SenderContext {
 // between requests: a completion queue wakes only by the millisecond.
 class Sender {
  public:
-  // Uses channels index, index + senders, index + 2·senders, ... `context` must outlive it.
+  // Uses channels index, index + senders, index + 2·senders, ..., and any other for retries.
+  // `context` must outlive it.
   Sender(int index, SenderContext* context);
   Sender(const Sender&) = delete;
   Sender& operator=(const Sender&) = delete;
@@ -83,7 +91,10 @@ class Sender {
   void WaitForRoom();
 
   void Begin(Call& call, absl::Duration intended);
+  void SendAttempt(Call& call);
   void Completed(Call& call);
+  bool Retry(Call& call);
+  void Wake(Call& call, absl::Duration after);
   void Record(Call& call, absl::Duration answered);
   void SendNext(Call& call, bool failed);
   void CancelAll();
@@ -95,7 +106,7 @@ class Sender {
   SenderContext& context_;
   const bool open_loop_;
   grpc::CompletionQueue queue_;
-  std::vector<grpc::GenericStub> stubs_;
+  std::vector<grpc::GenericStub> stubs_;  // of all channels, the spare ones last
   RequestPicker picker_;
   Pacer pacer_;             // for an open loop
   int64_t sequence_ = 0;    // the sending thread alone uses it

@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -13,6 +15,7 @@
 #include "absl/algorithm/container.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
@@ -59,10 +62,35 @@ int RunCommand(const Command& command, Flags& flags) {
   return Conclude(status);
 }
 
+// Moves flags that stand before the command behind it, where they belong to the command. A word
+// behind a flag without '=' is the flag's value, unless it is a command's.
+std::vector<const char*> WithFlagsBehind(absl::Span<const char* const> args,
+                                         absl::Span<const Command> commands) {
+  const auto is_command = [commands](absl::string_view word) {
+    return absl::c_any_of(commands, [word](const Command& command) {
+      return absl::StartsWith(absl::StrCat(command.name, " "), absl::StrCat(word, " "));
+    });
+  };
+  size_t begin = 0;  // of the command
+  for (bool may_be_value = false; begin < args.size(); ++begin) {
+    const absl::string_view word = args[begin];
+    const bool is_flag = absl::StartsWith(word, "-") && word != "--";
+    if (!is_flag && (!may_be_value || is_command(word))) break;
+    may_be_value = is_flag && !absl::StrContains(word, "=");
+  }
+  size_t end = std::min(begin + 1, args.size());
+  if (begin == args.size() || !is_command(args[begin])) begin = end = 0;
+  const bool has_two_words = begin < end && absl::string_view(args[begin]) == "keys";
+  if (has_two_words && end < args.size() && args[end][0] != '-') ++end;
+  std::vector<const char*> words(args.begin() + begin, args.begin() + end);
+  words.insert(words.end(), args.begin(), args.begin() + begin);
+  words.insert(words.end(), args.begin() + end, args.end());
+  return words;
+}
+
 // "help COMMAND" is "COMMAND --help", "--version" is "version", and a group alone asks for its
 // commands.
-std::vector<const char*> Normalized(absl::Span<const char* const> args) {
-  std::vector<const char*> words(args.begin(), args.end());
+std::vector<const char*> Normalized(std::vector<const char*> words) {
   if (words.empty()) return words;
   const absl::string_view first = words[0];
   if (first == "--version") words[0] = "version";
@@ -97,7 +125,7 @@ int Main(absl::Span<const char* const> args) {
         &(is_of_keys ? keys : flags).AddCommand(std::string(name), HelpAboveFlags(command)));
     command.add_flags(*flags_of_commands.back());
   }
-  const absl::StatusOr<std::string> help = flags.Parse(Normalized(args));
+  const absl::StatusOr<std::string> help = flags.Parse(Normalized(WithFlagsBehind(args, commands)));
   const std::string given = flags.GivenCommand();
   const auto command = absl::c_find_if(commands, [&](const auto& c) { return c.name == given; });
   const bool has_command = command != commands.end();

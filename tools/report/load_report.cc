@@ -72,8 +72,9 @@ std::string BehindScheduleText(const LoadResult& result) {
   return absl::StrFormat(
       "sent %d of %d requests that were due (%.1f%%): %s", counts.sent, counts.Due(), part,
       counts.ServerWasBehind()
-          ? absl::StrCat("the server was behind by --in_flight_max=",
-                         CountText(result.options.in_flight_max, "request"))
+          ? absl::StrCat("this tool has at most --in_flight_max=",
+                         CountText(result.options.in_flight_max, "request"),
+                         " in flight, and their answers came too late")
           : "this client could not send faster; more --channels, or less on its CPUs, may help");
 }
 

@@ -9,12 +9,14 @@
 #include <qkserve/tensor.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "qkserve/v1/key_set.grpc.pb.h"
@@ -46,16 +48,23 @@ struct ClientOptions {
   std::string address = "127.0.0.1:50051";
 
   // The number of connections, which calls use in turn. A connection carries about as much as one
-  // core can send.
+  // core can send. A client with one connection makes a second one when it first retries.
   int channels = 1;
 
   // The largest message in either direction.
   int64_t message_bytes_max = kMessageBytesMax;
 
-  // How often a call is tried, from 1 (never again) to 5. Only Score, GetStatus, GetKeySet and
-  // ListKeySets are tried again: after UNAVAILABLE, and after RESOURCE_EXHAUSTED unless the server
-  // forbids it. The server says how long to wait; otherwise pauses begin at 0.1 s and double. A
-  // call's timeout holds for all attempts together. Requests above 16 MiB are not sent again.
+  // How often a call is tried, from 1 (never again) to 5. docs/clients.md states the policy:
+  // - Score, GetStatus, GetKeySet, ListKeySets and AppendKeySet, which expects a version, are sent
+  //   again after UNAVAILABLE; every call is, if the server cannot have seen it or refused it with
+  //   a time to come again (RESOURCE_EXHAUSTED).
+  // - An attempt uses another connection than the one before.
+  // - The server says how long to pause. Otherwise pauses begin at 0.1 s and double, and up to half
+  //   of a pause is left out at random.
+  // - The client's retries have a budget: a tenth of its calls in the last 10 s, and 100 or as many
+  //   as calls are in flight.
+  // - A call's timeout holds for all attempts together. The last error is returned, with the number
+  //   of attempts.
   int attempts_max = 4;
 
   // Unless set, connections are not encrypted, and neither side proves its identity.
@@ -136,6 +145,26 @@ struct ScoreResult {
   Receipt receipt;
 };
 
+// Counts since a client was made.
+struct RetryCounts {
+  int64_t calls = 0;        // that began
+  int64_t retries = 0;      // attempts beside the first ones
+  int64_t recovered = 0;    // calls that a retry made succeed
+  int64_t over_budget = 0;  // calls that failed because the budget of retries was spent
+};
+
+// How a client uses stubs that it is given.
+struct StubOptions {
+  std::string http_proxy = {};  // errors of the connection name it
+  int attempts_max = 1;         // as in ClientOptions
+
+  // So many of the last stubs are kept for retries. At least one stub must be left.
+  size_t spares = 0;
+};
+
+class Retries;
+enum class Repeat : int;
+
 // A connection to a qkserve server. Thread-safe. Calls block the caller.
 //
 // Errors are the server's, which proto/qkserve/v1/*.proto list, and gRPC's own: UNAVAILABLE if no
@@ -158,12 +187,14 @@ class Client {
   static absl::StatusOr<std::unique_ptr<Client>> Create(const ClientOptions& options);
 
   // Uses a channel of your own, with its credentials and arguments. gRPC refuses replies above 4 MB
-  // unless the channel was made with GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH.
+  // unless the channel was made with GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH. Calls are sent once,
+  // unless the channel itself retries.
   explicit Client(const std::shared_ptr<grpc::ChannelInterface>& channel);
 
-  // `stubs` has one element for each connection, at least one. Errors of the connection name
-  // `http_proxy`.
-  explicit Client(std::vector<Stubs> stubs, std::string http_proxy = "");
+  // `stubs` has one element for each connection, at least one.
+  explicit Client(std::vector<Stubs> stubs, const StubOptions& options = {});
+
+  ~Client();
 
   // Scores queries [.., n, d] against keys [.., m, d]. Shapes are as in qkserve.v1.ScoreRequest.
   absl::StatusOr<ScoreResult> Score(const TensorView& queries, const TensorView& keys,
@@ -184,7 +215,8 @@ class Client {
                                        const PutKeySetOptions& options = {});
 
   // Adds `keys` [.., m, d] behind the existing ones, and returns the key set. FAILED_PRECONDITION:
-  // the set is not at `expected_version`. So a retry never appends twice.
+  // the set is not at `expected_version`. So a retry never appends twice. After a retry this error
+  // may mean that an earlier attempt appended the keys and its answer was lost; the error says so.
   absl::StatusOr<KeySetInfo> AppendKeySet(const std::string& name, int64_t expected_version,
                                           const TensorSource& keys,
                                           const AppendKeySetOptions& options = {});
@@ -206,18 +238,30 @@ class Client {
   absl::StatusOr<v1::GetStatusResponse> GetStatus(absl::Duration timeout = absl::Seconds(5),
                                                   const Metadata& metadata = {});
 
+  RetryCounts retry_counts() const;
+
  private:
-  const Stubs& NextStubs();
+  // Sends one attempt of a call.
+  using Attempt = absl::FunctionRef<grpc::Status(const Stubs&, grpc::ClientContext&)>;
+
+  // Makes attempts until one succeeds or none may follow. Adds deadline and metadata to each.
+  absl::Status Call(Repeat repeat, absl::Duration timeout, const std::string& key_set,
+                    const Metadata& metadata, Attempt attempt);
+  size_t NextStubs();
+  size_t StubsForRetry(size_t failed);
   absl::Status ToStatus(const grpc::Status& status) const;
   // Sends a put or append, the call that `begin` begins. `request` has what only one of them has.
   template <typename Request, typename Response, typename Options>
   absl::StatusOr<KeySetInfo> Upload(
       std::unique_ptr<grpc::ClientWriterInterface<Request>> (
           v1::KeySetService::StubInterface::*begin)(grpc::ClientContext*, Response*),
-      const std::string& name, const TensorSource& keys, const Options& options, Request request);
+      Repeat repeat, const std::string& name, const TensorSource& keys, const Options& options,
+      Request request);
 
   const std::vector<Stubs> stubs_;
+  const size_t spares_;  // the last ones of stubs_
   const std::string http_proxy_;
+  const std::unique_ptr<Retries> retries_;
   std::atomic<uint64_t> next_{0};
 };
 

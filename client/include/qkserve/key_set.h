@@ -47,8 +47,8 @@ struct KeySetInfo {
 
 // A tensor that is read in pieces while it is sent. It need not fit in memory.
 struct TensorSource {
-  // Fills `out` with the bytes from `offset` on. Called in order, on the calling thread. An error
-  // ends the upload, which returns it.
+  // Fills `out` with the bytes from `offset` on. Called in order, on the calling thread. An upload
+  // that is tried again begins at offset 0 again. An error ends the upload, which returns it.
   using Read = std::function<absl::Status(int64_t offset, absl::Span<char> out)>;
 
   TensorSource(DataType data_type, Shape shape, Read read)
@@ -69,7 +69,8 @@ struct TensorSource {
 };
 
 // Called after each chunk, on the calling thread. `sent_bytes` have been given to the connection.
-// HTTP/2's flow control bounds the bytes that wait in the connection.
+// HTTP/2's flow control bounds the bytes that wait in the connection. They begin at 0 again if the
+// upload is tried again.
 using UploadProgress = std::function<void(int64_t sent_bytes, int64_t total_bytes)>;
 
 inline constexpr int64_t kUploadChunkBytes = kMiB;

@@ -90,8 +90,10 @@ TEST_F(LimitTest, AStepIsLostOnceTooManyAreOver) {
   LoadCounts counts = Counts(800, 0);
   counts.errors_by_code[absl::StatusCode::kResourceExhausted].count = 200;
   EXPECT_TRUE(Lost(absl::Seconds(1), counts));
-  // The server answers nothing.
-  EXPECT_TRUE(Lost(absl::Seconds(1), Counts(0, 0)));
+  // Nearly all of them wait.
+  EXPECT_TRUE(Lost(absl::Seconds(1), Counts(1, 0)));
+  // Silence is no answer.
+  EXPECT_FALSE(Lost(absl::Seconds(1), Counts(0, 0)));
 }
 
 TEST_F(LimitTest, UnsentRequestsAndErrorsDoNotHold) {

@@ -117,6 +117,27 @@ TEST_F(FindPeakTest, AServerThatGoesIsNoPeak) {
   EXPECT_TRUE(absl::StrContains(text_, "does not answer any more; 200/s hold")) << text_;
 }
 
+// Two steps without any answer do not say what rate the server can serve.
+TEST_F(FindPeakTest, AServerThatAnswersNobodyIsNoPeak) {
+  int silent_steps = 0;
+  const auto run = [&](const LoadOptions& load) {
+    LoadResult step = Step(load, 1);
+    if (load.rate_from <= 200 || silent_steps == 0) return step;
+    --silent_steps;
+    step.counts.ok = step.counts.within_limit = 0;
+    step.counts.errors_by_code[absl::StatusCode::kDeadlineExceeded].count = step.counts.sent;
+    return step;
+  };
+  silent_steps = 2;
+  const PeakResult peak = Search(run);
+  EXPECT_EQ(peak.end, PeakEnd::kServerGone);
+  EXPECT_EQ(peak.held, 200);
+  EXPECT_EQ(steps_.size(), 4u);
+  // One such step may be the machine's.
+  silent_steps = 1;
+  EXPECT_NE(Search(run).end, PeakEnd::kServerGone);
+}
+
 TEST_F(FindPeakTest, AnInterruptIsNoPeak) {
   const PeakResult peak = Search([this](const LoadOptions& load) {
     stop_ = load.rate_from > 200;

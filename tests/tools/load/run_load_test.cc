@@ -187,6 +187,8 @@ TEST_F(RunLoadTest, AScheduleThatWasNotKeptShows) {
   EXPECT_TRUE(result.counts.ServerWasBehind());
   EXPECT_EQ(result.counts.errors_by_code.at(absl::StatusCode::kDeadlineExceeded).count,
             result.counts.sent);
+  // This client's clock ended them. The server said nothing.
+  EXPECT_EQ(result.counts.unanswered, result.counts.sent);
 }
 
 TEST_F(RunLoadTest, GoodputIsWhatCameInTime) {
@@ -212,6 +214,61 @@ TEST_F(RunLoadTest, AServerThatRefusesEverythingDoesNotSpinTheClient) {
   EXPECT_GT(result.counts.Errors(), 64 * 10);
   EXPECT_LT(result.counts.Errors(), 64 * 40);
   EXPECT_EQ(result.counts.FirstError().message(), "no");
+}
+
+// Three attempts fail. No call fails four times.
+TEST_F(RunLoadTest, RetriesHideFailuresAndAreCounted) {
+  std::atomic<int> attempts{0};
+  const ScoringDouble server([&](const v1::ScoreRequest& request) {
+    const int number = attempts++;
+    const bool refuses = number == 1 || number == 4 || number == 7;
+    return refuses ? Refusing(grpc::StatusCode::UNAVAILABLE)(request) : Instant(request);
+  });
+  closed_.concurrency = 1;
+  open_.rate_from = open_.rate_to = 100;
+  for (LoadOptions options : {closed_, open_}) {
+    options.attempts = 4;
+    attempts = 0;
+    const LoadResult result = Run(server.address(), options, 2);
+    EXPECT_EQ(result.counts.Errors(), 0);
+    EXPECT_EQ(result.counts.ok, result.counts.sent);
+    EXPECT_EQ(result.counts.retries, 3);
+    EXPECT_EQ(result.counts.ok + 3, attempts);
+    EXPECT_GT(result.counts.recovered, 0);
+    EXPECT_LE(result.counts.recovered, result.counts.retries);
+    EXPECT_EQ(result.counts.over_budget, 0);
+  }
+}
+
+// All attempts fail: the budget is a tenth of the calls, and 100.
+TEST_F(RunLoadTest, RetriesHaveABudget) {
+  std::atomic<int> attempts{0};
+  const ScoringDouble server([&](const v1::ScoreRequest& request) {
+    return attempts++ == 0 ? Instant(request) : Refusing(grpc::StatusCode::UNAVAILABLE)(request);
+  });
+  open_.attempts = 4;
+  open_.rate_from = open_.rate_to = 1000;
+  const LoadResult result = Run(server.address(), open_);
+  EXPECT_GT(result.counts.over_budget, 0);
+  EXPECT_GE(result.counts.retries, 100);
+  EXPECT_LE(result.counts.retries, result.counts.sent / 10 + 300);
+}
+
+// Requests that pause before a retry are not waited for.
+TEST_F(RunLoadTest, AnInterruptEndsThePausesBeforeRetries) {
+  std::atomic<int> attempts{0};
+  const ScoringDouble server([&](const v1::ScoreRequest& request) {
+    return attempts++ == 0 ? Instant(request) : Refusing(grpc::StatusCode::UNAVAILABLE)(request);
+  });
+  closed_.attempts = 5;
+  closed_.concurrency = 64;
+  closed_.duration = absl::Hours(1);
+  const LoadResult result = Run(server.address(), closed_, 1, [](const LoadProgress& progress) {
+    return progress.at < absl::Milliseconds(300);
+  });
+  EXPECT_TRUE(result.interrupted);
+  EXPECT_GT(result.counts.abandoned, 0);
+  EXPECT_LT(result.elapsed, absl::Seconds(20));
 }
 
 TEST_F(RunLoadTest, EndsWhereNoServerAnswers) {

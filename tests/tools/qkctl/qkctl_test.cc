@@ -644,6 +644,20 @@ TEST_F(QkctlServerTest, TerminalsShowAHeatMapAndTheReceipt) {
   EXPECT_FALSE(absl::StrContains(plain, "\x1b")) << plain;
 }
 
+TEST_F(QkctlServerTest, FlagsMayStandBeforeTheCommand) {
+  const std::string address = flag_.substr(flag_.find('=') + 1);
+  for (const std::vector<std::string>& args :
+       {std::vector<std::string>{flag_, "keys", "list"},
+        {"--server", address, "keys", "list"},
+        {"--notls", flag_, "keys", "list", "--timeout=20s"},
+        {"--server=nowhere.invalid", "keys", "list", flag_}}) {
+    const Outcome outcome = Qkctl(args);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_EQ(outcome.out, "no key sets\n");
+  }
+  ExpectWrongUsage({"--no_such_flag", "status"}, "no_such_flag");
+}
+
 TEST_F(QkctlServerTest, StatusIsForPeopleOrForPrograms) {
   const Outcome text = Qkctl({"status", flag_});
   EXPECT_EQ(text.exit_code, 0) << text.err;

@@ -122,9 +122,13 @@ absl::Status SendLoads(const LoadCommandOptions& command, const LoadFiles& files
                                                                 payloads_max, command.seed));
   LoadTarget target = {.requests = &requests};
   ClientOptions client = command.connection.ForClient();
-  client.attempts_max = command.attempts;
+  client.attempts_max = 1;  // the load itself retries, and counts it
   ASSIGN_OR_RETURN(target.channels, MakeChannels(client));
   target.metadata = CallerMetadata(command.caller.tenant, command.caller.priority);
+  if (command.attempts > 1 && client.channels == 1) {
+    // As in Client: a retry uses another connection.
+    ASSIGN_OR_RETURN(target.spare_channels, MakeChannels(client));
+  }
   std::optional<Verifier> verifier;
   if (command.verify) {
     ASSIGN_OR_RETURN(std::vector<KnownKeySet> known, key_sets.ReadContents(command.storage));

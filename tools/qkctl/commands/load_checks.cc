@@ -16,7 +16,7 @@ constexpr int kConcurrencyMax = 10'000;
 constexpr double kRateMax = 10e6;
 constexpr int64_t kInFlightMax = 1'000'000;
 constexpr int kKeySetsMax = 1000;
-constexpr int kAttemptsMax = 5;  // gRPC's
+constexpr int kAttemptsMax = 5;  // the client library's
 
 absl::Status CheckPace(const LoadCommandOptions& options) {
   const bool is_open = options.IsOpenLoop();

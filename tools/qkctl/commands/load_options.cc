@@ -67,10 +67,9 @@ void AddPaceAndReportFlags(LoadCommandOptions& options, Flags& flags) {
             "Search for the highest rate that holds --latency_limit, beginning at --rate (100)");
   flags.Add("latency_limit", &options.latency_limit,
             "Limit for --find_peak: a percentile of response times, p99:50ms unless given");
-  flags.Add(
-      "attempts", &options.attempts,
-      "Attempts for each request, up to 5. More than 1 hides failures, as the client library's "
-      "retries hide them from its callers");
+  flags.Add("attempts", &options.attempts,
+            "Attempts for each request, up to 5. More than 1 retries as the client library does, "
+            "which hides failures; the report counts the retries");
 
   flags.BeginGroup("Report", Flags::Variables::kNone);
   flags.Add("verify", &options.verify,
@@ -260,6 +259,7 @@ std::vector<LoadOptions> LoadCommandOptions::Loads() const {
   options.duration = duration.value_or(limit.has_value() ? std::max(kPeakStep, ShortestStep(*limit))
                                                          : options.duration);
   options.timeout = connection.timeout;
+  options.attempts = attempts;
   options.seed = static_cast<uint64_t>(seed);
   if (limit.has_value()) options.latency_limit = limit->latency;
   if (IsOpenLoop()) {

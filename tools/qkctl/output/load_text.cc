@@ -89,6 +89,14 @@ std::string StepText(const LoadResult& step) {
   line("errors", absl::StrCat(counts.Errors()));
   for (const auto& [code, errors] : counts.errors_by_code) {
     line(absl::StrCat("  ", absl::StatusCodeToString(code)), absl::StrCat(errors.count));
+    if (code == absl::StatusCode::kDeadlineExceeded && counts.unanswered > 0) {
+      line("    expired here", absl::StrCat(counts.unanswered));
+    }
+  }
+  if (step.options.attempts > 1) {
+    line("retries", absl::StrCat(counts.retries));
+    line("  recovered", absl::StrCat(counts.recovered));
+    line("  over budget", absl::StrCat(counts.over_budget));
   }
   if (counts.abandoned > 0) line("not waited for", absl::StrCat(counts.abandoned));
   if (counts.ok == 0) return text;

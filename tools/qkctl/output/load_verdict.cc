@@ -1,11 +1,13 @@
 #include "tools/qkctl/output/load_verdict.h"
 
 #include <cstdint>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/status_macros.h"
 #include "tools/qkctl/command.h"
+#include "tools/report/text_table.h"
 
 namespace qkserve {
 namespace {
@@ -33,13 +35,19 @@ absl::Status JudgeErrors(const LoadReport& report, const StatusCodes& allowed) {
                                    first.message(), " (see --allow_errors)"));
 }
 
+std::string SilenceText(const LoadResult& step) {
+  return step.nobody_there.ok()
+             ? absl::StrCat("none of ", CountText(step.counts.sent, "request"), " was answered")
+             : std::string(step.nobody_there.message());
+}
+
 absl::Status JudgePeak(const LoadReport& report) {
   switch (report.peak->end) {
     case PeakEnd::kNothingHeld:
       return absl::OutOfRangeError("no rate holds the limit");
     case PeakEnd::kServerGone:
-      return absl::UnavailableError(absl::StrCat("the server does not answer any more: ",
-                                                 report.steps.back().nobody_there.message()));
+      return absl::UnavailableError(
+          absl::StrCat("the server does not answer any more: ", SilenceText(report.steps.back())));
     case PeakEnd::kClientLimited:
       return WithExitCode(absl::AbortedError("this client could not send what the next rate asked "
                                              "for; more --channels, or less on its CPUs, may help"),

