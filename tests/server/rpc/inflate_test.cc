@@ -9,10 +9,9 @@
 
 #include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
-#include "grpc/byte_buffer.h"
-#include "grpc/compression.h"
 #include "grpcpp/support/slice.h"
 #include "gtest/gtest.h"
+#include "tests/support/wire_bytes.h"
 
 namespace {
 
@@ -32,40 +31,6 @@ void* operator new(size_t bytes, const std::nothrow_t& /*tag*/) noexcept {
 
 namespace qkserve {
 namespace {
-
-constexpr int kGzip = 15 + 16;
-constexpr int kDeflate = 15;
-
-std::string Deflated(const std::string& bytes, int window_bits) {
-  z_stream stream = {};
-  EXPECT_EQ(deflateInit2(&stream, 9, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY), Z_OK);
-  std::string out(deflateBound(&stream, bytes.size()), '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-  stream.avail_in = static_cast<uInt>(bytes.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
-
-// A message as gRPC hands it over, in slices of `slice` bytes at most. gRPC's C++ API makes no
-// compressed ones.
-grpc::ByteBuffer Compressed(absl::string_view bytes, size_t slice = 8192) {
-  std::vector<grpc_slice> slices;
-  for (size_t at = 0; at < bytes.size(); at += slice) {
-    slices.push_back(
-        grpc_slice_from_copied_buffer(bytes.data() + at, std::min(slice, bytes.size() - at)));
-  }
-  grpc_byte_buffer* const raw =
-      grpc_raw_compressed_byte_buffer_create(slices.data(), slices.size(), GRPC_COMPRESS_GZIP);
-  for (const grpc_slice& part : slices) grpc_slice_unref(part);
-  grpc::ByteBuffer buffer;
-  static_assert(sizeof(buffer) == sizeof(raw));
-  std::memcpy(static_cast<void*>(&buffer), &raw, sizeof(raw));
-  return buffer;
-}
 
 std::string Text(const grpc::ByteBuffer& buffer) {
   grpc::Slice whole;
@@ -105,7 +70,7 @@ TEST_F(InflateTest, GivesBackWhatWasCompressed) {
   for (int i = 0; bytes.size() < 300'000; ++i) bytes += std::to_string(i * 7919);
   for (const int format : {kGzip, kDeflate}) {
     for (const size_t slice : {1UL, 100UL, 10'000'000UL}) {
-      grpc::ByteBuffer message = Compressed(Deflated(bytes, format), slice);
+      grpc::ByteBuffer message = CompressedWireBytes(Deflated(bytes, format), slice);
       const absl::Status status = Inflate(message);
       ASSERT_TRUE(status.ok()) << status;
       EXPECT_EQ(Text(message), bytes);
@@ -129,7 +94,7 @@ TEST_F(InflateTest, TakesNoMoreMemoryThanTheLimitHoweverMuchWouldCome) {
   const std::string bomb = Deflated(std::string(64 * kMiB, '\0'), kGzip);
   ASSERT_LT(bomb.size(), 70'000U);
   bytes_max_ = kMiB;
-  grpc::ByteBuffer message = Compressed(bomb);
+  grpc::ByteBuffer message = CompressedWireBytes(bomb);
   const absl::Status status = Inflate(message);
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(status.message(), "the message, once decompressed, is larger than 1048576 bytes");
@@ -140,10 +105,10 @@ TEST_F(InflateTest, TakesNoMoreMemoryThanTheLimitHoweverMuchWouldCome) {
 TEST_F(InflateTest, AMessageOfExactlyTheLimitPasses) {
   for (const int64_t bytes : {int64_t{1}, 16 * kKiB, 100 * kKiB}) {
     bytes_max_ = bytes;
-    grpc::ByteBuffer exact = Compressed(Deflated(std::string(bytes, 'x'), kGzip));
+    grpc::ByteBuffer exact = CompressedWireBytes(Deflated(std::string(bytes, 'x'), kGzip));
     EXPECT_TRUE(Inflate(exact).ok());
     EXPECT_EQ(exact.Length(), static_cast<size_t>(bytes));
-    grpc::ByteBuffer larger = Compressed(Deflated(std::string(bytes + 1, 'x'), kGzip));
+    grpc::ByteBuffer larger = CompressedWireBytes(Deflated(std::string(bytes + 1, 'x'), kGzip));
     EXPECT_EQ(Inflate(larger).code(), absl::StatusCode::kResourceExhausted);
   }
 }
@@ -151,12 +116,12 @@ TEST_F(InflateTest, AMessageOfExactlyTheLimitPasses) {
 TEST_F(InflateTest, TheBudgetRefusesUnlessTheCallMustNotFail) {
   const std::string bytes = Deflated(std::string(64 * kMiB, '\0'), kGzip);
   ByteBudget small("in_flight_bytes_max", kMiB);
-  grpc::ByteBuffer refused = Compressed(bytes);
+  grpc::ByteBuffer refused = CompressedWireBytes(bytes);
   EXPECT_THAT(std::string(InflateIfCompressed({.bytes_max = bytes_max_, .budget = &small}, &refused,
                                               &charges_)
                               .message()),
               testing::HasSubstr("in_flight_bytes_max"));
-  grpc::ByteBuffer admitted = Compressed(bytes);
+  grpc::ByteBuffer admitted = CompressedWireBytes(bytes);
   const InflateLimits limits = {.bytes_max = bytes_max_, .budget = &small, .charges_anyway = true};
   EXPECT_TRUE(InflateIfCompressed(limits, &admitted, &charges_).ok());
   EXPECT_GE(small.bytes(), 64 * kMiB);
@@ -169,7 +134,7 @@ TEST_F(InflateTest, OtherBytesAreRefused) {
   wrong_sum[good.size() - 5] ^= 1;
   for (const std::string& bytes :
        {std::string("no gzip"), good.substr(0, good.size() - 1), good + "x", wrong_sum}) {
-    grpc::ByteBuffer message = Compressed(bytes);
+    grpc::ByteBuffer message = CompressedWireBytes(bytes);
     const absl::Status status = Inflate(message);
     EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
     EXPECT_EQ(status.message(), "the bytes are no compressed message");

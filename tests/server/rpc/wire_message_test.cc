@@ -15,7 +15,6 @@
 #include "base/utf8.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
-#include "google/protobuf/unknown_field_set.h"
 #include "grpc/health/v1/health.pb.h"
 #include "grpc/reflection/v1alpha/reflection.pb.h"
 #include "grpcpp/grpcpp.h"
@@ -26,6 +25,7 @@
 #include "qkserve/v1/scoring.pb.h"
 #include "qkserve/v1/status.pb.h"
 #include "tests/support/random_tensor.h"
+#include "tests/support/wire_bytes.h"
 
 namespace qkserve {
 namespace {
@@ -53,11 +53,7 @@ std::string Times(size_t count, absl::string_view bytes) {
 
 // Gives the bytes in slices of `slice` bytes at most.
 absl::Status Read(absl::string_view bytes, Message& message, size_t slice = 8192) {
-  std::vector<grpc::Slice> slices;
-  for (size_t at = 0; at < bytes.size(); at += slice) {
-    slices.emplace_back(bytes.data() + at, std::min(slice, bytes.size() - at));
-  }
-  grpc::ByteBuffer buffer(slices.data(), slices.size());
+  grpc::ByteBuffer buffer = WireBytes(bytes, slice);
   static auto& types = *new std::map<const google::protobuf::Descriptor*, WireField>;
   const google::protobuf::Descriptor* const type = message.GetDescriptor();
   if (!types.contains(type)) types[type] = WireField::Request(*type);
@@ -200,18 +196,6 @@ TEST(WireMessageTest, Utf8IsTheShortestFormOfCodePoints) {
         "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xff", "\xe2\x82"}) {
     EXPECT_FALSE(IsUtf8(text)) << text.size();
   }
-}
-
-// True if the message, or one within it, has unknown fields.
-bool HasUnknownFields(const Message& message) {
-  const google::protobuf::Reflection& reflection = *message.GetReflection();
-  if (!reflection.GetUnknownFields(message).empty()) return true;
-  std::vector<const FieldDescriptor*> fields;
-  reflection.ListFields(message, &fields);
-  return std::any_of(fields.begin(), fields.end(), [&](const FieldDescriptor* field) {
-    return field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
-           HasUnknownFields(reflection.GetMessage(message, field));
-  });
 }
 
 std::vector<std::unique_ptr<Message>> Seeds() {

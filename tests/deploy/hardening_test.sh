@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# usage: hardening_test.sh READELF PROGRAM ...
+# The programs have what cmake/hardening.cmake asks for: a random address, tables that are read-only
+# once the program runs, stacks that cannot be executed, guarded stack frames, checked buffers.
+set -euo pipefail
+readelf=$1
+shift
+failed=0
+
+# has PROGRAM WHAT PATTERN OPTION ...: a line that readelf prints matches.
+has() {
+  local program=$1 what=$2 pattern=$3
+  shift 3
+  grep -qE "$pattern" <<<"$("$readelf" --wide "$@" "$program")" && return
+  echo "$program: $what" >&2
+  failed=1
+}
+
+for program in "$@"; do
+  has "$program" "its address is fixed" 'Type: +DYN' --file-header
+  has "$program" "no relocations become read-only" '^ +GNU_RELRO ' --program-headers
+  has "$program" "symbols are bound when they are first used" 'FLAGS.*\bNOW\b' --dynamic
+  has "$program" "its stack can be executed" '^ +GNU_STACK +(0x0+ +){5}RW +' --program-headers
+  has "$program" "stack frames have no guard" ' __stack_chk_fail\b' --dyn-syms
+  # At least one of the functions that glibc checks.
+  has "$program" "no buffer's size is checked" ' __(memcpy|memset|memmove|read|pread64|f?d?printf|vsnprintf|snprintf|fprintf)_chk\b' --dyn-syms
+  if "$readelf" --wide --dynamic "$program" | grep -E 'RPATH|RUNPATH' >&2; then
+    echo "$program: looks for libraries where it was built" >&2
+    failed=1
+  fi
+done
+exit "$failed"

@@ -1,0 +1,67 @@
+#ifndef QKSERVE_TESTS_FUZZ_FUZZ_TARGET_H_
+#define QKSERVE_TESTS_FUZZ_FUZZ_TARGET_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace qkserve {
+
+// Inputs made from real messages and files, each with its name.
+using FuzzSeeds = std::vector<std::pair<std::string, std::string>>;
+
+// A piece of code that reads bytes from anybody, with what must hold for all bytes.
+//
+// To add a target: write its two functions in a file of their own, declare them below, add a line
+// to FuzzTargets, and make its seeds with `./run fuzz --seeds`.
+struct FuzzTarget {
+  const char* name;  // also the folder of its inputs in tests/fuzz/corpus
+
+  // Reads `input`. Returns normally if everything held. Otherwise it ends the process (Require), or
+  // a sanitizer does. Called from one thread. What it keeps between calls must not change what the
+  // next call does.
+  void (*run)(absl::string_view input);
+
+  FuzzSeeds (*seeds)();
+};
+
+// All targets, in the order of their names.
+absl::Span<const FuzzTarget> FuzzTargets();
+
+// Ends the process with `what` on stderr unless `holds`.
+void Require(bool holds, absl::string_view what);
+
+// Requests of all services, from slices, compressed or not, beside the generated parser.
+void FuzzWire(absl::string_view input);
+FuzzSeeds WireSeeds();
+// Score requests against a batcher, a store of key sets and workers: alone and together.
+void FuzzScore(absl::string_view input);
+FuzzSeeds ScoreSeeds();
+// Shapes, masks, lengths and options against the definition in float64.
+void FuzzAttention(absl::string_view input);
+FuzzSeeds AttentionSeeds();
+// The messages of an upload, up to the key set that they make.
+void FuzzUpload(absl::string_view input);
+FuzzSeeds UploadSeeds();
+// Files of a directory of key sets: manifests, segments, loose files.
+void FuzzKeySetFiles(absl::string_view input);
+FuzzSeeds KeySetFilesSeeds();
+void FuzzManifest(absl::string_view input);
+FuzzSeeds ManifestSeeds();
+void FuzzNpy(absl::string_view input);
+FuzzSeeds NpySeeds();
+void FuzzSafetensors(absl::string_view input);
+FuzzSeeds SafetensorsSeeds();
+// Metadata, names and texts that come back in errors.
+void FuzzText(absl::string_view input);
+FuzzSeeds TextSeeds();
+// Certificates and keys.
+void FuzzPem(absl::string_view input);
+FuzzSeeds PemSeeds();
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TESTS_FUZZ_FUZZ_TARGET_H_

@@ -1,0 +1,35 @@
+#ifndef QKSERVE_TESTS_FUZZ_SCRATCH_FILE_H_
+#define QKSERVE_TESTS_FUZZ_SCRATCH_FILE_H_
+
+#include <fstream>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "tests/fuzz/fuzz_target.h"
+#include "tests/support/temporary_directory.h"
+
+namespace qkserve {
+
+// A file that is written anew for each input. A static one is removed when the process ends.
+class ScratchFile {
+ public:
+  // The name's ending tells readers what it is.
+  explicit ScratchFile(absl::string_view name) : path_(folder_.Path(name)) {}
+
+  const std::string& path() const { return path_; }
+
+  void Write(absl::string_view contents) const {
+    std::ofstream file(path_, std::ios::binary | std::ios::trunc);
+    file.write(contents.data(), static_cast<std::streamsize>(contents.size()));
+    file.close();
+    Require(file.good(), "the scratch file could be written");
+  }
+
+ private:
+  const TemporaryDirectory folder_{"qkserve-fuzz"};
+  const std::string path_;
+};
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_TESTS_FUZZ_SCRATCH_FILE_H_
