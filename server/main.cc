@@ -187,24 +187,6 @@ absl::Status Serve(const MainOptions& main_options) {
   return absl::OkStatus();
 }
 
-int Check(const MainOptions& options) {
-  const std::string& address = *options.check;
-  if (!absl::StartsWith(address, "unix:")) {
-    const absl::Status status = ParseHostPort({"--check", "unix:PATH"}, address).status();
-    if (!status.ok()) return Fail(status);
-  }
-  constexpr absl::Duration kCheckTimeout = absl::Seconds(5);
-  absl::Status status = CheckThreads(GrpcThreads());
-  std::optional<CheckTls> tls;
-  if (!options.server.tls_cert_file.empty() || options.check_tls != CheckTls()) {
-    tls = options.check_tls;
-  }
-  if (status.ok()) status = CheckHealth(address, tls, kCheckTimeout);
-  if (status.ok()) return Print(absl::StrCat(address, " is serving\n"));
-  Fail(status);
-  return kExitError;
-}
-
 // Prints a new token, and on a second line what belongs into the token file.
 int MakeTokenFor(const std::string& identity) {
   if (!IsIdentity(identity)) {
@@ -230,6 +212,26 @@ absl::Status WithSource(const Flags& flags, const absl::Status& status) {
   return absl::Status(status.code(), flags.NameSource(status.message()));
 }
 
+int Check(const MainOptions& options, const Flags& flags) {
+  const std::string& address = *options.check;
+  if (!absl::StartsWith(address, "unix:")) {
+    const absl::Status status = ParseHostPort({"--check", "unix:PATH"}, address).status();
+    if (!status.ok()) return Fail(status);
+  }
+  absl::Status status = options.check_tls.Validate();
+  if (!status.ok()) return Fail(WithSource(flags, status));
+  constexpr absl::Duration kCheckTimeout = absl::Seconds(5);
+  status = CheckThreads(GrpcThreads());
+  std::optional<CheckTls> tls;
+  if (!options.server.tls_cert_file.empty() || options.check_tls != CheckTls()) {
+    tls = options.check_tls;
+  }
+  if (status.ok()) status = CheckHealth(address, tls, kCheckTimeout);
+  if (status.ok()) return Print(absl::StrCat(address, " is serving\n"));
+  Fail(status);
+  return kExitError;
+}
+
 int Main(int argc, char** argv) {
   MainOptions options;
   Flags flags(
@@ -249,7 +251,7 @@ int Main(int argc, char** argv) {
   const absl::Status variables = flags.ReadEnvironment(kVariablePrefix);
   // An empty value counts, too: a check that was asked for must not become a server. Variables with
   // wrong values are the server's matter.
-  if (help.ok() && options.check.has_value()) return Check(options);
+  if (help.ok() && options.check.has_value()) return Check(options, flags);
   log_format = options.log_format;
   absl::Status status = help.status();
   status.Update(variables);

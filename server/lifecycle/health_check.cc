@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "base/pem.h"
 #include "base/status_macros.h"
 #include "base/whole_file.h"
 #include "grpcpp/create_channel.h"
@@ -28,33 +29,34 @@ constexpr char kServing[] = {0x08, 0x01};
 
 constexpr size_t kPemBytesMax = 1 << 20;
 
-// The contents of a file that a flag names, or "".
-absl::StatusOr<std::string> ReadPem(const char* flag, const std::string& path) {
-  if (path.empty()) return "";
+// Reads a file that a flag names.
+absl::StatusOr<PemFile> ReadPem(const char* flag, const std::string& path) {
   absl::StatusOr<std::string> text = ReadFileWhole(path, kPemBytesMax);
-  if (text.ok()) return text;
+  if (text.ok()) return PemFile{absl::StrCat(flag, ": ", path), *std::move(text)};
   return absl::Status(text.status().code(), absl::StrCat(flag, ": ", text.status().message()));
 }
 
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(const CheckTls& tls) {
-  using grpc::experimental::IdentityKeyCertPair;
-  if (tls.cert_file.empty() != tls.key_file.empty()) {
-    return absl::InvalidArgumentError(tls.key_file.empty()
-                                          ? "check_cert_file needs a check_key_file"
-                                          : "check_key_file needs a check_cert_file");
+  RETURN_IF_ERROR(tls.Validate());
+  PemFile roots;
+  if (!tls.ca_file.empty()) {
+    ASSIGN_OR_RETURN(roots, ReadPem("check_ca_file", tls.ca_file));
+    RETURN_IF_ERROR(CheckCertificates(roots).status());
   }
-  ASSIGN_OR_RETURN(const std::string roots, ReadPem("check_ca_file", tls.ca_file));
-  ASSIGN_OR_RETURN(std::string chain, ReadPem("check_cert_file", tls.cert_file));
-  ASSIGN_OR_RETURN(std::string key, ReadPem("check_key_file", tls.key_file));
-  std::vector<IdentityKeyCertPair> identity;
-  if (!chain.empty()) identity.push_back({std::move(key), std::move(chain)});
+  std::vector<grpc::experimental::IdentityKeyCertPair> identity;
+  if (!tls.cert_file.empty()) {
+    ASSIGN_OR_RETURN(PemFile chain, ReadPem("check_cert_file", tls.cert_file));
+    ASSIGN_OR_RETURN(PemFile key, ReadPem("check_key_file", tls.key_file));
+    RETURN_IF_ERROR(CheckIdentity(chain, key).status());
+    identity.push_back({std::move(key.text), std::move(chain.text)});
+  }
   grpc::experimental::TlsChannelCredentialsOptions options;
-  if (!roots.empty() || !identity.empty()) {
+  if (!tls.ca_file.empty() || !identity.empty()) {
     options.set_certificate_provider(
-        std::make_shared<grpc::experimental::StaticDataCertificateProvider>(roots, identity));
+        std::make_shared<grpc::experimental::StaticDataCertificateProvider>(roots.text, identity));
   }
   if (!identity.empty()) options.watch_identity_key_cert_pairs();
-  if (!roots.empty()) {
+  if (!tls.ca_file.empty()) {
     options.watch_root_certs();
   } else {
     options.set_verify_server_certs(false);
@@ -66,6 +68,12 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(const 
 }
 
 }  // namespace
+
+absl::Status CheckTls::Validate() const {
+  if (cert_file.empty() == key_file.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(key_file.empty() ? "check_cert_file needs a check_key_file"
+                                                     : "check_key_file needs a check_cert_file");
+}
 
 absl::Status CheckHealth(const std::string& address, const std::optional<CheckTls>& tls,
                          absl::Duration timeout) {

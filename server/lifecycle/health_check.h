@@ -21,11 +21,15 @@ struct CheckTls {
   std::string key_file = {};
 
   bool operator==(const CheckTls&) const = default;
+
+  // INVALID_ARGUMENT: one of cert_file and key_file is missing; the message begins with a flag.
+  absl::Status Validate() const;
 };
 
 // Asks a running server for its health (grpc.health.v1). nullopt: in plain text. OK: it serves.
-// UNAVAILABLE: it does not serve, or nobody answers. INVALID_ARGUMENT: one of cert_file and
-// key_file is missing. NOT_FOUND and the like: a file cannot be read. Other errors are the call's.
+// UNAVAILABLE: it does not serve, or nobody answers. NOT_FOUND and the like: a file cannot be read.
+// INVALID_ARGUMENT: a file does not have what it should. Other errors are Validate's, or the
+// call's.
 absl::Status CheckHealth(const std::string& address, const std::optional<CheckTls>& tls,
                          absl::Duration timeout);
 
