@@ -42,11 +42,14 @@ void ReplyWatch::CancelOverdue() {
   const absl::Time now = clock_.Now();
   {
     MutexLock lock(&mutex_);
-    std::erase_if(waiting_, [&](auto& entry) {
-      if (entry.second.overdue > now) return false;
-      overdue.push_back(std::move(entry.second.call));
-      return true;
-    });
+    for (auto entry = waiting_.begin(); entry != waiting_.end();) {
+      if (entry->second.overdue > now) {
+        ++entry;
+        continue;
+      }
+      overdue.push_back(std::move(entry->second.call));
+      entry = waiting_.erase(entry);
+    }
   }
   for (const Reference& call : overdue) grpc_call_cancel(call.get(), nullptr);
 }
