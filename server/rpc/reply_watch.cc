@@ -42,13 +42,13 @@ void ReplyWatch::CancelOverdue() {
   const absl::Time now = clock_.Now();
   {
     MutexLock lock(&mutex_);
-    for (auto waiting = waiting_.begin(); waiting != waiting_.end();) {
-      if (waiting->second.overdue > now) {
-        ++waiting;
+    for (auto entry = waiting_.begin(); entry != waiting_.end();) {
+      if (entry->second.overdue > now) {
+        ++entry;
         continue;
       }
-      overdue.push_back(std::move(waiting->second.call));
-      waiting = waiting_.erase(waiting);
+      overdue.push_back(std::move(entry->second.call));
+      entry = waiting_.erase(entry);
     }
   }
   for (const Reference& call : overdue) grpc_call_cancel(call.get(), nullptr);
