@@ -66,11 +66,11 @@ def the_directory_of_a_reader_disappears():
             for name in keys:
                 expect_serves(reader, name, keys[name])
             assert reader.get("/readyz")
-            assert "what was loaded goes on being served" in reader.log(), reader.log()
+            faults.expect_log(reader, "what was loaded goes on being served")
             back()
             faults.eventually(lambda: not any(entry.problem for entry in reader.list().values()),
                               "the directory is followed again")
-            assert "is followed again" in reader.log(), reader.log()
+            faults.expect_log(reader, "is followed again")
         writer.kill()
         writer = Server(f"--key_set_dir={folder}")
         writer.put("c", keys["a"])
@@ -133,7 +133,7 @@ def damaged_files():
             expect_error("DATA_LOSS", path.name, server.scores_of, "bad", bad[:1])
             listed = server.list()["bad"]
             assert path.name in listed.problem, listed
-            assert "bad: DATA_LOSS" in server.log() and path.name in server.log(), server.log()
+            faults.expect_log(server, f"bad: DATA_LOSS: bad/{path.name}")
             server.stop()
             assert faults.files_below(folder / "bad") == before
             damages += 1

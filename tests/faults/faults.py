@@ -257,6 +257,11 @@ def expect_serves(server, name, keys):
     assert np.array_equal(scores, queries @ keys.T), f"{name} has other keys"
 
 
+def expect_log(server, text):
+    """The log has this text, or gets it: lines are written by a thread of their own."""
+    eventually(lambda: text in server.log(), f"the log has '{text}'")
+
+
 def in_flight(server):
     """The number of calls that are not fully answered, uploads among them."""
     for line in server.get("/metrics").splitlines():
