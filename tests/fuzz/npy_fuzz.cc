@@ -11,8 +11,8 @@
 namespace qkserve {
 namespace {
 
-constexpr NpyType kNpyTypes[] = {NpyType::kFloat32, NpyType::kFloat16, NpyType::kBool, NpyType::kInt32,
-                              NpyType::kInt64};
+constexpr NpyType kNpyTypes[] = {NpyType::kFloat32, NpyType::kFloat16, NpyType::kBool,
+                                 NpyType::kInt32, NpyType::kInt64};
 
 // Writes the header that was read, and reads it again.
 void CheckNpyHeader(absl::string_view input) {
