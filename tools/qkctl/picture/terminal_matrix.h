@@ -31,9 +31,10 @@ struct MatrixTextOptions {
 //   [[ 1.5 -2.25 ...  nan]
 //    [ 0.0  3.0  ...  inf]]
 // Rank 0 is shown as one number. `keys` are as many as `values`, or none: the key of every score,
-// which stands before it, for the best scores of each query:
+// which stands before it, for the best scores of each query. A key of -1 says that fewer keys were
+// left, and is shown as a dash:
 //   [[ 12: 3.50    4: 1.25]
-//    [  7: 2.00   -1: -inf]]
+//    [  7: 2.00          -]]
 std::string TensorText(absl::Span<const float> values, absl::Span<const int64_t> shape,
                        absl::Span<const int32_t> keys = {}, const MatrixTextOptions& options = {});
 
