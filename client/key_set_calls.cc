@@ -203,8 +203,7 @@ absl::StatusOr<std::vector<KeySetInfo>> Client::ListKeySets(absl::Duration timeo
   request.set_page_size(kPageSize);
   while (true) {
     v1::ListKeySetsResponse response;
-    RETURN_IF_ERROR(Call(Repeat::kReads, deadline - Clock::Monotonic()->Now(), "",
-                         metadata,
+    RETURN_IF_ERROR(Call(Repeat::kReads, deadline - Clock::Monotonic()->Now(), "", metadata,
                          [&](const Stubs& stubs, grpc::ClientContext& context) {
                            return stubs.key_sets->ListKeySets(&context, request, &response);
                          }));

@@ -27,9 +27,9 @@ class KeySetService final : public WireService {
   // ends if it completes no message for `upload_idle_timeout`. Its messages, once decompressed,
   // have at most `message_bytes_max` bytes. At most `deletions_max` deletions are under way.
   KeySetService(KeySetStore* key_sets, ByteBudget* budget, InFlightCalls* calls,
-               const CallGate* gate, const CallRecorder* recorder, const Clock* clock,
-               absl::Duration upload_idle_timeout, int64_t message_bytes_max,
-               int64_t deletions_max);
+                const CallGate* gate, const CallRecorder* recorder, const Clock* clock,
+                absl::Duration upload_idle_timeout, int64_t message_bytes_max,
+                int64_t deletions_max);
 
   // Refuses changes from now on (UNAVAILABLE). Changes under way continue. An upload ends if it
   // completes no message for `upload_idle_max`.
