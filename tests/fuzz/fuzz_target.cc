@@ -7,6 +7,7 @@ namespace qkserve {
 
 absl::Span<const FuzzTarget> FuzzTargets() {
   static constexpr FuzzTarget kTargets[] = {
+      {"access", FuzzAccess, AccessSeeds},
       {"attention", FuzzAttention, AttentionSeeds},
       {"key_set_files", FuzzKeySetFiles, KeySetFilesSeeds},
       {"manifest", FuzzManifest, ManifestSeeds},

@@ -46,6 +46,9 @@ FuzzSeeds AttentionSeeds();
 // The messages of an upload, up to the key set that they make.
 void FuzzUpload(absl::string_view input);
 FuzzSeeds UploadSeeds();
+// Token files, access files and files of quotas.
+void FuzzAccess(absl::string_view input);
+FuzzSeeds AccessSeeds();
 // Files of a directory of key sets: manifests, segments, loose files.
 void FuzzKeySetFiles(absl::string_view input);
 FuzzSeeds KeySetFilesSeeds();

@@ -6,6 +6,7 @@
 #include "core/key_sets/key_set_store.h"
 #include "qkserve/limits.h"
 #include "qkserve/v1/key_set.pb.h"
+#include "server/access/permitted_key_sets.h"
 #include "server/rpc/key_set_codec.h"
 #include "server/rpc/wire_message.h"
 #include "tests/fuzz/fuzz_input.h"
@@ -37,7 +38,8 @@ absl::StatusOr<std::shared_ptr<const KeySet>> Receive(KeySetStore& store, FuzzIn
     RETURN_IF_ERROR(ReadWireMessage(fields, {}, &bytes, &request, &size));
     if (request.has_header()) {
       if (upload != nullptr) return absl::InvalidArgumentError("a second header");
-      ASSIGN_OR_RETURN(const KeySetUploadSpec spec, DecodeHeader(request.header(), store));
+      ASSIGN_OR_RETURN(const KeySetUploadSpec spec,
+                       DecodeHeader(request.header(), PermittedKeySets(&store, nullptr)));
       ASSIGN_OR_RETURN(upload, store.BeginUpload(spec));
     } else if (upload == nullptr) {
       return absl::InvalidArgumentError("no header");

@@ -13,6 +13,7 @@
 #include "qkserve/v1/key_set.pb.h"
 #include "qkserve/v1/scoring.pb.h"
 #include "qkserve/v1/status.pb.h"
+#include "server/access/permitted_key_sets.h"
 #include "server/rpc/key_set_codec.h"
 #include "server/rpc/v1_score.h"
 #include "server/rpc/wire_message.h"
@@ -82,7 +83,8 @@ void DecodeScore(const v1::ScoreRequest& request) {
 }
 
 void Decode(const Message& message) {
-  static const KeySetStore& none = *KeySetStore::Open({}, nullptr).value().release();
+  static const KeySetStore* const store = KeySetStore::Open({}, nullptr).value().release();
+  const PermittedKeySets none(store, nullptr);
   if (message.GetDescriptor() == v1::ScoreRequest::descriptor()) {
     DecodeScore(static_cast<const v1::ScoreRequest&>(message));
   } else if (message.GetDescriptor() == v1::PutKeySetRequest::descriptor()) {
