@@ -268,7 +268,7 @@ grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(
   // Counted down again by the task.
   if (status.ok() && ++deletions_ > deletions_max_) {
     --deletions_;
-    status = WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat("more than ", kDeletionsMax,
+    status = WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat("more than ", deletions_max_,
                                                                       " deletions are under way")),
                             kDeletionRetryAfter);
   }

@@ -124,8 +124,9 @@ TEST_F(MetadataTest, AScoreCallNamesItsTenantAndPriority) {
   EXPECT_TRUE(absl::IsUnimplemented(client_.Score(tensor, tensor).status()));
   EXPECT_EQ(recorder_.Take().count(kTenantMetadata), 0);
   const ScoreOptions options = {.tenant = "web", .priority = Priority::kLow};
-  for (const absl::Status& status : {client_.Score(tensor, tensor, options).status(),
-                                     client_.Score(tensor, {"items"}, options).status()}) {
+  for (const bool inline_keys : {true, false}) {
+    const absl::Status status = inline_keys ? client_.Score(tensor, tensor, options).status()
+                                            : client_.Score(tensor, {"items"}, options).status();
     EXPECT_TRUE(absl::IsUnimplemented(status)) << status;
     const Received received = recorder_.Take();
     EXPECT_THAT(received, Contains(Pair("qkserve-tenant", "web")));

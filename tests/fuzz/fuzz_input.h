@@ -1,7 +1,6 @@
 #ifndef QKSERVE_TESTS_FUZZ_FUZZ_INPUT_H_
 #define QKSERVE_TESTS_FUZZ_FUZZ_INPUT_H_
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -32,9 +31,9 @@ class FuzzInput {
   // Bytes with their length, two bytes, before them.
   absl::string_view Piece() {
     const size_t low = Byte();
-    const size_t length = std::min(low | size_t{Byte()} << 8, bytes_.size());
-    const absl::string_view piece = bytes_.substr(0, length);
-    bytes_.remove_prefix(length);
+    const size_t high = Byte();
+    const absl::string_view piece = bytes_.substr(0, low | high << 8);
+    bytes_.remove_prefix(piece.size());
     return piece;
   }
 

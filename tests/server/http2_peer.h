@@ -29,9 +29,9 @@ class TcpPeer {
   TcpPeer& operator=(const TcpPeer&) = delete;
   ~TcpPeer() { close(socket_); }
 
-  void Write(absl::string_view bytes) {
-    // Errors are ignored: if the server has closed, the reads show it.
-    static_cast<void>(!send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL));
+  // False: the server has closed the connection. Then reads show it, too.
+  bool Write(absl::string_view bytes) {
+    return send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == ssize_t(bytes.size());
   }
   // False: the server has closed the connection.
   bool Read(size_t count, std::string* out) {
@@ -79,10 +79,11 @@ class Http2Peer {
 
   void SendPing() { SendFrame(kPing, "12345678"); }
 
-  void SendFrame(char type, absl::string_view payload, char flags = 0, int stream = 0) {
+  // False: the server has closed the connection.
+  bool SendFrame(char type, absl::string_view payload, char flags = 0, int stream = 0) {
     const std::string size = BigEndian(static_cast<uint32_t>(payload.size()));
     const std::string head = size.substr(1) + type + flags + BigEndian(uint32_t(stream));
-    connection_.Write(absl::StrCat(head, payload));
+    return connection_.Write(absl::StrCat(head, payload));
   }
 
   // The headers of a call, as HPACK has them without its tables. Values have less than 127 bytes.
@@ -133,6 +134,13 @@ class Http2Peer {
   void AwaitRefusal() {
     char type = 0;
     while (type != kReset && type != kGoaway && type != kClosed) type = ReadFrame();
+  }
+
+  // Reads what the server allows, and says so. Only then do its limits hold.
+  void AcknowledgeSettings() {
+    char type = 0;
+    while (type != kSettings && type != kClosed) type = ReadFrame();
+    SendFrame(kSettings, "", kAcknowledged);
   }
 
   // Waits for the reply of the only call. False: it failed.

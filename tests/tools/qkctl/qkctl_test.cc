@@ -181,7 +181,6 @@ TEST_F(QkctlTest, OutputThatIsLostIsAnError) {
 TEST_F(QkctlTest, WrongUsageEndsWithCodeTwoAndAHint) {
   ExpectWrongUsage({}, "a command is required");
   ExpectWrongUsage({"compute"}, "unknown command 'compute'");
-  ExpectWrongUsage({"--server=a", "status"}, "expected a command first");
   ExpectWrongUsage({"status", "extra"}, "surplus argument 'extra'");
   ExpectWrongUsage({"status", "--", "extra"}, "surplus argument 'extra'");
   ExpectWrongUsage({"keys", "delete", "a", "--", "b"}, "surplus argument 'b'");
