@@ -64,8 +64,9 @@ struct ScoreCall {
   // The caller's permissions. Null: it may do everything. Valid until the call is admitted.
   const Permissions* permissions = nullptr;
 
-  // When the whole request had arrived, on the batcher's clock.
-  absl::Time arrival;
+  // When the whole request had arrived, on the batcher's clock. Unless set, the time at which the
+  // batcher gets it.
+  absl::Time arrival = absl::InfinitePast();
   absl::Time deadline = absl::InfiniteFuture();
 
   // The memory that the parsed request holds until the call is answered.
