@@ -59,7 +59,8 @@ TEST_F(InflateTest, WithoutMemoryItIsNotTakenForBytesOfAnotherFormat) {
 TEST_F(InflateTest, HasALimitBelowThatOfMessages) {
   EXPECT_EQ(InflatedBytesMax(1000), 1000);
   bytes_max_ = InflatedBytesMax(kMessageBytesMax);
-  grpc::ByteBuffer message = CompressedWireBytes(Deflated(std::string(bytes_max_ + 1, '\0'), kGzip));
+  grpc::ByteBuffer message =
+      CompressedWireBytes(Deflated(std::string(bytes_max_ + 1, '\0'), kGzip));
   const absl::Status status = Inflate(message);
   EXPECT_TRUE(absl::IsResourceExhausted(status));
   EXPECT_THAT(std::string(status.message()), testing::EndsWith("; send it without compression"));
