@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Certificates that are replaced while a server runs, well and badly, as Kubernetes and as people do it.
 
 ROTATIONS=300 in the environment replaces that many in place of 20; each takes about 1.3 s."""

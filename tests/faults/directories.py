@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Directories of key sets that two servers want, that disappear, or that hold files of others."""
 
 import signal

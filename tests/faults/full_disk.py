@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """A disk that is full, that becomes read-only, or that fails."""
 
 import errno

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """A server that is killed at each write, fsync, rename, mkdir and unlink of a change.
 
 The kernel keeps what was written when only the process ends. tests/core/key_sets/storage/

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Peers that are many, slow, silent or loud, on raw sockets. Others are served meanwhile."""
 
 import contextlib

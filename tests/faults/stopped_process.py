@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """A server that does not run for 10 seconds: SIGSTOP, a paused container, a suspended machine."""
 
 import signal

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """A wall clock that jumps an hour, forward and back, while a server works."""
 
 import signal

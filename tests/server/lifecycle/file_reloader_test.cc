@@ -31,6 +31,7 @@ class FileReloaderTest : public testing::Test {
   // Contents other than "bad" are applied.
   WatchedFiles Watch(const std::vector<std::string>& names) {
     WatchedFiles files = {.flag = "tokens_file",
+                          .paths = {},
                           .apply = [this](const std::vector<std::string>& contents) {
                             if (contents.front() == "bad") return absl::InvalidArgumentError("bad");
                             in_use_ = contents;
