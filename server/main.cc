@@ -40,6 +40,7 @@
 #include "server/main_options.h"
 #include "server/observe/log_writer.h"
 #include "server/observe/process_log.h"
+#include "server/observe/process_stats.h"
 #include "server/server.h"
 
 #if GRPC_CPP_VERSION_MAJOR == 1 && GRPC_CPP_VERSION_MINOR < 65
@@ -107,15 +108,21 @@ absl::Status WritePortFile(const char* flag, const std::string& path, int port) 
 // allocator's free memory back to the system.
 int AwaitStopSignal(int pipe, Server& server) {
   constexpr int kTrimEveryMs = 2000;
-  bool trimmed = true;
+  // Connections take memory also without a request, for example for headers that never end. This
+  // much is left alone: giving it back and getting it again costs time.
+  constexpr int64_t kLeftAloneBytes = int64_t{16} << 20;
+  const auto resident_bytes = [] { return ProcessStats::ReadUsage().resident_bytes; };
+  int64_t trimmed_to_bytes = resident_bytes();
+  bool worked = false;
   pollfd readable = {.fd = pipe, .events = POLLIN, .revents = 0};
   while (poll(&readable, 1, kTrimEveryMs) <= 0) {
     if (!server.IsIdle()) {
-      trimmed = false;
-    } else if (!trimmed) {
+      worked = true;
+    } else if (worked || resident_bytes() > trimmed_to_bytes + kLeftAloneBytes) {
       FreeKeptScratch();
       malloc_trim(0);
-      trimmed = true;
+      trimmed_to_bytes = resident_bytes();
+      worked = false;
     }
   }
   char signal = 0;

@@ -119,6 +119,7 @@ HWY_EXPORT(Float32ToBfloat16);
 
 void ConvertToFloat32(DataType type, const std::byte* from, int64_t count, float* to) {
   assert(IsFloatType(static_cast<int>(type)));
+  if (count == 0) return;  // pointers to nothing may be null
   const auto* halves = reinterpret_cast<const uint16_t*>(from);
   if (type == DataType::kFloat32) {
     std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
@@ -131,6 +132,7 @@ void ConvertToFloat32(DataType type, const std::byte* from, int64_t count, float
 
 void ConvertFromFloat32(DataType type, const float* from, int64_t count, std::byte* to) {
   assert(IsFloatType(static_cast<int>(type)));
+  if (count == 0) return;
   auto* halves = reinterpret_cast<uint16_t*>(to);
   if (type == DataType::kFloat32) {
     std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));

@@ -18,6 +18,7 @@ def stopped_for_ten_seconds():
     reader = Server(f"--key_set_dir={folder}", "--key_set_dir_read_only")
     keys = floats(100, 64, 1)
     server.put("items", keys)
+    faults.eventually(lambda: "items" in reader.list(), "the reader follows")
     small = inline(floats(2, 8, 1), floats(2, 8, 2))
     put_work(server)
     begun = server.start_score(long_request())
@@ -31,17 +32,19 @@ def stopped_for_ten_seconds():
     stopped_at = 0.0
     upload = server.start_upload("slow", floats(60, 64, 5), chunks=chunks())
     faults.eventually(lambda: faults.in_flight(server) >= 2, "the call and the upload are in flight")
-    late = [server.start_score(long_request(), timeout=3) for _ in range(3)]
+    queued = [server.start_score(long_request(), timeout=3) for _ in range(3)]
     server.signal(signal.SIGSTOP)
     stopped_at = time.monotonic()
-    late += [server.start_score(small, timeout=3) for _ in range(20)]
+    late = [server.start_score(small, timeout=3) for _ in range(20)]
     patient = [server.start_score(small) for _ in range(20)]
     # The others are not stopped, and the reader serves what it has.
     while time.monotonic() < stopped_at + STOPPED_S:
         expect_serves(reader, "items", keys)
         time.sleep(0.2)
     for call in late:
-        assert error_of(call.result)[0] in ("DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"), call
+        assert error_of(call.result)[0] == "DEADLINE_EXCEEDED", call
+    for call in queued:  # on a fast machine some are answered before the stop
+        assert error_of(call.result)[0] in ("OK", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"), call
     server.signal(signal.SIGCONT)
     awake = time.monotonic()
     for call in patient:
