@@ -36,7 +36,7 @@ inline constexpr int kMetadataBytesMax = 8192;
 // all workers busy, and so costs no throughput.
 inline constexpr int kConnectionCallsMax = 1024;
 
-// Connections at a time (--connections_max). An idle one takes about 40 KiB. There are fewer if the
+// Connections at a time (--connections_max). An idle one takes about 17 KiB. There are fewer if the
 // process may open fewer files.
 inline constexpr int64_t kConnectionsMax = 8192;
 
