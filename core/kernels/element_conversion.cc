@@ -9,6 +9,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "core/kernels/nan_bits.h"
 #include "core/kernels/widen-inl.h"
 #include "hwy/highway.h"
 
@@ -105,6 +106,16 @@ void Float32ToBfloat16(const float* from, int64_t count, uint16_t* to) {
   });
 }
 
+void UnifyNan(float* values, int64_t count) {
+  const hn::ScalableTag<float> d;
+  const auto nan = hn::BitCast(
+      d, hn::Set(hn::RebindToUnsigned<decltype(d)>(), NanBitsOf(DataType::kFloat32).nan));
+  ConvertAll(hn::Lanes(d), values, count, values, [&](const float* source, float* target) {
+    const auto value = hn::LoadU(d, source);
+    hn::StoreU(hn::IfThenElse(hn::IsNaN(value), nan, value), d, target);
+  });
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace qkserve
 HWY_AFTER_NAMESPACE();
@@ -116,6 +127,9 @@ HWY_EXPORT(Float16ToFloat32);
 HWY_EXPORT(Float32ToFloat16);
 HWY_EXPORT(Bfloat16ToFloat32);
 HWY_EXPORT(Float32ToBfloat16);
+HWY_EXPORT(UnifyNan);
+
+void UnifyNan(float* values, int64_t count) { HWY_DYNAMIC_DISPATCH(UnifyNan)(values, count); }
 
 void ConvertToFloat32(DataType type, const std::byte* from, int64_t count, float* to) {
   assert(IsFloatType(static_cast<int>(type)));

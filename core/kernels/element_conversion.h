@@ -19,6 +19,9 @@ void ConvertToFloat32(DataType type, const std::byte* from, int64_t count, float
 // of float16 become infinity.
 void ConvertFromFloat32(DataType type, const float* from, int64_t count, std::byte* to);
 
+// Makes every NaN the one of nan_bits.h.
+void UnifyNan(float* values, int64_t count);
+
 }  // namespace qkserve
 
 #endif  // QKSERVE_CORE_KERNELS_ELEMENT_CONVERSION_H_

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "core/kernels/nan_bits.h"
 #include "core/kernels/panels.h"
 #include "hwy/highway.h"
 
@@ -40,6 +41,18 @@ void PackGroup(DataType /*type*/, const T* /*row*/, int64_t /*d*/, int64_t /*p*/
 using Words = hn::FixedTag<uint32_t, 4>;
 using WordVector = hn::Vec<Words>;
 
+// The elements, with one NaN for all.
+template <class D>
+HWY_INLINE hn::Vec<D> UnifyNan(D d, const NanBits& bits, hn::Vec<D> elements) {
+  const hn::RebindToSigned<D> di;
+  using T = hn::TFromD<decltype(di)>;
+  const auto magnitudes =
+      hn::And(hn::BitCast(di, elements), hn::Set(di, static_cast<T>(bits.magnitude)));
+  const auto is_nan = hn::Gt(magnitudes, hn::Set(di, static_cast<T>(bits.infinity)));
+  return hn::IfThenElse(hn::RebindMask(d, is_nan), hn::Set(d, static_cast<hn::TFromD<D>>(bits.nan)),
+                        elements);
+}
+
 // Makes the rows of a 4 x 4 matrix its columns, and stores them `stride` words apart.
 void StoreTransposed(WordVector r0, WordVector r1, WordVector r2, WordVector r3, uint32_t* to,
                      int64_t stride) {
@@ -58,10 +71,13 @@ void StoreTransposed(WordVector r0, WordVector r1, WordVector r2, WordVector r3,
 
 // Packs elements p to end - 1 of the 4 keys of a vector, for elements of 32 bits. They are a
 // multiple of 8. `row` is the first key.
-void PackGroup(DataType /*type*/, const uint32_t* row, int64_t d, int64_t p, int64_t end,
+void PackGroup(DataType type, const uint32_t* row, int64_t d, int64_t p, int64_t end,
                uint32_t* to) {
+  const NanBits bits = NanBitsOf(type);
   for (; p < end; p += 4) {
-    const auto load = [&](int64_t i) { return hn::LoadU(Words(), row + i * d + p); };
+    const auto load = [&](int64_t i) {
+      return UnifyNan(Words(), bits, hn::LoadU(Words(), row + i * d + p));
+    };
     StoreTransposed(load(0), load(1), load(2), load(3), to + p * kPanelKeys, kPanelKeys);
   }
 }
@@ -71,11 +87,14 @@ void PackGroup(DataType type, const uint16_t* row, int64_t d, int64_t p, int64_t
                uint16_t* to) {
   const Words words;
   const hn::Repartition<uint16_t, Words> halves;
+  const NanBits bits = NanBitsOf(type);
   constexpr int64_t kStride = kPanelKeys / 2;
   const int64_t in_pair = KeyInPanelRow(type, 1) * d;
   const int64_t pair = KeyInPanelRow(type, 2) * d;
   for (; p < end; p += 8) {
-    const auto load = [&](int64_t at) { return hn::LoadU(halves, row + at + p); };
+    const auto load = [&](int64_t at) {
+      return UnifyNan(halves, bits, hn::LoadU(halves, row + at + p));
+    };
     const auto low = [&](int64_t i) {
       return hn::BitCast(words,
                          hn::InterleaveLower(halves, load(i * pair), load(i * pair + in_pair)));
@@ -96,12 +115,17 @@ void PackGroup(DataType type, const uint16_t* row, int64_t d, int64_t p, int64_t
 template <class T>
 void ScatterKeys(DataType type, const T* rows, int64_t begin, int64_t count, int64_t d, int64_t p,
                  int64_t end, int64_t first, T* panel) {
+  const NanBits bits = NanBitsOf(type);
   for (int64_t i = begin; i < count; ++i) {
     // Rows need not be aligned.
     const auto* from = reinterpret_cast<const std::byte*>(rows + i * d);
     T* to = panel + PlaceInPanelRow(type, first + i);
-    for (int64_t e = p; e < end; ++e)
-      std::memcpy(to + e * kPanelKeys, from + e * sizeof(T), sizeof(T));
+    for (int64_t e = p; e < end; ++e) {
+      T element;
+      std::memcpy(&element, from + e * sizeof(T), sizeof(T));
+      const bool is_nan = (element & bits.magnitude) > bits.infinity;
+      to[e * kPanelKeys] = is_nan ? static_cast<T>(bits.nan) : element;
+    }
   }
 }
 

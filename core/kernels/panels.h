@@ -15,8 +15,9 @@ namespace qkserve {
 // float32, float16 or bfloat16. A panel of keys is transposed: for each element of d the 64 keys
 // stand side by side. So a vector holds one element of many keys, and every (query, key) has one
 // accumulator. The accumulator sums from element 0 to element d - 1 with fused multiply-adds and
-// nothing else. A score is therefore a function of its query, its key and d alone, whatever else is
-// in the call. A panel of values is its rows, one after the other, without padding.
+// nothing else. Keys and queries have one NaN alone (nan_bits.h). A score is therefore a function
+// of its query, its key and d alone, whatever else is in the call. A panel of values is its rows,
+// one after the other, without padding.
 //
 // Panels of keys are aligned to Buffer::kAlignment. 16-bit elements are widened exactly. Functions
 // are thread-safe, and none allocates.
@@ -51,7 +52,7 @@ absl::string_view PackedKernelName();
 
 // Puts `count` keys in the panel's places first, first + 1, ... (first + count <= kPanelKeys). The
 // keys are rows of `d` elements of `type` that follow one another; they need not be aligned. Other
-// places stay as they are, so clear a new panel first.
+// places stay as they are, so clear a new panel first. Every NaN becomes the one of nan_bits.h.
 void PackKeys(DataType type, const std::byte* rows, int64_t count, int64_t d, int64_t first,
               std::byte* panel);
 

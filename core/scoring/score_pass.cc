@@ -92,6 +92,7 @@ void ConvertQueries(absl::Span<const BlockRow> rows, int64_t d, float* queries) 
     const TensorView& from = row.request->problem.queries;
     ConvertToFloat32(from.data_type, from.data + row.query_row * d * ElementBytes(from.data_type),
                      d, queries);
+    UnifyNan(queries, d);
     queries += d;
   }
 }

@@ -82,7 +82,7 @@ absl::Status FileReloader::ReadAndApply(const WatchedFiles& files) {
     contents.push_back(*std::move(read));
   }
   const absl::Status applied = files.apply(contents);
-  if (applied.ok()) return applied;
+  if (applied.ok()) return absl::OkStatus();
   return absl::Status(absl::IsUnavailable(applied) ? absl::StatusCode::kUnavailable
                                                    : absl::StatusCode::kFailedPrecondition,
                       absl::StrCat(files.flag, ": ", applied.message()));

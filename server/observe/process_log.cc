@@ -31,7 +31,7 @@ const char* LevelName(LogLevel level) {
 constexpr absl::string_view kFormats[] = {"text", "json", "journald"};
 
 // Priorities of syslog(3).
-int Priority(LogLevel level) {
+int JournalPriority(LogLevel level) {
   constexpr int kPriorities[] = {6, 4, 3};  // info, warning, err
   return kPriorities[static_cast<size_t>(level)];
 }
@@ -97,7 +97,7 @@ std::string FormatLogLine(LogFormat format, absl::Time time, const LogEvent& eve
   const std::string when = absl::FormatTime(kTimeFormat, time, absl::UTCTimeZone());
   if (format == LogFormat::kJson) return JsonLine(when, event);
   std::string line = format == LogFormat::kJournald
-                         ? absl::StrCat("<", Priority(event.level), ">")
+                         ? absl::StrCat("<", JournalPriority(event.level), ">")
                          : absl::StrCat(when, " ", LevelName(event.level), " ");
   line += OneLine(event.message);
   for (const auto& [name, value] : event.fields) {

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -139,6 +140,45 @@ TEST(PackedKernelTest, NamesTheInstructionSetInUse) {
   for (const int64_t target : Targets()) {
     const UseTarget use(target);
     EXPECT_EQ(PackedKernelName(), hwy::TargetName(target));
+  }
+}
+
+// A sum of two NaN may be either. With rows of several kinds of NaN and infinities, it is one.
+TEST(PackedKernelTest, NanHasTheSameBitsInAnyNumberOfRows) {
+  constexpr int64_t kDepth = 40;
+  constexpr int64_t kRowsMax = 12;
+  const std::vector<uint32_t> specials = {0x7FC00000, 0xFFC00000, 0x7FFFFFFF, 0xFFFED3AB,
+                                          0x7F800000, 0xFF800000, 0x00000000};
+  std::mt19937 random(1);
+  for (const DataType type : kTypes) {
+    Tensor keys = RandomTensor(type, {kPanelKeys, kDepth}, 1);
+    const auto element_bytes = static_cast<size_t>(ElementBytes(type));
+    for (int i = 0; i < 200; ++i) {
+      const uint32_t bits =
+          specials[random() % specials.size()] >> (type == DataType::kFloat32 ? 0 : 16);
+      const size_t at = random() % (kPanelKeys * kDepth) * element_bytes;
+      std::memcpy(keys.data.data() + at, &bits, element_bytes);
+    }
+    std::vector<float> row(kDepth, 1.0F);
+    for (float& element : row) {
+      if (random() % 4 != 0) continue;
+      std::memcpy(&element, &specials[random() % specials.size()], sizeof(element));
+    }
+    UnifyNan(row.data(), kDepth);
+    for (const int64_t target : Targets()) {
+      SCOPED_TRACE(Case(target, type, kDepth));
+      const UseTarget use(target);
+      const Buffer panels = Pack(keys.View());
+      const std::vector<float> alone = Multiply(row.data(), 1, type, panels, kDepth, 1);
+      std::vector<float> queries = row;
+      for (int64_t rows = 2; rows <= kRowsMax; ++rows) {
+        queries.insert(queries.end(), row.begin(), row.end());
+        const std::vector<float> scores = Multiply(queries.data(), rows, type, panels, kDepth, 1);
+        for (size_t i = 0; i < scores.size(); ++i) {
+          ASSERT_EQ(Bits(scores[i]), Bits(alone[i % kPanelKeys])) << rows << " rows, score " << i;
+        }
+      }
+    }
   }
 }
 

@@ -1,0 +1,34 @@
+#ifndef QKSERVE_CORE_KERNELS_NAN_BITS_H_
+#define QKSERVE_CORE_KERNELS_NAN_BITS_H_
+
+#include <cstdint>
+
+#include "hwy/detect_compiler_arch.h"
+#include "qkserve/tensor.h"
+
+namespace qkserve {
+
+// There are many NaN. IEEE 754 leaves open which one a sum of two of them is, and compilers swap
+// operands, so kernels for 1 and for 6 rows would differ. Therefore queries and packed keys have
+// one NaN alone: the one that the CPU's arithmetic makes of infinities.
+struct NanBits {
+  uint32_t magnitude;  // without the sign
+  uint32_t infinity;   // larger magnitudes are NaN
+  uint32_t nan;
+};
+
+constexpr NanBits NanBitsOf(DataType type) {
+  const bool is_negative = HWY_ARCH_X86 != 0;
+  switch (type) {
+    case DataType::kFloat16:
+      return {0x7FFF, 0x7C00, is_negative ? 0xFE00U : 0x7E00U};
+    case DataType::kBfloat16:
+      return {0x7FFF, 0x7F80, is_negative ? 0xFFC0U : 0x7FC0U};
+    default:
+      return {0x7FFFFFFF, 0x7F800000, is_negative ? 0xFFC00000U : 0x7FC00000U};
+  }
+}
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CORE_KERNELS_NAN_BITS_H_
