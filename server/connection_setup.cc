@@ -40,6 +40,8 @@ void SetConnectionLimits(const ServerOptions& options, grpc::ServerBuilder& buil
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, MillisecondsArgument(options.ping_after));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
                              MillisecondsArgument(options.ping_timeout));
+  // gRPC would stop after two pings between which no data was sent.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   // gRPC's own intervals are 5 minutes, and 2 hours while there is no call.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              MillisecondsArgument(options.keepalive_interval_min));

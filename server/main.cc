@@ -198,9 +198,9 @@ absl::Status Serve(const MainOptions& main_options) {
 // Prints a new token, and on a second line what belongs into the token file.
 int MakeTokenFor(const std::string& identity) {
   if (!IsIdentity(identity)) {
-    return Fail(absl::InvalidArgumentError(
-        absl::StrCat("--make_token: got '", identity, "', expected an identity: 1 to ",
-                     kIdentityBytesMax, " visible ASCII characters, and not '", kAnyone, "'")));
+    return Fail(absl::InvalidArgumentError(absl::StrCat(
+        "--make_token: got '", identity, "', expected an identity: 1 to ", kIdentityBytesMax,
+        " visible ASCII characters, and not '", kAnyone, "' or '", kOtherTenants, "'")));
   }
   const absl::StatusOr<std::string> token = MakeToken();
   if (!token.ok()) return Fail(token.status());

@@ -80,8 +80,8 @@ void AddAccess(MainOptions& options, Flags& flags) {
             "file with an identity and the hash of its token on each line; callers then send a "
             "token; read again when it changes");
   flags.Add("access_file", &server.access_file,
-            "file that says which identity may read, score or write which key sets; empty: every "
-            "identity may do everything; read again when it changes");
+            "file that says which identity may read, score or write which key sets; unless "
+            "given, every identity may do everything; read again when it changes");
 }
 
 void AddKeySets(MainOptions& options, Flags& flags) {

@@ -28,6 +28,21 @@ absl::Status CheckStillWanted(const QueuedJob& job, absl::Time now) {
   return absl::OkStatus();
 }
 
+void WriteReceipts(const TiledWork& work) {
+  const auto jobs = static_cast<int64_t>(work.jobs.size());
+  absl::Duration cost;
+  for (const auto& job : work.jobs) cost += CostInPass(job->spec, jobs);
+  for (const auto& job : work.jobs) {
+    JobReceipt& receipt = job->receipt;
+    receipt.queued = work.started - job->arrival;
+    receipt.computed = work.ended - work.started;
+    if (cost > absl::ZeroDuration()) {
+      receipt.worker_time =
+          work.worker_time * absl::FDivDuration(CostInPass(job->spec, jobs), cost);
+    }
+  }
+}
+
 bool BatchQueue::HasAmpleTime(const QueuedJob& job, absl::Duration cost, absl::Time now) const {
   constexpr int64_t kFactor = static_cast<int64_t>(CostRatio::kMax) * kReserveFactorMax;
   return now + (running_cost_ + summary_.cost() + cost) * kFactor <=
@@ -309,6 +324,7 @@ void BatchQueue::TakeTile(absl::Time now, const LaneId& lane_id, Assignment& ass
     // If tiles are running, the last of them finishes the jobs.
     if (work->tiles_running == 0) {
       for (const auto& job : work->jobs) job->status.Update(work->status);
+      if (work->tiles_taken > 0) WriteReceipts(*work);
       assignment.dropped.insert(assignment.dropped.end(), work->jobs.begin(), work->jobs.end());
     }
     return;

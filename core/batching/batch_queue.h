@@ -61,6 +61,10 @@ struct TiledWork {
   absl::Status status;                                // the first error of a tile
 };
 
+// Writes what the work took into the receipts of its jobs. A job's part of the workers' time is in
+// proportion to its part of the cost. At least one tile has ended, or the pass could not be made.
+void WriteReceipts(const TiledWork& work);
+
 // Small jobs to run one after the other and answer together.
 struct SmallJobs {
   QueuedJobs jobs;
@@ -84,7 +88,8 @@ struct Assignment {
   std::variant<std::monostate, SmallJobs, PassToMake, TileToRun> work;
 
   // Jobs that expired or were cancelled while they waited; `status` says which. None of their tiles
-  // is running. The worker only has to finish them.
+  // is running. The worker only has to finish them. Receipts say what their tiles took, if some
+  // ran.
   QueuedJobs dropped;
 
   bool HasWork() const { return !std::holds_alternative<std::monostate>(work); }

@@ -236,19 +236,11 @@ void Batcher::RunTile(const std::shared_ptr<TiledWork>& work, int64_t tile) {
 
 void Batcher::FinishTiled(TiledWork& work) {
   work.pass.reset();
+  WriteReceipts(work);
   int64_t rows = 0;
-  absl::Duration cost;
-  for (const auto& job : work.jobs) {
-    cost += CostInPass(job->spec, static_cast<int64_t>(work.jobs.size()));
-  }
   for (const auto& job : work.jobs) {
     rows += job->spec.rows;
     job->status.Update(work.status);
-    job->receipt.queued = work.started - job->arrival;
-    job->receipt.computed = work.ended - work.started;
-    const absl::Duration part = CostInPass(job->spec, static_cast<int64_t>(work.jobs.size()));
-    job->receipt.worker_time =
-        cost > absl::ZeroDuration() ? work.worker_time * absl::FDivDuration(part, cost) : cost;
   }
   const int64_t answered = FinishBatch(work.jobs, rows);
   MutexLock lock(&mutex_);

@@ -55,9 +55,6 @@ class FairTurns {
 
   bool HasActive() const { return !active_.empty(); }
 
-  // True if a clock is kept for `id`.
-  bool Knows(const Id& id) const { return owners_.contains(id); }
-
   // The number of clocks that are kept. For tests.
   size_t size() const { return owners_.size(); }
 

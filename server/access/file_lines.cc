@@ -31,7 +31,7 @@ absl::Status FileLines::CheckIdentity(absl::string_view name) const {
   if (IsIdentity(name)) return absl::OkStatus();
   return Error(absl::StrCat("identity: got '", ShownWord(name), "', expected 1 to ",
                             kIdentityBytesMax, " visible ASCII characters, and not '", kAnyone,
-                            "'"));
+                            "' or '", kOtherTenants, "'"));
 }
 
 std::string ShownWord(absl::string_view word) {

@@ -23,14 +23,17 @@ std::string Encoded(absl::string_view name) {
       absl::StrAppendFormat(&out, "%%%02X", static_cast<unsigned char>(c));
     }
   }
-  if (out == kAnyone) out = absl::StrFormat("%%%02X%s", kAnyone[0], out.substr(1));
+  if (out == kAnyone || out == kOtherTenants) {
+    out = absl::StrFormat("%%%02X%s", out[0], out.substr(1));
+  }
   return IsIdentity(out) ? out : "";
 }
 
 }  // namespace
 
 bool IsIdentity(absl::string_view name) {
-  return !name.empty() && name.size() <= kIdentityBytesMax && name != kAnyone && name[0] != '#' &&
+  return !name.empty() && name.size() <= kIdentityBytesMax && name != kAnyone &&
+         name != kOtherTenants && name[0] != '#' &&
          std::all_of(name.begin(), name.end(), IsVisible);
 }
 

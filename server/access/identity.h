@@ -16,6 +16,9 @@ inline constexpr size_t kIdentityBytesMax = 2048;
 // Stands for every caller in an access file. No caller has it as its name.
 inline constexpr char kAnyone[] = "anyone";
 
+// The tenant of callers whose names are one too many. No caller has it as its name.
+inline constexpr char kOtherTenants[] = "other";
+
 // True if a caller may have this name. '#' begins a comment in the files, so no name begins with
 // it.
 bool IsIdentity(absl::string_view name);

@@ -44,6 +44,11 @@ bool Permissions::May(Permission permission, absl::string_view key_set) const {
   return Allows(own_, permission, key_set) || Allows(anyone_, permission, key_set);
 }
 
+bool Permissions::MayWriteAny() const {
+  constexpr auto kWrite = static_cast<size_t>(Permission::kWrite);
+  return !own_.key_sets[kWrite].empty() || !anyone_.key_sets[kWrite].empty();
+}
+
 KeySetPatterns Permissions::Readable() const {
   std::vector<KeySetPattern> all;
   for (const AccessLines* lines : {&own_, &anyone_}) {

@@ -39,6 +39,8 @@ class KeySetPatterns {
 
   bool Matches(absl::string_view name) const;
 
+  bool empty() const { return patterns_.empty(); }
+
   // In the order of their texts. No pattern covers another one.
   const std::vector<KeySetPattern>& patterns() const { return patterns_; }
 
@@ -63,6 +65,9 @@ class Permissions {
 
   // For a name of any length, with any bytes.
   bool May(Permission permission, absl::string_view key_set) const;
+
+  // True if there can be key sets that the caller may write.
+  bool MayWriteAny() const;
 
   // The key sets that the caller may read.
   KeySetPatterns Readable() const;

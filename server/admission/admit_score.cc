@@ -301,7 +301,7 @@ void SubmitScore(ScoreCall&& call, Responder* responder, const AdmissionOptions&
                  Batcher* batcher) {
   absl::StatusOr<std::unique_ptr<AdmittedScore>> score = AdmitScore(std::move(call), options);
   if (!score.ok()) return responder->Fail(score.status(), {});
-  if (const auto& tenant = (*score)->tenant_; tenant != nullptr) {
+  if (const auto& tenant = (*score)->tenant_; tenant != nullptr && tenant->has_quota()) {
     const absl::Duration cost = batcher->CorrectedCost((*score)->spec_);
     const absl::Status status = tenant->TakeQuota(cost, (*score)->spec_.arrival);
     if (!status.ok()) return responder->Fail(status, {});

@@ -2,7 +2,6 @@
 #define QKSERVE_SERVER_ADMISSION_CALLER_H_
 
 #include <memory>
-#include <string>
 
 #include "core/batching/job.h"
 #include "server/admission/tenants.h"
@@ -11,7 +10,6 @@ namespace qkserve {
 
 // The maker of a call, whatever protocol it came by.
 struct Caller {
-  std::string identity = {};                 // the authenticated name. Empty: there is none
   std::shared_ptr<Tenant> tenant = nullptr;  // who pays
   Priority priority = Priority::kNormal;
 };

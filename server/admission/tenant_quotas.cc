@@ -12,6 +12,7 @@
 #include "base/status_macros.h"
 #include "base/utf8.h"
 #include "nlohmann/json.hpp"
+#include "server/access/identity.h"
 #include "server/admission/field_error.h"
 #include "server/limits.h"
 
@@ -110,9 +111,9 @@ absl::StatusOr<TenantQuotas> ParseTenantQuotas(absl::string_view text) {
   const json& tenants = file["tenants"];
   if (!tenants.is_object()) return FieldError("tenants", tenants.type_name(), "an object");
   for (const auto& [name, quota] : tenants.items()) {
-    if (name.empty() || name.size() > kTenantNameBytesMax) {
+    if (name.empty() || name.size() > kIdentityBytesMax) {
       return FieldError("tenants", absl::StrCat("a name of ", name.size(), " bytes"),
-                        absl::StrCat("1 to ", kTenantNameBytesMax));
+                        absl::StrCat("1 to ", kIdentityBytesMax));
     }
     ASSIGN_OR_RETURN(quotas.rates[name], ParseQuota(quota, Path("tenants", name)));
   }

@@ -23,7 +23,7 @@ struct TenantQuotas {
   }
 };
 
-// Reads the text of --tenant_quota_file, a JSON object. docs/operations.md has an example. Unknown
+// Reads the text of --tenant_quota_file, a JSON object. docs/tenants.md has an example. Unknown
 // and repeated members are errors.
 //
 // INVALID_ARGUMENT names the member, for example `tenants.web.cpu_ms_per_second`, or the line of an

@@ -87,22 +87,17 @@ std::shared_ptr<Tenant> Tenants::Find(const std::string& name, bool is_authentic
     // Nobody spends the quota of an authenticated name by claiming it.
     if (entry.is_authenticated && !is_authenticated) return other_;
     entry.last_used = std::max(entry.last_used, now);
-    if (is_authenticated && !entry.is_authenticated) {
-      entry.is_authenticated = true;
-      --unauthenticated_;
-    }
-    entries_.splice(entries_.end(), entries_, found->second);
+    Entries& to = EntriesOf(is_authenticated);
+    to.splice(to.end(), EntriesOf(std::exchange(entry.is_authenticated, is_authenticated)),
+              found->second);
     return entry.tenant;
   }
-  if (is_authenticated) {
-    if (static_cast<int64_t>(entries_.size()) >= kTenantsMax) ForgetOne(now, is_authenticated);
-  } else if (unauthenticated_ >= kTenantsMax && !ForgetOne(now, is_authenticated)) {
-    return other_;
-  }
-  entries_.push_back({Make(name, now), now, is_authenticated});
-  by_name_[name] = std::prev(entries_.end());
-  if (!is_authenticated) ++unauthenticated_;
-  return entries_.back().tenant;
+  Entries& entries = EntriesOf(is_authenticated);
+  const bool is_full = static_cast<int64_t>(entries.size()) >= kTenantsMax;
+  if (is_full && !ForgetOne(now, entries) && !is_authenticated) return other_;
+  entries.push_back({Make(name, now), now, is_authenticated});
+  by_name_[name] = std::prev(entries.end());
+  return entries.back().tenant;
 }
 
 std::shared_ptr<Tenant> Tenants::Make(const std::string& name, absl::Time now) {
@@ -111,20 +106,18 @@ std::shared_ptr<Tenant> Tenants::Make(const std::string& name, absl::Time now) {
   return tenant;
 }
 
-bool Tenants::ForgetOne(absl::Time now, bool authenticated_too) {
+bool Tenants::ForgetOne(absl::Time now, Entries& entries) {
   // The most names that are looked at. This bounds the time under the lock.
   constexpr int kLooksMax = 16;
   int looks = 0;
-  for (auto entry = entries_.begin(); entry != entries_.end() && looks < kLooksMax;
+  for (auto entry = entries.begin(); entry != entries.end() && looks < kLooksMax;
        ++entry, ++looks) {
     if (now - entry->last_used < kTenantIdleMin) return false;
     // Only Find hands it out, under the lock. So nobody gets hold of it meanwhile.
-    const bool is_held = entry->tenant.use_count() > 1;
-    if (is_held || (entry->is_authenticated && !authenticated_too)) continue;
+    if (entry->tenant.use_count() > 1) continue;
     other_->Add(entry->tenant->counts());
     by_name_.erase(entry->tenant->name());
-    if (!entry->is_authenticated) --unauthenticated_;
-    entries_.erase(entry);
+    entries.erase(entry);
     return true;
   }
   return false;
@@ -133,8 +126,10 @@ bool Tenants::ForgetOne(absl::Time now, bool authenticated_too) {
 void Tenants::SetQuotas(TenantQuotas quotas, absl::Time now) {
   MutexLock lock(&mutex_);
   quotas_ = std::move(quotas);
-  for (const Entry& entry : entries_) {
-    entry.tenant->SetQuota(quotas_.RateOf(entry.tenant->name()), now);
+  for (const Entries* entries : {&authenticated_, &unauthenticated_}) {
+    for (const Entry& entry : *entries) {
+      entry.tenant->SetQuota(quotas_.RateOf(entry.tenant->name()), now);
+    }
   }
   other_->SetQuota(quotas_.RateOf(kOther), now);
 }
@@ -143,8 +138,10 @@ std::vector<std::shared_ptr<const Tenant>> Tenants::Largest(size_t max) const {
   std::vector<std::pair<absl::Duration, std::shared_ptr<const Tenant>>> all;
   {
     MutexLock lock(&mutex_);
-    all.reserve(entries_.size());
-    for (const Entry& entry : entries_) all.emplace_back(absl::ZeroDuration(), entry.tenant);
+    all.reserve(by_name_.size());
+    for (const auto& [name, entry] : by_name_) {
+      all.emplace_back(absl::ZeroDuration(), entry->tenant);
+    }
   }
   for (auto& [compute, tenant] : all) compute = tenant->counts().compute;
   const auto shown = std::min(all.size(), max);
@@ -159,7 +156,7 @@ std::vector<std::shared_ptr<const Tenant>> Tenants::Largest(size_t max) const {
 
 int64_t Tenants::count() const {
   MutexLock lock(&mutex_);
-  return static_cast<int64_t>(entries_.size());
+  return static_cast<int64_t>(by_name_.size());
 }
 
 }  // namespace qkserve

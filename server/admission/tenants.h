@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "base/mutex.h"
 #include "core/batching/job.h"
+#include "server/access/identity.h"
 #include "server/admission/tenant_quotas.h"
 #include "server/admission/token_bucket.h"
 
@@ -48,6 +49,8 @@ class Tenant {
 
   TenantId id() const { return id_; }
   const std::string& name() const { return name_; }
+
+  bool has_quota() const { return has_quota_.load(std::memory_order_relaxed); }
 
   // Takes `cost`, a predicted CPU time, from the tenant's quota. RESOURCE_EXHAUSTED with the limit
   // "tenant_quota_file": the quota does not allow it yet; the status says when it will.
@@ -82,11 +85,11 @@ class Tenant {
 //
 // Names that nobody authenticated are limited to kTenantsMax. Beyond that they share the tenant
 // kOther, unless an idle name can be forgotten: one without calls for kTenantIdleMin. Authenticated
-// names are never refused. Beyond kTenantsMax they take the place of idle ones. A forgotten name's
-// counts are added to those of kOther, so sums over tenants never fall.
+// names are never refused. If there are more than kTenantsMax, idle ones are forgotten. A forgotten
+// name's counts are added to those of kOther, so sums over tenants never fall.
 class Tenants {
  public:
-  static constexpr char kOther[] = "other";
+  static constexpr const char* kOther = kOtherTenants;
 
   // The tenant of this name. `is_authenticated` tells that the caller has proved to be it. Never
   // null.
@@ -111,13 +114,17 @@ class Tenants {
 
   std::shared_ptr<Tenant> Make(const std::string& name, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Entries& EntriesOf(bool is_authenticated) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return is_authenticated ? authenticated_ : unauthenticated_;
+  }
   // Forgets an idle name. Returns false if it finds none.
-  bool ForgetOne(absl::Time now, bool authenticated_too) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool ForgetOne(absl::Time now, Entries& entries) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable Mutex mutex_;
-  Entries entries_ ABSL_GUARDED_BY(mutex_);  // the one that was used last is the last
+  // In each, the one that was used last is the last.
+  Entries authenticated_ ABSL_GUARDED_BY(mutex_);
+  Entries unauthenticated_ ABSL_GUARDED_BY(mutex_);
   std::unordered_map<std::string, Entries::iterator> by_name_ ABSL_GUARDED_BY(mutex_);
-  int64_t unauthenticated_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t ids_ ABSL_GUARDED_BY(mutex_) = 0;  // ids are never used again
   TenantQuotas quotas_ ABSL_GUARDED_BY(mutex_);
   const std::shared_ptr<Tenant> other_ = std::make_shared<Tenant>(TenantId{0}, kOther);

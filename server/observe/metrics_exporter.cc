@@ -275,7 +275,7 @@ std::string MetricsExporter::Text() const {
     AddConnections(*attached->connections, out);
     AddKeySets(*attached->key_sets, out);
     AddAccess(*attached->access, out);
-    if (attached->tenants != nullptr) AddTenants(*attached->tenants, out);
+    AddTenants(*attached->tenants, out);
   }
   if (files_ != nullptr) AddFiles(*files_, out);
   out.Begin(MetricType::Gauge, "qkserve_tls_certificate_expires_seconds",

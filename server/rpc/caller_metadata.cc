@@ -68,7 +68,7 @@ std::string PeerTenant(absl::string_view peer) {
 
 absl::StatusOr<Caller> ReadCaller(const grpc::ServerContextBase& context, std::string identity,
                                   bool has_identities, Tenants& tenants, absl::Time now) {
-  Caller caller = {.identity = std::move(identity)};
+  Caller caller;
   ASSIGN_OR_RETURN(const std::optional<std::string> priority,
                    OnlyValue(context, kPriorityMetadata));
   if (priority == PriorityName(Priority::kLow)) {
@@ -76,13 +76,14 @@ absl::StatusOr<Caller> ReadCaller(const grpc::ServerContextBase& context, std::s
   } else if (priority.has_value() && priority != PriorityName(Priority::kNormal)) {
     return MetadataError(kPriorityMetadata, *priority, absl::StrJoin(kPriorityNames, " or "));
   }
-  std::string name = caller.identity;
+  const bool is_authenticated = !identity.empty();
+  std::string name = std::move(identity);
   if (name.empty() && has_identities) {
     name = PeerTenant(context.peer());
   } else if (name.empty()) {
     ASSIGN_OR_RETURN(name, TenantName(context));
   }
-  caller.tenant = tenants.Find(name, !caller.identity.empty(), now);
+  caller.tenant = tenants.Find(name, is_authenticated, now);
   return caller;
 }
 

@@ -17,7 +17,7 @@ namespace qkserve {
 namespace {
 
 // The time after which a refused deletion may come again. Each takes some milliseconds of a disk.
-constexpr absl::Duration kDeletionRetryAfter = absl::Seconds(1);
+constexpr absl::Duration kChangeRetryAfter = absl::Seconds(1);
 
 }  // namespace
 
@@ -38,9 +38,14 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
     service_.calls_.Begin();
     EchoRequestTags(context_);
     absl::Status status = service_.CheckServing();
+    // Others could keep all places busy with uploads that never send a header.
+    if (grant_.permissions != nullptr && !grant_.permissions->MayWriteAny()) {
+      status.Update(absl::PermissionDeniedError("the caller may write no key set"));
+    }
     if (++service_.uploads_ > kUploadsMax) {
-      status.Update(absl::ResourceExhaustedError(
-          absl::StrCat("more than ", kUploadsMax, " uploads are under way")));
+      status.Update(WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat(
+                                       "more than ", kUploadsMax, " uploads are under way")),
+                                   kChangeRetryAfter));
     }
     ContinueOrEnd(status);
   }
@@ -270,7 +275,7 @@ grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(
     --deletions_;
     status = WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat("more than ", deletions_max_,
                                                                       " deletions are under way")),
-                            kDeletionRetryAfter);
+                            kChangeRetryAfter);
   }
   if (!status.ok()) return call.Finish(status);
   calls_.Begin();

@@ -86,6 +86,16 @@ TEST_F(BadPeersTest, APeerThatVanishesIsCutWhenItAnswersNoPing) {
   ExpectOthersAreServed();
 }
 
+TEST_F(BadPeersTest, APeerThatVanishesAfterManyPingsIsCut) {
+  options_.ping_after = kShort;
+  options_.ping_timeout = kShort;
+  Start();
+  Http2Peer peer(server_->port());
+  for (int i = 0; i < 4; ++i) peer.AnswerPing();
+  peer.AwaitEndInSilence();
+  ExpectOthersAreServed();
+}
+
 // --- Peers that do not read ---------------------------------------------------------------------
 
 TEST_F(BadPeersTest, AReplyThatIsNotTakenCountsUntilItsTimeout) {

@@ -152,6 +152,15 @@ class Http2Peer {
     return false;
   }
 
+  // Waits for a ping and answers it.
+  void AnswerPing() {
+    for (char type = 0; (type = ReadFrame()) != kClosed;) {
+      if (type != kPing || flags_ == kAcknowledged) continue;
+      SendFrame(kPing, payload_, kAcknowledged);
+      return;
+    }
+  }
+
   // Waits until the server has closed the connection. Answers its pings, as a client must.
   void AwaitEnd() {
     for (char type = 0; (type = ReadFrame()) != kClosed;) {

@@ -8,7 +8,7 @@
 
 namespace qkserve {
 
-// Metadata by which a call says who pays for it, and how urgent it is. docs/clients.md tells their
+// Metadata by which a call says who pays for it, and how urgent it is. docs/tenants.md tells their
 // meaning.
 //
 // A tenant's name has 1 to 128 of A-Z a-z 0-9 . _ - : @ /. A server that authenticates its callers

@@ -429,6 +429,18 @@ TEST_F(BatchQueueTest, AFailedTileEndsTheJobWithItsError) {
   EXPECT_EQ(job->status.message(), "no memory");
 }
 
+TEST_F(BatchQueueTest, AJobThatIsDroppedBetweenTilesTellsWhatItTook) {
+  const auto job = PushLarge(5, absl::Milliseconds(50));
+  const std::shared_ptr<TiledWork> work = WorkOf(Take());
+  clock_.Advance(absl::Milliseconds(7));
+  work->worker_time += absl::Milliseconds(7);
+  EXPECT_FALSE(queue_->TileDone(*work, absl::OkStatus(), clock_.Now()));
+  strings_->Cancel();
+  EXPECT_THAT(Take().dropped, testing::ElementsAre(job));
+  EXPECT_EQ(job->receipt.worker_time, absl::Milliseconds(7));
+  EXPECT_EQ(job->receipt.computed, absl::Milliseconds(7));
+}
+
 TEST_F(BatchQueueTest, JobsOfAGroupShareAPass) {
   // Both key sets are due at once. The lower number goes first.
   constexpr uint64_t key_sets[] = {1, 2};

@@ -269,9 +269,9 @@ TEST_F(AccessTest, EveryCallerMayDoWhatItsLinesSay) {
                             kStranger, kStranger, kStranger, kOk))
         << stranger;
   }
-  EXPECT_THAT(CodesOf(As("nobody")), ElementsAre(kDenied, kHidden, kHidden, kHidden, kDenied,
+  EXPECT_THAT(CodesOf(As("nobody")), ElementsAre(kDenied, kHidden, kHidden, kDenied, kDenied,
                                                  kHidden, kOk, kOk, kUnknown, kOk));
-  EXPECT_THAT(CodesOf(As("inline")), ElementsAre(kOk, kHidden, kHidden, kHidden, kDenied, kHidden,
+  EXPECT_THAT(CodesOf(As("inline")), ElementsAre(kOk, kHidden, kHidden, kDenied, kDenied, kHidden,
                                                  kOk, kOk, kUnknown, kOk));
   EXPECT_THAT(CodesOf(As("reader")), ElementsAre(kDenied, kDenied, kOk, kDenied, kDenied, kDenied,
                                                  kOk, kOk, kUnknown, kOk));
@@ -450,7 +450,19 @@ TEST_F(AccessTest, AnUploadIsNotCommittedIfItsPermissionIsTakenAway) {
   EXPECT_EQ(after, before);
 }
 
+// Its place is free for others at once.
+TEST_F(AccessTest, AnUploadOfACallerWhoMayWriteNothingIsRefusedBeforeItsHeader) {
+  Start();
+  Call call(As("reader"));
+  v1::PutKeySetResponse response;
+  const auto writer = key_sets_->PutKeySet(&call.context, &response);
+  const grpc::Status status = writer->Finish();
+  EXPECT_EQ(status.error_code(), StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(status.error_message(), "the caller may write no key set");
+}
+
 TEST_F(AccessTest, AnUploadIsRefusedBeforeItsChunksAreRead) {
+  Write("access", "reader read *\nreader write users-*\n");
   Start();
   // The server answers although the client neither writes a chunk nor ends its stream.
   for (const std::string& header : {As("reader"), std::string()}) {

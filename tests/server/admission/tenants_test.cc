@@ -53,6 +53,13 @@ TEST_F(TenantsTest, AnIdleNameMakesRoom) {
   EXPECT_EQ(Find("held"), held);
 }
 
+TEST_F(TenantsTest, IdleAuthenticatedNamesDoNotKeepIdleOthersInTheirPlaces) {
+  for (int i = 0; i < 20; ++i) Find(absl::StrCat("nightly-", i), /*is_authenticated=*/true);
+  Fill();
+  now_ += kTenantIdleMin;
+  EXPECT_EQ(Find("new")->name(), "new");
+}
+
 TEST_F(TenantsTest, AuthenticatedNamesTakeThePlaceOfIdleOnes) {
   for (int64_t i = 0; i < kTenantsMax + 2; ++i) Find(absl::StrCat("id-", i), true);
   EXPECT_EQ(tenants_.count(), kTenantsMax + 2);
