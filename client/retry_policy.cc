@@ -63,6 +63,9 @@ bool MayRepeat(Repeat repeat, const FailedAttempt& attempt) {
   if (attempt.push_back.has_value() && !is_refused) return false;
   const bool did_nothing = is_refused || !attempt.may_have_been_sent;
   switch (attempt.code) {
+    // gRPC's words for a call that a proxy has reset because its server went ("Stream removed").
+    // qkserve itself never answers so.
+    case absl::StatusCode::kUnknown:
     case absl::StatusCode::kUnavailable:
       return did_nothing || repeat != Repeat::kChanges;
     case absl::StatusCode::kResourceExhausted:

@@ -148,6 +148,14 @@ TEST_F(RetryPolicyTest, CallsThatChangeNothingAreTriedFourTimes) {
   EXPECT_EQ(counts.over_budget, 0);
 }
 
+// A proxy may reset a call whose server went.
+TEST_F(RetryPolicyTest, UnknownErrorsOfCallsThatChangeNothingAreTriedAgain) {
+  service_.Fail(1, grpc::StatusCode::UNKNOWN);
+  EXPECT_TRUE(Score().ok());
+  service_.Fail(1, grpc::StatusCode::UNKNOWN);
+  EXPECT_FALSE(client_->PutKeySet("items", kKey).ok());
+}
+
 // A call that failed may have made its change.
 TEST_F(RetryPolicyTest, ChangesAreTriedOnce) {
   service_.Fail(2, grpc::StatusCode::UNAVAILABLE);
