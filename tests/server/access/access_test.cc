@@ -60,7 +60,7 @@ class AccessTest : public testing::Test {
     options_.access_file = directory_.Path("access");
     std::string tokens;
     for (const char* const identity : {"admin", "nobody", "reader", "scorer", "inline", "writer"}) {
-      absl::StrAppend(&tokens, TokenFileLine(identity, TokenOf(identity)), "\n");
+      absl::StrAppend(&tokens, TokenFileLine(identity, TokenOf(identity)).value(), "\n");
     }
     Write("tokens", tokens);
     Write("access",
@@ -370,7 +370,7 @@ TEST_F(AccessTest, NewContentsHoldForTheNextCall) {
   Write("access", "nobody read *\nadmin write *\n");
   EXPECT_TRUE(Eventually([&] { return Get(As("nobody"), "items-1").ok(); }));
   // The token is taken back.
-  Write("tokens", TokenFileLine("admin", TokenOf("admin")));
+  Write("tokens", TokenFileLine("admin", TokenOf("admin")).value());
   EXPECT_TRUE(Eventually(
       [&] { return Get(As("nobody"), "items-1").error_code() == StatusCode::UNAUTHENTICATED; }));
   EXPECT_TRUE(Get(As("admin"), "items-1").ok());
