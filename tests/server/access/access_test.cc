@@ -390,6 +390,22 @@ TEST_F(AccessTest, AFileWithABadLineChangesNothing) {
   EXPECT_THAT(log(), Not(HasSubstr(TokenOf("admin"))));
 }
 
+TEST(AccessControlTest, ItLetsNobodyInBeforeItHasEachFile) {
+  const grpc::CallbackServerContext nobody;
+  AccessControl access({.token_file = true, .access_file = true});
+  EXPECT_TRUE(absl::IsUnavailable(access.Authenticate(nobody).status()));
+  ASSERT_TRUE(access.SetTokenFile("").ok());
+  EXPECT_TRUE(absl::IsUnavailable(access.Authenticate(nobody).status()));
+  ASSERT_TRUE(access.SetAccessFile("anyone read *").ok());
+  EXPECT_TRUE(access.Authenticate(nobody).ok());
+  AccessControl rules({.access_file = true});
+  EXPECT_TRUE(absl::IsUnavailable(rules.Authenticate(nobody).status()));
+  AccessControl tokens({.token_file = true});
+  EXPECT_TRUE(absl::IsUnavailable(tokens.Authenticate(nobody).status()));
+  ASSERT_TRUE(tokens.SetTokenFile("").ok());
+  EXPECT_TRUE(absl::IsUnauthenticated(tokens.Authenticate(nobody).status()));
+}
+
 TEST_F(AccessTest, AServerDoesNotStartWithABadFile) {
   Write("access", "admin everything\n");
   const absl::Status status = Server::Start(options_).status();
