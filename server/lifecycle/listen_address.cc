@@ -176,9 +176,12 @@ absl::StatusOr<std::vector<SocketAddress>> ResolveHost(const HostPort& to) {
 absl::Status CheckIsLoopback(const AddressFlag& flag, const std::string& address) {
   ASSIGN_OR_RETURN(const HostPort to, ParseHostPort(flag, address));
   const absl::StatusOr<std::vector<SocketAddress>> addresses = ResolveHost(to);
-  if (!addresses.ok() || std::all_of(addresses->begin(), addresses->end(), IsLoopback)) {
-    return absl::OkStatus();
-  }
+  return addresses.ok() ? CheckAreLoopback(flag, address, *addresses) : absl::OkStatus();
+}
+
+absl::Status CheckAreLoopback(const AddressFlag& flag, const std::string& address,
+                              const std::vector<SocketAddress>& resolved) {
+  if (std::all_of(resolved.begin(), resolved.end(), IsLoopback)) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat(flag.name, ": other machines may reach ", address,
                    ", and nothing is encrypted; give --tls_cert_file and --tls_key_file, or "

@@ -54,6 +54,10 @@ absl::StatusOr<std::vector<SocketAddress>> ResolveHost(const HostPort& to);
 // so that plain text needs a decision; the message begins with the flag's name.
 absl::Status CheckIsLoopback(const AddressFlag& flag, const std::string& address);
 
+// The same for the IP addresses that HOST:PORT was resolved to.
+absl::Status CheckAreLoopback(const AddressFlag& flag, const std::string& address,
+                              const std::vector<SocketAddress>& resolved);
+
 // Sockets for some addresses, one for each, all bound to the same port; or a socket at a path of
 // the file system, which is removed with this object.
 //

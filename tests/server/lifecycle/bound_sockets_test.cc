@@ -30,6 +30,12 @@ SocketAddress Loopback(uint32_t last_byte, int port) {
   return packed;
 }
 
+SocketAddress AddressOfAnotherMachine() {
+  SocketAddress address = Loopback(1, 0);
+  reinterpret_cast<sockaddr_in&>(address.storage).sin_addr.s_addr = htonl(0xc0000201U);
+  return address;
+}
+
 constexpr AddressFlag kFlag = {"flag", "others"};
 
 BoundSockets Bind(const std::string& address) { return BoundSockets::Bind(kFlag, address).value(); }
@@ -91,6 +97,17 @@ TEST(BoundSocketsTest, WhileTheyAreThereAnotherOneListensOnlyWhereTheyDoNot) {
   EXPECT_TRUE(second.Listen().ok());
   EXPECT_EQ(first.Listen(), absl::UnavailableError(absl::StrCat("127.0.0.1:", first.port(),
                                                                 ": Address already in use")));
+}
+
+TEST(BoundSocketsTest, EachAddressThatWasBoundMustBeLoopback) {
+  for (const char* const address : {"127.0.0.1:0", "localhost:0"}) {
+    EXPECT_TRUE(CheckAreLoopback(kFlag, address, Bind(address).addresses()).ok()) << address;
+  }
+  EXPECT_THAT(
+      std::string(CheckAreLoopback(kFlag, "a:0", Bind("0.0.0.0:0").addresses()).message()),
+      StartsWith("flag: other machines may reach a:0, and nothing is encrypted; give --tls_cert"));
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      CheckAreLoopback(kFlag, "a:0", {Loopback(1, 0), AddressOfAnotherMachine()})));
 }
 
 // --- Both protocols -----------------------------------------------------------------------------
