@@ -55,6 +55,9 @@ Acceptor::Acceptor(BoundSockets sockets, Options options, ConnectionCounts* coun
 Acceptor::~Acceptor() {
   is_stopping_ = true;
   shutdown(sockets_.sockets().front().get(), SHUT_RDWR);  // ends a poll
+  // First, while the socket still listens: a successor would replace a socket that does not, and
+  // its own would be removed.
+  sockets_.RemovePath();
   thread_.join();
 }
 

@@ -76,7 +76,7 @@ class Acceptor {
   void Count(ConnectionRefusal why) { ++counts_.refused[static_cast<size_t>(why)]; }
   void Log(absl::string_view why, const std::string& peer);
 
-  const BoundSockets sockets_;
+  BoundSockets sockets_;
   const Options options_;
   ConnectionCounts& counts_;
   const Clock& clock_;

@@ -57,8 +57,10 @@ SocketAddress AnyIpv4(int port) {
 
 // Makes room for a socket at a path: removes a socket that no server listens on.
 absl::Status ClearPath(const std::string& path, const SocketAddress& address) {
-  const FileDescriptor caller(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (connect(caller.get(), address.get(), address.size) == 0) {
+  // Not blocking, because a stopped server with a full queue would keep a caller waiting. EAGAIN
+  // tells of such a queue: somebody listens.
+  const FileDescriptor caller(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (connect(caller.get(), address.get(), address.size) == 0 || errno == EAGAIN) {
     return absl::UnavailableError(kInUse);
   }
   // ENOENT: no socket is there. ECONNREFUSED: no server listens. After other errors one might.
@@ -237,9 +239,9 @@ absl::StatusOr<BoundSockets> BoundSockets::BindPath(const std::string& path) {
   return sockets;
 }
 
-BoundSockets::~BoundSockets() {
-  // Removed before the socket is closed: afterwards another server might have its own there.
+void BoundSockets::RemovePath() {
   if (!sockets_.empty() && !path_.empty()) unlink(path_.c_str());
+  path_.clear();
 }
 
 absl::Status BoundSockets::BindEach() {
@@ -273,7 +275,10 @@ absl::Status BoundSockets::Listen() const {
   return absl::OkStatus();
 }
 
-int BoundSockets::port() const { return path_.empty() ? PortOf(addresses_.front()) : 0; }
+int BoundSockets::port() const {
+  const SocketAddress& first = addresses_.front();
+  return first.storage.ss_family == AF_UNIX ? 0 : PortOf(first);
+}
 
 absl::Status CannotListen(const AddressFlag& flag, const std::string& address,
                           const absl::Status& why) {

@@ -77,7 +77,11 @@ class BoundSockets {
   static absl::StatusOr<BoundSockets> BindPath(const std::string& path);
 
   BoundSockets(BoundSockets&& other) noexcept = default;
-  ~BoundSockets();
+  ~BoundSockets() { RemovePath(); }
+
+  // Removes the path now, if there is one. Call it before the sockets stop listening: afterwards
+  // another server may have its own socket there.
+  void RemovePath();
 
   // Listens on all sockets. Accepting from them does not block. UNAVAILABLE: another process
   // listens on an address.
@@ -95,7 +99,7 @@ class BoundSockets {
 
   std::vector<SocketAddress> addresses_;
   std::vector<FileDescriptor> sockets_;  // one for each address; empty if moved from
-  std::string path_;                     // "" if the addresses are IP addresses
+  std::string path_;                     // "" if there is none, or it was removed
 };
 
 // "FLAG: cannot listen on ADDRESS: why; give another one, or OTHERS". The status's message is why.

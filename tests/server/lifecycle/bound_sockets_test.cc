@@ -1,16 +1,20 @@
 #include <netinet/in.h>
+#include <sys/socket.h>
 
+#include <cerrno>
 #include <cstring>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "base/file_descriptor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/lifecycle/listen_address.h"
 #include "tests/server/key_set_server_test.h"
 #include "tests/support/http_peer.h"
+#include "tests/support/temporary_directory.h"
 
 namespace qkserve {
 namespace {
@@ -108,6 +112,23 @@ TEST(BoundSocketsTest, EachAddressThatWasBoundMustBeLoopback) {
       StartsWith("flag: other machines may reach a:0, and nothing is encrypted; give --tls_cert"));
   EXPECT_TRUE(absl::IsInvalidArgument(
       CheckAreLoopback(kFlag, "a:0", {Loopback(1, 0), AddressOfAnotherMachine()})));
+}
+
+// --- A path -------------------------------------------------------------------------------------
+
+TEST(BoundSocketsTest, APathWhoseServerIsStoppedIsInUseEvenIfItsQueueIsFull) {
+  const TemporaryDirectory directory("bound_sockets_test");
+  const std::string path = directory.Path("socket");
+  const BoundSockets stopped = BoundSockets::BindPath(path).value();
+  ASSERT_EQ(listen(stopped.sockets().front().get(), 0), 0);
+  const SocketAddress& address = stopped.addresses().front();
+  std::vector<FileDescriptor> queue;
+  do {
+    queue.emplace_back(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  } while (connect(queue.back().get(), address.get(), address.size) == 0);
+  ASSERT_EQ(errno, EAGAIN);
+  EXPECT_EQ(BoundSockets::BindPath(path).status(),
+            absl::UnavailableError("Address already in use"));
 }
 
 // --- Both protocols -----------------------------------------------------------------------------
