@@ -27,7 +27,9 @@ inline constexpr std::array kConnectionRefusalNames = {"connections", "connectio
 // Counts of connections, for metrics. Thread-safe.
 struct ConnectionCounts {
   std::atomic<int64_t> max{0};
-  std::atomic<int64_t> open{0};  // at most a second old
+  // At most a second old. While the server drains, it stays as it was when the drain began, because
+  // the thread that counts has ended.
+  std::atomic<int64_t> open{0};
   std::atomic<int64_t> accepted{0};
   std::array<std::atomic<int64_t>, kConnectionRefusalNames.size()> refused = {};
 };
