@@ -43,8 +43,10 @@ void AddNetwork(MainOptions& options, Flags& flags) {
   flags.Add("connections_max", &server.connections_max,
             "gRPC connections at a time; others are closed at once; fewer if the process may open "
             "fewer files");
-  flags.Add("connections_per_peer_max", &server.connections_per_peer_max,
-            "of these, connections from one IP address; 0: half of them");
+  flags.Add(
+      "connections_per_peer_max", &server.connections_per_peer_max,
+      "of these, connections from one IPv4 address or one /64 prefix of IPv6; 0: half of them; "
+      "unix sockets have no such limit");
   flags.Add("keepalive_interval_min", &server.keepalive_interval_min,
             "cut clients off that send keepalive pings faster; 0: none");
 }

@@ -94,8 +94,9 @@ struct ServerOptions {
   // comes first. 0 or infinite: never.
   absl::Duration reply_timeout = kReplyTimeout;
 
-  // Connections at a time: in all, and from one address. Others are closed at once. The first is
-  // lowered to what the limit of open files allows. 0 for an address: half of all.
+  // Connections at a time: in all, and from one address, or one prefix of IPv6 (PeerPrefix). Others
+  // are closed at once. The first is lowered to what the limit of open files allows. 0 for an
+  // address: half of all.
   int64_t connections_max = kConnectionsMax;
   int64_t connections_per_peer_max = 0;
 
