@@ -46,7 +46,7 @@ struct ServerOptions {
   // of them. Clients of HTTP are never asked, because kubelet's probes have none.
   std::string tls_client_ca_file = {};
 
-  // Plain text also where other machines may reach the address.
+  // Plain text, for gRPC and HTTP, also where other machines may reach their addresses.
   bool allow_plaintext = false;
 
   // Files of the callers' tokens and of what callers may do: see server/access/. They are read
