@@ -7,14 +7,17 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include <cstddef>
 #include <ctime>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "base/invalid_argument.h"
 #include "base/status_macros.h"
+#include "base/whole_file.h"
 
 namespace qkserve {
 namespace {
@@ -90,6 +93,14 @@ std::string FirstError() {
 }
 
 }  // namespace
+
+absl::StatusOr<PemFile> ReadPemFile(absl::string_view what, const std::string& path) {
+  // More than any bundle of certificates has. It bounds the cost of reading a wrong file.
+  constexpr size_t kPemBytesMax = 16 << 20;
+  absl::StatusOr<std::string> text = ReadFileWhole(path, kPemBytesMax);
+  if (text.ok()) return PemFile{absl::StrCat(what, path), *std::move(text)};
+  return absl::Status(text.status().code(), absl::StrCat(what, text.status().message()));
+}
 
 absl::StatusOr<CertificateTimes> CheckCertificates(const PemFile& file) {
   ASSIGN_OR_RETURN(const std::vector<Certificate> certificates, ReadCertificates(file));

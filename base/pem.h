@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 namespace qkserve {
@@ -17,6 +18,11 @@ struct PemFile {
   std::string name;  // as errors name the file
   std::string text;
 };
+
+// Reads a file for the checks below. Its name, also in errors, is `what` followed by the path:
+// "check_ca_file: " gives "check_ca_file: /path". OUT_OF_RANGE: it is larger than 16 MiB. Other
+// errors are the operating system's.
+absl::StatusOr<PemFile> ReadPemFile(absl::string_view what, const std::string& path);
 
 // When a certificate is valid.
 struct CertificateTimes {

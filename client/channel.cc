@@ -32,10 +32,13 @@ absl::StatusOr<std::string> ProxyUri(absl::string_view http_proxy) {
     return absl::ascii_isgraph(static_cast<unsigned char>(c)) && c != '/' && c != '?' && c != '#';
   });
   // User and password may stand before it; npos + 1 is 0.
-  const std::optional<HostPort> host_port = ReadHostPort(rest.substr(rest.rfind('@') + 1));
+  const absl::string_view host = rest.substr(rest.rfind('@') + 1);
+  const std::optional<HostPort> host_port = ReadHostPort(host);
   if (!is_plain || !host_port.has_value() || host_port->port == 0) {
-    return InvalidArgument("http_proxy must be HOST:PORT, with http:// before it or not; was '",
-                           http_proxy, "'");
+    // User and password are left out, because errors are printed.
+    return InvalidArgument(
+        "http_proxy must be HOST:PORT, with http:// before it or not; was '",
+        host.size() < rest.size() ? absl::StrCat("...@", host) : std::string(http_proxy), "'");
   }
   return absl::StrCat("http://", rest);
 }

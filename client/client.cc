@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/clock.h"
 #include "base/invalid_argument.h"
 #include "base/status_macros.h"
 #include "client/retries.h"
@@ -231,15 +232,17 @@ size_t Client::StubsForRetry(size_t failed) {
 
 absl::Status Client::Call(Repeat repeat, absl::Duration timeout, const std::string& key_set,
                           const Metadata& metadata, Attempt attempt) {
-  const absl::Time deadline = absl::Now() + timeout;
+  // A step of the wall clock must not change the time that is left.
+  const Clock& clock = *Clock::Monotonic();
+  const absl::Time deadline = clock.Now() + timeout;
   RetriedCall call(retries_.get(), repeat);
   for (size_t stubs = NextStubs();; stubs = StubsForRetry(stubs)) {
     grpc::ClientContext context;
-    PrepareCall(context, deadline - absl::Now(), key_set);
+    PrepareCall(context, deadline - clock.Now(), key_set);
     RETURN_IF_ERROR(AddMetadata(context, metadata));
     const grpc::Status status = attempt(stubs_[stubs], context);
     const std::optional<absl::Duration> pause =
-        call.PauseAfter(status, context, deadline - absl::Now());
+        call.PauseAfter(status, context, deadline - clock.Now());
     if (!pause.has_value()) return call.Explain(ToStatus(status));
     absl::SleepFor(*pause);
   }

@@ -1,37 +1,22 @@
 #include "client/tls.h"
 
 #include <algorithm>
-#include <cstddef>
 #include <string>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "base/invalid_argument.h"
 #include "base/pem.h"
 #include "base/status_macros.h"
-#include "base/whole_file.h"
-#include "qkserve/limits.h"
 
 namespace qkserve {
 namespace {
 
-// The most bytes that are read of a file. It is more than any bundle of certificates has, and
-// bounds the cost of reading a wrong file.
-constexpr size_t kPemBytesMax = 16 * kMiB;
-
-// Reads a file that TlsOptions name.
-absl::StatusOr<PemFile> ReadPemFile(absl::string_view field, const std::string& path) {
-  absl::StatusOr<std::string> text = ReadFileWhole(path, kPemBytesMax);
-  if (text.ok()) return PemFile{absl::StrCat(field, " ", path), *std::move(text)};
-  return absl::Status(text.status().code(), absl::StrCat(field, " ", text.status().message()));
-}
-
 // Adds the client's own certificate and key.
 absl::Status AddIdentity(const TlsOptions& options, grpc::SslCredentialsOptions* out) {
-  ASSIGN_OR_RETURN(PemFile chain, ReadPemFile("tls.cert_file", options.cert_file));
-  ASSIGN_OR_RETURN(PemFile key, ReadPemFile("tls.key_file", options.key_file));
+  ASSIGN_OR_RETURN(PemFile chain, ReadPemFile("tls.cert_file ", options.cert_file));
+  ASSIGN_OR_RETURN(PemFile key, ReadPemFile("tls.key_file ", options.key_file));
   RETURN_IF_ERROR(CheckIdentity(chain, key).status());
   out->pem_cert_chain = std::move(chain.text);
   out->pem_private_key = std::move(key.text);
@@ -81,7 +66,7 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeTlsCredentials(
   if (!is_name) return InvalidArgument("tls.server_name must be a host's name");
   grpc::SslCredentialsOptions credentials;
   if (!options.ca_file.empty()) {
-    ASSIGN_OR_RETURN(PemFile roots, ReadPemFile("tls.ca_file", options.ca_file));
+    ASSIGN_OR_RETURN(PemFile roots, ReadPemFile("tls.ca_file ", options.ca_file));
     RETURN_IF_ERROR(CheckCertificates(roots).status());
     credentials.pem_root_certs = std::move(roots.text);
   }

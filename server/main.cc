@@ -204,7 +204,9 @@ int MakeTokenFor(const std::string& identity) {
   }
   const absl::StatusOr<std::string> token = MakeToken();
   if (!token.ok()) return Fail(token.status());
-  return Print(absl::StrCat(*token, "\n", TokenFileLine(identity, *token), "\n"));
+  const absl::StatusOr<std::string> line = TokenFileLine(identity, *token);
+  if (!line.ok()) return Fail(line.status());
+  return Print(absl::StrCat(*token, "\n", *line, "\n"));
 }
 
 // The command line. `qkserve help` and `qkserve version` are what users of other programs type.

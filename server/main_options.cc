@@ -43,8 +43,10 @@ void AddNetwork(MainOptions& options, Flags& flags) {
   flags.Add("connections_max", &server.connections_max,
             "gRPC connections at a time; others are closed at once; fewer if the process may open "
             "fewer files");
-  flags.Add("connections_per_peer_max", &server.connections_per_peer_max,
-            "of these, connections from one IP address; 0: half of them");
+  flags.Add(
+      "connections_per_peer_max", &server.connections_per_peer_max,
+      "of these, connections from one IPv4 address or one /64 prefix of IPv6; 0: half of them; "
+      "unix sockets have no such limit");
   flags.Add("keepalive_interval_min", &server.keepalive_interval_min,
             "cut clients off that send keepalive pings faster; 0: none");
 }
@@ -57,15 +59,16 @@ void AddTls(MainOptions& options, Flags& flags) {
   flags.Add("tls_key_file", &server.tls_key_file, "its key (PEM), without a pass phrase");
   flags.Add("tls_client_ca_file", &server.tls_client_ca_file,
             "every client of gRPC must show a certificate of one of these authorities (PEM)");
-  flags.Add("allow_plaintext", &server.allow_plaintext,
-            "serve without TLS also where other machines may reach the address");
+  flags.Add(
+      "allow_plaintext", &server.allow_plaintext,
+      "serve gRPC and HTTP, both, without TLS also where other machines may reach their addresses");
 }
 
 void AddCheck(MainOptions& options, Flags& flags) {
   flags.BeginGroup("With --check; TLS is used if tls_cert_file or one of these is given");
   flags.Add("check_ca_file", &options.check_tls.ca_file,
             "authorities that may sign the server's certificate (PEM); without it any certificate "
-            "is accepted");
+            "is accepted, because --check is meant for a server on the same machine");
   flags.Add("check_server_name", &options.check_tls.server_name,
             "the name in the certificate, if it is not the host of the address");
   flags.Add("check_cert_file", &options.check_tls.cert_file,

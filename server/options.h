@@ -46,7 +46,7 @@ struct ServerOptions {
   // of them. Clients of HTTP are never asked, because kubelet's probes have none.
   std::string tls_client_ca_file = {};
 
-  // Plain text also where other machines may reach the address.
+  // Plain text, for gRPC and HTTP, also where other machines may reach their addresses.
   bool allow_plaintext = false;
 
   // Files of the callers' tokens and of what callers may do: see server/access/. They are read
@@ -94,8 +94,9 @@ struct ServerOptions {
   // comes first. 0 or infinite: never.
   absl::Duration reply_timeout = kReplyTimeout;
 
-  // Connections at a time: in all, and from one address. Others are closed at once. The first is
-  // lowered to what the limit of open files allows. 0 for an address: half of all.
+  // Connections at a time: in all, and from one address, or one prefix of IPv6 (PeerPrefix). Others
+  // are closed at once. The first is lowered to what the limit of open files allows. 0 for an
+  // address: half of all.
   int64_t connections_max = kConnectionsMax;
   int64_t connections_per_peer_max = 0;
 

@@ -55,14 +55,41 @@ absl::Status DirectoryError(const absl::Status& status) {
   return absl::FailedPreconditionError(absl::StrCat("key_set_dir: ", status.message()));
 }
 
-// INVALID_ARGUMENT: without TLS, an address needs allow_plaintext.
+bool MayBeReached(const ServerOptions& options) {
+  return !options.tls_cert_file.empty() || options.allow_plaintext;
+}
+
+// INVALID_ARGUMENT: without TLS, an address needs allow_plaintext. This is asked first, because
+// reading key sets may take minutes. CheckBound decides: a name may have other addresses then.
 absl::Status CheckPlaintext(const ServerOptions& options) {
-  if (!options.tls_cert_file.empty() || options.allow_plaintext) return absl::OkStatus();
+  if (MayBeReached(options)) return absl::OkStatus();
   if (!absl::StartsWith(options.listen_address, kUnixPrefix)) {
     RETURN_IF_ERROR(CheckIsLoopback(kListenAddressFlag, options.listen_address));
   }
   if (options.http_address.empty()) return absl::OkStatus();
   return CheckIsLoopback(kHttpAddressFlag, options.http_address);
+}
+
+// The same, for the addresses that `address` was bound to.
+absl::Status CheckBound(const ServerOptions& options, const AddressFlag& flag,
+                        const std::string& address, const BoundSockets& sockets) {
+  if (MayBeReached(options)) return absl::OkStatus();
+  return CheckAreLoopback(flag, address, sockets.addresses());
+}
+
+// Listens on http_address, and tells so.
+absl::StatusOr<std::unique_ptr<HttpServer>> StartHttp(const ServerOptions& options,
+                                                      const MetricsExporter& exporter,
+                                                      const Clock* clock, const TlsFiles* tls) {
+  const std::string& address = options.http_address;
+  ASSIGN_OR_RETURN(BoundSockets sockets, BoundSockets::Bind(kHttpAddressFlag, address));
+  RETURN_IF_ERROR(CheckBound(options, kHttpAddressFlag, address, sockets));
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<HttpServer> http,
+      HttpServer::Start(std::move(sockets), address, &exporter, options.log, clock, tls));
+  options.log({LogLevel::kInfo, "http listening", {{"address", http->address()}}});
+  RETURN_IF_ERROR(options.on_http_listening(http->port()));
+  return http;
 }
 
 absl::string_view DescribeEncryption(const ServerOptions& options) {
@@ -143,10 +170,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
       std::make_unique<MetricsExporter>(parts.compute, options.log_lines_dropped,
                                         options.ready_key_sets, parts.files.get(), parts.tls.get());
   if (!options.http_address.empty()) {
-    ASSIGN_OR_RETURN(parts.http, HttpServer::Start(options.http_address, parts.exporter.get(),
-                                                   options.log, clock, parts.tls.get()));
-    options.log({LogLevel::kInfo, "http listening", {{"address", parts.http->address()}}});
-    RETURN_IF_ERROR(options.on_http_listening(parts.http->port()));
+    ASSIGN_OR_RETURN(parts.http, StartHttp(options, *parts.exporter, clock, parts.tls.get()));
   }
   const BatchPolicyOptions policy = {.workers = parts.compute.slots,
                                      .threads = workers,
@@ -249,6 +273,7 @@ absl::StatusOr<BoundSockets> Server::BindListenAddress() {
     return CannotListen(kListenAddressFlag, address, sockets.status());
   }
   ASSIGN_OR_RETURN(BoundSockets sockets, BoundSockets::Bind(kListenAddressFlag, address));
+  RETURN_IF_ERROR(CheckBound(options_, kListenAddressFlag, address, sockets));
   port_ = sockets.port();
   address_ = WithPort(address, port_);
   return sockets;

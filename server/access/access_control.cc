@@ -58,6 +58,12 @@ absl::StatusOr<Grant> AccessControl::Authenticate(const grpc::ServerContextBase&
   Grant grant;
   if (!has_identities() && !sources_.access_file) return grant;
   const Contents contents = Current();
+  // Without its rules an access file would let everybody do everything.
+  if ((sources_.token_file && contents.tokens == nullptr) ||
+      (sources_.access_file && contents.rules == nullptr)) {
+    return absl::UnavailableError(
+        "the server has not read its files of tokens and permissions yet");
+  }
   if (sources_.token_file) {
     ASSIGN_OR_RETURN(grant.identity, IdentityOfToken(context, contents));
   }

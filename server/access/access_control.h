@@ -54,7 +54,8 @@ class AccessControl {
   // The metadata `authorization: Bearer TOKEN` is looked at first, if there is a token file. The
   // client certificate follows. UNAUTHENTICATED: the metadata is wrong, whatever certificate there
   // is. Or there is a token file or an access file, the call has no identity, and the access file
-  // has no lines about anyone.
+  // has no lines about anyone. UNAVAILABLE: there is a token file or an access file, but it has not
+  // been set yet.
   absl::StatusOr<Grant> Authenticate(const grpc::ServerContextBase& context) const;
 
   // Replace the contents of a file. INVALID_ARGUMENT: the text is wrong; nothing has changed.

@@ -34,11 +34,14 @@ bool IsHex(absl::string_view text) {
 
 }  // namespace
 
-TokenTable::Hash TokenTable::HashOf(absl::string_view token) {
+absl::StatusOr<TokenTable::Hash> TokenTable::HashOf(absl::string_view token) {
   // Fetched once: OpenSSL 3 looks an algorithm up in about 1 us.
   static const EVP_MD* const sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
   Hash hash = {};
-  EVP_Digest(token.data(), token.size(), hash.data(), nullptr, sha256, nullptr);
+  if (sha256 == nullptr ||
+      EVP_Digest(token.data(), token.size(), hash.data(), nullptr, sha256, nullptr) != 1) {
+    return absl::InternalError("OpenSSL does not compute SHA-256");
+  }
   return hash;
 }
 
@@ -54,11 +57,15 @@ bool TokenTable::EqualInConstantTime::operator()(const Hash& a, const Hash& b) c
 }
 
 const std::string* TokenTable::Find(absl::string_view token) const {
-  const auto entry = identities_.find(HashOf(token));
+  const absl::StatusOr<Hash> hash = HashOf(token);
+  if (!hash.ok()) return nullptr;
+  const auto entry = identities_.find(*hash);
   return entry == identities_.end() ? nullptr : &entry->second;
 }
 
 absl::StatusOr<TokenTable> ParseTokenFile(absl::string_view text) {
+  // Without SHA-256 no token would be found. The operator hears of it here, not the callers.
+  RETURN_IF_ERROR(TokenTable::HashOf("").status());
   TokenTable table;
   FileLines lines(text);
   while (lines.Next()) {
@@ -71,7 +78,10 @@ absl::StatusOr<TokenTable> ParseTokenFile(absl::string_view text) {
       return lines.Error("expected an identity and sha256: with 64 hexadecimal digits");
     }
     size_t size = 0;
-    OPENSSL_hexstr2buf_ex(hash.data(), hash.size(), &size, std::string(digits).c_str(), '\0');
+    if (OPENSSL_hexstr2buf_ex(hash.data(), hash.size(), &size, std::string(digits).c_str(), '\0') !=
+        1) {
+      return absl::InternalError("OpenSSL does not read hexadecimal digits");
+    }
     const auto [entry, is_new] = table.identities_.emplace(hash, std::string(words[0]));
     if (!is_new && entry->second != words[0]) {
       return lines.Error(absl::StrCat("the token belongs to '", entry->second, "' already"));
@@ -90,8 +100,8 @@ absl::StatusOr<std::string> MakeToken() {
   return token;
 }
 
-std::string TokenFileLine(absl::string_view identity, absl::string_view token) {
-  const TokenTable::Hash hash = TokenTable::HashOf(token);
+absl::StatusOr<std::string> TokenFileLine(absl::string_view identity, absl::string_view token) {
+  ASSIGN_OR_RETURN(const TokenTable::Hash hash, TokenTable::HashOf(token));
   return absl::StrCat(identity, " ", kHashPrefix,
                       absl::BytesToHexString(Text(hash.data(), hash.size())));
 }

@@ -22,18 +22,20 @@ namespace qkserve {
 // The tokens of a file. Thread-safe.
 class TokenTable {
  public:
-  // The identity of the token; null if no line of the file has its hash. Takes about 0.3 us for a
-  // token of 43 characters. Hashes are compared in constant time.
+  // The identity of the token; null if no line of the file has its hash, or OpenSSL cannot compute
+  // it. Takes about 0.3 us for a token of 43 characters. Hashes are compared in constant time.
   const std::string* Find(absl::string_view token) const;
 
   size_t size() const { return identities_.size(); }
 
  private:
   friend absl::StatusOr<TokenTable> ParseTokenFile(absl::string_view text);
-  friend std::string TokenFileLine(absl::string_view identity, absl::string_view token);
+  friend absl::StatusOr<std::string> TokenFileLine(absl::string_view identity,
+                                                   absl::string_view token);
 
   using Hash = std::array<unsigned char, 32>;  // SHA-256
-  static Hash HashOf(absl::string_view token);
+  // INTERNAL: OpenSSL has no SHA-256, for example because of its configuration.
+  static absl::StatusOr<Hash> HashOf(absl::string_view token);
 
   struct FirstBytes {
     size_t operator()(const Hash& hash) const;
@@ -50,15 +52,15 @@ class TokenTable {
 // The file may be empty: then no token is valid.
 //
 // INVALID_ARGUMENT names the line and what was expected. It never shows what stands in the place of
-// the hash, because that may be a token by mistake.
+// the hash, because that may be a token by mistake. INTERNAL: OpenSSL has no SHA-256.
 absl::StatusOr<TokenTable> ParseTokenFile(absl::string_view text);
 
 // A new token: 256 random bits as 43 characters of base64url. INTERNAL: the system gives no random
 // bits.
 absl::StatusOr<std::string> MakeToken();
 
-// The line of a token file for a token, without a line end.
-std::string TokenFileLine(absl::string_view identity, absl::string_view token);
+// The line of a token file for a token, without a line end. INTERNAL: OpenSSL has no SHA-256.
+absl::StatusOr<std::string> TokenFileLine(absl::string_view identity, absl::string_view token);
 
 }  // namespace qkserve
 

@@ -18,7 +18,6 @@
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "server/http/http_pages.h"
-#include "server/lifecycle/listen_address.h"
 #include "server/observe/live_view.h"
 #include "server/tls/gnutls_identity.h"
 #include "server/tls/tls_files.h"
@@ -229,11 +228,11 @@ class HttpServer::Loop {
   std::thread thread_;
 };
 
-absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& address,
+absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(BoundSockets sockets,
+                                                              const std::string& address,
                                                               const MetricsExporter* exporter,
                                                               LogSink log, const Clock* clock,
                                                               const TlsFiles* tls) {
-  ASSIGN_OR_RETURN(BoundSockets sockets, BoundSockets::Bind(kHttpAddressFlag, address));
   const int port = sockets.port();
   auto loop = std::make_unique<Loop>(std::move(sockets), exporter, std::move(log), clock, tls);
   const absl::Status status = loop->Start();

@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/lifecycle/listen_address.h"
 #include "server/observe/metrics_exporter.h"
 
 namespace qkserve {
@@ -34,10 +35,11 @@ class HttpServer {
   // request gets 414 or 431.
   static constexpr size_t kHeadBytesMax = 16 << 10;
 
-  // Listens on HOST:PORT, and answers when it returns. Port 0 takes a free one. With `tls` it
+  // Listens on sockets that were bound to HOST:PORT, and answers when it returns. With `tls` it
   // speaks TLS 1.2 and up, and asks clients for no certificate. UNAVAILABLE: the address cannot be
   // listened on. The pointers must outlive the server.
-  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const std::string& address,
+  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(BoundSockets sockets,
+                                                           const std::string& address,
                                                            const MetricsExporter* exporter,
                                                            LogSink log, const Clock* clock,
                                                            const TlsFiles* tls = nullptr);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/peer_prefix.h"
 
 namespace qkserve {
 namespace {
@@ -54,6 +55,9 @@ Acceptor::Acceptor(BoundSockets sockets, Options options, ConnectionCounts* coun
 
 Acceptor::~Acceptor() {
   is_stopping_ = true;
+  // First, while the socket still listens: a successor would replace a socket that does not, and
+  // its own would be removed.
+  sockets_.RemovePath();
   shutdown(sockets_.sockets().front().get(), SHUT_RDWR);  // ends a poll
   thread_.join();
 }
@@ -90,7 +94,7 @@ void Acceptor::Accept(int listening) {
     return;
   }
   const std::string host = peer.Host();
-  const ConnectionTable::Outcome outcome = table_.Add(socket, host, clock_.Now());
+  const ConnectionTable::Outcome outcome = table_.Add(socket, PeerPrefix(host), clock_.Now());
   counts_.open = table_.count();
   if (outcome == ConnectionTable::Outcome::kAdded) {
     ++counts_.accepted;

@@ -27,7 +27,9 @@ inline constexpr std::array kConnectionRefusalNames = {"connections", "connectio
 // Counts of connections, for metrics. Thread-safe.
 struct ConnectionCounts {
   std::atomic<int64_t> max{0};
-  std::atomic<int64_t> open{0};  // at most a second old
+  // At most a second old. While the server drains, it stays as it was when the drain began, because
+  // the thread that counts has ended.
+  std::atomic<int64_t> open{0};
   std::atomic<int64_t> accepted{0};
   std::array<std::atomic<int64_t>, kConnectionRefusalNames.size()> refused = {};
 };
@@ -76,7 +78,7 @@ class Acceptor {
   void Count(ConnectionRefusal why) { ++counts_.refused[static_cast<size_t>(why)]; }
   void Log(absl::string_view why, const std::string& peer);
 
-  const BoundSockets sockets_;
+  BoundSockets sockets_;
   const Options options_;
   ConnectionCounts& counts_;
   const Clock& clock_;

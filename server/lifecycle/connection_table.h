@@ -35,8 +35,8 @@ class ConnectionTable {
 
   enum class Outcome { kAdded, kFull, kPeerFull };
 
-  // Adds an open socket if the limits allow it. `peer` is the address that it comes from; "" has no
-  // limit of its own.
+  // Adds an open socket if the limits allow it. `peer` stands for the address that it comes from
+  // (see PeerPrefix); "" has no limit of its own.
   Outcome Add(int descriptor, const std::string& peer, absl::Time now);
 
   // Forgets connections that have ended.

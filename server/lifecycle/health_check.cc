@@ -1,7 +1,6 @@
 #include "server/lifecycle/health_check.h"
 
 #include <chrono>
-#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -11,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "base/pem.h"
 #include "base/status_macros.h"
-#include "base/whole_file.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/impl/client_unary_call.h"
@@ -27,26 +25,17 @@ namespace {
 // SERVING. The request asks for the whole server (no service name) and is empty.
 constexpr char kServing[] = {0x08, 0x01};
 
-constexpr size_t kPemBytesMax = 1 << 20;
-
-// Reads a file that a flag names.
-absl::StatusOr<PemFile> ReadPem(const char* flag, const std::string& path) {
-  absl::StatusOr<std::string> text = ReadFileWhole(path, kPemBytesMax);
-  if (text.ok()) return PemFile{absl::StrCat(flag, ": ", path), *std::move(text)};
-  return absl::Status(text.status().code(), absl::StrCat(flag, ": ", text.status().message()));
-}
-
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(const CheckTls& tls) {
   RETURN_IF_ERROR(tls.Validate());
   PemFile roots;
   if (!tls.ca_file.empty()) {
-    ASSIGN_OR_RETURN(roots, ReadPem("check_ca_file", tls.ca_file));
+    ASSIGN_OR_RETURN(roots, ReadPemFile("check_ca_file: ", tls.ca_file));
     RETURN_IF_ERROR(CheckCertificates(roots).status());
   }
   std::vector<grpc::experimental::IdentityKeyCertPair> identity;
   if (!tls.cert_file.empty()) {
-    ASSIGN_OR_RETURN(PemFile chain, ReadPem("check_cert_file", tls.cert_file));
-    ASSIGN_OR_RETURN(PemFile key, ReadPem("check_key_file", tls.key_file));
+    ASSIGN_OR_RETURN(PemFile chain, ReadPemFile("check_cert_file: ", tls.cert_file));
+    ASSIGN_OR_RETURN(PemFile key, ReadPemFile("check_key_file: ", tls.key_file));
     RETURN_IF_ERROR(CheckIdentity(chain, key).status());
     identity.push_back({std::move(key.text), std::move(chain.text)});
   }

@@ -57,8 +57,10 @@ SocketAddress AnyIpv4(int port) {
 
 // Makes room for a socket at a path: removes a socket that no server listens on.
 absl::Status ClearPath(const std::string& path, const SocketAddress& address) {
-  const FileDescriptor caller(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (connect(caller.get(), address.get(), address.size) == 0) {
+  // Not blocking, because a stopped server with a full queue would keep a caller waiting. EAGAIN
+  // tells of such a queue: somebody listens.
+  const FileDescriptor caller(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (connect(caller.get(), address.get(), address.size) == 0 || errno == EAGAIN) {
     return absl::UnavailableError(kInUse);
   }
   // ENOENT: no socket is there. ECONNREFUSED: no server listens. After other errors one might.
@@ -176,9 +178,12 @@ absl::StatusOr<std::vector<SocketAddress>> ResolveHost(const HostPort& to) {
 absl::Status CheckIsLoopback(const AddressFlag& flag, const std::string& address) {
   ASSIGN_OR_RETURN(const HostPort to, ParseHostPort(flag, address));
   const absl::StatusOr<std::vector<SocketAddress>> addresses = ResolveHost(to);
-  if (!addresses.ok() || std::all_of(addresses->begin(), addresses->end(), IsLoopback)) {
-    return absl::OkStatus();
-  }
+  return addresses.ok() ? CheckAreLoopback(flag, address, *addresses) : absl::OkStatus();
+}
+
+absl::Status CheckAreLoopback(const AddressFlag& flag, const std::string& address,
+                              const std::vector<SocketAddress>& resolved) {
+  if (std::all_of(resolved.begin(), resolved.end(), IsLoopback)) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat(flag.name, ": other machines may reach ", address,
                    ", and nothing is encrypted; give --tls_cert_file and --tls_key_file, or "
@@ -234,9 +239,9 @@ absl::StatusOr<BoundSockets> BoundSockets::BindPath(const std::string& path) {
   return sockets;
 }
 
-BoundSockets::~BoundSockets() {
-  // Removed before the socket is closed: afterwards another server might have its own there.
+void BoundSockets::RemovePath() {
   if (!sockets_.empty() && !path_.empty()) unlink(path_.c_str());
+  path_.clear();
 }
 
 absl::Status BoundSockets::BindEach() {
@@ -270,7 +275,10 @@ absl::Status BoundSockets::Listen() const {
   return absl::OkStatus();
 }
 
-int BoundSockets::port() const { return path_.empty() ? PortOf(addresses_.front()) : 0; }
+int BoundSockets::port() const {
+  const SocketAddress& first = addresses_.front();
+  return first.storage.ss_family == AF_UNIX ? 0 : PortOf(first);
+}
 
 absl::Status CannotListen(const AddressFlag& flag, const std::string& address,
                           const absl::Status& why) {

@@ -54,6 +54,10 @@ absl::StatusOr<std::vector<SocketAddress>> ResolveHost(const HostPort& to);
 // so that plain text needs a decision; the message begins with the flag's name.
 absl::Status CheckIsLoopback(const AddressFlag& flag, const std::string& address);
 
+// The same for the IP addresses that HOST:PORT was resolved to.
+absl::Status CheckAreLoopback(const AddressFlag& flag, const std::string& address,
+                              const std::vector<SocketAddress>& resolved);
+
 // Sockets for some addresses, one for each, all bound to the same port; or a socket at a path of
 // the file system, which is removed with this object.
 //
@@ -73,7 +77,11 @@ class BoundSockets {
   static absl::StatusOr<BoundSockets> BindPath(const std::string& path);
 
   BoundSockets(BoundSockets&& other) noexcept = default;
-  ~BoundSockets();
+  ~BoundSockets() { RemovePath(); }
+
+  // Removes the path now, if there is one. Call it before the sockets stop listening: afterwards
+  // another server may have its own socket there.
+  void RemovePath();
 
   // Listens on all sockets. Accepting from them does not block. UNAVAILABLE: another process
   // listens on an address.
@@ -91,7 +99,7 @@ class BoundSockets {
 
   std::vector<SocketAddress> addresses_;
   std::vector<FileDescriptor> sockets_;  // one for each address; empty if moved from
-  std::string path_;                     // "" if the addresses are IP addresses
+  std::string path_;                     // "" if there is none, or it was removed
 };
 
 // "FLAG: cannot listen on ADDRESS: why; give another one, or OTHERS". The status's message is why.

@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
+#include "base/peer_prefix.h"
 #include "base/status_macros.h"
 #include "base/utf8.h"
 #include "qkserve/caller.h"
@@ -62,7 +63,7 @@ std::string PeerTenant(absl::string_view peer) {
   if (absl::ConsumePrefix(&peer, "ipv4:") || absl::ConsumePrefix(&peer, "ipv6:")) {
     host = std::string(peer.substr(0, peer.rfind(':')));
   }
-  host = absl::StrReplaceAll(host, {{"%5B", ""}, {"%5D", ""}, {"[", ""}, {"]", ""}});
+  host = PeerPrefix(absl::StrReplaceAll(host, {{"%5B", ""}, {"%5D", ""}, {"[", ""}, {"]", ""}}));
   return host.substr(0, kTenantNameBytesMax);
 }
 

@@ -16,7 +16,8 @@ namespace qkserve {
 //   1. `identity`, the authenticated name; empty if the caller has none.
 //   2. The metadata qkserve-tenant, if the server knows no identities. `has_identities` tells that
 //      it does: then a name that anybody may claim means nothing.
-//   3. The address of the peer without its port; "unix" for a socket.
+//   3. The address of the peer without its port, or the /64 prefix of an IPv6 address; "unix" for a
+//      socket.
 //
 // The priority is the metadata qkserve-priority: normal, as without it, or low.
 //

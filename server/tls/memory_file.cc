@@ -7,30 +7,28 @@
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
-#include "base/status_macros.h"
 #include "base/whole_file.h"
 
 namespace qkserve {
 namespace {
 
-absl::StatusOr<FileDescriptor> MakeFile(absl::string_view contents) {
-  FileDescriptor fd(memfd_create("qkserve", MFD_CLOEXEC));
-  if (fd.get() < 0) return absl::ErrnoToStatus(errno, "cannot make a file in memory");
-  RETURN_IF_ERROR(WriteTo(fd.get(), "a file in memory", {contents}));
-  return fd;
+absl::Status SystemError(absl::string_view what) {
+  return absl::UnavailableError(absl::ErrnoToStatus(errno, what).message());
 }
 
 }  // namespace
 
-absl::StatusOr<MemoryFile> MemoryFile::Create() {
-  ASSIGN_OR_RETURN(FileDescriptor fd, MakeFile(""));
+absl::StatusOr<MemoryFile> MemoryFile::Create(absl::string_view contents) {
+  FileDescriptor fd(memfd_create("qkserve", MFD_CLOEXEC));
+  if (fd.get() < 0) return SystemError("cannot make a file in memory");
+  const absl::Status written = WriteTo(fd.get(), "a file in memory", {contents});
+  if (!written.ok()) return absl::UnavailableError(written.message());
   return MemoryFile(std::move(fd));
 }
 
-absl::Status MemoryFile::Replace(absl::string_view contents) {
-  ASSIGN_OR_RETURN(const FileDescriptor fd, MakeFile(contents));
-  if (dup3(fd.get(), fd_.get(), O_CLOEXEC) < 0) {
-    return absl::ErrnoToStatus(errno, "cannot replace a file in memory");
+absl::Status MemoryFile::Replace(MemoryFile other) {
+  if (dup3(other.fd_.get(), fd_.get(), O_CLOEXEC) < 0) {
+    return SystemError("cannot replace a file in memory");
   }
   return absl::OkStatus();
 }

@@ -16,12 +16,13 @@ namespace qkserve {
 // Thread-compatible. The library may read at any time, on any thread.
 class MemoryFile {
  public:
-  // An empty file. Errors are the operating system's.
-  static absl::StatusOr<MemoryFile> Create();
+  // A file with these contents. UNAVAILABLE: the system has no descriptor or no memory for it.
+  static absl::StatusOr<MemoryFile> Create(absl::string_view contents);
 
-  // A reader that opens the path finds the old contents or the new ones, never a part. After an
-  // error the old ones stay.
-  absl::Status Replace(absl::string_view contents);
+  // Takes the contents of `other`, and keeps its own path. A reader that opens the path finds the
+  // old contents or the new ones, never a part. Needs neither memory nor a new descriptor.
+  // UNAVAILABLE: the system refuses; the old contents stay.
+  absl::Status Replace(MemoryFile other);
 
   // The file's path for this process, the same for as long as the file lives.
   std::string path() const;

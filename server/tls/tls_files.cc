@@ -17,8 +17,8 @@ absl::StatusOr<std::unique_ptr<TlsFiles>> TlsFiles::Watch(TlsPaths paths, FileRe
     watched.paths.push_back(paths.client_ca);
     watched.path_flags.emplace_back("tls_client_ca_file");
   }
-  ASSIGN_OR_RETURN(MemoryFile identity_copy, MemoryFile::Create());
-  ASSIGN_OR_RETURN(MemoryFile client_ca_copy, MemoryFile::Create());
+  ASSIGN_OR_RETURN(MemoryFile identity_copy, MemoryFile::Create(""));
+  ASSIGN_OR_RETURN(MemoryFile client_ca_copy, MemoryFile::Create(""));
   std::unique_ptr<TlsFiles> files(
       new TlsFiles(std::move(paths), std::move(identity_copy), std::move(client_ca_copy)));
   watched.apply = [files = files.get()](const std::vector<std::string>& contents) {
@@ -30,8 +30,12 @@ absl::StatusOr<std::unique_ptr<TlsFiles>> TlsFiles::Watch(TlsPaths paths, FileRe
 
 absl::Status TlsFiles::Apply(const std::vector<std::string>& contents) {
   ASSIGN_OR_RETURN(TlsIdentity identity, CheckTlsIdentity(paths_, contents, absl::Now()));
-  RETURN_IF_ERROR(client_ca_copy_.Replace(identity.client_ca));
-  RETURN_IF_ERROR(identity_copy_.Replace(absl::StrCat(identity.key, "\n", identity.chain)));
+  // Both are made before one is replaced, so that a lack of memory or descriptors changes neither.
+  ASSIGN_OR_RETURN(MemoryFile client_ca, MemoryFile::Create(identity.client_ca));
+  ASSIGN_OR_RETURN(MemoryFile pair,
+                   MemoryFile::Create(absl::StrCat(identity.key, "\n", identity.chain)));
+  RETURN_IF_ERROR(client_ca_copy_.Replace(std::move(client_ca)));
+  RETURN_IF_ERROR(identity_copy_.Replace(std::move(pair)));
   MutexLock lock(&mutex_);
   identity_ = std::make_shared<const TlsIdentity>(std::move(identity));
   return absl::OkStatus();

@@ -28,7 +28,7 @@ namespace qkserve {
 class TlsFiles {
  public:
   // Reads the files, and has `reloader` watch them. `paths` names a certificate and a key. Errors
-  // are those of FileReloader::Add. The files must outlive the reloader.
+  // are those of FileReloader::Add and MemoryFile::Create. The files must outlive the reloader.
   static absl::StatusOr<std::unique_ptr<TlsFiles>> Watch(TlsPaths paths, FileReloader* reloader);
 
   // The identity in use. Never null.

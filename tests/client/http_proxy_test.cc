@@ -109,5 +109,16 @@ TEST(HttpProxyTest, WhatIsNoAddressIsRefused) {
   }
 }
 
+TEST(HttpProxyTest, AWrongOneIsNamedWithoutItsPassword) {
+  for (const char* const before : {"", "http://", "https://"}) {
+    for (const char* const user : {"user:secret@", "user:se/cret@", "user:secret@secret@"}) {
+      const absl::Status status =
+          Client::Create({.http_proxy = absl::StrCat(before, user, "proxy")}).status();
+      EXPECT_TRUE(absl::EndsWith(status.message(), "; was '...@proxy'")) << status;
+      EXPECT_FALSE(absl::StrContains(status.message(), "cret")) << status;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace qkserve

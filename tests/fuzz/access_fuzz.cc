@@ -16,7 +16,7 @@ void FuzzAccess(absl::string_view input) {
 }
 
 FuzzSeeds AccessSeeds() {
-  return {{"tokens", TokenFileLine("ranking", "secret") + "\n# none\n"},
+  return {{"tokens", TokenFileLine("ranking", "secret").value() + "\n# none\n"},
           {"access", "ranking score items-* popular\nranking score_inline\nanyone read public-*\n"},
           {"quotas", R"({"tenants": {"web": {"cpu_ms_per_second": 500}}})"}};
 }

@@ -60,7 +60,7 @@ class AccessTest : public testing::Test {
     options_.access_file = directory_.Path("access");
     std::string tokens;
     for (const char* const identity : {"admin", "nobody", "reader", "scorer", "inline", "writer"}) {
-      absl::StrAppend(&tokens, TokenFileLine(identity, TokenOf(identity)), "\n");
+      absl::StrAppend(&tokens, TokenFileLine(identity, TokenOf(identity)).value(), "\n");
     }
     Write("tokens", tokens);
     Write("access",
@@ -370,7 +370,7 @@ TEST_F(AccessTest, NewContentsHoldForTheNextCall) {
   Write("access", "nobody read *\nadmin write *\n");
   EXPECT_TRUE(Eventually([&] { return Get(As("nobody"), "items-1").ok(); }));
   // The token is taken back.
-  Write("tokens", TokenFileLine("admin", TokenOf("admin")));
+  Write("tokens", TokenFileLine("admin", TokenOf("admin")).value());
   EXPECT_TRUE(Eventually(
       [&] { return Get(As("nobody"), "items-1").error_code() == StatusCode::UNAUTHENTICATED; }));
   EXPECT_TRUE(Get(As("admin"), "items-1").ok());
@@ -388,6 +388,22 @@ TEST_F(AccessTest, AFileWithABadLineChangesNothing) {
   EXPECT_TRUE(Get(As("reader"), "items-1").ok());
   EXPECT_TRUE(Score(As("scorer"), "items-1").ok());
   EXPECT_THAT(log(), Not(HasSubstr(TokenOf("admin"))));
+}
+
+TEST(AccessControlTest, ItLetsNobodyInBeforeItHasEachFile) {
+  const grpc::CallbackServerContext nobody;
+  AccessControl access({.token_file = true, .access_file = true});
+  EXPECT_TRUE(absl::IsUnavailable(access.Authenticate(nobody).status()));
+  ASSERT_TRUE(access.SetTokenFile("").ok());
+  EXPECT_TRUE(absl::IsUnavailable(access.Authenticate(nobody).status()));
+  ASSERT_TRUE(access.SetAccessFile("anyone read *").ok());
+  EXPECT_TRUE(access.Authenticate(nobody).ok());
+  AccessControl rules({.access_file = true});
+  EXPECT_TRUE(absl::IsUnavailable(rules.Authenticate(nobody).status()));
+  AccessControl tokens({.token_file = true});
+  EXPECT_TRUE(absl::IsUnavailable(tokens.Authenticate(nobody).status()));
+  ASSERT_TRUE(tokens.SetTokenFile("").ok());
+  EXPECT_TRUE(absl::IsUnauthenticated(tokens.Authenticate(nobody).status()));
 }
 
 TEST_F(AccessTest, AServerDoesNotStartWithABadFile) {

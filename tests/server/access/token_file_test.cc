@@ -2,11 +2,15 @@
 
 #include "server/access/token_file.h"
 
+#include <openssl/evp.h>
+
+#include <cstdlib>
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
@@ -25,6 +29,10 @@ std::string IdentityOf(const TokenTable& table, absl::string_view token) {
   return identity == nullptr ? "" : *identity;
 }
 
+std::string LineOf(absl::string_view identity, absl::string_view token) {
+  return TokenFileLine(identity, token).value();
+}
+
 std::string ErrorOf(absl::string_view text) {
   const absl::Status status = ParseTokenFile(text).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
@@ -33,10 +41,9 @@ std::string ErrorOf(absl::string_view text) {
 
 TEST(TokenFileTest, FindsTheIdentityOfEachToken) {
   const TokenTable table =
-      ParseTokenFile(absl::StrCat("# two tokens while one is replaced\n",
-                                  TokenFileLine("ranking", "t1"), "\n",
-                                  TokenFileLine("ranking", "t2"), "  # new\r\n\n",
-                                  TokenFileLine("spiffe://example.org/up", "t3")))
+      ParseTokenFile(absl::StrCat("# two tokens while one is replaced\n", LineOf("ranking", "t1"),
+                                  "\n", LineOf("ranking", "t2"), "  # new\r\n\n",
+                                  LineOf("spiffe://example.org/up", "t3")))
           .value();
   EXPECT_EQ(table.size(), 3U);
   EXPECT_EQ(IdentityOf(table, "t1"), "ranking");
@@ -50,7 +57,7 @@ TEST(TokenFileTest, FindsTheIdentityOfEachToken) {
 
 TEST(TokenFileTest, TheHashIsSha256) {
   // printf %s abc | sha256sum
-  EXPECT_EQ(TokenFileLine("a", "abc"),
+  EXPECT_EQ(LineOf("a", "abc"),
             "a sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   const TokenTable table =
       ParseTokenFile("a sha256:BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD")
@@ -59,7 +66,7 @@ TEST(TokenFileTest, TheHashIsSha256) {
 }
 
 TEST(TokenFileTest, ErrorsNameTheLineAndShowNoToken) {
-  const std::string line = TokenFileLine("a", "x");
+  const std::string line = LineOf("a", "x");
   for (const std::string& bad :
        {std::string("a"), std::string("a secret-token"), line + " more", line + "0",
         line.substr(0, line.size() - 1), line.substr(0, line.size() - 1) + "g",
@@ -68,7 +75,7 @@ TEST(TokenFileTest, ErrorsNameTheLineAndShowNoToken) {
     EXPECT_EQ(error, "line 2: expected an identity and sha256: with 64 hexadecimal digits") << bad;
   }
   EXPECT_THAT(ErrorOf("anyone sha256:00"), HasSubstr("identity: got 'anyone', expected"));
-  EXPECT_EQ(ErrorOf(absl::StrCat(line, "\n", line, "\n", TokenFileLine("b", "x"))),
+  EXPECT_EQ(ErrorOf(absl::StrCat(line, "\n", line, "\n", LineOf("b", "x"))),
             "line 3: the token belongs to 'a' already");
 }
 
@@ -76,8 +83,22 @@ TEST(TokenFileTest, NewTokensAreLongAndDiffer) {
   const std::string token = MakeToken().value();
   EXPECT_THAT(token, testing::MatchesRegex("[A-Za-z0-9_-]{43}"));
   EXPECT_NE(token, MakeToken().value());
-  EXPECT_EQ(IdentityOf(ParseTokenFile(TokenFileLine("a", token)).value(), token), "a");
-  EXPECT_THAT(TokenFileLine("a", token), Not(HasSubstr(token)));
+  EXPECT_EQ(IdentityOf(ParseTokenFile(LineOf("a", token)).value(), token), "a");
+  EXPECT_THAT(LineOf("a", token), Not(HasSubstr(token)));
+}
+
+// In a process of its own, because OpenSSL's SHA-256 is looked up once a process.
+TEST(TokenFileDeathTest, WithoutSha256NoTokenIsFound) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_EXIT(
+      {
+        EVP_set_default_properties(nullptr, "provider=none");
+        const bool is_closed = TokenTable().Find("t") == nullptr &&
+                               absl::IsInternal(TokenFileLine("a", "t").status()) &&
+                               absl::IsInternal(ParseTokenFile("").status());
+        std::exit(is_closed ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
 }
 
 // The names of a peer's certificate, as gRPC hands them over.

@@ -15,6 +15,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/http/http_server.h"
+#include "server/lifecycle/listen_address.h"
 #include "server/observe/metrics_exporter.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/http_peer.h"
@@ -31,15 +32,16 @@ using testing::StartsWith;
 class HttpConnectionsTest : public testing::Test {
  protected:
   void Start(const Clock* clock) {
-    server_ = HttpServer::Start(
-                  "127.0.0.1:0", &exporter_,
-                  [this](const LogEvent& event) {
-                    MutexLock lock(&mutex_);
-                    events_.push_back(event.message);
-                    changed_.NotifyAll();
-                  },
-                  clock)
-                  .value();
+    server_ =
+        HttpServer::Start(
+            BoundSockets::Bind(kHttpAddressFlag, "127.0.0.1:0").value(), "127.0.0.1:0", &exporter_,
+            [this](const LogEvent& event) {
+              MutexLock lock(&mutex_);
+              events_.push_back(event.message);
+              changed_.NotifyAll();
+            },
+            clock)
+            .value();
   }
   std::string AwaitEvent() {
     MutexLock lock(&mutex_);

@@ -1,16 +1,20 @@
 #include <netinet/in.h>
+#include <sys/socket.h>
 
+#include <cerrno>
 #include <cstring>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "base/file_descriptor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/lifecycle/listen_address.h"
 #include "tests/server/key_set_server_test.h"
 #include "tests/support/http_peer.h"
+#include "tests/support/temporary_directory.h"
 
 namespace qkserve {
 namespace {
@@ -28,6 +32,12 @@ SocketAddress Loopback(uint32_t last_byte, int port) {
   std::memcpy(&packed.storage, &address, sizeof(address));
   packed.size = sizeof(address);
   return packed;
+}
+
+SocketAddress AddressOfAnotherMachine() {
+  SocketAddress address = Loopback(1, 0);
+  reinterpret_cast<sockaddr_in&>(address.storage).sin_addr.s_addr = htonl(0xc0000201U);
+  return address;
 }
 
 constexpr AddressFlag kFlag = {"flag", "others"};
@@ -91,6 +101,34 @@ TEST(BoundSocketsTest, WhileTheyAreThereAnotherOneListensOnlyWhereTheyDoNot) {
   EXPECT_TRUE(second.Listen().ok());
   EXPECT_EQ(first.Listen(), absl::UnavailableError(absl::StrCat("127.0.0.1:", first.port(),
                                                                 ": Address already in use")));
+}
+
+TEST(BoundSocketsTest, EachAddressThatWasBoundMustBeLoopback) {
+  for (const char* const address : {"127.0.0.1:0", "localhost:0"}) {
+    EXPECT_TRUE(CheckAreLoopback(kFlag, address, Bind(address).addresses()).ok()) << address;
+  }
+  EXPECT_THAT(
+      std::string(CheckAreLoopback(kFlag, "a:0", Bind("0.0.0.0:0").addresses()).message()),
+      StartsWith("flag: other machines may reach a:0, and nothing is encrypted; give --tls_cert"));
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      CheckAreLoopback(kFlag, "a:0", {Loopback(1, 0), AddressOfAnotherMachine()})));
+}
+
+// --- A path -------------------------------------------------------------------------------------
+
+TEST(BoundSocketsTest, APathWhoseServerIsStoppedIsInUseEvenIfItsQueueIsFull) {
+  const TemporaryDirectory directory("bound_sockets_test");
+  const std::string path = directory.Path("socket");
+  const BoundSockets stopped = BoundSockets::BindPath(path).value();
+  ASSERT_EQ(listen(stopped.sockets().front().get(), 0), 0);
+  const SocketAddress& address = stopped.addresses().front();
+  std::vector<FileDescriptor> queue;
+  do {
+    queue.emplace_back(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  } while (connect(queue.back().get(), address.get(), address.size) == 0);
+  ASSERT_EQ(errno, EAGAIN);
+  EXPECT_EQ(BoundSockets::BindPath(path).status(),
+            absl::UnavailableError("Address already in use"));
 }
 
 // --- Both protocols -----------------------------------------------------------------------------

@@ -18,9 +18,12 @@ namespace {
 using enum absl::StatusCode;
 using testing::HasSubstr;
 
-TEST(PeerTenantTest, IsTheAddressWithoutThePort) {
+TEST(PeerTenantTest, IsTheAddressWithoutThePortOrTheIpv6Prefix) {
   EXPECT_EQ(PeerTenant("ipv4:10.0.0.7:51234"), "10.0.0.7");
-  EXPECT_EQ(PeerTenant("ipv6:[2001:db8::7]:51234"), "2001:db8::7");
+  EXPECT_EQ(PeerTenant("ipv6:[2001:db8::7]:51234"), "2001:db8::/64");
+  EXPECT_EQ(PeerTenant("ipv6:%5B2001:db8::8%5D:51234"), "2001:db8::/64");
+  EXPECT_EQ(PeerTenant("ipv6:%5Bfe80::1%252%5D:51234"), "fe80::/64");
+  EXPECT_EQ(PeerTenant("ipv6:[::ffff:10.0.0.7]:51234"), "10.0.0.7");
   EXPECT_EQ(PeerTenant("ipv6:%5B::1%5D:51234"), "::1");
   EXPECT_EQ(PeerTenant("unix:"), "unix");
   EXPECT_EQ(PeerTenant("unix:/run/a"), "unix");
