@@ -48,10 +48,9 @@ def main():
         make_certificate(folder)
         tls_flags = ["--tls", f"--tls_ca_file={folder}/tls.crt"]
         servers = {
-            "plain": (stack.enter_context(running_server(http_address="")), []),
+            "plain": (stack.enter_context(running_server()), []),
             "TLS": (stack.enter_context(running_server(
-                f"--tls_cert_file={folder}/tls.crt", f"--tls_key_file={folder}/tls.key",
-                http_address="")), tls_flags),
+                f"--tls_cert_file={folder}/tls.crt", f"--tls_key_file={folder}/tls.key")), tls_flags),
         }
         print(f"resident-top, {options.rounds} rounds of {options.seconds:g} s")
         for callers in (64, 1):
