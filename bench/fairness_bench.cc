@@ -166,8 +166,8 @@ int main(int argc, char** argv) {
   program.name = "fairness_bench";
   program.about = "A quiet tenant alone, and beside one that floods the server.";
   program.workloads = {"resident-heavy"};
-  program.rounds.rounds = 2;
-  program.rounds.turn = absl::Seconds(15);
+  program.rounds.rounds = 4;
+  program.rounds.turn = absl::Seconds(20);
   program.rounds.warm_up = absl::Seconds(1);
   program.contenders = [](const ProgramPaths& paths) {
     return std::vector<ContenderCommand>{
