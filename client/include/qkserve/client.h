@@ -56,8 +56,8 @@ struct ClientOptions {
 
   // How often a call is tried, from 1 (never again) to 5. docs/clients.md states the policy:
   // - Score, GetStatus, GetKeySet, ListKeySets and AppendKeySet, which expects a version, are sent
-  //   again after UNAVAILABLE and UNKNOWN; every call is, if the server cannot have seen it or refused it with
-  //   a time to come again (RESOURCE_EXHAUSTED).
+  //   again after UNAVAILABLE and UNKNOWN; every call is, if the server cannot have seen it or
+  //   refused it with a time to come again (RESOURCE_EXHAUSTED).
   // - An attempt uses another connection than the one before.
   // - The server says how long to pause. Otherwise pauses begin at 0.1 s and double, and up to half
   //   of a pause is left out at random.
