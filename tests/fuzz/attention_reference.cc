@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "tests/support/matrix_dims.h"
 #include "tests/support/random_tensor.h"
 
 namespace qkserve {
@@ -11,21 +12,9 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// [batch, heads, rows, width]; dimensions that a lower rank lacks are 1.
-struct Dims {
-  explicit Dims(const Shape& shape)
-      : batch(shape.size() > 2 ? shape[0] : 1),
-        heads(shape.size() > 3 ? shape[1] : 1),
-        rows(shape[shape.size() - 2]),
-        width(shape.back()) {}
-  int64_t batch, heads, rows, width;
-};
-
-int64_t Joined(int64_t a, int64_t b) { return a == 1 ? b : a; }
-
 bool Broadcasts(int64_t a, int64_t b) { return a == b || a == 1 || b == 1; }
 
-bool MaskFits(const AttentionProblem& problem, const Dims& q, const Dims& k) {
+bool MaskFits(const AttentionProblem& problem, const MatrixDims& q, const MatrixDims& k) {
   const Shape& mask = problem.mask->shape;
   const size_t rank = problem.queries.shape.size();
   if (mask.empty() || mask.size() > rank || mask.back() > k.rows) return false;
@@ -86,8 +75,8 @@ void Weigh(ReferenceRow& row) {
 }  // namespace
 
 bool IsValid(const AttentionProblem& problem, bool has_offset, bool log_sum_exp) {
-  const Dims q(problem.queries.shape);
-  const Dims k(problem.keys.shape);
+  const MatrixDims q(problem.queries.shape);
+  const MatrixDims k(problem.keys.shape);
   const bool is_top_k = problem.output == Output::kTopK;
   const bool is_context = problem.output == Output::kContext;
   if (is_top_k ? problem.top_k < 1 : problem.top_k != 0) return false;
@@ -115,8 +104,8 @@ bool IsValid(const AttentionProblem& problem, bool has_offset, bool log_sum_exp)
 }
 
 std::vector<ReferenceRow> ComputeRows(const AttentionProblem& problem) {
-  const Dims q(problem.queries.shape);
-  const Dims k(problem.keys.shape);
+  const MatrixDims q(problem.queries.shape);
+  const MatrixDims k(problem.keys.shape);
   const std::vector<float> queries = ToFloats(problem.queries);
   const std::vector<float> keys = ToFloats(problem.keys);
   std::vector<float> mask;

@@ -19,6 +19,7 @@
 #include "server/rpc/wire_message.h"
 #include "tests/fuzz/fuzz_input.h"
 #include "tests/fuzz/fuzz_target.h"
+#include "tests/support/full_score_request.h"
 #include "tests/support/random_tensor.h"
 #include "tests/support/wire_bytes.h"
 
@@ -138,19 +139,7 @@ void FuzzWire(absl::string_view input) {
 
 FuzzSeeds WireSeeds() {
   const Tensor q = RandomTensor(DataType::kFloat32, {2, 1, 3}, 1);
-  const Tensor k = RandomTensor(DataType::kFloat16, {2, 4, 3}, 2);
-  ScoreOptions options;
-  options.scale = 0.5F;
-  options.softcap = 3.0F;
-  options.is_causal = true;
-  options.window_left = -1;
-  options.key_lengths = {2, 300};
-  options.mask = k.View();
-  options.values = k.View();
-  options.output = Output::kContext;
-  options.log_sum_exp = true;
-  options.top_k = 1;
-  const v1::ScoreRequest score = MakeScoreRequest(q.View(), k.View(), options);
+  const v1::ScoreRequest score = FullScoreRequest();
   v1::PutKeySetRequest put;
   put.mutable_header()->set_name("items");
   put.mutable_header()->mutable_keys()->add_shape(3);

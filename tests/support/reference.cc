@@ -3,28 +3,14 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "tests/support/matrix_dims.h"
 #include "tests/support/random_tensor.h"
 
 namespace qkserve {
-namespace {
-
-// [batch, heads, rows, d]; dimensions that a lower rank does not have are 1.
-struct Dims {
-  explicit Dims(const Shape& shape)
-      : batch(shape.size() > 2 ? shape[0] : 1),
-        heads(shape.size() > 3 ? shape[1] : 1),
-        rows(shape[shape.size() - 2]),
-        d(shape.back()) {}
-  int64_t batch, heads, rows, d;
-};
-
-int64_t Joined(int64_t a, int64_t b) { return a == 1 ? b : a; }
-
-}  // namespace
 
 ReferenceScores ComputeReference(const TensorView& queries, const TensorView& keys, double scale) {
-  const Dims q(queries.shape);
-  const Dims k(keys.shape);
+  const MatrixDims q(queries.shape);
+  const MatrixDims k(keys.shape);
   const std::vector<float> q_values = ToFloats(queries);
   const std::vector<float> k_values = ToFloats(keys);
   const int64_t batch = Joined(q.batch, k.batch);
@@ -44,10 +30,10 @@ ReferenceScores ComputeReference(const TensorView& queries, const TensorView& ke
         for (int64_t j = 0; j < k.rows; ++j) {
           double sum = 0;
           double magnitude = 0;
-          for (int64_t p = 0; p < q.d; ++p) {
+          for (int64_t p = 0; p < q.width; ++p) {
             const double product =
-                static_cast<double>(q_values[(q_matrix * q.rows + i) * q.d + p]) *
-                static_cast<double>(k_values[(k_matrix * k.rows + j) * q.d + p]);
+                static_cast<double>(q_values[(q_matrix * q.rows + i) * q.width + p]) *
+                static_cast<double>(k_values[(k_matrix * k.rows + j) * q.width + p]);
             sum += product;
             magnitude += std::fabs(product);
           }

@@ -24,6 +24,7 @@
 #include "qkserve/v1/key_set.pb.h"
 #include "qkserve/v1/scoring.pb.h"
 #include "qkserve/v1/status.pb.h"
+#include "tests/support/full_score_request.h"
 #include "tests/support/random_tensor.h"
 #include "tests/support/wire_bytes.h"
 
@@ -201,20 +202,7 @@ TEST(WireMessageTest, Utf8IsTheShortestFormOfCodePoints) {
 std::vector<std::unique_ptr<Message>> Seeds() {
   std::vector<std::unique_ptr<Message>> seeds;
   const Tensor q = RandomTensor(DataType::kFloat32, {2, 1, 3}, 1);
-  const Tensor k = RandomTensor(DataType::kFloat16, {2, 4, 3}, 2);
-  ScoreOptions options;
-  options.scale = 0.5F;
-  options.softcap = 3.0F;
-  options.is_causal = true;
-  options.window_left = -1;
-  options.key_lengths = {2, 300};
-  options.mask = k.View();
-  options.values = k.View();
-  options.output = Output::kContext;
-  options.log_sum_exp = true;
-  options.top_k = 1;
-  seeds.push_back(
-      std::make_unique<v1::ScoreRequest>(MakeScoreRequest(q.View(), k.View(), options)));
+  seeds.push_back(std::make_unique<v1::ScoreRequest>(FullScoreRequest()));
   seeds.push_back(std::make_unique<v1::ScoreRequest>(
       MakeScoreRequest(q.View(), KeySetReference{"caf\xc3\xa9", 7}, {})));
   auto put = std::make_unique<v1::PutKeySetRequest>();

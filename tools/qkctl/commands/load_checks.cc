@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/status_macros.h"
+#include "client/retry_policy.h"
 #include "tools/qkctl/commands/load_options.h"
 
 namespace qkserve {
@@ -16,7 +17,6 @@ constexpr int kConcurrencyMax = 10'000;
 constexpr double kRateMax = 10e6;
 constexpr int64_t kInFlightMax = 1'000'000;
 constexpr int kKeySetsMax = 1000;
-constexpr int kAttemptsMax = 5;  // the client library's
 
 absl::Status CheckPace(const LoadCommandOptions& options) {
   const bool is_open = options.IsOpenLoop();
@@ -35,7 +35,7 @@ absl::Status CheckPace(const LoadCommandOptions& options) {
             rate.to > kRateMax,
         absl::StrCat("--rate must be positive and at most ", kRateMax, "; was ", FlagText(rate))},
        {options.find_peak && rate.from != rate.to, "--find_peak begins at one --rate"},
-       OutOfRange("attempts", std::optional(options.attempts), 1, kAttemptsMax),
+       OutOfRange("attempts", std::optional(options.attempts), 1, kAttemptsMaxMax),
        OutOfRange("in_flight_max", options.in_flight_max, 1, kInFlightMax),
        {!is_open && (options.in_flight_max.has_value() || options.arrivals.has_value()),
         "--arrivals and --in_flight_max are for an open loop; see --rate and --find_peak"},
