@@ -1,6 +1,8 @@
 // Peers that are slow, silent, or flood the server. Each test states what becomes of the peer, and
 // that others are served meanwhile.
 
+#include <malloc.h>
+
 #include <atomic>
 #include <memory>
 #include <string>
@@ -10,7 +12,6 @@
 #include "absl/time/clock.h"
 #include "qkserve/client.h"
 #include "server/limits.h"
-#include "server/observe/process_stats.h"
 #include "tests/server/http2_peer.h"
 #include "tests/server/key_set_server_test.h"
 #include "tests/server/raw_call.h"
@@ -22,6 +23,8 @@ namespace {
 constexpr char kScore[] = "/qkserve.v1.ScoringService/Score";
 constexpr char kGetStatus[] = "/qkserve.v1.StatusService/GetStatus";
 constexpr absl::Duration kShort = absl::Milliseconds(50);
+// Holds for the client, too, which must answer in time on a machine that is busy.
+constexpr absl::Duration kPingAnswer = absl::Seconds(1);
 
 class BadPeersTest : public KeySetServerTest {
  protected:
@@ -56,7 +59,7 @@ TEST_F(BadPeersTest, AHandshakeThatDoesNotEndIsCut) {
 
 TEST_F(BadPeersTest, HeadersThatDoNotEndAreCutWhenThePeerAnswersNoPing) {
   options_.ping_after = kShort;
-  options_.ping_timeout = kShort;
+  options_.ping_timeout = kPingAnswer;
   Start();
   Http2Peer peer(server_->port());
   // Between parts of headers nothing else may be sent, not even the answer to a ping.
@@ -78,7 +81,7 @@ TEST_F(BadPeersTest, ARequestThatDoesNotEndIsCutAfterTheConnectionsAgeAndGrace) 
 
 TEST_F(BadPeersTest, APeerThatVanishesIsCutWhenItAnswersNoPing) {
   options_.ping_after = kShort;
-  options_.ping_timeout = kShort;
+  options_.ping_timeout = kPingAnswer;
   Start();
   Http2Peer peer(server_->port());
   peer.BeginCall(1, kScore);
@@ -88,7 +91,7 @@ TEST_F(BadPeersTest, APeerThatVanishesIsCutWhenItAnswersNoPing) {
 
 TEST_F(BadPeersTest, APeerThatVanishesAfterManyPingsIsCut) {
   options_.ping_after = kShort;
-  options_.ping_timeout = kShort;
+  options_.ping_timeout = kPingAnswer;
   Start();
   Http2Peer peer(server_->port());
   for (int i = 0; i < 4; ++i) peer.AnswerPing();
@@ -131,37 +134,45 @@ TEST_F(BadPeersTest, AConnectionThatIsNotReadIsCut) {
 
 // --- Floods -------------------------------------------------------------------------------------
 
+// The bytes in use in the whole process. What was freed does not count, though the allocator may keep it.
+int64_t AllocatedBytes() {
+  const struct mallinfo2 memory = mallinfo2();
+  return static_cast<int64_t>(memory.uordblks + memory.hblkhd);
+}
+
 TEST_F(BadPeersTest, CallsThatAreResetAtOnceAreForgotten) {
   Start();
   ExpectOthersAreServed();
-  [[maybe_unused]] const int64_t before = ProcessStats::ReadUsage().resident_bytes;
-  Http2Peer peer(server_->port());
-  constexpr int kCalls = 5000;
-  for (int i = 0; i < kCalls; ++i) {
-    const int stream = 2 * i + 1;
-    peer.BeginCall(stream, kScore);
-    peer.SendFrame(Http2Peer::kReset, std::string({0, 0, 0, 8}), 0, stream);
-    if (i % 1000 == 0) ExpectOthersAreServed();
+  const int64_t before = AllocatedBytes();
+  {
+    Http2Peer peer(server_->port());
+    constexpr int kCalls = 5000;
+    for (int i = 0; i < kCalls; ++i) {
+      const int stream = 2 * i + 1;
+      peer.BeginCall(stream, kScore);
+      peer.SendFrame(Http2Peer::kReset, std::string({0, 0, 0, 8}), 0, stream);
+      if (i % 1000 == 0) ExpectOthersAreServed();
+    }
+    ExpectOthersAreServed();
   }
-  ExpectOthersAreServed();
-  EXPECT_TRUE(Eventually([&] { return server_->IsIdle(); }));
-#ifndef __SANITIZE_ADDRESS__  // which keeps freed memory for a while
-  EXPECT_LT(ProcessStats::ReadUsage().resident_bytes - before, 64 * kMiB);
-#endif
+  EXPECT_TRUE(Eventually([this] { return server_->IsIdle(); }));
+  // gRPC takes 8 KB for a call: 40 MB for these.
+  EXPECT_TRUE(Eventually([before] { return AllocatedBytes() - before < 4 * kMiB; }));
 }
 
-TEST_F(BadPeersTest, HeadersWithoutEndAreCutWhenThePeerAnswersNoPing) {
+TEST_F(BadPeersTest, OthersAreServedBesideHeadersWithoutEndWhichAreCutWhenThePeerFallsSilent) {
   options_.ping_after = kShort;
-  options_.ping_timeout = kShort;
+  options_.ping_timeout = kPingAnswer;
   Start();
   Http2Peer peer(server_->port());
   peer.SendFrame(Http2Peer::kHeaders, Http2Peer::CallHeaders(kScore), 0, 1);
   std::string many;
   while (many.size() < 16'000) many += Http2Peer::Header("x-more", std::string(100, 'a'));
-  // gRPC keeps them all, so the time matters.
-  for (int sent = 0; peer.SendFrame(Http2Peer::kContinuation, many, 0, 1); ++sent) {
-    if (sent % 500 == 0) ExpectOthersAreServed();
+  for (int i = 0; i < 500; ++i) {
+    peer.SendFrame(Http2Peer::kContinuation, many, 0, 1);
+    ExpectOthersAreServed();
   }
+  peer.AwaitEndInSilence();
   ExpectOthersAreServed();
 }
 
