@@ -48,6 +48,11 @@ class FairTurns {
       Owner& owner = found->second;
       active_.erase({owner.clock, owner.was_served, id});
       owner.is_active = false;
+      if (active_.empty()) {  // rule 2
+        owed_.clear();
+        owners_.clear();
+        return;
+      }
       owed_.emplace(owner.clock, id);
       ForgetPaid();
     }
@@ -71,13 +76,15 @@ class FairTurns {
   void Charge(const Id& id, absl::Duration cost) {
     const auto [found, is_new] = owners_.try_emplace(id, Owner{.clock = now_});
     Owner& owner = found->second;
-    if (owner.is_active) active_.erase({owner.clock, owner.was_served, id});
-    if (!owner.is_active && !is_new) owed_.erase({owner.clock, id});
+    const Turn last = {owner.clock, owner.was_served, id};
     owner.clock = std::max(owner.clock, now_) + cost;
     owner.was_served = true;
     if (owner.is_active) {
-      active_.insert({owner.clock, owner.was_served, id});
+      auto turn = active_.extract(last);  // takes no memory, unlike erase and insert
+      turn.value() = {owner.clock, owner.was_served, id};
+      active_.insert(std::move(turn));
     } else {
+      if (!is_new) owed_.erase({last.clock, id});
       owed_.emplace(owner.clock, id);
     }
   }
