@@ -134,7 +134,8 @@ TEST_F(BadPeersTest, AConnectionThatIsNotReadIsCut) {
 
 // --- Floods -------------------------------------------------------------------------------------
 
-// The bytes in use in the whole process. What was freed does not count, though the allocator may keep it.
+// The bytes in use in the whole process. What was freed does not count, though the allocator may
+// keep it.
 int64_t AllocatedBytes() {
   const struct mallinfo2 memory = mallinfo2();
   return static_cast<int64_t>(memory.uordblks + memory.hblkhd);
