@@ -34,11 +34,12 @@ class ServerLoadTest : public testing::Test {
     client_ = ConnectedClient(server_->address(), 4);
   }
 
-  // About a second of work for two workers.
+  // 307 GFLOP, which are about a second for two fast workers, in 77 MB. So two requests arrive
+  // while the first is computed, also on a machine that is busy. The reply has 128 KB.
   static v1::ScoreRequest LongRequest() {
-    static const Tensor* const q = new Tensor(RandomTensor(DataType::kFloat32, {3000, 5000}, 1));
-    static const Tensor* const k = new Tensor(RandomTensor(DataType::kFloat32, {3000, 5000}, 2));
-    return MakeScoreRequest(q->View(), k->View(), {});
+    static const Tensor* const q = new Tensor(RandomTensor(DataType::kFloat32, {16000, 600}, 1));
+    static const Tensor* const k = new Tensor(RandomTensor(DataType::kFloat32, {16000, 600}, 2));
+    return MakeScoreRequest(q->View(), k->View(), {.output = Output::kTopK, .top_k = 1});
   }
 
   // Returns when so many requests are accepted and not yet answered.
@@ -124,7 +125,7 @@ TEST_F(ServerLoadTest, ACancelledRequestStopsAtTheNextTile) {
 TEST_F(ServerLoadTest, RequestsThatAreCancelledWhileTheyWaitAreNotAnswered) {
   const auto channel = ChannelTo(server_->address());
   const auto stub = v1::ScoringService::NewStub(channel);
-  constexpr int kCallers = 2;  // a request has 120 MB
+  constexpr int kCallers = 2;
   std::vector<grpc::ClientContext> contexts(kCallers);
   std::vector<grpc::Status> statuses(kCallers);
   std::vector<std::thread> callers;
