@@ -130,8 +130,9 @@ absl::Duration GroupCost(const BatchPolicyOptions& options, const QueueSummary& 
 }
 
 absl::Duration CostInPass(const JobSpec& spec, int64_t requests) {
+  if (requests <= 1) return spec.cost;
   const absl::Duration shared = std::min(spec.shared_cost, spec.cost);
-  return spec.cost - shared + shared / std::max(requests, int64_t{1});
+  return spec.cost - shared + shared / requests;
 }
 
 bool JoinsPass(const BatchPolicyOptions& options, int64_t requests, absl::Duration pass_cost,

@@ -10,16 +10,10 @@
 namespace qkserve {
 namespace {
 
-// The part of a cost of the whole work that one tile has. Most work has one tile, and divisions of
-// durations are slow.
-absl::Duration OfOneTile(const TiledWork& work, absl::Duration cost) {
-  return work.tile_count <= 1 ? cost : cost / work.tile_count;
-}
-
 // The cost in the queue of the tiles that have not begun. The last tile takes what rounding leaves.
 absl::Duration QueueCostLeft(const TiledWork& work) {
   if (work.tiles_taken == 0) return work.queue_cost;
-  return work.queue_cost - OfOneTile(work, work.queue_cost) * work.tiles_taken;
+  return work.queue_cost - work.OfOneTile(work.queue_cost) * work.tiles_taken;
 }
 
 }  // namespace
@@ -38,16 +32,12 @@ absl::Status CheckStillWanted(const QueuedJob& job, absl::Time now) {
 void WriteReceipts(const TiledWork& work) {
   const auto jobs = static_cast<int64_t>(work.jobs.size());
   absl::Duration cost;
-  if (jobs > 1) {
-    for (const auto& job : work.jobs) cost += CostInPass(job->spec, jobs);
-  }
+  for (const auto& job : work.jobs) cost += CostInPass(job->spec, jobs);
   for (const auto& job : work.jobs) {
     JobReceipt& receipt = job->receipt;
     receipt.queued = work.started - job->arrival;
     receipt.computed = work.ended - work.started;
-    if (jobs == 1) {
-      receipt.worker_time = work.worker_time;
-    } else if (cost > absl::ZeroDuration()) {
+    if (cost > absl::ZeroDuration()) {
       receipt.worker_time =
           work.worker_time * absl::FDivDuration(CostInPass(job->spec, jobs), cost);
     }
@@ -240,7 +230,7 @@ absl::Status BatchQueue::Push(std::shared_ptr<QueuedJob> job, absl::Time now) {
     work->rank = rank;
     work->tile_count = spec.tile_count;
     work->cost = work->charged_cost = spec.cost;
-    work->tile_cost = OfOneTile(*work, spec.cost);
+    work->tile_cost = work->OfOneTile(spec.cost);
     work->queue_cost = job->queue_cost;
     work->jobs.push_back(std::move(job));
     lane.tiled.emplace(rank, std::move(work));
@@ -349,12 +339,12 @@ void BatchQueue::TakeTile(absl::Time now, const LaneId& lane_id, Assignment& ass
 
 void BatchQueue::StartTile(TiledWork& work, Lane* lane, absl::Time now) {
   if (work.tiles_taken == 0) work.started = now;
-  share_.Charge(work.lane, OfOneTile(work, work.charged_cost) * RatioAt(work.kind, now));
+  share_.Charge(work.lane, work.OfOneTile(work.charged_cost) * RatioAt(work.kind, now));
   running_cost_ += work.tile_cost;
   if (work.tiles_taken + 1 == work.tile_count) {
     LeaveQueue(work, lane);
   } else {
-    const absl::Duration cost = OfOneTile(work, work.queue_cost);
+    const absl::Duration cost = work.OfOneTile(work.queue_cost);
     AddToSummary(work.lane, work.kind, 0, -cost);
     if (lane != nullptr) lane->cost.Add(work.rank, -cost);
   }

@@ -59,6 +59,12 @@ struct TiledWork {
   absl::Time ended = absl::InfinitePast();            // when the last tile so far ended
   absl::Duration worker_time = absl::ZeroDuration();  // sum over the tiles that ended
   absl::Status status;                                // the first error of a tile
+
+  // The part of a cost of all tiles that one tile has. Most work has one tile, and divisions of
+  // durations are slow.
+  absl::Duration OfOneTile(absl::Duration of_all) const {
+    return tile_count <= 1 ? of_all : of_all / tile_count;
+  }
 };
 
 // Writes what the work took into the receipts of its jobs. A job's part of the workers' time is in

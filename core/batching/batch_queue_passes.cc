@@ -106,7 +106,7 @@ void BatchQueue::ChargeJoined(absl::Time now, TiledWork& work) {
 
 void BatchQueue::PassMade(const std::shared_ptr<TiledWork>& work, absl::Time now) {
   work->tile_count = work->pass->tile_count();
-  work->tile_cost = work->cost / work->tile_count;
+  work->tile_cost = work->OfOneTile(work->cost);
   Lane* lane = nullptr;
   if (work->tile_count > 1) {
     lane = &LaneWithWork(work->lane, now);

@@ -19,8 +19,7 @@ namespace qkserve {
 //
 //  1. An owner that had no work starts at the clock of the others: it has saved up nothing. It goes
 //     before others with the same clock, so it waits for no one's whole portion.
-//  2. An owner that took more than its share and left still owes the rest when it comes back,
-//  unless
+//  2. An owner that took more than its share and left owes the rest when it comes back, unless
 //     nobody had work meanwhile.
 //  3. A clock is kept only while its owner has work or owes some.
 //
@@ -108,9 +107,9 @@ class FairTurns {
     }
   };
 
-  // Drops the clocks of those without work that owe nothing to anybody who waits.
+  // Drops the clocks of those without work that owe nothing to those who wait.
   void ForgetPaid() {
-    while (!owed_.empty() && (active_.empty() || owed_.begin()->first <= now_)) {
+    while (!owed_.empty() && owed_.begin()->first <= now_) {
       owners_.erase(owed_.begin()->second);
       owed_.erase(owed_.begin());
     }
