@@ -139,7 +139,7 @@ class Flags {
   // their values.
   absl::Status ReadEnvironment(absl::string_view prefix);
 
-  // A message for each variable of the environment that probably was to give a flag: it begins with
+  // A message for each environment variable that was probably meant for a flag: it begins with
   // `prefix`, names no flag, and its name is close to a flag's. The message names both.
   std::vector<std::string> MisspeltVariables(absl::string_view prefix) const;
 

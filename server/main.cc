@@ -247,7 +247,7 @@ int Main(int argc, char** argv) {
   Flags flags(
       "qkserve: dot-product attention scores as a network service\n"
       "usage: qkserve [--flag=value ...]\n\n"
-      "Every flag may be left out. A variable of the environment may give its value:\n"
+      "Every flag may be left out. An environment variable may give its value:\n"
       "QKSERVE_WORKERS=2 is --workers=2. A flag on the command line beats its variable.\n"
       "Sizes are 2GiB, 512MiB, 1GB or a number of bytes; times are 10s, 500ms or 1m30s.\n");
   options.AddFlags(flags);

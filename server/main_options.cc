@@ -123,8 +123,8 @@ void AddWork(MainOptions& options, Flags& flags) {
   flags.Add("queue_requests_max", &server.queue_requests_max,
             "requests that may wait for a worker");
   flags.Add("queue_time_max", &server.queue_time_max,
-            "longest wait for a worker: a request that is expected to wait longer, or has waited "
-            "longer, is refused");
+            "wait for a worker: a request that is expected to wait longer is refused; so is one "
+            "that has waited longer, if others wait, too");
 }
 
 void AddTenants(MainOptions& options, Flags& flags) {

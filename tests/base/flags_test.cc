@@ -193,7 +193,7 @@ TEST_F(FlagsTest, SizesHaveUnits) {
             "--memory: got '2G': expected a size, as 2GiB, 512MiB or 1GB, or a number of bytes");
 }
 
-// Sets a variable of the environment for the life of the object.
+// Sets an environment variable for the life of the object.
 class Variable {
  public:
   Variable(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
