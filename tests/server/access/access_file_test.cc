@@ -133,7 +133,8 @@ TEST(AccessFileTest, ErrorsNameTheLineAndWhatWasExpected) {
         HasSubstr(absl::StrCat("line 1: key sets: got '", absl::CHexEscape(bad), "', expected")));
   }
   EXPECT_THAT(ErrorOf("\x01 read x"), HasSubstr("identity: got '\\x01', expected"));
-  EXPECT_THAT(ErrorOf(absl::StrCat(std::string(3000, 'i'), " read x")), HasSubstr("iii...', expected"));
+  EXPECT_THAT(ErrorOf(absl::StrCat(std::string(3000, 'i'), " read x")),
+              HasSubstr("iii...', expected"));
   EXPECT_THAT(ErrorOf(absl::string_view("a re\0s x", 8)), HasSubstr("got 're\\x00s'"));
 }
 
