@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -39,7 +40,7 @@ TensorView ViewOf(std::span<const T> elements, DataType data_type, Shape shape) 
 
 }  // namespace
 
-bool IsDataType(int value) { return value >= 1 && value <= 5; }
+bool IsDataType(int value) { return value >= 1 && value < static_cast<int>(std::size(kTypes)); }
 
 bool IsFloatType(int value) { return value >= 1 && value <= 3; }
 

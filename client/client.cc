@@ -20,6 +20,7 @@ static_assert(static_cast<int>(DataType::kFloat16) == v1::FLOAT16);
 static_assert(static_cast<int>(DataType::kBfloat16) == v1::BFLOAT16);
 static_assert(static_cast<int>(DataType::kBool) == v1::BOOL);
 static_assert(static_cast<int>(DataType::kInt32) == v1::INT32);
+static_assert(v1::DataType_MAX == v1::INT32);
 static_assert(kOutputNames.size() == v1::Output_MAX);
 
 void ToProto(const TensorView& tensor, v1::Tensor& out) {
