@@ -12,19 +12,19 @@
 
 namespace qkserve {
 
-// Runs a step again and again on a thread of its own.
+// Runs a step again and again on its own thread.
 //
 // Guarantees:
 //  1. The first step begins at once. A later step begins when Wake is called, or after the pause
-//     that the step before it asked for.
+//     that the previous step returned.
 //  2. Steps never overlap. None begins after RequestStop.
 //  3. The destructor returns when the last step has ended.
 //
-// Thread-safe, except for the destructor. Put it last among the members that the step uses.
+// Thread-safe, except for the destructor. Declare the object after the members that the step uses.
 class BackgroundThread {
  public:
-  // Does a piece of work and returns how long to pause after it, from 0 to infinity. May call any
-  // method of this object.
+  // Does a piece of work and returns how long to pause after it, from 0 to infinity. A step may
+  // call any method of this object.
   using Step = std::function<absl::Duration()>;
 
   // Throws std::system_error if the system gives no thread.

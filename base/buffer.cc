@@ -29,7 +29,7 @@ absl::StatusOr<Buffer> Buffer::Allocate(size_t size_bytes) {
   if (size_bytes == 0) return Buffer();
   void* data = nullptr;
   if (size_bytes <= std::numeric_limits<size_t>::max() - kAlignment) {
-    // aligned_alloc wants a whole number of alignments.
+    // aligned_alloc requires a multiple of the alignment.
     data = std::aligned_alloc(kAlignment, Aligned(size_bytes));
   }
   if (data == nullptr) {
@@ -46,7 +46,7 @@ absl::StatusOr<Buffer> Buffer::AllocateZeroed(size_t size_bytes) {
     return buffer;
   }
   ASSIGN_OR_RETURN(Buffer buffer, MapZeroed(size_bytes));
-  // An error is ignored: small pages only make the memory slower.
+  // An error is ignored, because small pages only make the memory slower.
   static_cast<void>(madvise(buffer.data(), size_bytes, MADV_HUGEPAGE));
   return buffer;
 }

@@ -13,13 +13,13 @@ namespace qkserve {
 // A limit on the bytes that requests in flight, or key sets, hold together. Bytes are charged
 // before they are allocated.
 //
-// Thread-safe. Must outlive its charges.
+// Thread-safe. A budget must outlive its charges.
 class ByteBudget {
  public:
   // `name` is the name of the limit in errors, a string literal. `retry_after` is the usual time
-  // that a charge is held. A refused caller is told to come again after it, or up to twice as long
-  // (SpreadRetryAfter). 0: errors name no time, because coming again soon does not help.
-  // `reserved_bytes` of the limit count as charged and are never given back.
+  // that a charge is held. A refused caller is told to come again after this time, or up to twice
+  // as long (SpreadRetryAfter). If it is 0, errors name no time, because coming again soon does not
+  // help. `reserved_bytes` are a part of the limit that always counts as charged.
   ByteBudget(const char* name, int64_t bytes_max, absl::Duration retry_after = absl::ZeroDuration(),
              int64_t reserved_bytes = 0)
       : name_(name),
@@ -28,7 +28,7 @@ class ByteBudget {
         reserved_bytes_(reserved_bytes),
         bytes_(reserved_bytes) {}
 
-  // Gives its bytes back when it is destroyed.
+  // Bytes that are charged. The destructor gives them back.
   class Charge {
    public:
     Charge() = default;
@@ -53,18 +53,18 @@ class ByteBudget {
     std::unique_ptr<ByteBudget, ReturnBytes> budget_;
   };
 
-  // Charges `bytes`, which must be 0 or more. Does not block. RESOURCE_EXHAUSTED: they do not fit
-  // now, or are more than the limit.
+  // Charges `bytes`, which must be 0 or more. Does not block. RESOURCE_EXHAUSTED: the bytes do not
+  // fit now, or are more than the limit.
   absl::StatusOr<Charge> TryCharge(int64_t bytes);
 
   // Charges bytes that are in memory already and can no longer be refused. bytes() may rise above
-  // bytes_max(); TryCharge then refuses until it has fallen.
+  // bytes_max(); TryCharge then refuses until bytes() has fallen.
   Charge ChargeAnyway(int64_t bytes) {
     bytes_.fetch_add(bytes, std::memory_order_relaxed);
     return Charge(this, bytes);
   }
 
-  // Bytes charged now, the reserved ones included.
+  // Returns the bytes charged now, including the reserved ones.
   int64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
   int64_t bytes_max() const { return bytes_max_; }
 

@@ -26,7 +26,7 @@ constexpr Unit kUnits[] = {{"TiB", int64_t{1} << 40}, {"GiB", int64_t{1} << 30},
                            {"TB", 1'000'000'000'000}, {"GB", 1'000'000'000},
                            {"MB", 1'000'000},         {"KB", 1'000}};
 
-// Kubernetes writes binary units without their B.
+// True if `text` names the unit. Kubernetes writes binary units without the B.
 bool IsUnit(absl::string_view text, const Unit& unit) {
   const absl::string_view name = unit.name;
   return absl::EqualsIgnoreCase(text, name) ||
@@ -47,7 +47,7 @@ bool ParseByteSize(absl::string_view text, int64_t* bytes) {
     return absl::StartsWith(text, "0x") ? absl::SimpleHexAtoi(text, bytes)
                                         : absl::SimpleAtoi(text, bytes);
   }
-  // A double holds every number of a unit that memory can have.
+  // A double is exact for any whole number of KB that fits in memory, and for larger units.
   double count = 0;
   if (!absl::SimpleAtod(number, &count)) return false;
   const double size = std::round(count * static_cast<double>(unit->bytes));

@@ -7,17 +7,17 @@
 
 namespace qkserve {
 
-// The source of time. Injected everywhere, so that tests decide what time it is.
+// The source of time. A clock is injected everywhere, so that tests decide what time it is.
 // Implementations are thread-safe.
 class Clock {
  public:
   virtual ~Clock() = default;
 
-  // Never goes back. Comparable with other values of the same clock only: deadlines from outside
-  // are converted to "Now() + time left" when they arrive.
+  // Returns a time that never goes back. It can be compared only with times of the same clock.
+  // Therefore deadlines from outside are converted to "Now() + time left" when they arrive.
   virtual absl::Time Now() const = 0;
 
-  // The machine's monotonic clock. Never destroyed.
+  // Returns the machine's monotonic clock. It is never destroyed.
   static const Clock* Monotonic();
 };
 

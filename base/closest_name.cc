@@ -8,9 +8,9 @@
 namespace qkserve {
 namespace {
 
-// The number of changes that make one text of the other (optimal string alignment).
+// Returns how many changes turn one text into the other (optimal string alignment).
 size_t EditDistance(absl::string_view a, absl::string_view b) {
-  // at[i][j] is the distance of the first i letters of `a` to the first j of `b`.
+  // at[i][j] is the distance between the first i letters of `a` and the first j letters of `b`.
   std::vector<std::vector<size_t>> at(a.size() + 1, std::vector<size_t>(b.size() + 1));
   for (size_t i = 0; i <= a.size(); ++i) {
     for (size_t j = 0; j <= b.size(); ++j) {
@@ -31,7 +31,7 @@ size_t EditDistance(absl::string_view a, absl::string_view b) {
 }  // namespace
 
 std::string ClosestName(absl::string_view typed, const std::vector<std::string>& names) {
-  // A longer text is no name, and the table would be large.
+  // A longer text is not a name, and its table would be large.
   constexpr size_t kTypedMax = 64;
   if (typed.size() > kTypedMax) return "";
   const std::string text = absl::StrReplaceAll(typed, {{"-", "_"}});

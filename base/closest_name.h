@@ -8,9 +8,10 @@
 
 namespace qkserve {
 
-// The name that was probably meant by `typed`, which is none of `names`: the one that takes the
-// fewest changes of a letter (insert, remove, replace, swap with the next), if these are at most a
-// quarter of the typed letters, rounded. "-" counts as "_". "" if no name is close.
+// Returns the name that `typed` probably means, or "" if no name is close. `typed` is not in
+// `names`. The closest name takes the fewest changes of a letter (insert, remove, replace, swap
+// with the next). It is close if the changes are at most a quarter of the typed letters, rounded.
+// "-" counts as "_".
 std::string ClosestName(absl::string_view typed, const std::vector<std::string>& names);
 
 }  // namespace qkserve

@@ -7,7 +7,7 @@
 
 namespace qkserve {
 
-// Owns a descriptor of an open file or socket, or -1. Closes it when destroyed.
+// Owns a descriptor of an open file or socket, or -1. The destructor closes it.
 class FileDescriptor {
  public:
   explicit FileDescriptor(int fd) : fd_(fd) {}
@@ -21,7 +21,7 @@ class FileDescriptor {
   ~FileDescriptor() { Close(); }
 
   int get() const { return fd_; }
-  // Closes the descriptor now. Returns 0, or -1 with errno: a full disk may show only here.
+  // Closes the descriptor now. Returns 0, or -1 with errno. A full disk may show only here.
   int Close() { return fd_ < 0 ? 0 : close(std::exchange(fd_, -1)); }
 
  private:

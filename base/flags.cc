@@ -23,19 +23,19 @@
 namespace qkserve {
 namespace {
 
-// Help is written for a terminal of 80 columns. Its texts begin in a column that most names with
+// Help is written for terminals of 80 columns. Descriptions begin in a column that most flags with
 // their defaults do not reach.
 constexpr size_t kHelpWidth = 80;
 constexpr size_t kHelpColumn = 32;
 
-// CLI11 takes the next argument as the value of "--name=". This stands for the empty value.
+// This stands for an empty value, because CLI11 takes the argument after "--name=" as its value.
 constexpr char kEmptyValue[] = "\x1f";
 
 absl::string_view ValueText(absl::string_view result) {
   return absl::StripSuffix(result, kEmptyValue);
 }
 
-// `line`, and behind it `text` in lines that begin at kHelpColumn.
+// Returns `line`, followed by `text` in lines that begin at kHelpColumn.
 std::string HangingText(absl::string_view line, absl::string_view text) {
   std::string lines(line);
   size_t begin = 0;  // where the last line begins
@@ -81,7 +81,7 @@ class HelpFormatter : public CLI::Formatter {
   }
 };
 
-// Calls `parse` for the value that `source`, a flag or a variable, gave.
+// Calls `parse` for the value `text`. `source` is the flag or variable that gave the value.
 template <typename ParseText>
 absl::Status ReadValue(const std::string& source, absl::string_view text, bool may_be_empty,
                        const ParseText& parse) {
@@ -95,7 +95,7 @@ absl::Status ReadValue(const std::string& source, absl::string_view text, bool m
   return absl::InvalidArgumentError(absl::StrCat(source, ": got '", text, "': ", error));
 }
 
-// "; did you mean NAME?", or "" if there is no name.
+// Returns "; did you mean NAME?", or "" if `name` is empty.
 std::string Guess(absl::string_view prefix, const std::string& name) {
   return name.empty() ? "" : absl::StrCat("; did you mean ", prefix, name, "?");
 }
@@ -108,7 +108,7 @@ CLI::Option* AddHidden(CLI::App* app, const std::string& name, const CLI::callba
 void Prepare(CLI::App* app) {
   app->set_help_flag();
   app->allow_extras();
-  // CLI11 calls this as soon as it meets --help, so errors behind --help do not matter.
+  // CLI11 calls this as soon as it meets --help, so errors after --help do not matter.
   AddHidden(app, "-h,--help", [](const CLI::results_t&) -> bool { throw CLI::CallForHelp(); });
 }
 
@@ -130,7 +130,8 @@ Flags::Flags(CLI::App* app, std::shared_ptr<absl::Status> wrong_value)
 Flags::~Flags() = default;
 
 Flags& Flags::AddCommand(const std::string& name, const std::string& about) {
-  // At most one command, because what follows may be an argument with the name of another command.
+  // At most one command is allowed, because a later word may be an argument with the name of
+  // another command.
   app_->require_subcommand(0, 1);
   commands_.push_back(
       std::unique_ptr<Flags>(new Flags(app_->add_subcommand(name, about), wrong_value_)));
@@ -213,7 +214,7 @@ absl::Status Flags::CheckRest(bool asks_for_help) const {
                                               : absl::InvalidArgumentError("a command is required");
   }
   const std::string text(ValueText(*first));
-  // Behind "--" there are no flags.
+  // After "--" no argument is a flag.
   const bool is_flag = text.size() > 1 && text[0] == '-' && first == rest.begin();
   const std::string flag = text.substr(0, text.find('='));
   if (!commands_.empty()) {
@@ -258,8 +259,9 @@ std::string Flags::CommandGuess(absl::string_view typed) const {
 
 absl::StatusOr<std::string> Flags::Parse(absl::Span<const char* const> args) {
   *wrong_value_ = absl::OkStatus();
-  std::vector<std::string> reversed(args.rbegin(), args.rend());  // as CLI11 takes them
-  // Completes what CLI11 reads as flags: not values of their own, nor what is behind "--".
+  std::vector<std::string> reversed(args.rbegin(), args.rend());  // the order for CLI11
+  // Completes the arguments that CLI11 reads as flags. A value in its own argument, and arguments
+  // after "--", stay as they are.
   bool is_value = false;
   for (auto arg = reversed.rbegin(); arg != reversed.rend() && (is_value || *arg != "--"); ++arg) {
     if (std::exchange(is_value, false)) continue;
@@ -283,7 +285,7 @@ absl::StatusOr<std::string> Flags::Parse(absl::Span<const char* const> args) {
     return absl::InvalidArgumentError(
         absl::StrCat(what.substr(0, what.find(':')), " lacks its value"));
   } catch (const CLI::RequiredError& error) {
-    // Reported first: a surplus argument is the likelier mistake.
+    // A surplus argument is reported first, because it is the likelier mistake.
     absl::Status status = *wrong_value_;
     status.Update(CheckRest(/*asks_for_help=*/false));
     return status.ok() ? absl::InvalidArgumentError(error.what()) : status;

@@ -27,8 +27,8 @@ class Option;
 namespace qkserve {
 
 // ParseFlag reads the value of a flag. If it returns false, `error` says what was expected, and
-// `value` may have changed. FlagText writes a value as a command line would. A type defined
-// elsewhere has its overloads beside its definition.
+// `value` may have changed. FlagText writes a value as text for a command line. A type that is
+// defined elsewhere has its overloads there.
 inline bool ParseFlag(absl::string_view text, std::string* value, std::string* /*error*/) {
   *value = std::string(text);
   return true;
@@ -62,23 +62,24 @@ inline std::string FlagText(absl::Duration value) { return absl::FormatDuration(
 
 // How a flag's value may be given.
 struct FlagForm {
-  // If false, --name= is an error: a shell variable that is not set must not look like a flag that
-  // was not given.
+  // If false, --name= is an error, because a shell variable that is not set must not look like a
+  // flag that was not given.
   bool may_be_empty = false;
   // If not empty, --name alone stands for --name=VALUE_ALONE.
   std::string value_alone = {};
-  // If there is a value_alone, --help shows this text instead of the default.
+  // If `value_alone` is set, --help shows this text instead of the default.
   std::string placeholder = {};
 };
 
-// The flags of a program, or of one of its commands. They fill option structs. CLI11 parses.
+// The flags of a program, or of one of its commands. They fill option structs. CLI11 parses the
+// command line.
 //
-// A command line has --name=value or --name value, and --boolean or --noboolean. One dash does as
-// well. The last value of a flag counts. Behind "--" everything is an argument. --help and -h
-// belong to every command.
+// A command line has --name=value or --name value, and --boolean or --noboolean. One dash instead
+// of two works, too. If a flag is repeated, its last value counts. After "--" everything is an
+// argument. Every command has --help and -h.
 //
-// Not a library of flags that any file may define: a program adds all of its flags here, and reads
-// them once.
+// A program adds all of its flags to one object and reads them once. Other files cannot define
+// flags.
 class Flags {
  public:
   // `about` is the part of --help above the flags.
@@ -88,10 +89,11 @@ class Flags {
   ~Flags();
 
   // Adds a command to this program, or a second word to this command. A command line must then name
-  // exactly one of the commands. The reference lives as long as this object.
+  // exactly one of the commands. The returned reference is valid as long as this object lives.
   Flags& AddCommand(const std::string& name, const std::string& about);
 
-  // The flags that follow are listed under `heading`. kNone: ReadEnvironment skips them.
+  // Begins a group of flags, which --help lists under `heading`. If `variables` is kNone,
+  // ReadEnvironment skips these flags.
   enum class Variables { kNone, kOneEach };
   void BeginGroup(std::string heading, Variables variables = Variables::kOneEach) {
     group_ = std::move(heading);
@@ -109,9 +111,9 @@ class Flags {
   }
   // Adds a boolean flag: --name and --noname, or --name=true.
   void Add(const std::string& name, bool* value, const std::string& help);
-  // Adds a flag for a size of memory or of a message: see ParseByteSize.
+  // Adds a flag for a size of memory or of a message, as ParseByteSize reads it.
   void AddBytes(const std::string& name, int64_t* value, const std::string& help);
-  // Adds a flag without a default: `*value` stays nullopt if the flag is not given.
+  // Adds a flag without a default. `*value` stays nullopt if the flag is not given.
   template <typename T>
   void Add(const std::string& name, std::optional<T>* value, const std::string& help,
            const FlagForm& form = {}) {
@@ -120,43 +122,44 @@ class Flags {
     });
   }
 
-  // Adds an argument that is no flag. It is required and must not be empty. `name` stands for it in
-  // errors.
+  // Adds a required argument, which must not be empty. Errors call it `name`.
   void AddArgument(const std::string& name, std::string* value);
-  // Adds an argument that may be given once or more often.
+  // Adds an argument that must be given once or several times.
   void AddArguments(const std::string& name, std::vector<std::string>* values);
 
-  // Reads the arguments of main, without the program's name. Called once. Returns the text of
-  // --help if the command line asks for it: the caller then prints it and does nothing else.
-  // Otherwise returns "". INVALID_ARGUMENT: wrong usage. The message names the flag and says what
-  // was expected.
+  // Reads the arguments of main, without the program's name. Call it once. Returns the text of
+  // --help if the command line asks for help; the caller then prints the text and does nothing
+  // else. Otherwise returns "". INVALID_ARGUMENT: wrong usage. The message names the flag and says
+  // what was expected.
   absl::StatusOr<std::string> Parse(absl::Span<const char* const> args);
 
-  // Gives each flag that the command line did not name the value of its environment variable, if
-  // there is one. The variable is `prefix` and the flag's name in capital letters. Its value is
-  // read as the flag's would be. Flags of this object's commands are not read. Called after Parse.
-  // INVALID_ARGUMENT: a value is wrong. The message names the variable. All other flags then have
-  // their values.
+  // Sets each flag that the command line did not name from its environment variable, if the
+  // variable exists. The variable's name is `prefix` and the flag's name in capital letters. The
+  // value has the same form as the flag's. Flags of commands are not read. Call it after Parse.
+  // INVALID_ARGUMENT: a value is wrong. The message names the variable. All other flags are set
+  // nevertheless.
   absl::Status ReadEnvironment(absl::string_view prefix);
 
-  // A message for each environment variable that was probably meant for a flag: it begins with
-  // `prefix`, names no flag, and its name is close to a flag's. The message names both.
+  // Returns a message for each environment variable that was probably meant for a flag. Such a
+  // variable begins with `prefix`, names no flag, and has a name close to a flag's. The message has
+  // both names.
   std::vector<std::string> MisspeltVariables(absl::string_view prefix) const;
 
-  // If `message` begins with the name of a flag, with or without its dashes, returns it with the
-  // name as it was given: --name, or its variable. Otherwise returns it as it is.
+  // Returns `message`. If it begins with a flag's name, with or without dashes, the result begins
+  // with the name that was given: --name, or the environment variable.
   std::string NameSource(absl::string_view message) const;
 
-  // The names of the commands that were given, for example "keys put". Called after Parse, which
-  // may have failed.
+  // Returns the names of the commands that were given, for example "keys put". Call it after Parse,
+  // even if Parse failed.
   std::string GivenCommand() const;
 
-  // The text of --help.
+  // Returns the text of --help.
   std::string Help() const;
 
-  // For a program without commands: parses, then calls `validate`. Returns nullopt if the program
-  // goes on, otherwise the exit code of main. 0: the help was printed on standard output. 1: it
-  // could not be printed. 2: the usage was wrong. Standard error says so.
+  // Parses the arguments of a program without commands, then calls `validate`. Returns nullopt if
+  // the program goes on, otherwise the exit code of main. The code is 0 if the help was printed on
+  // standard output, 1 if the help could not be printed, and 2 if the usage was wrong. Errors are
+  // printed on standard error.
   std::optional<int> ParseMain(
       int argc, const char* const* argv,
       const std::function<absl::Status()>& validate = [] { return absl::OkStatus(); });
@@ -176,12 +179,13 @@ class Flags {
   void AddText(const std::string& name, const std::string& default_text, const std::string& help,
                const FlagForm& form, const ParseText& parse);
   bool IsOnCommandLine(const Flag& flag) const;
-  // INVALID_ARGUMENT: an argument is surplus, or a command is missing. With --help neither is an
-  // error, except a missing second word of a command.
+  // INVALID_ARGUMENT: a flag or command is unknown, a command is missing, or an argument is
+  // surplus. With --help, a missing command and a surplus argument are allowed.
   absl::Status CheckRest(bool asks_for_help) const;
-  // The flag `dashed`, for example "--name", of this program or of one of its commands, or nullptr.
+  // Returns the flag `dashed`, for example "--name", of this program or of one of its commands.
+  // Returns nullptr if there is none.
   CLI::Option* Find(const std::string& dashed) const;
-  // "; did you mean NAME?", or "" if nothing is close to `typed`.
+  // Returns "; did you mean NAME?", or "" if nothing is close to `typed`.
   std::string FlagGuess(absl::string_view typed) const;
   std::string CommandGuess(absl::string_view typed) const;
 
@@ -190,8 +194,8 @@ class Flags {
   std::string group_ = "Flags";
   Variables variables_ = Variables::kOneEach;
   std::vector<Flag> flags_;
-  // The first value that Parse could not read. The flags behind it are read, too. Shared with the
-  // commands.
+  // The error of the first value that Parse could not read. Parse then reads the other flags, too.
+  // The commands share this status.
   const std::shared_ptr<absl::Status> wrong_value_;
   std::vector<std::unique_ptr<Flags>> commands_;
 };

@@ -8,11 +8,11 @@
 
 namespace qkserve {
 
-// The value of an IEEE 754 binary16, exactly. For single elements, for example in a display.
-// core/kernels/element_conversion.h converts many elements, to the same values.
+// Returns the exact value of an IEEE 754 binary16. It is meant for single elements, for example in
+// a display. core/kernels/element_conversion.h converts many elements at once, to the same values.
 float Float16ToFloat(uint16_t bits);
 
-// The elements of a tensor as float32. Its shape must be valid (ElementCount).
+// Returns the elements of a tensor as float32. The tensor's shape must be valid (ElementCount).
 std::vector<float> ElementsAsFloat(const TensorView& tensor);
 
 }  // namespace qkserve

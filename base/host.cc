@@ -22,7 +22,7 @@ namespace {
 
 constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
 
-// The words on the first line of the file; empty if there is no such file.
+// Returns the words of the file, or none if there is no such file.
 std::vector<std::string> ReadWords(const std::string& path) {
   std::ifstream file(path);
   std::stringstream text;
@@ -30,7 +30,8 @@ std::vector<std::string> ReadWords(const std::string& path) {
   return absl::StrSplit(text.str(), absl::ByAnyChar(" \n"), absl::SkipEmpty());
 }
 
-// The whole CPUs that `quota_us` allows in each `period_us`. The quotas "max" and -1 are no limit.
+// Returns how many whole CPUs `quota_us` allows in each `period_us`, at least 1. The quotas "max"
+// and -1 mean no limit.
 int64_t CpusOfQuota(absl::string_view quota_us, absl::string_view period_us) {
   int64_t quota = 0;
   int64_t period = 0;
@@ -56,9 +57,9 @@ int64_t MemoryLimitIn(const std::string& folder) {
   return kNoLimit;
 }
 
-// The tightest limit of the process's cgroup and of the cgroups above it. `limit_in` reads the
-// limit of one folder. The top of the mount is always read: inside a container the cgroup's own
-// files are there, whatever /proc/self/cgroup says.
+// Returns the tightest limit of the process's cgroup and of the cgroups above it. `limit_in` reads
+// the limit of one folder. The top of the mount is always read, because inside a container the
+// cgroup's own files are there, whatever /proc/self/cgroup says.
 int64_t CgroupLimit(const std::string& root, absl::string_view controller,
                     int64_t (*limit_in)(const std::string& folder)) {
   int64_t limit = kNoLimit;

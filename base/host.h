@@ -6,21 +6,22 @@
 
 namespace qkserve {
 
-// CPUs that this process may really use: the lesser of its affinity and the CPU quota of its cgroup
-// (versions 1 and 2), rounded down, but at least 1. A pool larger than the quota would be throttled
-// in the middle of its work.
+// Returns how many CPUs this process may really use: the lesser of its affinity and the CPU quota
+// of its cgroup (versions 1 and 2), rounded down, but at least 1. A pool larger than the quota
+// would be throttled in the middle of its work.
 //
 // `root` is put before /proc and /sys, for tests.
 int64_t UsableCpus(const std::string& root = "");
 
-// The model of the CPU, for example "Intel(R) Xeon(R) Gold 6230"; "" if the system does not say.
+// Returns the model of the CPU, for example "Intel(R) Xeon(R) Gold 6230", or "" if the system does
+// not say.
 std::string CpuName();
 
-// Bytes of memory that this process may use: the machine's memory, or the tightest limit of its
-// cgroup and of the cgroups above.
+// Returns the bytes of memory that this process may use: the lesser of the machine's memory and the
+// tightest limit of its cgroup and the cgroups above it.
 int64_t UsableMemoryBytes(const std::string& root = "");
 
-// The files that this process may have open at a time.
+// Returns how many files this process may have open at a time.
 int64_t OpenFilesMax();
 
 }  // namespace qkserve

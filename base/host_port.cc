@@ -10,13 +10,13 @@
 namespace qkserve {
 namespace {
 
-// SimpleAtoi alone takes a sign and spaces as well.
+// Reads a port, which has only digits. SimpleAtoi alone would accept a sign and spaces, too.
 bool ReadPort(absl::string_view text, int& port) {
   return std::all_of(text.begin(), text.end(), absl::ascii_isdigit) &&
          absl::SimpleAtoi(text, &port) && port <= kPortMax;
 }
 
-// Takes the brackets away.
+// Takes the brackets away. Returns false if `host` is no host.
 bool ReadHost(absl::string_view& host) {
   const bool has_brackets = absl::ConsumePrefix(&host, "[");
   if (has_brackets && !absl::ConsumeSuffix(&host, "]")) return false;

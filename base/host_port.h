@@ -16,10 +16,10 @@ struct HostPort {
 };
 
 // Splits HOST:PORT, or HOST if there is a `default_port`. An IPv6 address must be in brackets,
-// because without them it could end anywhere. The port is digits alone, from 0 to kPortMax.
-// nullopt: the text is not of this form.
+// because otherwise its end is unclear. The port has only digits and is from 0 to kPortMax. Returns
+// nullopt if the text has another form.
 //
-// Needed because gRPC takes a missing port for 443 and any number modulo 65536.
+// This check is needed, because gRPC takes a missing port for 443 and any number modulo 65536.
 std::optional<HostPort> ReadHostPort(absl::string_view text,
                                      std::optional<int> default_port = std::nullopt);
 

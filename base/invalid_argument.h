@@ -7,14 +7,14 @@
 
 namespace qkserve {
 
-// INVALID_ARGUMENT with this message, given in parts as to absl::StrCat.
+// Returns INVALID_ARGUMENT with this message. The parts are those of absl::StrCat.
 template <class... Parts>
 absl::Status InvalidArgument(const Parts&... message) {
   return absl::InvalidArgumentError(absl::StrCat(message...));
 }
 
-// INVALID_ARGUMENT with the message "FILE: WHAT", for a file that is not in the format that its
-// reader expects. `what` is given in parts.
+// Returns INVALID_ARGUMENT with the message "FILE: WHAT", for a file that is not in the format that
+// its reader expects. `what` is given in parts.
 template <class... Parts>
 absl::Status FormatError(absl::string_view file, const Parts&... what) {
   return InvalidArgument(file, ": ", what...);

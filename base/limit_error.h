@@ -14,19 +14,21 @@
 
 namespace qkserve {
 
-// Payloads of a status: the name of a limit, and milliseconds as decimal text.
+// Keys of a status's payloads. The values are the name of a limit, and milliseconds as decimal
+// text.
 inline constexpr char kLimitPayload[] = "qkserve.limit";
 inline constexpr char kRetryPayload[] = "qkserve.retry_after_ms";
 
-// RESOURCE_EXHAUSTED that says which limit refused: the option that sets the limit, for example
-// "queue_time_max", or "deadline" if the caller set it. Metrics count refusals by this name.
+// Returns RESOURCE_EXHAUSTED with the name of the limit that refused. The name is the option that
+// sets the limit, for example "queue_time_max", or "deadline" if the caller set the limit. Metrics
+// count refusals by this name.
 inline absl::Status LimitError(absl::string_view limit, absl::string_view message) {
   absl::Status status = absl::ResourceExhaustedError(message);
   status.SetPayload(kLimitPayload, absl::Cord(limit));
   return status;
 }
 
-// The name of the limit; "" if the status names none.
+// Returns the name of the limit, or "" if the status names none.
 inline std::string LimitOf(const absl::Status& status) {
   const absl::optional<absl::Cord> limit = status.GetPayload(kLimitPayload);
   return limit.has_value() ? std::string(*limit) : std::string();
@@ -38,21 +40,23 @@ inline absl::Status WithRetryAfter(absl::Status status, absl::Duration after) {
   return status;
 }
 
-// A point in [0, 1) for the number of a refusal. Successive numbers spread evenly, and no point
-// comes twice (the golden ratio's multiples; Knuth, The Art of Computer Programming, section 6.4).
+// Returns a point in [0, 1) for the number of a refusal. The points of successive numbers spread
+// evenly, and no point comes twice (multiples of the golden ratio; Knuth, The Art of Computer
+// Programming, section 6.4).
 inline double SpreadPoint(uint64_t number) {
   constexpr uint64_t kStep = 0x9e3779b97f4a7c15;  // 2^64 divided by the golden ratio
   constexpr double kUnit = 1.0 / (int64_t{1} << 53);
   return static_cast<double>((number * kStep) >> 11) * kUnit;
 }
 
-// The time after which refusal `number` may come again: from `shortest` to twice as long. So
-// callers who were refused together do not come back together.
+// Returns the time after which the caller of refusal `number` may come again, from `shortest` to
+// twice as long. The times differ so that callers who were refused together do not come back
+// together.
 inline absl::Duration SpreadRetryAfter(absl::Duration shortest, uint64_t number) {
   return shortest + shortest * SpreadPoint(number);
 }
 
-// The time after which a retry may help; nullopt if the status does not say.
+// Returns the time after which a retry may help, or nullopt if the status does not say.
 inline absl::optional<absl::Duration> RetryAfterOf(const absl::Status& status) {
   const absl::optional<absl::Cord> text = status.GetPayload(kRetryPayload);
   int64_t ms = 0;

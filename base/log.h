@@ -12,7 +12,7 @@ namespace qkserve {
 
 enum class LogLevel { kInfo, kWarning, kError };
 
-// Counts, sizes and versions are int64_t: all their digits are written.
+// Counts, sizes and versions are int64_t, because then all their digits are written.
 using LogValue = std::variant<std::string, double, int64_t>;
 
 // A message to the operator. It becomes one line of the log.

@@ -12,8 +12,8 @@ namespace qkserve {
 
 // std::mutex with the annotations that clang's -Wthread-safety checks.
 //
-// Not absl::Mutex: distributions ship Abseil uninstrumented, so ThreadSanitizer cannot see its
-// locks and reports correct code as races.
+// absl::Mutex is not used, because distributions ship Abseil without instrumentation.
+// ThreadSanitizer then does not see Abseil's locks and reports correct code as races.
 class ABSL_LOCKABLE Mutex {
  public:
   Mutex() = default;
@@ -53,11 +53,12 @@ class CondVar {
   // Waits for at most about `time`. The condition may still be false.
   void WaitFor(Mutex* mutex, absl::Duration time) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
-    // Longer times overflow in wait_for, and a caller that wakes early waits again.
+    // The wait is at most an hour, because very long times overflow in wait_for. A caller that
+    // wakes early waits again.
     condition_.wait_for(lock, absl::ToChronoNanoseconds(std::min(time, absl::Hours(1))));
     lock.release();
   }
-  // Wake one waiting thread, or all. The mutex need not be held.
+  // These wake one waiting thread, or all. The mutex need not be held.
   void NotifyOne() { condition_.notify_one(); }
   void NotifyAll() { condition_.notify_all(); }
 

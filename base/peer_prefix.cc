@@ -12,7 +12,7 @@
 namespace qkserve {
 namespace {
 
-// The text of an address. `address` is an in_addr or an in6_addr.
+// Returns the text of an address. `address` is an in_addr or an in6_addr.
 std::string Text(int family, const void* address) {
   char text[INET6_ADDRSTRLEN];
   return inet_ntop(family, address, text, sizeof(text)) != nullptr ? text : "";

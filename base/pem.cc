@@ -42,7 +42,8 @@ int RefusePassPhrase(char* /*out*/, int /*size*/, int /*is_write*/, void* asked)
   return -1;
 }
 
-// All certificates of the file, at least one. In a chain the first is the owner's own.
+// Returns all certificates of the file, at least one. In a chain, the first certificate is the
+// owner's.
 absl::StatusOr<std::vector<Certificate>> ReadCertificates(const PemFile& file) {
   const Bio bio = Open(file);
   bool asked = false;
@@ -50,7 +51,8 @@ absl::StatusOr<std::vector<Certificate>> ReadCertificates(const PemFile& file) {
   while (Certificate next{PEM_read_bio_X509_AUX(bio.get(), nullptr, RefusePassPhrase, &asked)}) {
     certificates.push_back(std::move(next));
   }
-  // The loop ends with an error. It is the expected one if no further certificate begins.
+  // The loop always ends with an error. PEM_R_NO_START_LINE is the expected error if no further
+  // certificate begins.
   const unsigned long error = ERR_peek_last_error();
   ERR_clear_error();
   if (ERR_GET_LIB(error) != ERR_LIB_PEM || ERR_GET_REASON(error) != PEM_R_NO_START_LINE) {
@@ -72,7 +74,7 @@ absl::StatusOr<PrivateKey> ReadPrivateKey(const PemFile& file) {
   return key;
 }
 
-// InfinitePast if OpenSSL cannot read the time.
+// Returns InfinitePast if OpenSSL cannot read the time.
 absl::Time ToTime(const ASN1_TIME* time) {
   std::tm utc = {};
   if (ASN1_TIME_to_tm(time, &utc) != 1) return absl::InfinitePast();
@@ -84,7 +86,7 @@ CertificateTimes TimesOf(const X509* certificate) {
           .end = ToTime(X509_get0_notAfter(certificate))};
 }
 
-// OpenSSL's words for the first of its errors, which are then forgotten.
+// Returns OpenSSL's text for the first of its errors, and clears all of them.
 std::string FirstError() {
   const unsigned long error = ERR_peek_error();
   ERR_clear_error();
@@ -95,7 +97,7 @@ std::string FirstError() {
 }  // namespace
 
 absl::StatusOr<PemFile> ReadPemFile(absl::string_view what, const std::string& path) {
-  // More than any bundle of certificates has. It bounds the cost of reading a wrong file.
+  // Any bundle of certificates is smaller. The limit bounds the cost of reading a wrong file.
   constexpr size_t kPemBytesMax = 16 << 20;
   absl::StatusOr<std::string> text = ReadFileWhole(path, kPemBytesMax);
   if (text.ok()) return PemFile{absl::StrCat(what, path), *std::move(text)};
@@ -114,7 +116,7 @@ absl::StatusOr<CertificateTimes> CheckIdentity(const PemFile& chain, const PemFi
   const bool fits = X509_check_private_key(own, private_key.get()) == 1;
   ERR_clear_error();
   if (!fits) return FormatError(key.name, "is not the key of ", chain.name);
-  // A context refuses what is too weak for the security level, as the one of gRPC does.
+  // Like gRPC's context, this one refuses what is too weak for the security level.
   const std::unique_ptr<SSL_CTX, Free> context(SSL_CTX_new(TLS_method()));
   if (context == nullptr) return absl::ResourceExhaustedError("OpenSSL makes no context");
   bool is_taken = SSL_CTX_use_certificate(context.get(), own) == 1;

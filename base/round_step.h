@@ -5,8 +5,8 @@
 
 namespace qkserve {
 
-// The least of 1, 2 and 5 times powers of ten that is at least `rough`, for the ticks of an axis.
-// `rough` is positive and finite.
+// Returns the smallest step for the ticks of an axis that is at least `rough`. A step is 1, 2 or 5
+// times a power of ten. `rough` must be positive and finite.
 inline double RoundStep(double rough) {
   const double power = std::pow(10, std::floor(std::log10(rough)));
   for (const double factor : {1.0, 2.0, 5.0}) {

@@ -10,9 +10,8 @@
 namespace qkserve {
 namespace {
 
-// True if the descriptor came from the parent. A descriptor with FD_CLOEXEC did not: a library
-// opened it before main. (gRPC 1.51 tries whether it can make an eventfd, and leaves it open
-// unused.)
+// True if the descriptor came from the parent. A descriptor with FD_CLOEXEC was opened by a library
+// before main. For example, gRPC 1.51 makes an eventfd to see whether it can, and leaves it open.
 bool IsInherited(int descriptor) {
   const int flags = fcntl(descriptor, F_GETFD);
   return flags >= 0 && (flags & FD_CLOEXEC) == 0;
@@ -26,7 +25,7 @@ void OpenClosedStandardStreams() {
     int opened = open("/dev/null", stream == STDERR_FILENO ? O_WRONLY : O_RDONLY);
     // If there is no /dev/null, the root directory takes the number. Writes to it fail.
     if (opened < 0) opened = open("/", O_RDONLY | O_DIRECTORY);
-    // Without O_CLOEXEC the number stays taken when the process executes itself again.
+    // O_CLOEXEC is not set, so that the number stays taken when the process executes itself again.
     if (opened < 0 || opened == stream) continue;
     dup2(opened, stream);
     close(opened);

@@ -8,18 +8,18 @@
 namespace qkserve {
 
 // Opens the descriptors 0, 1 and 2 if the parent left them closed. Otherwise the next file or
-// socket would get such a number, and printed text would go into it. Call it first in main.
+// socket would get one of these numbers, and printed text would go into it. Call it first in main.
 //
 // Standard input is then empty. Writes to standard output fail (EBADF) as on a closed descriptor,
-// because it takes a program's result. Messages on standard error vanish.
+// because a program's result must not vanish. Messages on standard error vanish.
 void OpenClosedStandardStreams();
 
-// Writes what was printed before and is still in a buffer. A full disk and a reader that is gone
-// show only here. The operating system's errors.
+// Writes the printed text that is still in a buffer. A full disk, or a reader that is gone, shows
+// only here. Errors are the operating system's.
 absl::Status FlushStandardOutput();
 
-// Writes `text` to standard output at once. Returns false if it could not be written. Standard
-// error then says so.
+// Writes `text` to standard output at once. If that fails, prints an error on standard error and
+// returns false.
 bool PrintOut(const std::string& text);
 
 }  // namespace qkserve

@@ -6,10 +6,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-// For functions that return absl::Status or absl::StatusOr. This header includes both. Do not use
-// it in headers that are installed.
+// Macros for functions that return absl::Status or absl::StatusOr. This header includes both types.
+// Installed headers must not include it.
 
-// Returns the error of `expression`, an absl::Status, from the function around it.
+// If `expression`, an absl::Status, is an error, the function around the macro returns it.
 #define RETURN_IF_ERROR(expression)                                         \
   do {                                                                      \
     if (absl::Status qkserve_status = (expression); !qkserve_status.ok()) { \
@@ -19,8 +19,8 @@
 
 // Assigns the value of `expression`, an absl::StatusOr, to `left`, which may be a declaration:
 //   ASSIGN_OR_RETURN(const Tensor keys, ReadTensor(file));
-// Returns an error from the function around it. The macro is more than one statement: an `if`
-// around it needs braces.
+// If `expression` is an error, the function around the macro returns it. An `if` around the macro
+// needs braces, because the macro is more than one statement.
 #define ASSIGN_OR_RETURN(left, expression) \
   ASSIGN_OR_RETURN_TO(UNIQUE_STATUS_NAME(qkserve_status_or_, __LINE__), left, expression)
 

@@ -17,8 +17,8 @@ namespace qkserve {
 // which they were scheduled. Thread-safe.
 class TaskPool {
  public:
-  // Starts `threads` threads, or fewer if the system gives no more. Throws std::system_error if it
-  // gives none.
+  // Starts `threads` threads, or fewer if the system gives no more. Throws std::system_error if the
+  // system gives none.
   explicit TaskPool(int threads) {
     threads_.reserve(static_cast<size_t>(threads));
     try {
@@ -42,7 +42,7 @@ class TaskPool {
   TaskPool(const TaskPool&) = delete;
   TaskPool& operator=(const TaskPool&) = delete;
 
-  // Runs `task` on one of the threads, later. Does not block.
+  // Runs `task` later, on one of the threads. Does not block.
   void Schedule(std::function<void()> task) {
     MutexLock lock(&mutex_);
     tasks_.push_back(std::move(task));

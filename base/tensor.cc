@@ -16,7 +16,7 @@ struct TypeInfo {
   absl::string_view name;
   int64_t bytes;
 };
-// Indexed by the value of the enum. Index 0 stands for numbers that are no type.
+// The index is the value of the enum. Index 0 stands for values that are no type.
 constexpr TypeInfo kTypes[] = {{"unknown", 1},  {"FLOAT32", 4}, {"FLOAT16", 2},
                                {"BFLOAT16", 2}, {"BOOL", 1},    {"INT32", 4}};
 
@@ -53,7 +53,8 @@ std::optional<int64_t> ElementCount(absl::Span<const int64_t> shape) {
   bool empty = false;
   for (const int64_t size : shape) {
     if (size < 0) return std::nullopt;
-    // Sizes of 0 are left out of the product. So the product of any of the sizes fits in 64 bits.
+    // Sizes of 0 are left out of the product, so that the product of any subset of the sizes fits
+    // in 64 bits.
     if (size == 0) {
       empty = true;
     } else if (__builtin_mul_overflow(count, size, &count)) {

@@ -23,8 +23,8 @@ int64_t ThreadsOfProcess() {
   return std::distance(std::filesystem::directory_iterator("/proc/self/task", error), {});
 }
 
-// Waits until the kernel has removed `count` joined threads. Until then they count against the
-// limits.
+// Waits at most 1 s until the process has at most `count` threads. Joined threads count against the
+// limits until the kernel has removed them.
 void AwaitThreads(int64_t count) {
   constexpr absl::Duration kWaitMax = absl::Seconds(1);
   const Clock& clock = *Clock::Monotonic();
@@ -35,9 +35,10 @@ void AwaitThreads(int64_t count) {
 }  // namespace
 
 int64_t GrpcThreads() {
-  // Counted in a running server of gRPC 1.51. Its event engine has a thread for each CPU (2 to 32).
-  // Its callbacks have a thread for two CPUs (2 to 16). The others are timers, executors and the
-  // like. gRPC counts all CPUs of the machine, also those that this process may not use.
+  // These numbers were counted in a running server of gRPC 1.51. The event engine has a thread for
+  // each CPU (2 to 32). Callbacks have a thread for every two CPUs (2 to 16). The other threads are
+  // timers, executors and the like. gRPC counts all CPUs of the machine, even those that this
+  // process may not use.
   const int64_t cpus = sysconf(_SC_NPROCESSORS_CONF);
   constexpr int64_t kOthers = 8;
   return std::clamp<int64_t>(cpus, 2, 32) + std::clamp<int64_t>(cpus / 2, 2, 16) + kOthers;

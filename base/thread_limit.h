@@ -10,17 +10,18 @@
 namespace qkserve {
 
 // Limits on threads come from a container's pids limit, a service's TasksMax or ulimit -u. A
-// library that reaches such a limit may abort the process, as gRPC does. So a program checks first.
+// library that reaches such a limit may abort the process, as gRPC does. Therefore a program checks
+// first.
 
-// The number of threads that gRPC starts in a server or client on this machine. Under load more
-// threads come and go; gRPC works without them.
+// Returns the number of threads that gRPC starts in a server or client on this machine. Under load
+// more threads come and go; gRPC works without them.
 int64_t GrpcThreads();
 
 // Starts a thread. Throws std::system_error if the system gives none.
 using StartThread = std::function<std::thread(std::function<void()> body)>;
 
 // Starts `count` threads that do nothing, and ends them again. RESOURCE_EXHAUSTED: the system gave
-// fewer, and the message says how many. `start` is for tests.
+// fewer threads. The message says how many. `start` is for tests.
 absl::Status CheckThreads(
     int64_t count,
     const StartThread& start = [](const std::function<void()>& body) { return std::thread(body); });

@@ -73,7 +73,7 @@ absl::Status WriteFileWhole(const std::string& path, FileParts parts, IfIrreplac
   }
   absl::Status status = WriteAndClose(&fd, path, parts);
   if (status.ok() && rename(temporary.c_str(), target.c_str()) != 0) {
-    // EBUSY: the file is a mount point.
+    // EBUSY means that the file is a mount point.
     status = in_place && errno == EBUSY
                  ? WriteInPlace(path, parts)
                  : absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot replace"));

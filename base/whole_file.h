@@ -11,30 +11,33 @@
 
 namespace qkserve {
 
-// Files that are read at once, or written at once from parts that follow one another. They are not
-// synced: what must survive the end of the machine goes through FileSystem (core/key_sets/storage).
+// These functions read or write a whole file. The parts of a file are written one after another.
+// Files are not synced. Data that must survive a loss of power goes through FileSystem
+// (core/key_sets/storage).
 //
-// Errors are the operating system's, naming the file.
+// Errors are the operating system's and name the file.
 using FileParts = absl::Span<const absl::string_view>;
 
 // Reads a file, a device or a pipe to its end. OUT_OF_RANGE: it has more than `bytes_max` bytes.
 absl::StatusOr<std::string> ReadFileWhole(const std::string& path, size_t bytes_max);
 
-// Writes the parts to a descriptor, which `name` stands for in errors.
+// Writes the parts to a descriptor. Errors call the descriptor `name`.
 absl::Status WriteTo(int fd, const std::string& name, FileParts parts);
 
-// Overwrites a file, a device or a pipe that is there. Readers may see a part.
+// Overwrites an existing file, device or pipe. Readers may see a part of the new bytes.
 absl::Status WriteInPlace(const std::string& path, FileParts parts);
 
-// The choice of WriteFileWhole if no new file can take the place of the old one: its folder takes
-// no new file, or it is a mount point.
+// The choice of WriteFileWhole if no new file can replace the old one. This happens if the folder
+// takes no new file, or if the old file is a mount point.
 enum class IfIrreplaceable { kFail, kWriteInPlace };
 
 // Makes or replaces a regular file. Readers of `path` find the old file or the new one, never a
-// part. Symbolic links stay, and the file behind them is replaced. An error leaves no other file.
+// part. Symbolic links stay, and the file to which they lead is replaced. After an error no
+// temporary file is left.
 absl::Status WriteFileWhole(const std::string& path, FileParts parts, IfIrreplaceable otherwise);
 
-// The file behind symbolic links; `path` itself if there is none yet.
+// Returns the file to which `path` leads through symbolic links, or `path` itself if there is no
+// such file yet.
 std::string ResolvedPath(const std::string& path);
 
 }  // namespace qkserve

@@ -20,8 +20,8 @@ int64_t ResultColumns(const v1::ScoreRequest& request, const KnownKeySet& known)
   return request.output() == v1::CONTEXT ? known.values->columns : known.keys.rows;
 }
 
-// The query times the scale. Its scores are the scaled scores with one rounding more, for which the
-// bounds have room.
+// Returns the query times the scale. Its scores are the scaled scores with one more rounding, which
+// the bounds allow.
 std::vector<float> ScaledQuery(const v1::ScoreRequest& request, int64_t row) {
   const int64_t d = request.queries().shape(1);
   const absl::Span<const float> query = Floats(request.queries()).subspan(row * d, d);
@@ -32,7 +32,7 @@ std::vector<float> ScaledQuery(const v1::ScoreRequest& request, int64_t row) {
   return scaled;
 }
 
-// The elements of a FLOAT32 tensor of rank 2.
+// Copies the elements of a FLOAT32 tensor of rank 2.
 FloatMatrix ToMatrix(const v1::Tensor& tensor) {
   const absl::Span<const float> elements = Floats(tensor);
   return {tensor.shape(0), tensor.shape(1), {elements.begin(), elements.end()}};

@@ -1,4 +1,4 @@
-// The cost of the stages after the scores, measured on a real qkserve in interleaved rounds:
+// Measures the cost of the stages after the scores, on a real qkserve in interleaved rounds:
 //   context against cblas_sgemm for the scores alone, in process, on all CPUs;
 //   context with a causal mask against context without;
 //   the server's memory for a context whose score matrix would be 410 MB.
@@ -28,11 +28,11 @@ namespace qkserve::bench {
 namespace {
 
 struct Options {
-  std::string qkserve;  // the program; empty: the one beside this one
+  std::string qkserve;  // path of the program; empty: the qkserve beside this program
   int rounds = 15;      // rounds of each comparison
 };
 
-// Self-attention-like inputs: Q [n, d], K and V [m, d].
+// Inputs like those of self-attention: Q [n, d], K and V [m, d].
 struct Inputs {
   int64_t n, m, d;
   std::vector<float> q, k, v;
@@ -62,15 +62,15 @@ double ComputedMs(Client& client, const v1::ScoreRequest& request) {
   return OrDie(client.Score(request, absl::Minutes(2))).receipt().computed_ns() / 1e6;
 }
 
-// Compares two ways to spend milliseconds. Each round has a turn of both. Returns the medians over
-// the rounds.
+// Compares two measurements in milliseconds. Each round calls `a` and then `b`. Returns the medians
+// over the rounds.
 template <class A, class B>
 std::pair<double, double> Interleave(int rounds, const A& a, const B& b) {
   std::vector<double> a_ms, b_ms;
   for (int round = -1; round < rounds; ++round) {
     const double first = a();
     const double second = b();
-    if (round < 0) continue;  // the first turn touches memory for the first time
+    if (round < 0) continue;  // the first round touches memory for the first time
     a_ms.push_back(first);
     b_ms.push_back(second);
   }
@@ -82,7 +82,7 @@ void CompareWithSgemm(Client& client, int rounds) {
   const v1::ScoreRequest request = in.ContextRequest(false);
   std::vector<float> scores(static_cast<size_t>(in.n * in.m));
   const auto context = [&] {
-    // Not counted: the first request after a pause finds sleeping CPUs.
+    // The first request after a pause is not counted, because it finds sleeping CPUs.
     ComputedMs(client, request);
     return ComputedMs(client, request);
   };
@@ -91,7 +91,7 @@ void CompareWithSgemm(Client& client, int rounds) {
     const auto start = std::chrono::steady_clock::now();
     ComputeScoresInOneCall(in.q.data(), in.k.data(), scores.data(), {in.n, in.m, in.d});
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
-    // OpenBLAS's threads spin for a while after a call; they must not run beside the server.
+    // The threads of OpenBLAS spin for a while after a call. They must not run beside the server.
     std::this_thread::sleep_for(std::chrono::milliseconds(150));
     return took.count();
   };

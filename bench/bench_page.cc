@@ -1,4 +1,5 @@
-// bench_page: results of the programs of this directory, as the JSON that they write, on one page.
+// bench_page: draws results of this directory's programs on one page. It reads the JSON that they
+// write.
 
 #include <cstdio>
 #include <exception>

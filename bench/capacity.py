@@ -25,7 +25,7 @@ from qkserve import running_server  # noqa: E402
 
 CODES = {"AVX-512": [], "AVX2": ["--kernel=Haswell"]}
 TOP = ["--output=top_k", "--top_k=10"]
-# The name of a load: key set, callers, flags. Each has one query a request.
+# Each load has a name, a key set, a number of callers and flags. A request has one query.
 LOADS = {
     "top, 1": ("float32", 1, TOP),
     "top, 8": ("float32", 8, TOP),
@@ -144,7 +144,7 @@ def main():
             put_key_sets(server, folder)
         for round_number in range(options.rounds):
             for load in LOADS:
-                # The first of two has no advantage over the rounds.
+                # The order alternates, because being first may be an advantage.
                 for code in list(CODES)[::1 if round_number % 2 == 0 else -1]:
                     results.add(code, load, measure(servers[code], load, options.seconds))
         print(f"{datetime.date.today()}, {options.rounds} rounds of {options.seconds:g} s\n")

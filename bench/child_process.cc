@@ -24,7 +24,7 @@ namespace {
 
 constexpr absl::Duration kPollInterval = absl::Milliseconds(5);
 
-// A directory of our own, removed with what is in it.
+// A temporary directory. The destructor removes it with its contents.
 class ScopedDirectory {
  public:
   ScopedDirectory() {
@@ -44,8 +44,8 @@ class ScopedDirectory {
   std::string path_;
 };
 
-// Runs the command; never returns. It runs between fork and exec, so all its calls are
-// async-signal-safe.
+// Runs the command and never returns. All calls before execv are async-signal-safe, because they
+// come after fork.
 [[noreturn]] void RunChild(char* const* argv, const char* log_file, pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != parent) _exit(127);  // the parent died before prctl
@@ -58,7 +58,7 @@ class ScopedDirectory {
   _exit(127);
 }
 
-// ": " and the last line that a child printed, which says why it did not start.
+// Returns ": " and the last line that a child printed, which should say why it did not start.
 std::string LastWords(const std::string& log_file) {
   std::ifstream file(log_file);
   std::string last;
@@ -68,7 +68,7 @@ std::string LastWords(const std::string& log_file) {
   return last.empty() ? last : ": " + last;
 }
 
-// The port, once its line is complete.
+// Returns the port, or nullopt if the file does not have a complete line yet.
 std::optional<int> ReadPortFile(const std::string& path) {
   std::ifstream file(path);
   std::string line;
@@ -79,7 +79,7 @@ std::optional<int> ReadPortFile(const std::string& path) {
   return port;
 }
 
-// True if the child has ended and was waited for; then `wait_status` is set.
+// True if the child has ended and was waited for. Then sets `wait_status`.
 bool HasEnded(pid_t pid, int& wait_status) {
   pid_t got;
   do {
@@ -150,7 +150,7 @@ double ChildServer::MemoryMb(absl::string_view field) const {
 }
 
 void ChildServer::ResetMemoryPeak() const {
-  std::ofstream(absl::StrCat("/proc/", pid_, "/clear_refs")) << 5;  // proc(5)
+  std::ofstream(absl::StrCat("/proc/", pid_, "/clear_refs")) << 5;  // 5 resets VmHWM: see proc(5)
 }
 
 ChildServer::~ChildServer() { Stop().IgnoreError(); }

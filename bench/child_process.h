@@ -14,44 +14,45 @@
 
 namespace qkserve::bench {
 
-// A server in a process of its own, on a loopback port that it chose and wrote to a file. It is
-// ended with SIGTERM, and also when this process dies.
+// A server in a child process, on a loopback port that the server chose and wrote to a file. The
+// server gets SIGTERM from Stop, from the destructor, and when this process dies.
 //
-// Thread-compatible. The kernel ends the child when the thread that started it ends, so start
-// children on the main thread.
+// Thread-compatible. Start children on the main thread, because the kernel ends a child when the
+// thread that started it ends.
 class ChildServer {
  public:
-  // Runs command[0] (a path) with "--port_file=FILE" added and waits until it has written its port.
-  // Its output is discarded, except the last line if it does not start.
-  // DEADLINE_EXCEEDED: no port within `timeout`. ABORTED: the child ended instead.
+  // Runs `command` with "--port_file=FILE" added; command[0] is a path. Waits until the child has
+  // written its port. Discards the child's output, but an error has its last line.
+  // DEADLINE_EXCEEDED: the child wrote no port within `timeout`. ABORTED: the child ended before it
+  // wrote a port.
   static absl::StatusOr<std::unique_ptr<ChildServer>> Start(std::vector<std::string> command,
                                                             absl::Duration timeout);
   ~ChildServer();
   ChildServer(const ChildServer&) = delete;
   ChildServer& operator=(const ChildServer&) = delete;
 
-  // "127.0.0.1:PORT".
+  // Returns "127.0.0.1:PORT".
   const std::string& address() const { return address_; }
   pid_t pid() const { return pid_; }
 
-  // A field of /proc/PID/status in MB: "VmRSS:", or "VmHWM:", the peak since the start or since
-  // ResetMemoryPeak. 0: the system does not say.
+  // Returns a field of /proc/PID/status in MB. "VmRSS:" is the memory now. "VmHWM:" is the peak
+  // since the start or since ResetMemoryPeak. 0: the system does not have the field.
   double MemoryMb(absl::string_view field) const;
   void ResetMemoryPeak() const;
 
-  // Ends the child with SIGTERM, or with SIGKILL after `timeout`. OK: it went by itself with code
-  // 0. Only the first call does anything.
+  // Ends the child with SIGTERM, or with SIGKILL after `timeout`. Returns OK if the child ended
+  // with code 0. Only the first call has an effect.
   absl::Status Stop(absl::Duration timeout = absl::Seconds(10));
 
  private:
   explicit ChildServer(pid_t pid) : pid_(pid) {}
 
-  pid_t pid_;  // 0 once it has ended and was waited for
+  pid_t pid_;  // 0 after Stop, and if the child ended before it wrote a port
   std::string address_;
 };
 
-// The command for ChildServer::Start that runs the program at `path` as a user does, but on a port
-// of its choice.
+// Returns the command for ChildServer::Start that runs qkserve at `path` with default flags, except
+// that it chooses its port and has no HTTP port.
 std::vector<std::string> QkserveCommand(const std::string& path);
 
 }  // namespace qkserve::bench

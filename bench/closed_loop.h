@@ -18,32 +18,33 @@ struct Window {
   absl::Time begin;
   absl::Time end;
 
-  // The part of [sent, answered] that is in the window.
+  // Returns the part (0 to 1) of the time from `sent` to `answered` that is in the window.
   double PartOf(absl::Time sent, absl::Time answered) const;
 };
 
-// Counts of the callers in the window.
+// The counts of all callers in the window.
 struct LoopTally {
   double requests = 0;                 // a request partly in the window counts for that part
   std::vector<double> latency_us;      // latencies of requests answered in the window
-  std::vector<double> batch_requests;  // sizes of batches, from the same requests' receipts
+  std::vector<double> batch_requests;  // batch sizes, from the receipts of these requests
 };
 
-// Callers that send a request when the last one is answered, until the window ends. Callers are no
-// threads: each connection has a completion queue with one thread, which serves its callers. That
-// costs two thirds of the CPU time of a thread for each caller.
+// Callers that each send a request when their last one is answered, until the window ends. A caller
+// is not a thread. Each connection has a completion queue with one thread, which serves all callers
+// of the connection. This costs two thirds of the CPU time that a thread for each caller would
+// cost.
 //
 // Thread-compatible. `remote` and `requests` must outlive this object.
 class ClosedLoop {
  public:
-  // Starts it. Caller i sends requests[i % size] on connection i % channels.
+  // Starts the loop. Caller i sends requests[i % size] on connection i % channels.
   ClosedLoop(const Remote& remote, absl::Span<const v1::ScoreRequest> requests, int callers,
              const Window& window);
   ~ClosedLoop();
   ClosedLoop(const ClosedLoop&) = delete;
   ClosedLoop& operator=(const ClosedLoop&) = delete;
 
-  // Waits until all are answered. The first error ends the loop and is returned.
+  // Waits until all requests are answered. The first error ends the loop and is returned.
   absl::StatusOr<LoopTally> Join();
 
  private:

@@ -7,7 +7,7 @@
 namespace qkserve::bench {
 namespace {
 
-// A connection carries about as much as one core can send.
+// The connections to a server. One connection carries about as much as one core can send.
 constexpr int kChannels = 4;
 constexpr absl::Duration kStartTimeout = absl::Seconds(20);
 
@@ -27,7 +27,7 @@ absl::StatusOr<std::vector<Contender>> StartContenders(
     contender.server = *std::move(server);
     contenders.push_back(std::move(contender));
   }
-  // Connections come last, because gRPC starts threads and forks must come before them.
+  // Connections are made last, because gRPC starts threads, and forks must come before any thread.
   for (Contender& contender : contenders) {
     contender.remote =
         std::make_unique<Remote>(contender.server->address(), contender.server->pid(), kChannels);

@@ -25,7 +25,7 @@ struct ContenderCommand {
   bool serves_many = true;  // true: it is measured with many callers, too
 };
 
-// A server of the comparison, in its own process.
+// A server that is compared, in a child process.
 struct Contender {
   std::string name;
   bool computes = true;
@@ -34,14 +34,14 @@ struct Contender {
   std::unique_ptr<Remote> remote;
 };
 
-// First call SelectKernelsOrReexec: children inherit its choice.
+// Starts the servers. Call SelectKernelsOrReexec first, because children inherit its choice.
 // DEADLINE_EXCEEDED, ABORTED: a server did not start.
 absl::StatusOr<std::vector<Contender>> StartContenders(absl::Span<const ContenderCommand> commands);
 
-// OK if all ended in order.
+// Stops the servers. Returns OK if all ended with code 0.
 absl::Status StopContenders(std::vector<Contender>& contenders);
 
-// `status` with the contender's name in front.
+// Returns `status` with the contender's name in front of its message.
 absl::Status About(const Contender& contender, const absl::Status& status);
 
 }  // namespace qkserve::bench

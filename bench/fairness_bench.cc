@@ -1,5 +1,5 @@
-// A tenant that asks for a tenth of what the server can do, alone and beside one that floods the
-// server with ten times as much as it can do. See README.md.
+// Measures a tenant that asks for a tenth of what the server can do: alone, and beside a tenant
+// that asks for ten times as much as the server can do. See README.md.
 
 #include <atomic>
 #include <cstdio>
@@ -33,8 +33,8 @@ constexpr int kPeakCallers = 16;
 constexpr double kQuietPart = 0.1;
 constexpr double kFloodPart = 10;
 
-// The promise: the quiet tenant's p99 beside the flood is at most so many times its p99 alone, and
-// a tile more.
+// The promise: the quiet tenant's p99 beside the flood is at most kSlowerMax times its p99 alone,
+// plus one tile.
 constexpr double kSlowerMax = 3;
 constexpr absl::Duration kTile = absl::Milliseconds(5);
 
@@ -44,7 +44,8 @@ struct Measured {
   LoadCounts flood;
 };
 
-// Each tenant has connections of its own, as programs have.
+// Returns the target of a tenant. Each tenant has separate connections, as separate programs would
+// have.
 absl::StatusOr<LoadTarget> Target(const std::string& address, const std::string& tenant,
                                   const RequestSet& requests) {
   LoadTarget target = {.requests = &requests,
@@ -73,13 +74,13 @@ absl::StatusOr<double> Peak(const LoadTarget& target, const RoundOptions& rounds
   return result.RequestsPerSecond();
 }
 
-// One round: the quiet tenant alone, then beside the flood.
+// Measures the quiet tenant alone, then beside the flood.
 void MeasureRound(const LoadTarget& quiet, const LoadTarget& flood, const RoundOptions& rounds,
                   int round, Measured* measured) {
   const LoadOptions asked = OpenLoop(kQuietPart * measured->peak, rounds.turn, rounds, round);
   const std::atomic<bool> never{false};
   measured->alone.Merge(RunLoad(asked, quiet, Clock::Monotonic(), never).counts);
-  // The flood begins with the quiet tenant's warm-up, and lasts until its end.
+  // The flood begins with the quiet tenant's warm-up, and ends when the quiet tenant's load ends.
   std::atomic<bool> stop{false};
   LoadResult flooded;
   std::thread thread([&] {

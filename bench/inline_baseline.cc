@@ -24,7 +24,7 @@ std::optional<Sizes> SizesOf(const v1::ScoreRequest& request) {
   return Sizes{.n = queries.shape(0), .m = keys.shape(0), .d = queries.shape(1)};
 }
 
-// Strings by size, each made once. So making them is not part of a request.
+// Strings by size. Each is made once, so that only the first request of a size pays for it.
 class FilledStrings {
  public:
   const std::string& Of(size_t bytes) {
@@ -47,7 +47,7 @@ absl::Status ServeInlineBaseline(Baseline baseline, int blas_threads,
     result->set_data_type(v1::FLOAT32);
     result->add_shape(sizes.n);
     result->add_shape(sizes.m);
-    // Generated code cannot reply without one copy of the bytes into the message.
+    // With generated code, a reply needs one copy of the bytes into the message.
     result->set_data(filled.Of(sizes.n * sizes.m * sizeof(float)));
   };
   const auto compute = [&](const v1::ScoreRequest& request, const Sizes& sizes,

@@ -1,4 +1,5 @@
-// inline_bench: qkserve on inline keys beside its baselines, interleaved in one run. See README.md.
+// inline_bench: measures qkserve on inline keys and its baselines, interleaved in one run. See
+// README.md.
 
 #include <memory>
 #include <string>

@@ -34,7 +34,8 @@ absl::StatusOr<std::vector<LatencySamples>> CompareOneCaller(absl::Span<const Co
                       return status;
                     }});
   }
-  // The same scores without a service: one call on all CPUs, into memory that was touched before.
+  // The last contender computes the same scores without a service: in one call on all CPUs, into
+  // memory that was touched before.
   const v1::Tensor& queries = request.queries();
   const v1::Tensor& keys = request.inline_().keys();
   const Sizes sizes = {.n = queries.shape(0), .m = keys.shape(0), .d = keys.shape(1)};

@@ -18,8 +18,9 @@ namespace qkserve::bench {
 inline constexpr absl::string_view kStockName = "stock, 1 thread";
 inline constexpr absl::string_view kInProcessName = "in process";
 
-// Echo, qkserve, and stock with one thread a call. If there are several CPUs, also stock with all
-// of them a call, which answers one request at a time and is measured with one caller only.
+// Returns echo, qkserve, and stock with one thread for each call. If there are several CPUs, adds a
+// stock that uses all CPUs for each call. It answers one request at a time and is measured with one
+// caller only.
 std::vector<ContenderCommand> InlineContenders(const ProgramPaths& paths);
 
 struct InlineResult {
@@ -35,13 +36,13 @@ absl::StatusOr<InlineResult> CompareInline(const BenchWorkload& workload,
                                            absl::Span<const Contender> contenders,
                                            const RoundOptions& options);
 
-// The targets that the measured workloads have.
+// Returns the targets of the measured workloads.
 std::vector<Target> EvaluateTargets(const std::vector<InlineResult>& results);
 
-// Prints to standard output.
+// Prints the result to standard output.
 void PrintWorkload(const InlineResult& result);
 
-// Everything that is printed, and the values of each round.
+// Returns everything that is printed, and the values of each round.
 Json ToJson(const InlineResult& result);
 
 }  // namespace qkserve::bench

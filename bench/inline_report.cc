@@ -13,7 +13,7 @@ Ratio LatencyRatio(const LatencySamples& a, const LatencySamples& b) {
                        b.round_latency_us);
 }
 
-// The ratio of the time computed in the server to one call of OpenBLAS on all CPUs.
+// Returns the ratio of the server's computing time to the time of one OpenBLAS call on all CPUs.
 Ratio ComputedRatio(const InlineResult& result) {
   const LatencySamples& served = SamplesOf(kQkserveName, result.one_caller);
   const LatencySamples& in_process = SamplesOf(kInProcessName, result.one_caller);

@@ -1,6 +1,6 @@
-// The packed kernel beside OpenBLAS and beside the memory limit, on one thread. All contenders take
-// turns in random order (Google Benchmark's random interleaving); a table of the ratios of medians
-// closes the run. Flags are Google Benchmark's.
+// Compares the packed kernel with OpenBLAS and with the memory limit, on one thread. All contenders
+// take turns in random order (Google Benchmark's random interleaving). At the end a table shows the
+// ratios of medians. The flags are those of Google Benchmark.
 
 #include <algorithm>
 #include <cstring>
@@ -32,7 +32,7 @@ constexpr DataType kTypes[] = {DataType::kFloat32, DataType::kBfloat16, DataType
 constexpr int64_t kStepPanels = kStepKeys / kPanelKeys;
 
 // Memory in huge pages, if the system has them, for all contenders. With small pages every figure
-// depends on the luck of their physical places.
+// depends on the physical addresses that they happen to get.
 class HugeBuffer {
  public:
   explicit HugeBuffer(size_t bytes) : buffer_(Buffer::AllocateZeroed(bytes).value()) {
@@ -84,9 +84,9 @@ struct KeySet {
     }
   }
 
-  // Multiplies some panels and rows at a time, as the server does. With `whole_matrix` the scores
-  // of all steps are kept; otherwise each step overwrites the one before, as if its scores had been
-  // reduced.
+  // Multiplies one step of panels and one block of rows at a time, as the server does. With
+  // `whole_matrix` the scores of all steps are kept. Otherwise each step overwrites the scores of
+  // the last step, as if they had been reduced.
   void MultiplyPacked(DataType type, int64_t n, bool whole_matrix) {
     const int64_t stride = (whole_matrix ? panels : kStepPanels) * kPanelKeys;
     for (int64_t panel = 0; panel < panels; panel += kStepPanels) {
@@ -151,20 +151,20 @@ struct ValueSet {
   }
 };
 
-// Keeps the CPU times of the thread for the closing table.
+// Keeps the CPU times of the thread for the table at the end.
 class Reporter : public benchmark::ConsoleReporter {
  public:
   void ReportRuns(const std::vector<Run>& runs) override {
     for (const Run& run : runs) {
       if (run.run_type == Run::RT_Iteration && run.iterations > 0) {
-        // CPU time and not real time: the thread may share its CPU.
+        // CPU time is used, not real time, because the thread may share its CPU.
         seconds_[run.run_name.function_name].push_back(run.cpu_accumulated_time /
                                                        static_cast<double>(run.iterations));
       }
     }
   }
 
-  // The seconds of a benchmark. NaN if it did not run.
+  // Returns the median seconds of a benchmark, or NaN if it did not run.
   double Seconds(const std::string& name) const {
     const auto found = seconds_.find(name);
     return Median(found == seconds_.end() ? std::vector<double>() : found->second);
@@ -187,7 +187,8 @@ std::string Name(int64_t m, int64_t d, int64_t n, absl::string_view contender, D
   return Name(m, d, n, absl::StrCat(contender, " ", DataTypeName(type)));
 }
 
-// The most rows that are measured with sgemv, query by query: it has lost long before.
+// The most rows that are measured with sgemv, query by query. sgemv loses to sgemm at far fewer
+// rows.
 constexpr int64_t kGemvRowsMax = 16;
 constexpr int64_t kRows[] = {1, 4, 16, 64, 256, 1024};
 constexpr int64_t kWeightRows[] = {1, 4, 16, 128};
@@ -241,7 +242,7 @@ void RegisterValues(ValueSet& set) {
   }
 }
 
-// The name of the upper limit of every kernel.
+// The name of the benchmark that measures the upper limit of every kernel.
 constexpr char kPeakName[] = "peak";
 constexpr int64_t kPeakRounds = 20000;
 

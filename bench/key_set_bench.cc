@@ -1,4 +1,4 @@
-// The cost of the files of key sets:
+// Measures the cost of the files of key sets:
 //   loading a set of 1000000 x 128 against reading its file and packing it, without a check;
 //   appends of 16 keys to that set against appends to one of 1000 keys.
 
@@ -61,7 +61,7 @@ int64_t Upload(KeySetStore& store, const KeySetUploadSpec& spec) {
   return OrDie(upload->Commit())->version();
 }
 
-// Reads the set's one segment in pieces of 1 MiB and packs it.
+// Reads the only segment of a set in pieces of 1 MiB and packs it.
 void ReadAndPack(const std::string& folder) {
   std::string path;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
@@ -110,7 +110,7 @@ void CompareAppends(const std::string& directory) {
   Grown grown[] = {{"few", (*store->Find("few"))->version(), {}},
                    {"many", (*store->Find("many"))->version(), {}}};
   for (int done = 0; done < kAppends; done += kAppendsPerRound) {
-    // They take turns, because the disk is not the same from second to second.
+    // The two sets take turns, because the speed of the disk changes from second to second.
     for (Grown& one : grown) {
       one.seconds.push_back(SecondsOf([&] {
         for (int i = 0; i < kAppendsPerRound; ++i) {

@@ -1,5 +1,5 @@
-// The cost of the load tool for its client: closed loops of tiny requests by the engine of qkctl
-// load and by a minimal asynchronous client of generated code, in turns against the same server.
+// Compares the load tool with a minimal client. The engine of qkctl load and a minimal asynchronous
+// client of generated code run closed loops of tiny requests, in turns, against the same server.
 
 #include <atomic>
 #include <cstdio>
@@ -72,8 +72,8 @@ absl::StatusOr<Rates> Measure(const Contender& server, const Clients& clients,
   const LoadTarget target = {.channels = std::move(channels), .requests = &set};
   Rates rates;
   for (int round = 0; round < options.rounds; ++round) {
-    // The first contender changes from round to round, so that a machine that slows down does so
-    // for both.
+    // The order alternates from round to round, so that a machine that slows down slows both
+    // clients.
     for (int turn = 0; turn < 2; ++turn) {
       const bool tools_turn = turn == round % 2;
       ASSIGN_OR_RETURN(const double rate,

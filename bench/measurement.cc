@@ -13,7 +13,8 @@ namespace {
 
 absl::Time Now() { return Clock::Monotonic()->Now(); }
 
-// Runs turn(contender, its samples) for each contender in each round. Returns the samples of all.
+// Calls turn(contender, samples) for each contender in each round. Returns the samples of all
+// contenders.
 template <typename Samples, typename Contender, typename Turn>
 absl::StatusOr<std::vector<Samples>> TakeTurns(absl::Span<const Contender> contenders,
                                                const RoundOptions& options, const Turn& turn) {
@@ -58,7 +59,7 @@ absl::Status LatencyTurn(const Ask& ask, const RoundOptions& options, LatencySam
   return absl::OkStatus();
 }
 
-// One turn of a contender with many callers.
+// Runs one turn of a contender with many callers.
 absl::Status ThroughputTurn(const Remote& remote, absl::Span<const v1::ScoreRequest> requests,
                             int concurrency, const RoundOptions& options,
                             ThroughputSamples& samples) {

@@ -17,15 +17,15 @@
 
 namespace qkserve::bench {
 
-// Contenders take turns. In each round every contender has a turn, in an order drawn anew. So a
-// machine that grows slower or busier does so for all of them.
+// Contenders take turns. In each round every contender has a turn, in a new random order. A machine
+// that grows slower or busier then slows all of them.
 struct RoundOptions {
   int rounds = 15;
   absl::Duration turn = absl::Milliseconds(100);
 
-  // How long the same requests are sent before each turn, unmeasured. It is long enough for the
-  // threads of the contender before to stop spinning (OpenBLAS's do so for about 30 ms), and for
-  // the threads of this one to wake.
+  // How long the same requests are sent before each turn without being measured. In this time the
+  // threads of the previous contender stop spinning (OpenBLAS's threads spin for about 30 ms), and
+  // the threads of this contender wake.
   absl::Duration warm_up = absl::Milliseconds(40);
 
   // The fewest requests of a turn, however long they take.
@@ -38,7 +38,7 @@ struct RoundOptions {
 
 struct Ask {
   std::string name;
-  // Answers one request. A contender without receipts leaves `receipt` alone.
+  // Answers one request. A contender without receipts does not change `receipt`.
   std::function<absl::Status(v1::Receipt* receipt)> ask;
 };
 
@@ -64,20 +64,20 @@ struct ThroughputSamples {
   std::vector<double> latency_us;            // latency of every request answered in its turn
   std::vector<double> batch_requests;        // size of every request's batch, from its receipt
 
-  // CPU time for each request, of the server's process and of this one. If both add up to all CPUs,
-  // the machine limits the rate.
+  // The CPU time for each request, of the server's process and of this process. If the two add up
+  // to all CPUs, the machine limits the rate.
   std::vector<double> round_server_cpu_us;
   std::vector<double> round_client_cpu_us;
 };
 
-// A closed loop: `concurrency` callers send a request as soon as the last is answered. They take
-// the requests in turn; with one request all send it. A request that is only partly in a turn
+// Measures a closed loop. Each of `concurrency` callers sends a request as soon as its last one is
+// answered. Caller i always sends requests[i % size]. A request that is only partly in a turn
 // counts for that part. Contenders that do not serve many callers are left out.
 absl::StatusOr<std::vector<ThroughputSamples>> MeasureThroughput(
     absl::Span<const Contender> contenders, absl::Span<const v1::ScoreRequest> requests,
     int concurrency, const RoundOptions& options);
 
-// The samples called `name`; there must be some.
+// Returns the samples called `name`, which must exist.
 template <typename Samples>
 const Samples& SamplesOf(absl::string_view name, const std::vector<Samples>& all) {
   const auto found =

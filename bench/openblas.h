@@ -7,8 +7,8 @@ namespace qkserve::bench {
 
 // OpenBLAS as its users call it, for the baselines. The service itself uses core/kernels/blas.h.
 
-// Sets how many threads one call uses. If they are more than one, calls must not overlap: OpenBLAS
-// 0.3.21 runs one threaded matrix product at a time in a process.
+// Sets how many threads one call uses. With more than one thread, calls must not overlap, because
+// OpenBLAS 0.3.21 runs only one threaded matrix product at a time in a process.
 void SetBlasThreads(int threads);
 
 struct Sizes {
@@ -17,12 +17,12 @@ struct Sizes {
   int64_t d = 0;  // elements of a key, or of a value
 };
 
-// scores [n, m] = scale * queries [n, d] * keys [m, d] transposed, in one call: cblas_sgemv for one
-// query, else cblas_sgemm. No size is 0.
+// Computes scores [n, m] = scale * queries [n, d] * keys [m, d] transposed, in one call:
+// cblas_sgemv for one query, otherwise cblas_sgemm. No size may be 0.
 void ComputeScoresInOneCall(const float* queries, const float* keys, float* scores,
                             const Sizes& sizes, float scale = 1);
 
-// context [n, d] = weights [n, m] * values [m, d], with the same two functions.
+// Computes context [n, d] = weights [n, m] * values [m, d], with the same two functions.
 void WeighValuesInOneCall(const float* weights, const float* values, float* context,
                           const Sizes& sizes);
 

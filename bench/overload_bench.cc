@@ -1,5 +1,5 @@
-// qkserve under more load than it can serve: an open loop at multiples of the closed loop's peak,
-// with deadlines. See README.md.
+// Measures qkserve under more load than it can serve: an open loop at multiples of the closed
+// loop's peak, with deadlines. See README.md.
 
 #include <signal.h>
 
@@ -29,11 +29,12 @@ constexpr char kHeavy[] = "resident-heavy";
 constexpr char kSquare[] = "inline-square";
 constexpr char kHogRole[] = "hog";
 
-// The memory of a server with large requests: --in_flight_bytes_max is 2 GiB, and the rest is the
-// program and what gRPC has read of calls that are not admitted yet.
+// The most memory of a server with large requests. --in_flight_bytes_max takes 2 GiB. The rest is
+// for the program and for what gRPC has read of calls that are not admitted yet.
 constexpr double kSquareMemoryMb = 2'400;
 
-// The loads of a workload, in peaks. The bytes of inline-square alone fill the machine.
+// Returns the loads of a workload, as multiples of the peak. Those of inline-square are low,
+// because its bytes alone fill the machine.
 const std::vector<double>& LoadsOf(const std::string& workload) {
   static const auto* const heavy = new std::vector<double>{0.8, 1, 2, 5, 10};
   static const auto* const square = new std::vector<double>{0.8, 1, 1.5};
@@ -73,7 +74,7 @@ void PrintSeries(const std::string& workload, const OverloadSeries& series, bool
   std::fflush(stdout);
 }
 
-// A target for one figure. A single run has no quartiles.
+// Returns a target for one figure. A single run has no quartiles.
 Target MakeTarget(const std::string& workload, const std::string& what, Target::Limit limit,
                   double bound, double value) {
   return {.workload = workload,
@@ -181,7 +182,7 @@ absl::Status Hog(const std::string& port_file) {
       for (volatile unsigned spin = 0;;) spin = spin + 1;
     }).detach();
   }
-  // The parent waits for this file. There is no port.
+  // The parent waits for this file, although there is no port.
   RETURN_IF_ERROR(WriteFileWhole(port_file, {"0\n"}, IfIrreplaceable::kFail));
   int signal = 0;
   sigwait(&termination, &signal);

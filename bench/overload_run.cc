@@ -18,12 +18,13 @@ namespace {
 
 constexpr absl::Duration kWarmUp = absl::Seconds(1);
 
-// One connection for each CPU of a small machine: one carries about as much as a core can send.
+// One connection for each CPU of a small machine, because a connection carries about as much as a
+// core can send.
 constexpr int kChannels = 2;
 
-constexpr double kCalmLoad = 0.8;  // of the peak
+constexpr double kCalmLoad = 0.8;  // as a part of the peak
 constexpr absl::Duration kCalm = absl::Seconds(3);
-constexpr size_t kCalmIntervals = 5;  // of 100 ms
+constexpr size_t kCalmIntervals = 5;  // intervals of 100 ms
 
 const std::atomic<bool> never{false};
 

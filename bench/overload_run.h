@@ -17,26 +17,26 @@ namespace qkserve::bench {
 
 // The result of an open loop at a multiple of the peak.
 struct OverloadPoint {
-  double load = 0;       // the offered rate in peaks
+  double load = 0;       // the offered rate, as a multiple of the peak
   double goodput = 0;    // requests/s that were answered in time
-  bool is_void = false;  // the generator could not send what was due
+  bool is_void = false;  // the generator could not send all that was due
   int64_t sent = 0;
   int64_t refused = 0;      // RESOURCE_EXHAUSTED
   int64_t late = 0;         // answered or ended after the deadline
   int64_t failed = 0;       // any other error
   int64_t unanswered = 0;   // calls without a status
-  absl::Duration p50, p99;  // of the accepted, from when they were due
+  absl::Duration p50, p99;  // response times of accepted requests, from when they were due
   absl::Duration refused_p99;
-  double memory_mb = 0;  // the server's peak
-  // The time from the drop to 0.8 of the peak until 90 % of what is due in half a second is
-  // answered in time. Infinite: within the time that was looked at it never was. 0 at a load up to
-  // the peak.
+  double memory_mb = 0;  // the server's peak memory
+  // The time from the drop to 0.8 of the peak until 90 % of the requests that are due in half a
+  // second are answered in time. Infinite if this did not happen while it was measured. 0 at a load
+  // up to the peak.
   absl::Duration recovery;
 };
 
 struct OverloadSeries {
   double peak = 0;          // requests/s of a closed loop
-  absl::Duration deadline;  // 10 times the time of one core that a request takes at the peak
+  absl::Duration deadline;  // 10 times the core time of a request at the peak
   std::vector<OverloadPoint> points;
 };
 

@@ -48,7 +48,7 @@ void AddFlags(ProgramOptions& options, Flags& flags) {
   flags.Add("port_file", &options.port_file, "With a server's --role: where the port is written");
 }
 
-// The names of the workloads that `workload` chooses. Empty if the name is unknown.
+// Returns the names of the workloads that `workload` chooses, or nothing if a name is unknown.
 std::vector<std::string> ChosenWorkloads(const Program& program, absl::string_view workload) {
   std::vector<std::string> chosen;
   for (const absl::string_view name : absl::StrSplit(workload, ',', absl::SkipEmpty())) {
@@ -121,7 +121,7 @@ void OrDie(const absl::Status& status) {
 }
 
 int RunProgram(const Program& program, int argc, char** argv) {
-  // The same setting as in qkserve, for the baselines and the callers.
+  // The baselines and the callers get the same setting as qkserve.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   ProgramOptions options;
   Flags flags(absl::StrFormat("Usage: %s [FLAGS]\n\n%s\nWorkloads:\n  %s\nServers (--role): %s.\n",

@@ -13,8 +13,8 @@
 #include "bench/measurement.h"
 
 // Common parts of the programs here that start servers and compare them: flags, the choice of the
-// kernel, the life of the servers. A program runs itself again, with another --role, as the
-// servers that it is compared with.
+// kernel, starting and stopping the servers. A program starts its baselines by running itself with
+// another --role.
 
 namespace qkserve::bench {
 
@@ -23,8 +23,8 @@ struct ProgramPaths {
   std::string qkserve;
 };
 
-// Finds this program, and `qkserve`. "" stands for the one beside this program. NOT_FOUND: there is
-// none.
+// Finds this program and the program `qkserve`. "" stands for the qkserve beside this program.
+// NOT_FOUND: there is no qkserve.
 absl::StatusOr<ProgramPaths> FindPrograms(const std::string& qkserve);
 
 struct Program {
@@ -36,12 +36,12 @@ struct Program {
 
   std::vector<std::string> workloads;  // names of the workloads
   std::vector<std::string> roles;      // names of the servers' roles
-  RoundOptions rounds;                 // defaults of flags
+  RoundOptions rounds;                 // defaults for the flags
 
   std::function<std::vector<ContenderCommand>(const ProgramPaths&)> contenders;
 
-  // Measures the chosen workloads and reports. Unless `json` is "", also writes a report to that
-  // file.
+  // Measures the chosen workloads and prints a report. Writes a report to the file `json` unless
+  // `json` is "".
   std::function<absl::Status(const std::vector<std::string>& workloads,
                              const std::vector<Contender>&, const RoundOptions&,
                              const std::string& json)>
@@ -59,7 +59,8 @@ T OrDie(absl::StatusOr<T> value) {
   return *std::move(value);
 }
 
-// Runs the program for main. Returns the exit code: 0, it ran; 1, something failed; 2, wrong usage.
+// Runs the program for main. Returns the exit code: 0 for success, 1 for a failure, 2 for wrong
+// usage.
 int RunProgram(const Program& program, int argc, char** argv);
 
 }  // namespace qkserve::bench

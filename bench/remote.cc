@@ -25,9 +25,9 @@ Remote::Remote(const std::string& address, pid_t pid, int channels) : pid_(pid) 
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(-1);
     arguments.SetMaxSendMessageSize(-1);
-    // Otherwise channels to one address share one connection.
+    // Without this setting, channels to one address share one connection.
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    // The peers are on this machine.
+    // A proxy is not used, because the peers are on this machine.
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
     const std::shared_ptr<grpc::Channel> channel =
         grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);

@@ -13,8 +13,8 @@
 
 namespace qkserve::bench {
 
-// A server and connections to it. All servers are called with the same generated code, so the
-// client costs each of them the same. Thread-safe.
+// A server and connections to it. All servers are called with the same generated code, so that the
+// client costs the same for each. Thread-safe.
 class Remote {
  public:
   Remote(const std::string& address, pid_t pid, int channels);
@@ -24,10 +24,10 @@ class Remote {
 
   int channels() const { return static_cast<int>(stubs_.size()); }
 
-  // The stub of a connection. Caller i uses connection i % channels().
+  // Returns the stub of a caller's connection. Caller i uses connection i % channels().
   v1::ScoringService::Stub& StubOf(int caller) const;
 
-  // CPU time that the server's process has spent so far.
+  // Returns the CPU time that the server's process has spent so far.
   absl::Duration CpuTime() const;
 
  private:
@@ -35,7 +35,7 @@ class Remote {
   std::vector<std::unique_ptr<v1::ScoringService::Stub>> stubs_;
 };
 
-// CPU time that this process has spent so far.
+// Returns the CPU time that this process has spent so far.
 absl::Duration OwnCpuTime();
 
 }  // namespace qkserve::bench

@@ -50,7 +50,7 @@ std::string TimeText(double microseconds) {
 }
 
 std::string RatioText(const Ratio& ratio) {
-  // A contender is not compared with itself.
+  // Both quartiles are 1 if a contender is compared with itself.
   if (ratio.lower_quartile == 1 && ratio.upper_quartile == 1) return "1";
   // A single round has no quartiles.
   if (ratio.lower_quartile == ratio.upper_quartile) return absl::StrFormat("%.2f", ratio.ratio);

@@ -25,7 +25,7 @@ using Json = nlohmann::ordered_json;
 // "grpc".
 Json DescribeMachine();
 
-// A figure that the project promises, from one workload.
+// A promised limit of a figure, with the value that one workload gave.
 struct Target {
   enum class Limit { kAtMost, kAtLeast };
 
@@ -38,19 +38,19 @@ struct Target {
   bool Met() const { return limit == Limit::kAtMost ? value.ratio <= bound : value.ratio >= bound; }
 };
 
-// "1.5 KB"; "123.4 us"; "0.95 [0.93-0.97]".
+// These return texts like "1.5 KB", "123.4 us" and "0.95 [0.93-0.97]".
 std::string BytesText(double bytes);
 std::string TimeText(double microseconds);
 std::string RatioText(const Ratio& ratio);
 
-// The ratio of requests/s to those of the contender `name` among `all`.
+// Returns the ratio of the requests/s of `samples` to those of the contender `name` in `all`.
 Ratio RateTo(absl::string_view name, const ThroughputSamples& samples,
              const std::vector<ThroughputSamples>& all);
 
-// Prints to standard output.
+// Prints the machine and, if given, the options to standard output.
 void PrintMachine(const Json& machine);
 void PrintMachine(const Json& machine, const RoundOptions& options);
-// Prints rows in columns, as TextTable does. The first row names the columns; the first column is
+// Prints rows in columns, as TextTable does. The first row names the columns. The first column is
 // aligned to the left, the others to the right.
 void PrintTable(const std::vector<std::vector<std::string>>& rows);
 // Prints how many requests a batch of qkserve had.
@@ -61,13 +61,14 @@ void PrintTargets(absl::Span<const Target> targets);
 Json ToJson(const Ratio& ratio);
 Json ToJson(const ThroughputSamples& samples);
 
-// Writes the report to `path`. Errors: the file cannot be written.
+// Writes the report to `path`. Returns an error if the file cannot be written.
 absl::Status WriteJson(const std::string& path, const Json& machine, const RoundOptions& options,
                        Json workloads, absl::Span<const Target> targets);
 
-// Measures the workloads one after the other. Prints each when it is done, and the targets at the
-// end. Writes everything to the file `json` unless it is "". `compare` returns a StatusOr of a
-// workload's result. PrintWorkload, EvaluateTargets and ToJson are those of the result's type.
+// Measures the workloads one after the other. Prints each result when it is measured, and the
+// targets at the end. Writes everything to the file `json` unless `json` is "". `compare` returns a
+// StatusOr of a workload's result. PrintWorkload, EvaluateTargets and ToJson must exist for the
+// result's type.
 template <class Compare>
 absl::Status CompareAndReport(const Compare& compare, const std::vector<std::string>& names,
                               const std::vector<Contender>& contenders, const RoundOptions& options,

@@ -14,7 +14,7 @@
 namespace qkserve::bench {
 namespace {
 
-// Columns of the result; 0: the request does not fit the key set.
+// Returns the number of columns of the result, or 0 if the request does not fit the key set.
 int64_t ResultColumns(const v1::ScoreRequest& request, const RowMajorKeySet& key_set) {
   const v1::Tensor& queries = request.queries();
   const int64_t n = queries.shape_size() == 2 ? queries.shape(0) : 0;
@@ -91,7 +91,7 @@ absl::Status ServeResidentBaseline(Baseline baseline, const std::string& port_fi
                           "the request does not fit its key set");
     }
     if (baseline == Baseline::kEcho) {
-      // Echo's answer: as many bytes as the real one.
+      // Echo answers with as many bytes as a real answer has.
       const int64_t n = request.queries().shape(0);
       if (request.output() == v1::TOP_K) {
         StartMatrix(v1::INT32, n, columns, response->mutable_indices());

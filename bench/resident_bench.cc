@@ -1,4 +1,5 @@
-// resident_bench: qkserve on key sets beside its baseline, interleaved in one run. See README.md.
+// resident_bench: measures qkserve on key sets and its baseline, interleaved in one run. See
+// README.md.
 
 #include <string>
 

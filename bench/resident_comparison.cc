@@ -33,7 +33,7 @@ struct ResidentData {
   std::vector<size_t> sets;                // indices of the sets that the requests name
 };
 
-// The set that request i of `requests` goes to.
+// Returns the index of the set that request i of `requests` names.
 size_t SetOf(const BenchWorkload& workload, int i, int requests) {
   const auto weight = [&](int set) { return std::pow(set + 1, -workload.zipf); };
   double sum = 0;
@@ -48,7 +48,7 @@ size_t SetOf(const BenchWorkload& workload, int i, int requests) {
 }
 
 // Makes the same data each time. Each key set gets its share of the requests (the workload's
-// `zipf`), as nearly as whole requests allow.
+// `zipf`), rounded to whole requests.
 ResidentData MakeData(const BenchWorkload& workload) {
   std::mt19937_64 random(kDataSeed);
   ResidentData data;

@@ -17,10 +17,10 @@ namespace qkserve::bench {
 
 inline constexpr absl::string_view kBaselineName = "baseline";
 
-// Echo, qkserve and the baseline.
+// Returns echo, qkserve and the baseline.
 std::vector<ContenderCommand> ResidentContenders(const ProgramPaths& paths);
 
-// The results for one caller and for many, with one element for each contender.
+// The results for one number of callers, with one row for each contender.
 struct ResidentComparison {
   int callers = 1;
   std::vector<ThroughputSamples> rows;
@@ -38,13 +38,13 @@ absl::StatusOr<ResidentResult> CompareResident(const BenchWorkload& workload,
                                                absl::Span<const Contender> contenders,
                                                const RoundOptions& options);
 
-// The targets that the measured workloads have.
+// Returns the targets of the measured workloads.
 std::vector<Target> EvaluateTargets(const std::vector<ResidentResult>& results);
 
-// Prints to standard output.
+// Prints the result to standard output.
 void PrintWorkload(const ResidentResult& result);
 
-// Everything that is printed, and the values of each round.
+// Returns everything that is printed, and the values of each round.
 Json ToJson(const ResidentResult& result);
 
 }  // namespace qkserve::bench

@@ -14,12 +14,12 @@ grpc::Status Invalid(const std::string& message) {
   return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, message);
 }
 
-// Elements that arrive in pieces, cut anywhere.
+// Elements that arrive in pieces. A piece may be cut anywhere, even inside an element.
 class ArrivingElements {
  public:
   explicit ArrivingElements(std::vector<float>* out) : out_(out) {}
 
-  // Adds bytes. False: there are more bytes than room.
+  // Adds bytes. Returns false if there are more bytes than room.
   bool Add(const std::string& bytes) {
     if (bytes.size() > out_->size() * sizeof(float) - bytes_) return false;
     std::memcpy(reinterpret_cast<char*>(out_->data()) + bytes_, bytes.data(), bytes.size());

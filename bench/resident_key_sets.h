@@ -13,7 +13,7 @@
 
 namespace qkserve::bench {
 
-// Keys and values as they came: float32, row-major.
+// Keys and values as they arrived: float32, row-major.
 struct RowMajorKeySet {
   int64_t m = 0;
   int64_t d = 0;
@@ -22,15 +22,15 @@ struct RowMajorKeySet {
   std::vector<float> values;  // [m, dv]
 };
 
-// Key sets in memory, by name. Serves KeySetService.PutKeySet for float32 and rank 2, with
-// generated code. Thread-safe.
+// Key sets in memory, by name. Serves KeySetService.PutKeySet for float32 of rank 2, with generated
+// code. Thread-safe.
 class RowMajorKeySets final : public v1::KeySetService::CallbackService {
  public:
   grpc::ServerReadReactor<v1::PutKeySetRequest>* PutKeySet(
       grpc::CallbackServerContext* context, v1::PutKeySetResponse* response) override;
 
   void Put(const std::string& name, std::shared_ptr<const RowMajorKeySet> key_set);
-  // The key set `name`, or null.
+  // Returns the key set `name`, or null if there is none.
   std::shared_ptr<const RowMajorKeySet> Find(const std::string& name) const;
 
  private:

@@ -8,7 +8,7 @@ namespace {
 
 constexpr double kAloneLimit = 0.95;
 
-// The factor over the baseline's rate that is promised for many callers. 0: nothing is promised.
+// Returns the promised ratio to the baseline's rate with many callers. 0: nothing is promised.
 double ManyCallersLimit(absl::string_view workload) {
   if (workload == "resident-top") return 5;
   if (workload == "resident-row") return 3.5;

@@ -1,5 +1,5 @@
-// Prints checksums of results. Varied requests go to a running server, each alone and again among
-// others. Two builds whose servers have the same kernel must print the same checksums.
+// Prints checksums of results. Sends varied requests to a running server, first each alone, then
+// each among others. Two builds whose servers have the same kernel must print the same checksums.
 
 #include <algorithm>
 #include <atomic>
@@ -27,7 +27,7 @@ namespace {
 constexpr char kKeySet[] = "result-bits";
 constexpr int kCallers = 16;
 
-// Requests on one key set, whose rows come in one put and some appends.
+// The requests on each key set. The rows of a key set come in one put and some appends.
 constexpr int kRequestsOfKeySet = 20;
 
 struct Options {
@@ -40,12 +40,13 @@ void AddNumber(int64_t number, Checksum& checksum) {
   checksum.Add(reinterpret_cast<const std::byte*>(&number), sizeof(number));
 }
 
-// Draws what requests are made of. The same seed gives the same requests.
+// Draws the random values that requests are made of. The same seed gives the same requests.
 class Draw {
  public:
   explicit Draw(uint64_t seed) : random_(seed) {}
 
-  // The distributions of the standard library differ between libraries; the generator does not.
+  // The distributions of the standard library differ between its implementations, but the generator
+  // does not.
   int64_t Between(int64_t first, int64_t last) {
     return first + static_cast<int64_t>(random_() % static_cast<uint64_t>(last - first + 1));
   }
@@ -90,7 +91,7 @@ DataType DrawFloatType(Draw& draw) {
       {DataType::kFloat32, DataType::kFloat32, DataType::kFloat16, DataType::kBfloat16});
 }
 
-// Sizes around the cuts of blocks, steps, splits and tiles, as far as `elements_max` allows.
+// Draws a size near the cuts of blocks, steps, splits and tiles, at most `size_max`.
 int64_t DrawSize(Draw& draw, int64_t size_max) {
   const int64_t size =
       draw.OneOf<int64_t>({0,   1,   2,   7,   16,  63,   64,   65,   127,    128,
@@ -98,7 +99,7 @@ int64_t DrawSize(Draw& draw, int64_t size_max) {
   return size <= size_max ? size : draw.Between(1, size_max);
 }
 
-// The keys of some requests: their shape without m, and their sizes.
+// The shape of the keys and values of some requests.
 struct Keys {
   Shape leading;  // [], [batch] or [batch, heads]
   int64_t m, d, dv;
@@ -124,10 +125,10 @@ Keys DrawKeys(Draw& draw) {
   return keys;
 }
 
-// A request with the tensors that its options point into.
+// A request with the tensors that its options point to.
 struct Request {
   Tensor queries, mask;
-  std::optional<Tensor> keys, values;  // nullopt: they are on the key set
+  std::optional<Tensor> keys, values;  // nullopt: they are in the key set
   ScoreOptions options;
   std::string text;
 };
@@ -177,7 +178,7 @@ void DrawMask(Draw& draw, const Keys& keys, Request& request) {
   options.mask = request.mask.View();
 }
 
-// Draws a request. `inline_keys`: it carries its own keys.
+// Draws a request. `inline_keys`: the request carries its keys.
 std::unique_ptr<Request> DrawRequest(Draw& draw, const Keys& keys, bool inline_keys) {
   auto request = std::make_unique<Request>();
   ScoreOptions& options = request->options;
@@ -233,7 +234,8 @@ int64_t Ask(Client& client, const Request& request) {
 
 using Requests = std::vector<std::unique_ptr<Request>>;
 
-// The checksums of all requests, which `callers` callers ask at a time.
+// Returns the checksums of the results of all requests, which `callers` callers send at the same
+// time.
 std::vector<int64_t> AskAll(Client& client, const Requests& requests, int callers) {
   std::vector<int64_t> checksums(requests.size());
   std::atomic<size_t> next{0};

@@ -24,7 +24,7 @@ std::string Callers(int callers) {
   return callers == 1 ? "one caller" : absl::StrCat(callers, " callers");
 }
 
-// JSON has null for what is not a number.
+// Returns NaN for null, which JSON has in place of NaN.
 double Number(const Json& json, const char* key) {
   const Json& value = json.at(key);
   return value.is_null() ? std::nan("") : value.get<double>();
@@ -32,7 +32,7 @@ double Number(const Json& json, const char* key) {
 
 std::string Text(const Json& json, const char* key) { return json.at(key); }
 
-// "-" for a ratio that the run could not have: its other contender was left out.
+// Returns "-" for a ratio that the run does not have, because the other contender was left out.
 std::string RatioText(const Json& ratio) {
   for (const char* const key : {"ratio", "lower_quartile", "upper_quartile"}) {
     if (!ratio.at(key).is_number()) return "-";
@@ -47,7 +47,7 @@ std::string WholeNumber(double value) {
   return std::isfinite(value) ? absl::StrFormat("%.0f", value) : "-";
 }
 
-// The colour of a contender, the same in all charts.
+// Returns the colour of a contender, which is the same in all charts.
 size_t ColorOf(absl::string_view name) {
   static constexpr std::pair<absl::string_view, size_t> kColors[] = {
       {"qkserve", 0}, {"baseline", 1}, {"stock", 1}, {"in process", 2}, {"NumPy", 3}, {"Faiss", 4}};
@@ -62,7 +62,7 @@ NamedBars::Bar RateBar(const std::string& name, double rate) {
   return {name, rate, UnitText(rate, Unit::kPerSecond), ColorOf(name)};
 }
 
-// Adds the `contenders` for one number of callers.
+// Adds a chart and table rows of `contenders` for one number of callers.
 void AddThroughput(const std::string& workload, const Json& contenders, const std::string& callers,
                    std::vector<NamedBars>& charts, Rows& rows) {
   NamedBars& chart = charts.emplace_back();
@@ -112,7 +112,7 @@ void AddWorkload(const Json& workload, HtmlPage& page) {
   page.AddTable({"contender", "requests/s", "p50", "p99", "rate / baseline", "rate / echo"}, rows);
 }
 
-// The targets of all results.
+// Adds the targets of all results.
 void AddTargets(const std::vector<Json>& results, HtmlPage& page) {
   std::vector<Json> targets;
   for (const Json& result : results) {
@@ -135,7 +135,7 @@ void AddTargets(const std::vector<Json>& results, HtmlPage& page) {
   page.AddVerdicts({"figure", "target", "measured", ""}, rows);
 }
 
-// Results of Google Benchmark: the median of the repetitions of each name.
+// Returns the median time of each benchmark of Google Benchmark over its repetitions.
 std::map<std::string, double> MedianTimes(const Json& benchmarks) {
   std::map<std::string, std::vector<double>> times;
   for (const Json& benchmark : benchmarks) {
@@ -156,7 +156,7 @@ void AddKernels(const Json& benchmarks, HtmlPage& page) {
                        {"", Unit::kTimes, /*logarithmic=*/false, /*from_zero=*/true},
                        {}};
     chart.levels = {{1, "as fast as OpenBLAS"}};
-    chart.is_one_color = true;  // all are qkserve
+    chart.is_one_color = true;  // all series are of qkserve
     for (const DataType type : {DataType::kFloat32, DataType::kBfloat16, DataType::kFloat16}) {
       const std::string type_name(DataTypeName(type));
       LineChart::Series series = {absl::AsciiStrToLower(type_name), {}};

@@ -46,7 +46,7 @@ absl::Status ServeUntilTerminated(const BaselineServer& baseline, const std::str
   if (baseline.key_sets != nullptr) builder.RegisterService(baseline.key_sets);
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr) return absl::UnavailableError("cannot listen on 127.0.0.1");
-  // Whole, because a ChildServer polls for it.
+  // The file is written whole, because a ChildServer polls for it.
   absl::Status written =
       WriteFileWhole(port_file, {absl::StrCat(port, "\n")}, IfIrreplaceable::kFail);
   if (!written.ok()) return written;

@@ -12,7 +12,7 @@
 namespace qkserve::bench {
 
 // Answers a request. It is called on the gRPC thread that delivered the request. A pool of as many
-// threads as CPUs was measured too: the same, or up to a tenth slower.
+// threads as CPUs was measured, too. It was as fast or up to a tenth slower.
 using Answer = std::function<grpc::Status(const v1::ScoreRequest&, v1::ScoreResponse*)>;
 
 struct BaselineServer {
@@ -21,8 +21,8 @@ struct BaselineServer {
   int blas_threads = 1;               // threads of one OpenBLAS call
 };
 
-// Serves on a free loopback port, writes it to `port_file` and returns after SIGTERM. Call it
-// before other threads exist, for it blocks that signal.
+// Serves on a free loopback port, writes the port to `port_file` and returns after SIGTERM. Call it
+// before other threads exist, because it blocks that signal.
 absl::Status ServeUntilTerminated(const BaselineServer& baseline, const std::string& port_file);
 
 }  // namespace qkserve::bench

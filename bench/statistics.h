@@ -5,21 +5,22 @@
 
 namespace qkserve::bench {
 
-// The value that a part `quantile` (0 to 1) of the sample does not exceed. It is interpolated
-// between neighbours. NaN if the sample is empty.
+// Returns the value that a part `quantile` (0 to 1) of the sample does not exceed. The value is
+// interpolated between neighbours. NaN if the sample is empty.
 double Quantile(absl::Span<const double> sample, double quantile);
 
-// The mean. NaN if the sample is empty.
+// Returns the mean. NaN if the sample is empty.
 double Mean(absl::Span<const double> sample);
 
-// The requests a batch: the mean over batches, from the size of each request's batch. A batch of b
-// requests is b times among the sizes, so this is their harmonic mean. NaN if there are none.
+// Returns the mean number of requests in a batch, from the size of each request's batch. The result
+// is the harmonic mean of the sizes, because a batch of b requests is b times among them. NaN if
+// there are none.
 double RequestsABatch(absl::Span<const double> batch_requests);
 
 inline double Median(absl::Span<const double> sample) { return Quantile(sample, 0.5); }
 
-// The ratio of two contenders. `ratio` is that of the medians over all rounds. The quartiles are
-// those of the ratios of single rounds; they show how much the machine's noise blurs the
+// The ratio of two contenders. `ratio` is the ratio of the medians over all rounds. The quartiles
+// are those of the ratios of single rounds. They show how much the machine's noise blurs the
 // comparison.
 struct Ratio {
   double ratio = 0;

@@ -18,7 +18,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Floats = hn::CappedTag<float, 16>;
 using FloatVector = hn::Vec<Floats>;
 constexpr int64_t kLanes =
-    hn::MaxLanes(Floats());  // every vector has so many: see HWY_DISABLED_TARGETS in CMake
+    hn::MaxLanes(Floats());  // every vector has this many: see HWY_DISABLED_TARGETS in CMake
 
 template <int kVectors>
 float SumOf(const FloatVector (&vectors)[kVectors]) {
@@ -45,7 +45,7 @@ int64_t MultiplyAddPass(int64_t rounds, float* sink) {
   constexpr int kVectors = 12;
   const auto x = hn::Set(Floats(), 0.5F);
   FloatVector sums[kVectors];
-  // The numbers differ: equal ones would be one chain to the compiler.
+  // The numbers differ, because the compiler could make one chain of equal ones.
   for (int v = 0; v < kVectors; ++v) sums[v] = hn::Set(Floats(), static_cast<float>(v));
   for (int64_t i = 0; i < rounds; ++i) {
     HWY_UNROLL(12)

@@ -5,12 +5,13 @@
 
 namespace qkserve::bench {
 
-// The sum of `count` floats aligned to 64 bytes. It uses many vectors at once, and so reads as fast
-// as one thread can.
+// Returns the sum of `count` floats, which must be aligned to 64 bytes. Many vectors are summed at
+// once, so that one thread reads as fast as it can.
 float SumPass(const float* values, int64_t count);
 
 // Does float32 multiply-adds as fast as one thread can: `rounds` rounds of as many independent
-// vectors as registers allow. Returns how many it did. `*sink` gets the result.
+// vectors as the registers allow. Returns the number of multiply-adds. Writes the result to
+// `*sink`.
 int64_t MultiplyAddPass(int64_t rounds, float* sink);
 
 }  // namespace qkserve::bench

@@ -10,14 +10,14 @@
 
 namespace qkserve::bench {
 
-// Gives the tensor a type with elements of 4 bytes, a shape and memory. Returns the elements, for
-// the caller to write.
+// Gives the tensor a type, a shape and memory. Elements of the type must have 4 bytes. Returns the
+// elements, which the caller must write.
 float* StartMatrix(v1::DataType type, int64_t rows, int64_t columns, v1::Tensor* matrix);
 
-// FLOAT32 [rows, columns] from a standard normal distribution.
+// Returns FLOAT32 [rows, columns] from a standard normal distribution.
 v1::Tensor RandomMatrix(int64_t rows, int64_t columns, std::mt19937_64& random);
 
-// The elements of a FLOAT32 or INT32 tensor's data.
+// Floats returns the elements of a FLOAT32 tensor, and Ints those of an INT32 tensor.
 absl::Span<const float> Floats(const v1::Tensor& tensor);
 absl::Span<const int32_t> Ints(const v1::Tensor& tensor);
 
@@ -27,7 +27,7 @@ bool IsFloatMatrix(const auto& spec) {
          spec.shape(1) > 0;
 }
 
-// INTERNAL: the tensor is not of this type and shape, or has another number of bytes.
+// Returns INTERNAL if the tensor has another type, shape or number of bytes.
 absl::Status CheckMatrix(const v1::Tensor& tensor, v1::DataType type, int64_t rows,
                          int64_t columns);
 

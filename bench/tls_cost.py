@@ -19,7 +19,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/interop"))
 from qkserve import running_server  # noqa: E402
 
-TARGET = 0.7  # of the plain rate, 64 callers
+TARGET = 0.7  # the least part of the plain rate, 64 callers
 KEY_SET = "--make_key_set=10000,768"
 
 
@@ -56,7 +56,7 @@ def main():
         for callers in (64, 1):
             rates = {name: [] for name in servers}
             for round_number in range(options.rounds):
-                # The first of two has no advantage over the rounds.
+                # The order alternates, because being first may be an advantage.
                 for name in list(servers)[::1 if round_number % 2 == 0 else -1]:
                     rates[name].append(rate(*servers[name], callers, options.seconds))
             ratios = sorted(tls / plain for tls, plain in zip(rates["TLS"], rates["plain"]))

@@ -11,17 +11,17 @@ namespace qkserve::bench {
 
 // A standard workload and its callers.
 struct BenchWorkload : LoadWorkload {
-  int callers = 64;  // callers of the second part, which measures throughput
+  int callers = 64;  // callers when throughput is measured
   std::optional<float> scale = std::nullopt;
 };
 
-// tiny, inline-small, inline-large, inline-square.
+// Returns tiny, inline-small, inline-large and inline-square.
 absl::Span<const BenchWorkload> InlineWorkloads();
 
-// resident-top, resident-row, resident-context, resident-mixed, resident-heavy.
+// Returns resident-top, resident-row, resident-context, resident-mixed and resident-heavy.
 absl::Span<const BenchWorkload> ResidentWorkloads();
 
-// The workload of this name. There must be one.
+// Returns the workload of this name, which must exist.
 const BenchWorkload& WorkloadCalled(absl::string_view name);
 
 }  // namespace qkserve::bench

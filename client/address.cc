@@ -16,7 +16,7 @@ namespace {
 
 constexpr int kDefaultPort = 50051;
 
-// Schemes of gRPC's resolvers. gRPC reads the rest of such a target.
+// Schemes of gRPC's resolvers. gRPC itself reads the rest of a target with such a scheme.
 constexpr absl::string_view kSchemes[] = {"ipv4",  "ipv6", "unix",      "unix-abstract",
                                           "vsock", "xds",  "google-c2p"};
 
@@ -24,7 +24,7 @@ bool IsHostByte(char c) {
   return absl::ascii_isgraph(static_cast<unsigned char>(c)) && !absl::StrContains("/?#@", c);
 }
 
-// The length of "dns:", "dns:///" or "dns://SERVER/"; 0 if the address does not begin so.
+// Returns the length of "dns:", "dns:///" or "dns://SERVER/" at the beginning of the address, or 0.
 size_t DnsPrefixLength(absl::string_view address) {
   constexpr absl::string_view kDns = "dns:";
   if (!absl::StartsWith(address, kDns)) return 0;

@@ -23,15 +23,15 @@
 namespace qkserve {
 namespace {
 
-// The address in the form that gRPC wants. gRPC ignores an address that it cannot read, and then
-// connects without the proxy.
+// Returns the proxy's address in the form that gRPC wants. The address is checked here, because
+// gRPC ignores an address that it cannot read and then connects without the proxy.
 absl::StatusOr<std::string> ProxyUri(absl::string_view http_proxy) {
   absl::string_view rest = http_proxy;
   absl::ConsumePrefix(&rest, "http://");
   const bool is_plain = std::all_of(rest.begin(), rest.end(), [](char c) {
     return absl::ascii_isgraph(static_cast<unsigned char>(c)) && c != '/' && c != '?' && c != '#';
   });
-  // User and password may stand before it; npos + 1 is 0.
+  // User and password may stand before the host. If there is no '@', npos + 1 is 0.
   const absl::string_view host = rest.substr(rest.rfind('@') + 1);
   const std::optional<HostPort> host_port = ReadHostPort(host);
   if (!is_plain || !host_port.has_value() || host_port->port == 0) {
@@ -43,7 +43,7 @@ absl::StatusOr<std::string> ProxyUri(absl::string_view http_proxy) {
   return absl::StrCat("http://", rest);
 }
 
-// `name` is that of the option.
+// Returns the duration in milliseconds. `name` is the name of the option, for errors.
 absl::StatusOr<int> KeepaliveMs(absl::string_view name, absl::Duration duration) {
   if (duration < absl::Milliseconds(1)) {
     return InvalidArgument(name, " must be at least 1ms; was ", absl::FormatDuration(duration));
@@ -60,7 +60,7 @@ absl::Status SetKeepalive(const ClientOptions& options, grpc::ChannelArguments& 
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, interval_ms);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, timeout_ms);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, options.keepalive_without_calls);
-  // gRPC would stop after two pings between which no data was sent.
+  // Without this setting gRPC stops after two pings with no data between them.
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   return absl::OkStatus();
 }
@@ -84,20 +84,21 @@ absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
   arguments.SetMaxSendMessageSize(static_cast<int>(options.message_bytes_max));
   // Each channel gets its own connection. Channels with equal arguments would otherwise share one.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  // The first pause between attempts to connect, in ms. So a server that is back is found soon.
-  // gRPC's pauses grow to two minutes.
+  // The first and the longest pause between attempts to connect, in ms. They are short, so that a
+  // server that is back is found soon. gRPC's own pauses grow to two minutes.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-  // The proxy that environment variables name is not used. Programs in containers inherit such
-  // variables, but loopback and cluster addresses must not go through the proxy.
+  // A proxy from environment variables is not used, because programs in containers inherit such
+  // variables, and loopback and cluster addresses must not go through the proxy.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, options.http_proxy.empty() ? 0 : 1);
   if (!options.http_proxy.empty()) {
     ASSIGN_OR_RETURN(const std::string uri, ProxyUri(options.http_proxy));
     arguments.SetString(GRPC_ARG_HTTP_PROXY, uri);
   }
   RETURN_IF_ERROR(SetKeepalive(options, arguments));
-  // When a connection ends, the name is looked up and may have a new server. gRPC does so at most
-  // once in 30 s. 5 s still spare the name's servers if many connections end together.
+  // When a connection ends, gRPC looks up the name again, because the name may have a new server.
+  // By default gRPC does so at most once in 30 s. 5 s still spare the name servers if many
+  // connections end together.
   arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 5000);
   // If a name has several addresses, they are several servers, and calls use them in turn.
   arguments.SetLoadBalancingPolicyName("round_robin");
@@ -123,8 +124,8 @@ void PrepareCall(grpc::ClientContext& context, absl::Duration timeout, const std
   if (timeout != absl::InfiniteDuration()) {
     context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(timeout));
   }
-  // The name is only sent if HTTP/2 can carry it: gRPC would end the process over other metadata.
-  // No key set has such a name, and the server will say so.
+  // The name is sent only if HTTP/2 can carry it, because gRPC ends the process over other
+  // metadata. No key set has a name that HTTP/2 cannot carry, and the server will say so.
   const bool fits = std::all_of(key_set.begin(), key_set.end(), [](char c) {
     return absl::ascii_isgraph(static_cast<unsigned char>(c));
   });

@@ -76,7 +76,7 @@ v1::ScoreRequest MakeRequestWithoutKeys(const TensorView& queries, const ScoreOp
   return request;
 }
 
-// Checks the shape against the bytes. Without `size_bytes` the shape is left to the server.
+// Checks the shape against the bytes. Without `size_bytes` only the server checks the shape.
 absl::Status CheckView(absl::string_view name, const std::optional<TensorView>& tensor) {
   if (!tensor.has_value() || !tensor->size_bytes.has_value()) return absl::OkStatus();
   return TensorBytes(name, tensor->data_type, tensor->shape, tensor->size_bytes).status();
@@ -88,7 +88,8 @@ Metadata MetadataOf(const ScoreOptions& options) {
   return metadata;
 }
 
-// INTERNAL: the result is not the one that was asked for. Programs rely on its type and its rows.
+// Returns INTERNAL if the result is not the one that was asked for. Programs rely on the result's
+// type and rows.
 absl::Status CheckResult(const TensorView& queries, const ScoreOptions& options,
                          const ScoreResult& result) {
   const auto wrong = [](const auto&... what) {
@@ -185,7 +186,8 @@ v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const KeySetReferen
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& options) {
   ClientOptions connections = options;
-  // The client retries itself, on another channel. A channel of its own has no other to choose.
+  // The client itself retries, because it can choose another channel. A channel that retries
+  // cannot.
   connections.attempts_max = 1;
   StubOptions stubs = {.attempts_max = options.attempts_max};
   if (options.attempts_max > 1 && options.channels == 1) {

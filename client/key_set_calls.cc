@@ -18,7 +18,7 @@
 namespace qkserve {
 namespace {
 
-// The largest page that the server allows, because fewer pages are fewer round trips. A page is far
+// The largest page that the server allows. Fewer pages need fewer round trips, and a page is far
 // below any message limit.
 constexpr int32_t kPageSize = 1000;
 
@@ -70,8 +70,8 @@ class UploadSender {
         progress_(progress),
         writer_(writer) {}
 
-  // Returns OK early if the server stops reading: Finish then has the reason. Otherwise an error is
-  // that of a source.
+  // Returns OK early if the server stops reading; Finish then returns the reason. An error is
+  // always an error of a source.
   absl::Status Send(const Request& header, const TensorSource& keys, int64_t keys_bytes,
                     const std::optional<TensorSource>& values) {
     open_ = writer_->Write(header);
@@ -115,9 +115,9 @@ class UploadSender {
 
 }  // namespace
 
-// Completes the header of `request`. Sends the header and the elements to the writer that `begin`
-// returns, from their begin in each attempt. `Options` are those of put or append.
-// INVALID_ARGUMENT: a shape is not that of a tensor, or chunk_bytes is not positive.
+// Completes the header of `request`. In each attempt, sends the header and all elements to the
+// writer that `begin` returns. `Options` is PutKeySetOptions or AppendKeySetOptions.
+// INVALID_ARGUMENT: a shape is not a tensor's, or chunk_bytes is not positive.
 template <typename Request, typename Response, typename Options>
 absl::StatusOr<KeySetInfo> Client::Upload(
     std::unique_ptr<grpc::ClientWriterInterface<Request>> (
@@ -142,7 +142,7 @@ absl::StatusOr<KeySetInfo> Client::Upload(
   }
 
   Response response;
-  absl::Status sent;  // an error is that of a source
+  absl::Status sent;  // an error comes from a source
   bool sent_all = false;
   const absl::Status status = Call(
       repeat, options.timeout, name, options.metadata,
@@ -155,7 +155,7 @@ absl::StatusOr<KeySetInfo> Client::Upload(
         if (!sent.ok()) context.TryCancel();
         sent_all = sender.sent_all();
         const grpc::Status finished = writer->Finish();
-        // The call is over, whatever the server says.
+        // After an error of a source the call is over, whatever the server says.
         return sent.ok() ? finished : grpc::Status::CANCELLED;
       });
   RETURN_IF_ERROR(sent);

@@ -24,12 +24,12 @@ bool IsNameByte(char c) {
 
 bool IsPrintable(char c) { return absl::ascii_isprint(static_cast<unsigned char>(c)); }
 
-// gRPC would overwrite the first four, or send them to a server that refuses the call. The last one
-// is set from the call's key set.
+// gRPC would overwrite the first four, or send them to a server that refuses the call. PrepareCall
+// sets the last one.
 constexpr absl::string_view kReserved[] = {"content-type", "host", "te", "user-agent",
                                            "qkserve-key-set"};
 
-// Checked here, because gRPC ends the process over a bad name or value.
+// Checks a name and its value, because gRPC ends the process over a bad one.
 absl::Status CheckEntry(absl::string_view name, absl::string_view value) {
   if (name.empty() || !std::all_of(name.begin(), name.end(), IsNameByte)) {
     return InvalidArgument("metadata: got the name '", absl::CHexEscape(name),
@@ -44,7 +44,7 @@ absl::Status CheckEntry(absl::string_view name, absl::string_view value) {
                          ? value.end()
                          : std::find_if_not(value.begin(), value.end(), IsPrintable);
   if (wrong == value.end()) return absl::OkStatus();
-  // Without the value itself, which may be a secret.
+  // The error does not show the value, because it may be a secret.
   return InvalidArgument(absl::StrFormat(
       "metadata: the value of '%s' has the byte 0x%02x at %d, expected printable ASCII; only names "
       "that end in -bin take any bytes",

@@ -13,15 +13,15 @@
 #include "client/retry_policy.h"
 #include "qkserve/client.h"
 
-// Not for users of the library.
+// This header is not for users of the library.
 
 namespace qkserve {
 
-// The retries of all calls to one server or proxy: how many attempts a call may have, the budget,
-// the counts. Thread-safe.
+// The retries of all calls to one server or proxy. It holds the limit on a call's attempts, the
+// budget and the counts. Thread-safe.
 class Retries {
  public:
-  // `clock` is the budget's. It must outlive this object.
+  // `clock` gives the budget's time and must outlive this object.
   explicit Retries(int attempts_max, const Clock* clock = Clock::Monotonic())
       : attempts_max_(attempts_max), clock_(clock) {}
 
@@ -41,16 +41,16 @@ class Retries {
   mutable Mutex mutex_;
   RetryBudget budget_ ABSL_GUARDED_BY(mutex_);
   RetryCounts counts_ ABSL_GUARDED_BY(mutex_);
-  // Seeded by the machine: clients that started together must not pause alike.
+  // The seed is random, because clients that started together must not make equal pauses.
   std::minstd_rand random_ ABSL_GUARDED_BY(mutex_) = std::minstd_rand(std::random_device()());
 };
 
-// One call: its attempts, one after the other. Thread-compatible. Whoever makes the attempts also
-// makes the pauses, by sleeping or with a timer, and sends each on another connection than the
-// last.
+// One call with its attempts. The caller makes the attempts one after another, and the pauses
+// between them, by sleeping or with a timer. It sends each attempt on another connection than the
+// previous one. Thread-compatible.
 class RetriedCall {
  public:
-  // `retries` must outlive it.
+  // `retries` must outlive this object.
   RetriedCall(Retries* retries, Repeat repeat) : retries_(*retries), repeat_(repeat) {
     retries_.Begin();
   }
@@ -58,13 +58,14 @@ class RetriedCall {
   RetriedCall& operator=(const RetriedCall&) = delete;
   ~RetriedCall() { retries_.End(is_ok_, attempts_); }
 
-  // Takes the end of an attempt. `status` and `context` are the attempt's; `time_left` is what the
-  // call still has. Returns the pause before the next attempt, or nullopt: the call is over.
+  // Takes the result of an attempt. `status` and `context` are the attempt's. `time_left` is the
+  // time that the call still has. Returns the pause before the next attempt, or nullopt if the call
+  // is over.
   std::optional<absl::Duration> PauseAfter(const grpc::Status& status,
                                            const grpc::ClientContext& context,
                                            absl::Duration time_left);
 
-  int attempts() const { return attempts_; }  // that have ended
+  int attempts() const { return attempts_; }  // attempts that have ended
   bool is_over_budget() const { return is_over_budget_; }
 
   // Adds to the call's last error how often the call was tried.

@@ -6,8 +6,8 @@
 namespace qkserve {
 namespace {
 
-// Google's SRE book and gRPC's own throttle allow as much. Ten percent more load seldom decides
-// whether servers recover.
+// Google's SRE book and gRPC's own throttle also allow one retry for ten calls. Ten percent more
+// load seldom decides whether servers recover.
 constexpr int64_t kCallsPerRetry = 10;
 
 constexpr int64_t kReserveMin = 100;

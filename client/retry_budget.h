@@ -6,7 +6,7 @@
 
 #include "absl/time/time.h"
 
-// Not for users of the library.
+// This header is not for users of the library.
 
 namespace qkserve {
 
@@ -16,9 +16,9 @@ namespace qkserve {
 //
 //   calls that began / 10 + the larger of (100, calls in flight)
 //
-// The tenth is what a client may add for as long as a failure lasts. The second part is a reserve:
-// a client with few calls can retry each of them, and all calls of a lost connection can be sent
-// again at once. Time is counted in whole seconds.
+// The tenth is the load that a client may add as long as a failure lasts. The second part is a
+// reserve. With it, a client with few calls can retry each of them, and all calls of a lost
+// connection can be sent again at once. Time is counted in whole seconds.
 //
 // Thread-compatible. `now` must not go back.
 class RetryBudget {
@@ -26,7 +26,7 @@ class RetryBudget {
   void BeginCall(absl::Time now);
   void EndCall() { --in_flight_; }
 
-  // Takes a retry. False: the budget is spent, and the call must fail.
+  // Takes a retry from the budget. Returns false if the budget is spent. The call must then fail.
   bool TakeRetry(absl::Time now);
 
  private:

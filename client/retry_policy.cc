@@ -14,23 +14,26 @@
 namespace qkserve {
 namespace {
 
-// Requests up to this size can be sent again by gRPC. It keeps a request's bytes, without a copy,
-// until its answer begins; its own limit is 256 KiB. Uploads are never sent again, but gRPC keeps
-// this much of their beginning, too.
+// gRPC can send requests up to this size again. It keeps a request's bytes, without a copy, until
+// the answer begins. gRPC's default limit is 256 KiB. gRPC never sends uploads again, but it also
+// keeps this much of their beginning.
 constexpr int kRetryBufferBytes = 16 * kMiB;
 
-// Longer than a round trip, shorter than a person notices. Pauses double up to the largest.
+// The first pause is longer than a round trip and shorter than a person notices. Pauses double up
+// to the longest one.
 constexpr absl::Duration kPauseMin = absl::Milliseconds(100);
 constexpr absl::Duration kPauseMax = absl::Seconds(1);
 
-// gRPC takes a value that is no number for "never".
+// Reads a time in ms. A negative time means "never". Like gRPC, returns a negative time if the text
+// is no number.
 absl::Duration ReadPushBack(absl::string_view text) {
   int64_t ms = -1;
   return absl::Milliseconds(absl::SimpleAtoi(text, &ms) ? ms : -1);
 }
 
-// gRPC's name for the other end of a connection. A call without a connection has its target in
-// place of one. Such a target may begin like these, too; then nothing is known.
+// True if `peer` is gRPC's name for the other end of a connection. For a call without a connection,
+// `peer` is the target. A target may begin like these names; then the result is true, although
+// there may be no connection.
 bool IsConnection(absl::string_view peer) {
   constexpr absl::string_view kSchemes[] = {"ipv4:", "ipv6:", "unix:", "unix-abstract:", "vsock:"};
   return std::any_of(std::begin(kSchemes), std::end(kSchemes),
@@ -63,14 +66,14 @@ bool MayRepeat(Repeat repeat, const FailedAttempt& attempt) {
   if (attempt.push_back.has_value() && !is_refused) return false;
   const bool did_nothing = is_refused || !attempt.may_have_been_sent;
   switch (attempt.code) {
-    // gRPC's words for a call that a proxy has reset because its server went ("Stream removed").
-    // qkserve itself never answers so.
+    // gRPC reports this code ("Stream removed") for a call that a proxy has reset because its
+    // server is gone. qkserve itself never answers with this code.
     case absl::StatusCode::kUnknown:
     case absl::StatusCode::kUnavailable:
       return did_nothing || repeat != Repeat::kChanges;
     case absl::StatusCode::kResourceExhausted:
-      // Without a time it is a limit that the next attempt would meet, too: of a message's size, or
-      // of metadata.
+      // Without a time, a limit on the size of a message or of metadata refused the call. It would
+      // refuse the next attempt, too.
       return is_refused;
     default:
       return false;
@@ -80,7 +83,7 @@ bool MayRepeat(Repeat repeat, const FailedAttempt& attempt) {
 absl::Duration RetryPause(int attempts, const FailedAttempt& attempt, double random) {
   if (attempt.push_back.has_value()) return *attempt.push_back;
   const absl::Duration longest = std::min(kPauseMin * (1 << std::min(attempts - 1, 10)), kPauseMax);
-  // Half of it is random, so that calls which failed together do not come again together.
+  // Half of the pause is random, so that calls that failed together do not come again together.
   return longest * (0.5 + random / 2);
 }
 

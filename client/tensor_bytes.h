@@ -8,12 +8,13 @@
 #include "absl/strings/string_view.h"
 #include "qkserve/tensor.h"
 
-// Not for users of the library.
+// This header is not for users of the library.
 
 namespace qkserve {
 
-// The bytes of the tensor `name`, of which `size_bytes` are there (nullopt: all). INVALID_ARGUMENT:
-// the shape is not one of a tensor, or takes another number of bytes.
+// Returns how many bytes the tensor `name` takes. `size_bytes` is how many there are; if it is
+// nullopt, the shape is trusted. INVALID_ARGUMENT: the shape is not a tensor's, or takes another
+// number of bytes.
 absl::StatusOr<int64_t> TensorBytes(absl::string_view name, DataType data_type, const Shape& shape,
                                     std::optional<int64_t> size_bytes);
 

@@ -29,7 +29,8 @@ constexpr char kNoHttp2[] = "the server does not offer HTTP/2 over TLS";
 constexpr char kRefused[] =
     "the server refuses the TLS handshake; it may want a client certificate that it trusts";
 
-// A server that wants TLS or a certificate, and gets none, may close the connection without a word.
+// A server that wants TLS or a certificate, and does not get it, may close the connection without a
+// message.
 constexpr char kClosedAtOnce[] =
     "the server closes connections at once; it may want TLS, or a client certificate that it "
     "trusts";
@@ -38,8 +39,8 @@ constexpr char kClosedAtOnce[] =
 // counts.
 constexpr std::pair<const char*, const char*> kHints[] = {
     {"certificate verify failed", kUntrusted},
-    // The certificate was signed by another authority of the same name. The texts are those for an
-    // elliptic curve, for RSA, and for an elliptic curve in OpenSSL 3.5.
+    // The certificate was signed by another authority of the same name. These three texts are for
+    // an elliptic curve, for RSA, and for an elliptic curve in OpenSSL 3.5.
     {"asn1 encoding routines", kUntrusted},
     {"rsa routines", kUntrusted},
     {"provider signature failure", kUntrusted},
@@ -78,7 +79,7 @@ absl::string_view HandshakeHint(absl::string_view message) {
   for (const auto& [text, meaning] : kHints) {
     if (absl::StrContains(message, text)) return meaning;
   }
-  // gRPC says "last error" only about connections that were never up.
+  // gRPC says "last error" only about connections that were never established.
   if (!absl::StrContains(message, "last error: ")) return "";
   for (const char* const text : {"Socket closed", "Endpoint read failed"}) {
     if (absl::StrContains(message, text)) return kClosedAtOnce;

@@ -8,7 +8,7 @@
 #include "grpcpp/security/credentials.h"
 #include "qkserve/client.h"
 
-// TLS of the client's connections. Not for users of the library.
+// TLS of the client's connections. This header is not for users of the library.
 
 namespace qkserve {
 
@@ -17,8 +17,8 @@ namespace qkserve {
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeTlsCredentials(
     const TlsOptions& options);
 
-// The meaning of gRPC's UNAVAILABLE for TLS, in plain words. Empty if its text does not mention
-// TLS.
+// Returns what the message of gRPC's UNAVAILABLE means for TLS, in plain words. Returns "" if the
+// message does not point to TLS.
 absl::string_view HandshakeHint(absl::string_view message);
 
 }  // namespace qkserve

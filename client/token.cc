@@ -16,14 +16,13 @@
 namespace qkserve {
 namespace {
 
-// Metadata of a call has at most 8 KiB.
+// A token must be smaller than a call's metadata, which has at most 8 KiB.
 constexpr size_t kTokenBytesMax = 4096;
 
-// The interval at which a token's file is read again. A server that takes a new file looks at it
-// every second, too.
+// A token's file is read again after this time. A server also looks for a new file every second.
 constexpr absl::Duration kReadAgainAfter = absl::Seconds(1);
 
-// Errors never show the token.
+// Reads the token in a file. Errors never show the token.
 absl::StatusOr<std::string> ReadToken(const std::string& path) {
   const auto refuse = [&path](const auto&... what) {
     return InvalidArgument("token_file ", path, ": ", what...);
@@ -50,7 +49,7 @@ class TokenInterceptor final : public grpc::experimental::Interceptor {
     if (methods->QueryInterceptionHookPoint(
             grpc::experimental::InterceptionHookPoints::PRE_SEND_INITIAL_METADATA)) {
       auto& metadata = *methods->GetSendInitialMetadata();
-      // A caller may give a call another one.
+      // A caller may give a call another authorization.
       if (metadata.count("authorization") == 0) {
         metadata.emplace("authorization", absl::StrCat("Bearer ", token_.Token()));
       }

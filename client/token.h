@@ -13,7 +13,7 @@
 #include "grpcpp/support/client_interceptor.h"
 #include "qkserve/client.h"
 
-// The token that a client sends. Not for users of the library.
+// The token that a client sends. This header is not for users of the library.
 
 namespace qkserve {
 
@@ -24,8 +24,8 @@ class TokenFile {
   static absl::StatusOr<std::unique_ptr<TokenFile>> Open(const std::string& path,
                                                          const Clock* clock = Clock::Monotonic());
 
-  // The newest token. The file is read again if the last time is a second ago. A file that cannot
-  // be read, or holds no token, leaves the token that was there before.
+  // Returns the newest token. Reads the file again if the last read is at least a second ago. If
+  // the file cannot be read or holds no token, the previous token stays.
   std::string Token();
 
  private:
@@ -42,16 +42,16 @@ class TokenFile {
 using InterceptorFactories =
     std::vector<std::unique_ptr<grpc::experimental::ClientInterceptorFactoryInterface>>;
 
-// Interceptors that add the metadata `authorization` to each call of a channel. Empty if the
-// options have no token. Not gRPC's call credentials: those work over TLS alone, and a server on
-// loopback or on a unix socket needs none.
+// Returns interceptors that add the metadata `authorization` to each call of a channel. Returns
+// none if the options have no token file. gRPC's call credentials are not used, because they work
+// only over TLS, and a server on loopback or on a unix socket needs no TLS.
 //
 // INVALID_ARGUMENT: the file holds no token, or the token would be sent in plain text to another
-// machine. Errors of the file: those of Client::Create.
+// machine. Errors of the file are those of Client::Create.
 absl::StatusOr<InterceptorFactories> TokenInterceptors(const ClientOptions& options);
 
-// True if the address, as ClientOptions::address has it, can only be this machine: localhost, an
-// address of loopback, or a unix socket.
+// True if the address, in the form of ClientOptions::address, can only be this machine: localhost,
+// an address of loopback, or a unix socket.
 bool IsLocal(const std::string& address);
 
 }  // namespace qkserve

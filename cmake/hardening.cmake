@@ -1,5 +1,5 @@
-# Hardening of what is shipped: the release build with GCC or clang. It is set for all targets,
-# because precompiled headers must be made with the options of their users.
+# Hardens the release build with GCC or clang, because that build is shipped. The options are set
+# for all targets, because precompiled headers need the options of the files that use them.
 #
 #   _FORTIFY_SOURCE           glibc checks the sizes of buffers that the compiler knows
 #   -fstack-protector-strong  a stack frame that was written past its end ends the process
@@ -8,12 +8,13 @@
 #   -fPIE -pie                a random address for the program itself
 #   -z relro -z now           all symbols are bound at the start; their table is read-only then
 #
-# tests/deploy/hardening_test.sh looks for them in the programs. Sanitizers check more, and do not go
-# together with _FORTIFY_SOURCE.
+# tests/deploy/hardening_test.sh looks for these options in the programs. Builds with sanitizers do
+# without them, because sanitizers check more and do not work together with _FORTIFY_SOURCE.
 if(QKSERVE_SANITIZER OR NOT CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
   return()
 endif()
-# Some distributions' compilers define it already, with another value.
+# _FORTIFY_SOURCE is undefined first, because some distributions' compilers define it with another
+# value.
 add_compile_options(
   $<$<CONFIG:Release>:-U_FORTIFY_SOURCE> $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2>
   $<$<CONFIG:Release>:-fstack-protector-strong> $<$<CONFIG:Release>:-fstack-clash-protection>

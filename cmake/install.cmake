@@ -1,5 +1,5 @@
-# `cmake --install` lays out three components: `server`; `client`, which is qkctl; and `dev`, which is
-# the client library with its headers, the proto files, and what CMake and pkg-config need.
+# `cmake --install` has three components: `server` has qkserve, `client` has qkctl, and `dev` has
+# the client library with its headers, the proto files, and the files for CMake and pkg-config.
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 
@@ -10,8 +10,9 @@ install(FILES packaging/qkserve.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 COMPO
 
 install(TARGETS qkctl COMPONENT client)
 install(FILES packaging/qkctl.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT client)
-# Completion of its command lines, where the shells look for it. Debian's zsh does not look in
-# /usr/share/zsh/site-functions: its packages have a folder of their own, which the package takes.
+# The scripts that complete qkctl's command lines are installed where the shells look for them. The
+# package (prefix /usr) uses the folder vendor-completions, because Debian's zsh does not look in
+# /usr/share/zsh/site-functions.
 set(qkctl_completion ${PROJECT_BINARY_DIR}/tools/qkctl/completion)
 install(FILES ${qkctl_completion}/qkctl.bash RENAME qkctl
   DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT client)
@@ -27,7 +28,7 @@ install(CODE "
     DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DATADIR}/zsh/\${zsh_folder}\")"
   COMPONENT client)
 
-# qkserve::client is what programs link; the other two come with it.
+# Programs link qkserve::client. The other two targets come with it.
 set_target_properties(qkserve_client PROPERTIES EXPORT_NAME client)
 set_target_properties(qkserve_base PROPERTIES EXPORT_NAME base)
 set_target_properties(qkserve_proto PROPERTIES EXPORT_NAME proto)
@@ -40,8 +41,8 @@ install(TARGETS qkserve_client qkserve_base qkserve_proto EXPORT qkserve
 install(EXPORT qkserve NAMESPACE qkserve:: FILE qkserveTargets.cmake
   DESTINATION ${qkserve_cmake_dir} COMPONENT dev)
 
-# <qkserve/client.h> and <qkserve/channel.h> with all that they include, <qkserve/version.h>, and
-# nothing else.
+# Installs only <qkserve/client.h> and <qkserve/channel.h> with all headers that they include, and
+# <qkserve/version.h>.
 install(DIRECTORY client/include/qkserve base/include/qkserve
                   ${PROJECT_BINARY_DIR}/base/include/qkserve
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev FILES_MATCHING PATTERN "*.h")
@@ -61,8 +62,8 @@ install(FILES ${PROJECT_BINARY_DIR}/qkserveConfig.cmake
               ${PROJECT_BINARY_DIR}/qkserveConfigVersion.cmake
   DESTINATION ${qkserve_cmake_dir} COMPONENT dev)
 
-# The file finds its prefix from where it lies, so it is right below any --prefix. Debian wants it in
-# the architecture's own directory, for builds for other machines.
+# qkserve.pc finds the prefix from its own folder, so it works under any --prefix. Debian wants it
+# in the folder of the architecture, for builds for other machines.
 set(qkserve_pc_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 if(CMAKE_LIBRARY_ARCHITECTURE)
   set(qkserve_pc_dir lib/${CMAKE_LIBRARY_ARCHITECTURE}/pkgconfig)

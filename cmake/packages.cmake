@@ -1,7 +1,8 @@
 # `cpack` makes three Debian packages: qkserve, qkctl, and libqkserve-dev, the C++ library.
 set(CPACK_GENERATOR DEB)
-# For the Debian that it is built on, for example 0.1.0+debian13: libraries have other names in
-# another one, and a plus makes the package of a newer Debian the newer package.
+# The version names the Debian on which the package is built, for example 0.1.0+debian13, because
+# another Debian has other names of libraries. The plus makes the package of a newer Debian the
+# newer package.
 cmake_host_system_information(RESULT distribution QUERY DISTRIB_INFO)
 set(CPACK_DEBIAN_PACKAGE_VERSION
   ${PROJECT_VERSION}+${distribution_ID}${distribution_VERSION_ID})
@@ -17,7 +18,8 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 
 set(CPACK_DEBIAN_SERVER_PACKAGE_NAME qkserve)
 set(CPACK_DEBIAN_SERVER_PACKAGE_SECTION net)
-# Any build of OpenBLAS has the library's name, but only this one may be called by several threads.
+# Every build of OpenBLAS has the library's name, but only this one may be called by several
+# threads.
 set(CPACK_DEBIAN_SERVER_PACKAGE_DEPENDS libopenblas0-pthread)
 set(CPACK_DEBIAN_SERVER_PACKAGE_SUGGESTS qkctl)
 set(CPACK_DEBIAN_SERVER_PACKAGE_CONTROL_EXTRA
@@ -31,7 +33,7 @@ the server. This package has the server and its systemd unit.")
 
 set(CPACK_DEBIAN_CLIENT_PACKAGE_NAME qkctl)
 set(CPACK_DEBIAN_CLIENT_PACKAGE_SECTION net)
-# The authorities that qkctl --tls trusts.
+# This package has the authorities that qkctl --tls trusts.
 set(CPACK_DEBIAN_CLIENT_PACKAGE_RECOMMENDS ca-certificates)
 set(CPACK_DEBIAN_CLIENT_PACKAGE_SUGGESTS qkserve)
 set(CPACK_COMPONENT_CLIENT_DESCRIPTION
@@ -41,7 +43,7 @@ a server, shows its state, and measures its throughput and latencies.")
 
 set(CPACK_DEBIAN_DEV_PACKAGE_NAME libqkserve-dev)
 set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
-# find_package(qkserve) and pkg-config need these.
+# find_package(qkserve) and pkg-config need these packages.
 set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS
   "libabsl-dev, libgrpc++-dev, libprotobuf-dev, libssl-dev, protobuf-compiler, protobuf-compiler-grpc")
 set(CPACK_DEBIAN_DEV_PACKAGE_SUGGESTS qkserve)
@@ -56,8 +58,8 @@ foreach(component CLIENT DEV)
   set(CPACK_DEBIAN_${component}_PACKAGE_REPLACES "qkserve-client (<< 0.2~)")
 endforeach()
 
-# Only a package has these, and no `cmake --install` of everything: the unit, and the files that
-# Debian wants of every package.
+# Installs the systemd unit, and the files that Debian wants in every package. They are only in
+# packages, and `cmake --install` of everything leaves them out.
 install(FILES packaging/server/qkserve.service DESTINATION lib/systemd/system
   COMPONENT server EXCLUDE_FROM_ALL)
 install(FILES packaging/server/qkserve.default DESTINATION /etc/default RENAME qkserve

@@ -11,7 +11,8 @@ namespace {
 
 constexpr absl::string_view kReplacement = "\uFFFD";
 
-// Control characters of ASCII and Latin-1, and the marks that turn the direction of text around.
+// True for the control characters of ASCII and Latin-1, and for marks that are invisible or change
+// the direction of text.
 bool IsControl(char32_t c) {
   return c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x200B && c <= 0x200F) ||
          (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) || c == 0xFEFF;

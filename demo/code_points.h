@@ -8,14 +8,14 @@
 
 namespace qkserve {
 
-// The code points of `text`. A byte that is not part of a valid sequence becomes a code point above
-// Unicode's range, kInvalidByte + byte, so that different bytes stay different.
+// DecodeUtf8 returns the code points of `text`. A byte that is not part of a valid sequence becomes
+// kInvalidByte + byte, a number above Unicode's range, so that different bytes stay different.
 inline constexpr char32_t kInvalidByte = 0x110000;
 std::u32string DecodeUtf8(absl::string_view text);
 
-// `text` as at most `width_max` characters that are safe to print: control characters (a file may
-// hold terminal commands) become spaces, invalid bytes U+FFFD, and what is cut ends in "...".
-// Wide characters count as one.
+// Returns at most `width_max` characters of `text` that are safe to print. Control characters
+// become spaces, because a file may hold terminal commands. Invalid bytes become U+FFFD. A text
+// that is cut ends in "...". Wide characters count as one.
 std::string PrintableClip(absl::string_view text, size_t width_max);
 
 }  // namespace qkserve

@@ -37,7 +37,7 @@ constexpr absl::Duration kTimeout = absl::Seconds(20);
 struct DemoOptions {
   std::string server = "127.0.0.1:50051";
   std::vector<std::string> files;
-  std::string ask;           // questions, separated by ';'; "": some that suit the text
+  std::string ask;           // questions, separated by ';'; "": the demo chooses some
   bool is_about_us = false;  // the files are qkserve's documentation
 };
 
@@ -54,7 +54,7 @@ absl::StatusOr<std::vector<Question>> AskedQuestions(const std::string& ask) {
   return questions;
 }
 
-// Row-major [rows, width].
+// A row-major matrix [rows, width].
 class Rows {
  public:
   void Append(const std::vector<float>& row) { data_.insert(data_.end(), row.begin(), row.end()); }
@@ -165,7 +165,7 @@ int Main(int argc, char** argv) {
   const std::optional<int> exit_code =
       flags.ParseMain(argc, argv, [&] { return AskedQuestions(options.ask).status(); });
   if (exit_code.has_value()) return *exit_code;
-  // OpenBLAS, which the demo compares with, gets its best kernel too.
+  // The demo compares with OpenBLAS, which therefore gets its best kernel, too.
   absl::Status status = SelectKernelsOrReexec("auto", argv);
   if (status.ok()) status = Run(options);
   if (status.ok()) return 0;

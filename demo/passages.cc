@@ -15,8 +15,8 @@
 namespace qkserve {
 namespace {
 
-// A passage of several sentences ends behind the first of them that brings it to this size: shorter
-// ones say too little alone.
+// A passage of several sentences ends after the sentence that brings it to this size, because
+// shorter passages say too little alone.
 constexpr size_t kPassageBytesMin = 60;
 // A longer passage is cut at a space.
 constexpr size_t kPassageBytesMax = 400;
@@ -39,7 +39,8 @@ bool HasWords(absl::string_view line) {
                      [](unsigned char c) { return c >= 0x80 || absl::ascii_isalnum(c); });
 }
 
-// The first place at or behind `from` where another sentence begins, or npos.
+// Finds the first end of a sentence at or after `from`. Returns the beginning of the next sentence,
+// or npos.
 size_t NextSentence(absl::string_view text, size_t from) {
   for (size_t i = text.find_first_of(".!?", from); i != absl::string_view::npos;
        i = text.find_first_of(".!?", i + 1)) {
@@ -53,9 +54,9 @@ size_t NextSentence(absl::string_view text, size_t from) {
 
 bool IsInsideCharacter(char c) { return (static_cast<uint8_t>(c) & 0xC0) == 0x80; }
 
-// The size of the passage that `text` begins with.
+// Returns the size of the passage that `text` begins with.
 size_t PassageSize(absl::string_view text) {
-  // No more is looked at, so that a long text takes a time in proportion to its length.
+  // No more bytes are searched, so that the time for a long text is linear in its length.
   const absl::string_view window = text.substr(0, kPassageBytesMax);
   const size_t next = NextSentence(window, std::min(window.size(), kPassageBytesMin));
   if (next != absl::string_view::npos) return next;
@@ -63,7 +64,7 @@ size_t PassageSize(absl::string_view text) {
   const size_t space = window.rfind(' ');
   if (space != absl::string_view::npos && space > 0) return space + 1;
   size_t cut = kPassageBytesMax;
-  // At most three bytes follow the first one of a character.
+  // At most three bytes follow the first byte of a character.
   while (cut > kPassageBytesMax - 3 && IsInsideCharacter(text[cut])) --cut;
   return cut;
 }
@@ -115,7 +116,7 @@ class Cutter {
 
   void AddSentences(const std::vector<Line>& lines) {
     std::string text;
-    std::vector<size_t> begins;  // where each line begins in the text
+    std::vector<size_t> begins;  // the place in `text` at which each line begins
     for (const auto& [number, line] : lines) {
       begins.push_back(text.size());
       absl::StrAppend(&text, line, " ");

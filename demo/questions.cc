@@ -18,7 +18,7 @@ std::vector<std::string> Words(absl::string_view text) {
   return absl::StrSplit(text, absl::ByAnyChar(" \t"), absl::SkipEmpty());
 }
 
-// The most distinctive passage that has enough words. If none has, the first one.
+// Returns the most distinctive passage that has enough words, or the first passage if none has.
 const Passage& DistinctivePassage(absl::Span<const Passage> passages,
                                   const TextEmbedding& embedding) {
   const Passage* best = &passages[0];

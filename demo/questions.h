@@ -14,20 +14,21 @@ namespace qkserve {
 
 struct Question {
   std::string text;
-  // The place of the passage that the question was made from. An answer should find it. Not set: a
-  // person asked.
+  // The place of the passage that the question was made from; an answer should find this passage.
+  // nullopt: the question was not made from a passage.
   std::optional<std::string> source = std::nullopt;
 };
 
-// The questions about qkserve that its own documentation answers.
+// Returns questions about qkserve that its documentation answers.
 std::vector<Question> QuestionsAboutQkserve();
 
-// Phrases from a few distinctive passages all over a text, made with SpoilPhrase. At least one, if
-// there is a passage.
+// Makes questions from a few distinctive passages in different parts of a text, with SpoilPhrase.
+// Returns at least one question if there is a passage.
 std::vector<Question> QuestionsFrom(absl::Span<const Passage> passages,
                                     const TextEmbedding& embedding);
 
-// The first words of a passage without the second one: near enough to be found, and not a copy.
+// Returns the first words of a passage without the second word. The result is close enough to find
+// the passage, and is not a copy of it.
 std::string SpoilPhrase(absl::string_view text);
 
 }  // namespace qkserve

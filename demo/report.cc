@@ -26,10 +26,11 @@ std::string Heading(absl::string_view title) {
 
 size_t Width(absl::string_view text) { return DecodeUtf8(text).size(); }
 
-// `text` in lines of at most kWidth characters that begin at `indent`. A longer word is cut.
+// Wraps `text` into lines of at most kWidth characters that begin at column `indent`. Cuts longer
+// words.
 std::string Wrapped(absl::string_view text, size_t indent = 0) {
   std::string lines;
-  size_t used = 0;  // of the last line
+  size_t used = 0;  // characters in the last line
   for (const absl::string_view part : absl::StrSplit(text, ' ', absl::SkipEmpty())) {
     const std::string word = PrintableClip(part, kWidth - indent);
     const size_t width = Width(word);
@@ -44,7 +45,7 @@ std::string Wrapped(absl::string_view text, size_t indent = 0) {
   return lines.append("\n");
 }
 
-// A count with commas between groups of three digits.
+// Formats a count with commas between groups of three digits.
 std::string Count(int64_t count) {
   std::string text = absl::StrCat(count);
   for (auto i = static_cast<int64_t>(text.size()) - 3; i > 0; i -= 3) {
@@ -66,7 +67,7 @@ std::string Megabytes(int64_t bytes) {
   return absl::StrFormat("%.1f MB", static_cast<double>(bytes) / 1e6);
 }
 
-// The end of a place, which says the line.
+// Shortens a place to its file name and line if it is too long.
 std::string ShortPlace(absl::string_view place) {
   const std::u32string characters = DecodeUtf8(place);
   if (characters.size() <= kPlaceWidthMax) return PrintableClip(place, kPlaceWidthMax);
@@ -85,7 +86,7 @@ std::string AnswerText(const Answer& answer) {
     const auto& [passage, score] = answer.hits[i];
     const std::string place = ShortPlace(passage->place);
     absl::StrAppendFormat(&text, "    %.2f  %s", score, place);
-    if (i == 0) {  // the best one in full
+    if (i == 0) {  // the best passage is shown in full
       absl::StrAppend(&text, "\n", Wrapped(passage->text, kAnswerIndent));
     } else {
       const size_t left = kWidth - kAnswerIndent - Width(place) - 2;
@@ -145,7 +146,7 @@ absl::StatusOr<std::vector<Answer>> AnswersOf(const ScoreResult& result,
     const auto scores = result.result.Row<float>(q);
     const auto indices = result.indices->Row<int32_t>(q);
     for (size_t i = 0; i < scores.size() && scores[i] > 0; ++i) {
-      const auto index = static_cast<size_t>(indices[i]);  // huge if it is negative
+      const auto index = static_cast<size_t>(indices[i]);  // a negative index becomes huge
       if (index >= passages.size()) return wrong_form;
       answers.back().hits.push_back({&passages[index], scores[i]});
     }

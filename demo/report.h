@@ -15,8 +15,8 @@
 
 namespace qkserve {
 
-// The sections of the demo's output, in order. Each has a heading, says what is seen, and fits 80
-// columns. What comes from a text is safe to print.
+// The sections of the demo's output, in order. Each section has a heading, explains what it shows,
+// and fits 80 columns. Text from files is made safe to print.
 
 std::string TextSection(absl::Span<const std::string> files, size_t passages, bool complete);
 
@@ -33,9 +33,9 @@ struct Answer {
   std::vector<Hit> hits;
 };
 
-// The answers of a TOP_K reply for [questions] to a key set of `passages`. Passages whose scores
-// are not positive have nothing in common with the question and are left out. INTERNAL: the reply
-// has another form, or an index that no passage has.
+// Returns the answers in a TOP_K reply to `questions`, for a key set of `passages`. Leaves out
+// passages whose score is not positive, because they have nothing in common with the question.
+// INTERNAL: the reply has another form, or an index that no passage has.
 absl::StatusOr<std::vector<Answer>> AnswersOf(const ScoreResult& result,
                                               absl::Span<const Question> questions,
                                               absl::Span<const Passage> passages);

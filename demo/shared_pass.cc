@@ -16,7 +16,7 @@
 namespace qkserve {
 namespace {
 
-// Both sums round each of the products; the scores are about 100.
+// The tolerance is not 0, because both sums round each product. The scores are about 100.
 constexpr float kScoreTolerance = 0.01F;
 
 std::string ResultBytes(const v1::ScoreResponse& response) {
@@ -55,8 +55,8 @@ class FirstError {
   std::atomic<bool> is_set_{false};
 };
 
-// Calls `ask(i)` on `threads` threads, i = 0, 1, .., again and again for the length of a turn, at
-// least once each. Adds what they did to `sum`.
+// Starts `threads` threads. Thread i calls `ask(i)` again and again for the length of a turn, and
+// at least once. Adds the requests and the elapsed time to `sum`.
 absl::Status TakeTurn(const SharedPassOptions& options, size_t threads,
                       const std::function<absl::Status(size_t)>& ask, Throughput& sum) {
   FirstError error;

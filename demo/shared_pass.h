@@ -26,42 +26,44 @@ struct Throughput {
   }
 };
 
-// The same requests answered in three ways.
+// The throughput of the same requests, answered in three ways.
 struct SharedPassReport {
-  Throughput own_calls;   // one call of OpenBLAS each, in this process
-  Throughput one_caller;  // by the server, the next one when the answer is there
-  Throughput together;    // by the server, all callers at once
+  Throughput own_calls;   // one OpenBLAS call for each request, in this process
+  Throughput one_caller;  // by the server, for one caller that waits for each answer
+  Throughput together;    // by the server, for all callers at once
 
-  // The mean number of requests of `together` that a pass over the keys answered.
+  // The mean number of requests of `together` that one pass over the keys answered.
   double requests_of_a_pass = 0;
 };
 
 struct SharedPassOptions {
   const Clock* clock = Clock::Monotonic();
-  int threads = 1;  // that make own calls
-  // The ways have turns of this length, so that a machine that is busy with something else slows
-  // all of them.
+  int threads = 1;  // threads that make own calls
+  // The three ways take turns, so that other work on the machine slows all of them. In each round
+  // every way has a turn of length `turn`.
   int rounds = 3;
   absl::Duration turn = absl::Milliseconds(300);
-  absl::Duration timeout = absl::Seconds(20);  // of a request
+  absl::Duration timeout = absl::Seconds(20);  // for each request
 };
 
-// The scores that request `i` should get, best first, made by one call of OpenBLAS. Called by
-// several threads at once.
+// Returns the scores that request `i` should get, best first, from one call of OpenBLAS. Several
+// threads call it at once.
 using OwnCall = std::function<std::vector<float>(size_t i)>;
 
-// Sends each TOP_K request once alone. Then measures the three ways in turns; in `together` each
-// request has a caller of its own, who sends it again and again. Takes about 3 * rounds * turn.
+// Sends each TOP_K request once alone. Then measures the three ways in turns. In `together` each
+// request has a separate caller, which sends the request again and again. Takes about 3 * rounds *
+// turn.
 //
-// INTERNAL: an answer of `together` is not, byte for byte, the one that the request got alone, or
-// that one is not what OpenBLAS computes. Otherwise the first error of a call. All callers stop
-// after an error.
+// INTERNAL: an answer of `together` differs in a byte from the answer that the request got alone,
+// or the latter differs from the result of OpenBLAS. Other errors are the first error of a call.
+// All callers stop after an error.
 absl::StatusOr<SharedPassReport> CompareSharedPass(Client& client,
                                                    absl::Span<const v1::ScoreRequest> requests,
                                                    const OwnCall& own_call,
                                                    const SharedPassOptions& options = {});
 
-// 10000 keys and a few queries of 768 float32: an item catalogue, made up. The same in every run.
+// A made-up item catalogue: 10000 keys and a few queries of 768 float32. The numbers are the same
+// in every run.
 class Catalogue {
  public:
   static constexpr int64_t kKeys = 10'000;

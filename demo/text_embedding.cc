@@ -12,11 +12,11 @@
 namespace qkserve {
 namespace {
 
-// BM25's parameters: how soon further occurrences of a word stop to count, and how much a passage's
-// length does. Passages are short, so both are low.
+// The parameters of BM25. The first says how soon more occurrences of a word stop counting. The
+// second says how much the length of a passage counts. Both are low, because passages are short.
 constexpr double kSaturation = 0.6;
 constexpr double kLengthInfluence = 0.6;
-// A passage of one or two words is no better an answer than one of four.
+// Shorter passages count as this long, because one or two words are no better an answer than four.
 constexpr double kLengthMin = 4;
 constexpr double kHeadingWeight = 0.5;
 
@@ -37,7 +37,8 @@ bool IsCommon(absl::string_view word) {
   return common->find(word) != common->end();
 }
 
-// FNV-1a over code points with a final mix (that of MurmurHash3), because all bits are used.
+// Returns FNV-1a over code points with the final mix of MurmurHash3, because all bits of the hash
+// are used.
 uint64_t HashWord(const std::u32string& word) {
   uint64_t hash = 0xcbf29ce484222325;
   for (const char32_t c : word) hash = (hash ^ c) * 0x100000001b3;
@@ -48,7 +49,7 @@ uint64_t HashWord(const std::u32string& word) {
 
 bool IsWordCharacter(unsigned char c) { return c >= 0x80 || absl::ascii_isalnum(c); }
 
-// The hash of a word, or nothing for one that is left out.
+// Returns the hash of a word, or nullopt if the word is left out.
 std::optional<uint64_t> Word(absl::string_view text) {
   const std::string lower = absl::AsciiStrToLower(text);
   if (IsCommon(lower)) return std::nullopt;
@@ -58,7 +59,7 @@ std::optional<uint64_t> Word(absl::string_view text) {
   return HashWord(characters);
 }
 
-// The words of a text, with repetitions.
+// Returns the hashes of a text's words, with repetitions.
 std::vector<uint64_t> Words(absl::string_view text) {
   std::vector<uint64_t> words;
   while (!text.empty()) {
@@ -72,9 +73,10 @@ std::vector<uint64_t> Words(absl::string_view text) {
   return words;
 }
 
-// Adds a word to a vector. The dot product of two vectors that have a word is that of its weights.
+// Adds a word to a vector. If two vectors have the word, it adds the product of its two weights to
+// their dot product.
 void AddWord(uint64_t word, double weight, std::vector<float>& vector) {
-  // 11 bits for the dimension and one for the sign, four times.
+  // Each of the four dimensions takes 11 bits of the hash for its index and one bit for its sign.
   static_assert(TextEmbedding::kDimensions == 1 << 11 && kDimensionsOfWord * 12 <= 64);
   const auto part = static_cast<float>(weight / std::sqrt(kDimensionsOfWord));
   for (int i = 0; i < kDimensionsOfWord; ++i, word >>= 12) {

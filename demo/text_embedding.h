@@ -13,20 +13,21 @@
 
 namespace qkserve {
 
-// Turns passages into keys and questions into queries. Their dot product says how many of a
-// question's words a passage has. No model and no training, so the demo needs nothing but a text; a
-// real service would put the embeddings of its model here.
+// Turns passages into keys and questions into queries. The dot product of a query and a key says
+// how many of the question's words the passage has. There is no model and no training, so that the
+// demo needs only a text. A real service would put the embeddings of its model here.
 //
-// It is BM25 (Robertson and Zaragoza, 2009), whose sum over words is a dot product: a question has
-// the rarity of each of its words, as a share of them all, and a passage how much it says of each
-// word, which depends on its count and on the passage's length. A passage of mean length that has
-// every word of a question once scores 1. Words of its heading count half.
+// The score is BM25 (Robertson and Zaragoza, 2009), whose sum over words is a dot product. The
+// query has the rarity of each word, as a share of the rarity of all words of the question. The key
+// has a weight for each word, which depends on how often the passage has the word and on the
+// passage's length. A passage of mean length that has every word of a question once scores 1. Words
+// of the passage's heading count half.
 //
-// A word is what stands between spaces and punctuation, without a final s, cut after five
-// characters: "error" and "errors" are one word, "print" and "printed" too. Words that English uses
-// everywhere are left out. Each word has four dimensions, with a sign in each, by its hash (sparse
-// random projection; Achlioptas, 2003): words that share a dimension disturb each other by a
-// quarter of their weight.
+// A word is the text between spaces and punctuation, without a final s, cut after five characters.
+// "error" and "errors" are one word, and so are "print" and "printed". Very common English words
+// are left out. The hash of a word selects four dimensions, with a sign in each (sparse random
+// projection; Achlioptas, 2003). Words that share a dimension disturb each other by a quarter of
+// their weight.
 //
 // Deterministic across runs and machines. Thread-safe after construction.
 class TextEmbedding {
@@ -36,14 +37,14 @@ class TextEmbedding {
   // Learns from the passages how rare each word is.
   explicit TextEmbedding(absl::Span<const Passage> passages);
 
-  // kDimensions elements each. Any bytes will do: those that are not UTF-8 count as characters of
-  // their own. A text without words is all zeros.
+  // EmbedPassage and EmbedQuestion return kDimensions elements. A text may have any bytes. A byte
+  // that is not UTF-8 counts as a character. A text without words gives all zeros.
   std::vector<float> EmbedPassage(const Passage& passage) const;
   // Words that no passage has make the shares of the others smaller.
   std::vector<float> EmbedQuestion(absl::string_view question) const;
 
-  // The mean rarity of a text's words. 0 if it has none. It tells a distinctive passage from a
-  // common one.
+  // Returns the mean rarity of a text's words, or 0 if the text has none. A distinctive passage has
+  // a higher mean than a common one.
   double Distinctiveness(absl::string_view text) const;
 
  private:

@@ -15,8 +15,8 @@ struct TextFile {
   bool complete = true;  // false: the file is longer than the limit, and the rest is left out
 };
 
-// NOT_FOUND, PERMISSION_DENIED, ..: the file cannot be read.
-// INVALID_ARGUMENT: it is no text, because it holds a zero byte.
+// Reads the first `bytes_max` bytes of a file. NOT_FOUND, PERMISSION_DENIED and others: the file
+// cannot be read. INVALID_ARGUMENT: the file is not text, because it has a zero byte.
 absl::StatusOr<TextFile> ReadTextFile(const std::string& path, size_t bytes_max = kTextBytesMax);
 
 }  // namespace qkserve

@@ -1,8 +1,9 @@
 #!/bin/sh
 # usage: root_file_system.sh PROGRAM ROOT
-# Lays out what PROGRAM needs to run in a container with nothing else: itself, stripped; its
-# libraries and their loader where the loader looks; licences; and, for scanners that look for known
-# holes, which Debian it is and in /var/lib/dpkg/status.d which of its packages they are of.
+# Lays out all files that PROGRAM needs in a container: the stripped program, its libraries and
+# their loader in the places where the loader looks, and licences. Scanners for known
+# vulnerabilities find Debian's version in /etc, and the libraries' packages in
+# /var/lib/dpkg/status.d.
 set -eu
 program=$1 root=$2
 
@@ -18,7 +19,8 @@ cp /etc/os-release /etc/debian_version "$root/etc/"
 
 # Lines of ldd are `NAME => PATH (ADDRESS)` and `LOADER (ADDRESS)`.
 ldd "$program" | grep -o '/[^ ]*' | while read -r library; do
-  # The name that the program asks for and the file behind it (OpenBLAS has several builds).
+  # The library is copied under the name that the program asks for, because OpenBLAS has several
+  # builds behind one name.
   file=$(readlink -f "$library")
   case $library in
     */ld-linux*) target=$library ;;
@@ -26,7 +28,8 @@ ldd "$program" | grep -o '/[^ ]*' | while read -r library; do
   esac
   mkdir -p "$root/$(dirname "$target")"
   cp "$file" "$root/$target"
-  # dpkg knows a file below /usr by the name that it had before the two were merged, or by this one.
+  # dpkg knows a file by its path below /usr, or by the path without /usr that it had before the two
+  # were merged.
   package=$(dpkg -S "$file" 2>/dev/null || dpkg -S "${file#/usr}")
   package=${package%%:*}
   dpkg-query -s "$package" >"$root/var/lib/dpkg/status.d/$package"

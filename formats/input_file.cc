@@ -15,7 +15,7 @@ namespace qkserve {
 
 absl::StatusOr<std::shared_ptr<const InputFile>> InputFile::Open(const std::string& path,
                                                                  absl::string_view expected) {
-  // O_NONBLOCK, because a pipe without a writer must be refused at once.
+  // O_NONBLOCK is set, because a pipe without a writer must be refused at once.
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot open"));
   const std::shared_ptr<InputFile> file(new InputFile(path, fd));

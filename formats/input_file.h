@@ -13,27 +13,27 @@
 
 namespace qkserve {
 
-// A regular file that is read piece by piece. It is not mapped into memory: if it shrank then, a
-// read would end the process. Here the read is an error.
+// A regular file that is read piece by piece. It is not mapped into memory, because a read of a
+// mapped file that has shrunk ends the process. Here such a read returns an error.
 //
 // Thread-safe. Errors name the file.
 class InputFile {
  public:
-  // Opens a file. `expected` names the kind of file in errors, for example "an .npy file". Never
-  // waits for the writer of a pipe. NOT_FOUND, PERMISSION_DENIED, or INVALID_ARGUMENT: it is no
-  // regular file.
+  // Opens a file. `expected` names the kind of file in errors, for example "an .npy file". Does not
+  // wait for the writer of a pipe. INVALID_ARGUMENT: the path is not a regular file. Other errors
+  // are the operating system's, for example NOT_FOUND or PERMISSION_DENIED.
   static absl::StatusOr<std::shared_ptr<const InputFile>> Open(const std::string& path,
                                                                absl::string_view expected);
 
   const std::string& path() const { return path_; }
-  // The size of the file when it was opened.
+  // Returns the size of the file when it was opened.
   int64_t size_bytes() const { return size_bytes_; }
 
-  // Fills `out` with the bytes from `offset` on. INVALID_ARGUMENT: the file ends too early.
-  // Otherwise the operating system's errors.
+  // Fills `out` with the bytes from `offset` on. INVALID_ARGUMENT: the file ends too early. Other
+  // errors are the operating system's.
   absl::Status ReadAt(int64_t offset, absl::Span<char> out) const;
 
-  // `status` with the file's name before its message.
+  // Returns `status` with the file's name before its message.
   absl::Status Named(const absl::Status& status) const;
 
  private:

@@ -19,9 +19,9 @@ class JsonTokens {
   explicit JsonTokens(int64_t bytes_max, int64_t depth_max = std::numeric_limits<int64_t>::max())
       : bytes_max_(bytes_max), depth_max_(depth_max) {}
 
-  // Checks the next bytes of the text, which may be cut anywhere. False: a string, number or word
-  // has more than `bytes_max` bytes, more than `depth_max` arrays and objects are open, or there is
-  // a NUL. No JSON text has a NUL.
+  // Checks the next bytes of the text, which may be cut anywhere. Returns false if a string, number
+  // or word has more than `bytes_max` bytes, if more than `depth_max` arrays and objects are open,
+  // or if there is a NUL. No JSON text has a NUL.
   bool Accept(absl::string_view text) {
     for (const char c : text) {
       if (c == '\0') return false;

@@ -22,7 +22,7 @@ struct NpyFile {
   int64_t data_bytes = 0;  // bytes of the elements
 };
 
-// INVALID_ARGUMENT unless the file ends with the elements.
+// Sets `data_bytes`. Returns INVALID_ARGUMENT unless the file ends with the last element.
 absl::Status CheckDataBytes(NpyFile* npy) {
   const NpyHeader& header = npy->header;
   const std::optional<int64_t> count = ElementCount(header.shape);

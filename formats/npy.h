@@ -10,11 +10,11 @@
 
 namespace qkserve {
 
-// Reads NumPy's .npy files of any rank, in either order of elements and of bytes.
+// Reads NumPy's .npy files of any rank, with either order of elements and either order of bytes.
 
 // Opens a file of float32, float16 or bool. Reads everything but the elements, and checks that the
-// file has all of them. The file may come from anybody: never is more memory allocated than the
-// file has bytes, except for some MiB if elements must be reordered.
+// file has all of them. The file may come from anybody. At most as many bytes as the file has are
+// allocated, plus some MiB if elements must be reordered.
 //
 // Errors name the file:
 //   NOT_FOUND            there is no such file
@@ -22,11 +22,11 @@ namespace qkserve {
 //   INVALID_ARGUMENT     it is no regular file, or not .npy, or of another element type, or its
 //                        data is not as long as its shape says
 //   RESOURCE_EXHAUSTED   out of memory
-//   UNKNOWN, ...         the operating system's own, while reading
+//   UNKNOWN, ...         the operating system's errors while reading
 absl::StatusOr<TensorFile> OpenNpy(const std::string& path);
 
-// Reads int64 or int32 of rank 0 (one number) or rank 1. Errors are those of OpenNpy. Another rank
-// is INVALID_ARGUMENT.
+// Reads a file of int64 or int32 with rank 0 (one number) or rank 1. Errors are those of OpenNpy.
+// Another rank is INVALID_ARGUMENT.
 absl::StatusOr<std::vector<int64_t>> ReadNpyInt64(const std::string& path);
 
 }  // namespace qkserve

@@ -20,7 +20,7 @@ namespace {
 
 constexpr size_t kElementAlignment = 64;
 
-// Text from the file, escaped for a terminal.
+// Returns the beginning of a text from the file in quotes, escaped for a terminal.
 std::string Quoted(absl::string_view text) {
   constexpr size_t kShown = 40;
   return absl::StrCat("'", absl::CHexEscape(Utf8Prefix(text, kShown)),
@@ -37,7 +37,7 @@ struct TypeRow {
   std::optional<DataType> data_type;
 };
 
-// Indexed by NpyType.
+// The index is an NpyType.
 constexpr TypeRow kTypes[] = {
     {NpyType::kFloat32, "<f4", "f", "float32", "FLOAT32", 4, DataType::kFloat32},
     {NpyType::kFloat16, "<f2", "e", "float16", "FLOAT16", 2, DataType::kFloat16},
@@ -48,7 +48,7 @@ constexpr TypeRow kTypes[] = {
 
 const TypeRow& RowOf(NpyType type) { return kTypes[static_cast<size_t>(type)]; }
 
-// The types as errors name them, for example "float32 '<f4', float16 '<f2' or bool '|b1'".
+// Returns the types as errors name them, for example "float32 '<f4', float16 '<f2' or bool '|b1'".
 std::string Readable(absl::Span<const NpyType> types) {
   std::string text;
   for (size_t i = 0; i < types.size(); ++i) {
@@ -64,7 +64,7 @@ struct ElementType {
   bool is_big_endian;
 };
 
-// Reads a type as numpy.dtype does: "<f4", "=f4", "|f4", "f4" and "float32" are the same on this
+// Reads a type as numpy.dtype does. "<f4", "=f4", "|f4", "f4" and "float32" are the same on this
 // machine.
 absl::StatusOr<ElementType> ParseDescr(absl::string_view descr, absl::Span<const NpyType> types) {
   absl::string_view code = descr;
@@ -81,14 +81,15 @@ absl::StatusOr<ElementType> ParseDescr(absl::string_view descr, absl::Span<const
                          "; convert with array.astype('", RowOf(types[0]).descr, "')");
 }
 
-// True if C order and Fortran order differ: two dimensions or more have more than one index.
+// True if C order and Fortran order differ. They do if no dimension is 0 and at least two
+// dimensions are larger than 1.
 bool OrderMatters(const Shape& shape) {
   const bool is_empty = std::find(shape.begin(), shape.end(), 0) != shape.end();
   return !is_empty &&
          std::count_if(shape.begin(), shape.end(), [](int64_t size) { return size > 1; }) > 1;
 }
 
-// A recursive-descent parser for those literals of Python that such headers use.
+// A recursive-descent parser for the Python literals of such headers.
 class HeaderParser {
  public:
   HeaderParser(absl::string_view text, absl::Span<const NpyType> types)
@@ -175,11 +176,11 @@ class HeaderParser {
                              " does not fit in 64 bits");
     }
     rest_.remove_prefix(digits);
-    absl::ConsumePrefix(&rest_, "L");  // Python 2 wrote long integers so
+    absl::ConsumePrefix(&rest_, "L");  // Python 2 wrote long integers with L
     return size;
   }
 
-  // Parses a string without escapes: no string that is accepted here has any.
+  // Parses a string without escapes, because no string that is accepted here has any.
   std::optional<absl::string_view> ParseString() {
     SkipSpace();
     // Python 2 wrote some texts as u'...'.
@@ -266,7 +267,7 @@ absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text, absl::Span<cons
 }
 
 absl::StatusOr<std::string> FormatNpyHeader(const NpyHeader& header) {
-  // A header of so few dimensions fits in version 1, which allows 65535 bytes.
+  // A header with at most kNpyRankMax dimensions fits in version 1, which allows 65535 bytes.
   if (header.shape.size() > kNpyRankMax) {
     return InvalidArgument("more than ", kNpyRankMax, " dimensions");
   }

@@ -20,13 +20,14 @@ namespace qkserve {
 
 inline constexpr absl::string_view kNpyMagic{"\x93NUMPY", 6};
 
-// Magic, two bytes of version, and a length of two bytes (version 1) or four.
+// The preamble is the magic, two bytes of version, and a length. The length has two bytes in
+// version 1, otherwise four.
 inline constexpr size_t kNpyPreambleBytesMax = 12;
 
-// The largest dictionary that is read. For the types below it has about a hundred bytes.
+// The largest dictionary that is read. A dictionary of the types below has about a hundred bytes.
 inline constexpr int64_t kNpyHeaderBytesMax = 1 << 16;
 
-// NumPy 2 allows 64 dimensions.
+// The most dimensions, as in NumPy 2.
 inline constexpr size_t kNpyRankMax = 64;
 
 struct NpyPreamble {
@@ -35,20 +36,21 @@ struct NpyPreamble {
 };
 
 // Parses the beginning of a file. `start` is its first kNpyPreambleBytesMax bytes, or the whole
-// file if it is shorter. INVALID_ARGUMENT: not .npy, a version other than 1, 2 and 3, or a header
-// above kNpyHeaderBytesMax.
+// file if it is shorter. INVALID_ARGUMENT: the file is not .npy or ends too early, its version is
+// not 1, 2 or 3, or its header is above kNpyHeaderBytesMax.
 absl::StatusOr<NpyPreamble> ParseNpyPreamble(absl::string_view start);
 
 // The element types that are read or written here.
 enum class NpyType { kFloat32, kFloat16, kBool, kInt32, kInt64 };
 
-// The type as the wire names it, for example "FLOAT32".
+// Returns the name of a type in the style of the wire, for example "FLOAT32".
 absl::string_view NpyTypeName(NpyType type);
 
-// Bytes of an element.
+// Returns the bytes of an element.
 int64_t NpyElementBytes(NpyType type);
 
-// The tensor's type for a type of .npy, and the reverse. nullopt: there is no such type.
+// These return the tensor's type for a type of .npy, and the reverse. They return nullopt if there
+// is no such type.
 std::optional<DataType> DataTypeOf(NpyType type);
 std::optional<NpyType> NpyTypeOf(DataType type);
 
@@ -58,9 +60,9 @@ struct NpyHeader {
   ElementOrder order = {};  // is_fortran only if that makes a difference
 };
 
-// Parses the dictionary. Its keys may come in any order, with any white space. INVALID_ARGUMENT: it
-// is not such a dictionary, its element type is not one of `types`, or a size does not fit in 64
-// bits.
+// Parses the dictionary. Its keys may come in any order, with any white space. INVALID_ARGUMENT:
+// the text is not such a dictionary, its element type is not one of `types`, or a size does not fit
+// in 64 bits.
 absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text, absl::Span<const NpyType> types);
 
 // Makes all bytes that precede the elements in a file of version 1. The elements follow in C order

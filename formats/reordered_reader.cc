@@ -11,8 +11,8 @@
 namespace qkserve {
 namespace {
 
-// Bytes of rows that are held at a time. With 768 float32 columns 8 MiB are 2730 rows, or 11 KB of
-// each column. To find a piece of 11 KB takes a disk or the page cache about as long as to read it.
+// Bytes of rows that are held at a time. With 768 float32 columns, 8 MiB are 2730 rows, or 11 KB of
+// each column. A disk or the page cache takes about as long to find a piece of 11 KB as to read it.
 constexpr int64_t kBlockBytes = 8 * kMiB;
 
 // Bytes that are read at a time: many short columns, or a piece of a long one.
@@ -84,7 +84,8 @@ absl::Status ReorderedReader::LoadBlock(int64_t first_row) {
   return absl::OkStatus();
 }
 
-// The index in the file of the matrix's first element. In the file the leading indices run fastest.
+// Returns the index in the file of the matrix's first element. In the file the leading indices run
+// fastest.
 int64_t ReorderedReader::FortranIndexOf(int64_t matrix) const {
   int64_t index = 0;
   int64_t stride = matrices_;
@@ -99,8 +100,8 @@ int64_t ReorderedReader::FortranIndexOf(int64_t matrix) const {
 absl::Status ReorderedReader::GatherColumns(int64_t matrix, int64_t begin, int64_t end, char* to) {
   const int64_t first = FortranIndexOf(matrix);
   const int64_t column_bytes = matrices_ * rows_ * element_bytes_;
-  // Reads whole columns only if the block needs at least half of each, so the file is read at most
-  // twice.
+  // Whole columns are read if the block needs at least half of each, because then the file is read
+  // at most twice. Short columns are always read whole.
   const bool reads_whole = 2 * (end - begin) >= rows_ || column_bytes <= kPageBytes;
   const int64_t at_a_time = reads_whole ? kPieceBytes / column_bytes : 0;
   for (int64_t column = 0; column < columns_;) {
@@ -126,7 +127,8 @@ absl::Status ReorderedReader::GatherColumn(int64_t first, int64_t column, int64_
   const int64_t rows_at_a_time = std::max<int64_t>(kPieceBytes / stride_bytes, 1);
   for (int64_t row = begin; row < end;) {
     const int64_t count = std::min(rows_at_a_time, end - row);
-    // The piece ends with the last element that is wanted: that may be the last one of the file.
+    // The piece ends with the last element that is needed, because this may be the last element of
+    // the file.
     piece_.resize(static_cast<size_t>((count - 1) * stride_bytes + element_bytes_));
     RETURN_IF_ERROR(
         file_->ReadAt(offset_ + ((column * rows_ + row) * matrices_ + first) * element_bytes_,

@@ -12,8 +12,7 @@
 
 namespace qkserve {
 
-// How a file's elements differ from those of a tensor in memory, which are in C order and
-// little-endian.
+// The order of a file's elements. A tensor in memory is in C order and little-endian.
 struct ElementOrder {
   bool is_fortran = false;  // True if the first index runs fastest.
   bool is_big_endian = false;
@@ -21,25 +20,27 @@ struct ElementOrder {
   bool IsPlain() const { return !is_fortran && !is_big_endian; }
 };
 
-// Reads the elements of such a file in C order, little-endian. It holds about 8 MiB of rows at a
-// time, so files may be larger than memory. In Fortran order the matrices of a tensor are
-// interleaved, so each matrix costs a pass over the file.
+// Reads the elements of a file in C order, little-endian. It holds about 8 MiB of rows at a time,
+// so files may be larger than memory. In Fortran order the matrices of a tensor are interleaved, so
+// each matrix costs a pass over the file.
 //
 // Thread-compatible. A copy has its own memory.
 class ReorderedReader {
  public:
-  // The elements begin at `offset` of the file. The caller has checked that all are there.
+  // The elements begin at `offset` of the file. The caller has checked that the file has all of
+  // them.
   ReorderedReader(std::shared_ptr<const InputFile> file, DataType data_type, Shape shape,
                   int64_t offset, ElementOrder order);
 
-  // Fills `out` with the bytes that begin at `offset` of the C-order tensor. It costs least to read
-  // in order. Errors are those of InputFile::ReadAt.
+  // Fills `out` with the bytes that begin at `offset` of the C-order tensor. Reading in order costs
+  // least. Errors are those of InputFile::ReadAt.
   absl::Status Read(int64_t offset, absl::Span<char> out);
 
  private:
   absl::Status LoadBlock(int64_t first_row);
-  // Rows [begin, end) of one matrix of a tensor in Fortran order; the same of one column, where
-  // `first` is the index of the matrix's first element.
+  // These copy rows [begin, end) of one matrix of a tensor in Fortran order to `to`. GatherColumn
+  // copies one column of these rows. `first` is the index of the matrix's first element in the
+  // file.
   absl::Status GatherColumns(int64_t matrix, int64_t begin, int64_t end, char* to);
   absl::Status GatherColumn(int64_t first, int64_t column, int64_t begin, int64_t end, char* to);
   int64_t FortranIndexOf(int64_t matrix) const;

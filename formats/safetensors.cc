@@ -17,14 +17,14 @@ namespace {
 
 using nlohmann::json;
 
-// The bytes of a header, read piece by piece.
+// The bytes of a header, which are read piece by piece.
 class HeaderText : public std::streambuf {
  public:
   using Read = std::function<absl::Status(int64_t offset, int64_t count, char* to)>;
 
   HeaderText(int64_t bytes, const Read& read) : left_(bytes), read_(read) {}
 
-  // If not OK, why the text ended early.
+  // Returns the reason why the text ended early, or OK.
   const absl::Status& status() const { return status_; }
 
  protected:
@@ -57,7 +57,8 @@ class HeaderText : public std::streambuf {
   char piece_[16 * kKiB];
 };
 
-// Sorts the entries by offset. INVALID_ARGUMENT: they do not fill `data_bytes`.
+// Sorts the entries by offset. INVALID_ARGUMENT: they do not fill `data_bytes` without gaps and
+// overlaps.
 absl::Status CheckOffsets(SafetensorsEntries& entries, int64_t data_bytes) {
   std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
     return std::pair(a.offset, a.bytes) < std::pair(b.offset, b.bytes);

@@ -16,7 +16,7 @@ using nlohmann::json;
 
 constexpr size_t kRankMax = 8;
 
-// The nesting that the reference implementation allows. Only unknown fields nest.
+// The deepest nesting, as in the reference implementation. Only unknown fields nest.
 constexpr int64_t kDepthMax = 128;
 
 // The format's element types.
@@ -48,7 +48,7 @@ const TypeRow* FindType(absl::string_view dtype) {
 // Collects entries while the text is parsed. Each function returns false to stop the parser.
 class Handler : public nlohmann::json_sax<json> {
  public:
-  // The reason why parsing failed.
+  // Returns the reason why parsing failed.
   absl::Status Problem() const {
     return InvalidArgument(problem_.empty() ? "its header is not a JSON object" : problem_);
   }
@@ -153,7 +153,7 @@ class Handler : public nlohmann::json_sax<json> {
   bool Other() { return IsInOther() || Unexpected(); }
 
   bool Skip() {
-    // Two more are open: the object of the file and that of the tensor.
+    // Two more objects are open: the file's and the tensor's.
     if (++skipped_ + 2 <= kDepthMax) return true;
     return Fail(absl::StrCat("nests deeper than ", kDepthMax));
   }
@@ -217,8 +217,8 @@ class Handler : public nlohmann::json_sax<json> {
     return true;
   }
 
-  // Adds the hash of a name. There may be millions of names in `__metadata__`, and eight bytes of
-  // each are enough.
+  // Adds the hash of a name. A hash takes only eight bytes, because `__metadata__` may have
+  // millions of names.
   bool AddName(const std::string& name) {
     names_.push_back(std::hash<std::string>()(name));
     return true;
@@ -232,7 +232,7 @@ class Handler : public nlohmann::json_sax<json> {
   std::string problem_;
   SafetensorsEntries entries_;
 
-  // Name of the tensor that is being read, or `__metadata__`.
+  // The name of the tensor that is being read, or `__metadata__`.
   std::string name_;
   bool is_metadata_ = false;
   std::vector<size_t> names_;  // hashes of the names of the tensor's fields

@@ -20,8 +20,8 @@ static_assert(std::endian::native == std::endian::little, "elements are copied a
 constexpr absl::string_view kSuffix = ".safetensors";
 constexpr absl::string_view kSuffixAndColon = ".safetensors:";
 
-// The tensors' names as errors list them, for example "'keys', 'values'". They may come from
-// anybody.
+// Returns the tensors' names as errors list them, for example "'keys', 'values'". The names are
+// escaped, because they may come from anybody.
 std::string Names(const SafetensorsEntries& entries) {
   constexpr size_t kShown = 8;
   if (entries.empty()) return "none";
@@ -34,8 +34,8 @@ std::string Names(const SafetensorsEntries& entries) {
                       entries.size() > kShown ? ", ..." : "");
 }
 
-// Opens the tensor `name`. If `name` is empty, opens the tensor `usual_name`, or the file's only
-// tensor.
+// Opens the tensor `name`. If `name` is empty, opens the tensor `usual_name` or else the file's
+// only tensor.
 absl::StatusOr<TensorFile> OpenSafetensors(const std::string& path, absl::string_view name,
                                            absl::string_view usual_name) {
   ASSIGN_OR_RETURN(std::shared_ptr<const InputFile> file,

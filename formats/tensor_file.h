@@ -25,12 +25,12 @@ struct TensorFile {
   ElementOrder order = {};
 };
 
-// Opens FILE.npy, FILE.safetensors or FILE.safetensors:TENSOR; the path says which it is. If
-// :TENSOR is missing, it takes the tensor `name` of a .safetensors file, or else its only tensor.
-// The file may come from anybody.
+// Opens FILE.npy, FILE.safetensors or FILE.safetensors:TENSOR. Without :TENSOR, takes the tensor
+// `name` of a .safetensors file. If there is no such tensor, takes the file's only tensor. The file
+// may come from anybody.
 //
 // Errors name the file. They are those of OpenNpy, and for .safetensors
-//   NOT_FOUND            there is no such file, or no such tensor in it; says which there are
+//   NOT_FOUND            there is no such file, or no such tensor in it; the message lists them
 //   INVALID_ARGUMENT     it is no regular file, or not whole and well-formed, or the tensor's type
 //                        is not float32, float16 or bfloat16
 //   others               those of InputFile
@@ -43,14 +43,14 @@ absl::StatusOr<Tensor> ReadTensor(const TensorFile& tensor);
 // Fills `out` with the bytes of the C-order tensor that begin at `offset`.
 using ElementReader = std::function<absl::Status(int64_t offset, absl::Span<char> out)>;
 
-// Returns a reader of the elements, for tensors larger than memory. It keeps the file open. A copy
-// of the reader has memory of its own. Errors are those of InputFile::ReadAt.
+// Returns a reader of the elements, for tensors larger than memory. The reader keeps the file open.
+// A copy of the reader has its own memory. Errors are those of InputFile::ReadAt.
 ElementReader ReaderOf(const TensorFile& tensor);
 
 // True for FILE.safetensors and FILE.safetensors:TENSOR.
 bool IsSafetensorsPath(absl::string_view path);
 
-// The path of the file: `path` without :TENSOR.
+// Returns the path of the file, `path` without :TENSOR.
 std::string FileOfTensorPath(const std::string& path);
 
 }  // namespace qkserve

@@ -54,19 +54,19 @@ namespace {
 constexpr int kExitError = 1;
 constexpr int kExitUsage = 2;
 
-// Set once, before there are other threads.
+// The format of the log. It is set once, before there are other threads.
 LogFormat log_format = LogFormat::kText;
 
 void Log(const LogEvent& event) {
   WriteToLog(absl::StrCat(FormatLogLine(log_format, absl::Now(), event), "\n"));
 }
 
-// Says why the process ends, in the form of the log. Returns the exit code. INVALID_ARGUMENT has
-// one of its own, which tells a supervisor that another try would fail, too.
+// Says why the process ends, in the format of the log. Returns the exit code. The code for
+// INVALID_ARGUMENT differs, because it tells a supervisor that another try would fail, too.
 int Fail(const absl::Status& status) {
   const std::string code = absl::StatusCodeToString(status.code());
   if (log_format == LogFormat::kText) {
-    // Wrong usage reads as in qkctl: without the code, which the exit code tells.
+    // As in qkctl, the text about wrong usage has no status code, because the exit code tells it.
     const std::string prefix = absl::IsInvalidArgument(status) ? "" : absl::StrCat(code, ": ");
     WriteToLog(absl::StrCat("error: ", prefix, status.message(), "\n"));
   } else {
@@ -78,20 +78,21 @@ int Fail(const absl::Status& status) {
 int Print(const std::string& text) { return PrintOut(text) ? 0 : kExitError; }
 
 #ifdef QKSERVE_CATCHES_GRPC_LOG
-// Gives gRPC's own lines the form of the others. (Newer versions log with Abseil.)
+// Gives gRPC's lines the format of the log. (Newer versions of gRPC log with Abseil.)
 void LogForGrpc(gpr_log_func_args* args) {
-  // About an address that cannot be listened on. The end of the process says so in a shorter line.
+  // This line says that gRPC cannot listen on an address. It is left out, because the process ends
+  // with a shorter line about that.
   if (absl::StrContains(args->message, "No address added out of total")) return;
   const LogLevel level =
       args->severity == GPR_LOG_SEVERITY_ERROR ? LogLevel::kError : LogLevel::kInfo;
   Log({level, args->message, {{"source", absl::StrCat("grpc ", args->file, ":", args->line)}}});
-  // gRPC aborts the process after this line, so it is written first.
+  // The line is written now, because gRPC aborts the process after it.
   if (absl::StartsWith(args->message, "assertion failed")) FlushLog();
 }
 #endif
 
-// Writes the port to a file. The file appears whole: a reader that polls for it must never see half
-// of it.
+// Writes the port to a file. The file appears whole, because a reader that polls for it must never
+// see half of it.
 absl::Status WritePortFile(const char* flag, const std::string& path, int port) {
   if (path.empty()) return absl::OkStatus();
   std::error_code ignored;
@@ -104,12 +105,12 @@ absl::Status WritePortFile(const char* flag, const std::string& path, int port) 
   return absl::FailedPreconditionError(absl::StrCat(flag, ": ", status.message()));
 }
 
-// Waits for the signal and returns it. Meanwhile, whenever no request is in flight, it gives the
-// allocator's free memory back to the system.
+// Waits for the signal and returns it. Meanwhile gives the allocator's free memory back to the
+// system when no request is in flight.
 int AwaitStopSignal(int pipe, Server& server) {
   constexpr int kTrimEveryMs = 2000;
-  // Connections take memory also without a request, for example for headers that never end. This
-  // much is left alone: giving it back and getting it again costs time.
+  // Connections take memory even without a request, for example for headers that never end. Up to
+  // this much is not given back, because giving it back and getting it again costs time.
   constexpr int64_t kLeftAloneBytes = int64_t{16} << 20;
   const auto resident_bytes = [] { return ProcessStats::ReadUsage().resident_bytes; };
   int64_t trimmed_to_bytes = resident_bytes();
@@ -149,12 +150,12 @@ void PrintAddress(const std::string& address) {
   }
 }
 
-// Serves until a signal comes. OK: all that was in flight has finished. INVALID_ARGUMENT: a flag is
+// Serves until a signal comes. OK: all calls in flight have finished. INVALID_ARGUMENT: a flag is
 // wrong.
 absl::Status Serve(const MainOptions& main_options) {
-  // Each of the allocator's arenas keeps free memory of its own. By default there are 8 arenas for
-  // each CPU. With one for two CPUs the process needs a tenth less memory than with one for each
-  // CPU, and throughput is the same.
+  // Each arena of the allocator keeps free memory. By default there are 8 arenas for each CPU. With
+  // one arena for two CPUs, the process needs a tenth less memory than with one for each CPU, and
+  // throughput is the same.
   mallopt(M_ARENA_MAX, std::max(1, static_cast<int>(UsableCpus() / 2)));
   StartLogWriter(log_format);
   AllowManyConnections();
@@ -183,7 +184,8 @@ absl::Status Serve(const MainOptions& main_options) {
   RETURN_IF_ERROR(WritePortFile("port_file", main_options.port_file, (*server)->port()));
   const std::string& address = (*server)->address();
   Log({LogLevel::kInfo, "listening", {{"address", address}}});
-  // A reader of JSON gets JSON alone. The journal has the line above.
+  // Only the text format prints the address. A reader of JSON must get JSON alone, and the journal
+  // has the line above.
   if (log_format == LogFormat::kText) PrintAddress(address);
   TellServiceManager(absl::StrCat("READY=1\nSTATUS=listening on ", address));
 
@@ -195,7 +197,7 @@ absl::Status Serve(const MainOptions& main_options) {
   return absl::OkStatus();
 }
 
-// Prints a new token, and on a second line what belongs into the token file.
+// Prints a new token, then its line for the token file.
 int MakeTokenFor(const std::string& identity) {
   if (!IsIdentity(identity)) {
     return Fail(absl::InvalidArgumentError(absl::StrCat(
@@ -209,7 +211,8 @@ int MakeTokenFor(const std::string& identity) {
   return Print(absl::StrCat(*token, "\n", *line, "\n"));
 }
 
-// The command line. `qkserve help` and `qkserve version` are what users of other programs type.
+// Returns the command line. `help` and `version` become flags, because users of other programs type
+// them.
 std::vector<const char*> Arguments(int argc, char** argv) {
   std::vector<const char*> args(argv + std::min(argc, 1), argv + argc);
   if (args.size() == 1 && absl::string_view(args[0]) == "help") args[0] = "--help";
@@ -217,7 +220,7 @@ std::vector<const char*> Arguments(int argc, char** argv) {
   return args;
 }
 
-// The status, with the flag or variable in place of an option's name.
+// Returns the status with the flag or variable in place of an option's name.
 absl::Status WithSource(const Flags& flags, const absl::Status& status) {
   return absl::Status(status.code(), flags.NameSource(status.message()));
 }
@@ -257,10 +260,10 @@ int Main(int argc, char** argv) {
     if (options.version) return Print(absl::StrCat("qkserve ", kVersion, "\n"));
     if (options.make_token.has_value()) return MakeTokenFor(*options.make_token);
   }
-  // Read even if the command line is wrong, because they say how to log that.
+  // Variables are read even if the command line is wrong, because they say how to log the error.
   const absl::Status variables = flags.ReadEnvironment(kVariablePrefix);
-  // An empty value counts, too: a check that was asked for must not become a server. Variables with
-  // wrong values are the server's matter.
+  // An empty value counts, too, because a check that was asked for must not become a server. A
+  // check ignores variables with wrong values, because they concern the server.
   if (help.ok() && options.check.has_value()) return Check(options, flags);
   log_format = options.log_format;
   absl::Status status = help.status();
@@ -271,8 +274,8 @@ int Main(int argc, char** argv) {
     if (log_format == LogFormat::kText) WriteToLog("See 'qkserve --help'.\n");
     return exit_code;
   }
-  // gRPC's mutexes are Abseil's. Debian's build of Abseil records every pair of mutexes that is
-  // held together, which costs some microseconds a request.
+  // gRPC's mutexes are Abseil's. Debian's build of Abseil records every pair of mutexes that a
+  // thread holds together, which costs some microseconds a request.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   status = SelectKernelsOrReexec(options.kernel, argv, Log);
   for (const std::string& message : flags.MisspeltVariables(kVariablePrefix)) {

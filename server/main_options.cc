@@ -166,7 +166,7 @@ void MainOptions::AddFlags(Flags& flags) {
   AddTenants(*this, flags);
   AddLifeAndLog(*this, flags);
 
-  // A variable QKSERVE_VERSION may well have another meaning.
+  // These flags have no variables, because QKSERVE_VERSION may well have another meaning.
   flags.BeginGroup("Instead of serving", Flags::Variables::kNone);
   flags.Add("check", &check,
             "ask the server at this address for its health, exit 0 if it serves, else 1",

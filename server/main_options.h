@@ -12,10 +12,11 @@
 
 namespace qkserve {
 
-// Every flag of qkserve has a variable of its own: this, and the flag's name in capital letters.
+// A flag's environment variable has this prefix, then the flag's name in capital letters. check,
+// make_token and version have no variable.
 inline constexpr char kVariablePrefix[] = "QKSERVE_";
 
-// All flags: the choices for the server, and those that concern the program alone.
+// All flags: the server's options, and those of the program alone.
 struct MainOptions {
   ServerOptions server = {.http_address = "127.0.0.1:8080"};
   std::string port_file, http_port_file;
@@ -29,8 +30,8 @@ struct MainOptions {
   // Adds the flags, which fill this object.
   void AddFlags(Flags& flags);
 
-  // Checks what must fit together. Server::Start checks the rest. INVALID_ARGUMENT begins with the
-  // name of a flag.
+  // Checks that flags fit together. Server::Start checks the rest. INVALID_ARGUMENT: the message
+  // begins with the name of a flag.
   absl::Status Validate() const;
 };
 

@@ -18,7 +18,7 @@ absl::Status CheckRange(const char* name, int64_t value, int64_t min, int64_t ma
       absl::StrCat(name, " must be from ", min, " to ", max, "; was ", value));
 }
 
-// `max` is kNoMax if nothing is too much.
+// `max` is kNoMax if there is no maximum.
 absl::Status CheckBytes(const char* name, int64_t value, int64_t min, int64_t max = kNoMax) {
   if (value >= min && value <= max) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -41,7 +41,7 @@ absl::Status CheckNotNegative(const char* name, absl::Duration value) {
   return CheckTime(name, value, "not be negative", value >= absl::ZeroDuration());
 }
 
-// Each of these flags needs another one.
+// Checks that each of these flags comes with the flag that it needs.
 absl::Status CheckTlsFlags(const ServerOptions& options) {
   if (options.tls_cert_file.empty() != options.tls_key_file.empty()) {
     return absl::InvalidArgumentError(options.tls_key_file.empty()

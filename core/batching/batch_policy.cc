@@ -8,9 +8,9 @@
 namespace qkserve {
 namespace {
 
-// The time that a request should take if it gets all the workers that can share it.
+// Returns the time that a request should take if it gets all the workers that can share it.
 absl::Duration TimeAlone(const BatchPolicyOptions& options, const JobSpec& spec) {
-  // A pass is cut into tiles when it is made.
+  // The tiles of a pass are unknown until the pass is made. All workers are assumed to share them.
   const int64_t workers =
       spec.group != GroupId::kNone ? options.workers : std::min(options.workers, spec.tile_count);
   return spec.cost / std::max(workers, int64_t{1});
@@ -63,10 +63,10 @@ absl::Time DueOf(const BatchPolicyOptions& options, const JobSpec& spec, absl::T
 }
 
 absl::Time RankOf(const BatchPolicyOptions& options, const JobSpec& spec, absl::Time arrival) {
-  // A fifth of the time is left for what must still be done before the request when it gets to the
-  // front. Without it many were dropped just before their turns.
+  // A fifth of the time is left for work that is still done before the request when it gets to the
+  // front. Without this margin, many requests were dropped just before their turns.
   const absl::Time front = arrival + (DueOf(options, spec, arrival) - arrival) * 4 / 5;
-  // A long request would otherwise be overtaken until it is too late to begin.
+  // Without the second bound, others would overtake a long request until it is too late to begin.
   return std::min(front + spec.cost, spec.deadline - TimeAlone(options, spec) * 2);
 }
 

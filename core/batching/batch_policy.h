@@ -10,46 +10,46 @@
 
 namespace qkserve {
 
-// The decisions of the batcher as pure functions of what is seen. No threads, no clock.
+// The decisions of the batcher, as pure functions without threads or a clock.
 
 struct BatchPolicyOptions {
-  // The groups and tiles that may run at a time. At least 1.
+  // The most groups and tiles that may run at a time. At least 1.
   int64_t workers = 1;
 
   // Threads of the pool. The threads beyond `workers` send answers while the others compute. 0: as
   // many as `workers`.
   int64_t threads = 0;
 
-  // The requests that may wait.
+  // The most requests that may wait.
   int64_t queued_requests_max = kQueueRequestsMax;
 
   // The longest time that a request may wait for its turn, predicted or actual. A deadline may
   // allow less.
   absl::Duration queued_time_max = kQueueTimeMax;
 
-  // A lane in which no request has had its turn within prompt_turn for standing_after is a standing
-  // queue. It holds no burst: there is more work than the workers can do, and longer waiting helps
-  // nobody (after Nichols and Jacobson, Controlling Queue Delay, ACM Queue 2012). The first time is
-  // twice that of the longest tile. The second is longer than nearly all bursts of random traffic
-  // at 0.8 of the capacity.
+  // A lane is a standing queue if, for standing_after, none of its requests has had its turn within
+  // prompt_turn of its arrival. Such a queue is not a burst: there is more work than the workers
+  // can do, and longer waiting helps nobody (after Nichols and Jacobson, Controlling Queue Delay,
+  // ACM Queue 2012). prompt_turn is twice the time of the longest tile. standing_after is longer
+  // than nearly all bursts of random traffic at 0.8 of the capacity.
   absl::Duration prompt_turn = absl::Milliseconds(10);
   absl::Duration standing_after = absl::Seconds(1);
 
   // A request of one tile up to this cost is small. Small requests may be answered in a group, and
-  // overtake large ones.
+  // they overtake large ones.
   absl::Duration small_cost_max = absl::Milliseconds(1);
 
-  // A worker takes small requests up to this cost together, but at least one.
+  // A worker takes small requests up to this total cost together, but at least one request.
   absl::Duration group_cost_max = absl::Milliseconds(1);
   int64_t group_requests_max = kGroupRequestsMax;
 
-  // Requests on one key set share a pass up to this cost. A pass has at least one request. A
+  // Requests on one key set share a pass up to this total cost. A pass has at least one request. A
   // request waits for the whole pass that it joins.
   absl::Duration pass_cost_max = absl::Milliseconds(20);
   int64_t pass_requests_max = kPassRequestsMax;
 
-  // A request up to this cost runs on the thread that it arrived on if a slot is free. Waking a
-  // worker would take longer than the work.
+  // A request up to this cost runs on the thread that it arrived on if a slot is free, because
+  // waking a worker would take longer than the work.
   absl::Duration arrival_cost_max = absl::Microseconds(100);
 
   // INVALID_ARGUMENT names the option that is out of range.
@@ -71,78 +71,83 @@ struct QueueSummary {
   absl::Duration cost() const { return small_cost + large_cost; }
 };
 
-// Kinds of work. Their predictions are wrong by different factors, so each is corrected alone.
+// The kinds of work. Their predictions are wrong by different factors, so each kind has its own
+// correction.
 enum class WorkKind { kSmall, kTiled, kPass };
 inline constexpr int kWorkKinds = 3;
 WorkKind KindOf(const BatchPolicyOptions& options, const JobSpec& spec);
 
-// True if a request runs at once on the thread it arrived on. It never overtakes a request that
-// waits.
+// True if a request runs at once on the thread that it arrived on. Such a request never overtakes
+// one that waits.
 bool RunsOnArrival(const BatchPolicyOptions& options, const QueueSummary& queue,
                    const JobSpec& spec);
 
-// The last moment at which the turn of a request is worth anything: its deadline, but at most
+// Returns the latest time at which the turn of a request is still useful: its deadline, but at most
 // queued_time_max after its arrival.
 absl::Time DueOf(const BatchPolicyOptions& options, const JobSpec& spec, absl::Time arrival);
 
-// The order in a lane: the lowest rank goes first. Callers who can wait less go before those who
-// can wait longer, and short requests before long ones. Later arrivals rank later, so no request
-// waits for ever.
+// Returns the rank of a request in its lane. The lowest rank goes first. Callers who can wait less
+// go before those who can wait longer, and short requests before long ones. Later arrivals rank
+// later, so no request waits for ever.
 absl::Time RankOf(const BatchPolicyOptions& options, const JobSpec& spec, absl::Time arrival);
 
-// OK, or RESOURCE_EXHAUSTED with the limit queue_requests_max, if a further request would break it.
-// A request that finds the queue empty is never refused: no other time would be better.
+// Returns RESOURCE_EXHAUSTED with the limit queue_requests_max if a further request would break
+// this limit, otherwise OK. A request that finds the queue empty is never refused, because no other
+// time would be better.
 absl::Status AdmitToQueue(const BatchPolicyOptions& options, const QueueSummary& queue);
 
-// The next functions decide by predicted times. The costs that they get are corrected (CostRatio).
-// They never turn away a request that finds nothing waiting, however pessimistic its prediction.
+// The functions below decide by predicted times. Costs must be corrected (CostRatio) before they
+// are passed. AdmitByPrediction and TooLateToBegin never turn away a request if no other request
+// waits, however pessimistic its prediction is. "Worker time" is the time that one worker needs.
 
 struct ExpectedWait {
-  // The work that is done before the request, in time of one worker.
+  // The worker time of the work that is done before the request.
   absl::Duration ahead = absl::ZeroDuration();
   bool lane_is_standing = false;  // see BatchPolicyOptions::standing_after
 };
 
-// Decides about a request that comes now. Its wait is counted 1.25 times, or twice if its lane is a
-// standing queue, and its own time 1.5 times. The reserve is for predictions that are too low, and
-// for later requests that rank before this one. RESOURCE_EXHAUSTED with a limit:
-//   deadline         wait and own time, so counted, end after the deadline
-//   queue_time_max   the wait, so counted, is longer than queued_time_max
+// Decides whether a request that comes now is admitted. Its wait is multiplied by 1.25, or by 2 if
+// its lane is a standing queue. Its own time is multiplied by 1.5. This reserve is for predictions
+// that are too low, and for later requests that rank before this one. RESOURCE_EXHAUSTED with a
+// limit:
+//   deadline         the multiplied wait and own time end after the deadline
+//   queue_time_max   the multiplied wait is longer than queued_time_max
 absl::Status AdmitByPrediction(const BatchPolicyOptions& options, const QueueSummary& queue,
                                const JobSpec& spec, const ExpectedWait& expected, absl::Time now);
 
 // The greatest factor by which AdmitByPrediction and TooLateToBegin multiply a time.
 inline constexpr int64_t kReserveFactorMax = 2;
 
-// True if a request has waited longer than queued_time_max while others wait, too.
+// True if a request has waited longer than queued_time_max and other requests wait, too.
 bool WaitedTooLong(const BatchPolicyOptions& options, const QueueSummary& queue, absl::Time arrival,
                    absl::Time now);
 
-// True if a request that begins now would miss its deadline: at 1.5 times its cost, and while
-// `others` get their turns. `others` is work in time of one worker. Such a request would only make
-// those that wait late as well.
+// True if a request that begins now would miss its deadline at 1.5 times its cost, if other work is
+// done meanwhile. `others` is the worker time of this other work. Such a request would only make
+// the requests that wait late, too.
 bool TooLateToBegin(const BatchPolicyOptions& options, const QueueSummary& queue,
                     const JobSpec& spec, absl::Duration others, absl::Time now);
 
-// True if a request that has begun will miss its deadline even if all workers share the `remaining`
-// work, in time of one worker. There is no margin: the work done so far is paid for.
+// True if a request that has begun will miss its deadline even if all workers share the work that
+// is left. `remaining` is the worker time of this work. There is no margin, because the work done
+// so far is already paid for.
 bool TooLateToContinue(const BatchPolicyOptions& options, const JobSpec& spec,
                        absl::Duration remaining, absl::Time now);
 
-// The time after which a refused request may come again: that which all that waits now should take,
-// once or up to twice. Refusal number `refusals` decides: successive numbers spread evenly over
-// that range, so that callers who were refused together do not come back together. The shorter time
-// is at least 10 ms, because refused callers must not keep the server busy with refusals, and at
-// most 1 s.
+// Returns the time after which a refused request may come again: one to two times the time that all
+// waiting work should take. That time is raised to at least 10 ms, because refused callers must not
+// keep the server busy with refusals, and cut to at most 1 s. `refusals` is the number of the
+// refusal. Successive numbers spread evenly over the range, so that callers who were refused
+// together do not come back together.
 absl::Duration RetryAfter(const BatchPolicyOptions& options, const QueueSummary& queue,
                           uint64_t refusals);
 
-// The work that a worker takes from the small requests at once: an even share, but at most
-// group_cost_max. The other workers then find their shares when they come.
+// Returns the cost of the small requests that a worker takes at once: an even share of all, but at
+// most group_cost_max. The shares of the other workers are left for them.
 absl::Duration GroupCost(const BatchPolicyOptions& options, const QueueSummary& queue);
 
-// A job's part of the cost of a pass that answers `requests` jobs: all that is its own, and an
-// equal part of what the pass pays once.
+// Returns a job's part of the cost of a pass that answers `requests` jobs: its cost without
+// shared_cost, and an equal part of shared_cost.
 absl::Duration CostInPass(const JobSpec& spec, int64_t requests);
 
 // True if a job that would add `cost` joins a pass of `requests` jobs and `pass_cost`. The first

@@ -10,7 +10,8 @@
 namespace qkserve {
 namespace {
 
-// The cost in the queue of the tiles that have not begun. The last tile takes what rounding leaves.
+// Returns the part of queue_cost that belongs to the tiles that have not begun. The last tile takes
+// what rounding leaves.
 absl::Duration QueueCostLeft(const TiledWork& work) {
   if (work.tiles_taken == 0) return work.queue_cost;
   return work.queue_cost - work.OfOneTile(work.queue_cost) * work.tiles_taken;
@@ -19,7 +20,7 @@ absl::Duration QueueCostLeft(const TiledWork& work) {
 }  // namespace
 
 absl::Status CheckStillWanted(const QueuedJob& job, absl::Time now) {
-  // The deadline is checked first: gRPC cancels a call when its deadline passes.
+  // The deadline is checked first, because gRPC cancels a call when its deadline passes.
   if (now >= job.spec.deadline) {
     return absl::DeadlineExceededError(absl::StrCat("the deadline passed ",
                                                     absl::FormatDuration(now - job.arrival),
@@ -176,8 +177,8 @@ LaneId BatchQueue::LaneOf(const JobSpec& spec) const {
       lane.kind = Kind::kLarge;
       break;
     case WorkKind::kPass:
-      // A job that costs more than pass_cost_max shares its pass with no other. It waits in a
-      // second lane of its family. So the tenant's other requests never wait for all of it.
+      // A job that costs more than pass_cost_max does not share its pass. It waits in a second lane
+      // of its family, so the tenant's other requests never wait for the whole job.
       lane.kind = spec.cost > options_.pass_cost_max ? Kind::kHeavy : Kind::kPass;
       break;
   }
@@ -207,7 +208,7 @@ absl::Status BatchQueue::Push(std::shared_ptr<QueuedJob> job, absl::Time now) {
   const LaneId lane_id = LaneOf(spec);
   const bool is_joinable = lane_id.kind == LaneId::Kind::kPass;
   const auto family = joinable_.lower_bound({lane_id.family, LaneId{}});
-  // If a job of the family waits for a pass, what this job shares with it is counted there.
+  // If a job of the family already waits for a pass, the shared cost is counted with that job.
   const bool shares = is_joinable && family != joinable_.end() && family->first == lane_id.family;
   const auto own = [&](absl::Duration cost) {
     return shares ? cost - std::min(spec.shared_cost, cost) : cost;
@@ -311,7 +312,8 @@ void BatchQueue::TakeTile(absl::Time now, const LaneId& lane_id, Assignment& ass
     return work->tiles_taken == 0 ? CheckWorthBeginning(job, work->cost, now)
                                   : CheckWorthContinuing(job, *work, now);
   };
-  // If one job is worth the work, the work continues. The other jobs may still be answered in time.
+  // The work continues while at least one of its jobs is worth it. The other jobs may then be
+  // answered in time, too.
   const bool is_wanted = std::any_of(work->jobs.begin(), work->jobs.end(),
                                      [&](const auto& job) { return check(*job).ok(); });
   if (!is_wanted) {

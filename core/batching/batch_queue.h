@@ -21,7 +21,7 @@
 
 namespace qkserve {
 
-// A job in the queue or under way, with what the queue keeps about it.
+// A job that waits or runs, with what the queue keeps about it.
 struct QueuedJob {
   std::unique_ptr<Job> job;
   JobSpec spec;
@@ -48,8 +48,8 @@ struct TiledWork {
   absl::Duration tile_cost = absl::ZeroDuration();
   absl::Duration cost = absl::ZeroDuration();        // cost of all tiles
   absl::Duration queue_cost = absl::ZeroDuration();  // sum of the jobs' queue_cost
-  // The part of `cost` that is charged to `lane`, with each tile. The lanes of jobs that joined a
-  // pass are charged when it is taken.
+  // The part of `cost` that is charged to `lane`, tile by tile. The lanes of jobs that joined a
+  // pass are charged when the pass is taken.
   absl::Duration charged_cost = absl::ZeroDuration();
 
   // The number of tiles handed out so far. They are handed out in order.
@@ -60,18 +60,19 @@ struct TiledWork {
   absl::Duration worker_time = absl::ZeroDuration();  // sum over the tiles that ended
   absl::Status status;                                // the first error of a tile
 
-  // The part of a cost of all tiles that one tile has. Most work has one tile, and divisions of
-  // durations are slow.
+  // Returns the part that one tile has of a cost of all tiles. Does not divide if there is one
+  // tile, because most work has one tile and divisions of durations are slow.
   absl::Duration OfOneTile(absl::Duration of_all) const {
     return tile_count <= 1 ? of_all : of_all / tile_count;
   }
 };
 
-// Writes what the work took into the receipts of its jobs. A job's part of the workers' time is in
-// proportion to its part of the cost. At least one tile has ended, or the pass could not be made.
+// Writes the times of the work into the receipts of its jobs. A job's part of the workers' time is
+// in proportion to its part of the cost. Requires that at least one tile has ended, or that the
+// pass could not be made.
 void WriteReceipts(const TiledWork& work);
 
-// Small jobs to run one after the other and answer together.
+// Small jobs that run one after the other and are answered together.
 struct SmallJobs {
   QueuedJobs jobs;
   absl::Duration cost = absl::ZeroDuration();
@@ -93,108 +94,108 @@ struct Assignment {
   // std::monostate: nothing is worth running now.
   std::variant<std::monostate, SmallJobs, PassToMake, TileToRun> work;
 
-  // Jobs that expired or were cancelled while they waited; `status` says which. None of their tiles
-  // is running. The worker only has to finish them. Receipts say what their tiles took, if some
-  // ran.
+  // Jobs that are not run any further; `status` says why. None of their tiles is running. The
+  // worker only has to finish them. If some of their tiles ran, the receipts have the times.
   QueuedJobs dropped;
 
   bool HasWork() const { return !std::holds_alternative<std::monostate>(work); }
 };
 
-// The queue without threads or locks: it decides which work is next, and in which portions.
+// The queue, without threads or locks. It decides which work is next, and in which portions.
 //
-// Work waits in lanes. Each tenant gets an equal share of the time while it has any work, and
-// shares it between its lanes (FairShare). Normal and low work of a tenant have lanes of their own:
+// Work waits in lanes. Each tenant gets an equal share of the time while it has any work, and its
+// lanes divide this share (FairShare). Normal and low work of a tenant wait in separate lanes:
 //
 //  - Small jobs (KindOf) are taken in groups, in the order of their ranks (RankOf). So a small job
-//    never waits for more than a tile of each worker. A group with room takes small jobs of the
-//    next tenants, too, if it is their turn.
-//  - Large jobs hand out their tiles one at a time. The next tile comes from the job of the lowest
-//    rank. Callers who can wait less go first, then shorter jobs, then those that came first. Later
-//    arrivals rank later, so no job waits for ever.
-//  - Every family of groups has a lane for the tenant's jobs of these groups, in the same order.
-//    The job whose turn it is begins a pass. Waiting jobs of its group join the pass (JoinsPass):
-//    first those of its lane, then those of other tenants. Low jobs do not join a pass that a
+//    never waits for more than a tile of each worker. A group with room also takes small jobs of
+//    the next tenants, if it is their turn.
+//  - Large jobs hand out their tiles one at a time. The next tile comes from the job with the
+//    lowest rank. Jobs of callers who can wait less, short jobs and early jobs have lower ranks.
+//    Later arrivals rank later, so no job waits for ever.
+//  - A tenant's jobs of one family of groups wait in one lane, in the order of their ranks. The job
+//    whose turn it is begins a pass. Waiting jobs of its group join the pass (JoinsPass): first
+//    those of its lane, then those of the family's other lanes. Low jobs do not join a pass that a
 //    normal job began. The pass hands out its tiles like a large job. Each tenant is charged for
-//    its own jobs (CostInPass), whoever began.
-//  - A second lane of the family has the jobs that cost more than a pass may. The tenant's other
-//    jobs never wait for more than a tile of those.
+//    its own jobs (CostInPass), whoever began the pass.
+//  - The jobs of a family that cost more than pass_cost_max wait in a second lane. The tenant's
+//    other jobs never wait for more than a tile of such a job.
 //
-// Not thread-safe: Batcher holds its lock around every call.
+// Not thread-safe. Batcher holds its lock during every call.
 class BatchQueue {
  public:
   explicit BatchQueue(const BatchPolicyOptions& options) : options_(options) {}
 
-  // Adds a job. RESOURCE_EXHAUSTED if AdmitToQueue or AdmitByPrediction refuses it: the job is then
-  // unchanged, and the status says when a retry may help.
+  // Adds a job. RESOURCE_EXHAUSTED: AdmitToQueue or AdmitByPrediction refuses the job. The job is
+  // then not in the queue, and the status says when a retry may help.
   absl::Status Push(std::shared_ptr<QueuedJob> job, absl::Time now);
 
-  // Tells the queue that work of `kind` ended `now`, was predicted to take a worker `predicted`,
-  // and took `measured`.
+  // Tells the queue that work of `kind` ended at `now`. One worker was predicted to need
+  // `predicted` for it, and needed `measured`.
   void Learn(WorkKind kind, absl::Duration predicted, absl::Duration measured, absl::Time now) {
     RatioOf(kind).Learn(predicted, measured, now);
   }
 
-  // Returns the next work, and acquires a slot if there is any (HasWork). On the way it drops jobs
-  // that have expired, are cancelled, or cannot be answered in time any more.
+  // Returns the next work. Acquires a slot if the assignment HasWork. Drops the jobs on its way
+  // that have expired, are cancelled, have waited too long, or cannot be answered in time any more.
   Assignment Take(absl::Time now);
 
-  // Tells the queue that the pass which Take asked for is made. The worker takes its first tile
-  // with this call.
+  // Tells the queue that the worker has made the pass that Take asked for. This call also takes the
+  // first tile of the pass for the worker.
   void PassMade(const std::shared_ptr<TiledWork>& work, absl::Time now);
-  // Tells the queue that the pass could not be made. The caller finishes its jobs.
+  // Tells the queue that the pass could not be made. The caller must finish its jobs.
   void PassFailed(const TiledWork& work);
 
-  // Tells the queue that a tile ran until `end`. Returns true if it was the last one: the caller
-  // must then finish the jobs with the work's `status`.
+  // Tells the queue that a tile ran until `end`. Returns true if it was the last tile. The caller
+  // must then finish the jobs with the `status` of the work.
   bool TileDone(TiledWork& work, const absl::Status& status, absl::Time end);
 
   // Tells the queue that small jobs have run.
   void SmallJobsDone(const SmallJobs& small) { running_cost_ -= small.cost; }
 
-  // There are options.workers slots. Take acquires a slot for the work that it hands out. For a job
-  // that runs on its arrival thread the caller acquires one here. Every slot must be released.
+  // There are options.workers slots. Take acquires a slot for the work that it hands out. The
+  // caller acquires a slot with AcquireSlot for a job that runs on its arrival thread. Every slot
+  // must be released.
   void AcquireSlot() { ++summary_.busy; }
   void ReleaseSlot() { --summary_.busy; }
 
   bool HasWaiting() const { return share_.HasActive(); }
   bool HasFreeSlot() const { return summary_.busy < options_.workers; }
   const QueueSummary& summary() const { return summary_; }
-  // The cost of a job with the correction of its kind.
+  // Returns the cost of a job, corrected for its kind.
   absl::Duration CorrectedCost(const JobSpec& spec, absl::Time now) const {
     return spec.cost * RatioAt(KindOf(options_, spec), now);
   }
-  // The summary with corrected costs (CostRatio).
+  // Returns the summary with corrected costs (CostRatio).
   QueueSummary CorrectedSummary(absl::Time now) const;
 
  private:
   struct Lane {
-    // The cost of the work below, as the summary counts it. Tiled work counts with the tiles that
-    // have not begun.
+    // The cost of the work below, as the summary counts it. Tiles that have begun do not count. The
+    // maps are by rank.
     RankedCosts cost;
-    std::multimap<absl::Time, std::shared_ptr<QueuedJob>> small;      // by rank
-    std::multimap<absl::Time, std::shared_ptr<QueuedJob>> ungrouped;  // need a pass; by rank
-    std::multimap<absl::Time, std::shared_ptr<TiledWork>> tiled;      // have tiles left; by rank
+    std::multimap<absl::Time, std::shared_ptr<QueuedJob>> small;      // small jobs
+    std::multimap<absl::Time, std::shared_ptr<QueuedJob>> ungrouped;  // jobs that need a pass
+    std::multimap<absl::Time, std::shared_ptr<TiledWork>> tiled;      // work with tiles left
 
-    // When the lane got work, or a job last had its turn within prompt_turn.
+    // The time when the lane got work, or when a job of it last had its turn within prompt_turn.
     absl::Time prompt_at;
 
     bool IsEmpty() const { return small.empty() && ungrouped.empty() && tiled.empty(); }
   };
 
-  // The lane that a job waits in.
+  // Returns the lane that a job waits in.
   LaneId LaneOf(const JobSpec& spec) const;
-  // The lane, which is made if it has no work yet. The caller adds some.
+  // Returns the lane, and makes it if it has no work yet. The caller must then add work.
   Lane& LaneWithWork(const LaneId& lane_id, absl::Time now);
   // Removes the lane if it has no work left.
   void RemoveIfEmpty(const LaneId& lane_id);
-  // Each takes the next work of the lane: small jobs, the jobs of a pass, or a tile. Dropped jobs
-  // go to assignment.dropped.
+  // These functions take the next work of the lane: small jobs, the jobs of a pass, or a tile.
+  // Dropped jobs go to assignment.dropped.
   void TakeSmall(absl::Time now, const LaneId& lane_id, Assignment& assignment);
   void TakePass(absl::Time now, const LaneId& lane_id, Assignment& assignment);
   void TakeTile(absl::Time now, const LaneId& lane_id, Assignment& assignment);
-  // Moves jobs of the lane to `small`, until their cost is `cost_max`. Returns true if the group
-  // has no room for more.
+  // Moves jobs of the lane to `small` until their total cost is `cost_max`. Returns true if the
+  // group has no room for more.
   bool AddSmall(absl::Time now, const LaneId& lane_id, absl::Duration cost_max, SmallJobs& small,
                 Assignment& assignment);
   // Jobs that join a pass, before it is made.
@@ -203,37 +204,42 @@ class BatchQueue {
     GroupId group;
     std::shared_ptr<QueuedJob> earliest;  // the job with the earliest deadline
 
-    // The most jobs and lanes that are looked at and left. This bounds the time under the lock.
+    // How many more lanes may be visited and jobs skipped. This bounds the time under the lock.
     int skips_left = 256;
   };
-  // Moves jobs of the lane's first group, or of one that has begun, to the pass.
+  // Moves jobs of the lane that are in joining.group to the pass.
   void Join(absl::Time now, const LaneId& lane_id, JoiningJobs& joining, Assignment& assignment);
-  // The same for the lanes of other tenants.
+  // Calls Join for the other lanes of the family, which may be of other tenants.
   void JoinFromOthers(absl::Time now, JoiningJobs& joining, Assignment& assignment);
-  // Charges jobs that joined to their lanes, except those of the lane whose turn it is.
+  // Charges the jobs of a pass to their lanes. The lane that began the pass is charged later, with
+  // each tile.
   void ChargeJoined(absl::Time now, TiledWork& work);
-  // True if the job's turn comes, and work of `cost` ends, in time whatever the cost ratios are.
-  // This saves the estimates below, which take a microsecond with the batcher's lock held.
+  // True if the job's turn comes in time, and work of `cost` ends in time, whatever the cost ratios
+  // are. The estimates below are then not needed. They would take a microsecond with the batcher's
+  // lock held.
   bool HasAmpleTime(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
-  // True if it is too late to begin a job that ends with work of `cost`, not yet corrected.
+  // True if it is too late to begin a job that ends when work of `cost` is done. `cost` is not
+  // corrected.
   bool IsTooLate(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
-  // Checks a job whose turn has come. Errors say why it is dropped: those of CheckStillWanted, or
-  // RESOURCE_EXHAUSTED if it has waited too long or would end too late.
+  // Checks a job whose turn has come. An error says why the job is dropped: an error of
+  // CheckStillWanted, or RESOURCE_EXHAUSTED if it has waited too long or would end too late.
   absl::Status CheckWorthBeginning(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
-  // Checks a job of tiled work that has begun. Errors as of CheckWorthBeginning.
+  // Checks a job of tiled work that has begun. An error says why the job is dropped: an error of
+  // CheckStillWanted, or RESOURCE_EXHAUSTED if it would end too late.
   absl::Status CheckWorthContinuing(const QueuedJob& job, const TiledWork& work,
                                     absl::Time now) const;
-  // Notes that the job of the lane has its turn.
+  // Notes that a job of the lane has its turn.
   void NoteTurn(const QueuedJob& job, absl::Time now, Lane& lane) const;
-  // Adds to a refusal the time after which the caller may come again.
+  // Returns the refusal `status`, with the time after which the caller may come again.
   absl::Status Refused(const absl::Status& status, absl::Time now) const;
-  // The error of a request that can no longer meet its deadline.
+  // Returns the error of a request that can no longer meet its deadline.
   absl::Status LateError(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
-  // `lane` is null if no lane has the work any more.
+  // Starts the next tile. `lane` is null if no lane has the work any more.
   void StartTile(TiledWork& work, Lane* lane, absl::Time now);
-  // Takes the tiles that have not begun out of the lane and the summary.
+  // Takes the tiles that have not begun out of the lane and the summary, and the jobs out of the
+  // summary.
   void LeaveQueue(const TiledWork& work, Lane* lane);
-  // Takes the work's jobs out of the summary, each from its own tenant.
+  // Takes the work's jobs out of the summary, and out of the loads of their tenants.
   void RemoveRequests(const TiledWork& work);
 
   void AddToSummary(const LaneId& lane_id, WorkKind kind, int64_t requests, absl::Duration cost);
@@ -242,16 +248,17 @@ class BatchQueue {
   double RatioAt(WorkKind kind, absl::Time now) const {
     return ratios_[static_cast<size_t>(kind)].At(now);
   }
-  // The corrected work that other lanes and tenants get done while this lane gets `own` done
-  // (TenantLoads).
+  // Returns the corrected work that other lanes and tenants get done while this lane gets `own`
+  // done (TenantLoads).
   absl::Duration OthersMeanwhile(LaneId lane_id, absl::Duration own, const QueueSummary& corrected,
                                  double ratio) const;
-  // The corrected work that is done before a job of the lane at `rank` ends, without the job's own.
-  // It is what ranks before the job in its lane, the tiles that run, and what other lanes get done
-  // meanwhile.
+  // Returns the corrected work that is done before a job of the lane at `rank` ends, without the
+  // job's own work. This is the work that ranks before the job in its lane, the work that runs, and
+  // the work that other lanes get done meanwhile.
   absl::Duration WorkAhead(LaneId lane_id, absl::Time rank, absl::Duration own,
                            const QueueSummary& corrected, double ratio) const;
-  // `own` is the job's cost without what it shares with jobs that wait.
+  // Checks whether the job may be queued. `own` is the job's cost without what it shares with jobs
+  // that wait.
   absl::Status Admit(const QueuedJob& job, absl::Duration own, LaneId lane_id,
                      absl::Time now) const;
 
@@ -259,17 +266,17 @@ class BatchQueue {
   FairShare share_;
   std::map<LaneId, Lane> lanes_;  // the lanes that are not empty
   TenantLoads loads_;
-  // The lanes, by family, whose jobs may join a pass of another.
+  // The lanes whose jobs may join a pass of another lane, by family.
   std::set<std::pair<FamilyId, LaneId>> joinable_;
   QueueSummary summary_;
   absl::Duration
-      pass_cost_;  // the part of large_cost that is of passes, or of jobs that wait for one
+      pass_cost_;  // the part of large_cost that belongs to passes and to jobs that wait for one
   absl::Duration running_cost_;    // cost of the groups and tiles that run
   mutable uint64_t refusals_ = 0;  // numbers refusals, for RetryAfter
   std::array<CostRatio, kWorkKinds> ratios_;
 };
 
-// OK if the job is still worth running, otherwise DEADLINE_EXCEEDED or CANCELLED.
+// Returns OK if the job is still worth running, otherwise DEADLINE_EXCEEDED or CANCELLED.
 absl::Status CheckStillWanted(const QueuedJob& job, absl::Time now);
 
 }  // namespace qkserve

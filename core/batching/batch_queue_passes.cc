@@ -29,7 +29,8 @@ void BatchQueue::JoinFromOthers(absl::Time now, JoiningJobs& joining, Assignment
   const auto is_family = [&](const auto& next) {
     return next != joinable_.end() && next->first == mine.family;
   };
-  // From the next tenant on, and around: passes begin with different tenants.
+  // Visits the lanes after `mine` first, then those before it. So passes of different tenants take
+  // the jobs of different tenants first.
   LaneId last = mine;
   bool is_around = false;
   while (joining.skips_left > 0) {
@@ -76,7 +77,8 @@ void BatchQueue::Join(absl::Time now, const LaneId& lane_id, JoiningJobs& joinin
     next = lane.ungrouped.erase(next);
     AddToSummary(lane_id, WorkKind::kPass, job->status.ok() ? 0 : -1, -job->queue_cost);
     if (job->status.ok()) {
-      // From here on its cost is that of the pass, and counts for the tenant that began.
+      // From here on, the job's cost is part of the pass and counts for the tenant that began the
+      // pass.
       AddToSummary(work.lane, WorkKind::kPass, 0, job->queue_cost);
       NoteTurn(*job, now, lane);
       if (is_earliest) joining.earliest = job;

@@ -109,8 +109,8 @@ void Batcher::WorkerLoop() {
     while (!shutdown_ && !(queue_.HasWaiting() && queue_.HasFreeSlot())) Sleep();
     if (shutdown_) break;
     const Assignment assignment = queue_.Take(clock_->Now());
-    // The last wake-up may have gone to a worker that was not needed. So this worker wakes one for
-    // what is left.
+    // The last wake-up may have reached a worker that was not needed. So this worker wakes another
+    // one for the work that is left.
     if (queue_.HasWaiting() && queue_.HasFreeSlot()) WakeWorkers(1);
     mutex_.Unlock();
     Run(assignment);
@@ -120,7 +120,7 @@ void Batcher::WorkerLoop() {
 }
 
 void Batcher::Run(const Assignment& assignment) {
-  // Dropped jobs are finished first: a refusal is worth most at once.
+  // Dropped jobs are finished first, because an early refusal is worth most.
   for (const auto& job : assignment.dropped) Finish(*job);
   if (!assignment.dropped.empty()) {
     MutexLock lock(&mutex_);
@@ -177,7 +177,7 @@ void Batcher::RunSmall(const SmallJobs& small, WorkKind kind, bool on_arrival) {
   absl::Duration predicted, measured;  // sums over the jobs that ran
   absl::Time now = clock_->Now();
   for (const auto& job : jobs) {
-    // Checked again: the jobs before it in the group have taken time.
+    // The job is checked again, because the jobs before it in the group have taken time.
     job->status = CheckStillWanted(*job, now);
     if (!job->status.ok()) continue;
     rows += job->spec.rows;
@@ -227,7 +227,7 @@ void Batcher::RunTile(const std::shared_ptr<TiledWork>& work, int64_t tile) {
     work->worker_time += end - begin;
     is_last = queue_.TileDone(*work, status, end);
     queue_.ReleaseSlot();
-    // This thread is not free yet: it has answers to give.
+    // This thread is not free yet, because it has answers to give.
     if (is_last && queue_.HasWaiting()) WakeWorkers(1);
   }
   // After the last tile no other thread has this work.

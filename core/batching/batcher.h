@@ -17,15 +17,15 @@
 
 namespace qkserve {
 
-// Runs jobs on a pool of workers. Work that queued while they were busy is taken in groups (small
-// jobs), tile by tile (large jobs) or in passes over what jobs share (jobs of a group). See
-// BatchQueue. The batcher never waits for a batch to fill.
+// Runs jobs on a pool of workers. Work that waited while they were busy is taken in groups (small
+// jobs), tile by tile (large jobs) or in passes (jobs of a group). See BatchQueue. The batcher
+// never waits for a batch to fill.
 //
 // Guarantees:
 //  1. Finish is called exactly once for every submitted job.
-//  2. At most options.workers groups or tiles run at a time, those on arrival threads included.
-//     (Finish does not count. It may copy large results while other work goes on.)
-//  3. While a worker is free nothing waits.
+//  2. At most options.workers groups or tiles run at a time, including those on arrival threads.
+//     (Finish does not count, because it may copy large results while other work goes on.)
+//  3. Nothing waits while a worker is free.
 //  4. A job that is expired or cancelled when its turn comes runs no tile. No job finishes OK after
 //     its deadline.
 //
@@ -33,7 +33,7 @@ namespace qkserve {
 class Batcher {
  public:
   // Called for each group, pass or large job that has answers, with the number of its requests and
-  // rows. The jobs are finished after it. Called from any thread, without the lock.
+  // rows. The jobs are finished after this call. Called from any thread, without the lock.
   using OnBatch = std::function<void(int64_t requests, int64_t rows)>;
 
   // INVALID_ARGUMENT: an option is out of range. RESOURCE_EXHAUSTED: the system gives no more
@@ -42,23 +42,24 @@ class Batcher {
       const BatchPolicyOptions& options, const Clock* clock,
       OnBatch on_batch = [](int64_t, int64_t) {});
 
-  // Drains, then ends.
+  // Drains, then ends the workers.
   ~Batcher();
 
   Batcher(const Batcher&) = delete;
   Batcher& operator=(const Batcher&) = delete;
 
-  // Takes a job. The job may be finished before this returns: it was refused or expired, or was so
-  // small that it ran on this thread.
+  // Takes a job. The job may be finished before this returns, because it is refused, has expired,
+  // or is so small that it runs on this thread.
   void Submit(std::unique_ptr<Job> job, const JobSpec& spec);
 
-  // The cost of a job as work of its kind takes on this machine now.
+  // Returns the cost of a job, corrected for the time that work of its kind takes on this machine
+  // now.
   absl::Duration CorrectedCost(const JobSpec& spec) const;
 
   // Refuses jobs from now on (UNAVAILABLE). Accepted jobs go on.
   void RefuseNewJobs();
 
-  // Refuses new jobs, and returns when all accepted ones are finished.
+  // Refuses new jobs, and returns when all accepted jobs are finished.
   void Drain();
 
   struct Stats {
@@ -67,7 +68,7 @@ class Batcher {
     int64_t requests_answered = 0;  // requests answered with OK
     int64_t batches = 0;            // groups, passes and large jobs that answered requests
   };
-  // A consistent snapshot.
+  // Returns a consistent snapshot.
   Stats GetStats() const;
 
  private:
@@ -84,7 +85,7 @@ class Batcher {
   void FinishTiled(TiledWork& work);
   // Finishes jobs that ran together. Returns how many ended OK.
   int64_t FinishBatch(const QueuedJobs& jobs, int64_t rows);
-  // Finishes a job. Returns true if it ended OK: with its own status, and before its deadline.
+  // Finishes a job. Returns true if its status was OK and it was still wanted (CheckStillWanted).
   bool Finish(QueuedJob& job);
   // A worker that sleeps until work waits and a slot is free, or until shutdown_.
   struct Sleeper {
@@ -93,7 +94,7 @@ class Batcher {
   };
   // Blocks until WakeWorkers wakes this thread. The mutex is released meanwhile.
   void Sleep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Wakes as many workers as there are tiles and free slots.
+  // Wakes one sleeping worker for each of `tiles` tiles, but at most one for each free slot.
   void WakeWorkers(int64_t tiles) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Counts a batch of `finished` jobs that have ended, `answered` of them with OK.
   void Count(int64_t finished, int64_t answered) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -105,9 +106,10 @@ class Batcher {
   mutable Mutex mutex_;
   CondVar idle_;  // signalled when in_flight_ is 0
   BatchQueue queue_ ABSL_GUARDED_BY(mutex_);
-  // Sleeping workers. The last one fell asleep last. WakeWorkers wakes the oldest of the last
-  // `workers` of them. The last one probably still shares its CPU with the client that it answered.
-  // Threads that are not needed never touch their stacks.
+  // The sleeping workers, in the order in which they fell asleep. WakeWorkers wakes the first of
+  // the last `workers` of them. It does not begin with the very last one, because that worker
+  // probably still shares its CPU with the client that it answered. Threads that are not needed are
+  // never woken, so they never touch their stacks.
   std::vector<Sleeper*> sleepers_ ABSL_GUARDED_BY(mutex_);
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool shutdown_ ABSL_GUARDED_BY(mutex_) = false;

@@ -5,25 +5,25 @@
 
 namespace qkserve {
 
-// The ratio of the time that one kind of work takes on this machine now to the time predicted for
-// it.
+// The ratio of measured to predicted time for one kind of work on this machine now.
 //
 // Predictions use a rate that was measured at start on an idle machine. Other processes, memory
 // traffic and the wire make real work slower. The ratio of recently measured to predicted time
-// corrects the predictions. What was learned counts half as much after every kHalfLife, so a
-// machine that has become quiet is trusted again.
+// corrects the predictions. A measurement counts half as much after every kHalfLife, so a machine
+// that has become quiet is trusted again.
 //
-// It is a ratio of sums. Many short pieces count as much as one long piece, and a piece that was
-// interrupted does not outweigh the others.
+// The ratio is one of sums. So many short pieces count as much as one long piece, and a piece that
+// was interrupted does not outweigh the others.
 //
 // Time comes from the caller, in any order. Thread-compatible.
 class CostRatio {
  public:
-  // Long enough to average over dozens of tiles, short enough to follow a change of load.
+  // The half-life is long enough to average over dozens of tiles, and short enough to follow a
+  // change of load.
   static constexpr absl::Duration kHalfLife = absl::Seconds(1);
 
-  // The ratio begins as if this much work had taken exactly as long as predicted. It is little
-  // beside what a busy worker does in a half-life.
+  // The ratio begins as if this much work had taken exactly as long as predicted. This is little,
+  // compared with what a busy worker does in a half-life.
   static constexpr absl::Duration kPrior = absl::Milliseconds(20);
 
   // Bounds of the ratio. Beyond them a measurement says more about a pause of the machine than
@@ -31,14 +31,14 @@ class CostRatio {
   static constexpr double kMin = 0.25;
   static constexpr double kMax = 64.0;
 
-  // Learns that work predicted to take `predicted` took `measured` and ended `now`.
+  // Learns that work ended at `now`, took `measured`, and was predicted to take `predicted`.
   void Learn(absl::Duration predicted, absl::Duration measured, absl::Time now);
 
-  // The ratio at `now`, within [kMin, kMax]. 1 if nothing was learned.
+  // Returns the ratio at `now`, within [kMin, kMax]. It is 1 if nothing was learned.
   double At(absl::Time now) const;
 
  private:
-  // The factor by which the sums of last_ have decayed at `now`.
+  // Returns the factor by which the sums have decayed from last_ to `now`.
   double Remaining(absl::Time now) const;
 
   double predicted_seconds_ = 0.0;

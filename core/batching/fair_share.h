@@ -12,14 +12,14 @@
 
 namespace qkserve {
 
-// A lane: work of one tenant and one priority that waits in one order. If several lanes of a tenant
-// are due, the lower id goes first. So the kinds are in order of urgency.
+// Identifies a lane: work of one tenant and one priority that waits in one order. If several lanes
+// of a tenant are due, the lowest id goes first. So the kinds are in order of urgency.
 struct LaneId {
   enum class Kind {
     kSmall,  // small jobs without a group
     kLarge,  // large jobs without a group
     kPass,   // the jobs of a family's groups
-    kHeavy   // such jobs that cost more than a pass may
+    kHeavy   // jobs of these groups that cost more than a pass may
   };
   TenantId tenant = {};
   Priority priority = Priority::kNormal;
@@ -30,11 +30,11 @@ struct LaneId {
   friend auto operator<=>(const LaneId&, const LaneId&) = default;
 };
 
-// Chooses which lane goes next, in three steps: every tenant that has work gets an equal share of
-// the time; within it, normal work goes before low; then every lane gets an equal share of what the
-// tenant has (FairTurns).
+// Chooses the next lane in three steps (FairTurns). Every tenant that has work gets an equal share
+// of the time. Within a tenant, normal work goes before low work. Then every lane of this priority
+// gets an equal share of the tenant's time.
 //
-// Memory is bounded by the tenants and lanes that have work, or had some in the last turns.
+// Memory is bounded by the tenants and lanes that have work, or had work in the last turns.
 //
 // Thread-compatible.
 class FairShare {
@@ -42,12 +42,12 @@ class FairShare {
   // Tells whether the lane has work. May be repeated.
   void SetActive(const LaneId& lane, bool active);
 
-  // The number of tenants and of lanes that are remembered. For tests.
+  // Returns the number of tenants and of lanes that are remembered. For tests.
   size_t size() const;
 
   bool HasActive() const { return tenants_.HasActive(); }
 
-  // The lane whose turn it is. Requires HasActive().
+  // Returns the lane whose turn it is. Requires HasActive().
   LaneId Choose();
 
   // Charges `cost`, the time of the work taken from the lane, to the tenant and to the lane. The
@@ -64,7 +64,8 @@ class FairShare {
   static_assert(kPriorities == 2);
 
   FairTurns<TenantId> tenants_;
-  // The lanes of the tenants that have work. Lanes of others owe nothing to each other.
+  // The lanes of the tenants that have work. Other tenants are not kept, because their lanes owe
+  // each other nothing.
   std::map<TenantId, Lanes> lanes_;
 };
 

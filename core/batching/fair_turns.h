@@ -11,20 +11,21 @@
 
 namespace qkserve {
 
-// Chooses whose turn it is among those who have work. Each gets an equal share of the time while it
-// has work, however much work it has and in whatever portions.
+// Chooses the owner whose turn it is, among the owners that have work. Each gets an equal share of
+// the time while it has work, whatever the amount and the portions of its work.
 //
-// A fair queue (start-time fair queueing: Goyal, Vin, Cheng, SIGCOMM 1996). A clock is the work
-// that its owner was given. Three rules:
+// This is start-time fair queueing (Goyal, Vin, Cheng, SIGCOMM 1996). The clock of an owner is the
+// time of the work that it was given. Three rules:
 //
-//  1. An owner that had no work starts at the clock of the others: it has saved up nothing. It goes
-//     before others with the same clock, so it waits for no one's whole portion.
-//  2. An owner that took more than its share and left owes the rest when it comes back, unless
-//     nobody had work meanwhile.
-//  3. A clock is kept only while its owner has work or owes some.
+//  1. An owner that had no work starts at the clock of the others, because it must not save up
+//     time. It goes before others with the same clock, so it does not wait for the whole portion of
+//     another.
+//  2. An owner that took more than its share and then had no work owes the excess when it comes
+//     back. The debt ends if no owner has work meanwhile.
+//  3. A clock is kept only while its owner has work or owes time.
 //
-// An owner with an earlier id goes first if all else is equal. A call takes O(log n). ForgetPaid
-// may take longer, but drops each clock once.
+// If all else is equal, the owner with the lower id goes first. A call takes O(log n). ForgetPaid
+// may take longer, but it drops each clock only once.
 //
 // Thread-compatible.
 template <class Id>
@@ -59,10 +60,10 @@ class FairTurns {
 
   bool HasActive() const { return !active_.empty(); }
 
-  // The number of clocks that are kept. For tests.
+  // Returns the number of clocks that are kept. For tests.
   size_t size() const { return owners_.size(); }
 
-  // The owner whose turn it is. Requires HasActive().
+  // Returns the owner whose turn it is. Requires HasActive().
   Id Choose() {
     const Turn next = *active_.begin();
     now_ = std::max(now_, next.clock);
@@ -70,8 +71,8 @@ class FairTurns {
     return next.id;
   }
 
-  // Advances the clock of `id` by `cost`, the time of the work that it was given. It may have no
-  // work left.
+  // Advances the clock of `id` by `cost`, the time of the work that it was given. The owner may
+  // have no work left.
   void Charge(const Id& id, absl::Duration cost) {
     const auto [found, is_new] = owners_.try_emplace(id, Owner{.clock = now_});
     Owner& owner = found->second;
@@ -99,7 +100,7 @@ class FairTurns {
     bool was_served;
     Id id;
 
-    // Not defaulted: Abseil's Duration of Debian 12 has no operator<=>.
+    // This is not defaulted, because the Duration of Abseil in Debian 12 has no operator<=>.
     friend bool operator<(const Turn& a, const Turn& b) {
       if (a.clock != b.clock) return a.clock < b.clock;
       if (a.was_served != b.was_served) return b.was_served;
@@ -107,7 +108,7 @@ class FairTurns {
     }
   };
 
-  // Drops the clocks of those without work that owe nothing to those who wait.
+  // Drops the clocks of owners that have no work and owe nothing.
   void ForgetPaid() {
     while (!owed_.empty() && owed_.begin()->first <= now_) {
       owners_.erase(owed_.begin()->second);
@@ -117,8 +118,8 @@ class FairTurns {
 
   absl::Duration now_;  // clock of the owner that was chosen last
   std::map<Id, Owner> owners_;
-  std::set<Turn> active_;  // those that have work, in the order of their turns
-  std::set<std::pair<absl::Duration, Id>> owed_;  // those that have none
+  std::set<Turn> active_;  // owners that have work, in the order of their turns
+  std::set<std::pair<absl::Duration, Id>> owed_;  // owners that have no work
 };
 
 }  // namespace qkserve

@@ -13,8 +13,8 @@
 
 namespace qkserve {
 
-// Jobs with the same group share passes. A version of a key set has a group. kNone: the job shares
-// nothing and runs its own tiles.
+// Jobs with the same group may share passes. Each version of a key set has a group. kNone: the job
+// shares nothing and runs its own tiles.
 enum class GroupId : uint64_t { kNone = 0 };
 
 // Groups that take their turns together: the versions of a key set.
@@ -25,22 +25,22 @@ enum class TenantId : uint64_t {};
 
 // All that the batcher must know about a request to schedule it.
 //
-// Three costs tell what a job adds to the queue. All are predicted times of one worker. An example:
+// Three costs tell how much work a job adds. All are predicted times of one worker. An example:
 //
 //   cost                      The job alone: 10 ms, of which 8 ms read the keys.
 //   shared_cost               The part that a pass pays once: 8 ms. A second job of the group adds
 //                             cost - shared_cost = 2 ms, so a pass over both costs 12 ms.
-//   QueuedJob::queue_cost     What the queue counts while the job waits: 10 ms for the first job of
-//                             the group, 2 ms for each further one.
+//   QueuedJob::queue_cost     What the queue counts while the job waits: 10 ms, or 2 ms if another
+//                             job of the family already waits for a pass.
 struct JobSpec {
-  // Pieces of work that different threads may do at the same time. 0: there is nothing to do. A job
-  // of a group has no tiles of its own.
+  // The pieces of work that different threads may do at the same time. 0: there is nothing to do. A
+  // job of a group has no tiles, because its pass has them.
   int64_t tile_count = 1;
 
   absl::Duration cost = absl::ZeroDuration();
 
-  // When the whole request had arrived, on the batcher's clock. Unless set, the time of Submit
-  // counts.
+  // The time when the whole request had arrived, on the batcher's clock. If this is not set, the
+  // time of Submit counts.
   absl::Time arrival = absl::InfinitePast();
 
   // If not kNone, a pass answers the job (Job::MakePass).
@@ -49,7 +49,7 @@ struct JobSpec {
   FamilyId family = FamilyId::kNone;                  // kNone without a group
 
   TenantId tenant = {};
-  Priority priority = Priority::kNormal;  // matters between the jobs of a tenant only
+  Priority priority = Priority::kNormal;  // matters only between the jobs of a tenant
 
   // Query rows, for the receipt.
   int64_t rows = 0;
@@ -64,13 +64,13 @@ struct JobReceipt {
   absl::Duration computed = absl::ZeroDuration();
   int64_t batch_requests = 0;
   int64_t batch_rows = 0;
-  // The job's part of the time that workers spent on its batch. Jobs that share a pass share what
-  // it pays once. Not on the wire.
+  // The job's part of the time that workers spent on its batch. Jobs in one pass divide what the
+  // pass pays once. Not sent to the caller.
   absl::Duration worker_time = absl::ZeroDuration();
 };
 
-// The work of several jobs on what they share, cut into tiles. Any threads may run the tiles, in
-// any order, each once.
+// Work that answers one or several jobs together, cut into tiles. Any threads may run the tiles, in
+// any order, each tile once.
 class Pass {
  public:
   virtual ~Pass() = default;
@@ -79,7 +79,7 @@ class Pass {
 };
 
 // A job's part in a pass. The batcher only carries pointers to it. The code that makes jobs and
-// passes defines the type, one for the whole program.
+// passes defines the type, once for the whole program.
 struct PassRequest;
 
 // A request as the batcher sees it: tiles to run and one status to give.
@@ -87,30 +87,31 @@ class Job {
  public:
   virtual ~Job() = default;
 
-  // Runs one tile. Called at most once for each tile, from any thread, also while other tiles run.
-  // The first error ends the job: tiles that have not begun are not run any more.
+  // Runs one tile. Called at most once for each tile, from any thread, even while other tiles run.
+  // The first error ends the job: tiles that have not begun are then not run.
   virtual absl::Status RunTile(int64_t tile) = 0;
 
-  // This job's part in a pass. Not null for a job of a group. Lives as long as the job.
+  // Returns this job's part in a pass, which lives as long as the job. Not null for a job of a
+  // group.
   virtual const PassRequest* pass_request() const { return nullptr; }
 
   // Makes the pass that answers `requests`. Called for a job of a group, instead of RunTile. The
-  // requests are those of jobs of its group, its own first. All tiles of the pass are run. An error
-  // of this call or of a tile ends all these jobs. The pass is destroyed before they are finished.
+  // requests belong to jobs of its group; its own request is first. An error of this call or of a
+  // tile ends all these jobs. The pass is destroyed before the jobs are finished.
   virtual absl::StatusOr<std::unique_ptr<Pass>> MakePass(
       absl::Span<const PassRequest* const> requests) {
     return absl::InternalError(absl::StrCat("no pass for ", requests.size(), " requests"));
   }
 
   // Called exactly once, after the last RunTile has returned. The thread is one that ran a tile or
-  // found the job expired, or the submitting thread. Must not block.
+  // dropped the job, or the submitting thread. Must not block.
   //
   // OK: every tile ran, and the deadline has not passed. Otherwise DEADLINE_EXCEEDED, CANCELLED,
   // RESOURCE_EXHAUSTED (the queue is full), UNAVAILABLE (draining) or RunTile's error.
   virtual void Finish(const absl::Status& status, const JobReceipt& receipt) = 0;
 
-  // True if the caller has gone. Called from any thread at any time, also with the batcher's lock
-  // held. It must not call the batcher.
+  // True if the caller has gone. Called from any thread at any time, even with the batcher's lock
+  // held. Must not call the batcher.
   virtual bool IsCancelled() const = 0;
 };
 

@@ -9,10 +9,10 @@
 
 namespace qkserve {
 
-// Requests that may wait (--queue_requests_max).
+// The most requests that may wait (--queue_requests_max).
 inline constexpr int64_t kQueueRequestsMax = 10'000;
 
-// The time that a request may wait (--queue_time_max).
+// The longest time that a request may wait (--queue_time_max).
 inline constexpr absl::Duration kQueueTimeMax = absl::Seconds(5);
 
 // The most requests that one worker answers together.

@@ -8,8 +8,8 @@
 
 namespace qkserve {
 
-// Sums of the costs of waiting work, by rank in steps of kStep. So the work ahead of a rank is
-// known without a look at every job.
+// The costs of waiting work, summed by rank in steps of kStep. So the work ahead of a rank is known
+// without a look at every job.
 //
 // Thread-compatible.
 class RankedCosts {
@@ -17,8 +17,8 @@ class RankedCosts {
   // Two ranks in one step count as equal. A queue of 5 s has about 500 steps at most.
   static constexpr absl::Duration kStep = absl::Milliseconds(10);
 
-  // Adds work, or takes it away if `cost` is negative. All that was added at a rank must be taken
-  // away at that rank.
+  // Adds work, or removes it if `cost` is negative. Work must be removed at the rank at which it
+  // was added.
   void Add(absl::Time rank, absl::Duration cost) {
     total_ += cost;
     const auto step = steps_.try_emplace(StepOf(rank)).first;
@@ -28,7 +28,7 @@ class RankedCosts {
 
   absl::Duration total() const { return total_; }
 
-  // The cost of the work that ranks up to `rank`, or in the same step.
+  // Returns the cost of the work that ranks up to `rank`, or in the same step.
   absl::Duration UpTo(absl::Time rank) const {
     absl::Duration cost = total_;
     const int64_t last = StepOf(rank);
@@ -43,7 +43,7 @@ class RankedCosts {
     return absl::ToUnixMillis(rank) / absl::ToInt64Milliseconds(kStep);
   }
 
-  std::map<int64_t, absl::Duration> steps_;  // none is 0
+  std::map<int64_t, absl::Duration> steps_;  // no cost is 0
   absl::Duration total_;
 };
 

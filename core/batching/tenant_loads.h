@@ -12,30 +12,32 @@
 
 namespace qkserve {
 
-// Knows what each tenant has in the queue, and what that means for a tenant that asks for more. The
-// other tenants' work delays a job by no more than their shares, so only that much of it counts.
+// Counts what each tenant has in the queue, and estimates how that delays a new job. The work of
+// other tenants delays a job by no more than their shares, so only that much of it counts.
 //
 // A call takes O(log n). Thread-compatible.
 class TenantLoads {
  public:
-  // Adds requests, and predicted cost, to what waits in the lane.
+  // Adds requests and their predicted cost to what waits in the lane.
   void Add(const LaneId& lane, int64_t requests, absl::Duration cost);
-  // Counts a lane that has got work, or has lost it all.
+  // Count a lane that has got work, or has lost all its work.
   void AddLane(const LaneId& lane) { ++LevelOf(lane).lanes; }
   void RemoveLane(const LaneId& lane);
 
-  // The queue as it looks to a job of the lane: as if every tenant had as much in it as this one,
-  // but no more than there is. Low work does not count for a normal job. `all` is the whole queue.
+  // Returns the queue as a job of the lane sees it: as if every tenant had as much in it as this
+  // one, but no more than there is. Low work does not count for a normal job. `all` is the whole
+  // queue.
   //
-  // The bound of waiting requests applies to this. So a tenant that fills the queue closes it to
-  // itself only. All tenants together may then have more: with n of them at most (1 + ln n) times
-  // the bound.
+  // The limit of waiting requests applies to this view. So a tenant that fills the queue closes it
+  // only for itself. All tenants together may then have more requests than the limit: n tenants
+  // have at most (1 + ln n) times the limit.
   QueueSummary SeenBy(const LaneId& lane, const QueueSummary& all) const;
 
-  // The work that others get done while the lane gets `own` done. Other lanes of the tenant, and
-  // other tenants, get at most as much each; a low lane also waits for all normal work of its
-  // tenant. `in_lane` is what waits in the lane, `total` all that waits; both are corrected, and
-  // `ratio` corrects the other costs. `is_active` tells if the lane counts as one that has work.
+  // Returns the work that others get done while the lane gets `own` done. Each other lane of the
+  // tenant gets at most as much as this lane, and each other tenant at most as much as this tenant.
+  // A low lane also waits for all normal work of its tenant. `in_lane` is the work that waits in
+  // the lane, and `total` is all work that waits. Both are corrected; `ratio` corrects the other
+  // costs. `is_active` is true if AddLane has counted the lane.
   absl::Duration OthersMeanwhile(const LaneId& lane, bool is_active, absl::Duration own,
                                  absl::Duration in_lane, absl::Duration total, double ratio) const;
 
@@ -54,7 +56,7 @@ class TenantLoads {
   // Drops the tenant if nothing of it is left.
   void Forget(TenantId tenant);
 
-  std::map<TenantId, Levels> tenants_;  // those that have requests or lanes
+  std::map<TenantId, Levels> tenants_;  // the tenants that have requests or lanes
 };
 
 }  // namespace qkserve

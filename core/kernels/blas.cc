@@ -14,7 +14,7 @@
 #include "absl/strings/strip.h"
 #include "core/kernels/tile_scratch.h"
 
-// OpenBLAS's own, which its headers do not declare.
+// Functions of OpenBLAS that its headers do not declare.
 extern "C" {
 void* blas_memory_alloc(int unused) __attribute__((weak));
 void blas_memory_free(void* buffer) __attribute__((weak));
@@ -23,9 +23,9 @@ void blas_memory_free(void* buffer) __attribute__((weak));
 namespace qkserve {
 namespace {
 
-// OpenBLAS has two buffers for each of the threads that it was built for.
+// Returns the number of threads that OpenBLAS was built for. It has two buffers for each of them.
 int ThreadsOfBlas() {
-  // The text is like "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH NO_AFFINITY SkylakeX
+  // An example of the text: "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH NO_AFFINITY SkylakeX
   // MAX_THREADS=128".
   const std::string config = openblas_get_config();
   for (absl::string_view word : absl::StrSplit(config, ' ')) {
@@ -34,12 +34,13 @@ int ThreadsOfBlas() {
       return std::max(threads, 1);
     }
   }
-  // Every build has at least 50 buffers.
+  // Every build has at least 50 buffers, which are enough for 16 threads.
   return 16;
 }
 
-// Multiplies rows of a matrix by a vector; results are `out_step` apart. `out` is zeroed first:
-// "beta = 0" has meant both "do not read" and "multiply by 0" in OpenBLAS's past.
+// Multiplies each row of a matrix by a vector. Results are `out_step` elements apart. Unless
+// `accumulate` is true, `out` is zeroed first, because "beta = 0" has meant both "do not read" and
+// "multiply by 0" in versions of OpenBLAS.
 void MultiplyMatrixVector(const float* matrix, blasint rows, blasint stride, const float* vector,
                           blasint depth, bool accumulate, float* out, blasint out_step) {
   for (blasint i = 0; i < rows && !accumulate; ++i) out[int64_t{i} * out_step] = 0.0F;
@@ -60,7 +61,7 @@ void ComputeDotProducts(const DotProducts& args) {
     MultiplyMatrixVector(args.keys, keys, key_stride, args.queries, depth, args.accumulate,
                          args.out, 1);
   } else if (keys == 1) {
-    // A single key: the queries are the matrix, and the results are a column.
+    // With a single key, the queries are the matrix and the results are a column.
     MultiplyMatrixVector(args.queries, rows, query_stride, args.keys, depth, args.accumulate,
                          args.out, out_stride);
   } else {
@@ -97,7 +98,7 @@ bool BlasIsThreadSafe() { return openblas_get_parallel() != OPENBLAS_SEQUENTIAL;
 std::string BlasKernelName() { return openblas_get_corename(); }
 
 std::string BlasVersion() {
-  // The words are like "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ...".
+  // An example of the text: "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ...".
   const std::vector<std::string> words = absl::StrSplit(openblas_get_config(), ' ');
   return words.size() < 2 ? words[0] : absl::StrCat(words[0], " ", words[1]);
 }

@@ -19,12 +19,12 @@ namespace qkserve {
 namespace {
 
 constexpr char kCoreTypeVariable[] = "OPENBLAS_CORETYPE";
-// Tells the process, after it has executed itself again, which kernel that was for. It then does
-// not do so a second time.
+// Names the kernel for which the process has executed itself. The new process reads this variable
+// and does not execute itself a second time.
 constexpr char kAttemptVariable[] = "QKSERVE_KERNEL_ATTEMPT";
 
-// OpenBLAS's names of its x86-64 kernels, and what a CPU needs for them. OpenBLAS does not check:
-// on a CPU that lacks the instructions it would trap.
+// OpenBLAS's names for its x86-64 kernels, and what a CPU needs for them. OpenBLAS does not check
+// the CPU. A kernel traps on a CPU that lacks its instructions.
 struct KernelRule {
   absl::string_view name;
   bool CpuFeatures::*needs;  // null: every x86-64 CPU has them
@@ -72,8 +72,8 @@ absl::StatusOr<std::string> CheckRequested(const std::string& requested, const C
   return requested;
 }
 
-// Keeps Highway from instruction sets that are newer than the kernel's. Highway has none between
-// SSE4 and AVX2.
+// Disables the instruction sets of Highway that are newer than the kernel's. Highway has no
+// instruction set between SSE4 and AVX2.
 void LimitHighway(const KernelRule& kernel) {
 #if HWY_ARCH_X86
   // The better of two instruction sets has the lower bit.
@@ -90,8 +90,8 @@ void LimitHighway(const KernelRule& kernel) {
 absl::Status ReplaceProcess(const std::string& kernel, char** argv) {
   setenv(kCoreTypeVariable, kernel.c_str(), 1);
   setenv(kAttemptVariable, kernel.c_str(), 1);
-  // The program is executed by its path. /proc/self/exe would become the name that ps and pgrep
-  // see.
+  // The program is executed by its path, because /proc/self/exe would become the name that ps and
+  // pgrep see.
   std::error_code error;
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
   if (!error) execv(self.c_str(), argv);

@@ -13,9 +13,10 @@ namespace qkserve {
 // Chooses the CPU code of the process: the kernels of OpenBLAS, and the instruction sets that
 // Highway's code (key sets, softmax, 16-bit elements) may use.
 //
-// OpenBLAS picks its kernels when it is loaded. On a CPU newer than itself it silently falls back
-// to SSE3 ("Prescott"), five times slower. OPENBLAS_CORETYPE overrides the choice, but only before
-// OpenBLAS is loaded. Highway picks the best instruction set at its first call.
+// OpenBLAS picks its kernels when it is loaded. On a CPU that is newer than OpenBLAS, it silently
+// falls back to SSE3 kernels ("Prescott"), which are five times slower. OPENBLAS_CORETYPE overrides
+// the choice, but only before OpenBLAS is loaded. Highway picks the best instruction set at its
+// first call.
 
 struct CpuFeatures {
   bool is_x86_64 = false;
@@ -24,7 +25,7 @@ struct CpuFeatures {
   bool avx512 = false;       // AVX-512 F, BW, DQ and VL
   bool avx512_bf16 = false;  // the above and BF16
 };
-// The features of this machine's CPU.
+// Returns the features of this machine's CPU.
 CpuFeatures DetectCpuFeatures();
 
 struct KernelChoiceInput {
@@ -32,22 +33,24 @@ struct KernelChoiceInput {
   // The kernel that OpenBLAS picked. "auto" keeps a kernel that uses the best instructions of the
   // CPU.
   std::string loaded;
-  // The process was started with OPENBLAS_CORETYPE. "auto" then keeps an AVX2 kernel on an AVX-512
-  // CPU, too.
+  // True if the process was started with OPENBLAS_CORETYPE. "auto" then also keeps an AVX2 kernel
+  // on an AVX-512 CPU.
   bool from_environment = false;
   CpuFeatures cpu;
 };
-// The kernel to ask OpenBLAS for. "" leaves the choice to OpenBLAS. Pure. INVALID_ARGUMENT: there
-// is no such kernel, or the CPU lacks its instructions.
+// Returns the kernel to ask OpenBLAS for, or "" to leave the choice to OpenBLAS. A pure function.
+// INVALID_ARGUMENT: there is no such kernel, or the CPU lacks its instructions.
 absl::StatusOr<std::string> ChooseBlasKernel(const KernelChoiceInput& input);
 
-// Makes OpenBLAS use the right kernel (`requested` as above) and one thread a call. If OpenBLAS was
-// loaded with another kernel, the process sets OPENBLAS_CORETYPE and executes itself again, once.
-// So call it with main's argv, before threads, files or sockets exist.
+// Makes OpenBLAS use the kernel that ChooseBlasKernel returns for `requested`, and one thread for
+// each call. If OpenBLAS was loaded with another kernel, the process sets OPENBLAS_CORETYPE and
+// executes itself again, at most once. Call this with main's argv, before the process has threads,
+// files or sockets.
 //
-// On x86-64 a kernel that is requested by name holds for Highway, too: it then uses no instructions
-// that CPUs with that kernel may lack. Haswell and Zen allow AVX2, older kernels SSE4. With "auto"
-// Highway uses the best instruction set of the CPU, whatever OpenBLAS has.
+// On x86-64, a kernel that is requested by name limits Highway, too: Highway then uses only
+// instructions that every CPU for this kernel has. Haswell and Zen allow AVX2; older kernels allow
+// SSE4. With "auto", Highway uses the best instruction set of the CPU, whatever kernel OpenBLAS
+// has.
 //
 // INVALID_ARGUMENT: the CPU or this OpenBLAS does not have the requested kernel.
 // FAILED_PRECONDITION: this build of OpenBLAS may not be called from several threads.

@@ -19,7 +19,7 @@ const std::byte* ElementAt(const TensorView& tensor, int64_t index) {
 void ConvertColumns(const TensorView& tensor, int64_t index, int64_t rows, int64_t stride,
                     int64_t columns, float* to) {
   if (columns == stride) {
-    columns *= rows;  // the rows follow one another: one call for all
+    columns *= rows;  // the rows are consecutive, so one call converts all
     rows = 1;
   }
   for (int64_t i = 0; i < rows; ++i) {
@@ -55,7 +55,8 @@ absl::Status MultiplyBlock(const ScoreBlock& op, float* out, int64_t out_stride)
     ComputeDotProducts(args);
     return absl::OkStatus();
   }
-  // kDepthChunk elements of d are converted and added at a time. The chunks are cut by d alone.
+  // At most kDepthChunk elements of d are converted and multiplied at a time. Only d decides the
+  // chunks.
   const int64_t chunk = EvenPart(op.depth, kDepthChunk);
   TileScratch scratch;
   ASSIGN_OR_RETURN(float* const queries, scratch.Get((op.rows + op.key_count) * chunk));

@@ -10,19 +10,19 @@ namespace qkserve {
 
 // Matrix products of blocks of tensors of any element type, in float32 on the caller's thread.
 
-// The size of a part if `total` is cut evenly into as few parts of at most `part_max` as possible.
+// Returns the size of a part if `total` is cut evenly into the fewest parts of at most `part_max`.
 // The size is rounded up to a multiple of 16, which suits the matrix kernels, but not above
 // `part_max` or `total`.
 int64_t EvenPart(int64_t total, int64_t part_max);
 
-// a / b rounded up, for a >= 0 and b > 0.
+// Returns a / b rounded up, for a >= 0 and b > 0.
 inline int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// The most elements of d that are kept converted to float32 at a time, for each row.
+// The most elements of each row that are converted to float32 at a time.
 inline constexpr int64_t kDepthChunk = 512;
 
 // `rows` rows of the queries from element `query_index` on, and `key_count` rows of the keys from
-// element `key_index` on. Both have `depth` elements.
+// element `key_index` on. Each row has `depth` elements.
 struct ScoreBlock {
   const TensorView& queries;
   int64_t query_index;
@@ -33,8 +33,8 @@ struct ScoreBlock {
   int64_t depth;
 };
 
-// out[i * out_stride + j] = q_i · k_j. RESOURCE_EXHAUSTED: there is no memory for converted
-// elements, at most kDepthChunk for each row.
+// Computes out[i * out_stride + j] = q_i · k_j. Converts at most kDepthChunk elements of each row
+// at a time. RESOURCE_EXHAUSTED: there is no memory for the converted elements.
 absl::Status MultiplyBlock(const ScoreBlock& block, float* out, int64_t out_stride);
 
 }  // namespace qkserve

@@ -1,4 +1,4 @@
-// Highway compiles this file once for every instruction set and picks one at run time.
+// Highway compiles this file once for every instruction set and picks a version at run time.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/kernels/element_conversion.cc"
 // clang-format off
@@ -50,19 +50,20 @@ void Bfloat16ToFloat32(const uint16_t* from, int64_t count, float* to) {
   });
 }
 
-// The nearest float16, ties to even. Equals the CPU's instruction except for the payload of NaN.
+// Returns the nearest float16, ties to even. The result is that of the CPU's instruction, except
+// for the payload of NaN.
 template <class D>
 HWY_INLINE auto RoundToFloat16(D df, hn::Vec<D> value) {
   const hn::RebindToSigned<D> di;
   const auto bits = hn::BitCast(di, value);
   const auto sign = hn::And(hn::ShiftRight<16>(bits), hn::Set(di, 0x8000));
   const auto magnitude = hn::And(bits, hn::Set(di, 0x7FFFFFFF));
-  // Adds half a unit in the last place, less one if the last kept bit is even. The bias of the
-  // exponent changes from 127 to 15.
+  // Adds half a unit in the last place, minus 1 if the last kept bit is 0, which rounds ties to
+  // even. The same addition changes the bias of the exponent from 127 to 15.
   const auto last_kept = hn::And(hn::ShiftRight<13>(magnitude), hn::Set(di, 1));
   const auto to_add = hn::Add(last_kept, hn::Set(di, 0xFFF - ((127 - 15) << 23)));
   const auto normal = hn::ShiftRight<13>(hn::Add(magnitude, to_add));
-  // The last place of 0.5 is the unit of subnormal float16, so adding 0.5 rounds to that unit.
+  // The last bit of 0.5F is worth the unit of subnormal float16, so adding 0.5 rounds to that unit.
   const auto half = hn::Set(df, 0.5F);
   const auto subnormal =
       hn::Sub(hn::BitCast(di, hn::Add(hn::Abs(value), half)), hn::BitCast(di, half));
@@ -94,14 +95,15 @@ void Float32ToBfloat16(const float* from, int64_t count, uint16_t* to) {
   ConvertAll(hn::Lanes(df), from, count, to, [&](const float* source, uint16_t* target) {
     const auto value = hn::LoadU(df, source);
     const auto bits = hn::BitCast(du, value);
-    // Adds half a unit in the last place, less one if the last kept bit is even: ties go to even.
+    // Adds half a unit in the last place, minus 1 if the last kept bit is 0, which rounds ties to
+    // even.
     const auto last_kept = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1));
     const auto rounded = hn::Add(bits, hn::Add(last_kept, hn::Set(du, 0x7FFF)));
-    // Rounding could carry a NaN into infinity. A mantissa bit is set instead, which keeps it NaN.
+    // Rounding could turn a NaN into infinity. Instead, a mantissa bit is set, which keeps the NaN.
     const auto quiet_nan = hn::Or(bits, hn::Set(du, 0x400000));
     const auto is_nan = hn::RebindMask(du, hn::IsNaN(value));
     const auto upper = hn::ShiftRight<16>(hn::IfThenElse(is_nan, quiet_nan, rounded));
-    // The values are at most 0xFFFF, so DemoteTo, which saturates, changes none.
+    // DemoteTo saturates. It changes no value here, because all values are at most 0xFFFF.
     hn::StoreU(hn::DemoteTo(dh, hn::BitCast(di, upper)), dh, target);
   });
 }

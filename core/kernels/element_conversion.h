@@ -11,15 +11,14 @@ namespace qkserve {
 // Conversions between float32 and the 16-bit element types, vectorised for the CPU at hand.
 // Subnormals, infinities and NaN survive both ways; the payload of a NaN may change.
 
-// Widens `count` elements of the float type `type` at `from`. Exact for both 16-bit types. float32
-// is copied.
+// Widens `count` elements of the float type `type` at `from`, exactly. float32 elements are copied.
 void ConvertToFloat32(DataType type, const std::byte* from, int64_t count, float* to);
 
 // Narrows `count` elements to `type`, rounding to nearest, ties to even. Numbers beyond the range
 // of float16 become infinity.
 void ConvertFromFloat32(DataType type, const float* from, int64_t count, std::byte* to);
 
-// Makes every NaN the one of nan_bits.h.
+// Replaces every NaN by the NaN of nan_bits.h.
 void UnifyNan(float* values, int64_t count);
 
 }  // namespace qkserve

@@ -8,9 +8,9 @@
 
 namespace qkserve {
 
-// There are many NaN. IEEE 754 leaves open which one a sum of two of them is, and compilers swap
-// operands, so kernels for 1 and for 6 rows would differ. Therefore queries and packed keys have
-// one NaN alone: the one that the CPU's arithmetic makes of infinities.
+// NaN has many bit patterns. IEEE 754 does not say which of them the sum of two NaN has, and
+// compilers swap operands. The kernels for 1 and for 6 rows could therefore differ. So queries and
+// packed keys contain only one NaN: the one that the CPU's arithmetic makes from infinities.
 struct NanBits {
   uint32_t magnitude;  // without the sign
   uint32_t infinity;   // larger magnitudes are NaN

@@ -1,4 +1,4 @@
-// Highway compiles this file once for every instruction set and picks one at run time.
+// Highway compiles this file once for every instruction set and picks a version at run time.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/kernels/panel_layout.cc"
 // clang-format off
@@ -18,10 +18,10 @@ namespace qkserve {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Prefetches while the cache line of key `key` that has elements p and on is packed: the key's next
-// line, and the line of the panel that will be written then. The hardware does not prefetch as many
-// streams as there are rows. At the end of a row this fetches a row behind the `count` keys, which
-// is most likely packed next.
+// Called while the cache line of key `key` that begins with element p is packed. Prefetches the
+// key's next line, and the line of the panel to which the next line goes. The hardware does not
+// prefetch as many streams as there are rows. At the end of a row, this prefetches a row after the
+// `count` keys, because that row is probably packed next.
 template <class T>
 void FetchAhead(const T* rows, int64_t key, int64_t count, int64_t d, int64_t p, const T* panel) {
   constexpr int64_t kLineElements = 64 / sizeof(T);
@@ -41,7 +41,7 @@ void PackGroup(DataType /*type*/, const T* /*row*/, int64_t /*d*/, int64_t /*p*/
 using Words = hn::FixedTag<uint32_t, 4>;
 using WordVector = hn::Vec<Words>;
 
-// The elements, with one NaN for all.
+// Returns the elements with every NaN replaced by bits.nan.
 template <class D>
 HWY_INLINE hn::Vec<D> UnifyNan(D d, const NanBits& bits, hn::Vec<D> elements) {
   const hn::RebindToSigned<D> di;
@@ -53,7 +53,7 @@ HWY_INLINE hn::Vec<D> UnifyNan(D d, const NanBits& bits, hn::Vec<D> elements) {
                         elements);
 }
 
-// Makes the rows of a 4 x 4 matrix its columns, and stores them `stride` words apart.
+// Transposes a 4 x 4 matrix and stores its new rows `stride` words apart.
 void StoreTransposed(WordVector r0, WordVector r1, WordVector r2, WordVector r3, uint32_t* to,
                      int64_t stride) {
   const Words d;
@@ -69,8 +69,8 @@ void StoreTransposed(WordVector r0, WordVector r1, WordVector r2, WordVector r3,
   hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(dw, high01, high23)), d, to + 3 * stride);
 }
 
-// Packs elements p to end - 1 of the 4 keys of a vector, for elements of 32 bits. They are a
-// multiple of 8. `row` is the first key.
+// Packs elements p to end - 1 of 4 consecutive keys with elements of 32 bits. end - p is a multiple
+// of 8. `row` is the first key.
 void PackGroup(DataType type, const uint32_t* row, int64_t d, int64_t p, int64_t end,
                uint32_t* to) {
   const NanBits bits = NanBitsOf(type);
@@ -111,7 +111,7 @@ void PackGroup(DataType type, const uint16_t* row, int64_t d, int64_t p, int64_t
 
 #endif  // HWY_TARGET == HWY_SCALAR
 
-// Packs elements p to end - 1 of keys begin to count - 1 into places first + begin and on.
+// Packs elements p to end - 1 of keys begin to count - 1 into the places from first + begin on.
 template <class T>
 void ScatterKeys(DataType type, const T* rows, int64_t begin, int64_t count, int64_t d, int64_t p,
                  int64_t end, int64_t first, T* panel) {
@@ -129,14 +129,15 @@ void ScatterKeys(DataType type, const T* rows, int64_t begin, int64_t count, int
   }
 }
 
-// Packs the elements that one cache line has of each row, then the next ones. They go into as many
-// lines of the panel, each of which is in the L1 cache from its first touch to its last.
+// Packs one cache line of every row, then the next line of every row. The elements of such a round
+// go to at most 64 lines of the panel, which stay in the L1 cache from their first write to their
+// last.
 template <class T>
 void PackKeysOf(DataType type, const T* rows, int64_t count, int64_t d, int64_t first, T* panel) {
   constexpr int64_t kLineElements = 64 / sizeof(T);
   constexpr int64_t kGroup = 16 / sizeof(T);
-  // Several keys can be packed together if their places follow one another. For bfloat16 they do
-  // only if the keys fill the panel.
+  // Several keys can be packed together if their places are consecutive. In bfloat16 the places are
+  // consecutive only if the keys fill the panel.
   const bool is_whole =
       HWY_TARGET != HWY_SCALAR && (type != DataType::kBfloat16 || count == kPanelKeys);
   const int64_t grouped = is_whole ? count / kGroup * kGroup : 0;
@@ -192,7 +193,7 @@ void PackValues(DataType type, const std::byte* rows, int64_t count, int64_t col
   assert(IsFloatType(static_cast<int>(type)));
   assert(first >= 0 && count >= 0 && first + count <= kPanelKeys);
   const int64_t row_bytes = columns * ElementBytes(type);
-  // If there are no columns, there may be no memory.
+  // If there are no columns, the pointers may be null.
   if (count == 0 || row_bytes == 0) return;
   std::memcpy(panel + first * row_bytes, rows, static_cast<size_t>(count * row_bytes));
 }

@@ -1,4 +1,4 @@
-// Highway compiles this file once for every instruction set and picks one at run time.
+// Highway compiles this file once for every instruction set and picks a version at run time.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/kernels/panel_scores.cc"
 // clang-format off
@@ -20,14 +20,15 @@ using Floats = hn::CappedTag<float, 16>;
 using Words = hn::RebindToUnsigned<Floats>;
 using FloatVector = hn::Vec<Floats>;
 constexpr int64_t kLanes =
-    hn::MaxLanes(Floats());  // every vector has so many: see HWY_DISABLED_TARGETS in CMake
+    hn::MaxLanes(Floats());  // the lanes of every vector: see HWY_DISABLED_TARGETS in CMake
 
-// A tile of kRowsMax queries and VectorsOf(kRowsMax) vectors of keys keeps in registers its
-// accumulators, those vectors and an element of a query. That is 6 x 4 accumulators of 32
-// registers, or 6 x 2 of 16. Each element of d then costs fewer loads than half its multiply-adds,
-// and there are enough chains to hide their latency.
+// A tile of kRowsMax queries and VectorsOf(kRowsMax) vectors of keys keeps its accumulators, those
+// vectors and one element of a query in registers. There are 6 x 4 accumulators if the CPU has 32
+// registers, or 6 x 2 if it has 16. Each element of d then takes fewer loads than multiply-adds,
+// and there are enough chains to hide the latency of the multiply-adds.
 //
-// A tile of fewer queries takes more vectors: as many chains, and longer runs of the panel.
+// A tile of fewer queries takes more vectors, up to all of a panel. It then has more chains, and
+// reads longer runs of the panel.
 constexpr int kRowsMax = 6;
 constexpr int VectorsOf(int rows) {
   const int vectors = (HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM ? 4 : 2) * (rows == 1  ? 4
@@ -36,15 +37,16 @@ constexpr int VectorsOf(int rows) {
   return std::min(vectors, static_cast<int>(kPanelKeys / kLanes));
 }
 
-// The most elements of d that all queries take before they take the next ones. A panel's part of so
-// many elements is 96 KB. It and the part after it stay in the L2 cache. Sums wait in `out` between
-// parts, which does not change their bits. (Parts that fit the L1 cache are no faster: there would
-// be more beginnings and ends, and the tiles read forwards.)
+// The most elements of d that are multiplied with all queries before the next elements. This part
+// of a panel has at most 96 KB. It and the next part stay in the L2 cache. Between parts the sums
+// are stored in `out`, which does not change their bits. Parts that fit in the L1 cache are not
+// faster, because tiles would begin and end more often, and they read the panel forwards anyway.
 constexpr int64_t kDepthBlock = 384;
 
-// Reads one element of all keys of a panel, stored as T, as vectors of float32. Load reads unit
-// `unit`: kUnit vectors that are kPairDistance keys apart. Each tile widens 16-bit keys anew. That
-// costs less than keeping them widened, because it runs beside the multiply-adds.
+// The structs below read one element of all keys of a panel, stored as T, as vectors of float32.
+// Load reads unit `unit`: kUnit vectors that are kPairDistance keys apart. Each tile widens 16-bit
+// keys again. This costs less than storing widened keys, because the widening runs beside the
+// multiply-adds.
 
 struct Float32Panel {
   using T = float;
@@ -72,7 +74,7 @@ struct Bfloat16Panel {
   }
 };
 
-// The first key of vector v of a panel.
+// Returns the first key of vector v of a panel.
 template <class Panel>
 constexpr int64_t FirstKey(int64_t v) {
   return v / Panel::kUnit * kLanes + v % Panel::kUnit * kPairDistance;
@@ -90,8 +92,9 @@ struct BlockArgs {
   float* out;
   int64_t out_stride;
   bool is_first_block;
-  // The block after this one, with next_row_bytes for each element of d. All tiles together fetch
-  // it into the L2 cache while they compute. Each tile fetches next_step of its rows.
+  // The depth block after this one, with next_row_bytes bytes for each element of d. The tiles
+  // prefetch it into the L2 cache while they compute: each tile prefetches next_step bytes for each
+  // element of d.
   const std::byte* next;
   int64_t next_row_bytes;
   int64_t next_step;
@@ -126,7 +129,7 @@ HWY_INLINE void MultiplyTile(const BlockArgs& args, const typename Panel::T* pan
       Panel::Load(panel, (first + v) / Panel::kUnit, keys);
     };
     // If there are fewer queries than key vectors, the queries stay in registers and the vectors
-    // are loaded when needed. Otherwise the vectors stay.
+    // are loaded when needed. Otherwise the vectors stay in registers.
     if constexpr (kRows < kVectors) {
       FloatVector elements[kRows];
       HWY_UNROLL(6)
@@ -165,14 +168,14 @@ HWY_INLINE void MultiplyTile(const BlockArgs& args, const typename Panel::T* pan
   }
 }
 
-// Multiplies all keys of the panel with one of `groups` groups of queries. Advances `next` by what
-// was fetched.
+// Multiplies all keys of the panel with one of `groups` groups of queries. Advances args.next by
+// the bytes that were prefetched.
 template <class Panel, int kRows>
 HWY_NOINLINE void MultiplyRows(BlockArgs& args, const typename Panel::T* panel, int64_t groups) {
   constexpr int64_t kVectors = VectorsOf(kRows);
   constexpr int64_t kPanelVectors = kPanelKeys / kLanes;
   const int64_t tiles = kPanelVectors / kVectors * groups;
-  // A single tile reads forwards as fast as memory can. Prefetching would only slow it down.
+  // A single tile reads forwards as fast as the memory allows. Prefetching would only slow it down.
   args.next_step = tiles == 1 ? 0 : (args.next_row_bytes + tiles - 1) / tiles;
   for (int64_t first = 0; first < kPanelVectors; first += kVectors) {
     MultiplyTile<Panel, kRows>(args, panel, first);
@@ -201,7 +204,7 @@ void MultiplyBlock(int64_t rows, const BlockArgs& block, const typename Panel::T
 template <class Panel>
 void MultiplyPanelsOf(const float* queries, int64_t rows, const KeyPanels& keys, float* out,
                       int64_t out_stride) {
-  // A tile that has all queries and keys reads nothing twice.
+  // If one tile has all queries and keys, nothing is read twice and d is not cut.
   const bool is_one_tile =
       rows <= kRowsMax && VectorsOf(static_cast<int>(rows)) * kLanes == kPanelKeys;
   const int64_t block_max = is_one_tile ? keys.d : kDepthBlock;

@@ -1,4 +1,4 @@
-// Highway compiles this file once for every instruction set and picks one at run time.
+// Highway compiles this file once for every instruction set and picks a version at run time.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/kernels/panel_values.cc"
 // clang-format off
@@ -23,27 +23,27 @@ using Floats = hn::CappedTag<float, 16>;
 using FloatVector = hn::Vec<Floats>;
 constexpr int64_t kLanes = hn::MaxLanes(Floats());
 
-// Tiles are as in panel_scores.cc, with vectors of columns: 6 rows x 4 vectors of 32 registers, or
-// 6 x 2 of 16. Fewer rows take more columns at a time. There are then as many chains, and each
-// reads a longer stretch of each value.
+// Tiles are like those of panel_scores.cc, but with vectors of columns instead of keys: 6 rows x 4
+// vectors with 32 registers, or 6 x 2 with 16. A tile of fewer rows takes more columns, because it
+// then has more chains and reads a longer stretch of each value.
 constexpr int kRowsMax = 6;
 constexpr int kVectors = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM ? 4 : 2;
 constexpr int kVectorsWide = 4 * kVectors;  // vectors of a tile of one row
 
-// Keys whose products are summed in registers, one after the other. Such a chain errs by at most 12
-// units of 2^-24 of the sum of its magnitudes, because partial sums are smaller. At most
-// kBlockKeysMax / kChainKeys chains are added in float32, which errs by 7 units more. These sums
-// are added in float64. Longer chains save little and err more: 128 keys alone may err by 44 units,
-// and the bound of accuracy for a context is 33.
+// The keys of a chain. The products of a chain are summed in a register, one after the other. The
+// error of a chain is at most 12 units of 2^-24 of the sum of its magnitudes, because partial sums
+// are smaller. At most kBlockKeysMax / kChainKeys chains are added in float32, which adds 7 units
+// to the error. These sums are added in float64. Longer chains save little time and have larger
+// errors: up to 44 units for a chain of 128 keys, while the bound of accuracy for a context is 33.
 constexpr int64_t kChainKeys = 32;
 
-// The most bytes of values that all rows and columns take before the next ones. They stay in the L2
-// cache. If there are few rows, values are read once and nearly in the order of memory.
+// The most bytes of values that are multiplied with all rows before the next values. They stay in
+// the L2 cache. If there are few rows, values are read once and nearly in the order of memory.
 constexpr int64_t kBlockBytes = 512 << 10;
 constexpr int64_t kBlockKeysMin = kChainKeys;
 constexpr int64_t kBlockKeysMax = 512;
 
-// An element of a value as it is stored.
+// The 16-bit elements of values, as they are stored.
 struct Float16 {
   uint16_t bits;
 };
@@ -64,7 +64,7 @@ struct TileArgs {
   int64_t keys;
   const T* values;  // each row has sums.columns elements
   ContextSums sums;
-  int64_t column = 0;  // the column that `values` begins with
+  int64_t column = 0;  // the column at which `values` begins
 
   void SkipRows(int64_t rows) {
     weights += rows * weight_stride;
@@ -76,7 +76,7 @@ struct TileArgs {
   }
 };
 
-// out[c] += sums[c] for the columns from `begin` to end - 1.
+// Adds sums[c] to out[c] for the columns from `begin` to end - 1.
 void AddToTotals(const float* sums, int64_t begin, int64_t end, double* out) {
   const hn::ScalableTag<double> d;
   const hn::Rebind<float, decltype(d)> narrow;
@@ -89,8 +89,8 @@ void AddToTotals(const float* sums, int64_t begin, int64_t end, double* out) {
   for (; c < end; ++c) out[c] += static_cast<double>(sums[c]);
 }
 
-// Sums one vector of columns for the first row of `args`, without the keys of weight 0. The bits
-// are those of AddTile if those are finite.
+// Sums one vector of columns for the first row of `args`, without the keys of weight 0. If the sums
+// of AddTile are finite, these sums have the same bits.
 template <class T>
 FloatVector SumAttended(const TileArgs<T>& args) {
   const Floats d;
@@ -107,8 +107,8 @@ FloatVector SumAttended(const TileArgs<T>& args) {
   return total;
 }
 
-// Sums the columns from `begin` to end - 1 in float64, which no sum of finite values overflows.
-// Notes infinities and NaN with AddInfinities.
+// Sums the finite values of the columns from `begin` to end - 1 in float64, which they do not
+// overflow. Notes infinities and NaN with AddInfinities.
 template <class T>
 void SumFiniteWide(const TileArgs<T>& args, int64_t begin, int64_t end, double* sums) {
   HWY_ALIGN float value[kLanes];
@@ -124,7 +124,7 @@ void SumFiniteWide(const TileArgs<T>& args, int64_t begin, int64_t end, double* 
         sums[c] += static_cast<double>(weight) * static_cast<double>(value[c]);
         continue;
       }
-      // A NaN counts in both: it is neither above nor below 0.
+      // A NaN counts as both, because it is neither below nor above 0.
       if (!(value[c] < 0)) plus[c] = std::max(plus[c], weight);
       if (!(value[c] > 0)) minus[c] = std::max(minus[c], weight);
     }
@@ -134,8 +134,8 @@ void SumFiniteWide(const TileArgs<T>& args, int64_t begin, int64_t end, double* 
   }
 }
 
-// Sums anew the columns from `begin` to end - 1 of the first row. Some of their float32 sums are
-// not finite: a value is infinite or NaN, attended or not, or values are so large that their sum
+// Sums the columns from `begin` to end - 1 of the first row again. Called if float32 sums of a tile
+// are not finite, because a value is infinite or NaN, even if its weight is 0, or because a sum
 // overflows.
 template <class T>
 HWY_NOINLINE void AddCarefully(TileArgs<T> args, int64_t begin, int64_t end) {
@@ -156,8 +156,8 @@ HWY_NOINLINE void AddCarefully(TileArgs<T> args, int64_t begin, int64_t end) {
   }
 }
 
-// Sums kRows rows and kColumnVectors vectors of columns. Adds the sums of the columns from `begin`
-// to end - 1 to `out`.
+// Computes the sums of kRows rows and kColumnVectors vectors of columns. Adds those of the columns
+// from `begin` to end - 1 to sums.out.
 template <class T, int kRows, int kColumnVectors>
 HWY_NOINLINE void AddTile(const TileArgs<T>& args, int64_t begin, int64_t end) {
   const Floats d;
@@ -212,8 +212,8 @@ HWY_NOINLINE void AddTile(const TileArgs<T>& args, int64_t begin, int64_t end) {
   }
 }
 
-// Takes all columns from args.column on. A tile takes kColumnVectors vectors of them; the last
-// tiles take fewer.
+// Adds all columns from args.column on. A tile has kColumnVectors vectors of columns; the last
+// tiles have fewer.
 template <class T, int kRows, int kColumnVectors>
 void AddRows(TileArgs<T> args) {
   constexpr int64_t kTileColumns = kColumnVectors * kLanes;
@@ -223,20 +223,20 @@ void AddRows(TileArgs<T> args) {
   const int64_t columns = args.sums.columns - args.column;
   if (columns == 0) return;
   if constexpr (kColumnVectors > 1) {
-    // With one row a vector is a chain, and many chains are needed. So the number of vectors is
-    // halved, and not cut to one.
+    // With one row, each vector is one chain, and many chains are needed. So the number of vectors
+    // is halved, not divided by 4.
     constexpr int kFewer = kRows == 1 ? kColumnVectors / 2 : kColumnVectors / 4;
     AddRows<T, kRows, std::max(1, kFewer)>(args);
   } else {
-    // The last vector ends with the row, so nothing behind the row is read. If a row is shorter
-    // than a vector, the vector reaches into the next row: see AddNarrow.
+    // The last vector ends where the row ends, so nothing after the row is read. If a row is
+    // shorter than a vector, the vector reaches into the rows after it (see AddNarrow).
     const int64_t back = args.sums.columns < kLanes ? 0 : kLanes - columns;
     args.SkipColumns(-back);
     AddTile<T, kRows, 1>(args, back, back + columns);
   }
 }
 
-// Takes all rows, in as few groups as possible.
+// Adds all rows, in as few groups as possible.
 template <class T>
 void AddBlock(int64_t rows, const TileArgs<T>& block) {
   using Add = void (*)(TileArgs<T> args);
@@ -253,8 +253,8 @@ void AddBlock(int64_t rows, const TileArgs<T>& block) {
   }
 }
 
-// Takes rows shorter than a vector. At one of the last keys a vector would reach past the values.
-// So these keys are copied to a buffer with room behind them.
+// Adds values whose rows are shorter than a vector. At the last keys, a vector would reach past the
+// end of the values. So the values of these keys are copied to a buffer with room after them.
 template <class T>
 void AddNarrow(int64_t rows, const TileArgs<T>& block) {
   const int64_t columns = block.sums.columns;
@@ -274,7 +274,7 @@ void AddNarrow(int64_t rows, const TileArgs<T>& block) {
 template <class T>
 void AddPanelsOf(const float* weights, int64_t weight_stride, int64_t rows,
                  const ValuePanels& values, int64_t key_count, const ContextSums& sums) {
-  // If panels follow one another, so do their rows.
+  // The rows of consecutive panels are consecutive, too.
   const int64_t columns = values.columns;
   if (columns == 0) return;
   const int64_t row_bytes = columns * static_cast<int64_t>(sizeof(T));
@@ -315,7 +315,8 @@ void ContextSums::AddInfinities(int64_t column, float plus_weight, float minus_w
     std::fill_n(minus, columns, -std::numeric_limits<float>::infinity());
     *met = true;
   }
-  // The score of a weight is its logarithm; for weight 0 it is -inf.
+  // The score that belongs to a weight is *max plus the logarithm of the weight. It is -inf for
+  // weight 0.
   const auto score = [&](float weight) {
     return static_cast<float>(*max + std::log(static_cast<double>(weight)));
   };

@@ -1,4 +1,4 @@
-// Highway compiles this file once for every instruction set and picks one at run time.
+// Highway compiles this file once for every instruction set and picks a version at run time.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/kernels/row_kernels.cc"
 // clang-format off
@@ -30,7 +30,7 @@ void ScaleRow(float factor, int64_t count, float* row) {
   for (; i < count; ++i) row[i] *= factor;
 }
 
-// Applies the softcap in float64. So the result is as close as float32 can be.
+// Applies the softcap in float64, so that the result is as close as float32 can be.
 void Cap(float softcap, int64_t count, float* row) {
   const hn::Rebind<float, hn::ScalableTag<double>> floats;
   hn::Transform(floats, row, static_cast<size_t>(count), [softcap](auto d, auto x) HWY_ATTR {
@@ -100,9 +100,9 @@ double ExpAndSum(float max, int64_t count, float* row) {
       totals = hn::Add(totals, hn::PromoteTo(dd, hn::LoadU(narrow, tail + lane)));
     }
   };
-  // There are two sums, because an addition has more latency than the rest of the loop takes. A
-  // chain of additions ends by adding to float64. It is short enough for an error of 4 units of
-  // 2^-24, and long enough to hide that step.
+  // There are two sums, because an addition has more latency than the rest of the loop takes. After
+  // each chain of additions, the sums are added to float64 totals. A chain is short enough for an
+  // error of 4 units of 2^-24, and long enough to hide the time of that step.
   const int64_t chain = int64_t{8} * 2 * lanes;
   int64_t i = 0;
   while (i + 2 * lanes <= count) {

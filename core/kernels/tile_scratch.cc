@@ -22,7 +22,7 @@ struct FreeSeats {
 };
 
 FreeSeats& GetFreeSeats() {
-  // Never destroyed: threads may compute while the process ends.
+  // The pool is never destroyed, because threads may compute while the process ends.
   static FreeSeats& pool = *[] {
     auto* const made = new FreeSeats;
     MutexLock lock(&made->mutex);

@@ -8,25 +8,26 @@
 
 namespace qkserve {
 
-// A seat is the right to compute a tile, and the memory for it: converted operands, scores of a
-// step, the state of a block.
+// A seat is the right to compute a tile, and the memory that the tile needs: converted operands,
+// scores of a step, the state of a block.
 //
-// There are as many seats as calls of OpenBLAS may run at a time (BlasCallsMax). A thread takes a
-// seat with its first TileScratch and gives it back with the last. If all seats are taken, it waits
-// until another thread's tile ends. It never waits while it has a seat. So memory and calls of
-// OpenBLAS are bounded by the number of CPUs, whatever the number of threads, and the memory stays
-// warm.
+// There are BlasCallsMax() seats. A thread takes a seat with its first TileScratch and returns the
+// seat with its last one. If all seats are taken, the thread waits until another thread's tile
+// ends. A thread that has a seat never waits for another. So the number of CPUs bounds the memory
+// and the calls of OpenBLAS that run at a time, whatever the number of threads, and the memory
+// stays warm.
 //
-// A seat keeps at most kSeatLevels blocks of kKeptBytesMax. Larger blocks are freed with their
-// scope.
+// A seat keeps at most kSeatLevels blocks of at most kKeptBytesMax bytes. Other blocks are freed
+// with their TileScratch.
 
 // A tile needs at most about 25 MB, because the constants of tiles (limits.h) bound converted
 // operands and scores. It usually needs 1 to 4 MB.
 inline constexpr int kSeatLevels = 3;
 inline constexpr int64_t kKeptBytesMax = int64_t{8} << 20;
 
-// Holds a seat for the length of a scope, and a block of memory if Get is called. It must be a
-// local variable, never thread_local. Objects of a thread end in the opposite order of their Get.
+// Holds a seat until the end of a scope, and a block of memory if Get is called. A TileScratch must
+// be a local variable, never thread_local. A thread's objects must be destroyed in the reverse
+// order of their calls of Get.
 class TileScratch {
  public:
   // Takes a seat. Blocks while all seats are taken, unless this thread has one already.
@@ -35,8 +36,8 @@ class TileScratch {
   TileScratch(const TileScratch&) = delete;
   TileScratch& operator=(const TileScratch&) = delete;
 
-  // Uninitialised memory for `floats` floats. It lives as long as this object. Called at most once.
-  // RESOURCE_EXHAUSTED: there is no memory.
+  // Returns uninitialised memory for `floats` floats. The memory lives as long as this object.
+  // Called at most once. RESOURCE_EXHAUSTED: there is no memory.
   absl::StatusOr<float*> Get(int64_t floats);
 
  private:
@@ -44,10 +45,11 @@ class TileScratch {
   Buffer large_;
 };
 
-// Bytes kept by seats that no thread has. For tests. Called from any thread.
+// Returns the bytes that the free seats keep. For tests. May be called from any thread.
 int64_t KeptScratchBytes();
 
-// Frees what those seats keep, when the process has become idle. Called from any thread.
+// Frees the memory that the free seats keep. Called when the process has become idle. May be called
+// from any thread.
 void FreeKeptScratch();
 
 }  // namespace qkserve

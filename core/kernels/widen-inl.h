@@ -1,5 +1,5 @@
-// Widens vectors of 16-bit elements, in files that Highway compiles once for every instruction set.
-// Exact. Infinities stay infinite and NaN stays NaN.
+// Functions that widen vectors of 16-bit elements, for files that Highway compiles once for every
+// instruction set. They are exact. Infinities stay infinite and NaN stays NaN.
 
 // clang-format off
 #if defined(QKSERVE_CORE_KERNELS_WIDEN_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -18,13 +18,13 @@ HWY_BEFORE_NAMESPACE();
 namespace qkserve {
 namespace HWY_NAMESPACE {
 
-// True if the instruction set converts float16. Without the instruction Highway takes infinities
-// and NaN for large numbers, and narrows by cutting bits off.
+// True if the instruction set can convert float16. Without such an instruction, Highway treats
+// infinities and NaN as large numbers, and truncates when it narrows.
 constexpr bool kHasFloat16 = !(HWY_ARCH_X86 && HWY_TARGET > HWY_AVX2) && HWY_TARGET != HWY_SCALAR &&
                              HWY_TARGET != HWY_EMU128;
 
-// The functions take a tag `d` of float32, and as many elements as its vector has. The elements
-// need no alignment.
+// The functions take a tag `d` of float32 and load as many elements as a vector of `d` has. The
+// elements need not be aligned.
 
 template <class D>
 HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> LoadFloat16(D d, const uint16_t* from) {

@@ -26,14 +26,16 @@ absl::Duration BackgroundMerger::MergeScheduled() {
       log_({LogLevel::kWarning, absl::StrCat("key set ", name, ": segments are not merged: ",
                                              merged.status().ToString())});
     }
-    // Merges again later: appends may have added segments faster than this step merged them.
+    // The set is merged again later, because appends may have added segments faster than this step
+    // merged them.
     if (merged.value_or(false)) Schedule(name);
   }
   return absl::InfiniteDuration();
 }
 
 absl::StatusOr<bool> BackgroundMerger::Merge(const std::string& name) {
-  // The set is not locked for the copy, which may be gigabytes: changes go on meanwhile.
+  // The set is not locked during the copy, because a copy may be gigabytes and changes must not
+  // wait for it.
   ASSIGN_OR_RETURN(SegmentMerge merge, directory_.CopyForMerge(name));
   if (merge.merged == nullptr) return false;
   MutexLock lock(&change_mutexes_.For(name));

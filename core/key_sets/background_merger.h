@@ -19,8 +19,7 @@
 
 namespace qkserve {
 
-// A mutex for each name. It is held while the set of that name is changed. All names share 64
-// mutexes.
+// The mutex of a name is held while the set of that name is changed. All names share 64 mutexes.
 class NameMutexes {
  public:
   Mutex& For(absl::string_view name) {
@@ -31,7 +30,7 @@ class NameMutexes {
   std::array<Mutex, 64> mutexes_;
 };
 
-// Merges the segments that appends leave behind, on a thread of its own. Thread-safe.
+// Merges the segments that appends add, on a background thread. Thread-safe.
 class BackgroundMerger {
  public:
   // The pointers must outlive the merger.
@@ -44,7 +43,7 @@ class BackgroundMerger {
  private:
   // Does one merge step for each scheduled set. Returns how long to pause.
   absl::Duration MergeScheduled();
-  // Returns true if it merged. There may then be more to merge.
+  // Runs one merge step. Returns true if segments were merged. More may then be left to merge.
   absl::StatusOr<bool> Merge(const std::string& name);
 
   KeySetDirectory& directory_;
@@ -52,8 +51,8 @@ class BackgroundMerger {
   const LogSink log_;
   Mutex mutex_;
   std::set<std::string> scheduled_ ABSL_GUARDED_BY(mutex_);
-  // The last member, because it uses the others. Its destructor waits for the running step. Sets
-  // that are still scheduled are merged after their next append.
+  // The thread is the last member, because it uses the others. Its destructor waits for the running
+  // step. Sets that are then still scheduled are merged after their next append.
   BackgroundThread thread_{[this] { return MergeScheduled(); }};
 };
 

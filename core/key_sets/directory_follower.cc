@@ -21,7 +21,7 @@ std::string Rounded(absl::Duration time) {
   return absl::FormatDuration(absl::Ceil(time, absl::Milliseconds(1)));
 }
 
-// True for look 2, 4, 8, 16 and 32, and for every 64th look.
+// True for looks 2, 4, 8, 16 and 32, and for every 64th look.
 bool IsTimeToReadAgain(int64_t look) {
   constexpr int64_t kLooksMax = 64;
   return look % kLooksMax == 0 || (look < kLooksMax && (look & (look - 1)) == 0);
@@ -76,8 +76,8 @@ absl::Status DirectoryFollower::LoadOne(const std::string& name) {
   if (found.ok()) current = *found;
   absl::StatusOr<std::shared_ptr<const KeySet>> loaded = directory_.Load(name, &budget_, current);
   if (absl::IsNotFound(loaded.status())) {
-    // Either the set was deleted after it was listed, which the next listing shows, or its folder
-    // was emptied.
+    // The set was deleted after it was listed, or its folder was emptied. The next listing shows a
+    // deletion.
     if (current == nullptr) {
       table_.Unpublish(name);
       return loaded.status();
@@ -89,8 +89,8 @@ absl::Status DirectoryFollower::LoadOne(const std::string& name) {
   if (status.ok()) {
     table_.Publish(name, std::move(loaded));
   } else if (current != nullptr) {
-    // The older version stays, because it is whole. The writer was faster, memory was short, or
-    // files are damaged.
+    // The older version stays, because it is complete. Loading fails if the writer is faster,
+    // memory is short or files are damaged.
     table_.SetProblem(name, absl::StrCat("is behind what is stored: ", status.ToString()));
   } else {
     table_.Publish(name, status);
@@ -144,7 +144,8 @@ void DirectoryFollower::RefreshOne(const std::string& name) {
     attempts_.erase(name);
     return;
   }
-  // A damaged version is read again at long intervals: its files may still be being copied.
+  // A damaged version is read again at long intervals, because copying its files may not have
+  // finished.
   Attempt& last = attempts_[name];
   if (last.looks_at_damage > 0 && last.version == stored.value_or(0) &&
       !IsTimeToReadAgain(++last.looks_at_damage)) {
@@ -155,7 +156,8 @@ void DirectoryFollower::RefreshOne(const std::string& name) {
   if (!absl::IsDataLoss(status) || last.version != stored.value_or(0)) last.looks_at_damage = 0;
   if (absl::IsDataLoss(status)) last.looks_at_damage = std::max<int64_t>(last.looks_at_damage, 1);
   last.version = stored.value_or(0);
-  // StoredVersion may have failed although the set could be read a moment later.
+  // StoredVersion may have failed although LoadOne could read the set a moment later. The log
+  // therefore gives the served version.
   const auto served = table_.Find(name);
   std::string line =
       absl::StrCat("key set ", name, ": ",

@@ -29,31 +29,32 @@ class DirectoryFollower {
       : directory_(*directory), observer_(std::move(observer)), budget_(*budget), table_(*table) {}
 
   // Loads all sets with up to `threads` threads, and logs each. A set that cannot be loaded is
-  // published with its error. `begin` is when the directory began to be opened, by
-  // Clock::Monotonic(). CANCELLED: is_stopping. Otherwise the error of listing the directory.
+  // published with its error. `begin` is the time (Clock::Monotonic()) when opening the directory
+  // began. CANCELLED: is_stopping returned true. Other errors are those of listing the directory.
   absl::Status LoadAll(int threads, absl::Time begin);
 
-  // From now on refreshes every `interval`, on a thread of its own.
+  // Starts a thread that calls Refresh after each `interval`.
   void Start(absl::Duration interval);
 
-  // Loads changed sets and drops deleted ones. If the directory is away, empty or cannot be read,
-  // all sets stay and have a problem. Blocks while it reads.
+  // Loads changed sets and drops deleted ones. If the directory is missing, empty or unreadable,
+  // all sets stay, each with a problem. Blocks while files are read.
   void Refresh();
 
  private:
-  // The last attempt at a version that the table does not have.
+  // The last attempt to load a version that the table does not have.
   struct Attempt {
     int64_t version = 0;
-    int64_t looks_at_damage = 0;  // looks since this version was found damaged; 0: it was not
+    int64_t looks_at_damage = 0;  // refreshes since this version was found damaged; 0: undamaged
     std::string log_line;
   };
 
-  // Loads the stored version and publishes it. If that fails while an older version is served, the
-  // older version stays and gets a problem. If none is served, the error is published. Returns the
-  // error as callers may see it. Calls for one set must not run at the same time.
+  // Loads the stored version and publishes it. If loading fails while an older version is served,
+  // the older version stays and gets a problem. If no version is served, the error is published.
+  // Returns the error as callers may see it. Calls for one set must not run at the same time.
   absl::Status LoadOne(const std::string& name);
   void LogLoaded(const std::string& name, size_t done, size_t count) const;
-  // Logs a change: the directory cannot be followed, or can be followed again.
+  // Logs `status` if it differs from the status that was logged last. An error means that the
+  // directory cannot be followed.
   void LogDirectoryStatus(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RefreshOne(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -62,11 +63,11 @@ class DirectoryFollower {
   ByteBudget& budget_;
   KeySetTable& table_;
 
-  Mutex mutex_;  // Refresh holds it, so versions are loaded one after another
+  Mutex mutex_;  // held by Refresh while it loads versions, one after another
   absl::Status directory_status_ ABSL_GUARDED_BY(mutex_);  // the status that was logged last
   std::map<std::string, Attempt> attempts_ ABSL_GUARDED_BY(mutex_);
 
-  std::optional<BackgroundThread> thread_;  // last, because it uses the others
+  std::optional<BackgroundThread> thread_;  // the last member, because the thread uses the others
 };
 
 }  // namespace qkserve

@@ -41,7 +41,7 @@ void KeyBlock::CopyPanels(KeyBlock& from, int64_t count, int64_t to) {
   for (size_t i = 0; i < kColumnCount; ++i) {
     const auto id = static_cast<ColumnId>(i);
     const auto bytes = static_cast<size_t>(count * columns_[id].panel_bytes);
-    if (bytes == 0) continue;  // such a column has no memory
+    if (bytes == 0) continue;  // the column has no memory
     for (int64_t matrix = 0; matrix < matrices_; ++matrix) {
       std::memcpy(Panel(id, matrix, to), from.Panel(id, matrix, 0), bytes);
     }
@@ -108,8 +108,8 @@ std::vector<int64_t> KeySetBuilder::NewCapacities(const KeySet* base) const {
     } else if (base->blocks_[index]->capacity() >= needed) {
       capacities.push_back(0);
     } else {
-      // A block that grows gets a sixteenth more than it needs. So many small appends copy at most
-      // 20 times the bytes that they add, and less than a tenth of the set is unused.
+      // A block that grows gets a sixteenth more than it needs. Many small appends then copy at
+      // most 20 times the bytes that they add, and less than a tenth of the set is unused.
       capacities.push_back(std::min(needed + needed / 16, KeySet::kBlockPanels));
     }
   }
@@ -121,8 +121,8 @@ absl::Status KeySetBuilder::AllocateBlocks(const KeySet* base, ByteBudget* budge
   KeySet& set = *set_;
   if (set.layout_.BytesFor(1) == 0) return absl::OkStatus();
   const std::vector<int64_t> capacities = NewCapacities(base);
-  // All bytes are charged together. So a set that does not fit is refused at once, and the error
-  // tells its whole size.
+  // All bytes are charged together. A set that does not fit is then refused at once, with an error
+  // that tells the size of the whole set.
   int64_t bytes = 0;
   for (const int64_t capacity : capacities) {
     if (capacity > 0) bytes += KeyBlock::ChargedBytes(set.layout_, capacity);

@@ -13,7 +13,8 @@
 namespace qkserve {
 
 // The columns that a key set may have: tensors [.., m, width] with one row for each key. To add a
-// column, add it here and in KeySetLayout::Columns: uploads and files go through all columns.
+// column, add it here and in KeySetLayout::Columns. Uploads and files handle all columns that are
+// listed there.
 enum class ColumnId { kKeys, kValues };
 inline constexpr size_t kColumnCount = 2;
 
@@ -37,17 +38,17 @@ struct Column {
   DataType type = DataType::kFloat32;
   int64_t width = 0;  // elements of a row
 
-  // The bytes of a panel, which depend on how rows are packed: see core/kernels/panels.h.
+  // The bytes of a panel. They depend on how rows are packed: see core/kernels/panels.h.
   int64_t (*panel_bytes_for)(DataType type, int64_t width) = &KeyPanelBytes;
   void (*pack)(DataType type, const std::byte* rows, int64_t count, int64_t width, int64_t first,
                std::byte* panel) = &PackKeys;
 
-  // Bytes of a row in a file, and of a panel of kPanelKeys rows in memory.
+  // Return the bytes of a row in a file and of a panel (kPanelKeys rows) in memory.
   int64_t RowBytes() const { return width * ElementBytes(type); }
   int64_t PanelBytes() const { return panel_bytes_for(type, width); }
 };
 
-// The shape and types of a key set. From one put to the next all versions share them.
+// The shape and types of a key set. All versions from one put to the next have the same layout.
 struct KeySetLayout {
   Shape leading;  // [], [batch] or [batch, heads]
   int64_t d = 0;
@@ -55,23 +56,23 @@ struct KeySetLayout {
   std::optional<int64_t> dv = std::nullopt;  // nullopt: the set has no values
   DataType value_type = DataType::kFloat32;
 
-  // All columns that a set may have, each at its ColumnId.
+  // Returns all columns that a set may have, each at its ColumnId.
   PerColumn<Column> Columns() const;
-  // Sets the type and width of a column, and so makes it present.
+  // Sets the type and width of a column. The column is then present.
   void SetColumn(ColumnId id, DataType type, int64_t width);
 
-  // The number of [m, width] matrices of a column: the leading dimensions multiplied.
+  // Returns the number of [m, width] matrices of a column: the product of the leading dimensions.
   int64_t Matrices() const;
   Shape ShapeOf(const Column& column, int64_t m) const;  // [.., m, width]
   Shape KeyShape(int64_t m) const { return ShapeOf(Columns()[ColumnId::kKeys], m); }
   Shape ValueShape(int64_t m) const { return ShapeOf(Columns()[ColumnId::kValues], m); }
 
-  // Bytes in a file of `m` rows of all matrices and columns.
+  // Returns the bytes that `m` rows of all matrices and columns take in a file.
   int64_t BytesFor(int64_t m) const;
 
-  // Checks sizes, which may come from anybody but must not be negative. INVALID_ARGUMENT: a set may
-  // not have `m` keys, or its sizes in bytes would not fit in 64 bits. (Sizes leave room for
-  // appends.)
+  // Checks the sizes. They may come from any caller but must not be negative. INVALID_ARGUMENT:
+  // there are too many keys, a row is too wide, or a column has too many elements for sizes in
+  // bytes to fit in 64 bits. A set counts as at least one full block of keys.
   absl::Status Validate(int64_t m) const;
 
   friend bool operator==(const KeySetLayout&, const KeySetLayout&) = default;

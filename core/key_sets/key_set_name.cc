@@ -17,7 +17,8 @@ absl::Status ValidateKeySetName(absl::string_view name) {
                               c == '_' || c == '-';
                      });
   if (valid) return absl::OkStatus();
-  // Only the beginning is shown: a name from outside may be long and hold anything.
+  // Only the beginning is shown, and escaped, because a name from outside may be long and hold any
+  // bytes.
   const absl::string_view shown = Utf8Prefix(name, kSizeMax);
   return absl::InvalidArgumentError(absl::StrCat(
       "name: got \"", absl::CHexEscape(shown), shown.size() < name.size() ? "...\"" : "\"",

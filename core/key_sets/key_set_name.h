@@ -6,8 +6,9 @@
 
 namespace qkserve {
 
-// INVALID_ARGUMENT: the name is not [A-Za-z0-9._-]{1,128}, or begins with a dot. A valid name can
-// name a folder, and differs from all names of storage's own files.
+// Checks the name of a key set. INVALID_ARGUMENT: the name is not [A-Za-z0-9._-]{1,128}, or begins
+// with a dot. A valid name can name a folder. It never equals the name of a file that the storage
+// keeps beside the folders.
 absl::Status ValidateKeySetName(absl::string_view name);
 
 }  // namespace qkserve

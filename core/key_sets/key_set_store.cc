@@ -20,8 +20,8 @@ absl::StatusOr<std::unique_ptr<KeySetStore>> KeySetStore::Open(const Options& op
                                                                FileSystem* files) {
   std::unique_ptr<KeySetStore> store(new KeySetStore(options));
   if (options.directory.empty()) {
-    // Versions begin at the time in microseconds. So the next process does not give the same
-    // versions.
+    // Versions begin at the Unix time in microseconds, so that the next process does not give the
+    // same versions.
     MutexLock lock(&store->version_mutex_);
     store->last_version_ = absl::ToUnixMicros(absl::Now());
     return store;

@@ -62,7 +62,7 @@ void KeySetTable::Publish(const std::string& name,
 }
 
 void KeySetTable::Unpublish(const std::string& name) {
-  // Freed after the lock is released, as in Publish.
+  // The old entry is freed after the lock is released, as in Publish.
   std::map<std::string, Listed, std::less<>>::node_type old;
   MutexLock lock(&mutex_);
   if (IsUnserved(name)) --unserved_count_;

@@ -16,10 +16,11 @@
 
 namespace qkserve {
 
-// NOT_FOUND for a name that no key set has.
+// Returns the NOT_FOUND error for a name that no key set has.
 absl::Status NoSuchKeySet(absl::string_view name);
 
-// The key sets that are served: the newest version of each name, or why there is none.
+// The key sets that are served. For each name the table has the newest version, or an error that
+// says why no version is served.
 //
 // Thread-safe. No call blocks for long.
 class KeySetTable {
@@ -27,40 +28,41 @@ class KeySetTable {
   struct Listed {
     std::string name;
     absl::StatusOr<std::shared_ptr<const KeySet>> key_set;
-    // Why the newest stored version is not served; empty if all is well. An older version is
-    // served, or none. If none is, key_set has the same error.
+    // The reason why the newest stored version is not served; empty if it is served. An older
+    // version may be served instead. If no version is served, `key_set` has the same error.
     std::string problem;
   };
 
-  // The newest version. Otherwise NOT_FOUND, or the error that was published for the name.
+  // Returns the newest version, or the error that was published for the name. NOT_FOUND: there is
+  // no such name.
   absl::StatusOr<std::shared_ptr<const KeySet>> Find(absl::string_view name) const;
-  // The newest version or error, with the problem. NOT_FOUND: there is no such name.
+  // Returns the newest version or error, with the problem. NOT_FOUND: there is no such name.
   absl::StatusOr<Listed> Get(absl::string_view name) const;
-  // Up to `count` sets in the order of their names, from the first name after `after`. Only names
-  // that begin with `prefix`; others take no time.
+  // Returns up to `count` sets whose names begin with `prefix` and come after `after`, in the order
+  // of their names. Sets with another prefix take no time.
   std::vector<Listed> List(absl::string_view after, int64_t count,
                            absl::string_view prefix = "") const;
-  // The versions that are served, by name. 0 for a name that has an error.
+  // Returns the served versions by name. A name that has an error gets version 0.
   std::map<std::string, int64_t> Versions() const;
 
-  // Makes `key_set` the newest version, or the error that the name answers with. Clears the
-  // problem.
+  // Publishes the newest version of the name, or the error that Find then returns. A version clears
+  // the problem; an error becomes the problem.
   void Publish(const std::string& name, absl::StatusOr<std::shared_ptr<const KeySet>> key_set);
-  // Removes the name. Requests that hold its version keep it.
+  // Removes the name. Requests that hold a version keep it.
   void Unpublish(const std::string& name);
-  // Sets the problem of the served version. Empty: there is none. Does nothing if the table has no
-  // set of this name.
+  // Sets the problem of the served version; empty: there is none. Does nothing if no version of
+  // this name is served.
   void SetProblem(const std::string& name, const std::string& problem);
 
-  // The number of names, also of those with an error.
+  // Returns the number of names, including the names with an error.
   int64_t count() const;
-  // The number of sets with an error or a problem.
+  // Returns the number of sets with an error or a problem.
   int64_t problem_count() const;
-  // The number of sets with an error: no version of them is served.
+  // Returns the number of sets with an error. No version of such a set is served.
   int64_t unserved_count() const;
 
  private:
-  // True if the name is there and has an error.
+  // True if the table has the name, and no version of it is served.
   bool IsUnserved(const std::string& name) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable Mutex mutex_;

@@ -20,7 +20,7 @@ namespace qkserve {
 
 class KeySetStore;
 
-// The announcement of an upload. Its sizes have been checked, and its types are float types.
+// The announcement of an upload. The sizes have been checked, and the types are float types.
 struct KeySetUploadSpec {
   std::string name;
   KeySetLayout layout;  // layout of the set
@@ -34,17 +34,17 @@ struct KeySetUploadSpec {
 // Thread-compatible. Must not outlive the store.
 class KeySetUpload {
  public:
-  // Adds the next bytes of a column. They are row-major, in the announced type, and may be cut
+  // Adds the next bytes of a column. The bytes are row-major, in the announced type, and may be cut
   // anywhere. INVALID_ARGUMENT: there are more bytes than were announced, or a finite element is
   // too large for the layout's type. RESOURCE_EXHAUSTED: memory or disk is full.
   absl::Status Add(ColumnId id, absl::string_view bytes);
 
-  // The number of keys of each matrix that the upload adds.
+  // Returns the number of keys that the upload adds to each matrix.
   int64_t m() const { return spec_.m; }
 
-  // Makes the rows a new version, the newest one. If the store has a directory, the version is
-  // durable. INVALID_ARGUMENT: bytes are missing. FAILED_PRECONDITION: the set is no longer at the
-  // expected version.
+  // Makes a new version from the rows and publishes it. If the store has a directory, the version
+  // is durable. INVALID_ARGUMENT: bytes are missing. FAILED_PRECONDITION: the set is no longer at
+  // the expected version.
   absl::StatusOr<std::shared_ptr<const KeySet>> Commit();
 
  private:
@@ -61,8 +61,8 @@ class KeySetUpload {
   const KeySetUploadSpec spec_;
   PerColumn<std::optional<RowStream>> streams_;  // nullopt: the set lacks the column
 
-  // A new set is packed while it is received. The rows of an append wait, because their panels are
-  // known only when it is committed.
+  // The rows of a put are packed while they are received. The rows of an append wait, because their
+  // panels are known only at Commit.
   std::unique_ptr<KeySetBuilder> builder_;
   ByteBudget::Charge waiting_charge_;
   PerColumn<Buffer> waiting_;

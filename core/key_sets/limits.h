@@ -7,7 +7,7 @@
 
 namespace qkserve {
 
-// The most keys of a key set: indices of top k have 32 bits.
+// The most keys of a key set, because the indices of top k have 32 bits.
 inline constexpr int64_t kKeySetKeysMax = (int64_t{1} << 31) - 1;
 
 // The most elements of a column, and the most [m, d] matrices of a set. Both are far beyond any
@@ -15,7 +15,7 @@ inline constexpr int64_t kKeySetKeysMax = (int64_t{1} << 31) - 1;
 inline constexpr int64_t kKeySetElementsMax = int64_t{1} << 48;
 inline constexpr int64_t kKeySetMatricesMax = int64_t{1} << 20;
 
-// The most elements of a row. A row is held whole while it is received.
+// The most elements of a row. A whole row is kept in memory while it is received.
 inline constexpr int64_t kKeySetColumnsMax = int64_t{1} << 20;
 
 }  // namespace qkserve

@@ -21,14 +21,14 @@ absl::Status GetMemory(int64_t bytes, Buffer& buffer) {
   return absl::OkStatus();
 }
 
-// The number of rows that are converted at a time. A panel keeps calls few. At most 1 MiB of rows
-// stay in the cache. It is at least one row.
+// Returns how many rows are converted at a time: a panel of rows, but at most 1 MiB and at least
+// one row. A panel keeps calls few, and 1 MiB stays in the cache.
 int64_t BatchRows(int64_t row_bytes) {
   return std::clamp(kMiB / std::max<int64_t>(row_bytes, 1), int64_t{1}, kPanelKeys);
 }
 
-// True if a finite element became infinite in a 16-bit type. It has no branches, so compilers
-// vectorise it.
+// True if a finite element became infinite in a 16-bit type. The loop has no branches, which lets
+// compilers vectorise it.
 bool HasOverflow(DataType type, const float* from, const std::byte* narrowed, int64_t count) {
   if (type == DataType::kFloat32) return false;
   constexpr uint32_t kInfinity32 = 0x7f800000;

@@ -12,12 +12,12 @@
 
 namespace qkserve {
 
-// Takes `count` consecutive rows, from `row` on, which need not be aligned. Rows are counted over
-// all matrices. An error ends the stream.
+// Takes rows `row` to `row + count - 1`, counted over all matrices. The rows need not be aligned.
+// An error ends the stream.
 using RowSink = std::function<absl::Status(int64_t row, int64_t count, const std::byte* rows)>;
 
 // Receives the bytes of a row-major tensor [matrices, rows, columns] in pieces that may be cut
-// anywhere. Hands on whole rows in the type of the set.
+// anywhere. Passes whole rows to a RowSink, in the type of the set.
 //
 // Thread-compatible.
 class RowStream {
@@ -38,12 +38,14 @@ class RowStream {
   // errors are the sink's.
   absl::Status Add(absl::string_view bytes);
 
-  // Called after the last Add. INVALID_ARGUMENT: bytes are missing.
+  // Checks that all bytes were received. Call it after the last Add. INVALID_ARGUMENT: bytes are
+  // missing.
   absl::Status Finish() const;
 
  private:
   absl::Status Emit(const std::byte* rows, int64_t count);
-  // INVALID_ARGUMENT with the first of the next `elements` that the type cannot hold.
+  // Returns INVALID_ARGUMENT. The message names the first of the next `elements` elements that the
+  // type cannot hold.
   absl::Status Overflow(const float* floats, int64_t elements) const;
 
   const Source source_;

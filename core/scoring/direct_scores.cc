@@ -14,8 +14,8 @@ namespace qkserve {
 DirectScores::Cut DirectScores::CutOf(const ScoreShape& shape) {
   Cut cut;
   if (shape.products == 0) return cut;
-  // A request of more than a few tiles gets full tiles. A smaller one is still cut in four: workers
-  // can then share it.
+  // A request with the work of four full tiles or more gets full tiles. A smaller one is cut in
+  // four, down to kTileMultiplyAddsMin, so that workers can share it.
   const double depth = std::max<int64_t>(shape.d, 1);
   const double product_multiply_adds = static_cast<double>(shape.ProductRows()) * shape.m * depth;
   const double tile_multiply_adds = std::clamp<double>(product_multiply_adds * shape.products / 4,
@@ -47,7 +47,7 @@ DirectScores::Cut DirectScores::CutOf(const ScoreShape& shape) {
 
 ScoreWork DirectScores::WorkOf(const ScoreShape& shape, const Cut& cut) {
   if (shape.products == 0) return {};
-  // The time for scaling, masking and narrowing a row of a tile, however short.
+  // The time to scale, mask and narrow a row of a tile, however short the row is.
   constexpr double kRowSeconds = 15e-9;
   const double products = shape.products;
   const double rows = shape.Rows();

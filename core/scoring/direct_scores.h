@@ -12,12 +12,13 @@
 
 namespace qkserve {
 
-// The one special case beside ScorePass: scores, capped and masked scores of inline keys. OpenBLAS
-// multiplies straight into the reply. A tile is a block of rows x keys of the result, which suits
-// OpenBLAS better than blocks of rows do. It has at most kTileMultiplyAdds, but at least one dot
-// product. A block is not multiplied if none of its queries attends its keys.
+// The only special case beside ScorePass: scores, capped and masked scores of inline keys. OpenBLAS
+// multiplies straight into the reply if the results are float32. A tile is a block of rows x keys
+// of the result, because such blocks suit OpenBLAS better than blocks of whole rows. A tile has at
+// most kTileMultiplyAdds, but at least one dot product. A block of masked scores is not multiplied
+// if none of its queries attends any of its keys.
 //
-// The cut depends on the request's shape alone, and so does every bit.
+// The request's shape alone decides the cut, and with it how sums are rounded.
 class DirectScores final : public Pass {
  public:
   // The cut of a shape's results. A tile is a part of a product, or several small products.
@@ -29,9 +30,9 @@ class DirectScores final : public Pass {
     int64_t products_per_tile = 1;  // above 1 only if a product is one tile
     int64_t tile_count = 1;
   };
-  // The cut of a shape. Takes constant time.
+  // Returns the cut of a shape. Takes constant time.
   static Cut CutOf(const ScoreShape& shape);
-  // The work of a request of this shape, for the cost model.
+  // Returns the work of a request of this shape, for the cost model.
   static ScoreWork WorkOf(const ScoreShape& shape, const Cut& cut);
 
   // Requires cut == CutOf(request.shape). The request must outlive the pass.

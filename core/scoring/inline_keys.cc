@@ -35,18 +35,18 @@ double InlineKeys::KeyMultiplyAdds() const {
 
 // Decides how rows are cut. A row has `columns` results.
 void InlineKeys::CutRows(int64_t columns, const ScoreShape& shape) {
-  // Whatever d and dv are, a step of a block must not cost more than a tile, and its results must
-  // stay in the cache.
+  // A step of a block must not cost more than a tile, whatever d and dv are, and the block's
+  // results must stay in the cache.
   const int64_t step_work = kStepKeys * (sizes_.d + sizes_.dv + kExpMultiplyAdds);
   const int64_t rows_max = std::clamp(
       std::min(kBlockElements / std::max<int64_t>(columns, 1), kTileMultiplyAdds / step_work),
       int64_t{1}, kBlockRows);
   if (shape.n > rows_max || shape.n >= kBlockRows / 2) {
-    // Blocks end where slices do, so that a causal mask leaves out as much as it can.
+    // Blocks end where slices end, because a causal mask then excludes the most keys.
     chunk_rows_ = shape.n;
     key_cut_.block_rows = EvenPart(shape.n, rows_max);
   } else {
-    // Slices of a few rows go together if they share their keys.
+    // Short slices that share their keys go into one block.
     chunk_rows_ = shape.ProductRows();
     key_cut_.block_rows =
         std::clamp(rows_max / shape.n, int64_t{1}, shape.slices_per_product) * shape.n;
@@ -56,7 +56,7 @@ void InlineKeys::CutRows(int64_t columns, const ScoreShape& shape) {
 }
 
 void InlineKeys::CutKeys() {
-  // A request of less work than four tiles is still cut in four: workers can then share it.
+  // A request with less work than four tiles is cut in four, so that workers can share it.
   const double tile_multiply_adds =
       std::clamp<double>(KeyMultiplyAdds() * sizes_.m * (blocks_ * sizes_.matrices) / 4,
                          kTileMultiplyAddsMin, kTileMultiplyAdds);
@@ -118,7 +118,7 @@ std::unique_ptr<Pass> InlineKeys::MakeDirectPass(const ScoreRequest& request) co
 
 ScoreWork InlineKeys::WorkOf(const AttentionProblem& problem, const ScoreShape& shape) const {
   if (ReducerOf(problem.output).NeedsAllScores()) return DirectScores::WorkOf(shape, direct_cut_);
-  // The time that a row's state takes, beside its scores.
+  // The time for a row's state, without the row's scores.
   constexpr double kRowSeconds = 50e-9;
   const double rows = shape.Rows();
   const double m = shape.m;

@@ -11,12 +11,13 @@ namespace qkserve {
 
 // Keys and values that came with one request, multiplied by OpenBLAS.
 //
-// OpenBLAS's rounding depends on the sizes of a call. So every cut that a call depends on is made
-// by the request's shape and options alone: the rows of a block, the steps and the splits. Blocks
-// end where slices do. If slices are short and share their keys, a block has several whole slices.
+// OpenBLAS's rounding depends on the sizes of a call. So the request's shape and options alone
+// decide the cuts that set these sizes: the rows of a block, the steps and the splits. Blocks end
+// where slices end. If slices are short and share their keys, a block has several whole slices.
 class InlineKeys final : public KeySource {
  public:
-  // The source is for one request, which must outlive it. `shape` is that of its queries and keys.
+  // Makes the source for one request. `problem` must outlive it. `shape` is the shape of the
+  // request's queries and keys.
   InlineKeys(const AttentionProblem& problem, const ScoreShape& shape);
 
   RowCut Cut(absl::Span<const ScoreRequest* const> requests) const override;
@@ -32,13 +33,13 @@ class InlineKeys final : public KeySource {
   void CutRows(int64_t columns, const ScoreShape& shape);
   void CutKeys();
 
-  // The cost, in multiply-adds, of multiplying a key with a block and of weighing its value.
+  // Returns the cost, in multiply-adds, of multiplying a key with a block and weighing its value.
   double KeyMultiplyAdds() const;
 
   const AttentionProblem& problem_;
   DirectScores::Cut direct_cut_;  // set if the request has a direct pass
-  // How rows are cut if the request has no direct pass. Every bit depends on it.
-  int64_t chunk_rows_ = 1;  // rows of a slice or product, which no block crosses
+  // The cut of the rows if the request has no direct pass. The bits of the results depend on it.
+  int64_t chunk_rows_ = 1;  // rows of a slice or product; no block crosses their end
   int64_t blocks_ = 0;      // blocks of a matrix
 };
 

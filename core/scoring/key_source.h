@@ -27,8 +27,8 @@ struct KeySizes {
 
 // How a source cuts its keys.
 struct KeyCut {
-  // Splits have `split_keys` keys each, counted from key 0. Context is summed split by split and
-  // merged in order, so its bits depend on the cut.
+  // The keys are cut into splits of `split_keys` keys, from key 0 on. Context is summed within each
+  // split, and the sums are merged in order. So the bits of a context depend on the cut.
   int64_t split_keys = 1;
   int64_t splits = 1;
   // The most rows of a block, and the most parts that its keys are cut into.
@@ -37,8 +37,8 @@ struct KeyCut {
   bool is_scratch = false;  // true: each block has one part, whose state is in scratch memory
 };
 
-// A row of a block. Members have no initial values: each tile has room for kBlockRows rows, and
-// fills in only those that it needs.
+// A row of a block. Members have no initial values, because each tile has room for kBlockRows rows
+// and sets only those that it needs.
 struct BlockRow {
   const ScoreRequest* request;
   const ScoreMask* mask;
@@ -62,10 +62,11 @@ struct ScoreWork {
   double read_seconds = 0;   // for reading keys and values
 };
 
-// Keys and values, and how they are multiplied. A source decides what shapes the bits of a result:
-// the rows of a block, the steps and the splits.
+// Keys and values, and the way to multiply them. A source decides the cuts that affect the bits of
+// a result: the rows of a block, the steps and the splits.
 //
-// Immutable, thread-safe. Virtual calls are made for a block and a step, not for elements.
+// Immutable, thread-safe. Virtual functions are called for a block and a step, not for each
+// element.
 class KeySource {
  public:
   virtual ~KeySource() = default;
@@ -77,18 +78,19 @@ class KeySource {
   // source must outlive the cut.
   virtual RowCut Cut(absl::Span<const ScoreRequest* const> requests) const = 0;
 
-  // True if requests share its passes. Rows of a block may then come from anywhere, and Multiply
-  // reads BlockQueries::floats. Steps are whole, so a step's keys do not depend on what its rows
-  // attend.
+  // True if requests share the source's passes. The rows of a block may then come from any
+  // requests, and Multiply reads BlockQueries::floats. Steps are read whole, so a step's keys do
+  // not depend on what its rows attend.
   //
-  // False if it has the keys of one request. A block's rows then follow one another in queries and
-  // results, and Multiply reads the request's tensor. The last step ends with the last attended
+  // False if the source has the keys of one request. A block's rows are then consecutive in queries
+  // and results, and Multiply reads the request's tensor. The last step ends with the last attended
   // key.
   virtual bool IsShared() const = 0;
 
-  // products[i * stride + j] = q_i . k_j for keys [keys.begin, keys.end) of a matrix. If IsShared,
-  // `products` is aligned, `stride` is a multiple of 16, and columns up to the next multiple of
-  // kPanelKeys may be overwritten. RESOURCE_EXHAUSTED: no memory for converted elements.
+  // Computes products[i * stride + j] = q_i . k_j for keys [keys.begin, keys.end) of a matrix. If
+  // IsShared, `products` is aligned, `stride` is a multiple of 16, and columns up to the next
+  // multiple of kPanelKeys may be overwritten. RESOURCE_EXHAUSTED: there is no memory for converted
+  // elements.
   virtual absl::Status Multiply(const BlockQueries& queries, int64_t matrix, KeyRange keys,
                                 float* products, int64_t stride) const = 0;
 
@@ -97,13 +99,14 @@ class KeySource {
   virtual void AddWeightedValues(const float* weights, int64_t stride, int64_t rows, int64_t matrix,
                                  KeyRange keys, const ContextSums& sums) const = 0;
 
-  // A pass that multiplies straight into the reply, in blocks of its own shape (direct_scores.h).
-  // Null if the request has none.
+  // Returns a pass that multiplies straight into the reply (direct_scores.h), or null if the
+  // request has no such pass.
   virtual std::unique_ptr<Pass> MakeDirectPass(const ScoreRequest& /*request*/) const {
     return nullptr;
   }
 
-  // The work of a request of this shape on the source, for the cost model. Takes constant time.
+  // Returns the work of a request of this shape on the source, for the cost model. Takes constant
+  // time.
   virtual ScoreWork WorkOf(const AttentionProblem& problem, const ScoreShape& shape) const = 0;
 
  protected:

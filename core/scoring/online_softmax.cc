@@ -12,20 +12,20 @@
 namespace qkserve {
 namespace {
 
-// The logarithm of the sum of e^score, given the maximum and the sum of e^(score - max). If all
-// scores are NaN, max may still be -inf.
+// Returns the logarithm of the sum of e^score, given the maximum and the sum of e^(score - max). If
+// all scores are NaN, max may still be -inf.
 float LogSumExp(double max, double sum) {
   if (sum == 0.0) return kNotAttended;
   return static_cast<float>((max == kNotAttended ? 0.0 : max) + std::log(sum));
 }
 
-// The factor that turns weights relative to the score `from` into weights relative to `to`.
-// Requires to >= from.
+// Returns the factor that turns weights relative to the score `from` into weights relative to the
+// score `to`. Requires to >= from.
 double Correction(double from, double to) { return from == to ? 1.0 : std::exp(from - to); }
 
-// Rounds a mean to float32. A mean of finite values stays finite: if rounding would take it beyond
-// the largest float32, it becomes that. The result is never -0, because a sum of values of -0 may
-// or may not have begun with 0.
+// Rounds a mean to float32. A mean of finite values stays finite, because it is clamped to the
+// range of float32. The result is never -0. A mean of values of -0 would otherwise be 0 or -0,
+// depending on how the sum began.
 float RoundedMean(double mean) {
   constexpr double kLargest = std::numeric_limits<float>::max();
   const double clamped = std::isnan(mean) ? mean : std::clamp(mean, -kLargest, kLargest);
@@ -46,7 +46,7 @@ void MergeInfinities(const ContextSums& next, const ContextSums& row) {
   }
 }
 
-// The part of a column's mean that its infinities and NaN add: 0, an infinity or NaN. A value adds
+// Returns what infinities and NaN add to a column's mean: 0, an infinity or NaN. A value adds
 // nothing if its weight, `factor` * e^(score - max), is 0 in float32. So the order of the keys does
 // not matter.
 float AddedByInfinities(const ContextSums& row, int64_t column, double factor) {
@@ -57,7 +57,7 @@ float AddedByInfinities(const ContextSums& row, int64_t column, double factor) {
   };
   const bool has_plus = has_weight(row.plus[column]);
   const bool has_minus = has_weight(row.minus[column]);
-  // This NaN stands for inf - inf, whose sign bit differs between CPUs.
+  // inf - inf is not computed here, because the sign bit of its NaN differs between CPUs.
   if (has_plus && has_minus) return std::numeric_limits<float>::quiet_NaN();
   if (has_plus) return kInfinity;
   return has_minus ? -kInfinity : 0.0F;

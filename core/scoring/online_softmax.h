@@ -9,20 +9,21 @@
 
 namespace qkserve {
 
-// Softmax of rows of masked scores, whole or piece by piece (Milakov, Gimelshein, "Online
-// normalizer calculation for softmax", 2018). A row that attends nothing has weights and context of
-// 0 and a log-sum-exp of -inf.
+// Softmax of rows of masked scores. A row comes whole or piece by piece (Milakov, Gimelshein,
+// "Online normalizer calculation for softmax", 2018). A row that attends no key has weights and
+// context of 0 and a log-sum-exp of -inf.
 //
-// The context of a row after some keys is a row of ContextSums: the largest masked score, the sum
-// of e^(score - max), and the sums of e^(score - max) * value. They are float64. So the error does
-// not grow with the number of keys, and finite values overflow nothing.
+// The state of a row's context after some keys is a row of ContextSums: the largest masked score,
+// the sum of e^(score - max), and the sums of e^(score - max) * value. All of these are float64, so
+// the error does not grow with the number of keys and finite values do not overflow.
 
-// Bytes of the sums of `rows` rows, a multiple of a cache line. Their infinities need about as many
-// bytes, which are written only if values that are not finite are met.
+// Return the bytes of the sums of `rows` rows, and the bytes of their infinities, which are about
+// as many. Both are multiples of a cache line. The infinities are written only if a value is
+// infinite or NaN.
 int64_t ContextSumBytes(int64_t rows, int64_t columns);
 int64_t ContextInfinityBytes(int64_t rows, int64_t columns);
 
-// The sums of `rows` rows in memory of those sizes. The memory must be aligned to float64.
+// Returns the sums of `rows` rows in memory of those sizes. The memory must be aligned to float64.
 ContextSums ContextSumsAt(std::byte* sums, std::byte* infinities, int64_t rows, int64_t columns);
 
 // The functions below work on the first row of the sums.
@@ -40,7 +41,7 @@ void MergeContext(const ContextSums& next, const ContextSums& row);
 // Writes the context as `type` to `context`. Returns the row's log-sum-exp.
 float WriteContext(const ContextSums& row, DataType type, std::byte* context);
 
-// row = softmax(row). Returns the row's log-sum-exp.
+// Replaces the row by its softmax. Returns the row's log-sum-exp.
 float Softmax(float* row, int64_t count);
 
 }  // namespace qkserve

@@ -9,27 +9,27 @@
 namespace qkserve {
 namespace {
 
-// The cost, in multiply-adds, of a block beside its rows and scores: about 1 us.
+// The cost of a block, in multiply-adds, without its rows and scores: about 1 us.
 constexpr int64_t kBlockMultiplyAdds = 50'000;
 
 }  // namespace
 
 PackedKeys::PackedKeys(const KeySizes& sizes, const Types& types)
     : KeySource(sizes), types_(types) {
-  // The stages of a score count, too. Otherwise a split with a short d would be a hundred times as
-  // much work.
+  // The stages of a score count, too, because a split with a small d would otherwise be a hundred
+  // times as much work.
   const int64_t keys_max = kSplitElements / (sizes.d + sizes.dv + kExpMultiplyAdds);
   key_cut_.split_keys = std::max(keys_max / kStepKeys, int64_t{1}) * kStepKeys;
   key_cut_.splits = std::max(CeilDivide(sizes.m, key_cut_.split_keys), int64_t{1});
-  // The pass decides how rows are stacked. A part has at least a panel of the keys.
+  // The pass decides how rows are stacked. A part has at least one panel of the keys.
   key_cut_.block_rows = kBlockRows;
   key_cut_.parts = CeilDivide(sizes.m, kPanelKeys);
 }
 
 RowCut PackedKeys::Cut(absl::Span<const ScoreRequest* const> requests) const {
   RowCut cut(*this);
-  // Rows that take long to finish have blocks of their own, because such blocks may have fewer
-  // rows. In a block, rows with the same reducer follow one another.
+  // Rows that take long to finish are put into separate blocks, because such blocks may have fewer
+  // rows. In a block, rows with the same reducer are consecutive.
   for (const bool is_long : {false, true}) {
     Section section = {.first_row = cut.rows(), .value_end = cut.rows(), .most = {.finish = 1}};
     for (const RowReducer* reducer : AllReducers()) {
@@ -49,7 +49,7 @@ RowCut PackedKeys::Cut(absl::Span<const ScoreRequest* const> requests) const {
   return cut;
 }
 
-// Cuts a section into blocks. The section ends with the last row.
+// Cuts a section into blocks. The section ends with the last row of `cut`.
 void PackedKeys::CutSection(const Section& section, RowCut& cut) const {
   // A block is small enough for its queries and their context to stay in the cache.
   const int64_t row_elements = std::max<int64_t>(sizes_.d + PaddedColumns(sizes_.dv), 1);
@@ -80,8 +80,8 @@ void PackedKeys::CutKeys(const RowCost& most, int64_t value_rows, BlockRun& run)
   const double multiply_adds =
       padded_m * (rows * d + value_rows * dv) + m * rows * kExpMultiplyAdds;
   const double tiles = std::max(elements / kTileElements, multiply_adds / kPassTileMultiplyAdds);
-  // A part is some splits, because values must be summed split by split. If no values are read, and
-  // one split may be more than a tile, a part is some panels.
+  // A part consists of splits, because values must be summed split by split. If no values are read
+  // and a split may be more than a tile, a part consists of panels.
   const double keep_multiply_adds = m * (rows - value_rows) * most.keep;
   const double worst_tiles =
       std::max(elements / kTileElements, (multiply_adds + keep_multiply_adds) / kTileMultiplyAdds);
@@ -119,7 +119,7 @@ void PackedKeys::AddWeightedValues(const float* weights, int64_t stride, int64_t
 }
 
 ScoreWork PackedKeys::WorkOf(const AttentionProblem& problem, const ScoreShape& shape) const {
-  // The time that a pass takes for a matrix, beside reading its keys, and for a row.
+  // The time of a pass for a matrix, without reading its keys, and the time for a row.
   constexpr double kMatrixSeconds = 0.5e-6;
   constexpr double kRowSeconds = 100e-9;
   const double m = sizes_.m;

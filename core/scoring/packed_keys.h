@@ -10,13 +10,12 @@
 namespace qkserve {
 
 // Keys and values that stay on the server, packed in panels and multiplied by the packed kernel.
-// Any number of requests share a pass. Each has queries of any type, an output, masks and k of its
-// own.
+// Any number of requests may share a pass. Their queries, outputs, masks and k may differ.
 //
 // A score is a function of its query, its key and d (panels.h). Rows are reduced one by one. The
-// keys alone decide the splits and steps. So the bits do not show which pass they came from, or
-// what else was in it. Steps are read whole, so how a row is summed does not depend on the keys
-// that other rows attend.
+// keys alone decide the splits and steps. So the bits of a result do not depend on the pass, or on
+// the other requests in it. Steps are read whole, because the sums of a row would otherwise depend
+// on the keys that other rows attend.
 class PackedKeys : public KeySource {
  public:
   struct Types {
@@ -24,7 +23,7 @@ class PackedKeys : public KeySource {
     DataType values = DataType::kFloat32;
   };
 
-  // The panels of a matrix from panel `panel` on that follow one another in memory: at least one
+  // Returns panels of a matrix that are consecutive in memory, from panel `panel` on: at least one
   // and at most `count_max`.
   virtual PanelRun Panels(int64_t matrix, int64_t panel, int64_t count_max) const = 0;
 

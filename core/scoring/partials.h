@@ -14,8 +14,9 @@
 
 namespace qkserve {
 
-// The partial results of blocks whose keys are cut into several parts. They are kept from the first
-// part that begins to the last one that ends. Thread-safe. No part waits for another.
+// The partial results of blocks whose keys are cut into several parts. The results of a block are
+// kept from when its first part begins until its last part ends. Thread-safe. No part waits for
+// another.
 class Partials {
  public:
   // Memory of a block, aligned and uninitialised.
@@ -23,21 +24,21 @@ class Partials {
     Buffer state;
     Buffer seldom;  // takes memory only if it is written
   };
-  // The memory that all `parts` parts of a block share. The first call for a block allocates it.
-  // RESOURCE_EXHAUSTED: there is no memory.
+  // Returns the memory that all `parts` parts of a block share. The first call for a block
+  // allocates the memory. RESOURCE_EXHAUSTED: there is no memory.
   absl::StatusOr<std::shared_ptr<Shared>> Share(int64_t block, int64_t parts, int64_t bytes,
                                                 int64_t seldom_bytes);
 
-  // Ends a part of the block. Called after Share. `found` are the part's own results. If another
-  // part has left its results, they are merged into `found` by merge(the other's). Returns true for
-  // the last part of the block: `found` then has the results of all. Otherwise `found` is left here
-  // for the next part.
+  // Ends a part of the block. Called after Share. `found` has the results of the part. If another
+  // part has left results here, merge(those results) must merge them into `found`. Returns true for
+  // the last part of the block: `found` then has the results of all parts. Otherwise `found` is
+  // left here for the next part.
   bool HandOver(int64_t block, Buffer& found, absl::FunctionRef<void(std::byte* other)> merge);
 
  private:
   struct BlockState {
     std::shared_ptr<Shared> shared;
-    Buffer left;  // results of ended parts; empty if another part has taken them
+    Buffer left;  // results of ended parts; empty if a part has taken them or none has ended
     int64_t parts_left = 0;
   };
 

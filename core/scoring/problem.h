@@ -13,8 +13,9 @@ namespace qkserve {
 
 struct ScoreShape;
 
-// A computation. Fields mean what qkserve.v1.Attention and ScoreRequest say. All values are within
-// their limits. The tensors' memory must outlive the computation.
+// The input of a computation. Fields have the meanings of those in qkserve.v1.Attention and
+// ScoreRequest. All values are within their limits. The memory of the tensors must outlive the
+// computation.
 struct AttentionProblem {
   TensorView queries;                               // [.., n, d]
   TensorView keys;                                  // [.., m, d]
@@ -34,7 +35,8 @@ struct AttentionProblem {
   int64_t top_k = 0;  // for kTopK
 };
 
-// Memory for the results, aligned to their elements. Null for a result that was not asked for.
+// Memory for the results, aligned to their elements. A pointer is null if its result was not asked
+// for.
 struct AttentionResults {
   std::byte* result = nullptr;   // [.., n, m], [.., n, dv] or [.., n, top_k] of result_type
   int32_t* indices = nullptr;    // [.., n, top_k]
@@ -42,7 +44,8 @@ struct AttentionResults {
 };
 
 // A request, and where its results go. The objects that it refers to must outlive the computation.
-// For a request on a key set, `problem.keys` and `problem.values` are not read: the set has them.
+// For a request on a key set, `problem.keys` and `problem.values` are not read, because the set has
+// them.
 struct ScoreRequest {
   const AttentionProblem& problem;
   const ScoreShape& shape;  // shape of the queries and the keys

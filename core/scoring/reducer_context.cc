@@ -1,5 +1,5 @@
 // Context: the mean of the values, weighted by softmax. Each split of the keys has its own sums
-// (online_softmax.h). The last part of a block merges them from the first key to the last.
+// (online_softmax.h). The last part of a block merges them in the order of the keys.
 
 #include "core/kernels/panels.h"
 #include "core/scoring/online_softmax.h"
@@ -8,11 +8,11 @@
 namespace qkserve {
 namespace {
 
-// Cost of merging a split: for each column, and for the maximum and sum.
+// The cost of merging a split, in multiply-adds: for each column, and for the maximum and sum.
 constexpr int64_t kMergeMultiplyAdds = 25;
 constexpr int64_t kMergeSumMultiplyAdds = 1'500;
 
-// The sums of the group's rows for a split.
+// Returns the sums of the group's rows for a split.
 ContextSums SumsOf(const RowGroup& group, int64_t split) {
   const int64_t rows = group.rows.size();
   const int64_t dv = group.source.sizes().dv;

@@ -1,4 +1,4 @@
-// Scores, capped and masked scores: they are written as they come.
+// Scores, capped and masked scores. They are written as they are computed.
 
 #include "core/kernels/element_conversion.h"
 #include "core/scoring/row_reducer.h"

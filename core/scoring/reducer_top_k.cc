@@ -1,5 +1,5 @@
 // Top k: the best scores of a row. The order in which keys are offered does not matter. So each
-// part keeps its own best scores and hands them on.
+// part keeps its own best scores, and Merge combines them.
 
 #include <algorithm>
 #include <bit>
@@ -14,7 +14,8 @@
 namespace qkserve {
 namespace {
 
-// The cost of keeping a new best score, and of sorting an entry (times the logarithm of k).
+// The costs, in multiply-adds, of keeping a new best score and of sorting an entry. The latter is
+// multiplied by the logarithm of k.
 constexpr int64_t kKeepMultiplyAdds = 200;
 constexpr int64_t kSortMultiplyAdds = 500;
 constexpr auto kEntryBytes = static_cast<int64_t>(sizeof(TopEntry));
@@ -22,10 +23,10 @@ constexpr auto kEntryBytes = static_cast<int64_t>(sizeof(TopEntry));
 static_assert(std::is_trivially_destructible_v<TopK>);
 TopK& BestOf(const BlockRow& row) { return *reinterpret_cast<TopK*>(row.state); }
 
-// The most rows of entries that a request holds at a time. If blocks have one part, a running tile
-// has its rows. If they have several, a running part has its own rows and, while it merges, those
-// of another part; a block keeps the rows of one part that has ended. A running part has a seat of
-// TileScratch, of which there are BlasCallsMax().
+// Returns the most rows of entries that a request holds at a time. A running tile has a seat of
+// TileScratch, and there are BlasCallsMax() seats. If blocks have one part, a running tile holds
+// the rows of its block. If they have several parts, a running part holds its own rows and, while
+// it merges, the rows of another part. Each block also holds the rows of one part that has ended.
 int64_t RowsHeld(const KeyCut& cut, int64_t rows) {
   const int64_t running = BlasCallsMax() * std::min(rows, cut.block_rows);
   if (cut.is_scratch) return std::min(rows, running);
@@ -56,7 +57,7 @@ class TopKOfRows final : public RowReducer {
            kEntryBytes;
   }
 
-  // A part has each row's TopK, then each row's entries.
+  // The state of a part is the TopK of each row, followed by the entries of each row.
   int64_t PartBytes(const RowGroup& group) const override {
     int64_t bytes = group.rows.size() * sizeof(TopK);
     for (const BlockRow& row : group.rows) {

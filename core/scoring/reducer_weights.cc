@@ -1,5 +1,5 @@
-// Weights: the softmax of a row, which needs all of its masked scores. The scores are gathered
-// where the weights go. If the weights are narrowed, they are gathered in state that the parts of
+// Weights: the softmax of a row, which needs all masked scores of the row. The scores are gathered
+// in the result. If the weights are narrowed, the scores are gathered in state that the parts of
 // the block share.
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 namespace qkserve {
 namespace {
 
-// Softmax of a score takes about 1.5 ns.
+// The softmax of a score takes about 1.5 ns.
 constexpr int64_t kSoftmaxMultiplyAdds = 75;
 constexpr auto kFloatBytes = static_cast<int64_t>(sizeof(float));
 

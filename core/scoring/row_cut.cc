@@ -82,8 +82,8 @@ RowGroups RowCut::MakeRows(const Block& block, BlockRow* rows) const {
   return groups;
 }
 
-// Writes rows [begin, end) of a request to `rows`, in order. They are counted over the slices that
-// read `matrix`.
+// Writes rows [begin, end) of a request to `rows`, in order. The rows are counted over all slices
+// that read `matrix`.
 BlockRow* RowCut::MakeRowsOf(const Stacked& stacked, int64_t matrix, int64_t begin, int64_t end,
                              BlockRow* rows) {
   const ScoreShape& shape = stacked.request->shape;

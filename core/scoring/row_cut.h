@@ -17,11 +17,11 @@ struct RowGroup {
   const RowReducer& reducer;
   const KeySource& source;
   int64_t matrix;
-  int64_t first;  // index in the block of its first row
+  int64_t first;  // index of its first row in the block
   absl::Span<BlockRow> rows;
   std::byte* block_state = nullptr;   // BlockBytes, which all parts of the block share
   std::byte* seldom_state = nullptr;  // SeldomBytes, which all parts of the block share
-  std::byte* part_state = nullptr;    // PartBytes, which a part has alone
+  std::byte* part_state = nullptr;    // PartBytes, which only this part uses
 };
 using RowGroups = absl::InlinedVector<RowGroup, 4>;
 
@@ -38,8 +38,8 @@ struct Block {
 struct BlockRun {
   int64_t first_row = 0;
   int64_t block_rows = 1;
-  // Blocks end at multiples of chunk_rows, counted from first_row. So a chunk's last block may be
-  // shorter.
+  // A block ends at every multiple of chunk_rows, counted from first_row. So the last block of a
+  // chunk may be shorter.
   int64_t chunk_rows = 1;
   int64_t blocks = 1;  // blocks of a matrix
   int64_t parts = 1;
@@ -55,36 +55,38 @@ struct TileBlocks {
   int64_t first, end, part;
 };
 
-// How the rows of some requests are stacked in blocks, and the blocks cut into tiles. The number of
-// a tile tells its rows and blocks. So a cut of millions of rows is made in microseconds.
+// The way in which the rows of some requests are stacked in blocks and the blocks are cut into
+// tiles. A tile's rows and blocks are computed from its number, so a cut of millions of rows is
+// made in microseconds.
 class RowCut {
  public:
   explicit RowCut(const KeySource& source) : source_(&source) {}
 
-  // Stacks the request's rows in each matrix, below the rows that were added before. Requires
-  // shape.products > 0.
+  // Adds the request's rows to the stack of each matrix, below the rows that were added before.
+  // Requires shape.products > 0.
   void AddRows(const ScoreRequest& request, const RowReducer& reducer);
   // Adds the next blocks of each matrix and cuts them into tiles. Small blocks share a tile, even
-  // if they are of different matrices.
+  // if they read different matrices.
   void AddRun(BlockRun run);
 
   int64_t rows() const { return rows_; }  // rows of a matrix
   int64_t block_count() const { return block_count_; }
   int64_t tile_count() const { return tile_count_; }
 
-  // The blocks that a tile has, and which part of them.
+  // Returns the blocks of a tile, and which part of these blocks the tile has.
   TileBlocks BlocksOf(int64_t tile) const;
-  // The block with this index, counted over all blocks.
+  // Returns the block with this index, counted over all blocks.
   Block GetBlock(int64_t index) const;
-  // The keys of a part. Parts are cut between splits or, if there are more parts than splits,
-  // between panels.
+  // Returns the keys of a part. Parts are cut between splits or, if there are more parts than
+  // splits, between panels.
   KeyRange KeysOf(const Block& block, int64_t part) const;
   // Writes the block's rows to `rows`. Returns them in groups, in order. The groups have no memory
   // for state yet.
   RowGroups MakeRows(const Block& block, BlockRow* rows) const;
 
  private:
-  // The rows of one request among the rows that read a matrix. Each matrix has as many.
+  // The rows of one request among the rows that read a matrix. Every matrix has the same number of
+  // them.
   struct Stacked {
     const ScoreRequest* request;
     const RowReducer* reducer;
@@ -104,8 +106,8 @@ class RowCut {
   int64_t tile_count_ = 0;
 };
 
-// The number of pieces in a tile if `count` equal pieces are cut evenly into tiles. A piece has
-// `tiles` of a tile's work.
+// Returns the number of pieces in a tile if `count` equal pieces are cut evenly into tiles. A piece
+// has as much work as `tiles` tiles.
 int64_t PiecesPerTile(double tiles, int64_t count);
 
 }  // namespace qkserve

@@ -12,10 +12,10 @@ namespace qkserve {
 
 // A request has three costs. All are known before it runs, in constant time.
 //
-//  alone    The time that it should take one worker if nothing else runs.
+//  alone    The time that one worker should need for it if nothing else runs.
 //  shared   The part of `alone` that requests in one pass pay once: reading a key set. 0 for inline
 //           keys.
-//  state    The most bytes that its tiles hold at a time, beside results and scratch.
+//  state    The most bytes that its tiles hold at a time, without results and scratch.
 //
 // Example: 16 queries, top 10, over a key set of 10'000 keys of 768 float32, on a core with 100
 // GFLOP/s.
@@ -23,19 +23,20 @@ namespace qkserve {
 //  - Reading 31 MB at 16 GB/s takes 1.9 ms: `shared`.
 //  - The products take 2.5 ms, the stages 0.2 ms, top k 0.1 ms: `alone` is 4.7 ms.
 //  - Ten such requests in one pass cost 1.9 + 10 * 2.8 = 30 ms instead of 47.
-//  - A row has room for 42 entries of 8 bytes. On 2 cores 4 parts may be under way. 16 rows, and 16
-//    for each part, are 80 rows and 27 kB of `state`.
+//  - A row has room for 42 entries of 8 bytes. The block keeps the 16 rows of a part that has
+//    ended. On 2 cores, 2 parts run, and each has its own 16 rows and, while it merges, 16 of
+//    another part. These 80 rows are 27 kB of `state`.
 //
-// Predictions decide order, grouping and refusals, never bits.
+// Predictions decide order, grouping and refusals, but never the bits of results.
 struct ScoreCost {
   absl::Duration alone;
   absl::Duration shared;
 };
-// The costs for a worker that multiplies at `gflops`.
+// Returns the costs for a worker that multiplies at `gflops` GFLOP/s.
 ScoreCost PredictCost(const KeySource& source, const AttentionProblem& problem,
                       const ScoreShape& shape, double gflops);
 
-// The third cost: `state`. Admission charges it.
+// Returns the third cost, `state`. Admission charges it.
 int64_t StateBytes(const KeySource& source, const AttentionProblem& problem,
                    const ScoreShape& shape);
 

@@ -8,7 +8,7 @@
 namespace qkserve {
 namespace {
 
-// a + b, cut to the range of int64.
+// Returns a + b, clamped to the range of int64.
 int64_t Add(int64_t a, int64_t b) {
   int64_t sum = 0;
   if (!__builtin_add_overflow(a, b, &sum)) return sum;
@@ -37,8 +37,9 @@ ScoreMask::ScoreMask(const AttentionProblem& problem, const ScoreShape& shape)
 }
 
 KeyRange ScoreMask::Range(int64_t slice, int64_t query) const {
-  // Each bound is the exact sum, cut to 64 bits. The window is added to the offset first, then the
-  // query. If the first sum was cut, the bound stays on its side of [0, m) whatever query is added.
+  // Each bound is the exact sum, clamped to 64 bits. The window is added to the offset first, then
+  // the query. If the first sum is clamped, the bound stays on the same side of [0, m), whatever
+  // query is added.
   KeyRange range = {0, m_};
   int64_t offset = problem_.offset;
   if (!problem_.key_lengths.empty()) {

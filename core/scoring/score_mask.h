@@ -18,21 +18,23 @@ struct KeyRange {
   int64_t end = 0;
 };
 
-// The keys that a query attends. They are in an interval, which is_causal, window, key_lengths and
-// a short mask decide. The mask's elements exclude single keys of it.
+// Decides which keys a query attends. These keys lie in an interval that is_causal, window,
+// key_lengths and a short mask decide. The elements of the mask exclude single keys of this
+// interval.
 //
 // Immutable, so thread-safe. Points into the problem.
 class ScoreMask {
  public:
   ScoreMask(const AttentionProblem& problem, const ScoreShape& shape);
 
-  // The interval of query `query` of slice `slice` (batch * heads + head). 0 <= begin <= end <= m,
-  // even if offset and windows are at the ends of int64.
+  // Returns the interval of query `query` of slice `slice` (batch * heads + head). 0 <= begin <=
+  // end <= m, even if offset and windows are at the ends of int64.
   KeyRange Range(int64_t slice, int64_t query) const;
 
-  // Applies to the products of a query with keys [key, key + count) the stages that the output
-  // needs, in place: scale for kScores, scale and softcap for kCapped, all three for the others.
-  // The mask's elements are added. A score that is not attended becomes -inf, whatever it was.
+  // Applies the stages that the output needs to the products of a query with keys [key, key +
+  // count), in place: scale for kScores, scale and softcap for kCapped, all three for the others.
+  // The elements of a float mask are added. The score of a key that is not attended becomes -inf,
+  // whatever it was.
   void ApplyStages(int64_t slice, int64_t query, int64_t key, int64_t count, float* scores) const;
 
  private:
@@ -40,8 +42,8 @@ class ScoreMask {
 
   const AttentionProblem& problem_;
   int64_t n_, m_, heads_;
-  // Elements of the mask between neighbours in each dimension of the result. 0 if the mask
-  // broadcasts.
+  // The distance, in elements of the mask, between neighbours in each dimension of the result. 0 if
+  // the mask broadcasts.
   int64_t batch_stride_ = 0, head_stride_ = 0, query_stride_ = 0;
   int64_t mask_keys_ = 0;  // size of the mask's last dimension
 };

@@ -24,8 +24,8 @@
 namespace qkserve {
 namespace {
 
-// Results that no key adds to: they are known before anything is computed. They are the columns
-// from `first` on of rows of `columns` elements. Each such element is a place.
+// Results that depend on no key, so they are known before anything is computed. They are the
+// columns from `first` on, of rows with `columns` elements. Each such element is a place.
 struct UnattendedArea {
   DataType type;
   float value;
@@ -57,9 +57,9 @@ void UnattendedArea::Fill(int64_t begin, int64_t end) const {
   }
 }
 
-// The results that no key adds to: all results of a request without keys, or the columns of top k
-// beyond the number of keys if they are more than kPaddingMax. Top k has scores of -inf and keys of
-// -1, context is 0, log-sum-exp is -inf.
+// Returns the results that depend on no key: all results of a request without keys, or the surplus
+// columns of top k if they are more than kPaddingMax. Top k has scores of -inf and keys of -1
+// there, context is 0, and log-sum-exp is -inf.
 absl::InlinedVector<UnattendedArea, 2> UnattendedAreasOf(const ScoreRequest& request,
                                                          const KeySizes& sizes) {
   const auto& [problem, shape, results] = request;
@@ -97,7 +97,7 @@ void ConvertQueries(absl::Span<const BlockRow> rows, int64_t d, float* queries) 
   }
 }
 
-// The keys that rows of the groups need.
+// Returns the range of keys that the rows of the groups need.
 KeyRange AttendedKeys(const RowGroups& groups, int64_t m) {
   KeyRange keys = {m, 0};
   for (const RowGroup& group : groups) {
@@ -112,8 +112,8 @@ KeyRange AttendedKeys(const RowGroups& groups, int64_t m) {
   return keys;
 }
 
-// The bytes of one kind of state, over all groups. Each group's bytes are rounded up, so that the
-// next group's state is aligned.
+// Returns the bytes of one kind of state, over all groups. The bytes of each group are rounded up,
+// so that the state of the next group is aligned.
 int64_t BytesOf(const RowGroups& groups, int64_t (RowReducer::*bytes_of)(const RowGroup&) const) {
   int64_t bytes = 0;
   for (const RowGroup& group : groups) bytes += Buffer::Aligned((group.reducer.*bytes_of)(group));
@@ -133,8 +133,9 @@ void Begin(std::byte* block_state, std::byte* seldom_state, std::byte* part_stat
   }
 }
 
-// A pass of more blocks allocates their partial results as they begin: admission makes the pass,
-// and must not take longer for a request of more rows. 256 blocks take about 0.1 ms.
+// The most blocks whose partial results are allocated when the pass is made, in about 0.1 ms. In a
+// pass of more blocks, each block allocates them when it begins, because admission makes the pass
+// and must not take longer for more rows.
 constexpr int64_t kBlocksAtOnce = 256;
 
 class ScorePass final : public Pass {
@@ -143,8 +144,8 @@ class ScorePass final : public Pass {
   ScorePass(std::shared_ptr<const KeySource> source,
             absl::Span<const ScoreRequest* const> requests);
 
-  // If keys are not shared and the blocks are at most kBlocksAtOnce, allocates their partial
-  // results.
+  // Allocates the partial results of the blocks if keys are not shared and there are at most
+  // kBlocksAtOnce blocks.
   absl::Status AllocateBlocks();
 
   int64_t tile_count() const override { return tile_count_; }
@@ -268,7 +269,7 @@ absl::Status ScorePass::RunKeys(int64_t matrix, KeyRange keys, absl::Span<const 
   for (int64_t key = keys.begin, end = 0; key < keys.end; key = end) {
     end = std::min(key + kStepKeys, keys.end);
     const int64_t split = key / split_keys;
-    // The keys of the step that are read are those before read_end.
+    // This step reads only the keys before read_end.
     int64_t read_end = source_->IsShared() ? end : std::min(end, attended.end);
     if (key >= attended.end || end <= attended.begin) read_end = key;
     for (const RowGroup& group : groups) {

@@ -11,7 +11,7 @@
 
 namespace qkserve {
 
-// How the work is cut, in eight words. Requests A, B and C read the same 2048 keys:
+// The eight words for how work is cut. Requests A, B and C read the same 2048 keys:
 //
 //             0          512        1024       1536       2048   keys of a matrix
 //             +----------+----------+----------+----------+
@@ -27,40 +27,42 @@ namespace qkserve {
 //             |       split 0       |       split 1       |
 //
 //  slice    The scores [n, m] of one combination of leading dimensions.
-//  product  Slices of a request that follow one another and share their keys (ScoreShape).
+//  product  Consecutive slices of a request that share their keys (ScoreShape).
 //  matrix   The keys [m, d], and values [m, dv], of one combination of their leading dimensions.
 //  block    Up to kBlockRows (128) rows that read one matrix and are multiplied together.
-//  panel    kPanelKeys (64) packed keys, which the packed kernel takes at a time. Inline keys have
-//           none.
+//  panel    kPanelKeys (64) packed keys. The packed kernel takes one panel at a time. Inline keys
+//           have no panels.
 //  step     kStepKeys (512) keys. Their scores for a block are 256 KiB, which stay in the L2 cache
 //           while they are scaled, capped, masked and reduced.
 //  split    Consecutive steps, cut from key 0 on. Context is summed within a split; then the sums
-//           of the splits are merged in order. So tiles do not show in the bits. A key set's keys
-//           decide the splits; with inline keys the request does.
-//  tile     What a worker takes at a time: about 1 ms, with inline keys 0.4 to 5 ms. It is a part
-//           of a block's keys, or several small blocks, also of several matrices. A part is some
-//           splits or, if nothing is summed, some panels.
+//           of the splits are merged in order. So the bits do not depend on the tiles. The keys of
+//           a key set decide its splits. A request decides the splits of its inline keys.
+//  tile     The work that a worker takes at a time: about 1 ms, or 0.4 to 5 ms with inline keys.
+//           It is a part of a block's keys, or several small blocks, even of several matrices. A
+//           part consists of splits or, if no values are summed, of panels.
 
 // A pass goes once over the keys of a source. It answers one request with inline keys, or any
-// number on packed keys.
+// number of requests on packed keys.
 //
 // The rows that read a matrix are stacked in blocks (KeySource::Cut). A part of a block multiplies
-// its queries with the keys step by step, and each row's reducer takes the step's scores in the
-// cache. The last part of a block that ends merges what the parts found and writes the results.
+// its queries with the keys step by step, and each row's reducer takes the scores of a step while
+// they are in the cache. A part that ends merges the partial results that other parts have left.
+// The last part writes the results.
 //
 // Invariants:
 //  1. The bits of a request's results depend on the request and its source, never on other
 //     requests, workers or load.
 //  2. Each element of the results is written by exactly one tile.
-//  3. A tile computes its rows from its number. So a pass of millions of rows is made in
-//     microseconds, and no tile is long.
+//  3. A tile's rows are computed from its number, so a pass of millions of rows is made in
+//     microseconds. No tile is long.
 //
-// Tiles may run in any threads at the same time.
+// Tiles may run on any threads at the same time.
 //
-// If keys are not shared, the pass allocates the partial results of up to 256 blocks at once: a
-// lack of memory then refuses the request before it is queued. If the source has a direct pass for
-// the request (direct_scores.h), that is returned instead. The requests must outlive the pass.
-// RESOURCE_EXHAUSTED: there is no memory for the pass, or for a tile.
+// Makes the pass that answers the requests. If the source has a direct pass for the request
+// (direct_scores.h), returns that pass. If keys are not shared and there are at most 256 blocks,
+// allocates their partial results at once, so that a lack of memory refuses the request before it
+// is queued. The requests must outlive the pass. RESOURCE_EXHAUSTED: there is no memory for the
+// pass. Its tiles may return this error, too.
 absl::StatusOr<std::unique_ptr<Pass>> MakeScorePass(std::shared_ptr<const KeySource> source,
                                                     absl::Span<const ScoreRequest* const> requests);
 

@@ -7,7 +7,7 @@
 namespace qkserve {
 namespace {
 
-// The common size if the sizes are equal or one of them is 1.
+// Returns the common size if the sizes are equal or one of them is 1, otherwise nullopt.
 std::optional<int64_t> Broadcast(int64_t a, int64_t b) {
   if (a == b || b == 1) return a;
   if (a == 1) return b;
@@ -20,7 +20,7 @@ std::optional<int64_t> BroadcastHeads(int64_t queries, int64_t keys) {
   return std::nullopt;
 }
 
-// The number of slices that follow one another, read consecutive queries and share their keys.
+// Returns the number of consecutive slices that read consecutive queries and share their keys.
 int64_t SlicesPerProduct(const ScoreShape& s) {
   int64_t slices = 1;
   if (s.query_heads == s.heads && s.key_heads > 0) slices = s.heads / s.key_heads;
@@ -91,7 +91,7 @@ absl::StatusOr<ScoreShape> MakeScoreShape(absl::string_view queries_name,
                                                      ShapeString(shape.result),
                                                      ", more elements than 64 bits can count"));
   }
-  // If a size is 0, the result is empty and there are no products.
+  // An empty result has no products.
   if (*results == 0) return shape;
   shape.slices_per_product = SlicesPerProduct(shape);
   shape.products = shape.batch * shape.heads / shape.slices_per_product;

@@ -10,12 +10,11 @@
 
 namespace qkserve {
 
-// How the query and key matrices of a request meet.
+// The sizes of a request, and which query matrix is multiplied with which key matrix.
 //
-// The result has one slice [n, m] for each combination of leading dimensions. Some slices follow
-// one another, read queries that follow one another, and share their keys (broadcast keys, grouped
-// heads). Together they are one taller matrix multiplication: a product. score_pass.h defines the
-// other words.
+// The result has one slice [n, m] for each combination of leading dimensions. Consecutive slices
+// that read consecutive queries and share their keys (broadcast keys, grouped heads) are computed
+// as one taller matrix multiplication: a product. score_pass.h defines the other words.
 struct ScoreShape {
   int64_t n = 0;  // queries of a slice
   int64_t m = 0;  // keys
@@ -25,17 +24,18 @@ struct ScoreShape {
   int64_t products = 0;
   int64_t slices_per_product = 1;
 
-  // Query rows of a product.
+  // Returns the query rows of a product.
   int64_t ProductRows() const { return slices_per_product * n; }
 
-  // Query rows over all leading dimensions.
+  // Returns the query rows over all leading dimensions.
   int64_t Rows() const { return batch * heads * n; }
 
-  // [m, d] matrices of the keys. Each is read by Rows() / KeyMatrices() query rows.
+  // Returns the number of [m, d] matrices of the keys. Rows() / KeyMatrices() query rows read each
+  // of them.
   int64_t KeyMatrices() const { return key_batch * key_heads; }
 
-  // The [n, d] matrix of the queries that a slice reads, and its [m, d] matrix of the keys, counted
-  // from the tensors' beginnings.
+  // Return the number of the [n, d] matrix of the queries, and of the [m, d] matrix of the keys,
+  // that a slice reads. They are counted from the beginning of each tensor.
   int64_t QueryMatrix(int64_t slice) const;
   int64_t KeyMatrix(int64_t slice) const;
 
@@ -45,12 +45,14 @@ struct ScoreShape {
   int64_t batch = 1, heads = 1;
 };
 
-// The rules: the rank is equal, 2 to 4. d is equal. Leading dimensions are equal or 1; a dimension
-// of 1 broadcasts. In rank 4 the query heads may also be a multiple of the key heads: query head h
-// then reads key head h / (query heads / key heads).
+// Makes the shape of a request. Queries and keys must have the same rank, 2 to 4, and the same d.
+// Leading dimensions must be equal or 1; a dimension of 1 broadcasts. In rank 4, the query heads
+// may also be a multiple of the key heads: query head h then reads key head h / (query heads / key
+// heads).
 //
-// Sizes must be 0 or more. INVALID_ARGUMENT names `queries_name` or `keys_name`, what came and what
-// was expected. RESOURCE_EXHAUSTED: the number of results does not fit in 64 bits.
+// Sizes must be 0 or more. INVALID_ARGUMENT: the shapes break a rule. The error names
+// `queries_name` or `keys_name`, the shape that was given and what was expected.
+// RESOURCE_EXHAUSTED: the number of results does not fit in 64 bits.
 absl::StatusOr<ScoreShape> MakeScoreShape(absl::string_view queries_name,
                                           absl::Span<const int64_t> queries,
                                           absl::string_view keys_name,

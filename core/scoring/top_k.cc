@@ -35,13 +35,13 @@ void TopK::Offer(const float* scores, int64_t count, int64_t key) {
   int64_t j = 0;
   for (; j < count && !has_worst_; ++j) {
     if (scores[j] == kNotAttended) continue;
-    // Selecting also happens if the memory is full. It is full only if there are more keys than
+    // Select drops entries if the memory is full. It is full only if there are more keys than
     // places.
     if (size_ == room_) Select();
     if (has_worst_) break;
     entries_[size_++] = {scores[j], static_cast<int32_t>(key + j)};
   }
-  // Only scores above the limit are taken: an equal score comes with a higher key, which is behind.
+  // Only scores above the limit are taken, because an equal score has a higher key and is behind.
   // Every number is ahead of NaN.
   while (j < count) {
     const float limit = std::isnan(worst_.score) ? kNotAttended : worst_.score;
@@ -63,7 +63,7 @@ void TopK::Merge(const TopEntry* entries, int64_t count) {
 double TopKSeconds(int64_t top_k, int64_t m, int64_t columns) {
   constexpr double kColumnSeconds = 10e-9;
   constexpr double kKeepSeconds = 60e-9;
-  // The expected number of keys that are a new best.
+  // The expected number of keys that are among the best when they are offered.
   const double kept =
       static_cast<double>(top_k) *
       (1 + std::log1p(static_cast<double>(m) / static_cast<double>(std::max<int64_t>(top_k, 1))));

@@ -14,7 +14,7 @@ namespace {
 constexpr char kMetadata[] = "authorization";
 constexpr absl::string_view kScheme = "Bearer ";
 
-// Says what a call without identity lacks.
+// Returns the error text for a call without identity, which says what the call lacks.
 constexpr const char* NobodyText(const AccessSources& sources) {
   if (sources.token_file && sources.certificates) {
     return "the call has no identity: expected metadata authorization with 'Bearer TOKEN', or a "
@@ -38,7 +38,7 @@ absl::Status AccessControl::Unauthenticated(UnauthenticatedReason reason,
   return absl::UnauthenticatedError(message);
 }
 
-// No error shows what came, because it may be a token.
+// No error shows the metadata, because it may be a token.
 absl::StatusOr<std::string> AccessControl::IdentityOfToken(const grpc::ServerContextBase& context,
                                                            const Contents& contents) const {
   const auto [begin, end] = context.client_metadata().equal_range(kMetadata);
@@ -58,7 +58,8 @@ absl::StatusOr<Grant> AccessControl::Authenticate(const grpc::ServerContextBase&
   Grant grant;
   if (!has_identities() && !sources_.access_file) return grant;
   const Contents contents = Current();
-  // Without its rules an access file would let everybody do everything.
+  // No call is let in before the files are read, because without rules every caller might do
+  // everything.
   if ((sources_.token_file && contents.tokens == nullptr) ||
       (sources_.access_file && contents.rules == nullptr)) {
     return absl::UnavailableError(
@@ -71,7 +72,7 @@ absl::StatusOr<Grant> AccessControl::Authenticate(const grpc::ServerContextBase&
     grant.identity = IdentityOfCertificate(*context.auth_context());
   }
   if (contents.rules != nullptr) {
-    // Shares the ownership of all rules.
+    // This pointer shares the ownership of all rules.
     grant.permissions =
         std::shared_ptr<const Permissions>(contents.rules, &contents.rules->For(grant.identity));
   }

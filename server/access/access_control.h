@@ -33,17 +33,17 @@ struct AccessSources {
   bool certificates = false;  // client certificates, which TLS has verified
 };
 
-// Why a call was let in by none of the sources.
+// The reason why no source let a call in.
 enum class UnauthenticatedReason {
-  kNone,   // the call brought nothing that proves who it is
+  kNone,   // the call shows nothing that proves who the caller is
   kToken,  // a token that the file does not have, or no token in metadata that should be one
 };
 inline constexpr std::array kUnauthenticatedReasonNames = {"none", "token"};
 
-// Tells each call's identity and permissions, by the newest contents of the operator's files.
+// Tells each call's identity and permissions. The newest contents of the operator's files decide.
 //
-// Without sources every call has an empty Grant, at no cost. Thread-safe. No call waits for one
-// that reads a file.
+// Without sources every call gets an empty Grant at no cost. Thread-safe. Authenticate never waits
+// while another thread reads a file.
 class AccessControl {
  public:
   explicit AccessControl(AccessSources sources) : sources_(sources) {}
@@ -51,24 +51,25 @@ class AccessControl {
   // True if callers can have identities.
   bool has_identities() const { return sources_.token_file || sources_.certificates; }
 
-  // The metadata `authorization: Bearer TOKEN` is looked at first, if there is a token file. The
-  // client certificate follows. UNAUTHENTICATED: the metadata is wrong, whatever certificate there
-  // is. Or there is a token file or an access file, the call has no identity, and the access file
-  // has no lines about anyone. UNAVAILABLE: there is a token file or an access file, but it has not
-  // been set yet.
+  // Returns the identity and permissions of a call. If there is a token file, looks at the metadata
+  // `authorization: Bearer TOKEN` first, then at the client certificate. UNAUTHENTICATED: the
+  // metadata is wrong, even if there is a certificate. Or there is a token file or an access file,
+  // the call has no identity, and no line of an access file is about anyone. UNAVAILABLE: there is
+  // a token file or an access file, but it has not been set yet.
   absl::StatusOr<Grant> Authenticate(const grpc::ServerContextBase& context) const;
 
-  // Replace the contents of a file. INVALID_ARGUMENT: the text is wrong; nothing has changed.
+  // Replace the contents of a file. INVALID_ARGUMENT: the text is wrong, and the old contents stay.
   absl::Status SetTokenFile(absl::string_view text);
   absl::Status SetAccessFile(absl::string_view text);
 
-  // The calls that were refused with UNAUTHENTICATED so far.
+  // Returns how many calls were refused with UNAUTHENTICATED so far.
   int64_t unauthenticated(UnauthenticatedReason reason) const {
     return unauthenticated_[static_cast<size_t>(reason)].load(std::memory_order_relaxed);
   }
 
  private:
-  // The contents of the files. A member is null until its file is read, if there is one.
+  // The contents of the files. A member is null until its file is read, or if there is no such
+  // file.
   struct Contents {
     std::shared_ptr<const TokenTable> tokens;
     std::shared_ptr<const AccessRules> rules;
@@ -78,7 +79,7 @@ class AccessControl {
     MutexLock lock(&mutex_);
     return contents_;
   }
-  // The identity of the call's token. Empty: it has none.
+  // Returns the identity of the call's token. Empty: the call has no token.
   absl::StatusOr<std::string> IdentityOfToken(const grpc::ServerContextBase& context,
                                               const Contents& contents) const;
   absl::Status Unauthenticated(UnauthenticatedReason reason, absl::string_view message) const;

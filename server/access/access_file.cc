@@ -45,7 +45,7 @@ absl::StatusOr<KeySetPattern> ReadPattern(const FileLines& lines, absl::string_v
   return pattern;
 }
 
-// Adds what the line, an identity and what follows it, allows.
+// Adds what the line allows. Its first word is an identity.
 absl::Status AddLine(const FileLines& lines, ReadLines& out) {
   const std::vector<absl::string_view>& words = lines.words();
   const absl::string_view permission = words.size() > 1 ? words[1] : "";

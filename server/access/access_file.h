@@ -22,11 +22,11 @@ namespace qkserve {
 //
 // A line gives permissions and takes none away. "items-*" is every key set whose name begins with
 // "items-", "popular" is that key set alone, and "*" is all of them. The lines of `anyone` hold for
-// every caller. If there are some, callers without an identity are let in, too. docs/access.md
-// explains the rest.
+// every caller. If there are such lines, callers without an identity are let in, too.
+// docs/access.md explains the rest.
 class AccessRules {
  public:
-  // The permissions of a caller. An identity that has no line may do what anyone may. Empty: a
+  // Returns the permissions of a caller. An identity without lines may do what anyone may. Empty: a
   // caller without identity. The reference lives as long as this object.
   const Permissions& For(const std::string& identity) const;
 
@@ -40,12 +40,12 @@ class AccessRules {
 
   bool admits_anyone_ = false;
   AccessLines anyone_;
-  const Permissions others_{{}, &anyone_};  // of callers without a line of their own
+  const Permissions others_{{}, &anyone_};  // for callers without lines
   std::unordered_map<std::string, Permissions> identities_;
 };
 
-// Reads the text of an access file. Never null. INVALID_ARGUMENT names the line, what came and what
-// was expected.
+// Reads the text of an access file. The result is never null. INVALID_ARGUMENT names the line, what
+// was found and what was expected.
 absl::StatusOr<std::shared_ptr<const AccessRules>> ParseAccessFile(absl::string_view text);
 
 }  // namespace qkserve

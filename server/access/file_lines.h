@@ -16,16 +16,16 @@ class FileLines {
   // `text` must outlive this object.
   explicit FileLines(absl::string_view text) : rest_(text) {}
 
-  // Goes to the next line that has words. False: there is none.
+  // Goes to the next line that has words. Returns false if no such line follows.
   bool Next();
 
   // The words of the line, at least one.
   const std::vector<absl::string_view>& words() const { return words_; }
 
-  // INVALID_ARGUMENT: "line 3: MESSAGE".
+  // Returns INVALID_ARGUMENT with the text "line 3: MESSAGE".
   absl::Status Error(absl::string_view message) const;
 
-  // An Error unless a caller may have this name.
+  // Returns an Error unless a caller may have this name.
   absl::Status CheckIdentity(absl::string_view name) const;
 
  private:
@@ -34,7 +34,7 @@ class FileLines {
   int line_ = 0;
 };
 
-// A word of a file as an error shows it: escaped, and at most 64 bytes of it.
+// Returns a word of a file as an error shows it: escaped, and cut after 64 bytes.
 std::string ShownWord(absl::string_view word);
 
 }  // namespace qkserve

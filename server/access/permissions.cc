@@ -19,8 +19,8 @@ bool Allows(const AccessLines& lines, Permission permission, absl::string_view k
 }  // namespace
 
 KeySetPatterns::KeySetPatterns(std::vector<KeySetPattern> patterns) {
-  // A prefix comes before everything that it covers, and what it covers follows it at once. Of two
-  // equal texts the prefix comes first.
+  // The order puts a prefix just before all that it covers. Of two equal texts, the prefix comes
+  // first.
   std::sort(patterns.begin(), patterns.end(), [](const KeySetPattern& a, const KeySetPattern& b) {
     return std::tie(a.text, b.is_prefix) < std::tie(b.text, a.is_prefix);
   });
@@ -32,8 +32,9 @@ KeySetPatterns::KeySetPatterns(std::vector<KeySetPattern> patterns) {
 }
 
 bool KeySetPatterns::Matches(absl::string_view name) const {
-  // If a pattern covers the name, it is the last one whose text is not behind the name: a text
-  // between the two would begin with the pattern's own, and would not be in the list.
+  // A pattern that covers the name is the last one whose text does not sort after the name. A text
+  // between the two would begin with the pattern's text. The list has no such text, because the
+  // pattern covers it.
   const auto behind = std::upper_bound(
       patterns_.begin(), patterns_.end(), name,
       [](absl::string_view text, const KeySetPattern& pattern) { return text < pattern.text; });

@@ -18,20 +18,20 @@ namespace qkserve {
 enum class Permission { kRead, kScore, kWrite };
 inline constexpr std::array kPermissionNames = {"read", "score", "write"};
 
-// The permission to score keys that come inside the request.
+// The permission to score inline keys.
 inline constexpr char kScoreInline[] = "score_inline";
 
 // Key sets, by name or by the beginning of their names.
 struct KeySetPattern {
   std::string text;
-  bool is_prefix = false;  // `text` and everything that begins with it; else `text` alone
+  bool is_prefix = false;  // true: all names that begin with `text`; false: only `text`
 
   bool Covers(absl::string_view name) const {
     return is_prefix ? name.substr(0, text.size()) == text : name == text;
   }
 };
 
-// A set of patterns. Matches takes a time that grows with the logarithm of their number.
+// A set of patterns. The time of Matches grows with the logarithm of their number.
 class KeySetPatterns {
  public:
   KeySetPatterns() = default;
@@ -41,7 +41,7 @@ class KeySetPatterns {
 
   bool empty() const { return patterns_.empty(); }
 
-  // In the order of their texts. No pattern covers another one.
+  // The patterns in the order of their texts. No pattern covers another one.
   const std::vector<KeySetPattern>& patterns() const { return patterns_; }
 
  private:
@@ -54,7 +54,8 @@ struct AccessLines {
   std::array<KeySetPatterns, kPermissionNames.size()> key_sets = {};  // by Permission
 };
 
-// The permissions of a caller: what the lines about it allow, and those about anyone. Immutable.
+// The permissions of a caller: all that the lines about the caller and the lines about anyone
+// allow. Immutable.
 class Permissions {
  public:
   // `anyone` must outlive this object.
@@ -63,13 +64,14 @@ class Permissions {
 
   bool MayScoreInline() const { return own_.may_score_inline || anyone_.may_score_inline; }
 
-  // For a name of any length, with any bytes.
+  // True if the caller has the permission for this key set. The name may have any length and any
+  // bytes.
   bool May(Permission permission, absl::string_view key_set) const;
 
   // True if there can be key sets that the caller may write.
   bool MayWriteAny() const;
 
-  // The key sets that the caller may read.
+  // Returns patterns of the key sets that the caller may read.
   KeySetPatterns Readable() const;
 
  private:

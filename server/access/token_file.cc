@@ -35,7 +35,7 @@ bool IsHex(absl::string_view text) {
 }  // namespace
 
 absl::StatusOr<TokenTable::Hash> TokenTable::HashOf(absl::string_view token) {
-  // Fetched once: OpenSSL 3 looks an algorithm up in about 1 us.
+  // The algorithm is fetched once, because OpenSSL 3 takes about 1 us to look it up.
   static const EVP_MD* const sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
   Hash hash = {};
   if (sha256 == nullptr ||
@@ -46,7 +46,7 @@ absl::StatusOr<TokenTable::Hash> TokenTable::HashOf(absl::string_view token) {
 }
 
 size_t TokenTable::FirstBytes::operator()(const Hash& hash) const {
-  // The bits of a hash are as good as random.
+  // The first bytes suffice, because the bits of a hash are as good as random.
   size_t first = 0;
   std::memcpy(&first, hash.data(), sizeof(first));
   return first;
@@ -64,7 +64,8 @@ const std::string* TokenTable::Find(absl::string_view token) const {
 }
 
 absl::StatusOr<TokenTable> ParseTokenFile(absl::string_view text) {
-  // Without SHA-256 no token would be found. The operator hears of it here, not the callers.
+  // This check tells the operator if OpenSSL has no SHA-256. Otherwise only the callers would
+  // notice, because no token would be found.
   RETURN_IF_ERROR(TokenTable::HashOf("").status());
   TokenTable table;
   FileLines lines(text);

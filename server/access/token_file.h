@@ -16,14 +16,16 @@ namespace qkserve {
 //   # who        the hash of its token
 //   ranking      sha256:6f1b...   (64 hexadecimal digits)
 //
-// A token is 256 random bits, so nobody can guess one, and its SHA-256 tells nothing about it. A
-// slow hash, which makes guessing passwords expensive, would only make calls expensive here.
+// A token is 256 random bits, so nobody can guess one, and its SHA-256 tells nothing about it.
+// Passwords need a slow hash, which makes guessing expensive. Here it would only make calls
+// expensive.
 
 // The tokens of a file. Thread-safe.
 class TokenTable {
  public:
-  // The identity of the token; null if no line of the file has its hash, or OpenSSL cannot compute
-  // it. Takes about 0.3 us for a token of 43 characters. Hashes are compared in constant time.
+  // Returns the identity of the token, or null if no line of the file has its hash, or if OpenSSL
+  // cannot compute the hash. Takes about 0.3 us for a token of 43 characters. Hashes are compared
+  // in constant time.
   const std::string* Find(absl::string_view token) const;
 
   size_t size() const { return identities_.size(); }
@@ -34,7 +36,8 @@ class TokenTable {
                                                    absl::string_view token);
 
   using Hash = std::array<unsigned char, 32>;  // SHA-256
-  // INTERNAL: OpenSSL has no SHA-256, for example because of its configuration.
+  // Returns the hash of a token. INTERNAL: OpenSSL has no SHA-256, for example because of its
+  // configuration.
   static absl::StatusOr<Hash> HashOf(absl::string_view token);
 
   struct FirstBytes {
@@ -47,19 +50,21 @@ class TokenTable {
 };
 
 // Reads the text of a token file. Each line is an identity, space, and "sha256:" with 64
-// hexadecimal digits. An identity may have several tokens, so that a new one can be handed out
-// before the old one goes. Empty lines are ignored, and a word that begins with '#' ends its line.
-// The file may be empty: then no token is valid.
+// hexadecimal digits. An identity may have several tokens, so that a new token can be handed out
+// before the old one is removed. Empty lines are ignored, and a word that begins with '#' ends its
+// line. The file may be empty: then no token is valid.
 //
-// INVALID_ARGUMENT names the line and what was expected. It never shows what stands in the place of
-// the hash, because that may be a token by mistake. INTERNAL: OpenSSL has no SHA-256.
+// INVALID_ARGUMENT names the line and what was expected. It never shows the text in the place of
+// the hash, because somebody may have put a token there by mistake. INTERNAL: OpenSSL has no
+// SHA-256.
 absl::StatusOr<TokenTable> ParseTokenFile(absl::string_view text);
 
-// A new token: 256 random bits as 43 characters of base64url. INTERNAL: the system gives no random
-// bits.
+// Makes a new token: 256 random bits as 43 characters of base64url. INTERNAL: the system gives no
+// random bits.
 absl::StatusOr<std::string> MakeToken();
 
-// The line of a token file for a token, without a line end. INTERNAL: OpenSSL has no SHA-256.
+// Returns the line of a token file for a token, without a line feed. INTERNAL: OpenSSL has no
+// SHA-256.
 absl::StatusOr<std::string> TokenFileLine(absl::string_view identity, absl::string_view token);
 
 }  // namespace qkserve

@@ -27,7 +27,7 @@
 namespace qkserve {
 namespace {
 
-// The copies of its results that a call holds at the same time: computed, in the response message,
+// The copies of a call's results that are held at the same time: computed, in the response message,
 // and serialised by gRPC.
 constexpr int64_t kResultCopies = 3;
 
@@ -53,7 +53,7 @@ absl::StatusOr<std::shared_ptr<const KeySet>> FindKeySet(const ScoreCall& call,
 }
 
 absl::Status CheckCounts(const ScoreShape& shape, Output output, absl::string_view keys_name) {
-  // If d or m is 0, any number of queries may come in no bytes.
+  // If d or m is 0, a small request may have any number of queries.
   if (shape.Rows() > kScoresMax) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "the request has ", shape.Rows(), " queries, more than the limit of ", kScoresMax));
@@ -177,7 +177,7 @@ absl::Status CheckShapedOptions(const ScoreCall& call, const ScoreShape& shape) 
   return status;
 }
 
-// The bytes of a result; 0 if it was not asked for.
+// Returns the bytes of a result, or 0 if the call did not ask for it.
 std::optional<int64_t> BytesOf(const Tensor& result) {
   return result.shape.empty() ? 0 : ByteCount(result.shape, ElementBytes(result.data_type));
 }
@@ -245,8 +245,8 @@ absl::Status AdmittedScore::Prepare(const ScoreCall& call, const AdmissionOption
   if (key_set_ != nullptr) {
     result_.kernel = options.compute.key_set_kernel;
     spec_.group = GroupId{key_set_->id()};
-    // All versions of a set have its name, and so one family. Two names with the same hash would
-    // only share one share of their tenant's time.
+    // The family is the hash of the name, because all versions of a set have one name. Two names
+    // with the same hash would only share the same part of their tenant's time.
     spec_.family = FamilyId{std::hash<std::string>()(key_set_->name())};
     return absl::OkStatus();
   }
@@ -266,7 +266,8 @@ absl::StatusOr<std::unique_ptr<Pass>> AdmittedScore::MakePass(
 }
 
 void AdmittedScore::Finish(const absl::Status& status, const JobReceipt& receipt) {
-  // A request may take longer than predicted. That is not its tenant's fault.
+  // A request that took longer than predicted costs no more quota, because that is not its tenant's
+  // fault.
   if (tenant_ != nullptr) {
     tenant_->GiveBackQuota(quota_taken_ - std::min(quota_taken_, receipt.worker_time));
   }

@@ -20,8 +20,8 @@
 
 namespace qkserve {
 
-// The limits and parts that admission decides by. They do not change while the server runs. The
-// pointers outlive all calls.
+// The limits and parts that admission uses for its decisions. They do not change while the server
+// runs. The pointers outlive all calls.
 struct AdmissionOptions {
   int64_t message_bytes_max = 0;  // largest response
   ComputeSetup compute = {};
@@ -34,10 +34,10 @@ struct PassRequest {
   ScoreRequest request;  // points into an AdmittedScore
 };
 
-// A call that was checked, planned and charged, as the batcher sees it. It can no longer be refused
-// for what its caller sent. Only here does the server use the scoring engine.
+// A call that was checked, planned and charged, as the batcher sees it. No error in the caller's
+// input can refuse it any more. The server uses the scoring engine only here.
 //
-// A call with inline keys has a pass of its own. Calls on a key set share passes.
+// A call with inline keys has a separate pass. Calls on a key set share passes.
 class AdmittedScore final : public Job {
  public:
   const AttentionProblem& problem() const { return problem_; }
@@ -59,8 +59,8 @@ class AdmittedScore final : public Job {
                                                                    const AdmissionOptions&);
   friend void SubmitScore(ScoreCall&&, Responder*, const AdmissionOptions&, Batcher*);
 
-  // `key_set` is null if the problem has keys of its own. `shape` is that of the queries and the
-  // keys, which may be those of the set.
+  // `key_set` is null if the problem has inline keys. `shape` is the shape of the scores of the
+  // queries and the keys, either inline keys or those of the set.
   AdmittedScore(AttentionProblem&& problem, ScoreShape&& shape,
                 std::shared_ptr<const KeySet> key_set, std::shared_ptr<Tenant> tenant);
   AdmittedScore(const AdmittedScore&) = delete;
@@ -69,7 +69,7 @@ class AdmittedScore final : public Job {
   // Lays out the results, charges all memory of the call and allocates it. Decides how the call is
   // scheduled. RESOURCE_EXHAUSTED: there is no memory, or the results would not fit in a message.
   absl::Status Prepare(const ScoreCall& call, const AdmissionOptions& options);
-  // Decides the shapes of the results. Returns their bytes.
+  // Decides the shapes of the results. Returns the sum of their bytes.
   absl::StatusOr<int64_t> LayOutResults(bool log_sum_exp, int64_t message_bytes_max);
 
   const AttentionProblem problem_;
@@ -82,25 +82,26 @@ class AdmittedScore final : public Job {
   std::unique_ptr<Pass> own_pass_;  // null for a call on a key set
   JobSpec spec_;
   const std::shared_ptr<Tenant> tenant_;               // may be null
-  absl::Duration quota_taken_ = absl::ZeroDuration();  // of the tenant's quota
+  absl::Duration quota_taken_ = absl::ZeroDuration();  // taken from the tenant's quota
   Responder* responder_ = nullptr;                     // set when the call is submitted
 };
 
 // Makes every check of a call beyond its syntax, in a time that does not depend on the tensors'
-// sizes. Nothing large is allocated before all checks are made. The first error is reported, in
-// this order: the permission to bring keys, options, queries, key set or keys, their fit, key
-// lengths, mask, values, size of the result, memory.
+// sizes. Nothing large is allocated before all checks are made. Reports the first error in this
+// order: the permission for inline keys, options, queries, key set or keys, their fit, key lengths,
+// mask, values, size of the result, memory.
 //
 // Errors: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, FAILED_PRECONDITION, DATA_LOSS and
-// RESOURCE_EXHAUSTED, as scoring.proto says. They use the call's names of fields. Thread-safe.
+// RESOURCE_EXHAUSTED, as scoring.proto says. Error texts use the call's names of fields.
+// Thread-safe.
 absl::StatusOr<std::unique_ptr<AdmittedScore>> AdmitScore(ScoreCall&& call,
                                                           const AdmissionOptions& options);
 
-// Admits a call and submits it to the batcher, or fails it, whatever protocol it came by. The
-// call's predicted cost is taken from its tenant's quota. What it does not use, because it was
+// Admits a call of any protocol and submits it to the batcher, or fails it. Takes the call's
+// predicted cost from its tenant's quota. The part that the call does not use, because it was
 // refused or shared a pass, is given back. RESOURCE_EXHAUSTED: the quota is used up
-// (Tenant::TakeQuota). The responder keeps the memory that the call points into. It gets exactly
-// one Respond or Fail, perhaps before this returns. Does not block. Thread-safe.
+// (Tenant::TakeQuota). The responder keeps the memory that the call points into. Exactly one of its
+// Respond and Fail is called, perhaps before this returns. Does not block. Thread-safe.
 void SubmitScore(ScoreCall&& call, Responder* responder, const AdmissionOptions& options,
                  Batcher* batcher);
 

@@ -8,7 +8,7 @@
 
 namespace qkserve {
 
-// The maker of a call, whatever protocol it came by.
+// The maker of a call of any protocol.
 struct Caller {
   std::shared_ptr<Tenant> tenant = nullptr;  // who pays
   Priority priority = Priority::kNormal;

@@ -11,15 +11,16 @@
 
 namespace qkserve {
 
-// INVALID_ARGUMENT: "FIELD: got GOT, expected EXPECTED". `field` is the name that the caller uses.
+// Returns INVALID_ARGUMENT with the text "FIELD: got GOT, expected EXPECTED". `field` is the name
+// that the caller uses.
 inline absl::Status FieldError(absl::string_view field, const absl::AlphaNum& got,
                                const absl::AlphaNum& expected) {
   return absl::InvalidArgumentError(absl::StrCat(field, ": got ", got, ", expected ", expected));
 }
 
 // Sets `type` to the float type that `value` stands for. `value` may come from outside.
-// INVALID_ARGUMENT: it stands for another type or for none, as 0 does. The error also lists
-// `others`: further types that the field takes, ending in ", ".
+// INVALID_ARGUMENT: `value` stands for another type, or for none (0 stands for none). The error
+// lists `others`, too: further types that the field takes, ending in ", ".
 inline absl::Status DecodeFloatType(int value, absl::string_view field, DataType& type,
                                     absl::string_view others = "") {
   if (IsFloatType(value)) {
@@ -34,7 +35,8 @@ inline absl::Status DecodeFloatType(int value, absl::string_view field, DataType
                     absl::StrCat(others, "FLOAT32, FLOAT16 or BFLOAT16"));
 }
 
-// INVALID_ARGUMENT unless the values have the shape of their keys, except in the last dimension.
+// Returns INVALID_ARGUMENT unless the values have the shape of their keys, except in the last
+// dimension.
 inline absl::Status CheckValueShape(absl::string_view field, const Shape& values,
                                     absl::string_view keys_field, const Shape& keys) {
   if (values.size() == keys.size() && std::equal(keys.begin(), keys.end() - 1, values.begin())) {

@@ -13,7 +13,7 @@ namespace qkserve {
 // response is sent. An upload counts from its beginning. Thread-safe.
 class InFlightCalls {
  public:
-  // Counts a call in. Every Begin is followed by one End.
+  // Begin counts a call in, and End counts it out. Each Begin needs one End.
   void Begin() {
     MutexLock lock(&mutex_);
     ++calls_;
@@ -35,7 +35,8 @@ class InFlightCalls {
     return begun_;
   }
 
-  // Blocks until no call is in flight, or until `deadline` on `clock`. Returns how many are left.
+  // Blocks until no call is in flight, or until `deadline` on `clock`. Returns how many calls are
+  // left.
   int64_t AwaitNone(const Clock& clock, absl::Time deadline) {
     MutexLock lock(&mutex_);
     while (calls_ > 0) {

@@ -20,19 +20,19 @@ struct ComputedScore {
   absl::string_view kernel;  // the code path that computes it
 };
 
-// Tells how a call was run, for receipts, metrics and logs. All zero if the call was refused before
-// it came to the batcher.
+// How a call was run, for receipts, metrics and logs. All members are zero or null if the call was
+// refused before it came to the batcher.
 struct ScoreReceipt {
   JobReceipt job = {};
   int64_t rows = 0;                 // the call's own query rows
-  const KeySet* key_set = nullptr;  // null: inline keys. Valid during the call of the Responder.
+  const KeySet* key_set = nullptr;  // null: inline keys. Valid while Respond or Fail runs
 };
 
-// Takes the answer to one score call. The call's protocol implements it, for a unary reply, a
-// message of a stream or anything else, and keeps what ScoreCall points into.
+// Takes the answer to one score call. A protocol implements it, for a unary reply, a message of a
+// stream or anything else. The responder keeps what ScoreCall points into.
 //
 // Exactly one of Respond and Fail is called, once, from any thread. Neither may block. The
-// responder and what ScoreCall points into must live until then. They may be gone when the call
+// responder and what ScoreCall points into must live until this call. They may be gone when it
 // returns.
 class Responder {
  public:
@@ -46,8 +46,8 @@ class Responder {
   // Fail. Called at most once, before them.
   virtual void Hold(ByteBudget::Charge charge) = 0;
 
-  // True if nobody waits for the answer. Called from any thread before Respond or Fail, also with
-  // the batcher's lock held. It must not block.
+  // True if nobody waits for the answer. Called from any thread before Respond or Fail, sometimes
+  // with the batcher's lock held. Must not block.
   virtual bool IsCancelled() const = 0;
 
  protected:

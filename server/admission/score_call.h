@@ -16,8 +16,8 @@
 
 namespace qkserve {
 
-// A protocol's names for the fields of a score call. Errors use them, so they name what the caller
-// sent.
+// A protocol's names for the fields of a score call. Errors use these names, so that they name what
+// the caller sent.
 struct ScoreFieldNames {
   const char* queries;
   const char* keys;
@@ -35,15 +35,15 @@ struct ScoreFieldNames {
   const char* log_sum_exp;
 };
 
-// A call for scores, whatever protocol it came by. Fields mean what qkserve.v1.ScoreRequest says.
+// A call for scores, in any protocol. Members mean what qkserve.v1.ScoreRequest says.
 //
-// The wire has checked the syntax. Output and types are known. Queries, keys and values have a
-// float type and rank 2 to 4. The mask is BOOL or has a float type, and has rank 1 to 4. Sizes are
-// 0 or more, and data has exactly their length. Nothing else is checked. If a tensor fails, its
-// error is kept here. AdmitScore reports it in the tensor's turn, so a call with several errors
-// gets the same error by any protocol.
+// The protocol's decoder has checked the syntax. Output and types are known. Queries, keys and
+// values have a float type and rank 2 to 4. The mask has rank 1 to 4, and is BOOL or has a float
+// type. Sizes are 0 or more, and data has exactly their length. Nothing else is checked. If a
+// tensor fails, its error is kept here. AdmitScore reports it in the tensor's turn, so that a call
+// with several errors gets the same error in every protocol.
 //
-// All views point into what the call's Responder keeps.
+// All views point into memory that the call's Responder keeps.
 struct ScoreCall {
   const ScoreFieldNames* names = nullptr;  // never null; static
 
@@ -57,15 +57,16 @@ struct ScoreCall {
   bool has_offset = false;
   bool log_sum_exp = false;
 
-  // The tenant that pays, and how urgent the call is to it. Null: one without a name or a quota.
+  // The tenant that pays, and how urgent the call is for this tenant. Null: a tenant without a name
+  // or a quota.
   std::shared_ptr<Tenant> tenant;
   Priority priority = Priority::kNormal;
 
-  // The caller's permissions. Null: it may do everything. Valid until the call is admitted.
+  // The caller's permissions, valid until the call is admitted. Null: the caller may do everything.
   const Permissions* permissions = nullptr;
 
-  // When the whole request had arrived, on the batcher's clock. Unless set, the time at which the
-  // batcher gets it.
+  // The time at which the whole request had arrived, on the batcher's clock. If it is not set, the
+  // time at which the batcher gets the call counts.
   absl::Time arrival = absl::InfinitePast();
   absl::Time deadline = absl::InfiniteFuture();
 

@@ -24,7 +24,7 @@ using nlohmann::json;
 constexpr char kRate[] = "cpu_ms_per_second";
 constexpr char kUnlimited[] = "unlimited";
 
-// A text of the file for an error: short, and printable.
+// Returns a text of the file as an error shows it: cut and escaped.
 std::string Shown(absl::string_view text) {
   return absl::CHexEscape(Utf8Prefix(text, kTenantNameBytesMax));
 }
@@ -65,7 +65,7 @@ absl::StatusOr<json> ParseJson(absl::string_view text) {
   return absl::InvalidArgumentError(absl::StrCat(Shown(repeated), ": got twice, expected once"));
 }
 
-// INVALID_ARGUMENT unless `value` is an object with no members but these.
+// Returns INVALID_ARGUMENT unless `value` is an object with no members but `members`.
 absl::Status CheckObject(const json& value, const std::string& where,
                          const std::vector<absl::string_view>& members) {
   if (!value.is_object()) {
@@ -79,7 +79,7 @@ absl::Status CheckObject(const json& value, const std::string& where,
   return absl::OkStatus();
 }
 
-// Reads the quota of a tenant, or the one of all others.
+// Reads the quota of one tenant, or the quota of all other tenants.
 absl::StatusOr<std::optional<double>> ParseQuota(const json& value, const std::string& where) {
   constexpr double kMsMax = 1e9;
   RETURN_IF_ERROR(CheckObject(value, where, {kRate}));

@@ -10,10 +10,9 @@
 
 namespace qkserve {
 
-// How much computing each tenant may ask for, in seconds of CPU time a second. nullopt: as much as
-// it likes.
+// The quota of each tenant, in seconds of CPU time a second. nullopt: no limit.
 struct TenantQuotas {
-  // The quota of every tenant that is not named.
+  // The quota of every tenant that `rates` does not name.
   std::optional<double> default_rate = std::nullopt;
   std::map<std::string, std::optional<double>> rates = {};
 

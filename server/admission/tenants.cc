@@ -19,7 +19,7 @@ absl::Status Tenant::TakeQuota(absl::Duration cost, absl::Time now) {
   if (!has_quota_.load(std::memory_order_relaxed)) return absl::OkStatus();
   MutexLock lock(&mutex_);
   if (!quota_.has_value()) return absl::OkStatus();
-  // Rounded up to what callers are told.
+  // The wait is rounded up to milliseconds, because callers are told milliseconds.
   const absl::Duration wait = absl::Ceil(quota_->Take(cost, now), absl::Milliseconds(1));
   if (wait <= absl::ZeroDuration()) return absl::OkStatus();
   const bool is_none = wait == absl::InfiniteDuration();
@@ -29,7 +29,7 @@ absl::Status Tenant::TakeQuota(absl::Duration cost, absl::Time now) {
                    absl::FormatDuration(cost), " of CPU time, ",
                    is_none ? "and the quota is 0"
                            : absl::StrCat("which it may have in ", absl::FormatDuration(wait))));
-  // Without a time to come again the caller is told not to.
+  // A status without a time to come again tells the caller not to come again.
   return is_none ? status : WithRetryAfter(status, wait);
 }
 
@@ -84,7 +84,7 @@ std::shared_ptr<Tenant> Tenants::Find(const std::string& name, bool is_authentic
   const auto found = by_name_.find(name);
   if (found != by_name_.end()) {
     Entry& entry = *found->second;
-    // Nobody spends the quota of an authenticated name by claiming it.
+    // An unauthenticated caller cannot spend the quota of an authenticated name by claiming it.
     if (entry.is_authenticated && !is_authenticated) return other_;
     entry.last_used = std::max(entry.last_used, now);
     Entries& to = EntriesOf(is_authenticated);
@@ -113,7 +113,7 @@ bool Tenants::ForgetOne(absl::Time now, Entries& entries) {
   for (auto entry = entries.begin(); entry != entries.end() && looks < kLooksMax;
        ++entry, ++looks) {
     if (now - entry->last_used < kTenantIdleMin) return false;
-    // Only Find hands it out, under the lock. So nobody gets hold of it meanwhile.
+    // Nobody can get this tenant meanwhile, because only Find hands tenants out, under the lock.
     if (entry->tenant.use_count() > 1) continue;
     other_->Add(entry->tenant->counts());
     by_name_.erase(entry->tenant->name());

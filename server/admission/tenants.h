@@ -24,11 +24,11 @@
 
 namespace qkserve {
 
-// The end of a tenant's score call.
+// How a tenant's score call ended.
 enum class TenantOutcome {
   kOk,
   kQuota,    // refused by the tenant's quota
-  kRefused,  // turned away for another reason, before any of its work was done
+  kRefused,  // turned away for another reason, before any work was done
   kFailed    // cancelled, late, or an error
 };
 inline constexpr std::array kTenantOutcomeNames = {"ok", "quota", "refused", "failed"};
@@ -42,7 +42,7 @@ struct TenantCounts {
   TenantCounts& operator+=(const TenantCounts& other);
 };
 
-// A payer of calls. A call holds its tenant until it is counted. Thread-safe.
+// A payer of calls. A call holds its tenant until the call is counted. Thread-safe.
 class Tenant {
  public:
   Tenant(TenantId id, std::string name) : id_(id), name_(std::move(name)) {}
@@ -53,12 +53,12 @@ class Tenant {
   bool has_quota() const { return has_quota_.load(std::memory_order_relaxed); }
 
   // Takes `cost`, a predicted CPU time, from the tenant's quota. RESOURCE_EXHAUSTED with the limit
-  // "tenant_quota_file": the quota does not allow it yet; the status says when it will.
+  // "tenant_quota_file": the quota does not allow this cost yet. The status says when it will.
   absl::Status TakeQuota(absl::Duration cost, absl::Time now);
   // Puts back what was taken and not used.
   void GiveBackQuota(absl::Duration unused);
 
-  // Sets the quota, in seconds of CPU time a second. nullopt: there is none.
+  // Sets the quota, in seconds of CPU time a second. nullopt: there is no quota.
   void SetQuota(std::optional<double> rate, absl::Time now);
 
   // Counts a call that has ended.
@@ -72,33 +72,34 @@ class Tenant {
   const TenantId id_;
   const std::string name_;
 
-  std::atomic<bool> has_quota_{false};  // spares the others the lock
+  std::atomic<bool> has_quota_{false};  // spares tenants without a quota the lock
   Mutex mutex_;
   std::optional<TokenBucket> quota_ ABSL_GUARDED_BY(mutex_);
 
-  // Relaxed: a reader may see a call in one of them and not yet in another.
+  // Relaxed atomics. A reader may see a call in one of them and not yet in another.
   std::array<std::atomic<int64_t>, kTenantOutcomeNames.size()> requests_ = {};
   std::atomic<int64_t> compute_ns_{0}, queue_ns_{0};
 };
 
 // All tenants by name, with their quotas. Thread-safe.
 //
-// Names that nobody authenticated are limited to kTenantsMax. Beyond that they share the tenant
-// kOther, unless an idle name can be forgotten: one without calls for kTenantIdleMin. Authenticated
-// names are never refused. If there are more than kTenantsMax, idle ones are forgotten. A forgotten
-// name's counts are added to those of kOther, so sums over tenants never fall.
+// At most kTenantsMax names are kept that are not authenticated. Further names share the tenant
+// kOther, unless an idle name can be forgotten. A name is idle if it had no calls for
+// kTenantIdleMin. Authenticated names are never refused. If there are kTenantsMax of them, a new
+// one makes the server forget an idle one. A forgotten name's counts are added to the counts of
+// kOther, so that sums over tenants never fall.
 class Tenants {
  public:
   static constexpr const char* kOther = kOtherTenants;
 
-  // The tenant of this name. `is_authenticated` tells that the caller has proved to be it. Never
-  // null.
+  // Returns the tenant of this name, never null. `is_authenticated` tells that the caller has
+  // proved to have this name.
   std::shared_ptr<Tenant> Find(const std::string& name, bool is_authenticated, absl::Time now);
 
-  // The quotas from now on, of tenants that are known already, too.
+  // Sets the quotas from now on, for known tenants, too.
   void SetQuotas(TenantQuotas quotas, absl::Time now);
 
-  // The tenants that computed most, at most `max`, and kOther in any case.
+  // Returns the tenants that computed most, at most `max`, and always kOther, too.
   std::vector<std::shared_ptr<const Tenant>> Largest(size_t max) const;
 
   // The number of tenants, kOther not included.
@@ -121,7 +122,7 @@ class Tenants {
   bool ForgetOne(absl::Time now, Entries& entries) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable Mutex mutex_;
-  // In each, the one that was used last is the last.
+  // Each list ends with the tenant that was used last.
   Entries authenticated_ ABSL_GUARDED_BY(mutex_);
   Entries unauthenticated_ ABSL_GUARDED_BY(mutex_);
   std::unordered_map<std::string, Entries::iterator> by_name_ ABSL_GUARDED_BY(mutex_);

@@ -7,8 +7,8 @@
 
 namespace qkserve {
 
-// Limits work to a rate. The bucket holds CPU time. It fills at the rate, up to what comes in
-// kBurst, and is full at first.
+// Limits work to a rate. The bucket holds CPU time. It fills at the rate and is full at first. A
+// full bucket holds what comes in kBurst.
 //
 // Time comes from the caller and may go back a little. Thread-compatible.
 class TokenBucket {
@@ -18,16 +18,16 @@ class TokenBucket {
   // `rate` is in seconds of CPU time a second; 0: nothing is ever taken.
   TokenBucket(double rate, absl::Time now) : rate_(rate), level_(Capacity()), last_(now) {}
 
-  // Changes the rate. What is in the bucket stays, as far as it fits.
+  // Changes the rate. The content of the bucket stays, as far as it fits.
   void SetRate(double rate, absl::Time now) {
     Fill(now);
     rate_ = rate;
     level_ = std::min(level_, Capacity());
   }
 
-  // Takes `cost` if the bucket holds as much, and returns 0. If the cost is more than the bucket
-  // can hold, a full bucket is enough: the rest is owed. Otherwise takes nothing, and returns the
-  // time until the bucket will hold enough; infinite if it never will.
+  // Takes `cost` and returns 0 if the bucket holds enough. A full bucket is enough for a higher
+  // cost, and the rest is owed. Otherwise takes nothing, and returns the time until the bucket will
+  // hold enough, or infinity if it never will.
   absl::Duration Take(absl::Duration cost, absl::Time now) {
     Fill(now);
     const absl::Duration missing = std::min(cost, Capacity()) - level_;
@@ -50,7 +50,7 @@ class TokenBucket {
   }
 
   double rate_;
-  absl::Duration level_;  // negative: owed
+  absl::Duration level_;  // negative if some is owed
   absl::Time last_;
 };
 

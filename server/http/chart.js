@@ -1,16 +1,17 @@
 // --- Numbers --------------------------------------------------------------------------------------
 
-// Units of a quantity, the smallest first. An axis has one unit, and so have the readings of a chart.
+// Units of a quantity, the smallest first. An axis has one unit. The readings of a chart have one
+// unit, too.
 const UNITS = {
   count: [['', 1]],
   time: [['µs', 1e-6], ['ms', 1e-3], ['s', 1]],
   bytes: [['B', 1], ['KiB', 2 ** 10], ['MiB', 2 ** 20], ['GiB', 2 ** 30], ['TiB', 2 ** 40]],
 };
-// The largest unit of which there is at least one.
+// The largest unit that is not above `value`, or else the smallest unit.
 const unitOf = (kind, value) => UNITS[kind].findLast(([, size]) => value >= size) || UNITS[kind][0];
 
 const fixed = (x, digits) => x.toLocaleString('en', {minimumFractionDigits: digits, maximumFractionDigits: digits});
-// Three digits, or all of a whole part that has more: 0.25, 3.40, 47.3, 1,234.
+// Three digits, or all digits before the point if they are more: 0.25, 3.40, 47.3, 1,234.
 function digits3(x) {
   if (x === 0) return '0';
   if (x < 0.005) return '<0.01';
@@ -34,7 +35,7 @@ function spanText(s) {
   return d ? `${d} d ${h} h` : h ? `${h} h ${m} min` : m ? `${m} min ${s % 60} s` : `${s} s`;
 }
 
-// The least of 1, 2, 5, 10, 20, ... that is not below `least`.
+// The smallest of 1, 2, 5, 10, 20, ... that is not below `least`.
 function roundStep(least) {
   const power = 10 ** Math.floor(Math.log10(least));
   return [1, 2, 5, 10].map(n => n * power).find(step => step >= least * 0.999999);
@@ -45,11 +46,11 @@ function roundStep(least) {
 const element = id => document.getElementById(id);
 const SVG = element('chart').content.querySelector('svg').namespaceURI;
 
-// Texts are written over the old ones, so that a selection and a tooltip stay.
+// Writes a text only if it has changed, so that a selection and a tooltip stay.
 function say(node, text) { if (node.textContent !== text) node.textContent = text; }
 
-// As many children as there are items: new ones come from make(), and update(child, item, index)
-// fills each.
+// Gives `parent` as many children as there are items. make() makes a new child, and update(child,
+// item, index) fills each.
 function fit(parent, items, make, update) {
   while (parent.children.length > items.length) parent.lastElementChild.remove();
   while (parent.children.length < items.length) parent.appendChild(make());
@@ -73,15 +74,15 @@ function showReading(made, {label, className, value, unit}) {
   say(dd.lastElementChild, unit ? ` ${unit}` : '');
 }
 
-// Curves over time, with their values now or where the reader points.
+// Curves over time, with the values of now or of the point that the reader points at.
 //
 // `spec` has
-//   id, title, about   its element, and what is shown in a word and in a sentence
+//   id, title, about   for the id of its element; what is shown, in a word and in a sentence
 //   kind               a key of UNITS; is_whole: values are whole numbers
-//   least              the axis ends no lower, so that little does not look like much
+//   least              the axis ends here or higher, so that small values do not look large
 //   series(points)     [{name, of}]; of(point) is the value in that time, or null if there is none
 //   total              of() of the one large reading, where there may be many series
-//   note(point)        a line below the reading, where there is one
+//   note(point)        a line below the reading, if there is only one reading
 //   empty              what to say if there is no value, or if is_empty() is true
 class Chart {
   // `onCursor` is called with a time, or null.
@@ -101,7 +102,7 @@ class Chart {
     this.listen(onCursor);
   }
 
-  // A mouse shows values where it is. A finger's stay until it touches elsewhere.
+  // A mouse shows the values under it. The values under a finger stay until it touches elsewhere.
   listen(onCursor) {
     const follow = event => onCursor(this.nearest(event.clientX - this.svg.getBoundingClientRect().left));
     this.svg.addEventListener('pointermove', follow);
@@ -120,22 +121,22 @@ class Chart {
     });
   }
 
-  // The time of the point that is nearest to an x of the last drawing.
+  // The time of the point that is nearest to `x` in the last drawing.
   nearest(x) {
     if (!this.view || !this.view.points.length) return null;
     const distance = point => Math.abs(this.view.x(point.at) - x);
     return this.view.points.reduce((best, point) => distance(point) < distance(best) ? point : best).at;
   }
 
-  // `view`: {points, latest, from, to, cursor, marks, away}. Times are in milliseconds. `points` are
-  // those between `from` and `to`; `cursor` is one of them, or null.
+  // `view`: {points, latest, from, to, cursor, marks, away}. Times are in milliseconds. `points`
+  // are the points between `from` and `to`. `cursor` is one of them, or null.
   show(view) {
     const series = this.spec.series(view.points);
     const values = series.map(({of}) => view.points.map(of));
     const known = values.flat().filter(value => value !== null);
     const max = Math.max(this.spec.least || 0, ...known);
     const [unit, size] = unitOf(this.spec.kind, max);
-    // Readings may be much less than the axis: they have one unit of their own.
+    // Readings have a separate unit, because they may be much smaller than the axis.
     const point = view.cursor || view.latest;
     const own = unitOf(this.spec.kind, point ? Math.max(0, ...series.map(({of}) => of(point) || 0)) : 0);
     this.read(series, point, ...own);
@@ -204,7 +205,7 @@ class Chart {
     this.svg.appendChild(child);
   }
 
-  // About three, at round values, from 0 to the first that is not below `max`.
+  // About three ticks, at round values, from 0 to the first value that is not below `max`.
   ticks(max, unit, size) {
     const is_whole = this.spec.is_whole || unit === 'B';
     const step = Math.max(roundStep((max || size) / size / 3), is_whole ? 1 : 0);
@@ -214,7 +215,7 @@ class Chart {
     return Array.from({length: count + 1}, (_, i) => ({value: i * step * size, text: text(i)}));
   }
 
-  // A time without a server.
+  // Marks a time without a server.
   away(begin, end, top, bottom) {
     if (end <= begin) return;
     this.draw('rect', {class: 'away', x: begin, y: top, width: end - begin, height: bottom - top});
@@ -228,7 +229,7 @@ class Chart {
     this.draw('text', {x: x + (is_left ? -4 : 4), y: top + 9, 'text-anchor': is_left ? 'end' : 'start'}, text);
   }
 
-  // Ticks at round times of the day, as many as there is room for.
+  // Draws ticks at round times of the day, as many as fit.
   timeAxis({from, to}, x, left, right, top, bottom) {
     const has_seconds = to - from < 300e3, room = has_seconds ? 56 : 38;
     const step = [15e3, 30e3, 60e3, 120e3, 300e3].find(time => x(from + time) - left >= room) || 600e3;
@@ -270,7 +271,7 @@ class Chart {
     });
   }
 
-  // For readers who do not see the curve.
+  // Describes the chart for readers who do not see the curve.
   describe({points, cursor}, series, unit, size, highest) {
     const text = value => value === null ? 'none' : `${this.text(value, size)} ${unit}`.trim();
     const at_cursor = () => series.map(({name, of}) => `${name} ${text(of(cursor))}`.trim()).join(', ') || 'none';

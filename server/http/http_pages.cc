@@ -13,8 +13,8 @@
 namespace qkserve {
 namespace {
 
-// A fresh nonce. A script or style that somehow got into the page does not know it, and so is not
-// run.
+// Makes a fresh nonce. A browser does not run a script or style that somehow got into the page,
+// because it does not have the nonce.
 std::string MakeNonce() {
   std::random_device random;
   std::string nonce;
@@ -42,7 +42,8 @@ HttpAnswer History(absl::string_view after, const LiveView& live) {
   return {.content_type = "application/json", .body = live.Document(number)};
 }
 
-// The path of a target. Proxies send targets that name the host, too (RFC 9112, 3.2.2).
+// Returns the path of a target. A target may name the host, too, because proxies send such targets
+// (RFC 9112, 3.2.2).
 absl::string_view PathOf(absl::string_view target) {
   for (const absl::string_view scheme : {"http://", "https://"}) {
     if (!absl::StartsWithIgnoreCase(target, scheme)) continue;

@@ -26,15 +26,15 @@ struct HttpRequest {
   absl::string_view after = "";
 };
 
-// The answers of the HTTP port. GET and HEAD are answered for
+// Answers a request on the HTTP port. These paths have answers for GET and HEAD:
 //
 //   /              a page for people that reads /history.json
-//   /history.json  the last ten minutes and the key sets; after=N leaves samples up to N out
+//   /history.json  the last ten minutes and the key sets; after=N leaves out samples up to N
 //   /metrics       Prometheus's text format
 //   /healthz       200: the process lives
-//   /readyz        200: it takes requests; 503: it does not, and the body says why
+//   /readyz        200: the server takes requests; 503: it does not, and the body says why
 //
-// Everything else is 404, other methods are 405, an `after` that is no number from 0 on is 400.
+// Other paths get 404. Other methods get 405. An `after` that is not a number from 0 on gets 400.
 HttpAnswer AnswerHttp(const HttpRequest& request, const MetricsExporter& exporter,
                       const LiveView& live);
 

@@ -25,11 +25,11 @@
 namespace qkserve {
 namespace {
 
-// GnuTLS's choices, without older versions.
+// GnuTLS's default choices, without older versions of TLS.
 constexpr char kTlsPriorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
 
 MHD_Result Respond(MHD_Connection* connection, const HttpAnswer& answer) {
-  // The library copies the body, and so only reads it.
+  // The cast is safe, because the library only reads the body, to copy it.
   const std::unique_ptr<MHD_Response, void (*)(MHD_Response*)> response(
       MHD_create_response_from_buffer(answer.body.size(), const_cast<char*>(answer.body.data()),
                                       MHD_RESPMEM_MUST_COPY),
@@ -51,8 +51,8 @@ MHD_Result Respond(MHD_Connection* connection, const HttpAnswer& answer) {
 }  // namespace
 
 // The thread, the connections that it polls, and the history that it keeps. libmicrohttpd could
-// accept connections itself, but then its time limit begins again with every byte, it refuses new
-// connections at its limit, and it spins if descriptors run out.
+// accept connections itself. But then its time limit begins again with every byte, it refuses new
+// connections at its limit, and it spins when descriptors run out.
 class HttpServer::Loop {
  public:
   Loop(BoundSockets sockets, const MetricsExporter* exporter, LogSink log, const Clock* clock,
@@ -71,7 +71,7 @@ class HttpServer::Loop {
     if (daemon_ != nullptr) MHD_stop_daemon(daemon_);
   }
 
-  // Starts to answer. Connections are answered from its return on.
+  // Starts the thread. Connections are answered once this has returned.
   absl::Status Start() {
     RETURN_IF_ERROR(sockets_.Listen());
     daemon_ = tls_ == nullptr
@@ -87,7 +87,7 @@ class HttpServer::Loop {
   }
 
  private:
-  // One connection more than kConnectionsMax: a connection that was cut for a new one still counts.
+  // The limit is kConnectionsMax + 1, because a connection that was cut for a new one still counts.
   template <class... Options>
   MHD_Daemon* StartDaemon(unsigned flags, Options... options) {
     return MHD_start_daemon(
@@ -103,9 +103,9 @@ class HttpServer::Loop {
     bool is_cut = false;
   };
 
-  // Called once with the header, then with each part of a body, then once more. A body is read and
-  // thrown away: if bytes that were not read were left, closing would take the answer from the
-  // peer.
+  // The library calls this once with the header, then with each part of a body, then once more. A
+  // body is read and thrown away, because the peer would lose the answer if the connection were
+  // closed with unread bytes.
   static MHD_Result OnRequest(void* self, MHD_Connection* connection, const char* url,
                               const char* method, const char* /*version*/, const char* /*body*/,
                               size_t* body_size, void** seen) {
@@ -151,14 +151,14 @@ class HttpServer::Loop {
       if (errno != EINTR) absl::SleepFor(kAcceptRetry);
       return;
     }
-    // At most one connection of each socket is accepted in a turn. Open connections are served in
-    // between.
+    // At most one connection of each socket is accepted in a turn. Open connections are served
+    // between turns.
     for (size_t i = 0; i < sockets_.sockets().size(); ++i) {
       if (polled[i].revents != 0) Accept(sockets_.sockets()[i].get());
     }
   }
 
-  // The time at which something is to be done even if no socket is ready.
+  // Returns when to run again even if no socket is ready.
   absl::Time Until(bool is_accepting) const {
     unsigned long long milliseconds = 0;  // NOLINT(google-runtime-int): the library's type
     if (MHD_get_timeout(daemon_, &milliseconds) == MHD_YES && milliseconds == 0) {
@@ -171,7 +171,8 @@ class HttpServer::Loop {
     return until;
   }
 
-  // A timeout for poll: rounded up, from 0 to a minute. After a minute the caller asks again.
+  // Returns a timeout for poll: `time` rounded up, from 0 to a minute. After a minute the caller
+  // polls again.
   static int Milliseconds(absl::Duration time) {
     return static_cast<int>(absl::ToInt64Milliseconds(std::clamp(
         absl::Ceil(time, absl::Milliseconds(1)), absl::ZeroDuration(), absl::Minutes(1))));
@@ -196,13 +197,13 @@ class HttpServer::Loop {
       Cut(connections_.front());
       MHD_run(daemon_);
     }
-    // If this fails, it has closed the socket.
+    // If this call fails, the library has closed the socket.
     if (MHD_add_connection(daemon_, socket, peer.get(), peer.size) != MHD_YES) return;
     connections_.push_back({.socket = socket, .deadline = clock_.Now() + kRequestTimeout});
   }
 
   void OnAcceptError(int error) {
-    // These errors need no pause: nobody wants to connect, or no longer.
+    // These errors need no pause, because nobody is waiting to connect.
     if (error == EAGAIN || error == EINTR || error == ECONNABORTED || is_stopping_) return;
     if (!std::exchange(is_accept_failing_, true)) {
       log_({LogLevel::kError,

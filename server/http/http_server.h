@@ -16,28 +16,29 @@ namespace qkserve {
 
 class TlsFiles;
 
-// Serves /metrics, /healthz, /readyz, and a page for people with its data, on a port and a thread
-// of their own. So a scrape never waits for a request, nor a request for a scrape. The thread also
-// takes a sample for the page once a second, opened or not.
+// Serves /metrics, /healthz, /readyz, and a page for people with its data. It has a separate port
+// and thread, which means that a scrape and a request never wait for each other. The thread takes a
+// sample for the page once a second, even if nobody has opened the page.
 //
 // The thread polls all connections and waits for none. libmicrohttpd reads requests and writes
-// responses. Each connection is for one request. It has kRequestTimeout from when it was accepted
-// until it is closed. At kConnectionsMax the oldest connection is closed for a new one. So silent
-// and slow peers keep no other out, and take few of the files that gRPC's connections need.
+// responses. Each connection is for one request. A connection that was accepted is closed after
+// kRequestTimeout at the latest. At kConnectionsMax the oldest connection is closed for a new one.
+// These limits keep silent and slow peers from shutting others out, and from taking many of the
+// files that gRPC's connections need.
 class HttpServer {
  public:
   static constexpr int kConnectionsMax = 64;
   static constexpr absl::Duration kRequestTimeout = absl::Seconds(5);
-  // The pause after a connection could not be accepted, for example because the process has no
-  // descriptor left.
+  // The pause if a connection cannot be accepted, for example because the process has no descriptor
+  // left.
   static constexpr absl::Duration kAcceptRetry = absl::Milliseconds(100);
   // The most bytes of the request line, the header, and libmicrohttpd's notes about them. A longer
   // request gets 414 or 431.
   static constexpr size_t kHeadBytesMax = 16 << 10;
 
-  // Listens on sockets that were bound to HOST:PORT, and answers when it returns. With `tls` it
-  // speaks TLS 1.2 and up, and asks clients for no certificate. UNAVAILABLE: the address cannot be
-  // listened on. The pointers must outlive the server.
+  // Listens on sockets that were bound to HOST:PORT. Connections are answered once this has
+  // returned. With `tls` the server speaks TLS 1.2 and up, and asks clients for no certificate.
+  // UNAVAILABLE: the server cannot listen on the address. The pointers must outlive the server.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(BoundSockets sockets,
                                                            const std::string& address,
                                                            const MetricsExporter* exporter,

@@ -1,7 +1,7 @@
 // --- Key sets -------------------------------------------------------------------------------------
 
 const ANSWERS_MAX = 6;
-const answers = [];  // the last ones: {at, served}, for rates. served: {name: requests}
+const answers = [];  // the last answers, for rates: {at, served}. served: {name: requests}
 
 const shapeText = tensor => tensor ? tensor.shape.map(whole).join(' × ') : '–';
 const rowsOf = ({keys}) => keys.shape[keys.shape.length - 2];
@@ -9,8 +9,8 @@ function typeText({keys, values}) {
   return values && values.data_type !== keys.data_type ? `${keys.data_type}, ${values.data_type}` : keys.data_type;
 }
 
-// Requests a second since the oldest of the last answers, or null. A set that was put anew counts
-// from 0 again.
+// Requests a second since the oldest of `answers`, or null. A set that was put anew counts from 0
+// again.
 function rateOf(set, now) {
   const then = answers.find(answer => answer.served.has(set.name));
   if (!then || now - then.at < 500) return null;
@@ -24,7 +24,7 @@ function remember(sets, now) {
   if (answers.length > ANSWERS_MAX) answers.shift();
 }
 
-// Numbers of one column: as many decimals in each, so that they line up.
+// Texts for the numbers of one column. All have as many decimals, so that they line up.
 function lineUp(values, size = 1) {
   const digits = values.every(value => value === null || value / size < 100) ? 1 : 0, least = 10 ** -digits;
   return values.map(value => {
@@ -33,9 +33,9 @@ function lineUp(values, size = 1) {
   });
 }
 
-// The columns behind the name: {label, about, texts}, with one text for each set.
+// The columns after the name: {label, about, texts}, with one text for each set.
 function columnsOf(sets, now) {
-  // null: no version is served.
+  // null if no version is served.
   const each = read => sets.map(set => set.version === null ? null : read(set));
   const texts = read => each(read).map(text => text ?? '–');
   const bytes = each(set => set.memory_bytes);
@@ -55,7 +55,8 @@ function columnsOf(sets, now) {
   ];
 }
 
-// Roles are named because a narrow page lays the table out as blocks, which would take them away.
+// Roles are set, because a narrow page lays the table out as blocks, which have no roles of a
+// table.
 function cell(tag, role) {
   const made = document.createElement(tag);
   made.setAttribute('role', role);
@@ -68,7 +69,8 @@ function row() {
   return made;
 }
 
-// A long name is cut in its middle: names often differ at their ends. Its text is whole.
+// A long name is cut in its middle, because names often differ at their ends. The text itself is
+// whole.
 function showName(head, {name, problem}) {
   const [cut, reason] = head.children;
   const tail = Math.min(12, Math.floor(name.length / 2));

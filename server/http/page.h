@@ -3,8 +3,8 @@
 
 namespace qkserve {
 
-// page.html, with the style and the scripts beside it in their places, which is put into the
-// program when it is built. Each @NONCE@ in it is replaced by the answer's nonce.
+// page.html with the style and the scripts from the files beside it. The build puts it into the
+// program. An answer has a nonce in place of each @NONCE@.
 extern const char kPageHtml[];
 
 }  // namespace qkserve

@@ -4,18 +4,18 @@ const POLL_MS = 1000, ANSWER_MS = 5000, POINTS = 120, CODES_MAX = 4;
 
 let newest = null;       // the last answer
 let answered_at = null;  // when it came
-let is_gone = false;     // no answer came to the last question
-let cursor_at = null;    // a time that the reader points at
+let is_gone = false;     // true if the last question got no answer
+let cursor_at = null;    // the time that the reader points at, or null
 let range_ms = HISTORY_MS;
-const marks = [];  // when servers began: {at, text}
-const away = [];   // [from, to]: before a restart, when there was no server
+const marks = [];  // the starts of servers: {at, text}
+const away = [];   // times without a server before a restart: [from, to]
 
 // --- The charts -----------------------------------------------------------------------------------
 
 const errorsOf = ({errors}) => sumOf(Object.values(errors));
 const LOADING = 'Key sets are being loaded';
 
-// A curve for each of the most frequent codes, and one for the others.
+// Makes a curve for each of the most frequent codes, and one for all other codes.
 function errorSeries(points) {
   const totals = {};
   for (const {errors} of points) {
@@ -133,8 +133,8 @@ async function ask(after) {
   return response.json();
 }
 
-// An answer with what is new since the last one, or null. A server that was restarted has all to tell: its samples are
-// numbered anew.
+// Asks for what is new since the last answer. Returns null if no answer comes. A restarted server
+// is asked for everything, because it numbers its samples anew.
 async function askForNew() {
   try {
     const answer = await ask(newest ? newest.samples.first + newest.samples.time.length - 1 : 0);
@@ -150,7 +150,7 @@ function take(answer) {
     const started_at = now - (answer.now - answer.started) * 1000;
     marks.push({at: started_at, text: newest ? 'restarted' : 'started'});
     if (newest) away.push([answered_at, started_at]);
-    answers.length = 0;  // its key sets count anew
+    answers.length = 0;  // the new server's key sets count from 0
   }
   newest = answer;
   answered_at = now;
@@ -167,7 +167,7 @@ async function poll() {
   showCharts();
 }
 
-// A page that nobody sees asks for nothing: the server keeps what it misses.
+// A hidden page does not ask, because the server keeps what the page misses.
 async function run() {
   for (;;) {
     if (document.hidden) await new Promise(done => document.addEventListener('visibilitychange', done, {once: true}));

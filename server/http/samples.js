@@ -2,10 +2,10 @@
 
 const HISTORY_MS = 600e3, NOW_SAMPLES = 5;
 
-const samples = [];  // of this server and, where it was restarted, of the one before
-let bounds = [];     // of the buckets of a sample's latency, in nanoseconds
+const samples = [];  // of this server and, after a restart, of the server before it
+let bounds = [];     // of the latency buckets, in nanoseconds
 
-// Takes the rows of an answer's columns. The server's times become ones of this machine's clock.
+// Adds the samples in an answer's columns. The server's times become times of this machine's clock.
 function takeSamples(answer) {
   const {first, ...columns} = answer.samples;
   bounds = answer.latency_bounds_ns;
@@ -20,20 +20,20 @@ function takeSamples(answer) {
   while (samples.length && samples[0].at < Date.now() - HISTORY_MS - 5000) samples.shift();
 }
 
-// The fields that a sample counts, and those that it found at its end.
+// COUNTS are sums over a sample's interval. STATES are values at its end.
 const COUNTS = ['seconds', 'answered', 'batches', 'batch_requests', 'batch_rows', 'cpu_seconds'];
 const STATES = ['queue_requests', 'queue_seconds', 'in_flight_requests', 'in_flight_bytes', 'key_set_bytes',
                 'resident_bytes'];
 
 const sumOf = values => values.reduce((sum, value) => sum + value, 0);
 function addTo(counts, key, count) { counts[key] = (counts[key] || 0) + count; }
-// null where no sample knows it: key sets were being loaded.
+// The highest value, or null if no sample has a value, because key sets were being loaded.
 function highest(list, name) {
   const known = list.map(sample => sample[name]).filter(value => value !== null);
   return known.length ? Math.max(...known) : null;
 }
 
-// Several samples as one: counts are added, states are the highest.
+// Merges samples into one point. Counts are added. A state is the highest of the samples'.
 function merge(list) {
   const point = {at: list[list.length - 1].at, is_after_gap: list[0].is_after_gap, errors: {}, latency: []};
   for (const name of COUNTS) point[name] = sumOf(list.map(sample => sample[name]));
@@ -45,8 +45,8 @@ function merge(list) {
   return point;
 }
 
-// The points that charts draw, of `width` samples each. Samples are merged by number, so that a point keeps
-// its value as it moves.
+// Returns the points that charts draw, each from `width` samples. Samples are merged by number, so
+// that a point keeps its value as it moves.
 function pointsFrom(from, width) {
   const groups = [];
   let key = null;
@@ -60,7 +60,8 @@ function pointsFrom(from, width) {
   return groups.map(merge);
 }
 
-// Counts of the last seconds, and the state of the last sample.
+// Returns a point with the counts of the last NOW_SAMPLES samples and the state of the last one, or
+// null.
 function latestPoint() {
   const last = samples[samples.length - 1];
   if (!last) return null;
@@ -69,7 +70,8 @@ function latestPoint() {
   return point;
 }
 
-// In seconds, by linear interpolation within a bucket, as Prometheus does it.
+// Returns a quantile in seconds, by linear interpolation within a bucket, as Prometheus does.
+// Returns null if all counts are 0.
 function quantile(counts, q) {
   const total = sumOf(counts);
   let below = 0;

@@ -8,7 +8,8 @@ namespace qkserve {
 
 ConnectionTable::Outcome ConnectionTable::Add(int descriptor, const std::string& peer,
                                               absl::Time now) {
-  // The system has given the number of a socket that is closed to this one.
+  // A known descriptor means that its old socket is closed and that the system has used the number
+  // again.
   if (const auto old = open_.find(descriptor); old != open_.end()) {
     Forget(old->second.peer);
     open_.erase(old);

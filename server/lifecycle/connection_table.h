@@ -11,22 +11,24 @@
 
 namespace qkserve {
 
-// The connections that are open, and the limits of their number.
+// The open connections, and the limits of their number.
 //
-// gRPC closes a socket without telling anybody. So the table remembers which socket each descriptor
-// was, and Sweep asks the system which of them still are: about 0.3 us each.
+// gRPC closes a socket without telling anybody. Therefore the table remembers which socket each
+// descriptor was, and Sweep asks the system which of them are still open. This takes about 0.3 us
+// for each.
 //
 // Thread-compatible.
 class ConnectionTable {
  public:
-  // The time between two looks for ended connections while a limit is reached. It bounds what
-  // refusals cost: a look at 8192 connections takes 2.5 ms.
+  // The time between two looks for ended connections while a limit is reached. It bounds the cost
+  // of refusals, because a look at 8192 connections takes 2.5 ms.
   static constexpr absl::Duration kSweepEvery = absl::Milliseconds(100);
 
-  // Tells sockets apart: the number of the socket behind a descriptor. 0: it is no open socket.
+  // Returns the number of a descriptor's socket, which tells sockets apart. 0: the descriptor is no
+  // open socket.
   using SocketNumber = std::function<uint64_t(int descriptor)>;
 
-  // The limits of all connections, and of those from one peer.
+  // The arguments limit all connections, and the connections from one peer.
   ConnectionTable(int64_t connections_max, int64_t per_peer_max,
                   SocketNumber number = NumberOfSocket)
       : connections_max_(connections_max),
@@ -36,7 +38,7 @@ class ConnectionTable {
   enum class Outcome { kAdded, kFull, kPeerFull };
 
   // Adds an open socket if the limits allow it. `peer` stands for the address that it comes from
-  // (see PeerPrefix); "" has no limit of its own.
+  // (see PeerPrefix); "" has no limit for one peer.
   Outcome Add(int descriptor, const std::string& peer, absl::Time now);
 
   // Forgets connections that have ended.
@@ -63,9 +65,9 @@ class ConnectionTable {
   absl::Time sweep_from_ = absl::InfinitePast();
 };
 
-// How many connections the server may take if the process may open `files` files:
-// `connections_max`, or fewer, so that `reserved` files are left for everything else. If there are
-// very few files, connections get half of them.
+// Returns how many connections the server may take if the process may open `files` files. The
+// number is `connections_max`, or less, so that `reserved` files are left for everything else. If
+// `files` is very small, connections get half of them.
 int64_t ConnectionsAllowed(int64_t connections_max, int64_t files, int64_t reserved);
 
 }  // namespace qkserve

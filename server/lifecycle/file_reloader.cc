@@ -14,8 +14,8 @@
 namespace qkserve {
 namespace {
 
-// The state of a file, by which a change is seen. The time of the last change of its inode shows a
-// new owner or mode, and a file of the same size that got its old time of modification back.
+// The state of a file, which shows a change. `changed`, the time of the inode's last change, shows
+// a new owner or mode. It also shows a new file of the same size with the old time of modification.
 struct FileState {
   int error = 0;  // errno, if there is no such file
   mode_t mode = 0;
@@ -46,7 +46,7 @@ std::vector<FileState> StatesOf(const std::vector<std::string>& paths) {
   return states;
 }
 
-// Reads regular files alone: a pipe without a writer would stop the thread for good.
+// Reads only regular files, because a pipe without a writer would stop the thread for good.
 absl::StatusOr<std::string> ReadRegularFile(const std::string& path) {
   struct stat file = {};
   if (stat(path.c_str(), &file) == 0 && !S_ISREG(file.st_mode)) {
@@ -59,7 +59,7 @@ absl::StatusOr<std::string> ReadRegularFile(const std::string& path) {
 
 struct FileReloader::Watched {
   WatchedFiles files;
-  std::vector<FileState> tried;  // at the last attempt, of which `status` is the outcome
+  std::vector<FileState> tried;  // at the last attempt; `status` is its outcome
   absl::Status status;
   std::vector<FileState> seen;  // at the last look
 };
@@ -69,8 +69,8 @@ FileReloader::FileReloader(LogSink log, absl::Duration interval, std::function<a
 
 FileReloader::~FileReloader() = default;
 
-// The message of an error begins with a flag. UNAVAILABLE: a file cannot be read, or its contents
-// may be taken later. FAILED_PRECONDITION: they were refused.
+// The message of an error begins with a flag. UNAVAILABLE: a file cannot be read, or the contents
+// may be taken later. FAILED_PRECONDITION: the contents were refused.
 absl::Status FileReloader::ReadAndApply(const WatchedFiles& files) {
   std::vector<std::string> contents;
   for (size_t i = 0; i < files.paths.size(); ++i) {
@@ -118,7 +118,7 @@ bool FileReloader::LookAt(Watched& watched, size_t index) {
   if (states == watched.tried && !absl::IsUnavailable(watched.status)) return false;
   if (!is_still) return true;
   const absl::Status status = ReadAndApply(watched.files);
-  // The files of an error may have changed while they were read, so that they did not fit.
+  // Files that changed while they were read may not fit each other. Their error does not count yet.
   if (!status.ok() && states != StatesOf(watched.files.paths)) return true;
   const bool is_known = states == std::exchange(watched.tried, states) && status == watched.status;
   watched.status = status;

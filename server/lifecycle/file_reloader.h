@@ -21,48 +21,49 @@ namespace qkserve {
 
 // Files that are applied together, for example a certificate and its key.
 struct WatchedFiles {
-  // The flag's name without dashes. It stands for the files in errors, the log and metrics.
+  // The flag's name without dashes. It names the files in errors, the log and metrics.
   std::string flag;
   std::vector<std::string> paths;
-  // Takes the contents, in the order of `paths`. An error must leave the contents in use that were
-  // applied before; its message need not name the flag. UNAVAILABLE: the same contents may be taken
-  // later. Calls never overlap. It must not call the reloader, and what it uses must outlive the
-  // reloader.
+  // Takes the contents, in the order of `paths`. After an error, the contents that were applied
+  // before must stay in use. The error's message need not name the flag. UNAVAILABLE: the same
+  // contents may be taken later. Calls never overlap. `apply` must not call the reloader, and what
+  // it uses must outlive the reloader.
   std::function<absl::Status(const std::vector<std::string>& contents)> apply;
-  // The flags of the single paths, if `flag` is not the flag of all of them.
+  // The flag of each path, if `flag` is not the flag of all paths.
   std::vector<std::string> path_flags = {};
 };
 
 // Watches files that an operator replaces while the server runs.
 //
-// Once an interval it compares each file's device, inode, size, times and mode with those of the
-// last attempt. Symbolic links are followed, so the exchange of a link in the path counts, as
-// Kubernetes does it with secrets. A change is read when the next look, kSettleTime later, finds
-// the files the same, so no half of a file that is being written is applied.
+// Once an interval it compares each file's device, inode, size, times and mode with the values at
+// the last attempt. It follows symbolic links, because Kubernetes changes a secret by the exchange
+// of a link in the path. Changed files are read when the next look, kSettleTime later, finds them
+// unchanged, because a file that is still being written must not be applied.
 //
-// If a file cannot be read, or `apply` refuses the contents, a line of the log says why, once for a
-// change and a reason. The contents applied before stay in use. What cannot be read, or may be
-// taken later, is tried again at each look. Other contents are tried again when a file changes.
+// If a file cannot be read, or `apply` refuses the contents, a line in the log says why, once for
+// each change and reason. The contents applied before stay in use. Each look tries again if a file
+// could not be read or the contents may be taken later. Refused contents are tried again when a
+// file changes.
 //
 // Thread-safe, except for the destructor.
 class FileReloader {
  public:
-  // The most bytes of a file. It is more than any bundle of certificates or list of tokens has, and
+  // The most bytes of a file. No bundle of certificates or list of tokens has as many. The limit
   // bounds the cost of reading a wrong file.
   static constexpr size_t kFileBytesMax = 16 << 20;
-  // Programs write such small files faster, and operators do not notice it.
+  // Programs write such small files in less time, and operators do not notice this delay.
   static constexpr absl::Duration kSettleTime = absl::Milliseconds(100);
 
-  // The fate of the files of one flag.
+  // The outcome of reading the files of one flag.
   struct Outcome {
     std::string flag;
-    int64_t applied = 0;  // the first time, in Add, included
+    int64_t applied = 0;  // includes the first time, in Add
     int64_t refused = 0;
     absl::Time last_applied;  // the wall clock's time
   };
 
-  // Looks every `interval`, on a thread of its own that begins with the first call of Add. With an
-  // infinite interval only Look looks. `now` is the wall clock.
+  // A thread that the first Add starts looks at the files every `interval`. If the interval is
+  // infinite, there is no thread, and only calls of Look look. `now` is the wall clock.
   explicit FileReloader(LogSink log, absl::Duration interval = absl::Seconds(1),
                         std::function<absl::Time()> now = absl::Now);
   ~FileReloader();
@@ -79,7 +80,7 @@ class FileReloader {
   // change that the next look may read.
   bool Look();
 
-  // In the order of Add. Never waits for a file.
+  // Returns the outcomes in the order of Add. Never waits for a file.
   std::vector<Outcome> outcomes() const;
 
  private:
@@ -101,7 +102,7 @@ class FileReloader {
   mutable Mutex outcomes_mutex_;
   std::vector<Outcome> outcomes_ ABSL_GUARDED_BY(outcomes_mutex_);  // one for each of watched_
 
-  // Last, because it uses the others.
+  // The thread is the last member, because it uses the others.
   std::optional<BackgroundThread> thread_ ABSL_GUARDED_BY(looking_);
 };
 

@@ -21,8 +21,8 @@
 namespace qkserve {
 namespace {
 
-// The reply of grpc.health.v1 as it is on the wire: field 1 is the status, and its value 1 is
-// SERVING. The request asks for the whole server (no service name) and is empty.
+// A reply of grpc.health.v1 on the wire that says SERVING: field 1 is the status, and its value 1
+// is SERVING. The request asks for the whole server (no service name) and is empty.
 constexpr char kServing[] = {0x08, 0x01};
 
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(const CheckTls& tls) {

@@ -23,7 +23,7 @@
 namespace qkserve {
 namespace {
 
-// The end of a message that says that another process listens.
+// The end of the system's message about an address on which another process listens.
 constexpr char kInUse[] = "Address already in use";
 constexpr char kIsInUse[] = " is in use by another process";
 
@@ -55,15 +55,16 @@ SocketAddress AnyIpv4(int port) {
   return address;
 }
 
-// Makes room for a socket at a path: removes a socket that no server listens on.
+// Makes room for a socket at a path. Removes a socket on which no server listens.
 absl::Status ClearPath(const std::string& path, const SocketAddress& address) {
-  // Not blocking, because a stopped server with a full queue would keep a caller waiting. EAGAIN
-  // tells of such a queue: somebody listens.
+  // The socket does not block, because a stopped server with a full queue would keep a caller
+  // waiting. EAGAIN means a full queue, which shows that a server listens.
   const FileDescriptor caller(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (connect(caller.get(), address.get(), address.size) == 0 || errno == EAGAIN) {
     return absl::UnavailableError(kInUse);
   }
-  // ENOENT: no socket is there. ECONNREFUSED: no server listens. After other errors one might.
+  // ENOENT: no socket is there. ECONNREFUSED: no server listens. After other errors a server may
+  // listen.
   if (errno != ENOENT && errno != ECONNREFUSED) {
     return absl::UnavailableError(std::strerror(errno));
   }
@@ -76,8 +77,8 @@ absl::Status ClearPath(const std::string& path, const SocketAddress& address) {
   return absl::OkStatus();
 }
 
-// True if the machine has an address of IPv6; a kernel may know IPv6 without one. gRPC asks the
-// same.
+// True if the machine has an IPv6 address. A kernel may support IPv6 without an address. gRPC makes
+// the same check.
 bool HasIpv6() {
   const FileDescriptor probe(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (probe.get() < 0) return false;
@@ -203,8 +204,8 @@ absl::StatusOr<BoundSockets> BoundSockets::Bind(const AddressFlag& flag,
 absl::StatusOr<BoundSockets> BoundSockets::Bind(std::vector<SocketAddress> addresses) {
   BoundSockets bound(std::move(addresses));
   const bool takes_any_port = bound.port() == 0;
-  // The kernel gives a port that is free on the first address. Another address seldom has it in
-  // use; then another port is tried.
+  // The kernel gives a port that is free on the first address. The port is seldom in use on another
+  // address. If it is, another port is tried.
   constexpr int kAttempts = 20;
   absl::Status status;
   for (int i = 0; i < (takes_any_port ? kAttempts : 1); ++i) {
@@ -251,8 +252,8 @@ absl::Status BoundSockets::BindEach() {
         ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (socket < 0) return ErrnoStatus(address);
     sockets_.emplace_back(socket);
-    // With this option, connections of a server that was killed do not keep the next server from
-    // the port.
+    // With this option, the next server can use the port although connections of a killed server
+    // remain.
     const int on = 1;
     setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (IsIpv6(address)) {
@@ -286,7 +287,7 @@ absl::Status CannotListen(const AddressFlag& flag, const std::string& address,
   absl::ConsumePrefix(&reason, absl::StrCat(address, ": "));
   std::string what = absl::StrCat("cannot listen on ", address, ": ", reason);
   if (absl::ConsumeSuffix(&reason, kInUse)) {
-    // It may be one of several addresses of a name, or [::] for 0.0.0.0.
+    // The address in use may be one of several addresses of a name, or [::] for 0.0.0.0.
     const bool is_another = absl::ConsumeSuffix(&reason, ": ") && !reason.empty();
     what = is_another ? absl::StrCat("cannot listen on ", address, ": ", reason, kIsInUse)
                       : absl::StrCat(address, kIsInUse);

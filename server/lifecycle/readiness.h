@@ -8,24 +8,24 @@
 
 namespace qkserve {
 
-// How far the server's life has come. Senders of traffic ask for it.
+// The phase of the server's life. Senders of traffic ask for it.
 enum class Readiness { kLoading, kServing, kDraining };
 
 // The key sets without which a server is not ready.
 //
 //   none  a server that answers calls is ready
-//   some  at least one set is served, or there is none
+//   some  at least one set is served, or no set exists
 //   all   every set is served
 //
-// A set is served if one of its versions is, although a newer one may be damaged.
+// A set counts as served if one of its versions is served, even if a newer version is damaged.
 enum class ReadyKeySets { kNone, kSome, kAll };
 
 // The value of --ready_key_sets; see base/flags.h.
 bool ParseFlag(absl::string_view text, ReadyKeySets* rule, std::string* error);
 std::string FlagText(ReadyKeySets rule);
 
-// Why a server is not ready, in words for people; "" if it is. Of its `key_sets`, `unserved` have
-// no version that could be loaded.
+// Returns why a server is not ready, in words for people, or "" if it is ready. It has `key_sets`
+// sets. `unserved` of them have no version that could be loaded.
 std::string WhyNotReady(Readiness readiness, ReadyKeySets rule, int64_t key_sets, int64_t unserved);
 
 }  // namespace qkserve

@@ -20,7 +20,7 @@ void TellServiceManager(const std::string& state) {
   address.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof(address.sun_path)) return;
   std::memcpy(address.sun_path, path.data(), path.size());
-  // "@" stands for the 0 that a name without a file begins with.
+  // "@" stands for the 0 byte at the beginning of a socket name without a file.
   if (path.front() == '@') address.sun_path[0] = '\0';
   const FileDescriptor manager(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   constexpr timeval kWaitMax = {.tv_sec = 1, .tv_usec = 0};

@@ -11,14 +11,14 @@
 namespace qkserve {
 namespace {
 
-// The write end of a pipe, which gets the first signal to stop. A handler writes to it. sigwait
-// would not do: OpenBLAS has threads before main that do not block signals.
+// The write end of a pipe. A handler writes the first stop signal to it. sigwait would not work,
+// because OpenBLAS starts threads before main, and they do not block signals.
 int stop_pipe = -1;
 std::atomic_flag is_stop_signalled = ATOMIC_FLAG_INIT;
 
-// Ends the process as if the signal had no handler. For process 1 of a container the kernel ignores
-// a signal without a handler; then the process exits with the code that a shell shows for the
-// signal.
+// Ends the process as if the signal had no handler. The kernel ignores a signal without a handler
+// if the process is process 1 of a container. Such a process exits with the code that a shell shows
+// for the signal.
 void EndAtOnce(int number) {
   signal(number, SIG_DFL);
   sigset_t unblocked;
@@ -30,7 +30,8 @@ void EndAtOnce(int number) {
   _exit(kShellSignalExit + number);
 }
 
-// Only the first SIGHUP counts, because a terminal that closes may send several.
+// Handles a stop signal. The first one is written to the pipe, and a later one ends the process. A
+// later SIGHUP does nothing, because a terminal that closes may send several.
 void OnStopSignal(int number) {
   const int saved_errno = errno;
   if (!is_stop_signalled.test_and_set()) {
@@ -47,7 +48,7 @@ void OnStopSignal(int number) {
 void IgnoreWriteSignals() {
   signal(SIGPIPE, SIG_IGN);
   signal(SIGTTOU, SIG_IGN);
-  // Without the signal, a file that may not grow is an error of one upload and not the end of the
+  // Without this signal, a file that reaches its size limit fails one upload and does not end the
   // server.
   signal(SIGXFSZ, SIG_IGN);
 }
@@ -61,7 +62,7 @@ int CatchStopSignals() {
   action.sa_flags = SA_RESTART;
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);
-  // If SIGHUP is ignored, nohup asked for that, and it stays ignored.
+  // If SIGHUP is ignored, nohup asked for that, and the signal stays ignored.
   struct sigaction hangup = {};
   sigaction(SIGHUP, nullptr, &hangup);
   if (hangup.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);

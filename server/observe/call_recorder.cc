@@ -4,7 +4,7 @@ namespace qkserve {
 
 namespace {
 
-// INFO: the caller's fault or wish. ERROR: ours.
+// Returns INFO for the caller's fault or wish, and ERROR for the server's fault.
 LogLevel LevelOf(absl::StatusCode code) {
   switch (code) {
     case absl::StatusCode::kUnknown:
@@ -97,7 +97,7 @@ void CallRecorder::RecordCall(const grpc::ServerContextBase& context, Method met
                               absl::string_view identity) const {
   const absl::Duration duration = clock_.Now() - begin;
   metrics_.CountCall(method, status.code(), duration);
-  // A deadline is no refusal here: it ends an upload under way.
+  // A deadline is not a refusal here, because it ends an upload under way.
   if (!absl::IsDeadlineExceeded(status)) metrics_.CountRefusal(RefusalOf(status));
   if (!calls_.IsLogged(method, status, duration)) return;
   calls_.Log({.method = method, .status = status, .duration = duration, .identity = identity},

@@ -22,14 +22,15 @@
 
 namespace qkserve {
 
-// Allows kLinesMax lines in kPeriod. If every call had a line, logging would make a busy server
-// slower. Thread-safe.
+// Allows kLinesMax lines in kPeriod. Logging every call would make a busy server slower.
+// Thread-safe.
 class LineLimit {
  public:
   static constexpr int64_t kLinesMax = 10;
   static constexpr absl::Duration kPeriod = absl::Seconds(1);
 
-  // Returns how many lines were left out since the last one, or nullopt: this one is left out, too.
+  // Returns how many lines were left out since the last line, or nullopt if this line is left out,
+  // too.
   std::optional<int64_t> Take(absl::Time now);
 
  private:
@@ -39,7 +40,7 @@ class LineLimit {
   int64_t left_out_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-// A call, as its line of the log tells of it.
+// A call, as its line in the log describes it.
 struct CallSummary {
   Method method = Method::kScore;
   absl::Status status = {};
@@ -48,11 +49,11 @@ struct CallSummary {
   absl::string_view identity = {};  // empty: the caller has none
 };
 
-// Logs calls that were slow, and on request those that failed. Each of the two kinds has a
-// LineLimit. A call that is both has the line of a slow one. Thread-safe.
+// Logs slow calls and, if asked to, failed calls. Each of the two kinds has a LineLimit. A call
+// that is both gets the line of a slow call. Thread-safe.
 class CallLog {
  public:
-  // A score call is slow if it took at least `slow_threshold`. 0: none is slow. The clock must
+  // A score call is slow if it took at least `slow_threshold`. 0: no call is slow. The clock must
   // outlive this object.
   CallLog(absl::Duration slow_threshold, bool logs_failures, LogSink log, const Clock* clock)
       : slow_threshold_(slow_threshold),
@@ -60,7 +61,7 @@ class CallLog {
         log_(std::move(log)),
         clock_(*clock) {}
 
-  // True if the call should have a line. The caller then makes what Log needs.
+  // True if the call should have a line. If not, the arguments of Log need not be made.
   bool IsLogged(Method method, const absl::Status& status, absl::Duration duration) const {
     return IsSlow(method, duration) || (logs_failures_ && !status.ok());
   }
@@ -82,11 +83,11 @@ class CallLog {
   LineLimit failure_lines_;
 };
 
-// Tells metrics and log about each call, just before its answer is handed to gRPC. So a client that
-// has the answer finds it counted. Thread-safe.
+// Counts each call in the metrics, and logs some. This happens just before the answer is handed to
+// gRPC, so that a client with an answer finds its call counted. Thread-safe.
 class CallRecorder {
  public:
-  // The pointers must outlive this object. CallLog tells the meaning of the next two.
+  // The pointers must outlive this object. CallLog explains `slow_threshold` and `logs_failures`.
   CallRecorder(RequestMetrics* metrics, absl::Duration slow_threshold, bool logs_failures,
                const LogSink& log, const Clock* clock)
       : metrics_(*metrics),
@@ -97,14 +98,14 @@ class CallRecorder {
   absl::Time Now() const { return clock_.Now(); }
   RequestMetrics& metrics() const { return metrics_; }
 
-  // Counts a score call, also for its tenant, and logs it if it was slow or failed. `tenant` is
-  // null if it is not known. `response_bytes` is the size of the reply on the wire. `identity` is
-  // the caller's, for the log; empty: it has none.
+  // Counts a score call, in the metrics and for its tenant. Logs it if it was slow or failed.
+  // `tenant` is null if it is not known. `response_bytes` is the size of the reply on the wire.
+  // `identity` is the caller's identity for the log. Empty: the caller has none.
   void RecordScore(const grpc::ServerContextBase& context, Tenant* tenant,
                    const absl::Status& status, absl::Time arrival, const ScoreReceipt& receipt,
                    size_t response_bytes, absl::string_view identity) const;
 
-  // Counts any other call, and logs it if it failed. It began at `begin`.
+  // Counts any other call, and logs it if it failed. The call began at `begin`.
   void RecordCall(const grpc::ServerContextBase& context, Method method, const absl::Status& status,
                   absl::Time begin, absl::string_view identity) const;
 

@@ -16,10 +16,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Seconds since the epoch, to the millisecond.
+// Returns seconds since the epoch, rounded down to a millisecond.
 double UnixSeconds(absl::Time time) { return static_cast<double>(absl::ToUnixMillis(time)) / 1e3; }
 
-// To the microsecond: more digits would only make the document longer.
+// Rounds to a microsecond, because more digits would only make the document longer.
 double Rounded(double seconds) { return std::round(seconds * 1e6) / 1e6; }
 
 LoadCounts CountsOf(const RequestMetrics::Counts& counts, double cpu_seconds) {
@@ -45,7 +45,7 @@ LoadState StateOf(const ServerParts& parts, int64_t workers) {
           .key_set_bytes = parts.key_sets->budget().bytes()};
 }
 
-// {"NOT_FOUND": 3}: the codes that were given.
+// Returns the errors by code, for example {"NOT_FOUND": 3}. Codes without errors are left out.
 Json ErrorsJson(const LoadCounts& counts) {
   Json errors = Json::object();
   for (size_t code = 0; code < kStatusCodes; ++code) {
@@ -55,7 +55,8 @@ Json ErrorsJson(const LoadCounts& counts) {
   return errors;
 }
 
-// [4, 10, 5, 2]: 10 in bucket 4 and 2 in bucket 5. Most buckets of a second are empty.
+// Returns pairs of a bucket and its count. [4, 10, 5, 2] is 10 in bucket 4 and 2 in bucket 5. Empty
+// buckets are left out, because most buckets of a second are empty.
 Json BucketsJson(const RequestMetrics::TimeHistogram& histogram) {
   Json buckets = Json::array();
   for (size_t i = 0; i < histogram.counts.size(); ++i) {
@@ -66,8 +67,9 @@ Json BucketsJson(const RequestMetrics::TimeHistogram& histogram) {
   return buckets;
 }
 
-// Columns: an array for each field, with one value a sample. `from` is the first sample of
-// history.samples(). `wall` is added to the clock's times, which makes them times since the epoch.
+// Returns columns: an array for each field, with one value for each sample. `from` is the first
+// index in history.samples(). `wall` is added to the clock's times, which makes them times since
+// the epoch.
 Json SamplesJson(const LoadHistory& history, size_t from, absl::Duration wall) {
   Json samples = {{"first", history.first_number() + static_cast<int64_t>(from)}};
   const auto column = [&](const char* name, const auto& value_of) {
@@ -110,7 +112,7 @@ Json TensorJson(DataType type, const Shape& shape) {
   return {{"data_type", std::string(DataTypeName(type))}, {"shape", shape}};
 }
 
-// As in `qkctl keys list --json`.
+// Returns the same members as `qkctl keys list --json`.
 Json KeySetJson(const KeySetStore::Listed& listed) {
   Json json = {{"name", listed.name}, {"version", nullptr}, {"keys", nullptr},
                {"values", nullptr},   {"memory_bytes", 0},  {"requests_served", 0},

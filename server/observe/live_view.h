@@ -13,25 +13,25 @@ namespace qkserve {
 
 // The data of the page for people: the last ten minutes, and the key sets as they are now.
 //
-// Its owner takes the samples, so that it needs no thread and no lock. Thread-compatible.
+// It needs no thread and no lock, because its owner takes the samples. Thread-compatible.
 class LiveView {
  public:
   // The history begins now. The pointers must outlive the view.
   LiveView(const MetricsExporter* exporter, const Clock* clock);
 
-  // When TakeSample is to be called next.
+  // Returns when TakeSample is to be called next.
   absl::Time due() const { return history_.due(); }
-  // Adds a sample to the history: less than 0.5 ms of CPU time.
+  // Adds a sample to the history. Takes less than 0.5 ms of CPU time.
   void TakeSample();
 
-  // A JSON document, which docs/metrics.md describes. It leaves samples up to number `after` out;
-  // 0 asks for all of them.
+  // Returns a JSON document, which docs/metrics.md describes. It leaves out samples up to number
+  // `after`. 0 asks for all samples.
   std::string Document(int64_t after) const;
 
  private:
   const MetricsExporter& exporter_;
   const Clock& clock_;
-  const absl::Time started_;  // on the wall clock; tells one server's life from the next
+  const absl::Time started_;  // on the wall clock; tells a restarted server from the one before
   LoadHistory history_;
 };
 

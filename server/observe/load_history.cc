@@ -24,7 +24,8 @@ LoadCounts Difference(LoadCounts now, const LoadCounts& before) {
 
 }  // namespace
 
-// 600 samples stay below the 320 KB that the class promises: a block of std::deque has 512 bytes.
+// This keeps 600 samples below the 320 KB that the class promises, because a block of std::deque
+// has 512 bytes.
 static_assert(sizeof(LoadSample) <= 512);
 
 void LoadHistory::Add(const LoadCounts& counts, const std::optional<LoadState>& state,

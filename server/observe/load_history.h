@@ -13,7 +13,7 @@
 
 namespace qkserve {
 
-// A server's work: sums since it started, or an interval's part of them.
+// The work of a server, since its start or in an interval.
 struct LoadCounts {
   int64_t answered = 0;                           // Score calls answered with OK
   std::array<int64_t, kStatusCodes> errors = {};  // all calls, by code; OK stays 0
@@ -35,17 +35,17 @@ struct LoadState {
 
 struct LoadSample {
   absl::Time at;            // the end of the interval
-  absl::Duration interval;  // since the sample before it
+  absl::Duration interval;  // since the sample before
   LoadCounts counts;        // of the interval
-  // The next members are as they were at the end.
+  // The members below were read at the end of the interval.
   std::optional<LoadState> state;  // nullopt: key sets were being loaded
   int64_t resident_bytes = 0;
 };
 
 // The last ten minutes of a server, one sample a second. Samples are numbered from 1 on, so that a
-// reader can ask for those that it does not have.
+// reader can ask for the samples that it lacks.
 //
-// It needs about 320 KB at most. Thread-compatible.
+// The history needs at most about 320 KB. Thread-compatible.
 class LoadHistory {
  public:
   static constexpr absl::Duration kInterval = absl::Seconds(1);
@@ -55,21 +55,21 @@ class LoadHistory {
   LoadHistory(const LoadCounts& counts, const Clock* clock)
       : clock_(*clock), counts_(counts), at_(clock->Now()) {}
 
-  // When Add is to be called next. A later call makes a longer interval.
+  // Returns when Add is to be called next. A later call makes a longer interval.
   absl::Time due() const { return at_ + kInterval; }
 
   // Adds a sample, and drops the oldest one if there are too many. `counts` are sums since the
   // server started. Does nothing if no time has passed since the last call.
   void Add(const LoadCounts& counts, const std::optional<LoadState>& state, int64_t resident_bytes);
 
-  // The oldest first.
+  // The samples, the oldest first.
   const std::deque<LoadSample>& samples() const { return samples_; }
-  // The number of samples().front(). If there is none, of the next sample.
+  // The number of samples().front() or, if there are no samples, the number of the next sample.
   int64_t first_number() const { return next_number_ - static_cast<int64_t>(samples_.size()); }
-  // How many of the samples a reader has whose newest one is `number`. 0 if no sample has had this
-  // number yet: the reader's samples are of an earlier server.
+  // Returns how many of the samples a reader has if its newest one is `number`. Returns 0 if no
+  // sample has had this number yet, because then the reader's samples are from an earlier server.
   size_t CountUpTo(int64_t number) const;
-  // The sums since the server started, as they were given last.
+  // The sums since the server started, as the last Add got them.
   const LoadCounts& counts() const { return counts_; }
 
  private:

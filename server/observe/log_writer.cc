@@ -21,14 +21,14 @@ namespace {
 // A pipe that polls as writable takes this many bytes without blocking.
 constexpr size_t kWriteBytesMax = PIPE_BUF;
 
-// The pause before the next attempt if a descriptor polls as writable and takes nothing.
+// The pause before the next attempt if a descriptor polls as writable but takes nothing.
 constexpr absl::Duration kRetryAfter = absl::Milliseconds(10);
 
-// Times are those of the monotonic clock, because the end of the process waits for the log.
+// Returns the time of the monotonic clock, because the end of the process waits for the log.
 absl::Time Now() { return Clock::Monotonic()->Now(); }
 
-// Writes `text` from its beginning, and cuts off what the descriptor has taken. While the
-// descriptor would block, waits until `deadline`. Returns true if nothing is left of `text`.
+// Writes `text`, and removes from its beginning what the descriptor has taken. While the descriptor
+// would block, waits until `deadline`. Returns true if nothing is left of `text`.
 bool WriteAll(int descriptor, absl::string_view& text, absl::Time deadline) {
   while (!text.empty()) {
     const absl::Duration left = std::max(deadline - Now(), absl::ZeroDuration());
@@ -54,8 +54,8 @@ bool WriteAll(int descriptor, absl::string_view& text, absl::Time deadline) {
 
 }  // namespace
 
-// The lines that wait, and the thread's loop over them. The thread and the writer share it, and the
-// last of them ends it.
+// The lines that wait, and the thread's loop over them. The thread and the writer share the queue.
+// The last of the two destroys it.
 class LogWriter::Queue {
  public:
   Queue(int descriptor, DroppedLine dropped_line)
@@ -94,7 +94,7 @@ class LogWriter::Queue {
     return dropped_;
   }
 
-  // The loop of the thread.
+  // Runs the loop of the thread.
   void Loop() {
     Line line;
     while (Take(&line)) {
@@ -110,10 +110,10 @@ class LogWriter::Queue {
  private:
   struct Line {
     int64_t dropped_before = 0;
-    std::string text;  // empty: there is no line, only lines that were dropped
+    std::string text;  // empty: this entry only counts dropped lines
   };
 
-  // Waits for the next line. Returns false if there will be no more.
+  // Waits for the next line. Returns false if no line will follow.
   bool Take(Line* line) {
     MutexLock lock(&mutex_);
     is_writing_ = false;
@@ -128,7 +128,7 @@ class LogWriter::Queue {
     return true;
   }
 
-  // Writes the rest of the line before, then `text`. Returns false if no byte of `text` was
+  // Writes the rest of the previous line, then `text`. Returns false if no byte of `text` was
   // written.
   bool Finish(const std::string& text) {
     absl::string_view left = rest_;
@@ -155,8 +155,8 @@ class LogWriter::Queue {
   bool is_stopping_ ABSL_GUARDED_BY(mutex_) = false;
 
   // The thread alone uses the members below.
-  std::string rest_;     // rest of a line of which a part was written
-  int64_t missing_ = 0;  // lines that could not be written since the last one that was
+  std::string rest_;     // the rest of a partly written line
+  int64_t missing_ = 0;  // lines lost since the last written line
 };
 
 LogWriter::LogWriter(int descriptor, DroppedLine dropped_line)

@@ -12,13 +12,13 @@
 
 namespace qkserve {
 
-// Writes lines to a descriptor on a thread of its own. So no caller ever waits for the reader of
+// Writes lines to a descriptor on a separate thread, so that no caller ever waits for the reader of
 // the log.
 //
 //  1. Write never blocks. If kQueueLinesMax lines or kQueueBytesMax bytes wait, the line is
-//  dropped.
-//  2. A line that cannot be written (a full disk, a reader that went) is dropped. The next line is
-//     tried again.
+//     dropped.
+//  2. A line that cannot be written (a full disk, a reader that went) is dropped. The writer still
+//     tries the next line.
 //  3. Dropped lines are counted. Once writing works again, a line in their place says how many are
 //     missing.
 //  4. Lines are written whole and in order. If a part of a line was written, the line is finished
@@ -27,8 +27,8 @@ namespace qkserve {
 // The descriptor's flags are left alone, because other processes may share it. Thread-safe.
 class LogWriter {
  public:
-  // The most lines that wait. A line has some hundred bytes, so these are minutes of a busy log and
-  // little memory.
+  // The most lines that wait, and the most bytes. A line has some hundred bytes. These limits hold
+  // minutes of a busy log in little memory.
   static constexpr size_t kQueueLinesMax = 4096;
   static constexpr size_t kQueueBytesMax = size_t{1} << 20;
 
@@ -38,13 +38,13 @@ class LogWriter {
   // The descriptor must stay open. Throws std::system_error if the system gives no thread.
   LogWriter(int descriptor, DroppedLine dropped_line);
 
-  // Does not wait for the thread, which may be in a write that never ends. So call Flush before.
+  // Does not wait for the thread, because a write may never end. Call Flush first.
   ~LogWriter();
 
   LogWriter(const LogWriter&) = delete;
   LogWriter& operator=(const LogWriter&) = delete;
 
-  // Takes a line, its line feed included. Never blocks.
+  // Takes a line with its line feed. Never blocks.
   void Write(std::string line);
 
   // Waits until every earlier line is written or dropped, for at most `time_max`. Returns false if

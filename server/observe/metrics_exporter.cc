@@ -21,8 +21,8 @@ constexpr double kSecondsPerNanosecond = 1e-9;
 
 // Puts values into prometheus-cpp's model of an exposition.
 //
-// The library's Counter and Histogram are not used: its Histogram has a mutex, at which all threads
-// of the request path would meet.
+// The library's Counter and Histogram are not used, because its Histogram has a mutex for which all
+// threads of the request path would compete.
 class Exposition {
  public:
   using Labels = std::vector<prometheus::ClientMetric::Label>;

@@ -26,7 +26,7 @@ namespace qkserve {
 
 class TlsFiles;
 
-// The parts of the server that tell their own state. The pointers outlive their users.
+// The parts of the server that report their state. They outlive the users of this struct.
 struct ServerParts {
   const Batcher* batcher = nullptr;
   const ByteBudget* budget = nullptr;
@@ -37,21 +37,21 @@ struct ServerParts {
   const Tenants* tenants = nullptr;
 };
 
-// Makes everything that /metrics shows: the counts of the request path, and the numbers that parts
-// of the server tell about themselves. docs/metrics.md lists the names.
+// Makes everything that /metrics shows: the counts of the request path, and the state of the
+// server's parts. docs/metrics.md lists the names.
 //
 // The exporter exists before those parts. While key sets are loaded, metrics that need them are
 // absent. Thread-safe.
 class MetricsExporter {
  public:
-  // The number of key sets that have metrics of their own: the first by name.
+  // The most key sets with separate metrics. They are the first by name.
   static constexpr int64_t kKeySetsShownMax = 100;
 
-  // The number of tenants that have metrics of their own: those that computed most.
+  // The most tenants with separate metrics. They are those that computed most.
   static constexpr size_t kTenantsShownMax = 50;
 
   // `log_lines_dropped` is called from any thread. `files` and `tls` must outlive the calls of
-  // Text. Null: no files are watched, or there is no TLS.
+  // Text. Null `files`: no files are watched. Null `tls`: there is no TLS.
   explicit MetricsExporter(
       ComputeSetup compute, std::function<int64_t()> log_lines_dropped = [] { return 0; },
       ReadyKeySets ready_key_sets = ReadyKeySets::kSome, const FileReloader* files = nullptr,
@@ -67,11 +67,11 @@ class MetricsExporter {
   RequestMetrics& metrics() { return metrics_; }
   const RequestMetrics& metrics() const { return metrics_; }
 
-  // See WhyNotReady.
+  // Returns why the server is not ready (readiness.h); "" if it is.
   std::string WhyNotReady() const;
   void SetReadiness(Readiness readiness) { readiness_ = readiness; }
 
-  // From now on Text asks these parts, too.
+  // Makes Text ask these parts, too, from now on.
   void Attach(ServerParts parts) {
     MutexLock lock(&mutex_);
     parts_ = parts;
@@ -82,7 +82,7 @@ class MetricsExporter {
     return parts_;
   }
 
-  // All metrics, in Prometheus's text format.
+  // Returns all metrics in Prometheus's text format.
   std::string Text() const;
 
  private:

@@ -63,17 +63,18 @@ std::string JsonLine(const std::string& time, const LogEvent& event) {
 }
 
 // The longest wait for the reader of the log at the end of the process. A slow reader still gets
-// the last lines. A reader that has stopped holds the process up no longer than this.
+// the last lines. A reader that has stopped delays the end no longer than this.
 constexpr absl::Duration kWaitMax = absl::Seconds(1);
 
-// Null until StartLogWriter. Never destroyed: gRPC's threads may log until the process ends.
+// This is null until StartLogWriter. It is never destroyed, because gRPC's threads may log until
+// the process ends.
 LogWriter* log_writer = nullptr;
 
 }  // namespace
 
 LogFormat DefaultLogFormat() {
-  // The device and the inode of the journal's socket. A process that got another standard error
-  // may still have the variable.
+  // The variable has the device and the inode of the journal's socket. They are compared, because a
+  // process that got another standard error may still have the variable.
   const char* const journal = std::getenv("JOURNAL_STREAM");
   struct stat stream = {};
   if (journal == nullptr || fstat(STDERR_FILENO, &stream) != 0) return LogFormat::kText;

@@ -22,7 +22,8 @@ std::string ReadAll(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// When the machine started, in seconds: the value behind "btime " in /proc/stat.
+// Returns when the machine started, in seconds since the epoch: the value after "btime " in
+// /proc/stat.
 double BootTime(const std::string& root) {
   double seconds = 0;
   for (absl::string_view line : absl::StrSplit(ReadAll(root + "/proc/stat"), '\n')) {
@@ -53,8 +54,8 @@ class StatLine {
   StatLine(const StatLine&) = delete;
   StatLine& operator=(const StatLine&) = delete;
 
-  // 0 if there is no such field. Fields are numbered as in proc(5). Field 2, the command, may hold
-  // anything.
+  // Returns 0 if there is no such field. Fields are numbered as in proc(5). They are counted after
+  // field 2, the command, because it may hold anything.
   int64_t Number(size_t field) const {
     int64_t value = 0;
     const size_t index = field - 3;

@@ -6,8 +6,8 @@
 
 namespace qkserve {
 
-// Linux's numbers about this process, as Prometheus's client libraries report them. 0 if the system
-// does not say.
+// Linux's numbers about this process, as Prometheus's client libraries report them. A number is 0
+// if the system does not tell it.
 struct ProcessStats {
   double cpu_seconds = 0;         // user and system
   double start_time_seconds = 0;  // since the epoch
@@ -20,8 +20,8 @@ struct ProcessStats {
   // `root` is put before /proc; tests use it.
   static ProcessStats Read(const std::string& root = "");
 
-  // Reads CPU time, memory and threads alone: 10 us, however many CPUs the machine has and however
-  // many files are open.
+  // Reads only CPU time, memory and threads. Takes 10 us, even on a machine with many CPUs or with
+  // many open files.
   static ProcessStats ReadUsage(const std::string& root = "");
 };
 

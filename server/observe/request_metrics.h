@@ -12,7 +12,8 @@
 
 namespace qkserve {
 
-// The calls that are counted. Each is an RPC; kUnknown is every method that the server lacks.
+// The calls that are counted. Each is an RPC. kUnknown stands for all methods that the server does
+// not have.
 enum class Method {
   kScore,
   kPutKeySet,
@@ -27,7 +28,7 @@ inline constexpr std::array kMethodNames = {"Score",     "PutKeySet",   "AppendK
                                             "GetKeySet", "ListKeySets", "DeleteKeySet",
                                             "GetStatus", "unknown"};
 
-// Why a call was turned away. None of its work was done.
+// The reason why a call was turned away before any of its work was done.
 enum class Refusal {
   kQueueRequests,
   kQueueTime,
@@ -53,13 +54,13 @@ inline constexpr std::array kRefusalNames = {
     "draining",       "invalid",         "not_found",      "precondition",
     "data_loss",      "unauthenticated", "permission",     "hidden"};
 
-// The reason that a status stands for, if it was given before any work. kNone: OK, CANCELLED,
-// INTERNAL and the like.
+// Returns the reason that the status of a call stands for if none of its work was done. kNone: OK,
+// CANCELLED, INTERNAL and the like.
 Refusal RefusalOf(const absl::Status& status);
 
 inline constexpr size_t kStatusCodes = 17;
 
-// Upper bounds of histogram buckets; a last bucket has no bound. Times are in nanoseconds: 10 us to
+// Upper bounds of histogram buckets. A last bucket has no bound. Times are in nanoseconds: 10 us to
 // 30 s.
 inline constexpr std::array<int64_t, 20> kTimeBounds = {
     10'000,        25'000,        50'000,        100'000,        250'000,
@@ -70,22 +71,22 @@ inline constexpr std::array<int64_t, 9> kBatchRequestsBounds = {1, 2, 4, 8, 16, 
 inline constexpr std::array<int64_t, 10> kBatchRowsBounds = {1,    4,    16,    64,    256,
                                                              1024, 4096, 16384, 65536, 262144};
 
-// Counts of the request path. They are relaxed atomics, sharded by thread. So a request pays for
-// some additions in cache lines that other threads leave alone. A scrape sums the shards. It may
-// see a request counted in one place and not yet in another.
+// Counts of the request path. They are relaxed atomics, sharded by thread. A request costs only
+// some additions in cache lines that other threads hardly use. A scrape sums the shards. It may see
+// a request in one count and not yet in another.
 //
 // Thread-safe.
 class RequestMetrics {
  public:
-  // Counts a call that was answered. `duration` is from the arrival of its whole request, or from
-  // the beginning of an upload.
+  // Counts a call that was answered. `duration` is the time since the whole request had arrived, or
+  // since an upload began.
   void CountCall(Method method, absl::StatusCode code, absl::Duration duration);
   void CountRefusal(Refusal refusal);
   // Counts the times of a request that was answered with OK.
   void CountTimes(const JobReceipt& receipt);
   // Counts a batch: the requests and rows that a group, pass or large job answered together.
   void CountBatch(int64_t requests, int64_t rows);
-  // These count bytes of messages on the wire.
+  // These functions count the bytes of messages on the wire.
   void CountReceived(size_t bytes);
   void CountSent(size_t bytes);
 
@@ -100,8 +101,8 @@ class RequestMetrics {
     std::array<std::array<int64_t, kStatusCodes>, kMethodNames.size()> calls = {};
     std::array<int64_t, kRefusalNames.size()> refusals = {};
     std::array<TimeHistogram, kMethodNames.size()> durations = {};
-    // Durations of the Score calls that were answered with OK. Refused calls are much faster, so
-    // under overload a quantile over all calls says nothing about the answers.
+    // Durations of the Score calls that were answered with OK. Under overload, a quantile over all
+    // calls says nothing about the answers, because refused calls are much faster.
     TimeHistogram answered;
     TimeHistogram queued, computed;
     Histogram<kBatchRequestsBounds.size()> batch_requests;
@@ -109,11 +110,12 @@ class RequestMetrics {
     int64_t received_bytes = 0;
     int64_t sent_bytes = 0;
   };
-  // The sums of all shards.
+  // Returns the sums of all shards.
   Counts Read() const;
 
  private:
-  // Aligned so that no shard shares a cache line. Prefetchers fetch lines in pairs.
+  // The alignment keeps shards from sharing cache lines. It is two lines, because prefetchers fetch
+  // lines in pairs.
   struct alignas(128) Shard {
     Counts counts;  // only atomics access it
   };

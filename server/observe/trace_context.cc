@@ -12,7 +12,7 @@ namespace {
 constexpr char kTraceparent[] = "traceparent";
 constexpr char kRequestId[] = "x-request-id";
 
-// The place of the id of the trace in a traceparent.
+// The place and size of the trace's id in a traceparent.
 constexpr size_t kTraceIdAt = 3;
 constexpr size_t kTraceIdSize = 32;
 
@@ -30,7 +30,7 @@ bool IsZero(absl::string_view text) {
   return text.find_first_not_of('0') == absl::string_view::npos;
 }
 
-// The only value of this metadata. "" if there are several, or it is not valid.
+// Returns the value of this metadata, or "" if there is none, more than one, or an invalid one.
 absl::string_view ValueOf(const grpc::ServerContextBase& context, const char* key,
                           bool (*is_valid)(absl::string_view)) {
   const auto [begin, end] = context.client_metadata().equal_range(key);
@@ -45,8 +45,8 @@ bool IsTraceparent(absl::string_view value) {
   // The longest value that is accepted and echoed. Today's versions are shorter.
   constexpr size_t kSizeMax = 256;
   if (value.size() > kSizeMax || !IsVisible(value)) return false;
-  // The parts are version, trace, parent and flags. Later versions may have more, after a further
-  // dash.
+  // The parts are version, trace, parent and flags. Later versions may have more parts after
+  // another dash.
   const std::vector<absl::string_view> parts = absl::StrSplit(value, absl::MaxSplits('-', 4));
   if (parts.size() < 4 || parts[0] == "ff" || (parts[0] == "00" && parts.size() > 4)) return false;
   return IsHex(parts[0], 2) && IsHex(parts[1], kTraceIdSize) && !IsZero(parts[1]) &&

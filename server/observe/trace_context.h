@@ -10,8 +10,8 @@
 namespace qkserve {
 
 // The names of a request in other systems: what its caller sent as metadata `traceparent` (W3C
-// Trace Context) and `x-request-id`. A name is "" if there is none, more than one, or an invalid
-// one: the W3C wants such a value ignored.
+// Trace Context) and `x-request-id`. A name is "" if the caller sent none, more than one, or an
+// invalid one, because the W3C wants such values ignored.
 struct RequestTags {
   std::string traceparent = {};
   std::string request_id = {};
@@ -19,7 +19,7 @@ struct RequestTags {
   // Reads the metadata of a call.
   static RequestTags Of(const grpc::ServerContextBase& context);
 
-  // Adds the names that are there, and the trace's id, as fields.
+  // Adds the names that are not empty, and the trace's id, as fields.
   void AddTo(LogEvent& event) const;
 };
 
@@ -35,7 +35,7 @@ bool IsTraceparent(absl::string_view value);
 // True for 1 to 128 visible ASCII characters.
 bool IsRequestId(absl::string_view value);
 
-// The 32 digits of a valid traceparent that name the trace.
+// Returns the 32 digits of a valid traceparent that name the trace.
 absl::string_view TraceId(absl::string_view traceparent);
 
 }  // namespace qkserve

@@ -10,24 +10,24 @@
 
 namespace qkserve {
 
-// The place that every call passes when it begins: unary calls when their message has arrived,
-// streams before a message is read, unknown methods too. Thread-safe.
+// Every call passes the gate when it begins, even a call of an unknown method. A unary call passes
+// when its message has arrived, a stream before a message is read. Thread-safe.
 class CallGate {
  public:
   // The pointers must outlive the gate.
   CallGate(const AccessControl* access, const CallRecorder* recorder)
       : access_(*access), recorder_(*recorder) {}
 
-  // True if callers can have identities. It does not change.
+  // True if callers can have identities. The answer never changes.
   bool has_identities() const { return access_.has_identities(); }
 
-  // Tells who the call is and what it may do. If it is refused (UNAUTHENTICATED), it has been
-  // recorded as a call of `method`, and its request tags are echoed: the caller only ends it.
-  // nullopt: calls of this method are not counted.
+  // Tells who makes the call and what this caller may do. If the call is refused (UNAUTHENTICATED),
+  // the gate has recorded it as a call of `method` and has echoed its request tags. The service
+  // only ends it. If `method` is nullopt, the gate neither records nor echoes.
   absl::StatusOr<Grant> LetIn(grpc::ServerContextBase& context, std::optional<Method> method) const;
 
-  // The same for a call that was let in before and is about to change something, with the newest
-  // contents of the files. It is not recorded.
+  // Asks again for a call that was let in and is about to change something. The newest contents of
+  // the files decide. A refusal is not recorded.
   absl::StatusOr<Grant> LookAgain(const grpc::ServerContextBase& context) const {
     return access_.Authenticate(context);
   }

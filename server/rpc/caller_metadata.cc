@@ -25,7 +25,7 @@ bool IsTenantCharacter(char c) {
   return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("._-:@/", c);
 }
 
-// INVALID_ARGUMENT. What came is shown in short: it may be long and hold anything.
+// Returns INVALID_ARGUMENT. The value is cut and escaped, because it may be long and hold anything.
 absl::Status MetadataError(const char* key, absl::string_view value, absl::string_view expected) {
   constexpr size_t kShownMax = 128;
   return FieldError(absl::StrCat("metadata ", key),
@@ -33,7 +33,8 @@ absl::Status MetadataError(const char* key, absl::string_view value, absl::strin
                     expected);
 }
 
-// The value of this metadata; nullopt if there is none. INVALID_ARGUMENT: there are several.
+// Returns the value of this metadata, or nullopt if there is none. INVALID_ARGUMENT: there are
+// several values.
 absl::StatusOr<std::optional<std::string>> OnlyValue(const grpc::ServerContextBase& context,
                                                      const char* key) {
   const auto [begin, end] = context.client_metadata().equal_range(key);
@@ -59,7 +60,7 @@ absl::StatusOr<std::string> TenantName(const grpc::ServerContextBase& context) {
 
 std::string PeerTenant(absl::string_view peer) {
   if (absl::StartsWith(peer, "unix")) return "unix";
-  // Each call of most callers comes here. An IPv4 address is what limits count.
+  // Most calls come here. IPv4 does without PeerPrefix, because limits count whole IPv4 addresses.
   if (absl::ConsumePrefix(&peer, "ipv4:")) return std::string(peer.substr(0, peer.rfind(':')));
   if (absl::ConsumePrefix(&peer, "ipv6:")) peer = peer.substr(0, peer.rfind(':'));
   const std::string host =

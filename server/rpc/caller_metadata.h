@@ -11,22 +11,23 @@
 
 namespace qkserve {
 
-// Finds out who makes a call. The tenant is the first of these that there is:
+// Finds out who makes a call. The tenant is the first of these that the call has:
 //
 //   1. `identity`, the authenticated name; empty if the caller has none.
-//   2. The metadata qkserve-tenant, if the server knows no identities. `has_identities` tells that
-//      it does: then a name that anybody may claim means nothing.
+//   2. The metadata qkserve-tenant, unless `has_identities`. A server that knows identities ignores
+//      a name that anybody may claim.
 //   3. The address of the peer without its port, or the /64 prefix of an IPv6 address; "unix" for a
 //      socket.
 //
-// The priority is the metadata qkserve-priority: normal, as without it, or low.
+// The metadata qkserve-priority gives the priority, normal or low. Without it, the priority is
+// normal.
 //
 // INVALID_ARGUMENT names the metadata. Thread-safe.
 absl::StatusOr<Caller> ReadCaller(const grpc::ServerContextBase& context, std::string identity,
                                   bool has_identities, Tenants& tenants, absl::Time now);
 
-// The tenant of a peer, whose name gRPC gives as ipv4:HOST:PORT, ipv6:[HOST]:PORT or unix:PATH. The
-// brackets may be percent-encoded.
+// Returns the tenant of a peer. `peer` is gRPC's name of it: ipv4:HOST:PORT, ipv6:[HOST]:PORT or
+// unix:PATH. The brackets may be percent-encoded.
 std::string PeerTenant(absl::string_view peer);
 
 }  // namespace qkserve

@@ -11,17 +11,18 @@
 
 namespace qkserve {
 
-// Text for a client, in valid UTF-8. gRPC percent-encodes it. If it is then longer than
-// kClientTextBytesMax, it is cut between characters and ends with "...". The reason: a status's
-// message is metadata. Clients take 8 KiB of metadata unless told otherwise; with more they lose
-// the call.
+// Makes a text for a client valid UTF-8. gRPC will percent-encode it. A text that is then longer
+// than kClientTextBytesMax is cut between characters and ends with "...". The limit is needed
+// because a status's message is metadata: by default, a client that gets more than 8 KiB of
+// metadata loses the call.
 inline constexpr size_t kClientTextBytesMax = 4096;
 std::string ClientText(absl::string_view text);
 
-// The status with the same code, which has the same number in gRPC. The message is a ClientText.
+// Returns the status with the same code. Codes have the same numbers in gRPC. The message is a
+// ClientText.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
-// The status to finish a call of `context` with. For RESOURCE_EXHAUSTED it adds the trailing
+// Returns the status that ends the call of `context`. For RESOURCE_EXHAUSTED, adds the trailing
 // metadata grpc-retry-pushback-ms, which gRPC's clients with a retry policy obey: the time after
 // which a retry may help (RetryAfterOf), or -1, which forbids retries.
 grpc::Status ToGrpcStatus(const absl::Status& status, grpc::ServerContextBase& context);

@@ -9,8 +9,8 @@
 
 namespace qkserve {
 
-// A call that is sent each new state. One write is under way at a time. If the state changes
-// several times meanwhile, only the last state is sent.
+// A call of Watch. It is sent each new state. One write is under way at a time. If the state
+// changes several times meanwhile, only the last state is sent.
 class HealthService::Watcher final : public grpc::ServerWriteReactor<Response> {
  public:
   Watcher(HealthService* health, const Request& wire) : health_(*health) {
@@ -19,7 +19,7 @@ class HealthService::Watcher final : public grpc::ServerWriteReactor<Response> {
       return;
     }
     MutexLock lock(&health_.mutex_);
-    // An unknown service stays unknown, so the call is sent nothing more.
+    // The call gets nothing after SERVICE_UNKNOWN, because an unknown service stays unknown.
     const bool is_known = health_.services_.count(wire.message.service()) > 0;
     if (is_known) health_.watchers_.insert(this);
     Send(is_known ? health_.ServingStatus() : Response::SERVICE_UNKNOWN);
@@ -68,7 +68,7 @@ class HealthService::Watcher final : public grpc::ServerWriteReactor<Response> {
   bool is_ended_ = false;
 };
 
-// Probes and balancers have no identity, and the answer is a single word. So there is no gate.
+// There is no gate, because probes and balancers have no identity, and the answer is a single word.
 HealthService::HealthService(std::set<std::string> services)
     : WireService(nullptr), services_(std::move(services)) {
   using Message = grpc::health::v1::HealthCheckRequest;

@@ -11,8 +11,8 @@
 
 namespace qkserve {
 
-// grpc.health.v1.Health. It replaces gRPC's own service, which holds a request's unknown fields in
-// four to five times their bytes.
+// grpc.health.v1.Health. It replaces gRPC's own service, which needs four to five times the bytes
+// of a request's unknown fields.
 //
 // All services are in the same state. Callers need no identity. Thread-safe.
 class HealthService final : public WireService {

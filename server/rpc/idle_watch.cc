@@ -38,7 +38,7 @@ void IdleWatch::ExpireOverdue() {
   std::erase_if(waiting_, [idle_since](const auto& entry) {
     const Waiting& waiting = entry.second;
     const bool is_overdue = waiting.since <= idle_since;
-    // Called under the lock. So Disarm knows whether it was called.
+    // on_idle is called under the lock, because Disarm must know whether it was called.
     if (is_overdue) waiting.on_idle();
     return is_overdue;
   });

@@ -12,8 +12,8 @@
 
 namespace qkserve {
 
-// Ends calls that have waited longer than `idle_max` for a message of their client. A thread looks
-// for them four times in `idle_max`, at least once a second.
+// Ends calls that have waited longer than `idle_max` for a message from their client. A thread
+// looks for such calls four times in `idle_max`, at least once a second.
 //
 // Thread-safe. Every call must be disarmed or expired before this is destroyed.
 class IdleWatch {
@@ -21,17 +21,17 @@ class IdleWatch {
   // The clock must outlive this object.
   IdleWatch(const Clock* clock, absl::Duration idle_max);
 
-  // Tells that `call` waits from now on; the pointer only names it. If it waits too long, the
+  // Tells that `call` waits from now on; the pointer is only a name. If it waits too long, the
   // watching thread calls `on_idle` once. That function must not block or call this object.
   void Arm(const void* call, std::function<void()> on_idle);
 
   // Tells that `call` waits no longer. Returns false if its on_idle was called.
   bool Disarm(const void* call);
 
-  // Sets the limit, also for calls that wait already.
+  // Sets the limit, even for calls that already wait.
   void SetIdleMax(absl::Duration idle_max);
 
-  // Ends the calls that have waited too long. The thread calls it.
+  // Ends the calls that have waited too long. The watching thread calls this.
   void ExpireOverdue();
 
  private:

@@ -15,12 +15,13 @@
 namespace qkserve {
 namespace {
 
-// The first piece of memory that is taken for a message, and the largest one. Each is twice as
-// large as the one before.
+// The sizes of the first and the largest piece of memory for a message. Each piece is twice as
+// large as the one before, up to the largest.
 constexpr int64_t kPieceBytesMin = 16 * kKiB;
 constexpr int64_t kPieceBytesMax = kMiB;
 
-// Reads a message's slices. gRPC's API tells how a message is compressed in no other way.
+// Reads a message's slices. It derives from gRPC's reader, because the API tells in no other way
+// how a message is compressed.
 class CompressedReader : public grpc::ProtoBufferReader {
  public:
   using grpc::ProtoBufferReader::ProtoBufferReader;
@@ -30,13 +31,13 @@ class CompressedReader : public grpc::ProtoBufferReader {
   }
 };
 
-// A stream of zlib, which reads the header of either format.
+// A zlib stream. It accepts the headers of both formats, gzip and deflate.
 class Inflater {
  public:
   Inflater() {
     constexpr int kWindowBits = 15;
     constexpr int kEitherFormat = 32;
-    // C++'s allocator, because a test can make it fail.
+    // zlib gets C++'s allocator, because a test can make it fail.
     stream_.zalloc = [](void* /*opaque*/, uInt items, uInt size) -> void* {
       return ::operator new (size_t{items} * size, std::nothrow);
     };
@@ -47,8 +48,9 @@ class Inflater {
   Inflater& operator=(const Inflater&) = delete;
   ~Inflater() { inflateEnd(&stream_); }
 
-  // Fills `out` with what comes next of `in`. Returns how many bytes it wrote; fewer than
-  // `out_bytes` at the end of the message, or of what is good of it. Throws std::bad_alloc.
+  // Fills `out` with the next decompressed bytes of `in`. Returns how many bytes it wrote. They are
+  // fewer than `out_bytes` only if the message ends or its next bytes are bad. Throws
+  // std::bad_alloc.
   size_t Read(CompressedReader& in, uint8_t* out, size_t out_bytes) {
     stream_.next_out = out;
     stream_.avail_out = static_cast<uInt>(out_bytes);
@@ -73,7 +75,7 @@ class Inflater {
     return result == Z_OK;
   }
 
-  // Takes the next slice that is not empty, if the last one is used up and there is one.
+  // Takes the next slice that is not empty, if the last slice is used up and another one follows.
   void TakeInput(CompressedReader& in) {
     const void* data = nullptr;
     int bytes = 0;
@@ -106,7 +108,8 @@ absl::StatusOr<std::vector<grpc::Slice>> Inflate(const InflateLimits& limits, Co
   std::vector<grpc::Slice> pieces;
   int64_t left = limits.bytes_max;
   for (int64_t bytes = kPieceBytesMin;; bytes = std::min(2 * bytes, kPieceBytesMax)) {
-    // The last piece has a byte too many, which shows that the message is too large.
+    // The last piece has room for one byte beyond the limit. If that byte comes, the message is too
+    // large.
     bytes = std::min(bytes, left + 1);
     ASSIGN_OR_RETURN(ByteBudget::Charge charge, TakeCharge(limits, bytes));
     charges->push_back(std::move(charge));

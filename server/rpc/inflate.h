@@ -14,12 +14,12 @@ namespace qkserve {
 
 // Unpacks compressed messages. gRPC's own code for that has no limit: 1 MB of gzip may become 1 GB.
 
-// The most bytes that a compressed message may become. A message is unpacked on gRPC's thread, of
-// which there may be two only: 64 MiB take about 0.3 s.
+// The most bytes that a compressed message may become. 64 MiB take about 0.3 s on a thread of gRPC,
+// which may have only two threads.
 inline constexpr int64_t kInflatedBytesMax = 64 * kMiB;
 static_assert(kInflatedBytesMax <= kMessageBytesMax);
 
-// The same, where messages have at most `message_bytes_max` bytes.
+// Returns the limit of a server whose messages have at most `message_bytes_max` bytes.
 inline int64_t InflatedBytesMax(int64_t message_bytes_max) {
   return std::min(kInflatedBytesMax, message_bytes_max);
 }
@@ -29,18 +29,19 @@ struct InflateLimits {
   // The most bytes. The default is for services whose messages are names and numbers.
   int64_t bytes_max = 64 * kKiB;
 
-  // Is charged before memory is taken. Null: nothing is charged.
+  // The budget that is charged before memory is taken. Null: nothing is charged.
   ByteBudget* budget = nullptr;
 
-  // Charges even beyond the budget's limit, for messages of a call that must not fail for it.
+  // True if the charge may exceed the budget's limit. Some calls must not fail because of this
+  // limit.
   bool charges_anyway = false;
 };
 
-// If the message is compressed with gzip or deflate, replaces it by what it was before. Adds the
-// charges for its memory, which the caller keeps as long as `message`.
+// Decompresses `message` in place if it is compressed with gzip or deflate. Adds the charges for
+// its memory, which the caller keeps as long as `message`.
 //
-// RESOURCE_EXHAUSTED: a limit. UNIMPLEMENTED: the bytes are not of their format. After an error the
-// message is empty. Throws std::bad_alloc if there is no memory.
+// RESOURCE_EXHAUSTED: a limit is reached. UNIMPLEMENTED: the bytes are not in the format. After an
+// error the message is empty. Throws std::bad_alloc if there is no memory.
 absl::Status InflateIfCompressed(const InflateLimits& limits, grpc::ByteBuffer* message,
                                  std::vector<ByteBudget::Charge>* charges);
 

@@ -15,7 +15,8 @@ namespace qkserve {
 // If it is given, it must be `name`. INVALID_ARGUMENT says what it was.
 absl::Status CheckKeySetMetadata(const grpc::ServerContextBase& context, absl::string_view name);
 
-// The way between the messages of KeySetService and the store. Errors are those of key_set.proto.
+// Conversions between the messages of KeySetService and what the store takes and gives. Errors are
+// those of key_set.proto.
 
 // Checks the header of a put: name, types, shapes, permission. INVALID_ARGUMENT names the field.
 absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::PutKeySetRequest::Header& header,

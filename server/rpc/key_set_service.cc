@@ -16,14 +16,15 @@ namespace qkserve {
 
 namespace {
 
-// The time after which a refused deletion may come again. Each takes some milliseconds of a disk.
+// The time after which a refused upload or deletion may come again. A deletion takes some
+// milliseconds of a disk.
 constexpr absl::Duration kChangeRetryAfter = absl::Seconds(1);
 
 }  // namespace
 
-// An upload's stream. upload_threads_ work on each message before the next one is read. So gRPC's
-// flow control slows down a client that is faster than packing and the disk. One thing happens at a
-// time: a read, or a task.
+// An upload's stream. upload_threads_ work on each message before the next one is read. This way
+// gRPC's flow control slows down a client that is faster than packing and the disk. Only one thing
+// happens at a time: a read or a task.
 template <class Request, class Response>
 class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMessage<Request>> {
  public:
@@ -38,7 +39,8 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
     service_.calls_.Begin();
     EchoRequestTags(context_);
     absl::Status status = service_.CheckServing();
-    // Others could keep all places busy with uploads that never send a header.
+    // This check does not wait for a header, because uploads that never send one could take all
+    // places.
     if (grant_.permissions != nullptr && !grant_.permissions->MayWriteAny()) {
       status.Update(absl::PermissionDeniedError("the caller may write no key set"));
     }
@@ -51,7 +53,7 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
   }
 
   void OnReadDone(bool ok) override {
-    // If Disarm returns false, the upload has expired. It is being ended, and this read with it.
+    // If Disarm returns false, the upload has expired, and EndIdle ends it.
     if (!service_.idle_.Disarm(this)) return;
     service_.upload_threads_.Schedule([this, ok] {
       AwaitReadBegun();
@@ -75,7 +77,7 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
   void ContinueOrEnd(const absl::Status& status) {
     if (!status.ok()) return End(status);
     MutexLock lock(&read_mutex_);
-    // An upload must not fail because there are many requests.
+    // The charge may exceed the limit, because many requests must not make an upload fail.
     wire_.inflate = {.bytes_max = InflatedBytesMax(service_.message_bytes_max_),
                      .budget = &service_.budget_,
                      .charges_anyway = true};
@@ -102,8 +104,8 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
     if (!request.has_chunk()) return FieldError("part", "none", "a header or a chunk");
     if (upload_ == nullptr) return FieldError("part", "a chunk", "the header first");
     const v1::KeySetChunk& chunk = request.chunk();
-    // An upload must not fail because there are many requests. So its bytes are charged even if
-    // they exceed the limit. New requests are refused meanwhile.
+    // The bytes are charged even beyond the limit, because many requests must not make an upload
+    // fail. New requests are refused meanwhile.
     const ByteBudget::Charge charge =
         service_.budget_.ChargeAnyway(static_cast<int64_t>(wire_.bytes));
     RETURN_IF_ERROR(upload_->Add(ColumnId::kKeys, chunk.keys()));
@@ -121,15 +123,15 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
     return absl::OkStatus();
   }
 
-  // Checks that the caller still may do what it began: its token or its permission may have been
-  // taken away meanwhile.
+  // Checks that the caller may still do what it began, because the operator may have taken its
+  // token or permission away.
   absl::Status CheckStillPermitted() const {
     ASSIGN_OR_RETURN(const Grant now, service_.gate_.LookAgain(context_));
     const PermittedKeySets key_sets(&service_.key_sets_, now.permissions.get());
     return method_ == Method::kPutKeySet ? key_sets.CheckPut(name_) : key_sets.CheckChange(name_);
   }
 
-  // Commits the upload. The client has said that this was all, or it is gone.
+  // Commits the upload. Called when the client has ended its stream or has gone.
   absl::Status Commit() {
     if (context_.IsCancelled()) return absl::CancelledError("the upload was cancelled");
     if (upload_ == nullptr) return FieldError("part", "no message", "a header");
@@ -152,8 +154,8 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
     service_.recorder_.LogChange(context_, std::move(change), grant_.identity);
   }
 
-  // Ends the call. The upload's memory and its temporary file go before the caller hears of the
-  // end.
+  // Ends the call. The upload's memory and its temporary file are released before the caller hears
+  // of the end.
   void End(const absl::Status& status) {
     upload_ = nullptr;
     service_.recorder_.RecordCall(context_, method_, status, begin_, grant_.identity);
@@ -239,7 +241,7 @@ absl::Status KeySetService::ListKeySets(const grpc::ServerContextBase& /*context
   if (page_size < 1 || page_size > kPageSizeMax) {
     return FieldError("page_size", request.page_size(), absl::StrCat("1 to ", kPageSizeMax));
   }
-  // The token is the last name of the page before. So sets may come and go between pages.
+  // The page token is the last name of the page before, because sets may come and go between pages.
   const std::vector<KeySetStore::Listed> page =
       PermittedKeySets(&key_sets_, grant.permissions.get())
           .List(request.page_token(), page_size + 1);
@@ -256,7 +258,8 @@ absl::Status KeySetService::ListKeySets(const grpc::ServerContextBase& /*context
 
 absl::Status KeySetService::Delete(const grpc::ServerContextBase& context, const std::string& name,
                                    int64_t* version) {
-  // The same error for all sets, also for those that the caller may not see.
+  // This check comes before the permission, because its error is the same for all sets, even for
+  // those that the caller may not see.
   RETURN_IF_ERROR(key_sets_.CheckWritable());
   ASSIGN_OR_RETURN(const Grant now, gate_.LookAgain(context));
   RETURN_IF_ERROR(PermittedKeySets(&key_sets_, now.permissions.get()).CheckChange(name));
@@ -270,7 +273,7 @@ grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(
   absl::Status status = wire->status;
   if (status.ok()) status = CheckServing();
   if (status.ok()) status = CheckKeySetMetadata(*context, wire->message.name());
-  // Counted down again by the task.
+  // The task below counts deletions_ down again.
   if (status.ok() && ++deletions_ > deletions_max_) {
     --deletions_;
     status = WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat("more than ", deletions_max_,
@@ -286,7 +289,7 @@ grpc::ServerUnaryReactor* KeySetService::DeleteKeySet(
     if (!context->IsCancelled()) result = Delete(*context, name, &version);
     if (result.ok()) {
       LogEvent change = {LogLevel::kInfo, "key set deleted", {{"key_set", name}}};
-      // For a damaged set the version is 0: it is not known.
+      // The version of a damaged set is 0, because it is not known.
       if (version > 0) change.fields.emplace_back("version", version);
       recorder_.LogChange(*context, std::move(change), call.identity());
     }

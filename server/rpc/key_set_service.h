@@ -19,8 +19,8 @@
 
 namespace qkserve {
 
-// The RPCs of qkserve.v1.KeySetService. Packing, files and waiting run on threads of the service,
-// never on gRPC's threads.
+// The RPCs of qkserve.v1.KeySetService. Threads of the service pack, use files and wait. gRPC's
+// threads never do.
 class KeySetService final : public WireService {
  public:
   // The pointers must outlive the service and the calls. Chunks are charged to `budget`. An upload
@@ -52,7 +52,7 @@ class KeySetService final : public WireService {
   absl::Status Delete(const grpc::ServerContextBase& context, const std::string& name,
                       int64_t* version);
 
-  // UNAVAILABLE while the server drains.
+  // Returns UNAVAILABLE while the server drains.
   absl::Status CheckServing() const;
 
   KeySetStore& key_sets_;

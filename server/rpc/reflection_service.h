@@ -11,12 +11,11 @@ namespace qkserve {
 
 // grpc.reflection.v1.ServerReflection, which tools such as grpcurl ask for services and their
 // messages, and v1alpha, which older tools ask. Both have the same messages. It replaces gRPC's own
-// service, which holds a request's unknown fields in sixty times their bytes.
+// service, which needs sixty times the bytes of a request's unknown fields.
 class ReflectionService final : public WireService {
  public:
-  // `services` are the names of the server's services.
-  // A caller that may not use the others may not use this one, either. The gate must outlive the
-  // service and the calls.
+  // `services` are the names of the server's services. The gate refuses callers here as in these
+  // services. The gate must outlive the service and the calls.
   ReflectionService(std::set<std::string> services, const CallGate* gate);
 
  private:

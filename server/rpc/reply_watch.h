@@ -24,19 +24,19 @@ class ReplyWatch {
   // this object.
   ReplyWatch(const Clock* clock, absl::Duration timeout);
 
-  // Tells that the reply of `call` is about to be sent. `deadline` is the call's own, on the clock.
-  // Does nothing if it ends the call soon enough. Does not block.
+  // Tells that the reply of `call` is about to be sent. `deadline` is the call's deadline on the
+  // clock. Does nothing if the deadline comes before the timeout. Does not block.
   void Arm(grpc_call* call, absl::Time deadline);
 
   // Tells that the call has ended, armed or not. Does not block.
   void Disarm(grpc_call* call);
 
-  // Cancels the calls that are overdue. The thread calls it.
+  // Cancels the calls that are overdue. The watching thread calls this.
   void CancelOverdue();
 
  private:
-  // A call is referred to, so that it can be cancelled without the mutex: gRPC may end it, and call
-  // Disarm, before the cancellation returns.
+  // A reference keeps a call alive until it is cancelled. The mutex is not held then, because gRPC
+  // may end the call, and call Disarm, before the cancellation returns.
   struct Unref {
     void operator()(grpc_call* call) const { grpc_call_unref(call); }
   };

@@ -14,21 +14,21 @@
 namespace qkserve {
 namespace {
 
-// The deadline of a call on `clock`. The context has it on the system's clock, which may jump. So
-// the time that is left is added to the time of `clock`.
+// Returns the deadline of a call on `clock`: the time of `clock` plus the time that is left. The
+// context has the deadline on the system's clock, which may jump.
 absl::Time DeadlineOn(const Clock& clock, const grpc::CallbackServerContext& context) {
   const auto deadline = context.deadline();
   if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteFuture();
-  // A deadline from outside may be anything, and Abseil's time saturates.
+  // No deadline from outside overflows, because Abseil's time saturates.
   return clock.Now() +
          (absl::FromChrono(deadline) - absl::FromChrono(std::chrono::system_clock::now()));
 }
 
 }  // namespace
 
-// A call and its unary reply. It exists from the moment its whole request has arrived, not yet
-// parsed, until its response is sent. gRPC makes it, and releases it at any time after the
-// reactor's Finish.
+// A call and its unary reply. gRPC makes it when the whole request has arrived but is not yet
+// parsed. gRPC releases it when the response is sent, which may be at any time after the reactor's
+// Finish.
 class ScoringService::Call final : public grpc::MessageHolder<Request, v1::ScoreResponse>,
                                    public Responder {
  public:
@@ -94,8 +94,8 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
     RETURN_IF_ERROR(CheckKeySetMetadata(*context_, request_.message.key_set().name()));
     absl::StatusOr<ScoreCall> call = DecodeScoreCall(request_.message);
     if (!call.ok()) return call;
-    // The bytes, not the sizes of the tensors: a tensor that comes twice takes memory for both. The
-    // numbers of a list take more than their bytes.
+    // The message's bytes count, not the sizes of the tensors, because a tensor that comes twice
+    // takes memory twice. The numbers of a list take more memory than their bytes.
     call->request_bytes = static_cast<int64_t>(
         request_.bytes + 2 * sizeof(int64_t) * call->problem.key_lengths.size());
     call->tenant = std::move(caller.tenant);

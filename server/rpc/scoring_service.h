@@ -16,8 +16,8 @@ namespace qkserve {
 
 // The RPCs of qkserve.v1.ScoringService: wire -> admission -> batcher -> wire.
 //
-// A call is decoded and admitted on gRPC's thread, in constant time. The thread that computed it
-// answers it.
+// A call is decoded and admitted on gRPC's thread, in constant time. The thread that computed the
+// result answers the call.
 class ScoringService final
     : public WireService,
       private grpc::MessageAllocator<WireMessage<v1::ScoreRequest>, v1::ScoreResponse> {
@@ -37,7 +37,7 @@ class ScoringService final
   const AdmissionOptions admission_;
   Batcher& batcher_;
   Tenants& tenants_;
-  const bool has_identities_;  // callers can have some
+  const bool has_identities_;  // true if callers can have identities
   InFlightCalls& calls_;
   const CallRecorder& recorder_;
   const Clock& clock_;

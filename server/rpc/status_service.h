@@ -10,7 +10,7 @@ namespace qkserve {
 // The RPCs of qkserve.v1.StatusService.
 class StatusService final : public WireService {
  public:
-  // The pointers must outlive the service. Uptime counts from here.
+  // The pointers must outlive the service. The uptime begins when this object is made.
   StatusService(const ComputeSetup& compute, const ServerParts& parts, const CallGate* gate,
                 const CallRecorder* recorder);
 };

@@ -7,8 +7,8 @@
 
 namespace qkserve {
 
-// Answers calls of methods that no service has with UNIMPLEMENTED. gRPC would do so, too, but would
-// not count them.
+// Answers UNIMPLEMENTED to calls of methods that no service has. gRPC would do the same, but would
+// not count the calls.
 class UnknownMethods final : public grpc::CallbackGenericService {
  public:
   // The pointers must outlive the service and the calls.

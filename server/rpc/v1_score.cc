@@ -42,7 +42,7 @@ constexpr ScoreFieldNames kNames = {.queries = "queries",
                                     .top_k = "top_k",
                                     .log_sum_exp = "log_sum_exp"};
 
-// The tensors that a field takes. They have a float type, or BOOL if `bool_too`, and a rank from
+// The tensors that a field takes: those with a float type, or BOOL if `bool_too`, and a rank from
 // rank_min to 4.
 struct TensorRule {
   int rank_min = 2;
@@ -52,7 +52,7 @@ struct TensorRule {
 absl::Status DecodeShape(const v1::Tensor& tensor, absl::string_view name, int rank_min,
                          Shape& shape) {
   constexpr int kRankMax = 4;
-  // The rank is checked first: a shape from outside may be of any length.
+  // The rank is checked first, because a shape from outside may have any length.
   if (tensor.shape_size() < rank_min || tensor.shape_size() > kRankMax) {
     return FieldError(absl::StrCat(name, ".shape"), absl::StrCat("rank ", tensor.shape_size()),
                       rank_min == 2 ? "rank 2, 3 or 4" : "rank 1 to 4");
@@ -64,8 +64,8 @@ absl::Status DecodeShape(const v1::Tensor& tensor, absl::string_view name, int r
   return FieldError(absl::StrCat(name, ".shape"), ShapeString(shape), "sizes of 0 or more");
 }
 
-// Sets `view` to the tensor in place. Its sizes must be 0 or more, and its data exactly as long as
-// they say.
+// Makes `view` point to the tensor. The sizes must be 0 or more, and the data must be exactly as
+// long as the sizes say.
 absl::Status DecodeTensor(const v1::Tensor& tensor, absl::string_view name, const TensorRule& rule,
                           TensorView& view) {
   const int type = tensor.data_type();

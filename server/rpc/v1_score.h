@@ -9,11 +9,12 @@
 
 namespace qkserve {
 
-// The way between the messages of qkserve.v1.ScoringService and the neutral score call.
+// Conversions between the messages of qkserve.v1.ScoringService and the protocol-neutral score
+// call.
 
 // Makes a call whose views point into `request`, which must outlive it. The caller sets arrival and
-// deadline. INVALID_ARGUMENT names the output or type that is unknown. The time does not depend on
-// the tensors' sizes.
+// deadline. INVALID_ARGUMENT names the output or type that is unknown. Takes a time that does not
+// depend on the tensors' sizes.
 absl::StatusOr<ScoreCall> DecodeScoreCall(const v1::ScoreRequest& request);
 
 // Copies the result into `response`. Throws std::bad_alloc if there is no memory.

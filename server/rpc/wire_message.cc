@@ -69,7 +69,7 @@ absl::Status MalformedError(const Message& request) {
       absl::StrCat("the bytes are no ", request.GetDescriptor()->full_name()));
 }
 
-// Checks the bytes of a request, and takes no memory for them.
+// Checks the bytes of a request without taking memory for them.
 class WireChecker {
  public:
   // Errors use the name of `request`.
@@ -109,7 +109,7 @@ class WireChecker {
       }
     }
     // An unknown option is refused, because ignoring it would change the answer silently. A newer
-    // client must hear of it.
+    // client must learn that.
     return absl::InvalidArgumentError(absl::StrCat(message.name, ": got field number ", number,
                                                    ", which this server does not know"));
   }
@@ -158,8 +158,8 @@ class WireChecker {
       return FieldError(field.name, absl::StrCat(length, " bytes"),
                         absl::StrCat("at most ", kWireTextBytesMax));
     }
-    // Checked here: the generated parser would write a line to stderr about a text that is not
-    // UTF-8.
+    // UTF-8 is checked here, because the generated parser would write a line to stderr about a bad
+    // text.
     std::string text;
     return in_.ReadString(&text, length) && IsUtf8(text) ? absl::OkStatus() : Malformed();
   }
@@ -181,8 +181,8 @@ class WireChecker {
   const Message& request_;
   const int64_t numbers_max_;
   int fields_ = 0;
-  // Numbers so far, by WireField::index. A message that comes twice is merged, so its numbers add
-  // up.
+  // Numbers so far, by WireField::index. The numbers of a message that comes twice add up, because
+  // it is merged.
   absl::InlinedVector<int64_t, 8> counts_;
 };
 
@@ -217,7 +217,8 @@ absl::Status NoRequestStatus(const absl::Status& status, grpc::CallbackServerCon
 
 absl::Status ReadWireMessage(const WireField& request, const InflateLimits& inflate,
                              grpc::ByteBuffer* bytes, Message* message, size_t* size) {
-  // gRPC begins a call that ended early without a message. An empty message is valid.
+  // `bytes` is not valid if gRPC begins a call that ended before its message came. An empty message
+  // is valid.
   if (!bytes->Valid()) return absl::CancelledError(kNoRequest);
   absl::Status status;
   try {

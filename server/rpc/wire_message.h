@@ -19,30 +19,31 @@ namespace qkserve {
 
 // Reads requests from the wire.
 //
-// Generated parsers keep fields that they do not know in 20 to 30 times their bytes, and numbers in
-// 8 to 16 times: a message of 200 MB took 6 GB and 20 s. A message is therefore checked first,
-// where its bytes lie, and refused at the first bad field. A message that passes takes at most
-// three times its bytes and a few MiB while it is parsed.
+// Generated parsers need 20 to 30 times the bytes of unknown fields, and 8 to 16 times the bytes of
+// numbers. A message of 200 MB took 6 GB and 20 s. Therefore a message is checked in place before
+// it is parsed, and refused at the first bad field. A message that passes takes at most three times
+// its bytes and a few MiB while it is parsed.
 
-// The most numbers of a repeated field in a request: as many as a key set may have matrices, 8 MiB.
-// A larger request may have one number for each 16 of its bytes. Numbers then take as much memory
-// as the request while their list grows, and half of it afterwards.
+// The most numbers of a repeated field in a request: as many as a key set may have matrices. They
+// take 8 MiB. A request of more than 16 MiB may have one number for each 16 of its bytes. While the
+// list of numbers grows, it takes as much memory as the request, and half as much afterwards.
 inline constexpr int64_t kWireNumbersMax = int64_t{1} << 20;
 
-// The most sizes of a shape that are read. No tensor has more than 4; the others let errors tell
-// the rank.
+// The most sizes of a shape that are read. No tensor has more than 4. More are read, because errors
+// tell the rank.
 inline constexpr int kWireRankMax = 16;
 
-// The most bytes of a text field. A key set's name, the longest text with a meaning, has 128.
+// The most bytes of a text field. A key set's name, the longest text with a meaning, has at most
+// 128.
 inline constexpr int kWireTextBytesMax = 4096;
 
-// The most fields of a request, those of inner messages included, numbers that are not packed left
-// out. A request needs at most 30. More of them only repeat some.
+// The most fields of a request. Fields of inner messages count, too. Numbers that are not packed do
+// not count. A request needs at most 30 fields. Further fields only repeat these.
 inline constexpr int kWireFieldsMax = 1000;
 
-// A field that requests of one type may have on the wire. The request itself is one, too. It is
-// made once from the descriptor, because descriptors answer too slowly to be asked for each
-// request.
+// A field that requests of one type may have on the wire. The request itself is a WireField, too.
+// WireFields are made once from the descriptor, because asking descriptors for each request would
+// be too slow.
 struct WireField {
   // Describes everything in a request of this type. The type must not contain itself.
   static WireField Request(const google::protobuf::Descriptor& type);
@@ -58,20 +59,20 @@ struct WireField {
 };
 
 // Reads `bytes`, which may be compressed, into `message`, and releases them. `message` is empty and
-// has the type that `request` describes. The result is that of the generated parser, except for
-// unknown fields and the limits above. `size` gets the number of bytes, after decompression.
+// has the type that `request` describes. The result is the same as the generated parser's, except
+// for unknown fields and the limits above. `size` gets the number of bytes, after decompression.
 //
 // INVALID_ARGUMENT: a field is not known, or beyond a limit; the error names the field by its path.
 // UNIMPLEMENTED: the bytes are no such message. CANCELLED: there is no message, because the caller
-// went, or its deadline passed, before all of it had arrived. RESOURCE_EXHAUSTED: there is no
-// memory for it, or it is larger than `inflate` allows.
+// went or the deadline passed before all of it had arrived. RESOURCE_EXHAUSTED: there is no memory
+// for the message, or it is larger than `inflate` allows.
 absl::Status ReadWireMessage(const WireField& request, const InflateLimits& inflate,
                              grpc::ByteBuffer* bytes, google::protobuf::Message* message,
                              size_t* size);
 
-// The status of a request that ReadWireMessage did not get, once its call is known. Without a
-// message, the caller has either gone (CANCELLED), or ended the call without one (UNIMPLEMENTED).
-// Any other status is returned as it is.
+// Completes a status of ReadWireMessage when the call is known. If there is no message, tells
+// whether the caller has gone (CANCELLED) or has ended the call without a message (UNIMPLEMENTED).
+// Returns any other status as it is.
 absl::Status NoRequestStatus(const absl::Status& status, grpc::CallbackServerContext& context);
 
 // A request as gRPC hands it to a call. If `status` is an error, the other members mean nothing.
@@ -90,8 +91,8 @@ namespace grpc {
 template <class Request>
 class SerializationTraits<qkserve::WireMessage<Request>> {
  public:
-  // Never returns an error: gRPC would answer in its own words, and would end a stream as if the
-  // client had ended it.
+  // Never returns an error, because gRPC would answer in its own words, and would end a stream as
+  // if the client had ended it.
   static Status Deserialize(ByteBuffer* bytes, qkserve::WireMessage<Request>* wire) {
     static const auto& kFields =
         *new qkserve::WireField(qkserve::WireField::Request(*Request::descriptor()));

@@ -22,7 +22,7 @@
 
 namespace qkserve {
 
-// A call of one request and one response. The code that has the answer finishes it, once.
+// A call of one request and one response. The code that has the answer finishes the call, once.
 class UnaryCall {
  public:
   UnaryCall(const CallRecorder& recorder, Method method, std::string identity,
@@ -37,7 +37,7 @@ class UnaryCall {
   }
 
   // Records the call and ends it. Returns the reactor for gRPC. Called once, from any thread. gRPC
-  // may release the call's memory at any time after it.
+  // may release the call's memory at any time afterwards.
   grpc::ServerUnaryReactor* Finish(const absl::Status& status) const {
     recorder_->RecordCall(*context_, method_, status, begin_, identity_);
     reactor_->Finish(ToGrpcStatus(status, *context_));
@@ -56,7 +56,7 @@ class UnaryCall {
   grpc::ServerUnaryReactor* reactor_;
 };
 
-// Ends a call as soon as it begins. `Reactor` is that of a stream.
+// Ends a stream as soon as it begins. `Reactor` is the reactor class of the stream's kind.
 template <class Reactor>
 class RefusedStream final : public Reactor {
  public:
@@ -64,11 +64,11 @@ class RefusedStream final : public Reactor {
   void OnDone() override { delete this; }
 };
 
-// A service of callback methods, like those of generated code. But ReadWireMessage reads the
-// requests, and every call passes a gate before the service hears of it.
+// A service of callback methods. It differs from generated code in two ways. ReadWireMessage reads
+// the requests. Every call passes a gate before the service hears of it.
 //
-// `start` begins a call, like a callback method in generated code. It first gets the call's Grant,
-// and a WireMessage in place of a request.
+// `start` begins a call, like a callback method in generated code. Its first argument is the call's
+// Grant. In place of a request it gets a WireMessage.
 class WireService : public grpc::Service {
  protected:
   // The gate must outlive the service and the calls. Null: every call is let in, with an empty
@@ -152,7 +152,7 @@ class WireService : public grpc::Service {
     return gate_ == nullptr ? Grant() : gate_->LetIn(context, method);
   }
 
-  // Begins a stream. `arguments` are those of `start` behind the Grant.
+  // Begins a stream. `arguments` are the arguments of `start` after the Grant.
   template <class Reactor>
   Reactor* Begin(grpc::ServerContextBase& context, std::optional<Method> method, const auto& start,
                  auto*... arguments) const {

@@ -30,7 +30,7 @@ unsigned CertificatesMax(absl::string_view pem) {
   return count;
 }
 
-// Certificates and key in GnuTLS's own memory, which Release gives to a session.
+// Certificates and key in GnuTLS's memory. Release gives them to a session.
 class Loaded {
  public:
   Loaded() = default;

@@ -11,20 +11,21 @@
 
 namespace qkserve {
 
-// A file that is nowhere but in this process's memory, for a library that reads from a path.
+// A file that exists only in this process's memory, for a library that reads from a path.
 //
 // Thread-compatible. The library may read at any time, on any thread.
 class MemoryFile {
  public:
-  // A file with these contents. UNAVAILABLE: the system has no descriptor or no memory for it.
+  // Makes a file with these contents. UNAVAILABLE: the system has no descriptor or no memory for
+  // it.
   static absl::StatusOr<MemoryFile> Create(absl::string_view contents);
 
-  // Takes the contents of `other`, and keeps its own path. A reader that opens the path finds the
-  // old contents or the new ones, never a part. Needs neither memory nor a new descriptor.
-  // UNAVAILABLE: the system refuses; the old contents stay.
+  // Takes the contents of `other`. The path stays the same. A reader that opens the path finds all
+  // of the old contents or all of the new ones. Needs neither memory nor a new descriptor.
+  // UNAVAILABLE: the system refuses, and the old contents stay.
   absl::Status Replace(MemoryFile other);
 
-  // The file's path for this process, the same for as long as the file lives.
+  // Returns the file's path for this process. It never changes.
   std::string path() const;
 
  private:

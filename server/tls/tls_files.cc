@@ -30,7 +30,8 @@ absl::StatusOr<std::unique_ptr<TlsFiles>> TlsFiles::Watch(TlsPaths paths, FileRe
 
 absl::Status TlsFiles::Apply(const std::vector<std::string>& contents) {
   ASSIGN_OR_RETURN(TlsIdentity identity, CheckTlsIdentity(paths_, contents, absl::Now()));
-  // Both are made before one is replaced, so that a lack of memory or descriptors changes neither.
+  // Both new files are made before an old one is replaced, so that a lack of memory or descriptors
+  // changes neither.
   ASSIGN_OR_RETURN(MemoryFile client_ca, MemoryFile::Create(identity.client_ca));
   ASSIGN_OR_RETURN(MemoryFile pair,
                    MemoryFile::Create(absl::StrCat(identity.key, "\n", identity.chain)));
@@ -42,7 +43,7 @@ absl::Status TlsFiles::Apply(const std::vector<std::string>& contents) {
 }
 
 std::shared_ptr<grpc::ServerCredentials> TlsFiles::GrpcCredentials() const {
-  // The least that gRPC takes.
+  // The shortest interval that gRPC takes.
   constexpr unsigned kLookEverySeconds = 1;
   const bool asks_clients = !paths_.client_ca.empty();
   grpc::experimental::TlsServerCredentialsOptions options(

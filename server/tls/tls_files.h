@@ -17,18 +17,18 @@
 
 namespace qkserve {
 
-// The TLS files in use, for gRPC and for HTTP. A reloader replaces them while the server runs. Only
-// checked files come into use (see CheckTlsIdentity), and all of them together. Connections keep
-// the certificate that they began with.
+// The TLS files in use, for gRPC and for HTTP. A reloader replaces them while the server runs.
+// Files come into use only after a check (see CheckTlsIdentity), and all of them together.
+// Connections keep the certificate that they began with.
 //
-// gRPC reads its certificates from paths only, and does not check them. So it is given copies in
-// memory, which it looks at once a second (docs/decisions/0017-tls.md).
+// gRPC reads its certificates from paths only, and does not check them. Therefore it gets copies in
+// memory, and looks at them once a second (docs/decisions/0017-tls.md).
 //
 // Thread-safe.
 class TlsFiles {
  public:
   // Reads the files, and has `reloader` watch them. `paths` names a certificate and a key. Errors
-  // are those of FileReloader::Add and MemoryFile::Create. The files must outlive the reloader.
+  // are those of FileReloader::Add and MemoryFile::Create. The TlsFiles must outlive the reloader.
   static absl::StatusOr<std::unique_ptr<TlsFiles>> Watch(TlsPaths paths, FileReloader* reloader);
 
   // The identity in use. Never null.
@@ -37,8 +37,8 @@ class TlsFiles {
     return identity_;
   }
 
-  // Credentials for a port of gRPC: TLS 1.2 and up. With client_ca every client must show a
-  // certificate of such an authority. This object must outlive the gRPC server.
+  // Makes credentials for a port of gRPC: TLS 1.2 and up. If client_ca is set, every client must
+  // show a certificate of one of its authorities. This object must outlive the gRPC server.
   std::shared_ptr<grpc::ServerCredentials> GrpcCredentials() const;
 
  private:
@@ -47,11 +47,12 @@ class TlsFiles {
         identity_copy_(std::move(identity_copy)),
         client_ca_copy_(std::move(client_ca_copy)) {}
 
-  // Called by the reloader, never twice at a time.
+  // Takes new contents of the files. The reloader calls it, never from two threads at a time.
   absl::Status Apply(const std::vector<std::string>& contents);
 
   const TlsPaths paths_;
-  // For gRPC. Key and certificates share a file, so that gRPC never sees a pair that does not fit.
+  // The copies for gRPC. Key and certificates share a file, so that gRPC never sees a pair that
+  // does not fit.
   MemoryFile identity_copy_;
   MemoryFile client_ca_copy_;
 

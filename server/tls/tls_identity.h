@@ -18,16 +18,16 @@ struct TlsPaths {
 
 // The server's side of TLS, in PEM format.
 struct TlsIdentity {
-  std::string chain;      // the server's certificate, then those between it and its authority
-  std::string key;        // of the first certificate, without a pass phrase
+  std::string chain;      // the server's certificate, then the certificates up to its authority
+  std::string key;        // the key of the first certificate, without a pass phrase
   std::string client_ca;  // the authorities that sign certificates of clients
-  absl::Time expires;     // when the server's certificate does
+  absl::Time expires;     // when the server's certificate expires
 };
 
-// Makes an identity of the contents of the files, in the order of TlsPaths. It is one that OpenSSL
-// (gRPC) and GnuTLS (HTTP) take. INVALID_ARGUMENT names the file and says what is wrong: its
-// format, a key that is not the certificate's, a certificate that has expired. UNAVAILABLE: the
-// certificate is not valid yet.
+// Makes an identity from the contents of the files, in the order of TlsPaths. OpenSSL (gRPC) and
+// GnuTLS (HTTP) both accept it. INVALID_ARGUMENT names the file and says what is wrong: the format,
+// a key of another certificate, or a certificate that has expired. UNAVAILABLE: the certificate is
+// not valid yet.
 absl::StatusOr<TlsIdentity> CheckTlsIdentity(const TlsPaths& paths,
                                              const std::vector<std::string>& contents,
                                              absl::Time now);

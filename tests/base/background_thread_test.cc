@@ -5,7 +5,7 @@
 namespace qkserve {
 namespace {
 
-// Counts steps, and lets a test wait for one.
+// Counts steps. A test can wait for a step.
 class StepCounter {
  public:
   void Count() {

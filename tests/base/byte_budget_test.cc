@@ -38,7 +38,7 @@ TEST(ByteBudgetTest, ACallerIsToldToRetryIfChargesAreHeldShortly) {
   ByteBudget requests("in_flight_bytes_max", 100, absl::Milliseconds(70));
   const auto held = requests.TryCharge(60);
   EXPECT_EQ(RetryAfterOf(requests.TryCharge(41).status()), absl::Milliseconds(70));
-  // The next caller comes at another time.
+  // The next caller is told a different time.
   EXPECT_GT(RetryAfterOf(requests.TryCharge(41).status()), absl::Milliseconds(71));
   EXPECT_LT(RetryAfterOf(requests.TryCharge(41).status()), absl::Milliseconds(140));
   EXPECT_FALSE(RetryAfterOf(requests.TryCharge(101).status()).has_value());

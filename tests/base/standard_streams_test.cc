@@ -12,7 +12,7 @@
 namespace qkserve {
 namespace {
 
-// Runs the check in a process of its own. The exit code tells the result.
+// Runs the check in a child process, whose exit code tells the result.
 template <typename Check>
 void ExpectInChild(const Check& check) {
   EXPECT_EXIT(std::_Exit(check() ? 0 : 1), testing::ExitedWithCode(0), "");

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # usage: help_test.sh PROGRAM ...
-# The help of each program has lines of at most 80 columns.
+# Checks that the help of each program has lines of at most 80 columns.
 set -euo pipefail
 for program in "$@"; do
   help=$("$program" --help)

@@ -88,7 +88,7 @@ Json Kernels() {
 
 std::string BodyOf(const std::string& page) { return page.substr(page.find("<body>")); }
 
-// The colours of all bars whose name begins with `name`.
+// Returns the colours of all bars whose name begins with `name`.
 std::vector<std::string> ColorsOf(const std::string& page, const std::string& name) {
   std::vector<std::string> colors;
   const std::vector<std::string> parts = absl::StrSplit(page, absl::StrCat("<div><span>", name));
@@ -124,7 +124,7 @@ TEST(ResultPageTest, TargetsSayWhetherTheyAreMet) {
 TEST(ResultPageTest, KernelsStandBesideOpenBlas) {
   const std::string body = BodyOf(ResultPage({Kernels()}, "today"));
   EXPECT_TRUE(absl::StrContains(body, "as fast as OpenBLAS"));
-  // One of the two shapes was measured.
+  // Only one of the two shapes was measured.
   EXPECT_EQ(std::vector<std::string>(absl::StrSplit(body, "<svg ")).size(), 2u);
 }
 

@@ -7,7 +7,7 @@
 namespace qkserve::bench {
 namespace {
 
-// Two batches, one of one request and one of three: four requests in all.
+// One batch has one request and the other has three, which makes four requests in all.
 TEST(StatisticsTest, RequestsABatchAreTheMeanOverBatches) {
   EXPECT_DOUBLE_EQ(RequestsABatch({1, 3, 3, 3}), 2);
   EXPECT_DOUBLE_EQ(RequestsABatch({5}), 5);

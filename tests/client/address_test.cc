@@ -1,4 +1,4 @@
-// Addresses of servers, as the library and qkctl take them.
+// Addresses of servers that the library and qkctl accept.
 
 #include <string>
 
@@ -34,7 +34,7 @@ TEST(ServerTargetTest, TargetsThatAreCompleteStayAsTheyAre) {
   }
 }
 
-// gRPC takes ports modulo 65536, and an empty port for 443.
+// gRPC would take a port modulo 65536, and an empty port as 443.
 TEST(ServerTargetTest, WhatIsNoAddressIsRefusedWithWhatIsPossible) {
   for (const char* address : {"",
                               ":",

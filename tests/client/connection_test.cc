@@ -1,4 +1,4 @@
-// Connections of the client: a channel of the program's own, and pings.
+// Connections of the client: a channel that the program made itself, and pings.
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -27,8 +27,8 @@ TEST(ClientTest, UsesAChannelOfTheProgramsOwn) {
   EXPECT_EQ(channel->GetState(false), GRPC_CHANNEL_READY);
 }
 
-// A server that opens a connection of HTTP/2 and then says nothing, as one does whose machine lost
-// its power.
+// A server that opens an HTTP/2 connection and then says nothing, like one whose machine lost its
+// power.
 class SilentServer {
  public:
   SilentServer()

@@ -1,4 +1,4 @@
-// HTTP proxies: the client ignores those of the environment and uses the one in its options.
+// HTTP proxies: the client uses the one in its options and ignores those of the environment.
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,7 +19,7 @@
 namespace qkserve {
 namespace {
 
-// A proxy for one connection: takes the request's head and closes.
+// A proxy for one connection: it reads the head of the request and closes.
 class OneConnectProxy {
  public:
   OneConnectProxy()
@@ -45,7 +45,7 @@ class OneConnectProxy {
 
   const std::string& address() const { return address_; }
 
-  // The first line of the first connection. Waits for it.
+  // Waits for the first connection. Returns its first line.
   std::string Head() {
     thread_.join();
     return head_;

@@ -42,7 +42,7 @@ std::vector<float> Counting(int64_t count) {
   return elements;
 }
 
-// A view of no elements, whatever the shape.
+// A view without elements, for any shape.
 TensorView Nothing(Shape shape) { return View(std::span<const float>(), std::move(shape)); }
 
 std::string BytesOf(const std::vector<float>& elements) {
@@ -114,12 +114,12 @@ TEST_F(KeySetCallsTest, AppendsToTheVersionThatIsExpectedAndNoOther) {
   EXPECT_EQ(info->keys.shape, (Shape{4, 3}));
   EXPECT_EQ(server_.key_sets().Find("items")->keys, BytesOf(keys) + BytesOf(keys));
 
-  // The call is sent again, as after a lost reply.
+  // The call is sent again, as a caller does after a lost reply.
   const auto again = client_->AppendKeySet("items", 1, View(keys, {2, 3}));
   EXPECT_EQ(again.status().code(), absl::StatusCode::kFailedPrecondition) << again.status();
 }
 
-// A failed write only says that the stream has ended, not why.
+// A failed write says only that the stream has ended, but not why.
 TEST_F(KeySetCallsTest, AnUploadThatBreaksGivesTheServersOwnStatus) {
   server_.key_sets().FailUploadsAfter(
       100'000, grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "key sets are full"));
@@ -197,7 +197,7 @@ TEST_F(KeySetCallsTest, GetsAndDeletesByName) {
   EXPECT_EQ(client_->GetKeySet("items").status().code(), absl::StatusCode::kNotFound);
 }
 
-// gRPC would end the process over such metadata.
+// With such metadata gRPC would end the process.
 TEST_F(KeySetCallsTest, NamesThatMetadataCannotCarryAreLeftToTheServer) {
   for (const char* name : {"a\nb", "\x7f", "\xc3\xa4", "a b", ""}) {
     EXPECT_EQ(client_->GetKeySet(name).status().code(), absl::StatusCode::kNotFound);
@@ -222,7 +222,7 @@ TEST_F(KeySetCallsTest, ScoresAgainstAKeySet) {
             absl::StatusCode::kInvalidArgument);
 }
 
-// --- Servers that may be any ---------------------------------------------------------------------
+// --- Calls that any server may answer ------------------------------------------------------------
 
 std::unique_ptr<Client> ClientOf(std::unique_ptr<v1::MockKeySetServiceStub> stub) {
   std::vector<Client::Stubs> stubs(1);

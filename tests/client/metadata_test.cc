@@ -1,4 +1,4 @@
-// Metadata of calls: what a server receives, and what is refused before it is sent.
+// Metadata of calls: what a server receives, and what the client refuses to send.
 
 #include "qkserve/metadata.h"
 
@@ -63,7 +63,7 @@ class Recorder : public v1::ScoringService::Service,
     return Record(*context);
   }
 
-  // Calls follow one another, so no lock is needed.
+  // No lock is needed, because a call begins only after the one before it has ended.
   Received Take() { return std::exchange(received_, {}); }
 
  private:
@@ -149,7 +149,7 @@ TEST_F(MetadataTest, NamesMayRepeatAndBinaryValuesHoldAnyBytes) {
   EXPECT_THAT(received, Contains(Pair("state-bin", bytes)));
 }
 
-// gRPC would end the process over most of them.
+// With most of these names gRPC would end the process.
 TEST_F(MetadataTest, NamesThatHttp2CannotCarryAreRefused) {
   for (const char* const name : {"", "X-Request-Id", "a b", "a:b", ":path", "caf\xc3\xa9", "a\n"}) {
     const absl::Status status = Send({{"x", "1"}, {name, "1"}});

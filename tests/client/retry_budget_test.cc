@@ -25,7 +25,7 @@ struct Totals {
   }
 };
 
-// An attempt of a call, at its end.
+// An attempt of a call when it ends.
 struct Attempt {
   absl::Time time;
   int number = 1;
@@ -35,7 +35,7 @@ struct Attempt {
 };
 
 // A client in virtual time. It begins calls at a constant rate, alternately on two connections.
-// `fails` decides about attempts. A failed one is retried on the other connection after 0.1, 0.2,
+// `fails` says which attempts fail. A failed one is retried on the other connection after 0.1, 0.2,
 // 0.4 s.
 Totals Simulate(int calls_a_second, int seconds, const std::function<bool(const Attempt&)>& fails) {
   const absl::Time begin = absl::UnixEpoch() + absl::Hours(1);
@@ -72,7 +72,7 @@ Totals Simulate(int calls_a_second, int seconds, const std::function<bool(const 
   return totals;
 }
 
-// Chance, the same in every run.
+// Random decisions, the same in every run.
 class Chance {
  public:
   explicit Chance(double probability) : probability_(probability) {}
@@ -88,7 +88,7 @@ class Chance {
 // Without the budget there would be three retries for each call.
 TEST(RetryBudgetTest, AServerThatFailsEverythingGetsATenthMore) {
   const Totals totals = Simulate(1000, 60, Chance(1));
-  EXPECT_GE(totals.failed, totals.calls - 200);  // the others wait for a retry
+  EXPECT_GE(totals.failed, totals.calls - 200);  // the other calls wait for a retry
   EXPECT_GE(totals.RetriesPerCall(), 0.1);
   EXPECT_LE(totals.RetriesPerCall(), 0.13);
 }
@@ -106,7 +106,7 @@ TEST(RetryBudgetTest, FewFailuresAreAllRetried) {
   EXPECT_LE(totals.failed, 3);  // four failures in a row
 }
 
-// For a second, until it is noticed, one of two connections fails every attempt.
+// One of two connections fails every attempt for a second, until the loss is noticed.
 TEST(RetryBudgetTest, ALostConnectionFailsNoCall) {
   const absl::Time lost = absl::UnixEpoch() + absl::Hours(1) + absl::Seconds(20);
   const Totals totals = Simulate(1000, 60, [&](const Attempt& attempt) {
@@ -122,16 +122,16 @@ TEST(RetryBudgetTest, AQuietClientRetriesAsOftenAsItMay) {
   EXPECT_EQ(totals.over_budget, 0);
 }
 
-// A lost connection may have carried all of them.
+// All of them may have been on a lost connection.
 TEST(RetryBudgetTest, AllCallsInFlightMayBeSentAgainAtOnce) {
   absl::Time now = absl::UnixEpoch() + absl::Hours(1);
   RetryBudget budget;
   for (int i = 0; i < 5000; ++i) budget.BeginCall(now);
-  // Half a minute later their beginning counts no more.
+  // Half a minute later the beginnings of these calls count no more.
   now += absl::Seconds(30);
   for (int i = 0; i < 5000; ++i) ASSERT_TRUE(budget.TakeRetry(now)) << i;
   EXPECT_FALSE(budget.TakeRetry(now));
-  // Once they have ended, the reserve is 100 again.
+  // After the calls have ended, the reserve is 100 again.
   for (int i = 0; i < 5000; ++i) budget.EndCall();
   now += absl::Seconds(9);
   EXPECT_FALSE(budget.TakeRetry(now));

@@ -30,8 +30,8 @@ namespace {
 // Answers the first calls with an error.
 class FailingService : public v1::ScoringService::Service, public v1::KeySetService::Service {
  public:
-  // The next `count` calls fail with `code`, and with `push_back` as metadata unless it is empty.
-  // The calls behind them end with `then`.
+  // The next `count` calls fail with `code`. Unless `push_back` is empty, they have it as metadata.
+  // Later calls end with `then`.
   void Fail(int count, grpc::StatusCode code, std::string push_back = "",
             grpc::Status then = grpc::Status::OK) {
     failures_ = count;
@@ -148,7 +148,7 @@ TEST_F(RetryPolicyTest, CallsThatChangeNothingAreTriedFourTimes) {
   EXPECT_EQ(counts.over_budget, 0);
 }
 
-// A proxy may reset a call whose server went.
+// A proxy may reset a call whose server ended.
 TEST_F(RetryPolicyTest, UnknownErrorsOfCallsThatChangeNothingAreTriedAgain) {
   service_.Fail(1, grpc::StatusCode::UNKNOWN);
   EXPECT_TRUE(Score().ok());
@@ -168,7 +168,7 @@ TEST_F(RetryPolicyTest, ChangesAreTriedAgainIfTheServerDidNothing) {
   service_.Fail(1, grpc::StatusCode::RESOURCE_EXHAUSTED, "0");
   EXPECT_TRUE(client_->PutKeySet("items", kKey).ok());
   EXPECT_EQ(service_.calls(), 2);
-  // No server is there.
+  // No server listens there.
   const ClosedPort port;
   const auto client = Client::Create({.address = port.address(), .attempts_max = 2}).value();
   EXPECT_TRUE(absl::EndsWith(client->DeleteKeySet("items").message(), " (attempt 2 of 2)"));
@@ -228,13 +228,13 @@ TEST_F(RetryPolicyTest, TheBudgetEndsRetries) {
     const bool is_over = absl::StrContains(status.message(), "budget of retries is spent");
     EXPECT_EQ(is_over, i >= 34) << i << ": " << status;
   }
-  // A few more, because the calls themselves add a tenth of their number.
+  // The bound is a little higher, because the calls themselves add a tenth of their number.
   EXPECT_GE(client_->retry_counts().retries, 100);
   EXPECT_LE(client_->retry_counts().retries, 106);
   EXPECT_GE(client_->retry_counts().over_budget, 14);
 }
 
-// Programs with stubs of their own have no library that retries for them.
+// A program that uses its own stubs has no library that retries for it.
 TEST_F(RetryPolicyTest, ChannelsRetryByThemselves) {
   service_.Fail(3, grpc::StatusCode::UNAVAILABLE);
   const auto channels = MakeChannels({.address = address_}).value();
@@ -260,7 +260,8 @@ TEST_F(RetryPolicyTest, TheServerSaysWhenToTryAgain) {
   const absl::Time begin = absl::Now();
   EXPECT_TRUE(Score().ok());
   EXPECT_GE(absl::Now() - begin, absl::Milliseconds(1400));
-  // Never; not at all; no number, which is never, too.
+  // The client does not retry if the push-back is negative or no number, or if RESOURCE_EXHAUSTED
+  // comes without one.
   for (const auto& [code, push_back] : {std::pair(grpc::StatusCode::RESOURCE_EXHAUSTED, "-1"),
                                         {grpc::StatusCode::RESOURCE_EXHAUSTED, ""},
                                         {grpc::StatusCode::UNAVAILABLE, "soon"}}) {

@@ -86,7 +86,7 @@ TEST_F(ScoreCallsTest, ResultsAreReadByRow) {
   EXPECT_THAT(result->indices->Row<int32_t>(1), ElementsAre(0));
 }
 
-// Programs rely on what they asked for, and the server may be any program.
+// Programs rely on getting what they asked for, and the server may be any program.
 TEST_F(ScoreCallsTest, AReplyThatIsNotWhatWasAskedForIsAnError) {
   *reply_.mutable_result() = ZerosOf(v1::FLOAT16, {2, 2}, 2);
   ExpectInternal({}, "the reply has a result of FLOAT16, asked for was FLOAT32");

@@ -27,14 +27,14 @@
 namespace qkserve {
 namespace {
 
-// The name that the server's certificate is for, beside its address.
+// Beside its address, the server's certificate has this name.
 constexpr char kName[] = "qkserve.test";
 
 const float kOne = 1;
 
 TensorView OneElement() { return Matrix({&kOne, 1}, 1, 1); }
 
-// Answers with one score, 7.
+// Answers a request with the single score 7.
 ScoringDouble::Answer AnswerSeven(const v1::ScoreRequest& /*request*/) {
   const float seven = 7;
   ScoringDouble::Answer answer;
@@ -56,7 +56,8 @@ class TlsTest : public testing::Test {
     return Path(name);
   }
 
-  // A server with a certificate of the authority. If `wants_client`, it asks clients for theirs.
+  // Starts a server with a certificate of the authority. It asks clients for theirs if
+  // `wants_client`.
   std::unique_ptr<ScoringDouble> Serve(bool wants_client = false) const {
     grpc::SslServerCredentialsOptions options(
         wants_client ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
@@ -85,14 +86,15 @@ class TlsTest : public testing::Test {
     return (*client)->Score(OneElement(), OneElement()).status();
   }
 
-  // The status is UNAVAILABLE, says `meaning` first and has gRPC's words behind.
+  // Expects the status UNAVAILABLE with a message that begins with `meaning` and has gRPC's text
+  // after.
   void ExpectRefused(const absl::Status& status, absl::string_view meaning) const {
     EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
     EXPECT_TRUE(absl::StartsWith(status.message(), meaning)) << status;
     EXPECT_TRUE(absl::StrContains(status.message(), " (")) << status;
   }
 
-  // Bad files are reported before there is any connection.
+  // Expects that the client reports bad files before it connects.
   void ExpectNoClient(TlsOptions tls, absl::StatusCode code, absl::string_view message) const {
     const absl::Status status = Client::Create({.tls = std::move(tls)}).status();
     EXPECT_EQ(status.code(), code) << status;
@@ -117,7 +119,7 @@ TEST_F(TlsTest, RefusesAServerOfAnotherAuthority) {
   // The other authority has the same name, but another key.
   ExpectRefused(ScoreWith(*server, TlsOptions{.ca_file = Write("o.pem", other.certificate())}),
                 kMeaning);
-  // The system's authorities are trusted.
+  // Trusts only the system's authorities.
   ExpectRefused(ScoreWith(*server, TlsOptions{}), kMeaning);
 }
 
@@ -216,7 +218,7 @@ TEST_F(TlsTest, KnowsWhatOtherServersSay) {
               testing::HasSubstr("HTTP/2"));
   EXPECT_THAT(HandshakeHint("last error: UNAVAILABLE: ipv4:127.0.0.1:1: Endpoint read failed"),
               testing::HasSubstr("closes connections at once"));
-  // The connection was up before, so this is no handshake.
+  // The connection was already open, so no handshake failed.
   EXPECT_EQ(HandshakeHint("Socket closed"), "");
   EXPECT_EQ(HandshakeHint("last error: Failed to connect to remote host: Connection refused"), "");
 }
@@ -227,12 +229,12 @@ class QkctlTlsTest : public TlsTest {
  protected:
   Outcome Qkctl(std::vector<std::string> args) const {
     args.insert(args.begin(), QKCTL_PROGRAM);
-    // gRPC 1.51 forgets the memory of a handshake that is under way when the process ends.
+    // If the process ends during a handshake, gRPC 1.51 leaks the handshake's memory.
     return RunCommand(std::move(args), directory_,
                       {"ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=0"});
   }
 
-  // Runs a command with the flags that tell how to reach the server.
+  // Runs a command with the flags for reaching the server.
   Outcome Qkctl(const ScoringDouble& server, std::vector<std::string> args,
                 const std::vector<std::string>& flags) const {
     args.push_back(absl::StrCat("--server=", server.address()));
@@ -240,7 +242,7 @@ class QkctlTlsTest : public TlsTest {
     return Qkctl(std::move(args));
   }
 
-  // A score command, without the flags that name its server.
+  // A score command, without the flags for the server.
   std::vector<std::string> Score() const {
     EXPECT_TRUE(WriteTensorFile(Path("t.npy"), "t", OneElement()).ok());
     return {"score", absl::StrCat("--queries=", Path("t.npy")),

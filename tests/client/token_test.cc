@@ -1,4 +1,4 @@
-// The token that a client sends: read again when its file changes, and not over an open network.
+// The client's token: it is read again when its file changes, and never goes over an open network.
 
 #include "client/token.h"
 
@@ -96,10 +96,10 @@ TEST_F(TokenTest, EveryCallOfEveryChannelSendsIt) {
   ASSERT_TRUE(client->GetStatus(absl::Minutes(1)).ok());
   EXPECT_THAT(recorder_.Take(), ElementsAre("Bearer secret", "Bearer secret"));
   const float one[] = {1};
-  // The server answers without reading, so the outcome is open.
+  // The server answers without reading, so the call may succeed or fail.
   client->PutKeySet("a", Matrix(one, 1, 1)).status().IgnoreError();
   EXPECT_THAT(recorder_.Take(), ElementsAre("Bearer secret"));
-  // A call may have another one.
+  // A call may have its own token.
   ASSERT_TRUE(client->GetStatus(absl::Minutes(1), {{"authorization", "Bearer other"}}).ok());
   EXPECT_THAT(recorder_.Take(), ElementsAre("Bearer other"));
 }

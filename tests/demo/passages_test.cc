@@ -73,7 +73,7 @@ TEST(CutIntoPassagesTest, LinesOfALongBlockAreRecords) {
 TEST(CutIntoPassagesTest, CutsWhatIsTooLong) {
   const auto words = CutIntoPassages("a", absl::StrCat(std::string(395, 'x'), " yyyyyyyy zz"));
   EXPECT_THAT(Texts(words), ElementsAre(std::string(395, 'x'), "yyyyyyyy zz"));
-  // No space: between two characters of three bytes.
+  // Without a space the text is cut between two characters, which have three bytes each.
   std::string characters;
   for (int i = 0; i < 200; ++i) absl::StrAppend(&characters, "\u20AC");
   const auto cut = CutIntoPassages("a", characters);

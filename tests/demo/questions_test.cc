@@ -50,7 +50,7 @@ TEST(QuestionsFromTest, OneShortPassageIsEnough) {
   EXPECT_EQ(QuestionsFrom(passages, TextEmbedding(passages)).size(), 1u);
 }
 
-// The texts of `./run demo`.
+// Returns the passages of the texts of `./run demo`.
 std::vector<Passage> Documentation() {
   const std::filesystem::path root = QKSERVE_SOURCE_DIR;
   std::vector<std::string> files = {root / "README.md"};
@@ -69,8 +69,8 @@ std::vector<Passage> Documentation() {
   return passages;
 }
 
-// It is the first thing that a new user sees. If a page was rewritten and its answer is gone, ask
-// something else.
+// The answers are the first thing that a new user sees. If a page was rewritten and an answer is
+// gone, ask another question.
 TEST(QuestionsAboutQkserveTest, TheDocumentationAnswersThem) {
   const std::vector<Passage> passages = Documentation();
   const TextEmbedding embedding(passages);

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# `./run demo` says what is wrong, and what it takes, at once: nothing is installed or built.
+# Checks that `./run demo` reports wrong usage, and shows its help, before it installs or builds
+# anything.
 set -euo pipefail
 run=$1/run
 work=$(mktemp -d)

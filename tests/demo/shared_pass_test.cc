@@ -17,8 +17,8 @@
 namespace qkserve {
 namespace v1 {
 
-// Instead of GoogleTest's printer of messages, in which GCC 12 sees an overlapping copy that is not
-// there (GCC bug 105651).
+// Replaces GoogleTest's printer of messages. GCC 12 sees an overlapping copy in that printer, but
+// there is none (GCC bug 105651).
 void PrintTo(const ScoreRequest& request, std::ostream* out) { *out << request.ShortDebugString(); }
 
 }  // namespace v1
@@ -47,7 +47,7 @@ std::vector<v1::ScoreRequest> Requests(int count) {
   return requests;
 }
 
-// The one score of a request.
+// Returns the one score of a request.
 float ScoreOf(int64_t top_k) { return static_cast<float>(top_k) * 10; }
 
 void SetScore(float score, v1::ScoreResponse* response) {
@@ -57,7 +57,7 @@ void SetScore(float score, v1::ScoreResponse* response) {
 
 std::vector<float> OwnScores(size_t i) { return {ScoreOf(static_cast<int64_t>(i) + 1)}; }
 
-// Time passes when somebody asks: each answer takes 1 s.
+// The clock advances only when somebody asks. Each answer takes 1 s.
 class SharedPassTest : public ::testing::Test {
  protected:
   SharedPassOptions Options() {
@@ -94,7 +94,7 @@ TEST_F(SharedPassTest, AveragesOverPassesAndNotOverRequests) {
   const auto client = ClientThatReplies([&](const auto& request, auto* response) {
     clock_.Advance(absl::Seconds(1));
     SetScore(ScoreOf(request.top_k()), response);
-    // Six answers count: four shared one pass, and two had one each.
+    // Six answers count. Four shared one pass, and the other two had one pass each.
     const int call = calls++;
     response->mutable_receipt()->set_batch_requests(call == 7 || call == 8 ? 1 : 4);
     return grpc::Status::OK;
@@ -102,7 +102,7 @@ TEST_F(SharedPassTest, AveragesOverPassesAndNotOverRequests) {
   SharedPassOptions options = Options();
   options.rounds = 1;
   options.turn = absl::Seconds(6);
-  // Call 0 is the one alone, 1 to 6 are those of one caller.
+  // Call 0 is the request alone. Calls 1 to 6 are those of one caller.
   const auto report = CompareSharedPass(
       *client, Requests(1),
       [this](size_t i) {
@@ -119,7 +119,7 @@ TEST_F(SharedPassTest, NoticesAnAnswerThatTheBatchChanged) {
   std::atomic<int> calls{0};
   const auto client = ClientThatReplies([&](const auto& request, auto* response) {
     clock_.Advance(absl::Seconds(1));
-    // Within the tolerance, but other bits.
+    // The score is within the tolerance, but has other bits.
     SetScore(ScoreOf(request.top_k()) + (++calls > 5 ? 1e-3F : 0), response);
     return grpc::Status::OK;
   });

@@ -74,7 +74,7 @@ TEST(TextEmbeddingTest, ScoreIsAboutTheShareOfWordsFound) {
 
 TEST(TextEmbeddingTest, RareWordsWeighMore) {
   const TextEmbedding embedding(Passages());
-  // "request" is in two passages, "bounded" and "inline" in one.
+  // "request" is in two passages. "bounded" and "inline" are in one passage each.
   EXPECT_EQ(Best(embedding, "request inline"), 3u);
   EXPECT_EQ(Best(embedding, "request bounded"), 1u);
   EXPECT_GT(embedding.Distinctiveness("bfloat16"), embedding.Distinctiveness("request"));

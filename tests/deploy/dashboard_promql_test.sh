@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # usage: dashboard_promql_test.sh PROMTOOL DASHBOARD_JSON
-# Every expression of the dashboard is PromQL: promtool takes them as rules. Grafana's variables are
-# replaced by what they may stand for.
+# Checks that every expression of the dashboard is PromQL: promtool must accept them as rules.
+# Grafana's variables are replaced by values that they may have.
 set -euo pipefail
 promtool=$1 dashboard=$2
 rules=$(mktemp --suffix=.yml)

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # usage: hardening_test.sh READELF PROGRAM ...
-# The programs have what cmake/hardening.cmake asks for: a random address, tables that are read-only
-# once the program runs, stacks that cannot be executed, guarded stack frames, checked buffers.
+# Checks that the programs have what cmake/hardening.cmake asks for: a random address, tables that
+# are read-only once the program runs, stacks that cannot be executed, guarded stack frames, and
+# checked buffers.
 set -euo pipefail
 readelf=$1
 shift
 failed=0
 
-# has PROGRAM WHAT PATTERN OPTION ...: a line that readelf prints matches.
+# has PROGRAM WHAT PATTERN OPTION ...: notes the failure WHAT unless a line of readelf matches
+# PATTERN.
 has() {
   local program=$1 what=$2 pattern=$3
   shift 3
@@ -22,7 +24,7 @@ for program in "$@"; do
   has "$program" "symbols are bound when they are first used" 'FLAGS.*\bNOW\b' --dynamic
   has "$program" "its stack can be executed" '^ +GNU_STACK +(0x0+ +){5}RW +' --program-headers
   has "$program" "stack frames have no guard" ' __stack_chk_fail\b' --dyn-syms
-  # At least one of the functions that glibc checks.
+  # Programs use at least one of the functions that glibc checks.
   has "$program" "no buffer's size is checked" ' __(memcpy|memset|memmove|read|pread64|f?d?printf|vsnprintf|snprintf|fprintf)_chk\b' --dyn-syms
   if "$readelf" --wide --dynamic "$program" | grep -E 'RPATH|RUNPATH' >&2; then
     echo "$program: looks for libraries where it was built" >&2

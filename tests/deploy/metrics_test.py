@@ -11,7 +11,7 @@ import sys
 
 import yaml
 
-# Labels and a metric that Prometheus adds (the namespace in Kubernetes), and words that are no
+# The labels and the metric that Prometheus adds (`namespace` in Kubernetes). The keywords are no
 # metrics, although they stand outside of braces and calls.
 TARGET_LABELS = {"job", "instance", "namespace"}
 OF_PROMETHEUS = {"up": set()}

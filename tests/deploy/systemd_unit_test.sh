@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # usage: systemd_unit_test.sh SYSTEMD_ANALYZE UNIT
-# systemd understands every line of the unit, and finds that it may do little. The program need not
-# be installed, nor its man page.
+# Checks that systemd understands every line of the unit and finds that it may do little. Neither
+# the program nor its man page need be installed.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -11,8 +11,9 @@ grep -q '^ExecStart=/bin/true' "$folder/qkserve.service"
   { cat "$folder/findings" >&2; exit 1; }
 if grep qkserve "$folder/findings" >&2; then exit 1; fi
 
-# From 0 (may do nothing) to 100. It is 11 with systemd 252. Newer versions ask for more, so there is
-# some room. What is left: the network, name resolution, and the machine's /proc and root directory.
+# The exposure goes from 0 (the unit may do nothing) to 100. It is 11 with systemd 252. Newer
+# versions ask for more, so there is some room. The unit still has the network, name resolution, and
+# the machine's /proc and root directory.
 exposure_max=15
 "$1" security --offline=true --no-pager --threshold="$exposure_max" "$folder/qkserve.service" \
   >"$folder/security" || { cat "$folder/security" >&2; exit 1; }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # usage: version_test.sh SOURCE_DIRECTORY VERSION
-# The image, the manifests, the Helm chart and the commands that load the image carry the project's version.
+# Checks that the image, the manifests, the Helm chart and the commands that load the image have the
+# project's version.
 set -euo pipefail
 cd "$1"
 version=$2

@@ -134,7 +134,8 @@ def rotations_under_load():
             certificate = (folder / "tls.crt").read_text().strip()
             faults.eventually(lambda c=certificate: server.shown(server.http_address()) == c,
                               "HTTP shows the new certificate")
-            # gRPC looks once a second; what it shows now is one of the last two.
+            # gRPC looks for new files once a second, so it shows one of the last
+            # two certificates.
             if number % 10 == 9:
                 faults.eventually(lambda c=certificate: server.shown() == c,
                                   "gRPC shows the new certificate")

@@ -150,7 +150,7 @@ class Server:
         with opener.open(self.url + path, timeout=PATIENCE_S) as response:
             return response.read().decode()
 
-    # Calls. They raise grpc.RpcError.
+    # Calls, which raise grpc.RpcError if they fail.
 
     def _unary(self, method, response_type):
         return self.channel.unary_unary(method, lambda message: message.SerializeToString(),

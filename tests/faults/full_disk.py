@@ -33,7 +33,7 @@ def a_full_disk():
         large = floats(3000, 64, 3)
         server.put("large", large)
         refused = 0
-        # One page more is left in each round, so that the space is lacking at every step.
+        # Each round leaves one page more, so that the disk is full at another step.
         for pages in range(12):
             fill(disk, pages)
             if free_pages(disk) < pages:
@@ -57,7 +57,7 @@ def a_full_disk():
         assert refused > 6, f"{refused} changes were refused"
         faults.expect_log(server, "No space left on device")
         expect_serves(server, "large", large)
-        # A restart needs no space, and neither does a delete.
+        # A restart and a delete need no space.
         fill(disk, 0)
         before = {name: entry.keys.shape[0] for name, entry in server.list().items()}
         server.stop()
@@ -76,14 +76,15 @@ def a_disk_that_becomes_read_only():
         server = Server(f"--key_set_dir={disk / 'sets'}", faults=fault)
         keys = floats(100, 64, 1)
         version = server.put("items", keys)
-        # The kernel does so after an error of the disk. mount refuses while the lock is open.
+        # The kernel makes a disk read-only after an error. The fault is simulated, because
+        # mount refuses while the lock is open.
         fault.fail(Faults.CHANGES, 0, errno.EROFS, lasts=True)
         for change in (lambda: server.put("items", keys), lambda: server.put("new", keys),
                        lambda: server.put("items", keys, version), lambda: server.delete("items")):
             expect_error("INTERNAL", "Read-only file system", change)
         faults.expect_log(server, "Read-only file system")
         expect_serves(server, "items", keys)
-        # A server that is to write does not start there, one that only reads does.
+        # On a read-only disk, a server that writes does not start. A read-only server does.
         server.stop()
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         server = Server(f"--key_set_dir={disk / 'sets'}", serves=False)

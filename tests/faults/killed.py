@@ -48,13 +48,14 @@ def kill_at(kind, left, how):
     killed = fault.counted() > left
     if killed:
         assert server.wait() == -signal.SIGKILL
-        # A change may have been acknowledged before the kill: its last steps remove old files.
+        # The change may have been acknowledged before the kill, because its last steps remove
+        # old files.
         assert code in ("UNAVAILABLE", "OK"), (code, message)
     else:
         assert code == "OK", message
         server.kill()
     acknowledged = code == "OK"
-    # The start after it is killed as well, at one of its first steps.
+    # The next start is killed, too, at one of its first steps.
     fault.fail(Faults.CHANGES, left % 4, Faults.KILL_AFTER)
     restarted = Server(f"--key_set_dir={folder}", faults=fault, serves=False)
     faults.eventually(lambda: restarted.process.poll() is not None or "listening" in restarted.log(),
@@ -66,11 +67,11 @@ def kill_at(kind, left, how):
     assert found is after or (found is before and not acknowledged), (kind, left, how, code)
     if name != "items":
         expect_serves(server, "items", BASE)
-    # The set goes on from there, and a version is never given again.
+    # The set can be changed again, and no version is given twice.
     assert server.put("items", SMALL) > version
     sets = set(server.list())
     server.stop()
-    # Each set is a manifest and a segment, and nothing else is there.
+    # Each set has only a manifest and a segment.
     assert {path.name for path in folder.iterdir()} - sets <= {".lock", ".synced", ".last_version"}
     for key_set in sets:
         files = sorted(path.name for path in (folder / key_set).iterdir())

@@ -8,7 +8,8 @@ import faults
 from faults import Faults, Server, error_of, expect_error, expect_serves, floats, inline
 
 MIB = 1 << 20
-# gRPC writes a reply into pieces of 1 MiB, and ends the process where it gets none.
+# gRPC writes a reply into pieces of 1 MiB, and ends the process if it gets no
+# memory for one.
 FAILS_FROM = 2 * MIB
 
 
@@ -32,7 +33,8 @@ def large_allocations():
         "an append": lambda: server.put("items", floats(40000, 64, 9), version),
     }
     for _ in range(3):
-        # The first allocations of each call go well: another one fails each time.
+        # `left` allocations of each call succeed, so that another one fails each
+        # time.
         for left in range(4):
             for what, request in requests.items():
                 fault.set(allocations_left=left, allocation_bytes_min=FAILS_FROM)
@@ -50,7 +52,7 @@ def large_allocations():
             server.score(request)
         server.scores_of("items", wide)
     assert set(server.list()) == {"items"}
-    # Nothing is held for calls that failed.
+    # Failed calls hold no memory.
     assert "qkserve_in_flight_bytes 0" in server.get("/metrics"), server.get("/metrics")
     server.put("large", floats(20000, 256, 8))
     server.stop()
@@ -66,7 +68,8 @@ def large_allocations_while_sets_are_loaded():
     server.put("small", small)
     server.put("large", large)
     server.stop()
-    # OpenBLAS's buffers are larger, and it asks again without end.
+    # OpenBLAS's buffers must not fail, because it would ask for them without end.
+    # They are larger.
     fault.set(allocation_bytes_min=FAILS_FROM, allocation_bytes_max=16 * MIB)
     server = Server(f"--key_set_dir={folder}", faults=fault)
     expect_serves(server, "small", small)

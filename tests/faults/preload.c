@@ -1,6 +1,6 @@
-// Faults of the system, for a program that is started with this library in LD_PRELOAD. The test
-// tells it what to do through a file that both map: see struct Control. faults.py builds it and
-// writes the file.
+// Simulates faults of the system in a program that is started with this library in LD_PRELOAD. The
+// test and the library map the same file, in which the test says what to do: see struct Control.
+// faults.py builds the library and writes the file.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -20,14 +20,14 @@
 
 // All numbers are 64 bits, in this order.
 struct Control {
-  int64_t calls;                 // calls that count: a set of the bits below
-  int64_t left;                  // as many of them go well before the fault; negative: no fault
+  int64_t calls;                 // the calls that count: a set of the bits below
+  int64_t left;                  // so many of them succeed before the fault; negative: no fault
   int64_t fault;                 // errno, or kKillBefore, or kKillAfter
   int64_t lasts;                 // 1: all later calls fail, too
   int64_t counted;               // calls that counted so far
-  int64_t allocation_bytes_min;  // allocations of at least so many bytes fail; 0: none
-  int64_t allocation_bytes_max;  // larger ones do not fail; 0: all do
-  int64_t allocations_left;      // as many of them go well before
+  int64_t allocation_bytes_min;  // allocations of at least this size fail; 0: none
+  int64_t allocation_bytes_max;  // larger allocations succeed; 0: no upper limit
+  int64_t allocations_left;      // so many of them succeed before the first failure
   int64_t wall_clock_offset_s;   // added to the time of the wall clock
 };
 
@@ -47,7 +47,7 @@ __attribute__((constructor)) static void MapControl(void) {
 
 // --- Files --------------------------------------------------------------------------------------
 
-// Returns 0 if the call is to be made, or the fault that it has.
+// Returns 0 if the call must be made normally, otherwise the fault.
 static int64_t FaultOf(int64_t call) {
   if (control == NULL || (__atomic_load_n(&control->calls, __ATOMIC_SEQ_CST) & call) == 0) return 0;
   __atomic_fetch_add(&control->counted, 1, __ATOMIC_SEQ_CST);
@@ -146,8 +146,8 @@ time_t time(time_t* to) {
   return now.tv_sec;
 }
 
-// A wait until a time of the wall clock ends when the clock shows it: waits in pieces, and looks at
-// the clock before each. Abseil calls the kernel so, on behalf of gRPC.
+// Waits until a time of the wall clock. The wait is cut into pieces, and the wrapper looks at the
+// changed clock before each. Abseil makes this system call for gRPC.
 static long WaitByWallClock(long (*real)(long, ...), uint32_t* word, int operation, uint32_t value,
                             const struct timespec* end, uint32_t bits) {
   const int64_t piece_ns = 20 * 1000 * 1000;

@@ -30,7 +30,8 @@ def the_wall_clock_jumps():
             server.score(small, timeout=1000)
         for call in [begun, *waiting]:
             call.result()
-        # Too short for the work: the deadline ends it, whatever the clock shows.
+        # The work takes longer than this deadline, so the call ends at the
+        # deadline, whatever the clock shows.
         expect_error("DEADLINE_EXCEEDED", "", server.score, large, timeout=0.05)
         faults.eventually(lambda: faults.in_flight(server) == 0,
                           "nothing is in flight")
@@ -38,7 +39,7 @@ def the_wall_clock_jumps():
         assert newer > version
         version = newer
         faults.eventually(lambda: reader.list()["items"].version == version, "the reader follows")
-    # The clock goes back during a drain, with a call in flight.
+    # The clock jumps during a drain, with a call in flight.
     for hours in (-1, 1):
         begun = server.start_score(large)
         faults.eventually(lambda: faults.in_flight(server) == 1,
@@ -53,7 +54,7 @@ def the_wall_clock_jumps():
         newer = server.put("items", floats(3, 64, 5), version)
         assert newer > version
         version = newer
-    # Without a directory versions begin at the time.
+    # If there is no directory, versions begin at the current time.
     memory = Server(faults=fault)
     first = memory.put("items", keys)
     memory.stop()

@@ -63,7 +63,7 @@ class NpyTest : public testing::Test {
 
   absl::StatusOr<Tensor> ReadBytes(absl::string_view bytes) const { return ReadNpy(Write(bytes)); }
 
-  // The bytes are refused with a message that names the file and says `expected`.
+  // Expects that the bytes are refused with a message that names the file and has `expected`.
   void ExpectRefused(absl::string_view bytes, absl::string_view expected) const {
     const absl::Status status = ReadBytes(bytes).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
@@ -212,7 +212,7 @@ TEST_F(NpyTest, OrderMeansNothingWhereOneDimensionHasElements) {
   }
 }
 
-// Elements of `shape` in Fortran order. Each says its place in C order.
+// Elements of `shape` in Fortran order. The value of each is its place in C order.
 template <class Element>
 std::string FortranBytes(const Shape& shape, bool is_big_endian) {
   const int64_t count = ElementCount(shape).value();
@@ -234,8 +234,8 @@ std::string FortranBytes(const Shape& shape, bool is_big_endian) {
 }
 
 TEST_F(NpyTest, ReadsFortranOrderInPieces) {
-  // Columns are short, or longer than a piece of the file, and there are more rows than are read at
-  // a time. There is one matrix, or there are several.
+  // Columns are short, or longer than a piece of the file. Some arrays have more rows than are read
+  // at a time. Some have several matrices.
   for (const Shape& shape : std::vector<Shape>{{2, 3},
                                                {5, 4, 3},
                                                {2, 3, 4, 5},
@@ -257,7 +257,7 @@ TEST_F(NpyTest, ReadsFortranOrderInPieces) {
       const int64_t bytes = 4 * ElementCount(shape).value();
       const ElementReader read = ReaderOf(*file);
       std::string got(bytes, '\0');
-      // Cut inside elements, and across what is read at a time.
+      // The cuts are inside elements, and across the pieces that are read at a time.
       const int64_t cut = bytes < 1000 ? 7 : 1'000'003;
       for (int64_t at = 0; at < bytes; at += cut) {
         const auto piece = absl::MakeSpan(got).subspan(at, cut);
@@ -272,7 +272,7 @@ TEST_F(NpyTest, ReadsFortranOrderInPieces) {
   }
 }
 
-// Bytes that this process has read so far; -1: the kernel does not count them.
+// The bytes that this process has read so far, or -1 if the kernel does not count them.
 int64_t BytesRead() {
   std::ifstream io("/proc/self/io");
   std::string name;
@@ -283,12 +283,12 @@ int64_t BytesRead() {
 
 TEST_F(NpyTest, ReadsFortranOrderAboutOnce) {
   if (BytesRead() < 0) GTEST_SKIP() << "no /proc/self/io";
-  // A column is less than a piece. Its rows are read in eight blocks, in two, and in one.
+  // A column is shorter than a piece. Its rows are read in eight blocks, in two, or in one.
   for (const int64_t rows : {20000, 5000, 2000}) {
     const std::string path = Write(FileBytes(
         absl::StrCat("{'descr': '<f4', 'fortran_order': True, 'shape': (", rows, ", 768)}"), ""));
     const int64_t bytes = rows * 768 * 4;
-    // The elements are a hole in the file and take no disk space.
+    // The elements are a hole in the file, so they need no disk space.
     std::filesystem::resize_file(path, std::filesystem::file_size(path) + bytes);
     const auto file = OpenNpy(path);
     ASSERT_TRUE(file.ok()) << file.status();
@@ -315,7 +315,7 @@ TEST_F(NpyTest, ReadsFortranOrderOfEveryElementSize) {
   }
 }
 
-// Another program may write to a file while it is uploaded.
+// Another program may change the file during the upload.
 TEST_F(NpyTest, AFileInFortranOrderThatShrinksIsAnError) {
   const std::string path =
       Write(FileBytes("{'descr': '<f4', 'fortran_order': True, 'shape': (200, 3)}",
@@ -372,7 +372,7 @@ TEST_F(NpyTest, RefusesSizesThatOverflow) {
   };
   ExpectRefused(with_shape("(99999999999999999999,)"), "does not fit in 64 bits");
   ExpectRefused(with_shape("(4294967296, 4294967296)"), "does not fit in 64 bits");
-  // The number of elements fits in 64 bits, that of their bytes does not.
+  // The number of elements fits in 64 bits, but the number of their bytes does not.
   ExpectRefused(with_shape("(4611686018427387904,)"), "does not fit in 64 bits");
   std::string many = "(";
   for (size_t i = 0; i <= kNpyRankMax; ++i) many += "1,";
@@ -384,7 +384,7 @@ TEST_F(NpyTest, RefusesMoreOrLessDataThanTheShapeNeeds) {
                 "truncated: 20 bytes of elements, expected 24 for FLOAT32 [2, 3]");
   ExpectRefused(FileBytes(kTwoByThree, Floats({1, 2, 3, 4, 5, 6, 7})),
                 "surplus data: 28 bytes of elements, expected 24");
-  // A tiny file may claim a huge array; its size is compared before anything is allocated.
+  // A tiny file may claim a huge array. The size is compared before anything is allocated.
   ExpectRefused(
       FileBytes("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,)}", ""),
       "truncated: 0 bytes of elements, expected 4000000000000");
@@ -415,7 +415,7 @@ TEST_F(NpyTest, AlignsTheElements) {
   }
 }
 
-// Any file is either read or refused; nothing worse happens.
+// Any file is either read or refused, and nothing worse happens.
 TEST_F(NpyTest, SurvivesMutatedFiles) {
   std::mt19937 random(1);
   const std::string whole = FileBytes(kTwoByThree, Floats({1, 2, 3, 4, 5, 6}));
@@ -453,7 +453,7 @@ TEST_F(NpyTest, SurvivesMutatedFiles) {
     ASSERT_EQ(static_cast<int64_t>(tensor->data.size_bytes()),
               ElementCount(tensor->shape).value() * ElementBytes(tensor->data_type));
   }
-  // Mutations of the elements alone leave a valid file: the test reaches both sides.
+  // If only elements are changed, the file stays valid, so the test sees valid and invalid files.
   EXPECT_GT(accepted, 100);
 }
 

@@ -27,7 +27,7 @@ std::string WithLength(absl::string_view header) {
   return absl::StrCat(file, header);
 }
 
-// Parses the header of a file that has `data_bytes` behind it.
+// Parses the header of a file in which `data_bytes` bytes follow the header.
 absl::StatusOr<SafetensorsEntries> ParseSafetensorsHeader(absl::string_view header,
                                                           int64_t data_bytes) {
   const std::string file = WithLength(header);
@@ -76,7 +76,7 @@ TEST(SafetensorsTest, ReadsWhatItWrites) {
 }
 
 TEST(SafetensorsTest, ReadsWhatOthersWrite) {
-  // The text is as Python's safetensors.numpy.save writes it.
+  // The text that Python's safetensors.numpy.save writes.
   const auto parsed = ParseSafetensorsHeader(
       R"({"__metadata__":{"format":"pt","model":"m"},"values":{"dtype":"F32","shape":[2,1],)"
       R"("data_offsets":[24,32]},"keys":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}   )",
@@ -149,7 +149,7 @@ TEST(SafetensorsTest, RefusesWhatIsNotAHeader) {
   }
 }
 
-// Headers that the format's reference implementation refuses or its description forbids.
+// Headers that the reference implementation refuses, or that the format's description forbids.
 TEST(SafetensorsTest, RefusesWhatTheReferenceRefuses) {
   const std::string info = R"({"dtype":"F32","shape":[2,2],"data_offsets":[0,16]})";
   const std::string fine = absl::StrCat(R"({"keys":)", info, "}");
@@ -233,8 +233,7 @@ TEST(SafetensorsTest, PassesOverTheFormatsOtherTypes) {
   }
 }
 
-// Memory does not grow with the depth or with one long text, because the parser refuses them when
-// it meets them.
+// Memory does not grow with the depth or with one long text, because the parser stops at them.
 TEST(SafetensorsTest, RefusesDeepAndLongHeadersEarly) {
   const std::string info = R"({"dtype":"F32","shape":[2,2],"x":)";
   const std::string deep(8 * kMiB, '[');
@@ -266,7 +265,7 @@ TEST(SafetensorsTest, RefusesDeepAndLongHeadersEarly) {
   }
 }
 
-// For any input, the tensors that are returned lie within the file.
+// For any input, the returned tensors lie within the file.
 TEST(SafetensorsTest, SurvivesRandomDamage) {
   std::mt19937_64 random(1);
   std::vector<SafetensorsEntry> entries = Entries();

@@ -32,20 +32,20 @@ std::string ElementBytes(const TensorFile& file) {
   return {reinterpret_cast<const char*>(tensor->data.data()), tensor->data.size_bytes()};
 }
 
-// 1 and 2 in bfloat16.
+// The numbers 1 and 2 in bfloat16.
 constexpr absl::string_view kOneTwo("\x80\x3f\x00\x40", 4);
 
 class TensorFileTest : public testing::Test {
  protected:
   std::string Path(absl::string_view name) const { return directory_.Path(name); }
 
-  // The path of a file that holds `header` and `data`.
+  // Writes a file with `header` and `data`. Returns its path.
   std::string Write(absl::string_view header, absl::string_view data) const {
     return WriteRaw(absl::StrCat(LittleEndian64(header.size()), header, data));
   }
   std::string WriteRaw(absl::string_view bytes) const {
-    // File systems write a file to disk when its contents are replaced in place. Doing so thousands
-    // of times would take long.
+    // The old file is removed first, because file systems write a file to disk when its contents
+    // are replaced in place. This would be slow for thousands of files.
     std::filesystem::remove(Path("f.safetensors"));
     std::ofstream(Path("f.safetensors"), std::ios::binary) << bytes;
     return Path("f.safetensors");

@@ -37,8 +37,8 @@ T Choose(FuzzInput& in, std::initializer_list<T> choices) {
   return choices.begin()[in.Below(static_cast<int>(choices.size()))];
 }
 
-// Small integers, which every type holds and whose products have no rounding errors. Some elements
-// are NaN or infinite if `special` says so.
+// Small integers. Every type holds them exactly, and their products have no rounding errors.
+// `special` says whether some elements are NaN or infinite.
 Tensor SmallNumbers(DataType type, const Shape& shape, uint8_t seed, int special) {
   std::mt19937 random(seed);
   std::vector<float> values(static_cast<size_t>(*ElementCount(shape)));
@@ -53,7 +53,7 @@ Tensor SmallNumbers(DataType type, const Shape& shape, uint8_t seed, int special
   return tensor;
 }
 
-// A call whose every choice is a byte of the input.
+// A call in which a byte of the input makes each choice.
 struct Question {
   explicit Question(FuzzInput& in) {
     MakeTensors(in);
@@ -107,7 +107,7 @@ struct Question {
   }
 
   void MakeMask(FuzzInput& in) {
-    // The result's shape, of which some dimensions are 1, shorter or left out.
+    // The mask has the result's shape, but some dimensions are 1, shorter or missing.
     Shape shape = queries.shape;
     for (size_t i = 0; i + 2 < shape.size(); ++i) shape[i] = std::max(shape[i], keys.shape[i]);
     shape.back() = std::max<int64_t>(keys.shape[keys.shape.size() - 2] + 1 - in.Below(4), 0);
@@ -147,7 +147,7 @@ struct Question {
   bool log_sum_exp = false;
 };
 
-// True if a result of the problem may be off by rounding alone.
+// True if rounding alone can explain the difference.
 bool IsNear(double got, double exact, double slack, DataType type) {
   if (std::isnan(exact) || std::isinf(exact)) {
     return std::isnan(exact) ? std::isnan(got) : got == exact;
@@ -176,7 +176,7 @@ void CheckTopK(const ReferenceRow& row, const AttentionProblem& problem, const f
       Require(indices[i] == -1 && std::isinf(scores[i]), "what is not attended is no top score");
       continue;
     }
-    // tanh may round two scores to one.
+    // tanh may round two different scores to the same number.
     Require(problem.softcap > 0 || indices[i] == static_cast<int32_t>(order[i]),
             "top scores have the indices of the definition");
     Require(IsNear(static_cast<double>(scores[i]), row.scores[order[i]],
@@ -200,7 +200,8 @@ void CheckContext(const ReferenceRow& row, const AttentionProblem& problem, cons
       exact += term;
       magnitude += std::abs(term);
     }
-    // An infinite value with a weight near 0 may give anything but a number.
+    // The result is not checked if it is not finite, because an infinite value may have a weight
+    // near 0.
     if (!std::isfinite(exact)) continue;
     Require(IsNear(static_cast<double>(got[c]), exact, 1e-4 * magnitude, problem.result_type),
             absl::StrCat("context: got ", got[c], ", expected ", exact));
@@ -238,7 +239,8 @@ void CheckResults(const Question& question, const ComputedScore& result) {
   }
 }
 
-// Answers the question from a key set, into results like those that it has from inline keys.
+// Answers the question from a key set. The results have the shapes of `like`, the answer from
+// inline keys.
 ComputedScore AnswerFromKeySet(const Question& question, const ComputedScore& like) {
   AttentionProblem problem = question.problem;
   const bool has_values = problem.values.has_value();
@@ -287,7 +289,7 @@ void FuzzAttention(absl::string_view input) {
     Require((*score)->RunTile(tile).ok(), "a tile has memory");
   }
   CheckResults(question, (*score)->result());
-  // A set without keys is one of those that FuzzScore asks.
+  // Sets without keys are left to FuzzScore.
   if (question.keys.shape[question.keys.shape.size() - 2] == 0) return;
   CheckResults(question, AnswerFromKeySet(question, (*score)->result()));
 }

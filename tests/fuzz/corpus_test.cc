@@ -1,5 +1,5 @@
 // Runs every fuzz target over its kept inputs, its seeds, and some changed copies of both. It finds
-// what came back, without clang, under every sanitizer that tests run under.
+// old bugs that come back. It needs no clang, and runs under every sanitizer.
 
 #include <algorithm>
 #include <csignal>
@@ -25,14 +25,14 @@ void PrintTo(const FuzzTarget& target, std::ostream* out) { *out << target.name;
 
 namespace {
 
-// The input that runs now, which a finding reports. The process may end without a word of its own.
+// The input that runs now, for a report. The process may end without any message.
 std::string current;
 
 void ReportCurrent() {
   if (!current.empty()) std::fprintf(stderr, "the input: %s\n", current.c_str());
 }
 
-// A finding ends the process here (Require aborts), or in a sanitizer.
+// On a finding, the process ends here (Require aborts) or in a sanitizer.
 void ReportFindings() {
   std::signal(SIGABRT, [](int) { ReportCurrent(); });
 #if defined(__SANITIZE_ADDRESS__)
@@ -53,7 +53,7 @@ FuzzSeeds InputsOf(const FuzzTarget& target) {
   return inputs;
 }
 
-// Bytes that differ, are missing, or come twice.
+// Changes, removes or repeats some bytes.
 std::string Changed(std::string bytes, std::mt19937& random) {
   for (uint32_t edits = 1 + random() % 3; edits > 0 && !bytes.empty(); --edits) {
     const size_t at = random() % bytes.size();

@@ -10,7 +10,8 @@
 
 namespace qkserve {
 
-// Takes an input apart, from its beginning. An input that has ended gives zeros and empty pieces.
+// Reads an input piece by piece from its beginning. After its end, all reads give zeros and empty
+// pieces.
 class FuzzInput {
  public:
   explicit FuzzInput(absl::string_view bytes) : bytes_(bytes) {}
@@ -24,11 +25,11 @@ class FuzzInput {
     return byte;
   }
 
-  // A number from 0 to count - 1.
+  // Returns a number from 0 to count - 1.
   int Below(int count) { return Byte() % count; }
   bool Flag() { return Byte() % 2 == 1; }
 
-  // Bytes with their length, two bytes, before them.
+  // A piece is its length in two bytes, then as many bytes.
   absl::string_view Piece() {
     const size_t low = Byte();
     const size_t high = Byte();
@@ -43,7 +44,7 @@ class FuzzInput {
   absl::string_view bytes_;
 };
 
-// The bytes that Piece takes for `piece`, which has less than 64 KiB.
+// Returns the bytes from which Piece reads `piece`, which must have less than 64 KiB.
 inline std::string AsPiece(absl::string_view piece) {
   return absl::StrCat(std::string(1, static_cast<char>(piece.size() & 255)),
                       std::string(1, static_cast<char>(piece.size() >> 8)), piece);

@@ -1,5 +1,5 @@
-// The program of ./run fuzz: libFuzzer calls one target, which QKSERVE_FUZZ_TARGET names. With
-// QKSERVE_FUZZ_SEEDS=FOLDER it only writes the seeds of all targets, into FOLDER/TARGET.
+// The program of ./run fuzz. libFuzzer calls the target that QKSERVE_FUZZ_TARGET names. With
+// QKSERVE_FUZZ_SEEDS=FOLDER the program only writes the seeds of all targets into FOLDER/TARGET.
 
 #include <cstddef>
 #include <cstdint>
@@ -58,7 +58,7 @@ extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** argv) {
     qkserve::WriteSeeds(folder);
     std::exit(0);
   }
-  GTEST_FLAG_SET(break_on_failure, true);  // tests' helpers expect things, too
+  GTEST_FLAG_SET(break_on_failure, true);  // tests' helpers have expectations, too
   qkserve::Choose(qkserve::VariableOr("QKSERVE_FUZZ_TARGET", ""));
   return 0;
 }

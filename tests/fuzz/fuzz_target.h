@@ -13,16 +13,16 @@ namespace qkserve {
 // Inputs made from real messages and files, each with its name.
 using FuzzSeeds = std::vector<std::pair<std::string, std::string>>;
 
-// A piece of code that reads bytes from anybody, with what must hold for all bytes.
+// Code that reads bytes from anybody, and what must hold for all bytes.
 //
-// To add a target: write its two functions in a file of their own, declare them below, add a line
-// to FuzzTargets, and make its seeds with `./run fuzz --seeds`.
+// To add a target, write its two functions in a new file, declare them below, add a line to
+// FuzzTargets, and make its seeds with `./run fuzz --seeds`.
 struct FuzzTarget {
-  const char* name;  // also the folder of its inputs in tests/fuzz/corpus
+  const char* name;  // also the folder of the target's inputs in tests/fuzz/corpus
 
-  // Reads `input`. Returns normally if everything held. Otherwise it ends the process (Require), or
-  // a sanitizer does. Called from one thread. What it keeps between calls must not change what the
-  // next call does.
+  // Reads `input`. Returns if everything held. Otherwise Require or a sanitizer ends the process.
+  // Called from one thread. State that is kept between calls must not change the behaviour of the
+  // next call.
   void (*run)(absl::string_view input);
 
   FuzzSeeds (*seeds)();
@@ -34,19 +34,19 @@ absl::Span<const FuzzTarget> FuzzTargets();
 // Ends the process with `what` on stderr unless `holds`.
 void Require(bool holds, absl::string_view what);
 
-// Requests of all services, from slices, compressed or not, beside the generated parser.
+// Requests of all services, compressed or not, cut into slices, against the generated parser.
 void FuzzWire(absl::string_view input);
 FuzzSeeds WireSeeds();
-// Score requests against a batcher, a store of key sets and workers: alone and together.
+// Score requests against a batcher, a store of key sets and workers, alone and several together.
 void FuzzScore(absl::string_view input);
 FuzzSeeds ScoreSeeds();
-// Shapes, masks, lengths and options against the definition in float64.
+// Shapes, masks, lengths and options, compared with the definition in float64.
 void FuzzAttention(absl::string_view input);
 FuzzSeeds AttentionSeeds();
-// The messages of an upload, up to the key set that they make.
+// The messages of an upload, and the key set that they make.
 void FuzzUpload(absl::string_view input);
 FuzzSeeds UploadSeeds();
-// Token files, access files and files of quotas.
+// Token files, access files and quota files.
 void FuzzAccess(absl::string_view input);
 FuzzSeeds AccessSeeds();
 // Files of a directory of key sets: manifests, segments, loose files.

@@ -21,8 +21,8 @@ namespace {
 
 using nlohmann::json;
 
-// An input is a byte of flags, then pieces: a manifest, and files. The first file stands beside the
-// sets, as another tool would leave it. The others are the segments that the manifest names, in
+// An input is a byte of flags, a manifest, and files, each a piece. The first file lies beside the
+// sets, as if another tool had left it. The others are the segments that the manifest names, in
 // order.
 constexpr int kAsItIs = 1;  // the manifest keeps its sizes and checksums
 
@@ -38,7 +38,8 @@ void Write(ForgetfulFileSystem& files, const std::string& path, absl::string_vie
           "a file was written");
 }
 
-// The members of a segment's file as it is. The checksum cannot be known of a file that is none.
+// Returns the manifest's entry for the file. If the file is no segment, its rows and checksum are
+// 0.
 json SegmentOf(ForgetfulFileSystem& files, const std::string& name, int64_t bytes) {
   json segment = {{"file", name}, {"keys", 0}, {"bytes", bytes}, {"checksum", "0"}};
   const auto reader = SegmentReader::Open(&files, absl::StrCat(kSet, "/", name));
@@ -73,7 +74,7 @@ void WriteSet(ForgetfulFileSystem& files, FuzzInput& in) {
   Write(files, manifest, ManifestText(std::move(object)));
 }
 
-// Opens the directory. The contents of the set, or its error.
+// Opens the directory. Returns the contents of the set, or its error.
 std::string ContentsIn(ForgetfulFileSystem& files, bool is_read_only) {
   const auto store = KeySetStore::Open(
       {.directory = kRoot, .is_read_only = is_read_only, .memory_bytes_max = 4 * kMiB}, &files);

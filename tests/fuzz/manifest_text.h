@@ -10,7 +10,8 @@
 
 namespace qkserve {
 
-// The JSON object in `text`. Null if there is none, or one that is nested too deep to be written.
+// Returns the JSON object in `text`, or null if it has none or one that is nested too deeply to be
+// written.
 inline nlohmann::json ManifestObject(absl::string_view text) {
   constexpr int64_t kTokenBytesMax = 4096;
   constexpr int64_t kDepthMax = 16;
@@ -20,8 +21,8 @@ inline nlohmann::json ManifestObject(absl::string_view text) {
   return object.is_object() ? object : nlohmann::json();
 }
 
-// The text of a manifest with these members, with the checksum that belongs to them: random changes
-// of a text would never find it.
+// Returns a manifest with these members and the checksum that belongs to them. Random changes of a
+// text would never find the right checksum.
 inline std::string ManifestText(nlohmann::json object) {
   constexpr auto kReplace = nlohmann::json::error_handler_t::replace;
   object.erase("checksum");

@@ -14,7 +14,7 @@ namespace {
 constexpr NpyType kNpyTypes[] = {NpyType::kFloat32, NpyType::kFloat16, NpyType::kBool,
                                  NpyType::kInt32, NpyType::kInt64};
 
-// Writes the header that was read, and reads it again.
+// Writes the header again after it was read, and reads the result.
 void CheckNpyHeader(absl::string_view input) {
   const absl::StatusOr<NpyPreamble> preamble = ParseNpyPreamble(input);
   if (!preamble.ok()) return;

@@ -8,7 +8,7 @@
 
 namespace qkserve {
 
-// An input is three pieces: the files of an authority, a certificate and its key.
+// An input has three pieces: the files of an authority, a certificate and its key.
 void FuzzPem(absl::string_view input) {
   static const ScratchFile authority("ca.pem");
   static const ScratchFile certificate("cert.pem");

@@ -42,7 +42,7 @@ void ReadSegment(const std::string& path) {
   const absl::Status status = (*segment)->ReadAll(
       [&](const Column& column, int64_t row, int64_t count, const std::byte* rows) {
         Require(row >= 0 && count >= 0, "rows are counted from 0");
-        // Each byte is read, so a sanitizer sees those that are not there.
+        // Every byte is read, so that a sanitizer sees bytes outside the memory.
         for (int64_t i = 0; i < count * column.RowBytes(); ++i) bytes += rows[i] == std::byte{0};
         return absl::OkStatus();
       });

@@ -30,16 +30,16 @@
 namespace qkserve {
 namespace {
 
-// An input is up to four pieces. Each is a byte for the caller, and a ScoreRequest.
+// An input has up to four pieces. Each is a byte for the caller, then a ScoreRequest.
 constexpr size_t kCallsMax = 4;
 enum class Caller { kPatient, kGone, kLate };
-constexpr int kCallerBytes = 8;  // most of their values are patient callers
+constexpr int kCallerBytes = 8;  // most values are patient callers
 
-// A result has at most this many bytes, so that an input takes milliseconds.
+// A result may have at most this many bytes, so that an input takes only milliseconds.
 constexpr int64_t kResultBytesMax = kMiB / 4;
 constexpr absl::Duration kCostMax = absl::Milliseconds(2);
 
-// A server without its wire: key sets, a budget, a batcher with a worker.
+// A server without its wire: key sets, a budget, and a batcher with one worker.
 struct Core {
   Core() {
     const KeySetLayout layouts[] = {
@@ -67,7 +67,7 @@ struct Core {
                                                   .gflops_per_worker = 10},
                                       .key_sets = key_sets.get(),
                                       .budget = &budget};
-  // Nothing runs on the thread that submits, so what it submits meanwhile makes batches.
+  // The submitting thread runs nothing itself, so calls that it submits together can form batches.
   const std::unique_ptr<Batcher> batcher =
       Batcher::Create({.workers = 1, .arrival_cost_max = absl::ZeroDuration()}, Clock::Monotonic())
           .value();
@@ -92,7 +92,7 @@ class Answer final : public Responder {
   void Hold(ByteBudget::Charge charge) override { charge_ = std::move(charge); }
   bool IsCancelled() const override { return caller_ == Caller::kGone; }
 
-  // Waits for the answer: the bytes of the response, or an error.
+  // Waits for the answer. Returns the bytes of the response, or the error.
   absl::StatusOr<std::string> Await() {
     MutexLock lock(&mutex_);
     while (!answer_.has_value()) told_.Wait(&mutex_);
@@ -139,7 +139,7 @@ void CheckRefusal(const absl::Status& status, Caller caller) {
   Require(IsUtf8(ClientText(status.message())), "errors are UTF-8");
 }
 
-// Reads a request as the server does. Null: it was refused, or would take too long here.
+// Reads a request as the server does. Null if it was refused or would take too long here.
 std::unique_ptr<Request> Read(const Core& core, absl::string_view piece) {
   FuzzInput in(piece);
   auto request = std::make_unique<Request>();
@@ -173,7 +173,7 @@ void CheckAnswer(const Request& request, const absl::StatusOr<std::string>& alon
                  const absl::StatusOr<std::string>& together) {
   if (!alone.ok()) CheckRefusal(alone.status(), request.caller);
   if (!together.ok()) CheckRefusal(together.status(), request.caller);
-  // Nobody reads the answer of a caller who has gone.
+  // A caller who has gone reads no answer.
   if (request.caller == Caller::kGone) return;
   Require(request.caller == Caller::kPatient || !alone.ok(), "no answer comes after its deadline");
   Require(alone.ok() == together.ok(), "an answer does not depend on the others'");

@@ -10,10 +10,10 @@
 
 namespace qkserve {
 
-// A file that is written anew for each input. A static one is removed when the process ends.
+// A file that is rewritten for each input. If it is static, it is removed when the process ends.
 class ScratchFile {
  public:
-  // The name's ending tells readers what it is.
+  // The ending of `name` tells readers the format.
   explicit ScratchFile(absl::string_view name) : path_(folder_.Path(name)) {}
 
   const std::string& path() const { return path_; }

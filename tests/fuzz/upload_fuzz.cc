@@ -17,7 +17,8 @@
 namespace qkserve {
 namespace {
 
-// An input is a byte, which says whether it is an append, and pieces: the messages of the stream.
+// An input is a byte that says whether this is an append, then the messages of the stream as
+// pieces.
 
 const KeySetLayout kLayout = {.leading = {2},
                               .d = 3,
@@ -26,7 +27,7 @@ const KeySetLayout kLayout = {.leading = {2},
                               .value_type = DataType::kFloat32};
 constexpr char kName[] = "set";
 
-// Takes the messages as KeySetService does.
+// Processes the messages as KeySetService does.
 template <class Request>
 absl::StatusOr<std::shared_ptr<const KeySet>> Receive(KeySetStore& store, FuzzInput& in) {
   static const auto& fields = *new WireField(WireField::Request(*Request::descriptor()));

@@ -28,8 +28,8 @@ namespace {
 
 using google::protobuf::Message;
 
-// An input is a byte that chooses the type, one that chooses the form, one for the size of slices,
-// and the message.
+// An input is a byte for the type, a byte for the form, a byte for the size of slices, and the
+// message.
 enum Form { kPlain, kCompressedHere, kMarkedAsCompressed, kForms };
 
 const Message* const kRequests[] = {
@@ -95,19 +95,19 @@ void Decode(const Message& message) {
   }
 }
 
-// `got` and `status` are what the reader made of `bytes`.
+// `got` and `status` are the reader's result for `bytes`.
 void CompareWithGeneratedParser(absl::string_view bytes, const Message& got,
                                 const absl::Status& status) {
 #if GOOGLE_PROTOBUF_VERSION < 4000000
-  static const google::protobuf::LogSilencer silencer;  // texts that are no UTF-8
+  static const google::protobuf::LogSilencer silencer;  // texts that are not UTF-8
 #endif
   const std::unique_ptr<Message> expected(got.New());
   const bool parses = expected->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
   if (!parses || HasUnknownFields(*expected)) {
     return Require(!status.ok(), "what is no such message is refused");
   }
-  // Limits of the reader refuse some. So does an unknown field in a message that another field of
-  // its oneof replaced.
+  // The reader's limits refuse some messages that parse. The reader also refuses a message if it
+  // has an unknown field in a part that another field of its oneof replaced.
   if (!status.ok()) return Require(absl::IsInvalidArgument(status), "the refusal names a limit");
   Require(got.SerializeAsString() == expected->SerializeAsString(), "both parsers read the same");
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # usage: install_test.sh BUILD_DIRECTORY SOURCE_DIRECTORY CXX_COMPILER
-# Installs the build into a prefix of its own. Against that it builds, as a user of the library would, a
-# program whose headers have the names of ours, and the examples. These ask the installed server.
+# Installs the build into its own prefix. Then builds two things as a user of the library would: a
+# program whose headers have the names of ours, and the examples. They ask the installed server.
 set -euo pipefail
 build=$1 source=$2 compiler=$3
 folder=$(mktemp -d)
@@ -18,7 +18,7 @@ fail() {
   exit 1
 }
 
-# expect TEXT COMMAND ...: the command's output is this text.
+# expect TEXT COMMAND ...: fails unless the command prints TEXT.
 expect() {
   local text=$1 output
   shift
@@ -26,7 +26,7 @@ expect() {
   [ "$output" = "$text" ] || fail "$* printed: $output"
 }
 
-# build_with_cmake NAME SOURCES: into $folder/NAME.
+# build_with_cmake NAME SOURCES: builds into $folder/NAME.
 build_with_cmake() {
   cmake -S "$2" -B "$folder/$1" -G Ninja -DCMAKE_CXX_COMPILER="$compiler" \
     -DCMAKE_PREFIX_PATH="$prefix" >/dev/null
@@ -34,11 +34,12 @@ build_with_cmake() {
 }
 
 cmake --install "$build" --prefix "$prefix" >/dev/null
-# The build's own tree must not be needed: its sources are named nowhere in what was installed.
+# Users must not need the tree that was built, so no installed file may name its sources.
 if grep -rlF "$source" "$prefix" --include='*.cmake' --include='*.pc'; then
   fail "the files above name the tree that was built"
 fi
-# Public headers alone, below one directory, and no library of command-line flags.
+# Only public headers may be installed, all below one directory, and no library of flags may be
+# needed.
 if find "$prefix/include" -type f ! -path "$prefix/include/qkserve/*" | grep . ||
   find "$prefix/include" -name '*mock*' | grep . ||
   grep -rlE 'absl::flags|CLI11' "$prefix" --include='*.cmake'; then
@@ -80,7 +81,7 @@ expect $'0.5 1 1.5 \n1.5 2 3.5 ' "$folder/score_by_pkg_config" "$address"
 expect $'example_key_set has 4 keys\n3 4 7 14 ' "$folder/examples/key_set" "$address"
 expect $'query 0: key 0 (5) key 1 (4)\nquery 1: key 3 (9) key 2 (3)' \
   "$folder/examples/top_k" "$address"
-# The first token attends itself alone, so its context is its own value.
+# The first token attends only itself, so its context is its own value.
 "$folder/examples/context" "$address" | grep -x "head 1, token 0: 12 13 14 15"
 
 kill "$server"

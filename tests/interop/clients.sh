@@ -1,23 +1,24 @@
 #!/usr/bin/env bash
-# The examples of other languages, built as docs/python.md and docs/languages.md say and run against
-# a server: each prints the numbers it should, and an error with its code where there is no server.
+# Builds the examples of other languages as docs/python.md and docs/languages.md say, and runs them
+# against a server. Each must print the right numbers, and an error with its code if there is no
+# server.
 #
 # usage: clients.sh [LANGUAGE ...]        go, java, node, python, and debian: Python without PyPI
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . tests/interop/server.sh
-# Copies of the sources, so that nothing generated is left in the tree.
+# The examples are built in a copy, so that nothing generated is left in the tree.
 cp -r proto examples "$work"
 
 serve
 
-# Words of the package clients without a network, and of a Go that is too old.
+# Text that package clients print without a network, and that a Go prints if it is too old.
 unreachable='dial tcp|lookup disabled|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|Unknown host'
 unreachable+='|Temporary failure|name resolution|timed? ?out|unreachable|Connection refused'
 unreachable+='|NewConnectionError|No matching distribution|requires go|invalid go version'
 
-# fetch LANGUAGE COMMAND ...: gets packages. False, with a line that says why, where there is no
-# network or the language is too old for them.
+# fetch LANGUAGE COMMAND ...: gets packages. If there is no network or the language is too old,
+# prints a line that says so and fails.
 fetch() {
   local language=$1 log=$work/$1.log
   shift
@@ -39,8 +40,8 @@ has() {
   done
 }
 
-# Numbers without brackets, commas and the zeros that some languages add. Maven writes codes that end
-# colours, even where it writes none.
+# Removes brackets, commas and the zeros that some languages add. Also removes codes that end
+# colours, because Maven writes them even without colours.
 plain() { sed -E 's/\x1b\[[0-9;]*m//g; s/[][,]//g; s/([0-9])\.0\b/\1/g'; }
 
 expected='scores of query 0: 0.5 1 1.5
@@ -50,7 +51,7 @@ key 99999: score 99999
 key 99998: score 99998
 key 99997: score 99997'
 
-# check LANGUAGE COMMAND ...: runs the program, with an address behind the command.
+# check LANGUAGE COMMAND ...: runs the command with the server's address as its last argument.
 check() {
   local language=$1 printed status=0
   shift
@@ -110,7 +111,7 @@ try_python() {
   PYTHONPATH=generated check python "$work/venv/bin/python" example.py
 }
 
-# Debian's own protoc, plugin and libraries.
+# Uses protoc, the plugin and the libraries of Debian.
 try_debian() {
   has debian protoc grpc_python_plugin || return 0
   /usr/bin/python3 -c 'import grpc, numpy' 2>"$work/import.log" ||

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-# The text before the tab key, and what must stand on the line then.
+# The text before the tab key, and the line that must result.
 TYPED = {
     "qkctl sta": "qkctl status ",
     "qkctl keys ap": "qkctl keys append ",
@@ -63,7 +63,7 @@ def type_at(command, start, folder):
     """Types each line, then the tab key, at the prompt of a shell."""
     for typed, expected in TYPED.items():
         terminal = Terminal(command, folder)
-        # The words are not shown as they were typed, so that the answer is not taken for the echo.
+        # The typed words differ from the answer, so that the echo is not taken for the answer.
         terminal.type(f"{start}; echo {READY[:5]}''{READY[5:]}\n")
         terminal.expect(READY)
         terminal.type(f"{typed}\t")

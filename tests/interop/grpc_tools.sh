@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# grpcurl, ghz and grpc_health_probe, which know nothing of qkserve, against a server: they find the
-# services by reflection, the health service too, and calls succeed.
+# Runs grpcurl, ghz and grpc_health_probe against a server. They know nothing of qkserve. They must
+# find the services and the health service by reflection, and calls must succeed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . tests/interop/server.sh
@@ -22,7 +22,7 @@ PATH=$GOBIN:$PATH
 
 serve
 
-# expect WHAT TEXT COMMAND ...: the command succeeds, and prints the text.
+# expect WHAT TEXT COMMAND ...: expects that the command succeeds and prints the text.
 expect() {
   local what=$1 text=$2 printed
   shift 2
@@ -41,7 +41,8 @@ expect "grpcurl describe" "rpc Score ( .qkserve.v1.ScoreRequest )" \
 expect "grpcurl describe" "optional float scale = 1;" \
   grpcurl -plaintext "$address" describe qkserve.v1.Attention
 
-# Queries [2, 2] of 1 2 3 4, keys [3, 2] of 1 0 0 1 1 1: scores 1 2 3 and 3 4 7. Bytes are base64.
+# Queries [2, 2] are 1 2 3 4. Keys [3, 2] are 1 0 0 1 1 1. Scores are 1 2 3 and 3 4 7. The data is
+# base64.
 request='{"queries": {"data_type": "FLOAT32", "shape": [2, 2], "data": "AACAPwAAAEAAAEBAAACAQA=="},
   "inline": {"keys": {"data_type": "FLOAT32", "shape": [3, 2], "data": "AACAPwAAAAAAAAAAAACAPwAAgD8AAIA/"}}}'
 expect "grpcurl Score" '"data": "AACAPwAAAEAAAEBAAABAQAAAgEAAAOBA"' \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# HAProxy with the configuration of deploy/haproxy in front of two servers, of which one at a time is
+# HAProxy with the configuration of deploy/haproxy in front of two servers. One server at a time is
 # killed and restarted under load. proxy/two_servers_test.py says what must hold.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Opens pages of `qkctl load --report` in headless Chromium: nothing may be logged or asked for, and
-# every chart must have data.
+# Opens pages of `qkctl load --report` in headless Chromium. A page must log nothing and request
+# nothing, and every chart must have data.
 #
 # usage: load_page.sh [FOLDER WITH qkctl AND qkserve] [FOLDER FOR SCREENSHOTS]
 set -euo pipefail
@@ -30,7 +30,7 @@ check() {
     exit 1
   fi
   [ "$(grep -c '<svg ' "$dom")" = "$charts" ] || { echo "$name: not $charts charts"; exit 1; }
-  # Each drawing has lines or bars, and none without a place.
+  # Each drawing must have lines or bars, each with a place.
   awk '/<svg /{data=0} /class="line |class="bar/{data++} /<\/svg>/{if (data < 1) exit 1}' "$dom" ||
     { echo "$name: a chart without data"; exit 1; }
   ! grep -qE '="[^"]*(nan|inf)[^a-z]' "$dom" || { echo "$name: a point that is nowhere"; exit 1; }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # usage: packages_check.sh DIRECTORY EXAMPLES
-# On a bare Debian 12 or 13, as root: installs the packages that `./run package` left in DIRECTORY on such
-# a Debian, lets them serve requests, builds the EXAMPLES (examples/cpp) with the library, and purges the
-# server.
+# Needs a bare Debian 12 or 13, and root. Installs the packages that `./run package` made in
+# DIRECTORY on the same Debian, and lets them serve requests. Then builds the EXAMPLES
+# (examples/cpp) with the library, and purges the server.
 set -euo pipefail
 directory=$(realpath "$1") examples=$2
 . /etc/os-release
@@ -24,7 +24,7 @@ if dpkg-query -W -f '${Package}\n' | grep -E '^(gcc|g\+\+|cpp|clang|cmake)(-[0-9
 fi
 test -e /etc/systemd/system/multi-user.target.wants/qkserve.service
 
-# As systemd lays it out for a dynamic user.
+# The same folders and link that systemd makes for a dynamic user.
 mkdir -p /var/lib/private/qkserve
 ln -s private/qkserve /var/lib/qkserve
 folder=$(mktemp -d)

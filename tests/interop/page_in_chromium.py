@@ -65,7 +65,8 @@ def check_numbers(browser, server):
         of_set = lambda metric: str(int(metrics[f'qkserve_key_set_{metric}{{key_set="{name}"}}']))
         expect("row", row[:6] + row[7:8],
                [name, of_set("version"), "1,000", "1,000 × 8", "–", "FLOAT32", of_set("requests_total")])
-    # The name is cut in its middle: the beginning is, the end is not, and a mouse shows the whole.
+    # Only the beginning of the name is shortened, so the cut is in the middle. The tooltip shows
+    # the name.
     expect("title", browser.attribute("#key_set_rows tr:last-child .cut", "title"), LONG_NAME)
     assert browser.run("const [begin, end] = document.querySelectorAll('tr:last-child .cut span');"
                        "return begin.scrollWidth > begin.clientWidth && end.scrollWidth <= end.clientWidth")
@@ -185,7 +186,7 @@ def main():
             assert color_of_numbers(browser) == color
             expect("requests of the new server", browser.text(REQUESTS + " .readings dt"), "")
             eventually(lambda: "restarted" in browser.text(PLOT), "the chart marks the restart")
-            # The old server's requests are still there.
+            # The requests of the old server are still in the chart.
             assert any(not said.endswith(": 0") for said in walk(browser))
     print("the page and /metrics agree; history, cursor, phone, end and restart of the server are shown")
 

@@ -32,7 +32,7 @@ def running_prometheus(*servers, rules=()):
         folder = pathlib.Path(name)
         config = folder / "prometheus.yml"
         targets = [server.url.removeprefix("http://") for server in servers]
-        # JSON is YAML.
+        # The configuration is YAML, and JSON is valid YAML.
         config.write_text(CONFIG.format(targets=json.dumps(targets),
                                         rules=json.dumps([str(path) for path in rules])))
         address = f"127.0.0.1:{free_port()}"

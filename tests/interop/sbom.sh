@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The lists of packages (./run sbom) are valid CycloneDX, and name what the programs load. The tool
-# validates what it writes.
+# Checks that the lists of packages (./run sbom) are valid CycloneDX, and name what the programs
+# load. The tool validates what it writes.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 ./run sbom

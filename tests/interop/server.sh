@@ -1,9 +1,11 @@
-# Sourced by the scripts beside it: a temporary folder, $work, and a server. Both end with the script.
+# Scripts in this folder source this file. It makes a temporary folder, $work, and can start a
+# server. Both end with the script.
 work=$(mktemp -d)
 server=
 trap '[ -z "$server" ] || { kill "$server" 2>/dev/null || true; wait "$server" || true; }; rm -rf "$work"' EXIT
 
-# serve [FOLDER WITH qkserve]: starts a server on a free port; sets $server, its process, and $address.
+# serve [FOLDER WITH qkserve]: starts a server on a free port. Sets $server to its process id, and
+# $address.
 serve() {
   "${1:-build/release/bin}/qkserve" --listen_address=127.0.0.1:0 --http_address= \
     --port_file="$work/port" >"$work/server.log" 2>&1 &

@@ -1,5 +1,5 @@
-// The conformance cases through a client and a real server: what the service must compute is
-// defined there, in float64.
+// Runs the conformance cases through a client and a real server. The cases define in float64 what
+// the service must compute.
 
 #include <algorithm>
 #include <cstring>

@@ -12,15 +12,15 @@
 
 namespace qkserve {
 
-// A client of the test's server, which does not retry. All its connections are up when this
-// returns.
+// A client of the test's server. It does not retry. When this returns, all its connections are
+// open.
 //
 // Before version 1.61 gRPC reads the errno of connect too late. On a busy machine it may count a
-// good connection as failed; calls on it end with UNAVAILABLE until it tries again.
+// good connection as failed. Calls on it then end with UNAVAILABLE until gRPC tries again.
 inline std::unique_ptr<Client> ConnectedClient(const std::string& address, int channels = 1) {
   std::unique_ptr<Client> client =
       Client::Create({.address = address, .channels = channels, .attempts_max = 1}).value();
-  // Calls use the channels in turn. So `channels` good calls in a row have used each channel once.
+  // Calls use the channels in turn, so `channels` good calls in a row have used each channel once.
   int in_a_row = 0;
   EXPECT_TRUE(Eventually([&] {
     while (in_a_row < channels && client->GetStatus().ok()) ++in_a_row;
@@ -31,7 +31,7 @@ inline std::unique_ptr<Client> ConnectedClient(const std::string& address, int c
   return client;
 }
 
-// The status that the server gives. The test fails if it gives none.
+// Returns the server's status. The test fails if the server gives none.
 inline v1::GetStatusResponse StatusOf(Client& client) {
   absl::StatusOr<v1::GetStatusResponse> status = client.GetStatus();
   EXPECT_TRUE(status.ok()) << status.status();

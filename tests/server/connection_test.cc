@@ -1,4 +1,4 @@
-// Limits of clients' connections, and how long they live.
+// Limits of clients' connections, and how long connections live.
 
 #include <atomic>
 #include <memory>
@@ -22,8 +22,8 @@ TEST_F(ConnectionTest, PingsMayComeAsFastAsTheOptionSays) {
   options_.keepalive_interval_min = absl::ZeroDuration();
   Start();
   Http2Peer peer(server_->port());
-  // Pings are sent in rounds, because pings that come together are all answered, even if the last
-  // of them are too many.
+  // Pings are sent in rounds. If they all came together, the server would answer even those that
+  // are too many.
   for (int round = 0; round < 3; ++round) {
     for (int i = 0; i < 10; ++i) peer.SendPing();
     EXPECT_EQ(peer.ReadPingAnswers(10), 10);
@@ -127,7 +127,7 @@ class HealthWatch {
   HealthWatch(const HealthWatch&) = delete;
   HealthWatch& operator=(const HealthWatch&) = delete;
 
-  // UNKNOWN: the call has ended.
+  // Returns the next status, or UNKNOWN if the call has ended.
   Response::ServingStatus Next() {
     grpc::ByteBuffer bytes;
     call_->Read(&bytes, nullptr);
@@ -154,7 +154,7 @@ class HealthWatch {
 
 TEST_F(ConnectionTest, WatchersOfTheHealthHearOfTheEnd) {
   options_.connection_age = absl::Milliseconds(20);
-  options_.drain_grace = absl::Milliseconds(200);  // the time in which they hear
+  options_.drain_grace = absl::Milliseconds(200);  // in this time the clients learn of the drain
   Start();
   using Response = HealthWatch::Response;
   HealthWatch all(ChannelTo(server_->address()), "");

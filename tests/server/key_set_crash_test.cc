@@ -1,6 +1,6 @@
 // The program is killed at random instants while clients put, append and delete. After each restart
-// every change that was acknowledged is there, whole; a change whose reply was lost has happened
-// whole, or not at all.
+// every acknowledged change is there, whole. A change whose reply was lost has happened whole, or
+// not at all.
 
 #include <signal.h>
 
@@ -23,8 +23,8 @@
 namespace qkserve {
 namespace {
 
-// The number of kills. QKSERVE_CRASH_ROUNDS=200 asks for more of them than an ordinary run of the
-// tests has time for.
+// The number of kills. QKSERVE_CRASH_ROUNDS=200 asks for more, which would be too slow for an
+// ordinary run of the tests.
 constexpr int kRounds = 15;
 
 int Rounds() {
@@ -40,7 +40,7 @@ using Kind = KeySetWriter::Kind;
 
 class KeySetCrashTest : public testing::Test {
  protected:
-  // A running server, and a client of it.
+  // A running server and its client.
   struct Running {
     std::unique_ptr<Process> process;
     std::unique_ptr<Client> client;

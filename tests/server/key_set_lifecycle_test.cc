@@ -1,4 +1,4 @@
-// Key sets where memory is short, uploads break off, a directory is shared, and the server ends.
+// Key sets when memory is short, uploads break off, servers share a directory, or the server ends.
 
 #include <atomic>
 #include <memory>
@@ -17,7 +17,7 @@ namespace {
 
 using enum absl::StatusCode;
 
-// An upload whose every step the test takes.
+// An upload whose steps the test makes one by one.
 class OpenUpload {
  public:
   OpenUpload(std::unique_ptr<v1::KeySetService::Stub> stub, const std::string& name,
@@ -27,7 +27,7 @@ class OpenUpload {
     request.mutable_header()->set_name(name);
     request.mutable_header()->mutable_keys()->set_data_type(v1::FLOAT32);
     request.mutable_header()->mutable_keys()->mutable_shape()->Assign(keys.begin(), keys.end());
-    // The write fails if the server has refused the upload already: End says why.
+    // The write fails if the server has already refused the upload. End returns the reason.
     writer_->Write(request);
   }
   void Send(int64_t bytes) {
@@ -69,7 +69,7 @@ TEST_F(KeySetLifecycleTest, OverTheMemoryLimitNothingIsEvicted) {
     return client_->PutKeySet(name, Floats(shape, 3).View()).status();
   };
   EXPECT_THAT(put("c", two_fifths), FailsWith(kResourceExhausted, "key_set_memory = 1048576"));
-  // While a set is replaced both versions count.
+  // While a set is replaced, both versions count.
   EXPECT_THAT(put("a", two_fifths), FailsWith(kResourceExhausted, "key_set_memory"));
   EXPECT_THAT(put("a", {16000, 64}), FailsWith(kResourceExhausted, "key_set_memory"));
   EXPECT_THAT(client_->AppendKeySet("a", a, Floats(two_fifths, 3).View()).status(),
@@ -79,7 +79,7 @@ TEST_F(KeySetLifecycleTest, OverTheMemoryLimitNothingIsEvicted) {
   EXPECT_EQ(client_->GetKeySet("c").status().code(), kNotFound);
   EXPECT_EQ(ScoresOf("a", 64), scores_a);
   EXPECT_EQ(ScoresOf("b", 64), scores_b);
-  // A refused upload holds nothing, and a deleted set comes free.
+  // A refused upload holds no memory, and deleting a set frees its memory.
   ASSERT_TRUE(client_->DeleteKeySet("b").ok());
   EXPECT_TRUE(put("a", two_fifths).ok());
   EXPECT_TRUE(put("c", two_fifths).ok());
@@ -124,7 +124,7 @@ TEST_F(KeySetLifecycleTest, ACancelledUploadLeavesTheOldVersionAndGivesItsMemory
   EXPECT_EQ(ScoresOf("a", 64), scores);
 }
 
-// All bytes are there, but the client has not ended its stream.
+// The server has all bytes, but the client has not ended its stream.
 TEST_F(KeySetLifecycleTest, AnUploadThatIsCancelledBeforeItsEndIsNoUpload) {
   Start();
   const int64_t version = Put("a", {10, 8}, 1).version;
@@ -160,8 +160,8 @@ TEST_F(KeySetLifecycleTest, UploadsUnderWayAreBounded) {
   };
   for (int64_t i = 0; i + 1 < kUploadsMax; ++i) open();
   EXPECT_TRUE(client_->PutKeySet("b", Floats({1, 1}, 1).View()).ok());
-  // Each attempt has another name, because the server may refuse the last one while it still has
-  // "b".
+  // Each attempt opens another upload, because the server may refuse the last one while it still
+  // counts the finished put of "b".
   absl::Status status;
   ASSERT_TRUE(Eventually([&] {
     open();
@@ -244,8 +244,8 @@ TEST_F(KeySetLifecycleTest, AnUploadThatSendsNothingEndsAndGivesItsMemoryBack) {
   Start(&clock);
   auto idle = Open("idle", {3000, 64});
   ASSERT_TRUE(Eventually([&] { return StatusOf(*client_).key_set_bytes() > 0; }));
-  // Advances the clock more than once, because the upload waits for its next message only after it
-  // got its memory.
+  // Advances the clock more than once, because the upload begins to wait for its next message only
+  // after it has got its memory.
   ASSERT_TRUE(Eventually([&] {
     clock.Advance(options_.upload_idle_timeout);
     return StatusOf(*client_).key_set_bytes() == 0;
@@ -253,7 +253,7 @@ TEST_F(KeySetLifecycleTest, AnUploadThatSendsNothingEndsAndGivesItsMemoryBack) {
   EXPECT_THAT(idle.End(), FailsWith(kDeadlineExceeded, "upload_idle_timeout = 1m"));
   Put("items", {3000, 64}, 1);
   EXPECT_EQ(client_->GetKeySet("idle").status().code(), kNotFound);
-  server_ = nullptr;  // before its clock
+  server_ = nullptr;  // the server must end before its clock
 }
 
 TEST_F(KeySetLifecycleTest, AHeaderThatAsksForMoreThanThereIsIsRefusedAtOnceWithTheWholeSize) {
@@ -263,7 +263,7 @@ TEST_F(KeySetLifecycleTest, AHeaderThatAsksForMoreThanThereIsIsRefusedAtOnceWith
   auto upload = Open("large", {3200, 64});
   const absl::Status status = upload.End();
   EXPECT_THAT(status, FailsWith(kResourceExhausted, "key_set_memory = 1048576 are in use"));
-  // 50 panels of 64 x 64 floats, and a little.
+  // 50 panels of 64 x 64 floats, and a little more.
   EXPECT_THAT(std::string(status.message()), testing::StartsWith("8197"));
 }
 
@@ -276,7 +276,7 @@ TEST_F(KeySetLifecycleTest, ADrainingServerSendsCallersAwayAndFinishesWhatHasBeg
   auto upload = Open("new", {1, 1});
   upload.Send(2);
   ASSERT_TRUE(Eventually([&] { return !server_->IsIdle(); }));
-  // About 0.1 s of work for two workers; 4 s where sanitizers slow them down.
+  // About 0.1 s of work for two workers, or 4 s if sanitizers slow them down.
   const Tensor q = Floats({3000, 500}, 3);
   ScoreOptions top;
   top.output = Output::kTopK;

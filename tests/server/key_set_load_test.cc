@@ -1,4 +1,4 @@
-// A key set changes while many clients ask it.
+// A key set changes while many clients send requests on it.
 
 #include <algorithm>
 #include <atomic>
@@ -19,7 +19,7 @@ namespace {
 
 constexpr int64_t kD = 48;
 constexpr int64_t kDv = 20;
-constexpr int64_t kKeysMin = 1500;  // keys that every version has
+constexpr int64_t kKeysMin = 1500;  // every version has at least these keys
 constexpr int kCallers = 12;
 constexpr int kChanges = 60;
 
@@ -27,7 +27,7 @@ int64_t Pick(std::mt19937_64& random, int64_t low, int64_t high) {
   return std::uniform_int_distribution<int64_t>(low, high)(random);
 }
 
-// A request that fits every version: any output, n, k and masks.
+// Returns a request that fits every version: any output, n, k and masks.
 v1::ScoreRequest AnyRequest(std::mt19937_64& random) {
   const int64_t n = Pick(random, 0, 9) == 0 ? Pick(random, 1, 70) : Pick(random, 1, 3);
   ScoreOptions options;
@@ -48,7 +48,7 @@ v1::ScoreRequest AnyRequest(std::mt19937_64& random) {
   return MakeScoreRequest(q.View(), KeySetReference{"live"}, options);
 }
 
-// Keys and values of one version, [m, kD] and [m, kDv].
+// The keys [m, kD] and values [m, kDv] of one version.
 struct Rows {
   std::vector<float> keys, values;
 
@@ -77,7 +77,7 @@ struct Answered {
 
 class KeySetLoadTest : public KeySetServerTest {
  protected:
-  // Puts `rows` in place of what is there.
+  // Replaces the set by `rows`.
   void Replace(const Rows& rows) {
     PutKeySetOptions options;
     options.values = rows.Values();
@@ -90,7 +90,7 @@ class KeySetLoadTest : public KeySetServerTest {
     whole.Add(rows);
     Note(client_->AppendKeySet("live", newest_, rows.Keys(), options), whole);
   }
-  // Deletes the set, and puts `rows` when callers have seen that it is gone.
+  // Deletes the set. Puts `rows` after callers have seen that the set is gone.
   void DeleteAndPut(const Rows& rows) {
     ++absences_;
     ASSERT_TRUE(client_->DeleteKeySet("live").ok());
@@ -105,7 +105,7 @@ class KeySetLoadTest : public KeySetServerTest {
     newest_ = info->version;
   }
 
-  // Asks until the changes are done.
+  // Sends requests until the changes are done.
   void Call(uint64_t seed) {
     std::mt19937_64 random(seed);
     const std::unique_ptr<Client> client = Connect();
@@ -119,7 +119,7 @@ class KeySetLoadTest : public KeySetServerTest {
         continue;
       }
       ASSERT_TRUE(response.ok()) << response.status();
-      // After a version was acknowledged, no older one is returned.
+      // After a version was acknowledged, no reply may come from an older one.
       EXPECT_GE(response->receipt().key_set_version(), newest);
       one.response = *std::move(response);
       ++replies_;
@@ -128,8 +128,8 @@ class KeySetLoadTest : public KeySetServerTest {
     }
   }
 
-  // Compares the replies with those of a server that has one version at a time, put whole, and
-  // answers one request at a time.
+  // Compares the replies with those of another server. It has each version as a set that was put
+  // whole, and it answers one request at a time.
   void CheckAnswers() {
     ServerOptions options = options_;
     options.workers = 1;
@@ -159,9 +159,9 @@ class KeySetLoadTest : public KeySetServerTest {
     }
   }
 
-  std::map<int64_t, Rows> versions_;  // all that were acknowledged
+  std::map<int64_t, Rows> versions_;  // all acknowledged versions
   std::atomic<int64_t> newest_{0};
-  std::atomic<int64_t> absences_{0};  // odd while there may be no set
+  std::atomic<int64_t> absences_{0};  // odd while the set may be missing
   std::atomic<int64_t> not_found_{0};
   std::atomic<bool> changes_are_done_{false};
   std::atomic<int64_t> replies_{0};

@@ -21,11 +21,11 @@
 #include "tests/support/process.h"
 #include "tests/support/random_tensor.h"
 
-// The common part of tests of key sets on a server in this process.
+// The common part of tests that use key sets on a server in the test's process.
 
 namespace qkserve {
 
-// A status of this code whose message holds `text`.
+// True for a status with this code whose message has `text`.
 MATCHER_P2(FailsWith, code, text, "") {
   *result_listener << arg.ToString();
   return arg.code() == code && absl::StrContains(std::string(arg.message()), text);
@@ -49,7 +49,7 @@ class KeySetServerTest : public testing::Test {
 
   void Start(const Clock* clock = Clock::Monotonic()) {
     client_ = nullptr;
-    server_ = nullptr;  // before the next one: a directory has one writer
+    server_ = nullptr;  // the server must end before the next one: a directory has one writer
     server_ = Server::Start(options_, clock).value();
     client_ = Connect();
   }
@@ -64,7 +64,7 @@ class KeySetServerTest : public testing::Test {
     return RandomTensor(DataType::kFloat32, shape, seed);
   }
 
-  // Puts a set of float32 keys, and values where `dv` is given.
+  // Puts a set of float32 keys. If `dv` is given, the set has values, too.
   KeySetInfo Put(const std::string& name, const Shape& keys, uint64_t seed,
                  std::optional<int64_t> dv = std::nullopt) const {
     PutKeySetOptions options;
@@ -81,7 +81,7 @@ class KeySetServerTest : public testing::Test {
     return info.value_or(KeySetInfo());
   }
 
-  // The scores of one seeded query, as bytes.
+  // The scores of one query that a seed defines, as bytes.
   std::string ScoresOf(const std::string& name, int64_t d) const {
     const absl::StatusOr<ScoreResult> result =
         client_->Score(Floats({1, d}, 99).View(), KeySetReference{name});

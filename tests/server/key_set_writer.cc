@@ -20,7 +20,7 @@ int64_t Keys(const KeySetWriter::Parts& parts) {
   return keys;
 }
 
-// The parts' rows behind one another: [.., m, columns].
+// The rows of the parts, one part after the other: [.., m, columns].
 Tensor Rows(const KeySetWriter::Kind& kind, const KeySetWriter::Parts& parts, int64_t columns,
             uint64_t salt) {
   const auto shape = [&](int64_t rows) {
@@ -46,7 +46,8 @@ Tensor Rows(const KeySetWriter::Kind& kind, const KeySetWriter::Parts& parts, in
   return whole;
 }
 
-// Everything that the set answers to some queries: scores show its keys, context its values.
+// Returns all that the set answers to some queries. The scores show its keys, and the context its
+// values.
 absl::StatusOr<std::string> Answers(Client& client, const KeySetWriter::Kind& kind,
                                     const std::string& name) {
   Shape shape = kind.leading;

@@ -17,10 +17,10 @@
 
 namespace qkserve {
 
-// Changes one set, and knows what it should be.
+// Changes one set, and knows what the set should hold.
 class KeySetWriter {
  public:
-  // Rows that are put or appended at once; the seed decides what is in them.
+  // Rows that are put or appended at once. The seed defines their contents.
   struct Part {
     uint64_t seed;
     int64_t rows;
@@ -35,10 +35,10 @@ class KeySetWriter {
     DataType storage;
   };
 
-  // Versions that any client has seen.
+  // The versions that clients have seen.
   class Versions {
    public:
-    // Notes a version. False: a client has seen it before.
+    // Adds a version. False if a client has seen it before.
     bool Add(int64_t version) {
       MutexLock lock(&mutex_);
       return seen_.insert(version).second;
@@ -52,14 +52,14 @@ class KeySetWriter {
   KeySetWriter(Kind kind, uint64_t seed, Versions* versions)
       : kind_(std::move(kind)), random_(seed), versions_(*versions) {}
 
-  // Makes changes until one fails, which must not be before `is_killed`.
+  // Makes changes until one fails. None may fail before `is_killed`.
   void Run(Client& client, const std::atomic<bool>& is_killed, std::atomic<int64_t>& acknowledged);
 
-  // Called after a restart: continues from the state that the server has. `memory` is a server that
-  // is never killed.
+  // Called after a restart. Continues from the server's state. `memory` is a client of a server
+  // that is never killed.
   void Check(Client& client, Client& memory);
 
-  // The number of changes whose reply was lost, but which had happened.
+  // The number of changes that happened although their reply was lost.
   int64_t happened() const { return happened_; }
 
  private:
@@ -73,7 +73,7 @@ class KeySetWriter {
 
   void CheckContents(const KeySetInfo& info, Client& client, Client& memory) const;
 
-  // A client that does not know what became of its append may send it again.
+  // Sends an append again, as a client does that does not know whether it happened.
   void SendAgain(Client& client);
 
   const Kind kind_;

@@ -51,7 +51,7 @@ class Fifo {
 
   const std::string& path() const { return path_; }
 
-  // Opens the pipe for reading. Nothing is read until Read.
+  // Opens the pipe for reading. Only Read takes data from it.
   void Open() {
     reader_ = open(path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     EXPECT_GE(reader_, 0);
@@ -61,7 +61,7 @@ class Fifo {
     if (reader_ >= 0) close(std::exchange(reader_, -1));
   }
 
-  // All that was read so far.
+  // Reads all that is in the pipe. Returns all that was read so far.
   const std::string& Read() {
     char buffer[4096];
     ssize_t size = 0;
@@ -82,7 +82,7 @@ class QkserveProcessTest : public testing::Test {
   std::string Path(absl::string_view name) const { return directory_.Path(name); }
   std::string ErrPath() const { return Path("err"); }
 
-  // `prefix` runs the server, with the server's command line behind it. Returns when it listens.
+  // Starts the server as the command after `prefix`. Returns when the server listens.
   void Start(std::vector<std::string> prefix, std::vector<std::string> args,
              const std::string& out_path, const std::string& err_path,
              std::vector<std::string> environment = {}) {
@@ -116,7 +116,7 @@ class QkserveProcessTest : public testing::Test {
   std::unique_ptr<Client> client_;
 };
 
-// More lines than a pipe of one page takes.
+// More lines than fit in a pipe of one page.
 constexpr int kManyLines = 100;
 
 TEST_F(QkserveProcessTest, AReaderOfTheLogThatStopsHoldsUpNeitherCallsNorTheEnd) {
@@ -157,7 +157,7 @@ TEST_F(QkserveProcessTest, GoesOnWithoutAReaderOfTheLogAndTellsTheNextOneWhatItM
 }
 
 TEST_F(QkserveProcessTest, ServesWithTheLogOnAFullDiskAndWritesItAgainWhereThereIsRoom) {
-  // A limit of a file's size, of a block, stands for the disk.
+  // A limit of the file's size, one block, replaces a full disk.
   ASSERT_NO_FATAL_FAILURE(Start({"/bin/sh", "-c", "ulimit -S -f 1 && exec \"$0\" \"$@\""},
                                 {"--log_format=json"}, Path("out"), ErrPath()));
   ASSERT_NO_FATAL_FAILURE(PutKeySets(20));
@@ -178,13 +178,13 @@ TEST_F(QkserveProcessTest, ServesWithTheLogOnAFullDiskAndWritesItAgainWhereThere
 
 TEST_F(QkserveProcessTest, AReaderOfStandardOutputThatGoesOrStopsDoesNotMatter) {
   Fifo out(Path("fifo"));
-  // The address finds the pipe full.
+  // The pipe is full when the server prints its address.
   const int filler = open(out.path().c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
   ASSERT_EQ(write(filler, std::string(4096, 'x').data(), 4096), 4096);
   ASSERT_NO_FATAL_FAILURE(Start({}, {}, out.path(), ErrPath()));
   EXPECT_TRUE(client_->GetStatus().ok());
   close(filler);
-  // The reader closes the pipe, and writes that wait for it fail.
+  // The reader closes the pipe, so writes that wait for it fail.
   out.Close();
   EXPECT_TRUE(client_->GetStatus().ok());
   server_->Signal(SIGTERM);
@@ -210,7 +210,7 @@ TEST_F(QkserveProcessTest, StandardStreamsThatAreClosedNeverBecomeFilesOrSockets
   }
 }
 
-// A socket plays systemd's, and a pipe its journal.
+// A socket plays that of systemd, and a pipe plays its journal.
 TEST_F(QkserveProcessTest, TellsItsServiceManagerWhenItIsReadyAndWhenItStops) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
@@ -259,7 +259,7 @@ TEST_F(QkserveProcessTest, ItsJournalGetsPrioritiesAndEachLineOnce) {
   EXPECT_TRUE(absl::EndsWith(log.Read(),
                              "<3>--workers must be from 0 to 1024; was -1 code=INVALID_ARGUMENT\n"))
       << log.Read();
-  // The flag beats the place.
+  // The flag overrides the format that the place implies.
   Process text({QKSERVE_PROGRAM, "--workers=-1", "--log_format=text"}, Path("out"), log.path(),
                {journal});
   EXPECT_EQ(text.Wait(), 2);
@@ -297,7 +297,7 @@ TEST_F(QkserveProcessTest, QkctlFailsWhereItsStandardOutputIsClosed) {
   EXPECT_TRUE(absl::StrContains(outcome.err, "standard output: cannot write")) << outcome.err;
 }
 
-// The signal itself ends the process, so that supervisors and shells see which one it was.
+// The process ends by the signal itself, so that supervisors and shells see which one it was.
 TEST_F(QkserveProcessTest, ASecondSignalEndsADrainAtOnce) {
   for (const auto& [first, second] : {std::pair(SIGTERM, SIGTERM), std::pair(SIGINT, SIGINT),
                                       std::pair(SIGTERM, SIGINT), std::pair(SIGHUP, SIGINT)}) {
@@ -309,7 +309,7 @@ TEST_F(QkserveProcessTest, ASecondSignalEndsADrainAtOnce) {
   }
 }
 
-// The kernel ignores signals without a handler there.
+// For process one, the kernel ignores signals that have no handler.
 TEST_F(QkserveProcessTest, ASecondSignalEndsADrainAtOnceAsProcessOneOfAContainer) {
   const std::vector<std::string> unshare = {
       "/usr/bin/unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"};
@@ -330,7 +330,7 @@ TEST_F(QkserveProcessTest, ASecondSignalEndsADrainAtOnceAsProcessOneOfAContainer
   }
 }
 
-// The flags have the value of a shell variable that is not set.
+// Each flag is empty, as if a script had used a shell variable that is not set.
 TEST_F(QkserveProcessTest, AFlagWithoutItsValueIsWrongUsageUnlessEmptyHasAMeaning) {
   for (const absl::string_view flag :
        {"listen_address", "port_file", "http_port_file", "kernel", "workers", "log_format"}) {
@@ -356,7 +356,7 @@ TEST_F(QkserveProcessTest, AFlagWithoutItsValueIsWrongUsageUnlessEmptyHasAMeanin
 // The warning about the kernel comes before all other lines.
 TEST_F(QkserveProcessTest, TheWarningAboutASlowKernelIsALineOfTheLog) {
   if (!DetectCpuFeatures().avx2_fma) GTEST_SKIP() << "the CPU lacks AVX2";
-  // The environment of a process that has executed itself again in vain.
+  // The environment of a process that has executed itself again, but without success.
   ASSERT_NO_FATAL_FAILURE(Start({}, {"--log_format=json"}, Path("out"), ErrPath(),
                                 {"OPENBLAS_CORETYPE=Prescott", "QKSERVE_KERNEL_ATTEMPT=SkylakeX"}));
   server_->Signal(SIGTERM);
@@ -368,8 +368,6 @@ TEST_F(QkserveProcessTest, TheWarningAboutASlowKernelIsALineOfTheLog) {
   }
 }
 
-// Stacks of a petabyte, which no thread can get. OpenBLAS, which is loaded before main, must start
-// no thread.
 TEST_F(QkserveProcessTest, WithoutDescriptorsConnectionsAreClosedAndLaterAcceptedAgain) {
   ASSERT_NO_FATAL_FAILURE(Start({}, {}, Path("out"), ErrPath()));
   ASSERT_TRUE(client_->GetStatus().ok());
@@ -394,6 +392,8 @@ TEST_F(QkserveProcessTest, WithoutDescriptorsConnectionsAreClosedAndLaterAccepte
   EXPECT_TRUE(Eventually([&] { return Http2Peer(port).IsServed(); }));
 }
 
+// No thread can get a stack of a petabyte. OpenBLAS is loaded before main, and must start no thread
+// (OPENBLAS_NUM_THREADS).
 TEST_F(QkserveProcessTest, TooFewThreadsAreAnErrorThatSaysSo) {
   const std::string limited = "ulimit -S -s 1099511627776 && exec \"$0\" \"$@\"";
   if (RunCommand({"/bin/sh", "-c", limited, "/bin/true"}, directory_).exit_code != 0) {

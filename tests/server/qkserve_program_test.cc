@@ -43,7 +43,7 @@ class QkserveProgramTest : public testing::Test {
  protected:
   std::string Path(absl::string_view name) const { return directory_.Path(name); }
 
-  // Runs a command that does not serve to its end.
+  // Runs a command that does not serve, until it ends.
   Outcome Qkserve(std::vector<std::string> args) const {
     args.insert(args.begin(), {QKSERVE_PROGRAM, "--http_address="});
     return RunCommand(std::move(args), directory_);
@@ -57,8 +57,8 @@ class QkserveProgramTest : public testing::Test {
     EXPECT_TRUE(absl::StrContains(outcome.err, message)) << message << "\n" << outcome.err;
   }
 
-  // Starts the server, on a free port of 127.0.0.1 where `args` do not say another, and returns
-  // when it listens.
+  // Starts the server, and returns when it listens. If `args` name no address, it uses a free port
+  // of 127.0.0.1.
   void Start(std::vector<std::string> args = {}, std::vector<std::string> environment = {}) {
     args.insert(args.begin(), {QKSERVE_PROGRAM, "--listen_address=127.0.0.1:0",
                                "--http_address=", absl::StrCat("--port_file=", Path("port"))});
@@ -69,12 +69,12 @@ class QkserveProgramTest : public testing::Test {
     ASSERT_FALSE(server_->Ended()) << ServerErrors();
     const std::string port = ReadFile(Path("port"));
     address_ = absl::StrCat("127.0.0.1:", absl::StripSuffix(port, "\n"));
-    // Without retries, which would hide what the server says.
+    // The client does not retry, because retries would hide what the server says.
     client_ = Client::Create({.address = address_, .attempts_max = 1}).value();
   }
 
-  // Sends a signal while nothing is in flight. The client stays connected: an idle client must not
-  // hold the server, although gRPC would wait up to 20 seconds for it.
+  // Sends a signal while nothing is in flight. The client stays connected. An idle client must not
+  // delay the end, although gRPC would wait up to 20 seconds for it.
   void ExpectEndsWithCodeZero() {
     const absl::Time start = absl::Now();
     EXPECT_EQ(server_->Wait(), 0) << ServerErrors();
@@ -83,7 +83,7 @@ class QkserveProgramTest : public testing::Test {
 
   std::string ServerErrors() const { return ReadFile(Path("server_err")); }
 
-  // The name that ps and pgrep see.
+  // The process name that ps and pgrep show.
   std::string ProcessName() const {
     return ReadFile(absl::StrCat("/proc/", server_->pid(), "/comm"));
   }
@@ -141,19 +141,19 @@ TEST_F(QkserveProgramTest, HelpFitsATerminalAndTheDocuments) {
       flags.emplace_back(flag.substr(0, flag.find('=')));
     }
   }
-  // To mend it: qkserve --help, into the block of docs/flags.md.
+  // If this fails, copy the output of qkserve --help into the block of docs/flags.md.
   EXPECT_TRUE(absl::StrContains(ReadFile(QKSERVE_SOURCE "/docs/flags.md"), help)) << help;
-  // The man page escapes hyphens, and has no other words that begin with two.
+  // The man page escapes hyphens. Only flags begin with two of them there.
   const std::string man = ReadFile(QKSERVE_SOURCE "/packaging/qkserve.8");
   const std::vector<absl::string_view> parts = absl::StrSplit(man, "\\-\\-");
   for (const absl::string_view part : absl::MakeConstSpan(parts).subspan(1)) {
     const std::string flag(part.substr(0, part.find_first_not_of("abcdefghijklmnopqrstuvwxyz_")));
-    // The synopsis has a flag without a name.
+    // The synopsis has two hyphens without a name after them.
     if (!flag.empty() && flag != "help") {
       EXPECT_THAT(flags, testing::Contains(flag));
     }
   }
-  // So have the files that set variables.
+  // Files that set variables must name only flags, too.
   for (const absl::string_view file : {"packaging/server/qkserve.default",
                                        "packaging/server/qkserve.service", "docker/Dockerfile"}) {
     const std::string text = ReadFile(absl::StrCat(QKSERVE_SOURCE, "/", file));
@@ -165,7 +165,7 @@ TEST_F(QkserveProgramTest, HelpFitsATerminalAndTheDocuments) {
       EXPECT_THAT(flags, testing::Contains(absl::AsciiStrToLower(name))) << file;
     }
   }
-  // Kubernetes makes such variables for Services: a flag of this name could not be used there.
+  // No flag may have such a name, because Kubernetes makes variables with these names for Services.
   for (const std::string& flag : flags) {
     EXPECT_FALSE(absl::EndsWith(flag, "port") || absl::EndsWith(flag, "_host")) << flag;
   }
@@ -236,7 +236,7 @@ TEST_F(QkserveProgramTest, WrongUsageEndsWithCodeTwoAndNamesWhatIsWrong) {
 // --- Variables ----------------------------------------------------------------------------------
 
 TEST_F(QkserveProgramTest, AVariableGivesAFlagUnlessTheCommandLineDoes) {
-  // The address of the command line, 127.0.0.1:0, beats the variable.
+  // The command line's address, 127.0.0.1:0, overrides the variable.
   ASSERT_NO_FATAL_FAILURE(
       Start({"--queue_requests_max=5"},
             {"QKSERVE_WORKERS=3", "QKSERVE_KEY_SET_MEMORY=64MiB", "QKSERVE_QUEUE_REQUESTS_MAX=no",
@@ -264,8 +264,8 @@ TEST_F(QkserveProgramTest, AnErrorNamesTheVariable) {
   }
 }
 
-// Kubernetes gives them to the pods of a namespace that has a Service named qkserve, docker to a
-// container that is linked to one of this name.
+// Kubernetes sets these variables in the pods of a namespace with a Service named qkserve. Docker
+// sets them in a container that is linked to one of this name.
 TEST_F(QkserveProgramTest, VariablesOfKubernetesAreNoFlags) {
   const std::vector<std::string> service = {"QKSERVE_PORT=tcp://10.0.0.1:50051",
                                             "QKSERVE_SERVICE_HOST=10.0.0.1",
@@ -322,7 +322,7 @@ TEST_F(QkserveProgramTest, WritesTheHttpPortAndEveryLineOfItsLogAsJson) {
   }
 }
 
-// The address is taken: by the server itself.
+// The server that runs already uses the address.
 TEST_F(QkserveProgramTest, AFailureIsALineOfJsonToo) {
   ASSERT_NO_FATAL_FAILURE(Start());
   const Outcome outcome =
@@ -390,7 +390,7 @@ TEST_F(QkserveProgramTest, ASecondServerOnThePortFailsAndTheFirstGoesOn) {
 TEST_F(QkserveProgramTest, StartsOnTheSamePortRightAfterItWasKilled) {
   ASSERT_NO_FATAL_FAILURE(Start());
   const std::string address = address_;
-  // A connection is open, so that TCP still counts the port as in use afterwards.
+  // A connection stays open, so that TCP still counts the port as in use after the kill.
   const std::unique_ptr<Client> client = std::move(client_);
   ASSERT_TRUE(client->GetStatus().ok());
   server_->Signal(SIGKILL);
@@ -399,7 +399,7 @@ TEST_F(QkserveProgramTest, StartsOnTheSamePortRightAfterItWasKilled) {
   ASSERT_NO_FATAL_FAILURE(Start({absl::StrCat("--listen_address=", address)}));
   EXPECT_EQ(address_, address);
   EXPECT_TRUE(client_->GetStatus().ok());
-  // The earlier client connects again by itself.
+  // The earlier client reconnects by itself.
   EXPECT_TRUE(Eventually([&] { return client->GetStatus().ok(); }));
 }
 
@@ -421,7 +421,7 @@ TEST_F(QkserveProgramTest, MakesTokensThatItTakes) {
       Client::Create({.address = address_, .token_file = Path("token")}).value();
   const absl::Status status = ranking->GetStatus().status();
   EXPECT_TRUE(status.ok()) << status;
-  // A health check has no token.
+  // A health check needs no token.
   EXPECT_EQ(Qkserve({absl::StrCat("--check=", address_)}).exit_code, 0);
 }
 
@@ -440,7 +440,7 @@ TEST_F(QkserveProgramTest, CheckTellsWhetherAServerServes) {
   EXPECT_TRUE(absl::StartsWith(closed.err, "error: UNAVAILABLE: ")) << closed.err;
 }
 
-// The image's health check names the address alone. The container's variables tell it the rest.
+// The health check of the image names only the address. The container's variables tell it the rest.
 TEST_F(QkserveProgramTest, CheckSpeaksTlsWhereTheServerDoes) {
   const TestAuthority authority;
   const Identity identity = authority.Issue("DNS:qkserve.test");
@@ -462,7 +462,7 @@ TEST_F(QkserveProgramTest, CheckSpeaksTlsWhereTheServerDoes) {
   EXPECT_EQ(check({}), 1);
 }
 
-// Docker puts these variables into containers.
+// Docker sets these variables in containers.
 TEST_F(QkserveProgramTest, CheckNeverAsksAProxy) {
   ASSERT_NO_FATAL_FAILURE(Start());
   const ClosedPort closed;
@@ -500,7 +500,8 @@ TEST_F(QkserveProgramTest, SignalsEndAnIdleServerWithCodeZero) {
   }
 }
 
-// A terabyte of keys. The file is a hole, so it takes no disk space, but minutes to read.
+// Makes a file with a terabyte of keys. The file is a hole, so it takes no disk space, but reading
+// it takes minutes.
 void MakeEndlessKeySetFile(const std::string& path) {
   constexpr int64_t kBytes = int64_t{1} << 40;
   std::string header = absl::StrCat(
@@ -509,7 +510,7 @@ void MakeEndlessKeySetFile(const std::string& path) {
   const uint64_t size = header.size();
   std::ofstream file(path, std::ios::binary);
   file.write(reinterpret_cast<const char*>(&size),
-             sizeof(size));  // little-endian, as all we run on
+             sizeof(size));  // little-endian, like all machines that we run on
   file << header << std::flush;
   std::filesystem::resize_file(path, sizeof(size) + size + kBytes);
 }
@@ -523,18 +524,18 @@ TEST_F(QkserveProgramTest, ASignalWhileKeySetsAreLoadedEndsTheStartWithCodeZero)
                     absl::StrCat("--http_port_file=", Path("http_port")),
                     absl::StrCat("--key_set_dir=", Path("sets"))},
                    Path("server_out"), Path("server_err"));
-    // Written just before they are loaded.
+    // The server writes the port just before it loads key sets.
     ASSERT_TRUE(Eventually([&] { return ReadFile(Path("http_port")) != ""; }));
     server.Signal(signal);
     EXPECT_EQ(server.Wait(), 0) << ServerErrors();
-    EXPECT_EQ(ReadFile(Path("server_out")), "");  // never listened
+    EXPECT_EQ(ReadFile(Path("server_out")), "");  // the server never listened
     EXPECT_TRUE(absl::StrContains(ServerErrors(), "a signal ended the start")) << ServerErrors();
   }
   EXPECT_TRUE(std::filesystem::exists(Path("sets/endless.safetensors")));
 }
 
-// Threads that send one request of about a tenth of a second of one core again and again, each
-// until a call fails or Stop.
+// Threads that each send the same request again and again, until a call fails or Stop is called. A
+// request takes one core about a tenth of a second.
 class Callers {
  public:
   Callers(const std::string& address, size_t count)
@@ -543,8 +544,8 @@ class Callers {
     const std::vector<float> elements(kRows * kDepth, 1.0f);
     const TensorView matrix = {
         DataType::kFloat32, {kRows, kDepth}, reinterpret_cast<const std::byte*>(elements.data())};
-    // The reply is small: gRPC closes a connection after its last call, and drops what the system
-    // has not sent by then (decision 14).
+    // The reply is small, because gRPC closes a connection after its last call and then drops what
+    // the system has not sent (decision 14).
     request_ = MakeScoreRequest(matrix, matrix, {.output = Output::kTopK, .top_k = 1});
     for (Caller& caller : callers_) {
       caller.thread = std::thread([this, &caller] { Call(caller); });
@@ -555,7 +556,7 @@ class Callers {
     Join();
   }
 
-  // No call begins after this.
+  // After this, no call begins.
   void Stop() { stopped_ = true; }
 
   // Returns when every caller has ended.
@@ -565,14 +566,14 @@ class Callers {
     }
   }
 
-  // How many calls of each caller ended OK. A caller's next one may be under way.
+  // Returns how many calls of each caller ended OK. Each caller's next call may be under way.
   std::vector<int64_t> Answered() const {
     std::vector<int64_t> answered;
     for (const Caller& caller : callers_) answered.push_back(caller.answered);
     return answered;
   }
 
-  // How the last call of a caller ended. Called after Join.
+  // Returns how the last call of a caller ended. Must be called after Join.
   const absl::Status& LastStatus(size_t caller) const { return callers_[caller].status; }
 
  private:
@@ -600,8 +601,8 @@ class Callers {
 
 class QkserveDrainTest : public QkserveProgramTest {
  protected:
-  // Returns when a call of every caller is in flight. Returns how many calls each had answered
-  // before.
+  // Waits until a call of every caller is in flight. Returns how many calls each caller had
+  // answered before.
   std::vector<int64_t> AwaitAllInFlight(const Callers& callers) const {
     std::vector<int64_t> seen;
     EXPECT_TRUE(Eventually([&] {
@@ -609,8 +610,8 @@ class QkserveDrainTest : public QkserveProgramTest {
       const absl::StatusOr<v1::GetStatusResponse> status = client_->GetStatus();
       const bool all_in_flight =
           status.ok() && status->in_flight_requests() == static_cast<int64_t>(answered.size());
-      // A call is counted from shortly before it is accepted until shortly after it is answered.
-      // One that is seen twice in a row has been accepted.
+      // The server counts a call from shortly before it is accepted until shortly after it is
+      // answered. If the same calls are seen twice in a row, they have been accepted.
       const bool again = all_in_flight && answered == seen;
       seen = all_in_flight ? answered : std::vector<int64_t>();
       return again;
@@ -630,8 +631,8 @@ class QkserveDrainTest : public QkserveProgramTest {
 };
 
 TEST_F(QkserveDrainTest, SigtermLetsWhatIsInFlightFinish) {
-  // There is one worker, so that most of the work is left when the grace is over and connections
-  // close.
+  // There is only one worker, so that most of the work is left when the grace is over and
+  // connections close.
   ASSERT_NO_FATAL_FAILURE(Start({"--workers=1"}));
   Callers callers(address_, 6);
   const std::vector<int64_t> before = AwaitAllInFlight(callers);
@@ -655,7 +656,7 @@ TEST_F(QkserveDrainTest, CallsDuringADrainAreAnsweredOrTurnedAway) {
   }
 }
 
-// A terminal that closes tells its processes more than once.
+// A terminal that closes sends its processes several hangups.
 TEST_F(QkserveProgramTest, FurtherHangupsDoNotEndADrain) {
   ASSERT_NO_FATAL_FAILURE(Start({"--drain_grace=1h"}));
   const auto is_draining = [this] {
@@ -672,7 +673,7 @@ TEST_F(QkserveProgramTest, FurtherHangupsDoNotEndADrain) {
 
 // --- The kernel ---------------------------------------------------------------------------------
 
-// The kernel that OpenBLAS falls back to on a CPU that it does not know.
+// OpenBLAS chooses this kernel on a CPU that it does not know.
 constexpr char kSlowKernel[] = "OPENBLAS_CORETYPE=Prescott";
 
 TEST_F(QkserveProgramTest, ReplacesASlowKernelByAModernOne) {
@@ -699,7 +700,7 @@ TEST_F(QkserveProgramTest, StatusAndReceiptsNameTheKernelThatWasAskedFor) {
 }
 
 #if defined(__x86_64__)
-// Highway's names of instruction sets differ from OpenBLAS's of kernels.
+// Highway's names of instruction sets differ from OpenBLAS's names of kernels.
 TEST_F(QkserveProgramTest, AKernelThatIsAskedForHoldsForKeySetsToo) {
   const auto expect = [this](absl::string_view kernel, absl::string_view key_set_kernel) {
     SCOPED_TRACE(kernel);
@@ -733,7 +734,7 @@ TEST_F(QkserveProgramTest, AnUnknownKernelIsWrongUsage) {
 TEST_F(QkserveProgramTest, KeepsItsNameWhenItReplacesItselfToLoadAKernel) {
   ASSERT_NO_FATAL_FAILURE(Start());
   EXPECT_EQ(ProcessName(), "qkserve\n");
-  // On a CPU with AVX2 at least one of the two processes has executed itself again.
+  // On a CPU with AVX2, at least one of the two processes has executed itself again.
   ASSERT_NO_FATAL_FAILURE(Start({}, {kSlowKernel}));
   EXPECT_EQ(ProcessName(), "qkserve\n");
 }

@@ -13,8 +13,8 @@
 
 namespace qkserve {
 
-// A connection to a server of this test that is up (ConnectedClient says why): never through a
-// proxy that the environment names.
+// Returns an open connection to a server of this test (ConnectedClient gives the reason). It never
+// uses a proxy that the environment names.
 inline std::shared_ptr<grpc::Channel> ChannelTo(
     const std::string& address, grpc::ChannelArguments arguments = grpc::ChannelArguments()) {
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
@@ -25,7 +25,7 @@ inline std::shared_ptr<grpc::Channel> ChannelTo(
   return channel;
 }
 
-// Sends bytes to a method and gives what came back, as a client in any language would.
+// Sends bytes to a method as a client in any language would. Returns what came back.
 inline grpc::Status RawCall(const std::shared_ptr<grpc::Channel>& channel,
                             const std::string& method, const std::string& request,
                             std::string* response) {

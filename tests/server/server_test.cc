@@ -173,7 +173,8 @@ TEST_F(ServerTest, JunkOnTheWireIsAnErrorAndTheServerLives) {
   EXPECT_TRUE(client_->GetStatus().ok());
 }
 
-// Messages of the other services, too: a server that kept them might need many times their size.
+// The messages of other services are checked, too, because a server that kept unknown fields might
+// need many times the size of the messages.
 TEST_F(ServerTest, EveryMethodRefusesUnknownFields) {
   Start();
   const std::string unknown = std::string("\xa2\x1f\x00", 3);  // field 500, no bytes
@@ -217,7 +218,7 @@ TEST_F(ServerTest, BytesInFlightAreBoundedAndReturned) {
   for (int i = 0; i < 100; ++i) EXPECT_TRUE(client_->Score(small.View(), small.View()).ok());
 }
 
-// The message keeps the memory of the tensor that the second one replaces.
+// The second tensor replaces the first one, but the message keeps the memory of both.
 TEST_F(ServerTest, ATensorThatComesTwiceIsChargedTwice) {
   options_.in_flight_bytes_max = 1 << 20;
   Start();
@@ -261,7 +262,7 @@ TEST_F(ServerTest, HealthFollowsTheServersLife) {
             absl::StatusCode::kUnavailable);
 }
 
-// Asks for reflection as of `version`, v1 or v1alpha.
+// Calls reflection of `version`, v1 or v1alpha.
 std::string Reflect(const std::shared_ptr<grpc::Channel>& channel, absl::string_view request,
                     const std::string& version = "v1") {
   std::string response;
@@ -300,7 +301,7 @@ TEST_F(ServerTest, ReflectionDescribesEveryServiceThatItNames) {
 TEST_F(ServerTest, ReflectionDescribesServicesAndMessages) {
   Start();
   const auto ask = [this](absl::string_view request) { return Reflect(Channel(), request); };
-  // file_containing_symbol, with the files that it imports.
+  // file_containing_symbol, which also returns the imported files.
   const std::string file = ask("\x22\x19qkserve.v1.ScoringService");
   EXPECT_THAT(file, HasSubstr("ScoreResponse"));
   EXPECT_THAT(file, HasSubstr("BFLOAT16"));
@@ -329,7 +330,7 @@ TEST_F(ServerTest, ServesOnAUnixSocket) {
   EXPECT_EQ(server_->address(), options_.listen_address);
   EXPECT_EQ(server_->port(), 0);
   EXPECT_TRUE(client_->GetStatus().ok());
-  // A second server does not take the socket over.
+  // A second server does not take over the socket.
   EXPECT_EQ(Server::Start(options_).status(),
             absl::UnavailableError(absl::StrCat("listen_address: unix:", path,
                                                 " is in use by another process; give another one, "
@@ -381,7 +382,7 @@ TEST_F(ServerTest, CompressedRequestsAreAnswered) {
   }
 }
 
-// 32 MB that the client sends as 32 KB.
+// 32 MB that the client compresses to 32 KB.
 TEST_F(ServerTest, ACompressedRequestMustNotBecomeTooLarge) {
   const Tensor zeros = EmptyTensor(DataType::kFloat32, {4, 1'000'000});
   v1::ScoreRequest request = MakeScoreRequest(zeros.View(), zeros.View(), {});

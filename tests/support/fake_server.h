@@ -15,8 +15,8 @@
 
 namespace qkserve {
 
-// A fake that keeps key sets as the bytes that came, for tests of clients. It checks what a client
-// can get wrong on the wire, and can fail where a real server seldom does.
+// A fake that stores key sets as the received bytes, for tests of clients. It checks what a client
+// can get wrong on the wire, and can fail in ways in which a real server seldom does.
 class FakeKeySetService : public v1::KeySetService::Service {
  public:
   struct KeySet {
@@ -27,18 +27,20 @@ class FakeKeySetService : public v1::KeySetService::Service {
   // The key set `name`, or nullopt.
   std::optional<KeySet> Find(const std::string& name);
 
-  // Largest message of an upload so far, and what calls named as metadata "qkserve-key-set".
+  // The size of the largest message of an upload so far, and the values of "qkserve-key-set" in the
+  // metadata of calls.
   size_t chunk_bytes_max();
   std::vector<std::string> metadata();
 
-  // Uploads fail with `status` once so many bytes of elements have come, and leave the rest unread.
+  // Makes uploads fail with `status` once `bytes` bytes of elements have come. The rest is not
+  // read.
   void FailUploadsAfter(int64_t bytes, grpc::Status status);
 
   // Answers the next `calls` calls of GetKeySet and DeleteKeySet with UNAVAILABLE, like a server
-  // that ends.
+  // that is ending.
   void BeUnavailable(int calls);
 
-  // The most key sets in a page of ListKeySets.
+  // Sets the largest number of key sets in a page of ListKeySets.
   void SetPageSize(int size);
 
   grpc::Status PutKeySet(grpc::ServerContext* context,
@@ -72,7 +74,8 @@ class FakeKeySetService : public v1::KeySetService::Service {
   int page_size_ ABSL_GUARDED_BY(mutex_) = 1000;
 };
 
-// Scores float32 [n, d] against key sets of float32 [m, d], whatever the output is; no inline keys.
+// Scores float32 [n, d] against key sets of float32 [m, d], for any output. Inline keys are not
+// supported.
 class FakeScoringService : public v1::ScoringService::Service {
  public:
   explicit FakeScoringService(FakeKeySetService* key_sets) : key_sets_(key_sets) {}

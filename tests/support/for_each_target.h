@@ -8,7 +8,7 @@
 
 namespace qkserve {
 
-// Calls fn for each instruction set of this machine, while that is in use.
+// Calls fn for each instruction set of this machine. During a call, the kernels use that set.
 template <class Fn>
 void ForEachTarget(const Fn& fn) {
   for (int64_t rest = hwy::SupportedTargets() & HWY_TARGETS; rest != 0; rest &= rest - 1) {

@@ -69,7 +69,7 @@ class ForgetfulFileLock : public FileLock {
     MutexLock lock(&files_->mutex_);
     files_->locks_.erase(path_);
   }
-  // Locks are no files here.
+  // Locks are not files here.
   absl::Status Check() const override { return absl::OkStatus(); }
 
  private:
@@ -117,8 +117,8 @@ void ForgetfulFileSystem::Forget(Node& node, std::mt19937_64& random) {
   node.names = node.synced_names;
   for (const auto& [name, child] : node.names) Forget(*child, random);
   if (node.data == node.synced_data) return;
-  // No unsynced bytes survive, or all of them, or only their beginning, or the file's size without
-  // them.
+  // The unsynced bytes are lost or kept as a whole, or only their beginning is kept, or only the
+  // file's size.
   const uint64_t choice = random() % 4;
   if (choice == 0) node.data = node.synced_data;
   if (choice == 2) node.data.resize(random() % (node.data.size() + 1));
@@ -172,8 +172,8 @@ absl::StatusOr<std::unique_ptr<WritableFile>> ForgetfulFileSystem::Create(const 
   std::string name;
   const NodePointer parent = FindParent(path, &name);
   if (parent == nullptr) return absl::NotFoundError(path);
-  // An existing file would be emptied. A new node does the same, and the old node can still come
-  // back after a crash.
+  // A real file system would empty an existing file. A new node has the same effect, and the old
+  // node can still come back after a crash.
   auto node = std::make_shared<Node>(false);
   absl::Status status = Apply({{parent, name, node}});
   if (!status.ok()) return status;

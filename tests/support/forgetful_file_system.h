@@ -15,12 +15,12 @@
 
 namespace qkserve {
 
-// A file system in memory. When its machine crashes, it forgets what was not synced: contents of
-// files without Sync, and names that were created, renamed and removed without SyncDirectory. A
-// change that was not synced may survive as well; a seed decides for each. A rename is kept or
-// forgotten whole.
+// A file system in memory. When its machine crashes, it forgets what was not synced. This can be
+// the contents of files without Sync, or names that were created, renamed and removed without
+// SyncDirectory. A change that was not synced may survive as well: a seed decides for each. A
+// rename is kept or forgotten whole.
 //
-// Operations that change something are counted. One of them can fail or be the last.
+// Operations that change something are counted. One of them can fail, or be the last.
 //
 // Thread-safe.
 class ForgetfulFileSystem : public FileSystem {
@@ -28,18 +28,18 @@ class ForgetfulFileSystem : public FileSystem {
   ForgetfulFileSystem();
   ~ForgetfulFileSystem() override;
 
-  // The number of operations that changed something, since the beginning.
+  // The number of operations so far that changed something.
   int64_t operations() const;
 
   // The machine stops at this operation, counted from 0. The operation has no effect and fails, and
   // so do all later ones until Restart.
   void StopAt(int64_t operation);
-  // This operation fails, and no other. If `effect` is true, it has its effect all the same.
+  // Only this operation fails. If `effect` is true, it takes effect nevertheless.
   void FailAt(int64_t operation, bool effect);
 
   // Makes the machine crash and start again. Files and locks from before the crash must be closed.
   void Crash(uint64_t seed);
-  // The process ended, the machine did not: everything is there.
+  // Called when the process has ended but the machine has not. No change is lost.
   void Restart();
 
   absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::string& path) override;
@@ -60,19 +60,19 @@ class ForgetfulFileSystem : public FileSystem {
 
   struct Node;
   using NodePointer = std::shared_ptr<Node>;
-  // A name in a directory now stands for something else, or for nothing.
+  // A change of a name in a directory. The name now stands for something else, or for nothing.
   struct Change {
     NodePointer directory;
     std::string name;
     NodePointer to;
   };
-  using Changes = std::vector<Change>;  // they are kept or forgotten together
+  using Changes = std::vector<Change>;  // kept or forgotten together
 
   enum class Outcome { kDone, kFails, kFailsWithEffect };
   Outcome NextOperation() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static absl::Status ToStatus(Outcome outcome);
   NodePointer Find(const std::string& path) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The directory that `path` is in; the last part of `path` in `name`.
+  // Returns the directory that contains `path`. Sets `name` to the last part of `path`.
   NodePointer FindParent(const std::string& path, std::string* name)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Apply(Changes changes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -7,7 +7,8 @@
 
 namespace qkserve {
 
-// A request with every kind of field, for what reads messages. No server would accept it.
+// A request with every kind of field, for tests of code that reads messages. No server would accept
+// it.
 inline v1::ScoreRequest FullScoreRequest() {
   const Tensor q = RandomTensor(DataType::kFloat32, {2, 1, 3}, 1);
   const Tensor k = RandomTensor(DataType::kFloat16, {2, 4, 3}, 2);

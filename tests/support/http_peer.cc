@@ -18,7 +18,7 @@
 namespace qkserve {
 namespace {
 
-// The host without its brackets, and the port.
+// Returns the host without its brackets, and the port.
 std::pair<std::string, std::string> Split(const std::string& address) {
   const size_t colon = address.rfind(':');
   std::string host = address.substr(0, colon);

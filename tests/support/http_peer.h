@@ -4,7 +4,7 @@
 #include <map>
 #include <string>
 
-// HTTP as tests speak it: byte for byte, so that wrong requests can be sent, too.
+// HTTP for tests. Requests are sent byte for byte, so wrong ones are possible, too.
 
 namespace qkserve {
 
@@ -13,9 +13,9 @@ namespace qkserve {
 // Thread-compatible.
 class HttpPeer {
  public:
-  // Connects to an IP address with a port: 127.0.0.1:80 or [::1]:80.
+  // Connects to an IP address and port, such as 127.0.0.1:80 or [::1]:80.
   explicit HttpPeer(const std::string& address);
-  // Has a socket of IPv4 that is not yet connected.
+  // Makes an IPv4 socket that is not connected yet.
   HttpPeer();
   ~HttpPeer();
   HttpPeer(const HttpPeer&) = delete;
@@ -23,7 +23,7 @@ class HttpPeer {
 
   bool Connect(const std::string& address);
   void Say(const std::string& text) const;
-  // Reads until the server closes.
+  // Reads until the server closes the connection.
   std::string ReadToEnd() const;
 
  private:
@@ -36,7 +36,8 @@ struct HttpResponse {
   std::string body;
 };
 
-// The server's answer to one request with further header lines, each with its line end.
+// Returns the server's answer to one request. `header_lines` are further lines, each with its line
+// end.
 HttpResponse AskHttp(const std::string& address, const std::string& method, const std::string& path,
                      const std::string& header_lines = "", const std::string& body = "");
 

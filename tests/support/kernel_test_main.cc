@@ -1,12 +1,12 @@
-// main() of tests that compute: with the kernel that the server would choose.
+// main() of tests that compute. It uses the kernel that the server would choose.
 
 #include <cstdio>
 
 #include "core/kernels/blas_kernel.h"
 #include "gtest/gtest.h"
 
-// Abseil's library is not instrumented: tsan misses how a Status counts its copies, and takes the
-// last free of one that two threads have held for a race. Nothing else is suppressed.
+// Abseil's library is not instrumented, so tsan does not see how a Status counts its copies. If two
+// threads have held a Status, tsan takes its last free for a race. Nothing else is suppressed.
 extern "C" const char* __tsan_default_suppressions();  // NOLINT(bugprone-reserved-identifier)
 extern "C" const char* __tsan_default_suppressions() { return "race:absl::*Status::Unref\n"; }
 

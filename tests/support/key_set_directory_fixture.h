@@ -23,7 +23,7 @@ inline const KeySetLayout kDirectoryTestLayout = {.leading = {2},
                                                   .dv = 2,
                                                   .value_type = DataType::kFloat16};
 
-// A directory of key sets in memory, which a test may replace by one on disk.
+// A directory of key sets in memory. A test may use one on disk instead.
 class KeySetDirectoryFixture : public testing::Test {
  protected:
   using Mode = KeySetDirectory::Mode;

@@ -9,7 +9,7 @@
 namespace qkserve {
 namespace {
 
-// Calls fn(column, row, count, bytes) for all rows.
+// Calls fn(column, row, count, bytes) for all rows, with at most `step` rows in a call.
 template <class Fn>
 absl::Status ForRows(const KeySetLayout& layout, const Part& part, int64_t step, const Fn& fn) {
   for (const Column& column : layout.Columns()) {

@@ -13,14 +13,13 @@
 
 namespace qkserve {
 
-// Rows that are put or appended at once. The seed decides their bits, which may be any, NaN
-// included.
+// Rows that are put or appended at once. The seed defines their bits, which may also be NaN.
 struct Part {
   uint64_t seed = 0;
   int64_t rows = 0;
 };
 
-// The layouts that tests go through, for example "[2, 3, m, 64] FLOAT16, dv 5 BFLOAT16".
+// The layouts that tests iterate over, for example "[2, 3, m, 64] FLOAT16, dv 5 BFLOAT16".
 std::vector<KeySetLayout> LayoutsOfAllKinds();
 
 // The bytes of one row of a column.
@@ -32,14 +31,14 @@ void AddPart(const KeySetLayout& layout, const Part& part, KeySetBuilder& builde
 absl::Status WritePart(const KeySetLayout& layout, const Part& part, SegmentWriter& segment,
                        int64_t step = 7);
 
-// Makes both steps of a merge. True if there was something to merge.
+// Makes both steps of a merge. True if any segments were merged.
 absl::StatusOr<bool> MergeSegments(KeySetDirectory& directory, const std::string& name);
 
-// A set in memory that is put and appended together from parts.
+// Makes a set in memory by putting the first part and appending the others.
 std::shared_ptr<const KeySet> BuildKeySet(const KeySetLayout& layout,
                                           const std::vector<Part>& parts, ByteBudget* budget);
 
-// Everything that a set shows of its keys and values: equal for equal sets.
+// Returns all that a set shows of its keys and values. Equal sets have equal texts.
 std::string Contents(const KeySet& set);
 
 }  // namespace qkserve

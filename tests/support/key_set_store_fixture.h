@@ -27,7 +27,7 @@ namespace qkserve {
 inline const KeySetLayout kStoreTestLayout = {
     .leading = {}, .d = 3, .key_type = DataType::kFloat16};
 
-// Stores of one directory in memory.
+// Stores that share one directory in memory.
 class KeySetStoreFixture : public testing::Test {
  protected:
   using Found = absl::StatusOr<std::shared_ptr<const KeySet>>;
@@ -63,7 +63,7 @@ class KeySetStoreFixture : public testing::Test {
     return found.ok() ? Contents(**found) : found.status().ToString();
   }
 
-  // Overwrites the set's files whose names begin so.
+  // Overwrites the files of the set whose names begin with `beginning`.
   void Damage(const std::string& name, absl::string_view beginning) {
     const std::string directory = absl::StrCat("/sets/", name);
     const std::vector<FileSystem::Entry> entries = files_.List(directory).value();

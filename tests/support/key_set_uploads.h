@@ -13,13 +13,13 @@
 
 namespace qkserve {
 
-// A put whose rows are received in the types of the set.
+// The spec of a put whose rows come in the types of the set.
 KeySetUploadSpec UploadSpec(const std::string& name, const KeySetLayout& layout, int64_t rows);
 
-// A column of the part, all matrices: as it comes over the wire.
+// The bytes of a column of the part, with all matrices, as they come over the wire.
 std::string PartBytes(const KeySetLayout& layout, ColumnId column, const Part& part);
 
-// Uploads the part: a put, or an append if a version is expected.
+// Uploads the part. If a version is expected, this is an append, otherwise a put.
 absl::StatusOr<std::shared_ptr<const KeySet>> UploadPart(
     KeySetStore& store, const std::string& name, const KeySetLayout& layout, const Part& part,
     std::optional<int64_t> expected_version = std::nullopt);

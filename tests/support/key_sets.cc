@@ -7,7 +7,7 @@
 namespace qkserve {
 namespace {
 
-// Never destroyed: sets give their charges back whenever they go.
+// The budget is never destroyed, because sets release their charges at any time.
 ByteBudget& Unlimited() {
   static auto* const budget = new ByteBudget("test", std::numeric_limits<int64_t>::max());
   return *budget;

@@ -10,11 +10,11 @@
 
 namespace qkserve {
 
-// A set of keys [.., m, d] and, unless null, values [.., m, dv], stored with their types.
+// Makes a set of keys [.., m, d] and, unless null, values [.., m, dv]. They keep their types.
 std::shared_ptr<const KeySet> MakeKeySet(const Tensor& keys, const Tensor* values);
 
-// The same set, put with the first of `parts` keys and then appended to, part by part. The parts
-// add up to m.
+// Makes the same set by putting the first of `parts` keys and appending the others part by part.
+// The sum of the parts must be m.
 std::shared_ptr<const KeySet> MakeKeySetInParts(const Tensor& keys, const Tensor* values,
                                                 const std::vector<int64_t>& parts);
 

@@ -7,7 +7,7 @@
 
 namespace qkserve {
 
-// [batch, heads, rows, width]; dimensions that a lower rank lacks are 1.
+// [batch, heads, rows, width]. Dimensions that the shape lacks are 1.
 struct MatrixDims {
   explicit MatrixDims(const Shape& shape)
       : batch(shape.size() > 2 ? shape[0] : 1),
@@ -17,7 +17,7 @@ struct MatrixDims {
   int64_t batch, heads, rows, width;
 };
 
-// The dimension of the result of two that are equal, or of which one is 1.
+// The result's dimension for two that are equal or of which one is 1.
 inline int64_t Joined(int64_t a, int64_t b) { return a == 1 ? b : a; }
 
 }  // namespace qkserve

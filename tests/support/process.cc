@@ -24,10 +24,10 @@
 namespace qkserve {
 namespace {
 
-// The exit code of a shell for a command that it cannot run.
+// A shell ends with this code if it cannot run a command.
 constexpr int kExitUnknown = 127;
 
-// The variables of this process, replaced or completed by `changes`.
+// Returns the variables of this process. `changes` replace some or are added.
 std::vector<std::string> WithEnvironment(std::vector<std::string> changes) {
   const size_t count = changes.size();
   for (char** variable = environ; *variable != nullptr; ++variable) {

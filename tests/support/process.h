@@ -13,29 +13,30 @@
 #include "absl/time/time.h"
 #include "tests/support/temporary_directory.h"
 
-// Helpers for tests that run the programs themselves, as a user of a shell does.
+// Helpers for tests that run the programs as a user of a shell does.
 
 namespace qkserve {
 
-// The time that a step which depends on other processes may take on a loaded machine.
+// The time limit, on a loaded machine, for a step that depends on other processes.
 inline constexpr absl::Duration kPatience = absl::Seconds(60);
 
-// Asks every few milliseconds until the answer is yes, or patience ends.
+// Asks every few milliseconds until the answer is yes or kPatience is over.
 bool Eventually(const std::function<bool()>& condition);
 
-// The bytes of a file; none if it cannot be read.
+// Returns the bytes of a file, or none if it cannot be read.
 std::string ReadFile(const std::filesystem::path& path);
 
-// The strings as execve takes them: with a null pointer at the end, valid as long as `strings` is.
+// Returns the strings as execve takes them, with a null pointer at the end. Valid as long as
+// `strings`.
 std::vector<char*> Pointers(std::vector<std::string>& strings);
 
-// A process whose output goes to files. Killed, if it still runs, at the end of the test.
+// A process whose output goes to files. If it still runs at the end of the test, it is killed.
 //
 // Thread-compatible.
 class Process {
  public:
-  // command[0] is a path. `environment` holds NAME=VALUE, beside the test's own variables or in
-  // place of them. Where the command cannot be run, the test fails and the process has ended.
+  // command[0] is a path. `environment` holds NAME=VALUE, which replace the test's variables or are
+  // added. If the command cannot be run, the test fails and the process has ended.
   Process(std::vector<std::string> command, const std::string& out_path,
           const std::string& err_path, std::vector<std::string> environment = {});
   Process(const Process&) = delete;
@@ -44,11 +45,12 @@ class Process {
 
   pid_t pid() const { return pid_; }
 
-  // Sends a signal. Does nothing once the process is known to have ended: its id may be another
-  // process's by then.
+  // Sends a signal. Does nothing once the process is known to have ended, because another process
+  // may then have its id.
   void Signal(int signal) const;
 
-  // The exit code, or minus the signal that ended it. It is killed when patience ends.
+  // Waits for the end. Returns the exit code, or minus the signal that ended the process. Kills it
+  // after kPatience.
   int Wait();
 
   bool Ended();
@@ -66,15 +68,15 @@ struct Outcome {
   std::string err;
 };
 
-// Runs the command to its end. What it prints is also in the files `out` and `err` of `directory`.
-// `environment` is as in Process.
+// Runs the command until it ends. The output is also in the files `out` and `err` of `directory`.
+// `environment` has the same meaning as in Process.
 Outcome RunCommand(std::vector<std::string> command, const TemporaryDirectory& directory,
                    std::vector<std::string> environment = {});
 
 // Binds a socket to a free port of 127.0.0.1. Returns "127.0.0.1:PORT".
 std::string BindToLoopback(int socket);
 
-// A port of this host on which nobody listens, for as long as the object lives.
+// A port of this host on which nobody listens while the object lives.
 class ClosedPort {
  public:
   ClosedPort();

@@ -16,11 +16,11 @@ namespace qkserve {
 // Tells a PuppetJob what to do, and records what happened to it. Outlives the job. Thread-safe.
 class PuppetStrings {
  public:
-  // Runs inside RunTile, before the tile counts as run. The tile has its status.
+  // Runs inside RunTile, before the tile counts as run. Its status becomes the tile's.
   std::function<absl::Status(int64_t tile)> on_tile = [](int64_t) { return absl::OkStatus(); };
 
-  // For jobs of a group: called with the number of jobs in a pass. Its status is that of making the
-  // pass.
+  // For jobs of a group. Called with the number of jobs in a pass. If it fails, making the pass
+  // fails with its status.
   std::function<absl::Status(int64_t jobs)> on_pass = [](int64_t) { return absl::OkStatus(); };
   int64_t pass_tiles = 1;
 
@@ -105,7 +105,7 @@ class PuppetJob : public Job {
   }
   bool IsCancelled() const override { return strings_->cancelled(); }
 
-  // Asks the strings of the first job.
+  // The strings of the first job decide the result.
   absl::StatusOr<std::unique_ptr<Pass>> MakePass(
       absl::Span<const PassRequest* const> requests) override {
     absl::Status status = strings_->on_pass(static_cast<int64_t>(requests.size()));
@@ -117,7 +117,7 @@ class PuppetJob : public Job {
   const std::shared_ptr<PuppetStrings> strings_;
 };
 
-// A gate that threads wait at until it is opened.
+// A gate at which threads wait until it is opened.
 class Gate {
  public:
   void Open() {

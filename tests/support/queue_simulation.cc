@@ -42,7 +42,7 @@ class Simulator {
   void ScheduleArrival(size_t i) {
     const SimulatedCallers& callers = simulation_.callers[i];
     const double load = callers.load(now_ - QueueSimulation::kBegin);
-    // Without load, looks again soon.
+    // If there is no load, this looks again soon.
     const absl::Duration gap =
         load <= 0 ? absl::Milliseconds(10)
                   : callers.cost / simulation_.options.workers / load * gap_(random_);
@@ -60,7 +60,7 @@ class Simulator {
     job->arrival = now_;
     job->spec = {.tile_count = callers.tiles,
                  .cost = callers.cost,
-                 .rows = static_cast<int64_t>(i),  // carries the number of the callers
+                 .rows = static_cast<int64_t>(i),  // identifies the callers
                  .deadline = now_ + callers.timeout};
     if (callers.kind == WorkKind::kPass) {
       const uint64_t key_set = 1 + static_cast<uint64_t>(outcome.sent) % callers.key_sets;
@@ -91,7 +91,7 @@ class Simulator {
     }
   }
 
-  // Runs `done` when work of `predicted` has taken its time.
+  // Runs `done` when work with the predicted time `predicted` has ended. `took` is its real time.
   void After(absl::Duration predicted, const std::function<void(absl::Duration took)>& done) {
     const double jitter = 0.67 + 0.66 * static_cast<double>(random_() % 1000) / 1000.0;
     const absl::Duration took = predicted * (Slowness() * jitter);

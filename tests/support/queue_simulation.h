@@ -23,22 +23,21 @@ struct SimulatedCallers {
   absl::Duration shared_cost = {};  // the part that a pass pays once
   uint64_t key_sets = 1;            // taken in turn
   absl::Duration timeout = absl::InfiniteDuration();
-  OverTime load = {};  // work offered, in parts of what all workers can do
+  OverTime load = {};  // offered work divided by what all workers can do
 };
 
-// Counts of what happened to the requests of some callers, and their times. Refusals are counted by
-// limit.
+// Counts and times of the requests of some callers. Refusals are counted for each limit.
 struct SimulatedOutcome {
   int64_t sent = 0;
   int64_t in_time = 0;
   int64_t late = 0;                         // answered, but after the deadline
   std::map<std::string, int64_t> refused;   // on arrival
-  std::map<std::string, int64_t> dropped;   // later; "" is for those that expired
-  std::vector<absl::Duration> responses;    // of those in time
+  std::map<std::string, int64_t> dropped;   // later; "" counts those that expired
+  std::vector<absl::Duration> responses;    // from arrival to drop
   std::vector<absl::Duration> queued;       // of those in time: from arrival to first tile
   std::vector<absl::Duration> drops;        // time from arrival to drop
-  std::vector<absl::Duration> retry_after;  // of all that were refused or dropped for a limit
-  std::vector<absl::Time> answered;         // when each in time was answered
+  std::vector<absl::Duration> retry_after;  // of all refused or dropped for a limit
+  std::vector<absl::Time> answered;         // when each request in time was answered
 
   int64_t Refused() const { return Sum(refused); }
   int64_t Dropped() const { return Sum(dropped); }
@@ -47,12 +46,12 @@ struct SimulatedOutcome {
   static int64_t Sum(const std::map<std::string, int64_t>& counts);
 };
 
-// The value that `percent` percent of the sample do not exceed; 0 for an empty one.
+// The value that `percent` percent of the sample do not exceed, or 0 if the sample is empty.
 absl::Duration PercentileOf(std::vector<absl::Duration> sample, int percent);
 
-// Workers and a BatchQueue in virtual time. There are no threads and no real clock, so a second
-// takes some milliseconds. A tile takes its predicted time multiplied by `slowness`, give or take a
-// third.
+// Workers and a BatchQueue in virtual time. There are no threads and no real clock, so a simulated
+// second takes some milliseconds. A tile takes its predicted time multiplied by `slowness`, give or
+// take a third.
 struct QueueSimulation {
   BatchPolicyOptions options = {};
   std::vector<SimulatedCallers> callers = {};
@@ -63,8 +62,8 @@ struct QueueSimulation {
 
   struct Result {
     std::vector<SimulatedOutcome> outcomes;  // one for each of `callers`
-    int64_t waiting_max = 0;                 // the most requests that waited
-    // Work that was answered in time, in parts of what the workers could do.
+    int64_t waiting_max = 0;                 // the largest number of waiting requests
+    // The work that was answered in time, divided by what the workers could do.
     double goodput = 0;
   };
   Result Run() const;

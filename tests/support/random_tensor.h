@@ -8,10 +8,11 @@
 
 namespace qkserve {
 
-// Elements of a standard normal distribution, rounded to `type`. The same seed gives the same bits.
+// Elements with a standard normal distribution, rounded to `type`. The same seed gives the same
+// bits.
 Tensor RandomTensor(DataType type, const Shape& shape, uint64_t seed);
 
-// The tensor's elements as float32, whatever its type.
+// The tensor's elements as float32, for any type.
 std::vector<float> ToFloats(const TensorView& tensor);
 
 // Memory for `shape`, uninitialised.

@@ -11,7 +11,7 @@
 
 namespace qkserve {
 
-// A whole .npy file. Errors as of OpenNpy.
+// Reads a whole .npy file. Returns the errors of OpenNpy, too.
 inline absl::StatusOr<Tensor> ReadNpy(const std::string& path) {
   ASSIGN_OR_RETURN(const TensorFile file, OpenNpy(path));
   return ReadTensor(file);

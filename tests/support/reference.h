@@ -8,23 +8,23 @@
 
 namespace qkserve {
 
-// scale * Q·Kᵀ in float64, computed as plainly as it is defined. The rules for shapes are written
-// anew here, and not taken from the core.
+// scale * Q·Kᵀ in float64, computed in the most direct way. The rules for shapes are written again
+// here, independently of the core.
 struct ReferenceScores {
   Shape shape;
   std::vector<double> scores;
-  // The sum over d of |q·k|, times |scale|. Rounding errors grow with it.
+  // The sum over d of |q·k|, times |scale|. Rounding errors grow with this sum.
   std::vector<double> magnitudes;
 };
 ReferenceScores ComputeReference(const TensorView& queries, const TensorView& keys, double scale);
 
 // How far a float32 score may be from `exact`: |scale| * 2 γ_d Σ|q k| + 4u|exact|, with γ_d =
 // d·u/(1−d·u) and u = 2⁻²⁴ (Higham, Accuracy and Stability of Numerical Algorithms, 3.1). A 16-bit
-// result may be half a unit in its last place further.
+// result may differ by half a unit in its last place more.
 double ScoreBound(double exact, double magnitude, int64_t d, DataType result_type);
 
-// "" if `got` [.., n, m] is within the bound of the reference everywhere, and has the NaN and
-// infinities that IEEE demands. Otherwise the first place where it is not.
+// Returns "" if all of `got` [.., n, m] is within the bound of the reference and has the NaN and
+// infinities that IEEE demands. Otherwise names the first place that is not.
 std::string CompareToReference(const TensorView& got, const ReferenceScores& reference, int64_t d);
 
 }  // namespace qkserve

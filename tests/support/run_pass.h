@@ -10,8 +10,8 @@
 
 namespace qkserve {
 
-// Answers the requests in one pass, tiles from the last to the first on `threads` threads. Every
-// tile is expected to succeed. Returns the number of tiles.
+// Answers the requests in one pass. The tiles run from the last to the first on `threads` threads.
+// Expects that every tile succeeds. Returns the number of tiles.
 int64_t RunPass(std::shared_ptr<const KeySource> source,
                 absl::Span<const ScoreRequest* const> requests, int threads = 1);
 

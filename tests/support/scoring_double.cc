@@ -42,7 +42,7 @@ class ScoringDouble::Service : public v1::ScoringService::CallbackService {
     return reactor;
   }
 
-  // Answers what waits, so that the server can end.
+  // Answers all waiting calls, so that the server can end.
   void AnswerAll() {
     MutexLock lock(&mutex_);
     for (grpc::Alarm* const alarm : waiting_) alarm->Cancel();
@@ -57,7 +57,7 @@ class ScoringDouble::Service : public v1::ScoringService::CallbackService {
 ScoringDouble::ScoringDouble(Behaviour behaviour,
                              std::shared_ptr<grpc::ServerCredentials> credentials)
     : service_(std::make_unique<Service>(std::move(behaviour))) {
-  // gRPC stays for the life of the process: ending it can take 10 s (1.51).
+  // gRPC is never shut down, because this can take 10 s (1.51).
   static const bool initialized = (grpc_init(), true);
   static_cast<void>(initialized);
   int port = 0;

@@ -12,8 +12,8 @@
 
 namespace qkserve {
 
-// A server on a free port of this host. A test says what it answers, and after what time. No thread
-// waits meanwhile.
+// A server on a free port of this host. The test says what each answer is and when it comes. No
+// thread waits for this.
 class ScoringDouble {
  public:
   struct Answer {
@@ -21,10 +21,10 @@ class ScoringDouble {
     v1::ScoreResponse response;
     absl::Duration delay;
   };
-  // Decides about a request. Several threads call it.
+  // Decides how to answer a request. Several threads call it.
   using Behaviour = std::function<Answer(const v1::ScoreRequest&)>;
 
-  // If there are no credentials, it speaks no TLS.
+  // Without credentials the server speaks no TLS.
   explicit ScoringDouble(Behaviour behaviour,
                          std::shared_ptr<grpc::ServerCredentials> credentials = nullptr);
   ~ScoringDouble();
@@ -40,8 +40,8 @@ class ScoringDouble {
   std::string address_;
 };
 
-// Answers at once, except in the first `stall` of each `period`: requests that come then are
-// answered when it ends.
+// Answers at once, except in the first `stall` of each `period`. Requests that come then are
+// answered at the end of the stall.
 ScoringDouble::Behaviour Stalling(absl::Duration stall, absl::Duration period);
 
 }  // namespace qkserve

@@ -13,10 +13,10 @@
 
 namespace qkserve {
 
-// A new directory, removed with all it holds at the end.
+// A new directory. It is removed with its contents when the object is destroyed.
 class TemporaryDirectory {
  public:
-  // `name` is for people who find it while the test runs.
+  // `name` is part of the path, for people who find the directory while the test runs.
   explicit TemporaryDirectory(absl::string_view name = "qkserve")
       : path_(absl::StrCat(testing::TempDir(), "/", name, ".XXXXXX")) {
     EXPECT_NE(mkdtemp(path_.data()), nullptr) << path_;

@@ -15,7 +15,7 @@ namespace {
 
 constexpr long kDay = 24 * 60 * 60;
 
-// The text that `write` writes into a BIO.
+// Returns the text that `write` writes into a BIO.
 template <typename Write>
 std::string Written(const Write& write) {
   BIO* const bio = BIO_new(BIO_s_mem());

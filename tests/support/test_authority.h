@@ -9,32 +9,32 @@
 
 namespace qkserve {
 
-// A certificate and its key, PEM.
+// A certificate and its key in PEM.
 struct Identity {
   std::string certificate;
   std::string key;
 };
 
-// The days on which a certificate is valid, counted from now. Clocks may differ a little, or be
-// set.
+// The days on which a certificate is valid, counted from now. The default begins a day earlier,
+// because clocks may differ a little or be changed.
 struct CertificateDays {
   int first = -1;
   int last = 1;
 };
 
-// An authority that signs certificates, made anew for each test: none can expire, and no key is
-// kept.
+// An authority that signs certificates. It is made anew for each test, so it cannot expire and no
+// key is kept.
 class TestAuthority {
  public:
   TestAuthority();
 
-  // The certificate of the authority, PEM.
+  // The certificate of the authority in PEM.
   const std::string& certificate() const { return pem_; }
 
-  // A certificate for either side of a connection. `names` are as OpenSSL writes them:
+  // Issues a certificate for either side of a connection. `names` are in OpenSSL's form:
   // "DNS:qkserve.test,IP:127.0.0.1".
   Identity Issue(const std::string& names, CertificateDays days = {}) const;
-  // The same with a key that OpenSSL takes for too weak: RSA of 1024 bits.
+  // Does the same with RSA of 1024 bits, a key that OpenSSL takes for too weak.
   Identity IssueWeak(const std::string& names) const;
 
  private:
@@ -44,8 +44,8 @@ class TestAuthority {
     void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
   };
 
-  // A certificate about `key` that this authority signs, with one extension. If the authority has
-  // no certificate yet, the certificate is about the authority itself.
+  // Returns a certificate for `key` that this authority signs, with one extension. While the
+  // authority has no certificate, the certificate is for the authority itself.
   std::unique_ptr<X509, Free> Sign(EVP_PKEY* key, const char* subject, int extension,
                                    const std::string& value, CertificateDays days) const;
 

@@ -8,13 +8,13 @@ namespace qkserve {
 struct TlsHandshake {
   bool is_done = false;
   std::string certificate;  // the server's own, PEM
-  std::string answer;       // all that the server said until it closed, if `request` was sent
+  std::string answer;       // all that the server sent until it closed, if `request` was sent
 };
 
-// Connects to an IP address with a port and shakes hands, offering HTTP/2 and HTTP/1.1. No
-// certificate is shown, and the server's is not verified. `version` is OpenSSL's number of the only
-// version that is offered, for example TLS1_1_VERSION; 0: all. Versions and ciphers that OpenSSL
-// takes for unsafe are offered, too, so that a refusal is the server's.
+// Connects to an IP address and port, and shakes hands. Offers HTTP/2 and HTTP/1.1. Shows no
+// certificate, and does not verify the server's. `version` is OpenSSL's number of the only TLS
+// version to offer, for example TLS1_1_VERSION; 0 offers all. Also offers versions and ciphers that
+// OpenSSL takes for unsafe, so that any refusal comes from the server.
 TlsHandshake ShakeHands(const std::string& address, int version = 0,
                         const std::string& request = "");
 

@@ -20,7 +20,7 @@
 
 namespace qkserve {
 
-// A message as gRPC hands it over, in slices of `slice` bytes at most.
+// A message in the form in which gRPC gives it, in slices of at most `slice` bytes.
 inline grpc::ByteBuffer WireBytes(absl::string_view bytes, size_t slice = 8192) {
   std::vector<grpc::Slice> slices;
   for (size_t at = 0; at < bytes.size(); at += slice) {
@@ -29,7 +29,7 @@ inline grpc::ByteBuffer WireBytes(absl::string_view bytes, size_t slice = 8192) 
   return grpc::ByteBuffer(slices.data(), slices.size());
 }
 
-// The same, marked as compressed. gRPC's C++ API makes no such messages.
+// The same, but marked as compressed. gRPC's C++ API cannot make such messages.
 inline grpc::ByteBuffer CompressedWireBytes(absl::string_view bytes, size_t slice = 8192) {
   std::vector<grpc_slice> slices;
   for (size_t at = 0; at < bytes.size(); at += slice) {
@@ -45,7 +45,7 @@ inline grpc::ByteBuffer CompressedWireBytes(absl::string_view bytes, size_t slic
   return buffer;
 }
 
-// Window bits of zlib for its two formats.
+// zlib's window bits for its two formats.
 inline constexpr int kGzip = 15 + 16;
 inline constexpr int kDeflate = 15;
 
@@ -64,7 +64,7 @@ inline std::string Deflated(absl::string_view bytes, int window_bits) {
   return out;
 }
 
-// True if the message, or one within it, has unknown fields.
+// True if the message, or a message within it, has unknown fields.
 inline bool HasUnknownFields(const google::protobuf::Message& message) {
   using google::protobuf::FieldDescriptor;
   const google::protobuf::Reflection& reflection = *message.GetReflection();

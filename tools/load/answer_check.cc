@@ -10,7 +10,7 @@
 namespace qkserve {
 namespace {
 
-// The most multiply-adds for the scores of a row that are compared: about 10 ms.
+// The most multiply-adds for checking the scores of one row. They take about 10 ms.
 constexpr int64_t kMultiplyAddsMax = 16 << 20;
 
 constexpr double kUnit = 0x1p-24;
@@ -34,7 +34,7 @@ Exact ExactScore(absl::Span<const float> query, absl::Span<const float> key) {
     score.value += product;
     magnitude += std::abs(product);
   }
-  // A sum of float32 may overflow on its way, and each product may underflow.
+  // A float32 sum may overflow midway, and each product may underflow.
   if (magnitude > std::numeric_limits<float>::max()) {
     score.bound = std::numeric_limits<double>::infinity();
   } else {
@@ -99,7 +99,7 @@ absl::Status CheckTopK(const AnswerRow& row, const std::vector<Exact>& exact) {
   }
   for (size_t key = 0; key < exact.size() && count > 0; ++key) {
     const auto last = static_cast<double>(row.elements[count - 1]);
-    // The last chosen score may be off by its bound, too. Its own comparison checks that.
+    // `last` comes from the server. The loop above has compared it with its own bound.
     if (!chosen[key] && exact[key].value - exact[key].bound > last) {
       return absl::InternalError(absl::StrFormat(
           "key %d is missing: got %.9g in the last place, expected %.9g, bound %.3g", key, last,
@@ -109,7 +109,8 @@ absl::Status CheckTopK(const AnswerRow& row, const std::vector<Exact>& exact) {
   return absl::OkStatus();
 }
 
-// If a score is off by e, its weight and the sum of all weights change by a factor exp(e) at most.
+// Compares weights, or the context if `values` is set. A score that is off by e changes its weight
+// and the sum of all weights by at most a factor of exp(e).
 absl::Status CheckWeighted(const AnswerRow& row, const std::vector<Exact>& exact,
                            const FloatMatrix* values, int64_t d) {
   if (exact.empty()) return absl::OkStatus();
@@ -150,12 +151,13 @@ absl::Status CheckWeighted(const AnswerRow& row, const std::vector<Exact>& exact
   return absl::OkStatus();
 }
 
-// The value rounded to a significand of `bits` bits, with exponents of at least `exponent_min`.
+// Returns the value rounded to a significand of `bits` bits. The exponent is at least
+// `exponent_min`.
 float Rounded(float value, int bits, int exponent_min) {
   if (value == 0 || !std::isfinite(value)) return value;
   const int exponent = std::max(std::ilogb(value), exponent_min);
   const int step = exponent - bits + 1;
-  // The default rounding is to nearest, ties to even; doubles hold all of this exactly.
+  // The default rounding mode is to nearest, ties to even. Doubles hold all values here exactly.
   return static_cast<float>(std::ldexp(std::nearbyint(std::ldexp(value, -step)), step));
 }
 

@@ -11,7 +11,7 @@
 
 namespace qkserve {
 
-// A matrix in the values that the server computes with.
+// A matrix of the values that the server computes with.
 struct FloatMatrix {
   int64_t rows = 0;
   int64_t columns = 0;
@@ -23,7 +23,7 @@ struct FloatMatrix {
   }
 };
 
-// `value` as a key set keeps it in `storage`: rounded to nearest, ties to even.
+// Returns `value` as a key set keeps it in `storage`: rounded to nearest, ties to even.
 float RoundedTo(DataType storage, float value);
 
 // A row of an answer: scores [m], weights [m], context [dv], or the scores and keys of the top k.
@@ -33,19 +33,19 @@ struct AnswerRow {
   absl::Span<const int32_t> keys;  // for kTopK
 };
 
-// Elements of a row of an answer. `values` is null if there are none.
+// Returns the number of elements in a row of an answer. `values` is null if there are no values.
 int64_t AnswerColumns(Output output, int64_t top_k, const FloatMatrix& keys,
                       const FloatMatrix* values);
 
-// Computes the row in float64 and compares. Bounds are
-// - of scores: 2 * gamma_d * sum |q_i * k_i| with gamma_d = d * u / (1 - d * u), u = 2^-24, twice
-//   what holds for any order of summation (Higham, Accuracy and Stability of Numerical Algorithms,
-//   section 3.1);
-// - of weights and context: errors of scores carried through the softmax, and sums over the keys
-//   as independent rounding errors make them (Higham and Mary 2019), times 6.
-// If there are very many scores, only some are compared; `seed` chooses them.
+// Computes the row in float64 and compares it with `row`. The bounds are
+// - of scores: 2 * gamma_d * sum |q_i * k_i| with gamma_d = d * u / (1 - d * u) and u = 2^-24. This
+//   is twice the bound for any order of summation (Higham, Accuracy and Stability of Numerical
+//   Algorithms, section 3.1).
+// - of weights and context: the errors of scores carried through the softmax, plus the errors of
+//   sums over the keys. Rounding errors count as independent (Higham and Mary 2019), times 6.
+// If there are very many scores, only some are compared. `seed` chooses them.
 //
-// OK, or INTERNAL: "key 12: got 1.5, expected 1.25, bound 3e-06".
+// Returns OK, or INTERNAL with a message such as "key 12: got 1.5, expected 1.25, bound 3e-06".
 absl::Status CheckAnswerRow(const AnswerRow& row, absl::Span<const float> query,
                             const FloatMatrix& keys, const FloatMatrix* values, uint64_t seed);
 

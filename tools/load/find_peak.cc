@@ -7,11 +7,11 @@
 namespace qkserve {
 namespace {
 
-// The search ends when rates are this close, or beyond kRateMax.
+// The search ends if rate failed / rate held <= kRatioMin, or if the next rate is above kRateMax.
 constexpr double kRatioMin = 1.05;
 constexpr double kRateMax = 1e7;
 
-// After so many steps without any answer the server is gone.
+// The server counts as gone after this many steps in a row without an answer.
 constexpr int kSilentStepsMax = 2;
 
 // Standard deviations by which a Poisson count seldom exceeds its mean.
@@ -23,7 +23,7 @@ bool FailedOtherwise(const LoadResult& step, const PeakOptions& options) {
                      [&options](const auto& code) { return !options.may_fail(code.first); });
 }
 
-// True if no request of the step had a word from the server: neither an answer nor a refusal.
+// True if the server neither answered nor refused any request of the step.
 bool IsSilent(const LoadResult& step) {
   const LoadCounts& counts = step.counts;
   const auto& errors = counts.errors_by_code;
@@ -33,13 +33,14 @@ bool IsSilent(const LoadResult& step) {
          });
 }
 
-// The lowest rate that is tried. At lower rates a step has too few requests to say anything.
+// Returns the lowest rate that is tried. At lower rates a step has too few requests to say
+// anything.
 double LowestRate(const LoadOptions& load) {
   constexpr double kRequestsMin = 10;
   return std::min(load.rate_from, kRequestsMin / absl::ToDoubleSeconds(load.duration));
 }
 
-// True if the step would have held the limit, had all requests been sent.
+// True if the step may have missed the limit only because this client was too slow to send.
 bool IsClientLimited(const LoadResult& step, const LatencyLimit& limit) {
   const LoadCounts& counts = step.counts;
   return counts.unsent > 0 && !counts.ServerWasBehind() &&
@@ -60,10 +61,11 @@ bool LostLimit(const LoadProgress& progress, const LatencyLimit& limit) {
   const double rate = options.rate_from;
   const double due = rate * absl::ToDoubleSeconds(options.duration);
   const auto answered = static_cast<double>(counts.ok + counts.Errors());
-  // Silence decides nothing: the machine may have stopped for a moment.
+  // Without any answer nothing is decided, because the machine may have stopped for a moment.
   if (answered == 0) return false;
   const double over = answered - static_cast<double>(counts.within_limit);
-  // Requests that are due and not answered count as over the limit, except the latest ones.
+  // Requests that are due and not answered count as over the limit. The latest requests do not,
+  // because they may still be answered in time.
   const double seconds = absl::ToDoubleSeconds(progress.at - options.warm_up);
   const double recent = rate * absl::ToDoubleSeconds(limit.latency);
   const double waiting =
@@ -95,14 +97,14 @@ PeakResult FindPeak(const PeakOptions& options, const LoadRunner& run,
                     const std::atomic<bool>& stop, std::vector<LoadResult>* steps) {
   const LatencyLimit& limit = options.limit;
   PeakSearch search(options.load.rate_from, LowestRate(options.load));
-  bool client_limited = false;  // true for the lowest rate that failed
-  int silent = 0;               // steps in a row
+  bool client_limited = false;  // the client limited the lowest rate that failed
+  int silent = 0;               // silent steps in a row
   std::optional<PeakEnd> early;
   while (search.Next().has_value()) {
     LoadOptions load = options.load;
     load.rate_from = load.rate_to = *search.Next();
     load.latency_limit = limit.latency;
-    load.seed += steps->size();  // so a second try has other arrivals
+    load.seed += steps->size();  // a second try gets other arrivals
     const LoadResult step =
         run(load, [&limit](const LoadProgress& progress) { return !LostLimit(progress, limit); });
     steps->push_back(step);

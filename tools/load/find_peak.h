@@ -20,31 +20,31 @@ struct LatencyLimit {
 };
 
 // True if the load held the limit. Errors, and requests that were not sent or not answered, count
-// as over the limit. A load that did not keep its schedule did not hold. Requires
+// as over the limit. A load that did not keep its schedule did not hold the limit. Requires
 // result.options.latency_limit == limit.latency.
 bool HeldLimit(const LoadResult& result, const LatencyLimit& limit);
 
-// True if a load of a constant rate cannot hold the limit any more, whatever follows. Needs at
-// least one answer.
+// True if a load at a constant rate can no longer hold the limit. False before the first answer.
 bool LostLimit(const LoadProgress& progress, const LatencyLimit& limit);
 
-// Searches the highest rate at which a limit holds. It doubles the first rate until a rate fails,
-// or halves it until a rate holds. Then it bisects the interval between, in ratio, until that is
-// small. A rate has failed only after two tries: one hiccup of a machine is not the server's limit.
+// Searches for the highest rate that holds a limit. Doubles the first rate until a rate fails, or
+// halves it until a rate holds. Then bisects the interval between these rates, in ratio, until it
+// is small. A rate fails only after two tries, because one hiccup of a machine is not the server's
+// limit.
 //
 // Pure and thread-compatible.
 class PeakSearch {
  public:
-  // No rate is lower than rate_min.
+  // No rate that is tried is below rate_min.
   PeakSearch(double first_rate, double rate_min) : rate_min_(rate_min), next_(first_rate) {}
 
-  // The rate to try. nullopt: the search is over.
+  // Returns the rate to try, or nullopt if the search is over.
   std::optional<double> Next() const { return next_; }
 
   // Records whether the load at the rate of Next held.
   void Record(bool held);
 
-  // nullopt: no rate held, or none failed.
+  // The highest rate that held and the lowest rate that failed. nullopt if there is none.
   std::optional<double> held() const { return held_; }
   std::optional<double> failed() const { return failed_; }
 
@@ -58,11 +58,11 @@ class PeakSearch {
 
 // Why a search ended.
 enum class PeakEnd {
-  kFound,          // between a rate that held and one that did not, or everything held
+  kFound,          // between a rate that held and one that failed, or every rate held
   kNothingHeld,    // the lowest rate did not hold
-  kClientLimited,  // the rate above the one that held could not be sent from here
-  kServerGone,     // no server answered any more: two steps got no answer at all
-  kFailed,         // requests failed in a way that less load does not mend
+  kClientLimited,  // this client could not send the lowest rate that failed
+  kServerGone,     // a step found no server, or two steps in a row got no answer
+  kFailed,         // requests failed with errors that less load does not avoid
   kInterrupted,    // the caller ended it
 };
 
@@ -73,7 +73,7 @@ struct PeakResult {
   PeakEnd end = PeakEnd::kInterrupted;
 };
 
-// Answers of an overloaded server, or of the proxy before it.
+// The codes of an overloaded server, or of a proxy in front of it.
 inline constexpr std::array<absl::StatusCode, 3> kOverloadCodes = {
     absl::StatusCode::kResourceExhausted, absl::StatusCode::kDeadlineExceeded,
     absl::StatusCode::kUnavailable};
@@ -88,12 +88,12 @@ struct PeakOptions {
   std::function<bool(absl::StatusCode)> may_fail;  // other errors end the search
 };
 
-// The shortest step that shows that a server cannot serve a rate: at 5 % above what it can serve,
-// the backlog at the end of the step is as long as the limit.
+// Returns the shortest step that shows that a server cannot serve a rate. If the rate is 5 % above
+// what the server can serve, the backlog at the end of the step is as long as the limit.
 absl::Duration ShortestStep(const LatencyLimit& limit);
 
-// Searches the highest rate that holds the limit, with loads of constant rates that `run` carries
-// out. `steps` gets their results, in order. The search ends when `stop` becomes true.
+// Searches for the highest rate that holds the limit. `run` carries out each load at a constant
+// rate. The results are appended to `steps` in order. The search ends when `stop` becomes true.
 PeakResult FindPeak(const PeakOptions& options, const LoadRunner& run,
                     const std::atomic<bool>& stop, std::vector<LoadResult>* steps);
 

@@ -10,8 +10,8 @@ namespace {
 constexpr int kStepBits = 9;
 constexpr int64_t kSteps = int64_t{1} << kStepBits;
 
-// A value of b bits is shifted right until kStepBits + 1 bits are left. Values of 0 and 1 shift
-// share the first two rows of steps, which are exact.
+// Returns how many bits a value is shifted right, so that at most kStepBits + 1 bits are left.
+// Values below 1024 are not shifted. They fill the first two rows of steps and are exact.
 constexpr int Shift(int64_t value_ns) {
   return std::max(
       0, static_cast<int>(std::bit_width(static_cast<uint64_t>(value_ns))) - (kStepBits + 1));

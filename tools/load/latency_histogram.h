@@ -9,10 +9,10 @@
 
 namespace qkserve {
 
-// Counts latencies, at a resolution that follows the value. Each power of two of nanoseconds is cut
-// into 512 equal steps, and a value is reported as the middle of its step. So a percentile is off
-// by at most 1/1024 of itself, and is exact below 1024 ns. Any duration of up to 64 bits of
-// nanoseconds fits. It takes 220 KB, however many latencies are recorded.
+// Counts latencies with a resolution relative to the value. Each power of two of nanoseconds is cut
+// into 512 equal steps. A value is reported as the middle of its step, so a percentile is off by at
+// most 1/1024 of itself. Values below 1024 ns are exact. Any duration of up to 64 bits of
+// nanoseconds fits. The object takes 220 KB, however many latencies are recorded.
 //
 // Thread-compatible.
 class LatencyHistogram {
@@ -24,12 +24,12 @@ class LatencyHistogram {
 
   void Merge(const LatencyHistogram& other);
 
-  // The values recorded since `earlier`, a copy of this object from an earlier time. Minimum and
-  // maximum are as exact as percentiles are.
+  // Returns the values recorded since `earlier`, which is an older copy of this object. The minimum
+  // and the maximum are as exact as percentiles.
   LatencyHistogram Since(const LatencyHistogram& earlier) const;
 
-  // Calls fn(latency, count) for each latency that was recorded, to that precision, in ascending
-  // order.
+  // Calls fn(latency, count) for each recorded latency, in ascending order. A latency is the middle
+  // of its step.
   template <typename Function>
   void ForEach(Function fn) const {
     for (size_t i = 0; i < counts_.size(); ++i) {
@@ -39,17 +39,18 @@ class LatencyHistogram {
 
   int64_t Count() const { return count_; }
 
-  // The smallest latency that at least p percent of the recorded ones do not exceed (nearest rank);
-  // p from 0, the minimum, to 100, the maximum. Zero if nothing was recorded.
+  // Returns the smallest latency that at least p percent of the recorded latencies do not exceed
+  // (nearest rank). `p` is from 0, for the minimum, to 100, for the maximum. Returns zero if
+  // nothing was recorded.
   absl::Duration Percentile(double p) const;
 
-  // The exact extremes. Zero if nothing was recorded.
+  // Return the exact extremes, or zero if nothing was recorded.
   absl::Duration Min() const { return absl::Nanoseconds(count_ == 0 ? 0 : min_ns_); }
   absl::Duration Max() const { return absl::Nanoseconds(max_ns_); }
   absl::Duration Mean() const;
 
  private:
-  // The middle of the values that share `index`.
+  // Returns the middle of the values that share `index`.
   static int64_t ValueOf(size_t index);
 
   std::vector<int64_t> counts_;
@@ -59,8 +60,9 @@ class LatencyHistogram {
   double sum_ns_ = 0;
 };
 
-// The nearest rank: the least number of `count` values that are at least `p` percent of them. For
-// percentages of up to four decimals, which binary fractions would push to the next rank.
+// Returns the nearest rank: the smallest number of values that is at least `p` percent of `count`.
+// Percentages may have up to four decimals. A tolerance absorbs their rounding errors, which could
+// add a rank.
 int64_t NearestRank(double p, int64_t count);
 
 }  // namespace qkserve

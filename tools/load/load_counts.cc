@@ -100,7 +100,7 @@ void LoadRecorder::RecordAnswer(int sender, const LoadAnswer& answer) {
   counts.service.Record(answer.answered - answer.sent);
   counts.queued.Record(answer.receipt.queued);
   counts.computed.Record(answer.receipt.computed);
-  // A server of another make may leave the receipt out.
+  // Another implementation of the server may leave the receipt out.
   const int64_t batch_size = std::max<int64_t>(1, answer.receipt.batch_requests);
   counts.batches += 1 / static_cast<double>(batch_size);
   ++counts.batch_sizes[BatchSizeClass(batch_size)];

@@ -17,10 +17,10 @@
 
 namespace qkserve {
 
-// Batches of 1, 2-3, 4-7 and so on requests.
+// The number of classes of batches: those of 1 request, 2-3 requests, 4-7 requests and so on.
 inline constexpr int kBatchSizeClasses = 12;
 
-// A request that is over. Times count from the begin of the load.
+// A finished request. Times count from the start of the load.
 struct LoadAnswer {
   absl::Duration intended;  // in a closed loop the same as `sent`
   absl::Duration sent;
@@ -29,7 +29,7 @@ struct LoadAnswer {
   Receipt receipt;  // set if `status` is OK
   int attempts = 1;
   bool is_over_budget = false;  // it failed because the budget of retries was spent
-  bool is_unanswered = false;   // DEADLINE_EXCEEDED of this client's clock: the server said nothing
+  bool is_unanswered = false;   // this client's clock ended it, and the server said nothing
 };
 
 // Requests that failed with one code.
@@ -42,46 +42,46 @@ struct LoadErrors {
   void Add(const LoadErrors& other);
 };
 
-// Results of the requests of a load that were intended within its measured time.
+// Results of a load's requests. Only requests with an intended time in the measured time count.
 struct LoadCounts {
   int64_t sent = 0;
-  int64_t late = 0;  // sent requests that were later than kLateSend
+  int64_t late = 0;  // requests sent more than kLateSend after their intended time
   absl::Duration delay_max;
   int64_t unsent = 0;       // due and never sent; known at the end
-  int64_t unsent_full = 0;  // unsent requests for which too many were in flight
-  int64_t abandoned = 0;    // sent, and cancelled because the load ended early
+  int64_t unsent_full = 0;  // unsent because too many requests were in flight
+  int64_t abandoned = 0;    // cancelled because the load ended early
 
   int64_t ok = 0;
   int64_t good = 0;          // OK, with a response time of at most the timeout
   int64_t within_limit = 0;  // OK, with a response time of at most LoadLimits::latency
   LatencyHistogram response, service, queued, computed;  // times of the ok requests
   LatencyHistogram refused;  // response times of the requests that ended with RESOURCE_EXHAUSTED
-  // The batches of the ok requests: each request counts for 1 / its batch's size. A batch that was
-  // shared with requests of other clients counts in part.
+  // The batches of the ok requests. A request in a batch of N counts as 1/N of a batch, so a batch
+  // that was shared with other clients counts in part.
   double batches = 0;
   std::array<int64_t, kBatchSizeClasses> batch_sizes = {};
 
   std::map<absl::StatusCode, LoadErrors> errors_by_code;
-  int64_t unanswered = 0;  // errors of this client's clock: the server said nothing in time
+  int64_t unanswered = 0;  // errors by this client's clock, while the server said nothing
 
-  int64_t retries = 0;      // attempts beside the first ones
+  int64_t retries = 0;      // attempts after the first one of each request
   int64_t recovered = 0;    // requests that a retry made succeed
   int64_t over_budget = 0;  // requests that failed because the budget of retries was spent
 
-  // Requests that were due within the measured time.
+  // Returns how many requests were due within the measured time.
   int64_t Due() const { return sent + unsent; }
-  // True if most requests that were not sent waited for answers of the server.
+  // True if at least half of the unsent requests were waiting for answers of the server.
   bool ServerWasBehind() const { return unsent > 0 && 2 * unsent_full >= unsent; }
   int64_t Errors() const;
-  absl::Status FirstError() const;  // OK: there was none
+  absl::Status FirstError() const;  // OK if there was none
   void Merge(const LoadCounts& other);
 
-  // The counts since `earlier`, a copy of this object from an earlier time. First errors and maxima
-  // are those of the whole time.
+  // Returns the counts since `earlier`, which is an older copy of this object. First errors and
+  // maxima are those of the whole time.
   LoadCounts Since(const LoadCounts& earlier) const;
 };
 
-// A request that is sent later than this after its intended time counts as late.
+// A request that is sent more than this after its intended time counts as late.
 inline constexpr absl::Duration kLateSend = absl::Milliseconds(1);
 
 struct LoadLimits {
@@ -89,8 +89,8 @@ struct LoadLimits {
   absl::Duration latency = absl::InfiniteDuration();  // limit of `within_limit`
 };
 
-// Counts of a running load. Thread-safe; each sender has counts of its own, so senders do not wait
-// for each other.
+// Counts of a running load. Thread-safe. Each sender has its own counts, so senders do not wait for
+// each other.
 class LoadRecorder {
  public:
   LoadRecorder(int senders, const LoadLimits& limits);
@@ -98,11 +98,11 @@ class LoadRecorder {
   // `sender` counts from 0. `delay` is the time from the intended to the actual send.
   void RecordSend(int sender, absl::Duration delay);
   void RecordAnswer(int sender, const LoadAnswer& answer);
-  // Counts requests that were due and never sent. `is_full`: too many were in flight.
+  // Counts requests that were due and never sent. `is_full` is true if too many were in flight.
   void RecordUnsent(int sender, int64_t count, bool is_full);
   void RecordAbandoned(int sender);
 
-  // The sum of all counts so far.
+  // Returns the sum of all counts so far.
   LoadCounts Snapshot() const;
 
  private:

@@ -8,8 +8,8 @@
 namespace qkserve {
 namespace {
 
-// Splitmix64 (Steele, Lea, Flood 2014): its state is a counter, so that any element can be made
-// alone.
+// Returns element `index` of splitmix64 (Steele, Lea, Flood 2014). The state is a counter, so any
+// element can be made alone.
 uint64_t Mixed(uint64_t seed, uint64_t index) {
   uint64_t z = (seed << 32) + (index + 1) * 0x9e3779b97f4a7c15;
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
@@ -18,7 +18,7 @@ uint64_t Mixed(uint64_t seed, uint64_t index) {
 }
 
 float RandomElement(uint64_t seed, int64_t index) {
-  // 24 bits: every value is a float32.
+  // With 24 bits, every value is a float32.
   constexpr float kStep = 1.0F / (1 << 23);
   return static_cast<float>(Mixed(seed, static_cast<uint64_t>(index)) >> 40) * kStep - 1.0F;
 }

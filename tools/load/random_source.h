@@ -10,12 +10,12 @@
 
 namespace qkserve {
 
-// Elements from -1 to 1, evenly spread, that depend on `seed` and their place alone: `out` are
-// those from `first` on.
+// Fills `out` with the elements from index `first` on. Elements are spread evenly from -1 to 1.
+// Each depends only on `seed` and its index.
 void FillRandom(uint64_t seed, int64_t first, absl::Span<float> out);
 
-// A tensor of such elements in float32. They are made while they are sent. Pieces must be cut at
-// elements. CANCELLED once `stop` is true.
+// Returns a float32 tensor of the elements of FillRandom. They are made while they are sent. A
+// piece must not split an element. Reading returns CANCELLED once `stop` is true.
 TensorSource RandomSource(Shape shape, uint64_t seed, const std::atomic<bool>* stop);
 
 }  // namespace qkserve

@@ -29,7 +29,7 @@ bool MergeReceipt(google::protobuf::io::CodedInputStream& in, v1::Receipt* recei
 template <typename Message>
 absl::StatusOr<Message> Parse(const grpc::ByteBuffer& bytes, const char* problem) {
   Message message;
-  grpc::ByteBuffer copy = bytes;  // copies references only; parsing takes the buffer over
+  grpc::ByteBuffer copy = bytes;  // copies only references; parsing consumes the buffer
   if (!grpc::SerializationTraits<Message>::Deserialize(&copy, &message).ok()) {
     return absl::InternalError(problem);
   }

@@ -8,11 +8,11 @@
 
 namespace qkserve {
 
-// The receipt of a serialised ScoreResponse; its tensors are skipped, not copied. `reply` keeps its
-// bytes. INTERNAL: the bytes are no ScoreResponse.
+// Reads the receipt of a serialised ScoreResponse. Tensors are skipped, not copied. `reply` keeps
+// its bytes. INTERNAL: the bytes are no ScoreResponse.
 absl::Status ReadReceipt(grpc::ByteBuffer& reply, v1::Receipt* receipt);
 
-// Parses a whole message. INTERNAL: the bytes are no ScoreResponse.
+// Parse a whole message. INTERNAL: the bytes are no such message.
 absl::StatusOr<v1::ScoreResponse> ParseReply(const grpc::ByteBuffer& reply);
 absl::StatusOr<v1::ScoreRequest> ParseRequest(const grpc::ByteBuffer& request);
 

@@ -17,7 +17,7 @@ namespace {
 
 constexpr int64_t kRequestsBytesMax = 512 * kMiB;
 
-// Streams of random numbers, apart from each other and from those of key sets.
+// Seeds of random streams, which differ from each other and from those of key sets.
 constexpr uint64_t kQueriesSeed = 1'000'000;
 constexpr uint64_t kKeysSeed = 2'000'000;
 constexpr uint64_t kValuesSeed = 3'000'000;
@@ -30,7 +30,7 @@ absl::StatusOr<Tensor> RandomTensor(Shape shape, uint64_t seed) {
   return Tensor{DataType::kFloat32, std::move(shape), std::move(data)};
 }
 
-// Rows of a file from `first` on, beginning anew after the last.
+// Returns `n` rows of a file from row `first` on. The first row follows the last one.
 absl::StatusOr<Tensor> TakeRows(const TensorView& from, int64_t first, int64_t n) {
   const int64_t rows = from.shape[0];
   const int64_t row_bytes = from.shape[1] * ElementBytes(from.data_type);
@@ -113,8 +113,8 @@ absl::StatusOr<RequestSet> BuildRequestSet(const RequestSetOptions& options) {
 
 RequestPicker::RequestPicker(const RequestSet* set, int sender, int senders, uint64_t seed)
     : set_(set), step_(senders), payload_(sender) {
-  // A stream of its own: with that of the schedule the choice of the key set would depend on the
-  // gap before.
+  // The picker has its own stream. With the schedule's stream, the choice of the key set would
+  // depend on the gap before the request.
   constexpr uint64_t kPickerStream = 0x7069636b6572;
   std::seed_seq stream{seed, static_cast<uint64_t>(sender), kPickerStream};
   random_.seed(stream);

@@ -25,29 +25,30 @@ struct RequestSet {
     int payload = 0;
   };
 
-  std::vector<Request> requests;  // requests of one key set stand together
+  std::vector<Request> requests;  // grouped by key set
   int payloads = 0;
-  std::vector<std::string> key_sets;  // names, for metadata; empty: inline keys
+  std::vector<std::string> key_sets;  // names, for metadata; empty if keys are inline
   double zipf = 0;
 };
 
 struct RequestSetOptions {
   LoadWorkload workload;
-  std::vector<KeySetReference> key_sets;  // empty: inline keys
+  std::vector<KeySetReference> key_sets;  // empty if keys are inline
   int payloads_max = 64;                  // fewer if memory is short
   uint64_t seed = 1;
 
-  // Tensors in place of random ones. Payloads take n rows of the queries [rows, d] in turn; after
-  // the last row the first one follows. Keys [m, d] and values [m, dv] are for inline keys.
+  // Tensors in place of random ones. Each payload takes the next n rows of the queries [rows, d].
+  // The first row follows the last one. Keys [m, d] and values [m, dv] are for inline keys.
   std::optional<TensorView> queries = std::nullopt;
   std::optional<TensorView> keys = std::nullopt;
   std::optional<TensorView> values = std::nullopt;
 };
 
-// Makes the requests; the same options give the same ones. RESOURCE_EXHAUSTED: out of memory.
+// Makes the requests. The same options give the same requests. RESOURCE_EXHAUSTED: out of memory.
 absl::StatusOr<RequestSet> BuildRequestSet(const RequestSetOptions& options);
 
-// Chooses the next request: payloads in turn, key sets at random. Each sender has its own.
+// Chooses the next request. Payloads come in turn, and key sets at random. Each sender has its own
+// picker.
 //
 // Thread-compatible.
 class RequestPicker {

@@ -16,18 +16,18 @@ namespace {
 constexpr absl::Duration kTick = absl::Milliseconds(100);
 constexpr std::chrono::milliseconds kLook{10};
 
-// The most points of the timeline: fine enough to see a stall, few enough to draw.
+// The most points of the timeline. They are enough to see a stall, and few enough to draw.
 constexpr int kPointsMax = 100;
 constexpr int kStretches = 12;
 
-// How long an interrupted load waits for requests in flight.
+// The time that an interrupted load waits for requests in flight.
 constexpr absl::Duration kLastWait = absl::Seconds(1);
 
 absl::Duration IntervalOf(absl::Duration duration, int points) {
   return std::max(kTick, absl::Ceil(duration / points, kTick));
 }
 
-// Cuts what is counted into intervals.
+// Cuts the counts of a load into intervals.
 class TimelineBuilder {
  public:
   TimelineBuilder(const LoadOptions& options, int points, std::vector<LoadInterval>* timeline)
@@ -54,10 +54,10 @@ class TimelineBuilder {
   const absl::Duration interval_;
   std::vector<LoadInterval>* const timeline_;
   LoadCounts last_;
-  absl::Duration begin_;  // begin of the next interval, counted from that of the measured time
+  absl::Duration begin_;  // start of the next interval, counted from the start of the measured time
 };
 
-// Looks at the senders until they are done.
+// Watches the senders until they are done.
 void Watch(SenderContext& context, const LoadRecorder& recorder, const std::atomic<bool>& stop,
            const LoadObserver& observer, LoadResult* result) {
   TimelineBuilder timeline(result->options, kPointsMax, &result->timeline);
@@ -71,7 +71,7 @@ void Watch(SenderContext& context, const LoadRecorder& recorder, const std::atom
     result->completed = counts.ok;
     result->completed_good = counts.good;
   };
-  // A load lasts as long as was asked for, though nothing more may be due.
+  // A load lasts for its whole duration, even if no more requests are due.
   while (context.running > 0 || !(measured || context.nobody_there)) {
     std::this_thread::sleep_for(kLook);
     const absl::Duration now = context.Now();
@@ -87,7 +87,7 @@ void Watch(SenderContext& context, const LoadRecorder& recorder, const std::atom
     timeline.Tick(now - result->options.warm_up, counts);
     stretches.Tick(now - result->options.warm_up, counts);
     if (observer && !observer({result->options, now, counts})) {
-      // Stops before it cancels, so that no call begins after the others were cancelled.
+      // `stop` comes first, so that no call begins after the others were cancelled.
       context.stop = true;
       context.cancel = true;
       result->interrupted = true;
@@ -101,14 +101,14 @@ void Watch(SenderContext& context, const LoadRecorder& recorder, const std::atom
   stretches.Finish(now - result->options.warm_up, counts);
 }
 
-// The requests that the rate lets expect from `begin` to `end` of the measured time.
+// Returns the expected number of requests from `begin` to `end` of the measured time.
 double ExpectedWithin(const LoadOptions& options, absl::Duration begin, absl::Duration end) {
   const RateProfile profile = options.Profile();
   return profile.ExpectedBefore(options.warm_up + end) -
          profile.ExpectedBefore(options.warm_up + begin);
 }
 
-// Clears what was due after an early end: nothing was.
+// Removes the requests after an early end from `due`, because they did not become due.
 void EndDue(absl::Duration end, const LoadOptions& options, std::vector<LoadInterval>& timeline) {
   if (options.concurrency > 0) return;
   for (LoadInterval& interval : timeline) {

@@ -6,7 +6,7 @@
 namespace qkserve {
 namespace {
 
-// Beyond the end, for what was due just before: threads wake late.
+// Time after the end for requests that were due just before it, because threads wake late.
 constexpr absl::Duration kGrace = absl::Milliseconds(10);
 
 }  // namespace
@@ -29,7 +29,7 @@ absl::Duration RateProfile::WhenExpected(double count) const {
   if (count < held) return absl::Seconds(count / from);
   const double rest = count - held;
   if (rest <= 0) return hold;
-  // from * s + slope / 2 * s^2 = rest, in the form that does not cancel.
+  // Solves from * s + slope / 2 * s^2 = rest for s, in the form without cancellation.
   const double ramp_seconds = absl::ToDoubleSeconds(ramp);
   const double slope = ramp_seconds > 0 ? (to - from) / ramp_seconds : 0;
   const double discriminant = from * from + 2 * slope * rest;

@@ -10,8 +10,8 @@ namespace qkserve {
 
 enum class Arrivals { kPoisson, kConstant };
 
-// Requests a second over time: `from` for as long as `hold`, then changing evenly to `to` within
-// `ramp`. Both rates are 0 or more, and one is positive.
+// Requests a second over time. The rate is `from` during `hold` and then changes linearly to `to`
+// during `ramp`. Both rates are 0 or more, and one is positive.
 struct RateProfile {
   double from = 0;
   double to = 0;
@@ -21,18 +21,19 @@ struct RateProfile {
   absl::Duration Length() const { return hold + ramp; }
   double RateAt(absl::Duration at) const;
 
-  // The number of requests that are expected before `at`.
+  // Returns the number of requests that are expected before `at`.
   double ExpectedBefore(absl::Duration at) const;
 
-  // The time by which this many are expected. InfiniteDuration: not within the length.
+  // Returns the time by which `count` requests are expected, or InfiniteDuration if this is not
+  // within the length.
   absl::Duration WhenExpected(double count) const;
 };
 
-// The intended times of requests, counted from the begin of a load. They depend on the arguments
-// alone.
+// The intended times of requests, counted from the start of a load. They depend only on the
+// arguments.
 //
-// Poisson: the count so far grows by exponential steps, which makes the gaps of a process whose
-// rate changes right as well (time rescaling: Çinlar, Introduction to Stochastic Processes, 1975).
+// For Poisson arrivals the expected count grows by exponential steps. So the gaps are right even if
+// the rate changes (time rescaling: Çinlar, Introduction to Stochastic Processes, 1975).
 //
 // Thread-compatible.
 class Schedule {
@@ -41,7 +42,8 @@ class Schedule {
 
   const RateProfile& profile() const { return profile_; }
 
-  // The next intended time, never before the last one. InfiniteDuration: the schedule is over.
+  // Returns the next intended time, which is never before the last one. InfiniteDuration: the
+  // schedule is over.
   absl::Duration Next();
 
  private:
@@ -54,12 +56,12 @@ class Schedule {
 };
 
 // Decides what a sender of an open loop does next. Sender i sends the requests i, i + senders, i +
-// 2·senders, ... of the schedule; together the senders send all of it.
+// 2·senders, ... of the schedule. Together the senders send the whole schedule.
 //
-// A request that is behind is sent as soon as possible and keeps the time at which it was intended.
-// Only the end of the schedule drops requests.
+// A late request is sent as soon as possible and keeps its intended time. Requests are dropped only
+// at the end of the schedule.
 //
-// Pure: time is an argument, counted from the begin of the load. Thread-compatible.
+// Pure: the time is an argument, counted from the start of the load. Thread-compatible.
 class Pacer {
  public:
   struct Step {
@@ -73,16 +75,17 @@ class Pacer {
     absl::Duration at;
   };
 
-  // `in_flight_max` is that of this sender; positive.
+  // `in_flight_max` is the limit of this sender. It is positive.
   Pacer(const Schedule& schedule, int sender, int senders, int64_t in_flight_max);
 
   int64_t in_flight_max() const { return in_flight_max_; }
 
-  // A kSend counts as sent. Requests that are up to 10 ms late at the end are still sent.
+  // Returns the next step. A kSend counts as sent. Late requests are sent until 10 ms after the
+  // end.
   Step Next(absl::Duration now, int64_t in_flight);
 
-  // Counts the requests that were due in [begin, end) and not sent. Call it last: it uses the rest
-  // of the schedule up.
+  // Counts the requests that were due in [begin, end) and not sent. Call it last, because it uses
+  // up the rest of the schedule.
   int64_t TakeUnsent(absl::Duration begin, absl::Duration end);
 
  private:

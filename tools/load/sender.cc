@@ -19,7 +19,7 @@
 namespace qkserve {
 namespace {
 
-// How soon a sender notices that it is to stop.
+// The longest time until a sender notices that it must stop.
 constexpr std::chrono::milliseconds kPoll{20};
 constexpr absl::Duration kSleepMax = absl::Milliseconds(20);
 
@@ -28,12 +28,12 @@ constexpr absl::Duration kPauseMin = absl::Milliseconds(1);
 constexpr int kPauseDoublingsMax = 7;
 constexpr absl::Duration kPauseMax = absl::Milliseconds(100);
 
-// The share of one sender: shares differ by one at most.
+// Returns the share of one sender. Shares differ by at most one.
 int64_t ShareOf(int64_t total, int sender, int senders) {
   return total / senders + (sender < total % senders ? 1 : 0);
 }
 
-// The words with which gRPC ends a call at its deadline. The server has not been heard.
+// The message of gRPC when a call reaches its deadline before the server has answered.
 constexpr absl::string_view kExpired = "Deadline Exceeded";
 
 }  // namespace
@@ -53,10 +53,10 @@ absl::Status SenderContext::NobodyThere() const {
   return nobody_there || !seen_ ? unavailable_ : absl::OkStatus();
 }
 
-// A request and its answer. The next request uses it again.
+// A request and its answer. Later requests use the object again.
 struct Sender::Call {
-  std::optional<RetriedCall> tries;            // if there may be several attempts
-  std::optional<grpc::ClientContext> context;  // gRPC wants a new one an attempt
+  std::optional<RetriedCall> tries;            // set if there may be several attempts
+  std::optional<grpc::ClientContext> context;  // gRPC needs a new one for each attempt
   std::unique_ptr<grpc::ClientAsyncResponseReader<grpc::ByteBuffer>> reader;
   grpc::ByteBuffer reply;
   grpc::Status status;
@@ -66,10 +66,10 @@ struct Sender::Call {
   size_t channel = 0;
   bool in_flight = false;
 
-  // Ends a pause: one before another attempt, or one of the caller of a closed loop.
+  // Ends a pause before another attempt, or a pause of a caller in a closed loop.
   grpc::Alarm alarm;
   bool pausing = false;
-  bool retrying = false;  // meanwhile pausing, too
+  bool retrying = false;  // true only if `pausing` is true
   int failures = 0;       // since the last answer that was OK
 };
 
@@ -140,7 +140,7 @@ void Sender::Begin(Call& call, absl::Duration intended) {
 void Sender::SendAttempt(Call& call) {
   const RequestSet& set = *context_.target.requests;
   const RequestSet::Request& request = set.requests[call.request];
-  call.reader.reset();  // before the call that it belongs to
+  call.reader.reset();  // the reader must end before its context
   call.context.emplace();
   static const std::string& method = *new std::string("/qkserve.v1.ScoringService/Score");
   static const std::string& no_key_set = *new std::string();
@@ -179,7 +179,7 @@ void Sender::Record(Call& call, absl::Duration answered) {
   }
 }
 
-// True if the call will be sent again. Then its pause has begun.
+// True if the call will be sent again. Its pause has then begun.
 bool Sender::Retry(Call& call) {
   if (!call.tries.has_value() || cancelled_) return false;
   const absl::Duration left = call.sent + context_.options.timeout - context_.Now();
@@ -250,7 +250,7 @@ void Sender::Receive() {
   while (!all_sent_ || in_flight_ > 0) {
     const auto status = queue_.AsyncNext(&tag, &ok, std::chrono::system_clock::now() + kPoll);
     if (status == grpc::CompletionQueue::GOT_EVENT) Completed(*static_cast<Call*>(tag));
-    // The other thread may be about to begin a call, which must not be touched.
+    // Until all_sent_, the other thread may be starting a call, which must not be touched.
     if (context_.cancel && all_sent_ && !cancelled_) CancelAll();
   }
   queue_.Shutdown();
@@ -259,14 +259,14 @@ void Sender::Receive() {
   --context_.running;
 }
 
-// Waits for kSleepMax at most, so that the end of the load is noticed.
+// Waits at most kSleepMax, so that this thread notices the end of the load.
 void Sender::WaitForRoom() {
   MutexLock lock(&mutex_);
   if (in_flight_ >= pacer_.in_flight_max()) room_.WaitFor(&mutex_, kSleepMax);
 }
 
 void Sender::SendOnSchedule() {
-  // The kernel may otherwise wake it 50 us late, to save power.
+  // Otherwise the kernel may wake this thread 50 us late, to save power.
   prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
   Pacer::Step::Kind last = Pacer::Step::kSleep;
   while (!context_.stop && !context_.nobody_there) {

@@ -21,7 +21,7 @@
 
 namespace qkserve {
 
-// State that the senders of a load share. Thread-safe but for `begin`.
+// State that the senders of a load share. Thread-safe except for `begin`.
 struct SenderContext {
   SenderContext(const LoadOptions& options, const LoadTarget& target, const Clock* clock,
                 LoadRecorder* recorder, int senders)
@@ -34,10 +34,11 @@ struct SenderContext {
 
   absl::Duration Now() const { return clock->Now() - begin; }
 
-  // Call it for each answer, also in the warm-up; `sequence` numbers the requests.
+  // Records an answer. Call it for each answer, even in the warm-up. `sequence` numbers the
+  // requests.
   void NoteAnswer(int64_t sequence, const absl::Status& status);
 
-  // The first UNAVAILABLE if no request was answered otherwise; else OK.
+  // Returns the first UNAVAILABLE if `nobody_there` is set or no request ended otherwise; else OK.
   absl::Status NobodyThere() const;
 
   const LoadOptions& options;
@@ -46,17 +47,17 @@ struct SenderContext {
   LoadRecorder* const recorder;
   const int senders;
   Retries retries;
-  // The end of sending.
+  // The time at which sending ends.
   const absl::Duration end = options.warm_up + options.duration;
-  // Requests with smaller numbers are the first requests: one for each caller, or some of an open
-  // loop.
+  // The number of first requests: one for each caller, or 10 of an open loop. Their `sequence` is
+  // smaller than this.
   const int64_t first_requests = options.concurrency > 0 ? options.concurrency : 10;
   absl::Time begin;  // set before the senders start
 
   std::atomic<bool> stop{false};    // true: send no more
   std::atomic<bool> cancel{false};  // true: wait no more
-  // All of the first requests ended with UNAVAILABLE before any was answered otherwise: send no
-  // more.
+  // True if all first requests ended with UNAVAILABLE before any request ended otherwise. No more
+  // requests are then sent.
   std::atomic<bool> nobody_there{false};
   std::atomic<int> running{0};  // number of senders that run
 
@@ -67,17 +68,17 @@ struct SenderContext {
   absl::Status unavailable_ ABSL_GUARDED_BY(mutex_);
 };
 
-// Sends a share of a load's requests: a completion queue with some of the connections. One thread
-// receives, and in a closed loop sends as well. In an open loop another thread sends and sleeps
-// between requests: a completion queue wakes only by the millisecond.
+// Sends a share of a load's requests. A sender has a completion queue and some of the connections.
+// One thread receives, and in a closed loop it also sends. In an open loop a second thread sends
+// and sleeps between requests, because a completion queue wakes only by the millisecond.
 class Sender {
  public:
-  // Uses channels index, index + senders, index + 2·senders, ..., and any other for retries.
-  // `context` must outlive it.
+  // Uses channels index, index + senders, index + 2·senders, ..., and any channel for retries.
+  // `context` must outlive this object.
   Sender(int index, SenderContext* context);
   Sender(const Sender&) = delete;
   Sender& operator=(const Sender&) = delete;
-  ~Sender();  // call Join before
+  ~Sender();  // call Join first
 
   void Start();
   // Blocks until every request is answered or, once context.cancel is set, cancelled.
@@ -106,7 +107,7 @@ class Sender {
   SenderContext& context_;
   const bool open_loop_;
   grpc::CompletionQueue queue_;
-  std::vector<grpc::GenericStub> stubs_;  // of all channels, the spare ones last
+  std::vector<grpc::GenericStub> stubs_;  // one for each channel, the spare channels last
   RequestPicker picker_;
   Pacer pacer_;             // for an open loop
   int64_t sequence_ = 0;    // the sending thread alone uses it

@@ -22,22 +22,23 @@
 
 namespace qkserve {
 
-// The contents of a key set, with the values that the server computes with.
+// The contents of a key set, as the values that the server computes with.
 struct KnownKeySet {
   FloatMatrix keys;
   std::optional<FloatMatrix> values;
 };
 
-// Reads a source of rank 2 and rounds its elements to the type that they are kept in.
-// RESOURCE_EXHAUSTED: too large to be checked; or the source's errors.
+// Reads a source of rank 2 and rounds its elements to `storage`, or to the source's type if
+// `storage` is not set. RESOURCE_EXHAUSTED: the matrix is too large to be checked. Other errors are
+// the source's.
 absl::StatusOr<FloatMatrix> ReadMatrix(const TensorSource& source, std::optional<DataType> storage);
 
-// Checks answers on a thread of its own. While the load runs, the thread takes at most a quarter of
-// a core, so it checks a sample. Each reply must have the same bits as the first reply to the same
-// request, if kernel and version of the key set are the same. Of some replies one row is computed
-// in float64 and compared.
+// Checks answers on its own thread. While the load runs, the thread takes at most a quarter of a
+// core, so it checks only a sample of the replies. Each reply must have the same bits as the first
+// reply to the same request with the same kernel and version of the key set. If the keys are known,
+// one row of each reply is computed in float64 and compared.
 //
-// Offer may be called by any thread.
+// Any thread may call Offer.
 class Verifier {
  public:
   struct Result {
@@ -47,19 +48,20 @@ class Verifier {
     absl::Status first_wrong;  // names the request, the row, the key and the values
   };
 
-  // `requests` must outlive this. `key_sets` are by their index in `requests`. They are empty if
-  // keys are inline or not known; then replies are only compared with each other.
+  // `requests` must outlive this object. `key_sets` is in the order of `requests->key_sets`. It is
+  // empty if keys are inline or not known. If keys are not known, replies are only compared with
+  // each other.
   Verifier(const RequestSet* requests, std::vector<KnownKeySet> key_sets, const Clock* clock);
   Verifier(const Verifier&) = delete;
   Verifier& operator=(const Verifier&) = delete;
   ~Verifier();
 
-  // Offers a reply to be checked. Keeps references to its bytes, or nothing if enough replies wait.
-  // Does not block.
+  // Offers a reply to be checked and keeps references to its bytes. Drops the reply if enough
+  // replies wait. Does not block.
   void Offer(int64_t sequence, size_t request, const grpc::ByteBuffer& reply);
 
-  // Ends the checking and returns what was found; if `check_rest`, first checks the replies that
-  // wait. Called once. Blocks until the thread has ended.
+  // Ends the checking and returns what was found. If `check_rest` is true, first checks the replies
+  // that wait. Call it once. Blocks until the thread has ended.
   Result Finish(bool check_rest = true);
 
  private:
@@ -68,7 +70,7 @@ class Verifier {
     size_t request;
     grpc::ByteBuffer reply;
   };
-  // Replies that must agree: of a request, a version of the key set and a kernel.
+  // Replies with the same request, key set version and kernel must agree.
   using SameAnswer = std::tuple<size_t, int64_t, std::string>;
 
   void Run();
@@ -82,7 +84,7 @@ class Verifier {
   const std::vector<KnownKeySet> key_sets_;
   const Clock* const clock_;
 
-  // The verifying thread alone uses this member.
+  // Only the verifying thread uses these three members until it ends.
   std::map<SameAnswer, std::string> first_replies_;
   int64_t first_replies_bytes_ = 0;
   Result result_;

@@ -9,7 +9,7 @@
 namespace qkserve {
 namespace {
 
-// Bytes of float32 elements; INT64_MAX if the number does not fit.
+// Returns the bytes of a float32 tensor, or INT64_MAX if the number does not fit.
 int64_t MatrixBytes(const Shape& leading, int64_t rows, int64_t columns) {
   Shape shape = leading;
   shape.insert(shape.end(), {rows, columns});
@@ -24,7 +24,8 @@ int64_t SaturatingSum(int64_t a, int64_t b) {
   return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
 }
 
-// 0 for the context of an existing key set, whose dv only the server knows.
+// Returns the bytes of the result. They are 0 for the context of an existing key set, because only
+// the server knows its dv.
 int64_t ResultBytes(const LoadWorkload& workload) {
   switch (workload.output) {
     case Output::kContext:
@@ -41,7 +42,7 @@ int64_t ResultBytes(const LoadWorkload& workload) {
 
 absl::Span<const LoadWorkload> StandardWorkloads() {
   constexpr auto kNone = std::nullopt;
-  // Name, n, m, d, dv, output, top_k, resident, key sets, Zipf.
+  // The fields are name, n, m, d, dv, output, top_k, resident, key_sets and zipf.
   static const auto* const workloads = new std::vector<LoadWorkload>{
       {"tiny", 1, 16, 64},
       {"inline-small", 16, 128, 64},
@@ -70,7 +71,7 @@ const LoadWorkload* FindStandardWorkload(absl::string_view name) {
 
 LoadWorkload WithKeySet(LoadWorkload workload, const KeySetInfo& info) {
   const Shape& shape = info.keys.shape;
-  // The server may send any shape. One of a rank below 2 stands for no keys.
+  // The server may send any shape. A rank below 2 means no keys.
   const size_t rank = std::max<size_t>(shape.size(), 2);
   workload.m = shape.size() < 2 ? 0 : shape[rank - 2];
   workload.d = shape.size() < 2 ? 0 : shape[rank - 1];

@@ -16,7 +16,7 @@ namespace qkserve {
 
 // The requests of a load: float32 queries [n, d] against keys [m, d].
 struct LoadWorkload {
-  std::string name = {};  // name of a standard workload; "": it is none
+  std::string name = {};  // "" if it is no standard workload
   int64_t n = 16;
   int64_t m = 128;
   int64_t d = 64;
@@ -24,30 +24,31 @@ struct LoadWorkload {
   Output output = Output::kScores;
   int64_t top_k = 0;  // for kTopK
 
-  bool resident = false;  // true: requests are on key sets; false: keys travel with them
+  bool resident = false;  // true: requests use key sets; false: keys are inline
   int key_sets = 1;       // key sets that requests are spread over
   double zipf = 0;        // key set i is chosen in proportion to 1 / (i + 1)^zipf
 
-  // The queries' dimensions before [n, d]. Not empty only if an existing key set has them.
+  // The queries' dimensions before [n, d]. They are empty unless an existing key set has them.
   Shape leading = {};
 };
 
-// The workloads that benchmarks share: tiny and so on.
+// Returns the workloads that the benchmarks share, such as "tiny".
 absl::Span<const LoadWorkload> StandardWorkloads();
 
-// Their names: "tiny, inline-small, ...".
+// Returns the names of the standard workloads: "tiny, inline-small, ...".
 std::string StandardWorkloadNames();
 
-// The workload of this name, or null.
+// Returns the standard workload of this name, or null.
 const LoadWorkload* FindStandardWorkload(absl::string_view name);
 
-// The workload on a key set that the server describes.
+// Returns the workload with the sizes of the key set that `info` describes.
 LoadWorkload WithKeySet(LoadWorkload workload, const KeySetInfo& info);
 
-// INVALID_ARGUMENT: a size is negative, or a request or its result larger than a message may be.
+// Checks the sizes. INVALID_ARGUMENT: a size is negative, or a request or its result is larger than
+// `message_bytes_max`.
 absl::Status CheckSizes(const LoadWorkload& workload, int64_t message_bytes_max);
 
-// Bytes of the tensors in one request; INT64_MAX if the number does not fit.
+// Returns the bytes of the tensors in one request, or INT64_MAX if the number does not fit.
 int64_t RequestBytes(const LoadWorkload& workload);
 
 }  // namespace qkserve

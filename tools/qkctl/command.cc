@@ -49,7 +49,7 @@ absl::Status ConnectionOptions::Validate() const {
        {timeout <= absl::ZeroDuration(),
         absl::StrCat("--timeout must be positive; was ", absl::FormatDuration(timeout))},
        OutOfRange("channels", std::optional(client.channels), 1, kChannelsMax),
-       // gRPC takes an int.
+       // gRPC takes the limit as an int.
        OutOfRange("message_bytes_max", std::optional(client.message_bytes_max), 1, INT32_MAX),
        {has_cert && !has_key, "--tls_cert_file requires --tls_key_file"},
        {has_key && !has_cert, "--tls_key_file requires --tls_cert_file"},
@@ -72,7 +72,7 @@ ClientOptions ConnectionOptions::ForClient() const {
 }
 
 absl::StatusOr<std::unique_ptr<Client>> MakeClient(const ConnectionOptions& options) {
-  // A load has two threads a channel, and one that verifies.
+  // A load has two threads for each channel, and one more that verifies.
   RETURN_IF_ERROR(CheckThreads(GrpcThreads() + int64_t{2} * options.client.channels + 1));
   return Client::Create(options.ForClient());
 }

@@ -22,13 +22,13 @@ namespace qkserve {
 
 inline constexpr absl::string_view kExitCodePayload = "qkserve/exit_code";
 
-// Makes `status`, which is an error, end qkctl with `code` instead of 1.
+// Returns the error `status` with a payload that makes qkctl exit with `code` instead of 1.
 inline absl::Status WithExitCode(absl::Status status, int code) {
   status.SetPayload(kExitCodePayload, absl::Cord(absl::StrCat(code)));
   return status;
 }
 
-// 0 for OK, otherwise 1 unless WithExitCode said something else.
+// Returns 0 for OK, the code of WithExitCode if it was called, and otherwise 1.
 inline int ExitCodeOf(const absl::Status& status) {
   int code = status.ok() ? 0 : 1;
   const absl::optional<absl::Cord> payload = status.GetPayload(kExitCodePayload);
@@ -36,55 +36,57 @@ inline int ExitCodeOf(const absl::Status& status) {
   return code;
 }
 
-// A command of qkctl. Its options are a struct, which the three functions share.
+// A command of qkctl. Its three functions share a struct of options.
 struct Command {
   absl::string_view name = "";      // may have two words: "keys put"
-  absl::string_view argument = "";  // the one argument that the command takes, "NAME"; empty: none
+  absl::string_view argument = "";  // the only argument, such as "NAME"; empty if there is none
 
-  // The values that the argument may have, for completion; empty: any.
+  // The values that the argument may have, for completion. Empty: any value.
   std::vector<std::string> choices = {};
 
-  // Texts for --help, in lines of at most 80 columns: one line, paragraphs below it, and whole
-  // command lines. The list of commands also shows `summary` and `example`.
+  // Texts for --help, in lines of at most 80 columns. `summary` is one line, `details` are
+  // paragraphs below it, and the examples are whole command lines. The list of commands shows
+  // `summary` and `example`.
   absl::string_view summary = "";
   absl::string_view details = "";
   absl::string_view example = "";
   absl::string_view more_examples = "";
 
-  // Adds the command's flags, and its argument. They fill the options.
+  // Adds the command's flags and its argument. Parsing them fills the options.
   std::function<void(Flags&)> add_flags = nullptr;
 
-  // INVALID_ARGUMENT: wrong usage. Touches no file and no network.
+  // Checks the options. Touches no file and no network. INVALID_ARGUMENT: wrong usage.
   std::function<absl::Status()> validate = nullptr;
 
   std::function<absl::Status()> run = nullptr;
 };
 
-// How a command reaches the server. Every command that asks one has these. Each flag also has an
-// environment variable: QKCTL_SERVER for --server.
+// How a command reaches the server. Every command that asks a server has these flags. Each flag has
+// an environment variable, such as QKCTL_SERVER for --server.
 struct ConnectionOptions {
-  ClientOptions client;                        // has no TLS: ForClient adds it
+  ClientOptions client;                        // without TLS, which ForClient adds
   absl::Duration timeout = absl::Seconds(60);  // limit of one call
   bool use_tls = false;
   TlsOptions tls;
 
   void AddFlags(Flags& flags);
 
-  // INVALID_ARGUMENT names the flag.
+  // Checks the options. INVALID_ARGUMENT names the flag.
   absl::Status Validate() const;
 
-  // The files that are read.
+  // Returns the files that the connection reads.
   std::vector<FlagFile> Inputs() const;
 
-  // The options of the client, with TLS if the flags ask for it.
+  // Returns the options of the client, with TLS if the flags ask for it.
   ClientOptions ForClient() const;
 };
 
-// RESOURCE_EXHAUSTED: the process may not have the threads that gRPC starts. Or the errors of
-// Client::Create.
+// Makes a client. RESOURCE_EXHAUSTED: the process may not have the threads that gRPC starts. Other
+// errors are those of Client::Create.
 absl::StatusOr<std::unique_ptr<Client>> MakeClient(const ConnectionOptions& options);
 
-// The options that every command has. Those of a command derive from it and may hide the functions.
+// The options that every command has. The options of a command derive from this struct and may hide
+// its functions.
 struct CommandOptions {
   std::string name;  // the argument
   ConnectionOptions connection;
@@ -92,12 +94,13 @@ struct CommandOptions {
   void AddFlags(Flags& /*flags*/) {}
   absl::Status Validate() const { return absl::OkStatus(); }
 
-  // The files that the command reads, beside those of the connection, and those that it writes.
+  // Return the files that the command reads (without those of the connection), and those that it
+  // writes.
   std::vector<FlagFile> Inputs() const { return {}; }
   std::vector<FlagFile> Outputs() const { return {}; }
 };
 
-// Lets a command have `Options`.
+// Returns `command` with options of type `Options`. The command calls `run` with them.
 template <typename Options>
 Command WithOptions(Command command, absl::Status (*run)(const Options&)) {
   const auto options = std::make_shared<Options>();

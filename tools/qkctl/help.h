@@ -11,11 +11,11 @@
 
 namespace qkserve {
 
-// The commands whose names begin with `group`, which may be empty: with it the text is that of
-// 'qkctl --help'.
+// Returns the help of the commands whose names begin with `group`. If `group` is empty, this is the
+// text of 'qkctl --help'.
 std::string HelpOfCommands(absl::Span<const Command> commands, absl::string_view group);
 
-// The text above a command's flags.
+// Returns the text above a command's flags.
 std::string HelpAboveFlags(const Command& command);
 
 }  // namespace qkserve

@@ -32,14 +32,14 @@ namespace {
 
 constexpr int kWrongUsage = 2;
 
-// Shows the mistake. `command` is empty if no command was recognised.
+// Shows the mistake and returns the exit code. `command` is empty if no command was recognised.
 int ShowWrongUsage(absl::string_view command, absl::string_view message) {
   absl::FPrintF(stderr, "error: %s\nSee 'qkctl %s%s--help'.\n", Printable(message), command,
                 command.empty() ? "" : " ");
   return kWrongUsage;
 }
 
-// The exit code for `status`, which is shown if it is an error.
+// Shows `status` if it is an error, and returns the exit code.
 int Conclude(const absl::Status& status) {
   if (!status.ok()) {
     absl::FPrintF(stderr, "error: %s: %s\n", absl::StatusCodeToString(status.code()),
@@ -62,8 +62,8 @@ int RunCommand(const Command& command, Flags& flags) {
   return Conclude(status);
 }
 
-// Moves flags that stand before the command behind it, where they belong to the command. A word
-// behind a flag without '=' is the flag's value, unless it is a command's.
+// Moves flags that stand before the command to the place after it, where they belong. A word after
+// a flag without '=' is the flag's value, unless it is the name of a command.
 std::vector<const char*> WithFlagsBehind(absl::Span<const char* const> args,
                                          absl::Span<const Command> commands) {
   const auto is_command = [commands](absl::string_view word) {
@@ -88,8 +88,8 @@ std::vector<const char*> WithFlagsBehind(absl::Span<const char* const> args,
   return words;
 }
 
-// "help COMMAND" is "COMMAND --help", "--version" is "version", and a group alone asks for its
-// commands.
+// Turns "help COMMAND" into "COMMAND --help", "--version" into "version", and "keys" alone into
+// "keys --help".
 std::vector<const char*> Normalized(std::vector<const char*> words) {
   if (words.empty()) return words;
   const absl::string_view first = words[0];
@@ -104,8 +104,8 @@ std::vector<const char*> Normalized(std::vector<const char*> words) {
   return words;
 }
 
-// The error of a command line. CLI11 takes a word behind "--" for another command of the group. If
-// there is a command already, that word is a surplus argument.
+// Returns the error of a command line. CLI11 takes a word after "--" for another command of the
+// group. If a command is already given, this word is called a surplus argument.
 std::string UsageText(absl::string_view message, bool has_command) {
   absl::string_view word = message;
   if (!has_command || !absl::ConsumePrefix(&word, "unknown command '")) return std::string(message);
@@ -140,10 +140,10 @@ int Main(absl::Span<const char* const> args) {
 
 int main(int argc, char** argv) {
   qkserve::OpenClosedStandardStreams();
-  // A reader that goes away is an error, which is shown: output was lost. And a load whose reader
-  // goes away must still remove the key sets that it made.
+  // If the reader of the output goes away, output is lost, so an error is shown. A load must even
+  // then remove the key sets that it made.
   signal(SIGPIPE, SIG_IGN);
-  // Errors contain what gRPC logs about a connection that fails.
+  // gRPC's log is off, because errors contain what gRPC logs about a connection that fails.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   return qkserve::Main(absl::MakeConstSpan(argv + 1, argc > 0 ? argc - 1 : 0));
 }

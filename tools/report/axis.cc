@@ -21,7 +21,7 @@ void Axis::Fit(const std::vector<double>& values) {
     high_ = std::max(high_, value);
   }
   if (axis_.logarithmic) {
-    // Widened until it has at least two ticks: 1, 2 and 5 times powers of ten.
+    // Widens the axis until it has at least two ticks. Ticks are 1, 2 and 5 times powers of ten.
     constexpr double kRatioMin = 5;
     const double widen = std::max(1.0, std::sqrt(kRatioMin * low_ / high_));
     low_ /= widen;
@@ -70,12 +70,12 @@ std::vector<double> Axis::LinearTicks(double distance) const {
   const double step = LinearStep(distance);
   std::vector<double> ticks;
   const double last = std::floor(high_ / step * (1 + 1e-9));
-  // Whole numbers, since a sum of steps would not be round.
+  // `i` is a whole number, because a sum of steps would not be round.
   for (double i = std::ceil(low_ / step); i <= last; ++i) ticks.push_back(i * step);
   return ticks;
 }
 
-// Powers of ten, or, if there is room, also 2 and 5 times each.
+// Returns powers of ten and, if there is room, 2 and 5 times each.
 std::vector<double> Axis::LogarithmicTicks(double distance) const {
   const double decade = std::abs(to_ - from_) / std::log10(high_ / low_);
   const bool has_room = decade * std::log10(2) >= distance;

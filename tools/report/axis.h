@@ -17,12 +17,12 @@ class Axis {
 
   bool Shows(double value) const;
 
-  // Makes the axis long enough for the values that it shows, at least one, with some room around
-  // them. A logarithmic axis then has at least two ticks.
+  // Makes the axis long enough for `values`, with some room around them. The axis must show at
+  // least one of them. A logarithmic axis then has at least two ticks.
   void Fit(const std::vector<double>& values);
 
-  // Lengthens the axis at its ends by parts of its length. A linear axis still begins at 0 if it
-  // did.
+  // Lengthens the axis at its ends by parts of its length. A linear axis that begins at 0 still
+  // does.
   void Pad(double before, double after);
 
   // Lengthens a linear axis to its next tick.
@@ -30,7 +30,7 @@ class Axis {
 
   double At(double value) const;
 
-  // Round values, at least `distance` apart on the drawing.
+  // Returns round values that are at least `distance` apart on the drawing.
   std::vector<double> Ticks(double distance) const;
 
  private:

@@ -25,7 +25,7 @@ std::string Legend(const std::vector<BarChart::Series>& series) {
   return absl::StrCat(html, "</p>\n");
 }
 
-// Labels below the classes, or at their edges. Those for which there is no room are left out.
+// Adds labels below the classes, or at their edges. Labels without room are left out.
 void AddLabels(const BarChart& chart, double pitch, Drawing& drawing) {
   const bool at_edges = !chart.edges.empty();
   double free_from = 0;
@@ -55,7 +55,7 @@ std::string ChartSvg(const BarChart& chart) {
   drawing.AddVerticalAxis(y, chart.unit);
   const double pitch =
       (drawing.right() - Drawing::kLeft) / static_cast<double>(chart.classes.size());
-  // Classes of one axis touch each other; others stand apart.
+  // Bars of classes with edges touch each other. Other bars stand apart.
   const double gap = chart.edges.empty() ? std::max(0.1 * pitch, (pitch - 60) / 2) : 0.5;
   for (size_t i = 0; i < chart.classes.size(); ++i) {
     const double left = Drawing::kLeft + pitch * static_cast<double>(i);

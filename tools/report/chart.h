@@ -9,7 +9,7 @@
 
 namespace qkserve {
 
-// Charts as SVG, for an HtmlPage, whose style sheet colours them. Text is escaped. Values that are
+// Charts as SVG for an HtmlPage, whose style sheet colours them. Text is escaped. Values that are
 // not finite, or not positive on a logarithmic axis, are left out. Under a pointer or finger a
 // chart shows the values at that place. Series differ by colour and by dashes, markers or filling.
 
@@ -45,7 +45,7 @@ struct LineChart {
   std::vector<ChartMark> places = {};          // upward, at values of x
   std::vector<std::string> point_labels = {};  // for the points of the first series, or none
 
-  // The series are kinds of one thing. They differ by dashes and markers alone.
+  // True if all series are kinds of one thing. They then differ only by dashes and markers.
   bool is_one_color = false;
 };
 
@@ -63,22 +63,22 @@ struct BarChart {
   std::vector<std::string> classes;
   std::vector<Series> series;  // at most two
 
-  // Labels at the begin of classes, one for each and one for the end; "" for none. If there are no
-  // edges, the classes' names stand below their bars.
+  // Labels at the start of each class, and one at the end of the last class. "" means no label. If
+  // there are no edges, the names of the classes stand below their bars.
   std::vector<std::string> edges = {};
 };
 
-// The chart with its title; "" if it has no point or bar to show.
+// Returns the chart with its title, or "" if it has no point or bar to show.
 std::string ChartSvg(const LineChart& chart);
 std::string ChartSvg(const BarChart& chart);
 
-// `text` for HTML and SVG, in elements and in attributes.
+// Returns `text` escaped for HTML and SVG, for elements and attributes.
 std::string EscapeHtml(absl::string_view text);
 
-// A number for people: "0.25", "12.5k", "3.2M"; "-" if it is not finite.
+// Returns a number for people: "0.25", "12.5k", "3.2M". Returns "-" if it is not finite.
 std::string NumberText(double value);
 
-// The same with its unit: "250 µs", "1.5 s", "12.5k/s", "20%", "2.5×".
+// Returns the number with its unit: "250 µs", "1.5 s", "12.5k/s", "20%", "2.5×".
 std::string UnitText(double value, Unit unit);
 
 }  // namespace qkserve

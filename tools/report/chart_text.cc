@@ -9,7 +9,8 @@
 namespace qkserve {
 namespace {
 
-// Three digits say enough beside a line or a bar; whole numbers keep all of theirs.
+// Returns three digits, which are enough beside a line or a bar. Digits before the point are all
+// kept.
 std::string ThreeDigits(double value) {
   return std::abs(value) >= 100 ? absl::StrFormat("%.0f", value) : absl::StrFormat("%.3g", value);
 }
@@ -26,7 +27,7 @@ std::string MillisecondsText(double value) {
 std::string EscapeHtml(absl::string_view text) {
   std::string escaped = absl::StrReplaceAll(
       text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}, {"'", "&#39;"}});
-  // Control characters are no part of HTML.
+  // HTML does not allow control characters.
   for (char& c : escaped) {
     if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) c = ' ';
   }

@@ -17,7 +17,8 @@ std::string Text(absl::string_view css_class, double x, double y, absl::string_v
 }  // namespace
 
 double Drawing::TextWidth(absl::string_view text) {
-  // A letter of a usual font takes about this part of its height; capitals take more, "l" less.
+  // The usual width of a letter, as a part of the text's size. Capitals are wider, and "l" is
+  // narrower.
   constexpr double kLetter = 0.56;
   const auto letters = std::count_if(text.begin(), text.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xC0) != 0x80;  // UTF-8
@@ -38,7 +39,8 @@ void Drawing::AddVerticalAxis(const Axis& axis, Unit unit) {
 }
 
 void Drawing::AddHorizontalAxis(const Axis& axis, Unit unit) {
-  // Ticks that are farther apart have other numbers, which may be longer or shorter.
+  // The distance grows until the numbers fit. Other ticks have other numbers, which may be longer
+  // or shorter.
   double distance = 20;
   std::vector<double> ticks;
   for (bool fits = false; !fits; distance *= 1.25) {

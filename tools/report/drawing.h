@@ -10,8 +10,9 @@
 
 namespace qkserve {
 
-// The SVG of a chart while it is drawn: the place of the plot, and texts that do not overlap.
-// Lengths are units of the drawing, which is about as wide as a phone's screen. Thread-compatible.
+// The SVG of a chart while it is drawn. It knows the place of the plot, and keeps texts from
+// overlapping. Lengths are units of the drawing, which is about as wide as a phone's screen.
+// Thread-compatible.
 class Drawing {
  public:
   static constexpr double kWidth = 440;
@@ -20,7 +21,7 @@ class Drawing {
   static constexpr double kTop = 14;
   static constexpr double kBottom = kHeight - 44;
 
-  // Between ticks of a vertical axis. Those of a logarithmic one are few.
+  // Distances between the ticks of a vertical axis. A logarithmic axis has few ticks.
   static constexpr double kTickDistance = 36;
   static constexpr double kLogarithmicTickDistance = 22;
 
@@ -34,10 +35,11 @@ class Drawing {
 
   double right() const { return right_; }
 
-  // Adds what has been drawn.
+  // Adds SVG to the drawing.
   void Add(absl::string_view svg);
 
-  // Draws ticks with numbers, grid and labels. The horizontal axis has ticks where there is room.
+  // Draw ticks with numbers, the grid and labels. The horizontal axis has ticks where there is
+  // room.
   void AddVerticalAxis(const Axis& axis, Unit unit);
   void AddHorizontalAxis(const Axis& axis, Unit unit);
   void AddHorizontalTick(double x, absl::string_view text);
@@ -51,19 +53,19 @@ class Drawing {
     double y;  // of the baseline
     const char* anchor;
   };
-  // Adds the text at the first of the places where it is inside the drawing and overlaps nothing.
-  // If there is none, it is left out. Returns true if it was added.
+  // Adds the text at the first place where it is inside the drawing and overlaps nothing. If no
+  // place fits, the text is left out. Returns true if the text was added.
   bool AddText(absl::string_view text, absl::string_view css_class,
                const std::vector<Place>& places);
 
-  // Adds the text at the place, whatever is there.
+  // Adds the text at the place, even over other things.
   void AddOver(absl::string_view text, absl::string_view css_class, const Place& place);
 
-  // Adds what is shown when a pointer is between `left` and `right`: a line at `x`, and a box with
-  // the texts.
+  // Adds a tip, which is shown when a pointer is between `left` and `right`. The tip is a line at
+  // `x` and a box with the texts.
   void AddTip(double left, double right, double x, const std::vector<std::string>& lines);
 
-  // The drawing as a figure with its title. `legend` is HTML.
+  // Returns the drawing as a figure with its title. `legend` is HTML.
   std::string Figure(absl::string_view title, absl::string_view legend) const;
 
  private:

@@ -16,7 +16,8 @@ std::string HeaderRow(const std::vector<std::string>& header) {
   return absl::StrCat(html, "</tr></thead>\n");
 }
 
-// The cells of a row. Each knows the name of its column, for a screen too narrow for a header.
+// Returns the cells of a row. Each has the name of its column, for screens that are too narrow for
+// a header.
 std::string Cells(const std::vector<std::string>& header, const std::vector<std::string>& cells) {
   std::string html;
   for (size_t i = 0; i < cells.size(); ++i) {
@@ -37,7 +38,7 @@ std::string BarsHtml(const NamedBars& chart) {
                                   "</figcaption>\n");
   for (const NamedBars::Bar& bar : chart.bars) {
     if (!(bar.value > 0)) continue;
-    // Beside the longest bar there is room for its value.
+    // This leaves room for the value beside the longest bar.
     constexpr double kLongest = 72;
     absl::StrAppendFormat(&html,
                           "<div><span>%s</span><span class=\"track\"><i class=\"b%d\" "
@@ -119,7 +120,7 @@ void HtmlPage::AddVerdicts(const std::vector<std::string>& header,
 }
 
 std::string HtmlPage::Html() const {
-  // A browser would otherwise ask the page's server for an icon.
+  // Without this icon a browser would ask the page's server for one.
   return absl::StrCat(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"

@@ -11,33 +11,33 @@
 
 namespace qkserve {
 
-// A bar for each of a few things, with its name before it and its value behind it.
+// Bars with names. Each bar has its name before it and its value after it.
 struct NamedBars {
   struct Bar {
     std::string name;
     double value = 0;
     std::string text;  // the value with its unit
-    size_t color = 0;  // below six; the last one is grey
+    size_t color = 0;  // 0 to 5; 5 is grey
   };
 
   std::string title;
-  std::vector<Bar> bars;  // those without a positive value are left out
+  std::vector<Bar> bars;  // bars without a positive value are left out
 };
 
-// A self-contained HTML page of figures, tables and charts. It has no script, loads nothing, and is
-// readable on a phone, in the dark and in print. All text is escaped.
+// A self-contained HTML page of figures, tables and charts. It has no script and loads nothing. It
+// is readable on a phone, in dark mode and in print. All text is escaped.
 //
-// Sections follow each other in the order in which they are added. A heading is left out if nothing
-// follows it before the next one. Thread-compatible.
+// Sections appear in the order in which they are added. A heading is left out if nothing follows it
+// before the next heading. Thread-compatible.
 class HtmlPage {
  public:
-  // `subtitle` says in a line what was measured.
+  // `subtitle` says in one line what was measured.
   HtmlPage(std::string title, std::string subtitle);
 
   void AddHeading(absl::string_view text);
   void AddParagraph(absl::string_view text);
 
-  // Adds the few figures that matter most, in large type: pairs of a value and its name.
+  // Adds the few figures that matter most, in large type. Each pair is a value and its name.
   void AddFigures(const std::vector<std::pair<std::string, std::string>>& figures);
 
   // Adds charts. They stand beside each other if there is room. Charts without data are left out.
@@ -52,18 +52,18 @@ class HtmlPage {
   void AddTable(const std::vector<std::string>& header,
                 const std::vector<std::vector<std::string>>& rows);
 
-  // A table whose rows are met or missed, which its last column says.
+  // A row of a table that ends with a verdict: met or missed.
   struct Verdict {
     std::vector<std::string> cells;
     bool is_met = false;
   };
   void AddVerdicts(const std::vector<std::string>& header, const std::vector<Verdict>& rows);
 
-  // The whole page so far.
+  // Returns the page so far.
   std::string Html() const;
 
  private:
-  // Adds HTML, and before it the heading that waits for something to follow it.
+  // Adds the heading that waits, if there is one, and then the HTML.
   void Add(absl::string_view html);
 
   const std::string title_;

@@ -5,9 +5,9 @@
 
 namespace qkserve {
 
-// The style sheet of HtmlPage and of the charts on it. Colours of series: Okabe and Ito's, which
-// people with colour blindness tell apart; lighter in the dark. On a phone the texts of charts have
-// Drawing::kTextSize.
+// The style sheet of HtmlPage and of its charts. The colours of series are Okabe and Ito's, which
+// people with colour blindness tell apart. They are lighter in dark mode. On a phone the texts of
+// charts have the size Drawing::kTextSize.
 inline constexpr absl::string_view kHtmlStyle = R"(
 :root { color-scheme: light dark; --back: #fff; --card: #f6f7f9; --text: #1c2128; --soft: #59636e;
   --grid: #d9dee4; --mark: #b3261e; --good: #1a7f37; --c0: #0072b2; --c1: #c04f00; --c2: #00825f;

@@ -11,11 +11,11 @@
 namespace qkserve {
 namespace {
 
-constexpr size_t kMarkersMax = 25;  // points of a series; more have none
-constexpr double kTipDistance = 3;  // of two places that have a tip
-constexpr double kNear = 1.5;       // points of lines that coincide
+constexpr size_t kMarkersMax = 25;  // a series with more points has no markers
+constexpr double kTipDistance = 3;  // between two places that have a tip
+constexpr double kNear = 1.5;       // points of lines that coincide are closer
 
-// A series on the drawing. Points that cannot be shown are missing, and break the line.
+// A series on the drawing. Points that cannot be shown are left out and break the line.
 struct DrawnSeries {
   struct Point {
     double x, y;  // on the drawing
@@ -41,7 +41,7 @@ DrawnSeries DrawnOf(const LineChart::Series& series, size_t style, const Axis& x
   return drawn;
 }
 
-// True if the lines could not be told apart.
+// True if the two lines look the same.
 bool Coincide(const DrawnSeries& a, const DrawnSeries& b) {
   return a.points.size() == b.points.size() &&
          std::equal(a.points.begin(), a.points.end(), b.points.begin(),
@@ -50,7 +50,7 @@ bool Coincide(const DrawnSeries& a, const DrawnSeries& b) {
                     });
 }
 
-// The series to draw. Those that coincide are one, which has both names.
+// Returns the series to draw. Series that coincide are drawn as one, which has both names.
 std::vector<DrawnSeries> DrawnSeriesOf(const LineChart& chart, const Axis& x, const Axis& y) {
   std::vector<DrawnSeries> all;
   for (size_t i = 0; i < chart.series.size(); ++i) {
@@ -68,7 +68,7 @@ std::vector<DrawnSeries> DrawnSeriesOf(const LineChart& chart, const Axis& x, co
   return all;
 }
 
-// A marker's form tells its series as its colour does.
+// Returns a marker. Its form and its colour both show its series.
 std::string Marker(size_t style, double x, double y) {
   static constexpr const char* kForms[] = {"m-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0z",
                                            "m-3.2 -3.2h6.4v6.4h-6.4z",
@@ -86,7 +86,7 @@ void AddLine(const DrawnSeries& series, Drawing& drawing) {
   for (size_t i = 0; i < series.points.size(); ++i) {
     const DrawnSeries::Point& point = series.points[i];
     absl::StrAppendFormat(&path, "%c%.1f %.1f", point.begins ? 'M' : 'L', point.x, point.y);
-    // A point without neighbours has no line.
+    // A point without neighbours has no line, so it has a marker.
     const bool is_alone =
         point.begins && (i + 1 == series.points.size() || series.points[i + 1].begins);
     if (has_markers) drawing.KeepClear(point.x, point.y);
@@ -109,7 +109,7 @@ void AddNames(std::vector<DrawnSeries>& all, Drawing& drawing) {
     const double wanted = std::max(series.points.back().y, Drawing::kTop + 8);
     at.push_back(at.empty() ? wanted : std::max(wanted, at.back() + Drawing::kLineHeight));
   }
-  // The lowest may now be too low.
+  // The lowest name may now be too low, so names move up.
   double lowest = Drawing::kBottom - 8;
   for (size_t i = at.size(); i-- > 0; lowest = at[i] - Drawing::kLineHeight) {
     at[i] = std::min(at[i], lowest);
@@ -120,12 +120,13 @@ void AddNames(std::vector<DrawnSeries>& all, Drawing& drawing) {
   }
 }
 
-// The classes of a mark's line or label.
+// Returns the CSS classes of a mark's line or label.
 std::string MarkClass(absl::string_view what, const ChartMark& mark) {
   return absl::StrCat(what, mark.is_good ? " good" : "");
 }
 
-// The places for the label of a level: at its ends, then all along it, above and below.
+// Returns the places for the label of a level. The ends of the level come first, then places all
+// along it. Each is above or below the level.
 std::vector<Drawing::Place> LevelPlaces(double at, const Drawing& drawing) {
   constexpr double kStep = 12;
   const double left = Drawing::kLeft + 6;
@@ -141,7 +142,7 @@ std::vector<Drawing::Place> LevelPlaces(double at, const Drawing& drawing) {
   return places;
 }
 
-// Every level has its label, if need be over other things.
+// Adds the levels. Each level has its label. Without room the label is drawn over other things.
 void AddLevels(const LineChart& chart, const Axis& y, Drawing& drawing) {
   for (const ChartMark& level : chart.levels) {
     if (!y.Shows(level.value)) continue;
@@ -177,7 +178,7 @@ void AddPointLabels(const LineChart& chart, const Axis& x, const Axis& y, Drawin
     if (!x.Shows(points[i].first) || !y.Shows(points[i].second)) continue;
     const double at = x.At(points[i].first);
     const double on = y.At(points[i].second);
-    // Beside a line that rises, there is room below on the right and above on the left.
+    // Beside a rising line there is room below on the right and above on the left.
     drawing.AddText(chart.point_labels[i], "point",
                     {{at + 6, on + 17, "start"},
                      {at - 6, on - 8, "end"},
@@ -189,7 +190,7 @@ void AddPointLabels(const LineChart& chart, const Axis& x, const Axis& y, Drawin
   }
 }
 
-// Each place tells the values of all series there.
+// Adds a tip at each place with the values of all series there.
 void AddTips(const LineChart& chart, const Axis& x, const Axis& y, Drawing& drawing) {
   std::map<double, std::vector<std::string>> lines_at;
   for (size_t s = 0; s < chart.series.size(); ++s) {
@@ -218,7 +219,7 @@ void AddTips(const LineChart& chart, const Axis& x, const Axis& y, Drawing& draw
   }
 }
 
-// The right end of the plot: there is room for the names behind it.
+// Returns the right end of the plot, which leaves room for the names after it.
 double RightOf(const std::vector<DrawnSeries>& all) {
   double names = 0;
   for (const DrawnSeries& series : all) names = std::max(names, Drawing::TextWidth(series.name));
@@ -244,12 +245,12 @@ std::string ChartSvg(const LineChart& chart) {
   for (const ChartMark& mark : chart.levels) ys.push_back(mark.value);
   whole_x.Fit(xs);
   y.Fit(ys);
-  // Room for labels below the points and above the lines.
+  // This makes room for labels below the points and above the lines.
   if (!chart.point_labels.empty()) y.Pad(0.1, 0);
   if (!chart.levels.empty() || !chart.places.empty()) y.Pad(0, 0.1);
   y.EndAtTick(Drawing::kTickDistance);
-  // The names limit the plot's width, and lines that coincide share a name. So the lines are drawn
-  // over the whole width first, to see which do.
+  // The names limit the plot's width, and lines that coincide share a name. To see which lines
+  // coincide, all lines are first drawn over the whole width.
   const double right = RightOf(DrawnSeriesOf(chart, whole_x, y));
   Axis x(chart.x, Drawing::kLeft, right);
   x.Fit(xs);

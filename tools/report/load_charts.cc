@@ -12,7 +12,7 @@
 namespace qkserve {
 namespace {
 
-// The most classes of a histogram of latencies. There are ten a decade, or fewer if many decades
+// The most classes of a histogram of latencies. A decade has ten classes, or fewer if many decades
 // are shown.
 constexpr int kClassesMax = 40;
 constexpr int kClassesADecade = 10;
@@ -23,8 +23,8 @@ double Seconds(absl::Duration duration) { return absl::ToDoubleSeconds(duration)
 
 absl::Duration Middle(const LoadInterval& interval) { return interval.begin + interval.length / 2; }
 
-// The rate that was asked for in the middle of an interval. Missing for an interval after the end,
-// in which answers come but no requests are due.
+// Returns the rate that was asked for in the middle of an interval. Returns kMissing for an
+// interval after the end, because no requests are due in it.
 double RateDue(const LoadInterval& interval, const LoadResult& step) {
   if (Middle(interval) > step.options.duration) return kMissing;
   return step.options.Profile().RateAt(step.options.warm_up + Middle(interval));
@@ -40,7 +40,7 @@ LineChart::Series OverTime(const LoadResult& step, const std::string& name, cons
   return series;
 }
 
-// An interval without answers has no time.
+// Returns the figure of a time in milliseconds. An interval without answers has no time.
 Figure Milliseconds(absl::Duration LoadInterval::*member) {
   return [member](const LoadInterval& interval) {
     return interval.ok == 0 ? kMissing : absl::ToDoubleMilliseconds(interval.*member);
@@ -58,12 +58,12 @@ int DecadeClass(absl::Duration latency, int a_decade) {
   return static_cast<int>(std::floor(std::log10(us) * a_decade));
 }
 
-// The lower end of a class, in milliseconds.
+// Returns the lower end of a class in milliseconds.
 double ClassBegin(int index, int a_decade) {
   return std::pow(10, static_cast<double>(index) / a_decade) / 1e3;
 }
 
-// The lower end of a class if it is round: 1, 2 or 5 times a power of ten, nearly; "" if not.
+// Returns the lower end of a class if it is nearly 1, 2 or 5 times a power of ten, or "" if not.
 std::string RoundBegin(int index, int a_decade) {
   const int in_decade = (index % a_decade + a_decade) % a_decade;
   const bool is_round =
@@ -73,14 +73,14 @@ std::string RoundBegin(int index, int a_decade) {
   return UnitText(factor * ClassBegin(index - in_decade, a_decade), Unit::kMilliseconds);
 }
 
-// The limit of a search as a level of a chart.
+// Returns the limit of a search as a level of a chart.
 std::vector<ChartMark> LimitOf(const LatencyLimit& limit) {
   const double ms = absl::ToDoubleMilliseconds(limit.latency);
   return {{ms, absl::StrFormat("limit: p%g within %s", limit.percentile,
                                UnitText(ms, Unit::kMilliseconds))}};
 }
 
-// The rates between which a search ended.
+// Returns marks at the rates between which a search ended.
 std::vector<ChartMark> EndsOf(const PeakResult& peak) {
   std::vector<ChartMark> marks;
   const auto text = [](double rate) { return UnitText(rate, Unit::kPerSecond); };
@@ -95,9 +95,9 @@ std::vector<ChartMark> EndsOf(const PeakResult& peak) {
   return marks;
 }
 
-// Loads in the order in which a line shows them. A load that was cut lacks its slowest answers, so
-// it is left out. Closed loops keep their order. Open loops are sorted by their rate, and of
-// several at one rate the last is shown.
+// Returns loads in the order in which a line shows them. A load that ended early lacks its slowest
+// answers, so it is left out. Closed loops keep their order. Open loops are sorted by their rate.
+// If several have the same rate, the last one is shown.
 std::vector<const LoadResult*> ShownSteps(const std::vector<LoadResult>& steps) {
   std::vector<const LoadResult*> shown;
   std::map<double, const LoadResult*> by_rate;
@@ -153,8 +153,8 @@ LineChart ServerTimesOverTime(const LoadResult& step) {
 }
 
 LineChart LatencyAgainstLoad(const std::vector<LoadResult>& steps, const PeakResult* peak) {
-  // Closed loops are shown by the rate that was answered. Beyond its best a server may answer less,
-  // and the line shows that. Open loops are shown by the rate that was due. A load whose rate
+  // Closed loops are placed at the rate that was answered. An overloaded server may answer less,
+  // and the line shows that. Open loops are placed at the rate that was due. A load whose rate
   // changed is shown in stretches.
   const bool is_closed = steps[0].options.concurrency > 0;
   LineChart chart = {"Response time against load",
@@ -227,7 +227,7 @@ BarChart LatencyShares(const std::string& title, const std::vector<NamedHistogra
   while (a_decade > 1 && DecadeClass(high, a_decade) - DecadeClass(low, a_decade) >= kClassesMax) {
     a_decade /= 2;
   }
-  // From one round value to another.
+  // The classes begin and end at round values.
   int first = DecadeClass(low, a_decade);
   int last = DecadeClass(high, a_decade);
   while (RoundBegin(first, a_decade).empty()) --first;
@@ -242,7 +242,7 @@ BarChart LatencyShares(const std::string& title, const std::vector<NamedHistogra
   for (const NamedHistogram& named : histograms) {
     BarChart::Series series = {named.name, std::vector<double>(chart.classes.size())};
     named.histogram.ForEach([&](absl::Duration latency, int64_t count) {
-      // Values are told by the middle of their step, which may be beyond the exact extremes.
+      // The histogram returns the middle of a step, which may be beyond the exact extremes.
       const int index = std::clamp(DecadeClass(latency, a_decade), first, last) - first;
       series.values[static_cast<size_t>(index)] +=
           100.0 * static_cast<double>(count) / static_cast<double>(named.histogram.Count());

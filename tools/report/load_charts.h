@@ -12,16 +12,16 @@
 
 namespace qkserve {
 
-// Response times over the time of one load, and what was due, answered and failed.
+// Return charts over the time of one load: response times, and requests due, answered and failed.
 LineChart LatencyOverTime(const LoadResult& step);
 LineChart RateOverTime(const LoadResult& step);
 
-// The server's own account over time: means of time queued and computed.
+// Returns the server's own times over the time of a load: the means of time queued and computed.
 LineChart ServerTimesOverTime(const LoadResult& step);
 
-// Response times, and requests answered, against the load. A load is a point. If its rate changed,
-// each stretch of it is a point of the first chart. `peak`, if it is given, brings the limit and
-// the rates between which the search ended.
+// Return response times, and requests answered, against the load. A load is one point. If its rate
+// changed, each stretch is a point of the first chart. `peak`, if given, adds the limit and the
+// rates between which the search ended.
 LineChart LatencyAgainstLoad(const std::vector<LoadResult>& steps,
                              const PeakResult* peak = nullptr);
 LineChart RateAgainstLoad(const std::vector<LoadResult>& steps, const PeakResult* peak = nullptr);
@@ -30,7 +30,7 @@ struct NamedHistogram {
   std::string name;
   const LatencyHistogram& histogram;
 };
-// The share of requests in each class of latencies. Classes grow by the same factor.
+// Returns the share of requests in each class of latencies. Classes grow by the same factor.
 BarChart LatencyShares(const std::string& title, const std::vector<NamedHistogram>& histograms);
 
 BarChart BatchSizes(const LoadCounts& counts);

@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// Indexed by PeakEnd.
+// The names of PeakEnd, in its order.
 constexpr const char* kPeakEndNames[] = {"found",       "nothing_held", "client_limited",
                                          "server_gone", "failed",       "interrupted"};
 
@@ -131,7 +131,7 @@ ordered_json WorkloadJson(const LoadReport& report) {
           {"begun", absl::FormatTime(absl::RFC3339_sec, report.begun, absl::UTCTimeZone())}};
 }
 
-// The columns of an interval, by their names. `rate` is set for an open loop.
+// Returns the columns of an interval by their names. `rate` is for an open loop.
 ordered_json CsvRow(const LoadOptions& options, const LoadInterval& interval, double rate,
                     double requests_per_second, double goodput_per_second) {
   const bool closed = options.concurrency > 0;

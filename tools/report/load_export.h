@@ -8,18 +8,19 @@
 
 namespace qkserve {
 
-// A page for people (HTML): figures, charts over time and over load, histograms, configuration and
-// machines.
+// Returns an HTML page for people: figures, charts over time and over load, histograms,
+// configuration and machines.
 std::string LoadPage(const LoadReport& report);
 
-// The functions below are for programs; docs/load.md names the fields. Times are of requests
-// answered OK, in microseconds. A missing value is null, or empty.
+// The functions below are for programs. docs/load.md names the fields. Times are those of requests
+// answered OK, in microseconds. A missing value is null in JSON and empty in CSV.
 
-// JSON of a load: its figures, and its timeline as `intervals`. JSON of several: `steps`, each with
-// these, and `peak`.
+// Returns JSON. One load has its figures, and its timeline as `intervals`. Several loads are
+// `steps`, each with these fields. A search adds `peak`.
 nlohmann::ordered_json LoadReportJson(const LoadReport& report);
 
-// The timeline of one load, or a line for each of several loads. The columns are the same.
+// Returns the timeline of one load, or a line for each of several loads. Both have the same
+// columns.
 std::string LoadReportCsv(const LoadReport& report);
 
 }  // namespace qkserve

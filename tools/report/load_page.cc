@@ -34,7 +34,8 @@ std::string Sentence(std::string text) {
   return absl::StrCat(text, ".");
 }
 
-// The load that the page shows in detail: the load that held the limit best, or the last one.
+// Returns the load that the page shows in detail. This is the load at the highest rate that held
+// the limit, or otherwise the last load.
 const LoadResult& DetailOf(const LoadReport& report) {
   if (report.peak.has_value() && report.peak->held.has_value()) {
     const auto held = std::find_if(

@@ -9,12 +9,13 @@
 namespace qkserve {
 namespace {
 
-// "0.25", "1660", "39819".
+// Returns a rate as text: "0.25", "1660", "39819".
 std::string RateText(double rate) {
   return rate < 1000 ? absl::StrFormat("%.4g", rate) : absl::StrFormat("%.0f", rate);
 }
 
-// "p99 48.100 ms", or how much was in time, and what failed.
+// Returns "p99 48.100 ms" if the step held the limit. Otherwise returns how much was in time, and
+// what failed.
 std::string OutcomeText(const LoadResult& step, const LatencyLimit& limit) {
   const LoadCounts& counts = step.counts;
   if (HeldLimit(step, limit)) {
@@ -29,7 +30,7 @@ std::string OutcomeText(const LoadResult& step, const LatencyLimit& limit) {
   return text;
 }
 
-// Indexed by PeakEnd.
+// The headlines of PeakEnd, in its order.
 constexpr const char* kPeakHeadlines[] = {"peak",
                                           "no peak",
                                           "no peak found: this client could not send more",
@@ -82,7 +83,7 @@ std::string PeakText(const LoadReport& report) {
   const PeakResult& peak = *report.peak;
   const std::string limit =
       absl::StrCat("p", peak.limit.percentile, " <= ", absl::FormatDuration(peak.limit.latency));
-  // The last step at a rate counts.
+  // If several steps have the same rate, the last one counts.
   const auto at = [&report, &peak](double rate) {
     const auto step = std::find_if(
         report.steps.rbegin(), report.steps.rend(),

@@ -32,7 +32,7 @@ struct LoadMachines {
   v1::GetStatusResponse status;  // status of the server; empty if it did not say
 };
 
-// All that is known of a load when it is over.
+// Everything that is known about a load when it is over.
 struct LoadReport {
   LoadWorkload workload;
   std::string key_set;  // name of the key set, or of the first one
@@ -45,22 +45,23 @@ struct LoadReport {
   std::optional<VerifyReport> verify;
 };
 
-// "1.234 ms".
+// Returns "1.234 ms".
 std::string MillisecondsText(absl::Duration duration);
 
-// "32 at a time", "500/s, poisson", "100 to 500/s, constant".
+// Returns "32 at a time", "500/s, poisson" or "100 to 500/s, constant".
 std::string PaceText(const LoadOptions& options);
 
-// Tells why a load did not keep its schedule: "sent 480 of 1000 requests that were due (48.0%):
+// Returns why a load did not keep its schedule: "sent 480 of 1000 requests that were due (48.0%):
 // ...".
 std::string BehindScheduleText(const LoadResult& result);
 
-// "latencies are of the 990 requests answered OK; 10 others are left out": failed and abandoned
-// ones of all loads have no latency.
+// Returns "latencies are of the 990 requests answered OK; 10 others are left out". The others are
+// the failed and abandoned requests of all loads, which have no latency.
 std::string LatencyScopeText(const LoadReport& report);
 
-// The result of a search in one line: "peak: 1660/s hold p99 <= 50ms (p99 48.100 ms); 1740/s do not
-// (912 of 960 in time)". If the search found nothing, the line says why, and what it knows.
+// Returns the result of a search in one line: "peak: 1660/s hold p99 <= 50ms (p99 48.100 ms);
+// 1740/s do not (912 of 960 in time)". If the search found nothing, the line says why, and what is
+// known.
 std::string PeakText(const LoadReport& report);
 
 }  // namespace qkserve

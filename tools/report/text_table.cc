@@ -15,7 +15,7 @@ using Row = std::vector<std::string>;
 constexpr size_t kGap = 2;
 constexpr absl::string_view kCut = "...";
 
-// The characters of a name that are kept if there is no room: they still tell names apart.
+// The characters of a name that are kept if there is no room. They still tell names apart.
 constexpr size_t kNameColumns = 12;
 
 // Columns that share a line.
@@ -24,13 +24,13 @@ struct Line {
   size_t begin, end;
 };
 
-// The sum of the widths with the gaps between them.
+// Returns the sum of the widths and of the gaps between them.
 size_t WidthOf(absl::Span<const size_t> widths) {
   const size_t gaps = widths.empty() ? 0 : kGap * (widths.size() - 1);
   return std::accumulate(widths.begin(), widths.end(), gaps);
 }
 
-// The lines of a row. Narrows the first column if that lets the row fit in one line.
+// Returns the lines of a row. Narrows the first column if the row then fits in one line.
 std::vector<Line> LinesOf(std::vector<size_t>* widths) {
   const size_t all = WidthOf(*widths);
   const size_t surplus = all - std::min(all, kTextColumns);

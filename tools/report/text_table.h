@@ -9,16 +9,17 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
-// Text for terminals, in lines of at most kTextColumns. Widths count bytes: names are ASCII.
+// Text for terminals, in lines of at most kTextColumns. Widths count bytes, because names are
+// ASCII.
 
 namespace qkserve {
 
 inline constexpr size_t kTextColumns = 80;
 
-// "1 request", "2 requests", "0 requests".
+// Returns "1 request", "2 requests" or "0 requests".
 std::string CountText(int64_t count, absl::string_view noun);
 
-// `text`, or its begin and end with "..." between them if it is longer than `width`.
+// Returns `text`. If it is longer than `width`, "..." replaces its middle.
 std::string CutMiddle(absl::string_view text, size_t width);
 
 // Breaks `text` between words. Lines beyond the first begin with `indent` blanks. A word that is
@@ -27,11 +28,11 @@ std::string WrapText(absl::string_view text, size_t indent);
 
 enum class TextAlign { kLeft, kRight };
 
-// A table with two blanks between its columns. If it would be too wide, the cells of the first
-// column, which are names, are cut in the middle. If that is not enough, each name has a line of
-// its own, and its other cells stand below it.
+// Returns a table with two blanks between its columns. If the table would be too wide, the cells of
+// the first column, which are names, are cut in the middle. If that is not enough, each name has
+// its own line, and the other cells stand below it.
 //
-// A row with fewer cells than there are columns ends with a text that may take several lines.
+// A row with fewer cells than columns ends with a text that may take several lines.
 std::string TextTable(absl::Span<const TextAlign> columns,
                       const std::vector<std::vector<std::string>>& rows);
 

@@ -16,10 +16,10 @@ namespace qkserve {
 // Thread-compatible.
 class Buffer {
  public:
-  // Memory from Allocate is aligned to a cache line, which is also the widest vector register.
+  // Memory from Allocate is aligned to a cache line. The widest vector register has the same size.
   static constexpr size_t kAlignment = 64;
 
-  // `bytes`, of any integer type, rounded up to a multiple of kAlignment.
+  // Returns `bytes`, of any integer type, rounded up to a multiple of kAlignment.
   template <typename Bytes>
   static constexpr Bytes Aligned(Bytes bytes) {
     constexpr Bytes kLine{kAlignment};
@@ -35,16 +35,16 @@ class Buffer {
   Buffer(std::byte* data, size_t size_bytes, Deleter deleter)
       : data_(data, std::move(deleter)), size_bytes_(size_bytes) {}
 
-  // Uninitialised memory, aligned to kAlignment. The pages are not touched.
-  // RESOURCE_EXHAUSTED if there is none.
+  // Allocates uninitialised memory, aligned to kAlignment. The pages are not touched.
+  // RESOURCE_EXHAUSTED: out of memory.
   static absl::StatusOr<Buffer> Allocate(size_t size_bytes);
 
-  // Zeroed memory for data that stays long. Large buffers use huge pages if the system has them.
-  // The pages are not touched. RESOURCE_EXHAUSTED if there is none.
+  // Allocates zeroed memory for data that stays long. Buffers of 2 MiB or more use huge pages if
+  // the system has them, and their pages are not touched. RESOURCE_EXHAUSTED: out of memory.
   static absl::StatusOr<Buffer> AllocateZeroed(size_t size_bytes);
 
-  // Zeroed memory that is seldom used. A large buffer takes a page of memory only when the page is
-  // written. RESOURCE_EXHAUSTED if there is none.
+  // Allocates zeroed memory that is seldom used. A large buffer takes a page of memory only when
+  // the page is written. RESOURCE_EXHAUSTED: out of memory.
   static absl::StatusOr<Buffer> AllocateOnDemand(size_t size_bytes);
 
   // A buffer that was moved from is empty.

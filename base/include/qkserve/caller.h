@@ -8,19 +8,19 @@
 
 namespace qkserve {
 
-// Metadata by which a call says who pays for it, and how urgent it is. docs/tenants.md tells their
-// meaning.
+// Names of the metadata that tell who pays for a call, and how urgent the call is. docs/tenants.md
+// explains them.
 //
-// A tenant's name has 1 to 128 of A-Z a-z 0-9 . _ - : @ /. A server that authenticates its callers
-// ignores it.
+// A tenant's name has 1 to 128 characters of A-Z a-z 0-9 . _ - : @ /. A server that authenticates
+// its callers ignores the name.
 inline constexpr char kTenantMetadata[] = "qkserve-tenant";
 inline constexpr char kPriorityMetadata[] = "qkserve-priority";
 
 // A tenant's normal calls go before its low ones. The priority changes nothing between tenants, so
-// nobody gets more than a share by a claim.
+// a tenant cannot gain more than its share by a claim.
 enum class Priority { kNormal, kLow };
 
-// The values of kPriorityMetadata. Without it a call is normal.
+// The values of kPriorityMetadata. A call without this metadata is normal.
 inline constexpr std::array<absl::string_view, 2> kPriorityNames = {"normal", "low"};
 inline constexpr int kPriorities = static_cast<int>(kPriorityNames.size());
 

@@ -11,10 +11,11 @@ inline constexpr int64_t kKiB = int64_t{1} << 10;
 inline constexpr int64_t kMiB = int64_t{1} << 20;
 inline constexpr int64_t kGiB = int64_t{1} << 30;
 
-// The largest message in either direction (--message_bytes_max). gRPC holds its size in an int.
+// The largest message in either direction (--message_bytes_max). gRPC keeps a message's size in an
+// int.
 inline constexpr int64_t kMessageBytesMax = 256 * kMiB;
 
-// Key sets that a server may have.
+// The most key sets that a server may have.
 inline constexpr int64_t kKeySetsMax = 100'000;
 
 }  // namespace qkserve

@@ -14,27 +14,28 @@
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
 
-// For programs that call the generated stubs themselves, for example asynchronously. Connections
-// and calls are like those of Client.
+// Functions for programs that call the generated stubs themselves, for example asynchronously.
+// Connections and calls are like those of Client.
 
 namespace qkserve {
 
-// The gRPC target of an address as ClientOptions::address has it: "127.0.0.1" becomes
-// "127.0.0.1:50051". INVALID_ARGUMENT says what the address was and what is possible.
+// Returns the gRPC target of an address in the form of ClientOptions::address. For example,
+// "127.0.0.1" becomes "127.0.0.1:50051". INVALID_ARGUMENT says what the address was and what is
+// possible.
 absl::StatusOr<std::string> ServerTarget(const std::string& address);
 
-// Makes options.channels channels. Each has a connection of its own, which its first call makes.
+// Makes options.channels channels. Each channel has its own connection, which its first call makes.
 // Errors are those of Client::Create.
 absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
     const ClientOptions& options);
 
-// Sets the deadline of a call that is about to begin. Also sets the metadata "qkserve-key-set", for
-// proxies that route by it. `key_set` is empty for a call that names none.
+// Sets the deadline of a call that is about to begin. If `key_set` is not empty, also sets the
+// metadata "qkserve-key-set", for proxies that route by it.
 void PrepareCall(grpc::ClientContext& context, absl::Duration timeout,
                  const std::string& key_set = "");
 
 // Adds metadata to a call that is about to begin. INVALID_ARGUMENT names what Metadata does not
-// allow; then nothing is added.
+// allow. Nothing is added in this case.
 absl::Status AddMetadata(grpc::ClientContext& context, const Metadata& metadata);
 
 }  // namespace qkserve

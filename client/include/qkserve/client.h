@@ -25,20 +25,20 @@
 
 namespace qkserve {
 
-// TLS. Files hold PEM. They are read once, when the client is made.
+// Options of TLS. The files are in PEM format. They are read once, when the client is made.
 struct TlsOptions {
-  // Certificates of the authorities that may sign the server's certificate. Empty: those of the
-  // system.
+  // Certificates of the authorities that may sign the server's certificate. If empty, the system's
+  // authorities are used.
   std::string ca_file = {};
 
-  // For servers that want to know the client. cert_file has the client's certificate, followed by
-  // those between it and its authority. key_file has its key, without a pass phrase. Set both or
-  // neither.
+  // The client's identity, for servers that want to know the client. cert_file has the client's
+  // certificate, followed by the certificates between it and its authority. key_file has the
+  // certificate's key, without a pass phrase. Set both or neither.
   std::string cert_file = {};
   std::string key_file = {};
 
-  // The name that the server's certificate must be for. It is also sent as authority. Empty: the
-  // host of the address.
+  // The name for which the server's certificate must be valid. It is also sent as authority. If
+  // empty, it is the host of the address.
   std::string server_name = {};
 };
 
@@ -54,52 +54,53 @@ struct ClientOptions {
   // The largest message in either direction.
   int64_t message_bytes_max = kMessageBytesMax;
 
-  // How often a call is tried, from 1 (never again) to 5. docs/clients.md states the policy:
-  // - Score, GetStatus, GetKeySet, ListKeySets and AppendKeySet, which expects a version, are sent
-  //   again after UNAVAILABLE and UNKNOWN; every call is, if the server cannot have seen it or
-  //   refused it with a time to come again (RESOURCE_EXHAUSTED).
+  // The most attempts of a call, from 1 (no retries) to 5. docs/clients.md states the policy:
+  // - Score, GetStatus, GetKeySet and ListKeySets are sent again after UNAVAILABLE and UNKNOWN.
+  //   AppendKeySet is, too, because it expects a version.
+  // - Every call is sent again if the server cannot have seen it, or if the server refused it with
+  //   a time to come again (RESOURCE_EXHAUSTED).
   // - An attempt uses another connection than the one before.
-  // - The server says how long to pause. Otherwise pauses begin at 0.1 s and double, and up to half
-  //   of a pause is left out at random.
-  // - The client's retries have a budget: a tenth of its calls in the last 10 s, and 100 or as many
-  //   as calls are in flight.
+  // - If the server says how long to pause, the client pauses as long. Otherwise pauses begin at
+  //   0.1 s and double, and up to half of a pause is left out at random.
+  // - The client's retries have a budget. In 10 s it allows a tenth of the calls, plus 100 or the
+  //   number of calls in flight, whichever is more.
   // - A call's timeout holds for all attempts together. The last error is returned, with the number
   //   of attempts.
   int attempts_max = 4;
 
-  // Unless set, connections are not encrypted, and neither side proves its identity.
+  // If not set, connections are not encrypted, and neither side proves its identity.
   std::optional<TlsOptions> tls = std::nullopt;
 
   // A file with the token that every call sends as metadata "authorization: Bearer TOKEN", unless
-  // the call's own metadata has another one. It is read again when a second has passed, so a token
-  // can be replaced while the client runs. Empty: there is none.
+  // the call's own metadata has an authorization. The file is read again at most once a second, so
+  // the token can be replaced while the client runs. If empty, no token is sent.
   std::string token_file = {};
 
   // Lets a token go over a connection without TLS to an address that is not localhost, loopback or
-  // a unix socket. Whoever can read the network can then use the token.
+  // a unix socket. Anybody who can read the network can then use the token.
   bool allow_plaintext = false;
 
-  // [http://][USER:PASSWORD@]HOST:PORT of an HTTP proxy that is asked to CONNECT to the address.
-  // Empty: there is none.
+  // [http://][USER:PASSWORD@]HOST:PORT of an HTTP proxy that is asked to CONNECT to the address. If
+  // empty, no proxy is used.
   //
-  // The variables http_proxy, https_proxy and grpc_proxy of the environment are never read. Hosts
-  // in no_grpc_proxy or no_proxy are reached without the proxy.
+  // The environment variables http_proxy, https_proxy and grpc_proxy are never read. Hosts in the
+  // variables no_grpc_proxy or no_proxy are reached without the proxy.
   std::string http_proxy = {};
 
-  // A connection is pinged when it has received nothing for this time, so that the loss of a peer
-  // that cannot say goodbye is noticed. Infinite: never. qkserve closes connections that are pinged
-  // more often than every 5 s (--keepalive_interval_min).
+  // A connection is pinged when it has received nothing for this time, so that the client notices a
+  // peer that is gone without a goodbye. If infinite, there are no pings. qkserve closes
+  // connections that are pinged more often than every 5 s (--keepalive_interval_min).
   absl::Duration keepalive_interval = absl::InfiniteDuration();
 
   // A connection whose ping gets no answer for this time is closed. Its calls end with UNAVAILABLE.
   absl::Duration keepalive_timeout = absl::Seconds(20);
 
-  // Pings also while no call waits for an answer.
+  // If true, connections are also pinged while no call waits for an answer.
   bool keepalive_without_calls = false;
 };
 
-// A computation. Meanings and limits are those of qkserve.v1.Attention and ScoreRequest. If a
-// member is not set, the server's default holds.
+// A computation. qkserve.v1.Attention and ScoreRequest give the meanings and limits. If a member is
+// not set, the server's default holds.
 struct ScoreOptions {
   std::optional<float> scale = std::nullopt;
   std::optional<float> softcap = std::nullopt;
@@ -116,18 +117,18 @@ struct ScoreOptions {
   int64_t top_k = 0;         // for kTopK
   bool log_sum_exp = false;  // for kWeights and kContext
 
-  // The tenant that pays for the call, and how urgent the call is to it. "": the server's choice,
-  // which is the caller's identity or address.
+  // The tenant that pays for the call, and how urgent the call is to the tenant. If `tenant` is
+  // empty, the server takes the caller's identity or address.
   std::string tenant = {};
   Priority priority = Priority::kNormal;
 
-  // After this time the call fails with DEADLINE_EXCEEDED. Must be positive.
+  // After this time the call fails with DEADLINE_EXCEEDED. The timeout must be positive.
   absl::Duration timeout = absl::Seconds(60);
 
   Metadata metadata = {};  // of this call
 };
 
-// Tells how a request was answered; see qkserve.v1.Receipt.
+// How a request was answered; see qkserve.v1.Receipt.
 struct Receipt {
   absl::Duration queued;
   absl::Duration computed;
@@ -137,7 +138,7 @@ struct Receipt {
   int64_t key_set_version = 0;  // 0: inline keys
 };
 
-// Tensors are read with Tensor::Row and Tensor::Elements.
+// The reply to a request. Read its tensors with Tensor::Row and Tensor::Elements.
 struct ScoreResult {
   Tensor result;                      // [.., n, m], [.., n, dv] or [.., n, top_k]; of result_type
   std::optional<Tensor> indices;      // int32 [.., n, top_k], for kTopK
@@ -147,18 +148,19 @@ struct ScoreResult {
 
 // Counts since a client was made.
 struct RetryCounts {
-  int64_t calls = 0;        // that began
+  int64_t calls = 0;        // calls that began
   int64_t retries = 0;      // attempts beside the first ones
   int64_t recovered = 0;    // calls that a retry made succeed
   int64_t over_budget = 0;  // calls that failed because the budget of retries was spent
 };
 
-// How a client uses stubs that it is given.
+// Options of a client that is given its stubs.
 struct StubOptions {
   std::string http_proxy = {};  // errors of the connection name it
   int attempts_max = 1;         // as in ClientOptions
 
-  // So many of the last stubs are kept for retries. At least one stub must be left.
+  // The number of stubs that are kept for retries. They are the last ones, and at least one other
+  // stub must be left.
   size_t spares = 0;
 };
 
@@ -168,9 +170,9 @@ enum class Repeat : int;
 // A connection to a qkserve server. Thread-safe. Calls block the caller.
 //
 // Errors are the server's, which proto/qkserve/v1/*.proto list, and gRPC's own: UNAVAILABLE if no
-// server answers, DEADLINE_EXCEEDED after the timeout. INVALID_ARGUMENT, before anything is sent: a
-// view of a tensor has not as many bytes as its shape takes, or metadata is not allowed. INTERNAL:
-// the reply is not what was asked for.
+// server answers, DEADLINE_EXCEEDED after the timeout. A call fails with INVALID_ARGUMENT before
+// anything is sent if the bytes of a view do not fit its shape, or if metadata is not allowed. A
+// call fails with INTERNAL if the reply is not what was asked for.
 class Client {
  public:
   // The services of one connection. Tests put doubles here.
@@ -180,13 +182,14 @@ class Client {
     std::unique_ptr<v1::KeySetService::StubInterface> key_sets;
   };
 
-  // Makes a client. It connects at its first call, which fails if the server is down.
-  // INVALID_ARGUMENT: an option is out of range, or the address is none, or a file of TlsOptions
-  // holds no certificate or key, or they do not belong together, or token_file holds no token, or
-  // needs TLS. NOT_FOUND and the like: such a file cannot be read.
+  // Makes a client. The client connects at its first call, which fails if the server is down.
+  // INVALID_ARGUMENT: an option is out of range, the address is malformed, a file of TlsOptions
+  // holds no certificate or key, certificate and key do not belong together, token_file holds no
+  // token, or token_file needs TLS. NOT_FOUND and other errors of the operating system: a file
+  // cannot be read.
   static absl::StatusOr<std::unique_ptr<Client>> Create(const ClientOptions& options);
 
-  // Uses a channel of your own, with its credentials and arguments. gRPC refuses replies above 4 MB
+  // Uses your own channel, with its credentials and arguments. gRPC refuses replies above 4 MB
   // unless the channel was made with GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH. Calls are sent once,
   // unless the channel itself retries.
   explicit Client(const std::shared_ptr<grpc::ChannelInterface>& channel);
@@ -200,7 +203,7 @@ class Client {
   absl::StatusOr<ScoreResult> Score(const TensorView& queries, const TensorView& keys,
                                     const ScoreOptions& options = {});
 
-  // Scores queries against keys, and values, that are on the server.
+  // Scores queries against the keys, and values, of a key set on the server.
   absl::StatusOr<ScoreResult> Score(const TensorView& queries, const KeySetReference& key_set,
                                     const ScoreOptions& options = {});
 
@@ -208,33 +211,35 @@ class Client {
   absl::StatusOr<v1::ScoreResponse> Score(const v1::ScoreRequest& request, absl::Duration timeout,
                                           const Metadata& metadata = {});
 
-  // Makes or replaces a key set of `keys` [.., m, d], and returns it. After an error the previous
-  // version stays. After UNAVAILABLE, DEADLINE_EXCEEDED and other errors of the connection,
-  // however, the change may have happened: GetKeySet tells.
+  // Makes or replaces a key set of `keys` [.., m, d], and returns its new state. After an error the
+  // previous version stays. After an error of the connection, such as UNAVAILABLE or
+  // DEADLINE_EXCEEDED, the change may nevertheless have happened. GetKeySet tells whether it has.
   absl::StatusOr<KeySetInfo> PutKeySet(const std::string& name, const TensorSource& keys,
                                        const PutKeySetOptions& options = {});
 
-  // Adds `keys` [.., m, d] behind the existing ones, and returns the key set. FAILED_PRECONDITION:
-  // the set is not at `expected_version`. So a retry never appends twice. After a retry this error
-  // may mean that an earlier attempt appended the keys and its answer was lost; the error says so.
+  // Adds `keys` [.., m, d] after the existing keys, and returns the new state of the key set.
+  // FAILED_PRECONDITION: the set is not at `expected_version`. Because of this check a retry never
+  // appends twice. After a retry, the error may mean that an earlier attempt appended the keys and
+  // its answer was lost. The message then says so.
   absl::StatusOr<KeySetInfo> AppendKeySet(const std::string& name, int64_t expected_version,
                                           const TensorSource& keys,
                                           const AppendKeySetOptions& options = {});
 
-  // The newest version of a key set. NOT_FOUND: no set has this name.
+  // Returns the newest version of a key set. NOT_FOUND: no set has this name.
   absl::StatusOr<KeySetInfo> GetKeySet(const std::string& name,
                                        absl::Duration timeout = absl::Seconds(60),
                                        const Metadata& metadata = {});
 
-  // All key sets, in order of their names. `timeout` is for all pages together.
+  // Returns all key sets, in the order of their names. `timeout` is for all pages together.
   absl::StatusOr<std::vector<KeySetInfo>> ListKeySets(absl::Duration timeout = absl::Seconds(60),
                                                       const Metadata& metadata = {});
 
-  // Deletes a key set. Requests that run on it finish. NOT_FOUND: no set has this name.
+  // Deletes a key set. Requests that are running on the set finish. NOT_FOUND: no set has this
+  // name.
   absl::Status DeleteKeySet(const std::string& name, absl::Duration timeout = absl::Seconds(60),
                             const Metadata& metadata = {});
 
-  // The state of the server: version, kernels, load, memory.
+  // Returns the state of the server: version, kernels, load and memory.
   absl::StatusOr<v1::GetStatusResponse> GetStatus(absl::Duration timeout = absl::Seconds(5),
                                                   const Metadata& metadata = {});
 
@@ -244,13 +249,15 @@ class Client {
   // Sends one attempt of a call.
   using Attempt = absl::FunctionRef<grpc::Status(const Stubs&, grpc::ClientContext&)>;
 
-  // Makes attempts until one succeeds or none may follow. Adds deadline and metadata to each.
+  // Makes attempts until one succeeds or no other attempt is allowed. Adds deadline and metadata to
+  // each attempt.
   absl::Status Call(Repeat repeat, absl::Duration timeout, const std::string& key_set,
                     const Metadata& metadata, Attempt attempt);
   size_t NextStubs();
   size_t StubsForRetry(size_t failed);
   absl::Status ToStatus(const grpc::Status& status) const;
-  // Sends a put or append, the call that `begin` begins. `request` has what only one of them has.
+  // Sends a put or append. `begin` begins the call. `request` already has the header fields that
+  // only a put or only an append has.
   template <typename Request, typename Response, typename Options>
   absl::StatusOr<KeySetInfo> Upload(
       std::unique_ptr<grpc::ClientWriterInterface<Request>> (
@@ -259,14 +266,14 @@ class Client {
       Request request);
 
   const std::vector<Stubs> stubs_;
-  const size_t spares_;  // the last ones of stubs_
+  const size_t spares_;  // the last stubs_, for retries
   const std::string http_proxy_;
   const std::unique_ptr<Retries> retries_;
   std::atomic<uint64_t> next_{0};
 };
 
-// The message that Client::Score sends. A view with too few or too many bytes for its shape is sent
-// as it is: the server refuses it.
+// Makes the message that Client::Score sends. A view whose bytes do not fit its shape is not
+// refused here, because the server refuses it.
 v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const TensorView& keys,
                                   const ScoreOptions& options);
 v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const KeySetReference& key_set,
@@ -274,8 +281,8 @@ v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const KeySetReferen
 
 Receipt ReceiptFromProto(const v1::Receipt& receipt);
 
-// The same code and message in Abseil's type. If a TLS handshake failed, the message first says
-// what that means, then has gRPC's words.
+// Converts a status to Abseil's type, with the same code and message. If a TLS handshake failed,
+// the message first says what went wrong, and then has gRPC's text.
 absl::Status FromGrpcStatus(const grpc::Status& status);
 
 }  // namespace qkserve

@@ -20,7 +20,7 @@
 
 namespace qkserve {
 
-// A key set to score against. Unless `version` is set, its newest version is used.
+// A key set to score against. If `version` is not set, the newest version is used.
 struct KeySetReference {
   std::string name;
   std::optional<int64_t> version = std::nullopt;
@@ -40,15 +40,17 @@ struct KeySetInfo {
   std::optional<TensorSpec> values = std::nullopt;  // nullopt: the set has no values
   int64_t memory_bytes = 0;
   int64_t requests_served = 0;
-  // Why the newest stored version is not served. Empty: it is served. If `version` is 0, no version
-  // is served and only the name is set. Otherwise an older version is served.
+  // Says why the newest stored version is not served. If empty, that version is served. Otherwise
+  // `version` is the older version that is served. If `version` is 0, no version is served, and
+  // only the name is set.
   std::string problem;
 };
 
 // A tensor that is read in pieces while it is sent. It need not fit in memory.
 struct TensorSource {
-  // Fills `out` with the bytes from `offset` on. Called in order, on the calling thread. An upload
-  // that is tried again begins at offset 0 again. An error ends the upload, which returns it.
+  // Fills `out` with the bytes from `offset` on. It is called in order, on the thread that called
+  // the client. A retry of the upload begins at offset 0 again. If it returns an error, the upload
+  // ends and returns this error.
   using Read = std::function<absl::Status(int64_t offset, absl::Span<char> out)>;
 
   TensorSource(DataType data_type, Shape shape, Read read)
@@ -68,9 +70,9 @@ struct TensorSource {
   std::optional<int64_t> size_bytes;  // as in TensorView
 };
 
-// Called after each chunk, on the calling thread. `sent_bytes` have been given to the connection.
-// HTTP/2's flow control bounds the bytes that wait in the connection. They begin at 0 again if the
-// upload is tried again.
+// Is called after each chunk, on the thread that called the client. `sent_bytes` have been given to
+// the connection, where HTTP/2's flow control bounds the bytes that wait. If the upload is retried,
+// `sent_bytes` begins at 0 again.
 using UploadProgress = std::function<void(int64_t sent_bytes, int64_t total_bytes)>;
 
 inline constexpr int64_t kUploadChunkBytes = kMiB;
@@ -78,11 +80,11 @@ inline constexpr int64_t kUploadChunkBytes = kMiB;
 struct PutKeySetOptions {
   std::optional<TensorSource> values = std::nullopt;  // [.., m, dv]
 
-  // The float type in which the server keeps keys and values. Not set: the type in which they are
-  // sent.
+  // The float type in which the server keeps keys and values. If not set, they are kept in the type
+  // in which they are sent.
   std::optional<DataType> storage = std::nullopt;
 
-  // The time for the whole call, sending included. Must be positive.
+  // The time for the whole call, including sending. It must be positive.
   absl::Duration timeout = absl::Minutes(10);
 
   UploadProgress progress = nullptr;

@@ -13,13 +13,15 @@ namespace qkserve {
 //
 //   {{"x-request-id", "7"}, {"traceparent", trace}, {"authorization", "Bearer " + token}}
 //
-// A name has lower-case letters, digits, '-', '_' and '.'. Those that begin with "grpc-" and some
-// others belong to gRPC and to this library. A value is printable ASCII; if the name ends in "-bin"
-// it may have any bytes. A call with another name or value fails with INVALID_ARGUMENT before it is
-// sent. Servers refuse metadata of more than about 7 KB together (RESOURCE_EXHAUSTED).
+// A name has lower-case letters, digits, '-', '_' and '.'. Names that begin with "grpc-", and some
+// other names, are reserved for gRPC and this library. A value is printable ASCII. If the name ends
+// in "-bin", the value may have any bytes. A call with another name or value fails with
+// INVALID_ARGUMENT before it is sent. Servers refuse more than about 7 KB of metadata in all
+// (RESOURCE_EXHAUSTED).
 using Metadata = std::vector<std::pair<std::string, std::string>>;
 
-// The metadata of a call for this tenant at this priority. Empty for tenant "" and kNormal.
+// Returns the metadata of a call for this tenant at this priority. It is empty for tenant "" and
+// kNormal.
 Metadata CallerMetadata(const std::string& tenant, Priority priority);
 
 }  // namespace qkserve

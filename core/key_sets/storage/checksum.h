@@ -12,7 +12,7 @@ struct XXH3_state_s;
 
 namespace qkserve {
 
-// XXH3 with 64 bits over bytes that are added in pieces. It finds damage, not forgery.
+// The 64-bit XXH3 checksum of bytes that are added in pieces. It detects damage, not forgery.
 // Thread-compatible.
 class Checksum {
  public:
@@ -31,7 +31,7 @@ class Checksum {
 
 uint64_t ChecksumOf(absl::string_view bytes);
 
-// The checksum in 16 hexadecimal digits.
+// Returns the checksum as 16 hexadecimal digits.
 std::string ChecksumText(uint64_t checksum);
 
 }  // namespace qkserve

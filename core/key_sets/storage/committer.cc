@@ -7,9 +7,9 @@
 #include "base/status_macros.h"
 #include "core/key_sets/key_set_name.h"
 
-// The state of a set has two parts. One is the manifest in memory: what this process acknowledged
-// last. The other is has_unacknowledged_change: a reader may have seen a later change that failed.
-// A change moves the state:
+// The state of a set has two parts. One is the manifest in memory, which this process acknowledged
+// last. The other is has_unacknowledged_change. It is true if a reader may have seen a later change
+// that failed. Changes have these effects:
 //
 //   change  outcome                    manifest in memory   has_unacknowledged_change
 //   ------  -------------------------  -------------------  -------------------------
@@ -21,12 +21,12 @@
 //   merge   OK                         same base_version    stays
 //   Delete  OK                         none                 none
 //
-// If a Put of a new set fails after its rename, the set is removed again. If that fails too, the
-// new manifest stays in memory, because its version must not be given again.
+// If a Put of a new set fails after its rename, the set is removed again. If the removal fails too,
+// the new manifest stays in memory, because its version must not be given again.
 //
-// A new base_version equals the new version. It tells readers to forget what they have of the set:
-// they may hold the change that failed, and would take it for rows of the version that follows. The
-// same base_version lets readers add to an older version: see the table in loader.cc.
+// A new base_version equals the new version. It tells readers to discard what they have of the set,
+// because they may hold the change that failed and would take its rows for rows of the next
+// version. The same base_version lets readers add to an older version: see the table in loader.cc.
 
 namespace qkserve {
 
@@ -40,8 +40,8 @@ absl::StatusOr<std::unique_ptr<SegmentWriter>> Committer::NewSegment(const std::
                                                                      int64_t rows) {
   RETURN_IF_ERROR(ValidateKeySetName(name));
   RETURN_IF_ERROR(layout.Validate(rows));
-  // The segment is made in the root: the set's folder may be added and removed before the segment
-  // is finished.
+  // The segment is made in the root, because the set's folder may be added and removed before the
+  // segment is finished.
   return SegmentWriter::Create(&files_, paths_.TemporaryPath("segment", name), layout, rows);
 }
 
@@ -57,7 +57,7 @@ absl::Status Committer::Put(const std::string& name, int64_t version,
                        .segments = {}};
   ASSIGN_OR_RETURN(SegmentInfo info, segment->Finish());
   SetFolder folder = sets_.FolderOf(name);
-  // The folder of a known set is missing if a delete failed.
+  // The folder of a known set may be missing, because a delete may have failed.
   if (absl::IsNotFound(sets_.Find(name).status()) || !folder.Exists()) {
     return AddSet(std::move(manifest), segment.get(), std::move(info));
   }
@@ -132,7 +132,7 @@ absl::Status Committer::StoreManifest(const Manifest& manifest, const std::strin
     sets_.MarkUnacknowledgedChange(name);
     return status;
   }
-  // Only a new base tells readers to forget a change that failed; a merge does not.
+  // Only a new base_version tells readers to discard a change that failed. A merge keeps the flag.
   const bool is_new_base = manifest.base_version == manifest.version;
   sets_.Insert(name, manifest, !is_new_base && sets_.HasUnacknowledgedChange(name));
   return status;
@@ -169,7 +169,7 @@ absl::Status Committer::RemoveSet(const std::string& name) {
 
 absl::Status Committer::MoveAndRemove(const std::string& name, const std::string& temporary) {
   absl::Status status = files_.Rename(paths_.Path(name), temporary);
-  // If an earlier change failed, the folder may be missing, but not durably.
+  // If an earlier change failed, the folder may be missing, but its removal may not be durable.
   if (!status.ok() && !absl::IsNotFound(status)) return status;
   RETURN_IF_ERROR(files_.SyncDirectory(paths_.root()));
   SetFolder(&files_, temporary).RemoveFilesBut(nullptr);

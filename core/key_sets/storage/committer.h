@@ -13,31 +13,30 @@
 
 namespace qkserve {
 
-// A copy of some segments of a set. ReplaceSegments may put it in their place.
+// One segment with the rows of several segments of a set. ReplaceSegments puts it in their place.
 struct SegmentMerge {
   std::vector<SegmentInfo> from;
   SegmentInfo info;
   std::unique_ptr<SegmentWriter> merged;  // null: there is nothing to merge
 };
 
-// Changes the sets of a directory. A change that returned OK survives the end of the process and of
-// the machine. After a change that failed, the disk has the previous version or the new one, whole;
-// memory has the previous version.
+// Changes the sets of a directory. A change that returned OK is durable. After a change that
+// failed, the disk has the complete previous version or the complete new one. Memory has the
+// previous version.
 //
-// Calls for different sets may run at the same time. Calls for one set must not, except for
+// Calls for different sets may run at the same time. Calls for one set must not, except calls of
 // NewSegment.
 class Committer {
  public:
   explicit Committer(DirectoryState* state)
       : paths_(state->paths), files_(*paths_.files()), sets_(state->sets) {}
 
-  // Keeps the lock. From now on CheckRoot compares the directory's path with the directory that is
-  // locked.
+  // Keeps the lock. CheckRoot then compares the directory's path with the locked directory.
   void HoldLock(std::unique_ptr<FileLock> lock) { lock_ = std::move(lock); }
-  // INTERNAL: the path leads to another directory than the one that was opened.
+  // Returns INTERNAL if the path no longer leads to the directory that was opened.
   absl::Status CheckRoot() const;
 
-  // KeySetDirectory says what these do.
+  // See the same functions of KeySetDirectory.
   absl::StatusOr<std::unique_ptr<SegmentWriter>> NewSegment(const std::string& name,
                                                             const KeySetLayout& layout,
                                                             int64_t rows);
@@ -47,23 +46,25 @@ class Committer {
                       std::unique_ptr<SegmentWriter> segment);
   absl::Status Delete(const std::string& name);
 
-  // Puts the copy in place. This is a change like others, but the version stays. Returns false if
-  // the set no longer has the segments that were copied. NOT_FOUND, DATA_LOSS.
+  // Replaces the copied segments by the copy. This is a change like the others, but the version
+  // stays. Returns false if the set no longer has the segments that were copied. NOT_FOUND: there
+  // is no such set. DATA_LOSS: the set is damaged.
   absl::StatusOr<bool> ReplaceSegments(const std::string& name, SegmentMerge merge);
 
-  // Adds a set with a manifest. Its segments are added later.
+  // Adds a set with a manifest. The caller adds the files of the segments later.
   absl::Status AddManifest(Manifest manifest) { return AddSet(std::move(manifest), nullptr, {}); }
-  // Removes the set's folder durably. After an error the folder may be gone or not.
+  // Removes the set's folder durably. After an error the folder may still be there.
   absl::Status RemoveSet(const std::string& name);
 
  private:
-  // Replaces the manifest of an existing set. An error takes the new segment's file `added` back.
+  // Replaces the manifest of an existing set. After an error, calls TakeBackSegment for the new
+  // segment's file `added`.
   absl::Status StoreManifest(const Manifest& manifest, const std::string& added);
   // Adds a new set, with the segment if it is not null.
   absl::Status AddSet(Manifest manifest, SegmentWriter* segment, SegmentInfo info);
-  // Renames a set to `temporary`, a DeletedPath, and removes its files. The path keeps the version,
-  // which must not be given again, until .last_version has it. That file may need the disk space
-  // that is freed here.
+  // Renames a set to `temporary` (see DeletedPath) and removes its files. The folder stays until
+  // .last_version has the version in the folder's name, because that version must not be given
+  // again. Writing .last_version may need the disk space that is freed here.
   absl::Status MoveAndRemove(const std::string& name, const std::string& temporary);
 
   DirectoryPaths& paths_;

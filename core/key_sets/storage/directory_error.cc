@@ -8,7 +8,7 @@
 namespace qkserve {
 namespace {
 
-// Makes the paths in a message relative to `root`, which itself becomes ".".
+// Makes the paths in a message relative to `root`. The path of `root` itself becomes ".".
 std::string WithoutRoot(absl::string_view message, const std::string& root) {
   std::string text = absl::StrCat(" ", message, " ");
   const std::string word = absl::StrCat(" ", root);

@@ -7,8 +7,8 @@
 
 namespace qkserve {
 
-// An error of the key set directory `root` as a caller may see it. The directory's path is left
-// out. A code that means something else to a caller becomes INTERNAL.
+// Returns an error of the key set directory `root` as callers may see it. The error does not show
+// the directory's path. A code that would mean something else to a caller becomes INTERNAL.
 absl::Status DirectoryErrorForCaller(const absl::Status& status, const std::string& root);
 
 }  // namespace qkserve

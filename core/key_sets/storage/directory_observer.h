@@ -12,15 +12,15 @@ namespace qkserve {
 
 // Callbacks during long reads of a directory, for cancellation and progress.
 struct DirectoryObserver {
-  // Called often, from any thread. If it returns true, Open or Load ends with CANCELLED.
+  // Called often, from any thread. If it returns true, Open or Load returns CANCELLED.
   std::function<bool()> is_stopping = [] { return false; };
   // Called about once a second with the progress of Open.
   LogSink log = [](const LogEvent&) {};
 
-  // CANCELLED if is_stopping returns true.
+  // Returns CANCELLED if is_stopping returns true.
   absl::Status CheckNotStopping() const;
 
-  // Calls fn for each entry, and logs the progress of `work`. CANCELLED: is_stopping.
+  // Calls fn for each entry, and logs the progress of `work`. CANCELLED: is_stopping returned true.
   absl::Status ForEach(const char* work, const std::vector<FileSystem::Entry>& entries,
                        const std::function<void(const FileSystem::Entry&)>& fn) const;
 };

@@ -12,19 +12,19 @@
 
 namespace qkserve {
 
-// The names in a directory of key sets; key_set_directory.h draws the whole directory.
+// Names of files in a directory of key sets. key_set_directory.h shows the whole directory.
 
-// "segment-VERSION-BEGIN-END.safetensors". The name is unique in a set: a version adds one segment,
-// and a merge gives its segment other rows.
+// Returns "segment-VERSION-BEGIN-END.safetensors". The name is unique in a set, because a version
+// adds one segment and a merged segment has other rows.
 std::string SegmentFile(int64_t version, int64_t first_row, int64_t rows);
-// The version in a name made by SegmentFile. 0 for any other name.
+// Returns the version in a name that SegmentFile made, or 0 for any other name.
 int64_t VersionOfSegment(absl::string_view file);
 
-// True for a folder that has the name of a set.
+// True if the entry is a folder, and its name is valid for a set.
 bool MayBeSet(const FileSystem::Entry& entry);
-// True for the name of something that was being written or removed.
+// True if the name is that of a file or folder that was being written or removed.
 bool IsTemporary(absl::string_view name);
-// The version in the name of a set that is being removed. 0 for any other name.
+// Returns the version in the name of a set that is being removed, or 0 for any other name.
 int64_t VersionOfDeleted(absl::string_view name);
 
 // Paths below a directory. Thread-safe.
@@ -37,9 +37,11 @@ class DirectoryPaths {
 
   std::string Path(absl::string_view name) const { return absl::StrCat(root_, "/", name); }
 
-  // A new path: ROOT/.KIND-SET-NUMBER.tmp. Nothing has it, and no other call returns it.
+  // Returns a new path, ROOT/.KIND-SET-NUMBER.tmp. No file has this path, and no other call returns
+  // it.
   std::string TemporaryPath(absl::string_view kind, absl::string_view set);
-  // A new path for a set that is being removed. `version` is the greatest version at that time.
+  // Returns a new path for a set that is being removed. `version` is the greatest version at that
+  // time.
   std::string DeletedPath(int64_t version, absl::string_view set) {
     return TemporaryPath(absl::StrCat("deleted-", version), set);
   }

@@ -45,7 +45,7 @@ absl::Status ErrnoStatus(const std::string& path, absl::string_view what, int er
   }
 }
 
-// The status of a system call. `result` is 0 if the call succeeded.
+// Returns the status of a system call. `result` is 0 if the call succeeded.
 absl::Status StatusOf(int result, const std::string& path, absl::string_view what) {
   return result == 0 ? absl::OkStatus() : ErrnoStatus(path, what);
 }
@@ -124,7 +124,7 @@ class PosixFileLock : public FileLock {
 
  private:
   const std::string path_;
-  const FileDescriptor fd_;  // closing it releases the lock, and so does the end of the process
+  const FileDescriptor fd_;  // closing it, or the end of the process, releases the lock
 };
 
 class PosixFileSystem : public FileSystem {
@@ -136,7 +136,7 @@ class PosixFileSystem : public FileSystem {
   }
 
   absl::StatusOr<std::unique_ptr<ReadableFile>> Open(const std::string& path) override {
-    // O_NONBLOCK, because opening a pipe must not wait for its writer.
+    // O_NONBLOCK is set, because opening a pipe must not wait for its writer.
     FileDescriptor fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
     if (fd.get() < 0 && errno == ELOOP) return absl::FailedPreconditionError(path + ": is a link");
     if (fd.get() < 0) return ErrnoStatus(path, "open");

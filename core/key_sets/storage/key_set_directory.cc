@@ -30,8 +30,9 @@ absl::Status KeySetDirectory::OpenRoot() {
   FileSystem& files = state_.files();
   absl::Status made = files.MakeDirectory(path());
   if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
-  // The parent is synced even if the directory existed: it may have been made just before a process
-  // ended. Then an error is ignored, because this process may not be allowed to read the parent.
+  // The parent is synced even if the directory existed, because the directory may have been made
+  // just before a process ended. In this case an error is ignored, because this process may not be
+  // allowed to read the parent.
   const std::string parent = std::filesystem::path(path()).parent_path();
   absl::Status synced = files.SyncDirectory(parent.empty() ? "." : parent);
   if (made.ok() && !synced.ok()) return synced;
@@ -59,7 +60,8 @@ absl::Status KeySetDirectory::FindSets() {
   return absl::OkStatus();
 }
 
-// An error is ignored: the next process then syncs more than it needs to.
+// Writes .synced if the durable sets have changed. Ignores errors, because the next process then
+// only syncs more than it needs to.
 void KeySetDirectory::WriteSynced() {
   if (!synced_.has_value() || !committer_.CheckRoot().ok()) return;
   SyncedSets durable = state_.sets.Durable();
@@ -74,7 +76,7 @@ absl::StatusOr<int64_t> KeySetDirectory::StoredVersion(const std::string& name) 
 
 absl::StatusOr<KeySetDirectory::Changes> KeySetDirectory::FindChanges(
     const std::map<std::string, int64_t>& served) const {
-  // A single listing decides, because the directory may vanish at any time.
+  // A single listing decides about all sets, because the directory may vanish at any time.
   ASSIGN_OR_RETURN(const std::vector<FileSystem::Entry> entries, state_.files().List(path()));
   int64_t last_deleted = state_.sets.ReadLastVersion().value_or(0);
   Changes changes;

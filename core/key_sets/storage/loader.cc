@@ -11,11 +11,12 @@
 namespace qkserve {
 namespace {
 
-// The number of versions that a reader tries. Then the writer is faster, and the reader gives up.
+// The number of versions that a reader tries. Then the reader gives up, because the writer is
+// faster.
 constexpr int kLoadAttemptsMax = 10;
 
-// True if the set in memory is an older version of the stored one. Its rows are then the first of
-// the stored set.
+// True if the set in memory is an older version of the stored one. The rows in memory are then the
+// first rows of the stored set.
 bool HasGrown(const KeySet& current, const Manifest& stored) {
   return current.base_version() == stored.base_version && current.version() < stored.version &&
          current.layout() == stored.layout && current.m() <= stored.Keys();
@@ -23,9 +24,9 @@ bool HasGrown(const KeySet& current, const Manifest& stored) {
 
 // The place of a segment in its set.
 struct SegmentPlace {
-  int64_t first;  // row of the set that the segment begins with
-  int64_t known;  // rows of the segment that are in memory
-  int64_t added;  // rows of the segment that the builder gets
+  int64_t first;  // row of the set that the segment begins with, in each matrix
+  int64_t known;  // rows of the set that are in memory, in each matrix
+  int64_t added;  // rows of the set that the builder gets, in each matrix
 };
 
 absl::Status LoadSegment(const DirectoryState& state, const Manifest& manifest,
@@ -33,8 +34,8 @@ absl::Status LoadSegment(const DirectoryState& state, const Manifest& manifest,
                          KeySetBuilder& builder) {
   ASSIGN_OR_RETURN(const std::unique_ptr<SegmentReader> reader,
                    state.sets.FolderOf(manifest.name).OpenSegment(manifest, info));
-  // A segment with any new rows is read whole, because the checksum is that of the whole file. The
-  // policy of merging bounds the cost.
+  // A segment with any new row is read completely, because its checksum covers the whole file. The
+  // merge policy limits the cost.
   RETURN_IF_ERROR(
       reader->ReadAll([&](const Column& column, int64_t row, int64_t count, const std::byte* rows) {
         for (int64_t done = 0; done < count;) {
@@ -58,12 +59,12 @@ absl::Status LoadSegment(const DirectoryState& state, const Manifest& manifest,
 //   -------------------------------  ---------------------------------  --------------------------
 //   none                             any                                read all rows
 //   version v                        version v                          keep the one in memory
-//   base_version b, version < v      base_version b, version v, the     read the rows behind those
+//   base_version b, version < v      base_version b, version v, the     read the rows after those
 //                                    same layout, not fewer keys        in memory
 //   anything else                    any                                read all rows
 //
-// A new base_version is written by a Put, and by an Append after a change that failed: see the
-// table in committer.cc.
+// A Put writes a new base_version, and so does an Append after a change that failed: see the table
+// in committer.cc.
 absl::StatusOr<std::shared_ptr<const KeySet>> LoadVersion(const DirectoryState& state,
                                                           const Manifest& manifest,
                                                           ByteBudget* budget,
@@ -98,7 +99,8 @@ absl::StatusOr<std::shared_ptr<const KeySet>> LoadKeySet(
     absl::StatusOr<std::shared_ptr<const KeySet>> set =
         LoadVersion(state, manifest, budget, current);
     if (state.mode == DirectoryMode::kWriter || !absl::IsDataLoss(set.status())) return set;
-    // A writer may have removed files that the manifest names. There is a newer manifest then.
+    // A writer may have removed files that the manifest names. In that case there is a newer
+    // manifest.
     ASSIGN_OR_RETURN(const Manifest newer, state.sets.Find(name));
     if (newer == manifest) return set;
   }

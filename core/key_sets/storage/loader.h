@@ -11,7 +11,7 @@
 
 namespace qkserve {
 
-// Does what KeySetDirectory::Load says. Thread-safe.
+// Implements KeySetDirectory::Load. Thread-safe.
 absl::StatusOr<std::shared_ptr<const KeySet>> LoadKeySet(
     const DirectoryState& state, const std::string& name, ByteBudget* budget,
     const std::shared_ptr<const KeySet>& current);

@@ -13,7 +13,7 @@
 namespace qkserve {
 namespace {
 
-// The manifest of a set that consists of this file.
+// Makes the manifest of a set that consists of this file.
 Manifest NewManifest(StoredSets& sets, const std::string& name, const SegmentReader& reader) {
   const int64_t version = sets.last_version() + 1;
   sets.RaiseLastVersion(version);
@@ -27,8 +27,9 @@ Manifest NewManifest(StoredSets& sets, const std::string& name, const SegmentRea
                         .checksum = reader.FileChecksum()}}};
 }
 
-// Writes the set's manifest, then moves the file to the set. So the file always has a name that its
-// owner knows. If the process ends in between, the next one finishes the import.
+// Writes the set's manifest, then moves the file into the set's folder. In this order the file
+// always has a name that its owner knows. If the process ends in between, the next process finishes
+// the import.
 absl::Status ImportLooseFile(DirectoryState& state, Committer& committer, const std::string& name,
                              const std::string& path) {
   RETURN_IF_ERROR(ValidateKeySetName(name));
@@ -45,7 +46,7 @@ absl::Status ImportLooseFile(DirectoryState& state, Committer& committer, const 
   }
   ASSIGN_OR_RETURN(const std::unique_ptr<SegmentReader> reader, SegmentReader::Open(&files, path));
   RETURN_IF_ERROR(reader->ReadAll([&](auto&&...) { return state.observer.CheckNotStopping(); }));
-  // The file is synced, because the other tool may not have done so.
+  // The file is synced, because the other tool may not have synced it.
   RETURN_IF_ERROR(files.SyncFile(path));
   if (!is_half_done) {
     manifest = NewManifest(state.sets, name, *reader);

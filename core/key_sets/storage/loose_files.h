@@ -9,9 +9,9 @@
 
 namespace qkserve {
 
-// Makes sets of the NAME.safetensors files that other tools left in a directory. `entries` are the
-// directory's entries. These are left and noted: a file that cannot be imported, every link and,
-// for a reader, every file. CANCELLED: is_stopping.
+// Imports the NAME.safetensors files that other tools left in a directory. `entries` are the
+// directory's entries. A file that cannot be imported stays and is noted. Links are never imported,
+// and a reader imports nothing. CANCELLED: is_stopping returned true.
 absl::Status ImportLooseFiles(DirectoryState& state, Committer& committer,
                               const std::vector<FileSystem::Entry>& entries);
 

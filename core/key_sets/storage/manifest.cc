@@ -24,12 +24,12 @@ constexpr int kFormat = 1;
 constexpr PerColumn<std::pair<const char*, const char*>> kColumnMembers = {
     {{{"d", "key_type"}, {"dv", "value_type"}}}};
 
-// Reads members of a JSON object. Remembers the first that is missing or wrong.
+// Reads members of a JSON object. Remembers the first member that is missing or wrong.
 class Members {
  public:
   Members(const json& object, std::string* problem) : object_(object), problem_(*problem) {}
 
-  // The member if it has this type, or null if it is missing or wrong.
+  // Returns the member if it has this type, or null if it is missing or wrong.
   const json* Find(const char* key, json::value_t type) {
     const auto found = object_.find(key);
     if (found != object_.end() && found->type() == type) return &*found;
@@ -39,7 +39,7 @@ class Members {
 
   int64_t Integer(const char* key, int64_t min) {
     const json* const member = Find(key, json::value_t::number_unsigned);
-    // A number that int64_t does not hold becomes negative here, and is refused for that.
+    // A number that is too large for int64_t becomes negative here and is therefore refused.
     const int64_t value = member != nullptr ? member->get<int64_t>() : -1;
     if (value < min) Fail(key);
     return value;
@@ -82,8 +82,8 @@ KeySetLayout ToLayout(Members& members) {
   }
   for (const Column& column : layout.Columns()) {
     const auto& [width, type] = kColumnMembers[column.id];
-    // A column is skipped if it is neither in the text nor in every set. Every set has the columns
-    // of an empty layout.
+    // A column that the text lacks is skipped, unless every set has it. Every set has the columns
+    // that an empty layout has.
     if (!column.is_present && !members.Has(width)) continue;
     const int64_t elements = members.Integer(width, 0);
     layout.SetColumn(column.id, members.FloatType(type), elements);
@@ -95,7 +95,7 @@ SegmentInfo ToSegment(const json& object, std::string* problem) {
   Members members(object, problem);
   SegmentInfo info;
   info.file = members.Text("file");
-  // The file must be beside its manifest, and nowhere else.
+  // The file must be in the folder of its manifest.
   if (!ValidateKeySetName(info.file).ok()) members.Fail("file");
   info.keys = members.Integer("keys", 0);
   info.bytes = members.Integer("bytes", 0);
@@ -103,7 +103,8 @@ SegmentInfo ToSegment(const json& object, std::string* problem) {
   return info;
 }
 
-// Checked first: the members of another format may differ. `object` is null if it was not JSON.
+// Checks the format number. This check comes before all others, because the members of another
+// format may differ. `object` is null if the text was not a JSON object.
 absl::Status CheckFormat(const json& object) {
   const auto format = object.find("format");
   const bool is_there = format != object.end() && format->is_number_unsigned();
@@ -114,15 +115,16 @@ absl::Status CheckFormat(const json& object) {
       ", this version reads format ", kFormat));
 }
 
-// Parses the object. Its segments go to `segments`, and the other members are returned. Null: the
-// text is not JSON, or not like a manifest. At most one segment and a few other members are kept as
-// JSON while the text is parsed. So a damaged or hostile text takes less than 3 times its bytes.
+// Parses the object. Adds its segments to `segments` and returns its other members. Returns null if
+// the text is not JSON, or not like a manifest. While the text is parsed, at most one segment and a
+// few other members are kept as JSON. A damaged or hostile text therefore takes less memory than 3
+// times its bytes.
 json ParseObject(absl::string_view text, std::vector<SegmentInfo>* segments, std::string* problem) {
-  // The longest texts are names. The parser also remembers all bytes that follow the last text or
-  // number.
+  // The most bytes between two quotation marks. The longest texts are names. Bytes outside texts
+  // are limited too, because the parser remembers all bytes since the last text or number.
   constexpr size_t kTokenBytesMax = 1024;
-  constexpr int kSegmentDepth = 2;  // depth of an object in an array in the object
-  // Eleven members are in a manifest. Members beyond kKeptMax are dropped, and then the checksum is
+  constexpr int kSegmentDepth = 2;  // depth of the objects in the array of segments
+  // A manifest has eleven members. Members beyond kKeptMax are dropped, which makes the checksum
   // wrong.
   constexpr int kKeptMax = 16;
   const bool is_object = !text.empty() && text.front() == '{';
@@ -201,8 +203,8 @@ absl::StatusOr<Manifest> ParseManifest(absl::string_view name, absl::string_view
   if (manifest.segments.empty()) members.Fail("segments");
   if (problem.empty()) problem = std::string(manifest.layout.Validate(keys).message());
   if (!problem.empty()) return absl::DataLossError(problem);
-  // The manifest is complete and consistent. If the text has the manifest's checksum, the manifest
-  // is also what was written, to the last byte.
+  // The manifest is complete and consistent. If FormatManifest gives the same text again, checksum
+  // included, the text is exactly what was written.
   if (FormatManifest(manifest) != text) return absl::DataLossError("its checksum does not match");
   if (manifest.name != name) {
     return absl::DataLossError(absl::StrCat("is that of the key set ", manifest.name));

@@ -25,21 +25,21 @@ struct SegmentInfo {
 struct Manifest {
   std::string name;
   int64_t version = 0;
-  int64_t base_version = 0;  // version of the put that it grew from
+  int64_t base_version = 0;  // version of the put that this version grew from
   KeySetLayout layout;
   std::vector<SegmentInfo> segments;  // from the oldest to the newest
 
-  // Keys of each matrix, over all segments.
+  // Returns the number of keys of each matrix, over all segments.
   int64_t Keys() const;
 
   friend bool operator==(const Manifest&, const Manifest&) = default;
 };
 
-// The manifest in JSON, with a checksum of itself.
+// Returns the manifest as JSON, with a checksum of its other members.
 std::string FormatManifest(const Manifest& manifest);
 
-// DATA_LOSS: the text is not exactly one that FormatManifest makes for the set `name`. The message
-// says why.
+// Parses a manifest that FormatManifest wrote for the set `name`. DATA_LOSS: the text is not
+// exactly such a manifest; the message says why.
 absl::StatusOr<Manifest> ParseManifest(absl::string_view name, absl::string_view text);
 
 }  // namespace qkserve

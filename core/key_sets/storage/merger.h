@@ -15,18 +15,20 @@ namespace qkserve {
 // The fewest segments that are merged at once.
 inline constexpr size_t kMergeSegmentsMin = 16;
 
-// The number of the newest segments that should become one; 0: none. `segment_bytes` has the sizes
-// of all segments from the oldest to the newest.
+// Returns how many of the newest segments should be merged into one; 0: none. `segment_bytes` has
+// the sizes of all segments from the oldest to the newest.
 //
-// It is the smallest number, at least kMergeSegmentsMin, for which no segment has more than a
-// fourth of the bytes. The merged segment is then at least four times as large as any of its parts.
-// So a byte is rewritten at most log4(bytes of the set) times, and a large base only after three
-// times its size was appended. If every append is followed by a merge, a set has some tens of
-// segments, or some hundred if appends have very different sizes.
+// The result is the smallest number, at least kMergeSegmentsMin, for which none of the segments has
+// more than a fourth of their total bytes. The merged segment is then at least four times as large
+// as any of its parts. A byte is therefore rewritten at most log4(bytes of the set) times, and a
+// large base is rewritten only after three times its size was appended. If every append is followed
+// by a merge, a set has some tens of segments, or some hundred if appends have very different
+// sizes.
 size_t SegmentsToMerge(absl::Span<const int64_t> segment_bytes);
 
 // Copies the small, newest segments of a set into one, if SegmentsToMerge says so. The set may be
-// changed meanwhile. Committer::ReplaceSegments puts the copy in their place. NOT_FOUND, DATA_LOSS.
+// changed meanwhile. Committer::ReplaceSegments puts the copy in their place. NOT_FOUND: there is
+// no such set. DATA_LOSS: the set is damaged.
 absl::StatusOr<SegmentMerge> CopySegmentsToMerge(const StoredSets& sets, Committer& committer,
                                                  const std::string& name);
 

@@ -12,14 +12,14 @@
 namespace qkserve {
 namespace {
 
-// Versions jump by this if the greatest deleted version is unknown.
+// The last version is raised by this number if the greatest deleted version is unknown.
 constexpr int64_t kVersionJump = int64_t{1} << 32;
 
 void FindSet(DirectoryState& state, const std::string& name) {
   StoredSets& sets = state.sets;
   const absl::StatusOr<Manifest> manifest = sets.FolderOf(name).ReadManifest(name);
   if (manifest.ok()) sets.RaiseLastVersion(manifest->version);
-  // Names of segments tell versions even if the manifest is damaged.
+  // The names of segments show versions even if the manifest is damaged.
   const auto files = state.files().List(state.paths.Path(name));
   if (files.ok()) {
     for (const FileSystem::Entry& file : *files) sets.RaiseLastVersion(VersionOfSegment(file.name));
@@ -44,7 +44,7 @@ void RemoveTemporary(DirectoryState& state, const FileSystem::Entry& entry) {
 
 void SyncAndClearSet(DirectoryState& state, const std::string& name, const SyncedSets& synced) {
   const absl::StatusOr<Manifest> manifest = state.sets.Find(name);
-  // Nothing of a damaged set is removed, because an operator may want to repair it.
+  // No file of a damaged set is removed, because an operator may want to repair it.
   if (!manifest.ok()) return;
   SetFolder folder = state.sets.FolderOf(name);
   const absl::Status status = synced.Has(*manifest) ? absl::OkStatus() : folder.Sync();
@@ -73,7 +73,8 @@ absl::Status FindStoredSets(DirectoryState& state, const std::vector<FileSystem:
         if (MayBeSet(entry)) FindSet(state, entry.name);
       }));
   if (!is_damaged) return absl::OkStatus();
-  // The time makes the new version greater than all before, even if the file was damaged before.
+  // The time makes the new version greater than all earlier ones, even if the file was damaged
+  // before.
   sets.RaiseLastVersion(
       std::max(sets.last_version() + kVersionJump, absl::ToUnixMicros(absl::Now())));
   if (state.mode == DirectoryMode::kReader) return absl::OkStatus();
@@ -84,14 +85,14 @@ absl::Status FindStoredSets(DirectoryState& state, const std::vector<FileSystem:
 }
 
 // Syncs before it removes anything. A process that ended may have left changes that are visible but
-// not durable. What they replaced must not be removed before they are durable.
+// not durable. The files that such a change replaced must stay until the change is durable.
 absl::Status SyncAndClear(DirectoryState& state, const std::vector<FileSystem::Entry>& entries,
                           const SyncedSets& synced) {
   RETURN_IF_ERROR(state.files().SyncDirectory(state.paths.root()));
   return state.observer.ForEach("syncing folders", entries, [&](const FileSystem::Entry& entry) {
     if (entry.is_link) return;
     if (VersionOfDeleted(entry.name) != 0) {
-      // The folder's name keeps the version until .last_version has it: see
+      // The folder stays until .last_version has the version in the folder's name: see
       // Committer::MoveAndRemove.
       SetFolder(&state.files(), state.paths.Path(entry.name)).RemoveFilesBut(nullptr);
       if (state.sets.WriteLastVersion().ok()) RemoveTemporary(state, entry);

@@ -8,14 +8,14 @@
 
 namespace qkserve {
 
-// These find what is in a directory when it is opened. `entries` are the directory's entries.
+// These functions run when a directory is opened. `entries` are the directory's entries.
 
-// Finds the last version and, for a writer, the sets. CANCELLED: is_stopping.
+// Finds the last version and, for a writer, the sets. CANCELLED: is_stopping returned true.
 absl::Status FindStoredSets(DirectoryState& state, const std::vector<FileSystem::Entry>& entries);
 
-// For a writer. Makes durable what is there, except for the sets that `synced` has. Then removes
-// what interrupted writes left. CANCELLED: is_stopping. Other errors are those of syncing the
-// directory.
+// Syncs the directory and the sets that `synced` does not have. Removes what interrupted writes
+// left. Only writers call this function. CANCELLED: is_stopping returned true. Other errors are
+// those of syncing the directory.
 absl::Status SyncAndClear(DirectoryState& state, const std::vector<FileSystem::Entry>& entries,
                           const SyncedSets& synced);
 

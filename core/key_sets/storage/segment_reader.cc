@@ -12,8 +12,9 @@
 namespace qkserve {
 namespace {
 
-// The rows of one read: about 256 KiB, so that they are still in the L2 cache when they are checked
-// and packed. They are whole panels if those fit, and at least one row.
+// Returns the number of rows in one read: about 256 KiB, so that the rows are still in the L2 cache
+// when they are checked and packed. The number is a multiple of a panel if a panel fits, and at
+// least 1.
 int64_t RowsPerRead(int64_t row_bytes) {
   const int64_t rows = std::max(256 * kKiB / row_bytes, int64_t{1});
   return rows < kPanelKeys ? rows : rows / kPanelKeys * kPanelKeys;
@@ -51,7 +52,7 @@ absl::Status SegmentReader::Describe(const SafetensorsHeader& header) {
   for (const Column& column : layout_.Columns()) {
     const bool is_keys = column.id == ColumnId::kKeys;
     const SafetensorsEntry* const entry = is_keys ? keys : header.Find(column.name);
-    // A file's only tensor is the keys, even if its name is `values`.
+    // The only tensor of a file is its keys, even if the tensor's name is `values`.
     if (!is_keys && entry == keys) continue;
     found[column.id] = entry;
     if (entry == nullptr || entry->type.has_value()) continue;

@@ -17,16 +17,17 @@
 
 namespace qkserve {
 
-// Takes `count` consecutive rows of a column, from `row` on, which need not be aligned.
+// Takes rows `row` to `row + count - 1` of a column. The rows need not be aligned.
 using ColumnSink = std::function<absl::Status(const Column& column, int64_t row, int64_t count,
                                               const std::byte* rows)>;
 
-// Reads a segment (see segment_writer.h), or a file that another tool wrote like one.
+// Reads a segment (see segment_writer.h), or a file of this form that another tool wrote.
 // Thread-compatible.
 class SegmentReader {
  public:
   // Opens a file. The keys may have any name if they are the only tensor. Tensors of other names
-  // are ignored. NOT_FOUND. INVALID_ARGUMENT: it is no such file; the message says why.
+  // are ignored. NOT_FOUND: there is no file. INVALID_ARGUMENT: the file has another form; the
+  // message says why.
   static absl::StatusOr<std::unique_ptr<SegmentReader>> Open(FileSystem* files,
                                                              const std::string& path);
 
@@ -34,21 +35,23 @@ class SegmentReader {
   int64_t rows() const { return rows_; }  // rows of each matrix
   int64_t bytes() const { return file_->size(); }
 
-  // Reads the next `rows` rows of a column, about 256 KiB at a time. The sink counts them from 0.
-  // DATA_LOSS: they cannot be read. RESOURCE_EXHAUSTED: no memory. Other errors are the sink's.
+  // Reads the next `rows` rows of a column, about 256 KiB at a time. The sink counts these rows
+  // from 0. DATA_LOSS: the rows cannot be read. RESOURCE_EXHAUSTED: no memory. Other errors are the
+  // sink's.
   absl::Status ReadRows(const Column& column, int64_t rows, const ColumnSink& sink);
-  // Reads all rows, one column after another. Called on a new reader. The rows of all matrices
-  // follow one another.
+  // Reads all rows of a new reader, one column after another. The sink counts rows over all
+  // matrices.
   absl::Status ReadAll(const ColumnSink& sink);
 
-  // The checksum of the file (SegmentChecksum). Called when every column was read to its end.
+  // Returns the checksum of the file (SegmentChecksum). Call it after every column was read to its
+  // end.
   uint64_t FileChecksum() const;
-  // DATA_LOSS: the file's checksum is not `checksum`.
+  // Returns DATA_LOSS if the file's checksum is not `checksum`.
   absl::Status CheckFileChecksum(uint64_t checksum) const;
 
  private:
   struct Progress {
-    int64_t next = 0;  // offset in the file of the next row
+    int64_t next = 0;  // offset of the next row in the file
     Checksum checksum;
   };
 

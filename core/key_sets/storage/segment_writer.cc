@@ -13,7 +13,7 @@
 namespace qkserve {
 namespace {
 
-// Bytes that are gathered before a write. Rows may come one by one and be short.
+// The most bytes that are gathered before a write. Rows may come one by one and be short.
 constexpr int64_t kPendingBytesMax = 256 * kKiB;
 
 }  // namespace
@@ -30,7 +30,7 @@ SegmentWriter::SegmentWriter(FileSystem* files, std::string path, const KeySetLa
 
 SegmentWriter::~SegmentWriter() {
   file_ = nullptr;
-  // If the file cannot be removed, it is removed when the directory is next opened.
+  // A file that cannot be removed now is removed when a writer next opens the directory.
   if (!path_.empty()) files_->Remove(path_).IgnoreError();
 }
 

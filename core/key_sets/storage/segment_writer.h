@@ -17,40 +17,41 @@
 namespace qkserve {
 
 // A segment is a .safetensors file with the tensors `keys` [.., rows, d] and, if the set has
-// values, `values` [.., rows, dv]: each present column under its name.
+// values, `values` [.., rows, dv]. Each present column is a tensor with the column's name.
 //
-// Its checksum combines the checksum of the bytes before the tensors with those of all columns. An
-// absent column has the checksum of nothing. So columns can be written and read side by side.
+// Returns the checksum of a segment. It combines the checksum of the bytes before the tensors with
+// the checksums of all columns, so that columns can be written and read side by side. An absent
+// column has the checksum of no bytes.
 uint64_t SegmentChecksum(uint64_t header, const PerColumn<uint64_t>& columns);
 
 // Writes a segment under a temporary name. Thread-compatible.
 class SegmentWriter {
  public:
-  // RESOURCE_EXHAUSTED: no space on the disk, or no memory.
+  // Creates the file and writes its header. RESOURCE_EXHAUSTED: no space on the disk, or no memory.
   static absl::StatusOr<std::unique_ptr<SegmentWriter>> Create(FileSystem* files, std::string path,
                                                                const KeySetLayout& layout,
                                                                int64_t rows);
-  // Removes the file unless MoveTo gave it its name.
+  // Removes the file unless MoveTo renamed it.
   ~SegmentWriter();
 
-  // Writes `count` rows from `row` on, in the column's type. The rows of all matrices follow one
-  // another. Rows may come in any order. The order of the file costs least: rows that come out of
-  // turn are read back for the checksum.
+  // Writes rows `row` to `row + count - 1`, counted over all matrices, in the column's type. Rows
+  // may come in any order. The order of the file costs least, because rows that come out of order
+  // are read back for the checksum.
   absl::Status Write(ColumnId id, int64_t row, int64_t count, const std::byte* rows);
 
-  // Makes the bytes durable. Called when every row was written exactly once. Returns a description
-  // of the file, without its name.
+  // Makes the bytes durable. Call it after every row was written exactly once. Returns a
+  // description of the file, without its name.
   absl::StatusOr<SegmentInfo> Finish();
 
-  // Gives the file its name. The name is durable when the directory was synced. After an error the
-  // file may have the name or not.
+  // Renames the file to `path`. The name is durable when the directory was synced. After an error
+  // the file may have either name.
   absl::Status MoveTo(const std::string& path);
 
   const KeySetLayout& layout() const { return layout_; }
   int64_t rows() const { return rows_; }  // rows of each matrix
 
  private:
-  // How far a column is written.
+  // The progress of writing a column.
   struct Progress {
     int64_t offset = 0;  // place of the tensor in the file
     int64_t bytes = 0;   // bytes of the tensor
@@ -66,7 +67,7 @@ class SegmentWriter {
   SegmentWriter(FileSystem* files, std::string path, const KeySetLayout& layout, int64_t rows);
   // Writes the gathered bytes of a column to the file.
   absl::Status Flush(Progress& column);
-  // Reads back the bytes that the checksum has not seen, and adds them to it.
+  // Reads back the bytes that the checksum does not cover, and adds them to it.
   absl::Status FinishChecksum(Progress& column);
 
   FileSystem* const files_;

@@ -14,11 +14,11 @@ namespace {
 
 constexpr absl::string_view kManifestFile = "manifest.json";
 
-// The longest manifest that is read: some ten thousand segments. Merging leaves far fewer.
+// The longest manifest that is read. It has some ten thousand segments; merging leaves far fewer.
 constexpr int64_t kManifestBytesMax = 4 * kMiB;
 
-// DATA_LOSS if `status` says that a file is missing or not what it should be. Other errors stay: no
-// memory, for example, says nothing about the file.
+// Returns DATA_LOSS if `status` says that a file is missing or wrong. Returns other errors
+// unchanged, because a lack of memory, for example, says nothing about the file.
 absl::Status ToDataLoss(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kNotFound:
@@ -55,7 +55,7 @@ absl::StatusOr<Manifest> SetFolder::ReadManifest(const std::string& name) const 
   absl::StatusOr<std::string> text = ReadFile(files_, path, kManifestBytesMax);
   if (absl::IsNotFound(text.status())) {
     if (!HasSegments()) return absl::NotFoundError(absl::StrCat("there is no key set ", name));
-    // Read again: a writer may have added the manifest and its segments in between.
+    // The manifest is read again, because a writer may have added it and its segments in between.
     text = ReadFile(files_, path, kManifestBytesMax);
   }
   if (absl::IsNotFound(text.status())) return absl::DataLossError(path + ": is missing");
@@ -92,7 +92,7 @@ absl::Status SetFolder::WriteManifest(const Manifest& manifest) {
 absl::Status SetFolder::AddSegment(Manifest& manifest, SegmentWriter& segment, SegmentInfo info) {
   info.file = SegmentFile(manifest.version, manifest.Keys(), segment.rows());
   absl::Status status = segment.MoveTo(SegmentPath(info));
-  // Synced first: a manifest must not be durable before its segments.
+  // The folder is synced here, because a manifest must not be durable before its segments.
   if (status.ok()) status = Sync();
   if (status.ok()) {
     manifest.segments.push_back(std::move(info));

@@ -14,25 +14,25 @@
 
 namespace qkserve {
 
-// The folder of one set: its manifest and its segments. Other files in it are never touched. Holds
-// no state beside the path.
+// The folder of one set, with its manifest and its segments. Other files in the folder are never
+// touched. The object has no state except the path.
 class SetFolder {
  public:
   SetFolder(FileSystem* files, std::string path) : files_(files), path_(std::move(path)) {}
 
   const std::string& path() const { return path_; }
-  // The path of a segment's file.
+  // Returns the path of a segment's file.
   std::string SegmentPath(const SegmentInfo& segment) const;
 
   bool Exists() const { return files_->Exists(path_); }
-  // True if the folder holds a set. Also true if it cannot be read, because it may then hold one.
+  // True if the folder holds a set, or cannot be read and may therefore hold one.
   bool IsSet() const;
 
-  // The manifest of the set `name`. NOT_FOUND: there is neither a manifest nor a segment.
+  // Returns the manifest of the set `name`. NOT_FOUND: there is neither a manifest nor a segment.
   // DATA_LOSS: the manifest is missing or damaged; the message says why.
   absl::StatusOr<Manifest> ReadManifest(const std::string& name) const;
 
-  // DATA_LOSS: the file is missing, damaged, or does not fit the manifest.
+  // Opens a segment. DATA_LOSS: the file is missing, damaged, or does not fit the manifest.
   absl::StatusOr<std::unique_ptr<SegmentReader>> OpenSegment(const Manifest& manifest,
                                                              const SegmentInfo& segment) const;
 
@@ -40,18 +40,18 @@ class SetFolder {
   // segments.
   absl::Status WriteManifest(const Manifest& manifest);
 
-  // Moves a finished segment into the folder, durably. Adds it to the end of `manifest`. An error
-  // takes it back.
+  // Moves a finished segment into the folder durably. Adds it to the end of `manifest`. After an
+  // error, calls TakeBackSegment.
   absl::Status AddSegment(Manifest& manifest, SegmentWriter& segment, SegmentInfo info);
   // Removes the file of a segment whose manifest could not be written, because the disk may be
-  // full. Keeps it if the folder's manifest cannot be read or names it: that of a merge has the
-  // same name when it is tried again.
+  // full. Keeps the file if the folder's manifest cannot be read or names the file. A merge that is
+  // tried again gives its segment the same name.
   void TakeBackSegment(const std::string& name, const std::string& file);
 
   absl::Status Sync() { return files_->SyncDirectory(path_); }
 
   // Removes the set's files that `used` does not name, or all of them if `used` is null. Errors are
-  // ignored, because a writer that opens the directory removes such files again.
+  // ignored, because the next writer that opens the directory removes such files.
   void RemoveFilesBut(const Manifest* used);
   // Removes the set's files, and the folder if it is then empty.
   void Remove();

@@ -19,8 +19,7 @@
 
 namespace qkserve {
 
-// A reader looks at the files at each call. The only writer keeps in memory what it has
-// acknowledged.
+// A reader reads the files at each call. The one writer keeps in memory what it has acknowledged.
 enum class DirectoryMode { kWriter, kReader };
 
 // The sets of a directory, and the greatest version number that is or ever was in use there. The
@@ -29,34 +28,35 @@ class StoredSets {
  public:
   StoredSets(const DirectoryPaths* paths, DirectoryMode mode) : paths_(*paths), mode_(mode) {}
 
-  // The folder of a set, which may not exist.
+  // Returns the folder of a set. The folder may be missing.
   SetFolder FolderOf(const std::string& name) const {
     return SetFolder(paths_.files(), paths_.Path(name));
   }
 
-  // The names of the sets, in order. Errors are those of listing the directory.
+  // Returns the names of the sets, in order. Errors are those of listing the directory.
   absl::StatusOr<std::vector<std::string>> Names() const;
 
-  // The current manifest of a set. INVALID_ARGUMENT: `name` is no name of a set. NOT_FOUND: there
-  // is no such set. DATA_LOSS: its files are damaged.
+  // Returns the current manifest of a set. INVALID_ARGUMENT: `name` is not a valid name. NOT_FOUND:
+  // there is no such set. DATA_LOSS: its files are damaged.
   absl::StatusOr<Manifest> Find(const std::string& name) const;
 
-  // The greatest version that is or ever was in use, as far as this process knows.
+  // Returns the greatest version that is or ever was in use, as far as this process knows.
   int64_t last_version() const;
-  // Makes the last version at least `version`.
+  // Raises the last version to `version` if it is smaller.
   void RaiseLastVersion(int64_t version);
 
-  // The version in .last_version. NOT_FOUND: there is no file. DATA_LOSS: the file holds something
-  // else.
+  // Returns the version in .last_version. NOT_FOUND: there is no file. DATA_LOSS: the file holds
+  // something else.
   absl::StatusOr<int64_t> ReadLastVersion() const;
 
-  // The other functions are for a writer alone.
+  // Only a writer calls the functions below.
 
   // Writes the last version to .last_version, durably.
   absl::Status WriteLastVersion();
 
-  // Adds a set, or replaces it. The set may be damaged. `has_unacknowledged_change`: a change of
-  // the set failed, but readers may see it. See the table in committer.cc.
+  // Adds or replaces a set. A damaged set has an error in place of its manifest.
+  // `has_unacknowledged_change`: a change of the set failed, but readers may see it. See the table
+  // in committer.cc.
   void Insert(const std::string& name, absl::StatusOr<Manifest> manifest,
               bool has_unacknowledged_change = false);
   // Removes a set from memory.
@@ -66,7 +66,7 @@ class StoredSets {
   void MarkUnacknowledgedChange(const std::string& name);
   bool HasUnacknowledgedChange(const std::string& name) const;
 
-  // The sets whose files are durable.
+  // Returns the sets whose files are durable.
   SyncedSets Durable() const;
 
  private:

@@ -14,7 +14,7 @@ namespace {
 
 constexpr absl::string_view kSyncedFile = ".synced";
 
-// The most bytes of the file: more than kKeySetsMax lines.
+// The most bytes of the file. kKeySetsMax lines take less.
 constexpr int64_t kSyncedBytesMax = 16 * kMiB;
 
 }  // namespace

@@ -11,16 +11,16 @@
 
 namespace qkserve {
 
-// The manifests that a writer knew to be durable, with all files that they name. Versions are never
-// used again. So a manifest that is found unchanged is still durable.
+// The manifests that a writer knew to be durable, with all files that they name. A manifest that is
+// found unchanged is still durable, because versions are never used again.
 class SyncedSets {
  public:
   void Add(const Manifest& manifest) { lines_.insert(Line(manifest)); }
   bool Has(const Manifest& manifest) const { return lines_.count(Line(manifest)) > 0; }
 
-  // A text with a checksum, and one line for each set.
+  // Returns a text with a checksum and one line for each set.
   std::string Format() const;
-  // Reads a text made by Format. Returns an empty set for any other text.
+  // Parses a text that Format made. Returns no manifests for any other text.
   static SyncedSets Parse(absl::string_view text);
 
   // Reads the file .synced of a directory. The result is empty if the file cannot be read.

@@ -59,12 +59,12 @@ TEST(BatchPolicyTest, QueueIsBoundedByCount) {
   EXPECT_EQ(LimitOf(full), "queue_requests_max");
 }
 
-// The predicted wait of a request with work of `ahead` before it, and what becomes of it.
+// Returns the limit that refuses a request with work of `ahead` before it, or "" if it is admitted.
 std::string LimitAfter(absl::Duration ahead, bool lane_is_standing, absl::Duration timeout) {
   BatchPolicyOptions options = Options();
   options.queued_time_max = absl::Seconds(2);
   const absl::Time now = absl::UnixEpoch();
-  // On both workers it takes 10 ms.
+  // Both workers together need 10 ms for it.
   const JobSpec spec = {.tile_count = 4, .cost = absl::Milliseconds(20), .deadline = now + timeout};
   const QueueSummary others = {.large_requests = 1};
   return LimitOf(AdmitByPrediction(options, others, spec, {ahead, lane_is_standing}, now));
@@ -75,7 +75,7 @@ TEST(BatchPolicyTest, AWaitIsCountedWithAReserve) {
   // 3.2 s of work are 1.6 s of both workers, and 2 s with the reserve.
   EXPECT_EQ(LimitAfter(absl::Seconds(3.2), false, kNone), "");
   EXPECT_EQ(LimitAfter(absl::Seconds(3.3), false, kNone), "queue_time_max");
-  // 100 ms of work: 62.5 ms with the reserve, and 15 ms for the request itself.
+  // 100 ms of work: with the reserve the wait is 62.5 ms, and the request itself takes 15 ms.
   EXPECT_EQ(LimitAfter(absl::Milliseconds(100), false, absl::Milliseconds(78)), "");
   EXPECT_EQ(LimitAfter(absl::Milliseconds(100), false, absl::Milliseconds(77)), "deadline");
   // A long deadline does not make a long queue.
@@ -124,7 +124,8 @@ TEST(BatchPolicyTest, CallersWhoCanWaitLessRankFirstThenShorterRequests) {
   constexpr absl::Duration kNone = absl::InfiniteDuration();
   EXPECT_LT(rank(absl::Milliseconds(300), kLong), rank(kNone, kShort));
   EXPECT_LT(rank(kNone, kShort), rank(kNone, kLong));
-  // Nobody waits for ever, and a deadline of an hour does not make a request wait for an hour.
+  // A request without a deadline goes first once it has waited long enough. A deadline of an hour
+  // ranks like none.
   EXPECT_LT(rank(kNone, kShort, absl::Seconds(1.8)), rank(absl::Milliseconds(300), kShort));
   EXPECT_EQ(rank(absl::Hours(1), kShort), rank(kNone, kShort));
 }
@@ -138,7 +139,7 @@ TEST(BatchPolicyTest, RefusedCallersAreToldDifferentTimes) {
   std::sort(times.begin(), times.end());
   EXPECT_GE(times.front(), absl::Milliseconds(100));
   EXPECT_LT(times.back(), absl::Milliseconds(200));
-  // Evenly: no two of the hundred are more than two steps apart.
+  // Times are spread evenly: two neighbours of the hundred are at most two steps apart.
   for (size_t i = 1; i < times.size(); ++i) {
     EXPECT_LE(times[i] - times[i - 1], absl::Milliseconds(2));
   }
@@ -171,7 +172,7 @@ TEST(BatchPolicyTest, ItIsTooLateToBeginWhereOthersWaitAndTheTimeLeftIsShort) {
   const absl::Time now = absl::UnixEpoch();
   const QueueSummary alone = {.large_requests = 1};
   const QueueSummary others = {.small_requests = 1, .large_requests = 1};
-  // On both workers this takes 10 ms.
+  // Both workers together need 10 ms for this.
   JobSpec spec = {.tile_count = 4, .cost = absl::Milliseconds(20)};
   EXPECT_FALSE(TooLateToBegin(options, others, spec, absl::ZeroDuration(), now));
   spec.deadline = now + absl::Milliseconds(14);

@@ -52,13 +52,13 @@ class BatchQueueTest : public testing::Test {
                  .family = FamilyId{key_set}});
   }
   Assignment Take() { return queue_->Take(clock_.Now()); }
-  // Does what a worker does if Take asks for a pass.
+  // Does what a worker does when Take asks it to make a pass.
   void MakePass(const Assignment& assignment, int64_t tiles) {
     const std::shared_ptr<TiledWork>& work = std::get<PassToMake>(assignment.work).work;
     work->pass = std::make_unique<PuppetPass>(strings_, tiles);
     queue_->PassMade(work, clock_.Now());
   }
-  // The work in an assignment. Empty, null or -1 if it is of another kind.
+  // Each returns the work in an assignment, or empty, null or -1 if the work is of another kind.
   static std::vector<std::shared_ptr<QueuedJob>> SmallOf(const Assignment& assignment) {
     const auto* small = std::get_if<SmallJobs>(&assignment.work);
     return small != nullptr ? small->jobs : std::vector<std::shared_ptr<QueuedJob>>();
@@ -92,7 +92,7 @@ TEST_F(BatchQueueTest, AnEmptyQueueGivesNothing) {
 TEST_F(BatchQueueTest, SmallJobsAreTakenInGroupsInOrderOfArrival) {
   std::vector<std::shared_ptr<QueuedJob>> jobs;
   for (int i = 0; i < 8; ++i) jobs.push_back(PushSmall());
-  // An even share: 8 x 100 us over two workers.
+  // An even share of 8 x 100 us for two workers.
   const Assignment first = Take();
   EXPECT_THAT(SmallOf(first), testing::ElementsAre(jobs[0], jobs[1], jobs[2], jobs[3]));
   const Assignment second = Take();
@@ -180,7 +180,7 @@ TEST_F(BatchQueueTest, AGiantThatWaitedAsLongAsItCostsIsNotOvertakenAnyMore) {
   EXPECT_EQ(JobOf(Take()), giant);
 }
 
-// However many patient callers wait, those with deadlines are answered in time.
+// Requests with deadlines are answered in time, however many patient callers wait.
 TEST_F(BatchQueueTest, JobsWithDeadlinesGoBeforeThoseThatCanWaitLonger) {
   std::vector<std::shared_ptr<QueuedJob>> patient;
   for (int i = 0; i < 100; ++i) patient.push_back(PushLarge(1, absl::Milliseconds(10)));
@@ -190,7 +190,7 @@ TEST_F(BatchQueueTest, JobsWithDeadlinesGoBeforeThoseThatCanWaitLonger) {
   const auto job = Push(urgent);
   EXPECT_EQ(JobOf(Take()), job);
   EXPECT_EQ(JobOf(Take()), patient[0]);
-  // Small jobs have the same order.
+  // The same order holds for small jobs.
   const auto patient_small = PushSmall();
   const auto urgent_small =
       Push({.cost = absl::Microseconds(100), .deadline = clock_.Now() + absl::Milliseconds(30)});
@@ -201,7 +201,7 @@ TEST_F(BatchQueueTest, JobsWithDeadlinesGoBeforeThoseThatCanWaitLonger) {
 TEST_F(BatchQueueTest, AJobThatWaitedLongerThanTheLimitIsDropped) {
   const auto first = PushLarge(2, absl::Milliseconds(20));
   const auto second = PushLarge(2, absl::Milliseconds(20));
-  EXPECT_EQ(JobOf(Take()), first);  // it has begun, and goes on
+  EXPECT_EQ(JobOf(Take()), first);  // it has begun and continues
   clock_.Advance(options_.queued_time_max + absl::Milliseconds(1));
   const auto fresh = PushLarge(2, absl::Milliseconds(20));
   EXPECT_EQ(JobOf(Take()), first);
@@ -214,23 +214,23 @@ TEST_F(BatchQueueTest, AJobThatWaitedLongerThanTheLimitIsDropped) {
 }
 
 TEST_F(BatchQueueTest, AJobIsRefusedThatIsExpectedToWaitLongerThanTheLimit) {
-  // With the reserve of a quarter the limit is reached after 4 s of both workers' work.
+  // The reserve is a quarter, so the limit is reached after 4 s of both workers' work.
   for (int i = 0; i < 8; ++i) PushLarge(10, absl::Seconds(1));
   PushLarge(10, absl::Seconds(1));
   const absl::Status refused = TryPush({.tile_count = 10, .cost = absl::Seconds(1)});
   EXPECT_EQ(LimitOf(refused), "queue_time_max");
-  // Shorter jobs go before those, and are not refused.
+  // Shorter jobs go before the others and are not refused.
   PushLarge(10, absl::Milliseconds(20));
 }
 
 TEST_F(BatchQueueTest, AStandingQueueTakesLess) {
   const JobSpec spec = {.tile_count = 2, .cost = absl::Milliseconds(200)};
-  // Nothing has had its turn within 10 ms for longer than a second.
+  // For more than a second, no job had its turn within 10 ms.
   for (int i = 0; i < 30; ++i) Push(spec);
   EXPECT_TRUE(TryPush(spec).ok());  // a wait of 3 s
   clock_.Advance(absl::Seconds(1.1));
   EXPECT_EQ(LimitOf(TryPush(spec)), "queue_time_max");
-  // A job that finds its turn at once shows that the lane keeps up again.
+  // A job that gets its turn at once shows that the lane keeps up again.
   JobSpec urgent = spec;
   urgent.cost = absl::Milliseconds(2);
   urgent.deadline = clock_.Now() + absl::Seconds(1);
@@ -265,21 +265,21 @@ TEST_F(BatchQueueTest, ExpiredJobsAreDroppedBeforeTheyCost) {
   EXPECT_EQ(queue_->summary().busy, 1);
 }
 
-// If jobs were taken in order of arrival, each would begin just before it is too late, and none
-// would be answered in time.
+// If jobs were taken in order of arrival, each would begin so late that it could just be answered,
+// and in the end none would be in time.
 TEST_F(BatchQueueTest, UnderOverloadNobodyIsBegunWhoWillBeLate) {
   constexpr uint64_t key_set = 1;
   std::vector<std::shared_ptr<QueuedJob>> jobs;
   for (int i = 0; i < 5; ++i) {
-    // Work of 10 ms for both workers.
+    // Both workers together need 10 ms for each job.
     jobs.push_back(Push({.cost = absl::Milliseconds(20),
                          .group = GroupId{key_set},
                          .family = FamilyId{key_set},
                          .deadline = clock_.Now() + absl::Milliseconds(100)}));
     clock_.Advance(absl::Milliseconds(5));
   }
-  // The workers were away longer than predicted: the first job has no time left, the next ones too
-  // little.
+  // The workers were away longer than predicted. The first job has no time left, and the next ones
+  // have too little.
   clock_.Advance(absl::Milliseconds(75));
   const Assignment next = Take();
   ASSERT_EQ(WorkOf(next)->jobs.size(), 1U);
@@ -298,8 +298,8 @@ TEST_F(BatchQueueTest, WhatCannotEndInTimeIsRefusedOnArrival) {
                         .group = GroupId{key_set},
                         .family = FamilyId{key_set},
                         .deadline = clock_.Now() + absl::Milliseconds(100)};
-  // Each job takes both workers 10 ms. The last job must have a quarter of its wait and half of its
-  // own time to spare.
+  // Each job takes 10 ms of both workers. The last job must have in reserve a quarter of its wait
+  // and half of its own time.
   for (int i = 0; i < 7; ++i) Push(spec);
   const absl::Status refused = TryPush(spec);
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
@@ -307,7 +307,7 @@ TEST_F(BatchQueueTest, WhatCannotEndInTimeIsRefusedOnArrival) {
   EXPECT_GE(RetryAfterOf(refused), absl::Milliseconds(70));
   EXPECT_LT(RetryAfterOf(refused), absl::Milliseconds(140));
   EXPECT_EQ(queue_->summary().large_requests, 7);
-  // A job without a deadline may wait, and so may one that goes before the others.
+  // A job may wait if it has no deadline, or if it goes before the others.
   JobSpec patient = spec;
   patient.deadline = absl::InfiniteFuture();
   EXPECT_TRUE(TryPush(patient).ok());
@@ -326,11 +326,11 @@ TEST_F(BatchQueueTest, WhatTilesTookCorrectsWhatIsExpected) {
   Push(large());
   EXPECT_TRUE(TryPush(large()).ok());
   while (queue_->HasWaiting()) Take();
-  // A job that waits alone may always try, however long it should take.
+  // If no other job waits, a job may always try, however long it is predicted to take.
   queue_->Learn(WorkKind::kTiled, absl::Seconds(1), absl::Seconds(9), clock_.Now());
   EXPECT_TRUE(TryPush(large()).ok());
   EXPECT_EQ(LimitOf(TryPush(large())), "deadline");
-  // Other kinds of work are as fast as ever.
+  // Other kinds of work are as fast as before.
   EXPECT_TRUE(
       TryPush({.cost = absl::Microseconds(100), .deadline = clock_.Now() + absl::Milliseconds(90)})
           .ok());
@@ -344,7 +344,7 @@ TEST_F(BatchQueueTest, OtherKeySetsAreExpectedToTakeNoMoreThanTheirTurns) {
                         .group = GroupId{quiet},
                         .family = FamilyId{quiet},
                         .deadline = clock_.Now() + absl::Milliseconds(50)};
-  // The busy set gets one turn for each of the quiet one's.
+  // The busy set gets one turn for each turn of the quiet set.
   EXPECT_TRUE(TryPush(spec).ok());
   EXPECT_TRUE(TryPush(spec).code() == absl::StatusCode::kResourceExhausted);
 }
@@ -356,8 +356,8 @@ TEST_F(BatchQueueTest, BegunWorkThatWillEndTooLateMakesRoomForOthers) {
   const Assignment first = Take();
   EXPECT_EQ(JobOf(first), late);
   clock_.Advance(absl::Milliseconds(40));
-  // 30 ms of work are left, and two workers have 10 ms: too little. Since no other job waits, it
-  // may try.
+  // 30 ms of work are left. Two workers have 10 ms for it, which is too little. The job may try
+  // because no other job waits.
   const Assignment second = Take();
   EXPECT_EQ(JobOf(second), late);
   const auto other = PushLarge(4, absl::Milliseconds(40));
@@ -376,7 +376,7 @@ TEST_F(BatchQueueTest, AGiantThatCannotEndInTimeIsRefusedOnArrival) {
   EXPECT_EQ(LimitOf(TryPush(giant)), "deadline");
 }
 
-// The pass is computed for another of its jobs anyway: the first one may still be answered in time.
+// The pass continues for another of its jobs, so the first job may still be answered in time.
 TEST_F(BatchQueueTest, AJobOfAPassThatGoesOnIsNotGivenUp) {
   constexpr uint64_t key_set = 1;
   const auto urgent = Push({.cost = absl::Milliseconds(4),
@@ -396,7 +396,7 @@ TEST_F(BatchQueueTest, AJobOfAPassThatGoesOnIsNotGivenUp) {
   EXPECT_TRUE(urgent->status.ok());
 }
 
-// Together they would end too late for the first job.
+// Together the jobs would end too late for the first one.
 TEST_F(BatchQueueTest, APassTakesNobodyAlongWhoMakesItTooLate) {
   constexpr uint64_t key_set = 1;
   const auto urgent = Push({.cost = absl::Milliseconds(4),
@@ -414,7 +414,7 @@ TEST_F(BatchQueueTest, ACancelledLargeJobStopsAfterTheTileThatRuns) {
   strings_->Cancel();
   const Assignment next = Take();
   EXPECT_FALSE(next.HasWork());
-  EXPECT_TRUE(next.dropped.empty());  // its running tile finishes it
+  EXPECT_TRUE(next.dropped.empty());  // the tile that runs will finish it
   EXPECT_EQ(queue_->summary().large_cost, absl::ZeroDuration());
   EXPECT_TRUE(queue_->TileDone(*work, absl::OkStatus(), clock_.Now()));
   EXPECT_EQ(job->status.code(), absl::StatusCode::kCancelled);
@@ -442,7 +442,7 @@ TEST_F(BatchQueueTest, AJobThatIsDroppedBetweenTilesTellsWhatItTook) {
 }
 
 TEST_F(BatchQueueTest, JobsOfAGroupShareAPass) {
-  // Both key sets are due at once. The lower number goes first.
+  // Both key sets are due at once. Then the lower number goes first.
   constexpr uint64_t key_sets[] = {1, 2};
   const int& key_set = key_sets[0];
   const int& other = key_sets[1];
@@ -451,7 +451,7 @@ TEST_F(BatchQueueTest, JobsOfAGroupShareAPass) {
     jobs.push_back(PushGrouped(key_set, absl::Milliseconds(2), absl::Microseconds(1900)));
   }
   const auto stranger = PushGrouped(other, absl::Milliseconds(2), absl::Milliseconds(1));
-  // The shared cost of the jobs on one set counts once.
+  // For the jobs on one set, the shared cost counts once.
   EXPECT_EQ(queue_->summary().large_cost, absl::Microseconds(2000 + 4 * 100 + 2000));
   const Assignment first = Take();
   ASSERT_TRUE(std::holds_alternative<PassToMake>(first.work));
@@ -471,7 +471,7 @@ TEST_F(BatchQueueTest, TheTilesOfAPassAreHandedOutOneByOne) {
   constexpr uint64_t key_set = 1;
   PushGrouped(key_set, absl::Milliseconds(10), absl::Milliseconds(5));
   const Assignment first = Take();
-  EXPECT_FALSE(queue_->HasWaiting());  // until the pass is there
+  EXPECT_FALSE(queue_->HasWaiting());  // nothing waits until the pass is made
   MakePass(first, 3);
   EXPECT_EQ(queue_->summary().requests(), 1);
   for (int64_t tile = 1; tile < 3; ++tile) {
@@ -493,7 +493,7 @@ TEST_F(BatchQueueTest, APassIsBoundedByCostSoThatSmallOnesDoNotWaitForAHeavyOne)
   for (int i = 0; i < 20; ++i) {
     light.push_back(PushGrouped(key_set, absl::Milliseconds(2), absl::Microseconds(1900)));
   }
-  // The light jobs rank first, and leave no room for the heavy job behind them.
+  // The light jobs go first, and leave no room for the heavy job after them.
   const Assignment first = Take();
   EXPECT_EQ(WorkOf(first)->jobs, light);
   EXPECT_EQ(JobOf(Take()), heavy);
@@ -521,7 +521,7 @@ TEST_F(BatchQueueTest, KeySetsGetEqualPartsOfTheTime) {
   absl::Duration quiet_time;
   absl::Duration busy_time;
   for (int round = 0; round < 1000; ++round) {
-    // The busy set always has forty jobs in the queue, the quiet set one.
+    // The queue always has forty jobs of the busy set and one of the quiet set.
     while (queue_->summary().requests() < 40) {
       PushGrouped(busy, absl::Milliseconds(3), absl::Milliseconds(1));
     }
@@ -532,7 +532,7 @@ TEST_F(BatchQueueTest, KeySetsGetEqualPartsOfTheTime) {
     queue_->TileDone(*WorkOf(next), absl::OkStatus(), clock_.Now());
     queue_->ReleaseSlot();
   }
-  // The quiet set asks for less than its share, and gets all that it asks for.
+  // The quiet set asks for less than its share, so it gets all that it asks for.
   EXPECT_GT(quiet_time, absl::Milliseconds(3 * 400));
   EXPECT_GT(busy_time, quiet_time);
 }

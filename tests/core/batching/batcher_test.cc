@@ -134,7 +134,7 @@ TEST_F(BatcherTest, WorkersShareTheTilesOfALargeJob) {
   Start(2);
   Gate both;
   auto strings = std::make_shared<PuppetStrings>();
-  // The first two tiles wait for each other: two threads must have come.
+  // The first two tiles wait for each other, so two threads must run them.
   strings->on_tile = [&both](int64_t tile) {
     if (tile < 2) both.Pass();
     return absl::OkStatus();

@@ -16,7 +16,7 @@ LaneId Lane(uint64_t tenant, uint64_t family, Priority priority = Priority::kNor
           .family = FamilyId{family}};
 }
 
-// The time that each lane gets of `rounds` portions of 1 ms, while all have work.
+// The time that each lane gets in `rounds` portions of 1 ms, if all lanes have work.
 std::map<LaneId, absl::Duration> Serve(FairShare& share, const std::vector<LaneId>& lanes,
                                        int rounds) {
   for (const LaneId& lane : lanes) share.SetActive(lane, true);

@@ -26,7 +26,7 @@ TEST(FairTurnsTest, WhoWasIdleHasNotSavedUp) {
   FairTurns<int> turns;
   turns.SetActive(second, true);
   for (int i = 0; i < 1000; ++i) turns.Charge(turns.Choose(), absl::Milliseconds(5));
-  // It may catch up with the last portion, but not with the five seconds before.
+  // The tenant may catch up with the last portion, but not with the five seconds before it.
   turns.SetActive(first, true);
   EXPECT_EQ(turns.Choose(), first);
   turns.Charge(first, absl::Milliseconds(6));
@@ -38,7 +38,7 @@ TEST(FairTurnsTest, LeavingDoesNotPayADebt) {
   turns.SetActive(first, true);
   turns.SetActive(second, true);
   turns.SetActive(first, false);
-  turns.Charge(first, absl::Milliseconds(50));  // for a portion taken earlier
+  turns.Charge(first, absl::Milliseconds(50));  // the cost of a portion taken earlier
   turns.SetActive(first, true);
   for (int i = 0; i < 10; ++i) {
     EXPECT_EQ(turns.Choose(), second);
@@ -46,7 +46,7 @@ TEST(FairTurnsTest, LeavingDoesNotPayADebt) {
   }
 }
 
-// Otherwise one that comes would wait for a portion of each of the others.
+// Otherwise a newcomer would wait for a portion of each of the others.
 TEST(FairTurnsTest, WhoComesGoesBeforeAllThatHaveTheSameClock) {
   constexpr int kBusy = 10;
   FairTurns<int> turns;

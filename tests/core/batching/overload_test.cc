@@ -38,7 +38,7 @@ OverTime Bursts(double rest, double value, absl::Duration length, absl::Duration
   return [=](absl::Duration at) { return at % period < length ? value : rest; };
 }
 
-// Like resident-heavy: 28 ms of one worker, with a deadline of ten times that.
+// The same as resident-heavy: 28 ms of one worker, with a deadline of ten times that.
 SimulatedCallers Heavy(const OverTime& load) {
   return {.kind = WorkKind::kPass,
           .tiles = 15,
@@ -53,12 +53,12 @@ double ShareOf(const QueueSimulation& simulation, const QueueSimulation::Result&
                             simulation.duration * kWorkers);
 }
 
-// --- One kind of callers, at a constant load, on workers that are not as fast as predicted -------
+// --- One kind of callers, at a constant load, on workers whose speed differs from the prediction -
 
 class OverloadTest : public testing::TestWithParam<double> {
  protected:
-  // `callers` have their real costs and timeouts. At most this part of their requests is dropped
-  // after its admission.
+  // `callers` must have their real costs and timeouts. Expects that at most the part `dropped_max`
+  // of their requests is dropped after admission.
   static void ExpectGoodput(SimulatedCallers callers, double dropped_max = 0.01) {
     const double slowness = GetParam();
     callers.cost /= slowness;
@@ -70,9 +70,9 @@ class OverloadTest : public testing::TestWithParam<double> {
       const QueueSimulation::Result result = simulation.Run();
       const SimulatedOutcome& outcome = result.outcomes[0];
       EXPECT_GE(result.goodput, goodput);
-      // Work that is begun ends in time.
+      // Work that has begun ends in time.
       EXPECT_LE(outcome.late, outcome.in_time / 20);
-      // Nearly all requests that cannot be answered are refused when they come.
+      // Nearly all requests that cannot be answered are refused on arrival.
       EXPECT_LE(outcome.Dropped(), dropped_max * outcome.sent);
       EXPECT_THAT(outcome.refused, testing::SizeIs(testing::Le(1U)));
       EXPECT_EQ(outcome.refused.count("queue_time_max"), 0U);
@@ -85,7 +85,7 @@ TEST_P(OverloadTest, RequestsOnAKeySet) { ExpectGoodput(Heavy({})); }
 TEST_P(OverloadTest, RequestsOnManyKeySets) {
   SimulatedCallers callers = Heavy({});
   callers.key_sets = 4;
-  // A set that had no requests when this one came may have some later, and take its turns.
+  // Sets without requests at this one's arrival may get some later, and then take their turns.
   ExpectGoodput(callers, 0.06);
 }
 
@@ -107,8 +107,8 @@ INSTANTIATE_TEST_SUITE_P(PredictionsOff, OverloadTest, testing::Values(0.5, 1.0,
 // --- Loads and speeds that change ----------------------------------------------------------------
 
 TEST(OverloadChangesTest, ABurstIsAnsweredByItsDeadlines) {
-  // 100 ms of six times the capacity are 300 ms of work for half of the workers' time. What does
-  // not fit is refused, and nothing between the bursts.
+  // A burst is 100 ms at three times the capacity: 300 ms of work for all workers. The part that
+  // does not fit is refused. Nothing is refused between the bursts.
   const QueueSimulation simulation =
       Simulation({Heavy(Bursts(0.4, 3, absl::Milliseconds(100), absl::Seconds(1)))});
   const SimulatedOutcome outcome = simulation.Run().outcomes[0];
@@ -135,7 +135,7 @@ TEST(OverloadChangesTest, WorkersThatBecomeSlowCostNoMoreThanTheirTime) {
   simulation.duration = absl::Seconds(16);
   simulation.slowness = Bursts(1, 4, absl::Seconds(2), absl::Seconds(4));
   EXPECT_GE(simulation.Run().goodput, 0.9);
-  // Pauses that are shorter than what is learned lasts.
+  // The pauses are shorter than the time for which a learned speed is kept.
   simulation.slowness = Bursts(1, 4, absl::Milliseconds(100), absl::Milliseconds(400));
   EXPECT_GE(simulation.Run().goodput, 0.95);
 }
@@ -147,7 +147,7 @@ TEST(OverloadWithoutDeadlineTest, NobodyWaitsLongerThanTheLimit) {
   callers.timeout = absl::InfiniteDuration();
   QueueSimulation simulation = Simulation({callers});
   simulation.duration = absl::Seconds(40);
-  // In the middle the workers are slower than anybody predicted.
+  // In the middle the workers are slower than anything predicted.
   simulation.slowness = Step(1, 4, absl::Seconds(15), absl::Seconds(25));
   const QueueSimulation::Result result = simulation.Run();
   const SimulatedOutcome& outcome = result.outcomes[0];
@@ -169,7 +169,7 @@ TEST(OverloadWithoutDeadlineTest, InAStandingQueueTheyWaitHalfAsLong) {
   EXPECT_EQ(outcome.Dropped(), 0);
 }
 
-// Neither starves the other, whoever asks for more.
+// Neither kind of callers starves the other, whichever asks for more.
 TEST(OverloadWithoutDeadlineTest, TheyShareTheWorkersWithThoseThatHaveOne) {
   for (const auto& [urgent_load, patient_load] : {std::pair(2.0, 2.0), {10.0, 2.0}, {2.0, 10.0}}) {
     SCOPED_TRACE(testing::Message() << urgent_load << " with deadlines, " << patient_load
@@ -188,7 +188,7 @@ TEST(OverloadWithoutDeadlineTest, TheyShareTheWorkersWithThoseThatHaveOne) {
   }
 }
 
-// A queue of patient callers is no reason to refuse one that cannot wait.
+// A queue of patient callers must not make the server refuse a caller who cannot wait.
 TEST(OverloadWithoutDeadlineTest, ThoseWithDeadlinesGoFirstIfTheOthersCanWait) {
   // The patient callers come in bursts of 1.5 s of work.
   SimulatedCallers patient = Heavy(Bursts(0, 3, absl::Milliseconds(500), absl::Seconds(4)));

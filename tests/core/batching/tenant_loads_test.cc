@@ -39,7 +39,7 @@ TEST_F(TenantLoadsTest, ATenantSeesTheQueueAsIfAllHadAsMuchAsItself) {
   Put(Lane(2), 10, absl::Seconds(1));
   EXPECT_EQ(loads_.SeenBy(Lane(2), all_).requests(), 20);
   EXPECT_EQ(loads_.SeenBy(Lane(2), all_).cost(), absl::Seconds(2));
-  EXPECT_EQ(loads_.SeenBy(Lane(1), all_).requests(), 100);  // no more than there is
+  EXPECT_EQ(loads_.SeenBy(Lane(1), all_).requests(), 100);  // no more than the queue has
 }
 
 TEST_F(TenantLoadsTest, LowWorkDoesNotCloseTheQueueToNormalWork) {
@@ -52,12 +52,12 @@ TEST_F(TenantLoadsTest, OtherTenantsGetNoMoreThanAsMuchEach) {
   EXPECT_EQ(OthersMeanwhile(Lane(2), absl::Milliseconds(20)), absl::Milliseconds(20));
   Put(Lane(3), 1, absl::Seconds(1));
   EXPECT_EQ(OthersMeanwhile(Lane(2), absl::Milliseconds(20)), absl::Milliseconds(40));
-  EXPECT_EQ(OthersMeanwhile(Lane(2), absl::Hours(1)), absl::Seconds(10));  // all that there is
+  EXPECT_EQ(OthersMeanwhile(Lane(2), absl::Hours(1)), absl::Seconds(10));  // all work of the others
 }
 
 TEST_F(TenantLoadsTest, ALowJobWaitsForTheNormalWorkOfItsTenant) {
   Put(Lane(2), 1, absl::Milliseconds(100));
-  // 100 ms of its own tenant, and 120 ms of the other one meanwhile.
+  // 100 ms of its own tenant, and 120 ms of the other tenant in the same time.
   EXPECT_EQ(OthersMeanwhile(Lane(2, Priority::kLow), absl::Milliseconds(20)),
             absl::Milliseconds(220));
   Put(Lane(2, Priority::kLow), 1, absl::Seconds(1));

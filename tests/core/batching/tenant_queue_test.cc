@@ -48,7 +48,7 @@ class TenantQueueTest : public testing::Test {
   static JobSpec Large(TenantId tenant) {
     return {.tile_count = 100, .cost = absl::Seconds(1), .tenant = tenant};
   }
-  // A job that shares 8 of its 10 ms with others on the same key set.
+  // A job of 10 ms. It shares 8 ms with other jobs on the same key set.
   static JobSpec OnKeySet(TenantId tenant, uint64_t key_set,
                           Priority priority = Priority::kNormal) {
     return {.cost = absl::Milliseconds(10),
@@ -59,7 +59,7 @@ class TenantQueueTest : public testing::Test {
             .priority = priority};
   }
 
-  // Takes the next work and runs it to the end of a tile. Returns its jobs.
+  // Takes the next work and runs one of its tiles. Returns its jobs.
   QueuedJobs Work(int64_t pass_tiles = 1) {
     const Assignment next = queue().Take(clock_.Now());
     if (!next.HasWork()) return {};
@@ -100,7 +100,7 @@ TEST_F(TenantQueueTest, ASmallJobOfAQuietTenantWaitsForATileAtMostWhateverOthers
     const auto job = Push(Small(quiet));
     const bool is_first = Work(/*pass_tiles=*/4).front() == job;
     at_once += is_first ? 1 : 0;
-    // If it is not, another tenant was about to have had less time than this one.
+    // If the job was not first, another tenant had had less time than this one.
     const QueuedJobs next = Work(/*pass_tiles=*/4);
     EXPECT_TRUE(is_first || next.front() == job);
   }
@@ -138,7 +138,7 @@ TEST_F(TenantQueueTest, AGroupOfSmallJobsTakesThoseOfTheNextTenantsToo) {
 TEST_F(TenantQueueTest, TenantsShareAPassAndEachPaysForItsOwnJobs) {
   const auto first = Push(OnKeySet(flood, 1));
   const auto joins = Push(OnKeySet(quiet, 1));
-  // The queue counts once what the pass pays once.
+  // The queue counts the shared cost once, because the pass pays it once.
   EXPECT_EQ(queue().summary().large_cost, absl::Milliseconds(10 + 2));
   const Assignment next = queue().Take(clock_.Now());
   const std::shared_ptr<TiledWork> pass = std::get<PassToMake>(next.work).work;
@@ -149,7 +149,7 @@ TEST_F(TenantQueueTest, TenantsShareAPassAndEachPaysForItsOwnJobs) {
   queue().PassMade(pass, clock_.Now());
   queue().TileDone(*pass, absl::OkStatus(), clock_.Now());
   queue().ReleaseSlot();
-  // The one that joined waits until the third tenant has had as much.
+  // The tenant that joined the pass waits until the third tenant has had as much time.
   for (const TenantId tenant : {third, quiet}) {
     Push({.tile_count = 4, .cost = absl::Milliseconds(8), .tenant = tenant});
   }
@@ -167,7 +167,7 @@ TEST_F(TenantQueueTest, APassTakesJobsOfAllTenantsInTurn) {
   };
   EXPECT_THAT(tenants(Work()), ElementsAre(TenantId{1}, TenantId{2}));
   Push(OnKeySet(TenantId{1}, 1));
-  // The last tenant is followed by the first.
+  // After the last tenant comes the first one again.
   EXPECT_THAT(tenants(Work()), ElementsAre(TenantId{3}, TenantId{1}));
   EXPECT_EQ(queue().summary().requests(), 0);
   EXPECT_EQ(queue().summary().large_cost, absl::ZeroDuration());
@@ -199,10 +199,10 @@ TEST_F(TenantQueueTest, ATenantThatFillsTheQueueClosesItToItselfOnly) {
 TEST_F(TenantQueueTest, AFloodDoesNotMakeTheDeadlinesOfOthersLookTooClose) {
   for (int i = 0; i < 100; ++i) Push(OnKeySet(flood, 1));
   JobSpec urgent = OnKeySet(quiet, 2);
-  // It should wait for as much of the flood's work, and both take 10 ms of one worker.
+  // The job should wait while the flood gets as much work, and both take 10 ms of one worker.
   urgent.deadline = clock_.Now() + absl::Milliseconds(15);
   EXPECT_TRUE(TryPush(urgent).ok());
-  // Its low work waits for its normal work, and both for as much of the flood's.
+  // The tenant's low work waits for its normal work, and both wait for as much work of the flood.
   JobSpec low = urgent;
   low.priority = Priority::kLow;
   low.group = GroupId{3};

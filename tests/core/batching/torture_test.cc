@@ -1,5 +1,5 @@
-// Real computations of all sizes at once through a real batcher. Meant for ThreadSanitizer; the
-// answers are checked everywhere.
+// Real computations of all sizes at once through a real batcher. The test is meant for
+// ThreadSanitizer, but the answers are checked in every build.
 
 #include <atomic>
 #include <cstring>
@@ -48,7 +48,7 @@ struct Workload {
   }
 };
 
-// The ends of all jobs.
+// How the jobs ended.
 struct Tally {
   std::atomic<int64_t> ok{0}, wrong{0}, cancelled{0}, expired{0}, refused{0}, other{0};
   std::atomic<int64_t> batched{0};
@@ -135,7 +135,7 @@ TEST(TortureTest, ConcurrentMixedWorkGetsTheSameBitsAndOneStatusEach) {
         std::mt19937 random(static_cast<uint32_t>(t));
         std::vector<std::shared_ptr<std::atomic<bool>>> flags;
         for (int i = 0; i < kJobsPerThread; ++i) {
-          // Most jobs come within the queue's limit, some beyond it.
+          // Most jobs arrive while the queue is below its limit, and some while it is above.
           while (random() % 8 != 0 && batcher->GetStats().queue.requests() > 150) {
             std::this_thread::yield();
           }

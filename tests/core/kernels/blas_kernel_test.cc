@@ -29,7 +29,7 @@ TEST(ChooseBlasKernelTest, AutoReplacesAFallbackByTheBestForTheCpu) {
 TEST(ChooseBlasKernelTest, AutoKeepsWhatSuitsTheCpu) {
   EXPECT_EQ(Auto("SkylakeX", kAvx512), "");
   EXPECT_EQ(Auto("Zen", kAvx2), "");
-  // A kernel that the CPU cannot run is replaced.
+  // If the CPU cannot run the kernel, another one replaces it.
   EXPECT_EQ(Auto("Cooperlake", kAvx512), "SkylakeX");
 }
 

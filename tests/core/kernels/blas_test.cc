@@ -22,11 +22,11 @@ TEST(BlasTest, IsThreadSafe) { EXPECT_TRUE(BlasIsThreadSafe()); }
 
 TEST(BlasTest, FewerCallsRunAtATimeThanItHasBuffers) {
   EXPECT_GE(BlasCallsMax(), 1);
-  // Debian's build has 256.
+  // Debian's build allows 256 calls.
   EXPECT_LE(BlasCallsMax(), 128);
 }
 
-// OpenBLAS 0.3.21 crashes where more threads call it than it has buffers for.
+// OpenBLAS 0.3.21 crashes if more threads call it than it has buffers.
 TEST(BlasTest, AnyNumberOfThreadsMayCall) {
   constexpr int kThreads = 400;
   constexpr int64_t kSize = 96;

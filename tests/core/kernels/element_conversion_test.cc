@@ -13,7 +13,7 @@
 namespace qkserve {
 namespace {
 
-// Bit by bit, from the definition of the formats.
+// Computes the value bit by bit, from the definition of the formats.
 double HalfValue(uint16_t bits) {
   const int exponent = (bits >> 10) & 31;
   const double fraction = bits & 1023;
@@ -112,7 +112,8 @@ TEST_P(ElementTypesTest, NarrowsBackToTheSameBits) {
 }
 
 TEST_P(ElementTypesTest, RoundsToNearestTiesToEven) {
-  // Between every two neighbours: the middle goes to the even one, either side to the nearer one.
+  // Between two neighbours, the middle is rounded to the even one. Other values are rounded to the
+  // nearer one.
   ForEachTarget([] {
     for (uint16_t low = 0; std::isfinite(Value(GetParam(), low + 1)); ++low) {
       const uint16_t high = low + 1;
@@ -129,7 +130,7 @@ TEST_P(ElementTypesTest, RoundsToNearestTiesToEven) {
 
 TEST_P(ElementTypesTest, BeyondTheRangeIsInfinityAndNanStaysNan) {
   const float inf = std::numeric_limits<float>::infinity();
-  // A NaN whose payload is only in bits that are cut off.
+  // A NaN that has a payload only in bits that are cut off.
   const auto nan = std::bit_cast<float>(0x7F800001U);
   ForEachTarget([&] {
     EXPECT_EQ(Value(GetParam(), Narrow(GetParam(), std::numeric_limits<float>::max())), inf);

@@ -37,7 +37,7 @@ std::vector<int64_t> Targets() {
   return targets;
 }
 
-// True if Highway's MulAdd rounds once there.
+// True if Highway's MulAdd rounds only once on this target.
 bool IsFused(int64_t target) {
 #if HWY_ARCH_X86
   return target <= HWY_AVX2;
@@ -109,7 +109,7 @@ uint32_t Bits(float value) {
   return bits;
 }
 
-// True if the bits are the same. One NaN is as good as another.
+// True if both have the same bits, or both are NaN.
 bool IsSame(float a, float b) { return (std::isnan(a) && std::isnan(b)) || Bits(a) == Bits(b); }
 
 testing::AssertionResult AllSame(const float* a, const float* b, size_t count) {
@@ -143,7 +143,8 @@ TEST(PackedKernelTest, NamesTheInstructionSetInUse) {
   }
 }
 
-// A sum of two NaN may be either. With rows of several kinds of NaN and infinities, it is one.
+// A sum of two NaNs may have the bits of either. The keys and the row have several kinds of NaN and
+// infinities, and the result must have the same bits in any number of rows.
 TEST(PackedKernelTest, NanHasTheSameBitsInAnyNumberOfRows) {
   constexpr int64_t kDepth = 40;
   constexpr int64_t kRowsMax = 12;
@@ -261,7 +262,7 @@ TEST(PackedKernelTest, ARowDoesNotDependOnTheRowsBesideIt) {
           alone.insert(alone.end(), row.begin(), row.end());
         }
         for (int64_t rows = 2; rows <= kRows; ++rows) {
-          if (!IsFused(target) && rows > 20 && rows < kRows) continue;  // slow ones
+          if (!IsFused(target) && rows > 20 && rows < kRows) continue;  // these are slow
           const int64_t first = (kRows - rows) / 2;
           const auto together = Multiply(q.data() + first * d, rows, type, panels, d, 1);
           ASSERT_TRUE(AllSame(together.data(), alone.data() + first * kPanelKeys, together.size()))
@@ -305,11 +306,11 @@ TEST(PackedKernelTest, PackingInPiecesGivesTheSamePanels) {
   constexpr int64_t kKeys = 140;
   for (const DataType type : kTypes) {
     for (const int64_t d : kDepths) {
-      if (d == 0) continue;  // no panels
+      if (d == 0) continue;  // there are no panels
       const Tensor keys = RandomTensor(type, {kKeys, d}, 9);
       const auto size = static_cast<size_t>(PanelCount(kKeys) * KeyPanelBytes(type, d));
       const Buffer whole = Pack(keys.View());
-      // The rows are the same, but not aligned.
+      // The same rows, but not aligned.
       std::vector<std::byte> bytes(keys.data.size_bytes() + 1);
       std::memcpy(bytes.data() + 1, keys.data.data(), keys.data.size_bytes());
       const TensorView unaligned = {type, {kKeys, d}, bytes.data() + 1};
@@ -339,7 +340,7 @@ TEST(PackedKernelTest, QueriesNeedNoAlignment) {
 TEST(PackedKernelTest, SubnormalsInfinitiesAndNanAreWhatIeeeSays) {
   constexpr int64_t kDepth = 5;
   constexpr int64_t kKeys = 40;
-  // Subnormal in the key's own type, and infinities that meet zeros and each other.
+  // Subnormals of the key's own type, and infinities that meet zeros and each other.
   const float specials[] = {1e-40F, -1e-7F, kInfinity, -kInfinity, kNan,
                             0,      1,      -65504,    3e-8F,      -0.0F};
   for (const DataType type : kTypes) {
@@ -389,7 +390,7 @@ Buffer PackAllValues(const TensorView& values, int64_t step = kPanelKeys) {
   return panels;
 }
 
-// Sums that begin empty, and the largest scores of infinities and NaN. A score of 0 has weight 1.
+// Sums that start at zero, and the largest scores of infinities and NaN. A score of 0 has weight 1.
 struct Sums {
   std::vector<double> out;
   std::unique_ptr<bool[]> met;
@@ -397,7 +398,7 @@ struct Sums {
   std::vector<float> minus;
 };
 
-// Weighs at most `row_step` rows in a call.
+// Returns the sums of the weighted values. Each call weighs at most `row_step` rows.
 Sums Weigh(const std::vector<float>& weights, int64_t rows, int64_t keys, const ValuePanels& values,
            int64_t row_step = 1000) {
   const int64_t columns = values.columns;
@@ -422,7 +423,7 @@ Sums Weigh(const std::vector<float>& weights, int64_t rows, int64_t keys, const 
   return sums;
 }
 
-// |got - exact| <= 1.2e-6 * sum of |w v| everywhere.
+// True if |got - exact| <= 1.2e-6 * sum of |w v| for all sums.
 testing::AssertionResult AllWithinBound(const std::vector<double>& got,
                                         const std::vector<float>& weights,
                                         const std::vector<float>& values, int64_t columns) {
@@ -482,7 +483,7 @@ TEST(PackedKernelTest, WeightedValuesAreCloseToTheReference) {
   }
 }
 
-// Equal terms have equal rounding errors, which pile up.
+// Equal terms have equal rounding errors, which may add up.
 TEST(PackedKernelTest, ErrorsOfEqualTermsDoNotPileUp) {
   for (const int64_t keys : {32, 33, 512, 4000}) {
     for (const int64_t columns : {1, 40, 700}) {
@@ -581,7 +582,7 @@ TEST(PackedKernelTest, AValueOfWeightZeroAddsNothingEvenNan) {
           for (int64_t i = 0; i < rows; ++i) EXPECT_FALSE(sums.met[static_cast<size_t>(i)]);
           EXPECT_THAT(sums.plus, testing::Each(0.0F));
           EXPECT_THAT(sums.minus, testing::Each(0.0F));
-          // The first row sees the infinities, the last the NaN.
+          // The infinities have a weight in the first row, and the NaN has one in the last.
           w[66] = 0.25F;
           w[static_cast<size_t>((rows - 1) * kKeys + 3)] = 0.5F;
           sums = weigh();

@@ -13,14 +13,14 @@ namespace {
 
 constexpr float kNotAttended = -std::numeric_limits<float>::infinity();
 
-// Equal terms have equal rounding errors, which pile up.
+// Equal terms have equal rounding errors, which may add up.
 TEST(RowKernelsTest, TheErrorOfASumOfWeightsDoesNotGrowWithTheirNumber) {
   ForEachTarget([] {
     for (const int64_t count : {1, 2, 3, 15, 100, 511, 512, 1000, 3'000'001}) {
       for (const float score : {0.0F, -0.1F, -0.7F, -3.0F}) {
         std::vector<float> row(static_cast<size_t>(count), score);
         const double sum = ExpAndSum(0.0F, count, row.data());
-        // Compares the sum with that of the weights as computed: their own errors are tested
+        // The exact sum uses the weights as computed, because their own errors are tested
         // elsewhere.
         const double exact = static_cast<double>(row[0]) * static_cast<double>(count);
         EXPECT_NEAR(sum / exact, 1.0, 5 * 0x1p-24) << count << " of " << score;

@@ -53,7 +53,8 @@ TEST(TileScratchTest, AnIdleProcessKeepsNothing) {
   EXPECT_EQ(KeptScratchBytes(), 0);
 }
 
-// Many more threads than seats: the memory held at a time is bounded, and every thread gets a seat.
+// With many more threads than seats, the memory held at a time is bounded, and every thread gets a
+// seat.
 TEST(TileScratchTest, ThreadsShareAsManySeatsAsCpus) {
   FreeKeptScratch();
   std::atomic<int> running{0};
@@ -89,7 +90,7 @@ TEST(TileScratchTest, AScopeKeepsTheSeat) {
     TileScratch scratch;
     ASSERT_TRUE(scratch.Get(kFloats).ok());
   }
-  EXPECT_EQ(KeptScratchBytes(), 0);  // the seat is not free
+  EXPECT_EQ(KeptScratchBytes(), 0);  // the seat is in use
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ TEST_F(DirectoryFollowerTest, RefreshServesWhatWasPutAppendedAndDeleted) {
 TEST_F(DirectoryFollowerTest, LoadsWithoutAThreadToSpare) {
   auto store = Open();
   for (const char* name : {"a", "b", "c"}) ASSERT_TRUE(Upload(*store, name, {1, 10}).ok());
-  // Threads get stacks of a petabyte, so the system can start none.
+  // Makes new threads ask for stacks of a petabyte, so that the system can start none.
   pthread_attr_t before;
   ASSERT_EQ(pthread_getattr_default_np(&before), 0);
   pthread_attr_t huge = before;
@@ -74,7 +74,7 @@ TEST_F(DirectoryFollowerTest, AReaderThatFollowsAWriterSeesOneVersionWhole) {
   int64_t version = Upload(*store, "a", parts[0]).value()->version();
   auto reader = Open(/*is_read_only=*/true);
   std::atomic<bool> done{false};
-  // Refresh may be called by anybody.
+  // Any thread may call Refresh.
   std::vector<std::thread> threads;
   for (int i = 0; i < 2; ++i) {
     threads.emplace_back([&] {
@@ -91,7 +91,7 @@ TEST_F(DirectoryFollowerTest, AReaderThatFollowsAWriterSeesOneVersionWhole) {
     }
   });
   for (size_t i = 1; i < parts.size(); ++i) {
-    // Every few steps the set is replaced by its first rows, or by all of them.
+    // Every few steps a put replaces the set by its first rows, or by all rows.
     if (i % 20 == 0) {
       const int64_t base = Upload(*store, "a", parts[0]).value()->version();
       version = base;
@@ -121,7 +121,7 @@ TEST_F(DirectoryFollowerTest, AReaderKeepsToDataLossUntilTheSetIsPutAnew) {
   EXPECT_EQ(ContentsOf(*reader, "a"), Expected({{2, 10}}));
 }
 
-// A version in memory is whole, whatever happened to the files.
+// A version in memory is whole, whatever happens to the files.
 TEST_F(DirectoryFollowerTest, AReaderThatCannotFollowServesWhatItHasAndSaysSo) {
   auto store = Open();
   const int64_t version = Upload(*store, "a", {1, 10}).value()->version();
@@ -169,7 +169,8 @@ TEST_F(DirectoryFollowerTest, AReaderKeepsItsSetsWhileTheDirectoryIsAway) {
   reader->Refresh();
   EXPECT_EQ(LastLine(), "nothing more");
 
-  // An empty directory, or one that a writer has made anew, does not mean that sets were deleted.
+  // If a directory is empty or a writer has made it anew, this does not mean that sets were
+  // deleted.
   ASSERT_TRUE(files_.MakeDirectory("/sets").ok());
   reader->Refresh();
   expect_served("is not followed: UNAVAILABLE: .: has none of the 2 key sets");
@@ -191,7 +192,7 @@ TEST_F(DirectoryFollowerTest, TheLastSetsThatAreDeletedDisappearFromReaders) {
   for (const char* name : {"a", "b"}) ASSERT_TRUE(store->Delete(name).ok());
   reader->Refresh();
   EXPECT_EQ(reader->count(), 0);
-  // The earlier delete says nothing about this set.
+  // The earlier delete has no effect on this set.
   ASSERT_TRUE(Upload(*store, "c", {2, 10}).ok());
   reader->Refresh();
   ASSERT_TRUE(files_.Rename("/sets/c", "/c").ok());

@@ -36,12 +36,12 @@ TEST_F(KeySetStoreFilesTest, ADamagedSetAnswersDataLossWhileOthersServe) {
     EXPECT_EQ(store->Find("damaged").status().code(), kDataLoss);
     EXPECT_EQ(Upload(*store, "damaged", {2, 1}, version).status().code(), kDataLoss);
     for (const char* name : {"a", "z"}) EXPECT_EQ(ContentsOf(*store, name), Expected({{1, 100}}));
-    {  // versions must not outlive the store
+    {  // versions must be destroyed before the store
       const auto listed = store->List("", 10);
       ASSERT_EQ(listed.size(), 3U);
       EXPECT_EQ(listed[1].name, "damaged");
       EXPECT_EQ(listed[1].key_set.status().code(), kDataLoss);
-      // A put repairs it.
+      // A put repairs the set.
       const Found put = Upload(*store, "damaged", {3, 10});
       ASSERT_TRUE(put.ok()) << put.status();
       EXPECT_GT((*put)->version(), version);
@@ -84,7 +84,8 @@ TEST_F(KeySetStoreFilesTest, ASetThatDoesNotFitInMemoryIsLeftOnDisk) {
   EXPECT_EQ(ContentsOf(*store, "large"), Expected({{1, 10000}}));
 }
 
-// The disk fails at each operation of a put and of an append, with and without an effect.
+// The disk fails at each operation of a put and of an append. The failed operation may have taken
+// effect or not.
 TEST_F(KeySetStoreFilesTest, WhereTheDiskFailsTheOldVersionServesAndTheNextChangeSucceeds) {
   auto store = Open();
   std::vector<Part> parts = {{1, 10}};
@@ -116,15 +117,14 @@ TEST_F(KeySetStoreFilesTest, WhereTheDiskFailsTheOldVersionServesAndTheNextChang
   }
   EXPECT_GT(failed, 20);
   // A failed change leaves no file, because the disk may be full. One failure of a put and one of
-  // an append are different: the new manifest is in place, but its folder could not be synced.
+  // an append differ: the new manifest is in place, but its folder could not be synced.
   EXPECT_EQ(left_files, 2);
   store = nullptr;
   store = Open();
   EXPECT_EQ(ContentsOf(*store, "a"), Expected(parts));
 }
 
-// Open asks again and again whether it should stop. Each turn of the loop stops it one question
-// later.
+// Open often asks whether it should stop. Each turn of the loop answers yes one question later.
 TEST_F(KeySetStoreFilesTest, AnOpenThatIsToldToStopIsCancelledAndChangesNoSet) {
   auto store = Open();
   for (const char* name : {"a", "b", "c"}) ASSERT_TRUE(Upload(*store, name, {1, 100}).ok());

@@ -1,4 +1,4 @@
-// A store whose files are the machine's: who may read them, and where a path leads.
+// A store with real files: who may read them, and where a path leads.
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -110,7 +110,7 @@ TEST_F(KeySetStorePosixTest, AReaderKeepsASetThatMayNotBeRead) {
     EXPECT_EQ(reader->count(), 2);
     EXPECT_TRUE(reader->Find("a").ok());
     EXPECT_EQ(reader->problem_count(), mode == 0100 ? 0 : 1);
-    // A store that starts meanwhile serves the other sets.
+    // A store that starts in this state serves the other sets.
     EXPECT_TRUE(Open(/*is_read_only=*/true)->Find("b").ok());
   }
   ASSERT_EQ(chmod(folder.c_str(), 0700), 0);

@@ -67,8 +67,8 @@ class KeySetStoreTest : public testing::TestWithParam<bool> {
     return found.ok() ? Contents(**found) : found.status().ToString();
   }
 
-  // Makes parts 0 to `count` - 1 of a set that only grows. Notes what the set holds at
-  // each number of keys.
+  // Makes parts 0 to `count` - 1 of a set that only grows. Records what the set holds at each
+  // number of keys.
   void Grow(int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
       parts_.push_back({static_cast<uint64_t>(i), 1 + i * 7 % 40});
@@ -264,7 +264,7 @@ TEST_P(KeySetStoreTest, OverTheMemoryLimitNothingChanges) {
   const absl::Status refused = store_->BeginUpload(UploadSpec("b", kLayout, 2000)).status();
   EXPECT_EQ(refused.code(), kResourceExhausted);
   EXPECT_FALSE(RetryAfterOf(refused).has_value());
-  // There is memory for its rows, but not for the version that they would make.
+  // The rows fit in memory, but the version that they would make does not.
   EXPECT_EQ(UploadPart(*store_, "a", kLayout, {2, 1500}, version).status().code(),
             kResourceExhausted);
   EXPECT_EQ(store_->budget().bytes(), held);

@@ -37,7 +37,7 @@ TEST_F(KeySetTableTest, ServesTheVersionThatWasPublishedLast) {
   EXPECT_EQ(table_.count(), 0);
 }
 
-// A set may appear between any two looks at the table.
+// The set may appear between any two lookups.
 TEST_F(KeySetTableTest, GetFindsASetWholeOrNotAtAllWhileOthersPublishIt) {
   const std::shared_ptr<const KeySet> set = Set(1);
   std::atomic<bool> is_over{false};

@@ -20,7 +20,8 @@ constexpr int64_t kBlockKeys = KeySet::kBlockPanels * kPanelKeys;
 
 const KeySetLayout kLayout = {.leading = {2}, .d = 3, .key_type = DataType::kFloat16, .dv = 2};
 
-// A part of `rows` rows is the rows of seed 1 from `first` on, whatever the cut.
+// Appends `rows` rows of seed 1, beginning at row m of the set, or puts the first ones if `base` is
+// null. The rows do not depend on how they are cut into parts.
 std::shared_ptr<const KeySet> Grow(std::shared_ptr<const KeySet> base, const KeySetLayout& layout,
                                    int64_t rows, ByteBudget* budget) {
   const int64_t first = base != nullptr ? base->m() : 0;
@@ -110,7 +111,7 @@ TEST(KeySetTest, ManySmallAppendsCopyLittle) {
   EXPECT_TRUE(Contents(*set) == Contents(*Grow(nullptr, kLayout, 1 + 200 * 16, &budget)));
 }
 
-// Bytes of a set by the formula of docs/operations.md.
+// The bytes of a set by the formula in docs/operations.md.
 int64_t DocumentedBytes(const KeySetLayout& layout, int64_t m) {
   return layout.BytesFor((m + kPanelKeys - 1) / kPanelKeys * kPanelKeys);
 }
@@ -126,7 +127,7 @@ TEST(KeySetTest, MemoryIsWhatTheKeysNeedOverShapesAndTypes) {
           const KeySetLayout layout = {
               .leading = leading, .d = d, .key_type = type, .dv = dv, .value_type = type};
           for (const int64_t m : {0, 1, 64, 65, 10000}) {
-            if (leading.size() == 1 && m > 100) continue;  // too large to be quick
+            if (leading.size() == 1 && m > 100) continue;  // this would take too long
             const auto builder = KeySetBuilder::Create(layout, m, nullptr, &budget).value();
             const auto set = builder->Finish("set", 1);
             EXPECT_EQ(set->memory_bytes(), budget.bytes());
@@ -159,14 +160,14 @@ TEST(KeySetTest, MemoryIsWhatTheKeysNeedAfterAnyAppends) {
 
 TEST(KeySetTest, ABuilderThatComesToNothingLeavesNoTrace) {
   ByteBudget budget("key_set_memory", kGiB);
-  // Room for more panels than the version shows.
+  // Allocates more panels than the version shows.
   auto base = Grow(nullptr, kLayout, 200, &budget);
   base = Grow(base, kLayout, 100, &budget);
   const std::string before = Contents(*base);
   const int64_t bytes = budget.bytes();
   {
     auto builder = KeySetBuilder::Create(kLayout, 100, base, &budget).value();
-    // Bits that are all ones: NaN.
+    // If all bits are ones, an element is NaN.
     const std::vector<std::byte> rows(100 * 8, std::byte{0xff});
     for (int64_t matrix = 0; matrix < 2; ++matrix) {
       builder->Add(ColumnId::kKeys, matrix * 100, 100, rows.data());
@@ -175,8 +176,8 @@ TEST(KeySetTest, ABuilderThatComesToNothingLeavesNoTrace) {
   }
   EXPECT_EQ(budget.bytes(), bytes);
   EXPECT_TRUE(Contents(*base) == before);
-  // The new rows are zeros. Neither they nor their context may show the NaN of rows that were there
-  // before.
+  // The new rows are zeros. The scores and the context must not show the NaN of rows that were in
+  // the same place before.
   const std::vector<std::byte> zeros(150 * 8);
   const auto with_zeros = [&](const std::shared_ptr<const KeySet>& set) {
     auto builder = KeySetBuilder::Create(kLayout, 150, set, &budget).value();

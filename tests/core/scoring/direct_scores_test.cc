@@ -30,7 +30,7 @@ int64_t TilesOf(const Shape& q, const Shape& k) {
   return DirectScores::CutOf(ShapeOf(q, k)).tile_count;
 }
 
-// Runs all tiles, in the given order or each on a thread of its own, into memory full of NaN.
+// Runs all tiles into memory full of NaN, in the given order or each on its own thread.
 Tensor Compute(const AttentionProblem& problem, const std::vector<int64_t>& order = {},
                bool on_threads = false) {
   const ScoreShape shape = ShapeOf(problem.queries.shape, problem.keys.shape);
@@ -75,7 +75,7 @@ struct ShapeCase {
   Shape queries, keys;
 };
 
-// Awkward sizes: 1, primes, tiles and their neighbours; every kind of broadcast.
+// Awkward sizes: 1, primes, and sizes of tiles or next to them. Every kind of broadcast.
 std::vector<ShapeCase> AwkwardShapes() {
   return {
       {{1, 1}, {1, 1}},
@@ -173,7 +173,7 @@ TEST(DirectScoresTest, NoTileCostsMoreThanTheLimit) {
     const double all = static_cast<double>(s.products * s.ProductRows()) *
                        static_cast<double>(s.m) * static_cast<double>(s.d);
     EXPECT_GE(tiles, all / kTileMultiplyAdds) << ShapeString(shapes.queries);
-    // There are also not so many tiles that handing them out costs much.
+    // There are not too many tiles either, because handing out tiles takes time.
     const double read = static_cast<double>(s.products * (s.ProductRows() + s.m) * s.d);
     EXPECT_LE(tiles, 4 + 8 * std::max({all / static_cast<double>(kTileMultiplyAddsMin),
                                        read / static_cast<double>(kTileElements),
@@ -230,9 +230,9 @@ TEST(DirectScoresTest, PredictedCostGrowsWithWork) {
   EXPECT_LT(cost({16, 64}, {128, 64}), absl::Microseconds(50));
   EXPECT_GT(cost({1024, 1024}, {1024, 1024}), absl::Milliseconds(20));
   EXPECT_GT(cost({1, 768}, {10000, 768}), absl::Milliseconds(1));
-  // Reading many queries costs what reading many keys does.
+  // Reading many queries costs as much as reading many keys.
   EXPECT_GT(cost({20000, 200}, {1, 200}), absl::Milliseconds(1));
-  // A million products of 1 x 1 are a million calls, which are cut into several tiles.
+  // A million products of 1 x 1 are a million calls. They are cut into several tiles.
   EXPECT_GT(cost({1000000, 1, 1}, {1000000, 1, 1}), absl::Milliseconds(100));
   EXPECT_GT(TilesOf({1000000, 1, 1}, {1000000, 1, 1}), 100);
 }

@@ -31,7 +31,7 @@ struct Answer {
   int64_t tiles = 0;
 };
 
-// Runs all tiles on `threads` threads, each of which takes the next one.
+// Runs all tiles on `threads` threads. Each thread takes the next tile.
 Answer Compute(const AttentionProblem& problem, int threads = 1) {
   const ScoreShape shape =
       MakeScoreShape("queries", problem.queries.shape, "keys", problem.keys.shape).value();
@@ -58,7 +58,7 @@ bool SameBits(const Tensor& a, const Tensor& b) {
          std::memcmp(a.data.data(), b.data.data(), a.data.size_bytes()) == 0;
 }
 
-// Inputs of one slice that live together.
+// The inputs of one slice, with the same lifetime.
 struct Inputs {
   Tensor q, k, v;
   Inputs(int64_t n, int64_t m, int64_t d, int64_t dv, uint64_t seed)
@@ -76,7 +76,7 @@ struct Inputs {
   }
 };
 
-// Context in float64, from masked scores that the core computed.
+// Computes the context in float64, from masked scores that the core computed.
 std::vector<double> ReferenceContext(const std::vector<float>& masked, const Inputs& in) {
   const auto m = static_cast<size_t>(in.k.shape[0]);
   const auto dv = static_cast<size_t>(in.v.shape[1]);
@@ -171,7 +171,7 @@ TEST(InlineKeysTest, KeysAreSplitWhereRowsAreFew) {
 }
 
 TEST(InlineKeysTest, TopKIsChargedForAllTilesThatRunAtATime) {
-  // Room for ten of many keys is 42 entries.
+  // With many keys, the ten best need room for 42 entries.
   constexpr int64_t kRoomBytes = 42 * int64_t{sizeof(TopEntry)};
   struct Charge {
     int64_t bytes, tiles;
@@ -201,7 +201,7 @@ TEST(InlineKeysTest, TopKIsChargedForAllTilesThatRunAtATime) {
 TEST(InlineKeysTest, LackOfMemoryForPartialResultsShowsBeforeTheFirstTile) {
   Inputs in(1, 2048, 1, 1, 1);
   AttentionProblem problem = in.Problem(Output::kContext);
-  // Nothing reads the values.
+  // No code reads the values, so their shape may be false.
   problem.values->shape.back() = int64_t{1} << 45;
   const ScoreShape shape =
       MakeScoreShape("queries", problem.queries.shape, "keys", problem.keys.shape).value();
@@ -230,7 +230,8 @@ TEST(InlineKeysTest, TopKIsTheSortOfTheMaskedScores) {
       return masked[i * 30000 + a] > masked[i * 30000 + b];
     });
     for (size_t j = 0; j < 50; ++j) {
-      // The two ways multiply in other blocks, so scores may differ in their last bits.
+      // TOP_K and MASKED multiply in different block sizes, so scores may differ in their last
+      // bits.
       EXPECT_NEAR(scores[i * 50 + j], masked[i * 30000 + order[j]], 1e-4);
       EXPECT_NEAR(masked[i * 30000 + indices[i * 50 + j]], scores[i * 50 + j], 1e-4);
     }

@@ -26,7 +26,7 @@ namespace {
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-// A request with all that it points to.
+// A request and all that it points to.
 struct Asked {
   Tensor queries;
   std::optional<Tensor> mask;
@@ -42,7 +42,7 @@ struct Asked {
                                ? reinterpret_cast<float*>(log_sum_exp.data.data())
                                : nullptr};
   }
-  // Allocates the results and fills them with values that are no results.
+  // Allocates the results and fills them with invalid values.
   void Clear(const KeySet& key_set) {
     Shape shape_of_result = shape.result;
     if (problem.output == Output::kContext) shape_of_result.back() = *key_set.layout().dv;
@@ -79,7 +79,7 @@ Asked Ask(const KeySet& key_set, const Shape& queries, Output output, uint64_t s
   return asked;
 }
 
-// Answers the requests in one pass, tiles in any order on `threads` threads.
+// Answers the requests in one pass. The tiles run in any order on `threads` threads.
 void Answer(const std::shared_ptr<const KeySet>& key_set, const std::vector<Asked*>& asked,
             int threads = 1) {
   std::vector<ScoreRequest> requests;
@@ -93,8 +93,7 @@ void Answer(const std::shared_ptr<const KeySet>& key_set, const std::vector<Aske
   RunPass(key_set, pointers, threads);
 }
 
-// Answers the same request with the keys inline. Inline keys have tests and a reference of their
-// own.
+// Answers the same request with inline keys, which have their own tests and reference.
 void AnswerInline(const Tensor& keys, const std::optional<Tensor>& values, const KeySet& key_set,
                   Asked& asked) {
   asked.Clear(key_set);
@@ -187,7 +186,7 @@ INSTANTIATE_TEST_SUITE_P(Types, PackedKeysTest,
                          testing::Values(DataType::kFloat32, DataType::kBfloat16,
                                          DataType::kFloat16));
 
-// Any request that the set may get.
+// Returns a random request that fits the set.
 Asked AskAnything(const KeySet& key_set, std::mt19937_64& random) {
   const auto pick = [&random](int64_t low, int64_t high) {
     return std::uniform_int_distribution<int64_t>(low, high)(random);
@@ -223,7 +222,7 @@ void ExpectBitsAsAlone(const std::shared_ptr<const KeySet>& key_set,
   }
 }
 
-// A set of two splits and a tail, with two heads.
+// A set of two splits and a rest, with two heads.
 std::shared_ptr<const KeySet> TwoHeads(DataType type) {
   Tensor keys = RandomTensor(type, {1, 2, 1500, 2000}, 1);
   Tensor values = RandomTensor(type, {1, 2, 1500, 40}, 2);
@@ -320,9 +319,9 @@ TEST(PackedKeysBitsTest, WhatIsMaskedDoesNotLeak) {
   }
 }
 
-// Passes are made in no time and their tiles are short, whatever the shape.
+// Passes are made quickly and their tiles are short, for any shape.
 
-// Counts the results that differ from `unwritten`, which all of them were before.
+// Counts the results that differ from `unwritten`, the value that all of them had before.
 int64_t Written(const Tensor& result, float unwritten) {
   const std::vector<float> results = ToFloats(result.View());
   return static_cast<int64_t>(results.size()) -
@@ -356,7 +355,7 @@ int64_t MostOfATile(const std::shared_ptr<const KeySet>& key_set, Asked& asked) 
 TEST(PackedKeysTilesTest, APassIsMadeWithoutGoingOverItsRows) {
   const Tensor keys = EmptyTensor(DataType::kFloat32, {1, 0});
   const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, nullptr);
-  // More rows than any machine can go over, and their queries have no bytes.
+  // No machine can iterate over so many rows. Their queries have no bytes.
   Asked asked = Ask(*key_set, {kScoresMax, 0}, Output::kScores, 1);
   const ScoreRequest request = {asked.problem, asked.shape, {}};
   const ScoreRequest* const requests[] = {&request};
@@ -426,7 +425,7 @@ TEST(PackedKeysTilesTest, RowsThatAreLongToFinishHaveShortTiles) {
     Asked asked = Ask(*key_set, {40, 1}, output, 2);
     asked.problem.top_k = 20'000;
     const int64_t columns = output == Output::kTopK ? asked.problem.top_k : kKeys;
-    // The tile that finishes a block writes its rows.
+    // The tile that finishes a block writes the block's rows.
     EXPECT_LE(MostOfATile(key_set, asked), 20 * columns);
   }
 }
@@ -464,7 +463,7 @@ TEST(PackedKeysTilesTest, ALongDepthIsCutInPanels) {
   ExpectClose(asked.result, expected.result, 1e-3F);
 }
 
-// Sets and requests of odd shapes against the same with inline keys, which are cut otherwise.
+// Compares sets and requests of odd shapes with inline keys, which are cut differently.
 TEST(PackedKeysTilesTest, OddShapesAgreeWithInlineKeys) {
   struct Shapes {
     Shape keys, queries;
@@ -503,7 +502,7 @@ TEST(PackedKeysTilesTest, OddShapesAgreeWithInlineKeys) {
   }
 }
 
-// As scoring.proto says: the product is float32 before the scale is applied.
+// scoring.proto promises that the product is float32 before the scale is applied.
 TEST(PackedKeysScaleTest, MultipliesTheProductOnTheServerAndInline) {
   Tensor keys = EmptyTensor(DataType::kFloat32, {1, 1});
   reinterpret_cast<float*>(keys.data.data())[0] = 1e20F;
@@ -552,11 +551,11 @@ TEST(ScoreCostTest, TopKIsChargedForAllPartsThatRunAtATime) {
     return StateBytes(*key_set, asked.problem, asked.shape);
   };
   constexpr int64_t kEntry = sizeof(TopEntry);
-  // Room for ten of many keys is 42 entries. 20'000 keys are 313 panels.
+  // With many keys, the ten best need room for 42 entries. 20'000 keys are 313 panels.
   EXPECT_EQ(bytes(1, 20'000, 10), std::min<int64_t>(1 + running, 313) * 42 * kEntry);
   EXPECT_EQ(bytes(300, 20'000, 10),
             std::min(300 + running * kBlockRows, 300 * int64_t{313}) * 42 * kEntry);
-  // Keys of one panel have one part.
+  // The keys of one panel have only one part.
   EXPECT_EQ(bytes(3, 50, 10), 3 * 42 * kEntry);
   EXPECT_EQ(bytes(3, 20, 10), 3 * 20 * kEntry);
   EXPECT_EQ(bytes(3, 0, 10), 0);

@@ -1,6 +1,6 @@
-// Context and weights, with keys inline and on the server, against float64 and the bound of
-// accuracy: |got - exact| <= 2e-6 c + 3 delta c, where c is the sum of |w v| (1 for weights) and
-// delta the largest error that a score of the row may have.
+// Context and weights, with inline keys and with key sets, against float64. The error bound is
+// got - exact| <= 2e-6 c + 3 delta c. Here c is the sum of |w v| (1 for weights), and delta is the
+// largest error that a score of the row may have.
 
 #include <algorithm>
 #include <cmath>
@@ -33,7 +33,7 @@ Tensor MakeTensor(DataType type, const Shape& shape, const std::vector<float>& v
   return tensor;
 }
 
-// A request of one query [1] on keys [m, 1]: the scores equal the keys. Values are [m, dv].
+// A request of one query [1] on keys [m, 1]. The scores equal the keys. Values are [m, dv].
 struct Question {
   std::vector<float> scores;
   std::vector<float> values;
@@ -166,7 +166,7 @@ TEST(ContextTest, IsWithinTheBoundHoweverManyKeysThereAre) {
 
 TEST(ContextTest, IsWithinTheBoundForValuesOf16Bits) {
   for (const DataType type : {DataType::kFloat16, DataType::kBfloat16}) {
-    // Exact in both types.
+    // The values are exact in both types.
     ExpectWithinBound({.scores = RandomNumbers(50'000, 1),
                        .values = std::vector<float>(50'000 * 3, 0.703125F),
                        .value_type = type},
@@ -250,13 +250,13 @@ TEST(ContextTest, InfinityOfWeightZeroAddsNothingWhereverItStands) {
   }
 }
 
-// Steps and splits see its weight shrink bit by bit.
+// The weight of the infinity shrinks a little with each step and split.
 TEST(ContextTest, InfinityWhoseWeightVanishesLittleByLittleAddsNothing) {
   for (const int64_t m : {5000, 200'000}) {
     for (const bool is_rising : {false, true}) {
       Question question = {.scores = Made(m, [](double at) { return 300 * at; }),
                            .values = std::vector<float>(static_cast<size_t>(m) * 2, 1.0F)};
-      // Scores of 0, 120 and 180: weights of e^-300, e^-180 and e^-120.
+      // The scores are 0, 120 and 180. The weights are e^-300, e^-180 and e^-120.
       for (const double place : {0.0, 0.4, 0.6}) {
         question.values[2 * static_cast<size_t>(place * static_cast<double>(m))] = kInfinity;
       }
@@ -269,7 +269,7 @@ TEST(ContextTest, InfinityWhoseWeightVanishesLittleByLittleAddsNothing) {
         EXPECT_NEAR(answer.result[0], 1.0F, 1e-6) << m << " " << is_rising;
         EXPECT_NEAR(answer.result[1], 1.0F, 1e-6) << m << " " << is_rising;
       }
-      // A weight of nearly 1 is beside them.
+      // An infinity with a weight of nearly 1 is added.
       question.values[static_cast<size_t>(is_rising ? 2 * m - 4 : 2)] = -kInfinity;
       for (const bool resident : {false, true}) {
         const Answer answer = Ask(question, Output::kContext, resident);
@@ -323,7 +323,7 @@ TEST(ContextTest, InfinityOfWeightZeroAddsNothingBesideAnotherThatCounts) {
   for (const float faint : {kInfinity, -kInfinity, std::nanf("")}) {
     for (const int64_t columns : {2, 20}) {
       for (const int64_t column : {int64_t{0}, columns - 1}) {
-        // The places lie in one step, and in two or three steps.
+        // All places lie in one step, or in two or three steps.
         for (const std::vector<int64_t>& places :
              {std::vector<int64_t>{0, 1, 2}, {0, 1, 600}, {0, 600, 601}, {0, 600, 1200}}) {
           ExpectFaintAddsNothing(faint, column, 1300, columns, places);

@@ -16,7 +16,7 @@ constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
 constexpr int64_t kQueries = 3;
 constexpr int64_t kKeys = 6;
 
-// The rule of scoring.proto, in numbers that cannot overflow.
+// The rule of scoring.proto, computed without overflow.
 bool IsAttended(const AttentionProblem& problem, int64_t query, int64_t key) {
   const absl::int128 distance = absl::int128(key) - (absl::int128(query) + problem.offset);
   return (!problem.is_causal || distance <= 0) &&

@@ -43,7 +43,7 @@ TEST(ScoreShapeTest, SlicesThatShareKeysAreOneProduct) {
   EXPECT_EQ(Make({2, 4, 3, 5}, {1, 1, 7, 5})->ProductRows(), 24);
   EXPECT_EQ(Make({2, 4, 3, 5}, {2, 1, 7, 5})->ProductRows(), 12);
   EXPECT_EQ(Make({2, 4, 3, 5}, {1, 2, 7, 5})->ProductRows(), 6);
-  // Queries that are broadcast are read again and again: no taller matrix.
+  // Broadcast queries do not make a taller matrix, because they are read again for each key matrix.
   EXPECT_EQ(Make({1, 4, 3, 5}, {2, 1, 7, 5})->ProductRows(), 12);
   EXPECT_EQ(Make({1, 3, 5}, {6, 7, 5})->ProductRows(), 3);
 }

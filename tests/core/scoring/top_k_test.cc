@@ -15,7 +15,7 @@ namespace {
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-// The best keys, offered in one piece or in pieces of `step` scores.
+// Returns the best keys. Their scores are offered in pieces of `step`.
 std::vector<int32_t> Best(const std::vector<float>& scores, int64_t k, int64_t step = 1 << 30) {
   const auto count = static_cast<int64_t>(scores.size());
   std::vector<TopEntry> entries(static_cast<size_t>(TopK::Room(k, count)));
@@ -30,7 +30,7 @@ std::vector<int32_t> Best(const std::vector<float>& scores, int64_t k, int64_t s
   return keys;
 }
 
-// The first k keys after all are sorted.
+// Sorts all keys and returns the first k.
 std::vector<int32_t> Sorted(const std::vector<float>& scores, int64_t k) {
   std::vector<TopEntry> all;
   for (size_t j = 0; j < scores.size(); ++j) {
@@ -43,7 +43,7 @@ std::vector<int32_t> Sorted(const std::vector<float>& scores, int64_t k) {
   return keys;
 }
 
-// Rows of scores that are hard on a selection.
+// Rows of scores that are difficult to select from.
 std::vector<std::vector<float>> AwkwardScores(size_t count, std::mt19937& random) {
   std::vector<std::vector<float>> rows;
   const auto add = [&](auto score) {
@@ -127,7 +127,7 @@ TEST(TopKTest, PartsMergeInAnyOrder) {
   }
 }
 
-// Ties cost nothing because equal scores are passed over: none of them is gathered.
+// Equal scores cost nothing: TakeAbove skips those that equal the limit.
 TEST(RowKernelsTest, TakeAboveTakesWhatIsAboveTheLimitInOrder) {
   std::vector<float> row(100, 1.0F);
   row[3] = row[40] = 2.0F;
@@ -142,7 +142,7 @@ TEST(RowKernelsTest, TakeAboveTakesWhatIsAboveTheLimitInOrder) {
   EXPECT_EQ(out[2].key, 1099);
   EXPECT_EQ(TakeAbove(-kInf, 100, row.data(), 0, 100, out, taken), 100);
   EXPECT_EQ(taken, 99);
-  // TakeAbove stops where the room might not be enough, and continues from there.
+  // TakeAbove stops if the room might not be enough. The next call continues there.
   int64_t seen = 0;
   int64_t all = 0;
   while (seen < 100) {

@@ -1,10 +1,10 @@
 // Asks the server at argv[1] for the scores of one query against two keys, and checks them.
 
-// The application's own headers: see core/tensor.h.
+// The application's own headers. core/tensor.h says more.
 #include "base/clock.h"
 #include "client/client.h"
 #include "core/tensor.h"
-// The library.
+// The library's headers.
 #include <qkserve/channel.h>
 #include <qkserve/client.h>
 #include <qkserve/version.h>

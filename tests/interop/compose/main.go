@@ -1,7 +1,7 @@
-// Loads the compose files given as arguments the way Docker does, each with all its profiles. Files
-// with a comma between them are loaded together, each over those before it.
-// Unknown fields, warnings, services and volumes that are not there are errors; so are build contexts,
-// Dockerfiles, their targets and mounted files that do not exist.
+// Loads the compose files given as arguments as Docker does, each with all its profiles. Files with
+// a comma between them are loaded together, and later ones override earlier ones. Errors are
+// unknown fields, warnings, and missing services and volumes. Missing build contexts, Dockerfiles,
+// targets of them and mounted files are errors, too.
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// The loader only logs what it does not like.
+// The loader logs problems but does not return them.
 type warnings struct{ problems []error }
 
 func (w *warnings) Levels() []logrus.Level {
@@ -35,7 +35,7 @@ func checkBuild(build *types.BuildConfig) error {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(build.Context, path)
 	}
-	// A context that does not exist holds no Dockerfile.
+	// If the context does not exist, reading the Dockerfile fails, too.
 	dockerfile, err := os.ReadFile(path)
 	if err != nil || build.Target == "" {
 		return err

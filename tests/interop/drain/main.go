@@ -1,5 +1,5 @@
-// Calls servers with 64 calls in flight until standard input ends, then prints how many calls ended with
-// each code.
+// Calls servers with 64 calls in flight until standard input ends. Then prints how many calls ended
+// with each code.
 package main
 
 import (
@@ -27,7 +27,7 @@ const callers = 64
 
 var words = regexp.MustCompile("([a-z])([A-Z])")
 
-// Messages are bytes already.
+// Messages are already bytes, so this codec changes nothing.
 type bytesCodec struct{}
 
 func (bytesCodec) Marshal(message any) ([]byte, error) { return *message.(*[]byte), nil }
@@ -107,7 +107,7 @@ func main() {
 	group.Wait()
 	var lines []string
 	for code, count := range counts {
-		// DeadlineExceeded is DEADLINE_EXCEEDED for the others.
+		// Go says DeadlineExceeded where the other clients say DEADLINE_EXCEEDED.
 		name := strings.ToUpper(words.ReplaceAllString(code.String(), "${1}_$2"))
 		lines = append(lines, fmt.Sprint(name, " ", count))
 	}

@@ -1,5 +1,5 @@
-// Decodes the Grafana dashboards given as arguments into the types of Grafana's own SDK. Strictly:
-// fields and types of panels that are unknown, values of the wrong type and fields left out are errors.
+// Decodes the Grafana dashboards given as arguments strictly into the types of Grafana's own SDK.
+// Unknown fields, unknown types of panels, values of the wrong type and missing fields are errors.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 )
 
-// A panel's options may be left out: Grafana fills in its defaults.
+// A panel may lack options, because Grafana fills in its defaults.
 func hasDefault(problem *cog.BuildError) bool {
 	return strings.Contains(problem.Path, ".options.") &&
 		problem.Message == "required field is missing from input"
@@ -36,7 +36,7 @@ func checkFile(path string) error {
 			problems = errors.Join(problems, problem)
 		}
 	}
-	// Strictly, a panel with a problem is left out; the types are wanted of all.
+	// The strict decoder leaves out a panel with a problem. This one keeps all, to check their types.
 	board := dashboard.Dashboard{}
 	problems = errors.Join(problems, json.Unmarshal(text, &board))
 	panels := 0
@@ -45,7 +45,7 @@ func checkFile(path string) error {
 			continue
 		}
 		panels++
-		// The options of an unknown type would pass unseen.
+		// Options of an unknown type are not checked by the decoder.
 		if _, known := cog.ConfigForPanelcfgVariant(item.Panel.Type); !known {
 			problems = errors.Join(problems, fmt.Errorf("there is no panel type %s", item.Panel.Type))
 		}

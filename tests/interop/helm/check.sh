@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # usage: check.sh [CHECKER ...]
-# Lints the chart and renders it with several values. All objects decode strictly; those of Kubernetes
-# itself go to each further CHECKER, too. With its defaults the chart is deploy/kubernetes/base, and
-# with readers it is overlays/replicas. Values that cannot work are refused. Needs Helm 3 (on the PATH,
-# or in $HELM; `go install helm.sh/helm/v3/cmd/helm@v3.19.5` builds it), kubectl, Go and python3-yaml.
+# Lints the chart and renders it with several values. Decodes all objects strictly, and passes those
+# of Kubernetes itself to each CHECKER. With default values the chart must equal
+# deploy/kubernetes/base, and with readers it must equal overlays/replicas. Values that cannot work
+# must be refused.
+#
+# Needs kubectl, Go, python3-yaml and Helm 3 (on the PATH, or in $HELM). This builds Helm:
+# go install helm.sh/helm/v3/cmd/helm@v3.19.5
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 here=$PWD chart=$(realpath ../../../deploy/helm/qkserve) manifests=../../../deploy/kubernetes
 helm=${HELM:-helm}
-kubernetes=(--kube-version 1.30.0)  # the oldest that will do; `go install` builds Helm without a version
+kubernetes=(--kube-version 1.30.0)  # the oldest that works; `go install` builds Helm without a version
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
@@ -17,7 +20,7 @@ render() {  # render NAME [ARGUMENT ...]
   shift
   "$helm" template qkserve "$chart" "${kubernetes[@]}" "$@" >"$folder/$name.yaml"
 }
-expect_line() {  # expect_line NAME LINE: a rendered file has it, wherever it begins
+expect_line() {  # expect_line NAME LINE: a rendered file must have the line, with any indentation
   grep -qx " *$2" "$folder/$1.yaml" || { echo "error: $1 has no line '$2'" >&2; exit 1; }
 }
 expect_refusal() {  # expect_refusal TEXT ARGUMENT ...

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # usage: check.sh [CHECKER ...]
-# Renders the base and every overlay, with and without the PodMonitor, TLS and the files of access, and
-# decodes all objects strictly; gives those of Kubernetes itself to each further CHECKER; and sets the
+# Renders the base and every overlay, with and without the PodMonitor, TLS and the files of access.
+# Decodes all objects strictly, and passes those of Kubernetes itself to each CHECKER. Sets the
 # image as docs/operations.md says. Needs kubectl and Go (1.23 or newer).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -59,7 +59,7 @@ done
 go run . "$folder"/{rendered,with_monitor,with_tls,with_access}/*.yaml
 for checker in "$@"; do "$checker" "$folder"/rendered/*.yaml; done
 
-# One place names the image.
+# Only one place names the image.
 cp -r "$manifests" "$folder/copy"
 image=$folder/copy/components/image/kustomization.yaml
 sed -i 's|^    newTag: .*|    newName: registry.example/qkserve\n    newTag: set|' "$image"

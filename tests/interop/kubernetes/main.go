@@ -1,6 +1,6 @@
-// Decodes every object of the Kubernetes manifests given as arguments into its type in k8s.io/api, or
-// in the Prometheus Operator's API. Strictly: kinds and fields that are unknown or given twice are
-// errors.
+// Decodes every object of the Kubernetes manifests given as arguments strictly into its type in
+// k8s.io/api or in the Prometheus Operator's API. Unknown kinds, and fields that are unknown or
+// given twice, are errors.
 package main
 
 import (
@@ -36,7 +36,7 @@ func newDecoder() (runtime.Decoder, error) {
 	return json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme, scheme, options), nil
 }
 
-// Returns how many objects the file holds, and the errors of all that do not decode.
+// Returns the number of objects in the file, and the errors of those that do not decode.
 func checkFile(decoder runtime.Decoder, path string) (int, error) {
 	file, err := os.Open(path)
 	if err != nil {

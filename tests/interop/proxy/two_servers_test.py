@@ -206,7 +206,7 @@ def restart_in_turn(proxy, times, with_signal, flags=()):
         if with_signal == signal.SIGTERM:
             assert server.process.returncode == 0, server.process.returncode
         server.start(flags)
-        # The next one is stopped when both serve.
+        # The next server is stopped when both serve.
         await_calls(server, 50)
 
 

@@ -1,4 +1,4 @@
-// Access files: what they allow, and what is wrong in them.
+// Access files: what they allow, and which errors they may have.
 
 #include "server/access/access_file.h"
 
@@ -19,7 +19,7 @@ namespace {
 using testing::HasSubstr;
 using enum Permission;
 
-// The rules of a text that is right.
+// The rules of a valid text.
 std::shared_ptr<const AccessRules> Rules(absl::string_view text) {
   return ParseAccessFile(text).value();
 }
@@ -60,7 +60,7 @@ TEST(AccessFileTest, AStarCoversTheNamesThatBeginSo) {
 }
 
 TEST(AccessFileTest, PatternsThatCoverOneAnotherMatchLikeEachAlone) {
-  // Every set of these patterns, against all words of up to three letters.
+  // Compares every set of these patterns with all words of up to three letters.
   const std::vector<KeySetPattern> patterns = {{"", true},    {"a", false},  {"a", true},
                                                {"ab", false}, {"ab", true},  {"aba", false},
                                                {"b", true},   {"ba", false}, {"bb", true}};

@@ -1,4 +1,4 @@
-// Identities and permissions, by every service of a real server.
+// Identities and permissions, tested with every service of a real server.
 
 #include <atomic>
 #include <memory>
@@ -40,7 +40,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-// A token that the tests' file has, or not.
+// The token of an identity. The tests' token file has it only for some.
 std::string TokenOf(absl::string_view identity) { return absl::StrCat("token-of-", identity); }
 
 class AccessTest : public testing::Test {
@@ -68,7 +68,7 @@ class AccessTest : public testing::Test {
           "reader read items-*\nscorer score items-*\nwriter write items-*\n"
           "inline score_inline\n");
   }
-  // The log's sink goes before the log.
+  // The server must end before the log's sink.
   ~AccessTest() override { server_ = nullptr; }
 
   void Write(absl::string_view name, absl::string_view text) const {
@@ -87,7 +87,7 @@ class AccessTest : public testing::Test {
     return log_;
   }
 
-  // One call. `header` is the value of its metadata `authorization`, "" for none.
+  // One call. `header` is the value of its metadata `authorization`, or "" if it has none.
   struct Call {
     explicit Call(const std::string& header) {
       if (!header.empty()) context.AddMetadata("authorization", header);
@@ -190,7 +190,7 @@ class AccessTest : public testing::Test {
     v1::GetStatusResponse response;
     return v1::StatusService::NewStub(channel_)->GetStatus(&call.context, {}, &response);
   }
-  // Sends one message to any method, and reads until the end.
+  // Sends one message to any method, and reads until the end of the call.
   grpc::Status Raw(const std::string& header, const std::string& method,
                    const google::protobuf::Message& request) const {
     Call call(header);
@@ -228,7 +228,7 @@ class AccessTest : public testing::Test {
     return Raw(header, "/grpc.health.v1.Health/Check", grpc::health::v1::HealthCheckRequest());
   }
 
-  // All codes of a caller, on the key set "items-1".
+  // The codes that a caller gets from all methods, with the key set "items-1".
   std::vector<StatusCode> CodesOf(const std::string& header) const {
     int64_t version = 0;
     EXPECT_TRUE(Put(As("admin"), "items-1").ok());
@@ -260,7 +260,8 @@ TEST_F(AccessTest, EveryCallerMayDoWhatItsLinesSay) {
   constexpr StatusCode kStranger = StatusCode::UNAUTHENTICATED;
   constexpr StatusCode kDenied = StatusCode::PERMISSION_DENIED;
   constexpr StatusCode kHidden = StatusCode::NOT_FOUND;
-  // Score: inline, key set. Get, append, put, delete. Status, reflection, unknown method, health.
+  // The order is: Score inline and on a key set. Get, append, put, delete. Status, reflection,
+  // unknown method, health.
   for (const std::string& stranger :
        {std::string(), std::string("Bearer"), std::string("Bearer "), std::string("Bearer wrong"),
         As("stranger"), TokenOf("admin"), absl::StrCat("Basic ", TokenOf("admin"))}) {
@@ -285,8 +286,8 @@ TEST_F(AccessTest, EveryCallerMayDoWhatItsLinesSay) {
 
 TEST_F(AccessTest, AHiddenKeySetAnswersLikeOneThatDoesNotExist) {
   Start();
-  // Code, text and trailing metadata of all calls that can tell. Twice: the set is there, it is
-  // not.
+  // Code, text and trailing metadata of all calls that could reveal a set. They must be the same
+  // with and without the set.
   const auto answers = [this] {
     std::string all;
     for (const grpc::Status& status :
@@ -296,7 +297,7 @@ TEST_F(AccessTest, AHiddenKeySetAnswersLikeOneThatDoesNotExist) {
       absl::StrAppend(&all, status.error_code(), " ", status.error_message(), " ",
                       status.error_details(), "\n");
     }
-    // A version that the set is not at is no reason for another answer.
+    // A request for a version that the set does not have must get the same answer.
     Call versioned(As("nobody"));
     v1::ScoreRequest score;
     *score.mutable_queries() = OneByTwo();
@@ -340,7 +341,7 @@ TEST_F(AccessTest, ListsOnlyWhatTheCallerMayRead) {
   EXPECT_THAT(names, ElementsAre("x"));
   EXPECT_TRUE(List("", &names).ok());
   EXPECT_THAT(names, ElementsAre("x"));
-  // Permissions of anyone need no token, but a wrong token is never taken for none.
+  // Permissions of anyone need no token, but a wrong token is never treated like none.
   EXPECT_TRUE(Get("", "x").ok());
   EXPECT_EQ(Get("", "y").error_code(), StatusCode::NOT_FOUND);
   EXPECT_EQ(Get("Bearer wrong", "x").error_code(), StatusCode::UNAUTHENTICATED);
@@ -369,7 +370,7 @@ TEST_F(AccessTest, NewContentsHoldForTheNextCall) {
   EXPECT_EQ(Get(As("nobody"), "items-1").error_code(), StatusCode::NOT_FOUND);
   Write("access", "nobody read *\nadmin write *\n");
   EXPECT_TRUE(Eventually([&] { return Get(As("nobody"), "items-1").ok(); }));
-  // The token is taken back.
+  // The token is removed from the file.
   Write("tokens", TokenFileLine("admin", TokenOf("admin")).value());
   EXPECT_TRUE(Eventually(
       [&] { return Get(As("nobody"), "items-1").error_code() == StatusCode::UNAUTHENTICATED; }));
@@ -432,7 +433,7 @@ TEST_F(AccessTest, NoCallFailsWhileFilesChange) {
   const std::string tokens = ReadFile(directory_.Path("tokens"));
   int applied = 0;
   for (int round = 0; round < 10; ++round) {
-    // Each round gives another permission to nobody, which tells when the file is in use.
+    // Each round gives `nobody` another permission, which shows when the server uses the file.
     const std::string probe = absl::StrCat("round-", round);
     Write("tokens", absl::StrCat(tokens, "# ", round, "\n"));
     Write("access", absl::StrCat("admin write *\nscorer score items-*\nreader read items-*\n",
@@ -466,7 +467,7 @@ TEST_F(AccessTest, AnUploadIsNotCommittedIfItsPermissionIsTakenAway) {
   EXPECT_EQ(after, before);
 }
 
-// Its place is free for others at once.
+// The upload's place is free for others at once.
 TEST_F(AccessTest, AnUploadOfACallerWhoMayWriteNothingIsRefusedBeforeItsHeader) {
   Start();
   Call call(As("reader"));
@@ -525,7 +526,7 @@ TEST_F(AccessTest, ACertificateIsAnIdentityUnlessTheCallHasAToken) {
     const absl::Status put = admin->PutKeySet(name, Matrix(one, 1, 1)).status();
     ASSERT_TRUE(put.ok()) << put;
   }
-  // The names of the key sets that a caller sees, or its error.
+  // Returns the names of the key sets that a caller sees, or the caller's error.
   const auto seen = [&](const std::string& names, absl::string_view token = "") {
     const absl::StatusOr<std::vector<KeySetInfo>> listed = connect(names, token)->ListKeySets();
     if (!listed.ok()) return absl::StatusCodeToString(listed.status().code());

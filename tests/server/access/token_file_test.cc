@@ -87,7 +87,7 @@ TEST(TokenFileTest, NewTokensAreLongAndDiffer) {
   EXPECT_THAT(LineOf("a", token), Not(HasSubstr(token)));
 }
 
-// In a process of its own, because OpenSSL's SHA-256 is looked up once a process.
+// Runs in a child process, because a process looks up OpenSSL's SHA-256 only once.
 TEST(TokenFileDeathTest, WithoutSha256NoTokenIsFound) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
   EXPECT_EXIT(
@@ -101,7 +101,7 @@ TEST(TokenFileDeathTest, WithoutSha256NoTokenIsFound) {
       testing::ExitedWithCode(0), "");
 }
 
-// The names of a peer's certificate, as gRPC hands them over.
+// The names of a peer's certificate, in the form in which gRPC gives them.
 class Peer final : public grpc::AuthContext {
  public:
   using Properties = std::multimap<std::string, std::string>;
@@ -117,7 +117,7 @@ class Peer final : public grpc::AuthContext {
     return values;
   }
 
-  // The server uses none of the others.
+  // The server does not use the functions below.
   std::vector<grpc::string_ref> GetPeerIdentity() const override { return {}; }
   std::string GetPeerIdentityPropertyName() const override { return ""; }
   grpc::AuthPropertyIterator begin() const override { return Iterator(); }
@@ -157,7 +157,7 @@ TEST(IdentityTest, NamesOfCertificatesBecomeWordsOfTheFiles) {
   EXPECT_EQ(of("100%"), "100%25");
   EXPECT_EQ(of("#1#2"), "%231#2");
   EXPECT_EQ(of("\xc3\xbc\n"), "%C3%BC%0A");
-  // No certificate can be what the word stands for in the files.
+  // The files use the word `anyone` for everybody, so no certificate may have it as an identity.
   EXPECT_EQ(of("anyone"), "%61nyone");
   EXPECT_EQ(of(""), "");
   EXPECT_EQ(of(std::string(2048, 'a')).size(), 2048U);

@@ -30,14 +30,14 @@ class AdmitScoreTest : public CallFixture {
     EXPECT_EQ(status.code(), code) << status;
     return std::string(status.message());
   }
-  // The error of a call of batch 2 after `change`.
+  // Returns the error of a call of batch 2 after `change`.
   template <class Change>
   std::string RefusalAfter(const Change& change) {
     ScoreCall call = Call({2, 3, 4}, {2, 5, 4});
     change(call);
     return Refusal(std::move(call));
   }
-  // Returns the version.
+  // Puts a key set. Returns its version.
   int64_t Put(const std::string& name, const KeySetLayout& layout, int64_t rows) {
     return UploadPart(*key_sets_, name, layout, {1, rows}).value()->version();
   }
@@ -173,7 +173,7 @@ TEST_F(AdmitScoreTest, WorkWithoutEndIsRefusedFromTheShapesAlone) {
 }
 
 TEST_F(AdmitScoreTest, AResultBeyondTheLimitIsRefusedFromTheShapesAlone) {
-  // No data at all, and a result of 40 GB.
+  // The request has no data at all, but its result would have 40 GB.
   ScoreCall call = Call({1, 0}, {1, 0});
   call.problem.queries.shape = {100000, 0};
   call.problem.keys.shape = {100000, 0};
@@ -217,7 +217,7 @@ TEST_F(AdmitScoreTest, CallsOnAVersionOfAKeySetAreOneGroup) {
   EXPECT_EQ(admit("docs")->spec().group, first.group);
   EXPECT_NE(admit("other")->spec().group, first.group);
   EXPECT_NE(admit("other")->spec().family, first.family);
-  // A new version is another group of the same family.
+  // A new version is another group in the same family.
   ASSERT_TRUE(UploadPart(*key_sets_, "docs", layout, {2, 5}, version).ok());
   const std::unique_ptr<AdmittedScore> later = admit("docs");
   EXPECT_NE(later->spec().group, first.group);

@@ -15,7 +15,7 @@
 
 namespace qkserve {
 
-// Names of a protocol that calls everything differently from qkserve.v1.
+// Field names of a protocol that has other names than qkserve.v1.
 inline constexpr ScoreFieldNames kTestNames = {.queries = "q",
                                                .keys = "k",
                                                .values = "v",
@@ -31,8 +31,8 @@ inline constexpr ScoreFieldNames kTestNames = {.queries = "q",
                                                .top_k = "p.top_k",
                                                .log_sum_exp = "p.lse"};
 
-// Makes calls on queries and keys of random elements, as any protocol might make them. Also has
-// what admits calls: a store of key sets in memory, and a budget of 1 GiB.
+// Makes calls on random queries and keys, as any protocol might make them. Has a store of key sets
+// in memory and a budget of 1 GiB, which admission needs.
 class CallFixture : public testing::Test {
  protected:
   CallFixture() {
@@ -42,7 +42,7 @@ class CallFixture : public testing::Test {
     options_.budget = &budget_;
   }
 
-  // Views of tensors that live as long as the test; `k` empty: no keys.
+  // Makes a call on tensors that live as long as the test. If `k` is empty, the call has no keys.
   ScoreCall Call(const Shape& q, const Shape& k) {
     ScoreCall call;
     call.names = &kTestNames;

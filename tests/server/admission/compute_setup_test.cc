@@ -15,7 +15,7 @@ TEST(ComputeSlotsTest, WorkersBeyondTheCpusDoNotComputeAtTheSameTime) {
 TEST(ComputeSlotsTest, TheirMemoryIsTakenFromTheBytesInFlight) {
   EXPECT_EQ(ComputeSlotsCharge(kComputeSlotsFree), 0);
   EXPECT_EQ(ComputeSlotsCharge(64), 56 * kComputeSlotBytes);
-  // Half of the bytes are left for requests.
+  // Half of the bytes stay free for requests.
   const int64_t slots = ComputeSlots(1024, 1024, 64 * kMiB);
   EXPECT_GE(slots, kComputeSlotsFree);
   EXPECT_LE(ComputeSlotsCharge(slots), 32 * kMiB);

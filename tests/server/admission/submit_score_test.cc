@@ -15,7 +15,7 @@
 namespace qkserve {
 namespace {
 
-// Keeps what it is told. Thread-safe.
+// Keeps the result that it receives. Thread-safe.
 class RecordingResponder final : public Responder {
  public:
   void Respond(const ComputedScore& score, const ScoreReceipt& receipt) override {
@@ -141,7 +141,7 @@ TEST_F(SubmitScoreTest, TakesItsCostFromTheQuotaAndGivesBackWhatWasNotUsed) {
     return call;
   };
   const absl::Duration cost = AdmitScore(call(), options_).value()->spec().cost;
-  // Enough for one call.
+  // The quota is enough for one call.
   tenants.SetQuotas({.default_rate = 1.5 * absl::ToDoubleSeconds(cost)}, absl::UnixEpoch());
   batcher_->RefuseNewJobs();
   for (int i = 0; i < 3; ++i) {

@@ -48,7 +48,7 @@ TEST_F(TenantsTest, AnIdleNameMakesRoom) {
   Fill();
   EXPECT_EQ(Find("new")->name(), "new");
   EXPECT_EQ(Find("newer")->name(), Tenants::kOther);
-  // Its counts are not lost, and its id is not used again.
+  // The counts of the idle name are kept, and its id is not used again.
   EXPECT_EQ(Find("other")->counts().compute, absl::Seconds(3));
   EXPECT_EQ(Find("held"), held);
 }
@@ -66,7 +66,7 @@ TEST_F(TenantsTest, AuthenticatedNamesTakeThePlaceOfIdleOnes) {
   now_ += kTenantIdleMin;
   EXPECT_EQ(Find("new", /*is_authenticated=*/true)->name(), "new");
   EXPECT_EQ(tenants_.count(), kTenantsMax + 2);
-  // The limit of other names is their own.
+  // Other names have their own limit.
   EXPECT_EQ(Find("claimed")->name(), "claimed");
 }
 
@@ -89,7 +89,7 @@ TEST_F(TenantsTest, AQuotaRefusesWithTheTimeToComeAgain) {
             "have in 100ms");
   web->GiveBackQuota(absl::Milliseconds(20));
   EXPECT_TRUE(web->TakeQuota(absl::Milliseconds(10), now_).ok());
-  // No time helps against a quota of 0.
+  // With a quota of 0, it never helps to wait.
   EXPECT_EQ(RetryAfterOf(Find("none")->TakeQuota(absl::Milliseconds(1), now_)), absl::nullopt);
   EXPECT_TRUE(Find("free")->TakeQuota(absl::Hours(1), now_).ok());
 }

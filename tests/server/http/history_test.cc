@@ -1,4 +1,4 @@
-// /history.json, which the page for people reads.
+// /history.json, which the page for human readers loads.
 
 #include <filesystem>
 #include <string>
@@ -67,7 +67,7 @@ TEST_F(LiveViewTest, SamplesAreColumnsOfWhatEachSecondAdded) {
   const json& samples = document["samples"];
   EXPECT_EQ(samples["answered"], json::array({3, 1}));
   EXPECT_EQ(samples["errors"], json::parse(R"([{"NOT_FOUND": 2}, {}])"));
-  // Pairs of bucket and count. The bucket behind the last bound has none.
+  // Pairs of bucket and count. The bucket after the last bound has no bound.
   EXPECT_EQ(samples["latency"], json::parse("[[0, 1, 6, 2], [20, 1]]"));
   EXPECT_EQ(document["latency_bounds_ns"][6], 1'000'000);
   EXPECT_EQ(document["latency_bounds_ns"].size(), 20U);
@@ -95,7 +95,7 @@ TEST_F(LiveViewTest, LeavesOutWhatTheReaderHas) {
   EXPECT_EQ(Document(3)["samples"]["time"].size(), 2U);
   EXPECT_EQ(Document(5)["samples"]["first"], 6);
   EXPECT_EQ(Document(5)["samples"]["time"].size(), 0U);
-  // A number of an earlier server.
+  // The number comes from an earlier server.
   EXPECT_EQ(Document(99)["samples"]["first"], 1);
 }
 
@@ -167,7 +167,7 @@ TEST_F(HistoryTest, SaysWhyAKeySetIsNotServed) {
   EXPECT_EQ(items["version"], nullptr);
   EXPECT_EQ(items["keys"], nullptr);
   EXPECT_THAT(items["problem"].get<std::string>(), HasSubstr("DATA_LOSS"));
-  server_ = nullptr;  // before its directory
+  server_ = nullptr;  // the server must end before its directory
 }
 
 TEST_F(HistoryTest, NamesHowManyKeySetsThereAreBesideTheFirstHundred) {
@@ -200,7 +200,7 @@ TEST_F(HistoryTest, ARestartedServerBeginsAnew) {
   ASSERT_TRUE(Eventually([this] { return Document()["samples"]["time"].size() >= 2; }));
   const json before = Document();
   Start();
-  // The reader asks on with its own number.
+  // The reader continues with its own number.
   const json after = Document("?after=1000000");
   EXPECT_GT(after["started"], before["started"]);
   EXPECT_EQ(after["samples"]["first"], 1);

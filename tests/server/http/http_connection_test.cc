@@ -1,5 +1,5 @@
-// Connections to the HTTP port whose peers are silent or slow, or send requests that are too long
-// or wrong.
+// Connections to the HTTP port. The peers are silent or slow, or send requests that are too long or
+// wrong.
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -48,14 +48,14 @@ class HttpConnectionsTest : public testing::Test {
     while (events_.empty()) changed_.Wait(&mutex_);
     return events_.front();
   }
-  // A connection on which `text` was sent.
+  // A connection that has already sent `text`.
   std::unique_ptr<HttpPeer> Peer(const std::string& text) const {
     auto peer = std::make_unique<HttpPeer>(server_->address());
     peer->Say(text);
     return peer;
   }
   std::string Ask(const std::string& request) const { return Peer(request)->ReadToEnd(); }
-  // Expects an answer. The server has then accepted all earlier connections.
+  // Expects an answer. When it arrives, the server has accepted all earlier connections.
   void ExpectAlive() const {
     EXPECT_THAT(Ask("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"), StartsWith("HTTP/1.1 200 OK\r\n"));
   }
@@ -68,7 +68,7 @@ class HttpConnectionsTest : public testing::Test {
   std::unique_ptr<HttpServer> server_;
 };
 
-// This clock stands still, so no peer is ever too late.
+// The clock stands still, so no peer is ever too late.
 TEST_F(HttpConnectionsTest, SilentAndSlowPeersKeepNobodyOut) {
   Start(&clock_);
   std::vector<std::unique_ptr<HttpPeer>> peers;
@@ -79,7 +79,7 @@ TEST_F(HttpConnectionsTest, SilentAndSlowPeersKeepNobodyOut) {
     if (i % 16 == 0) ExpectAlive();
   }
   ExpectAlive();
-  // The oldest connection was closed for the others.
+  // The oldest connection was closed to make room.
   EXPECT_EQ(peers.front()->ReadToEnd(), "");
   // A new connection is still answered.
   peers.back()->Say("TP/1.1\r\nHost: a\r\n\r\n");
@@ -131,7 +131,7 @@ TEST_F(HttpConnectionsTest, AcceptsAgainOnceThereAreFiles) {
 
 // --- Requests -----------------------------------------------------------------------------------
 
-// An answer, or the end of the connection, comes at once: this clock stands still.
+// The clock stands still, so an answer or the end of the connection must come at once.
 TEST_F(HttpConnectionsTest, WrongRequestsAreRefusedAtOnce) {
   Start(&clock_);
   const std::string many_a(20'000, 'a');

@@ -1,4 +1,4 @@
-// The HTTP port, and what it says of a server.
+// The HTTP port, and what it tells about a server.
 
 #include "server/http/http_server.h"
 
@@ -40,13 +40,13 @@ class HttpServerTest : public KeySetServerTest {
       events_.push_back(event);
     };
   }
-  ~HttpServerTest() override { server_ = nullptr; }  // before what it logs to
+  ~HttpServerTest() override { server_ = nullptr; }  // the server must end before the log's sink
 
   HttpResponse Get(const std::string& path) const {
     return AskHttp(server_->http_address(), "GET", path);
   }
 
-  // Value by name and labels, as the line has them.
+  // The values by name and labels. A key is the text of the line before its value.
   std::map<std::string, double> RequestMetrics() const {
     std::map<std::string, double> values;
     const std::string body = Get("/metrics").body;
@@ -93,7 +93,7 @@ TEST_F(HttpServerTest, AnswersHealthReadinessMetricsAndThePage) {
   EXPECT_EQ(page.headers.at("Cache-Control"), "no-store");
   EXPECT_EQ(page.headers.at("Referrer-Policy"), "no-referrer");
   EXPECT_EQ(page.headers.at("X-Content-Type-Options"), "nosniff");
-  // It was put together when the program was built.
+  // The page was put together when the program was built.
   EXPECT_FALSE(absl::StrContains(page.body, ".css@"));
   EXPECT_FALSE(absl::StrContains(page.body, ".js@"));
   EXPECT_EQ(Get("/history.json").status, 200);
@@ -115,9 +115,9 @@ TEST_F(HttpServerTest, ThePageRunsNoScriptButItsOwn) {
   EXPECT_THAT(policy, HasSubstr("default-src 'none'"));
   EXPECT_THAT(page.body, HasSubstr(absl::StrCat("<script nonce=\"", nonce[1].str(), "\">")));
   EXPECT_FALSE(absl::StrContains(page.body, "@NONCE@"));
-  // Each answer has another nonce.
+  // Each answer has a new nonce.
   EXPECT_FALSE(absl::StrContains(Get("/").body, nonce[1].str()));
-  // The page loads everything from the server alone.
+  // The page loads everything from the server.
   EXPECT_FALSE(absl::StrContains(page.body, "http://"));
   EXPECT_FALSE(absl::StrContains(page.body, "https://"));
 }
@@ -159,7 +159,7 @@ TEST_F(HttpServerTest, IsAliveButNotReadyOnceItDrains) {
   EXPECT_EQ(Metric("qkserve_ready"), 0);
 }
 
-// Manifests that are no JSON: damage that is found at the start.
+// Makes a manifest that is not JSON. The server finds this damage at the start.
 void MakeDamagedKeySet(const std::string& directory, const std::string& name) {
   std::filesystem::create_directories(absl::StrCat(directory, "/", name));
   std::ofstream(absl::StrCat(directory, "/", name, "/manifest.json")) << "damaged";
@@ -177,7 +177,7 @@ TEST_F(HttpServerTest, IsNotReadyIfNoneOfItsKeySetsCanBeServed) {
             "key sets that cannot be served: 2 of 2; qkctl keys list says why\n");
   EXPECT_EQ(Metric("qkserve_ready"), 0);
   EXPECT_EQ(Metric("qkserve_key_sets_unserved"), 2);
-  // One that can be served is enough.
+  // One key set that can be served is enough.
   ASSERT_TRUE(client_->PutKeySet("a", RandomTensor(DataType::kFloat32, {2, 3}, 1).View()).ok());
   EXPECT_EQ(Get("/readyz").status, 200);
   EXPECT_EQ(Metric("qkserve_ready"), 1);
@@ -189,7 +189,7 @@ TEST_F(HttpServerTest, TheOperatorSaysWhichKeySetsItNeedsToBeReady) {
   options_.key_set_dir = directory.Path("sets");
   options_.ready_key_sets = ReadyKeySets::kAll;
   Start();
-  EXPECT_EQ(Get("/readyz").status, 200);  // there is none
+  EXPECT_EQ(Get("/readyz").status, 200);  // there are no key sets
   ASSERT_TRUE(client_->PutKeySet("b", RandomTensor(DataType::kFloat32, {2, 3}, 1).View()).ok());
   EXPECT_EQ(Get("/readyz").status, 200);
   server_ = nullptr;
@@ -346,7 +346,7 @@ TEST_F(HttpServerTest, ATraceIsEchoedAndNamedInTheLineOfASlowRequest) {
   std::map<std::string, std::string> echoed = call({valid});
   EXPECT_EQ(echoed["traceparent"], valid);
   EXPECT_EQ(echoed["x-request-id"], "r-1");
-  // A value that is not valid, and several values: the W3C wants both ignored.
+  // The W3C requires that a server ignores a value that is not valid, and several values.
   const std::string other = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
   for (const std::vector<std::string>& ignored :
        {std::vector<std::string>{"00-0-0-0"}, {valid, valid}, {valid, other}, {valid, "x"}}) {

@@ -25,7 +25,7 @@ TEST(AcceptorTest, ThePathOfASuccessorIsNotRemoved) {
   ASSERT_TRUE(sockets.Listen().ok());
   const SocketAddress address = sockets.addresses().front();
 
-  // The acceptor is kept in the middle of its end, because its thread hands a connection over.
+  // The acceptor's end has to wait, because its thread is busy in `take`.
   std::promise<void> taken;
   std::promise<void> go_on;
   ConnectionCounts counts;

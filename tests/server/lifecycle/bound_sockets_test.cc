@@ -22,7 +22,7 @@ namespace {
 using testing::ElementsAre;
 using testing::StartsWith;
 
-// Every address of 127.0.0.0/8 is this machine's.
+// Every address of 127.0.0.0/8 belongs to this machine.
 SocketAddress Loopback(uint32_t last_byte, int port) {
   sockaddr_in address = {};
   address.sin_family = AF_INET;
@@ -133,7 +133,7 @@ TEST(BoundSocketsTest, APathWhoseServerIsStoppedIsInUseEvenIfItsQueueIsFull) {
 
 // --- Both protocols -----------------------------------------------------------------------------
 
-// Asks whether gRPC and HTTP, each with this address and port 0, answer at `from`.
+// Checks whether gRPC and HTTP answer at `from` if each listens on this address and port 0.
 class ListenAddressTest : public KeySetServerTest {
  protected:
   void Start(const std::string& address) {

@@ -14,7 +14,7 @@ namespace {
 
 using Outcome = ConnectionTable::Outcome;
 
-// A table whose sockets are numbers that a test makes up.
+// A table with made-up numbers as sockets.
 class ConnectionTableTest : public testing::Test {
  protected:
   Outcome Add(int descriptor, const std::string& peer, uint64_t number = 0) {
@@ -58,9 +58,9 @@ TEST_F(ConnectionTableTest, APlaceIsFreeAgainWhenItsSocketIsClosed) {
 
 TEST_F(ConnectionTableTest, ADescriptorThatIsAnotherSocketByNowHasEnded) {
   EXPECT_EQ(Add(1, "a"), Outcome::kAdded);
-  EXPECT_EQ(Add(1, "b"), Outcome::kAdded);  // the system gave its number to a new connection
+  EXPECT_EQ(Add(1, "b"), Outcome::kAdded);  // the system gave the number to a new connection
   EXPECT_EQ(table_.count(), 1);
-  sockets_[1] = 7;  // or to a file
+  sockets_[1] = 7;  // the system gave the number to a file
   table_.Sweep();
   EXPECT_EQ(table_.count(), 0);
 }

@@ -21,14 +21,14 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// Only the test looks, so each look happens where the test says.
+// Only the test calls Look, so each look happens when the test says.
 class FileReloaderTest : public testing::Test {
  protected:
   std::string Path(const std::string& name) const { return directory_.Path(name); }
   void Write(const std::string& name, const std::string& text) const {
     std::ofstream(Path(name), std::ios::trunc) << text;
   }
-  // Contents other than "bad" are applied.
+  // All contents except "bad" are applied.
   WatchedFiles Watch(const std::vector<std::string>& names) {
     WatchedFiles files = {.flag = "tokens_file",
                           .paths = {},
@@ -119,7 +119,7 @@ TEST_F(FileReloaderTest, AFileThatGoesAwayIsReadWhenItIsBack) {
   EXPECT_THAT(in_use_, ElementsAre("two"));
 }
 
-// Kubernetes replaces a secret by the exchange of a link to its directory.
+// Kubernetes replaces a secret by replacing a link to its directory.
 TEST_F(FileReloaderTest, ALinkInThePathIsFollowed) {
   for (const char* version : {"v1", "v2"}) {
     std::filesystem::create_directory(Path(version));
@@ -134,7 +134,7 @@ TEST_F(FileReloaderTest, ALinkInThePathIsFollowed) {
   EXPECT_THAT(in_use_, ElementsAre("v2"));
 }
 
-// A file of the same size whose time of modification was set back.
+// The new file has the same size, and its time of modification was set back.
 TEST_F(FileReloaderTest, AnOldTimeOfModificationHidesNoChange) {
   Write("f", "one");
   const auto time = std::filesystem::last_write_time(Path("f"));

@@ -19,7 +19,7 @@ class ServiceManagerTest : public testing::Test {
  protected:
   ~ServiceManagerTest() override { unsetenv("NOTIFY_SOCKET"); }
 
-  // Plays the manager, which gives `name` to its services.
+  // Plays the service manager, which passes `name` to its services.
   void Listen(const std::string& name) {
     sockaddr_un address = {};
     address.sun_family = AF_UNIX;
@@ -32,7 +32,7 @@ class ServiceManagerTest : public testing::Test {
     setenv("NOTIFY_SOCKET", name.c_str(), 1);
   }
 
-  // The next message; "" if there is none.
+  // Returns the next message, or "" if there is none.
   std::string Received() const {
     char bytes[256];
     const ssize_t size = recv(manager_.get(), bytes, sizeof(bytes), MSG_DONTWAIT);

@@ -15,7 +15,7 @@ using testing::ElementsAre;
 
 class LoadHistoryTest : public testing::Test {
  protected:
-  // Answers `answered` requests more, and takes a sample after `interval`.
+  // Counts `answered` more requests as answered, and takes a sample after `interval`.
   void Add(int64_t answered, absl::Duration interval = LoadHistory::kInterval) {
     counts_.answered += answered;
     clock_.Advance(interval);
@@ -90,7 +90,7 @@ TEST_F(LoadHistoryTest, KeepsTenMinutesAndNumbersEachSampleOnce) {
     Add(i);
     ASSERT_LE(history_.samples().size(), LoadHistory::kSamplesMax);
     ASSERT_EQ(history_.samples().back().counts.answered, i);
-    // Sample number i answered i requests.
+    // In sample number i, i requests were answered.
     ASSERT_EQ(history_.samples().front().counts.answered, history_.first_number());
   }
   EXPECT_EQ(history_.first_number(), 2 * kMax + 1);
@@ -104,7 +104,7 @@ TEST_F(LoadHistoryTest, AReaderGetsTheSamplesThatItDoesNotHave) {
   EXPECT_EQ(history_.CountUpTo(2), 2U);
   EXPECT_EQ(history_.CountUpTo(3), 3U);
   for (size_t i = 0; i < LoadHistory::kSamplesMax; ++i) Add(1);
-  // It has missed some. It gets what there is.
+  // This reader has missed some samples. It gets those that are left.
   EXPECT_EQ(history_.CountUpTo(2), 0U);
   EXPECT_EQ(history_.CountUpTo(history_.first_number()), 1U);
 }

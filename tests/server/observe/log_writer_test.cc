@@ -33,7 +33,7 @@ class LogWriterTest : public testing::Test {
  protected:
   LogWriterTest() { signal(SIGPIPE, SIG_IGN); }
 
-  // Reads what is there now, from a descriptor that does not block.
+  // Reads what the descriptor has now. The descriptor must not block.
   static std::string ReadNow(int descriptor) {
     std::string text;
     char buffer[4096];
@@ -44,7 +44,7 @@ class LogWriterTest : public testing::Test {
     return text;
   }
 
-  // Reads until the writer has nothing left, and then what is still there.
+  // Reads until the writer has no lines left, and then the rest of the pipe.
   static std::string ReadAll(int descriptor, LogWriter& writer) {
     std::string text;
     EXPECT_TRUE(Eventually([&] {
@@ -57,8 +57,8 @@ class LogWriterTest : public testing::Test {
   const TemporaryDirectory directory_{"log_writer_test"};
 };
 
-// A pipe whose read end does not block. Its descriptors stay open, because a writer's thread that
-// is stuck outlives its test.
+// A pipe whose read end does not block. Its descriptors stay open, because the thread of a stuck
+// writer outlives the test.
 struct Pipe {
   explicit Pipe(int write_flags = 0) {
     EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
@@ -81,7 +81,7 @@ TEST_F(LogWriterTest, WritesLinesInOrder) {
 }
 
 TEST_F(LogWriterTest, AReaderThatStopsHoldsUpNobodyAndIsToldWhatItMissed) {
-  // Flags of the parent's choice, which must stay as they are.
+  // The flags were chosen by the parent process, and must not change.
   for (const int flags : {0, O_NONBLOCK}) {
     const Pipe pipe(flags);
     LogWriter writer(pipe.ends[1], Dropped);
@@ -172,7 +172,8 @@ TEST_F(LogWriterTest, AfterAFullDiskLaterLinesComeAgain) {
   EXPECT_EQ(writer.lines_dropped(), 1);
 }
 
-// The disk is full in the middle of a line: a limit of the file's size has the same effect.
+// A limit of the file's size has the same effect as a disk that becomes full in the middle of a
+// line.
 TEST_F(LogWriterTest, ALineThatWasWrittenInPartIsFinishedFirst) {
   signal(SIGXFSZ, SIG_IGN);
   rlimit before = {};

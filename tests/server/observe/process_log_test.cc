@@ -1,4 +1,4 @@
-// Lines of the log: their form, and which requests get one.
+// The lines of the log: their form, and which requests get one.
 
 #include "server/observe/process_log.h"
 
@@ -165,7 +165,7 @@ TEST_F(CallLogTest, ALineSaysWhereTheTimeWentAndWhoseRequestItWas) {
                              HasSubstr("trace_id=0af7651916cd43dd8448eb211c80319c")));
 }
 
-// Failures do not take the lines of slow requests.
+// Lines of failures do not use up those of slow requests.
 TEST_F(CallLogTest, ManyCallsGetFewLinesAndTheRestIsCounted) {
   CallLog log = Make(absl::Seconds(1), true);
   const auto log_slow = [&log] { log.Log({.duration = absl::Seconds(1)}, "", {}); };

@@ -11,7 +11,7 @@
 namespace qkserve {
 namespace {
 
-// The bytes that gRPC writes for a message into metadata.
+// The number of bytes that gRPC writes into metadata for a message.
 size_t EncodedBytes(absl::string_view text) {
   size_t bytes = 0;
   for (const char c : text) bytes += c >= ' ' && c <= '~' && c != '%' ? 1 : 3;
@@ -45,7 +45,7 @@ TEST(GrpcStatusTest, BytesThatAreNotUtf8AreReplaced) {
   EXPECT_EQ(ToGrpcStatus(absl::DataLossError("/a\xFF/b")).error_message(), "/a\uFFFD/b");
 }
 
-// The metadata that tells a gRPC client when it may come again, or "" if there is none.
+// Returns the metadata that tells a gRPC client when it may come again, or "" if there is none.
 std::string PushBack(const absl::Status& status) {
   grpc::ServerContext context;
   ToGrpcStatus(status, context);

@@ -19,7 +19,7 @@ thread_local bool nothrow_new_fails = false;
 
 }  // namespace
 
-// In place of the standard library's: zlib gets its memory here.
+// Replaces the operator of the standard library, because zlib gets its memory here.
 void* operator new(size_t bytes, const std::nothrow_t& /*tag*/) noexcept {
   if (nothrow_new_fails) return nullptr;
   try {
@@ -90,7 +90,7 @@ TEST_F(InflateTest, LeavesOtherMessagesAlone) {
   EXPECT_EQ(budget_.bytes(), 0);
 }
 
-// 64 MiB in 64 KiB.
+// 64 MiB, compressed to 64 KiB.
 TEST_F(InflateTest, TakesNoMoreMemoryThanTheLimitHoweverMuchWouldCome) {
   const std::string bomb = Deflated(std::string(64 * kMiB, '\0'), kGzip);
   ASSERT_LT(bomb.size(), 70'000U);

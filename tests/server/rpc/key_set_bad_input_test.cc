@@ -1,5 +1,5 @@
-// Input that does not fit is refused with the right code and the field's name, and the version
-// before it is still served.
+// Input that does not fit is refused with the right code and the name of the field. The earlier
+// version stays served.
 
 #include <functional>
 #include <limits>
@@ -32,7 +32,8 @@ Request Chunk(size_t key_bytes, size_t value_bytes = 0) {
   return request;
 }
 
-// The first message of an upload of float32 keys, and values where a shape is given.
+// The first message of an upload of float32 keys. If a shape of values is given, it has values,
+// too.
 template <class Request>
 Request Header(const std::string& name, const Shape& keys,
                const std::optional<Shape>& values = std::nullopt) {
@@ -53,7 +54,7 @@ class KeySetBadInputTest : public KeySetServerTest {
   using Puts = std::vector<v1::PutKeySetRequest>;
   using Appends = std::vector<v1::AppendKeySetRequest>;
 
-  // A set "items" of [4, 2] with values [4, 3], and "bare" without values.
+  // Puts "items" of [4, 2] with values [4, 3], and "bare" without values.
   void SetUp() override {
     options_.key_set_memory = 64 * kMiB;
     Start();
@@ -61,7 +62,7 @@ class KeySetBadInputTest : public KeySetServerTest {
     Put("bare", {4, 2}, 1);
   }
 
-  // Whatever was refused, the set is as before.
+  // Whatever was refused, the set has not changed.
   void TearDown() override {
     EXPECT_EQ(client_->GetKeySet("items")->version, version_);
     EXPECT_EQ(client_->ListKeySets()->size(), 2U);
@@ -170,7 +171,7 @@ TEST_F(KeySetBadInputTest, ElementsTooLargeForTheStorage) {
               FailsWith(kInvalidArgument, "values: got -70000 in matrix 0, row 2, column 1"));
   EXPECT_EQ(client_->GetKeySet("items").value().version, version_);
 
-  // An append comes in another type than the set's.
+  // The append has another type than the set.
   options.values = std::nullopt;
   const KeySetInfo half = client_->PutKeySet("half", fine.View(), options).value();
   EXPECT_THAT(client_->AppendKeySet("half", half.version, large.View()).status(),
@@ -250,7 +251,7 @@ TEST_F(KeySetBadInputTest, QueriesThatDoNotFitTheSet) {
               FailsWith(kInvalidArgument, "key set items.shape: got "));
 }
 
-// A header alone is refused, before anything is allocated.
+// The header alone is refused, before anything is allocated.
 TEST_F(KeySetBadInputTest, HugeShapesCostNothing) {
   constexpr int64_t kInt64Max = std::numeric_limits<int64_t>::max();
   constexpr int64_t k31 = int64_t{1} << 31;

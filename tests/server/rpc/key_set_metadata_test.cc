@@ -1,4 +1,4 @@
-// The metadata "qkserve-key-set", which proxies route by, must agree with the message.
+// The metadata "qkserve-key-set" routes calls in proxies. It must agree with the message.
 
 #include <string>
 #include <utility>
@@ -21,7 +21,7 @@ class KeySetMetadataTest : public KeySetServerTest {
     version_ = Put("items", {4, 2}, 1).version;
   }
 
-  // Makes the call `fn(context)` with each of `metadata`.
+  // Makes the call `fn(context)`. Each of `metadata` is a value of qkserve-key-set.
   template <class Fn>
   static absl::Status With(const Metadata& metadata, const Fn& fn) {
     grpc::ClientContext context;

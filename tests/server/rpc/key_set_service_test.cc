@@ -1,4 +1,4 @@
-// Key sets through a real server and the client library: what they are for.
+// The purpose of key sets, tested with a real server and the client library.
 
 #include "server/rpc/key_set_service.h"
 
@@ -20,7 +20,7 @@ namespace {
 using enum absl::StatusCode;
 using KeySetServiceTest = KeySetServerTest;
 
-// The elements, rounded to `type`: what a set that is kept in it should hold.
+// Rounds the elements to `type`, as a set that stores this type should.
 Tensor Rounded(const Tensor& tensor, DataType type) {
   Tensor rounded = EmptyTensor(type, tensor.shape);
   const std::vector<float> floats = ToFloats(tensor.View());
@@ -86,7 +86,7 @@ TEST_F(KeySetServiceTest, ListsPageByPageInOrderOfNames) {
   for (const KeySetInfo& info : all) listed.push_back(info.name);
   EXPECT_EQ(listed, names);
 
-  // Pages are read by hand. Sets come and go between them.
+  // The test asks for each page itself. Between pages, sets appear and disappear.
   listed.clear();
   v1::ListKeySetsRequest request;
   request.set_page_size(10);
@@ -105,7 +105,7 @@ TEST_F(KeySetServiceTest, ListsPageByPageInOrderOfNames) {
   EXPECT_EQ(pages, 3);
 }
 
-// Every output of a set of every type, against the same request with the keys inline.
+// Compares every output of a set of every type with the same request with inline keys.
 TEST_F(KeySetServiceTest, EveryOutputAgreesWithInlineKeysInEveryStorageType) {
   Start();
   const Tensor q = Floats({2, 6, 3, 32}, 1);

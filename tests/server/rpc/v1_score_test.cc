@@ -49,7 +49,7 @@ v1::ScoreRequest AttentionRequest(v1::Output output) {
   return MakeScoreRequest(q.View(), k.View(), options);
 }
 
-// Decodes and admits, without any key set.
+// Decodes and admits a request without any key set.
 absl::StatusOr<std::unique_ptr<AdmittedScore>> Admit(const v1::ScoreRequest& request) {
   static KeySetStore& key_sets = *KeySetStore::Open({.memory_bytes_max = kMiB}, nullptr)->release();
   static ByteBudget& budget = *new ByteBudget("in_flight_bytes_max", kGiB);
@@ -150,7 +150,7 @@ TEST(V1ScoreTest, NamesTheWrongShape) {
   EXPECT_EQ(Refusal(request), "queries.shape: got [-2, 3], expected sizes of 0 or more");
   SetShape(request.mutable_queries(), {int64_t{1} << 40, int64_t{1} << 40});
   EXPECT_THAT(Refusal(request), HasSubstr("more elements than 64 bits can count"));
-  // The elements can be counted, their bytes cannot.
+  // The number of elements fits in 64 bits, but the number of their bytes does not.
   SetShape(request.mutable_queries(), {int64_t{1} << 31, int64_t{1} << 31});
   EXPECT_THAT(Refusal(request), HasSubstr("queries.shape"));
   SetShape(request.mutable_queries(), {6});
@@ -282,8 +282,8 @@ TEST(V1ScoreTest, ResponsesStayWithinTheOverheadThatIsReservedForThem) {
             kResponseOverheadBytesMax + static_cast<int64_t>(sizeof(float)));
 }
 
-// A request that parses is either refused or can be computed: mutated messages must not lead
-// outside their memory (which the sanitizers watch).
+// A request that parses is either refused or can be computed. Mutated messages must not lead
+// outside their memory, which the sanitizers check.
 TEST(V1ScoreTest, MutatedRequestsAreRefusedOrComputable) {
   std::mt19937 random(7);
   const std::string seeds[] = {Request({2, 3}, {4, 3}).SerializeAsString(),
@@ -296,7 +296,7 @@ TEST(V1ScoreTest, MutatedRequestsAreRefusedOrComputable) {
   for (int i = 0; i < 200000; ++i) {
     std::string bytes = seeds[random() % std::size(seeds)];
     for (uint32_t edits = 1 + random() % 3; edits > 0; --edits) {
-      // Most mutations are in the first bytes, where types and shapes are.
+      // Most mutations are in the first bytes, because types and shapes are there.
       const size_t at =
           random() % (random() % 4 == 0 ? bytes.size() : std::min<size_t>(bytes.size(), 48));
       bytes[at] =

@@ -52,7 +52,7 @@ std::string Times(size_t count, absl::string_view bytes) {
   return all;
 }
 
-// Gives the bytes in slices of `slice` bytes at most.
+// Reads a message from the bytes, in slices of at most `slice` bytes.
 absl::Status Read(absl::string_view bytes, Message& message, size_t slice = 8192) {
   grpc::ByteBuffer buffer = WireBytes(bytes, slice);
   static auto& types = *new std::map<const google::protobuf::Descriptor*, WireField>;
@@ -100,7 +100,7 @@ TEST(WireMessageTest, AnUnknownFieldIsRefusedAtOnceByItsNumberAndTheMessageItIsI
     ExpectRefused<v1::DeleteKeySetRequest>(many, text("request"));
     ExpectRefused<v1::GetStatusRequest>(many, text("request"));
   }
-  // The number of a field that is known, with another type than its own.
+  // The number of a known field, but with another wire type.
   ExpectRefused<v1::ScoreRequest>(Tag(8, 0) + std::string(1, '\0'),
                                   absl::StrCat("request: got field number 8, ", kUnknown));
 }
@@ -117,7 +117,7 @@ TEST(WireMessageTest, AShapeIsReadToItsSixteenthSize) {
     ExpectRefused<v1::PutKeySetRequest>(Delimited(1, Delimited(3, sizes)),
                                         "values.shape: got more than 16 sizes, expected at most 4");
   }
-  // The field comes in two halves, which are one shape.
+  // The field comes in two halves, which form one shape.
   const std::string half = Delimited(8, Delimited(2, std::string(8, '\1')));
   v1::ScoreRequest request;
   EXPECT_TRUE(Read(half + half, request).ok());
@@ -142,7 +142,7 @@ TEST(WireMessageTest, KeyLengthsAreNoLargerThanTheRequestOr8MiB) {
               "attention.key_lengths: got more than 1048576 numbers, expected one a batch");
     EXPECT_LE(request.SpaceUsedLong(), 17 * kMiB);
   }
-  // The request may have a number for each 16 of its bytes.
+  // The request may have one number for each 16 of its bytes.
   request.Clear();
   const std::string data =
       Delimited(8, Delimited(15, std::string(15 * kWireNumbersMax + 16, '\0')));
@@ -156,7 +156,7 @@ TEST(WireMessageTest, TextsAndFieldsAreCounted) {
                                   "key_set.name: got 4097 bytes, expected at most 4096");
   v1::GetKeySetRequest request;
   EXPECT_TRUE(Read(Delimited(1, std::string(4096, 'a')), request).ok());
-  // A field is merged, overwritten and alternated with another one, a million times.
+  // A field is merged, overwritten, and alternated with another field, a million times.
   for (const std::string& field :
        {Delimited(8, ""), Tag(4, 0) + std::string(1, '\1'), Delimited(7, "") + Delimited(9, ""),
         Delimited(1, Delimited(7, ""))}) {
@@ -165,7 +165,7 @@ TEST(WireMessageTest, TextsAndFieldsAreCounted) {
   }
 }
 
-// Not INVALID_ARGUMENT: operators would look for a caller who sends bad requests.
+// With INVALID_ARGUMENT, operators would look for a caller who sends bad requests.
 TEST(WireMessageTest, AMessageThatNeverArrivedIsCancelled) {
   v1::ScoreRequest request;
   grpc::ByteBuffer none;
@@ -222,7 +222,7 @@ std::vector<std::unique_ptr<Message>> Seeds() {
   return seeds;
 }
 
-// Collects the type and those of its fields.
+// Collects the type and the types of its fields.
 void CollectTypes(const google::protobuf::Descriptor& type,
                   std::set<const google::protobuf::Descriptor*>& types) {
   if (!types.insert(&type).second) return;
@@ -232,7 +232,7 @@ void CollectTypes(const google::protobuf::Descriptor& type,
   }
 }
 
-// The reader has no case for other types. A new field of another type needs a case first.
+// The reader has no case for other types. If a new field has another type, add a case first.
 TEST(WireMessageTest, ReadsTheTypesOfAllFieldsOfAllRequests) {
   const std::set<FieldDescriptor::Type> singular = {
       FieldDescriptor::TYPE_MESSAGE, FieldDescriptor::TYPE_STRING, FieldDescriptor::TYPE_BYTES,
@@ -250,7 +250,7 @@ TEST(WireMessageTest, ReadsTheTypesOfAllFieldsOfAllRequests) {
       }
     }
   }
-  EXPECT_GE(types.size(), 9U);  // one for each method but Watch, and more within them
+  EXPECT_GE(types.size(), 9U);  // one for each method except Watch, and the messages within them
   for (const google::protobuf::Descriptor* type : types) {
     for (int i = 0; i < type->field_count(); ++i) {
       const FieldDescriptor& field = *type->field(i);
@@ -263,10 +263,10 @@ TEST(WireMessageTest, ReadsTheTypesOfAllFieldsOfAllRequests) {
   }
 }
 
-// Messages have their own fields in any number and order, mixed with any other bytes.
+// Messages have their known fields in any number and order, mixed with random bytes.
 TEST(WireMessageTest, ReadsAndRefusesWhatTheGeneratedParserDoes) {
 #if GOOGLE_PROTOBUF_VERSION < 4000000
-  const google::protobuf::LogSilencer silencer;  // texts that are no UTF-8
+  const google::protobuf::LogSilencer silencer;  // texts that are not UTF-8
 #endif
   std::mt19937 random(11);
   const std::vector<std::unique_ptr<Message>> seeds = Seeds();
@@ -277,7 +277,7 @@ TEST(WireMessageTest, ReadsAndRefusesWhatTheGeneratedParserDoes) {
     const Message& seed = *seeds[random() % seeds.size()];
     const std::string whole = seed.SerializeAsString();
     std::string bytes = whole;
-    // A message behind another one is merged into it.
+    // If another message follows, it is merged into the first one.
     if (random() % 4 == 0) bytes += whole;
     if (random() % 8 == 0) bytes.resize(random() % bytes.size());
     for (uint32_t edits = random() % 4; edits > 0 && !bytes.empty(); --edits) {
@@ -291,7 +291,7 @@ TEST(WireMessageTest, ReadsAndRefusesWhatTheGeneratedParserDoes) {
     const absl::Status status = Read(bytes, *got, 1 + random() % 40);
     if (parses && !HasUnknownFields(*expected)) {
       if (!status.ok()) {
-        // The message is at a limit. Or it had an unknown field in a message that another field of
+        // A limit refuses the message, or it had an unknown field in a part that another field of
         // its oneof replaced.
         ASSERT_EQ(status.code(), kInvalidArgument) << status << expected->ShortDebugString();
         ++refused;

@@ -22,7 +22,7 @@
 namespace qkserve {
 namespace {
 
-// Lets the process write no file beyond this size, as if memory ran out.
+// Limits the size of files that the process writes. This has the same effect as a lack of memory.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(size_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
@@ -76,7 +76,7 @@ TEST(TlsFilesTest, FilesThatCannotAllBeCopiedChangeNothingAndAreTriedAgain) {
   const TestAuthority clients;
   place(identity, clients);
   {
-    // The authorities fit in, certificate and key do not.
+    // The authorities are short enough, but certificate and key are not.
     const FileSizeLimit limit(clients.certificate().size());
     reloader.Look();
     reloader.Look();

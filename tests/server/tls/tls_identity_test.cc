@@ -20,7 +20,7 @@ class TlsIdentityTest : public testing::Test {
                                     absl::Time now = absl::Now()) const {
     return CheckTlsIdentity({.cert = "c.pem", .key = "k.pem"}, {chain, key}, now);
   }
-  // The message of the error. "" if there is none.
+  // Returns the message of the error, or "" if there is none.
   std::string Error(const std::string& chain, const std::string& key) const {
     return std::string(Check(chain, key).status().message());
   }
@@ -54,7 +54,7 @@ TEST_F(TlsIdentityTest, NamesTheFileAndSaysWhatIsWrong) {
 TEST_F(TlsIdentityTest, TheTimeMustBeWithinTheCertificates) {
   const Identity old = authority_.Issue("DNS:a", {.first = -3, .last = -1});
   EXPECT_THAT(Error(old.certificate, old.key), StartsWith("c.pem: expired at 20"));
-  // It becomes right by itself, so it may be tried again.
+  // The certificate becomes valid later without a change, so the caller may try again.
   const Identity early = authority_.Issue("DNS:a", {.first = 1, .last = 3});
   const absl::Status status = Check(early.certificate, early.key).status();
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
@@ -62,7 +62,7 @@ TEST_F(TlsIdentityTest, TheTimeMustBeWithinTheCertificates) {
   EXPECT_TRUE(Check(early.certificate, early.key, absl::Now() + absl::Hours(48)).ok());
 }
 
-// OpenSSL would refuse it when gRPC loads it, which would end every handshake.
+// OpenSSL would refuse the key when gRPC loads it, and every handshake would fail.
 TEST_F(TlsIdentityTest, AKeyThatIsTooWeakIsRefused) {
   const Identity weak = authority_.IssueWeak("DNS:a");
   EXPECT_THAT(Error(weak.certificate, weak.key), HasSubstr("c.pem: OpenSSL does not take it: "));

@@ -54,14 +54,14 @@ class TlsServerTest : public testing::Test {
     options_.tls_cert_file = Path("current/cert.pem");
     options_.tls_key_file = Path("current/key.pem");
   }
-  ~TlsServerTest() override { server_ = nullptr; }  // before what it logs to
+  ~TlsServerTest() override { server_ = nullptr; }  // the server must end before the log's sink
 
   std::string Path(const std::string& name) const { return directory_.Path(name); }
   std::string Write(const std::string& name, const std::string& text) const {
     std::ofstream(Path(name), std::ios::trunc) << text;
     return Path(name);
   }
-  // Puts both files in place in one step, by the exchange of a link.
+  // Puts both files in place in one step, by replacing a link.
   void Place(const std::string& certificate, const std::optional<std::string>& key) {
     const std::string folder = absl::StrCat("pair", ++pairs_);
     std::filesystem::create_directory(Path(folder));
@@ -140,12 +140,12 @@ TEST_F(TlsServerTest, OnlyClientsOfTheAuthorityReachGrpc) {
       Connect(TrustingAs(clients_.Issue("DNS:client")))->GetStatus().status();
   EXPECT_TRUE(known.ok()) << known;
   EXPECT_TRUE(absl::IsUnavailable(Connect(Trusting())->GetStatus().status()));
-  // An authority of the same name, but of another key.
+  // This authority has the same name, but another key.
   const Identity stranger = TestAuthority().Issue("DNS:client");
   EXPECT_TRUE(absl::IsUnavailable(Connect(TrustingAs(stranger))->GetStatus().status()));
   const Identity late = clients_.Issue("DNS:client", {.first = -3, .last = -1});
   EXPECT_TRUE(absl::IsUnavailable(Connect(TrustingAs(late))->GetStatus().status()));
-  // Probes have no certificate.
+  // Probes show no certificate.
   EXPECT_THAT(ShakeHands(server_->http_address(), 0, kGetHealth).answer, HasSubstr("200 OK"));
 }
 
@@ -187,7 +187,7 @@ TEST_F(TlsServerTest, EveryWrongPairKeepsTheOldOne) {
   EXPECT_THAT(Metrics(), HasSubstr("\nqkserve_tls_certificate_expires_seconds 1"));
 }
 
-// Asks again and again on a thread of its own.
+// Sends requests again and again on its own thread.
 class Asker {
  public:
   explicit Asker(std::function<bool()> ask)
@@ -221,7 +221,7 @@ TEST_F(TlsServerTest, TwentyRotationsUnderLoadFailNoCall) {
   for (int i = 0; i < 20; ++i) {
     identity = authority_.Issue(kNames);
     Place(identity.certificate, identity.key);
-    // HTTP takes a new identity at once, and gRPC within a second.
+    // HTTP uses a new identity at once, and gRPC within a second.
     EXPECT_TRUE(Eventually([&] {
       return ShakeHands(server_->http_address()).certificate == identity.certificate;
     })) << i;
@@ -270,7 +270,7 @@ TEST_F(TlsServerTest, HealthIsCheckedOverTls) {
   verifying.server_name = "other.test";
   EXPECT_TRUE(absl::IsUnavailable(check(verifying)));
   verifying.server_name = "";
-  // An empty file must not stand for every authority.
+  // An empty file must not mean that every authority is trusted.
   verifying.ca_file = Write("empty.pem", "");
   EXPECT_TRUE(absl::IsInvalidArgument(check(verifying))) << check(verifying);
   verifying.ca_file = Write("other_ca.pem", TestAuthority().certificate());

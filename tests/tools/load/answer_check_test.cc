@@ -128,7 +128,7 @@ TEST_F(AnswerCheckTest, WeightsAndContextInFloat32AreRight) {
 }
 
 TEST(RoundedToTest, Float16IsTheNearestOfAllOfThem) {
-  // Every finite float16, and what lies between neighbours.
+  // This covers every finite float16, and values between neighbours.
   for (uint32_t bits = 0; bits < 0x7bff; ++bits) {
     const float low = Float16ToFloat(static_cast<uint16_t>(bits));
     const float high = Float16ToFloat(static_cast<uint16_t>(bits + 1));
@@ -145,8 +145,8 @@ TEST(RoundedToTest, Float16IsTheNearestOfAllOfThem) {
 TEST(RoundedToTest, Bfloat16DropsSixteenBits) {
   for (const uint32_t bits : {0x3f800000u, 0x3f807fffu, 0x3f808000u, 0x3f808001u, 0x3f818000u,
                               0x00000001u, 0x00008001u, 0x7f7f7fffu, 0xc2f6e979u}) {
-    // Rounds by adding a number that carries if the rest is above half, or is half and the last bit
-    // is odd.
+    // Adding this number carries if the rest is above half, or if it is half and the last bit is
+    // odd.
     const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
     EXPECT_EQ(RoundedTo(DataType::kBfloat16, std::bit_cast<float>(bits)),
               std::bit_cast<float>(rounded))

@@ -54,7 +54,7 @@ TEST(PeakSearchTest, OneFailureIsTriedAgain) {
 
 class LimitTest : public testing::Test {
  protected:
-  // Counts of a second at 1000/s. `over` of the answers are over the limit.
+  // Returns the counts of one second at 1000/s. `over` of the answers are over the limit.
   static LoadCounts Counts(int64_t answered, int64_t over) {
     LoadCounts counts;
     counts.sent = counts.ok = answered;
@@ -77,7 +77,7 @@ class LimitTest : public testing::Test {
 
 TEST_F(LimitTest, AStepIsNotLostWhileItMayStillHold) {
   EXPECT_FALSE(Lost(absl::Seconds(1), Counts(1000, 0)));
-  // 40 of 4000 may be over.
+  // The limit allows that 40 of 4000 requests are over it.
   EXPECT_FALSE(Lost(absl::Seconds(1), Counts(1000, 40)));
   EXPECT_FALSE(Lost(absl::ZeroDuration(), Counts(0, 0)));
   // The requests of the last 50 ms may still be answered in time.
@@ -90,9 +90,9 @@ TEST_F(LimitTest, AStepIsLostOnceTooManyAreOver) {
   LoadCounts counts = Counts(800, 0);
   counts.errors_by_code[absl::StatusCode::kResourceExhausted].count = 200;
   EXPECT_TRUE(Lost(absl::Seconds(1), counts));
-  // Nearly all of them wait.
+  // Nearly all requests wait.
   EXPECT_TRUE(Lost(absl::Seconds(1), Counts(1, 0)));
-  // Silence is no answer.
+  // A step without any answer is not lost yet.
   EXPECT_FALSE(Lost(absl::Seconds(1), Counts(0, 0)));
 }
 

@@ -15,7 +15,8 @@
 namespace qkserve {
 namespace {
 
-// Searches a server that is described by what a load at a rate gives.
+// Searches for the peak of a server. A function describes the server: it returns the result of a
+// load.
 class FindPeakTest : public testing::Test {
  protected:
   FindPeakTest() {
@@ -27,7 +28,7 @@ class FindPeakTest : public testing::Test {
     };
   }
 
-  // All requests that were due were sent, and a part `in_time` of them answered in time.
+  // Returns a step that sent all due requests. A part `in_time` of them was answered in time.
   static LoadResult Step(const LoadOptions& options, double in_time) {
     LoadResult step;
     step.options = options;
@@ -117,7 +118,7 @@ TEST_F(FindPeakTest, AServerThatGoesIsNoPeak) {
   EXPECT_TRUE(absl::StrContains(text_, "does not answer any more; 200/s hold")) << text_;
 }
 
-// Two steps without any answer do not say what rate the server can serve.
+// Two steps without any answer say nothing about the rate that the server can serve.
 TEST_F(FindPeakTest, AServerThatAnswersNobodyIsNoPeak) {
   int silent_steps = 0;
   const auto run = [&](const LoadOptions& load) {
@@ -133,7 +134,7 @@ TEST_F(FindPeakTest, AServerThatAnswersNobodyIsNoPeak) {
   EXPECT_EQ(peak.end, PeakEnd::kServerGone);
   EXPECT_EQ(peak.held, 200);
   EXPECT_EQ(steps_.size(), 4u);
-  // One such step may be the machine's.
+  // One step without answers may be the fault of the machine.
   silent_steps = 1;
   EXPECT_NE(Search(run).end, PeakEnd::kServerGone);
 }
@@ -159,14 +160,14 @@ TEST_F(FindPeakTest, ARateThatCannotBeSentIsTheClients) {
   EXPECT_EQ(Search(run).end, PeakEnd::kClientLimited);
   EXPECT_TRUE(absl::StartsWith(text_, "no peak found: this client could not send more; 1"))
       << text_;
-  // Two that were not sent are not why it failed.
+  // The 2 % of requests that were not sent are not the reason for the failure.
   EXPECT_EQ(Search([](const LoadOptions& load) {
               LoadResult step = Step(load, load.rate_from <= 1500 ? 1 : 0.5);
               if (load.rate_from > 1500) step.counts.unsent = step.counts.sent / 50;
               return step;
             }).end,
             PeakEnd::kFound);
-  // If the load waited for answers, the peak is the server's.
+  // If the load waited for answers, the server limits the peak.
   const PeakResult peak = Search([&run](const LoadOptions& load) {
     LoadResult step = run(load);
     step.counts.unsent_full = step.counts.unsent;

@@ -12,7 +12,7 @@
 namespace qkserve {
 namespace {
 
-// Latencies from nanoseconds to minutes, as many of each order of magnitude.
+// Returns latencies from nanoseconds to minutes. Orders of magnitude are equally frequent.
 std::vector<int64_t> LogUniformLatenciesNs(size_t count) {
   std::mt19937_64 random(7);
   std::uniform_real_distribution<double> exponent(0, 11);
@@ -53,8 +53,8 @@ TEST(LatencyHistogramTest, EveryMagnitudeIsWithinAThousandth) {
   for (int bit = 0; bit < 63; ++bit) {
     for (const int64_t offset : {-1, 0, 1}) {
       const int64_t latency_ns = (int64_t{1} << bit) + offset;
-      // Neighbours on both sides, so that percentiles cannot come from the exact minimum or
-      // maximum.
+      // The latency has a neighbour on both sides, so percentiles cannot come from the exact
+      // minimum or maximum.
       LatencyHistogram histogram = HistogramOf({0, latency_ns, INT64_MAX});
       EXPECT_NEAR(static_cast<double>(absl::ToInt64Nanoseconds(histogram.Percentile(50))),
                   static_cast<double>(latency_ns), 0.001 * static_cast<double>(latency_ns));

@@ -49,7 +49,7 @@ TEST(LoadCountsTest, BatchesAreCountedFromTheSizesInReceipts) {
   recorder.RecordAnswer(1, Answered({}, absl::Seconds(1), absl::OkStatus(), 3));
   EXPECT_NEAR(recorder.Snapshot().batches, 2, 1e-9);
   EXPECT_NEAR(recorder.Snapshot().Since(earlier).batches, 1.0 / 3, 1e-9);
-  // A server that leaves the size out.
+  // If a server leaves the size out, the request counts as one batch.
   recorder.RecordAnswer(1, Answered({}, absl::Seconds(1), absl::OkStatus(), 0));
   EXPECT_NEAR(recorder.Snapshot().batches, 3, 1e-9);
 }

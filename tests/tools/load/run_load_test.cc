@@ -141,14 +141,14 @@ TEST_F(RunLoadTest, ThroughputEndsWithTheMeasuredTime) {
 
 TEST_F(RunLoadTest, LastsAsLongAsWasAskedFor) {
   const ScoringDouble server(&Instant);
-  open_.rate_from = open_.rate_to = 1;  // the only one is due at once
+  open_.rate_from = open_.rate_to = 1;  // the only request is due at once
   const LoadResult result = Run(server.address(), open_);
   EXPECT_EQ(result.counts.ok, 1);
   EXPECT_GE(result.elapsed, open_.duration);
 }
 
-// The server stalls for 200 ms in each second. In an open loop a fifth of the requests wait for
-// that. In a closed loop each of the four callers waits once for each stall, among thousands of
+// The server stalls for 200 ms in each second. In an open loop a fifth of the requests wait for a
+// stall. In a closed loop each of the four callers waits once for each stall, among thousands of
 // requests.
 TEST_F(RunLoadTest, AnOpenLoopShowsAStallThatAClosedOneHides) {
   const ScoringDouble server(Stalling(absl::Milliseconds(200), absl::Seconds(1)));
@@ -161,8 +161,8 @@ TEST_F(RunLoadTest, AnOpenLoopShowsAStallThatAClosedOneHides) {
   EXPECT_GE(closed.counts.response.Max(), absl::Milliseconds(150));
 }
 
-// With at most two requests in flight the tool cannot send during the stall. The response time has
-// that wait; the service time does not.
+// With at most two requests in flight the tool cannot send during the stall. The response time
+// includes this wait, but the service time does not.
 TEST_F(RunLoadTest, WhatMayNotBeSentIsLateAndNeverDropped) {
   const ScoringDouble server(Stalling(absl::Milliseconds(300), absl::Seconds(10)));
   open_.in_flight_max = 2;
@@ -187,7 +187,7 @@ TEST_F(RunLoadTest, AScheduleThatWasNotKeptShows) {
   EXPECT_TRUE(result.counts.ServerWasBehind());
   EXPECT_EQ(result.counts.errors_by_code.at(absl::StatusCode::kDeadlineExceeded).count,
             result.counts.sent);
-  // This client's clock ended them. The server said nothing.
+  // This client's clock ended the requests, while the server said nothing.
   EXPECT_EQ(result.counts.unanswered, result.counts.sent);
 }
 
@@ -197,7 +197,7 @@ TEST_F(RunLoadTest, GoodputIsWhatCameInTime) {
   open_.timeout = absl::Milliseconds(350);
   open_.latency_limit = absl::Milliseconds(100);
   const LoadResult result = Run(server.address(), open_);
-  // No call fails: calls are sent late, but each is answered within its own timeout.
+  // No call fails. Calls are sent late, but each is answered within its own timeout.
   EXPECT_EQ(result.counts.Errors(), 0);
   EXPECT_EQ(result.counts.good, result.counts.ok);
   EXPECT_LT(result.counts.within_limit, result.counts.ok - 50);
@@ -209,14 +209,14 @@ TEST_F(RunLoadTest, AServerThatRefusesEverythingDoesNotSpinTheClient) {
   closed_.duration = absl::Seconds(2);
   const absl::Duration before = OwnCpuTime();
   const LoadResult result = Run(server.address(), closed_);
-  // Client and server together.
+  // This is the CPU time of client and server together.
   EXPECT_LT(OwnCpuTime() - before, absl::Seconds(1));
   EXPECT_GT(result.counts.Errors(), 64 * 10);
   EXPECT_LT(result.counts.Errors(), 64 * 40);
   EXPECT_EQ(result.counts.FirstError().message(), "no");
 }
 
-// Three attempts fail. No call fails four times.
+// Three attempts fail, so no call fails four times.
 TEST_F(RunLoadTest, RetriesHideFailuresAndAreCounted) {
   std::atomic<int> attempts{0};
   const ScoringDouble server([&](const v1::ScoreRequest& request) {
@@ -240,7 +240,7 @@ TEST_F(RunLoadTest, RetriesHideFailuresAndAreCounted) {
   }
 }
 
-// All attempts fail: the budget is a tenth of the calls, and 100.
+// All attempts but the first fail. The budget is 100 retries and a tenth of the calls.
 TEST_F(RunLoadTest, RetriesHaveABudget) {
   std::atomic<int> attempts{0};
   const ScoringDouble server([&](const v1::ScoreRequest& request) {
@@ -254,7 +254,7 @@ TEST_F(RunLoadTest, RetriesHaveABudget) {
   EXPECT_LE(result.counts.retries, result.counts.sent / 10 + 300);
 }
 
-// Requests that pause before a retry are not waited for.
+// The load does not wait for requests that pause before a retry.
 TEST_F(RunLoadTest, AnInterruptEndsThePausesBeforeRetries) {
   std::atomic<int> attempts{0};
   const ScoringDouble server([&](const v1::ScoreRequest& request) {
@@ -283,16 +283,16 @@ TEST_F(RunLoadTest, EndsWhereNoServerAnswers) {
   }
 }
 
-// The decision is final: a load that ended early says so, even if later calls are answered.
+// A load that ended early says so, even if later calls are answered.
 TEST_F(RunLoadTest, EndsAndSaysSoWhereAllTheFirstAreTurnedAway) {
   std::atomic<int> requests{0};
-  // More than the first, since they may overtake each other.
+  // More requests than the first ones are refused, because requests may overtake each other.
   const ScoringDouble server([&](const v1::ScoreRequest& request) {
     const bool refuses = requests++ < 40;
     ScoringDouble::Answer answer =
         refuses ? Refusing(grpc::StatusCode::UNAVAILABLE)(request) : Instant(request);
-    // Long enough that requests that are not refused are sent before the load ends early. The rate
-    // is one at which also a slow machine refuses the first requests in time.
+    // The delay is long enough that accepted requests are sent before the load ends early. At this
+    // rate even a slow machine refuses the first requests in time.
     answer.delay = absl::Milliseconds(refuses ? 200 : 2000);
     return answer;
   });
@@ -333,7 +333,7 @@ TEST_F(RunLoadTest, AnInterruptEndsItAndGivesUpWhatIsMissing) {
   EXPECT_TRUE(result.interrupted);
   EXPECT_LT(absl::Now() - begin, absl::Seconds(10));
   EXPECT_EQ(result.counts.abandoned, result.counts.sent);
-  double due = 0;  // due in all intervals: none after the end, although answers were awaited
+  double due = 0;  // nothing is due after the end, although answers were awaited
   for (const LoadInterval& interval : result.timeline) due += *interval.due;
   EXPECT_NEAR(due, 500 * absl::ToDoubleSeconds(result.elapsed), 1);
   EXPECT_EQ(result.counts.Errors(), 0);

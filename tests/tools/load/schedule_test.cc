@@ -32,9 +32,9 @@ TEST(ScheduleTest, ConstantArrivalsAreEquallyFarApart) {
 
 TEST(ScheduleTest, PoissonArrivalsHaveTheRateAndItsVariance) {
   const auto times = All(Schedule({1000, 1000, {}, absl::Seconds(100)}, Arrivals::kPoisson, 7));
-  // Five standard deviations of a count of 100 000.
+  // The bound is five standard deviations of a count of 100 000.
   EXPECT_NEAR(static_cast<double>(times.size()), 100'000, 5 * std::sqrt(100'000));
-  // Counts of 100 ms have the variance of their mean, 100.
+  // Counts within 100 ms have a mean of 100 and the same variance.
   double squares = 0;
   for (int i = 0; i < 1000; ++i) {
     const int count =

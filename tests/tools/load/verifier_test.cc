@@ -26,7 +26,7 @@ class VerifierTest : public testing::Test {
     resident_ = *BuildRequestSet(options);
   }
 
-  // The answer of a server, on keys as it keeps them.
+  // Returns the answer of a server that holds `keys`. If `keys` is null, the keys are inline.
   static v1::ScoreResponse Answer(const RequestSet& set, size_t request, const FloatMatrix* keys) {
     const v1::ScoreRequest asked = *ParseRequest(set.requests[request].bytes);
     std::vector<float> q(asked.queries().data().size() / 4);
@@ -93,7 +93,7 @@ TEST_F(VerifierTest, DuplicatesMustHaveTheSameBits) {
   v1::ScoreResponse response = Answer(resident_, 2, &keys);
   verifier.Offer(1, 2, Bytes(response));
   Change(response, 7, 1e-6F);
-  // If the version or the kernel is another, the bits may differ.
+  // If the version or the kernel differs, the bits may differ.
   response.mutable_receipt()->set_key_set_version(2);
   verifier.Offer(2, 2, Bytes(response));
   response.mutable_receipt()->set_key_set_version(0);

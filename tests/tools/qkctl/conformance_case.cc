@@ -18,7 +18,7 @@
 namespace qkserve {
 namespace {
 
-// The text of `dictionary` from behind `begin` to `end`.
+// Returns the text of `dictionary` after `begin`, up to `end`.
 absl::string_view Between(absl::string_view dictionary, absl::string_view begin, char end) {
   const size_t from = dictionary.find(begin);
   if (from == absl::string_view::npos) return "";
@@ -33,7 +33,7 @@ std::vector<double> Elements(absl::string_view bytes) {
   return {values.begin(), values.end()};
 }
 
-// [batch, heads, rows, columns]; dimensions that a lower rank does not have are 1.
+// Returns [batch, heads, rows, columns]. Dimensions that a lower rank does not have are 1.
 std::vector<int64_t> FourSizes(const Shape& shape) {
   std::vector<int64_t> sizes(4, 1);
   std::copy(shape.end() - 2, shape.end(), sizes.begin() + 2);

@@ -11,47 +11,46 @@
 
 namespace qkserve {
 
-// The elements of an .npy file, whatever numbers they are, as float64.
+// The elements of an .npy file as float64, whatever their type is in the file.
 struct Array {
   Shape shape;
   std::vector<double> values;
 };
 
-// A file of format version 1 as NumPy writes it. The test fails where it is something else.
+// Reads a file of format version 1 as NumPy writes it. The test fails if the file is anything else.
 Array ReadArray(const std::filesystem::path& path);
 
 // One folder of conformance data: the inputs and options of a request, the expected results, and
-// how far results may be from these.
+// the bounds of their errors.
 //
-// The bounds: a score's is ScoreBound. An error e in a score is a factor of about 1 + e in a
-// weight, so that those of weights and context follow from the largest bound of the row's attended
+// The bound of a score is ScoreBound. An error e in a score changes a weight by a factor of about 1
+// + e. So the bounds of weights and context follow from the largest bound of the row's attended
 // scores.
 class ConformanceCase {
  public:
   explicit ConformanceCase(std::filesystem::path folder);
 
-  // "scores" stands for expect_scores.npy.
+  // True if the folder has this result. "scores" stands for expect_scores.npy.
   bool Expects(absl::string_view name) const;
   Array Expected(absl::string_view name) const;
 
-  // The flags of qkctl score for all but the output.
+  // The flags of qkctl score, except for the output.
   const std::vector<std::string>& flags() const { return flags_; }
   std::string ValuesFlag() const;
 
-  // Masked scores [.., n, m] in float64. If they are not in the folder because of their size, they
-  // are computed.
+  // Masked scores [.., n, m] in float64. If they are too large for the folder, they are computed.
   const Array& masked() const { return masked_; }
   int64_t keys() const { return masked_.shape.back(); }
   int64_t rows() const { return static_cast<int64_t>(row_bounds_.size()); }
 
-  // How far a score, capped or masked score may be from what is expected.
+  // Returns how far a score, capped or masked score may be from `expected`.
   double ScoreBoundAt(int64_t element, double expected) const;
 
-  // The largest bound of the row's masked scores. 0 if the row attends no key.
+  // Returns the largest bound of the row's masked scores, or 0 if the row attends no key.
   double RowBound(int64_t row) const { return row_bounds_[row]; }
   bool IsDead(int64_t row) const;
 
-  // Σ w|v| for each row and column of the context.
+  // Returns Σ w|v| for each row and column of the context.
   std::vector<double> ContextMagnitudes() const;
 
  private:

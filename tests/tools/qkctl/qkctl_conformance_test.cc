@@ -1,5 +1,5 @@
-// The conformance cases, every stage of them, through the programs themselves: qkctl against a
-// qkserve. What must come back is defined there, in float64.
+// Runs every stage of the conformance cases through the programs: qkctl with a qkserve. The cases
+// define the results in float64.
 
 #include <signal.h>
 
@@ -22,10 +22,10 @@
 namespace qkserve {
 namespace {
 
-// Weights and context of rows whose scores may be further off are not compared.
+// Weights and context of a row are not compared if its scores may be off by this much.
 constexpr double kRowBoundMax = 0.1;
 
-// Rounding of exp, of sums and of quotients, relative.
+// The relative rounding error of exp, of sums and of quotients.
 constexpr double kSoftmaxError = 2e-6;
 
 std::vector<std::string> CaseFolders() {
@@ -39,14 +39,15 @@ std::vector<std::string> CaseFolders() {
 
 bool IsMinusInfinity(double value) { return std::isinf(value) && value < 0; }
 
-// -inf and NaN exactly, everything else within `bound`.
+// True if the values are close. NaN and infinities must match, and other values may differ by
+// `bound`.
 bool IsClose(double got, double expected, double bound) {
   if (std::isnan(expected)) return std::isnan(got);
   if (std::isinf(expected)) return got == expected;
   return std::fabs(got - expected) <= bound;
 }
 
-// A server for the whole program.
+// The server that all tests of this program share.
 class RunningServer {
  public:
   RunningServer()
@@ -78,7 +79,7 @@ class QkctlConformanceTest : public testing::TestWithParam<std::string> {
 
   std::string Path(absl::string_view name) const { return directory_.Path(name); }
 
-  // Runs qkctl score on the case; what it writes to `out.npy` comes back.
+  // Runs qkctl score on the case and returns what it writes to `out.npy`.
   Array Score(std::vector<std::string> more) const {
     std::vector<std::string> command = {QKCTL_PROGRAM, "score", server_->Flag(),
                                         absl::StrCat("--out=", Path("out.npy"))};
@@ -124,7 +125,7 @@ void QkctlConformanceTest::ExpectScores(const std::string& stage) const {
   }
 }
 
-// `magnitudes` are what the errors of the elements scale with.
+// Compares weights or context. The errors of elements grow with `magnitudes`.
 void QkctlConformanceTest::ExpectWeightsOrContext(const std::string& stage, const Array& got,
                                                   const std::vector<double>& magnitudes) const {
   const Array expected = case_.Expected(stage);
@@ -181,7 +182,8 @@ TEST_P(QkctlConformanceTest, ContextIsWithinItsBound) {
   ExpectLogSumExp();
 }
 
-// The keys are those expected, but for scores that lie within their bound of each other.
+// Compares the best keys of a row. Another key is allowed if its score is within the bound of the
+// expected key's score.
 void QkctlConformanceTest::ExpectBest(int64_t row, const double* got_keys, const double* got_scores,
                                       const double* keys, const double* scores) const {
   SCOPED_TRACE(absl::StrCat("row ", row));

@@ -1,4 +1,4 @@
-// Key sets in qkctl, as a user of a shell sees them, with a fake of the services behind it.
+// Key sets in qkctl, as a user of a shell sees them. The services are fakes.
 
 #include <pty.h>
 #include <signal.h>
@@ -36,7 +36,7 @@ class QkctlKeysTest : public testing::Test {
     return RunCommand(std::move(args), directory_);
   }
 
-  // The flag for a new file of 0, 1, 2, ...
+  // Returns the flag for a new file of 0, 1, 2, ...
   std::string File(absl::string_view flag, absl::string_view name, Shape shape) const {
     std::vector<float> elements(ElementCount(shape).value());
     std::iota(elements.begin(), elements.end(), 0.0f);
@@ -116,7 +116,7 @@ TEST_F(QkctlKeysTest, FilesThatCannotBeUsedAreNamedAndNothingIsSent) {
   EXPECT_TRUE(server_.key_sets().metadata().empty());
 }
 
-// A set that was put and an error afterwards would mislead a script.
+// An error after a put that succeeded would mislead a script.
 TEST_F(QkctlKeysTest, NothingIsPutIfTheAnswerCannotBeWritten) {
   const std::string keys = File("keys", "k.npy", {2, 3});
   ExpectFailure(Qkctl({"keys", "put", "items", keys, "--json=/nowhere/answer.json"}),
@@ -138,7 +138,7 @@ TEST_F(QkctlKeysTest, AnAnswerThatIsLostSaysWhatWasDone) {
   ExpectFailure(
       to_full_disk(absl::StrCat("keys append items --json ", keys)),
       "standard output: cannot write: No space left on device ('items' is at version 2)\n");
-  // The file is written all the same.
+  // The file is written nevertheless.
   ExpectFailure(to_full_disk(absl::StrCat("keys get items --json=", Path("items.json"))),
                 "standard output: cannot write: No space");
   EXPECT_TRUE(nlohmann::json::accept(ReadFile(Path("items.json"))));

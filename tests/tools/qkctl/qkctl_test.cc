@@ -1,4 +1,4 @@
-// The programs themselves: what a user of a shell sees of qkctl, with a real server behind it.
+// Runs the programs themselves: qkctl as a user of a shell sees it, with a real server.
 
 #include <pty.h>
 #include <signal.h>
@@ -45,7 +45,7 @@ class QkctlTest : public testing::Test {
     return RunCommand({"/bin/bash", "-c", line}, directory_, {"qkctl=" QKCTL_PROGRAM});
   }
 
-  // Runs a Python script; its argument is the test's directory.
+  // Runs a Python script with the test's directory as its argument.
   void Python(const std::string& script) const {
     const Outcome outcome =
         RunCommand({kPython, "-c", absl::StrCat("import sys, numpy\nd = sys.argv[1]\n", script),
@@ -141,7 +141,8 @@ TEST_F(QkctlTest, GuessesWhatWasMeant) {
   ExpectWrongUsage({"status", "--sever=a"}, "unknown flag --sever; did you mean --server?");
 }
 
-// In order of appearance: a value that is no time, a value out of range, a flag that needs another.
+// The mistakes, in order: a value that is no time, a value out of range, no value, a value that is
+// no size, and a flag that needs another flag.
 TEST_F(QkctlTest, ErrorsNameTheVariableThatTheyComeFrom) {
   for (const auto& [variable, message] :
        {std::pair("QKCTL_TIMEOUT=10", "error: QKCTL_TIMEOUT: got '10': expected a time"),
@@ -152,7 +153,7 @@ TEST_F(QkctlTest, ErrorsNameTheVariableThatTheyComeFrom) {
     const Outcome outcome = Qkctl({"status"}, {variable});
     EXPECT_EQ(outcome.exit_code, 2);
     EXPECT_TRUE(absl::StartsWith(outcome.err, message)) << outcome.err;
-    // The help helps nevertheless.
+    // --help works nevertheless.
     EXPECT_EQ(Qkctl({"status", "--help"}, {variable}).exit_code, 0);
   }
 }
@@ -405,7 +406,7 @@ class QkctlServerTest : public QkctlTest {
     EXPECT_EQ(outcome.err, "");
   }
 
-  // All that `args` print where standard output and error are a terminal.
+  // Returns all that qkctl score prints if standard output and error are a terminal.
   std::string ScoreOnTerminal(bool no_color) const;
 
   std::optional<Process> server_;
@@ -510,7 +511,7 @@ TEST_F(QkctlServerTest, OptionsOfAttentionReachTheServer) {
                "1.0000e-20 1.0000e-20]]\n");
 }
 
-// The commands of qkctl_keys_test.cc, here against a real server.
+// Runs the commands of qkctl_keys_test.cc against a real server.
 TEST_F(QkctlServerTest, KeySetsLiveFromPutToDelete) {
   Python(
       "r = numpy.random.default_rng(1)\n"
@@ -847,7 +848,7 @@ TEST_F(QkctlServerTest, LoadInJsonPrintsNothingElse) {
 TEST_F(QkctlServerTest, LoadEndsEarlyWithItsReportWhenInterrupted) {
   Process load({QKCTL_PROGRAM, "load", flag_, "--duration=1h", "--progress"}, Path("out"),
                Path("err"));
-  // The first line about its progress: it is under way.
+  // After the first line about its progress, the load is under way.
   ASSERT_TRUE(Eventually([this] { return absl::StrContains(ReadFile(Path("err")), "p99 "); }));
   load.Signal(SIGINT);
   EXPECT_EQ(load.Wait(), 0);
@@ -855,7 +856,7 @@ TEST_F(QkctlServerTest, LoadEndsEarlyWithItsReportWhenInterrupted) {
 }
 
 TEST_F(QkctlServerTest, LoadWithoutASingleAnswerFailsWithTheFirstError) {
-  // A result above the server's message limit, not above that of the tool.
+  // The result is above the server's message limit, but not above the tool's.
   ExpectFailure({"load", flag_, "--duration=100ms", "--n=10000", "--m=10000", "--d=1",
                  "--message_bytes_max=2147483647"},
                 "RESOURCE_EXHAUSTED: ");

@@ -26,7 +26,7 @@ constexpr bool kLogarithmic = true;
 ChartAxis LatencyAxis() { return {"", Unit::kMilliseconds, kLogarithmic}; }
 ChartAxis RateAxis() { return {"requests due", Unit::kPerSecond, false, /*from_zero=*/true}; }
 
-// Response times of a server whose queue grows beyond 1000 requests/s.
+// Returns response times of a server whose queue grows beyond 1000 requests/s.
 LineChart Hockey(std::vector<double> rates) {
   LineChart chart = {"Response time", RateAxis(), LatencyAxis(), {{"p50", {}}, {"p99", {}}}};
   for (const double rate : rates) {
@@ -50,7 +50,7 @@ TEST(LineChartTest, LimitAndPeakAreDrawnAndLabelled) {
             (std::vector<std::string>{"limit: p99 within 50 ms", "peak 900/s", "950/s too much"}));
 }
 
-// A level is a part of the chart even where all points are far from it.
+// A level is inside the plot even if all points are far from it.
 TEST(LineChartTest, ALimitIsInsideThePlot) {
   for (const double limit : {0.01, 1.0, 3.0, 4000.0}) {
     LineChart chart = Hockey({100, 500});

@@ -30,7 +30,7 @@ LoadReport Report(std::vector<LoadResult> steps, bool several) {
   return report;
 }
 
-// The lines, each with as many fields as the first.
+// Returns the fields of each line. Every line must have as many as the first.
 std::vector<std::vector<std::string>> Lines(const std::string& csv) {
   std::vector<std::vector<std::string>> lines;
   for (const absl::string_view line : absl::StrSplit(csv, '\n', absl::SkipEmpty())) {
@@ -57,8 +57,8 @@ TEST(LoadExportTest, OneLoadHasItsTimeline) {
   EXPECT_EQ(lines[2].back(), "");
 }
 
-// The form depends on what was asked for, not on how many loads ran, so an early end does not
-// change what a script reads.
+// The format depends on the loads that were asked for, not on how many ran. So an early end does
+// not change what a script reads.
 TEST(LoadExportTest, SeveralLoadsAreStepsEvenWhereOneRan) {
   LoadReport report = Report({Step(10, 20)}, true);
   report.peak = PeakResult{{99, absl::Milliseconds(50)}, 10, {}, PeakEnd::kInterrupted};

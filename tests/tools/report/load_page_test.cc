@@ -115,7 +115,7 @@ TEST(LoadPageTest, PointsOfALadderSayTheirCallers) {
   EXPECT_EQ(charts.at(1).TextsOf("point"), (std::vector<std::string>{"900/s", "2000/s", "3000/s"}));
 }
 
-// A search comes back to rates and does not go upward only.
+// The rates of a search go up and down, and some are tried twice.
 TEST(LoadPageTest, OpenLoopsAreShownByRateOnceEach) {
   const LineChart chart =
       LatencyAgainstLoad({Step(10, 10), Step(40, 40), Step(40, 40), Step(20, 20)});
@@ -127,7 +127,7 @@ TEST(LoadPageTest, OpenLoopsAreShownByRateOnceEach) {
 
 TEST(LoadPageTest, WhatIsDueIsShownToTheEnd) {
   LoadResult step = Step(10, 100);
-  // If it is looked at late, the last interval ends after the load.
+  // If the load is sampled late, the last interval ends after the load.
   step.timeline.back() =
       MakeInterval(step.options, absl::Seconds(9), absl::Milliseconds(1100), step.counts);
   const LineChart chart = RateOverTime(step);

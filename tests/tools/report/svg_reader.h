@@ -82,8 +82,8 @@ inline std::vector<SvgChart> ReadCharts(absl::string_view page) {
   return charts;
 }
 
-// Fails where a text leaves the drawing or overlaps another one, a point is outside the plot, or a
-// number is none.
+// Fails if a text leaves the drawing or overlaps another text, if a point is outside the plot, or
+// if a number is not finite.
 inline void ExpectReadable(const SvgChart& chart) {
   SCOPED_TRACE(Attribute(absl::StrCat(" ", chart.svg), "aria-label"));
   EXPECT_FALSE(absl::StrContains(chart.svg, "nan")) << chart.svg;

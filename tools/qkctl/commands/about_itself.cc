@@ -1,4 +1,4 @@
-// The commands that ask no server: version, completion and help. And the list of all commands.
+// The commands that ask no server (version, completion and help), and the list of all commands.
 
 #include <array>
 #include <cstdio>

@@ -7,34 +7,34 @@
 
 namespace qkserve {
 
-// All commands, in the order of --help.
+// Returns all commands, in the order of --help.
 std::vector<Command> AllCommands();
 
-// Scores of the queries in one file against the keys in another.
+// Scores the queries in one file against the keys in another.
 Command ScoreCommand();
 
-// Tensors from files into a key set.
+// Put or append tensors from files to a key set.
 Command KeysPutCommand();
 Command KeysAppendCommand();
 
-// The key sets of a server.
+// Show, list and delete the key sets of a server.
 Command KeysGetCommand();
 Command KeysListCommand();
 Command KeysDeleteCommand();
 
-// The state of a server: its version, kernels, load and memory.
+// Shows the state of a server: its version, kernels, load and memory.
 Command StatusCommand();
 
 // Keeps a server busy and reports its throughput and latencies.
 Command LoadCommand();
 
-// The version of this program.
+// Prints the version of this program.
 Command VersionCommand();
 
-// The script that makes a shell complete command lines.
+// Prints the script that makes a shell complete command lines.
 Command CompletionCommand();
 
-// The text of --help. This command is only listed: main takes 'help COMMAND' as 'COMMAND --help'.
+// Stands for --help in the list of commands. main takes 'help COMMAND' as 'COMMAND --help'.
 Command HelpCommand();
 
 }  // namespace qkserve

@@ -13,7 +13,7 @@
 namespace qkserve {
 namespace {
 
-// Indexed by DataType, beginning with its first value.
+// The names of the float types, in the order of DataType from its first value on.
 constexpr std::array<absl::string_view, 3> kFloatTypeNames = {"float32", "float16", "bfloat16"};
 
 template <typename Enum>

@@ -27,13 +27,13 @@ bool ParseFlag(absl::string_view text, Output* output, std::string* error);
 bool ParseFlag(absl::string_view text, DataType* type, std::string* error);
 std::string FlagText(DataType type);
 
-// A mistake in how flags are given, and what to say about it.
+// A possible mistake in how flags are given, and the message for it.
 struct WrongUsage {
   bool is_made;
   std::string message;
 };
 
-// "--FLAG must be from MIN to MAX; was VALUE". nullopt is in range.
+// Returns the mistake "--FLAG must be from MIN to MAX; was VALUE". nullopt is in range.
 template <typename T>
 WrongUsage OutOfRange(absl::string_view flag, const std::optional<T>& value,
                       std::type_identity_t<T> min, std::type_identity_t<T> max) {
@@ -42,13 +42,13 @@ WrongUsage OutOfRange(absl::string_view flag, const std::optional<T>& value,
           absl::StrCat("--", flag, " must be from ", min, " to ", max, "; was ", number)};
 }
 
-// INVALID_ARGUMENT with the message of the first mistake that was made.
+// Returns INVALID_ARGUMENT with the message of the first mistake that was made.
 absl::Status CheckUsage(std::initializer_list<WrongUsage> mistakes);
 
-// INVALID_ARGUMENT: the k of --top_k is missing, has no use, or is less than 1.
+// Checks --top_k. INVALID_ARGUMENT: k is missing, has no use, or is less than 1.
 absl::Status CheckTopK(Output output, std::optional<int64_t> top_k);
 
-// A key set that is on the server.
+// The flags that name a key set on the server.
 struct KeySetOptions {
   std::string name;  // empty: none
   std::optional<int64_t> version;
@@ -57,7 +57,7 @@ struct KeySetOptions {
   WrongUsage VersionWithoutName() const {
     return {name.empty() && version.has_value(), "--key_set_version requires --key_set"};
   }
-  // The key set that the flags name; nullopt: none.
+  // Returns the key set that the flags name, or nullopt if they name none.
   std::optional<KeySetReference> Reference() const;
 };
 
@@ -71,11 +71,11 @@ struct CallerOptions {
   Priority priority = Priority::kNormal;
 
   void AddFlags(Flags& flags);
-  // INVALID_ARGUMENT: metadata cannot carry the tenant's name. The server knows the other rules.
+  // INVALID_ARGUMENT: metadata cannot carry the tenant's name. The server checks the other rules.
   absl::Status Validate() const;
 };
 
-// The flags --keys and --values: paths of files.
+// Adds the flags --keys and --values, which take paths of files.
 void AddKeysFlags(Flags& flags, std::string* keys, std::string* values);
 void AddStorageFlag(Flags& flags, std::optional<DataType>* storage);
 void AddOutputFlags(Flags& flags, std::optional<Output>* output, std::optional<int64_t>* top_k);

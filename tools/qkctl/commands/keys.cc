@@ -24,7 +24,7 @@
 namespace qkserve {
 namespace {
 
-// The options of both commands.
+// The options that put and append share.
 struct FilesOptions : QuestionOptions {
   std::string keys, values;  // paths; "": no values
 
@@ -69,11 +69,11 @@ absl::StatusOr<KeySetContents> OpenFiles(const FilesOptions& options) {
   return contents;
 }
 
-// The `status` of a call that failed, with the state of the key set added. `before` is its version
-// before the call, if it had one.
+// Returns `status`, the error of a call, with the state of the key set added. `before` is the set's
+// version before the call, if the set had one.
 absl::Status WithState(const absl::Status& status, Client& client, const std::string& name,
                        std::optional<int64_t> before) {
-  // The server has refused the call, so the set did not change.
+  // With these errors the server has refused the call, so the set did not change.
   if (absl::IsFailedPrecondition(status) || absl::IsNotFound(status) ||
       absl::IsInvalidArgument(status)) {
     return status;
@@ -100,8 +100,8 @@ absl::Status StillDone(const absl::Status& status, absl::string_view done) {
   return absl::Status(status.code(), absl::StrCat(status.message(), " (", done, ")"));
 }
 
-// Uploads with `send` and shows a progress line. Then shows the key set, or what became of it.
-// `before` is as in WithState.
+// Uploads with `send` and shows a progress line. Then shows the key set. An error tells the state
+// of the key set. `before` is as in WithState.
 template <typename CallOptions, typename Send>
 absl::Status Upload(const FilesOptions& options, const KeySetContents& contents, Client& client,
                     std::optional<int64_t> before, Send send) {
@@ -119,7 +119,7 @@ absl::Status Put(const PutOptions& options) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, MakeClient(options.connection));
   const absl::StatusOr<KeySetInfo> before =
       client->GetKeySet(options.name, options.connection.timeout);
-  // Other errors say that the set cannot be used. It can be replaced.
+  // Other errors say that the set is missing or cannot be used. A put can replace it.
   if (absl::IsUnavailable(before.status()) || absl::IsDeadlineExceeded(before.status()) ||
       absl::IsInvalidArgument(before.status())) {
     return before.status();

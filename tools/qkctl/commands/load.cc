@@ -35,20 +35,22 @@
 namespace qkserve {
 namespace {
 
-// The most different requests. With --verify there are fewer, so that each is sent again soon.
+// The largest number of different requests. With --verify it is lower, so that each request is soon
+// sent again.
 constexpr int kPayloadsMax = 64;
 constexpr int kPayloadsMaxVerified = 8;
 
-// GetStatus is answered at once, and is not part of the load: --timeout does not apply.
+// --timeout does not apply to GetStatus, because it is answered at once and is not part of the
+// load.
 constexpr absl::Duration kStatusTimeout = absl::Seconds(5);
 
-// Set by the signals below.
+// The handler of the signals below sets this.
 std::atomic<bool> interrupted{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
 
 constexpr std::array<int, 3> kEndSignals = {SIGINT, SIGTERM, SIGHUP};
 
-// Async-signal-safe. The next signal ends the process.
+// Notes the signal. The next signal ends the process. Async-signal-safe.
 void Interrupt(int /*signal*/) {
   interrupted = true;
   struct sigaction action = {};
@@ -56,7 +58,7 @@ void Interrupt(int /*signal*/) {
   for (const int signal : kEndSignals) sigaction(signal, &action, nullptr);
 }
 
-// Ctrl-C, SIGTERM or a terminal that closes ends the load early. A second signal ends the process.
+// Makes Ctrl-C, SIGTERM and a closed terminal end the load early. A second signal ends the process.
 void StopOnInterrupt() {
   struct sigaction action = {};
   action.sa_handler = &Interrupt;
@@ -64,7 +66,9 @@ void StopOnInterrupt() {
   for (const int signal : kEndSignals) sigaction(signal, &action, nullptr);
 }
 
-// Fills in what the server is. A server of another make may not say, which is no error.
+// Fills in the CPUs of this machine and the server's status. Returns UNAVAILABLE and
+// DEADLINE_EXCEEDED. Other errors leave the status empty, because another implementation may not
+// have it.
 absl::Status AskForStatus(Client& client, const std::string& address, LoadMachines* machines) {
   machines->client_cpu = CpuName();
   machines->client_cpus = static_cast<int>(UsableCpus());
@@ -78,7 +82,7 @@ absl::Status AskForStatus(Client& client, const std::string& address, LoadMachin
   return absl::OkStatus();
 }
 
-// One load with its progress line. `observer` may end it.
+// Runs one load with its progress line. `observer` may end the load.
 LoadResult RunStep(const LoadOptions& options, const LoadTarget& target, bool shows_progress,
                    const std::string& name, const LoadObserver& observer = nullptr) {
   if (!shows_progress) {
@@ -114,7 +118,7 @@ void RunAll(const LoadCommandOptions& command, const LoadTarget& target, LoadRep
   }
 }
 
-// Sends everything and fills the report.
+// Sends all loads and fills the report.
 absl::Status SendLoads(const LoadCommandOptions& command, const LoadFiles& files,
                        const LoadKeySets& key_sets, LoadReport* report) {
   const int payloads_max = command.verify ? kPayloadsMaxVerified : kPayloadsMax;
@@ -126,7 +130,7 @@ absl::Status SendLoads(const LoadCommandOptions& command, const LoadFiles& files
   ASSIGN_OR_RETURN(target.channels, MakeChannels(client));
   target.metadata = CallerMetadata(command.caller.tenant, command.caller.priority);
   if (command.attempts > 1 && client.channels == 1) {
-    // As in Client: a retry uses another connection.
+    // A retry uses another connection, as in Client.
     ASSIGN_OR_RETURN(target.spare_channels, MakeChannels(client));
   }
   std::optional<Verifier> verifier;
@@ -146,7 +150,7 @@ absl::Status SendLoads(const LoadCommandOptions& command, const LoadFiles& files
 }
 
 absl::Status RemoveKeySets(const LoadCommandOptions& command, LoadKeySets& key_sets) {
-  // Removing key sets takes long if the server does not answer. Without this line the interrupt
+  // Removing key sets takes long if the server does not answer. Without this message the interrupt
   // would seem lost.
   if (interrupted && command.KeysFrom() == LoadKeys::kMade) {
     std::fputs("removing what was made; interrupt again to leave it\n", stderr);
@@ -154,7 +158,7 @@ absl::Status RemoveKeySets(const LoadCommandOptions& command, LoadKeySets& key_s
   return key_sets.Remove();
 }
 
-// Shows and writes the report. The status that it returns decides on the exit code.
+// Shows and writes the report. The status that is returned decides the exit code.
 absl::Status Conclude(const LoadCommandOptions& command, const LoadReport& report) {
   const StatusCodes allowed = command.AllowedErrors();
   RETURN_IF_ERROR(CheckAnswered(report, allowed, interrupted));
@@ -179,12 +183,12 @@ absl::Status Run(const LoadCommandOptions& command) {
   if (!key_sets.references().empty()) report.key_set = key_sets.references()[0].name;
 
   absl::Status status = SendLoads(command, files, key_sets, &report);
-  // Key sets are removed before anything is shown. Writing may fail, because the reader of the
+  // Key sets are removed before the report is shown. Showing it may fail, because the reader of the
   // output may close it.
   absl::Status removed = RemoveKeySets(command, key_sets);
   if (status.ok()) status = Conclude(command, report);
   if (status.ok()) return removed;
-  // The tool ends with one error, so this second one is printed here.
+  // The tool ends with one error, so this second error is printed here.
   if (!removed.ok()) absl::FPrintF(stderr, "%s\n", Printable(removed.message()));
   return status;
 }

@@ -55,7 +55,7 @@ absl::StatusOr<LoadFiles> OpenLoadFiles(const LoadCommandOptions& command, LoadW
       return FormatError(path, "its rows have ", queries.shape[1], " elements; --d says ",
                          *command.d);
     }
-    // Random keys get the length of the queries.
+    // Random keys get the row length of the queries.
     if (!files.keys.has_value() && command.KeysFrom() != LoadKeys::kForeign) {
       workload->d = queries.shape[1];
     }
@@ -95,7 +95,7 @@ absl::StatusOr<LoadKeySets> LoadKeySets::Prepare(Client* client, const LoadComma
     ASSIGN_OR_RETURN(key_sets.made_.back(),
                      MadeKeySet::Create(client, name, key_sets.contents_.back(), command.storage,
                                         connection, stop));
-    // The requests name the version, so that a set that replaces this one answers none of them.
+    // The requests name the version, so that a set that replaces this one cannot answer them.
     key_sets.references_.push_back({name, key_sets.made_.back()->version()});
   }
   return key_sets;

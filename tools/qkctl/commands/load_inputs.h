@@ -26,16 +26,16 @@ struct LoadFiles {
   std::optional<TensorFile> keys, values;
 };
 
-// Opens the files, and puts their sizes into the workload. INVALID_ARGUMENT: shapes or types do not
+// Opens the files and copies their sizes to the workload. INVALID_ARGUMENT: shapes or types do not
 // fit. Other errors are those of reading.
 absl::StatusOr<LoadFiles> OpenLoadFiles(const LoadCommandOptions& command, LoadWorkload* workload);
 
-// The key sets of a load. Sets that were made for it are on the server as long as this object is
-// there.
+// The key sets of a load. Sets that were made for the load stay on the server as long as this
+// object exists.
 class LoadKeySets {
  public:
-  // Makes the sets that the workload wants; if keys are inline, there are none. The sizes of an
-  // existing set go into the workload. Once `stop` is true, an upload ends.
+  // Makes the key sets of the workload. Inline keys need none. If the workload uses an existing
+  // set, copies the sizes of the set to the workload. An upload ends once `stop` is true.
   static absl::StatusOr<LoadKeySets> Prepare(Client* client, const LoadCommandOptions& command,
                                              const LoadFiles& files, const std::atomic<bool>* stop,
                                              LoadWorkload* workload);
@@ -45,8 +45,8 @@ class LoadKeySets {
   // Removes the sets that were made. Returns the first error.
   absl::Status Remove();
 
-  // The contents of the sets that were made, for --verify, as a server has them that stores them in
-  // `storage`. Empty if none was made.
+  // Returns the contents of the sets that were made, for --verify. Elements are rounded to
+  // `storage`, as the server stores them. Empty if no set was made.
   absl::StatusOr<std::vector<KnownKeySet>> ReadContents(std::optional<DataType> storage) const;
 
  private:
@@ -55,7 +55,8 @@ class LoadKeySets {
   std::vector<std::unique_ptr<MadeKeySet>> made_;
 };
 
-// Makes the requests of the load: at most `payloads_max` different ones, fewer if they are large.
+// Makes the requests of the load from at most `payloads_max` different payloads. If payloads are
+// large, there are fewer.
 absl::StatusOr<RequestSet> BuildLoadRequests(const LoadWorkload& workload, const LoadFiles& files,
                                              const LoadKeySets& key_sets, int payloads_max,
                                              int64_t seed);

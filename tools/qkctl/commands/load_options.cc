@@ -14,7 +14,7 @@
 namespace qkserve {
 namespace {
 
-// Bounds the number of loads that a range can ask for.
+// The most loads that a range can ask for.
 constexpr size_t kValuesMax = 100;
 
 bool ParseRange(absl::string_view from_text, absl::string_view to_text, absl::string_view step_text,
@@ -240,7 +240,7 @@ LoadWorkload LoadCommandOptions::Workload() const {
   result.key_sets = key_sets.value_or(result.key_sets);
   result.zipf = zipf.value_or(result.zipf);
   result.resident = KeysFrom() != LoadKeys::kInline;
-  // An existing key set is used alone, instead of the several that the standard workload makes.
+  // An existing key set is used alone, even if the standard workload makes several sets.
   if (KeysFrom() == LoadKeys::kForeign) result.key_sets = 1;
   return result;
 }

@@ -32,7 +32,7 @@ inline std::string FlagText(const WorkloadName& workload) { return workload.name
 
 // --concurrency=8, 1:256:x2 (1, 2, 4, ...) or 1:9:4 (1, 5, 9): at least one number.
 struct ConcurrencyValues {
-  std::string text = "1";  // as it was given
+  std::string text = "1";  // as given
   std::vector<int> values = {1};
 };
 bool ParseFlag(absl::string_view text, ConcurrencyValues* concurrency, std::string* error);
@@ -62,8 +62,8 @@ enum class LoadKeys {
   kMade,     // key sets that are made for the load
 };
 
-// The options of qkctl load. Most are empty if they are not given; then the standard workload
-// decides, if there is one. The functions at the end return what holds.
+// The options of qkctl load. Most are empty if they are not given. The standard workload, if it is
+// given, then decides. The functions at the end return the options that apply.
 struct LoadCommandOptions : QuestionOptions {
   // The requests. Sizes are those of LoadWorkload; paths are "" if there is no file.
   WorkloadName workload;
@@ -73,14 +73,15 @@ struct LoadCommandOptions : QuestionOptions {
   std::optional<int64_t> top_k;
   int64_t seed = 1;
 
-  // Key sets. If the load makes them, key_set.name is the name of the first.
+  // The key sets. If the load makes one set, key_set.name is its name. If it makes several, the
+  // names are key_set.name with "-0", "-1" and so on.
   KeySetOptions key_set;
   std::optional<KeySetSizes> make_key_set;
   std::optional<int> key_sets;
   std::optional<double> zipf;
   std::optional<DataType> storage;
 
-  // When requests are sent: a closed loop, an open loop (`rate`), or a search.
+  // The schedule of requests: a closed loop, an open loop (`rate`), or a search.
   ConcurrencyValues concurrency;
   std::optional<RateRange> rate;
   std::optional<Arrivals> arrivals;
@@ -92,7 +93,7 @@ struct LoadCommandOptions : QuestionOptions {
 
   CallerOptions caller;
 
-  // The judgement and the report.
+  // The checks of the results, and the report.
   bool verify = false;
   std::optional<StatusCodes> allow_errors;
   bool progress = true;
@@ -100,7 +101,7 @@ struct LoadCommandOptions : QuestionOptions {
 
   void AddFlags(Flags& flags);
 
-  // INVALID_ARGUMENT: flags that do not fit together, or values that make no sense.
+  // INVALID_ARGUMENT: flags do not fit together, or values make no sense.
   absl::Status Validate() const;
 
   std::vector<FlagFile> Inputs() const;
@@ -109,17 +110,18 @@ struct LoadCommandOptions : QuestionOptions {
   bool IsOpenLoop() const { return rate.has_value() || find_peak; }
   LoadKeys KeysFrom() const;
 
-  // The workload as far as flags tell it. Files and the server know more.
+  // Returns the workload as far as the flags tell it. Files and the server add the rest.
   LoadWorkload Workload() const;
 
-  // The loads to run, one after the other. For a search there is one, with what its steps have in
-  // common.
+  // Returns the loads to run, one after the other. For a search there is one load, with the options
+  // that all steps share.
   std::vector<LoadOptions> Loads() const;
 
-  // The limit of a search. nullopt: there is no search.
+  // Returns the limit of a search, or nullopt if there is no search.
   std::optional<LatencyLimit> PeakLimit() const;
 
-  // Codes that requests may fail with. A search goes to where the server refuses.
+  // Returns the codes that requests may fail with. A search allows the codes of an overloaded
+  // server.
   StatusCodes AllowedErrors() const;
 };
 

@@ -37,11 +37,11 @@ struct ScoreInputs {
   ScoreOptions options;  // refers to the tensors' elements, not to the tensors
 };
 
-// The scale. Not set: the server's default, 1.
+// Returns the scale, or nullopt for the server's default, which is 1.
 std::optional<float> Scale(const std::optional<ScaleValue>& scale, const Shape& queries_shape) {
   if (!scale.has_value()) return std::nullopt;
   if (!scale->is_auto) return scale->value;
-  // If there is no d, there is nothing to scale: the scores are zeros, or the server refuses the
+  // Without a positive d there is nothing to scale. The scores are zeros, or the server refuses the
   // shape.
   if (queries_shape.empty() || queries_shape.back() <= 0) return std::nullopt;
   return static_cast<float>(1 / std::sqrt(static_cast<double>(queries_shape.back())));
@@ -52,8 +52,7 @@ absl::StatusOr<std::vector<int64_t>> KeyLengths(const std::optional<KeyLengthsVa
   if (!key_lengths.has_value()) return std::vector<int64_t>();
   if (key_lengths->path.empty()) return key_lengths->lengths;
   absl::StatusOr<std::vector<int64_t>> lengths = ReadNpyInt64(key_lengths->path);
-  // On the wire an empty list means that there are no limits. An empty file must not lift them
-  // silently.
+  // On the wire an empty list means no limits. An empty file must not remove the limits silently.
   const bool has_batches = queries_shape.size() < 3 || queries_shape.front() > 0;
   if (lengths.ok() && lengths->empty() && has_batches) {
     return InvalidArgument(key_lengths->path, ": no lengths, expected one a batch");
@@ -103,13 +102,13 @@ absl::StatusOr<ScoreInputs> ReadScoreInputs(const ScoreCommandOptions& command) 
   return inputs;
 }
 
-// See https://no-color.org.
+// True if standard output may have colours. See https://no-color.org.
 bool WantsColor() {
   const char* const no_color = std::getenv("NO_COLOR");
   return IsTerminal(STDOUT_FILENO) && (no_color == nullptr || *no_color == '\0');
 }
 
-// The characters of a line of standard output.
+// Returns the number of characters in a line of standard output.
 int64_t OutputWidth() {
   constexpr int64_t kUsualWidth = 80;
   winsize size = {};
@@ -160,7 +159,7 @@ absl::Status Deliver(const ScoreResult& result, const ScoreCommandOptions& to) {
   return WriteHeatMapPng(to.heatmap, elements, result.result.shape, labels);
 }
 
-// One line about how a request was answered.
+// Returns one line about how a request was answered.
 std::string ReceiptText(const Receipt& receipt) {
   return absl::StrCat(
       absl::StrFormat("queued %.3f ms, computed %.3f ms, %s and %s in its batch, %s",

@@ -14,7 +14,8 @@
 namespace qkserve {
 namespace {
 
-// A path may end in one of `ends`. Those of devices, and standard output, end as they like.
+// Returns the mistake of a path that ends in none of `ends`. Devices and standard output may have
+// any end.
 WrongUsage WrongEnd(absl::string_view flag, const std::string& path,
                     std::initializer_list<absl::string_view> ends) {
   bool is_wrong = !path.empty() && path != "-" && !absl::StartsWith(path, "/dev/");
@@ -138,15 +139,15 @@ absl::Status ScoreCommandOptions::Validate() const {
         absl::StrCat("--indices_out is for --output=top_k only; with ", with)},
        {wanted != Output::kWeights && !is_context && !log_sum_exp_out.empty(),
         absl::StrCat("--log_sum_exp_out is for --output=weights and context only; with ", with)},
-       // Element types that a kind of file cannot hold.
+       // The file format cannot hold the element type.
        {result_type == DataType::kBfloat16 && !out.empty() && !IsSafetensorsPath(out),
         "--result_type=bfloat16 requires a .safetensors file as --out"},
-       // Files are what their names say.
+       // The end of a file's name must tell its format.
        WrongEnd("out", out, {".npy", ".safetensors"}),
        WrongEnd("indices_out", indices_out, {".npy"}),
        WrongEnd("log_sum_exp_out", log_sum_exp_out, {".npy", ".safetensors"}),
        WrongEnd("heatmap", heatmap, {".png"}),
-       // Text mixed with a file, or two files, could not be read.
+       // On standard output, two files, or a file and text, could not be told apart.
        {standard_outputs > 1,
         "standard output takes one of --out, --indices_out, --log_sum_exp_out and --heatmap; give "
         "--out a file"}});

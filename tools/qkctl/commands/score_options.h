@@ -23,7 +23,7 @@ struct ScaleValue {
 };
 bool ParseFlag(absl::string_view text, ScaleValue* scale, std::string* error);
 
-// --key_lengths=N,N,... or a file of them.
+// --key_lengths=N,N,... or the path of a file with them.
 struct KeyLengthsValue {
   std::vector<int64_t> lengths;
   std::string path;  // empty: `lengths` holds them
@@ -52,7 +52,7 @@ struct ScoreCommandOptions : CommandOptions {
 
   void AddFlags(Flags& flags);
 
-  // INVALID_ARGUMENT: flags that do not fit together. The server judges what depends on shapes.
+  // INVALID_ARGUMENT: flags do not fit together. The server checks what depends on shapes.
   absl::Status Validate() const;
 
   std::vector<FlagFile> Inputs() const;

@@ -19,7 +19,7 @@ bool IsWord(absl::string_view text) {
   });
 }
 
-// The words of "... expected a, b or c". Empty if the error is another.
+// Returns the words of "... expected a, b or c". Empty for any other error.
 std::vector<std::string> ExpectedWords(absl::string_view error) {
   const std::pair<absl::string_view, absl::string_view> parts =
       absl::StrSplit(error, absl::MaxSplits("expected ", 1));
@@ -31,7 +31,7 @@ std::vector<std::string> ExpectedWords(absl::string_view error) {
   return are_words ? words : std::vector<std::string>();
 }
 
-// The values that a flag takes, if they are a few words.
+// Returns the values that a flag takes, if they are a few words. Empty otherwise.
 std::vector<std::string> ChoicesOf(const Command& command, absl::string_view flag) {
   Flags flags("");
   command.add_flags(flags);
@@ -39,12 +39,12 @@ std::vector<std::string> ChoicesOf(const Command& command, absl::string_view fla
   return ExpectedWords(flags.Parse({wrong.c_str()}).status().message());
 }
 
-// The begin of a help, to its first stop.
+// Returns the start of a help text, up to the first full stop, colon or semicolon.
 std::string BriefOf(const std::string& help) {
   return help.substr(0, std::min({help.find(". "), help.find(": "), help.find("; ")}));
 }
 
-// Sets what --help says of a flag: `shown` is "=DEFAULT" or "[=FILE]".
+// Fills `flag` from its entry in --help. `shown` is "=DEFAULT" or "[=FILE]".
 void Describe(absl::string_view shown, const std::string& help, FlagWords* flag) {
   if (absl::StartsWith(shown, "[")) flag->value = FlagWords::Value::kOptional;
   if (flag->choices == std::vector<std::string>{"true", "false"}) {
@@ -65,7 +65,8 @@ CommandWords WordsOf(const Command& command) {
   const std::string list = flags.Help();
   CommandWords words = {
       std::string(command.name), std::string(command.summary), command.choices, {}};
-  // "  --name=DEFAULT    help", where help may begin or go on in lines that are indented further.
+  // An entry is "  --name=DEFAULT    help". The help may start or continue on lines that are
+  // indented further.
   std::vector<std::pair<std::string, std::string>> entries;  // "name=DEFAULT" and its help
   for (absl::string_view line : absl::StrSplit(list, '\n')) {
     if (absl::ConsumePrefix(&line, "  --")) {

@@ -13,13 +13,14 @@
 namespace qkserve {
 namespace {
 
-// "keys" of "keys put"; "" if the name has one word.
+// Returns "keys" for "keys put", or "" if the name has one word.
 std::string GroupOf(const CommandWords& command) {
   const size_t blank = command.name.find(' ');
   return blank == std::string::npos ? "" : command.name.substr(0, blank);
 }
 
-// Words that may follow `group` ("" or "keys"), with their summaries, in the order of the commands.
+// Returns the words that may follow `group` ("" or "keys") with their summaries, in the order of
+// the commands.
 std::vector<std::pair<std::string, std::string>> NextWords(absl::Span<const CommandWords> commands,
                                                            const std::string& group) {
   std::vector<std::pair<std::string, std::string>> words;
@@ -89,7 +90,7 @@ constexpr absl::string_view kBashEnd = R"(      esac
 complete -F _qkctl qkctl
 )";
 
-// "'load --csv' | 'load --json'": patterns of a case, sorted.
+// Returns the patterns of a shell `case`, sorted: "'load --csv' | 'load --json'".
 std::string Patterns(const std::set<std::string>& patterns) {
   return absl::StrCat("'", absl::StrJoin(patterns, "' | '"), "'");
 }
@@ -128,7 +129,7 @@ std::string Quoted(absl::string_view text) {
   return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", "'\\''"}}), "'");
 }
 
-// The form in which _arguments takes a flag.
+// Returns the form in which zsh's _arguments takes a flag.
 std::string ZshFlag(const FlagWords& flag) {
   const std::string brief =
       absl::StrReplaceAll(flag.brief, {{"\\", "\\\\"}, {"[", "\\["}, {"]", "\\]"}, {":", "\\:"}});
@@ -230,7 +231,7 @@ std::string ZshCompletion(absl::Span<const CommandWords> commands) {
   for (const CommandWords& command : commands) {
     absl::StrAppend(&script, "  ", Quoted(command.name), ")\n    _arguments -S \\\n");
     for (const FlagWords& flag : command.flags) absl::StrAppend(&script, ZshFlag(flag));
-    // Without a word on arguments zsh offers nothing behind one.
+    // Without an entry for arguments, zsh offers nothing after an argument.
     const std::string argument =
         command.choices.empty()
             ? "*: :()"

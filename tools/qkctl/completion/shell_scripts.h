@@ -9,12 +9,12 @@
 
 namespace qkserve {
 
-// Scripts that make a shell complete qkctl's command lines. Each holds all commands: completing
-// asks neither qkctl nor a server.
+// Scripts that make a shell complete qkctl's command lines. Each script holds all commands, so
+// completion asks neither qkctl nor a server.
 
 std::string BashCompletion(absl::Span<const CommandWords> commands);
 
-// As a file _qkctl in a folder of fpath, or sourced.
+// The script is a file named _qkctl in a folder of fpath, or is sourced.
 std::string ZshCompletion(absl::Span<const CommandWords> commands);
 
 std::string FishCompletion(absl::Span<const CommandWords> commands);

@@ -18,8 +18,8 @@
 namespace qkserve {
 namespace {
 
-// The time for making and removing key sets, which is not measured. It is at least 10 s, even if
-// requests have a short timeout. So nothing is left behind.
+// Returns the time limit for making and removing key sets, which is not measured. The limit is at
+// least 10 s even if requests have a short timeout, so that no key set is left behind.
 absl::Duration AtLeastTenSeconds(absl::Duration timeout) {
   return std::max(timeout, absl::Seconds(10));
 }
@@ -68,8 +68,8 @@ absl::StatusOr<std::unique_ptr<MadeKeySet>> MadeKeySet::Create(Client* client, s
   auto put = UploadOptions<PutKeySetOptions>(contents, connection, &line);
   put.timeout = AtLeastTenSeconds(put.timeout);
   put.storage = storage;
-  // Made before the upload, so that the set is removed even if the upload fails: the answer may
-  // have been lost.
+  // The object exists before the upload, so that the set is removed even if the upload fails. After
+  // a failure the set may exist, because only the answer may have been lost.
   std::unique_ptr<MadeKeySet> made(
       new MadeKeySet(client, std::move(name), connection.client.address, timeout, stop));
   ASSIGN_OR_RETURN(const KeySetInfo info, client->PutKeySet(made->name(), contents.keys, put));
@@ -112,7 +112,7 @@ absl::Status MadeKeySet::TryRemove() {
     return absl::FailedPreconditionError(absl::StrCat(
         "version ", version_, " was made here, and somebody else made ", info->version));
   }
-  // Not without knowing which version is there, unless it cannot be read any more.
+  // A set of unknown version is only deleted if it can no longer be read.
   if (!info.ok() && !absl::IsDataLoss(info.status())) return info.status();
   const absl::Status status = client_->DeleteKeySet(name_, timeout_);
   return absl::IsNotFound(status) ? absl::OkStatus() : status;

@@ -18,7 +18,7 @@
 
 namespace qkserve {
 
-// Keys [m, d] and values [m, dv]. As a flag: m,d or m,d,dv.
+// Keys [m, d] and values [m, dv]. The flag takes m,d or m,d,dv.
 struct KeySetSizes {
   int64_t m = 0;
   int64_t d = 0;
@@ -26,20 +26,20 @@ struct KeySetSizes {
 };
 bool ParseFlag(absl::string_view text, KeySetSizes* sizes, std::string* error);
 
-// Random keys from `seed`, and random values from `seed` + 1. Once `stop` is true, reading them
-// returns CANCELLED.
+// Returns random keys from `seed`, and random values from `seed` + 1. Once `stop` is true, reading
+// them returns CANCELLED.
 KeySetContents RandomContents(const KeySetSizes& sizes, uint64_t seed,
                               const std::atomic<bool>* stop);
 
-// A name that no other key set has.
+// Returns a name that no other key set has.
 std::string UniqueKeySetName();
 
-// A key set that is on the server as long as this object exists.
+// A key set that stays on the server as long as this object exists.
 class MadeKeySet {
  public:
-  // Uploads the set, with a progress line. `storage` is as in PutKeySetOptions. `stop` becomes true
-  // when the user interrupts; it must outlive the object. ALREADY_EXISTS: it would replace a key
-  // set, and delete that in the end. Other errors are the server's.
+  // Uploads the set and shows a progress line. `storage` is as in PutKeySetOptions. `stop` becomes
+  // true when the user interrupts, and must outlive the object. ALREADY_EXISTS: the set would
+  // replace another key set, which would be deleted in the end. Other errors are the server's.
   static absl::StatusOr<std::unique_ptr<MadeKeySet>> Create(Client* client, std::string name,
                                                             const KeySetContents& contents,
                                                             std::optional<DataType> storage,
@@ -52,12 +52,13 @@ class MadeKeySet {
   const std::string& name() const { return name_; }
   int64_t version() const { return version_; }
 
-  // Removes the key set now. If the server does not answer, waits for it as long as for an answer
-  // (--timeout, at least 10 s), and says so on standard error: a server that keeps its key sets on
-  // disk has this one again when it is back. The wait ends early when `stop` becomes true.
+  // Removes the key set now. If the server does not answer, waits for it up to the timeout of a
+  // call (--timeout, at least 10 s) and says so on standard error. The wait is needed because a
+  // server that keeps its key sets on disk has this one again when it is back. The wait ends early
+  // when `stop` becomes true.
   //
-  // FAILED_PRECONDITION: it has been replaced meanwhile, and is left. NOT_FOUND: it is not there.
-  // Other errors say how to remove it later.
+  // FAILED_PRECONDITION: the set was replaced meanwhile, and the new one is left. NOT_FOUND: the
+  // set is not there. Other errors say how to remove it later.
   absl::Status Remove();
 
  private:

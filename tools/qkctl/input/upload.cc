@@ -8,7 +8,7 @@
 namespace qkserve {
 namespace {
 
-// The size in MiB. 0 if the shape is not that of a tensor: the upload refuses it.
+// Returns the size in MiB, or 0 if no tensor can have the shape. The upload refuses such a shape.
 double MiBOf(const TensorSpec& spec) {
   return static_cast<double>(ElementCount(spec.shape).value_or(0)) *
          static_cast<double>(ElementBytes(spec.data_type)) / static_cast<double>(kMiB);

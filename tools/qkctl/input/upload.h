@@ -12,7 +12,8 @@
 
 namespace qkserve {
 
-// The tensor of a file, for the client to upload piece by piece. The source keeps the file open.
+// Returns the tensor of a file, which the client uploads piece by piece. The source keeps the file
+// open.
 inline TensorSource SourceOf(const TensorFile& tensor) {
   return TensorSource(tensor.data_type, tensor.shape, ReaderOf(tensor));
 }
@@ -22,16 +23,16 @@ struct KeySetContents {
   std::optional<TensorSource> values;
 };
 
-// `timeout` is meant for small requests. An upload has a second more for each MiB: enough for a
-// link of 8 Mbit/s.
+// Returns the timeout of an upload. `timeout` is meant for small requests, so a second is added for
+// each MiB. This is enough for a link of 8 Mbit/s.
 absl::Duration UploadTimeout(absl::Duration timeout, const KeySetContents& contents);
 
-// The largest chunk that fits into a message with everything around it. It is a multiple of every
-// element's size.
+// Returns the size of the largest chunk that fits into a message with everything around it. The
+// size is a multiple of every element's size.
 int64_t UploadChunkBytes(int64_t message_bytes_max);
 
-// The options that PutKeySetOptions and AppendKeySetOptions share. `line` shows the progress; it
-// must outlive the call.
+// Returns the options that PutKeySetOptions and AppendKeySetOptions share. `line` shows the
+// progress and must outlive the call.
 template <typename CallOptions>
 CallOptions UploadOptions(const KeySetContents& contents, const ConnectionOptions& connection,
                           UploadProgressLine* line) {

@@ -19,10 +19,10 @@ absl::Status ShowAnswer(const std::string& text, const nlohmann::ordered_json& j
   if (path != "-") std::fputs(text.c_str(), stdout);
   absl::Status status = FlushStandardOutput();
   if (path.empty()) return status;
-  // Text that is not UTF-8 is replaced and not refused, because it is a server's mistake.
+  // Text that is not UTF-8 is replaced and not refused, because the mistake is the server's.
   const std::string dumped =
       json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
-  // A file is written even if nobody reads the text any more.
+  // The file is written even if the text could not be shown.
   status.Update(WriteOutput(path, {dumped}));
   return status;
 }

@@ -11,8 +11,8 @@
 
 namespace qkserve {
 
-// Adds the flag --json, for commands that can answer in JSON. Its value "" means text only, and "-"
-// JSON alone, on standard output.
+// Adds the flag --json, for commands that can answer in JSON. The value "" means text only. The
+// value "-" means JSON only, on standard output.
 void AddJsonFlag(Flags& flags, std::string* path);
 
 // The options of a command that only asks the server something.
@@ -24,8 +24,8 @@ struct QuestionOptions : CommandOptions {
 };
 
 // Prints the text, unless the JSON goes to standard output. Writes the JSON unless `path` is "".
-// Its members keep their order. When it returns OK, all is written. Errors are those of WriteOutput
-// and FlushStandardOutput.
+// Members of the JSON keep their order. After OK, everything is written. Errors are those of
+// WriteOutput and FlushStandardOutput.
 absl::Status ShowAnswer(const std::string& text, const nlohmann::ordered_json& json,
                         const std::string& path);
 

@@ -17,7 +17,8 @@
 namespace qkserve {
 namespace {
 
-// Two paths of one file have one identity: links and other spellings do not matter.
+// Returns the identity of a file. All paths of one file have the same identity, even with links and
+// other spellings.
 std::string IdentityOf(const std::string& path) {
   if (path == "-") return path;
   struct stat info;
@@ -35,7 +36,7 @@ bool IsSpecialFile(const std::string& path) {
 
 absl::Status WriteOutput(const std::string& path, FileParts parts) {
   if (path == "-") {
-    // The descriptor is written to directly: what was printed before must not come behind.
+    // Earlier output is flushed first, because the descriptor is written to directly.
     std::fflush(stdout);
     return WriteTo(STDOUT_FILENO, "standard output", parts);
   }

@@ -10,26 +10,27 @@
 
 namespace qkserve {
 
-// Writes the `parts`, one behind the other, as a whole file: readers of `path` find the old file or
-// the new one, never a part. The file is written in place if no new file can take its place, or if
-// it is not a regular file, such as /dev/stdout or a pipe. "-" is standard output.
+// Writes the `parts`, one after the other, as a whole file. Readers of `path` find the old file or
+// the new one, never a part. The file is written in place if no new file can replace it, or if it
+// is not a regular file, such as /dev/stdout or a pipe. "-" is standard output.
 //
-// The operating system's errors, naming the file.
+// Errors are the operating system's and name the file.
 absl::Status WriteOutput(const std::string& path, FileParts parts);
 
-// OK if writing would succeed, as far as can be seen without writing. Errors as of WriteOutput.
+// Returns OK if writing would succeed, as far as this can be seen without writing. Errors are those
+// of WriteOutput.
 absl::Status CheckFileOutput(const std::string& path);
 
-// A file that a flag names. No path: the flag is not given.
+// A file that a flag names. The path is empty if the flag is not given.
 struct FlagFile {
   absl::string_view flag;
   std::string path;
 };
 
-// Called before a command begins its work, so that nothing is lost at its end.
+// Checks a command's files before its work begins, so that no result is lost at the end.
 //
 // INVALID_ARGUMENT: two outputs are one file, or an output would overwrite an input. Devices and
-// pipes may be named twice. Others: those of CheckFileOutput.
+// pipes may be named twice. Other errors are those of CheckFileOutput.
 absl::Status CheckOutputs(absl::Span<const FlagFile> outputs, absl::Span<const FlagFile> inputs);
 
 }  // namespace qkserve

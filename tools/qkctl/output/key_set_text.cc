@@ -13,7 +13,7 @@
 namespace qkserve {
 namespace {
 
-// The column of values is left out if no set has any.
+// A column of the table. The column of values is left out if no set has values.
 struct Column {
   const char* name;
   TextAlign align;
@@ -35,7 +35,7 @@ std::string TypeText(const KeySetInfo& key_set) {
   return absl::StrCat(keys, ", ", DataTypeName(key_set.values->data_type));
 }
 
-// The values' shape: "[.., 128]", because its other dimensions are those of the keys.
+// Returns the values' shape, such as "[.., 128]". The other dimensions are those of the keys.
 std::string ValuesText(const KeySetInfo& key_set) {
   if (!key_set.values.has_value() || key_set.values->shape.empty()) return "-";
   return absl::StrCat("[.., ", key_set.values->shape.back(), "]");

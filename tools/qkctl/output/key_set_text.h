@@ -10,12 +10,12 @@
 
 namespace qkserve {
 
-// A table of name, version, shapes, type, memory and requests served, in lines of at most 80
-// columns. A damaged set has its name and its problem.
+// Returns a table of name, version, shapes, type, memory and requests served, in lines of at most
+// 80 columns. A damaged set has only its name and its problem.
 std::string KeySetTable(absl::Span<const KeySetInfo> key_sets);
 
-// The fields of qkserve.v1.KeySet by their names. "values" is null if the set has none. If the set
-// has a problem, "values", "keys" and "version" are null.
+// Returns the fields of qkserve.v1.KeySet by their names. "values" is null if the set has none. If
+// the set has a problem, "values", "keys" and "version" are null.
 nlohmann::ordered_json KeySetJson(const KeySetInfo& key_set);
 
 }  // namespace qkserve

@@ -15,7 +15,7 @@
 namespace qkserve {
 namespace {
 
-// Longer names are cut. Those that --make_key_set chooses have up to 40 characters.
+// Longer names are cut. The names that --make_key_set chooses have up to 40 characters.
 constexpr size_t kNameColumns = 48;
 
 std::string KeysText(const LoadReport& report) {
@@ -50,14 +50,14 @@ std::string HeaderText(const LoadReport& report) {
   return absl::StrCat(WrapText(text, 2), "\n\n");
 }
 
-// The percentiles of latencies: in an open loop response time beside service time, in a closed loop
-// one column.
+// Adds the percentiles of latencies. An open loop has a column for response time and one for
+// service time. A closed loop has one column.
 void AddLatencies(const LoadResult& step, std::string* text) {
   const LoadCounts& counts = step.counts;
   const bool open = step.options.concurrency == 0;
   if (open) absl::StrAppendFormat(text, "%-20s%16s%16s\n", "", "response time", "service time");
   for (const auto& [name, p] : kReportPercentiles) {
-    // Clang before 16 captures no structured bindings.
+    // Clang before version 16 cannot capture structured bindings.
     const auto value = [&counts, p = p](const LatencyHistogram& histogram) {
       return counts.ok == 0 ? "-" : MillisecondsText(histogram.Percentile(p));
     };
@@ -107,20 +107,20 @@ std::string StepText(const LoadResult& step) {
   return text;
 }
 
-// "32 at a time", "500/s".
+// Returns the load of a step, such as "32 at a time" or "500/s".
 std::string LoadName(const LoadOptions& options) {
   const std::string pace = PaceText(options);
   return pace.substr(0, pace.find(','));
 }
 
-// The digits behind the point that let five of them tell times up to `longest`.
+// Returns how many decimals a time may have if times up to `longest` have five digits.
 int DecimalsFor(absl::Duration longest) {
   const double ms = absl::ToDoubleMilliseconds(longest);
   if (ms < 100) return 3;
   return ms < 1000 ? 2 : ms < 10'000 ? 1 : 0;
 }
 
-// A column of times, which have the same number of decimals.
+// Returns a column of times that all have the same number of decimals.
 std::vector<std::string> MillisecondsColumn(const std::vector<LoadInterval>& loads,
                                             absl::Duration LoadInterval::*time) {
   absl::Duration longest;

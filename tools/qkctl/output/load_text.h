@@ -7,8 +7,8 @@
 
 namespace qkserve {
 
-// The report for a terminal: the closing table of one load, or a table with a line for each of
-// several loads. Below it is what --verify saw and what --find_peak found.
+// Returns the report for a terminal: the closing table of one load, or a table with a line for each
+// of several loads. The results of --verify and --find_peak stand below the table.
 std::string LoadReportText(const LoadReport& report);
 
 }  // namespace qkserve

@@ -76,7 +76,7 @@ absl::Status CheckAnswered(const LoadReport& report, const StatusCodes& allowed,
   }
   if (!first.ok()) return first;
   if (interrupted) return absl::CancelledError("ended before the first answer");
-  // A load may be too short, or its rate too low, for any request.
+  // No request is due if the load is too short or its rate is too low.
   return unsent ? absl::OkStatus() : absl::OutOfRangeError("no request was due within --duration");
 }
 

@@ -42,7 +42,7 @@ std::string UploadProgressText(int64_t sent_bytes, int64_t total_bytes, absl::Du
   if (seconds <= 0 || sent_bytes <= 0) return text;
   const double rate = static_cast<double>(sent_bytes) / seconds;
   absl::StrAppend(&text, "  ", RoundByteSize(static_cast<int64_t>(rate)), "/s");
-  // The server has more to do when all is sent.
+  // The server still has work to do when all bytes are sent.
   if (sent_bytes == total_bytes) return absl::StrCat(text, "  waiting for the server");
   const absl::Duration left =
       absl::Seconds(static_cast<double>(total_bytes - sent_bytes) / rate) + absl::Seconds(1);

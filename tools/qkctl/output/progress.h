@@ -12,8 +12,8 @@
 
 namespace qkserve {
 
-// A line on standard error. On a terminal it is overwritten, and gone when this is destroyed.
-// Elsewhere lines stand one below the other.
+// A line on standard error. On a terminal each text overwrites the last one, and the destructor
+// removes the line. Elsewhere each text is a new line.
 //
 // Thread-compatible.
 class ProgressLine {
@@ -31,8 +31,8 @@ class ProgressLine {
   const bool is_terminal_;
 };
 
-// "[#####.....]  50%  1.5 of 3.0 GiB": how far an upload is, its rate and the time that is left.
-// `elapsed` is the time that it took so far.
+// Returns "[#####.....]  50%  1.5 of 3.0 GiB" with the rate and the time that is left. `elapsed` is
+// the time since the upload began.
 std::string UploadProgressText(int64_t sent_bytes, int64_t total_bytes, absl::Duration elapsed);
 
 // Shows the progress of an upload ten times a second on a terminal, and nothing elsewhere.
@@ -49,15 +49,15 @@ class UploadProgressLine : public ProgressLine {
   absl::Time next_;
 };
 
-// "512.0 requests/s, p50 1.2 ms, p99 3.4 ms, 0 errors, 7 s left". `earlier` was taken `interval`
-// before. The text tells what came since, but counts all errors.
+// Returns "512.0 requests/s, p50 1.2 ms, p99 3.4 ms, 0 errors, 7 s left". `earlier` was taken
+// `interval` before `counts`. The text covers the time between them, but counts all errors.
 std::string LoadProgressText(const LoadCounts& counts, const LoadCounts& earlier,
                              absl::Duration interval, absl::Duration remaining);
 
-// Shows once a second how a load goes.
+// Shows the progress of a load once a second.
 class LoadProgressLine : public ProgressLine {
  public:
-  // `name` stands in front; may be empty.
+  // `name` stands before the text. It may be empty.
   explicit LoadProgressLine(std::string name) : name_(std::move(name)) {}
 
   void Show(const LoadProgress& progress);

@@ -19,7 +19,7 @@ std::optional<double> BatchRequestsMean(const v1::GetStatusResponse& status) {
   return static_cast<double>(status.requests_answered()) / static_cast<double>(status.batches());
 }
 
-// The time without fractions of a second.
+// Returns the uptime without fractions of a second.
 std::string Uptime(int64_t uptime_ns) {
   const absl::Duration uptime = absl::Trunc(absl::Nanoseconds(uptime_ns), absl::Seconds(1));
   // Abseil writes zero without a unit.

@@ -8,11 +8,11 @@
 
 namespace qkserve {
 
-// Tells people what a server is and how busy it is, in aligned lines.
+// Returns what a server is and how busy it is, for people, in aligned lines.
 std::string StatusText(const v1::GetStatusResponse& status);
 
-// The fields of the message by their names, and batch_requests_mean: requests_answered / batches,
-// null before the first batch.
+// Returns the fields of the message by their names, and batch_requests_mean. This is
+// requests_answered / batches, or null before the first batch.
 nlohmann::ordered_json StatusJson(const v1::GetStatusResponse& status);
 
 }  // namespace qkserve

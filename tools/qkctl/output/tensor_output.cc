@@ -13,7 +13,7 @@
 namespace qkserve {
 namespace {
 
-// The bytes before the elements.
+// Returns the header of an .npy file, which stands before the elements.
 absl::StatusOr<std::string> NpyHeaderOf(const std::string& path, const TensorView& tensor) {
   const std::optional<NpyType> type = NpyTypeOf(tensor.data_type);
   if (!type.has_value()) {

@@ -9,8 +9,8 @@
 
 namespace qkserve {
 
-// Writes FILE.safetensors, with one tensor named `name`, or an .npy file, whose path may have any
-// end. The file is written whole, in C order and little-endian. Errors name the file:
+// Writes FILE.safetensors with one tensor named `name`, or an .npy file. The path of an .npy file
+// may have any end. The file is written whole, in C order and little-endian. Errors name the file:
 //   INVALID_ARGUMENT  .npy does not have bfloat16, .safetensors only float types
 //   others            those of WriteOutput
 absl::Status WriteTensorFile(const std::string& path, absl::string_view name,

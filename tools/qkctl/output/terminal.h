@@ -11,8 +11,8 @@
 
 namespace qkserve {
 
-// `text` on one line, with blanks for control characters. Messages and names come from servers and
-// must not move the cursor of a terminal.
+// Returns `text` on one line, with blanks for control characters. Messages and names come from
+// servers and must not move the cursor of a terminal.
 inline std::string Printable(absl::string_view text) {
   std::string printable(text);
   for (char& c : printable) {

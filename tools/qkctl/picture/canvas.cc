@@ -11,7 +11,7 @@
 namespace qkserve {
 namespace {
 
-// The distance of `p` from the line from `a` to `b`.
+// Returns the distance of `p` from the line from `a` to `b`.
 double Distance(Point p, Point a, Point b) {
   const double dx = b.x - a.x;
   const double dy = b.y - a.y;
@@ -64,7 +64,7 @@ void Canvas::Stroke(const std::vector<Point>& points, double thickness, Color co
       for (size_t i = 1; i < points.size(); ++i) {
         distance = std::min(distance, Distance(middle, points[i - 1], points[i]));
       }
-      // How much of the pixel the line covers, nearly.
+      // The approximate part of the pixel that the line covers.
       const double part = std::clamp(thickness / 2 + 0.5 - distance, 0.0, 1.0);
       Color& pixel = pixels_[y * width_ + x];
       pixel = {Mix(pixel.red, color.red, part), Mix(pixel.green, color.green, part),

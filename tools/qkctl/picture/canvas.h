@@ -16,8 +16,8 @@ struct Point {
   double y = 0;
 };
 
-// A picture of pixels, white at first. Pixel (x, y) covers the square from (x, y) to (x+1, y+1);
-// (0, 0) is at the top left. What lies outside is not drawn. Thread-compatible.
+// A picture of pixels, white at first. Pixel (x, y) covers the square from (x, y) to (x+1, y+1).
+// (0, 0) is at the top left. Parts that lie outside are not drawn. Thread-compatible.
 class Canvas {
  public:
   Canvas(int64_t width, int64_t height);
@@ -34,7 +34,7 @@ class Canvas {
   // Draws lines from point to point, with round ends and smooth edges.
   void Stroke(const std::vector<Point>& points, double thickness, Color color);
 
-  // RESOURCE_EXHAUSTED: out of memory.
+  // Returns the picture as a PNG. RESOURCE_EXHAUSTED: out of memory.
   absl::StatusOr<std::string> Png() const;
 
  private:
@@ -43,7 +43,7 @@ class Canvas {
   std::vector<Color> pixels_;
 };
 
-// A line of text in a font of strokes.
+// The style of a line of text. The font is made of strokes.
 struct TextStyle {
   double size = 11;  // pixels, the height of "d" and of digits
   Color color{36, 41, 47};
@@ -51,11 +51,11 @@ struct TextStyle {
   bool is_vertical = false;  // reads upward
 };
 
-// The length of the text in pixels.
+// Returns the length of the text in pixels.
 double TextWidth(absl::string_view text, double size);
 
-// Draws text. Its baseline goes through (x, y). The font has digits, small letters and punctuation;
-// anything else is drawn as a box.
+// Draws text with its baseline through (x, y). The font has digits, small letters and punctuation.
+// Any other character is drawn as a box.
 void DrawText(Canvas& canvas, double x, double y, absl::string_view text, const TextStyle& style);
 
 }  // namespace qkserve

@@ -11,13 +11,13 @@
 namespace qkserve {
 namespace {
 
-// Colour `i` of `shown` colours stands for some of `source` rows or columns. Returns the first of
-// these. `shown` is small.
+// Returns the first row or column that colour `i` stands for. `source` rows or columns are shown as
+// `shown` colours. `shown` is small.
 int64_t First(int64_t i, int64_t source, int64_t shown) {
   return source / shown * i + source % shown * i / shown;
 }
 
-// Returns the index behind the last of these. There is at least one.
+// Returns the index after the last row or column of colour `i`. Each colour has at least one.
 int64_t End(int64_t i, int64_t source, int64_t shown) {
   return std::max(First(i, source, shown) + 1, First(i + 1, source, shown));
 }
@@ -44,7 +44,7 @@ float CellOf(absl::Span<const float> values, int64_t columns, int64_t row, int64
 
 }  // namespace
 
-// The colour map viridis by Smith and van der Walt, at nine of its points.
+// Uses nine points of the colour map viridis by Smith and van der Walt.
 Color HeatMapColor(double position) {
   static constexpr std::array<Color, 9> kPoints = {{{68, 1, 84},
                                                     {71, 45, 123},

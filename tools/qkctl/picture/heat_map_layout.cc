@@ -6,19 +6,19 @@
 namespace qkserve {
 namespace {
 
-// The smallest side of a tile. Smaller ones are no picture.
+// The smallest side of a tile in pixels. A smaller tile shows nothing useful.
 constexpr int64_t kTileMin = 24;
 
-// The pixels that `count` elements take in one direction. An element takes `enlargement` pixels, or
-// more if the strip would be thinner than `side_min`. If that exceeds `pixels_max`, the elements
-// are reduced.
+// Returns the pixels that `count` elements take in one direction. An element takes `enlargement`
+// pixels, or more if the strip would be thinner than `side_min`. More than `pixels_max` elements
+// are reduced to `pixels_max`.
 int64_t Pixels(int64_t count, int64_t enlargement, int64_t pixels_max, int64_t side_min) {
   if (count >= pixels_max) return pixels_max;
   const int64_t stretched = std::min((side_min + count - 1) / count, pixels_max / count);
   return count * std::max(enlargement, stretched);
 }
 
-// The layout with `tiles_a_line`. Its tiles have no pixels if there is no room.
+// Returns the layout with `tiles_a_line`. Its tiles have no pixels if there is no room.
 HeatMapLayout WithTiles(HeatMapLayout layout, int64_t tiles_a_line,
                         const HeatMapPngOptions& options) {
   constexpr int64_t kGap = HeatMapLayout::kGap;
@@ -35,7 +35,8 @@ HeatMapLayout WithTiles(HeatMapLayout layout, int64_t tiles_a_line,
   return layout;
 }
 
-// True if `a` shows the matrices better than `b`: in more pixels, or in a better form of the whole.
+// True if `a` shows the matrices better than `b`. More pixels are better. If the pixels are the
+// same, a picture closer to 4:3 is better.
 bool IsBetter(const HeatMapLayout& a, const HeatMapLayout& b) {
   const int64_t pixels_a = a.tile_width * a.tile_height;
   const int64_t pixels_b = b.tile_width * b.tile_height;

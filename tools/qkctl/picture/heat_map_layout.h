@@ -20,9 +20,9 @@ struct HeatMapLayout {
   int64_t tile_width = 0;
   int64_t tile_height = 0;
   bool has_names = false;  // tiles have their leading index above them
-  bool is_merged = false;  // too many matrices: their rows are drawn as those of one
+  bool is_merged = false;  // too many matrices: all rows are drawn as one matrix
 
-  // The place of tile `i`, counted from the top left of all tiles.
+  // The left and the top of tile `i`, counted from the top left of all tiles.
   int64_t Left(int64_t i) const { return i % tiles_a_line * (tile_width + kGap); }
   int64_t Top(int64_t i) const {
     return i / tiles_a_line * (name_height() + tile_height + kGap) + name_height();
@@ -33,7 +33,7 @@ struct HeatMapLayout {
   int64_t name_height() const { return has_names ? kNameHeight : 0; }
 };
 
-// `elements` are those of all matrices, not 0.
+// Returns the best layout. `elements` is the number of elements of all matrices, and is not 0.
 HeatMapLayout LayOutHeatMap(absl::Span<const int64_t> shape, int64_t elements,
                             const HeatMapPngOptions& options);
 

@@ -30,7 +30,7 @@ constexpr int64_t kTextGap = 6;  // between a tick and its number
 constexpr int64_t kLineHeight = 22;
 constexpr int64_t kBarGap = 26;
 constexpr int64_t kBarWidth = 16;
-constexpr double kNumberDistance = 18;  // of numbers below each other
+constexpr double kNumberDistance = 18;  // between numbers below each other
 
 int64_t Pixels(double length) { return static_cast<int64_t>(std::ceil(length)); }
 
@@ -44,7 +44,7 @@ struct BarTick {
   std::string text;
 };
 
-// The ends of the range, and round numbers between them.
+// Returns the ends of the range, and round numbers between them.
 std::vector<BarTick> BarTicks(const ValueRange& range, int64_t height) {
   if (range.empty()) return {};
   std::vector<BarTick> ticks = {{range.min, NumberText(range.min)}};
@@ -53,7 +53,7 @@ std::vector<BarTick> BarTicks(const ValueRange& range, int64_t height) {
   const double span = static_cast<double>(range.max) - range.min;
   const double least = span * kNumberDistance / static_cast<double>(height);
   const double step = RoundStep(2.5 * least);
-  // Integers, since a sum of steps would not be round.
+  // `i` is an integer, because a sum of steps would not be round.
   for (double i = std::ceil((range.min + least) / step); i * step <= range.max - least; ++i) {
     ticks.push_back({i * step, NumberText(i * step)});
   }
@@ -76,7 +76,8 @@ class HeatMapDrawing {
   void DrawColorBar();
   void DrawNotes();
 
-  // The line below the axes says what is not finite, and how the matrix was reduced.
+  // Returns the width of the line below the axes. This line says what is not finite, and how the
+  // matrix was reduced.
   double NotesWidth() const;
 
   const absl::Span<const int64_t> shape_;
@@ -93,7 +94,7 @@ class HeatMapDrawing {
   Canvas canvas_{0, 0};
 };
 
-// "  -inf: 3" with its square.
+// Returns the width of "-inf: 3" with its square and spaces.
 double SwatchWidth(const NotFinite& kind) {
   return 12 + kTextGap + TextWidth(absl::StrCat(kind.name, ": ", kind.count), kTextSize) + 16;
 }
@@ -157,7 +158,7 @@ void HeatMapDrawing::DrawValues(const ColorGrid& grid, int64_t left, int64_t top
 void HeatMapDrawing::DrawRowNumbers(int64_t left, int64_t top) {
   const int64_t rows = layout_.matrix.rows;
   const double pixels = static_cast<double>(layout_.tile_height) / static_cast<double>(rows);
-  // Every row has its number if there is room. If not, fewer numbers are easier to read.
+  // Every row has its number if there is room. Otherwise fewer numbers are easier to read.
   const double distance = pixels >= kNumberDistance ? pixels : 2.5 * kNumberDistance;
   for (const int64_t index : IndexTicks(rows, distance / pixels)) {
     const double y = top + (static_cast<double>(index) + 0.5) * pixels;
@@ -195,13 +196,13 @@ void HeatMapDrawing::DrawTile(int64_t i) {
     DrawText(canvas_, left, top - kTextGap, LeadingIndex(i, shape_.first(shape_.size() - 2)),
              {.size = kTextSize, .color = kSoftText});
   }
-  // Inner tiles have the numbers of those at the edge.
+  // Inner tiles share the numbers of the tiles at the edge.
   if (i % layout_.tiles_a_line == 0) DrawRowNumbers(left, top);
   if (i + layout_.tiles_a_line >= layout_.matrices) DrawColumnNumbers(left, top);
 }
 
 void HeatMapDrawing::DrawColorBar() {
-  // As high as the tiles.
+  // The bar is as high as all tiles together.
   const int64_t height = layout_.height() - layout_.name_height();
   const int64_t top = top_ + layout_.name_height();
   const int64_t left = left_ + layout_.width() + kBarGap;

@@ -12,21 +12,22 @@
 namespace qkserve {
 
 struct HeatMapPngOptions {
-  // Pixels of the matrices together, without axes, numbers and colour bar.
+  // The most pixels of all matrices together, without axes, numbers and colour bar.
   int64_t width_max = 1600;
   int64_t height_max = 1200;
 
-  // Small matrices are enlarged: the largest side of an element's square, in pixels. If a strip
-  // would still be thinner than `side_min` pixels, elements are stretched to it.
+  // Small matrices are enlarged. An element becomes a square of at most `enlargement_max` pixels a
+  // side. If a matrix would still be thinner than `side_min` pixels, its elements are stretched.
   int64_t enlargement_max = 64;
   int64_t side_min = 96;
 };
 
-// A tensor as a heat map in a PNG, with the colours of ColorOf over the range of what is shown. It
-// has a title, axes with round indices, a colour bar with numbers, and a legend of what is not
-// finite. Matrices along the leading dimensions stand beside and below each other, each below its
-// leading index. If there is no room for that, they are drawn as one. Large matrices are reduced as
-// by ColorGrid, and a line says so. Elements that are large enough have their value in them.
+// Returns a tensor as a heat map in a PNG. Its colours are those of ColorOf over the range of the
+// values that are shown. It has a title, axes with round indices, a colour bar with numbers, and a
+// legend of values that are not finite. Matrices along the leading dimensions stand beside and
+// below each other, each below its leading index. If there is no room for that, they are drawn as
+// one matrix. Large matrices are reduced as by ColorGrid, and a line says so. Elements that are
+// large enough have their value in them.
 //
 // `values` are row-major and as many as `shape` says.
 // INVALID_ARGUMENT: there are no elements; RESOURCE_EXHAUSTED: out of memory.
@@ -35,7 +36,7 @@ absl::StatusOr<std::string> HeatMapPng(absl::Span<const float> values,
                                        const HeatMapLabels& labels = {},
                                        const HeatMapPngOptions& options = {});
 
-// The same written to a file, as by WriteOutput. Errors name the file.
+// Writes the heat map of HeatMapPng to a file, as WriteOutput does. Errors name the file.
 absl::Status WriteHeatMapPng(const std::string& path, absl::Span<const float> values,
                              absl::Span<const int64_t> shape, const HeatMapLabels& labels = {});
 

@@ -8,11 +8,11 @@
 namespace qkserve {
 namespace {
 
-// The glyphs, drawn by hand on a grid. A stroke is a list of points, each a column from '0' on and
-// a line from 'a' (4 below the baseline) over 'e' (the baseline) and 'o' (the top of an "x") to 's'
-// (the top of a "d" and of digits). A stroke that begins with '~' is a curve through its first and
-// last point and along those between; '@' is a closed curve. Others are straight from point to
-// point.
+// The glyphs, drawn by hand on a grid. A stroke is a list of points. A point is a column, counted
+// from '0', and a line. Line 'a' is 4 below the baseline, 'e' is the baseline, 'o' is the top of an
+// "x", and 's' is the top of a "d" and of digits. A stroke that begins with '~' is a curve through
+// its first and last point and along the points between. '@' begins a closed curve. Other strokes
+// are straight from point to point.
 constexpr int kBaseline = 'e' - 'a';
 constexpr int kHeight = 's' - 'e';
 constexpr double kSpacing = 4;
@@ -91,8 +91,7 @@ const char* GlyphOf(char c) {
 
 Point Middle(Point a, Point b) { return {(a.x + b.x) / 2, (a.y + b.y) / 2}; }
 
-// Adds the curve from the last point to `to`, which leaves and arrives in the direction of
-// `control`: a quadratic Bezier curve.
+// Adds a quadratic Bezier curve from the last point to `to` with the control point `control`.
 void AddCurve(Point control, Point to, std::vector<Point>& points) {
   constexpr int kSteps = 8;
   const Point from = points.back();
@@ -106,7 +105,7 @@ void AddCurve(Point control, Point to, std::vector<Point>& points) {
   }
 }
 
-// The points of a stroke, in units of the grid. The baseline is y = 0, and y goes upward.
+// Returns the points of a stroke, in units of the grid. The baseline is y = 0, and y goes upward.
 std::vector<Point> PointsOf(absl::string_view stroke) {
   const char kind = stroke[0];
   const bool is_curve = kind == '~' || kind == '@';
@@ -117,7 +116,7 @@ std::vector<Point> PointsOf(absl::string_view stroke) {
   }
   if (!is_curve) return on_grid;
   if (kind == '@') {
-    // From the middle of the last side around all corners and back.
+    // The curve goes from the middle of the last side around all corners and back.
     const Point begin = Middle(on_grid.back(), on_grid.front());
     on_grid.insert(on_grid.begin(), begin);
     on_grid.push_back(begin);

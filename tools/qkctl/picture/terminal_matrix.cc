@@ -20,7 +20,7 @@ namespace {
 
 constexpr char kGap[] = "...";
 
-// The indices that are shown of `count`: the first ones and the last ones, `shown_max` together.
+// Returns the indices that are shown of `count`: the first and the last ones, `shown_max` in all.
 // nullopt stands for "..." between them.
 std::vector<std::optional<int64_t>> ShownIndices(int64_t count, int64_t shown_max) {
   shown_max = std::max<int64_t>(2, shown_max);
@@ -33,7 +33,7 @@ std::vector<std::optional<int64_t>> ShownIndices(int64_t count, int64_t shown_ma
   return shown;
 }
 
-// Renders the matrix whose first element is that of the given index. It is not empty.
+// Renders the matrix whose first element has the index `first`. The matrix is not empty.
 using RenderMatrix = std::function<std::string(int64_t first, MatrixSizes matrix)>;
 
 // Renders every matrix of a tensor, each below its leading index.
@@ -55,8 +55,8 @@ std::string ForEachMatrix(absl::Span<const int64_t> shape, int64_t matrices_max,
   return text;
 }
 
-// The numbers as texts of one width, the finite ones with the same digits after the point: trailing
-// zeros that all share are dropped.
+// Returns the numbers as texts of one width. Finite numbers have the same number of digits after
+// the point. Trailing zeros that all of them share are dropped.
 std::vector<std::string> NumberTexts(absl::Span<const float> numbers) {
   constexpr int kPrecision = 4;
   float largest = 0;
@@ -129,7 +129,7 @@ size_t LongestLine(absl::string_view text) {
   return longest;
 }
 
-// MatrixText with as many columns as fit.
+// Returns MatrixText with as many columns as fit.
 std::string FittingText(absl::Span<const float> values, MatrixSizes matrix,
                         absl::Span<const int32_t> keys, const MatrixTextOptions& options) {
   int64_t columns = std::min(matrix.columns, options.columns_max);
@@ -154,7 +154,7 @@ std::string Background(Color c) {
 
 size_t Digits(int64_t number) { return absl::StrCat(number).size(); }
 
-// The matrix in as many colours as the options allow.
+// Returns the matrix in as many colours as the options allow.
 ColorGrid GridOf(absl::Span<const float> values, MatrixSizes matrix, int64_t width_max,
                  const HeatMapOptions& options) {
   const int64_t height_max = 2 * std::max<int64_t>(1, options.lines_max);
@@ -165,8 +165,8 @@ ColorGrid GridOf(absl::Span<const float> values, MatrixSizes matrix, int64_t wid
                    std::min(matrix.columns * enlargement, width_max));
 }
 
-// Two rows of colours in one line: the upper as foreground, the lower, if there is one, as
-// background of half blocks.
+// Returns two rows of colours as one line of half blocks. The upper row is the foreground. The
+// lower row, if there is one, is the background.
 std::string HeatMapLine(const ColorGrid& grid, int64_t y) {
   const bool has_lower = y + 1 < grid.height();
   std::string line;
@@ -186,9 +186,10 @@ std::string HeatMapLine(const ColorGrid& grid, int64_t y) {
   return absl::StrCat(line, kResetColors, "\n");
 }
 
-// The indices of rows stand before the map. The first row of a tick is in the line of its number.
+// Returns the lines of the map with the indices of rows before them. An index stands on the line
+// where its row begins.
 std::string MapLines(const ColorGrid& grid, int64_t rows, size_t gutter) {
-  constexpr double kTickColors = 6;  // two colours are a line
+  constexpr double kTickColors = 6;  // two rows of colours are a line
   const auto height = static_cast<double>(grid.height());
   std::map<int64_t, int64_t> index_at;
   for (const int64_t index : IndexTicks(rows, static_cast<double>(rows) * kTickColors / height)) {
@@ -204,7 +205,7 @@ std::string MapLines(const ColorGrid& grid, int64_t rows, size_t gutter) {
   return lines;
 }
 
-// The indices of columns, each below the first column of its tick.
+// Returns the indices of columns, each below the place where its column begins.
 std::string ColumnNumbers(const ColorGrid& grid, int64_t columns, size_t gutter, size_t width_max) {
   const auto room = static_cast<double>(Digits(columns - 1) + 2);
   const auto width = static_cast<double>(grid.width());

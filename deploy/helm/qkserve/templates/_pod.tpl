@@ -20,7 +20,7 @@ spec:
   serviceAccountName: {{ include "qkserve.name" $root }}
   automountServiceAccountToken: false
   enableServiceLinks: false
-  # preStop, --drain_grace and --drain_timeout, and some room.
+  # The sum of preStop, --drain_grace and --drain_timeout, and some seconds more.
   terminationGracePeriodSeconds: 45
   {{- with $values.image.pullSecrets }}
   imagePullSecrets:
@@ -56,7 +56,8 @@ spec:
       {{- end }}
       args:
         {{- if not $values.tls.secretName }}
-        # Pods reach each other in plain text. The NetworkPolicy lets in pods with a label.
+        # Pods reach each other in plain text. The NetworkPolicy lets in only pods with a
+        # label.
         - --allow_plaintext
         {{- end }}
         - --http_address=0.0.0.0:8080
@@ -95,7 +96,7 @@ spec:
       resources:
         {{- $own := ternary $values.readers.resources (dict) $isReader }}
         {{- $own | default $values.resources | toYaml | nindent 8 }}
-      # As deploy/kubernetes/base has them, and why.
+      # The same probes as in deploy/kubernetes/base, which gives the reasons.
       startupProbe:
         httpGet:
           path: /healthz
@@ -127,7 +128,7 @@ spec:
         failureThreshold: 6
       lifecycle:
         preStop:
-          # Callers and proxies hear that the pod goes while it still answers.
+          # Callers and proxies learn that the pod ends while it still answers.
           sleep:
             seconds: 5
       securityContext:

@@ -23,7 +23,7 @@ TEST(DirectoryErrorTest, LeavesWhatIsNotTheDirectory) {
   EXPECT_EQ(Told(""), "");
 }
 
-// NOT_FOUND of a file would read as an unknown key set.
+// A caller would read a file's NOT_FOUND as an unknown key set.
 TEST(DirectoryErrorTest, CodesThatMeanSomethingElseToACallerAreInternal) {
   const absl::Status told =
       DirectoryErrorForCaller(absl::NotFoundError("/data/keys/a: gone"), "/data/keys");

@@ -1,5 +1,5 @@
-// A directory that version 0.1.0 wrote (testdata/format_1) loads, and the same changes still give
-// the same files.
+// The directory testdata/format_1, which version 0.1.0 wrote, still loads. The same changes still
+// produce the same files.
 
 #include <filesystem>
 #include <fstream>
@@ -27,7 +27,7 @@ using Mode = KeySetDirectory::Mode;
 
 const KeySetLayout kLayout = {.leading = {2}, .d = 3, .dv = 2, .value_type = DataType::kFloat16};
 
-// A set of the directory: the parts that were put and appended, at consecutive versions.
+// A set of the directory. Its parts were put and appended at consecutive versions.
 struct Written {
   std::string name;
   KeySetLayout layout;
@@ -64,7 +64,7 @@ void Change(KeySetDirectory& directory, const Written& set, const Part& part, in
   ASSERT_TRUE(status.ok()) << status;
 }
 
-// The files below `path`, but for the lock.
+// The files below `path`, except the lock.
 std::map<std::string, std::string> FilesBelow(const std::string& path) {
   std::map<std::string, std::string> files;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(path)) {

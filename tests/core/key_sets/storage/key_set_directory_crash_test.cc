@@ -1,4 +1,4 @@
-// The machine stops, the process ends, or one operation fails, at every single operation of a
+// The machine stops, the process ends, or an operation fails. Each happens at every operation of a
 // sequence of changes.
 
 #include <algorithm>
@@ -20,8 +20,8 @@ namespace {
 
 const KeySetLayout kLayout = {.leading = {2}, .d = 2, .key_type = DataType::kFloat16, .dv = 1};
 
-// The machine stops at every operation. Under the thread sanitizer, which is slow, it stops at
-// every seventh: the test has only one thread.
+// The machine stops at every operation. Under the thread sanitizer, it stops at every seventh only,
+// because the sanitizer is slow and the test has only one thread.
 #ifdef __SANITIZE_THREAD__
 constexpr int64_t kOperationStep = 7;
 #else
@@ -34,7 +34,7 @@ struct Change {
   Part part = {};
 };
 
-// Puts, appends, a delete, a put after it, and enough appends for a merge or two.
+// Puts, appends, a delete followed by a put, and enough appends for one or two merges.
 std::vector<Change> Changes() {
   std::vector<Change> changes = {{Change::kPut, "a", {1, 70}},   {Change::kPut, "b", {2, 3}},
                                  {Change::kAppend, "a", {3, 2}}, {Change::kAppend, "lone", {4, 1}},
@@ -49,13 +49,13 @@ std::vector<Change> Changes() {
   return changes;
 }
 
-// The parts that a set should hold; empty: there is no such set.
+// The parts that a set should hold. If they are empty, the set should not exist.
 using Parts = std::vector<Part>;
 using Sets = std::map<std::string, Parts>;
 
 class World {
  public:
-  // Has a file that another tool left, which is durable.
+  // Begins with a durable file that another tool left.
   World() {
     EXPECT_TRUE(files_.MakeDirectory("/sets").ok());
     auto segment = SegmentWriter::Create(&files_, "/sets/lone.safetensors", kLayout, 5).value();
@@ -86,7 +86,7 @@ class World {
   }
   void Close() { directory_ = nullptr; }
 
-  // Makes the change. If it succeeds, it is added to `sets_`; if it fails, it may have happened.
+  // Makes the change. If it succeeds, `sets_` contains it. If it fails, it may have happened.
   absl::Status Make(const Change& change) {
     Parts after;
     if (const auto found = sets_.find(change.name);
@@ -108,8 +108,8 @@ class World {
     return status;
   }
 
-  // Expects that every set has the acknowledged rows, or also those of the one change that was not
-  // acknowledged. Later checks start from the state that is found.
+  // Expects that every set has the acknowledged rows. One set may also have those of the change
+  // that was not acknowledged. Later checks start from the state that this one found.
   void Check() {
     for (const std::string name : {"a", "b", "lone"}) {
       const auto set = directory_->Load(name, &budget_, nullptr);
@@ -125,13 +125,13 @@ class World {
     uncertain_.clear();
   }
 
-  // Expects only what was acknowledged, and nothing else.
+  // Expects exactly what was acknowledged.
   void CheckStrictly() {
     uncertain_.clear();
     Check();
   }
 
-  // True if a reader may see this set; null: if it may see none.
+  // True if a reader may see this set. Null: true if it may see none.
   bool IsAllowed(const std::string& name, const KeySet* set) {
     const auto found = sets_.find(name);
     const bool deleted = name == uncertain_ && if_it_happened_.empty();
@@ -177,7 +177,7 @@ class World {
 };
 std::map<std::string, std::string> World::contents_;
 
-// Opens and makes changes until something fails.
+// Opens the directory and makes changes until something fails.
 absl::Status RunChanges(World& world) {
   absl::Status status = world.Open();
   for (const Change& change : Changes()) {
@@ -218,8 +218,8 @@ TEST(KeySetDirectoryCrashTest, WhatWasAcknowledgedSurvivesACrashAtAnyOperation) 
   }
 }
 
-// The versions that a process saw when it opened the directory must survive, too, because clients
-// were told of them.
+// Versions that a process saw when it opened the directory must survive, too, because clients were
+// told about them.
 TEST(KeySetDirectoryCrashTest, WhatWasSeenAfterAKillSurvivesACrash) {
   const int64_t first = World().files().operations();
   const int64_t end = OperationsOfARun();
@@ -239,7 +239,7 @@ TEST(KeySetDirectoryCrashTest, WhatWasSeenAfterAKillSurvivesACrash) {
   }
 }
 
-// The machine stops while the next process opens the directory after a kill.
+// After a kill, the machine stops while the next process opens the directory.
 TEST(KeySetDirectoryCrashTest, ACrashWhileOpeningAfterAKillLosesNothing) {
   const int64_t end = OperationsOfARun();
   for (int64_t operation = World().files().operations(); operation <= end;
@@ -284,7 +284,7 @@ TEST(KeySetDirectoryCrashTest, ACrashWhileOpeningAfterACrashLosesNothing) {
 }
 
 // After a failed change the writer continues from the version before it. A reader that has seen the
-// failed change must not take it for part of the next version.
+// failed change must not take its rows for a part of the next version.
 TEST(KeySetDirectoryCrashTest, AChangeThatFailsLeavesTheVersionBeforeIt) {
   const int64_t first = World().files().operations();
   const int64_t end = OperationsOfARun();
@@ -311,7 +311,7 @@ TEST(KeySetDirectoryCrashTest, AChangeThatFailsLeavesTheVersionBeforeIt) {
         ASSERT_NO_FATAL_FAILURE(read(change.name));
         if (status.ok()) continue;
         ASSERT_NO_FATAL_FAILURE(world.CheckStrictly());
-        // In its place another change follows.
+        // Another change takes the place of the failed one.
         change.part.seed += 1000;
         ASSERT_TRUE(world.Make(change).ok());
         ASSERT_NO_FATAL_FAILURE(read(change.name));

@@ -140,7 +140,7 @@ TEST_F(KeySetDirectoryTest, AnAppendDoesTheSameWhateverTheSizeOfTheSet) {
   EXPECT_LE(operations[0], 12);
 }
 
-// On a full disk the name of the removed folder keeps the version.
+// On a full disk, the name of the removed folder stores the version.
 TEST_F(KeySetDirectoryTest, ADeleteNeedsNoSpace) {
   for (int64_t operation = 0; operation < 12; ++operation) {
     int64_t version = 0;

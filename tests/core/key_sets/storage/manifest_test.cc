@@ -42,7 +42,7 @@ TEST(ManifestTest, ReadsWhatItWrites) {
   EXPECT_TRUE(*parsed == manifest);
 }
 
-// Well-formed and with the right checksum, but not a manifest that FormatManifest makes.
+// The text is well-formed and has the right checksum, but FormatManifest would never make it.
 TEST(ManifestTest, RefusesWhatMakesNoSense) {
   const auto problem_with = [](auto change) {
     Manifest manifest = AManifest();
@@ -130,7 +130,7 @@ TEST(ManifestTest, SaysWhereTheFormatIsAnother) {
 }
 
 TEST(ChecksumTest, PiecesGiveThatOfTheWhole) {
-  // XXH3, 64 bits, seed 0, of nothing: from the algorithm's own tests.
+  // XXH3 with 64 bits and seed 0 of an empty text, from the algorithm's own tests.
   EXPECT_EQ(ChecksumOf(""), 0x2D06800538D394C2U);
   const std::string text(1000, 'x');
   Checksum checksum;

@@ -18,7 +18,7 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// Appends, merging as often as the policy says. Returns the bytes that merging wrote.
+// Appends, and merges when the policy says so. Returns the bytes that merging wrote.
 int64_t Append(std::vector<int64_t>& segments, int64_t bytes) {
   segments.push_back(bytes);
   int64_t written = 0;
@@ -76,7 +76,7 @@ TEST(SegmentsToMergeTest, AnySizesLeaveFewSegmentsAndLittleWork) {
     int64_t written = 0;
     int64_t appended = 0;
     for (int i = 0; i < 20000; ++i) {
-      // Up to 2^(0..24), evenly in the exponent; or by turns small and large.
+      // Powers of two up to 2^24, each as likely; or small sizes with a large one at times.
       const int64_t bytes = seed % 2 == 0 ? int64_t{1} << (random() % 25)
                                           : (i % (2 + seed) == 0 ? int64_t{1} << 20 : 64);
       appended += bytes;
@@ -130,8 +130,8 @@ TEST_F(MergerTest, MergingDoesNotHideDamage) {
   EXPECT_THAT(FilesIn("/sets"), IsEmpty());
 }
 
-// A reader has seen an append that failed, and has missed a merge after it. It must not take the
-// rows of that append for those of the next one.
+// A reader has seen an append that failed, and missed a later merge. It must not take the rows of
+// that append for those of the next one.
 TEST_F(MergerTest, AMergeDoesNotHideThatAnAppendFailed) {
   int64_t failed = 0;
   for (int64_t operation = 0; operation < 20; ++operation) {

@@ -33,7 +33,7 @@ TEST_F(RecoveryTest, VersionsAreNeverUsedAgain) {
     EXPECT_FALSE(files_->Exists("/sets/a"));
   }
   EXPECT_EQ(Open()->last_version(), 7);
-  // The versions stay even if .last_version is damaged, or the manifest of the newest set.
+  // The versions keep growing even if .last_version or the manifest of the newest set is damaged.
   for (const char* const text : {"8 0123456789abcdef\n", "", "999999999999999999999 x"}) {
     Write("/sets/.last_version", text);
     const int64_t last_version = Open()->last_version();
@@ -119,7 +119,7 @@ TEST_F(RecoveryTest, OnlySetsThatMayNotBeDurableAreSyncedWhenTheWriterOpens) {
   auto before = memory_.operations();
   auto directory = Open();
   EXPECT_LT(memory_.operations() - before, 5);
-  // One set changes, and the process is killed.
+  // One set changes. Then the process is killed.
   ASSERT_TRUE(Put(*directory, "set3", 21, {2, 5}).ok());
   memory_.StopAt(memory_.operations());
   directory = nullptr;
@@ -128,7 +128,7 @@ TEST_F(RecoveryTest, OnlySetsThatMayNotBeDurableAreSyncedWhenTheWriterOpens) {
   directory = Open();
   EXPECT_LT(memory_.operations() - before, 12);
   ExpectContents(*directory, "set3", {{2, 5}});
-  // Without .synced all sets are synced.
+  // If .synced is missing, all sets are synced.
   directory = nullptr;
   ASSERT_TRUE(files_->Remove("/sets/.synced").ok());
   before = memory_.operations();

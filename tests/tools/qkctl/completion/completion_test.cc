@@ -82,7 +82,7 @@ class BashCompletionTest : public testing::Test {
  protected:
   BashCompletionTest() { std::ofstream(directory_.Path("script")) << BashCompletion(AllWords()); }
 
-  // The words that bash offers at the end of `line`.
+  // Returns the words that bash offers at the end of `line`.
   std::vector<std::string> Complete(const std::string& line) const {
     const Outcome outcome =
         RunCommand({"/bin/bash", "--norc", "--noprofile", "-c",

@@ -25,7 +25,7 @@ class MadeKeySetTest : public testing::Test {
   }
 
   FakeServer server_;
-  // Without retries: each call is one on the server.
+  // Without retries each call is one call on the server.
   const std::unique_ptr<Client> client_ =
       Client::Create({.address = server_.address(), .attempts_max = 1}).value();
 };
@@ -83,7 +83,7 @@ TEST_F(MadeKeySetTest, IsLeftWhereSomebodyElseHasReplacedIt) {
   EXPECT_TRUE(server_.key_sets().Find("items").has_value());
 }
 
-// A server that restarts has what it keeps on disk again when it is back.
+// A server that was away has the key sets on its disk again when it is back.
 TEST_F(MadeKeySetTest, IsRemovedWhenAServerThatWasAwayIsBack) {
   const auto made = Create("items", {1, 1, {}});
   ASSERT_TRUE(made.ok()) << made.status();
@@ -107,7 +107,7 @@ TEST_F(MadeKeySetTest, AnInterruptEndsTheWaitAndTheErrorSaysHowToRemoveIt) {
   const auto made = Create("items", {1, 1, {}}, &stop);
   ASSERT_TRUE(made.ok()) << made.status();
   server_.key_sets().BeUnavailable(INT32_MAX);
-  // Not before the second try: the wait has begun by then.
+  // The interrupt comes after the second try, because the wait has begun by then.
   const size_t calls = server_.key_sets().metadata().size();
   std::thread interrupt([&] {
     while (server_.key_sets().metadata().size() < calls + 2) std::this_thread::yield();

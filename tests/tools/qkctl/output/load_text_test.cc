@@ -13,7 +13,7 @@
 namespace qkserve {
 namespace {
 
-// A load of 10 s whose `answers` requests each took `time`, in batches of 4.
+// Returns a load of 10 s. Each of its `answers` requests took `time`, in batches of 4.
 LoadResult Load(int concurrency, int64_t answers, absl::Duration time) {
   LoadResult load;
   load.options.concurrency = concurrency;
@@ -87,7 +87,7 @@ TEST(LoadTextTest, LargeFiguresAndLongNamesFit) {
   report.verify->result.rows = report.verify->result.duplicates = 1'234'567'890;
   ExpectFits(LoadReportText(report));
 
-  // A search.
+  // The report is now about a search.
   for (LoadResult& load : report.steps) {
     load.options.concurrency = 0;
     load.options.rate_from = load.options.rate_to = load.options.rate_from + 1'234'567;

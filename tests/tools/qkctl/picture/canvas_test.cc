@@ -11,7 +11,7 @@
 namespace qkserve {
 namespace {
 
-// The dark pixels of a canvas, as lines of text.
+// Returns the dark pixels of a canvas as lines of text.
 std::vector<std::string> Dark(const Canvas& canvas) {
   const std::string bytes = canvas.Png().value();
   png_image image = {};

@@ -31,7 +31,7 @@ TEST(HeatMapColorTest, IsNeverTheColorOfWhatIsNotFinite) {
   for (int i = 0; i <= 1000; ++i) {
     const Color c = HeatMapColor(i / 1000.0);
     for (const Color other : {kNanColor, kMinusInfinityColor, kPlusInfinityColor}) {
-      // Far enough for an eye, too.
+      // The colours must be far enough apart for an eye.
       const int distance = std::abs(c.red - other.red) + std::abs(c.green - other.green) +
                            std::abs(c.blue - other.blue);
       EXPECT_GT(distance, 100) << i;
@@ -71,7 +71,7 @@ TEST(IndexTicksTest, AreRoundAndFarEnoughApart) {
 }
 
 TEST(ColorGridTest, EnlargesAndReducesEachDirectionForItself) {
-  // Two rows become four, four columns two.
+  // Two rows become four, and four columns become two.
   const ColorGrid grid({0, 2, 4, 4, kNan, kInf, 1, kNan}, {2, 4}, 4, 2);
   for (const int64_t y : {0, 1}) {
     EXPECT_EQ(grid.At(y, 0), 1);
@@ -91,7 +91,7 @@ TEST(ColorGridTest, ShowsNanBeforeInfinityAndInfinityBeforeMinusInfinity) {
   EXPECT_EQ(ColorGrid({kNan, 3}, {1, 2}, 1, 1).At(0, 0), 3);
 }
 
-// Single values that the means hide would make a large matrix one colour.
+// Means hide single values. If these set the range, a large matrix would have one colour.
 TEST(ColorGridTest, ItsRangeIsThatOfWhatItShows) {
   const ColorGrid grid({-100, 100, 1, 3}, {1, 4}, 1, 2);
   EXPECT_EQ(grid.range().min, 0);

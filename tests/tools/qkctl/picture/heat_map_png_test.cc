@@ -26,7 +26,7 @@ constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr Color kWhite{255, 255, 255};
 constexpr Color kLines{140, 149, 159};  // of frames and ticks
 
-// A rectangle within its frame.
+// The rectangle inside a frame.
 struct Frame {
   int64_t left = 0, top = 0, width = 0, height = 0;
 };
@@ -38,11 +38,11 @@ struct Picture {
 
   Color At(int64_t y, int64_t x) const { return pixels[y * width + x]; }
 
-  // The frames that begin in the first line that has one, from the left: the matrices, then the
-  // colour bar.
+  // Returns the frames that begin in the first line that has one. From left to right, these are the
+  // matrices and the colour bar.
   std::vector<Frame> Frames() const;
 
-  // The pixel in `frame`, counted from its top left.
+  // Returns the pixel in `frame`, counted from its top left.
   Color In(const Frame& frame, int64_t y, int64_t x) const {
     return At(frame.top + y, frame.left + x);
   }
@@ -163,8 +163,8 @@ TEST(HeatMapPngTest, ReducesLargeMatricesByTheMeanAndSaysSo) {
   options.width_max = 30;
   options.height_max = 48;
   std::vector<float> values(48 * 60, 0);
-  values[1] = 2;  // one of two that are one pixel
-  values[2] = 4;  // two of 4
+  values[1] = 2;  // one of the two values of a pixel
+  values[2] = 4;  // both values of the next pixel
   values[3] = 4;
   values[4] = kNan;
   const Picture picture = Draw(values, {48, 60}, options);

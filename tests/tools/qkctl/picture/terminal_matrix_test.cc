@@ -123,7 +123,7 @@ TEST(KeyedTensorTextTest, TruncatesAndSplitsAsTensorTextDoes) {
   EXPECT_EQ(TensorText({}, {0, 3}, {}), "[] of shape [0, 3]\n");
 }
 
-// A line without its colours, each block as one character.
+// Returns a line without its colours. Each block becomes one character.
 std::string Visible(const std::string& line) {
   std::string visible;
   for (size_t i = 0; i < line.size(); ++i) {
@@ -212,7 +212,7 @@ TEST(HeatMapTest, StaysWithinItsSize) {
   }
 }
 
-// Random scores of a large matrix have means near 0, far from the largest and smallest score.
+// The means of a large random matrix are near 0, far from its largest and smallest score.
 TEST(HeatMapTest, ALargeMatrixIsScaledByWhatIsShown) {
   std::mt19937 random(1);
   std::normal_distribution<float> normal;
@@ -245,7 +245,7 @@ TEST(HeatMapTest, ReducesByTheMeanOfFiniteValues) {
   HeatMapOptions options;
   options.width_max = 4;
   options.lines_max = 1;
-  // Left half: mean of 0 and 2, the NaN left out. Right half: mean of 4 and 4.
+  // The left half is the mean of 0 and 2, without the NaN. The right half is the mean of three 4s.
   const std::string map = TensorHeatMap({0, 2, kNan, 4, 4, 4}, {1, 6}, {}, options);
   EXPECT_TRUE(absl::StrContains(map, absl::StrCat("0 ", Foreground(HeatMapColor(0)), "\u2580",
                                                   Foreground(HeatMapColor(1)), "\u2580")))
