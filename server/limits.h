@@ -41,8 +41,9 @@ inline constexpr int kConnectionCallsMax = 1024;
 inline constexpr int64_t kConnectionsMax = 8192;
 
 // Files that connections leave for the rest of the process: HTTP's connections, uploads, loading
-// and merging of key sets, the log, gRPC's own.
-inline constexpr int64_t kReservedFiles = 320;
+// and merging of key sets, the log, gRPC's own, and Farewells::Limits::sockets_max ended
+// connections.
+inline constexpr int64_t kReservedFiles = 576;
 
 // The time in which a new connection must complete its handshakes, up to HTTP/2's settings.
 inline constexpr absl::Duration kHandshakeTimeout = absl::Seconds(10);
