@@ -10,10 +10,14 @@
 #include "base/host.h"
 #include "grpc/grpc.h"
 #include "server/lifecycle/connection_table.h"
+#include "server/lifecycle/farewells.h"
 #include "server/limits.h"
 
 namespace qkserve {
 namespace {
+
+// 320 files for everything but connections and their ends.
+static_assert(Farewells::Limits().sockets_max + 320 <= kReservedFiles);
 
 // A duration for gRPC, which takes milliseconds in an int. INT_MAX means never.
 int MillisecondsArgument(absl::Duration duration) {
@@ -55,7 +59,9 @@ ConnectionTaker AddConnectionTaker(std::shared_ptr<grpc::ServerCredentials> cred
   const std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> taker =
       builder.experimental().AddExternalConnectionAcceptor(Builder::ExternalConnectionType::FROM_FD,
                                                            std::move(credentials));
-  return [taker](int socket) {
+  Farewells& farewells = Farewells::OfProcess();
+  return [taker, &farewells](int socket) {
+    farewells.Watch(socket);
     grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
     connection.fd = socket;
     taker->HandleNewConnection(&connection);

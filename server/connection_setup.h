@@ -20,7 +20,7 @@ void SetConnectionLimits(const ServerOptions& options, grpc::ServerBuilder& buil
 using ConnectionTaker = std::function<void(int socket)>;
 
 // Lets the server that is built take connections that an Acceptor has accepted, with these
-// credentials.
+// credentials. Their ends are watched by Farewells::OfProcess.
 ConnectionTaker AddConnectionTaker(std::shared_ptr<grpc::ServerCredentials> credentials,
                                    grpc::ServerBuilder& builder);
 

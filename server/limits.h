@@ -41,8 +41,9 @@ inline constexpr int kConnectionCallsMax = 1024;
 inline constexpr int64_t kConnectionsMax = 8192;
 
 // The number of files that connections leave for the rest of the process: HTTP's connections,
-// uploads, loading and merging of key sets, the log, and gRPC itself.
-inline constexpr int64_t kReservedFiles = 320;
+// uploads, loading and merging of key sets, the log, gRPC itself, and the connections that have
+// ended but whose peers still read (Farewells::Limits::sockets_max).
+inline constexpr int64_t kReservedFiles = 576;
 
 // The time in which a new connection must complete its handshakes, up to HTTP/2's settings.
 inline constexpr absl::Duration kHandshakeTimeout = absl::Seconds(10);

@@ -25,6 +25,7 @@
 #include "server/admission/compute_setup.h"
 #include "server/admission/tenant_quotas.h"
 #include "server/connection_setup.h"
+#include "server/lifecycle/farewells.h"
 #include "server/lifecycle/goodbye.h"
 #include "server/lifecycle/listen_address.h"
 
@@ -39,10 +40,10 @@ double GflopsPerWorker() {
   return gflops;
 }
 
-// Threads beside workers and gRPC's. 12 are for HTTP, accepting, files of uploads (4), merges, and
-// the watches of idle uploads, replies, the directory, files that flags name and gRPC's copies of
-// certificates. 4 are room for the threads that gRPC adds under load.
-constexpr int64_t kOtherThreads = 16;
+// Threads beside workers and gRPC's. 13 are for HTTP, accepting, the ends of connections, files
+// of uploads (4), merges, and the watches of idle uploads, replies, the directory, files that flags
+// name and gRPC's copies of certificates. 4 are room for the threads that gRPC adds under load.
+constexpr int64_t kOtherThreads = 17;
 
 // The time after which a refused caller may come again. Bytes in flight are usually returned within
 // the time of a request.
@@ -336,13 +337,16 @@ absl::Status Server::Drain() {
   SendCallersAway();
   batcher_->RefuseNewJobs();
   key_set_service_.RefuseNewCalls(std::min(kDrainUploadIdleMax, options_.drain_timeout / 2));
-  const int64_t abandoned = calls_.AwaitNone(clock_, clock_.Now() + options_.drain_timeout);
+  const absl::Time end = clock_.Now() + options_.drain_timeout;
+  const int64_t abandoned = calls_.AwaitNone(clock_, end);
   // Shutdown would wait for connections: 20 s for an idle peer. And it would tell CANCELLED to
   // calls that arrive meanwhile.
   CloseConnections(*grpc_server_);
   grpc_server_->Shutdown(std::chrono::system_clock::now());
   grpc_server_->Wait();
   grpc_server_ = nullptr;
+  // The end of the process would reset connections whose peers still read.
+  Farewells::OfProcess().AwaitNone(clock_, end);
   if (abandoned == 0) return absl::OkStatus();
   return absl::DeadlineExceededError(
       absl::StrCat("drain_timeout passed with calls still in flight: ", abandoned));

@@ -46,13 +46,14 @@ class ConnectionTable {
 
   int64_t count() const { return static_cast<int64_t>(open_.size()); }
 
+  // The socket's inode.
+  static uint64_t NumberOfSocket(int descriptor);
+
  private:
   struct Connection {
     uint64_t number = 0;
     std::string peer = {};
   };
-
-  static uint64_t NumberOfSocket(int descriptor);
 
   Outcome Check(const std::string& peer) const;
   void Forget(const std::string& peer);

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -18,7 +19,14 @@ namespace qkserve {
 // A connection to 127.0.0.1 on which a test sends what it likes.
 class TcpPeer {
  public:
-  explicit TcpPeer(int port) : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  // 0: the system chooses how many bytes it buffers.
+  explicit TcpPeer(int port, int receive_buffer_bytes = 0)
+      : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    if (receive_buffer_bytes > 0) {
+      EXPECT_EQ(setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes,
+                           sizeof(receive_buffer_bytes)),
+                0);
+    }
     sockaddr_in address = {};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -72,7 +80,8 @@ class Http2Peer {
   }
 
   // Connects to 127.0.0.1:`port` and sends what begins a connection.
-  explicit Http2Peer(int port, const std::string& settings = "") : connection_(port) {
+  explicit Http2Peer(int port, const std::string& settings = "", int receive_buffer_bytes = 0)
+      : connection_(port, receive_buffer_bytes) {
     connection_.Write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     SendFrame(kSettings, settings);
   }
@@ -150,6 +159,26 @@ class Http2Peer {
       if (type == kReset || (type == kHeaders && (flags_ & kEndStream) != 0)) return false;
     }
     return false;
+  }
+
+  // Reads the reply of `stream` as a slow client does. First takes only what the windows allow,
+  // until the server sends GOAWAY. Then allows everything, so that the server sends the rest and
+  // ends the connection at once, and reports each frame that it reads. Returns the message, or ""
+  // if not all of it came or a report failed, which makes clients give up a call.
+  std::string ReadReplyAfterGoaway(int stream) {
+    bool is_leaving = false;
+    std::string reply;
+    for (char type = 0; (type = ReadFrame()) != kClosed;) {
+      if (type == kHeaders && (flags_ & kEndStream) != 0) return reply;
+      if (type == kData) reply += payload_;
+      if (type == kPing && flags_ != kAcknowledged) SendFrame(kPing, payload_, kAcknowledged);
+      if (type == kGoaway && !std::exchange(is_leaving, true)) {
+        for (const int each : {0, stream}) SendFrame(kWindow, BigEndian(1U << 30U), 0, each);
+      } else if (is_leaving && !SendFrame(kWindow, BigEndian(1))) {
+        return "";
+      }
+    }
+    return "";
   }
 
   // Waits for a ping and answers it.
