@@ -370,8 +370,9 @@ TEST_F(ServerTest, ASocketThatNobodyListensOnIsReplaced) {
 TEST_F(ServerTest, CompressedRequestsAreAnswered) {
   Start();
   const auto stub = v1::ScoringService::NewStub(Channel());
-  const Tensor zeros = EmptyTensor(DataType::kFloat32, {1000, 3});
-  const v1::ScoreRequest request = MakeScoreRequest(zeros.View(), zeros.View(), {});
+  const std::vector<float> zeros(3000);
+  const TensorView matrix = Matrix(zeros, 1000, 3);
+  const v1::ScoreRequest request = MakeScoreRequest(matrix, matrix, {});
   for (const auto algorithm : {GRPC_COMPRESS_GZIP, GRPC_COMPRESS_DEFLATE}) {
     grpc::ClientContext context;
     context.set_compression_algorithm(algorithm);
@@ -384,8 +385,9 @@ TEST_F(ServerTest, CompressedRequestsAreAnswered) {
 
 // 32 MB that the client compresses to 32 KB.
 TEST_F(ServerTest, ACompressedRequestMustNotBecomeTooLarge) {
-  const Tensor zeros = EmptyTensor(DataType::kFloat32, {4, 1'000'000});
-  v1::ScoreRequest request = MakeScoreRequest(zeros.View(), zeros.View(), {});
+  const std::vector<float> zeros(4'000'000);
+  const TensorView matrix = Matrix(zeros, 4, 1'000'000);
+  v1::ScoreRequest request = MakeScoreRequest(matrix, matrix, {});
   const auto ask = [&] {
     Start();
     grpc::ClientContext context;
