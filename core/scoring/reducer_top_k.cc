@@ -6,7 +6,6 @@
 #include <new>
 #include <type_traits>
 
-#include "core/kernels/blas.h"
 #include "core/scoring/limits.h"
 #include "core/scoring/row_reducer.h"
 #include "core/scoring/top_k.h"
@@ -22,16 +21,6 @@ constexpr auto kEntryBytes = static_cast<int64_t>(sizeof(TopEntry));
 
 static_assert(std::is_trivially_destructible_v<TopK>);
 TopK& BestOf(const BlockRow& row) { return *reinterpret_cast<TopK*>(row.state); }
-
-// Returns the most rows of entries that a request holds at a time. A running tile has a seat of
-// TileScratch, and there are BlasCallsMax() seats. If blocks have one part, a running tile holds
-// the rows of its block. If they have several parts, a running part holds its own rows and, while
-// it merges, the rows of another part. Each block also holds the rows of one part that has ended.
-int64_t RowsHeld(const KeyCut& cut, int64_t rows) {
-  const int64_t running = BlasCallsMax() * std::min(rows, cut.block_rows);
-  if (cut.is_scratch) return std::min(rows, running);
-  return std::min(rows * cut.parts, rows + 2 * running);
-}
 
 class TopKOfRows final : public RowReducer {
  public:
@@ -53,7 +42,7 @@ class TopKOfRows final : public RowReducer {
   }
   int64_t StateBytes(const AttentionProblem& problem, const KeySource& source,
                      int64_t rows) const override {
-    return RowsHeld(source.key_cut(), rows) * TopK::Room(problem.top_k, source.sizes().m) *
+    return PartRowsHeld(source.key_cut(), rows) * TopK::Room(problem.top_k, source.sizes().m) *
            kEntryBytes;
   }
 

@@ -1,5 +1,9 @@
 #include "core/scoring/row_reducer.h"
 
+#include <algorithm>
+
+#include "core/kernels/blas.h"
+
 namespace qkserve {
 
 const RowReducer& ReducerOf(Output output) {
@@ -12,6 +16,16 @@ absl::Span<const RowReducer* const> AllReducers() {
   static const RowReducer* const reducers[] = {&ContextReducer(), &TopKReducer(), &WeightsReducer(),
                                                &ScoresReducer()};
   return reducers;
+}
+
+// A running tile has a seat of TileScratch, and there are BlasCallsMax() seats. If blocks have one
+// part, a running tile holds the rows of its block. If they have several parts, a running part
+// holds its own rows and, while it merges, the rows of another part. Each block also holds the rows
+// of one part that has ended.
+int64_t PartRowsHeld(const KeyCut& cut, int64_t rows) {
+  const int64_t running = BlasCallsMax() * std::min(rows, cut.block_rows);
+  if (cut.is_scratch) return std::min(rows, running);
+  return std::min(rows * cut.parts, rows + 2 * running);
 }
 
 std::byte* ResultOf(const BlockRow& row, int64_t columns) {

@@ -126,6 +126,10 @@ const RowReducer& WeightsReducer();
 const RowReducer& ContextReducer();
 const RowReducer& TopKReducer();
 
+// Returns the most rows that a request of `rows` rows holds state for at a time, if each part keeps
+// state for its rows.
+int64_t PartRowsHeld(const KeyCut& cut, int64_t rows);
+
 // Returns the place of a row that has `columns` results.
 std::byte* ResultOf(const BlockRow& row, int64_t columns);
 

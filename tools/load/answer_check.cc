@@ -177,11 +177,9 @@ float RoundedTo(DataType storage, float value) {
   }
 }
 
-int64_t AnswerColumns(Output output, int64_t top_k, const FloatMatrix& keys,
-                      const FloatMatrix* values) {
+int64_t AnswerColumns(Output output, int64_t top_k, int64_t m, int64_t dv) {
   if (output == Output::kTopK) return top_k;
-  if (output == Output::kContext) return values == nullptr ? 0 : values->columns;
-  return keys.rows;
+  return output == Output::kContext ? dv : m;
 }
 
 absl::Status CheckAnswerRow(const AnswerRow& row, absl::Span<const float> query,

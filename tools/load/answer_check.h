@@ -33,9 +33,8 @@ struct AnswerRow {
   absl::Span<const int32_t> keys;  // for kTopK
 };
 
-// Returns the number of elements in a row of an answer. `values` is null if there are no values.
-int64_t AnswerColumns(Output output, int64_t top_k, const FloatMatrix& keys,
-                      const FloatMatrix* values);
+// Returns the number of elements in a row of an answer: for `m` keys, with values of `dv` elements.
+int64_t AnswerColumns(Output output, int64_t top_k, int64_t m, int64_t dv);
 
 // Computes the row in float64 and compares it with `row`. The bounds are
 // - of scores: 2 * gamma_d * sum |q_i * k_i| with gamma_d = d * u / (1 - d * u) and u = 2^-24. This

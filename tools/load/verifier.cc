@@ -180,7 +180,8 @@ absl::Status Verifier::CheckRow(const Sample& sample, const v1::ScoreResponse& r
   ASSIGN_OR_RETURN(const FloatMatrix result, ToMatrix(response.result()));
   const std::vector<int32_t> keys = ToKeys(response.indices());
   const auto output = static_cast<Output>(request.output());
-  const int64_t columns = AnswerColumns(output, request.top_k(), known.keys, values);
+  const int64_t columns = AnswerColumns(output, request.top_k(), known.keys.rows,
+                                        values == nullptr ? 0 : values->columns);
   if (result.rows != queries.rows || result.columns != columns ||
       (request.output() == v1::TOP_K && keys.size() != result.elements.size())) {
     return absl::InternalError(absl::StrCat("got a result [", result.rows, ", ", result.columns,

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_join.h"
 #include "base/invalid_argument.h"
+#include "tools/load/answer_check.h"
 
 namespace qkserve {
 namespace {
@@ -27,15 +28,10 @@ int64_t SaturatingSum(int64_t a, int64_t b) {
 // Returns the bytes of the result. They are 0 for the context of an existing key set, because only
 // the server knows its dv.
 int64_t ResultBytes(const LoadWorkload& workload) {
-  switch (workload.output) {
-    case Output::kContext:
-      return MatrixBytes(workload.leading, workload.n, workload.dv.value_or(0));
-    case Output::kTopK:
-      return SaturatingSum(MatrixBytes(workload.leading, workload.n, workload.top_k),
-                           MatrixBytes(workload.leading, workload.n, workload.top_k));
-    default:
-      return MatrixBytes(workload.leading, workload.n, workload.m);
-  }
+  const int64_t columns =
+      AnswerColumns(workload.output, workload.top_k, workload.m, workload.dv.value_or(0));
+  const int64_t bytes = MatrixBytes(workload.leading, workload.n, columns);
+  return workload.output == Output::kTopK ? SaturatingSum(bytes, bytes) : bytes;  // and the keys
 }
 
 }  // namespace

@@ -16,13 +16,17 @@ namespace {
 // The names of the float types, in the order of DataType from its first value on.
 constexpr std::array<absl::string_view, 3> kFloatTypeNames = {"float32", "float16", "bfloat16"};
 
+// Returns "a, b or c".
+std::string ChoiceOf(absl::Span<const absl::string_view> names) {
+  return absl::StrCat(absl::StrJoin(names.first(names.size() - 1), ", "), " or ", names.back());
+}
+
 template <typename Enum>
 bool ParseName(absl::Span<const absl::string_view> names, absl::string_view text, Enum* value,
                std::string* error) {
   const auto found = std::find(names.begin(), names.end(), text);
   if (found == names.end()) {
-    *error = absl::StrCat("expected ", absl::StrJoin(names.first(names.size() - 1), ", "), " or ",
-                          names.back());
+    *error = "expected " + ChoiceOf(names);
     return false;
   }
   *value = static_cast<Enum>(found - names.begin() + 1);
@@ -111,7 +115,7 @@ void AddStorageFlag(Flags& flags, std::optional<DataType>* storage) {
 
 void AddOutputFlags(Flags& flags, std::optional<Output>* output, std::optional<int64_t>* top_k) {
   flags.Add("output", output,
-            "What to return: scores (the default), capped, masked, weights, context or top_k");
+            absl::StrCat("What to return: ", ChoiceOf(kOutputNames), "; scores unless given"));
   flags.Add("top_k", top_k, "Keys to return for each query, only with --output=top_k");
 }
 
