@@ -23,8 +23,8 @@ namespace qkserve {
 // Thread-safe, except for the destructor. Declare the object after the members that the step uses.
 class BackgroundThread {
  public:
-  // Does a piece of work and returns how long to pause after it, from 0 to infinity. A step may
-  // call any method of this object.
+  // Does some work. Returns the length of the pause before the next step, from 0 to infinity. A
+  // step may call any method of this object.
   using Step = std::function<absl::Duration()>;
 
   // Throws std::system_error if the system gives no thread.
@@ -78,7 +78,7 @@ class BackgroundThread {
   CondVar changed_;
   bool is_woken_ ABSL_GUARDED_BY(mutex_) = false;
   bool is_stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;  // last, because it uses the members above
+  std::thread thread_;  // last, because the thread uses the members above
 };
 
 }  // namespace qkserve

@@ -52,7 +52,7 @@ absl::StatusOr<Buffer> Buffer::AllocateZeroed(size_t size_bytes) {
 }
 
 absl::StatusOr<Buffer> Buffer::AllocateOnDemand(size_t size_bytes) {
-  // Up to this size, clearing memory costs no more than a mapping, about 2 us.
+  // Clearing memory up to this size takes no longer than a mapping, about 2 us.
   constexpr size_t kMappedBytesMin = size_t{64} << 10;
   return size_bytes < kMappedBytesMin ? AllocateZeroed(size_bytes) : MapZeroed(size_bytes);
 }

@@ -16,9 +16,9 @@ namespace qkserve {
 // Thread-safe. A budget must outlive its charges.
 class ByteBudget {
  public:
-  // `name` is the name of the limit in errors, a string literal. `retry_after` is the usual time
-  // that a charge is held. A refused caller is told to come again after this time, or up to twice
-  // as long (SpreadRetryAfter). If it is 0, errors name no time, because coming again soon does not
+  // `name`, a string literal, names the limit in errors. `retry_after` is the usual time that a
+  // charge is held. A refused caller is told to retry after this time, or up to twice as long
+  // (SpreadRetryAfter). If `retry_after` is 0, errors name no time, because an early retry does not
   // help. `reserved_bytes` are a part of the limit that always counts as charged.
   ByteBudget(const char* name, int64_t bytes_max, absl::Duration retry_after = absl::ZeroDuration(),
              int64_t reserved_bytes = 0)
@@ -54,7 +54,7 @@ class ByteBudget {
   };
 
   // Charges `bytes`, which must be 0 or more. Does not block. RESOURCE_EXHAUSTED: the bytes do not
-  // fit now, or are more than the limit.
+  // fit now, or exceed the limit.
   absl::StatusOr<Charge> TryCharge(int64_t bytes);
 
   // Charges bytes that are in memory already and can no longer be refused. bytes() may rise above
@@ -76,7 +76,7 @@ class ByteBudget {
   const absl::Duration retry_after_;
   const int64_t reserved_bytes_;
   std::atomic<int64_t> bytes_;
-  std::atomic<uint64_t> refusals_{0};  // numbers refusals, for SpreadRetryAfter
+  std::atomic<uint64_t> refusals_{0};  // the number of the next refusal, for SpreadRetryAfter
 };
 
 }  // namespace qkserve

@@ -47,7 +47,8 @@ bool ParseByteSize(absl::string_view text, int64_t* bytes) {
     return absl::StartsWith(text, "0x") ? absl::SimpleHexAtoi(text, bytes)
                                         : absl::SimpleAtoi(text, bytes);
   }
-  // A double is exact for any whole number of KB that fits in memory, and for larger units.
+  // A double is exact for a size that fits in memory and is a whole number of KB or of a larger
+  // unit.
   double count = 0;
   if (!absl::SimpleAtod(number, &count)) return false;
   const double size = std::round(count * static_cast<double>(unit->bytes));

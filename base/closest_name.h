@@ -9,9 +9,9 @@
 namespace qkserve {
 
 // Returns the name that `typed` probably means, or "" if no name is close. `typed` is not in
-// `names`. The closest name takes the fewest changes of a letter (insert, remove, replace, swap
-// with the next). It is close if the changes are at most a quarter of the typed letters, rounded.
-// "-" counts as "_".
+// `names`. The closest name takes the fewest changes. A change inserts, removes or replaces a
+// letter, or swaps two neighbouring letters. A name is close if the changes are at most a quarter
+// of the typed letters, rounded. "-" counts as "_".
 std::string ClosestName(absl::string_view typed, const std::vector<std::string>& names);
 
 }  // namespace qkserve

@@ -21,7 +21,8 @@ class FileDescriptor {
   ~FileDescriptor() { Close(); }
 
   int get() const { return fd_; }
-  // Closes the descriptor now. Returns 0, or -1 with errno. A full disk may show only here.
+  // Closes the descriptor now. Returns 0, or -1 with errno. The error of a full disk may come only
+  // here.
   int Close() { return fd_ < 0 ? 0 : close(std::exchange(fd_, -1)); }
 
  private:

@@ -28,7 +28,7 @@ namespace {
 constexpr size_t kHelpWidth = 80;
 constexpr size_t kHelpColumn = 32;
 
-// This stands for an empty value, because CLI11 takes the argument after "--name=" as its value.
+// This stands for an empty value. CLI11 would take the argument after "--name=" as the value.
 constexpr char kEmptyValue[] = "\x1f";
 
 absl::string_view ValueText(absl::string_view result) {
@@ -108,7 +108,7 @@ CLI::Option* AddHidden(CLI::App* app, const std::string& name, const CLI::callba
 void Prepare(CLI::App* app) {
   app->set_help_flag();
   app->allow_extras();
-  // CLI11 calls this as soon as it meets --help, so errors after --help do not matter.
+  // CLI11 calls this as soon as it reads --help. Therefore errors after --help do not matter.
   AddHidden(app, "-h,--help", [](const CLI::results_t&) -> bool { throw CLI::CallForHelp(); });
 }
 
@@ -259,9 +259,9 @@ std::string Flags::CommandGuess(absl::string_view typed) const {
 
 absl::StatusOr<std::string> Flags::Parse(absl::Span<const char* const> args) {
   *wrong_value_ = absl::OkStatus();
-  std::vector<std::string> reversed(args.rbegin(), args.rend());  // the order for CLI11
-  // Completes the arguments that CLI11 reads as flags. A value in its own argument, and arguments
-  // after "--", stay as they are.
+  std::vector<std::string> reversed(args.rbegin(), args.rend());  // CLI11 reads from the back
+  // Changes "-name" to "--name", and adds kEmptyValue to "--name=". A value in a separate argument,
+  // and arguments after "--", are not changed.
   bool is_value = false;
   for (auto arg = reversed.rbegin(); arg != reversed.rend() && (is_value || *arg != "--"); ++arg) {
     if (std::exchange(is_value, false)) continue;

@@ -27,8 +27,8 @@ class Option;
 namespace qkserve {
 
 // ParseFlag reads the value of a flag. If it returns false, `error` says what was expected, and
-// `value` may have changed. FlagText writes a value as text for a command line. A type that is
-// defined elsewhere has its overloads there.
+// `value` may have changed. FlagText writes a value as text for a command line. Types that are
+// defined elsewhere have their overloads there.
 inline bool ParseFlag(absl::string_view text, std::string* value, std::string* /*error*/) {
   *value = std::string(text);
   return true;
@@ -62,8 +62,8 @@ inline std::string FlagText(absl::Duration value) { return absl::FormatDuration(
 
 // How a flag's value may be given.
 struct FlagForm {
-  // If false, --name= is an error, because a shell variable that is not set must not look like a
-  // flag that was not given.
+  // If false, --name= is an error, because --name=$VARIABLE with an unset variable must not look
+  // like a flag that was not given.
   bool may_be_empty = false;
   // If not empty, --name alone stands for --name=VALUE_ALONE.
   std::string value_alone = {};
@@ -88,7 +88,7 @@ class Flags {
   Flags& operator=(const Flags&) = delete;
   ~Flags();
 
-  // Adds a command to this program, or a second word to this command. A command line must then name
+  // Adds a command to this program, or a subcommand to this command. A command line must then name
   // exactly one of the commands. The returned reference is valid as long as this object lives.
   Flags& AddCommand(const std::string& name, const std::string& about);
 
@@ -133,20 +133,20 @@ class Flags {
   // what was expected.
   absl::StatusOr<std::string> Parse(absl::Span<const char* const> args);
 
-  // Sets each flag that the command line did not name from its environment variable, if the
-  // variable exists. The variable's name is `prefix` and the flag's name in capital letters. The
-  // value has the same form as the flag's. Flags of commands are not read. Call it after Parse.
-  // INVALID_ARGUMENT: a value is wrong. The message names the variable. All other flags are set
-  // nevertheless.
+  // Sets each flag that the command line does not name from the flag's environment variable, if
+  // this variable exists. The variable's name is `prefix` and the flag's name in capital letters.
+  // The value has the same form as on the command line. Flags of commands are not set. Call it
+  // after Parse. INVALID_ARGUMENT: a value is wrong. The message names the variable. All other
+  // flags are set nevertheless.
   absl::Status ReadEnvironment(absl::string_view prefix);
 
   // Returns a message for each environment variable that was probably meant for a flag. Such a
-  // variable begins with `prefix`, names no flag, and has a name close to a flag's. The message has
-  // both names.
+  // variable begins with `prefix`, names no flag, and has a name close to a flag's name. The
+  // message has both names.
   std::vector<std::string> MisspeltVariables(absl::string_view prefix) const;
 
-  // Returns `message`. If it begins with a flag's name, with or without dashes, the result begins
-  // with the name that was given: --name, or the environment variable.
+  // Returns `message`. If the message begins with a flag's name, with or without dashes, the result
+  // begins instead with what gave the value: --name, or the environment variable.
   std::string NameSource(absl::string_view message) const;
 
   // Returns the names of the commands that were given, for example "keys put". Call it after Parse,
@@ -172,7 +172,7 @@ class Flags {
     bool may_be_empty = false;
     bool has_variable = false;
     ParseText parse;
-    std::string variable = {};  // the variable that gave its value
+    std::string variable = {};  // the variable that gave the flag its value
   };
 
   Flags(CLI::App* app, std::shared_ptr<absl::Status> wrong_value);
@@ -194,8 +194,8 @@ class Flags {
   std::string group_ = "Flags";
   Variables variables_ = Variables::kOneEach;
   std::vector<Flag> flags_;
-  // The error of the first value that Parse could not read. Parse then reads the other flags, too.
-  // The commands share this status.
+  // The error of the first value that Parse could not read. Parse reads the other flags
+  // nevertheless. The commands share this status.
   const std::shared_ptr<absl::Status> wrong_value_;
   std::vector<std::unique_ptr<Flags>> commands_;
 };

@@ -57,9 +57,9 @@ int64_t MemoryLimitIn(const std::string& folder) {
   return kNoLimit;
 }
 
-// Returns the tightest limit of the process's cgroup and of the cgroups above it. `limit_in` reads
-// the limit of one folder. The top of the mount is always read, because inside a container the
-// cgroup's own files are there, whatever /proc/self/cgroup says.
+// Returns the lowest limit among the process's cgroup and the cgroups above it. `limit_in` reads
+// the limit of one folder. The top folder of the mount is always read. Inside a container, it has
+// the files of the container's cgroup, whatever path /proc/self/cgroup gives.
 int64_t CgroupLimit(const std::string& root, absl::string_view controller,
                     int64_t (*limit_in)(const std::string& folder)) {
   int64_t limit = kNoLimit;

@@ -6,9 +6,9 @@
 
 namespace qkserve {
 
-// Returns how many CPUs this process may really use: the lesser of its affinity and the CPU quota
-// of its cgroup (versions 1 and 2), rounded down, but at least 1. A pool larger than the quota
-// would be throttled in the middle of its work.
+// Returns how many CPUs this process may really use, at least 1. The affinity mask and the CPU
+// quota of the cgroup (version 1 or 2), rounded down, both limit this number. A pool of more
+// threads would be throttled in the middle of its work.
 //
 // `root` is put before /proc and /sys, for tests.
 int64_t UsableCpus(const std::string& root = "");
@@ -18,7 +18,7 @@ int64_t UsableCpus(const std::string& root = "");
 std::string CpuName();
 
 // Returns the bytes of memory that this process may use: the lesser of the machine's memory and the
-// tightest limit of its cgroup and the cgroups above it.
+// lowest limit among the process's cgroup and the cgroups above it.
 int64_t UsableMemoryBytes(const std::string& root = "");
 
 // Returns how many files this process may have open at a time.

@@ -16,7 +16,7 @@ bool ReadPort(absl::string_view text, int& port) {
          absl::SimpleAtoi(text, &port) && port <= kPortMax;
 }
 
-// Takes the brackets away. Returns false if `host` is no host.
+// Removes the brackets. Returns false if `host` cannot be a host.
 bool ReadHost(absl::string_view& host) {
   const bool has_brackets = absl::ConsumePrefix(&host, "[");
   if (has_brackets && !absl::ConsumeSuffix(&host, "]")) return false;

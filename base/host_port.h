@@ -19,7 +19,8 @@ struct HostPort {
 // because otherwise its end is unclear. The port has only digits and is from 0 to kPortMax. Returns
 // nullopt if the text has another form.
 //
-// This check is needed, because gRPC takes a missing port for 443 and any number modulo 65536.
+// This check is needed, because gRPC replaces a missing port by 443 and takes any port number
+// modulo 65536.
 std::optional<HostPort> ReadHostPort(absl::string_view text,
                                      std::optional<int> default_port = std::nullopt);
 

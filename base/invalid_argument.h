@@ -7,7 +7,7 @@
 
 namespace qkserve {
 
-// Returns INVALID_ARGUMENT with this message. The parts are those of absl::StrCat.
+// Returns INVALID_ARGUMENT with this message. Its parts may be of any type that absl::StrCat takes.
 template <class... Parts>
 absl::Status InvalidArgument(const Parts&... message) {
   return absl::InvalidArgumentError(absl::StrCat(message...));

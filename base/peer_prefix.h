@@ -7,8 +7,8 @@
 
 namespace qkserve {
 
-// Returns the part of a peer's IP address that the peer cannot choose, as text. Limits for each
-// peer count by this part.
+// Returns the part of a peer's IP address that the peer cannot choose, as text. Limits on each peer
+// tell peers apart by this part.
 //
 //   IPv4      the address: 192.0.2.1; also if it is mapped into IPv6 (::ffff:192.0.2.1)
 //   IPv6      the first 64 bits: 2001:db8::/64. A network gives a host at least a /64 (RFC 4291,

@@ -36,7 +36,8 @@ Bio Open(const PemFile& file) {
   return Bio(BIO_new_mem_buf(file.text.data(), static_cast<int>(file.text.size())));
 }
 
-// Refuses a key with a pass phrase, as gRPC does. `asked` is a bool that this sets.
+// Refuses a key with a pass phrase, as gRPC does. `asked` points to a bool that the function sets
+// to true.
 int RefusePassPhrase(char* /*out*/, int /*size*/, int /*is_write*/, void* asked) {
   *static_cast<bool*>(asked) = true;
   return -1;
@@ -116,7 +117,8 @@ absl::StatusOr<CertificateTimes> CheckIdentity(const PemFile& chain, const PemFi
   const bool fits = X509_check_private_key(own, private_key.get()) == 1;
   ERR_clear_error();
   if (!fits) return FormatError(key.name, "is not the key of ", chain.name);
-  // Like gRPC's context, this one refuses what is too weak for the security level.
+  // Like gRPC's context, this context refuses certificates and keys that are too weak for the
+  // security level.
   const std::unique_ptr<SSL_CTX, Free> context(SSL_CTX_new(TLS_method()));
   if (context == nullptr) return absl::ResourceExhaustedError("OpenSSL makes no context");
   bool is_taken = SSL_CTX_use_certificate(context.get(), own) == 1;

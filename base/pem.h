@@ -15,13 +15,13 @@ namespace qkserve {
 // This is a separate library (qkserve_pem), because the core does not use OpenSSL.
 
 struct PemFile {
-  std::string name;  // as errors name the file
+  std::string name;  // the file's name in errors
   std::string text;
 };
 
-// Reads a file for the checks below. The name of the file, here and in errors, is `what` followed
-// by the path. For example, "check_ca_file: " gives "check_ca_file: /path". OUT_OF_RANGE: the file
-// is larger than 16 MiB. Other errors are the operating system's.
+// Reads a file for the checks below. PemFile::name, and the name in this function's errors, is
+// `what` followed by the path, for example "check_ca_file: /path". OUT_OF_RANGE: the file is larger
+// than 16 MiB. Other errors are the operating system's.
 absl::StatusOr<PemFile> ReadPemFile(absl::string_view what, const std::string& path);
 
 // The period in which a certificate is valid.
@@ -36,7 +36,7 @@ absl::StatusOr<CertificateTimes> CheckCertificates(const PemFile& file);
 
 // Checks that TLS can use `key` with `chain`. `chain` has a certificate, followed by the
 // certificates between it and its authority. The key must belong to the first certificate and have
-// no pass phrase. OpenSSL must take the key and all certificates as strong enough. Returns the
+// no pass phrase. OpenSSL must accept the key and all certificates as strong enough. Returns the
 // first certificate's times, which are not checked. INVALID_ARGUMENT says which file is wrong and
 // why.
 absl::StatusOr<CertificateTimes> CheckIdentity(const PemFile& chain, const PemFile& key);

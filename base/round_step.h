@@ -5,8 +5,8 @@
 
 namespace qkserve {
 
-// Returns the smallest step for the ticks of an axis that is at least `rough`. A step is 1, 2 or 5
-// times a power of ten. `rough` must be positive and finite.
+// Returns the distance between the ticks of an axis: the smallest number that is at least `rough`
+// and is 1, 2 or 5 times a power of ten. `rough` must be positive and finite.
 inline double RoundStep(double rough) {
   const double power = std::pow(10, std::floor(std::log10(rough)));
   for (const double factor : {1.0, 2.0, 5.0}) {

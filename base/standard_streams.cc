@@ -11,7 +11,8 @@ namespace qkserve {
 namespace {
 
 // True if the descriptor came from the parent. A descriptor with FD_CLOEXEC was opened by a library
-// before main. For example, gRPC 1.51 makes an eventfd to see whether it can, and leaves it open.
+// before main. For example, gRPC 1.51 tests whether it can make an eventfd, and leaves the eventfd
+// open.
 bool IsInherited(int descriptor) {
   const int flags = fcntl(descriptor, F_GETFD);
   return flags >= 0 && (flags & FD_CLOEXEC) == 0;
@@ -23,7 +24,7 @@ void OpenClosedStandardStreams() {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (IsInherited(stream)) continue;
     int opened = open("/dev/null", stream == STDERR_FILENO ? O_WRONLY : O_RDONLY);
-    // If there is no /dev/null, the root directory takes the number. Writes to it fail.
+    // If there is no /dev/null, the root directory gets the number. Writes to a directory fail.
     if (opened < 0) opened = open("/", O_RDONLY | O_DIRECTORY);
     // O_CLOEXEC is not set, so that the number stays taken when the process executes itself again.
     if (opened < 0 || opened == stream) continue;

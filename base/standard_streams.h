@@ -14,8 +14,8 @@ namespace qkserve {
 // because a program's result must not vanish. Messages on standard error vanish.
 void OpenClosedStandardStreams();
 
-// Writes the printed text that is still in a buffer. A full disk, or a reader that is gone, shows
-// only here. Errors are the operating system's.
+// Writes the printed text that is still in a buffer. The error of a full disk, or of a reader that
+// is gone, may come only here. Errors are the operating system's.
 absl::Status FlushStandardOutput();
 
 // Writes `text` to standard output at once. If that fails, prints an error on standard error and

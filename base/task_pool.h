@@ -13,8 +13,8 @@
 
 namespace qkserve {
 
-// A few threads for work that may block, such as files and packing. Tasks start in the order in
-// which they were scheduled. Thread-safe.
+// A few threads for work that may block, such as file access and packing. Tasks start in the order
+// in which they were scheduled. Thread-safe.
 class TaskPool {
  public:
   // Starts `threads` threads, or fewer if the system gives no more. Throws std::system_error if the

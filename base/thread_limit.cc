@@ -23,8 +23,8 @@ int64_t ThreadsOfProcess() {
   return std::distance(std::filesystem::directory_iterator("/proc/self/task", error), {});
 }
 
-// Waits at most 1 s until the process has at most `count` threads. Joined threads count against the
-// limits until the kernel has removed them.
+// Waits until the process has at most `count` threads, but at most 1 s. Joined threads count
+// against the limits until the kernel has removed them.
 void AwaitThreads(int64_t count) {
   constexpr absl::Duration kWaitMax = absl::Seconds(1);
   const Clock& clock = *Clock::Monotonic();

@@ -10,8 +10,8 @@
 namespace qkserve {
 
 // Limits on threads come from a container's pids limit, a service's TasksMax or ulimit -u. A
-// library that reaches such a limit may abort the process, as gRPC does. Therefore a program checks
-// first.
+// library that reaches such a limit may abort the process, as gRPC does. Therefore a program first
+// checks that the limits suffice.
 
 // Returns the number of threads that gRPC starts in a server or client on this machine. Under load
 // more threads come and go; gRPC works without them.

@@ -27,13 +27,13 @@ absl::Status WriteTo(int fd, const std::string& name, FileParts parts);
 // Overwrites an existing file, device or pipe. Readers may see a part of the new bytes.
 absl::Status WriteInPlace(const std::string& path, FileParts parts);
 
-// The choice of WriteFileWhole if no new file can replace the old one. This happens if the folder
-// takes no new file, or if the old file is a mount point.
+// Tells WriteFileWhole what to do if no new file can replace the old one, because the folder takes
+// no new file or the old file is a mount point.
 enum class IfIrreplaceable { kFail, kWriteInPlace };
 
-// Makes or replaces a regular file. Readers of `path` find the old file or the new one, never a
-// part. Symbolic links stay, and the file to which they lead is replaced. After an error no
-// temporary file is left.
+// Makes or replaces a regular file. Readers of `path` find the old file or the new file, never a
+// part of either. Symbolic links stay, and the file to which they lead is replaced. After an error
+// no temporary file is left.
 absl::Status WriteFileWhole(const std::string& path, FileParts parts, IfIrreplaceable otherwise);
 
 // Returns the file to which `path` leads through symbolic links, or `path` itself if there is no

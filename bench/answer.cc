@@ -20,8 +20,8 @@ int64_t ResultColumns(const v1::ScoreRequest& request, const KnownKeySet& known)
   return request.output() == v1::CONTEXT ? known.values->columns : known.keys.rows;
 }
 
-// Returns the query times the scale. Its scores are the scaled scores with one more rounding, which
-// the bounds allow.
+// Returns the query times the scale. The scores of this query are the scaled scores with one more
+// rounding, which the bounds allow.
 std::vector<float> ScaledQuery(const v1::ScoreRequest& request, int64_t row) {
   const int64_t d = request.queries().shape(1);
   const absl::Span<const float> query = Floats(request.queries()).subspan(row * d, d);

@@ -9,9 +9,9 @@
 
 namespace qkserve::bench {
 
-// Asks the contender and, if it computes, compares its reply with a float64 result: all rows, or 64
-// of them if there are more (see CheckAnswerRow). Queries are float32 of rank 2. `values` may be
-// null. If the contender is qkserve, `*kernel` becomes the kernel of its receipt. INTERNAL: the
+// Sends the request to the contender. If the contender computes, compares up to 64 rows of its
+// reply with float64 results (see CheckAnswerRow). Queries are float32 of rank 2. `values` may be
+// null. If the contender is qkserve, `*kernel` becomes the kernel in its receipt. INTERNAL: the
 // type, the shape or a value is wrong, as in "contender stock: row 3, key 12: got 1.5, ...".
 absl::Status CheckAnswer(const Contender& contender, const v1::ScoreRequest& request,
                          const v1::Tensor& keys, const v1::Tensor* values, std::string* kernel);

@@ -44,8 +44,8 @@ class ScopedDirectory {
   std::string path_;
 };
 
-// Runs the command and never returns. All calls before execv are async-signal-safe, because they
-// come after fork.
+// Runs the command and never returns. Call it after fork. All calls before execv must therefore be
+// async-signal-safe.
 [[noreturn]] void RunChild(char* const* argv, const char* log_file, pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != parent) _exit(127);  // the parent died before prctl
@@ -58,7 +58,8 @@ class ScopedDirectory {
   _exit(127);
 }
 
-// Returns ": " and the last line that a child printed, which should say why it did not start.
+// Returns ": " and the last line that a child printed, or "" if it printed nothing. The line should
+// say why the child did not start.
 std::string LastWords(const std::string& log_file) {
   std::ifstream file(log_file);
   std::string last;

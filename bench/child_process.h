@@ -17,12 +17,12 @@ namespace qkserve::bench {
 // A server in a child process, on a loopback port that the server chose and wrote to a file. The
 // server gets SIGTERM from Stop, from the destructor, and when this process dies.
 //
-// Thread-compatible. Start children on the main thread, because the kernel ends a child when the
-// thread that started it ends.
+// Thread-compatible. Start children on the main thread, because Linux ends a child when the thread
+// that started the child ends.
 class ChildServer {
  public:
   // Runs `command` with "--port_file=FILE" added; command[0] is a path. Waits until the child has
-  // written its port. Discards the child's output, but an error has its last line.
+  // written its port. Discards the child's output. An error has the last line of the output.
   // DEADLINE_EXCEEDED: the child wrote no port within `timeout`. ABORTED: the child ended before it
   // wrote a port.
   static absl::StatusOr<std::unique_ptr<ChildServer>> Start(std::vector<std::string> command,
@@ -51,8 +51,8 @@ class ChildServer {
   std::string address_;
 };
 
-// Returns the command for ChildServer::Start that runs qkserve at `path` with default flags, except
-// that it chooses its port and has no HTTP port.
+// Returns the command that runs qkserve at `path`, for ChildServer::Start. The server chooses its
+// port and has no HTTP port. All other flags have their defaults.
 std::vector<std::string> QkserveCommand(const std::string& path);
 
 }  // namespace qkserve::bench

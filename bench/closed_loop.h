@@ -29,10 +29,10 @@ struct LoopTally {
   std::vector<double> batch_requests;  // batch sizes, from the receipts of these requests
 };
 
-// Callers that each send a request when their last one is answered, until the window ends. A caller
-// is not a thread. Each connection has a completion queue with one thread, which serves all callers
-// of the connection. This costs two thirds of the CPU time that a thread for each caller would
-// cost.
+// Callers that each send the next request when their last one is answered, until the window ends. A
+// caller is not a thread. Each connection has a completion queue with one thread, which serves all
+// callers of the connection. This costs two thirds of the CPU time that a thread for each caller
+// would cost.
 //
 // Thread-compatible. `remote` and `requests` must outlive this object.
 class ClosedLoop {

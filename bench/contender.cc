@@ -7,7 +7,7 @@
 namespace qkserve::bench {
 namespace {
 
-// The connections to a server. One connection carries about as much as one core can send.
+// The number of connections to a server. A connection carries about as much as one core can send.
 constexpr int kChannels = 4;
 constexpr absl::Duration kStartTimeout = absl::Seconds(20);
 

@@ -29,7 +29,7 @@ namespace {
 constexpr char kKeySet[] = "fairness";
 constexpr int kPeakCallers = 16;
 
-// The rates of the tenants, as parts of what the server can do.
+// The rates of the tenants, as multiples of the rate that the server can do.
 constexpr double kQuietPart = 0.1;
 constexpr double kFloodPart = 10;
 

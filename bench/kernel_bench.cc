@@ -31,8 +31,8 @@ namespace {
 constexpr DataType kTypes[] = {DataType::kFloat32, DataType::kBfloat16, DataType::kFloat16};
 constexpr int64_t kStepPanels = kStepKeys / kPanelKeys;
 
-// Memory in huge pages, if the system has them, for all contenders. With small pages every figure
-// depends on the physical addresses that they happen to get.
+// Memory for all contenders, in huge pages if the system has them. With small pages every figure
+// depends on the physical addresses of the pages.
 class HugeBuffer {
  public:
   explicit HugeBuffer(size_t bytes) : buffer_(Buffer::AllocateZeroed(bytes).value()) {
@@ -47,7 +47,7 @@ class HugeBuffer {
   Buffer buffer_;
 };
 
-// Keys [m, d] as rows and packed, in every type, and queries and scores for up to rows_max rows.
+// Keys [m, d] as rows and packed, in every type. Up to rows_max queries, and their scores.
 struct KeySet {
   int64_t m;
   int64_t d;

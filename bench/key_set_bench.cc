@@ -1,6 +1,6 @@
 // Measures the cost of the files of key sets:
-//   loading a set of 1000000 x 128 against reading its file and packing it, without a check;
-//   appends of 16 keys to that set against appends to one of 1000 keys.
+//   loading a set of 1000000 keys, d=128, against reading and packing its file without a check;
+//   appends of 16 keys to that set against appends to a set of 1000 keys.
 
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
-// Compares the load tool with a minimal client. The engine of qkctl load and a minimal asynchronous
-// client of generated code run closed loops of tiny requests, in turns, against the same server.
+// Compares the load tool with a minimal client. The engine of qkctl load and an asynchronous client
+// in generated code take turns. Each runs closed loops of tiny requests against the same server.
 
 #include <atomic>
 #include <cstdio>

@@ -18,7 +18,7 @@
 namespace qkserve::bench {
 
 // Contenders take turns. In each round every contender has a turn, in a new random order. A machine
-// that grows slower or busier then slows all of them.
+// that becomes slower or busier then slows all contenders.
 struct RoundOptions {
   int rounds = 15;
   absl::Duration turn = absl::Milliseconds(100);
@@ -64,8 +64,8 @@ struct ThroughputSamples {
   std::vector<double> latency_us;            // latency of every request answered in its turn
   std::vector<double> batch_requests;        // size of every request's batch, from its receipt
 
-  // The CPU time for each request, of the server's process and of this process. If the two add up
-  // to all CPUs, the machine limits the rate.
+  // The CPU time for each request, of the server's process and of this process. If the two
+  // processes together use all CPUs, the machine limits the rate.
   std::vector<double> round_server_cpu_us;
   std::vector<double> round_client_cpu_us;
 };

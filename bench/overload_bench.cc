@@ -29,12 +29,12 @@ constexpr char kHeavy[] = "resident-heavy";
 constexpr char kSquare[] = "inline-square";
 constexpr char kHogRole[] = "hog";
 
-// The most memory of a server with large requests. --in_flight_bytes_max takes 2 GiB. The rest is
-// for the program and for what gRPC has read of calls that are not admitted yet.
+// The most memory that a server with large requests may use. --in_flight_bytes_max allows 2 GiB.
+// The rest is for the program, and for bytes of calls that gRPC has read before their admission.
 constexpr double kSquareMemoryMb = 2'400;
 
-// Returns the loads of a workload, as multiples of the peak. Those of inline-square are low,
-// because its bytes alone fill the machine.
+// Returns the loads of a workload, as multiples of the peak. The loads of inline-square are low,
+// because the bytes of its requests alone keep the machine busy.
 const std::vector<double>& LoadsOf(const std::string& workload) {
   static const auto* const heavy = new std::vector<double>{0.8, 1, 2, 5, 10};
   static const auto* const square = new std::vector<double>{0.8, 1, 1.5};
@@ -74,7 +74,7 @@ void PrintSeries(const std::string& workload, const OverloadSeries& series, bool
   std::fflush(stdout);
 }
 
-// Returns a target for one figure. A single run has no quartiles.
+// Returns a target for one figure. Both quartiles are the value, because a single run has none.
 Target MakeTarget(const std::string& workload, const std::string& what, Target::Limit limit,
                   double bound, double value) {
   return {.workload = workload,

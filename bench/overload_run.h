@@ -28,15 +28,15 @@ struct OverloadPoint {
   absl::Duration p50, p99;  // response times of accepted requests, from when they were due
   absl::Duration refused_p99;
   double memory_mb = 0;  // the server's peak memory
-  // The time from the drop to 0.8 of the peak until 90 % of the requests that are due in half a
-  // second are answered in time. Infinite if this did not happen while it was measured. 0 at a load
-  // up to the peak.
+  // The time that the server needs to recover after the load drops to 0.8 of the peak. It has
+  // recovered when 90 % of the requests that are due in half a second are answered in time.
+  // Infinite if it did not recover while it was measured. 0 if `load` is at most 1.
   absl::Duration recovery;
 };
 
 struct OverloadSeries {
   double peak = 0;          // requests/s of a closed loop
-  absl::Duration deadline;  // 10 times the core time of a request at the peak
+  absl::Duration deadline;  // 10 * CPUs / peak, in seconds
   std::vector<OverloadPoint> points;
 };
 

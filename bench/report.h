@@ -43,7 +43,7 @@ std::string BytesText(double bytes);
 std::string TimeText(double microseconds);
 std::string RatioText(const Ratio& ratio);
 
-// Returns the ratio of the requests/s of `samples` to those of the contender `name` in `all`.
+// Returns the rate of `samples` divided by the rate of the contender `name` in `all`.
 Ratio RateTo(absl::string_view name, const ThroughputSamples& samples,
              const std::vector<ThroughputSamples>& all);
 
@@ -53,7 +53,7 @@ void PrintMachine(const Json& machine, const RoundOptions& options);
 // Prints rows in columns, as TextTable does. The first row names the columns. The first column is
 // aligned to the left, the others to the right.
 void PrintTable(const std::vector<std::vector<std::string>>& rows);
-// Prints how many requests a batch of qkserve had.
+// Prints the mean number of requests in a batch of qkserve.
 void PrintRequestsABatch(const std::vector<ThroughputSamples>& all);
 // Prints each target and whether it is met.
 void PrintTargets(absl::Span<const Target> targets);

@@ -1,5 +1,5 @@
-// Prints checksums of results. Sends varied requests to a running server, first each alone, then
-// each among others. Two builds whose servers have the same kernel must print the same checksums.
+// Prints checksums of results. Sends varied requests to a running server, first one at a time, then
+// several at a time. Two builds whose servers have the same kernel must print the same checksums.
 
 #include <algorithm>
 #include <atomic>
@@ -27,7 +27,7 @@ namespace {
 constexpr char kKeySet[] = "result-bits";
 constexpr int kCallers = 16;
 
-// The requests on each key set. The rows of a key set come in one put and some appends.
+// The number of requests on each key set. A key set is made by one put and up to three appends.
 constexpr int kRequestsOfKeySet = 20;
 
 struct Options {
@@ -56,7 +56,7 @@ class Draw {
     return values.begin()[Between(0, static_cast<int64_t>(values.size()) - 1)];
   }
   float Number() {
-    // The sum of three numbers is bell-shaped enough.
+    // A sum of three numbers is close enough to a normal distribution.
     float sum = 0;
     for (int i = 0; i < 3; ++i) sum += static_cast<float>(Between(-1000, 1000)) / 1000.0F;
     return sum;

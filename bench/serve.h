@@ -11,8 +11,8 @@
 
 namespace qkserve::bench {
 
-// Answers a request. It is called on the gRPC thread that delivered the request. A pool of as many
-// threads as CPUs was measured, too. It was as fast or up to a tenth slower.
+// Answers a request, on the gRPC thread that delivered it. A pool with one thread for each CPU was
+// measured, too. The pool was as fast or up to a tenth slower.
 using Answer = std::function<grpc::Status(const v1::ScoreRequest&, v1::ScoreResponse*)>;
 
 struct BaselineServer {

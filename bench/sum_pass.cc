@@ -45,7 +45,7 @@ int64_t MultiplyAddPass(int64_t rounds, float* sink) {
   constexpr int kVectors = 12;
   const auto x = hn::Set(Floats(), 0.5F);
   FloatVector sums[kVectors];
-  // The numbers differ, because the compiler could make one chain of equal ones.
+  // The vectors begin with different numbers. Otherwise the compiler could merge them into one.
   for (int v = 0; v < kVectors; ++v) sums[v] = hn::Set(Floats(), static_cast<float>(v));
   for (int64_t i = 0; i < rounds; ++i) {
     HWY_UNROLL(12)

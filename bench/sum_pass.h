@@ -9,8 +9,8 @@ namespace qkserve::bench {
 // once, so that one thread reads as fast as it can.
 float SumPass(const float* values, int64_t count);
 
-// Does float32 multiply-adds as fast as one thread can: `rounds` rounds of as many independent
-// vectors as the registers allow. Returns the number of multiply-adds. Writes the result to
+// Does float32 multiply-adds as fast as one thread can. Each of the `rounds` rounds does one on
+// each element of 12 independent vectors. Returns the number of multiply-adds. Writes the result to
 // `*sink`.
 int64_t MultiplyAddPass(int64_t rounds, float* sink);
 

@@ -17,7 +17,7 @@ float* StartMatrix(v1::DataType type, int64_t rows, int64_t columns, v1::Tensor*
 // Returns FLOAT32 [rows, columns] from a standard normal distribution.
 v1::Tensor RandomMatrix(int64_t rows, int64_t columns, std::mt19937_64& random);
 
-// Floats returns the elements of a FLOAT32 tensor, and Ints those of an INT32 tensor.
+// Floats returns the elements of a FLOAT32 tensor. Ints returns the elements of an INT32 tensor.
 absl::Span<const float> Floats(const v1::Tensor& tensor);
 absl::Span<const int32_t> Ints(const v1::Tensor& tensor);
 

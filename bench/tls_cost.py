@@ -19,7 +19,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/interop"))
 from qkserve import running_server  # noqa: E402
 
-TARGET = 0.7  # the least part of the plain rate, 64 callers
+TARGET = 0.7  # the least rate with TLS / rate in plain text, at 64 callers
 KEY_SET = "--make_key_set=10000,768"
 
 

@@ -16,7 +16,7 @@ namespace {
 
 constexpr int kDefaultPort = 50051;
 
-// Schemes of gRPC's resolvers. gRPC itself reads the rest of a target with such a scheme.
+// Schemes of gRPC's resolvers. A target with one of these schemes is not checked here, but by gRPC.
 constexpr absl::string_view kSchemes[] = {"ipv4",  "ipv6", "unix",      "unix-abstract",
                                           "vsock", "xds",  "google-c2p"};
 

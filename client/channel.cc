@@ -60,7 +60,7 @@ absl::Status SetKeepalive(const ClientOptions& options, grpc::ChannelArguments& 
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, interval_ms);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, timeout_ms);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, options.keepalive_without_calls);
-  // Without this setting gRPC stops after two pings with no data between them.
+  // Without this setting, gRPC stops pinging after two pings with no data between them.
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   return absl::OkStatus();
 }
@@ -85,7 +85,7 @@ absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
   // Each channel gets its own connection. Channels with equal arguments would otherwise share one.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   // The first and the longest pause between attempts to connect, in ms. They are short, so that a
-  // server that is back is found soon. gRPC's own pauses grow to two minutes.
+  // client soon finds a server that has come back. gRPC's own pauses grow to two minutes.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
   // A proxy from environment variables is not used, because programs in containers inherit such
@@ -97,8 +97,8 @@ absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
   }
   RETURN_IF_ERROR(SetKeepalive(options, arguments));
   // When a connection ends, gRPC looks up the name again, because the name may have a new server.
-  // By default gRPC does so at most once in 30 s. 5 s still spare the name servers if many
-  // connections end together.
+  // By default gRPC does so at most once in 30 s. An interval of 5 s still protects the name
+  // servers if many connections end together.
   arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 5000);
   // If a name has several addresses, they are several servers, and calls use them in turn.
   arguments.SetLoadBalancingPolicyName("round_robin");
@@ -124,8 +124,8 @@ void PrepareCall(grpc::ClientContext& context, absl::Duration timeout, const std
   if (timeout != absl::InfiniteDuration()) {
     context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(timeout));
   }
-  // The name is sent only if HTTP/2 can carry it, because gRPC ends the process over other
-  // metadata. No key set has a name that HTTP/2 cannot carry, and the server will say so.
+  // The name is left out if it is not valid as metadata, because gRPC ends the process over invalid
+  // metadata. No key set can have this name, and the server's error says so.
   const bool fits = std::all_of(key_set.begin(), key_set.end(), [](char c) {
     return absl::ascii_isgraph(static_cast<unsigned char>(c));
   });

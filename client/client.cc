@@ -186,8 +186,8 @@ v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const KeySetReferen
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& options) {
   ClientOptions connections = options;
-  // The client itself retries, because it can choose another channel. A channel that retries
-  // cannot.
+  // The client itself retries, because it can send the next attempt on another channel. The
+  // channels do not retry.
   connections.attempts_max = 1;
   StubOptions stubs = {.attempts_max = options.attempts_max};
   if (options.attempts_max > 1 && options.channels == 1) {
@@ -235,7 +235,7 @@ size_t Client::StubsForRetry(size_t failed) {
 
 absl::Status Client::Call(Repeat repeat, absl::Duration timeout, const std::string& key_set,
                           const Metadata& metadata, Attempt attempt) {
-  // A step of the wall clock must not change the time that is left.
+  // The clock is monotonic, because a jump of the wall clock must not change the time that is left.
   const Clock& clock = *Clock::Monotonic();
   const absl::Time deadline = clock.Now() + timeout;
   RetriedCall call(retries_.get(), repeat);

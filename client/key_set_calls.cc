@@ -18,8 +18,8 @@
 namespace qkserve {
 namespace {
 
-// The largest page that the server allows. Fewer pages need fewer round trips, and a page is far
-// below any message limit.
+// The largest page that the server allows. Larger pages need fewer round trips. Even this page is
+// far below any message limit.
 constexpr int32_t kPageSize = 1000;
 
 absl::StatusOr<TensorSpec> FromProto(const v1::TensorSpec& spec) {
@@ -117,7 +117,8 @@ class UploadSender {
 
 // Completes the header of `request`. In each attempt, sends the header and all elements to the
 // writer that `begin` returns. `Options` is PutKeySetOptions or AppendKeySetOptions.
-// INVALID_ARGUMENT: a shape is not a tensor's, or chunk_bytes is not positive.
+// INVALID_ARGUMENT: TensorBytes refuses a tensor, the bytes of both tensors do not fit in 64 bits,
+// or chunk_bytes is not positive.
 template <typename Request, typename Response, typename Options>
 absl::StatusOr<KeySetInfo> Client::Upload(
     std::unique_ptr<grpc::ClientWriterInterface<Request>> (
@@ -151,7 +152,8 @@ absl::StatusOr<KeySetInfo> Client::Upload(
             (stubs.key_sets.get()->*begin)(&context, &response);
         UploadSender<Request> sender(options.chunk_bytes, bytes, options.progress, writer.get());
         sent = sender.Send(request, keys, keys_bytes, options.values);
-        // If only a part was sent, the server must not take it for the whole.
+        // A failed source has given only a part of the elements. The call is cancelled, because the
+        // server must not take this part for the whole.
         if (!sent.ok()) context.TryCancel();
         sent_all = sender.sent_all();
         const grpc::Status finished = writer->Finish();

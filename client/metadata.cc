@@ -24,12 +24,12 @@ bool IsNameByte(char c) {
 
 bool IsPrintable(char c) { return absl::ascii_isprint(static_cast<unsigned char>(c)); }
 
-// gRPC would overwrite the first four, or send them to a server that refuses the call. PrepareCall
-// sets the last one.
+// gRPC would overwrite the first four headers, or send them to a server that then refuses the call.
+// PrepareCall sets the last header.
 constexpr absl::string_view kReserved[] = {"content-type", "host", "te", "user-agent",
                                            "qkserve-key-set"};
 
-// Checks a name and its value, because gRPC ends the process over a bad one.
+// Checks a name and its value, because gRPC ends the process over a bad name or value.
 absl::Status CheckEntry(absl::string_view name, absl::string_view value) {
   if (name.empty() || !std::all_of(name.begin(), name.end(), IsNameByte)) {
     return InvalidArgument("metadata: got the name '", absl::CHexEscape(name),

@@ -45,7 +45,8 @@ std::optional<absl::Duration> RetriedCall::PauseAfter(const grpc::Status& status
   const FailedAttempt attempt = FailedAttemptOf(status, context);
   if (!MayRepeat(repeat_, attempt)) return std::nullopt;
   const absl::Duration pause = RetryPause(attempts_, attempt, retries_.Random());
-  // This error says more than a deadline that passes during the pause.
+  // The call fails now, because the attempt's error says more than DEADLINE_EXCEEDED after the
+  // pause.
   if (pause >= time_left) return std::nullopt;
   is_over_budget_ = !retries_.TakeRetry();
   if (is_over_budget_) return std::nullopt;

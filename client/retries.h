@@ -17,8 +17,8 @@
 
 namespace qkserve {
 
-// The retries of all calls to one server or proxy. It holds the limit on a call's attempts, the
-// budget and the counts. Thread-safe.
+// The retries of all calls to one server or proxy: the limit on a call's attempts, the budget and
+// the counts. Thread-safe.
 class Retries {
  public:
   // `clock` gives the budget's time and must outlive this object.

@@ -15,12 +15,12 @@ namespace qkserve {
 namespace {
 
 // gRPC can send requests up to this size again. It keeps a request's bytes, without a copy, until
-// the answer begins. gRPC's default limit is 256 KiB. gRPC never sends uploads again, but it also
-// keeps this much of their beginning.
+// the answer begins. gRPC's default limit is 256 KiB. gRPC never sends uploads again, but it keeps
+// this many of their first bytes, too.
 constexpr int kRetryBufferBytes = 16 * kMiB;
 
-// The first pause is longer than a round trip and shorter than a person notices. Pauses double up
-// to the longest one.
+// The first pause is longer than a round trip, and too short for a person to notice. Pauses double
+// up to the longest one.
 constexpr absl::Duration kPauseMin = absl::Milliseconds(100);
 constexpr absl::Duration kPauseMax = absl::Seconds(1);
 
@@ -72,8 +72,8 @@ bool MayRepeat(Repeat repeat, const FailedAttempt& attempt) {
     case absl::StatusCode::kUnavailable:
       return did_nothing || repeat != Repeat::kChanges;
     case absl::StatusCode::kResourceExhausted:
-      // Without a time, a limit on the size of a message or of metadata refused the call. It would
-      // refuse the next attempt, too.
+      // If the server named no time, a limit on the size of a message or of metadata refused the
+      // call. The same limit would refuse the next attempt, too.
       return is_refused;
     default:
       return false;
@@ -83,7 +83,7 @@ bool MayRepeat(Repeat repeat, const FailedAttempt& attempt) {
 absl::Duration RetryPause(int attempts, const FailedAttempt& attempt, double random) {
   if (attempt.push_back.has_value()) return *attempt.push_back;
   const absl::Duration longest = std::min(kPauseMin * (1 << std::min(attempts - 1, 10)), kPauseMax);
-  // Half of the pause is random, so that calls that failed together do not come again together.
+  // Half of the pause is random, so that calls that failed together are not sent again together.
   return longest * (0.5 + random / 2);
 }
 

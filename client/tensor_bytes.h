@@ -12,9 +12,10 @@
 
 namespace qkserve {
 
-// Returns how many bytes the tensor `name` takes. `size_bytes` is how many there are; if it is
-// nullopt, the shape is trusted. INVALID_ARGUMENT: the shape is not a tensor's, or takes another
-// number of bytes.
+// Returns how many bytes a tensor of this type and shape takes. `size_bytes` is the number of bytes
+// in memory. If `size_bytes` is nullopt, the shape is trusted. Errors call the tensor `name`.
+// INVALID_ARGUMENT: a size is negative, the bytes do not fit in 64 bits, or `size_bytes` is another
+// number.
 absl::StatusOr<int64_t> TensorBytes(absl::string_view name, DataType data_type, const Shape& shape,
                                     std::optional<int64_t> size_bytes);
 

@@ -35,8 +35,8 @@ constexpr char kClosedAtOnce[] =
     "the server closes connections at once; it may want TLS, or a client certificate that it "
     "trusts";
 
-// Pieces of the texts of gRPC and OpenSSL, with their meanings. The first piece that is found
-// counts.
+// Parts of error texts of gRPC and OpenSSL, with their meanings. The first part that a text
+// contains decides.
 constexpr std::pair<const char*, const char*> kHints[] = {
     {"certificate verify failed", kUntrusted},
     // The certificate was signed by another authority of the same name. These three texts are for

@@ -17,8 +17,8 @@ namespace qkserve {
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeTlsCredentials(
     const TlsOptions& options);
 
-// Returns what the message of gRPC's UNAVAILABLE means for TLS, in plain words. Returns "" if the
-// message does not point to TLS.
+// Returns in plain words which problem of TLS the message of gRPC's UNAVAILABLE points to. Returns
+// "" if the message points to no such problem.
 absl::string_view HandshakeHint(absl::string_view message);
 
 }  // namespace qkserve

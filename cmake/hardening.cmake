@@ -8,8 +8,9 @@
 #   -fPIE -pie                a random address for the program itself
 #   -z relro -z now           all symbols are bound at the start; their table is read-only then
 #
-# tests/deploy/hardening_test.sh looks for these options in the programs. Builds with sanitizers do
-# without them, because sanitizers check more and do not work together with _FORTIFY_SOURCE.
+# tests/deploy/hardening_test.sh looks for these options in the programs. Builds with sanitizers
+# leave these options out, because sanitizers check more and do not work together with
+# _FORTIFY_SOURCE.
 if(QKSERVE_SANITIZER OR NOT CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
   return()
 endif()

@@ -10,9 +10,9 @@ install(FILES packaging/qkserve.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 COMPO
 
 install(TARGETS qkctl COMPONENT client)
 install(FILES packaging/qkctl.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT client)
-# The scripts that complete qkctl's command lines are installed where the shells look for them. The
-# package (prefix /usr) uses the folder vendor-completions, because Debian's zsh does not look in
-# /usr/share/zsh/site-functions.
+# The scripts that complete qkctl's command lines are installed where the shells look for them. For
+# zsh, the package (prefix /usr) uses the folder vendor-completions, because Debian's zsh does not
+# look in /usr/share/zsh/site-functions.
 set(qkctl_completion ${PROJECT_BINARY_DIR}/tools/qkctl/completion)
 install(FILES ${qkctl_completion}/qkctl.bash RENAME qkctl
   DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT client)
@@ -62,8 +62,8 @@ install(FILES ${PROJECT_BINARY_DIR}/qkserveConfig.cmake
               ${PROJECT_BINARY_DIR}/qkserveConfigVersion.cmake
   DESTINATION ${qkserve_cmake_dir} COMPONENT dev)
 
-# qkserve.pc finds the prefix from its own folder, so it works under any --prefix. Debian wants it
-# in the folder of the architecture, for builds for other machines.
+# qkserve.pc works under any --prefix, because it finds the prefix from its own folder. Debian wants
+# the file in the folder of the architecture, for builds for other machines.
 set(qkserve_pc_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 if(CMAKE_LIBRARY_ARCHITECTURE)
   set(qkserve_pc_dir lib/${CMAKE_LIBRARY_ARCHITECTURE}/pkgconfig)

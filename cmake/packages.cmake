@@ -1,8 +1,8 @@
 # `cpack` makes three Debian packages: qkserve, qkctl, and libqkserve-dev, the C++ library.
 set(CPACK_GENERATOR DEB)
-# The version names the Debian on which the package is built, for example 0.1.0+debian13, because
-# another Debian has other names of libraries. The plus makes the package of a newer Debian the
-# newer package.
+# The version names the Debian release on which the package is built, for example 0.1.0+debian13,
+# because libraries have other names in other releases. With the plus, the package of a newer
+# release counts as newer.
 cmake_host_system_information(RESULT distribution QUERY DISTRIB_INFO)
 set(CPACK_DEBIAN_PACKAGE_VERSION
   ${PROJECT_VERSION}+${distribution_ID}${distribution_VERSION_ID})
@@ -18,8 +18,7 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 
 set(CPACK_DEBIAN_SERVER_PACKAGE_NAME qkserve)
 set(CPACK_DEBIAN_SERVER_PACKAGE_SECTION net)
-# Every build of OpenBLAS has the library's name, but only this one may be called by several
-# threads.
+# All builds of OpenBLAS have the same library name, but several threads may call only this build.
 set(CPACK_DEBIAN_SERVER_PACKAGE_DEPENDS libopenblas0-pthread)
 set(CPACK_DEBIAN_SERVER_PACKAGE_SUGGESTS qkctl)
 set(CPACK_DEBIAN_SERVER_PACKAGE_CONTROL_EXTRA
@@ -52,14 +51,14 @@ set(CPACK_COMPONENT_DEV_DESCRIPTION
 The static library with its headers, for CMake (find_package(qkserve),
 qkserve::client) and pkg-config (qkserve), and the proto files.")
 
-# Before 0.2 both were one package, qkserve-client.
+# Before 0.2, qkctl and libqkserve-dev were one package, qkserve-client.
 foreach(component CLIENT DEV)
   set(CPACK_DEBIAN_${component}_PACKAGE_BREAKS "qkserve-client (<< 0.2~)")
   set(CPACK_DEBIAN_${component}_PACKAGE_REPLACES "qkserve-client (<< 0.2~)")
 endforeach()
 
 # Installs the systemd unit, and the files that Debian wants in every package. They are only in
-# packages, and `cmake --install` of everything leaves them out.
+# packages. `cmake --install` without a component leaves them out.
 install(FILES packaging/server/qkserve.service DESTINATION lib/systemd/system
   COMPONENT server EXCLUDE_FROM_ALL)
 install(FILES packaging/server/qkserve.default DESTINATION /etc/default RENAME qkserve

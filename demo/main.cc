@@ -165,7 +165,7 @@ int Main(int argc, char** argv) {
   const std::optional<int> exit_code =
       flags.ParseMain(argc, argv, [&] { return AskedQuestions(options.ask).status(); });
   if (exit_code.has_value()) return *exit_code;
-  // The demo compares with OpenBLAS, which therefore gets its best kernel, too.
+  // OpenBLAS gets its best kernel, because the demo compares the server with OpenBLAS.
   absl::Status status = SelectKernelsOrReexec("auto", argv);
   if (status.ok()) status = Run(options);
   if (status.ok()) return 0;

@@ -56,7 +56,7 @@ bool IsInsideCharacter(char c) { return (static_cast<uint8_t>(c) & 0xC0) == 0x80
 
 // Returns the size of the passage that `text` begins with.
 size_t PassageSize(absl::string_view text) {
-  // No more bytes are searched, so that the time for a long text is linear in its length.
+  // Only these bytes are searched, so that the time for a long text is linear in its length.
   const absl::string_view window = text.substr(0, kPassageBytesMax);
   const size_t next = NextSentence(window, std::min(window.size(), kPassageBytesMin));
   if (next != absl::string_view::npos) return next;

@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t kQuestionsFromText = 3;
 constexpr size_t kPhraseWords = 8;
-// The fewest words of a passage that a phrase is made from.
+// A question is made from a passage with at least this many words, if there is one.
 constexpr size_t kSourceWordsMin = 5;
 
 std::vector<std::string> Words(absl::string_view text) {

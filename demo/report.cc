@@ -26,8 +26,8 @@ std::string Heading(absl::string_view title) {
 
 size_t Width(absl::string_view text) { return DecodeUtf8(text).size(); }
 
-// Wraps `text` into lines of at most kWidth characters that begin at column `indent`. Cuts longer
-// words.
+// Wraps `text` into lines of at most kWidth characters that begin at column `indent`. Cuts words
+// that are longer than a line.
 std::string Wrapped(absl::string_view text, size_t indent = 0) {
   std::string lines;
   size_t used = 0;  // characters in the last line

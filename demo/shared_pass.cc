@@ -16,7 +16,7 @@
 namespace qkserve {
 namespace {
 
-// The tolerance is not 0, because both sums round each product. The scores are about 100.
+// The tolerance for scores of about 100. It is not 0, because the server and OpenBLAS both round.
 constexpr float kScoreTolerance = 0.01F;
 
 std::string ResultBytes(const v1::ScoreResponse& response) {

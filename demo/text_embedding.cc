@@ -16,7 +16,8 @@ namespace {
 // second says how much the length of a passage counts. Both are low, because passages are short.
 constexpr double kSaturation = 0.6;
 constexpr double kLengthInfluence = 0.6;
-// Shorter passages count as this long, because one or two words are no better an answer than four.
+// Shorter passages count as if they had this many words, because one or two words are no better an
+// answer than four.
 constexpr double kLengthMin = 4;
 constexpr double kHeadingWeight = 0.5;
 
@@ -37,8 +38,8 @@ bool IsCommon(absl::string_view word) {
   return common->find(word) != common->end();
 }
 
-// Returns FNV-1a over code points with the final mix of MurmurHash3, because all bits of the hash
-// are used.
+// Returns FNV-1a over code points. The final mix of MurmurHash3 follows, because AddWord uses 48
+// bits of the hash.
 uint64_t HashWord(const std::u32string& word) {
   uint64_t hash = 0xcbf29ce484222325;
   for (const char32_t c : word) hash = (hash ^ c) * 0x100000001b3;
@@ -73,8 +74,8 @@ std::vector<uint64_t> Words(absl::string_view text) {
   return words;
 }
 
-// Adds a word to a vector. If two vectors have the word, it adds the product of its two weights to
-// their dot product.
+// Adds a word to a vector. A word that is in two vectors adds w1 * w2 to their dot product, where
+// w1 and w2 are its weights in the two.
 void AddWord(uint64_t word, double weight, std::vector<float>& vector) {
   // Each of the four dimensions takes 11 bits of the hash for its index and one bit for its sign.
   static_assert(TextEmbedding::kDimensions == 1 << 11 && kDimensionsOfWord * 12 <= 64);

@@ -26,8 +26,8 @@ namespace qkserve {
 // A word is the text between spaces and punctuation, without a final s, cut after five characters.
 // "error" and "errors" are one word, and so are "print" and "printed". Very common English words
 // are left out. The hash of a word selects four dimensions, with a sign in each (sparse random
-// projection; Achlioptas, 2003). Words that share a dimension disturb each other by a quarter of
-// their weight.
+// projection; Achlioptas, 2003). If two words share a dimension, they change the dot product by a
+// quarter of the product of their weights.
 //
 // Deterministic across runs and machines. Thread-safe after construction.
 class TextEmbedding {
@@ -40,7 +40,7 @@ class TextEmbedding {
   // EmbedPassage and EmbedQuestion return kDimensions elements. A text may have any bytes. A byte
   // that is not UTF-8 counts as a character. A text without words gives all zeros.
   std::vector<float> EmbedPassage(const Passage& passage) const;
-  // Words that no passage has make the shares of the others smaller.
+  // A word that no passage has makes the shares of the question's other words smaller.
   std::vector<float> EmbedQuestion(absl::string_view question) const;
 
   // Returns the mean rarity of a text's words, or 0 if the text has none. A distinctive passage has

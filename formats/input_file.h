@@ -14,7 +14,7 @@
 namespace qkserve {
 
 // A regular file that is read piece by piece. It is not mapped into memory, because a read of a
-// mapped file that has shrunk ends the process. Here such a read returns an error.
+// mapped file that has shrunk ends the process. ReadAt returns an error instead.
 //
 // Thread-safe. Errors name the file.
 class InputFile {

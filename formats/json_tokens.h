@@ -10,8 +10,8 @@
 namespace qkserve {
 
 // Checks JSON text before a parser reads it, so that parsing takes little memory. A parser keeps a
-// string or a number whole and copies it into error messages. It also remembers each array and
-// object that is open.
+// string or a number whole and copies it into error messages. It remembers each open array and
+// object, too.
 //
 // Thread-compatible.
 class JsonTokens {
@@ -49,7 +49,7 @@ class JsonTokens {
 
   const int64_t bytes_max_;
   const int64_t depth_max_;
-  int64_t bytes_ = 0;  // bytes of the token so far
+  int64_t bytes_ = 0;  // bytes of the current token so far
   int64_t depth_ = 0;  // arrays and objects that are open
   bool in_string_ = false;
   bool is_escaped_ = false;  // the last byte was a backslash that escapes the next

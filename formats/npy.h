@@ -13,8 +13,8 @@ namespace qkserve {
 // Reads NumPy's .npy files of any rank, with either order of elements and either order of bytes.
 
 // Opens a file of float32, float16 or bool. Reads everything but the elements, and checks that the
-// file has all of them. The file may come from anybody. At most as many bytes as the file has are
-// allocated, plus some MiB if elements must be reordered.
+// file has all of them. The file may come from anybody. The memory that is allocated is at most as
+// large as the file, plus some MiB if elements must be reordered.
 //
 // Errors name the file:
 //   NOT_FOUND            there is no such file

@@ -20,7 +20,7 @@ namespace {
 
 constexpr size_t kElementAlignment = 64;
 
-// Returns the beginning of a text from the file in quotes, escaped for a terminal.
+// Returns the beginning of `text` in quotes, escaped for a terminal.
 std::string Quoted(absl::string_view text) {
   constexpr size_t kShown = 40;
   return absl::StrCat("'", absl::CHexEscape(Utf8Prefix(text, kShown)),
@@ -89,7 +89,7 @@ bool OrderMatters(const Shape& shape) {
          std::count_if(shape.begin(), shape.end(), [](int64_t size) { return size > 1; }) > 1;
 }
 
-// A recursive-descent parser for the Python literals of such headers.
+// A recursive-descent parser for the Python literals of .npy headers.
 class HeaderParser {
  public:
   HeaderParser(absl::string_view text, absl::Span<const NpyType> types)
@@ -180,7 +180,7 @@ class HeaderParser {
     return size;
   }
 
-  // Parses a string without escapes, because no string that is accepted here has any.
+  // Parses a string without escapes, because no accepted string has escapes.
   std::optional<absl::string_view> ParseString() {
     SkipSpace();
     // Python 2 wrote some texts as u'...'.

@@ -49,8 +49,8 @@ absl::string_view NpyTypeName(NpyType type);
 // Returns the bytes of an element.
 int64_t NpyElementBytes(NpyType type);
 
-// These return the tensor's type for a type of .npy, and the reverse. They return nullopt if there
-// is no such type.
+// Converts a type of .npy to a tensor's type, and the reverse. Returns nullopt if the other side
+// has no such type.
 std::optional<DataType> DataTypeOf(NpyType type);
 std::optional<NpyType> NpyTypeOf(DataType type);
 

@@ -27,7 +27,7 @@ void SwapBytes(char* elements, size_t bytes, int64_t element_bytes) {
   }
 }
 
-// Copies every `stride`th element of `from` to every `to_stride`th place of `to`.
+// Copies `count` elements: every `stride`th element of `from` to every `to_stride`th place of `to`.
 void CopyStrided(const char* from, int64_t stride, int64_t count, int64_t element_bytes, char* to,
                  int64_t to_stride) {
   for (int64_t i = 0; i < count; ++i) {
@@ -84,8 +84,8 @@ absl::Status ReorderedReader::LoadBlock(int64_t first_row) {
   return absl::OkStatus();
 }
 
-// Returns the index in the file of the matrix's first element. In the file the leading indices run
-// fastest.
+// Returns the index of the matrix's first element in the file. The leading indices run fastest
+// there.
 int64_t ReorderedReader::FortranIndexOf(int64_t matrix) const {
   int64_t index = 0;
   int64_t stride = matrices_;

@@ -20,9 +20,9 @@ struct ElementOrder {
   bool IsPlain() const { return !is_fortran && !is_big_endian; }
 };
 
-// Reads the elements of a file in C order, little-endian. It holds about 8 MiB of rows at a time,
-// so files may be larger than memory. In Fortran order the matrices of a tensor are interleaved, so
-// each matrix costs a pass over the file.
+// Reads the elements of a file in C order, little-endian. Files may be larger than memory, because
+// about 8 MiB of rows are held at a time. In Fortran order, each matrix of a tensor costs a walk
+// over the file, because the matrices are interleaved.
 //
 // Thread-compatible. A copy has its own memory.
 class ReorderedReader {

@@ -57,8 +57,8 @@ class HeaderText : public std::streambuf {
   char piece_[16 * kKiB];
 };
 
-// Sorts the entries by offset. INVALID_ARGUMENT: they do not fill `data_bytes` without gaps and
-// overlaps.
+// Sorts the entries by offset. INVALID_ARGUMENT: the tensors leave gaps, overlap, or do not end at
+// `data_bytes`.
 absl::Status CheckOffsets(SafetensorsEntries& entries, int64_t data_bytes) {
   std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
     return std::pair(a.offset, a.bytes) < std::pair(b.offset, b.bytes);

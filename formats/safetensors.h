@@ -29,12 +29,12 @@ struct SafetensorsEntry {
   std::optional<DataType> type = DataType::kFloat32;
   absl::string_view dtype = {};  // the format's name of the type; a literal
   Shape shape;
-  int64_t offset = 0;  // where its first byte is, counted from the end of the header
+  int64_t offset = 0;  // where the first byte is, counted from the end of the header
   int64_t bytes = 0;
 };
 
 // A file may have hundreds of thousands of tensors. A deque takes the least memory, because it
-// never moves them.
+// never moves its entries.
 using SafetensorsEntries = std::deque<SafetensorsEntry>;
 
 // Returns a text such as "I64, expected F32, F16 or BF16" for an entry without a type.
@@ -45,9 +45,9 @@ std::string ShownName(absl::string_view name);
 
 inline constexpr int64_t kSafetensorsLengthBytes = 8;
 
-// The longest header that is read. The server's own headers have some hundred bytes. Other headers
-// may describe thousands of tensors, and the format allows 100 MB. The parsed entries take less
-// than three times the header's bytes.
+// The longest header that is read. The server's own headers have some hundred bytes. Headers of
+// other programs may describe thousands of tensors, and the format allows 100 MB. The parsed
+// entries take less than three times the header's bytes.
 inline constexpr int64_t kSafetensorsHeaderBytesMax = 16 * kMiB;
 
 // The longest text in a header, for example in `__metadata__`. The JSON parser keeps each text
@@ -91,8 +91,8 @@ struct SafetensorsHeader {
 // before the elements are read once, in order.
 //
 // Errors are those of `read`, or INVALID_ARGUMENT without the file's name: ParseSafetensorsLength
-// or ParseSafetensorsJson refuses the header, the header does not begin with '{', or the tensors do
-// not fill the file without gaps and overlaps.
+// or ParseSafetensorsJson refuses the header, the header does not begin with '{', or the tensors
+// leave gaps, overlap, or do not end where the file ends.
 absl::StatusOr<SafetensorsHeader> ReadSafetensorsHeader(
     int64_t file_bytes,
     const std::function<absl::Status(int64_t offset, int64_t count, char* to)>& read);

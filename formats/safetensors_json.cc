@@ -16,7 +16,8 @@ using nlohmann::json;
 
 constexpr size_t kRankMax = 8;
 
-// The deepest nesting, as in the reference implementation. Only unknown fields nest.
+// The deepest nesting that is accepted, as in the reference implementation. Only unknown fields
+// nest.
 constexpr int64_t kDepthMax = 128;
 
 // The format's element types.
@@ -217,8 +218,8 @@ class Handler : public nlohmann::json_sax<json> {
     return true;
   }
 
-  // Adds the hash of a name. A hash takes only eight bytes, because `__metadata__` may have
-  // millions of names.
+  // Adds the hash of a name. Hashes of eight bytes are kept instead of names, because
+  // `__metadata__` may have millions of names.
   bool AddName(const std::string& name) {
     names_.push_back(std::hash<std::string>()(name));
     return true;
@@ -235,7 +236,7 @@ class Handler : public nlohmann::json_sax<json> {
   // The name of the tensor that is being read, or `__metadata__`.
   std::string name_;
   bool is_metadata_ = false;
-  std::vector<size_t> names_;  // hashes of the names of the tensor's fields
+  std::vector<size_t> names_;  // hashes of the names in the object that is being read
   Field field_ = Field::kOther;
   int64_t skipped_ = 0;  // arrays and objects that are open in an unknown field
   Shape sizes_;

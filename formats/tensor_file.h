@@ -21,7 +21,7 @@ struct TensorFile {
   std::shared_ptr<const InputFile> file;
   DataType data_type = DataType::kFloat32;
   Shape shape;
-  int64_t offset = 0;  // where the elements begin; all of them are there
+  int64_t offset = 0;  // where the elements begin; the file has all of them
   ElementOrder order = {};
 };
 

@@ -16,10 +16,10 @@
 namespace qkserve {
 namespace {
 
-// 320 files for everything but connections and their ends.
+// 320 files are left for everything but connections and the sockets that Farewells keeps.
 static_assert(Farewells::Limits().sockets_max + 320 <= kReservedFiles);
 
-// A duration for gRPC, which takes milliseconds in an int. INT_MAX means never.
+// Returns a duration as gRPC takes it: milliseconds in an int. INT_MAX means never.
 int MillisecondsArgument(absl::Duration duration) {
   return static_cast<int>(
       std::min<int64_t>(absl::ToInt64Milliseconds(duration), std::numeric_limits<int>::max()));
@@ -29,8 +29,8 @@ int MillisecondsArgument(absl::Duration duration) {
 
 void SetConnectionLimits(const ServerOptions& options, grpc::ServerBuilder& builder) {
   if (options.connection_age > absl::ZeroDuration()) {
-    // gRPC closes a connection at 0.9 to 1.1 times this value, which is 1 to 1.22 times the flag.
-    // The value is never 0, which gRPC takes for at once.
+    // gRPC closes a connection at 0.9 to 1.1 times this value. That is 1 to 1.22 times the flag.
+    // The value is never 0, because gRPC would close connections at once.
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
                                std::max(1, MillisecondsArgument(options.connection_age / 9 * 10)));
   }
@@ -44,9 +44,9 @@ void SetConnectionLimits(const ServerOptions& options, grpc::ServerBuilder& buil
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, MillisecondsArgument(options.ping_after));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
                              MillisecondsArgument(options.ping_timeout));
-  // gRPC would stop after two pings between which no data was sent.
+  // Without this, gRPC would send no more pings after two between which no data was sent.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  // gRPC's own intervals are 5 minutes, and 2 hours while there is no call.
+  // gRPC's defaults for this interval are 5 minutes, and 2 hours for a connection without calls.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              MillisecondsArgument(options.keepalive_interval_min));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);

@@ -11,21 +11,23 @@
 
 namespace qkserve {
 
-// How gRPC's connections are made, and what they may do (decision 19).
+// These functions set how gRPC's connections are made, and what the connections may do (decision
+// 19).
 
 // Sets limits of connections: age, handshake, calls, pings, metadata.
 void SetConnectionLimits(const ServerOptions& options, grpc::ServerBuilder& builder);
 
-// Takes over a connected socket. Called between the start of its server and Shutdown.
+// Takes ownership of a connected socket. Called only between the start of the gRPC server and its
+// Shutdown.
 using ConnectionTaker = std::function<void(int socket)>;
 
-// Lets the server that is built take connections that an Acceptor has accepted, with these
-// credentials. Their ends are watched by Farewells::OfProcess.
+// Lets the server that `builder` makes take connections that an Acceptor has accepted, with
+// `credentials`. Farewells::OfProcess watches each socket that is taken.
 ConnectionTaker AddConnectionTaker(std::shared_ptr<grpc::ServerCredentials> credentials,
                                    grpc::ServerBuilder& builder);
 
-// The options of an Acceptor that gives its connections to `take`. Logs if the limit of open files
-// allows fewer than the options.
+// Returns the options of an Acceptor that gives its connections to `take`. Logs a line if the limit
+// of open files allows fewer connections than connections_max.
 Acceptor::Options AcceptorOptions(const ServerOptions& options, ConnectionTaker take);
 
 }  // namespace qkserve

@@ -9,8 +9,8 @@
 #include "core/batching/limits.h"
 #include "qkserve/limits.h"
 
-// Limits of calls and of connections. A limit that an operator may change is the default of a flag.
-// docs/limits.md lists them all; a test compares its numbers with these.
+// The limits of calls and connections. If an operator may change a limit, the constant is the
+// default of a flag. docs/limits.md lists all limits, and a test compares its numbers with these.
 
 namespace qkserve {
 
@@ -48,18 +48,18 @@ inline constexpr int64_t kReservedFiles = 576;
 // The time in which a new connection must complete its handshakes, up to HTTP/2's settings.
 inline constexpr absl::Duration kHandshakeTimeout = absl::Seconds(10);
 
-// The time that calls may go on after their connection has reached its age (--connection_grace).
-// Long uploads need this time. The limit also bounds how long a peer can hold a place or memory by
-// sending or reading very slowly.
+// The time that calls may go on after their connection has reached connection_age
+// (--connection_grace). Long uploads need this time. The limit also bounds how long a peer can hold
+// a place or memory by sending or reading very slowly.
 inline constexpr absl::Duration kConnectionGrace = absl::Hours(1);
 
-// The time in which a caller must take a reply (--reply_timeout). A caller of the largest reply
-// must read 0.9 MB/s.
+// The time in which a caller must take a reply (--reply_timeout). To take the largest reply in
+// time, a caller must read 0.9 MB/s.
 inline constexpr absl::Duration kReplyTimeout = absl::Minutes(5);
 
 // The server sends a ping to a peer that is silent for kPingAfter. If the peer does not answer
-// within kPingTimeout, it has vanished, and its connection is closed. The timeout is long enough
-// for a client that was stopped for 10 s.
+// within kPingTimeout, it counts as vanished, and its connection is closed. The timeout is long
+// enough for a client that was stopped for 10 s.
 inline constexpr absl::Duration kPingAfter = absl::Seconds(60);
 inline constexpr absl::Duration kPingTimeout = absl::Seconds(20);
 

@@ -54,7 +54,7 @@ namespace {
 constexpr int kExitError = 1;
 constexpr int kExitUsage = 2;
 
-// The format of the log. It is set once, before there are other threads.
+// The format of the log. It is set once, before other threads start.
 LogFormat log_format = LogFormat::kText;
 
 void Log(const LogEvent& event) {
@@ -105,12 +105,12 @@ absl::Status WritePortFile(const char* flag, const std::string& path, int port) 
   return absl::FailedPreconditionError(absl::StrCat(flag, ": ", status.message()));
 }
 
-// Waits for the signal and returns it. Meanwhile gives the allocator's free memory back to the
+// Waits for a stop signal and returns it. Meanwhile gives the allocator's free memory back to the
 // system when no request is in flight.
 int AwaitStopSignal(int pipe, Server& server) {
   constexpr int kTrimEveryMs = 2000;
   // Connections take memory even without a request, for example for headers that never end. Up to
-  // this much is not given back, because giving it back and getting it again costs time.
+  // this many bytes are not given back, because giving memory back and getting it again takes time.
   constexpr int64_t kLeftAloneBytes = int64_t{16} << 20;
   const auto resident_bytes = [] { return ProcessStats::ReadUsage().resident_bytes; };
   int64_t trimmed_to_bytes = resident_bytes();
@@ -220,7 +220,8 @@ std::vector<const char*> Arguments(int argc, char** argv) {
   return args;
 }
 
-// Returns the status with the flag or variable in place of an option's name.
+// Returns the status with the option's name in the message replaced by the flag or variable that
+// set it.
 absl::Status WithSource(const Flags& flags, const absl::Status& status) {
   return absl::Status(status.code(), flags.NameSource(status.message()));
 }
@@ -262,8 +263,8 @@ int Main(int argc, char** argv) {
   }
   // Variables are read even if the command line is wrong, because they say how to log the error.
   const absl::Status variables = flags.ReadEnvironment(kVariablePrefix);
-  // An empty value counts, too, because a check that was asked for must not become a server. A
-  // check ignores variables with wrong values, because they concern the server.
+  // An empty --check is a check, too, because the program must not become a server then. A check
+  // ignores variables with wrong values, because they concern the server.
   if (help.ok() && options.check.has_value()) return Check(options, flags);
   log_format = options.log_format;
   absl::Status status = help.status();

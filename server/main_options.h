@@ -16,7 +16,7 @@ namespace qkserve {
 // make_token and version have no variable.
 inline constexpr char kVariablePrefix[] = "QKSERVE_";
 
-// All flags: the server's options, and those of the program alone.
+// The values of all flags: the server's options, and the options of the program alone.
 struct MainOptions {
   ServerOptions server = {.http_address = "127.0.0.1:8080"};
   std::string port_file, http_port_file;

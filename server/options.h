@@ -28,7 +28,7 @@ std::string FlagText(LoggedRequests requests);
 
 // The options that an operator chooses. main_options.cc fills them from flags of the same names.
 // The functions at the end have no flags. Only tests set key_set_refresh, file_check_interval and
-// the limits that say so.
+// the limits whose comment says so.
 struct ServerOptions {
   // HOST:PORT or unix:PATH. Port 0 takes a free one.
   std::string listen_address = "127.0.0.1:50051";
@@ -37,9 +37,9 @@ struct ServerOptions {
   // differs from the flag's, because an embedded server has HTTP only if it is told to.
   std::string http_address = {};
 
-  // Files in PEM format for the TLS of gRPC and HTTP. They are read again when they change. In its
-  // file, the server's certificate comes first, then the certificates between it and its authority.
-  // Empty: plain text.
+  // Files in PEM format for the TLS of gRPC and HTTP. They are read again when they change. In
+  // tls_cert_file, the server's certificate comes first, then the certificates between it and its
+  // authority. Empty: plain text.
   std::string tls_cert_file = {};
   std::string tls_key_file = {};
 
@@ -60,7 +60,7 @@ struct ServerOptions {
   // Threads that compute. 0: as many as there are CPUs that this process may use.
   int64_t workers = 0;
 
-  // The largest message in either direction.
+  // The most bytes of a message, in either direction.
   int64_t message_bytes_max = kMessageBytesMax;
 
   // The most bytes that requests in flight and their results hold together.
@@ -89,8 +89,8 @@ struct ServerOptions {
   // then looks the server's name up again. 0 or infinite: never.
   absl::Duration connection_age = absl::Seconds(60);
 
-  // The time that calls may go on after the age of their connection. Then the connection is closed,
-  // and its calls fail with UNAVAILABLE. 0 or infinite: no limit.
+  // The time that calls may go on after their connection has reached connection_age. Then the
+  // connection is closed, and its calls fail with UNAVAILABLE. 0 or infinite: no limit.
   absl::Duration connection_grace = kConnectionGrace;
 
   // A call is cancelled if its caller has not taken the reply after this time, unless the call's
@@ -98,12 +98,12 @@ struct ServerOptions {
   absl::Duration reply_timeout = kReplyTimeout;
 
   // The most connections at a time: in all, and from one IPv4 address or one prefix of IPv6
-  // (PeerPrefix). Further connections are closed at once. The limit of open files may lower the
-  // first number. 0 for one address: half of the connections in all.
+  // (PeerPrefix). Further connections are closed at once. The limit of open files may lower
+  // connections_max. connections_per_peer_max = 0: half of the connections in all.
   int64_t connections_max = kConnectionsMax;
   int64_t connections_per_peer_max = 0;
 
-  // Limits of limits.h that tests lower.
+  // Limits from limits.h that only tests set, to lower values.
   int64_t deletions_max = kDeletionsMax;
   absl::Duration handshake_timeout = kHandshakeTimeout;
   absl::Duration ping_after = kPingAfter;
@@ -111,10 +111,10 @@ struct ServerOptions {
   absl::Duration unsent_timeout = kUnsentTimeout;
 
   // A client whose keepalive pings come faster is cut off at its third ping. gRPC's clients for Go
-  // and Java ping every 10 s at most.
+  // and Java ping at most every 10 s.
   absl::Duration keepalive_interval_min = absl::Seconds(5);
 
-  // Bounds of the queue: the number of requests, and the longest time that a request waits. A
+  // The limits of the queue: the number of requests, and the longest time that a request waits. A
   // request's deadline may allow less time.
   int64_t queue_requests_max = kQueueRequestsMax;
   absl::Duration queue_time_max = kQueueTimeMax;
@@ -124,8 +124,8 @@ struct ServerOptions {
   std::string tenant_quota_file = {};
 
   // A server that is told to stop sends its clients away. It still answers calls until none has
-  // come for this time, because clients need time to read that they should go. It does so for at
-  // most five times as long.
+  // come for this time, because clients need time to read that they should go. This lasts at most
+  // five times drain_grace.
   absl::Duration drain_grace = absl::Milliseconds(200);
 
   // The time after drain_grace in which requests in flight may finish.
@@ -137,7 +137,7 @@ struct ServerOptions {
   // The calls that get a line in the log: at most ten a second of each kind.
   LoggedRequests log_requests = LoggedRequests::kSlow;
 
-  // The key sets without which /readyz says 503.
+  // The key sets that must be served. Otherwise /readyz says 503.
   ReadyKeySets ready_key_sets = ReadyKeySets::kSome;
 
   LogSink log = [](const LogEvent&) {};

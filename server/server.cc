@@ -34,23 +34,25 @@ namespace {
 
 constexpr absl::string_view kUnixPrefix = "unix:";
 
-// The speed of the process's kernel, measured once.
+// Returns the speed of the process's kernel, in GFLOP/s. It is measured once.
 double GflopsPerWorker() {
   static const double gflops = MeasureBlasGflops();
   return gflops;
 }
 
-// Threads beside workers and gRPC's. 13 are for HTTP, accepting, the ends of connections, files
-// of uploads (4), merges, and the watches of idle uploads, replies, the directory, files that flags
-// name and gRPC's copies of certificates. 4 are room for the threads that gRPC adds under load.
+// The number of threads beside workers and gRPC's threads. 13 threads have these tasks: HTTP,
+// accepting, Farewells, files of uploads (4 threads), merges, and five watches: idle uploads,
+// replies, the directory, the files that flags name, and gRPC's copies of certificates. The other 4
+// are room for threads that gRPC adds under load.
 constexpr int64_t kOtherThreads = 17;
 
-// The time after which a refused caller may come again. Bytes in flight are usually returned within
-// the time of a request.
+// The time after which a refused caller may come again. Bytes in flight are usually free again
+// within the time that a request takes.
 constexpr absl::Duration kInFlightRetryAfter = absl::Milliseconds(100);
 
-// An error of key_set_dir. It is FAILED_PRECONDITION because it may go away without a change of
-// flags. INVALID_ARGUMENT would tell a supervisor not to try again.
+// Returns the error for a key_set_dir that cannot be used. The code is FAILED_PRECONDITION, because
+// the error may go away without a change of flags. INVALID_ARGUMENT would tell a supervisor not to
+// try again.
 absl::Status DirectoryError(const absl::Status& status) {
   if (absl::IsCancelled(status) || absl::IsResourceExhausted(status)) return status;
   return absl::FailedPreconditionError(absl::StrCat("key_set_dir: ", status.message()));
@@ -60,8 +62,9 @@ bool MayBeReached(const ServerOptions& options) {
   return !options.tls_cert_file.empty() || options.allow_plaintext;
 }
 
-// INVALID_ARGUMENT: without TLS, an address needs allow_plaintext. This is asked first, because
-// reading key sets may take minutes. CheckBound decides: a name may have other addresses then.
+// Returns INVALID_ARGUMENT if other machines may reach an address without TLS, unless
+// allow_plaintext is set. This is checked first, because reading key sets may take minutes.
+// CheckBound checks again, because a name may have other addresses by then.
 absl::Status CheckPlaintext(const ServerOptions& options) {
   if (MayBeReached(options)) return absl::OkStatus();
   if (!absl::StartsWith(options.listen_address, kUnixPrefix)) {
@@ -71,14 +74,14 @@ absl::Status CheckPlaintext(const ServerOptions& options) {
   return CheckIsLoopback(kHttpAddressFlag, options.http_address);
 }
 
-// The same, for the addresses that `address` was bound to.
+// Makes the same check for the addresses that `sockets` are bound to.
 absl::Status CheckBound(const ServerOptions& options, const AddressFlag& flag,
                         const std::string& address, const BoundSockets& sockets) {
   if (MayBeReached(options)) return absl::OkStatus();
   return CheckAreLoopback(flag, address, sockets.addresses());
 }
 
-// Listens on http_address, and tells so.
+// Listens on http_address, logs that, and calls on_http_listening.
 absl::StatusOr<std::unique_ptr<HttpServer>> StartHttp(const ServerOptions& options,
                                                       const MetricsExporter& exporter,
                                                       const Clock* clock, const TlsFiles* tls) {
@@ -98,7 +101,8 @@ absl::string_view DescribeEncryption(const ServerOptions& options) {
   return options.tls_client_ca_file.empty() ? "TLS" : "TLS with certificates of clients";
 }
 
-// Reads the quotas of tenants, and again whenever the file changes. No path: there are none.
+// Reads the quotas of tenants now, and whenever the file changes. Empty `path`: there are no
+// quotas.
 absl::Status WatchQuotas(const std::string& path, const Clock& clock, Tenants& tenants,
                          FileReloader& files) {
   if (path.empty()) return absl::OkStatus();
@@ -283,7 +287,7 @@ absl::StatusOr<BoundSockets> Server::BindListenAddress() {
 absl::Status Server::Listen() {
   ASSIGN_OR_RETURN(BoundSockets sockets, BindListenAddress());
   const absl::Status listening = sockets.Listen();
-  // Another process may have been faster.
+  // This fails if another process has begun to listen on the address since it was bound.
   if (!listening.ok()) {
     return CannotListen(kListenAddressFlag, options_.listen_address, listening);
   }
@@ -291,8 +295,8 @@ absl::Status Server::Listen() {
   builder.SetMaxReceiveMessageSize(static_cast<int>(options_.message_bytes_max));
   builder.SetMaxSendMessageSize(static_cast<int>(options_.message_bytes_max));
   SetConnectionLimits(options_, builder);
-  // gRPC would unpack a message of 1 MB to 1 GB before any limit sees it. ReadWireMessage does it
-  // within limits.
+  // gRPC would decompress a message of 1 MB to 1 GB before any limit applies. ReadWireMessage
+  // decompresses within limits.
   builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
   builder.RegisterService(&scoring_);
   builder.RegisterService(&key_set_service_);
@@ -312,11 +316,11 @@ absl::Status Server::Listen() {
   return absl::OkStatus();
 }
 
-// How long a draining server waits for the next message of an upload.
+// The longest time that a draining server waits for the next message of an upload.
 constexpr absl::Duration kDrainUploadIdleMax = absl::Seconds(5);
 
-// The rounds of drain_grace in which a draining server waits for callers that have not read their
-// GOAWAY yet. One is enough unless a client is very slow, or ignores GOAWAY.
+// The most rounds in which a draining server waits for clients that have not read their GOAWAY. A
+// round lasts drain_grace. One round is enough unless a client is very slow, or ignores GOAWAY.
 constexpr int kDrainRoundsMax = 5;
 
 void Server::SendCallersAway() {
@@ -324,7 +328,8 @@ void Server::SendCallersAway() {
   int64_t begun = -1;
   for (int round = 0; round < kDrainRoundsMax && begun != calls_.begun(); ++round) {
     begun = calls_.begun();
-    // Clients that are not told to leave are refused, so that the server comes to an end.
+    // If gRPC cannot send clients away, their new jobs are refused, because the drain must come to
+    // an end.
     if (!SendClientsAway(*grpc_server_)) batcher_->RefuseNewJobs();
     absl::SleepFor(options_.drain_grace);
   }
@@ -339,13 +344,14 @@ absl::Status Server::Drain() {
   key_set_service_.RefuseNewCalls(std::min(kDrainUploadIdleMax, options_.drain_timeout / 2));
   const absl::Time end = clock_.Now() + options_.drain_timeout;
   const int64_t abandoned = calls_.AwaitNone(clock_, end);
-  // Shutdown would wait for connections: 20 s for an idle peer. And it would tell CANCELLED to
-  // calls that arrive meanwhile.
+  // Connections are closed first. Otherwise Shutdown would wait for them (20 s for an idle peer),
+  // and would end calls that arrive meanwhile with CANCELLED.
   CloseConnections(*grpc_server_);
   grpc_server_->Shutdown(std::chrono::system_clock::now());
   grpc_server_->Wait();
   grpc_server_ = nullptr;
-  // The end of the process would reset connections whose peers still read.
+  // This waits for peers that still read, because the end of the process would reset their
+  // connections.
   Farewells::OfProcess().AwaitNone(clock_, end);
   if (abandoned == 0) return absl::OkStatus();
   return absl::DeadlineExceededError(

@@ -38,8 +38,8 @@ namespace qkserve {
 class Server {
  public:
   // Loads all key sets, listens, and returns. HTTP answers before the sets are loaded.
-  // INVALID_ARGUMENT: an option is out of range. UNAVAILABLE: the address cannot be listened on.
-  // RESOURCE_EXHAUSTED: the system gives the process too few threads. CANCELLED:
+  // INVALID_ARGUMENT: an option is out of range. UNAVAILABLE: the server cannot listen on an
+  // address. RESOURCE_EXHAUSTED: the system gives the process too few threads. CANCELLED:
   // options.is_stopping returned true. Other errors say why key_set_dir cannot be used.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
                                                        const Clock* clock = Clock::Monotonic());
@@ -52,17 +52,18 @@ class Server {
 
   // The address that gRPC listens on, with the port that was taken: HOST:PORT, or unix:PATH.
   const std::string& address() const { return address_; }
-  // 0 for a path.
+  // The port that gRPC listens on, or 0 for a path.
   int port() const { return port_; }
 
   // The address that HTTP listens on. "" if there is no HTTP.
   std::string http_address() const { return http_ != nullptr ? http_->address() : ""; }
 
-  // Drains: says NOT_SERVING, stops listening, and sends GOAWAY to all clients. Calls that were on
-  // their way are still answered, until none has come for drain_grace. Later ones get UNAVAILABLE.
-  // When the calls in flight have ended, or drain_timeout has passed, it closes connections and
-  // returns. A call that is cut then shows as UNAVAILABLE. May be called again. DEADLINE_EXCEEDED:
-  // calls were still in flight after drain_timeout.
+  // Drains the server: sets health to NOT_SERVING, stops listening, and sends GOAWAY to all
+  // clients. Calls that still arrive are answered until none has come for drain_grace. Later calls
+  // get UNAVAILABLE. When the calls in flight have ended, or drain_timeout has passed, closes all
+  // connections. Unfinished calls then end with UNAVAILABLE. Returns when peers have read their
+  // replies, or drain_timeout has passed. May be called again. DEADLINE_EXCEEDED: calls were still
+  // in flight after drain_timeout.
   absl::Status Drain();
 
   // True if no call is under way.
@@ -74,7 +75,7 @@ class Server {
  private:
   struct Parts {
     ComputeSetup compute;
-    // Before `files` stands whatever its files are applied to.
+    // `files` applies contents to members that stand before it, because they must outlive it.
     std::unique_ptr<TlsFiles> tls;  // null: plain text
     std::unique_ptr<AccessControl> access;
     std::unique_ptr<Tenants> tenants;
@@ -93,8 +94,9 @@ class Server {
 
   const ServerOptions options_;
   const Clock& clock_;
-  // Members are destroyed from the last to the first. The gRPC server ends its calls before what
-  // they use goes. Before files_ stands whatever its files are applied to.
+  // Members are destroyed from the last to the first. Therefore the gRPC server ends its calls
+  // before the members that calls use are destroyed. files_ applies contents to members that stand
+  // before it, because they must outlive it.
   const std::unique_ptr<TlsFiles> tls_;
   const std::unique_ptr<AccessControl> access_;
   const std::unique_ptr<Tenants> tenants_;
@@ -102,7 +104,7 @@ class Server {
   const std::unique_ptr<MetricsExporter> exporter_;
   const CallRecorder recorder_;
   const CallGate gate_;
-  ByteBudget budget_;    // ComputeSlotsCharge is reserved of it
+  ByteBudget budget_;    // ComputeSlotsCharge reserves a part
   InFlightCalls calls_;  // calls of Score, and calls that change key sets
   const std::unique_ptr<KeySetStore> key_sets_;
   const std::unique_ptr<Batcher> batcher_;

@@ -10,7 +10,8 @@ namespace {
 
 // Returns the time that a request should take if it gets all the workers that can share it.
 absl::Duration TimeAlone(const BatchPolicyOptions& options, const JobSpec& spec) {
-  // The tiles of a pass are unknown until the pass is made. All workers are assumed to share them.
+  // The number of tiles of a pass is unknown until the pass is made. All workers are assumed to
+  // share them.
   const int64_t workers =
       spec.group != GroupId::kNone ? options.workers : std::min(options.workers, spec.tile_count);
   return spec.cost / std::max(workers, int64_t{1});
@@ -63,8 +64,8 @@ absl::Time DueOf(const BatchPolicyOptions& options, const JobSpec& spec, absl::T
 }
 
 absl::Time RankOf(const BatchPolicyOptions& options, const JobSpec& spec, absl::Time arrival) {
-  // A fifth of the time is left for work that is still done before the request when it gets to the
-  // front. Without this margin, many requests were dropped just before their turns.
+  // A fifth of the time is left for work that is still done after the request gets to the front.
+  // Without this margin, many requests were dropped just before their turns.
   const absl::Time front = arrival + (DueOf(options, spec, arrival) - arrival) * 4 / 5;
   // Without the second bound, others would overtake a long request until it is too late to begin.
   return std::min(front + spec.cost, spec.deadline - TimeAlone(options, spec) * 2);

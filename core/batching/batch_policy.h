@@ -13,7 +13,7 @@ namespace qkserve {
 // The decisions of the batcher, as pure functions without threads or a clock.
 
 struct BatchPolicyOptions {
-  // The most groups and tiles that may run at a time. At least 1.
+  // The most tiles and groups of small requests that may run at a time. At least 1.
   int64_t workers = 1;
 
   // Threads of the pool. The threads beyond `workers` send answers while the others compute. 0: as
@@ -27,11 +27,12 @@ struct BatchPolicyOptions {
   // allow less.
   absl::Duration queued_time_max = kQueueTimeMax;
 
-  // A lane is a standing queue if, for standing_after, none of its requests has had its turn within
-  // prompt_turn of its arrival. Such a queue is not a burst: there is more work than the workers
-  // can do, and longer waiting helps nobody (after Nichols and Jacobson, Controlling Queue Delay,
-  // ACM Queue 2012). prompt_turn is twice the time of the longest tile. standing_after is longer
-  // than nearly all bursts of random traffic at 0.8 of the capacity.
+  // A request has a prompt turn if it waits for at most prompt_turn. A lane is a standing queue if
+  // none of its requests had a prompt turn for longer than standing_after. Such a queue is not a
+  // burst: there is more work than the workers can do, and longer waiting helps nobody (after
+  // Nichols and Jacobson, Controlling Queue Delay, ACM Queue 2012). prompt_turn is twice the time
+  // of the longest tile. standing_after is longer than nearly all bursts of random traffic at 0.8
+  // of the capacity.
   absl::Duration prompt_turn = absl::Milliseconds(10);
   absl::Duration standing_after = absl::Seconds(1);
 
@@ -60,11 +61,12 @@ struct BatchPolicyOptions {
 struct QueueSummary {
   int64_t small_requests = 0;
   absl::Duration small_cost = absl::ZeroDuration();
-  // Large requests, and requests of a group.
+  // Large requests, and requests that need a pass (JobSpec::group).
   int64_t large_requests = 0;
   absl::Duration large_cost = absl::ZeroDuration();  // cost of the tiles that have not begun
 
-  // Slots in use: one for each group or tile that runs. At most `workers`.
+  // Slots in use: one for each tile, and for each group of small requests, that runs. At most
+  // `workers`.
   int64_t busy = 0;
 
   int64_t requests() const { return small_requests + large_requests; }
@@ -122,9 +124,9 @@ inline constexpr int64_t kReserveFactorMax = 2;
 bool WaitedTooLong(const BatchPolicyOptions& options, const QueueSummary& queue, absl::Time arrival,
                    absl::Time now);
 
-// True if a request that begins now would miss its deadline at 1.5 times its cost, if other work is
-// done meanwhile. `others` is the worker time of this other work. Such a request would only make
-// the requests that wait late, too.
+// True if a request that begins now would miss its deadline at 1.5 times its cost. `others` is the
+// worker time of other work that is done meanwhile. A request that is late anyway would only make
+// waiting requests late, too.
 bool TooLateToBegin(const BatchPolicyOptions& options, const QueueSummary& queue,
                     const JobSpec& spec, absl::Duration others, absl::Time now);
 
@@ -142,8 +144,8 @@ bool TooLateToContinue(const BatchPolicyOptions& options, const JobSpec& spec,
 absl::Duration RetryAfter(const BatchPolicyOptions& options, const QueueSummary& queue,
                           uint64_t refusals);
 
-// Returns the cost of the small requests that a worker takes at once: an even share of all, but at
-// most group_cost_max. The shares of the other workers are left for them.
+// Returns the cost of the small requests that a worker takes at once: an even share of all small
+// requests, but at most group_cost_max. The rest is left for the other workers.
 absl::Duration GroupCost(const BatchPolicyOptions& options, const QueueSummary& queue);
 
 // Returns a job's part of the cost of a pass that answers `requests` jobs: its cost without

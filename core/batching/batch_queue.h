@@ -27,7 +27,7 @@ struct QueuedJob {
   JobSpec spec;
   absl::Time arrival;
 
-  // The job's part of what the queue counts (see JobSpec).
+  // The cost that the queue counts for this job (see JobSpec).
   absl::Duration queue_cost = absl::ZeroDuration();
 
   absl::Status status;  // why the job was dropped, or how it ran
@@ -39,7 +39,7 @@ using QueuedJobs = std::vector<std::shared_ptr<QueuedJob>>;
 // jobs of a group that share a pass.
 struct TiledWork {
   QueuedJobs jobs;
-  std::unique_ptr<Pass> pass;  // null if the tiles are those of a single job
+  std::unique_ptr<Pass> pass;  // null for a single job, which has its own tiles
 
   LaneId lane;
   absl::Time rank;
@@ -48,11 +48,11 @@ struct TiledWork {
   absl::Duration tile_cost = absl::ZeroDuration();
   absl::Duration cost = absl::ZeroDuration();        // cost of all tiles
   absl::Duration queue_cost = absl::ZeroDuration();  // sum of the jobs' queue_cost
-  // The part of `cost` that is charged to `lane`, tile by tile. The lanes of jobs that joined a
-  // pass are charged when the pass is taken.
+  // The part of `cost` that is charged to `lane`, tile by tile. Other lanes, whose jobs joined the
+  // pass, are charged when the pass is taken.
   absl::Duration charged_cost = absl::ZeroDuration();
 
-  // The number of tiles handed out so far. They are handed out in order.
+  // The number of tiles handed out so far. Tiles are handed out in order.
   int64_t tiles_taken = 0;
   int64_t tiles_running = 0;
   absl::Time started = absl::InfinitePast();
@@ -60,8 +60,8 @@ struct TiledWork {
   absl::Duration worker_time = absl::ZeroDuration();  // sum over the tiles that ended
   absl::Status status;                                // the first error of a tile
 
-  // Returns the part that one tile has of a cost of all tiles. Does not divide if there is one
-  // tile, because most work has one tile and divisions of durations are slow.
+  // Returns one tile's part of a cost of all tiles. Does not divide if there is one tile, because
+  // most work has one tile and divisions of durations are slow.
   absl::Duration OfOneTile(absl::Duration of_all) const {
     return tile_count <= 1 ? of_all : of_all / tile_count;
   }
@@ -83,7 +83,7 @@ struct PassToMake {
   std::shared_ptr<TiledWork> work;
 };
 
-// One tile of work that has been cut already.
+// One tile of a large job, or of a pass that has been made.
 struct TileToRun {
   std::shared_ptr<TiledWork> work;
   int64_t tile = 0;
@@ -94,14 +94,15 @@ struct Assignment {
   // std::monostate: nothing is worth running now.
   std::variant<std::monostate, SmallJobs, PassToMake, TileToRun> work;
 
-  // Jobs that are not run any further; `status` says why. None of their tiles is running. The
-  // worker only has to finish them. If some of their tiles ran, the receipts have the times.
+  // Jobs that are not run any further. The `status` of each says why. None of their tiles is
+  // running. The worker only has to finish these jobs. If some of their tiles ran, the receipts
+  // have the times.
   QueuedJobs dropped;
 
   bool HasWork() const { return !std::holds_alternative<std::monostate>(work); }
 };
 
-// The queue, without threads or locks. It decides which work is next, and in which portions.
+// The queue, without threads or locks. Decides which work is next, and in which portions.
 //
 // Work waits in lanes. Each tenant gets an equal share of the time while it has any work, and its
 // lanes divide this share (FairShare). Normal and low work of a tenant wait in separate lanes:
@@ -135,14 +136,16 @@ class BatchQueue {
     RatioOf(kind).Learn(predicted, measured, now);
   }
 
-  // Returns the next work. Acquires a slot if the assignment HasWork. Drops the jobs on its way
-  // that have expired, are cancelled, have waited too long, or cannot be answered in time any more.
+  // Returns the next work. Acquires a slot if the assignment HasWork. Drops jobs whose turn has
+  // come if they have expired, are cancelled, have waited too long, or can no longer be answered in
+  // time.
   Assignment Take(absl::Time now);
 
   // Tells the queue that the worker has made the pass that Take asked for. This call also takes the
   // first tile of the pass for the worker.
   void PassMade(const std::shared_ptr<TiledWork>& work, absl::Time now);
-  // Tells the queue that the pass could not be made. The caller must finish its jobs.
+  // Tells the queue that the pass could not be made. The caller must then finish the jobs of
+  // `work`.
   void PassFailed(const TiledWork& work);
 
   // Tells the queue that a tile ran until `end`. Returns true if it was the last tile. The caller
@@ -170,14 +173,15 @@ class BatchQueue {
 
  private:
   struct Lane {
-    // The cost of the work below, as the summary counts it. Tiles that have begun do not count. The
-    // maps are by rank.
+    // The cost of the work in the maps below, counted as in the summary, without tiles that have
+    // begun. The maps are ordered by rank.
     RankedCosts cost;
     std::multimap<absl::Time, std::shared_ptr<QueuedJob>> small;      // small jobs
     std::multimap<absl::Time, std::shared_ptr<QueuedJob>> ungrouped;  // jobs that need a pass
     std::multimap<absl::Time, std::shared_ptr<TiledWork>> tiled;      // work with tiles left
 
-    // The time when the lane got work, or when a job of it last had its turn within prompt_turn.
+    // The last time when a job of the lane had its turn within prompt_turn of its arrival. Until
+    // then, the time when the lane got its first work.
     absl::Time prompt_at;
 
     bool IsEmpty() const { return small.empty() && ungrouped.empty() && tiled.empty(); }
@@ -185,17 +189,18 @@ class BatchQueue {
 
   // Returns the lane that a job waits in.
   LaneId LaneOf(const JobSpec& spec) const;
-  // Returns the lane, and makes it if it has no work yet. The caller must then add work.
+  // Returns the lane. Makes the lane if it does not exist, because lanes without work are not kept.
+  // The caller must then add work.
   Lane& LaneWithWork(const LaneId& lane_id, absl::Time now);
   // Removes the lane if it has no work left.
   void RemoveIfEmpty(const LaneId& lane_id);
-  // These functions take the next work of the lane: small jobs, the jobs of a pass, or a tile.
-  // Dropped jobs go to assignment.dropped.
+  // Take the next work of the lane: small jobs, the jobs of a pass, or a tile. Dropped jobs go to
+  // assignment.dropped.
   void TakeSmall(absl::Time now, const LaneId& lane_id, Assignment& assignment);
   void TakePass(absl::Time now, const LaneId& lane_id, Assignment& assignment);
   void TakeTile(absl::Time now, const LaneId& lane_id, Assignment& assignment);
-  // Moves jobs of the lane to `small` until their total cost is `cost_max`. Returns true if the
-  // group has no room for more.
+  // Moves jobs of the lane to `small` while the total cost of `small` is at most `cost_max`.
+  // Returns true if `small` has no room for more.
   bool AddSmall(absl::Time now, const LaneId& lane_id, absl::Duration cost_max, SmallJobs& small,
                 Assignment& assignment);
   // Jobs that join a pass, before it is made.
@@ -204,7 +209,8 @@ class BatchQueue {
     GroupId group;
     std::shared_ptr<QueuedJob> earliest;  // the job with the earliest deadline
 
-    // How many more lanes may be visited and jobs skipped. This bounds the time under the lock.
+    // Each visited lane and each skipped job lowers this number by 1. This bounds the time under
+    // the lock.
     int skips_left = 256;
   };
   // Moves jobs of the lane that are in joining.group to the pass.
@@ -222,10 +228,10 @@ class BatchQueue {
   // corrected.
   bool IsTooLate(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
   // Checks a job whose turn has come. An error says why the job is dropped: an error of
-  // CheckStillWanted, or RESOURCE_EXHAUSTED if it has waited too long or would end too late.
+  // CheckStillWanted, or RESOURCE_EXHAUSTED if the job has waited too long or would end too late.
   absl::Status CheckWorthBeginning(const QueuedJob& job, absl::Duration cost, absl::Time now) const;
   // Checks a job of tiled work that has begun. An error says why the job is dropped: an error of
-  // CheckStillWanted, or RESOURCE_EXHAUSTED if it would end too late.
+  // CheckStillWanted, or RESOURCE_EXHAUSTED if the job would end too late.
   absl::Status CheckWorthContinuing(const QueuedJob& job, const TiledWork& work,
                                     absl::Time now) const;
   // Notes that a job of the lane has its turn.
@@ -248,17 +254,17 @@ class BatchQueue {
   double RatioAt(WorkKind kind, absl::Time now) const {
     return ratios_[static_cast<size_t>(kind)].At(now);
   }
-  // Returns the corrected work that other lanes and tenants get done while this lane gets `own`
-  // done (TenantLoads).
+  // Returns the corrected cost of the work that other lanes and tenants get done while this lane
+  // gets `own` done (TenantLoads).
   absl::Duration OthersMeanwhile(LaneId lane_id, absl::Duration own, const QueueSummary& corrected,
                                  double ratio) const;
-  // Returns the corrected work that is done before a job of the lane at `rank` ends, without the
-  // job's own work. This is the work that ranks before the job in its lane, the work that runs, and
-  // the work that other lanes get done meanwhile.
+  // Returns the corrected cost of the work that is done before a job of the lane at `rank` ends,
+  // without the job's own work. This is the work that ranks before the job in its lane, the work
+  // that runs, and the work that other lanes get done meanwhile.
   absl::Duration WorkAhead(LaneId lane_id, absl::Time rank, absl::Duration own,
                            const QueueSummary& corrected, double ratio) const;
-  // Checks whether the job may be queued. `own` is the job's cost without what it shares with jobs
-  // that wait.
+  // Checks whether the job may be queued. `own` is the job's cost without the part that it shares
+  // with waiting jobs.
   absl::Status Admit(const QueuedJob& job, absl::Duration own, LaneId lane_id,
                      absl::Time now) const;
 

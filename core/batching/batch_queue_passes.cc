@@ -29,8 +29,8 @@ void BatchQueue::JoinFromOthers(absl::Time now, JoiningJobs& joining, Assignment
   const auto is_family = [&](const auto& next) {
     return next != joinable_.end() && next->first == mine.family;
   };
-  // Visits the lanes after `mine` first, then those before it. So passes of different tenants take
-  // the jobs of different tenants first.
+  // Lanes after `mine` are visited first, then the lanes before `mine`. So passes of different
+  // tenants take the jobs of different tenants first.
   LaneId last = mine;
   bool is_around = false;
   while (joining.skips_left > 0) {

@@ -18,18 +18,20 @@
 namespace qkserve {
 
 // Runs jobs on a pool of workers. Work that waited while they were busy is taken in groups (small
-// jobs), tile by tile (large jobs) or in passes (jobs of a group). See BatchQueue. The batcher
+// jobs), tile by tile (large jobs) or in passes (jobs with a GroupId). See BatchQueue. The batcher
 // never waits for a batch to fill.
 //
 // Guarantees:
 //  1. Finish is called exactly once for every submitted job.
-//  2. At most options.workers groups or tiles run at a time, including those on arrival threads.
-//     (Finish does not count, because it may copy large results while other work goes on.)
+//  2. At most options.workers tiles and groups of small jobs run at a time, including jobs on
+//     arrival threads. (Finish does not count, because it may copy large results while other work
+//     goes on.)
 //  3. Nothing waits while a worker is free.
 //  4. A job that is expired or cancelled when its turn comes runs no tile. No job finishes OK after
 //     its deadline.
 //
-// Thread-safe. RunTile and Finish are called without the lock. IsCancelled may be called with it.
+// Thread-safe. RunTile and Finish are called without the lock. IsCancelled may be called with the
+// lock held.
 class Batcher {
  public:
   // Called for each group, pass or large job that has answers, with the number of its requests and
@@ -48,7 +50,7 @@ class Batcher {
   Batcher(const Batcher&) = delete;
   Batcher& operator=(const Batcher&) = delete;
 
-  // Takes a job. The job may be finished before this returns, because it is refused, has expired,
+  // Takes a job. The job may be finished before Submit returns, because it is refused, has expired,
   // or is so small that it runs on this thread.
   void Submit(std::unique_ptr<Job> job, const JobSpec& spec);
 
@@ -87,7 +89,7 @@ class Batcher {
   int64_t FinishBatch(const QueuedJobs& jobs, int64_t rows);
   // Finishes a job. Returns true if its status was OK and it was still wanted (CheckStillWanted).
   bool Finish(QueuedJob& job);
-  // A worker that sleeps until work waits and a slot is free, or until shutdown_.
+  // A worker that sleeps until work waits and a slot is free, or until shutdown_ is set.
   struct Sleeper {
     CondVar woken;
     bool is_woken = false;
@@ -106,8 +108,8 @@ class Batcher {
   mutable Mutex mutex_;
   CondVar idle_;  // signalled when in_flight_ is 0
   BatchQueue queue_ ABSL_GUARDED_BY(mutex_);
-  // The sleeping workers, in the order in which they fell asleep. WakeWorkers wakes the first of
-  // the last `workers` of them. It does not begin with the very last one, because that worker
+  // The sleeping workers, in the order in which they fell asleep. Of the last `workers` of them,
+  // WakeWorkers wakes the one that has slept longest. The last one is not woken first, because it
   // probably still shares its CPU with the client that it answered. Threads that are not needed are
   // never woken, so they never touch their stacks.
   std::vector<Sleeper*> sleepers_ ABSL_GUARDED_BY(mutex_);

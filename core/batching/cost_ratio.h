@@ -12,10 +12,10 @@ namespace qkserve {
 // corrects the predictions. A measurement counts half as much after every kHalfLife, so a machine
 // that has become quiet is trusted again.
 //
-// The ratio is one of sums. So many short pieces count as much as one long piece, and a piece that
-// was interrupted does not outweigh the others.
+// The ratio is a sum of measured times, divided by a sum of predicted times. So many short pieces
+// count as much as one long piece, and a piece that was interrupted does not outweigh the others.
 //
-// Time comes from the caller, in any order. Thread-compatible.
+// Callers pass the time. Times may come in any order. Thread-compatible.
 class CostRatio {
  public:
   // The half-life is long enough to average over dozens of tiles, and short enough to follow a

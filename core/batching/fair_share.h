@@ -19,7 +19,7 @@ struct LaneId {
     kSmall,  // small jobs without a group
     kLarge,  // large jobs without a group
     kPass,   // the jobs of a family's groups
-    kHeavy   // jobs of these groups that cost more than a pass may
+    kHeavy   // jobs of these groups that cost more than a pass may cost
   };
   TenantId tenant = {};
   Priority priority = Priority::kNormal;
@@ -34,15 +34,15 @@ struct LaneId {
 // of the time. Within a tenant, normal work goes before low work. Then every lane of this priority
 // gets an equal share of the tenant's time.
 //
-// Memory is bounded by the tenants and lanes that have work, or had work in the last turns.
+// Only tenants and lanes that have work, or had work in the last turns, take memory.
 //
 // Thread-compatible.
 class FairShare {
  public:
-  // Tells whether the lane has work. May be repeated.
+  // Tells whether the lane has work. A repeated call changes nothing.
   void SetActive(const LaneId& lane, bool active);
 
-  // Returns the number of tenants and of lanes that are remembered. For tests.
+  // Returns how many tenants and lanes are remembered, in total. For tests.
   size_t size() const;
 
   bool HasActive() const { return tenants_.HasActive(); }

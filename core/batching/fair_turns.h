@@ -17,9 +17,9 @@ namespace qkserve {
 // This is start-time fair queueing (Goyal, Vin, Cheng, SIGCOMM 1996). The clock of an owner is the
 // time of the work that it was given. Three rules:
 //
-//  1. An owner that had no work starts at the clock of the others, because it must not save up
-//     time. It goes before others with the same clock, so it does not wait for the whole portion of
-//     another.
+//  1. An owner that had no work starts at the clock of the owner that was chosen last, because no
+//     owner may save up time. The new owner goes before others with the same clock, so it does not
+//     wait for another owner's whole portion.
 //  2. An owner that took more than its share and then had no work owes the excess when it comes
 //     back. The debt ends if no owner has work meanwhile.
 //  3. A clock is kept only while its owner has work or owes time.
@@ -31,7 +31,7 @@ namespace qkserve {
 template <class Id>
 class FairTurns {
  public:
-  // Tells whether `id` has work. May be repeated.
+  // Tells whether `id` has work. A repeated call changes nothing.
   void SetActive(const Id& id, bool active) {
     const auto found = owners_.find(id);
     const bool was_active = found != owners_.end() && found->second.is_active;
@@ -80,7 +80,7 @@ class FairTurns {
     owner.clock = std::max(owner.clock, now_) + cost;
     owner.was_served = true;
     if (owner.is_active) {
-      auto turn = active_.extract(last);  // takes no memory, unlike erase and insert
+      auto turn = active_.extract(last);  // allocates no memory, unlike erase and insert
       turn.value() = {owner.clock, owner.was_served, id};
       active_.insert(std::move(turn));
     } else {

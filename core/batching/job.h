@@ -58,7 +58,7 @@ struct JobSpec {
   absl::Time deadline = absl::InfiniteFuture();
 };
 
-// How a job was run; see qkserve.v1.Receipt.
+// How a job was run (see qkserve.v1.Receipt).
 struct JobReceipt {
   absl::Duration queued = absl::ZeroDuration();
   absl::Duration computed = absl::ZeroDuration();
@@ -91,20 +91,20 @@ class Job {
   // The first error ends the job: tiles that have not begun are then not run.
   virtual absl::Status RunTile(int64_t tile) = 0;
 
-  // Returns this job's part in a pass, which lives as long as the job. Not null for a job of a
+  // Returns this job's part in a pass. The part lives as long as the job. Not null for a job of a
   // group.
   virtual const PassRequest* pass_request() const { return nullptr; }
 
   // Makes the pass that answers `requests`. Called for a job of a group, instead of RunTile. The
-  // requests belong to jobs of its group; its own request is first. An error of this call or of a
-  // tile ends all these jobs. The pass is destroyed before the jobs are finished.
+  // requests belong to jobs of this job's group. The first one is this job's request. An error of
+  // this call or of a tile ends all these jobs. The pass is destroyed before the jobs are finished.
   virtual absl::StatusOr<std::unique_ptr<Pass>> MakePass(
       absl::Span<const PassRequest* const> requests) {
     return absl::InternalError(absl::StrCat("no pass for ", requests.size(), " requests"));
   }
 
-  // Called exactly once, after the last RunTile has returned. The thread is one that ran a tile or
-  // dropped the job, or the submitting thread. Must not block.
+  // Called exactly once, by a worker or by the submitting thread, after the last RunTile has
+  // returned. Must not block.
   //
   // OK: every tile ran, and the deadline has not passed. Otherwise DEADLINE_EXCEEDED, CANCELLED,
   // RESOURCE_EXHAUSTED (the queue is full), UNAVAILABLE (draining) or RunTile's error.

@@ -8,8 +8,8 @@
 
 namespace qkserve {
 
-// The costs of waiting work, summed by rank in steps of kStep. So the work ahead of a rank is known
-// without a look at every job.
+// The costs of waiting work. Ranks are cut into steps of kStep, and each step has the sum of its
+// costs. So the work ahead of a rank is known without a look at every job.
 //
 // Thread-compatible.
 class RankedCosts {
@@ -28,7 +28,7 @@ class RankedCosts {
 
   absl::Duration total() const { return total_; }
 
-  // Returns the cost of the work that ranks up to `rank`, or in the same step.
+  // Returns the cost of all work in the step of `rank` and in earlier steps.
   absl::Duration UpTo(absl::Time rank) const {
     absl::Duration cost = total_;
     const int64_t last = StepOf(rank);

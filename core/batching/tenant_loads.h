@@ -12,21 +12,22 @@
 
 namespace qkserve {
 
-// Counts what each tenant has in the queue, and estimates how that delays a new job. The work of
-// other tenants delays a job by no more than their shares, so only that much of it counts.
+// Counts what each tenant has in the queue, and estimates how that delays a new job. Other tenants
+// delay a job by no more than their shares, so only this much of their work counts.
 //
 // A call takes O(log n). Thread-compatible.
 class TenantLoads {
  public:
   // Adds requests and their predicted cost to what waits in the lane.
   void Add(const LaneId& lane, int64_t requests, absl::Duration cost);
-  // Count a lane that has got work, or has lost all its work.
+  // Count the lanes that have work. AddLane is called when a lane gets work, RemoveLane when it has
+  // none left.
   void AddLane(const LaneId& lane) { ++LevelOf(lane).lanes; }
   void RemoveLane(const LaneId& lane);
 
-  // Returns the queue as a job of the lane sees it: as if every tenant had as much in it as this
-  // one, but no more than there is. Low work does not count for a normal job. `all` is the whole
-  // queue.
+  // Returns the queue as a job of the lane sees it: as if every tenant had as much work in it as
+  // the job's tenant, but no more than `all`, the whole queue. Low work does not count for a normal
+  // job.
   //
   // The limit of waiting requests applies to this view. So a tenant that fills the queue closes it
   // only for itself. All tenants together may then have more requests than the limit: n tenants
@@ -53,7 +54,7 @@ class TenantLoads {
   Level& LevelOf(const LaneId& lane) {
     return tenants_[lane.tenant][static_cast<size_t>(lane.priority)];
   }
-  // Drops the tenant if nothing of it is left.
+  // Drops the tenant if it has no requests and no lanes left.
   void Forget(TenantId tenant);
 
   std::map<TenantId, Levels> tenants_;  // the tenants that have requests or lanes

@@ -23,9 +23,10 @@ void blas_memory_free(void* buffer) __attribute__((weak));
 namespace qkserve {
 namespace {
 
-// Returns the number of threads that OpenBLAS was built for. It has two buffers for each of them.
+// Returns the number of threads that OpenBLAS was built for. OpenBLAS has two buffers for each
+// thread.
 int ThreadsOfBlas() {
-  // An example of the text: "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH NO_AFFINITY SkylakeX
+  // An example of the configuration: "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH NO_AFFINITY SkylakeX
   // MAX_THREADS=128".
   const std::string config = openblas_get_config();
   for (absl::string_view word : absl::StrSplit(config, ' ')) {
@@ -98,7 +99,7 @@ bool BlasIsThreadSafe() { return openblas_get_parallel() != OPENBLAS_SEQUENTIAL;
 std::string BlasKernelName() { return openblas_get_corename(); }
 
 std::string BlasVersion() {
-  // An example of the text: "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ...".
+  // An example of the configuration: "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ...".
   const std::vector<std::string> words = absl::StrSplit(openblas_get_config(), ' ');
   return words.size() < 2 ? words[0] : absl::StrCat(words[0], " ", words[1]);
 }

@@ -6,10 +6,11 @@
 
 namespace qkserve {
 
-// The only way to OpenBLAS: only blas.cc includes cblas.h.
+// The server calls OpenBLAS only through these functions.
 //
-// Thread-safe after BlasUsesOneThread(). A call runs on its caller's thread alone. Any number of
-// threads may call. At most BlasCallsMax() calls run at a time, and further callers wait.
+// The functions are thread-safe after BlasUsesOneThread(). A call runs on its caller's thread
+// alone. Any number of threads may call. At most BlasCallsMax() calls run at a time, and further
+// callers wait.
 
 // Computes out[i][j] (+)= sum over p of queries[i][p] * keys[j][p].
 //
@@ -36,19 +37,20 @@ void ComputeDotProducts(const DotProducts& args);
 // Makes OpenBLAS compute every later call of this process on the caller's thread only.
 void BlasUsesOneThread();
 
-// True if several threads may call at once. A build of OpenBLAS without threads has no locks.
+// True if several threads may call OpenBLAS at once. False if OpenBLAS was built without threads,
+// because it then has no locks.
 bool BlasIsThreadSafe();
 
 // Returns the most calls of OpenBLAS that run at a time: one for each CPU that this process may
-// use, but at most half the number of OpenBLAS's buffers. A call uses a buffer, and the buffer
-// keeps the pages that were touched. OpenBLAS 0.3.21 crashes if more threads need a buffer than it
-// has.
+// use, but at most half the number of OpenBLAS's buffers. A call uses one buffer, which keeps the
+// pages that were touched. OpenBLAS 0.3.21 crashes if it has fewer buffers than threads that need
+// one.
 int BlasCallsMax();
 
-// Makes OpenBLAS allocate the buffers for `calls` calls at a time. This takes address space only;
-// pages are touched later. Without it, the first call that needs another buffer allocates one, and
-// OpenBLAS 0.3 retries without end if the system then refuses memory. Does nothing if the library
-// does not export the functions for buffers.
+// Makes OpenBLAS allocate the buffers for `calls` simultaneous calls. This takes only address
+// space, because pages are touched later. Without this, a call allocates a buffer when it needs
+// one, and OpenBLAS 0.3 retries for ever if the system then refuses memory. Does nothing if the
+// library does not export its buffer functions.
 void ReserveBlasBuffers(int calls);
 
 // Returns OpenBLAS's name for the kernels that it picked when it was loaded, for example

@@ -13,10 +13,10 @@ namespace qkserve {
 // Chooses the CPU code of the process: the kernels of OpenBLAS, and the instruction sets that
 // Highway's code (key sets, softmax, 16-bit elements) may use.
 //
-// OpenBLAS picks its kernels when it is loaded. On a CPU that is newer than OpenBLAS, it silently
-// falls back to SSE3 kernels ("Prescott"), which are five times slower. OPENBLAS_CORETYPE overrides
-// the choice, but only before OpenBLAS is loaded. Highway picks the best instruction set at its
-// first call.
+// OpenBLAS picks its kernels when it is loaded. If the CPU is newer than OpenBLAS, OpenBLAS
+// silently falls back to SSE3 kernels ("Prescott"), which are five times slower. OPENBLAS_CORETYPE
+// overrides the choice, but only before OpenBLAS is loaded. Highway picks the best instruction set
+// at its first call.
 
 struct CpuFeatures {
   bool is_x86_64 = false;
@@ -39,7 +39,7 @@ struct KernelChoiceInput {
   CpuFeatures cpu;
 };
 // Returns the kernel to ask OpenBLAS for, or "" to leave the choice to OpenBLAS. A pure function.
-// INVALID_ARGUMENT: there is no such kernel, or the CPU lacks its instructions.
+// INVALID_ARGUMENT: the requested kernel does not exist, or the CPU lacks its instructions.
 absl::StatusOr<std::string> ChooseBlasKernel(const KernelChoiceInput& input);
 
 // Makes OpenBLAS use the kernel that ChooseBlasKernel returns for `requested`, and one thread for

@@ -55,8 +55,8 @@ absl::Status MultiplyBlock(const ScoreBlock& op, float* out, int64_t out_stride)
     ComputeDotProducts(args);
     return absl::OkStatus();
   }
-  // At most kDepthChunk elements of d are converted and multiplied at a time. Only d decides the
-  // chunks.
+  // At most kDepthChunk elements of each row are converted and multiplied at a time. The chunks
+  // depend on d only.
   const int64_t chunk = EvenPart(op.depth, kDepthChunk);
   TileScratch scratch;
   ASSIGN_OR_RETURN(float* const queries, scratch.Get((op.rows + op.key_count) * chunk));

@@ -8,7 +8,8 @@
 
 namespace qkserve {
 
-// Matrix products of blocks of tensors of any element type, in float32 on the caller's thread.
+// Functions that multiply blocks of two tensors, on the caller's thread. The tensors may have any
+// element type. The arithmetic is float32.
 
 // Returns the size of a part if `total` is cut evenly into the fewest parts of at most `part_max`.
 // The size is rounded up to a multiple of 16, which suits the matrix kernels, but not above

@@ -21,7 +21,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 constexpr size_t kMaxLanes = HWY_MAX_BYTES / sizeof(float);
 
 // Applies `convert(source, target)`, which converts `lanes` elements, to all elements. The last few
-// are converted in a padded copy.
+// elements are converted in a padded copy.
 template <class From, class To, class Convert>
 void ConvertAll(size_t lanes, const From* from, int64_t count, To* to, const Convert& convert) {
   const auto step = static_cast<int64_t>(lanes);
@@ -50,20 +50,21 @@ void Bfloat16ToFloat32(const uint16_t* from, int64_t count, float* to) {
   });
 }
 
-// Returns the nearest float16, ties to even. The result is that of the CPU's instruction, except
-// for the payload of NaN.
+// Returns the nearest float16, ties to even. The CPU's instruction gives the same result, except
+// for the payload of a NaN.
 template <class D>
 HWY_INLINE auto RoundToFloat16(D df, hn::Vec<D> value) {
   const hn::RebindToSigned<D> di;
   const auto bits = hn::BitCast(di, value);
   const auto sign = hn::And(hn::ShiftRight<16>(bits), hn::Set(di, 0x8000));
   const auto magnitude = hn::And(bits, hn::Set(di, 0x7FFFFFFF));
-  // Adds half a unit in the last place, minus 1 if the last kept bit is 0, which rounds ties to
+  // Half a unit of the last kept bit is added, or 1 less if that bit is 0. This rounds ties to
   // even. The same addition changes the bias of the exponent from 127 to 15.
   const auto last_kept = hn::And(hn::ShiftRight<13>(magnitude), hn::Set(di, 1));
   const auto to_add = hn::Add(last_kept, hn::Set(di, 0xFFF - ((127 - 15) << 23)));
   const auto normal = hn::ShiftRight<13>(hn::Add(magnitude, to_add));
-  // The last bit of 0.5F is worth the unit of subnormal float16, so adding 0.5 rounds to that unit.
+  // The last bit of 0.5F is worth one unit of subnormal float16, so adding 0.5 rounds to whole
+  // units.
   const auto half = hn::Set(df, 0.5F);
   const auto subnormal =
       hn::Sub(hn::BitCast(di, hn::Add(hn::Abs(value), half)), hn::BitCast(di, half));
@@ -95,7 +96,7 @@ void Float32ToBfloat16(const float* from, int64_t count, uint16_t* to) {
   ConvertAll(hn::Lanes(df), from, count, to, [&](const float* source, uint16_t* target) {
     const auto value = hn::LoadU(df, source);
     const auto bits = hn::BitCast(du, value);
-    // Adds half a unit in the last place, minus 1 if the last kept bit is 0, which rounds ties to
+    // Half a unit of the last kept bit is added, or 1 less if that bit is 0. This rounds ties to
     // even.
     const auto last_kept = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1));
     const auto rounded = hn::Add(bits, hn::Add(last_kept, hn::Set(du, 0x7FFF)));
@@ -135,7 +136,7 @@ void UnifyNan(float* values, int64_t count) { HWY_DYNAMIC_DISPATCH(UnifyNan)(val
 
 void ConvertToFloat32(DataType type, const std::byte* from, int64_t count, float* to) {
   assert(IsFloatType(static_cast<int>(type)));
-  if (count == 0) return;  // pointers to nothing may be null
+  if (count == 0) return;  // without elements, the pointers may be null
   const auto* halves = reinterpret_cast<const uint16_t*>(from);
   if (type == DataType::kFloat32) {
     std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));

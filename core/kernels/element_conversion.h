@@ -8,10 +8,10 @@
 
 namespace qkserve {
 
-// Conversions between float32 and the 16-bit element types, vectorised for the CPU at hand.
-// Subnormals, infinities and NaN survive both ways; the payload of a NaN may change.
+// Conversions between float32 and the 16-bit element types, vectorised for the CPU at hand. Both
+// directions keep subnormals, infinities and NaN, but may change the payload of a NaN.
 
-// Widens `count` elements of the float type `type` at `from`, exactly. float32 elements are copied.
+// Widens `count` elements of type `type` to float32, exactly. float32 elements are copied.
 void ConvertToFloat32(DataType type, const std::byte* from, int64_t count, float* to);
 
 // Narrows `count` elements to `type`, rounding to nearest, ties to even. Numbers beyond the range

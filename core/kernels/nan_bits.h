@@ -8,11 +8,12 @@
 
 namespace qkserve {
 
-// NaN has many bit patterns. IEEE 754 does not say which of them the sum of two NaN has, and
-// compilers swap operands. The kernels for 1 and for 6 rows could therefore differ. So queries and
-// packed keys contain only one NaN: the one that the CPU's arithmetic makes from infinities.
+// NaN has many bit patterns. IEEE 754 does not say which pattern the sum of two NaNs has, and
+// compilers swap operands. So the kernels for 1 row and for 6 rows could give different patterns.
+// Queries and packed keys therefore contain only one NaN: the NaN that the CPU's arithmetic makes
+// from infinities.
 struct NanBits {
-  uint32_t magnitude;  // without the sign
+  uint32_t magnitude;  // mask of all bits except the sign
   uint32_t infinity;   // larger magnitudes are NaN
   uint32_t nan;
 };

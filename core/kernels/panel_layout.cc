@@ -18,10 +18,11 @@ namespace qkserve {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Called while the cache line of key `key` that begins with element p is packed. Prefetches the
-// key's next line, and the line of the panel to which the next line goes. The hardware does not
-// prefetch as many streams as there are rows. At the end of a row, this prefetches a row after the
-// `count` keys, because that row is probably packed next.
+// Prefetches the next cache line of key `key`. Called while the key's line that begins with element
+// p is packed, because the hardware does not prefetch as many streams as there are rows. Also
+// prefetches one of the panel's lines for the next round (PackKeysOf). The calls for all keys of a
+// full panel prefetch all lines of that round. At the end of a row, prefetches the beginning of row
+// key + count, because that row is probably packed next.
 template <class T>
 void FetchAhead(const T* rows, int64_t key, int64_t count, int64_t d, int64_t p, const T* panel) {
   constexpr int64_t kLineElements = 64 / sizeof(T);
@@ -129,9 +130,8 @@ void ScatterKeys(DataType type, const T* rows, int64_t begin, int64_t count, int
   }
 }
 
-// Packs one cache line of every row, then the next line of every row. The elements of such a round
-// go to at most 64 lines of the panel, which stay in the L1 cache from their first write to their
-// last.
+// Packs the first cache line of every row, then the second line of every row, and so on. One such
+// round writes at most 64 lines of the panel, which stay in the L1 cache until the round ends.
 template <class T>
 void PackKeysOf(DataType type, const T* rows, int64_t count, int64_t d, int64_t first, T* panel) {
   constexpr int64_t kLineElements = 64 / sizeof(T);

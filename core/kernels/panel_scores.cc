@@ -20,15 +20,15 @@ using Floats = hn::CappedTag<float, 16>;
 using Words = hn::RebindToUnsigned<Floats>;
 using FloatVector = hn::Vec<Floats>;
 constexpr int64_t kLanes =
-    hn::MaxLanes(Floats());  // the lanes of every vector: see HWY_DISABLED_TARGETS in CMake
+    hn::MaxLanes(Floats());  // exact, because CMake disables SVE and RVV (HWY_DISABLED_TARGETS)
 
-// A tile of kRowsMax queries and VectorsOf(kRowsMax) vectors of keys keeps its accumulators, those
-// vectors and one element of a query in registers. There are 6 x 4 accumulators if the CPU has 32
-// registers, or 6 x 2 if it has 16. Each element of d then takes fewer loads than multiply-adds,
-// and there are enough chains to hide the latency of the multiply-adds.
+// A tile of kRowsMax queries and VectorsOf(kRowsMax) vectors of keys keeps its accumulators, the
+// key vectors and one element of a query in registers. There are 6 x 4 accumulators if the CPU has
+// 32 registers, or 6 x 2 if it has 16. Each element of d then takes fewer loads than multiply-adds,
+// and there are enough independent chains of multiply-adds to hide their latency.
 //
-// A tile of fewer queries takes more vectors, up to all of a panel. It then has more chains, and
-// reads longer runs of the panel.
+// A tile of fewer queries takes more vectors, up to all vectors of a panel. Such a tile has more
+// chains and reads longer runs of the panel.
 constexpr int kRowsMax = 6;
 constexpr int VectorsOf(int rows) {
   const int vectors = (HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM ? 4 : 2) * (rows == 1  ? 4
@@ -37,16 +37,17 @@ constexpr int VectorsOf(int rows) {
   return std::min(vectors, static_cast<int>(kPanelKeys / kLanes));
 }
 
-// The most elements of d that are multiplied with all queries before the next elements. This part
-// of a panel has at most 96 KB. It and the next part stay in the L2 cache. Between parts the sums
-// are stored in `out`, which does not change their bits. Parts that fit in the L1 cache are not
-// faster, because tiles would begin and end more often, and they read the panel forwards anyway.
+// The most elements of d in a depth block. All queries are multiplied with one depth block of a
+// panel before the next one. A depth block has at most 96 KB, and two of them stay in the L2 cache.
+// Between depth blocks the sums are stored in `out`, which does not change their bits. Depth blocks
+// that fit in the L1 cache are not faster, because tiles would begin and end more often. Tiles read
+// the panel forwards anyway.
 constexpr int64_t kDepthBlock = 384;
 
-// The structs below read one element of all keys of a panel, stored as T, as vectors of float32.
-// Load reads unit `unit`: kUnit vectors that are kPairDistance keys apart. Each tile widens 16-bit
-// keys again. This costs less than storing widened keys, because the widening runs beside the
-// multiply-adds.
+// The structs below load a panel's keys as vectors of float32. A row holds one element of d for all
+// keys of the panel, stored as T. Load reads unit `unit` of a row: kUnit vectors that are
+// kPairDistance keys apart. Each tile widens 16-bit keys again. This costs less than storing
+// widened keys, because the widening runs beside the multiply-adds.
 
 struct Float32Panel {
   using T = float;
@@ -93,8 +94,8 @@ struct BlockArgs {
   int64_t out_stride;
   bool is_first_block;
   // The depth block after this one, with next_row_bytes bytes for each element of d. The tiles
-  // prefetch it into the L2 cache while they compute: each tile prefetches next_step bytes for each
-  // element of d.
+  // prefetch this block into the L2 cache while they compute. For each element of d, a tile
+  // prefetches next_step bytes.
   const std::byte* next;
   int64_t next_row_bytes;
   int64_t next_step;

@@ -23,22 +23,24 @@ using Floats = hn::CappedTag<float, 16>;
 using FloatVector = hn::Vec<Floats>;
 constexpr int64_t kLanes = hn::MaxLanes(Floats());
 
-// Tiles are like those of panel_scores.cc, but with vectors of columns instead of keys: 6 rows x 4
-// vectors with 32 registers, or 6 x 2 with 16. A tile of fewer rows takes more columns, because it
-// then has more chains and reads a longer stretch of each value.
+// Tiles are cut as in panel_scores.cc, but from vectors of columns instead of keys: 6 rows x 4
+// vectors if the CPU has 32 registers, or 6 x 2 if it has 16. A tile of fewer rows takes more
+// columns, because it then has more chains and reads a longer stretch of each value.
 constexpr int kRowsMax = 6;
 constexpr int kVectors = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM ? 4 : 2;
 constexpr int kVectorsWide = 4 * kVectors;  // vectors of a tile of one row
 
-// The keys of a chain. The products of a chain are summed in a register, one after the other. The
-// error of a chain is at most 12 units of 2^-24 of the sum of its magnitudes, because partial sums
-// are smaller. At most kBlockKeysMax / kChainKeys chains are added in float32, which adds 7 units
-// to the error. These sums are added in float64. Longer chains save little time and have larger
-// errors: up to 44 units for a chain of 128 keys, while the bound of accuracy for a context is 33.
+// The keys of a chain. The products of a chain are summed in a register, one after the other. An
+// error of one unit is 2^-24 times the sum of the products' magnitudes. The error of a chain is at
+// most 12 units, because partial sums are smaller than that sum. At most kBlockKeysMax / kChainKeys
+// chains are added in float32, which adds 7 units to the error. Their sums are added in float64.
+// Longer chains save little time and have larger errors: a chain of 128 keys has up to 44 units,
+// but a context may have at most 33.
 constexpr int64_t kChainKeys = 32;
 
-// The most bytes of values that are multiplied with all rows before the next values. They stay in
-// the L2 cache. If there are few rows, values are read once and nearly in the order of memory.
+// The most bytes of values in a block, unless kBlockKeysMin keys have more. All rows are multiplied
+// with one block of values before the next one, and the block stays in the L2 cache. If there are
+// few rows, values are read once and nearly in the order of memory.
 constexpr int64_t kBlockBytes = 512 << 10;
 constexpr int64_t kBlockKeysMin = kChainKeys;
 constexpr int64_t kBlockKeysMax = 512;
@@ -107,8 +109,8 @@ FloatVector SumAttended(const TileArgs<T>& args) {
   return total;
 }
 
-// Sums the finite values of the columns from `begin` to end - 1 in float64, which they do not
-// overflow. Notes infinities and NaN with AddInfinities.
+// Sums the finite values of the columns from `begin` to end - 1 in float64, whose range is large
+// enough for them. Notes infinities and NaN with AddInfinities.
 template <class T>
 void SumFiniteWide(const TileArgs<T>& args, int64_t begin, int64_t end, double* sums) {
   HWY_ALIGN float value[kLanes];
@@ -124,7 +126,7 @@ void SumFiniteWide(const TileArgs<T>& args, int64_t begin, int64_t end, double* 
         sums[c] += static_cast<double>(weight) * static_cast<double>(value[c]);
         continue;
       }
-      // A NaN counts as both, because it is neither below nor above 0.
+      // A NaN is neither below nor above 0, so it counts as both infinities.
       if (!(value[c] < 0)) plus[c] = std::max(plus[c], weight);
       if (!(value[c] > 0)) minus[c] = std::max(minus[c], weight);
     }
@@ -134,9 +136,9 @@ void SumFiniteWide(const TileArgs<T>& args, int64_t begin, int64_t end, double* 
   }
 }
 
-// Sums the columns from `begin` to end - 1 of the first row again. Called if float32 sums of a tile
-// are not finite, because a value is infinite or NaN, even if its weight is 0, or because a sum
-// overflows.
+// Sums the columns from `begin` to end - 1 of the first row again. Called if a float32 sum of a
+// tile is not finite. The cause is an overflow, or a value that is infinite or NaN, whatever its
+// weight is.
 template <class T>
 HWY_NOINLINE void AddCarefully(TileArgs<T> args, int64_t begin, int64_t end) {
   HWY_ALIGN float sums[kLanes];
@@ -156,8 +158,8 @@ HWY_NOINLINE void AddCarefully(TileArgs<T> args, int64_t begin, int64_t end) {
   }
 }
 
-// Computes the sums of kRows rows and kColumnVectors vectors of columns. Adds those of the columns
-// from `begin` to end - 1 to sums.out.
+// Computes the sums of kRows rows and kColumnVectors vectors of columns. Adds the sums of the
+// columns from `begin` to end - 1 to sums.out.
 template <class T, int kRows, int kColumnVectors>
 HWY_NOINLINE void AddTile(const TileArgs<T>& args, int64_t begin, int64_t end) {
   const Floats d;
@@ -229,7 +231,7 @@ void AddRows(TileArgs<T> args) {
     AddRows<T, kRows, std::max(1, kFewer)>(args);
   } else {
     // The last vector ends where the row ends, so nothing after the row is read. If a row is
-    // shorter than a vector, the vector reaches into the rows after it (see AddNarrow).
+    // shorter than a vector, the vector reaches into the next rows (see AddNarrow).
     const int64_t back = args.sums.columns < kLanes ? 0 : kLanes - columns;
     args.SkipColumns(-back);
     AddTile<T, kRows, 1>(args, back, back + columns);
@@ -262,7 +264,7 @@ void AddNarrow(int64_t rows, const TileArgs<T>& block) {
   TileArgs<T> args = block;
   args.keys -= unsafe;
   if (args.keys > 0) AddBlock(rows, args);
-  T copies[2 * kLanes] = {};  // the copied keys have fewer elements than kLanes
+  T copies[2 * kLanes] = {};  // together, the copied keys have fewer elements than kLanes
   std::memcpy(copies, block.values + args.keys * columns,
               static_cast<size_t>(unsafe * columns) * sizeof(T));
   args.weights += args.keys;

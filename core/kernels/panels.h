@@ -11,12 +11,12 @@ namespace qkserve {
 
 // Matrix products with keys and values that were packed once, vectorised for the CPU at hand.
 //
-// Keys and values are kept in panels of kPanelKeys keys of one [m, d] or [m, dv] matrix, in
-// float32, float16 or bfloat16. A panel of keys is transposed: for each element of d, the 64 keys
-// stand side by side. So a vector holds one element of many keys, and every pair of query and key
-// has one accumulator. The accumulator sums elements 0 to d - 1 in order, only with fused
-// multiply-adds. Keys and queries contain only one NaN (nan_bits.h). A score is therefore a
-// function of its query, its key and d alone, whatever else is in the call. A panel of values holds
+// Keys and values are kept in panels of kPanelKeys rows of one matrix, [m, d] or [m, dv]. Elements
+// are float32, float16 or bfloat16. A panel of keys is transposed: for each p below d, element p of
+// all 64 keys is stored side by side. So a vector holds one element of many keys, and every pair of
+// query and key has one accumulator. The accumulator sums elements 0 to d - 1 in order, only with
+// fused multiply-adds. Keys and queries contain only one NaN (nan_bits.h). A product therefore
+// depends on its query, its key and d alone, whatever else is in the call. A panel of values holds
 // its rows one after the other, without padding.
 //
 // Panels of keys are aligned to Buffer::kAlignment. 16-bit elements are widened exactly. The
@@ -39,10 +39,10 @@ constexpr int64_t PlaceInPanelRow(DataType type, int64_t key) {
 }
 
 // Returns `columns` rounded up to a multiple of 16. If rows of float32 or float64 have this many
-// elements and the first row begins at a cache line, every row does.
+// elements and the first row begins at a cache line, every row begins at one.
 constexpr int64_t PaddedColumns(int64_t columns) { return (columns + 15) / 16 * 16; }
 
-// The bytes of one panel of keys, or of values.
+// Return the bytes of one panel of keys, and of one panel of values.
 int64_t KeyPanelBytes(DataType type, int64_t d);
 int64_t ValuePanelBytes(DataType type, int64_t columns);
 
@@ -91,8 +91,8 @@ struct PanelRun {
 };
 
 // The sums of weighted values of some rows. Infinities and NaN are not added to the sums, because a
-// key with such a value must add nothing if its final weight is 0. For each column and sign, only
-// the largest score of a key with such a value is kept.
+// key with such a value must add nothing if its final weight is 0. Instead, the largest score of a
+// key with such a value is kept for each row, column and sign.
 struct ContextSums {
   int64_t columns = 0;
   int64_t stride = 0;     // elements from row to row of `out`, `plus` and `minus`
@@ -123,11 +123,11 @@ struct ContextSums {
 // `key_count` keys and all columns. Infinities and NaN are not added but noted (AddInfinities). A
 // value adds nothing if its weight is 0.
 //
-// Short runs of keys are summed in float32, and these sums are added in float64. The error of what
-// a call adds is below 1.2e-6 * sum of |w v|, whatever the number of keys. If a float32 sum is not
-// finite, it is computed again in float64, which finite values do not overflow. The bits of an
-// element depend on its row of weights, its column of values, the number of columns, and the number
-// of the call's keys.
+// Short runs of keys are summed in float32, and these sums are added in float64. The error of the
+// sum that a call adds is below 1.2e-6 * sum of |w v|, whatever the number of keys. If a float32
+// sum is not finite, it is computed again in float64, whose range is large enough for finite
+// values. The bits of an element depend on its row of weights, its column of values, the number of
+// columns, and the number of the call's keys.
 void AddWeightedPanels(const float* weights, int64_t weight_stride, int64_t rows,
                        const ValuePanels& values, int64_t key_count, const ContextSums& sums);
 

@@ -100,9 +100,10 @@ double ExpAndSum(float max, int64_t count, float* row) {
       totals = hn::Add(totals, hn::PromoteTo(dd, hn::LoadU(narrow, tail + lane)));
     }
   };
-  // There are two sums, because an addition has more latency than the rest of the loop takes. After
-  // each chain of additions, the sums are added to float64 totals. A chain is short enough for an
-  // error of 4 units of 2^-24, and long enough to hide the time of that step.
+  // There are two sums, because the latency of an addition is longer than the rest of the loop.
+  // After each chain of additions, the sums are added to float64 totals. A chain is short enough to
+  // keep its error within 4 units of 2^-24, and long enough to hide the time of adding to the
+  // totals.
   const int64_t chain = int64_t{8} * 2 * lanes;
   int64_t i = 0;
   while (i + 2 * lanes <= count) {

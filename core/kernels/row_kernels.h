@@ -11,8 +11,8 @@ struct TopEntry {
   int32_t key;
 };
 
-// Functions on a piece of a row of scores, vectorised for the CPU at hand. Deterministic: the bits
-// of their results depend only on the values and the count.
+// Functions that work on a piece of a row of scores, vectorised for the CPU at hand. The bits of
+// their results depend only on the values and the count.
 
 // Multiplies the row by `scale`. Then, if softcap > 0, replaces each element x by softcap * tanh(x
 // / softcap).

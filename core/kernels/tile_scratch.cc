@@ -32,7 +32,7 @@ FreeSeats& GetFreeSeats() {
   return pool;
 }
 
-// The seat of this thread, if it has one, and how it is used.
+// The seat of this thread, if it has one, and how the seat is used.
 struct ThreadSeat {
   std::unique_ptr<Seat> seat;
   int users = 0;   // number of TileScratch objects

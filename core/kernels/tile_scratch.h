@@ -11,14 +11,14 @@ namespace qkserve {
 // A seat is the right to compute a tile, and the memory that the tile needs: converted operands,
 // scores of a step, the state of a block.
 //
-// There are BlasCallsMax() seats. A thread takes a seat with its first TileScratch and returns the
-// seat with its last one. If all seats are taken, the thread waits until another thread's tile
-// ends. A thread that has a seat never waits for another. So the number of CPUs bounds the memory
-// and the calls of OpenBLAS that run at a time, whatever the number of threads, and the memory
-// stays warm.
+// There are BlasCallsMax() seats. A thread takes a seat when it makes its first TileScratch, and
+// returns the seat when its last TileScratch is destroyed. If all seats are taken, the thread waits
+// until another thread's tile ends. A thread that has a seat never waits for a second one. So the
+// number of CPUs, not of threads, bounds the memory and the calls of OpenBLAS that run at a time,
+// and the memory stays warm.
 //
-// A seat keeps at most kSeatLevels blocks of at most kKeptBytesMax bytes. Other blocks are freed
-// with their TileScratch.
+// A seat keeps at most kSeatLevels blocks of at most kKeptBytesMax bytes each. Other blocks are
+// freed with their TileScratch.
 
 // A tile needs at most about 25 MB, because the constants of tiles (limits.h) bound converted
 // operands and scores. It usually needs 1 to 4 MB.
@@ -30,7 +30,7 @@ inline constexpr int64_t kKeptBytesMax = int64_t{8} << 20;
 // order of their calls of Get.
 class TileScratch {
  public:
-  // Takes a seat. Blocks while all seats are taken, unless this thread has one already.
+  // Takes a seat, unless this thread has one already. Blocks while all seats are taken.
   TileScratch();
   ~TileScratch();
   TileScratch(const TileScratch&) = delete;

@@ -1,5 +1,5 @@
 // Functions that widen vectors of 16-bit elements, for files that Highway compiles once for every
-// instruction set. They are exact. Infinities stay infinite and NaN stays NaN.
+// instruction set. The functions are exact. Infinities stay infinite and NaN stays NaN.
 
 // clang-format off
 #if defined(QKSERVE_CORE_KERNELS_WIDEN_INL_H_) == defined(HWY_TARGET_TOGGLE)

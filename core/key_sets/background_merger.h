@@ -37,7 +37,8 @@ class BackgroundMerger {
   BackgroundMerger(KeySetDirectory* directory, NameMutexes* change_mutexes, LogSink log)
       : directory_(*directory), change_mutexes_(*change_mutexes), log_(std::move(log)) {}
 
-  // Merges the set's segments soon, until nothing is left to merge. Does not block.
+  // Lets the background thread merge the set's segments until nothing is left to merge. Does not
+  // block.
   void Schedule(const std::string& name);
 
  private:
@@ -51,8 +52,8 @@ class BackgroundMerger {
   const LogSink log_;
   Mutex mutex_;
   std::set<std::string> scheduled_ ABSL_GUARDED_BY(mutex_);
-  // The thread is the last member, because it uses the others. Its destructor waits for the running
-  // step. Sets that are then still scheduled are merged after their next append.
+  // The thread is the last member, because it uses the others. ~BackgroundThread waits for the
+  // running merge. Sets that are still scheduled then are merged after their next append.
   BackgroundThread thread_{[this] { return MergeScheduled(); }};
 };
 

@@ -21,7 +21,7 @@ std::string Rounded(absl::Duration time) {
   return absl::FormatDuration(absl::Ceil(time, absl::Milliseconds(1)));
 }
 
-// True for looks 2, 4, 8, 16 and 32, and for every 64th look.
+// True for looks 2, 4, 8, 16 and 32 at a damaged version, and for every 64th look.
 bool IsTimeToReadAgain(int64_t look) {
   constexpr int64_t kLooksMax = 64;
   return look % kLooksMax == 0 || (look < kLooksMax && (look & (look - 1)) == 0);
@@ -76,8 +76,8 @@ absl::Status DirectoryFollower::LoadOne(const std::string& name) {
   if (found.ok()) current = *found;
   absl::StatusOr<std::shared_ptr<const KeySet>> loaded = directory_.Load(name, &budget_, current);
   if (absl::IsNotFound(loaded.status())) {
-    // The set was deleted after it was listed, or its folder was emptied. The next listing shows a
-    // deletion.
+    // The set was deleted after it was listed, or its folder was emptied. If the set was deleted,
+    // the next listing lacks it.
     if (current == nullptr) {
       table_.Unpublish(name);
       return loaded.status();
@@ -89,8 +89,8 @@ absl::Status DirectoryFollower::LoadOne(const std::string& name) {
   if (status.ok()) {
     table_.Publish(name, std::move(loaded));
   } else if (current != nullptr) {
-    // The older version stays, because it is complete. Loading fails if the writer is faster,
-    // memory is short or files are damaged.
+    // The older version stays, because it is complete. Loading fails if the writer replaces the set
+    // faster than it is read, if memory is short, or if files are damaged.
     table_.SetProblem(name, absl::StrCat("is behind what is stored: ", status.ToString()));
   } else {
     table_.Publish(name, status);

@@ -50,7 +50,8 @@ class DirectoryFollower {
 
   // Loads the stored version and publishes it. If loading fails while an older version is served,
   // the older version stays and gets a problem. If no version is served, the error is published.
-  // Returns the error as callers may see it. Calls for one set must not run at the same time.
+  // DirectoryErrorForCaller converts errors other than NOT_FOUND and CANCELLED. Calls for one set
+  // must not run at the same time.
   absl::Status LoadOne(const std::string& name);
   void LogLoaded(const std::string& name, size_t done, size_t count) const;
   // Logs `status` if it differs from the status that was logged last. An error means that the

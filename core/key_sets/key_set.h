@@ -20,11 +20,11 @@
 
 namespace qkserve {
 
-// Memory for `capacity` panels of each matrix and column. Only the builder of the first version
-// that has a panel writes the panel. After that version is finished, the panel never changes.
+// Memory for `capacity` panels of each matrix and column. A panel is written only by the builder of
+// the first version that has it. After that version is finished, the panel never changes.
 class KeyBlock {
  public:
-  // Returns the charge of a block in bytes: its panels, and about the size of the KeyBlock object.
+  // Returns the bytes to charge for a block: its panels, and kBlockBytes for the KeyBlock object.
   static int64_t ChargedBytes(const KeySetLayout& layout, int64_t capacity);
   // Allocates a zeroed block. Moves the block's bytes from `charge` to the block.
   // RESOURCE_EXHAUSTED: the system has no memory.

@@ -60,8 +60,8 @@ absl::Status KeySetLayout::Validate(int64_t m) const {
     return absl::InvalidArgumentError(
         absl::StrCat("got ", m, " keys, a key set may have ", kKeySetKeysMax));
   }
-  // The sizes of at least one whole block must fit, because memory is allocated in blocks. A row
-  // without elements counts as one element.
+  // A set with fewer keys than a block is checked as if it had a full block, because memory is
+  // allocated in blocks. A row without elements counts as one element.
   const int64_t rows = std::max(m, KeySet::kBlockPanels * kPanelKeys);
   for (const Column& column : Columns()) {
     Column charged = column;

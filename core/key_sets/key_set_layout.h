@@ -38,7 +38,7 @@ struct Column {
   DataType type = DataType::kFloat32;
   int64_t width = 0;  // elements of a row
 
-  // The bytes of a panel. They depend on how rows are packed: see core/kernels/panels.h.
+  // The bytes of a panel, and the function that packs rows into a panel (core/kernels/panels.h).
   int64_t (*panel_bytes_for)(DataType type, int64_t width) = &KeyPanelBytes;
   void (*pack)(DataType type, const std::byte* rows, int64_t count, int64_t width, int64_t first,
                std::byte* panel) = &PackKeys;
@@ -72,7 +72,8 @@ struct KeySetLayout {
 
   // Checks the sizes. They may come from any caller but must not be negative. INVALID_ARGUMENT:
   // there are too many keys, a row is too wide, or a column has too many elements for sizes in
-  // bytes to fit in 64 bits. A set counts as at least one full block of keys.
+  // bytes to fit in 64 bits. A set with fewer keys than a block is checked as if it had a full
+  // block.
   absl::Status Validate(int64_t m) const;
 
   friend bool operator==(const KeySetLayout&, const KeySetLayout&) = default;

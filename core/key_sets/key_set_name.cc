@@ -17,7 +17,7 @@ absl::Status ValidateKeySetName(absl::string_view name) {
                               c == '_' || c == '-';
                      });
   if (valid) return absl::OkStatus();
-  // Only the beginning is shown, and escaped, because a name from outside may be long and hold any
+  // Only the beginning is shown, with escapes, because a caller's name may be long and may have any
   // bytes.
   const absl::string_view shown = Utf8Prefix(name, kSizeMax);
   return absl::InvalidArgumentError(absl::StrCat(

@@ -102,7 +102,7 @@ class KeySetStore {
   explicit KeySetStore(const Options& options);
 
   absl::Status OpenDirectory(FileSystem* files);
-  // Logs an error of the directory. Returns the error as callers may see it.
+  // Logs an error of the directory. Returns the error, converted by DirectoryErrorForCaller.
   absl::Status FailedChange(const std::string& name, const absl::Status& status) const;
 
   // The next members are for uploads.

@@ -36,7 +36,8 @@ class KeySetTable {
   // Returns the newest version, or the error that was published for the name. NOT_FOUND: there is
   // no such name.
   absl::StatusOr<std::shared_ptr<const KeySet>> Find(absl::string_view name) const;
-  // Returns the newest version or error, with the problem. NOT_FOUND: there is no such name.
+  // Returns the newest version or the published error, and the problem. NOT_FOUND: there is no such
+  // name.
   absl::StatusOr<Listed> Get(absl::string_view name) const;
   // Returns up to `count` sets whose names begin with `prefix` and come after `after`, in the order
   // of their names. Sets with another prefix take no time.
@@ -50,8 +51,8 @@ class KeySetTable {
   void Publish(const std::string& name, absl::StatusOr<std::shared_ptr<const KeySet>> key_set);
   // Removes the name. Requests that hold a version keep it.
   void Unpublish(const std::string& name);
-  // Sets the problem of the served version; empty: there is none. Does nothing if no version of
-  // this name is served.
+  // Sets the problem of the served version, or clears it if `problem` is empty. Does nothing if no
+  // version of this name is served.
   void SetProblem(const std::string& name, const std::string& problem);
 
   // Returns the number of names, including the names with an error.

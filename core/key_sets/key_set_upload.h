@@ -26,7 +26,7 @@ struct KeySetUploadSpec {
   KeySetLayout layout;  // layout of the set
   PerColumn<DataType> received_types = {{DataType::kFloat32, DataType::kFloat32}};
   int64_t m = 0;                                           // keys of each matrix
-  std::optional<int64_t> expected_version = std::nullopt;  // set for an append
+  std::optional<int64_t> expected_version = std::nullopt;  // has a value only for an append
 };
 
 // A put or an append while its rows are received. Destroying it without Commit discards the rows.

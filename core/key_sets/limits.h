@@ -7,7 +7,7 @@
 
 namespace qkserve {
 
-// The most keys of a key set, because the indices of top k have 32 bits.
+// The most keys of a key set. The limit comes from top k, whose indices have 32 bits.
 inline constexpr int64_t kKeySetKeysMax = (int64_t{1} << 31) - 1;
 
 // The most elements of a column, and the most [m, d] matrices of a set. Both are far beyond any

@@ -22,7 +22,7 @@ absl::Status GetMemory(int64_t bytes, Buffer& buffer) {
 }
 
 // Returns how many rows are converted at a time: a panel of rows, but at most 1 MiB and at least
-// one row. A panel keeps calls few, and 1 MiB stays in the cache.
+// one row. A panel of rows makes calls few, and 1 MiB stays in the cache.
 int64_t BatchRows(int64_t row_bytes) {
   return std::clamp(kMiB / std::max<int64_t>(row_bytes, 1), int64_t{1}, kPanelKeys);
 }

@@ -14,8 +14,9 @@ namespace qkserve {
 DirectScores::Cut DirectScores::CutOf(const ScoreShape& shape) {
   Cut cut;
   if (shape.products == 0) return cut;
-  // A request with the work of four full tiles or more gets full tiles. A smaller one is cut in
-  // four, down to kTileMultiplyAddsMin, so that workers can share it.
+  // A request with at least the work of four full tiles gets full tiles. A smaller request is cut
+  // into four tiles, or into fewer if four would be below kTileMultiplyAddsMin, so that workers can
+  // share it.
   const double depth = std::max<int64_t>(shape.d, 1);
   const double product_multiply_adds = static_cast<double>(shape.ProductRows()) * shape.m * depth;
   const double tile_multiply_adds = std::clamp<double>(product_multiply_adds * shape.products / 4,

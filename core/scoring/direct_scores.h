@@ -12,13 +12,13 @@
 
 namespace qkserve {
 
-// The only special case beside ScorePass: scores, capped and masked scores of inline keys. OpenBLAS
-// multiplies straight into the reply if the results are float32. A tile is a block of rows x keys
-// of the result, because such blocks suit OpenBLAS better than blocks of whole rows. A tile has at
-// most kTileMultiplyAdds, but at least one dot product. A block of masked scores is not multiplied
-// if none of its queries attends any of its keys.
+// A pass for scores, capped scores and masked scores of inline keys. All other requests use
+// ScorePass. OpenBLAS multiplies straight into the reply if the results are float32. A tile is a
+// block of rows x keys of the result, because such blocks suit OpenBLAS better than blocks of whole
+// rows. A tile has at most kTileMultiplyAdds, but at least one dot product. A block of masked
+// scores is not multiplied if none of its queries attends any of its keys.
 //
-// The request's shape alone decides the cut, and with it how sums are rounded.
+// The cut decides how sums are rounded. Only the request's shape decides the cut.
 class DirectScores final : public Pass {
  public:
   // The cut of a shape's results. A tile is a part of a product, or several small products.
@@ -27,7 +27,7 @@ class DirectScores final : public Pass {
     int64_t tile_keys = 0;
     int64_t row_tiles = 1;
     int64_t key_tiles = 1;
-    int64_t products_per_tile = 1;  // above 1 only if a product is one tile
+    int64_t products_per_tile = 1;  // above 1 only if products are not cut
     int64_t tile_count = 1;
   };
   // Returns the cut of a shape. Takes constant time.

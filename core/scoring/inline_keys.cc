@@ -33,7 +33,7 @@ double InlineKeys::KeyMultiplyAdds() const {
   return static_cast<double>(key_cut_.block_rows) * (sizes_.d + sizes_.dv + kExpMultiplyAdds);
 }
 
-// Decides how rows are cut. A row has `columns` results.
+// Decides how rows are cut into blocks. A row has `columns` results.
 void InlineKeys::CutRows(int64_t columns, const ScoreShape& shape) {
   // A step of a block must not cost more than a tile, whatever d and dv are, and the block's
   // results must stay in the cache.
@@ -56,7 +56,8 @@ void InlineKeys::CutRows(int64_t columns, const ScoreShape& shape) {
 }
 
 void InlineKeys::CutKeys() {
-  // A request with less work than four tiles is cut in four, so that workers can share it.
+  // A request with less work than four full tiles is cut into four tiles, so that workers can share
+  // it.
   const double tile_multiply_adds =
       std::clamp<double>(KeyMultiplyAdds() * sizes_.m * (blocks_ * sizes_.matrices) / 4,
                          kTileMultiplyAddsMin, kTileMultiplyAdds);

@@ -16,8 +16,8 @@ namespace qkserve {
 // where slices end. If slices are short and share their keys, a block has several whole slices.
 class InlineKeys final : public KeySource {
  public:
-  // Makes the source for one request. `problem` must outlive it. `shape` is the shape of the
-  // request's queries and keys.
+  // Makes the source for one request. `problem` must outlive the source. `shape` is the shape of
+  // the request's queries and keys.
   InlineKeys(const AttentionProblem& problem, const ScoreShape& shape);
 
   RowCut Cut(absl::Span<const ScoreRequest* const> requests) const override;
@@ -33,13 +33,15 @@ class InlineKeys final : public KeySource {
   void CutRows(int64_t columns, const ScoreShape& shape);
   void CutKeys();
 
-  // Returns the cost, in multiply-adds, of multiplying a key with a block and weighing its value.
+  // Returns the cost, in multiply-adds, of multiplying one key with the rows of a block and
+  // weighing the key's value.
   double KeyMultiplyAdds() const;
 
   const AttentionProblem& problem_;
   DirectScores::Cut direct_cut_;  // set if the request has a direct pass
-  // The cut of the rows if the request has no direct pass. The bits of the results depend on it.
-  int64_t chunk_rows_ = 1;  // rows of a slice or product; no block crosses their end
+  // The cut of the rows if the request has no direct pass. The bits of the results depend on this
+  // cut.
+  int64_t chunk_rows_ = 1;  // the rows of a slice or product; no block crosses its end
   int64_t blocks_ = 0;      // blocks of a matrix
 };
 

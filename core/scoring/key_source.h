@@ -31,7 +31,7 @@ struct KeyCut {
   // split, and the sums are merged in order. So the bits of a context depend on the cut.
   int64_t split_keys = 1;
   int64_t splits = 1;
-  // The most rows of a block, and the most parts that its keys are cut into.
+  // The most rows of a block, and the most parts into which the keys of a block are cut.
   int64_t block_rows = 1;
   int64_t parts = 1;
   bool is_scratch = false;  // true: each block has one part, whose state is in scratch memory
@@ -43,7 +43,7 @@ struct BlockRow {
   const ScoreRequest* request;
   const ScoreMask* mask;
   int64_t slice;
-  int64_t query;      // query of the slice
+  int64_t query;      // index of the query in its slice
   int64_t query_row;  // row of the queries tensor
   int64_t result_row;
   std::byte* state;  // memory of the reducer
@@ -55,7 +55,7 @@ struct BlockQueries {
   const float* floats = nullptr;  // rows x d; set and read only if the source IsShared
 };
 
-// The work of a request on its source: the inputs of the cost model (score_cost.h).
+// The work of a request on its source. The cost model reads it (score_cost.h).
 struct ScoreWork {
   double multiply_adds = 0;  // for products, weighted values, stages and calls
   double row_seconds = 0;    // for rows, beside their multiply-adds
@@ -65,7 +65,7 @@ struct ScoreWork {
 // Keys and values, and the way to multiply them. A source decides the cuts that affect the bits of
 // a result: the rows of a block, the steps and the splits.
 //
-// Immutable, thread-safe. Virtual functions are called for a block and a step, not for each
+// Immutable and thread-safe. Virtual functions are called once for a block or a step, not for each
 // element.
 class KeySource {
  public:
@@ -79,12 +79,12 @@ class KeySource {
   virtual RowCut Cut(absl::Span<const ScoreRequest* const> requests) const = 0;
 
   // True if requests share the source's passes. The rows of a block may then come from any
-  // requests, and Multiply reads BlockQueries::floats. Steps are read whole, so a step's keys do
-  // not depend on what its rows attend.
+  // requests, and Multiply reads BlockQueries::floats. All keys of a step are multiplied, whichever
+  // of them the rows attend.
   //
-  // False if the source has the keys of one request. A block's rows are then consecutive in queries
-  // and results, and Multiply reads the request's tensor. The last step ends with the last attended
-  // key.
+  // False if the source has the keys of one request. A block's rows are then consecutive in the
+  // queries and the results, and Multiply reads the queries from the request's tensor. The last
+  // step ends with the last attended key.
   virtual bool IsShared() const = 0;
 
   // Computes products[i * stride + j] = q_i . k_j for keys [keys.begin, keys.end) of a matrix. If

@@ -9,13 +9,15 @@
 namespace qkserve {
 
 // The most scores that a request may compute, whether they are returned or not: about 20 minutes of
-// a core. Without a limit, a request with d = 0 could ask for any number of scores in a few bytes.
+// one core. Without a limit, a request with d = 0 could ask for any number of scores in a few
+// bytes.
 inline constexpr int64_t kScoresMax = int64_t{1} << 40;
 
-// A tile is the work that a worker takes at a time; small requests overtake large ones between
-// tiles. The request's shape alone decides the tiles. A block of 256 x 1024 float32 results is 1
-// MiB, which stays in the L2 cache while the matrix product writes, reads and writes it again. If
-// there are few rows, a tile has more keys. If there are few keys, it has more rows.
+// A tile is the work that a worker takes at a time. Small requests overtake large ones between
+// tiles. With inline keys, the request alone decides the tiles. A block of 256 x 1024 float32
+// results is 1 MiB, which stays in the L2 cache while the matrix product writes, reads and writes
+// it again. If there are few rows, a tile has more keys. If there are few keys, a tile has more
+// rows.
 
 inline constexpr int64_t kTileRows = 256;
 inline constexpr int64_t kTileKeys = 1024;
@@ -30,7 +32,7 @@ inline constexpr int64_t kTileElements = int64_t{8} << 20;
 inline constexpr int64_t kTileMultiplyAddsMin = kTileMultiplyAdds / 16;
 static_assert(kTileMultiplyAddsMin <= kTileMultiplyAdds);
 
-// The fixed cost of a call of the matrix product, in multiply-adds: about 0.2 us. It matters
+// The fixed cost of a call of the matrix product, in multiply-adds: about 0.2 us. This cost matters
 // because a request may consist of a million products of 1 x 1.
 inline constexpr int64_t kCallMultiplyAdds = 10'000;
 
@@ -52,8 +54,8 @@ inline constexpr int64_t kPassTileMultiplyAdds = kTileMultiplyAdds / 4;
 // Key sets: the bytes of packed keys and values that a core reads in a second, for predictions.
 inline constexpr double kPanelBytesPerSecond = 16e9;
 
-// Top k may have more columns than there are keys. Up to this many surplus columns are written with
-// their row, in about 1 us. If there are more, separate tiles write them.
+// Top k may have more columns than there are keys. Up to this many surplus columns are written
+// together with the row, in about 1 us. If there are more of them, separate tiles write them.
 inline constexpr int64_t kPaddingMax = 1024;
 
 // Some results depend on no key. One tile fills at most this many of them, in about 2 ms.
@@ -63,8 +65,8 @@ inline constexpr int64_t kFillPlaces = int64_t{1} << 20;
 inline constexpr int64_t kExpMultiplyAdds = 50;
 
 // Predictions assume that one core reads this many elements in a second from memory, and converts
-// them if needed. On an idle machine it reads two to three times as many, because no other core
-// uses the memory.
+// them if needed. On an idle machine, a core reads two to three times as many, because no other
+// core uses the memory.
 inline constexpr double kElementsReadPerSecond = 1.5e9;
 
 }  // namespace qkserve

@@ -17,13 +17,14 @@ namespace qkserve {
 // the sum of e^(score - max), and the sums of e^(score - max) * value. All of these are float64, so
 // the error does not grow with the number of keys and finite values do not overflow.
 
-// Return the bytes of the sums of `rows` rows, and the bytes of their infinities, which are about
-// as many. Both are multiples of a cache line. The infinities are written only if a value is
-// infinite or NaN.
+// Return the bytes that `rows` rows need for their sums, and about as many bytes for their
+// infinities (ContextSums::plus and minus). Both numbers are multiples of a cache line. The
+// infinities are written only if a value is infinite or NaN.
 int64_t ContextSumBytes(int64_t rows, int64_t columns);
 int64_t ContextInfinityBytes(int64_t rows, int64_t columns);
 
-// Returns the sums of `rows` rows in memory of those sizes. The memory must be aligned to float64.
+// Returns the sums of `rows` rows, placed in memory of these sizes. The memory must be aligned to
+// float64.
 ContextSums ContextSumsAt(std::byte* sums, std::byte* infinities, int64_t rows, int64_t columns);
 
 // The functions below work on the first row of the sums.

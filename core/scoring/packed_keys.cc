@@ -16,7 +16,7 @@ constexpr int64_t kBlockMultiplyAdds = 50'000;
 
 PackedKeys::PackedKeys(const KeySizes& sizes, const Types& types)
     : KeySource(sizes), types_(types) {
-  // The stages of a score count, too, because a split with a small d would otherwise be a hundred
+  // The stages of a score count as work, too. Otherwise a split with a small d would be a hundred
   // times as much work.
   const int64_t keys_max = kSplitElements / (sizes.d + sizes.dv + kExpMultiplyAdds);
   key_cut_.split_keys = std::max(keys_max / kStepKeys, int64_t{1}) * kStepKeys;
@@ -69,7 +69,8 @@ void PackedKeys::CutSection(const Section& section, RowCut& cut) const {
   }
 }
 
-// Decides into how many parts the run's blocks are cut. `value_rows` rows of a block read values.
+// Decides the number of parts into which each block of the run is cut. `value_rows` rows of a block
+// read values.
 void PackedKeys::CutKeys(const RowCost& most, int64_t value_rows, BlockRun& run) const {
   const double m = sizes_.m;
   const double padded_m = key_cut_.parts * kPanelKeys;  // panels are multiplied whole
@@ -81,7 +82,7 @@ void PackedKeys::CutKeys(const RowCost& most, int64_t value_rows, BlockRun& run)
       padded_m * (rows * d + value_rows * dv) + m * rows * kExpMultiplyAdds;
   const double tiles = std::max(elements / kTileElements, multiply_adds / kPassTileMultiplyAdds);
   // A part consists of splits, because values must be summed split by split. If no values are read
-  // and a split may be more than a tile, a part consists of panels.
+  // and a split may be more work than a tile, a part consists of panels.
   const double keep_multiply_adds = m * (rows - value_rows) * most.keep;
   const double worst_tiles =
       std::max(elements / kTileElements, (multiply_adds + keep_multiply_adds) / kTileMultiplyAdds);

@@ -14,8 +14,8 @@ namespace qkserve {
 //
 // A score is a function of its query, its key and d (panels.h). Rows are reduced one by one. The
 // keys alone decide the splits and steps. So the bits of a result do not depend on the pass, or on
-// the other requests in it. Steps are read whole, because the sums of a row would otherwise depend
-// on the keys that other rows attend.
+// the other requests in it. All keys of a step are multiplied, because the sums of a row would
+// otherwise depend on the keys that other rows attend.
 class PackedKeys : public KeySource {
  public:
   struct Types {
@@ -42,7 +42,7 @@ class PackedKeys : public KeySource {
   // Rows of a matrix that may share blocks. The rows that read values come first.
   struct Section {
     int64_t first_row, value_end;
-    RowCost most;  // the largest cost of a row, by member
+    RowCost most;  // each member: the largest of any row
   };
   void CutSection(const Section& section, RowCut& cut) const;
   void CutKeys(const RowCost& most, int64_t value_rows, BlockRun& run) const;

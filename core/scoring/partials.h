@@ -15,8 +15,8 @@
 namespace qkserve {
 
 // The partial results of blocks whose keys are cut into several parts. The results of a block are
-// kept from when its first part begins until its last part ends. Thread-safe. No part waits for
-// another.
+// kept from the first call of Share until the last part of the block ends. Thread-safe. No part
+// waits for another.
 class Partials {
  public:
   // Memory of a block, aligned and uninitialised.
@@ -29,10 +29,10 @@ class Partials {
   absl::StatusOr<std::shared_ptr<Shared>> Share(int64_t block, int64_t parts, int64_t bytes,
                                                 int64_t seldom_bytes);
 
-  // Ends a part of the block. Called after Share. `found` has the results of the part. If another
-  // part has left results here, merge(those results) must merge them into `found`. Returns true for
-  // the last part of the block: `found` then has the results of all parts. Otherwise `found` is
-  // left here for the next part.
+  // Ends a part of the block. Called after Share. `found` has the results of the part. If other
+  // parts have left results here, merge(these results) must merge them into `found`. Returns true
+  // for the last part of the block. `found` then has the results of all parts. Otherwise `found`
+  // stays here for the next part.
   bool HandOver(int64_t block, Buffer& found, absl::FunctionRef<void(std::byte* other)> merge);
 
  private:

@@ -13,8 +13,8 @@ namespace qkserve {
 
 struct ScoreShape;
 
-// The input of a computation. Fields have the meanings of those in qkserve.v1.Attention and
-// ScoreRequest. All values are within their limits. The memory of the tensors must outlive the
+// The input of a computation. Fields mean the same as in the messages Attention and ScoreRequest of
+// qkserve.v1. All values are within their limits. The memory of the tensors must outlive the
 // computation.
 struct AttentionProblem {
   TensorView queries;                               // [.., n, d]
@@ -27,7 +27,7 @@ struct AttentionProblem {
   int64_t window_left = -1;  // -1: no bound
   int64_t window_right = -1;
   int64_t offset = 0;
-  absl::Span<const int64_t> key_lengths = {};     // one for each batch; empty: none are set
+  absl::Span<const int64_t> key_lengths = {};     // one for each batch; empty: not set
   std::optional<TensorView> mask = std::nullopt;  // bool or float
 
   Output output = Output::kScores;
@@ -38,7 +38,7 @@ struct AttentionProblem {
 // Memory for the results, aligned to their elements. A pointer is null if its result was not asked
 // for.
 struct AttentionResults {
-  std::byte* result = nullptr;   // [.., n, m], [.., n, dv] or [.., n, top_k] of result_type
+  std::byte* result = nullptr;   // of the output's shape, and of result_type
   int32_t* indices = nullptr;    // [.., n, top_k]
   float* log_sum_exp = nullptr;  // [.., n]
 };

@@ -1,6 +1,6 @@
 // Weights: the softmax of a row, which needs all masked scores of the row. The scores are gathered
-// in the result. If the weights are narrowed, the scores are gathered in state that the parts of
-// the block share.
+// in the result if it is float32. Otherwise they are gathered in state that all parts of the block
+// share.
 
 #include <algorithm>
 

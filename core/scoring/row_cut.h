@@ -17,11 +17,11 @@ struct RowGroup {
   const RowReducer& reducer;
   const KeySource& source;
   int64_t matrix;
-  int64_t first;  // index of its first row in the block
+  int64_t first;  // index of the group's first row in the block
   absl::Span<BlockRow> rows;
-  std::byte* block_state = nullptr;   // BlockBytes, which all parts of the block share
-  std::byte* seldom_state = nullptr;  // SeldomBytes, which all parts of the block share
-  std::byte* part_state = nullptr;    // PartBytes, which only this part uses
+  std::byte* block_state = nullptr;   // BlockBytes bytes that all parts of the block share
+  std::byte* seldom_state = nullptr;  // SeldomBytes bytes that all parts of the block share
+  std::byte* part_state = nullptr;    // PartBytes bytes that only this part uses
 };
 using RowGroups = absl::InlinedVector<RowGroup, 4>;
 
@@ -31,19 +31,19 @@ struct Block {
   int64_t index;  // counted over all blocks
   int64_t first_row;
   int64_t rows;
-  int64_t parts;  // number of parts that its keys are cut into
+  int64_t parts;  // number of parts into which its keys are cut
 };
 
 // Consecutive blocks of each matrix, all with the same number of parts.
 struct BlockRun {
   int64_t first_row = 0;
   int64_t block_rows = 1;
-  // A block ends at every multiple of chunk_rows, counted from first_row. So the last block of a
-  // chunk may be shorter.
+  // From first_row on, every chunk_rows rows are a chunk. No block crosses the end of a chunk, so
+  // the last block of a chunk may be shorter.
   int64_t chunk_rows = 1;
   int64_t blocks = 1;  // blocks of a matrix
   int64_t parts = 1;
-  double block_tiles = 1;  // work of a block that has one part, in tiles
+  double block_tiles = 1;  // work of a block, in tiles; read only if `parts` is 1
   // RowCut sets the members below.
   int64_t blocks_per_tile = 1;  // above 1 only if `parts` is 1
   int64_t first_block = 0;      // its first block, counted over all blocks
@@ -55,9 +55,9 @@ struct TileBlocks {
   int64_t first, end, part;
 };
 
-// The way in which the rows of some requests are stacked in blocks and the blocks are cut into
-// tiles. A tile's rows and blocks are computed from its number, so a cut of millions of rows is
-// made in microseconds.
+// Describes how the rows of some requests are stacked in blocks, and how the blocks are cut into
+// tiles. The rows and blocks of a tile are computed from the tile's number. So the cut of millions
+// of rows is made in microseconds.
 class RowCut {
  public:
   explicit RowCut(const KeySource& source) : source_(&source) {}
@@ -69,7 +69,7 @@ class RowCut {
   // if they read different matrices.
   void AddRun(BlockRun run);
 
-  int64_t rows() const { return rows_; }  // rows of a matrix
+  int64_t rows() const { return rows_; }  // rows that read each matrix
   int64_t block_count() const { return block_count_; }
   int64_t tile_count() const { return tile_count_; }
 
@@ -77,16 +77,15 @@ class RowCut {
   TileBlocks BlocksOf(int64_t tile) const;
   // Returns the block with this index, counted over all blocks.
   Block GetBlock(int64_t index) const;
-  // Returns the keys of a part. Parts are cut between splits or, if there are more parts than
-  // splits, between panels.
+  // Returns the keys of a part. A part begins where a split begins or, if there are more parts than
+  // splits, where a panel begins.
   KeyRange KeysOf(const Block& block, int64_t part) const;
   // Writes the block's rows to `rows`. Returns them in groups, in order. The groups have no memory
   // for state yet.
   RowGroups MakeRows(const Block& block, BlockRow* rows) const;
 
  private:
-  // The rows of one request among the rows that read a matrix. Every matrix has the same number of
-  // them.
+  // The rows of one request that read a matrix. Their number is the same for every matrix.
   struct Stacked {
     const ScoreRequest* request;
     const RowReducer* reducer;
@@ -106,8 +105,8 @@ class RowCut {
   int64_t tile_count_ = 0;
 };
 
-// Returns the number of pieces in a tile if `count` equal pieces are cut evenly into tiles. A piece
-// has as much work as `tiles` tiles.
+// Returns the number of pieces in a tile if `count` equal pieces are put evenly into tiles. `tiles`
+// is the work of one piece, in tiles.
 int64_t PiecesPerTile(double tiles, int64_t count);
 
 }  // namespace qkserve

@@ -30,7 +30,7 @@ struct Step {
 };
 
 // Costs are in multiply-adds. A core does 50 of them in about 1 ns. Finishing a row costs about 100
-// ns, without what its reducer adds.
+// ns, plus what the row's reducer adds.
 inline constexpr int64_t kRowMultiplyAdds = 5'000;
 // Writing an element of a result costs about 1 ns.
 inline constexpr int64_t kWriteMultiplyAdds = 50;
@@ -49,19 +49,20 @@ struct RowCost {
 // time. Each part has its own state (PartBytes). All parts of the block share other state
 // (BlockBytes), in which each part writes only what belongs to its keys. For each part Begin is
 // called, then BeginSplit, Skip and Take with keys in ascending order. A part that has ended may
-// take over the state of another one (Merge). Finish is called when the last part has ended. All
+// take over the state of another part (Merge). Finish is called when the last part has ended. All
 // state is uninitialised and aligned to 64 bytes.
 //
-// Every reducer must guarantee that the bits of a result depend only on the row, the source, its
-// steps and its splits. They must not depend on other rows, the number of parts or the order in
-// which parts end.
+// Every reducer must guarantee that the bits of a result depend only on the row and on the source
+// with its steps and splits. The bits must not depend on other rows, the number of parts or the
+// order in which parts end.
 class RowReducer {
  public:
   virtual ~RowReducer() = default;
 
-  // Sizes and costs. They are known from the request alone. `sizes` are the sizes of its source.
+  // Sizes and costs. Only the request and its source decide them. `sizes` are the sizes of this
+  // source.
 
-  // Return the number of columns of the result, and the number of those that depend on keys. The
+  // Return the number of columns of the result, and the number of columns that depend on keys. The
   // other columns hold EmptyResult.
   virtual int64_t ResultColumns(const AttentionProblem& /*problem*/, const KeySizes& sizes) const {
     return sizes.m;
@@ -98,9 +99,10 @@ class RowReducer {
   virtual int64_t PartBytes(const RowGroup& /*group*/) const { return 0; }
   // Begins a part. Initialises the part's own state.
   virtual void Begin(const RowGroup& /*group*/) const {}
-  // Begins a split, or the piece of it that this part has. Calls with the keys of the split follow.
+  // Begins a split. If the split is cut between parts, begins this part's piece of it. Skip and
+  // Take are then called with its keys.
   virtual void BeginSplit(const RowGroup& /*group*/, int64_t /*split*/) const {}
-  // Tells that no row of the block attends `keys`. Not called if NeedsAllScores.
+  // Tells the reducer that no row of the block attends `keys`. Not called if NeedsAllScores.
   virtual void Skip(const RowGroup& /*group*/, KeyRange /*keys*/) const {}
   // Returns the place for products of keys from `key` on, or null if products go to scratch memory.
   // Rows are as far apart as rows of the result. Called only if the source is not shared.
@@ -117,10 +119,10 @@ class RowReducer {
 // Returns the reducer of an output. Reducers live as long as the process.
 const RowReducer& ReducerOf(Output output);
 
-// Returns all reducers, each once. Those that read values come first.
+// Returns all reducers, each once. The reducers that read values come first.
 absl::Span<const RowReducer* const> AllReducers();
 
-// Each of these is defined in a file reducer_*.cc. Call ReducerOf instead.
+// Return the reducers, which the files reducer_*.cc define. Only for ReducerOf and AllReducers.
 const RowReducer& ScoresReducer();
 const RowReducer& WeightsReducer();
 const RowReducer& ContextReducer();
@@ -130,7 +132,7 @@ const RowReducer& TopKReducer();
 // state for its rows.
 int64_t PartRowsHeld(const KeyCut& cut, int64_t rows);
 
-// Returns the place of a row that has `columns` results.
+// Returns the place of a row's results. The row has `columns` results.
 std::byte* ResultOf(const BlockRow& row, int64_t columns);
 
 // Writes the row's log-sum-exp if the request asks for it.

@@ -28,8 +28,8 @@ ScoreCost PredictCost(const KeySource& source, const AttentionProblem& problem,
 int64_t StateBytes(const KeySource& source, const AttentionProblem& problem,
                    const ScoreShape& shape) {
   const RowReducer& reducer = ReducerOf(problem.output);
-  // If there are no scores, nothing is computed. If the reducer needs all scores, they are written
-  // as they are computed.
+  // No state is needed if there are no scores, or if the reducer needs all scores, because these
+  // are written as they are computed.
   if (shape.products == 0 || reducer.NeedsAllScores()) return 0;
   return reducer.StateBytes(problem, source, shape.Rows());
 }

@@ -10,9 +10,9 @@
 
 namespace qkserve {
 
-// A request has three costs. All are known before it runs, in constant time.
+// A request has three costs. All are computed before the request runs, in constant time.
 //
-//  alone    The time that one worker should need for it if nothing else runs.
+//  alone    The time that one worker should need for the request if nothing else runs.
 //  shared   The part of `alone` that requests in one pass pay once: reading a key set. 0 for inline
 //           keys.
 //  state    The most bytes that its tiles hold at a time, without results and scratch.
@@ -24,8 +24,8 @@ namespace qkserve {
 //  - The products take 2.5 ms, the stages 0.2 ms, top k 0.1 ms: `alone` is 4.7 ms.
 //  - Ten such requests in one pass cost 1.9 + 10 * 2.8 = 30 ms instead of 47.
 //  - A row has room for 42 entries of 8 bytes. The block keeps the 16 rows of a part that has
-//    ended. On 2 cores, 2 parts run, and each has its own 16 rows and, while it merges, 16 of
-//    another part. These 80 rows are 27 kB of `state`.
+//    ended. On 2 cores, 2 parts run. Each of them holds its own 16 rows and, while it merges, 16
+//    rows of another part. These 80 rows are 27 kB of `state`.
 //
 // Predictions decide order, grouping and refusals, but never the bits of results.
 struct ScoreCost {

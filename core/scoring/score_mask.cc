@@ -22,8 +22,8 @@ ScoreMask::ScoreMask(const AttentionProblem& problem, const ScoreShape& shape)
   if (!problem.mask.has_value()) return;
   const Shape& mask = problem.mask->shape;
   mask_keys_ = mask.back();
-  // The size of dimension `from_right`, counted from the last one. It is 1 if the mask has fewer
-  // dimensions.
+  // Returns the size of a dimension of the mask. `from_right` is 0 for the last dimension. The size
+  // is 1 if the mask has fewer dimensions.
   const auto size = [&mask](size_t from_right) {
     return from_right < mask.size() ? mask[mask.size() - 1 - from_right] : 1;
   };
@@ -37,9 +37,8 @@ ScoreMask::ScoreMask(const AttentionProblem& problem, const ScoreShape& shape)
 }
 
 KeyRange ScoreMask::Range(int64_t slice, int64_t query) const {
-  // Each bound is the exact sum, clamped to 64 bits. The window is added to the offset first, then
-  // the query. If the first sum is clamped, the bound stays on the same side of [0, m), whatever
-  // query is added.
+  // Each sum is clamped to 64 bits. The window is added to the offset first, then the query. If the
+  // first sum is clamped, the bound is on the correct side of [0, m), whatever query is added.
   KeyRange range = {0, m_};
   int64_t offset = problem_.offset;
   if (!problem_.key_lengths.empty()) {

@@ -22,7 +22,7 @@ struct KeyRange {
 // key_lengths and a short mask decide. The elements of the mask exclude single keys of this
 // interval.
 //
-// Immutable, so thread-safe. Points into the problem.
+// Immutable and thread-safe. Keeps a reference to the problem.
 class ScoreMask {
  public:
   ScoreMask(const AttentionProblem& problem, const ScoreShape& shape);
@@ -32,9 +32,9 @@ class ScoreMask {
   KeyRange Range(int64_t slice, int64_t query) const;
 
   // Applies the stages that the output needs to the products of a query with keys [key, key +
-  // count), in place: scale for kScores, scale and softcap for kCapped, all three for the others.
-  // The elements of a float mask are added. The score of a key that is not attended becomes -inf,
-  // whatever it was.
+  // count), in place: scale for kScores, scale and softcap for kCapped, all three stages for other
+  // outputs. The elements of a float mask are added. The score of a key that is not attended
+  // becomes -inf, whatever its product is.
   void ApplyStages(int64_t slice, int64_t query, int64_t key, int64_t count, float* scores) const;
 
  private:
@@ -42,8 +42,8 @@ class ScoreMask {
 
   const AttentionProblem& problem_;
   int64_t n_, m_, heads_;
-  // The distance, in elements of the mask, between neighbours in each dimension of the result. 0 if
-  // the mask broadcasts.
+  // The strides of the mask, in elements, along the dimensions of the result. A stride is 0 if the
+  // mask broadcasts along its dimension.
   int64_t batch_stride_ = 0, head_stride_ = 0, query_stride_ = 0;
   int64_t mask_keys_ = 0;  // size of the mask's last dimension
 };

@@ -24,13 +24,14 @@
 namespace qkserve {
 namespace {
 
-// Results that depend on no key, so they are known before anything is computed. They are the
-// columns from `first` on, of rows with `columns` elements. Each such element is a place.
+// Results that depend on no key, so they are known before anything is computed. The area has the
+// columns from `first` on of `rows` rows with `columns` elements each. Each element of the area is
+// a place.
 struct UnattendedArea {
   DataType type;
   float value;
   std::byte* results;
-  int32_t* indices;  // filled with -1; null: there are none
+  int32_t* indices;  // filled with -1; null: no indices
   int64_t rows, first, columns;
 
   int64_t Places() const { return rows * (columns - first); }
@@ -58,8 +59,8 @@ void UnattendedArea::Fill(int64_t begin, int64_t end) const {
 }
 
 // Returns the results that depend on no key: all results of a request without keys, or the surplus
-// columns of top k if they are more than kPaddingMax. Top k has scores of -inf and keys of -1
-// there, context is 0, and log-sum-exp is -inf.
+// columns of top k if they are more than kPaddingMax. In these places, top k has scores of -inf and
+// keys of -1, context is 0, and log-sum-exp is -inf.
 absl::InlinedVector<UnattendedArea, 2> UnattendedAreasOf(const ScoreRequest& request,
                                                          const KeySizes& sizes) {
   const auto& [problem, shape, results] = request;
@@ -97,7 +98,7 @@ void ConvertQueries(absl::Span<const BlockRow> rows, int64_t d, float* queries) 
   }
 }
 
-// Returns the range of keys that the rows of the groups need.
+// Returns the smallest range with all keys that the rows of the groups need.
 KeyRange AttendedKeys(const RowGroups& groups, int64_t m) {
   KeyRange keys = {m, 0};
   for (const RowGroup& group : groups) {
@@ -112,8 +113,8 @@ KeyRange AttendedKeys(const RowGroups& groups, int64_t m) {
   return keys;
 }
 
-// Returns the bytes of one kind of state, over all groups. The bytes of each group are rounded up,
-// so that the state of the next group is aligned.
+// Returns the sum of `bytes_of` over all groups. The bytes of each group are rounded up, so that
+// the state of the next group is aligned.
 int64_t BytesOf(const RowGroups& groups, int64_t (RowReducer::*bytes_of)(const RowGroup&) const) {
   int64_t bytes = 0;
   for (const RowGroup& group : groups) bytes += Buffer::Aligned((group.reducer.*bytes_of)(group));
@@ -133,9 +134,9 @@ void Begin(std::byte* block_state, std::byte* seldom_state, std::byte* part_stat
   }
 }
 
-// The most blocks whose partial results are allocated when the pass is made, in about 0.1 ms. In a
-// pass of more blocks, each block allocates them when it begins, because admission makes the pass
-// and must not take longer for more rows.
+// If a pass has at most this many blocks, the memory of their partial results is allocated when the
+// pass is made, in about 0.1 ms. With more blocks, each block allocates its memory when it begins,
+// because admission makes the pass and must not take longer for more rows.
 constexpr int64_t kBlocksAtOnce = 256;
 
 class ScorePass final : public Pass {

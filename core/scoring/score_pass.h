@@ -62,7 +62,7 @@ namespace qkserve {
 // (direct_scores.h), returns that pass. If keys are not shared and there are at most 256 blocks,
 // allocates their partial results at once, so that a lack of memory refuses the request before it
 // is queued. The requests must outlive the pass. RESOURCE_EXHAUSTED: there is no memory for the
-// pass. Its tiles may return this error, too.
+// pass. The pass's tiles may return this error, too.
 absl::StatusOr<std::unique_ptr<Pass>> MakeScorePass(std::shared_ptr<const KeySource> source,
                                                     absl::Span<const ScoreRequest* const> requests);
 

@@ -34,8 +34,8 @@ struct ScoreShape {
   // of them.
   int64_t KeyMatrices() const { return key_batch * key_heads; }
 
-  // Return the number of the [n, d] matrix of the queries, and of the [m, d] matrix of the keys,
-  // that a slice reads. They are counted from the beginning of each tensor.
+  // Return the index of the query matrix [n, d], and of the key matrix [m, d], that a slice reads.
+  // Matrices are counted from the beginning of their tensor.
   int64_t QueryMatrix(int64_t slice) const;
   int64_t KeyMatrix(int64_t slice) const;
 

@@ -35,8 +35,7 @@ void TopK::Offer(const float* scores, int64_t count, int64_t key) {
   int64_t j = 0;
   for (; j < count && !has_worst_; ++j) {
     if (scores[j] == kNotAttended) continue;
-    // Select drops entries if the memory is full. It is full only if there are more keys than
-    // places.
+    // The memory is full here only if there are more keys than places. Select then drops entries.
     if (size_ == room_) Select();
     if (has_worst_) break;
     entries_[size_++] = {scores[j], static_cast<int32_t>(key + j)};

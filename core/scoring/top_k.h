@@ -21,16 +21,16 @@ bool IsAhead(const TopEntry& a, const TopEntry& b);
 // ascending, all NaN.
 class TopK {
  public:
-  // Returns the entries of memory that the `k` best of `keys` keys need. This is 2k, because the
-  // cost of dropping entries is then constant for each of them, but at least k + 32 and at most
-  // `keys`.
+  // Returns the number of entries for which the `k` best of `keys` keys need memory: 2k, but at
+  // least k + 32 and at most `keys`. With 2k, the cost of dropping entries is constant for each
+  // entry.
   static int64_t Room(int64_t k, int64_t keys);
 
   // `k` is at least 1. `entries` has Room(k, keys) places.
   TopK(TopEntry* entries, int64_t k, int64_t keys)
       : entries_(entries), k_(k), room_(Room(k, keys)) {}
 
-  // Offers the scores of keys key, key + 1, ... These keys must be higher than those of earlier
+  // Offers the scores of keys key, key + 1, ... These keys must be higher than the keys of earlier
   // calls. A score of -inf means that the key is not attended. Such a key is never kept.
   void Offer(const float* scores, int64_t count, int64_t key);
 

@@ -38,7 +38,7 @@ absl::Status AccessControl::Unauthenticated(UnauthenticatedReason reason,
   return absl::UnauthenticatedError(message);
 }
 
-// No error shows the metadata, because it may be a token.
+// No error shows the metadata, because the metadata may be a token.
 absl::StatusOr<std::string> AccessControl::IdentityOfToken(const grpc::ServerContextBase& context,
                                                            const Contents& contents) const {
   const auto [begin, end] = context.client_metadata().equal_range(kMetadata);

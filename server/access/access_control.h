@@ -20,7 +20,7 @@
 
 namespace qkserve {
 
-// A caller, as the server knows it.
+// The identity and the permissions of a caller.
 struct Grant {
   std::string identity;                            // empty: the caller has none
   std::shared_ptr<const Permissions> permissions;  // null: the caller may do everything
@@ -36,7 +36,7 @@ struct AccessSources {
 // The reason why no source let a call in.
 enum class UnauthenticatedReason {
   kNone,   // the call shows nothing that proves who the caller is
-  kToken,  // a token that the file does not have, or no token in metadata that should be one
+  kToken,  // the token is not in the file, or the metadata is no token
 };
 inline constexpr std::array kUnauthenticatedReasonNames = {"none", "token"};
 
@@ -52,17 +52,18 @@ class AccessControl {
   bool has_identities() const { return sources_.token_file || sources_.certificates; }
 
   // Returns the identity and permissions of a call. If there is a token file, looks at the metadata
-  // `authorization: Bearer TOKEN` first, then at the client certificate. UNAUTHENTICATED: the
-  // metadata is wrong, even if there is a certificate. Or there is a token file or an access file,
-  // the call has no identity, and no line of an access file is about anyone. UNAVAILABLE: there is
-  // a token file or an access file, but it has not been set yet.
+  // `authorization: Bearer TOKEN` first, then at the client certificate. UNAUTHENTICATED has two
+  // cases. Either the metadata is wrong, even if there is a certificate. Or the call has no
+  // identity, the server has a token file or an access file, and no line of an access file is about
+  // `anyone`. UNAVAILABLE: the server has a token file or an access file that has not been set yet.
   absl::StatusOr<Grant> Authenticate(const grpc::ServerContextBase& context) const;
 
-  // Replace the contents of a file. INVALID_ARGUMENT: the text is wrong, and the old contents stay.
+  // These functions replace the contents of a file. INVALID_ARGUMENT: the text is wrong, and the
+  // old contents stay.
   absl::Status SetTokenFile(absl::string_view text);
   absl::Status SetAccessFile(absl::string_view text);
 
-  // Returns how many calls were refused with UNAUTHENTICATED so far.
+  // Returns how many calls were refused with UNAUTHENTICATED so far, for this reason.
   int64_t unauthenticated(UnauthenticatedReason reason) const {
     return unauthenticated_[static_cast<size_t>(reason)].load(std::memory_order_relaxed);
   }

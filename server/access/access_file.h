@@ -21,8 +21,8 @@ namespace qkserve {
 //   anyone       read           public-*
 //
 // A line gives permissions and takes none away. "items-*" is every key set whose name begins with
-// "items-", "popular" is that key set alone, and "*" is all of them. The lines of `anyone` hold for
-// every caller. If there are such lines, callers without an identity are let in, too.
+// "items-", "popular" is that key set alone, and "*" is every key set. The lines of `anyone` hold
+// for every caller. If there are such lines, callers without an identity are let in, too.
 // docs/access.md explains the rest.
 class AccessRules {
  public:

@@ -9,8 +9,9 @@
 
 namespace qkserve {
 
-// The lines of a file that people write: words between spaces and tabs. Lines end in LF or CR LF.
-// Empty lines are passed over, and a word that begins with '#' ends its line.
+// The lines of a file that people write. Spaces and tabs separate words. Lines end in LF or CR LF.
+// Empty lines are passed over. A word that begins with '#' begins a comment, which ends with the
+// line.
 class FileLines {
  public:
   // `text` must outlive this object.
@@ -19,7 +20,7 @@ class FileLines {
   // Goes to the next line that has words. Returns false if no such line follows.
   bool Next();
 
-  // The words of the line, at least one.
+  // The words of the current line, at least one.
   const std::vector<absl::string_view>& words() const { return words_; }
 
   // Returns INVALID_ARGUMENT with the text "line 3: MESSAGE".

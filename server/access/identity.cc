@@ -15,7 +15,7 @@ bool IsVisible(char c) { return absl::ascii_isgraph(static_cast<unsigned char>(c
 std::string Encoded(absl::string_view name) {
   std::string out;
   for (const char c : name) {
-    // IsIdentity forbids # only at the beginning. Whole names are compared below.
+    // IsIdentity forbids # only at the beginning. The reserved names are compared below.
     const bool is_plain = IsVisible(c) && c != '%' && !(c == '#' && out.empty());
     if (is_plain) {
       out.push_back(c);

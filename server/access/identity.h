@@ -9,15 +9,15 @@
 
 namespace qkserve {
 
-// The most bytes of an identity, which is the name of a caller that has proved who it is. The
-// operator's files, the log and metrics show it. It has 1 to 2048 visible ASCII characters. SPIFFE
-// allows 2048 bytes.
+// The most bytes of an identity, as many as SPIFFE allows. An identity is the name of a caller that
+// has proved who it is. It has 1 to 2048 visible ASCII characters. The operator's files, the log
+// and metrics show it.
 inline constexpr size_t kIdentityBytesMax = 2048;
 
 // This name stands for every caller in an access file. No caller can have it.
 inline constexpr char kAnyone[] = "anyone";
 
-// The tenant of callers with names beyond the limit. No caller can have this name.
+// The tenant of callers whose names are beyond kTenantsMax. No caller can have this name.
 inline constexpr char kOtherTenants[] = "other";
 
 // True if a caller may have this name. No name begins with '#', because '#' begins a comment in the
@@ -26,11 +26,12 @@ bool IsIdentity(absl::string_view name);
 
 // Returns the identity of a verified client certificate: its URI name (SPIFFE IDs are URIs), else
 // its first DNS name, else its common name. Characters that an identity cannot have, and '%', are
-// percent-encoded: "Search%20Team". Empty: the peer has shown no certificate, or one with more than
-// one URI, which SPIFFE forbids, or without a name of at most kIdentityBytesMax.
+// percent-encoded: "Search%20Team". Empty: the peer has shown no certificate, or a certificate with
+// more than one URI, which SPIFFE forbids, or a certificate whose name is missing or longer than
+// kIdentityBytesMax.
 //
 // `peer` must come from a server that verifies client certificates, because gRPC shows the names of
-// unverified ones, too.
+// unverified certificates, too.
 std::string IdentityOfCertificate(const grpc::AuthContext& peer);
 
 }  // namespace qkserve

@@ -32,9 +32,9 @@ KeySetPatterns::KeySetPatterns(std::vector<KeySetPattern> patterns) {
 }
 
 bool KeySetPatterns::Matches(absl::string_view name) const {
-  // A pattern that covers the name is the last one whose text does not sort after the name. A text
-  // between the two would begin with the pattern's text. The list has no such text, because the
-  // pattern covers it.
+  // If a pattern covers the name, it is the last pattern whose text does not sort after the name.
+  // Any pattern between the two would begin with the covering pattern's text. The list has none
+  // such, because the constructor leaves covered patterns out.
   const auto behind = std::upper_bound(
       patterns_.begin(), patterns_.end(), name,
       [](absl::string_view text, const KeySetPattern& pattern) { return text < pattern.text; });

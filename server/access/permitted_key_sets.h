@@ -33,11 +33,11 @@ class PermittedKeySets {
                                                               int64_t expected_version) const;
   absl::StatusOr<KeySetStore::Listed> Get(absl::string_view name) const;
   // Returns up to `count` sets that the caller may read, in the order of their names, from the
-  // first name after `after`. Other sets take no time.
+  // first name after `after`. Sets that the caller may not read take no time.
   std::vector<KeySetStore::Listed> List(absl::string_view after, int64_t count) const;
 
-  // Checks if the caller may put a set. PERMISSION_DENIED even if the caller may not read the set.
-  // This does not tell if the set exists, because a put may make a new set.
+  // Checks if the caller may put a set. The error is PERMISSION_DENIED even if the caller may not
+  // read the set. This error does not tell if the set exists, because a put may make a new set.
   absl::Status CheckPut(absl::string_view name) const;
   // Checks if the caller may append to a set or delete it. NOT_FOUND if there is no such set, even
   // if the caller has the permission.
@@ -57,8 +57,8 @@ class PermittedKeySets {
 // Returns PERMISSION_DENIED unless the caller may score inline keys.
 absl::Status CheckScoreInline(const Permissions* permissions);
 
-// True if the status is NOT_FOUND because the caller may not read the set. Metrics need this. A
-// caller cannot see it.
+// True if the status is NOT_FOUND because the caller may not read the set. Metrics need this
+// reason, which a caller cannot see.
 bool IsHidden(const absl::Status& status);
 
 }  // namespace qkserve

@@ -16,9 +16,9 @@ namespace qkserve {
 //   # who        the hash of its token
 //   ranking      sha256:6f1b...   (64 hexadecimal digits)
 //
-// A token is 256 random bits, so nobody can guess one, and its SHA-256 tells nothing about it.
-// Passwords need a slow hash, which makes guessing expensive. Here it would only make calls
-// expensive.
+// A token is 256 random bits. Nobody can guess it, and its SHA-256 tells nothing about it.
+// Passwords need a slow hash, which makes guessing expensive. For tokens, a slow hash would only
+// make calls expensive.
 
 // The tokens of a file. Thread-safe.
 class TokenTable {
@@ -49,10 +49,10 @@ class TokenTable {
   std::unordered_map<Hash, std::string, FirstBytes, EqualInConstantTime> identities_;
 };
 
-// Reads the text of a token file. Each line is an identity, space, and "sha256:" with 64
+// Reads the text of a token file. Each line is an identity, a space, and "sha256:" with 64
 // hexadecimal digits. An identity may have several tokens, so that a new token can be handed out
-// before the old one is removed. Empty lines are ignored, and a word that begins with '#' ends its
-// line. The file may be empty: then no token is valid.
+// before the old one is removed. Empty lines are ignored. A word that begins with '#' begins a
+// comment, which ends with the line. The file may be empty. Then no token is valid.
 //
 // INVALID_ARGUMENT names the line and what was expected. It never shows the text in the place of
 // the hash, because somebody may have put a token there by mistake. INTERNAL: OpenSSL has no

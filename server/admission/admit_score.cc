@@ -245,8 +245,8 @@ absl::Status AdmittedScore::Prepare(const ScoreCall& call, const AdmissionOption
   if (key_set_ != nullptr) {
     result_.kernel = options.compute.key_set_kernel;
     spec_.group = GroupId{key_set_->id()};
-    // The family is the hash of the name, because all versions of a set have one name. Two names
-    // with the same hash would only share the same part of their tenant's time.
+    // The family is the hash of the name, because all versions of a set have one name. Two sets
+    // with the same hash would only share one part of their tenant's time.
     spec_.family = FamilyId{std::hash<std::string>()(key_set_->name())};
     return absl::OkStatus();
   }

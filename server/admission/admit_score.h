@@ -34,14 +34,14 @@ struct PassRequest {
   ScoreRequest request;  // points into an AdmittedScore
 };
 
-// A call that was checked, planned and charged, as the batcher sees it. No error in the caller's
-// input can refuse it any more. The server uses the scoring engine only here.
+// A call that was checked, planned and charged, as the batcher sees it. It can no longer fail
+// because of the caller's input. The server uses the scoring engine only here.
 //
 // A call with inline keys has a separate pass. Calls on a key set share passes.
 class AdmittedScore final : public Job {
  public:
   const AttentionProblem& problem() const { return problem_; }
-  // The results. Tiles compute their elements.
+  // The results, whose elements the tiles compute.
   const ComputedScore& result() const { return result_; }
   const JobSpec& spec() const { return spec_; }
   // The charge for request, results and state. Empty once the responder holds it.
@@ -60,7 +60,7 @@ class AdmittedScore final : public Job {
   friend void SubmitScore(ScoreCall&&, Responder*, const AdmissionOptions&, Batcher*);
 
   // `key_set` is null if the problem has inline keys. `shape` is the shape of the scores of the
-  // queries and the keys, either inline keys or those of the set.
+  // queries against these keys.
   AdmittedScore(AttentionProblem&& problem, ScoreShape&& shape,
                 std::shared_ptr<const KeySet> key_set, std::shared_ptr<Tenant> tenant);
   AdmittedScore(const AdmittedScore&) = delete;

@@ -20,7 +20,7 @@ inline absl::Status FieldError(absl::string_view field, const absl::AlphaNum& go
 
 // Sets `type` to the float type that `value` stands for. `value` may come from outside.
 // INVALID_ARGUMENT: `value` stands for another type, or for none (0 stands for none). The error
-// lists `others`, too: further types that the field takes, ending in ", ".
+// also lists `others`: further types that the field takes. `others` ends in ", ".
 inline absl::Status DecodeFloatType(int value, absl::string_view field, DataType& type,
                                     absl::string_view others = "") {
   if (IsFloatType(value)) {

@@ -14,7 +14,7 @@ namespace qkserve {
 
 // The tensors of a call's answer. A tensor that was not asked for has no shape.
 struct ComputedScore {
-  Tensor result;             // [.., n, m], [.., n, dv] or [.., n, top_k]
+  Tensor result;             // of the output's shape
   Tensor indices;            // [.., n, top_k], for the output TOP_K
   Tensor log_sum_exp;        // [.., n]
   absl::string_view kernel;  // the code path that computes it
@@ -29,11 +29,10 @@ struct ScoreReceipt {
 };
 
 // Takes the answer to one score call. A protocol implements it, for a unary reply, a message of a
-// stream or anything else. The responder keeps what ScoreCall points into.
+// stream or anything else. The responder keeps the memory that ScoreCall points into.
 //
 // Exactly one of Respond and Fail is called, once, from any thread. Neither may block. The
-// responder and what ScoreCall points into must live until this call. They may be gone when it
-// returns.
+// responder and this memory must live until that call. They may be gone when the call returns.
 class Responder {
  public:
   // `result` is valid during the call.

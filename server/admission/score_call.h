@@ -40,14 +40,15 @@ struct ScoreFieldNames {
 // The protocol's decoder has checked the syntax. Output and types are known. Queries, keys and
 // values have a float type and rank 2 to 4. The mask has rank 1 to 4, and is BOOL or has a float
 // type. Sizes are 0 or more, and data has exactly their length. Nothing else is checked. If a
-// tensor fails, its error is kept here. AdmitScore reports it in the tensor's turn, so that a call
-// with several errors gets the same error in every protocol.
+// tensor fails these checks, its error is kept in `errors`. AdmitScore reports it in the tensor's
+// turn, so that a call with several errors gets the same error in every protocol.
 //
 // All views point into memory that the call's Responder keeps.
 struct ScoreCall {
   const ScoreFieldNames* names = nullptr;  // never null; static
 
-  // The computation that the caller wants. If there are no keys, they have no shape.
+  // The computation that the caller wants. If the call has no inline keys, problem.keys has no
+  // shape.
   AttentionProblem problem;
   struct {
     absl::Status queries, keys, values, mask;

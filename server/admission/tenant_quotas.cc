@@ -36,7 +36,7 @@ std::string Path(absl::string_view where, absl::string_view member) {
 // Parses the text. INVALID_ARGUMENT: it is not JSON, is nested too deeply, or has a member twice.
 absl::StatusOr<json> ParseJson(absl::string_view text) {
   constexpr int kDepthMax = 3;
-  std::vector<std::set<std::string>> members;  // of the objects that are open
+  std::vector<std::set<std::string>> members;  // names so far in each open object
   std::string repeated;
   bool is_deep = false;
   const auto check = [&](int depth, json::parse_event_t event, json& parsed) {

@@ -25,8 +25,8 @@ struct TenantQuotas {
 // Reads the text of --tenant_quota_file, a JSON object. docs/tenants.md has an example. Unknown
 // and repeated members are errors.
 //
-// INVALID_ARGUMENT names the member, for example `tenants.web.cpu_ms_per_second`, or the line of an
-// error of syntax.
+// INVALID_ARGUMENT names the member, for example `tenants.web.cpu_ms_per_second`, or the line of a
+// syntax error.
 absl::StatusOr<TenantQuotas> ParseTenantQuotas(absl::string_view text);
 
 }  // namespace qkserve

@@ -29,7 +29,7 @@ absl::Status Tenant::TakeQuota(absl::Duration cost, absl::Time now) {
                    absl::FormatDuration(cost), " of CPU time, ",
                    is_none ? "and the quota is 0"
                            : absl::StrCat("which it may have in ", absl::FormatDuration(wait))));
-  // A status without a time to come again tells the caller not to come again.
+  // A status without a retry time tells the caller not to retry.
   return is_none ? status : WithRetryAfter(status, wait);
 }
 
@@ -84,7 +84,8 @@ std::shared_ptr<Tenant> Tenants::Find(const std::string& name, bool is_authentic
   const auto found = by_name_.find(name);
   if (found != by_name_.end()) {
     Entry& entry = *found->second;
-    // An unauthenticated caller cannot spend the quota of an authenticated name by claiming it.
+    // An unauthenticated caller cannot spend the quota of an authenticated name by claiming that
+    // name.
     if (entry.is_authenticated && !is_authenticated) return other_;
     entry.last_used = std::max(entry.last_used, now);
     Entries& to = EntriesOf(is_authenticated);

@@ -83,11 +83,11 @@ class Tenant {
 
 // All tenants by name, with their quotas. Thread-safe.
 //
-// At most kTenantsMax names are kept that are not authenticated. Further names share the tenant
-// kOther, unless an idle name can be forgotten. A name is idle if it had no calls for
-// kTenantIdleMin. Authenticated names are never refused. If there are kTenantsMax of them, a new
-// one makes the server forget an idle one. A forgotten name's counts are added to the counts of
-// kOther, so that sums over tenants never fall.
+// At most kTenantsMax unauthenticated names are kept. Further unauthenticated names share the
+// tenant kOther, unless an idle name can be forgotten. A name is idle if it had no calls for
+// kTenantIdleMin. An authenticated name always gets a separate tenant. If kTenantsMax authenticated
+// names are kept, a new one makes the server forget an idle one, if it finds one. A forgotten
+// name's counts are added to the counts of kOther, so that sums over tenants never fall.
 class Tenants {
  public:
   static constexpr const char* kOther = kOtherTenants;
@@ -99,7 +99,7 @@ class Tenants {
   // Sets the quotas from now on, for known tenants, too.
   void SetQuotas(TenantQuotas quotas, absl::Time now);
 
-  // Returns the tenants that computed most, at most `max`, and always kOther, too.
+  // Returns up to `max` tenants that computed most, then kOther.
   std::vector<std::shared_ptr<const Tenant>> Largest(size_t max) const;
 
   // The number of tenants, kOther not included.

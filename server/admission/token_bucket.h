@@ -8,7 +8,7 @@
 namespace qkserve {
 
 // Limits work to a rate. The bucket holds CPU time. It fills at the rate and is full at first. A
-// full bucket holds what comes in kBurst.
+// full bucket holds what flows in during kBurst.
 //
 // Time comes from the caller and may go back a little. Thread-compatible.
 class TokenBucket {
@@ -25,9 +25,9 @@ class TokenBucket {
     level_ = std::min(level_, Capacity());
   }
 
-  // Takes `cost` and returns 0 if the bucket holds enough. A full bucket is enough for a higher
-  // cost, and the rest is owed. Otherwise takes nothing, and returns the time until the bucket will
-  // hold enough, or infinity if it never will.
+  // Takes `cost` and returns 0 if the bucket holds enough. If `cost` is more than a full bucket, a
+  // full bucket is enough, and the rest is owed. Otherwise takes nothing, and returns the time
+  // until the bucket will hold enough, or infinity if it never will.
   absl::Duration Take(absl::Duration cost, absl::Time now) {
     Fill(now);
     const absl::Duration missing = std::min(cost, Capacity()) - level_;

@@ -7,11 +7,12 @@ const UNITS = {
   time: [['µs', 1e-6], ['ms', 1e-3], ['s', 1]],
   bytes: [['B', 1], ['KiB', 2 ** 10], ['MiB', 2 ** 20], ['GiB', 2 ** 30], ['TiB', 2 ** 40]],
 };
-// The largest unit that is not above `value`, or else the smallest unit.
+// Returns the largest unit that is not above `value`, or else the smallest unit.
 const unitOf = (kind, value) => UNITS[kind].findLast(([, size]) => value >= size) || UNITS[kind][0];
 
 const fixed = (x, digits) => x.toLocaleString('en', {minimumFractionDigits: digits, maximumFractionDigits: digits});
-// Three digits, or all digits before the point if they are more: 0.25, 3.40, 47.3, 1,234.
+// Returns a number with three digits, or with all digits before the point if these are more: 0.25,
+// 3.40, 47.3, 1,234.
 function digits3(x) {
   if (x === 0) return '0';
   if (x < 0.005) return '<0.01';
@@ -50,7 +51,7 @@ const SVG = element('chart').content.querySelector('svg').namespaceURI;
 function say(node, text) { if (node.textContent !== text) node.textContent = text; }
 
 // Gives `parent` as many children as there are items. make() makes a new child, and update(child,
-// item, index) fills each.
+// item, index) fills each child.
 function fit(parent, items, make, update) {
   while (parent.children.length > items.length) parent.lastElementChild.remove();
   while (parent.children.length < items.length) parent.appendChild(make());
@@ -74,16 +75,17 @@ function showReading(made, {label, className, value, unit}) {
   say(dd.lastElementChild, unit ? ` ${unit}` : '');
 }
 
-// Curves over time, with the values of now or of the point that the reader points at.
+// Curves over time. Readings show the newest values, or the values at the point that the reader
+// points at.
 //
 // `spec` has
-//   id, title, about   for the id of its element; what is shown, in a word and in a sentence
-//   kind               a key of UNITS; is_whole: values are whole numbers
+//   id, title, about   a part of the element's id; the subject in a few words, then in sentences
+//   kind, is_whole     a key of UNITS; true if all values are whole numbers
 //   least              the axis ends here or higher, so that small values do not look large
-//   series(points)     [{name, of}]; of(point) is the value in that time, or null if there is none
-//   total              of() of the one large reading, where there may be many series
+//   series(points)     [{name, of}]; of(point) is the value at that point, or null if it has none
+//   total              the of() of a single large reading, for charts that may have many series
 //   note(point)        a line below the reading, if there is only one reading
-//   empty              what to say if there is no value, or if is_empty() is true
+//   empty, is_empty    the text to show if there is no value, or if is_empty() is true
 class Chart {
   // `onCursor` is called with a time, or null.
   constructor(spec, onCursor) {
@@ -102,7 +104,8 @@ class Chart {
     this.listen(onCursor);
   }
 
-  // A mouse shows the values under it. The values under a finger stay until it touches elsewhere.
+  // A mouse shows the values under it. The values under a finger stay until the finger touches
+  // elsewhere.
   listen(onCursor) {
     const follow = event => onCursor(this.nearest(event.clientX - this.svg.getBoundingClientRect().left));
     this.svg.addEventListener('pointermove', follow);
@@ -205,7 +208,7 @@ class Chart {
     this.svg.appendChild(child);
   }
 
-  // About three ticks, at round values, from 0 to the first value that is not below `max`.
+  // About three ticks, at round values, from 0 to the first round value that is not below `max`.
   ticks(max, unit, size) {
     const is_whole = this.spec.is_whole || unit === 'B';
     const step = Math.max(roundStep((max || size) / size / 3), is_whole ? 1 : 0);
@@ -215,7 +218,7 @@ class Chart {
     return Array.from({length: count + 1}, (_, i) => ({value: i * step * size, text: text(i)}));
   }
 
-  // Marks a time without a server.
+  // Marks a time in which no server answered.
   away(begin, end, top, bottom) {
     if (end <= begin) return;
     this.draw('rect', {class: 'away', x: begin, y: top, width: end - begin, height: bottom - top});
@@ -242,8 +245,8 @@ class Chart {
     }
   }
 
-  // A line breaks where there is no value, and where samples are missing. A value between two breaks
-  // is a dot.
+  // Draws a line, which breaks where a point has no value, and where samples are missing. A value
+  // between two breaks becomes a dot.
   curve(points, values, index, has_area, x, y, bottom) {
     const runs = [];
     let run = null;

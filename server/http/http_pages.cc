@@ -14,7 +14,7 @@ namespace qkserve {
 namespace {
 
 // Makes a fresh nonce. A browser does not run a script or style that somehow got into the page,
-// because it does not have the nonce.
+// because such a part lacks the nonce.
 std::string MakeNonce() {
   std::random_device random;
   std::string nonce;

@@ -51,8 +51,8 @@ MHD_Result Respond(MHD_Connection* connection, const HttpAnswer& answer) {
 }  // namespace
 
 // The thread, the connections that it polls, and the history that it keeps. libmicrohttpd could
-// accept connections itself. But then its time limit begins again with every byte, it refuses new
-// connections at its limit, and it spins when descriptors run out.
+// accept connections itself. But then its time limit would begin again with every byte, it would
+// refuse new connections at its limit, and it would spin when descriptors run out.
 class HttpServer::Loop {
  public:
   Loop(BoundSockets sockets, const MetricsExporter* exporter, LogSink log, const Clock* clock,
@@ -158,7 +158,7 @@ class HttpServer::Loop {
     }
   }
 
-  // Returns when to run again even if no socket is ready.
+  // Returns the time at which poll must return even if no socket is ready.
   absl::Time Until(bool is_accepting) const {
     unsigned long long milliseconds = 0;  // NOLINT(google-runtime-int): the library's type
     if (MHD_get_timeout(daemon_, &milliseconds) == MHD_YES && milliseconds == 0) {

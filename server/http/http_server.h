@@ -22,9 +22,9 @@ class TlsFiles;
 //
 // The thread polls all connections and waits for none. libmicrohttpd reads requests and writes
 // responses. Each connection is for one request. A connection that was accepted is closed after
-// kRequestTimeout at the latest. At kConnectionsMax the oldest connection is closed for a new one.
-// These limits keep silent and slow peers from shutting others out, and from taking many of the
-// files that gRPC's connections need.
+// kRequestTimeout at the latest. If kConnectionsMax connections are open, the oldest is closed for
+// a new one. These limits keep silent and slow peers from shutting others out, and from taking many
+// of the files that gRPC's connections need.
 class HttpServer {
  public:
   static constexpr int kConnectionsMax = 64;

@@ -1,7 +1,7 @@
 // --- Key sets -------------------------------------------------------------------------------------
 
 const ANSWERS_MAX = 6;
-const answers = [];  // the last answers, for rates: {at, served}. served: {name: requests}
+const answers = [];  // the last answers, for rates: {at, served}; served maps names to requests
 
 const shapeText = tensor => tensor ? tensor.shape.map(whole).join(' × ') : '–';
 const rowsOf = ({keys}) => keys.shape[keys.shape.length - 2];
@@ -9,8 +9,8 @@ function typeText({keys, values}) {
   return values && values.data_type !== keys.data_type ? `${keys.data_type}, ${values.data_type}` : keys.data_type;
 }
 
-// Requests a second since the oldest of `answers`, or null. A set that was put anew counts from 0
-// again.
+// Returns the requests a second since the oldest of `answers` that has the set. Returns null if
+// that answer is too recent, or if the set was put anew and counts from 0 again.
 function rateOf(set, now) {
   const then = answers.find(answer => answer.served.has(set.name));
   if (!then || now - then.at < 500) return null;
@@ -24,7 +24,8 @@ function remember(sets, now) {
   if (answers.length > ANSWERS_MAX) answers.shift();
 }
 
-// Texts for the numbers of one column. All have as many decimals, so that they line up.
+// Returns texts for the numbers of one column. All have the same number of decimals, so that they
+// line up.
 function lineUp(values, size = 1) {
   const digits = values.every(value => value === null || value / size < 100) ? 1 : 0, least = 10 ** -digits;
   return values.map(value => {
@@ -35,7 +36,7 @@ function lineUp(values, size = 1) {
 
 // The columns after the name: {label, about, texts}, with one text for each set.
 function columnsOf(sets, now) {
-  // null if no version is served.
+  // Reads a value of each set. The value is null if no version of the set is served.
   const each = read => sets.map(set => set.version === null ? null : read(set));
   const texts = read => each(read).map(text => text ?? '–');
   const bytes = each(set => set.memory_bytes);
@@ -55,8 +56,8 @@ function columnsOf(sets, now) {
   ];
 }
 
-// Roles are set, because a narrow page lays the table out as blocks, which have no roles of a
-// table.
+// Roles are set, because a narrow page lays the table out as blocks, and blocks do not have the
+// roles of a table.
 function cell(tag, role) {
   const made = document.createElement(tag);
   made.setAttribute('role', role);
@@ -69,8 +70,8 @@ function row() {
   return made;
 }
 
-// A long name is cut in its middle, because names often differ at their ends. The text itself is
-// whole.
+// Shows a long name cut in its middle, because names often differ at their ends. The elements keep
+// the whole text.
 function showName(head, {name, problem}) {
   const [cut, reason] = head.children;
   const tail = Math.min(12, Math.floor(name.length / 2));
@@ -102,7 +103,7 @@ function showTable(sets, now) {
   });
 }
 
-// `key_sets` is null while they are being loaded.
+// `key_sets` is null while key sets are being loaded.
 function showKeySets(key_sets, now) {
   const {shown, count, with_problems, bytes, bytes_max} = key_sets || {shown: [], count: 0};
   const problems = with_problems ? `, ${whole(with_problems)} with problems` : '';

@@ -96,7 +96,7 @@ function showCharts() {
   const last = samples[samples.length - 1];
   const to = is_gone || !last ? Date.now() : last.at, from = to - range_ms;
   const points = pointsFrom(from, range_ms / POINTS / 1000);
-  // All charts show the same time.
+  // All charts show the values of the same time.
   const cursor = cursor_at === null || !points.length || cursor_at < from ? null
     : points.reduce((best, point) => Math.abs(point.at - cursor_at) < Math.abs(best.at - cursor_at) ? point : best);
   if (!cursor) cursor_at = null;

@@ -5,7 +5,8 @@ const HISTORY_MS = 600e3, NOW_SAMPLES = 5;
 const samples = [];  // of this server and, after a restart, of the server before it
 let bounds = [];     // of the latency buckets, in nanoseconds
 
-// Adds the samples in an answer's columns. The server's times become times of this machine's clock.
+// Adds an answer's samples, which come as columns. Converts the server's times to this machine's
+// clock.
 function takeSamples(answer) {
   const {first, ...columns} = answer.samples;
   bounds = answer.latency_bounds_ns;
@@ -27,13 +28,14 @@ const STATES = ['queue_requests', 'queue_seconds', 'in_flight_requests', 'in_fli
 
 const sumOf = values => values.reduce((sum, value) => sum + value, 0);
 function addTo(counts, key, count) { counts[key] = (counts[key] || 0) + count; }
-// The highest value, or null if no sample has a value, because key sets were being loaded.
+// Returns the highest value. null: no sample has a value, because key sets were being loaded.
 function highest(list, name) {
   const known = list.map(sample => sample[name]).filter(value => value !== null);
   return known.length ? Math.max(...known) : null;
 }
 
-// Merges samples into one point. Counts are added. A state is the highest of the samples'.
+// Merges samples into one point. Counts are added. A state of the point is the highest of the
+// samples.
 function merge(list) {
   const point = {at: list[list.length - 1].at, is_after_gap: list[0].is_after_gap, errors: {}, latency: []};
   for (const name of COUNTS) point[name] = sumOf(list.map(sample => sample[name]));
@@ -45,8 +47,8 @@ function merge(list) {
   return point;
 }
 
-// Returns the points that charts draw, each from `width` samples. Samples are merged by number, so
-// that a point keeps its value as it moves.
+// Returns the points that charts draw, each from `width` samples. Samples are grouped by their
+// numbers, so that a point keeps its value while it moves.
 function pointsFrom(from, width) {
   const groups = [];
   let key = null;

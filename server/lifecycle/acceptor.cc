@@ -22,8 +22,8 @@ namespace {
 
 constexpr absl::Duration kCountEvery = absl::Seconds(1);
 
-// Sets what accepted connections inherit. Options of TCP fail on sockets of the file system, which
-// need none.
+// Sets TCP options, which accepted connections inherit. This fails for unix sockets, which need no
+// such options.
 BoundSockets WithTcpOptions(BoundSockets sockets, absl::Duration unsent_timeout) {
   const int on = 1;
   const auto unsent_ms = static_cast<unsigned>(std::min<int64_t>(
@@ -55,8 +55,8 @@ Acceptor::Acceptor(BoundSockets sockets, Options options, ConnectionCounts* coun
 
 Acceptor::~Acceptor() {
   is_stopping_ = true;
-  // First, while the socket still listens: a successor would replace a socket that does not, and
-  // its own would be removed.
+  // The path is removed while the socket still listens. Afterwards the path may belong to another
+  // server's socket.
   sockets_.RemovePath();
   shutdown(sockets_.sockets().front().get(), SHUT_RDWR);  // ends a poll
   thread_.join();
@@ -89,7 +89,8 @@ void Acceptor::Accept(int listening) {
   SocketAddress peer;
   peer.size = sizeof(peer.storage);
   if (getpeername(socket, reinterpret_cast<sockaddr*>(&peer.storage), &peer.size) != 0) {
-    // The peer has gone already, as probes of ports do. gRPC would log an error.
+    // The peer has closed the connection already, as a probe of the port does. gRPC would log an
+    // error.
     close(socket);
     return;
   }
@@ -114,7 +115,7 @@ void Acceptor::Accept(int listening) {
 }
 
 void Acceptor::OnError(int listening, int error) {
-  // Nobody wants to connect, or no longer.
+  // These errors refuse no connection, because none waits or its peer has gone.
   if (error == EAGAIN || error == EINTR || error == ECONNABORTED || is_stopping_) return;
   spare_.Close();
   const int socket = accept4(listening, nullptr, nullptr, SOCK_CLOEXEC);
@@ -122,7 +123,7 @@ void Acceptor::OnError(int listening, int error) {
     close(socket);
     Count(ConnectionRefusal::kNoDescriptor);
   } else {
-    // The connection waits. Without a pause the thread would spin.
+    // The connection still waits to be accepted. Without a pause the thread would spin.
     accept_from_ = clock_.Now() + kRetryAfter;
   }
   spare_ = SpareDescriptor();

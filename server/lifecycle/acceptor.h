@@ -18,8 +18,8 @@
 
 namespace qkserve {
 
-// Why a connection was refused: all places are taken, those of its peer are, or the system has no
-// descriptor for it.
+// The reason why a connection was refused: the limit of all connections, the limit of connections
+// from one peer, or a lack of descriptors.
 enum class ConnectionRefusal { kFull, kPeerFull, kNoDescriptor };
 inline constexpr std::array kConnectionRefusalNames = {"connections", "connections_per_peer",
                                                        "open_files"};
@@ -27,42 +27,44 @@ inline constexpr std::array kConnectionRefusalNames = {"connections", "connectio
 // Counts of connections, for metrics. Thread-safe.
 struct ConnectionCounts {
   std::atomic<int64_t> max{0};
-  // At most a second old. While the server drains, it stays as it was when the drain began, because
-  // the thread that counts has ended.
+  // The open connections, counted at most a second ago. During a drain the number stays as it was
+  // when the drain began, because the counting thread has ended.
   std::atomic<int64_t> open{0};
   std::atomic<int64_t> accepted{0};
   std::array<std::atomic<int64_t>, kConnectionRefusalNames.size()> refused = {};
 };
 
-// Accepts gRPC's connections within limits, on a thread of its own.
+// Accepts connections for gRPC within limits, on a separate thread.
 //
 // Guarantees:
-//  1. A connection beyond a limit is closed at once, so that its client hears of it and can try
+//  1. A connection beyond a limit is closed at once, so that its client learns of it and can try
 //     another server.
-//  2. The same holds if the process has no descriptor left. When there are some again, connections
-//     are accepted again.
+//  2. If the process has no descriptor left, connections are closed at once, too. When descriptors
+//     are free again, connections are accepted again.
 //  3. A place is free again at most ConnectionTable::kSweepEvery after a connection has ended.
 //
-// gRPC 1.51 accepts without a limit, and stops for good at the first error (decision 19).
+// gRPC 1.51 accepts connections without a limit, and stops accepting for good at the first error
+// (decision 19).
 class Acceptor {
  public:
-  // The pause after an accept that failed, if the connection cannot even be closed.
+  // The pause if a waiting connection can be neither accepted nor closed.
   static constexpr absl::Duration kRetryAfter = absl::Milliseconds(100);
-  // The time between two lines of the log about refused connections.
+  // The shortest time between two lines of the log about refused connections.
   static constexpr absl::Duration kLogEvery = absl::Seconds(10);
 
   struct Options {
     int64_t connections_max = 1;
     int64_t per_peer_max = 1;
-    // The time after which the system ends a TCP connection whose peer takes no bytes: because it
-    // has vanished, or because it does not read and its buffers are full.
+    // The time after which the system ends a TCP connection whose peer takes no bytes. Such a peer
+    // has vanished, or has full buffers and does not read.
     absl::Duration unsent_timeout = absl::InfiniteDuration();
-    // Takes a connection, which it then owns. The thread calls it.
+    // Takes ownership of an accepted socket. The accepting thread calls it.
     std::function<void(int socket)> take = {};
     LogSink log = {};
   };
 
-  // Accepts from sockets that listen. The pointers must outlive this object.
+  // Accepts connections from `sockets`, which must listen already. The pointers must outlive this
+  // object.
   Acceptor(BoundSockets sockets, Options options, ConnectionCounts* counts, const Clock* clock);
 
   // Stops listening. Connections stay open.
@@ -82,9 +84,9 @@ class Acceptor {
   const Options options_;
   ConnectionCounts& counts_;
   const Clock& clock_;
-  // The thread alone uses the members up to is_stopping_.
+  // Only the thread uses the members from here to unlogged_.
   ConnectionTable table_;
-  FileDescriptor spare_;  // given up to accept, and close, a connection when there is no other one
+  FileDescriptor spare_;  // freed to accept and close a connection if no other descriptor is left
   absl::Time accept_from_ = absl::InfinitePast();
   absl::Time sweep_at_ = absl::InfinitePast();
   absl::Time log_from_ = absl::InfinitePast();

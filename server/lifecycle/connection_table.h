@@ -13,22 +13,22 @@ namespace qkserve {
 
 // The open connections, and the limits of their number.
 //
-// gRPC closes a socket without telling anybody. Therefore the table remembers which socket each
-// descriptor was, and Sweep asks the system which of them are still open. This takes about 0.3 us
-// for each.
+// gRPC closes sockets without telling anybody. Therefore the table keeps the number of each
+// descriptor's socket, and Sweep asks the system which descriptors still have that socket. This
+// takes about 0.3 us for each.
 //
 // Thread-compatible.
 class ConnectionTable {
  public:
-  // The time between two looks for ended connections while a limit is reached. It bounds the cost
-  // of refusals, because a look at 8192 connections takes 2.5 ms.
+  // The time between two sweeps while a limit is reached. It bounds the cost of refusals, because a
+  // sweep of 8192 connections takes 2.5 ms.
   static constexpr absl::Duration kSweepEvery = absl::Milliseconds(100);
 
-  // Returns the number of a descriptor's socket, which tells sockets apart. 0: the descriptor is no
-  // open socket.
+  // Returns a number that identifies a descriptor's socket. 0: the descriptor is no open socket.
   using SocketNumber = std::function<uint64_t(int descriptor)>;
 
-  // The arguments limit all connections, and the connections from one peer.
+  // `connections_max` is the limit of all connections, and `per_peer_max` is the limit of
+  // connections from one peer.
   ConnectionTable(int64_t connections_max, int64_t per_peer_max,
                   SocketNumber number = NumberOfSocket)
       : connections_max_(connections_max),
@@ -37,8 +37,8 @@ class ConnectionTable {
 
   enum class Outcome { kAdded, kFull, kPeerFull };
 
-  // Adds an open socket if the limits allow it. `peer` stands for the address that it comes from
-  // (see PeerPrefix); "" has no limit for one peer.
+  // Adds an open socket if the limits allow it. `peer` is the PeerPrefix of its remote address. If
+  // `peer` is empty, only the limit of all connections applies.
   Outcome Add(int descriptor, const std::string& peer, absl::Time now);
 
   // Forgets connections that have ended.
@@ -46,7 +46,7 @@ class ConnectionTable {
 
   int64_t count() const { return static_cast<int64_t>(open_.size()); }
 
-  // The socket's inode.
+  // Returns the inode of a descriptor's socket, or 0 if the descriptor is no open socket.
   static uint64_t NumberOfSocket(int descriptor);
 
  private:
@@ -66,9 +66,9 @@ class ConnectionTable {
   absl::Time sweep_from_ = absl::InfinitePast();
 };
 
-// Returns how many connections the server may take if the process may open `files` files. The
-// number is `connections_max`, or less, so that `reserved` files are left for everything else. If
-// `files` is very small, connections get half of them.
+// Returns how many connections are allowed in a process that may open `files` files. This is
+// `connections_max`, or a lower number that leaves `reserved` files for everything else. The lower
+// number is at least half of `files`, and at least 1.
 int64_t ConnectionsAllowed(int64_t connections_max, int64_t files, int64_t reserved);
 
 }  // namespace qkserve

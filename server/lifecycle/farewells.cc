@@ -23,7 +23,7 @@
 namespace qkserve {
 namespace {
 
-// The time between two looks at kept sockets that send nothing.
+// The time between two looks at the kept sockets if no peer writes.
 constexpr int kLookEveryMs = 50;
 
 std::atomic<Farewells*> of_process = nullptr;
@@ -37,14 +37,15 @@ bool HasPeerClosed(int socket) {
   return poll(&polled, 1, 0) != 0;
 }
 
-// Acknowledged by a TCP peer, or read by one of a unix socket. The end of sending may count as a
-// byte.
+// True if a TCP peer has acknowledged all bytes, or the peer of a unix socket has read them. The
+// end of sending may count as one byte.
 bool IsDelivered(int socket) {
   int unsent_bytes = 0;
   return ioctl(socket, SIOCOUTQ, &unsent_bytes) != 0 || unsent_bytes <= 1;
 }
 
-// gRPC does not tell its epoll set. A server of 8192 connections has as many links to read: 10 ms.
+// Finds all epoll sets of the process, because gRPC does not tell which one it uses. Reads a link
+// for each descriptor, which takes 10 ms with 8192 connections.
 std::vector<int> EpollSets() {
   std::vector<int> sets;
   std::error_code error;
@@ -100,9 +101,9 @@ bool Farewells::Keep(int socket) {
   return true;
 }
 
-// Takes a socket out of the set that gRPC has put it in. Closing does it only when no duplicate is
-// open, and events of the duplicate would reach whatever connection gRPC has in its place. A socket
-// that is found in no set is not kept.
+// Removes a socket from gRPC's epoll set. Closing the socket would not remove it while a duplicate
+// is open, and gRPC would take the duplicate's events for events of a newer connection. Returns
+// false if the socket is in no set.
 bool Farewells::LeaveEpollSets(int socket) {
   if (!epoll_sets_.has_value()) epoll_sets_ = EpollSets();
   bool has_left = false;
@@ -163,8 +164,9 @@ bool Farewells::IsOver(Kept& kept) const {
 
 }  // namespace qkserve
 
-// Replaces the C library's function in the whole process: the linker exports a function of the
-// program that a shared library, here gRPC's, needs. If it does not, gRPC's sockets end as before.
+// Replaces the C library's function in the whole process, because the linker exports a function of
+// the program that a shared library, here gRPC's, needs. Without this export, gRPC's sockets end as
+// they would without Farewells.
 extern "C" [[gnu::visibility("default"), gnu::used]] int shutdown(int socket, int how) noexcept {
   if (how == SHUT_RDWR) {
     qkserve::Farewells* const farewells = qkserve::of_process;

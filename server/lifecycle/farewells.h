@@ -15,32 +15,34 @@
 
 namespace qkserve {
 
-// Connections that gRPC has ended, until their peers have read all replies.
+// Keeps connections that gRPC has ended until their peers have read all replies.
 //
-// gRPC ends a connection by shutdown(SHUT_RDWR) and close. If the peer still writes then, Linux
-// resets the connection, and the peer loses what it has not read (decision 14). farewells.cc
-// defines the process's function shutdown, which asks Keep. A kept socket only stops sending. A
-// thread discards what the peer still writes, until the peer closes.
+// gRPC ends a connection with shutdown(SHUT_RDWR) and close. If the peer writes after that, Linux
+// resets the connection, and the peer loses the bytes that it has not read (decision 14). Therefore
+// farewells.cc replaces the process's function `shutdown` by one that calls Keep. Keep only ends
+// the sending. A thread discards what the peer still writes, until the peer closes.
 //
 // Guarantees:
 //  1. A socket is kept for at most Limits::time_max.
-//  2. A kept socket is in no epoll set, so gRPC gets no event of a connection that it has closed.
-//  3. A socket that is not kept ends as without this class.
+//  2. A kept socket is in no epoll set, because gRPC must get no event of a connection that it has
+//     closed.
+//  3. A socket that is not kept ends as it would without this class.
 //
 // Thread-safe.
 class Farewells {
  public:
   struct Limits {
     int64_t sockets_max = 256;  // kept at a time; each takes a descriptor
-    // A peer that writes more than this is not finishing its calls.
+    // The most bytes that a peer may still write. A peer that writes more is not finishing its
+    // calls.
     int64_t discarded_bytes_max = int64_t{1} << 20U;
-    // How long a peer that has received everything may neither write nor close.
+    // The longest time for which a peer that has received everything may neither write nor close.
     absl::Duration silence_max = absl::Seconds(2);
     absl::Duration time_max = absl::Seconds(60);
   };
 
-  // The sockets of gRPC. Never destroyed, like gRPC. The first call starts a thread: it throws
-  // std::system_error if the system gives none.
+  // Returns the object for gRPC's sockets. It is never destroyed, like gRPC. The first call starts
+  // its thread, and throws std::system_error if the system gives no thread.
   static Farewells& OfProcess();
 
   Farewells(Limits limits, const Clock* clock);
@@ -48,9 +50,10 @@ class Farewells {
   // Remembers an open socket that gRPC is about to get.
   void Watch(int socket);
 
-  // Shuts a socket down for sending and keeps a duplicate. Returns false, and leaves the socket to
-  // the caller, if it was not watched, if its peer has closed already, or if no place, descriptor
-  // or epoll set is found. The socket is watched no longer. Does not block.
+  // Shuts a socket down for sending and keeps a duplicate. Returns false, and leaves the end of the
+  // socket to the caller, if one of these holds: the socket was not watched, its peer has already
+  // closed, sockets_max sockets are kept, no descriptor is free, the socket is in no epoll set, or
+  // the system refuses. Ends the watch of the socket in all cases. Does not block.
   bool Keep(int socket);
 
   // The number of kept sockets.
@@ -59,7 +62,8 @@ class Farewells {
     return count_;
   }
 
-  // Blocks until no socket is kept, or until `deadline` on `clock`. Returns how many are left.
+  // Blocks until no socket is kept, or until `deadline` on `clock`. Returns how many sockets are
+  // still kept.
   int64_t AwaitNone(const Clock& clock, absl::Time deadline);
 
  private:
@@ -76,15 +80,16 @@ class Farewells {
 
   const Limits limits_;
   const Clock& clock_;
-  std::vector<Kept> kept_;  // the thread's
+  std::vector<Kept> kept_;  // used by the thread alone
   mutable Mutex mutex_;
   CondVar none_;
-  // The number of the socket (its inode) behind each descriptor: another file may have it by now.
+  // The inode of each watched descriptor's socket. It shows if the descriptor is another file by
+  // now.
   std::unordered_map<int, uint64_t> watched_ ABSL_GUARDED_BY(mutex_);
-  // The process's epoll sets when the first socket was kept.
+  // The process's epoll sets, as they were when Keep first needed them.
   std::optional<std::vector<int>> epoll_sets_ ABSL_GUARDED_BY(mutex_);
-  std::vector<Kept> arrived_ ABSL_GUARDED_BY(mutex_);  // the thread takes them
-  int64_t count_ ABSL_GUARDED_BY(mutex_) = 0;          // of both vectors
+  std::vector<Kept> arrived_ ABSL_GUARDED_BY(mutex_);  // the thread will take these
+  int64_t count_ ABSL_GUARDED_BY(mutex_) = 0;          // sockets in kept_ and arrived_
   BackgroundThread thread_;                            // last, because it uses the members above
 };
 

@@ -14,8 +14,8 @@
 namespace qkserve {
 namespace {
 
-// The state of a file, which shows a change. `changed`, the time of the inode's last change, shows
-// a new owner or mode. It also shows a new file of the same size with the old time of modification.
+// The properties of a file that show a change. `changed` is the time of the inode's last change. It
+// shows a new owner or mode, and a new file that has the old size and the old time of modification.
 struct FileState {
   int error = 0;  // errno, if there is no such file
   mode_t mode = 0;

@@ -35,10 +35,11 @@ struct WatchedFiles {
 
 // Watches files that an operator replaces while the server runs.
 //
-// Once an interval it compares each file's device, inode, size, times and mode with the values at
-// the last attempt. It follows symbolic links, because Kubernetes changes a secret by the exchange
-// of a link in the path. Changed files are read when the next look, kSettleTime later, finds them
-// unchanged, because a file that is still being written must not be applied.
+// Once an interval, the reloader compares each file's device, inode, size, times and mode with the
+// values at the last attempt to apply them. The reloader follows symbolic links, because Kubernetes
+// changes a secret by exchanging a link in the path. Changed files are read when a second look,
+// kSettleTime later, finds no further change, because a file that is still being written must not
+// be applied.
 //
 // If a file cannot be read, or `apply` refuses the contents, a line in the log says why, once for
 // each change and reason. The contents applied before stay in use. Each look tries again if a file
@@ -51,7 +52,8 @@ class FileReloader {
   // The most bytes of a file. No bundle of certificates or list of tokens has as many. The limit
   // bounds the cost of reading a wrong file.
   static constexpr size_t kFileBytesMax = 16 << 20;
-  // Programs write such small files in less time, and operators do not notice this delay.
+  // The time between the look that finds a change and the look that reads the files. Programs write
+  // such small files in less time, and operators do not notice this delay.
   static constexpr absl::Duration kSettleTime = absl::Milliseconds(100);
 
   // The outcome of reading the files of one flag.
@@ -62,8 +64,8 @@ class FileReloader {
     absl::Time last_applied;  // the wall clock's time
   };
 
-  // A thread that the first Add starts looks at the files every `interval`. If the interval is
-  // infinite, there is no thread, and only calls of Look look. `now` is the wall clock.
+  // The first Add starts a thread, which looks at the files every `interval`. If the interval is
+  // infinite, no thread starts, and only Look looks at the files. `now` is the wall clock.
   explicit FileReloader(LogSink log, absl::Duration interval = absl::Seconds(1),
                         std::function<absl::Time()> now = absl::Now);
   ~FileReloader();
@@ -73,7 +75,7 @@ class FileReloader {
 
   // Reads and applies the files, then watches them. FAILED_PRECONDITION: a file cannot be read or
   // was refused; the message begins with its flag. The code is not INVALID_ARGUMENT, because the
-  // error may go away without a change of flags. The files are then not watched.
+  // error may go away without a change of flags. After an error the files are not watched.
   absl::Status Add(WatchedFiles files);
 
   // Looks at all files once. Blocks while files are read and applied. Returns true if it saw a

@@ -4,10 +4,10 @@
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/slice.h"
 
-// Methods of gRPC's class Server, which every version so far has: gRPC's own tests use them in
-// this way. No public function calls them. They are declared by their linker names, which the C++
-// ABI of GCC and Clang gives a method without arguments. If a version lacks one, its address is
-// null.
+// Methods of gRPC's class Server. Every version so far has them, and gRPC's own tests use them in
+// this way. No public function calls them. They are declared by the linker names that the C++ ABI
+// of GCC and Clang gives to methods without arguments. If a version lacks a method, the method's
+// address is null.
 extern "C" {
 [[gnu::weak]] void GrpcServerStopListening(grpc_server* server) __asm__(
     "_ZN9grpc_core6Server13StopListeningEv");
@@ -19,8 +19,8 @@ namespace qkserve {
 
 bool SendClientsAway(grpc::Server& server) {
   if (&GrpcServerStopListening == nullptr || &GrpcServerSendGoaways == nullptr) return false;
-  // Both need a context that gRPC keeps on the stack of a thread. It makes one when it frees a byte
-  // buffer, so they are called from there.
+  // Both functions need a context that gRPC keeps on a thread's stack. gRPC makes this context when
+  // it frees a byte buffer. Therefore the functions are called while a buffer is freed.
   const auto send = [](void* core) {
     auto* const server = static_cast<grpc_server*>(core);
     GrpcServerStopListening(server);

@@ -21,8 +21,8 @@
 namespace qkserve {
 namespace {
 
-// A reply of grpc.health.v1 on the wire that says SERVING: field 1 is the status, and its value 1
-// is SERVING. The request asks for the whole server (no service name) and is empty.
+// The bytes of a grpc.health.v1 reply with the status SERVING: field 1 is the status, and 1 stands
+// for SERVING. The request is empty, because it asks for the whole server and names no service.
 constexpr char kServing[] = {0x08, 0x01};
 
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(const CheckTls& tls) {
@@ -70,8 +70,8 @@ absl::Status CheckHealth(const std::string& address, const std::optional<CheckTl
   if (tls.has_value()) {
     ASSIGN_OR_RETURN(credentials, MakeCredentials(*tls));
   }
-  // No proxy is used. Docker puts the variables of a proxy into containers, and such a proxy cannot
-  // reach the container's own address.
+  // No proxy is used, because Docker puts the variables of a proxy into containers, and such a
+  // proxy cannot reach the container's own address.
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   if (tls.has_value() && !tls->server_name.empty()) {

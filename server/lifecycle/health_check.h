@@ -17,7 +17,7 @@ struct CheckTls {
   std::string ca_file = {};
   // The name that the certificate must have. Empty: the host of the address.
   std::string server_name = {};
-  // A certificate and its key, for a server that wants one. Both are given, or neither.
+  // A certificate and its key, for a server that wants a certificate. Both are given, or neither.
   std::string cert_file = {};
   std::string key_file = {};
 

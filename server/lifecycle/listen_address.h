@@ -41,25 +41,27 @@ struct SocketAddress {
   std::string Host() const;
 };
 
-// Returns the addresses of a host, each once. gRPC and HTTP read hosts alike:
+// Returns the addresses of a host, each once. gRPC and HTTP read a host in the same way:
 //
 //   0.0.0.0, ::  all addresses of the machine, IPv4 and IPv6, with one socket
-//   a name       all its addresses, but no IPv6 ones if the machine has no IPv6
+//   a name       all its addresses. If the machine has no IPv6, only the IPv4 addresses, unless the
+//                name has IPv6 addresses only
 //
 // UNAVAILABLE: the name has no address. The message says why. Blocks while the name is looked up.
 absl::StatusOr<std::vector<SocketAddress>> ResolveHost(const HostPort& to);
 
 // Checks that HOST:PORT is a loopback address, which other machines cannot reach. An address that
 // cannot be resolved is OK, because nobody can listen on it. INVALID_ARGUMENT: other machines may
-// reach it, and plain text needs a decision. The message begins with the flag's name.
+// reach the address. The message says how the operator can allow that, and begins with the flag's
+// name.
 absl::Status CheckIsLoopback(const AddressFlag& flag, const std::string& address);
 
-// Checks the same for the IP addresses that HOST:PORT was resolved to.
+// Makes the same check for the IP addresses that HOST:PORT was resolved to.
 absl::Status CheckAreLoopback(const AddressFlag& flag, const std::string& address,
                               const std::vector<SocketAddress>& resolved);
 
-// Either one socket for each address, all bound to the same port, or one socket at a path of the
-// file system. The path is removed with this object.
+// Bound sockets: either one for each address, all with the same port, or one at a path of the file
+// system. The path is removed when this object is destroyed.
 //
 // Thread-compatible.
 class BoundSockets {
@@ -68,13 +70,13 @@ class BoundSockets {
   // host has no address, or an address cannot be bound. Messages begin with the flag's name.
   static absl::StatusOr<BoundSockets> Bind(const AddressFlag& flag, const std::string& address);
 
-  // Binds to addresses that share a port. Port 0 takes a port that is free on all of them.
+  // Binds to addresses that share a port. Port 0 takes a port that is free on all addresses.
   // UNAVAILABLE names the address that cannot be bound.
   static absl::StatusOr<BoundSockets> Bind(std::vector<SocketAddress> addresses);
 
-  // Binds at a path. Replaces a socket on which no server listens. INVALID_ARGUMENT: the path is
-  // empty or too long. UNAVAILABLE: a server listens there, or no socket can be made. The message
-  // says why.
+  // Binds a socket at `path`. Replaces an old socket there if no server listens on it.
+  // INVALID_ARGUMENT: the path is empty or too long. UNAVAILABLE: a server listens there, or no
+  // socket can be made. The message says why.
   static absl::StatusOr<BoundSockets> BindPath(const std::string& path);
 
   BoundSockets(BoundSockets&& other) noexcept = default;

@@ -8,10 +8,10 @@
 
 namespace qkserve {
 
-// The phase of the server's life. Senders of traffic ask for it.
+// The phase of the server's life. Programs that send traffic to the server ask for it.
 enum class Readiness { kLoading, kServing, kDraining };
 
-// The key sets without which a server is not ready.
+// The key sets that a server needs to be ready.
 //
 //   none  a server that answers calls is ready
 //   some  at least one set is served, or no set exists
@@ -24,8 +24,8 @@ enum class ReadyKeySets { kNone, kSome, kAll };
 bool ParseFlag(absl::string_view text, ReadyKeySets* rule, std::string* error);
 std::string FlagText(ReadyKeySets rule);
 
-// Returns why a server is not ready, in words for people, or "" if it is ready. It has `key_sets`
-// sets. `unserved` of them have no version that could be loaded.
+// Returns why a server is not ready, in words for people, or "" if it is ready. The server has
+// `key_sets` sets. For `unserved` of these sets, no version could be loaded.
 std::string WhyNotReady(Readiness readiness, ReadyKeySets rule, int64_t key_sets, int64_t unserved);
 
 }  // namespace qkserve

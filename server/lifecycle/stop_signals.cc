@@ -12,7 +12,7 @@ namespace qkserve {
 namespace {
 
 // The write end of a pipe. A handler writes the first stop signal to it. sigwait would not work,
-// because OpenBLAS starts threads before main, and they do not block signals.
+// because OpenBLAS starts threads before main, and these threads do not block signals.
 int stop_pipe = -1;
 std::atomic_flag is_stop_signalled = ATOMIC_FLAG_INIT;
 
@@ -48,8 +48,8 @@ void OnStopSignal(int number) {
 void IgnoreWriteSignals() {
   signal(SIGPIPE, SIG_IGN);
   signal(SIGTTOU, SIG_IGN);
-  // Without this signal, a file that reaches its size limit fails one upload and does not end the
-  // server.
+  // If this signal is ignored, a file that reaches its size limit fails one upload, but does not
+  // end the server.
   signal(SIGXFSZ, SIG_IGN);
 }
 
@@ -62,7 +62,7 @@ int CatchStopSignals() {
   action.sa_flags = SA_RESTART;
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);
-  // If SIGHUP is ignored, nohup asked for that, and the signal stays ignored.
+  // If SIGHUP is ignored already, as nohup asks for, it stays ignored.
   struct sigaction hangup = {};
   sigaction(SIGHUP, nullptr, &hangup);
   if (hangup.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);

@@ -4,7 +4,8 @@ namespace qkserve {
 
 namespace {
 
-// Returns INFO for the caller's fault or wish, and ERROR for the server's fault.
+// Returns INFO for the caller's fault or wish, WARNING for a lack of resources or time, and ERROR
+// for the server's fault.
 LogLevel LevelOf(absl::StatusCode code) {
   switch (code) {
     case absl::StatusCode::kUnknown:

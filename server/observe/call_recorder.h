@@ -29,8 +29,8 @@ class LineLimit {
   static constexpr int64_t kLinesMax = 10;
   static constexpr absl::Duration kPeriod = absl::Seconds(1);
 
-  // Returns how many lines were left out since the last line, or nullopt if this line is left out,
-  // too.
+  // Returns how many lines were left out since the last logged line, or nullopt if this line is
+  // left out, too.
   std::optional<int64_t> Take(absl::Time now);
 
  private:
@@ -66,7 +66,7 @@ class CallLog {
     return IsSlow(method, duration) || (logs_failures_ && !status.ok());
   }
 
-  // Logs a call that IsLogged, unless its LineLimit is reached.
+  // Logs a call for which IsLogged is true, unless its LineLimit is reached.
   void Log(const CallSummary& call, const std::string& peer, const RequestTags& tags);
 
  private:
@@ -99,7 +99,7 @@ class CallRecorder {
   RequestMetrics& metrics() const { return metrics_; }
 
   // Counts a score call, in the metrics and for its tenant. Logs it if it was slow or failed.
-  // `tenant` is null if it is not known. `response_bytes` is the size of the reply on the wire.
+  // `tenant` is null if it is not known. `response_bytes` is the size of the serialised reply.
   // `identity` is the caller's identity for the log. Empty: the caller has none.
   void RecordScore(const grpc::ServerContextBase& context, Tenant* tenant,
                    const absl::Status& status, absl::Time arrival, const ScoreReceipt& receipt,

@@ -55,8 +55,8 @@ Json ErrorsJson(const LoadCounts& counts) {
   return errors;
 }
 
-// Returns pairs of a bucket and its count. [4, 10, 5, 2] is 10 in bucket 4 and 2 in bucket 5. Empty
-// buckets are left out, because most buckets of a second are empty.
+// Returns pairs of a bucket and its count. [4, 10, 5, 2] means 10 in bucket 4 and 2 in bucket 5.
+// Empty buckets are left out, because most buckets of a sample are empty.
 Json BucketsJson(const RequestMetrics::TimeHistogram& histogram) {
   Json buckets = Json::array();
   for (size_t i = 0; i < histogram.counts.size(); ++i) {

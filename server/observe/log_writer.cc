@@ -24,11 +24,12 @@ constexpr size_t kWriteBytesMax = PIPE_BUF;
 // The pause before the next attempt if a descriptor polls as writable but takes nothing.
 constexpr absl::Duration kRetryAfter = absl::Milliseconds(10);
 
-// Returns the time of the monotonic clock, because the end of the process waits for the log.
+// Returns the time of the monotonic clock. The wall clock must not decide how long the end of the
+// process waits for the log.
 absl::Time Now() { return Clock::Monotonic()->Now(); }
 
 // Writes `text`, and removes from its beginning what the descriptor has taken. While the descriptor
-// would block, waits until `deadline`. Returns true if nothing is left of `text`.
+// would block, waits for it until `deadline`. Returns true if nothing is left of `text`.
 bool WriteAll(int descriptor, absl::string_view& text, absl::Time deadline) {
   while (!text.empty()) {
     const absl::Duration left = std::max(deadline - Now(), absl::ZeroDuration());
@@ -55,7 +56,7 @@ bool WriteAll(int descriptor, absl::string_view& text, absl::Time deadline) {
 }  // namespace
 
 // The lines that wait, and the thread's loop over them. The thread and the writer share the queue.
-// The last of the two destroys it.
+// The last of the two to end destroys it.
 class LogWriter::Queue {
  public:
   Queue(int descriptor, DroppedLine dropped_line)
@@ -149,7 +150,7 @@ class LogWriter::Queue {
   CondVar changed_;  // signalled when there are lines to write, or none left
   std::deque<Line> lines_ ABSL_GUARDED_BY(mutex_);
   size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;           // bytes of lines_
-  int64_t dropped_since_ ABSL_GUARDED_BY(mutex_) = 0;  // lines dropped after the last of lines_
+  int64_t dropped_since_ ABSL_GUARDED_BY(mutex_) = 0;  // lines dropped since lines_ last grew
   int64_t dropped_ ABSL_GUARDED_BY(mutex_) = 0;        // all lines dropped
   bool is_writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool is_stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -60,8 +60,8 @@ class LogWriter {
   const std::shared_ptr<Queue> queue_;  // shared with the thread
 };
 
-// Writes `text` on this thread. Gives up if the descriptor takes nothing for `time_max`, or fails.
-// Returns true if all was written.
+// Writes `text` on this thread. Waits for a slow descriptor, for at most `time_max` in all. Returns
+// true if all was written, or false if that time is over or the descriptor fails.
 bool WriteWithin(int descriptor, absl::string_view text, absl::Duration time_max);
 
 }  // namespace qkserve

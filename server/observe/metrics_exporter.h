@@ -40,8 +40,8 @@ struct ServerParts {
 // Makes everything that /metrics shows: the counts of the request path, and the state of the
 // server's parts. docs/metrics.md lists the names.
 //
-// The exporter exists before those parts. While key sets are loaded, metrics that need them are
-// absent. Thread-safe.
+// The exporter exists before those parts. While key sets are being loaded, metrics that need the
+// parts are absent. Thread-safe.
 class MetricsExporter {
  public:
   // The most key sets with separate metrics. They are the first by name.
@@ -67,7 +67,7 @@ class MetricsExporter {
   RequestMetrics& metrics() { return metrics_; }
   const RequestMetrics& metrics() const { return metrics_; }
 
-  // Returns why the server is not ready (readiness.h); "" if it is.
+  // Returns why the server is not ready (readiness.h), or "" if it is ready.
   std::string WhyNotReady() const;
   void SetReadiness(Readiness readiness) { readiness_ = readiness; }
 

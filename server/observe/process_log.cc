@@ -118,8 +118,8 @@ void StartLogWriter(LogFormat format) {
   try {
     log_writer = new LogWriter(STDERR_FILENO, dropped_line);
   } catch (const std::system_error&) {
-    // Lines are then written on their callers' threads. The start will fail soon, because it needs
-    // threads, too.
+    // Lines are then written on their callers' threads. The start of the server will fail soon,
+    // because it needs threads, too.
   }
 }
 

@@ -54,8 +54,8 @@ class StatLine {
   StatLine(const StatLine&) = delete;
   StatLine& operator=(const StatLine&) = delete;
 
-  // Returns 0 if there is no such field. Fields are numbered as in proc(5). They are counted after
-  // field 2, the command, because it may hold anything.
+  // Returns 0 if there is no such field. Fields are numbered as in proc(5). Counting begins after
+  // field 2, the command, because a command may have any characters.
   int64_t Number(size_t field) const {
     int64_t value = 0;
     const size_t index = field - 3;

@@ -12,8 +12,7 @@
 
 namespace qkserve {
 
-// The calls that are counted. Each is an RPC. kUnknown stands for all methods that the server does
-// not have.
+// The RPCs whose calls are counted. kUnknown stands for all methods that the server does not have.
 enum class Method {
   kScore,
   kPutKeySet,
@@ -54,8 +53,8 @@ inline constexpr std::array kRefusalNames = {
     "draining",       "invalid",         "not_found",      "precondition",
     "data_loss",      "unauthenticated", "permission",     "hidden"};
 
-// Returns the reason that the status of a call stands for if none of its work was done. kNone: OK,
-// CANCELLED, INTERNAL and the like.
+// Returns the reason that `status` tells for a call of which no work was done. kNone: the status is
+// OK, CANCELLED, INTERNAL or the like.
 Refusal RefusalOf(const absl::Status& status);
 
 inline constexpr size_t kStatusCodes = 17;
@@ -86,7 +85,7 @@ class RequestMetrics {
   void CountTimes(const JobReceipt& receipt);
   // Counts a batch: the requests and rows that a group, pass or large job answered together.
   void CountBatch(int64_t requests, int64_t rows);
-  // These functions count the bytes of messages on the wire.
+  // These functions count the bytes of messages, without compression.
   void CountReceived(size_t bytes);
   void CountSent(size_t bytes);
 
@@ -114,8 +113,8 @@ class RequestMetrics {
   Counts Read() const;
 
  private:
-  // The alignment keeps shards from sharing cache lines. It is two lines, because prefetchers fetch
-  // lines in pairs.
+  // The alignment keeps shards from sharing cache lines. The alignment is two lines, because
+  // prefetchers fetch lines in pairs.
   struct alignas(128) Shard {
     Counts counts;  // only atomics access it
   };

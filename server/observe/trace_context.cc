@@ -42,7 +42,7 @@ absl::string_view ValueOf(const grpc::ServerContextBase& context, const char* ke
 }  // namespace
 
 bool IsTraceparent(absl::string_view value) {
-  // The longest value that is accepted and echoed. Today's versions are shorter.
+  // The longest value that is accepted and echoed. A value of today's version is shorter.
   constexpr size_t kSizeMax = 256;
   if (value.size() > kSizeMax || !IsVisible(value)) return false;
   // The parts are version, trace, parent and flags. Later versions may have more parts after

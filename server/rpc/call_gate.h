@@ -10,8 +10,9 @@
 
 namespace qkserve {
 
-// Every call passes the gate when it begins, even a call of an unknown method. A unary call passes
-// when its message has arrived, a stream before a message is read. Thread-safe.
+// Decides if a call is let in. Every call except health checks passes the gate when it begins, even
+// a call of an unknown method. A unary call passes when its message has arrived, and a stream
+// before its first message is read. Thread-safe.
 class CallGate {
  public:
   // The pointers must outlive the gate.
@@ -21,13 +22,14 @@ class CallGate {
   // True if callers can have identities. The answer never changes.
   bool has_identities() const { return access_.has_identities(); }
 
-  // Tells who makes the call and what this caller may do. If the call is refused (UNAUTHENTICATED),
-  // the gate has recorded it as a call of `method` and has echoed its request tags. The service
-  // only ends it. If `method` is nullopt, the gate neither records nor echoes.
+  // Returns the caller's identity and permissions. Errors are those of AccessControl::Authenticate.
+  // After an error, the gate has recorded a call of `method` and has echoed the call's request
+  // tags, and the service must only end the call. If `method` is nullopt, the gate neither records
+  // nor echoes.
   absl::StatusOr<Grant> LetIn(grpc::ServerContextBase& context, std::optional<Method> method) const;
 
-  // Asks again for a call that was let in and is about to change something. The newest contents of
-  // the files decide. A refusal is not recorded.
+  // Checks a call again that was let in and is about to change something. The newest contents of
+  // the files decide. Does not record a refusal.
   absl::StatusOr<Grant> LookAgain(const grpc::ServerContextBase& context) const {
     return access_.Authenticate(context);
   }

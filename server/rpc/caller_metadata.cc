@@ -25,7 +25,8 @@ bool IsTenantCharacter(char c) {
   return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("._-:@/", c);
 }
 
-// Returns INVALID_ARGUMENT. The value is cut and escaped, because it may be long and hold anything.
+// Returns INVALID_ARGUMENT. The value is cut and escaped, because it may be long and have any
+// bytes.
 absl::Status MetadataError(const char* key, absl::string_view value, absl::string_view expected) {
   constexpr size_t kShownMax = 128;
   return FieldError(absl::StrCat("metadata ", key),
@@ -60,7 +61,7 @@ absl::StatusOr<std::string> TenantName(const grpc::ServerContextBase& context) {
 
 std::string PeerTenant(absl::string_view peer) {
   if (absl::StartsWith(peer, "unix")) return "unix";
-  // Most calls come here. IPv4 does without PeerPrefix, because limits count whole IPv4 addresses.
+  // Most peers are IPv4. They need no PeerPrefix, because limits count whole IPv4 addresses.
   if (absl::ConsumePrefix(&peer, "ipv4:")) return std::string(peer.substr(0, peer.rfind(':')));
   if (absl::ConsumePrefix(&peer, "ipv6:")) peer = peer.substr(0, peer.rfind(':'));
   const std::string host =

@@ -17,7 +17,7 @@ namespace qkserve {
 //   2. The metadata qkserve-tenant, unless `has_identities`. A server that knows identities ignores
 //      a name that anybody may claim.
 //   3. The address of the peer without its port, or the /64 prefix of an IPv6 address; "unix" for a
-//      socket.
+//      unix socket.
 //
 // The metadata qkserve-priority gives the priority, normal or low. Without it, the priority is
 // normal.
@@ -26,8 +26,8 @@ namespace qkserve {
 absl::StatusOr<Caller> ReadCaller(const grpc::ServerContextBase& context, std::string identity,
                                   bool has_identities, Tenants& tenants, absl::Time now);
 
-// Returns the tenant of a peer. `peer` is gRPC's name of it: ipv4:HOST:PORT, ipv6:[HOST]:PORT or
-// unix:PATH. The brackets may be percent-encoded.
+// Returns the name of a peer's tenant. `peer` is gRPC's name of the peer: ipv4:HOST:PORT,
+// ipv6:[HOST]:PORT or unix:PATH. The brackets may be percent-encoded.
 std::string PeerTenant(absl::string_view peer);
 
 }  // namespace qkserve

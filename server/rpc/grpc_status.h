@@ -11,10 +11,10 @@
 
 namespace qkserve {
 
-// Makes a text for a client valid UTF-8. gRPC will percent-encode it. A text that is then longer
-// than kClientTextBytesMax is cut between characters and ends with "...". The limit is needed
-// because a status's message is metadata: by default, a client that gets more than 8 KiB of
-// metadata loses the call.
+// Returns `text` as valid UTF-8, for a client. gRPC will percent-encode it. If the encoded text
+// would be longer than kClientTextBytesMax, the text is cut between characters and ends with "...".
+// The limit is needed because a status's message is metadata, and by default a client that gets
+// more than 8 KiB of metadata loses the call.
 inline constexpr size_t kClientTextBytesMax = 4096;
 std::string ClientText(absl::string_view text);
 
@@ -23,8 +23,8 @@ std::string ClientText(absl::string_view text);
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
 // Returns the status that ends the call of `context`. For RESOURCE_EXHAUSTED, adds the trailing
-// metadata grpc-retry-pushback-ms, which gRPC's clients with a retry policy obey: the time after
-// which a retry may help (RetryAfterOf), or -1, which forbids retries.
+// metadata grpc-retry-pushback-ms. Its value is the time after which a retry may help
+// (RetryAfterOf), or -1, which forbids retries. gRPC's clients with a retry policy obey it.
 grpc::Status ToGrpcStatus(const absl::Status& status, grpc::ServerContextBase& context);
 
 }  // namespace qkserve

@@ -9,8 +9,8 @@
 
 namespace qkserve {
 
-// A call of Watch. It is sent each new state. One write is under way at a time. If the state
-// changes several times meanwhile, only the last state is sent.
+// A call of Watch, which gets each new state. Only one write is under way at a time. If the state
+// changes several times during a write, only the last state is sent.
 class HealthService::Watcher final : public grpc::ServerWriteReactor<Response> {
  public:
   Watcher(HealthService* health, const Request& wire) : health_(*health) {
@@ -25,7 +25,7 @@ class HealthService::Watcher final : public grpc::ServerWriteReactor<Response> {
     Send(is_known ? health_.ServingStatus() : Response::SERVICE_UNKNOWN);
   }
 
-  // Called with health_.mutex_ held, which clang cannot follow here.
+  // The caller holds health_.mutex_. Clang's analysis cannot check that here.
   void Send(Response::ServingStatus status) {
     newest_ = status;
     if (is_writing_ || is_ended_ || newest_ == response_.status()) return;

@@ -21,11 +21,12 @@ class IdleWatch {
   // The clock must outlive this object.
   IdleWatch(const Clock* clock, absl::Duration idle_max);
 
-  // Tells that `call` waits from now on; the pointer is only a name. If it waits too long, the
-  // watching thread calls `on_idle` once. That function must not block or call this object.
+  // Records that `call` waits from now on. The pointer only identifies the call. If the call waits
+  // too long, the watching thread calls `on_idle` once. `on_idle` must not block or call this
+  // object.
   void Arm(const void* call, std::function<void()> on_idle);
 
-  // Tells that `call` waits no longer. Returns false if its on_idle was called.
+  // Records that `call` waits no longer. Returns false if its on_idle was called.
   bool Disarm(const void* call);
 
   // Sets the limit, even for calls that already wait.

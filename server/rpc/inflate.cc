@@ -37,7 +37,7 @@ class Inflater {
   Inflater() {
     constexpr int kWindowBits = 15;
     constexpr int kEitherFormat = 32;
-    // zlib gets C++'s allocator, because a test can make it fail.
+    // zlib gets C++'s allocator, because a test can make that allocator fail.
     stream_.zalloc = [](void* /*opaque*/, uInt items, uInt size) -> void* {
       return ::operator new (size_t{items} * size, std::nothrow);
     };
@@ -58,7 +58,7 @@ class Inflater {
       TakeInput(in);
       const int result = inflate(&stream_, Z_NO_FLUSH);
       is_ended_ = result == Z_STREAM_END;
-      is_good_ = is_ended_ || IsGood(result);  // without more input: Z_BUF_ERROR
+      is_good_ = is_ended_ || IsGood(result);  // Z_BUF_ERROR: no more input
     }
     return out_bytes - stream_.avail_out;
   }

@@ -12,10 +12,11 @@
 
 namespace qkserve {
 
-// Unpacks compressed messages. gRPC's own code for that has no limit: 1 MB of gzip may become 1 GB.
+// These functions decompress messages within limits. gRPC's own code has no limit, and 1 MB of gzip
+// may become 1 GB.
 
-// The most bytes that a compressed message may become. 64 MiB take about 0.3 s on a thread of gRPC,
-// which may have only two threads.
+// The most bytes that a compressed message may become. Decompressing 64 MiB takes about 0.3 s on a
+// thread of gRPC, and gRPC may have only two threads.
 inline constexpr int64_t kInflatedBytesMax = 64 * kMiB;
 static_assert(kInflatedBytesMax <= kMessageBytesMax);
 
@@ -26,7 +27,8 @@ inline int64_t InflatedBytesMax(int64_t message_bytes_max) {
 
 // The limits of what a compressed message may become.
 struct InflateLimits {
-  // The most bytes. The default is for services whose messages are names and numbers.
+  // The most bytes after decompression. The default is for services whose messages are names and
+  // numbers.
   int64_t bytes_max = 64 * kKiB;
 
   // The budget that is charged before memory is taken. Null: nothing is charged.
@@ -38,7 +40,7 @@ struct InflateLimits {
 };
 
 // Decompresses `message` in place if it is compressed with gzip or deflate. Adds the charges for
-// its memory, which the caller keeps as long as `message`.
+// its memory to `charges`. The caller must keep the charges as long as `message`.
 //
 // RESOURCE_EXHAUSTED: a limit is reached. UNIMPLEMENTED: the bytes are not in the format. After an
 // error the message is empty. Throws std::bad_alloc if there is no memory.

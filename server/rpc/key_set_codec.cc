@@ -19,7 +19,7 @@ absl::Status DecodeShape(const v1::TensorSpec& spec, absl::string_view field, Sh
     return FieldError(field, absl::StrCat("rank ", spec.shape_size()), "rank 2, 3 or 4");
   }
   shape.assign(spec.shape().begin(), spec.shape().end());
-  // The product counts a size of 0 as 1, because a size of 0 does not make the others harmless.
+  // A size of 0 counts as 1 in the product, because the other sizes must be limited even then.
   Shape sizes = shape;
   std::replace(sizes.begin(), sizes.end(), int64_t{0}, int64_t{1});
   constexpr int64_t kSizeMax = kKeySetKeysMax;
@@ -113,8 +113,8 @@ absl::StatusOr<KeySetUploadSpec> DecodeHeader(const v1::AppendKeySetRequest::Hea
                       "the version of the key set that these keys follow");
   }
   spec.expected_version = header.expected_version();
-  // The version is checked before the shapes. Another shape means another version, and the error
-  // about the version is the better one.
+  // The version is checked before the shapes. If both are wrong, the error about the version is
+  // reported, because another version may have another shape.
   ASSIGN_OR_RETURN(const std::shared_ptr<const KeySet> key_set,
                    key_sets.FindForAppend(header.name(), header.expected_version()));
   const KeySetLayout& layout = key_set->layout();

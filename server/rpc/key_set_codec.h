@@ -11,11 +11,12 @@
 
 namespace qkserve {
 
-// Checks the metadata "qkserve-key-set", by which a proxy routes because it cannot see the message.
-// If it is given, it must be `name`. INVALID_ARGUMENT says what it was.
+// Checks the metadata "qkserve-key-set". A proxy routes by this metadata, because it cannot see the
+// message. If the metadata is given, its value must be `name`. INVALID_ARGUMENT says what the value
+// was.
 absl::Status CheckKeySetMetadata(const grpc::ServerContextBase& context, absl::string_view name);
 
-// Conversions between the messages of KeySetService and what the store takes and gives. Errors are
+// The functions below convert between messages of KeySetService and the store's types. Errors are
 // those of key_set.proto.
 
 // Checks the header of a put: name, types, shapes, permission. INVALID_ARGUMENT names the field.

@@ -39,8 +39,8 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
     service_.calls_.Begin();
     EchoRequestTags(context_);
     absl::Status status = service_.CheckServing();
-    // This check does not wait for a header, because uploads that never send one could take all
-    // places.
+    // The permission is checked before a header comes. Otherwise uploads that never send a header
+    // could take all places.
     if (grant_.permissions != nullptr && !grant_.permissions->MayWriteAny()) {
       status.Update(absl::PermissionDeniedError("the caller may write no key set"));
     }
@@ -60,7 +60,7 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
       if (!ok) return End(Commit());
       service_.recorder_.metrics().CountReceived(wire_.bytes);
       const absl::Status status = wire_.status.ok() ? Take() : wire_.status;
-      // The message's memory is given back before the next message is read into it.
+      // This frees the message's memory before the next message is read.
       wire_ = {};
       ContinueOrEnd(status);
     });
@@ -85,8 +85,8 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
     this->StartRead(&wire_);
   }
 
-  // Waits until ContinueOrEnd has begun its read. Called before anything that may end the call, and
-  // with it this object.
+  // Waits until ContinueOrEnd has begun its read. Must be called before anything that may end the
+  // call, because this object ends with the call.
   void AwaitReadBegun() { MutexLock lock(&read_mutex_); }
 
   void EndIdle() {
@@ -123,7 +123,7 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
     return absl::OkStatus();
   }
 
-  // Checks that the caller may still do what it began, because the operator may have taken its
+  // Checks that the caller may still make this change, because the operator may have taken its
   // token or permission away.
   absl::Status CheckStillPermitted() const {
     ASSIGN_OR_RETURN(const Grant now, service_.gate_.LookAgain(context_));
@@ -171,7 +171,7 @@ class KeySetService::UploadReactor final : public grpc::ServerReadReactor<WireMe
   WireMessage<Request> wire_;
   std::unique_ptr<KeySetUpload> upload_;
   std::string name_;  // the upload's key set
-  Mutex read_mutex_;  // held while a read begins: nothing may end the call meanwhile
+  Mutex read_mutex_;  // held while a read begins, because nothing may end the call then
 };
 
 KeySetService::KeySetService(KeySetStore* key_sets, ByteBudget* budget, InFlightCalls* calls,

@@ -19,8 +19,8 @@
 
 namespace qkserve {
 
-// The RPCs of qkserve.v1.KeySetService. Threads of the service pack, use files and wait. gRPC's
-// threads never do.
+// The RPCs of qkserve.v1.KeySetService. The service's own threads pack keys, use files and wait.
+// gRPC's threads do none of this.
 class KeySetService final : public WireService {
  public:
   // The pointers must outlive the service and the calls. Chunks are charged to `budget`. An upload

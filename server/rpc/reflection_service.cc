@@ -55,7 +55,7 @@ void AnswerExtensions(const std::string& type, ServerReflectionResponse& respons
 
 }  // namespace
 
-// A stream that reads and answers in turns. One thing is under way at a time.
+// A stream that reads and answers requests in turns. Only one read or write is under way at a time.
 class ReflectionService::Stream final
     : public grpc::ServerBidiReactor<WireMessage<Request>, Response> {
  public:

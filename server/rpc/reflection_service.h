@@ -9,9 +9,10 @@
 
 namespace qkserve {
 
-// grpc.reflection.v1.ServerReflection, which tools such as grpcurl ask for services and their
-// messages, and v1alpha, which older tools ask. Both have the same messages. It replaces gRPC's own
-// service, which needs sixty times the bytes of a request's unknown fields.
+// The service grpc.reflection.v1.ServerReflection and, for older tools, v1alpha, which has the same
+// messages. Tools such as grpcurl ask for the server's services and their messages. This class
+// replaces gRPC's own service, which needs 60 bytes of memory for each byte of unknown fields in a
+// request.
 class ReflectionService final : public WireService {
  public:
   // `services` are the names of the server's services. The gate refuses callers here as in these

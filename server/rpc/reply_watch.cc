@@ -29,7 +29,7 @@ void ReplyWatch::Arm(grpc_call* call, absl::Time deadline) {
 }
 
 void ReplyWatch::Disarm(grpc_call* call) {
-  Waiting ended;  // its reference is given back without the mutex
+  Waiting ended;  // its reference is released after the mutex
   MutexLock lock(&mutex_);
   const auto found = waiting_.find(call);
   if (found == waiting_.end()) return;

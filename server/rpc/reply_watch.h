@@ -14,9 +14,9 @@
 namespace qkserve {
 
 // Cancels calls whose callers do not take their replies. Until a reply is taken, the server holds
-// its memory and counts it in flight.
+// the reply's memory and counts the call in flight.
 //
-// A thread looks for such calls once a second, or four times in the timeout if that is less.
+// A thread looks for such calls once a second, or four times in the timeout if that is more often.
 // Thread-safe. Every call must be disarmed before this is destroyed.
 class ReplyWatch {
  public:
@@ -24,19 +24,19 @@ class ReplyWatch {
   // this object.
   ReplyWatch(const Clock* clock, absl::Duration timeout);
 
-  // Tells that the reply of `call` is about to be sent. `deadline` is the call's deadline on the
+  // Records that the reply of `call` is about to be sent. `deadline` is the call's deadline on the
   // clock. Does nothing if the deadline comes before the timeout. Does not block.
   void Arm(grpc_call* call, absl::Time deadline);
 
-  // Tells that the call has ended, armed or not. Does not block.
+  // Records that `call` has ended. The call need not be armed. Does not block.
   void Disarm(grpc_call* call);
 
   // Cancels the calls that are overdue. The watching thread calls this.
   void CancelOverdue();
 
  private:
-  // A reference keeps a call alive until it is cancelled. The mutex is not held then, because gRPC
-  // may end the call, and call Disarm, before the cancellation returns.
+  // A reference keeps a call alive until the call is cancelled. The mutex is not held during a
+  // cancellation, because gRPC may end the call, and call Disarm, before grpc_call_cancel returns.
   struct Unref {
     void operator()(grpc_call* call) const { grpc_call_unref(call); }
   };

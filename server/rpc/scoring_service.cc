@@ -19,16 +19,16 @@ namespace {
 absl::Time DeadlineOn(const Clock& clock, const grpc::CallbackServerContext& context) {
   const auto deadline = context.deadline();
   if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteFuture();
-  // No deadline from outside overflows, because Abseil's time saturates.
+  // The sum cannot overflow, whatever the caller's deadline is, because Abseil's time saturates.
   return clock.Now() +
          (absl::FromChrono(deadline) - absl::FromChrono(std::chrono::system_clock::now()));
 }
 
 }  // namespace
 
-// A call and its unary reply. gRPC makes it when the whole request has arrived but is not yet
-// parsed. gRPC releases it when the response is sent, which may be at any time after the reactor's
-// Finish.
+// A call and its unary reply. gRPC has this object made when the whole request has arrived but is
+// not yet parsed. gRPC releases the object when the response is sent, which may be at any time
+// after the reactor's Finish.
 class ScoringService::Call final : public grpc::MessageHolder<Request, v1::ScoreResponse>,
                                    public Responder {
  public:
@@ -52,8 +52,8 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
     grant_ = std::move(grant);
     context_ = context;
     deadline_ = DeadlineOn(service_.clock_, *context);
-    // gRPC completes its default reactor inline. A custom reactor costs a thread hop, which is a
-    // fifth of the latency of a small call.
+    // gRPC completes its default reactor inline. A custom reactor would add a change of threads,
+    // which takes a fifth of the latency of a small call.
     grpc::ServerUnaryReactor* const reactor = reactor_ = context->DefaultReactor();
     service_.recorder_.metrics().CountReceived(request_.bytes);
     EchoRequestTags(*context);
@@ -67,7 +67,7 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
   }
 
   void Respond(const ComputedScore& score, const ScoreReceipt& receipt) override {
-    // The response's copy of the result can be large.
+    // This copies the result, which may be too large for the memory.
     try {
       EncodeScoreResponse(score, receipt, response_);
     } catch (const std::bad_alloc&) {
@@ -95,7 +95,7 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
     absl::StatusOr<ScoreCall> call = DecodeScoreCall(request_.message);
     if (!call.ok()) return call;
     // The message's bytes count, not the sizes of the tensors, because a tensor that comes twice
-    // takes memory twice. The numbers of a list take more memory than their bytes.
+    // takes memory twice. The numbers of a list take more memory than their bytes in the message.
     call->request_bytes = static_cast<int64_t>(
         request_.bytes + 2 * sizeof(int64_t) * call->problem.key_lengths.size());
     call->tenant = std::move(caller.tenant);
@@ -109,7 +109,7 @@ class ScoringService::Call final : public grpc::MessageHolder<Request, v1::Score
   void Finish(const absl::Status& status, const ScoreReceipt& receipt, size_t response_bytes) {
     service_.recorder_.RecordScore(*context_, tenant_.get(), status, arrival_, receipt,
                                    response_bytes, grant_.identity);
-    // The call may have ended before reactor_->Finish returns.
+    // Arm comes first, because the call may have ended before reactor_->Finish returns.
     service_.replies_.Arm(context_->c_call(), deadline_);
     reactor_->Finish(ToGrpcStatus(status, *context_));
   }

@@ -42,8 +42,8 @@ constexpr ScoreFieldNames kNames = {.queries = "queries",
                                     .top_k = "top_k",
                                     .log_sum_exp = "log_sum_exp"};
 
-// The tensors that a field takes: those with a float type, or BOOL if `bool_too`, and a rank from
-// rank_min to 4.
+// The tensors that a field takes. They have a float type or, if `bool_too`, the type BOOL. Their
+// rank is from rank_min to 4.
 struct TensorRule {
   int rank_min = 2;
   bool bool_too = false;

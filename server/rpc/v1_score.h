@@ -12,9 +12,10 @@ namespace qkserve {
 // Conversions between the messages of qkserve.v1.ScoringService and the protocol-neutral score
 // call.
 
-// Makes a call whose views point into `request`, which must outlive it. The caller sets arrival and
-// deadline. INVALID_ARGUMENT names the output or type that is unknown. Takes a time that does not
-// depend on the tensors' sizes.
+// Makes a call whose views point into `request`, which must outlive it. The caller sets what
+// `request` does not tell: tenant, priority, permissions, arrival, deadline and request_bytes.
+// INVALID_ARGUMENT names the output or type that is unknown. Takes a time that does not depend on
+// the tensors' sizes.
 absl::StatusOr<ScoreCall> DecodeScoreCall(const v1::ScoreRequest& request);
 
 // Copies the result into `response`. Throws std::bad_alloc if there is no memory.

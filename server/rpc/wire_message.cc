@@ -52,7 +52,7 @@ WireField Describe(const FieldDescriptor& field, absl::string_view path, size_t&
     wire.index = repeated_fields++;
   } else if (field.type() == FieldDescriptor::TYPE_MESSAGE) {
     wire.kind = WireField::Kind::kMessage;
-    // Fields in a header have their own names, without a path.
+    // Errors name the fields of a header without a path.
     wire.fields =
         DescribeFields(*field.message_type(),
                        wire.name == "header" ? "" : absl::StrCat(wire.name, "."), repeated_fields);
@@ -108,8 +108,8 @@ class WireChecker {
         return is_number && !is_packed ? CheckNumber(field) : CheckField(field, type);
       }
     }
-    // An unknown option is refused, because ignoring it would change the answer silently. A newer
-    // client must learn that.
+    // An unknown field is refused. It may be an option of a newer client, and ignoring an option
+    // would change the answer silently.
     return absl::InvalidArgumentError(absl::StrCat(message.name, ": got field number ", number,
                                                    ", which this server does not know"));
   }
@@ -181,8 +181,8 @@ class WireChecker {
   const Message& request_;
   const int64_t numbers_max_;
   int fields_ = 0;
-  // Numbers so far, by WireField::index. The numbers of a message that comes twice add up, because
-  // it is merged.
+  // The counts of numbers so far, by WireField::index. If an inner message comes twice, its numbers
+  // add up, because the parser merges the two.
   absl::InlinedVector<int64_t, 8> counts_;
 };
 

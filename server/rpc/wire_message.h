@@ -19,18 +19,19 @@ namespace qkserve {
 
 // Reads requests from the wire.
 //
-// Generated parsers need 20 to 30 times the bytes of unknown fields, and 8 to 16 times the bytes of
-// numbers. A message of 200 MB took 6 GB and 20 s. Therefore a message is checked in place before
-// it is parsed, and refused at the first bad field. A message that passes takes at most three times
-// its bytes and a few MiB while it is parsed.
+// Generated parsers need 20 to 30 bytes of memory for each byte of unknown fields, and 8 to 16
+// bytes for each byte of numbers. A message of 200 MB took 6 GB and 20 s. Therefore a message is
+// checked in place before it is parsed, and it is refused at the first bad field. While a message
+// that passes is parsed, it takes at most three times its bytes, and a few MiB.
 
-// The most numbers of a repeated field in a request: as many as a key set may have matrices. They
-// take 8 MiB. A request of more than 16 MiB may have one number for each 16 of its bytes. While the
-// list of numbers grows, it takes as much memory as the request, and half as much afterwards.
+// The most numbers of a repeated field in a request: as many as a key set may have matrices. These
+// take 8 MiB. A request of more than 16 MiB may have more: one number for each 16 of its bytes.
+// While the list of these numbers grows, it takes as much memory as the request. Afterwards it
+// takes half as much.
 inline constexpr int64_t kWireNumbersMax = int64_t{1} << 20;
 
-// The most sizes of a shape that are read. No tensor has more than 4. More are read, because errors
-// tell the rank.
+// The most sizes of a shape that are read. A tensor may have at most 4 sizes, but errors tell the
+// rank of a shape that has more.
 inline constexpr int kWireRankMax = 16;
 
 // The most bytes of a text field. A key set's name, the longest text with a meaning, has at most
@@ -58,9 +59,10 @@ struct WireField {
   size_t index = 0;               // index of numbers among all repeated fields of the request
 };
 
-// Reads `bytes`, which may be compressed, into `message`, and releases them. `message` is empty and
-// has the type that `request` describes. The result is the same as the generated parser's, except
-// for unknown fields and the limits above. `size` gets the number of bytes, after decompression.
+// Reads `bytes`, which may be compressed, into `message`, and releases them. `message` must be
+// empty and have the type that `request` describes. The result is the same as the generated
+// parser's, except for unknown fields and the limits above. `size` gets the number of bytes, after
+// decompression.
 //
 // INVALID_ARGUMENT: a field is not known, or beyond a limit; the error names the field by its path.
 // UNIMPLEMENTED: the bytes are no such message. CANCELLED: there is no message, because the caller
@@ -70,9 +72,9 @@ absl::Status ReadWireMessage(const WireField& request, const InflateLimits& infl
                              grpc::ByteBuffer* bytes, google::protobuf::Message* message,
                              size_t* size);
 
-// Completes a status of ReadWireMessage when the call is known. If there is no message, tells
-// whether the caller has gone (CANCELLED) or has ended the call without a message (UNIMPLEMENTED).
-// Returns any other status as it is.
+// Returns the final status of ReadWireMessage for a call. If no message came, this is CANCELLED if
+// the caller has gone, and UNIMPLEMENTED if the caller has ended the call without a message. Any
+// other status stays as it is.
 absl::Status NoRequestStatus(const absl::Status& status, grpc::CallbackServerContext& context);
 
 // A request as gRPC hands it to a call. If `status` is an error, the other members mean nothing.

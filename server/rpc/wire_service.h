@@ -65,7 +65,7 @@ class RefusedStream final : public Reactor {
 };
 
 // A service of callback methods. It differs from generated code in two ways. ReadWireMessage reads
-// the requests. Every call passes a gate before the service hears of it.
+// the requests, and every call passes a gate before the service sees it.
 //
 // `start` begins a call, like a callback method in generated code. Its first argument is the call's
 // Grant. In place of a request it gets a WireMessage.

@@ -15,7 +15,7 @@ IdentitySource& ThreadSource() {
 }
 
 gnutls_datum_t Datum(const std::string& text) {
-  // GnuTLS only reads it.
+  // The cast is safe, because GnuTLS only reads the text.
   return {.data = reinterpret_cast<unsigned char*>(const_cast<char*>(text.data())),
           .size = static_cast<unsigned>(text.size())};
 }

@@ -16,15 +16,15 @@ namespace qkserve {
 // True if GnuTLS can read the certificates and the key.
 bool CanGnuTlsUse(const TlsIdentity& identity);
 
-// Sets the source of RetrieveIdentity for the calling thread. The source belongs to a thread,
-// because libmicrohttpd passes no pointer of ours to its callback, but calls it on the thread that
-// runs the daemon.
+// Sets the source of RetrieveIdentity for the calling thread. Each thread has its source, because
+// libmicrohttpd passes no pointer of ours to RetrieveIdentity, but calls it on the thread that runs
+// the daemon.
 using IdentitySource = std::function<std::shared_ptr<const TlsIdentity>()>;
 void SetThreadIdentitySource(IdentitySource source);
 
 // Gives an identity to a handshake. libmicrohttpd calls it for each handshake
-// (MHD_OPTION_HTTPS_CERT_CALLBACK2). Reads the identity anew, which takes some tens of
-// microseconds, so that its copy never outlives the handshake. Returns -1, which ends the
+// (MHD_OPTION_HTTPS_CERT_CALLBACK2). Parses the identity anew each time, so that the copy never
+// outlives the handshake. This takes some tens of microseconds. Returns -1, which ends the
 // handshake, if the thread has no source.
 int RetrieveIdentity(gnutls_session_t session, const gnutls_cert_retr_st* info,
                      gnutls_pcert_st** certificates, unsigned* certificate_count,

@@ -18,7 +18,7 @@
 namespace qkserve {
 
 // The TLS files in use, for gRPC and for HTTP. A reloader replaces them while the server runs.
-// Files come into use only after a check (see CheckTlsIdentity), and all of them together.
+// Files are used only after a check (see CheckTlsIdentity), and all files change together.
 // Connections keep the certificate that they began with.
 //
 // gRPC reads its certificates from paths only, and does not check them. Therefore it gets copies in

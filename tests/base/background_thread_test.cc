@@ -5,7 +5,7 @@
 namespace qkserve {
 namespace {
 
-// Counts steps. A test can wait for a step.
+// Counts the steps of a thread. A test can wait until there were enough.
 class StepCounter {
  public:
   void Count() {

@@ -177,7 +177,7 @@ TEST_F(FlagsTest, HelpWrapsLongTexts) {
 TEST_F(FlagsTest, FlagsBehindAWrongValueAreReadToo) {
   EXPECT_FALSE(Parse({"--count=many", "--wait=10", "--name=a"}).ok());
   EXPECT_EQ(name_, "a");
-  // Nothing of a command line is left for the next one.
+  // The errors of one command line do not affect the next command line.
   EXPECT_TRUE(Parse({"--name=b"}).ok());
 }
 

@@ -5,7 +5,8 @@
 namespace qkserve {
 namespace {
 
-// A port is required. tests/server/lifecycle/listen_address_test.cc has the other cases.
+// Without a default, a port is required. tests/server/lifecycle/listen_address_test.cc has the
+// other cases.
 TEST(HostPortTest, BracketsAreTakenAway) {
   EXPECT_EQ(ReadHostPort("[::1]:80")->host, "::1");
   EXPECT_EQ(ReadHostPort("[::1]:80")->port, 80);

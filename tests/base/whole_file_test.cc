@@ -53,7 +53,7 @@ TEST_F(WholeFileTest, NamesTheFileThatCannotBeMade) {
 
 TEST_F(WholeFileTest, WritesInPlaceIfTheFolderTakesNoNewFile) {
   ASSERT_TRUE(WriteFileWhole(Path("f"), {"old text"}, IfIrreplaceable::kFail).ok());
-  // A folder with the temporary file's name makes the write fail, for root, too.
+  // A folder with the temporary file's name makes the write fail even for root.
   std::filesystem::create_directory(Path("f.tmp." + std::to_string(getpid())));
   EXPECT_FALSE(WriteFileWhole(Path("f"), {"new"}, IfIrreplaceable::kFail).ok());
   EXPECT_EQ(Read("f"), "old text");

@@ -49,7 +49,7 @@ class SilentServer {
   SilentServer& operator=(const SilentServer&) = delete;
   ~SilentServer() { thread_.join(); }
 
-  // "127.0.0.1:PORT".
+  // Returns "127.0.0.1:PORT".
   const std::string& address() const { return address_; }
 
  private:

@@ -45,7 +45,7 @@ class OneConnectProxy {
 
   const std::string& address() const { return address_; }
 
-  // Waits for the first connection. Returns its first line.
+  // Waits for the connection and returns the head of its request.
   std::string Head() {
     thread_.join();
     return head_;

@@ -20,7 +20,8 @@
 namespace qkserve {
 namespace v1 {
 
-// See concurrent_requests_test.cc: GCC bug 105651.
+// Replaces GoogleTest's printer of messages, because of GCC bug 105651.
+// tests/demo/shared_pass_test.cc says more.
 void PrintTo(const PutKeySetRequest& request, std::ostream* out) {
   *out << request.ShortDebugString();
 }
@@ -35,14 +36,14 @@ namespace {
 using ::testing::_;
 using ::testing::ElementsAre;
 
-// The numbers 0, 1, 2 and so on.
+// Returns the numbers 0, 1, 2 and so on.
 std::vector<float> Counting(int64_t count) {
   std::vector<float> elements(count);
   std::iota(elements.begin(), elements.end(), 0.0f);
   return elements;
 }
 
-// A view without elements, for any shape.
+// Returns a view without elements, for any shape.
 TensorView Nothing(Shape shape) { return View(std::span<const float>(), std::move(shape)); }
 
 std::string BytesOf(const std::vector<float>& elements) {
@@ -73,7 +74,7 @@ TEST_F(KeySetCallsTest, PutsKeysAndValuesInChunks) {
   PutKeySetOptions options;
   options.values = View(values, {1000, 3});
   options.storage = DataType::kBfloat16;
-  options.chunk_bytes = 1001;  // cuts anywhere, also inside an element
+  options.chunk_bytes = 1001;  // cuts anywhere, even inside an element
   options.progress = [&](int64_t sent_bytes, int64_t total_bytes) {
     sent.push_back(sent_bytes);
     total = total_bytes;
@@ -197,7 +198,7 @@ TEST_F(KeySetCallsTest, GetsAndDeletesByName) {
   EXPECT_EQ(client_->GetKeySet("items").status().code(), absl::StatusCode::kNotFound);
 }
 
-// With such metadata gRPC would end the process.
+// gRPC would end the process if metadata had such a name.
 TEST_F(KeySetCallsTest, NamesThatMetadataCannotCarryAreLeftToTheServer) {
   for (const char* name : {"a\nb", "\x7f", "\xc3\xa4", "a b", ""}) {
     EXPECT_EQ(client_->GetKeySet(name).status().code(), absl::StatusCode::kNotFound);

@@ -149,7 +149,7 @@ TEST_F(MetadataTest, NamesMayRepeatAndBinaryValuesHoldAnyBytes) {
   EXPECT_THAT(received, Contains(Pair("state-bin", bytes)));
 }
 
-// With most of these names gRPC would end the process.
+// gRPC would end the process if metadata had most of these names.
 TEST_F(MetadataTest, NamesThatHttp2CannotCarryAreRefused) {
   for (const char* const name : {"", "X-Request-Id", "a b", "a:b", ":path", "caf\xc3\xa9", "a\n"}) {
     const absl::Status status = Send({{"x", "1"}, {name, "1"}});

@@ -25,7 +25,7 @@ struct Totals {
   }
 };
 
-// An attempt of a call when it ends.
+// An attempt of a call, at the time when the attempt ends.
 struct Attempt {
   absl::Time time;
   int number = 1;
@@ -34,9 +34,9 @@ struct Attempt {
   bool operator>(const Attempt& other) const { return time > other.time; }
 };
 
-// A client in virtual time. It begins calls at a constant rate, alternately on two connections.
-// `fails` says which attempts fail. A failed one is retried on the other connection after 0.1, 0.2,
-// 0.4 s.
+// Simulates a client, which begins calls at a constant rate, alternately on two connections.
+// `fails` says which attempts fail. A failed attempt is retried on the other connection after a
+// pause of 0.1, 0.2 or 0.4 s.
 Totals Simulate(int calls_a_second, int seconds, const std::function<bool(const Attempt&)>& fails) {
   const absl::Time begin = absl::UnixEpoch() + absl::Hours(1);
   RetryBudget budget;
@@ -122,12 +122,12 @@ TEST(RetryBudgetTest, AQuietClientRetriesAsOftenAsItMay) {
   EXPECT_EQ(totals.over_budget, 0);
 }
 
-// All of them may have been on a lost connection.
+// All calls may have been on a connection that was lost.
 TEST(RetryBudgetTest, AllCallsInFlightMayBeSentAgainAtOnce) {
   absl::Time now = absl::UnixEpoch() + absl::Hours(1);
   RetryBudget budget;
   for (int i = 0; i < 5000; ++i) budget.BeginCall(now);
-  // Half a minute later the beginnings of these calls count no more.
+  // After half a minute the calls no longer count as begun, but they still count as in flight.
   now += absl::Seconds(30);
   for (int i = 0; i < 5000; ++i) ASSERT_TRUE(budget.TakeRetry(now)) << i;
   EXPECT_FALSE(budget.TakeRetry(now));

@@ -30,7 +30,7 @@ namespace {
 // Answers the first calls with an error.
 class FailingService : public v1::ScoringService::Service, public v1::KeySetService::Service {
  public:
-  // The next `count` calls fail with `code`. Unless `push_back` is empty, they have it as metadata.
+  // The next `count` calls fail with `code`, and have `push_back` as metadata unless it is empty.
   // Later calls end with `then`.
   void Fail(int count, grpc::StatusCode code, std::string push_back = "",
             grpc::Status then = grpc::Status::OK) {
@@ -45,7 +45,7 @@ class FailingService : public v1::ScoringService::Service, public v1::KeySetServ
 
   int calls() const { return calls_; }
 
-  // The connections of the calls, in order.
+  // Returns the connections of the calls, in order.
   std::vector<std::string> peers() const {
     MutexLock lock(&mutex_);
     return peers_;
@@ -168,7 +168,7 @@ TEST_F(RetryPolicyTest, ChangesAreTriedAgainIfTheServerDidNothing) {
   service_.Fail(1, grpc::StatusCode::RESOURCE_EXHAUSTED, "0");
   EXPECT_TRUE(client_->PutKeySet("items", kKey).ok());
   EXPECT_EQ(service_.calls(), 2);
-  // No server listens there.
+  // No server listens on this port.
   const ClosedPort port;
   const auto client = Client::Create({.address = port.address(), .attempts_max = 2}).value();
   EXPECT_TRUE(absl::EndsWith(client->DeleteKeySet("items").message(), " (attempt 2 of 2)"));
@@ -228,13 +228,13 @@ TEST_F(RetryPolicyTest, TheBudgetEndsRetries) {
     const bool is_over = absl::StrContains(status.message(), "budget of retries is spent");
     EXPECT_EQ(is_over, i >= 34) << i << ": " << status;
   }
-  // The bound is a little higher, because the calls themselves add a tenth of their number.
+  // The bound is a little above 100, because a tenth of the 50 calls adds to the budget.
   EXPECT_GE(client_->retry_counts().retries, 100);
   EXPECT_LE(client_->retry_counts().retries, 106);
   EXPECT_GE(client_->retry_counts().over_budget, 14);
 }
 
-// A program that uses its own stubs has no library that retries for it.
+// Programs with their own stubs have no Client that retries for them.
 TEST_F(RetryPolicyTest, ChannelsRetryByThemselves) {
   service_.Fail(3, grpc::StatusCode::UNAVAILABLE);
   const auto channels = MakeChannels({.address = address_}).value();

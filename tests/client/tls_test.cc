@@ -56,8 +56,8 @@ class TlsTest : public testing::Test {
     return Path(name);
   }
 
-  // Starts a server with a certificate of the authority. It asks clients for theirs if
-  // `wants_client`.
+  // Starts a server with a certificate of the authority. If `wants_client` is true, the server asks
+  // clients for a certificate.
   std::unique_ptr<ScoringDouble> Serve(bool wants_client = false) const {
     grpc::SslServerCredentialsOptions options(
         wants_client ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
@@ -68,10 +68,10 @@ class TlsTest : public testing::Test {
     return std::make_unique<ScoringDouble>(&AnswerSeven, grpc::SslServerCredentials(options));
   }
 
-  // Options that trust the authority.
+  // Returns options that trust the authority.
   TlsOptions Trusting() const { return {.ca_file = ca_file_}; }
 
-  // Options that also show a certificate of `authority`.
+  // Returns options that trust the authority and show a certificate of `authority`.
   TlsOptions TrustingAs(const TestAuthority& authority) const {
     const Identity identity = authority.Issue("DNS:client.test");
     return {.ca_file = ca_file_,
@@ -86,8 +86,8 @@ class TlsTest : public testing::Test {
     return (*client)->Score(OneElement(), OneElement()).status();
   }
 
-  // Expects the status UNAVAILABLE with a message that begins with `meaning` and has gRPC's text
-  // after.
+  // Expects the status UNAVAILABLE with a message that begins with `meaning`, followed by gRPC's
+  // text.
   void ExpectRefused(const absl::Status& status, absl::string_view meaning) const {
     EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
     EXPECT_TRUE(absl::StartsWith(status.message(), meaning)) << status;
@@ -218,7 +218,7 @@ TEST_F(TlsTest, KnowsWhatOtherServersSay) {
               testing::HasSubstr("HTTP/2"));
   EXPECT_THAT(HandshakeHint("last error: UNAVAILABLE: ipv4:127.0.0.1:1: Endpoint read failed"),
               testing::HasSubstr("closes connections at once"));
-  // The connection was already open, so no handshake failed.
+  // No handshake failed, because the connection was already open or was refused.
   EXPECT_EQ(HandshakeHint("Socket closed"), "");
   EXPECT_EQ(HandshakeHint("last error: Failed to connect to remote host: Connection refused"), "");
 }
@@ -242,7 +242,7 @@ class QkctlTlsTest : public TlsTest {
     return Qkctl(std::move(args));
   }
 
-  // A score command, without the flags for the server.
+  // Returns a score command without the flags for the server.
   std::vector<std::string> Score() const {
     EXPECT_TRUE(WriteTensorFile(Path("t.npy"), "t", OneElement()).ok());
     return {"score", absl::StrCat("--queries=", Path("t.npy")),

@@ -13,7 +13,7 @@ TEST(CodePointsTest, InvalidBytesStayDistinct) {
   const std::u32string lone = {kInvalidByte + 0x80, kInvalidByte + 0xFF};
   EXPECT_EQ(DecodeUtf8("\x80\xff"), lone);
   // Overlong forms, surrogates, code points beyond the range, and sequences that are cut off are no
-  // characters. None of their bytes is part of one.
+  // characters. Each of their bytes is invalid by itself.
   EXPECT_EQ(DecodeUtf8("\xc0\x80").size(), 2u);
   EXPECT_EQ(DecodeUtf8("\xe0\x80\x80").size(), 3u);
   EXPECT_EQ(DecodeUtf8("\xed\xa0\x80").size(), 3u);

@@ -50,7 +50,7 @@ TEST(QuestionsFromTest, OneShortPassageIsEnough) {
   EXPECT_EQ(QuestionsFrom(passages, TextEmbedding(passages)).size(), 1u);
 }
 
-// Returns the passages of the texts of `./run demo`.
+// Returns the passages of the texts that `./run demo` searches.
 std::vector<Passage> Documentation() {
   const std::filesystem::path root = QKSERVE_SOURCE_DIR;
   std::vector<std::string> files = {root / "README.md"};

@@ -57,7 +57,7 @@ void SetScore(float score, v1::ScoreResponse* response) {
 
 std::vector<float> OwnScores(size_t i) { return {ScoreOf(static_cast<int64_t>(i) + 1)}; }
 
-// The clock advances only when somebody asks. Each answer takes 1 s.
+// The clock advances only when a test advances it, mostly by 1 s for each answer.
 class SharedPassTest : public ::testing::Test {
  protected:
   SharedPassOptions Options() {

@@ -24,7 +24,7 @@ for program in "$@"; do
   has "$program" "symbols are bound when they are first used" 'FLAGS.*\bNOW\b' --dynamic
   has "$program" "its stack can be executed" '^ +GNU_STACK +(0x0+ +){5}RW +' --program-headers
   has "$program" "stack frames have no guard" ' __stack_chk_fail\b' --dyn-syms
-  # Programs use at least one of the functions that glibc checks.
+  # Each program calls at least one of the functions that glibc checks.
   has "$program" "no buffer's size is checked" ' __(memcpy|memset|memmove|read|pread64|f?d?printf|vsnprintf|snprintf|fprintf)_chk\b' --dyn-syms
   if "$readelf" --wide --dynamic "$program" | grep -E 'RPATH|RUNPATH' >&2; then
     echo "$program: looks for libraries where it was built" >&2

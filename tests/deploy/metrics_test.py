@@ -11,8 +11,8 @@ import sys
 
 import yaml
 
-# The labels and the metric that Prometheus adds (`namespace` in Kubernetes). The keywords are no
-# metrics, although they stand outside of braces and calls.
+# The labels and the metric that Prometheus adds (`namespace` in Kubernetes). Keywords of PromQL
+# look like metrics where they stand outside of braces and calls.
 TARGET_LABELS = {"job", "instance", "namespace"}
 OF_PROMETHEUS = {"up": set()}
 KEYWORDS = {"and", "or", "unless", "by", "without", "on", "ignoring", "group_left", "group_right",

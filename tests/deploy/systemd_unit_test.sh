@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # usage: systemd_unit_test.sh SYSTEMD_ANALYZE UNIT
-# Checks that systemd understands every line of the unit and finds that it may do little. Neither
+# Checks that systemd understands every line of the unit, and that the unit may do little. Neither
 # the program nor its man page need be installed.
 set -euo pipefail
 folder=$(mktemp -d)
@@ -11,9 +11,9 @@ grep -q '^ExecStart=/bin/true' "$folder/qkserve.service"
   { cat "$folder/findings" >&2; exit 1; }
 if grep qkserve "$folder/findings" >&2; then exit 1; fi
 
-# The exposure goes from 0 (the unit may do nothing) to 100. It is 11 with systemd 252. Newer
-# versions ask for more, so there is some room. The unit still has the network, name resolution, and
-# the machine's /proc and root directory.
+# The exposure goes from 0 (the unit may do nothing) to 100. With systemd 252 it is 11. The limit
+# leaves some room, because newer versions ask for more. The unit still has the network, name
+# resolution, and the machine's /proc and root directory.
 exposure_max=15
 "$1" security --offline=true --no-pager --threshold="$exposure_max" "$folder/qkserve.service" \
   >"$folder/security" || { cat "$folder/security" >&2; exit 1; }

@@ -181,7 +181,7 @@ def execute(document, blocks):
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 raise Fault(f"{document}: port {port} is in use; its blocks start a server there")
     reader, writer = os.pipe()
-    # bash reads the script from an argument, because the commands would read standard input.
+    # bash gets the script as an argument, because the commands would read it from standard input.
     shell = subprocess.Popen(["bash", "-c", f"exec 9>&{writer}\n{script_of(blocks)}"],
                              stdin=subprocess.DEVNULL, pass_fds=[writer], start_new_session=True)
     os.close(writer)

@@ -33,7 +33,7 @@ def a_full_disk():
         large = floats(3000, 64, 3)
         server.put("large", large)
         refused = 0
-        # Each round leaves one page more, so that the disk is full at another step.
+        # Each round leaves one more page free, so that the disk is full at a later step.
         for pages in range(12):
             fill(disk, pages)
             if free_pages(disk) < pages:
@@ -76,8 +76,8 @@ def a_disk_that_becomes_read_only():
         server = Server(f"--key_set_dir={disk / 'sets'}", faults=fault)
         keys = floats(100, 64, 1)
         version = server.put("items", keys)
-        # The kernel makes a disk read-only after an error. The fault is simulated, because
-        # mount refuses while the lock is open.
+        # The kernel makes a disk read-only after an error. The fault is simulated, because mount
+        # refuses to do so while the lock file is open.
         fault.fail(Faults.CHANGES, 0, errno.EROFS, lasts=True)
         for change in (lambda: server.put("items", keys), lambda: server.put("new", keys),
                        lambda: server.put("items", keys, version), lambda: server.delete("items")):

@@ -55,7 +55,7 @@ def kill_at(kind, left, how):
         assert code == "OK", message
         server.kill()
     acknowledged = code == "OK"
-    # The next start is killed, too, at one of its first steps.
+    # The next server is killed, too, at one of the first steps of its start.
     fault.fail(Faults.CHANGES, left % 4, Faults.KILL_AFTER)
     restarted = Server(f"--key_set_dir={folder}", faults=fault, serves=False)
     faults.eventually(lambda: restarted.process.poll() is not None or "listening" in restarted.log(),

@@ -8,8 +8,8 @@ import faults
 from faults import Faults, Server, error_of, expect_error, expect_serves, floats, inline
 
 MIB = 1 << 20
-# gRPC writes a reply into pieces of 1 MiB, and ends the process if it gets no
-# memory for one.
+# gRPC writes a reply into pieces of 1 MiB. If there is no memory for a piece,
+# gRPC ends the process.
 FAILS_FROM = 2 * MIB
 
 
@@ -33,8 +33,8 @@ def large_allocations():
         "an append": lambda: server.put("items", floats(40000, 64, 9), version),
     }
     for _ in range(3):
-        # `left` allocations of each call succeed, so that another one fails each
-        # time.
+        # The first `left` allocations succeed, so that another one fails in
+        # each round.
         for left in range(4):
             for what, request in requests.items():
                 fault.set(allocations_left=left, allocation_bytes_min=FAILS_FROM)
@@ -68,8 +68,8 @@ def large_allocations_while_sets_are_loaded():
     server.put("small", small)
     server.put("large", large)
     server.stop()
-    # OpenBLAS's buffers must not fail, because it would ask for them without end.
-    # They are larger.
+    # OpenBLAS's buffers are larger than allocation_bytes_max. They must not
+    # fail, because OpenBLAS would ask for them without end.
     fault.set(allocation_bytes_min=FAILS_FROM, allocation_bytes_max=16 * MIB)
     server = Server(f"--key_set_dir={folder}", faults=fault)
     expect_serves(server, "small", small)

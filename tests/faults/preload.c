@@ -146,8 +146,8 @@ time_t time(time_t* to) {
   return now.tv_sec;
 }
 
-// Waits until a time of the wall clock. The wait is cut into pieces, and the wrapper looks at the
-// changed clock before each. Abseil makes this system call for gRPC.
+// Waits until a time of the wall clock. The wait is cut into pieces, and the changed clock is read
+// before each piece. Abseil makes this system call for gRPC.
 static long WaitByWallClock(long (*real)(long, ...), uint32_t* word, int operation, uint32_t value,
                             const struct timespec* end, uint32_t bits) {
   const int64_t piece_ns = 20 * 1000 * 1000;

@@ -37,7 +37,7 @@ def stopped_for_ten_seconds():
     stopped_at = time.monotonic()
     late = [server.start_score(small, timeout=3) for _ in range(20)]
     patient = [server.start_score(small) for _ in range(20)]
-    # The other processes are not stopped. The reader serves what it has.
+    # The reader is not stopped and serves what it has.
     while time.monotonic() < stopped_at + STOPPED_S:
         expect_serves(reader, "items", keys)
         time.sleep(0.2)

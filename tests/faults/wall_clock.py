@@ -54,7 +54,7 @@ def the_wall_clock_jumps():
         newer = server.put("items", floats(3, 64, 5), version)
         assert newer > version
         version = newer
-    # If there is no directory, versions begin at the current time.
+    # Without a directory, versions begin at the current time.
     memory = Server(faults=fault)
     first = memory.put("items", keys)
     memory.stop()

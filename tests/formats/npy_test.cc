@@ -212,7 +212,7 @@ TEST_F(NpyTest, OrderMeansNothingWhereOneDimensionHasElements) {
   }
 }
 
-// Elements of `shape` in Fortran order. The value of each is its place in C order.
+// Elements of `shape` in Fortran order. Each element's value is its index in C order.
 template <class Element>
 std::string FortranBytes(const Shape& shape, bool is_big_endian) {
   const int64_t count = ElementCount(shape).value();
@@ -257,7 +257,7 @@ TEST_F(NpyTest, ReadsFortranOrderInPieces) {
       const int64_t bytes = 4 * ElementCount(shape).value();
       const ElementReader read = ReaderOf(*file);
       std::string got(bytes, '\0');
-      // The cuts are inside elements, and across the pieces that are read at a time.
+      // The cuts are inside elements, and do not match the pieces that are read at a time.
       const int64_t cut = bytes < 1000 ? 7 : 1'000'003;
       for (int64_t at = 0; at < bytes; at += cut) {
         const auto piece = absl::MakeSpan(got).subspan(at, cut);
@@ -384,7 +384,8 @@ TEST_F(NpyTest, RefusesMoreOrLessDataThanTheShapeNeeds) {
                 "truncated: 20 bytes of elements, expected 24 for FLOAT32 [2, 3]");
   ExpectRefused(FileBytes(kTwoByThree, Floats({1, 2, 3, 4, 5, 6, 7})),
                 "surplus data: 28 bytes of elements, expected 24");
-  // A tiny file may claim a huge array. The size is compared before anything is allocated.
+  // A tiny file may claim a huge array. The array's size is compared with the file's size before
+  // anything is allocated.
   ExpectRefused(
       FileBytes("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,)}", ""),
       "truncated: 0 bytes of elements, expected 4000000000000");
@@ -415,7 +416,7 @@ TEST_F(NpyTest, AlignsTheElements) {
   }
 }
 
-// Any file is either read or refused, and nothing worse happens.
+// Every file is either read or refused. No file makes the reader crash.
 TEST_F(NpyTest, SurvivesMutatedFiles) {
   std::mt19937 random(1);
   const std::string whole = FileBytes(kTwoByThree, Floats({1, 2, 3, 4, 5, 6}));

@@ -233,7 +233,8 @@ TEST(SafetensorsTest, PassesOverTheFormatsOtherTypes) {
   }
 }
 
-// Memory does not grow with the depth or with one long text, because the parser stops at them.
+// Memory does not grow with the depth of the header or the length of a text, because the parser
+// stops at its limits.
 TEST(SafetensorsTest, RefusesDeepAndLongHeadersEarly) {
   const std::string info = R"({"dtype":"F32","shape":[2,2],"x":)";
   const std::string deep(8 * kMiB, '[');

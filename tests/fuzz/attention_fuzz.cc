@@ -53,7 +53,7 @@ Tensor SmallNumbers(DataType type, const Shape& shape, uint8_t seed, int special
   return tensor;
 }
 
-// A call in which a byte of the input makes each choice.
+// A call. Each choice in it depends on one byte of the input.
 struct Question {
   explicit Question(FuzzInput& in) {
     MakeTensors(in);

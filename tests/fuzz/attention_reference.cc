@@ -28,8 +28,8 @@ bool MaskFits(const AttentionProblem& problem, const MatrixDims& q, const Matrix
   return true;
 }
 
-// The mask's summand in the score of row (b, h, i) and key j, or -infinity if the mask excludes the
-// key.
+// The number that the mask adds to the score of row (b, h, i) and key j. It is -infinity if the
+// mask excludes the key.
 double Bias(const TensorView& mask, const std::vector<float>& elements, size_t rank, int64_t b,
             int64_t h, int64_t i, int64_t j) {
   if (j >= mask.shape.back()) return -kInfinity;

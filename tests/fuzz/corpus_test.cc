@@ -1,5 +1,5 @@
-// Runs every fuzz target over its kept inputs, its seeds, and some changed copies of both. It finds
-// old bugs that come back. It needs no clang, and runs under every sanitizer.
+// Runs every fuzz target over its kept inputs, its seeds, and some changed copies of both. The test
+// finds old bugs that come back. It needs no clang, and runs under every sanitizer.
 
 #include <algorithm>
 #include <csignal>
@@ -25,14 +25,16 @@ void PrintTo(const FuzzTarget& target, std::ostream* out) { *out << target.name;
 
 namespace {
 
-// The input that runs now, for a report. The process may end without any message.
+// The name of the input that runs now. The report names it, because the process may end without any
+// other message.
 std::string current;
 
 void ReportCurrent() {
   if (!current.empty()) std::fprintf(stderr, "the input: %s\n", current.c_str());
 }
 
-// On a finding, the process ends here (Require aborts) or in a sanitizer.
+// Makes a finding report its input. A finding ends the process, because Require aborts or a
+// sanitizer stops it.
 void ReportFindings() {
   std::signal(SIGABRT, [](int) { ReportCurrent(); });
 #if defined(__SANITIZE_ADDRESS__)

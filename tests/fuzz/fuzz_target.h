@@ -13,14 +13,14 @@ namespace qkserve {
 // Inputs made from real messages and files, each with its name.
 using FuzzSeeds = std::vector<std::pair<std::string, std::string>>;
 
-// Code that reads bytes from anybody, and what must hold for all bytes.
+// Code that reads untrusted input, and the checks that must hold for every input.
 //
 // To add a target, write its two functions in a new file, declare them below, add a line to
 // FuzzTargets, and make its seeds with `./run fuzz --seeds`.
 struct FuzzTarget {
   const char* name;  // also the folder of the target's inputs in tests/fuzz/corpus
 
-  // Reads `input`. Returns if everything held. Otherwise Require or a sanitizer ends the process.
+  // Reads `input`. Returns if all checks hold. Otherwise Require or a sanitizer ends the process.
   // Called from one thread. State that is kept between calls must not change the behaviour of the
   // next call.
   void (*run)(absl::string_view input);
@@ -34,13 +34,14 @@ absl::Span<const FuzzTarget> FuzzTargets();
 // Ends the process with `what` on stderr unless `holds`.
 void Require(bool holds, absl::string_view what);
 
-// Requests of all services, compressed or not, cut into slices, against the generated parser.
+// Requests of all services, compressed or not, cut into slices. The results are compared with the
+// generated parser.
 void FuzzWire(absl::string_view input);
 FuzzSeeds WireSeeds();
-// Score requests against a batcher, a store of key sets and workers, alone and several together.
+// Score requests, alone and several together. A real key set store and batcher answer them.
 void FuzzScore(absl::string_view input);
 FuzzSeeds ScoreSeeds();
-// Shapes, masks, lengths and options, compared with the definition in float64.
+// Shapes, masks, lengths and options. The results are compared with the definition in float64.
 void FuzzAttention(absl::string_view input);
 FuzzSeeds AttentionSeeds();
 // The messages of an upload, and the key set that they make.

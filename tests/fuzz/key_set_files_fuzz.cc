@@ -21,7 +21,7 @@ namespace {
 
 using nlohmann::json;
 
-// An input is a byte of flags, a manifest, and files, each a piece. The first file lies beside the
+// An input is a byte of flags, then a manifest and files as pieces. The first file lies beside the
 // sets, as if another tool had left it. The others are the segments that the manifest names, in
 // order.
 constexpr int kAsItIs = 1;  // the manifest keeps its sizes and checksums

@@ -10,8 +10,8 @@
 
 namespace qkserve {
 
-// Returns the JSON object in `text`, or null if it has none or one that is nested too deeply to be
-// written.
+// Returns the JSON object in `text`. Returns null if `text` has no object, or if the object is
+// nested too deeply to be written.
 inline nlohmann::json ManifestObject(absl::string_view text) {
   constexpr int64_t kTokenBytesMax = 4096;
   constexpr int64_t kDepthMax = 16;

@@ -11,7 +11,7 @@
 
 namespace qkserve {
 
-// Reads a tensor that was opened in the file `contents`, first whole and then in two pieces.
+// Reads a tensor of a file with these contents, first whole and then in two pieces.
 inline void CheckTensorFile(const TensorFile& tensor, absl::string_view contents) {
   const int64_t bytes = ByteCount(tensor.shape, ElementBytes(tensor.data_type)).value_or(-1);
   Require(bytes >= 0 && tensor.offset >= 0 &&

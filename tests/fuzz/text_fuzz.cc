@@ -24,7 +24,7 @@ void CheckUtf8(absl::string_view text) {
   }
 }
 
-// A text for clients is bounded even after it is percent-encoded.
+// Checks that a text for clients is short enough even after percent-encoding.
 void CheckClientText(absl::string_view text) {
   const std::string shown = ClientText(text);
   Require(IsUtf8(shown), "a client's text is UTF-8");

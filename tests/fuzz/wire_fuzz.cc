@@ -28,8 +28,7 @@ namespace {
 
 using google::protobuf::Message;
 
-// An input is a byte for the type, a byte for the form, a byte for the size of slices, and the
-// message.
+// An input is three bytes (the type, the form and the size of slices), then the message.
 enum Form { kPlain, kCompressedHere, kMarkedAsCompressed, kForms };
 
 const Message* const kRequests[] = {

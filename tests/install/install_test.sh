@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # usage: install_test.sh BUILD_DIRECTORY SOURCE_DIRECTORY CXX_COMPILER
-# Installs the build into its own prefix. Then builds two things as a user of the library would: a
-# program whose headers have the names of ours, and the examples. They ask the installed server.
+# Installs the build into its own prefix. Then builds a program and the examples, as a user of the
+# library would. Both ask the installed server. The program's own headers have the names of ours.
 set -euo pipefail
 build=$1 source=$2 compiler=$3
 folder=$(mktemp -d)

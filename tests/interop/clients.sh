@@ -12,7 +12,7 @@ cp -r proto examples "$work"
 
 serve
 
-# Text that package clients print without a network, and that a Go prints if it is too old.
+# Text that package clients print without a network, and that Go prints if its version is too old.
 unreachable='dial tcp|lookup disabled|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|Unknown host'
 unreachable+='|Temporary failure|name resolution|timed? ?out|unreachable|Connection refused'
 unreachable+='|NewConnectionError|No matching distribution|requires go|invalid go version'

@@ -19,7 +19,7 @@ from qkserve import PROGRAMS, ROOT, eventually, get, running_server, write_npy
 
 DASHBOARD = ROOT / "deploy/grafana/qkserve.json"
 ALERTS = ROOT / "deploy/prometheus/alerts.yml"
-# Alerts that need an event at the end of the test: both servers are down.
+# Alerts that fire only at the end of the test, when both servers are down.
 NEED_SERVERS_DOWN = {"QkserveAbsent", "QkserveDown"}
 
 

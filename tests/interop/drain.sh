@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Restarts servers under the load of clients in Go, Python and C++ (qkctl load), 64 calls in flight
-# each.
+# Restarts servers under the load of clients in Go, Python and C++ (qkctl load). Each client has 64
+# calls in flight.
 #
-#   two servers behind one name, one restarted at a time, ten times, with the service config of
+# - two servers behind one name, one restarted at a time, ten times, with the service config of
 #   docs/clients.md: no call fails
-#   the same without retries, and one server, three times: only UNAVAILABLE, never CANCELLED
+# - two servers without retries, four times, and one server, three times: calls fail only with
+#   UNAVAILABLE, never with CANCELLED
 #
 # usage: drain.sh [FOLDER WITH qkctl AND qkserve] [CLIENT ...]   clients: go python qkctl
 #
@@ -71,7 +72,7 @@ await_connections() {
   fail "no client connects to $(address "$1")"
 }
 
-# restart INDEX: after this returns, the next server may be restarted.
+# restart INDEX: restarts the server. After this returns, the next server may be restarted.
 restart() {
   kill -TERM "${pids[$1]}"
   wait "${pids[$1]}" || fail "the server ended with $?: $(tail -n 3 "$work/server$1.log")"

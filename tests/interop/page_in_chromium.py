@@ -65,8 +65,8 @@ def check_numbers(browser, server):
         of_set = lambda metric: str(int(metrics[f'qkserve_key_set_{metric}{{key_set="{name}"}}']))
         expect("row", row[:6] + row[7:8],
                [name, of_set("version"), "1,000", "1,000 × 8", "–", "FLOAT32", of_set("requests_total")])
-    # Only the beginning of the name is shortened, so the cut is in the middle. The tooltip shows
-    # the name.
+    # The page shortens only the beginning of the name, so that the cut is in the middle. The
+    # tooltip shows the whole name.
     expect("title", browser.attribute("#key_set_rows tr:last-child .cut", "title"), LONG_NAME)
     assert browser.run("const [begin, end] = document.querySelectorAll('tr:last-child .cut span');"
                        "return begin.scrollWidth > begin.clientWidth && end.scrollWidth <= end.clientWidth")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks that the lists of packages (./run sbom) are valid CycloneDX, and name what the programs
-# load. The tool validates what it writes.
+# load. The tool that writes the lists validates them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 ./run sbom

@@ -1,5 +1,5 @@
 # Scripts in this folder source this file. It makes a temporary folder, $work, and can start a
-# server. Both end with the script.
+# server. Both are gone when the script ends.
 work=$(mktemp -d)
 server=
 trap '[ -z "$server" ] || { kill "$server" 2>/dev/null || true; wait "$server" || true; }; rm -rf "$work"' EXIT

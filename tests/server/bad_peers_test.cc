@@ -1,4 +1,4 @@
-// Peers that are slow, silent, or flood the server. Each test states what becomes of the peer, and
+// Peers that are slow, silent, or flood the server. Each test checks what happens to the peer, and
 // that others are served meanwhile.
 
 #include <malloc.h>
@@ -23,14 +23,14 @@ namespace {
 constexpr char kScore[] = "/qkserve.v1.ScoringService/Score";
 constexpr char kGetStatus[] = "/qkserve.v1.StatusService/GetStatus";
 constexpr absl::Duration kShort = absl::Milliseconds(50);
-// Holds for the client, too, which must answer in time on a machine that is busy.
+// The timeout also holds for the client. It is long enough for a client on a busy machine.
 constexpr absl::Duration kPingAnswer = absl::Seconds(1);
 
 class BadPeersTest : public KeySetServerTest {
  protected:
   BadPeersTest() { options_.connection_age = absl::ZeroDuration(); }
 
-  // A request of 8 KB whose reply has 4 MB, and which is charged 12 MB.
+  // A request of 8 KB. Its reply has 4 MB, and its charge is 12 MB.
   static v1::ScoreRequest LargeReply() {
     const Tensor column = Floats({1000, 1}, 1);
     return MakeScoreRequest(column.View(), column.View(), {});
@@ -114,7 +114,7 @@ TEST_F(BadPeersTest, AReplyThatIsNotTakenCountsUntilItsTimeout) {
     clock.Advance(kReplyTimeout);
     return ScoreLarge().ok();
   }));
-  server_ = nullptr;  // before its clock
+  server_ = nullptr;  // the server must end before its clock
 }
 
 TEST_F(BadPeersTest, AConnectionThatIsNotReadIsCut) {
@@ -123,7 +123,8 @@ TEST_F(BadPeersTest, AConnectionThatIsNotReadIsCut) {
   constexpr uint32_t kWindow = 1U << 30;
   Http2Peer peer(server_->port(), Http2Peer::ReplyWindow(kWindow));
   peer.SendFrame(Http2Peer::kWindow, Http2Peer::ReplyWindow(kWindow).substr(2));
-  // 28 MB, more than the system buffers, of requests that need no window from the server.
+  // The replies have 28 MB, more than the system buffers. The requests are so small that they need
+  // no window from the server.
   for (int i = 0; i < 7; ++i) {
     peer.SendCall(2 * i + 1, kScore, LargeReply().SerializeAsString());
   }
@@ -134,8 +135,8 @@ TEST_F(BadPeersTest, AConnectionThatIsNotReadIsCut) {
 
 // --- Floods -------------------------------------------------------------------------------------
 
-// The bytes in use in the whole process. What was freed does not count, though the allocator may
-// keep it.
+// The bytes that the whole process has allocated. Freed bytes do not count, although the allocator
+// may keep them.
 int64_t AllocatedBytes() {
   const struct mallinfo2 memory = mallinfo2();
   return static_cast<int64_t>(memory.uordblks + memory.hblkhd);
@@ -157,7 +158,7 @@ TEST_F(BadPeersTest, CallsThatAreResetAtOnceAreForgotten) {
     ExpectOthersAreServed();
   }
   EXPECT_TRUE(Eventually([this] { return server_->IsIdle(); }));
-  // gRPC takes 8 KB for a call: 40 MB for these.
+  // gRPC takes 8 KB for each call, 40 MB for all these calls.
   EXPECT_TRUE(Eventually([before] { return AllocatedBytes() - before < 4 * kMiB; }));
 }
 
@@ -221,10 +222,10 @@ TEST_F(BadPeersTest, ConnectionsBeyondTheLimitAreClosedAtOnceUntilAPlaceIsFree) 
   EXPECT_FALSE(Http2Peer(server_->port()).IsServed());
   EXPECT_FALSE(Http2Peer(server_->port()).IsServed());
   ExpectOthersAreServed();
-  EXPECT_EQ(refused, 1);  // the second one has no line of its own
+  EXPECT_EQ(refused, 1);  // the second refusal is not logged
   one = nullptr;
   EXPECT_TRUE(Eventually([&] { return Http2Peer(server_->port()).IsServed(); }));
-  server_ = nullptr;  // before what it logs to
+  server_ = nullptr;  // the server must end before `refused`
 }
 
 TEST_F(BadPeersTest, OneAddressCannotTakeAllConnections) {

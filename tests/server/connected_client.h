@@ -12,8 +12,8 @@
 
 namespace qkserve {
 
-// A client of the test's server. It does not retry. When this returns, all its connections are
-// open.
+// A client of the test's server. It does not retry. When this returns, all connections of the
+// client are open.
 //
 // Before version 1.61 gRPC reads the errno of connect too late. On a busy machine it may count a
 // good connection as failed. Calls on it then end with UNAVAILABLE until gRPC tries again.

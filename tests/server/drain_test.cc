@@ -35,7 +35,8 @@ std::unique_ptr<Server> StartServer(const std::string& address = "127.0.0.1:0") 
   return Server::Start(options).value();
 }
 
-// Threads that each call again and again. Requests are small and mid-size ones in turn.
+// Threads that each call again and again. Half of the threads send small requests, the others
+// mid-size ones.
 class Callers {
  public:
   explicit Callers(const ClientOptions& options) : client_(Client::Create(options).value()) {
@@ -45,13 +46,13 @@ class Callers {
   Callers& operator=(const Callers&) = delete;
   ~Callers() { Stop(); }
 
-  // Ends the threads after the call that each is in.
+  // Ends each thread after its current call.
   void Stop() {
     stopped_ = true;
     Join();
   }
 
-  // Waits until each thread has seen an error.
+  // Waits until each thread has ended, which it does at its first error or after Stop.
   void Join() {
     for (std::thread& thread : threads_) {
       if (thread.joinable()) thread.join();
@@ -114,8 +115,9 @@ TEST(DrainTest, NoCallFailsIfOneOfTwoServersIsRestartedAtATime) {
   for (int i = 0; i < 2; ++i) servers.push_back(StartServer());
   const std::vector<std::string> addresses = {servers[0]->address(), servers[1]->address()};
   for (const std::string& address : addresses) ConnectedClient(address);
-  // One channel, so that an answer from a restarted server shows that all callers can reach it.
-  // With two, one of them may still pause before it connects again when the other server goes.
+  // All callers share one channel, so that an answer from a restarted server shows that all of them
+  // can reach it. A second channel might still wait before it connects again when the other server
+  // ends.
   Callers callers(
       {.address = absl::StrCat("ipv4:", addresses[0], ",", addresses[1]), .channels = 1});
   for (size_t restarted = 0; restarted < 2; ++restarted) {

@@ -19,7 +19,7 @@ namespace qkserve {
 // A connection to 127.0.0.1 on which a test sends what it likes.
 class TcpPeer {
  public:
-  // 0: the system chooses how many bytes it buffers.
+  // If `receive_buffer_bytes` is 0, the system chooses the size of the buffer.
   explicit TcpPeer(int port, int receive_buffer_bytes = 0)
       : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     if (receive_buffer_bytes > 0) {
@@ -37,11 +37,11 @@ class TcpPeer {
   TcpPeer& operator=(const TcpPeer&) = delete;
   ~TcpPeer() { close(socket_); }
 
-  // False: the server has closed the connection. Then reads show it, too.
+  // Returns false if the server has closed the connection. Reads then fail, too.
   bool Write(absl::string_view bytes) {
     return send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == ssize_t(bytes.size());
   }
-  // False: the server has closed the connection.
+  // Returns false if the server has closed the connection.
   bool Read(size_t count, std::string* out) {
     out->resize(count);
     return count == 0 || recv(socket_, out->data(), count, MSG_WAITALL) == ssize_t(count);
@@ -57,7 +57,7 @@ class TcpPeer {
 };
 
 // A client that speaks HTTP/2 frame by frame. It does things that gRPC's own client does not do,
-// and shows things that it hides.
+// and shows frames that gRPC's client hides.
 class Http2Peer {
  public:
   static constexpr char kData = 0;
@@ -74,12 +74,12 @@ class Http2Peer {
   static constexpr char kEndStream = 1;
   static constexpr char kEndHeaders = 4;
 
-  // The setting of the bytes that a reply may send before the peer allows more.
+  // The setting for how many bytes of a reply the server may send before the peer allows more.
   static std::string ReplyWindow(uint32_t bytes) {
     return std::string({'\0', '\4'}) + BigEndian(bytes);
   }
 
-  // Connects to 127.0.0.1:`port` and sends what begins a connection.
+  // Connects to 127.0.0.1:`port` and sends the preface and the settings.
   explicit Http2Peer(int port, const std::string& settings = "", int receive_buffer_bytes = 0)
       : connection_(port, receive_buffer_bytes) {
     connection_.Write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -88,14 +88,14 @@ class Http2Peer {
 
   void SendPing() { SendFrame(kPing, "12345678"); }
 
-  // False: the server has closed the connection.
+  // Returns false if the server has closed the connection.
   bool SendFrame(char type, absl::string_view payload, char flags = 0, int stream = 0) {
     const std::string size = BigEndian(static_cast<uint32_t>(payload.size()));
     const std::string head = size.substr(1) + type + flags + BigEndian(uint32_t(stream));
     return connection_.Write(absl::StrCat(head, payload));
   }
 
-  // The headers of a call, as HPACK has them without its tables. Values have less than 127 bytes.
+  // The headers of a call in HPACK, without its tables. Values must have less than 127 bytes.
   static std::string CallHeaders(absl::string_view method) {
     return Header(":method", "POST") + Header(":scheme", "http") + Header(":path", method) +
            Header(":authority", "test") + Header("te", "trailers") +
@@ -105,13 +105,13 @@ class Http2Peer {
     return absl::StrCat(std::string(1, '\0'), std::string(1, static_cast<char>(name.size())), name,
                         std::string(1, static_cast<char>(value.size())), value);
   }
-  // A message of gRPC: not compressed, and its size before it.
+  // A gRPC message: a zero byte (not compressed), the size, the bytes.
   static std::string Message(absl::string_view bytes) {
     return absl::StrCat(std::string(1, '\0'), BigEndian(static_cast<uint32_t>(bytes.size())),
                         bytes);
   }
 
-  // Begins a call. Numbers of streams are odd and rise.
+  // Begins a call. The numbers of a client's streams must be odd and rise.
   void BeginCall(int stream, absl::string_view method) {
     SendFrame(kHeaders, CallHeaders(method), kEndHeaders, stream);
   }
@@ -121,8 +121,8 @@ class Http2Peer {
     SendFrame(kData, Message(message), kEndStream, stream);
   }
 
-  // Reads frames until `count` pings were answered, or the server sends GOAWAY or closes. Returns
-  // how many were answered.
+  // Reads frames until `count` pings were answered, or the server sends GOAWAY or closes the
+  // connection. Returns how many were answered.
   int ReadPingAnswers(int count) {
     int answers = 0;
     while (answers < count) {
@@ -145,14 +145,14 @@ class Http2Peer {
     while (type != kReset && type != kGoaway && type != kClosed) type = ReadFrame();
   }
 
-  // Reads what the server allows, and says so. Only then do its limits hold.
+  // Reads the server's settings and acknowledges them. Only then do the server's limits hold.
   void AcknowledgeSettings() {
     char type = 0;
     while (type != kSettings && type != kClosed) type = ReadFrame();
     SendFrame(kSettings, "", kAcknowledged);
   }
 
-  // Waits for the reply of the only call. False: it failed.
+  // Waits for the reply of the only call. Returns false if the call failed.
   bool AwaitReply() {
     for (char type = 0; (type = ReadFrame()) != kClosed;) {
       if (type == kData) return true;
@@ -161,10 +161,11 @@ class Http2Peer {
     return false;
   }
 
-  // Reads the reply of `stream` as a slow client does. First takes only what the windows allow,
-  // until the server sends GOAWAY. Then allows everything, so that the server sends the rest and
-  // ends the connection at once, and reports each frame that it reads. Returns the message, or ""
-  // if not all of it came or a report failed, which makes clients give up a call.
+  // Reads the reply of `stream` as a slow client does. Until the server sends GOAWAY, takes only
+  // what the windows allow. Then allows everything, so that the server sends the rest and ends the
+  // connection at once. From then on, sends a window update after each frame. Returns the message,
+  // or "" if a part of it is missing or an update cannot be sent, because clients then give up a
+  // call.
   std::string ReadReplyAfterGoaway(int stream) {
     bool is_leaving = false;
     std::string reply;
@@ -196,7 +197,7 @@ class Http2Peer {
       if (type == kPing && flags_ != kAcknowledged) SendFrame(kPing, payload_, kAcknowledged);
     }
   }
-  // The same, without an answer.
+  // Waits for the end, too, but answers no ping.
   void AwaitEndInSilence() { connection_.ReadToEnd(); }
 
  private:

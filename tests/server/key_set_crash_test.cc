@@ -1,6 +1,6 @@
-// The program is killed at random instants while clients put, append and delete. After each restart
-// every acknowledged change is there, whole. A change whose reply was lost has happened whole, or
-// not at all.
+// The program is killed at random instants while clients put, append and delete. After each
+// restart, every acknowledged change must be there completely. A change whose reply was lost must
+// have happened completely or not at all.
 
 #include <signal.h>
 

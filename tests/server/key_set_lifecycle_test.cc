@@ -17,7 +17,7 @@ namespace {
 
 using enum absl::StatusCode;
 
-// An upload whose steps the test makes one by one.
+// An upload that the test does step by step.
 class OpenUpload {
  public:
   OpenUpload(std::unique_ptr<v1::KeySetService::Stub> stub, const std::string& name,
@@ -160,8 +160,8 @@ TEST_F(KeySetLifecycleTest, UploadsUnderWayAreBounded) {
   };
   for (int64_t i = 0; i + 1 < kUploadsMax; ++i) open();
   EXPECT_TRUE(client_->PutKeySet("b", Floats({1, 1}, 1).View()).ok());
-  // Each attempt opens another upload, because the server may refuse the last one while it still
-  // counts the finished put of "b".
+  // Each attempt opens another upload, because the server may refuse the last upload while the
+  // finished put of "b" still counts.
   absl::Status status;
   ASSERT_TRUE(Eventually([&] {
     open();

@@ -119,7 +119,7 @@ class KeySetLoadTest : public KeySetServerTest {
         continue;
       }
       ASSERT_TRUE(response.ok()) << response.status();
-      // After a version was acknowledged, no reply may come from an older one.
+      // After a version was acknowledged, no reply may come from an older version.
       EXPECT_GE(response->receipt().key_set_version(), newest);
       one.response = *std::move(response);
       ++replies_;
@@ -128,8 +128,8 @@ class KeySetLoadTest : public KeySetServerTest {
     }
   }
 
-  // Compares the replies with those of another server. It has each version as a set that was put
-  // whole, and it answers one request at a time.
+  // Compares the replies with those of another server. That server holds each version as a separate
+  // set that was put whole, and answers one request at a time.
   void CheckAnswers() {
     ServerOptions options = options_;
     options.workers = 1;

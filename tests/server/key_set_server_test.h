@@ -49,7 +49,7 @@ class KeySetServerTest : public testing::Test {
 
   void Start(const Clock* clock = Clock::Monotonic()) {
     client_ = nullptr;
-    server_ = nullptr;  // the server must end before the next one: a directory has one writer
+    server_ = nullptr;  // ends before the next server, because a directory has one writer
     server_ = Server::Start(options_, clock).value();
     client_ = Connect();
   }
@@ -81,7 +81,7 @@ class KeySetServerTest : public testing::Test {
     return info.value_or(KeySetInfo());
   }
 
-  // The scores of one query that a seed defines, as bytes.
+  // Returns the scores of one query, always the same, as bytes.
   std::string ScoresOf(const std::string& name, int64_t d) const {
     const absl::StatusOr<ScoreResult> result =
         client_->Score(Floats({1, d}, 99).View(), KeySetReference{name});

@@ -46,8 +46,8 @@ Tensor Rows(const KeySetWriter::Kind& kind, const KeySetWriter::Parts& parts, in
   return whole;
 }
 
-// Returns all that the set answers to some queries. The scores show its keys, and the context its
-// values.
+// Returns the set's answers to some queries. The scores depend on all keys, and the context depends
+// on all values.
 absl::StatusOr<std::string> Answers(Client& client, const KeySetWriter::Kind& kind,
                                     const std::string& name) {
   Shape shape = kind.leading;

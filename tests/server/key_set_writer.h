@@ -38,7 +38,7 @@ class KeySetWriter {
   // The versions that clients have seen.
   class Versions {
    public:
-    // Adds a version. False if a client has seen it before.
+    // Adds a version. Returns false if a client has seen the version before.
     bool Add(int64_t version) {
       MutexLock lock(&mutex_);
       return seen_.insert(version).second;
@@ -52,7 +52,7 @@ class KeySetWriter {
   KeySetWriter(Kind kind, uint64_t seed, Versions* versions)
       : kind_(std::move(kind)), random_(seed), versions_(*versions) {}
 
-  // Makes changes until one fails. None may fail before `is_killed`.
+  // Makes changes until one fails. No change may fail before `is_killed` is true.
   void Run(Client& client, const std::atomic<bool>& is_killed, std::atomic<int64_t>& acknowledged);
 
   // Called after a restart. Continues from the server's state. `memory` is a client of a server
@@ -73,13 +73,13 @@ class KeySetWriter {
 
   void CheckContents(const KeySetInfo& info, Client& client, Client& memory) const;
 
-  // Sends an append again, as a client does that does not know whether it happened.
+  // Sends an append again, like a client that does not know whether the append happened.
   void SendAgain(Client& client);
 
   const Kind kind_;
   std::mt19937_64 random_;
   Versions& versions_;
-  int64_t version_ = 0;  // acknowledged; 0: there is no set
+  int64_t version_ = 0;  // the acknowledged version; 0: there is no set
   Parts parts_;
   std::optional<Change> change_;  // a change that was not acknowledged
   int64_t base_version_ = 0;

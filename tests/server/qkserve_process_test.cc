@@ -82,7 +82,7 @@ class QkserveProcessTest : public testing::Test {
   std::string Path(absl::string_view name) const { return directory_.Path(name); }
   std::string ErrPath() const { return Path("err"); }
 
-  // Starts the server as the command after `prefix`. Returns when the server listens.
+  // Runs `prefix` followed by the server's command. Returns when the server listens.
   void Start(std::vector<std::string> prefix, std::vector<std::string> args,
              const std::string& out_path, const std::string& err_path,
              std::vector<std::string> environment = {}) {
@@ -99,7 +99,7 @@ class QkserveProcessTest : public testing::Test {
     client_ = Client::Create({.address = address_}).value();
   }
 
-  // Puts key sets. Each put is a line of the log.
+  // Puts key sets. Each put writes a line to the log.
   void PutKeySets(int count) {
     const float element = 1;
     const TensorView key = {
@@ -157,7 +157,7 @@ TEST_F(QkserveProcessTest, GoesOnWithoutAReaderOfTheLogAndTellsTheNextOneWhatItM
 }
 
 TEST_F(QkserveProcessTest, ServesWithTheLogOnAFullDiskAndWritesItAgainWhereThereIsRoom) {
-  // A limit of the file's size, one block, replaces a full disk.
+  // A limit of one block on the file's size has the same effect as a full disk.
   ASSERT_NO_FATAL_FAILURE(Start({"/bin/sh", "-c", "ulimit -S -f 1 && exec \"$0\" \"$@\""},
                                 {"--log_format=json"}, Path("out"), ErrPath()));
   ASSERT_NO_FATAL_FAILURE(PutKeySets(20));
@@ -210,7 +210,7 @@ TEST_F(QkserveProcessTest, StandardStreamsThatAreClosedNeverBecomeFilesOrSockets
   }
 }
 
-// A socket plays that of systemd, and a pipe plays its journal.
+// A socket plays systemd's socket, and a pipe plays the journal.
 TEST_F(QkserveProcessTest, TellsItsServiceManagerWhenItIsReadyAndWhenItStops) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
@@ -259,7 +259,7 @@ TEST_F(QkserveProcessTest, ItsJournalGetsPrioritiesAndEachLineOnce) {
   EXPECT_TRUE(absl::EndsWith(log.Read(),
                              "<3>--workers must be from 0 to 1024; was -1 code=INVALID_ARGUMENT\n"))
       << log.Read();
-  // The flag overrides the format that the place implies.
+  // The flag overrides the format that lines in the journal have by default.
   Process text({QKSERVE_PROGRAM, "--workers=-1", "--log_format=text"}, Path("out"), log.path(),
                {journal});
   EXPECT_EQ(text.Wait(), 2);

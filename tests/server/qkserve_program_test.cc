@@ -1,4 +1,4 @@
-// The program itself, as a user of a shell or a supervisor sees it.
+// The program as a user of a shell or a supervisor sees it.
 
 #include <signal.h>
 
@@ -73,8 +73,9 @@ class QkserveProgramTest : public testing::Test {
     client_ = Client::Create({.address = address_, .attempts_max = 1}).value();
   }
 
-  // Sends a signal while nothing is in flight. The client stays connected. An idle client must not
-  // delay the end, although gRPC would wait up to 20 seconds for it.
+  // Expects that the server ends soon with code 0. Called after a signal, when nothing is in
+  // flight. The client is still connected. An idle client must not delay the end, although gRPC
+  // would wait up to 20 seconds for it.
   void ExpectEndsWithCodeZero() {
     const absl::Time start = absl::Now();
     EXPECT_EQ(server_->Wait(), 0) << ServerErrors();
@@ -153,7 +154,7 @@ TEST_F(QkserveProgramTest, HelpFitsATerminalAndTheDocuments) {
       EXPECT_THAT(flags, testing::Contains(flag));
     }
   }
-  // Files that set variables must name only flags, too.
+  // The variables in these files must be flags, too.
   for (const absl::string_view file : {"packaging/server/qkserve.default",
                                        "packaging/server/qkserve.service", "docker/Dockerfile"}) {
     const std::string text = ReadFile(absl::StrCat(QKSERVE_SOURCE, "/", file));
@@ -265,7 +266,7 @@ TEST_F(QkserveProgramTest, AnErrorNamesTheVariable) {
 }
 
 // Kubernetes sets these variables in the pods of a namespace with a Service named qkserve. Docker
-// sets them in a container that is linked to one of this name.
+// sets them in a container that is linked to a container of this name.
 TEST_F(QkserveProgramTest, VariablesOfKubernetesAreNoFlags) {
   const std::vector<std::string> service = {"QKSERVE_PORT=tcp://10.0.0.1:50051",
                                             "QKSERVE_SERVICE_HOST=10.0.0.1",
@@ -322,7 +323,7 @@ TEST_F(QkserveProgramTest, WritesTheHttpPortAndEveryLineOfItsLogAsJson) {
   }
 }
 
-// The server that runs already uses the address.
+// The address is in use by a server that already runs.
 TEST_F(QkserveProgramTest, AFailureIsALineOfJsonToo) {
   ASSERT_NO_FATAL_FAILURE(Start());
   const Outcome outcome =
@@ -440,7 +441,8 @@ TEST_F(QkserveProgramTest, CheckTellsWhetherAServerServes) {
   EXPECT_TRUE(absl::StartsWith(closed.err, "error: UNAVAILABLE: ")) << closed.err;
 }
 
-// The health check of the image names only the address. The container's variables tell it the rest.
+// The health check of the image gives only the address as a flag. The container's variables say how
+// to use TLS.
 TEST_F(QkserveProgramTest, CheckSpeaksTlsWhereTheServerDoes) {
   const TestAuthority authority;
   const Identity identity = authority.Issue("DNS:qkserve.test");
@@ -462,7 +464,7 @@ TEST_F(QkserveProgramTest, CheckSpeaksTlsWhereTheServerDoes) {
   EXPECT_EQ(check({}), 1);
 }
 
-// Docker sets these variables in containers.
+// Docker sets the variables of a proxy in containers.
 TEST_F(QkserveProgramTest, CheckNeverAsksAProxy) {
   ASSERT_NO_FATAL_FAILURE(Start());
   const ClosedPort closed;
@@ -732,7 +734,7 @@ TEST_F(QkserveProgramTest, AnUnknownKernelIsWrongUsage) {
 TEST_F(QkserveProgramTest, KeepsItsNameWhenItReplacesItselfToLoadAKernel) {
   ASSERT_NO_FATAL_FAILURE(Start());
   EXPECT_EQ(ProcessName(), "qkserve\n");
-  // On a CPU with AVX2, at least one of the two processes has executed itself again.
+  // On a CPU with AVX2, at least one of this test's two servers has executed itself again.
   ASSERT_NO_FATAL_FAILURE(Start({}, {kSlowKernel}));
   EXPECT_EQ(ProcessName(), "qkserve\n");
 }

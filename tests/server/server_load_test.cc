@@ -34,8 +34,8 @@ class ServerLoadTest : public testing::Test {
     client_ = ConnectedClient(server_->address(), 4);
   }
 
-  // 307 GFLOP, which are about a second for two fast workers, in 77 MB. So two requests arrive
-  // while the first is computed, also on a machine that is busy. The reply has 128 KB for each of
+  // A request of 307 GFLOP and 77 MB. It takes two fast workers about a second, so that two
+  // requests arrive while the first is computed, even on a busy machine. The reply has 128 KB times
   // `top_k`.
   static v1::ScoreRequest LongRequest(int64_t top_k = 1) {
     static const Tensor* const q = new Tensor(RandomTensor(DataType::kFloat32, {16000, 600}, 1));
@@ -43,7 +43,7 @@ class ServerLoadTest : public testing::Test {
     return MakeScoreRequest(q->View(), k->View(), {.output = Output::kTopK, .top_k = top_k});
   }
 
-  // Returns when so many requests are accepted and not yet answered.
+  // Waits until at least this many requests are in flight.
   void AwaitInFlight(int64_t requests) const {
     EXPECT_TRUE(Eventually([&] { return StatusOf(*client_).in_flight_requests() >= requests; }));
   }
@@ -61,7 +61,7 @@ TEST_F(ServerLoadTest, ConcurrentRequestsAreBatchedAndGetTheBitsTheyGetAlone) {
   };
   std::vector<Case> cases;
   for (uint64_t i = 0; i < kCallers; ++i) {
-    // Different shapes, some below and some above what is worth a worker.
+    // The shapes differ. Some requests are too small to be worth a worker.
     const int64_t n = 1 + static_cast<int64_t>(i) % 40;
     Case one = {RandomTensor(DataType::kFloat32, {n * 3, 300}, i),
                 RandomTensor(DataType::kFloat32, {200 + n, 300}, i + 1000), ""};
@@ -122,7 +122,7 @@ TEST_F(ServerLoadTest, ACancelledRequestStopsAtTheNextTile) {
   EXPECT_EQ(StatusOf(*client_).requests_answered(), 0);
 }
 
-// Both workers compute the first request; the other one waits in its lane.
+// Both workers compute the first request. The second request waits in its lane.
 TEST_F(ServerLoadTest, RequestsThatAreCancelledWhileTheyWaitAreNotAnswered) {
   const auto channel = ChannelTo(server_->address());
   const auto stub = v1::ScoringService::NewStub(channel);
@@ -144,7 +144,7 @@ TEST_F(ServerLoadTest, RequestsThatAreCancelledWhileTheyWaitAreNotAnswered) {
     EXPECT_EQ(status.error_code(), grpc::StatusCode::CANCELLED);
   }
   EXPECT_TRUE(Eventually([&] { return StatusOf(*client_).in_flight_requests() == 0; }));
-  // On a busy machine the first one may be done before it is cancelled.
+  // On a busy machine, the first request may be answered before it is cancelled.
   EXPECT_LT(StatusOf(*client_).requests_answered(), kCallers);
 }
 

@@ -107,7 +107,7 @@ grpc::Status FakeKeySetService::PutKeySet(grpc::ServerContext* context,
   v1::PutKeySetRequest::Header header;
   KeySet received;
   if (grpc::Status status = Receive(reader, &header, &received); !status.ok()) return status;
-  // If the client has gone away, it may have left an upload that looks whole.
+  // The upload of a client that has gone away may look whole.
   if (context->IsCancelled()) return grpc::Status::CANCELLED;
   v1::KeySet& info = received.info;
   info.set_name(header.name());
@@ -225,8 +225,8 @@ grpc::Status FakeScoringService::Score(grpc::ServerContext* context,
 }
 
 FakeServer::FakeServer() {
-  // gRPC is never shut down. If a connection ended with unsent bytes, shutting gRPC down can take
-  // 10 s (1.51).
+  // gRPC is never shut down, because a shutdown can take 10 s if a connection ended with unsent
+  // bytes (gRPC 1.51).
   static const bool initialized = (grpc_init(), true);
   static_cast<void>(initialized);
   int port = 0;

@@ -16,7 +16,7 @@
 namespace qkserve {
 
 // A fake that stores key sets as the received bytes, for tests of clients. It checks what a client
-// can get wrong on the wire, and can fail in ways in which a real server seldom does.
+// can get wrong on the wire. A test can make it fail in ways that are rare on a real server.
 class FakeKeySetService : public v1::KeySetService::Service {
  public:
   struct KeySet {

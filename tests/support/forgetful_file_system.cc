@@ -117,8 +117,8 @@ void ForgetfulFileSystem::Forget(Node& node, std::mt19937_64& random) {
   node.names = node.synced_names;
   for (const auto& [name, child] : node.names) Forget(*child, random);
   if (node.data == node.synced_data) return;
-  // The unsynced bytes are lost or kept as a whole, or only their beginning is kept, or only the
-  // file's size.
+  // The file keeps its synced bytes, all bytes, only the beginning of all bytes, or only its size
+  // (with zeros).
   const uint64_t choice = random() % 4;
   if (choice == 0) node.data = node.synced_data;
   if (choice == 2) node.data.resize(random() % (node.data.size() + 1));

@@ -15,12 +15,12 @@
 
 namespace qkserve {
 
-// A file system in memory. When its machine crashes, it forgets what was not synced. This can be
-// the contents of files without Sync, or names that were created, renamed and removed without
-// SyncDirectory. A change that was not synced may survive as well: a seed decides for each. A
-// rename is kept or forgotten whole.
+// A file system in memory. A crash of its machine may undo each change that was not synced; a seed
+// decides for each. The contents of a file need Sync. Names that were created, renamed or removed
+// need SyncDirectory. A rename is kept or forgotten as a whole.
 //
-// Operations that change something are counted. One of them can fail, or be the last.
+// Operations that change something are counted. The test can make one of them fail, or stop the
+// machine at one.
 //
 // Thread-safe.
 class ForgetfulFileSystem : public FileSystem {
@@ -31,15 +31,15 @@ class ForgetfulFileSystem : public FileSystem {
   // The number of operations so far that changed something.
   int64_t operations() const;
 
-  // The machine stops at this operation, counted from 0. The operation has no effect and fails, and
-  // so do all later ones until Restart.
+  // Stops the machine at this operation, counted from 0. This and all later operations have no
+  // effect and fail, until Restart.
   void StopAt(int64_t operation);
-  // Only this operation fails. If `effect` is true, it takes effect nevertheless.
+  // Makes only this operation fail. If `effect` is true, the operation takes effect nevertheless.
   void FailAt(int64_t operation, bool effect);
 
   // Makes the machine crash and start again. Files and locks from before the crash must be closed.
   void Crash(uint64_t seed);
-  // Called when the process has ended but the machine has not. No change is lost.
+  // Called when the process has ended but the machine still runs. No change is lost.
   void Restart();
 
   absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::string& path) override;

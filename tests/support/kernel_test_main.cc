@@ -6,7 +6,8 @@
 #include "gtest/gtest.h"
 
 // Abseil's library is not instrumented, so tsan does not see how a Status counts its copies. If two
-// threads have held a Status, tsan takes its last free for a race. Nothing else is suppressed.
+// threads have held a Status, tsan reports the last free of that Status as a race. Nothing else is
+// suppressed.
 extern "C" const char* __tsan_default_suppressions();  // NOLINT(bugprone-reserved-identifier)
 extern "C" const char* __tsan_default_suppressions() { return "race:absl::*Status::Unref\n"; }
 

@@ -13,7 +13,8 @@
 
 namespace qkserve {
 
-// Rows that are put or appended at once. The seed defines their bits, which may also be NaN.
+// Rows that are put or appended at once. The seed defines the bits of the elements, some of which
+// may be NaN.
 struct Part {
   uint64_t seed = 0;
   int64_t rows = 0;
@@ -31,14 +32,15 @@ void AddPart(const KeySetLayout& layout, const Part& part, KeySetBuilder& builde
 absl::Status WritePart(const KeySetLayout& layout, const Part& part, SegmentWriter& segment,
                        int64_t step = 7);
 
-// Makes both steps of a merge. True if any segments were merged.
+// Does both steps of a merge. Returns true if segments were merged.
 absl::StatusOr<bool> MergeSegments(KeySetDirectory& directory, const std::string& name);
 
 // Makes a set in memory by putting the first part and appending the others.
 std::shared_ptr<const KeySet> BuildKeySet(const KeySetLayout& layout,
                                           const std::vector<Part>& parts, ByteBudget* budget);
 
-// Returns all that a set shows of its keys and values. Equal sets have equal texts.
+// Returns the shapes, types and packed bytes of a set's keys and values. Equal sets have equal
+// texts.
 std::string Contents(const KeySet& set);
 
 }  // namespace qkserve

@@ -10,7 +10,7 @@
 
 namespace qkserve {
 
-// Makes a set of keys [.., m, d] and, unless null, values [.., m, dv]. They keep their types.
+// Makes a set of keys [.., m, d] and, unless null, values [.., m, dv]. The set keeps their types.
 std::shared_ptr<const KeySet> MakeKeySet(const Tensor& keys, const Tensor* values);
 
 // Makes the same set by putting the first of `parts` keys and appending the others part by part.

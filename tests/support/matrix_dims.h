@@ -17,7 +17,7 @@ struct MatrixDims {
   int64_t batch, heads, rows, width;
 };
 
-// The result's dimension for two that are equal or of which one is 1.
+// The dimension of a result. Either a and b are equal, or one of them is 1.
 inline int64_t Joined(int64_t a, int64_t b) { return a == 1 ? b : a; }
 
 }  // namespace qkserve

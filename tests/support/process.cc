@@ -27,7 +27,8 @@ namespace {
 // A shell ends with this code if it cannot run a command.
 constexpr int kExitUnknown = 127;
 
-// Returns the variables of this process. `changes` replace some or are added.
+// Returns the variables of this process. Each of `changes` replaces the variable of its name or is
+// added.
 std::vector<std::string> WithEnvironment(std::vector<std::string> changes) {
   const size_t count = changes.size();
   for (char** variable = environ; *variable != nullptr; ++variable) {

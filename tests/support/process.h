@@ -17,13 +17,13 @@
 
 namespace qkserve {
 
-// The time limit, on a loaded machine, for a step that depends on other processes.
+// The time limit for a step that depends on other processes. It allows for a loaded machine.
 inline constexpr absl::Duration kPatience = absl::Seconds(60);
 
 // Asks every few milliseconds until the answer is yes or kPatience is over.
 bool Eventually(const std::function<bool()>& condition);
 
-// Returns the bytes of a file, or none if it cannot be read.
+// Returns the bytes of a file, or "" if the file cannot be read.
 std::string ReadFile(const std::filesystem::path& path);
 
 // Returns the strings as execve takes them, with a null pointer at the end. Valid as long as
@@ -35,7 +35,7 @@ std::vector<char*> Pointers(std::vector<std::string>& strings);
 // Thread-compatible.
 class Process {
  public:
-  // command[0] is a path. `environment` holds NAME=VALUE, which replace the test's variables or are
+  // command[0] is a path. Each NAME=VALUE in `environment` replaces the test's variable NAME or is
   // added. If the command cannot be run, the test fails and the process has ended.
   Process(std::vector<std::string> command, const std::string& out_path,
           const std::string& err_path, std::vector<std::string> environment = {});

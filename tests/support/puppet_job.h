@@ -16,7 +16,8 @@ namespace qkserve {
 // Tells a PuppetJob what to do, and records what happened to it. Outlives the job. Thread-safe.
 class PuppetStrings {
  public:
-  // Runs inside RunTile, before the tile counts as run. Its status becomes the tile's.
+  // Runs inside RunTile, before the tile counts as run. The status that it returns becomes the
+  // tile's status.
   std::function<absl::Status(int64_t tile)> on_tile = [](int64_t) { return absl::OkStatus(); };
 
   // For jobs of a group. Called with the number of jobs in a pass. If it fails, making the pass

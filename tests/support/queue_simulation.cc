@@ -42,7 +42,7 @@ class Simulator {
   void ScheduleArrival(size_t i) {
     const SimulatedCallers& callers = simulation_.callers[i];
     const double load = callers.load(now_ - QueueSimulation::kBegin);
-    // If there is no load, this looks again soon.
+    // If there is no load, the next look is after 10 ms.
     const absl::Duration gap =
         load <= 0 ? absl::Milliseconds(10)
                   : callers.cost / simulation_.options.workers / load * gap_(random_);
@@ -91,7 +91,8 @@ class Simulator {
     }
   }
 
-  // Runs `done` when work with the predicted time `predicted` has ended. `took` is its real time.
+  // Runs `done` when work with the predicted time `predicted` has ended. `took` is the real time of
+  // the work.
   void After(absl::Duration predicted, const std::function<void(absl::Duration took)>& done) {
     const double jitter = 0.67 + 0.66 * static_cast<double>(random_() % 1000) / 1000.0;
     const absl::Duration took = predicted * (Slowness() * jitter);

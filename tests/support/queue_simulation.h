@@ -33,9 +33,9 @@ struct SimulatedOutcome {
   int64_t late = 0;                         // answered, but after the deadline
   std::map<std::string, int64_t> refused;   // on arrival
   std::map<std::string, int64_t> dropped;   // later; "" counts those that expired
-  std::vector<absl::Duration> responses;    // from arrival to drop
+  std::vector<absl::Duration> responses;    // of those in time: from arrival to answer
   std::vector<absl::Duration> queued;       // of those in time: from arrival to first tile
-  std::vector<absl::Duration> drops;        // time from arrival to drop
+  std::vector<absl::Duration> drops;        // of those dropped: from arrival to drop
   std::vector<absl::Duration> retry_after;  // of all refused or dropped for a limit
   std::vector<absl::Time> answered;         // when each request in time was answered
 
@@ -50,8 +50,8 @@ struct SimulatedOutcome {
 absl::Duration PercentileOf(std::vector<absl::Duration> sample, int percent);
 
 // Workers and a BatchQueue in virtual time. There are no threads and no real clock, so a simulated
-// second takes some milliseconds. A tile takes its predicted time multiplied by `slowness`, give or
-// take a third.
+// second takes some milliseconds. A tile takes its predicted time multiplied by `slowness`, plus or
+// minus a third.
 struct QueueSimulation {
   BatchPolicyOptions options = {};
   std::vector<SimulatedCallers> callers = {};

@@ -50,8 +50,8 @@ double ScoreBound(double exact, double magnitude, int64_t d, DataType result_typ
   const double u = std::ldexp(1.0, -24);
   const double du = static_cast<double>(d) * u;
   double bound = 2 * du / (1 - du) * magnitude + 4 * u * std::fabs(exact);
-  // Half a unit in the last place. float16 keeps 11 bits down to 2⁻¹⁴, and bfloat16 keeps 8 down to
-  // 2⁻¹²⁶.
+  // Adds half a unit in the last place. float16 has 11 significant bits for magnitudes from 2⁻¹⁴
+  // on. bfloat16 has 8 from 2⁻¹²⁶ on.
   const double reached = std::fabs(exact) + bound;
   if (result_type == DataType::kFloat16) {
     bound += std::ldexp(std::max(reached, std::ldexp(1.0, -14)), -11);

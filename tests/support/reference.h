@@ -18,13 +18,13 @@ struct ReferenceScores {
 };
 ReferenceScores ComputeReference(const TensorView& queries, const TensorView& keys, double scale);
 
-// How far a float32 score may be from `exact`: |scale| * 2 γ_d Σ|q k| + 4u|exact|, with γ_d =
-// d·u/(1−d·u) and u = 2⁻²⁴ (Higham, Accuracy and Stability of Numerical Algorithms, 3.1). A 16-bit
-// result may differ by half a unit in its last place more.
+// The largest error of a float32 score whose exact value is `exact`: |scale| * 2 γ_d Σ|q k| +
+// 4u|exact|, with γ_d = d·u/(1−d·u) and u = 2⁻²⁴ (Higham, Accuracy and Stability of Numerical
+// Algorithms, 3.1). For a 16-bit result, half a unit in the last place is added.
 double ScoreBound(double exact, double magnitude, int64_t d, DataType result_type);
 
 // Returns "" if all of `got` [.., n, m] is within the bound of the reference and has the NaN and
-// infinities that IEEE demands. Otherwise names the first place that is not.
+// infinities that IEEE demands. Otherwise names the first element that differs.
 std::string CompareToReference(const TensorView& got, const ReferenceScores& reference, int64_t d);
 
 }  // namespace qkserve

@@ -57,7 +57,7 @@ class ScoringDouble::Service : public v1::ScoringService::CallbackService {
 ScoringDouble::ScoringDouble(Behaviour behaviour,
                              std::shared_ptr<grpc::ServerCredentials> credentials)
     : service_(std::make_unique<Service>(std::move(behaviour))) {
-  // gRPC is never shut down, because this can take 10 s (1.51).
+  // gRPC is never shut down, because a shutdown can take 10 s (gRPC 1.51).
   static const bool initialized = (grpc_init(), true);
   static_cast<void>(initialized);
   int port = 0;

@@ -12,8 +12,8 @@
 
 namespace qkserve {
 
-// A server on a free port of this host. The test says what each answer is and when it comes. No
-// thread waits for this.
+// A server on a free port of this host. The test decides each answer and its delay. No thread waits
+// during the delay.
 class ScoringDouble {
  public:
   struct Answer {
@@ -21,7 +21,7 @@ class ScoringDouble {
     v1::ScoreResponse response;
     absl::Duration delay;
   };
-  // Decides how to answer a request. Several threads call it.
+  // Decides how to answer a request. Called from several threads.
   using Behaviour = std::function<Answer(const v1::ScoreRequest&)>;
 
   // Without credentials the server speaks no TLS.
@@ -40,8 +40,8 @@ class ScoringDouble {
   std::string address_;
 };
 
-// Answers at once, except in the first `stall` of each `period`. Requests that come then are
-// answered at the end of the stall.
+// Answers at once, except in the first `stall` of each `period`. Requests that come in this time
+// are answered at its end.
 ScoringDouble::Behaviour Stalling(absl::Duration stall, absl::Duration period);
 
 }  // namespace qkserve

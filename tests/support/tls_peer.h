@@ -12,9 +12,9 @@ struct TlsHandshake {
 };
 
 // Connects to an IP address and port, and shakes hands. Offers HTTP/2 and HTTP/1.1. Shows no
-// certificate, and does not verify the server's. `version` is OpenSSL's number of the only TLS
-// version to offer, for example TLS1_1_VERSION; 0 offers all. Also offers versions and ciphers that
-// OpenSSL takes for unsafe, so that any refusal comes from the server.
+// certificate, and does not verify the server's certificate. `version` is OpenSSL's number of the
+// only TLS version to offer, for example TLS1_1_VERSION; 0 offers all. Also offers versions and
+// ciphers that OpenSSL takes for unsafe, so that any refusal comes from the server.
 TlsHandshake ShakeHands(const std::string& address, int version = 0,
                         const std::string& request = "");
 

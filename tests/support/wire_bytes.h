@@ -45,7 +45,7 @@ inline grpc::ByteBuffer CompressedWireBytes(absl::string_view bytes, size_t slic
   return buffer;
 }
 
-// zlib's window bits for its two formats.
+// The window bits that tell zlib the format.
 inline constexpr int kGzip = 15 + 16;
 inline constexpr int kDeflate = 15;
 

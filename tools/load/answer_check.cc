@@ -14,7 +14,7 @@ namespace {
 constexpr int64_t kMultiplyAddsMax = 16 << 20;
 
 constexpr double kUnit = 0x1p-24;
-constexpr double kSmallest = 0x1p-149;  // the step of float32 near 0
+constexpr double kSmallest = 0x1p-149;  // the distance between float32 values near 0
 
 // A float64 value, and how far the float32 value may be from it.
 struct Exact {
@@ -34,7 +34,8 @@ Exact ExactScore(absl::Span<const float> query, absl::Span<const float> key) {
     score.value += product;
     magnitude += std::abs(product);
   }
-  // A float32 sum may overflow midway, and each product may underflow.
+  // If the float32 sum may overflow, the score has no bound. Otherwise the bound includes kSmallest
+  // for each product, because products may underflow.
   if (magnitude > std::numeric_limits<float>::max()) {
     score.bound = std::numeric_limits<double>::infinity();
   } else {
@@ -99,7 +100,7 @@ absl::Status CheckTopK(const AnswerRow& row, const std::vector<Exact>& exact) {
   }
   for (size_t key = 0; key < exact.size() && count > 0; ++key) {
     const auto last = static_cast<double>(row.elements[count - 1]);
-    // `last` comes from the server. The loop above has compared it with its own bound.
+    // `last` is the server's value. The loop above has checked it against its exact score.
     if (!chosen[key] && exact[key].value - exact[key].bound > last) {
       return absl::InternalError(absl::StrFormat(
           "key %d is missing: got %.9g in the last place, expected %.9g, bound %.3g", key, last,

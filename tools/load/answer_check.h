@@ -41,8 +41,9 @@ int64_t AnswerColumns(Output output, int64_t top_k, int64_t m, int64_t dv);
 //   is twice the bound for any order of summation (Higham, Accuracy and Stability of Numerical
 //   Algorithms, section 3.1).
 // - of weights and context: the errors of scores carried through the softmax, plus the errors of
-//   sums over the keys. Rounding errors count as independent (Higham and Mary 2019), times 6.
-// If there are very many scores, only some are compared. `seed` chooses them.
+//   sums over the keys. The bound of n independent rounding errors is taken as 6 * sqrt(n) * u
+//   (Higham and Mary 2019).
+// If a row has very many scores, only some are compared. `seed` chooses them.
 //
 // Returns OK, or INTERNAL with a message such as "key 12: got 1.5, expected 1.25, bound 3e-06".
 absl::Status CheckAnswerRow(const AnswerRow& row, absl::Span<const float> query,

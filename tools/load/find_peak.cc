@@ -7,14 +7,15 @@
 namespace qkserve {
 namespace {
 
-// The search ends if rate failed / rate held <= kRatioMin, or if the next rate is above kRateMax.
+// The search ends if the lowest rate that failed is at most kRatioMin times the highest rate that
+// held, or if the next rate is above kRateMax.
 constexpr double kRatioMin = 1.05;
 constexpr double kRateMax = 1e7;
 
-// The server counts as gone after this many steps in a row without an answer.
+// The server counts as gone after this many steps in a row without any answer.
 constexpr int kSilentStepsMax = 2;
 
-// Standard deviations by which a Poisson count seldom exceeds its mean.
+// A Poisson count seldom exceeds its mean by more than this many standard deviations.
 constexpr double kDeviations = 4;
 
 bool FailedOtherwise(const LoadResult& step, const PeakOptions& options) {
@@ -33,8 +34,7 @@ bool IsSilent(const LoadResult& step) {
          });
 }
 
-// Returns the lowest rate that is tried. At lower rates a step has too few requests to say
-// anything.
+// Returns the lowest rate to try. At a lower rate, a step has too few requests to say anything.
 double LowestRate(const LoadOptions& load) {
   constexpr double kRequestsMin = 10;
   return std::min(load.rate_from, kRequestsMin / absl::ToDoubleSeconds(load.duration));
@@ -97,7 +97,7 @@ PeakResult FindPeak(const PeakOptions& options, const LoadRunner& run,
                     const std::atomic<bool>& stop, std::vector<LoadResult>* steps) {
   const LatencyLimit& limit = options.limit;
   PeakSearch search(options.load.rate_from, LowestRate(options.load));
-  bool client_limited = false;  // the client limited the lowest rate that failed
+  bool client_limited = false;  // this client could not send the lowest rate that failed
   int silent = 0;               // silent steps in a row
   std::optional<PeakEnd> early;
   while (search.Next().has_value()) {

@@ -28,23 +28,23 @@ bool HeldLimit(const LoadResult& result, const LatencyLimit& limit);
 bool LostLimit(const LoadProgress& progress, const LatencyLimit& limit);
 
 // Searches for the highest rate that holds a limit. Doubles the first rate until a rate fails, or
-// halves it until a rate holds. Then bisects the interval between these rates, in ratio, until it
-// is small. A rate fails only after two tries, because one hiccup of a machine is not the server's
+// halves it until a rate holds. Then tries the geometric mean of the two rates until their ratio is
+// small. A rate fails only after two tries, because one hiccup of a machine is not the server's
 // limit.
 //
 // Pure and thread-compatible.
 class PeakSearch {
  public:
-  // No rate that is tried is below rate_min.
+  // `rate_min` is the lowest rate that may be tried.
   PeakSearch(double first_rate, double rate_min) : rate_min_(rate_min), next_(first_rate) {}
 
   // Returns the rate to try, or nullopt if the search is over.
   std::optional<double> Next() const { return next_; }
 
-  // Records whether the load at the rate of Next held.
+  // Records whether the rate of Next held.
   void Record(bool held);
 
-  // The highest rate that held and the lowest rate that failed. nullopt if there is none.
+  // Return the highest rate that held and the lowest rate that failed. nullopt: no rate did.
   std::optional<double> held() const { return held_; }
   std::optional<double> failed() const { return failed_; }
 
@@ -58,18 +58,18 @@ class PeakSearch {
 
 // Why a search ended.
 enum class PeakEnd {
-  kFound,          // between a rate that held and one that failed, or every rate held
+  kFound,          // a rate held and a higher one failed, or every rate held
   kNothingHeld,    // the lowest rate did not hold
   kClientLimited,  // this client could not send the lowest rate that failed
   kServerGone,     // a step found no server, or two steps in a row got no answer
   kFailed,         // requests failed with errors that less load does not avoid
-  kInterrupted,    // the caller ended it
+  kInterrupted,    // the caller ended the search
 };
 
 struct PeakResult {
   LatencyLimit limit;
   std::optional<double> held;    // the highest rate that held
-  std::optional<double> failed;  // the lowest rate that did not hold
+  std::optional<double> failed;  // the lowest rate that failed
   PeakEnd end = PeakEnd::kInterrupted;
 };
 
@@ -78,18 +78,18 @@ inline constexpr std::array<absl::StatusCode, 3> kOverloadCodes = {
     absl::StatusCode::kResourceExhausted, absl::StatusCode::kDeadlineExceeded,
     absl::StatusCode::kUnavailable};
 
-// Runs one load; the observer may end it.
+// Runs one load, which is a step of the search. The observer may end the load.
 using LoadRunner =
     std::function<LoadResult(const LoadOptions& options, const LoadObserver& observer)>;
 
 struct PeakOptions {
   LoadOptions load;  // the first rate is its rate_from
   LatencyLimit limit;
-  std::function<bool(absl::StatusCode)> may_fail;  // other errors end the search
+  std::function<bool(absl::StatusCode)> may_fail;  // any other code ends the search
 };
 
-// Returns the shortest step that shows that a server cannot serve a rate. If the rate is 5 % above
-// what the server can serve, the backlog at the end of the step is as long as the limit.
+// Returns the shortest duration of a step that shows that a server cannot serve a rate. If the rate
+// is 5 % above what the server can serve, the backlog at the end of the step takes limit.latency.
 absl::Duration ShortestStep(const LatencyLimit& limit);
 
 // Searches for the highest rate that holds the limit. `run` carries out each load at a constant

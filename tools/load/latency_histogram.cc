@@ -10,8 +10,8 @@ namespace {
 constexpr int kStepBits = 9;
 constexpr int64_t kSteps = int64_t{1} << kStepBits;
 
-// Returns how many bits a value is shifted right, so that at most kStepBits + 1 bits are left.
-// Values below 1024 are not shifted. They fill the first two rows of steps and are exact.
+// Returns by how many bits a value is shifted right, so that at most kStepBits + 1 bits are left.
+// Values below 1024 are not shifted and stay exact.
 constexpr int Shift(int64_t value_ns) {
   return std::max(
       0, static_cast<int>(std::bit_width(static_cast<uint64_t>(value_ns))) - (kStepBits + 1));

@@ -9,10 +9,10 @@
 
 namespace qkserve {
 
-// Counts latencies with a resolution relative to the value. Each power of two of nanoseconds is cut
-// into 512 equal steps. A value is reported as the middle of its step, so a percentile is off by at
-// most 1/1024 of itself. Values below 1024 ns are exact. Any duration of up to 64 bits of
-// nanoseconds fits. The object takes 220 KB, however many latencies are recorded.
+// Counts latencies with a relative resolution. The range from each power of two nanoseconds to the
+// next is cut into 512 equal steps. A value is reported as the middle of its step, so a percentile
+// is off by at most 1/1024 of itself. Values below 1024 ns are exact. Any duration of up to 64 bits
+// of nanoseconds fits. The object takes 220 KB, however many latencies are recorded.
 //
 // Thread-compatible.
 class LatencyHistogram {
@@ -24,8 +24,8 @@ class LatencyHistogram {
 
   void Merge(const LatencyHistogram& other);
 
-  // Returns the values recorded since `earlier`, which is an older copy of this object. The minimum
-  // and the maximum are as exact as percentiles.
+  // Returns the values recorded since `earlier`, which is an older copy of this object. In the
+  // result, the minimum and the maximum are only as exact as percentiles.
   LatencyHistogram Since(const LatencyHistogram& earlier) const;
 
   // Calls fn(latency, count) for each recorded latency, in ascending order. A latency is the middle
@@ -61,8 +61,8 @@ class LatencyHistogram {
 };
 
 // Returns the nearest rank: the smallest number of values that is at least `p` percent of `count`.
-// Percentages may have up to four decimals. A tolerance absorbs their rounding errors, which could
-// add a rank.
+// Percentages may have up to four decimals. A tolerance absorbs rounding errors, which could
+// otherwise raise the rank by one.
 int64_t NearestRank(double p, int64_t count);
 
 }  // namespace qkserve

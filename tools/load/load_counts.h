@@ -17,7 +17,7 @@
 
 namespace qkserve {
 
-// The number of classes of batches: those of 1 request, 2-3 requests, 4-7 requests and so on.
+// The number of classes of batch sizes: 1 request, 2-3 requests, 4-7 requests and so on.
 inline constexpr int kBatchSizeClasses = 12;
 
 // A finished request. Times count from the start of the load.
@@ -38,11 +38,11 @@ struct LoadErrors {
   std::string first_message;
   absl::Duration first_time = absl::InfiniteDuration();
 
-  // Adds the counts of `other`. The first message stays.
+  // Adds the counts of `other`. Keeps the earlier one of the two first messages.
   void Add(const LoadErrors& other);
 };
 
-// Results of a load's requests. Only requests with an intended time in the measured time count.
+// Results of a load's requests. Only requests whose intended time is in the measured time count.
 struct LoadCounts {
   int64_t sent = 0;
   int64_t late = 0;  // requests sent more than kLateSend after their intended time
@@ -62,7 +62,7 @@ struct LoadCounts {
   std::array<int64_t, kBatchSizeClasses> batch_sizes = {};
 
   std::map<absl::StatusCode, LoadErrors> errors_by_code;
-  int64_t unanswered = 0;  // errors by this client's clock, while the server said nothing
+  int64_t unanswered = 0;  // errors because this client's clock ran out and the server said nothing
 
   int64_t retries = 0;      // attempts after the first one of each request
   int64_t recovered = 0;    // requests that a retry made succeed
@@ -70,7 +70,7 @@ struct LoadCounts {
 
   // Returns how many requests were due within the measured time.
   int64_t Due() const { return sent + unsent; }
-  // True if at least half of the unsent requests were waiting for answers of the server.
+  // True if at least half of the unsent requests were not sent because too many were in flight.
   bool ServerWasBehind() const { return unsent > 0 && 2 * unsent_full >= unsent; }
   int64_t Errors() const;
   absl::Status FirstError() const;  // OK if there was none

@@ -18,7 +18,7 @@ uint64_t Mixed(uint64_t seed, uint64_t index) {
 }
 
 float RandomElement(uint64_t seed, int64_t index) {
-  // With 24 bits, every value is a float32.
+  // A number of 24 bits is exact in float32.
   constexpr float kStep = 1.0F / (1 << 23);
   return static_cast<float>(Mixed(seed, static_cast<uint64_t>(index)) >> 40) * kStep - 1.0F;
 }

@@ -14,8 +14,8 @@ namespace qkserve {
 // Each depends only on `seed` and its index.
 void FillRandom(uint64_t seed, int64_t first, absl::Span<float> out);
 
-// Returns a float32 tensor of the elements of FillRandom. They are made while they are sent. A
-// piece must not split an element. Reading returns CANCELLED once `stop` is true.
+// Returns a float32 tensor of the elements of FillRandom. The elements are made while they are
+// sent. A read must not split an element. Reading returns CANCELLED once `stop` is true.
 TensorSource RandomSource(Shape shape, uint64_t seed, const std::atomic<bool>* stop);
 
 }  // namespace qkserve

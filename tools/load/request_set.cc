@@ -17,7 +17,7 @@ namespace {
 
 constexpr int64_t kRequestsBytesMax = 512 * kMiB;
 
-// Seeds of random streams, which differ from each other and from those of key sets.
+// Seeds of the random tensors. They differ from each other and from the seeds of key sets.
 constexpr uint64_t kQueriesSeed = 1'000'000;
 constexpr uint64_t kKeysSeed = 2'000'000;
 constexpr uint64_t kValuesSeed = 3'000'000;
@@ -30,7 +30,7 @@ absl::StatusOr<Tensor> RandomTensor(Shape shape, uint64_t seed) {
   return Tensor{DataType::kFloat32, std::move(shape), std::move(data)};
 }
 
-// Returns `n` rows of a file from row `first` on. The first row follows the last one.
+// Returns `n` rows of a file from row `first` on. After the last row of the file, row 0 follows.
 absl::StatusOr<Tensor> TakeRows(const TensorView& from, int64_t first, int64_t n) {
   const int64_t rows = from.shape[0];
   const int64_t row_bytes = from.shape[1] * ElementBytes(from.data_type);

@@ -16,8 +16,8 @@
 
 namespace qkserve {
 
-// The requests of a load, serialised: each payload once for each key set, or once if keys are
-// inline.
+// The serialised requests of a load. There is a request for each payload and key set, or for each
+// payload if keys are inline.
 struct RequestSet {
   struct Request {
     grpc::ByteBuffer bytes;  // a qkserve.v1.ScoreRequest
@@ -37,8 +37,8 @@ struct RequestSetOptions {
   int payloads_max = 64;                  // fewer if memory is short
   uint64_t seed = 1;
 
-  // Tensors in place of random ones. Each payload takes the next n rows of the queries [rows, d].
-  // The first row follows the last one. Keys [m, d] and values [m, dv] are for inline keys.
+  // Tensors that replace random ones. Each payload takes the next n rows of the queries [rows, d].
+  // After the last row, row 0 follows. Keys [m, d] and values [m, dv] are for inline keys.
   std::optional<TensorView> queries = std::nullopt;
   std::optional<TensorView> keys = std::nullopt;
   std::optional<TensorView> values = std::nullopt;

@@ -108,7 +108,7 @@ double ExpectedWithin(const LoadOptions& options, absl::Duration begin, absl::Du
          profile.ExpectedBefore(options.warm_up + begin);
 }
 
-// Removes the requests after an early end from `due`, because they did not become due.
+// Corrects `due` of the timeline after an early end, because later requests did not become due.
 void EndDue(absl::Duration end, const LoadOptions& options, std::vector<LoadInterval>& timeline) {
   if (options.concurrency > 0) return;
   for (LoadInterval& interval : timeline) {

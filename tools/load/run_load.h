@@ -34,15 +34,15 @@ struct LoadOptions {
   absl::Duration warm_up;                       // not counted
   absl::Duration duration = absl::Seconds(10);  // positive
   absl::Duration timeout = absl::Seconds(60);   // limit of a call and of goodput
-  int attempts = 1;                             // of each request, retried as in the client library
+  int attempts = 1;  // the most of each request; retries are as in the client library
   absl::Duration latency_limit = absl::InfiniteDuration();  // limit of LoadCounts::within_limit
   uint64_t seed = 1;  // seed of arrivals and of the choice of key sets
 
   RateProfile Profile() const { return {rate_from, rate_to, warm_up, duration}; }
 };
 
-// An interval of the measured time. Counts the requests that were sent and the answers that came in
-// it.
+// An interval of the measured time. Counts the requests that were sent in the interval and the
+// answers that came in it.
 struct LoadInterval {
   absl::Duration begin;  // counted from the start of the measured time
   absl::Duration length;
@@ -117,8 +117,8 @@ struct LoadTarget {
 // Sends until the time is over, then waits for the answers. Blocks. Each answer comes within the
 // timeout. The load ends early
 // - when `stop` becomes true. Answers that are missing a second later are given up.
-// - if no server answers. This means that the first requests all ended with UNAVAILABLE before any
-//   request ended otherwise. They are one for each caller, or 10 of an open loop.
+// - if no server answers. In this case all first requests end with UNAVAILABLE before any request
+//   ends otherwise. The first requests are one for each caller, or 10 of an open loop.
 // - when the observer returns false.
 LoadResult RunLoad(const LoadOptions& options, const LoadTarget& target, const Clock* clock,
                    const std::atomic<bool>& stop, const LoadObserver& observer = nullptr);

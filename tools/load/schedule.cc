@@ -6,7 +6,7 @@
 namespace qkserve {
 namespace {
 
-// Time after the end for requests that were due just before it, because threads wake late.
+// The time after the end in which late requests are still sent, because threads wake late.
 constexpr absl::Duration kGrace = absl::Milliseconds(10);
 
 }  // namespace

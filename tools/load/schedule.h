@@ -24,16 +24,17 @@ struct RateProfile {
   // Returns the number of requests that are expected before `at`.
   double ExpectedBefore(absl::Duration at) const;
 
-  // Returns the time by which `count` requests are expected, or InfiniteDuration if this is not
-  // within the length.
+  // Returns the time by which `count` requests are expected, or InfiniteDuration if the profile
+  // ends earlier.
   absl::Duration WhenExpected(double count) const;
 };
 
 // The intended times of requests, counted from the start of a load. They depend only on the
 // arguments.
 //
-// For Poisson arrivals the expected count grows by exponential steps. So the gaps are right even if
-// the rate changes (time rescaling: Çinlar, Introduction to Stochastic Processes, 1975).
+// For Poisson arrivals, the gaps in the expected count are exponential, and not the gaps in time.
+// This is right even if the rate changes (time rescaling: Çinlar, Introduction to Stochastic
+// Processes, 1975).
 //
 // Thread-compatible.
 class Schedule {
@@ -75,7 +76,7 @@ class Pacer {
     absl::Duration at;
   };
 
-  // `in_flight_max` is the limit of this sender. It is positive.
+  // This sender may have at most `in_flight_max` requests in flight. The limit is positive.
   Pacer(const Schedule& schedule, int sender, int senders, int64_t in_flight_max);
 
   int64_t in_flight_max() const { return in_flight_max_; }

@@ -23,7 +23,7 @@ namespace {
 constexpr std::chrono::milliseconds kPoll{20};
 constexpr absl::Duration kSleepMax = absl::Milliseconds(20);
 
-// Pauses of a caller after errors: the first, and the longest.
+// A caller pauses after an error. Each further error in a row doubles the pause, up to kPauseMax.
 constexpr absl::Duration kPauseMin = absl::Milliseconds(1);
 constexpr int kPauseDoublingsMax = 7;
 constexpr absl::Duration kPauseMax = absl::Milliseconds(100);
@@ -53,7 +53,7 @@ absl::Status SenderContext::NobodyThere() const {
   return nobody_there || !seen_ ? unavailable_ : absl::OkStatus();
 }
 
-// A request and its answer. Later requests use the object again.
+// A request and its answer. Later requests reuse the object.
 struct Sender::Call {
   std::optional<RetriedCall> tries;            // set if there may be several attempts
   std::optional<grpc::ClientContext> context;  // gRPC needs a new one for each attempt
@@ -179,7 +179,7 @@ void Sender::Record(Call& call, absl::Duration answered) {
   }
 }
 
-// True if the call will be sent again. Its pause has then begun.
+// Returns true if the call will be sent again. In this case the pause before the attempt begins.
 bool Sender::Retry(Call& call) {
   if (!call.tries.has_value() || cancelled_) return false;
   const absl::Duration left = call.sent + context_.options.timeout - context_.Now();
@@ -250,7 +250,8 @@ void Sender::Receive() {
   while (!all_sent_ || in_flight_ > 0) {
     const auto status = queue_.AsyncNext(&tag, &ok, std::chrono::system_clock::now() + kPoll);
     if (status == grpc::CompletionQueue::GOT_EVENT) Completed(*static_cast<Call*>(tag));
-    // Until all_sent_, the other thread may be starting a call, which must not be touched.
+    // Until all_sent_ is true, the sending thread may be starting a call. CancelAll must not touch
+    // such a call.
     if (context_.cancel && all_sent_ && !cancelled_) CancelAll();
   }
   queue_.Shutdown();
@@ -259,14 +260,15 @@ void Sender::Receive() {
   --context_.running;
 }
 
-// Waits at most kSleepMax, so that this thread notices the end of the load.
+// Waits until fewer requests are in flight, but at most kSleepMax, so that this thread notices the
+// end of the load.
 void Sender::WaitForRoom() {
   MutexLock lock(&mutex_);
   if (in_flight_ >= pacer_.in_flight_max()) room_.WaitFor(&mutex_, kSleepMax);
 }
 
 void Sender::SendOnSchedule() {
-  // Otherwise the kernel may wake this thread 50 us late, to save power.
+  // By default the kernel may wake this thread 50 us late, to save power. This allows 1 us.
   prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
   Pacer::Step::Kind last = Pacer::Step::kSleep;
   while (!context_.stop && !context_.nobody_there) {

@@ -38,7 +38,8 @@ struct SenderContext {
   // requests.
   void NoteAnswer(int64_t sequence, const absl::Status& status);
 
-  // Returns the first UNAVAILABLE if `nobody_there` is set or no request ended otherwise; else OK.
+  // Returns the first UNAVAILABLE error if `nobody_there` is true or if no request ended otherwise.
+  // Returns OK in all other cases.
   absl::Status NobodyThere() const;
 
   const LoadOptions& options;
@@ -55,7 +56,7 @@ struct SenderContext {
   absl::Time begin;  // set before the senders start
 
   std::atomic<bool> stop{false};    // true: send no more
-  std::atomic<bool> cancel{false};  // true: wait no more
+  std::atomic<bool> cancel{false};  // true: cancel the requests in flight
   // True if all first requests ended with UNAVAILABLE before any request ended otherwise. No more
   // requests are then sent.
   std::atomic<bool> nobody_there{false};
@@ -64,13 +65,13 @@ struct SenderContext {
  private:
   mutable Mutex mutex_;
   bool seen_ ABSL_GUARDED_BY(mutex_) = false;
-  int64_t refused_ ABSL_GUARDED_BY(mutex_) = 0;  // first requests that were refused
+  int64_t refused_ ABSL_GUARDED_BY(mutex_) = 0;  // first requests that ended with UNAVAILABLE
   absl::Status unavailable_ ABSL_GUARDED_BY(mutex_);
 };
 
 // Sends a share of a load's requests. A sender has a completion queue and some of the connections.
-// One thread receives, and in a closed loop it also sends. In an open loop a second thread sends
-// and sleeps between requests, because a completion queue wakes only by the millisecond.
+// One thread receives, and in a closed loop this thread also sends. In an open loop a second thread
+// sends and sleeps between requests, because a completion queue wakes only by the millisecond.
 class Sender {
  public:
   // Uses channels index, index + senders, index + 2·senders, ..., and any channel for retries.
@@ -81,7 +82,7 @@ class Sender {
   ~Sender();  // call Join first
 
   void Start();
-  // Blocks until every request is answered or, once context.cancel is set, cancelled.
+  // Blocks until every request is answered, or cancelled because context.cancel was set.
   void Join();
 
  private:

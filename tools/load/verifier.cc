@@ -25,7 +25,7 @@ std::vector<float> ElementsOf(DataType type, const Shape& shape, const std::stri
   return ElementsAsFloat({type, shape, reinterpret_cast<const std::byte*>(bytes.data())});
 }
 
-// Returns the tensor as one matrix. Rows are counted over all leading dimensions.
+// Returns the tensor as one matrix, which has the rows of all leading indices in order.
 absl::StatusOr<FloatMatrix> ToMatrix(const v1::Tensor& tensor) {
   const Shape shape(tensor.shape().begin(), tensor.shape().end());
   const std::optional<int64_t> count = ElementCount(shape);
@@ -188,7 +188,7 @@ absl::Status Verifier::CheckRow(const Sample& sample, const v1::ScoreResponse& r
                                             "], expected [", queries.rows, ", ", columns, "]"));
   }
   if (queries.rows == 0) return absl::OkStatus();
-  // Each reply checks the next row, so over time all rows are compared.
+  // Each reply is checked in the next row, so that all rows are compared over time.
   const int64_t row = result_.rows++ % queries.rows;
   AnswerRow answer = {output, result.Row(row), {}};
   if (request.output() == v1::TOP_K) {

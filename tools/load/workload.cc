@@ -25,8 +25,8 @@ int64_t SaturatingSum(int64_t a, int64_t b) {
   return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
 }
 
-// Returns the bytes of the result. They are 0 for the context of an existing key set, because only
-// the server knows its dv.
+// Returns the bytes of the result. Returns 0 for the context of an existing key set, because only
+// the server knows the dv of this set.
 int64_t ResultBytes(const LoadWorkload& workload) {
   const int64_t columns =
       AnswerColumns(workload.output, workload.top_k, workload.m, workload.dv.value_or(0));

@@ -28,7 +28,7 @@ struct LoadWorkload {
   int key_sets = 1;       // key sets that requests are spread over
   double zipf = 0;        // key set i is chosen in proportion to 1 / (i + 1)^zipf
 
-  // The queries' dimensions before [n, d]. They are empty unless an existing key set has them.
+  // The queries' dimensions before [n, d]. Empty unless an existing key set has such dimensions.
   Shape leading = {};
 };
 

@@ -72,7 +72,7 @@ ClientOptions ConnectionOptions::ForClient() const {
 }
 
 absl::StatusOr<std::unique_ptr<Client>> MakeClient(const ConnectionOptions& options) {
-  // A load has two threads for each channel, and one more that verifies.
+  // A load has two threads for each channel, and one more to verify.
   RETURN_IF_ERROR(CheckThreads(GrpcThreads() + int64_t{2} * options.client.channels + 1));
   return Client::Create(options.ForClient());
 }

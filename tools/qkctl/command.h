@@ -52,7 +52,7 @@ struct Command {
   absl::string_view example = "";
   absl::string_view more_examples = "";
 
-  // Adds the command's flags and its argument. Parsing them fills the options.
+  // Adds the command's flags and its argument. Parsing the flags fills the options.
   std::function<void(Flags&)> add_flags = nullptr;
 
   // Checks the options. Touches no file and no network. INVALID_ARGUMENT: wrong usage.
@@ -81,7 +81,7 @@ struct ConnectionOptions {
   ClientOptions ForClient() const;
 };
 
-// Makes a client. RESOURCE_EXHAUSTED: the process may not have the threads that gRPC starts. Other
+// Makes a client. RESOURCE_EXHAUSTED: the process may not start the threads that gRPC needs. Other
 // errors are those of Client::Create.
 absl::StatusOr<std::unique_ptr<Client>> MakeClient(const ConnectionOptions& options);
 
@@ -94,7 +94,7 @@ struct CommandOptions {
   void AddFlags(Flags& /*flags*/) {}
   absl::Status Validate() const { return absl::OkStatus(); }
 
-  // Return the files that the command reads (without those of the connection), and those that it
+  // Return the files that the command reads, without those of the connection, and the files that it
   // writes.
   std::vector<FlagFile> Inputs() const { return {}; }
   std::vector<FlagFile> Outputs() const { return {}; }

@@ -71,7 +71,7 @@ std::vector<const char*> WithFlagsBehind(absl::Span<const char* const> args,
       return absl::StartsWith(absl::StrCat(command.name, " "), absl::StrCat(word, " "));
     });
   };
-  size_t begin = 0;  // of the command
+  size_t begin = 0;  // index of the command
   for (bool may_be_value = false; begin < args.size(); ++begin) {
     const absl::string_view word = args[begin];
     const bool is_flag = absl::StartsWith(word, "-") && word != "--";
@@ -104,8 +104,8 @@ std::vector<const char*> Normalized(std::vector<const char*> words) {
   return words;
 }
 
-// Returns the error of a command line. CLI11 takes a word after "--" for another command of the
-// group. If a command is already given, this word is called a surplus argument.
+// Returns the message for a wrong command line. CLI11 takes a surplus argument after "--" for an
+// unknown command. If there is a command already, the message says "surplus argument" instead.
 std::string UsageText(absl::string_view message, bool has_command) {
   absl::string_view word = message;
   if (!has_command || !absl::ConsumePrefix(&word, "unknown command '")) return std::string(message);
@@ -140,8 +140,8 @@ int Main(absl::Span<const char* const> args) {
 
 int main(int argc, char** argv) {
   qkserve::OpenClosedStandardStreams();
-  // If the reader of the output goes away, output is lost, so an error is shown. A load must even
-  // then remove the key sets that it made.
+  // A write to a closed pipe must fail without ending the process. The error is shown, and a load
+  // still removes the key sets that it made.
   signal(SIGPIPE, SIG_IGN);
   // gRPC's log is off, because errors contain what gRPC logs about a connection that fails.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);

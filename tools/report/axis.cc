@@ -70,12 +70,13 @@ std::vector<double> Axis::LinearTicks(double distance) const {
   const double step = LinearStep(distance);
   std::vector<double> ticks;
   const double last = std::floor(high_ / step * (1 + 1e-9));
-  // `i` is a whole number, because a sum of steps would not be round.
+  // Each tick is a multiple of the step, because a sum of steps would have rounding errors.
   for (double i = std::ceil(low_ / step); i <= last; ++i) ticks.push_back(i * step);
   return ticks;
 }
 
-// Returns powers of ten and, if there is room, 2 and 5 times each.
+// Returns powers of ten, as many as there is room for. If there is more room, adds 2 and 5 times
+// each power.
 std::vector<double> Axis::LogarithmicTicks(double distance) const {
   const double decade = std::abs(to_ - from_) / std::log10(high_ / low_);
   const bool has_room = decade * std::log10(2) >= distance;

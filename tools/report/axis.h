@@ -17,15 +17,15 @@ class Axis {
 
   bool Shows(double value) const;
 
-  // Makes the axis long enough for `values`, with some room around them. The axis must show at
-  // least one of them. A logarithmic axis then has at least two ticks.
+  // Makes the axis long enough for `values`, with some room around them. Shows must be true for at
+  // least one of the values. A logarithmic axis then has at least two ticks.
   void Fit(const std::vector<double>& values);
 
-  // Lengthens the axis at its ends by parts of its length. A linear axis that begins at 0 still
-  // does.
+  // Lengthens the axis at its two ends, each by a part of its length. A linear axis that must begin
+  // at 0 still begins there.
   void Pad(double before, double after);
 
-  // Lengthens a linear axis to its next tick.
+  // Lengthens a linear axis to the next tick after its end. Ticks are at least `distance` apart.
   void EndAtTick(double distance);
 
   double At(double value) const;

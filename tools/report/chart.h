@@ -45,7 +45,8 @@ struct LineChart {
   std::vector<ChartMark> places = {};          // upward, at values of x
   std::vector<std::string> point_labels = {};  // for the points of the first series, or none
 
-  // True if all series are kinds of one thing. They then differ only by dashes and markers.
+  // True if all series belong together. Their lines then have one colour and differ only by dashes
+  // and markers.
   bool is_one_color = false;
 };
 

@@ -9,8 +9,8 @@
 namespace qkserve {
 namespace {
 
-// Returns three digits, which are enough beside a line or a bar. Digits before the point are all
-// kept.
+// Returns the value with three digits, which are enough beside a line or a bar. All digits before
+// the point are kept.
 std::string ThreeDigits(double value) {
   return std::abs(value) >= 100 ? absl::StrFormat("%.0f", value) : absl::StrFormat("%.3g", value);
 }

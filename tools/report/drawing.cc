@@ -39,8 +39,8 @@ void Drawing::AddVerticalAxis(const Axis& axis, Unit unit) {
 }
 
 void Drawing::AddHorizontalAxis(const Axis& axis, Unit unit) {
-  // The distance grows until the numbers fit. Other ticks have other numbers, which may be longer
-  // or shorter.
+  // Tries larger distances between ticks until the labels fit. The distance cannot be computed in
+  // advance, because the ticks decide how long the labels are.
   double distance = 20;
   std::vector<double> ticks;
   for (bool fits = false; !fits; distance *= 1.25) {

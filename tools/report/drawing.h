@@ -21,7 +21,8 @@ class Drawing {
   static constexpr double kTop = 14;
   static constexpr double kBottom = kHeight - 44;
 
-  // Distances between the ticks of a vertical axis. A logarithmic axis has few ticks.
+  // The least distances between the ticks of a vertical axis. A logarithmic axis has a smaller one,
+  // because it has few ticks.
   static constexpr double kTickDistance = 36;
   static constexpr double kLogarithmicTickDistance = 22;
 

@@ -38,7 +38,7 @@ std::string BarsHtml(const NamedBars& chart) {
                                   "</figcaption>\n");
   for (const NamedBars::Bar& bar : chart.bars) {
     if (!(bar.value > 0)) continue;
-    // This leaves room for the value beside the longest bar.
+    // The length of the longest bar in percent. The rest is room for the value of this bar.
     constexpr double kLongest = 72;
     absl::StrAppendFormat(&html,
                           "<div><span>%s</span><span class=\"track\"><i class=\"b%d\" "

@@ -142,7 +142,7 @@ std::vector<Drawing::Place> LevelPlaces(double at, const Drawing& drawing) {
   return places;
 }
 
-// Adds the levels. Each level has its label. Without room the label is drawn over other things.
+// Adds the levels with their labels. A label for which there is no room is drawn over other things.
 void AddLevels(const LineChart& chart, const Axis& y, Drawing& drawing) {
   for (const ChartMark& level : chart.levels) {
     if (!y.Shows(level.value)) continue;
@@ -178,7 +178,7 @@ void AddPointLabels(const LineChart& chart, const Axis& x, const Axis& y, Drawin
     if (!x.Shows(points[i].first) || !y.Shows(points[i].second)) continue;
     const double at = x.At(points[i].first);
     const double on = y.At(points[i].second);
-    // Beside a rising line there is room below on the right and above on the left.
+    // A rising line leaves room below it on the right and above it on the left.
     drawing.AddText(chart.point_labels[i], "point",
                     {{at + 6, on + 17, "start"},
                      {at - 6, on - 8, "end"},
@@ -223,7 +223,7 @@ void AddTips(const LineChart& chart, const Axis& x, const Axis& y, Drawing& draw
 double RightOf(const std::vector<DrawnSeries>& all) {
   double names = 0;
   for (const DrawnSeries& series : all) names = std::max(names, Drawing::TextWidth(series.name));
-  constexpr double kBold = 1.2;  // names are bold, and so wider than other texts
+  constexpr double kBold = 1.2;  // names are bold, and wider than other texts
   return Drawing::kWidth - (all.size() < 2 ? 14 : kBold * names + 12);
 }
 
@@ -262,7 +262,7 @@ std::string ChartSvg(const LineChart& chart) {
   drawing.AddHorizontalAxis(x, chart.x.unit);
   if (chart.is_one_color) drawing.Add("<g class=\"one-color\">\n");
   for (const DrawnSeries& series : all) AddLine(series, drawing);
-  // Names have one place each, so they come before texts that have several.
+  // Each name has only one place, but other texts have several. For this reason names come first.
   AddNames(all, drawing);
   if (chart.is_one_color) drawing.Add("</g>\n");
   AddLevels(chart, y, drawing);

@@ -40,7 +40,8 @@ LineChart::Series OverTime(const LoadResult& step, const std::string& name, cons
   return series;
 }
 
-// Returns the figure of a time in milliseconds. An interval without answers has no time.
+// Returns a function that gives a time of an interval in milliseconds, or kMissing for an interval
+// without answers.
 Figure Milliseconds(absl::Duration LoadInterval::*member) {
   return [member](const LoadInterval& interval) {
     return interval.ok == 0 ? kMissing : absl::ToDoubleMilliseconds(interval.*member);
@@ -97,7 +98,7 @@ std::vector<ChartMark> EndsOf(const PeakResult& peak) {
 
 // Returns loads in the order in which a line shows them. A load that ended early lacks its slowest
 // answers, so it is left out. Closed loops keep their order. Open loops are sorted by their rate.
-// If several have the same rate, the last one is shown.
+// If several open loops have the same rate, the last one is shown.
 std::vector<const LoadResult*> ShownSteps(const std::vector<LoadResult>& steps) {
   std::vector<const LoadResult*> shown;
   std::map<double, const LoadResult*> by_rate;
@@ -153,8 +154,8 @@ LineChart ServerTimesOverTime(const LoadResult& step) {
 }
 
 LineChart LatencyAgainstLoad(const std::vector<LoadResult>& steps, const PeakResult* peak) {
-  // Closed loops are placed at the rate that was answered. An overloaded server may answer less,
-  // and the line shows that. Open loops are placed at the rate that was due. A load whose rate
+  // A closed loop is placed at the rate that was answered. An overloaded server may answer less,
+  // and the line shows this. An open loop is placed at the rate that was due. A load whose rate
   // changed is shown in stretches.
   const bool is_closed = steps[0].options.concurrency > 0;
   LineChart chart = {"Response time against load",

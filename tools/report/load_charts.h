@@ -19,9 +19,9 @@ LineChart RateOverTime(const LoadResult& step);
 // Returns the server's own times over the time of a load: the means of time queued and computed.
 LineChart ServerTimesOverTime(const LoadResult& step);
 
-// Return response times, and requests answered, against the load. A load is one point. If its rate
-// changed, each stretch is a point of the first chart. `peak`, if given, adds the limit and the
-// rates between which the search ended.
+// Return charts against the load: response times, and requests answered. A load is one point. If
+// its rate changed, each stretch is a point of the first chart. `peak`, if given, adds the limit
+// and the rates between which the search ended.
 LineChart LatencyAgainstLoad(const std::vector<LoadResult>& steps,
                              const PeakResult* peak = nullptr);
 LineChart RateAgainstLoad(const std::vector<LoadResult>& steps, const PeakResult* peak = nullptr);
@@ -30,7 +30,8 @@ struct NamedHistogram {
   std::string name;
   const LatencyHistogram& histogram;
 };
-// Returns the share of requests in each class of latencies. Classes grow by the same factor.
+// Returns the share of requests in each class of latencies. Each class is wider than the class
+// before by the same factor.
 BarChart LatencyShares(const std::string& title, const std::vector<NamedHistogram>& histograms);
 
 BarChart BatchSizes(const LoadCounts& counts);

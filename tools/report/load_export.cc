@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// The names of PeakEnd, in its order.
+// The names of PeakEnd's values, in their order.
 constexpr const char* kPeakEndNames[] = {"found",       "nothing_held", "client_limited",
                                          "server_gone", "failed",       "interrupted"};
 

@@ -168,7 +168,7 @@ std::vector<std::string> DetailCharts(const LoadReport& report, const LoadResult
   const LoadCounts& counts = step.counts;
   std::vector<NamedHistogram> latencies = {{"response time", counts.response}};
   if (step.options.concurrency == 0) latencies.push_back({"service time", counts.service});
-  return {// A load whose rate changed; the others have this chart of all loads.
+  return {// In a series, a chart of all loads replaces this one.
           report.is_series ? "" : ChartSvg(LatencyAgainstLoad(report.steps)),
           ChartSvg(LatencyOverTime(step)),
           ChartSvg(RateOverTime(step)),

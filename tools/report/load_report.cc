@@ -14,8 +14,8 @@ std::string RateText(double rate) {
   return rate < 1000 ? absl::StrFormat("%.4g", rate) : absl::StrFormat("%.0f", rate);
 }
 
-// Returns "p99 48.100 ms" if the step held the limit. Otherwise returns how much was in time, and
-// what failed.
+// Returns "p99 48.100 ms" if the step held the limit. Otherwise returns how many requests were
+// in time, and what failed.
 std::string OutcomeText(const LoadResult& step, const LatencyLimit& limit) {
   const LoadCounts& counts = step.counts;
   if (HeldLimit(step, limit)) {
@@ -30,7 +30,7 @@ std::string OutcomeText(const LoadResult& step, const LatencyLimit& limit) {
   return text;
 }
 
-// The headlines of PeakEnd, in its order.
+// The headlines for PeakEnd's values, in their order.
 constexpr const char* kPeakHeadlines[] = {"peak",
                                           "no peak",
                                           "no peak found: this client could not send more",

@@ -15,7 +15,7 @@ using Row = std::vector<std::string>;
 constexpr size_t kGap = 2;
 constexpr absl::string_view kCut = "...";
 
-// The characters of a name that are kept if there is no room. They still tell names apart.
+// A name is never cut to fewer characters, because shorter names could not be told apart.
 constexpr size_t kNameColumns = 12;
 
 // Columns that share a line.

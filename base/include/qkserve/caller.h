@@ -16,8 +16,8 @@ namespace qkserve {
 inline constexpr char kTenantMetadata[] = "qkserve-tenant";
 inline constexpr char kPriorityMetadata[] = "qkserve-priority";
 
-// A tenant's normal calls go before its low ones. The priority changes nothing between tenants, so
-// a tenant cannot gain more than its share by a claim.
+// A tenant's normal calls go before its low ones. The priorities of different tenants are not
+// compared, because a tenant must not gain more than its share.
 enum class Priority { kNormal, kLow };
 
 // The values of kPriorityMetadata. A call without this metadata is normal.

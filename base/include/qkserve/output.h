@@ -9,7 +9,14 @@
 namespace qkserve {
 
 // A request's choice of a result. Values and meanings are those of qkserve.v1.Output.
-enum class Output { kScores = 1, kCapped = 2, kMasked = 3, kWeights = 4, kContext = 5, kTopK = 6 };
+enum class Output {
+  kScores = 1,   // [.., n, m]
+  kCapped = 2,   // [.., n, m]
+  kMasked = 3,   // [.., n, m]
+  kWeights = 4,  // [.., n, m]
+  kContext = 5,  // [.., n, dv]
+  kTopK = 6,     // [.., n, top_k]
+};
 
 // The names of qkserve.v1.Output in lower case. Output value 1 comes first.
 inline constexpr std::array<absl::string_view, 6> kOutputNames = {"scores",  "capped",  "masked",

@@ -54,7 +54,7 @@ struct TensorView {
   const std::byte* data = nullptr;
 
   // The number of bytes at `data`. If the shape takes another number of bytes, the calls of Client
-  // fail with INVALID_ARGUMENT. If it is nullopt, the shape is trusted.
+  // fail with INVALID_ARGUMENT. If `size_bytes` is nullopt, the shape is trusted.
   std::optional<int64_t> size_bytes = std::nullopt;
 };
 
@@ -94,7 +94,7 @@ struct Tensor {
 
   TensorView View() const { return {data_type, shape, data.data()}; }
 
-  // Returns all elements in row-major order. They are valid as long as `data`.
+  // Returns all elements in row-major order. The span is valid as long as `data`.
   template <typename T>
   std::span<const T> Elements() const {
     return {reinterpret_cast<const T*>(data.data()), ElementsReadAs(IsReadAs<T>(data_type))};

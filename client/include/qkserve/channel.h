@@ -20,8 +20,8 @@
 namespace qkserve {
 
 // Returns the gRPC target of an address in the form of ClientOptions::address. For example,
-// "127.0.0.1" becomes "127.0.0.1:50051". INVALID_ARGUMENT says what the address was and what is
-// possible.
+// "127.0.0.1" becomes "127.0.0.1:50051". INVALID_ARGUMENT: the address is malformed. The message
+// says what was given and what was expected.
 absl::StatusOr<std::string> ServerTarget(const std::string& address);
 
 // Makes options.channels channels. Each channel has its own connection, which its first call makes.
@@ -34,8 +34,8 @@ absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> MakeChannels(
 void PrepareCall(grpc::ClientContext& context, absl::Duration timeout,
                  const std::string& key_set = "");
 
-// Adds metadata to a call that is about to begin. INVALID_ARGUMENT names what Metadata does not
-// allow. Nothing is added in this case.
+// Adds metadata to a call that is about to begin. INVALID_ARGUMENT: a name or value is not allowed
+// (see Metadata). The message says which. Nothing is added in this case.
 absl::Status AddMetadata(grpc::ClientContext& context, const Metadata& metadata);
 
 }  // namespace qkserve

@@ -38,7 +38,7 @@ struct TlsOptions {
   std::string key_file = {};
 
   // The name for which the server's certificate must be valid. It is also sent as authority. If
-  // empty, it is the host of the address.
+  // empty, the host of the address is used.
   std::string server_name = {};
 };
 
@@ -48,36 +48,36 @@ struct ClientOptions {
   std::string address = "127.0.0.1:50051";
 
   // The number of connections, which calls use in turn. A connection carries about as much as one
-  // core can send. A client with one connection makes a second one when it first retries.
+  // core can send. A client with one connection makes a second connection for its first retry.
   int channels = 1;
 
   // The largest message in either direction.
   int64_t message_bytes_max = kMessageBytesMax;
 
   // The most attempts of a call, from 1 (no retries) to 5. docs/clients.md states the policy:
-  // - Score, GetStatus, GetKeySet and ListKeySets are sent again after UNAVAILABLE and UNKNOWN.
-  //   AppendKeySet is, too, because it expects a version.
-  // - Every call is sent again if the server cannot have seen it, or if the server refused it with
-  //   a time to come again (RESOURCE_EXHAUSTED).
-  // - An attempt uses another connection than the one before.
-  // - If the server says how long to pause, the client pauses as long. Otherwise pauses begin at
-  //   0.1 s and double, and up to half of a pause is left out at random.
-  // - The client's retries have a budget. In 10 s it allows a tenth of the calls, plus 100 or the
-  //   number of calls in flight, whichever is more.
-  // - A call's timeout holds for all attempts together. The last error is returned, with the number
-  //   of attempts.
+  // - Score, GetStatus, GetKeySet, ListKeySets and AppendKeySet are sent again after UNAVAILABLE
+  //   and UNKNOWN. A repeated append changes nothing, because the call expects a version.
+  // - Every call is sent again if the server cannot have seen it, or if the server refused it and
+  //   named a time for the retry (RESOURCE_EXHAUSTED).
+  // - Each attempt uses another connection than the previous attempt.
+  // - If the server says how long to pause, the client pauses that long. Otherwise pauses begin at
+  //   0.1 s and double up to 1 s, and each pause is shortened at random by up to a half.
+  // - The client's retries have a budget. In any 10 s it allows a tenth of the calls, plus 100 or
+  //   the number of calls in flight, whichever is more.
+  // - A call's timeout is for all attempts together. The last error is returned, with the number of
+  //   attempts.
   int attempts_max = 4;
 
   // If not set, connections are not encrypted, and neither side proves its identity.
   std::optional<TlsOptions> tls = std::nullopt;
 
   // A file with the token that every call sends as metadata "authorization: Bearer TOKEN", unless
-  // the call's own metadata has an authorization. The file is read again at most once a second, so
-  // the token can be replaced while the client runs. If empty, no token is sent.
+  // the call's own metadata has an authorization. The token can be replaced while the client runs,
+  // because calls read the file again, at most once a second. If empty, no token is sent.
   std::string token_file = {};
 
-  // Lets a token go over a connection without TLS to an address that is not localhost, loopback or
-  // a unix socket. Anybody who can read the network can then use the token.
+  // If true, the token may be sent without TLS to an address that is not localhost, loopback or a
+  // unix socket. Anybody who can read the network can then use the token.
   bool allow_plaintext = false;
 
   // [http://][USER:PASSWORD@]HOST:PORT of an HTTP proxy that is asked to CONNECT to the address. If
@@ -88,19 +88,19 @@ struct ClientOptions {
   std::string http_proxy = {};
 
   // A connection is pinged when it has received nothing for this time, so that the client notices a
-  // peer that is gone without a goodbye. If infinite, there are no pings. qkserve closes
-  // connections that are pinged more often than every 5 s (--keepalive_interval_min).
+  // peer that has vanished without closing the connection. If infinite, there are no pings. qkserve
+  // closes connections that are pinged more often than every 5 s (--keepalive_interval_min).
   absl::Duration keepalive_interval = absl::InfiniteDuration();
 
   // A connection whose ping gets no answer for this time is closed. Its calls end with UNAVAILABLE.
   absl::Duration keepalive_timeout = absl::Seconds(20);
 
-  // If true, connections are also pinged while no call waits for an answer.
+  // If true, connections are pinged even while no call waits for an answer.
   bool keepalive_without_calls = false;
 };
 
-// A computation. qkserve.v1.Attention and ScoreRequest give the meanings and limits. If a member is
-// not set, the server's default holds.
+// Options of one call of Score. Meanings and limits are those of qkserve.v1.Attention and
+// ScoreRequest. If a member is not set, the server's default is used.
 struct ScoreOptions {
   std::optional<float> scale = std::nullopt;
   std::optional<float> softcap = std::nullopt;
@@ -118,7 +118,7 @@ struct ScoreOptions {
   bool log_sum_exp = false;  // for kWeights and kContext
 
   // The tenant that pays for the call, and how urgent the call is to the tenant. If `tenant` is
-  // empty, the server takes the caller's identity or address.
+  // empty, the tenant is the caller's identity or address.
   std::string tenant = {};
   Priority priority = Priority::kNormal;
 
@@ -140,7 +140,7 @@ struct Receipt {
 
 // The reply to a request. Read its tensors with Tensor::Row and Tensor::Elements.
 struct ScoreResult {
-  Tensor result;                      // [.., n, m], [.., n, dv] or [.., n, top_k]; of result_type
+  Tensor result;                      // of the output's shape, and of result_type
   std::optional<Tensor> indices;      // int32 [.., n, top_k], for kTopK
   std::optional<Tensor> log_sum_exp;  // float32 [.., n], if asked for
   Receipt receipt;
@@ -150,7 +150,7 @@ struct ScoreResult {
 struct RetryCounts {
   int64_t calls = 0;        // calls that began
   int64_t retries = 0;      // attempts beside the first ones
-  int64_t recovered = 0;    // calls that a retry made succeed
+  int64_t recovered = 0;    // calls that succeeded after a retry
   int64_t over_budget = 0;  // calls that failed because the budget of retries was spent
 };
 
@@ -159,15 +159,15 @@ struct StubOptions {
   std::string http_proxy = {};  // errors of the connection name it
   int attempts_max = 1;         // as in ClientOptions
 
-  // The number of stubs that are kept for retries. They are the last ones, and at least one other
-  // stub must be left.
+  // The number of stubs that are kept for retries. They are the last stubs of the vector. At least
+  // one stub must not be a spare.
   size_t spares = 0;
 };
 
 class Retries;
 enum class Repeat : int;
 
-// A connection to a qkserve server. Thread-safe. Calls block the caller.
+// A client of a qkserve server. Thread-safe. Calls block the caller.
 //
 // Errors are the server's, which proto/qkserve/v1/*.proto list, and gRPC's own: UNAVAILABLE if no
 // server answers, DEADLINE_EXCEEDED after the timeout. A call fails with INVALID_ARGUMENT before
@@ -211,9 +211,9 @@ class Client {
   absl::StatusOr<v1::ScoreResponse> Score(const v1::ScoreRequest& request, absl::Duration timeout,
                                           const Metadata& metadata = {});
 
-  // Makes or replaces a key set of `keys` [.., m, d], and returns its new state. After an error the
-  // previous version stays. After an error of the connection, such as UNAVAILABLE or
-  // DEADLINE_EXCEEDED, the change may nevertheless have happened. GetKeySet tells whether it has.
+  // Makes or replaces a key set of `keys` [.., m, d], and returns its new state. After an error
+  // from the server the previous version stays. After an error of the connection, such as
+  // UNAVAILABLE or DEADLINE_EXCEEDED, the change may have happened. GetKeySet tells whether it has.
   absl::StatusOr<KeySetInfo> PutKeySet(const std::string& name, const TensorSource& keys,
                                        const PutKeySetOptions& options = {});
 
@@ -266,7 +266,7 @@ class Client {
       Request request);
 
   const std::vector<Stubs> stubs_;
-  const size_t spares_;  // the last stubs_, for retries
+  const size_t spares_;  // the number of last stubs_ that are kept for retries
   const std::string http_proxy_;
   const std::unique_ptr<Retries> retries_;
   std::atomic<uint64_t> next_{0};

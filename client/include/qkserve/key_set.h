@@ -36,7 +36,7 @@ struct TensorSpec {
 struct KeySetInfo {
   std::string name;
   int64_t version = 0;
-  TensorSpec keys;                                  // its type is the one in which keys are kept
+  TensorSpec keys;                                  // with the type in which keys are kept
   std::optional<TensorSpec> values = std::nullopt;  // nullopt: the set has no values
   int64_t memory_bytes = 0;
   int64_t requests_served = 0;
@@ -48,9 +48,9 @@ struct KeySetInfo {
 
 // A tensor that is read in pieces while it is sent. It need not fit in memory.
 struct TensorSource {
-  // Fills `out` with the bytes from `offset` on. It is called in order, on the thread that called
-  // the client. A retry of the upload begins at offset 0 again. If it returns an error, the upload
-  // ends and returns this error.
+  // Fills `out` with the bytes from `offset` on. The client calls it in the order of offsets, on
+  // the thread that called the client. A retry of the upload begins at offset 0 again. An error
+  // from this function ends the upload, which returns the same error.
   using Read = std::function<absl::Status(int64_t offset, absl::Span<char> out)>;
 
   TensorSource(DataType data_type, Shape shape, Read read)
@@ -70,9 +70,9 @@ struct TensorSource {
   std::optional<int64_t> size_bytes;  // as in TensorView
 };
 
-// Is called after each chunk, on the thread that called the client. `sent_bytes` have been given to
-// the connection, where HTTP/2's flow control bounds the bytes that wait. If the upload is retried,
-// `sent_bytes` begins at 0 again.
+// The client calls this function after each chunk, on the thread that called the client.
+// `sent_bytes` bytes have been given to the connection. HTTP/2's flow control limits how many of
+// them wait there. If the upload is retried, `sent_bytes` begins at 0 again.
 using UploadProgress = std::function<void(int64_t sent_bytes, int64_t total_bytes)>;
 
 inline constexpr int64_t kUploadChunkBytes = kMiB;

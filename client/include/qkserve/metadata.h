@@ -15,13 +15,13 @@ namespace qkserve {
 //
 // A name has lower-case letters, digits, '-', '_' and '.'. Names that begin with "grpc-", and some
 // other names, are reserved for gRPC and this library. A value is printable ASCII. If the name ends
-// in "-bin", the value may have any bytes. A call with another name or value fails with
-// INVALID_ARGUMENT before it is sent. Servers refuse more than about 7 KB of metadata in all
+// in "-bin", the value may have any bytes. A call with any other name or value fails with
+// INVALID_ARGUMENT and is not sent. Servers refuse more than about 7 KB of metadata in all
 // (RESOURCE_EXHAUSTED).
 using Metadata = std::vector<std::pair<std::string, std::string>>;
 
-// Returns the metadata of a call for this tenant at this priority. It is empty for tenant "" and
-// kNormal.
+// Returns the metadata of a call for this tenant at this priority. The metadata is empty if
+// `tenant` is "" and `priority` is kNormal.
 Metadata CallerMetadata(const std::string& tenant, Priority priority);
 
 }  // namespace qkserve

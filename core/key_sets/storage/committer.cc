@@ -24,9 +24,10 @@
 // If a Put of a new set fails after its rename, the set is removed again. If the removal fails too,
 // the new manifest stays in memory, because its version must not be given again.
 //
-// A new base_version equals the new version. It tells readers to discard what they have of the set,
-// because they may hold the change that failed and would take its rows for rows of the next
-// version. The same base_version lets readers add to an older version: see the table in loader.cc.
+// A new base_version equals the new version. It tells readers to discard what they have of the set.
+// A reader may have loaded the failed change, and would otherwise keep the rows of that change in
+// the next version. The same base_version lets readers add to an older version: see the table in
+// loader.cc.
 
 namespace qkserve {
 

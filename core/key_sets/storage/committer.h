@@ -13,7 +13,7 @@
 
 namespace qkserve {
 
-// One segment with the rows of several segments of a set. ReplaceSegments puts it in their place.
+// A segment that is a copy of several segments of a set. ReplaceSegments replaces them by the copy.
 struct SegmentMerge {
   std::vector<SegmentInfo> from;
   SegmentInfo info;
@@ -24,8 +24,8 @@ struct SegmentMerge {
 // failed, the disk has the complete previous version or the complete new one. Memory has the
 // previous version.
 //
-// Calls for different sets may run at the same time. Calls for one set must not, except calls of
-// NewSegment.
+// Calls for different sets may run at the same time. For one set, only NewSegment may run beside
+// another call.
 class Committer {
  public:
   explicit Committer(DirectoryState* state)
@@ -62,9 +62,10 @@ class Committer {
   absl::Status StoreManifest(const Manifest& manifest, const std::string& added);
   // Adds a new set, with the segment if it is not null.
   absl::Status AddSet(Manifest manifest, SegmentWriter* segment, SegmentInfo info);
-  // Renames a set to `temporary` (see DeletedPath) and removes its files. The folder stays until
-  // .last_version has the version in the folder's name, because that version must not be given
-  // again. Writing .last_version may need the disk space that is freed here.
+  // Renames a set to `temporary` (see DeletedPath) and removes its files. Then writes
+  // .last_version. The files go first, because writing may need their disk space. The folder is
+  // removed only after .last_version was written, because the version in its name must not be given
+  // again.
   absl::Status MoveAndRemove(const std::string& name, const std::string& temporary);
 
   DirectoryPaths& paths_;

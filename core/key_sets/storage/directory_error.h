@@ -7,8 +7,8 @@
 
 namespace qkserve {
 
-// Returns an error of the key set directory `root` as callers may see it. The error does not show
-// the directory's path. A code that would mean something else to a caller becomes INTERNAL.
+// Converts an error of the key set directory `root` for callers. The result does not show the
+// directory's path. A code that would mean something else to a caller becomes INTERNAL.
 absl::Status DirectoryErrorForCaller(const absl::Status& status, const std::string& root);
 
 }  // namespace qkserve

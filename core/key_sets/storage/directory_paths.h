@@ -22,7 +22,7 @@ int64_t VersionOfSegment(absl::string_view file);
 
 // True if the entry is a folder, and its name is valid for a set.
 bool MayBeSet(const FileSystem::Entry& entry);
-// True if the name is that of a file or folder that was being written or removed.
+// True if a file or folder has this name only while it is written or removed.
 bool IsTemporary(absl::string_view name);
 // Returns the version in the name of a set that is being removed, or 0 for any other name.
 int64_t VersionOfDeleted(absl::string_view name);
@@ -40,8 +40,7 @@ class DirectoryPaths {
   // Returns a new path, ROOT/.KIND-SET-NUMBER.tmp. No file has this path, and no other call returns
   // it.
   std::string TemporaryPath(absl::string_view kind, absl::string_view set);
-  // Returns a new path for a set that is being removed. `version` is the greatest version at that
-  // time.
+  // Returns a new path for a set that is being removed. `version` is the directory's last version.
   std::string DeletedPath(int64_t version, absl::string_view set) {
     return TemporaryPath(absl::StrCat("deleted-", version), set);
   }

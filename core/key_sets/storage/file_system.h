@@ -92,8 +92,8 @@ class FileSystem {
 };
 
 // Replaces the file DIRECTORY/NAME durably. Readers see all of the old contents or all of the new
-// ones. If a directory has the name NAME or NAME.tmp, the name gets the suffix ".directory-0", or
-// the next free number.
+// ones. A directory that has the name NAME or NAME.tmp is renamed. Its new name ends in
+// ".directory-0", or in the next free number.
 absl::Status ReplaceFile(FileSystem* files, const std::string& directory, absl::string_view name,
                          absl::string_view contents);
 

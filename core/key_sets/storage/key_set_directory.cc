@@ -31,8 +31,8 @@ absl::Status KeySetDirectory::OpenRoot() {
   absl::Status made = files.MakeDirectory(path());
   if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
   // The parent is synced even if the directory existed, because the directory may have been made
-  // just before a process ended. In this case an error is ignored, because this process may not be
-  // allowed to read the parent.
+  // just before a process ended. If the directory existed, an error is ignored, because this
+  // process may not be allowed to read the parent.
   const std::string parent = std::filesystem::path(path()).parent_path();
   absl::Status synced = files.SyncDirectory(parent.empty() ? "." : parent);
   if (made.ok() && !synced.ok()) return synced;

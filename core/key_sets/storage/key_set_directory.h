@@ -43,9 +43,9 @@ namespace qkserve {
 // and none of its files are removed. Symbolic links are not followed. Copy sets into and out of a
 // directory only while no writer has it open.
 //
-// Calls for different sets may run at the same time. Calls for one set must not, with these
-// exceptions: writing to its segments, CopyForMerge, ListNames, StoredVersion, FindChanges and, in
-// a directory opened to read, Load.
+// Calls for different sets may run at the same time. For one set, only these may run beside another
+// call: writing to its segments, CopyForMerge, ListNames, StoredVersion, FindChanges and, in a
+// directory opened to read, Load.
 class KeySetDirectory {
  public:
   using Mode = DirectoryMode;
@@ -73,10 +73,10 @@ class KeySetDirectory {
 
   // The differences between the directory and the sets that a reader serves. `served` gives the
   // version of each of these sets by name; 0: no version. A set is deleted if nothing in the
-  // directory has its name, and the directory is known to be the same one. It is known to be the
-  // same one if it has another served set, or if .last_version or the name of a set that is being
-  // removed shows a later delete. UNAVAILABLE: it may be another directory. Other errors are those
-  // of listing the directory.
+  // directory has its name. If all served sets are missing, they count as deleted only if
+  // .last_version or the name of a set that is being removed shows a delete after the newest served
+  // version was made. UNAVAILABLE: all are missing, and nothing shows a delete. Other errors are
+  // those of listing the directory.
   struct Changes {
     std::vector<std::string> there;    // names in order; some sets may be damaged
     std::vector<std::string> deleted;  // names of served sets
@@ -108,10 +108,10 @@ class KeySetDirectory {
     return committer_.NewSegment(name, layout, rows);
   }
 
-  // Makes a new set `name`, or replaces it. The set has this segment alone, at `version`. `version`
-  // must never have been given before. It must be greater than the set's version and than
-  // last_version() was after Open. FAILED_PRECONDITION: the directory has something else with this
-  // name.
+  // Makes or replaces the set `name`. The set then has only this segment, and is at `version`.
+  // `version` must never have been given before. It must be greater than the set's version, and
+  // greater than last_version() was after Open. FAILED_PRECONDITION: the directory has something
+  // else with this name.
   absl::Status Put(const std::string& name, int64_t version,
                    std::unique_ptr<SegmentWriter> segment) {
     return committer_.Put(name, version, std::move(segment));
@@ -146,7 +146,7 @@ class KeySetDirectory {
 
   // Makes the directory and takes its lock.
   absl::Status OpenRoot();
-  // Finds the sets. A writer also recovers and imports what is there.
+  // Finds the sets. A writer also recovers them and imports loose files.
   absl::Status FindSets();
   void WriteSynced();
 

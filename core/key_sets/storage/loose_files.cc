@@ -27,9 +27,8 @@ Manifest NewManifest(StoredSets& sets, const std::string& name, const SegmentRea
                         .checksum = reader.FileChecksum()}}};
 }
 
-// Writes the set's manifest, then moves the file into the set's folder. In this order the file
-// always has a name that its owner knows. If the process ends in between, the next process finishes
-// the import.
+// Writes the set's manifest, then moves the file into the set's folder. If the process ends in
+// between, the file still has its old name, and the next process finishes the import.
 absl::Status ImportLooseFile(DirectoryState& state, Committer& committer, const std::string& name,
                              const std::string& path) {
   RETURN_IF_ERROR(ValidateKeySetName(name));

@@ -95,7 +95,7 @@ SegmentInfo ToSegment(const json& object, std::string* problem) {
   Members members(object, problem);
   SegmentInfo info;
   info.file = members.Text("file");
-  // The file must be in the folder of its manifest.
+  // A valid name cannot lead out of the manifest's folder.
   if (!ValidateKeySetName(info.file).ok()) members.Fail("file");
   info.keys = members.Integer("keys", 0);
   info.bytes = members.Integer("bytes", 0);
@@ -115,13 +115,14 @@ absl::Status CheckFormat(const json& object) {
       ", this version reads format ", kFormat));
 }
 
-// Parses the object. Adds its segments to `segments` and returns its other members. Returns null if
-// the text is not JSON, or not like a manifest. While the text is parsed, at most one segment and a
-// few other members are kept as JSON. A damaged or hostile text therefore takes less memory than 3
-// times its bytes.
+// Parses the object in `text`. Adds its segments to `segments` and returns its other members.
+// Returns null if the text is not JSON, or not like a manifest. During the parse at most one
+// segment and a few other members are kept as JSON. A damaged or hostile text therefore takes less
+// memory than 3 times its bytes.
 json ParseObject(absl::string_view text, std::vector<SegmentInfo>* segments, std::string* problem) {
-  // The most bytes between two quotation marks. The longest texts are names. Bytes outside texts
-  // are limited too, because the parser remembers all bytes since the last text or number.
+  // The most bytes between two quotation marks. The longest strings are names. Bytes outside
+  // strings are limited too, because the parser remembers all bytes since the last string or
+  // number.
   constexpr size_t kTokenBytesMax = 1024;
   constexpr int kSegmentDepth = 2;  // depth of the objects in the array of segments
   // A manifest has eleven members. Members beyond kKeptMax are dropped, which makes the checksum

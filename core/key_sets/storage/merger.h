@@ -26,9 +26,9 @@ inline constexpr size_t kMergeSegmentsMin = 16;
 // sizes.
 size_t SegmentsToMerge(absl::Span<const int64_t> segment_bytes);
 
-// Copies the small, newest segments of a set into one, if SegmentsToMerge says so. The set may be
-// changed meanwhile. Committer::ReplaceSegments puts the copy in their place. NOT_FOUND: there is
-// no such set. DATA_LOSS: the set is damaged.
+// Copies the newest segments of a set into one, as many as SegmentsToMerge returns. The set may be
+// changed meanwhile. Committer::ReplaceSegments later replaces these segments by the copy.
+// NOT_FOUND: there is no such set. DATA_LOSS: the set is damaged.
 absl::StatusOr<SegmentMerge> CopySegmentsToMerge(const StoredSets& sets, Committer& committer,
                                                  const std::string& name);
 

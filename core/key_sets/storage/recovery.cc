@@ -78,7 +78,7 @@ absl::Status FindStoredSets(DirectoryState& state, const std::vector<FileSystem:
   sets.RaiseLastVersion(
       std::max(sets.last_version() + kVersionJump, absl::ToUnixMicros(absl::Now())));
   if (state.mode == DirectoryMode::kReader) return absl::OkStatus();
-  // If the file cannot be written, versions jump again when the next process starts.
+  // If the file cannot be written, the last version is raised again when the next process starts.
   const absl::Status status = sets.WriteLastVersion();
   if (!status.ok()) state.notes.push_back(absl::StrCat("is not made anew: ", status.message()));
   return absl::OkStatus();

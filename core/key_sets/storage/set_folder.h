@@ -40,12 +40,12 @@ class SetFolder {
   // segments.
   absl::Status WriteManifest(const Manifest& manifest);
 
-  // Moves a finished segment into the folder durably. Adds it to the end of `manifest`. After an
-  // error, calls TakeBackSegment.
+  // Moves a finished segment into the folder durably. Adds the segment to the end of `manifest`.
+  // After an error, calls TakeBackSegment.
   absl::Status AddSegment(Manifest& manifest, SegmentWriter& segment, SegmentInfo info);
-  // Removes the file of a segment whose manifest could not be written, because the disk may be
-  // full. Keeps the file if the folder's manifest cannot be read or names the file. A merge that is
-  // tried again gives its segment the same name.
+  // Removes a segment's file after a change failed, because the disk may be full. Keeps the file if
+  // the folder's manifest cannot be read or names the file. A manifest may name the file, because a
+  // merge that is tried again gives its segment the same name.
   void TakeBackSegment(const std::string& name, const std::string& file);
 
   absl::Status Sync() { return files_->SyncDirectory(path_); }

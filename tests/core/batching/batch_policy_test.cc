@@ -59,12 +59,13 @@ TEST(BatchPolicyTest, QueueIsBoundedByCount) {
   EXPECT_EQ(LimitOf(full), "queue_requests_max");
 }
 
-// Returns the limit that refuses a request with work of `ahead` before it, or "" if it is admitted.
+// Returns the name of the limit that refuses a request, or "" if the request is admitted. `ahead`
+// is the work before the request.
 std::string LimitAfter(absl::Duration ahead, bool lane_is_standing, absl::Duration timeout) {
   BatchPolicyOptions options = Options();
   options.queued_time_max = absl::Seconds(2);
   const absl::Time now = absl::UnixEpoch();
-  // Both workers together need 10 ms for it.
+  // Both workers together need 10 ms for this request.
   const JobSpec spec = {.tile_count = 4, .cost = absl::Milliseconds(20), .deadline = now + timeout};
   const QueueSummary others = {.large_requests = 1};
   return LimitOf(AdmitByPrediction(options, others, spec, {ahead, lane_is_standing}, now));
@@ -72,10 +73,10 @@ std::string LimitAfter(absl::Duration ahead, bool lane_is_standing, absl::Durati
 
 TEST(BatchPolicyTest, AWaitIsCountedWithAReserve) {
   constexpr absl::Duration kNone = absl::InfiniteDuration();
-  // 3.2 s of work are 1.6 s of both workers, and 2 s with the reserve.
+  // Both workers together do 3.2 s of work in 1.6 s. With the reserve, this is 2 s.
   EXPECT_EQ(LimitAfter(absl::Seconds(3.2), false, kNone), "");
   EXPECT_EQ(LimitAfter(absl::Seconds(3.3), false, kNone), "queue_time_max");
-  // 100 ms of work: with the reserve the wait is 62.5 ms, and the request itself takes 15 ms.
+  // After 100 ms of work, the wait with its reserve is 62.5 ms. The request itself takes 15 ms.
   EXPECT_EQ(LimitAfter(absl::Milliseconds(100), false, absl::Milliseconds(78)), "");
   EXPECT_EQ(LimitAfter(absl::Milliseconds(100), false, absl::Milliseconds(77)), "deadline");
   // A long deadline does not make a long queue.
@@ -139,7 +140,8 @@ TEST(BatchPolicyTest, RefusedCallersAreToldDifferentTimes) {
   std::sort(times.begin(), times.end());
   EXPECT_GE(times.front(), absl::Milliseconds(100));
   EXPECT_LT(times.back(), absl::Milliseconds(200));
-  // Times are spread evenly: two neighbours of the hundred are at most two steps apart.
+  // The 100 times are spread evenly over 100 ms. Neighbours are at most 2 ms apart, twice the mean
+  // gap.
   for (size_t i = 1; i < times.size(); ++i) {
     EXPECT_LE(times[i] - times[i - 1], absl::Milliseconds(2));
   }
@@ -172,7 +174,7 @@ TEST(BatchPolicyTest, ItIsTooLateToBeginWhereOthersWaitAndTheTimeLeftIsShort) {
   const absl::Time now = absl::UnixEpoch();
   const QueueSummary alone = {.large_requests = 1};
   const QueueSummary others = {.small_requests = 1, .large_requests = 1};
-  // Both workers together need 10 ms for this.
+  // Both workers together need 10 ms for this job.
   JobSpec spec = {.tile_count = 4, .cost = absl::Milliseconds(20)};
   EXPECT_FALSE(TooLateToBegin(options, others, spec, absl::ZeroDuration(), now));
   spec.deadline = now + absl::Milliseconds(14);

@@ -58,7 +58,8 @@ class BatchQueueTest : public testing::Test {
     work->pass = std::make_unique<PuppetPass>(strings_, tiles);
     queue_->PassMade(work, clock_.Now());
   }
-  // Each returns the work in an assignment, or empty, null or -1 if the work is of another kind.
+  // The functions below return the work in an assignment. If the work is of another kind, they
+  // return an empty vector, null or -1.
   static std::vector<std::shared_ptr<QueuedJob>> SmallOf(const Assignment& assignment) {
     const auto* small = std::get_if<SmallJobs>(&assignment.work);
     return small != nullptr ? small->jobs : std::vector<std::shared_ptr<QueuedJob>>();
@@ -92,7 +93,7 @@ TEST_F(BatchQueueTest, AnEmptyQueueGivesNothing) {
 TEST_F(BatchQueueTest, SmallJobsAreTakenInGroupsInOrderOfArrival) {
   std::vector<std::shared_ptr<QueuedJob>> jobs;
   for (int i = 0; i < 8; ++i) jobs.push_back(PushSmall());
-  // An even share of 8 x 100 us for two workers.
+  // Each of the two workers gets half of the 8 x 100 us.
   const Assignment first = Take();
   EXPECT_THAT(SmallOf(first), testing::ElementsAre(jobs[0], jobs[1], jobs[2], jobs[3]));
   const Assignment second = Take();
@@ -214,7 +215,7 @@ TEST_F(BatchQueueTest, AJobThatWaitedLongerThanTheLimitIsDropped) {
 }
 
 TEST_F(BatchQueueTest, AJobIsRefusedThatIsExpectedToWaitLongerThanTheLimit) {
-  // The reserve is a quarter, so the limit is reached after 4 s of both workers' work.
+  // The limit is 5 s. A wait of 4 s reaches it, because the reserve is a quarter.
   for (int i = 0; i < 8; ++i) PushLarge(10, absl::Seconds(1));
   PushLarge(10, absl::Seconds(1));
   const absl::Status refused = TryPush({.tile_count = 10, .cost = absl::Seconds(1)});
@@ -225,9 +226,9 @@ TEST_F(BatchQueueTest, AJobIsRefusedThatIsExpectedToWaitLongerThanTheLimit) {
 
 TEST_F(BatchQueueTest, AStandingQueueTakesLess) {
   const JobSpec spec = {.tile_count = 2, .cost = absl::Milliseconds(200)};
-  // For more than a second, no job had its turn within 10 ms.
+  // For more than a second, no job gets its turn within 10 ms of its arrival.
   for (int i = 0; i < 30; ++i) Push(spec);
-  EXPECT_TRUE(TryPush(spec).ok());  // a wait of 3 s
+  EXPECT_TRUE(TryPush(spec).ok());  // the wait is 3 s
   clock_.Advance(absl::Seconds(1.1));
   EXPECT_EQ(LimitOf(TryPush(spec)), "queue_time_max");
   // A job that gets its turn at once shows that the lane keeps up again.
@@ -265,8 +266,8 @@ TEST_F(BatchQueueTest, ExpiredJobsAreDroppedBeforeTheyCost) {
   EXPECT_EQ(queue_->summary().busy, 1);
 }
 
-// If jobs were taken in order of arrival, each would begin so late that it could just be answered,
-// and in the end none would be in time.
+// If jobs were taken in order of arrival, each would begin at the last moment, and in the end none
+// would be answered in time.
 TEST_F(BatchQueueTest, UnderOverloadNobodyIsBegunWhoWillBeLate) {
   constexpr uint64_t key_set = 1;
   std::vector<std::shared_ptr<QueuedJob>> jobs;
@@ -278,8 +279,8 @@ TEST_F(BatchQueueTest, UnderOverloadNobodyIsBegunWhoWillBeLate) {
                          .deadline = clock_.Now() + absl::Milliseconds(100)}));
     clock_.Advance(absl::Milliseconds(5));
   }
-  // The workers were away longer than predicted. The first job has no time left, and the next ones
-  // have too little.
+  // The workers were busy for longer than predicted. The first job has no time left, and the next
+  // two jobs have too little.
   clock_.Advance(absl::Milliseconds(75));
   const Assignment next = Take();
   ASSERT_EQ(WorkOf(next)->jobs.size(), 1U);
@@ -356,8 +357,8 @@ TEST_F(BatchQueueTest, BegunWorkThatWillEndTooLateMakesRoomForOthers) {
   const Assignment first = Take();
   EXPECT_EQ(JobOf(first), late);
   clock_.Advance(absl::Milliseconds(40));
-  // 30 ms of work are left. Two workers have 10 ms for it, which is too little. The job may try
-  // because no other job waits.
+  // 30 ms of work are left. Two workers cannot do them in the 10 ms before the deadline. The job
+  // may continue, because no other job waits.
   const Assignment second = Take();
   EXPECT_EQ(JobOf(second), late);
   const auto other = PushLarge(4, absl::Milliseconds(40));
@@ -376,7 +377,7 @@ TEST_F(BatchQueueTest, AGiantThatCannotEndInTimeIsRefusedOnArrival) {
   EXPECT_EQ(LimitOf(TryPush(giant)), "deadline");
 }
 
-// The pass continues for another of its jobs, so the first job may still be answered in time.
+// The first job may still be answered in time, because the pass continues for its other job.
 TEST_F(BatchQueueTest, AJobOfAPassThatGoesOnIsNotGivenUp) {
   constexpr uint64_t key_set = 1;
   const auto urgent = Push({.cost = absl::Milliseconds(4),
@@ -396,7 +397,7 @@ TEST_F(BatchQueueTest, AJobOfAPassThatGoesOnIsNotGivenUp) {
   EXPECT_TRUE(urgent->status.ok());
 }
 
-// Together the jobs would end too late for the first one.
+// A pass with both jobs would end too late for the first job.
 TEST_F(BatchQueueTest, APassTakesNobodyAlongWhoMakesItTooLate) {
   constexpr uint64_t key_set = 1;
   const auto urgent = Push({.cost = absl::Milliseconds(4),
@@ -442,7 +443,7 @@ TEST_F(BatchQueueTest, AJobThatIsDroppedBetweenTilesTellsWhatItTook) {
 }
 
 TEST_F(BatchQueueTest, JobsOfAGroupShareAPass) {
-  // Both key sets are due at once. Then the lower number goes first.
+  // Both key sets are equally due. The lower number then goes first.
   constexpr uint64_t key_sets[] = {1, 2};
   const int& key_set = key_sets[0];
   const int& other = key_sets[1];
@@ -493,7 +494,7 @@ TEST_F(BatchQueueTest, APassIsBoundedByCostSoThatSmallOnesDoNotWaitForAHeavyOne)
   for (int i = 0; i < 20; ++i) {
     light.push_back(PushGrouped(key_set, absl::Milliseconds(2), absl::Microseconds(1900)));
   }
-  // The light jobs go first, and leave no room for the heavy job after them.
+  // The light jobs go first. With the heavy job, their pass would cost more than a pass may.
   const Assignment first = Take();
   EXPECT_EQ(WorkOf(first)->jobs, light);
   EXPECT_EQ(JobOf(Take()), heavy);
@@ -543,7 +544,7 @@ TEST_F(BatchQueueTest, AGiantOnAKeySetIsOvertakenAfterATileHoweverLongItWaited) 
   const Assignment pass = Take();
   EXPECT_EQ(JobOf(pass), giant);
   MakePass(pass, 1000);
-  // The giant takes much longer than predicted, while others of its size wait.
+  // The giant takes much longer than predicted, while another job of its size waits.
   const auto next_giant = PushGrouped(key_set, absl::Seconds(1), absl::Milliseconds(1));
   for (int round = 0; round < 10; ++round) {
     clock_.Advance(absl::Seconds(10));

@@ -26,7 +26,7 @@ TEST(FairTurnsTest, WhoWasIdleHasNotSavedUp) {
   FairTurns<int> turns;
   turns.SetActive(second, true);
   for (int i = 0; i < 1000; ++i) turns.Charge(turns.Choose(), absl::Milliseconds(5));
-  // The tenant may catch up with the last portion, but not with the five seconds before it.
+  // The owner that was idle goes first, but it does not get back the five seconds that it missed.
   turns.SetActive(first, true);
   EXPECT_EQ(turns.Choose(), first);
   turns.Charge(first, absl::Milliseconds(6));
@@ -46,7 +46,7 @@ TEST(FairTurnsTest, LeavingDoesNotPayADebt) {
   }
 }
 
-// Otherwise a newcomer would wait for a portion of each of the others.
+// A newcomer that went last would wait for a portion of every other owner.
 TEST(FairTurnsTest, WhoComesGoesBeforeAllThatHaveTheSameClock) {
   constexpr int kBusy = 10;
   FairTurns<int> turns;

@@ -38,7 +38,8 @@ OverTime Bursts(double rest, double value, absl::Duration length, absl::Duration
   return [=](absl::Duration at) { return at % period < length ? value : rest; };
 }
 
-// The same as resident-heavy: 28 ms of one worker, with a deadline of ten times that.
+// Requests like the workload resident-heavy of bench/. Each takes one worker 28 ms, and its timeout
+// is ten times as long.
 SimulatedCallers Heavy(const OverTime& load) {
   return {.kind = WorkKind::kPass,
           .tiles = 15,
@@ -70,7 +71,7 @@ class OverloadTest : public testing::TestWithParam<double> {
       const QueueSimulation::Result result = simulation.Run();
       const SimulatedOutcome& outcome = result.outcomes[0];
       EXPECT_GE(result.goodput, goodput);
-      // Work that has begun ends in time.
+      // Nearly all work that has begun ends in time.
       EXPECT_LE(outcome.late, outcome.in_time / 20);
       // Nearly all requests that cannot be answered are refused on arrival.
       EXPECT_LE(outcome.Dropped(), dropped_max * outcome.sent);
@@ -85,7 +86,8 @@ TEST_P(OverloadTest, RequestsOnAKeySet) { ExpectGoodput(Heavy({})); }
 TEST_P(OverloadTest, RequestsOnManyKeySets) {
   SimulatedCallers callers = Heavy({});
   callers.key_sets = 4;
-  // Sets without requests at this one's arrival may get some later, and then take their turns.
+  // More requests are dropped, because key sets that had no requests when a request arrived may get
+  // some later and then take turns.
   ExpectGoodput(callers, 0.06);
 }
 
@@ -125,7 +127,7 @@ TEST(OverloadChangesTest, AfterAStepTheQueueIsShortAgainWithinItsDeadlines) {
       std::count_if(outcome.answered.begin(), outcome.answered.end(), [&](absl::Time at) {
         return at > QueueSimulation::kBegin + kDown + absl::Milliseconds(300);
       });
-  // 1.7 s at half of the capacity.
+  // Answers are counted for the last 1.7 s, in which the load is half of the capacity.
   EXPECT_GE(answered_after, 0.75 * 1.7 * 0.5 * kWorkers / 0.028);
   EXPECT_LE(outcome.late + outcome.Dropped(), outcome.sent / 100);
 }
@@ -135,7 +137,7 @@ TEST(OverloadChangesTest, WorkersThatBecomeSlowCostNoMoreThanTheirTime) {
   simulation.duration = absl::Seconds(16);
   simulation.slowness = Bursts(1, 4, absl::Seconds(2), absl::Seconds(4));
   EXPECT_GE(simulation.Run().goodput, 0.9);
-  // The pauses are shorter than the time for which a learned speed is kept.
+  // The fast phases are shorter than the time for which a learned speed is kept.
   simulation.slowness = Bursts(1, 4, absl::Milliseconds(100), absl::Milliseconds(400));
   EXPECT_GE(simulation.Run().goodput, 0.95);
 }
@@ -147,7 +149,7 @@ TEST(OverloadWithoutDeadlineTest, NobodyWaitsLongerThanTheLimit) {
   callers.timeout = absl::InfiniteDuration();
   QueueSimulation simulation = Simulation({callers});
   simulation.duration = absl::Seconds(40);
-  // In the middle the workers are slower than anything predicted.
+  // From 15 s to 25 s, the workers are four times as slow as predicted.
   simulation.slowness = Step(1, 4, absl::Seconds(15), absl::Seconds(25));
   const QueueSimulation::Result result = simulation.Run();
   const SimulatedOutcome& outcome = result.outcomes[0];
@@ -183,7 +185,7 @@ TEST(OverloadWithoutDeadlineTest, TheyShareTheWorkersWithThoseThatHaveOne) {
     EXPECT_GE(ShareOf(simulation, result, 0), 0.3);
     EXPECT_GE(ShareOf(simulation, result, 1), 0.3);
     EXPECT_LE(PercentileOf(result.outcomes[1].queued, 100), simulation.options.queued_time_max);
-    // Few are refused late.
+    // Few requests are dropped after admission.
     EXPECT_LE(result.outcomes[1].Dropped(), result.outcomes[1].sent / 30);
   }
 }

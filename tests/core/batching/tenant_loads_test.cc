@@ -57,7 +57,8 @@ TEST_F(TenantLoadsTest, OtherTenantsGetNoMoreThanAsMuchEach) {
 
 TEST_F(TenantLoadsTest, ALowJobWaitsForTheNormalWorkOfItsTenant) {
   Put(Lane(2), 1, absl::Milliseconds(100));
-  // 100 ms of its own tenant, and 120 ms of the other tenant in the same time.
+  // The job waits for 100 ms of its own tenant's work. Meanwhile the other tenant gets 120 ms, as
+  // much as that work and the job.
   EXPECT_EQ(OthersMeanwhile(Lane(2, Priority::kLow), absl::Milliseconds(20)),
             absl::Milliseconds(220));
   Put(Lane(2, Priority::kLow), 1, absl::Seconds(1));

@@ -100,7 +100,7 @@ TEST_F(TenantQueueTest, ASmallJobOfAQuietTenantWaitsForATileAtMostWhateverOthers
     const auto job = Push(Small(quiet));
     const bool is_first = Work(/*pass_tiles=*/4).front() == job;
     at_once += is_first ? 1 : 0;
-    // If the job was not first, another tenant had had less time than this one.
+    // If the job was not first, another tenant had got less time than its tenant.
     const QueuedJobs next = Work(/*pass_tiles=*/4);
     EXPECT_TRUE(is_first || next.front() == job);
   }
@@ -167,7 +167,7 @@ TEST_F(TenantQueueTest, APassTakesJobsOfAllTenantsInTurn) {
   };
   EXPECT_THAT(tenants(Work()), ElementsAre(TenantId{1}, TenantId{2}));
   Push(OnKeySet(TenantId{1}, 1));
-  // After the last tenant comes the first one again.
+  // After the last tenant, it is the first tenant's turn again.
   EXPECT_THAT(tenants(Work()), ElementsAre(TenantId{3}, TenantId{1}));
   EXPECT_EQ(queue().summary().requests(), 0);
   EXPECT_EQ(queue().summary().large_cost, absl::ZeroDuration());
@@ -199,10 +199,11 @@ TEST_F(TenantQueueTest, ATenantThatFillsTheQueueClosesItToItselfOnly) {
 TEST_F(TenantQueueTest, AFloodDoesNotMakeTheDeadlinesOfOthersLookTooClose) {
   for (int i = 0; i < 100; ++i) Push(OnKeySet(flood, 1));
   JobSpec urgent = OnKeySet(quiet, 2);
-  // The job should wait while the flood gets as much work, and both take 10 ms of one worker.
+  // The job takes one worker 10 ms. Before the job ends, the flood gets only as much time.
   urgent.deadline = clock_.Now() + absl::Milliseconds(15);
   EXPECT_TRUE(TryPush(urgent).ok());
-  // The tenant's low work waits for its normal work, and both wait for as much work of the flood.
+  // The low job waits for its tenant's normal job. Meanwhile the flood gets as much time as both
+  // jobs.
   JobSpec low = urgent;
   low.priority = Priority::kLow;
   low.group = GroupId{3};

@@ -112,8 +112,8 @@ TEST_P(ElementTypesTest, NarrowsBackToTheSameBits) {
 }
 
 TEST_P(ElementTypesTest, RoundsToNearestTiesToEven) {
-  // Between two neighbours, the middle is rounded to the even one. Other values are rounded to the
-  // nearer one.
+  // The middle between two neighbours is rounded to the even neighbour. Other values are rounded to
+  // the nearer neighbour.
   ForEachTarget([] {
     for (uint16_t low = 0; std::isfinite(Value(GetParam(), low + 1)); ++low) {
       const uint16_t high = low + 1;
@@ -130,7 +130,7 @@ TEST_P(ElementTypesTest, RoundsToNearestTiesToEven) {
 
 TEST_P(ElementTypesTest, BeyondTheRangeIsInfinityAndNanStaysNan) {
   const float inf = std::numeric_limits<float>::infinity();
-  // A NaN that has a payload only in bits that are cut off.
+  // A NaN whose payload is only in the bits that are cut off.
   const auto nan = std::bit_cast<float>(0x7F800001U);
   ForEachTarget([&] {
     EXPECT_EQ(Value(GetParam(), Narrow(GetParam(), std::numeric_limits<float>::max())), inf);

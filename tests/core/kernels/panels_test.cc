@@ -70,7 +70,8 @@ Buffer Zeros(int64_t bytes) {
 
 float* Floats(Buffer& buffer) { return reinterpret_cast<float*>(buffer.data()); }
 
-// Packs a [m, d] tensor, at most `step` keys in a call, from place `first` of the first panel on.
+// Packs a [m, d] tensor, beginning at place `first` of the first panel. Each call packs at most
+// `step` keys.
 Buffer Pack(const TensorView& keys, int64_t step = kPanelKeys, int64_t first = 0) {
   const int64_t m = keys.shape[0];
   const int64_t d = keys.shape[1];
@@ -144,7 +145,7 @@ TEST(PackedKernelTest, NamesTheInstructionSetInUse) {
 }
 
 // A sum of two NaNs may have the bits of either. The keys and the row have several kinds of NaN and
-// infinities, and the result must have the same bits in any number of rows.
+// infinities. The row's result must have the same bits, however many rows a call has.
 TEST(PackedKernelTest, NanHasTheSameBitsInAnyNumberOfRows) {
   constexpr int64_t kDepth = 40;
   constexpr int64_t kRowsMax = 12;
@@ -390,7 +391,8 @@ Buffer PackAllValues(const TensorView& values, int64_t step = kPanelKeys) {
   return panels;
 }
 
-// Sums that start at zero, and the largest scores of infinities and NaN. A score of 0 has weight 1.
+// The sums, which start at zero. `plus` and `minus` are the largest scores of keys with infinities
+// or NaN. A score of 0 has weight 1.
 struct Sums {
   std::vector<double> out;
   std::unique_ptr<bool[]> met;

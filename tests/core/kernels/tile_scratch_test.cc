@@ -53,8 +53,8 @@ TEST(TileScratchTest, AnIdleProcessKeepsNothing) {
   EXPECT_EQ(KeptScratchBytes(), 0);
 }
 
-// With many more threads than seats, the memory held at a time is bounded, and every thread gets a
-// seat.
+// Many more threads than seats run. The memory held at a time must be bounded, and every thread
+// must get a seat.
 TEST(TileScratchTest, ThreadsShareAsManySeatsAsCpus) {
   FreeKeptScratch();
   std::atomic<int> running{0};

@@ -91,7 +91,8 @@ TEST_F(DirectoryFollowerTest, AReaderThatFollowsAWriterSeesOneVersionWhole) {
     }
   });
   for (size_t i = 1; i < parts.size(); ++i) {
-    // Every few steps a put replaces the set by its first rows, or by all rows.
+    // Before every 20th append, a put replaces the set by its first part, and appends add the
+    // earlier parts again.
     if (i % 20 == 0) {
       const int64_t base = Upload(*store, "a", parts[0]).value()->version();
       version = base;
@@ -169,7 +170,7 @@ TEST_F(DirectoryFollowerTest, AReaderKeepsItsSetsWhileTheDirectoryIsAway) {
   reader->Refresh();
   EXPECT_EQ(LastLine(), "nothing more");
 
-  // If a directory is empty or a writer has made it anew, this does not mean that sets were
+  // A directory that is empty, or that a writer has made anew, does not mean that sets were
   // deleted.
   ASSERT_TRUE(files_.MakeDirectory("/sets").ok());
   reader->Refresh();

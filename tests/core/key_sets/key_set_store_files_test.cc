@@ -116,8 +116,9 @@ TEST_F(KeySetStoreFilesTest, WhereTheDiskFailsTheOldVersionServesAndTheNextChang
     }
   }
   EXPECT_GT(failed, 20);
-  // A failed change leaves no file, because the disk may be full. One failure of a put and one of
-  // an append differ: the new manifest is in place, but its folder could not be synced.
+  // A failed change must leave no file, because the disk may be full. Two failures are exceptions,
+  // one of the put and one of the append. There the new manifest is in place, but its folder could
+  // not be synced.
   EXPECT_EQ(left_files, 2);
   store = nullptr;
   store = Open();

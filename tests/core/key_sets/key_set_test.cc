@@ -20,8 +20,8 @@ constexpr int64_t kBlockKeys = KeySet::kBlockPanels * kPanelKeys;
 
 const KeySetLayout kLayout = {.leading = {2}, .d = 3, .key_type = DataType::kFloat16, .dv = 2};
 
-// Appends `rows` rows of seed 1, beginning at row m of the set, or puts the first ones if `base` is
-// null. The rows do not depend on how they are cut into parts.
+// Appends `rows` rows of seed 1, beginning at row m of the set. If `base` is null, puts the first
+// `rows` rows instead. The rows do not depend on how they are cut into parts.
 std::shared_ptr<const KeySet> Grow(std::shared_ptr<const KeySet> base, const KeySetLayout& layout,
                                    int64_t rows, ByteBudget* budget) {
   const int64_t first = base != nullptr ? base->m() : 0;

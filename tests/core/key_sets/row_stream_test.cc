@@ -100,7 +100,7 @@ absl::Status AddWith(float value, DataType from, DataType to, size_t piece) {
 TEST(RowStreamTest, RefusesFiniteElementsThatTheTypeCannotHold) {
   using enum DataType;
   for (const size_t piece : {size_t{100000}, size_t{13}}) {
-    // 65520 is halfway to the number that would be next. Ties are rounded to infinity.
+    // 65520 is halfway between 65504, the largest float16, and 65536. It is rounded to infinity.
     for (const float value : {65520.0F, -65520.0F, 70000.0F, 3e38F}) {
       for (const DataType from : {kFloat32, kBfloat16}) {
         const absl::Status status = AddWith(value, from, kFloat16, piece);
@@ -125,7 +125,7 @@ TEST(RowStreamTest, KeepsInfinityNanAndTheLargestElements) {
   const float below_halfway = std::nextafter(65520.0F, 0.0F);
   for (const float value : {kInfinity, -kInfinity, std::nanf(""), 65504.0F, below_halfway}) {
     for (const DataType from : {kFloat32, kFloat16, kBfloat16}) {
-      // 65504 in bfloat16 is 65536.
+      // In bfloat16, these values are rounded to 65536.
       if (from == kBfloat16 && std::isfinite(value)) continue;
       if (from == kFloat16 && value == below_halfway) continue;
       for (const DataType to : {kFloat32, kFloat16, kBfloat16}) {

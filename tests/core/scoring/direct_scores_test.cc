@@ -75,7 +75,7 @@ struct ShapeCase {
   Shape queries, keys;
 };
 
-// Awkward sizes: 1, primes, and sizes of tiles or next to them. Every kind of broadcast.
+// Awkward sizes (1, primes, tile sizes and their neighbours), and every kind of broadcast.
 std::vector<ShapeCase> AwkwardShapes() {
   return {
       {{1, 1}, {1, 1}},
@@ -173,7 +173,7 @@ TEST(DirectScoresTest, NoTileCostsMoreThanTheLimit) {
     const double all = static_cast<double>(s.products * s.ProductRows()) *
                        static_cast<double>(s.m) * static_cast<double>(s.d);
     EXPECT_GE(tiles, all / kTileMultiplyAdds) << ShapeString(shapes.queries);
-    // There are not too many tiles either, because handing out tiles takes time.
+    // The number of tiles is limited, too, because handing out a tile takes time.
     const double read = static_cast<double>(s.products * (s.ProductRows() + s.m) * s.d);
     EXPECT_LE(tiles, 4 + 8 * std::max({all / static_cast<double>(kTileMultiplyAddsMin),
                                        read / static_cast<double>(kTileElements),

@@ -58,7 +58,7 @@ bool SameBits(const Tensor& a, const Tensor& b) {
          std::memcmp(a.data.data(), b.data.data(), a.data.size_bytes()) == 0;
 }
 
-// The inputs of one slice, with the same lifetime.
+// The inputs of one slice. A problem made from them must not outlive them.
 struct Inputs {
   Tensor q, k, v;
   Inputs(int64_t n, int64_t m, int64_t d, int64_t dv, uint64_t seed)
@@ -171,7 +171,7 @@ TEST(InlineKeysTest, KeysAreSplitWhereRowsAreFew) {
 }
 
 TEST(InlineKeysTest, TopKIsChargedForAllTilesThatRunAtATime) {
-  // With many keys, the ten best need room for 42 entries.
+  // Selecting the ten best of many keys needs room for 42 entries.
   constexpr int64_t kRoomBytes = 42 * int64_t{sizeof(TopEntry)};
   struct Charge {
     int64_t bytes, tiles;

@@ -222,7 +222,7 @@ void ExpectBitsAsAlone(const std::shared_ptr<const KeySet>& key_set,
   }
 }
 
-// A set of two splits and a rest, with two heads.
+// A set with two heads. Each head's keys form two whole splits and a shorter one.
 std::shared_ptr<const KeySet> TwoHeads(DataType type) {
   Tensor keys = RandomTensor(type, {1, 2, 1500, 2000}, 1);
   Tensor values = RandomTensor(type, {1, 2, 1500, 40}, 2);
@@ -319,7 +319,7 @@ TEST(PackedKeysBitsTest, WhatIsMaskedDoesNotLeak) {
   }
 }
 
-// Passes are made quickly and their tiles are short, for any shape.
+// The tests below check that passes of any shape are made quickly and have short tiles.
 
 // Counts the results that differ from `unwritten`, the value that all of them had before.
 int64_t Written(const Tensor& result, float unwritten) {
@@ -551,7 +551,7 @@ TEST(ScoreCostTest, TopKIsChargedForAllPartsThatRunAtATime) {
     return StateBytes(*key_set, asked.problem, asked.shape);
   };
   constexpr int64_t kEntry = sizeof(TopEntry);
-  // With many keys, the ten best need room for 42 entries. 20'000 keys are 313 panels.
+  // Selecting the ten best of many keys needs room for 42 entries. 20'000 keys are 313 panels.
   EXPECT_EQ(bytes(1, 20'000, 10), std::min<int64_t>(1 + running, 313) * 42 * kEntry);
   EXPECT_EQ(bytes(300, 20'000, 10),
             std::min(300 + running * kBlockRows, 300 * int64_t{313}) * 42 * kEntry);

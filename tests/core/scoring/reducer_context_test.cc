@@ -1,5 +1,5 @@
-// Context and weights, with inline keys and with key sets, against float64. The error bound is
-// got - exact| <= 2e-6 c + 3 delta c. Here c is the sum of |w v| (1 for weights), and delta is the
+// Context and weights, with inline keys and with key sets, against float64. The error bound is |got
+// - exact| <= 2e-6 c + 3 delta c. Here c is the sum of |w v| (1 for weights), and delta is the
 // largest error that a score of the row may have.
 
 #include <algorithm>
@@ -95,7 +95,8 @@ Reference ComputeContext(const Question& question) {
   for (const float score : question.scores) {
     reference.weights.push_back(std::exp(static_cast<double>(score) - top));
     total += reference.weights.back();
-    // The bound of a score is 2 gamma_1 |q k| + 4 u |q k|.
+    // The error of a score is at most 2 gamma_1 |q k| + 4 u |q k|. That is about 6 u |score|,
+    // because gamma_1 is about u and q k is the score.
     reference.delta = std::max(reference.delta, 6 * kUnit * std::abs(static_cast<double>(score)));
   }
   for (double& weight : reference.weights) weight /= total;

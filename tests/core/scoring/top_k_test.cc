@@ -127,7 +127,7 @@ TEST(TopKTest, PartsMergeInAnyOrder) {
   }
 }
 
-// Equal scores cost nothing: TakeAbove skips those that equal the limit.
+// Equal scores cost nothing, because TakeAbove skips scores that equal the limit.
 TEST(RowKernelsTest, TakeAboveTakesWhatIsAboveTheLimitInOrder) {
   std::vector<float> row(100, 1.0F);
   row[3] = row[40] = 2.0F;

@@ -1,7 +1,7 @@
 // Loads the compose files given as arguments as Docker does, each with all its profiles. Files with
 // a comma between them are loaded together, and later ones override earlier ones. Errors are
 // unknown fields, warnings, and missing services and volumes. Missing build contexts, Dockerfiles,
-// targets of them and mounted files are errors, too.
+// targets of Dockerfiles and mounted files are errors, too.
 package main
 
 import (

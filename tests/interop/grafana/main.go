@@ -36,7 +36,8 @@ func checkFile(path string) error {
 			problems = errors.Join(problems, problem)
 		}
 	}
-	// The strict decoder leaves out a panel with a problem. This one keeps all, to check their types.
+	// The strict decoder drops a panel with a problem. This decoder keeps all panels, so that their
+	// types are checked.
 	board := dashboard.Dashboard{}
 	problems = errors.Join(problems, json.Unmarshal(text, &board))
 	panels := 0

@@ -206,7 +206,7 @@ def restart_in_turn(proxy, times, with_signal, flags=()):
         if with_signal == signal.SIGTERM:
             assert server.process.returncode == 0, server.process.returncode
         server.start(flags)
-        # The next server is stopped when both serve.
+        # The next server is stopped only after both serve again.
         await_calls(server, 50)
 
 
@@ -215,7 +215,7 @@ def check_drains(proxy):
     young = ["--connection_age=2s"]
     running = loads(proxy, attempts=4)
     restart_in_turn(proxy, 4, signal.SIGTERM, young)
-    time.sleep(5)  # a few ages
+    time.sleep(5)  # a few times --connection_age
     print("drained 4 times, connections of 2 s, with retries:")
     for load in running:
         load.end()

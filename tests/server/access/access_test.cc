@@ -40,7 +40,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-// The token of an identity. The tests' token file has it only for some.
+// The token of an identity. The tests' token file has the tokens of only some identities.
 std::string TokenOf(absl::string_view identity) { return absl::StrCat("token-of-", identity); }
 
 class AccessTest : public testing::Test {
@@ -260,8 +260,8 @@ TEST_F(AccessTest, EveryCallerMayDoWhatItsLinesSay) {
   constexpr StatusCode kStranger = StatusCode::UNAUTHENTICATED;
   constexpr StatusCode kDenied = StatusCode::PERMISSION_DENIED;
   constexpr StatusCode kHidden = StatusCode::NOT_FOUND;
-  // The order is: Score inline and on a key set. Get, append, put, delete. Status, reflection,
-  // unknown method, health.
+  // The codes are in the order of CodesOf: score inline, score on a key set, get, append, put,
+  // delete, status, reflection, unknown method, health.
   for (const std::string& stranger :
        {std::string(), std::string("Bearer"), std::string("Bearer "), std::string("Bearer wrong"),
         As("stranger"), TokenOf("admin"), absl::StrCat("Basic ", TokenOf("admin"))}) {
@@ -467,7 +467,7 @@ TEST_F(AccessTest, AnUploadIsNotCommittedIfItsPermissionIsTakenAway) {
   EXPECT_EQ(after, before);
 }
 
-// The upload's place is free for others at once.
+// The server does not wait for the header, so that the upload's place is free for others at once.
 TEST_F(AccessTest, AnUploadOfACallerWhoMayWriteNothingIsRefusedBeforeItsHeader) {
   Start();
   Call call(As("reader"));

@@ -95,7 +95,7 @@ TEST_F(LiveViewTest, LeavesOutWhatTheReaderHas) {
   EXPECT_EQ(Document(3)["samples"]["time"].size(), 2U);
   EXPECT_EQ(Document(5)["samples"]["first"], 6);
   EXPECT_EQ(Document(5)["samples"]["time"].size(), 0U);
-  // The number comes from an earlier server.
+  // A reader of an earlier server may have a number that this server has not reached.
   EXPECT_EQ(Document(99)["samples"]["first"], 1);
 }
 
@@ -200,7 +200,7 @@ TEST_F(HistoryTest, ARestartedServerBeginsAnew) {
   ASSERT_TRUE(Eventually([this] { return Document()["samples"]["time"].size() >= 2; }));
   const json before = Document();
   Start();
-  // The reader continues with its own number.
+  // The reader asks with a number from the server before.
   const json after = Document("?after=1000000");
   EXPECT_GT(after["started"], before["started"]);
   EXPECT_EQ(after["samples"]["first"], 1);

@@ -46,7 +46,8 @@ class HttpServerTest : public KeySetServerTest {
     return AskHttp(server_->http_address(), "GET", path);
   }
 
-  // The values by name and labels. A key is the text of the line before its value.
+  // Returns the metrics. A key is the part of a line before the value, with the name and the
+  // labels.
   std::map<std::string, double> RequestMetrics() const {
     std::map<std::string, double> values;
     const std::string body = Get("/metrics").body;
@@ -224,8 +225,7 @@ TEST_F(HttpServerTest, AnEmptyAddressIsNoHttp) {
   EXPECT_EQ(server_->http_address(), "");
 }
 
-// --- RequestMetrics
-// ------------------------------------------------------------------------------------
+// --- RequestMetrics ------------------------------------------------------------------------------
 
 TEST_F(HttpServerTest, CountsWhatWasAnswered) {
   Start();
@@ -346,7 +346,7 @@ TEST_F(HttpServerTest, ATraceIsEchoedAndNamedInTheLineOfASlowRequest) {
   std::map<std::string, std::string> echoed = call({valid});
   EXPECT_EQ(echoed["traceparent"], valid);
   EXPECT_EQ(echoed["x-request-id"], "r-1");
-  // The W3C requires that a server ignores a value that is not valid, and several values.
+  // The W3C requires that a server ignores an invalid value, and a header with several values.
   const std::string other = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
   for (const std::vector<std::string>& ignored :
        {std::vector<std::string>{"00-0-0-0"}, {valid, valid}, {valid, other}, {valid, "x"}}) {

@@ -17,7 +17,7 @@ namespace {
 
 constexpr Farewells::Limits kLimits = {.sockets_max = 2, .discarded_bytes_max = 100'000};
 
-// A connection whose one side is in an epoll set, as gRPC's are.
+// A connection. One of its sockets is in an epoll set, as gRPC's sockets are.
 class Connection {
  public:
   explicit Connection(int epoll_set) {
@@ -33,7 +33,7 @@ class Connection {
   int peer() const { return peer_.get(); }
   void Send(absl::string_view bytes) const { SendOn(socket(), bytes); }
   bool PeerSends(absl::string_view bytes) const { return SendOn(peer(), bytes); }
-  // Ends the connection as gRPC does. False: the socket was not kept.
+  // Ends the connection as gRPC does. Returns false if the socket was not kept.
   bool End(Farewells& farewells) {
     const bool is_kept = farewells.Keep(socket());
     if (!is_kept) shutdown(socket(), SHUT_RDWR);
@@ -96,7 +96,7 @@ TEST_F(FarewellsTest, AKeptSocketHasLeftTheEpollSetOfItsOwner) {
 }
 
 TEST_F(FarewellsTest, APeerThatHasEverythingAndIsSilentIsNotAwaitedForLong) {
-  // One that has not taken its reply has more time.
+  // A peer that has not taken its reply has more time.
   Connection slow = Connect();
   slow.Send("reply");
   Connection silent = Connect();
@@ -151,7 +151,7 @@ TEST_F(FarewellsTest, ASocketThatIsInNoEpollSetIsNotKept) {
 TEST_F(FarewellsTest, OtherSocketsAreNotKept) {
   Connection other(epoll_set_.get());
   EXPECT_FALSE(farewells_.Keep(other.socket()));
-  // Nor is a socket that has the number of a watched one that was closed.
+  // A socket is not kept either if it has the number of a watched socket that was closed.
   Connection closed = Connect();
   ASSERT_EQ(dup2(other.socket(), closed.socket()), closed.socket());
   EXPECT_FALSE(farewells_.Keep(closed.socket()));

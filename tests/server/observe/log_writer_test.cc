@@ -172,7 +172,7 @@ TEST_F(LogWriterTest, AfterAFullDiskLaterLinesComeAgain) {
   EXPECT_EQ(writer.lines_dropped(), 1);
 }
 
-// A limit of the file's size has the same effect as a disk that becomes full in the middle of a
+// A limit on the file's size has the same effect as a disk that becomes full in the middle of a
 // line.
 TEST_F(LogWriterTest, ALineThatWasWrittenInPartIsFinishedFirst) {
   signal(SIGXFSZ, SIG_IGN);

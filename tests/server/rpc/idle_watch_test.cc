@@ -11,7 +11,8 @@ namespace {
 
 class IdleWatchTest : public testing::Test {
  protected:
-  // Counts the calls that the watch ended. The watch's own thread may look at any time, too.
+  // Counts the calls that the watch ended. The watch's thread may look for idle calls at any time,
+  // too.
   std::function<void()> Told(std::atomic<int>* count) {
     return [count] { ++*count; };
   }
@@ -64,7 +65,7 @@ TEST_F(IdleWatchTest, AShorterTimeHoldsForThoseWhoWait) {
   EXPECT_FALSE(watch_.Disarm(&told));
 }
 
-// The test does not look, so only the watch's thread does.
+// The test does not call ExpireOverdue. The watch's thread must find the idle call.
 TEST_F(IdleWatchTest, AThreadLooks) {
   std::atomic<bool> told{false};
   watch_.Arm(&told, [&told] {

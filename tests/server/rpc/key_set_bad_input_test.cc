@@ -1,5 +1,5 @@
-// Input that does not fit is refused with the right code and the name of the field. The earlier
-// version stays served.
+// Bad input is refused with the right code and the name of the field. The earlier version is still
+// served.
 
 #include <functional>
 #include <limits>
@@ -62,7 +62,7 @@ class KeySetBadInputTest : public KeySetServerTest {
     Put("bare", {4, 2}, 1);
   }
 
-  // Whatever was refused, the set has not changed.
+  // The refused requests have not changed the sets.
   void TearDown() override {
     EXPECT_EQ(client_->GetKeySet("items")->version, version_);
     EXPECT_EQ(client_->ListKeySets()->size(), 2U);
@@ -72,7 +72,7 @@ class KeySetBadInputTest : public KeySetServerTest {
   template <class Request, class Writer>
   static absl::Status Send(const std::vector<Request>& messages, Writer writer) {
     for (const Request& message : messages) {
-      if (!writer->Write(message)) break;  // refused already
+      if (!writer->Write(message)) break;  // the server has already refused the upload
     }
     writer->WritesDone();
     return FromGrpcStatus(writer->Finish());

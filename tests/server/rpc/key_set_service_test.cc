@@ -1,4 +1,4 @@
-// The purpose of key sets, tested with a real server and the client library.
+// Key sets, tested with a real server and the client library.
 
 #include "server/rpc/key_set_service.h"
 
@@ -86,7 +86,7 @@ TEST_F(KeySetServiceTest, ListsPageByPageInOrderOfNames) {
   for (const KeySetInfo& info : all) listed.push_back(info.name);
   EXPECT_EQ(listed, names);
 
-  // The test asks for each page itself. Between pages, sets appear and disappear.
+  // The test asks for each page itself, and deletes a listed set after the first page.
   listed.clear();
   v1::ListKeySetsRequest request;
   request.set_page_size(10);
@@ -105,7 +105,8 @@ TEST_F(KeySetServiceTest, ListsPageByPageInOrderOfNames) {
   EXPECT_EQ(pages, 3);
 }
 
-// Compares every output of a set of every type with the same request with inline keys.
+// For each storage type, compares every output with the answer of the same request with inline
+// keys.
 TEST_F(KeySetServiceTest, EveryOutputAgreesWithInlineKeysInEveryStorageType) {
   Start();
   const Tensor q = Floats({2, 6, 3, 32}, 1);

@@ -282,8 +282,8 @@ TEST(V1ScoreTest, ResponsesStayWithinTheOverheadThatIsReservedForThem) {
             kResponseOverheadBytesMax + static_cast<int64_t>(sizeof(float)));
 }
 
-// A request that parses is either refused or can be computed. Mutated messages must not lead
-// outside their memory, which the sanitizers check.
+// A request that parses is either refused or can be computed. A mutated message must not lead to an
+// access outside its memory. The sanitizers check this.
 TEST(V1ScoreTest, MutatedRequestsAreRefusedOrComputable) {
   std::mt19937 random(7);
   const std::string seeds[] = {Request({2, 3}, {4, 3}).SerializeAsString(),

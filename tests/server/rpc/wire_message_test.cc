@@ -68,7 +68,7 @@ void ExpectRefused(absl::string_view bytes, absl::string_view text) {
   const absl::Status status = Read(bytes, request);
   EXPECT_EQ(status.code(), kInvalidArgument) << status;
   EXPECT_EQ(status.message(), text);
-  // The cost does not grow with the message.
+  // The memory does not grow with the size of the refused message.
   EXPECT_LT(request.SpaceUsedLong(), kMiB) << text;
 }
 
@@ -142,7 +142,7 @@ TEST(WireMessageTest, KeyLengthsAreNoLargerThanTheRequestOr8MiB) {
               "attention.key_lengths: got more than 1048576 numbers, expected one a batch");
     EXPECT_LE(request.SpaceUsedLong(), 17 * kMiB);
   }
-  // The request may have one number for each 16 of its bytes.
+  // A large request may have one number for every 16 of its bytes.
   request.Clear();
   const std::string data =
       Delimited(8, Delimited(15, std::string(15 * kWireNumbersMax + 16, '\0')));
@@ -291,8 +291,8 @@ TEST(WireMessageTest, ReadsAndRefusesWhatTheGeneratedParserDoes) {
     const absl::Status status = Read(bytes, *got, 1 + random() % 40);
     if (parses && !HasUnknownFields(*expected)) {
       if (!status.ok()) {
-        // A limit refuses the message, or it had an unknown field in a part that another field of
-        // its oneof replaced.
+        // The message exceeds a limit, or an unknown field was in a part that another field of the
+        // same oneof replaced.
         ASSERT_EQ(status.code(), kInvalidArgument) << status << expected->ShortDebugString();
         ++refused;
         continue;

@@ -145,8 +145,8 @@ TEST(RoundedToTest, Float16IsTheNearestOfAllOfThem) {
 TEST(RoundedToTest, Bfloat16DropsSixteenBits) {
   for (const uint32_t bits : {0x3f800000u, 0x3f807fffu, 0x3f808000u, 0x3f808001u, 0x3f818000u,
                               0x00000001u, 0x00008001u, 0x7f7f7fffu, 0xc2f6e979u}) {
-    // Adding this number carries if the rest is above half, or if it is half and the last bit is
-    // odd.
+    // The sum carries into the upper 16 bits if the lower 16 bits are above half, or if they are
+    // half and the last upper bit is odd.
     const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
     EXPECT_EQ(RoundedTo(DataType::kBfloat16, std::bit_cast<float>(bits)),
               std::bit_cast<float>(rounded))

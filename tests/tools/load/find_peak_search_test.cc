@@ -4,7 +4,7 @@
 namespace qkserve {
 namespace {
 
-// Searches on a server that holds the limit up to `capacity`. Returns the number of steps.
+// Searches on a server that holds the limit up to the rate `capacity`. Returns the number of steps.
 int Search(PeakSearch& search, double capacity) {
   int steps = 0;
   for (; search.Next().has_value(); ++steps) search.Record(*search.Next() <= capacity);
@@ -77,7 +77,7 @@ class LimitTest : public testing::Test {
 
 TEST_F(LimitTest, AStepIsNotLostWhileItMayStillHold) {
   EXPECT_FALSE(Lost(absl::Seconds(1), Counts(1000, 0)));
-  // The limit allows that 40 of 4000 requests are over it.
+  // The limit lets 40 of 4000 requests take longer.
   EXPECT_FALSE(Lost(absl::Seconds(1), Counts(1000, 40)));
   EXPECT_FALSE(Lost(absl::ZeroDuration(), Counts(0, 0)));
   // The requests of the last 50 ms may still be answered in time.

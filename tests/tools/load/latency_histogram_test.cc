@@ -53,8 +53,8 @@ TEST(LatencyHistogramTest, EveryMagnitudeIsWithinAThousandth) {
   for (int bit = 0; bit < 63; ++bit) {
     for (const int64_t offset : {-1, 0, 1}) {
       const int64_t latency_ns = (int64_t{1} << bit) + offset;
-      // The latency has a neighbour on both sides, so percentiles cannot come from the exact
-      // minimum or maximum.
+      // The histogram also has a smaller and a larger latency, so that the percentile cannot come
+      // from the exact minimum or maximum.
       LatencyHistogram histogram = HistogramOf({0, latency_ns, INT64_MAX});
       EXPECT_NEAR(static_cast<double>(absl::ToInt64Nanoseconds(histogram.Percentile(50))),
                   static_cast<double>(latency_ns), 0.001 * static_cast<double>(latency_ns));

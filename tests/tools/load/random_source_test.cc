@@ -46,7 +46,8 @@ TEST(RandomSourceTest, IsUniformFromMinusOneToOne) {
     sum += x;
     squares += x * x;
   }
-  // The bounds are five standard deviations: 0.577 for an element, 0.298 for its square.
+  // The standard deviation of an element is 0.577, and that of its square is 0.298. The bounds are
+  // five standard deviations of the mean.
   EXPECT_NEAR(sum / kCount, 0, 5 * 0.577 / std::sqrt(kCount));
   EXPECT_NEAR(squares / kCount, 1.0 / 3, 5 * 0.298 / std::sqrt(kCount));
 }

@@ -83,7 +83,8 @@ TEST(RequestPickerTest, KeySetsFollowZipf) {
     ++chosen[request.key_set];
     EXPECT_EQ(request.payload, i % 2);
   }
-  // The weights 1, 1/2, 1/3 and 1/4 sum to 25/12. So 12000, 6000, 4000 and 3000 are expected.
+  // The weights 1, 1/2, 1/3 and 1/4 sum to 25/12. For 25000 requests, 12000, 6000, 4000 and 3000
+  // are expected.
   for (int i = 0; i < 4; ++i) EXPECT_NEAR(chosen[i], 12'000.0 / (i + 1), 400) << i;
 }
 

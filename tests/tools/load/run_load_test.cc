@@ -286,7 +286,7 @@ TEST_F(RunLoadTest, EndsWhereNoServerAnswers) {
 // A load that ended early says so, even if later calls are answered.
 TEST_F(RunLoadTest, EndsAndSaysSoWhereAllTheFirstAreTurnedAway) {
   std::atomic<int> requests{0};
-  // More requests than the first ones are refused, because requests may overtake each other.
+  // The server refuses more than the first 10 requests, because requests may overtake each other.
   const ScoringDouble server([&](const v1::ScoreRequest& request) {
     const bool refuses = requests++ < 40;
     ScoringDouble::Answer answer =
@@ -333,7 +333,7 @@ TEST_F(RunLoadTest, AnInterruptEndsItAndGivesUpWhatIsMissing) {
   EXPECT_TRUE(result.interrupted);
   EXPECT_LT(absl::Now() - begin, absl::Seconds(10));
   EXPECT_EQ(result.counts.abandoned, result.counts.sent);
-  double due = 0;  // nothing is due after the end, although answers were awaited
+  double due = 0;  // nothing is due after the end, while the load waits for answers
   for (const LoadInterval& interval : result.timeline) due += *interval.due;
   EXPECT_NEAR(due, 500 * absl::ToDoubleSeconds(result.elapsed), 1);
   EXPECT_EQ(result.counts.Errors(), 0);

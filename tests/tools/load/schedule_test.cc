@@ -34,7 +34,7 @@ TEST(ScheduleTest, PoissonArrivalsHaveTheRateAndItsVariance) {
   const auto times = All(Schedule({1000, 1000, {}, absl::Seconds(100)}, Arrivals::kPoisson, 7));
   // The bound is five standard deviations of a count of 100 000.
   EXPECT_NEAR(static_cast<double>(times.size()), 100'000, 5 * std::sqrt(100'000));
-  // Counts within 100 ms have a mean of 100 and the same variance.
+  // The number of requests in 100 ms has a mean of 100 and a variance of 100.
   double squares = 0;
   for (int i = 0; i < 1000; ++i) {
     const int count =

@@ -102,7 +102,7 @@ TEST_F(VerifierTest, DuplicatesMustHaveTheSameBits) {
   response.mutable_receipt()->set_kernel("AVX3");
   verifier.Offer(4, 2, Bytes(response));
   const Verifier::Result result = verifier.Finish();
-  EXPECT_EQ(result.rows, 0);  // nobody here knows the keys
+  EXPECT_EQ(result.rows, 0);  // the verifier does not know the keys
   EXPECT_EQ(result.duplicates, 1);
   EXPECT_EQ(result.wrong, 1);
   EXPECT_TRUE(absl::StrContains(result.first_wrong.message(),

@@ -33,7 +33,7 @@ std::vector<double> Elements(absl::string_view bytes) {
   return {values.begin(), values.end()};
 }
 
-// Returns [batch, heads, rows, columns]. Dimensions that a lower rank does not have are 1.
+// Returns [batch, heads, rows, columns]. Missing leading dimensions are 1.
 std::vector<int64_t> FourSizes(const Shape& shape) {
   std::vector<int64_t> sizes(4, 1);
   std::copy(shape.end() - 2, shape.end(), sizes.begin() + 2);
@@ -165,7 +165,7 @@ std::vector<double> ConformanceCase::ContextMagnitudes() const {
     const int64_t v_matrix = (v_sizes[0] == 1 ? 0 : batch) * v_sizes[1] + v_head;
     for (int64_t j = 0; j < m; ++j) {
       const double weight = std::exp(masked_.values[row * m + j] - log_sum_exp[row]);
-      // A key that is not attended adds nothing, even if it is NaN.
+      // A key that is not attended adds nothing, even if its value is NaN.
       if (!(weight > 0)) continue;
       for (int64_t c = 0; c < dv; ++c) {
         magnitudes[row * dv + c] += weight * std::fabs(values[(v_matrix * m + j) * dv + c]);

@@ -34,11 +34,11 @@ class ConformanceCase {
   bool Expects(absl::string_view name) const;
   Array Expected(absl::string_view name) const;
 
-  // The flags of qkctl score, except for the output.
+  // Returns the flags of qkctl score, except for the output.
   const std::vector<std::string>& flags() const { return flags_; }
   std::string ValuesFlag() const;
 
-  // Masked scores [.., n, m] in float64. If they are too large for the folder, they are computed.
+  // Returns masked scores [.., n, m] in float64. They are computed if the folder lacks them.
   const Array& masked() const { return masked_; }
   int64_t keys() const { return masked_.shape.back(); }
   int64_t rows() const { return static_cast<int64_t>(row_bounds_.size()); }

@@ -18,7 +18,7 @@
 namespace qkserve {
 namespace {
 
-// Returns the columns of a line of UTF-8.
+// Returns the number of columns that a line of UTF-8 takes.
 size_t Columns(const std::string& line) {
   return static_cast<size_t>(
       std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xC0) != 0x80; }));

@@ -125,7 +125,7 @@ void QkctlConformanceTest::ExpectScores(const std::string& stage) const {
   }
 }
 
-// Compares weights or context. The errors of elements grow with `magnitudes`.
+// Compares weights or context. The bound of an element is proportional to its magnitude.
 void QkctlConformanceTest::ExpectWeightsOrContext(const std::string& stage, const Array& got,
                                                   const std::vector<double>& magnitudes) const {
   const Array expected = case_.Expected(stage);

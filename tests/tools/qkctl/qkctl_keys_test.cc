@@ -138,7 +138,7 @@ TEST_F(QkctlKeysTest, AnAnswerThatIsLostSaysWhatWasDone) {
   ExpectFailure(
       to_full_disk(absl::StrCat("keys append items --json ", keys)),
       "standard output: cannot write: No space left on device ('items' is at version 2)\n");
-  // The file is written nevertheless.
+  // The file is written even if standard output fails.
   ExpectFailure(to_full_disk(absl::StrCat("keys get items --json=", Path("items.json"))),
                 "standard output: cannot write: No space");
   EXPECT_TRUE(nlohmann::json::accept(ReadFile(Path("items.json"))));

@@ -153,7 +153,7 @@ TEST_F(QkctlTest, ErrorsNameTheVariableThatTheyComeFrom) {
     const Outcome outcome = Qkctl({"status"}, {variable});
     EXPECT_EQ(outcome.exit_code, 2);
     EXPECT_TRUE(absl::StartsWith(outcome.err, message)) << outcome.err;
-    // --help works nevertheless.
+    // --help works even with a wrong variable.
     EXPECT_EQ(Qkctl({"status", "--help"}, {variable}).exit_code, 0);
   }
 }
@@ -805,7 +805,7 @@ TEST_F(QkctlServerTest, LoadTakesItsTensorsFromFiles) {
       "r = numpy.random.default_rng(1)\n"
       "for name, shape in (('q', (9, 6)), ('k', (40, 6)), ('v', (40, 3)), ('none', (0, 6))):\n"
       "    numpy.save(d + '/' + name + '.npy', r.standard_normal(shape).astype('f4'))\n");
-  for (const char* where : {"--channels=1", "--key_sets=2"}) {  // inline, and in key sets
+  for (const char* where : {"--channels=1", "--key_sets=2"}) {  // keys are inline, or in key sets
     const Outcome outcome =
         Qkctl({"load", flag_, "--output=context", where, "--verify", "--n=4", "--duration=200ms",
                absl::StrCat("--queries=", Path("q.npy")), absl::StrCat("--keys=", Path("k.npy")),
@@ -835,7 +835,8 @@ TEST_F(QkctlServerTest, LoadThatCannotKeepItsRateEndsWithThree) {
   const Outcome outcome = Qkctl({"load", flag_, "--rate=2000", "--in_flight_max=1", "--n=512",
                                  "--m=2048", "--d=256", "--duration=500ms", "--noprogress"});
   EXPECT_EQ(outcome.exit_code, 3) << outcome.out;
-  // On a busy machine the client may be behind as well. LoadVerdictTest has both texts.
+  // The message blames the server or, on a busy machine, the client. LoadVerdictTest has both
+  // texts.
   EXPECT_TRUE(absl::StartsWith(outcome.err, "error: ABORTED: sent ")) << outcome.err;
 }
 

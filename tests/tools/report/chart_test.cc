@@ -26,7 +26,7 @@ constexpr bool kLogarithmic = true;
 ChartAxis LatencyAxis() { return {"", Unit::kMilliseconds, kLogarithmic}; }
 ChartAxis RateAxis() { return {"requests due", Unit::kPerSecond, false, /*from_zero=*/true}; }
 
-// Returns response times of a server whose queue grows beyond 1000 requests/s.
+// Returns response times of a server whose queue grows at more than 1000 requests/s.
 LineChart Hockey(std::vector<double> rates) {
   LineChart chart = {"Response time", RateAxis(), LatencyAxis(), {{"p50", {}}, {"p99", {}}}};
   for (const double rate : rates) {

@@ -30,7 +30,7 @@ LoadReport Report(std::vector<LoadResult> steps, bool several) {
   return report;
 }
 
-// Returns the fields of each line. Every line must have as many as the first.
+// Returns the fields of each line. Every line must have as many fields as the first.
 std::vector<std::vector<std::string>> Lines(const std::string& csv) {
   std::vector<std::vector<std::string>> lines;
   for (const absl::string_view line : absl::StrSplit(csv, '\n', absl::SkipEmpty())) {

@@ -22,7 +22,7 @@ struct SvgText {
   double left = 0, top = 0, right = 0, bottom = 0;
 };
 
-// A chart as it is without a pointer on it.
+// A chart as it looks without a pointer over it.
 struct SvgChart {
   std::string svg;  // without what a pointer shows
   std::vector<SvgText> texts;

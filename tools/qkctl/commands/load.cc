@@ -35,16 +35,16 @@
 namespace qkserve {
 namespace {
 
-// The largest number of different requests. With --verify it is lower, so that each request is soon
-// sent again.
+// The most payloads of a load. With --verify there are fewer, so that each request is soon sent
+// again.
 constexpr int kPayloadsMax = 64;
 constexpr int kPayloadsMaxVerified = 8;
 
-// --timeout does not apply to GetStatus, because it is answered at once and is not part of the
-// load.
+// --timeout does not apply to GetStatus, because this call is answered at once and is not part of
+// the load.
 constexpr absl::Duration kStatusTimeout = absl::Seconds(5);
 
-// The handler of the signals below sets this.
+// The signal handler below sets this.
 std::atomic<bool> interrupted{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
 
@@ -66,9 +66,9 @@ void StopOnInterrupt() {
   for (const int signal : kEndSignals) sigaction(signal, &action, nullptr);
 }
 
-// Fills in the CPUs of this machine and the server's status. Returns UNAVAILABLE and
-// DEADLINE_EXCEEDED. Other errors leave the status empty, because another implementation may not
-// have it.
+// Fills in the CPUs of this machine and the server's status. Returns only UNAVAILABLE and
+// DEADLINE_EXCEEDED. Other errors leave the status empty, because another implementation of the
+// server may not have GetStatus.
 absl::Status AskForStatus(Client& client, const std::string& address, LoadMachines* machines) {
   machines->client_cpu = CpuName();
   machines->client_cpus = static_cast<int>(UsableCpus());
@@ -126,7 +126,7 @@ absl::Status SendLoads(const LoadCommandOptions& command, const LoadFiles& files
                                                                 payloads_max, command.seed));
   LoadTarget target = {.requests = &requests};
   ClientOptions client = command.connection.ForClient();
-  client.attempts_max = 1;  // the load itself retries, and counts it
+  client.attempts_max = 1;  // the load itself retries, and counts the retries
   ASSIGN_OR_RETURN(target.channels, MakeChannels(client));
   target.metadata = CallerMetadata(command.caller.tenant, command.caller.priority);
   if (command.attempts > 1 && client.channels == 1) {
@@ -183,8 +183,8 @@ absl::Status Run(const LoadCommandOptions& command) {
   if (!key_sets.references().empty()) report.key_set = key_sets.references()[0].name;
 
   absl::Status status = SendLoads(command, files, key_sets, &report);
-  // Key sets are removed before the report is shown. Showing it may fail, because the reader of the
-  // output may close it.
+  // Key sets are removed before the report is shown, because showing the report fails if the reader
+  // of the output closes it.
   absl::Status removed = RemoveKeySets(command, key_sets);
   if (status.ok()) status = Conclude(command, report);
   if (status.ok()) return removed;

@@ -66,7 +66,7 @@ absl::Status CheckKeys(const LoadCommandOptions& options) {
        OutOfRange("zipf", options.zipf, 0, 100),
        {options.zipf.has_value() && workload.key_sets < 2,
         "--zipf is for several key sets; see --key_sets"},
-       // Sizes are given twice, or for keys that already have sizes.
+       // The next mistakes give sizes twice, or give sizes for keys that already have them.
        {is_foreign && has_sizes,
         "--m, --d and --dv are for keys that are made; the key set of --key_set has its own"},
        {makes_one && (has_sizes || options.key_sets.has_value()),
@@ -94,7 +94,7 @@ absl::Status CheckRequests(const LoadCommandOptions& options) {
   const LoadWorkload workload = options.Workload();
   const bool brings_top_k = workload.output == Output::kTopK && workload.top_k > 0;
   RETURN_IF_ERROR(CheckTopK(workload.output, brings_top_k ? workload.top_k : options.top_k));
-  // Otherwise the sizes come from the server or from a file.
+  // If this is false, the sizes come from the server or from a file.
   const bool sizes_are_known =
       options.KeysFrom() != LoadKeys::kForeign && options.keys.empty() && options.queries.empty();
   return sizes_are_known ? CheckSizes(workload, options.connection.client.message_bytes_max)

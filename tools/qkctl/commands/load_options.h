@@ -62,8 +62,8 @@ enum class LoadKeys {
   kMade,     // key sets that are made for the load
 };
 
-// The options of qkctl load. Most are empty if they are not given. The standard workload, if it is
-// given, then decides. The functions at the end return the options that apply.
+// The options of qkctl load. Most are empty if their flag is not given. In this case the standard
+// workload decides, if one is given. The functions at the end return the options that apply.
 struct LoadCommandOptions : QuestionOptions {
   // The requests. Sizes are those of LoadWorkload; paths are "" if there is no file.
   WorkloadName workload;

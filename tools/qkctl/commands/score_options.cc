@@ -14,8 +14,8 @@
 namespace qkserve {
 namespace {
 
-// Returns the mistake of a path that ends in none of `ends`. Devices and standard output may have
-// any end.
+// Returns a mistake, which is made if the path ends in none of `ends`. Devices and standard output
+// may have any end.
 WrongUsage WrongEnd(absl::string_view flag, const std::string& path,
                     std::initializer_list<absl::string_view> ends) {
   bool is_wrong = !path.empty() && path != "-" && !absl::StartsWith(path, "/dev/");
@@ -139,7 +139,7 @@ absl::Status ScoreCommandOptions::Validate() const {
         absl::StrCat("--indices_out is for --output=top_k only; with ", with)},
        {wanted != Output::kWeights && !is_context && !log_sum_exp_out.empty(),
         absl::StrCat("--log_sum_exp_out is for --output=weights and context only; with ", with)},
-       // The file format cannot hold the element type.
+       // An .npy file cannot hold bfloat16.
        {result_type == DataType::kBfloat16 && !out.empty() && !IsSafetensorsPath(out),
         "--result_type=bfloat16 requires a .safetensors file as --out"},
        // The end of a file's name must tell its format.

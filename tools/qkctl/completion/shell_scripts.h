@@ -14,7 +14,7 @@ namespace qkserve {
 
 std::string BashCompletion(absl::Span<const CommandWords> commands);
 
-// The script is a file named _qkctl in a folder of fpath, or is sourced.
+// A shell can source the script. Or the script is a file named _qkctl in a folder of fpath.
 std::string ZshCompletion(absl::Span<const CommandWords> commands);
 
 std::string FishCompletion(absl::Span<const CommandWords> commands);

@@ -112,7 +112,7 @@ absl::Status MadeKeySet::TryRemove() {
     return absl::FailedPreconditionError(absl::StrCat(
         "version ", version_, " was made here, and somebody else made ", info->version));
   }
-  // A set of unknown version is only deleted if it can no longer be read.
+  // If the version on the server cannot be read, the set is deleted only after DATA_LOSS.
   if (!info.ok() && !absl::IsDataLoss(info.status())) return info.status();
   const absl::Status status = client_->DeleteKeySet(name_, timeout_);
   return absl::IsNotFound(status) ? absl::OkStatus() : status;

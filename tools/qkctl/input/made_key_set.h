@@ -38,8 +38,9 @@ std::string UniqueKeySetName();
 class MadeKeySet {
  public:
   // Uploads the set and shows a progress line. `storage` is as in PutKeySetOptions. `stop` becomes
-  // true when the user interrupts, and must outlive the object. ALREADY_EXISTS: the set would
-  // replace another key set, which would be deleted in the end. Other errors are the server's.
+  // true when the user interrupts, and must outlive the object. ALREADY_EXISTS: there is a key set
+  // of this name, which would be replaced now and deleted in the end. Other errors are the
+  // server's.
   static absl::StatusOr<std::unique_ptr<MadeKeySet>> Create(Client* client, std::string name,
                                                             const KeySetContents& contents,
                                                             std::optional<DataType> storage,
@@ -52,13 +53,13 @@ class MadeKeySet {
   const std::string& name() const { return name_; }
   int64_t version() const { return version_; }
 
-  // Removes the key set now. If the server does not answer, waits for it up to the timeout of a
-  // call (--timeout, at least 10 s) and says so on standard error. The wait is needed because a
-  // server that keeps its key sets on disk has this one again when it is back. The wait ends early
+  // Removes the key set now. If the server does not answer, says so on standard error and waits for
+  // the server up to the timeout of a call (--timeout, at least 10 s). The wait is needed because a
+  // server that keeps its key sets on disk has this set again after a restart. The wait ends early
   // when `stop` becomes true.
   //
-  // FAILED_PRECONDITION: the set was replaced meanwhile, and the new one is left. NOT_FOUND: the
-  // set is not there. Other errors say how to remove it later.
+  // FAILED_PRECONDITION: the set was replaced meanwhile, and the new set stays. NOT_FOUND: the set
+  // is not there. Other errors say how to remove the set later.
   absl::Status Remove();
 
  private:

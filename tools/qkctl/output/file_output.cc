@@ -17,8 +17,8 @@
 namespace qkserve {
 namespace {
 
-// Returns the identity of a file. All paths of one file have the same identity, even with links and
-// other spellings.
+// Returns the identity of a file. All paths to one file have the same identity, even through links
+// or with other spellings.
 std::string IdentityOf(const std::string& path) {
   if (path == "-") return path;
   struct stat info;
@@ -36,7 +36,7 @@ bool IsSpecialFile(const std::string& path) {
 
 absl::Status WriteOutput(const std::string& path, FileParts parts) {
   if (path == "-") {
-    // Earlier output is flushed first, because the descriptor is written to directly.
+    // Earlier output is flushed first, because the parts are written directly to the descriptor.
     std::fflush(stdout);
     return WriteTo(STDOUT_FILENO, "standard output", parts);
   }

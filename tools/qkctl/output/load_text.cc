@@ -113,14 +113,14 @@ std::string LoadName(const LoadOptions& options) {
   return pace.substr(0, pace.find(','));
 }
 
-// Returns how many decimals a time may have if times up to `longest` have five digits.
+// Returns the number of decimals with which `longest` has five digits, but at most 3.
 int DecimalsFor(absl::Duration longest) {
   const double ms = absl::ToDoubleMilliseconds(longest);
   if (ms < 100) return 3;
   return ms < 1000 ? 2 : ms < 10'000 ? 1 : 0;
 }
 
-// Returns a column of times that all have the same number of decimals.
+// Returns a column of times, all with the same number of decimals.
 std::vector<std::string> MillisecondsColumn(const std::vector<LoadInterval>& loads,
                                             absl::Duration LoadInterval::*time) {
   absl::Duration longest;

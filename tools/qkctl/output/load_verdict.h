@@ -21,9 +21,9 @@ struct StatusCodes {
 // `interrupted` is true if the user ended the load.
 absl::Status CheckAnswered(const LoadReport& report, const StatusCodes& allowed, bool interrupted);
 
-// Returns the worst of a load's failures, for the exit code. From the worst on, these are wrong
-// answers, requests that failed with codes that are not allowed, a search that found nothing, no
-// server, and a schedule that was not kept.
+// Returns the worst of a load's failures, for the exit code. The failures, from the worst on, are
+// wrong answers, requests that failed with codes that are not allowed, a search that found nothing,
+// no server, and a schedule that was not kept.
 absl::Status JudgeLoad(const LoadReport& report, const StatusCodes& allowed);
 
 }  // namespace qkserve

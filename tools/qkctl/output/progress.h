@@ -50,7 +50,7 @@ class UploadProgressLine : public ProgressLine {
 };
 
 // Returns "512.0 requests/s, p50 1.2 ms, p99 3.4 ms, 0 errors, 7 s left". `earlier` was taken
-// `interval` before `counts`. The text covers the time between them, but counts all errors.
+// `interval` before `counts`. Rate and latencies are of this interval, but all errors are counted.
 std::string LoadProgressText(const LoadCounts& counts, const LoadCounts& earlier,
                              absl::Duration interval, absl::Duration remaining);
 

@@ -12,17 +12,19 @@ namespace qkserve {
 namespace {
 
 // Returns the first row or column that colour `i` stands for. `source` rows or columns are shown as
-// `shown` colours. `shown` is small.
+// `shown` colours. The square of `shown` must fit into 64 bits.
 int64_t First(int64_t i, int64_t source, int64_t shown) {
   return source / shown * i + source % shown * i / shown;
 }
 
-// Returns the index after the last row or column of colour `i`. Each colour has at least one.
+// Returns the index after the last row or column of colour `i`. Each colour has at least one row or
+// column.
 int64_t End(int64_t i, int64_t source, int64_t shown) {
   return std::max(First(i, source, shown) + 1, First(i + 1, source, shown));
 }
 
-// Returns what one colour shows of the elements in [row, row_end) x [column, column_end).
+// Returns the value that one colour shows for the elements in [row, row_end) x [column,
+// column_end).
 float CellOf(absl::Span<const float> values, int64_t columns, int64_t row, int64_t row_end,
              int64_t column, int64_t column_end) {
   double sum = 0;

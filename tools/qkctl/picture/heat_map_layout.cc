@@ -10,8 +10,8 @@ namespace {
 constexpr int64_t kTileMin = 24;
 
 // Returns the pixels that `count` elements take in one direction. An element takes `enlargement`
-// pixels, or more if the strip would be thinner than `side_min`. More than `pixels_max` elements
-// are reduced to `pixels_max`.
+// pixels, or more if all elements together would be thinner than `side_min`. More than `pixels_max`
+// elements are reduced to `pixels_max` pixels.
 int64_t Pixels(int64_t count, int64_t enlargement, int64_t pixels_max, int64_t side_min) {
   if (count >= pixels_max) return pixels_max;
   const int64_t stretched = std::min((side_min + count - 1) / count, pixels_max / count);

@@ -22,7 +22,7 @@ struct HeatMapLayout {
   bool has_names = false;  // tiles have their leading index above them
   bool is_merged = false;  // too many matrices: all rows are drawn as one matrix
 
-  // The left and the top of tile `i`, counted from the top left of all tiles.
+  // Return the left and the top of tile `i`, counted from the top left of all tiles.
   int64_t Left(int64_t i) const { return i % tiles_a_line * (tile_width + kGap); }
   int64_t Top(int64_t i) const {
     return i / tiles_a_line * (name_height() + tile_height + kGap) + name_height();

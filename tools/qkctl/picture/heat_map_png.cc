@@ -30,7 +30,7 @@ constexpr int64_t kTextGap = 6;  // between a tick and its number
 constexpr int64_t kLineHeight = 22;
 constexpr int64_t kBarGap = 26;
 constexpr int64_t kBarWidth = 16;
-constexpr double kNumberDistance = 18;  // between numbers below each other
+constexpr double kNumberDistance = 18;  // the least between numbers below each other
 
 int64_t Pixels(double length) { return static_cast<int64_t>(std::ceil(length)); }
 
@@ -53,7 +53,7 @@ std::vector<BarTick> BarTicks(const ValueRange& range, int64_t height) {
   const double span = static_cast<double>(range.max) - range.min;
   const double least = span * kNumberDistance / static_cast<double>(height);
   const double step = RoundStep(2.5 * least);
-  // `i` is an integer, because a sum of steps would not be round.
+  // Each number is a multiple of the step, because a sum of steps would have rounding errors.
   for (double i = std::ceil((range.min + least) / step); i * step <= range.max - least; ++i) {
     ticks.push_back({i * step, NumberText(i * step)});
   }
@@ -89,12 +89,12 @@ class HeatMapDrawing {
   std::vector<BarTick> bar_ticks_;
   std::string title_;
   std::string note_;
-  int64_t left_ = 0;  // of all tiles
+  int64_t left_ = 0;  // the left end of all tiles
   int64_t top_ = 0;
   Canvas canvas_{0, 0};
 };
 
-// Returns the width of "-inf: 3" with its square and spaces.
+// Returns the width of a text such as "-inf: 3" with its square and spaces.
 double SwatchWidth(const NotFinite& kind) {
   return 12 + kTextGap + TextWidth(absl::StrCat(kind.name, ": ", kind.count), kTextSize) + 16;
 }

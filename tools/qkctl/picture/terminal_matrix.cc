@@ -20,8 +20,8 @@ namespace {
 
 constexpr char kGap[] = "...";
 
-// Returns the indices that are shown of `count`: the first and the last ones, `shown_max` in all.
-// nullopt stands for "..." between them.
+// Returns which of `count` indices are shown. If `shown_max` is too small for all, these are the
+// first and the last ones, with nullopt between them for "...".
 std::vector<std::optional<int64_t>> ShownIndices(int64_t count, int64_t shown_max) {
   shown_max = std::max<int64_t>(2, shown_max);
   std::vector<std::optional<int64_t>> shown;
@@ -189,7 +189,8 @@ std::string HeatMapLine(const ColorGrid& grid, int64_t y) {
 // Returns the lines of the map with the indices of rows before them. An index stands on the line
 // where its row begins.
 std::string MapLines(const ColorGrid& grid, int64_t rows, size_t gutter) {
-  constexpr double kTickColors = 6;  // two rows of colours are a line
+  constexpr double kTickColors =
+      6;  // ticks are at least 3 lines apart; a line has 2 rows of colours
   const auto height = static_cast<double>(grid.height());
   std::map<int64_t, int64_t> index_at;
   for (const int64_t index : IndexTicks(rows, static_cast<double>(rows) * kTickColors / height)) {

@@ -40,7 +40,7 @@ std::string TensorText(absl::Span<const float> values, absl::Span<const int64_t>
                        absl::Span<const int32_t> keys = {}, const MatrixTextOptions& options = {});
 
 struct HeatMapOptions {
-  int64_t width_max = 80;  // characters of a line, with the numbers of rows
+  int64_t width_max = 80;  // characters of a line, including the row numbers
   int64_t lines_max = 24;  // lines of the map; each shows two rows of colours
 
   // Small matrices are enlarged. This is the largest side of an element's square, in colours.

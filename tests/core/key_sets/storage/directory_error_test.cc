@@ -23,7 +23,7 @@ TEST(DirectoryErrorTest, LeavesWhatIsNotTheDirectory) {
   EXPECT_EQ(Told(""), "");
 }
 
-// A caller would read a file's NOT_FOUND as an unknown key set.
+// NOT_FOUND for a missing file would tell a caller that the key set is unknown.
 TEST(DirectoryErrorTest, CodesThatMeanSomethingElseToACallerAreInternal) {
   const absl::Status told =
       DirectoryErrorForCaller(absl::NotFoundError("/data/keys/a: gone"), "/data/keys");

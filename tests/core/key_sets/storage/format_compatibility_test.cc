@@ -32,7 +32,7 @@ struct Written {
   std::string name;
   KeySetLayout layout;
   std::vector<Part> parts;
-  bool is_merged = false;  // after each append
+  bool is_merged = false;  // the set is merged after each append
   bool is_deleted = false;
 };
 

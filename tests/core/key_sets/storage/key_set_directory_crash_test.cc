@@ -20,8 +20,8 @@ namespace {
 
 const KeySetLayout kLayout = {.leading = {2}, .d = 2, .key_type = DataType::kFloat16, .dv = 1};
 
-// The machine stops at every operation. Under the thread sanitizer, it stops at every seventh only,
-// because the sanitizer is slow and the test has only one thread.
+// The tests stop the machine at every operation. Under the thread sanitizer, they stop it at every
+// seventh operation only, because the sanitizer is slow and the tests have only one thread.
 #ifdef __SANITIZE_THREAD__
 constexpr int64_t kOperationStep = 7;
 #else
@@ -86,7 +86,8 @@ class World {
   }
   void Close() { directory_ = nullptr; }
 
-  // Makes the change. If it succeeds, `sets_` contains it. If it fails, it may have happened.
+  // Makes the change. A change that succeeds is recorded in `sets_`. A change that fails may have
+  // happened.
   absl::Status Make(const Change& change) {
     Parts after;
     if (const auto found = sets_.find(change.name);
@@ -108,8 +109,8 @@ class World {
     return status;
   }
 
-  // Expects that every set has the acknowledged rows. One set may also have those of the change
-  // that was not acknowledged. Later checks start from the state that this one found.
+  // Expects that every set has the acknowledged rows. One set may instead have the rows that the
+  // unacknowledged change would give it. Later checks start from the state that this check found.
   void Check() {
     for (const std::string name : {"a", "b", "lone"}) {
       const auto set = directory_->Load(name, &budget_, nullptr);
@@ -131,7 +132,8 @@ class World {
     Check();
   }
 
-  // True if a reader may see this set. Null: true if it may see none.
+  // True if a reader may see `set` under this name. If `set` is null: true if the reader may see no
+  // such set.
   bool IsAllowed(const std::string& name, const KeySet* set) {
     const auto found = sets_.find(name);
     const bool deleted = name == uncertain_ && if_it_happened_.empty();
@@ -283,8 +285,8 @@ TEST(KeySetDirectoryCrashTest, ACrashWhileOpeningAfterACrashLosesNothing) {
   }
 }
 
-// After a failed change the writer continues from the version before it. A reader that has seen the
-// failed change must not take its rows for a part of the next version.
+// After a failed change, the writer continues from the earlier version. A reader that has seen the
+// failed change must not take that change's rows for a part of the next version.
 TEST(KeySetDirectoryCrashTest, AChangeThatFailsLeavesTheVersionBeforeIt) {
   const int64_t first = World().files().operations();
   const int64_t end = OperationsOfARun();

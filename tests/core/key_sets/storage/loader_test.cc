@@ -88,8 +88,8 @@ TEST_F(LoaderTest, DamageAnywhereIsFoundAndStaysWithItsSet) {
   ExpectContents(*Open(), "bad", {{1, 9}, {2, 3}});
 }
 
-// The rows of every version are known beforehand. Every 30th version is a put of part v. The other
-// versions append part v.
+// The rows of every version are known beforehand. Version v appends part v, or puts part v if v is
+// a multiple of 30.
 TEST_F(LoaderTest, AReaderFindsWholeVersionsWhileTheWriterReplacesThem) {
   constexpr int64_t kVersions = 300;
   const auto parts_of = [](int64_t version) {

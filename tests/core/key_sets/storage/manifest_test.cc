@@ -130,7 +130,7 @@ TEST(ManifestTest, SaysWhereTheFormatIsAnother) {
 }
 
 TEST(ChecksumTest, PiecesGiveThatOfTheWhole) {
-  // XXH3 with 64 bits and seed 0 of an empty text, from the algorithm's own tests.
+  // The 64-bit XXH3 of an empty text with seed 0, from the algorithm's own tests.
   EXPECT_EQ(ChecksumOf(""), 0x2D06800538D394C2U);
   const std::string text(1000, 'x');
   Checksum checksum;

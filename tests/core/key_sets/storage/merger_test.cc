@@ -76,7 +76,8 @@ TEST(SegmentsToMergeTest, AnySizesLeaveFewSegmentsAndLittleWork) {
     int64_t written = 0;
     int64_t appended = 0;
     for (int i = 0; i < 20000; ++i) {
-      // Powers of two up to 2^24, each as likely; or small sizes with a large one at times.
+      // Even seeds: powers of two up to 2^24, all equally likely. Odd seeds: 64, and at regular
+      // intervals 2^20.
       const int64_t bytes = seed % 2 == 0 ? int64_t{1} << (random() % 25)
                                           : (i % (2 + seed) == 0 ? int64_t{1} << 20 : 64);
       appended += bytes;
@@ -130,8 +131,8 @@ TEST_F(MergerTest, MergingDoesNotHideDamage) {
   EXPECT_THAT(FilesIn("/sets"), IsEmpty());
 }
 
-// A reader has seen an append that failed, and missed a later merge. It must not take the rows of
-// that append for those of the next one.
+// A reader has seen an append that failed, and missed a later merge. The reader must not take the
+// rows of the failed append for rows of the next append.
 TEST_F(MergerTest, AMergeDoesNotHideThatAnAppendFailed) {
   int64_t failed = 0;
   for (int64_t operation = 0; operation < 20; ++operation) {

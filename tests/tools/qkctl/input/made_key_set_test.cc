@@ -83,7 +83,7 @@ TEST_F(MadeKeySetTest, IsLeftWhereSomebodyElseHasReplacedIt) {
   EXPECT_TRUE(server_.key_sets().Find("items").has_value());
 }
 
-// A server that was away has the key sets on its disk again when it is back.
+// After a restart, a server has the key sets on its disk again.
 TEST_F(MadeKeySetTest, IsRemovedWhenAServerThatWasAwayIsBack) {
   const auto made = Create("items", {1, 1, {}});
   ASSERT_TRUE(made.ok()) << made.status();

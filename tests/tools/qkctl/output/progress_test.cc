@@ -27,7 +27,7 @@ TEST(LoadProgressTextTest, HasNoLatenciesBeforeTheFirstAnswer) {
   counts.errors_by_code[absl::StatusCode::kUnavailable].count = 1;
   EXPECT_EQ(LoadProgressText(counts, {}, absl::Seconds(1), absl::Seconds(8)),
             "2.0 requests/s, p50 1.000 ms, p99 1.000 ms, 1 error, 8 s left");
-  // Nothing came in this second.
+  // No answer came in this second.
   EXPECT_EQ(LoadProgressText(counts, counts, absl::Seconds(1), absl::Seconds(7)),
             "0.0 requests/s, no answers, 1 error, 7 s left");
 }

@@ -100,7 +100,7 @@ TEST_F(TensorOutputTest, RefusesToWriteBfloat16) {
   EXPECT_TRUE(absl::StrContains(status.message(), "BFLOAT16")) << status;
 }
 
-// Another program may write to a file while it is uploaded.
+// Another program may shorten a file while it is uploaded.
 TEST_F(TensorOutputTest, AFileThatShrinksWhileItIsReadIsAnError) {
   const std::vector<float> elements(1000);
   for (const char* name : {"f.safetensors", "f.npy"}) {

@@ -91,7 +91,8 @@ TEST(ColorGridTest, ShowsNanBeforeInfinityAndInfinityBeforeMinusInfinity) {
   EXPECT_EQ(ColorGrid({kNan, 3}, {1, 2}, 1, 1).At(0, 0), 3);
 }
 
-// Means hide single values. If these set the range, a large matrix would have one colour.
+// If single values set the range, the means of a large matrix would all have nearly the same
+// colour.
 TEST(ColorGridTest, ItsRangeIsThatOfWhatItShows) {
   const ColorGrid grid({-100, 100, 1, 3}, {1, 4}, 1, 2);
   EXPECT_EQ(grid.range().min, 0);

@@ -212,13 +212,13 @@ TEST(HeatMapTest, StaysWithinItsSize) {
   }
 }
 
-// The means of a large random matrix are near 0, far from its largest and smallest score.
+// The means of a large random matrix are near 0, far from its largest and smallest values.
 TEST(HeatMapTest, ALargeMatrixIsScaledByWhatIsShown) {
   std::mt19937 random(1);
   std::normal_distribution<float> normal;
   std::vector<float> values(1000 * 1000);
   for (float& value : values) value = normal(random);
-  values[5] = 1000;  // one value alone
+  values[5] = 1000;  // a single outlier
   const std::string map = TensorHeatMap(values, {1000, 1000});
   std::set<std::string> colors;
   for (const std::string& line : Lines(map)) {
