@@ -18,10 +18,10 @@ absl::Span<const RowReducer* const> AllReducers() {
   return reducers;
 }
 
-// A running tile has a seat of TileScratch, and there are BlasCallsMax() seats. If each block has one
-// part, a running tile holds the rows of its block. If blocks have several parts, a running part
-// holds its rows. While this part merges, it holds the rows of another part, too. In addition, each
-// block holds the rows of one part that has ended.
+// A running tile has a seat of TileScratch, and there are BlasCallsMax() seats. If each block has
+// one part, a running tile holds the rows of its block. If blocks have several parts, a running
+// part holds its rows. While this part merges, it holds the rows of another part, too. In addition,
+// each block holds the rows of one part that has ended.
 int64_t PartRowsHeld(const KeyCut& cut, int64_t rows) {
   const int64_t running = BlasCallsMax() * std::min(rows, cut.block_rows);
   if (cut.is_scratch) return std::min(rows, running);
