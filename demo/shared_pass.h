@@ -50,13 +50,13 @@ struct SharedPassOptions {
 // threads call it at once.
 using OwnCall = std::function<std::vector<float>(size_t i)>;
 
-// Sends each TOP_K request once alone. Then measures the three ways in turns. In `together` each
-// request has a separate caller, which sends the request again and again. Takes about 3 * rounds *
-// turn.
+// Sends each TOP_K request once alone. Then measures the three ways of SharedPassReport in turns,
+// in about 3 * rounds * turn. For `together`, each request has a caller that sends it again and
+// again.
 //
-// INTERNAL: an answer of `together` differs in a byte from the answer that the request got alone,
-// or the latter differs from the result of OpenBLAS. Other errors are the first error of a call.
-// All callers stop after an error.
+// INTERNAL: a request sent alone gets other scores than `own_call` computes, within a small
+// tolerance. Or an answer in `together` is not, byte for byte, the answer to the request alone.
+// Other errors are the first error of a call. All callers stop after an error.
 absl::StatusOr<SharedPassReport> CompareSharedPass(Client& client,
                                                    absl::Span<const v1::ScoreRequest> requests,
                                                    const OwnCall& own_call,

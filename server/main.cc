@@ -220,8 +220,8 @@ std::vector<const char*> Arguments(int argc, char** argv) {
   return args;
 }
 
-// Returns the status with the option's name in the message replaced by the flag or variable that
-// set it.
+// The message may begin with the name of an option. Replaces this name by that of the flag or
+// variable that set the option.
 absl::Status WithSource(const Flags& flags, const absl::Status& status) {
   return absl::Status(status.code(), flags.NameSource(status.message()));
 }

@@ -58,8 +58,8 @@ HWY_INLINE auto RoundToFloat16(D df, hn::Vec<D> value) {
   const auto bits = hn::BitCast(di, value);
   const auto sign = hn::And(hn::ShiftRight<16>(bits), hn::Set(di, 0x8000));
   const auto magnitude = hn::And(bits, hn::Set(di, 0x7FFFFFFF));
-  // Half a unit of the last kept bit is added, or 1 less if that bit is 0. This rounds ties to
-  // even. The same addition changes the bias of the exponent from 127 to 15.
+  // The lowest 13 bits are dropped. Adding 0x1000 if the last kept bit is 1, else 0xFFF, rounds to
+  // nearest, ties to even. The same addition changes the bias of the exponent from 127 to 15.
   const auto last_kept = hn::And(hn::ShiftRight<13>(magnitude), hn::Set(di, 1));
   const auto to_add = hn::Add(last_kept, hn::Set(di, 0xFFF - ((127 - 15) << 23)));
   const auto normal = hn::ShiftRight<13>(hn::Add(magnitude, to_add));

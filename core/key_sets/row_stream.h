@@ -44,8 +44,8 @@ class RowStream {
 
  private:
   absl::Status Emit(const std::byte* rows, int64_t count);
-  // Returns INVALID_ARGUMENT. The message names the first of the next `elements` elements that the
-  // type cannot hold.
+  // Returns INVALID_ARGUMENT for `elements` elements that begin at `floats`. The message gives the
+  // value and the place of the first one that the set's type cannot hold.
   absl::Status Overflow(const float* floats, int64_t elements) const;
 
   const Source source_;

@@ -26,8 +26,9 @@ namespace qkserve {
 // docs/access.md explains the rest.
 class AccessRules {
  public:
-  // Returns the permissions of a caller. An identity without lines may do what anyone may. Empty: a
-  // caller without identity. The reference lives as long as this object.
+  // Returns the permissions of a caller. `identity` is empty if the caller has none. An identity
+  // that has no lines has the permissions of the `anyone` lines. The reference lives as long as
+  // this object.
   const Permissions& For(const std::string& identity) const;
 
   // True if callers without identity are let in.

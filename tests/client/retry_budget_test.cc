@@ -122,7 +122,7 @@ TEST(RetryBudgetTest, AQuietClientRetriesAsOftenAsItMay) {
   EXPECT_EQ(totals.over_budget, 0);
 }
 
-// All calls may have been on a connection that was lost.
+// If a connection is lost, all its calls fail at once. Each of them needs a retry.
 TEST(RetryBudgetTest, AllCallsInFlightMayBeSentAgainAtOnce) {
   absl::Time now = absl::UnixEpoch() + absl::Hours(1);
   RetryBudget budget;

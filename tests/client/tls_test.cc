@@ -27,7 +27,7 @@
 namespace qkserve {
 namespace {
 
-// Beside its address, the server's certificate has this name.
+// The server's certificate is valid for this name and for 127.0.0.1.
 constexpr char kName[] = "qkserve.test";
 
 const float kOne = 1;

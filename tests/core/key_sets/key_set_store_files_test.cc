@@ -116,9 +116,9 @@ TEST_F(KeySetStoreFilesTest, WhereTheDiskFailsTheOldVersionServesAndTheNextChang
     }
   }
   EXPECT_GT(failed, 20);
-  // A failed change must leave no file, because the disk may be full. Two failures are exceptions,
-  // one of the put and one of the append. There the new manifest is in place, but its folder could
-  // not be synced.
+  // A failed change must remove its files, because the disk may be full. It keeps them in one case:
+  // the new manifest is in place, and its folder cannot be synced. This happens once in the put and
+  // once in the append.
   EXPECT_EQ(left_files, 2);
   store = nullptr;
   store = Open();

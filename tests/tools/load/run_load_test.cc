@@ -286,7 +286,8 @@ TEST_F(RunLoadTest, EndsWhereNoServerAnswers) {
 // A load that ended early says so, even if later calls are answered.
 TEST_F(RunLoadTest, EndsAndSaysSoWhereAllTheFirstAreTurnedAway) {
   std::atomic<int> requests{0};
-  // The server refuses more than the first 10 requests, because requests may overtake each other.
+  // The load ends early if its first 10 requests are refused. The server refuses the first 40 that
+  // arrive, because requests may overtake each other.
   const ScoringDouble server([&](const v1::ScoreRequest& request) {
     const bool refuses = requests++ < 40;
     ScoringDouble::Answer answer =

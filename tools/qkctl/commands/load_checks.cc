@@ -66,7 +66,7 @@ absl::Status CheckKeys(const LoadCommandOptions& options) {
        OutOfRange("zipf", options.zipf, 0, 100),
        {options.zipf.has_value() && workload.key_sets < 2,
         "--zipf is for several key sets; see --key_sets"},
-       // The next mistakes give sizes twice, or give sizes for keys that already have them.
+       // The next three rows refuse options that give keys or sizes that another option gives.
        {is_foreign && has_sizes,
         "--m, --d and --dv are for keys that are made; the key set of --key_set has its own"},
        {makes_one && (has_sizes || options.key_sets.has_value()),

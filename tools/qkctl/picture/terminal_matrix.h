@@ -43,7 +43,8 @@ struct HeatMapOptions {
   int64_t width_max = 80;  // characters of a line, including the row numbers
   int64_t lines_max = 24;  // lines of the map; each shows two rows of colours
 
-  // Small matrices are enlarged. This is the largest side of an element's square, in colours.
+  // Small matrices are enlarged: an element becomes a square of cells of one colour. This is the
+  // most cells on a side. A character shows two cells, one above the other.
   int64_t enlargement_max = 4;
 
   int64_t matrices_max = 4;  // as in MatrixTextOptions
