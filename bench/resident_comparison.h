@@ -32,8 +32,9 @@ struct ResidentResult {
   std::vector<ResidentComparison> comparisons;
 };
 
-// Puts the key set on all servers, checks the answers of all that compute, then measures. INTERNAL:
-// an answer is wrong. Other errors are the first error of a call.
+// Puts the key set on all contenders, checks the answers of those that compute
+// (Contender::computes), then measures. INTERNAL: an answer is wrong. Other errors are the first
+// error of a call.
 absl::StatusOr<ResidentResult> CompareResident(const BenchWorkload& workload,
                                                absl::Span<const Contender> contenders,
                                                const RoundOptions& options);

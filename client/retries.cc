@@ -45,8 +45,8 @@ std::optional<absl::Duration> RetriedCall::PauseAfter(const grpc::Status& status
   const FailedAttempt attempt = FailedAttemptOf(status, context);
   if (!MayRepeat(repeat_, attempt)) return std::nullopt;
   const absl::Duration pause = RetryPause(attempts_, attempt, retries_.Random());
-  // The call fails now, because the attempt's error says more than DEADLINE_EXCEEDED after the
-  // pause.
+  // If the deadline would pass during the pause, the call fails now. The attempt's error says more
+  // than the DEADLINE_EXCEEDED that would follow.
   if (pause >= time_left) return std::nullopt;
   is_over_budget_ = !retries_.TakeRetry();
   if (is_over_budget_) return std::nullopt;

@@ -44,7 +44,7 @@ void SetConnectionLimits(const ServerOptions& options, grpc::ServerBuilder& buil
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, MillisecondsArgument(options.ping_after));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
                              MillisecondsArgument(options.ping_timeout));
-  // Without this, gRPC would send no more pings after two between which no data was sent.
+  // 0: no limit. By default, gRPC stops after two pings in a row without data between them.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   // gRPC's defaults for this interval are 5 minutes, and 2 hours for a connection without calls.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,

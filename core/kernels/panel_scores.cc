@@ -85,7 +85,8 @@ constexpr int64_t kLineBytes = 64;
 
 HWY_INLINE void FetchToL2(const std::byte* at) { __builtin_prefetch(at, 0, 2); }
 
-// The arguments of a tile: some queries and a depth block of a panel.
+// What MultiplyTile and its callers share: queries, the size of the depth block, the place of the
+// sums, and what to prefetch.
 struct BlockArgs {
   const float* queries;
   int64_t query_stride;
@@ -169,8 +170,8 @@ HWY_INLINE void MultiplyTile(const BlockArgs& args, const typename Panel::T* pan
   }
 }
 
-// Multiplies all keys of the panel with one of `groups` groups of queries. Advances args.next by
-// the bytes that were prefetched.
+// Multiplies all keys of the panel with a group of queries. There are `groups` such groups, and
+// each prefetches its part of the next block. Advances args.next by the bytes that were prefetched.
 template <class Panel, int kRows>
 HWY_NOINLINE void MultiplyRows(BlockArgs& args, const typename Panel::T* panel, int64_t groups) {
   constexpr int64_t kVectors = VectorsOf(kRows);

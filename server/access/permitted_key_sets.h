@@ -36,8 +36,9 @@ class PermittedKeySets {
   // first name after `after`. Sets that the caller may not read take no time.
   std::vector<KeySetStore::Listed> List(absl::string_view after, int64_t count) const;
 
-  // Checks if the caller may put a set. The error is PERMISSION_DENIED even if the caller may not
-  // read the set. This error does not tell if the set exists, because a put may make a new set.
+  // Checks if the caller may put a set. If not, the error is PERMISSION_DENIED, even for a set that
+  // the caller may not read. It does not reveal whether the set exists, because a name without a
+  // set gets the same error.
   absl::Status CheckPut(absl::string_view name) const;
   // Checks if the caller may append to a set or delete it. NOT_FOUND if there is no such set, even
   // if the caller has the permission.

@@ -454,7 +454,7 @@ TEST_F(NpyTest, SurvivesMutatedFiles) {
     ASSERT_EQ(static_cast<int64_t>(tensor->data.size_bytes()),
               ElementCount(tensor->shape).value() * ElementBytes(tensor->data_type));
   }
-  // If only elements are changed, the file stays valid, so the test sees valid and invalid files.
+  // A file stays valid if an edit only changes elements. So the test sees valid and invalid files.
   EXPECT_GT(accepted, 100);
 }
 

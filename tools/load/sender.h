@@ -50,8 +50,8 @@ struct SenderContext {
   Retries retries;
   // The time at which sending ends.
   const absl::Duration end = options.warm_up + options.duration;
-  // The number of first requests: one for each caller, or 10 of an open loop. Their `sequence` is
-  // smaller than this.
+  // The number of requests that count as the first: one for each caller, or 10 in an open loop. The
+  // `sequence` of a first request is smaller than this.
   const int64_t first_requests = options.concurrency > 0 ? options.concurrency : 10;
   absl::Time begin;  // set before the senders start
 

@@ -55,7 +55,7 @@ std::string ChartSvg(const BarChart& chart) {
   drawing.AddVerticalAxis(y, chart.unit);
   const double pitch =
       (drawing.right() - Drawing::kLeft) / static_cast<double>(chart.classes.size());
-  // Bars of classes with edges touch each other. Other bars stand apart.
+  // If the classes have edges, as in a histogram, their bars touch. Other bars stand apart.
   const double gap = chart.edges.empty() ? std::max(0.1 * pitch, (pitch - 60) / 2) : 0.5;
   for (size_t i = 0; i < chart.classes.size(); ++i) {
     const double left = Drawing::kLeft + pitch * static_cast<double>(i);

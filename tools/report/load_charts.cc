@@ -23,8 +23,8 @@ double Seconds(absl::Duration duration) { return absl::ToDoubleSeconds(duration)
 
 absl::Duration Middle(const LoadInterval& interval) { return interval.begin + interval.length / 2; }
 
-// Returns the rate that was asked for in the middle of an interval. Returns kMissing for an
-// interval after the end, because no requests are due in it.
+// Returns the requested rate at the middle of an interval. Returns kMissing if that is after the
+// end, when no requests are due.
 double RateDue(const LoadInterval& interval, const LoadResult& step) {
   if (Middle(interval) > step.options.duration) return kMissing;
   return step.options.Profile().RateAt(step.options.warm_up + Middle(interval));

@@ -58,7 +58,8 @@ absl::Status Committer::Put(const std::string& name, int64_t version,
                        .segments = {}};
   ASSIGN_OR_RETURN(SegmentInfo info, segment->Finish());
   SetFolder folder = sets_.FolderOf(name);
-  // The folder of a known set may be missing, because a delete may have failed.
+  // The folder of a known set may be missing: a delete may have failed after it renamed the folder,
+  // and could not rename it back.
   if (absl::IsNotFound(sets_.Find(name).status()) || !folder.Exists()) {
     return AddSet(std::move(manifest), segment.get(), std::move(info));
   }

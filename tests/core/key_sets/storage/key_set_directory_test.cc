@@ -140,7 +140,8 @@ TEST_F(KeySetDirectoryTest, AnAppendDoesTheSameWhateverTheSizeOfTheSet) {
   EXPECT_LE(operations[0], 12);
 }
 
-// On a full disk, the name of the removed folder stores the version.
+// If the disk is too full to write .last_version, the emptied folder of the deleted set stays, and
+// its name holds the version.
 TEST_F(KeySetDirectoryTest, ADeleteNeedsNoSpace) {
   for (int64_t operation = 0; operation < 12; ++operation) {
     int64_t version = 0;
