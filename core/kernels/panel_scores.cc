@@ -85,8 +85,8 @@ constexpr int64_t kLineBytes = 64;
 
 HWY_INLINE void FetchToL2(const std::byte* at) { __builtin_prefetch(at, 0, 2); }
 
-// What MultiplyTile and its callers share: queries, the size of the depth block, the place of the
-// sums, and what to prefetch.
+// The arguments that MultiplyTile and its callers share: queries, the size of the depth block, the
+// place of the sums, and what to prefetch.
 struct BlockArgs {
   const float* queries;
   int64_t query_stride;
