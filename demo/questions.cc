@@ -38,7 +38,7 @@ const Passage& DistinctivePassage(absl::Span<const Passage> passages,
 
 std::vector<Question> QuestionsAboutQkserve() {
   return {{"does a batch change an answer?"},
-          {"what is promised about SIGTERM?"},
+          {"what does a server lose at SIGTERM?"},
           {"which element types are there?"},
           {"how is bad input refused?"}};
 }

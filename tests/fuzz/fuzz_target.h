@@ -15,8 +15,8 @@ using FuzzSeeds = std::vector<std::pair<std::string, std::string>>;
 
 // Code that reads untrusted input, and the checks that must hold for every input.
 //
-// To add a target, write its two functions in a new file, declare them below, add a line to
-// FuzzTargets, and make its seeds with `./run fuzz --seeds`.
+// To add a target, write its two functions in a new file, declare them below, and add a line to
+// FuzzTargets. `./run fuzz TARGET` makes its seeds.
 struct FuzzTarget {
   const char* name;  // also the folder of the target's inputs in tests/fuzz/corpus
 
