@@ -16,9 +16,6 @@
 namespace qkserve {
 namespace {
 
-// 320 files are left for everything but connections and the sockets that Farewells keeps.
-static_assert(Farewells::Limits().sockets_max + 320 <= kReservedFiles);
-
 // Returns a duration as gRPC takes it: milliseconds in an int. INT_MAX means never.
 int MillisecondsArgument(absl::Duration duration) {
   return static_cast<int>(

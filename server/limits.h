@@ -40,10 +40,17 @@ inline constexpr int kConnectionCallsMax = 1024;
 // limit is lower if the process may open fewer files.
 inline constexpr int64_t kConnectionsMax = 8192;
 
-// The number of files that connections leave for the rest of the process: HTTP's connections,
-// uploads, loading and merging of key sets, the log, gRPC itself, and the connections that have
-// ended but whose peers still read (Farewells::Limits::sockets_max).
-inline constexpr int64_t kReservedFiles = 576;
+// Limits of connections that have ended but whose peers still read (Farewells::Limits). The silence
+// is long enough for a client that was stopped for 10 s.
+inline constexpr int64_t kFarewellsMax = 256;
+inline constexpr int64_t kFarewellBytesMax = kMiB;
+inline constexpr absl::Duration kFarewellTimeout = absl::Seconds(60);
+inline constexpr absl::Duration kFarewellSilence = absl::Seconds(20);
+inline constexpr absl::Duration kFarewellShortSilence = absl::Seconds(2);
+
+// The number of files that connections leave for the rest of the process. 320 are for HTTP's
+// connections, uploads, loading and merging of key sets, the log, and gRPC itself.
+inline constexpr int64_t kReservedFiles = 320 + kFarewellsMax;
 
 // The time in which a new connection must complete its handshakes, up to HTTP/2's settings.
 inline constexpr absl::Duration kHandshakeTimeout = absl::Seconds(10);

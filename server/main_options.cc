@@ -142,7 +142,8 @@ void AddLifeAndLog(MainOptions& options, Flags& flags) {
             "after SIGTERM clients are sent away; calls are still answered until none has come for "
             "this time");
   flags.Add("drain_timeout", &server.drain_timeout,
-            "after drain_grace, how long calls that have begun may take to finish");
+            "after drain_grace, how long calls that have begun may take to finish, and clients to "
+            "read the replies");
 
   flags.BeginGroup("Logging, on standard error");
   flags.Add("log_format", &options.log_format,

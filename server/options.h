@@ -128,7 +128,8 @@ struct ServerOptions {
   // five times drain_grace.
   absl::Duration drain_grace = absl::Milliseconds(200);
 
-  // The time after drain_grace in which requests in flight may finish.
+  // The time after drain_grace in which requests in flight may finish, and clients may read the
+  // replies.
   absl::Duration drain_timeout = absl::Seconds(30);
 
   // Requests that take at least this long are logged. 0: no request is logged.

@@ -62,7 +62,8 @@ class Server {
   // clients. Calls that still arrive are answered until none has come for drain_grace. Later calls
   // get UNAVAILABLE. When the calls in flight have ended, or drain_timeout has passed, closes all
   // connections. Unfinished calls then end with UNAVAILABLE. Returns when peers have read their
-  // replies, or drain_timeout has passed. May be called again. DEADLINE_EXCEEDED: calls were still
+  // replies, or drain_timeout has passed; peers have at least 3 s for this. Connections that are
+  // then cut are logged, and are no error. May be called again. DEADLINE_EXCEEDED: calls were still
   // in flight after drain_timeout.
   absl::Status Drain();
 

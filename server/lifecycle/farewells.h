@@ -2,7 +2,6 @@
 #define QKSERVE_SERVER_LIFECYCLE_FAREWELLS_H_
 
 #include <cstdint>
-#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -12,6 +11,7 @@
 #include "base/clock.h"
 #include "base/file_descriptor.h"
 #include "base/mutex.h"
+#include "server/limits.h"
 
 namespace qkserve {
 
@@ -24,36 +24,40 @@ namespace qkserve {
 //
 // Guarantees:
 //  1. A socket is kept for at most Limits::time_max.
-//  2. A kept socket is in no epoll set, because gRPC must get no event of a connection that it has
-//     closed.
+//  2. A kept socket is in no epoll set that was known when it was kept, because gRPC must get no
+//     event of a connection that it has closed.
 //  3. A socket that is not kept ends as it would without this class.
 //
 // Thread-safe.
 class Farewells {
  public:
   struct Limits {
-    int64_t sockets_max = 256;  // kept at a time; each takes a descriptor
+    // The most sockets that are kept at a time, except in a drain. Each takes a descriptor.
+    int64_t sockets_max = kFarewellsMax;
     // The most bytes that a peer may still write. A peer that writes more is not finishing its
     // calls.
-    int64_t discarded_bytes_max = int64_t{1} << 20U;
+    int64_t discarded_bytes_max = kFarewellBytesMax;
     // The longest time for which a peer that has received everything may neither write nor close.
-    absl::Duration silence_max = absl::Seconds(2);
-    absl::Duration time_max = absl::Seconds(60);
+    // The short one applies in a drain, and while more than half of sockets_max are kept.
+    absl::Duration silence_max = kFarewellSilence;
+    absl::Duration short_silence_max = kFarewellShortSilence;
+    absl::Duration time_max = kFarewellTimeout;
   };
 
-  // Returns the object for gRPC's sockets. It is never destroyed, like gRPC. The first call starts
-  // its thread, and throws std::system_error if the system gives no thread.
+  // Returns the object for the sockets of all gRPC servers of the process. So the drain of one
+  // server also awaits, and hurries, peers of the others. The object is never destroyed, like gRPC.
+  // The first call starts its thread, and throws std::system_error if the system gives no thread.
   static Farewells& OfProcess();
 
   Farewells(Limits limits, const Clock* clock);
 
-  // Remembers an open socket that gRPC is about to get.
+  // Remembers an open socket that gRPC is about to get. gRPC must have its epoll set by then.
   void Watch(int socket);
 
   // Shuts a socket down for sending and keeps a duplicate. Returns false, and leaves the end of the
   // socket to the caller, if one of these holds: the socket was not watched, its peer has already
-  // closed, sockets_max sockets are kept, no descriptor is free, the socket is in no epoll set, or
-  // the system refuses. Ends the watch of the socket in all cases. Does not block.
+  // closed, sockets_max is reached, no descriptor is free, the socket is in no epoll set, or the
+  // system refuses. Ends the watch of the socket in all cases. Does not block.
   bool Keep(int socket);
 
   // The number of kept sockets.
@@ -62,9 +66,13 @@ class Farewells {
     return count_;
   }
 
-  // Blocks until no socket is kept, or until `deadline` on `clock`. Returns how many sockets are
-  // still kept.
-  int64_t AwaitNone(const Clock& clock, absl::Time deadline);
+  // Called when a server has stopped accepting. Until EndDrain, sockets_max does not apply: each
+  // kept socket takes the place of one that gRPC closes.
+  void BeginDrain();
+
+  // Blocks until no socket is kept, or until `time_max` has passed. Then ends the drain. Returns
+  // how many sockets are still kept.
+  int64_t EndDrain(absl::Duration time_max);
 
  private:
   struct Kept {
@@ -72,22 +80,28 @@ class Farewells {
     absl::Time end;
     absl::Time silent_since;
     int64_t discarded_bytes = 0;
+    int events = 0;  // which the last poll reported
   };
 
+  void FindEpollSets() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool LeaveEpollSets(int socket) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Duration Step();
-  bool IsOver(Kept& kept) const;
+  bool HasEnded(Kept& kept, absl::Time now) const;
 
   const Limits limits_;
   const Clock& clock_;
-  std::vector<Kept> kept_;  // used by the thread alone
+  // The thread alone uses these.
+  std::vector<Kept> kept_;
+  absl::Time look_from_ = absl::InfinitePast();
+
   mutable Mutex mutex_;
   CondVar none_;
   // The inode of each watched descriptor's socket. It shows if the descriptor is another file by
   // now.
   std::unordered_map<int, uint64_t> watched_ ABSL_GUARDED_BY(mutex_);
-  // The process's epoll sets, as they were when Keep first needed them.
-  std::optional<std::vector<int>> epoll_sets_ ABSL_GUARDED_BY(mutex_);
+  std::vector<int> epoll_sets_ ABSL_GUARDED_BY(mutex_);
+  absl::Time find_from_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  int64_t drains_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<Kept> arrived_ ABSL_GUARDED_BY(mutex_);  // the thread will take these
   int64_t count_ ABSL_GUARDED_BY(mutex_) = 0;          // sockets in kept_ and arrived_
   BackgroundThread thread_;                            // last, because it uses the members above

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: hardening_test.sh READELF PROGRAM ...
+# usage: hardening_test.sh READELF QKSERVE [PROGRAM ...]
 # Checks that the programs have what cmake/hardening.cmake asks for: a random address, tables that
 # are read-only once the program runs, stacks that cannot be executed, guarded stack frames, and
 # checked buffers.
@@ -31,4 +31,8 @@ for program in "$@"; do
     failed=1
   fi
 done
+
+# The first program is qkserve. gRPC calls its function `shutdown` in place of the C library's
+# (server/lifecycle/farewells.cc).
+has "$1" "does not export the function shutdown" 'FUNC +GLOBAL +DEFAULT +[0-9]+ shutdown$' --dyn-syms
 exit "$failed"

@@ -97,7 +97,14 @@ TEST(LimitsTest, TheTableOfTheDocumentsIsThatOfTheCode) {
        absl::FormatDuration(options.keepalive_interval_min)},
       {"silence before the server pings", absl::FormatDuration(options.ping_after)},
       {"time to answer a ping", absl::FormatDuration(options.ping_timeout)},
-      {"time in which a peer takes bytes (TCP)", absl::FormatDuration(options.unsent_timeout)}};
+      {"time in which a peer takes bytes (TCP)", absl::FormatDuration(options.unsent_timeout)},
+      {"ended connections that are awaited", Count(kFarewellsMax)},
+      {"time for which each is awaited", absl::FormatDuration(kFarewellTimeout)},
+      {"bytes that its client may still send", FormatByteSize(kFarewellBytesMax)},
+      {"its silence once the client has received everything",
+       absl::FormatDuration(kFarewellSilence)},
+      {"this silence in a drain, or above half of the places",
+       absl::FormatDuration(kFarewellShortSilence)}};
   std::map<std::string, std::string> documented;
   std::ifstream file(LIMITS_DOCUMENT);
   for (std::string line; std::getline(file, line);) {

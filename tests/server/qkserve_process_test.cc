@@ -99,6 +99,12 @@ class QkserveProcessTest : public testing::Test {
     client_ = Client::Create({.address = address_}).value();
   }
 
+  int Port() const {
+    int port = 0;
+    EXPECT_TRUE(absl::SimpleAtoi(address_.substr(address_.rfind(':') + 1), &port));
+    return port;
+  }
+
   // Puts key sets. Each put writes a line to the log.
   void PutKeySets(int count) {
     const float element = 1;
@@ -378,8 +384,7 @@ TEST_F(QkserveProcessTest, WithoutDescriptorsConnectionsAreClosedAndLaterAccepte
   ASSERT_EQ(prlimit(server_->pid(), RLIMIT_NOFILE, nullptr, &limit), 0);
   limit.rlim_cur = static_cast<rlim_t>(files) + 5;
   ASSERT_EQ(prlimit(server_->pid(), RLIMIT_NOFILE, &limit, nullptr), 0);
-  int port = 0;
-  ASSERT_TRUE(absl::SimpleAtoi(address_.substr(address_.rfind(':') + 1), &port));
+  const int port = Port();
   {
     std::vector<std::unique_ptr<Http2Peer>> peers;
     for (int i = 0; i < 20; ++i) peers.push_back(std::make_unique<Http2Peer>(port));
@@ -390,6 +395,22 @@ TEST_F(QkserveProcessTest, WithoutDescriptorsConnectionsAreClosedAndLaterAccepte
     }));
   }
   EXPECT_TRUE(Eventually([&] { return Http2Peer(port).IsServed(); }));
+}
+
+TEST_F(QkserveProcessTest, AReplyIsReadWholeAfterSigterm) {
+  ASSERT_NO_FATAL_FAILURE(Start({}, {}, Path("out"), ErrPath()));
+  Http2Peer peer(Port(), "", 64 << 10);
+  const std::vector<float> column(1000, 1);
+  const v1::ScoreRequest request =
+      MakeScoreRequest(Matrix(column, 1000, 1), Matrix(column, 1000, 1), {});
+  peer.SendCall(1, "/qkserve.v1.ScoringService/Score", request.SerializeAsString());
+  ASSERT_TRUE(Eventually([&] {
+    const auto status = client_->GetStatus();
+    return status.ok() && status->requests_answered() > 0;
+  }));
+  server_->Signal(SIGTERM);
+  EXPECT_GT(peer.ReadReplyAfterGoaway(1).size(), 4'000'000);
+  EXPECT_EQ(server_->Wait(), 0) << ReadFile(ErrPath());
 }
 
 // No thread can get a stack of a petabyte. OpenBLAS is loaded before main, and must start no thread
