@@ -12,6 +12,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "gtest/gtest.h"
 
 namespace qkserve {
@@ -163,10 +165,10 @@ class Http2Peer {
 
   // Reads the reply of `stream` as a slow client does. Until the server sends GOAWAY, takes only
   // what the windows allow. Then allows everything, so that the server sends the rest and ends the
-  // connection at once. From then on, sends a window update after each frame. Returns the message,
-  // or "" if a part of it is missing or an update cannot be sent, because clients then give up a
-  // call.
-  std::string ReadReplyAfterGoaway(int stream) {
+  // connection at once. From then on, sends a window update after each frame, and pauses. Returns
+  // the message, or "" if a part of it is missing or an update cannot be sent, because clients then
+  // give up a call.
+  std::string ReadReplyAfterGoaway(int stream, absl::Duration pause = absl::ZeroDuration()) {
     bool is_leaving = false;
     std::string reply;
     for (char type = 0; (type = ReadFrame()) != kClosed;) {
@@ -178,6 +180,7 @@ class Http2Peer {
       } else if (is_leaving && !SendFrame(kWindow, BigEndian(1))) {
         return "";
       }
+      if (is_leaving) absl::SleepFor(pause);
     }
     return "";
   }
