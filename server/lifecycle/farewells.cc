@@ -160,11 +160,12 @@ absl::Duration Farewells::Step() {
   for (const Kept& kept : kept_) {
     polled.push_back({.fd = kept.socket.get(), .events = POLLIN | POLLRDHUP, .revents = 0});
   }
-  poll(polled.data(), polled.size(), static_cast<int>(absl::ToInt64Milliseconds(kLookEvery)));
+  const int ready =
+      poll(polled.data(), polled.size(), static_cast<int>(absl::ToInt64Milliseconds(kLookEvery)));
   for (size_t i = 0; i < kept_.size(); ++i) kept_[i].events = polled[i].revents;
 
   const absl::Time now = clock_.Now();
-  const bool is_look = now >= look_from_;
+  const bool is_look = ready == 0 || now >= look_from_;
   if (is_look) look_from_ = now + kLookEvery;
   const auto released = static_cast<int64_t>(std::erase_if(kept_, [&](Kept& kept) {
     bool is_over = kept.events != 0 && HasEnded(kept, now);
