@@ -1,20 +1,44 @@
 #include "core/scoring/row_reducer.h"
 
 #include <algorithm>
+#include <iterator>
+#include <vector>
 
+#include "absl/algorithm/container.h"
 #include "core/kernels/blas.h"
 
 namespace qkserve {
 
-const RowReducer& ReducerOf(Output output) {
-  if (output == Output::kTopK) return TopKReducer();
-  if (output == Output::kContext) return ContextReducer();
-  return output == Output::kWeights ? WeightsReducer() : ScoresReducer();
+namespace {
+
+using GetReducer = const RowReducer& (*)();
+
+// The reducer of each output, in the order of the outputs' values.
+constexpr GetReducer kReducers[] = {
+    ScoresReducer,   // kScores
+    ScoresReducer,   // kCapped
+    ScoresReducer,   // kMasked
+    WeightsReducer,  // kWeights
+    ContextReducer,  // kContext
+    TopKReducer,     // kTopK
+};
+static_assert(std::size(kReducers) == kOutputNames.size());
+
+std::vector<const RowReducer*> EachReducerOnce() {
+  std::vector<const RowReducer*> reducers;
+  for (const GetReducer get : kReducers) {
+    if (!absl::c_linear_search(reducers, &get())) reducers.push_back(&get());
+  }
+  absl::c_stable_partition(reducers, [](const RowReducer* one) { return one->ReadsValues(); });
+  return reducers;
 }
 
+}  // namespace
+
+const RowReducer& ReducerOf(Output output) { return kReducers[static_cast<size_t>(output) - 1](); }
+
 absl::Span<const RowReducer* const> AllReducers() {
-  static const RowReducer* const reducers[] = {&ContextReducer(), &TopKReducer(), &WeightsReducer(),
-                                               &ScoresReducer()};
+  static const auto& reducers = *new std::vector<const RowReducer*>(EachReducerOnce());
   return reducers;
 }
 

@@ -62,8 +62,8 @@ class RowReducer {
   // Sizes and costs. Only the request and its source decide them. `sizes` are the sizes of this
   // source.
 
-  // Return the number of columns of the result, and the number of columns that depend on keys. The
-  // other columns hold EmptyResult.
+  // Return the number of columns of the result, by default one for each key, and the number of
+  // columns that depend on keys. The other columns hold EmptyResult.
   virtual int64_t ResultColumns(const AttentionProblem& /*problem*/, const KeySizes& sizes) const {
     return sizes.m;
   }
@@ -119,7 +119,7 @@ class RowReducer {
 // Returns the reducer of an output. Reducers live as long as the process.
 const RowReducer& ReducerOf(Output output);
 
-// Returns all reducers, each once. The reducers that read values come first.
+// Returns the reducers of all outputs, each once. The reducers that read values come first.
 absl::Span<const RowReducer* const> AllReducers();
 
 // Return the reducers, which the files reducer_*.cc define. Only for ReducerOf and AllReducers.

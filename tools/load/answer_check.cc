@@ -192,10 +192,13 @@ absl::Status CheckAnswerRow(const AnswerRow& row, absl::Span<const float> query,
       return CheckWeighted(row, ExactScores(query, keys), nullptr, keys.columns);
     case Output::kContext:
       return CheckWeighted(row, ExactScores(query, keys), values, keys.columns);
-    default:
+    case Output::kScores:
+    case Output::kCapped:
+    case Output::kMasked:
       // If there is no softcap and no mask, capped and masked scores equal scores.
       return CheckScores(row.elements, query, keys, seed);
   }
+  return absl::InternalError(absl::StrCat("no output has value ", static_cast<int>(row.output)));
 }
 
 }  // namespace qkserve

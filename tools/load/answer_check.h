@@ -26,11 +26,11 @@ struct FloatMatrix {
 // Returns `value` as a key set keeps it in `storage`: rounded to nearest, ties to even.
 float RoundedTo(DataType storage, float value);
 
-// A row of an answer: scores [m], weights [m], context [dv], or the scores and keys of the top k.
+// A row of an answer.
 struct AnswerRow {
   Output output = Output::kScores;
-  absl::Span<const float> elements;
-  absl::Span<const int32_t> keys;  // for kTopK
+  absl::Span<const float> elements;  // AnswerColumns
+  absl::Span<const int32_t> keys;    // for kTopK
 };
 
 // Returns the number of elements in a row of an answer: for `m` keys, with values of `dv` elements.

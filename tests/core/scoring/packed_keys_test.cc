@@ -157,7 +157,7 @@ TEST_P(PackedKeysTest, AgreesWithInlineKeysOverShapesAndOutputs) {
     const Tensor keys = RandomTensor(GetParam(), one.keys, ++seed);
     const std::optional<Tensor> values = RandomTensor(GetParam(), value_shape, ++seed);
     const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, &*values);
-    for (int output = 1; output <= 6; ++output) {
+    for (int output = 1; output <= ssize(kOutputNames); ++output) {
       Asked asked = Ask(*key_set, one.queries, static_cast<Output>(output), ++seed);
       asked.problem.top_k = 7;
       asked.problem.softcap = output % 2 == 0 ? 2.0F : 0.0F;
@@ -276,7 +276,7 @@ TEST(PackedKeysBitsTest, HowTheSetWasAppendedTogetherDoesNotShow) {
   const std::shared_ptr<const KeySet> whole = MakeKeySet(keys, &values);
   const std::shared_ptr<const KeySet> grown =
       MakeKeySetInParts(keys, &values, {1, 62, 1, 1, 64, 200, 3, 0, 668});
-  for (int output = 1; output <= 6; ++output) {
+  for (int output = 1; output <= ssize(kOutputNames); ++output) {
     Asked a = Ask(*whole, {3, 30}, static_cast<Output>(output), 5);
     a.problem.top_k = 10;
     Asked b = Ask(*grown, {3, 30}, static_cast<Output>(output), 5);
@@ -494,7 +494,7 @@ TEST(PackedKeysTilesTest, OddShapesAgreeWithInlineKeys) {
     const Tensor keys = RandomTensor(DataType::kFloat32, shapes.keys, ++seed);
     const std::optional<Tensor> values = RandomTensor(DataType::kFloat32, value_shape, ++seed);
     const std::shared_ptr<const KeySet> key_set = MakeKeySet(keys, &*values);
-    for (int output = 1; output <= 6; ++output) {
+    for (int output = 1; output <= ssize(kOutputNames); ++output) {
       SCOPED_TRACE(testing::Message() << ShapeString(shapes.keys) << " output " << output);
       Asked asked = Ask(*key_set, shapes.queries, static_cast<Output>(output), ++seed);
       asked.problem.top_k = shapes.top_k;

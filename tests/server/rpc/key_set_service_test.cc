@@ -124,7 +124,7 @@ TEST_F(KeySetServiceTest, EveryOutputAgreesWithInlineKeysInEveryStorageType) {
     EXPECT_EQ(info->values->data_type, storage);
     const Tensor kept_keys = Rounded(keys, storage);
     const Tensor kept_values = Rounded(values, storage);
-    for (int output = 1; output <= 6; ++output) {
+    for (int output = 1; output <= ssize(kOutputNames); ++output) {
       SCOPED_TRACE(absl::StrCat(name, " output ", output));
       ScoreOptions ask;
       ask.output = static_cast<Output>(output);
