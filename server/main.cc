@@ -38,6 +38,7 @@
 #include "server/lifecycle/service_manager.h"
 #include "server/lifecycle/stop_signals.h"
 #include "server/main_options.h"
+#include "server/observe/call_recorder.h"
 #include "server/observe/log_writer.h"
 #include "server/observe/process_log.h"
 #include "server/observe/process_stats.h"
@@ -83,11 +84,21 @@ void LogForGrpc(gpr_log_func_args* args) {
   // This line says that gRPC cannot listen on an address. It is left out, because the process ends
   // with a shorter line about that.
   if (absl::StrContains(args->message, "No address added out of total")) return;
-  const LogLevel level =
-      args->severity == GPR_LOG_SEVERITY_ERROR ? LogLevel::kError : LogLevel::kInfo;
-  Log({level, args->message, {{"source", absl::StrCat("grpc ", args->file, ":", args->line)}}});
-  // The line is written now, because gRPC aborts the process after it.
-  if (absl::StartsWith(args->message, "assertion failed")) FlushLog();
+  // gRPC aborts the process after such a line.
+  const bool is_last = absl::StartsWith(args->message, "assertion failed");
+  // Anybody who can connect can cause lines, for example with handshakes that fail.
+  static LineLimit& limit = *new LineLimit();
+  const std::optional<int64_t> left_out = limit.Take(absl::Now());
+  if (!left_out.has_value() && !is_last) return;
+  const bool is_peers_fault = absl::StrContains(args->message, "Handshake failed") ||
+                              absl::StartsWith(args->message, "No match found for server name");
+  const bool is_error = args->severity == GPR_LOG_SEVERITY_ERROR && !is_peers_fault;
+  LogEvent event = {is_error ? LogLevel::kError : LogLevel::kInfo,
+                    args->message,
+                    {{"source", absl::StrCat("grpc ", args->file, ":", args->line)}}};
+  if (left_out.value_or(0) > 0) event.fields.emplace_back("left_out", *left_out);
+  Log(event);
+  if (is_last) FlushLog();
 }
 #endif
 
@@ -201,8 +212,7 @@ absl::Status Serve(const MainOptions& main_options) {
 int MakeTokenFor(const std::string& identity) {
   if (!IsIdentity(identity)) {
     return Fail(absl::InvalidArgumentError(absl::StrCat(
-        "--make_token: got '", identity, "', expected an identity: 1 to ", kIdentityBytesMax,
-        " visible ASCII characters, and not '", kAnyone, "' or '", kOtherTenants, "'")));
+        "--make_token: got '", identity, "', expected an identity: ", IdentityRule())));
   }
   const absl::StatusOr<std::string> token = MakeToken();
   if (!token.ok()) return Fail(token.status());
@@ -234,6 +244,9 @@ int Check(const MainOptions& options, const Flags& flags) {
   }
   absl::Status status = options.check_tls.Validate();
   if (!status.ok()) return Fail(WithSource(flags, status));
+#ifdef QKSERVE_CATCHES_GRPC_LOG
+  gpr_set_log_function([](gpr_log_func_args* /*args*/) {});  // the error below says it all
+#endif
   constexpr absl::Duration kCheckTimeout = absl::Seconds(5);
   status = CheckThreads(GrpcThreads());
   std::optional<CheckTls> tls;

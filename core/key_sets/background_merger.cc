@@ -1,6 +1,7 @@
 #include "core/key_sets/background_merger.h"
 
 #include "absl/strings/str_cat.h"
+#include "base/limit_error.h"
 #include "base/status_macros.h"
 
 namespace qkserve {
@@ -24,7 +25,7 @@ absl::Duration BackgroundMerger::MergeScheduled() {
     const absl::StatusOr<bool> merged = Merge(name);
     if (!merged.ok() && !absl::IsNotFound(merged.status())) {
       log_({LogLevel::kWarning, absl::StrCat("key set ", name, ": segments are not merged: ",
-                                             merged.status().ToString())});
+                                             StatusText(merged.status()))});
     }
     // The set is merged again later, because appends may have added segments faster than this step
     // merged them.

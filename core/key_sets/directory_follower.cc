@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/clock.h"
+#include "base/limit_error.h"
 #include "base/status_macros.h"
 #include "core/key_sets/storage/directory_error.h"
 
@@ -65,7 +66,7 @@ void DirectoryFollower::LogLoaded(const std::string& name, size_t done, size_t c
   const std::string loaded = set.ok()
                                  ? absl::StrCat("version ", (*set)->version(), ", ",
                                                 ShapeString((*set)->layout().KeyShape((*set)->m())))
-                                 : set.status().ToString();
+                                 : StatusText(set.status());
   observer_.log({set.ok() ? LogLevel::kInfo : LogLevel::kWarning,
                  absl::StrFormat("key set %d of %d: %s: %s", done, count, name, loaded)});
 }
@@ -91,7 +92,7 @@ absl::Status DirectoryFollower::LoadOne(const std::string& name) {
   } else if (current != nullptr) {
     // The older version stays, because it is complete. Loading fails if the writer replaces the set
     // faster than it is read, if memory is short, or if files are damaged.
-    table_.SetProblem(name, absl::StrCat("is behind what is stored: ", status.ToString()));
+    table_.SetProblem(name, absl::StrCat("is behind what is stored: ", StatusText(status)));
   } else {
     table_.Publish(name, status);
   }
@@ -113,7 +114,7 @@ void DirectoryFollower::Refresh() {
   if (!changes.ok()) {
     const std::string problem =
         absl::StrCat("is not followed: ",
-                     DirectoryErrorForCaller(changes.status(), directory_.path()).ToString());
+                     StatusText(DirectoryErrorForCaller(changes.status(), directory_.path())));
     for (const auto& [name, version] : served) table_.SetProblem(name, problem);
     return;
   }
@@ -132,7 +133,7 @@ void DirectoryFollower::LogDirectoryStatus(const absl::Status& status) {
   } else {
     observer_.log(
         {LogLevel::kWarning,
-         absl::StrCat("key_set_dir: what was loaded goes on being served: ", status.ToString())});
+         absl::StrCat("key_set_dir: what was loaded goes on being served: ", StatusText(status))});
   }
 }
 
@@ -162,7 +163,7 @@ void DirectoryFollower::RefreshOne(const std::string& name) {
   std::string line =
       absl::StrCat("key set ", name, ": ",
                    status.ok() && served.ok() ? absl::StrCat("version ", (*served)->version())
-                                              : status.ToString());
+                                              : StatusText(status));
   if (line == last.log_line) return;
   observer_.log({status.ok() ? LogLevel::kInfo : LogLevel::kWarning, line});
   last.log_line = std::move(line);

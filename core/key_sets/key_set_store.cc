@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/clock.h"
+#include "base/limit_error.h"
 #include "base/status_macros.h"
 #include "core/key_sets/key_set_name.h"
 #include "core/key_sets/limits.h"
@@ -70,7 +71,7 @@ absl::Status KeySetStore::CheckWritable() const {
 
 absl::Status KeySetStore::FailedChange(const std::string& name, const absl::Status& status) const {
   options_.log({LogLevel::kWarning,
-                absl::StrCat("key set ", name, ": a change failed: ", status.ToString())});
+                absl::StrCat("key set ", name, ": a change failed: ", StatusText(status))});
   return DirectoryErrorForCaller(status, directory_->path());
 }
 

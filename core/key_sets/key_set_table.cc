@@ -2,8 +2,10 @@
 
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/limit_error.h"
 #include "base/utf8.h"
 
 namespace qkserve {
@@ -51,7 +53,16 @@ std::map<std::string, int64_t> KeySetTable::Versions() const {
 void KeySetTable::Publish(const std::string& name,
                           absl::StatusOr<std::shared_ptr<const KeySet>> key_set) {
   Listed listed = {name, std::move(key_set), ""};
-  if (!listed.key_set.ok()) listed.problem = listed.key_set.status().ToString();
+  if (!listed.key_set.ok()) {
+    const absl::Status& status = listed.key_set.status();
+    listed.problem = StatusText(status);
+    absl::Status named(status.code(),
+                       absl::StrCat("key set ", name, " is not served: ", status.message()));
+    status.ForEachPayload([&named](absl::string_view type, const absl::Cord& payload) {
+      named.SetPayload(type, payload);
+    });
+    listed.key_set = std::move(named);
+  }
   MutexLock lock(&mutex_);
   const bool was_unserved = IsUnserved(name);
   Listed& entry = sets_[name];

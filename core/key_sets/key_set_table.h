@@ -29,15 +29,15 @@ class KeySetTable {
     std::string name;
     absl::StatusOr<std::shared_ptr<const KeySet>> key_set;
     // The reason why the newest stored version is not served; empty if it is served. An older
-    // version may be served instead. If no version is served, `key_set` has the same error.
+    // version may be served instead. If no version is served, `key_set` has an error with the name
+    // and this reason.
     std::string problem;
   };
 
-  // Returns the newest version, or the error that was published for the name. NOT_FOUND: there is
-  // no such name.
+  // Returns the newest version, or the error that says why none is served. NOT_FOUND: there is no
+  // such name.
   absl::StatusOr<std::shared_ptr<const KeySet>> Find(absl::string_view name) const;
-  // Returns the newest version or the published error, and the problem. NOT_FOUND: there is no such
-  // name.
+  // Returns what Find returns, and the problem. NOT_FOUND: there is no such name.
   absl::StatusOr<Listed> Get(absl::string_view name) const;
   // Returns up to `count` sets whose names begin with `prefix` and come after `after`, in the order
   // of their names. Sets with another prefix take no time.
@@ -46,8 +46,8 @@ class KeySetTable {
   // Returns the served versions by name. A name that has an error gets version 0.
   std::map<std::string, int64_t> Versions() const;
 
-  // Publishes the newest version of the name, or the error that Find then returns. A version clears
-  // the problem; an error becomes the problem.
+  // Publishes the newest version of the name, or the reason why none is served. A version clears
+  // the problem; a reason becomes the problem.
   void Publish(const std::string& name, absl::StatusOr<std::shared_ptr<const KeySet>> key_set);
   // Removes the name. Requests that hold a version keep it.
   void Unpublish(const std::string& name);

@@ -18,13 +18,14 @@ constexpr absl::string_view kScheme = "Bearer ";
 constexpr const char* NobodyText(const AccessSources& sources) {
   if (sources.token_file && sources.certificates) {
     return "the call has no identity: expected metadata authorization with 'Bearer TOKEN', or a "
-           "client certificate with a name";
+           "client certificate with one URI, a DNS name or a common name";
   }
   if (sources.token_file) {
     return "the call has no identity: expected metadata authorization with 'Bearer TOKEN'";
   }
   if (sources.certificates) {
-    return "the call has no identity: expected a client certificate with a name";
+    return "the call has no identity: expected a client certificate with one URI, a DNS "
+           "name or a common name";
   }
   return "the server lets nobody in: its access file has no lines about anyone, and it takes "
          "neither tokens nor client certificates";

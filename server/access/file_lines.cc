@@ -29,9 +29,7 @@ absl::Status FileLines::Error(absl::string_view message) const {
 
 absl::Status FileLines::CheckIdentity(absl::string_view name) const {
   if (IsIdentity(name)) return absl::OkStatus();
-  return Error(absl::StrCat("identity: got '", ShownWord(name), "', expected 1 to ",
-                            kIdentityBytesMax, " visible ASCII characters, and not '", kAnyone,
-                            "' or '", kOtherTenants, "'"));
+  return Error(absl::StrCat("identity: got '", ShownWord(name), "', expected ", IdentityRule()));
 }
 
 std::string ShownWord(absl::string_view word) {

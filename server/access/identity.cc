@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "grpc/grpc_security_constants.h"
 
@@ -35,6 +36,11 @@ bool IsIdentity(absl::string_view name) {
   return !name.empty() && name.size() <= kIdentityBytesMax && name != kAnyone &&
          name != kOtherTenants && name[0] != '#' &&
          std::all_of(name.begin(), name.end(), IsVisible);
+}
+
+std::string IdentityRule() {
+  return absl::StrCat("1 to ", kIdentityBytesMax, " visible ASCII characters, and not '", kAnyone,
+                      "', '", kOtherTenants, "' or '#' at the beginning");
 }
 
 std::string IdentityOfCertificate(const grpc::AuthContext& peer) {

@@ -24,6 +24,9 @@ inline constexpr char kOtherTenants[] = "other";
 // files.
 bool IsIdentity(absl::string_view name);
 
+// Returns the rule of IsIdentity, for errors.
+std::string IdentityRule();
+
 // Returns the identity of a verified client certificate: its URI name (SPIFFE IDs are URIs), else
 // its first DNS name, else its common name. Characters that an identity cannot have, and '%', are
 // percent-encoded: "Search%20Team". Empty: the peer has shown no certificate, or a certificate with

@@ -111,9 +111,12 @@ absl::StatusOr<TenantQuotas> ParseTenantQuotas(absl::string_view text) {
   const json& tenants = file["tenants"];
   if (!tenants.is_object()) return FieldError("tenants", tenants.type_name(), "an object");
   for (const auto& [name, quota] : tenants.items()) {
-    if (name.empty() || name.size() > kIdentityBytesMax) {
-      return FieldError("tenants", absl::StrCat("a name of ", name.size(), " bytes"),
-                        absl::StrCat("1 to ", kIdentityBytesMax));
+    // Identities are tenants, and so are callers with names beyond kTenantsMax.
+    if (!IsIdentity(name) && name != kOtherTenants) {
+      return FieldError(
+          "tenants", absl::StrCat("the name '", Shown(name), "'"),
+          absl::StrCat("1 to ", kIdentityBytesMax, " visible ASCII characters, and not '", kAnyone,
+                       "' or '#' at the beginning"));
     }
     ASSIGN_OR_RETURN(quotas.rates[name], ParseQuota(quota, Path("tenants", name)));
   }

@@ -14,6 +14,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "nlohmann/json.hpp"
 #include "server/observe/log_writer.h"
@@ -50,7 +51,10 @@ std::string FieldText(const LogValue& value) {
   const auto& text = std::get<std::string>(value);
   const auto is_plain = [](char c) { return absl::ascii_isgraph(c) && c != '"' && c != '='; };
   if (!text.empty() && std::all_of(text.begin(), text.end(), is_plain)) return text;
-  return absl::StrCat("\"", absl::Utf8SafeCEscape(text), "\"");
+  // Readers of logfmt know no escaped single quotes.
+  return absl::StrCat(
+      "\"", absl::StrReplaceAll(absl::Utf8SafeCEscape(text), {{"\\\\", "\\\\"}, {"\\'", "'"}}),
+      "\"");
 }
 
 std::string JsonLine(const std::string& time, const LogEvent& event) {

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -462,6 +463,30 @@ TEST_F(QkserveProgramTest, CheckSpeaksTlsWhereTheServerDoes) {
   EXPECT_EQ(check({ca, "QKSERVE_CHECK_SERVER_NAME=qkserve.test"}), 0) << ReadFile(Path("err"));
   EXPECT_EQ(check({ca}), 1);
   EXPECT_EQ(check({}), 1);
+}
+
+// Anybody who can connect can fail at handshakes.
+TEST_F(QkserveProgramTest, FailedHandshakesFillNoLog) {
+  const Identity identity = TestAuthority().Issue("DNS:qkserve.test");
+  std::ofstream(Path("cert.pem")) << identity.certificate;
+  std::ofstream(Path("key.pem")) << identity.key;
+  ASSERT_NO_FATAL_FAILURE(Start({absl::StrCat("--tls_cert_file=", Path("cert.pem")),
+                                 absl::StrCat("--tls_key_file=", Path("key.pem"))}));
+  const std::string port = address_.substr(address_.rfind(':') + 1);
+  constexpr int kConnections = 300;
+  RunCommand({"/bin/bash", "-c",
+              absl::StrCat("for i in {1..", kConnections,
+                           "}; do echo plain text >/dev/tcp/127.0.0.1/", port, "; done")},
+             directory_);
+  const auto lines = [this] {
+    const std::vector<std::string> all = absl::StrSplit(ServerErrors(), '\n');
+    return std::ranges::count_if(all, [](const std::string& line) {
+      return absl::StrContains(line, "info Handshake failed");
+    });
+  };
+  EXPECT_TRUE(Eventually([&] { return lines() > 0; })) << ServerErrors();
+  EXPECT_LT(lines(), kConnections);
+  EXPECT_FALSE(absl::StrContains(ServerErrors(), "Z error ")) << ServerErrors();
 }
 
 // Docker sets the variables of a proxy in containers.

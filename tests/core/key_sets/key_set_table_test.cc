@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/byte_budget.h"
+#include "base/limit_error.h"
 #include "gtest/gtest.h"
 #include "qkserve/limits.h"
 #include "tests/support/key_set_rows.h"
@@ -53,6 +54,15 @@ TEST_F(KeySetTableTest, GetFindsASetWholeOrNotAtAllWhileOthersPublishIt) {
   }
   is_over = true;
   publisher.join();
+}
+
+TEST_F(KeySetTableTest, TheErrorOfASetThatIsNotServedNamesIt) {
+  table_.Publish("a", LimitError("key_set_memory", "9 bytes are needed, more than 8"));
+  const absl::Status status = table_.Find("a").status();
+  EXPECT_EQ(status.message(), "key set a is not served: 9 bytes are needed, more than 8");
+  EXPECT_EQ(LimitOf(status), "key_set_memory");
+  EXPECT_EQ(table_.Get("a")->key_set.status(), status);
+  EXPECT_EQ(table_.Get("a")->problem, "RESOURCE_EXHAUSTED: 9 bytes are needed, more than 8");
 }
 
 TEST_F(KeySetTableTest, CountsEachSetWithAnErrorOrAProblemOnce) {

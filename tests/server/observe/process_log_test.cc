@@ -39,6 +39,13 @@ TEST(LogFormatTest, TextIsTimeLevelMessageAndFields) {
             "why=\"two words\"");
 }
 
+// Readers of logfmt take \' for an error.
+TEST(LogFormatTest, OnlyDoubleQuotesAndBackslashesAreEscaped) {
+  EXPECT_THAT(FormatLogLine(LogFormat::kText, kTime,
+                            {LogLevel::kInfo, "m", {{"error", R"(no set 'a' or "b" or c\'d')"}}}),
+              testing::EndsWith(R"( error="no set 'a' or \"b\" or c\\'d'")"));
+}
+
 TEST(LogFormatTest, CountsHaveAllTheirDigits) {
   const LogEvent event = {LogLevel::kInfo,
                           "m",

@@ -112,8 +112,10 @@ TEST_F(FileSystemTest, SaysThatThereIsNoSpace) {
 
 TEST_F(FileSystemTest, SaysThatItMayNot) {
   if (geteuid() == 0) GTEST_SKIP() << "root may do everything";
+  ASSERT_TRUE(files_->Lock(Path("lock")).ok());
   ASSERT_EQ(chmod(temporary_.path().c_str(), 0500), 0);
   EXPECT_TRUE(absl::IsPermissionDenied(files_->Create(Path("a")).status()));
+  EXPECT_TRUE(absl::IsPermissionDenied(files_->Lock(Path("lock")).status()));
   ASSERT_EQ(chmod(temporary_.path().c_str(), 0700), 0);
 }
 
