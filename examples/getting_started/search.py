@@ -1,4 +1,6 @@
-"""Prints the best answers to questions: search.py QUESTIONS.txt QUESTIONS.npy ANSWERS.txt"""
+"""Prints the best answers to questions:
+
+search.py QUESTIONS.txt QUESTIONS.npy ANSWERS.txt [HOST:PORT]"""
 import pathlib
 import sys
 
@@ -9,12 +11,13 @@ from qkserve.v1 import scoring_pb2 as api, scoring_pb2_grpc, tensor_pb2
 questions = pathlib.Path(sys.argv[1]).read_text().splitlines()
 queries = np.load(sys.argv[2])
 answers = pathlib.Path(sys.argv[3]).read_text().splitlines()
+address = sys.argv[4] if len(sys.argv) > 4 else "127.0.0.1:50051"
 
 request = api.ScoreRequest(
     key_set=api.KeySetReference(name="answers"), output=api.TOP_K, top_k=2,
     queries=tensor_pb2.Tensor(data_type=tensor_pb2.FLOAT32, shape=queries.shape,
                               data=queries.tobytes()))
-with grpc.insecure_channel("127.0.0.1:50051") as channel:
+with grpc.insecure_channel(address) as channel:
     scoring = scoring_pb2_grpc.ScoringServiceStub(channel)
     try:
         reply = scoring.Score(request, timeout=5, metadata=[("qkserve-key-set", "answers")])

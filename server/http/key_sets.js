@@ -1,6 +1,6 @@
 // --- Key sets -------------------------------------------------------------------------------------
 
-const ANSWERS_MAX = 6;
+const ANSWERS_MAX = 6, NAME_WIDTH_MIN = 160;
 const answers = [];  // the last answers, for rates: {at, served}; served maps names to requests
 
 const shapeText = tensor => tensor ? tensor.shape.map(whole).join(' × ') : '–';
@@ -57,7 +57,7 @@ function columnsOf(sets, now) {
 }
 
 // Roles are set, because a narrow page lays the table out as blocks, and blocks do not have the
-// roles of a table.
+// roles of a table. See fitTable().
 function cell(tag, role) {
   const made = document.createElement(tag);
   made.setAttribute('role', role);
@@ -83,8 +83,23 @@ function showName(head, {name, problem}) {
 
 function showCell(made, column, text) {
   say(made, text);
-  made.className = `${column.className || ''} ${text === '–' ? 'none' : ''}`.trim();
+  made.classList.value = column.className || '';
+  made.classList.toggle('none', text === '–');
+  made.classList.toggle('all_none', !!column.texts && column.texts.every(other => other === '–'));
   made.dataset.label = column.label;
+}
+
+// Lays the table out as blocks if its columns leave too little room for names. CSS alone cannot
+// know, because the widths depend on the shapes. The card keeps its height while the table is
+// measured, so that the page does not scroll.
+function fitTable() {
+  const table = element('key_sets'), card = table.parentElement;
+  if (table.hidden) return;
+  card.style.minHeight = `${card.offsetHeight}px`;
+  table.classList.remove('blocks');
+  // Columns that need more than the card has leave no room for the name.
+  table.classList.toggle('blocks', element('key_set_head').firstElementChild.offsetWidth < NAME_WIDTH_MIN);
+  card.style.minHeight = '';
 }
 
 function showTable(sets, now) {
@@ -101,6 +116,7 @@ function showTable(sets, now) {
     showName(head, set);
     columns.forEach((column, c) => showCell(cells[c], column, column.texts[i]));
   });
+  fitTable();
 }
 
 // `key_sets` is null while key sets are being loaded.

@@ -72,8 +72,7 @@ const SPECS = [{
   id: 'memory', title: 'Memory', kind: 'bytes',
   about: 'What key sets take, old versions in use and uploads under way among them; and the resident memory of the '
     + 'process.',
-  series: () => [{name: newest.key_sets ? `key sets, of ${bytesText(newest.key_sets.bytes_max)}` : 'key sets',
-                  of: point => point.key_set_bytes},
+  series: () => [{name: 'key sets', of: point => point.key_set_bytes},
                  {name: 'process', of: point => point.resident_bytes}],
   empty: '',
 }, {
@@ -185,5 +184,5 @@ for (const input of document.querySelectorAll('.range input')) {
   });
 }
 document.addEventListener('pointerdown', event => { if (!event.target.closest('svg')) setCursor(null); });
-new ResizeObserver(() => requestAnimationFrame(showCharts)).observe(element('charts'));
+new ResizeObserver(() => requestAnimationFrame(() => { showCharts(); fitTable(); })).observe(element('charts'));
 run();

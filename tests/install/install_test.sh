@@ -79,6 +79,12 @@ address=127.0.0.1:$(cat "$folder/port")
 expect $'0.5 1 1.5 \n1.5 2 3.5 ' "$folder/examples/score" "$address"
 expect $'0.5 1 1.5 \n1.5 2 3.5 ' "$folder/score_by_pkg_config" "$address"
 expect $'example_key_set has 4 keys\n3 4 7 14 ' "$folder/examples/key_set" "$address"
+# The second run finds the key set that the first run put, so the version stays.
+for run in first second; do
+  expect $'key 0: score 5\nkey 1: score 4' "$folder/examples/search" "$address"
+  "$prefix/bin/qkctl" keys get example_search --server="$address" --json | grep version >"$folder/$run"
+done
+cmp "$folder/first" "$folder/second"
 expect $'query 0: key 0 (5) key 1 (4)\nquery 1: key 3 (9) key 2 (3)' \
   "$folder/examples/top_k" "$address"
 # The first token attends only itself, so its context is its own value.
@@ -87,7 +93,7 @@ expect $'query 0: key 0 (5) key 1 (4)\nquery 1: key 3 (9) key 2 (3)' \
 kill "$server"
 wait "$server"
 server=
-for example in score key_set top_k context; do
+for example in score key_set search top_k context; do
   code=0
   errors=$("$folder/examples/$example" "$address" 2>&1 >/dev/null) || code=$?
   if [ "$code" != 1 ] || [[ $errors != UNAVAILABLE:* ]]; then

@@ -45,7 +45,7 @@ install_ours libqkserve-dev
 install cmake g++ ninja-build pkg-config
 cmake -S "$examples" -B "$folder/examples" -G Ninja >/dev/null
 cmake --build "$folder/examples"
-for example in score key_set top_k context; do
+for example in score key_set search top_k context; do
   "$folder/examples/$example" "$address"
 done
 # shellcheck disable=SC2046
