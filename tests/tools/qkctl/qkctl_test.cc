@@ -333,10 +333,11 @@ TEST_F(QkctlTest, OutputsAreDifferentFilesAndNoInputs) {
 
 TEST_F(QkctlTest, FilesThatCannotBeUsedAreNamed) {
   ExpectFailure({"score", absl::StrCat("--queries=", Path("absent.npy")), "--keys=k.npy"},
-                absl::StrCat("NOT_FOUND: ", Path("absent.npy"), ": "));
+                absl::StrCat("NOT_FOUND: --queries: ", Path("absent.npy"), ": "));
   std::ofstream(Path("text.npy")) << "1 2 3";
-  ExpectFailure({"score", absl::StrCat("--queries=", Path("text.npy")), "--keys=k.npy"},
-                absl::StrCat("INVALID_ARGUMENT: ", Path("text.npy"), ": not an .npy file"));
+  ExpectFailure(
+      {"score", absl::StrCat("--queries=", Path("text.npy")), "--keys=k.npy"},
+      absl::StrCat("INVALID_ARGUMENT: --queries: ", Path("text.npy"), ": not an .npy file"));
 
   Python("numpy.save(d + '/m.npy', numpy.eye(2, dtype='f4'))\n");
   Python("numpy.save(d + '/none.npy', numpy.zeros(0, dtype='i8'))\n");
@@ -346,14 +347,23 @@ TEST_F(QkctlTest, FilesThatCannotBeUsedAreNamed) {
     more.insert(more.begin(), score.begin(), score.end());
     ExpectFailure(std::move(more), message);
   };
-  const std::string text_error = absl::StrCat("INVALID_ARGUMENT: ", Path("text.npy"), ": ");
-  expect_named({absl::StrCat("--mask=", Path("text.npy"))}, text_error);
-  expect_named({absl::StrCat("--key_lengths=", Path("text.npy"))}, text_error);
-  expect_named({absl::StrCat("--values=", Path("text.npy")), "--output=context"}, text_error);
-  expect_named({absl::StrCat("--key_lengths=", Path("m.npy"))},
-               absl::StrCat("INVALID_ARGUMENT: ", Path("m.npy"), ": elements are '<f4'"));
+  for (const char* flag : {"--mask", "--key_lengths", "--values"}) {
+    expect_named({absl::StrCat(flag, "=", Path("text.npy")), "--output=context",
+                  absl::StrCat("--values=", Path(flag[2] == 'v' ? "text.npy" : "m.npy"))},
+                 absl::StrCat("INVALID_ARGUMENT: ", flag, ": ", Path("text.npy"), ": "));
+  }
+  expect_named(
+      {absl::StrCat("--key_lengths=", Path("m.npy"))},
+      absl::StrCat("INVALID_ARGUMENT: --key_lengths: ", Path("m.npy"), ": elements are '<f4'"));
   expect_named({absl::StrCat("--key_lengths=", Path("none.npy"))},
-               absl::StrCat("INVALID_ARGUMENT: ", Path("none.npy"), ": no lengths"));
+               absl::StrCat("INVALID_ARGUMENT: --key_lengths: ", Path("none.npy"), ": no lengths"));
+
+  // Floats would be added to the scores, so integers become bool.
+  Python("numpy.save(d + '/i.npy', numpy.eye(2, dtype='i8'))\n");
+  expect_named({absl::StrCat("--mask=", Path("i.npy")), "--output=masked"},
+               absl::StrCat("INVALID_ARGUMENT: --mask: ", Path("i.npy"),
+                            ": elements are '<i8', expected bool '|b1', float32 '<f4' or float16 "
+                            "'<f2'; convert with array.astype(bool)\n"));
 
   const std::string token_file = absl::StrCat("--token_file=", Path("token"));
   ExpectFailure({"status", token_file}, absl::StrCat("NOT_FOUND: token_file ", Path("token")));
@@ -816,7 +826,7 @@ TEST_F(QkctlServerTest, LoadTakesItsTensorsFromFiles) {
     EXPECT_FALSE(absl::StrContains(outcome.out, "verify: 0 rows")) << outcome.out;
   }
   ExpectFailure({"load", flag_, absl::StrCat("--queries=", Path("none.npy"))},
-                absl::StrCat("INVALID_ARGUMENT: ", Path("none.npy"), ": expected rows"));
+                absl::StrCat("INVALID_ARGUMENT: --queries: ", Path("none.npy"), ": expected rows"));
 }
 
 TEST_F(QkctlServerTest, LoadWhoseRequestsFailSaysSo) {

@@ -61,10 +61,10 @@ struct AppendOptions : FilesOptions {
 };
 
 absl::StatusOr<KeySetContents> OpenFiles(const FilesOptions& options) {
-  ASSIGN_OR_RETURN(const TensorFile keys, OpenTensorFile(options.keys, "keys"));
+  ASSIGN_OR_RETURN(const TensorFile keys, OpenTensorOfFlag("keys", options.keys));
   KeySetContents contents = {SourceOf(keys), std::nullopt};
   if (options.values.empty()) return contents;
-  ASSIGN_OR_RETURN(const TensorFile values, OpenTensorFile(options.values, "values"));
+  ASSIGN_OR_RETURN(const TensorFile values, OpenTensorOfFlag("values", options.values));
   contents.values = SourceOf(values);
   return contents;
 }

@@ -11,11 +11,12 @@ namespace qkserve {
 namespace {
 
 // Opens one matrix of floats.
-absl::StatusOr<TensorFile> OpenMatrix(const std::string& path, const char* name) {
-  ASSIGN_OR_RETURN(TensorFile file, OpenTensorFile(path, name));
+absl::StatusOr<TensorFile> OpenMatrix(const char* flag, const std::string& path) {
+  ASSIGN_OR_RETURN(TensorFile file, OpenTensorOfFlag(flag, path));
   if (file.shape.size() != 2 || !IsFloatType(static_cast<int>(file.data_type))) {
-    return FormatError(path, "expected a matrix of floats, got ", ShapeString(file.shape), " of ",
-                       DataTypeName(file.data_type));
+    return NameFlag(flag,
+                    FormatError(path, "expected a matrix of floats, got ", ShapeString(file.shape),
+                                " of ", DataTypeName(file.data_type)));
   }
   return file;
 }
@@ -35,25 +36,28 @@ KeySetContents ContentsOf(const LoadFiles& files, const LoadWorkload& workload, 
 absl::StatusOr<LoadFiles> OpenLoadFiles(const LoadCommandOptions& command, LoadWorkload* workload) {
   LoadFiles files;
   if (!command.keys.empty()) {
-    ASSIGN_OR_RETURN(files.keys, OpenMatrix(command.keys, "keys"));
+    ASSIGN_OR_RETURN(files.keys, OpenMatrix("keys", command.keys));
     workload->m = files.keys->shape[0];
     workload->d = files.keys->shape[1];
     workload->dv = std::nullopt;
   }
   if (const std::string& path = command.values; !path.empty()) {
-    ASSIGN_OR_RETURN(files.values, OpenMatrix(path, "values"));
+    ASSIGN_OR_RETURN(files.values, OpenMatrix("values", path));
     if (files.values->shape[0] != workload->m) {
-      return FormatError(path, "expected ", workload->m, " rows, as many as there are keys; got ",
-                         files.values->shape[0]);
+      return NameFlag(
+          "values", FormatError(path, "expected ", workload->m,
+                                " rows, as many as there are keys; got ", files.values->shape[0]));
     }
     workload->dv = files.values->shape[1];
   }
   if (const std::string& path = command.queries; !path.empty()) {
-    ASSIGN_OR_RETURN(const TensorFile queries, OpenMatrix(path, "queries"));
-    if (queries.shape[0] == 0) return FormatError(path, "expected rows, got none");
+    ASSIGN_OR_RETURN(const TensorFile queries, OpenMatrix("queries", path));
+    if (queries.shape[0] == 0) {
+      return NameFlag("queries", FormatError(path, "expected rows, got none"));
+    }
     if (command.d.value_or(queries.shape[1]) != queries.shape[1]) {
-      return FormatError(path, "its rows have ", queries.shape[1], " elements; --d says ",
-                         *command.d);
+      return NameFlag("queries", FormatError(path, "its rows have ", queries.shape[1],
+                                             " elements; --d says ", *command.d));
     }
     // Random keys get the row length of the queries.
     if (!files.keys.has_value() && command.KeysFrom() != LoadKeys::kForeign) {
@@ -79,8 +83,8 @@ absl::StatusOr<LoadKeySets> LoadKeySets::Prepare(Client* client, const LoadComma
   }
   if (files.queries.has_value() &&
       (files.queries->shape[1] != workload->d || !workload->leading.empty())) {
-    return InvalidArgument(command.queries, ": its rows have ", files.queries->shape[1],
-                           " elements; the keys have d=", workload->d);
+    return InvalidArgument("--queries: ", command.queries, ": its rows have ",
+                           files.queries->shape[1], " elements; the keys have d=", workload->d);
   }
   RETURN_IF_ERROR(CheckSizes(*workload, connection.client.message_bytes_max));
   if (keys != LoadKeys::kMade) return key_sets;

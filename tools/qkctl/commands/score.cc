@@ -52,38 +52,42 @@ absl::StatusOr<std::vector<int64_t>> KeyLengths(const std::optional<KeyLengthsVa
   if (!key_lengths.has_value()) return std::vector<int64_t>();
   if (key_lengths->path.empty()) return key_lengths->lengths;
   absl::StatusOr<std::vector<int64_t>> lengths = ReadNpyInt64(key_lengths->path);
+  if (!lengths.ok()) return NameFlag("key_lengths", lengths.status());
   // On the wire an empty list means no limits. An empty file must not remove the limits silently.
   const bool has_batches = queries_shape.size() < 3 || queries_shape.front() > 0;
-  if (lengths.ok() && lengths->empty() && has_batches) {
-    return InvalidArgument(key_lengths->path, ": no lengths, expected one a batch");
+  if (lengths->empty() && has_batches) {
+    return InvalidArgument("--key_lengths: ", key_lengths->path,
+                           ": no lengths, expected one a batch");
   }
   return lengths;
 }
 
-absl::StatusOr<Tensor> Read(const std::string& path, absl::string_view name) {
-  ASSIGN_OR_RETURN(TensorFile file, OpenTensorFile(path, name));
-  return ReadTensor(file);
+absl::StatusOr<Tensor> Read(absl::string_view flag, const std::string& path) {
+  ASSIGN_OR_RETURN(const TensorFile file, OpenTensorOfFlag(flag, path));
+  absl::StatusOr<Tensor> tensor = ReadTensor(file);
+  if (!tensor.ok()) return NameFlag(flag, tensor.status());
+  return tensor;
 }
 
-absl::Status ReadOptional(const std::string& path, absl::string_view name,
+absl::Status ReadOptional(absl::string_view flag, const std::string& path,
                           std::optional<Tensor>* tensor, std::optional<TensorView>* view) {
   if (path.empty()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(*tensor, Read(path, name));
+  ASSIGN_OR_RETURN(*tensor, Read(flag, path));
   *view = (*tensor)->View();
   return absl::OkStatus();
 }
 
-// Reads the files that the options name. Errors name the file.
+// Reads the files that the options name. Errors name the flag and the file.
 absl::StatusOr<ScoreInputs> ReadScoreInputs(const ScoreCommandOptions& command) {
   ScoreInputs inputs;
-  ASSIGN_OR_RETURN(inputs.queries, Read(command.queries, "queries"));
+  ASSIGN_OR_RETURN(inputs.queries, Read("queries", command.queries));
   if (command.key_set.name.empty()) {
-    ASSIGN_OR_RETURN(inputs.keys, Read(command.keys, "keys"));
+    ASSIGN_OR_RETURN(inputs.keys, Read("keys", command.keys));
   }
 
   ScoreOptions& options = inputs.options;
-  RETURN_IF_ERROR(ReadOptional(command.values, "values", &inputs.values, &options.values));
-  RETURN_IF_ERROR(ReadOptional(command.mask, "mask", &inputs.mask, &options.mask));
+  RETURN_IF_ERROR(ReadOptional("values", command.values, &inputs.values, &options.values));
+  RETURN_IF_ERROR(ReadOptional("mask", command.mask, &inputs.mask, &options.mask));
   ASSIGN_OR_RETURN(options.key_lengths, KeyLengths(command.key_lengths, inputs.queries.shape));
 
   options.scale = Scale(command.scale, inputs.queries.shape);
