@@ -1,4 +1,3 @@
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -112,14 +111,6 @@ bool WantsColor() {
   return IsTerminal(STDOUT_FILENO) && (no_color == nullptr || *no_color == '\0');
 }
 
-// Returns the number of characters in a line of standard output.
-int64_t OutputWidth() {
-  constexpr int64_t kUsualWidth = 80;
-  winsize size = {};
-  const bool is_known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  return is_known ? size.ws_col : kUsualWidth;
-}
-
 HeatMapLabels LabelsOf(Output output) {
   HeatMapLabels labels = {.title = std::string(OutputName(output))};
   if (output == Output::kTopK) labels.across = "ranks";
@@ -135,7 +126,7 @@ void Show(const ScoreResult& result, const std::vector<float>& elements,
     const auto indices = result.indices->Elements<int32_t>();
     keys.assign(indices.begin(), indices.end());
   }
-  const int64_t width = OutputWidth();
+  const int64_t width = TerminalColumns().value_or(kTextColumns);
   std::fputs(TensorText(elements, shape, keys, {.width_max = width}).c_str(), stdout);
   if (!WantsColor() || elements.empty()) return;
   std::fputs("\n", stdout);
