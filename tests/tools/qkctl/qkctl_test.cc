@@ -521,6 +521,29 @@ TEST_F(QkctlServerTest, OptionsOfAttentionReachTheServer) {
                "1.0000e-20 1.0000e-20]]\n");
 }
 
+TEST_F(QkctlServerTest, FlagsOfLaterStagesAreWarnedOf) {
+  Python(
+      "numpy.save(d + '/q.npy', numpy.ones((1, 1), dtype='f4'))\n"
+      "numpy.save(d + '/k.npy', numpy.ones((2, 1), dtype='f4'))\n"
+      "numpy.save(d + '/m.npy', numpy.array([True, False]))\n");
+  const auto expect_warning = [this](std::vector<std::string> args, absl::string_view warning) {
+    const Outcome outcome = Score(std::move(args));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_EQ(outcome.err, warning);
+  };
+  expect_warning({"--causal"}, "warning: --causal has no effect with --output=scores\n");
+  expect_warning({"--softcap=2", "--key_lengths=1", absl::StrCat("--mask=", Path("m.npy"))},
+                 "warning: --softcap, --key_lengths and --mask have no effect with "
+                 "--output=scores\n");
+  expect_warning(
+      {"--output=capped", "--softcap=2", "--window_left=1", "--window_right=1", "--offset=0"},
+      "warning: --window_left, --window_right and --offset have no effect with "
+      "--output=capped\n");
+  expect_warning({"--output=capped", "--softcap=2"}, "");
+  expect_warning({"--output=masked", "--softcap=2", "--causal"}, "");
+  expect_warning({"--nocausal"}, "");
+}
+
 // Runs the commands of qkctl_keys_test.cc against a real server.
 TEST_F(QkctlServerTest, KeySetsLiveFromPutToDelete) {
   Python(

@@ -168,6 +168,9 @@ std::string ReceiptText(const Receipt& receipt) {
 }
 
 absl::Status Run(const ScoreCommandOptions& options) {
+  if (const std::string text = options.WithoutEffect(); !text.empty()) {
+    absl::FPrintF(stderr, "warning: %s\n", text);
+  }
   ASSIGN_OR_RETURN(const ScoreInputs inputs, ReadScoreInputs(options));
   ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, MakeClient(options.connection));
   const TensorView queries = inputs.queries.View();

@@ -113,6 +113,28 @@ std::vector<FlagFile> ScoreCommandOptions::Outputs() const {
           {"heatmap", heatmap}};
 }
 
+std::string ScoreCommandOptions::WithoutEffect() const {
+  const Output wanted = OutputOrDefault();
+  if (wanted != Output::kScores && wanted != Output::kCapped) return "";
+  std::vector<std::string> flags;
+  const auto add_if = [&flags](bool is_given, const char* flag) {
+    if (is_given) flags.emplace_back(flag);
+  };
+  add_if(softcap.has_value() && wanted == Output::kScores, "--softcap");
+  add_if(causal, "--causal");
+  add_if(window_left.has_value(), "--window_left");
+  add_if(window_right.has_value(), "--window_right");
+  add_if(offset.has_value(), "--offset");
+  add_if(key_lengths.has_value(), "--key_lengths");
+  add_if(!mask.empty(), "--mask");
+  if (flags.empty()) return "";
+  const std::string last = flags.back();
+  flags.pop_back();
+  return absl::StrCat(absl::StrJoin(flags, ", "), flags.empty() ? "" : " and ", last,
+                      flags.empty() ? " has" : " have",
+                      " no effect with --output=", OutputName(wanted));
+}
+
 absl::Status ScoreCommandOptions::Validate() const {
   const bool has_key_set = !key_set.name.empty();
   const bool has_values = !values.empty();
