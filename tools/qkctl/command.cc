@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "base/status_macros.h"
 #include "base/thread_limit.h"
 #include "qkserve/channel.h"
@@ -69,6 +71,13 @@ ClientOptions ConnectionOptions::ForClient() const {
   ClientOptions options = client;
   if (use_tls) options.tls = tls;
   return options;
+}
+
+absl::Status WithTimeout(const absl::Status& status, const ConnectionOptions& connection) {
+  if (!absl::IsDeadlineExceeded(status)) return status;
+  return absl::DeadlineExceededError(
+      absl::StrCat(status.message(), "; --timeout=", absl::FormatDuration(connection.timeout),
+                   " limits each call"));
 }
 
 absl::StatusOr<std::unique_ptr<Client>> MakeClient(const ConnectionOptions& options) {

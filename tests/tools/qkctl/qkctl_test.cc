@@ -302,8 +302,10 @@ TEST_F(QkctlTest, LoadRefusesWhatWouldNotCount) {
   ExpectWrongUsage({"load", "--keys=k.npy", "--workload=resident-context"}, "requires a key set");
   ExpectWrongUsage({"load", "--find_peak", "--latency_limit=p99:1s", "--duration=2s"},
                    "20s; was 2s");
-  ExpectFailure({"load", absl::StrCat("--csv=", Path("a")), absl::StrCat("--json=", Path("./a"))},
-                "INVALID_ARGUMENT: --json and --csv are written to one place: ");
+  ExpectWrongUsage(
+      {"load", absl::StrCat("--csv=", Path("a")), absl::StrCat("--json=", Path("./a"))},
+      "--json and --csv are written to one place: ");
+  ExpectWrongUsage({"load", "--csv=-", "--json=-"}, "--json and --csv are written to one place: -");
   ExpectFailure({"load", "--csv=/nowhere/a.csv"}, "NOT_FOUND: /nowhere/a.csv: cannot create");
   ExpectFailure({"load", absl::StrCat("--csv=", Path(""))},
                 absl::StrCat("INVALID_ARGUMENT: ", Path(""), ": is a folder"));
@@ -312,20 +314,20 @@ TEST_F(QkctlTest, LoadRefusesWhatWouldNotCount) {
 TEST_F(QkctlTest, OutputsAreDifferentFilesAndNoInputs) {
   std::ofstream(Path("q.npy")) << "queries";
   const std::string queries = absl::StrCat("--queries=", Path("q.npy"));
-  ExpectFailure({"score", queries, "--keys=k.npy", absl::StrCat("--out=", Path("q.npy"))},
-                "INVALID_ARGUMENT: --out would overwrite the file of --queries: ");
-  ExpectFailure(
+  ExpectWrongUsage({"score", queries, "--keys=k.npy", absl::StrCat("--out=", Path("q.npy"))},
+                   "--out would overwrite the file of --queries: ");
+  ExpectWrongUsage(
       {"score", queries, "--keys=k.npy", "--output=weights", absl::StrCat("--out=", Path("a.npy")),
        absl::StrCat("--log_sum_exp_out=", Path("a.npy"))},
-      "INVALID_ARGUMENT: --out and --log_sum_exp_out are written to one place: ");
-  ExpectFailure({"load", queries, absl::StrCat("--json=", Path("q.npy"))},
-                "INVALID_ARGUMENT: --json would overwrite the file of --queries: ");
-  ExpectFailure({"keys", "put", "items", absl::StrCat("--keys=", Path("k.safetensors:keys")),
-                 absl::StrCat("--json=", Path("k.safetensors"))},
-                "INVALID_ARGUMENT: --json would overwrite the file of --keys: ");
-  ExpectFailure({"status", "--tls", absl::StrCat("--tls_ca_file=", Path("q.npy")),
-                 absl::StrCat("--json=", Path("q.npy"))},
-                "INVALID_ARGUMENT: --json would overwrite the file of --tls_ca_file: ");
+      "--out and --log_sum_exp_out are written to one place: ");
+  ExpectWrongUsage({"load", queries, absl::StrCat("--json=", Path("q.npy"))},
+                   "--json would overwrite the file of --queries: ");
+  ExpectWrongUsage({"keys", "put", "items", absl::StrCat("--keys=", Path("k.safetensors:keys")),
+                    absl::StrCat("--json=", Path("k.safetensors"))},
+                   "--json would overwrite the file of --keys: ");
+  ExpectWrongUsage({"status", "--tls", absl::StrCat("--tls_ca_file=", Path("q.npy")),
+                    absl::StrCat("--json=", Path("q.npy"))},
+                   "--json would overwrite the file of --tls_ca_file: ");
   EXPECT_EQ(ReadFile(Path("q.npy")), "queries");
   ExpectFailure({"score", queries, "--keys=k.npy", "--out=/nowhere/s.npy"},
                 "NOT_FOUND: /nowhere/s.npy: cannot create");
@@ -542,6 +544,19 @@ TEST_F(QkctlServerTest, FlagsOfLaterStagesAreWarnedOf) {
   expect_warning({"--output=capped", "--softcap=2"}, "");
   expect_warning({"--output=masked", "--softcap=2", "--causal"}, "");
   expect_warning({"--nocausal"}, "");
+}
+
+TEST_F(QkctlServerTest, ACallThatTakesTooLongNamesTheFlag) {
+  Python(
+      "numpy.save(d + '/q.npy', numpy.ones((1, 1), dtype='f4'))\n"
+      "numpy.save(d + '/k.npy', numpy.ones((2, 1), dtype='f4'))\n");
+  for (const Outcome& outcome :
+       {Score({"--timeout=1ns"}), Qkctl({"status", flag_, "--timeout=1ns"}),
+        Qkctl({"load", flag_, "--timeout=1ns", "--key_set=items"})}) {
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_TRUE(absl::StartsWith(outcome.err, "error: DEADLINE_EXCEEDED: ")) << outcome.err;
+    EXPECT_TRUE(absl::EndsWith(outcome.err, "; --timeout=1ns limits each call\n")) << outcome.err;
+  }
 }
 
 // Runs the commands of qkctl_keys_test.cc against a real server.

@@ -77,9 +77,10 @@ absl::StatusOr<LoadKeySets> LoadKeySets::Prepare(Client* client, const LoadComma
   const ConnectionOptions& connection = command.connection;
   if (keys == LoadKeys::kForeign) {
     key_sets.references_ = {*command.key_set.Reference()};
-    ASSIGN_OR_RETURN(const KeySetInfo info,
-                     client->GetKeySet(command.key_set.name, connection.timeout));
-    *workload = WithKeySet(std::move(*workload), info);
+    const absl::StatusOr<KeySetInfo> info =
+        client->GetKeySet(command.key_set.name, connection.timeout);
+    if (!info.ok()) return WithTimeout(info.status(), connection);
+    *workload = WithKeySet(std::move(*workload), *info);
   }
   if (files.queries.has_value() &&
       (files.queries->shape[1] != workload->d || !workload->leading.empty())) {
