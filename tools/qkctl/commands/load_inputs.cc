@@ -1,11 +1,16 @@
 #include "tools/qkctl/commands/load_inputs.h"
 
+#include <cstdio>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/time.h"
 #include "base/invalid_argument.h"
 #include "base/status_macros.h"
+#include "tools/qkctl/output/terminal.h"
 
 namespace qkserve {
 namespace {
@@ -96,10 +101,14 @@ absl::StatusOr<LoadKeySets> LoadKeySets::Prepare(Client* client, const LoadComma
     const std::string name = workload->key_sets == 1 ? base : absl::StrCat(base, "-", i);
     key_sets.contents_.push_back(
         ContentsOf(files, *workload, seed + 2 * static_cast<uint64_t>(i), stop));
-    key_sets.made_.emplace_back();
-    ASSIGN_OR_RETURN(key_sets.made_.back(),
-                     MadeKeySet::Create(client, name, key_sets.contents_.back(), command.storage,
-                                        connection, stop));
+    absl::StatusOr<std::unique_ptr<MadeKeySet>> made = MadeKeySet::Create(
+        client, name, key_sets.contents_.back(), command.storage, connection, stop);
+    if (!made.ok()) {
+      const absl::Status removed = key_sets.Remove();
+      if (!removed.ok()) absl::FPrintF(stderr, "%s\n", Printable(removed.message()));
+      return made.status();
+    }
+    key_sets.made_.push_back(*std::move(made));
     // The requests name the version, so that a set that replaces this one cannot answer them.
     key_sets.references_.push_back({name, key_sets.made_.back()->version()});
   }
@@ -107,9 +116,19 @@ absl::StatusOr<LoadKeySets> LoadKeySets::Prepare(Client* client, const LoadComma
 }
 
 absl::Status LoadKeySets::Remove() {
+  absl::Time end = MadeKeySet::RemovalEnd();
   absl::Status first;
-  for (const std::unique_ptr<MadeKeySet>& made : made_) first.Update(made->Remove());
-  return first;
+  std::vector<std::string> others;
+  for (const std::unique_ptr<MadeKeySet>& made : made_) {
+    const absl::Status removed = made->Remove(end);
+    if (removed.ok()) end = MadeKeySet::RemovalEnd();
+    if (!first.ok() && !removed.ok()) others.push_back(made->name());
+    first.Update(removed);
+  }
+  if (others.empty()) return first;
+  return absl::Status(
+      first.code(),
+      absl::StrCat(first.message(), "; also not removed: ", absl::StrJoin(others, ", ")));
 }
 
 absl::StatusOr<std::vector<KnownKeySet>> LoadKeySets::ReadContents(
