@@ -36,16 +36,14 @@ bool ParseFlag(absl::string_view text, ScaleValue* scale, std::string* error) {
 
 bool ParseFlag(absl::string_view text, KeyLengthsValue* key_lengths, std::string* error) {
   *key_lengths = {};
+  *error = "expected whole numbers with commas between them, or an .npy file";
   if (text.find_first_not_of("0123456789-+, ") != absl::string_view::npos) {
     key_lengths->path = std::string(text);
-    return true;
+    return absl::EndsWith(text, ".npy") || absl::StrContains(text, "/");
   }
   for (const absl::string_view part : absl::StrSplit(text, ',')) {
     int64_t length = 0;
-    if (!absl::SimpleAtoi(part, &length)) {
-      *error = "expected a file or whole numbers with commas between them";
-      return false;
-    }
+    if (!absl::SimpleAtoi(part, &length)) return false;
     key_lengths->lengths.push_back(length);
   }
   return true;
