@@ -365,9 +365,9 @@ TEST_F(QkctlTest, FilesThatCannotBeUsedAreNamed) {
                  absl::StrCat("INVALID_ARGUMENT: ", flag, ": ", Path("text.npy"), ": "));
   }
   expect_named(
-      {absl::StrCat("--key_lengths=", Path("m.npy"))},
+      {absl::StrCat("--key_lengths=", Path("m.npy")), "--output=masked"},
       absl::StrCat("INVALID_ARGUMENT: --key_lengths: ", Path("m.npy"), ": elements are '<f4'"));
-  expect_named({absl::StrCat("--key_lengths=", Path("none.npy"))},
+  expect_named({absl::StrCat("--key_lengths=", Path("none.npy")), "--output=masked"},
                absl::StrCat("INVALID_ARGUMENT: --key_lengths: ", Path("none.npy"), ": no lengths"));
 
   // Floats would be added to the scores, so integers become bool.
@@ -781,7 +781,7 @@ TEST_F(QkctlServerTest, OutputsFitATerminal) {
   // Programs read what is not shown on a terminal, so names are whole.
   for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
            {"keys", "list", flag_}, {"keys", "get", name, flag_}}) {
-    EXPECT_TRUE(absl::StrContains(Qkctl(args).out, absl::StrCat("\n", name, "        1  [3, 2]")));
+    EXPECT_TRUE(absl::StrContains(Qkctl(args).out, absl::StrCat("\n", name, "  ")));
   }
 }
 
