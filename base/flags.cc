@@ -181,7 +181,9 @@ void Flags::AddBytes(const std::string& name, int64_t* value, const std::string&
 void Flags::AddArgument(const std::string& name, std::string* value) {
   app_->add_option(name,
                    [name, value](const CLI::results_t& results) {
-                     if (results[0].empty()) throw CLI::RequiredError(name);
+                     if (results[0].empty()) {
+                       throw CLI::ValidationError(absl::StrCat(name, " must not be empty"));
+                     }
                      *value = std::string(ValueText(results[0]));
                      return true;
                    })

@@ -61,6 +61,12 @@ absl::StatusOr<NpyFile> OpenOf(const std::string& path, absl::Span<const NpyType
   return npy;
 }
 
+absl::StatusOr<TensorFile> OpenTensorOf(const std::string& path, absl::Span<const NpyType> types) {
+  ASSIGN_OR_RETURN(NpyFile npy, OpenOf(path, types));
+  return TensorFile{std::move(npy.file), DataTypeOf(npy.header.type).value(),
+                    std::move(npy.header.shape), npy.offset, npy.header.order};
+}
+
 template <typename T>
 absl::StatusOr<std::vector<int64_t>> ReadWidened(const NpyFile& npy) {
   absl::StatusOr<Buffer> data = Buffer::Allocate(npy.data_bytes);
@@ -80,10 +86,11 @@ absl::StatusOr<std::vector<int64_t>> ReadWidened(const NpyFile& npy) {
 }  // namespace
 
 absl::StatusOr<TensorFile> OpenNpy(const std::string& path) {
-  ASSIGN_OR_RETURN(NpyFile npy,
-                   OpenOf(path, {NpyType::kFloat32, NpyType::kFloat16, NpyType::kBool}));
-  return TensorFile{std::move(npy.file), DataTypeOf(npy.header.type).value(),
-                    std::move(npy.header.shape), npy.offset, npy.header.order};
+  return OpenTensorOf(path, {NpyType::kFloat32, NpyType::kFloat16, NpyType::kBool});
+}
+
+absl::StatusOr<TensorFile> OpenNpyMask(const std::string& path) {
+  return OpenTensorOf(path, {NpyType::kBool, NpyType::kFloat32, NpyType::kFloat16});
 }
 
 absl::StatusOr<std::vector<int64_t>> ReadNpyInt64(const std::string& path) {

@@ -25,6 +25,10 @@ namespace qkserve {
 //   UNKNOWN, ...         the operating system's errors while reading
 absl::StatusOr<TensorFile> OpenNpy(const std::string& path);
 
+// Opens the file of a mask, as OpenNpy does. If the elements are integers, the error advises bool,
+// because a mask of floats is added to the scores.
+absl::StatusOr<TensorFile> OpenNpyMask(const std::string& path);
+
 // Reads a file of int64 or int32 with rank 0 (one number) or rank 1. Errors are those of OpenNpy.
 // Another rank is INVALID_ARGUMENT.
 absl::StatusOr<std::vector<int64_t>> ReadNpyInt64(const std::string& path);

@@ -64,6 +64,15 @@ struct ElementType {
   bool is_big_endian;
 };
 
+// Returns what converts elements of type `code` to one of `types`: the first of them. Floats become
+// float32 if possible, because bool cannot hold them.
+std::string Conversion(absl::string_view code, absl::Span<const NpyType> types) {
+  const bool is_float = absl::StartsWith(code, "f") || code == "d" || code == "g";
+  const bool may_be_float = std::find(types.begin(), types.end(), NpyType::kFloat32) != types.end();
+  const NpyType to = is_float && may_be_float ? NpyType::kFloat32 : types[0];
+  return to == NpyType::kBool ? "bool" : absl::StrCat("'", RowOf(to).descr, "'");
+}
+
 // Reads a type as numpy.dtype does. "<f4", "=f4", "|f4", "f4" and "float32" are the same on this
 // machine.
 absl::StatusOr<ElementType> ParseDescr(absl::string_view descr, absl::Span<const NpyType> types) {
@@ -78,7 +87,7 @@ absl::StatusOr<ElementType> ParseDescr(absl::string_view descr, absl::Span<const
     }
   }
   return InvalidArgument("elements are ", Quoted(descr), ", expected ", Readable(types),
-                         "; convert with array.astype('", RowOf(types[0]).descr, "')");
+                         "; convert with array.astype(", Conversion(code, types), ")");
 }
 
 // True if C order and Fortran order differ. They do if no dimension is 0 and at least two

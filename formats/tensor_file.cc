@@ -74,7 +74,7 @@ std::string FileOfTensorPath(const std::string& path) {
 }
 
 absl::StatusOr<TensorFile> OpenTensorFile(const std::string& path, absl::string_view name) {
-  if (!IsSafetensorsPath(path)) return OpenNpy(path);
+  if (!IsSafetensorsPath(path)) return name == "mask" ? OpenNpyMask(path) : OpenNpy(path);
   if (absl::EndsWith(path, kSuffixAndColon)) {
     return FormatError(path, "expected the name of a tensor behind the colon");
   }

@@ -29,7 +29,8 @@ struct TensorFile {
 // `name` of a .safetensors file. If there is no such tensor, takes the file's only tensor. The file
 // may come from anybody.
 //
-// Errors name the file. They are those of OpenNpy, and for .safetensors
+// Errors name the file. They are those of OpenNpy (OpenNpyMask for `name` "mask"), and for
+// .safetensors
 //   NOT_FOUND            there is no such file, or no such tensor in it; the message lists them
 //   INVALID_ARGUMENT     it is no regular file, or not whole and well-formed, or the tensor's type
 //                        is not float32, float16 or bfloat16

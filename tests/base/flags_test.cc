@@ -280,7 +280,7 @@ TEST(FlagsCommandTest, ACommandHasFlagsAndArgumentsOfItsOwn) {
   EXPECT_EQ(message({"keys", "buy"}), "unknown command 'keys buy'");
   EXPECT_EQ(flags.GivenCommand(), "keys");
   EXPECT_EQ(message({"keys", "get"}), "NAME is required");
-  EXPECT_EQ(message({"keys", "get", ""}), "NAME is required");
+  EXPECT_EQ(message({"keys", "get", ""}), "NAME must not be empty");
   EXPECT_EQ(message({"keys", "get", "a", "b"}), "surplus argument 'b'");
   EXPECT_EQ(message({"keys", "get", "a", "list"}), "surplus argument 'list'");
   EXPECT_EQ(message({"list", "a", "--file=b"}), "unknown flag --file");

@@ -165,9 +165,26 @@ TEST_F(NpyTest, RefusesElementsThatItCannotUse) {
   ExpectRefused(with_descr("'<f8'"), "array.astype('<f4')");
   ExpectRefused(with_descr("'<f8'"), "float32 '<f4', float16 '<f2' or bool '|b1'");
   ExpectRefused(with_descr("'<i8'"), "'<i8'");
+  ExpectRefused(with_descr("'<i8'"), "array.astype('<f4')");
   ExpectRefused(with_descr("'|O'"), "'|O'");
   ExpectRefused(with_descr("[('a', '<f4'), ('b', '<f4')]"), "structured");
   ExpectRefused(with_descr("'\x1b[2J'"), "\\x1b[2J");
+}
+
+// A mask of floats is added to the scores, so integers must not become floats.
+TEST_F(NpyTest, AMaskOfIntegersIsToBecomeBool) {
+  for (const auto& [descr, expected] :
+       {std::pair("<i8",
+                  "expected bool '|b1', float32 '<f4' or float16 '<f2'; convert with "
+                  "array.astype(bool)"),
+        {"|u1", "array.astype(bool)"},
+        {"<f8", "array.astype('<f4')"},
+        {"float64", "array.astype('<f4')"}}) {
+    const std::string path = Write(FileBytes(
+        absl::StrCat("{'descr': '", descr, "', 'fortran_order': False, 'shape': (1,)}"), "1234"));
+    const absl::Status status = OpenNpyMask(path).status();
+    EXPECT_TRUE(absl::StrContains(status.message(), expected)) << status;
+  }
 }
 
 // Types are read as numpy.dtype reads them.

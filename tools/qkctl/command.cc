@@ -3,6 +3,10 @@
 #include <cstdint>
 #include <optional>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/time/time.h"
 #include "base/status_macros.h"
 #include "base/thread_limit.h"
 #include "qkserve/channel.h"
@@ -12,6 +16,18 @@ namespace qkserve {
 namespace {
 
 constexpr int kChannelsMax = 1000;
+
+// Names flags in an error of the client library, which begins with the name of one of its options:
+// "tls.key_file PATH: ...".
+absl::Status NameFlags(const absl::Status& error) {
+  std::string text(error.message());
+  if (absl::StartsWith(text, "tls.")) text.replace(0, 4, "--tls_");
+  if (absl::StartsWith(text, "token_file ")) {
+    text = absl::StrCat(
+        "--", absl::StrReplaceAll(text, {{" requires tls for ", " requires --tls for "}}));
+  }
+  return absl::Status(error.code(), text);
+}
 
 }  // namespace
 
@@ -71,10 +87,19 @@ ClientOptions ConnectionOptions::ForClient() const {
   return options;
 }
 
+absl::Status WithTimeout(const absl::Status& status, const ConnectionOptions& connection) {
+  if (!absl::IsDeadlineExceeded(status)) return status;
+  return absl::DeadlineExceededError(
+      absl::StrCat(status.message(), "; --timeout=", absl::FormatDuration(connection.timeout),
+                   " limits each call"));
+}
+
 absl::StatusOr<std::unique_ptr<Client>> MakeClient(const ConnectionOptions& options) {
   // A load has two threads for each channel, and one more to verify.
   RETURN_IF_ERROR(CheckThreads(GrpcThreads() + int64_t{2} * options.client.channels + 1));
-  return Client::Create(options.ForClient());
+  absl::StatusOr<std::unique_ptr<Client>> made = Client::Create(options.ForClient());
+  if (!made.ok()) return NameFlags(made.status());
+  return made;
 }
 
 }  // namespace qkserve

@@ -55,7 +55,7 @@ struct Command {
   // Adds the command's flags and its argument. Parsing the flags fills the options.
   std::function<void(Flags&)> add_flags = nullptr;
 
-  // Checks the options. Touches no file and no network. INVALID_ARGUMENT: wrong usage.
+  // Checks the options. Opens no file and uses no network. INVALID_ARGUMENT: wrong usage.
   std::function<absl::Status()> validate = nullptr;
 
   std::function<absl::Status()> run = nullptr;
@@ -85,9 +85,15 @@ struct ConnectionOptions {
 // errors are those of Client::Create.
 absl::StatusOr<std::unique_ptr<Client>> MakeClient(const ConnectionOptions& options);
 
+// Returns the status of a call that --timeout limits. DEADLINE_EXCEEDED also names the flag.
+absl::Status WithTimeout(const absl::Status& status, const ConnectionOptions& connection);
+
 // The options that every command has. The options of a command derive from this struct and may hide
 // its functions.
 struct CommandOptions {
+  // True if --timeout limits every call of the command.
+  static constexpr bool kTimeoutLimitsAll = true;
+
   std::string name;  // the argument
   ConnectionOptions connection;
 
@@ -113,13 +119,15 @@ Command WithOptions(Command command, absl::Status (*run)(const Options&)) {
   };
   command.validate = [options] {
     RETURN_IF_ERROR(options->connection.Validate());
-    return options->Validate();
-  };
-  command.run = [options, run] {
+    RETURN_IF_ERROR(options->Validate());
     std::vector<FlagFile> inputs = options->Inputs();
     for (FlagFile& file : options->connection.Inputs()) inputs.push_back(std::move(file));
-    RETURN_IF_ERROR(CheckOutputs(options->Outputs(), inputs));
-    return run(*options);
+    return CheckDistinct(options->Outputs(), inputs);
+  };
+  command.run = [options, run] {
+    RETURN_IF_ERROR(CheckOutputs(options->Outputs()));
+    const absl::Status status = run(*options);
+    return Options::kTimeoutLimitsAll ? WithTimeout(status, options->connection) : status;
   };
   return command;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstddef>
 #include <cstdio>
 #include <string>
@@ -18,6 +19,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/types/span.h"
@@ -39,9 +41,16 @@ int ShowWrongUsage(absl::string_view command, absl::string_view message) {
   return kWrongUsage;
 }
 
-// Shows `status` if it is an error, and returns the exit code.
+// True if the reader of standard output has closed the pipe, as head does when it has enough.
+bool IsClosedPipe(const absl::Status& status) {
+  static const absl::Status closed = absl::ErrnoToStatus(EPIPE, "standard output: cannot write");
+  return absl::StartsWith(status.message(), closed.message());
+}
+
+// Shows `status` if it is an error, and returns the exit code. A closed pipe is not worth a
+// message.
 int Conclude(const absl::Status& status) {
-  if (!status.ok()) {
+  if (!status.ok() && !IsClosedPipe(status)) {
     absl::FPrintF(stderr, "error: %s: %s\n", absl::StatusCodeToString(status.code()),
                   Printable(status.message()));
   }
@@ -104,6 +113,17 @@ std::vector<const char*> Normalized(std::vector<const char*> words) {
   return words;
 }
 
+// Returns the first word of "help COMMAND ..." that does not belong to the name of the command that
+// was recognised, or "".
+std::string SurplusHelpWord(absl::Span<const char* const> words, absl::string_view command) {
+  if (words.empty() || absl::string_view(words[0]) != "help") return "";
+  const std::vector<absl::string_view> names = absl::StrSplit(command, ' ', absl::SkipEmpty());
+  for (size_t i = 1; i < words.size() && words[i][0] != '-'; ++i) {
+    if (i > names.size() && !names.empty()) return words[i];
+  }
+  return "";
+}
+
 // Returns the message for a wrong command line. CLI11 takes a surplus argument after "--" for an
 // unknown command. If there is a command already, the message says "surplus argument" instead.
 std::string UsageText(absl::string_view message, bool has_command) {
@@ -125,11 +145,15 @@ int Main(absl::Span<const char* const> args) {
         &(is_of_keys ? keys : flags).AddCommand(std::string(name), HelpAboveFlags(command)));
     command.add_flags(*flags_of_commands.back());
   }
-  const absl::StatusOr<std::string> help = flags.Parse(Normalized(WithFlagsBehind(args, commands)));
+  const std::vector<const char*> words = WithFlagsBehind(args, commands);
+  const absl::StatusOr<std::string> help = flags.Parse(Normalized(words));
   const std::string given = flags.GivenCommand();
   const auto command = absl::c_find_if(commands, [&](const auto& c) { return c.name == given; });
   const bool has_command = command != commands.end();
   if (!help.ok()) return ShowWrongUsage(given, UsageText(help.status().message(), has_command));
+  if (const std::string surplus = SurplusHelpWord(words, given); !surplus.empty()) {
+    return ShowWrongUsage(given, absl::StrCat("surplus argument '", surplus, "'"));
+  }
   if (!help->empty()) return Print(*help);
   if (!has_command) return ShowWrongUsage("", "a command is required");
   return RunCommand(*command, *flags_of_commands[command - commands.begin()]);
@@ -140,8 +164,8 @@ int Main(absl::Span<const char* const> args) {
 
 int main(int argc, char** argv) {
   qkserve::OpenClosedStandardStreams();
-  // A write to a closed pipe must fail without ending the process. The error is shown, and a load
-  // still removes the key sets that it made.
+  // A write to a closed pipe must fail without ending the process, because a load still removes the
+  // key sets that it made.
   signal(SIGPIPE, SIG_IGN);
   // gRPC's log is off, because errors contain what gRPC logs about a connection that fails.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);

@@ -63,7 +63,8 @@ void AddFigures(const LoadReport& report, const LoadResult& step, HtmlPage& page
                          "requests sent of those due");
   }
   if (report.verify.has_value()) {
-    figures.emplace_back(absl::StrCat(report.verify->result.wrong), "wrong answers");
+    figures.emplace_back(absl::StrCat(report.verify->result.wrong),
+                         report.is_series ? "wrong answers in all loads" : "wrong answers");
   }
   page.AddFigures(figures);
 }
@@ -137,9 +138,11 @@ void AddConfiguration(const LoadReport& report, HtmlPage& page) {
   };
   if (options.concurrency == 0) {
     pairs.emplace_back("in flight at most", absl::StrCat(options.in_flight_max));
-    pairs.emplace_back("late sends",
-                       absl::StrFormat("%d, by %s at most", DetailOf(report).counts.late,
-                                       MillisecondsText(DetailOf(report).counts.delay_max)));
+    const LoadResult& detail = DetailOf(report);
+    pairs.emplace_back(
+        report.is_series ? absl::StrCat("late sends at ", PaceText(detail.options)) : "late sends",
+        absl::StrFormat("%d, by %s at most", detail.counts.late,
+                        MillisecondsText(detail.counts.delay_max)));
   }
   if (report.verify.has_value()) {
     const Verifier::Result& result = report.verify->result;
@@ -204,7 +207,7 @@ std::string LoadPage(const LoadReport& report) {
   AddFigures(report, step, page);
   page.AddCharts(DetailCharts(report, step));
   AddLatencies(step, page);
-  page.AddParagraph(Sentence(LatencyScopeText(report)));
+  page.AddParagraph(Sentence(LatencyScopeText({&step, 1})));
   AddErrors(report, page);
   AddConfiguration(report, page);
   return page.Html();

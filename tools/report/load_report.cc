@@ -52,10 +52,10 @@ std::string PaceText(const LoadOptions& options) {
   return absl::StrCat(RateText(options.rate_from), " to ", to);
 }
 
-std::string LatencyScopeText(const LoadReport& report) {
+std::string LatencyScopeText(absl::Span<const LoadResult> steps) {
   int64_t ok = 0;
   int64_t others = 0;
-  for (const LoadResult& step : report.steps) {
+  for (const LoadResult& step : steps) {
     ok += step.counts.ok;
     others += step.counts.Errors() + step.counts.abandoned;
   }

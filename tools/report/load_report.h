@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "qkserve/v1/status.pb.h"
 #include "tools/load/find_peak.h"
 #include "tools/load/run_load.h"
@@ -55,9 +56,9 @@ std::string PaceText(const LoadOptions& options);
 // ...".
 std::string BehindScheduleText(const LoadResult& result);
 
-// Returns "latencies are of the 990 requests answered OK; 10 others are left out". The others are
-// the failed and abandoned requests of all loads, which have no latency.
-std::string LatencyScopeText(const LoadReport& report);
+// Returns "latencies are of the 990 requests answered OK; 10 others are left out" for the loads
+// whose latencies are shown. The others are failed and abandoned requests, which have no latency.
+std::string LatencyScopeText(absl::Span<const LoadResult> steps);
 
 // Returns the result of a search in one line: "peak: 1660/s hold p99 <= 50ms (p99 48.100 ms);
 // 1740/s do not (912 of 960 in time)". If the search found nothing, the line says why, and what is

@@ -31,21 +31,21 @@ size_t WidthOf(absl::Span<const size_t> widths) {
 }
 
 // Returns the lines of a row. Narrows the first column if the row then fits in one line.
-std::vector<Line> LinesOf(std::vector<size_t>* widths) {
+std::vector<Line> LinesOf(std::vector<size_t>* widths, size_t width_max) {
   const size_t all = WidthOf(*widths);
-  const size_t surplus = all - std::min(all, kTextColumns);
+  const size_t surplus = all - std::min(all, width_max);
   const size_t shortest = std::min(widths->front(), kNameColumns);
   if (widths->front() >= surplus + shortest) {
     widths->front() -= surplus;
     return {{0, 0, widths->size()}};
   }
-  widths->front() = kTextColumns;
+  widths->front() = width_max;
   std::vector<Line> lines = {{0, 0, 1}};
   for (size_t begin = 1; begin < widths->size(); begin = lines.back().end) {
     size_t end = begin + 1;
     while (end < widths->size() &&
            kGap + WidthOf(absl::MakeConstSpan(*widths).subspan(begin, end + 1 - begin)) <=
-               kTextColumns) {
+               width_max) {
       ++end;
     }
     lines.push_back({kGap, begin, end});
@@ -70,12 +70,12 @@ std::string CutMiddle(absl::string_view text, size_t width) {
   return absl::StrCat(text.substr(0, (kept + 1) / 2), kCut, text.substr(text.size() - kept / 2));
 }
 
-std::string WrapText(absl::string_view text, size_t indent) {
+std::string WrapText(absl::string_view text, size_t indent, size_t width) {
   std::string wrapped;
   size_t begin = 0;  // where the last line begins
   absl::string_view separator = "";
   for (const absl::string_view word : absl::StrSplit(text, ' ')) {
-    if (!separator.empty() && wrapped.size() - begin + 1 + word.size() > kTextColumns) {
+    if (!separator.empty() && wrapped.size() - begin + 1 + word.size() > width) {
       begin = wrapped.append("\n").size();
       wrapped.append(indent, ' ');
       separator = "";
@@ -86,13 +86,14 @@ std::string WrapText(absl::string_view text, size_t indent) {
   return wrapped;
 }
 
-std::string TextTable(absl::Span<const TextAlign> columns, const std::vector<Row>& rows) {
+std::string TextTable(absl::Span<const TextAlign> columns, const std::vector<Row>& rows,
+                      size_t width) {
   std::vector<size_t> widths(columns.size());
   for (const Row& row : rows) {
     const size_t cells = row.size() == columns.size() ? row.size() : row.size() - 1;
     for (size_t i = 0; i < cells; ++i) widths[i] = std::max(widths[i], row[i].size());
   }
-  const std::vector<Line> lines = LinesOf(&widths);
+  const std::vector<Line> lines = LinesOf(&widths, width);
   const auto line_text = [&](const Row& row, const Line& line) {
     std::string text(line.indent, ' ');
     for (size_t i = line.begin; i < std::min(line.end, row.size()); ++i) {
@@ -109,7 +110,7 @@ std::string TextTable(absl::Span<const TextAlign> columns, const std::vector<Row
         const std::string cell = i == 0 ? CutMiddle(row[i], widths[i]) : row[i];
         absl::StrAppend(&text, lines.size() > 1 ? cell : Padded(cell, widths[i], columns[i]), "  ");
       }
-      absl::StrAppend(&table, WrapText(absl::StrCat(text, row.back()), 2 * kGap), "\n");
+      absl::StrAppend(&table, WrapText(absl::StrCat(text, row.back()), 2 * kGap, width), "\n");
       continue;
     }
     for (const Line& line : lines) absl::StrAppend(&table, line_text(row, line));

@@ -108,11 +108,11 @@ TEST_F(QkctlKeysTest, ABrokenUploadSaysThatTheOldVersionIsStillThere) {
 
 TEST_F(QkctlKeysTest, FilesThatCannotBeUsedAreNamedAndNothingIsSent) {
   ExpectFailure(Qkctl({"keys", "put", "items", absl::StrCat("--keys=", Path("absent.npy"))}),
-                absl::StrCat("NOT_FOUND: ", Path("absent.npy")));
+                absl::StrCat("NOT_FOUND: --keys: ", Path("absent.npy")));
   std::ofstream(Path("text.safetensors")) << "some text that is no header";
   ExpectFailure(Qkctl({"keys", "put", "items", File("keys", "k.npy", {1, 2}),
                        absl::StrCat("--values=", Path("text.safetensors"))}),
-                absl::StrCat("INVALID_ARGUMENT: ", Path("text.safetensors"), ": "));
+                absl::StrCat("INVALID_ARGUMENT: --values: ", Path("text.safetensors"), ": "));
   EXPECT_TRUE(server_.key_sets().metadata().empty());
 }
 

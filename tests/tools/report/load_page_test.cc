@@ -159,8 +159,21 @@ TEST(LoadPageTest, SaysWhichRequestsHaveLatencies) {
   step.counts.errors_by_code[absl::StatusCode::kUnavailable] = {5, "gone"};
   step.counts.abandoned = 2;
   EXPECT_TRUE(
-      absl::StrContains(LoadPage(Report({step, Step(20, 20)})),
-                        "Latencies are of the 2000 requests answered OK; 7 others are left out."));
+      absl::StrContains(LoadPage(Report({Step(20, 20), step})),
+                        "Latencies are of the 1000 requests answered OK; 7 others are left out."));
+}
+
+// The figures of a series are those of the load in detail, or say that they are not.
+TEST(LoadPageTest, TheFiguresOfASeriesSayWhichLoadTheyAreOf) {
+  LoadReport report = PeakReport();
+  report.steps[1].counts.ok = 5000;
+  report.steps[3].counts.late = 7;
+  report.verify.emplace().result.wrong = 3;
+  const std::string page = LoadPage(report);
+  for (const char* text : {"Latencies are of the 1000 requests answered OK.",
+                           "wrong answers in all loads", "late sends at 300/s, poisson"}) {
+    EXPECT_TRUE(absl::StrContains(page, text)) << text;
+  }
 }
 
 TEST(LoadPageTest, StandsWithoutAnyAnswer) {

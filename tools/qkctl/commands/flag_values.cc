@@ -47,6 +47,16 @@ std::string FlagText(DataType type) {
   return std::string(kFloatTypeNames[static_cast<size_t>(type) - 1]);
 }
 
+absl::Status NameFlag(absl::string_view flag, const absl::Status& error) {
+  return absl::Status(error.code(), absl::StrCat("--", flag, ": ", error.message()));
+}
+
+absl::StatusOr<TensorFile> OpenTensorOfFlag(absl::string_view flag, const std::string& path) {
+  absl::StatusOr<TensorFile> file = OpenTensorFile(path, flag);
+  if (!file.ok()) return NameFlag(flag, file.status());
+  return file;
+}
+
 absl::Status CheckUsage(std::initializer_list<WrongUsage> mistakes) {
   const auto first = std::find_if(mistakes.begin(), mistakes.end(),
                                   [](const WrongUsage& mistake) { return mistake.is_made; });

@@ -7,9 +7,11 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/flags.h"
+#include "formats/tensor_file.h"
 #include "qkserve/caller.h"
 #include "qkserve/key_set.h"
 #include "qkserve/output.h"
@@ -41,6 +43,13 @@ WrongUsage OutOfRange(absl::string_view flag, const std::optional<T>& value,
   return {!(number >= min && number <= max),
           absl::StrCat("--", flag, " must be from ", min, " to ", max, "; was ", number)};
 }
+
+// Returns the error of reading or checking the file of --FLAG, with the flag before its message.
+absl::Status NameFlag(absl::string_view flag, const absl::Status& error);
+
+// Opens the tensor file of a flag that has the tensor's name: queries, keys, values or mask. Errors
+// are those of OpenTensorFile and name the flag, too.
+absl::StatusOr<TensorFile> OpenTensorOfFlag(absl::string_view flag, const std::string& path);
 
 // Returns INVALID_ARGUMENT with the message of the first mistake that was made.
 absl::Status CheckUsage(std::initializer_list<WrongUsage> mistakes);

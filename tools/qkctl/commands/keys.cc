@@ -1,3 +1,4 @@
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <memory>
@@ -20,6 +21,7 @@
 #include "tools/qkctl/output/file_output.h"
 #include "tools/qkctl/output/key_set_text.h"
 #include "tools/qkctl/output/terminal.h"
+#include "tools/report/text_table.h"
 
 namespace qkserve {
 namespace {
@@ -61,10 +63,10 @@ struct AppendOptions : FilesOptions {
 };
 
 absl::StatusOr<KeySetContents> OpenFiles(const FilesOptions& options) {
-  ASSIGN_OR_RETURN(const TensorFile keys, OpenTensorFile(options.keys, "keys"));
+  ASSIGN_OR_RETURN(const TensorFile keys, OpenTensorOfFlag("keys", options.keys));
   KeySetContents contents = {SourceOf(keys), std::nullopt};
   if (options.values.empty()) return contents;
-  ASSIGN_OR_RETURN(const TensorFile values, OpenTensorFile(options.values, "values"));
+  ASSIGN_OR_RETURN(const TensorFile values, OpenTensorOfFlag("values", options.values));
   contents.values = SourceOf(values);
   return contents;
 }
@@ -100,6 +102,15 @@ absl::Status StillDone(const absl::Status& status, absl::string_view done) {
   return absl::Status(status.code(), absl::StrCat(status.message(), " (", done, ")"));
 }
 
+// Shows key sets as a table or as `json`. If standard output is no terminal, each set has one line
+// with its whole name, because programs read it.
+absl::Status ShowKeySets(const std::vector<KeySetInfo>& key_sets,
+                         const nlohmann::ordered_json& json, const QuestionOptions& options) {
+  const std::optional<int64_t> columns = TerminalColumns();
+  const size_t width = columns.has_value() ? static_cast<size_t>(*columns) : kUnlimitedColumns;
+  return ShowAnswer(KeySetTable(key_sets, width), json, options.json);
+}
+
 // Uploads with `send` and shows a progress line. Then shows the key set. An error tells the state
 // of the key set. `before` is as in WithState.
 template <typename CallOptions, typename Send>
@@ -110,7 +121,7 @@ absl::Status Upload(const FilesOptions& options, const KeySetContents& contents,
   const absl::StatusOr<KeySetInfo> info = send(call);
   line.reset();
   if (!info.ok()) return WithState(info.status(), client, options.name, before);
-  return StillDone(ShowAnswer(KeySetTable({*info}), KeySetJson(*info), options.json),
+  return StillDone(ShowKeySets({*info}, KeySetJson(*info), options),
                    absl::StrCat("'", options.name, "' is at version ", info->version));
 }
 
@@ -171,7 +182,7 @@ absl::Status Get(const QuestionOptions& options) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, MakeClient(options.connection));
   ASSIGN_OR_RETURN(const KeySetInfo info,
                    client->GetKeySet(options.name, options.connection.timeout));
-  return ShowAnswer(KeySetTable({info}), KeySetJson(info), options.json);
+  return ShowKeySets({info}, KeySetJson(info), options);
 }
 
 absl::Status List(const QuestionOptions& options) {
@@ -180,7 +191,7 @@ absl::Status List(const QuestionOptions& options) {
                    client->ListKeySets(options.connection.timeout));
   nlohmann::ordered_json json = {{"key_sets", nlohmann::ordered_json::array()}};
   for (const KeySetInfo& info : key_sets) json["key_sets"].push_back(KeySetJson(info));
-  return ShowAnswer(KeySetTable(key_sets), json, options.json);
+  return ShowKeySets(key_sets, json, options);
 }
 
 absl::Status Delete(const CommandOptions& options) {
@@ -195,7 +206,8 @@ constexpr absl::string_view kListDetails =
 REQUESTS counts the requests on all versions since the server started. If the
 newest version cannot be served, for example because of damage, the reason is
 shown in place of the other columns, or below an older version that is served.
-Long names are cut in the middle; --json has the whole names.
+A terminal shows long names cut in the middle. Elsewhere, and in --json, names
+are whole.
 )";
 
 }  // namespace

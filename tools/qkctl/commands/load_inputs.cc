@@ -1,21 +1,27 @@
 #include "tools/qkctl/commands/load_inputs.h"
 
+#include <cstdio>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/time.h"
 #include "base/invalid_argument.h"
 #include "base/status_macros.h"
+#include "tools/qkctl/output/terminal.h"
 
 namespace qkserve {
 namespace {
 
 // Opens one matrix of floats.
-absl::StatusOr<TensorFile> OpenMatrix(const std::string& path, const char* name) {
-  ASSIGN_OR_RETURN(TensorFile file, OpenTensorFile(path, name));
+absl::StatusOr<TensorFile> OpenMatrix(const char* flag, const std::string& path) {
+  ASSIGN_OR_RETURN(TensorFile file, OpenTensorOfFlag(flag, path));
   if (file.shape.size() != 2 || !IsFloatType(static_cast<int>(file.data_type))) {
-    return FormatError(path, "expected a matrix of floats, got ", ShapeString(file.shape), " of ",
-                       DataTypeName(file.data_type));
+    return NameFlag(flag,
+                    FormatError(path, "expected a matrix of floats, got ", ShapeString(file.shape),
+                                " of ", DataTypeName(file.data_type)));
   }
   return file;
 }
@@ -35,25 +41,28 @@ KeySetContents ContentsOf(const LoadFiles& files, const LoadWorkload& workload, 
 absl::StatusOr<LoadFiles> OpenLoadFiles(const LoadCommandOptions& command, LoadWorkload* workload) {
   LoadFiles files;
   if (!command.keys.empty()) {
-    ASSIGN_OR_RETURN(files.keys, OpenMatrix(command.keys, "keys"));
+    ASSIGN_OR_RETURN(files.keys, OpenMatrix("keys", command.keys));
     workload->m = files.keys->shape[0];
     workload->d = files.keys->shape[1];
     workload->dv = std::nullopt;
   }
   if (const std::string& path = command.values; !path.empty()) {
-    ASSIGN_OR_RETURN(files.values, OpenMatrix(path, "values"));
+    ASSIGN_OR_RETURN(files.values, OpenMatrix("values", path));
     if (files.values->shape[0] != workload->m) {
-      return FormatError(path, "expected ", workload->m, " rows, as many as there are keys; got ",
-                         files.values->shape[0]);
+      return NameFlag(
+          "values", FormatError(path, "expected ", workload->m,
+                                " rows, as many as there are keys; got ", files.values->shape[0]));
     }
     workload->dv = files.values->shape[1];
   }
   if (const std::string& path = command.queries; !path.empty()) {
-    ASSIGN_OR_RETURN(const TensorFile queries, OpenMatrix(path, "queries"));
-    if (queries.shape[0] == 0) return FormatError(path, "expected rows, got none");
+    ASSIGN_OR_RETURN(const TensorFile queries, OpenMatrix("queries", path));
+    if (queries.shape[0] == 0) {
+      return NameFlag("queries", FormatError(path, "expected rows, got none"));
+    }
     if (command.d.value_or(queries.shape[1]) != queries.shape[1]) {
-      return FormatError(path, "its rows have ", queries.shape[1], " elements; --d says ",
-                         *command.d);
+      return NameFlag("queries", FormatError(path, "its rows have ", queries.shape[1],
+                                             " elements; --d says ", *command.d));
     }
     // Random keys get the row length of the queries.
     if (!files.keys.has_value() && command.KeysFrom() != LoadKeys::kForeign) {
@@ -73,14 +82,15 @@ absl::StatusOr<LoadKeySets> LoadKeySets::Prepare(Client* client, const LoadComma
   const ConnectionOptions& connection = command.connection;
   if (keys == LoadKeys::kForeign) {
     key_sets.references_ = {*command.key_set.Reference()};
-    ASSIGN_OR_RETURN(const KeySetInfo info,
-                     client->GetKeySet(command.key_set.name, connection.timeout));
-    *workload = WithKeySet(std::move(*workload), info);
+    const absl::StatusOr<KeySetInfo> info =
+        client->GetKeySet(command.key_set.name, connection.timeout);
+    if (!info.ok()) return WithTimeout(info.status(), connection);
+    *workload = WithKeySet(std::move(*workload), *info);
   }
   if (files.queries.has_value() &&
       (files.queries->shape[1] != workload->d || !workload->leading.empty())) {
-    return InvalidArgument(command.queries, ": its rows have ", files.queries->shape[1],
-                           " elements; the keys have d=", workload->d);
+    return InvalidArgument("--queries: ", command.queries, ": its rows have ",
+                           files.queries->shape[1], " elements; the keys have d=", workload->d);
   }
   RETURN_IF_ERROR(CheckSizes(*workload, connection.client.message_bytes_max));
   if (keys != LoadKeys::kMade) return key_sets;
@@ -91,10 +101,14 @@ absl::StatusOr<LoadKeySets> LoadKeySets::Prepare(Client* client, const LoadComma
     const std::string name = workload->key_sets == 1 ? base : absl::StrCat(base, "-", i);
     key_sets.contents_.push_back(
         ContentsOf(files, *workload, seed + 2 * static_cast<uint64_t>(i), stop));
-    key_sets.made_.emplace_back();
-    ASSIGN_OR_RETURN(key_sets.made_.back(),
-                     MadeKeySet::Create(client, name, key_sets.contents_.back(), command.storage,
-                                        connection, stop));
+    absl::StatusOr<std::unique_ptr<MadeKeySet>> made = MadeKeySet::Create(
+        client, name, key_sets.contents_.back(), command.storage, connection, stop);
+    if (!made.ok()) {
+      const absl::Status removed = key_sets.Remove();
+      if (!removed.ok()) absl::FPrintF(stderr, "%s\n", Printable(removed.message()));
+      return made.status();
+    }
+    key_sets.made_.push_back(*std::move(made));
     // The requests name the version, so that a set that replaces this one cannot answer them.
     key_sets.references_.push_back({name, key_sets.made_.back()->version()});
   }
@@ -102,9 +116,19 @@ absl::StatusOr<LoadKeySets> LoadKeySets::Prepare(Client* client, const LoadComma
 }
 
 absl::Status LoadKeySets::Remove() {
+  absl::Time end = MadeKeySet::RemovalEnd();
   absl::Status first;
-  for (const std::unique_ptr<MadeKeySet>& made : made_) first.Update(made->Remove());
-  return first;
+  std::vector<std::string> others;
+  for (const std::unique_ptr<MadeKeySet>& made : made_) {
+    const absl::Status removed = made->Remove(end);
+    if (removed.ok()) end = MadeKeySet::RemovalEnd();
+    if (!first.ok() && !removed.ok()) others.push_back(made->name());
+    first.Update(removed);
+  }
+  if (others.empty()) return first;
+  return absl::Status(
+      first.code(),
+      absl::StrCat(first.message(), "; also not removed: ", absl::StrJoin(others, ", ")));
 }
 
 absl::StatusOr<std::vector<KnownKeySet>> LoadKeySets::ReadContents(

@@ -46,7 +46,7 @@ void AddPaceAndReportFlags(LoadCommandOptions& options, Flags& flags) {
   flags.BeginGroup("Pace", Flags::Variables::kNone);
   flags.Add("concurrency", &options.concurrency,
             "Closed loop: callers, 1 to 10000. Each sends its next request when the last one is "
-            "answered. FROM:TO:xFACTOR runs several loads, one after the other");
+            "answered. FROM:TO:xFACTOR or FROM:TO:STEP runs several loads, one after the other");
   flags.Add(
       "rate", &options.rate,
       "Open loop: requests a second, even if the server does not keep up. FROM:TO changes the "

@@ -65,6 +65,8 @@ enum class LoadKeys {
 // The options of qkctl load. Most are empty if their flag is not given. In this case the standard
 // workload decides, if one is given. The functions at the end return the options that apply.
 struct LoadCommandOptions : QuestionOptions {
+  static constexpr bool kTimeoutLimitsAll = false;  // the status and made key sets have others
+
   // The requests. Sizes are those of LoadWorkload; paths are "" if there is no file.
   WorkloadName workload;
   std::optional<int64_t> n, m, d, dv;

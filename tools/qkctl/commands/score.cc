@@ -1,4 +1,3 @@
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -52,38 +51,42 @@ absl::StatusOr<std::vector<int64_t>> KeyLengths(const std::optional<KeyLengthsVa
   if (!key_lengths.has_value()) return std::vector<int64_t>();
   if (key_lengths->path.empty()) return key_lengths->lengths;
   absl::StatusOr<std::vector<int64_t>> lengths = ReadNpyInt64(key_lengths->path);
+  if (!lengths.ok()) return NameFlag("key_lengths", lengths.status());
   // On the wire an empty list means no limits. An empty file must not remove the limits silently.
   const bool has_batches = queries_shape.size() < 3 || queries_shape.front() > 0;
-  if (lengths.ok() && lengths->empty() && has_batches) {
-    return InvalidArgument(key_lengths->path, ": no lengths, expected one a batch");
+  if (lengths->empty() && has_batches) {
+    return InvalidArgument("--key_lengths: ", key_lengths->path,
+                           ": no lengths, expected one a batch");
   }
   return lengths;
 }
 
-absl::StatusOr<Tensor> Read(const std::string& path, absl::string_view name) {
-  ASSIGN_OR_RETURN(TensorFile file, OpenTensorFile(path, name));
-  return ReadTensor(file);
+absl::StatusOr<Tensor> Read(absl::string_view flag, const std::string& path) {
+  ASSIGN_OR_RETURN(const TensorFile file, OpenTensorOfFlag(flag, path));
+  absl::StatusOr<Tensor> tensor = ReadTensor(file);
+  if (!tensor.ok()) return NameFlag(flag, tensor.status());
+  return tensor;
 }
 
-absl::Status ReadOptional(const std::string& path, absl::string_view name,
+absl::Status ReadOptional(absl::string_view flag, const std::string& path,
                           std::optional<Tensor>* tensor, std::optional<TensorView>* view) {
   if (path.empty()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(*tensor, Read(path, name));
+  ASSIGN_OR_RETURN(*tensor, Read(flag, path));
   *view = (*tensor)->View();
   return absl::OkStatus();
 }
 
-// Reads the files that the options name. Errors name the file.
+// Reads the files that the options name. Errors name the flag and the file.
 absl::StatusOr<ScoreInputs> ReadScoreInputs(const ScoreCommandOptions& command) {
   ScoreInputs inputs;
-  ASSIGN_OR_RETURN(inputs.queries, Read(command.queries, "queries"));
+  ASSIGN_OR_RETURN(inputs.queries, Read("queries", command.queries));
   if (command.key_set.name.empty()) {
-    ASSIGN_OR_RETURN(inputs.keys, Read(command.keys, "keys"));
+    ASSIGN_OR_RETURN(inputs.keys, Read("keys", command.keys));
   }
 
   ScoreOptions& options = inputs.options;
-  RETURN_IF_ERROR(ReadOptional(command.values, "values", &inputs.values, &options.values));
-  RETURN_IF_ERROR(ReadOptional(command.mask, "mask", &inputs.mask, &options.mask));
+  RETURN_IF_ERROR(ReadOptional("values", command.values, &inputs.values, &options.values));
+  RETURN_IF_ERROR(ReadOptional("mask", command.mask, &inputs.mask, &options.mask));
   ASSIGN_OR_RETURN(options.key_lengths, KeyLengths(command.key_lengths, inputs.queries.shape));
 
   options.scale = Scale(command.scale, inputs.queries.shape);
@@ -108,14 +111,6 @@ bool WantsColor() {
   return IsTerminal(STDOUT_FILENO) && (no_color == nullptr || *no_color == '\0');
 }
 
-// Returns the number of characters in a line of standard output.
-int64_t OutputWidth() {
-  constexpr int64_t kUsualWidth = 80;
-  winsize size = {};
-  const bool is_known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  return is_known ? size.ws_col : kUsualWidth;
-}
-
 HeatMapLabels LabelsOf(Output output) {
   HeatMapLabels labels = {.title = std::string(OutputName(output))};
   if (output == Output::kTopK) labels.across = "ranks";
@@ -131,7 +126,7 @@ void Show(const ScoreResult& result, const std::vector<float>& elements,
     const auto indices = result.indices->Elements<int32_t>();
     keys.assign(indices.begin(), indices.end());
   }
-  const int64_t width = OutputWidth();
+  const int64_t width = TerminalColumns().value_or(kTextColumns);
   std::fputs(TensorText(elements, shape, keys, {.width_max = width}).c_str(), stdout);
   if (!WantsColor() || elements.empty()) return;
   std::fputs("\n", stdout);
@@ -173,6 +168,9 @@ std::string ReceiptText(const Receipt& receipt) {
 }
 
 absl::Status Run(const ScoreCommandOptions& options) {
+  if (const std::string text = options.WithoutEffect(); !text.empty()) {
+    absl::FPrintF(stderr, "warning: %s\n", text);
+  }
   ASSIGN_OR_RETURN(const ScoreInputs inputs, ReadScoreInputs(options));
   ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, MakeClient(options.connection));
   const TensorView queries = inputs.queries.View();

@@ -36,16 +36,14 @@ bool ParseFlag(absl::string_view text, ScaleValue* scale, std::string* error) {
 
 bool ParseFlag(absl::string_view text, KeyLengthsValue* key_lengths, std::string* error) {
   *key_lengths = {};
+  *error = "expected whole numbers with commas between them, or an .npy file";
   if (text.find_first_not_of("0123456789-+, ") != absl::string_view::npos) {
     key_lengths->path = std::string(text);
-    return true;
+    return absl::EndsWith(text, ".npy") || absl::StrContains(text, "/");
   }
   for (const absl::string_view part : absl::StrSplit(text, ',')) {
     int64_t length = 0;
-    if (!absl::SimpleAtoi(part, &length)) {
-      *error = "expected a file or whole numbers with commas between them";
-      return false;
-    }
+    if (!absl::SimpleAtoi(part, &length)) return false;
     key_lengths->lengths.push_back(length);
   }
   return true;
@@ -111,6 +109,28 @@ std::vector<FlagFile> ScoreCommandOptions::Outputs() const {
           {"indices_out", indices_out},
           {"log_sum_exp_out", log_sum_exp_out},
           {"heatmap", heatmap}};
+}
+
+std::string ScoreCommandOptions::WithoutEffect() const {
+  const Output wanted = OutputOrDefault();
+  if (wanted != Output::kScores && wanted != Output::kCapped) return "";
+  std::vector<std::string> flags;
+  const auto add_if = [&flags](bool is_given, const char* flag) {
+    if (is_given) flags.emplace_back(flag);
+  };
+  add_if(softcap.has_value() && wanted == Output::kScores, "--softcap");
+  add_if(causal, "--causal");
+  add_if(window_left.has_value(), "--window_left");
+  add_if(window_right.has_value(), "--window_right");
+  add_if(offset.has_value(), "--offset");
+  add_if(key_lengths.has_value(), "--key_lengths");
+  add_if(!mask.empty(), "--mask");
+  if (flags.empty()) return "";
+  const std::string last = flags.back();
+  flags.pop_back();
+  return absl::StrCat(absl::StrJoin(flags, ", "), flags.empty() ? "" : " and ", last,
+                      flags.empty() ? " has" : " have",
+                      " no effect with --output=", OutputName(wanted));
 }
 
 absl::Status ScoreCommandOptions::Validate() const {

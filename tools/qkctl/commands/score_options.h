@@ -58,6 +58,11 @@ struct ScoreCommandOptions : CommandOptions {
   std::vector<FlagFile> Inputs() const;
   std::vector<FlagFile> Outputs() const;
 
+  // Returns a warning if --output returns a stage that precedes what other flags ask for: "--causal
+  // and --offset have no effect with --output=scores". Returns "" if every flag has an effect. This
+  // is no error, because scripts may ask for one stage after the other with the same flags.
+  std::string WithoutEffect() const;
+
   Output OutputOrDefault() const { return output.value_or(Output::kScores); }
 };
 

@@ -11,20 +11,23 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
-#include "base/clock.h"
 #include "base/status_macros.h"
 #include "tools/load/random_source.h"
+#include "tools/qkctl/output/terminal.h"
 
 namespace qkserve {
 namespace {
 
-// Returns the time limit for making and removing key sets, which is not measured. The limit is at
-// least 10 s even if requests have a short timeout, so that no key set is left behind.
+// Returns the time limit for making key sets, which is not measured. The limit is at least 10 s
+// even if requests have a short timeout.
 absl::Duration AtLeastTenSeconds(absl::Duration timeout) {
   return std::max(timeout, absl::Seconds(10));
 }
 
 constexpr absl::Duration kRemovePause = absl::Milliseconds(100);
+
+// The limit of a try to remove a set whose time is over already, because other sets took it.
+constexpr absl::Duration kShortestTry = absl::Milliseconds(20);
 
 }  // namespace
 
@@ -71,25 +74,31 @@ absl::StatusOr<std::unique_ptr<MadeKeySet>> MadeKeySet::Create(Client* client, s
   // The object exists before the upload, so that the set is removed even if the upload fails. After
   // a failure the set may exist, because only the answer may have been lost.
   std::unique_ptr<MadeKeySet> made(
-      new MadeKeySet(client, std::move(name), connection.client.address, timeout, stop));
+      new MadeKeySet(client, std::move(name), connection.client.address, stop));
   ASSIGN_OR_RETURN(const KeySetInfo info, client->PutKeySet(made->name(), contents.keys, put));
   made->version_ = info.version;
   return made;
 }
 
-absl::Status MadeKeySet::Remove() {
+MadeKeySet::~MadeKeySet() {
+  const absl::Status removed = Remove(RemovalEnd());
+  if (!removed.ok()) std::fprintf(stderr, "%s\n", Printable(removed.message()).c_str());
+}
+
+absl::Status MadeKeySet::Remove(absl::Time end) {
   if (std::exchange(removed_, true)) return absl::OkStatus();
+  const Clock* const clock = Clock::Monotonic();
   const bool was_stopped = *stop_;
-  absl::Status status = TryRemove();
-  if (absl::IsUnavailable(status)) {
+  const auto is_over = [&] { return clock->Now() >= end || *stop_ != was_stopped; };
+  absl::Status status = TryRemove(end);
+  if (absl::IsUnavailable(status) && !is_over()) {
     std::fprintf(stderr,
                  "waiting for the server, to remove the key set '%s'; interrupt to leave it\n",
                  name_.c_str());
   }
-  const absl::Time end = Clock::Monotonic()->Now() + timeout_;
-  while (absl::IsUnavailable(status) && Clock::Monotonic()->Now() < end && *stop_ == was_stopped) {
+  while (absl::IsUnavailable(status) && !is_over()) {
     absl::SleepFor(kRemovePause);
-    status = TryRemove();
+    status = TryRemove(end);
   }
   if (status.ok()) return status;
   const bool may_be_there = !absl::IsNotFound(status) && !absl::IsFailedPrecondition(status);
@@ -100,8 +109,9 @@ absl::Status MadeKeySet::Remove() {
                                                 : ""));
 }
 
-absl::Status MadeKeySet::TryRemove() {
-  const absl::StatusOr<KeySetInfo> info = client_->GetKeySet(name_, timeout_);
+absl::Status MadeKeySet::TryRemove(absl::Time end) {
+  const auto time_left = [end] { return std::max(end - Clock::Monotonic()->Now(), kShortestTry); };
+  const absl::StatusOr<KeySetInfo> info = client_->GetKeySet(name_, time_left());
   if (absl::IsNotFound(info.status())) {
     if (version_ == 0) return absl::OkStatus();
     return absl::NotFoundError(
@@ -114,7 +124,7 @@ absl::Status MadeKeySet::TryRemove() {
   }
   // If the version on the server cannot be read, the set is deleted only after DATA_LOSS.
   if (!info.ok() && !absl::IsDataLoss(info.status())) return info.status();
-  const absl::Status status = client_->DeleteKeySet(name_, timeout_);
+  const absl::Status status = client_->DeleteKeySet(name_, time_left());
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "base/clock.h"
 #include "qkserve/client.h"
 #include "qkserve/tensor.h"
 #include "tools/qkctl/input/upload.h"
@@ -48,35 +49,33 @@ class MadeKeySet {
                                                             const std::atomic<bool>* stop);
   MadeKeySet(const MadeKeySet&) = delete;
   MadeKeySet& operator=(const MadeKeySet&) = delete;
-  ~MadeKeySet() { Remove().IgnoreError(); }
+  // Removes the key set, and shows an error on standard error.
+  ~MadeKeySet();
 
   const std::string& name() const { return name_; }
   int64_t version() const { return version_; }
 
+  // Returns the time on Clock::Monotonic() until which a removal that begins now may take. It does
+  // not depend on --timeout, because users wait for it at the end of a load.
+  static absl::Time RemovalEnd() { return Clock::Monotonic()->Now() + absl::Seconds(5); }
+
   // Removes the key set now. If the server does not answer, says so on standard error and waits for
-  // the server up to the timeout of a call (--timeout, at least 10 s). The wait is needed because a
-  // server that keeps its key sets on disk has this set again after a restart. The wait ends early
-  // when `stop` becomes true.
+  // the server until `end`. The wait is needed because a server that keeps its key sets on disk has
+  // this set again after a restart. The wait ends early when `stop` becomes true.
   //
   // FAILED_PRECONDITION: the set was replaced meanwhile, and the new set stays. NOT_FOUND: the set
   // is not there. Other errors say how to remove the set later.
-  absl::Status Remove();
+  absl::Status Remove(absl::Time end);
 
  private:
-  MadeKeySet(Client* client, std::string name, std::string address, absl::Duration timeout,
-             const std::atomic<bool>* stop)
-      : client_(client),
-        name_(std::move(name)),
-        address_(std::move(address)),
-        timeout_(timeout),
-        stop_(stop) {}
+  MadeKeySet(Client* client, std::string name, std::string address, const std::atomic<bool>* stop)
+      : client_(client), name_(std::move(name)), address_(std::move(address)), stop_(stop) {}
 
-  absl::Status TryRemove();
+  absl::Status TryRemove(absl::Time end);
 
   Client* const client_;
   const std::string name_;
   const std::string address_;
-  const absl::Duration timeout_;
   const std::atomic<bool>* const stop_;
   int64_t version_ = 0;  // 0: the upload was not acknowledged
   bool removed_ = false;

@@ -57,14 +57,13 @@ absl::Status CheckFileOutput(const std::string& path) {
   return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot create"));
 }
 
-absl::Status CheckOutputs(absl::Span<const FlagFile> outputs, absl::Span<const FlagFile> inputs) {
+absl::Status CheckDistinct(absl::Span<const FlagFile> outputs, absl::Span<const FlagFile> inputs) {
   std::map<std::string, absl::string_view> read, written;  // flags by the identity of their file
   for (const FlagFile& input : inputs) {
     if (!input.path.empty()) read.emplace(IdentityOf(input.path), input.flag);
   }
   for (const FlagFile& output : outputs) {
     if (output.path.empty() || IsSpecialFile(output.path)) continue;
-    RETURN_IF_ERROR(CheckFileOutput(output.path));
     const std::string identity = IdentityOf(output.path);
     if (const auto found = read.find(identity); found != read.end()) {
       return InvalidArgument("--", output.flag, " would overwrite the file of --", found->second,
@@ -75,6 +74,14 @@ absl::Status CheckOutputs(absl::Span<const FlagFile> outputs, absl::Span<const F
       return InvalidArgument("--", other->second, " and --", output.flag,
                              " are written to one place: ", output.path);
     }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckOutputs(absl::Span<const FlagFile> outputs) {
+  for (const FlagFile& output : outputs) {
+    if (output.path.empty() || IsSpecialFile(output.path)) continue;
+    RETURN_IF_ERROR(CheckFileOutput(output.path));
   }
   return absl::OkStatus();
 }

@@ -27,11 +27,13 @@ struct FlagFile {
   std::string path;
 };
 
-// Checks a command's files before its work begins, so that no result is lost at the end.
-//
-// INVALID_ARGUMENT: two outputs are one file, or an output would overwrite an input. Devices and
-// pipes may be named twice. Other errors are those of CheckFileOutput.
-absl::Status CheckOutputs(absl::Span<const FlagFile> outputs, absl::Span<const FlagFile> inputs);
+// Checks that a command's flags name different files. INVALID_ARGUMENT: two outputs are one file,
+// or an output would overwrite an input. Devices and pipes may be named twice.
+absl::Status CheckDistinct(absl::Span<const FlagFile> outputs, absl::Span<const FlagFile> inputs);
+
+// Checks a command's outputs before its work begins, so that no result is lost at the end. Errors
+// are those of CheckFileOutput.
+absl::Status CheckOutputs(absl::Span<const FlagFile> outputs);
 
 }  // namespace qkserve
 

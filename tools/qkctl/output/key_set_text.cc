@@ -58,7 +58,7 @@ nlohmann::ordered_json SpecJson(const TensorSpec& spec) {
 
 }  // namespace
 
-std::string KeySetTable(absl::Span<const KeySetInfo> key_sets) {
+std::string KeySetTable(absl::Span<const KeySetInfo> key_sets, size_t width) {
   if (key_sets.empty()) return "no key sets\n";
   std::vector<TextAlign> columns;
   std::vector<std::vector<std::string>> rows(1);
@@ -78,7 +78,7 @@ std::string KeySetTable(absl::Span<const KeySetInfo> key_sets) {
       if (row.size() == kColumns.size()) row.erase(row.begin() + kValuesColumn);
     }
   }
-  return TextTable(columns, rows);
+  return TextTable(columns, rows, width);
 }
 
 nlohmann::ordered_json KeySetJson(const KeySetInfo& key_set) {

@@ -177,7 +177,7 @@ std::string VerifyText(const VerifyReport& verify) {
 std::string LoadReportText(const LoadReport& report) {
   std::string text = HeaderText(report);
   absl::StrAppend(&text, !report.is_series ? StepText(report.steps[0]) : StepsText(report));
-  absl::StrAppend(&text, WrapText(LatencyScopeText(report), 2), "\n");
+  absl::StrAppend(&text, WrapText(LatencyScopeText(report.steps), 2), "\n");
   if (report.verify.has_value()) absl::StrAppend(&text, VerifyText(*report.verify));
   if (report.peak.has_value()) absl::StrAppend(&text, WrapText(PeakText(report), 2), "\n");
   return text;

@@ -15,6 +15,14 @@ namespace {
 // The exit code if the load that was sent is not the load that was asked for.
 constexpr int kBehindSchedule = 3;
 
+// Returns the text of a request's error. If the time was too short, the text names the flag.
+std::string RequestErrorText(const absl::Status& error, const LoadOptions& options) {
+  return absl::IsDeadlineExceeded(error)
+             ? absl::StrCat(error.message(), "; --timeout=", absl::FormatDuration(options.timeout),
+                            " limits each request")
+             : std::string(error.message());
+}
+
 absl::Status JudgeErrors(const LoadReport& report, const StatusCodes& allowed) {
   int64_t failed = 0, sent = 0;
   absl::Status first;
@@ -30,9 +38,10 @@ absl::Status JudgeErrors(const LoadReport& report, const StatusCodes& allowed) {
     }
   }
   if (failed == 0) return absl::OkStatus();
-  return absl::Status(first.code(),
-                      absl::StrCat(failed, " of ", sent, " requests failed, the first with: ",
-                                   first.message(), " (see --allow_errors)"));
+  return absl::Status(
+      first.code(),
+      absl::StrCat(failed, " of ", sent, " requests failed, the first with: ",
+                   RequestErrorText(first, report.steps[0].options), " (see --allow_errors)"));
 }
 
 std::string SilenceText(const LoadResult& step) {
@@ -70,7 +79,12 @@ absl::Status CheckAnswered(const LoadReport& report, const StatusCodes& allowed,
     for (const auto& [code, errors] : step.counts.errors_by_code) {
       if (allowed.Has(code)) return absl::OkStatus();
     }
-    first.Update(step.counts.FirstError());
+    const absl::Status error = step.counts.FirstError();
+    if (!error.ok()) {
+      first.Update(absl::Status(error.code(),
+                                absl::StrCat("no request was answered OK, the first failed with: ",
+                                             RequestErrorText(error, step.options))));
+    }
     first.Update(step.nobody_there);  // no server answered in the warm-up
     unsent |= step.counts.unsent > 0;
   }

@@ -3,7 +3,9 @@
 
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdlib>
+#include <optional>
 #include <string>
 
 #include "absl/strings/ascii.h"
@@ -26,6 +28,10 @@ inline bool IsTerminal(int fd) {
   const char* const term = std::getenv("TERM");
   return isatty(fd) == 1 && (term == nullptr || absl::string_view(term) != "dumb");
 }
+
+// Returns the number of characters in a line of standard output, if it is a terminal: the variable
+// COLUMNS, or else what the terminal says, or else 80. Returns nullopt if it is no terminal.
+std::optional<int64_t> TerminalColumns();
 
 }  // namespace qkserve
 

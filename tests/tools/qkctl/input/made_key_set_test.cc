@@ -7,6 +7,8 @@
 #include <thread>
 
 #include "absl/strings/match.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
 #include "gtest/gtest.h"
 #include "tests/support/fake_server.h"
 
@@ -68,7 +70,7 @@ TEST_F(MadeKeySetTest, SaysThatItIsNotThere) {
   const auto made = Create("items", {1, 1, {}});
   ASSERT_TRUE(made.ok()) << made.status();
   ASSERT_TRUE(client_->DeleteKeySet("items").ok());
-  EXPECT_EQ((*made)->Remove().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ((*made)->Remove(MadeKeySet::RemovalEnd()).code(), absl::StatusCode::kNotFound);
 }
 
 TEST_F(MadeKeySetTest, IsLeftWhereSomebodyElseHasReplacedIt) {
@@ -77,7 +79,7 @@ TEST_F(MadeKeySetTest, IsLeftWhereSomebodyElseHasReplacedIt) {
   const float key = 2;
   const TensorView keys = {DataType::kFloat32, {1, 1}, reinterpret_cast<const std::byte*>(&key)};
   ASSERT_TRUE(client_->PutKeySet("items", keys).ok());
-  const absl::Status removed = (*made)->Remove();
+  const absl::Status removed = (*made)->Remove(MadeKeySet::RemovalEnd());
   EXPECT_EQ(removed.code(), absl::StatusCode::kFailedPrecondition) << removed;
   EXPECT_TRUE(absl::StrContains(removed.message(), "somebody else")) << removed;
   EXPECT_TRUE(server_.key_sets().Find("items").has_value());
@@ -88,7 +90,7 @@ TEST_F(MadeKeySetTest, IsRemovedWhenAServerThatWasAwayIsBack) {
   const auto made = Create("items", {1, 1, {}});
   ASSERT_TRUE(made.ok()) << made.status();
   server_.key_sets().BeUnavailable(10);
-  EXPECT_TRUE((*made)->Remove().ok());
+  EXPECT_TRUE((*made)->Remove(MadeKeySet::RemovalEnd()).ok());
   EXPECT_FALSE(server_.key_sets().Find("items").has_value());
 }
 
@@ -98,7 +100,8 @@ TEST_F(MadeKeySetTest, IsNotDeletedIfItsVersionIsNotKnown) {
   const float key = 2;
   ASSERT_TRUE(client_->PutKeySet("items", Matrix({&key, 1}, 1, 1)).ok());
   server_.key_sets().BeUnavailable(1);
-  EXPECT_EQ((*made)->Remove().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ((*made)->Remove(MadeKeySet::RemovalEnd()).code(),
+            absl::StatusCode::kFailedPrecondition);
   EXPECT_TRUE(server_.key_sets().Find("items").has_value());
 }
 
@@ -113,8 +116,20 @@ TEST_F(MadeKeySetTest, AnInterruptEndsTheWaitAndTheErrorSaysHowToRemoveIt) {
     while (server_.key_sets().metadata().size() < calls + 2) std::this_thread::yield();
     stop = true;
   });
-  const absl::Status removed = (*made)->Remove();
+  const absl::Status removed = (*made)->Remove(MadeKeySet::RemovalEnd());
   interrupt.join();
+  EXPECT_EQ(removed.code(), absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(absl::StrContains(removed.message(), "later: qkctl keys delete items --server="))
+      << removed;
+}
+
+TEST_F(MadeKeySetTest, TheRemovalEndsInTimeAndTheErrorSaysHowToRemoveIt) {
+  const auto made = Create("items", {1, 1, {}});
+  ASSERT_TRUE(made.ok()) << made.status();
+  server_.key_sets().BeUnavailable(INT32_MAX);
+  const absl::Time now = Clock::Monotonic()->Now();
+  EXPECT_LE(MadeKeySet::RemovalEnd(), now + absl::Seconds(6));
+  const absl::Status removed = (*made)->Remove(now + absl::Milliseconds(200));
   EXPECT_EQ(removed.code(), absl::StatusCode::kUnavailable);
   EXPECT_TRUE(absl::StrContains(removed.message(), "later: qkctl keys delete items --server="))
       << removed;

@@ -59,7 +59,7 @@ TEST_F(FileOutputTest, SaysBeforehandWhatCannotBe) {
 TEST_F(FileOutputTest, NothingIsWrittenTwiceOrOverAnInput) {
   const auto message = [](const std::vector<FlagFile>& outputs,
                           const std::vector<FlagFile>& inputs = {}) {
-    return std::string(CheckOutputs(outputs, inputs).message());
+    return std::string(CheckDistinct(outputs, inputs).message());
   };
   EXPECT_EQ(message({{"out", Path("a")}, {"csv", Path("b")}, {"json", ""}, {"heatmap", ""}}), "");
   EXPECT_EQ(message({{"out", Path("a")}, {"csv", Path("./a")}}),
@@ -74,7 +74,7 @@ TEST_F(FileOutputTest, NothingIsWrittenTwiceOrOverAnInput) {
     EXPECT_EQ(message({{"out", path}}, {{"keys", ""}, {"queries", Path("q.npy")}}),
               "--out would overwrite the file of --queries: " + path);
   }
-  EXPECT_EQ(message({{"out", Path("none/f")}}), CheckFileOutput(Path("none/f")).message());
+  EXPECT_EQ(CheckOutputs({{{"out", Path("none/f")}}}), CheckFileOutput(Path("none/f")));
 }
 
 }  // namespace

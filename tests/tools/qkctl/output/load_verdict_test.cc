@@ -113,8 +113,22 @@ TEST(LoadVerdictTest, WithoutAnAnswerTheErrorIsWhatThereIsToSay) {
   report.steps[0].nobody_there = absl::UnavailableError("in the warm-up");
   EXPECT_EQ(CheckAnswered(report, {}, false).message(), "in the warm-up");
   Fail(report, absl::StatusCode::kResourceExhausted, "full", 1);
-  EXPECT_EQ(CheckAnswered(report, {}, false).message(), "full");
+  EXPECT_EQ(CheckAnswered(report, {}, false).message(),
+            "no request was answered OK, the first failed with: full");
   EXPECT_TRUE(CheckAnswered(report, kRefusals, false).ok());
+}
+
+TEST(LoadVerdictTest, ATimeThatIsTooShortNamesItsFlag) {
+  LoadReport report = Report(0);
+  report.steps[0].options.timeout = absl::Milliseconds(1);
+  Fail(report, absl::StatusCode::kDeadlineExceeded, "late", 1);
+  EXPECT_EQ(CheckAnswered(report, {}, false).message(),
+            "no request was answered OK, the first failed with: late; --timeout=1ms limits each "
+            "request");
+  report.steps[0].counts.ok = 1;
+  EXPECT_EQ(JudgeLoad(report, {}).message(),
+            "1 of 1 requests failed, the first with: late; --timeout=1ms limits each request (see "
+            "--allow_errors)");
 }
 
 }  // namespace
