@@ -28,11 +28,6 @@ inline absl::Status LimitError(absl::string_view limit, absl::string_view messag
   return status;
 }
 
-// Returns "CODE: message", for the log and for people. The payloads are left out.
-inline std::string StatusText(const absl::Status& status) {
-  return status.ToString(absl::StatusToStringMode::kWithNoExtraData);
-}
-
 // Returns the name of the limit, or "" if the status names none.
 inline std::string LimitOf(const absl::Status& status) {
   const absl::optional<absl::Cord> limit = status.GetPayload(kLimitPayload);

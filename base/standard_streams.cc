@@ -10,6 +10,8 @@
 namespace qkserve {
 namespace {
 
+constexpr char kCannotWrite[] = "standard output: cannot write";
+
 // True if the descriptor came from the parent. A descriptor with FD_CLOEXEC was opened by a library
 // before main. For example, gRPC 1.51 tests whether it can make an eventfd, and leaves the eventfd
 // open.
@@ -35,7 +37,11 @@ void OpenClosedStandardStreams() {
 
 absl::Status FlushStandardOutput() {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return absl::OkStatus();
-  return absl::ErrnoToStatus(errno, "standard output: cannot write");
+  return absl::ErrnoToStatus(errno, kCannotWrite);
+}
+
+bool IsClosedPipe(const absl::Status& status) {
+  return status == absl::ErrnoToStatus(EPIPE, kCannotWrite);
 }
 
 bool PrintOut(const std::string& text) {

@@ -18,6 +18,10 @@ void OpenClosedStandardStreams();
 // is gone, may come only here. Errors are the operating system's.
 absl::Status FlushStandardOutput();
 
+// True if this is FlushStandardOutput's error for a pipe that its reader has closed, as head does
+// when it has enough.
+bool IsClosedPipe(const absl::Status& status);
+
 // Writes `text` to standard output at once. If that fails, prints an error on standard error and
 // returns false.
 bool PrintOut(const std::string& text);

@@ -64,8 +64,8 @@ struct ElementType {
   bool is_big_endian;
 };
 
-// Returns what converts elements of type `code` to one of `types`: the first of them. Floats become
-// float32 if possible, because bool cannot hold them.
+// Returns the argument of astype() that the error advises: the first of `types`. For floats it is
+// float32 if `types` has it, because bool would lose their values.
 std::string Conversion(absl::string_view code, absl::Span<const NpyType> types) {
   const bool is_float = absl::StartsWith(code, "f") || code == "d" || code == "g";
   const bool may_be_float = std::find(types.begin(), types.end(), NpyType::kFloat32) != types.end();

@@ -62,8 +62,8 @@ struct NpyHeader {
 
 // Parses the dictionary. Its keys may come in any order, with any white space. INVALID_ARGUMENT:
 // the text is not such a dictionary, its element type is not one of `types`, or a size does not fit
-// in 64 bits. If the element type is wrong, the message advises the first of `types`, and float32
-// for other floats.
+// in 64 bits. If the element type is wrong, the message advises a conversion to the first of
+// `types`, but of floats to float32.
 absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text, absl::Span<const NpyType> types);
 
 // Makes all bytes that precede the elements in a file of version 1. The elements follow in C order

@@ -38,7 +38,7 @@
 #include "server/lifecycle/service_manager.h"
 #include "server/lifecycle/stop_signals.h"
 #include "server/main_options.h"
-#include "server/observe/call_recorder.h"
+#include "server/observe/line_limit.h"
 #include "server/observe/log_writer.h"
 #include "server/observe/process_log.h"
 #include "server/observe/process_stats.h"
@@ -84,9 +84,9 @@ void LogForGrpc(gpr_log_func_args* args) {
   // This line says that gRPC cannot listen on an address. It is left out, because the process ends
   // with a shorter line about that.
   if (absl::StrContains(args->message, "No address added out of total")) return;
-  // gRPC aborts the process after such a line.
+  // gRPC aborts the process after this line, so the line is written at once and is never left out.
   const bool is_last = absl::StartsWith(args->message, "assertion failed");
-  // Anybody who can connect can cause lines, for example with handshakes that fail.
+  // Anybody who can connect can cause lines, for example by failed handshakes. So they are limited.
   static LineLimit& limit = *new LineLimit();
   const std::optional<int64_t> left_out = limit.Take(absl::Now());
   if (!left_out.has_value() && !is_last) return;
@@ -245,7 +245,8 @@ int Check(const MainOptions& options, const Flags& flags) {
   absl::Status status = options.check_tls.Validate();
   if (!status.ok()) return Fail(WithSource(flags, status));
 #ifdef QKSERVE_CATCHES_GRPC_LOG
-  gpr_set_log_function([](gpr_log_func_args* /*args*/) {});  // the error below says it all
+  // gRPC's own lines are left out, because the error below has the reason.
+  gpr_set_log_function([](gpr_log_func_args* /*args*/) {});
 #endif
   constexpr absl::Duration kCheckTimeout = absl::Seconds(5);
   status = CheckThreads(GrpcThreads());

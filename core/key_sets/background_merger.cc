@@ -1,8 +1,8 @@
 #include "core/key_sets/background_merger.h"
 
 #include "absl/strings/str_cat.h"
-#include "base/limit_error.h"
 #include "base/status_macros.h"
+#include "base/status_text.h"
 
 namespace qkserve {
 

@@ -11,8 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/clock.h"
-#include "base/limit_error.h"
 #include "base/status_macros.h"
+#include "base/status_text.h"
 #include "core/key_sets/storage/directory_error.h"
 
 namespace qkserve {
@@ -64,11 +64,11 @@ absl::Status DirectoryFollower::LoadAll(int threads, absl::Time begin) {
 void DirectoryFollower::LogLoaded(const std::string& name, size_t done, size_t count) const {
   const absl::StatusOr<std::shared_ptr<const KeySet>> set = table_.Find(name);
   const std::string loaded = set.ok()
-                                 ? absl::StrCat("version ", (*set)->version(), ", ",
+                                 ? absl::StrCat(name, ": version ", (*set)->version(), ", ",
                                                 ShapeString((*set)->layout().KeyShape((*set)->m())))
-                                 : StatusText(set.status());
+                                 : StatusText(set.status());  // names the set
   observer_.log({set.ok() ? LogLevel::kInfo : LogLevel::kWarning,
-                 absl::StrFormat("key set %d of %d: %s: %s", done, count, name, loaded)});
+                 absl::StrFormat("key set %d of %d: %s", done, count, loaded)});
 }
 
 absl::Status DirectoryFollower::LoadOne(const std::string& name) {

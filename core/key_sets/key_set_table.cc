@@ -5,7 +5,7 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "base/limit_error.h"
+#include "base/status_text.h"
 #include "base/utf8.h"
 
 namespace qkserve {

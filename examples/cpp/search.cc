@@ -1,4 +1,4 @@
-// Searches keys that stay on the server: puts them if they are absent, and prints the best ones.
+// Puts keys on the server if they are absent, then prints the best keys for a query.
 #include <qkserve/client.h>
 
 #include <cstdint>

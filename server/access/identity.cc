@@ -39,8 +39,8 @@ bool IsIdentity(absl::string_view name) {
 }
 
 std::string IdentityRule() {
-  return absl::StrCat("1 to ", kIdentityBytesMax, " visible ASCII characters, and not '", kAnyone,
-                      "', '", kOtherTenants, "' or '#' at the beginning");
+  return absl::StrCat("1 to ", kIdentityBytesMax, " visible ASCII characters, not '", kAnyone,
+                      "' or '", kOtherTenants, "', and without '#' at the beginning");
 }
 
 std::string IdentityOfCertificate(const grpc::AuthContext& peer) {

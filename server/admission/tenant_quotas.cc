@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -111,12 +112,11 @@ absl::StatusOr<TenantQuotas> ParseTenantQuotas(absl::string_view text) {
   const json& tenants = file["tenants"];
   if (!tenants.is_object()) return FieldError("tenants", tenants.type_name(), "an object");
   for (const auto& [name, quota] : tenants.items()) {
-    // Identities are tenants, and so are callers with names beyond kTenantsMax.
-    if (!IsIdentity(name) && name != kOtherTenants) {
-      return FieldError(
-          "tenants", absl::StrCat("the name '", Shown(name), "'"),
-          absl::StrCat("1 to ", kIdentityBytesMax, " visible ASCII characters, and not '", kAnyone,
-                       "' or '#' at the beginning"));
+    // A tenant with another name cannot exist.
+    const bool is_visible = std::all_of(name.begin(), name.end(), absl::ascii_isgraph);
+    if (!is_visible || name.empty() || name.size() > kIdentityBytesMax) {
+      return FieldError("tenants", absl::StrCat("the name '", Shown(name), "'"),
+                        absl::StrCat("1 to ", kIdentityBytesMax, " visible ASCII characters"));
     }
     ASSIGN_OR_RETURN(quotas.rates[name], ParseQuota(quota, Path("tenants", name)));
   }

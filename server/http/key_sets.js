@@ -1,6 +1,7 @@
 // --- Key sets -------------------------------------------------------------------------------------
 
-const ANSWERS_MAX = 6, NAME_WIDTH_MIN = 160;
+const ANSWERS_MAX = 6;
+const NAME_WIDTH_MIN = 160;  // px; shows about 20 characters, enough to tell most names apart
 const answers = [];  // the last answers, for rates: {at, served}; served maps names to requests
 
 const shapeText = tensor => tensor ? tensor.shape.map(whole).join(' × ') : '–';
@@ -85,7 +86,7 @@ function showCell(made, column, text) {
   say(made, text);
   made.classList.value = column.className || '';
   made.classList.toggle('none', text === '–');
-  made.classList.toggle('all_none', !!column.texts && column.texts.every(other => other === '–'));
+  made.classList.toggle('all_none', !!column.is_empty);
   made.dataset.label = column.label;
 }
 
@@ -97,13 +98,14 @@ function fitTable() {
   if (table.hidden) return;
   card.style.minHeight = `${card.offsetHeight}px`;
   table.classList.remove('blocks');
-  // Columns that need more than the card has leave no room for the name.
+  // If the other columns are wide, the column of names becomes narrower than the minimum.
   table.classList.toggle('blocks', element('key_set_head').firstElementChild.offsetWidth < NAME_WIDTH_MIN);
   card.style.minHeight = '';
 }
 
 function showTable(sets, now) {
   const columns = columnsOf(sets, now);
+  for (const column of columns) column.is_empty = column.texts.every(text => text === '–');
   fit(element('key_set_head'), [{label: 'name', className: 'name text'}, ...columns], () => cell('th', 'columnheader'),
       (made, column) => {
         showCell(made, column, column.label);

@@ -29,20 +29,6 @@ TenantOutcome OutcomeOf(const absl::Status& status, Refusal refusal) {
 
 }  // namespace
 
-std::optional<int64_t> LineLimit::Take(absl::Time now) {
-  MutexLock lock(&mutex_);
-  if (now - period_begin_ >= kPeriod) {
-    period_begin_ = now;
-    lines_ = 0;
-  }
-  if (lines_ >= kLinesMax) {
-    ++left_out_;
-    return std::nullopt;
-  }
-  ++lines_;
-  return std::exchange(left_out_, 0);
-}
-
 void CallLog::Log(const CallSummary& call, const std::string& peer, const RequestTags& tags) {
   const bool is_slow = IsSlow(call.method, call.duration);
   const std::optional<int64_t> left_out =

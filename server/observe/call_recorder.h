@@ -7,38 +7,19 @@
 #include <string>
 #include <utility>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mutex.h"
 #include "grpcpp/server_context.h"
 #include "server/admission/responder.h"
 #include "server/admission/tenants.h"
+#include "server/observe/line_limit.h"
 #include "server/observe/request_metrics.h"
 #include "server/observe/trace_context.h"
 
 namespace qkserve {
-
-// Allows kLinesMax lines in kPeriod. Logging every call would make a busy server slower.
-// Thread-safe.
-class LineLimit {
- public:
-  static constexpr int64_t kLinesMax = 10;
-  static constexpr absl::Duration kPeriod = absl::Seconds(1);
-
-  // Returns how many lines were left out since the last logged line, or nullopt if this line is
-  // left out, too.
-  std::optional<int64_t> Take(absl::Time now);
-
- private:
-  Mutex mutex_;
-  absl::Time period_begin_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
-  int64_t lines_ ABSL_GUARDED_BY(mutex_) = 0;
-  int64_t left_out_ ABSL_GUARDED_BY(mutex_) = 0;
-};
 
 // A call, as its line in the log describes it.
 struct CallSummary {

@@ -51,7 +51,8 @@ std::string FieldText(const LogValue& value) {
   const auto& text = std::get<std::string>(value);
   const auto is_plain = [](char c) { return absl::ascii_isgraph(c) && c != '"' && c != '='; };
   if (!text.empty() && std::all_of(text.begin(), text.end(), is_plain)) return text;
-  // Readers of logfmt know no escaped single quotes.
+  // logfmt has no escape for single quotes. The first pair keeps an escaped backslash whole, so
+  // that a quote behind it is not taken for an escaped one.
   return absl::StrCat(
       "\"", absl::StrReplaceAll(absl::Utf8SafeCEscape(text), {{"\\\\", "\\\\"}, {"\\'", "'"}}),
       "\"");

@@ -317,7 +317,7 @@ TEST_F(QkctlTlsTest, FlagsAreNeverIgnored) {
   expect_wrong({"--tls", "--tls_cert_file=a"}, "--tls_cert_file requires --tls_key_file");
   expect_wrong({"--tls", "--tls_key_file=a"}, "--tls_key_file requires --tls_cert_file");
   ExpectOneLine(Qkctl({"status", "--tls", absl::StrCat("--tls_ca_file=", Path("absent"))}), 1,
-                absl::StrCat("error: NOT_FOUND: tls.ca_file ", Path("absent"), ": cannot open"));
+                absl::StrCat("error: NOT_FOUND: --tls_ca_file ", Path("absent"), ": cannot open"));
 }
 
 }  // namespace

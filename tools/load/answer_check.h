@@ -29,8 +29,8 @@ float RoundedTo(DataType storage, float value);
 // A row of an answer.
 struct AnswerRow {
   Output output = Output::kScores;
-  absl::Span<const float> elements;  // AnswerColumns
-  absl::Span<const int32_t> keys;    // for kTopK
+  absl::Span<const float> elements;  // as many as AnswerColumns returns
+  absl::Span<const int32_t> keys;    // of the top k; empty for other outputs
 };
 
 // Returns the number of elements in a row of an answer: for `m` keys, with values of `dv` elements.

@@ -87,11 +87,10 @@ ClientOptions ConnectionOptions::ForClient() const {
   return options;
 }
 
-absl::Status WithTimeout(const absl::Status& status, const ConnectionOptions& connection) {
+absl::Status WithTimeout(const absl::Status& status, absl::Duration timeout) {
   if (!absl::IsDeadlineExceeded(status)) return status;
-  return absl::DeadlineExceededError(
-      absl::StrCat(status.message(), "; --timeout=", absl::FormatDuration(connection.timeout),
-                   " limits each call"));
+  return absl::DeadlineExceededError(absl::StrCat(status.message(), "; raise --timeout, which is ",
+                                                  absl::FormatDuration(timeout)));
 }
 
 absl::StatusOr<std::unique_ptr<Client>> MakeClient(const ConnectionOptions& options) {

@@ -85,8 +85,8 @@ struct ConnectionOptions {
 // errors are those of Client::Create.
 absl::StatusOr<std::unique_ptr<Client>> MakeClient(const ConnectionOptions& options);
 
-// Returns the status of a call that --timeout limits. DEADLINE_EXCEEDED also names the flag.
-absl::Status WithTimeout(const absl::Status& status, const ConnectionOptions& connection);
+// Returns the status of a call or request. DEADLINE_EXCEEDED also advises a larger --timeout.
+absl::Status WithTimeout(const absl::Status& status, absl::Duration timeout);
 
 // The options that every command has. The options of a command derive from this struct and may hide
 // its functions.
@@ -127,7 +127,7 @@ Command WithOptions(Command command, absl::Status (*run)(const Options&)) {
   command.run = [options, run] {
     RETURN_IF_ERROR(CheckOutputs(options->Outputs()));
     const absl::Status status = run(*options);
-    return Options::kTimeoutLimitsAll ? WithTimeout(status, options->connection) : status;
+    return Options::kTimeoutLimitsAll ? WithTimeout(status, options->connection.timeout) : status;
   };
   return command;
 }

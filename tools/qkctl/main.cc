@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
 #include <cstdio>
 #include <string>
@@ -41,14 +40,8 @@ int ShowWrongUsage(absl::string_view command, absl::string_view message) {
   return kWrongUsage;
 }
 
-// True if the reader of standard output has closed the pipe, as head does when it has enough.
-bool IsClosedPipe(const absl::Status& status) {
-  static const absl::Status closed = absl::ErrnoToStatus(EPIPE, "standard output: cannot write");
-  return absl::StartsWith(status.message(), closed.message());
-}
-
-// Shows `status` if it is an error, and returns the exit code. A closed pipe is not worth a
-// message.
+// Shows `status` if it is an error, and returns the exit code. A closed pipe gives no message,
+// because its reader closed it on purpose.
 int Conclude(const absl::Status& status) {
   if (!status.ok() && !IsClosedPipe(status)) {
     absl::FPrintF(stderr, "error: %s: %s\n", absl::StatusCodeToString(status.code()),
@@ -116,10 +109,11 @@ std::vector<const char*> Normalized(std::vector<const char*> words) {
 // Returns the first word of "help COMMAND ..." that does not belong to the name of the command that
 // was recognised, or "".
 std::string SurplusHelpWord(absl::Span<const char* const> words, absl::string_view command) {
-  if (words.empty() || absl::string_view(words[0]) != "help") return "";
-  const std::vector<absl::string_view> names = absl::StrSplit(command, ' ', absl::SkipEmpty());
+  if (words.empty() || absl::string_view(words[0]) != "help" || command.empty()) return "";
+  const std::vector<absl::string_view> names = absl::StrSplit(command, ' ');
+  const size_t surplus = 1 + names.size();
   for (size_t i = 1; i < words.size() && words[i][0] != '-'; ++i) {
-    if (i > names.size() && !names.empty()) return words[i];
+    if (i == surplus) return words[i];
   }
   return "";
 }

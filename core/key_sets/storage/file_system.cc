@@ -192,10 +192,11 @@ class PosixFileSystem : public FileSystem {
       fd = FileDescriptor(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     }
     if (fd.get() < 0) return ErrnoStatus(path, "open");
-    const std::string folder = std::filesystem::path(path).parent_path();
-    if (access(folder.empty() ? "." : folder.c_str(), W_OK) != 0) {
-      return ErrnoStatus(folder, "write to");
-    }
+    // The file of the lock may be writable in a folder that is not. Then every later change would
+    // fail.
+    std::string folder = std::filesystem::path(path).parent_path();
+    if (folder.empty()) folder = ".";
+    if (access(folder.c_str(), W_OK) != 0) return ErrnoStatus(folder, "write to");
     if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno != EWOULDBLOCK) return ErrnoStatus(path, "lock");
       return absl::FailedPreconditionError(path + ": another process holds the lock");

@@ -87,7 +87,7 @@ class FileSystem {
   virtual absl::StatusOr<std::vector<Entry>> List(const std::string& path) = 0;
 
   // Locks a directory or a file. Makes a file if nothing has the path. FAILED_PRECONDITION: another
-  // process holds the lock. PERMISSION_DENIED: no files can be made beside it.
+  // process holds the lock. PERMISSION_DENIED: the process may not write to the folder.
   virtual absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) = 0;
 };
 

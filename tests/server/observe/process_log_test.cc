@@ -40,7 +40,7 @@ TEST(LogFormatTest, TextIsTimeLevelMessageAndFields) {
 }
 
 // Readers of logfmt take \' for an error.
-TEST(LogFormatTest, OnlyDoubleQuotesAndBackslashesAreEscaped) {
+TEST(LogFormatTest, SingleQuotesAreNotEscaped) {
   EXPECT_THAT(FormatLogLine(LogFormat::kText, kTime,
                             {LogLevel::kInfo, "m", {{"error", R"(no set 'a' or "b" or c\'d')"}}}),
               testing::EndsWith(R"( error="no set 'a' or \"b\" or c\\'d'")"));
@@ -145,7 +145,7 @@ TEST_F(CallLogTest, FailuresAreLoggedOnRequest) {
   ASSERT_EQ(events_.size(), 3);
   EXPECT_THAT(Line(0), HasSubstr("info failed request method=DeleteKeySet code=NOT_FOUND "
                                  "duration_ms=2 peer=ipv4:127.0.0.1:5 "
-                                 "error=\"no key set has the name \\'x\\'\" request_id=r-1"));
+                                 "error=\"no key set has the name 'x'\" request_id=r-1"));
   EXPECT_THAT(Line(1), HasSubstr("error failed request method=Score code=INTERNAL"));
   EXPECT_THAT(Line(2), HasSubstr("warning failed request method=Score code=UNAVAILABLE"));
 }

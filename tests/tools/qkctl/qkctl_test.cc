@@ -570,7 +570,7 @@ TEST_F(QkctlServerTest, ACallThatTakesTooLongNamesTheFlag) {
         Qkctl({"load", flag_, "--timeout=1ns", "--key_set=items"})}) {
     EXPECT_EQ(outcome.exit_code, 1);
     EXPECT_TRUE(absl::StartsWith(outcome.err, "error: DEADLINE_EXCEEDED: ")) << outcome.err;
-    EXPECT_TRUE(absl::EndsWith(outcome.err, "; --timeout=1ns limits each call\n")) << outcome.err;
+    EXPECT_TRUE(absl::EndsWith(outcome.err, "; raise --timeout, which is 1ns\n")) << outcome.err;
   }
 }
 

@@ -189,7 +189,7 @@ absl::Status Run(const LoadCommandOptions& command) {
   if (status.ok()) status = Conclude(command, report);
   if (status.ok()) return removed;
   // The tool ends with one error, so this second error is printed here.
-  if (!removed.ok()) absl::FPrintF(stderr, "%s\n", Printable(removed.message()));
+  MadeKeySet::Warn(removed);
   return status;
 }
 

@@ -84,7 +84,7 @@ absl::StatusOr<LoadKeySets> LoadKeySets::Prepare(Client* client, const LoadComma
     key_sets.references_ = {*command.key_set.Reference()};
     const absl::StatusOr<KeySetInfo> info =
         client->GetKeySet(command.key_set.name, connection.timeout);
-    if (!info.ok()) return WithTimeout(info.status(), connection);
+    if (!info.ok()) return WithTimeout(info.status(), connection.timeout);
     *workload = WithKeySet(std::move(*workload), *info);
   }
   if (files.queries.has_value() &&
@@ -104,8 +104,7 @@ absl::StatusOr<LoadKeySets> LoadKeySets::Prepare(Client* client, const LoadComma
     absl::StatusOr<std::unique_ptr<MadeKeySet>> made = MadeKeySet::Create(
         client, name, key_sets.contents_.back(), command.storage, connection, stop);
     if (!made.ok()) {
-      const absl::Status removed = key_sets.Remove();
-      if (!removed.ok()) absl::FPrintF(stderr, "%s\n", Printable(removed.message()));
+      MadeKeySet::Warn(key_sets.Remove());
       return made.status();
     }
     key_sets.made_.push_back(*std::move(made));
@@ -122,13 +121,13 @@ absl::Status LoadKeySets::Remove() {
   for (const std::unique_ptr<MadeKeySet>& made : made_) {
     const absl::Status removed = made->Remove(end);
     if (removed.ok()) end = MadeKeySet::RemovalEnd();
-    if (!first.ok() && !removed.ok()) others.push_back(made->name());
+    const bool is_left = !removed.ok() && !absl::IsNotFound(removed);
+    if (!first.ok() && is_left) others.push_back(made->name());
     first.Update(removed);
   }
   if (others.empty()) return first;
-  return absl::Status(
-      first.code(),
-      absl::StrCat(first.message(), "; also not removed: ", absl::StrJoin(others, ", ")));
+  return absl::Status(first.code(),
+                      absl::StrCat(first.message(), "; also left: ", absl::StrJoin(others, ", ")));
 }
 
 absl::StatusOr<std::vector<KnownKeySet>> LoadKeySets::ReadContents(

@@ -42,8 +42,8 @@ class LoadKeySets {
 
   const std::vector<KeySetReference>& references() const { return references_; }
 
-  // Removes the sets that were made. Gives up if the server removes none for 5 s. The error is the
-  // first one, and names all sets that are left.
+  // Removes the sets that were made. Gives up after 5 s in which no set was removed. Returns the
+  // first error. Its message names all sets that are left.
   absl::Status Remove();
 
   // Returns the contents of the sets that were made, for --verify. Elements are rounded to

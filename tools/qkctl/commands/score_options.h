@@ -58,9 +58,9 @@ struct ScoreCommandOptions : CommandOptions {
   std::vector<FlagFile> Inputs() const;
   std::vector<FlagFile> Outputs() const;
 
-  // Returns a warning if --output returns a stage that precedes what other flags ask for: "--causal
-  // and --offset have no effect with --output=scores". Returns "" if every flag has an effect. This
-  // is no error, because scripts may ask for one stage after the other with the same flags.
+  // Returns a warning that names the flags whose stages come after --output: "--causal and --offset
+  // have no effect with --output=scores". Returns "" if there are none. This is no error, so that a
+  // script can ask for each stage with the same flags.
   std::string WithoutEffect() const;
 
   Output OutputOrDefault() const { return output.value_or(Output::kScores); }

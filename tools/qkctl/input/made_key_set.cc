@@ -18,15 +18,16 @@
 namespace qkserve {
 namespace {
 
-// Returns the time limit for making key sets, which is not measured. The limit is at least 10 s
-// even if requests have a short timeout.
+// Making a key set takes longer than a request. So its time limit is at least 10 s, even if
+// requests have a short timeout.
 absl::Duration AtLeastTenSeconds(absl::Duration timeout) {
   return std::max(timeout, absl::Seconds(10));
 }
 
 constexpr absl::Duration kRemovePause = absl::Milliseconds(100);
 
-// The limit of a try to remove a set whose time is over already, because other sets took it.
+// Each set gets one try, even if other sets used up the time. A call to a server that answers takes
+// a few milliseconds.
 constexpr absl::Duration kShortestTry = absl::Milliseconds(20);
 
 }  // namespace
@@ -80,9 +81,8 @@ absl::StatusOr<std::unique_ptr<MadeKeySet>> MadeKeySet::Create(Client* client, s
   return made;
 }
 
-MadeKeySet::~MadeKeySet() {
-  const absl::Status removed = Remove(RemovalEnd());
-  if (!removed.ok()) std::fprintf(stderr, "%s\n", Printable(removed.message()).c_str());
+void MadeKeySet::Warn(const absl::Status& removed) {
+  if (!removed.ok()) std::fprintf(stderr, "warning: %s\n", Printable(removed.message()).c_str());
 }
 
 absl::Status MadeKeySet::Remove(absl::Time end) {

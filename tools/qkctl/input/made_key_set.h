@@ -49,14 +49,14 @@ class MadeKeySet {
                                                             const std::atomic<bool>* stop);
   MadeKeySet(const MadeKeySet&) = delete;
   MadeKeySet& operator=(const MadeKeySet&) = delete;
-  // Removes the key set, and shows an error on standard error.
-  ~MadeKeySet();
+  // Removes the key set, and warns if it stays.
+  ~MadeKeySet() { Warn(Remove(RemovalEnd())); }
 
   const std::string& name() const { return name_; }
   int64_t version() const { return version_; }
 
-  // Returns the time on Clock::Monotonic() until which a removal that begins now may take. It does
-  // not depend on --timeout, because users wait for it at the end of a load.
+  // Returns the end of a removal that begins now, on Clock::Monotonic(). The removal may take 5 s,
+  // whatever --timeout is, because the user waits for it at the end of a load.
   static absl::Time RemovalEnd() { return Clock::Monotonic()->Now() + absl::Seconds(5); }
 
   // Removes the key set now. If the server does not answer, says so on standard error and waits for
@@ -66,6 +66,9 @@ class MadeKeySet {
   // FAILED_PRECONDITION: the set was replaced meanwhile, and the new set stays. NOT_FOUND: the set
   // is not there. Other errors say how to remove the set later.
   absl::Status Remove(absl::Time end);
+
+  // Writes the error of a removal, if it is one, on standard error.
+  static void Warn(const absl::Status& removed);
 
  private:
   MadeKeySet(Client* client, std::string name, std::string address, const std::atomic<bool>* stop)

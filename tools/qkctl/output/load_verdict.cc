@@ -15,12 +15,9 @@ namespace {
 // The exit code if the load that was sent is not the load that was asked for.
 constexpr int kBehindSchedule = 3;
 
-// Returns the text of a request's error. If the time was too short, the text names the flag.
+// Returns the text of a request's error, with advice if its time was too short.
 std::string RequestErrorText(const absl::Status& error, const LoadOptions& options) {
-  return absl::IsDeadlineExceeded(error)
-             ? absl::StrCat(error.message(), "; --timeout=", absl::FormatDuration(options.timeout),
-                            " limits each request")
-             : std::string(error.message());
+  return std::string(WithTimeout(error, options.timeout).message());
 }
 
 absl::Status JudgeErrors(const LoadReport& report, const StatusCodes& allowed) {
@@ -82,7 +79,7 @@ absl::Status CheckAnswered(const LoadReport& report, const StatusCodes& allowed,
     const absl::Status error = step.counts.FirstError();
     if (!error.ok()) {
       first.Update(absl::Status(error.code(),
-                                absl::StrCat("no request was answered OK, the first failed with: ",
+                                absl::StrCat("no request was answered OK; the first failed with: ",
                                              RequestErrorText(error, step.options))));
     }
     first.Update(step.nobody_there);  // no server answered in the warm-up

@@ -114,7 +114,7 @@ TEST(LoadVerdictTest, WithoutAnAnswerTheErrorIsWhatThereIsToSay) {
   EXPECT_EQ(CheckAnswered(report, {}, false).message(), "in the warm-up");
   Fail(report, absl::StatusCode::kResourceExhausted, "full", 1);
   EXPECT_EQ(CheckAnswered(report, {}, false).message(),
-            "no request was answered OK, the first failed with: full");
+            "no request was answered OK; the first failed with: full");
   EXPECT_TRUE(CheckAnswered(report, kRefusals, false).ok());
 }
 
@@ -123,11 +123,11 @@ TEST(LoadVerdictTest, ATimeThatIsTooShortNamesItsFlag) {
   report.steps[0].options.timeout = absl::Milliseconds(1);
   Fail(report, absl::StatusCode::kDeadlineExceeded, "late", 1);
   EXPECT_EQ(CheckAnswered(report, {}, false).message(),
-            "no request was answered OK, the first failed with: late; --timeout=1ms limits each "
-            "request");
+            "no request was answered OK; the first failed with: late; raise --timeout, which is "
+            "1ms");
   report.steps[0].counts.ok = 1;
   EXPECT_EQ(JudgeLoad(report, {}).message(),
-            "1 of 1 requests failed, the first with: late; --timeout=1ms limits each request (see "
+            "1 of 1 requests failed, the first with: late; raise --timeout, which is 1ms (see "
             "--allow_errors)");
 }
 
