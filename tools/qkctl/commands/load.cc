@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
@@ -29,7 +28,6 @@
 #include "tools/qkctl/output/load_text.h"
 #include "tools/qkctl/output/load_verdict.h"
 #include "tools/qkctl/output/progress.h"
-#include "tools/qkctl/output/terminal.h"
 #include "tools/report/load_export.h"
 
 namespace qkserve {

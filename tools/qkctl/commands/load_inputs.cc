@@ -1,16 +1,13 @@
 #include "tools/qkctl/commands/load_inputs.h"
 
-#include <cstdio>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "base/invalid_argument.h"
 #include "base/status_macros.h"
-#include "tools/qkctl/output/terminal.h"
 
 namespace qkserve {
 namespace {
