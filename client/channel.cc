@@ -13,6 +13,7 @@
 #include "base/host_port.h"
 #include "base/invalid_argument.h"
 #include "base/status_macros.h"
+#include "base/visible_ascii.h"
 #include "client/retry_policy.h"
 #include "client/tls.h"
 #include "client/token.h"
@@ -126,10 +127,7 @@ void PrepareCall(grpc::ClientContext& context, absl::Duration timeout, const std
   }
   // The name is left out if it is not valid as metadata, because gRPC ends the process over invalid
   // metadata. No key set can have this name, and the server's error says so.
-  const bool fits = std::all_of(key_set.begin(), key_set.end(), [](char c) {
-    return absl::ascii_isgraph(static_cast<unsigned char>(c));
-  });
-  if (fits && !key_set.empty()) context.AddMetadata("qkserve-key-set", key_set);
+  if (IsVisibleAscii(key_set) && !key_set.empty()) context.AddMetadata("qkserve-key-set", key_set);
 }
 
 }  // namespace qkserve

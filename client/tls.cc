@@ -1,14 +1,13 @@
 #include "client/tls.h"
 
-#include <algorithm>
 #include <string>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "base/invalid_argument.h"
 #include "base/pem.h"
 #include "base/status_macros.h"
+#include "base/visible_ascii.h"
 
 namespace qkserve {
 namespace {
@@ -61,10 +60,9 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeTlsCredentials(
     return InvalidArgument(options.key_file.empty() ? "tls.cert_file requires tls.key_file"
                                                     : "tls.key_file requires tls.cert_file");
   }
-  const bool is_name =
-      std::all_of(options.server_name.begin(), options.server_name.end(),
-                  [](char c) { return absl::ascii_isgraph(static_cast<unsigned char>(c)); });
-  if (!is_name) return InvalidArgument("tls.server_name must be a host's name");
+  if (!IsVisibleAscii(options.server_name)) {
+    return InvalidArgument("tls.server_name must be a host's name");
+  }
   grpc::SslCredentialsOptions credentials;
   if (!options.ca_file.empty()) {
     ASSIGN_OR_RETURN(PemFile roots, ReadPemFile("tls.ca_file ", options.ca_file));

@@ -1,6 +1,5 @@
 #include "client/token.h"
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -11,6 +10,7 @@
 #include "base/host_port.h"
 #include "base/invalid_argument.h"
 #include "base/status_macros.h"
+#include "base/visible_ascii.h"
 #include "base/whole_file.h"
 
 namespace qkserve {
@@ -34,10 +34,7 @@ absl::StatusOr<std::string> ReadToken(const std::string& path) {
   }
   absl::StripAsciiWhitespace(&*text);
   if (text->empty()) return refuse("has no token");
-  const bool is_token = std::all_of(text->begin(), text->end(), [](char c) {
-    return absl::ascii_isgraph(static_cast<unsigned char>(c));
-  });
-  if (!is_token) return refuse("expected one token of visible ASCII characters");
+  if (!IsVisibleAscii(*text)) return refuse("expected one token of visible ASCII characters");
   return text;
 }
 

@@ -1,23 +1,22 @@
 #include "server/access/identity.h"
 
-#include <algorithm>
 #include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/visible_ascii.h"
 #include "grpc/grpc_security_constants.h"
 
 namespace qkserve {
 namespace {
 
-bool IsVisible(char c) { return absl::ascii_isgraph(static_cast<unsigned char>(c)); }
-
 std::string Encoded(absl::string_view name) {
   std::string out;
   for (const char c : name) {
     // IsIdentity forbids # only at the beginning. The reserved names are compared below.
-    const bool is_plain = IsVisible(c) && c != '%' && !(c == '#' && out.empty());
+    const bool is_plain = absl::ascii_isgraph(static_cast<unsigned char>(c)) && c != '%' &&
+                          !(c == '#' && out.empty());
     if (is_plain) {
       out.push_back(c);
     } else {
@@ -34,8 +33,7 @@ std::string Encoded(absl::string_view name) {
 
 bool IsIdentity(absl::string_view name) {
   return !name.empty() && name.size() <= kIdentityBytesMax && name != kAnyone &&
-         name != kOtherTenants && name[0] != '#' &&
-         std::all_of(name.begin(), name.end(), IsVisible);
+         name != kOtherTenants && name[0] != '#' && IsVisibleAscii(name);
 }
 
 std::string IdentityRule() {

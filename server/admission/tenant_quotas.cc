@@ -6,12 +6,12 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "base/utf8.h"
+#include "base/visible_ascii.h"
 #include "nlohmann/json.hpp"
 #include "server/access/identity.h"
 #include "server/admission/field_error.h"
@@ -113,8 +113,7 @@ absl::StatusOr<TenantQuotas> ParseTenantQuotas(absl::string_view text) {
   if (!tenants.is_object()) return FieldError("tenants", tenants.type_name(), "an object");
   for (const auto& [name, quota] : tenants.items()) {
     // A tenant with another name cannot exist.
-    const bool is_visible = std::all_of(name.begin(), name.end(), absl::ascii_isgraph);
-    if (!is_visible || name.empty() || name.size() > kIdentityBytesMax) {
+    if (name.empty() || name.size() > kIdentityBytesMax || !IsVisibleAscii(name)) {
       return FieldError("tenants", absl::StrCat("the name '", Shown(name), "'"),
                         absl::StrCat("1 to ", kIdentityBytesMax, " visible ASCII characters"));
     }

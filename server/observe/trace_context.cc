@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_split.h"
+#include "base/visible_ascii.h"
 
 namespace qkserve {
 namespace {
@@ -20,10 +21,6 @@ bool IsHex(absl::string_view text, size_t size) {
   return text.size() == size && std::all_of(text.begin(), text.end(), [](char c) {
            return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f');
          });
-}
-
-bool IsVisible(absl::string_view text) {
-  return std::all_of(text.begin(), text.end(), absl::ascii_isgraph);
 }
 
 bool IsZero(absl::string_view text) {
@@ -44,7 +41,7 @@ absl::string_view ValueOf(const grpc::ServerContextBase& context, const char* ke
 bool IsTraceparent(absl::string_view value) {
   // The longest value that is accepted and echoed. A value of today's version is shorter.
   constexpr size_t kSizeMax = 256;
-  if (value.size() > kSizeMax || !IsVisible(value)) return false;
+  if (value.size() > kSizeMax || !IsVisibleAscii(value)) return false;
   // The parts are version, trace, parent and flags. Later versions may have more parts after
   // another dash.
   const std::vector<absl::string_view> parts = absl::StrSplit(value, absl::MaxSplits('-', 4));
@@ -55,7 +52,7 @@ bool IsTraceparent(absl::string_view value) {
 
 bool IsRequestId(absl::string_view value) {
   constexpr size_t kRequestIdSizeMax = 128;
-  return !value.empty() && value.size() <= kRequestIdSizeMax && IsVisible(value);
+  return !value.empty() && value.size() <= kRequestIdSizeMax && IsVisibleAscii(value);
 }
 
 absl::string_view TraceId(absl::string_view traceparent) {

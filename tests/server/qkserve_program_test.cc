@@ -59,6 +59,15 @@ class QkserveProgramTest : public testing::Test {
     EXPECT_TRUE(absl::StrContains(outcome.err, message)) << message << "\n" << outcome.err;
   }
 
+  // Starts the server with a certificate for qkserve.test.
+  void StartWithTls(const TestAuthority& authority) {
+    const Identity identity = authority.Issue("DNS:qkserve.test");
+    std::ofstream(Path("cert.pem")) << identity.certificate;
+    std::ofstream(Path("key.pem")) << identity.key;
+    Start({absl::StrCat("--tls_cert_file=", Path("cert.pem")),
+           absl::StrCat("--tls_key_file=", Path("key.pem"))});
+  }
+
   // Starts the server, and returns when it listens. If `args` name no address, it uses a free port
   // of 127.0.0.1.
   void Start(std::vector<std::string> args = {}, std::vector<std::string> environment = {}) {
@@ -447,12 +456,8 @@ TEST_F(QkserveProgramTest, CheckTellsWhetherAServerServes) {
 // to use TLS.
 TEST_F(QkserveProgramTest, CheckSpeaksTlsWhereTheServerDoes) {
   const TestAuthority authority;
-  const Identity identity = authority.Issue("DNS:qkserve.test");
-  std::ofstream(Path("cert.pem")) << identity.certificate;
-  std::ofstream(Path("key.pem")) << identity.key;
   std::ofstream(Path("ca.pem")) << authority.certificate();
-  ASSERT_NO_FATAL_FAILURE(Start({absl::StrCat("--tls_cert_file=", Path("cert.pem")),
-                                 absl::StrCat("--tls_key_file=", Path("key.pem"))}));
+  ASSERT_NO_FATAL_FAILURE(StartWithTls(authority));
   const auto check = [this](std::vector<std::string> variables) {
     Process process({QKSERVE_PROGRAM, absl::StrCat("--check=", address_)}, Path("out"), Path("err"),
                     std::move(variables));
@@ -471,11 +476,7 @@ TEST_F(QkserveProgramTest, FailedHandshakesFillNoLog) {
   if (GRPC_CPP_VERSION_MAJOR > 1 || GRPC_CPP_VERSION_MINOR >= 65) {
     GTEST_SKIP() << "this gRPC logs with Abseil";
   }
-  const Identity identity = TestAuthority().Issue("DNS:qkserve.test");
-  std::ofstream(Path("cert.pem")) << identity.certificate;
-  std::ofstream(Path("key.pem")) << identity.key;
-  ASSERT_NO_FATAL_FAILURE(Start({absl::StrCat("--tls_cert_file=", Path("cert.pem")),
-                                 absl::StrCat("--tls_key_file=", Path("key.pem"))}));
+  ASSERT_NO_FATAL_FAILURE(StartWithTls(TestAuthority()));
   const std::string port = address_.substr(address_.rfind(':') + 1);
   constexpr int kConnections = 300;
   RunCommand({"/bin/bash", "-c",

@@ -16,17 +16,12 @@ namespace {
 // The names of the float types, in the order of DataType from its first value on.
 constexpr std::array<absl::string_view, 3> kFloatTypeNames = {"float32", "float16", "bfloat16"};
 
-// Returns "a, b or c".
-std::string ChoiceOf(absl::Span<const absl::string_view> names) {
-  return absl::StrCat(absl::StrJoin(names.first(names.size() - 1), ", "), " or ", names.back());
-}
-
 template <typename Enum>
 bool ParseName(absl::Span<const absl::string_view> names, absl::string_view text, Enum* value,
                std::string* error) {
   const auto found = std::find(names.begin(), names.end(), text);
   if (found == names.end()) {
-    *error = "expected " + ChoiceOf(names);
+    *error = "expected " + JoinNames(names, "or");
     return false;
   }
   *value = static_cast<Enum>(found - names.begin() + 1);
@@ -45,6 +40,12 @@ bool ParseFlag(absl::string_view text, DataType* type, std::string* error) {
 
 std::string FlagText(DataType type) {
   return std::string(kFloatTypeNames[static_cast<size_t>(type) - 1]);
+}
+
+std::string JoinNames(absl::Span<const absl::string_view> names, absl::string_view conjunction) {
+  if (names.size() == 1) return std::string(names[0]);
+  return absl::StrCat(absl::StrJoin(names.first(names.size() - 1), ", "), " ", conjunction, " ",
+                      names.back());
 }
 
 absl::Status NameFlag(absl::string_view flag, const absl::Status& error) {
@@ -124,8 +125,9 @@ void AddStorageFlag(Flags& flags, std::optional<DataType>* storage) {
 }
 
 void AddOutputFlags(Flags& flags, std::optional<Output>* output, std::optional<int64_t>* top_k) {
-  flags.Add("output", output,
-            absl::StrCat("What to return: ", ChoiceOf(kOutputNames), "; scores unless given"));
+  flags.Add(
+      "output", output,
+      absl::StrCat("What to return: ", JoinNames(kOutputNames, "or"), "; scores unless given"));
   flags.Add("top_k", top_k, "Keys to return for each query, only with --output=top_k");
 }
 

@@ -44,6 +44,9 @@ WrongUsage OutOfRange(absl::string_view flag, const std::optional<T>& value,
           absl::StrCat("--", flag, " must be from ", min, " to ", max, "; was ", number)};
 }
 
+// Returns "a, b or c" if the conjunction is "or". There must be a name.
+std::string JoinNames(absl::Span<const absl::string_view> names, absl::string_view conjunction);
+
 // Returns the error of reading or checking the file of --FLAG, with the flag before its message.
 absl::Status NameFlag(absl::string_view flag, const absl::Status& error);
 

@@ -114,7 +114,7 @@ std::vector<FlagFile> ScoreCommandOptions::Outputs() const {
 std::string ScoreCommandOptions::WithoutEffect() const {
   const Output wanted = OutputOrDefault();
   if (wanted != Output::kScores && wanted != Output::kCapped) return "";
-  std::vector<std::string> flags;
+  std::vector<absl::string_view> flags;
   const auto add_if = [&flags](bool is_given, const char* flag) {
     if (is_given) flags.emplace_back(flag);
   };
@@ -126,10 +126,7 @@ std::string ScoreCommandOptions::WithoutEffect() const {
   add_if(key_lengths.has_value(), "--key_lengths");
   add_if(!mask.empty(), "--mask");
   if (flags.empty()) return "";
-  const std::string last = flags.back();
-  flags.pop_back();
-  return absl::StrCat(absl::StrJoin(flags, ", "), flags.empty() ? "" : " and ", last,
-                      flags.empty() ? " has" : " have",
+  return absl::StrCat(JoinNames(flags, "and"), flags.size() == 1 ? " has" : " have",
                       " no effect with --output=", OutputName(wanted));
 }
 
