@@ -13,11 +13,19 @@
 namespace qkserve::bench {
 namespace {
 
+// The most rows of an answer that are checked, and the most multiply-adds for their scores. These
+// take about 2 s.
 constexpr int64_t kRowsMax = 64;
+constexpr int64_t kMultiplyAddsMax = int64_t{1} << 28;
 
-int64_t ResultColumns(const v1::ScoreRequest& request, const KnownKeySet& known) {
-  if (request.output() == v1::TOP_K) return request.top_k();
-  return request.output() == v1::CONTEXT ? known.values->columns : known.keys.rows;
+int64_t CheckedRows(int64_t n, const FloatMatrix& keys) {
+  const int64_t row = std::max<int64_t>(1, keys.rows * keys.columns);
+  return std::min({n, kRowsMax, std::max<int64_t>(1, kMultiplyAddsMax / row)});
+}
+
+Output OutputOf(const v1::ScoreRequest& request) {
+  return request.output() == v1::OUTPUT_UNSPECIFIED ? Output::kScores
+                                                    : static_cast<Output>(request.output());
 }
 
 // Returns the query times the scale. The scores of this query are the scaled scores with one more
@@ -41,17 +49,17 @@ FloatMatrix ToMatrix(const v1::Tensor& tensor) {
 absl::Status CheckResponse(const v1::ScoreRequest& request, const KnownKeySet& known,
                            const v1::ScoreResponse& response) {
   const int64_t n = request.queries().shape(0);
-  const int64_t columns = ResultColumns(request, known);
-  const bool is_top = request.output() == v1::TOP_K;
+  const Output output = OutputOf(request);
+  const int64_t columns = AnswerColumns(output, request.top_k(), known.keys.rows,
+                                        known.values.has_value() ? known.values->columns : 0);
+  const bool is_top = output == Output::kTopK;
   absl::Status status = CheckMatrix(response.result(), v1::FLOAT32, n, columns);
   if (is_top) status.Update(CheckMatrix(response.indices(), v1::INT32, n, columns));
   std::mt19937_64 random(1);
-  for (int64_t i = 0; i < std::min(n, kRowsMax) && status.ok(); ++i) {
-    const int64_t row =
-        n <= kRowsMax ? i : std::uniform_int_distribution<int64_t>(0, n - 1)(random);
-    AnswerRow answer = {static_cast<Output>(request.output()),
-                        Floats(response.result()).subspan(row * columns, columns),
-                        {}};
+  const int64_t rows = CheckedRows(n, known.keys);
+  for (int64_t i = 0; i < rows && status.ok(); ++i) {
+    const int64_t row = n == rows ? i : std::uniform_int_distribution<int64_t>(0, n - 1)(random);
+    AnswerRow answer = {output, Floats(response.result()).subspan(row * columns, columns), {}};
     if (is_top) answer.keys = Ints(response.indices()).subspan(row * columns, columns);
     status = CheckAnswerRow(answer, ScaledQuery(request, row), known.keys,
                             known.values.has_value() ? &*known.values : nullptr, 0);
