@@ -93,7 +93,7 @@ absl::Status AdmitByPrediction(const BatchPolicyOptions& options, const QueueSum
                                                absl::FormatDuration(wait), " and take ",
                                                absl::FormatDuration(own)));
   }
-  if (reserved > options.queued_time_max) {
+  if (queue.requests() > 1 && reserved > options.queued_time_max) {
     return LimitError(
         "queue_time_max",
         absl::StrCat("the queue is full: the request should wait for ", absl::FormatDuration(wait),

@@ -60,14 +60,15 @@ TEST(BatchPolicyTest, QueueIsBoundedByCount) {
 }
 
 // Returns the name of the limit that refuses a request, or "" if the request is admitted. `ahead`
-// is the work before the request.
-std::string LimitAfter(absl::Duration ahead, bool lane_is_standing, absl::Duration timeout) {
+// is the work before the request. `waiting` requests wait.
+std::string LimitAfter(absl::Duration ahead, bool lane_is_standing, absl::Duration timeout,
+                       int64_t waiting = 2) {
   BatchPolicyOptions options = Options();
   options.queued_time_max = absl::Seconds(2);
   const absl::Time now = absl::UnixEpoch();
   // Both workers together need 10 ms for this request.
   const JobSpec spec = {.tile_count = 4, .cost = absl::Milliseconds(20), .deadline = now + timeout};
-  const QueueSummary others = {.large_requests = 1};
+  const QueueSummary others = {.large_requests = waiting};
   return LimitOf(AdmitByPrediction(options, others, spec, {ahead, lane_is_standing}, now));
 }
 
@@ -89,6 +90,13 @@ TEST(BatchPolicyTest, InAStandingQueueTheReserveIsAsLongAsTheWait) {
   EXPECT_EQ(LimitAfter(absl::Seconds(2.1), true, kNone), "queue_time_max");
   EXPECT_EQ(LimitAfter(absl::Milliseconds(100), true, absl::Milliseconds(115)), "");
   EXPECT_EQ(LimitAfter(absl::Milliseconds(100), true, absl::Milliseconds(114)), "deadline");
+}
+
+TEST(BatchPolicyTest, OneRequestIsNoQueueHoweverLongItTakes) {
+  constexpr absl::Duration kNone = absl::InfiniteDuration();
+  EXPECT_EQ(LimitAfter(absl::Minutes(1), false, kNone, /*waiting=*/1), "");
+  EXPECT_EQ(LimitAfter(absl::Minutes(1), true, absl::Hours(1), /*waiting=*/1), "");
+  EXPECT_EQ(LimitAfter(absl::Minutes(1), true, absl::Minutes(1), /*waiting=*/1), "deadline");
 }
 
 TEST(BatchPolicyTest, AnEmptyQueueTakesAnything) {
