@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Every query of the dashboard, and the data of every alert, from a real Prometheus that scrapes a
 writer and a reader under load: callers make mistakes, miss deadlines, meet a full queue and ask for a
-key set whose file is damaged. A query that returns nothing, or NaN alone, is an error."""
+key set whose file is damaged. An idle server with TLS has data for the alerts of certificates and
+files. A query that returns nothing, or NaN alone, is an error."""
 
 import contextlib
 import json
@@ -54,6 +55,15 @@ def load(writer, reader):
         stop.set()
         for thread in threads:
             thread.join()
+
+
+def tls_flags(folder):
+    """The flags of a server with a certificate of its own."""
+    cert, key = folder / "server.crt", folder / "server.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                    "-nodes", "-days", "9", "-subj", "/CN=localhost", "-keyout", key, "-out", cert],
+                   check=True, capture_output=True)
+    return f"--tls_cert_file={cert}", f"--tls_key_file={key}"
 
 
 def damaged_directory(folder):
@@ -133,16 +143,18 @@ def main():
     dashboard = json.loads(DASHBOARD.read_text())
     alerts = list(alert_rules())
     with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as name:
-        directory = damaged_directory(pathlib.Path(name))
+        folder = pathlib.Path(name)
+        directory = damaged_directory(folder)
         with contextlib.ExitStack() as servers:
             writer = servers.enter_context(running_server(f"--key_set_dir={directory}", "--workers=1",
                                                           "--queue_requests_max=4"))
             reader = servers.enter_context(running_server(f"--key_set_dir={directory}",
                                                           "--key_set_dir_read_only"))
+            with_tls = servers.enter_context(running_server(*tls_flags(folder)))
             write_npy(writer.folder / "keys.npy", 10, 64)
-            api = stack.enter_context(running_prometheus(writer, reader, rules=[ALERTS]))
+            api = stack.enter_context(running_prometheus(writer, reader, with_tls, rules=[ALERTS]))
             with load(writer, reader):
-                eventually(lambda: len(query(api, "qkserve_workers") or []) == 2, "both are scraped")
+                eventually(lambda: len(query(api, "qkserve_workers") or []) == 3, "all are scraped")
                 variables = grafana_variables(api, dashboard)
                 count = expect_data(api, dashboard_queries(dashboard, variables))
                 print(f"each of the dashboard's {count} queries returns data")

@@ -15,7 +15,8 @@ global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
 rule_files: {rules}
 scrape_configs:
   - job_name: qkserve
-    static_configs: [{{targets: {targets}}}]
+    tls_config: {{insecure_skip_verify: true}}
+    static_configs: {targets}
 """
 
 
@@ -31,7 +32,8 @@ def running_prometheus(*servers, rules=()):
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         config = folder / "prometheus.yml"
-        targets = [server.url.removeprefix("http://") for server in servers]
+        urls = [urllib.parse.urlsplit(server.url) for server in servers]
+        targets = [{"targets": [url.netloc], "labels": {"__scheme__": url.scheme}} for url in urls]
         # The configuration is YAML, and JSON is valid YAML.
         config.write_text(CONFIG.format(targets=json.dumps(targets),
                                         rules=json.dumps([str(path) for path in rules])))

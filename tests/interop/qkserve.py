@@ -42,11 +42,11 @@ def write_npy(path, rows, columns):
 class Server:
     """`address` is gRPC's, `url` HTTP's."""
 
-    def __init__(self, process, folder):
+    def __init__(self, process, folder, scheme):
         self.process = process
         self.folder = folder
         port = lambda name: eventually(lambda: self._read(name), f"{name} is written")
-        self.url = f"http://127.0.0.1:{port('http_port')}"
+        self.url = f"{scheme}://127.0.0.1:{port('http_port')}"
         self.address = f"127.0.0.1:{port('port')}"
 
     def _read(self, name):
@@ -72,6 +72,7 @@ class Server:
 
 @contextlib.contextmanager
 def running_server(*flags, http_address="127.0.0.1:0"):
+    has_tls = any(flag.startswith("--tls_cert_file=") for flag in flags)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         with (folder / "log").open("w") as log:
@@ -80,7 +81,7 @@ def running_server(*flags, http_address="127.0.0.1:0"):
                  f"--http_address={http_address}", f"--http_port_file={folder / 'http_port'}", *flags],
                 stdout=log, stderr=log)
             try:
-                yield Server(process, folder)
+                yield Server(process, folder, "https" if has_tls else "http")
             finally:
                 process.send_signal(signal.SIGTERM)
                 process.wait(timeout=PATIENCE_S)
