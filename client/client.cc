@@ -7,9 +7,9 @@
 #include "base/clock.h"
 #include "base/invalid_argument.h"
 #include "base/status_macros.h"
+#include "client/connection_hint.h"
 #include "client/retries.h"
 #include "client/tensor_bytes.h"
-#include "client/tls.h"
 #include "qkserve/channel.h"
 
 namespace qkserve {
@@ -161,7 +161,7 @@ Receipt ReceiptFromProto(const v1::Receipt& receipt) {
 absl::Status FromGrpcStatus(const grpc::Status& status) {
   const auto code = static_cast<absl::StatusCode>(status.error_code());
   const absl::string_view hint =
-      code == absl::StatusCode::kUnavailable ? HandshakeHint(status.error_message()) : "";
+      code == absl::StatusCode::kUnavailable ? ConnectionHint(status.error_message()) : "";
   if (hint.empty()) return absl::Status(code, status.error_message());
   return absl::Status(code, absl::StrCat(hint, " (", status.error_message(), ")"));
 }

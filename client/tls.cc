@@ -3,7 +3,6 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "base/invalid_argument.h"
 #include "base/pem.h"
 #include "base/status_macros.h"
@@ -21,36 +20,6 @@ absl::Status AddIdentity(const TlsOptions& options, grpc::SslCredentialsOptions*
   out->pem_private_key = std::move(key.text);
   return absl::OkStatus();
 }
-
-constexpr char kUntrusted[] =
-    "the server's certificate is not from an authority that is trusted here, or has expired";
-constexpr char kNoHttp2[] = "the server does not offer HTTP/2 over TLS";
-constexpr char kRefused[] =
-    "the server refuses the TLS handshake; it may want a client certificate that it trusts";
-
-// A server that wants TLS or a certificate, and does not get it, may close the connection without a
-// message.
-constexpr char kClosedAtOnce[] =
-    "the server closes connections at once; it may want TLS, or a client certificate that it "
-    "trusts";
-
-// Parts of error texts of gRPC and OpenSSL, with their meanings. The first part that a text
-// contains decides.
-constexpr std::pair<const char*, const char*> kHints[] = {
-    {"certificate verify failed", kUntrusted},
-    // The certificate was signed by another authority of the same name. These three texts are for
-    // an elliptic curve, for RSA, and for an elliptic curve in OpenSSL 3.5.
-    {"asn1 encoding routines", kUntrusted},
-    {"rsa routines", kUntrusted},
-    {"provider signature failure", kUntrusted},
-    {"is not in peer certificate", "the server's certificate is for another name"},
-    {"wrong version number", "the server does not speak TLS"},
-    {"no application protocol", kNoHttp2},
-    {"missing selected ALPN", kNoHttp2},
-    {"tlsv1 alert ", kRefused},
-    {"tlsv13 alert ", kRefused},
-    {"sslv3 alert ", kRefused},
-};
 
 }  // namespace
 
@@ -71,18 +40,6 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeTlsCredentials(
   }
   if (!options.cert_file.empty()) RETURN_IF_ERROR(AddIdentity(options, &credentials));
   return grpc::SslCredentials(credentials);
-}
-
-absl::string_view HandshakeHint(absl::string_view message) {
-  for (const auto& [text, meaning] : kHints) {
-    if (absl::StrContains(message, text)) return meaning;
-  }
-  // gRPC says "last error" only about connections that were never established.
-  if (!absl::StrContains(message, "last error: ")) return "";
-  for (const char* const text : {"Socket closed", "Endpoint read failed"}) {
-    if (absl::StrContains(message, text)) return kClosedAtOnce;
-  }
-  return "";
 }
 
 }  // namespace qkserve

@@ -17,10 +17,6 @@ namespace qkserve {
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeTlsCredentials(
     const TlsOptions& options);
 
-// Returns in plain words which problem of TLS the message of gRPC's UNAVAILABLE points to. Returns
-// "" if the message points to no such problem.
-absl::string_view HandshakeHint(absl::string_view message);
-
 }  // namespace qkserve
 
 #endif  // QKSERVE_CLIENT_TLS_H_

@@ -9,6 +9,8 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "client/connection_hint.h"
+#include "gmock/gmock.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 #include "gtest/gtest.h"
@@ -25,6 +27,25 @@ TEST(ClientTest, UsesAChannelOfTheProgramsOwn) {
   Client client(channel);
   EXPECT_TRUE(client.ListKeySets(kPatience).ok());
   EXPECT_EQ(channel->GetState(false), GRPC_CHANNEL_READY);
+}
+
+// Asks a server that is not there. Returns the error's text.
+std::string ErrorOf(const std::string& address) {
+  const auto client = Client::Create({.address = address, .attempts_max = 1}).value();
+  const absl::Status status = client->GetStatus(kPatience).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  return std::string(status.message());
+}
+
+TEST(ClientTest, SaysWhyThereIsNoConnection) {
+  const ClosedPort port;
+  EXPECT_THAT(ErrorOf(port.address()), testing::StartsWith("nothing listens at the address ("));
+  EXPECT_THAT(ErrorOf("unix:/tmp/there/is/no/socket"),
+              testing::StartsWith("nothing listens at the address ("));
+  EXPECT_EQ(ConnectionHint("errors resolving nohost: [C-ares status is not ARES_SUCCESS qtype=A]"),
+            "the host's name cannot be resolved");
+  EXPECT_EQ(ConnectionHint("last error: Trying to connect an http1.x server"),
+            "the port is not gRPC's: an HTTP server answers there");
 }
 
 // A server that opens an HTTP/2 connection and then says nothing, like one whose machine lost its

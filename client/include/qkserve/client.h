@@ -281,8 +281,8 @@ v1::ScoreRequest MakeScoreRequest(const TensorView& queries, const KeySetReferen
 
 Receipt ReceiptFromProto(const v1::Receipt& receipt);
 
-// Converts a status to Abseil's type, with the same code and message. If a TLS handshake failed,
-// the message first says what went wrong, and then has gRPC's text.
+// Converts a status to Abseil's type, with the same code and message. If there is no connection,
+// the message first says why in plain words, if that is known, and then has gRPC's text.
 absl::Status FromGrpcStatus(const grpc::Status& status);
 
 }  // namespace qkserve

@@ -1,0 +1,16 @@
+#ifndef QKSERVE_CLIENT_CONNECTION_HINT_H_
+#define QKSERVE_CLIENT_CONNECTION_HINT_H_
+
+#include "absl/strings/string_view.h"
+
+// This header is not for users of the library.
+
+namespace qkserve {
+
+// Returns in plain words why there is no connection, if the message of gRPC's UNAVAILABLE tells it:
+// the address, or a problem of TLS. Returns "" otherwise.
+absl::string_view ConnectionHint(absl::string_view message);
+
+}  // namespace qkserve
+
+#endif  // QKSERVE_CLIENT_CONNECTION_HINT_H_
