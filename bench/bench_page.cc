@@ -1,6 +1,9 @@
 // bench_page: draws results of this directory's programs on one page. It reads the JSON that they
 // write.
 
+#include <sys/stat.h>
+
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <fstream>
@@ -11,13 +14,19 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/flags.h"
 #include "bench/result_page.h"
 
 namespace qkserve::bench {
 namespace {
+
+// Returns the time at which a measurement ended: its program then wrote the file.
+absl::Time WrittenAt(const std::string& path) {
+  struct stat status = {};
+  return stat(path.c_str(), &status) == 0 ? absl::TimeFromTimespec(status.st_mtim)
+                                          : absl::UnixEpoch();
+}
 
 int Main(int argc, char** argv) {
   std::string out, commit;
@@ -31,6 +40,7 @@ int Main(int argc, char** argv) {
   });
   if (exit_code.has_value()) return *exit_code;
   std::vector<Json> results;
+  absl::Time measured = absl::UnixEpoch();
   for (const std::string& path : files) {
     std::ifstream file(path);
     Json result = Json::parse(file, nullptr, /*allow_exceptions=*/false);
@@ -39,8 +49,9 @@ int Main(int argc, char** argv) {
       return 1;
     }
     results.push_back(std::move(result));
+    measured = std::max(measured, WrittenAt(path));
   }
-  const std::string time = absl::FormatTime("%Y-%m-%d %H:%M UTC", absl::Now(), absl::UTCTimeZone());
+  const std::string time = absl::FormatTime("%Y-%m-%d %H:%M UTC", measured, absl::UTCTimeZone());
   try {
     std::ofstream file(out);
     file << ResultPage(results, absl::StrCat(time, commit.empty() ? "" : ", commit ", commit));

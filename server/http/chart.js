@@ -239,7 +239,7 @@ class Chart {
     for (let at = Math.ceil(from / step) * step; at <= to; at += step) {
       const middle = Math.round(x(at)) + 0.5;
       this.draw('line', {class: 'grid', x1: middle, x2: middle, y1: top, y2: bottom + 3});
-      if (middle - room / 2 < left - 24 || middle + room / 2 > right + 10) continue;
+      if (middle - room / 2 < Math.max(left - 24, 0) || middle + room / 2 > right + 10) continue;
       const text = clockText(at).slice(0, has_seconds ? 8 : 5);
       this.draw('text', {x: middle, y: bottom + 15, 'text-anchor': 'middle'}, text);
     }

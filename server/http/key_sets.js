@@ -1,8 +1,8 @@
 // --- Key sets -------------------------------------------------------------------------------------
 
-const ANSWERS_MAX = 6;
+const RATE_MS_MAX = (NOW_SAMPLES + 0.5) * 1000;  // about the time that large numbers of charts cover
 const NAME_WIDTH_MIN = 160;  // px; shows about 20 characters, enough to tell most names apart
-const answers = [];  // the last answers, for rates: {at, served}; served maps names to requests
+const answers = [];  // those of the last RATE_MS_MAX, for rates: {at, served}; served maps names to requests
 
 const shapeText = tensor => tensor ? tensor.shape.map(whole).join(' × ') : '–';
 const rowsOf = ({keys}) => keys.shape[keys.shape.length - 2];
@@ -22,7 +22,6 @@ function rateOf(set, now) {
 function remember(sets, now) {
   const served = sets.filter(set => set.version !== null).map(set => [set.name, set.requests_served]);
   answers.push({at: now, served: new Map(served)});
-  if (answers.length > ANSWERS_MAX) answers.shift();
 }
 
 // Returns texts for the numbers of one column. All have the same number of decimals, so that they
@@ -103,6 +102,18 @@ function fitTable() {
   card.style.minHeight = '';
 }
 
+// A cut name is copied whole. Without this its two parts would be copied as two lines.
+document.addEventListener('copy', event => {
+  const selected = String(getSelection());
+  let text = selected;
+  for (const {children: [head, tail], title} of document.querySelectorAll('.cut')) {
+    if (tail.textContent) text = text.replaceAll(`${head.textContent}\n${tail.textContent}`, () => title);
+  }
+  if (text === selected) return;
+  event.clipboardData.setData('text/plain', text);
+  event.preventDefault();
+});
+
 function showTable(sets, now) {
   const columns = columnsOf(sets, now);
   for (const column of columns) column.is_empty = column.texts.every(text => text === '–');
@@ -131,6 +142,7 @@ function showKeySets(key_sets, now) {
   element('key_sets_empty').hidden = !key_sets || count > 0;
   const more = count - shown.length;
   say(element('left_out'), more > 0 ? `and ${whole(more)} more; these are the first by name` : '');
+  while (answers.length && now - answers[0].at > RATE_MS_MAX) answers.shift();
   showTable(shown, now);
   remember(shown, now);
 }

@@ -155,7 +155,7 @@ function take(answer) {
   answered_at = now;
   takeSamples(answer);
   showFacts();
-  showKeySets(answer.key_sets, now);
+  showKeySets(answer.key_sets, answer.now * 1000);
 }
 
 async function poll() {

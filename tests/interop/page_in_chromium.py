@@ -72,6 +72,16 @@ def check_numbers(browser, server):
                        "return begin.scrollWidth > begin.clientWidth && end.scrollWidth <= end.clientWidth")
 
 
+def check_copy(browser):
+    """A name that the page cuts is copied whole, between what else is selected."""
+    copied = browser.run("getSelection().selectAllChildren(document.querySelector('#key_set_rows'));"
+                         "const event = new ClipboardEvent('copy', {clipboardData: new DataTransfer()});"
+                         "document.dispatchEvent(event);"
+                         "getSelection().removeAllRanges();"
+                         "return event.clipboardData.getData('text/plain')")
+    assert re.search(rf"^items\b[^a-z]*^{re.escape(LONG_NAME)}\b", copied, re.MULTILINE | re.DOTALL), repr(copied)
+
+
 def walk(browser):
     """The chart's points, from the oldest on: what a screen reader would say of each."""
     browser.run("document.querySelector(arguments[0]).focus()", PLOT)
@@ -122,6 +132,9 @@ def check_widths(browser):
                               "return [...document.querySelectorAll('#key_sets *')].filter("
                               "part => !part.closest('.cut') && part.getBoundingClientRect().right > end).length")
         expect(f"parts outside of the table at {width}", outside, 0)
+        cut = browser.run("return [...document.querySelectorAll('svg text')].filter("
+                          "text => text.getBBox().x < -1).map(text => text.textContent)")
+        expect(f"labels that a chart cuts at its left at {width}", cut, [])
 
 
 def check_contrast(browser):
@@ -165,6 +178,7 @@ def main():
             opened_at = browser.run("return new Date().toLocaleTimeString('en-GB')")
             open_page(browser, server)
             check_numbers(browser, server)
+            check_copy(browser)
             check_history(browser, opened_at)
             check_hover(browser, "mouse")
             check_names(browser)

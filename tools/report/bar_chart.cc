@@ -35,7 +35,7 @@ void AddLabels(const BarChart& chart, double pitch, Drawing& drawing) {
     const double half = Drawing::TextWidth(label) / 2;
     if (label.empty() || x - half < free_from) continue;
     drawing.AddHorizontalTick(x, label);
-    free_from = x + half + 6;
+    free_from = x + half + 12;
   }
 }
 

@@ -34,7 +34,9 @@ void Drawing::AddVerticalAxis(const Axis& axis, Unit unit) {
     const double y = axis.At(tick);
     absl::StrAppendFormat(&svg_, "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/>\n", kLeft, y,
                           right_);
-    Add(Text("tick", kLeft - 7, y + 4.5, "end", UnitText(tick, unit)));
+    const std::string number = UnitText(tick, unit);
+    boxes_.push_back({kLeft - 7 - TextWidth(number), y - 8, kLeft - 7, y + 8});
+    Add(Text("tick", kLeft - 7, y + 4.5, "end", number));
   }
 }
 
@@ -49,7 +51,7 @@ void Drawing::AddHorizontalAxis(const Axis& axis, Unit unit) {
     for (size_t i = 1; i < ticks.size(); ++i) {
       const double half =
           (TextWidth(UnitText(ticks[i - 1], unit)) + TextWidth(UnitText(ticks[i], unit))) / 2;
-      if (axis.At(ticks[i]) - axis.At(ticks[i - 1]) < half + 8) fits = false;
+      if (axis.At(ticks[i]) - axis.At(ticks[i - 1]) < half + 14) fits = false;
     }
   }
   for (const double tick : ticks) AddHorizontalTick(axis.At(tick), UnitText(tick, unit));
@@ -71,6 +73,11 @@ void Drawing::AddHorizontalLabel(absl::string_view label) {
 void Drawing::KeepClear(double x, double y) {
   constexpr double kReach = 5;
   boxes_.push_back({x - kReach, y - kReach, x + kReach, y + kReach});
+}
+
+void Drawing::KeepClearOfLine(double from_x, double from_y, double to_x, double to_y) {
+  constexpr double kReach = 2;
+  boxes_.push_back({from_x - kReach, from_y - kReach, to_x + kReach, to_y + kReach});
 }
 
 bool Drawing::IsFree(const Box& box) const {

@@ -49,6 +49,9 @@ class Drawing {
   // Keeps texts away from a point.
   void KeepClear(double x, double y);
 
+  // Keeps texts off a line to the right or downward.
+  void KeepClearOfLine(double from_x, double from_y, double to_x, double to_y);
+
   struct Place {
     double x;
     double y;  // of the baseline

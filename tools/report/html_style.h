@@ -104,7 +104,7 @@ table.pairs td:first-child { color: var(--soft); white-space: nowrap; vertical-a
     border: 0; }
   .rows td:first-child { flex-basis: 100%; font-weight: 600; }
   .rows td:not(:first-child)::before { content: attr(data-name); color: var(--soft); }
-  table.pairs td:first-child { white-space: normal; min-width: 100px; }
+  table.pairs td:first-child { white-space: normal; min-width: 9em; }
 }
 @media print {
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }

@@ -126,7 +126,7 @@ std::string MarkClass(absl::string_view what, const ChartMark& mark) {
 }
 
 // Returns the places for the label of a level. The ends of the level come first, then places all
-// along it. Each is above or below the level.
+// along it, and then a line farther from it. Each is above or below the level.
 std::vector<Drawing::Place> LevelPlaces(double at, const Drawing& drawing) {
   constexpr double kStep = 12;
   const double left = Drawing::kLeft + 6;
@@ -139,35 +139,82 @@ std::vector<Drawing::Place> LevelPlaces(double at, const Drawing& drawing) {
     places.push_back({x, at - 5, "start"});
     places.push_back({x, at + 15, "start"});
   }
+  for (double x = left; x < right; x += kStep) {
+    places.push_back({x, at - 5 - Drawing::kLineHeight, "start"});
+    places.push_back({x, at + 15 + Drawing::kLineHeight, "start"});
+  }
   return places;
 }
 
-// Adds the levels with their labels. A label for which there is no room is drawn over other things.
-void AddLevels(const LineChart& chart, const Axis& y, Drawing& drawing) {
+// Returns where lines of places are on the drawing.
+std::vector<double> PlacesOf(const LineChart& chart, const Axis& x) {
+  std::vector<double> all;
+  for (const ChartMark& place : chart.places) {
+    if (x.Shows(place.value)) all.push_back(x.At(place.value));
+  }
+  return all;
+}
+
+// Adds the lines of levels and places. They come before labels, which are drawn above them.
+void AddMarkLines(const LineChart& chart, const Axis& x, const Axis& y, Drawing& drawing) {
   for (const ChartMark& level : chart.levels) {
     if (!y.Shows(level.value)) continue;
     const double at = y.At(level.value);
     drawing.Add(absl::StrFormat("<path class=\"mark\" d=\"M%.1f %.1fH%.1f\"/>\n", Drawing::kLeft,
                                 at, drawing.right()));
+    drawing.KeepClearOfLine(Drawing::kLeft, at, drawing.right(), at);
+  }
+  for (const ChartMark& place : chart.places) {
+    if (!x.Shows(place.value)) continue;
+    drawing.Add(absl::StrFormat("<path class=\"%s\" d=\"M%.1f %.1fV%.1f\"/>\n",
+                                MarkClass("mark", place), x.At(place.value), Drawing::kTop,
+                                Drawing::kBottom));
+  }
+}
+
+// Adds the labels of levels, if possible where no line of a place crosses them. A label for which
+// there is no room is drawn over other things.
+void AddLevelLabels(const LineChart& chart, const Axis& x, const Axis& y, Drawing& drawing) {
+  const std::vector<double> lines = PlacesOf(chart, x);
+  for (const ChartMark& level : chart.levels) {
+    if (!y.Shows(level.value)) continue;
+    const double at = y.At(level.value);
+    const double width = Drawing::TextWidth(level.label);
+    std::vector<Drawing::Place> places = LevelPlaces(at, drawing);
+    std::stable_partition(places.begin(), places.end(), [&](const Drawing::Place& place) {
+      const double left = place.x - (absl::string_view(place.anchor) == "end" ? width : 0);
+      return std::none_of(lines.begin(), lines.end(),
+                          [&](double line) { return left < line && line < left + width; });
+    });
     const std::string css_class = MarkClass("mark-label", level);
-    if (!drawing.AddText(level.label, css_class, LevelPlaces(at, drawing))) {
+    if (!drawing.AddText(level.label, css_class, places)) {
       drawing.AddOver(level.label, css_class, {drawing.right() - 6, at - 5, "end"});
     }
   }
 }
 
-void AddPlaces(const LineChart& chart, const Axis& x, Drawing& drawing) {
+// Adds the labels of places beside their lines. A label for which there is no room there is put to
+// the left or to the right of all lines.
+void AddPlaceLabels(const LineChart& chart, const Axis& x, Drawing& drawing) {
+  double first = drawing.right();
+  double last = Drawing::kLeft;
+  for (const double line : PlacesOf(chart, x)) {
+    first = std::min(first, line);
+    last = std::max(last, line);
+    drawing.KeepClearOfLine(line, Drawing::kTop, line, Drawing::kBottom);
+  }
   for (const ChartMark& place : chart.places) {
     if (!x.Shows(place.value)) continue;
     const double at = x.At(place.value);
-    drawing.Add(absl::StrFormat("<path class=\"%s\" d=\"M%.1f %.1fV%.1f\"/>\n",
-                                MarkClass("mark", place), at, Drawing::kTop, Drawing::kBottom));
-    std::vector<Drawing::Place> places;
+    std::vector<Drawing::Place> beside, outside;
     for (double y = Drawing::kTop + 12; y < Drawing::kBottom; y += Drawing::kLineHeight) {
-      places.push_back({at - 5, y, "end"});
-      places.push_back({at + 5, y, "start"});
+      beside.push_back({at - 5, y, "end"});
+      beside.push_back({at + 5, y, "start"});
+      outside.push_back({first - 5, y, "end"});
+      outside.push_back({last + 5, y, "start"});
     }
-    drawing.AddText(place.label, MarkClass("mark-label", place), places);
+    beside.insert(beside.end(), outside.begin(), outside.end());
+    drawing.AddText(place.label, MarkClass("mark-label", place), beside);
   }
 }
 
@@ -265,8 +312,9 @@ std::string ChartSvg(const LineChart& chart) {
   // Each name has only one place, but other texts have several. For this reason names come first.
   AddNames(all, drawing);
   if (chart.is_one_color) drawing.Add("</g>\n");
-  AddLevels(chart, y, drawing);
-  AddPlaces(chart, x, drawing);
+  AddMarkLines(chart, x, y, drawing);
+  AddLevelLabels(chart, x, y, drawing);
+  AddPlaceLabels(chart, x, drawing);
   AddPointLabels(chart, x, y, drawing);
   AddTips(chart, x, y, drawing);
   return drawing.Figure(chart.title, "");

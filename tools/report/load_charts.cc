@@ -30,11 +30,23 @@ double RateDue(const LoadInterval& interval, const LoadResult& step) {
   return step.options.Profile().RateAt(step.options.warm_up + Middle(interval));
 }
 
+// Returns false for an interval that the load's end, or the last answer, cut short. Its figures are
+// not of the load: fewer requests come, and only the slowest answers.
+bool IsWhole(const LoadInterval& interval, const LoadResult& step) {
+  constexpr double kAfterMax = 0.1;  // the end is sampled a little late
+  const LoadInterval& first = step.timeline.front();
+  if (&interval == &first) return true;
+  const absl::Duration after = interval.begin + interval.length - step.elapsed;
+  if (after <= kAfterMax * interval.length) return true;
+  return interval.begin >= step.elapsed && interval.length >= (1 - kAfterMax) * first.length;
+}
+
 using Figure = std::function<double(const LoadInterval&)>;
 
 LineChart::Series OverTime(const LoadResult& step, const std::string& name, const Figure& figure) {
   LineChart::Series series = {name, {}};
   for (const LoadInterval& interval : step.timeline) {
+    if (!IsWhole(interval, step)) continue;
     series.points.emplace_back(Seconds(Middle(interval)), figure(interval));
   }
   return series;

@@ -13,6 +13,7 @@
 namespace qkserve {
 
 // Return charts over the time of one load: response times, and requests due, answered and failed.
+// Intervals that the end of the load or the last answer cut short are left out.
 LineChart LatencyOverTime(const LoadResult& step);
 LineChart RateOverTime(const LoadResult& step);
 

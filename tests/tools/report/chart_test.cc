@@ -50,6 +50,30 @@ TEST(LineChartTest, LimitAndPeakAreDrawnAndLabelled) {
             (std::vector<std::string>{"limit: p99 within 50 ms", "peak 900/s", "950/s too much"}));
 }
 
+TEST(LineChartTest, NoMarkCrossesALabel) {
+  for (const double peak : {120, 700, 900}) {
+    for (const double distance : {1, 10, 50, 150}) {
+      SCOPED_TRACE(absl::StrCat(peak, " and ", distance, " more"));
+      LineChart chart = Hockey({100, 200, 400, 800, 900, 950});
+      chart.levels = {{50, "limit: p99 within 50 ms"}};
+      chart.places = {{peak, "peak 12500/s", /*is_good=*/true},
+                      {peak + distance, "12800/s too much"}};
+      const SvgChart drawn = ReadCharts(ChartSvg(chart)).at(0);
+      ExpectReadable(drawn);
+      ASSERT_EQ(drawn.levels.size(), 1u);
+      ASSERT_EQ(drawn.places.size(), 2u);
+      EXPECT_EQ(drawn.TextsOf("mark-label").size(), 3u);
+      for (const SvgText& text : drawn.texts) {
+        if (!absl::StartsWith(text.css_class, "mark-label")) continue;
+        EXPECT_FALSE(text.top < drawn.levels[0] && drawn.levels[0] < text.bottom) << text.text;
+        for (const double x : drawn.places) {
+          EXPECT_FALSE(text.left < x && x < text.right) << text.text;
+        }
+      }
+    }
+  }
+}
+
 // A level is inside the plot even if all points are far from it.
 TEST(LineChartTest, ALimitIsInsideThePlot) {
   for (const double limit : {0.01, 1.0, 3.0, 4000.0}) {

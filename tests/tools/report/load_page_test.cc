@@ -135,6 +135,24 @@ TEST(LoadPageTest, WhatIsDueIsShownToTheEnd) {
   EXPECT_NEAR(chart.series.back().points.back().second, 10 + 90 * 0.955, 0.01);
 }
 
+// The end of the load and the last answer cut intervals short. What they show is not of the load.
+TEST(LoadPageTest, IntervalsThatAreNotWholeAreNotShown) {
+  LoadResult step = Step(10, 10);
+  const auto add = [&step](double begin, double length) {
+    step.timeline.push_back(
+        MakeInterval(step.options, absl::Seconds(begin), absl::Seconds(length), step.counts));
+  };
+  step.timeline.pop_back();
+  add(9, 1.5);     // the load ends after 10 s
+  add(10.5, 1);    // answers that come later
+  add(11.5, 0.2);  // until the last one
+  for (const LineChart& chart : {RateOverTime(step), LatencyOverTime(step)}) {
+    ASSERT_EQ(chart.series[0].points.size(), 10u) << chart.title;
+    EXPECT_EQ(chart.series[0].points[8].first, 8.5) << chart.title;
+    EXPECT_EQ(chart.series[0].points[9].first, 11) << chart.title;
+  }
+}
+
 TEST(LoadPageTest, EscapesWhatComesFromOutside) {
   const std::string page = LoadPage(Report({Step(10, 10)}));
   EXPECT_FALSE(absl::StrContains(page, "<script"));

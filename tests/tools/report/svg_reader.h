@@ -27,6 +27,7 @@ struct SvgChart {
   std::string svg;  // without what a pointer shows
   std::vector<SvgText> texts;
   std::vector<std::pair<double, double>> markers;  // centres
+  std::vector<double> levels, places;              // of marks: y across the chart, x upward
 
   std::vector<std::string> TextsOf(absl::string_view css_class) const {
     std::vector<std::string> found;
@@ -71,11 +72,18 @@ inline std::vector<SvgChart> ReadCharts(absl::string_view page) {
         text.top = NumberOf(element, "y") - 11;
         text.bottom = text.top + 13;
         chart.texts.push_back(text);
-      } else if (absl::StartsWith(css_class, "marker")) {
+      } else if (absl::StartsWith(css_class, "mark")) {
         const std::string path = Attribute(element, "d");
         char* end = nullptr;
         const double x = std::strtod(path.c_str() + 1, &end);
-        chart.markers.emplace_back(x, std::strtod(end, nullptr));
+        const double y = std::strtod(end, &end);
+        if (absl::StartsWith(css_class, "marker")) {
+          chart.markers.emplace_back(x, y);
+        } else if (*end == 'H') {
+          chart.levels.push_back(y);
+        } else {
+          chart.places.push_back(x);
+        }
       }
     }
   }

@@ -34,7 +34,8 @@ constexpr double kNumberDistance = 18;  // the least between numbers below each 
 
 int64_t Pixels(double length) { return static_cast<int64_t>(std::ceil(length)); }
 
-std::string NumberText(double value) { return absl::StrFormat("%.4g", value); }
+// -0 looks like 0.
+std::string NumberText(double value) { return absl::StrFormat("%.4g", value == 0 ? 0 : value); }
 
 double IndexWidth(int64_t count) { return TextWidth(absl::StrCat(count - 1), kTextSize); }
 
@@ -147,7 +148,8 @@ void HeatMapDrawing::DrawValues(const ColorGrid& grid, int64_t left, int64_t top
       const float value = grid.At(y, x);
       const Color back = ColorOf(value, range_);
       const bool is_light = 0.2126 * back.red + 0.7152 * back.green + 0.0722 * back.blue > 128;
-      const std::string text = std::isnan(value) ? "nan" : absl::StrFormat("%.3g", value);
+      const std::string text =
+          std::isnan(value) ? "nan" : absl::StrFormat("%.3g", value == 0 ? 0 : value);
       DrawText(
           canvas_, left + x + width / 2.0, top + y + (height + kTextSize) / 2.0, text,
           {.size = kTextSize, .color = is_light ? kText : Color{255, 255, 255}, .anchor = 0.5});

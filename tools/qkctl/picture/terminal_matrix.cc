@@ -70,8 +70,10 @@ std::vector<std::string> NumberTexts(absl::Span<const float> numbers) {
     texts.push_back(is_scientific && std::isfinite(number)
                         ? absl::StrFormat("%.*e", kPrecision, number)
                         : absl::StrFormat("%.*f", kPrecision, number));
-    const std::string& text = texts.back();
+    std::string& text = texts.back();
     if (!std::isfinite(number)) continue;
+    // A zero has no sign, and neither has a number that is shown as zero.
+    if (text[0] == '-' && text.find_first_of("123456789") == text.npos) text.erase(0, 1);
     dropped = std::min(dropped, text.size() - 1 - text.find_last_not_of('0'));
   }
   size_t width = 0;

@@ -151,6 +151,10 @@ TEST(HeatMapPngTest, HasTitleAxesNumbersAndLegend) {
   EXPECT_FALSE(picture.HasInk(0, picture.height, picture.width - 8, picture.width));
 }
 
+TEST(HeatMapPngTest, ZeroHasNoSign) {
+  EXPECT_EQ(Draw({-0.0F, 1}, {1, 2}).pixels, Draw({0, 1}, {1, 2}).pixels);
+}
+
 TEST(HeatMapPngTest, ABarGoesFromTheLargestToTheSmallest) {
   const Picture picture = Draw({0, 1, 2, 3}, {2, 2});
   const Frame bar = picture.Frames().at(1);

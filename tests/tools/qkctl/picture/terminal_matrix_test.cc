@@ -56,6 +56,10 @@ TEST(MatrixTextTest, ShowsWhatIsNotFinite) {
             " [ inf  1.0]]\n");
 }
 
+TEST(MatrixTextTest, ZeroHasNoSign) {
+  EXPECT_EQ(TensorText({-0.0F, -1e-6F, -1.5F}, {1, 3}), "[[ 0.0  0.0 -1.5]]\n");
+}
+
 TEST(MatrixTextTest, UsesExponentsForTheVeryLargeAndVerySmall) {
   EXPECT_EQ(TensorText({1e10F, -1}, {1, 2}), "[[ 1.0000e+10 -1.0000e+00]]\n");
   EXPECT_EQ(TensorText({1e-5F, 0}, {1, 2}), "[[1.0000e-05 0.0000e+00]]\n");
