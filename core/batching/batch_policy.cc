@@ -84,7 +84,7 @@ absl::Status AdmitByPrediction(const BatchPolicyOptions& options, const QueueSum
   if (queue.requests() == 0) return absl::OkStatus();
   const absl::Duration wait = expected.ahead / options.workers;
   const absl::Duration own = TimeAlone(options, spec);
-  const absl::Duration reserved = expected.lane_is_standing ? wait * 2 : wait * 5 / 4;
+  const absl::Duration reserved = expected.lane_is_standing ? wait * 2 : wait * 3 / 2;
   static_assert(kReserveFactorMax == 2);
   if (now + reserved + own * 3 / 2 > spec.deadline) {
     return LimitError("deadline", absl::StrCat("too much is queued to meet the deadline: it is ",

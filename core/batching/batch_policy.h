@@ -108,10 +108,10 @@ struct ExpectedWait {
   bool lane_is_standing = false;  // see BatchPolicyOptions::standing_after
 };
 
-// Decides whether a request that comes now is admitted. Its wait is multiplied by 1.25, or by 2 if
-// its lane is a standing queue. Its own time is multiplied by 1.5. This reserve is for predictions
-// that are too low, and for later requests that rank before this one. RESOURCE_EXHAUSTED with a
-// limit:
+// Decides whether a request that comes now is admitted. Its wait and its own time are
+// multiplied by 1.5, or the wait by 2 if its lane is a standing queue. This reserve is for
+// predictions that are too low, and for later requests that rank before this one.
+// RESOURCE_EXHAUSTED with a limit:
 //   deadline         the multiplied wait and own time end after the deadline
 //   queue_time_max   the multiplied wait is longer than queued_time_max, and the request is not the
 //                    next. One request, however long, is no queue: otherwise two callers whose

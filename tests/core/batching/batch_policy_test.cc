@@ -74,12 +74,12 @@ std::string LimitAfter(absl::Duration ahead, bool lane_is_standing, absl::Durati
 
 TEST(BatchPolicyTest, AWaitIsCountedWithAReserve) {
   constexpr absl::Duration kNone = absl::InfiniteDuration();
-  // Both workers together do 3.2 s of work in 1.6 s. With the reserve, this is 2 s.
-  EXPECT_EQ(LimitAfter(absl::Seconds(3.2), false, kNone), "");
-  EXPECT_EQ(LimitAfter(absl::Seconds(3.3), false, kNone), "queue_time_max");
-  // After 100 ms of work, the wait with its reserve is 62.5 ms. The request itself takes 15 ms.
-  EXPECT_EQ(LimitAfter(absl::Milliseconds(100), false, absl::Milliseconds(78)), "");
-  EXPECT_EQ(LimitAfter(absl::Milliseconds(100), false, absl::Milliseconds(77)), "deadline");
+  // Both workers together do 2.6 s of work in 1.3 s. With the reserve, this is 1.95 s.
+  EXPECT_EQ(LimitAfter(absl::Seconds(2.6), false, kNone), "");
+  EXPECT_EQ(LimitAfter(absl::Seconds(2.7), false, kNone), "queue_time_max");
+  // After 100 ms of work, the wait with its reserve is 75 ms. The request itself takes 15 ms.
+  EXPECT_EQ(LimitAfter(absl::Milliseconds(100), false, absl::Milliseconds(90)), "");
+  EXPECT_EQ(LimitAfter(absl::Milliseconds(100), false, absl::Milliseconds(89)), "deadline");
   // A long deadline does not make a long queue.
   EXPECT_EQ(LimitAfter(absl::Seconds(3.3), false, absl::Hours(1)), "queue_time_max");
 }

@@ -215,8 +215,8 @@ TEST_F(BatchQueueTest, AJobThatWaitedLongerThanTheLimitIsDropped) {
 }
 
 TEST_F(BatchQueueTest, AJobIsRefusedThatIsExpectedToWaitLongerThanTheLimit) {
-  // The limit is 5 s. A wait of 4 s reaches it, because the reserve is a quarter.
-  for (int i = 0; i < 8; ++i) PushLarge(10, absl::Seconds(1));
+  // The limit is 5 s. A wait of 3.3 s reaches it, because the reserve is a half.
+  for (int i = 0; i < 6; ++i) PushLarge(10, absl::Seconds(1));
   PushLarge(10, absl::Seconds(1));
   const absl::Status refused = TryPush({.tile_count = 10, .cost = absl::Seconds(1)});
   EXPECT_EQ(LimitOf(refused), "queue_time_max");
@@ -299,15 +299,15 @@ TEST_F(BatchQueueTest, WhatCannotEndInTimeIsRefusedOnArrival) {
                         .group = GroupId{key_set},
                         .family = FamilyId{key_set},
                         .deadline = clock_.Now() + absl::Milliseconds(100)};
-  // Each job takes 10 ms of both workers. The last job must have in reserve a quarter of its wait
-  // and half of its own time.
-  for (int i = 0; i < 7; ++i) Push(spec);
+  // Each job takes 10 ms of both workers. The last job must have in reserve half of its wait and
+  // of its own time.
+  for (int i = 0; i < 6; ++i) Push(spec);
   const absl::Status refused = TryPush(spec);
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(LimitOf(refused), "deadline");
-  EXPECT_GE(RetryAfterOf(refused), absl::Milliseconds(70));
-  EXPECT_LT(RetryAfterOf(refused), absl::Milliseconds(140));
-  EXPECT_EQ(queue_->summary().large_requests, 7);
+  EXPECT_GE(RetryAfterOf(refused), absl::Milliseconds(60));
+  EXPECT_LT(RetryAfterOf(refused), absl::Milliseconds(120));
+  EXPECT_EQ(queue_->summary().large_requests, 6);
   // A job may wait if it has no deadline, or if it goes before the others.
   JobSpec patient = spec;
   patient.deadline = absl::InfiniteFuture();
