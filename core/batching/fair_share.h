@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "core/batching/fair_turns.h"
 #include "core/batching/job.h"
+#include "core/batching/limits.h"
 
 namespace qkserve {
 
@@ -63,7 +64,7 @@ class FairShare {
   };
   static_assert(kPriorities == 2);
 
-  FairTurns<TenantId> tenants_;
+  FairTurns<TenantId> tenants_{kTenantSavingsMax};
   // The lanes of the tenants that have work. Other tenants are not kept, because their lanes owe
   // each other nothing.
   std::map<TenantId, Lanes> lanes_;

@@ -33,6 +33,39 @@ TEST(FairTurnsTest, WhoWasIdleHasNotSavedUp) {
   EXPECT_EQ(turns.Choose(), second);
 }
 
+TEST(FairTurnsTest, WhoWasIdleHasSavedUpNoMoreThanIsAllowed) {
+  FairTurns<int> turns(absl::Milliseconds(20));
+  turns.SetActive(second, true);
+  for (int i = 0; i < 1000; ++i) turns.Charge(turns.Choose(), absl::Milliseconds(5));
+  // The owner that was idle gets its savings, and a portion at each end of them.
+  const auto burst = [&] {
+    turns.SetActive(first, true);
+    int portions = 0;
+    for (; turns.Choose() == first; ++portions) turns.Charge(first, absl::Milliseconds(5));
+    turns.SetActive(first, false);
+    return portions;
+  };
+  EXPECT_EQ(burst(), 6);
+  // It has spent its savings, and comes back at once.
+  EXPECT_EQ(burst(), 0);
+  for (int i = 0; i < 2; ++i) turns.Charge(turns.Choose(), absl::Milliseconds(5));
+  EXPECT_EQ(burst(), 2);
+}
+
+// Savings change when an owner gets its share, but not how much it gets.
+TEST(FairTurnsTest, WhoComesAndGoesGetsNoMoreThanItsShare) {
+  FairTurns<int> turns(absl::Milliseconds(20));
+  turns.SetActive(second, true);
+  absl::Duration times[3];
+  for (int i = 0; i < 10000; ++i) {
+    turns.SetActive(first, i % 3 != 0);
+    const int next = turns.Choose();
+    turns.Charge(next, absl::Milliseconds(1));
+    times[next] += absl::Milliseconds(1);
+  }
+  EXPECT_NEAR(absl::FDivDuration(times[first], times[second]), 1.0, 0.05);
+}
+
 TEST(FairTurnsTest, LeavingDoesNotPayADebt) {
   FairTurns<int> turns;
   turns.SetActive(first, true);
