@@ -19,7 +19,7 @@ constexpr char kClosedAtOnce[] =
     "the server closes connections at once; it may want TLS, or a client certificate that it "
     "trusts";
 
-constexpr char kNobody[] = "nothing listens at the address";
+constexpr char kNothingListens[] = "nothing listens at the address";
 
 // Parts of error texts of gRPC and OpenSSL, with their meanings. The first part that a text
 // contains decides.
@@ -37,10 +37,9 @@ constexpr std::pair<const char*, const char*> kHints[] = {
     {"tlsv1 alert ", kRefused},
     {"tlsv13 alert ", kRefused},
     {"sslv3 alert ", kRefused},
-    {"Connection refused", kNobody},
-    {"No such file or directory", kNobody},  // of a unix socket
     {"C-ares status is not ARES_SUCCESS", "the host's name cannot be resolved"},
-    {"Trying to connect an http1.x server", "the port is not gRPC's: an HTTP server answers there"},
+    {"Trying to connect an http1.x server",
+     "an HTTP/1 server answers at this port; check the port of gRPC"},
 };
 
 }  // namespace
@@ -51,6 +50,10 @@ absl::string_view ConnectionHint(absl::string_view message) {
   }
   // gRPC says "last error" only about connections that were never established.
   if (!absl::StrContains(message, "last error: ")) return "";
+  // The second text is of a unix socket.
+  for (const char* const text : {"Connection refused", "No such file or directory"}) {
+    if (absl::StrContains(message, text)) return kNothingListens;
+  }
   for (const char* const text : {"Socket closed", "Endpoint read failed"}) {
     if (absl::StrContains(message, text)) return kClosedAtOnce;
   }

@@ -7,8 +7,8 @@
 
 namespace qkserve {
 
-// Returns in plain words why there is no connection, if the message of gRPC's UNAVAILABLE tells it:
-// the address, or a problem of TLS. Returns "" otherwise.
+// Returns why there is no connection, in plain words, if the message of gRPC's UNAVAILABLE shows
+// it. Returns "" otherwise.
 absl::string_view ConnectionHint(absl::string_view message);
 
 }  // namespace qkserve

@@ -113,8 +113,8 @@ struct ExpectedWait {
 // predictions that are too low, and for later requests that rank before this one.
 // RESOURCE_EXHAUSTED with a limit:
 //   deadline         the multiplied wait and own time end after the deadline
-//   queue_time_max   the multiplied wait is longer than queued_time_max, and the request is not the
-//                    next. One request, however long, is no queue: otherwise two callers whose
+//   queue_time_max   the multiplied wait is longer than queued_time_max, and at least two requests
+//                    wait. One request, however long, is no queue: otherwise two callers whose
 //                    requests take longer than queued_time_max could not share a server.
 absl::Status AdmitByPrediction(const BatchPolicyOptions& options, const QueueSummary& queue,
                                const JobSpec& spec, const ExpectedWait& expected, absl::Time now);

@@ -18,11 +18,11 @@ namespace qkserve {
 // time of the work that it was given. Three rules:
 //
 //  1. An owner that had no work has saved up at most `savings_max` when it comes back: its clock is
-//     at most this much behind the clock of the owner that was chosen last. So an owner that needs
-//     less than its share gets a short burst of work done at once. The new owner goes before others
-//     with the same clock, so it does not wait for another owner's whole portion.
+//     at most this much behind the latest clock of a chosen owner. So an owner that needs less than
+//     its share gets a short burst of work done before the others. The returning owner goes before
+//     others with the same clock, so it does not wait for another owner's whole portion.
 //  2. An owner that took more than its share and then had no work owes the excess when it comes
-//     back. The debt ends if no owner has work meanwhile.
+//     back. If no owner has work, all debts end and all savings are full again.
 //  3. A clock is kept only while its owner has work, or has not saved up all that it may.
 //
 // If all else is equal, the owner with the lower id goes first. A call takes O(log n). ForgetSaved

@@ -142,6 +142,8 @@ function showKeySets(key_sets, now) {
   element('key_sets_empty').hidden = !key_sets || count > 0;
   const more = count - shown.length;
   say(element('left_out'), more > 0 ? `and ${whole(more)} more; these are the first by name` : '');
+  // The server's clock may step back, or another server may answer.
+  if (answers.length && now < answers[answers.length - 1].at) answers.length = 0;
   while (answers.length && now - answers[0].at > RATE_MS_MAX) answers.shift();
   showTable(shown, now);
   remember(shown, now);

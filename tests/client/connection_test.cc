@@ -42,10 +42,13 @@ TEST(ClientTest, SaysWhyThereIsNoConnection) {
   EXPECT_THAT(ErrorOf(port.address()), testing::StartsWith("nothing listens at the address ("));
   EXPECT_THAT(ErrorOf("unix:/tmp/there/is/no/socket"),
               testing::StartsWith("nothing listens at the address ("));
+  // A proxy answers, and says that it does not reach the server.
+  EXPECT_EQ(ConnectionHint("upstream connect error: delayed connect error: Connection refused"),
+            "");
   EXPECT_EQ(ConnectionHint("errors resolving nohost: [C-ares status is not ARES_SUCCESS qtype=A]"),
             "the host's name cannot be resolved");
   EXPECT_EQ(ConnectionHint("last error: Trying to connect an http1.x server"),
-            "the port is not gRPC's: an HTTP server answers there");
+            "an HTTP/1 server answers at this port; check the port of gRPC");
 }
 
 // A server that opens an HTTP/2 connection and then says nothing, like one whose machine lost its

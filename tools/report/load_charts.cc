@@ -36,9 +36,9 @@ bool IsWhole(const LoadInterval& interval, const LoadResult& step) {
   constexpr double kAfterMax = 0.1;  // the end is sampled a little late
   const LoadInterval& first = step.timeline.front();
   if (&interval == &first) return true;
+  if (interval.length < (1 - kAfterMax) * first.length) return false;
   const absl::Duration after = interval.begin + interval.length - step.elapsed;
-  if (after <= kAfterMax * interval.length) return true;
-  return interval.begin >= step.elapsed && interval.length >= (1 - kAfterMax) * first.length;
+  return after <= kAfterMax * interval.length || interval.begin >= step.elapsed;
 }
 
 using Figure = std::function<double(const LoadInterval&)>;

@@ -34,7 +34,7 @@ constexpr double kNumberDistance = 18;  // the least between numbers below each 
 
 int64_t Pixels(double length) { return static_cast<int64_t>(std::ceil(length)); }
 
-// -0 looks like 0.
+// Drops the sign of -0.
 std::string NumberText(double value) { return absl::StrFormat("%.4g", value == 0 ? 0 : value); }
 
 double IndexWidth(int64_t count) { return TextWidth(absl::StrCat(count - 1), kTextSize); }
