@@ -133,7 +133,7 @@ def damaged_files():
             expect_error("DATA_LOSS", path.name, server.scores_of, "bad", bad[:1])
             listed = server.list()["bad"]
             assert path.name in listed.problem, listed
-            faults.expect_log(server, f"bad: DATA_LOSS: bad/{path.name}")
+            faults.expect_log(server, f"key set bad is not served: bad/{path.name}")
             server.stop()
             assert faults.files_below(folder / "bad") == before
             damages += 1
