@@ -1,7 +1,5 @@
 #include "client/connection_hint.h"
 
-#include <utility>
-
 #include "absl/strings/match.h"
 
 namespace qkserve {
@@ -21,9 +19,14 @@ constexpr char kClosedAtOnce[] =
 
 constexpr char kNothingListens[] = "nothing listens at the address";
 
-// Parts of error texts of gRPC and OpenSSL, with their meanings. The first part that a text
-// contains decides.
-constexpr std::pair<const char*, const char*> kHints[] = {
+struct Hint {
+  const char* text;  // a part of an error text of gRPC or OpenSSL
+  const char* meaning;
+  bool only_first = false;  // holds only for a connection that was never established
+};
+
+// The first text that a message contains decides.
+constexpr Hint kHints[] = {
     {"certificate verify failed", kUntrusted},
     // The certificate was signed by another authority of the same name. These three texts are for
     // an elliptic curve, for RSA, and for an elliptic curve in OpenSSL 3.5.
@@ -40,22 +43,20 @@ constexpr std::pair<const char*, const char*> kHints[] = {
     {"C-ares status is not ARES_SUCCESS", "the host's name cannot be resolved"},
     {"Trying to connect an http1.x server",
      "an HTTP/1 server answers at this port; check the port of gRPC"},
+    {"Connection refused", kNothingListens, true},
+    {"No such file or directory", kNothingListens, true},  // of a unix socket
+    {"Socket closed", kClosedAtOnce, true},
+    {"Endpoint read failed", kClosedAtOnce, true},
 };
 
 }  // namespace
 
 absl::string_view ConnectionHint(absl::string_view message) {
-  for (const auto& [text, meaning] : kHints) {
-    if (absl::StrContains(message, text)) return meaning;
-  }
   // gRPC says "last error" only about connections that were never established.
-  if (!absl::StrContains(message, "last error: ")) return "";
-  // The second text is of a unix socket.
-  for (const char* const text : {"Connection refused", "No such file or directory"}) {
-    if (absl::StrContains(message, text)) return kNothingListens;
-  }
-  for (const char* const text : {"Socket closed", "Endpoint read failed"}) {
-    if (absl::StrContains(message, text)) return kClosedAtOnce;
+  const bool first = absl::StrContains(message, "last error: ");
+  for (const Hint& hint : kHints) {
+    if (hint.only_first && !first) continue;
+    if (absl::StrContains(message, hint.text)) return hint.meaning;
   }
   return "";
 }
