@@ -195,7 +195,7 @@ TEST_F(KeySetLoadTest, EveryReplyIsThatOfTheOneVersionThatItNames) {
     }
     if (HasFailure()) break;
   }
-  // Where the wire is slower than the workers, the first batch may take longer than the changes.
+  // The first batch may take longer than the changes if the wire is slower than the workers.
   EXPECT_TRUE(Eventually([this] { return batched_ > 0; }));
   changes_are_done_ = true;
   for (std::thread& caller : callers) caller.join();
