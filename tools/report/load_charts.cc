@@ -33,12 +33,17 @@ double RateDue(const LoadInterval& interval, const LoadResult& step) {
 // Returns false for an interval that the load's end, or the last answer, cut short. Its figures are
 // not of the load: fewer requests come, and only the slowest answers.
 bool IsWhole(const LoadInterval& interval, const LoadResult& step) {
-  constexpr double kAfterMax = 0.1;  // the end is sampled a little late
-  const LoadInterval& first = step.timeline.front();
-  if (&interval == &first) return true;
-  if (interval.length < (1 - kAfterMax) * first.length) return false;
+  constexpr double kJitter = 0.1;  // ends of intervals are sampled a little late
+  const std::vector<LoadInterval>& all = step.timeline;
+  if (&interval == &all.front()) return true;
+  if (&interval == &all.back()) {
+    const auto shortest = std::min_element(
+        all.begin(), all.end() - 1,
+        [](const LoadInterval& a, const LoadInterval& b) { return a.length < b.length; });
+    if (interval.length < (1 - kJitter) * shortest->length) return false;
+  }
   const absl::Duration after = interval.begin + interval.length - step.elapsed;
-  return after <= kAfterMax * interval.length || interval.begin >= step.elapsed;
+  return after <= kJitter * interval.length || interval.begin >= step.elapsed;
 }
 
 using Figure = std::function<double(const LoadInterval&)>;

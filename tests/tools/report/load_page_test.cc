@@ -153,6 +153,19 @@ TEST(LoadPageTest, IntervalsThatAreNotWholeAreNotShown) {
   }
 }
 
+// The first interval of a real load is often the longest, because the load begins late in it.
+TEST(LoadPageTest, ALongFirstIntervalHidesNoOthers) {
+  LoadResult step = Step(10, 10);
+  step.timeline.clear();
+  for (int i = 0; i < 10; ++i) {
+    step.timeline.push_back(MakeInterval(step.options, absl::Seconds(i == 0 ? 0 : i + 0.3),
+                                         absl::Seconds(i == 0 ? 1.3 : 1), step.counts));
+  }
+  for (const LineChart& chart : {RateOverTime(step), LatencyOverTime(step)}) {
+    EXPECT_EQ(chart.series[0].points.size(), 9u) << chart.title;  // the end cuts the last one
+  }
+}
+
 TEST(LoadPageTest, EscapesWhatComesFromOutside) {
   const std::string page = LoadPage(Report({Step(10, 10)}));
   EXPECT_FALSE(absl::StrContains(page, "<script"));
