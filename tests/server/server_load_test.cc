@@ -43,6 +43,34 @@ class ServerLoadTest : public testing::Test {
     return MakeScoreRequest(q->View(), k->View(), {.output = Output::kTopK, .top_k = top_k});
   }
 
+  // A call of LongRequest, which keeps both workers busy. It is cancelled when this object ends.
+  class LongCall {
+   public:
+    explicit LongCall(const std::string& address)
+        : stub_(v1::ScoringService::NewStub(ChannelTo(address))), caller_([this] {
+            v1::ScoreResponse response;
+            status_ = stub_->Score(&context_, LongRequest(), &response);
+            is_done_ = true;
+          }) {}
+    ~LongCall() { Cancel(); }
+
+    bool is_done() const { return is_done_; }
+
+    // Cancels the call and returns its status.
+    grpc::Status Cancel() {
+      context_.TryCancel();
+      if (caller_.joinable()) caller_.join();
+      return status_;
+    }
+
+   private:
+    const std::unique_ptr<v1::ScoringService::Stub> stub_;
+    grpc::ClientContext context_;
+    grpc::Status status_;
+    std::atomic<bool> is_done_{false};
+    std::thread caller_;  // last, because it uses the members above
+  };
+
   // Waits until at least this many requests are in flight.
   void AwaitInFlight(int64_t requests) const {
     EXPECT_TRUE(Eventually([&] { return StatusOf(*client_).in_flight_requests() >= requests; }));
@@ -76,12 +104,7 @@ TEST_F(ServerLoadTest, ConcurrentRequestsAreBatchedAndGetTheBitsTheyGetAlone) {
   std::atomic<int64_t> batched{0};
   // The workers are busy while the callers' requests arrive. Without this, a machine whose wire is
   // slower than its workers forms no batch.
-  grpc::ClientContext huge_context;
-  std::thread huge([&] {
-    v1::ScoreResponse response;
-    (void)v1::ScoringService::NewStub(ChannelTo(server_->address()))
-        ->Score(&huge_context, LongRequest(), &response);
-  });
+  LongCall busy(server_->address());
   AwaitInFlight(1);
   std::vector<std::thread> callers;
   for (const Case& one : cases) {
@@ -98,8 +121,7 @@ TEST_F(ServerLoadTest, ConcurrentRequestsAreBatchedAndGetTheBitsTheyGetAlone) {
     });
   }
   for (std::thread& caller : callers) caller.join();
-  huge_context.TryCancel();
-  huge.join();
+  busy.Cancel();
   EXPECT_EQ(failed, 0);
   EXPECT_EQ(wrong, 0);
   EXPECT_GT(batched, 0);
@@ -117,18 +139,9 @@ TEST_F(ServerLoadTest, AShortDeadlineEndsAHugeRequestAndItsWork) {
 }
 
 TEST_F(ServerLoadTest, ACancelledRequestStopsAtTheNextTile) {
-  const auto channel = ChannelTo(server_->address());
-  const auto stub = v1::ScoringService::NewStub(channel);
-  grpc::ClientContext context;
-  grpc::Status status;
-  std::thread caller([&] {
-    v1::ScoreResponse response;
-    status = stub->Score(&context, LongRequest(), &response);
-  });
+  LongCall call(server_->address());
   AwaitInFlight(1);
-  context.TryCancel();
-  caller.join();
-  EXPECT_EQ(status.error_code(), grpc::StatusCode::CANCELLED);
+  EXPECT_EQ(call.Cancel().error_code(), grpc::StatusCode::CANCELLED);
   EXPECT_TRUE(Eventually([&] { return StatusOf(*client_).in_flight_requests() == 0; }));
   EXPECT_EQ(StatusOf(*client_).requests_answered(), 0);
 }
@@ -160,24 +173,16 @@ TEST_F(ServerLoadTest, RequestsThatAreCancelledWhileTheyWaitAreNotAnswered) {
 }
 
 TEST_F(ServerLoadTest, SmallRequestsOvertakeAHugeOne) {
-  std::atomic<bool> huge_is_done{false};
-  const auto stub = v1::ScoringService::NewStub(ChannelTo(server_->address()));
-  grpc::ClientContext huge_context;
-  std::thread huge([&] {
-    v1::ScoreResponse response;
-    (void)stub->Score(&huge_context, LongRequest(), &response);
-    huge_is_done = true;
-  });
+  LongCall huge(server_->address());
   AwaitInFlight(1);
   const Tensor q = RandomTensor(DataType::kFloat32, {16, 64}, 1);
   const Tensor k = RandomTensor(DataType::kFloat32, {128, 64}, 2);
   int64_t answered_meanwhile = 0;
   for (int i = 0; i < 5; ++i) {
     EXPECT_TRUE(client_->Score(q.View(), k.View()).ok());
-    if (!huge_is_done) ++answered_meanwhile;
+    if (!huge.is_done()) ++answered_meanwhile;
   }
-  huge_context.TryCancel();
-  huge.join();
+  huge.Cancel();
   EXPECT_EQ(answered_meanwhile, 5);
 }
 
